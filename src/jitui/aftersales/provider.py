@@ -1,0 +1,84 @@
+"""The payment provider as after-sales sees it: three calls, and answers that are values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+
+class AnswerKind(StrEnum):
+    """What is known of an attempt after asking; UNKNOWN is knowledge too, and never means failed."""
+
+    SUCCEEDED = "succeeded"
+    PENDING = "pending"
+    DECLINED = "declined"
+    UNKNOWN = "unknown"
+    ABSENT = "absent"  # only from look_up: the provider has never heard of this attempt
+
+
+@dataclass(frozen=True, slots=True)
+class RefundOrder:
+    """What one attempt asks a provider to do; asking again with the same attempt is always safe."""
+
+    attempt_id: UUID  # the idempotency key and our reference
+    provider: str
+    payment_id: str  # the provider's id of the captured payment
+    order_id: str
+    amount_minor: int
+    currency: str
+    captured_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One piece of news about an attempt, in our words; the provider's words go into the reason."""
+
+    kind: AnswerKind
+    reason: str = ""
+    provider_refund_id: str | None = None
+    amount_minor: int | None = None
+    occurred_at: datetime | None = None
+    final: bool = True  # for DECLINED: refused for good; False may be tried again later (rate limit …)
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A webhook whose signature, age and shape were good; the same event id may arrive many times."""
+
+    provider: str
+    event_id: str
+    attempt_id: UUID
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRefused:
+    """A webhook that proves nothing, and why; the sender is told no more than that it was refused."""
+
+    reason: str
+
+
+class PaymentProvider(Protocol):
+    """A provider of refunds. Calls never raise for what the network or the provider does: see Answer."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def send(self, refund: RefundOrder) -> Answer:
+        """Ask for the refund, with the attempt's id as idempotency key; UNKNOWN after any lost answer."""
+        ...
+
+    async def look_up(self, refund: RefundOrder) -> Answer:
+        """What became of this attempt; ABSENT only where the provider itself says it has none."""
+        ...
+
+    def read_notification(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Notification | NotificationRefused:
+        """Check signature, age (against `now`) and shape of a webhook's exact bytes."""
+        ...
