@@ -1,0 +1,53 @@
+"""The policy floor: facts in, decision out. Pure: no clock, no database, no environment."""
+
+from jitui.policy.caps import CapUsage, Usages, caps_facts, fits_cap
+from jitui.policy.decide import (
+    ConditionResult,
+    Decision,
+    Outcome,
+    Verdict,
+    decide,
+    decision_from_json,
+    decision_to_json,
+    restriction_hits,
+)
+from jitui.policy.explain import Explanation, ExplanationRow, explain
+from jitui.policy.facts import FACTS, LINE_FIELDS, FactSpec, FactType, FactValue, Line, facts_to_json
+from jitui.policy.model import Cap, Caps, Condition, Definition, Feature, Policy, RestrictionRule
+from jitui.policy.problems import PolicyRefused, Problem
+from jitui.policy.selection import held_out
+
+__all__ = [
+    "FACTS",
+    "LINE_FIELDS",
+    "Cap",
+    "CapUsage",
+    "Caps",
+    "Condition",
+    "ConditionResult",
+    "Decision",
+    "Definition",
+    "Explanation",
+    "ExplanationRow",
+    "FactSpec",
+    "FactType",
+    "FactValue",
+    "Feature",
+    "Line",
+    "Outcome",
+    "Policy",
+    "PolicyRefused",
+    "Problem",
+    "RestrictionRule",
+    "Usages",
+    "Verdict",
+    "caps_facts",
+    "decide",
+    "decision_from_json",
+    "decision_to_json",
+    "explain",
+    "facts_to_json",
+    "fits_cap",
+    "held_out",
+    "restriction_hits",
+]

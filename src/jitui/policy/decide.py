@@ -1,0 +1,150 @@
+"""A policy and facts make a decision; nothing else enters (I4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jitui.policy.expression import engine_name
+from jitui.policy.facts import LINES, Facts, KnownValue, ScalarValue, known_lines
+from jitui.policy.model import Policy, RestrictionRule, Text
+from jitui.policy.program import Program, evaluate, known_facts
+
+
+class Verdict(StrEnum):
+    """Whether a condition holds; only `true` does (I5)."""
+
+    TRUE = "true"
+    FALSE = "false"
+    UNKNOWN = "unknown"
+
+
+class Outcome(StrEnum):
+    """Refund at once, or ask the merchant: a missed condition never refuses (R4)."""
+
+    INSTANT = "instant"
+    REVIEW = "review"
+
+
+ReadValue = KnownValue | None
+"""A fact as a condition read it; of lines, their ids and the fields that the condition looked at."""
+
+_VERDICTS = {True: Verdict.TRUE, False: Verdict.FALSE, None: Verdict.UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionResult:
+    """One condition of a decision, with what it read; None is unknown."""
+
+    id: str
+    verdict: Verdict
+    public: bool
+    detail_public: bool
+    facts: Mapping[str, ReadValue]
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Stored whole with the ticket; `unknown` names the facts that undecided conditions needed."""
+
+    outcome: Outcome
+    conditions: tuple[ConditionResult, ...]
+    policy_id: str
+    policy_version: str
+    policy_sha256: str
+    unknown: tuple[str, ...]
+    engine: str
+
+
+def decide(policy: Policy, facts: Facts) -> Decision:
+    """Instant when every condition is true, else review. Facts that do not fit are unknown, not errors."""
+    programs = policy.programs
+    known = known_facts(programs.specs, programs.condition_reads, facts)
+    truths = evaluate(programs, known, programs.condition_definitions, programs.conditions)
+    lines = _lines_with_ids(facts, programs.condition_reads.line_fields) if LINES in known else ()
+    results = tuple(
+        ConditionResult(
+            condition.id,
+            _VERDICTS[truth],
+            condition.public,
+            condition.detail_public,
+            _values_read(program, known, lines),
+            condition.text,
+        )
+        for condition, program, truth in zip(policy.conditions, programs.conditions, truths, strict=True)
+    )
+    # INVARIANT: True alone approves; False and None both send the request to review.
+    outcome = Outcome.INSTANT if all(truth is True for truth in truths) else Outcome.REVIEW
+    missing = dict.fromkeys(
+        name
+        for program, truth in zip(programs.conditions, truths, strict=True)
+        if truth is None
+        for name in _unknown_names(program, known)
+    )
+    return Decision(outcome, results, policy.id, policy.version, policy.sha256, tuple(missing), engine_name())
+
+
+def restriction_hits(policy: Policy, facts: Facts) -> tuple[RestrictionRule, ...]:
+    """The restriction rules that are true of a buyer; an unknown rule takes nothing away."""
+    programs = policy.programs
+    known = known_facts(programs.specs, programs.restriction_reads, facts)
+    truths = evaluate(programs, known, programs.restriction_definitions, programs.restrictions)
+    return tuple(rule for rule, truth in zip(policy.restrictions, truths, strict=True) if truth is True)
+
+
+def _lines_with_ids(facts: Facts, fields: tuple[str, ...]) -> tuple[dict[str, ScalarValue], ...]:
+    return known_lines(facts[LINES], dict.fromkeys(("line_id", *fields))) or ()
+
+
+def _values_read(
+    program: Program, known: Mapping[str, KnownValue], lines: tuple[dict[str, ScalarValue], ...]
+) -> dict[str, ReadValue]:
+    read: dict[str, ReadValue] = {name: known.get(name) for name in program.reads.facts}
+    if LINES in known and LINES in read:
+        wanted = {"line_id", *program.reads.line_fields}
+        read[LINES] = tuple({name: value for name, value in line.items() if name in wanted} for line in lines)
+    return read
+
+
+def _unknown_names(program: Program, known: Mapping[str, KnownValue]) -> list[str]:
+    names = [name for name in program.reads.facts if name not in known]
+    lines = known.get(LINES)
+    if isinstance(lines, tuple) and LINES in program.reads.facts:
+        names += [f"{LINES}.{field}" for field in program.reads.line_fields if any(field not in line for line in lines)]
+    return names
+
+
+def decision_to_json(decision: Decision) -> dict[str, object]:
+    """A decision as JSON values; `decision_from_json` gives back an equal one."""
+    return {
+        "outcome": decision.outcome.value,
+        "policy_id": decision.policy_id,
+        "policy_version": decision.policy_version,
+        "policy_sha256": decision.policy_sha256,
+        "unknown": list(decision.unknown),
+        "engine": decision.engine,
+        "conditions": [
+            {
+                "id": result.id,
+                "verdict": result.verdict.value,
+                "public": result.public,
+                "detail_public": result.detail_public,
+                "facts": {name: _to_json(value) for name, value in result.facts.items()},
+                "text": dict(result.text),
+            }
+            for result in decision.conditions
+        ],
+    }
+
+
+def decision_from_json(stored: Mapping[str, object]) -> Decision:
+    """The decision that `decision_to_json` wrote; raises msgspec.ValidationError for anything else."""
+    import msgspec
+
+    return msgspec.convert(stored, Decision)
+
+
+def _to_json(value: ReadValue) -> object:
+    return [dict(line) for line in value] if isinstance(value, tuple) else value

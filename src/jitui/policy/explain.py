@@ -1,0 +1,63 @@
+"""A decision in sentences, for the platform, the merchant or the buyer (R16)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from jitui.policy.decide import ConditionResult, Decision, Outcome, ReadValue, Verdict
+
+Language = Literal["zh", "en"]
+Audience = Literal["platform", "merchant", "buyer"]
+
+OTHER_FACTORS = "other_factors"
+_OTHER_FACTORS_TEXT = {
+    "zh": "平台根据交易历史等因素综合判断，本次申请转由商家审核",
+    "en": "Other factors that the platform considers: this request goes to the merchant",
+}
+# A merchant sees no figure of the buyer, a buyer none of the shop; neither sees the platform's own.
+_HIDDEN_FACTS = {
+    "merchant": ("buyer.", "caps.buyer_", "caps.platform_"),
+    "buyer": ("shop.", "caps.shop_", "caps.platform_"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationRow:
+    """One condition as the reader may see it; `facts` only where figures are shown."""
+
+    id: str
+    verdict: Verdict
+    sentence: str
+    facts: Mapping[str, ReadValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a request was or was not refunded at once."""
+
+    outcome: Outcome
+    rows: tuple[ExplanationRow, ...]
+
+
+def explain(decision: Decision, language: Language = "zh", audience: Audience = "platform") -> Explanation:
+    """The platform sees everything; others the public rows, and one neutral row for private obstacles."""
+    if audience == "platform":
+        rows = [_row(result, language, result.facts) for result in decision.conditions]
+        return Explanation(decision.outcome, tuple(rows))
+    rows = [_row(result, language, _shown(result, audience)) for result in decision.conditions if result.public]
+    if any(not result.public and result.verdict is not Verdict.TRUE for result in decision.conditions):
+        # Always `false`: whether something private was missing or failed is private too.
+        rows.append(ExplanationRow(OTHER_FACTORS, Verdict.FALSE, _OTHER_FACTORS_TEXT[language], {}))
+    return Explanation(decision.outcome, tuple(rows))
+
+
+def _row(result: ConditionResult, language: Language, facts: Mapping[str, ReadValue]) -> ExplanationRow:
+    return ExplanationRow(result.id, result.verdict, result.text[language], facts)
+
+
+def _shown(result: ConditionResult, audience: Audience) -> dict[str, ReadValue]:
+    if not result.detail_public:
+        return {}
+    return {name: value for name, value in result.facts.items() if not name.startswith(_HIDDEN_FACTS[audience])}

@@ -1,0 +1,177 @@
+"""The closed, typed table of facts that a policy may read, and the values they take.
+
+A fact that is missing or None is *unknown*. So is one whose value does not fit its type or its enum: a word
+that the table does not list cannot be judged, and what cannot be judged never approves (I5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+ScalarValue = bool | int | str
+LINES = "order.lines"
+_INT64_LIMIT = 2**63
+
+
+class FactType(StrEnum):
+    """The types that an expression can have; `lines` only as the whole of `order.lines`."""
+
+    INT = "int"
+    BOOL = "bool"
+    STRING = "string"
+    LINES = "lines"
+
+
+@dataclass(frozen=True, slots=True)
+class FactSpec:
+    """One row of the table; `enum` lists the only words that a string fact can be."""
+
+    name: str
+    type: FactType
+    source: str
+    meaning: str
+    unit: str = ""
+    enum: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the order that is asked about; None is unknown, amounts in minor units of the order."""
+
+    line_id: str | None = None
+    sku: str | None = None
+    item_id: str | None = None
+    category_id: str | None = None
+    quantity: int | None = None
+    requested_quantity: int | None = None
+    shipped_quantity: int | None = None
+    paid_minor: int | None = None
+    customised: bool | None = None
+    virtual: bool | None = None
+    covered: bool | None = None
+
+
+LineValues = Mapping[str, ScalarValue | None]
+FactValue = ScalarValue | Sequence[Line | LineValues]
+Facts = Mapping[str, FactValue | None]
+KnownValue = ScalarValue | tuple[dict[str, ScalarValue], ...]
+
+SHIPMENT = ("unshipped", "label_printed", "picked_up", "partly_shipped", "shipped", "delivered")
+HOLD = ("none", "presale", "group_buy", "risk_review")
+
+_INT, _BOOL, _STRING = FactType.INT, FactType.BOOL, FactType.STRING
+
+
+def _spec(name: str, kind: FactType, source: str, meaning: str, unit: str = "", enum: tuple[str, ...] = ()) -> FactSpec:
+    return FactSpec(name, kind, source, meaning, unit, enum)
+
+
+def _cap_specs(scope: str, whose: str) -> tuple[FactSpec, ...]:
+    used = f"used by {whose} within the window of the cap, this request not included"
+    return (
+        _spec(f"caps.{scope}_ok", _BOOL, "caps", f"this request fits {whose}'s cap; true without such a cap"),
+        _spec(f"caps.{scope}_used_count", _INT, "caps", f"instant approvals {used}", "approvals"),
+        _spec(f"caps.{scope}_used_minor", _INT, "caps", f"amount {used}", "minor units"),
+    )
+
+
+_ROWS = (
+    _spec("buyer.account_age_days", _INT, "buyer", "whole days since the account was opened", "days"),
+    _spec("buyer.selected", _BOOL, "selection", "on the allow list, or neither denied nor held out (R3a, R7)"),
+    _spec("buyer.restricted", _BOOL, "restrictions", "the service is withdrawn from this buyer (R11)"),
+    _spec("request.amount_minor", _INT, "request", "what this request would give back", "minor units"),
+    _spec("request.whole_order", _BOOL, "request", "every unit that is left of every line is asked for"),
+    _spec(
+        "order.paid_minor",
+        _INT,
+        "tenders",
+        "what the buyer's tenders captured for the whole order, freight included, before any refund; "
+        "unknown in a currency other than the policy's",
+        "minor units",
+    ),
+    _spec("order.currency", _STRING, "order", "ISO 4217 code of the order"),
+    _spec(
+        "order.shipment",
+        _STRING,
+        "shipments",
+        "how far the parcel is, as the platform shows it",
+        "",
+        SHIPMENT,
+    ),
+    _spec("order.hold", _STRING, "order", "why the order may not be shipped yet", "", HOLD),
+    _spec("order.age_seconds", _INT, "order", "time since the order was placed", "seconds"),
+    _spec("order.paid_age_seconds", _INT, "tenders", "time since the first capture", "seconds"),
+    _spec("order.freight_minor", _INT, "order", "freight that the buyer paid", "minor units"),
+    _spec(LINES, FactType.LINES, "order", "the lines of the order; read with all() and exists()"),
+    _spec("shop.covered", _BOOL, "coverage", "the service covers this shop (R12)"),
+    _spec("service.paused", _BOOL, "pause", "instant approvals are stopped for this request"),
+    *_cap_specs("buyer", "the buyer"),
+    *_cap_specs("shop", "the shop"),
+    *_cap_specs("platform", "the platform"),
+)
+FACTS: Mapping[str, FactSpec] = {row.name: row for row in _ROWS}
+
+_LINE_ROWS = (
+    _spec("line_id", _STRING, "order", "the platform's id of the line"),
+    _spec("sku", _STRING, "order", "stock keeping unit"),
+    _spec("item_id", _STRING, "order", "the item that is listed in the shop"),
+    _spec("category_id", _STRING, "category table", "the platform's category"),
+    _spec("quantity", _INT, "order", "units bought", "units"),
+    _spec("requested_quantity", _INT, "request", "units that this request asks back", "units"),
+    _spec("shipped_quantity", _INT, "shipments", "units that have left", "units"),
+    _spec("paid_minor", _INT, "tenders", "what the buyer paid for the line", "minor units"),
+    _spec("customised", _BOOL, "category table", "made to the buyer's order (定制)"),
+    _spec("virtual", _BOOL, "category table", "nothing is shipped (虚拟)"),
+    _spec("covered", _BOOL, "coverage", "the service covers this item and its category (R12)"),
+)
+LINE_FIELDS: Mapping[str, FactSpec] = {row.name: row for row in _LINE_ROWS}
+
+BUYER_EVENTS = (
+    "order_paid",
+    "order_completed",
+    "order_cancelled",
+    "refund_requested",
+    "refund_before_shipment",
+    "refund_after_shipment",
+    "dispute_lost",
+    "dispute_won",
+)
+SHOP_EVENTS = ("shipped", "shipped_on_time", "order_paid", "refund_before_shipment", "incident")
+
+_PYTHON_TYPES = {FactType.INT: int, FactType.BOOL: bool, FactType.STRING: str}
+
+
+def fitting(spec: FactSpec, value: object) -> ScalarValue | None:
+    """The value, or None when it misses the type, the range or the enum of its row; True is no int here."""
+    if type(value) is not _PYTHON_TYPES[spec.type] or not isinstance(value, (bool, int, str)):
+        return None
+    if spec.type is FactType.INT:
+        return value if -_INT64_LIMIT <= int(value) < _INT64_LIMIT else None
+    return None if spec.enum and value not in spec.enum else value
+
+
+def known_lines(lines: object, fields: Iterable[str]) -> tuple[dict[str, ScalarValue], ...] | None:
+    """The lines with only the named fields, left out where unknown; None when there is no list of lines."""
+    if not isinstance(lines, (list, tuple)):
+        return None
+    wanted = [(name, LINE_FIELDS[name]) for name in fields]
+    return tuple(
+        {name: value for name, spec in wanted if (value := fitting(spec, _field(line, name))) is not None}
+        for line in lines
+    )
+
+
+def _field(line: object, name: str) -> object:
+    return line.get(name) if isinstance(line, Mapping) else getattr(line, name, None)
+
+
+def facts_to_json(facts: Facts) -> dict[str, object]:
+    """Facts as they are stored beside a decision; `decide` gives the same decision on them (I4)."""
+    return {
+        name: value
+        if value is None or isinstance(value, (bool, int, str))
+        else [asdict(line) if isinstance(line, Line) else dict(line) for line in value]
+        for name, value in facts.items()
+    }

@@ -1,0 +1,39 @@
+"""What is wrong with a policy, said with a position that an editor can jump to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from jitui.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One fault of a policy file; `line` and `column` count from 1, `column` in characters."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class PolicyRefused(BadInput):
+    """The policy cannot be loaded; `problems` lists everything that was found, in the order of the file."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems), path=problems[0].file)
+        self.problems = problems
+
+    def __reduce__(self) -> tuple[type[PolicyRefused], tuple[tuple[Problem, ...]]]:
+        return PolicyRefused, (self.problems,)
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """`; did you mean X?` when a known word is close, else the empty string."""
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""

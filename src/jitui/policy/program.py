@@ -1,0 +1,148 @@
+"""The compiled expressions of one policy, and what each of them reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jitui.policy.expression import evaluating_env, value_of
+from jitui.policy.facts import LINES, Facts, FactSpec, FactType, KnownValue, ScalarValue, fitting, known_lines
+from jitui.policy.syntax import DefinitionRef, Fact, LineField, Names, Node, Quantifier, walk
+
+if TYPE_CHECKING:
+    from cel_expr_python.cel import Env, Expression  # type: ignore[import-untyped]
+
+    from jitui.policy.model import Condition, Definition, RestrictionRule
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """The facts that an expression needs, through its definitions too, and the line fields among them."""
+
+    facts: tuple[str, ...]
+    line_fields: tuple[str, ...]
+    definitions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One compiled expression of type `type`."""
+
+    id: str
+    run: Expression
+    type: FactType
+    reads: Reads
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """All of a policy: conditions, restrictions, and the definitions that each group needs, in order."""
+
+    env: Env
+    specs: Mapping[str, FactSpec]
+    conditions: tuple[Program, ...]
+    condition_definitions: tuple[Program, ...]
+    condition_reads: Reads
+    restrictions: tuple[Program, ...]
+    restriction_definitions: tuple[Program, ...]
+    restriction_reads: Reads
+
+
+def compile_programs(
+    specs: Mapping[str, FactSpec],
+    definitions: tuple[Definition, ...],
+    conditions: tuple[Condition, ...],
+    restrictions: tuple[RestrictionRule, ...],
+) -> Programs:
+    """Compile checked expressions for evaluation; definitions come in dependency order."""
+    env = evaluating_env(Names(specs, {definition.name: definition.type for definition in definitions}))
+    known: dict[str, Reads] = {}
+    named: list[Program] = []
+    for definition in definitions:
+        reads = reads_of(definition.tree, known)
+        known[definition.name] = reads
+        named.append(Program(definition.name, env.compile(definition.when), definition.type, reads))
+
+    def programs(rules: Iterable[Condition | RestrictionRule]) -> tuple[Program, ...]:
+        return tuple(
+            Program(rule.id, env.compile(rule.when), FactType.BOOL, reads_of(rule.tree, known)) for rule in rules
+        )
+
+    of_conditions, of_restrictions = programs(conditions), programs(restrictions)
+    condition_reads, restriction_reads = _union(of_conditions), _union(of_restrictions)
+    return Programs(
+        env,
+        specs,
+        of_conditions,
+        tuple(program for program in named if program.id in condition_reads.definitions),
+        condition_reads,
+        of_restrictions,
+        tuple(program for program in named if program.id in restriction_reads.definitions),
+        restriction_reads,
+    )
+
+
+def reads_of(tree: Node, definitions: Mapping[str, Reads]) -> Reads:
+    """What a tree reads, in order of appearance; `definitions` are those it may use."""
+    facts: dict[str, None] = {}
+    fields: dict[str, None] = {}
+    names: dict[str, None] = {}
+    for node in walk(tree):
+        match node:
+            case Fact(name=name):
+                facts[name] = None
+            case Quantifier():
+                facts[LINES] = None
+            case LineField(name=name):
+                fields[name] = None
+            case DefinitionRef(name=name):
+                inner = definitions[name]
+                names |= dict.fromkeys((*inner.definitions, name))
+                facts |= dict.fromkeys(inner.facts)
+                fields |= dict.fromkeys(inner.line_fields)
+    return Reads(tuple(facts), tuple(fields), tuple(names))
+
+
+def _union(programs: Iterable[Program]) -> Reads:
+    reads = [program.reads for program in programs]
+    return Reads(
+        tuple(dict.fromkeys(name for read in reads for name in read.facts)),
+        tuple(dict.fromkeys(name for read in reads for name in read.line_fields)),
+        tuple(dict.fromkeys(name for read in reads for name in read.definitions)),
+    )
+
+
+def known_facts(specs: Mapping[str, FactSpec], reads: Reads, facts: Facts) -> dict[str, KnownValue]:
+    """The facts of `reads` that are known: present, and of the type and enum that the table gives them."""
+    known: dict[str, KnownValue] = {}
+    for name in reads.facts:
+        value = facts.get(name)
+        if value is None:
+            continue
+        if name == LINES:
+            lines = known_lines(value, reads.line_fields)
+            if lines is not None:
+                known[name] = lines
+        elif (fitted := fitting(specs[name], value)) is not None:
+            known[name] = fitted
+    return known
+
+
+def evaluate(
+    programs: Programs,
+    known: Mapping[str, KnownValue],
+    definitions: tuple[Program, ...],
+    rules: tuple[Program, ...],
+) -> tuple[bool | None, ...]:
+    """The truth of each rule, None for unknown; an unknown definition is left out, as a fact is."""
+    data: dict[str, KnownValue | list[dict[str, ScalarValue]]] = dict(known)
+    lines = data.get(LINES)
+    if isinstance(lines, tuple):
+        data[LINES] = list(lines)  # the run time takes a list and no other sequence
+    for definition in definitions:
+        value = value_of(definition.run, programs.env.Activation(data), definition.type)
+        if value is not None:
+            data[definition.id] = value
+    activation = programs.env.Activation(data)
+    return tuple(value_of(rule.run, activation, FactType.BOOL) for rule in rules)  # type: ignore[misc]
