@@ -41,6 +41,7 @@ class Answer:
     reason: str = ""
     provider_refund_id: str | None = None
     amount_minor: int | None = None
+    currency: str | None = None
     occurred_at: datetime | None = None
     final: bool = True  # for DECLINED: refused for good; False may be tried again later (rate limit …)
     retry_after_seconds: float | None = None

@@ -1,0 +1,318 @@
+"""Our provider simulator behind the port, over HTTP like any other provider."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import TracebackType
+from typing import Annotated
+from uuid import UUID
+
+import aiohttp
+import msgspec
+from msgspec import Meta, Struct
+
+from jitui.aftersales.provider import Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
+from jitui.errors import NotConfigured
+
+NAME = "simulator"
+NOTIFICATION_TOLERANCE = timedelta(minutes=5)
+MAX_ANSWER_BYTES = 1024 * 1024
+_CONNECTIONS = 256
+
+
+class _Status(StrEnum):
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+_KINDS = {
+    _Status.PENDING: AnswerKind.PENDING,
+    _Status.SUCCEEDED: AnswerKind.SUCCEEDED,
+    _Status.FAILED: AnswerKind.DECLINED,
+}
+
+
+class _Refund(Struct, frozen=True):
+    id: str
+    reference: str
+    payment_id: str
+    amount_minor: int
+    currency: str
+    status: _Status
+    updated_at: Annotated[datetime, Meta(tz=True)]
+    failure_code: str = ""
+
+
+class _Lookup(Struct, frozen=True):
+    refunds: list[_Refund]
+
+
+class _Error(Struct, frozen=True):
+    code: str
+    message: str = ""
+
+
+class _ErrorBody(Struct, frozen=True):
+    error: _Error
+
+
+class _EventData(Struct, frozen=True):
+    refund: _Refund
+
+
+class _Event(Struct, frozen=True):
+    type: str
+    data: _EventData
+
+
+_read_refund = msgspec.json.Decoder(_Refund).decode
+_read_lookup = msgspec.json.Decoder(_Lookup).decode
+_read_error = msgspec.json.Decoder(_ErrorBody).decode
+_read_event = msgspec.json.Decoder(_Event).decode
+_encode = msgspec.json.Encoder().encode
+
+_REFUSED_FOR_GOOD = frozenset(
+    {
+        "unknown_payment",
+        "amount_not_positive",
+        "currency_differs",
+        "amount_exceeds_refundable",
+        "malformed_request",
+    }
+)
+"""The provider's words for "nothing was done and nothing will be"; every other refusal leaves doubt."""
+
+
+class SimulatorProvider:
+    """One per event loop; use it as a context manager, or close it, where it made its own HTTP client."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        webhook_secret: str,
+        timeout_seconds: float = 10.0,
+        client: aiohttp.ClientSession | None = None,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._authorization = f"Bearer {api_key}"
+        self._webhook_key = _webhook_key(webhook_secret)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._client = client
+        self._owns_client = client is None
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    async def __aenter__(self) -> SimulatorProvider:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the HTTP client, unless the caller brought it."""
+        if self._owns_client and self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def send(self, refund: RefundOrder) -> Answer:
+        """POST /refunds with the attempt's id as key and reference."""
+        body = _encode(
+            {
+                "reference": str(refund.attempt_id),
+                "payment_id": refund.payment_id,
+                "amount_minor": refund.amount_minor,
+                "currency": refund.currency,
+            }
+        )
+        headers = {"idempotency-key": str(refund.attempt_id), "content-type": "application/json"}
+        reply = await self._call("POST", "/refunds", body, headers)
+        if isinstance(reply, Answer):
+            return reply
+        status, retry_after, content = reply
+        if status == 201:
+            return _answer_about(refund, _decoded_refund(content))
+        return _answer_to_error(status, retry_after, content)
+
+    async def look_up(self, refund: RefundOrder) -> Answer:
+        """GET /refunds/{attempt}; two refunds of one attempt are doubt, not an answer."""
+        reply = await self._call("GET", f"/refunds/{refund.attempt_id}", None, {})
+        if isinstance(reply, Answer):
+            return reply
+        status, _, content = reply
+        if status == 404 and _error_code(content) == "unknown_reference":
+            return Answer(AnswerKind.ABSENT, "unknown_reference")
+        if status != 200:
+            return _unknown(f"look-up answered {status} {_error_code(content) or ''}".rstrip())
+        try:
+            found = _read_lookup(content).refunds
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return _unknown(f"unreadable answer: {error}")
+        if len(found) != 1:
+            return _unknown(f"the provider has {len(found)} refunds of this attempt")
+        return _answer_about(refund, found[0])
+
+    def read_notification(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Notification | NotificationRefused:
+        """A Standard Webhooks message: signed with our secret, at most five minutes old or ahead."""
+        event_id = _signed_event_id(self._webhook_key, headers, body, now)
+        if isinstance(event_id, NotificationRefused):
+            return event_id
+        try:
+            event = _read_event(body)
+            attempt_id = UUID(event.data.refund.reference)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return NotificationRefused(f"unreadable body: {error}")
+        except ValueError:
+            return NotificationRefused("the reference is not one of our attempts")
+        refund = event.data.refund
+        if event.type != f"refund.{refund.status}":
+            return NotificationRefused(f"event type {event.type!r} with a refund that is {refund.status}")
+        return Notification(NAME, event_id, attempt_id, _answer_from(refund))
+
+    async def _call(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, str | None, bytes] | Answer:
+        """Status, Retry-After and body; whatever keeps us from reading all of them is UNKNOWN."""
+        try:
+            async with self._session().request(
+                method,
+                self._base_url + path,
+                data=body,
+                headers={"authorization": self._authorization, **headers},
+                timeout=self._timeout,
+                allow_redirects=False,
+            ) as response:
+                content = await response.content.read(MAX_ANSWER_BYTES + 1)
+                while len(content) <= MAX_ANSWER_BYTES and (more := await response.content.readany()):
+                    content += more
+                if len(content) > MAX_ANSWER_BYTES:
+                    return _unknown("the answer is too long")
+                return response.status, response.headers.get("retry-after"), content
+        except TimeoutError:
+            return _unknown("no answer in time")
+        except (aiohttp.ClientError, OSError) as error:
+            return _unknown(f"connection broken: {type(error).__name__}")
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            self._client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_CONNECTIONS))
+        return self._client
+
+
+def _decoded_refund(content: bytes) -> _Refund | str:
+    try:
+        return _read_refund(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return f"unreadable answer: {error}"
+
+
+def _answer_about(order: RefundOrder, refund: _Refund | str) -> Answer:
+    """Believed only where it speaks of this attempt, this payment and this amount."""
+    if isinstance(refund, str):
+        return _unknown(refund)
+    asked = (str(order.attempt_id), order.payment_id, order.amount_minor, order.currency)
+    told = (refund.reference, refund.payment_id, refund.amount_minor, refund.currency)
+    names = ("reference", "payment", "amount", "currency")
+    for name, ours, theirs in zip(names, asked, told, strict=True):
+        if ours != theirs:
+            return _unknown(f"the answer's {name} is {theirs}, asked was {ours}")
+    return _answer_from(refund)
+
+
+def _answer_from(refund: _Refund) -> Answer:
+    return Answer(
+        _KINDS[refund.status],
+        refund.failure_code,
+        provider_refund_id=refund.id,
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+        occurred_at=refund.updated_at,
+    )
+
+
+def _answer_to_error(status: int, retry_after: str | None, content: bytes) -> Answer:
+    """DECLINED only in the provider's own words: a proxy's 404 says nothing about the money."""
+    code = _error_code(content)
+    if status == 429:
+        return Answer(
+            AnswerKind.DECLINED, "rate_limited", final=False, retry_after_seconds=_seconds(retry_after)
+        )
+    if status == 401 and code == "unauthorised":
+        return Answer(AnswerKind.DECLINED, code, final=False)
+    if 400 <= status < 500 and code in _REFUSED_FOR_GOOD:
+        return Answer(AnswerKind.DECLINED, code)
+    return _unknown(code or f"the provider answered {status}")
+
+
+def _error_code(content: bytes) -> str | None:
+    try:
+        return _read_error(content).error.code
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
+
+
+def _unknown(reason: str) -> Answer:
+    return Answer(AnswerKind.UNKNOWN, reason)
+
+
+# --- Standard Webhooks 1.0, symmetric signatures -----------------------------------------------------------
+
+
+def _webhook_key(secret: str) -> bytes:
+    try:
+        if not secret.startswith("whsec_"):
+            raise ValueError
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except (ValueError, binascii.Error):
+        key = b""
+    if not key:
+        raise NotConfigured("the simulator's webhook secret is 'whsec_' and base64")
+    return key
+
+
+def _signed_event_id(
+    key: bytes, headers: Mapping[str, str], body: bytes, now: datetime
+) -> str | NotificationRefused:
+    """The event's id once signature and age are good."""
+    found = {name.lower(): value for name, value in headers.items()}
+    event_id = found.get("webhook-id")
+    sent_at = found.get("webhook-timestamp")
+    signatures = found.get("webhook-signature")
+    if not event_id or not sent_at or not signatures:
+        return NotificationRefused("webhook-id, webhook-timestamp or webhook-signature is missing")
+    if not (sent_at.isascii() and sent_at.isdecimal() and len(sent_at) <= 11):
+        return NotificationRefused("webhook-timestamp is not a time")
+    if not _signature_is_good(key, f"{event_id}.{sent_at}.".encode() + body, signatures):
+        return NotificationRefused("the signature does not match")
+    age = now - datetime.fromtimestamp(int(sent_at), UTC)
+    if abs(age) > NOTIFICATION_TOLERANCE:
+        return NotificationRefused(f"sent {int(age.total_seconds())} seconds ago, five minutes are allowed")
+    return event_id
+
+
+def _signature_is_good(key: bytes, signed: bytes, signatures: str) -> bool:
+    """One of the space-separated v1 signatures is ours; while a secret changes there are two."""
+    expected = base64.b64encode(hmac.digest(key, signed, hashlib.sha256))
+    good = False
+    for signature in signatures.split():
+        version, _, value = signature.partition(",")
+        good |= version == "v1" and hmac.compare_digest(value.encode(), expected)
+    return good

@@ -1,0 +1,440 @@
+"""What the provider knows: payments, refunds, idempotency keys and news not yet delivered.
+
+Every change is an entry in the journal: decided, appended, applied; starting again applies the same entries
+to empty books. All of it runs on one thread, so check and change are one step (T1).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+from jitui.errors import BadInput
+from jitui.money import MAX_AMOUNT_MINOR
+from jitui.provider_simulator.faults import SMOOTH, FaultTiming, OutcomeFault, Plan, WebhookFault
+from jitui.provider_simulator.journal import Journal
+
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+Amount: TypeAlias = Annotated[int, Meta(ge=-MAX_AMOUNT_MINOR, le=MAX_AMOUNT_MINOR)]
+Currency: TypeAlias = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+
+
+class Status(StrEnum):
+    """A refund's state at the provider; FAILED gives the amount back to the payment."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Refusal(StrEnum):
+    """Why nothing was done; the HTTP layer gives each its status code and its sentence."""
+
+    UNKNOWN_PAYMENT = "unknown_payment"
+    AMOUNT_NOT_POSITIVE = "amount_not_positive"
+    CURRENCY_DIFFERS = "currency_differs"
+    AMOUNT_EXCEEDS_REFUNDABLE = "amount_exceeds_refundable"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    PAYMENT_DIFFERS = "payment_differs"
+
+
+class PaymentRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    id: Name
+    order_id: Name
+    amount_minor: Amount
+    currency: Currency
+
+
+class RefundRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    reference: Name
+    payment_id: Name
+    amount_minor: Amount
+    currency: Currency
+
+
+class PaymentCaptured(Struct, tag="payment", tag_field="entry", frozen=True, gc=False):
+    request: PaymentRequest
+    at_ms: int
+
+
+class RefundMade(Struct, tag="refund", tag_field="entry", frozen=True, omit_defaults=True):
+    """A refund, and all that was settled about its future at that moment: a restart changes nothing."""
+
+    request: RefundRequest
+    id: str
+    status: Status
+    at_ms: int
+    key: str = ""  # empty where it equals the reference
+    failure: str = ""
+    then_status: Status | None = None
+    then_at_ms: int = 0
+    notify_at_ms: int | None = None  # the first news; None sends none
+    then_notify_delay_ms: int = 0
+    notify_times: int = 1
+
+
+class RefundChanged(Struct, tag="change", tag_field="entry", frozen=True, omit_defaults=True, gc=False):
+    id: str
+    status: Status
+    at_ms: int
+    failure: str = ""
+
+
+class RefundRefused(Struct, tag="refusal", tag_field="entry", frozen=True):
+    """A refusal that the key remembers: asking again gets the same words (Stripe does the same)."""
+
+    request: RefundRequest
+    key: str
+    refusal: Refusal
+    at_ms: int
+
+
+class NoticeDone(Struct, tag="notice", tag_field="entry", frozen=True, gc=False):
+    event_id: str
+    delivered: bool  # False: given up after the last try
+
+
+Entry: TypeAlias = PaymentCaptured | RefundMade | RefundChanged | RefundRefused | NoticeDone
+
+
+class Account(Struct):
+    """A payment and what has gone back or is about to."""
+
+    captured: PaymentCaptured
+    pending_minor: int = 0
+    refunded_minor: int = 0
+
+    @property
+    def refundable_minor(self) -> int:
+        return self.captured.request.amount_minor - self.pending_minor - self.refunded_minor
+
+
+class Refund(Struct):
+    made: RefundMade
+    status: Status
+    failure: str
+    updated_at_ms: int
+
+
+class Notice(Struct):
+    """One event on its way to the webhook URL; it says what was true when it happened."""
+
+    event_id: str
+    refund: Refund
+    status: Status
+    failure: str
+    happened_at_ms: int
+    due_at_ms: int
+    tries: int = 0
+
+
+class MovementKind(StrEnum):
+    CAPTURE = "capture"
+    REFUND = "refund"
+    REFUND_RETURNED = "refund_returned"  # succeeded, then failed: the money came back
+
+
+class Movement(Struct, frozen=True):
+    """A line of the statement: money that moved; a refund's amount is negative."""
+
+    at_ms: int
+    kind: MovementKind
+    provider_id: str
+    reference: str
+    payment: PaymentRequest
+    amount_minor: int
+
+
+class Books:
+    """State in memory, truth in the journal; `durable` stands between a change and telling anyone."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.accounts: dict[str, Account] = {}
+        self.refunds: list[Refund] = []
+        self.by_reference: dict[str, list[Refund]] = {}
+        self.keys: dict[str, RefundMade | RefundRefused] = {}
+        self.notices: dict[str, Notice] = {}
+        self.movements: defaultdict[date, list[Movement]] = defaultdict(list)
+        self.paid_twice: set[str] = set()
+        self.over_refunded: set[str] = set()
+        self.given_up = 0
+        self.changes_due: list[tuple[int, str]] = []  # heap of (due_at_ms, refund id)
+        self.notices_due: list[tuple[int, str]] = []  # heap of (due_at_ms, event id)
+
+    # --- commands: decide, append, apply -----------------------------------------------------------------
+
+    def capture(self, request: PaymentRequest, now_ms: int) -> PaymentCaptured | Refusal:
+        """Record a captured payment; the same payment again is the same answer."""
+        if (refusal := self.check_capture(request)) is not None:
+            return refusal
+        if request.id not in self.accounts:
+            self._record(PaymentCaptured(request, now_ms))
+        return self.accounts[request.id].captured
+
+    def check_capture(self, request: PaymentRequest) -> Refusal | None:
+        """What would stand in the way of recording this payment."""
+        if request.amount_minor <= 0:
+            return Refusal.AMOUNT_NOT_POSITIVE
+        known = self.accounts.get(request.id)
+        return Refusal.PAYMENT_DIFFERS if known is not None and known.captured.request != request else None
+
+    def remembered(
+        self, key: str, request: RefundRequest, now_ms: int, key_life_ms: float | None
+    ) -> RefundMade | RefundRefused | Refusal | None:
+        """What this key was answered before; None for a key that is new, or older than its life."""
+        known = self.keys.get(key)
+        if known is None or (key_life_ms is not None and now_ms - known.at_ms > key_life_ms):
+            return None
+        return known if known.request == request else Refusal.IDEMPOTENCY_KEY_REUSED
+
+    def refund(
+        self,
+        request: RefundRequest,
+        key: str,
+        now_ms: int,
+        plan: Plan = SMOOTH,
+        timing: FaultTiming | None = None,
+        *,
+        notify: bool = False,
+    ) -> RefundMade | Refusal:
+        """Pay, promise to pay, or refuse; never more than the payment still has."""
+        account = self.accounts.get(request.payment_id)
+        if account is None:
+            return Refusal.UNKNOWN_PAYMENT
+        if request.amount_minor <= 0:
+            return Refusal.AMOUNT_NOT_POSITIVE
+        if request.currency != account.captured.request.currency:
+            return Refusal.CURRENCY_DIFFERS
+        if request.amount_minor > account.refundable_minor:
+            self._record(RefundRefused(request, key, Refusal.AMOUNT_EXCEEDS_REFUNDABLE, now_ms))
+            return Refusal.AMOUNT_EXCEEDS_REFUNDABLE
+        made = _planned_refund(
+            request,
+            key="" if key == request.reference else key,
+            refund_id=f"re_{len(self.refunds) + 1:09d}",
+            now_ms=now_ms,
+            plan=plan,
+            timing=timing or FaultTiming(),
+            notify=notify,
+        )
+        self._record(made)
+        return made
+
+    def change_due(self, now_ms: int) -> bool:
+        """Carry out what was planned up to now; whether anything changed."""
+        changed = False
+        while self.changes_due and self.changes_due[0][0] <= now_ms:
+            _, refund_id = heapq.heappop(self.changes_due)
+            made = self.refund_of(refund_id).made
+            if made.then_status is not None:
+                failure = "payment_method_closed" if made.then_status is Status.FAILED else ""
+                self._record(RefundChanged(refund_id, made.then_status, made.then_at_ms, failure))
+                changed = True
+        return changed
+
+    def notice_done(self, event_id: str, *, delivered: bool) -> None:
+        """Take an event off the list; a crash before the disk knows sends it again, as webhooks may."""
+        if event_id in self.notices:
+            self._record(NoticeDone(event_id, delivered))
+
+    # --- questions ---------------------------------------------------------------------------------------
+
+    def refund_of(self, refund_id: str) -> Refund:
+        return self.refunds[int(refund_id.removeprefix("re_")) - 1]
+
+    async def durable(self) -> None:
+        """Return once the disk knows all that these books say."""
+        await self.journal.durable()
+
+    # --- entries -----------------------------------------------------------------------------------------
+
+    def _record(self, entry: Entry) -> None:
+        self.journal.append(_encoder.encode(entry))
+        self.apply(entry)
+
+    def apply(self, entry: Entry) -> None:
+        """Change the state as the entry says; the only place that does."""
+        match entry:
+            case PaymentCaptured():
+                self.accounts[entry.request.id] = Account(entry)
+                request = entry.request
+                self._move(entry.at_ms, MovementKind.CAPTURE, request.id, "", request, request.amount_minor)
+            case RefundMade():
+                self._apply_refund(entry)
+            case RefundChanged():
+                self._apply_change(entry)
+            case RefundRefused():
+                self.keys[entry.key] = entry
+            case NoticeDone():
+                self.notices.pop(entry.event_id, None)
+                self.given_up += not entry.delivered
+
+    def _apply_refund(self, made: RefundMade) -> None:
+        refund = Refund(made, made.status, made.failure, made.at_ms)
+        self.refunds.append(refund)
+        self.by_reference.setdefault(made.request.reference, []).append(refund)
+        self.keys[made.key or made.request.reference] = made
+        account = self.accounts[made.request.payment_id]
+        if made.status is Status.PENDING:
+            account.pending_minor += made.request.amount_minor
+        elif made.status is Status.SUCCEEDED:
+            self._pay(refund, account)
+        if made.then_status is not None:
+            heapq.heappush(self.changes_due, (made.then_at_ms, made.id))
+        if made.notify_at_ms is not None:
+            self._announce(refund, made.notify_at_ms)
+
+    def _apply_change(self, change: RefundChanged) -> None:
+        refund = self.refund_of(change.id)
+        request = refund.made.request
+        account = self.accounts[request.payment_id]
+        was, refund.status = refund.status, change.status
+        refund.failure, refund.updated_at_ms = change.failure, change.at_ms
+        if was is Status.PENDING:
+            account.pending_minor -= request.amount_minor
+        elif was is Status.SUCCEEDED:
+            account.refunded_minor -= request.amount_minor
+            self._move(
+                change.at_ms,
+                MovementKind.REFUND_RETURNED,
+                change.id,
+                request.reference,
+                account.captured.request,
+                request.amount_minor,
+            )
+        if change.status is Status.SUCCEEDED:
+            self._pay(refund, account)
+        if refund.made.notify_at_ms is not None:
+            self._announce(refund, change.at_ms + refund.made.then_notify_delay_ms)
+
+    def _pay(self, refund: Refund, account: Account) -> None:
+        request = refund.made.request
+        account.refunded_minor += request.amount_minor
+        self._move(
+            refund.updated_at_ms,
+            MovementKind.REFUND,
+            refund.made.id,
+            request.reference,
+            account.captured.request,
+            -request.amount_minor,
+        )
+        if account.refundable_minor < 0:
+            self.over_refunded.add(request.payment_id)
+        siblings = self.by_reference[request.reference]
+        if len(siblings) > 1 and sum(other.status is Status.SUCCEEDED for other in siblings) > 1:
+            self.paid_twice.add(request.reference)
+
+    def _move(
+        self,
+        at_ms: int,
+        kind: MovementKind,
+        provider_id: str,
+        reference: str,
+        payment: PaymentRequest,
+        amount_minor: int,
+    ) -> None:
+        day = moment(at_ms).date()
+        self.movements[day].append(Movement(at_ms, kind, provider_id, reference, payment, amount_minor))
+
+    def _announce(self, refund: Refund, due_at_ms: int) -> None:
+        """One event per state; a duplicate is the same event in the queue more than once."""
+        event_id = f"evt_{refund.made.id}_{refund.status}"
+        self.notices[event_id] = Notice(
+            event_id, refund, refund.status, refund.failure, refund.updated_at_ms, due_at_ms
+        )
+        heapq.heappush(self.notices_due, (due_at_ms, event_id))
+
+
+def _planned_refund(
+    request: RefundRequest,
+    *,
+    key: str,
+    refund_id: str,
+    now_ms: int,
+    plan: Plan,
+    timing: FaultTiming,
+    notify: bool,
+) -> RefundMade:
+    status, then_status, then_at_ms = _course_of(plan.outcome, now_ms, timing)
+    late_ms = timing.late_ms if plan.webhook is WebhookFault.LATE else 0
+    notify_at_ms = now_ms + late_ms
+    if plan.webhook is WebhookFault.OUT_OF_ORDER:
+        notify_at_ms = then_at_ms + timing.late_ms
+    return RefundMade(
+        request,
+        refund_id,
+        status,
+        now_ms,
+        key=key,
+        failure="payment_method_closed" if status is Status.FAILED else "",
+        then_status=then_status,
+        then_at_ms=then_at_ms,
+        notify_at_ms=notify_at_ms if notify else None,
+        then_notify_delay_ms=late_ms,
+        notify_times=3 if plan.webhook is WebhookFault.DUPLICATE else 1,
+    )
+
+
+def _course_of(outcome: OutcomeFault | None, now_ms: int, timing: FaultTiming) -> tuple[Status, Status | None, int]:
+    """The first state, and where there is one the second state with its time."""
+    match outcome:
+        case OutcomeFault.DECLINED:
+            return Status.FAILED, None, 0
+        case OutcomeFault.PENDING_THEN_SUCCEEDED:
+            return Status.PENDING, Status.SUCCEEDED, now_ms + timing.settle_ms
+        case OutcomeFault.PENDING_THEN_FAILED:
+            return Status.PENDING, Status.FAILED, now_ms + timing.fail_ms
+        case OutcomeFault.SUCCEEDED_THEN_FAILED:
+            return Status.SUCCEEDED, Status.FAILED, now_ms + timing.fail_ms
+        case _:
+            return Status.SUCCEEDED, None, 0
+
+
+def moment(at_ms: int) -> datetime:
+    """Milliseconds since 1970 as a UTC time."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Entry)
+
+
+def open_books(path: Path) -> Books:
+    """Open or create the books kept in a file; raises BadInput where the file is damaged or no such books.
+
+    Raises Unavailable while another simulator has them open.
+    """
+    books = Books(Journal(path))
+    try:
+        for entry in _entries(books.journal):
+            books.apply(entry)
+    except BadInput:
+        books.journal.release()
+        raise
+    # Applying put every change and event on the agenda; what has happened since leaves it again.
+    books.changes_due = [
+        (at, refund_id)
+        for at, refund_id in books.changes_due
+        if books.refund_of(refund_id).status is books.refund_of(refund_id).made.status
+    ]
+    books.notices_due = [item for item in books.notices_due if item[1] in books.notices]
+    heapq.heapify(books.changes_due)
+    heapq.heapify(books.notices_due)
+    return books
+
+
+def _entries(journal: Journal) -> Iterator[Entry]:
+    for number, line in enumerate(journal.read(), 1):
+        try:
+            yield _decoder.decode(line)
+        except msgspec.MsgspecError as error:
+            raise BadInput(f"{journal.path}, entry {number}: {error}", path=str(journal.path)) from error
