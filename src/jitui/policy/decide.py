@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from jitui.policy.expression import engine_name
-from jitui.policy.facts import LINES, Facts, KnownValue, ScalarValue, known_lines
+from jitui.policy.facts import LINES, Facts, KnownValue
 from jitui.policy.model import Policy, RestrictionRule, Text
 from jitui.policy.program import Program, evaluate, known_facts
 
@@ -63,14 +63,13 @@ def decide(policy: Policy, facts: Facts) -> Decision:
     programs = policy.programs
     known = known_facts(programs.specs, programs.condition_reads, facts)
     truths = evaluate(programs, known, programs.condition_definitions, programs.conditions)
-    lines = _lines_with_ids(facts, programs.condition_reads.line_fields) if LINES in known else ()
     results = tuple(
         ConditionResult(
             condition.id,
             _VERDICTS[truth],
             condition.public,
             condition.detail_public,
-            _values_read(program, known, lines),
+            _values_read(program, known),
             condition.text,
         )
         for condition, program, truth in zip(policy.conditions, programs.conditions, truths, strict=True)
@@ -94,17 +93,12 @@ def restriction_hits(policy: Policy, facts: Facts) -> tuple[RestrictionRule, ...
     return tuple(rule for rule, truth in zip(policy.restrictions, truths, strict=True) if truth is True)
 
 
-def _lines_with_ids(facts: Facts, fields: tuple[str, ...]) -> tuple[dict[str, ScalarValue], ...]:
-    return known_lines(facts[LINES], dict.fromkeys(("line_id", *fields))) or ()
-
-
-def _values_read(
-    program: Program, known: Mapping[str, KnownValue], lines: tuple[dict[str, ScalarValue], ...]
-) -> dict[str, ReadValue]:
+def _values_read(program: Program, known: Mapping[str, KnownValue]) -> dict[str, ReadValue]:
     read: dict[str, ReadValue] = {name: known.get(name) for name in program.reads.facts}
-    if LINES in known and LINES in read:
-        wanted = {"line_id", *program.reads.line_fields}
-        read[LINES] = tuple({name: value for name, value in line.items() if name in wanted} for line in lines)
+    lines = read.get(LINES)
+    if isinstance(lines, tuple):
+        wanted = ("line_id", *program.reads.line_fields)
+        read[LINES] = tuple({name: line[name] for name in wanted if name in line} for line in lines)
     return read
 
 

@@ -115,7 +115,7 @@ class _Composer:
     def __init__(self, text: str, file: str) -> None:
         from ruamel.yaml import YAML
 
-        self.text = text.replace("\r\n", "\n")
+        self.text = text.removeprefix("\ufeff").replace("\r\n", "\n")
         self.file = file
         self.problems: list[Problem] = []
         self.events: Iterator[Event] = YAML(typ="safe", pure=True).parse(self.text)

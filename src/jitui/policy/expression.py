@@ -18,7 +18,7 @@ from cel_expr_python import cel  # type: ignore[import-untyped]
 
 from jitui.policy.facts import LINE_FIELDS, FactType
 from jitui.policy.problems import did_you_mean
-from jitui.policy.syntax import SUPPORTED, Names, Node, Unsupported, read_tree, start_of_name
+from jitui.policy.syntax import SUPPORTED, Fault, Names, Node, read_tree, start_of_name
 
 if TYPE_CHECKING:
     from cel_expr_python.cel import Env, Expression, Type  # type: ignore[import-untyped]
@@ -30,14 +30,6 @@ _SCALAR_TYPES = {FactType.INT: cel.Type.INT, FactType.BOOL: cel.Type.BOOL, FactT
 _PROTO_TYPES = {FactType.INT: 3, FactType.BOOL: 8, FactType.STRING: 9}
 _CEL_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _WORDS = {"int": "a whole number", "bool": "true or false", "string": "text", "double": "a decimal number"}
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with an expression, at an offset of its text."""
-
-    at: int
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +57,9 @@ def check(text: str, names: Names) -> Checked | tuple[Fault, ...]:
         compiled = _checking_env(names).compile(text)
     except RuntimeError as error:  # the binding raises this one class for every compile error
         return _faults(str(error), text, names)
-    try:
-        tree = read_tree(compiled.serialize(), text, names)
-    except Unsupported as unsupported:
-        return (Fault(unsupported.at, unsupported.message),)
+    tree = read_tree(compiled.serialize(), text, names)
+    if isinstance(tree, tuple):
+        return tree
     if tree.type is FactType.LINES:
         return (Fault(tree.at, "order.lines is a list: ask for all() or exists() of its lines"),)
     return Checked(text, tree.type, tree)
@@ -141,6 +132,8 @@ def _in_our_words(at: int, words: str, text: str, names: Names) -> Fault:
         return Fault(at + 1, f"a line has no field {match[1]}{did_you_mean(match[1], list(LINE_FIELDS))}")
     if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", words):
         return Fault(at, f"{match[1].strip('_@').replace('_', ' ')} does not fit {_types(match[2])}")
+    if words.startswith("Syntax error: ") and "<EOF>" in words.split(" expecting ")[0]:
+        return Fault(at, "the expression ends too early")
     if words.startswith("Syntax error: "):
         return Fault(at, f"this is not CEL: {words.removeprefix('Syntax error: ').split(' expecting ')[0]}")
     return Fault(at, f"{words}; {SUPPORTED}")

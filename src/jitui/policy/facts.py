@@ -140,16 +140,17 @@ BUYER_EVENTS = (
 )
 SHOP_EVENTS = ("shipped", "shipped_on_time", "order_paid", "refund_before_shipment", "incident")
 
-_PYTHON_TYPES = {FactType.INT: int, FactType.BOOL: bool, FactType.STRING: str}
-
 
 def fitting(spec: FactSpec, value: object) -> ScalarValue | None:
-    """The value, or None when it misses the type, the range or the enum of its row; True is no int here."""
-    if type(value) is not _PYTHON_TYPES[spec.type] or not isinstance(value, (bool, int, str)):
-        return None
-    if spec.type is FactType.INT:
-        return value if -_INT64_LIMIT <= int(value) < _INT64_LIMIT else None
-    return None if spec.enum and value not in spec.enum else value
+    """The value, or None when it misses the type, the range or the enum of its row."""
+    kind = spec.type
+    if value is True or value is False:
+        return value if kind is FactType.BOOL else None
+    if isinstance(value, int):
+        return value if kind is FactType.INT and -_INT64_LIMIT <= value < _INT64_LIMIT else None
+    if isinstance(value, str):
+        return value if kind is FactType.STRING and (not spec.enum or value in spec.enum) else None
+    return None
 
 
 def known_lines(lines: object, fields: Iterable[str]) -> tuple[dict[str, ScalarValue], ...] | None:

@@ -106,7 +106,7 @@ def _read_policy(notes: Notes, root: Node, text: str) -> Policy | None:
     title, notice = read(notes, found, "title", bilingual), read(notes, found, "notice", bilingual)
     legal_basis = _legal_basis(notes, found.get("legal_basis"))
     features = _features(notes, found.get("features"))
-    attributes = _attributes(notes, found.get("attributes"), {feature.name for feature in features})
+    attributes = _attributes(notes, found.get("attributes"), features)
     words = _vocabulary(notes, found.get("definitions"), features, attributes)
     conditions = _conditions(notes, found.get("conditions"), words)
     restrictions = _restrictions(notes, found.get("restrictions"), words)
@@ -127,8 +127,8 @@ def _read_policy(notes: Notes, root: Node, text: str) -> Policy | None:
         title=title or {},
         notice=notice or {},
         legal_basis=legal_basis,
-        attributes=attributes,
-        features=features,
+        attributes={name: spec for name, spec in attributes.items() if spec},
+        features=tuple(feature for feature in features.values() if feature),
         definitions=words.definitions,
         conditions=conditions,
         selection=selection,
@@ -159,16 +159,17 @@ def _legal_basis(notes: Notes, node: Node | None) -> dict[str, str]:
     return {key: text for key in found if (text := read(notes, found, key, string)) is not None}
 
 
-def _features(notes: Notes, node: Node | None) -> tuple[Feature, ...]:
-    features = []
+def _features(notes: Notes, node: Node | None) -> dict[str, Feature | None]:
+    """The features by name; None for one that is wrong, so that its users are not called wrong too."""
+    features: dict[str, Feature | None] = {}
     for key, value in entries(notes, node, "features"):
         if not _FEATURE_NAME.fullmatch(key.value):
             notes.add(key.place, "a feature is named buyer.x or shop.x, in small letters, digits and _")
         elif key.value in FACTS:
             notes.add(key.place, f"{key.value} is already a fact: give the feature another name")
-        elif (feature := _feature(notes, key.value, value)) is not None:
-            features.append(feature)
-    return tuple(features)
+        else:
+            features[key.value] = _feature(notes, key.value, value)
+    return features
 
 
 def _feature(notes: Notes, name: str, node: Node) -> Feature | None:
@@ -198,14 +199,14 @@ def _event_kind(notes: Notes, node: Node, subject: str) -> str | None:
             "limit them with caps"
         )
     else:
-        message = f"{kind.value} is no event of a {subject}{did_you_mean(kind.value, known)}"
-        message += f": it is {' or '.join(known)}"
+        hint = did_you_mean(kind.value, known) or f": it is {' or '.join(known)}"
+        message = f"{kind.value} is no event of a {subject}{hint}"
     notes.add(kind.place, message)
     return None
 
 
-def _attributes(notes: Notes, node: Node | None, features: set[str]) -> dict[str, FactSpec]:
-    attributes = {}
+def _attributes(notes: Notes, node: Node | None, features: Mapping[str, Feature | None]) -> dict[str, FactSpec | None]:
+    attributes: dict[str, FactSpec | None] = {}
     for key, value in entries(notes, node, "attributes"):
         if not _ATTRIBUTE_NAME.fullmatch(key.value):
             notes.add(
@@ -214,8 +215,8 @@ def _attributes(notes: Notes, node: Node | None, features: set[str]) -> dict[str
             )
         elif key.value in FACTS or key.value in features:
             notes.add(key.place, f"{key.value} is already a fact: give the attribute another name")
-        elif (spec := _attribute(notes, key.value, value)) is not None:
-            attributes[key.value] = spec
+        else:
+            attributes[key.value] = _attribute(notes, key.value, value)
     return attributes
 
 
@@ -233,18 +234,27 @@ def _attribute(notes: Notes, name: str, node: Node) -> FactSpec | None:
 
 
 def _vocabulary(
-    notes: Notes, node: Node | None, features: tuple[Feature, ...], attributes: dict[str, FactSpec]
+    notes: Notes,
+    node: Node | None,
+    features: Mapping[str, Feature | None],
+    attributes: Mapping[str, FactSpec | None],
 ) -> _Vocabulary:
-    facts = dict(FACTS) | attributes
-    for feature in features:
-        unit = {"count": "events", "sum": "minor units", "last_age_days": "days"}[feature.function]
-        meaning = f"{feature.function} of {feature.kind} over {feature.days} days"
-        facts[feature.name] = FactSpec(feature.name, FactType.INT, "history", meaning, unit)
+    facts = dict(FACTS)
+    for name, feature in features.items():
+        facts[name] = _feature_spec(feature) if feature else FactSpec(name, FactType.INT, "", "")
+    for name, spec in attributes.items():
+        facts[name] = spec or FactSpec(name, FactType.INT, "", "")
     definitions, types = check_definitions(notes, entries(notes, node, "definitions"), facts)
     reads: dict[str, Reads] = {}
     for definition in definitions:
         reads[definition.name] = reads_of(definition.tree, reads)
     return _Vocabulary(Names(facts, types), definitions, reads)
+
+
+def _feature_spec(feature: Feature) -> FactSpec:
+    unit = {"count": "events", "sum": "minor units", "last_age_days": "days"}[feature.function]
+    meaning = f"{feature.function} of {feature.kind} over {feature.days} days"
+    return FactSpec(feature.name, FactType.INT, "history", meaning, unit)
 
 
 def _conditions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[Condition, ...]:

@@ -24,6 +24,11 @@ class Reads:
     line_fields: tuple[str, ...]
     definitions: tuple[str, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every variable that the expression needs."""
+        return self.facts + self.definitions
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -114,14 +119,17 @@ def _union(programs: Iterable[Program]) -> Reads:
 
 
 def known_facts(specs: Mapping[str, FactSpec], reads: Reads, facts: Facts) -> dict[str, KnownValue]:
-    """The facts of `reads` that are known: present, and of the type and enum that the table gives them."""
+    """The facts of `reads` that are known: present, and of the type and enum that the table gives them.
+
+    Lines carry the fields that are read and their `line_id`, by which people name them.
+    """
     known: dict[str, KnownValue] = {}
     for name in reads.facts:
         value = facts.get(name)
         if value is None:
             continue
         if name == LINES:
-            lines = known_lines(value, reads.line_fields)
+            lines = known_lines(value, ("line_id", *reads.line_fields))
             if lines is not None:
                 known[name] = lines
         elif (fitted := fitting(specs[name], value)) is not None:
@@ -141,7 +149,8 @@ def evaluate(
     if isinstance(lines, tuple):
         data[LINES] = list(lines)  # the run time takes a list and no other sequence
     for definition in definitions:
-        value = value_of(definition.run, programs.env.Activation(data), definition.type)
+        needs = {name: data[name] for name in definition.reads.names if name in data}
+        value = value_of(definition.run, programs.env.Activation(needs), definition.type)
         if value is not None:
             data[definition.id] = value
     activation = programs.env.Activation(data)

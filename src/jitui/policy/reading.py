@@ -11,12 +11,18 @@ from jitui.policy.document import Listing, Mapped, Node, Place, Scalar
 from jitui.policy.problems import Problem, did_you_mean
 
 LANGUAGES = ("zh", "en")
+MAX_ENTRIES = 200
 _UNITS = {"h": 3_600, "d": 86_400}
 _UNIT_WORDS = {"h": "hours, as in 48h", "d": "whole days, as in 90d"}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([a-z]+)")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2})?([Zz]|[+-]\d{2}:\d{2})")
+_WHY_NEEDED = {
+    "currency": ": without one, order.paid_minor and every other amount has no meaning",
+    "public": ": whether buyers and merchants may see the condition (R16)",
+    "over": ": the window, as in 90d",
+}
 T = TypeVar("T")
 
 
@@ -49,14 +55,16 @@ def fields(
             notes.add(key.place, f"{what} has no key {key.value}{hint}")
     for name in required:
         if name not in found:
-            notes.add(node.place, f"{what} needs the key {name}")
+            notes.add(node.place, f"{what} needs the key {name}{_WHY_NEEDED.get(name, '')}")
     return found
 
 
 def entries(notes: Notes, node: Node | None, what: str) -> Iterator[tuple[Scalar, Node]]:
     """The keys and values of a mapping whose keys are names that the author chooses."""
     if isinstance(node, Mapped):
-        yield from node.entries
+        if len(node.entries) > MAX_ENTRIES:
+            notes.add(node.place, f"{what} has more than {MAX_ENTRIES} entries")
+        yield from node.entries[:MAX_ENTRIES]
     elif node is not None:
         notes.add(node.place, f"{what} is a mapping from a name to its value")
 
@@ -64,7 +72,9 @@ def entries(notes: Notes, node: Node | None, what: str) -> Iterator[tuple[Scalar
 def items(notes: Notes, node: Node | None, what: str) -> tuple[Node, ...]:
     """The items of a list."""
     if isinstance(node, Listing):
-        return node.items
+        if len(node.items) > MAX_ENTRIES:
+            notes.add(node.place, f"{what} has more than {MAX_ENTRIES} entries")
+        return node.items[:MAX_ENTRIES]
     if node is not None:
         notes.add(node.place, f"{what} is a list")
     return ()
@@ -86,7 +96,7 @@ def scalar(notes: Notes, node: Node, what: str) -> Scalar | None:
 def string(notes: Notes, node: Node, what: str) -> str | None:
     """Text; a bare number is refused, as 1.10 and 1.1 are the same number and not the same text."""
     leaf = scalar(notes, node, what)
-    if leaf is not None and leaf.plain and re.fullmatch(r"[-+.0-9eExX_]+", leaf.value):
+    if leaf is not None and leaf.plain and re.fullmatch(r"[-+.]?[0-9][-+.0-9a-fA-FxX_]*", leaf.value):
         notes.add(leaf.place, f'{what} is text: put it in quotes, as in "{leaf.value}"')
         return None
     return leaf.value.strip() if leaf else None

@@ -1,7 +1,7 @@
 """The supported part of CEL as a small typed tree: bulk reading compiles it, checks at load walk it.
 
 Built from the checked expression, so names are resolved, types are known and macros are recognised again.
-What the two readings are not shown to agree on has no node here: `Unsupported` refuses it, with its position.
+What the two readings are not shown to agree on has no node here: it becomes a Fault, with its position.
 """
 
 from __future__ import annotations
@@ -109,13 +109,20 @@ class Quantifier:
 Node = Literal | Fact | DefinitionRef | LineField | Call | InList | Quantifier
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with an expression, at an offset of its text."""
+
+    at: int
+    message: str
+
+
 class Unsupported(Exception):
-    """A construct outside the supported subset, or a word outside an enum, at an offset of the expression."""
+    """A construct outside the supported subset; raised and caught while one node is read."""
 
     def __init__(self, at: int, message: str) -> None:
         super().__init__(message)
-        self.at = at
-        self.message = message
+        self.fault = Fault(at, message)
 
 
 SUPPORTED = (
@@ -173,15 +180,14 @@ class Names:
         return variable in roots or variable in self.definitions
 
 
-def read_tree(serialized: bytes, text: str, names: Names) -> Node:
-    """The tree of a checked expression; raises Unsupported."""
+def read_tree(serialized: bytes, text: str, names: Names) -> Node | tuple[Fault, ...]:
+    """The tree of a checked expression, or everything in it that is not supported."""
     from jitui.policy.checked import parse_checked  # protobuf is slow to import, and only loading needs it
 
     message = parse_checked(serialized)
-    node = _Reader(message, text, names).node(message.expr, None, 0)
-    for part in walk(node):
-        _check_enum_words(part, names)
-    return node
+    reader = _Reader(message, text, names)
+    node = reader.node(message.expr, None, 0)
+    return tuple(reader.faults) or node or ()
 
 
 class _Reader:
@@ -191,9 +197,19 @@ class _Reader:
         self.positions = checked.source_info.positions
         self.text = text
         self.names = names
+        self.faults: list[Fault] = []
 
-    def node(self, expr: Any, variable: str | None, depth: int) -> Node:
-        """The node of one expression; `variable` is the name of the current line inside a quantifier."""
+    def node(self, expr: Any, variable: str | None, depth: int) -> Node | None:
+        """The node of one expression, None after noting a fault; `variable` names the line of a quantifier."""
+        try:
+            node = self.supported(expr, variable, depth)
+        except Unsupported as unsupported:
+            self.faults.append(unsupported.fault)
+            return None
+        self.faults += _enum_faults(node, self.names) if node else ()
+        return node
+
+    def supported(self, expr: Any, variable: str | None, depth: int) -> Node | None:
         if depth > MAX_DEPTH:
             raise Unsupported(self.at(expr), "the expression is nested too deeply: split it into definitions")
         if expr.HasField("const_expr"):
@@ -259,7 +275,7 @@ class _Reader:
         spec = LINE_FIELDS[selected.field]
         return LineField(spec.name, spec.type, at)
 
-    def call(self, expr: Any, variable: str | None, depth: int) -> Node:
+    def call(self, expr: Any, variable: str | None, depth: int) -> Node | None:
         call = expr.call_expr
         at = self.at(expr)
         operands = [call.target] if call.HasField("target") else []
@@ -269,28 +285,35 @@ class _Reader:
         operator = _CALLS.get(call.function)
         if operator is None or (operator is Operator.SIZE and len(operands) != 1):
             raise Unsupported(at, f"{call.function.strip('_@')} is not supported; {SUPPORTED}")
-        args = tuple(self.node(operand, variable, depth + 1) for operand in operands)
+        nodes = [self.node(operand, variable, depth + 1) for operand in operands]
+        args = tuple(node for node in nodes if node is not None)
+        if len(args) < len(nodes):
+            return None
         kind = self.type(expr)
         if kind is None or kind is FactType.LINES:
             raise Unsupported(at, f"{operator} here gives a value that no condition can use; {SUPPORTED}")
         _check_operands(operator, args, at)
         return Call(operator, args, kind, at)
 
-    def in_list(self, at: int, operands: list[Any], variable: str | None, depth: int) -> InList:
+    def in_list(self, at: int, operands: list[Any], variable: str | None, depth: int) -> InList | None:
         value, words = operands
         if not words.HasField("list_expr") or not words.list_expr.elements:
             raise Unsupported(at, "the right side of `in` is a list of values, as in ['a', 'b']")
-        literals = tuple(self.node(word, variable, depth + 1) for word in words.list_expr.elements)
-        for literal in literals:
-            if not isinstance(literal, Literal):
-                raise Unsupported(
-                    literal.at, "the list of `in` holds only constants; write == and || for anything else"
-                )
         left = self.node(value, variable, depth + 1)
+        elements = words.list_expr.elements
+        literals = [word for element in elements if (word := self.word(element)) is not None]
+        if left is None or len(literals) < len(elements):
+            return None
         _check_operands(Operator.EQUAL, (left, *literals), at)
-        return InList(left, tuple(word for word in literals if isinstance(word, Literal)), at)
+        return InList(left, tuple(literals), at)
 
-    def quantifier(self, expr: Any, variable: str | None, depth: int) -> Quantifier:
+    def word(self, expr: Any) -> Literal | None:
+        if expr.HasField("const_expr"):
+            return self.literal(expr)
+        self.faults.append(Fault(self.at(expr), "the list of `in` holds only constants; write == and || for others"))
+        return None
+
+    def quantifier(self, expr: Any, variable: str | None, depth: int) -> Quantifier | None:
         loop = expr.comprehension_expr
         at = self.at(expr)
         source = loop.iter_range
@@ -303,7 +326,8 @@ class _Reader:
         every, body = _macro(loop)
         if body is None or loop.iter_var2:
             raise Unsupported(at, f"of the macros only all() and exists() are supported; {SUPPORTED}")
-        return Quantifier(every, self.node(body, loop.iter_var, depth + 1), at)
+        predicate = self.node(body, loop.iter_var, depth + 1)
+        return Quantifier(every, predicate, at) if predicate else None
 
 
 def _macro(loop: Any) -> tuple[bool, Any]:
@@ -334,32 +358,29 @@ def _check_operands(operator: Operator, args: tuple[Node, ...], at: int) -> None
         raise Unsupported(at, f"{operator} compares values of one type, not {' and '.join(sorted(types))}")
 
 
-def _check_enum_words(node: Node, names: Names) -> None:
+def _enum_faults(node: Node, names: Names) -> Iterator[Fault]:
+    """Words that an enum does not have, and a comparison that puts enum words in an order."""
     match node:
         case InList(value=value, words=words):
-            _check_words(_enum_of(value, names), words)
-        case Call(operator=operator, args=(left, right)) if operator in (*_EQUALITY, *_ORDERING):
+            yield from _word_faults(_enum_of(value, names), words)
+        case Call(operator=operator, args=(left, right)) if operator in _EQUALITY:
             for side, other in ((left, right), (right, left)):
-                enum = _enum_of(side, names)
-                if enum and operator in _ORDERING:
-                    raise Unsupported(node.at, f"{_name(side)} is one of {', '.join(enum)}, which have no order")
-                if enum and isinstance(other, Literal):
-                    _check_words(enum, (other,))
+                if isinstance(other, Literal):
+                    yield from _word_faults(_enum_of(side, names), (other,))
+        case Call(operator=operator, args=args) if operator in _ORDERING:
+            if enum := next((found for arg in args if (found := _enum_of(arg, names))), ()):
+                yield Fault(node.at, f"{', '.join(enum)} have no order: use == or in")
 
 
-def _check_words(enum: tuple[str, ...], words: tuple[Literal, ...]) -> None:
+def _word_faults(enum: tuple[str, ...], words: tuple[Literal, ...]) -> Iterator[Fault]:
     for word in words:
         if enum and word.value not in enum:
             hint = did_you_mean(str(word.value), enum)
-            raise Unsupported(word.at, f"'{word.value}' can never be: it is one of {', '.join(enum)}{hint}")
+            yield Fault(word.at, f"'{word.value}' is none of {', '.join(enum)}{hint}")
 
 
 def _enum_of(node: Node, names: Names) -> tuple[str, ...]:
     return names.facts[node.name].enum if isinstance(node, Fact) else ()
-
-
-def _name(node: Node) -> str:
-    return node.name if isinstance(node, (Fact, LineField, DefinitionRef)) else "it"
 
 
 def start_of_name(text: str, at: int, name: str) -> int:
