@@ -179,9 +179,10 @@ def install_system_packages(packages: list[str], *, why: str, required: bool) ->
     prefix = root_prefix()
     if shutil.which("apt-get") and prefix is not None:
         say(f"Installing {' and '.join(packages)} {why}")
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        succeeds([*prefix, *apt, "-qq", "update"], environment)  # without it a fresh machine knows no package
-        if succeeds([*prefix, *install, "-qq"], environment):
+        # Without the update a fresh machine knows no package; apt is talkative, and its errors come on stderr.
+        quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", '"$@" >/dev/null', "sh"]
+        succeeds([*prefix, *quiet, *apt, "update"])
+        if succeeds([*prefix, *quiet, *install]):
             return
     if shutil.which("apt-get"):
         advice = "sudo apt-get update && sudo " + shlex.join(install)

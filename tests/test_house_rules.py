@@ -1,0 +1,120 @@
+"""What every file of this repository keeps to: rules that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jitui.settings import VARIABLES_OF_TESTS, variable_names
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted((ROOT / "src" / "jitui").rglob("*.py"))
+MOST_LINES = 70
+MOST_BYTES = 400 * 1024
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def nodes() -> Iterator[tuple[Path, ast.AST]]:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            yield path.relative_to(ROOT / "src" / "jitui"), node
+
+
+def committed_files() -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode:
+        if os.environ.get("CI") == "true":
+            pytest.fail("this rule needs git and a clone")
+        pytest.skip("not a git clone")
+    return [path for name in listing.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def committed_texts() -> Iterator[tuple[str, str]]:
+    for path in committed_files():
+        content = path.read_bytes()
+        if b"\0" not in content:
+            yield str(path.relative_to(ROOT)), content.decode("utf-8")
+
+
+def test_only_settings_reads_the_environment() -> None:
+    readers = {"environ", "environb", "getenv", "getenvb", "putenv"}
+    found = [
+        f"{path}:{node.lineno}"
+        for path, node in nodes()
+        if (isinstance(node, ast.Attribute) and node.attr in readers and ast.unparse(node.value) == "os")
+        or (isinstance(node, ast.ImportFrom) and node.module == "os" and readers & {name.name for name in node.names})
+    ]
+    assert [place for place in found if not place.startswith("settings.py:")] == []
+
+
+def test_nobody_below_the_adapters_asks_for_the_time() -> None:
+    clocks = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter"}
+    owners = {"datetime", "datetime.datetime", "date", "datetime.date", "time"}
+    pure = ("policy", "aftersales", "backtest")
+    found = [
+        f"{path}:{node.lineno}"
+        for path, node in nodes()
+        if path.parts[0] in pure
+        and isinstance(node, ast.Attribute)
+        and node.attr in clocks
+        and ast.unparse(node.value) in owners
+    ]
+    assert found == []
+
+
+def test_amounts_in_minor_units_are_never_floats() -> None:
+    found = []
+    for path, node in nodes():
+        if isinstance(node, ast.AnnAssign):
+            name, annotation = ast.unparse(node.target), node.annotation
+        elif isinstance(node, ast.arg) and node.annotation:
+            name, annotation = node.arg, node.annotation
+        elif isinstance(node, Function) and node.returns:
+            name, annotation = node.name, node.returns
+        else:
+            continue
+        if name.endswith("_minor") and "float" in ast.unparse(annotation):
+            found.append(f"{path}:{annotation.lineno} {name}")
+    assert found == []
+
+
+def test_functions_fit_a_screen() -> None:
+    long = [
+        f"{path}:{node.lineno} {node.name}"
+        for path, node in nodes()
+        if isinstance(node, Function) and (node.end_lineno or 0) - node.lineno >= MOST_LINES
+    ]
+    assert long == []
+
+
+def test_decision_pages_are_numbered_once() -> None:
+    pages = [path.name for path in (ROOT / "docs" / "decisions").glob("*.md")]
+    assert [name for name in pages if not re.match(r"\d{4}-[a-z0-9-]+\.md$", name)] == []
+    assert [number for number, pages_of_it in Counter(name[:4] for name in pages).items() if pages_of_it > 1] == []
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(JITUI_[A-Z_]+)`", page, flags=re.MULTILINE))
+    assert documented == set(variable_names()) | VARIABLES_OF_TESTS
+
+
+def test_no_large_file_is_committed() -> None:
+    assert [path.name for path in committed_files() if path.stat().st_size > MOST_BYTES] == []
+
+
+def test_no_committed_file_names_a_registry_or_this_machine() -> None:
+    registries = [r"py(pi|thonhosted)", r"npm(js)?", r"deb(ian)?"]
+    places = [re.escape(f"{ROOT}/"), r"/(home|Users)/(?!ada\b)\w+/", r"/root/\.", "/" + "(work|farm)" + r"/[a-z.]"]
+    hosts = rf"https?://[^ ]*({'|'.join(registries)})[.](org|net|com)"
+    pattern = re.compile("|".join([hosts, *places]))
+    found = [f"{name}: {match.group()}" for name, text in committed_texts() if (match := pattern.search(text))]
+    assert found == []
