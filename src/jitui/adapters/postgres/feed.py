@@ -1,0 +1,134 @@
+"""See `jitui.aftersales.feed.Feed`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import LiteralString
+
+import msgspec
+
+from jitui.adapters.postgres.pool import Connection, Pool
+from jitui.aftersales.ports import Change
+
+_PUBLISHER_LOCK = 7405102
+_ROLL_UP_LOCK = 7405103
+
+# Publishing is serial and gives positions only to committed rows, so no position is ever filled in late. Within a lane
+# the identity grows with commits on one ticket, since they hold the same locks.
+_PUBLISH: LiteralString = """
+WITH fresh AS (
+    SELECT lane, change_id FROM change WHERE position IS NULL ORDER BY change_id LIMIT %(limit)s),
+numbered AS (
+    SELECT lane, change_id, nextval('change_position') AS position FROM (SELECT * FROM fresh ORDER BY change_id) f)
+UPDATE change c SET position = n.position FROM numbered n WHERE c.lane = n.lane AND c.change_id = n.change_id
+"""
+
+_CHANGES: LiteralString = """
+SELECT to_json(c)::text FROM change c
+WHERE c.position > %(after)s
+  AND (%(shop_id)s::text IS NULL OR c.shop_id = %(shop_id)s)
+  AND (%(buyer_id)s::text IS NULL OR c.buyer_id = %(buyer_id)s)
+ORDER BY c.position LIMIT %(limit)s
+"""
+
+_POSITION: LiteralString = "SELECT position FROM roll_up WHERE name = %(name)s"
+
+_ADVANCE: LiteralString = """
+INSERT INTO roll_up (name, position, as_of) VALUES (%(name)s, %(position)s, %(now)s)
+ON CONFLICT (name) DO UPDATE SET position = excluded.position, as_of = greatest(roll_up.as_of, excluded.as_of)
+"""
+
+_NEWEST: LiteralString = "SELECT coalesce(max(position), 0) FROM change"
+
+_USAGE: LiteralString = """
+WITH approved AS (
+    SELECT c.shop_id, c.at, (c.body ->> 'amount_minor')::bigint AS amount_minor FROM change c
+    WHERE c.position > %(after)s AND c.position <= %(upto)s
+      AND c.kind = 'ticket.approved' AND c.body ->> 'approved_by' = 'instant_refund'),
+counted AS (
+    SELECT s.scope, CASE s.scope WHEN 'shop' THEN a.shop_id ELSE '' END AS ref, g.bucket_seconds,
+        to_timestamp(floor(extract(epoch FROM a.at) / g.bucket_seconds) * g.bucket_seconds) AS bucket,
+        count(*) AS approvals, sum(a.amount_minor) AS amount_minor
+    FROM approved a CROSS JOIN (VALUES ('shop'), ('platform')) AS s (scope)
+        CROSS JOIN (VALUES (60), (3600)) AS g (bucket_seconds)
+    GROUP BY 1, 2, 3, 4)
+INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, approvals, amount_minor)
+SELECT scope, ref, bucket_seconds, bucket, approvals, amount_minor FROM counted
+ON CONFLICT (scope, ref, bucket_seconds, bucket) DO UPDATE
+SET approvals = usage_bucket.approvals + excluded.approvals,
+    amount_minor = usage_bucket.amount_minor + excluded.amount_minor
+"""
+
+_SHOP_DAYS: LiteralString = """
+WITH events AS (
+    SELECT c.shop_id, k.kind, (c.at AT TIME ZONE %(time_zone)s)::date AS day,
+        coalesce((c.body ->> 'amount_minor')::bigint, 0) AS amount_minor
+    FROM change c CROSS JOIN LATERAL (VALUES
+        ('shipped', c.kind = 'shipment.recorded' AND (c.body ->> 'left')::boolean),
+        ('shipped_on_time', c.kind = 'shipment.recorded' AND (c.body ->> 'on_time')::boolean),
+        ('order_paid', c.kind = 'order.paid'),
+        ('refund_before_shipment', c.kind = 'ticket.refunded'),
+        ('incident', c.kind = 'incident.opened')) AS k (kind, counts)
+    WHERE c.position > %(after)s AND c.position <= %(upto)s AND k.counts)
+INSERT INTO shop_day (shop_id, kind, day, events, amount_minor)
+SELECT shop_id, kind, day, count(*), sum(amount_minor) FROM events GROUP BY 1, 2, 3
+ON CONFLICT (shop_id, kind, day) DO UPDATE
+SET events = shop_day.events + excluded.events, amount_minor = shop_day.amount_minor + excluded.amount_minor
+"""
+
+_FORGET: LiteralString = """
+DELETE FROM usage_bucket WHERE bucket < %(now)s::timestamptz - make_interval(secs => bucket_seconds * 2000)
+"""
+
+
+class PostgresFeed:
+    """Publishes, reads and rolls up the feed."""
+
+    def __init__(self, pool: Pool, time_zone: str) -> None:
+        self._pool = pool
+        self._time_zone = time_zone
+
+    async def publish(self, limit: int = 10_000) -> int:
+        """Give positions to committed changes; when somebody else is at it, there is nothing to do."""
+        async with self._pool.connection() as connection:
+            return await _publish(connection, limit)
+
+    async def changes(
+        self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
+    ) -> Sequence[Change]:
+        """Published rows after a position; publishes first, so what has committed is there."""
+        async with self._pool.connection() as connection:
+            await _publish(connection, 10_000)
+            cursor = await connection.execute(
+                _CHANGES, {"after": after, "limit": limit, "shop_id": shop_id, "buyer_id": buyer_id}
+            )
+            return [msgspec.json.decode(str(row[0]), type=Change) for row in await cursor.fetchall()]
+
+    async def roll_up(self, now: datetime) -> None:
+        """Count what was published since the last time into cap usage and shop days; one worker at a time."""
+        async with self._pool.connection() as connection:
+            while await _publish(connection, 10_000) == 10_000:
+                pass
+            await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_ROLL_UP_LOCK,))
+            upto = await _number(connection, _NEWEST, {})
+            for name, statement in (("usage", _USAGE), ("shop_day", _SHOP_DAYS)):
+                after = await _number(connection, _POSITION, {"name": name})
+                params = {"after": after, "upto": upto, "time_zone": self._time_zone}
+                if upto > after:
+                    await connection.execute(statement, params)
+                await connection.execute(_ADVANCE, {"name": name, "position": upto, "now": now})
+            await connection.execute(_FORGET, {"now": now})
+
+
+async def _publish(connection: Connection, limit: int) -> int:
+    """In a transaction of its own, so that the publisher's lock is held until the positions are visible."""
+    cursor = await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_PUBLISHER_LOCK,))
+    cursor = await connection.execute(_PUBLISH, {"limit": limit})
+    await connection.commit()
+    return cursor.rowcount
+
+
+async def _number(connection: Connection, query: LiteralString, params: dict[str, object]) -> int:
+    row = await (await connection.execute(query, params)).fetchone()
+    return msgspec.convert(row[0], int) if row else 0

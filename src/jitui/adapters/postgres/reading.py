@@ -1,0 +1,208 @@
+"""The statements that lock and read an order file and a decision's inputs.
+
+Every statement names its lane. Rows come back as one JSON value that decodes straight into the core's own values:
+a field there is a column here, by the same name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import LiteralString
+from uuid import UUID
+
+import msgspec
+
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.ports import AttemptRef, DecisionInputs, DecisionQuery, OrderRef, Ref, RefundRef, TicketRef
+
+Params = Mapping[str, object]
+
+# How each kind of reference finds its order: by columns that never change, so no lock is needed to read them.
+_BY_ORDER: LiteralString = "%(id)s"
+_BY_TICKET: LiteralString = "(SELECT order_id FROM ticket WHERE lane = %(lane)s AND ticket_id = %(id)s)"
+_BY_REFUND: LiteralString = "(SELECT order_id FROM refund WHERE lane = %(lane)s AND refund_id = %(id)s)"
+_BY_ATTEMPT: LiteralString = "(SELECT order_id FROM refund_attempt WHERE lane = %(lane)s AND attempt_id = %(id)s)"
+
+# A request whose Idempotency-Key is in flight elsewhere must not wait for that request's locks.
+TRY_KEY: LiteralString = "SELECT set_config('jitui.key_is_mine', pg_try_advisory_xact_lock(%(lock)s)::text, true)"
+_UNLESS_IN_FLIGHT: LiteralString = "current_setting('jitui.key_is_mine', true) IS DISTINCT FROM 'false'"
+
+KEPT_ANSWER: LiteralString = """
+SELECT status, answer, body_hash, answered_at FROM idempotency
+WHERE lane = %(key_lane)s AND key_id = %(key_id)s AND route = %(route)s AND key = %(key)s
+"""
+
+
+def lock_buyer(ref: Ref) -> LiteralString:
+    """The first lock of every path."""
+    return (
+        "SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = (SELECT buyer_id FROM orders WHERE lane = %(lane)s "
+        f"AND order_id = {_locator(ref)}) AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
+    )
+
+
+def lock_order(ref: Ref) -> LiteralString:
+    """The second lock; tickets and refunds of the order are only changed under it."""
+    return (
+        f"SELECT 1 FROM orders WHERE lane = %(lane)s AND order_id = {_locator(ref)} AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
+    )
+
+
+def read_file(ref: Ref) -> LiteralString:
+    """The whole order file, as a statement of its own so that it sees what was committed while we waited for locks."""
+    return f"""
+SELECT json_build_object(
+    'order', to_json(o),
+    'buyer', to_json(b),
+    'lines', {_rows("order_line", "x.position")},
+    'tenders', {_rows("tender", "x.tender_id")},
+    'funding', {_rows("funding", "x.funder")},
+    'shipments', {_rows("shipment", "x.recorded_at, x.shipment_id")},
+    'tickets', {_rows("ticket", "x.requested_at, x.ticket_id")},
+    'ticket_lines', {_rows("ticket_line", "x.ticket_id, x.line_id")},
+    'timeline', {_rows("ticket_event", "x.ticket_id, x.seq")},
+    'refunds', {_rows("refund", "x.queued_at, x.refund_id")},
+    'attempts', {_rows("refund_attempt", "x.refund_id, x.attempt_no")}
+)::text
+FROM orders o JOIN buyer b ON b.lane = o.lane AND b.buyer_id = o.buyer_id
+WHERE o.lane = %(lane)s AND o.order_id = {_locator(ref)}
+"""
+
+
+READ_INPUTS: LiteralString = """
+SELECT json_build_object(
+    'windows', (
+        SELECT coalesce(json_agg(json_build_object(
+            'name', w.name, 'events', s.events, 'amount_minor', s.amount_minor, 'last_day', s.last_day)), '[]')
+        FROM unnest(%(names)s::text[], %(subjects)s::text[], %(kinds)s::text[], %(from_days)s::date[],
+                    %(to_days)s::date[]) AS w (name, subject, kind, from_day, to_day)
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(d.events), 0)::bigint AS events,
+                   coalesce(sum(d.amount_minor), 0)::bigint AS amount_minor,
+                   max(d.day) FILTER (WHERE d.events > 0) AS last_day
+            FROM (
+                SELECT events, amount_minor, day FROM buyer_day
+                WHERE w.subject = 'buyer' AND lane = %(lane)s AND buyer_id = o.buyer_id AND kind = w.kind
+                  AND day BETWEEN w.from_day AND w.to_day
+                UNION ALL
+                SELECT events, amount_minor, day FROM shop_day
+                WHERE w.subject = 'shop' AND shop_id = o.shop_id AND kind = w.kind
+                  AND day BETWEEN w.from_day AND w.to_day
+            ) d
+        ) s),
+    'history', (SELECT coalesce(json_agg(to_json(h)), '[]') FROM history_record h WHERE kind = ANY (%(kinds)s::text[])),
+    'restricted', EXISTS (
+        SELECT 1 FROM restriction r
+        WHERE r.lane = %(lane)s AND r.buyer_id = o.buyer_id AND r.lifted_at IS NULL
+          AND r.starts_at <= %(now)s AND (r.ends_at IS NULL OR r.ends_at > %(now)s)),
+    'selection', (SELECT verdict FROM selection s WHERE s.lane = %(lane)s AND s.buyer_id = o.buyer_id),
+    'coverage', (
+        SELECT coalesce(json_agg(to_json(c)), '[]') FROM coverage c
+        WHERE (c.scope, c.ref) IN (SELECT p.scope, p.ref FROM places p)),
+    'pauses', (
+        SELECT coalesce(json_agg(to_json(c)), '[]') FROM pause c
+        WHERE (c.scope, c.ref) IN (SELECT p.scope, p.ref FROM places p)),
+    'buyer_usage', (
+        SELECT json_build_object('approvals', count(*), 'amount_minor', coalesce(sum(t.amount_minor), 0)::bigint)
+        FROM ticket t
+        WHERE t.lane = %(lane)s AND t.buyer_id = o.buyer_id AND t.approved_by = 'instant_refund'
+          AND t.approved_at > %(buyer_cap_from)s),
+    'shop_usage', (
+        SELECT json_build_object('approvals', coalesce(sum(u.approvals), 0)::bigint,
+                                 'amount_minor', coalesce(sum(u.amount_minor), 0)::bigint)
+        FROM usage_bucket u
+        WHERE u.scope = 'shop' AND u.ref = o.shop_id AND u.bucket_seconds = %(shop_bucket_seconds)s
+          AND u.bucket > %(shop_cap_from)s::timestamptz - make_interval(secs => %(shop_bucket_seconds)s)),
+    'platform_usage', (
+        SELECT json_build_object('approvals', coalesce(sum(u.approvals), 0)::bigint,
+                                 'amount_minor', coalesce(sum(u.amount_minor), 0)::bigint)
+        FROM usage_bucket u
+        WHERE u.scope = 'platform' AND u.ref = '' AND u.bucket_seconds = %(platform_bucket_seconds)s
+          AND u.bucket > %(platform_cap_from)s::timestamptz - make_interval(secs => %(platform_bucket_seconds)s)),
+    'usage_as_of', (SELECT as_of FROM roll_up WHERE name = 'usage'),
+    'shop_days_as_of', (SELECT as_of FROM roll_up WHERE name = 'shop_day')
+)::text
+FROM orders o
+WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
+"""
+
+_PLACES: LiteralString = """
+WITH places (scope, ref) AS (
+    SELECT 'platform', ''
+    UNION ALL SELECT 'shop', shop_id FROM orders WHERE lane = %(lane)s AND order_id = %(order_id)s
+    UNION ALL SELECT 'item', item_id FROM order_line WHERE lane = %(lane)s AND order_id = %(order_id)s
+    UNION ALL SELECT 'category', category_id FROM order_line WHERE lane = %(lane)s AND order_id = %(order_id)s
+    UNION ALL SELECT 'region', b.region FROM orders o JOIN buyer b ON b.lane = o.lane AND b.buyer_id = o.buyer_id
+              WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
+)
+"""
+READ_INPUTS = _PLACES + READ_INPUTS
+
+_FILE = msgspec.json.Decoder(OrderFile)
+_INPUTS = msgspec.json.Decoder(DecisionInputs)
+
+
+def decode_file(text: str) -> OrderFile:
+    """The file as the core's own value."""
+    return _FILE.decode(text)
+
+
+def decode_inputs(text: str) -> DecisionInputs:
+    """The inputs as the core's own value."""
+    return _INPUTS.decode(text)
+
+
+def ref_params(ref: Ref) -> dict[str, object]:
+    """Parameters of the locking and reading statements."""
+    return {"lane": ref.lane, "id": _identity(ref)}
+
+
+def input_params(lane: int, order_id: str, query: DecisionQuery) -> dict[str, object]:
+    """Parameters of READ_INPUTS; a cap that the policy does not set reads nothing."""
+    windows = query.windows
+    return {
+        "lane": lane,
+        "order_id": order_id,
+        "now": query.now,
+        "names": [window.name for window in windows],
+        "subjects": [window.subject for window in windows],
+        "kinds": [window.kind for window in windows],
+        "from_days": [window.from_day for window in windows],
+        "to_days": [window.to_day for window in windows],
+        "buyer_cap_from": query.buyer_cap_from or query.now,
+        "shop_cap_from": query.shop_cap_from or query.now,
+        "shop_bucket_seconds": query.shop_cap_bucket_seconds,
+        "platform_cap_from": query.platform_cap_from or query.now,
+        "platform_bucket_seconds": query.platform_cap_bucket_seconds,
+    }
+
+
+def _identity(ref: Ref) -> str | UUID:
+    match ref:
+        case OrderRef():
+            return ref.order_id
+        case TicketRef():
+            return ref.ticket_id
+        case RefundRef():
+            return ref.refund_id
+        case AttemptRef():
+            return ref.attempt_id
+
+
+def _locator(ref: Ref) -> LiteralString:
+    match ref:
+        case OrderRef():
+            return _BY_ORDER
+        case TicketRef():
+            return _BY_TICKET
+        case RefundRef():
+            return _BY_REFUND
+        case AttemptRef():
+            return _BY_ATTEMPT
+
+
+def _rows(table: LiteralString, order: LiteralString) -> LiteralString:
+    return (
+        f"(SELECT coalesce(json_agg(to_json(x) ORDER BY {order}), '[]') FROM {table} x "
+        "WHERE x.lane = o.lane AND x.order_id = o.order_id)"
+    )

@@ -1,0 +1,248 @@
+"""See `jitui.aftersales.registry.Registry`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import LiteralString, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from jitui.adapters.postgres.pool import Pool
+from jitui.adapters.postgres.writing import record_buyer_events
+from jitui.aftersales.order import Buyer
+from jitui.aftersales.ports import HistoryRecord, PublishedPolicy
+from jitui.aftersales.registry import (
+    ApiKey,
+    Category,
+    Coverage,
+    Pause,
+    Restriction,
+    Scope,
+    Selection,
+    Shop,
+)
+from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.ids import lane_of, lane_of_id
+
+_Row = TypeVar("_Row")
+
+_PUT_SHOP: LiteralString = """
+INSERT INTO shop (shop_id, name, attributes, updated_at) VALUES (%(shop_id)s, %(name)s, %(attributes)s::jsonb, %(now)s)
+ON CONFLICT (shop_id) DO UPDATE
+SET name = excluded.name, attributes = excluded.attributes, updated_at = excluded.updated_at
+"""
+
+_PUT_BUYER: LiteralString = """
+INSERT INTO buyer (lane, buyer_id, registered_at, region, attributes, updated_at)
+VALUES (%(lane)s, %(buyer_id)s, %(registered_at)s, %(region)s, %(attributes)s::jsonb, %(now)s)
+ON CONFLICT (lane, buyer_id) DO UPDATE
+SET registered_at = excluded.registered_at, region = excluded.region, attributes = excluded.attributes,
+    updated_at = excluded.updated_at
+"""
+
+_PUT_CATEGORY: LiteralString = """
+INSERT INTO category (category_id, title, customised, virtual, updated_at)
+VALUES (%(category_id)s, %(title)s, %(customised)s, %(virtual)s, %(now)s)
+ON CONFLICT (category_id) DO UPDATE SET title = excluded.title, customised = excluded.customised,
+    virtual = excluded.virtual, updated_at = excluded.updated_at
+"""
+
+_SET_COVERAGE: LiteralString = """
+INSERT INTO coverage (scope, ref, covered, reason, set_by, set_at)
+VALUES (%(scope)s, %(ref)s, %(covered)s, %(reason)s, %(set_by)s, %(set_at)s)
+ON CONFLICT (scope, ref) DO UPDATE
+SET covered = excluded.covered, reason = excluded.reason, set_by = excluded.set_by, set_at = excluded.set_at
+"""
+
+# What a merchant is shown: the platform's and the shop's own rows, and those of categories and items it sells (R13).
+_COVERAGE_OF: LiteralString = """
+SELECT to_json(c)::text FROM coverage c
+WHERE c.scope = 'platform' OR (c.scope = 'shop' AND c.ref = %(shop_id)s)
+   OR (c.scope IN ('category', 'item') AND EXISTS (
+        SELECT 1 FROM orders o JOIN order_line l ON l.lane = o.lane AND l.order_id = o.order_id
+        WHERE o.shop_id = %(shop_id)s AND c.ref = CASE c.scope WHEN 'item' THEN l.item_id ELSE l.category_id END))
+ORDER BY c.scope, c.ref
+"""
+
+_SET_PAUSE: LiteralString = """
+INSERT INTO pause (scope, ref, reason, set_by, set_at)
+VALUES (%(scope)s, %(ref)s, %(reason)s, %(set_by)s, %(set_at)s)
+ON CONFLICT (scope, ref) DO UPDATE
+SET reason = excluded.reason, set_by = excluded.set_by, set_at = excluded.set_at
+"""
+
+_RESTRICT: LiteralString = """
+INSERT INTO restriction (lane, restriction_id, buyer_id, reason, starts_at, ends_at, set_by)
+VALUES (%(lane)s, %(restriction_id)s, %(buyer_id)s, %(reason)s, %(starts_at)s, %(ends_at)s, %(set_by)s)
+"""
+
+_SELECT: LiteralString = """
+INSERT INTO selection (lane, buyer_id, verdict, reason, set_by, set_at)
+VALUES (%(lane)s, %(buyer_id)s, %(verdict)s, %(reason)s, %(set_by)s, %(set_at)s)
+ON CONFLICT (lane, buyer_id) DO UPDATE SET verdict = excluded.verdict, reason = excluded.reason,
+    set_by = excluded.set_by, set_at = excluded.set_at
+"""
+
+_HISTORY: LiteralString = """
+INSERT INTO history_record (kind, complete_from, fresh_until)
+VALUES (%(kind)s, %(complete_from)s, %(fresh_until)s)
+ON CONFLICT (kind) DO UPDATE
+SET complete_from = excluded.complete_from, fresh_until = excluded.fresh_until
+"""
+
+_ADD_KEY: LiteralString = """
+INSERT INTO api_key (key_id, secret_hash, scope, subject_id, label, created_at, expires_at)
+VALUES (%(key_id)s, %(secret_hash)s, %(scope)s, %(subject_id)s, %(label)s, %(created_at)s, %(expires_at)s)
+"""
+
+_PUBLISH: LiteralString = """
+INSERT INTO policy (policy_id, version, sha256, document, published_by, published_at)
+VALUES (%(policy_id)s, %(version)s, %(sha256)s, %(document)s, %(published_by)s, %(published_at)s)
+"""
+
+
+class PostgresRegistry:
+    """Plain rows; the newest word on each counts."""
+
+    def __init__(self, pool: Pool, time_zone: str) -> None:
+        self._pool = pool
+        self._time_zone = time_zone
+
+    async def put_shop(self, shop: Shop, now: datetime) -> None:
+        """Create or replace."""
+        await self._run(_PUT_SHOP, {**_values(shop), "attributes": _json(shop.attributes), "now": now})
+
+    async def get_shop(self, shop_id: str) -> Shop | None:
+        """None when the platform never described it."""
+        return await self._one("SELECT to_json(s)::text FROM shop s WHERE shop_id = %(id)s", {"id": shop_id}, Shop)
+
+    async def put_buyer(self, buyer: Buyer, now: datetime) -> None:
+        """Create or replace the buyer's attributes."""
+        await self._run(_PUT_BUYER, {**_values(buyer), "attributes": _json(buyer.attributes), "now": now})
+
+    async def get_buyer(self, buyer_id: str) -> Buyer | None:
+        """The buyer's own row."""
+        query: LiteralString = "SELECT to_json(b)::text FROM buyer b WHERE lane = %(lane)s AND buyer_id = %(id)s"
+        return await self._one(query, {"lane": lane_of(buyer_id), "id": buyer_id}, Buyer)
+
+    async def put_category(self, category: Category, now: datetime) -> None:
+        """Create or replace; orders taken in from now on read it."""
+        await self._run(_PUT_CATEGORY, {**_values(category), "now": now})
+
+    async def set_coverage(self, coverage: Coverage) -> None:
+        """Decisions read it from the next request on."""
+        await self._run(_SET_COVERAGE, _values(coverage))
+
+    async def coverage_of(self, shop_id: str) -> Sequence[Coverage]:
+        """Every row that touches the shop."""
+        return await self._all(_COVERAGE_OF, {"shop_id": shop_id}, Coverage)
+
+    async def set_pause(self, pause: Pause) -> None:
+        """Stops instant approvals from the next request on."""
+        await self._run(_SET_PAUSE, _values(pause))
+
+    async def lift_pause(self, scope: Scope, ref: str) -> bool:
+        """Whether there was a pause to lift."""
+        statement: LiteralString = "DELETE FROM pause WHERE scope = %(scope)s AND ref = %(ref)s"
+        return await self._run(statement, {"scope": scope.value, "ref": ref}) > 0
+
+    async def pauses(self) -> Sequence[Pause]:
+        """All that stand."""
+        return await self._all("SELECT to_json(p)::text FROM pause p ORDER BY set_at", {}, Pause)
+
+    async def restrict(self, restriction: Restriction) -> None:
+        """Withdraw the service from a buyer."""
+        await self._run(_RESTRICT, {**_values(restriction), "lane": lane_of(restriction.buyer_id)})
+
+    async def lift_restriction(self, restriction_id: UUID, now: datetime) -> bool:
+        """Whether there was a standing restriction to lift."""
+        statement: LiteralString = (
+            "UPDATE restriction SET lifted_at = %(now)s "
+            "WHERE lane = %(lane)s AND restriction_id = %(id)s AND lifted_at IS NULL"
+        )
+        return await self._run(statement, {"now": now, "lane": lane_of_id(restriction_id), "id": restriction_id}) > 0
+
+    async def restrictions_of(self, buyer_id: str) -> Sequence[Restriction]:
+        """Standing and past ones, newest first."""
+        query: LiteralString = (
+            "SELECT to_json(r)::text FROM restriction r WHERE lane = %(lane)s AND buyer_id = %(id)s "
+            "ORDER BY starts_at DESC"
+        )
+        return await self._all(query, {"lane": lane_of(buyer_id), "id": buyer_id}, Restriction)
+
+    async def select(self, selection: Selection) -> None:
+        """Put a buyer on the allow or deny list."""
+        await self._run(_SELECT, {**_values(selection), "lane": lane_of(selection.buyer_id)})
+
+    async def record_history(self, records: Sequence[HistoryRecord]) -> None:
+        """Say from when on kinds of events are complete."""
+        for record in records:
+            await self._run(_HISTORY, _values(record))
+
+    async def history_records(self) -> Sequence[HistoryRecord]:
+        """What is known to be complete."""
+        return await self._all("SELECT to_json(h)::text FROM history_record h ORDER BY kind", {}, HistoryRecord)
+
+    async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
+        """Append to buyers' histories, each buyer in its own transaction; returns how many were new."""
+        by_buyer: dict[str, list[RecordBuyerEvent]] = {}
+        for event in events:
+            by_buyer.setdefault(event.buyer_id, []).append(event)
+        new = 0
+        async with self._pool.connection() as connection:
+            for buyer_id, theirs in sorted(by_buyer.items()):
+                new += await record_buyer_events(connection, buyer_id, theirs, self._time_zone)
+        return new
+
+    async def add_key(self, key: ApiKey, secret_hash: bytes) -> None:
+        """Keep a key's hash."""
+        await self._run(_ADD_KEY, {**_values(key), "secret_hash": secret_hash})
+
+    async def find_key(self, key_id: str) -> tuple[ApiKey, bytes] | None:
+        """The key and the hash of its secret."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT (to_jsonb(k) - 'secret_hash')::text, secret_hash FROM api_key k WHERE key_id = %(id)s",
+                {"id": key_id},
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            return None
+        return msgspec.json.decode(str(row[0]), type=ApiKey), msgspec.convert(row[1], bytes)
+
+    async def publish_policy(self, policy: PublishedPolicy) -> None:
+        """Append to the publication log; the number is the log's own."""
+        await self._run(_PUBLISH, _values(policy))
+
+    async def live_policy(self) -> PublishedPolicy | None:
+        """The newest publication."""
+        query: LiteralString = "SELECT to_json(p)::text FROM policy p ORDER BY publication DESC LIMIT 1"
+        return await self._one(query, {}, PublishedPolicy)
+
+    async def policies(self) -> Sequence[PublishedPolicy]:
+        """The log, newest first."""
+        return await self._all("SELECT to_json(p)::text FROM policy p ORDER BY publication DESC", {}, PublishedPolicy)
+
+    async def _run(self, statement: LiteralString, params: Mapping[str, object]) -> int:
+        async with self._pool.connection() as connection:
+            return (await connection.execute(statement, params)).rowcount
+
+    async def _one(self, query: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> _Row | None:
+        found = await self._all(query, params, kind)
+        return found[0] if found else None
+
+    async def _all(self, query: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> list[_Row]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(query, params)
+            return [msgspec.json.decode(str(row[0]), type=kind) for row in await cursor.fetchall()]
+
+
+def _values(row: object) -> dict[str, object]:
+    plain = msgspec.to_builtins(row, builtin_types=(datetime, UUID, bytes))
+    return {str(name): value for name, value in plain.items()}
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,135 @@
+"""See `jitui.aftersales.shelf.Shelf`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import LiteralString, TypeVar
+
+import msgspec
+
+from jitui.adapters.postgres.pool import Pool
+from jitui.aftersales.order import Order
+from jitui.aftersales.ports import Incident, OrderFilter, RefundRef, StoredDecision, TicketFilter, TicketRef
+from jitui.aftersales.refund import Attempt, Refund
+from jitui.aftersales.shelf import Benefit
+from jitui.aftersales.ticket import Ticket
+from jitui.ids import lane_of
+
+_Row = TypeVar("_Row")
+
+_TICKETS: LiteralString = """
+SELECT to_json(t)::text FROM ticket t
+WHERE (%(lane)s::smallint IS NULL OR t.lane = %(lane)s)
+  AND (%(buyer_id)s::text IS NULL OR t.buyer_id = %(buyer_id)s)
+  AND (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)
+  AND (%(order_id)s::text IS NULL OR t.order_id = %(order_id)s)
+  AND (%(state)s::text IS NULL OR t.state = %(state)s)
+  AND (%(approved_by)s::text IS NULL OR t.approved_by = %(approved_by)s)
+  AND (%(requested_from)s::timestamptz IS NULL OR t.requested_at >= %(requested_from)s)
+  AND (%(requested_until)s::timestamptz IS NULL OR t.requested_at < %(requested_until)s)
+  AND (%(after_at)s::timestamptz IS NULL OR (t.requested_at, t.ticket_id) < (%(after_at)s, %(after_id)s::uuid))
+ORDER BY t.requested_at DESC, t.ticket_id DESC LIMIT %(limit)s
+"""
+
+_ORDERS: LiteralString = """
+SELECT to_json(o)::text FROM orders o
+WHERE (%(lane)s::smallint IS NULL OR o.lane = %(lane)s)
+  AND (%(buyer_id)s::text IS NULL OR o.buyer_id = %(buyer_id)s)
+  AND (%(shop_id)s::text IS NULL OR o.shop_id = %(shop_id)s)
+  AND (%(after_at)s::timestamptz IS NULL OR (o.placed_at, o.order_id) < (%(after_at)s, %(after_id)s::text))
+ORDER BY o.placed_at DESC, o.order_id DESC LIMIT %(limit)s
+"""
+
+_BENEFIT: LiteralString = """
+SELECT json_build_object(
+    'requests', count(*),
+    'instant', count(*) FILTER (WHERE approved_by = 'instant_refund'),
+    'refunded', count(*) FILTER (WHERE state = 'refunded'),
+    'awaiting', count(*) FILTER (WHERE state = 'awaiting_merchant'),
+    'instant_median_seconds', percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE is_instant),
+    'instant_p99_seconds', percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE is_instant),
+    'reviewed_median_seconds', percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT is_instant),
+    'reviewed_p99_seconds', percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT is_instant)
+)::text
+FROM (
+    SELECT approved_by, state, approved_by = 'instant_refund' AS is_instant,
+        CASE WHEN state = 'refunded' THEN extract(epoch FROM closed_at - requested_at)::float8 END AS seconds
+    FROM ticket t
+    WHERE (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)
+      AND (%(since)s::timestamptz IS NULL OR t.requested_at >= %(since)s)) t
+"""
+
+
+class PostgresShelf:
+    """Lists by index, newest first."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def tickets(self, wanted: TicketFilter) -> Sequence[Ticket]:
+        """A page of tickets."""
+        at, ticket_id = wanted.after or (None, None)
+        params = {
+            "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
+            "buyer_id": wanted.buyer_id,
+            "shop_id": wanted.shop_id,
+            "order_id": wanted.order_id,
+            "state": wanted.state,
+            "approved_by": wanted.approved_by,
+            "requested_from": wanted.requested_from,
+            "requested_until": wanted.requested_until,
+            "after_at": at,
+            "after_id": ticket_id,
+            "limit": wanted.limit,
+        }
+        return await self._all(_TICKETS, params, Ticket)
+
+    async def orders(self, wanted: OrderFilter) -> Sequence[Order]:
+        """A page of orders."""
+        at, order_id = wanted.after or (None, None)
+        params = {
+            "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
+            "buyer_id": wanted.buyer_id,
+            "shop_id": wanted.shop_id,
+            "after_at": at,
+            "after_id": order_id,
+            "limit": wanted.limit,
+        }
+        return await self._all(_ORDERS, params, Order)
+
+    async def decision(self, ref: TicketRef) -> StoredDecision | None:
+        """The decision that was stored with a ticket."""
+        query: LiteralString = "SELECT to_json(d)::text FROM decision d WHERE lane = %(lane)s AND ticket_id = %(id)s"
+        found = await self._all(query, {"lane": ref.lane, "id": ref.ticket_id}, StoredDecision)
+        return found[0] if found else None
+
+    async def refund(self, ref: RefundRef) -> tuple[Refund, Sequence[Attempt]] | None:
+        """A refund with its attempts."""
+        params = {"lane": ref.lane, "id": ref.refund_id}
+        query: LiteralString = "SELECT to_json(r)::text FROM refund r WHERE lane = %(lane)s AND refund_id = %(id)s"
+        found = await self._all(query, params, Refund)
+        if not found:
+            return None
+        attempts: LiteralString = (
+            "SELECT to_json(a)::text FROM refund_attempt a WHERE lane = %(lane)s AND refund_id = %(id)s "
+            "ORDER BY attempt_no"
+        )
+        return found[0], await self._all(attempts, params, Attempt)
+
+    async def incidents(self, *, shop_id: str | None, limit: int) -> Sequence[Incident]:
+        """Newest first."""
+        query: LiteralString = (
+            "SELECT to_json(i)::text FROM incident i WHERE (%(shop_id)s::text IS NULL OR shop_id = %(shop_id)s) "
+            "ORDER BY opened_at DESC LIMIT %(limit)s"
+        )
+        return await self._all(query, {"shop_id": shop_id, "limit": limit}, Incident)
+
+    async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit:
+        """What the service did since a time."""
+        return (await self._all(_BENEFIT, {"shop_id": shop_id, "since": since}, Benefit))[0]
+
+    async def _all(self, query: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> list[_Row]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(query, params)
+            return [msgspec.json.decode(str(row[0]), type=kind) for row in await cursor.fetchall()]

@@ -1,0 +1,241 @@
+"""One statement for each kind of write; all writes of a kind in a plan travel as one JSON array of rows.
+
+Every statement takes the same parameters (`lane`, `order_id`, `buyer_id`, `time_zone`, `rows`) and names its lane.
+Amounts and units are deltas, so that the tables' CHECKs judge every change (I1, I3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import LiteralString
+
+import msgspec
+
+from jitui.adapters.postgres.pool import Connection
+from jitui.aftersales import writes as w
+from jitui.aftersales.file import OrderFile
+from jitui.ids import lane_of
+
+_ROWS: LiteralString = "jsonb_to_recordset(%(rows)s::jsonb)"
+
+_STATEMENTS: dict[type, LiteralString] = {
+    w.OpenTicket: f"""
+        WITH rows AS (SELECT ticket, lines FROM {_ROWS} AS r (ticket jsonb, lines jsonb)),
+        opened AS (
+            INSERT INTO ticket (lane, ticket_id, order_id, buyer_id, shop_id, state, version, reason, currency,
+                amount_minor, freight_minor, funding_returns, notice, approved_by, review_reason, arm, on_timeout,
+                requested_at, expires_at, approved_at, closed_at)
+            SELECT %(lane)s, t.ticket_id, %(order_id)s, t.buyer_id, t.shop_id, t.state, t.version, t.reason, t.currency,
+                t.amount_minor, t.freight_minor, t.funding_returns, t.notice, t.approved_by, t.review_reason, t.arm,
+                t.on_timeout, t.requested_at, t.expires_at, t.approved_at, t.closed_at
+            FROM rows, jsonb_populate_record(NULL::ticket, rows.ticket) t)
+        INSERT INTO ticket_line (lane, ticket_id, order_id, line_id, quantity, amount_minor, open)
+        SELECT %(lane)s, l.ticket_id, %(order_id)s, l.line_id, l.quantity, l.amount_minor, l.open
+        FROM rows, jsonb_populate_recordset(NULL::ticket_line, rows.lines) l
+        """,
+    w.MoveTicket: f"""
+        WITH rows AS (
+            SELECT * FROM {_ROWS} AS r (ticket_id uuid, state text, version int, open boolean, approved_by text,
+                approved_at timestamptz, closed_at timestamptz)),
+        moved AS (
+            UPDATE ticket t SET state = r.state, version = r.version, approved_by = r.approved_by,
+                approved_at = r.approved_at, closed_at = r.closed_at, expires_at = NULL
+            FROM rows r WHERE t.lane = %(lane)s AND t.ticket_id = r.ticket_id)
+        UPDATE ticket_line l SET open = r.open
+        FROM rows r WHERE l.lane = %(lane)s AND l.ticket_id = r.ticket_id AND l.open <> r.open
+        """,
+    w.RecordDecision: f"""
+        INSERT INTO decision (lane, ticket_id, order_id, policy_id, policy_version, policy_sha256, outcome, decided_at,
+            facts, decision)
+        SELECT %(lane)s, r.ticket_id, %(order_id)s, r.policy_id, r.policy_version, r.policy_sha256, r.outcome,
+            r.decided_at, r.facts, r.decision
+        FROM {_ROWS} AS r (ticket_id uuid, policy_id text, policy_version text, policy_sha256 text, outcome text,
+            decided_at timestamptz, facts jsonb, decision jsonb)
+        """,
+    w.AddTimeline: f"""
+        INSERT INTO ticket_event (lane, ticket_id, seq, order_id, at, actor_kind, actor_id, from_state, to_state, why,
+            detail)
+        SELECT %(lane)s, e.ticket_id, e.seq, %(order_id)s, e.at, e.actor_kind, e.actor_id, e.from_state, e.to_state,
+            e.why, e.detail
+        FROM {_ROWS} AS r (events jsonb), jsonb_populate_recordset(NULL::ticket_event, r.events) e
+        """,
+    w.ClaimUnits: f"""
+        UPDATE order_line l SET claimed_quantity = l.claimed_quantity + r.quantity,
+            claimed_minor = l.claimed_minor + r.amount_minor
+        FROM (SELECT line_id, sum(quantity) AS quantity, sum(amount_minor) AS amount_minor
+              FROM {_ROWS} AS r (line_id text, quantity bigint, amount_minor bigint) GROUP BY line_id) r
+        WHERE l.lane = %(lane)s AND l.order_id = %(order_id)s AND l.line_id = r.line_id
+        """,
+    w.ClaimFreight: f"""
+        UPDATE orders o SET freight_claimed_minor = o.freight_claimed_minor + r.amount_minor
+        FROM (SELECT sum(amount_minor) AS amount_minor FROM {_ROWS} AS r (amount_minor bigint)) r
+        WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
+        """,
+    w.UnitsLeft: f"""
+        UPDATE order_line l SET shipped_quantity = l.shipped_quantity + r.shipped,
+            scanned_quantity = l.scanned_quantity + r.scanned
+        FROM (SELECT line_id, sum(shipped) AS shipped, sum(scanned) AS scanned
+              FROM {_ROWS} AS r (line_id text, shipped bigint, scanned bigint) GROUP BY line_id) r
+        WHERE l.lane = %(lane)s AND l.order_id = %(order_id)s AND l.line_id = r.line_id
+        """,
+    w.QueueRefund: f"""
+        INSERT INTO refund (lane, refund_id, ticket_id, order_id, tender_id, provider, payment_id, amount_minor,
+            captured_minor, currency, state, attempt_no, tries, due_at, leased_until, reason, queued_at, closed_at)
+        SELECT %(lane)s, f.refund_id, f.ticket_id, %(order_id)s, f.tender_id, f.provider, f.payment_id, f.amount_minor,
+            f.captured_minor, f.currency, f.state, f.attempt_no, f.tries, f.due_at, f.leased_until, f.reason,
+            f.queued_at, f.closed_at
+        FROM {_ROWS} AS r (refund jsonb), jsonb_populate_record(NULL::refund, r.refund) f
+        """,
+    w.HoldTender: f"""
+        UPDATE tender t SET pending_minor = t.pending_minor + r.pending_minor,
+            refunded_minor = t.refunded_minor + r.refunded_minor
+        FROM (SELECT tender_id, sum(pending_minor) AS pending_minor, sum(refunded_minor) AS refunded_minor
+              FROM {_ROWS} AS r (tender_id text, pending_minor bigint, refunded_minor bigint) GROUP BY tender_id) r
+        WHERE t.lane = %(lane)s AND t.order_id = %(order_id)s AND t.tender_id = r.tender_id
+        """,
+    w.ReturnFunding: f"""
+        UPDATE funding f SET returned_minor = f.returned_minor + r.amount_minor
+        FROM (SELECT funder, sum(amount_minor) AS amount_minor
+              FROM {_ROWS} AS r (funder text, amount_minor bigint) GROUP BY funder) r
+        WHERE f.lane = %(lane)s AND f.order_id = %(order_id)s AND f.funder = r.funder
+        """,
+    w.MoveRefund: f"""
+        UPDATE refund f SET state = r.state, due_at = r.due_at, leased_until = NULL, reason = r.reason,
+            closed_at = r.closed_at, tries = r.tries
+        FROM {_ROWS} AS r (refund_id uuid, state text, due_at timestamptz, reason text, closed_at timestamptz,
+            tries int)
+        WHERE f.lane = %(lane)s AND f.refund_id = r.refund_id
+        """,
+    w.StartAttempt: f"""
+        INSERT INTO refund_attempt (lane, attempt_id, refund_id, order_id, attempt_no, state, started_at)
+        SELECT %(lane)s, a.attempt_id, a.refund_id, %(order_id)s, a.attempt_no, a.state, a.started_at
+        FROM {_ROWS} AS r (attempt jsonb), jsonb_populate_record(NULL::refund_attempt, r.attempt) a
+        """,
+    w.MoveAttempt: f"""
+        UPDATE refund_attempt a SET state = r.state, provider_refund_id = r.provider_refund_id, reason = r.reason,
+            news_at = r.news_at
+        FROM {_ROWS} AS r (attempt_id uuid, state text, provider_refund_id text, reason text, news_at timestamptz)
+        WHERE a.lane = %(lane)s AND a.attempt_id = r.attempt_id
+        """,
+    w.Post: f"""
+        INSERT INTO ledger (lane, order_id, posting, debit, credit, amount_minor, currency, posted_at)
+        SELECT %(lane)s, %(order_id)s, r.posting, r.debit, r.credit, r.amount_minor, r.currency, r.posted_at
+        FROM {_ROWS} AS r (posting text, debit text, credit text, amount_minor bigint, currency text,
+            posted_at timestamptz)
+        ON CONFLICT (lane, order_id, posting) DO NOTHING
+        """,
+    w.RecordBuyerEvent: f"""
+        WITH new AS (
+            INSERT INTO buyer_event (lane, buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, retracts)
+            SELECT %(lane)s, r.buyer_id, r.event_id, r.kind, r.at, r.recorded_at, r.order_id, r.amount_minor, r.retracts
+            FROM {_ROWS} AS r (buyer_id text, event_id text, kind text, at timestamptz, recorded_at timestamptz,
+                order_id text, amount_minor bigint, retracts text)
+            ON CONFLICT (lane, buyer_id, event_id) DO NOTHING
+            RETURNING buyer_id, kind, at, amount_minor, retracts),
+        dated AS (
+            SELECT n.buyer_id, n.kind, (coalesce(e.at, n.at) AT TIME ZONE %(time_zone)s)::date AS day,
+                CASE WHEN n.retracts IS NULL THEN 1 ELSE -1 END AS sign, n.amount_minor
+            FROM new n LEFT JOIN buyer_event e
+              ON e.lane = %(lane)s AND e.buyer_id = n.buyer_id AND e.event_id = n.retracts)
+        INSERT INTO buyer_day (lane, buyer_id, kind, day, events, amount_minor)
+        SELECT %(lane)s, buyer_id, kind, day, sum(sign), sum(sign * amount_minor)
+        FROM dated GROUP BY buyer_id, kind, day
+        ON CONFLICT (lane, buyer_id, kind, day) DO UPDATE
+        SET events = buyer_day.events + excluded.events, amount_minor = buyer_day.amount_minor + excluded.amount_minor
+        """,
+    w.Announce: f"""
+        INSERT INTO change (lane, kind, order_id, ticket_id, buyer_id, shop_id, at, body)
+        SELECT %(lane)s, r.kind, %(order_id)s, r.ticket_id, %(buyer_id)s, r.shop_id, r.at, r.body
+        FROM {_ROWS} AS r (kind text, ticket_id uuid, shop_id text, at timestamptz, body jsonb)
+        """,
+    w.PutShipment: f"""
+        INSERT INTO shipment (lane, order_id, shipment_id, degree, carrier, tracking_no, source, commanded, lines,
+            happened_at, recorded_at)
+        SELECT %(lane)s, %(order_id)s, s.shipment_id, s.degree, s.carrier, s.tracking_no, s.source, s.commanded,
+            s.lines, s.happened_at, s.recorded_at
+        FROM {_ROWS} AS r (shipment jsonb), jsonb_populate_record(NULL::shipment, r.shipment) s
+        ON CONFLICT (lane, order_id, shipment_id) DO UPDATE
+        SET degree = excluded.degree, source = excluded.source, commanded = excluded.commanded, lines = excluded.lines,
+            happened_at = excluded.happened_at, recorded_at = excluded.recorded_at
+        """,
+    w.OpenIncident: f"""
+        INSERT INTO incident (lane, incident_id, order_id, ticket_id, shop_id, kind, state, amount_minor, currency,
+            evidence, opened_at)
+        SELECT %(lane)s, r.incident_id, %(order_id)s, r.ticket_id, r.shop_id, 'goods_left_after_refund', 'open',
+            r.amount_minor, r.currency, jsonb_build_array(r.evidence), r.opened_at
+        FROM {_ROWS} AS r (incident_id uuid, ticket_id uuid, shop_id text, amount_minor bigint, currency text,
+            evidence jsonb, opened_at timestamptz)
+        ON CONFLICT (lane, ticket_id) DO UPDATE
+        SET evidence = incident.evidence || excluded.evidence,
+            amount_minor = greatest(incident.amount_minor, excluded.amount_minor)
+        """,
+    w.CaptureTender: f"""
+        WITH captured AS (
+            INSERT INTO tender (lane, order_id, tender_id, provider, payment_id, currency, captured_minor, captured_at)
+            SELECT %(lane)s, %(order_id)s, t.tender_id, t.provider, t.payment_id, t.currency, t.captured_minor,
+                t.captured_at
+            FROM {_ROWS} AS r (tender jsonb), jsonb_populate_record(NULL::tender, r.tender) t
+            RETURNING captured_at)
+        UPDATE orders o SET paid_at = coalesce(o.paid_at, c.captured_at)
+        FROM (SELECT min(captured_at) AS captured_at FROM captured) c
+        WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
+        """,
+    w.CompleteOrder: f"""
+        UPDATE orders o SET completed_at = r.completed_at FROM {_ROWS} AS r (completed_at timestamptz)
+        WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
+        """,
+    w.SetHold: f"""
+        UPDATE orders o SET hold = r.hold FROM {_ROWS} AS r (hold text)
+        WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
+        """,
+}
+
+_ENSURE_BUYER: LiteralString = """
+INSERT INTO buyer (lane, buyer_id, updated_at) VALUES (%(lane)s, %(buyer_id)s, %(now)s)
+ON CONFLICT (lane, buyer_id) DO NOTHING
+"""
+_LOCK_BUYER: LiteralString = "SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE"
+
+KEEP_ANSWER: LiteralString = """
+INSERT INTO idempotency (lane, key_id, route, key, body_hash, status, answer, answered_at)
+VALUES (%(key_lane)s, %(key_id)s, %(route)s, %(key)s, %(body_hash)s, %(status)s, %(answer)s, %(answered_at)s)
+"""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def statements(
+    file: OrderFile, writes: Sequence[w.Write], time_zone: str
+) -> list[tuple[LiteralString, dict[str, object]]]:
+    """The statements of a plan in the order in which its kinds of write first appear."""
+    by_kind: dict[type, list[w.Write]] = {}
+    for write in writes:
+        by_kind.setdefault(type(write), []).append(write)
+    common = {
+        "lane": file.order.lane,
+        "order_id": file.order.order_id,
+        "buyer_id": file.order.buyer_id,
+        "time_zone": time_zone,
+    }
+    return [(_STATEMENTS[kind], {**common, "rows": _encode(rows).decode()}) for kind, rows in by_kind.items()]
+
+
+async def record_buyer_events(
+    connection: Connection, buyer_id: str, events: Sequence[w.RecordBuyerEvent], time_zone: str
+) -> int:
+    """Append one buyer's events under the buyer's lock and commit; returns how many were new."""
+    lane = lane_of(buyer_id)
+    params = {"lane": lane, "buyer_id": buyer_id, "time_zone": time_zone, "rows": _encode(events).decode()}
+    known = "SELECT count(*) FROM buyer_event WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s"
+    async with connection.pipeline():
+        await connection.execute(_ENSURE_BUYER, {"lane": lane, "buyer_id": buyer_id, "now": events[0].recorded_at})
+        await connection.execute(_LOCK_BUYER, params)
+        before = await connection.execute(known, params)
+        await connection.execute(_STATEMENTS[w.RecordBuyerEvent], params)
+        after = await connection.execute(known, params)
+        await connection.commit()
+    return _count(await after.fetchone()) - _count(await before.fetchone())
+
+
+def _count(row: tuple[object, ...] | None) -> int:
+    return int(str(row[0])) if row else 0

@@ -1,0 +1,1 @@
+"""What happens between a buyer's request and the money: tickets, refunds, shipments. Owns the ports it needs."""

@@ -1,0 +1,76 @@
+"""How every command runs: open the order file under its locks, plan purely, write and commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store
+from jitui.aftersales.writes import Write
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a command will write, the file as it will be then, and the ticket (if any) that it is about."""
+
+    file: OrderFile
+    writes: tuple[Write, ...]
+    ticket_id: UUID | None = None
+
+
+Render = Callable[[Plan], KeptAnswer]
+"""Makes the caller's answer, so that it is kept in the same transaction as the effect it answers."""
+
+
+async def carry_out(
+    store: Store,
+    ref: Ref,
+    plan: Callable[[OrderFile, DecisionInputs], Plan | Refusal],
+    *,
+    query: DecisionQuery | None = None,
+    once: Once | None = None,
+    render: Render | None = None,
+) -> Plan | Refusal | KeptAnswer:
+    """Two round trips: lock (buyer, order) and read; then everything the plan writes, with the commit.
+
+    Returns the plan that was committed, the answer kept from an earlier call with the same Idempotency-Key,
+    or a refusal, after which nothing was written.
+    """
+    async with store.transaction() as transaction:
+        opened = await transaction.open(ref, once=once, query=query)
+        early = _before_planning(opened)
+        if early is not None:
+            return early
+        assert opened.file is not None
+        planned = plan(opened.file, opened.inputs or DecisionInputs())
+        if isinstance(planned, Plan):
+            answer = render(planned) if once is not None and render is not None else None
+            await transaction.commit(opened.file, planned.writes, once=once, answer=answer)
+        return planned
+
+
+def _before_planning(opened: Opened) -> KeptAnswer | Refusal | None:
+    if opened.in_flight:
+        return Refusal(
+            RefusalCode.REQUEST_IN_FLIGHT,
+            "A request with this Idempotency-Key is being worked on; try again shortly.",
+            retry_after_seconds=1,
+        )
+    if opened.key_reused:
+        return Refusal(
+            RefusalCode.IDEMPOTENCY_KEY_REUSED,
+            "This Idempotency-Key was used with another body; use a new key for a new request.",
+        )
+    if opened.kept is not None:
+        return opened.kept
+    if opened.file is None:
+        return not_found()
+    return None
+
+
+def not_found() -> Refusal:
+    """One answer for what does not exist and for what belongs to somebody else (I8)."""
+    return Refusal(RefusalCode.NOT_FOUND, "There is no such thing here, or it is not yours to see.")

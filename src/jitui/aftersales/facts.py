@@ -1,0 +1,214 @@
+"""Gathering the facts of one decision from the order file and the inputs read beside it. Pure.
+
+A fact that cannot be known is left out: an unknown condition never approves (I5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.order import Buyer, LineUnits, OrderLine, captured_minor
+from jitui.aftersales.ports import (
+    DecisionInputs,
+    DecisionQuery,
+    HistoryRecord,
+    ScopedRow,
+    Usage,
+    Window,
+    WindowValue,
+)
+from jitui.aftersales.ticket import Arm
+from jitui.policy import CapUsage, FactValue, Feature, Policy, Usages, caps_facts, held_out
+
+USAGE_MAX_AGE = timedelta(seconds=60)
+"""Shop and platform usage that was rolled up longer ago is unknown: no worker, no instant approvals over a cap."""
+
+SHORT_CAP_SECONDS = 7200
+"""Caps over windows up to this long are counted in buckets of a minute, longer ones in buckets of an hour."""
+
+
+def decision_query(policy: Policy, now: datetime, time_zone: ZoneInfo) -> DecisionQuery:
+    """What the deciding statement has to read for this policy at this moment."""
+    caps = policy.caps
+    return DecisionQuery(
+        windows=tuple(_window(feature, now, time_zone) for feature in policy.features),
+        now=now,
+        buyer_cap_from=_cap_from(caps.per_buyer.over_seconds, now) if caps.per_buyer else None,
+        shop_cap_from=_cap_from(caps.per_shop.over_seconds, now) if caps.per_shop else None,
+        shop_cap_bucket_seconds=bucket_seconds(caps.per_shop.over_seconds) if caps.per_shop else 60,
+        platform_cap_from=_cap_from(caps.platform.over_seconds, now) if caps.platform else None,
+        platform_cap_bucket_seconds=bucket_seconds(caps.platform.over_seconds) if caps.platform else 3600,
+    )
+
+
+def bucket_seconds(over_seconds: int) -> int:
+    """The grain in which usage is counted for a cap of this length."""
+    return 60 if over_seconds <= SHORT_CAP_SECONDS else 3600
+
+
+def gather_facts(
+    policy: Policy,
+    file: OrderFile,
+    inputs: DecisionInputs,
+    *,
+    asked: Sequence[LineUnits],
+    amount_minor: int,
+    now: datetime,
+    time_zone: ZoneInfo,
+) -> dict[str, FactValue]:
+    """The facts table's values for one request; unknown ones are absent."""
+    order, buyer = file.order, file.buyer
+    known: dict[str, FactValue | None] = {
+        "buyer.account_age_days": _age_days(buyer.registered_at, now),
+        "buyer.selected": is_selected(policy, buyer.buyer_id, inputs.selection),
+        "buyer.restricted": inputs.restricted,
+        "request.amount_minor": amount_minor,
+        "request.whole_order": _is_whole_order(file.lines, asked),
+        "order.paid_minor": captured_minor(file.tenders) if order.currency == policy.currency else None,
+        "order.currency": order.currency,
+        "order.shipment": file.degree.value,
+        "order.hold": order.hold.value,
+        "order.age_seconds": _age_seconds(order.placed_at, now),
+        "order.paid_age_seconds": _age_seconds(order.paid_at, now),
+        "order.freight_minor": order.freight_minor,
+        "order.lines": [_line_facts(line, asked, inputs.coverage) for line in file.lines],
+        "shop.covered": _covered(inputs.coverage, ("shop", order.shop_id), ("platform", "")),
+        "service.paused": bool(inputs.pauses),
+    }
+    known.update(_feature_facts(policy, inputs, buyer, now, time_zone))
+    known.update(_attribute_facts(policy, buyer))
+    known.update(caps_facts(policy.caps, _usages(inputs, now), amount_minor))
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def arm_of(policy: Policy, buyer_id: str, selection: str | None) -> Arm:
+    """The hold-out arm goes to review by chance alone, so that life without the service can be measured (R7)."""
+    return Arm.HOLD_OUT if selection is None and held_out(policy, buyer_id) else Arm.LIVE
+
+
+def is_selected(policy: Policy, buyer_id: str, selection: str | None) -> bool:
+    """The platform's lists first, then the hold-out by hash (R3a)."""
+    if selection is not None:
+        return selection == "allow"
+    return not held_out(policy, buyer_id)
+
+
+def _window(feature: Feature, now: datetime, time_zone: ZoneInfo) -> Window:
+    today = now.astimezone(time_zone).date()
+    # A buyer's features reach into today; a shop's end yesterday, where the roll-up ends.
+    last = today if feature.subject == "buyer" else today - timedelta(days=1)
+    return Window(
+        name=feature.name,
+        subject=feature.subject,
+        function=feature.function,
+        kind=feature.kind,
+        from_day=today - timedelta(days=feature.days),
+        to_day=last,
+    )
+
+
+def _cap_from(over_seconds: int, now: datetime) -> datetime:
+    return now - timedelta(seconds=over_seconds)
+
+
+def _age_days(since: datetime | None, now: datetime) -> int | None:
+    return None if since is None else max(0, (now - since).days)
+
+
+def _age_seconds(since: datetime | None, now: datetime) -> int | None:
+    return None if since is None else max(0, int((now - since).total_seconds()))
+
+
+def _is_whole_order(lines: Sequence[OrderLine], asked: Sequence[LineUnits]) -> bool:
+    wanted = {units.line_id: units.quantity for units in asked}
+    return all(wanted.get(line.line_id) == line.quantity for line in lines)
+
+
+def _line_facts(
+    line: OrderLine, asked: Sequence[LineUnits], coverage: Sequence[ScopedRow]
+) -> Mapping[str, str | int | bool | None]:
+    requested = sum(units.quantity for units in asked if units.line_id == line.line_id)
+    return {
+        "line_id": line.line_id,
+        "sku": line.sku,
+        "item_id": line.item_id,
+        "category_id": line.category_id,
+        "quantity": line.quantity,
+        "requested_quantity": requested,
+        "shipped_quantity": line.left_quantity,
+        "paid_minor": line.paid_minor,
+        "customised": line.customised,
+        "virtual": line.virtual,
+        "covered": _covered(coverage, ("item", line.item_id), ("category", line.category_id or "")),
+    }
+
+
+def _covered(rows: Sequence[ScopedRow], *nearest_first: tuple[str, str]) -> bool:
+    """The nearest row decides; without one every shop and item is covered (R2)."""
+    by_place = {(row.scope, row.ref): row.covered for row in rows}
+    return next((by_place[place] for place in nearest_first if place in by_place), True)
+
+
+def _feature_facts(
+    policy: Policy, inputs: DecisionInputs, buyer: Buyer, now: datetime, time_zone: ZoneInfo
+) -> dict[str, FactValue | None]:
+    values = {value.name: value for value in inputs.windows}
+    records = {record.kind: record for record in inputs.history}
+    facts: dict[str, FactValue | None] = {}
+    for feature in policy.features:
+        window = _window(feature, now, time_zone)
+        known = _is_known(window, records.get(feature.kind), buyer, now, time_zone)
+        if feature.subject == "shop":
+            known = known and _rolled_up_through(window, inputs.shop_days_as_of, time_zone)
+        facts[feature.name] = _window_fact(window, values.get(feature.name), now, time_zone) if known else None
+    return facts
+
+
+def _is_known(window: Window, record: HistoryRecord | None, buyer: Buyer, now: datetime, time_zone: ZoneInfo) -> bool:
+    """History that was never fed is unknown, not zero (I5) — unless the account is younger than the record."""
+    if record is None or (record.fresh_until is not None and record.fresh_until < now):
+        return False
+    if record.complete_from <= datetime.combine(window.from_day, time.min, time_zone):
+        return True
+    young = buyer.registered_at is not None and buyer.registered_at >= record.complete_from
+    return window.subject == "buyer" and young
+
+
+def _rolled_up_through(window: Window, as_of: datetime | None, time_zone: ZoneInfo) -> bool:
+    return as_of is not None and as_of.astimezone(time_zone).date() > window.to_day
+
+
+def _window_fact(window: Window, value: WindowValue | None, now: datetime, time_zone: ZoneInfo) -> FactValue | None:
+    if value is None:
+        return None if window.function == "last_age_days" else 0
+    if window.function == "count":
+        return value.events
+    if window.function == "sum":
+        return value.amount_minor
+    if value.last_day is None:
+        return None
+    return (now.astimezone(time_zone).date() - value.last_day).days
+
+
+def _attribute_facts(policy: Policy, buyer: Buyer) -> dict[str, FactValue | None]:
+    return {
+        name: buyer.attributes.get(name.removeprefix("buyer."))
+        for name in policy.attributes
+        if name.startswith("buyer.")
+    }
+
+
+def _usages(inputs: DecisionInputs, now: datetime) -> Usages:
+    fresh = inputs.usage_as_of is not None and now - inputs.usage_as_of <= USAGE_MAX_AGE
+    return Usages(
+        buyer=_used(inputs.buyer_usage),
+        shop=_used(inputs.shop_usage) if fresh else None,
+        platform=_used(inputs.platform_usage) if fresh else None,
+    )
+
+
+def _used(usage: Usage) -> CapUsage:
+    return CapUsage(usage.approvals, usage.amount_minor)

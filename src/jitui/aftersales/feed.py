@@ -1,0 +1,21 @@
+"""The feed of what happened, and what is rolled up from it: cap usage and shop features (05, Lanes)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from jitui.aftersales.ports import Change
+
+
+class Feed(Protocol):
+    """Publishing is serial, so a reader that remembers its position misses nothing and sees nothing twice."""
+
+    async def publish(self, limit: int = 10_000) -> int: ...
+
+    async def changes(
+        self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
+    ) -> Sequence[Change]: ...
+
+    async def roll_up(self, now: datetime) -> None: ...

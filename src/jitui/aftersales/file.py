@@ -1,0 +1,101 @@
+"""The order file: an order with everything that belongs to it, read whole under its locks, and changed purely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from jitui.aftersales.order import (
+    Buyer,
+    Funding,
+    Order,
+    OrderLine,
+    Shipment,
+    ShipmentDegree,
+    Tender,
+    order_degree,
+)
+from jitui.aftersales.refund import Attempt, Refund
+from jitui.aftersales.ticket import Actor, Ticket, TicketEvent, TicketLine, TicketState
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFile:
+    """A consistent picture of one order; every command is a pure function from a file to a plan."""
+
+    order: Order
+    buyer: Buyer
+    lines: tuple[OrderLine, ...] = ()
+    tenders: tuple[Tender, ...] = ()
+    funding: tuple[Funding, ...] = ()
+    shipments: tuple[Shipment, ...] = ()
+    tickets: tuple[Ticket, ...] = ()
+    ticket_lines: tuple[TicketLine, ...] = ()
+    timeline: tuple[TicketEvent, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def degree(self) -> ShipmentDegree:
+        """How far the order has gone."""
+        return order_degree(self.lines, self.shipments)
+
+    def ticket(self, ticket_id: UUID) -> Ticket:
+        """The ticket by its id; it is in the file or the file was opened by another reference."""
+        return next(ticket for ticket in self.tickets if ticket.ticket_id == ticket_id)
+
+    def line(self, line_id: str) -> OrderLine:
+        """The order line by its id."""
+        return next(line for line in self.lines if line.line_id == line_id)
+
+    def lines_of(self, ticket_id: UUID) -> tuple[TicketLine, ...]:
+        """The ticket's lines."""
+        return tuple(line for line in self.ticket_lines if line.ticket_id == ticket_id)
+
+    def refunds_of(self, ticket_id: UUID) -> tuple[Refund, ...]:
+        """The ticket's refunds, one per tender."""
+        return tuple(refund for refund in self.refunds if refund.ticket_id == ticket_id)
+
+    def timeline_of(self, ticket_id: UUID) -> tuple[TicketEvent, ...]:
+        """The ticket's transitions in order."""
+        return tuple(event for event in self.timeline if event.ticket_id == ticket_id)
+
+
+def with_ticket(file: OrderFile, ticket: Ticket, events: Iterable[TicketEvent] = ()) -> OrderFile:
+    """The file after a ticket moved (or was opened) with its new timeline rows."""
+    others = tuple(other for other in file.tickets if other.ticket_id != ticket.ticket_id)
+    return replace(file, tickets=(*others, ticket), timeline=(*file.timeline, *events))
+
+
+def with_refunds(file: OrderFile, refunds: Iterable[Refund]) -> OrderFile:
+    """The file after refunds moved or were added."""
+    changed = {refund.refund_id: refund for refund in refunds}
+    kept = tuple(refund for refund in file.refunds if refund.refund_id not in changed)
+    return replace(file, refunds=(*kept, *changed.values()))
+
+
+def transition(
+    file: OrderFile,
+    ticket: Ticket,
+    to_state: TicketState,
+    *,
+    by: Actor,
+    why: str,
+    now: datetime,
+    detail: Mapping[str, object] | None = None,
+    seq: int | None = None,
+) -> TicketEvent:
+    """The timeline row of one transition; `seq` follows what the file already has."""
+    return TicketEvent(
+        ticket_id=ticket.ticket_id,
+        seq=len(file.timeline_of(ticket.ticket_id)) + 1 if seq is None else seq,
+        at=now,
+        actor_kind=by.kind,
+        actor_id=by.id,
+        from_state=ticket.state,
+        to_state=to_state,
+        why=why,
+        detail=detail or {},
+    )

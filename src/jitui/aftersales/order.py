@@ -1,0 +1,198 @@
+"""An order as the after-sales service needs it: lines, tenders, funding, shipments, and how far goods have gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class Hold(StrEnum):
+    """Fulfilment holds: a held order is unshipped and not shippable."""
+
+    NONE = "none"
+    PRESALE = "presale"
+    GROUP_BUY = "group_buy"
+    RISK_REVIEW = "risk_review"
+
+
+class Funder(StrEnum):
+    """Who, besides the buyer, paid a share of the price."""
+
+    PLATFORM_SUBSIDY = "platform_subsidy"
+    MERCHANT_COUPON = "merchant_coupon"
+    TALENT_SUBSIDY = "talent_subsidy"
+
+
+class ParcelDegree(StrEnum):
+    """How far one parcel has gone; a printed label is not yet on its way (R3d)."""
+
+    LABEL_PRINTED = "label_printed"
+    PICKED_UP = "picked_up"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+
+
+_FURTHER = {degree: rank for rank, degree in enumerate(ParcelDegree)}
+
+
+def is_further(new: ParcelDegree, old: ParcelDegree) -> bool:
+    """Parcels only move forward; late news of an earlier degree changes nothing."""
+    return _FURTHER[new] > _FURTHER[old]
+
+
+def has_left(degree: ParcelDegree) -> bool:
+    """Whether the goods are gone: shipped or delivered. Picked up is a degree that a policy may choose to allow."""
+    return degree in (ParcelDegree.SHIPPED, ParcelDegree.DELIVERED)
+
+
+class ShipmentDegree(StrEnum):
+    """How far an order as a whole has gone, as a decision reads it."""
+
+    UNSHIPPED = "unshipped"
+    LABEL_PRINTED = "label_printed"
+    PICKED_UP = "picked_up"
+    PARTLY_SHIPPED = "partly_shipped"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+
+
+class ShipmentSource(StrEnum):
+    """A merchant's ship is a command and can meet a conflict; a carrier's scan is a fact and is always recorded."""
+
+    MERCHANT = "merchant"
+    CARRIER = "carrier"
+
+
+@dataclass(frozen=True, slots=True)
+class LineUnits:
+    """So many units of one order line."""
+
+    line_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """Units and money of one line; `paid_minor` is what the buyer paid for all units, discounts taken off (T23)."""
+
+    line_id: str
+    sku: str
+    item_id: str
+    quantity: int
+    paid_minor: int
+    category_id: str | None = None
+    title: str = ""
+    customised: bool | None = None
+    virtual: bool | None = None
+    claimed_quantity: int = 0
+    claimed_minor: int = 0
+    shipped_quantity: int = 0
+    scanned_quantity: int = 0
+
+    @property
+    def left_quantity(self) -> int:
+        """Units that have left, by command or by a carrier's word."""
+        return min(self.quantity, self.shipped_quantity + self.scanned_quantity)
+
+    @property
+    def free_quantity(self) -> int:
+        """Units neither under a ticket nor gone: what can still be asked for, or shipped."""
+        return max(0, self.quantity - self.claimed_quantity - self.shipped_quantity - self.scanned_quantity)
+
+
+@dataclass(frozen=True, slots=True)
+class Tender:
+    """A captured payment; `pending + refunded <= captured` is the database's to hold (I1)."""
+
+    tender_id: str
+    provider: str
+    payment_id: str
+    currency: str
+    captured_minor: int
+    captured_at: datetime
+    pending_minor: int = 0
+    refunded_minor: int = 0
+
+    @property
+    def remaining_minor(self) -> int:
+        """What can still be promised to the buyer from this payment."""
+        return self.captured_minor - self.pending_minor - self.refunded_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Funding:
+    """A share of the price that a funder other than the buyer paid, and how much of it went back."""
+
+    funder: Funder
+    amount_minor: int
+    returned_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """A parcel by its waybill; repeating the waybill is the same parcel."""
+
+    shipment_id: UUID
+    degree: ParcelDegree
+    carrier: str
+    tracking_no: str
+    source: ShipmentSource
+    commanded: bool
+    lines: tuple[LineUnits, ...]
+    happened_at: datetime
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order's own row."""
+
+    lane: int
+    order_id: str
+    buyer_id: str
+    shop_id: str
+    currency: str
+    placed_at: datetime
+    freight_minor: int = 0
+    freight_claimed_minor: int = 0
+    hold: Hold = Hold.NONE
+    paid_at: datetime | None = None
+    completed_at: datetime | None = None
+    ship_by: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """The buyer's own row; an unknown registration time stays unknown (I5)."""
+
+    lane: int
+    buyer_id: str
+    registered_at: datetime | None = None
+    region: str | None = None
+    attributes: dict[str, int | str | bool] = field(default_factory=dict)
+
+
+def captured_minor(tenders: Iterable[Tender]) -> int:
+    """What the buyer paid for the whole order before any refund: the amount R3(b) tests, freight included."""
+    return sum(tender.captured_minor for tender in tenders)
+
+
+def order_degree(lines: Sequence[OrderLine], shipments: Sequence[Shipment]) -> ShipmentDegree:
+    """How far the order has gone: the furthest that is true of all goods, *partly shipped* when only some have left."""
+    left = sum(line.left_quantity for line in lines)
+    whole = sum(line.quantity for line in lines)
+    if left >= whole:
+        gone = [parcel for parcel in shipments if has_left(parcel.degree)]
+        delivered = bool(gone) and all(parcel.degree is ParcelDegree.DELIVERED for parcel in gone)
+        return ShipmentDegree.DELIVERED if delivered else ShipmentDegree.SHIPPED
+    if left:
+        return ShipmentDegree.PARTLY_SHIPPED
+    degrees = {parcel.degree for parcel in shipments}
+    if ParcelDegree.PICKED_UP in degrees:
+        return ShipmentDegree.PICKED_UP
+    if ParcelDegree.LABEL_PRINTED in degrees:
+        return ShipmentDegree.LABEL_PRINTED
+    return ShipmentDegree.UNSHIPPED

@@ -1,0 +1,65 @@
+"""Outcomes that a caller expects: refusals with a stable code, and what an Idempotency-Key found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class RefusalCode(StrEnum):
+    """Stable codes; the HTTP API shows them as problem types, the CLI and console as they are."""
+
+    NOT_FOUND = "not-found"
+    ORDER_ALREADY_PAID = "order-already-paid"
+    ORDER_BELONGS_TO_ANOTHER = "order-belongs-to-another"
+    ORDER_NOT_PAID = "order-not-paid"
+    ORDER_HELD = "order-held"
+    ORDER_ALREADY_SHIPPED = "order-already-shipped"
+    REFUND_IN_PROGRESS = "refund-in-progress"
+    UNITS_REFUNDED = "units-refunded"
+    UNITS_NOT_AVAILABLE = "units-not-available"
+    NOTHING_TO_REFUND = "nothing-to-refund"
+    AMOUNT_EXCEEDS_REFUNDABLE = "amount-exceeds-refundable"
+    TOO_MANY_REQUESTS = "too-many-requests"
+    LINE_REQUEST_LIMIT = "line-request-limit"
+    CURRENCY_MISMATCH = "currency-mismatch"
+    UNKNOWN_LINE = "unknown-line"
+    DUPLICATE_PAYMENT_DIFFERS = "duplicate-payment-differs"
+    TICKET_STALE = "ticket-stale"
+    TICKET_ALREADY_APPROVED = "ticket-already-approved"
+    TICKET_ALREADY_CLOSED = "ticket-already-closed"
+    TICKET_NOT_EXPIRED = "ticket-not-expired"
+    REFUND_NOT_FAILED = "refund-not-failed"
+    SHOP_CANNOT_OPT_OUT = "shop-cannot-opt-out"
+    IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
+    REQUEST_IN_FLIGHT = "request-in-flight"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Nothing was written; `message` says what to do, `path` names the field where there is one."""
+
+    code: RefusalCode
+    message: str
+    path: str = ""
+    retry_after_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """An Idempotency-Key, scoped to API key and route; `body_hash` covers everything that shapes the effect."""
+
+    key_id: str
+    route: str
+    key: str
+    body_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """The first answer to an Idempotency-Key, to be given again byte for byte."""
+
+    status: int
+    body: bytes
+    answered_at: datetime

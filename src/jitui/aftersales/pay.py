@@ -1,0 +1,373 @@
+"""Paying approved refunds exactly once (03, *The path of one refund*; I2).
+
+claim (commits `sending`) → call the provider with the attempt's id as its key → `confirm`. Answers, webhooks, polls and
+reconciliation all enter at `confirm`, which is idempotent and orders late and repeated news.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from jitui.aftersales.command import Plan, Render, carry_out
+from jitui.aftersales.file import OrderFile, transition, with_refunds, with_ticket
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef, Store
+from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider, RefundOrder
+from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
+from jitui.aftersales.ticket import Actor, ActorKind, Ticket, TicketEvent, TicketState
+from jitui.aftersales.writes import (
+    AddTimeline,
+    Announce,
+    BuyerEventKind,
+    ChangeKind,
+    HoldTender,
+    MoveAttempt,
+    MoveRefund,
+    MoveTicket,
+    Post,
+    RecordBuyerEvent,
+    Write,
+)
+
+Clock = Callable[[], datetime]
+
+POLL_PENDING = timedelta(seconds=5)
+"""How soon an accepted refund is looked up when no webhook has come."""
+
+FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 1.0, 600.0
+REOPENINGS = 3
+"""How often a refund that failed after it had succeeded is attempted anew before an operator must look."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What somebody says of an attempt; `looked_up`: the provider's own books said so just now."""
+
+    answer: Answer
+    looked_up: bool = False
+
+
+async def pay_claimed(
+    store: Store, providers: Mapping[str, PaymentProvider], claimed: ClaimedRefund, *, clock: Clock
+) -> Plan | Refusal | KeptAnswer:
+    """Call the provider for one claimed refund and confirm its answer; never raises for what a provider does."""
+    provider = providers[claimed.refund.provider]
+    news = await _call(provider, claimed)
+    return await confirm(store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), news, now=clock())
+
+
+async def _call(provider: PaymentProvider, claimed: ClaimedRefund) -> News:
+    order = refund_order(claimed.refund, claimed.attempt)
+    if claimed.look_up_first:
+        found = await provider.look_up(order)
+        if found.kind is not AnswerKind.ABSENT:
+            return News(found, looked_up=True)
+        if not claimed.may_send:
+            return News(
+                Answer(AnswerKind.UNKNOWN, reason="the provider no longer knows an attempt that it had accepted")
+            )
+    # Never heard of, or never sent: the same attempt with the same key is safe (T5, T15, T27).
+    return News(await provider.send(order))
+
+
+def refund_order(refund: Refund, attempt: Attempt) -> RefundOrder:
+    """What the provider is asked to do; the attempt's id is the idempotency key."""
+    return RefundOrder(
+        attempt_id=attempt.attempt_id,
+        provider=refund.provider,
+        payment_id=refund.payment_id,
+        order_id=refund.order_id,
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+        captured_minor=refund.captured_minor,
+    )
+
+
+async def confirm(store: Store, ref: AttemptRef, news: News, *, now: datetime) -> Plan | Refusal | KeptAnswer:
+    """The one place where news about money becomes state: answer, webhook, poll and reconciliation alike.
+
+    Idempotent; takes the locks of every other command (buyer, order); ignores leases. One transaction moves the
+    attempt, the refund, the tender, the ledger, the ticket and the feed.
+    """
+
+    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
+        return plan_news(file, ref.attempt_id, news, now)
+
+    return await carry_out(store, ref, plan)
+
+
+async def retry(
+    store: Store,
+    ref: RefundRef,
+    *,
+    by: Actor,
+    now: datetime,
+    once: Once | None = None,
+    render: Render | None = None,
+) -> Plan | Refusal | KeptAnswer:
+    """An operator sends a finally failed refund again, as a new attempt with a new key."""
+
+    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
+        refund = next(refund for refund in file.refunds if refund.refund_id == ref.refund_id)
+        if refund.state is not RefundState.FAILED:
+            return Refusal(
+                RefusalCode.REFUND_NOT_FAILED,
+                f"The refund is {refund.state.value}; only a failed one is retried.",
+            )
+        queued = _moved(refund, RefundState.QUEUED, due_at=now, reason="retried")
+        after = with_refunds(file, (queued,))
+        return _with_ticket_following(after, (_move(queued),), refund.ticket_id, by, "retried", now)
+
+    return await carry_out(store, ref, plan, once=once, render=render)
+
+
+# The lattice of news -------------------------------------------------------------------------------------------
+
+_FINAL = frozenset({AttemptState.SUCCEEDED, AttemptState.DECLINED})
+
+
+def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> Plan | Refusal:
+    """Order late, repeated and conflicting news: knowledge only grows, and a conflict is looked up before it counts."""
+    attempt = next(attempt for attempt in file.attempts if attempt.attempt_id == attempt_id)
+    refund = next(refund for refund in file.refunds if refund.refund_id == attempt.refund_id)
+    answer = _checked(news.answer, refund)
+    latest = attempt.attempt_no == refund.attempt_no
+    match answer.kind, attempt.state:
+        case AnswerKind.SUCCEEDED, AttemptState.SUCCEEDED:
+            return _nothing_new(file, refund)
+        case AnswerKind.SUCCEEDED, AttemptState.DECLINED if latest and not news.looked_up:
+            return _look_up(file, refund, "succeeded after it was declined", now)
+        case AnswerKind.SUCCEEDED, state if latest or state not in _FINAL:
+            return _succeeded(file, refund, attempt, answer, now)
+        case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and latest:
+            if news.looked_up:
+                return _reversed(file, refund, attempt, answer, now)
+            return _look_up(file, refund, "declined after it had succeeded", now)
+        case AnswerKind.DECLINED, state if answer.final and (state not in _FINAL or _in_doubt(refund)):
+            return _declined(file, refund, attempt, answer, now)
+        case AnswerKind.PENDING, AttemptState.SENDING | AttemptState.UNKNOWN | AttemptState.PENDING:
+            return _waiting(file, refund, attempt, answer, AttemptState.PENDING, now)
+        case _, state if state not in _FINAL and latest:
+            return _waiting(file, refund, attempt, answer, _unless_pending(attempt), now)
+    return Plan(file, (), refund.ticket_id)
+
+
+def _in_doubt(refund: Refund) -> bool:
+    """A declined attempt whose refund waits for the provider's books to settle a conflict."""
+    return refund.state is RefundState.UNKNOWN
+
+
+def _nothing_new(file: OrderFile, refund: Refund) -> Plan:
+    """Known already; a look-up that was due is done."""
+    if refund.due_at is None:
+        return Plan(file, (), refund.ticket_id)
+    settled = replace(refund, due_at=None, leased_until=None)
+    return Plan(with_refunds(file, (settled,)), (_move(settled),), refund.ticket_id)
+
+
+def _checked(answer: Answer, refund: Refund) -> Answer:
+    """An answer about another amount is no answer: somebody must look before money counts as paid."""
+    if answer.amount_minor is not None and answer.amount_minor != refund.amount_minor:
+        reason = f"the provider speaks of {answer.amount_minor}, the refund is {refund.amount_minor}"
+        return Answer(AnswerKind.UNKNOWN, reason=reason)
+    return answer
+
+
+def _unless_pending(attempt: Attempt) -> AttemptState:
+    return AttemptState.PENDING if attempt.state is AttemptState.PENDING else AttemptState.UNKNOWN
+
+
+def _succeeded(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+    paid = _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="", closed_at=now)
+    after = with_refunds(file, (paid,))
+    clearing = f"provider_clearing:{refund.provider}"
+    writes: tuple[Write, ...] = (
+        _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now),
+        _move(paid),
+        HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
+        Post(f"paid:{attempt.attempt_id}", "buyer_payable", clearing, refund.amount_minor, refund.currency, now),
+    )
+    return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "paid", now)
+
+
+def _reversed(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+    """Succeeded, later failed: the amount is owed again and a new attempt is queued (T12), a few times at most."""
+    again = refund.attempt_no < REOPENINGS
+    state = RefundState.QUEUED if again else RefundState.FAILED
+    owed = _moved(refund, state, due_at=now if again else None, reason=answer.reason)
+    after = with_refunds(file, (owed,))
+    clearing = f"provider_clearing:{refund.provider}"
+    writes: tuple[Write, ...] = (
+        _attempt_moved(attempt, AttemptState.DECLINED, answer, now),
+        _move(owed),
+        HoldTender(refund.tender_id, pending_minor=refund.amount_minor, refunded_minor=-refund.amount_minor),
+        Post(
+            f"unpaid:{attempt.attempt_id}",
+            clearing,
+            "buyer_payable",
+            refund.amount_minor,
+            refund.currency,
+            now,
+        ),
+    )
+    return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "failed_after_success", now)
+
+
+def _declined(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+    """Refused for good: the hold stays, because the money is still owed; the ticket goes on the operator's list."""
+    failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
+    after = with_refunds(file, (failed,))
+    writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), _move(failed))
+    return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "declined", now)
+
+
+def _waiting(
+    file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, state: AttemptState, now: datetime
+) -> Plan:
+    """Not final: look again later, sooner for an accepted refund, with backoff and jitter for an unknown one."""
+    if state is AttemptState.PENDING:
+        wait = max(POLL_PENDING, timedelta(seconds=_backoff_seconds(attempt, refund.tries)))
+    else:
+        wait = timedelta(seconds=answer.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
+    refund_state = RefundState.PENDING if state is AttemptState.PENDING else RefundState.UNKNOWN
+    waiting = _moved(refund, refund_state, due_at=now + wait, reason=answer.reason)
+    writes = (_attempt_moved(attempt, state, answer, now), _move(waiting))
+    return Plan(with_refunds(file, (waiting,)), writes, refund.ticket_id)
+
+
+def _look_up(file: OrderFile, refund: Refund, reason: str, now: datetime) -> Plan:
+    """Two pieces of news conflict: the worker asks the provider's books at once; the state does not move on hearsay."""
+    state = RefundState.SUCCEEDED if refund.state is RefundState.SUCCEEDED else RefundState.UNKNOWN
+    asked = _moved(refund, state, due_at=now, reason=reason, closed_at=refund.closed_at)
+    after = with_refunds(file, (asked,))
+    return _with_ticket_following(after, (_move(asked),), refund.ticket_id, _provider(refund), "conflicting_news", now)
+
+
+def _backoff_seconds(attempt: Attempt, tries: int) -> float:
+    """Exponential with jitter; the jitter comes from the attempt's id, so that a replay waits the same."""
+    jitter = hashlib.sha256(attempt.attempt_id.bytes + bytes([tries & 0xFF])).digest()[0] / 255
+    exponential: float = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(tries, 16))
+    return exponential * (0.5 + 0.5 * jitter)
+
+
+# Moving the ticket with its refunds ----------------------------------------------------------------------------
+
+
+def _with_ticket_following(
+    file: OrderFile, writes: tuple[Write, ...], ticket_id: UUID, by: Actor, why: str, now: datetime
+) -> Plan:
+    """A ticket over several tenders is refunded when all are, failed when one is final, refunding otherwise."""
+    ticket = file.ticket(ticket_id)
+    state = _state_from(file.refunds_of(ticket_id))
+    if state is ticket.state:
+        return Plan(file, writes, ticket_id)
+    closed_at = now if state is TicketState.REFUNDED else None
+    moved = replace(ticket, state=state, version=ticket.version + 1, closed_at=closed_at)
+    event = transition(file, ticket, state, by=by, why=why, now=now)
+    return Plan(
+        with_ticket(file, moved, (event,)),
+        (*writes, *_ticket_writes(moved, event, now)),
+        ticket_id,
+    )
+
+
+def _state_from(refunds: tuple[Refund, ...]) -> TicketState:
+    states = {refund.state for refund in refunds}
+    if states == {RefundState.SUCCEEDED}:
+        return TicketState.REFUNDED
+    return TicketState.REFUND_FAILED if RefundState.FAILED in states else TicketState.REFUNDING
+
+
+_ANNOUNCED = {
+    TicketState.REFUNDED: ChangeKind.TICKET_REFUNDED,
+    TicketState.REFUND_FAILED: ChangeKind.TICKET_REFUND_FAILED,
+    TicketState.REFUNDING: ChangeKind.TICKET_REOPENED,
+}
+
+
+def _ticket_writes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[Write, ...]:
+    body = {
+        "state": ticket.state.value,
+        "version": ticket.version,
+        "amount_minor": ticket.amount_minor,
+        "currency": ticket.currency,
+        "approved_by": ticket.approved_by.value if ticket.approved_by else None,
+    }
+    move = MoveTicket(
+        ticket_id=ticket.ticket_id,
+        state=ticket.state,
+        version=ticket.version,
+        open=ticket.state is not TicketState.REFUNDED,
+        approved_by=ticket.approved_by,
+        approved_at=ticket.approved_at,
+        closed_at=ticket.closed_at,
+    )
+    return (
+        move,
+        AddTimeline((event,)),
+        Announce(_ANNOUNCED[ticket.state], now, ticket.shop_id, body, ticket.ticket_id),
+        *_history(ticket, event, now),
+    )
+
+
+def _history(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[RecordBuyerEvent, ...]:
+    """A refund before shipment counts in the buyer's history; one that is undone is retracted by its own event."""
+    undone = event.from_state is TicketState.REFUNDED
+    if ticket.state is not TicketState.REFUNDED and not undone:
+        return ()
+    name = f"refunded:{ticket.ticket_id}:{ticket.version - 1 if undone else ticket.version}"
+    return (
+        RecordBuyerEvent(
+            buyer_id=ticket.buyer_id,
+            event_id=f"retracted:{name}" if undone else name,
+            kind=BuyerEventKind.REFUND_BEFORE_SHIPMENT,
+            at=now,
+            recorded_at=now,
+            order_id=ticket.order_id,
+            amount_minor=ticket.amount_minor,
+            retracts=name if undone else None,
+        ),
+    )
+
+
+# Small pieces --------------------------------------------------------------------------------------------------
+
+
+def _provider(refund: Refund) -> Actor:
+    return Actor(ActorKind.PROVIDER, refund.provider)
+
+
+def _moved(
+    refund: Refund,
+    state: RefundState,
+    *,
+    due_at: datetime | None,
+    reason: str,
+    closed_at: datetime | None = None,
+) -> Refund:
+    return replace(refund, state=state, due_at=due_at, leased_until=None, reason=reason, closed_at=closed_at)
+
+
+def _move(refund: Refund) -> MoveRefund:
+    return MoveRefund(
+        refund_id=refund.refund_id,
+        state=refund.state,
+        due_at=refund.due_at,
+        reason=refund.reason,
+        closed_at=refund.closed_at,
+        tries=refund.tries,
+    )
+
+
+def _attempt_moved(attempt: Attempt, state: AttemptState, answer: Answer, now: datetime) -> MoveAttempt:
+    return MoveAttempt(
+        attempt_id=attempt.attempt_id,
+        state=state,
+        provider_refund_id=answer.provider_refund_id or attempt.provider_refund_id,
+        reason=answer.reason,
+        news_at=now,
+    )

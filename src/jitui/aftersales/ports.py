@@ -1,0 +1,309 @@
+"""The ports of the after-sales core; PostgreSQL is the adapter (`jitui.adapters.postgres`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol
+from uuid import UUID
+
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.order import Funding, Hold, OrderLine
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
+from jitui.aftersales.refund import Attempt, Refund
+from jitui.aftersales.ticket import ApprovedBy, TicketState
+from jitui.aftersales.writes import Write
+
+# References: how a command names the order that it works on -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRef:
+    """An order by its buyer, so the lane is known without a look-up."""
+
+    lane: int
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRef:
+    """A ticket; its id carries the lane."""
+
+    lane: int
+    ticket_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRef:
+    """A refund; its id carries the lane."""
+
+    lane: int
+    refund_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRef:
+    """An attempt, as a provider names it in its news; its id carries the lane."""
+
+    lane: int
+    attempt_id: UUID
+
+
+Ref = OrderRef | TicketRef | RefundRef | AttemptRef
+
+# Taking in -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order as a platform puts it; `lane` and everything that follows from payment and shipment is ours."""
+
+    order_id: str
+    buyer_id: str
+    shop_id: str
+    currency: str
+    placed_at: datetime
+    lines: tuple[OrderLine, ...]
+    funding: tuple[Funding, ...] = ()
+    freight_minor: int = 0
+    hold: Hold = Hold.NONE
+    ship_by: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTaken:
+    """The order stands as it was put: new, replaced, or the same as before."""
+
+    ref: OrderRef
+    created: bool
+
+
+# What a decision reads beside the order file ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One feature as a look-up: events of a kind in whole days `from_day` to `to_day`, of the buyer or the shop."""
+
+    name: str
+    subject: str
+    function: str
+    kind: str
+    from_day: date
+    to_day: date
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionQuery:
+    """What the deciding statement must read: windows of the policy's features and the starts of its caps."""
+
+    windows: tuple[Window, ...]
+    now: datetime
+    buyer_cap_from: datetime | None = None
+    shop_cap_from: datetime | None = None
+    shop_cap_bucket_seconds: int = 60
+    platform_cap_from: datetime | None = None
+    platform_cap_bucket_seconds: int = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class WindowValue:
+    """Sums of one window; `last_day` is None when the window holds no event."""
+
+    name: str
+    events: int
+    amount_minor: int
+    last_day: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Instant approvals counted against a cap."""
+
+    approvals: int = 0
+    amount_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRecord:
+    """From when on a kind of event is complete, and until when it is fresh (None: fed as it happens)."""
+
+    kind: str
+    complete_from: datetime
+    fresh_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScopedRow:
+    """A coverage or pause row that touches this order."""
+
+    scope: str
+    ref: str
+    covered: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionInputs:
+    """Everything that decides beside the order file itself, read under the buyer's lock."""
+
+    windows: tuple[WindowValue, ...] = ()
+    history: tuple[HistoryRecord, ...] = ()
+    restricted: bool = False
+    selection: str | None = None
+    coverage: tuple[ScopedRow, ...] = ()
+    pauses: tuple[ScopedRow, ...] = ()
+    buyer_usage: Usage = field(default_factory=Usage)
+    shop_usage: Usage = field(default_factory=Usage)
+    platform_usage: Usage = field(default_factory=Usage)
+    usage_as_of: datetime | None = None
+    shop_days_as_of: datetime | None = None
+
+
+# The transaction ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the first round trip brought: the file (None: no such order), the key's state, and decision inputs."""
+
+    file: OrderFile | None
+    in_flight: bool = False
+    kept: KeptAnswer | None = None
+    key_reused: bool = False
+    inputs: DecisionInputs | None = None
+
+
+class Transaction(Protocol):
+    """One transaction in two round trips: `open` locks (buyer, then order) and reads, `commit` writes and commits."""
+
+    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened: ...
+
+    async def commit(
+        self,
+        file: OrderFile,
+        writes: Sequence[Write],
+        *,
+        once: Once | None = None,
+        answer: KeptAnswer | None = None,
+    ) -> None: ...
+
+
+# Reading without locks ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TicketFilter:
+    """A page of tickets, newest first; `after` is the last row of the page before."""
+
+    shop_id: str | None = None
+    buyer_id: str | None = None
+    order_id: str | None = None
+    state: TicketState | None = None
+    approved_by: ApprovedBy | None = None
+    requested_from: datetime | None = None
+    requested_until: datetime | None = None
+    after: tuple[datetime, UUID] | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """A page of orders, newest first."""
+
+    buyer_id: str | None = None
+    shop_id: str | None = None
+    after: tuple[datetime, str] | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """A decision as it was stored with its ticket."""
+
+    ticket_id: UUID
+    policy_id: str
+    policy_version: str
+    policy_sha256: str
+    outcome: str
+    decided_at: datetime
+    facts: Mapping[str, object]
+    decision: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A published row of the feed."""
+
+    position: int
+    kind: str
+    at: datetime
+    order_id: str
+    buyer_id: str
+    shop_id: str
+    ticket_id: UUID | None
+    body: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRefund:
+    """A refund that this worker may call the provider for until its lease ends.
+
+    `look_up_first`: an earlier call for the same attempt may have reached the provider (03, step 4).
+    `may_send`: it was not accepted yet as far as we know, so the same attempt may be sent again.
+    """
+
+    lane: int
+    refund: Refund
+    attempt: Attempt
+    look_up_first: bool
+    may_send: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """An incident's row (R9)."""
+
+    incident_id: UUID
+    order_id: str
+    ticket_id: UUID
+    shop_id: str
+    kind: str
+    state: str
+    amount_minor: int
+    currency: str
+    evidence: Sequence[Mapping[str, object]]
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPolicy:
+    """A row of the publication log; the newest is live."""
+
+    publication: int
+    policy_id: str
+    version: str
+    sha256: str
+    document: str
+    published_by: str
+    published_at: datetime
+
+
+class Store(Protocol):
+    """What the core needs of its database. Writing an order's life goes through `transaction` alone."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
+
+    async def find_order(self, order_id: str) -> OrderRef | None: ...
+
+    async def read_file(self, ref: Ref) -> OrderFile | None: ...
+
+    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderFile, DecisionInputs] | None: ...
+
+    async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal: ...
+
+    async def claim_refunds(self, *, now: datetime, lease_until: datetime, limit: int) -> list[ClaimedRefund]: ...
+
+    async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]: ...

@@ -1,0 +1,66 @@
+"""Refunds and their attempts: the state machine that pays one approved refund exactly once (03, I2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class RefundState(StrEnum):
+    """`unknown` is never `failed`: only a proof that the provider refused for good is."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class AttemptState(StrEnum):
+    """What is known of one call to a provider."""
+
+    SENDING = "sending"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """One ticket's share of one tender; the row is the queue."""
+
+    refund_id: UUID
+    ticket_id: UUID
+    order_id: str
+    tender_id: str
+    provider: str
+    payment_id: str
+    amount_minor: int
+    captured_minor: int
+    currency: str
+    state: RefundState
+    queued_at: datetime
+    attempt_no: int = 0
+    tries: int = 0
+    due_at: datetime | None = None
+    leased_until: datetime | None = None
+    reason: str = ""
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call to the provider; its id is the idempotency key and our reference in the provider's books."""
+
+    attempt_id: UUID
+    refund_id: UUID
+    attempt_no: int
+    state: AttemptState
+    started_at: datetime
+    provider_refund_id: str | None = None
+    reason: str = ""
+    news_at: datetime | None = None

@@ -1,0 +1,410 @@
+"""Ask → decide → money → ticket: a buyer asks for the money back before the parcel leaves (R3, R4, R5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from jitui.aftersales.command import Plan, Render, carry_out, not_found
+from jitui.aftersales.facts import arm_of, decision_query, gather_facts
+from jitui.aftersales.file import OrderFile, with_ticket
+from jitui.aftersales.grant import grant, refundable_minor
+from jitui.aftersales.order import Funder, LineUnits, OrderLine, ShipmentDegree
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
+from jitui.aftersales.ticket import (
+    SYSTEM,
+    Actor,
+    ActorKind,
+    ApprovedBy,
+    Reason,
+    Ticket,
+    TicketEvent,
+    TicketLine,
+    TicketState,
+)
+from jitui.aftersales.writes import (
+    AddTimeline,
+    Announce,
+    BuyerEventKind,
+    ChangeKind,
+    ClaimFreight,
+    ClaimUnits,
+    OpenTicket,
+    RecordBuyerEvent,
+    RecordDecision,
+    Write,
+)
+from jitui.ids import lane_of, new_id
+from jitui.money import share_of_units, split_by_weight
+from jitui.policy import Decision, FactValue, Outcome, Policy, decide, decision_to_json
+
+BETWEEN_REQUESTS = timedelta(minutes=1)
+REQUESTS_PER_LINE = 5
+"""At most one request a minute per order and five per line in total (WeChat shop)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefundAsk:
+    """What a buyer sends: which order, which units (none named: all that can be refunded), why; no amount (T30)."""
+
+    buyer_id: str
+    order_id: str
+    reason: Reason = Reason.OTHER
+    lines: tuple[LineUnits, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How this installation decides: the policy in force, whole days in its time zone, and a deadline to keep."""
+
+    policy: Policy
+    time_zone: ZoneInfo
+    deadline_passed: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """A dry run: what a request would be decided now, and for how much."""
+
+    decision: Decision
+    amount_minor: int
+    currency: str
+    review_reason: str | None
+
+
+async def request_refund(
+    store: Store,
+    terms: Terms,
+    ask: RefundAsk,
+    *,
+    now: datetime,
+    by: Actor | None = None,
+    once: Once | None = None,
+    render: Render | None = None,
+) -> Plan | Refusal | KeptAnswer:
+    """Open a ticket, decide it, and queue its refunds, in one transaction of two round trips."""
+    actor = by or Actor(ActorKind.BUYER, ask.buyer_id)
+
+    def plan(file: OrderFile, inputs: DecisionInputs) -> Plan | Refusal:
+        return plan_request(file, inputs, terms, ask, actor, now)
+
+    ref = OrderRef(lane_of(ask.buyer_id), ask.order_id)
+    query = decision_query(terms.policy, now, terms.time_zone)
+    return await carry_out(store, ref, plan, query=query, once=once, render=render)
+
+
+async def check_eligibility(store: Store, terms: Terms, ask: RefundAsk, *, now: datetime) -> Eligibility | Refusal:
+    """Would this be refunded at once, and why: nothing is written and no lock is taken."""
+    query = decision_query(terms.policy, now, terms.time_zone)
+    read = await store.read_inputs(OrderRef(lane_of(ask.buyer_id), ask.order_id), query)
+    if read is None:
+        return not_found()
+    file, inputs = read
+    wanted = _what_is_asked(file, ask, now)
+    if isinstance(wanted, Refusal):
+        return wanted
+    decision, _ = _decide(file, inputs, terms, wanted, now)
+    guard = _guard(file, inputs, terms)
+    return Eligibility(decision, wanted.amount_minor, file.order.currency, guard)
+
+
+def plan_request(
+    file: OrderFile, inputs: DecisionInputs, terms: Terms, ask: RefundAsk, by: Actor, now: datetime
+) -> Plan | Refusal:
+    """The whole decision as a pure function of the file, the inputs and the policy."""
+    wanted = _what_is_asked(file, ask, now)
+    if isinstance(wanted, Refusal):
+        return wanted
+    decision, facts = _decide(file, inputs, terms, wanted, now)
+    guard = _guard(file, inputs, terms)
+    instant = decision.outcome is Outcome.INSTANT and guard is None
+    ticket = _new_ticket(file, terms, inputs, ask, wanted, now, instant=instant, review_reason=guard)
+    lines = tuple(replace(line, ticket_id=ticket.ticket_id) for line in wanted.lines)
+    asked = _asked_event(ticket, by, ask, now)
+    begun = with_ticket(file, ticket, (asked,))
+    if instant:
+        granted = grant(begun, ticket, lines, approved_by=ApprovedBy.INSTANT_REFUND, by=SYSTEM, now=now)
+        ticket, after, events, effects = (
+            granted.ticket,
+            granted.file,
+            (asked, *granted.events),
+            granted.writes,
+        )
+    else:
+        after, events, effects = begun, (asked,), ()
+    after = replace(after, ticket_lines=(*after.ticket_lines, *lines))
+    writes: tuple[Write, ...] = (
+        OpenTicket(ticket, lines),
+        *(ClaimUnits(line.line_id, line.quantity, line.amount_minor) for line in lines),
+        *((ClaimFreight(wanted.freight_minor),) if wanted.freight_minor else ()),
+        _record(ticket, decision, facts, now),
+        AddTimeline(events),
+        _history_event(ticket, now),
+        Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, _asked_body(ticket), ticket.ticket_id),
+        *effects,
+    )
+    return Plan(after, writes, ticket.ticket_id)
+
+
+# What is asked -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    lines: tuple[TicketLine, ...]
+    freight_minor: int
+    funding_returns: dict[Funder, int]
+
+    @property
+    def amount_minor(self) -> int:
+        return sum(line.amount_minor for line in self.lines) + self.freight_minor
+
+    @property
+    def units(self) -> tuple[LineUnits, ...]:
+        return tuple(LineUnits(line.line_id, line.quantity) for line in self.lines)
+
+
+_NO_TICKET = UUID(int=0)
+
+
+def _what_is_asked(file: OrderFile, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
+    if file.order.buyer_id != ask.buyer_id:
+        return not_found()
+    if not file.tenders:
+        return Refusal(RefusalCode.ORDER_NOT_PAID, "Nothing has been paid on this order yet.")
+    units = _units_asked(file, ask)
+    if isinstance(units, Refusal):
+        return units
+    limit = _request_limits(file, units, now)
+    if limit is not None:
+        return limit
+    return _price(file, units)
+
+
+def _units_asked(file: OrderFile, ask: RefundAsk) -> tuple[LineUnits, ...] | Refusal:
+    if file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED):
+        return Refusal(
+            RefusalCode.ORDER_ALREADY_SHIPPED, "All goods have left; ask for a refund after shipment instead."
+        )
+    lines = {line.line_id: line for line in file.lines}
+    busy = {line.line_id for line in file.ticket_lines if line.open}
+    if not ask.lines:
+        return _everything_free(file.lines, busy)
+    for index, wanted in enumerate(ask.lines):
+        if any(earlier.line_id == wanted.line_id for earlier in ask.lines[:index]):
+            return Refusal(RefusalCode.UNKNOWN_LINE, "A line is named twice.", f"lines[{index}].line_id")
+        refused = _check_units(lines.get(wanted.line_id), wanted, busy, path=f"lines[{index}]")
+        if refused is not None:
+            return refused
+    return ask.lines
+
+
+def _everything_free(lines: Sequence[OrderLine], busy: set[str]) -> tuple[LineUnits, ...] | Refusal:
+    free = tuple(
+        LineUnits(line.line_id, line.free_quantity) for line in lines if line.free_quantity and line.line_id not in busy
+    )
+    if free:
+        return free
+    if busy:
+        return _in_progress("")
+    return Refusal(RefusalCode.NOTHING_TO_REFUND, "Everything on this order has been refunded or has left.")
+
+
+def _check_units(line: OrderLine | None, wanted: LineUnits, busy: set[str], *, path: str) -> Refusal | None:
+    if line is None:
+        return Refusal(RefusalCode.UNKNOWN_LINE, f"The order has no line {wanted.line_id!r}.", f"{path}.line_id")
+    if line.line_id in busy:
+        return _in_progress(f"{path}.line_id")
+    if not 1 <= wanted.quantity <= line.free_quantity:
+        return Refusal(
+            RefusalCode.UNITS_NOT_AVAILABLE,
+            f"Of line {line.line_id!r}, {line.free_quantity} of {line.quantity} units can still be refunded.",
+            f"{path}.quantity",
+        )
+    return None
+
+
+def _in_progress(path: str) -> Refusal:
+    return Refusal(RefusalCode.REFUND_IN_PROGRESS, "There is an open refund ticket on these goods already.", path)
+
+
+def _request_limits(file: OrderFile, units: Sequence[LineUnits], now: datetime) -> Refusal | None:
+    latest = max((ticket.requested_at for ticket in file.tickets), default=None)
+    if latest is not None and now < latest + BETWEEN_REQUESTS:
+        wait_seconds = max(1, int((latest + BETWEEN_REQUESTS - now).total_seconds()))
+        return Refusal(
+            RefusalCode.TOO_MANY_REQUESTS,
+            f"One refund request a minute per order; try again in {wait_seconds} s.",
+            retry_after_seconds=wait_seconds,
+        )
+    for wanted in units:
+        if sum(line.line_id == wanted.line_id for line in file.ticket_lines) >= REQUESTS_PER_LINE:
+            return Refusal(
+                RefusalCode.LINE_REQUEST_LIMIT,
+                f"Line {wanted.line_id!r} was asked for {REQUESTS_PER_LINE} times; ask the shop or support.",
+            )
+    return None
+
+
+def _price(file: OrderFile, units: Sequence[LineUnits]) -> _Wanted | Refusal:
+    """Each unit's exact share; freight with the last line when nothing has shipped; never above what was captured."""
+    wanted = {unit.line_id: unit.quantity for unit in units}
+    shares = [
+        (
+            line,
+            wanted[line.line_id],
+            share_of_units(line.paid_minor, line.quantity, line.claimed_quantity, wanted[line.line_id]),
+        )
+        for line in file.lines
+        if line.line_id in wanted
+    ]
+    freight_minor = _freight_with(file, wanted)
+    due_minor = [share for _, _, share in shares] + [freight_minor]
+    payable_minor = min(sum(due_minor), refundable_minor(file.tenders))
+    if payable_minor <= 0:
+        return Refusal(RefusalCode.NOTHING_TO_REFUND, "What was paid on this order has been refunded already.")
+    *line_amounts, freight_minor = split_by_weight(payable_minor, due_minor)
+    lines = tuple(
+        TicketLine(_NO_TICKET, line.line_id, quantity, amount)
+        for (line, quantity, _), amount in zip(shares, line_amounts, strict=True)
+    )
+    goods_minor = sum(share for _, _, share in shares)
+    return _Wanted(lines, freight_minor, _funding_returns(file, goods_minor))
+
+
+def _freight_with(file: OrderFile, wanted: dict[str, int]) -> int:
+    last = all(line.claimed_quantity + wanted.get(line.line_id, 0) == line.quantity for line in file.lines)
+    shipped = any(line.left_quantity for line in file.lines)
+    return file.order.freight_minor - file.order.freight_claimed_minor if last and not shipped else 0
+
+
+def _funding_returns(file: OrderFile, goods_minor: int) -> dict[Funder, int]:
+    """Each funder gets the share of the goods that go back; cumulative flooring keeps the sum exact."""
+    whole = sum(line.paid_minor for line in file.lines)
+    before = sum(line.claimed_minor for line in file.lines)
+    if whole == 0:
+        return {}
+    after = min(whole, before + goods_minor)
+    returns = {}
+    for fund in file.funding:
+        share = fund.amount_minor * after // whole - fund.amount_minor * before // whole
+        returns[fund.funder] = min(share, fund.amount_minor - fund.returned_minor)
+    return {funder: amount for funder, amount in returns.items() if amount > 0}
+
+
+# Deciding ------------------------------------------------------------------------------------------------------
+
+
+def _decide(
+    file: OrderFile, inputs: DecisionInputs, terms: Terms, wanted: _Wanted, now: datetime
+) -> tuple[Decision, dict[str, FactValue]]:
+    facts = gather_facts(
+        terms.policy,
+        file,
+        inputs,
+        asked=wanted.units,
+        amount_minor=wanted.amount_minor,
+        now=now,
+        time_zone=terms.time_zone,
+    )
+    return decide(terms.policy, facts), facts
+
+
+def _guard(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | None:
+    """What stops an instant approval whatever a policy says; the ticket names it as its review reason."""
+    if terms.deadline_passed():
+        return "deadline_passed"
+    if inputs.pauses:
+        return "service_paused"
+    if file.degree not in (ShipmentDegree.UNSHIPPED, ShipmentDegree.LABEL_PRINTED, ShipmentDegree.PICKED_UP):
+        return "partly_shipped"
+    return None
+
+
+# The new ticket ------------------------------------------------------------------------------------------------
+
+
+def _new_ticket(
+    file: OrderFile,
+    terms: Terms,
+    inputs: DecisionInputs,
+    ask: RefundAsk,
+    wanted: _Wanted,
+    now: datetime,
+    *,
+    instant: bool,
+    review_reason: str | None,
+) -> Ticket:
+    order, review = file.order, terms.policy.review
+    return Ticket(
+        lane=order.lane,
+        ticket_id=new_id(order.lane),
+        order_id=order.order_id,
+        buyer_id=order.buyer_id,
+        shop_id=order.shop_id,
+        state=TicketState.AWAITING_MERCHANT,
+        version=1,
+        reason=ask.reason,
+        currency=order.currency,
+        amount_minor=wanted.amount_minor,
+        freight_minor=wanted.freight_minor,
+        arm=arm_of(terms.policy, order.buyer_id, inputs.selection),
+        requested_at=now,
+        funding_returns=wanted.funding_returns,
+        notice=dict(terms.policy.notice) if instant else None,
+        review_reason=review_reason,
+        on_timeout=review.on_timeout,
+        expires_at=None if instant else now + timedelta(seconds=review.deadline_seconds),
+    )
+
+
+def _asked_event(ticket: Ticket, by: Actor, ask: RefundAsk, now: datetime) -> TicketEvent:
+    return TicketEvent(
+        ticket_id=ticket.ticket_id,
+        seq=1,
+        at=now,
+        actor_kind=by.kind,
+        actor_id=by.id,
+        from_state=None,
+        to_state=TicketState.AWAITING_MERCHANT,
+        why="requested",
+        detail={"reason": ask.reason.value, "amount_minor": ticket.amount_minor},
+    )
+
+
+def _asked_body(ticket: Ticket) -> dict[str, object]:
+    return {
+        "state": ticket.state.value,
+        "amount_minor": ticket.amount_minor,
+        "currency": ticket.currency,
+        "arm": ticket.arm.value,
+    }
+
+
+def _record(ticket: Ticket, decision: Decision, facts: dict[str, FactValue], now: datetime) -> RecordDecision:
+    return RecordDecision(
+        ticket_id=ticket.ticket_id,
+        policy_id=decision.policy_id,
+        policy_version=decision.policy_version,
+        policy_sha256=decision.policy_sha256,
+        outcome=decision.outcome.value,
+        decided_at=now,
+        facts=facts,
+        decision=decision_to_json(decision),
+    )
+
+
+def _history_event(ticket: Ticket, now: datetime) -> RecordBuyerEvent:
+    return RecordBuyerEvent(
+        buyer_id=ticket.buyer_id,
+        event_id=f"requested:{ticket.ticket_id}",
+        kind=BuyerEventKind.REFUND_REQUESTED,
+        at=now,
+        recorded_at=now,
+        order_id=ticket.order_id,
+        amount_minor=ticket.amount_minor,
+    )

@@ -1,0 +1,243 @@
+"""The ordinary review: the merchant approves or rejects, the buyer withdraws, silence approves at the deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jitui.aftersales.command import Plan, Render, carry_out
+from jitui.aftersales.file import OrderFile, transition, with_ticket
+from jitui.aftersales.grant import grant, refundable_minor
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
+from jitui.aftersales.ship import ShipmentNews, goods_with_carrier, plan_shipment
+from jitui.aftersales.ticket import GRANTED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState
+from jitui.aftersales.writes import (
+    AddTimeline,
+    Announce,
+    ChangeKind,
+    ClaimFreight,
+    ClaimUnits,
+    MoveTicket,
+    Write,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a merchant rejects; a tracking number as evidence records the shipment in the same step."""
+
+    reason: str
+    shipment: ShipmentNews | None = None
+
+
+async def approve(
+    store: Store,
+    ref: TicketRef,
+    *,
+    version: int | None,
+    by: Actor,
+    now: datetime,
+    shop_id: str | None = None,
+    once: Once | None = None,
+    render: Render | None = None,
+) -> Plan | Refusal | KeptAnswer:
+    """The merchant approves; the money is queued in the same transaction. `version` None skips the stale check."""
+
+    def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
+        return plan_approval(file, ticket, ApprovedBy.MERCHANT, by, now)
+
+    return await _on_ticket(store, ref, plan, version=version, shop_id=shop_id, once=once, render=render)
+
+
+async def reject(
+    store: Store,
+    ref: TicketRef,
+    rejection: Rejection,
+    *,
+    version: int | None,
+    by: Actor,
+    now: datetime,
+    shop_id: str | None = None,
+    once: Once | None = None,
+    render: Render | None = None,
+) -> Plan | Refusal | KeptAnswer:
+    """The merchant rejects with a reason, or ships with tracking, which frees the units for that shipment."""
+
+    def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
+        return plan_rejection(file, ticket, rejection, by, now)
+
+    return await _on_ticket(store, ref, plan, version=version, shop_id=shop_id, once=once, render=render)
+
+
+async def withdraw(
+    store: Store,
+    ref: TicketRef,
+    *,
+    version: int | None,
+    by: Actor,
+    now: datetime,
+    buyer_id: str | None = None,
+    once: Once | None = None,
+    render: Render | None = None,
+) -> Plan | Refusal | KeptAnswer:
+    """The buyer takes the request back while it is still in review."""
+
+    def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
+        return _plan_closing(file, ticket, TicketState.WITHDRAWN, "withdrawn", by, now, ChangeKind.TICKET_WITHDRAWN)
+
+    return await _on_ticket(store, ref, plan, version=version, buyer_id=buyer_id, once=once, render=render)
+
+
+async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Plan | Refusal | KeptAnswer:
+    """The deadline has passed: silence approves, unless the goods are with the carrier or the policy says otherwise."""
+
+    def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
+        if ticket.expires_at is None or now < ticket.expires_at:
+            return Refusal(RefusalCode.TICKET_NOT_EXPIRED, "The ticket's deadline has not passed.")
+        return plan_expiry(file, ticket, now)
+
+    return await _on_ticket(store, ref, plan, version=None)
+
+
+def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: Actor, now: datetime) -> Plan | Refusal:
+    """An approval under the same locks and with the same look at shipment as a request."""
+    lines = file.lines_of(ticket.ticket_id)
+    goods = [file.line(line.line_id) for line in lines]
+    if any(line.left_quantity + line.claimed_quantity > line.quantity for line in goods):
+        return Refusal(RefusalCode.ORDER_ALREADY_SHIPPED, "These goods have left; this refund is for unshipped goods.")
+    if ticket.amount_minor > refundable_minor(file.tenders):
+        return Refusal(
+            RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE,
+            "Less than the ticket's amount can still be refunded on this order.",
+        )
+    granted = grant(file, ticket, lines, approved_by=approved_by, by=by, now=now)
+    writes = (_move(granted.ticket), AddTimeline(granted.events), *granted.writes)
+    return Plan(granted.file, writes, ticket.ticket_id)
+
+
+def plan_expiry(file: OrderFile, ticket: Ticket, now: datetime) -> Plan | Refusal:
+    """Silence never pays for a parcel that has left or is with the carrier."""
+    if goods_with_carrier(file, ticket.ticket_id):
+        return _plan_closing(file, ticket, TicketState.CLOSED, "goods_left", SYSTEM, now, ChangeKind.TICKET_REJECTED)
+    if ticket.on_timeout == "reject":
+        return _plan_closing(file, ticket, TicketState.REJECTED, "timeout", SYSTEM, now, ChangeKind.TICKET_REJECTED)
+    return plan_approval(file, ticket, ApprovedBy.MERCHANT_TIMEOUT, SYSTEM, now)
+
+
+def plan_rejection(file: OrderFile, ticket: Ticket, rejection: Rejection, by: Actor, now: datetime) -> Plan | Refusal:
+    """Reject, set the units free, and ship them in the same step where a tracking number came with it."""
+    closed = _plan_closing(
+        file,
+        ticket,
+        TicketState.REJECTED,
+        "rejected",
+        by,
+        now,
+        ChangeKind.TICKET_REJECTED,
+        detail={"reason": rejection.reason},
+        tracking=rejection.shipment,
+    )
+    if rejection.shipment is None:
+        return closed
+    shipped = plan_shipment(closed.file, rejection.shipment, by, now)
+    if isinstance(shipped, Refusal):
+        return shipped
+    return Plan(shipped.file, (*closed.writes, *shipped.writes), ticket.ticket_id)
+
+
+def _plan_closing(
+    file: OrderFile,
+    ticket: Ticket,
+    state: TicketState,
+    why: str,
+    by: Actor,
+    now: datetime,
+    kind: ChangeKind,
+    *,
+    detail: dict[str, object] | None = None,
+    tracking: ShipmentNews | None = None,
+) -> Plan:
+    """Close a ticket without a refund and set its units and freight free."""
+    facts = dict(detail or {})
+    if tracking is not None:
+        facts |= {"carrier": tracking.carrier, "tracking_no": tracking.tracking_no}
+    closed = replace(ticket, state=state, version=ticket.version + 1, closed_at=now, expires_at=None)
+    event = transition(file, ticket, state, by=by, why=why, now=now, detail=facts)
+    lines = file.lines_of(ticket.ticket_id)
+    body = {"state": state.value, "why": why, "version": closed.version, **facts}
+    writes: tuple[Write, ...] = (
+        _move(closed),
+        *(ClaimUnits(line.line_id, -line.quantity, -line.amount_minor) for line in lines),
+        *((ClaimFreight(-ticket.freight_minor),) if ticket.freight_minor else ()),
+        AddTimeline((event,)),
+        Announce(kind, now, ticket.shop_id, body, ticket.ticket_id),
+    )
+    return Plan(_freed(with_ticket(file, closed, (event,)), ticket), writes, ticket.ticket_id)
+
+
+def _freed(file: OrderFile, ticket: Ticket) -> OrderFile:
+    freed = {line.line_id: line for line in file.lines_of(ticket.ticket_id)}
+    lines = tuple(
+        replace(
+            line,
+            claimed_quantity=line.claimed_quantity - freed[line.line_id].quantity,
+            claimed_minor=line.claimed_minor - freed[line.line_id].amount_minor,
+        )
+        if line.line_id in freed
+        else line
+        for line in file.lines
+    )
+    ticket_lines = tuple(
+        replace(line, open=False) if line.ticket_id == ticket.ticket_id else line for line in file.ticket_lines
+    )
+    return replace(file, lines=lines, ticket_lines=ticket_lines)
+
+
+def _move(ticket: Ticket) -> MoveTicket:
+    return MoveTicket(
+        ticket_id=ticket.ticket_id,
+        state=ticket.state,
+        version=ticket.version,
+        open=ticket.state is TicketState.REFUNDING,
+        approved_by=ticket.approved_by,
+        approved_at=ticket.approved_at,
+        closed_at=ticket.closed_at,
+    )
+
+
+async def _on_ticket(
+    store: Store,
+    ref: TicketRef,
+    plan: Callable[[OrderFile, Ticket], Plan | Refusal],
+    *,
+    version: int | None,
+    shop_id: str | None = None,
+    buyer_id: str | None = None,
+    once: Once | None = None,
+    render: Render | None = None,
+) -> Plan | Refusal | KeptAnswer:
+    def on_file(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
+        ticket = file.ticket(ref.ticket_id)
+        refused = _may_act(ticket, version, shop_id, buyer_id)
+        return refused if refused is not None else plan(file, ticket)
+
+    return await carry_out(store, ref, on_file, once=once, render=render)
+
+
+def _may_act(ticket: Ticket, version: int | None, shop_id: str | None, buyer_id: str | None) -> Refusal | None:
+    if (shop_id is not None and ticket.shop_id != shop_id) or (buyer_id is not None and ticket.buyer_id != buyer_id):
+        return Refusal(RefusalCode.NOT_FOUND, "There is no such thing here, or it is not yours to see.")
+    if ticket.state in GRANTED_STATES:
+        return Refusal(
+            RefusalCode.TICKET_ALREADY_APPROVED, f"The ticket was approved already, by {ticket.approved_by}."
+        )
+    if ticket.state is not TicketState.AWAITING_MERCHANT:
+        return Refusal(RefusalCode.TICKET_ALREADY_CLOSED, f"The ticket is {ticket.state.value} already.")
+    if version is not None and version != ticket.version:
+        return Refusal(
+            RefusalCode.TICKET_STALE,
+            f"The ticket is at version {ticket.version}; read it again before you decide.",
+        )
+    return None

@@ -1,0 +1,43 @@
+"""Reading tickets, orders, decisions and incidents for lists and pages; newest first, by cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from jitui.aftersales.order import Order
+from jitui.aftersales.ports import Incident, OrderFilter, RefundRef, StoredDecision, TicketFilter, TicketRef
+from jitui.aftersales.refund import Attempt, Refund
+from jitui.aftersales.ticket import Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Benefit:
+    """R6 to R8 for a shop or the platform: what was handled, and how long money took, instant against reviewed."""
+
+    requests: int
+    instant: int
+    refunded: int
+    awaiting: int
+    instant_median_seconds: float | None
+    instant_p99_seconds: float | None
+    reviewed_median_seconds: float | None
+    reviewed_p99_seconds: float | None
+
+
+class Shelf(Protocol):
+    """Reads without locks; a shop's or buyer's own filter is set by the caller (I8)."""
+
+    async def tickets(self, wanted: TicketFilter) -> Sequence[Ticket]: ...
+
+    async def orders(self, wanted: OrderFilter) -> Sequence[Order]: ...
+
+    async def decision(self, ref: TicketRef) -> StoredDecision | None: ...
+
+    async def refund(self, ref: RefundRef) -> tuple[Refund, Sequence[Attempt]] | None: ...
+
+    async def incidents(self, *, shop_id: str | None, limit: int) -> Sequence[Incident]: ...
+
+    async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit: ...

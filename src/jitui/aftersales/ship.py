@@ -1,0 +1,343 @@
+"""Shipments: a merchant's ship is a command and may meet a conflict; a carrier's scan is a fact (I3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from jitui.aftersales.command import Plan, Render, carry_out, not_found
+from jitui.aftersales.file import OrderFile, transition
+from jitui.aftersales.order import (
+    Hold,
+    LineUnits,
+    OrderLine,
+    ParcelDegree,
+    Shipment,
+    ShipmentSource,
+    captured_minor,
+    has_left,
+    is_further,
+)
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
+from jitui.aftersales.ticket import GRANTED_STATES, Actor, Ticket, TicketState
+from jitui.aftersales.writes import (
+    AddTimeline,
+    Announce,
+    BuyerEventKind,
+    ChangeKind,
+    CompleteOrder,
+    OpenIncident,
+    PutShipment,
+    RecordBuyerEvent,
+    UnitsLeft,
+    Write,
+)
+from jitui.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentNews:
+    """What is said of a parcel; no lines named: the parcel's known lines, else everything not in another parcel."""
+
+    degree: ParcelDegree
+    carrier: str
+    tracking_no: str
+    source: ShipmentSource
+    happened_at: datetime
+    lines: tuple[LineUnits, ...] = ()
+
+
+async def record_shipment(
+    store: Store,
+    ref: OrderRef,
+    news: ShipmentNews,
+    *,
+    by: Actor,
+    now: datetime,
+    shop_id: str | None = None,
+    once: Once | None = None,
+    render: Render | None = None,
+) -> Plan | Refusal | KeptAnswer:
+    """Record a label, a merchant's ship command or a carrier's scan; the same waybill again changes nothing."""
+
+    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
+        if shop_id is not None and file.order.shop_id != shop_id:
+            return not_found()
+        return plan_shipment(file, news, by, now)
+
+    return await carry_out(store, ref, plan, once=once, render=render)
+
+
+async def complete_order(
+    store: Store,
+    ref: OrderRef,
+    *,
+    now: datetime,
+    completed_at: datetime,
+    once: Once | None = None,
+    render: Render | None = None,
+) -> Plan | Refusal | KeptAnswer:
+    """The buyer has the goods and the order is closed well: it counts in the buyer's history."""
+
+    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
+        if not file.tenders:
+            return Refusal(RefusalCode.ORDER_NOT_PAID, "An order that was never paid cannot be completed.")
+        if file.order.completed_at is not None:
+            return Plan(file, ())
+        return _plan_completion(file, completed_at, now)
+
+    return await carry_out(store, ref, plan, once=once, render=render)
+
+
+def plan_shipment(file: OrderFile, news: ShipmentNews, by: Actor, now: datetime) -> Plan | Refusal:
+    """A command or a fact, by its source."""
+    known = _parcel(file, news)
+    units = news.lines or (known.lines if known else _everything_else(file, news))
+    unknown = next((unit for unit in units if all(unit.line_id != line.line_id for line in file.lines)), None)
+    if unknown is not None:
+        return Refusal(RefusalCode.UNKNOWN_LINE, f"The order has no line {unknown.line_id!r}.", "lines")
+    if known is not None and not is_further(news.degree, known.degree):
+        return Plan(file, ())
+    if news.source is ShipmentSource.MERCHANT:
+        refused = _refuse_command(file, units)
+        if refused is not None:
+            return refused
+    return _plan_parcel(file, known, news, units, by, now)
+
+
+def goods_with_carrier(file: OrderFile, ticket_id: UUID) -> bool:
+    """Whether units of the ticket must be with a carrier or gone, because too few are left for it."""
+    return bool(_overlapping_lines(file, ticket_id))
+
+
+# Command or fact -----------------------------------------------------------------------------------------------
+
+
+def _parcel(file: OrderFile, news: ShipmentNews) -> Shipment | None:
+    return next(
+        (p for p in file.shipments if (p.carrier, p.tracking_no) == (news.carrier, news.tracking_no)),
+        None,
+    )
+
+
+def _everything_else(file: OrderFile, news: ShipmentNews) -> tuple[LineUnits, ...]:
+    """A merchant means all that has not left; a carrier's unknown parcel holds what no other parcel holds."""
+    units = []
+    for line in file.lines:
+        packed = sum(u.quantity for p in file.shipments for u in p.lines if u.line_id == line.line_id)
+        gone = line.left_quantity if news.source is ShipmentSource.MERCHANT else packed
+        if line.quantity > gone:
+            units.append(LineUnits(line.line_id, line.quantity - gone))
+    return tuple(units) or tuple(LineUnits(line.line_id, line.quantity) for line in file.lines)
+
+
+def _refuse_command(file: OrderFile, units: Sequence[LineUnits]) -> Refusal | None:
+    """What a merchant may not ship: unpaid, held, under an open ticket, refunded, or gone already (T16, T18)."""
+    if not file.tenders:
+        return Refusal(RefusalCode.ORDER_NOT_PAID, "The order is not paid; there is nothing to ship.")
+    if file.order.hold is not Hold.NONE:
+        return Refusal(
+            RefusalCode.ORDER_HELD, f"The order is held ({file.order.hold.value}); it cannot be shipped yet."
+        )
+    for index, unit in enumerate(units):
+        line = file.line(unit.line_id)
+        if not 1 <= unit.quantity <= line.free_quantity:
+            return _why_not_free(file, line, f"lines[{index}]")
+    return None
+
+
+def _why_not_free(file: OrderFile, line: OrderLine, path: str) -> Refusal:
+    states = {file.ticket(row.ticket_id).state for row in file.ticket_lines if row.line_id == line.line_id}
+    if TicketState.AWAITING_MERCHANT in states:
+        return Refusal(
+            RefusalCode.REFUND_IN_PROGRESS,
+            f"The buyer asks for the money back on line {line.line_id!r}: decide the ticket first, or reject it "
+            "with the tracking number.",
+            path,
+        )
+    if states & GRANTED_STATES:
+        return Refusal(
+            RefusalCode.UNITS_REFUNDED, f"Line {line.line_id!r} was refunded: do not ship these units.", path
+        )
+    return Refusal(
+        RefusalCode.UNITS_NOT_AVAILABLE,
+        f"Of line {line.line_id!r}, {line.free_quantity} units can still be shipped.",
+        path,
+    )
+
+
+# The parcel ----------------------------------------------------------------------------------------------------
+
+
+def _plan_parcel(
+    file: OrderFile,
+    known: Shipment | None,
+    news: ShipmentNews,
+    units: Sequence[LineUnits],
+    by: Actor,
+    now: datetime,
+) -> Plan:
+    leaves = has_left(news.degree) and not (known is not None and has_left(known.degree))
+    commanded = news.source is ShipmentSource.MERCHANT and has_left(news.degree)
+    parcel = Shipment(
+        shipment_id=known.shipment_id if known else new_id(file.order.lane),
+        degree=news.degree,
+        carrier=news.carrier,
+        tracking_no=news.tracking_no,
+        source=news.source,
+        commanded=commanded or (known is not None and known.commanded),
+        lines=tuple(units),
+        happened_at=news.happened_at,
+        recorded_at=now,
+    )
+    after = _with_parcel(file, parcel, leaves=leaves, commanded=commanded)
+    incidents = _incidents(file, after, parcel, now)
+    writes: tuple[Write, ...] = (
+        PutShipment(parcel),
+        *(_units_left(unit, commanded=commanded) for unit in units if leaves),
+        *incidents,
+        *_noted_on_tickets(file, parcel, by, now),
+        *_announcements(file, parcel, incidents, leaves=leaves, now=now),
+    )
+    return Plan(after, writes)
+
+
+def _units_left(unit: LineUnits, *, commanded: bool) -> UnitsLeft:
+    return (
+        UnitsLeft(unit.line_id, shipped=unit.quantity) if commanded else UnitsLeft(unit.line_id, scanned=unit.quantity)
+    )
+
+
+def _with_parcel(file: OrderFile, parcel: Shipment, *, leaves: bool, commanded: bool) -> OrderFile:
+    others = tuple(p for p in file.shipments if p.shipment_id != parcel.shipment_id)
+    gone = {unit.line_id: unit.quantity for unit in parcel.lines} if leaves else {}
+    lines = tuple(
+        replace(
+            line,
+            shipped_quantity=line.shipped_quantity + (gone.get(line.line_id, 0) if commanded else 0),
+            scanned_quantity=line.scanned_quantity + (0 if commanded else gone.get(line.line_id, 0)),
+        )
+        for line in file.lines
+    )
+    return replace(file, lines=lines, shipments=(*others, parcel))
+
+
+def _units_with_carrier(file: OrderFile, line_id: str) -> int:
+    """Units of a line in parcels that the carrier has, at any degree from picked up on."""
+    return sum(
+        unit.quantity
+        for parcel in file.shipments
+        for unit in parcel.lines
+        if unit.line_id == line_id and parcel.degree is not ParcelDegree.LABEL_PRINTED
+    )
+
+
+# Incidents and news --------------------------------------------------------------------------------------------
+
+
+def _incidents(before: OrderFile, after: OrderFile, parcel: Shipment, now: datetime) -> tuple[OpenIncident, ...]:
+    """Goods with the carrier although their ticket was granted: one incident a ticket, with the evidence (R9)."""
+    if parcel.degree is ParcelDegree.LABEL_PRINTED:
+        return ()
+    found = []
+    for ticket in after.tickets:
+        lines = _overlapping_lines(after, ticket.ticket_id)
+        if ticket.state in GRANTED_STATES and lines:
+            found.append(_incident(after, ticket, lines, parcel, now))
+    return tuple(found)
+
+
+def _overlapping_lines(file: OrderFile, ticket_id: UUID) -> tuple[str, ...]:
+    lines = [file.line(line.line_id) for line in file.lines_of(ticket_id)]
+    return tuple(
+        line.line_id
+        for line in lines
+        if _units_with_carrier(file, line.line_id) + line.claimed_quantity > line.quantity
+    )
+
+
+def _incident(
+    file: OrderFile, ticket: Ticket, line_ids: Sequence[str], parcel: Shipment, now: datetime
+) -> OpenIncident:
+    amount = sum(line.amount_minor for line in file.lines_of(ticket.ticket_id) if line.line_id in line_ids)
+    evidence = {
+        "degree": parcel.degree.value,
+        "carrier": parcel.carrier,
+        "tracking_no": parcel.tracking_no,
+        "lines": list(line_ids),
+        "happened_at": parcel.happened_at.isoformat(),
+        "recorded_at": now.isoformat(),
+        "approved_at": ticket.approved_at.isoformat() if ticket.approved_at else None,
+    }
+    return OpenIncident(
+        incident_id=new_id(ticket.lane),
+        ticket_id=ticket.ticket_id,
+        shop_id=ticket.shop_id,
+        amount_minor=amount,
+        currency=ticket.currency,
+        evidence=evidence,
+        opened_at=now,
+    )
+
+
+def _noted_on_tickets(file: OrderFile, parcel: Shipment, by: Actor, now: datetime) -> tuple[AddTimeline, ...]:
+    """A carrier's scan stands on the timeline of every ticket that it touches; the state does not move."""
+    if parcel.source is not ShipmentSource.CARRIER:
+        return ()
+    touched = {unit.line_id for unit in parcel.lines}
+    detail = {"degree": parcel.degree.value, "carrier": parcel.carrier, "tracking_no": parcel.tracking_no}
+    events = tuple(
+        transition(file, ticket, ticket.state, by=by, why="carrier_scan", now=now, detail=detail)
+        for ticket in file.tickets
+        if any(line.line_id in touched for line in file.lines_of(ticket.ticket_id))
+    )
+    return (AddTimeline(events),) if events else ()
+
+
+def _announcements(
+    file: OrderFile, parcel: Shipment, incidents: Sequence[OpenIncident], *, leaves: bool, now: datetime
+) -> tuple[Announce, ...]:
+    order = file.order
+    body: dict[str, object] = {
+        "degree": parcel.degree.value,
+        "carrier": parcel.carrier,
+        "tracking_no": parcel.tracking_no,
+        "source": parcel.source.value,
+        "lines": [{"line_id": unit.line_id, "quantity": unit.quantity} for unit in parcel.lines],
+        "left": leaves,
+        "on_time": parcel.happened_at <= order.ship_by if leaves and order.ship_by is not None else None,
+    }
+    opened = (
+        Announce(
+            ChangeKind.INCIDENT_OPENED,
+            now,
+            incident.shop_id,
+            {
+                "amount_minor": incident.amount_minor,
+                "currency": incident.currency,
+                "evidence": incident.evidence,
+            },
+            incident.ticket_id,
+        )
+        for incident in incidents
+    )
+    return (Announce(ChangeKind.SHIPMENT_RECORDED, now, order.shop_id, body), *opened)
+
+
+def _plan_completion(file: OrderFile, completed_at: datetime, now: datetime) -> Plan:
+    order = file.order
+    after = replace(file, order=replace(order, completed_at=completed_at))
+    event = RecordBuyerEvent(
+        buyer_id=order.buyer_id,
+        event_id=f"completed:{order.order_id}",
+        kind=BuyerEventKind.ORDER_COMPLETED,
+        at=completed_at,
+        recorded_at=now,
+        order_id=order.order_id,
+        amount_minor=captured_minor(file.tenders),
+    )
+    news = Announce(ChangeKind.ORDER_COMPLETED, now, order.shop_id, {"completed_at": completed_at.isoformat()})
+    return Plan(after, (CompleteOrder(completed_at), event, news))

@@ -1,0 +1,267 @@
+"""What a plan writes, one value per kind of row; the PostgreSQL adapter has one statement for each.
+
+Deltas, not totals, so that the database's own CHECKs stand guard over every amount and unit (I1, I3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from jitui.aftersales.order import Funder, Hold, Shipment, Tender
+from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
+from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTicket:
+    """A new ticket with its lines; a second open ticket on a line is refused by the database."""
+
+    ticket: Ticket
+    lines: tuple[TicketLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTicket:
+    """A ticket's next state; `open` follows it on the ticket's lines."""
+
+    ticket_id: UUID
+    state: TicketState
+    version: int
+    open: bool
+    approved_by: ApprovedBy | None
+    approved_at: datetime | None
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDecision:
+    """The decision whole: outcome, policy version, facts and conditions (I4); JSON-ready values."""
+
+    ticket_id: UUID
+    policy_id: str
+    policy_version: str
+    policy_sha256: str
+    outcome: str
+    decided_at: datetime
+    facts: Mapping[str, object]
+    decision: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class AddTimeline:
+    """Timeline rows."""
+
+    events: tuple[TicketEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimUnits:
+    """Units and money of a line that come under a ticket (positive) or are set free (negative)."""
+
+    line_id: str
+    quantity: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimFreight:
+    """Freight that goes with the last refunded line (positive) or is set free."""
+
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsLeft:
+    """Units that left by a ship command, or by a carrier's word alone."""
+
+    line_id: str
+    shipped: int = 0
+    scanned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRefund:
+    """A new refund, queued."""
+
+    refund: Refund
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTender:
+    """Moves between a tender's pending and refunded amounts."""
+
+    tender_id: str
+    pending_minor: int = 0
+    refunded_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnFunding:
+    """A funder's share on its way back."""
+
+    funder: Funder
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoveRefund:
+    """A refund's next state and when the worker looks at it again (`due_at` None: nothing to do)."""
+
+    refund_id: UUID
+    state: RefundState
+    due_at: datetime | None
+    reason: str
+    closed_at: datetime | None
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartAttempt:
+    """A new attempt for a refund, committed before any call goes out."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class MoveAttempt:
+    """News about an attempt."""
+
+    attempt_id: UUID
+    state: AttemptState
+    provider_refund_id: str | None
+    reason: str
+    news_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One ledger row; the same posting twice is one row (I7)."""
+
+    posting: str
+    debit: str
+    credit: str
+    amount_minor: int
+    currency: str
+    posted_at: datetime
+
+
+class BuyerEventKind(StrEnum):
+    """Kinds of a buyer's history that this service records itself."""
+
+    ORDER_PAID = "order_paid"
+    ORDER_COMPLETED = "order_completed"
+    REFUND_REQUESTED = "refund_requested"
+    REFUND_BEFORE_SHIPMENT = "refund_before_shipment"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBuyerEvent:
+    """An event of the buyer's history; the same event id twice counts once. `retracts` names an event it takes back."""
+
+    buyer_id: str
+    event_id: str
+    kind: str
+    at: datetime
+    recorded_at: datetime
+    order_id: str | None = None
+    amount_minor: int = 0
+    retracts: str | None = None
+
+
+class ChangeKind(StrEnum):
+    """Kinds on the feed; warehouses act on `stop_ship`."""
+
+    ORDER_PAID = "order.paid"
+    SHIPMENT_RECORDED = "shipment.recorded"
+    ORDER_COMPLETED = "order.completed"
+    TICKET_REQUESTED = "ticket.requested"
+    TICKET_APPROVED = "ticket.approved"
+    STOP_SHIP = "stop_ship"
+    TICKET_REJECTED = "ticket.rejected"
+    TICKET_WITHDRAWN = "ticket.withdrawn"
+    TICKET_REFUNDED = "ticket.refunded"
+    TICKET_REFUND_FAILED = "ticket.refund_failed"
+    TICKET_REOPENED = "ticket.reopened"
+    INCIDENT_OPENED = "incident.opened"
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """One event on the feed behind /v1/changes, roll-ups and webhooks."""
+
+    kind: ChangeKind
+    at: datetime
+    shop_id: str
+    body: Mapping[str, object]
+    ticket_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutShipment:
+    """A new parcel, or a known one (same waybill) that has moved further."""
+
+    shipment: Shipment
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncident:
+    """Goods left although they were refunded (R9)."""
+
+    incident_id: UUID
+    ticket_id: UUID
+    shop_id: str
+    amount_minor: int
+    currency: str
+    evidence: Mapping[str, object]
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureTender:
+    """A captured payment; the first one makes the order paid."""
+
+    tender: Tender
+    paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteOrder:
+    """The buyer has the goods and the order is closed well."""
+
+    completed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SetHold:
+    """A fulfilment hold put on or taken off."""
+
+    hold: Hold
+
+
+Write = (
+    OpenTicket
+    | MoveTicket
+    | RecordDecision
+    | AddTimeline
+    | ClaimUnits
+    | ClaimFreight
+    | UnitsLeft
+    | QueueRefund
+    | HoldTender
+    | ReturnFunding
+    | MoveRefund
+    | StartAttempt
+    | MoveAttempt
+    | Post
+    | RecordBuyerEvent
+    | Announce
+    | PutShipment
+    | OpenIncident
+    | CaptureTender
+    | CompleteOrder
+    | SetHold
+)

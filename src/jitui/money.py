@@ -1,0 +1,65 @@
+"""Exact money: integers of minor units, ISO 4217 codes, and splits whose parts always sum to the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+MAX_AMOUNT_MINOR = 10**15
+"""Far above any order and far below a 64-bit overflow, even summed over millions of rows."""
+
+
+@cache
+def currency_exponent(currency: str) -> int:
+    """Digits after the decimal point of an ISO 4217 currency (CNY 2, JPY 0, BHD 3), from CLDR."""
+    from babel.numbers import get_currency_precision
+
+    return get_currency_precision(currency)
+
+
+@cache
+def is_currency(currency: str) -> bool:
+    """Whether CLDR knows the three-letter code."""
+    from babel.numbers import is_currency as known
+
+    return len(currency) == 3 and currency.isupper() and known(currency)
+
+
+def to_decimal_text(amount_minor: int, currency: str) -> str:
+    """`12900` in CNY as `"129.00"`: for files and providers that write amounts in major units."""
+    exponent = currency_exponent(currency)
+    sign = "-" if amount_minor < 0 else ""
+    digits = str(abs(amount_minor)).rjust(exponent + 1, "0")
+    return sign + (digits if exponent == 0 else f"{digits[:-exponent]}.{digits[-exponent:]}")
+
+
+def split_by_weight(amount_minor: int, weights: Sequence[int]) -> tuple[int, ...]:
+    """Split an amount in proportion to weights; parts sum to the amount exactly.
+
+    Remainders go to the largest fractions first, ties to the earlier weight (largest-remainder rule), so the
+    result does not depend on rounding modes. No part exceeds its weight when the amount does not exceed their sum.
+    Raises ValueError for a negative amount or weight, and for a positive amount over weights that are all zero.
+    """
+    if amount_minor < 0 or any(weight < 0 for weight in weights):
+        raise ValueError("amounts and weights are not negative")
+    total = sum(weights)
+    if total == 0:
+        if amount_minor:
+            raise ValueError("nothing to split the amount over")
+        return tuple(0 for _ in weights)
+    floors = [amount_minor * weight // total for weight in weights]
+    fractions = [amount_minor * weight % total for weight in weights]
+    missing = amount_minor - sum(floors)
+    for index in sorted(range(len(weights)), key=lambda i: (-fractions[i], i))[:missing]:
+        floors[index] += 1
+    return tuple(floors)
+
+
+def share_of_units(paid_minor: int, quantity: int, units_before: int, units: int) -> int:
+    """What `units` of a line are worth when `units_before` were refunded earlier.
+
+    Cumulative flooring: the shares of all units, in any sequence of parts, sum to `paid_minor` (T26, T22).
+    """
+    if not 0 <= units_before <= units_before + units <= quantity:
+        raise ValueError("more units than the line has")
+    return paid_minor * (units_before + units) // quantity - paid_minor * units_before // quantity

@@ -1,0 +1,160 @@
+"""A small marketplace for tests: real store, real policy, plain helpers to place, pay and ask."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from jitui.adapters.postgres.feed import PostgresFeed
+from jitui.adapters.postgres.pool import Pool, make_pool
+from jitui.adapters.postgres.registry import PostgresRegistry
+from jitui.adapters.postgres.shelf import PostgresShelf
+from jitui.adapters.postgres.store import PostgresStore
+from jitui.aftersales.command import Plan
+from jitui.aftersales.intake import capture_payment, put_order
+from jitui.aftersales.order import Buyer, Funding, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
+from jitui.aftersales.outcomes import KeptAnswer, Refusal
+from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
+from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
+from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.ticket import Actor, ActorKind, Ticket
+from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.ids import lane_of
+from jitui.policy import Policy
+
+TIME_ZONE = "Asia/Shanghai"
+NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+POLICY_FILE = Path(__file__).parents[2] / "policies" / "unshipped-instant-refund.yaml"
+DEFAULT_POLICY = Policy.from_file(POLICY_FILE)
+HISTORY_KINDS = (
+    "order_paid",
+    "order_completed",
+    "refund_before_shipment",
+    "dispute_lost",
+    "shipped",
+    "shipped_on_time",
+)
+
+
+@dataclass(frozen=True)
+class Market:
+    """One database with everything in place; `policy` decides."""
+
+    pool: Pool
+    store: PostgresStore
+    registry: PostgresRegistry
+    feed: PostgresFeed
+    shelf: PostgresShelf
+    policy: Policy = DEFAULT_POLICY
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(self.policy, ZoneInfo(TIME_ZONE))
+
+    async def premium_buyer(self, buyer_id: str, now: datetime = NOW) -> str:
+        """A buyer for whom every condition of the default policy on history holds, taken on the allow list."""
+        await self.registry.put_buyer(Buyer(lane_of(buyer_id), buyer_id, now - timedelta(days=400)), now)
+        await self.registry.record_buyer_events(
+            [
+                RecordBuyerEvent(buyer_id, f"{kind}-{index}", kind, now - timedelta(days=index + 5), now)
+                for kind in ("order_paid", "order_completed")
+                for index in range(8)
+            ]
+        )
+        async with self.pool.connection() as connection:
+            await connection.execute(
+                "INSERT INTO selection (lane, buyer_id, verdict, set_by, set_at) VALUES (%s, %s, 'allow', 'test', %s) "
+                "ON CONFLICT DO NOTHING",
+                (lane_of(buyer_id), buyer_id, now),
+            )
+        return buyer_id
+
+    async def paid_order(
+        self,
+        buyer_id: str,
+        order_id: str,
+        *,
+        amounts: Sequence[int] = (12900,),
+        quantities: Sequence[int] | None = None,
+        freight_minor: int = 0,
+        shop_id: str = "shop-1",
+        tenders: Sequence[int] | None = None,
+        funding: tuple[Funding, ...] = (),
+        now: datetime = NOW,
+    ) -> OrderRef:
+        """An order of lines l1, l2, … paid in full by the tenders given (one by default)."""
+        counts = quantities or [1] * len(amounts)
+        lines = tuple(
+            OrderLine(
+                f"l{index}", f"sku-{index}", f"item-{index}", count, amount, "apparel", customised=False, virtual=False
+            )
+            for index, (amount, count) in enumerate(zip(amounts, counts, strict=True), start=1)
+        )
+        new = NewOrder(order_id, buyer_id, shop_id, "CNY", now - timedelta(hours=1), lines, funding, freight_minor)
+        taken = await put_order(self.store, new, now=now)
+        assert not isinstance(taken, Refusal), taken
+        for index, captured in enumerate(tenders or [sum(amounts) + freight_minor], start=1):
+            tender = Tender(f"t{index}", "simulator", f"pay-{order_id}-{index}", "CNY", captured, now)
+            paid = await capture_payment(self.store, taken.ref, tender, now=now)
+            assert isinstance(paid, Plan), paid
+        return taken.ref
+
+    async def ask(
+        self, buyer_id: str, order_id: str, *, lines: Sequence[tuple[str, int]] = (), now: datetime = NOW
+    ) -> Plan | Refusal | KeptAnswer:
+        """The buyer asks."""
+        ask = RefundAsk(buyer_id, order_id, lines=tuple(LineUnits(*line) for line in lines))
+        return await request_refund(self.store, self.terms, ask, now=now)
+
+    async def asked(
+        self, buyer_id: str, order_id: str, *, lines: Sequence[tuple[str, int]] = (), now: datetime = NOW
+    ) -> Ticket:
+        """The buyer asks and gets a ticket."""
+        return ticket_of(await self.ask(buyer_id, order_id, lines=lines, now=now))
+
+    async def ship(
+        self,
+        ref: OrderRef,
+        *,
+        degree: ParcelDegree = ParcelDegree.SHIPPED,
+        source: ShipmentSource = ShipmentSource.MERCHANT,
+        tracking_no: str = "SF1",
+        lines: Sequence[tuple[str, int]] = (),
+        now: datetime = NOW,
+    ) -> Plan | Refusal | KeptAnswer:
+        """Somebody says something of a parcel."""
+        news = ShipmentNews(degree, "sf", tracking_no, source, now, tuple(LineUnits(*line) for line in lines))
+        kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
+        return await record_shipment(self.store, ref, news, by=Actor(kind, "somebody"), now=now)
+
+    def deciding_by(self, policy: Policy) -> Market:
+        """The same market under another policy."""
+        return replace(self, policy=policy)
+
+
+def ticket_of(done: Plan | Refusal | KeptAnswer) -> Ticket:
+    """The ticket that a command is about; fails the test on a refusal."""
+    assert isinstance(done, Plan), done
+    assert done.ticket_id is not None
+    return done.file.ticket(done.ticket_id)
+
+
+@asynccontextmanager
+async def open_market(database_url: str, *, now: datetime = NOW, pool_size: int = 8) -> AsyncIterator[Market]:
+    """A market on a migrated database, its history complete for ten years and its roll-ups fresh."""
+    async with make_pool(database_url, max_size=pool_size) as pool:
+        market = Market(
+            pool,
+            PostgresStore(pool, TIME_ZONE),
+            PostgresRegistry(pool, TIME_ZONE),
+            PostgresFeed(pool, TIME_ZONE),
+            PostgresShelf(pool),
+        )
+        since = now - timedelta(days=3650)
+        await market.registry.record_history([HistoryRecord(kind, since) for kind in HISTORY_KINDS])
+        await market.feed.roll_up(now)
+        yield market
