@@ -1,0 +1,1 @@
+"""Who is asking, and what is shown: HTTP API, console, command line, worker."""
