@@ -179,10 +179,9 @@ def install_system_packages(packages: list[str], *, why: str, required: bool) ->
     prefix = root_prefix()
     if shutil.which("apt-get") and prefix is not None:
         say(f"Installing {' and '.join(packages)} {why}")
-        # Without the update a fresh machine knows no package; apt is talkative, and its errors come on stderr.
-        quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", '"$@" >/dev/null', "sh"]
-        succeeds([*prefix, *quiet, *apt, "update"])
-        if succeeds([*prefix, *quiet, *install]):
+        unattended = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive"]
+        succeeds([*unattended, *apt, "update"], quiet=True)  # without it a fresh machine knows no package
+        if succeeds([*unattended, *install], quiet=True):
             return
     if shutil.which("apt-get"):
         advice = "sudo apt-get update && sudo " + shlex.join(install)
@@ -196,12 +195,8 @@ def install_system_packages(packages: list[str], *, why: str, required: bool) ->
 def root_prefix() -> list[str] | None:
     if os.geteuid() == 0:
         return []
-    if (
-        shutil.which("sudo")
-        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
-    ):
-        return ["sudo", "-n"]
-    return None
+    asks_nothing = shutil.which("sudo") and succeeds(["sudo", "-n", "true"], quiet=True)
+    return ["sudo", "-n"] if asks_nothing else None
 
 
 def run(command: list[str]) -> None:
@@ -209,8 +204,10 @@ def run(command: list[str]) -> None:
         sys.exit(f"Failed: {shlex.join(command)}")
 
 
-def succeeds(command: list[str], environment: dict[str, str] | None = None) -> bool:
-    return subprocess.run(command, env=environment, check=False).returncode == 0
+def succeeds(command: list[str], environment: dict[str, str] | None = None, *, quiet: bool = False) -> bool:
+    """Quiet drops what a talkative command says; its errors still show."""
+    output = subprocess.DEVNULL if quiet else None
+    return subprocess.run(command, env=environment, stdout=output, check=False).returncode == 0
 
 
 def say(text: str) -> None:

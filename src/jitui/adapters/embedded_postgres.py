@@ -364,7 +364,7 @@ def _running(place: _Place, deadline: float) -> _Postmaster | None:
     """The server that runs already, once it is ready; None when there is none, or it went away meanwhile."""
     while True:
         postmaster = _read_postmaster(place)
-        if postmaster is None or not _is_alive(postmaster, place):
+        if postmaster is None or not _is_alive(postmaster.pid, place):
             return None
         if postmaster.ready:
             return postmaster
@@ -374,16 +374,17 @@ def _running(place: _Place, deadline: float) -> _Postmaster | None:
 
 
 def _launch(place: _Place, options: ServerOptions, deadline: float) -> _Postmaster:
-    _clear_remains(place, deadline)
+    socket_folder = _socket_folder(place)
+    _clear_remains(place, socket_folder, deadline)
     if place.log.exists() and place.log.stat().st_size > _LOG_BYTES:
         place.log.replace(place.log.with_suffix(".log.1"))
-    settings = _server_settings(options, _socket_folder(place))
+    settings = _server_settings(options, socket_folder)
     server_options = shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
     seconds = max(1, round(deadline - time.monotonic()))
     command = ["start", "--wait", f"--timeout={seconds}", f"--log={place.log}", f"--options={server_options}"]
     done = _pg_ctl(place, command)
     postmaster = _read_postmaster(place)
-    if postmaster is None or not _is_alive(postmaster, place):
+    if postmaster is None or not _is_alive(postmaster.pid, place):
         raise Unavailable(f"PostgreSQL did not start in {place.folder}. {_end_of_log(place)}")
     if done.returncode or not postmaster.ready:
         raise _too_slow(place)
@@ -392,7 +393,7 @@ def _launch(place: _Place, options: ServerOptions, deadline: float) -> _Postmast
 
 def _shut_down(place: _Place) -> bool:
     postmaster = _read_postmaster(place)
-    if postmaster is None or not _is_alive(postmaster, place):
+    if postmaster is None or not _is_alive(postmaster.pid, place):
         return False
     wait = ["--wait", f"--timeout={_STOP_SECONDS}"]
     # 'immediate' loses nothing that was committed: the next start recovers from the log.
@@ -439,29 +440,28 @@ def _socket_folder(place: _Place) -> Path:
     return short
 
 
-def _clear_remains(place: _Place, deadline: float) -> None:
-    """After a crash: wait for orphaned back ends to notice, and drop a pid file whose number was given away.
+def _clear_remains(place: _Place, socket_folder: Path, deadline: float) -> None:
+    """After a crash: wait for orphaned back ends to notice, and drop lock files whose number was given away.
 
-    PostgreSQL removes a stale pid file itself, unless a stranger now has that number (after a restart of a
-    container, say); then it would refuse to start for ever.
+    PostgreSQL drops a stale lock file itself, unless something still has that number: a stranger (after a restart
+    of a container, say), or the dead server as long as nobody collects it. Then it would refuse to start for ever.
     """
-    postmaster = _read_postmaster(place)
-    if postmaster is None:
-        return
-    while _orphans(place) and time.monotonic() < deadline:
+    while _read_postmaster(place) and _orphans(place) and time.monotonic() < deadline:
         time.sleep(0.05)
-    if psutil.pid_exists(postmaster.pid) and not _is_alive(postmaster, place):
-        (place.data / "postmaster.pid").unlink(missing_ok=True)
+    for lock_file in (place.data / "postmaster.pid", socket_folder / f"{_SOCKET_NAME}.lock"):
+        pid = _pid_in(_lines(lock_file))
+        if pid is not None and psutil.pid_exists(pid) and not _is_alive(pid, place):
+            lock_file.unlink()
 
 
 def _orphans(place: _Place) -> bool:
     return any(_works_in(process, place.data) for process in psutil.process_iter())
 
 
-def _is_alive(postmaster: _Postmaster, place: _Place) -> bool:
+def _is_alive(pid: int, place: _Place) -> bool:
     """Alive and ours: numbers are reused, but only our postmaster works in our data folder."""
     try:
-        return _works_in(psutil.Process(postmaster.pid), place.data)
+        return _works_in(psutil.Process(pid), place.data)
     except psutil.NoSuchProcess:
         return False
 
@@ -474,14 +474,24 @@ def _works_in(process: psutil.Process, data: Path) -> bool:
 
 
 def _read_postmaster(place: _Place) -> _Postmaster | None:
-    try:
-        lines = (place.data / "postmaster.pid").read_text().splitlines()
-        pid = int(lines[0])
-    except (FileNotFoundError, IndexError, ValueError):
+    lines = _lines(place.data / "postmaster.pid")
+    pid = _pid_in(lines)
+    if pid is None:
         return None
     if len(lines) < 8:  # written line by line while it starts
         return _Postmaster(pid, 0, "", ready=False)
     return _Postmaster(pid, int(lines[3]), lines[4], ready=lines[7].strip() == "ready")
+
+
+def _lines(lock_file: Path) -> list[str]:
+    try:
+        return lock_file.read_text().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _pid_in(lines: list[str]) -> int | None:
+    return int(lines[0]) if lines and lines[0].strip().isdigit() else None
 
 
 def _pg_ctl(place: _Place, words: list[str]) -> subprocess.CompletedProcess[str]:
