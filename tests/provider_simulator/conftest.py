@@ -1,3 +1,3 @@
-from provider_simulator.server import simulator, start_simulator
+from tests.provider_simulator.server import simulator, start_simulator
 
 __all__ = ["simulator", "start_simulator"]

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from provider_simulator.server import Client, Reply, SimulatorProcess, StartSimulator, client_of
+from tests.provider_simulator.server import Client, Reply, SimulatorProcess, StartSimulator, client_of
 
 
 @pytest.fixture(scope="module")

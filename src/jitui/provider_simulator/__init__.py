@@ -9,6 +9,7 @@ from jitui.provider_simulator.books import Books, open_books
 from jitui.provider_simulator.faults import Faults, FaultTiming, parse_faults
 from jitui.provider_simulator.server import run
 from jitui.provider_simulator.settings import SimulatorSettings
+from jitui.provider_simulator.signature import new_webhook_secret
 
 __all__ = [
     "Books",
@@ -16,6 +17,7 @@ __all__ = [
     "Faults",
     "SimulatorSettings",
     "create_app",
+    "new_webhook_secret",
     "open_books",
     "parse_faults",
     "run",

@@ -386,3 +386,6 @@ _EXACT: dict[tuple[str, str], Handler] = {
     ("GET", "/statement.csv"): _show_statement,
 }
 _BY_NAME: dict[str, Handler] = {"/payments/": _show_payment, "/refunds/": _show_refunds}
+
+ROUTES: tuple[tuple[str, str], ...] = (*_EXACT, *(("GET", prefix) for prefix in _BY_NAME), ("GET", "/health"))
+"""Every method and path (or its beginning) that is served; the reference page is held to it."""

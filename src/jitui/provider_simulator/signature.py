@@ -6,8 +6,14 @@ import base64
 import binascii
 import hashlib
 import hmac
+import secrets
 
 from jitui.errors import NotConfigured
+
+
+def new_webhook_secret() -> str:
+    """A fresh secret for one simulator and one receiver."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def signing_key(secret: str) -> bytes:

@@ -248,9 +248,7 @@ def _answer_to_error(status: int, retry_after: str | None, content: bytes) -> An
     """DECLINED only in the provider's own words: a proxy's 404 says nothing about the money."""
     code = _error_code(content)
     if status == 429:
-        return Answer(
-            AnswerKind.DECLINED, "rate_limited", final=False, retry_after_seconds=_seconds(retry_after)
-        )
+        return Answer(AnswerKind.DECLINED, "rate_limited", final=False, retry_after_seconds=_seconds(retry_after))
     if status == 401 and code == "unauthorised":
         return Answer(AnswerKind.DECLINED, code, final=False)
     if 400 <= status < 500 and code in _REFUSED_FOR_GOOD:
@@ -288,9 +286,7 @@ def _webhook_key(secret: str) -> bytes:
     return key
 
 
-def _signed_event_id(
-    key: bytes, headers: Mapping[str, str], body: bytes, now: datetime
-) -> str | NotificationRefused:
+def _signed_event_id(key: bytes, headers: Mapping[str, str], body: bytes, now: datetime) -> str | NotificationRefused:
     """The event's id once signature and age are good."""
     found = {name.lower(): value for name, value in headers.items()}
     event_id = found.get("webhook-id")
