@@ -7,7 +7,7 @@ are refused, so that a small file cannot unfold into a large one and a reader se
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -168,6 +168,8 @@ class _Composer:
                 self.problems.append(Problem(self.file, key.place.line, key.place.column, message))
                 continue
             seen[key.value] = key.place
+            if isinstance(value, Scalar) and not value.raw:  # YAML sets an absent value at the next token
+                value = replace(value, place=Place(key.place.line, key.place.column + len(key.raw) + 1))
             yield key, value
 
 

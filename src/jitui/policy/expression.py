@@ -29,6 +29,7 @@ _LINE = "jitui.Line"
 _SCALAR_TYPES = {FactType.INT: cel.Type.INT, FactType.BOOL: cel.Type.BOOL, FactType.STRING: cel.Type.STRING}
 _PROTO_TYPES = {FactType.INT: 3, FactType.BOOL: 8, FactType.STRING: 9}
 _CEL_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
+_TOO_DEEP = "too long or too deep for CEL: split it into definitions"
 _WORDS = {"int": "a whole number", "bool": "true or false", "string": "text", "double": "a decimal number"}
 
 
@@ -108,12 +109,7 @@ def _line_pool() -> DescriptorPool:
 def _faults(message: str, text: str, names: Names) -> tuple[Fault, ...]:
     found = _CEL_ERROR.findall(message)
     if not found:
-        return (
-            Fault(
-                0,
-                f"too long or too deep for CEL, split it into definitions ({message.split('.')[0]})",
-            ),
-        )
+        return (Fault(0, _TOO_DEEP),)
     lines = text.split("\n")
     faults = []
     for line, column, words in found:
@@ -132,6 +128,8 @@ def _in_our_words(at: int, words: str, text: str, names: Names) -> Fault:
         return Fault(at + 1, f"a line has no field {match[1]}{did_you_mean(match[1], list(LINE_FIELDS))}")
     if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", words):
         return Fault(at, f"{match[1].strip('_@').replace('_', ' ')} does not fit {_types(match[2])}")
+    if "recursion depth" in words:
+        return Fault(at, _TOO_DEEP)
     if words.startswith("Syntax error: ") and "<EOF>" in words.split(" expecting ")[0]:
         return Fault(at, "the expression ends too early")
     if words.startswith("Syntax error: "):

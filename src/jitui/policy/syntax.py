@@ -226,7 +226,10 @@ class _Reader:
         raise Unsupported(self.at(expr), f"{what} is not supported; {SUPPORTED}")
 
     def at(self, expr: Any) -> int:
-        return max(int(self.positions.get(expr.id, 0)), 0)
+        position = max(int(self.positions.get(expr.id, 0)), 0)
+        if expr.HasField("ident_expr"):
+            return start_of_name(self.text, position, expr.ident_expr.name)
+        return position
 
     def type(self, expr: Any) -> FactType | None:
         found = self.types.get(expr.id)
@@ -253,7 +256,7 @@ class _Reader:
 
     def name(self, expr: Any, variable: str | None) -> Node:
         name = expr.ident_expr.name
-        at = start_of_name(self.text, self.at(expr), name)
+        at = self.at(expr)
         if name == variable:
             raise Unsupported(at, f"a line as a whole has no value: name one of its fields, as in {name}.virtual")
         if name in self.names.definitions:

@@ -1,0 +1,130 @@
+"""On random expressions of the supported subset, Google's run time and a plain reading of our tree agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from kleene import read
+
+from jitui.policy.expression import Checked, check, evaluating_env, value_of
+from jitui.policy.facts import FACTS, HOLD, LINE_FIELDS, SHIPMENT, FactType, ScalarValue
+from jitui.policy.syntax import Names
+
+NAMES = Names(FACTS, {})
+ENV = evaluating_env(NAMES)
+INTS = ("order.paid_minor", "order.age_seconds", "request.amount_minor")
+BOOLS = ("shop.covered", "buyer.selected", "service.paused")
+LINE_INTS, LINE_BOOLS = ("l.quantity", "l.paid_minor"), ("l.customised", "l.virtual")
+
+small_ints = st.sampled_from([-2, -1, 0, 1, 2, 3, 7, 2**62, 2**63 - 1, -(2**63) + 1])
+words = st.sampled_from(["", "a", "ab", "b", "é", "中", "A"])
+
+
+def comparisons(ints: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    operators = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
+    return st.builds("({} {} {})".format, ints, operators, ints) | st.builds("({} in [1, 2, -7])".format, ints)
+
+
+def int_terms(names: tuple[str, ...]) -> st.SearchStrategy[str]:
+    leaves = st.sampled_from(names) | small_ints.map(str) | st.just("size(order.lines)")
+    arithmetic = st.builds("({} {} {})".format, leaves, st.sampled_from(["+", "-", "*", "/", "%"]), leaves)
+    return leaves | arithmetic | st.builds("(-({}))".format, leaves)
+
+
+def texts(names: tuple[str, ...]) -> st.SearchStrategy[str]:
+    leaf = st.sampled_from(names)
+    literal = words.map("'{}'".format)
+    methods = st.sampled_from(["startsWith", "endsWith", "contains"])
+    return (
+        st.builds("{}.{}({})".format, leaf, methods, literal)
+        | st.builds("({} {} {})".format, leaf, st.sampled_from(["==", "!=", "<", ">="]), literal)
+        | st.builds("({} in ['a', {}])".format, leaf, literal)
+        | st.builds("({}.size() > {})".format, leaf, st.sampled_from(["0", "1"]))
+    )
+
+
+def truths(leaves: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.recursive(
+        leaves,
+        lambda inner: (
+            st.builds("({} && {})".format, inner, inner)
+            | st.builds("({} || {})".format, inner, inner)
+            | inner.map("!({})".format)
+            | st.builds("({} ? {} : {})".format, inner, inner, inner)
+            | st.builds("({} == {})".format, inner, inner)
+        ),
+        max_leaves=5,
+    )
+
+
+line_leaves = st.sampled_from(LINE_BOOLS) | comparisons(int_terms(LINE_INTS + INTS)) | texts(("l.sku",))
+quantified = st.builds("order.lines.{}(l, {})".format, st.sampled_from(["all", "exists"]), truths(line_leaves))
+order_leaves = (
+    st.sampled_from((*BOOLS, "true", "false"))
+    | comparisons(int_terms(INTS))
+    | texts(("order.currency",))
+    | st.sampled_from(["(order.shipment in ['shipped', 'delivered'])", "(order.hold != 'none')"])
+)
+expressions = truths(order_leaves | quantified)
+
+line = st.fixed_dictionaries(
+    {},
+    optional={
+        "quantity": small_ints,
+        "paid_minor": small_ints,
+        "customised": st.booleans(),
+        "virtual": st.booleans(),
+        "sku": words,
+    },
+)
+Known = Mapping[str, ScalarValue | list[dict[str, ScalarValue]]]
+facts_known: st.SearchStrategy[Known] = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(INTS, small_ints),
+        **dict.fromkeys(BOOLS, st.booleans()),
+        "order.currency": words,
+        "order.shipment": st.sampled_from(SHIPMENT),
+        "order.hold": st.sampled_from(HOLD),
+        "order.lines": st.lists(line, max_size=3),
+    },
+)
+
+
+def evaluated(text: str, known: Known) -> bool | int | str | None:
+    return value_of(ENV.compile(text), ENV.Activation(dict(known)), FactType.BOOL)
+
+
+@settings(max_examples=400, deadline=None)
+@given(expressions, facts_known)
+@example("order.lines.all(l, !l.customised)", {"order.lines": [{}, {"customised": True}]})
+@example("order.lines.all(l, !l.customised)", {"order.lines": [{}, {"customised": False}]})
+@example("order.lines.exists(l, l.quantity != 0)", {"order.lines": [{}]})
+@example("order.lines.all(l, !(l.sku in ['a']))", {"order.lines": [{}]})
+@example("(order.paid_minor / 0) > 1 || shop.covered", {"order.paid_minor": 1, "shop.covered": True})
+def test_the_run_time_and_the_tree_agree_unknowns_included(text: str, known: Known) -> None:
+    checked = check(text, NAMES)
+    assert isinstance(checked, Checked), checked
+    assert evaluated(text, known) == read(checked.tree, known)
+
+
+@settings(max_examples=200, deadline=None)
+@given(expressions, facts_known, st.data())
+def test_hiding_a_fact_can_only_make_a_value_unknown(text: str, known: Known, data: st.DataObject) -> None:
+    hidden = data.draw(st.sets(st.sampled_from(sorted(known)))) if known else set()
+    before = evaluated(text, known)
+    after = evaluated(text, {name: value for name, value in known.items() if name not in hidden})
+    assert after is None or after == before
+
+
+def test_every_field_of_a_line_can_be_read_and_be_unknown() -> None:
+    samples: dict[FactType, ScalarValue] = {FactType.INT: 1, FactType.BOOL: True, FactType.STRING: "x"}
+    for name, spec in LINE_FIELDS.items():
+        value = samples[spec.type]
+        literal = {"x": "'x'", True: "true" if value is True else "1"}[value]
+        text = f"order.lines.all(l, l.{name} == {literal})"
+        assert evaluated(text, {"order.lines": [{name: value}]}) is True
+        assert evaluated(text, {"order.lines": [{}]}) is None
+        assert evaluated(text.replace("==", "!="), {"order.lines": [{}]}) is None

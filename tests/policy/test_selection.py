@@ -1,0 +1,44 @@
+"""The hold-out is a stable share of buyers (R7)."""
+
+from __future__ import annotations
+
+from policy_samples import SMALL, default_policy
+
+from jitui.policy import Policy, held_out
+
+HELD_OUT_AT_10_PERCENT = [24, 28, 32, 38, 43, 48, 52, 58]
+
+
+def holding_out(percent: int, policy_id: str = "small") -> Policy:
+    text = SMALL.replace("policy: small", f"policy: {policy_id}")
+    return Policy.from_text(text.replace("review:", f"selection: {{hold_out_percent: {percent}}}\nreview:"))
+
+
+def share(policy: Policy, buyers: int = 20_000) -> float:
+    return sum(held_out(policy, f"buyer-{number}") for number in range(buyers)) / buyers
+
+
+def test_the_share_is_about_what_the_policy_says() -> None:
+    assert share(holding_out(0)) == 0
+    assert 0.017 < share(default_policy()) < 0.023
+    assert 0.48 < share(holding_out(50)) < 0.52
+    assert share(holding_out(100)) == 1
+
+
+def test_the_same_buyers_on_every_machine_and_in_every_version() -> None:
+    # Fixed by the SHA-256 of "policy id:buyer id"; a change here would reshuffle running comparisons.
+    policy = holding_out(10)
+    assert [number for number in range(60) if held_out(policy, f"b{number}")] == HELD_OUT_AT_10_PERCENT
+    newer = Policy.from_text(policy.text.replace('version: "1"', 'version: "2"'))
+    assert all(held_out(newer, f"b{n}") == held_out(policy, f"b{n}") for n in range(500))
+
+
+def test_a_larger_share_keeps_those_who_were_held_out() -> None:
+    small, large = holding_out(5), holding_out(20)
+    assert all(held_out(large, f"b{n}") for n in range(2000) if held_out(small, f"b{n}"))
+
+
+def test_another_policy_holds_out_others() -> None:
+    one, other = holding_out(20), holding_out(20, "other")
+    both = sum(held_out(one, f"b{n}") and held_out(other, f"b{n}") for n in range(10_000)) / 10_000
+    assert 0.03 < both < 0.05
