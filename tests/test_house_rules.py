@@ -6,8 +6,11 @@ import ast
 import os
 import re
 import subprocess
+import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -84,6 +87,21 @@ def test_amounts_in_minor_units_are_never_floats() -> None:
         if name.endswith("_minor") and "float" in ast.unparse(annotation):
             found.append(f"{path}:{annotation.lineno} {name}")
     assert found == []
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[\[<>=!~;]", line)[0].replace("_", "-").lower() for line in project["dependencies"]}
+    providers = metadata.packages_distributions()
+    found = set()
+    for path, node in nodes():
+        names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names = [node.module]
+        for module in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"jitui"}:
+            if not declared & {name.replace("_", "-").lower() for name in providers.get(module, [])}:
+                found.add(f"{path} imports {module}")
+    assert found == set()
 
 
 def test_functions_fit_a_screen() -> None:
