@@ -87,7 +87,7 @@ def test_a_decision_is_a_pure_function_that_can_be_stored(facts: Mapping[str, Fa
     given_facts = dict(facts)
     decision = decide(default_policy(), facts)
     assert facts == given_facts
-    assert decide(default_policy(), dict(reversed(facts.items()))) == decision
+    assert decide(default_policy(), dict(reversed(dict(facts).items()))) == decision
     assert decide(default_policy(), json.loads(json.dumps(facts_to_json(facts)))) == decision
     assert decision_from_json(json.loads(json.dumps(decision_to_json(decision)))) == decision
 

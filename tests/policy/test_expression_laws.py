@@ -69,16 +69,14 @@ order_leaves = (
 )
 expressions = truths(order_leaves | quantified)
 
-line = st.fixed_dictionaries(
-    {},
-    optional={
-        "quantity": small_ints,
-        "paid_minor": small_ints,
-        "customised": st.booleans(),
-        "virtual": st.booleans(),
-        "sku": words,
-    },
-)
+line_fields: dict[str, st.SearchStrategy[ScalarValue]] = {
+    "quantity": small_ints,
+    "paid_minor": small_ints,
+    "customised": st.booleans(),
+    "virtual": st.booleans(),
+    "sku": words,
+}
+line: st.SearchStrategy[dict[str, ScalarValue]] = st.fixed_dictionaries({}, optional=line_fields)
 Known = Mapping[str, ScalarValue | list[dict[str, ScalarValue]]]
 facts_known: st.SearchStrategy[Known] = st.fixed_dictionaries(
     {},

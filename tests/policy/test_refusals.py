@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from policy_samples import SMALL, small_text
 
 from jitui.policy import Policy, PolicyRefused
@@ -252,6 +254,22 @@ def test_many_entries_are_refused_early() -> None:
     assert refused(SMALL.replace("  good: buyer.orders > 3\n", definitions))
     rows = "  - {id: a, when: good, public: true, text: {zh: 甲, en: A}}\n"
     assert refused(SMALL.replace(rows, rows * 2000))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_damaged_policy_is_refused_or_loads_and_nothing_else(data: st.DataObject) -> None:
+    text = SMALL
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(text)))
+        length = data.draw(st.integers(0, 6))
+        put = data.draw(st.text("{}[]:,&*!|>'\"\\#-?%@` \n\tabl.()=0139知\x00\x85\ufeff", max_size=4))
+        text = text[:start] + put + text[start + length :]
+    try:
+        Policy.from_text(text)
+    except PolicyRefused as refusal:
+        lines = text.count("\n") + text.count("\x85") + 2
+        assert all(1 <= problem.line <= lines and problem.column >= 1 for problem in refusal.problems)
 
 
 def test_what_is_probably_not_meant_is_said_without_refusing() -> None:
