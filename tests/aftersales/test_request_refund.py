@@ -1,9 +1,37 @@
-"""A buyer asks: what is decided at once, what goes to review, and what is refused."""
+"""A buyer asks: what is decided at once, what goes to review, what is refused, and what each writes."""
 
 from __future__ import annotations
 
-from jitui.aftersales.ticket import ApprovedBy, TicketState
-from tests.aftersales.market import Market
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.order import Buyer, Funder, Funding, ParcelDegree, ShipmentSource
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.ports import TicketRef
+from jitui.aftersales.registry import Coverage, Pause, Restriction, Scope
+from jitui.aftersales.request_refund import RefundAsk, check_eligibility, request_refund
+from jitui.aftersales.review import withdraw
+from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
+from jitui.ids import lane_of, new_id
+from jitui.money import share_of_units, split_by_weight
+from jitui.policy import Outcome, decide, decision_from_json
+from tests.aftersales.market import DEFAULT_POLICY, NOW, Market
+
+NOTICE = "该用户为平台优质用户且订单满足极速退款条件，平台已自动审核通过卖家发货前仅退款申请"
+A_MINUTE = timedelta(seconds=61)
+
+
+async def failing(market: Market, ticket: Ticket) -> dict[str, str]:
+    """The conditions of a ticket's stored decision that did not hold, with their verdicts."""
+    stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    assert stored is not None
+    decision = decision_from_json(stored.decision)
+    return {row.id: row.verdict.value for row in decision.conditions if row.verdict.value != "true"}
 
 
 async def test_a_premium_buyers_unshipped_order_under_300_is_approved_at_once(market: Market) -> None:
@@ -12,3 +40,267 @@ async def test_a_premium_buyers_unshipped_order_under_300_is_approved_at_once(ma
     ticket = await market.asked(buyer, "o-1")
     assert (ticket.state, ticket.approved_by) == (TicketState.REFUNDING, ApprovedBy.INSTANT_REFUND)
     assert ticket.amount_minor == 12900
+    assert ticket.notice is not None and ticket.notice["zh"] == NOTICE, "R14: in these words"
+    file = await market.store.read_file(TicketRef(ticket.lane, ticket.ticket_id))
+    assert file is not None
+    assert [(event.why, event.actor_kind) for event in file.timeline] == [
+        ("requested", ActorKind.BUYER),
+        ("approved_instant_refund", ActorKind.SYSTEM),
+    ]
+
+
+@pytest.mark.parametrize(("paid_minor", "instant"), [(29999, True), (30000, False)])
+async def test_300_yuan_itself_is_not_under_300(market: Market, paid_minor: int, instant: bool) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(paid_minor - 1000,), freight_minor=1000)
+    ticket = await market.asked(buyer, "o-1")
+    assert (ticket.approved_by is ApprovedBy.INSTANT_REFUND) is instant
+    if not instant:
+        assert ticket.state is TicketState.AWAITING_MERCHANT
+        assert ticket.expires_at == NOW + timedelta(hours=48)
+        assert await failing(market, ticket) == {"paid_under_300": "false"}
+
+
+async def test_history_that_was_never_fed_is_unknown_and_goes_to_review(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1")
+    async with market.pool.connection() as connection:
+        await connection.execute("DELETE FROM history_record WHERE kind = 'dispute_lost'")
+    ticket = await market.asked(buyer, "o-1")
+    assert await failing(market, ticket) == {"premium_buyer": "unknown"}
+    stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    assert stored is not None
+    assert list(decision_from_json(stored.decision).unknown) == ["buyer.disputes_lost_365d"]
+
+
+async def test_an_account_younger_than_the_record_has_a_known_history(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    registered = NOW - timedelta(days=100)
+    await market.registry.put_buyer(Buyer(lane_of(buyer), buyer, registered), NOW)
+    await market.paid_order(buyer, "o-1")
+    async with market.pool.connection() as connection:
+        await connection.execute("UPDATE history_record SET complete_from = %s", (registered - timedelta(days=1),))
+    assert (await market.asked(buyer, "o-1")).approved_by is ApprovedBy.INSTANT_REFUND
+
+
+async def test_a_history_that_is_no_longer_fresh_is_unknown(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1")
+    async with market.pool.connection() as connection:
+        await connection.execute(
+            "UPDATE history_record SET fresh_until = %s WHERE kind = 'order_paid'", (NOW - timedelta(hours=1),)
+        )
+    assert await failing(market, await market.asked(buyer, "o-1")) == {"premium_buyer": "unknown"}
+
+
+async def test_cap_usage_that_nobody_rolled_up_for_a_minute_is_unknown(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1")
+    ticket = await market.asked(buyer, "o-1", now=NOW + A_MINUTE)
+    assert await failing(market, ticket) == {"within_caps": "unknown"}
+
+
+async def test_pause_restriction_and_coverage_each_send_the_request_to_review(market: Market) -> None:
+    later = NOW
+    for index, (condition, act) in enumerate(
+        [
+            ("not_paused", lambda: market.registry.set_pause(Pause(Scope.SHOP, "shop-1", "audit", "li.na", NOW))),
+            ("covered", lambda: market.registry.set_coverage(Coverage(Scope.ITEM, "item-1", False, "", "li.na", NOW))),
+            (
+                "not_restricted",
+                lambda: market.registry.restrict(
+                    Restriction(new_id(lane_of("b-2")), "b-2", "abuse", NOW - A_MINUTE, None, "li.na")
+                ),
+            ),
+        ]
+    ):
+        buyer = await market.premium_buyer(f"b-{index}")
+        await market.paid_order(buyer, f"o-{index}")
+        await act()
+        ticket = await market.asked(buyer, f"o-{index}", now=later)
+        assert ticket.state is TicketState.AWAITING_MERCHANT
+        assert condition in await failing(market, ticket)
+        await market.registry.lift_pause(Scope.SHOP, "shop-1")
+        await market.registry.set_coverage(Coverage(Scope.ITEM, "item-1", True, "", "li.na", NOW))
+
+
+async def test_a_deadline_that_has_passed_approves_nothing_and_the_request_stands(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1")
+    terms = replace(market.terms, deadline_passed=lambda: True)
+    asked = await request_refund(market.store, terms, RefundAsk(buyer, "o-1"), now=NOW)
+    assert isinstance(asked, Plan) and asked.ticket_id is not None
+    ticket = asked.file.ticket(asked.ticket_id)
+    assert (ticket.state, ticket.review_reason) == (TicketState.AWAITING_MERCHANT, "deadline_passed")
+
+
+async def test_i4_the_stored_facts_give_the_stored_decision(market: Market) -> None:
+    for index, amount in enumerate((12900, 45000)):
+        buyer = await market.premium_buyer(f"b-{index}")
+        await market.paid_order(buyer, f"o-{index}", amounts=(amount,))
+        ticket = await market.asked(buyer, f"o-{index}")
+        stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+        assert stored is not None
+        assert decide(DEFAULT_POLICY, stored.facts) == decision_from_json(stored.decision)  # type: ignore[arg-type]
+
+
+async def test_a_dry_run_says_the_same_and_writes_nothing(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1")
+    dry = await check_eligibility(market.store, market.terms, RefundAsk(buyer, "o-1"), now=NOW)
+    assert not isinstance(dry, Refusal)
+    assert (dry.decision.outcome, dry.amount_minor, dry.currency) == (Outcome.INSTANT, 12900, "CNY")
+    assert (await market.asked(buyer, "o-1")).version == 2, "the dry run opened no ticket"
+
+
+async def test_refusals_name_their_reason(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(5000, 6000), quantities=(2, 1))
+    for lines, now, code, path in [
+        ([("l9", 1)], NOW, RefusalCode.UNKNOWN_LINE, "lines[0].line_id"),
+        ([("l1", 3)], NOW, RefusalCode.UNITS_NOT_AVAILABLE, "lines[0].quantity"),
+        ([("l1", 0)], NOW, RefusalCode.UNITS_NOT_AVAILABLE, "lines[0].quantity"),
+        ([("l1", 1), ("l1", 1)], NOW, RefusalCode.UNKNOWN_LINE, "lines[1].line_id"),
+    ]:
+        refused = await market.ask(buyer, "o-1", lines=lines, now=now)
+        assert isinstance(refused, Refusal) and (refused.code, refused.path) == (code, path)
+    await market.asked(buyer, "o-1", lines=[("l1", 1)])
+    busy = await market.ask(buyer, "o-1", lines=[("l1", 1)])
+    assert isinstance(busy, Refusal) and busy.code is RefusalCode.REFUND_IN_PROGRESS
+    hasty = await market.ask(buyer, "o-1", lines=[("l2", 1)], now=NOW + timedelta(seconds=20))
+    assert isinstance(hasty, Refusal)
+    assert (hasty.code, hasty.retry_after_seconds) == (RefusalCode.TOO_MANY_REQUESTS, 40)
+
+
+async def test_somebody_elses_order_is_not_found(market: Market) -> None:
+    await market.paid_order(await market.premium_buyer("b-1"), "o-1")
+    refused = await market.ask("b-2", "o-1")
+    missing = await market.ask("b-2", "o-none")
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.NOT_FOUND
+    assert refused == missing, "never a hint"
+
+
+async def test_a_line_can_be_asked_for_five_times_in_all(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(50000,))
+    now = NOW
+    for _ in range(5):
+        ticket = await market.asked(buyer, "o-1", now=now)
+        actor = Actor(ActorKind.BUYER, buyer)
+        await withdraw(market.store, TicketRef(ticket.lane, ticket.ticket_id), version=None, by=actor, now=now)
+        now += A_MINUTE
+    refused = await market.ask(buyer, "o-1", now=now)
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.LINE_REQUEST_LIMIT
+
+
+async def test_picked_up_goes_to_review_and_fully_shipped_is_another_process(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    ref = await market.paid_order(buyer, "o-1")
+    await market.ship(ref, degree=ParcelDegree.PICKED_UP, source=ShipmentSource.CARRIER)
+    ticket = await market.asked(buyer, "o-1")
+    assert await failing(market, ticket) == {"unshipped": "false"}
+    other = await market.paid_order(buyer, "o-2")
+    await market.ship(other)
+    refused = await market.ask(buyer, "o-2")
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
+
+
+async def test_freight_goes_with_the_last_line_and_only_if_nothing_shipped(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(5000, 6000), freight_minor=800)
+    first = await market.asked(buyer, "o-1", lines=[("l1", 1)])
+    last = await market.asked(buyer, "o-1", lines=[("l2", 1)], now=NOW + timedelta(seconds=60))
+    assert (first.amount_minor, first.freight_minor) == (5000, 0)
+    assert (last.amount_minor, last.freight_minor) == (6800, 800)
+    ref = await market.paid_order(buyer, "o-2", amounts=(5000, 6000), freight_minor=800)
+    await market.ship(ref, lines=[("l1", 1)])
+    partly = await market.asked(buyer, "o-2")
+    assert (partly.amount_minor, partly.freight_minor, partly.state) == (6000, 0, TicketState.AWAITING_MERCHANT)
+
+
+async def test_t3_the_cap_is_what_was_captured_not_the_orders_amount(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(10000,), tenders=(3000,))
+    assert (await market.asked(buyer, "o-1")).amount_minor == 3000
+
+
+async def test_every_funder_gets_its_own_share_back(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    funding = (Funding(Funder.PLATFORM_SUBSIDY, 1001), Funding(Funder.MERCHANT_COUPON, 500))
+    ref = await market.paid_order(buyer, "o-1", amounts=(5000, 5000), funding=funding)
+    await market.asked(buyer, "o-1", lines=[("l1", 1)])
+    await market.asked(buyer, "o-1", lines=[("l2", 1)], now=NOW + timedelta(seconds=60))
+    file = await market.store.read_file(ref)
+    assert file is not None
+    assert {fund.funder: fund.returned_minor for fund in file.funding} == {
+        Funder.PLATFORM_SUBSIDY: 1001,
+        Funder.MERCHANT_COUPON: 500,
+    }
+
+
+async def test_the_same_key_gives_the_first_answer_and_another_body_is_refused(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1")
+    once = Once("key", "POST /v1/after-sales", "abc", b"hash")
+
+    def render(plan: Plan) -> KeptAnswer:
+        return KeptAnswer(201, str(plan.ticket_id).encode(), NOW)
+
+    ask = RefundAsk(buyer, "o-1")
+    first = await request_refund(market.store, market.terms, ask, now=NOW, once=once, render=render)
+    again = await request_refund(market.store, market.terms, ask, now=NOW, once=once, render=render)
+    assert isinstance(first, Plan)
+    assert again == KeptAnswer(201, str(first.ticket_id).encode(), NOW)
+    other = replace(once, body_hash=b"other")
+    reused = await request_refund(market.store, market.terms, RefundAsk("b-2", "o-1"), now=NOW, once=other)
+    assert isinstance(reused, Refusal) and reused.code is RefusalCode.IDEMPOTENCY_KEY_REUSED
+
+
+@given(amount=st.integers(0, 10**12), weights=st.lists(st.integers(0, 10**12), min_size=1, max_size=6))
+def test_a_split_sums_to_the_whole_and_takes_no_more_than_there_is(amount: int, weights: list[int]) -> None:
+    amount = min(amount, sum(weights))
+    parts = split_by_weight(amount, weights)
+    assert sum(parts) == amount
+    assert all(0 <= part <= weight for part, weight in zip(parts, weights, strict=True))
+
+
+@given(paid=st.integers(0, 10**12), parts=st.lists(st.integers(1, 50), min_size=1, max_size=8))
+def test_t26_equal_partials_are_all_paid_and_sum_to_the_line(paid: int, parts: list[int]) -> None:
+    quantity, before, total = sum(parts), 0, 0
+    for units in parts:
+        share = share_of_units(paid, quantity, before, units)
+        assert share >= 0
+        total, before = total + share, before + units
+    assert total == paid
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    amounts=st.lists(st.integers(1, 9999), min_size=1, max_size=3),
+    quantities=st.lists(st.integers(1, 4), min_size=3, max_size=3),
+    freight=st.integers(0, 500),
+    cuts=st.integers(1, 3),
+    order=st.randoms(use_true_random=False),
+)
+async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
+    market: Market, amounts: list[int], quantities: list[int], freight: int, cuts: int, order: object
+) -> None:
+    name = new_id(0).hex
+    buyer = await market.premium_buyer(f"b-{name}")
+    counts = quantities[: len(amounts)]
+    captured = sum(amounts) + freight
+    tenders = [part for part in split_by_weight(captured, [3] * cuts) if part]
+    await market.paid_order(buyer, name, amounts=amounts, quantities=counts, freight_minor=freight, tenders=tenders)
+    units = [f"l{index}" for index, count in enumerate(counts, start=1) for _ in range(count)]
+    order.shuffle(units)  # type: ignore[attr-defined]
+    now, total = NOW, 0
+    for _ in range(2):
+        half = units[: len(units) // 2] if total == 0 else units[len(units) // 2 :]
+        lines = [(line, half.count(line)) for line in dict.fromkeys(half)]
+        asked = await market.ask(buyer, name, lines=lines, now=now) if lines else None
+        if isinstance(asked, Plan) and asked.ticket_id is not None:
+            total += asked.file.ticket(asked.ticket_id).amount_minor
+        now += A_MINUTE
+        await market.feed.roll_up(now)
+    file_total = captured if total else 0
+    assert total <= file_total

@@ -171,6 +171,8 @@ def _nothing_new(file: OrderFile, refund: Refund) -> Plan:
 
 def _checked(answer: Answer, refund: Refund) -> Answer:
     """An answer about another amount is no answer: somebody must look before money counts as paid."""
+    if answer.currency is not None and answer.currency != refund.currency:
+        return Answer(AnswerKind.UNKNOWN, reason=f"the provider speaks of {answer.currency}, not {refund.currency}")
     if answer.amount_minor is not None and answer.amount_minor != refund.amount_minor:
         reason = f"the provider speaks of {answer.amount_minor}, the refund is {refund.amount_minor}"
         return Answer(AnswerKind.UNKNOWN, reason=reason)
@@ -189,7 +191,7 @@ def _succeeded(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer
         _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now),
         _move(paid),
         HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
-        Post(f"paid:{attempt.attempt_id}", "buyer_payable", clearing, refund.amount_minor, refund.currency, now),
+        Post(_posting("paid", attempt), "buyer_payable", clearing, refund.amount_minor, refund.currency, now),
     )
     return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "paid", now)
 
@@ -206,7 +208,7 @@ def _reversed(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer,
         _move(owed),
         HoldTender(refund.tender_id, pending_minor=refund.amount_minor, refunded_minor=-refund.amount_minor),
         Post(
-            f"unpaid:{attempt.attempt_id}",
+            _posting("unpaid", attempt),
             clearing,
             "buyer_payable",
             refund.amount_minor,
@@ -335,6 +337,11 @@ def _history(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[RecordB
 
 
 # Small pieces --------------------------------------------------------------------------------------------------
+
+
+def _posting(what: str, attempt: Attempt) -> str:
+    """One name for each move of an attempt: a provider may take back a refund and then pay it after all."""
+    return f"{what}:{attempt.attempt_id}:{attempt.moves}"
 
 
 def _provider(refund: Refund) -> Actor:

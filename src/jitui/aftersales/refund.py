@@ -63,4 +63,5 @@ class Attempt:
     started_at: datetime
     provider_refund_id: str | None = None
     reason: str = ""
+    moves: int = 0
     news_at: datetime | None = None

@@ -113,7 +113,7 @@ _STATEMENTS: dict[type, LiteralString] = {
         """,
     w.MoveAttempt: f"""
         UPDATE refund_attempt a SET state = r.state, provider_refund_id = r.provider_refund_id, reason = r.reason,
-            news_at = r.news_at
+            news_at = r.news_at, moves = a.moves + 1
         FROM {_ROWS} AS r (attempt_id uuid, state text, provider_refund_id text, reason text, news_at timestamptz)
         WHERE a.lane = %(lane)s AND a.attempt_id = r.attempt_id
         """,

@@ -333,6 +333,7 @@ CREATE TABLE refund_attempt (
     state      text NOT NULL CHECK (state IN ('sending', 'pending', 'unknown', 'succeeded', 'declined')),
     provider_refund_id text,
     reason     text NOT NULL DEFAULT '',
+    moves      integer NOT NULL DEFAULT 0,              -- how often news moved it; names its ledger postings
     started_at timestamptz NOT NULL,
     news_at    timestamptz,
     PRIMARY KEY (lane, attempt_id),

@@ -1,0 +1,249 @@
+"""Paying exactly once: claims, leases, and every order in which news about money can arrive (I1, I2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.pay import News, confirm, retry
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
+from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.refund import RefundState
+from jitui.aftersales.ticket import Actor, ActorKind, TicketState
+from jitui.ids import lane_of
+from tests.aftersales.market import NOW, Market
+
+OPERATOR = Actor(ActorKind.OPERATOR, "li.na")
+SUCCEEDED = Answer(AnswerKind.SUCCEEDED, provider_refund_id="r-1")
+PENDING = Answer(AnswerKind.PENDING)
+UNKNOWN = Answer(AnswerKind.UNKNOWN, reason="time-out")
+DECLINED = Answer(AnswerKind.DECLINED, reason="account closed")
+RATE_LIMITED = Answer(AnswerKind.DECLINED, reason="rate limit", final=False, retry_after_seconds=3)
+
+
+@dataclass(frozen=True)
+class Paying:
+    """One approved ticket whose refund was claimed."""
+
+    market: Market
+    order: OrderRef
+    ticket_id: UUID
+    claimed: ClaimedRefund
+
+    async def hears(self, answer: Answer, *, looked_up: bool = False) -> Plan | Refusal | object:
+        ref = AttemptRef(self.claimed.lane, self.claimed.attempt.attempt_id)
+        return await confirm(self.market.store, ref, News(answer, looked_up), now=NOW + timedelta(seconds=1))
+
+    async def file(self) -> OrderFile:
+        found = await self.market.store.read_file(self.order)
+        assert found is not None
+        return found
+
+
+async def start_paying(market: Market, name: str = "1", tenders: Sequence[int] | None = None) -> Paying:
+    buyer = await market.premium_buyer(f"b-{name}")
+    order = await market.paid_order(buyer, f"o-{name}", amounts=(10000,), tenders=tenders)
+    ticket = await market.asked(buyer, f"o-{name}")
+    (claimed,) = [claim for claim in await claim_all(market) if claim.refund.ticket_id == ticket.ticket_id][:1]
+    return Paying(market, order, ticket.ticket_id, claimed)
+
+
+async def claim_all(market: Market, after: timedelta = timedelta()) -> list[ClaimedRefund]:
+    now = NOW + after
+    return await market.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=60), limit=100)
+
+
+async def test_a_claim_commits_sending_and_an_attempt_before_any_call(market: Market) -> None:
+    paying = await start_paying(market)
+    file = await paying.file()
+    assert [refund.state for refund in file.refunds] == [RefundState.SENDING]
+    assert [attempt.attempt_id for attempt in file.attempts] == [paying.claimed.attempt.attempt_id]
+    assert not paying.claimed.look_up_first
+    assert await claim_all(market) == [], "a leased refund is nobody else's"
+
+
+async def test_t15_a_lease_that_ran_out_is_looked_up_and_sent_with_the_same_key(market: Market) -> None:
+    paying = await start_paying(market)
+    (again,) = await claim_all(market, after=timedelta(seconds=61))
+    assert again.attempt.attempt_id == paying.claimed.attempt.attempt_id
+    assert again.look_up_first and again.may_send
+
+
+async def test_success_moves_tender_ledger_ticket_history_and_feed_together(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(SUCCEEDED)
+    file = await paying.file()
+    (tender,) = file.tenders
+    assert (tender.pending_minor, tender.refunded_minor) == (0, 10000)
+    ticket = file.ticket(paying.ticket_id)
+    assert (ticket.state, ticket.closed_at) == (TicketState.REFUNDED, NOW + timedelta(seconds=1))
+    assert [line.open for line in file.ticket_lines] == [False]
+    kinds = [change.kind for change in await market.feed.changes(0, 100)]
+    assert kinds == ["order.paid", "ticket.requested", "ticket.approved", "stop_ship", "ticket.refunded"]
+    assert await _ledger_balances(market) == {
+        "provider_clearing:simulator": 0,
+        "escrow": 0,
+        "buyer_payable": 0,
+    }
+
+
+@pytest.mark.parametrize("repeat", [SUCCEEDED, PENDING, UNKNOWN, RATE_LIMITED])
+async def test_t10_late_or_repeated_news_after_success_changes_nothing(market: Market, repeat: Answer) -> None:
+    paying = await start_paying(market)
+    await paying.hears(SUCCEEDED)
+    before = await paying.file()
+    await paying.hears(repeat)
+    assert await paying.file() == before
+
+
+async def test_unknown_is_never_failed(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(UNKNOWN)
+    file = await paying.file()
+    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDING
+    assert file.refunds[0].state is RefundState.UNKNOWN
+    (again,) = await claim_all(market, after=timedelta(seconds=30))
+    assert again.look_up_first and again.attempt.attempt_id == paying.claimed.attempt.attempt_id
+
+
+async def test_an_accepted_refund_is_polled_and_never_sent_again(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(PENDING)
+    (poll,) = await claim_all(market, after=timedelta(seconds=30))
+    assert poll.look_up_first and not poll.may_send
+
+
+async def test_a_rate_limited_refund_waits_as_long_as_the_provider_says(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(RATE_LIMITED)
+    assert await claim_all(market, after=timedelta(seconds=3)) == []
+    assert len(await claim_all(market, after=timedelta(seconds=5))) == 1
+
+
+async def test_declined_for_good_waits_for_an_operator_and_keeps_its_hold(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(DECLINED)
+    file = await paying.file()
+    assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert file.tenders[0].pending_minor == 10000, "the money is still owed"
+    assert await claim_all(market, after=timedelta(days=1)) == []
+
+    ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
+    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Plan)
+    (again,) = await claim_all(market)
+    assert again.attempt.attempt_id != paying.claimed.attempt.attempt_id, "proof of failure: a new key"
+    assert again.attempt.attempt_no == 2
+    refused = await retry(market.store, ref, by=OPERATOR, now=NOW)
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
+
+
+async def test_t12_succeeded_then_failed_is_looked_up_then_owed_again_and_reaches_the_provider(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(SUCCEEDED)
+    await paying.hears(DECLINED)
+    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDED, "hearsay moves no money"
+    (doubt,) = await claim_all(market, after=timedelta(seconds=2))
+    assert doubt.look_up_first and not doubt.may_send
+
+    await paying.hears(DECLINED, looked_up=True)
+    file = await paying.file()
+    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDING
+    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (10000, 0)
+    (again,) = await claim_all(market, after=timedelta(seconds=2))
+    assert again.attempt.attempt_no == 2 and not again.look_up_first
+    ref = AttemptRef(again.lane, again.attempt.attempt_id)
+    await confirm(market.store, ref, News(SUCCEEDED), now=NOW)
+    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDED
+    assert (await _ledger_balances(market))["buyer_payable"] == 0
+    assert await _day_total(market, "b-1", "refund_before_shipment") == 1, "the undone one was retracted"
+
+
+async def test_success_heard_after_a_decline_counts_once_the_books_say_so(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(DECLINED)
+    await paying.hears(SUCCEEDED)
+    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDING
+    await paying.hears(SUCCEEDED, looked_up=True)
+    file = await paying.file()
+    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDED
+    assert file.tenders[0].refunded_minor == 10000
+
+
+async def test_an_answer_about_another_amount_is_no_answer(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(Answer(AnswerKind.SUCCEEDED, amount_minor=1))
+    file = await paying.file()
+    assert file.refunds[0].state is RefundState.UNKNOWN
+    assert "speaks of 1" in file.refunds[0].reason
+
+
+async def test_a_ticket_over_two_tenders_is_refunded_when_both_are(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    order = await market.paid_order(buyer, "o-1", amounts=(10000,), tenders=(7000, 3000))
+    ticket = await market.asked(buyer, "o-1")
+    claims = await claim_all(market)
+    assert sorted(claim.refund.amount_minor for claim in claims) == [3000, 7000]
+    for claim, expected in zip(claims, (TicketState.REFUNDING, TicketState.REFUNDED), strict=True):
+        await confirm(market.store, AttemptRef(claim.lane, claim.attempt.attempt_id), News(SUCCEEDED), now=NOW)
+        file = await market.store.read_file(order)
+        assert file is not None and file.ticket(ticket.ticket_id).state is expected
+
+
+async def test_news_of_an_unknown_attempt_is_not_found(market: Market) -> None:
+    refused = await confirm(market.store, AttemptRef(lane_of("b-1"), uuid4()), News(SUCCEEDED), now=NOW)
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.NOT_FOUND
+
+
+NEWS = st.tuples(
+    st.sampled_from(
+        [SUCCEEDED, PENDING, UNKNOWN, DECLINED, RATE_LIMITED, Answer(AnswerKind.SUCCEEDED, amount_minor=9)]
+    ),
+    st.booleans(),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(news=st.lists(NEWS, max_size=6))
+async def test_no_order_of_news_breaks_a_hold_or_the_ledger(market: Market, news: list[tuple[Answer, bool]]) -> None:
+    paying = await start_paying(market, name=uuid4().hex)
+    for answer, looked_up in news:
+        await paying.hears(answer, looked_up=looked_up)
+    file = await paying.file()
+    (tender,), (refund,) = file.tenders, file.refunds
+    assert tender.pending_minor + tender.refunded_minor == 10000
+    assert (tender.refunded_minor == 10000) == (refund.state is RefundState.SUCCEEDED)
+    assert (file.ticket(paying.ticket_id).state is TicketState.REFUNDED) == (tender.refunded_minor == 10000)
+    balances = await _ledger_balances(market, paying.order.order_id)
+    assert balances["buyer_payable"] == (0 if tender.refunded_minor else -10000)
+    waiting = refund.state in (RefundState.QUEUED, RefundState.SENDING, RefundState.PENDING, RefundState.UNKNOWN)
+    assert refund.due_at is not None or not waiting, "a refund that waits is looked at again"
+
+
+async def _ledger_balances(market: Market, order_id: str | None = None) -> dict[str, int]:
+    async with market.pool.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT account, sum(amount)::bigint FROM (SELECT order_id, debit AS account, amount_minor AS amount "
+            "FROM ledger UNION ALL SELECT order_id, credit, -amount_minor FROM ledger) l "
+            "WHERE %(order_id)s::text IS NULL OR order_id = %(order_id)s GROUP BY account",
+            {"order_id": order_id},
+        )
+        return {str(account): int(str(total)) for account, total in await cursor.fetchall()}
+
+
+async def _day_total(market: Market, buyer_id: str, kind: str) -> int:
+    async with market.pool.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT coalesce(sum(events), 0) FROM buyer_day WHERE lane = %s AND buyer_id = %s AND kind = %s",
+            (lane_of(buyer_id), buyer_id, kind),
+        )
+        row = await cursor.fetchone()
+    return int(str(row[0])) if row else 0
