@@ -3,53 +3,53 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import LiteralString
 
 import msgspec
 
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
 
-_DIRECTORY: LiteralString = """
+_DIRECTORY = statement("""
 WITH put AS (
     INSERT INTO order_directory (order_id, lane, buyer_id) VALUES (%(order_id)s, %(lane)s, %(buyer_id)s)
     ON CONFLICT (order_id) DO NOTHING RETURNING buyer_id)
 SELECT buyer_id FROM put UNION ALL SELECT buyer_id FROM order_directory WHERE order_id = %(order_id)s LIMIT 1
-"""
+""")
 
-_BUYER: LiteralString = """
+_BUYER = statement("""
 INSERT INTO buyer (lane, buyer_id, updated_at) VALUES (%(lane)s, %(buyer_id)s, %(now)s)
 ON CONFLICT (lane, buyer_id) DO NOTHING
-"""
+""")
 
-_LOCK_BUYER: LiteralString = "SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE"
+_LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE")
 
-_STANDING: LiteralString = """
+_STANDING = statement("""
 SELECT EXISTS (SELECT 1 FROM tender WHERE lane = %(lane)s AND order_id = %(order_id)s)
     OR EXISTS (SELECT 1 FROM shipment WHERE lane = %(lane)s AND order_id = %(order_id)s), json_build_object(
     'shop_id', o.shop_id, 'currency', o.currency, 'freight_minor', o.freight_minor,
     'lines', (SELECT json_agg(json_build_array(line_id, quantity, paid_minor) ORDER BY position) FROM order_line l
               WHERE l.lane = o.lane AND l.order_id = o.order_id))::text
 FROM orders o WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s FOR UPDATE
-"""
+""")
 
-_CLEAR: LiteralString = """
+_CLEAR = statement("""
 WITH lines AS (DELETE FROM order_line WHERE lane = %(lane)s AND order_id = %(order_id)s)
 DELETE FROM funding WHERE lane = %(lane)s AND order_id = %(order_id)s
-"""
+""")
 
-_ORDER: LiteralString = """
+_ORDER = statement("""
 INSERT INTO orders (lane, order_id, buyer_id, shop_id, currency, freight_minor, hold, placed_at, ship_by)
 VALUES (%(lane)s, %(order_id)s, %(buyer_id)s, %(shop_id)s, %(currency)s, %(freight_minor)s, %(hold)s, %(placed_at)s,
         %(ship_by)s)
 ON CONFLICT (lane, order_id) DO UPDATE
 SET shop_id = excluded.shop_id, currency = excluded.currency, freight_minor = excluded.freight_minor,
     hold = excluded.hold, placed_at = excluded.placed_at, ship_by = excluded.ship_by
-"""
+""")
 
 # Customised and virtual come from the line, else from the platform's category table, else stay unknown (R2, I5).
-_LINES: LiteralString = """
+_LINES = statement("""
 INSERT INTO order_line (lane, order_id, line_id, position, sku, item_id, category_id, title, quantity, paid_minor,
                         customised, virtual)
 SELECT %(lane)s, %(order_id)s, l.line_id, r.position, l.sku, l.item_id, l.category_id, l.title, l.quantity,
@@ -57,49 +57,38 @@ SELECT %(lane)s, %(order_id)s, l.line_id, r.position, l.sku, l.item_id, l.catego
 FROM jsonb_array_elements(%(lines)s::jsonb) WITH ORDINALITY AS r (line, position),
      jsonb_populate_record(NULL::order_line, r.line) l
      LEFT JOIN category c ON c.category_id = l.category_id
-"""
+""")
 
-_FUNDING: LiteralString = """
+_FUNDING = statement("""
 INSERT INTO funding (lane, order_id, funder, amount_minor)
 SELECT %(lane)s, %(order_id)s, f.funder, f.amount_minor
 FROM jsonb_to_recordset(%(funding)s::jsonb) AS f (funder text, amount_minor bigint)
-"""
+""")
 
-_HOLD: LiteralString = """
+_HOLD = statement("""
 UPDATE orders SET hold = %(hold)s, ship_by = %(ship_by)s WHERE lane = %(lane)s AND order_id = %(order_id)s
-"""
+""")
 
 
 async def put_order(connection: Connection, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
     """Create, replace while nothing is paid, or accept the same order again; hold and ship-by may always change."""
     params = _params(ref, new, now)
-    async with connection.pipeline():
-        owner = await connection.execute(_DIRECTORY, params)
-        await connection.execute(_BUYER, params)
-        await connection.execute(_LOCK_BUYER, params)
-        standing = await connection.execute(_STANDING, params)
-    owned_by = await owner.fetchone()
-    if owned_by is not None and owned_by[0] != new.buyer_id:
+    steps = (BEGIN, _DIRECTORY, _BUYER, _LOCK_BUYER, _STANDING)
+    _, owner, _, _, standing = await run_batch(connection, [(step, params) for step in steps])
+    if owner[0][0] != new.buyer_id.encode():
         await connection.rollback()
         return Refusal(
             RefusalCode.ORDER_BELONGS_TO_ANOTHER, "An order with this id belongs to another buyer.", "buyer_id"
         )
-    row = await standing.fetchone()
-    if row is not None and row[0]:
-        return await _accept_again(connection, ref, new, str(row[1]), params)
-    async with connection.pipeline():
-        if row is not None:
-            await connection.execute(_CLEAR, params)
-        await connection.execute(_ORDER, params)
-        await connection.execute(_LINES, params)
-        if new.funding:
-            await connection.execute(_FUNDING, params)
-        await connection.commit()
-    return OrderTaken(ref, created=row is None)
+    if standing and standing[0][0] == b"t":
+        return await _accept_again(connection, ref, new, standing[0][1] or b"", params)
+    writes = ([_CLEAR] if standing else []) + [_ORDER, _LINES] + ([_FUNDING] if new.funding else []) + [COMMIT]
+    await run_batch(connection, [(step, params) for step in writes])
+    return OrderTaken(ref, created=not standing)
 
 
 async def _accept_again(
-    connection: Connection, ref: OrderRef, new: NewOrder, standing: str, params: dict[str, object]
+    connection: Connection, ref: OrderRef, new: NewOrder, standing: bytes, params: dict[str, Value]
 ) -> OrderTaken | Refusal:
     """A paid or shipped order keeps its money and goods; only what the warehouse needs may change."""
     same = {
@@ -111,12 +100,11 @@ async def _accept_again(
     if msgspec.json.decode(standing) != same:
         await connection.rollback()
         return Refusal(RefusalCode.ORDER_ALREADY_PAID, "The order is paid; its goods and amounts cannot be replaced.")
-    await connection.execute(_HOLD, params)
-    await connection.commit()
+    await run_batch(connection, [(_HOLD, params), (COMMIT, params)])
     return OrderTaken(ref, created=False)
 
 
-def _params(ref: OrderRef, new: NewOrder, now: datetime) -> dict[str, object]:
+def _params(ref: OrderRef, new: NewOrder, now: datetime) -> dict[str, Value]:
     return {
         "lane": ref.lane,
         "order_id": new.order_id,

@@ -11,11 +11,15 @@ Pool = AsyncConnectionPool[Connection]
 
 
 def make_pool(database_url: str, *, max_size: int, min_size: int = 1) -> Pool:
-    """A pool that `async with` opens and closes; a statement is prepared at its second use."""
+    """A pool that `async with` opens and closes.
+
+    psycopg prepares nothing by itself: it would drop every prepared statement of the connection at a rollback,
+    those of `jitui.adapters.postgres.batch` too.
+    """
     return AsyncConnectionPool(
         database_url,
         min_size=min(min_size, max_size),
         max_size=max_size,
         open=False,
-        kwargs={"prepare_threshold": 1, "application_name": "jitui"},
+        kwargs={"prepare_threshold": None, "application_name": "jitui"},
     )

@@ -6,16 +6,14 @@ a field there is a column here, by the same name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import LiteralString
 from uuid import UUID
 
 import msgspec
 
+from jitui.adapters.postgres.batch import Value, statement
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.ports import AttemptRef, DecisionInputs, DecisionQuery, OrderRef, Ref, RefundRef, TicketRef
-
-Params = Mapping[str, object]
 
 # How each kind of reference finds its order: by columns that never change, so no lock is needed to read them.
 _BY_ORDER: LiteralString = "%(id)s"
@@ -24,32 +22,28 @@ _BY_REFUND: LiteralString = "(SELECT order_id FROM refund WHERE lane = %(lane)s 
 _BY_ATTEMPT: LiteralString = "(SELECT order_id FROM refund_attempt WHERE lane = %(lane)s AND attempt_id = %(id)s)"
 
 # A request whose Idempotency-Key is in flight elsewhere must not wait for that request's locks.
-TRY_KEY: LiteralString = "SELECT set_config('jitui.key_is_mine', pg_try_advisory_xact_lock(%(lock)s)::text, true)"
+TRY_KEY = statement("SELECT set_config('jitui.key_is_mine', pg_try_advisory_xact_lock(%(lock)s::bigint)::text, true)")
 _UNLESS_IN_FLIGHT: LiteralString = "current_setting('jitui.key_is_mine', true) IS DISTINCT FROM 'false'"
 
-KEPT_ANSWER: LiteralString = """
-SELECT status, answer, body_hash, answered_at FROM idempotency
-WHERE lane = %(key_lane)s AND key_id = %(key_id)s AND route = %(route)s AND key = %(key)s
-"""
+KEPT_ANSWER = statement("""
+SELECT json_build_object('status', status, 'answer', encode(answer, 'base64'), 'body_hash', encode(body_hash, 'base64'),
+                         'answered_at', answered_at)::text
+FROM idempotency WHERE lane = %(key_lane)s AND key_id = %(key_id)s AND route = %(route)s AND key = %(key)s
+""")
 
 
-def lock_buyer(ref: Ref) -> LiteralString:
-    """The first lock of every path."""
+def _lock_buyer(locator: LiteralString) -> LiteralString:
     return (
         "SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = (SELECT buyer_id FROM orders WHERE lane = %(lane)s "
-        f"AND order_id = {_locator(ref)}) AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
+        f"AND order_id = {locator}) AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
     )
 
 
-def lock_order(ref: Ref) -> LiteralString:
-    """The second lock; tickets and refunds of the order are only changed under it."""
-    return (
-        f"SELECT 1 FROM orders WHERE lane = %(lane)s AND order_id = {_locator(ref)} AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
-    )
+def _lock_order(locator: LiteralString) -> LiteralString:
+    return f"SELECT 1 FROM orders WHERE lane = %(lane)s AND order_id = {locator} AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
 
 
-def read_file(ref: Ref) -> LiteralString:
-    """The whole order file, as a statement of its own so that it sees what was committed while we waited for locks."""
+def _read_file(locator: LiteralString) -> LiteralString:
     return f"""
 SELECT json_build_object(
     'order', to_json(o),
@@ -65,17 +59,17 @@ SELECT json_build_object(
     'attempts', {_rows("refund_attempt", "x.refund_id, x.attempt_no")}
 )::text
 FROM orders o JOIN buyer b ON b.lane = o.lane AND b.buyer_id = o.buyer_id
-WHERE o.lane = %(lane)s AND o.order_id = {_locator(ref)}
+WHERE o.lane = %(lane)s AND o.order_id = {locator}
 """
 
 
-READ_INPUTS: LiteralString = """
+_READ_INPUTS: LiteralString = """
 SELECT json_build_object(
     'windows', (
         SELECT coalesce(json_agg(json_build_object(
             'name', w.name, 'events', s.events, 'amount_minor', s.amount_minor, 'last_day', s.last_day)), '[]')
-        FROM unnest(%(names)s::text[], %(subjects)s::text[], %(kinds)s::text[], %(from_days)s::date[],
-                    %(to_days)s::date[]) AS w (name, subject, kind, from_day, to_day)
+        FROM jsonb_to_recordset(%(windows)s::jsonb)
+            AS w (name text, subject text, kind text, from_day date, to_day date)
         CROSS JOIN LATERAL (
             SELECT coalesce(sum(d.events), 0)::bigint AS events,
                    coalesce(sum(d.amount_minor), 0)::bigint AS amount_minor,
@@ -90,11 +84,12 @@ SELECT json_build_object(
                   AND day BETWEEN w.from_day AND w.to_day
             ) d
         ) s),
-    'history', (SELECT coalesce(json_agg(to_json(h)), '[]') FROM history_record h WHERE kind = ANY (%(kinds)s::text[])),
+    'history', (SELECT coalesce(json_agg(to_json(h)), '[]') FROM history_record h),
     'restricted', EXISTS (
         SELECT 1 FROM restriction r
         WHERE r.lane = %(lane)s AND r.buyer_id = o.buyer_id AND r.lifted_at IS NULL
-          AND r.starts_at <= %(now)s AND (r.ends_at IS NULL OR r.ends_at > %(now)s)),
+          AND r.starts_at <= %(now)s::timestamptz
+          AND (r.ends_at IS NULL OR r.ends_at > %(now)s::timestamptz)),
     'selection', (SELECT verdict FROM selection s WHERE s.lane = %(lane)s AND s.buyer_id = o.buyer_id),
     'coverage', (
         SELECT coalesce(json_agg(to_json(c)), '[]') FROM coverage c
@@ -106,19 +101,19 @@ SELECT json_build_object(
         SELECT json_build_object('approvals', count(*), 'amount_minor', coalesce(sum(t.amount_minor), 0)::bigint)
         FROM ticket t
         WHERE t.lane = %(lane)s AND t.buyer_id = o.buyer_id AND t.approved_by = 'instant_refund'
-          AND t.approved_at > %(buyer_cap_from)s),
+          AND t.approved_at > %(buyer_cap_from)s::timestamptz),
     'shop_usage', (
         SELECT json_build_object('approvals', coalesce(sum(u.approvals), 0)::bigint,
                                  'amount_minor', coalesce(sum(u.amount_minor), 0)::bigint)
         FROM usage_bucket u
-        WHERE u.scope = 'shop' AND u.ref = o.shop_id AND u.bucket_seconds = %(shop_bucket_seconds)s
-          AND u.bucket > %(shop_cap_from)s::timestamptz - make_interval(secs => %(shop_bucket_seconds)s)),
+        WHERE u.scope = 'shop' AND u.ref = o.shop_id AND u.bucket_seconds = %(shop_bucket_seconds)s::integer
+          AND u.bucket > %(shop_cap_from)s::timestamptz - make_interval(secs => %(shop_bucket_seconds)s::integer)),
     'platform_usage', (
         SELECT json_build_object('approvals', coalesce(sum(u.approvals), 0)::bigint,
                                  'amount_minor', coalesce(sum(u.amount_minor), 0)::bigint)
         FROM usage_bucket u
-        WHERE u.scope = 'platform' AND u.ref = '' AND u.bucket_seconds = %(platform_bucket_seconds)s
-          AND u.bucket > %(platform_cap_from)s::timestamptz - make_interval(secs => %(platform_bucket_seconds)s)),
+        WHERE u.scope = 'platform' AND u.ref = '' AND u.bucket_seconds = %(platform_bucket_seconds)s::integer
+          AND u.bucket > %(platform_cap_from)s::timestamptz - make_interval(secs => %(platform_bucket_seconds)s::integer)),
     'usage_as_of', (SELECT as_of FROM roll_up WHERE name = 'usage'),
     'shop_days_as_of', (SELECT as_of FROM roll_up WHERE name = 'shop_day')
 )::text
@@ -136,39 +131,34 @@ WITH places (scope, ref) AS (
               WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
 )
 """
-READ_INPUTS = _PLACES + READ_INPUTS
+READ_INPUTS = statement(_PLACES + _READ_INPUTS)
 
 _FILE = msgspec.json.Decoder(OrderFile)
 _INPUTS = msgspec.json.Decoder(DecisionInputs)
 
 
-def decode_file(text: str) -> OrderFile:
+def decode_file(text: bytes) -> OrderFile:
     """The file as the core's own value."""
     return _FILE.decode(text)
 
 
-def decode_inputs(text: str) -> DecisionInputs:
+def decode_inputs(text: bytes) -> DecisionInputs:
     """The inputs as the core's own value."""
     return _INPUTS.decode(text)
 
 
-def ref_params(ref: Ref) -> dict[str, object]:
+def ref_params(ref: Ref) -> dict[str, Value]:
     """Parameters of the locking and reading statements."""
     return {"lane": ref.lane, "id": _identity(ref)}
 
 
-def input_params(lane: int, order_id: str, query: DecisionQuery) -> dict[str, object]:
+def input_params(lane: int, order_id: str, query: DecisionQuery) -> dict[str, Value]:
     """Parameters of READ_INPUTS; a cap that the policy does not set reads nothing."""
-    windows = query.windows
     return {
         "lane": lane,
         "order_id": order_id,
         "now": query.now,
-        "names": [window.name for window in windows],
-        "subjects": [window.subject for window in windows],
-        "kinds": [window.kind for window in windows],
-        "from_days": [window.from_day for window in windows],
-        "to_days": [window.to_day for window in windows],
+        "windows": msgspec.json.encode(query.windows).decode(),
         "buyer_cap_from": query.buyer_cap_from or query.now,
         "shop_cap_from": query.shop_cap_from or query.now,
         "shop_bucket_seconds": query.shop_cap_bucket_seconds,
@@ -189,20 +179,25 @@ def _identity(ref: Ref) -> str | UUID:
             return ref.attempt_id
 
 
-def _locator(ref: Ref) -> LiteralString:
-    match ref:
-        case OrderRef():
-            return _BY_ORDER
-        case TicketRef():
-            return _BY_TICKET
-        case RefundRef():
-            return _BY_REFUND
-        case AttemptRef():
-            return _BY_ATTEMPT
-
-
 def _rows(table: LiteralString, order: LiteralString) -> LiteralString:
     return (
         f"(SELECT coalesce(json_agg(to_json(x) ORDER BY {order}), '[]') FROM {table} x "
         "WHERE x.lane = o.lane AND x.order_id = o.order_id)"
     )
+
+
+_LOCATORS: dict[type, LiteralString] = {
+    OrderRef: _BY_ORDER,
+    TicketRef: _BY_TICKET,
+    RefundRef: _BY_REFUND,
+    AttemptRef: _BY_ATTEMPT,
+}
+
+LOCK_BUYER = {kind: statement(_lock_buyer(locator)) for kind, locator in _LOCATORS.items()}
+"""The first lock of every path, by the kind of reference."""
+
+LOCK_ORDER = {kind: statement(_lock_order(locator)) for kind, locator in _LOCATORS.items()}
+"""The second lock; tickets and refunds of the order are only changed under it."""
+
+READ_FILE = {kind: statement(_read_file(locator)) for kind, locator in _LOCATORS.items()}
+"""The whole order file: a statement of its own, so that it sees what was committed while we waited for locks."""

@@ -11,8 +11,9 @@ import msgspec
 from psycopg import errors
 
 from jitui.adapters.postgres import queue, reading, writing
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Row, Value, run_batch, statement
 from jitui.adapters.postgres.intake import put_order
-from jitui.adapters.postgres.pool import Connection, Cursor, Pool
+from jitui.adapters.postgres.pool import Connection, Pool
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.ports import (
@@ -29,6 +30,8 @@ from jitui.aftersales.ports import (
 from jitui.aftersales.writes import Write
 from jitui.errors import InvariantBroken
 
+_FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(order_id)s")
+
 
 class PostgresTransaction:
     """See `jitui.aftersales.ports.Transaction`."""
@@ -39,41 +42,31 @@ class PostgresTransaction:
 
     async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
         """First round trip: claim the key, lock buyer then order, and only then read, each a statement of its own."""
-        connection = self._connection
-        params = reading.ref_params(ref)
-        tried = kept = inputs = None
-        async with connection.pipeline():
-            if once is not None:
-                tried = await connection.execute(reading.TRY_KEY, {"lock": _lock_number(once)})
-                kept = await connection.execute(reading.KEPT_ANSWER, _key_params(once))
-            await connection.execute(reading.lock_buyer(ref), params)
-            await connection.execute(reading.lock_order(ref), params)
-            file = await connection.execute(reading.read_file(ref), params)
-            if query is not None:
-                assert isinstance(ref, OrderRef)
-                inputs = await connection.execute(
-                    reading.READ_INPUTS, reading.input_params(ref.lane, ref.order_id, query)
-                )
-        if tried is not None and (await tried.fetchone() or ("false",))[0] == "false":
-            return Opened(None, in_flight=True)
-        if kept is not None and once is not None:
-            answered = await _kept_answer(kept, once)
-            if answered is not None:
-                return answered
-        return Opened(await _file(file), inputs=await _inputs(inputs) if inputs is not None else None)
+        kind, params = type(ref), reading.ref_params(ref)
+        calls: list[Call] = [(BEGIN, {})]
+        if once is not None:
+            calls += [(reading.TRY_KEY, {"lock": _lock_number(once)}), (reading.KEPT_ANSWER, _key_params(once))]
+        calls += [(locked[kind], params) for locked in (reading.LOCK_BUYER, reading.LOCK_ORDER, reading.READ_FILE)]
+        if query is not None:
+            assert isinstance(ref, OrderRef)
+            calls.append((reading.READ_INPUTS, reading.input_params(ref.lane, ref.order_id, query)))
+        answers = await run_batch(self._connection, calls)
+        if once is not None:
+            early = _key_state(answers[1], answers[2], once)
+            if early is not None:
+                return early
+        inputs = _inputs(answers.pop()) if query is not None else None
+        return Opened(_file(answers.pop()), inputs=inputs)
 
     async def commit(
         self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
     ) -> None:
-        """Second round trip: everything the plan writes, the kept answer, and the commit, in one pipeline."""
-        connection = self._connection
+        """Second round trip: everything the plan writes, the kept answer, and the commit."""
+        calls = writing.calls(file, writes, self._time_zone)
+        if once is not None and answer is not None:
+            calls.append((writing.KEEP_ANSWER, _answer_params(once, answer)))
         try:
-            async with connection.pipeline():
-                for statement, params in writing.statements(file, writes, self._time_zone):
-                    await connection.execute(statement, params)
-                if once is not None and answer is not None:
-                    await connection.execute(writing.KEEP_ANSWER, _answer_params(once, answer))
-                await connection.commit()
+            await run_batch(self._connection, [*calls, (COMMIT, {})])
         except errors.IntegrityError as error:
             raise InvariantBroken(f"The database refused a write: {error.diag.message_primary}") from error
 
@@ -92,29 +85,33 @@ class PostgresStore:
             try:
                 yield PostgresTransaction(connection, self._time_zone)
             finally:
-                await connection.rollback()
+                if not connection.closed:
+                    await connection.rollback()
 
     async def find_order(self, order_id: str) -> OrderRef | None:
         """Through the directory, for callers that know a platform's order id and not its buyer."""
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                "SELECT lane, order_id FROM order_directory WHERE order_id = %s", (order_id,)
-            )
-            row = await cursor.fetchone()
-        return OrderRef(*msgspec.convert(row, tuple[int, str])) if row else None
+            (rows,) = await run_batch(connection, [(_FIND_ORDER, {"order_id": order_id})])
+        return OrderRef(int(rows[0][0] or 0), order_id) if rows else None
 
     async def read_file(self, ref: Ref) -> OrderFile | None:
         """The file as it is now, without locks."""
         async with self._pool.connection() as connection:
-            return await _file(await connection.execute(reading.read_file(ref), reading.ref_params(ref)))
+            (rows,) = await run_batch(connection, [(reading.READ_FILE[type(ref)], reading.ref_params(ref))])
+        return _file(rows)
 
     async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderFile, DecisionInputs] | None:
         """File and decision inputs without locks, for a dry run."""
-        async with self._pool.connection() as connection, connection.pipeline():
-            file = await connection.execute(reading.read_file(ref), reading.ref_params(ref))
-            inputs = await connection.execute(reading.READ_INPUTS, reading.input_params(ref.lane, ref.order_id, query))
-            found = await _file(file)
-            return None if found is None else (found, await _inputs(inputs))
+        async with self._pool.connection() as connection:
+            rows, inputs = await run_batch(
+                connection,
+                [
+                    (reading.READ_FILE[OrderRef], reading.ref_params(ref)),
+                    (reading.READ_INPUTS, reading.input_params(ref.lane, ref.order_id, query)),
+                ],
+            )
+        file = _file(rows)
+        return None if file is None else (file, _inputs(inputs))
 
     async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
         """See `jitui.adapters.postgres.intake`."""
@@ -132,24 +129,34 @@ class PostgresStore:
             return await queue.expired_tickets(connection, now, limit)
 
 
-async def _file(cursor: Cursor) -> OrderFile | None:
-    row = await cursor.fetchone()
-    return reading.decode_file(str(row[0])) if row else None
+class _Kept(msgspec.Struct):
+    status: int
+    answer: bytes
+    body_hash: bytes
+    answered_at: datetime
 
 
-async def _inputs(cursor: Cursor) -> DecisionInputs:
-    row = await cursor.fetchone()
-    return reading.decode_inputs(str(row[0])) if row else DecisionInputs()
+_KEPT = msgspec.json.Decoder(_Kept)
 
 
-async def _kept_answer(cursor: Cursor, once: Once) -> Opened | None:
-    row = await cursor.fetchone()
-    if row is None:
+def _file(rows: list[Row]) -> OrderFile | None:
+    return reading.decode_file(rows[0][0] or b"") if rows else None
+
+
+def _inputs(rows: list[Row]) -> DecisionInputs:
+    return reading.decode_inputs(rows[0][0] or b"") if rows else DecisionInputs()
+
+
+def _key_state(tried: list[Row], kept_rows: list[Row], once: Once) -> Opened | None:
+    """What the key found: in flight elsewhere, used for something else, answered before, or nothing."""
+    if tried[0][0] == b"false":
+        return Opened(None, in_flight=True)
+    if not kept_rows:
         return None
-    status, answer, body_hash, answered_at = msgspec.convert(row, tuple[int, bytes, bytes, datetime])
-    if body_hash != once.body_hash:
+    kept = _KEPT.decode((kept_rows[0][0] or b"").replace(b"\\n", b""))
+    if kept.body_hash != once.body_hash:
         return Opened(None, key_reused=True)
-    return Opened(None, kept=KeptAnswer(status, answer, answered_at))
+    return Opened(None, kept=KeptAnswer(kept.status, kept.answer, kept.answered_at))
 
 
 def _digest(once: Once) -> bytes:
@@ -160,12 +167,12 @@ def _lock_number(once: Once) -> int:
     return int.from_bytes(_digest(once)[1:9], "big", signed=True)
 
 
-def _key_params(once: Once) -> dict[str, object]:
+def _key_params(once: Once) -> dict[str, Value]:
     # The lane is the key's own: a key used for two buyers must meet itself (decision 0004).
     return {"key_lane": _digest(once)[0], "key_id": once.key_id, "route": once.route, "key": once.key}
 
 
-def _answer_params(once: Once, answer: KeptAnswer) -> dict[str, object]:
+def _answer_params(once: Once, answer: KeptAnswer) -> dict[str, Value]:
     return {
         **_key_params(once),
         "body_hash": once.body_hash,

@@ -11,6 +11,7 @@ from typing import LiteralString
 
 import msgspec
 
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales import writes as w
 from jitui.aftersales.file import OrderFile
@@ -18,7 +19,7 @@ from jitui.ids import lane_of
 
 _ROWS: LiteralString = "jsonb_to_recordset(%(rows)s::jsonb)"
 
-_STATEMENTS: dict[type, LiteralString] = {
+_SQL: dict[type, LiteralString] = {
     w.OpenTicket: f"""
         WITH rows AS (SELECT ticket, lines FROM {_ROWS} AS r (ticket jsonb, lines jsonb)),
         opened AS (
@@ -190,28 +191,29 @@ _STATEMENTS: dict[type, LiteralString] = {
         """,
 }
 
-_ENSURE_BUYER: LiteralString = """
+_STATEMENTS = {kind: statement(sql) for kind, sql in _SQL.items()}
+
+_ENSURE_BUYER = statement("""
 INSERT INTO buyer (lane, buyer_id, updated_at) VALUES (%(lane)s, %(buyer_id)s, %(now)s)
 ON CONFLICT (lane, buyer_id) DO NOTHING
-"""
-_LOCK_BUYER: LiteralString = "SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE"
+""")
+_LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE")
+_EVENTS_OF = statement("SELECT count(*) FROM buyer_event WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s")
 
-KEEP_ANSWER: LiteralString = """
+KEEP_ANSWER = statement("""
 INSERT INTO idempotency (lane, key_id, route, key, body_hash, status, answer, answered_at)
 VALUES (%(key_lane)s, %(key_id)s, %(route)s, %(key)s, %(body_hash)s, %(status)s, %(answer)s, %(answered_at)s)
-"""
+""")
 
 _encode = msgspec.json.Encoder().encode
 
 
-def statements(
-    file: OrderFile, writes: Sequence[w.Write], time_zone: str
-) -> list[tuple[LiteralString, dict[str, object]]]:
-    """The statements of a plan in the order in which its kinds of write first appear."""
+def calls(file: OrderFile, writes: Sequence[w.Write], time_zone: str) -> list[Call]:
+    """The calls of a plan in the order in which its kinds of write first appear."""
     by_kind: dict[type, list[w.Write]] = {}
     for write in writes:
         by_kind.setdefault(type(write), []).append(write)
-    common = {
+    common: dict[str, Value] = {
         "lane": file.order.lane,
         "order_id": file.order.order_id,
         "buyer_id": file.order.buyer_id,
@@ -224,18 +226,13 @@ async def record_buyer_events(
     connection: Connection, buyer_id: str, events: Sequence[w.RecordBuyerEvent], time_zone: str
 ) -> int:
     """Append one buyer's events under the buyer's lock and commit; returns how many were new."""
-    lane = lane_of(buyer_id)
-    params = {"lane": lane, "buyer_id": buyer_id, "time_zone": time_zone, "rows": _encode(events).decode()}
-    known = "SELECT count(*) FROM buyer_event WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s"
-    async with connection.pipeline():
-        await connection.execute(_ENSURE_BUYER, {"lane": lane, "buyer_id": buyer_id, "now": events[0].recorded_at})
-        await connection.execute(_LOCK_BUYER, params)
-        before = await connection.execute(known, params)
-        await connection.execute(_STATEMENTS[w.RecordBuyerEvent], params)
-        after = await connection.execute(known, params)
-        await connection.commit()
-    return _count(await after.fetchone()) - _count(await before.fetchone())
-
-
-def _count(row: tuple[object, ...] | None) -> int:
-    return int(str(row[0])) if row else 0
+    params: dict[str, Value] = {
+        "lane": lane_of(buyer_id),
+        "buyer_id": buyer_id,
+        "time_zone": time_zone,
+        "now": events[0].recorded_at,
+        "rows": _encode(events).decode(),
+    }
+    steps = (BEGIN, _ENSURE_BUYER, _LOCK_BUYER, _EVENTS_OF, _STATEMENTS[w.RecordBuyerEvent], _EVENTS_OF, COMMIT)
+    _, _, _, before, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
+    return int(after[0][0] or 0) - int(before[0][0] or 0)
