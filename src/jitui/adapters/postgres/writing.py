@@ -191,7 +191,7 @@ _SQL: dict[type, LiteralString] = {
         """,
 }
 
-_STATEMENTS = {kind: statement(sql) for kind, sql in _SQL.items()}
+STATEMENTS = {kind: statement(sql) for kind, sql in _SQL.items()}
 
 _ENSURE_BUYER = statement("""
 INSERT INTO buyer (lane, buyer_id, updated_at) VALUES (%(lane)s, %(buyer_id)s, %(now)s)
@@ -219,7 +219,7 @@ def calls(file: OrderFile, writes: Sequence[w.Write], time_zone: str) -> list[Ca
         "buyer_id": file.order.buyer_id,
         "time_zone": time_zone,
     }
-    return [(_STATEMENTS[kind], {**common, "rows": _encode(rows).decode()}) for kind, rows in by_kind.items()]
+    return [(STATEMENTS[kind], {**common, "rows": _encode(rows).decode()}) for kind, rows in by_kind.items()]
 
 
 async def record_buyer_events(
@@ -233,6 +233,6 @@ async def record_buyer_events(
         "now": events[0].recorded_at,
         "rows": _encode(events).decode(),
     }
-    steps = (BEGIN, _ENSURE_BUYER, _LOCK_BUYER, _EVENTS_OF, _STATEMENTS[w.RecordBuyerEvent], _EVENTS_OF, COMMIT)
+    steps = (BEGIN, _ENSURE_BUYER, _LOCK_BUYER, _EVENTS_OF, STATEMENTS[w.RecordBuyerEvent], _EVENTS_OF, COMMIT)
     _, _, _, before, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
     return int(after[0][0] or 0) - int(before[0][0] or 0)

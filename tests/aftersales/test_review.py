@@ -1,0 +1,140 @@
+"""The ordinary review: approve, reject, withdraw, silence — and late paths that get their own answer."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.order import ParcelDegree, ShipmentSource
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.ports import OrderRef, TicketRef
+from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
+from jitui.aftersales.ship import ShipmentNews
+from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
+from tests.aftersales.market import NOW, Market, ticket_of
+
+MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
+BUYER = Actor(ActorKind.BUYER, "b-1")
+DEADLINE = NOW + timedelta(hours=48)
+
+
+async def reviewed(market: Market, *, amount: int = 40000) -> tuple[OrderRef, Ticket, TicketRef]:
+    """A ticket that missed the 300 CNY condition and waits for the merchant."""
+    buyer = await market.premium_buyer("b-1")
+    order = await market.paid_order(buyer, "o-1", amounts=(amount,))
+    ticket = await market.asked(buyer, "o-1")
+    assert ticket.state is TicketState.AWAITING_MERCHANT
+    return order, ticket, TicketRef(ticket.lane, ticket.ticket_id)
+
+
+def refused(done: object) -> RefusalCode:
+    assert isinstance(done, Refusal), done
+    return done.code
+
+
+async def test_a_merchants_approval_queues_the_money(market: Market) -> None:
+    _, ticket, ref = await reviewed(market)
+    done = ticket_of(await approve(market.store, ref, version=ticket.version, by=MERCHANT, now=NOW))
+    assert (done.state, done.approved_by, done.version) == (TicketState.REFUNDING, ApprovedBy.MERCHANT, 2)
+    assert done.notice is None, "R14's sentence is for tickets that the service decided"
+    file = await market.store.read_file(ref)
+    assert file is not None
+    assert [refund.amount_minor for refund in file.refunds] == [40000]
+    assert file.tenders[0].pending_minor == 40000
+
+
+async def test_a_decision_on_a_stale_version_is_refused(market: Market) -> None:
+    _, ticket, ref = await reviewed(market)
+    stale = await approve(market.store, ref, version=ticket.version + 1, by=MERCHANT, now=NOW)
+    assert refused(stale) is RefusalCode.TICKET_STALE
+
+
+async def test_exactly_one_path_wins_and_late_ones_get_their_own_code(market: Market) -> None:
+    _, _, ref = await reviewed(market)
+    done = await asyncio.gather(
+        approve(market.store, ref, version=None, by=MERCHANT, now=NOW),
+        approve(market.store, ref, version=None, by=MERCHANT, now=NOW),
+        withdraw(market.store, ref, version=None, by=BUYER, now=NOW),
+        reject(market.store, ref, Rejection("no"), version=None, by=MERCHANT, now=NOW),
+        expire(market.store, ref, now=DEADLINE),
+    )
+    assert sum(isinstance(outcome, Plan) for outcome in done) == 1
+    late = {refused(outcome) for outcome in done if not isinstance(outcome, Plan)}
+    assert late <= {RefusalCode.TICKET_ALREADY_APPROVED, RefusalCode.TICKET_ALREADY_CLOSED}
+
+
+async def test_another_shops_merchant_sees_no_such_ticket(market: Market) -> None:
+    _, _, ref = await reviewed(market)
+    done = await approve(market.store, ref, version=None, by=MERCHANT, now=NOW, shop_id="shop-2")
+    assert refused(done) is RefusalCode.NOT_FOUND
+
+
+async def test_a_withdrawn_request_frees_units_and_freight(market: Market) -> None:
+    order, _, ref = await reviewed(market)
+    ticket_of(await withdraw(market.store, ref, version=None, by=BUYER, now=NOW))
+    file = await market.store.read_file(order)
+    assert file is not None
+    assert (file.lines[0].claimed_quantity, file.lines[0].claimed_minor) == (0, 0)
+    again = await market.asked("b-1", "o-1", now=NOW + timedelta(seconds=61))
+    assert again.amount_minor == 40000
+
+
+async def test_rejecting_with_a_tracking_number_records_the_shipment_in_the_same_step(market: Market) -> None:
+    order, _, ref = await reviewed(market)
+    news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "SF77", ShipmentSource.MERCHANT, NOW)
+    done = await reject(market.store, ref, Rejection("shipped", news), version=None, by=MERCHANT, now=NOW)
+    assert ticket_of(done).state is TicketState.REJECTED
+    file = await market.store.read_file(order)
+    assert file is not None
+    assert (file.lines[0].shipped_quantity, file.lines[0].claimed_quantity) == (1, 0)
+    assert file.timeline[-1].detail == {"reason": "shipped", "carrier": "sf", "tracking_no": "SF77"}
+    late = await market.ask("b-1", "o-1", now=NOW + timedelta(seconds=61))
+    assert refused(late) is RefusalCode.ORDER_ALREADY_SHIPPED
+
+
+async def test_an_order_with_an_open_ticket_cannot_be_shipped(market: Market) -> None:
+    order, _, _ = await reviewed(market)
+    assert refused(await market.ship(order)) is RefusalCode.REFUND_IN_PROGRESS
+
+
+async def test_silence_till_the_deadline_approves(market: Market) -> None:
+    _, _, ref = await reviewed(market)
+    early = await expire(market.store, ref, now=DEADLINE - timedelta(seconds=1))
+    assert refused(early) is RefusalCode.TICKET_NOT_EXPIRED
+    assert await market.store.expired_tickets(DEADLINE, 10) == [ref]
+    done = ticket_of(await expire(market.store, ref, now=DEADLINE))
+    assert done.approved_by is ApprovedBy.MERCHANT_TIMEOUT
+    assert await market.store.expired_tickets(DEADLINE, 10) == []
+
+
+async def test_silence_never_pays_for_a_parcel_that_has_left(market: Market) -> None:
+    order, _, ref = await reviewed(market)
+    await market.ship(order, degree=ParcelDegree.PICKED_UP, source=ShipmentSource.CARRIER)
+    done = ticket_of(await expire(market.store, ref, now=DEADLINE))
+    assert (done.state, done.approved_by) == (TicketState.CLOSED, None)
+    file = await market.store.read_file(order)
+    assert file is not None
+    assert file.refunds == () and file.tenders[0].pending_minor == 0
+
+
+async def test_a_merchant_cannot_approve_an_unshipped_refund_for_goods_that_left(market: Market) -> None:
+    order, _, ref = await reviewed(market)
+    await market.ship(order, degree=ParcelDegree.SHIPPED, source=ShipmentSource.CARRIER)
+    done = await approve(market.store, ref, version=None, by=MERCHANT, now=NOW)
+    assert refused(done) is RefusalCode.ORDER_ALREADY_SHIPPED
+
+
+async def test_t1_two_approvals_at_once_never_exceed_what_was_captured(market: Market) -> None:
+    """Two lines worth 100.00 in all on an order of which only 60.00 was captured."""
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(35000, 35000), tenders=(40000,))
+    tickets = [
+        await market.asked(buyer, "o-1", lines=[("l1", 1)]),
+        await market.asked(buyer, "o-1", lines=[("l2", 1)], now=NOW + timedelta(seconds=61)),
+    ]
+    done = await asyncio.gather(
+        *(approve(market.store, TicketRef(t.lane, t.ticket_id), version=None, by=MERCHANT, now=NOW) for t in tickets)
+    )
+    assert [isinstance(outcome, Plan) for outcome in done].count(True) == 1
+    assert RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE in {o.code for o in done if isinstance(o, Refusal)}
