@@ -13,7 +13,8 @@ from jitui.policy.decide import (
 )
 from jitui.policy.explain import Explanation, ExplanationRow, explain
 from jitui.policy.facts import FACTS, LINE_FIELDS, FactSpec, FactType, FactValue, Line, facts_to_json
-from jitui.policy.model import Cap, Caps, Condition, Definition, Feature, Policy, RestrictionRule
+from jitui.policy.parts import Cap, Caps, Condition, Definition, Feature, RestrictionRule
+from jitui.policy.policy import Policy
 from jitui.policy.problems import PolicyRefused, Problem
 from jitui.policy.selection import held_out
 

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from jitui.policy.expression import engine_name
 from jitui.policy.facts import LINES, Facts, KnownValue
-from jitui.policy.model import Policy, RestrictionRule, Text
+from jitui.policy.model import LoadedPolicy
+from jitui.policy.parts import RestrictionRule, Text
 from jitui.policy.program import Program, evaluate, known_facts
 
 
@@ -58,7 +59,7 @@ class Decision:
     engine: str
 
 
-def decide(policy: Policy, facts: Facts) -> Decision:
+def decide(policy: LoadedPolicy, facts: Facts) -> Decision:
     """Instant when every condition is true, else review. Facts that do not fit are unknown, not errors."""
     programs = policy.programs
     known = known_facts(programs.specs, programs.condition_reads, facts)
@@ -85,7 +86,7 @@ def decide(policy: Policy, facts: Facts) -> Decision:
     return Decision(outcome, results, policy.id, policy.version, policy.sha256, tuple(missing), engine_name())
 
 
-def restriction_hits(policy: Policy, facts: Facts) -> tuple[RestrictionRule, ...]:
+def restriction_hits(policy: LoadedPolicy, facts: Facts) -> tuple[RestrictionRule, ...]:
     """The restriction rules that are true of a buyer; an unknown rule takes nothing away."""
     programs = policy.programs
     known = known_facts(programs.specs, programs.restriction_reads, facts)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from jitui.policy.document import Node, Scalar
 from jitui.policy.expression import Checked, check
 from jitui.policy.facts import FactSpec, FactType
-from jitui.policy.model import Definition
+from jitui.policy.parts import Definition
 from jitui.policy.reading import Notes, scalar
 from jitui.policy.syntax import Names
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jitui.policy.decide import ConditionResult, Decision, Outcome, ReadValue, Verdict
+from jitui.policy.parts import OTHER_FACTORS
 
 Language = Literal["zh", "en"]
 Audience = Literal["platform", "merchant", "buyer"]
 
-OTHER_FACTORS = "other_factors"
 _OTHER_FACTORS_TEXT = {
     "zh": "平台根据交易历史等因素综合判断，本次申请转由商家审核",
     "en": "Other factors that the platform considers: this request goes to the merchant",

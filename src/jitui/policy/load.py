@@ -7,22 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 from jitui.money import MAX_AMOUNT_MINOR, is_currency
 from jitui.policy.definitions import check_definitions
 from jitui.policy.document import MAX_BYTES, Node, Place, Scalar, parse
-from jitui.policy.explain import OTHER_FACTORS
 from jitui.policy.expression import Checked, check
 from jitui.policy.facts import BUYER_EVENTS, FACTS, SHOP_EVENTS, FactSpec, FactType
-from jitui.policy.model import (
+from jitui.policy.model import LoadedPolicy
+from jitui.policy.parts import (
     DAY_SECONDS,
+    OTHER_FACTORS,
     Cap,
     Caps,
     Condition,
     Definition,
     Feature,
-    Policy,
     RestrictionRule,
     Review,
     Selection,
@@ -63,26 +63,29 @@ _SAFEGUARDS = {
 }
 
 
-def load_bytes(data: bytes, file: str) -> Policy:
+_Policy = TypeVar("_Policy", bound=LoadedPolicy)
+
+
+def load_bytes(kind: type[_Policy], data: bytes, file: str) -> _Policy:
     """As `load`, from the bytes of a file."""
     if len(data) > MAX_BYTES:
         raise PolicyRefused(
             (Problem(file, 1, 1, f"the file is over {MAX_BYTES // 1024} KiB: a policy is a short text"),)
         )
     try:
-        return load(data.decode("utf-8"), file)
+        return load(kind, data.decode("utf-8"), file)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         raise PolicyRefused((Problem(file, line, column, "this is not UTF-8 text"),)) from None
 
 
-def load(text: str, file: str) -> Policy:
+def load(kind: type[_Policy], text: str, file: str) -> _Policy:
     """The policy in a text; raises PolicyRefused with every problem that was found."""
     root, problems = parse(text, file)
     notes = Notes(file)
     notes.problems += problems
-    policy = _read_policy(notes, root, text) if root is not None else None
+    policy = _read_policy(kind, notes, root, text) if root is not None else None
     if notes.problems or policy is None:
         raise PolicyRefused(tuple(sorted(set(notes.problems))))
     return policy
@@ -97,7 +100,7 @@ class _Vocabulary:
     reads: Mapping[str, Reads]
 
 
-def _read_policy(notes: Notes, root: Node, text: str) -> Policy | None:
+def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _Policy | None:
     found = fields(notes, root, "a policy", _REQUIRED, _OPTIONAL)
     policy_id = read(notes, found, "policy", slug)
     version = read(notes, found, "version", string)
@@ -116,7 +119,7 @@ def _read_policy(notes: Notes, root: Node, text: str) -> Policy | None:
     if notes.problems or review is None:
         return None
     programs = compile_programs(words.names.facts, words.definitions, conditions, restrictions)
-    return Policy(
+    return kind(
         name=notes.file,
         text=text,
         sha256=sha256(text.encode()).hexdigest(),

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from jitui.policy.expression import evaluating_env, value_of
 from jitui.policy.facts import LINES, Facts, FactSpec, FactType, KnownValue, ScalarValue, fitting, known_lines
+from jitui.policy.parts import Condition, Definition, RestrictionRule
 from jitui.policy.syntax import DefinitionRef, Fact, LineField, Names, Node, Quantifier, walk
 
 if TYPE_CHECKING:
     from cel_expr_python.cel import Env, Expression  # type: ignore[import-untyped]
-
-    from jitui.policy.model import Condition, Definition, RestrictionRule
 
 
 @dataclass(frozen=True, slots=True)

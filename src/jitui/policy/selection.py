@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from jitui.policy.model import Policy
+from jitui.policy.model import LoadedPolicy
 
 
-def held_out(policy: Policy, buyer_id: str) -> bool:
+def held_out(policy: LoadedPolicy, buyer_id: str) -> bool:
     """Whether this buyer's requests go to review for comparison; stays for all versions of the policy."""
     digest = sha256(f"{policy.id}:{buyer_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") * 100 >> 64 < policy.selection.hold_out_percent
