@@ -13,11 +13,13 @@ from jitui.adapters import embedded_postgres
 from jitui.adapters.payments.simulator import SimulatorProvider
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.migrate import upgrade
+from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.pool import make_pool
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.shelf import PostgresShelf
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.aftersales.feed import Feed
+from jitui.aftersales.people import People
 from jitui.aftersales.policy_in_force import PolicyInForce, publish
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
@@ -44,6 +46,7 @@ class App:
     registry: Registry
     feed: Feed
     shelf: Shelf
+    people: People
     providers: Mapping[str, PaymentProvider]
     policy_in_force: PolicyInForce
     clock: Clock = utc_now
@@ -78,6 +81,7 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
             registry=registry,
             feed=PostgresFeed(pool, time_zone),
             shelf=PostgresShelf(pool),
+            people=PostgresPeople(pool),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
             clock=clock,
