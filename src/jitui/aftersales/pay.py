@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from jitui.aftersales.command import Plan, Render, carry_out
+from jitui.aftersales.command import Plan, Render, carry_out, not_found
 from jitui.aftersales.file import OrderFile, transition, with_refunds, with_ticket
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef, Store
@@ -45,10 +45,14 @@ REOPENINGS = 3
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What somebody says of an attempt; `looked_up`: the provider's own books said so just now."""
+    """What somebody says of an attempt; `looked_up`: the provider's own books said so just now.
+
+    `provider`: who says so unasked; a provider has nothing to say of another's attempts.
+    """
 
     answer: Answer
     looked_up: bool = False
+    provider: str | None = None
 
 
 async def pay_claimed(
@@ -134,6 +138,8 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
     """Order late, repeated and conflicting news: knowledge only grows, and a conflict is looked up before it counts."""
     attempt = next(attempt for attempt in file.attempts if attempt.attempt_id == attempt_id)
     refund = next(refund for refund in file.refunds if refund.refund_id == attempt.refund_id)
+    if news.provider not in (None, refund.provider):
+        return not_found()
     answer = _checked(news.answer, refund)
     latest = attempt.attempt_no == refund.attempt_no
     match answer.kind, attempt.state:

@@ -59,9 +59,10 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class NotificationRefused:
-    """A webhook that proves nothing, and why; the sender is told no more than that it was refused."""
+    """A webhook that proves nothing, and why; `signed` where the sender is the provider and the body makes no sense."""
 
     reason: str
+    signed: bool = False
 
 
 class PaymentProvider(Protocol):

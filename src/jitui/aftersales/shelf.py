@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from jitui.aftersales.order import Order
 from jitui.aftersales.ports import Incident, OrderFilter, RefundRef, StoredDecision, TicketFilter, TicketRef
@@ -27,6 +28,15 @@ class Benefit:
     reviewed_p99_seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What an operator looks at first: is the schema ours, how old is the cap usage, what waits to be paid."""
+
+    migrated: bool
+    usage_as_of: datetime | None
+    refund_queue: Mapping[str, int]
+
+
 class Shelf(Protocol):
     """Reads without locks; a shop's or buyer's own filter is set by the caller (I8)."""
 
@@ -38,6 +48,10 @@ class Shelf(Protocol):
 
     async def refund(self, ref: RefundRef) -> tuple[Refund, Sequence[Attempt]] | None: ...
 
-    async def incidents(self, *, shop_id: str | None, limit: int) -> Sequence[Incident]: ...
+    async def incidents(
+        self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
+    ) -> Sequence[Incident]: ...
 
     async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit: ...
+
+    async def health(self) -> Health: ...

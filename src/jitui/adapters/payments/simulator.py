@@ -175,12 +175,12 @@ class SimulatorProvider:
             event = _read_event(body)
             attempt_id = UUID(event.data.refund.reference)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return NotificationRefused(f"unreadable body: {error}")
+            return NotificationRefused(f"unreadable body: {error}", signed=True)
         except ValueError:
-            return NotificationRefused("the reference is not one of our attempts")
+            return NotificationRefused("the reference is not one of our attempts", signed=True)
         refund = event.data.refund
         if event.type != f"refund.{refund.status}":
-            return NotificationRefused(f"event type {event.type!r} with a refund that is {refund.status}")
+            return NotificationRefused(f"event type {event.type!r}, refund {refund.status}", signed=True)
         return Notification(NAME, event_id, attempt_id, _answer_from(refund))
 
     async def _call(

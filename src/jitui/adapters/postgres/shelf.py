@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import LiteralString, TypeVar
+from uuid import UUID
 
 import msgspec
 
+from jitui.adapters.postgres.migrate import newest_revision
 from jitui.adapters.postgres.pool import Pool
 from jitui.aftersales.order import Order
 from jitui.aftersales.ports import Incident, OrderFilter, RefundRef, StoredDecision, TicketFilter, TicketRef
 from jitui.aftersales.refund import Attempt, Refund
-from jitui.aftersales.shelf import Benefit
+from jitui.aftersales.shelf import Benefit, Health
 from jitui.aftersales.ticket import Ticket
 from jitui.ids import lane_of
 
@@ -58,6 +61,22 @@ FROM (
     FROM ticket t
     WHERE (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)
       AND (%(since)s::timestamptz IS NULL OR t.requested_at >= %(since)s)) t
+"""
+
+_INCIDENTS: LiteralString = """
+SELECT to_json(i)::text FROM incident i
+WHERE (%(shop_id)s::text IS NULL OR shop_id = %(shop_id)s)
+  AND (%(after_at)s::timestamptz IS NULL OR (opened_at, incident_id) < (%(after_at)s, %(after_id)s::uuid))
+ORDER BY opened_at DESC, incident_id DESC LIMIT %(limit)s
+"""
+
+_HEALTH: LiteralString = """
+SELECT json_build_object(
+    'migrated', EXISTS (SELECT 1 FROM alembic_version WHERE version_num = %(revision)s),
+    'usage_as_of', (SELECT as_of FROM roll_up WHERE name = 'usage'),
+    'refund_queue', (SELECT coalesce(json_object_agg(state, depth), '{}') FROM (
+        SELECT state, count(*) AS depth FROM refund WHERE due_at IS NOT NULL GROUP BY state) q)
+)::text
 """
 
 
@@ -117,19 +136,28 @@ class PostgresShelf:
         )
         return found[0], await self._all(attempts, params, Attempt)
 
-    async def incidents(self, *, shop_id: str | None, limit: int) -> Sequence[Incident]:
-        """Newest first."""
-        query: LiteralString = (
-            "SELECT to_json(i)::text FROM incident i WHERE (%(shop_id)s::text IS NULL OR shop_id = %(shop_id)s) "
-            "ORDER BY opened_at DESC LIMIT %(limit)s"
-        )
-        return await self._all(query, {"shop_id": shop_id, "limit": limit}, Incident)
+    async def incidents(
+        self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
+    ) -> Sequence[Incident]:
+        """Newest first; `after` is the last row of the page before."""
+        at, incident_id = after or (None, None)
+        params = {"shop_id": shop_id, "limit": limit, "after_at": at, "after_id": incident_id}
+        return await self._all(_INCIDENTS, params, Incident)
 
     async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit:
         """What the service did since a time."""
         return (await self._all(_BENEFIT, {"shop_id": shop_id, "since": since}, Benefit))[0]
 
+    async def health(self) -> Health:
+        """Raises psycopg's UndefinedTable on a database that was never migrated."""
+        return (await self._all(_HEALTH, {"revision": _newest_revision()}, Health))[0]
+
     async def _all(self, query: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> list[_Row]:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(query, params)
             return [msgspec.json.decode(str(row[0]), type=kind) for row in await cursor.fetchall()]
+
+
+@cache
+def _newest_revision() -> str:
+    return newest_revision()
