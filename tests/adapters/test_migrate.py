@@ -29,3 +29,11 @@ def test_data_survive_the_way_from_the_first_revision_to_the_newest(empty_databa
     upgrade(empty_database_url)
     with psycopg.connect(empty_database_url) as connection:
         assert connection.execute("SELECT shop_id FROM shop").fetchall() == [("s",)]
+
+
+def test_the_newest_file_is_the_end_of_the_chain() -> None:
+    from alembic.script import ScriptDirectory
+
+    from jitui.adapters.postgres.migrate import _config
+
+    assert ScriptDirectory.from_config(_config()).get_current_head() == newest_revision()

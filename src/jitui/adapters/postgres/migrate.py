@@ -1,59 +1,63 @@
-"""Migrations: Alembic runs the SQL files of `migrations/versions`, forward only."""
+"""Migrations: Alembic runs the SQL files of `migrations/versions`, forward only.
+
+Alembic and SQLAlchemy take more than a second to import, so they are imported where there is something to migrate.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, pool
-from sqlalchemy.exc import OperationalError
+import psycopg
 
 from jitui.errors import Unavailable
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 _FOLDER = Path(__file__).parent / "migrations"
+_NEWEST = "head"
 
 
-def upgrade(database_url: str, revision: str = "head") -> None:
+def upgrade(database_url: str, revision: str = _NEWEST) -> None:
     """Bring a database to a revision; running it again changes nothing. Holds a lock, so two starters take turns.
 
     Raises Unavailable when the database cannot be reached.
     """
+    wanted = newest_revision() if revision == _NEWEST else revision
+    if current_revision(database_url) == wanted:
+        return
+    from alembic import command
+    from sqlalchemy import create_engine, pool
+
     config = _config()
-    with _connected(database_url) as connection, connection.begin():
+    engine = create_engine(_driver_url(database_url), poolclass=pool.NullPool)
+    with engine.begin() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7405101)")
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 
 
 def current_revision(database_url: str) -> str | None:
-    """The revision that a database is at; None when it was never migrated."""
-    with _connected(database_url) as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    """The revision that a database is at; None when it was never migrated. Raises Unavailable as `upgrade` does."""
+    try:
+        connection = psycopg.connect(database_url)
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"The database does not answer: {str(error).strip()}") from error
+    with connection:
+        known = connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if known == (True,) else None
+    return str(row[0]) if row else None
 
 
 def newest_revision() -> str:
-    """The revision that this version of the code needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
-
-
-@contextmanager
-def _connected(database_url: str) -> Iterator[Connection]:
-    try:
-        connection = create_engine(_driver_url(database_url), poolclass=pool.NullPool).connect()
-    except OperationalError as error:
-        raise Unavailable(f"The database does not answer: {str(error.orig).strip()}") from error
-    with connection:
-        yield connection
+    """The revision that this version of the code needs: a migration's file name begins with its own."""
+    return max(path.name for path in (_FOLDER / "versions").glob("*.py")).partition("_")[0]
 
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
     return config
