@@ -1,0 +1,1 @@
+"""The `jitui` command."""

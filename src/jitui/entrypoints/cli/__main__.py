@@ -1,0 +1,6 @@
+"""`python -m jitui.entrypoints.cli`: the same as `jitui`, for child processes of the same installation."""
+
+from jitui.entrypoints.cli.main import main
+
+if __name__ == "__main__":
+    main()

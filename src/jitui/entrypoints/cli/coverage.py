@@ -1,0 +1,79 @@
+"""`jitui coverage`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.output import Json, print_json
+
+if TYPE_CHECKING:
+    from jitui.aftersales.registry import Coverage
+    from jitui.wiring import App
+
+coverage = typer.Typer(
+    help="Show and set what the service covers: shops, categories and single items (R12).",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@coverage.command()
+def show(
+    shop: Annotated[str, typer.Argument(metavar="SHOP", help="The shop's id.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """What a shop is told: every row that touches it. Without any row everything is covered."""
+    from jitui.entrypoints.cli.running import with_app
+
+    async def work(app: App) -> Sequence[Coverage]:
+        return await app.registry.coverage_of(shop)
+
+    rows = with_app(work)
+    if as_json:
+        print_json({"shop_id": shop, "coverage": rows})
+        return
+    for row in rows:
+        _say(row)
+    if not rows:
+        typer.echo(f"Shop {shop} is covered, with every item and category.")
+
+
+@coverage.command("set")
+def set_row(
+    scope: Annotated[str, typer.Argument(metavar="SCOPE", help="platform, shop, category or item.")],
+    ref: Annotated[str, typer.Argument(metavar="[REF]", help="Which one; nothing for the platform.")] = "",
+    covered: Annotated[bool, typer.Option("--covered/--not-covered", help="Whether.")] = True,
+    reason: Annotated[str, typer.Option(help="Why, as the merchant reads it.")] = "",
+    by: Annotated[str, typer.Option(help="Who decides, for the record.")] = "command line",
+    as_json: Json = False,
+) -> None:
+    """Cover a place, or take it out; the nearest row decides (item, category; shop, platform)."""
+    from jitui.aftersales.registry import Coverage, Scope
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.words import place_of
+    from jitui.errors import BadInput
+
+    place = place_of(scope, ref, tuple(word for word in Scope if word is not Scope.REGION))
+    if not covered and not reason.strip():
+        raise BadInput("Taking a place out needs a --reason: the merchant reads it.", path="--reason")
+
+    async def work(app: App) -> Coverage:
+        row = Coverage(*place, covered, reason, by, app.clock())
+        await app.registry.set_coverage(row)
+        return row
+
+    row = with_app(work)
+    if as_json:
+        print_json(row)
+    else:
+        _say(row)
+
+
+def _say(row: Coverage) -> None:
+    place = f"{row.scope} {row.ref}".strip()
+    why = f": {row.reason}" if row.reason else ""
+    typer.echo(f"{place}: {'covered' if row.covered else 'not covered'}{why} (by {row.set_by})")

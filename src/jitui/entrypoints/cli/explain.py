@@ -1,0 +1,158 @@
+"""`jitui explain`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Literal
+from uuid import UUID
+
+import typer
+
+from jitui.entrypoints.cli.output import Json, print_json, results
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from jitui.aftersales.ports import StoredDecision
+    from jitui.aftersales.view import TicketView
+    from jitui.policy import Explanation, ExplanationRow
+    from jitui.wiring import App
+
+
+class Language(StrEnum):
+    ZH = "zh"
+    EN = "en"
+
+
+class Audience(StrEnum):
+    PLATFORM = "platform"
+    MERCHANT = "merchant"
+    BUYER = "buyer"
+
+
+def explain(
+    ticket: Annotated[str, typer.Argument(metavar="TICKET", help="The ticket's id.", show_default=False)],
+    language: Annotated[Language, typer.Option(help="Language of the sentences.")] = Language.ZH,
+    audience: Annotated[Audience, typer.Option(help="Whose view: others than the platform see less.")] = (
+        Audience.PLATFORM
+    ),
+    as_json: Json = False,
+) -> None:
+    """Why a ticket was, or was not, refunded at once: every condition, its verdict, the facts it read."""
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.policy import decision_from_json
+    from jitui.policy import explain as explained
+
+    ticket_id = _ticket_id(ticket)
+
+    async def work(app: App) -> tuple[TicketView, StoredDecision]:
+        return await _read(app, ticket_id)
+
+    view, stored = with_app(work)
+    decision = decision_from_json(stored.decision)
+    explanation = explained(decision, _word(language), _audience_word(audience))
+    if as_json:
+        print_json(_document(view, stored, explanation, decision.unknown if audience is Audience.PLATFORM else None))
+    else:
+        _show(view, stored, explanation)
+
+
+def _ticket_id(text: str) -> UUID:
+    from jitui.errors import BadInput
+
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadInput(f"{text!r} is not a ticket's id (a UUID).", path="ticket") from None
+
+
+def _word(language: Language) -> Literal["zh", "en"]:
+    return "zh" if language is Language.ZH else "en"
+
+
+def _audience_word(audience: Audience) -> Literal["platform", "merchant", "buyer"]:
+    words: dict[Audience, Literal["platform", "merchant", "buyer"]]
+    words = {Audience.PLATFORM: "platform", Audience.MERCHANT: "merchant", Audience.BUYER: "buyer"}
+    return words[audience]
+
+
+async def _read(app: App, ticket_id: UUID) -> tuple[TicketView, StoredDecision]:
+    from jitui.aftersales.ports import TicketRef
+    from jitui.aftersales.view import view_ticket
+    from jitui.errors import BadInput
+    from jitui.ids import lane_of_id
+
+    ref = TicketRef(lane_of_id(ticket_id), ticket_id)
+    file, stored = await app.store.read_file(ref), await app.shelf.decision(ref)
+    if file is None or stored is None:
+        raise BadInput(f"There is no ticket {ticket_id} in this database.", path="ticket")
+    return view_ticket(file, ticket_id), stored
+
+
+def _document(
+    view: TicketView, stored: StoredDecision, explanation: Explanation, unknown: tuple[str, ...] | None
+) -> dict[str, object]:
+    document: dict[str, object] = {
+        "ticket_id": str(view.ticket_id),
+        "order_id": view.order_id,
+        "state": view.state,
+        "amount": view.amount,
+        "approved_by": view.approved_by,
+        "review_reason": view.review_reason,
+        "notice": view.notice,
+        "outcome": explanation.outcome,
+        "decided_at": stored.decided_at,
+        "policy": {"id": stored.policy_id, "version": stored.policy_version, "sha256": stored.policy_sha256},
+        "conditions": explanation.rows,
+    }
+    return document if unknown is None else {**document, "unknown": unknown}
+
+
+def _show(view: TicketView, stored: StoredDecision, explanation: Explanation) -> None:
+    from jitui.money import to_decimal_text
+
+    console = results()
+    amount = to_decimal_text(view.amount.amount_minor, view.amount.currency)
+    console.print(f"Ticket {view.ticket_id}", style="bold")
+    console.print(f"Order {view.order_id}: {amount} {view.amount.currency}, {view.state}", markup=False)
+    guard = f", held back by {view.review_reason}" if view.review_reason else ""
+    console.print(f"Decided {stored.decided_at.isoformat(timespec='seconds')}: {explanation.outcome}{guard}")
+    policy = f"{stored.policy_id}, version {stored.policy_version}, sha256 {stored.policy_sha256[:12]}"
+    console.print(f"By policy {policy}", markup=False)
+    console.print(_table(explanation))
+
+
+def _table(explanation: Explanation) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 0), show_header=True, header_style="bold")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("condition", overflow="fold")
+    table.add_column("facts", overflow="fold")
+    for row in explanation.rows:
+        table.add_row(_verdict(row), f"{row.sentence} ({row.id})", _facts_text(row))
+    return table
+
+
+def _verdict(row: ExplanationRow) -> str:
+    colour = {"true": "green", "false": "red", "unknown": "yellow"}[row.verdict.value]
+    return f"[{colour}]{row.verdict.value}[/]"
+
+
+def _facts_text(row: ExplanationRow) -> str:
+    """`name = value` a line; unknown where nothing was known; lines of the order as so many."""
+    texts = []
+    for name, value in row.facts.items():
+        if isinstance(value, tuple):
+            fields = sorted({field for line in value for field in line if field != "line_id"})
+            said = (f"{line['line_id']}: " + ", ".join(f"{f}={_plain(line.get(f))}" for f in fields) for line in value)
+            texts.append(f"{name}: " + "; ".join(said))
+        else:
+            texts.append(f"{name} = {_plain(value)}")
+    return "\n".join(texts).replace("[", "\\[")
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "unknown"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,164 @@
+"""The `jitui` command: a table of commands, each imported when it is called, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from types import FrameType
+from typing import Annotated, NoReturn, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from jitui.entrypoints.cli.exits import BROKEN_PIPE, FAILED, INTERRUPTED, TERMINATED, code_of
+
+HELP = """The after-sales service of a marketplace: instant refund before shipment.
+
+Settings are environment variables (docs/reference/settings.md). Results are written to standard output,
+everything else to standard error. Exit codes: 0 done, 1 something did not hold, 2 the input or a setting cannot be
+used, 3 a part we depend on is not there."""
+
+
+class _ClosedPipe(BaseException):
+    """Whoever read our output has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A command that is imported when it is called: a function for Typer, or a Typer with commands of its own."""
+
+    target: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Slot("demo:demo", "A sample marketplace, running on this machine."),
+    "serve": Slot("serve:serve", "Serve the HTTP API and the console."),
+    "worker": Slot("worker:worker", "Pay approved refunds, close tickets at deadline."),
+    "migrate": Slot("migrate:migrate", "Bring the database to this version."),
+    "import": Slot("importing:importing", "Load orders, payments, shipments, buyers, history."),
+    "policy": Slot("policy:policy", "Check and publish policies; list their facts."),
+    "explain": Slot("explain:explain", "Why a ticket was, or was not, refunded at once."),
+    "pause": Slot("pause:pause", "Stop instant approvals, everywhere or for a place."),
+    "restrict": Slot("people:restrict", "Withdraw the service from a buyer."),
+    "select": Slot("people:select", "Put a buyer on the allow or the deny list."),
+    "coverage": Slot("coverage:coverage", "Show and set what the service covers."),
+    "keys": Slot("keys:keys", "Issue API keys."),
+    "replay": Slot("replay:replay", "Drive real invoices through the service."),
+    "bench": Slot("bench:bench", "Measure against floors and peers."),
+    "provider-simulator": Slot("simulator:provider_simulator", "A payment provider to test with."),
+    "doctor": Slot("doctor:doctor", "Is everything in place?"),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Lists every command with its one line and imports none but the one that is called."""
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, TyperCommand | None, list[str]]:  # type: ignore[override]
+        if args and args[0] in COMMANDS:
+            self.commands[args[0]] = load(args[0])
+        return cast("tuple[str | None, TyperCommand | None, list[str]]", super().resolve_command(ctx, args))
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        try:
+            done: object = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise _ClosedPipe from error  # Typer would make it a failure of the command
+        return done
+
+
+def load(name: str) -> TyperCommand | TyperGroup:
+    """The real command behind a name."""
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    target: object = getattr(import_module(f"jitui.entrypoints.cli.{module}"), attribute)
+    if isinstance(target, typer.Typer):
+        group = target
+    else:
+        group = new_typer()
+        group.command(name)(cast("Callable[..., object]", target))
+    command = cast("TyperCommand | TyperGroup", typer.main.get_command(group))
+    command.name = name
+    return command
+
+
+def new_typer(help_text: str = "") -> typer.Typer:
+    """A Typer as all of ours are: plain help (Rich's takes half a second to import), no completion options."""
+    return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+def _root() -> TyperGroup:
+    app = typer.Typer(cls=LazyGroup, add_completion=False, rich_markup_mode=None)
+    app.callback(no_args_is_help=True, help=HELP)(_options)
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    for name, slot in COMMANDS.items():
+        group.commands[name] = TyperCommand(name, help=slot.help, rich_markup_mode=None)
+    return group
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"jitui {version('jitui')}")
+        raise typer.Exit
+
+
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """`main` has read --debug already: it must hold for errors of this very step too."""
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and leave with its exit code; errors of the JituiError tree become one sentence."""
+    words = list(sys.argv[1:] if args is None else args)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        sys.exit(_run(words, debug="--debug" in words[:1]))
+    except (_ClosedPipe, BrokenPipeError):
+        _leave_closed_pipe()
+
+
+def _run(words: list[str], *, debug: bool) -> int:
+    from jitui.errors import JituiError
+
+    try:
+        _root().main(words, prog_name="jitui")
+        return 0
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except JituiError as error:
+        if debug:
+            raise
+        typer.echo(str(error), err=True)
+        return code_of(error)
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        typer.echo("This should not happen; jitui --debug … shows where it came from.", err=True)
+        return FAILED
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM unwinds like an error, so that every `with` stops what it started."""
+    raise SystemExit(TERMINATED)
+
+
+def _leave_closed_pipe() -> NoReturn:
+    """Whoever read our output has left; nothing more may be written, not even at the interpreter's own end."""
+    import os
+
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    sys.exit(BROKEN_PIPE)

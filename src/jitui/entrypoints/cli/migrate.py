@@ -1,0 +1,64 @@
+"""`jitui migrate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.output import Json, print_json
+
+if TYPE_CHECKING:
+    from jitui.wiring import App
+
+
+def migrate(
+    current: Annotated[bool, typer.Option("--current", help="Only show where the database stands.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the database to this version, forward only, and publish the default policy when none is live.
+
+    Running it again changes nothing.
+    """
+    before, after, policy = _show() if current else _migrate()
+    needed = _newest()
+    if as_json:
+        print_json({"before": before, "revision": after, "needed": needed, "policy": policy})
+        return
+    moved = "" if before == after else f" (was {before or 'empty'})"
+    typer.echo(f"Database: revision {after or 'none'}{moved}; this version needs {needed}.")
+    if not current:
+        typer.echo(f"Policy in force: {policy}.")
+
+
+def _newest() -> str:
+    from jitui.adapters.postgres.migrate import newest_revision
+
+    return newest_revision()
+
+
+def _show() -> tuple[str | None, str | None, str | None]:
+    from jitui.adapters.postgres.migrate import current_revision
+    from jitui.entrypoints.cli.running import server
+    from jitui.settings import read_settings
+
+    with server(read_settings()) as url:
+        revision = current_revision(url)
+    return revision, revision, None
+
+
+def _migrate() -> tuple[str | None, str | None, str | None]:
+    from jitui.adapters.postgres.migrate import current_revision
+    from jitui.entrypoints.cli.running import server, with_app
+    from jitui.settings import read_settings
+
+    async def work(app: App) -> str:
+        live = await app.registry.live_policy()
+        assert live is not None, "opening the service publishes the default policy"
+        return f"{live.policy_id}, version {live.version}"
+
+    settings = read_settings()
+    with server(settings) as url:
+        before = current_revision(url)
+        policy = with_app(work)
+        return before, current_revision(url), policy

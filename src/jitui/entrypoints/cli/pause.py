@@ -1,0 +1,77 @@
+"""`jitui pause`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.output import Json, print_json
+
+if TYPE_CHECKING:
+    from jitui.aftersales.registry import Pause, Scope
+    from jitui.wiring import App
+
+
+def pause(
+    scope: Annotated[
+        str, typer.Argument(metavar="[SCOPE]", help="platform, shop, category, item or region.")
+    ] = "platform",
+    ref: Annotated[str, typer.Argument(metavar="[REF]", help="Which one; nothing for the platform.")] = "",
+    reason: Annotated[str, typer.Option(help="Why, for everybody who asks.")] = "",
+    lift: Annotated[bool, typer.Option("--lift", help="Let instant approvals go on.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="Show the pauses that stand.")] = False,
+    by: Annotated[str, typer.Option(help="Who does this, for the record.")] = "command line",
+    as_json: Json = False,
+) -> None:
+    """Stop instant approvals from the next request on: every request of that place goes to review and says why.
+
+    Pausing again replaces the reason. --lift without a standing pause leaves with exit code 1.
+    """
+    from jitui.entrypoints.cli.running import with_app
+
+    place = _place(scope, ref)
+    lifted = True
+
+    async def work(app: App) -> Sequence[Pause]:
+        nonlocal lifted
+        if lift:
+            lifted = await app.registry.lift_pause(*place)
+        elif not listing:
+            await _set(app, place, reason, by)
+        return await app.registry.pauses()
+
+    standing = with_app(work)
+    if as_json:
+        print_json({"pauses": standing})
+    else:
+        _show(standing)
+    if not lifted:
+        typer.echo(f"There was no pause of {' '.join(place).strip()} to lift.", err=True)
+        raise typer.Exit(FAILED)
+
+
+def _place(scope: str, ref: str) -> tuple[Scope, str]:
+    from jitui.aftersales.registry import Scope
+    from jitui.entrypoints.cli.words import place_of
+
+    return place_of(scope, ref, tuple(Scope))
+
+
+async def _set(app: App, place: tuple[Scope, str], reason: str, by: str) -> None:
+    from jitui.aftersales.registry import Pause
+    from jitui.errors import BadInput
+
+    if not reason.strip():
+        raise BadInput("A pause needs a --reason: tickets show it.", path="--reason")
+    await app.registry.set_pause(Pause(*place, reason, by, app.clock()))
+
+
+def _show(standing: Sequence[Pause]) -> None:
+    for row in standing:
+        place = f"{row.scope} {row.ref}".strip()
+        typer.echo(f"{place}: paused since {row.set_at.isoformat(timespec='seconds')} by {row.set_by}: {row.reason}")
+    if not standing:
+        typer.echo("Nothing is paused.")

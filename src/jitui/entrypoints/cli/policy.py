@@ -1,0 +1,123 @@
+"""`jitui policy`: check files, list the facts, publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.output import Json, print_json, results, say
+
+if TYPE_CHECKING:
+    from jitui.policy import FactSpec, Policy, Problem
+    from jitui.wiring import App
+
+policy = typer.Typer(
+    help="Check and publish policies; list their facts.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files (YAML).", show_default=False)]
+
+
+@policy.command()
+def check(files: Files, as_json: Json = False) -> None:
+    """Check policies: every problem as file:line:column: sentence. Exit code 1 when there is one."""
+    reports = [_check(file) for file in files]
+    if as_json:
+        print_json({"policies": [_report_json(*report) for report in reports]})
+    for file, loaded, problems in [] if as_json else reports:
+        if loaded is not None:
+            typer.echo(f"{file}: good: {loaded.id}, version {loaded.version}, {len(loaded.conditions)} conditions")
+        for problem in problems:
+            typer.echo(f"{problem}" if loaded is None else f"{problem} (advice)")
+    if any(loaded is None for _, loaded, _ in reports):
+        raise typer.Exit(FAILED)
+
+
+def _check(file: Path) -> tuple[Path, Policy | None, tuple[Problem, ...]]:
+    """The policy, or None, and its problems; a policy that loads may still have advice."""
+    from jitui.policy import Policy, PolicyRefused
+
+    try:
+        loaded = Policy.from_file(_readable(file))
+    except PolicyRefused as refused:
+        return file, None, refused.problems
+    return file, loaded, loaded.advice
+
+
+def _readable(file: Path) -> Path:
+    from jitui.errors import BadInput
+
+    try:
+        with file.open("rb"):
+            return file
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
+
+
+def _report_json(file: Path, loaded: Policy | None, problems: tuple[Problem, ...]) -> dict[str, object]:
+    rows = [{"line": p.line, "column": p.column, "message": p.message} for p in problems]
+    report: dict[str, object] = {"file": str(file), "ok": loaded is not None}
+    if loaded is None:
+        return {**report, "problems": rows}
+    named = {"policy": loaded.id, "version": loaded.version, "sha256": loaded.sha256}
+    return {**report, **named, "problems": [], "advice": rows}
+
+
+@policy.command()
+def facts(as_json: Json = False) -> None:
+    """The closed table of facts that conditions may read: name, type, unit, source, meaning."""
+    from jitui.policy import FACTS, LINE_FIELDS
+
+    if as_json:
+        print_json({"facts": list(FACTS.values()), "line_fields": list(LINE_FIELDS.values())})
+        return
+    _print_facts("Facts", list(FACTS.values()))
+    _print_facts("Fields of a line in order.lines", list(LINE_FIELDS.values()))
+
+
+def _print_facts(title: str, specs: list[FactSpec]) -> None:
+    """Two lines a fact, so that long names and meanings fit 80 columns."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = results()
+    console.print(Text(title, style="bold"))
+    for spec in specs:
+        kind = f"{spec.type} in {spec.unit}" if spec.unit else spec.type.value
+        console.print(Text.assemble((f"  {spec.name}", "cyan"), f"  {kind}, from: {spec.source}"), soft_wrap=False)
+        meaning = f"{spec.meaning}; one of {', '.join(spec.enum)}" if spec.enum else spec.meaning
+        console.print(Padding(Text(meaning), (0, 0, 0, 6)))
+    console.print()
+
+
+@policy.command()
+def publish(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Policy file (YAML).", show_default=False)],
+    by: Annotated[str, typer.Option(help="Who publishes, for the publication log.")] = "command line",
+    as_json: Json = False,
+) -> None:
+    """Check a policy and make it the one that decides, at once."""
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.policy import Policy
+
+    loaded = Policy.from_file(_readable(file))
+    for problem in loaded.advice:
+        say(f"{problem} (advice)")
+
+    async def work(app: App) -> bool:
+        from jitui.aftersales.policy_in_force import publish as make_live
+
+        return await make_live(app.registry, loaded, by=by, now=app.clock())
+
+    fresh = with_app(work)
+    if as_json:
+        print_json({"policy": loaded.id, "version": loaded.version, "sha256": loaded.sha256, "published": fresh})
+    else:
+        state = "is live now" if fresh else "was live already"
+        typer.echo(f"{loaded.id}, version {loaded.version}, {state}.")

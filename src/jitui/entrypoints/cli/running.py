@@ -1,0 +1,44 @@
+"""Running a command against the service's own parts: settings, a migrated database, one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from jitui.settings import Settings
+    from jitui.wiring import App
+
+_Result = TypeVar("_Result")
+
+
+def with_app(work: Callable[[App], Awaitable[_Result]]) -> _Result:
+    """Open the configured or embedded database and the service on it, and do one piece of work.
+
+    Raises NotConfigured for a setting, Unavailable for a database that does not answer.
+    """
+    from jitui.settings import read_settings
+    from jitui.wiring import database, open_app
+
+    settings = read_settings()
+
+    async def run(url: str) -> _Result:
+        async with open_app(settings, url) as app:
+            return await work(app)
+
+    with database(settings) as url:
+        return asyncio.run(run(url))
+
+
+@contextmanager
+def server(settings: Settings) -> Iterator[str]:
+    """The database as it stands, not migrated: the configured one, else the embedded server."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    from jitui.adapters import embedded_postgres
+
+    with embedded_postgres.running(settings.embedded_folder) as running:
+        yield running.url

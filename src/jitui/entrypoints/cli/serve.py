@@ -1,0 +1,58 @@
+"""`jitui serve`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+STOP_SECONDS = 20
+
+
+def serve(
+    processes: Annotated[int, typer.Option(min=1, max=64, help="How many processes share the port.")] = 1,
+    with_worker: Annotated[bool, typer.Option("--with-worker", help="Start a worker beside it.")] = False,
+    host: Annotated[str | None, typer.Option(help="Instead of JITUI_HOST.", show_default=False)] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Instead of JITUI_PORT.", show_default=False)
+    ] = None,
+) -> None:
+    """Serve the HTTP API and the console, on the embedded database when none is configured."""
+    from contextlib import ExitStack
+    from dataclasses import replace
+
+    from jitui.entrypoints.http import serve as serve_http
+    from jitui.settings import read_settings
+    from jitui.wiring import database
+
+    settings = read_settings()
+    settings = replace(
+        settings,
+        host=settings.host if host is None else host,
+        port=settings.port if port is None else port,
+    )
+    with ExitStack() as stack:
+        url = stack.enter_context(database(settings))
+        if with_worker:
+            stack.enter_context(_worker_beside())
+        serve_http(settings, url, processes=processes)
+
+
+@contextmanager
+def _worker_beside() -> Iterator[None]:
+    """A worker in a process of its own, stopped with us; it reads the same settings."""
+    command = [sys.executable, "-m", "jitui.entrypoints.cli", "worker"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,48 @@
+"""`jitui worker`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jitui.entrypoints.cli.output import say
+
+if TYPE_CHECKING:
+    from jitui.wiring import App
+
+
+def worker() -> None:
+    """Pay approved refunds, close tickets at their deadline, publish and roll up the feed.
+
+    Several may run on one database. SIGTERM or Ctrl-C: finish the calls in hand, then leave; a second one: leave
+    now (what was in hand is looked up by whoever comes next).
+    """
+    from jitui.entrypoints.cli.running import with_app
+
+    if with_app(_work):
+        raise KeyboardInterrupt
+
+
+async def _work(app: App) -> bool:
+    """Whether it was Ctrl-C that ended it."""
+    import asyncio
+    import signal
+
+    from jitui.entrypoints.worker import run_worker
+
+    stop = asyncio.Event()
+    interrupted = False
+    loop = asyncio.get_running_loop()
+
+    def leave(by: signal.Signals) -> None:
+        nonlocal interrupted
+        interrupted = by is signal.SIGINT
+        stop.set()
+        for one in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(one)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(one, leave, one)
+    say(f"Working; pays through {', '.join(app.providers) or 'no provider (none is configured)'}.")
+    await run_worker(app, stop)
+    return interrupted
