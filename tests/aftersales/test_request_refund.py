@@ -304,3 +304,19 @@ async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
         await market.feed.roll_up(now)
     file_total = captured if total else 0
     assert total <= file_total
+
+
+async def test_an_answer_is_forgotten_only_after_it_was_promised(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1")
+    once = Once("key", "POST /v1/after-sales", "abc", b"hash")
+
+    def render(plan: Plan) -> KeptAnswer:
+        return KeptAnswer(201, b"first", NOW)
+
+    ask = RefundAsk(buyer, "o-1")
+    await request_refund(market.store, market.terms, ask, now=NOW, once=once, render=render)
+    assert await market.store.forget_answers(NOW) == 0
+    again = await request_refund(market.store, market.terms, ask, now=NOW, once=once, render=render)
+    assert isinstance(again, KeptAnswer)
+    assert await market.store.forget_answers(NOW + timedelta(seconds=1)) == 1

@@ -18,7 +18,7 @@ from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef, Store
 from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider, RefundOrder
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
-from jitui.aftersales.ticket import Actor, ActorKind, Ticket, TicketEvent, TicketState
+from jitui.aftersales.ticket import OPEN_STATES, Actor, ActorKind, Ticket, TicketEvent, TicketState
 from jitui.aftersales.writes import (
     AddTimeline,
     Announce,
@@ -309,7 +309,7 @@ def _ticket_writes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[W
         ticket_id=ticket.ticket_id,
         state=ticket.state,
         version=ticket.version,
-        open=ticket.state is not TicketState.REFUNDED,
+        open=ticket.state in OPEN_STATES,
         approved_by=ticket.approved_by,
         approved_at=ticket.approved_at,
         closed_at=ticket.closed_at,

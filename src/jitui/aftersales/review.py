@@ -12,7 +12,7 @@ from jitui.aftersales.grant import grant, refundable_minor
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
 from jitui.aftersales.ship import ShipmentNews, goods_with_carrier, plan_shipment
-from jitui.aftersales.ticket import GRANTED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState
+from jitui.aftersales.ticket import GRANTED_STATES, OPEN_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.writes import (
     AddTimeline,
     Announce,
@@ -200,7 +200,7 @@ def _move(ticket: Ticket) -> MoveTicket:
         ticket_id=ticket.ticket_id,
         state=ticket.state,
         version=ticket.version,
-        open=ticket.state is TicketState.REFUNDING,
+        open=ticket.state in OPEN_STATES,
         approved_by=ticket.approved_by,
         approved_at=ticket.approved_at,
         closed_at=ticket.closed_at,

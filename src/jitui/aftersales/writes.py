@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from jitui.aftersales.order import Funder, Hold, Shipment, Tender
+from jitui.aftersales.order import Funder, Shipment, Tender
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
 from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
 
@@ -235,13 +235,6 @@ class CompleteOrder:
     completed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class SetHold:
-    """A fulfilment hold put on or taken off."""
-
-    hold: Hold
-
-
 Write = (
     OpenTicket
     | MoveTicket
@@ -263,5 +256,4 @@ Write = (
     | OpenIncident
     | CaptureTender
     | CompleteOrder
-    | SetHold
 )

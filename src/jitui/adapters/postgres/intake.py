@@ -75,6 +75,9 @@ async def put_order(connection: Connection, ref: OrderRef, new: NewOrder, now: d
     params = _params(ref, new, now)
     steps = (BEGIN, _DIRECTORY, _BUYER, _LOCK_BUYER, _STANDING)
     _, owner, _, _, standing = await run_batch(connection, [(step, params) for step in steps])
+    if not owner:  # another transaction put this id while we waited: it is committed now, so look again
+        await connection.rollback()
+        return await put_order(connection, ref, new, now)
     if owner[0][0] != new.buyer_id.encode():
         await connection.rollback()
         return Refusal(

@@ -107,13 +107,13 @@ SELECT json_build_object(
                                  'amount_minor', coalesce(sum(u.amount_minor), 0)::bigint)
         FROM usage_bucket u
         WHERE u.scope = 'shop' AND u.ref = o.shop_id AND u.bucket_seconds = %(shop_bucket_seconds)s::integer
-          AND u.bucket > %(shop_cap_from)s::timestamptz - make_interval(secs => %(shop_bucket_seconds)s::integer)),
+          AND u.bucket > %(shop_cap_from)s::timestamptz - make_interval(secs => u.bucket_seconds)),
     'platform_usage', (
         SELECT json_build_object('approvals', coalesce(sum(u.approvals), 0)::bigint,
                                  'amount_minor', coalesce(sum(u.amount_minor), 0)::bigint)
         FROM usage_bucket u
         WHERE u.scope = 'platform' AND u.ref = '' AND u.bucket_seconds = %(platform_bucket_seconds)s::integer
-          AND u.bucket > %(platform_cap_from)s::timestamptz - make_interval(secs => %(platform_bucket_seconds)s::integer)),
+          AND u.bucket > %(platform_cap_from)s::timestamptz - make_interval(secs => u.bucket_seconds)),
     'usage_as_of', (SELECT as_of FROM roll_up WHERE name = 'usage'),
     'shop_days_as_of', (SELECT as_of FROM roll_up WHERE name = 'shop_day')
 )::text

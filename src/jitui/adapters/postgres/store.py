@@ -32,6 +32,11 @@ from jitui.errors import InvariantBroken
 
 _FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(order_id)s")
 
+_FORGET_ANSWERS = statement(
+    "WITH old AS (DELETE FROM idempotency WHERE answered_at < %(before)s::timestamptz RETURNING 1) "
+    "SELECT count(*) FROM old"
+)
+
 
 class PostgresTransaction:
     """See `jitui.aftersales.ports.Transaction`."""
@@ -127,6 +132,12 @@ class PostgresStore:
         """See `jitui.adapters.postgres.queue`."""
         async with self._pool.connection() as connection:
             return await queue.expired_tickets(connection, now, limit)
+
+    async def forget_answers(self, before: datetime) -> int:
+        """Drop answers to Idempotency-Keys that are older than the promise to keep them; returns how many."""
+        async with self._pool.connection() as connection:
+            (rows,) = await run_batch(connection, [(_FORGET_ANSWERS, {"before": before})])
+        return int(rows[0][0] or 0)
 
 
 class _Kept(msgspec.Struct):

@@ -185,10 +185,6 @@ _SQL: dict[type, LiteralString] = {
         UPDATE orders o SET completed_at = r.completed_at FROM {_ROWS} AS r (completed_at timestamptz)
         WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
         """,
-    w.SetHold: f"""
-        UPDATE orders o SET hold = r.hold FROM {_ROWS} AS r (hold text)
-        WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
-        """,
 }
 
 STATEMENTS = {kind: statement(sql) for kind, sql in _SQL.items()}
