@@ -1,0 +1,241 @@
+"""The Litestar application: every row of the operation table becomes a route; all are read, run and answered alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import monotonic
+from typing import Any
+
+import psycopg
+import structlog
+from litestar import HttpMethod, Litestar, Request
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+from litestar.types import ControllerRouterHandler
+
+from jitui.aftersales.outcomes import Refusal
+from jitui.aftersales.registry import ApiKey
+from jitui.entrypoints.http.access import GENEROUS, Buckets, KnownKeys, Rate, refuse_access, refuse_rate
+from jitui.entrypoints.http.metrics import Metrics
+from jitui.entrypoints.http.operation import NOTHING, Answer, Call, Done, HttpRequest, Nothing, Operation, Stopping
+from jitui.entrypoints.http.problems import (
+    BODY_TOO_LARGE,
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    MEDIA_TYPE,
+    METHOD_NOT_ALLOWED,
+    UNAVAILABLE,
+    Problem,
+    body_of,
+    not_found,
+    of_refusal,
+)
+from jitui.entrypoints.http.reading import Malformed, read_body, read_idempotency_key, read_query
+from jitui.entrypoints.http.routes import OPERATIONS
+from jitui.entrypoints.http.service import pages
+from jitui.errors import NotConfigured, Unavailable
+from jitui.ids import new_id
+from jitui.wiring import App
+
+MAX_BODY_BYTES = 1024 * 1024
+log = structlog.get_logger("jitui.http")
+
+Opener = Callable[[], AbstractAsyncContextManager[App]]
+
+
+class Api:
+    """What the operations of one process share; `app` is there from start-up to shutdown."""
+
+    def __init__(self, rate: Rate, app: App | None = None) -> None:
+        self.opened = app
+        self.keys = KnownKeys()
+        self.buckets = Buckets(rate)
+        self.metrics = Metrics()
+        self.stopping = Stopping()
+
+    @property
+    def app(self) -> App:
+        """The service with its parts in place."""
+        if self.opened is None:
+            raise Unavailable("The service is starting.")
+        return self.opened
+
+
+def create_app(
+    app: App,
+    *,
+    extra_handlers: Sequence[ControllerRouterHandler] = (),
+    rate: Rate = GENEROUS,
+) -> Litestar:
+    """The HTTP application over an open service; `extra_handlers` (the console) stand beside the API.
+
+    Handlers find the service as `request.app.state.jitui`.
+    """
+    return _litestar(Api(rate, app), extra_handlers, ())
+
+
+def create_opening_app(
+    opener: Opener, *, extra_handlers: Sequence[ControllerRouterHandler] = (), rate: Rate = GENEROUS
+) -> Litestar:
+    """The HTTP application that opens its own service at start-up: one per process."""
+    api = Api(rate)
+
+    @asynccontextmanager
+    async def lifespan(litestar: Litestar) -> AsyncIterator[None]:
+        async with opener() as opened:
+            api.opened = litestar.state.jitui = opened
+            try:
+                yield
+            finally:
+                api.opened = None
+
+    return _litestar(api, extra_handlers, (lifespan,))
+
+
+def _litestar(
+    api: Api,
+    extra_handlers: Sequence[ControllerRouterHandler],
+    lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]],
+) -> Litestar:
+    litestar = Litestar(
+        route_handlers=[*(_route(api, operation) for operation in OPERATIONS), *pages(), *extra_handlers],
+        exception_handlers={HTTPException: _on_http_exception, Exception: _on_exception},
+        request_max_body_size=MAX_BODY_BYTES,
+        lifespan=list(lifespan),
+        openapi_config=None,
+        logging_config=None,
+    )
+    litestar.state.jitui = api.opened
+    litestar.state.stopping = api.stopping
+    return litestar
+
+
+def _route(api: Api, operation: Operation) -> HTTPRouteHandler:
+    async def endpoint(request: Request[Any, Any, Any]) -> ASGIResponse:
+        arrived_at = monotonic()
+        response = _response(await _answer(api, operation, request, arrived_at))
+        api.metrics.answered(operation.operation_id, response.status_code, monotonic() - arrived_at)
+        return response
+
+    handler = HTTPRouteHandler(
+        operation.path.replace("}", ":str}"),
+        http_method=HttpMethod(operation.method),
+        name=operation.operation_id,
+        status_code=200,
+    )
+    return handler(endpoint)
+
+
+async def _answer(api: Api, operation: Operation, request: HttpRequest, arrived_at: float) -> Answer | Problem:
+    """Read, admit, run; whatever goes wrong on the way is a problem, never a trace."""
+    try:
+        done = await _admitted(api, operation, request, arrived_at)
+    except Malformed as malformed:
+        return malformed.problem
+    except HTTPException as error:
+        return _of_http_exception(error)
+    except (psycopg.OperationalError, Unavailable, NotConfigured) as error:
+        return _unavailable(error)
+    except Exception as error:
+        return _broke(error)
+    return of_refusal(done) if isinstance(done, Refusal) else done
+
+
+async def _admitted(api: Api, operation: Operation, request: HttpRequest, arrived_at: float) -> Done:
+    authorization = content_type = idempotency_key = None
+    for name, value in request.scope["headers"]:
+        if name == b"authorization":
+            authorization = value.decode("latin-1")
+        elif name == b"content-type":
+            content_type = value.decode("latin-1")
+        elif name == b"idempotency-key":
+            idempotency_key = value.decode("latin-1")
+    app = api.app
+    key = None
+    if not operation.signed:
+        key = await api.keys.find(app, authorization)
+        refused = refuse_access(operation, key, presented=authorization is not None)
+        if refused is not None:
+            return refused
+        if not api.buckets.take(_payer(key, request)):
+            return refuse_rate()
+    call = Call(app, api.metrics, api.stopping, operation, request, key, NOTHING, NOTHING, arrived_at)
+    if operation.query is not Nothing or request.scope["query_string"]:
+        call.query = read_query(operation.query, request.scope["query_string"])
+    if operation.keyed:
+        call.idempotency_key = read_idempotency_key(idempotency_key)
+    if operation.takes_body:
+        call.body = read_body(operation.body, await request.body(), content_type)
+    return await operation.run(call)
+
+
+def _payer(key: ApiKey | None, request: HttpRequest) -> str:
+    """Whose bucket a request comes out of: the key's, else the client's address."""
+    if key is not None:
+        return key.key_id
+    client = request.scope.get("client")
+    return f"client {client[0]}" if client else "client"
+
+
+def _response(done: Answer | Problem) -> ASGIResponse:
+    if isinstance(done, Answer):
+        return ASGIResponse(status_code=done.status, body=done.body, headers=done.headers, media_type=done.media_type)
+    headers = done.headers
+    if done.retry_after_seconds is not None:
+        headers = (*headers, ("retry-after", str(done.retry_after_seconds)))
+    return ASGIResponse(status_code=done.kind.status, body=body_of(done), headers=headers, media_type=MEDIA_TYPE)
+
+
+# What nobody planned ---------------------------------------------------------------------------------------------
+
+
+def _on_http_exception(_: HttpRequest, error: HTTPException) -> Any:
+    return _Rendered(_response(_of_http_exception(error)))
+
+
+def _on_exception(_: HttpRequest, error: Exception) -> Any:
+    return _Rendered(_response(_broke(error)))
+
+
+class _Rendered:
+    """A finished answer in the shape in which Litestar takes one from an exception handler."""
+
+    def __init__(self, response: ASGIResponse) -> None:
+        self._response = response
+
+    def to_asgi_response(self, **_: object) -> ASGIResponse:
+        """Nothing is left to do."""
+        return self._response
+
+
+def _of_http_exception(error: HTTPException) -> Problem:
+    headers = tuple((error.headers or {}).items())
+    match error.status_code:
+        case 404:
+            return not_found()
+        case 405:
+            return Problem(METHOD_NOT_ALLOWED, "This address exists, and takes other methods.", headers=headers)
+        case 413:
+            return Problem(BODY_TOO_LARGE, f"A body has at most {MAX_BODY_BYTES} bytes; send less at a time.")
+        case status if 400 <= status < 500:
+            return Problem(INVALID_REQUEST, "The request cannot be read.")
+    return _broke(error)
+
+
+def _unavailable(error: Exception) -> Problem:
+    log.warning("unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
+    return Problem(UNAVAILABLE, "A part that this needs does not answer; try again shortly.", retry_after_seconds=1)
+
+
+def _broke(error: Exception) -> Problem:
+    """The caller gets a number to ask with, the log gets the trace."""
+    request_id = str(new_id(0))
+    log.error("request_failed", request_id=request_id, exc_info=error)
+    return Problem(
+        INTERNAL_ERROR,
+        "The fault is ours and is logged under the request id; nothing was half-written.",
+        headers=(("x-request-id", request_id),),
+        request_id=request_id,
+    )

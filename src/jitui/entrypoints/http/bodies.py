@@ -1,0 +1,294 @@
+"""What callers send. Unknown fields are refused: an amount or an approval in a refund request is one (T30)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from jitui.aftersales.order import Funder, Hold, ParcelDegree, ShipmentSource
+from jitui.aftersales.registry import Scope
+from jitui.aftersales.ticket import ApprovedBy, Reason, TicketState
+from jitui.entrypoints.http.fields import (
+    AmountMinor,
+    Attributes,
+    Code,
+    Currency,
+    Cursor,
+    Id,
+    Kind,
+    Money,
+    PageLimit,
+    PositiveMoney,
+    Quantity,
+    Text,
+    Time,
+    Why,
+)
+
+MAX_LINES = 1_000
+MAX_EVENTS = 1_000
+
+
+class _Sent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+# Orders ----------------------------------------------------------------------------------------------------------
+
+
+class LineSent(_Sent, frozen=True, kw_only=True):
+    """A line of an order; `paid` is what the buyer paid for all its units, discounts taken off."""
+
+    line_id: Id
+    sku: Code
+    item_id: Id
+    quantity: Quantity
+    paid: Money
+    category_id: Id | None = None
+    title: Text = ""
+    customised: Annotated[bool | None, Meta(description="Not given: as the category table says.")] = None
+    virtual: Annotated[bool | None, Meta(description="Not given: as the category table says.")] = None
+
+
+class FundingSent(_Sent, frozen=True, kw_only=True):
+    """A share of the price that somebody else than the buyer paid."""
+
+    funder: Funder
+    amount: PositiveMoney
+
+
+class OrderSent(_Sent, frozen=True, kw_only=True):
+    """An order as the platform has it; it can be replaced until it is paid or ships."""
+
+    buyer_id: Id
+    shop_id: Id
+    currency: Currency
+    placed_at: Time
+    lines: Annotated[list[LineSent], Meta(min_length=1, max_length=MAX_LINES)]
+    freight: Money | None = None
+    funding: Annotated[list[FundingSent], Meta(max_length=3)] = []
+    hold: Hold = Hold.NONE
+    ship_by: Time | None = None
+
+
+class PaymentSent(_Sent, frozen=True, kw_only=True):
+    """A captured payment; the same tender again is the same payment."""
+
+    tender_id: Code
+    provider: Kind
+    payment_id: Code
+    amount: PositiveMoney
+    captured_at: Time
+
+
+class UnitsSent(_Sent, frozen=True, kw_only=True):
+    """So many units of one order line."""
+
+    line_id: Id
+    quantity: Quantity
+
+
+class ShipmentSent(_Sent, frozen=True, kw_only=True):
+    """News of a parcel; the same waybill again is the same parcel. No lines: everything not in another parcel."""
+
+    degree: ParcelDegree
+    tracking_no: Code
+    happened_at: Time
+    carrier: Code | None = None
+    source: Annotated[
+        ShipmentSource, Meta(description="A merchant's word is a command; a carrier's is a fact, always recorded.")
+    ] = ShipmentSource.MERCHANT
+    lines: Annotated[list[UnitsSent], Meta(max_length=MAX_LINES)] = []
+
+
+class CompletionSent(_Sent, frozen=True, kw_only=True):
+    """The buyer has the goods and the order is closed well."""
+
+    completed_at: Time
+
+
+# After-sales -----------------------------------------------------------------------------------------------------
+
+
+class RefundRequestSent(_Sent, frozen=True, kw_only=True):
+    """A buyer asks for the money back; no lines: everything that can be refunded. Amounts are never taken from here."""
+
+    order_id: Id
+    buyer_id: Annotated[Id | None, Meta(description="A buyer key may leave it out; a platform key must not.")] = None
+    reason: Reason = Reason.OTHER
+    lines: Annotated[list[UnitsSent], Meta(max_length=MAX_LINES)] = []
+
+
+class EvidenceSent(_Sent, frozen=True, kw_only=True):
+    """The parcel that left: recorded in the same step as the rejection."""
+
+    tracking_no: Code
+    happened_at: Time
+    carrier: Code | None = None
+    lines: Annotated[list[UnitsSent], Meta(max_length=MAX_LINES)] = []
+
+
+class RejectionSent(_Sent, frozen=True, kw_only=True):
+    """Why the merchant rejects; a shipment as evidence frees the units for it."""
+
+    reason: Why
+    shipment: EvidenceSent | None = None
+
+
+# Buyers, shops, coverage -----------------------------------------------------------------------------------------
+
+
+class BuyerSent(_Sent, frozen=True, kw_only=True):
+    """What the platform knows of a buyer; what is not given stays unknown."""
+
+    registered_at: Time | None = None
+    region: Id | None = None
+    attributes: Attributes = {}
+
+
+class EventSent(_Sent, frozen=True, kw_only=True):
+    """An event of a buyer's history; the same id again counts once."""
+
+    event_id: Code
+    kind: Kind
+    at: Time
+    order_id: Id | None = None
+    amount_minor: AmountMinor = 0
+    retracts: Annotated[Code | None, Meta(description="The id of an event that this one takes back.")] = None
+
+
+class EventsSent(_Sent, frozen=True, kw_only=True):
+    """A batch of one buyer's history."""
+
+    events: Annotated[list[EventSent], Meta(min_length=1, max_length=MAX_EVENTS)]
+
+
+class ShopSent(_Sent, frozen=True, kw_only=True):
+    """What the platform knows of a shop."""
+
+    name: Text = ""
+    attributes: Attributes = {}
+
+
+class CategorySent(_Sent, frozen=True, kw_only=True):
+    """A row of the platform's category table (R2)."""
+
+    title: Text = ""
+    customised: bool = False
+    virtual: bool = False
+
+
+CoverageScope = Literal["platform", "shop", "category", "item"]
+
+
+class CoverageSent(_Sent, frozen=True, kw_only=True):
+    """Whether a place is covered, and why, as the merchant will read it; `ref` is empty for the platform."""
+
+    scope: CoverageScope
+    covered: bool
+    reason: Why
+    ref: Annotated[Id | Literal[""], Meta(description="The shop, category or item; empty for the platform.")] = ""
+
+
+class ShopCoverageSent(_Sent, frozen=True, kw_only=True):
+    """Whether one shop is covered, and why."""
+
+    covered: bool
+    reason: Why
+
+
+class HistorySent(_Sent, frozen=True, kw_only=True):
+    """From when on a kind of event is complete; `fresh_until` not given: it is fed as it happens."""
+
+    complete_from: Time
+    fresh_until: Time | None = None
+
+
+# Governance ------------------------------------------------------------------------------------------------------
+
+
+class PauseSent(_Sent, frozen=True, kw_only=True):
+    """Stops instant approvals for a place; `ref` is empty for the platform."""
+
+    scope: Scope
+    reason: Why
+    ref: Annotated[
+        Id | Literal[""], Meta(description="The shop, category, item or region; empty for the platform.")
+    ] = ""
+
+
+class RestrictionSent(_Sent, frozen=True, kw_only=True):
+    """Withdraws the service from a buyer (R11); `ends_at` not given: until it is lifted."""
+
+    buyer_id: Id
+    reason: Why
+    starts_at: Time | None = None
+    ends_at: Time | None = None
+
+
+class SelectionSent(_Sent, frozen=True, kw_only=True):
+    """Puts a buyer on the allow or the deny list (R3a)."""
+
+    verdict: Literal["allow", "deny"]
+    reason: Text = ""
+
+
+# Queries ---------------------------------------------------------------------------------------------------------
+
+
+class OrderQuery(_Sent, frozen=True, kw_only=True):
+    """Filters of the list of orders."""
+
+    shop_id: Id | None = None
+    buyer_id: Id | None = None
+    cursor: Cursor | None = None
+    limit: PageLimit = 50
+
+
+class TicketQuery(_Sent, frozen=True, kw_only=True):
+    """Filters of the list of tickets."""
+
+    shop_id: Id | None = None
+    buyer_id: Id | None = None
+    order_id: Id | None = None
+    state: TicketState | None = None
+    approved_by: Annotated[ApprovedBy | None, Meta(description="`instant_refund`: decided by the service (R15).")] = (
+        None
+    )
+    requested_from: Time | None = None
+    requested_until: Time | None = None
+    cursor: Cursor | None = None
+    limit: PageLimit = 50
+
+
+class IncidentQuery(_Sent, frozen=True, kw_only=True):
+    """Filters of the list of incidents."""
+
+    shop_id: Id | None = None
+    cursor: Cursor | None = None
+    limit: PageLimit = 50
+
+
+class ChangeQuery(_Sent, frozen=True, kw_only=True):
+    """A page of the feed."""
+
+    after: Annotated[Cursor | None, Meta(description="`next` of the page before; not given: from the beginning.")] = (
+        None
+    )
+    limit: PageLimit = 50
+    wait_seconds: Annotated[
+        int, Meta(ge=0, le=30, description="How long to wait for something new when there is nothing yet.")
+    ] = 0
+
+
+class RestrictionQuery(_Sent, frozen=True, kw_only=True):
+    """Whose restrictions."""
+
+    buyer_id: Id
+
+
+class BenefitQuery(_Sent, frozen=True, kw_only=True):
+    """Since when."""
+
+    since: Time | None = None

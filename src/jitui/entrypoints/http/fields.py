@@ -1,0 +1,73 @@
+"""The kinds of fields that bodies and queries are made of; each says in the schema what it takes."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from jitui.money import MAX_AMOUNT_MINOR
+
+# What cannot be seen: controls, spaces of every width, marks that join or turn text. `(?!\n)` because Python's `$`
+# also matches before a last line feed; the published schema leaves it out.
+_UNSEEN = r"\x00-\x20\x7f-\xa0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff0-\uffff"
+END = r"$(?!\n)"
+ID_PATTERN = rf"^[^/{_UNSEEN}]{{1,128}}" + END
+CODE_PATTERN = rf"^[^{_UNSEEN}]{{1,128}}" + END
+KIND_PATTERN = r"^[a-z][a-z0-9_]{0,63}" + END
+CURRENCY_PATTERN = r"^[A-Z]{3}" + END
+
+SENTENCES = {
+    ID_PATTERN: "Expected 1 to 128 visible characters, without spaces or slashes",
+    CODE_PATTERN: "Expected 1 to 128 visible characters, without spaces",
+    KIND_PATTERN: "Expected 1 to 64 lower-case letters, digits and underscores, a letter first",
+    CURRENCY_PATTERN: "Expected a currency of ISO 4217, such as CNY",
+}
+
+Id = Annotated[str, Meta(pattern=ID_PATTERN, description="1 to 128 visible characters, without spaces or slashes.")]
+Code = Annotated[str, Meta(pattern=CODE_PATTERN, description="1 to 128 visible characters, without spaces.")]
+Kind = Annotated[str, Meta(pattern=KIND_PATTERN, description="A word in lower case.")]
+Currency = Annotated[str, Meta(pattern=CURRENCY_PATTERN, description="ISO 4217.")]
+Storable = Annotated[str, Meta(pattern=r"^[^\x00]*" + END)]
+Text = Annotated[str, Meta(max_length=500)]
+Why = Annotated[str, Meta(min_length=1, max_length=500, description="Why, for the people who will ask.")]
+AmountMinor = Annotated[int, Meta(ge=0, le=MAX_AMOUNT_MINOR, description="In minor units (fen, cents).")]
+PositiveMinor = Annotated[int, Meta(ge=1, le=MAX_AMOUNT_MINOR, description="In minor units (fen, cents).")]
+Quantity = Annotated[int, Meta(ge=1, le=1_000_000_000, description="Units.")]
+Time = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its zone.")]
+Whole = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+Attributes = dict[Kind, Whole | Text | bool]
+PageLimit = Annotated[int, Meta(ge=1, le=200, description="At most so many rows.")]
+Cursor = Annotated[str, Meta(min_length=1, max_length=512, description="`next` of the page before.")]
+
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+_ID = re.compile(ID_PATTERN)
+_KIND = re.compile(KIND_PATTERN)
+
+
+def is_id(text: str) -> bool:
+    """Whether an address part can be an id at all."""
+    return _ID.search(text) is not None
+
+
+def is_kind(text: str) -> bool:
+    """Whether an address part can name a kind of event."""
+    return _KIND.search(text) is not None
+
+
+class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An amount in minor units of a currency."""
+
+    amount_minor: AmountMinor
+    currency: Currency
+
+
+class PositiveMoney(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An amount of at least one minor unit."""
+
+    amount_minor: PositiveMinor
+    currency: Currency

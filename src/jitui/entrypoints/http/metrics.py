@@ -1,0 +1,111 @@
+"""What Prometheus reads: requests of this process, and of the whole service what the database knows.
+
+Counters are per process and carry its number as a label (several processes share one port, and a scrape reaches one
+of them); queue depth and times to refund come from the database and are the same whichever process answers.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from jitui.aftersales.shelf import Benefit, Health
+
+MEDIA_TYPE = CONTENT_TYPE_LATEST
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """One set per application object, so that two of them in one process do not mix."""
+
+    def __init__(self) -> None:
+        process = str(os.getpid())
+        self._registry = CollectorRegistry()
+        requests = Counter(
+            "jitui_http_requests_total",
+            "Requests answered.",
+            ["process", "operation", "status"],
+            registry=self._registry,
+        )
+        seconds = Histogram(
+            "jitui_http_request_seconds",
+            "From the arrival of a request to its answer.",
+            ["process", "operation"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        decisions = Counter(
+            "jitui_decisions_total",
+            "Refund requests decided, by outcome and the first condition that did not hold.",
+            ["process", "outcome", "first_failing"],
+            registry=self._registry,
+        )
+        self._requests = Children(requests, process)
+        self._seconds = Children(seconds, process)
+        self._decisions = Children(decisions, process)
+        self._queue = Gauge("jitui_refund_queue", "Refunds that wait for work.", ["state"], registry=self._registry)
+        self._lag = Gauge(
+            "jitui_roll_up_age_seconds", "Age of the cap usage that is rolled up.", registry=self._registry
+        )
+        self._refund_time = Gauge(
+            "jitui_time_to_refund_seconds",
+            "From request to refunded, over the last hour.",
+            ["path", "quantile"],
+            registry=self._registry,
+        )
+
+    def answered(self, operation: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self._requests.counter(operation, str(status)).inc()
+        self._seconds.histogram(operation).observe(seconds)
+
+    def decided(self, outcome: str, first_failing: str) -> None:
+        """Count one decision."""
+        self._decisions.counter(outcome, first_failing).inc()
+
+    def exposition(self, health: Health | None, age_seconds: float | None, benefit: Benefit | None) -> bytes:
+        """The text that a scrape gets; what the database did not answer is left out."""
+        self._queue.clear()
+        self._refund_time.clear()
+        for state, depth in (health.refund_queue if health else {}).items():
+            self._queue.labels(state).set(depth)
+        self._lag.set(age_seconds if age_seconds is not None else float("nan"))
+        if benefit is not None:
+            for path, quantile, value in (
+                ("instant", "0.5", benefit.instant_median_seconds),
+                ("instant", "0.99", benefit.instant_p99_seconds),
+                ("reviewed", "0.5", benefit.reviewed_median_seconds),
+                ("reviewed", "0.99", benefit.reviewed_p99_seconds),
+            ):
+                if value is not None:
+                    self._refund_time.labels(path, quantile).set(value)
+        return generate_latest(self._registry)
+
+
+class Children:
+    """A metric's children by label values, looked up once each."""
+
+    def __init__(self, metric: Counter | Histogram, process: str) -> None:
+        self._metric = metric
+        self._process = process
+        self._known: dict[tuple[str, ...], Counter | Histogram] = {}
+
+    def counter(self, *labels: str) -> Counter:
+        """The counter of these labels."""
+        child = self._child(labels)
+        assert isinstance(child, Counter)
+        return child
+
+    def histogram(self, *labels: str) -> Histogram:
+        """The histogram of these labels."""
+        child = self._child(labels)
+        assert isinstance(child, Histogram)
+        return child
+
+    def _child(self, labels: tuple[str, ...]) -> Counter | Histogram:
+        child = self._known.get(labels)
+        if child is None:
+            child = self._known[labels] = self._metric.labels(self._process, *labels)
+        return child

@@ -1,0 +1,154 @@
+"""Every error of the API as RFC 9457 problem details: one kind each, with a stable type and one status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """A kind of error: `slug` ends its type, `title` never changes with the case at hand."""
+
+    slug: str
+    status: int
+    title: str
+
+    @property
+    def type(self) -> str:
+        """The stable identifier; it is also the address of its description."""
+        return f"/problems/{self.slug}"
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is wrong with what was sent: `path` names the field, `detail` says what is expected."""
+
+    path: str
+    detail: str
+
+
+class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """RFC 9457 problem details; `path` names the field, `errors` lists all faults when there are several."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    path: str = ""
+    errors: tuple[Fault, ...] = ()
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as an operation answers it."""
+
+    kind: ProblemKind
+    detail: str
+    path: str = ""
+    errors: tuple[Fault, ...] = ()
+    retry_after_seconds: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    request_id: str = ""
+
+
+REFUSALS: dict[RefusalCode, ProblemKind] = {
+    code: ProblemKind(code.value, status, title)
+    for code, status, title in (
+        (RefusalCode.NOT_FOUND, 404, "Not found"),
+        (RefusalCode.ORDER_ALREADY_PAID, 409, "The order is paid already"),
+        (RefusalCode.ORDER_BELONGS_TO_ANOTHER, 409, "The order belongs to another buyer"),
+        (RefusalCode.ORDER_NOT_PAID, 409, "The order is not paid"),
+        (RefusalCode.ORDER_HELD, 409, "The order is held"),
+        (RefusalCode.ORDER_ALREADY_SHIPPED, 409, "The goods have left"),
+        (RefusalCode.REFUND_IN_PROGRESS, 409, "A refund ticket is open on these goods"),
+        (RefusalCode.UNITS_REFUNDED, 409, "These units were refunded"),
+        (RefusalCode.UNITS_NOT_AVAILABLE, 409, "Fewer units are left than were named"),
+        (RefusalCode.NOTHING_TO_REFUND, 409, "Nothing is left to refund"),
+        (RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE, 409, "The amount is more than can be refunded"),
+        (RefusalCode.TOO_MANY_REQUESTS, 429, "Too many refund requests on this order"),
+        (RefusalCode.LINE_REQUEST_LIMIT, 409, "The line was asked for too often"),
+        (RefusalCode.CURRENCY_MISMATCH, 422, "Another currency than the order's"),
+        (RefusalCode.UNKNOWN_LINE, 422, "The order has no such line"),
+        (RefusalCode.DUPLICATE_PAYMENT_DIFFERS, 409, "The payment is known with another amount"),
+        (RefusalCode.TICKET_STALE, 412, "The ticket has changed"),
+        (RefusalCode.TICKET_ALREADY_APPROVED, 409, "The ticket was approved already"),
+        (RefusalCode.TICKET_ALREADY_CLOSED, 409, "The ticket is closed"),
+        (RefusalCode.TICKET_NOT_EXPIRED, 409, "The ticket's deadline has not passed"),
+        (RefusalCode.REFUND_NOT_FAILED, 409, "Only a failed refund is retried"),
+        (RefusalCode.SHOP_CANNOT_OPT_OUT, 403, "A shop cannot switch the guarantee"),
+        (RefusalCode.IDEMPOTENCY_KEY_REUSED, 422, "The Idempotency-Key was used for another request"),
+        (RefusalCode.REQUEST_IN_FLIGHT, 409, "A request with this Idempotency-Key is in flight"),
+    )
+}
+
+INVALID_JSON = ProblemKind("invalid-json", 400, "The body is not JSON")
+INVALID_REQUEST = ProblemKind("invalid-request", 400, "The request does not fit")
+UNAUTHENTICATED = ProblemKind("unauthenticated", 401, "An API key is needed")
+SIGNATURE_REFUSED = ProblemKind("signature-refused", 401, "The notification was refused")
+SCOPE_NOT_ALLOWED = ProblemKind("scope-not-allowed", 403, "This key may not do that")
+NOT_FOUND = REFUSALS[RefusalCode.NOT_FOUND]
+METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The address does not take this method")
+BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The body is too large")
+UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported-media-type", 415, "The body must be application/json")
+VERSION_REQUIRED = ProblemKind("version-required", 428, "The ticket's version is needed")
+RATE_LIMITED = ProblemKind("rate-limited", 429, "Too many requests with this key")
+INTERNAL_ERROR = ProblemKind("internal-error", 500, "Something broke here")
+UNAVAILABLE = ProblemKind("unavailable", 503, "The service cannot answer now")
+
+OF_THE_EDGE = (
+    INVALID_JSON,
+    INVALID_REQUEST,
+    UNAUTHENTICATED,
+    SIGNATURE_REFUSED,
+    SCOPE_NOT_ALLOWED,
+    METHOD_NOT_ALLOWED,
+    BODY_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    VERSION_REQUIRED,
+    RATE_LIMITED,
+    INTERNAL_ERROR,
+    UNAVAILABLE,
+)
+KINDS: dict[str, ProblemKind] = {kind.slug: kind for kind in (*REFUSALS.values(), *OF_THE_EDGE)}
+
+_encode = msgspec.json.Encoder().encode
+
+
+def of_refusal(refusal: Refusal) -> Problem:
+    """A refusal of the core as the API shows it."""
+    return Problem(
+        REFUSALS[refusal.code], refusal.message, refusal.path, retry_after_seconds=refusal.retry_after_seconds
+    )
+
+
+def of_faults(faults: list[Fault]) -> Problem:
+    """What is wrong with a request; the first fault stands in front, all are listed when there are several."""
+    first = faults[0]
+    return Problem(INVALID_REQUEST, first.detail, first.path, tuple(faults) if len(faults) > 1 else ())
+
+
+def not_found() -> Problem:
+    """One answer, byte for byte, for what does not exist and for what belongs to somebody else (I8)."""
+    return Problem(NOT_FOUND, "There is no such thing here, or it is not yours to see.")
+
+
+def body_of(problem: Problem) -> bytes:
+    """The problem as JSON."""
+    kind = problem.kind
+    return _encode(
+        ProblemBody(
+            type=kind.type,
+            title=kind.title,
+            status=kind.status,
+            detail=problem.detail,
+            path=problem.path,
+            errors=problem.errors,
+            request_id=problem.request_id,
+        )
+    )

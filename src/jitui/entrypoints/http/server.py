@@ -1,0 +1,115 @@
+"""Serving: uvicorn on uvloop and httptools, one process or several on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from types import FrameType
+
+import uvicorn
+from litestar import Litestar
+from litestar.types import ControllerRouterHandler
+from uvicorn.supervisors import Multiprocess
+
+from jitui.entrypoints.http.app import create_opening_app
+from jitui.entrypoints.http.operation import Stopping
+from jitui.errors import NotConfigured
+from jitui.settings import Settings, read_settings
+from jitui.wiring import App, open_app
+
+GRACE_SECONDS = 10
+BACKLOG = 2048
+
+Extra = Callable[[], Sequence[ControllerRouterHandler]]
+"""Makes what is served beside the API; a function of a module, so that a process of its own can make it too."""
+
+
+def build(settings: Settings | None = None, database_url: str | None = None, extra: Extra | None = None) -> Litestar:
+    """The application for one process: its service is opened at start-up and closed at the end.
+
+    Called without arguments (as `uvicorn --factory` does), it reads the settings; the database must then be a running,
+    migrated one at JITUI_DATABASE_URL. Raises NotConfigured when it is not set.
+    """
+    settings = settings or read_settings()
+    url = database_url or settings.database_url
+    if url is None:
+        raise NotConfigured("JITUI_DATABASE_URL must be set here: the embedded database has one owner, `jitui serve`.")
+    app = create_opening_app(partial(_opened, settings, url), extra_handlers=extra() if extra is not None else ())
+    app.on_startup.append(_end_waiting_on_signal)
+    return app
+
+
+def serve(
+    settings: Settings,
+    database_url: str,
+    *,
+    processes: int = 1,
+    extra: Extra | None = None,
+    access_log: bool = False,
+) -> None:
+    """Serve until SIGINT or SIGTERM; requests in hand are finished within ten seconds."""
+    listener = listen(settings.host, settings.port)
+    config = uvicorn.Config(
+        partial(build, settings, database_url, extra),
+        factory=True,
+        workers=processes,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=access_log,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        backlog=BACKLOG,
+    )
+    try:
+        if processes > 1:
+            Multiprocess(config, sockets=[listener]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that all processes share; port 0 takes a free one. Raises NotConfigured when it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise NotConfigured(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from error
+    listener.set_inheritable(True)
+    return listener
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, database_url: str) -> AsyncIterator[App]:
+    async with open_app(settings, database_url) as app:
+        yield app
+
+
+def _end_waiting_on_signal(app: Litestar) -> None:
+    """Readers that wait for news go home when the process is told to stop; uvicorn's own handling follows."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    stopping: Stopping = app.state.stopping
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.getsignal(number)
+
+        def handle(signum: int, frame: FrameType | None, before: object = before) -> None:
+            loop.call_soon_threadsafe(stopping.now)
+            if callable(before):
+                before(signum, frame)
+
+        signal.signal(number, handle)

@@ -1,0 +1,155 @@
+"""The service about itself: alive, ready, metrics; and the API's own description for programs and people."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+import msgspec
+import psycopg
+from litestar import HttpMethod, Request
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+
+from jitui.aftersales.shelf import Benefit, Health
+from jitui.entrypoints.http import answers
+from jitui.entrypoints.http.metrics import MEDIA_TYPE
+from jitui.entrypoints.http.operation import Answer, Call, Done, Nothing, Operation
+from jitui.entrypoints.http.problems import KINDS, UNAVAILABLE, Problem
+from jitui.errors import JituiError
+from jitui.wiring import App
+
+LOOK_SECONDS = 3.0
+"""How long the database may take to say how it is."""
+
+REFUND_TIMES_OVER = timedelta(hours=1)
+_encode = msgspec.json.Encoder().encode
+_ALIVE = _encode(answers.AliveAnswer(status="ok"))
+
+
+async def healthz(_: Call[Nothing, Nothing]) -> Done:
+    """The process answers; nothing else is looked at."""
+    return Answer(200, _ALIVE)
+
+
+async def readyz(call: Call[Nothing, Nothing]) -> Done:
+    """Whether requests can be served."""
+    health = await _health(call.app)
+    if health is None:
+        return Problem(UNAVAILABLE, "The database does not answer, or was never migrated.", retry_after_seconds=1)
+    if not health.migrated:
+        return Problem(UNAVAILABLE, "The database is not at this release's migration; run: jitui migrate")
+    age_seconds = _age_seconds(health.usage_as_of, call.app.clock())
+    body = answers.ReadyAnswer(ready=True, database=True, migrated=True, roll_up_age_seconds=age_seconds)
+    return Answer(200, _encode(body))
+
+
+async def metrics(call: Call[Nothing, Nothing]) -> Done:
+    """Prometheus text; without an answer of the database, this process's own figures."""
+    health = await _health(call.app)
+    age_seconds = _age_seconds(health.usage_as_of, call.app.clock()) if health is not None else None
+    benefit = await _benefit(call.app) if health is not None else None
+    return Answer(200, call.metrics.exposition(health, age_seconds, benefit), media_type=MEDIA_TYPE)
+
+
+async def _health(app: App) -> Health | None:
+    try:
+        return await asyncio.wait_for(app.shelf.health(), LOOK_SECONDS)
+    except (psycopg.Error, JituiError, TimeoutError):
+        return None
+
+
+async def _benefit(app: App) -> Benefit | None:
+    try:
+        since = app.clock() - REFUND_TIMES_OVER
+        return await asyncio.wait_for(app.shelf.benefit(shop_id=None, since=since), LOOK_SECONDS)
+    except (psycopg.Error, JituiError, TimeoutError):
+        return None
+
+
+def _age_seconds(as_of: datetime | None, now: datetime) -> float | None:
+    return None if as_of is None else max(0.0, (now - as_of).total_seconds())
+
+
+# The description -------------------------------------------------------------------------------------------------
+
+
+def pages() -> list[HTTPRouteHandler]:
+    """`/openapi.json` for programs; `/docs` and `/problems` for people, without a script or anything from elsewhere."""
+    return [
+        _page("/openapi.json", _openapi, "application/json"),
+        _page("/docs", _docs, "text/html"),
+        _page("/problems", _problem_list, "text/html"),
+        _problem_page(),
+    ]
+
+
+@cache
+def _openapi() -> bytes:
+    from jitui.entrypoints.http.openapi import document
+
+    return msgspec.json.format(_encode(document()), indent=1)
+
+
+@cache
+def _docs() -> bytes:
+    from jitui.entrypoints.http.docs_page import docs_page
+
+    return docs_page().encode()
+
+
+@cache
+def _problem_list() -> bytes:
+    from jitui.entrypoints.http.docs_page import problems_page
+
+    return problems_page().encode()
+
+
+def _page(path: str, content: Any, media_type: str) -> HTTPRouteHandler:
+    async def page(request: Request[Any, Any, Any]) -> ASGIResponse:
+        return _served(content(), media_type)
+
+    return HTTPRouteHandler(path, http_method=HttpMethod.GET, status_code=200)(page)
+
+
+def _problem_page() -> HTTPRouteHandler:
+    async def page(request: Request[Any, Any, Any]) -> ASGIResponse:
+        slug = str(request.scope["path_params"]["slug"])
+        status = 200 if slug in KINDS else 404
+        return _served(_problem_list(), "text/html", status=status)
+
+    return HTTPRouteHandler("/problems/{slug:str}", http_method=HttpMethod.GET, status_code=200)(page)
+
+
+def _served(body: bytes, media_type: str, *, status: int = 200) -> ASGIResponse:
+    from jitui.entrypoints.http.docs_page import CONTENT_SECURITY_POLICY
+
+    headers = {"content-security-policy": CONTENT_SECURITY_POLICY, "x-content-type-options": "nosniff"}
+    return ASGIResponse(status_code=status, body=body, media_type=media_type, headers=headers)
+
+
+_TAG = "Service"
+OPERATIONS = (
+    Operation("GET", "/healthz", healthz, "Is the process alive", _TAG, {200: answers.AliveAnswer}),
+    Operation(
+        "GET",
+        "/readyz",
+        readyz,
+        "Can requests be served",
+        _TAG,
+        {200: answers.ReadyAnswer},
+        description="503 while the database does not answer or is not migrated. The age of the rolled-up cap usage is "
+        "told: past a minute it counts as unknown, and requests under such caps go to review.",
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        metrics,
+        "Read metrics for Prometheus",
+        _TAG,
+        {200: str},
+        description="Counters are those of the process that answers, under its `process` label.",
+    ),
+)
