@@ -20,14 +20,12 @@ HOT: dict[str, Statement] = {
     "kept_answer": reading.KEPT_ANSWER,
     "keep_answer": writing.KEEP_ANSWER,
     **{f"write.{kind.__name__}": made for kind, made in writing.STATEMENTS.items()},
-    "lock_due": queue.LOCK_DUE,
-    "attempts_of": queue.ATTEMPTS_OF,
-    "lease": queue.LEASE,
+    "claim": queue.CLAIM,
     "expired": queue.EXPIRED,
 }
 """Deciding, confirming (its reads and writes are the same ones), claiming, and deadlines.
 
-Not `DUE_LANES`: listing, without a lock, which lanes have something due is the one look across all of them.
+Not `DUE_LANES` and `DUE_PROVIDERS`: listing, without a lock, what is due where is the one look across all of them.
 """
 
 

@@ -18,10 +18,16 @@ from jitui.aftersales.review import expire
 from jitui.wiring import App
 
 IDLE_SECONDS = 0.05
+GATHER_SECONDS = 0.005
+"""How long a full worker lets calls end before it claims again: a claim costs the same for one refund as for many."""
 AFTER_FAULT_SECONDS = 1.0
 ROLL_UP_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
 EXPIRY_BATCH = 200
+WATCH_SECONDS = 60.0
+FORGET_SECONDS = 600.0
+KEEP_ANSWERS = timedelta(hours=48)
+"""How long the answer to an Idempotency-Key is promised to be repeated (04)."""
 
 log = structlog.get_logger("jitui.worker")
 
@@ -29,43 +35,80 @@ log = structlog.get_logger("jitui.worker")
 async def run_worker(app: App, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then finish the calls in hand."""
     await asyncio.gather(
-        _repeat("pay", stop, lambda: _pay_batch(app)),
+        *(_pay_through(app, provider, stop) for provider in app.providers),
         _repeat("expiry", stop, lambda: expire_due(app), every_seconds=EXPIRY_SECONDS),
         _repeat("roll_up", stop, lambda: _roll_up(app), every_seconds=ROLL_UP_SECONDS),
+        _repeat("watch", stop, lambda: _warn_of_unpaid(app), every_seconds=WATCH_SECONDS),
+        _repeat("forget", stop, lambda: _forget(app), every_seconds=FORGET_SECONDS),
     )
 
 
 async def pay_due(app: App) -> int:
-    """Claim what is due now and pay it; returns how many refunds were claimed."""
-    now = app.clock()
-    lease_until = now + timedelta(seconds=app.settings.worker_lease_seconds)
-    claimed = await app.store.claim_refunds(now=now, lease_until=lease_until, limit=app.settings.worker_batch)
+    """Claim what is due now, pay it, and wait until all of it is done; returns how many refunds were claimed."""
+    claimed = [refund for name in app.providers for refund in await _claim(app, name, app.settings.worker_batch)]
     await asyncio.gather(*(_pay_one(app, refund) for refund in claimed))
     return len(claimed)
 
 
 async def expire_due(app: App) -> int:
-    """Close or approve every ticket whose deadline has passed; returns how many were due."""
+    """Close or approve every ticket whose deadline has passed; returns how many it closed or approved."""
     now = app.clock()
-    due = await app.store.expired_tickets(now, EXPIRY_BATCH)
-    for ref in due:
-        await expire(app.store, ref, now=now)
-    return len(due)
+    done = 0
+    for ref in await app.store.expired_tickets(now, EXPIRY_BATCH):
+        try:
+            await expire(app.store, ref, now=now)
+            done += 1
+        except Exception:
+            log.exception("ticket_not_expired", ticket=str(ref.ticket_id))
+    return done
 
 
-async def _pay_batch(app: App) -> bool:
-    return await pay_due(app) > 0
+async def _pay_through(app: App, provider: str, stop: asyncio.Event) -> None:
+    """Keep calls to one provider in flight, `worker_batch` at most, and claim only what can be called for now.
+
+    Each provider has places of its own, so one that is slow or down holds up nobody else's refunds; and each call
+    frees its place by itself, so a slow call holds up one place.
+    """
+    calls: set[asyncio.Task[None]] = set()
+    while not stop.is_set():
+        free = app.settings.worker_batch - len(calls)
+        try:
+            claimed = await _claim(app, provider, free)
+        except Exception:
+            log.exception("step_failed", step="claim", provider=provider)
+            await _pause(stop, AFTER_FAULT_SECONDS)
+            continue
+        for refund in claimed:
+            call = asyncio.create_task(_pay_one(app, refund))
+            calls.add(call)
+            call.add_done_callback(calls.discard)
+        if len(claimed) < free:
+            await _pause(stop, IDLE_SECONDS)
+        else:
+            await _first_of(calls, stop)
+            await asyncio.sleep(GATHER_SECONDS)
+    await asyncio.gather(*calls)
+
+
+async def _claim(app: App, provider: str, limit: int) -> list[ClaimedRefund]:
+    now = app.clock()
+    lease_until = now + timedelta(seconds=app.settings.worker_lease_seconds)
+    return await app.store.claim_refunds(now=now, lease_until=lease_until, limit=limit, provider=provider)
 
 
 async def _pay_one(app: App, claimed: ClaimedRefund) -> None:
     """A fault of one refund leaves its lease to run out; the others go on."""
-    if claimed.refund.provider not in app.providers:
-        log.warning("provider_not_configured", provider=claimed.refund.provider, refund=str(claimed.refund.refund_id))
-        return
     try:
         await pay_claimed(app.store, app.providers, claimed, clock=app.clock)
     except Exception:
         log.exception("refund_not_confirmed", refund=str(claimed.refund.refund_id))
+
+
+async def _warn_of_unpaid(app: App) -> bool:
+    """Nobody claims a refund whose provider is not configured here; somebody must hear of it."""
+    for name in await app.store.due_providers(app.clock()) - set(app.providers):
+        log.warning("provider_not_configured", provider=name)
+    return False
 
 
 async def _roll_up(app: App) -> bool:
@@ -73,8 +116,13 @@ async def _roll_up(app: App) -> bool:
     return False
 
 
+async def _forget(app: App) -> bool:
+    await app.store.forget_answers(app.clock() - KEEP_ANSWERS)
+    return False
+
+
 async def _repeat(
-    name: str, stop: asyncio.Event, step: Callable[[], Awaitable[bool | int]], *, every_seconds: float = IDLE_SECONDS
+    name: str, stop: asyncio.Event, step: Callable[[], Awaitable[bool | int]], *, every_seconds: float
 ) -> None:
     """Run a step again and again; at once while it finds work, else after a pause."""
     while not stop.is_set():
@@ -85,5 +133,18 @@ async def _repeat(
         except Exception:
             log.exception("step_failed", step=name)
             pause_seconds = AFTER_FAULT_SECONDS
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause_seconds)
+        await _pause(stop, pause_seconds)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+async def _first_of(calls: set[asyncio.Task[None]], stop: asyncio.Event) -> None:
+    """Wait until a call ends, or until the worker is to stop."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({*calls, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()

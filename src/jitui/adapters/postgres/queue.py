@@ -2,50 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from jitui.adapters.postgres.batch import BEGIN, COMMIT, Value, run_batch, statement
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Row, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales.ports import ClaimedRefund, TicketRef
-from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
+from jitui.aftersales.refund import Attempt, Refund, RefundState
 from jitui.ids import new_id
 
-# Without locks and without order: a hint of where to look, not a claim.
+# Without locks and without order: a hint of where to look and how much is there, not a claim.
 DUE_LANES = statement("""
-SELECT l.lane FROM generate_series(0, 255) AS l (lane)
-WHERE EXISTS (SELECT 1 FROM refund r WHERE r.lane = l.lane AND r.due_at <= %(now)s::timestamptz)
+SELECT l.lane, d.due FROM generate_series(0, 255) AS l (lane) CROSS JOIN LATERAL (
+    SELECT count(*) AS due FROM (
+        SELECT 1 FROM refund r
+        WHERE r.lane = l.lane AND r.due_at <= %(now)s::timestamptz
+          AND (%(provider)s::text IS NULL OR r.provider = %(provider)s::text)
+        LIMIT %(limit)s::bigint) x) d
+WHERE d.due > 0
 ORDER BY random()
 """)
 
-LOCK_DUE = statement("""
-SELECT to_json(r)::text FROM refund r
-WHERE r.lane = %(lane)s AND r.due_at <= %(now)s::timestamptz
-ORDER BY r.due_at LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED
+# A queued refund gets a new attempt, of the ids given; anything else is the same attempt again, to be looked up first.
+# The due time becomes the end of the lease, so a dead worker's refunds come back by themselves.
+CLAIM = statement("""
+WITH due AS MATERIALIZED (
+    SELECT r.refund_id, r.state, r.attempt_no FROM refund r
+    WHERE r.lane = %(lane)s AND r.due_at <= %(now)s::timestamptz
+      AND (%(provider)s::text IS NULL OR r.provider = %(provider)s::text)
+    ORDER BY r.due_at LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED),
+numbered AS (
+    SELECT refund_id, state = 'queued' OR attempt_no = 0 AS is_new, row_number() OVER () AS place FROM due),
+claimed AS (
+    UPDATE refund r SET state = CASE WHEN n.is_new THEN 'sending' ELSE r.state END,
+        attempt_no = r.attempt_no + n.is_new::int, tries = CASE WHEN n.is_new THEN 1 ELSE r.tries + 1 END,
+        leased_until = %(lease_until)s::timestamptz, due_at = %(lease_until)s::timestamptz
+    FROM numbered n WHERE r.lane = %(lane)s AND r.refund_id = n.refund_id
+    RETURNING r.*, n.is_new, n.place),
+started AS (
+    INSERT INTO refund_attempt (lane, attempt_id, refund_id, order_id, attempt_no, state, started_at)
+    SELECT %(lane)s, i.id::uuid, c.refund_id, c.order_id, c.attempt_no, 'sending', %(now)s::timestamptz
+    FROM claimed c JOIN jsonb_array_elements_text(%(new_ids)s::jsonb) WITH ORDINALITY AS i (id, place) USING (place)
+    WHERE c.is_new
+    RETURNING *)
+SELECT c.is_new, to_json(c)::text, to_json(s)::text FROM claimed c JOIN started s USING (refund_id) WHERE c.is_new
+UNION ALL
+SELECT c.is_new, to_json(c)::text, to_json(a)::text FROM claimed c
+JOIN refund_attempt a ON a.lane = %(lane)s AND a.refund_id = c.refund_id AND a.attempt_no = c.attempt_no
+WHERE NOT c.is_new
 """)
 
-ATTEMPTS_OF = statement("""
-SELECT to_json(a)::text FROM refund_attempt a
-WHERE a.lane = %(lane)s AND a.refund_id IN (SELECT jsonb_array_elements_text(%(refund_ids)s::jsonb)::uuid)
-ORDER BY a.attempt_no
-""")
-
-LEASE = statement("""
-WITH claimed AS (
-    SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
-    AS c (refund_id uuid, state text, attempt_no int, tries int, attempt_id uuid, is_new boolean)),
-leased AS (
-    UPDATE refund r SET state = c.state, attempt_no = c.attempt_no, tries = c.tries,
-        leased_until = %(lease_until)s::timestamptz,
-        due_at = %(lease_until)s::timestamptz
-    FROM claimed c WHERE r.lane = %(lane)s AND r.refund_id = c.refund_id
-    RETURNING r.refund_id, r.order_id)
-INSERT INTO refund_attempt (lane, attempt_id, refund_id, order_id, attempt_no, state, started_at)
-SELECT %(lane)s, c.attempt_id, c.refund_id, l.order_id, c.attempt_no, 'sending', %(now)s::timestamptz
-FROM claimed c JOIN leased l USING (refund_id) WHERE c.is_new
+DUE_PROVIDERS = statement("""
+SELECT DISTINCT d.provider FROM generate_series(0, 255) AS l (lane) CROSS JOIN LATERAL (
+    SELECT r.provider FROM refund r WHERE r.lane = l.lane AND r.due_at <= %(now)s::timestamptz) d
 """)
 
 EXPIRED = statement("""
@@ -62,76 +74,48 @@ _ATTEMPT = msgspec.json.Decoder(Attempt)
 
 
 async def claim_refunds(
-    connection: Connection, *, now: datetime, lease_until: datetime, limit: int
+    connection: Connection, *, now: datetime, lease_until: datetime, limit: int, provider: str | None = None
 ) -> list[ClaimedRefund]:
     """Claim up to `limit` due refunds and commit `sending` for them before any call goes out (03, step 2).
 
-    The due time becomes the end of the lease, so a dead worker's refunds come back by themselves.
+    Two round trips for any number of lanes; each lane is a transaction of its own.
     """
-    (rows,) = await run_batch(connection, [(DUE_LANES, {"now": now})])
-    lanes = [int(row[0] or 0) for row in rows]
-    claimed: list[ClaimedRefund] = []
-    for lane in lanes:
-        if len(claimed) >= limit:
-            break
-        claimed += await _claim_lane(connection, lane, now, lease_until, limit - len(claimed))
-    return claimed
-
-
-async def _claim_lane(
-    connection: Connection, lane: int, now: datetime, lease_until: datetime, limit: int
-) -> list[ClaimedRefund]:
-    _, rows = await run_batch(connection, [(BEGIN, {}), (LOCK_DUE, {"lane": lane, "now": now, "limit": limit})])
-    refunds = [_REFUND.decode(row[0] or b"") for row in rows]
-    if not refunds:
-        await connection.rollback()
+    (rows,) = await run_batch(connection, [(DUE_LANES, {"now": now, "limit": limit, "provider": provider})])
+    shares = _shares([(int(lane or 0), int(due or 0)) for lane, due in rows], limit)
+    if not shares:
         return []
-    attempts = await _latest_attempts(connection, lane, refunds)
-    claimed = [_claim(lane, refund, attempts.get(refund.refund_id), now, lease_until) for refund in refunds]
-    leases = [
-        {
-            "refund_id": claim.refund.refund_id,
-            "state": claim.refund.state,
-            "attempt_no": claim.refund.attempt_no,
-            "tries": claim.refund.tries,
-            "attempt_id": claim.attempt.attempt_id,
-            "is_new": not claim.look_up_first,
-        }
-        for claim in claimed
-    ]
-    params: dict[str, Value] = {
-        "lane": lane,
-        "now": now,
-        "lease_until": lease_until,
-        "rows": msgspec.json.encode(leases).decode(),
-    }
-    await run_batch(connection, [(LEASE, params), (COMMIT, {})])
-    return claimed
+    common: dict[str, Value] = {"now": now, "lease_until": lease_until, "provider": provider}
+    calls: list[Call] = []
+    for lane, share in shares:
+        new_ids = msgspec.json.encode([new_id(lane) for _ in range(share)]).decode()
+        calls += [(BEGIN, {}), (CLAIM, {**common, "lane": lane, "limit": share, "new_ids": new_ids}), (COMMIT, {})]
+    answers = await run_batch(connection, calls)
+    return [_claimed(lane, row) for (lane, _), rows in zip(shares, answers[1::3], strict=True) for row in rows]
 
 
-async def _latest_attempts(connection: Connection, lane: int, refunds: list[Refund]) -> dict[UUID, Attempt]:
-    known = [refund.refund_id for refund in refunds if refund.attempt_no]
-    if not known:
-        return {}
-    refund_ids = msgspec.json.encode(known).decode()
-    (rows,) = await run_batch(connection, [(ATTEMPTS_OF, {"lane": lane, "refund_ids": refund_ids})])
-    attempts = [_ATTEMPT.decode(row[0] or b"") for row in rows]
-    return {attempt.refund_id: attempt for attempt in attempts}
+def _shares(due: Sequence[tuple[int, int]], limit: int) -> list[tuple[int, int]]:
+    """How many to claim of each lane, so that no more than `limit` are claimed together."""
+    shares: list[tuple[int, int]] = []
+    left = limit
+    for lane, count in due:
+        if left <= 0:
+            break
+        shares.append((lane, min(count, left)))
+        left -= min(count, left)
+    return shares
 
 
-def _claim(lane: int, refund: Refund, latest: Attempt | None, now: datetime, lease_until: datetime) -> ClaimedRefund:
-    """A queued refund gets a new attempt; anything else is the same attempt again, looked up first."""
-    if refund.state is RefundState.QUEUED or latest is None:
-        attempt = Attempt(new_id(lane), refund.refund_id, refund.attempt_no + 1, AttemptState.SENDING, started_at=now)
-        leased = _leased(refund, RefundState.SENDING, attempt.attempt_no, 1, lease_until)
-        return ClaimedRefund(lane, leased, attempt, look_up_first=False)
+def _claimed(lane: int, row: Row) -> ClaimedRefund:
+    is_new, refund_text, attempt_text = row
+    refund, attempt = _REFUND.decode(refund_text or b""), _ATTEMPT.decode(attempt_text or b"")
     accepted = refund.state in (RefundState.PENDING, RefundState.SUCCEEDED)
-    leased = _leased(refund, refund.state, refund.attempt_no, refund.tries + 1, lease_until)
-    return ClaimedRefund(lane, leased, latest, look_up_first=True, may_send=not accepted)
+    return ClaimedRefund(lane, refund, attempt, look_up_first=is_new != b"t", may_send=not accepted)
 
 
-def _leased(refund: Refund, state: RefundState, attempt_no: int, tries: int, until: datetime) -> Refund:
-    return replace(refund, state=state, attempt_no=attempt_no, tries=tries, leased_until=until, due_at=until)
+async def due_providers(connection: Connection, now: datetime) -> frozenset[str]:
+    """The providers whom a due refund waits for, in any lane."""
+    (rows,) = await run_batch(connection, [(DUE_PROVIDERS, {"now": now})])
+    return frozenset((name or b"").decode() for (name,) in rows)
 
 
 async def expired_tickets(connection: Connection, now: datetime, limit: int) -> list[TicketRef]:

@@ -123,10 +123,19 @@ class PostgresStore:
         async with self._pool.connection() as connection:
             return await put_order(connection, ref, new, now)
 
-    async def claim_refunds(self, *, now: datetime, lease_until: datetime, limit: int) -> list[ClaimedRefund]:
+    async def claim_refunds(
+        self, *, now: datetime, lease_until: datetime, limit: int, provider: str | None = None
+    ) -> list[ClaimedRefund]:
         """See `jitui.adapters.postgres.queue`."""
         async with self._pool.connection() as connection:
-            return await queue.claim_refunds(connection, now=now, lease_until=lease_until, limit=limit)
+            return await queue.claim_refunds(
+                connection, now=now, lease_until=lease_until, limit=limit, provider=provider
+            )
+
+    async def due_providers(self, now: datetime) -> frozenset[str]:
+        """See `jitui.adapters.postgres.queue`."""
+        async with self._pool.connection() as connection:
+            return await queue.due_providers(connection, now)
 
     async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]:
         """See `jitui.adapters.postgres.queue`."""

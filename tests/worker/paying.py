@@ -1,0 +1,168 @@
+"""A shop floor for the worker's tests: approved refunds, a simulator that knows their payments, and workers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.ports import OrderRef
+from jitui.aftersales.refund import RefundState
+from jitui.aftersales.ticket import TicketState
+from jitui.entrypoints.worker import run_worker
+from jitui.settings import Settings
+from jitui.wiring import App, open_app, utc_now
+from tests.aftersales.market import Market
+from tests.provider_simulator.server import API_KEY, WEBHOOK_SECRET, SimulatorProcess, client_of
+
+# A worker in a process of its own that tells when it is up; its settings come on stdin.
+_PROGRAM = """
+import asyncio, json, signal, sys
+from pathlib import Path
+from jitui.entrypoints.worker import run_worker
+from jitui.settings import Settings
+from jitui.wiring import open_app
+
+async def main():
+    given = json.load(sys.stdin)
+    settings = Settings(home=Path(given.pop("home")), **given)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with open_app(settings, settings.database_url) as app:
+        print("up", flush=True)
+        await run_worker(app, stop)
+
+asyncio.run(main())
+"""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Everything a worker works on."""
+
+    app: App
+    market: Market
+    orders: list[OrderRef]
+
+    async def files(self) -> list[OrderFile]:
+        found = [await self.app.store.read_file(ref) for ref in self.orders]
+        return [file for file in found if file is not None]
+
+    async def tickets(self) -> list[TicketState]:
+        return [ticket.state for file in await self.files() for ticket in file.tickets]
+
+    async def refunds(self) -> list[RefundState]:
+        return [refund.state for file in await self.files() for refund in file.refunds]
+
+    async def all_refunded(self) -> bool:
+        return set(await self.tickets()) == {TicketState.REFUNDED}
+
+    async def refunded_at_least(self, count: int) -> bool:
+        return (await self.tickets()).count(TicketState.REFUNDED) >= count
+
+    async def any_sending(self) -> bool:
+        return RefundState.SENDING in await self.refunds()
+
+    async def all_unknown(self) -> bool:
+        return set(await self.refunds()) == {RefundState.UNKNOWN}
+
+
+async def approve(market: Market, names: list[str], *, now: datetime, provider: str = "simulator") -> list[OrderRef]:
+    """Instantly approved refunds of orders that were paid just now, one for each name."""
+    refs = []
+    for name in names:
+        buyer = await market.premium_buyer(f"b-{name}", now)
+        refs.append(await market.paid_order(buyer, f"o-{name}", amounts=(10_000,), now=now))
+        ticket = await market.asked(buyer, f"o-{name}", now=now)
+        assert ticket.state is TicketState.REFUNDING, "the refund was not approved"
+    if provider != "simulator":
+        async with market.pool.connection() as connection:
+            await connection.execute(
+                "UPDATE refund SET provider = %s WHERE order_id = ANY (%s)", (provider, [r.order_id for r in refs])
+            )
+    return refs
+
+
+async def tell(simulator: SimulatorProcess, refs: list[OrderRef]) -> None:
+    """The simulator has captured these orders' payments."""
+    async with client_of(simulator) as client:
+        for ref in refs:
+            await client.pay(10_000, payment_id=f"pay-{ref.order_id}-1")
+
+
+async def books(simulator: SimulatorProcess) -> dict[str, object]:
+    """What the simulator itself says that it paid."""
+    async with client_of(simulator) as client:
+        return (await client.call("GET", "/books")).json
+
+
+def settings_of(url: str, simulator: SimulatorProcess, home: Path, **changed: object) -> Settings:
+    return Settings(
+        home=home,
+        database_url=url,
+        simulator_url=simulator.url,
+        simulator_key=API_KEY,
+        simulator_webhook_secret=WEBHOOK_SECRET,
+        **changed,  # type: ignore[arg-type]
+    )
+
+
+@asynccontextmanager
+async def working(app: App) -> AsyncIterator[None]:
+    """A worker in this event loop, told to stop and waited for at the end."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_worker(app, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+@contextmanager
+def worker_process(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker that can be killed; it is stopped at the end in any case."""
+    process = subprocess.Popen([sys.executable, "-c", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
+    names = ("database_url", "simulator_url", "simulator_key", "simulator_webhook_secret")
+    numbers = ("worker_batch", "worker_lease_seconds", "provider_timeout_seconds")
+    given = {name: getattr(settings, name) for name in (*names, *numbers)} | {"home": str(settings.home)}
+    process.stdin.write(json.dumps(given).encode())
+    process.stdin.close()
+    try:
+        assert process.stdout.readline() == b"up\n", "the worker did not start"
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+        process.stdout.close()
+
+
+async def until(holds: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) -> None:
+    """Wait until something holds; fails the test when it never does."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def floor_with(
+    market: Market, settings: Settings, simulator: SimulatorProcess, count: int
+) -> AsyncIterator[Floor]:
+    """`count` approved refunds whose payments the simulator knows."""
+    assert settings.database_url is not None
+    refs = await approve(market, [str(index) for index in range(count)], now=utc_now())
+    await tell(simulator, refs)
+    async with open_app(settings, settings.database_url) as app:
+        yield Floor(app, market, refs)
