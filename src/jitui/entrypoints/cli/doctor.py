@@ -1,0 +1,249 @@
+"""`jitui doctor`: what is in place, and what mends the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.output import Json, print_json, results
+
+if TYPE_CHECKING:
+    from jitui.aftersales.ports import PublishedPolicy
+    from jitui.aftersales.shelf import Health
+    from jitui.settings import Settings
+
+LEAST_POSTGRES = 15
+LEAST_FREE_BYTES = 1 << 30
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+class Level(StrEnum):
+    """`missing` is needed and fails the command; `absent` is only needed for some things."""
+
+    OK = "ok"
+    ABSENT = "absent"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; `mend` says what to do about it."""
+
+    what: str
+    level: Level
+    found: str
+    mend: str = ""
+
+
+def doctor(as_json: Json = False) -> None:
+    """Look at everything that Jitui needs here; exit code 1 when something needed is missing.
+
+    A database that is configured is looked at and not changed; the embedded one is started for it.
+    """
+    findings = list(_findings())
+    if as_json:
+        print_json({"ok": not _missing(findings), "findings": findings})
+    else:
+        _show(findings)
+    if _missing(findings):
+        raise typer.Exit(FAILED)
+
+
+def _missing(findings: list[Finding]) -> bool:
+    return any(finding.level is Level.MISSING for finding in findings)
+
+
+def _show(findings: list[Finding]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = results()
+    colours = {Level.OK: "green", Level.ABSENT: "yellow", Level.MISSING: "bold red"}
+    for finding in findings:
+        console.print(
+            Text.assemble((f"{finding.level.value:8}", colours[finding.level]), f"{finding.what}: {finding.found}")
+        )
+        if finding.mend:
+            console.print(Padding(Text(finding.mend, style="dim"), (0, 0, 0, 8)))
+
+
+def _findings() -> Iterator[Finding]:
+    from jitui.errors import JituiError
+    from jitui.settings import read_settings
+
+    yield _python()
+    try:
+        settings = read_settings()
+    except JituiError as error:
+        yield Finding("settings", Level.MISSING, str(error), "docs/reference/settings.md lists all of them.")
+        return
+    yield Finding("settings", Level.OK, f"home is {settings.home}")
+    yield _zones()
+    yield _disk(settings.home)
+    yield from _database(settings)
+    yield _simulator(settings)
+    yield _browser()
+    yield _fonts()
+
+
+def _python() -> Finding:
+    """An older Python would not have come this far."""
+    return Finding("python", Level.OK, ".".join(map(str, sys.version_info[:3])))
+
+
+def _zones() -> Finding:
+    from datetime import UTC, datetime
+    from zoneinfo import ZoneInfo, available_timezones
+
+    offset = datetime(2026, 1, 1, tzinfo=UTC).astimezone(ZoneInfo("Asia/Shanghai")).utcoffset()
+    if offset is not None and offset.total_seconds() == 8 * 3600:
+        return Finding("time zones", Level.OK, f"{len(available_timezones())} zones")
+    return Finding("time zones", Level.MISSING, "Asia/Shanghai is not eight hours ahead", "Install tzdata anew.")
+
+
+def _disk(home: Path) -> Finding:
+    folder = next(path for path in (home, *home.parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    found = f"{free / (1 << 30):.1f} GiB free at {folder}"
+    if free >= LEAST_FREE_BYTES:
+        return Finding("disk", Level.OK, found)
+    return Finding("disk", Level.MISSING, found, "Make room, or set JITUI_HOME to another disk.")
+
+
+# The database -----------------------------------------------------------------------------------------------------
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    from jitui.entrypoints.cli.running import server
+    from jitui.errors import JituiError
+
+    where = "embedded" if settings.database_url is None else "JITUI_DATABASE_URL"
+    try:
+        with server(settings) as url:
+            yield from _server(url, where)
+            yield from _schema(settings, url)
+    except JituiError as error:
+        yield Finding("database", Level.MISSING, str(error), "Start it, or mend the setting it names.")
+
+
+def _server(url: str, where: str) -> Iterator[Finding]:
+    import psycopg
+
+    from jitui.errors import Unavailable
+
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            number = connection.info.server_version
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"it does not answer ({where}): {str(error).strip().splitlines()[0]}") from None
+    found = f"PostgreSQL {number // 10_000}.{number % 10_000} ({where})"
+    if number // 10_000 >= LEAST_POSTGRES:
+        yield Finding("database", Level.OK, found)
+    else:
+        yield Finding("database", Level.MISSING, found, f"Use PostgreSQL {LEAST_POSTGRES} or newer.")
+
+
+def _schema(settings: Settings, url: str) -> Iterator[Finding]:
+    from jitui.adapters.postgres.migrate import current_revision, newest_revision
+
+    stands, needed = current_revision(url), newest_revision()
+    if stands != needed:
+        found = f"at revision {stands or 'none'}, this version needs {needed}"
+        yield Finding("migrations", Level.MISSING, found, "Run `jitui migrate`.")
+        return
+    yield Finding("migrations", Level.OK, f"at revision {stands}")
+    yield from asyncio.run(_rows(url, settings.time_zone.key))
+
+
+async def _rows(url: str, time_zone: str) -> tuple[Finding, ...]:
+    """Read without opening the service, which would publish a policy where none is live."""
+    from jitui.adapters.postgres.pool import make_pool
+    from jitui.adapters.postgres.registry import PostgresRegistry
+    from jitui.adapters.postgres.shelf import PostgresShelf
+
+    async with make_pool(url, max_size=1) as pool:
+        live = await PostgresRegistry(pool, time_zone).live_policy()
+        health = await PostgresShelf(pool).health()
+    return _policy(live), _roll_up(health), _queue(health)
+
+
+def _policy(live: PublishedPolicy | None) -> Finding:
+    from jitui.policy import Policy, PolicyRefused
+
+    if live is None:
+        return Finding("policy", Level.MISSING, "none is live", "Run `jitui migrate`, or `jitui policy publish FILE`.")
+    try:
+        policy = Policy.from_text(live.document, f"{live.policy_id}.yaml")
+    except PolicyRefused as refused:
+        first = str(refused.problems[0])
+        return Finding("policy", Level.MISSING, f"the live one cannot be read: {first}", "Publish one that can.")
+    return Finding("policy", Level.OK, f"{policy.id}, version {policy.version}")
+
+
+def _roll_up(health: Health) -> Finding:
+    from jitui.aftersales.facts import USAGE_MAX_AGE
+    from jitui.wiring import utc_now
+
+    mend = "Without a worker nothing is refunded at once and nothing is paid: run `jitui worker`."
+    if health.usage_as_of is None:
+        return Finding("roll-up", Level.ABSENT, "cap usage was never rolled up", mend)
+    age = utc_now() - health.usage_as_of
+    found = f"cap usage is {age.total_seconds():.0f} s old"
+    return (
+        Finding("roll-up", Level.OK, found) if age <= USAGE_MAX_AGE else Finding("roll-up", Level.ABSENT, found, mend)
+    )
+
+
+def _queue(health: Health) -> Finding:
+    waiting = {state: count for state, count in health.refund_queue.items() if count}
+    found = ", ".join(f"{count} {state}" for state, count in sorted(waiting.items())) or "empty"
+    return Finding("refund queue", Level.OK, found)
+
+
+# What only some things need ---------------------------------------------------------------------------------------
+
+
+def _simulator(settings: Settings) -> Finding:
+    import httpx
+
+    if settings.simulator_url is None:
+        mend = "Nothing can be paid until a provider is configured; `jitui demo` brings its own simulator."
+        return Finding("provider simulator", Level.ABSENT, "not configured", mend)
+    try:
+        answer = httpx.get(f"{settings.simulator_url}/health", timeout=5)
+        reached = answer.status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        reached = False
+    if reached:
+        return Finding("provider simulator", Level.OK, settings.simulator_url)
+    mend = "Start it: `jitui provider-simulator`."
+    return Finding("provider simulator", Level.MISSING, f"{settings.simulator_url} does not answer", mend)
+
+
+def _browser() -> Finding:
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found:
+        return Finding("browser", Level.OK, found)
+    return Finding("browser", Level.ABSENT, "no Chromium", "Only the tests of the console need it: `make setup`.")
+
+
+def _fonts() -> Finding:
+    """Chinese text in screenshots needs glyphs."""
+    lister = shutil.which("fc-list")
+    listed = (
+        subprocess.run([lister, ":lang=zh", "family"], capture_output=True, text=True, check=False) if lister else None
+    )
+    families = sorted({line.partition(",")[0] for line in listed.stdout.splitlines()}) if listed else []
+    if families:
+        return Finding("fonts", Level.OK, families[0])
+    return Finding("fonts", Level.ABSENT, "none for Chinese", "Only the tests of the console need them: `make setup`.")

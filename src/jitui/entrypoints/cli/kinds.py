@@ -1,0 +1,278 @@
+"""What can be imported: the fields of each kind, and how rows become values of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from jitui.aftersales.order import (
+    Buyer,
+    Funder,
+    Funding,
+    Hold,
+    LineUnits,
+    OrderLine,
+    ParcelDegree,
+    ShipmentSource,
+    Tender,
+)
+from jitui.aftersales.ports import NewOrder
+from jitui.aftersales.ship import ShipmentNews
+from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.entrypoints.cli.cells import MOST_UNITS, Cells, Fault
+from jitui.entrypoints.cli.tables import Row
+from jitui.ids import lane_of
+from jitui.policy.facts import BUYER_EVENTS
+
+ATTRIBUTE = "attribute."
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A captured payment and its order."""
+
+    order_id: str
+    tender: Tender
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """News of a parcel and its order."""
+
+    order_id: str
+    news: ShipmentNews
+
+
+Value = NewOrder | Payment | Parcel | Buyer | RecordBuyerEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A value to load, and the rows that it came from."""
+
+    value: Value
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for a whole file: its currency where it has no such column, and the moment of the import."""
+
+    currency: str | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of file; `required` has the alternatives of a field joined by `|`."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    group: Callable[[Cells], tuple[str, ...]] | None
+    """Names the value that a row is part of; None: each row is one."""
+    build: Callable[[Sequence[Cells], Defaults], Value]
+
+    @property
+    def fields(self) -> frozenset[str]:
+        return frozenset(name for entry in (*self.required, *self.optional) for name in entry.split("|"))
+
+
+def items_of(kind: Kind, rows: Iterable[Cells], defaults: Defaults) -> Iterator[Item | list[Fault]]:
+    """The values of a file, or the faults of the rows that should have made one."""
+    if kind.group is None:
+        groups: Iterable[list[Cells]] = ([cells] for cells in rows)
+    else:
+        by_name: dict[tuple[str, ...], list[Cells]] = {}
+        for cells in rows:
+            by_name.setdefault(kind.group(cells), []).append(cells)
+        groups = by_name.values()
+    for group in groups:
+        yield _item(kind, group, defaults)
+
+
+def _item(kind: Kind, group: list[Cells], defaults: Defaults) -> Item | list[Fault]:
+    """One bad row takes the whole value with it: an order without one of its lines would be another order."""
+    faults = [Fault(cells.row, "", cells.row.fault) for cells in group if cells.row.fault]
+    whole = [cells for cells in group if not cells.row.fault]
+    if whole:
+        value = kind.build(whole, defaults)
+        faults += _of_all(whole)
+    return faults or Item(value, tuple(cells.row for cells in group))
+
+
+def _of_all(group: Sequence[Cells]) -> Iterator[Fault]:
+    for cells in group:
+        seen: set[tuple[str, str]] = set()
+        for fault in cells.faults:
+            if (fault.field, fault.reason) not in seen:
+                seen.add((fault.field, fault.reason))
+                yield fault
+
+
+# Orders: a row is a line of an order ------------------------------------------------------------------------------
+
+_FUNDERS = tuple(Funder)
+
+
+def _order(group: Sequence[Cells], defaults: Defaults) -> NewOrder:
+    first = group[0]
+    currency = first.currency(defaults.currency)
+    _same(group, lambda cells: cells.id("buyer_id"), "buyer_id")
+    _same(group, lambda cells: cells.id("shop_id"), "shop_id")
+    _same(group, lambda cells: cells.currency(defaults.currency), "currency")
+    lines = tuple(_line(cells, str(index), currency) for index, cells in enumerate(group, start=1))
+    _unique_lines(group, lines)
+    return NewOrder(
+        order_id=first.id("order_id"),
+        buyer_id=first.id("buyer_id"),
+        shop_id=first.id("shop_id"),
+        currency=currency,
+        placed_at=first.time("placed_at"),
+        lines=lines,
+        funding=tuple(_funding(first, currency)),
+        freight_minor=first.amount("freight", currency, default=0),
+        hold=first.word("hold", Hold, Hold.NONE),
+        ship_by=first.optional_time("ship_by"),
+    )
+
+
+def _line(cells: Cells, position: str, currency: str) -> OrderLine:
+    item = cells.id("item_id")
+    return OrderLine(
+        line_id=cells.optional_id("line_id") or position,
+        sku=cells.code("sku", default=item),
+        item_id=item,
+        quantity=cells.whole("quantity", least=1, most=MOST_UNITS, default=1),
+        paid_minor=cells.amount("paid", currency),
+        category_id=cells.optional_id("category_id"),
+        title=cells.text("title"),
+        customised=cells.flag("customised"),
+        virtual=cells.flag("virtual"),
+    )
+
+
+def _funding(cells: Cells, currency: str) -> Iterator[Funding]:
+    for funder in _FUNDERS:
+        amount = cells.amount(funder.value, currency, default=0)
+        if amount:
+            yield Funding(funder, amount)
+
+
+def _same(group: Sequence[Cells], read: Callable[[Cells], str], name: str) -> None:
+    wanted = read(group[0])
+    for cells in group[1:]:
+        if read(cells) != wanted:
+            cells.fault(name, f"differs from row {group[0].row.number} of the same order")
+
+
+def _unique_lines(group: Sequence[Cells], lines: Sequence[OrderLine]) -> None:
+    seen: dict[str, int] = {}
+    for cells, line in zip(group, lines, strict=True):
+        if line.line_id in seen:
+            cells.fault("line_id", f"{line.line_id!r} is in row {seen[line.line_id]} of the same order already")
+        seen.setdefault(line.line_id, cells.row.number)
+
+
+# Payments, parcels, buyers, history -------------------------------------------------------------------------------
+
+
+def _payment(group: Sequence[Cells], defaults: Defaults) -> Payment:
+    (cells,) = group
+    currency = cells.currency(defaults.currency)
+    payment_id = cells.code("payment_id")
+    tender = Tender(
+        tender_id=cells.code("tender_id", default=payment_id),
+        provider=cells.kind("provider"),
+        payment_id=payment_id,
+        currency=currency,
+        captured_minor=cells.amount("amount", currency, least=1),
+        captured_at=cells.time("captured_at"),
+    )
+    return Payment(cells.id("order_id"), tender)
+
+
+def _parcel(group: Sequence[Cells], _: Defaults) -> Parcel:
+    first = group[0]
+    lines = tuple(
+        LineUnits(cells.id("line_id"), cells.whole("quantity", least=1, most=MOST_UNITS))
+        for cells in group
+        if cells.has("line_id") or len(group) > 1
+    )
+    news = ShipmentNews(
+        degree=first.word("degree", ParcelDegree),
+        carrier=first.code("carrier", default=""),
+        tracking_no=first.code("tracking_no"),
+        source=first.word("source", ShipmentSource, ShipmentSource.MERCHANT),
+        happened_at=first.time("happened_at"),
+        lines=lines,
+    )
+    return Parcel(first.id("order_id"), news)
+
+
+def _buyer(group: Sequence[Cells], _: Defaults) -> Buyer:
+    (cells,) = group
+    buyer_id = cells.id("buyer_id")
+    return Buyer(
+        lane=lane_of(buyer_id),
+        buyer_id=buyer_id,
+        registered_at=cells.optional_time("registered_at"),
+        region=cells.optional_id("region"),
+        attributes={
+            name.removeprefix(ATTRIBUTE): cells.attribute(name)
+            for name in cells.theirs
+            if name.startswith(ATTRIBUTE) and cells.has(name)
+        },
+    )
+
+
+def _event(group: Sequence[Cells], defaults: Defaults) -> RecordBuyerEvent:
+    (cells,) = group
+    at = cells.time("at")
+    return RecordBuyerEvent(
+        buyer_id=cells.id("buyer_id"),
+        event_id=cells.code("event_id"),
+        kind=cells.one_of("kind", BUYER_EVENTS),
+        at=at,
+        recorded_at=defaults.now,
+        order_id=cells.optional_id("order_id"),
+        amount_minor=cells.whole("amount_minor", least=0, most=10**15, default=0),
+        retracts=cells.code("retracts", default="") or None,
+    )
+
+
+KINDS = {
+    "orders": Kind(
+        required=("order_id", "buyer_id", "shop_id", "placed_at", "item_id", "paid_minor|paid"),
+        optional=(
+            "currency", "line_id", "sku", "category_id", "title", "quantity", "customised", "virtual",
+            "freight_minor|freight", "hold", "ship_by",
+            *(f"{funder}_minor|{funder}" for funder in _FUNDERS),
+        ),
+        group=lambda cells: (cells.id("order_id"),),
+        build=_order,
+    ),
+    "payments": Kind(
+        required=("order_id", "provider", "payment_id", "amount_minor|amount", "captured_at"),
+        optional=("currency", "tender_id"),
+        group=None,
+        build=_payment,
+    ),
+    "shipments": Kind(
+        required=("order_id", "degree", "tracking_no", "happened_at"),
+        optional=("carrier", "source", "line_id", "quantity"),
+        group=lambda cells: (
+            cells.id("order_id"), cells.code("carrier", default=""), cells.code("tracking_no"), cells.text("degree"),
+        ),
+        build=_parcel,
+    ),
+    "buyers": Kind(
+        required=("buyer_id",), optional=("registered_at", "region"), group=None, build=_buyer
+    ),
+    "history": Kind(
+        required=("buyer_id", "event_id", "kind", "at"),
+        optional=("order_id", "amount_minor", "retracts"),
+        group=None,
+        build=_event,
+    ),
+}  # fmt: skip

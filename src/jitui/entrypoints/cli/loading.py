@@ -1,0 +1,151 @@
+"""Loading imported values through the same functions as the API, and checking beforehand what those would refuse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.intake import capture_payment, plan_payment, put_order
+from jitui.aftersales.order import Buyer
+from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.ports import NewOrder, OrderRef
+from jitui.aftersales.ship import plan_shipment, record_shipment
+from jitui.aftersales.ticket import Actor, ActorKind
+from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.entrypoints.cli.kinds import Item, Parcel, Payment
+from jitui.wiring import App
+
+BY = Actor(ActorKind.PLATFORM, "import")
+AT_ONCE = 8
+EVENTS_AT_ONCE = 2_000
+
+Advance = Callable[[int], None]
+"""Told how many items were done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An item that the core did not take."""
+
+    item: Item
+    reason: str
+
+
+async def load(app: App, items: Sequence[Item], advance: Advance) -> list[Refused]:
+    """Write every item; what belongs to one order stays in the order of the file. Returns what was refused."""
+    events = [item for item in items if isinstance(item.value, RecordBuyerEvent)]
+    for start in range(0, len(events), EVENTS_AT_ONCE):
+        batch = events[start : start + EVENTS_AT_ONCE]
+        await app.registry.record_buyer_events([v for i in batch if isinstance(v := i.value, RecordBuyerEvent)])
+        advance(len(batch))
+    others = [item for item in items if not isinstance(item.value, RecordBuyerEvent)]
+    return await _each(others, lambda item, _: _write(app, item), advance)
+
+
+async def check(app: App, items: Sequence[Item], advance: Advance) -> list[Refused]:
+    """What `load` would be refused as things stand now; nothing is written."""
+    return await _each(items, lambda item, files: _try(app, item, files), advance)
+
+
+_Files = dict[str, OrderFile]
+_Step = Callable[[Item, _Files], Awaitable[Refusal | None]]
+
+
+async def _each(items: Sequence[Item], step: _Step, advance: Advance) -> list[Refused]:
+    refused: list[Refused] = []
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def run(group: Sequence[Item]) -> None:
+        async with gate:
+            files: _Files = {}
+            for item in group:
+                refusal = await step(item, files)
+                if refusal is not None:
+                    refused.append(Refused(item, refusal.message))
+                advance(1)
+
+    async with asyncio.TaskGroup() as tasks:
+        for group in _by_subject(items):
+            tasks.create_task(run(group))
+    return refused
+
+
+def _by_subject(items: Sequence[Item]) -> list[list[Item]]:
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        value = item.value
+        subject = value.buyer_id if isinstance(value, Buyer | RecordBuyerEvent) else value.order_id
+        groups.setdefault(subject, []).append(item)
+    return list(groups.values())
+
+
+async def _write(app: App, item: Item) -> Refusal | None:
+    now = app.clock()
+    value = item.value
+    done: object
+    if isinstance(value, Buyer):
+        await app.registry.put_buyer(value, now)
+        return None
+    if isinstance(value, NewOrder):
+        done = await put_order(app.store, value, now=now)
+    elif isinstance(value, RecordBuyerEvent):
+        raise AssertionError("history is written in batches")
+    else:
+        done = await _on_order(app, value)
+    return done if isinstance(done, Refusal) else None
+
+
+async def _on_order(app: App, value: Payment | Parcel) -> Plan | Refusal | KeptAnswer:
+    ref = await app.store.find_order(value.order_id)
+    if ref is None:
+        return _no_such_order(value.order_id)
+    if isinstance(value, Payment):
+        return await capture_payment(app.store, ref, value.tender, now=app.clock())
+    return await record_shipment(app.store, ref, value.news, by=BY, now=app.clock())
+
+
+async def _try(app: App, item: Item, files: _Files) -> Refusal | None:
+    """The pure plan of the command on the file as it is, carried forward over the items of one order."""
+    value = item.value
+    if isinstance(value, Buyer | RecordBuyerEvent):
+        return None
+    if isinstance(value, NewOrder):
+        return await _try_order(app, value)
+    file = files.get(value.order_id) or await _read(app, value.order_id)
+    if file is None:
+        return _no_such_order(value.order_id)
+    if isinstance(value, Payment):
+        planned = plan_payment(file, value.tender, app.clock())
+    else:
+        planned = plan_shipment(file, value.news, BY, app.clock())
+    if isinstance(planned, Refusal):
+        return planned
+    files[value.order_id] = planned.file
+    return None
+
+
+async def _try_order(app: App, new: NewOrder) -> Refusal | None:
+    file = await _read(app, new.order_id)
+    if file is None:
+        return None
+    if file.order.buyer_id != new.buyer_id:
+        return Refusal(RefusalCode.ORDER_BELONGS_TO_ANOTHER, "An order with this id belongs to another buyer.")
+    standing = [(line.line_id, line.quantity, line.paid_minor) for line in file.lines]
+    wanted = [(line.line_id, line.quantity, line.paid_minor) for line in new.lines]
+    head = (file.order.shop_id, file.order.currency, file.order.freight_minor)
+    same = standing == wanted and head == (new.shop_id, new.currency, new.freight_minor)
+    if (file.tenders or file.shipments) and not same:
+        return Refusal(RefusalCode.ORDER_ALREADY_PAID, "The order is paid; its goods and amounts cannot be replaced.")
+    return None
+
+
+async def _read(app: App, order_id: str) -> OrderFile | None:
+    ref: OrderRef | None = await app.store.find_order(order_id)
+    return None if ref is None else await app.store.read_file(ref)
+
+
+def _no_such_order(order_id: str) -> Refusal:
+    return Refusal(RefusalCode.NOT_FOUND, f"There is no order {order_id!r}; import the orders first.")
