@@ -1,0 +1,160 @@
+"""Whatever is done to an order, in any sequence: units, claims, holds, freight, funding and ledger stay consistent."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.order import Funder, Funding, ParcelDegree, ShipmentSource
+from jitui.aftersales.pay import News, confirm, retry
+from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
+from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.refund import RefundState
+from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
+from jitui.aftersales.ship import ShipmentNews
+from jitui.aftersales.ticket import GRANTED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy
+from tests.aftersales.market import NOW, Market
+
+ANYBODY = Actor(ActorKind.OPERATOR, "somebody")
+LINES = ("l1", "l2")
+UNITS = st.lists(st.tuples(st.sampled_from(LINES), st.integers(1, 2)), max_size=2, unique_by=lambda unit: unit[0])
+WAYBILL = st.sampled_from(["A", "B"])
+STEP = st.one_of(
+    st.tuples(st.just("ask"), UNITS),
+    st.tuples(st.just("ship"), UNITS, WAYBILL, st.sampled_from([ParcelDegree.LABEL_PRINTED, ParcelDegree.SHIPPED])),
+    st.tuples(st.just("scan"), UNITS, WAYBILL, st.sampled_from([ParcelDegree.PICKED_UP, ParcelDegree.SHIPPED])),
+    st.tuples(st.just("approve")),
+    st.tuples(st.just("reject"), st.booleans()),
+    st.tuples(st.just("withdraw")),
+    st.tuples(st.just("expire")),
+    st.tuples(st.just("pay"), st.sampled_from(list(AnswerKind)[:4]), st.booleans()),
+    st.tuples(st.just("retry")),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(STEP, min_size=1, max_size=9),
+    amounts=st.tuples(st.integers(1, 14000), st.integers(1, 14000)),
+    freight=st.sampled_from([0, 7, 800]),
+    captured_share=st.sampled_from([100, 100, 60]),
+    premium=st.booleans(),
+)
+async def test_nothing_that_is_done_to_an_order_breaks_it(
+    market: Market,
+    steps: list[tuple[object, ...]],
+    amounts: tuple[int, int],
+    freight: int,
+    captured_share: int,
+    premium: bool,
+) -> None:
+    name = uuid4().hex
+    buyer = await market.premium_buyer(f"b-{name}") if premium else f"b-{name}"
+    captured = max(2, (sum(amounts) + freight) * captured_share // 100)
+    order = await market.paid_order(
+        buyer,
+        name,
+        amounts=amounts,
+        quantities=(2, 3),
+        freight_minor=freight,
+        tenders=(captured - captured // 3, captured // 3) if captured >= 3 else (captured,),
+        funding=(Funding(Funder.PLATFORM_SUBSIDY, 999),),
+    )
+    now = NOW
+    for step in steps:
+        now += timedelta(seconds=61)
+        await market.feed.roll_up(now)
+        note(f"{step} -> {type(await _do(market, order, buyer, step, now)).__name__}")
+        await check_order(market, order)
+
+
+async def _do(market: Market, order: OrderRef, buyer: str, step: tuple[object, ...], now: datetime) -> object:
+    file = await market.store.read_file(order)
+    assert file is not None
+    tickets = [TicketRef(ticket.lane, ticket.ticket_id) for ticket in file.tickets]
+    match step:
+        case ("ask", list(units)):
+            return await market.ask(buyer, order.order_id, lines=units, now=now)
+        case ("ship", list(units), str(waybill), ParcelDegree() as degree):
+            return await market.ship(order, degree=degree, tracking_no=waybill, lines=units, now=now)
+        case ("scan", list(units), str(waybill), ParcelDegree() as degree):
+            source = ShipmentSource.CARRIER
+            return await market.ship(order, degree=degree, source=source, tracking_no=waybill, lines=units, now=now)
+        case ("approve",) if tickets:
+            return await approve(market.store, tickets[-1], version=None, by=ANYBODY, now=now)
+        case ("reject", bool(ships)) if tickets:
+            news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "R", ShipmentSource.MERCHANT, now) if ships else None
+            return await reject(market.store, tickets[-1], Rejection("no", news), version=None, by=ANYBODY, now=now)
+        case ("withdraw",) if tickets:
+            return await withdraw(market.store, tickets[-1], version=None, by=ANYBODY, now=now)
+        case ("expire",) if tickets:
+            return await expire(market.store, tickets[-1], now=now + timedelta(days=3))
+        case ("pay", AnswerKind() as kind, bool(looked_up)):
+            return await _pay(market, order, Answer(kind, reason="as drawn"), looked_up, now)
+        case ("retry",) if file.refunds:
+            return await retry(market.store, RefundRef(order.lane, file.refunds[-1].refund_id), by=ANYBODY, now=now)
+    return None
+
+
+async def _pay(market: Market, order: OrderRef, answer: Answer, looked_up: bool, now: datetime) -> None:
+    for claim in await market.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=9), limit=99):
+        if claim.refund.order_id == order.order_id:
+            news = News(answer, looked_up)
+            await confirm(market.store, AttemptRef(claim.lane, claim.attempt.attempt_id), news, now=now)
+
+
+async def check_order(market: Market, order: OrderRef) -> None:
+    """Every sum of the order file against every other way to count it."""
+    file = await market.store.read_file(order)
+    assert file is not None
+    holding = [ticket for ticket in file.tickets if ticket.state in OPEN_STATES | GRANTED_STATES]
+    for line in file.lines:
+        rows = [row for ticket in holding for row in file.lines_of(ticket.ticket_id) if row.line_id == line.line_id]
+        assert line.claimed_quantity == sum(row.quantity for row in rows)
+        assert line.claimed_minor == sum(row.amount_minor for row in rows)
+        assert line.claimed_quantity + line.shipped_quantity <= line.quantity, "I3"
+    assert file.order.freight_claimed_minor == sum(ticket.freight_minor for ticket in holding)
+    for row in file.ticket_lines:
+        assert row.open == (file.ticket(row.ticket_id).state in OPEN_STATES)
+    _check_money(file)
+    await _check_ledger(market, file)
+
+
+def _check_money(file: OrderFile) -> None:
+    granted = [ticket for ticket in file.tickets if ticket.state in GRANTED_STATES]
+    for ticket in granted:
+        refunds = file.refunds_of(ticket.ticket_id)
+        assert sum(refund.amount_minor for refund in refunds) == ticket.amount_minor
+        lines = sum(line.amount_minor for line in file.lines_of(ticket.ticket_id))
+        assert lines + ticket.freight_minor == ticket.amount_minor
+        if ticket.approved_by is ApprovedBy.INSTANT_REFUND:
+            assert ticket.notice is not None
+    for tender in file.tenders:
+        theirs = [refund for refund in file.refunds if refund.tender_id == tender.tender_id]
+        paid = sum(refund.amount_minor for refund in theirs if refund.state is RefundState.SUCCEEDED)
+        assert tender.refunded_minor == paid
+        assert tender.pending_minor == sum(refund.amount_minor for refund in theirs) - paid
+        assert tender.remaining_minor >= 0, "I1"
+    returned = sum(amount for ticket in granted for amount in ticket.funding_returns.values())
+    assert sum(fund.returned_minor for fund in file.funding) == returned
+
+
+async def _check_ledger(market: Market, file: OrderFile) -> None:
+    async with market.pool.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT account, sum(amount)::bigint FROM (SELECT order_id, debit AS account, amount_minor AS amount "
+            "FROM ledger UNION ALL SELECT order_id, credit, -amount_minor FROM ledger) l WHERE order_id = %s "
+            "GROUP BY account",
+            (file.order.order_id,),
+        )
+        balance = {str(account): int(str(total)) for account, total in await cursor.fetchall()}
+    owed = sum(tender.pending_minor for tender in file.tenders)
+    out = sum(tender.refunded_minor for tender in file.tenders)
+    captured = sum(tender.captured_minor for tender in file.tenders)
+    assert balance.get("buyer_payable", 0) == -owed
+    assert balance["provider_clearing:simulator"] == captured - out
+    assert sum(balance.values()) == 0, "I7"
