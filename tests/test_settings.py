@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jitui.errors import NotConfigured
-from jitui.settings import Language, LogFormat, LogLevel, Settings, read_settings
+from jitui.settings import Language, LogFormat, LogLevel, Settings, environment_for, read_settings
 
 HOME = {"HOME": "/home/ada"}
 
@@ -110,3 +110,12 @@ def test_half_a_simulator_is_refused() -> None:
 def test_a_lease_must_outlast_the_provider_call() -> None:
     with pytest.raises(NotConfigured, match="JITUI_WORKER_LEASE_SECONDS"):
         read_settings({**HOME, "JITUI_WORKER_LEASE_SECONDS": "10", "JITUI_PROVIDER_TIMEOUT_SECONDS": "10"})
+
+
+def test_a_child_process_reads_the_same_settings(tmp_path: Path) -> None:
+    settings = Settings(
+        home=tmp_path, database_url="postgresql://u:p@h/d", time_zone=ZoneInfo("Europe/Berlin"), language=Language.EN
+    )
+    environment = environment_for(settings, {"PATH": "/bin", "JITUI_PORT": "1", "JITUI_POLICY_FILE": "/gone"})
+    assert read_settings(environment) == settings
+    assert environment["PATH"] == "/bin"

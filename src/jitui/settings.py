@@ -174,6 +174,16 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     return settings
 
 
+def environment_for(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of a child process that is to read exactly these settings, and ours in all else."""
+    environment = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
+    for item in fields(Settings):
+        value = getattr(settings, item.name)
+        if value is not None:
+            environment[PREFIX + item.name.upper()] = value.key if isinstance(value, ZoneInfo) else str(value)
+    return environment
+
+
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
     known = variable_names()
     for name in sorted(environ):
