@@ -263,7 +263,7 @@ async def _on_ticket(call: AnyCall, command: Callable[[TicketRef, Any], Awaitabl
         call,
         lambda keep: command(ref, keep),
         lambda plan: Answer(200, _encode(ticket_for(call, plan.file, ref.ticket_id))),
-        _headers_of_ticket,
+        headers_of_ticket,
     )
 
 
@@ -282,7 +282,7 @@ async def get_ticket(call: Call[Nothing, Nothing]) -> Done:
         return not_found()
     file, ticket = found
     body = _encode(ticket_for(call, file, ticket.ticket_id))
-    return Answer(200, body, _headers_of_ticket(body))
+    return Answer(200, body, headers_of_ticket(body))
 
 
 async def get_decision(call: Call[Nothing, Nothing]) -> Done:
@@ -437,7 +437,8 @@ _read_ticket = msgspec.json.Decoder(_Named).decode
 _read_new = msgspec.json.Decoder(_NamedInside).decode
 
 
-def _headers_of_ticket(body: bytes) -> Headers:
+def headers_of_ticket(body: bytes) -> Headers:
+    """The ticket's version as its ETag."""
     return (("etag", f'"{_read_ticket(body).version}"'),)
 
 

@@ -1,5 +1,353 @@
-"""The API as an OpenAPI 3.1 document, from the table of operations."""
+"""The API as an OpenAPI 3.1 document, made from the table of operations and the structs it names."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from jitui.aftersales.outcomes import RefusalCode
+from jitui.aftersales.view import TicketView
+from jitui.entrypoints.http.answers import TicketDecided
+from jitui.entrypoints.http.examples import examples
+from jitui.entrypoints.http.fields import END, Id, Kind
+from jitui.entrypoints.http.operation import Nothing, Operation
+from jitui.entrypoints.http.problems import (
+    BODY_TOO_LARGE,
+    INTERNAL_ERROR,
+    INVALID_JSON,
+    INVALID_REQUEST,
+    KINDS,
+    MEDIA_TYPE,
+    NOT_FOUND,
+    RATE_LIMITED,
+    REFUSALS,
+    SCOPE_NOT_ALLOWED,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    UNSUPPORTED_MEDIA_TYPE,
+    Problem,
+    ProblemBody,
+    ProblemKind,
+    body_of,
+    not_found,
+)
+from jitui.entrypoints.http.routes import OPERATIONS
+
+Json = dict[str, Any]
+_REF = "#/components/schemas/{name}"
+
+TAGS = {
+    "After-sales": "Refund requests before shipment: ask, decide, review, explain.",
+    "Orders": "Orders with their payments, parcels and completion, as the platform has them.",
+    "Buyers": "What the platform knows of buyers, and their history.",
+    "History": "From when on history is complete: what was never declared is unknown, not zero.",
+    "Shops and coverage": "Shops, categories, and which places the guarantee covers.",
+    "Refunds": "Money on its way back.",
+    "Incidents": "Goods that left although they were refunded.",
+    "Feed": "One ordered feed of what happened, with the stop-ship signal.",
+    "Notifications": "What payment providers tell us.",
+    "Pauses": "Stopping instant refunds for a place.",
+    "Restrictions and lists": "Withdrawing the service from a buyer; allow and deny lists.",
+    "Policies": "The published conditions and their earlier versions.",
+    "Service": "The service about itself.",
+}
 
 
-def document() -> dict[str, object]:
-    return {}
+def document() -> Json:
+    """The whole description."""
+    paths: Json = {}
+    shown = examples()
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, shown)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Jitui",
+            "version": "1",
+            "summary": "Instant refund before shipment.",
+            "description": "Money is in minor units with its currency, times are RFC 3339 with their zone, errors are "
+            "problem details (RFC 9457) with a stable `type`, lists are paged by opaque cursors. Unknown fields and "
+            "parameters are refused.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "jt_<id>_<secret>",
+                    "description": "An API key of scope platform, shop or buyer; shop and buyer keys see their own "
+                    "things only.",
+                }
+            },
+        },
+    }
+
+
+def _schemas() -> Json:
+    kinds = [operation.body for operation in OPERATIONS if operation.takes_body]
+    for operation in OPERATIONS:
+        kinds += [answer for answer in operation.answers.values() if answer is not None and answer is not str]
+    _, components = msgspec.json.schema_components(
+        [*dict.fromkeys(kinds), ProblemBody], schema_hook=_anything, ref_template=_REF
+    )
+    return {name: _published(schema) for name, schema in sorted(components.items())}
+
+
+def _anything(kind: type[Any]) -> Json:
+    """Details and facts are any JSON."""
+    assert kind is object
+    return {"description": "Any JSON value."}
+
+
+def _published(schema: Any) -> Any:
+    """The schema as others read it: `$` means the end there already."""
+    if isinstance(schema, list):
+        return [_published(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _published(value) for name, value in schema.items()}
+    if isinstance(found.get("pattern"), str):
+        found["pattern"] = found["pattern"].replace(END, "$")
+    return found
+
+
+def _operation(operation: Operation, shown: Mapping[type[Any], object]) -> Json:
+    described: Json = {
+        "operationId": operation.operation_id,
+        "summary": operation.summary,
+        "description": _description(operation),
+        "tags": [operation.tag],
+        "security": _security(operation),
+        "parameters": [*_path_parameters(operation), *_query_parameters(operation), *_header_parameters(operation)],
+        "responses": _responses(operation, shown),
+    }
+    if operation.takes_body:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _reference(operation.body), "example": shown[operation.body]}},
+        }
+    elif operation.signed:
+        described["requestBody"] = {
+            "required": True,
+            "description": "As the provider writes and signs it.",
+            "content": {"application/json": {"schema": {"type": "object"}, "example": {"type": "refund.succeeded"}}},
+        }
+    return described
+
+
+def _description(operation: Operation) -> str:
+    if operation.signed:
+        return operation.description
+    scopes = ", ".join(sorted(scope.value for scope in operation.scopes))
+    who = f"Keys of scope: {scopes}." if scopes else "Public; a key is not needed."
+    return f"{operation.description} {who}".strip()
+
+
+def _security(operation: Operation) -> list[Json]:
+    if operation.scopes:
+        return [{"apiKey": []}]
+    return [] if operation.signed or operation.tag == "Service" else [{}, {"apiKey": []}]
+
+
+def _reference(kind: type[Any]) -> Json:
+    return {"$ref": _REF.format(name=kind.__name__)}
+
+
+# Parameters ------------------------------------------------------------------------------------------------------
+
+_UUIDS = frozenset({"ticket_id", "refund_id", "restriction_id"})
+_PATH_EXAMPLES = {
+    "order_id": "o-1001",
+    "buyer_id": "b-1",
+    "shop_id": "s-1",
+    "category_id": "apparel",
+    "kind": "order_completed",
+    "place": "shop",
+    "ref": "s-1",
+    "provider": "simulator",
+    "ticket_id": "0197312a-6c00-7a11-b4c5-0d5e6f708a3c",
+    "refund_id": "0197312a-6c00-7a12-9d11-2b3c4d5e6f3c",
+    "restriction_id": "0197312a-7400-7a15-b244-a3b4c5d6e73c",
+}
+
+
+def _path_parameters(operation: Operation) -> list[Json]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": _path_schema(name), "example": _PATH_EXAMPLES[name]}
+        for name in re.findall(r"\{(\w+)\}", operation.path)
+    ]
+
+
+def _path_schema(name: str) -> Json:
+    if name in _UUIDS:
+        return {"type": "string", "format": "uuid"}
+    if name == "place":
+        return {"type": "string", "enum": ["shop", "category", "item", "region"]}
+    schema: Json = _published(msgspec.json.schema(Kind if name in ("kind", "provider") else Id))
+    return schema
+
+
+def _query_parameters(operation: Operation) -> list[Json]:
+    if operation.query is Nothing:
+        return []
+    _, components = msgspec.json.schema_components([operation.query], ref_template="{name}")
+    fields = components[operation.query.__name__]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in fields.get("required", []),
+            "schema": _query_schema(schema, components),
+        }
+        for name, schema in fields["properties"].items()
+    ]
+
+
+def _query_schema(schema: Json, components: Mapping[str, Json]) -> Json:
+    """A parameter is sent or not; it is never null."""
+    chosen = dict(schema)
+    if "anyOf" in chosen:
+        (chosen,) = ({**option} for option in chosen["anyOf"] if option.get("type") != "null")
+        chosen |= {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    if "$ref" in chosen:
+        chosen = {**components[chosen.pop("$ref")], **chosen}
+        chosen.pop("title", None)
+    published: Json = _published(chosen)
+    return published
+
+
+def _header_parameters(operation: Operation) -> list[Json]:
+    found = []
+    if operation.keyed:
+        found.append(
+            _header(
+                "Idempotency-Key",
+                {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]{1,255}$"},
+                "Visible ASCII. The same key with the same request gets the first answer again, with another request "
+                "422, and 409 while the first is in flight.",
+                "7b1f0c1e-ask-o-1001",
+            )
+        )
+    if "If-Match" in operation.headers:
+        found.append(
+            _header(
+                "If-Match",
+                {"type": "string", "pattern": '^"[0-9]{1,9}"$'},
+                "The version of the ticket that is decided on, as its ETag has it.",
+                '"1"',
+            )
+        )
+    if "Jitui-Deadline-Ms" in operation.headers:
+        found.append(
+            _header(
+                "Jitui-Deadline-Ms",
+                {"type": "integer", "minimum": 0, "maximum": 600_000},
+                "Milliseconds from the arrival of the request; past them nothing is approved and the request stands as "
+                "awaiting_merchant.",
+                800,
+            )
+        )
+    return found
+
+
+def _header(name: str, schema: Json, text: str, example: object) -> Json:
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": text, "example": example}
+
+
+# Responses -------------------------------------------------------------------------------------------------------
+
+
+def _responses(operation: Operation, shown: Mapping[type[Any], object]) -> Json:
+    answers = operation.answers.items()
+    responses = {str(status): _success(operation, status, answer, shown) for status, answer in answers}
+    by_status: dict[int, list[ProblemKind]] = {}
+    for kind in dict.fromkeys((*operation.problems, *_edge_problems(operation))):
+        by_status.setdefault(kind.status, []).append(kind)
+    responses |= {str(status): _problem(kinds) for status, kinds in sorted(by_status.items())}
+    return responses
+
+
+def _success(operation: Operation, status: int, answer: type[Any] | None, shown: Mapping[type[Any], object]) -> Json:
+    response: Json = {"description": operation.summary}
+    if answer is str:
+        response["content"] = {"text/plain": {"schema": {"type": "string"}, "example": "jitui_refund_queue 0.0\n"}}
+    elif answer is not None:
+        response["content"] = {"application/json": {"schema": _reference(answer), "example": shown[answer]}}
+    headers = _success_headers(operation, status)
+    if headers:
+        response["headers"] = headers
+    return response
+
+
+def _success_headers(operation: Operation, status: int) -> Json:
+    headers: Json = {}
+    if operation.answers[status] in (TicketView, TicketDecided):
+        headers["ETag"] = {"schema": {"type": "string"}, "description": "The ticket's version.", "example": '"1"'}
+    if operation.tag == "After-sales" and status == 201:
+        headers["Location"] = {"schema": {"type": "string"}, "description": "The ticket's address."}
+    if operation.keyed:
+        headers["Idempotency-Replayed"] = {
+            "schema": {"type": "string", "enum": ["true"]},
+            "description": "There when this is the first answer again.",
+        }
+    return headers
+
+
+def _edge_problems(operation: Operation) -> Sequence[ProblemKind]:
+    found = [INVALID_REQUEST, RATE_LIMITED, INTERNAL_ERROR, UNAVAILABLE]
+    if operation.takes_body:
+        found += [INVALID_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE]
+    if operation.signed:
+        found += [BODY_TOO_LARGE]
+    else:
+        found += [UNAUTHENTICATED]
+    if operation.scopes:
+        found += [SCOPE_NOT_ALLOWED]
+    if operation.tag != "Service":
+        found += [NOT_FOUND]
+    if operation.keyed:
+        found += [REFUSALS[RefusalCode.IDEMPOTENCY_KEY_REUSED], REFUSALS[RefusalCode.REQUEST_IN_FLIGHT]]
+    return found
+
+
+def _problem(kinds: Sequence[ProblemKind]) -> Json:
+    response: Json = {
+        "description": "; ".join(kind.title for kind in kinds),
+        "content": {
+            MEDIA_TYPE: {
+                "schema": _reference(ProblemBody),
+                "examples": {kind.slug: {"value": problem_example(kind)} for kind in kinds},
+            }
+        },
+    }
+    if any(kind.status in (429, 503) for kind in kinds):
+        response["headers"] = {
+            "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait.", "example": 1}
+        }
+    return response
+
+
+def problem_example(kind: ProblemKind) -> Json:
+    """How a problem of this kind looks."""
+    problem = not_found() if kind is NOT_FOUND else Problem(kind, _EXAMPLE_DETAILS.get(kind.slug, kind.title + "."))
+    example: Json = json.loads(body_of(problem))
+    return example
+
+
+_EXAMPLE_DETAILS = {
+    INVALID_JSON.slug: "Broken JSON at byte 12 (line 1, column 13): object keys must be strings.",
+    INVALID_REQUEST.slug: "Expected `int` >= 0.",
+    UNAUTHENTICATED.slug: "Send a valid API key as Authorization: Bearer jt_….",
+    "order-already-shipped": "All goods have left; ask for a refund after shipment instead.",
+    "ticket-stale": "The ticket is at version 2; read it again before you decide.",
+}
+assert set(_EXAMPLE_DETAILS) <= set(KINDS)

@@ -153,7 +153,7 @@ class Operation:
     run: Run
     summary: str
     tag: str
-    answers: Mapping[int, object]
+    answers: Mapping[int, type[Any] | None]
     scopes: frozenset[KeyScope] = frozenset()
     body: type[Any] = Nothing
     query: type[Any] = Nothing

@@ -15,7 +15,7 @@ from jitui.aftersales.provider import NotificationRefused
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http import answers, bodies
-from jitui.entrypoints.http.aftersales import ticket_for
+from jitui.entrypoints.http.aftersales import headers_of_ticket, ticket_for
 from jitui.entrypoints.http.operation import (
     BUYER,
     PLATFORM,
@@ -98,6 +98,7 @@ async def retry_refund(call: Call[Nothing, Nothing]) -> Done:
         call,
         lambda keep: retry(app.store, ref, by=call.actor, now=app.clock(), once=once, render=keep),
         lambda plan: Answer(200, _encode(ticket_for(call, plan.file, _ticket_of(plan.ticket_id)))),
+        headers_of_ticket,
     )
 
 
