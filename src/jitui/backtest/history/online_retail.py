@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from itertools import groupby
@@ -211,7 +211,7 @@ def _cancellation(
         else:
             goods.append(CancelledGoods(row.sku, -row.quantity, -row.amount_minor, row.row))
     if goods and customer is not None and placed is not None:
-        yield PastCancellation(f"{invoice}-{customer}", customer, _aware(placed), tuple(goods))
+        yield PastCancellation(f"{invoice}-{customer}", customer, _utc(placed), tuple(goods))
 
 
 def _takes_nothing_back(row: _Row) -> SetAside | None:
@@ -237,7 +237,7 @@ def _order(
         return
     lines = tuple(_past_line(number, row) for number, row in enumerate(bought, start=1))
     if any(line.paid_minor for line in lines):
-        yield PastOrder(f"{invoice}-{customer}", customer, _aware(placed), lines)
+        yield PastOrder(f"{invoice}-{customer}", customer, _utc(placed), lines)
     else:
         yield from (_aside(row, SetAsideReason.NOTHING_PAID, "every line of the order was free") for row in bought)
 
@@ -281,5 +281,5 @@ def _category(sku: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _aware(local: datetime) -> datetime:
-    return local.replace(tzinfo=TIME_ZONE)
+def _utc(local: datetime) -> datetime:
+    return local.replace(tzinfo=TIME_ZONE).astimezone(UTC)

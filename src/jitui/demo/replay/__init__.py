@@ -1,0 +1,11 @@
+"""Driving a history of real orders through the service, with time as an argument."""
+
+from __future__ import annotations
+
+from jitui.demo.replay.assumptions import Assumptions
+from jitui.demo.replay.driver import Progress
+from jitui.demo.replay.ground import Ground, open_ground
+from jitui.demo.replay.report import Report
+from jitui.demo.replay.run import replay_history
+
+__all__ = ["Assumptions", "Ground", "Progress", "Report", "open_ground", "replay_history"]

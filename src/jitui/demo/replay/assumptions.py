@@ -1,0 +1,63 @@
+"""What a history of invoices does not say, and a replay therefore has to assume."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from datetime import date, timedelta
+
+from jitui.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """Hours and days pass on every day alike; what is replayed (file, days, number of orders) is assumed with them."""
+
+    history_sha256: str
+    format_name: str
+    policy_sha256: str
+    dispatch_hours: int = 24
+    complete_days: int = 7
+    merchant_hours: int = 24
+    since: date | None = None
+    until: date | None = None
+    limit_orders: int | None = None
+
+    @property
+    def dispatch_delay(self) -> timedelta:
+        """From placing an order to the merchant's ship command."""
+        return timedelta(hours=self.dispatch_hours)
+
+    @property
+    def complete_delay(self) -> timedelta:
+        """From the ship command to an order that is closed well."""
+        return timedelta(days=self.complete_days)
+
+    @property
+    def merchant_delay(self) -> timedelta:
+        """From a reviewed request to the merchant's approval, where the deadline does not come first."""
+        return timedelta(hours=self.merchant_hours)
+
+
+def as_attributes(assumptions: Assumptions) -> dict[str, int | str | bool]:
+    """For the replayed shop's own row, which tells later runs what this database holds."""
+    return {f"replay_{name}": _plain(value) for name, value in asdict(assumptions).items()}
+
+
+def refuse_others(assumptions: Assumptions, attributes: dict[str, int | str | bool]) -> None:
+    """Raises BadInput, naming what differs, where a database holds a replay under other assumptions."""
+    kept = as_attributes(assumptions)
+    differing = [
+        f"{field.name} was {attributes.get(name, '(nothing)')} and is now {kept[name]}"
+        for field in fields(Assumptions)
+        if attributes.get(name := f"replay_{field.name}") != kept[name]
+    ]
+    if differing:
+        raise BadInput(
+            "This database holds a replay under other assumptions: "
+            + "; ".join(differing)
+            + ". Add --fresh to drop it and start again, or name another with --database-url."
+        )
+
+
+def _plain(value: object) -> int | str:
+    return value if isinstance(value, int) else str(value or "")

@@ -1,0 +1,335 @@
+"""Taking orders, payments, shipments, requests and decisions of a history through the service's own functions.
+
+Everything can be repeated: ids come from the invoices, and a request carries an Idempotency-Key under which its answer,
+a refusal too, is kept. A run that was killed is therefore finished by running it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+from uuid import UUID
+
+import msgspec
+
+from jitui.aftersales.command import Plan, carry_out
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.intake import capture_payment, put_order
+from jitui.aftersales.order import LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.pay import pay_claimed
+from jitui.aftersales.ports import NewOrder, OrderRef, TicketRef
+from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
+from jitui.aftersales.review import approve, expire
+from jitui.aftersales.ship import ShipmentNews, complete_order, record_shipment
+from jitui.aftersales.ticket import Actor, ActorKind, Reason, TicketState
+from jitui.backtest.history import History, PastEvent, PastOrder, PastRequest
+from jitui.demo.replay.assumptions import Assumptions
+from jitui.demo.replay.books import Books, Payment
+from jitui.demo.replay.timeline import Rank, Step, Timeline
+from jitui.errors import BadInput, InvariantBroken
+from jitui.ids import lane_of, lane_of_id
+from jitui.wiring import App
+
+PROVIDER = "simulator"
+CARRIER = "assumed"
+PAYMENTS_AT_ONCE = 2_000
+LOOK_AGAIN = timedelta(hours=1)
+"""At the end, for refunds of which the provider gave no clear answer: longer than any backoff."""
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept under a request's Idempotency-Key: a ticket, or the code of a refusal."""
+
+    ticket_id: UUID | None = None
+    expires_at: datetime | None = None
+    refused: RefusalCode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request of the history and what became of it."""
+
+    cancellation_id: str
+    delay_seconds: int
+    before_dispatch: bool
+    credited_minor: int
+    answer: Answer
+    is_new: bool
+
+
+@dataclass(slots=True)
+class Progress:
+    """What this run has done so far; `day` is where the replay stands."""
+
+    orders: int = 0
+    order_lines: int = 0
+    paid_minor: int = 0
+    new_orders: int = 0
+    asked: list[Asked] = field(default_factory=list)
+    not_approved: dict[str, int] = field(default_factory=dict)
+    day: datetime | None = None
+
+
+@dataclass(slots=True)
+class Replay:
+    """One run: the service, what is assumed, and what is under way."""
+
+    app: App
+    books: Books
+    terms: Terms
+    history: History
+    assumptions: Assumptions
+    completed: frozenset[str]
+    progress: Progress
+    unpaid: list[Payment] = field(default_factory=list)
+    waiting: dict[str, OrderRef] = field(default_factory=dict)
+    timeline: Timeline = field(init=False)
+
+
+async def drive(replay: Replay, events: Iterator[PastEvent], *, watch: Callable[[Progress], None]) -> None:
+    """Run everything that the history brings and everything that follows from it, to the last completed order."""
+    replay.timeline = Timeline(_steps(replay, events))
+    while segment := replay.timeline.next_segment():
+        await _run_segment(replay, segment)
+        replay.progress.day = segment[-1].at
+        watch(replay.progress)
+    await _record_payments(replay)
+    if replay.progress.day is not None:
+        await _pay(replay, replay.progress.day + LOOK_AGAIN)
+        await replay.app.feed.roll_up(replay.progress.day)
+
+
+async def _run_segment(replay: Replay, segment: Sequence[Step]) -> None:
+    """Buyers beside each other, the steps of each in order; a failure of one ends the run."""
+    by_buyer = sorted(segment, key=lambda step: step.buyer_id)  # stable: each buyer's steps stay in time order
+    at_once = asyncio.Semaphore(replay.app.settings.pool_size)
+
+    async def in_order(steps: list[Step]) -> None:
+        async with at_once:
+            for step in steps:
+                await step.run()
+
+    async with asyncio.TaskGroup() as group:
+        for _, steps in groupby(by_buyer, key=lambda step: step.buyer_id):
+            group.create_task(in_order(list(steps)))
+
+
+# From the history to steps -------------------------------------------------------------------------------------
+
+
+def _steps(replay: Replay, events: Iterator[PastEvent]) -> Iterator[tuple[Step, ...]]:
+    for event in events:
+        match event:
+            case PastOrder():
+                if replay.progress.orders == replay.assumptions.limit_orders:
+                    return
+                yield from _order_steps(replay, event)
+            case PastRequest():
+                yield (_ask_step(replay, event),)
+            case _:
+                pass
+
+
+def _ask_step(replay: Replay, asked: PastRequest) -> Step:
+    return Step(asked.asked_at, Rank.ASK, asked.request_id, asked.buyer_id, lambda: _ask(replay, asked))
+
+
+def _order_steps(replay: Replay, order: PastOrder) -> Iterator[tuple[Step, ...]]:
+    """Placing and dispatch; nothing for an order that an earlier run has taken to its end."""
+    replay.progress.orders += 1
+    replay.progress.order_lines += len(order.lines)
+    replay.progress.paid_minor += order.paid_minor
+    replay.unpaid.append(Payment(_payment_id(order), order.order_id, order.paid_minor, replay.history.currency))
+    if order.order_id in replay.completed:
+        return
+    ref = OrderRef(lane_of(order.buyer_id), order.order_id)
+    dispatch_at = order.placed_at + replay.assumptions.dispatch_delay
+    yield (
+        Step(order.placed_at, Rank.ORDER, order.order_id, order.buyer_id, lambda: _place(replay, order)),
+        Step(dispatch_at, Rank.SHIP, order.order_id, order.buyer_id, lambda: _ship(replay, ref, dispatch_at)),
+    )
+
+
+# Orders --------------------------------------------------------------------------------------------------------
+
+
+async def _place(replay: Replay, order: PastOrder) -> None:
+    store, at = replay.app.store, order.placed_at
+    taken = await put_order(store, _new_order(replay, order), now=at)
+    if isinstance(taken, Refusal):
+        raise BadInput(f"Order {order.order_id} stands in the database otherwise: {taken.message}", path=order.order_id)
+    replay.progress.new_orders += taken.created
+    tender = Tender("t1", PROVIDER, _payment_id(order), replay.history.currency, order.paid_minor, at)
+    _done(await capture_payment(store, taken.ref, tender, now=at))
+
+
+def _new_order(replay: Replay, order: PastOrder) -> NewOrder:
+    lines = tuple(
+        OrderLine(line.line_id, line.sku, line.sku, line.quantity, line.paid_minor, line.category, line.title)
+        for line in order.lines
+    )
+    history = replay.history
+    return NewOrder(order.order_id, order.buyer_id, history.shop_id, history.currency, order.placed_at, lines)
+
+
+def _payment_id(order: PastOrder) -> str:
+    return f"pay-{order.order_id}"
+
+
+async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
+    """The merchant ships what is free to go; while a request is open the parcel waits for its decision."""
+    done = await _record_parcel(replay, ref, at, ())
+    if isinstance(done, Refusal):
+        file = await replay.app.store.read_file(ref)
+        assert file is not None
+        if _is_awaited(file):
+            replay.waiting[ref.order_id] = ref
+            return
+        free = tuple(LineUnits(line.line_id, line.free_quantity) for line in file.lines if line.free_quantity)
+        if not free:
+            return  # everything was taken back: nothing ships, and nothing completes
+        # A run that was killed may come here late: the parcel left when the last decision was made.
+        decided = (ticket.approved_at or ticket.closed_at for ticket in file.tickets)
+        at = max([at, *(moment for moment in decided if moment is not None)])
+        done = await _record_parcel(replay, ref, at, free)
+    file = _done(done).file
+    left_at = max((parcel.happened_at for parcel in file.shipments), default=at)
+    complete_at = left_at + replay.assumptions.complete_delay
+    replay.timeline.add(
+        Step(
+            complete_at,
+            Rank.COMPLETE,
+            ref.order_id,
+            file.order.buyer_id,
+            lambda: _complete(replay, ref, complete_at),
+        )
+    )
+
+
+async def _record_parcel(
+    replay: Replay, ref: OrderRef, at: datetime, lines: tuple[LineUnits, ...]
+) -> Plan | Refusal | KeptAnswer:
+    news = ShipmentNews(
+        ParcelDegree.SHIPPED, CARRIER, f"parcel-{ref.order_id}", ShipmentSource.MERCHANT, happened_at=at, lines=lines
+    )
+    return await record_shipment(replay.app.store, ref, news, by=_merchant(replay), now=at)
+
+
+def _is_awaited(file: OrderFile) -> bool:
+    return any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in file.tickets)
+
+
+async def _complete(replay: Replay, ref: OrderRef, at: datetime) -> None:
+    _done(await complete_order(replay.app.store, ref, now=at, completed_at=at))
+
+
+# Requests ------------------------------------------------------------------------------------------------------
+
+
+async def _ask(replay: Replay, asked: PastRequest) -> None:
+    """Ask with usage counted up to this moment, keep the answer, pay at once what was granted at once."""
+    at = asked.asked_at
+    await replay.app.feed.roll_up(at)
+    answer, is_new = await _answer(replay, asked)
+    dispatch_at = asked.placed_at + replay.assumptions.dispatch_delay
+    delay_seconds = int((at - asked.placed_at).total_seconds())
+    replay.progress.asked.append(
+        Asked(asked.cancellation_id, delay_seconds, at < dispatch_at, asked.credited_minor, answer, is_new)
+    )
+    if answer.ticket_id is None:
+        return
+    if answer.expires_at is None:
+        await _pay(replay, at)
+        return
+    decide_at = min(at + replay.assumptions.merchant_delay, answer.expires_at)
+    ref = TicketRef(lane_of_id(answer.ticket_id), answer.ticket_id)
+    replay.timeline.add(
+        Step(
+            decide_at,
+            Rank.DECIDE,
+            asked.request_id,
+            asked.buyer_id,
+            lambda: _decide(replay, ref, asked.order_id, decide_at, by_silence=decide_at == answer.expires_at),
+        )
+    )
+
+
+async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
+    """The ticket or the refusal, and whether it is new: the same request again gets the answer that was kept."""
+    store, at = replay.app.store, asked.asked_at
+    units = tuple(LineUnits(unit.line_id, unit.quantity) for unit in asked.units)
+    ask = RefundAsk(asked.buyer_id, asked.order_id, Reason.OTHER, units)
+    once = Once("replay", "requests", asked.request_id, hashlib.sha256(msgspec.json.encode((at, ask))).digest())
+    done = await request_refund(
+        store, replay.terms, ask, now=at, once=once, render=lambda plan: _kept(_ticket(plan), at)
+    )
+    if isinstance(done, KeptAnswer):
+        return msgspec.json.decode(done.body, type=Answer), False
+    if isinstance(done, Plan):
+        return _ticket(done), True
+    if done.code in (RefusalCode.REQUEST_IN_FLIGHT, RefusalCode.IDEMPOTENCY_KEY_REUSED, RefusalCode.NOT_FOUND):
+        raise InvariantBroken(f"Request {asked.request_id}: {done.message}")
+    refused = Answer(refused=done.code)
+    # A refusal writes nothing by itself; asked again after the parcel has moved on, it could come out otherwise.
+    ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
+    _done(await carry_out(store, ref, lambda file, _: Plan(file, ()), once=once, render=lambda _: _kept(refused, at)))
+    return refused, True
+
+
+def _ticket(plan: Plan) -> Answer:
+    assert plan.ticket_id is not None
+    return Answer(plan.ticket_id, plan.file.ticket(plan.ticket_id).expires_at)
+
+
+def _kept(answer: Answer, at: datetime) -> KeptAnswer:
+    return KeptAnswer(409 if answer.refused else 201, msgspec.json.encode(answer), at)
+
+
+async def _decide(replay: Replay, ref: TicketRef, order_id: str, at: datetime, *, by_silence: bool) -> None:
+    """The merchant approves, or the deadline does; the parcel that waited for it goes with what is left."""
+    store = replay.app.store
+    if by_silence:
+        done = await expire(store, ref, now=at)
+    else:
+        done = await approve(store, ref, version=None, by=_merchant(replay), now=at)
+    decided = (RefusalCode.TICKET_ALREADY_APPROVED, RefusalCode.TICKET_ALREADY_CLOSED)
+    if isinstance(done, Refusal) and done.code not in decided:
+        count = replay.progress.not_approved
+        count[done.code] = count.get(done.code, 0) + 1
+    await _pay(replay, at)
+    waiting = replay.waiting.pop(order_id, None)
+    if waiting is not None:
+        await _ship(replay, waiting, at)
+
+
+async def _pay(replay: Replay, at: datetime) -> None:
+    """Pay whatever is due; the lease ends at once, so that a run that was killed finds its refunds at the same time."""
+    await _record_payments(replay)
+    app = replay.app
+    while claimed := await app.store.claim_refunds(now=at, lease_until=at, limit=app.settings.worker_batch):
+        for claim in claimed:
+            await pay_claimed(app.store, app.providers, claim, clock=lambda: at)
+
+
+async def _record_payments(replay: Replay) -> None:
+    """What buyers paid is in the provider's books before anything is refunded."""
+    for start in range(0, len(replay.unpaid), PAYMENTS_AT_ONCE):
+        await replay.books.record(replay.unpaid[start : start + PAYMENTS_AT_ONCE])
+    replay.unpaid.clear()
+
+
+def _merchant(replay: Replay) -> Actor:
+    return Actor(ActorKind.MERCHANT, replay.history.shop_id)
+
+
+def _done(outcome: Plan | Refusal | KeptAnswer) -> Plan:
+    """What cannot be refused in a replay; where it is, something of this replay is wrong."""
+    if isinstance(outcome, Plan):
+        return outcome
+    what = outcome.message if isinstance(outcome, Refusal) else "an answer was kept that nobody gave"
+    raise InvariantBroken(f"The replay came to a step that was refused: {what}")

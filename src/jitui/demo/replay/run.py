@@ -1,0 +1,123 @@
+"""One replay from the open history to the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
+
+from jitui.aftersales.policy_in_force import publish
+from jitui.aftersales.ports import HistoryRecord, OrderFilter
+from jitui.aftersales.registry import Category, Shop
+from jitui.aftersales.request_refund import Terms
+from jitui.aftersales.writes import BuyerEventKind
+from jitui.backtest.history import History, PastEvent, SetAside, Span, Unmatched
+from jitui.demo.replay.assumptions import Assumptions, as_attributes, refuse_others
+from jitui.demo.replay.books import open_books_of
+from jitui.demo.replay.driver import Progress, Replay, drive
+from jitui.demo.replay.ground import Ground
+from jitui.demo.replay.left_out import LeftOut
+from jitui.demo.replay.report import Report, make_report
+from jitui.errors import BadInput
+from jitui.policy import Policy
+from jitui.wiring import App, open_app
+
+CATEGORIES = {
+    "goods": "Giftware",
+    "postage": "Postage and carriage",
+    "manual": "Entered by hand",
+    "fee": "Fees, discounts, samples",
+    "gift-voucher": "Gift vouchers",
+}
+"""Nothing in the file is customised; only vouchers are virtual."""
+
+FED = (*(kind.value for kind in BuyerEventKind), "shipped")
+"""Kinds of history that a replay feeds from its first day on; every other kind stays unknown (I5)."""
+
+BUYERS_AT_ONCE = 6
+"""More connections than this find no free core, and each pays for its own plans."""
+
+_PAGE = 1_000
+
+
+async def replay_history(
+    ground: Ground,
+    history: History,
+    policy: Policy,
+    assumptions: Assumptions,
+    *,
+    watch: Callable[[Progress], None] = lambda _: None,
+    on_unmatched: Callable[[Unmatched], None] = lambda _: None,
+    keep_first: int = 20,
+) -> Report:
+    """Drive a history through the service on this ground; the same again changes nothing and reports the same.
+
+    Raises BadInput where the database holds other orders, or a replay under other assumptions.
+    """
+    span = Span(assumptions.since, assumptions.until)
+    counts = history.count(span)
+    since = _midnight(history, span.since or counts.first_day)
+    settings = replace(
+        ground.settings, time_zone=history.time_zone, pool_size=min(ground.settings.pool_size, BUYERS_AT_ONCE)
+    )
+    left_out = LeftOut(keep_first, on_unmatched)
+    async with (
+        open_books_of(ground.simulator) as books,
+        open_app(settings, ground.database_url, clock=lambda: since) as app,
+    ):
+        await _prepare(app, history, assumptions, since)
+        await publish(app.registry, policy, by="replay", now=since)
+        run = Replay(
+            app=app,
+            books=books,
+            terms=Terms(policy, history.time_zone),
+            history=history,
+            assumptions=assumptions,
+            completed=await _completed_orders(app, history.shop_id),
+            progress=Progress(),
+        )
+        await drive(run, _sifted(history.events(span), left_out), watch=watch)
+        return await make_report(run, left_out, counts)
+
+
+async def _prepare(app: App, history: History, assumptions: Assumptions, since: datetime) -> None:
+    """The shop with what is assumed, the category table, and since when the history is complete."""
+    shop = await app.registry.get_shop(history.shop_id)
+    if shop is not None:
+        refuse_others(assumptions, shop.attributes)
+    elif await app.shelf.orders(OrderFilter(limit=1)):
+        raise BadInput("This database holds other orders; a replay needs a database of its own.")
+    name = f"Replay of {history.format_name}"
+    await app.registry.put_shop(Shop(history.shop_id, name, as_attributes(assumptions)), since)
+    for category_id, title in CATEGORIES.items():
+        category = Category(category_id, title, customised=False, virtual=category_id == "gift-voucher")
+        await app.registry.put_category(category, since)
+    await app.registry.record_history([HistoryRecord(kind, since) for kind in FED])
+
+
+async def _completed_orders(app: App, shop_id: str) -> frozenset[str]:
+    """Orders that an earlier run has taken to their end; nothing is left to do on them but to ask."""
+    completed: set[str] = set()
+    after: tuple[datetime, str] | None = None
+    while page := await app.shelf.orders(OrderFilter(shop_id=shop_id, after=after, limit=_PAGE)):
+        completed.update(order.order_id for order in page if order.completed_at is not None)
+        after = (page[-1].placed_at, page[-1].order_id)
+    return frozenset(completed)
+
+
+def _sifted(events: Iterator[PastEvent], left_out: LeftOut) -> Iterator[PastEvent]:
+    """Orders and requests; what is neither is counted on the way."""
+    for event in events:
+        match event:
+            case SetAside():
+                left_out.add_row(event)
+            case Unmatched():
+                left_out.add_unmatched(event)
+            case _:
+                yield event
+
+
+def _midnight(history: History, day: date | None) -> datetime:
+    if day is None:
+        raise BadInput("There is no row with a readable date in these days.")
+    return datetime.combine(day, time.min, history.time_zone).astimezone(UTC)

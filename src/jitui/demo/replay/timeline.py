@@ -1,0 +1,74 @@
+"""What is to happen, in time order: a heap of steps that is emptied segment by segment."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+SEGMENT = timedelta(hours=12)
+"""How far the steps of one segment lie apart at most; whatever a step brings about comes later than that."""
+
+LARGEST_SEGMENT = 500
+
+
+class Rank(IntEnum):
+    """Which of two steps at the same minute comes first: goods that leave leave before they are asked back."""
+
+    ORDER = 0
+    COMPLETE = 1
+    SHIP = 2
+    DECIDE = 3
+    ASK = 4
+
+
+ALONE = frozenset({Rank.DECIDE, Rank.ASK})
+"""Steps that approve: everything before them is done, nothing after them has begun."""
+
+
+@dataclass(order=True, frozen=True, slots=True)
+class Step:
+    """One thing that happens at a time; `key` orders steps of the same rank and time."""
+
+    at: datetime
+    rank: Rank
+    key: str
+    buyer_id: str = field(compare=False)
+    run: Callable[[], Awaitable[None]] = field(compare=False)
+
+
+class Timeline:
+    """Steps known so far; `source` brings further ones, a step with those that follow from it, as they are needed.
+
+    The first steps of what `source` brings are in time order; whatever follows from them comes later.
+    """
+
+    def __init__(self, source: Iterator[tuple[Step, ...]]) -> None:
+        self._source = source
+        self._ahead = next(source, None)
+        self._heap: list[Step] = []
+
+    def add(self, step: Step) -> None:
+        """A step that another one brought about."""
+        heapq.heappush(self._heap, step)
+
+    def next_segment(self) -> list[Step]:
+        """Steps that may run beside each other, those of one buyer in order; or one that must run alone."""
+        segment: list[Step] = []
+        while (step := self._earliest()) is not None:
+            apart = bool(segment) and step.at > segment[0].at + SEGMENT
+            if apart or len(segment) == LARGEST_SEGMENT or (segment and step.rank in ALONE):
+                break
+            segment.append(heapq.heappop(self._heap))
+            if step.rank in ALONE:
+                break
+        return segment
+
+    def _earliest(self) -> Step | None:
+        while self._ahead is not None and (not self._heap or self._ahead[0].at <= self._heap[0].at):
+            for step in self._ahead:
+                self.add(step)
+            self._ahead = next(self._source, None)
+        return self._heap[0] if self._heap else None

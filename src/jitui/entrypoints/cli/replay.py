@@ -1,0 +1,261 @@
+"""`jitui replay`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.output import Json, print_json, remarks, results
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from jitui.backtest.history import History, Unmatched
+    from jitui.demo.replay import Assumptions, Progress, Report
+    from jitui.policy import Policy
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="Parquet or CSV.", show_default=False)],
+    policy: Annotated[Path, typer.Option(help="The policy that decides, in the currency of the file.")],
+    format_name: Annotated[str, typer.Option("--format", help="What the columns mean.")] = "online-retail",
+    dispatch_hours: Annotated[int, typer.Option(min=0, max=2_160, help="From order to dispatch.")] = 24,
+    complete_days: Annotated[int, typer.Option(min=1, max=365, help="From dispatch to a completed order.")] = 7,
+    merchant_hours: Annotated[
+        int, typer.Option(min=0, max=2_160, help="From a reviewed request to the approval.")
+    ] = 24,
+    since: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day after the last.")] = None,
+    limit_orders: Annotated[int | None, typer.Option(min=1, help="Stop reading after so many orders.")] = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="An empty PostgreSQL database; without: jitui_replay, made when needed.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Drop what an earlier replay left, and start again.")] = False,
+    unmatched: Annotated[
+        Path | None, typer.Option(help="Write every unmatched cancellation row to this CSV file.")
+    ] = None,
+    show: Annotated[int, typer.Option(min=0, help="How many unmatched and broken rows --json lists.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Drive real orders and cancellations through the service, in time order, and print what came of them.
+
+    Running it again changes nothing and prints the same numbers; a run that was stopped is finished by running it
+    again. Exit code 1 when the database and the provider's books do not agree.
+    """
+    from jitui.backtest.history import open_history
+    from jitui.demo.replay import Assumptions
+    from jitui.errors import BadInput
+    from jitui.policy import Policy
+
+    begun = monotonic()
+    chosen = Policy.from_file(policy)
+    with open_history(file, format_name) as history:
+        if chosen.currency != history.currency:
+            raise BadInput(f"{policy} decides in {chosen.currency}, {format_name} is in {history.currency}.")
+        assumptions = Assumptions(
+            history_sha256=_sha256(file),
+            format_name=format_name,
+            policy_sha256=chosen.sha256,
+            dispatch_hours=dispatch_hours,
+            complete_days=complete_days,
+            merchant_hours=merchant_hours,
+            since=since.date() if since else None,
+            until=until.date() if until else None,
+            limit_orders=limit_orders,
+        )
+        report = _run(
+            history, chosen, assumptions, database_url=database_url, fresh=fresh, unmatched=unmatched, show=show
+        )
+    seconds = round(monotonic() - begun, 1)
+    if as_json:
+        print_json({"file": str(file), **_document(report), "seconds": seconds})
+    else:
+        _print_tables(report, seconds)
+    if not report.check.holds:
+        raise typer.Exit(FAILED)
+
+
+def _run(
+    history: History,
+    policy: Policy,
+    assumptions: Assumptions,
+    *,
+    database_url: str | None,
+    fresh: bool,
+    unmatched: Path | None,
+    show: int,
+) -> Report:
+    import uvloop
+
+    from jitui.demo.replay import open_ground, replay_history
+    from jitui.settings import read_settings
+
+    with ExitStack() as open_here:
+        on_unmatched = open_here.enter_context(_unmatched_file(unmatched))
+        ground = open_here.enter_context(open_ground(read_settings(), database_url=database_url, fresh=fresh))
+        watch = open_here.enter_context(_progress(_orders_in(history, assumptions)))
+        work = replay_history(
+            ground, history, policy, assumptions, watch=watch, on_unmatched=on_unmatched, keep_first=show
+        )
+        return uvloop.run(work)
+
+
+def _orders_in(history: History, assumptions: Assumptions) -> int:
+    from jitui.backtest.history import Span
+
+    orders = history.count(Span(assumptions.since, assumptions.until)).orders
+    return min(orders, assumptions.limit_orders or orders)
+
+
+@contextmanager
+def _progress(orders: int) -> Iterator[Callable[[Progress], None]]:
+    """A bar on standard error with the day that is replayed and the time that is left; silent where nobody watches."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("orders,"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    console = remarks()
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=orders)
+
+        def watch(progress: Progress) -> None:
+            day = f"{progress.day:%Y-%m-%d}" if progress.day else ""
+            bar.update(task, completed=min(progress.orders, orders), description=day)
+
+        yield watch
+
+
+@contextmanager
+def _unmatched_file(path: Path | None) -> Iterator[Callable[[Unmatched], None]]:
+    """Writes a row for every unmatched cancellation row, as it is found."""
+    if path is None:
+        yield lambda _: None
+        return
+    import csv
+    from dataclasses import astuple, fields
+
+    from jitui.backtest.history import Unmatched
+    from jitui.errors import BadInput
+
+    try:
+        file = path.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}.", path=str(path)) from None
+    with file:
+        writer = csv.writer(file)
+        writer.writerow(field.name for field in fields(Unmatched))
+        yield lambda unmatched: writer.writerow(astuple(unmatched))
+
+
+def _sha256(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# Output ----------------------------------------------------------------------------------------------------------
+
+
+def _document(report: Report) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(report)
+
+
+def _print_tables(report: Report, seconds: float) -> None:
+    from jitui.money import to_decimal_text
+
+    def money(amount_minor: int) -> str:
+        return f"{to_decimal_text(amount_minor, report.amounts.currency)} {report.amounts.currency}"
+
+    console = results()
+    assumed = report.assumed
+    console.print(
+        f"{report.file.orders} orders of {report.file.order_lines} lines, {money(report.amounts.paid_minor)}."
+        f" Assumed: dispatch after {assumed['dispatch_hours']} h, completed {assumed['complete_days']} days later,"
+        f" reviewed requests approved after {assumed['merchant_hours']} h."
+    )
+    for table in (_requests(report, money), _conditions(report), _cancellations(report, money), _delays(report)):
+        console.print(table)
+    _print_check(report, money, seconds)
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left")
+    return table
+
+
+def _requests(report: Report, money: Callable[[int], str]) -> Table:
+    table = _table("Requests", "", "before dispatch", "after", "all", "amount")
+    before, after, amounts = report.before_dispatch, report.after_dispatch, report.amounts
+    rows = [
+        ("asked", before.requests, after.requests, report.requests, ""),
+        ("instant", before.instant, after.instant, report.instant, money(amounts.instant_minor)),
+        ("reviewed", before.reviewed, after.reviewed, report.reviewed, money(amounts.reviewed_minor)),
+        ("refused", before.refused, after.refused, report.refused, ""),
+    ]
+    for code in sorted({*before.refused_by_code, *after.refused_by_code}):
+        counts = before.refused_by_code.get(code, 0), after.refused_by_code.get(code, 0)
+        rows.append((f"  {code}", *counts, sum(counts), ""))
+    for name, early, late, every, amount in rows:
+        table.add_row(name, str(early), str(late), str(every), amount)
+    table.add_row("refunded", "", "", str(report.refunded), money(amounts.refunded_minor))
+    return table
+
+
+def _conditions(report: Report) -> Table:
+    table = _table("What sent requests to review", "condition", "in all", "alone", "first", "of these unknown")
+    for name, stopped in report.reviewed_by_condition.items():
+        table.add_row(name, str(stopped.requests), str(stopped.alone), str(stopped.first), str(stopped.unknown))
+    for name, count in report.reviewed_by_guard.items():
+        table.add_row(f"({name})", str(count), "", "", "")
+    return table
+
+
+def _cancellations(report: Report, money: Callable[[int], str]) -> Table:
+    table = _table("Cancelled goods", "", "rows or requests", "units", "credited in the file")
+    matched = report.matching
+    table.add_row("matched to orders: requests", str(matched.requests), "", money(matched.credited_minor))
+    for reason, units in matched.unmatched_by_reason.items():
+        table.add_row(f"unmatched rows: {reason}", str(units.rows), str(units.units), money(units.credited_minor))
+    for reason, rows in report.file.rows_set_aside.items():
+        table.add_row(f"rows set aside: {reason}", str(rows), "", "")
+    return table
+
+
+def _delays(report: Report) -> Table:
+    table = _table("From order to cancellation", "", "requests")
+    for name, count in report.cancel_delays.requests.items():
+        table.add_row(name.replace("_", " "), str(count))
+    return table
+
+
+def _print_check(report: Report, money: Callable[[int], str], seconds: float) -> None:
+    console, check, new = results(), report.check, report.new
+    verdict = "agree" if check.holds else "DO NOT AGREE"
+    console.print(
+        f"Database and provider's books {verdict}: paid twice {check.paid_twice}, over-refunded {check.over_refunded},"
+        f" approved but unpaid {check.approved_but_unpaid}, shipped and refunded {check.shipped_and_refunded};"
+        f" {money(check.refunded_by_database_minor)} here, {money(check.refunded_by_provider_minor)} there."
+    )
+    console.print(f"New in this run: {new.orders} orders, {new.tickets} tickets. {seconds} seconds.")
