@@ -20,12 +20,15 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="Instead of JITUI_PORT.", show_default=False)
     ] = None,
+    sample_people: Annotated[
+        bool, typer.Option("--sample-people", hidden=True, help="Let a demo's own people in by one click.")
+    ] = False,
 ) -> None:
     """Serve the HTTP API and the console, on the embedded database when none is configured."""
     from contextlib import ExitStack
     from dataclasses import replace
 
-    from jitui.entrypoints.http import serve as serve_http
+    from jitui.entrypoints.http.server import serve as serve_http
     from jitui.settings import read_settings
     from jitui.wiring import database
 

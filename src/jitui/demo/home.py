@@ -1,0 +1,229 @@
+"""The demo's folder: its state between runs, its database, and the processes it starts."""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import psutil
+import psycopg
+from psycopg import sql
+
+from jitui.adapters.embedded_postgres import with_database
+from jitui.errors import NotConfigured, Unavailable
+
+DATABASE_SUFFIX = "_demo"
+STOP_SECONDS = 15
+
+
+class State(msgspec.Struct):
+    """What the next run goes on from; the secrets open nothing but this demo's own simulator."""
+
+    seed: int
+    day: int = 0
+    simulator_key: str = msgspec.field(default_factory=lambda: secrets.token_urlsafe(24))
+    webhook_secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder `demo` in JITUI_HOME."""
+
+    folder: Path
+
+    @property
+    def books(self) -> Path:
+        return self.folder / "simulator.books"
+
+    @property
+    def people(self) -> Path:
+        return self.folder / "people.json"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def _state(self) -> Path:
+        return self.folder / "state.json"
+
+    def read_state(self) -> State | None:
+        """None on the first run. Raises NotConfigured for a file that is damaged."""
+        try:
+            return msgspec.json.decode(self._state.read_bytes(), type=State)
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError:
+            raise NotConfigured(f"{self._state} cannot be read; `jitui demo --fresh` starts over.") from None
+
+    def write_state(self, state: State) -> None:
+        """Whole or not at all."""
+        write_json(self._state, state)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write beside, then rename; for nobody else to read."""
+    aside = path.with_suffix(".new")
+    aside.touch(mode=0o600)
+    aside.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    aside.replace(path)
+
+
+@contextmanager
+def opened_home(folder: Path, *, fresh: bool) -> Iterator[Home]:
+    """One demo at a time; ends what a killed one left running. `fresh` forgets everything but the database."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "demo.lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unavailable(f"A demo is running already on {folder.parent}; stop it, or set JITUI_HOME.") from None
+        _end_orphans(folder / _RUNNING)
+        if fresh:
+            shutil.rmtree(folder)
+            folder.mkdir()
+        home = Home(folder)
+        home.logs.mkdir(exist_ok=True)
+        yield home
+
+
+# The database of its own -----------------------------------------------------------------------------------------
+
+
+def own_database(server_url: str, *, fresh: bool) -> str:
+    """The demo's database on a server, made if need be; no other is touched. `fresh` empties it.
+
+    Its name is the given one's with `_demo` behind it, unless that is there. Raises NotConfigured, Unavailable.
+    """
+    given = unquote(urlsplit(server_url).path.lstrip("/")) or "jitui"
+    name = given if given.endswith(DATABASE_SUFFIX) else given + DATABASE_SUFFIX
+    try:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            if fresh and name == given:
+                connection.execute("DROP SCHEMA public CASCADE")
+                connection.execute("CREATE SCHEMA public")
+            elif fresh:
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+            if known is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except psycopg.errors.InsufficientPrivilege as error:
+        why = error.diag.message_primary
+        raise NotConfigured(
+            f"The demo has a database of its own, {name}, and this user may not make it: {why}."
+        ) from None
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"The database does not answer: {str(error).strip()}") from None
+    return with_database(server_url, name)
+
+
+# Processes -------------------------------------------------------------------------------------------------------
+
+_RUNNING = "running.json"
+
+
+class _Known(msgspec.Struct):
+    """A process by its number and its birth, so that a number that was given again is never taken for it."""
+
+    pid: int
+    started_at: float
+
+
+@dataclass(slots=True)
+class Children:
+    """The processes that a demo started; `stop` ends them, the last one first."""
+
+    home: Home
+    _running: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
+
+    def start(
+        self, name: str, module: str, words: Sequence[str] = (), *, environment: Mapping[str, str], stdin: bytes = b""
+    ) -> None:
+        """Start a module of this installation; its output goes to the demo's logs."""
+        with (self.home.logs / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *words],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=dict(environment),
+                start_new_session=True,  # Ctrl-C is for us; we stop them in order
+            )
+        self._running.append((name, process))
+        self._note()
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):
+            process.stdin.write(stdin)
+            process.stdin.close()
+
+    def check(self) -> None:
+        """Raises Unavailable, with the end of its log, when one of them has died."""
+        for name, process in self._running:
+            if process.poll() is not None:
+                tail = (self.home.logs / f"{name}.log").read_text(errors="replace").strip().splitlines()[-12:]
+                said = "\n".join(tail)
+                raise Unavailable(f"The demo's {name} has ended with code {process.returncode}:\n{said}")
+
+    def stop(self) -> None:
+        """End all of them; what does not leave in time is killed."""
+        for _, process in reversed(self._running):
+            process.terminate()
+        for _, process in reversed(self._running):
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._running.clear()
+        self._note()
+
+    def _note(self) -> None:
+        known = []
+        for _, process in self._running:
+            with suppress(psutil.NoSuchProcess):
+                known.append(_Known(process.pid, psutil.Process(process.pid).create_time()))
+        write_json(self.home.folder / _RUNNING, known)
+
+
+def _end_orphans(note: Path) -> None:
+    """What a demo that was killed without a chance to clear up has left."""
+    try:
+        known = msgspec.json.decode(note.read_bytes(), type=list[_Known])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return
+    left = []
+    for one in known:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(one.pid)
+            if abs(process.create_time() - one.started_at) < 0.01:
+                process.terminate()
+                left.append(process)
+    _, alive = psutil.wait_procs(left, timeout=STOP_SECONDS)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    note.unlink()
+
+
+def free_port(wanted: int) -> int:
+    """The port that is wanted where nobody has it, else a free one."""
+    for port in (wanted, 0):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found: int = probe.getsockname()[1]
+            return found
+    raise Unavailable("No port is free on 127.0.0.1.")

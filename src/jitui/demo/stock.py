@@ -1,0 +1,177 @@
+"""What the platform knows before the day: shops, categories, coverage, buyers with their history, keys, people."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import aiohttp
+
+from jitui.aftersales.order import Buyer
+from jitui.aftersales.people import Person, Role, enrol
+from jitui.aftersales.ports import HistoryRecord
+from jitui.aftersales.registry import (
+    Category,
+    Coverage,
+    KeyScope,
+    Restriction,
+    Scope,
+    Selection,
+    Shop,
+    issue_key,
+)
+from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.demo.marketplace import CURRENCY, Marketplace, Shopper
+from jitui.errors import Unavailable
+from jitui.ids import lane_of, new_id
+from jitui.policy.facts import BUYER_EVENTS, SHOP_EVENTS
+from jitui.wiring import App
+
+BY = "demo"
+COMPLETE_FOR = timedelta(days=400)
+BUYERS_AT_ONCE = 25
+GROUPS_AT_ONCE = 8
+PAYMENTS_AT_ONCE = 5_000
+KEY_LIFE = timedelta(days=30)
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """API keys for the day: the platform's, one per shop, and one per buyer who asks with an own key."""
+
+    platform: str
+    shops: dict[str, str]
+    buyers: dict[str, str]
+
+
+async def stock(app: App, market: Marketplace, *, now: datetime, advance: Advance) -> None:
+    """Tell the service what the platform knows; doing it again changes nothing."""
+    kinds = sorted({*BUYER_EVENTS, *SHOP_EVENTS})
+    await app.registry.record_history([HistoryRecord(kind, now - COMPLETE_FOR) for kind in kinds])
+    for category in market.categories:
+        row = Category(category.category_id, category.title, category.customised, category.virtual)
+        await app.registry.put_category(row, now)
+        if not category.covered:
+            await _uncover(app, Scope.CATEGORY, category.category_id, category.reason, now)
+    for shop in market.shops:
+        await app.registry.put_shop(Shop(shop.shop_id, shop.name), now)
+        if not shop.covered:
+            await _uncover(app, Scope.SHOP, shop.shop_id, shop.reason, now)
+        for goods in shop.goods:
+            if not goods.covered:
+                await _uncover(app, Scope.ITEM, goods.item_id, goods.reason, now)
+    await _stock_buyers(app, market.buyers, now, advance)
+
+
+async def _uncover(app: App, scope: Scope, ref: str, reason: str, now: datetime) -> None:
+    await app.registry.set_coverage(Coverage(scope, ref, False, reason, BY, now))
+
+
+async def _stock_buyers(app: App, buyers: Sequence[Shopper], now: datetime, advance: Advance) -> None:
+    gate = asyncio.Semaphore(GROUPS_AT_ONCE)
+
+    async def one_group(group: Sequence[Shopper]) -> None:
+        async with gate:
+            for buyer in group:
+                await _stock_buyer(app, buyer, now)
+            await app.registry.record_buyer_events([event for buyer in group for event in _events(buyer)])
+            advance(len(group))
+
+    async with asyncio.TaskGroup() as tasks:
+        for start in range(0, len(buyers), BUYERS_AT_ONCE):
+            tasks.create_task(one_group(buyers[start : start + BUYERS_AT_ONCE]))
+
+
+async def _stock_buyer(app: App, buyer: Shopper, now: datetime) -> None:
+    row = Buyer(lane_of(buyer.buyer_id), buyer.buyer_id, buyer.registered_at, buyer.region)
+    await app.registry.put_buyer(row, now)
+    if buyer.selection is not None:
+        await app.registry.select(Selection(buyer.buyer_id, buyer.selection, "", BY, now))
+    if buyer.restricted and not await app.registry.restrictions_of(buyer.buyer_id):
+        ends_at = now + timedelta(days=90)
+        await app.registry.restrict(Restriction(new_id(row.lane), buyer.buyer_id, buyer.restricted, now, ends_at, BY))
+
+
+def _events(buyer: Shopper) -> Iterable[RecordBuyerEvent]:
+    """History counts from when it happened on, as imports do (02, *As of*)."""
+    for past in buyer.history:
+        yield RecordBuyerEvent(
+            buyer.buyer_id, past.event_id, past.kind, past.at, past.at, past.order_id, past.amount_minor
+        )
+
+
+async def issue_keys(app: App, market: Marketplace, asking: Sequence[str], *, now: datetime) -> Keys:
+    """Fresh keys for this run; they end by themselves."""
+    ends = now + KEY_LIFE
+
+    async def key(scope: KeyScope, subject: str) -> str:
+        return await issue_key(app.registry, scope, subject, label=BY, now=now, expires_at=ends)
+
+    return Keys(
+        platform=await key(KeyScope.PLATFORM, ""),
+        shops={shop.shop_id: await key(KeyScope.SHOP, shop.shop_id) for shop in market.shops},
+        buyers={buyer_id: await key(KeyScope.BUYER, buyer_id) for buyer_id in asking},
+    )
+
+
+async def enrol_people(app: App, people: Sequence[Person], *, now: datetime) -> None:
+    """The demo's own people may sign in to the console; they have no password, a demo signs them in by a click."""
+    for person in people:
+        await enrol(app.people, person, None, now=now)
+
+
+def sample_people(market: Marketplace) -> tuple[Person, ...]:
+    """A premium buyer who asks, one whose requests go to review, and the shops of both."""
+    asked = {event.order_id for event in market.events if event.kind == "ask"}
+    orders = [order for order in market.orders if order.order_id in asked]
+    by_id = {buyer.buyer_id: buyer for buyer in market.buyers}
+    loyal = next((o for o in orders if _looks_premium(by_id[o.buyer_id])), market.orders[0])
+    other = next((o for o in orders if not _looks_premium(by_id[o.buyer_id])), market.orders[-1])
+    names = {shop.shop_id: shop.name for shop in market.shops}
+    buyers = (
+        Person(
+            "lin", Role.BUYER, loyal.buyer_id, "林 Lin", _about("下单多、退款少", "orders often, returns little"), True
+        ),
+        Person(
+            "wu", Role.BUYER, other.buyer_id, "吴 Wu", _about("退款申请需商家审核", "requests go to the shop"), True
+        ),
+    )
+    shops = tuple(
+        Person(f"shop{index}", Role.MERCHANT, shop_id, names[shop_id], _about("店铺后台", "the shop's desk"), True)
+        for index, shop_id in enumerate(dict.fromkeys((loyal.shop_id, other.shop_id)), start=1)
+    )
+    return (*buyers, *shops)
+
+
+def _looks_premium(buyer: Shopper) -> bool:
+    cancelled = sum(past.kind == "refund_before_shipment" for past in buyer.history)
+    completed = sum(past.kind == "order_completed" for past in buyer.history)
+    return buyer.registered_at is not None and completed >= 8 and cancelled == 0 and not buyer.restricted
+
+
+def _about(zh: str, en: str) -> dict[str, str]:
+    return {"zh": zh, "en": en}
+
+
+def payment_id(order_id: str, number: int) -> str:
+    """The provider's name of an order's nth payment."""
+    return f"pay-{order_id}-{number}"
+
+
+async def capture_at_provider(url: str, key: str, market: Marketplace) -> None:
+    """The buyers pay the provider; it tells nobody, so the platform tells the service on the day."""
+    payments = [
+        {"id": payment_id(order.order_id, n), "order_id": order.order_id, "amount_minor": minor, "currency": CURRENCY}
+        for order in market.orders
+        for n, minor in enumerate(order.tenders_minor, start=1)
+    ]
+    async with aiohttp.ClientSession(headers={"authorization": f"Bearer {key}"}) as client:
+        for start in range(0, len(payments), PAYMENTS_AT_ONCE):
+            batch = {"payments": payments[start : start + PAYMENTS_AT_ONCE]}
+            async with client.post(f"{url}/payments/batch", json=batch) as response:
+                if response.status != 200:
+                    raise Unavailable(f"The simulator took no payments: {await response.text()}")

@@ -1,0 +1,175 @@
+"""`jitui demo`."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.output import Json, print_json, progress, results, say
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from jitui.demo.home import Children
+    from jitui.demo.run import Played
+    from jitui.demo.summary import Times
+
+
+def demo(
+    orders: Annotated[
+        int, typer.Option(min=20, max=200_000, help="Orders of the day; about a fifth is asked back.")
+    ] = (2_000),
+    seed: Annotated[int | None, typer.Option(min=0, help="Another marketplace.", show_default=False)] = None,
+    once: Annotated[bool, typer.Option("--once", help="Play the day, check it, and stop.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the days before.")] = False,
+    as_json: Json = False,
+) -> None:
+    """A sample marketplace: database, provider simulator, API, console and worker, and a day of requests.
+
+    Then it stays up to be tried, until Ctrl-C. It has a database of its own; a second run goes on with the next day.
+    With --once the exit code is 0 only when nobody was paid twice or too much, nothing was both shipped and
+    refunded, and every approved refund was paid, by the provider's own books.
+    """
+    from jitui.demo.run import Options, running_demo
+    from jitui.settings import read_settings
+
+    _stop_with_the_terminal()
+    settings = read_settings()
+    with running_demo(settings, Options(orders, seed, fresh), _Watcher()) as (played, children):
+        if as_json:
+            print_json(_document(played))
+        else:
+            _show(played)
+        if not once:
+            _stay(played, children)
+    for finding in _all_findings(played):
+        say(finding)
+    if not played.findings.clean:
+        raise typer.Exit(FAILED)
+
+
+def _stop_with_the_terminal() -> None:
+    """A closed terminal stops the demo as SIGTERM does; under nohup it stays ignored."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+
+
+class _Watcher:
+    """Progress on standard error."""
+
+    def say(self, text: str) -> None:
+        say(text)
+
+    @contextmanager
+    def counting(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        with progress() as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda count: bar.advance(task, count)
+
+
+def _stay(played: Played, children: Children) -> None:
+    say("Ctrl-C stops everything.")
+    while True:
+        children.check()
+        time.sleep(0.5)
+
+
+def _all_findings(played: Played) -> list[str]:
+    found = played.findings
+    problems = [*found.paid_twice, *found.over_refunded, *found.shipped_and_refunded, *found.approved_but_unpaid]
+    return problems + [f"unexpected: {text}" for text in played.unexpected]
+
+
+def _document(played: Played) -> dict[str, object]:
+    summary, found = played.summary, played.findings
+    return {
+        "requests": summary.requests,
+        "instant": summary.instant,
+        "reviewed": summary.reviewed,
+        "reviewed_by_condition": summary.reviewed_by_condition,
+        "refunded": summary.refunded,
+        "awaiting": summary.awaiting,
+        "rejected": summary.rejected,
+        "incidents": summary.incidents,
+        "paid_twice": len(found.paid_twice),
+        "over_refunded": len(found.over_refunded),
+        "shipped_and_refunded": len(found.shipped_and_refunded),
+        "approved_but_unpaid": len(found.approved_but_unpaid),
+        "amounts": summary.amounts,
+        "median_seconds_to_refund": summary.seconds_to_refund.median,
+        "p99_seconds_to_refund": summary.seconds_to_refund.p99,
+        "instant_seconds_to_refund": summary.instant_seconds_to_refund,
+        "reviewed_seconds_to_refund": summary.reviewed_seconds_to_refund,
+        "outcomes": played.outcomes,
+        "unexpected": played.unexpected,
+        "seed": played.seed,
+        "day": played.day,
+        "orders": played.orders,
+        "seconds": played.seconds,
+        "address": played.base_url,
+    }
+
+
+# For people -------------------------------------------------------------------------------------------------------
+
+
+def _show(played: Played) -> None:
+    console = results()
+    console.print(f"\nDay {played.day} of marketplace {played.seed}, {played.orders} orders, in {played.seconds} s")
+    console.print(_figures(played))
+    found = played.findings
+    counts = (
+        f"{len(found.paid_twice)} paid twice, {len(found.over_refunded)} refunded too much,"
+        f" {len(found.shipped_and_refunded)} both shipped and refunded, {len(found.approved_but_unpaid)} unpaid"
+    )
+    console.print(f"By the provider's own books: {counts}.\n")
+    sample = played.sample
+    typer.echo(f"Start page    {played.base_url}/")
+    typer.echo(f"API           {played.base_url}/docs")
+    typer.echo(f"Platform key  {sample.platform_key}")
+    typer.echo(f"Shop key      {sample.shop_key}  (shop {sample.shop_id})")
+    typer.echo(f"Buyer key     {sample.buyer_key}  (buyer {sample.buyer_id})")
+    typer.echo("\nAsk for a refund as that buyer:")
+    typer.echo(f"  curl -s {played.base_url}/v1/after-sales -H 'Authorization: Bearer {sample.buyer_key}' \\")
+    typer.echo("    -H 'Content-Type: application/json' -H 'Idempotency-Key: try-1' \\")
+    typer.echo(f'    -d \'{{"order_id": "{sample.order_id}"}}\'')
+    typer.echo("\nWhy a ticket was decided as it was:")
+    typer.echo(f"  JITUI_DATABASE_URL='{played.database_url}' jitui explain {sample.ticket_id} --language en\n")
+
+
+def _figures(played: Played) -> Table:
+    from rich.table import Table
+
+    from jitui.money import to_decimal_text
+
+    summary = played.summary
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    table.add_row("refund requests", str(summary.requests))
+    table.add_row("approved at once", f"{summary.instant} ({_percent(summary.instant, summary.requests)})")
+    table.add_row("to the merchant's review", str(summary.reviewed))
+    for condition, count in summary.reviewed_by_condition.items():
+        table.add_row(f"  because of {condition}", str(count))
+    table.add_row("refunded by now", str(summary.refunded))
+    table.add_row("incidents: goods left after the refund", str(summary.incidents))
+    table.add_row("seconds to the money, at once", _times(summary.instant_seconds_to_refund))
+    table.add_row("seconds to the money, reviewed", _times(summary.reviewed_seconds_to_refund))
+    amounts = summary.amounts
+    for what, minor in (("asked for", amounts.requested_minor), ("refunded", amounts.refunded_minor)):
+        table.add_row(what, f"{to_decimal_text(minor, amounts.currency)} {amounts.currency}")
+    return table
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part // whole} %" if whole else "0 %"
+
+
+def _times(times: Times) -> str:
+    return "none" if times.median is None else f"median {times.median}, p99 {times.p99}"
