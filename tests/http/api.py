@@ -68,7 +68,8 @@ class Api:
             content = msgspec.json.encode(body)
         if content is not None:
             sent.setdefault("content-type", "application/json")
-        return await self.client.request(method, path, content=content, headers=sent, params=params)
+        encoded = [(name.encode(), value.encode()) for name, value in sent.items()]
+        return await self.client.request(method, path, content=content, headers=encoded, params=params)
 
     async def get(self, path: str, **more: Any) -> httpx.Response:
         return await self.call("GET", path, key=more.pop("key", self.platform), **more)

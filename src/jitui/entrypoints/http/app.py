@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
@@ -230,9 +231,9 @@ def _unavailable(error: Exception) -> Problem:
 
 
 def _broke(error: Exception) -> Problem:
-    """The caller gets a number to ask with, the log gets the trace."""
+    """The caller gets a number to ask with, the log gets the trace: without local values, which hold keys."""
     request_id = str(new_id(0))
-    log.error("request_failed", request_id=request_id, exc_info=error)
+    log.error("request_failed", request_id=request_id, exception="".join(traceback.format_exception(error)))
     return Problem(
         INTERNAL_ERROR,
         "The fault is ours and is logged under the request id; nothing was half-written.",

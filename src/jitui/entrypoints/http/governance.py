@@ -88,7 +88,7 @@ def _restriction_id(call: Call[bodies.RestrictionSent, Nothing]) -> UUID:
     if call.idempotency_key is None or call.key is None:
         return new_id(lane)
     digest = hashlib.sha256(f"{call.key.key_id} {call.idempotency_key}".encode()).digest()
-    return UUID(bytes=digest[:15] + bytes([lane]), version=8)
+    return UUID(bytes=digest[:15] + bytes([lane]), version=5)
 
 
 async def _known_restriction(call: Call[bodies.RestrictionSent, Nothing], restriction_id: UUID) -> Done | None:

@@ -109,6 +109,8 @@ def _broken(raw: bytes, error: Exception) -> Problem:
         return Problem(INVALID_JSON, "The body is nested too deeply.")
     found = re.search(r"\(byte (\d+)\)", str(error))
     at = int(found[1]) if found else len(raw)
+    if "trailing" in str(error):
+        at -= 1  # msgspec names the byte behind the first one too many
     line = raw.count(b"\n", 0, at) + 1
     column = at - (raw.rfind(b"\n", 0, at) + 1) + 1
     why = str(error).removeprefix("JSON is malformed: ").partition(" (byte")[0]

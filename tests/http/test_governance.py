@@ -1,0 +1,131 @@
+"""Buyers, shops, coverage, history, pauses, restrictions, lists, policies over HTTP."""
+
+from __future__ import annotations
+
+from tests.http.api import BUYER, SHOP, Api, order, payment
+
+
+async def outcome(api: Api, order_id: str, *, buyer_id: str = BUYER) -> str:
+    got = await api.post("/v1/eligibility", {"order_id": order_id, "buyer_id": buyer_id})
+    return str(got.json()["outcome"])
+
+
+async def test_a_buyer_is_put_and_read(api: Api) -> None:
+    body = {"registered_at": "2020-01-01T08:00:00+08:00", "region": "CN-33", "attributes": {"level": 4, "vip": True}}
+    assert (await api.put("/v1/buyers/b-9", body)).status_code == 200
+    got = (await api.get("/v1/buyers/b-9")).json()
+    assert got == {**body, "buyer_id": "b-9", "registered_at": "2020-01-01T00:00:00Z"}
+    assert (await api.get("/v1/buyers/nobody")).status_code == 404
+
+
+async def test_an_event_counts_once(api: Api) -> None:
+    event = {"event_id": "e-1", "kind": "order_completed", "at": "2026-05-01T00:00:00Z"}
+    first = await api.post("/v1/buyers/b-9/events", {"events": [event]})
+    again = await api.post("/v1/buyers/b-9/events", {"events": [event, {**event, "event_id": "e-2"}]})
+    assert first.json() == {"recorded": 1, "known_already": 0}
+    assert again.json() == {"recorded": 1, "known_already": 1}
+
+
+async def test_history_that_is_declared_is_listed(api: Api) -> None:
+    got = await api.put("/v1/history/order_paid", {"complete_from": "2024-01-01T00:00:00Z"})
+    assert got.json() == {"kind": "order_paid", "complete_from": "2024-01-01T00:00:00Z", "fresh_until": None}
+    listed = (await api.get("/v1/history")).json()["history"]
+    assert got.json() in listed
+
+
+async def test_a_merchant_reads_whether_and_why_it_is_covered(api: Api) -> None:
+    """R13."""
+    await api.paid_order("o-1")
+    default = (await api.get(f"/v1/shops/{SHOP}/coverage", key=api.shop)).json()
+    assert (default["covered"], default["rows"]) == (True, [])
+    assert default["reason"]
+    out = {"covered": False, "reason": "Under review."}
+    assert (await api.put("/v1/coverage", {"scope": "category", "ref": "apparel", **out})).status_code == 200
+    assert (await api.put(f"/v1/shops/{SHOP}/coverage", {"covered": True, "reason": "Back again."})).status_code == 200
+    shown = (await api.get(f"/v1/shops/{SHOP}/coverage", key=api.shop)).json()
+    assert (shown["covered"], shown["reason"]) == (True, "Back again.")
+    assert [(row["scope"], row["ref"], row["covered"]) for row in shown["rows"]] == [
+        ("category", "apparel", False),
+        ("shop", SHOP, True),
+    ]
+    assert await outcome(api, "o-1") == "review"
+
+
+async def test_a_category_sets_customised_for_orders_to_come(api: Api) -> None:
+    await api.put("/v1/categories/mugs", {"title": "Customised mugs", "customised": True})
+    line = {
+        "line_id": "l1",
+        "sku": "m",
+        "item_id": "m",
+        "quantity": 1,
+        "paid": {"amount_minor": 900, "currency": "CNY"},
+    }
+    await api.put("/v1/orders/o-1", order(lines=[{**line, "category_id": "mugs"}]))
+    await api.post("/v1/orders/o-1/payments", payment("o-1", 900))
+    assert (await api.get("/v1/orders/o-1")).json()["lines"][0]["customised"] is True
+    assert await outcome(api, "o-1") == "review"
+
+
+async def test_a_pause_stops_approvals_until_it_is_lifted(api: Api) -> None:
+    await api.paid_order("o-1")
+    assert await outcome(api, "o-1") == "instant"
+    for body, path in (
+        ({"scope": "platform", "reason": "Drill."}, "/v1/pauses/platform"),
+        ({"scope": "shop", "ref": SHOP, "reason": "Moving."}, f"/v1/pauses/shop/{SHOP}"),
+    ):
+        assert (await api.post("/v1/pauses", body)).status_code == 200
+        assert [row["scope"] for row in (await api.get("/v1/pauses")).json()["pauses"]] == [body["scope"]]
+        assert await outcome(api, "o-1") == "review"
+        lifted = await api.delete(path)
+        assert (lifted.status_code, lifted.content) == (204, b"")
+        assert (await api.delete(path)).status_code == 404
+        assert await outcome(api, "o-1") == "instant"
+
+
+async def test_a_restriction_withdraws_the_service_until_it_is_lifted(api: Api) -> None:
+    await api.paid_order("o-1")
+    got = await api.post("/v1/restrictions", {"buyer_id": BUYER, "reason": "Cancels in series."})
+    assert got.status_code == 201
+    assert await outcome(api, "o-1") == "review"
+    listed = (await api.get("/v1/restrictions", params={"buyer_id": BUYER})).json()["restrictions"]
+    assert listed == [got.json()]
+    path = f"/v1/restrictions/{got.json()['restriction_id']}/lift"
+    assert (await api.post(path)).status_code == 204
+    assert (await api.post(path)).status_code == 404
+    assert await outcome(api, "o-1") == "instant"
+
+
+async def test_the_deny_list_sends_to_review(api: Api) -> None:
+    await api.paid_order("o-1")
+    got = await api.put(f"/v1/selection/{BUYER}", {"verdict": "deny", "reason": "Test."})
+    assert (got.status_code, got.json()["set_by"]) == (200, "tests")
+    assert await outcome(api, "o-1") == "review"
+
+
+async def test_published_conditions_are_public_and_the_document_is_not(api: Api) -> None:
+    """R16."""
+    public = (await api.call("GET", "/v1/policies/current")).json()
+    assert [row["id"] for row in public["conditions"]] == [
+        "premium_buyer",
+        "paid_under_300",
+        "goods_supported",
+        "unshipped",
+        "covered",
+        "not_restricted",
+    ]
+    assert "document" not in public
+    assert "completed_orders" not in str(public)
+    whole = (await api.get("/v1/policies/current")).json()
+    assert whole["document"].startswith("# Instant refund before shipment")
+    versions = (await api.call("GET", "/v1/policies")).json()["policies"]
+    assert versions == [public]
+    assert "document" not in (await api.get("/v1/policies", key=api.buyer)).json()["policies"][0]
+
+
+async def test_a_shop_reads_its_benefit(api: Api) -> None:
+    await api.paid_order("o-1")
+    await api.ask("o-1")
+    got = (await api.get(f"/v1/shops/{SHOP}/benefit", key=api.shop)).json()
+    assert (got["requests"], got["instant"], got["awaiting"]) == (1, 1, 0)
+    later = await api.get(f"/v1/shops/{SHOP}/benefit", params={"since": "2030-01-01T00:00:00Z"})
+    assert later.json()["requests"] == 0

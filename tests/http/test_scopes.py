@@ -1,0 +1,248 @@
+"""Who may call what, and on whose things: every operation, every scope, own and foreign (I8).
+
+The table here is written by hand, apart from the one that the API is made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.entrypoints.http.routes import OPERATIONS
+from jitui.ids import lane_of, new_id
+from tests.http.api import BUYER, SHOP, Api, open_api, order, payment, shipment
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+P, S, B = "platform", "shop", "buyer"
+
+
+@dataclass(frozen=True)
+class Row:
+    """`who` may call it with own things; `foreign`: what a foreign key of an allowed scope gets."""
+
+    path: str
+    who: set[str]
+    body: Any = None
+    foreign: str = "hidden"
+    if_match: bool = False
+
+
+EVENTS = {"events": [{"event_id": "e-1", "kind": "order_paid", "at": "2026-05-01T00:00:00Z"}]}
+COMPLETED = {"completed_at": "2026-06-08T12:00:00Z"}
+ASK = {"order_id": "{order}", "buyer_id": BUYER}
+RESTRICTED = {"buyer_id": "buyer-9", "reason": "Cancels in series."}
+TABLE: dict[str, Row] = {
+    "ask_for_a_refund": Row("/v1/after-sales", {P, B}, ASK),
+    "check_if_eligible": Row("/v1/eligibility", {P, B}, ASK),
+    "list_tickets": Row("/v1/after-sales", {P, S, B}, foreign="empty"),
+    "get_ticket": Row("/v1/after-sales/{ticket}", {P, S, B}),
+    "approve_ticket": Row("/v1/after-sales/{ticket}/approve", {P, S}, if_match=True),
+    "reject_ticket": Row("/v1/after-sales/{ticket}/reject", {P, S}, {"reason": "No."}, if_match=True),
+    "withdraw_ticket": Row("/v1/after-sales/{ticket}/withdraw", {P, B}),
+    "get_decision": Row("/v1/after-sales/{ticket}/decision", {P, S, B}),
+    "put_an_order": Row("/v1/orders/o-9", {P}, order()),
+    "get_order": Row("/v1/orders/{order}", {P, S, B}),
+    "list_orders": Row("/v1/orders", {P, S, B}, foreign="empty"),
+    "record_payment": Row("/v1/orders/{order}/payments", {P}, payment("o-1")),
+    "record_a_shipment": Row("/v1/orders/{order}/shipments", {P, S}, shipment("label_printed")),
+    "record_completion": Row("/v1/orders/{order}/completion", {P}, COMPLETED),
+    "put_buyer": Row("/v1/buyers/{buyer}", {P}, {}),
+    "get_buyer": Row("/v1/buyers/{buyer}", {P, B}),
+    "record_events": Row("/v1/buyers/{buyer}/events", {P}, EVENTS),
+    "put_history": Row("/v1/history/order_paid", {P}, {"complete_from": "2016-01-01T00:00:00Z"}),
+    "list_history": Row("/v1/history", {P}),
+    "put_shop": Row("/v1/shops/{shop}", {P}, {}),
+    "get_shop": Row("/v1/shops/{shop}", {P, S}),
+    "get_shop_coverage": Row("/v1/shops/{shop}/coverage", {P, S}),
+    "put_shop_coverage": Row("/v1/shops/{shop}/coverage", {P, S}, {"covered": True, "reason": "Yes."}),
+    "get_benefit": Row("/v1/shops/{shop}/benefit", {P, S}),
+    "put_coverage": Row("/v1/coverage", {P}, {"scope": "shop", "ref": SHOP, "covered": True, "reason": "Yes."}),
+    "put_category": Row("/v1/categories/mugs", {P}, {}),
+    "get_refund": Row("/v1/refunds/{refund}", {P, S, B}),
+    "retry_refund": Row("/v1/refunds/{refund}/retry", {P}),
+    "list_incidents": Row("/v1/incidents", {P, S}, foreign="empty"),
+    "list_changes": Row("/v1/changes", {P, S}, foreign="empty"),
+    "set_pause": Row("/v1/pauses", {P}, {"scope": "shop", "ref": "shop-7", "reason": "Moving."}),
+    "list_pauses": Row("/v1/pauses", {P}),
+    "lift_pause": Row("/v1/pauses/shop/shop-7", {P}),
+    "lift_platform_pause": Row("/v1/pauses/platform", {P}),
+    "restrict_buyer": Row("/v1/restrictions", {P}, RESTRICTED),
+    "list_restrictions": Row("/v1/restrictions?buyer_id=buyer-9", {P}),
+    "lift_restriction": Row("/v1/restrictions/{ticket}/lift", {P}),
+    "select_buyer": Row("/v1/selection/buyer-9", {P}, {"verdict": "allow"}),
+}
+PUBLIC = {"get_current_policy", "list_policies", "healthz", "readyz", "metrics", "take_notification"}
+METHODS = {operation.operation_id: operation.method for operation in OPERATIONS}
+TABLES = (
+    "orders",
+    "tender",
+    "shipment",
+    "ticket",
+    "ticket_event",
+    "refund",
+    "buyer_event",
+    "coverage",
+    "pause",
+    "restriction",
+    "selection",
+    "idempotency",
+    "change",
+)
+
+
+@dataclass(frozen=True)
+class Market:
+    api: Api
+    things: dict[str, str]
+    foreign: dict[str, str]
+
+    async def call(self, name: str, key: str | None, things: dict[str, str]) -> httpx.Response:
+        row = TABLE[name]
+        headers = {"if-match": '"1"'} if row.if_match else {}
+        body = row.body
+        if isinstance(body, dict) and "order_id" in body:
+            body = {**body, "order_id": things["order"], "buyer_id": things["buyer"]}
+        return await self.api.call(METHODS[name], row.path.format(**things), body, key=key, headers=headers)
+
+    async def rows(self) -> dict[str, int]:
+        return {table: await self.api.count(table) for table in TABLES}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Market]:
+    home: Path = tmp_path_factory.mktemp("home")
+    async with open_api(module_database_url, home=home) as api:
+        await api.put(f"/v1/shops/{SHOP}", {"name": "One"})
+        await api.paid_order("o-1")
+        granted = (await api.ask("o-1"))["ticket"]
+        await api.paid_order("o-2", paid=30000)
+        waiting = (await api.ask("o-2"))["ticket"]
+        registry = api.app.registry
+        foreign = {
+            S: await issue_key(registry, KeyScope.SHOP, "shop-2", label="", now=api.now()),
+            B: await issue_key(registry, KeyScope.BUYER, "buyer-2", label="", now=api.now()),
+        }
+        things = {
+            "order": "o-1",
+            "buyer": BUYER,
+            "shop": SHOP,
+            "ticket": waiting["ticket_id"],
+            "refund": granted["refunds"][0]["refund_id"],
+        }
+        yield Market(api, things, foreign)
+
+
+async def test_the_table_names_every_operation() -> None:
+    assert set(TABLE) | PUBLIC == set(METHODS)
+
+
+@pytest.mark.parametrize("name", TABLE)
+async def test_without_a_good_key_nothing_is_told(market: Market, name: str) -> None:
+    before = await market.rows()
+    bad = ("jt_0123456789ab_nonsense", "nonsense", "jt__", market.api.platform + "x", "jt_\u00e9_x")
+    for key in (None, *bad):
+        got = await market.call(name, key, market.things)
+        assert (got.status_code, got.json()["type"]) == (401, "/problems/unauthenticated")
+        assert got.headers["www-authenticate"].startswith("Bearer")
+    assert await market.rows() == before
+
+
+@pytest.mark.parametrize("name", TABLE)
+async def test_a_scope_that_may_not_call_it_gets_403_on_whatever_it_names(market: Market, name: str) -> None:
+    before = await market.rows()
+    own = {S: market.api.shop, B: market.api.buyer}
+    for scope in {S, B} - TABLE[name].who:
+        for key in (own[scope], market.foreign[scope]):
+            for things in (market.things, missing(market.things)):
+                got = await market.call(name, key, things)
+                assert (got.status_code, got.json()["type"]) == (403, "/problems/scope-not-allowed")
+    assert await market.rows() == before
+
+
+@pytest.mark.parametrize("name", TABLE)
+async def test_what_is_anothers_looks_exactly_like_what_does_not_exist(market: Market, name: str) -> None:
+    row, before = TABLE[name], await market.rows()
+    for scope in {S, B} & row.who:
+        key = market.foreign[scope]
+        got = await market.call(name, key, market.things)
+        if row.foreign == "empty":
+            assert got.status_code == 200
+            assert next(iter(got.json().values())) == []
+            continue
+        nothing = await market.call(name, key, missing(market.things))
+        assert (got.status_code, nothing.status_code) == (404, 404)
+        assert got.content == nothing.content
+        assert dict(got.headers) == dict(nothing.headers)
+    assert await market.rows() == before
+
+
+@pytest.mark.parametrize("path", ["/v1/after-sales", "/v1/orders", "/v1/incidents"])
+async def test_a_list_filtered_by_anothers_id_is_not_found(market: Market, path: str) -> None:
+    got = await market.api.get(path, key=market.api.shop, params={"shop_id": "shop-2"})
+    assert got.status_code == 404
+    if path != "/v1/incidents":
+        got = await market.api.get(path, key=market.api.buyer, params={"buyer_id": "buyer-2"})
+        assert got.status_code == 404
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if not name.endswith("_ticket")])
+async def test_allowed_keys_get_through(market: Market, name: str) -> None:
+    for scope in sorted(TABLE[name].who):
+        key = {P: market.api.platform, S: market.api.shop, B: market.api.buyer}[scope]
+        got = await market.call(name, key, market.things)
+        if (name, scope) == ("put_shop_coverage", S):
+            assert (got.status_code, got.json()["type"]) == (403, "/problems/shop-cannot-opt-out")  # R13
+        elif name.startswith("lift_"):
+            assert got.status_code in (204, 404)
+        else:
+            assert got.status_code in (200, 201, 409, 429), (scope, got.text)
+
+
+async def test_the_platform_and_the_shop_review_and_the_buyer_withdraws(market: Market) -> None:
+    """The three that move a ticket get through to its state: the first wins."""
+    for name, key in (
+        ("withdraw_ticket", market.api.buyer),
+        ("approve_ticket", market.api.shop),
+        ("reject_ticket", market.api.shop),
+        ("approve_ticket", market.api.platform),
+        ("reject_ticket", market.api.platform),
+        ("withdraw_ticket", market.api.platform),
+    ):
+        got = await market.call(name, key, market.things)
+        assert got.status_code == (200 if key == market.api.buyer else 409), (name, got.text)
+
+
+async def test_public_operations_take_no_key_and_refuse_a_bad_one(market: Market) -> None:
+    for path in ("/v1/policies/current", "/v1/policies", "/healthz", "/readyz", "/metrics"):
+        assert (await market.api.call("GET", path)).status_code == 200
+        assert (await market.api.call("GET", path, key="jt_aaaaaaaaaaaa_bbbb")).status_code == 401
+
+
+async def test_a_revoked_or_expired_key_is_none(market: Market) -> None:
+    api, now = market.api, market.api.now()
+    expired = await issue_key(api.app.registry, KeyScope.PLATFORM, "", label="", now=now, expires_at=now)
+    assert (await api.get("/v1/history", key=expired)).status_code == 401
+    revoked = await issue_key(api.app.registry, KeyScope.PLATFORM, "", label="", now=now)
+    async with api.market.pool.connection() as connection:
+        await connection.execute("UPDATE api_key SET revoked_at = %s WHERE key_id = %s", (now, revoked.split("_")[1]))
+    assert (await api.get("/v1/history", key=revoked)).status_code == 401
+
+
+def missing(things: dict[str, str]) -> dict[str, str]:
+    """Ids of the same shape that name nothing."""
+    nobody = lane_of("nobody")
+    return {
+        "order": "o-404",
+        "buyer": "buyer-404",
+        "shop": "shop-404",
+        "ticket": str(new_id(nobody)),
+        "refund": str(UUID(things["refund"][:-2] + "00")),
+    }

@@ -1,0 +1,121 @@
+"""Alive, ready, metrics, descriptions; and what happens when something is missing or breaks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import psycopg
+from structlog.testing import capture_logs
+
+from jitui.entrypoints.http.access import Rate
+from jitui.entrypoints.http.app import create_app
+from tests.http.api import BUYER, Api
+
+
+def client_of(litestar: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=litestar), base_url="http://jitui")
+
+
+async def test_alive_and_ready(api: Api) -> None:
+    assert (await api.call("GET", "/healthz")).json() == {"status": "ok"}
+    api.now.later(seconds=7)
+    ready = await api.call("GET", "/readyz")
+    assert ready.json() == {"ready": True, "database": True, "migrated": True, "roll_up_age_seconds": 7.0}
+
+
+async def test_not_ready_at_another_migration(api: Api) -> None:
+    async with api.market.pool.connection() as connection:
+        await connection.execute("UPDATE alembic_version SET version_num = 'older'")
+    assert (await api.call("GET", "/readyz")).status_code == 503
+    async with api.market.pool.connection() as connection:
+        await connection.execute("DROP TABLE alembic_version")
+    assert (await api.call("GET", "/readyz")).status_code == 503
+    assert (await api.call("GET", "/healthz")).status_code == 200
+
+
+async def test_metrics_tell_requests_decisions_queue_and_age(api: Api) -> None:
+    await api.paid_order("o-1")
+    await api.ask("o-1")
+    await api.paid_order("o-2", paid=30000)
+    await api.ask("o-2")
+    text = (await api.call("GET", "/metrics")).text
+    for wanted in (
+        'operation="ask_for_a_refund",process=',
+        'first_failing="",outcome="instant"',
+        'first_failing="paid_under_300",outcome="review"',
+        'jitui_refund_queue{state="queued"} 1.0',
+        "jitui_roll_up_age_seconds 0.0",
+        "jitui_http_request_seconds_bucket",
+    ):
+        assert wanted in text, wanted
+
+
+async def test_a_database_that_is_away_is_503(api: Api) -> None:
+    class Away:
+        def __getattr__(self, name: str) -> Any:
+            raise psycopg.OperationalError("connection refused")
+
+    away: Any = Away()
+    async with client_of(create_app(replace(api.app, store=away, shelf=away))) as client:
+        headers = {"authorization": f"Bearer {api.platform}"}
+        got = await client.post("/v1/after-sales", json={"order_id": "o-1", "buyer_id": BUYER}, headers=headers)
+        assert (got.status_code, got.json()["type"]) == (503, "/problems/unavailable")
+        assert got.headers["retry-after"] == "1"
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/metrics")).status_code == 200
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_surprise_is_500_with_a_number_and_no_internals(api: Api) -> None:
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            raise ZeroDivisionError("the secret of the database")
+
+    broken: Any = Broken()
+    async with client_of(create_app(replace(api.app, shelf=broken))) as client:
+        with capture_logs() as logs:
+            got = await client.get("/v1/orders", headers={"authorization": f"Bearer {api.platform}"})
+    assert (got.status_code, got.json()["type"]) == (500, "/problems/internal-error")
+    assert "secret" not in got.text
+    assert got.json()["request_id"] == got.headers["x-request-id"]
+    (logged,) = logs
+    assert logged["request_id"] == got.headers["x-request-id"]
+    assert "ZeroDivisionError" in logged["exception"]
+    assert api.platform not in str(logged)
+
+
+async def test_a_key_that_asks_too_fast_is_slowed_down(api: Api) -> None:
+    async with client_of(create_app(api.app, rate=Rate(per_second=0.001, burst=3))) as client:
+        headers = {"authorization": f"Bearer {api.platform}"}
+        got = [await client.get("/v1/history", headers=headers) for _ in range(4)]
+        assert [answer.status_code for answer in got] == [200, 200, 200, 429]
+        assert (got[3].json()["type"], got[3].headers["retry-after"]) == ("/problems/rate-limited", "1")
+        other = await client.get("/v1/changes", headers={"authorization": f"Bearer {api.shop}"})
+        assert other.status_code == 200
+
+
+async def test_the_descriptions_need_nothing_from_elsewhere(api: Api) -> None:
+    docs = await api.call("GET", "/docs")
+    assert docs.headers["content-type"].startswith("text/html")
+    assert docs.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert "<script" not in docs.text
+    assert 'src="' not in docs.text
+    assert "POST</b> <code>/v1/after-sales</code>" in docs.text
+    assert (await api.call("GET", "/openapi.json")).json()["openapi"] == "3.1.0"
+    assert "order-already-shipped" in (await api.call("GET", "/problems")).text
+    assert (await api.call("GET", "/problems/ticket-stale")).status_code == 200
+    assert (await api.call("GET", "/problems/nothing")).status_code == 404
+
+
+async def test_other_handlers_stand_beside_the_api(api: Api) -> None:
+    from litestar import Router, get
+
+    @get("/hello", sync_to_thread=False)
+    def hello() -> str:
+        return "hello"
+
+    async with client_of(create_app(api.app, extra_handlers=[Router("/console", route_handlers=[hello])])) as client:
+        assert (await client.get("/console/hello")).text == "hello"
+        assert (await client.get("/v1/history")).status_code == 401
