@@ -44,10 +44,13 @@ async def run_worker(app: App, stop: asyncio.Event) -> None:
 
 
 async def pay_due(app: App) -> int:
-    """Claim what is due now, pay it, and wait until all of it is done; returns how many refunds were claimed."""
-    claimed = [refund for name in app.providers for refund in await _claim(app, name, app.settings.worker_batch)]
-    await asyncio.gather(*(_pay_one(app, refund) for refund in claimed))
-    return len(claimed)
+    """Claim all that is due, pay it, and wait until it is done; returns how many refunds were claimed."""
+    paid = 0
+    for provider in app.providers:
+        while claimed := await _claim(app, provider, app.settings.worker_batch):
+            await asyncio.gather(*(_pay_one(app, refund) for refund in claimed))
+            paid += len(claimed)
+    return paid
 
 
 async def expire_due(app: App) -> int:
@@ -82,9 +85,9 @@ async def _pay_through(app: App, provider: str, stop: asyncio.Event) -> None:
             call = asyncio.create_task(_pay_one(app, refund))
             calls.add(call)
             call.add_done_callback(calls.discard)
-        if len(claimed) < free:
+        if not claimed and free:
             await _pause(stop, IDLE_SECONDS)
-        else:
+        elif len(claimed) == free:
             await _first_of(calls, stop)
             await asyncio.sleep(GATHER_SECONDS)
     await asyncio.gather(*calls)
