@@ -1,0 +1,116 @@
+"""The HTTP service over a prepared market, as processes; and one of its requests recorded on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+from litestar import Litestar
+
+from benchmarks import ground
+from benchmarks.processes import started, wait_for_http
+from benchmarks.replay import RecordingStore, Script, script_of
+from jitui.adapters.postgres import reading
+from jitui.adapters.postgres.pool import make_pool
+from jitui.aftersales.ports import HistoryRecord
+from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.entrypoints.http.app import create_app
+from jitui.ids import lane_of
+from jitui.wiring import open_app, utc_now
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A running service; `pid` is the process above all others of it."""
+
+    host: str
+    port: int
+    pid: int
+
+
+async def prepare(url: str, home: Path) -> str:
+    """Publish the default policy, complete the history, roll up, and issue a platform key."""
+    async with open_app(ground.settings_for(url, home), url) as app:
+        now = app.clock()
+        records = [HistoryRecord(kind, ground.long_ago(now)) for kind in ground.HISTORY_KINDS]
+        await app.registry.record_history(records)
+        await app.feed.roll_up(now)
+        return await issue_key(app.registry, KeyScope.PLATFORM, "", label="bench", now=now)
+
+
+async def roll_up(url: str, home: Path) -> None:
+    """What a worker does every second; older than a minute, usage is unknown and nothing is approved at once."""
+    async with open_app(ground.settings_for(url, home), url) as app:
+        await app.feed.roll_up(utc_now())
+    ground.settle(url)
+
+
+@contextmanager
+def serving(url: str, home: Path, *, processes: int) -> Iterator[Serving]:
+    """`jitui serve` on a free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {"JITUI_DATABASE_URL": url, "JITUI_HOME": str(home), "JITUI_PORT": str(port)}
+    with started(["-m", "jitui.entrypoints.cli", "serve", f"--processes={processes}"], settings) as process:
+        wait_for_http(process, f"http://127.0.0.1:{port}/readyz")
+        yield Serving("127.0.0.1", port, process.pid)
+
+
+async def record_request(url: str, home: Path, key: str, numbers: range) -> Script:
+    """Ask once through the HTTP application and turn what went to the database into a pgbench script."""
+    async with open_app(ground.settings_for(url, home), url) as app:
+        for number in numbers:
+            async with make_pool(url, max_size=1) as pool:
+                store = RecordingStore(pool, app.settings.time_zone.key)
+                status, body = await _post(create_app(replace(app, store=store)), key, number)
+            assert status == 201 and b'"approved_by":"instant_refund"' in body, body
+            asking = store.recorded[0]
+            lock = next(sent.values[0] for sent in asking if sent.sql.encode() == reading.TRY_KEY.sql)
+            kept = next(sent for sent in asking if sent.sql.encode() == reading.KEPT_ANSWER.sql)
+            key_lane = kept.values[reading.KEPT_ANSWER.names.index("key_lane")]
+            assert lock is not None and key_lane is not None
+            lanes = (str(lane_of(str(number))), key_lane)
+            # Lanes are told from other parameters by their value, so it must be one that nothing else has.
+            if all(int(lane) > 100 for lane in lanes):
+                return script_of(store.recorded, number=number, lanes=lanes, own=lock)
+    raise RuntimeError("no order had lanes to tell apart")
+
+
+async def _post(app: Litestar, key: str, number: int) -> tuple[int, bytes]:
+    """One request without a server between."""
+    body = msgspec.json.encode({"order_id": str(number), "buyer_id": str(number), "reason": "no_longer_wanted"})
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json", "idempotency-key": f"ask-{number}"}
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/v1/after-sales",
+        "raw_path": b"/v1/after-sales",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "state": {},
+    }
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)  # type: ignore[arg-type]
+    status = next(message["status"] for message in sent if message["type"] == "http.response.start")
+    parts = [message.get("body", b"") for message in sent if message["type"] == "http.response.body"]
+    assert isinstance(status, int)
+    return status, b"".join(part for part in parts if isinstance(part, bytes))

@@ -1,0 +1,222 @@
+"""A real transaction of Jitui, recorded on the wire and replayed by pgbench: the floor of everything that writes.
+
+The recording keeps every statement with its parameters as libpq got them. The script that is made of it sends the
+same statements, prepared, in the same two pipelines, for another order each time.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+from urllib.parse import parse_qs, urlsplit
+
+from psycopg import pq
+
+from jitui.adapters.embedded_postgres import EmbeddedServer
+from jitui.adapters.postgres.batch import Call, Statement
+from jitui.adapters.postgres.pool import Connection, Pool
+from jitui.adapters.postgres.store import PostgresStore, PostgresTransaction
+
+_UUID = re.compile(r"\b([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{5})[0-9a-f]{7}\b")
+_PARAMETER = re.compile(r"\$(\d+)")
+_NUMBER = "@n"
+"""Stands for the order's number in a recorded value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One statement as it went over the wire, its parameters in text form."""
+
+    sql: str
+    values: tuple[str | None, ...]
+
+
+Recording = list[list[Sent]]
+"""Pipelines in order, each with its statements."""
+
+
+@dataclass(eq=False)
+class _Wire:
+    """Stands before a libpq connection and writes down what is sent."""
+
+    pgconn: pq.abc.PGconn
+    pipelines: Recording
+    prepared: dict[bytes, bytes] = field(default_factory=dict)
+
+    def enter_pipeline_mode(self) -> None:
+        self.pipelines.append([])
+        self.pgconn.enter_pipeline_mode()
+
+    def send_prepare(self, name: bytes, command: bytes) -> None:
+        self.prepared[name] = command
+        self.pgconn.send_prepare(name, command)
+
+    def send_query_prepared(self, name: bytes, values: Sequence[bytes | None]) -> None:
+        texts = tuple(None if value is None else value.decode() for value in values)
+        self.pipelines[-1].append(Sent(self.prepared[name].decode(), texts))
+        self.pgconn.send_query_prepared(name, values)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.pgconn, name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tapped:
+    """A connection whose wire is being recorded."""
+
+    connection: Connection
+    pgconn: _Wire
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.connection, name)
+
+
+class RecordingStore(PostgresStore):
+    """A store that writes down its transactions. Its connections must be new: what is prepared already is unknown."""
+
+    def __init__(self, pool: Pool, time_zone: str) -> None:
+        super().__init__(pool, time_zone)
+        self.pool, self.time_zone = pool, time_zone
+        self.recorded: Recording = []
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+        async with self.pool.connection() as connection:
+            yield PostgresTransaction(tapped(connection, self.recorded), self.time_zone)
+
+
+def tapped(connection: Connection, recorded: Recording) -> Connection:
+    """The same connection, recorded."""
+    return cast(Connection, _Tapped(connection, _Wire(connection.pgconn, recorded)))
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A pgbench script and the constant values that it sends as parameters."""
+
+    text: str
+    values: dict[str, str]
+
+
+def script_of(recording: Recording, *, number: int, lanes: Sequence[str], own: str) -> Script:
+    """The order's number, its lanes and its new ids become variables; everything else stays as it was sent.
+
+    `lanes` and `own` are values that the recorded transaction had in parameters of their own: the lanes, and a number
+    of which every transaction needs another one (the advisory lock of its key).
+    """
+    values: dict[str, str] = {}
+    lines = [r"\set i :i + 1", r"\set n :first + :client_id + :i * :clients", r"\set lane :n % 256"]
+    for pipeline in recording:
+        lines.append(r"\startpipeline")
+        for sent in pipeline:
+            expressions = [":n" if value == own else _expression(value, number, lanes, values) for value in sent.values]
+            text = _PARAMETER.sub(lambda found, made=expressions: made[int(found[1]) - 1], sent.sql)  # type: ignore[misc]
+            lines.append(" ".join(text.split()) + ";")
+        lines.append(r"\endpipeline")
+    return Script("\n".join(lines) + "\n", values)
+
+
+def _expression(value: str | None, number: int, lanes: Sequence[str], values: dict[str, str]) -> str:
+    if value is None:
+        return "NULL"
+    if value in lanes:
+        return ":lane"
+    text = _UUID.sub(rf"\g<1>{_NUMBER}", value).replace(str(number), _NUMBER)
+    if text == _NUMBER:
+        return ":n"
+    if (name := next((known for known, held in values.items() if held == text), None)) is None:
+        name = f"v{len(values)}"
+        values[name] = text
+    if _NUMBER not in text:
+        return f":{name}"
+    cast_to = "::jsonb" if text[0] in "[{" else ""
+    return f"replace(:{name}, '{_NUMBER}', :n){cast_to}"
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What pgbench reached."""
+
+    clients: int
+    transactions: int
+    per_second: float
+    mean_ms: float
+
+
+def replay(server: EmbeddedServer, url: str, script: Script, *, first: int, clients: int, seconds: float) -> Replayed:
+    """Run pgbench for a while on the orders from `first` on; raises RuntimeError when a transaction failed."""
+    where = urlsplit(url)
+    options = {name: str(value[0]) for name, value in parse_qs(where.query).items()}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "replay.sql"
+        path.write_text(script.text)
+        command = [str(server.bin_folder / "pgbench"), "--no-vacuum", "--protocol=prepared", f"--file={path}"]
+        command += [f"--client={clients}", f"--jobs={min(2, clients)}", f"--time={max(1, round(seconds))}"]
+        command += [f"--host={options['host']}", f"--port={options['port']}", f"--username={where.username}"]
+        variables = {"i": "-1", "first": str(first), "clients": str(clients), **script.values}
+        command += [f"--define={name}={value}" for name, value in variables.items()]
+        done = subprocess.run(
+            [*command, where.path.lstrip("/")], capture_output=True, text=True, check=False, timeout=seconds + 60
+        )
+    return _read(done, clients)
+
+
+def _read(done: subprocess.CompletedProcess[str], clients: int) -> Replayed:
+    processed = re.search(r"actually processed: (\d+)", done.stdout)
+    per_second = re.search(r"tps = ([\d.]+) \(without", done.stdout)
+    mean_ms = re.search(r"latency average = ([\d.]+) ms", done.stdout)
+    failed = re.search(r"failed transactions: ([1-9]\d*)", done.stdout)
+    if done.returncode or failed or not (processed and per_second and mean_ms):
+        raise RuntimeError(f"pgbench stopped:\n{done.stdout[-500:]}{done.stderr[-1500:]}")
+    return Replayed(clients, int(processed[1]), float(per_second[1]), float(mean_ms[1]))
+
+
+# Replayed from Python, where a script cannot know what the statement before found -----------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A recorded statement whose values have marks where a run has its own."""
+
+    made: Statement
+    values: tuple[str | None, ...]
+
+
+Pipelines = Sequence[Sequence[Template]]
+
+
+def templates(recording: Recording, marks: Mapping[str, str], lane: int) -> list[list[Template]]:
+    """Replace every value that `marks` names, and the lane by `@lane`."""
+    return [[_template(sent, marks, lane) for sent in pipeline] for pipeline in recording]
+
+
+def _template(sent: Sent, marks: Mapping[str, str], lane: int) -> Template:
+    values = []
+    for value in sent.values:
+        text = "@lane" if value == str(lane) else value
+        for known, mark in marks.items():
+            text = text.replace(known, mark) if text is not None else None
+        values.append(text)
+    names = tuple(f"p{index}" for index in range(len(values)))
+    return Template(Statement(sent.sql.encode(), names), tuple(values))
+
+
+def filled(template: Template, known: Mapping[str, str]) -> Call:
+    """The statement with this run's values in it."""
+    return template.made, {
+        name: _fill(value, known) for name, value in zip(template.made.names, template.values, strict=True)
+    }
+
+
+def _fill(value: str | None, known: Mapping[str, str]) -> str | None:
+    if value is None or "@" not in value:
+        return value
+    for mark, text in known.items():
+        value = value.replace(mark, text)
+    return value

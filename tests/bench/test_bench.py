@@ -1,0 +1,66 @@
+"""The frame of `jitui bench`; what it measures is not a matter of unit tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks.frame import TARGETS, Measured, choose, measure_of, result
+
+FIELDS = ["id", "work", "ours", "floor", "unit", "ratio", "target", "holds", "detail"]
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    """`jitui bench …`, its output not a terminal's."""
+    command = [sys.executable, "-m", "jitui.entrypoints.cli", "bench", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_json_is_a_list_of_measured_targets_alone() -> None:
+    done = run("P10", "P6", "--json", "--seconds", "0.5")
+    found = json.loads(done.stdout)
+    assert [list(one) for one in found] == [FIELDS]
+    assert found[0]["id"] == "P10", "what was not measured is no row that could pass for a result"
+    assert isinstance(found[0]["holds"], bool)
+
+
+def test_the_exit_code_tells_whether_all_measured_targets_hold() -> None:
+    done = run("p10", "--json", "--seconds", "0.5")
+    assert done.returncode == (0 if json.loads(done.stdout)[0]["holds"] else 1)
+
+
+def test_the_table_fits_80_columns_and_names_what_is_not_measured_yet() -> None:
+    done = run("P10", "P6")
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.split()[0] == "P10" for line in lines if line.strip())
+    (of_p6,) = [line for line in lines if line.strip().startswith("P6")]
+    assert "not" in of_p6 and "yes" not in of_p6 and "NO" not in of_p6
+
+
+def test_an_unknown_target_is_refused_with_the_known_ones() -> None:
+    done = run("P2", "P99")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "P99" in done.stderr and "P11" in done.stderr
+
+
+def test_targets_come_in_the_tables_order_whatever_the_case() -> None:
+    assert [target.id for target in choose(["p9", "P2"])] == ["P2", "P9"]
+    assert [target.id for target in choose([])] == [f"P{number}" for number in range(1, 12)]
+
+
+def test_every_file_of_a_measurement_belongs_to_a_target() -> None:
+    here = Path(__file__).parents[2] / "benchmarks"
+    files = {path.name.partition("_")[0].upper() for path in here.glob("p[0-9]*_*.py")}
+    assert files <= {target.id for target in TARGETS}
+    for target in TARGETS:
+        assert (measure_of(target) is not None) == (target.id in files)
+
+
+@pytest.mark.parametrize(("floor", "ratio"), [(50.0, 2.0), (None, None), (0.0, None)])
+def test_a_ratio_needs_a_floor(floor: float | None, ratio: float | None) -> None:
+    made: Measured = result("P3", ours=100.0, floor=floor, unit="1/s", holds=True)
+    assert made.ratio == ratio
