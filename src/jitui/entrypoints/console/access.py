@@ -1,0 +1,72 @@
+"""Who may see what, in one place (I8): a buyer only their own, a shop only its own, and the same 404 for the rest."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from litestar.exceptions import NotAuthorizedException, NotFoundException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.types import Guard
+
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.people import Role, whose_session
+from jitui.aftersales.ports import OrderRef, TicketRef
+from jitui.entrypoints.console.visit import AnyConnection, Visit, service_of
+from jitui.ids import lane_of, lane_of_id
+
+SESSION_COOKIE = "jitui_session"
+LONGEST_ID = 200
+
+
+class Sessions(AbstractAuthenticationMiddleware):
+    """Puts the person behind the session cookie into the request; nobody is a visitor too."""
+
+    async def authenticate_request(self, connection: AnyConnection) -> AuthenticationResult:
+        token = connection.cookies.get(SESSION_COOKIE)
+        if not token:
+            return AuthenticationResult(user=None, auth=None)
+        service = service_of(connection)
+        person = await whose_session(service.people, token, now=service.clock())
+        return AuthenticationResult(user=person, auth=token)
+
+
+def only(role: Role) -> Guard:
+    """Keeps a router for one role: others get 403, and who is not signed in is asked to."""
+
+    def guard(connection: AnyConnection, _: BaseRouteHandler) -> None:
+        person = connection.user
+        if person is None:
+            raise NotAuthorizedException
+        if person.role is not role:
+            raise PermissionDeniedException
+
+    return guard
+
+
+async def own_ticket(visit: Visit, ticket_id: UUID) -> OrderFile:
+    """The order file of a ticket that is the reader's own."""
+    return _own(visit, await visit.app.store.read_file(TicketRef(lane_of_id(ticket_id), ticket_id)))
+
+
+async def own_order(visit: Visit, order_id: str) -> OrderFile:
+    """The file of an order that is the buyer's own."""
+    reader = visit.reader
+    return _own(visit, await visit.app.store.read_file(OrderRef(lane_of(reader.subject_id), known_text(order_id))))
+
+
+def known_text(text: str) -> str:
+    """An id from outside, if it can be one at all."""
+    if not text or len(text) > LONGEST_ID or not text.isprintable():
+        raise NotFoundException
+    return text
+
+
+def _own(visit: Visit, file: OrderFile | None) -> OrderFile:
+    reader = visit.reader
+    if file is None:
+        raise NotFoundException
+    owner = file.order.buyer_id if reader.role is Role.BUYER else file.order.shop_id
+    if owner != reader.subject_id:
+        raise NotFoundException
+    return file

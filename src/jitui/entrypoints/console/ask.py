@@ -1,0 +1,95 @@
+"""The buyer's form: what was chosen on it, and what would be decided now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+import msgspec
+
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
+from jitui.aftersales.outcomes import Once, Refusal, RefusalCode
+from jitui.aftersales.request_refund import RefundAsk, check_eligibility
+from jitui.aftersales.ticket import Reason
+from jitui.entrypoints.console.visit import Visit
+from jitui.policy import Explanation, Outcome, explain
+
+UNITS_FIELD = "units."
+_NO_SUCH_NUMBER = -1
+"""Not a number of units: the core refuses it as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The dry run: how much, whether at once, and the public conditions in the buyer's language (R16)."""
+
+    amount_minor: int
+    currency: str
+    instant: bool
+    explanation: Explanation
+    review_reason: str | None
+
+
+def askable(file: OrderFile) -> tuple[OrderLine, ...]:
+    """Lines with units that can still be asked for; the core has the last word."""
+    gone = file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED)
+    if gone or not file.tenders:
+        return ()
+    busy = {line.line_id for line in file.ticket_lines if line.open}
+    return tuple(line for line in file.lines if line.free_quantity and line.line_id not in busy)
+
+
+def everything(buyer_id: str, file: OrderFile) -> RefundAsk:
+    """What the form shows at first: all that can be asked for."""
+    units = tuple(LineUnits(line.line_id, line.free_quantity) for line in askable(file))
+    return RefundAsk(buyer_id, file.order.order_id, Reason.NO_LONGER_WANTED, units)
+
+
+def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundAsk | Refusal:
+    """What was chosen; a form without units asks for nothing, which the core would take for everything."""
+    units = tuple(
+        LineUnits(name.removeprefix(UNITS_FIELD), count)
+        for name, text in form.items()
+        if name.startswith(UNITS_FIELD) and (count := _count(text)) != 0
+    )
+    if not units:
+        return Refusal(RefusalCode.UNKNOWN_LINE, "Nothing was chosen.", "lines")
+    reason = form.get("reason", "")
+    return RefundAsk(buyer_id, order_id, Reason(reason) if reason in tuple(Reason) else Reason.OTHER, units)
+
+
+async def check(visit: Visit, ask: RefundAsk) -> Check | Refusal:
+    """The same dry run as the API's."""
+    app = visit.app
+    found = await check_eligibility(app.store, await app.terms(), ask, now=app.clock())
+    if isinstance(found, Refusal):
+        return found
+    return Check(
+        amount_minor=found.amount_minor,
+        currency=found.currency,
+        instant=found.decision.outcome is Outcome.INSTANT and found.review_reason is None,
+        explanation=explain(found.decision, visit.speech.texts, "buyer"),
+        review_reason=found.review_reason,
+    )
+
+
+def sent_once(visit: Visit, ask: RefundAsk, nonce: str) -> Once:
+    """A page that is sent twice (a double click, a reload) asks once."""
+    body_hash = hashlib.sha256(msgspec.json.encode(ask)).digest()
+    key = nonce if nonce.isprintable() and 0 < len(nonce) <= 64 else new_nonce()
+    return Once(f"console:{visit.reader.name}", "ask", key, body_hash)
+
+
+def new_nonce() -> str:
+    """Names one showing of the form."""
+    return str(uuid4())
+
+
+def _count(text: str) -> int:
+    clean = text.strip()
+    if not clean:
+        return 0
+    return int(clean) if clean.isascii() and clean.isdigit() and len(clean) <= 9 else _NO_SUCH_NUMBER

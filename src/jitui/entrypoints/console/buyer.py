@@ -1,0 +1,197 @@
+"""The buyer's pages: my orders, ask for a refund, and its way to refunded."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from litestar import Router, get, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+from litestar.response import Response
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.order import captured_minor
+from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.people import Role
+from jitui.aftersales.ports import OrderFilter, OrderRef, TicketRef
+from jitui.aftersales.request_refund import RefundAsk, request_refund
+from jitui.aftersales.review import withdraw
+from jitui.aftersales.ticket import Actor, ActorKind, Reason
+from jitui.aftersales.view import TicketView, view_ticket
+from jitui.entrypoints.console.access import known_text, only, own_order, own_ticket
+from jitui.entrypoints.console.ask import askable, check, everything, new_nonce, read_ask, sent_once
+from jitui.entrypoints.console.cursor import from_cursor, to_cursor
+from jitui.entrypoints.console.progress import FINAL_STATES, steps_of
+from jitui.entrypoints.console.start import Form
+from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
+from jitui.entrypoints.console.why import explained, shop_name, version_of
+from jitui.entrypoints.console.words import REVIEW_REASONS
+from jitui.ids import lane_of_id
+
+ORDERS_PER_PAGE = 10
+
+
+@get("/orders")
+async def orders(visit: Visiting, request: ConsoleRequest) -> Page:
+    """The buyer's orders, newest first."""
+    after = from_cursor(request.query_params["after"]) if request.query_params.get("after") else None
+    wanted = OrderFilter(buyer_id=visit.reader.subject_id, after=after, limit=ORDERS_PER_PAGE + 1)
+    found = await visit.app.shelf.orders(wanted)
+    shown = found[:ORDERS_PER_PAGE]
+    files = await asyncio.gather(*(visit.app.store.read_file(OrderRef(order.lane, order.order_id)) for order in shown))
+    last = shown[-1] if len(found) > len(shown) else None
+    return show(
+        visit,
+        "buyer/orders.html",
+        files=[file for file in files if file is not None],
+        shops={order.shop_id: await shop_name(visit, order.shop_id) for order in shown},
+        askable=askable,
+        paid=lambda file: captured_minor(file.tenders),
+        first_page=after is None,
+        next_page=to_cursor(last.placed_at, last.order_id) if last else None,
+    )
+
+
+@get("/ask")
+async def ask_page(visit: Visiting, request: ConsoleRequest) -> Page:
+    """Choose units and a reason; the amount is computed."""
+    file = await own_order(visit, request.query_params.get("order", ""))
+    return await _ask_page(visit, file, everything(visit.reader.subject_id, file))
+
+
+@get("/ask/check")
+async def check_choice(visit: Visiting, request: ConsoleRequest) -> Page:
+    """The part of the page that follows what is chosen."""
+    order_id = known_text(request.query_params.get("order", ""))
+    chosen = read_ask(visit.reader.subject_id, order_id, dict(request.query_params))
+    checked = chosen if isinstance(chosen, Refusal) else await check(visit, chosen)
+    return await _check_part(visit, checked)
+
+
+@post("/ask", status_code=303)
+async def ask(visit: Visiting, data: Form) -> Response[str]:
+    """Open the ticket; the same page sent again leads to the same ticket."""
+    app, buyer_id = visit.app, visit.reader.subject_id
+    file = await own_order(visit, data.get("order", ""))
+    chosen = read_ask(buyer_id, file.order.order_id, data)
+    if isinstance(chosen, Refusal):
+        return await _ask_page(visit, file, everything(buyer_id, file), refusal=chosen)
+    done = await request_refund(
+        app.store,
+        await app.terms(),
+        chosen,
+        now=app.clock(),
+        once=sent_once(visit, chosen, data.get("nonce", "")),
+        render=lambda plan: KeptAnswer(303, str(plan.ticket_id).encode(), app.clock()),
+    )
+    if isinstance(done, Refusal):
+        return await _ask_page(visit, file, chosen, refusal=done)
+    ticket_id = done.ticket_id if isinstance(done, Plan) else UUID(done.body.decode())
+    return go_to(f"/buyer/tickets/{ticket_id}")
+
+
+@get("/tickets/{ticket_id:uuid}")
+async def ticket_page(visit: Visiting, ticket_id: FromPath[UUID]) -> Page:
+    """The ticket, which looks for news by itself until it is final."""
+    return await _ticket_page(visit, await own_ticket(visit, ticket_id), ticket_id)
+
+
+@get("/tickets/{ticket_id:uuid}/news")
+async def ticket_news(visit: Visiting, request: ConsoleRequest, ticket_id: FromPath[UUID]) -> Response[str]:
+    """The changing part of the page, or 204 when the reader has seen it as it is."""
+    file = await own_ticket(visit, ticket_id)
+    if request.query_params.get("seen") == version_of(view_ticket(file, ticket_id)):
+        return Response("", status_code=204)
+    return show(visit, "buyer/_ticket.html", **await _ticket_values(visit, file, ticket_id))
+
+
+@post("/tickets/{ticket_id:uuid}/withdraw", status_code=303)
+async def withdraw_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
+    """Take the request back while the shop has not decided."""
+    file = await own_ticket(visit, ticket_id)
+    reader, now = visit.reader, visit.app.clock()
+    done = await withdraw(
+        visit.app.store,
+        TicketRef(lane_of_id(ticket_id), ticket_id),
+        version=int(data["version"]) if data.get("version", "").isdecimal() else None,
+        by=Actor(ActorKind.BUYER, reader.subject_id),
+        now=now,
+        buyer_id=reader.subject_id,
+    )
+    if isinstance(done, Refusal):
+        file = await own_ticket(visit, ticket_id)
+        return await _ticket_page(visit, file, ticket_id, refusal=done)
+    return go_to(f"/buyer/tickets/{ticket_id}")
+
+
+async def _ask_page(visit: Visit, file: OrderFile, chosen: RefundAsk, *, refusal: Refusal | None = None) -> Page:
+    if refusal is not None and refusal.code is RefusalCode.NOT_FOUND:
+        raise NotFoundException
+    lines = askable(file)
+    policy = await visit.app.policy_in_force.current()
+    return show(
+        visit,
+        "buyer/ask.html",
+        status_code=200 if refusal is None else 409,
+        file=file,
+        shop=await shop_name(visit, file.order.shop_id),
+        lines=lines,
+        chosen={units.line_id: units.quantity for units in chosen.lines},
+        reason=chosen.reason,
+        reasons=tuple(Reason),
+        checked=await check(visit, chosen) if lines else None,
+        deadline_seconds=policy.review.deadline_seconds,
+        on_timeout=policy.review.on_timeout,
+        review_reasons=REVIEW_REASONS,
+        nonce=new_nonce(),
+        refusal=refusal,
+    )
+
+
+async def _check_part(visit: Visit, checked: object) -> Page:
+    policy = await visit.app.policy_in_force.current()
+    return show(
+        visit,
+        "buyer/_check.html",
+        checked=checked,
+        deadline_seconds=policy.review.deadline_seconds,
+        on_timeout=policy.review.on_timeout,
+        review_reasons=REVIEW_REASONS,
+    )
+
+
+async def _ticket_page(visit: Visit, file: OrderFile, ticket_id: UUID, *, refusal: Refusal | None = None) -> Page:
+    values = await _ticket_values(visit, file, ticket_id)
+    status_code = 200 if refusal is None else 409
+    return show(visit, "buyer/ticket.html", status_code=status_code, refusal=refusal, **values)
+
+
+async def _ticket_values(visit: Visit, file: OrderFile, ticket_id: UUID) -> dict[str, Any]:
+    view = view_ticket(file, ticket_id)
+    return {
+        "view": view,
+        "shop": await shop_name(visit, view.shop_id),
+        "steps": steps_of(view),
+        "explanation": await explained(visit, ticket_id),
+        "review_reasons": REVIEW_REASONS,
+        "rejection": _rejection(view),
+        "seen": version_of(view),
+        "final": view.state in FINAL_STATES,
+        "now": visit.app.clock(),
+        "on_timeout": file.ticket(ticket_id).on_timeout,
+    }
+
+
+def _rejection(view: TicketView) -> str:
+    """What the shop wrote when it rejected."""
+    return next((str(event.detail.get("reason", "")) for event in view.timeline if event.why == "rejected"), "")
+
+
+ROUTER = Router(
+    "/buyer",
+    route_handlers=[orders, ask_page, check_choice, ask, ticket_page, ticket_news, withdraw_ticket],
+    guards=[only(Role.BUYER)],
+)

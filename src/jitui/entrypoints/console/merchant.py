@@ -1,0 +1,237 @@
+"""The merchant's pages: tickets, one ticket with its decision, and the coverage of the shop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from litestar import Router, get, post
+from litestar.exceptions import NotFoundException, ValidationException
+from litestar.params import FromPath
+from litestar.response import Response, Stream
+
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource, captured_minor
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.people import Role
+from jitui.aftersales.ports import TicketRef
+from jitui.aftersales.registry import Coverage, Scope
+from jitui.aftersales.review import Rejection, approve, reject
+from jitui.aftersales.ship import ShipmentNews, goods_with_carrier
+from jitui.aftersales.ticket import GRANTED_STATES, Actor, ActorKind, ApprovedBy, TicketState
+from jitui.aftersales.view import view_ticket
+from jitui.entrypoints.console.access import only, own_ticket
+from jitui.entrypoints.console.progress import steps_of
+from jitui.entrypoints.console.start import Form
+from jitui.entrypoints.console.ticket_list import TABS, csv_of, page_of, read_query
+from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
+from jitui.entrypoints.console.why import explained, shop_name
+from jitui.entrypoints.console.words import REVIEW_REASONS
+from jitui.ids import lane_of_id
+
+BENEFIT_DAYS = 30
+LONGEST_REASON = 500
+LONGEST_WAYBILL = 64
+
+
+def _(message: str) -> str:
+    return message
+
+
+@dataclass(frozen=True, slots=True)
+class RejectForm:
+    """What the merchant wrote, to be shown again when it cannot be taken."""
+
+    reason: str = ""
+    carrier: str = ""
+    tracking_no: str = ""
+
+    def problem(self) -> str | None:
+        """An English text of the catalogues."""
+        if not self.reason:
+            return _("Please write a reason: the buyer reads it.")
+        if len(self.reason) > LONGEST_REASON or max(len(self.carrier), len(self.tracking_no)) > LONGEST_WAYBILL:
+            return _("That is too long: 500 characters for the reason, 64 for carrier and tracking number.")
+        if bool(self.carrier) != bool(self.tracking_no):
+            return _("A tracking number needs its carrier, and a carrier its tracking number.")
+        return None
+
+
+@get("/tickets")
+async def tickets(visit: Visiting, request: ConsoleRequest) -> Page:
+    """The shop's tickets, newest first, and what the guarantee did for the shop (R6 to R8, R15)."""
+    query = read_query(request.query_params)
+    shown, next_page = await page_of(visit, query)
+    since = visit.app.clock() - timedelta(days=BENEFIT_DAYS)
+    return show(
+        visit,
+        "merchant/tickets.html",
+        query=query,
+        tabs=TABS,
+        tickets=shown,
+        next_page=next_page,
+        states=tuple(TicketState),
+        approvers=tuple(ApprovedBy),
+        benefit=await visit.app.shelf.benefit(shop_id=visit.reader.subject_id, since=since),
+        benefit_days=BENEFIT_DAYS,
+        shop=await shop_name(visit, visit.reader.subject_id),
+        now=visit.app.clock(),
+    )
+
+
+@get("/tickets.csv")
+async def tickets_csv(visit: Visiting, request: ConsoleRequest) -> Stream:
+    """The same list as a file."""
+    return Stream(
+        csv_of(visit, read_query(request.query_params)),
+        media_type="text/csv; charset=utf-8",
+        headers={
+            "content-disposition": 'attachment; filename="tickets.csv"',
+            "cache-control": "no-store",
+            "x-content-type-options": "nosniff",
+        },
+    )
+
+
+@get("/tickets/{ticket_id:uuid}")
+async def ticket_page(visit: Visiting, ticket_id: FromPath[UUID]) -> Page:
+    """The ticket with its notice (R14), timeline and why."""
+    return await _ticket_page(visit, await own_ticket(visit, ticket_id), ticket_id)
+
+
+@post("/tickets/{ticket_id:uuid}/approve", status_code=303)
+async def approve_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
+    """The money goes back."""
+    done = await approve(
+        visit.app.store,
+        TicketRef(lane_of_id(ticket_id), ticket_id),
+        version=_version(data),
+        by=_merchant(visit),
+        now=visit.app.clock(),
+        shop_id=visit.reader.subject_id,
+    )
+    return await _after(visit, ticket_id, done if isinstance(done, Refusal) else None)
+
+
+@post("/tickets/{ticket_id:uuid}/reject", status_code=303)
+async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
+    """With a reason; with a tracking number the goods are recorded as shipped in the same step."""
+    form = RejectForm(*(_clean(data.get(name, "")) for name in ("reason", "carrier", "tracking_no")))
+    file = await own_ticket(visit, ticket_id)
+    problem = form.problem()
+    if problem is not None:
+        return await _ticket_page(visit, file, ticket_id, form=form, problem=problem, status_code=422)
+    done = await reject(
+        visit.app.store,
+        TicketRef(lane_of_id(ticket_id), ticket_id),
+        Rejection(form.reason, _shipment(visit, file, ticket_id, form)),
+        version=_version(data),
+        by=_merchant(visit),
+        now=visit.app.clock(),
+        shop_id=visit.reader.subject_id,
+    )
+    return await _after(visit, ticket_id, done if isinstance(done, Refusal) else None, form)
+
+
+@get("/coverage")
+async def coverage(visit: Visiting) -> Page:
+    """Whether the guarantee covers the shop, its categories and items, and why; there is no switch (R13)."""
+    shop_id = visit.reader.subject_id
+    rows = await visit.app.registry.coverage_of(shop_id)
+    nearest = _nearest(rows)
+    return show(
+        visit,
+        "merchant/coverage.html",
+        shop=await shop_name(visit, shop_id),
+        covered=nearest.covered if nearest else True,
+        nearest=nearest,
+        rows=[row for row in rows if row.scope in (Scope.CATEGORY, Scope.ITEM)],
+    )
+
+
+async def _after(
+    visit: Visit, ticket_id: UUID, refusal: Refusal | None, form: RejectForm | None = None
+) -> Response[str]:
+    """Back to the ticket; a refusal shows it as it stands now, which is what must be decided on."""
+    if refusal is None:
+        return go_to(f"/merchant/tickets/{ticket_id}")
+    if refusal.code is RefusalCode.NOT_FOUND:
+        raise NotFoundException
+    file = await own_ticket(visit, ticket_id)
+    problem = visit.speech.word(refusal.code)
+    return await _ticket_page(visit, file, ticket_id, form=form, problem=problem, status_code=409)
+
+
+async def _ticket_page(
+    visit: Visit,
+    file: OrderFile,
+    ticket_id: UUID,
+    *,
+    form: RejectForm | None = None,
+    problem: str | None = None,
+    status_code: int = 200,
+) -> Page:
+    view = view_ticket(file, ticket_id)
+    return show(
+        visit,
+        "merchant/ticket.html",
+        status_code=status_code,
+        view=view,
+        order=file.order,
+        degree=file.degree,
+        labels=[parcel for parcel in file.shipments if parcel.degree is ParcelDegree.LABEL_PRINTED],
+        paid_minor=captured_minor(file.tenders),
+        granted=view.state in GRANTED_STATES,
+        goods_left=goods_with_carrier(file, ticket_id),
+        steps=steps_of(view),
+        explanation=await explained(visit, ticket_id),
+        review_reasons=REVIEW_REASONS,
+        on_timeout=file.ticket(ticket_id).on_timeout,
+        form=form or RejectForm(),
+        problem=visit.speech.say(problem) if problem else None,
+        now=visit.app.clock(),
+    )
+
+
+def _shipment(visit: Visit, file: OrderFile, ticket_id: UUID, form: RejectForm) -> ShipmentNews | None:
+    if not form.tracking_no:
+        return None
+    return ShipmentNews(
+        degree=ParcelDegree.SHIPPED,
+        carrier=form.carrier,
+        tracking_no=form.tracking_no,
+        source=ShipmentSource.MERCHANT,
+        happened_at=visit.app.clock(),
+        lines=tuple(LineUnits(line.line_id, line.quantity) for line in file.lines_of(ticket_id)),
+    )
+
+
+def _merchant(visit: Visit) -> Actor:
+    return Actor(ActorKind.MERCHANT, visit.reader.name)
+
+
+def _version(data: Form) -> int:
+    """The version that the merchant saw; a form without it was not made by us."""
+    text = data.get("version", "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise ValidationException
+    return int(text)
+
+
+def _clean(text: str) -> str:
+    """One line of printable text."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
+def _nearest(rows: Sequence[Coverage]) -> Coverage | None:
+    by_scope = {row.scope: row for row in rows}
+    return by_scope.get(Scope.SHOP) or by_scope.get(Scope.PLATFORM)
+
+
+ROUTER = Router(
+    "/merchant",
+    route_handlers=[tickets, tickets_csv, ticket_page, approve_ticket, reject_ticket, coverage],
+    guards=[only(Role.MERCHANT)],
+)

@@ -1,0 +1,89 @@
+"""Puts the console into an application: its own routes, sessions, CSRF and error pages; the API keeps its own."""
+
+from __future__ import annotations
+
+from litestar import Litestar, Router, get
+from litestar.config.csrf import CSRFConfig
+from litestar.datastructures import CacheControlHeader
+from litestar.di import Provide
+from litestar.exceptions import NotFoundException
+from litestar.middleware.csrf import CSRFMiddleware
+from litestar.static_files import create_static_files_router
+from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
+
+from jitui.aftersales.people import installation_secret
+from jitui.entrypoints.console import buyer, merchant, published, start
+from jitui.entrypoints.console.access import Sessions
+from jitui.entrypoints.console.errors import CSRF_COOKIE, error_pages
+from jitui.entrypoints.console.visit import STATIC, ConsoleRequest, Options, Visit, asset, visit_of
+from jitui.wiring import App
+
+LARGEST_FORM_BYTES = 100_000
+ASSETS = ("vendor/tabler.min.css", "vendor/htmx.min.js", "console.css", "console.js", "theme.js", "icon.svg")
+
+
+def console_handlers(*, one_click: bool = False) -> list[ControllerRouterHandler]:
+    """The console's routes, to stand beside the API; the service is found as `request.app.state.jitui`.
+
+    With `one_click`, which is for demos alone, a visitor may sign in as a sample person without a password.
+    Raises NotConfigured when the style sheets and scripts from npm are missing.
+    """
+    options = Options(one_click)
+    require_assets()
+
+    def visit(request: ConsoleRequest) -> Visit:
+        return visit_of(options, request)
+
+    pages = Router(
+        "/",
+        route_handlers=[*start.HANDLERS, *published.HANDLERS, buyer.ROUTER, merchant.ROUTER, no_such_page],
+        dependencies={"visit": Provide(visit, sync_to_thread=False)},
+        middleware=[Sessions, protected_forms],
+        exception_handlers=error_pages(options),
+        request_max_body_size=LARGEST_FORM_BYTES,
+        include_in_schema=False,
+    )
+    static = create_static_files_router(
+        "/static",
+        directories=[STATIC],
+        cache_control=CacheControlHeader(public=True, max_age=31_536_000, immutable=True),
+        include_in_schema=False,
+    )
+    return [pages, static]
+
+
+def require_assets() -> None:
+    """Raises NotConfigured, with what to do, when the style sheets and scripts from npm are missing."""
+    for name in ASSETS:
+        asset(name)
+
+
+def console_app(app: App, *, one_click: bool = False) -> Litestar:
+    """The console alone."""
+    litestar = Litestar(
+        route_handlers=console_handlers(one_click=one_click),
+        exception_handlers=error_pages(Options(one_click)),
+        openapi_config=None,
+        logging_config=None,
+    )
+    litestar.state.jitui = app
+    return litestar
+
+
+def protected_forms(app: ASGIApp) -> ASGIApp:
+    """Litestar's CSRF protection, with a secret that all processes on one database share."""
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        state = scope["litestar_app"].state
+        if "console_csrf_secret" not in state:
+            state.console_csrf_secret = await installation_secret(state.jitui.people, "csrf")
+        config = CSRFConfig(state.console_csrf_secret, cookie_name=CSRF_COOKIE, cookie_httponly=True)
+        await CSRFMiddleware(app, config)(scope, receive, send)
+
+    return middleware
+
+
+@get(["/{page:str}", "/buyer/{rest:path}", "/merchant/{rest:path}"])
+async def no_such_page() -> None:
+    """What is not there is said in the reader's language."""
+    raise NotFoundException

@@ -1,0 +1,64 @@
+"""A ticket's way as a few steps, for the eye; the timeline has every transition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from jitui.aftersales.ticket import ApprovedBy, TicketState
+from jitui.aftersales.view import TicketView
+
+FINAL_STATES = frozenset({TicketState.REFUNDED, TicketState.REJECTED, TicketState.WITHDRAWN, TicketState.CLOSED})
+"""A page need not look again."""
+
+
+class StepState(StrEnum):
+    """How far a step is."""
+
+    DONE = "done"
+    NOW = "now"
+    TO_COME = "to-come"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step; `title` is an English text of the catalogues."""
+
+    title: str
+    state: StepState
+    at: datetime | None = None
+
+
+def _(message: str) -> str:
+    return message
+
+
+_STOPPED = {
+    TicketState.REJECTED: _("Rejected"),
+    TicketState.WITHDRAWN: _("Withdrawn"),
+    TicketState.CLOSED: _("Closed"),
+}
+
+
+def steps_of(view: TicketView) -> Sequence[Step]:
+    """Asked, approved, on its way, refunded; or where it stopped."""
+    asked = Step(_("Asked"), StepState.DONE, view.requested_at)
+    if view.state in _STOPPED:
+        return asked, Step(_STOPPED[view.state], StepState.STOPPED, view.closed_at)
+    if view.state is TicketState.AWAITING_MERCHANT:
+        with_shop = Step(_("With the shop"), StepState.NOW)
+        return asked, with_shop, Step(_("On its way"), StepState.TO_COME), Step(_("Refunded"), StepState.TO_COME)
+    by_platform = view.approved_by is ApprovedBy.INSTANT_REFUND
+    approved = Step(_("Approved at once") if by_platform else _("Approved"), StepState.DONE, view.approved_at)
+    return asked, approved, *_payment(view)
+
+
+def _payment(view: TicketView) -> tuple[Step, Step]:
+    if view.state is TicketState.REFUNDED:
+        return Step(_("On its way"), StepState.DONE), Step(_("Refunded"), StepState.DONE, view.closed_at)
+    if view.state is TicketState.REFUND_FAILED:
+        return Step(_("Payment held up"), StepState.STOPPED), Step(_("Refunded"), StepState.TO_COME)
+    return Step(_("On its way"), StepState.NOW), Step(_("Refunded"), StepState.TO_COME)

@@ -1,0 +1,182 @@
+"""The merchant's list of tickets: its filters as a link carries them, its pages, and its CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from urllib.parse import urlencode
+from uuid import UUID
+
+from litestar.exceptions import ValidationException
+
+from jitui.aftersales.ports import TicketFilter
+from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketState
+from jitui.entrypoints.console.cursor import from_cursor, to_cursor
+from jitui.entrypoints.console.language import Speech
+from jitui.entrypoints.console.visit import Visit
+from jitui.money import to_decimal_text
+
+TICKETS_PER_PAGE = 25
+CSV_BATCH = 500
+
+
+def _(message: str) -> str:
+    return message
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What a merchant filters by; days are calendar days of the platform's time zone."""
+
+    state: TicketState | None = None
+    approved_by: ApprovedBy | None = None
+    since: date | None = None
+    until: date | None = None
+    order_id: str = ""
+    after: str = ""
+
+    def link(self, path: str = "/merchant/tickets", **changed: object) -> str:
+        """The address of this list, with some filters changed; a page of a list that changes starts anew."""
+        wanted = replace(self, **{"after": "", **changed})  # type: ignore[arg-type]
+        pairs = {
+            "state": wanted.state,
+            "approved_by": wanted.approved_by,
+            "since": wanted.since,
+            "until": wanted.until,
+            "order": wanted.order_id,
+            "after": wanted.after,
+        }
+        query = urlencode({name: str(value) for name, value in pairs.items() if value})
+        return f"{path}?{query}" if query else path
+
+
+ALL = ListQuery()
+BY_GUARANTEE = ListQuery(approved_by=ApprovedBy.INSTANT_REFUND)
+TO_REVIEW = ListQuery(state=TicketState.AWAITING_MERCHANT)
+TABS = (
+    (_("All"), ALL),
+    (_("Decided by the platform guarantee"), BY_GUARANTEE),
+    (_("To review"), TO_REVIEW),
+)
+"""Saved filters; the second is R15's."""
+
+
+def read_query(params: Mapping[str, str]) -> ListQuery:
+    """Raises ValidationException for a link with a filter that does not exist; empty fields are not set."""
+    order_id = params.get("order", "").strip()
+    if not order_id.isprintable():
+        raise ValidationException
+    try:
+        return ListQuery(
+            state=TicketState(params["state"]) if params.get("state") else None,
+            approved_by=ApprovedBy(params["approved_by"]) if params.get("approved_by") else None,
+            since=_day(params.get("since", "")),
+            until=_day(params.get("until", "")),
+            order_id=order_id[:200],
+            after=params.get("after", ""),
+        )
+    except ValueError as error:
+        raise ValidationException from error
+
+
+def _day(text: str) -> date | None:
+    if not text:
+        return None
+    day = date.fromisoformat(text)
+    if not 1970 <= day.year < 9999:  # the day after it is a day too
+        raise ValueError(text)
+    return day
+
+
+async def page_of(visit: Visit, query: ListQuery) -> tuple[Sequence[Ticket], str]:
+    """A page of the shop's tickets, and the cursor of the next page where there is one."""
+    found = await visit.app.shelf.tickets(replace(_filter(visit, query), limit=TICKETS_PER_PAGE + 1))
+    shown = found[:TICKETS_PER_PAGE]
+    return shown, _cursor(shown[-1]) if len(found) > len(shown) else ""
+
+
+async def csv_of(visit: Visit, query: ListQuery) -> AsyncIterator[bytes]:
+    """The whole filtered list, batch by batch; marked as UTF-8 for spreadsheets."""
+    yield "\ufeff".encode() + _csv_rows([_headings(visit.speech)])
+    wanted = replace(_filter(visit, replace(query, after="")), limit=CSV_BATCH)
+    while batch := await visit.app.shelf.tickets(wanted):
+        yield _csv_rows([_csv_row(visit.speech, ticket) for ticket in batch])
+        wanted = replace(wanted, after=(batch[-1].requested_at, batch[-1].ticket_id))
+
+
+def _filter(visit: Visit, query: ListQuery) -> TicketFilter:
+    return TicketFilter(
+        shop_id=visit.reader.subject_id,
+        order_id=query.order_id or None,
+        state=query.state,
+        approved_by=query.approved_by,
+        requested_from=_midnight(visit, query.since) if query.since else None,
+        requested_until=_midnight(visit, query.until + timedelta(days=1)) if query.until else None,
+        after=_after(query.after) if query.after else None,
+    )
+
+
+def _midnight(visit: Visit, day: date) -> datetime:
+    return datetime.combine(day, time.min, visit.app.settings.time_zone)
+
+
+def _cursor(ticket: Ticket) -> str:
+    return to_cursor(ticket.requested_at, str(ticket.ticket_id))
+
+
+def _after(cursor: str) -> tuple[datetime, UUID]:
+    at, ticket_id = from_cursor(cursor)
+    try:
+        return at, UUID(ticket_id)
+    except ValueError as error:
+        raise ValidationException from error
+
+
+def _headings(speech: Speech) -> list[str]:
+    names = (
+        _("Ticket"),
+        _("Order"),
+        _("State"),
+        _("Approved by"),
+        _("Reason"),
+        _("Amount"),
+        _("Currency"),
+        _("Requested"),
+        _("Approved at"),
+        _("Closed at"),
+        _("Seconds to refund"),
+    )
+    return [speech.say(name) for name in names]
+
+
+def _csv_row(speech: Speech, ticket: Ticket) -> list[str]:
+    refunded = ticket.state is TicketState.REFUNDED and ticket.closed_at is not None
+    seconds = (ticket.closed_at - ticket.requested_at).total_seconds() if refunded and ticket.closed_at else None
+    return [
+        str(ticket.ticket_id),
+        ticket.order_id,
+        speech.word(ticket.state),
+        speech.word(ticket.approved_by) if ticket.approved_by else "",
+        speech.word(ticket.reason),
+        to_decimal_text(ticket.amount_minor, ticket.currency),
+        ticket.currency,
+        *(
+            at.astimezone(speech.zone).isoformat() if at else ""
+            for at in (ticket.requested_at, ticket.approved_at, ticket.closed_at)
+        ),
+        f"{seconds:.3f}" if seconds is not None else "",
+    ]
+
+
+def _csv_rows(rows: Sequence[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows([[_harmless(cell) for cell in row] for row in rows])
+    return text.getvalue().encode()
+
+
+def _harmless(cell: str) -> str:
+    """A spreadsheet takes a cell that begins so for a formula; an order's id is somebody else's text."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

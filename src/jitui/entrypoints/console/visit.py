@@ -1,0 +1,184 @@
+"""One visit to a page: who looks, in which language and theme; and the one place where pages are made."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.enums import MediaType
+from litestar.params import SkipValidation
+from litestar.response import Redirect, Response
+from litestar.utils.scope.state import ScopeState
+
+from jitui.aftersales.people import Person, Role
+from jitui.aftersales.ticket import TicketState
+from jitui.entrypoints.console import words
+from jitui.entrypoints.console.language import Speech, catalogue, choose
+from jitui.errors import NotConfigured
+from jitui.settings import Language
+from jitui.wiring import App
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+LANGUAGE_COOKIE = "jitui_language"
+THEME_COOKIE = "jitui_theme"
+HOMES = {Role.BUYER: "/buyer/orders", Role.MERCHANT: "/merchant/tickets"}
+
+POLICY_OF_CONTENT = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",  # Tabler's style sheet draws its small pictures so
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+PAGE_HEADERS = {
+    "content-security-policy": POLICY_OF_CONTENT,
+    "cache-control": "no-store",
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+}
+
+ConsoleRequest = Request[Person | None, str | None, State]
+AnyConnection = ASGIConnection[Any, Person | None, str | None, State]
+Page = Response[str]
+
+
+class Theme(StrEnum):
+    """Light or dark by choice, else as the reader's system says."""
+
+    SYSTEM = "system"
+    LIGHT = "light"
+    DARK = "dark"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How this console is run; a demo lets a visitor sign in as one of its own people by one click."""
+
+    one_click: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What every page knows; `here` is the address that a change of language comes back to."""
+
+    app: App
+    options: Options
+    person: Person | None
+    speech: Speech
+    theme: Theme
+    csrf_token: str
+    here: str
+
+    @property
+    def reader(self) -> Person:
+        """Who is signed in; only for pages that a guard keeps."""
+        assert self.person is not None
+        return self.person
+
+
+Visiting = NamedDependency[SkipValidation[Visit]]
+
+
+def service_of(connection: AnyConnection) -> App:
+    """The open service behind the application that serves us."""
+    app: App = connection.app.state.jitui
+    return app
+
+
+def visit_of(options: Options, request: ConsoleRequest) -> Visit:
+    """The visit that a request is; asks nothing of the database, so that an error page can be made too."""
+    app = service_of(request)
+    language = choose(
+        request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""), app.settings.language
+    )
+    theme = request.cookies.get(THEME_COOKIE)
+    token = ScopeState.from_scope(request.scope).csrf_token
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return Visit(
+        app=app,
+        options=options,
+        person=request.scope.get("user"),
+        speech=Speech(language, app.settings.time_zone),
+        theme=Theme(theme) if theme in tuple(Theme) else Theme.SYSTEM,
+        csrf_token=token if isinstance(token, str) else "",
+        here=here if request.method == "GET" else "/",
+    )
+
+
+def show(visit: Visit, template: str, /, *, status_code: int = 200, **values: object) -> Page:
+    """A page or a part of one, with the headers that every page has."""
+    return Response(
+        _environment(visit.speech).get_template(template).render(visit=visit, **values),
+        status_code=status_code,
+        media_type=MediaType.HTML,
+        headers=PAGE_HEADERS,
+    )
+
+
+def go_to(path: str) -> Redirect:
+    """After a form was sent: a page that can be reloaded."""
+    return Redirect(path, status_code=303, headers={"cache-control": "no-store"})
+
+
+def is_local(path: str) -> bool:
+    """Whether a path that came from outside stays on this site."""
+    return path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+
+
+@cache
+def _environment(speech: Speech) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    # The extension's own methods are put there when it is loaded, which no type checker sees.
+    extended: Any = environment
+    extended.install_gettext_translations(catalogue(speech.language), newstyle=True)
+    environment.globals |= {
+        "asset": asset,
+        "Language": Language,
+        "Theme": Theme,
+        "TicketState": TicketState,
+        "homes": HOMES,
+        "why_words": words.WHY,
+    }
+    environment.filters |= {
+        "word": speech.word,
+        "money": speech.money,
+        "moment": speech.moment,
+        "minute": speech.minute,
+        "day": speech.day,
+        "duration": speech.duration,
+        "number": speech.number,
+    }
+    return environment
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of a static file, with its hash, so that browsers may keep it for good."""
+    path = STATIC / name
+    if not path.is_file():
+        raise NotConfigured(f"The console's file {name} is missing; run `make setup`, which brings it.")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return f"/static/{name}?v={digest}"

@@ -1,0 +1,149 @@
+"""What the console calls the codes of the core, in English; the catalogues translate them.
+
+`_` only marks a text for the catalogues. A test holds that no code of the core is without a word here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from jitui.aftersales.order import Hold, ShipmentDegree
+from jitui.aftersales.outcomes import RefusalCode
+from jitui.aftersales.people import Role, SignInRefusal
+from jitui.aftersales.refund import RefundState
+from jitui.aftersales.registry import Scope
+from jitui.aftersales.ticket import ActorKind, ApprovedBy, Reason, TicketState
+from jitui.policy import Verdict
+
+
+def _(message: str) -> str:
+    return message
+
+
+WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
+    Role: {Role.BUYER: _("Buyer"), Role.MERCHANT: _("Merchant")},
+    SignInRefusal: {
+        SignInRefusal.WRONG: _("The name or the password is not right."),
+        SignInRefusal.TOO_MANY_ATTEMPTS: _("Too many attempts. Please wait a quarter of an hour and try again."),
+    },
+    TicketState: {
+        TicketState.AWAITING_MERCHANT: _("Waiting for the shop"),
+        TicketState.REFUNDING: _("Refund on its way"),
+        TicketState.REFUNDED: _("Refunded"),
+        TicketState.REFUND_FAILED: _("Payment held up"),
+        TicketState.REJECTED: _("Rejected"),
+        TicketState.WITHDRAWN: _("Withdrawn"),
+        TicketState.CLOSED: _("Closed"),
+    },
+    ApprovedBy: {
+        ApprovedBy.INSTANT_REFUND: _("Platform guarantee"),
+        ApprovedBy.MERCHANT: _("The shop"),
+        ApprovedBy.MERCHANT_TIMEOUT: _("Deadline passed"),
+        ApprovedBy.ARBITRATION: _("Arbitration"),
+        ApprovedBy.OPERATOR: _("Platform operator"),
+    },
+    Reason: {
+        Reason.NO_LONGER_WANTED: _("No longer wanted"),
+        Reason.WRONG_SELECTION: _("Wrong item or address chosen"),
+        Reason.NOT_SHIPPED_IN_TIME: _("Not shipped in time"),
+        Reason.FOUND_CHEAPER: _("Found cheaper elsewhere"),
+        Reason.OUT_OF_STOCK: _("Out of stock at the shop"),
+        Reason.OTHER: _("Another reason"),
+    },
+    ActorKind: {
+        ActorKind.BUYER: _("Buyer"),
+        ActorKind.MERCHANT: _("The shop"),
+        ActorKind.PLATFORM: _("The platform"),
+        ActorKind.OPERATOR: _("Platform operator"),
+        ActorKind.SYSTEM: _("Automatically"),
+        ActorKind.CARRIER: _("The carrier"),
+        ActorKind.PROVIDER: _("Payment provider"),
+    },
+    ShipmentDegree: {
+        ShipmentDegree.UNSHIPPED: _("Not shipped"),
+        ShipmentDegree.LABEL_PRINTED: _("Label printed"),
+        ShipmentDegree.PICKED_UP: _("Picked up by the carrier"),
+        ShipmentDegree.PARTLY_SHIPPED: _("Partly shipped"),
+        ShipmentDegree.SHIPPED: _("Shipped"),
+        ShipmentDegree.DELIVERED: _("Delivered"),
+    },
+    Hold: {
+        Hold.NONE: _("Not held"),
+        Hold.PRESALE: _("Presale"),
+        Hold.GROUP_BUY: _("Group purchase not complete"),
+        Hold.RISK_REVIEW: _("Held for a check"),
+    },
+    RefundState: {
+        RefundState.QUEUED: _("Queued"),
+        RefundState.SENDING: _("Being sent"),
+        RefundState.PENDING: _("Accepted by the provider"),
+        RefundState.UNKNOWN: _("Being checked with the provider"),
+        RefundState.SUCCEEDED: _("Paid back"),
+        RefundState.FAILED: _("Refused by the provider"),
+    },
+    Verdict: {
+        Verdict.TRUE: _("Holds"),
+        Verdict.FALSE: _("Does not hold"),
+        Verdict.UNKNOWN: _("Not known"),
+    },
+    Scope: {
+        Scope.PLATFORM: _("Whole platform"),
+        Scope.SHOP: _("Shop"),
+        Scope.CATEGORY: _("Category"),
+        Scope.ITEM: _("Item"),
+        Scope.REGION: _("Region"),
+    },
+    RefusalCode: {
+        RefusalCode.NOT_FOUND: _("There is no such thing here, or it is not yours to see."),
+        RefusalCode.ORDER_ALREADY_PAID: _("This order was paid already."),
+        RefusalCode.ORDER_BELONGS_TO_ANOTHER: _("This order belongs to another buyer or shop."),
+        RefusalCode.ORDER_NOT_PAID: _("Nothing has been paid on this order yet."),
+        RefusalCode.ORDER_HELD: _("This order is held and cannot be shipped yet."),
+        RefusalCode.ORDER_ALREADY_SHIPPED: _("These goods have left. This refund is for goods that have not."),
+        RefusalCode.REFUND_IN_PROGRESS: _("A refund of these goods has been asked for already."),
+        RefusalCode.UNITS_REFUNDED: _("These units were refunded: do not ship them."),
+        RefusalCode.UNITS_NOT_AVAILABLE: _("Not so many units can be refunded or shipped any more."),
+        RefusalCode.NOTHING_TO_REFUND: _("There is nothing on this order that can still be refunded."),
+        RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE: _("Less than this amount can still be refunded on this order."),
+        RefusalCode.TOO_MANY_REQUESTS: _("You asked for this order a moment ago. Please try again in a minute."),
+        RefusalCode.LINE_REQUEST_LIMIT: _("These goods were asked for too often. Please talk to the shop."),
+        RefusalCode.CURRENCY_MISMATCH: _("The currency is not the order's."),
+        RefusalCode.UNKNOWN_LINE: _("Please choose what you want back."),
+        RefusalCode.DUPLICATE_PAYMENT_DIFFERS: _("The same payment was reported with another amount."),
+        RefusalCode.TICKET_STALE: _("Somebody changed this ticket since you opened it. This is how it stands now."),
+        RefusalCode.TICKET_ALREADY_APPROVED: _("This ticket was approved already. This is how it stands now."),
+        RefusalCode.TICKET_ALREADY_CLOSED: _("This ticket was closed already. This is how it stands now."),
+        RefusalCode.TICKET_NOT_EXPIRED: _("The ticket's deadline has not passed."),
+        RefusalCode.REFUND_NOT_FAILED: _("This refund has not failed."),
+        RefusalCode.SHOP_CANNOT_OPT_OUT: _("The guarantee is the platform's; a shop cannot switch it on or off."),
+        RefusalCode.IDEMPOTENCY_KEY_REUSED: _("This page was sent already, with other choices. Please open it again."),
+        RefusalCode.REQUEST_IN_FLIGHT: _("Your request is being worked on. Please look again in a moment."),
+    },
+}
+
+WHY: Mapping[str, str] = {
+    "requested": _("Refund asked for"),
+    "approved_instant_refund": _("Approved by the platform guarantee"),
+    "approved_merchant": _("Approved by the shop"),
+    "approved_merchant_timeout": _("Approved, because the deadline passed"),
+    "approved_arbitration": _("Approved in arbitration"),
+    "approved_operator": _("Approved by the platform"),
+    "rejected": _("Rejected by the shop"),
+    "timeout": _("Rejected, because the deadline passed"),
+    "goods_left": _("Closed, because the goods have left"),
+    "withdrawn": _("Withdrawn by the buyer"),
+    "carrier_scan": _("The carrier scanned a parcel"),
+    "paid": _("The money has arrived"),
+    "declined": _("The payment provider refused; the platform looks into it"),
+    "failed_after_success": _("The payment came back; it is paid again"),
+    "conflicting_news": _("The payment is being checked with the provider"),
+    "retried": _("The platform tries the payment again"),
+}
+"""The timeline's `why`, as a reader sees it."""
+
+REVIEW_REASONS: Mapping[str, str] = {
+    "partly_shipped": _("Some goods of this order have left, so the shop decides"),
+    "deadline_passed": _("The platform could not decide in time, so the shop decides"),
+}
+"""Guards that a reader may know of; what else stops an instant refund is one of the platform's other factors (R16)."""

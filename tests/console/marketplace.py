@@ -1,0 +1,144 @@
+"""A small marketplace with people who sign in, for tests of pages: the real service on a real database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.intake import capture_payment, put_order
+from jitui.aftersales.order import Buyer, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
+from jitui.aftersales.outcomes import Refusal
+from jitui.aftersales.people import Person, Role, enrol
+from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
+from jitui.aftersales.registry import Coverage, Scope, Selection, Shop
+from jitui.aftersales.request_refund import RefundAsk, request_refund
+from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.ticket import Actor, ActorKind, Reason
+from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.ids import lane_of
+from jitui.settings import Settings
+from jitui.wiring import App, open_app
+from tests.aftersales.market import HISTORY_KINDS
+
+PASSWORD = "correct horse battery"
+PREMIUM = Person(
+    "lin", Role.BUYER, "buyer-lin", "林晓", {"zh": "平台优质用户", "en": "A premium buyer of the platform"}, True
+)
+NEWCOMER = Person("zhao", Role.BUYER, "buyer-zhao", "赵一", {"zh": "上周刚注册", "en": "Registered last week"}, True)
+SHOP = Person("shan", Role.MERCHANT, "shop-shan", "山野户外", {"zh": "户外用品店", "en": "Sells outdoor goods"}, True)
+OTHER_SHOP = Person(
+    "chao", Role.MERCHANT, "shop-chao", "潮汐家居", {"zh": "家居用品店", "en": "Sells home goods"}, True
+)
+EVERYBODY = (PREMIUM, NEWCOMER, SHOP, OTHER_SHOP)
+
+Pay = Callable[[str, int], Awaitable[object]]
+"""Tells the payment provider of a payment: its id and amount."""
+
+
+@dataclass(frozen=True)
+class Marketplace:
+    """The service, and short ways to make things happen in it."""
+
+    app: App
+    pay: Pay | None = None
+
+    async def order(
+        self,
+        person: Person,
+        order_id: str,
+        goods: Sequence[tuple[str, int, int]],
+        *,
+        shop: Person = SHOP,
+        freight_minor: int = 0,
+        paid: bool = True,
+        placed_ago: timedelta = timedelta(hours=2),
+    ) -> OrderRef:
+        """Goods are title, units and what was paid for all of them."""
+        now = self.app.clock()
+        lines = tuple(
+            OrderLine(f"l{index}", f"sku-{index}", f"item-{index}", units, minor, "outdoor", title, False, False)
+            for index, (title, units, minor) in enumerate(goods, start=1)
+        )
+        new = NewOrder(
+            order_id,
+            person.subject_id,
+            shop.subject_id,
+            "CNY",
+            now - placed_ago,
+            lines,
+            freight_minor=freight_minor,
+        )
+        taken = await put_order(self.app.store, new, now=now)
+        assert not isinstance(taken, Refusal), taken
+        if paid:
+            await self._capture(taken.ref, sum(minor for _, _, minor in goods) + freight_minor, now)
+        return taken.ref
+
+    async def ask(self, person: Person, order_id: str, *lines: tuple[str, int]) -> UUID:
+        """The buyer asks, by the core itself; the ticket's id."""
+        app = self.app
+        wanted = tuple(LineUnits(*line) for line in lines)
+        ask = RefundAsk(person.subject_id, order_id, Reason.NO_LONGER_WANTED, wanted)
+        done = await request_refund(app.store, await app.terms(), ask, now=app.clock())
+        assert isinstance(done, Plan), done
+        assert done.ticket_id is not None
+        return done.ticket_id
+
+    async def parcel(
+        self, ref: OrderRef, degree: ParcelDegree, source: ShipmentSource = ShipmentSource.MERCHANT
+    ) -> None:
+        """Somebody says something of the order's parcel."""
+        now = self.app.clock()
+        kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
+        news = ShipmentNews(degree, "顺丰", "SF1020304050", source, now)
+        done = await record_shipment(self.app.store, ref, news, by=Actor(kind, "somebody"), now=now)
+        assert isinstance(done, Plan), done
+
+    async def _capture(self, ref: OrderRef, amount_minor: int, now: datetime) -> None:
+        payment_id = f"pay-{ref.order_id}"
+        if self.pay is not None:
+            await self.pay(payment_id, amount_minor)
+        tender = Tender("t1", "simulator", payment_id, "CNY", amount_minor, now)
+        done = await capture_payment(self.app.store, ref, tender, now=now)
+        assert isinstance(done, Plan), done
+
+
+@asynccontextmanager
+async def open_marketplace(settings: Settings, database_url: str, pay: Pay | None = None) -> AsyncIterator[Marketplace]:
+    """With its people, two shops, and one buyer for whom every condition holds."""
+    async with open_app(settings, database_url) as app:
+        now = app.clock()
+        await app.registry.record_history([HistoryRecord(kind, now - timedelta(days=3650)) for kind in HISTORY_KINDS])
+        await app.feed.roll_up(now)
+        for person in EVERYBODY:
+            await enrol(app.people, person, PASSWORD, now=now)
+        for shop in (SHOP, OTHER_SHOP):
+            await app.registry.put_shop(Shop(shop.subject_id, shop.display_name), now)
+        await _premium(app, PREMIUM, now)
+        newcomer = Buyer(lane_of(NEWCOMER.subject_id), NEWCOMER.subject_id, now - timedelta(days=7))
+        await app.registry.put_buyer(newcomer, now)
+        await app.registry.set_coverage(
+            Coverage(Scope.SHOP, OTHER_SHOP.subject_id, False, "近 30 天发货及时率低于 80%", "platform", now)
+        )
+        yield Marketplace(app, pay)
+
+
+def plain_settings(home: Path) -> Settings:
+    """Without a payment provider: approved refunds stay on their way."""
+    return Settings(home=home)
+
+
+async def _premium(app: App, person: Person, now: datetime) -> None:
+    await app.registry.put_buyer(Buyer(lane_of(person.subject_id), person.subject_id, now - timedelta(days=900)), now)
+    events = [
+        RecordBuyerEvent(person.subject_id, f"{kind}-{index}", kind, now - timedelta(days=index + 5), now)
+        for kind in ("order_paid", "order_completed")
+        for index in range(12)
+    ]
+    await app.registry.record_buyer_events(events)
+    await app.registry.select(Selection(person.subject_id, "allow", "test", "test", now))

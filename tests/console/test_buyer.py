@@ -1,0 +1,145 @@
+"""The buyer's way: what can be asked for, the dry run, the ticket, and taking it back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from jitui.aftersales.order import ParcelDegree
+from jitui.aftersales.ticket import ApprovedBy, TicketState
+from jitui.entrypoints.console.progress import StepState
+from tests.console.conftest import Visit
+from tests.console.marketplace import NEWCOMER, PREMIUM, Marketplace
+
+GOODS = [("登山杖", 1, 12900), ("速干衣", 2, 9800)]
+
+
+async def test_an_order_that_can_be_refunded_says_so(market: Marketplace, visit: Visit) -> None:
+    await market.order(PREMIUM, "A-1", GOODS)
+    gone = await market.order(PREMIUM, "A-2", GOODS)
+    await market.parcel(gone, ParcelDegree.SHIPPED)
+    await market.order(PREMIUM, "A-3", GOODS, paid=False)
+    page = await (await visit(PREMIUM)).see("/buyer/orders")
+    links = [given["href"] for tag, given in page.tags if tag == "a"]
+    assert [link for link in links if link.startswith("/buyer/ask")] == ["/buyer/ask?order=A-1"]
+    assert "山野户外" in page.text
+    assert "CN¥227.00" in page.text
+
+
+async def test_without_orders_the_page_says_so(visit: Visit) -> None:
+    assert "No orders yet" in (await (await visit(PREMIUM)).see("/buyer/orders")).text
+
+
+async def test_older_orders_are_on_the_next_page(market: Marketplace, visit: Visit) -> None:
+    for index in range(11):
+        await market.order(PREMIUM, f"A-{index:02}", GOODS)
+    visitor = await visit(PREMIUM)
+    first = await visitor.see("/buyer/orders")
+    older = next(given["href"] for tag, given in first.tags if given.get("href", "").startswith("/buyer/orders?after"))
+    second = await visitor.see(older)
+    shown = [page.text.count("Order A-") for page in (first, second)]
+    assert shown == [10, 1]
+
+
+async def test_the_dry_run_follows_what_is_chosen(market: Marketplace, visit: Visit) -> None:
+    await market.order(PREMIUM, "A-1", GOODS, freight_minor=800)
+    visitor = await visit(PREMIUM)
+    assert "CN¥235.00" in (await visitor.see("/buyer/ask?order=A-1")).text
+    part = await visitor.get("/buyer/ask/check?order=A-1&units.l1=&units.l2=1")
+    assert "CN¥49.00" in part.text
+    assert "approved at once" in part.text
+    for nonsense in ("units.l2=3", "units.l2=-1", "units.l2=x", "units.l9=1", "units.l2=" + "9" * 40):
+        refused = await visitor.get(f"/buyer/ask/check?order=A-1&{nonsense}")
+        assert refused.status_code == 200
+        assert 'role="alert"' in refused.text
+        assert "disabled" in refused.text
+
+
+async def test_asking_opens_a_ticket_that_is_approved_at_once(market: Marketplace, visit: Visit) -> None:
+    await market.order(PREMIUM, "A-1", GOODS)
+    visitor = await visit(PREMIUM)
+    done = await visitor.send("/buyer/ask?order=A-1", "/buyer/ask", **{"units.l2": "1", "units.l1": None})
+    assert done.status_code == 303
+    ticket = (await _file(market, "A-1")).ticket(UUID(done.headers["location"].rpartition("/")[2]))
+    assert (ticket.approved_by, ticket.amount_minor) == (ApprovedBy.INSTANT_REFUND, 4900)
+    page = await visitor.see(done.headers["location"])
+    assert "Your money is on its way" in page.text
+    assert "The order's paid amount is under 300.00 CNY" in page.text
+
+
+async def test_a_form_sent_twice_asks_once(market: Marketplace, visit: Visit) -> None:
+    await market.order(PREMIUM, "A-1", GOODS)
+    visitor = await visit(PREMIUM)
+    form = (await visitor.see("/buyer/ask?order=A-1")).form("/buyer/ask")
+    first, second = [await visitor.post("/buyer/ask", form.fields) for _ in range(2)]
+    assert first.headers["location"] == second.headers["location"]
+    assert len((await _file(market, "A-1")).tickets) == 1
+
+
+async def test_nothing_chosen_is_not_everything(market: Marketplace, visit: Visit) -> None:
+    await market.order(PREMIUM, "A-1", GOODS)
+    visitor = await visit(PREMIUM)
+    done = await visitor.send("/buyer/ask?order=A-1", "/buyer/ask", **{"units.l1": None, "units.l2": "0"})
+    assert done.status_code == 409
+    assert "Please choose what you want back." in done.text
+    assert (await _file(market, "A-1")).tickets == ()
+
+
+async def test_an_order_that_has_left_cannot_be_asked_for(market: Marketplace, visit: Visit) -> None:
+    ref = await market.order(PREMIUM, "A-1", GOODS)
+    visitor = await visit(PREMIUM)
+    form = (await visitor.see("/buyer/ask?order=A-1")).form("/buyer/ask")
+    await market.parcel(ref, ParcelDegree.SHIPPED)
+    done = await visitor.post("/buyer/ask", form.fields)
+    assert done.status_code == 409
+    assert "These goods have left" in done.text
+    assert "Nothing to refund here" in (await visitor.see("/buyer/ask?order=A-1")).text
+
+
+async def test_a_reviewed_request_says_why_without_a_figure_and_can_be_taken_back(
+    market: Marketplace, visit: Visit
+) -> None:
+    await market.order(NEWCOMER, "A-1", GOODS)
+    visitor = await visit(NEWCOMER)
+    done = await visitor.send("/buyer/ask?order=A-1", "/buyer/ask")
+    path = done.headers["location"]
+    page = await visitor.see(path)
+    assert "Not every condition held when you asked" in page.text
+    assert "account_age" not in page.html
+    assert (await visitor.send(path, f"{path}/withdraw")).status_code == 303
+    assert "You took the request back" in (await visitor.see(path)).text
+    (ticket,) = (await _file(market, "A-1")).tickets
+    assert ticket.state is TicketState.WITHDRAWN
+
+
+async def test_taking_back_what_was_decided_meanwhile_shows_how_it_stands(market: Marketplace, visit: Visit) -> None:
+    await market.order(NEWCOMER, "A-1", GOODS)
+    ticket_id = await market.ask(NEWCOMER, "A-1")
+    visitor = await visit(NEWCOMER)
+    path = f"/buyer/tickets/{ticket_id}"
+    form = (await visitor.see(path)).form(f"{path}/withdraw")
+    assert (await visitor.post(f"{path}/withdraw", form.fields)).status_code == 303
+    again = await visitor.post(f"{path}/withdraw", form.fields)
+    assert again.status_code == 409
+    assert "closed already" in again.text
+
+
+async def test_the_page_looks_for_news_only_until_it_is_final(market: Marketplace, visit: Visit) -> None:
+    await market.order(NEWCOMER, "A-1", GOODS)
+    ticket_id = await market.ask(NEWCOMER, "A-1")
+    visitor = await visit(NEWCOMER)
+    path = f"/buyer/tickets/{ticket_id}"
+    looks_at = next(given["hx-get"] for _, given in (await visitor.see(path)).tags if "hx-get" in given)
+    assert (await visitor.get(looks_at)).status_code == 204
+    await visitor.send(path, f"{path}/withdraw")
+    news = await visitor.get(looks_at)
+    assert news.status_code == 200
+    assert "hx-get" not in news.text
+    assert f"way-{StepState.STOPPED}" in news.text
+
+
+async def _file(market: Marketplace, order_id: str):  # type: ignore[no-untyped-def]
+    ref = await market.app.store.find_order(order_id)
+    assert ref is not None
+    file = await market.app.store.read_file(ref)
+    assert file is not None
+    return file

@@ -1,0 +1,193 @@
+"""What holds for every page: nothing inline, nothing from elsewhere, both languages whole, names for what is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from jitui.aftersales.people import Person
+from jitui.entrypoints.console import catalogues
+from jitui.entrypoints.console.catalogues import texts_used, translations_in
+from jitui.entrypoints.console.language import choose
+from jitui.entrypoints.console.visit import PAGE_HEADERS, STATIC
+from jitui.entrypoints.console.words import WHY, WORDS
+from jitui.settings import Language
+from tests.console.conftest import Visit
+from tests.console.marketplace import NEWCOMER, PREMIUM, SHOP, Marketplace
+from tests.console.pages import Page, Visitor
+
+AFTERSALES = Path(catalogues.__file__).parents[2] / "aftersales"
+PLACEHOLDER = re.compile(r"%\(\w+\)s")
+
+
+async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIterator[tuple[Visitor, str]]:
+    """Every page in every shape, each with a visitor who may see it."""
+    await market.order(PREMIUM, "A-1", [("登山杖", 1, 12900), ("速干衣", 3, 9800)], freight_minor=600)
+    await market.order(PREMIUM, "A-2", [("水壶", 1, 8900)])
+    await market.order(NEWCOMER, "B-1", [("睡垫", 1, 15900)])
+    instant, reviewed = await market.ask(PREMIUM, "A-2"), await market.ask(NEWCOMER, "B-1")
+    pages: list[tuple[Person | None, list[str]]] = [
+        (None, ["/", "/?next=%2Fbuyer%2Forders", "/policy", "/nothing"]),
+        (PREMIUM, ["/", "/buyer/orders", "/buyer/ask?order=A-1", "/buyer/ask?order=A-2", f"/buyer/tickets/{instant}"]),
+        (NEWCOMER, [f"/buyer/tickets/{reviewed}", "/merchant/tickets"]),
+        (
+            SHOP,
+            [
+                "/merchant/tickets",
+                "/merchant/tickets?state=closed",
+                "/merchant/tickets?state=x",
+                f"/merchant/tickets/{instant}",
+                f"/merchant/tickets/{reviewed}",
+                "/merchant/coverage",
+                "/policy?publication=1",
+            ],
+        ),
+    ]
+    for person, paths in pages:
+        visitor = await visit(person, language)
+        for path in paths:
+            yield visitor, path
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+async def test_nothing_is_inline_and_nothing_comes_from_elsewhere(
+    market: Marketplace, visit: Visit, language: str
+) -> None:
+    async for visitor, path in all_pages(market, visit, language):
+        response = await visitor.get(path)
+        page = Page(response.text)
+        assert {name: response.headers[name] for name in PAGE_HEADERS} == PAGE_HEADERS, path
+        assert "unsafe" not in response.headers["content-security-policy"]
+        for tag, given in page.tags:
+            assert tag != "style", path
+            assert not (tag == "script" and "src" not in given), path
+            assert not [name for name in given if name == "style" or name.startswith(("on", "hx-on"))], (path, given)
+            for name in ("src", "href", "action", "hx-get"):
+                link = given.get(name, "/")
+                assert link.startswith(("/", "#")) or (tag == "a" and link.startswith("https://")), (path, link)
+        assert page.tags[0] == ("html", {"lang": language, "data-theme-choice": "system"}), path
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+async def test_every_field_has_a_label_and_every_page_one_heading(
+    market: Marketplace, visit: Visit, language: str
+) -> None:
+    async for visitor, path in all_pages(market, visit, language):
+        page = Page((await visitor.get(path)).text)
+        labelled = {given["for"] for tag, given in page.tags if tag == "label" and "for" in given}
+        for tag, given in page.tags:
+            if tag in ("input", "select", "textarea") and given.get("type") not in ("hidden", "checkbox"):
+                assert given["id"] in labelled, (path, given)
+        assert [tag for tag, _ in page.tags].count("h1") == 1, path
+        assert [tag for tag, _ in page.tags].count("main") == 1, path
+
+
+async def test_what_pages_load_is_there_and_may_be_kept(visit: Visit) -> None:
+    visitor = await visit()
+    page = await visitor.see("/")
+    loaded = [given.get("src") or given["href"] for tag, given in page.tags if tag in ("script", "link")]
+    assert len(loaded) == 6
+    for address in loaded:
+        response = await visitor.get(address)
+        assert response.status_code == 200, address
+        assert "immutable" in response.headers["cache-control"]
+    assert (await visitor.get("/static/../visit.py")).status_code == 404
+    assert (await visitor.get("/static/%2e%2e/visit.py")).status_code == 404
+
+
+def test_own_scripts_and_styles_ask_nobody_else() -> None:
+    for path in (*STATIC.glob("*.js"), *STATIC.glob("*.css")):
+        assert not re.search(r"https?://|@import|\beval\b|innerHTML", path.read_text(encoding="utf-8")), path.name
+
+
+# Languages -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_every_text_is_in_both_catalogues_and_no_other(language: Language) -> None:
+    translations = translations_in(language)
+    assert sorted(translations) == texts_used(), "run: python -m jitui.entrypoints.console.catalogues"
+    assert [text for text, said in translations.items() if not said] == []
+    for text, said in translations.items():
+        assert sorted(PLACEHOLDER.findall(text)) == sorted(PLACEHOLDER.findall(said)), text
+
+
+def test_chinese_is_chinese_and_english_is_english() -> None:
+    chinese = re.compile(r"[\u4e00-\u9fff]")
+    untranslated = {text for text, said in translations_in(Language.ZH_CN).items() if not chinese.search(said)}
+    assert untranslated <= {"English", "%(count)s of %(left)s"}
+    assert [said for said in translations_in(Language.EN).values() if chinese.search(said)] == []
+
+
+def test_every_code_of_the_core_has_a_word() -> None:
+    for codes, words in WORDS.items():
+        assert set(words) == {code.value for code in codes}, codes
+
+
+def test_every_why_of_a_timeline_has_a_sentence() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in AFTERSALES.glob("*.py"))
+    named = set(re.findall(r'\bwhy="(\w+)"', sources))
+    named |= set(re.findall(r'_plan_closing\(\s*file, ticket, TicketState\.\w+, "(\w+)"', sources))
+    named |= set(re.findall(r'_provider\(refund\), "(\w+)", now', sources))
+    assert len(named) > 8
+    assert named <= set(WHY)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "language"),
+    [
+        (None, "", Language.ZH_CN),
+        (None, "en-GB,en;q=0.9,zh;q=0.8", Language.EN),
+        (None, "fr,zh-TW;q=0.5,en;q=0.4", Language.ZH_CN),
+        (None, "en;q=0,zh", Language.ZH_CN),
+        (None, "fr;q=x, ;;,en;q=0.1", Language.EN),
+        ("en", "zh-CN", Language.EN),
+        ("fr", "en", Language.EN),
+    ],
+)
+def test_the_language_is_the_readers_choice_else_the_browsers(
+    chosen: str | None, accepted: str, language: Language
+) -> None:
+    assert choose(chosen, accepted, Language.ZH_CN) is language
+
+
+async def test_language_and_theme_are_remembered_and_lead_back(visit: Visit) -> None:
+    visitor = await visit()
+    done = await visitor.send("/policy?publication=1", "/preferences", language="zh-CN")
+    assert done.headers["location"] == "/policy?publication=1"
+    await visitor.send("/policy", "/preferences", theme="dark")
+    page = await visitor.see("/policy")
+    assert page.tags[0] == ("html", {"lang": "zh-CN", "data-theme-choice": "dark", "data-bs-theme": "dark"})
+    away = await visitor.send("/policy", "/preferences", theme="light", back="//evil.test")
+    assert away.headers["location"] == "/"
+
+
+# Errors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("language", "title"), [("zh-CN", "页面不存在"), ("en", "Nothing here")])
+async def test_error_pages_speak_the_readers_language(visit: Visit, language: str, title: str) -> None:
+    response = await (await visit(None, language)).get("/nothing")
+    assert title in response.text
+
+
+async def test_a_fault_shows_nothing_of_the_inside(market: Marketplace, visit: Visit) -> None:
+    visitor = await visit(SHOP)
+    pool = market.app.store._pool  # type: ignore[attr-defined]
+    async with pool.connection() as connection:
+        await connection.execute("ALTER TABLE ticket RENAME TO elsewhere")
+    response = await visitor.get("/merchant/tickets")
+    assert response.status_code == 500
+    assert "Something went wrong" in response.text
+    assert "elsewhere" not in response.text
+
+
+async def test_a_database_that_does_not_answer_is_said_to_be_away(market: Marketplace, visit: Visit) -> None:
+    visitor = await visit(SHOP)
+    await market.app.store._pool.close()  # type: ignore[attr-defined]
+    response = await visitor.get("/merchant/tickets")
+    assert response.status_code == 503
+    assert "does not answer" in response.text

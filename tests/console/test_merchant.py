@@ -1,0 +1,212 @@
+"""The merchant's pages: the notice, the list with its filters, decisions on what was seen, and the coverage."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from jitui.aftersales.order import ParcelDegree, ShipmentSource
+from jitui.aftersales.ports import TicketRef
+from jitui.aftersales.registry import Coverage, Scope
+from jitui.aftersales.review import approve
+from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
+from jitui.ids import lane_of_id
+from tests.console.conftest import Visit
+from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
+from tests.console.pages import Visitor
+
+NOTICE_ZH = "该用户为平台优质用户且订单满足极速退款条件，平台已自动审核通过卖家发货前仅退款申请"
+GOODS = [("水壶", 1, 8900)]
+
+
+async def instant(market: Marketplace, order_id: str = "A-1") -> UUID:
+    await market.order(PREMIUM, order_id, GOODS)
+    return await market.ask(PREMIUM, order_id)
+
+
+async def reviewed(market: Marketplace, order_id: str = "B-1") -> UUID:
+    await market.order(NEWCOMER, order_id, GOODS)
+    return await market.ask(NEWCOMER, order_id)
+
+
+async def ticket(market: Marketplace, ticket_id: UUID) -> Ticket:
+    file = await market.app.store.read_file(TicketRef(lane_of_id(ticket_id), ticket_id))
+    assert file is not None
+    return file.ticket(ticket_id)
+
+
+async def test_a_ticket_decided_by_the_service_says_so_in_the_readers_language(
+    market: Marketplace, visit: Visit
+) -> None:
+    path = f"/merchant/tickets/{await instant(market)}"
+    assert NOTICE_ZH in (await (await visit(SHOP, "zh-CN")).see(path)).text
+    english = (await (await visit(SHOP, "en")).see(path)).text
+    assert "automatically approved the refund-only request made before shipment" in english
+    assert NOTICE_ZH not in english
+
+
+async def test_a_reviewed_ticket_has_no_notice(market: Marketplace, visit: Visit) -> None:
+    page = await (await visit(SHOP, "zh-CN")).see(f"/merchant/tickets/{await reviewed(market)}")
+    assert NOTICE_ZH not in page.text
+
+
+async def test_why_shows_the_public_conditions_and_no_figure_of_the_buyer(market: Marketplace, visit: Visit) -> None:
+    page = await (await visit(SHOP)).see(f"/merchant/tickets/{await reviewed(market)}")
+    assert "The buyer is a premium buyer of the platform" in page.text
+    assert "Does not hold" in page.text
+    assert "selected the buyer" not in page.text
+    assert "caps" not in page.text
+
+
+async def test_refunded_goods_must_not_be_shipped(market: Marketplace, visit: Visit) -> None:
+    ref = await market.order(PREMIUM, "A-1", GOODS)
+    await market.parcel(ref, ParcelDegree.LABEL_PRINTED)
+    ticket_id = await market.ask(PREMIUM, "A-1")
+    visitor = await visit(SHOP)
+    page = await visitor.see(f"/merchant/tickets/{ticket_id}")
+    assert "Do not ship these goods." in page.text
+    assert "SF1020304050" in page.text
+    await market.parcel(ref, ParcelDegree.PICKED_UP, ShipmentSource.CARRIER)
+    assert "with the carrier although they were refunded" in (await visitor.see(f"/merchant/tickets/{ticket_id}")).text
+
+
+async def test_the_saved_filter_shows_what_the_platform_decided(market: Marketplace, visit: Visit) -> None:
+    await instant(market)
+    await reviewed(market)
+    visitor = await visit(SHOP)
+    links = {given["href"] for tag, given in (await visitor.see("/merchant/tickets")).tags if tag == "a"}
+    assert {"/merchant/tickets?approved_by=instant_refund", "/merchant/tickets?state=awaiting_merchant"} <= links
+    assert orders_on(await visitor.get("/merchant/tickets")) == {"A-1", "B-1"}
+    assert orders_on(await visitor.get("/merchant/tickets?approved_by=instant_refund")) == {"A-1"}
+    assert orders_on(await visitor.get("/merchant/tickets?state=awaiting_merchant")) == {"B-1"}
+    assert orders_on(await visitor.get("/merchant/tickets?order=B-1&since=&until=&state=&approved_by=")) == {"B-1"}
+
+
+async def test_days_are_those_of_the_platforms_zone(market: Marketplace, visit: Visit) -> None:
+    await instant(market)
+    today = market.app.clock().astimezone(market.app.settings.time_zone).date()
+    yesterday, visitor = today - timedelta(days=1), await visit(SHOP)
+    assert orders_on(await visitor.get(f"/merchant/tickets?since={today}&until={today}")) == {"A-1"}
+    assert orders_on(await visitor.get(f"/merchant/tickets?until={yesterday}")) == set()
+
+
+@pytest.mark.parametrize(
+    "query", ["state=gone", "approved_by=me", "since=today", "after=x", "after=bnVsbA", "order=%00", "until=9999-12-31"]
+)
+async def test_a_damaged_link_is_a_bad_request(visit: Visit, query: str) -> None:
+    visitor = await visit(SHOP)
+    assert (await visitor.get(f"/merchant/tickets?{query}")).status_code == 400
+    if not query.startswith("after"):  # the file is the whole list
+        assert (await visitor.get(f"/merchant/tickets.csv?{query}")).status_code == 400
+
+
+async def test_older_tickets_are_on_the_next_page(market: Marketplace, visit: Visit) -> None:
+    for index in range(27):
+        await reviewed(market, f"B-{index:02}")
+    visitor = await visit(SHOP)
+    first = await visitor.see("/merchant/tickets?state=awaiting_merchant")
+    older = next(given["href"] for tag, given in first.tags if "after=" in given.get("href", ""))
+    assert "state=awaiting_merchant" in older
+    seen = orders_on(await visitor.get("/merchant/tickets?state=awaiting_merchant")) | orders_on(
+        await visitor.get(older)
+    )
+    assert seen == {f"B-{index:02}" for index in range(27)}
+
+
+async def test_the_file_holds_the_filtered_list_and_no_formula(market: Marketplace, visit: Visit) -> None:
+    await instant(market, "=1+1")
+    await reviewed(market)
+    response = await (await visit(SHOP)).get("/merchant/tickets.csv?approved_by=instant_refund")
+    assert response.headers["content-type"].startswith("text/csv")
+    headings, *rows = csv.reader(io.StringIO(response.text.removeprefix("\ufeff")))
+    assert headings[:3] == ["Ticket", "Order", "State"]
+    ((_, order_id, state, approved_by, _, amount, currency, requested, *_),) = rows
+    assert (order_id, state, approved_by) == ("'=1+1", "Refund on its way", "Platform guarantee")
+    assert (amount, currency) == ("89.00", "CNY")
+    assert requested.endswith("+08:00")
+
+
+async def test_approving_pays(market: Marketplace, visit: Visit) -> None:
+    ticket_id = await reviewed(market)
+    path = f"/merchant/tickets/{ticket_id}"
+    assert (await (await visit(SHOP)).send(path, f"{path}/approve")).status_code == 303
+    decided = await ticket(market, ticket_id)
+    assert (decided.state, decided.approved_by) == (TicketState.REFUNDING, ApprovedBy.MERCHANT)
+
+
+async def test_rejecting_needs_a_reason_and_tells_the_buyer(market: Marketplace, visit: Visit) -> None:
+    ticket_id = await reviewed(market)
+    path = f"/merchant/tickets/{ticket_id}"
+    visitor: Visitor = await visit(SHOP)
+    for wrong in ({"reason": " "}, {"reason": "x" * 501}, {"reason": "已打包", "tracking_no": "SF1"}):
+        refused = await visitor.send(path, f"{path}/reject", **wrong)
+        assert refused.status_code == 422
+        assert 'role="alert"' in refused.text
+    assert "SF1" in refused.text
+    assert (await visitor.send(path, f"{path}/reject", reason="已打包\n待揽收")).status_code == 303
+    assert "已打包 待揽收" in (await (await visit(NEWCOMER)).see(f"/buyer/tickets/{ticket_id}")).text
+
+
+async def test_rejecting_with_a_tracking_number_ships(market: Marketplace, visit: Visit) -> None:
+    ticket_id = await reviewed(market)
+    path = f"/merchant/tickets/{ticket_id}"
+    done = await (await visit(SHOP)).send(path, f"{path}/reject", reason="已发出", carrier="SF", tracking_no="SF1")
+    assert done.status_code == 303
+    file = await market.app.store.read_file(TicketRef(lane_of_id(ticket_id), ticket_id))
+    assert file is not None
+    assert file.ticket(ticket_id).state is TicketState.REJECTED
+    assert [(parcel.tracking_no, parcel.degree) for parcel in file.shipments] == [("SF1", ParcelDegree.SHIPPED)]
+
+
+@pytest.mark.parametrize("action", ["approve", "reject"])
+async def test_a_decision_on_what_has_changed_is_refused_and_shows_how_it_stands(
+    market: Marketplace, visit: Visit, action: str
+) -> None:
+    ticket_id = await reviewed(market)
+    path = f"/merchant/tickets/{ticket_id}"
+    visitor = await visit(SHOP)
+    form = (await visitor.see(path)).form(f"{path}/{action}")
+    stale = await visitor.post(f"{path}/{action}", {**form.fields, "version": "7", "reason": "no"})
+    assert stale.status_code == 409
+    assert "Somebody changed this ticket since you opened it" in stale.text
+    ref = TicketRef(lane_of_id(ticket_id), ticket_id)
+    await approve(market.app.store, ref, version=1, by=Actor(ActorKind.MERCHANT, "colleague"), now=market.app.clock())
+    late = await visitor.post(f"{path}/{action}", {**form.fields, "reason": "no"})
+    assert late.status_code == 409
+    assert "approved already" in late.text
+    assert "Refund on its way" in late.text
+    assert (await visitor.post(f"{path}/{action}", {**form.fields, "version": "x", "reason": "no"})).status_code == 400
+
+
+async def test_the_benefit_is_the_shops_own(market: Marketplace, visit: Visit) -> None:
+    await instant(market)
+    await reviewed(market)
+    await market.order(PREMIUM, "C-1", GOODS, shop=OTHER_SHOP)
+    await market.ask(PREMIUM, "C-1")
+    text = (await (await visit(SHOP)).see("/merchant/tickets")).text
+    assert "Requests in 30 days 2" in text
+    assert "Decided by the platform guarantee 1 50%" in text
+
+
+async def test_coverage_says_whether_and_why_and_has_no_switch(market: Marketplace, visit: Visit) -> None:
+    await market.order(PREMIUM, "A-1", GOODS)
+    row = Coverage(Scope.CATEGORY, "outdoor", False, "试运行阶段", "platform", market.app.clock())
+    await market.app.registry.set_coverage(row)
+    page = await (await visit(SHOP)).see("/merchant/coverage")
+    assert "Your shop is covered" in page.text
+    assert "试运行阶段" in page.text
+    assert {form.action for form in page.forms} == {"/preferences", "/sign-out"}
+    other = await (await visit(OTHER_SHOP)).see("/merchant/coverage")
+    assert "Your shop is not covered" in other.text
+    assert "近 30 天发货及时率低于 80%" in other.text
+
+
+def orders_on(response: object) -> set[str]:
+    from tests.console.pages import Page
+
+    page = Page(response.text)  # type: ignore[attr-defined]
+    return {word.strip() for word in page.words if word.strip()[:2] in ("A-", "B-")}
