@@ -77,7 +77,10 @@ class Progress:
 
 @dataclass(slots=True)
 class Replay:
-    """One run: the service, what is assumed, and what is under way."""
+    """One run: the service, what is assumed, and what is under way.
+
+    `repeating`: an earlier run was here, and every request so far has found its kept answer.
+    """
 
     app: App
     books: Books
@@ -85,9 +88,11 @@ class Replay:
     history: History
     assumptions: Assumptions
     completed: frozenset[str]
+    repeating: bool
     progress: Progress
     unpaid: list[Payment] = field(default_factory=list)
     waiting: dict[str, OrderRef] = field(default_factory=dict)
+    rolled_up_at: datetime | None = None
     timeline: Timeline = field(init=False)
 
 
@@ -232,10 +237,14 @@ async def _complete(replay: Replay, ref: OrderRef, at: datetime) -> None:
 
 
 async def _ask(replay: Replay, asked: PastRequest) -> None:
-    """Ask with usage counted up to this moment, keep the answer, pay at once what was granted at once."""
+    """Ask, keep the answer, pay at once what was granted at once."""
     at = asked.asked_at
-    await replay.app.feed.roll_up(at)
-    answer, is_new = await _answer(replay, asked)
+    answer = await _answer_kept(replay, asked) if replay.repeating else None
+    is_new = False
+    if answer is None:
+        replay.repeating = False
+        await _roll_up(replay, at)
+        answer, is_new = await _answer(replay, asked)
     dispatch_at = asked.placed_at + replay.assumptions.dispatch_delay
     delay_seconds = int((at - asked.placed_at).total_seconds())
     replay.progress.asked.append(
@@ -259,26 +268,53 @@ async def _ask(replay: Replay, asked: PastRequest) -> None:
     )
 
 
+async def _roll_up(replay: Replay, at: datetime) -> None:
+    """Usage of the caps is counted up to this very request, not only up to a minute ago as in the running service."""
+    if replay.rolled_up_at != at:
+        await replay.app.feed.roll_up(at)
+        replay.rolled_up_at = at
+
+
+async def _answer_kept(replay: Replay, asked: PastRequest) -> Answer | None:
+    """What an earlier run was answered; None where it did not come that far."""
+    nothing = Refusal(RefusalCode.NOT_FOUND, "This request was not made yet.")
+    ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
+    done = await carry_out(replay.app.store, ref, lambda _, __: nothing, once=_once(asked))
+    return msgspec.json.decode(done.body, type=Answer) if isinstance(done, KeptAnswer) else None
+
+
 async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
-    """The ticket or the refusal, and whether it is new: the same request again gets the answer that was kept."""
-    store, at = replay.app.store, asked.asked_at
-    units = tuple(LineUnits(unit.line_id, unit.quantity) for unit in asked.units)
-    ask = RefundAsk(asked.buyer_id, asked.order_id, Reason.OTHER, units)
-    once = Once("replay", "requests", asked.request_id, hashlib.sha256(msgspec.json.encode((at, ask))).digest())
-    done = await request_refund(
-        store, replay.terms, ask, now=at, once=once, render=lambda plan: _kept(_ticket(plan), at)
-    )
+    """The ticket or the refusal, and whether it is new."""
+    store, at, once = replay.app.store, asked.asked_at, _once(asked)
+
+    def keep(plan: Plan) -> KeptAnswer:
+        return _kept(_ticket(plan), at)
+
+    done = await request_refund(store, replay.terms, _refund_ask(asked), now=at, once=once, render=keep)
     if isinstance(done, KeptAnswer):
         return msgspec.json.decode(done.body, type=Answer), False
     if isinstance(done, Plan):
+        replay.rolled_up_at = None  # what was just granted counts for the next request, even in the same minute
         return _ticket(done), True
     if done.code in (RefusalCode.REQUEST_IN_FLIGHT, RefusalCode.IDEMPOTENCY_KEY_REUSED, RefusalCode.NOT_FOUND):
         raise InvariantBroken(f"Request {asked.request_id}: {done.message}")
     refused = Answer(refused=done.code)
     # A refusal writes nothing by itself; asked again after the parcel has moved on, it could come out otherwise.
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
-    _done(await carry_out(store, ref, lambda file, _: Plan(file, ()), once=once, render=lambda _: _kept(refused, at)))
+    kept = await carry_out(store, ref, lambda file, _: Plan(file, ()), once=once, render=lambda _: _kept(refused, at))
+    _done(kept)
     return refused, True
+
+
+def _refund_ask(asked: PastRequest) -> RefundAsk:
+    units = tuple(LineUnits(unit.line_id, unit.quantity) for unit in asked.units)
+    return RefundAsk(asked.buyer_id, asked.order_id, Reason.OTHER, units)
+
+
+def _once(asked: PastRequest) -> Once:
+    """The Idempotency-Key of a cancellation and order, over everything that shapes the request."""
+    body = msgspec.json.encode((asked.asked_at, _refund_ask(asked)))
+    return Once("replay", "requests", asked.request_id, hashlib.sha256(body).digest())
 
 
 def _ticket(plan: Plan) -> Answer:

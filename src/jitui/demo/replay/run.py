@@ -56,6 +56,8 @@ async def replay_history(
     """
     span = Span(assumptions.since, assumptions.until)
     counts = history.count(span)
+    if counts.first_day is None:
+        raise BadInput("There is no row with a readable date in these days.")
     since = _midnight(history, span.since or counts.first_day)
     settings = replace(
         ground.settings, time_zone=history.time_zone, pool_size=min(ground.settings.pool_size, BUYERS_AT_ONCE)
@@ -65,7 +67,7 @@ async def replay_history(
         open_books_of(ground.simulator) as books,
         open_app(settings, ground.database_url, clock=lambda: since) as app,
     ):
-        await _prepare(app, history, assumptions, since)
+        was_here = await _prepare(app, history, assumptions, since)
         await publish(app.registry, policy, by="replay", now=since)
         run = Replay(
             app=app,
@@ -74,14 +76,15 @@ async def replay_history(
             history=history,
             assumptions=assumptions,
             completed=await _completed_orders(app, history.shop_id),
+            repeating=was_here,
             progress=Progress(),
         )
         await drive(run, _sifted(history.events(span), left_out), watch=watch)
         return await make_report(run, left_out, counts)
 
 
-async def _prepare(app: App, history: History, assumptions: Assumptions, since: datetime) -> None:
-    """The shop with what is assumed, the category table, and since when the history is complete."""
+async def _prepare(app: App, history: History, assumptions: Assumptions, since: datetime) -> bool:
+    """The shop with what is assumed, the category table, the history's start; whether an earlier run was here."""
     shop = await app.registry.get_shop(history.shop_id)
     if shop is not None:
         refuse_others(assumptions, shop.attributes)
@@ -93,6 +96,7 @@ async def _prepare(app: App, history: History, assumptions: Assumptions, since: 
         category = Category(category_id, title, customised=False, virtual=category_id == "gift-voucher")
         await app.registry.put_category(category, since)
     await app.registry.record_history([HistoryRecord(kind, since) for kind in FED])
+    return shop is not None
 
 
 async def _completed_orders(app: App, shop_id: str) -> frozenset[str]:
@@ -117,7 +121,5 @@ def _sifted(events: Iterator[PastEvent], left_out: LeftOut) -> Iterator[PastEven
                 yield event
 
 
-def _midnight(history: History, day: date | None) -> datetime:
-    if day is None:
-        raise BadInput("There is no row with a readable date in these days.")
+def _midnight(history: History, day: date) -> datetime:
     return datetime.combine(day, time.min, history.time_zone).astimezone(UTC)
