@@ -27,11 +27,14 @@ def serve(
     """Serve the HTTP API and the console, on the embedded database when none is configured."""
     from contextlib import ExitStack
     from dataclasses import replace
+    from functools import partial
 
+    from jitui.entrypoints.console.mount import console_handlers, require_assets
     from jitui.entrypoints.http.server import serve as serve_http
     from jitui.settings import read_settings
     from jitui.wiring import database
 
+    require_assets()
     settings = read_settings()
     settings = replace(
         settings,
@@ -42,7 +45,7 @@ def serve(
         url = stack.enter_context(database(settings))
         if with_worker:
             stack.enter_context(_worker_beside())
-        serve_http(settings, url, processes=processes)
+        serve_http(settings, url, processes=processes, extra=partial(console_handlers, one_click=sample_people))
 
 
 @contextmanager
