@@ -6,7 +6,8 @@ A fact that cannot be known is left out: an unknown condition never approves (I5
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.file import OrderFile
@@ -34,7 +35,7 @@ def decision_query(policy: Policy, now: datetime, time_zone: ZoneInfo) -> Decisi
     """What the deciding statement has to read for this policy at this moment."""
     caps = policy.caps
     return DecisionQuery(
-        windows=tuple(_window(feature, now, time_zone) for feature in policy.features),
+        windows=_windows(policy.features, now.astimezone(time_zone).date()),
         now=now,
         buyer_cap_from=_cap_from(caps.per_buyer.over_seconds, now) if caps.per_buyer else None,
         shop_cap_from=_cap_from(caps.per_shop.over_seconds, now) if caps.per_shop else None,
@@ -96,8 +97,13 @@ def is_selected(policy: Policy, buyer_id: str, selection: str | None) -> bool:
     return not held_out(policy, buyer_id)
 
 
-def _window(feature: Feature, now: datetime, time_zone: ZoneInfo) -> Window:
-    today = now.astimezone(time_zone).date()
+@lru_cache(maxsize=64)
+def _windows(features: tuple[Feature, ...], today: date) -> tuple[Window, ...]:
+    """One for each feature, the same all day."""
+    return tuple(_window(feature, today) for feature in features)
+
+
+def _window(feature: Feature, today: date) -> Window:
     # A buyer's features reach into today; a shop's end yesterday, where the roll-up ends.
     last = today if feature.subject == "buyer" else today - timedelta(days=1)
     return Window(
@@ -158,8 +164,8 @@ def _feature_facts(
     values = {value.name: value for value in inputs.windows}
     records = {record.kind: record for record in inputs.history}
     facts: dict[str, FactValue | None] = {}
-    for feature in policy.features:
-        window = _window(feature, now, time_zone)
+    windows = _windows(policy.features, now.astimezone(time_zone).date())
+    for feature, window in zip(policy.features, windows, strict=True):
         known = _is_known(window, records.get(feature.kind), buyer, now, time_zone)
         if feature.subject == "shop":
             known = known and _rolled_up_through(window, inputs.shop_days_as_of, time_zone)
