@@ -101,7 +101,12 @@ def _litestar(
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]],
 ) -> Litestar:
     litestar = Litestar(
-        route_handlers=[*(_route(api, operation) for operation in OPERATIONS), *pages(), *extra_handlers],
+        route_handlers=[
+            *_options(),
+            *(_route(api, operation) for operation in OPERATIONS),
+            *pages(),
+            *extra_handlers,
+        ],
         exception_handlers={HTTPException: _on_http_exception, Exception: _on_exception},
         request_max_body_size=MAX_BODY_BYTES,
         lifespan=list(lifespan),
@@ -127,6 +132,22 @@ def _route(api: Api, operation: Operation) -> HTTPRouteHandler:
         status_code=200,
     )
     return handler(endpoint)
+
+
+def _options() -> list[HTTPRouteHandler]:
+    """What each address takes, said for all its operations together."""
+    methods: dict[str, list[str]] = {}
+    for operation in OPERATIONS:
+        methods.setdefault(operation.path, ["OPTIONS"]).append(operation.method)
+    return [_options_of(path, ", ".join(sorted(allowed))) for path, allowed in methods.items()]
+
+
+def _options_of(path: str, allowed: str) -> HTTPRouteHandler:
+    async def options(request: Request[Any, Any, Any]) -> ASGIResponse:
+        return ASGIResponse(status_code=204, headers={"allow": allowed})
+
+    handler = HTTPRouteHandler(path.replace("}", ":str}"), http_method=HttpMethod.OPTIONS, status_code=200)
+    return handler(options)
 
 
 async def _answer(api: Api, operation: Operation, request: HttpRequest, arrived_at: float) -> Answer | Problem:

@@ -6,8 +6,8 @@ import asyncio
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from types import FrameType
 
@@ -24,6 +24,7 @@ from jitui.wiring import App, open_app
 
 GRACE_SECONDS = 10
 BACKLOG = 2048
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 Extra = Callable[[], Sequence[ControllerRouterHandler]]
 """Makes what is served beside the API; a function of a module, so that a process of its own can make it too."""
@@ -69,13 +70,12 @@ def serve(
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=BACKLOG,
     )
-    try:
+    server = uvicorn.Server(config)
+    with closing(listener), _signals_end_quietly(server):
         if processes > 1:
             Multiprocess(config, sockets=[listener]).run()
         else:
-            uvicorn.Server(config).run(sockets=[listener])
-    finally:
-        listener.close()
+            server.run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -92,6 +92,24 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+@contextmanager
+def _signals_end_quietly(server: uvicorn.Server) -> Iterator[None]:
+    """uvicorn raises the signal that stopped it once more at its end; the caller still has things to put away."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in _STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @asynccontextmanager
 async def _opened(settings: Settings, database_url: str) -> AsyncIterator[App]:
     async with open_app(settings, database_url) as app:
@@ -104,7 +122,7 @@ def _end_waiting_on_signal(app: Litestar) -> None:
         return
     loop = asyncio.get_running_loop()
     stopping: Stopping = app.state.stopping
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPS:
         before = signal.getsignal(number)
 
         def handle(signum: int, frame: FrameType | None, before: object = before) -> None:
