@@ -45,7 +45,7 @@ CANCELLATIONS_LN_MU, CANCELLATIONS_LN_SIGMA = 0.4, 1.75
 # Our own assumptions, chosen so that every path of the service is walked.
 HOUR_WEIGHTS = (9, 5, 3, 2, 2, 3, 6, 12, 20, 28, 33, 34, 36, 33, 31, 31, 32, 34, 40, 52, 66, 70, 48, 22)
 ORDERS_PER_BUYER = 1.7
-LOYAL_SHARE = 0.66
+LOYAL_SHARE = 0.8
 DISPUTE_LOST_SHARE = 0.015
 UNKNOWN_AGE_SHARE = 0.01
 PRESALE_SHARE = 0.04
@@ -60,7 +60,7 @@ DOUBLE_CLICK_SHARE = 0.03
 DECIDED_SHARE = 0.75
 CANCELLER_LIFT = 1.9
 MOST_PAST_ORDERS = 150
-HISTORY_DAYS = 365
+HISTORY_DAYS = 180
 
 REGIONS = ("浙江", "广东", "江苏", "四川", "山东", "河南", "湖北", "北京", "上海", "辽宁")
 CARRIERS = ("SF", "YTO", "ZTO", "STO")

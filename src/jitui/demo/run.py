@@ -173,12 +173,12 @@ async def _one_day(site: _Site, options: Options, watcher: Watcher, begun: float
     market = generate(seed=site.state.seed, orders=options.orders, ends_at=now, day=site.state.day)
     people = sample_people(market)
     async with open_app(site.settings, site.database_url) as app:
-        with watcher.counting("History of the buyers", len(market.buyers)) as advance:
-            await stock(app, market, now=now, advance=advance)
         await enrol_people(app, people, now=now)
         keys = await issue_keys(app, market, _with_keys(market, people), now=now)
-        await _ready(site, app, now)
-        watcher.say(f"The service is up at {site.base_url} after {time.monotonic() - begun:.0f} s.")
+        with watcher.counting("History of the buyers", len(market.buyers)) as advance:
+            stocking = stock(app, market, now=now, advance=advance)
+            await asyncio.gather(stocking, _announced(site, watcher, begun))
+        await _worker_ready(site, app, now)
         await capture_at_provider(site.simulator_url, site.state.simulator_key, market)
         day = Day(market, site.base_url, keys)
         since = app.clock()
@@ -212,15 +212,21 @@ def _with_keys(market: Marketplace, people: Sequence[Person]) -> list[str]:
     return list(dict.fromkeys([*named, *asking]))[:BUYERS_WITH_KEYS]
 
 
-async def _ready(site: _Site, app: App, since: datetime) -> None:
-    """The API and the simulator answer, and the worker has rolled up: without it nothing is approved at once."""
+async def _announced(site: _Site, watcher: Watcher, begun: float) -> None:
+    """The API and the simulator answer: from now on people can look around."""
     deadline = time.monotonic() + START_SECONDS
     async with aiohttp.ClientSession() as client:
         for url in (f"{site.simulator_url}/health", f"{site.base_url}/healthz"):
             while not await _answers(client, url):
                 await _wait(site, deadline, url)
+    watcher.say(f"The service is up at {site.base_url} after {time.monotonic() - begun:.0f} s.")
+
+
+async def _worker_ready(site: _Site, app: App, since: datetime) -> None:
+    """The worker has rolled up; without it nothing is approved at once."""
+    deadline = time.monotonic() + START_SECONDS
     while (rolled := (await app.shelf.health()).usage_as_of) is None or rolled < since:
-        await _wait(site, deadline, "the worker")
+        await _wait(site, deadline, "The worker")
 
 
 async def _answers(client: aiohttp.ClientSession, url: str) -> bool:

@@ -23,6 +23,7 @@ from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.entrypoints.cli.cells import MOST_UNITS, Cells, Fault
 from jitui.entrypoints.cli.tables import Row
 from jitui.ids import lane_of
+from jitui.money import MAX_AMOUNT_MINOR
 from jitui.policy.facts import BUYER_EVENTS
 
 ATTRIBUTE = "attribute."
@@ -123,6 +124,8 @@ def _order(group: Sequence[Cells], defaults: Defaults) -> NewOrder:
     _same(group, lambda cells: cells.currency(defaults.currency), "currency")
     lines = tuple(_line(cells, str(index), currency) for index, cells in enumerate(group, start=1))
     _unique_lines(group, lines)
+    if sum(line.paid_minor for line in lines) > MAX_AMOUNT_MINOR:
+        first.fault("paid", f"the order's lines sum to more than {MAX_AMOUNT_MINOR} minor units")
     return NewOrder(
         order_id=first.id("order_id"),
         buyer_id=first.id("buyer_id"),
@@ -236,7 +239,7 @@ def _event(group: Sequence[Cells], defaults: Defaults) -> RecordBuyerEvent:
         at=at,
         recorded_at=defaults.now,
         order_id=cells.optional_id("order_id"),
-        amount_minor=cells.whole("amount_minor", least=0, most=10**15, default=0),
+        amount_minor=cells.whole("amount_minor", least=0, most=MAX_AMOUNT_MINOR, default=0),
         retracts=cells.code("retracts", default="") or None,
     )
 

@@ -1,0 +1,93 @@
+"""`jitui explain` tells why from the ticket alone; `jitui doctor` tells what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from tests.aftersales.market import open_market
+from tests.cli.conftest import Jitui, in_a_process
+
+
+async def _ticket(database_url: str) -> UUID:
+    """A request that misses one condition: the buyer never bought anything before."""
+    now = datetime.now(UTC)
+    async with open_market(database_url, now=now) as market:
+        await market.paid_order("b-1", "o-1", now=now)
+        return (await market.asked("b-1", "o-1", now=now)).ticket_id
+
+
+@pytest.fixture
+def ticket_id(database_url: str) -> UUID:
+    return asyncio.run(_ticket(database_url))
+
+
+def test_a_ticket_is_explained_in_words(settings: dict[str, str], ticket_id: UUID) -> None:
+    done = in_a_process("explain", str(ticket_id), "--language", "en", settings=settings)
+    assert done.code == 0, done.err
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert "unshipped-instant-refund, version 1" in done.out
+    flat = " ".join(done.out.split())
+    assert "order.paid_minor = 12900" in flat
+    assert "buyer.account_age_days = unknown" in flat
+
+
+def test_a_ticket_is_explained_to_a_script(jitui: Jitui, ticket_id: UUID) -> None:
+    document = jitui("explain", str(ticket_id), "--json").json
+    assert document["outcome"] == "review"
+    conditions = {row["id"]: row for row in document["conditions"]}
+    assert conditions["paid_under_300"]["verdict"] == "true"
+    assert conditions["paid_under_300"]["sentence"] == "订单实付金额低于 300 元"
+    assert conditions["premium_buyer"]["verdict"] == "false"
+    assert conditions["premium_buyer"]["facts"]["buyer.completed_orders_365d"] == 0
+    assert document["unknown"] == []
+
+
+def test_a_merchant_sees_no_figure_of_the_buyer(jitui: Jitui, ticket_id: UUID) -> None:
+    document = jitui("explain", str(ticket_id), "--audience", "merchant", "--json").json
+    assert "unknown" not in document
+    assert "selected" not in {row["id"] for row in document["conditions"]}
+    assert not [name for row in document["conditions"] for name in row["facts"] if name.startswith("buyer.")]
+
+
+@pytest.mark.parametrize("ticket", ["nonsense", "019a0000-0000-7000-8000-000000000000"])
+def test_a_ticket_that_does_not_exist_is_code_2(jitui: Jitui, ticket: str) -> None:
+    done = jitui("explain", ticket)
+    assert (done.code, done.out) == (2, "")
+    assert ticket in done.err
+
+
+def test_doctor_names_what_is_missing_and_the_mend(settings: dict[str, str], empty_database_url: str) -> None:
+    done = in_a_process("doctor", "--json", settings={**settings, "JITUI_DATABASE_URL": empty_database_url})
+    found = {row["what"]: row for row in done.json["findings"]}
+    assert (done.code, done.json["ok"]) == (1, False)
+    assert found["database"]["level"] == "ok"
+    assert (found["migrations"]["level"], found["migrations"]["mend"]) == ("missing", "Run `jitui migrate`.")
+
+
+def test_doctor_is_content_with_a_migrated_database(jitui: Jitui) -> None:
+    assert jitui("doctor").code == 1, "no policy is live yet"
+    assert jitui("migrate").code == 0
+    done = jitui("doctor", "--json")
+    found = {row["what"]: row["level"] for row in done.json["findings"]}
+    assert done.code == 0, done.out
+    assert (found["policy"], found["roll-up"]) == ("ok", "absent")
+
+
+def test_doctor_says_when_the_simulator_is_away(jitui: Jitui, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JITUI_SIMULATOR_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("JITUI_SIMULATOR_KEY", "k" * 16)
+    monkeypatch.setenv("JITUI_SIMULATOR_WEBHOOK_SECRET", "s" * 16)
+    done = jitui("doctor")
+    assert done.code == 1
+    assert "missing provider simulator: http://127.0.0.1:9 does not answer" in done.out
+
+
+def test_doctor_survives_a_bad_setting(jitui: Jitui, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JITUI_PORT", "many")
+    done = jitui("doctor")
+    assert done.code == 1
+    assert "JITUI_PORT must be a whole number" in done.out

@@ -1,0 +1,162 @@
+"""`jitui import`: good rows go in, every bad one is named, a broken file loads nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pytest
+
+from jitui.settings import Settings
+from jitui.wiring import open_app
+from tests.cli.conftest import Jitui, in_a_process
+
+HEADER = "order_id,buyer_id,shop_id,currency,placed_at,line_id,item_id,quantity,paid,customised"
+GOOD = (
+    "o1,b1,s1,CNY,2026-11-01T10:00:00+08:00,l1,i1,2,129.00,false",
+    "o1,b1,s1,CNY,2026-11-01T10:00:00+08:00,l2,i2,1,20,",
+)
+BAD = (
+    "o2,b1,s1,CNY,2026-11-01T10:00,l1,i1,0,12.345,maybe",
+    "o3,b 1,s1,XXZ,2026-11-01T10:00:00+08:00,l1,i1,1,-5,true",
+    "o4,b2,s1,CNY,2026-11-01T10:00:00+08:00,l1,i1,1",
+)
+OTHER = "o4,b2,s1,CNY,2026-11-01T10:00:00+08:00,l2,i1,1,5.00,"
+
+
+def csv_file(folder: Path, rows: Sequence[str], header: str = HEADER, name: str = "orders.csv") -> str:
+    file = folder / name
+    file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return str(file)
+
+
+def count(database_url: str, table: str) -> int:
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
+    return int(row[0]) if row else 0
+
+
+def test_bad_rows_are_named_and_good_ones_loaded(settings: dict[str, str], database_url: str, tmp_path: Path) -> None:
+    csv_file(tmp_path, [*GOOD, *BAD, OTHER])
+    done = in_a_process("import", "orders", "orders.csv", settings=settings, cwd=tmp_path)
+    assert done.code == 1
+    assert done.out == "6 rows read, 1 orders loaded; 3 bad rows, 1 rows left out with them.\n"
+    lines = done.err.splitlines()
+    assert "orders.csv:4: row 3, quantity: expected a whole number from 1 to 1000000000, not '0'" in lines
+    assert "orders.csv:6: row 5: the row has 8 cells, the header 10" in lines
+    fields = {(part.split(", ")[0], part.split(", ")[1].split(":")[0]) for part in lines if ", " in part[:40]}
+    assert {("orders.csv:4: row 3", name) for name in ("quantity", "paid", "customised", "placed_at")} <= fields
+    assert {("orders.csv:5: row 4", name) for name in ("currency", "buyer_id", "paid")} <= fields
+    assert (count(database_url, "orders"), count(database_url, "order_line")) == (1, 2)
+
+
+def test_atomic_loads_nothing_beside_a_bad_row(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    file = csv_file(tmp_path, [*GOOD, *BAD])
+    done = jitui("import", "orders", file, "--atomic", "--json")
+    assert (done.code, done.json["loaded"], done.json["bad_rows"]) == (1, 0, 3)
+    assert count(database_url, "orders") == 0
+
+
+def test_atomic_loads_nothing_beside_a_row_that_the_service_would_refuse(
+    jitui: Jitui, database_url: str, tmp_path: Path
+) -> None:
+    assert jitui("import", "orders", csv_file(tmp_path, GOOD)).code == 0
+    header = "order_id,provider,payment_id,amount,currency,captured_at"
+    rows = [f"{order},simulator,p-{order},149.00,CNY,2026-11-01T10:01:00+08:00" for order in ("o1", "o9")]
+    file = csv_file(tmp_path, rows, header, "payments.csv")
+    refused = jitui("import", "payments", file, "--atomic", "--json")
+    assert (refused.code, refused.json["loaded"]) == (1, 0)
+    assert (refused.json["bad"][0]["row"], count(database_url, "tender")) == (2, 0)
+    assert jitui("import", "payments", file).code == 1
+    assert count(database_url, "tender") == 1
+
+
+def test_importing_again_changes_nothing(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    file = csv_file(tmp_path, GOOD)
+    for _ in range(2):
+        assert jitui("import", "orders", file, "--json").json["loaded"] == 1
+    assert count(database_url, "order_line") == 2
+
+
+def test_an_order_in_two_minds_is_not_loaded(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    other_buyer = GOOD[1].replace("b1", "b2")
+    bad = jitui("import", "orders", csv_file(tmp_path, [GOOD[0], other_buyer]), "--json").json["bad"]
+    assert [(row["row"], row["field"]) for row in bad] == [(2, "buyer_id")]
+    assert count(database_url, "orders") == 0
+
+
+def test_their_columns_become_our_fields(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    file = csv_file(tmp_path, ["b1;2020-01-01 08:00;gold;x"], "会员;注册时间;等级;备注", "buyers.csv")
+    mapped = ("--map", "会员=buyer_id", "--map", "注册时间=registered_at", "--map", "等级=attribute.level")
+    done = jitui("import", "buyers", file, *mapped, "--time-zone", "Asia/Shanghai", "--json")
+    assert (done.code, done.json["ignored_columns"]) == (0, ["备注"])
+
+    async def buyer() -> tuple[datetime | None, object]:
+        async with open_app(Settings(home=tmp_path), database_url) as app:
+            row = await app.registry.get_buyer("b1")
+            assert row is not None
+            return row.registered_at, row.attributes
+
+    assert asyncio.run(buyer()) == (datetime(2020, 1, 1, tzinfo=UTC), {"level": "gold"})
+
+
+def test_history_from_parquet_is_complete_from_a_time_on(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    at = [datetime(2026, 10, day, tzinfo=UTC) for day in (1, 2)]
+    table = pa.table({"buyer_id": ["b1", "b1"], "event_id": ["e1", "e2"], "kind": ["order_paid", "wedding"], "at": at})
+    file = tmp_path / "history.parquet"
+    pq.write_table(table, file)
+    since = "2025-01-01T00:00:00+08:00"
+    done = jitui("import", "history", str(file), "--complete-from", since, "--json")
+    assert (done.json["loaded"], [(bad["row"], bad["field"]) for bad in done.json["bad"]]) == (1, [(2, "kind")])
+    assert count(database_url, "buyer_event") == 1
+    assert count(database_url, "history_record") == 1
+
+
+def test_parcels_are_loaded_by_line_and_quantity(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    assert jitui("import", "orders", csv_file(tmp_path, GOOD)).code == 0
+    pay = "o1,simulator,p1,149.00,CNY,2026-11-01T10:01:00+08:00"
+    payments = csv_file(tmp_path, [pay], "order_id,provider,payment_id,amount,currency,captured_at", "p.csv")
+    assert jitui("import", "payments", payments).code == 0
+    header = "order_id,degree,carrier,tracking_no,happened_at,line_id,quantity"
+    rows = [
+        "o1,shipped,SF,SF1,2026-11-02T10:00:00+08:00,l1,1",
+        "o1,shipped,SF,SF1,2026-11-02T10:00:00+08:00,l2,1",
+        "o1,shipped,SF,SF2,2026-11-02T10:00:00+08:00,l1,9",
+    ]
+    done = jitui("import", "shipments", csv_file(tmp_path, rows, header, "s.csv"), "--json")
+    assert (done.json["loaded"], [bad["row"] for bad in done.json["bad"]]) == (1, [3])
+    with psycopg.connect(database_url) as connection:
+        left = connection.execute("SELECT line_id, shipped_quantity FROM order_line ORDER BY line_id").fetchall()
+    assert left == [("l1", 1), ("l2", 1)]
+
+
+BROKEN = {
+    "empty.csv": b"",
+    "quote.csv": (HEADER + '\no1,"b1,s1\n').encode(),
+    "gb.csv": (HEADER + "\n").encode() + "订单,b1".encode("gb18030"),
+    "utf16.csv": HEADER.encode("utf-16"),
+    "columns.csv": b"order_id,buyer_id\no1,b1\n",
+    "twice.csv": b"order_id,order_id\no1,b1\n",
+    "short.parquet": b"PAR1 and no more",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_loads_nothing_and_says_where(jitui: Jitui, database_url: str, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(BROKEN[name])
+    done = jitui("import", "orders", csv_file(tmp_path, GOOD), str(tmp_path / name))
+    assert (done.code, done.out) == (2, "")
+    assert name in done.err
+    assert "Traceback" not in done.err
+    assert count(database_url, "orders") == 0
+
+
+def test_a_field_that_we_do_not_have_is_refused_with_a_hint(jitui: Jitui, tmp_path: Path) -> None:
+    done = jitui("import", "orders", csv_file(tmp_path, GOOD), "--map", "x=byer_id")
+    assert done.code == 2
+    assert "did you mean buyer_id?" in done.err

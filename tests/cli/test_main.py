@@ -1,0 +1,88 @@
+"""The command as a whole: what it imports, how it leaves, what it says where."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jitui.entrypoints.cli.main import COMMANDS, load
+from tests.cli.conftest import Jitui, in_a_process
+
+HEAVY = ("litestar", "psycopg", "duckdb", "cel_expr_python", "aiohttp", "alembic", "pyarrow", "rich", "jitui.policy")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys\n"
+        "from jitui.entrypoints.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"print(*(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == ""
+    assert all(name in done.stdout for name in COMMANDS)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_there_and_explains_itself(name: str, jitui: Jitui) -> None:
+    module = COMMANDS[name].target.partition(":")[0]
+    if importlib.util.find_spec(f"jitui.entrypoints.cli.{module}") is None:
+        pytest.fail(f"{name} has no module")
+    assert load(name).name == name
+    shown = jitui(name, "--help")
+    assert shown.code == 0
+    assert shown.out.startswith(f"Usage: jitui {name}")
+    assert max(map(len, shown.out.splitlines())) <= 80
+
+
+def test_a_misspelt_command_is_recognised(jitui: Jitui) -> None:
+    done = jitui("expalin")
+    assert (done.code, done.out) == (2, "")
+    assert "Did you mean 'explain'?" in done.err
+
+
+def test_a_bad_setting_is_one_sentence_and_code_2(jitui: Jitui, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JITUI_PROT", "8000")
+    done = jitui("pause", "--list")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "JITUI_PROT is not a setting of Jitui; did you mean JITUI_PORT?\n"
+
+
+def test_a_database_that_does_not_answer_is_code_3(jitui: Jitui, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JITUI_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    done = jitui("pause", "--list")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith("The database does not answer: ")
+    assert "Traceback" not in done.err
+
+
+def test_a_traceback_is_shown_with_debug_alone(tmp_path: Path) -> None:
+    settings = {"JITUI_HOME": str(tmp_path), "JITUI_PROT": "1"}
+    assert "Traceback" not in in_a_process("pause", "--list", settings=settings).err
+    assert "Traceback" in in_a_process("--debug", "pause", "--list", settings=settings).err
+
+
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m jitui.entrypoints.cli policy facts --json | head -c 10; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout == '{\n  "facts'
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_worker_leaves_when_it_is_told_to(settings: dict[str, str], number: signal.Signals, code: int) -> None:
+    command = [sys.executable, "-m", "jitui.entrypoints.cli", "worker"]
+    with subprocess.Popen(command, env={"PATH": "/usr/bin:/bin", **settings}, stderr=subprocess.PIPE) as worker:
+        assert worker.stderr is not None
+        assert worker.stderr.readline().startswith(b"Working;")
+        time.sleep(0.2)
+        worker.send_signal(number)
+        assert worker.wait(30) == code

@@ -1,0 +1,57 @@
+"""`jitui policy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jitui.policy import FACTS
+from tests.aftersales.market import POLICY_FILE
+from tests.cli.conftest import Jitui, in_a_process
+
+BROKEN = "paid_under_300\n    when: order.paid_minor < 30000"
+
+
+def test_a_broken_policy_is_named_with_line_and_column(tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    text = POLICY_FILE.read_text(encoding="utf-8")
+    assert BROKEN in text
+    file.write_text(text.replace(BROKEN, BROKEN.replace("paid_minor", "payd_minor")), encoding="utf-8")
+    line = next(n for n, row in enumerate(file.read_text(encoding="utf-8").splitlines(), 1) if "payd_minor" in row)
+    done = in_a_process("policy", "check", "broken.yaml", str(POLICY_FILE), settings={}, cwd=tmp_path)
+    assert done.code == 1
+    problem, good = done.out.splitlines()
+    assert problem.startswith(f"broken.yaml:{line}:")
+    assert "payd_minor" in problem
+    assert "good: unshipped-instant-refund, version 1" in good
+
+
+def test_a_policy_that_is_not_there_is_code_2(jitui: Jitui, tmp_path: Path) -> None:
+    done = jitui("policy", "check", str(tmp_path / "gone.yaml"))
+    assert done.code == 2
+    assert "No such file" in done.err
+
+
+def test_a_check_is_one_json_document(jitui: Jitui, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("", encoding="utf-8")
+    done = jitui("policy", "check", str(POLICY_FILE), str(empty), "--json")
+    assert done.code == 1
+    good, bad = done.json["policies"]
+    assert (good["ok"], good["problems"]) == (True, [])
+    assert bad["ok"] is False
+    assert {"line", "column", "message"} == set(bad["problems"][0])
+
+
+def test_the_facts_fit_80_columns_and_are_all_there(jitui: Jitui) -> None:
+    shown = jitui("policy", "facts")
+    assert shown.code == 0
+    assert max(map(len, shown.out.splitlines())) <= 80
+    assert all(f"  {name}  " in shown.out for name in FACTS)
+    listed = jitui("policy", "facts", "--json").json
+    assert [fact["name"] for fact in listed["facts"]] == list(FACTS)
+
+
+def test_a_published_policy_is_live_once(jitui: Jitui) -> None:
+    assert jitui("migrate", "--json").json["policy"] == "unshipped-instant-refund, version 1"
+    again = jitui("policy", "publish", str(POLICY_FILE), "--json")
+    assert again.json["published"] is False
