@@ -23,6 +23,7 @@ from jitui.entrypoints.http.app import create_app
 from jitui.ids import lane_of
 from jitui.wiring import open_app, utc_now
 
+
 @dataclass(frozen=True, slots=True)
 class Serving:
     """A running service; `pid` is the process above all others of it."""

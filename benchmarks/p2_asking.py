@@ -85,13 +85,13 @@ def measure(run: Run) -> Measured:
 
 
 def _prepare(server: EmbeddedServer, home: Path, run: Run) -> Scene:
-    windows = len(CLIENTS) * len(PROCESSES) + 2
+    windows = len(CLIENTS) * len(PROCESSES) + 2  # and the warm-up of each service
     url, floor_url = ground.new_database(server, "ours"), ground.new_database(server, "floor")
     run.say("   preparing orders")
     recorded = 200
-    numbers = ground.seed(url, round(windows * run.seconds * MOST_A_SECOND) + recorded)
+    numbers = ground.seed(url, round((windows * run.seconds + 2 * (len(PROCESSES) + 1)) * MOST_A_SECOND) + recorded)
     floor_numbers = ground.seed(
-        floor_url, round(len(CLIENTS) * (run.seconds + 1) * MOST_A_SECOND_REPLAYED), lane=ground.BY_NUMBER
+        floor_url, round(len(CLIENTS) * (run.seconds + 2) * MOST_A_SECOND_REPLAYED), lane=ground.BY_NUMBER
     )
     key = asyncio.run(api.prepare(url, home))
     asyncio.run(api.prepare(floor_url, home))
@@ -103,7 +103,7 @@ def _prepare(server: EmbeddedServer, home: Path, run: Run) -> Scene:
 
 def _ask(scene: Scene, run: Run, *, processes: int) -> dict[int, Loaded]:
     with api.serving(scene.url, scene.home, processes=processes) as serving:
-        _load(scene, serving, clients=8, seconds=1.0)  # connections opened, statements prepared
+        _load(scene, serving, clients=CLIENTS[-1], seconds=2.0)  # connections opened, statements prepared
         loads = {}
         for clients in CLIENTS:
             loads[clients] = _shared_load(scene, serving, run, processes, clients)
@@ -166,4 +166,4 @@ def _row(clients: int, load: Loaded) -> dict[str, float]:
 
 
 def _floor_row(one: Replayed) -> dict[str, float]:
-    return {"clients": one.clients, "per_second": round(one.per_second, 1), "mean_ms": one.mean_ms}
+    return {"clients": one.clients, "per_second": round(one.per_second, 1), "mean_ms": round(one.mean_ms, 2)}

@@ -6,6 +6,8 @@ same statements, prepared, in the same two pipelines, for another order each tim
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import subprocess
 import tempfile
@@ -150,31 +152,40 @@ class Replayed:
 
 
 def replay(server: EmbeddedServer, url: str, script: Script, *, first: int, clients: int, seconds: float) -> Replayed:
-    """Run pgbench for a while on the orders from `first` on; raises RuntimeError when a transaction failed."""
+    """Run pgbench for a while on the orders from `first` on; raises RuntimeError when a transaction failed.
+
+    Its first second does not count: connections are opened and statements planned then.
+    """
     where = urlsplit(url)
     options = {name: str(value[0]) for name, value in parse_qs(where.query).items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "replay.sql"
         path.write_text(script.text)
         command = [str(server.bin_folder / "pgbench"), "--no-vacuum", "--protocol=prepared", f"--file={path}"]
-        command += [f"--client={clients}", f"--jobs={min(2, clients)}", f"--time={max(1, round(seconds))}"]
+        command += [f"--client={clients}", f"--jobs={min(2, clients)}"]
+        command += [f"--time={math.ceil(seconds) + 1}", "--progress=1"]
         command += [f"--host={options['host']}", f"--port={options['port']}", f"--username={where.username}"]
         variables = {"i": "-1", "first": str(first), "clients": str(clients), **script.values}
         command += [f"--define={name}={value}" for name, value in variables.items()]
         done = subprocess.run(
-            [*command, where.path.lstrip("/")], capture_output=True, text=True, check=False, timeout=seconds + 60
+            [*command, where.path.lstrip("/")],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds + 60,
+            env={"PATH": os.defpath},
         )
     return _read(done, clients)
 
 
 def _read(done: subprocess.CompletedProcess[str], clients: int) -> Replayed:
     processed = re.search(r"actually processed: (\d+)", done.stdout)
-    per_second = re.search(r"tps = ([\d.]+) \(without", done.stdout)
-    mean_ms = re.search(r"latency average = ([\d.]+) ms", done.stdout)
+    seconds = re.findall(r"^progress: [\d.]+ s, ([\d.]+) tps, lat ([\d.]+) ms", done.stderr, flags=re.MULTILINE)[1:]
     failed = re.search(r"failed transactions: ([1-9]\d*)", done.stdout)
-    if done.returncode or failed or not (processed and per_second and mean_ms):
+    if done.returncode or failed or not (processed and seconds):
         raise RuntimeError(f"pgbench stopped:\n{done.stdout[-500:]}{done.stderr[-1500:]}")
-    return Replayed(clients, int(processed[1]), float(per_second[1]), float(mean_ms[1]))
+    rates, latencies = zip(*((float(rate), float(latency)) for rate, latency in seconds), strict=True)
+    return Replayed(clients, int(processed[1]), sum(rates) / len(rates), sum(latencies) / len(latencies))
 
 
 # Replayed from Python, where a script cannot know what the statement before found -----------------------------------
