@@ -17,10 +17,18 @@ from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.aftersales.people import Person
 from jitui.demo.audit import Findings, audit
-from jitui.demo.home import Children, Home, State, free_port, opened_home, own_database, write_json
+from jitui.demo.home import Children, Home, State, free_port, opened_home, own_database, write_exports, write_json
 from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, Order, generate
 from jitui.demo.play import Day, play
-from jitui.demo.stock import Keys, capture_at_provider, enrol_people, issue_keys, sample_people, stock
+from jitui.demo.stock import (
+    Keys,
+    capture_at_provider,
+    enrol_people,
+    issue_keys,
+    open_instantly,
+    sample_people,
+    stock,
+)
 from jitui.demo.summary import Summary, on_the_way, summarise
 from jitui.errors import Unavailable
 from jitui.provider_simulator import new_webhook_secret
@@ -31,7 +39,7 @@ DEFAULT_SEED = 7
 START_SECONDS = 60
 SETTLE_SECONDS = 120
 BUYERS_WITH_KEYS = 40
-HELD_OUT_TRIES = 25
+ORDERS_TRIED = 25
 LATENCY_MS = 15.0
 FAULTS = (
     "pending_then_succeeded=0.06,paid_then_504=0.02,paid_then_closed=0.02,paid_then_500=0.01,"
@@ -263,7 +271,7 @@ async def _settled(site: _Site, watcher: Watcher) -> None:
 
 async def _sample(site: _Site, day: Day, people: Sequence[Person]) -> Sample:
     """Keys of the platform, a shop and a buyer, and an order of that buyer's that would be refunded at once."""
-    order = await _instant_order(site, day) or day.market.orders[0]
+    order = await _instant_order(site, day, people[0].subject_id) or day.market.orders[0]
     keys: Keys = day.keys
     buyer_id = order.buyer_id if order.buyer_id in keys.buyers else next(iter(keys.buyers))
     ticket = next(iter(day.tickets.values()), None)
@@ -278,16 +286,12 @@ async def _sample(site: _Site, day: Day, people: Sequence[Person]) -> Sample:
     )
 
 
-async def _instant_order(site: _Site, day: Day) -> Order | None:
+async def _instant_order(site: _Site, day: Day, first_buyer: str) -> Order | None:
     """Asked of the service itself, without asking for a refund."""
-    asked = {event.order_id for event in day.market.events if event.kind is EventKind.ASK}
-    open_orders = [
-        order
-        for order in day.market.orders
-        if order.tenders_minor and order.order_id not in asked and order.buyer_id in day.keys.buyers
-    ]
+    open_orders = [order for order in open_instantly(day.market) if order.buyer_id in day.keys.buyers]
+    open_orders.sort(key=lambda order: order.buyer_id != first_buyer)
     async with aiohttp.ClientSession() as client:
-        for order in open_orders[:HELD_OUT_TRIES]:
+        for order in open_orders[:ORDERS_TRIED]:
             headers = {"authorization": f"Bearer {day.keys.buyers[order.buyer_id]}"}
             body = {"order_id": order.order_id}
             async with client.post(f"{site.base_url}/v1/eligibility", json=body, headers=headers) as response:
@@ -306,5 +310,18 @@ def _write_people(site: _Site, people: Sequence[Person], sample: Sample) -> None
                 for one in people
             ],
             "keys": sample,
+        },
+    )
+    write_exports(
+        site.home.session,
+        {
+            "JITUI": site.base_url,
+            "PLATFORM_KEY": sample.platform_key,
+            "SHOP": sample.shop_id,
+            "SHOP_KEY": sample.shop_key,
+            "BUYER": sample.buyer_id,
+            "BUYER_KEY": sample.buyer_key,
+            "ORDER": sample.order_id,
+            "TICKET": sample.ticket_id,
         },
     )

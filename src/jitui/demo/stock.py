@@ -23,7 +23,7 @@ from jitui.aftersales.registry import (
     issue_key,
 )
 from jitui.aftersales.writes import RecordBuyerEvent
-from jitui.demo.marketplace import CURRENCY, Marketplace, Shopper
+from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, Order, Shopper
 from jitui.errors import Unavailable
 from jitui.ids import lane_of, new_id
 from jitui.policy.facts import BUYER_EVENTS, SHOP_EVENTS
@@ -35,6 +35,8 @@ BUYERS_AT_ONCE = 25
 GROUPS_AT_ONCE = 8
 PAYMENTS_AT_ONCE = 5_000
 KEY_LIFE = timedelta(days=30)
+MOST_INSTANT_MINOR = 30_000
+"""The published rule (R3b); only used to choose what to try."""
 
 Advance = Callable[[int], None]
 
@@ -122,15 +124,19 @@ async def enrol_people(app: App, people: Sequence[Person], *, now: datetime) -> 
     """The demo's own people may sign in to the console; they have no password, a demo signs them in by a click."""
     for person in people:
         await enrol(app.people, person, None, now=now)
+    # The first one is there to be refunded at once, so chance must not hold this buyer out.
+    await app.registry.select(Selection(people[0].subject_id, "allow", "", BY, now))
 
 
 def sample_people(market: Marketplace) -> tuple[Person, ...]:
-    """A premium buyer who asks, one whose requests go to review, and the shops of both."""
-    asked = {event.order_id for event in market.events if event.kind == "ask"}
-    orders = [order for order in market.orders if order.order_id in asked]
+    """A premium buyer with goods still to be asked for, one whose requests go to review, and the shops of both."""
+    asked = {event.order_id for event in market.events if event.kind is EventKind.ASK}
     by_id = {buyer.buyer_id: buyer for buyer in market.buyers}
-    loyal = next((o for o in orders if _looks_premium(by_id[o.buyer_id])), market.orders[0])
-    other = next((o for o in orders if not _looks_premium(by_id[o.buyer_id])), market.orders[-1])
+    askers = {order.buyer_id for order in market.orders if order.order_id in asked}
+    open_orders = [order for order in open_instantly(market) if _looks_premium(by_id[order.buyer_id])]
+    loyal = next((o for o in open_orders if o.buyer_id in askers), next(iter(open_orders), market.orders[0]))
+    reviewed = (o for o in market.orders if o.order_id in asked and not _looks_premium(by_id[o.buyer_id]))
+    other = next(reviewed, market.orders[-1])
     names = {shop.shop_id: shop.name for shop in market.shops}
     buyers = (
         Person(
@@ -145,6 +151,26 @@ def sample_people(market: Marketplace) -> tuple[Person, ...]:
         for index, shop_id in enumerate(dict.fromkeys((loyal.shop_id, other.shop_id)), start=1)
     )
     return (*buyers, *shops)
+
+
+def open_instantly(market: Marketplace) -> list[Order]:
+    """Paid orders, not asked back and not shipped on the day, of which no item speaks against an instant refund."""
+    gone = {event.order_id for event in market.events if event.kind in (EventKind.ASK, EventKind.SHIP, EventKind.SCAN)}
+    plain = {
+        category.category_id
+        for category in market.categories
+        if category.covered and not category.customised and not category.virtual
+    }
+    covered = {shop.shop_id for shop in market.shops if shop.covered}
+    paid = {event.order_id for event in market.events if event.kind is EventKind.PAY} - gone
+    return [
+        order
+        for order in market.orders
+        if order.order_id in paid
+        and order.shop_id in covered
+        and order.paid_minor < MOST_INSTANT_MINOR
+        and all(line.goods.covered and line.goods.category_id in plain for line in order.lines)
+    ]
 
 
 def _looks_premium(buyer: Shopper) -> bool:
