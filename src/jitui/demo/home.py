@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import secrets
+import shlex
 import shutil
 import socket
 import subprocess
@@ -50,6 +51,11 @@ class Home:
         return self.folder / "people.json"
 
     @property
+    def session(self) -> Path:
+        """Address and sample keys as a shell reads them."""
+        return self.folder / "session.sh"
+
+    @property
     def logs(self) -> Path:
         return self.folder / "logs"
 
@@ -69,6 +75,13 @@ class Home:
     def write_state(self, state: State) -> None:
         """Whole or not at all."""
         write_json(self._state, state)
+
+
+def write_exports(path: Path, values: Mapping[str, str]) -> None:
+    """Variables for a shell to read with `.`; for its owner's eyes, since keys are among them."""
+    path.touch(mode=0o600)
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def write_json(path: Path, value: object) -> None:

@@ -1,0 +1,86 @@
+"""The README's shell session and Python lines work as printed, against a running demo."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+START_SECONDS = 150
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.S | re.M)
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """An empty home with a running demo in it."""
+    # Straight under /tmp, where the embedded server's own account can reach it when root runs the tests.
+    with tempfile.TemporaryDirectory(prefix="jitui-readme-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        environ = {"HOME": folder, "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "JITUI_PORT": "0"}
+        log = Path(folder) / "demo.log"
+        with log.open("w") as output:
+            demo = subprocess.Popen(
+                [sys.executable, "-m", "jitui.entrypoints.cli", "demo", "--orders", "120"],
+                env=environ,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            _wait_until_up(demo, log)
+            yield Path(folder)
+        finally:
+            demo.send_signal(signal.SIGINT)
+            demo.wait(60)
+
+
+@pytest.mark.xdist_group("whole-service")
+def test_the_session_works_as_printed(home: Path) -> None:
+    session = [block for block in blocks("sh") if "make demo" not in block]
+    assert len(session) == 6
+    script = "set -eu\n" + "\necho '---'\n".join(session)
+    environ = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    done = subprocess.run(["bash", "-c", script], env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    _, dry_run, asked, listed, shipped, paused = done.stdout.split("---\n")
+    assert json.loads(dry_run)["outcome"] == "instant"
+    ticket = json.loads(asked)["ticket"]
+    assert (ticket["state"], ticket["approved_by"]) == ("refunding", "instant_refund")
+    assert [one["state"] for one in json.loads(listed)["tickets"]] == ["refunded"]
+    assert shipped.startswith('"kind":"stop_ship"\n')
+    assert json.loads(shipped.partition("\n")[2])["type"].endswith("/units-refunded")
+    assert json.loads(paused)["scope"] == "platform"
+
+
+def test_the_python_lines_work_as_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (lines,) = blocks("python")
+    exec(lines, {})
+    assert capsys.readouterr().out.startswith("review (")
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), f"README.md names {target}"
+
+
+def _wait_until_up(demo: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while "Ctrl-C stops everything" not in log.read_text(encoding="utf-8"):
+        assert demo.poll() is None, log.read_text(encoding="utf-8")
+        assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
+        time.sleep(0.3)
