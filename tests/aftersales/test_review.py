@@ -138,3 +138,16 @@ async def test_t1_two_approvals_at_once_never_exceed_what_was_captured(market: M
     )
     assert [isinstance(outcome, Plan) for outcome in done].count(True) == 1
     assert RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE in {o.code for o in done if isinstance(o, Refusal)}
+
+
+async def test_silence_closes_a_ticket_that_can_no_longer_be_paid(market: Market) -> None:
+    """Found by reading: its deadline stayed due for ever, and the worker tried it again and again."""
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(35000, 35000), tenders=(40000,))
+    first = await market.asked(buyer, "o-1", lines=[("l1", 1)])
+    second = await market.asked(buyer, "o-1", lines=[("l2", 1)], now=NOW + timedelta(seconds=61))
+    later = DEADLINE + timedelta(minutes=5)
+    for ticket, state in ((first, TicketState.REFUNDING), (second, TicketState.CLOSED)):
+        done = await expire(market.store, TicketRef(ticket.lane, ticket.ticket_id), now=later)
+        assert ticket_of(done).state is state
+    assert await market.store.expired_tickets(later, 10) == []

@@ -117,13 +117,18 @@ def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: 
     return Plan(granted.file, writes, ticket.ticket_id)
 
 
-def plan_expiry(file: OrderFile, ticket: Ticket, now: datetime) -> Plan | Refusal:
+def plan_expiry(file: OrderFile, ticket: Ticket, now: datetime) -> Plan:
     """Silence never pays for a parcel that has left or is with the carrier."""
     if goods_with_carrier(file, ticket.ticket_id):
         return _plan_closing(file, ticket, TicketState.CLOSED, "goods_left", SYSTEM, now, ChangeKind.TICKET_REJECTED)
     if ticket.on_timeout == "reject":
         return _plan_closing(file, ticket, TicketState.REJECTED, "timeout", SYSTEM, now, ChangeKind.TICKET_REJECTED)
-    return plan_approval(file, ticket, ApprovedBy.MERCHANT_TIMEOUT, SYSTEM, now)
+    approved = plan_approval(file, ticket, ApprovedBy.MERCHANT_TIMEOUT, SYSTEM, now)
+    if isinstance(approved, Refusal):  # nobody is there to be told: the ticket ends here, and says why
+        return _plan_closing(
+            file, ticket, TicketState.CLOSED, approved.code.value, SYSTEM, now, ChangeKind.TICKET_REJECTED
+        )
+    return approved
 
 
 def plan_rejection(file: OrderFile, ticket: Ticket, rejection: Rejection, by: Actor, now: datetime) -> Plan | Refusal:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import structlog
 
+from jitui.aftersales.command import Plan
 from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.review import expire
@@ -59,8 +60,7 @@ async def expire_due(app: App) -> int:
     done = 0
     for ref in await app.store.expired_tickets(now, EXPIRY_BATCH):
         try:
-            await expire(app.store, ref, now=now)
-            done += 1
+            done += isinstance(await expire(app.store, ref, now=now), Plan)
         except Exception:
             log.exception("ticket_not_expired", ticket=str(ref.ticket_id))
     return done
