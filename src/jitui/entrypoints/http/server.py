@@ -23,6 +23,8 @@ from jitui.settings import Settings, read_settings
 from jitui.wiring import App, open_app
 
 GRACE_SECONDS = 10
+START_SECONDS = 60
+"""How long a process may say nothing: it cannot answer while it imports, and on a busy machine that takes a while."""
 BACKLOG = 2048
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -68,6 +70,7 @@ def serve(
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_worker_healthcheck=START_SECONDS,
         backlog=BACKLOG,
     )
     server = uvicorn.Server(config)
