@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from jitui.entrypoints.http.app import MAX_BODY_BYTES
+from jitui.entrypoints.http.reading import MAX_BODY_BYTES
 from tests.http.api import BUYER, SHOP, Api, money, open_api, order, payment, shipment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

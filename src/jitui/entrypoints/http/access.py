@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from time import monotonic
 
 from jitui.aftersales.registry import ApiKey, authenticate
@@ -46,22 +45,19 @@ class KnownKeys:
         """The key of an Authorization header; None when there is none that is good."""
         if authorization is None:
             return None
-        word, _, presented = authorization.partition(" ")
-        if word.lower() != "bearer" or _PRESENTED.fullmatch(presented) is None:
-            return None
-        digest = hashlib.sha256(presented.encode()).digest()
+        digest = hashlib.sha256(authorization.encode("latin-1")).digest()
         known = self._known.get(digest)
         if known is None or known[0] <= self._seconds():
+            word, _, presented = authorization.partition(" ")
+            if word.lower() != "bearer" or _PRESENTED.fullmatch(presented) is None:
+                return None
             if len(self._known) >= MOST_KEYS:
                 self._known.clear()
             known = (self._seconds() + KEY_SECONDS, await authenticate(app.registry, presented, app.clock()))
             self._known[digest] = known
-        return _unless_expired(known[1], app.clock())
-
-
-def _unless_expired(key: ApiKey | None, now: datetime) -> ApiKey | None:
-    expired = key is not None and key.expires_at is not None and key.expires_at <= now
-    return None if expired else key
+        key = known[1]
+        expired = key is not None and key.expires_at is not None and key.expires_at <= app.clock()
+        return None if expired else key
 
 
 class Buckets:

@@ -76,7 +76,7 @@ async def ask_for_a_refund(call: Call[bodies.RefundRequestSent, Nothing]) -> Don
             call,
             lambda keep: request_refund(app.store, terms, ask, now=app.clock(), by=by, once=once, render=keep),
             lambda plan: _decided(call, plan),
-            _headers_of_new,
+            lambda body: _headers_of_new(_read_new(body).ticket),
         )
     )
 
@@ -135,7 +135,7 @@ def _decided(call: AnyCall, plan: Plan) -> Answer:
     decision = decision_from_json(record.decision)
     _count(call, ticket, decision)
     shown = _decision_for(call, ticket, decision, record.decided_at, record.facts)
-    return Answer(201, _encode(answers.TicketDecided(ticket=view, decision=shown)))
+    return Answer(201, _encode(answers.TicketDecided(ticket=view, decision=shown)), _headers_of_new(ticket))
 
 
 def _count(call: AnyCall, ticket: Ticket, decision: Decision) -> None:
@@ -262,7 +262,7 @@ async def _on_ticket(call: AnyCall, command: Callable[[TicketRef, Any], Awaitabl
     return await carried_out(
         call,
         lambda keep: command(ref, keep),
-        lambda plan: Answer(200, _encode(ticket_for(call, plan.file, ref.ticket_id))),
+        lambda plan: ticket_answer(call, plan.file, ref.ticket_id),
         headers_of_ticket,
     )
 
@@ -281,8 +281,7 @@ async def get_ticket(call: Call[Nothing, Nothing]) -> Done:
     if found is None:
         return not_found()
     file, ticket = found
-    body = _encode(ticket_for(call, file, ticket.ticket_id))
-    return Answer(200, body, headers_of_ticket(body))
+    return ticket_answer(call, file, ticket.ticket_id)
 
 
 async def get_decision(call: Call[Nothing, Nothing]) -> Done:
@@ -368,6 +367,12 @@ def ticket_for(call: AnyCall, file: OrderFile, ticket_id: UUID) -> TicketView:
     return replace(view, refunds=refunds, review_reason=_review_reason(call, view.review_reason))
 
 
+def ticket_answer(call: AnyCall, file: OrderFile, ticket_id: UUID) -> Answer:
+    """The ticket as an answer, its version as the ETag."""
+    view = ticket_for(call, file, ticket_id)
+    return Answer(200, _encode(view), (("etag", f'"{view.version}"'),))
+
+
 def _review_reason(call: AnyCall, reason: str | None) -> str | None:
     return reason if call.scope is PLATFORM or reason in _PUBLIC_REVIEW_REASONS else None
 
@@ -377,11 +382,7 @@ def _outcome(decision: Decision, review_reason: str | None) -> Outcome:
     return decision.outcome if review_reason is None else Outcome.REVIEW
 
 
-_AUDIENCES: dict[str, Literal["platform", "merchant", "buyer"]] = {
-    PLATFORM: "platform",
-    SHOP: "merchant",
-    BUYER: "buyer",
-}
+_AUDIENCES: dict[str, Literal["merchant", "buyer"]] = {SHOP: "merchant", BUYER: "buyer"}
 
 
 _GUARD = ConditionResult("guard", Verdict.FALSE, public=False, detail_public=False, facts={}, text={"zh": "", "en": ""})
@@ -391,18 +392,17 @@ _GUARD = ConditionResult("guard", Verdict.FALSE, public=False, detail_public=Fal
 def _conditions(call: AnyCall, decision: Decision, review_reason: str | None) -> tuple[answers.ConditionAnswer, ...]:
     """Verdict and sentence in both languages; figures for the platform alone."""
     assert call.scope is not None
-    audience = _AUDIENCES[call.scope]
-    if call.scope is not PLATFORM and review_reason not in (None, *_PUBLIC_REVIEW_REASONS):
-        decision = replace(decision, conditions=(*decision.conditions, _GUARD))
-    chinese = explain(decision, "zh", audience).rows
-    english = explain(decision, "en", audience).rows
-    return tuple(
-        answers.ConditionAnswer(
-            id=zh.id,
-            verdict=zh.verdict,
-            sentence={"zh": zh.sentence, "en": en.sentence},
-            facts=zh.facts if call.scope is PLATFORM else {},
+    if call.scope is PLATFORM:
+        return tuple(
+            answers.ConditionAnswer(id=row.id, verdict=row.verdict, sentence=row.text, facts=row.facts)
+            for row in decision.conditions
         )
+    if review_reason is not None and review_reason not in _PUBLIC_REVIEW_REASONS:
+        decision = replace(decision, conditions=(*decision.conditions, _GUARD))
+    chinese = explain(decision, "zh", _AUDIENCES[call.scope]).rows
+    english = explain(decision, "en", _AUDIENCES[call.scope]).rows
+    return tuple(
+        answers.ConditionAnswer(id=zh.id, verdict=zh.verdict, sentence={"zh": zh.sentence, "en": en.sentence})
         for zh, en in zip(chinese, english, strict=True)
     )
 
@@ -438,12 +438,11 @@ _read_new = msgspec.json.Decoder(_NamedInside).decode
 
 
 def headers_of_ticket(body: bytes) -> Headers:
-    """The ticket's version as its ETag."""
+    """The ticket's version as its ETag, from a kept answer."""
     return (("etag", f'"{_read_ticket(body).version}"'),)
 
 
-def _headers_of_new(body: bytes) -> Headers:
-    ticket = _read_new(body).ticket
+def _headers_of_new(ticket: Ticket | _Named) -> Headers:
     return ("etag", f'"{ticket.version}"'), ("location", f"/v1/after-sales/{ticket.ticket_id}")
 
 

@@ -14,15 +14,31 @@ from litestar import HttpMethod, Litestar, Request
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
-from litestar.types import ControllerRouterHandler
+from litestar.types import (
+    ControllerRouterHandler,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    Receive,
+    Scope,
+    Send,
+)
 
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.registry import ApiKey
 from jitui.entrypoints.http.access import GENEROUS, Buckets, KnownKeys, Rate, refuse_access, refuse_rate
 from jitui.entrypoints.http.metrics import Metrics
-from jitui.entrypoints.http.operation import NOTHING, Answer, Call, Done, HttpRequest, Nothing, Operation, Stopping
+from jitui.entrypoints.http.operation import (
+    NOTHING,
+    Answer,
+    Call,
+    Done,
+    Headers,
+    HttpRequest,
+    Nothing,
+    Operation,
+    Stopping,
+)
 from jitui.entrypoints.http.problems import (
-    BODY_TOO_LARGE,
     INTERNAL_ERROR,
     INVALID_REQUEST,
     MEDIA_TYPE,
@@ -33,14 +49,13 @@ from jitui.entrypoints.http.problems import (
     not_found,
     of_refusal,
 )
-from jitui.entrypoints.http.reading import Malformed, read_body, read_idempotency_key, read_query
+from jitui.entrypoints.http.reading import Malformed, read_all, read_body, read_idempotency_key, read_query
 from jitui.entrypoints.http.routes import OPERATIONS
 from jitui.entrypoints.http.service import pages
 from jitui.errors import NotConfigured, Unavailable
 from jitui.ids import new_id
 from jitui.wiring import App
 
-MAX_BODY_BYTES = 1024 * 1024
 log = structlog.get_logger("jitui.http")
 
 Opener = Callable[[], AbstractAsyncContextManager[App]]
@@ -108,7 +123,6 @@ def _litestar(
             *extra_handlers,
         ],
         exception_handlers={HTTPException: _on_http_exception, Exception: _on_exception},
-        request_max_body_size=MAX_BODY_BYTES,
         lifespan=list(lifespan),
         openapi_config=None,
         logging_config=None,
@@ -119,7 +133,7 @@ def _litestar(
 
 
 def _route(api: Api, operation: Operation) -> HTTPRouteHandler:
-    async def endpoint(request: Request[Any, Any, Any]) -> ASGIResponse:
+    async def endpoint(request: Request[Any, Any, Any]) -> Rendered:
         arrived_at = monotonic()
         response = _response(await _answer(api, operation, request, arrived_at))
         api.metrics.answered(operation.operation_id, response.status_code, monotonic() - arrived_at)
@@ -189,7 +203,7 @@ async def _admitted(api: Api, operation: Operation, request: HttpRequest, arrive
     if operation.keyed:
         call.idempotency_key = read_idempotency_key(idempotency_key)
     if operation.takes_body:
-        call.body = read_body(operation.body, await request.body(), content_type)
+        call.body = read_body(operation.body, await read_all(request), content_type)
     return await operation.run(call)
 
 
@@ -201,35 +215,47 @@ def _payer(key: ApiKey | None, request: HttpRequest) -> str:
     return f"client {client[0]}" if client else "client"
 
 
-def _response(done: Answer | Problem) -> ASGIResponse:
+class Rendered(ASGIResponse):
+    """A finished answer, sent as it is: without the header dictionaries and cookies that nothing here needs."""
+
+    __slots__ = ("_messages",)
+
+    def __init__(self, status: int, body: bytes, media_type: str, headers: Headers) -> None:
+        self.status_code = status
+        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+        if status != 204:
+            encoded += ((b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode()))
+        start: HTTPResponseStartEvent = {"type": "http.response.start", "status": status, "headers": encoded}
+        end: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": False}
+        self._messages = (start, end)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for message in self._messages:
+            await send(message)
+
+    def to_asgi_response(self, **_: object) -> Rendered:
+        """Litestar asks this of what an exception handler made."""
+        return self
+
+
+def _response(done: Answer | Problem) -> Rendered:
     if isinstance(done, Answer):
-        return ASGIResponse(status_code=done.status, body=done.body, headers=done.headers, media_type=done.media_type)
+        return Rendered(done.status, done.body, done.media_type, done.headers)
     headers = done.headers
     if done.retry_after_seconds is not None:
         headers = (*headers, ("retry-after", str(done.retry_after_seconds)))
-    return ASGIResponse(status_code=done.kind.status, body=body_of(done), headers=headers, media_type=MEDIA_TYPE)
+    return Rendered(done.kind.status, body_of(done), MEDIA_TYPE, headers)
 
 
 # What nobody planned ---------------------------------------------------------------------------------------------
 
 
 def _on_http_exception(_: HttpRequest, error: HTTPException) -> Any:
-    return _Rendered(_response(_of_http_exception(error)))
+    return _response(_of_http_exception(error))
 
 
 def _on_exception(_: HttpRequest, error: Exception) -> Any:
-    return _Rendered(_response(_broke(error)))
-
-
-class _Rendered:
-    """A finished answer in the shape in which Litestar takes one from an exception handler."""
-
-    def __init__(self, response: ASGIResponse) -> None:
-        self._response = response
-
-    def to_asgi_response(self, **_: object) -> ASGIResponse:
-        """Nothing is left to do."""
-        return self._response
+    return _response(_broke(error))
 
 
 def _of_http_exception(error: HTTPException) -> Problem:
@@ -239,8 +265,6 @@ def _of_http_exception(error: HTTPException) -> Problem:
             return not_found()
         case 405:
             return Problem(METHOD_NOT_ALLOWED, "This address exists, and takes other methods.", headers=headers)
-        case 413:
-            return Problem(BODY_TOO_LARGE, f"A body has at most {MAX_BODY_BYTES} bytes; send less at a time.")
         case status if 400 <= status < 500:
             return Problem(INVALID_REQUEST, "The request cannot be read.")
     return _broke(error)

@@ -187,7 +187,7 @@ async def carried_out(
 ) -> Done:
     """Run a command; its answer is rendered inside the transaction when an Idempotency-Key must keep it.
 
-    `headers` are read from the body, so that a kept answer gets the same ones as the first.
+    `headers` finds in a kept body the headers that the first answer had.
     """
     made: list[Answer] = []
 
@@ -200,5 +200,4 @@ async def carried_out(
         return done
     if isinstance(done, KeptAnswer):
         return Answer(done.status, done.body, (*headers(done.body), ("idempotency-replayed", "true")))
-    answer = made[0] if made else render(done)
-    return Answer(answer.status, answer.body, headers(answer.body))
+    return made[0] if made else render(done)

@@ -13,10 +13,12 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
+from litestar import Request
 from msgspec import Meta
 
 from jitui.entrypoints.http.fields import EARLIEST, LATEST, SENTENCES, Storable, Time
 from jitui.entrypoints.http.problems import (
+    BODY_TOO_LARGE,
     INVALID_JSON,
     INVALID_REQUEST,
     UNSUPPORTED_MEDIA_TYPE,
@@ -73,6 +75,32 @@ class Faults:
         """Raise what was found."""
         if self._found:
             raise Malformed(of_faults(self._found))
+
+
+MAX_BODY_BYTES = 1024 * 1024
+
+
+async def read_all(request: Request[Any, Any, Any]) -> bytes:
+    """The bytes of a body. Raises Malformed as soon as there are more than `MAX_BODY_BYTES`, announced or sent."""
+    for name, value in request.scope["headers"]:
+        if name == b"content-length" and (not value.isdigit() or int(value[:20]) > MAX_BODY_BYTES):
+            raise _too_large()
+    body = b""
+    more = True
+    while more:
+        event = await request.receive()
+        if event["type"] == "http.disconnect":
+            raise refuse("", "The body did not arrive whole.")
+        assert event["type"] == "http.request"
+        body += event["body"]
+        more = event["more_body"]
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+    return body
+
+
+def _too_large() -> Malformed:
+    return Malformed(Problem(BODY_TOO_LARGE, f"A body has at most {MAX_BODY_BYTES} bytes; send less at a time."))
 
 
 # Bodies ----------------------------------------------------------------------------------------------------------

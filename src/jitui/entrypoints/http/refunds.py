@@ -15,7 +15,7 @@ from jitui.aftersales.provider import NotificationRefused
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http import answers, bodies
-from jitui.entrypoints.http.aftersales import headers_of_ticket, ticket_for
+from jitui.entrypoints.http.aftersales import headers_of_ticket, ticket_answer
 from jitui.entrypoints.http.operation import (
     BUYER,
     PLATFORM,
@@ -28,7 +28,7 @@ from jitui.entrypoints.http.operation import (
     carried_out,
 )
 from jitui.entrypoints.http.problems import INVALID_REQUEST, REFUSALS, SIGNATURE_REFUSED, Problem, not_found
-from jitui.entrypoints.http.reading import FeedPlace, TimePlace, read_cursor, read_uuid, write_cursor
+from jitui.entrypoints.http.reading import FeedPlace, TimePlace, read_all, read_cursor, read_uuid, write_cursor
 from jitui.ids import lane_of_id
 
 POLL_SECONDS = 0.5
@@ -97,7 +97,7 @@ async def retry_refund(call: Call[Nothing, Nothing]) -> Done:
     return await carried_out(
         call,
         lambda keep: retry(app.store, ref, by=call.actor, now=app.clock(), once=once, render=keep),
-        lambda plan: Answer(200, _encode(ticket_for(call, plan.file, _ticket_of(plan.ticket_id)))),
+        lambda plan: ticket_answer(call, plan.file, _ticket_of(plan.ticket_id)),
         headers_of_ticket,
     )
 
@@ -185,7 +185,7 @@ async def take_notification(call: Call[Nothing, Nothing]) -> Done:
     if provider is None:
         return not_found()
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.request.scope["headers"]}
-    read = provider.read_notification(headers, await call.request.body(), app.clock())
+    read = provider.read_notification(headers, await read_all(call.request), app.clock())
     if isinstance(read, NotificationRefused):
         if read.signed:
             return Problem(INVALID_REQUEST, "The notification is signed and cannot be read.")
