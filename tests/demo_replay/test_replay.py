@@ -178,6 +178,17 @@ def test_other_assumptions_need_another_database(report: Report, home: Path, mod
     assert same_as(report, replayed(path, home, module_database_url))
 
 
+def test_a_provider_that_did_not_pay_is_found_out(tmp_path: Path, database_url: str) -> None:
+    path = write_parquet(tmp_path / "shop.parquet", ROWS)
+    assert replayed(path, tmp_path, database_url).check.findings == ()
+    for books in (tmp_path / "replay").iterdir():
+        books.unlink()
+    check = replayed(path, tmp_path, database_url).check
+    assert not check.holds
+    assert (check.approved_but_unpaid, check.refunded_by_provider_minor) == (5, 0)
+    assert len(check.findings) == 5
+
+
 async def _trade(database_url: str) -> None:
     async with open_market(database_url) as market:
         await market.paid_order("buyer-1", "order-1")
@@ -228,13 +239,13 @@ def _run_until(path: Path, home: Path, database_url: str, *, rows: int) -> bool:
 @pytest.mark.timeout(300)
 def test_a_killed_run_is_finished_by_running_it_again(tmp_path: Path, new_database: Callable[[], str]) -> None:
     """Killed three times, wherever it happened to be, it comes to the same as a run that nobody disturbed."""
-    path = busy_shop(tmp_path / "busy.parquet", orders=120)
+    path = busy_shop(tmp_path / "busy.parquet", orders=60)
     undisturbed = replayed(path, tmp_path / "one", new_database())
     assert undisturbed.instant
     assert undisturbed.reviewed
     assert undisturbed.refused
     url = new_database()
-    killed = [_run_until(path, tmp_path / "two", url, rows=rows) for rows in (15, 60, 120)]
+    killed = [_run_until(path, tmp_path / "two", url, rows=rows) for rows in (8, 25, 60)]
     assert killed == [True, True, True]
     finished = replayed(path, tmp_path / "two", url)
     assert 0 < finished.new.orders < undisturbed.new.orders

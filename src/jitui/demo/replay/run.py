@@ -14,6 +14,7 @@ from jitui.aftersales.writes import BuyerEventKind
 from jitui.backtest.history import History, PastEvent, SetAside, Span, Unmatched
 from jitui.demo.replay.assumptions import Assumptions, as_attributes, refuse_others
 from jitui.demo.replay.books import open_books_of
+from jitui.demo.replay.check import check_books
 from jitui.demo.replay.driver import Progress, Replay, drive
 from jitui.demo.replay.ground import Ground
 from jitui.demo.replay.left_out import LeftOut
@@ -80,7 +81,7 @@ async def replay_history(
             progress=Progress(),
         )
         await drive(run, _sifted(history.events(span), left_out), watch=watch)
-        return await make_report(run, left_out, counts)
+        return await make_report(run, left_out, counts, await check_books(ground))
 
 
 async def _prepare(app: App, history: History, assumptions: Assumptions, since: datetime) -> bool:

@@ -258,4 +258,6 @@ def _print_check(report: Report, money: Callable[[int], str], seconds: float) ->
         f" approved but unpaid {check.approved_but_unpaid}, shipped and refunded {check.shipped_and_refunded};"
         f" {money(check.refunded_by_database_minor)} here, {money(check.refunded_by_provider_minor)} there."
     )
+    for finding in check.findings:
+        console.print(f"  {finding}")
     console.print(f"New in this run: {new.orders} orders, {new.tickets} tickets. {seconds} seconds.")
