@@ -103,6 +103,7 @@ def _prepare(server: EmbeddedServer, home: Path, run: Run) -> Scene:
 
 def _ask(scene: Scene, run: Run, *, processes: int) -> dict[int, Loaded]:
     with api.serving(scene.url, scene.home, processes=processes) as serving:
+        asyncio.run(api.roll_up(scene.url, scene.home))
         _load(scene, serving, clients=CLIENTS[-1], seconds=2.0)  # connections opened, statements prepared
         loads = {}
         for clients in CLIENTS:
@@ -136,6 +137,7 @@ def _load(
 
 def _paced(scene: Scene, run: Run, processes: int, per_second: float) -> Loaded:
     with api.serving(scene.url, scene.home, processes=processes) as serving:
+        asyncio.run(api.roll_up(scene.url, scene.home))
         _load(scene, serving, clients=CLIENTS[-1], seconds=1.0, per_second=per_second)
         asyncio.run(api.roll_up(scene.url, scene.home))
         paced = _load(scene, serving, clients=CLIENTS[-1], seconds=run.seconds, per_second=per_second)

@@ -18,7 +18,7 @@ import psutil
 from benchmarks.load import Load, Loaded
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 @contextmanager
