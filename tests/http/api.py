@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,6 @@ class Api:
     platform: str
     shop: str
     buyer: str
-    keys: dict[str, str] = field(default_factory=dict)
 
     async def call(
         self,
@@ -106,7 +105,7 @@ class Api:
     async def count(self, table: str) -> int:
         """Rows of a table."""
         async with self.market.pool.connection() as connection:
-            row = await (await connection.execute(f"SELECT count(*) FROM {table}")).fetchone()  # type: ignore[arg-type]
+            row = await (await connection.execute(f"SELECT count(*) FROM {table}")).fetchone()
         assert row is not None
         return int(str(row[0]))
 
@@ -172,7 +171,7 @@ async def open_api(database_url: str, *, home: Path, pool_size: int = 8, setting
         litestar = create_app(app)
         transport = httpx.ASGITransport(app=litestar)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://jitui") as client:
-            yield Api(app, litestar, client, market, now, **keys)
+            yield Api(app, litestar, client, market, now, keys["platform"], keys["shop"], keys["buyer"])
 
 
 def with_providers(api: Api, **providers: Any) -> Api:

@@ -96,19 +96,19 @@ bounded = partial(
 
 @schema.parametrize()
 @bounded(max_examples=8)
-def test_every_answer_is_as_described(case: schemathesis.Case, seeded: dict[str, str]) -> None:
+def test_every_answer_is_as_described(case: schemathesis.Case[Any], seeded: dict[str, str]) -> None:
     _on_things_that_exist(case, seeded)
     case.call_and_validate(headers={"authorization": f"Bearer {seeded['key']}"}, checks=CHECKS)
 
 
 @schema.exclude(tag="Service").parametrize()
 @bounded(max_examples=2)
-def test_without_a_key_too(case: schemathesis.Case) -> None:
+def test_without_a_key_too(case: schemathesis.Case[Any]) -> None:
     case.headers.pop("Authorization", None)
     case.call_and_validate(checks=CHECKS)
 
 
-def _on_things_that_exist(case: schemathesis.Case, seeded: dict[str, str]) -> None:
+def _on_things_that_exist(case: schemathesis.Case[Any], seeded: dict[str, str]) -> None:
     """Half of the calls name something that exists; nobody waits for news here."""
     if len(str(case.path_parameters)) % 2:
         for name in case.path_parameters:

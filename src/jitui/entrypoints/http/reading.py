@@ -92,8 +92,8 @@ async def read_all(request: Request[Any, Any, Any]) -> bytes:
         if event["type"] == "http.disconnect":
             raise refuse("", "The body did not arrive whole.")
         assert event["type"] == "http.request"
-        body += event["body"]
-        more = event["more_body"]
+        body += event.get("body", b"")
+        more = event.get("more_body", False)
         if len(body) > MAX_BODY_BYTES:
             raise _too_large()
     return body
