@@ -1,0 +1,87 @@
+"""Every page in a real browser: wide and narrow, light and dark, in both languages, by the rules of accessibility."""
+
+from __future__ import annotations
+
+import pytest
+
+from jitui.aftersales.order import ParcelDegree
+from jitui.aftersales.people import Person
+from jitui.entrypoints.console.catalogues import translations_in
+from jitui.settings import Language
+from tests.browser.browser import ALL_RULES, COLOURS, NARROW, WIDE, Scheme, Window, chromium, window
+from tests.browser.site import Site
+from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP
+
+LONG = "防水加厚三季双层帐篷（含地垫、防风绳与收纳袋，适合海拔三千米以下露营使用）"
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+@pytest.mark.parametrize(("language", "scheme"), [("zh-CN", "light"), ("en", "dark")])
+async def test_every_page_fits_is_accessible_and_translated(site: Site, language: str, scheme: Scheme) -> None:
+    pages, found = await prepare(site), list[str]()
+    async with chromium() as browser, window(browser, site.url, language, scheme) as opened:
+        for person, looks in pages:
+            if person is not None:
+                await opened.open("/")
+                await opened.page.locator(f"button[value={person.name}]").click()
+                await opened.page.wait_for_load_state()
+            for name, path, status in looks:
+                await opened.open(path, status)
+                found += await faults_of(opened, language, scheme)
+                await opened.keep(f"page-{name}-{language}-{scheme}")
+    assert found == []
+
+
+async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, int]]]]:
+    """Pages in their different shapes, by who sees them: name, path and status."""
+    market = site.market
+    await market.order(PREMIUM, "KS-0001", [(LONG, 1, 12900), ("速干 T 恤", 12, 9800)], freight_minor=800)
+    await market.order(PREMIUM, "KS-0002-" + "8" * 40, [("保温水壶", 1, 8900)])
+    labelled = await market.order(PREMIUM, "KS-0003", [("帐篷地钉", 1, 4500)])
+    await market.parcel(labelled, ParcelDegree.LABEL_PRINTED)
+    await market.order(NEWCOMER, "KS-0004", [(LONG, 1, 59900)], shop=OTHER_SHOP)
+    await market.order(NEWCOMER, "KS-0005", [("头灯", 1, 6900)])
+    instant = await market.ask(PREMIUM, "KS-0003")
+    await market.ask(PREMIUM, "KS-0002-" + "8" * 40)
+    reviewed = await market.ask(NEWCOMER, "KS-0005")
+    return [
+        (None, [("start", "/", 200), ("policy", "/policy", 200), ("nothing", "/nothing", 404)]),
+        (
+            PREMIUM,
+            [
+                ("orders", "/buyer/orders", 200),
+                ("ask", "/buyer/ask?order=KS-0001", 200),
+                ("ticket-refunded", f"/buyer/tickets/{instant}", 200),
+            ],
+        ),
+        (
+            NEWCOMER,
+            [
+                ("ask-reviewed", "/buyer/ask?order=KS-0004", 200),
+                ("ask-nothing", "/buyer/ask?order=KS-0005", 200),
+                ("ticket-waiting", f"/buyer/tickets/{reviewed}", 200),
+            ],
+        ),
+        (
+            SHOP,
+            [
+                ("tickets", "/merchant/tickets", 200),
+                ("tickets-none", "/merchant/tickets?state=closed", 200),
+                ("decided", f"/merchant/tickets/{instant}", 200),
+                ("to-review", f"/merchant/tickets/{reviewed}", 200),
+                ("coverage", "/merchant/coverage", 200),
+            ],
+        ),
+        (OTHER_SHOP, [("not-covered", "/merchant/coverage", 200)]),
+    ]
+
+
+async def faults_of(opened: Window, language: str, scheme: Scheme) -> list[str]:
+    path = opened.page.url.removeprefix(opened.site_url)
+    found = [f"{width} pixels: too wide" for width in (NARROW, WIDE) if await opened.overflow(width) > 0]
+    found += await opened.broken_rules(scheme, ALL_RULES if scheme == "light" else COLOURS)
+    if language == Language.ZH_CN:
+        untranslated = {text for text, said in translations_in(Language.ZH_CN).items() if text != said}
+        found += sorted(await opened.texts() & untranslated)
+    return [f"{path}: {fault}" for fault in found]

@@ -1,0 +1,55 @@
+"""The console stands beside the API: each keeps its own errors, and the API knows no forms."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.entrypoints.console.mount import console_handlers
+from jitui.entrypoints.http.app import create_app
+from tests.console.marketplace import PREMIUM, SHOP, Marketplace
+from tests.console.pages import Visitor, visiting
+
+
+@pytest.fixture
+async def both(market: Marketplace) -> AsyncIterator[Visitor]:
+    async with visiting(create_app(market.app, extra_handlers=console_handlers(one_click=True))) as visitor:
+        yield visitor
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "media_type"),
+    [
+        ("/", 200, "text/html"),
+        ("/policy", 200, "text/html"),
+        ("/nothing", 404, "text/html"),
+        ("/merchant/nothing", 404, "text/html"),
+        ("/static/console.css", 200, "text/css"),
+        ("/healthz", 200, "application/json"),
+        ("/openapi.json", 200, "application/json"),
+        ("/v1/nothing", 404, "application/problem+json"),
+        ("/v1/orders/nothing", 401, "application/problem+json"),
+    ],
+)
+async def test_each_answers_in_its_own_way(both: Visitor, path: str, status: int, media_type: str) -> None:
+    response = await both.get(path)
+    assert response.status_code == status
+    assert response.headers["content-type"].startswith(media_type)
+
+
+async def test_the_api_asks_for_a_key_and_not_for_a_form(market: Marketplace, both: Visitor) -> None:
+    await market.order(PREMIUM, "A-1", [("水壶", 1, 8900)])
+    key = await issue_key(market.app.registry, KeyScope.BUYER, PREMIUM.subject_id, label="test", now=market.app.clock())
+    headers = {"authorization": f"Bearer {key}", "idempotency-key": "one"}
+    asked = await both.http.post("/v1/after-sales", json={"order_id": "A-1"}, headers=headers)
+    assert asked.status_code == 201, asked.text
+    assert "set-cookie" not in asked.headers
+    await both.come_in_as(SHOP)
+    assert "A-1" in (await both.see("/merchant/tickets")).text
+
+
+async def test_a_session_is_no_key(both: Visitor) -> None:
+    await both.come_in_as(PREMIUM)
+    assert (await both.http.post("/v1/after-sales", json={"order_id": "A-1"})).status_code == 401
