@@ -103,7 +103,7 @@ def settle(url: str) -> None:
     """
     with psycopg.connect(url, autocommit=True) as connection:
         names = connection.execute(
-            "SELECT relname FROM pg_stat_user_tables WHERE n_live_tup + n_tup_ins > 0 ORDER BY relname"
+            "SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public' AND n_live_tup + n_tup_ins > 0"
         ).fetchall()
         for (name,) in names:
             connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(name)))
