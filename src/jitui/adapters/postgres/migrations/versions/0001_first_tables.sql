@@ -425,4 +425,5 @@ CREATE TABLE idempotency (                              -- lane: of the key, not
     answered_at timestamptz NOT NULL,
     PRIMARY KEY (lane, key_id, route, key)
 );
+ALTER TABLE idempotency ALTER COLUMN answer SET STORAGE EXTERNAL;  -- kept for days: not worth compressing
 CREATE INDEX idempotency_by_age ON idempotency (answered_at);
