@@ -142,3 +142,10 @@ async def test_every_command_replays(api: Api) -> None:
         assert again.headers["idempotency-replayed"] == "true"
     other = await api.post("/v1/restrictions", {"buyer_id": "buyer-9", "reason": "Another."}, headers=KEY)
     assert other.status_code == 422
+
+
+async def test_one_restriction_however_many_ask_for_it_at_once(api: Api) -> None:
+    body = {"buyer_id": "buyer-9", "reason": "Cancels in series."}
+    got = await asyncio.gather(*(api.post("/v1/restrictions", body, headers=KEY) for _ in range(8)))
+    assert {answer.status_code for answer in got} == {201}
+    assert await api.count("restriction") == 1

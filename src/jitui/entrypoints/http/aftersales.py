@@ -67,21 +67,23 @@ async def ask_for_a_refund(call: Call[bodies.RefundRequestSent, Nothing]) -> Don
     if ask is None:
         return not_found()
     deadline = _Deadline(call.arrived_at, read_deadline_ms(call.header("jitui-deadline-ms")))
+    return await deadline.keep(_ask_within(call, ask, deadline))
+
+
+async def _ask_within(call: Call[bodies.RefundRequestSent, Nothing], ask: RefundAsk, deadline: _Deadline) -> Done:
     app = call.app
     terms = await app.terms(deadline.passed)
     by = call.actor if call.scope is BUYER else None
-    once = call.once(replace_buyer(call.body, ask.buyer_id))
-    return await deadline.keep(
-        carried_out(
-            call,
-            lambda keep: request_refund(app.store, terms, ask, now=app.clock(), by=by, once=once, render=keep),
-            lambda plan: _decided(call, plan),
-            lambda body: _headers_of_new(_read_new(body).ticket),
-        )
+    once = call.once(_with_buyer(call.body, ask.buyer_id))
+    return await carried_out(
+        call,
+        lambda keep: request_refund(app.store, terms, ask, now=app.clock(), by=by, once=once, render=keep),
+        lambda plan: _decided(call, plan),
+        lambda body: _headers_of_new(_read_new(body).ticket),
     )
 
 
-def replace_buyer(sent: bodies.RefundRequestSent, buyer_id: str) -> bodies.RefundRequestSent:
+def _with_buyer(sent: bodies.RefundRequestSent, buyer_id: str) -> bodies.RefundRequestSent:
     """The request with its buyer filled in: leaving it out and naming it are the same request."""
     return msgspec.structs.replace(sent, buyer_id=buyer_id)
 

@@ -195,7 +195,7 @@ async def _admitted(api: Api, operation: Operation, request: HttpRequest, arrive
         refused = refuse_access(operation, key, presented=authorization is not None)
         if refused is not None:
             return refused
-        if not api.buckets.take(_payer(key, request)):
+        if not operation.unmetered and not api.buckets.take(_payer(key, request)):
             return refuse_rate()
     call = Call(app, api.metrics, api.stopping, operation, request, key, NOTHING, NOTHING, arrived_at)
     if operation.query is not Nothing or request.scope["query_string"]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from uuid import UUID
 
 import msgspec
+import psycopg
 
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import PublishedPolicy
@@ -78,7 +79,10 @@ async def restrict_buyer(call: Call[bodies.RestrictionSent, Nothing]) -> Done:
     if known is not None:
         return known
     restriction = Restriction(restriction_id, sent.buyer_id, sent.reason, starts_at, sent.ends_at, call.actor.id)
-    await call.app.registry.restrict(restriction)
+    try:
+        await call.app.registry.restrict(restriction)
+    except psycopg.errors.UniqueViolation:  # the same key at the same moment
+        return await _known_restriction(call, restriction_id) or not_found()
     return Answer(201, _encode(_restriction(restriction)))
 
 

@@ -303,7 +303,9 @@ def _success_headers(operation: Operation, status: int) -> Json:
 
 
 def _edge_problems(operation: Operation) -> Sequence[ProblemKind]:
-    found = [INVALID_REQUEST, RATE_LIMITED, INTERNAL_ERROR, UNAVAILABLE]
+    found = [INVALID_REQUEST, INTERNAL_ERROR, UNAVAILABLE]
+    if not operation.unmetered and not operation.signed:
+        found += [RATE_LIMITED]
     if operation.takes_body:
         found += [INVALID_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE]
     if operation.signed:

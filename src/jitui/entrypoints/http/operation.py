@@ -145,7 +145,7 @@ Run = Callable[[AnyCall], Awaitable[Done]]
 class Operation:
     """A row of the API's table; `scopes` empty means public, `keyed` that it honours an Idempotency-Key.
 
-    `signed`: the body itself proves who sends it, so no API key is looked for.
+    `signed`: the body itself proves who sends it, so no API key is looked for. `unmetered`: no rate limit.
     """
 
     method: str
@@ -160,6 +160,7 @@ class Operation:
     problems: tuple[ProblemKind, ...] = ()
     keyed: bool = False
     signed: bool = False
+    unmetered: bool = False
     headers: tuple[str, ...] = ()
     description: str = ""
 

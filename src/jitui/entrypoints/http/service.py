@@ -132,7 +132,7 @@ def _served(body: bytes, media_type: str, *, status: int = 200) -> ASGIResponse:
 
 _TAG = "Service"
 OPERATIONS = (
-    Operation("GET", "/healthz", healthz, "Is the process alive", _TAG, {200: answers.AliveAnswer}),
+    Operation("GET", "/healthz", healthz, "Is the process alive", _TAG, {200: answers.AliveAnswer}, unmetered=True),
     Operation(
         "GET",
         "/readyz",
@@ -140,6 +140,7 @@ OPERATIONS = (
         "Can requests be served",
         _TAG,
         {200: answers.ReadyAnswer},
+        unmetered=True,
         description="503 while the database does not answer or is not migrated. The age of the rolled-up cap usage is "
         "told: past a minute it counts as unknown, and requests under such caps go to review.",
     ),
@@ -150,6 +151,7 @@ OPERATIONS = (
         "Read metrics for Prometheus",
         _TAG,
         {200: str},
+        unmetered=True,
         description="Counters are those of the process that answers, under its `process` label.",
     ),
 )
