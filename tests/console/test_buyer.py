@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import ParcelDegree
 from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.entrypoints.console.progress import StepState
@@ -75,6 +76,13 @@ async def test_a_form_sent_twice_asks_once(market: Marketplace, visit: Visit) ->
     assert len((await _file(market, "A-1")).tickets) == 1
 
 
+async def test_a_line_of_many_units_can_be_asked_for_whole(market: Marketplace, visit: Visit) -> None:
+    await market.order(PREMIUM, "A-1", [("螺丝", 250, 5000)])
+    await (await visit(PREMIUM)).send("/buyer/ask?order=A-1", "/buyer/ask")
+    (ticket,) = (await _file(market, "A-1")).tickets
+    assert ticket.amount_minor == 5000
+
+
 async def test_nothing_chosen_is_not_everything(market: Marketplace, visit: Visit) -> None:
     await market.order(PREMIUM, "A-1", GOODS)
     visitor = await visit(PREMIUM)
@@ -137,7 +145,7 @@ async def test_the_page_looks_for_news_only_until_it_is_final(market: Marketplac
     assert f"way-{StepState.STOPPED}" in news.text
 
 
-async def _file(market: Marketplace, order_id: str):  # type: ignore[no-untyped-def]
+async def _file(market: Marketplace, order_id: str) -> OrderFile:
     ref = await market.app.store.find_order(order_id)
     assert ref is not None
     file = await market.app.store.read_file(ref)

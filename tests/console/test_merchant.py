@@ -7,6 +7,7 @@ import io
 from datetime import timedelta
 from uuid import UUID
 
+import httpx
 import pytest
 
 from jitui.aftersales.order import ParcelDegree, ShipmentSource
@@ -17,7 +18,7 @@ from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, Ticket
 from jitui.ids import lane_of_id
 from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
-from tests.console.pages import Visitor
+from tests.console.pages import Page, Visitor
 
 NOTICE_ZH = "该用户为平台优质用户且订单满足极速退款条件，平台已自动审核通过卖家发货前仅退款申请"
 GOODS = [("水壶", 1, 8900)]
@@ -205,8 +206,5 @@ async def test_coverage_says_whether_and_why_and_has_no_switch(market: Marketpla
     assert "近 30 天发货及时率低于 80%" in other.text
 
 
-def orders_on(response: object) -> set[str]:
-    from tests.console.pages import Page
-
-    page = Page(response.text)  # type: ignore[attr-defined]
-    return {word.strip() for word in page.words if word.strip()[:2] in ("A-", "B-")}
+def orders_on(response: httpx.Response) -> set[str]:
+    return {word.strip() for word in Page(response.text).words if word.strip()[:2] in ("A-", "B-")}
