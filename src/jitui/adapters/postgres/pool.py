@@ -9,6 +9,9 @@ Connection = AsyncConnection[tuple[object, ...]]
 Cursor = AsyncCursor[tuple[object, ...]]
 Pool = AsyncConnectionPool[Connection]
 
+WAIT_SECONDS = 10.0
+"""How long a caller waits for a connection before it is told that the service is not available."""
+
 
 def make_pool(database_url: str, *, max_size: int, min_size: int = 1) -> Pool:
     """A pool that `async with` opens and closes.
@@ -21,5 +24,6 @@ def make_pool(database_url: str, *, max_size: int, min_size: int = 1) -> Pool:
         min_size=min(min_size, max_size),
         max_size=max_size,
         open=False,
+        timeout=WAIT_SECONDS,
         kwargs={"prepare_threshold": None, "application_name": "jitui"},
     )
