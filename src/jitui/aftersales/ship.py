@@ -96,7 +96,8 @@ def plan_shipment(file: OrderFile, news: ShipmentNews, by: Actor, now: datetime)
     """A command or a fact, by its source."""
     known = _parcel(file, news)
     units = news.lines or (known.lines if known else _everything_else(file, news))
-    unknown = next((unit for unit in units if all(unit.line_id != line.line_id for line in file.lines)), None)
+    ordered = {line.line_id for line in file.lines}
+    unknown = next((unit for unit in units if unit.line_id not in ordered), None)
     if unknown is not None:
         return Refusal(RefusalCode.UNKNOWN_LINE, f"The order has no line {unknown.line_id!r}.", "lines")
     if known is not None and not is_further(news.degree, known.degree):
@@ -142,8 +143,9 @@ def _refuse_command(file: OrderFile, units: Sequence[LineUnits]) -> Refusal | No
         return Refusal(
             RefusalCode.ORDER_HELD, f"The order is held ({file.order.hold.value}); it cannot be shipped yet."
         )
+    lines = {line.line_id: line for line in file.lines}
     for index, unit in enumerate(units):
-        line = file.line(unit.line_id)
+        line = lines[unit.line_id]
         if not 1 <= unit.quantity <= line.free_quantity:
             return _why_not_free(file, line, f"lines[{index}]")
     return None
