@@ -38,6 +38,7 @@ from jitui.entrypoints.http.operation import (
     Operation,
     Stopping,
 )
+from jitui.entrypoints.http.pages import pages
 from jitui.entrypoints.http.problems import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -51,7 +52,6 @@ from jitui.entrypoints.http.problems import (
 )
 from jitui.entrypoints.http.reading import Malformed, read_all, read_body, read_idempotency_key, read_query
 from jitui.entrypoints.http.routes import OPERATIONS
-from jitui.entrypoints.http.service import pages
 from jitui.errors import NotConfigured, Unavailable
 from jitui.ids import new_id
 from jitui.wiring import App

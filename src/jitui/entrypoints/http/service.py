@@ -1,23 +1,18 @@
-"""The service about itself: alive, ready, metrics; and the API's own description for programs and people."""
+"""The service about itself: alive, ready, metrics."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from functools import cache
-from typing import Any
 
 import msgspec
 import psycopg
-from litestar import HttpMethod, Request
-from litestar.handlers import HTTPRouteHandler
-from litestar.response.base import ASGIResponse
 
 from jitui.aftersales.shelf import Benefit, Health
 from jitui.entrypoints.http import answers
 from jitui.entrypoints.http.metrics import MEDIA_TYPE
 from jitui.entrypoints.http.operation import Answer, Call, Done, Nothing, Operation
-from jitui.entrypoints.http.problems import KINDS, UNAVAILABLE, Problem
+from jitui.entrypoints.http.problems import UNAVAILABLE, Problem
 from jitui.errors import JituiError
 from jitui.wiring import App
 
@@ -71,63 +66,6 @@ async def _benefit(app: App) -> Benefit | None:
 
 def _age_seconds(as_of: datetime | None, now: datetime) -> float | None:
     return None if as_of is None else max(0.0, (now - as_of).total_seconds())
-
-
-# The description -------------------------------------------------------------------------------------------------
-
-
-def pages() -> list[HTTPRouteHandler]:
-    """`/openapi.json` for programs; `/docs` and `/problems` for people, without a script or anything from elsewhere."""
-    return [
-        _page("/openapi.json", _openapi, "application/json"),
-        _page("/docs", _docs, "text/html"),
-        _page("/problems", _problem_list, "text/html"),
-        _problem_page(),
-    ]
-
-
-@cache
-def _openapi() -> bytes:
-    from jitui.entrypoints.http.openapi import document
-
-    return msgspec.json.format(_encode(document()), indent=1)
-
-
-@cache
-def _docs() -> bytes:
-    from jitui.entrypoints.http.docs_page import docs_page
-
-    return docs_page().encode()
-
-
-@cache
-def _problem_list() -> bytes:
-    from jitui.entrypoints.http.docs_page import problems_page
-
-    return problems_page().encode()
-
-
-def _page(path: str, content: Any, media_type: str) -> HTTPRouteHandler:
-    async def page(request: Request[Any, Any, Any]) -> ASGIResponse:
-        return _served(content(), media_type)
-
-    return HTTPRouteHandler(path, http_method=HttpMethod.GET, status_code=200)(page)
-
-
-def _problem_page() -> HTTPRouteHandler:
-    async def page(request: Request[Any, Any, Any]) -> ASGIResponse:
-        slug = str(request.scope["path_params"]["slug"])
-        status = 200 if slug in KINDS else 404
-        return _served(_problem_list(), "text/html", status=status)
-
-    return HTTPRouteHandler("/problems/{slug:str}", http_method=HttpMethod.GET, status_code=200)(page)
-
-
-def _served(body: bytes, media_type: str, *, status: int = 200) -> ASGIResponse:
-    from jitui.entrypoints.http.docs_page import CONTENT_SECURITY_POLICY
-
-    headers = {"content-security-policy": CONTENT_SECURITY_POLICY, "x-content-type-options": "nosniff"}
-    return ASGIResponse(status_code=status, body=body, media_type=media_type, headers=headers)
 
 
 _TAG = "Service"
