@@ -47,7 +47,7 @@ def refuse_others(assumptions: Assumptions, attributes: dict[str, int | str | bo
     """Raises BadInput, naming what differs, where a database holds a replay under other assumptions."""
     kept = as_attributes(assumptions)
     differing = [
-        f"{field.name} was {attributes.get(name, '(nothing)')} and is now {kept[name]}"
+        f"{field.name} was {_shown(attributes.get(name))} and is now {_shown(kept[name])}"
         for field in fields(Assumptions)
         if attributes.get(name := f"replay_{field.name}") != kept[name]
     ]
@@ -61,3 +61,7 @@ def refuse_others(assumptions: Assumptions, attributes: dict[str, int | str | bo
 
 def _plain(value: object) -> int | str:
     return value if isinstance(value, int) else str(value or "")
+
+
+def _shown(value: int | str | None) -> str:
+    return "not set" if value in (None, "") else str(value)
