@@ -90,7 +90,7 @@ def test_one_json_object_and_a_file_of_what_was_not_matched(
 def test_tables_for_a_person(jitui: Jitui, file: str, policy: str, database_url: str) -> None:
     done = jitui(file, "--policy", policy, "--database-url", database_url)
     assert done.code == 0, done.stderr
-    for words in ("2 orders of 2 lines", "4.00 GBP", "unmatched rows: not_goods", "under 4h", "books agree"):
+    for words in ("2 orders of 2 lines", "4.00 GBP", "unmatched: not_goods", "under 4h", "books agree"):
         assert words in " ".join(done.stdout.split())
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, remarks, results
+from jitui.entrypoints.cli.output import Json, print_json, remarks, results, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -104,7 +104,11 @@ def _run(
         work = replay_history(
             ground, history, policy, assumptions, watch=watch, on_unmatched=on_unmatched, keep_first=show
         )
-        return uvloop.run(work)
+        try:
+            return uvloop.run(work)
+        except KeyboardInterrupt:
+            say("Stopped. The same command, without --fresh, goes on from here.")
+            raise
 
 
 def _orders_in(history: History, assumptions: Assumptions) -> int:
@@ -201,7 +205,7 @@ def _table(title: str, *columns: str) -> Table:
 
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left")
+        table.add_column(column, justify="right" if index else "left", no_wrap=True)
     return table
 
 
@@ -233,13 +237,13 @@ def _conditions(report: Report) -> Table:
 
 
 def _cancellations(report: Report, money: Callable[[int], str]) -> Table:
-    table = _table("Cancelled goods", "", "rows or requests", "units", "credited in the file")
+    table = _table("Cancelled goods, and rows that are neither", "", "rows", "units", "credited")
     matched = report.matching
-    table.add_row("matched to orders: requests", str(matched.requests), "", money(matched.credited_minor))
+    table.add_row("matched: requests", str(matched.requests), "", money(matched.credited_minor))
     for reason, units in matched.unmatched_by_reason.items():
-        table.add_row(f"unmatched rows: {reason}", str(units.rows), str(units.units), money(units.credited_minor))
+        table.add_row(f"unmatched: {reason}", str(units.rows), str(units.units), money(units.credited_minor))
     for reason, rows in report.file.rows_set_aside.items():
-        table.add_row(f"rows set aside: {reason}", str(rows), "", "")
+        table.add_row(f"set aside: {reason}", str(rows), "", "")
     return table
 
 
