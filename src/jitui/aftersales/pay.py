@@ -18,7 +18,7 @@ from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef, Store
 from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider, RefundOrder
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
-from jitui.aftersales.ticket import OPEN_STATES, Actor, ActorKind, Ticket, TicketEvent, TicketState
+from jitui.aftersales.ticket import Actor, ActorKind, Ticket, TicketEvent, TicketState
 from jitui.aftersales.writes import (
     AddTimeline,
     Announce,
@@ -27,10 +27,10 @@ from jitui.aftersales.writes import (
     HoldTender,
     MoveAttempt,
     MoveRefund,
-    MoveTicket,
     Post,
     RecordBuyerEvent,
     Write,
+    move_ticket,
 )
 
 Clock = Callable[[], datetime]
@@ -305,17 +305,8 @@ def _ticket_writes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[W
         "currency": ticket.currency,
         "approved_by": ticket.approved_by.value if ticket.approved_by else None,
     }
-    move = MoveTicket(
-        ticket_id=ticket.ticket_id,
-        state=ticket.state,
-        version=ticket.version,
-        open=ticket.state in OPEN_STATES,
-        approved_by=ticket.approved_by,
-        approved_at=ticket.approved_at,
-        closed_at=ticket.closed_at,
-    )
     return (
-        move,
+        move_ticket(ticket),
         AddTimeline((event,)),
         Announce(_ANNOUNCED[ticket.state], now, ticket.shop_id, body, ticket.ticket_id),
         *_history(ticket, event, now),

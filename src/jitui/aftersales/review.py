@@ -6,21 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jitui.aftersales.command import Plan, Render, carry_out
+from jitui.aftersales.command import Plan, Render, carry_out, not_found
 from jitui.aftersales.file import OrderFile, transition, with_ticket
 from jitui.aftersales.grant import grant, refundable_minor
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
 from jitui.aftersales.ship import ShipmentNews, goods_with_carrier, plan_shipment
-from jitui.aftersales.ticket import GRANTED_STATES, OPEN_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState
+from jitui.aftersales.ticket import GRANTED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.writes import (
     AddTimeline,
     Announce,
     ChangeKind,
     ClaimFreight,
     ClaimUnits,
-    MoveTicket,
     Write,
+    move_ticket,
 )
 
 
@@ -113,7 +113,7 @@ def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: 
             "Less than the ticket's amount can still be refunded on this order.",
         )
     granted = grant(file, ticket, lines, approved_by=approved_by, by=by, now=now)
-    writes = (_move(granted.ticket), AddTimeline(granted.events), *granted.writes)
+    writes = (move_ticket(granted.ticket), AddTimeline(granted.events), *granted.writes)
     return Plan(granted.file, writes, ticket.ticket_id)
 
 
@@ -173,7 +173,7 @@ def _plan_closing(
     lines = file.lines_of(ticket.ticket_id)
     body = {"state": state.value, "why": why, "version": closed.version, **facts}
     writes: tuple[Write, ...] = (
-        _move(closed),
+        move_ticket(closed),
         *(ClaimUnits(line.line_id, -line.quantity, -line.amount_minor) for line in lines),
         *((ClaimFreight(-ticket.freight_minor),) if ticket.freight_minor else ()),
         AddTimeline((event,)),
@@ -200,18 +200,6 @@ def _freed(file: OrderFile, ticket: Ticket) -> OrderFile:
     return replace(file, lines=lines, ticket_lines=ticket_lines)
 
 
-def _move(ticket: Ticket) -> MoveTicket:
-    return MoveTicket(
-        ticket_id=ticket.ticket_id,
-        state=ticket.state,
-        version=ticket.version,
-        open=ticket.state in OPEN_STATES,
-        approved_by=ticket.approved_by,
-        approved_at=ticket.approved_at,
-        closed_at=ticket.closed_at,
-    )
-
-
 async def _on_ticket(
     store: Store,
     ref: TicketRef,
@@ -233,7 +221,7 @@ async def _on_ticket(
 
 def _may_act(ticket: Ticket, version: int | None, shop_id: str | None, buyer_id: str | None) -> Refusal | None:
     if (shop_id is not None and ticket.shop_id != shop_id) or (buyer_id is not None and ticket.buyer_id != buyer_id):
-        return Refusal(RefusalCode.NOT_FOUND, "There is no such thing here, or it is not yours to see.")
+        return not_found()
     if ticket.state in GRANTED_STATES:
         return Refusal(
             RefusalCode.TICKET_ALREADY_APPROVED, f"The ticket was approved already, by {ticket.approved_by}."

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from jitui.aftersales.order import Funder, Shipment, Tender
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
-from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
+from jitui.aftersales.ticket import OPEN_STATES, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,19 @@ class MoveTicket:
     approved_by: ApprovedBy | None
     approved_at: datetime | None
     closed_at: datetime | None
+
+
+def move_ticket(ticket: Ticket) -> MoveTicket:
+    """The write that brings a ticket's row to where the ticket stands now."""
+    return MoveTicket(
+        ticket_id=ticket.ticket_id,
+        state=ticket.state,
+        version=ticket.version,
+        open=ticket.state in OPEN_STATES,
+        approved_by=ticket.approved_by,
+        approved_at=ticket.approved_at,
+        closed_at=ticket.closed_at,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.adapters.postgres.pool import Pool
+from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.writing import record_buyer_events
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.ports import HistoryRecord, PublishedPolicy
@@ -137,7 +137,7 @@ class PostgresRegistry:
 
     async def coverage_of(self, shop_id: str) -> Sequence[Coverage]:
         """Every row that touches the shop."""
-        return await self._all(_COVERAGE_OF, {"shop_id": shop_id}, Coverage)
+        return await read_rows(self._pool, _COVERAGE_OF, {"shop_id": shop_id}, Coverage)
 
     async def set_pause(self, pause: Pause) -> None:
         """Stops instant approvals from the next request on."""
@@ -150,7 +150,7 @@ class PostgresRegistry:
 
     async def pauses(self) -> Sequence[Pause]:
         """All that stand."""
-        return await self._all("SELECT to_json(p)::text FROM pause p ORDER BY set_at", {}, Pause)
+        return await read_rows(self._pool, "SELECT to_json(p)::text FROM pause p ORDER BY set_at", {}, Pause)
 
     async def restrict(self, restriction: Restriction) -> None:
         """Withdraw the service from a buyer."""
@@ -170,7 +170,7 @@ class PostgresRegistry:
             "SELECT to_json(r)::text FROM restriction r WHERE lane = %(lane)s AND buyer_id = %(id)s "
             "ORDER BY starts_at DESC"
         )
-        return await self._all(query, {"lane": lane_of(buyer_id), "id": buyer_id}, Restriction)
+        return await read_rows(self._pool, query, {"lane": lane_of(buyer_id), "id": buyer_id}, Restriction)
 
     async def select(self, selection: Selection) -> None:
         """Put a buyer on the allow or deny list."""
@@ -183,7 +183,9 @@ class PostgresRegistry:
 
     async def history_records(self) -> Sequence[HistoryRecord]:
         """What is known to be complete."""
-        return await self._all("SELECT to_json(h)::text FROM history_record h ORDER BY kind", {}, HistoryRecord)
+        return await read_rows(
+            self._pool, "SELECT to_json(h)::text FROM history_record h ORDER BY kind", {}, HistoryRecord
+        )
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
         """Append to buyers' histories, each buyer in its own transaction; returns how many were new."""
@@ -223,20 +225,17 @@ class PostgresRegistry:
 
     async def policies(self) -> Sequence[PublishedPolicy]:
         """The log, newest first."""
-        return await self._all("SELECT to_json(p)::text FROM policy p ORDER BY publication DESC", {}, PublishedPolicy)
+        return await read_rows(
+            self._pool, "SELECT to_json(p)::text FROM policy p ORDER BY publication DESC", {}, PublishedPolicy
+        )
 
     async def _run(self, statement: LiteralString, params: Mapping[str, object]) -> int:
         async with self._pool.connection() as connection:
             return (await connection.execute(statement, params)).rowcount
 
     async def _one(self, query: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> _Row | None:
-        found = await self._all(query, params, kind)
+        found = await read_rows(self._pool, query, params, kind)
         return found[0] if found else None
-
-    async def _all(self, query: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> list[_Row]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(query, params)
-            return [msgspec.json.decode(str(row[0]), type=kind) for row in await cursor.fetchall()]
 
 
 def _values(row: object) -> dict[str, object]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import LiteralString, TypeVar
+from typing import LiteralString
 from uuid import UUID
 
-import msgspec
-
 from jitui.adapters.postgres.migrate import newest_revision
-from jitui.adapters.postgres.pool import Pool
+from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.aftersales.order import Order
 from jitui.aftersales.ports import Incident, OrderFilter, RefundRef, StoredDecision, TicketFilter, TicketRef
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.shelf import Benefit, Health
 from jitui.aftersales.ticket import Ticket
 from jitui.ids import lane_of
-
-_Row = TypeVar("_Row")
 
 _TICKETS: LiteralString = """
 SELECT to_json(t)::text FROM ticket t
@@ -102,7 +98,7 @@ class PostgresShelf:
             "after_id": ticket_id,
             "limit": wanted.limit,
         }
-        return await self._all(_TICKETS, params, Ticket)
+        return await read_rows(self._pool, _TICKETS, params, Ticket)
 
     async def orders(self, wanted: OrderFilter) -> Sequence[Order]:
         """A page of orders."""
@@ -115,26 +111,26 @@ class PostgresShelf:
             "after_id": order_id,
             "limit": wanted.limit,
         }
-        return await self._all(_ORDERS, params, Order)
+        return await read_rows(self._pool, _ORDERS, params, Order)
 
     async def decision(self, ref: TicketRef) -> StoredDecision | None:
         """The decision that was stored with a ticket."""
         query: LiteralString = "SELECT to_json(d)::text FROM decision d WHERE lane = %(lane)s AND ticket_id = %(id)s"
-        found = await self._all(query, {"lane": ref.lane, "id": ref.ticket_id}, StoredDecision)
+        found = await read_rows(self._pool, query, {"lane": ref.lane, "id": ref.ticket_id}, StoredDecision)
         return found[0] if found else None
 
     async def refund(self, ref: RefundRef) -> tuple[Refund, Sequence[Attempt]] | None:
         """A refund with its attempts."""
         params = {"lane": ref.lane, "id": ref.refund_id}
         query: LiteralString = "SELECT to_json(r)::text FROM refund r WHERE lane = %(lane)s AND refund_id = %(id)s"
-        found = await self._all(query, params, Refund)
+        found = await read_rows(self._pool, query, params, Refund)
         if not found:
             return None
         attempts: LiteralString = (
             "SELECT to_json(a)::text FROM refund_attempt a WHERE lane = %(lane)s AND refund_id = %(id)s "
             "ORDER BY attempt_no"
         )
-        return found[0], await self._all(attempts, params, Attempt)
+        return found[0], await read_rows(self._pool, attempts, params, Attempt)
 
     async def incidents(
         self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
@@ -142,20 +138,15 @@ class PostgresShelf:
         """Newest first; `after` is the last row of the page before."""
         at, incident_id = after or (None, None)
         params = {"shop_id": shop_id, "limit": limit, "after_at": at, "after_id": incident_id}
-        return await self._all(_INCIDENTS, params, Incident)
+        return await read_rows(self._pool, _INCIDENTS, params, Incident)
 
     async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit:
         """What the service did since a time."""
-        return (await self._all(_BENEFIT, {"shop_id": shop_id, "since": since}, Benefit))[0]
+        return (await read_rows(self._pool, _BENEFIT, {"shop_id": shop_id, "since": since}, Benefit))[0]
 
     async def health(self) -> Health:
         """Raises psycopg's UndefinedTable on a database that was never migrated."""
-        return (await self._all(_HEALTH, {"revision": _newest_revision()}, Health))[0]
-
-    async def _all(self, query: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> list[_Row]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(query, params)
-            return [msgspec.json.decode(str(row[0]), type=kind) for row in await cursor.fetchall()]
+        return (await read_rows(self._pool, _HEALTH, {"revision": _newest_revision()}, Health))[0]
 
 
 @cache

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from jitui.aftersales import command
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 
 MEDIA_TYPE = "application/problem+json"
@@ -135,7 +136,7 @@ def of_faults(faults: list[Fault]) -> Problem:
 
 def not_found() -> Problem:
     """One answer, byte for byte, for what does not exist and for what belongs to somebody else (I8)."""
-    return Problem(NOT_FOUND, "There is no such thing here, or it is not yours to see.")
+    return of_refusal(command.not_found())
 
 
 def body_of(problem: Problem) -> bytes:
