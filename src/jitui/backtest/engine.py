@@ -1,0 +1,128 @@
+"""Where a back-test runs: DuckDB inside this process, or Spark here and on a cluster, both through Ibis."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime  # Ibis reads the annotation
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ibis
+
+from jitui.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from ibis.expr import types as ir
+
+DEFAULT_MEMORY_MIB = 4096
+
+
+class EngineName(StrEnum):
+    """The engines that the agreement of readings is tested on."""
+
+    DUCKDB = "duckdb"
+    SPARK = "spark"
+
+
+@ibis.udf.scalar.builtin(name="divide")
+def _duckdb_divide(left: int, right: int) -> int: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin(name="epoch_us")
+def _duckdb_epoch_us(moment: datetime) -> int: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin(name="div")
+def _spark_divide(left: int, right: int) -> int: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin(name="unix_micros")
+def _spark_epoch_us(moment: datetime) -> int: ...  # type: ignore[empty-body]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A connection, and the two functions that Ibis has no exact word for.
+
+    `divide` truncates towards zero on 64-bit integers (Ibis divides in floating point); `epoch_us` gives the
+    microseconds since 1970 of a moment in UTC.
+    """
+
+    name: EngineName
+    connection: Any
+    divide: Callable[[ir.Value, ir.Value], ir.Value]
+    epoch_us: Callable[[ir.Value], ir.Value]
+
+    def read(self, path: Path) -> ir.Table:
+        """The Parquet file, or the folder of Parquet files, as a table."""
+        where = str(path / "*.parquet") if path.is_dir() else str(path)
+        table: ir.Table = self.connection.read_parquet(where)
+        return table
+
+    def write(self, table: ir.Table, path: Path) -> None:
+        """Write the rows of a table as one Parquet file (DuckDB) or a folder of them (Spark)."""
+        if self.name is EngineName.DUCKDB:
+            self.connection.to_parquet(table, path, compression="zstd")
+        else:
+            self.connection.compile(table)
+            self.connection.raw_sql(self.connection.compile(table)).write.mode("overwrite").parquet(str(path))
+
+
+@contextmanager
+def open_engine(
+    name: EngineName, work: Path, *, memory_mib: int = DEFAULT_MEMORY_MIB, master: str = "local[2]"
+) -> Iterator[Engine]:
+    """An engine that keeps under `memory_mib` and puts what does not fit into `work`.
+
+    Raises NotConfigured when Spark is asked for and PySpark or Java is not installed.
+    """
+    if name is EngineName.DUCKDB:
+        yield from _duckdb(work, memory_mib)
+    else:
+        yield from _spark(work, memory_mib, master)
+
+
+def _duckdb(work: Path, memory_mib: int) -> Iterator[Engine]:
+    connection = ibis.duckdb.connect(
+        memory_limit=f"{memory_mib}MiB",
+        temp_directory=str(work / "spill"),
+        preserve_insertion_order=False,
+    )
+    try:
+        yield Engine(EngineName.DUCKDB, connection, _duckdb_divide, _duckdb_epoch_us)
+    finally:
+        connection.disconnect()
+
+
+def _spark(work: Path, memory_mib: int, master: str) -> Iterator[Engine]:
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        raise NotConfigured("The Spark engine needs PySpark: install jitui[spark].") from None
+    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
+        raise NotConfigured("The Spark engine needs Java 17 or newer: install it, or set JAVA_HOME.")
+    builder = SparkSession.builder.appName("jitui").master(master)
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.driver.memory": f"{memory_mib}m",
+        "spark.driver.bindAddress": "127.0.0.1" if master.startswith("local") else "0.0.0.0",
+        "spark.local.dir": str(work / "spark"),
+        "spark.sql.warehouse.dir": str(work / "warehouse"),
+        "spark.sql.parquet.inferTimestampNTZ.enabled": "false",
+        "spark.log.level": "ERROR",
+    }
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    if master.startswith("local"):
+        builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.sql.shuffle.partitions", "4")
+    session = builder.getOrCreate()
+    try:
+        yield Engine(EngineName.SPARK, ibis.pyspark.connect(session), _spark_divide, _spark_epoch_us)
+    finally:
+        session.stop()
