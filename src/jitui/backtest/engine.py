@@ -29,19 +29,19 @@ class EngineName(StrEnum):
     SPARK = "spark"
 
 
-@ibis.udf.scalar.builtin(name="divide")
+@ibis.udf.scalar.builtin(name="divide")  # type: ignore[untyped-decorator]
 def _duckdb_divide(left: int, right: int) -> int: ...  # type: ignore[empty-body]
 
 
-@ibis.udf.scalar.builtin(name="epoch_us")
+@ibis.udf.scalar.builtin(name="epoch_us")  # type: ignore[untyped-decorator]
 def _duckdb_epoch_us(moment: datetime) -> int: ...  # type: ignore[empty-body]
 
 
-@ibis.udf.scalar.builtin(name="div")
+@ibis.udf.scalar.builtin(name="div")  # type: ignore[untyped-decorator]
 def _spark_divide(left: int, right: int) -> int: ...  # type: ignore[empty-body]
 
 
-@ibis.udf.scalar.builtin(name="unix_micros")
+@ibis.udf.scalar.builtin(name="unix_micros")  # type: ignore[untyped-decorator]
 def _spark_epoch_us(moment: datetime) -> int: ...  # type: ignore[empty-body]
 
 
