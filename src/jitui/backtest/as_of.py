@@ -1,0 +1,227 @@
+"""Features as of each request, counted from the events that were recorded by then.
+
+An event counts for the requests within one stretch of time: from when it was recorded (a shop's from the end of its
+day, where the roll-up ends) until its day leaves the window, or until it is taken back. So each event is a plus where
+its stretch begins and a minus where it ends, and a feature is the running sum at the request. One sort serves all
+features, in time that grows with the events whatever their skew, and the engine may spill it.
+
+Ties: an event recorded at the very moment of a request does not count for it, nor does a retraction; an event leaves
+the window with the last moment of its last day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import ibis
+
+from jitui.backtest.calendar import Calendar, epoch_us
+from jitui.backtest.engine import Engine
+from jitui.policy import Feature
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """From when on a kind of event is complete, and up to when; None is up to the end."""
+
+    kind: str
+    complete_from: datetime
+    fresh_until: datetime | None = None
+
+
+_MIDNIGHT, _REQUEST, _RECORDED = 0, 1, 2
+"""The order of what falls on one moment."""
+
+
+def feature_facts(
+    engine: Engine,
+    calendar: Calendar,
+    features: Sequence[Feature],
+    asked: ibis.Table,
+    events: ibis.Table,
+    records: Sequence[Record],
+    *,
+    with_retractions: bool,
+) -> ibis.Table:
+    """`request_id` and one column for each feature, NULL where the history cannot tell (I5).
+
+    `asked` has request_id, buyer_id, shop_id, asked_us, asked_day, registered_us; `events` has the columns of the
+    history; all features have one subject.
+    """
+    subject = features[0].subject
+    stretches = _stretches(engine, calendar, features, asked, events, subject, with_retractions=with_retractions)
+    swept = _sweep(features, _steps(calendar, features, stretches, asked, subject))
+    if with_retractions:
+        swept = _with_last_days_of_retracted(features, swept, stretches)
+    known = {record.kind: record for record in records}
+    columns = {
+        feature.name: ibis.cases(
+            (_is_known(calendar, feature, known.get(feature.kind), swept), _value(feature, swept)),
+            else_=ibis.null("int64"),
+        )
+        for feature in features
+    }
+    return swept.select("request_id", **columns)
+
+
+def _stretches(
+    engine: Engine,
+    calendar: Calendar,
+    features: Sequence[Feature],
+    asked: ibis.Table,
+    events: ibis.Table,
+    subject: str,
+    *,
+    with_retractions: bool,
+) -> ibis.Table:
+    """Each event that can count, with its day and from when it does; `retracted_us` ends it early."""
+    kinds = sorted({feature.kind for feature in features})
+    mine = events.filter(events.subject == subject)
+    plain = mine.filter(mine.kind.isin(kinds), mine.retracts.isnull())
+    wanted = asked.select(subject_id=asked[f"{subject}_id"]).distinct()
+    plain = plain.semi_join(wanted, "subject_id")
+    at_us = engine.epoch_us(plain.at)
+    day = calendar.day(at_us)
+    timed = plain.select(
+        "subject_id",
+        "kind",
+        "event_id",
+        day=day,
+        recorded_us=ibis.coalesce(engine.epoch_us(plain.recorded_at), at_us),
+        times=ibis.coalesce(plain.times, 1),
+        amount=ibis.coalesce(plain.amount_minor, 0) * ibis.coalesce(plain.times, 1),
+    )
+    first_midnight = calendar.midnight_us(timed.day + (1 if subject == "shop" else 0))
+    timed = timed.mutate(
+        from_us=ibis.greatest(timed.recorded_us, first_midnight),
+        from_rank=ibis.cases((timed.recorded_us >= first_midnight, _RECORDED), else_=_MIDNIGHT),
+    )
+    if not with_retractions:
+        return timed.mutate(retracted_us=ibis.null("int64"))
+    taken_back = mine.filter(mine.retracts.notnull())
+    taken_back = taken_back.select(
+        "subject_id",
+        event_id=taken_back.retracts,
+        retracted_us=engine.epoch_us(ibis.coalesce(taken_back.recorded_at, taken_back.at)),
+    )
+    earliest = taken_back.group_by("subject_id", "event_id").agg(retracted_us=taken_back.retracted_us.min())
+    return timed.left_join(earliest, ["subject_id", "event_id"]).drop("subject_id_right", "event_id_right")
+
+
+def _steps(
+    calendar: Calendar, features: Sequence[Feature], stretches: ibis.Table, asked: ibis.Table, subject: str
+) -> ibis.Table:
+    """Pluses, minuses and requests in one table of the same columns."""
+    parts = [_requests_as_steps(features, asked, subject)]
+    for days in sorted({feature.days for feature in features}):
+        mine = [feature for feature in features if feature.days == days]
+        counted = stretches.filter(stretches.kind.isin(sorted({feature.kind for feature in mine})))
+        leaves = calendar.midnight_us(counted.day + days + 1)
+        until = ibis.least(leaves, ibis.coalesce(counted.retracted_us, leaves))
+        until_rank = ibis.cases((until < leaves, _RECORDED), else_=_MIDNIGHT)
+        lasting = counted.mutate(until_us=until, until_rank=until_rank)
+        lasting = lasting.filter(lasting.from_us < lasting.until_us)
+        parts.append(_deltas(features, mine, lasting, lasting.from_us, lasting.from_rank, 1))
+        moving = [feature for feature in mine if feature.function != "last_age_days"]
+        if moving:
+            parts.append(_deltas(features, moving, lasting, lasting.until_us, lasting.until_rank, -1))
+    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+
+
+def _requests_as_steps(features: Sequence[Feature], asked: ibis.Table, subject: str) -> ibis.Table:
+    nothing = {f"d{place}": ibis.null("int64") for place in range(len(features))}
+    return asked.select(
+        subject_id=asked[f"{subject}_id"],
+        at_us=asked.asked_us,
+        rank=ibis.literal(_REQUEST, "int8"),
+        request_id=asked.request_id,
+        asked_day=asked.asked_day,
+        registered_us=asked.registered_us,
+        **nothing,
+    )
+
+
+def _deltas(
+    features: Sequence[Feature], mine: Sequence[Feature], events: ibis.Table, at_us: Any, rank: Any, sign: int
+) -> ibis.Table:
+    """One row for each event, with what it adds to each of the features in `mine`."""
+    columns = {}
+    for place, feature in enumerate(features):
+        amount = _delta(feature, events, sign) if feature in mine else ibis.null("int64")
+        columns[f"d{place}"] = amount
+    return events.select(
+        subject_id=events.subject_id,
+        at_us=at_us,
+        rank=rank.cast("int8"),
+        request_id=ibis.null("string"),
+        asked_day=ibis.null("int64"),
+        registered_us=ibis.null("int64"),
+        **columns,
+    )
+
+
+def _delta(feature: Feature, events: ibis.Table, sign: int) -> Any:
+    if feature.function == "last_age_days":
+        lasting = (events.kind == feature.kind) & events.retracted_us.isnull()
+        return ibis.cases((lasting, events.day), else_=ibis.null("int64"))
+    value = events.times if feature.function == "count" else events.amount
+    return ibis.cases((events.kind == feature.kind, value * sign), else_=ibis.null("int64"))
+
+
+def _sweep(features: Sequence[Feature], steps: ibis.Table) -> ibis.Table:
+    """Running sums and latest days at each request."""
+    window = ibis.window(group_by="subject_id", order_by=["at_us", "rank"], preceding=None, following=0)
+    running = {}
+    for place, feature in enumerate(features):
+        delta = steps[f"d{place}"]
+        value = delta.max().over(window) if feature.function == "last_age_days" else delta.sum().over(window)
+        running[feature.name] = value.cast("int64")
+    swept = steps.mutate(**running).filter(ibis._.rank == _REQUEST)
+    return swept.select("request_id", "subject_id", "at_us", "asked_day", "registered_us", *running)
+
+
+def _with_last_days_of_retracted(features: Sequence[Feature], swept: ibis.Table, stretches: ibis.Table) -> ibis.Table:
+    """The latest day cannot be summed: events that are taken back later are looked up for the requests before that."""
+    gone = stretches.filter(stretches.retracted_us.notnull())
+    for feature in (feature for feature in features if feature.function == "last_age_days"):
+        mine = gone.filter(gone.kind == feature.kind).select(
+            "subject_id", "day", "from_us", "from_rank", "retracted_us"
+        )
+        began = (mine.from_us < swept.at_us) | ((mine.from_us == swept.at_us) & (mine.from_rank == _MIDNIGHT))
+        pairs = swept.select("request_id", "subject_id", "at_us").inner_join(
+            mine, [swept.subject_id == mine.subject_id, began, mine.retracted_us >= swept.at_us]
+        )
+        latest = pairs.group_by("request_id").agg(latest_day=pairs.day.max())
+        joined = swept.left_join(latest, "request_id")
+        # greatest() of a NULL is NULL in some engines and not in others.
+        both = ibis.cases(
+            (joined[feature.name].isnull(), joined.latest_day),
+            (joined.latest_day.isnull(), joined[feature.name]),
+            else_=ibis.greatest(joined[feature.name], joined.latest_day),
+        )
+        swept = joined.mutate(**{feature.name: both}).select(*swept.columns)
+    return swept
+
+
+def _value(feature: Feature, swept: ibis.Table) -> Any:
+    value = swept[feature.name]
+    if feature.function != "last_age_days":
+        return ibis.coalesce(value, 0)
+    age = swept.asked_day - value
+    return ibis.cases((age <= feature.days, age), else_=ibis.null("int64"))
+
+
+def _is_known(calendar: Calendar, feature: Feature, record: Record | None, swept: ibis.Table) -> Any:
+    """As online: fed from before the window on and up to the request, or the account is younger than the record."""
+    if record is None:
+        return ibis.literal(False)
+    complete_us = epoch_us(record.complete_from)
+    known = calendar.midnight_us(swept.asked_day - feature.days) >= complete_us
+    if feature.subject == "buyer":
+        known = known | (swept.registered_us >= complete_us).fill_null(False)
+    if record.fresh_until is not None:
+        known = known & (swept.at_us <= epoch_us(record.fresh_until))
+    return known

@@ -1,0 +1,93 @@
+"""Caps replayed in order: what each request would have found used, given what was approved before it.
+
+Usage depends on earlier approvals, so this part goes through the requests one by one, in the order of `asked_at` and
+then `request_id`. A buyer's window is exact. A shop's and the platform's are counted in buckets, as the service's
+roll-up counts them: a bucket that reaches into the window counts whole.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from jitui.policy import Cap, Caps, CapUsage, FactValue, Usages, caps_facts
+
+_SECOND_US = 1_000_000
+SHORT_CAP_SECONDS = 7200
+"""Caps over windows up to this long are counted in buckets of a minute, longer ones in buckets of an hour."""
+
+
+def bucket_seconds(over_seconds: int) -> int:
+    """The grain in which a shop's and the platform's usage is counted for a cap of this length."""
+    return 60 if over_seconds <= SHORT_CAP_SECONDS else 3600
+
+
+@dataclass(slots=True)
+class _Window:
+    """Approvals that still count, oldest first: when they stop counting, how many, and how much."""
+
+    entries: deque[tuple[int, int, int]] = field(default_factory=deque)
+    count: int = 0
+    amount_minor: int = 0
+
+    def usage(self, now_us: int) -> CapUsage:
+        entries = self.entries
+        while entries and entries[0][0] <= now_us:
+            _, count, amount_minor = entries.popleft()
+            self.count -= count
+            self.amount_minor -= amount_minor
+        return CapUsage(self.count, self.amount_minor)
+
+    def add(self, until_us: int, amount_minor: int) -> None:
+        entries = self.entries
+        if entries and entries[-1][0] == until_us:
+            _, count, earlier = entries.pop()
+            entries.append((until_us, count + 1, earlier + amount_minor))
+        else:
+            entries.append((until_us, 1, amount_minor))
+        self.count += 1
+        self.amount_minor += amount_minor
+
+
+class CapsReplay:
+    """The usage of every cap of one policy, while its requests go by in order."""
+
+    def __init__(self, caps: Caps) -> None:
+        self.caps = caps
+        self._buyers: dict[str, _Window] = {}
+        self._shops: dict[str, _Window] = {}
+        self._platform = _Window()
+
+    def facts(self, buyer_id: str, shop_id: str, now_us: int, amount_minor: int | None) -> dict[str, FactValue | None]:
+        """The facts `caps.*` of a request at this moment."""
+        usages = Usages(
+            _usage(self._buyers.get(buyer_id), now_us),
+            _usage(self._shops.get(shop_id), now_us),
+            self._platform.usage(now_us),
+        )
+        return caps_facts(self.caps, usages, amount_minor)
+
+    def approve(self, buyer_id: str, shop_id: str, now_us: int, amount_minor: int | None) -> None:
+        """Count an instant approval from now on."""
+        amount = amount_minor or 0
+        caps = self.caps
+        if caps.per_buyer:
+            until = now_us + caps.per_buyer.over_seconds * _SECOND_US
+            self._buyers.setdefault(buyer_id, _Window()).add(until, amount)
+        if caps.per_shop:
+            self._shops.setdefault(shop_id, _Window()).add(_bucket_leaves_us(caps.per_shop, now_us), amount)
+        if caps.platform:
+            self._platform.add(_bucket_leaves_us(caps.platform, now_us), amount)
+
+
+_NOTHING = CapUsage(0, 0)
+
+
+def _usage(window: _Window | None, now_us: int) -> CapUsage:
+    return window.usage(now_us) if window is not None else _NOTHING
+
+
+def _bucket_leaves_us(cap: Cap, now_us: int) -> int:
+    """When the bucket of this moment has left the window: its end and the length of the window later."""
+    bucket_us = bucket_seconds(cap.over_seconds) * _SECOND_US
+    return (now_us // bucket_us + 1) * bucket_us + cap.over_seconds * _SECOND_US

@@ -1,0 +1,280 @@
+"""One row for each request of a history, with every fact that a policy reads, as it was known at that moment.
+
+What was logged is taken as it is; the rest is derived from orders, lines, shipments, buyers and events by the rules
+that the service follows. What a history does not hold is NULL, unknown. A history has no record of coverage, pauses
+and restrictions: unless they were logged, everything was covered, nothing paused and nobody restricted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import ibis
+
+from jitui.backtest.as_of import Record, feature_facts
+from jitui.backtest.calendar import DAY_US, Calendar, calendar
+from jitui.backtest.engine import Engine
+from jitui.backtest.schema import DEGREES
+from jitui.policy import LINE_FIELDS, Feature, Policy
+from jitui.policy.facts import LINES
+from jitui.policy.selection import held_out_below
+
+SECOND_US = 1_000_000
+IDENTITY = (
+    "request_id",
+    "order_id",
+    "buyer_id",
+    "shop_id",
+    "asked_at",
+    "category_id",
+    "tier",
+    "closed_at",
+)
+LEFT_UNRECORDED = "left_unrecorded"
+"""The parcel had left, and the platform did not know yet (R9)."""
+Tables = Mapping[str, ibis.Table]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How facts are come by: in which time zone days are counted, and whether logged features are believed."""
+
+    time_zone: ZoneInfo
+    recompute_features: bool = False
+
+
+def request_facts(engine: Engine, tables: Tables, policy: Policy, names: Sequence[str], choice: Choice) -> ibis.Table:
+    """The requests with one column for each fact in `names` that can be known; caps only where they were logged."""
+    asked = _asked(engine, tables, policy)
+    logged = tables.get("facts")
+    features = {feature.name: feature for feature in policy.features}
+    believed = set(logged.columns) if logged is not None else set()
+    if choice.recompute_features:
+        believed -= set(features)
+    asked = _with_lines(tables, asked) if LINES in names and LINES not in believed else asked
+    if "order.shipment" in names and "order.shipment" not in believed:
+        asked = _with_shipment(engine, tables, asked)
+    derived = [name for name in names if name not in believed and name not in features]
+    rules = {name: rule for name in derived if (rule := _derivation(engine, name, policy)) is not None}
+    columns = {name: rule(asked) for name, rule in rules.items()}
+    rows = asked.mutate(**columns)
+    counted = [features[name] for name in names if name in features and name not in believed]
+    rows = _with_features(engine, tables, rows, counted, choice)
+    rows = _with_logged(rows, logged, [name for name in names if name in believed])
+    rows = _with_unrecorded_departures(engine, tables, rows)
+    present = [name for name in names if name in rows.columns]
+    return rows.select(*IDENTITY, "held_out", LEFT_UNRECORDED, "asked_minor", *present)
+
+
+# The request and what hangs on it ---------------------------------------------------------------------------------
+
+
+def _asked(engine: Engine, tables: Tables, policy: Policy) -> ibis.Table:
+    """The requests with their order's and buyer's columns, moments as microseconds."""
+    requests = tables["requests"]
+    rows = requests.mutate(asked_us=engine.epoch_us(requests.asked_at), asked_minor=requests.amount_minor)
+    if "orders" in tables:
+        orders = tables["orders"]
+        rows = rows.left_join(
+            orders.select(
+                "order_id",
+                "currency",
+                "freight_minor",
+                "hold",
+                order_paid_minor=orders.paid_minor,
+                placed_us=engine.epoch_us(orders.placed_at),
+                paid_us=engine.epoch_us(orders.paid_at),
+                hold_until_us=engine.epoch_us(orders.hold_until),
+            ),
+            "order_id",
+        ).drop("order_id_right")
+    if "buyers" in tables:
+        buyers = tables["buyers"]
+        wanted = [name for name in _attributes(policy) if name in buyers.columns]
+        attributes = {f"attribute.{name}": buyers[name] for name in wanted}
+        known = buyers.select("buyer_id", registered_us=engine.epoch_us(buyers.registered_at), **attributes)
+        rows = rows.left_join(known, "buyer_id").drop("buyer_id_right")
+    return rows.mutate(held_out=_held_out(policy, rows))
+
+
+def _attributes(policy: Policy) -> list[str]:
+    return [name.removeprefix("buyer.") for name in policy.attributes]
+
+
+def _held_out(policy: Policy, rows: ibis.Table) -> Any:
+    """The same share by the same hash as online: the first sixteen hexadecimal digits, compared as text."""
+    bound = held_out_below(policy)
+    if bound is None:
+        return ibis.literal(policy.selection.hold_out_percent >= 100)
+    return (ibis.literal(f"{policy.id}:") + rows.buyer_id).hexdigest("sha256").substr(0, 16) < bound
+
+
+def _with_lines(tables: Tables, asked: ibis.Table) -> ibis.Table:
+    if "order_lines" not in tables:
+        return asked
+    lines = tables["order_lines"].semi_join(asked, "order_id")
+    covered = lines.covered.fill_null(True)
+    fields = {name: lines[name] for name in LINE_FIELDS if name != "covered"} | {"covered": covered}
+    lists = lines.group_by("order_id").agg(**{LINES: ibis.struct(fields).collect()})
+    return asked.left_join(lists, "order_id").drop("order_id_right")
+
+
+def _with_shipment(engine: Engine, tables: Tables, asked: ibis.Table) -> ibis.Table:
+    """How far the parcel was, by what was recorded before the request."""
+    if "shipments" not in tables:
+        return asked
+    shipments = tables["shipments"]
+    steps = shipments.select(
+        "order_id",
+        step=ibis.cases(*((shipments.degree == word, place) for place, word in enumerate(DEGREES, 1)), else_=0),
+        recorded_us=engine.epoch_us(ibis.coalesce(shipments.recorded_at, shipments.at)),
+    )
+    pairs = asked.select("request_id", "order_id", "asked_us").inner_join(steps, "order_id")
+    known = pairs.filter(pairs.recorded_us < pairs.asked_us).group_by("request_id").agg(step=ibis._.step.max())
+    rows = asked.left_join(known, "request_id").drop("request_id_right")
+    words = ((rows.step == place, word) for place, word in enumerate(DEGREES, 1))
+    return rows.mutate(shipment=ibis.cases(*words, else_="unshipped")).drop("step")
+
+
+def _with_unrecorded_departures(engine: Engine, tables: Tables, rows: ibis.Table) -> ibis.Table:
+    """Whether the parcel had left before the request and was only recorded after it (R9)."""
+    if "shipments" not in tables:
+        return rows.mutate(**{LEFT_UNRECORDED: ibis.null("boolean")})
+    shipments = tables["shipments"].filter(ibis._.degree != "label_printed")
+    gone = shipments.select(
+        "order_id",
+        at_us=engine.epoch_us(shipments.at),
+        recorded_us=engine.epoch_us(ibis.coalesce(shipments.recorded_at, shipments.at)),
+    )
+    pairs = rows.select("request_id", "order_id", "asked_us").inner_join(gone, "order_id")
+    late = pairs.filter(pairs.at_us < pairs.asked_us, pairs.recorded_us >= pairs.asked_us)
+    late = late.select("request_id").distinct().mutate(late=True)
+    joined = rows.left_join(late, "request_id").drop("request_id_right")
+    return joined.mutate(**{LEFT_UNRECORDED: joined.late.notnull()}).drop("late")
+
+
+# Facts -----------------------------------------------------------------------------------------------------------
+
+
+def _derivation(engine: Engine, name: str, policy: Policy) -> Callable[[ibis.Table], Any] | None:
+    """How a fact follows from the columns at hand; None where a history cannot tell."""
+    if name in policy.attributes:
+        column = f"attribute.{name.removeprefix('buyer.')}"
+        return lambda rows: _column(rows, column, "string" if policy.attributes[name].type == "string" else None)
+    rules: dict[str, Callable[[ibis.Table], Any]] = {
+        "buyer.account_age_days": lambda rows: _age(engine, rows, "registered_us", DAY_US),
+        "buyer.selected": lambda rows: rows.held_out == False,  # noqa: E712
+        "buyer.restricted": lambda _: ibis.literal(False),
+        "request.amount_minor": lambda rows: rows.amount_minor,
+        "request.whole_order": lambda rows: rows.whole_order,
+        "order.paid_minor": lambda rows: _paid(rows, policy.currency),
+        "order.currency": lambda rows: _column(rows, "currency", "string"),
+        "order.shipment": lambda rows: _column(rows, "shipment", "string"),
+        "order.hold": _hold,
+        "order.age_seconds": lambda rows: _age(engine, rows, "placed_us", SECOND_US),
+        "order.paid_age_seconds": lambda rows: _age(engine, rows, "paid_us", SECOND_US),
+        "order.freight_minor": lambda rows: _column(rows, "freight_minor", "int64"),
+        "shop.covered": lambda _: ibis.literal(True),
+        "service.paused": lambda _: ibis.literal(False),
+    }
+    return rules.get(name)
+
+
+def _column(rows: ibis.Table, name: str, kind: str | None) -> Any:
+    return rows[name] if name in rows.columns else ibis.null(kind or "int64")
+
+
+def _age(engine: Engine, rows: ibis.Table, since: str, unit_us: int) -> Any:
+    """Whole units from a moment to the request, at least 0."""
+    if since not in rows.columns:
+        return ibis.null("int64")
+    passed = rows.asked_us - rows[since]
+    whole = engine.divide(passed, ibis.literal(unit_us, "int64"))
+    return ibis.cases((passed < 0, ibis.literal(0, "int64")), (passed >= 0, whole), else_=ibis.null("int64"))
+
+
+def _paid(rows: ibis.Table, currency: str) -> Any:
+    if "order_paid_minor" not in rows.columns:
+        return ibis.null("int64")
+    return ibis.cases((rows.currency == currency, rows.order_paid_minor), else_=ibis.null("int64"))
+
+
+def _hold(rows: ibis.Table) -> Any:
+    if "hold" not in rows.columns:
+        return ibis.null("string")
+    over = rows.hold_until_us <= rows.asked_us
+    return ibis.cases((over, ibis.literal("none")), else_=rows.hold)
+
+
+def _with_logged(rows: ibis.Table, logged: ibis.Table | None, names: Sequence[str]) -> ibis.Table:
+    if logged is None or not names:
+        return rows
+    return rows.left_join(logged.select("request_id", *names), "request_id").drop("request_id_right")
+
+
+# Features --------------------------------------------------------------------------------------------------------
+
+
+def _with_features(
+    engine: Engine, tables: Tables, rows: ibis.Table, features: Sequence[Feature], choice: Choice
+) -> ibis.Table:
+    if not features or "events" not in tables:
+        return rows
+    records = event_records(engine, tables)
+    days = _calendar_of(engine, tables, features, choice)
+    registered = rows.registered_us if "registered_us" in rows.columns else ibis.null("int64")
+    asked = rows.select(
+        "request_id",
+        "buyer_id",
+        "shop_id",
+        "asked_us",
+        asked_day=days.day(rows.asked_us),
+        registered_us=registered,
+    )
+    retractions = _has_retractions(engine, tables["events"])
+    for subject in ("buyer", "shop"):
+        mine = [feature for feature in features if feature.subject == subject]
+        if mine:
+            counted = feature_facts(engine, days, mine, asked, tables["events"], records, with_retractions=retractions)
+            rows = rows.left_join(counted, "request_id").drop("request_id_right")
+    return rows
+
+
+def event_records(engine: Engine, tables: Tables) -> tuple[Record, ...]:
+    """The record of each kind of event; none where the history has no such table."""
+    if "event_records" not in tables:
+        return ()
+    rows = engine.connection.to_pyarrow(tables["event_records"]).to_pylist()
+    return tuple(
+        Record(row["kind"], _utc(row["complete_from"]), _utc(row["fresh_until"]) if row["fresh_until"] else None)
+        for row in rows
+    )
+
+
+def _calendar_of(engine: Engine, tables: Tables, features: Sequence[Feature], choice: Choice) -> Calendar:
+    spans = [_span(engine, tables["requests"].asked_at), _span(engine, tables["events"].at)]
+    known = [span for span in spans if span is not None]
+    now = datetime(2020, 1, 1, tzinfo=UTC)  # an empty history has no days
+    first = min((span[0] for span in known), default=now)
+    last = max((span[1] for span in known), default=now)
+    return calendar(engine, choice.time_zone, first, last, max(feature.days for feature in features))
+
+
+def _span(engine: Engine, moments: Any) -> tuple[datetime, datetime] | None:
+    table = moments.as_table()
+    column = table[table.columns[0]]
+    row = engine.connection.to_pyarrow(table.agg(first=column.min(), last=column.max())).to_pylist()[0]
+    return (_utc(row["first"]), _utc(row["last"])) if row["first"] is not None else None
+
+
+def _has_retractions(engine: Engine, events: ibis.Table) -> bool:
+    count = engine.connection.to_pyarrow(events.agg(retracting=events.retracts.count())).to_pylist()[0]
+    return bool(count["retracting"])
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

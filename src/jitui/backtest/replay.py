@@ -1,0 +1,252 @@
+"""A policy over a whole history: facts, conditions, caps in order, and one row for each decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from shutil import rmtree
+from time import perf_counter
+from typing import Any
+
+import duckdb
+import ibis
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from jitui.backtest.caps import CapsReplay
+from jitui.backtest.columns import Reading, condition_column, with_definitions
+from jitui.backtest.engine import Engine, EngineName
+from jitui.backtest.facts import IDENTITY, LEFT_UNRECORDED, Choice, Tables, request_facts
+from jitui.backtest.schema import TABLES
+from jitui.policy import FactValue, Policy
+from jitui.policy.program import Program, evaluate, known_facts
+
+ROWS_A_BATCH = 50_000
+Progress = Callable[[str, int, int], None]
+"""What is being done, how many requests of how many are through; 0 of 0 where that cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayChoice:
+    """How a history is replayed; `replay_caps` counts usage anew instead of believing logged caps."""
+
+    facts: Choice
+    replay_caps: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A replay's decisions, one row for each request in `path` (Parquet), with the seconds that its parts took."""
+
+    policy: Policy
+    path: Path
+    requests: int
+    instant: int
+    seconds: float
+    bulk_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which conditions are read in bulk, and which one by one because they look at caps."""
+
+    bulk: tuple[Program, ...]
+    in_order: tuple[Program, ...]
+    facts: tuple[str, ...]
+    carried: tuple[str, ...]
+
+
+def tables_in(engine: Engine, folder: Path) -> Tables:
+    """The tables of a prepared history."""
+    found = {}
+    for name in TABLES:
+        for path in (folder / f"{name}.parquet", folder / name):
+            if path.exists():
+                found[name] = engine.read(path)
+                break
+    return found
+
+
+def replay(
+    engine: Engine,
+    tables: Tables,
+    policy: Policy,
+    out: Path,
+    choice: ReplayChoice,
+    progress: Progress = lambda _what, _done, _of: None,
+) -> Replayed:
+    """Decide every request of a history by a policy; writes `out`, a Parquet file in the order of deciding.
+
+    Columns: the request's identity, `outcome` (instant or review), `first_obstacle` and `obstacles` (the first
+    condition that was not true, and how many were not), `condition.<id>` (true, false or NULL for unknown),
+    `restriction.<id>`, `held_out`, `left_unrecorded`.
+    """
+    started = perf_counter()
+    progress(f"features and conditions of {policy.id} {policy.version}", 0, 0)
+    plan = _plan(policy, choice.replay_caps)
+    rows = _decided_in_bulk(engine, tables, policy, plan, choice)
+    bulk = out.with_suffix(".bulk") if plan.in_order or engine.name is EngineName.SPARK else out
+    engine.write(rows, bulk)
+    bulk_seconds = perf_counter() - started
+    if bulk != out:
+        _in_order(policy, plan, bulk, out, progress)
+        _remove(bulk)
+    requests, instant = _counts(out)
+    return Replayed(policy, out, requests, instant, perf_counter() - started, bulk_seconds)
+
+
+def _plan(policy: Policy, replay_caps: bool) -> _Plan:
+    programs = policy.programs
+    reads = dict.fromkeys((*programs.condition_reads.facts, *programs.restriction_reads.facts, "request.amount_minor"))
+    in_order = tuple(one for one in programs.conditions if replay_caps and _reads_caps(one))
+    carried = dict.fromkeys(name for one in in_order for name in one.reads.facts if not name.startswith("caps."))
+    facts = tuple(name for name in reads if not (replay_caps and name.startswith("caps.")))
+    bulk = tuple(one for one in programs.conditions if one not in in_order)
+    return _Plan(bulk, in_order, facts, tuple(carried))
+
+
+def _reads_caps(program: Program) -> bool:
+    return any(name.startswith("caps.") for name in program.reads.facts)
+
+
+# In bulk ---------------------------------------------------------------------------------------------------------
+
+
+def _decided_in_bulk(engine: Engine, tables: Tables, policy: Policy, plan: _Plan, choice: ReplayChoice) -> ibis.Table:
+    facts = request_facts(engine, tables, policy, plan.facts, choice.facts)
+    programs = policy.programs
+    rules = (*plan.bulk, *programs.restrictions)
+    used = {name for one in rules for name in one.reads.definitions}
+    needed = [one for one in (*programs.condition_definitions, *programs.restriction_definitions) if one.id in used]
+    rows = with_definitions(engine, policy, facts, {one.id: one for one in needed}.values())
+    reading = Reading(engine, rows, policy.facts)
+    trees = {condition.id: condition.tree for condition in policy.conditions}
+    conditions = {condition_column(one.id): reading.value(trees[one.id]) for one in plan.bulk}
+    restrictions = {f"restriction.{rule.id}": reading.value(rule.tree) for rule in policy.restrictions}
+    amount = rows["request.amount_minor"] if "request.amount_minor" in rows.columns else rows.asked_minor
+    carried = {name: rows[name] for name in plan.carried if name in rows.columns}
+    decided = rows.select(
+        *IDENTITY, "held_out", LEFT_UNRECORDED, amount_minor=amount, **restrictions, **conditions, **carried
+    )
+    return decided if plan.in_order else _with_outcome(decided, [one.id for one in programs.conditions])
+
+
+def _with_outcome(decided: ibis.Table, ids: Sequence[str]) -> ibis.Table:
+    # INVARIANT: true alone approves; false and NULL both send the request to review (I5).
+    failed = {name: decided[condition_column(name)].fill_null(False) == False for name in ids}  # noqa: E712
+    obstacles = sum((test.cast("int64") for test in failed.values()), ibis.literal(0, "int64"))
+    first = ibis.cases(*((test, name) for name, test in failed.items()), else_=ibis.null("string"))
+    counted = decided.mutate(obstacles=obstacles, first_obstacle=first)
+    outcome = ibis.cases((counted.obstacles == 0, "instant"), else_="review")
+    return counted.mutate(outcome=outcome)
+
+
+# In order --------------------------------------------------------------------------------------------------------
+
+
+def _in_order(policy: Policy, plan: _Plan, bulk: Path, out: Path, progress: Progress) -> None:
+    """Add what depends on earlier approvals, one request after the other."""
+    source = str(bulk / "*.parquet") if bulk.is_dir() else str(bulk)
+    with duckdb.connect(config={"temp_directory": str(out.parent / "spill"), "memory_limit": "2GiB"}) as connection:
+        (total,) = connection.execute("SELECT count(*) FROM read_parquet(?)", [source]).fetchone() or (0,)
+        reader: pa.RecordBatchReader = connection.execute(
+            "SELECT * FROM read_parquet(?) ORDER BY asked_at, request_id", [source]
+        ).to_arrow_reader(ROWS_A_BATCH)
+        deciding = _Deciding(policy, plan)
+        done = 0
+        writer: pq.ParquetWriter | None = None
+        for batch in reader:
+            decided = deciding.batch(batch)
+            writer = writer or pq.ParquetWriter(out, decided.schema, compression="zstd")
+            writer.write_table(decided)
+            done += batch.num_rows
+            progress(f"caps of {policy.id} {policy.version}", done, total)
+        if writer is None:
+            pq.write_table(deciding.batch(pa.RecordBatch.from_pylist([], schema=reader.schema)), out)
+        else:
+            writer.close()
+
+
+class _Deciding:
+    """The conditions that look at caps, evaluated with the run time that decides online, in order."""
+
+    def __init__(self, policy: Policy, plan: _Plan) -> None:
+        self.policy = policy
+        self.plan = plan
+        self.caps = CapsReplay(policy.caps)
+        self.ids = [one.id for one in policy.programs.conditions]
+        self.in_order = [one.id for one in plan.in_order]
+        self.reads = dict.fromkeys(name for one in plan.in_order for name in one.reads.facts)
+        self.truths = lru_cache(maxsize=65_536)(self._truths)
+
+    def batch(self, batch: pa.RecordBatch) -> pa.Table:
+        """The rows of a batch with their verdicts on caps and their outcome."""
+        table = pa.Table.from_batches([batch])
+        bulk_ids = [one.id for one in self.plan.bulk]
+        passed = [table[condition_column(name)].to_pylist() for name in bulk_ids]
+        verdicts: list[list[bool | None]] = [[] for _ in self.in_order]
+        outcomes: list[str] = []
+        for place, (now_us, buyer, shop, amount, facts) in enumerate(self._rows(table)):
+            caps = self.caps.facts(buyer, shop, now_us, amount)
+            known = tuple(caps[name] if name in caps else facts[name][place] for name in self.reads)
+            truths = self._cached(known)
+            for column, truth in zip(verdicts, truths, strict=True):
+                column.append(truth)
+            instant = all(column[place] is True for column in passed) and all(truth is True for truth in truths)
+            outcomes.append("instant" if instant else "review")
+            if instant:
+                self.caps.approve(buyer, shop, now_us, amount)
+        return self._finished(table, verdicts, outcomes)
+
+    def _rows(self, table: pa.Table) -> Iterator[tuple[int, str, str, int | None, dict[str, list[Any]]]]:
+        moments = table["asked_at"].cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
+        facts = {name: table[name].to_pylist() for name in self.plan.carried if name in table.column_names}
+        facts |= {name: [None] * len(moments) for name in self.plan.carried if name not in facts}
+        columns = (table["buyer_id"].to_pylist(), table["shop_id"].to_pylist(), table["amount_minor"].to_pylist())
+        for now_us, buyer, shop, amount in zip(moments, *columns, strict=True):
+            yield now_us, buyer, shop, amount, facts
+
+    def _cached(self, known: tuple[FactValue | None, ...]) -> tuple[bool | None, ...]:
+        hashable = not any(isinstance(value, list) for value in known)
+        return self.truths(known) if hashable else self._truths(known)
+
+    def _truths(self, known: tuple[FactValue | None, ...]) -> tuple[bool | None, ...]:
+        programs = self.policy.programs
+        facts = dict(zip(self.reads, known, strict=True))
+        reads = replace(programs.condition_reads, facts=tuple(self.reads))
+        named = {name for one in self.plan.in_order for name in one.reads.definitions}
+        definitions = tuple(one for one in programs.condition_definitions if one.id in named)
+        return evaluate(programs, known_facts(programs.specs, reads, facts), definitions, self.plan.in_order)
+
+    def _finished(self, table: pa.Table, verdicts: list[list[bool | None]], outcomes: list[str]) -> pa.Table:
+        for name, column in zip(self.in_order, verdicts, strict=True):
+            table = table.append_column(condition_column(name), pa.array(column, pa.bool_()))
+        failed = [(name, table[condition_column(name)].to_pylist()) for name in self.ids]
+        obstacles = [sum(column[place] is not True for _, column in failed) for place in range(table.num_rows)]
+        first = [next((name for name, column in failed if column[n] is not True), None) for n in range(table.num_rows)]
+        table = table.append_column("obstacles", pa.array(obstacles, pa.int64()))
+        table = table.append_column("first_obstacle", pa.array(first, pa.string()))
+        table = table.append_column("outcome", pa.array(outcomes, pa.string()))
+        carried = [name for name in self.plan.carried if name in table.column_names]
+        return table.drop_columns(carried) if carried else table
+
+
+# -----------------------------------------------------------------------------------------------------------------
+
+
+def _counts(path: Path) -> tuple[int, int]:
+    with duckdb.connect() as connection:
+        row = connection.execute(
+            "SELECT count(*), count(*) FILTER (outcome = 'instant') FROM read_parquet(?)", [str(path)]
+        ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        rmtree(path)
+    else:
+        path.unlink()
