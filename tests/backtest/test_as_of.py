@@ -183,7 +183,7 @@ def counted_one_by_one(
     if feature.function == "count":
         return sum(times)
     if feature.function == "sum":
-        return sum((event.amount_minor or 0) * n for event, n in zip(mine, times, strict=True))
+        return sum(event.amount_minor or 0 for event in mine)
     return min(((today - event.at.astimezone(zone).date()).days for event in mine), default=None)
 
 

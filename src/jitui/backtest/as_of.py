@@ -92,7 +92,7 @@ def _stretches(
         day=day,
         recorded_us=ibis.coalesce(engine.epoch_us(plain.recorded_at), at_us),
         times=ibis.coalesce(plain.times, 1),
-        amount=ibis.coalesce(plain.amount_minor, 0) * ibis.coalesce(plain.times, 1),
+        amount=ibis.coalesce(plain.amount_minor, 0),
     )
     first_midnight = calendar.midnight_us(timed.day + (1 if subject == "shop" else 0))
     timed = timed.mutate(

@@ -24,6 +24,7 @@ from jitui.policy import FactValue, Policy
 from jitui.policy.program import Program, evaluate, known_facts
 
 ROWS_A_BATCH = 50_000
+CAPS = ("caps.buyer_ok", "caps.shop_ok", "caps.platform_ok")
 Progress = Callable[[str, int, int], None]
 """What is being done, how many requests of how many are through; 0 of 0 where that cannot be told."""
 
@@ -81,7 +82,7 @@ def replay(
 
     Columns: the request's identity, `outcome` (instant or review), `first_obstacle` and `obstacles` (the first
     condition that was not true, and how many were not), `condition.<id>` (true, false or NULL for unknown),
-    `restriction.<id>`, `held_out`, `left_unrecorded`.
+    `restriction.<id>`, `caps.<scope>_ok` where caps were replayed, `held_out`, `left_unrecorded`.
     """
     started = perf_counter()
     progress(f"features and conditions of {policy.id} {policy.version}", 0, 0)
@@ -150,10 +151,9 @@ def _in_order(policy: Policy, plan: _Plan, bulk: Path, out: Path, progress: Prog
     """Add what depends on earlier approvals, one request after the other."""
     source = str(bulk / "*.parquet") if bulk.is_dir() else str(bulk)
     with duckdb.connect(config={"temp_directory": str(out.parent / "spill"), "memory_limit": "2GiB"}) as connection:
-        (total,) = connection.execute("SELECT count(*) FROM read_parquet(?)", [source]).fetchone() or (0,)
-        reader: pa.RecordBatchReader = connection.execute(
-            "SELECT * FROM read_parquet(?) ORDER BY asked_at, request_id", [source]
-        ).to_arrow_reader(ROWS_A_BATCH)
+        total = pq.read_metadata(bulk).num_rows if bulk.is_file() else 0
+        query = "SELECT * FROM read_parquet($source) ORDER BY asked_at, request_id"
+        reader: pa.RecordBatchReader = connection.sql(query, params={"source": source}).to_arrow_reader(ROWS_A_BATCH)
         deciding = _Deciding(policy, plan)
         done = 0
         writer: pq.ParquetWriter | None = None
@@ -187,6 +187,7 @@ class _Deciding:
         bulk_ids = [one.id for one in self.plan.bulk]
         passed = [table[condition_column(name)].to_pylist() for name in bulk_ids]
         verdicts: list[list[bool | None]] = [[] for _ in self.in_order]
+        fits: list[list[FactValue | None]] = [[] for _ in CAPS]
         outcomes: list[str] = []
         for place, (now_us, buyer, shop, amount, facts) in enumerate(self._rows(table)):
             caps = self.caps.facts(buyer, shop, now_us, amount)
@@ -194,10 +195,14 @@ class _Deciding:
             truths = self._cached(known)
             for column, truth in zip(verdicts, truths, strict=True):
                 column.append(truth)
+            for fit, name in zip(fits, CAPS, strict=True):
+                fit.append(caps[name])
             instant = all(column[place] is True for column in passed) and all(truth is True for truth in truths)
             outcomes.append("instant" if instant else "review")
             if instant:
                 self.caps.approve(buyer, shop, now_us, amount)
+        for name, fit in zip(CAPS, fits, strict=True):
+            table = table.append_column(name, pa.array(fit, pa.bool_()))
         return self._finished(table, verdicts, outcomes)
 
     def _rows(self, table: pa.Table) -> Iterator[tuple[int, str, str, int | None, dict[str, list[Any]]]]:

@@ -145,7 +145,7 @@ _TABLES = (
             Column("recorded_at", _MOMENT, "when the platform knew; empty: at once"),
             Column("event_id", _TEXT, "names the event, for a retraction to name"),
             Column("order_id", _TEXT, "the order that it is about"),
-            Column("amount_minor", _INT, "how much money it was about; empty: none"),
+            Column("amount_minor", _INT, "how much money the row is about, all its events together; empty: none"),
             Column("times", _INT, "how many such events the row stands for; empty: one"),
             Column("retracts", _TEXT, "the event_id of the same subject that this row takes back from recorded_at on"),
         ),

@@ -1,0 +1,288 @@
+"""What a replay's decisions come to: counts, money, what stopped how many, and two readings side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from jitui.backtest.columns import condition_column
+from jitui.backtest.replay import CAPS, Replayed
+
+AMOUNT_BANDS_MINOR = (5_000, 10_000, 20_000, 30_000, 50_000)
+"""Upper bounds of the bands in which money is shown; the last band is open."""
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Requests of one day, category, band or tier; amounts in minor units."""
+
+    name: str
+    requests: int
+    instant: int
+    requested_minor: int
+    instant_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """How often a condition was not true: at all, as the only one, as the first one; `unknown` of these."""
+
+    id: str
+    stopped: int
+    unknown: int
+    alone: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How long requests took to be over, in seconds; None where the history has no end for any."""
+
+    requests: int
+    median_seconds: float | None
+    p90_seconds: float | None
+    p99_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One policy over one history; amounts in minor units of `currency`."""
+
+    policy_id: str
+    policy_version: str
+    policy_sha256: str
+    currency: str
+    requests: int
+    instant: int
+    requested_minor: int
+    instant_minor: int
+    without_amount: int
+    held_out: int
+    expected_incidents: int
+    expected_incidents_minor: int
+    minutes_saved: int
+    waited_as_it_was: Waiting
+    waited_by_instant: Waiting
+    by_day: tuple[Group, ...]
+    by_category: tuple[Group, ...]
+    by_amount: tuple[Group, ...]
+    by_tier: tuple[Group, ...]
+    obstacles: tuple[Obstacle, ...]
+    caps_reached: Mapping[str, int]
+    restrictions: Mapping[str, int]
+    seconds: float
+
+    @property
+    def instant_share(self) -> float:
+        """The share of requests that would be refunded at once; 0 of none."""
+        return self.instant / self.requests if self.requests else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One request on which two readings differ, with the first condition that stopped it in the stricter one."""
+
+    request_id: str
+    asked_at: str
+    amount_minor: int | None
+    stopped_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One of the four: instant or not here, instant or not there."""
+
+    here: str
+    there: str
+    requests: int
+    amount_minor: int
+    examples: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two readings of the same requests; `missing` were decided in only one of them."""
+
+    here: str
+    there: str
+    cells: tuple[Cell, ...]
+    missing: int
+    stopped_by: Mapping[str, int] = field(default_factory=dict)
+
+
+def summarise(replayed: Replayed, *, minutes_a_review: float, time_zone: str) -> Summary:
+    """Aggregate a replay's decisions; `minutes_a_review` is what a merchant spends on one request (R6)."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"CREATE VIEW decided AS SELECT * FROM read_parquet('{_quoted(replayed.path)}')")
+        return _summarise(connection, replayed, minutes_a_review, time_zone)
+
+
+def _summarise(
+    connection: duckdb.DuckDBPyConnection, replayed: Replayed, minutes_a_review: float, time_zone: str
+) -> Summary:
+    policy = replayed.policy
+    totals = _row(connection, _TOTALS)
+    local_day = f"CAST(timezone('{time_zone}', timezone('UTC', asked_at)) AS DATE)::VARCHAR"
+    return Summary(
+        policy.id,
+        policy.version,
+        policy.sha256,
+        policy.currency,
+        **totals,
+        minutes_saved=round(totals["instant"] * minutes_a_review),
+        waited_as_it_was=_waiting(connection, "true"),
+        waited_by_instant=_waiting(connection, "outcome = 'instant'"),
+        by_day=_groups(connection, local_day, "name"),
+        by_category=_groups(connection, "coalesce(category_id, '')", "requests DESC, name"),
+        by_amount=_groups(connection, _band(), "min(amount_minor) NULLS LAST"),
+        by_tier=_groups(connection, "coalesce(tier, '')", "requests DESC, name"),
+        obstacles=tuple(_obstacle(connection, condition.id) for condition in policy.conditions),
+        caps_reached=_false_counts(connection, CAPS),
+        restrictions=_true_counts(connection, [f"restriction.{rule.id}" for rule in policy.restrictions]),
+        seconds=replayed.seconds,
+    )
+
+
+_TOTALS = """
+SELECT count(*) AS requests,
+       count(*) FILTER (outcome = 'instant') AS instant,
+       coalesce(sum(amount_minor), 0)::BIGINT AS requested_minor,
+       coalesce(sum(amount_minor) FILTER (outcome = 'instant'), 0)::BIGINT AS instant_minor,
+       count(*) FILTER (amount_minor IS NULL) AS without_amount,
+       count(*) FILTER (held_out) AS held_out,
+       count(*) FILTER (outcome = 'instant' AND left_unrecorded) AS expected_incidents,
+       coalesce(sum(amount_minor) FILTER (outcome = 'instant' AND left_unrecorded), 0)::BIGINT
+           AS expected_incidents_minor
+FROM decided
+"""
+
+
+def _groups(connection: duckdb.DuckDBPyConnection, name: str, order: str) -> tuple[Group, ...]:
+    rows = connection.execute(f"""
+        SELECT {name} AS name, count(*) AS requests, count(*) FILTER (outcome = 'instant') AS instant,
+               coalesce(sum(amount_minor), 0)::BIGINT,
+               coalesce(sum(amount_minor) FILTER (outcome = 'instant'), 0)::BIGINT
+        FROM decided GROUP BY 1 ORDER BY {order}
+    """).fetchall()
+    return tuple(Group(*row) for row in rows)
+
+
+def _band() -> str:
+    """The name of a request's band: its bounds in minor units, `5000-9999`."""
+    bounds = (0, *AMOUNT_BANDS_MINOR)
+    cases = [
+        f"WHEN amount_minor < {upper} THEN '{lower}-{upper - 1}'"
+        for lower, upper in zip(bounds, AMOUNT_BANDS_MINOR, strict=False)
+    ]
+    return f"CASE WHEN amount_minor IS NULL THEN '' {' '.join(cases)} ELSE '{AMOUNT_BANDS_MINOR[-1]}-' END"
+
+
+def _obstacle(connection: duckdb.DuckDBPyConnection, condition_id: str) -> Obstacle:
+    column = f'"{condition_column(condition_id)}"'
+    row = connection.execute(
+        f"""SELECT count(*) FILTER ({column} IS DISTINCT FROM true), count(*) FILTER ({column} IS NULL),
+                   count(*) FILTER ({column} IS DISTINCT FROM true AND obstacles = 1),
+                   count(*) FILTER (first_obstacle = ?)
+            FROM decided""",
+        [condition_id],
+    ).fetchone()
+    assert row is not None
+    return Obstacle(condition_id, *row)
+
+
+def _waiting(connection: duckdb.DuckDBPyConnection, which: str) -> Waiting:
+    row = connection.execute(f"""
+        WITH over AS (SELECT (epoch_us(closed_at) - epoch_us(asked_at)) / 1e6 AS seconds
+                      FROM decided WHERE closed_at IS NOT NULL AND {which})
+        SELECT count(*), quantile_cont(seconds, 0.5), quantile_cont(seconds, 0.9), quantile_cont(seconds, 0.99)
+        FROM over
+    """).fetchone()
+    assert row is not None
+    return Waiting(*row)
+
+
+def _false_counts(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[str, int]:
+    return {name: _count(connection, f'"{name}" = false') for name in columns if name in _columns(connection)}
+
+
+def _true_counts(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[str, int]:
+    return {name.split(".", 1)[1]: _count(connection, f'"{name}"') for name in columns}
+
+
+# Side by side ----------------------------------------------------------------------------------------------------
+
+
+def compare(here: Path, there: Path, here_name: str, there_name: str) -> Comparison:
+    """The four-way table of two sets of decisions, Parquet files with request_id and outcome."""
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE VIEW here AS SELECT * FROM read_parquet('{_quoted(here)}')")
+        connection.execute(f"CREATE VIEW there AS SELECT * FROM read_parquet('{_quoted(there)}')")
+        obstacle = "t.first_obstacle" if "first_obstacle" in _columns(connection, "there") else "NULL"
+        connection.execute(f"""
+            CREATE VIEW both_sides AS
+            SELECT h.request_id, h.asked_at, h.amount_minor, h.outcome AS here, t.outcome AS there,
+                   coalesce(h.first_obstacle, {obstacle}) AS stopped_by
+            FROM here h JOIN there t USING (request_id)
+        """)
+        cells = tuple(_cell(connection, one, other) for one in ("instant", "review") for other in ("instant", "review"))
+        missing = _row(
+            connection,
+            "SELECT count(*) AS missing FROM (SELECT request_id FROM here) h"
+            " FULL JOIN (SELECT request_id FROM there) t USING (request_id)"
+            " WHERE h.request_id IS NULL OR t.request_id IS NULL",
+        )["missing"]
+        return Comparison(here_name, there_name, cells, missing, _stopped(connection))
+
+
+def _cell(connection: duckdb.DuckDBPyConnection, here: str, there: str) -> Cell:
+    where = f"here = '{here}' AND there = '{there}'"
+    counted = _row(
+        connection,
+        f"SELECT count(*) AS requests, coalesce(sum(amount_minor), 0)::BIGINT AS amount_minor"
+        f" FROM both_sides WHERE {where}",
+    )
+    examples: list[Any] = []
+    if here != there:
+        examples = connection.execute(
+            f"SELECT request_id, asked_at::VARCHAR, amount_minor, stopped_by FROM both_sides WHERE {where}"
+            f" ORDER BY asked_at, request_id LIMIT {EXAMPLES}"
+        ).fetchall()
+    return Cell(here, there, **counted, examples=tuple(Example(*row) for row in examples))
+
+
+def _stopped(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """What stopped the requests that only one of the two lets through."""
+    rows = connection.execute(
+        "SELECT coalesce(stopped_by, ''), count(*) FROM both_sides WHERE here <> there GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).fetchall()
+    return dict(rows)
+
+
+# DuckDB ----------------------------------------------------------------------------------------------------------
+
+
+def _row(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any]:
+    cursor = connection.execute(query)
+    row = cursor.fetchone()
+    assert row is not None
+    return dict(zip([column[0] for column in cursor.description], row, strict=True))
+
+
+def _count(connection: duckdb.DuckDBPyConnection, which: str) -> int:
+    return int(_row(connection, f"SELECT count(*) FILTER ({which}) AS n FROM decided")["n"])
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, view: str = "decided") -> set[str]:
+    return {row[0] for row in connection.execute(f"DESCRIBE {view}").fetchall()}
+
+
+def _quoted(path: Path) -> str:
+    where = str(path / "*.parquet") if path.is_dir() else str(path)
+    return where.replace("'", "''")
