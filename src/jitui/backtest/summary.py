@@ -241,6 +241,16 @@ def compare(here: Path, there: Path, here_name: str, there_name: str) -> Compari
         return Comparison(here_name, there_name, cells, missing, _stopped(connection))
 
 
+def write_really_decided(decisions: Path, work: Path) -> Path:
+    """What was really decided, in the shape in which replays are compared."""
+    out = work / "really_decided.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT request_id, outcome FROM read_parquet('{_quoted(decisions)}')) TO '{_quoted(out)}'"
+        )
+    return out
+
+
 def _cell(connection: duckdb.DuckDBPyConnection, here: str, there: str) -> Cell:
     where = f"here = '{here}' AND there = '{there}'"
     counted = _row(

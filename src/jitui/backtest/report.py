@@ -1,0 +1,247 @@
+"""A back-test for people: tables at the terminal, and one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from jitui.backtest.run import Backtest
+from jitui.backtest.summary import Comparison, Group, Summary
+from jitui.backtest.words import WORDS
+from jitui.money import currency_exponent, to_decimal_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MOST_ROWS = 12
+"""Rows of a list at the terminal; the files have them all."""
+
+
+def money(amount_minor: int, currency: str) -> str:
+    """`1234567` in CNY as `12,345.67`."""
+    whole, _, rest = to_decimal_text(amount_minor, currency).partition(".")
+    return f"{int(whole):,}.{rest}" if rest else f"{int(whole):,}"
+
+
+def share(part: int, whole: int) -> str:
+    """A share in percent with one digit; a dash of nothing."""
+    return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+def band(name: str, currency: str) -> str:
+    """`5000-9999` minor units as `50.00–99.99`."""
+    if not name:
+        return "?"
+    lower, _, upper = name.partition("-")
+    return f"{money(int(lower), currency)}–{money(int(upper), currency) if upper else ''}"
+
+
+# At the terminal -------------------------------------------------------------------------------------------------
+
+
+def terminal_tables(done: Backtest) -> Iterator[Table]:
+    """The tables of a back-test, each of them within 80 columns."""
+    for summary in (done.summary, done.against):
+        if summary is not None:
+            yield _totals(summary, done)
+            yield _obstacles(summary)
+    for title, groups in _groupings(done.summary):
+        yield _group_table(title, groups, done.summary)
+    if done.comparison is not None:
+        yield _four_ways(done.comparison, done.summary.currency)
+        yield _examples(done.comparison, done.summary.currency)
+    if done.prepared.set_aside:
+        yield _set_aside(done)
+    if done.verification is not None:
+        yield _verified(done)
+    yield _cost(done)
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place == 0 else "right", overflow="fold")
+    return table
+
+
+def _totals(summary: Summary, done: Backtest) -> Table:
+    table = _table(f"{summary.policy_id}, version {summary.policy_version}", "", "requests", summary.currency)
+    currency = summary.currency
+    table.add_row("decided", f"{summary.requests:,}", money(summary.requested_minor, currency))
+    table.add_row("refunded at once", f"{summary.instant:,}", money(summary.instant_minor, currency))
+    table.add_row("share refunded at once", share(summary.instant, summary.requests), "")
+    incidents = money(summary.expected_incidents_minor, currency)
+    table.add_row("of these already gone, not yet recorded (R9)", f"{summary.expected_incidents:,}", incidents)
+    table.add_row("held out for comparison (R7)", f"{summary.held_out:,}", "")
+    if summary.without_amount:
+        table.add_row("without an amount", f"{summary.without_amount:,}", "")
+    for name, count in summary.caps_reached.items():
+        table.add_row(f"over the cap of the {name.split('.')[1].removesuffix('_ok')}", f"{count:,}", "")
+    for name, count in summary.restrictions.items():
+        table.add_row(f"restriction {name} was true", f"{count:,}", "")
+    table.add_row("merchants' minutes saved (R6)", f"{summary.minutes_saved:,}", "")
+    waited = summary.waited_by_instant
+    if waited.median_seconds is not None:
+        hours = f"{waited.median_seconds / 3600:.1f} h"
+        table.add_row("these buyers really waited, median (R8)", hours, "")
+    return table
+
+
+def _obstacles(summary: Summary) -> Table:
+    table = _table("What stopped the others", "condition", "stopped", "unknown", "alone", "first")
+    for one in summary.obstacles:
+        table.add_row(one.id, f"{one.stopped:,}", f"{one.unknown:,}", f"{one.alone:,}", f"{one.first:,}")
+    return table
+
+
+def _groupings(summary: Summary) -> Iterator[tuple[str, tuple[Group, ...]]]:
+    yield "By amount", tuple(_renamed(group, band(group.name, summary.currency)) for group in summary.by_amount)
+    if len(summary.by_category) > 1:
+        yield "By category", summary.by_category
+    if len(summary.by_tier) > 1:
+        yield "By buyer tier", summary.by_tier
+    yield "By day, the last ones", summary.by_day[-MOST_ROWS:]
+
+
+def _renamed(group: Group, name: str) -> Group:
+    return Group(name, group.requests, group.instant, group.requested_minor, group.instant_minor)
+
+
+def _group_table(title: str, groups: Sequence[Group], summary: Summary) -> Table:
+    shown = groups[:MOST_ROWS]
+    more = f" (the first {MOST_ROWS} of {len(groups)})" if len(groups) > MOST_ROWS else ""
+    table = _table(title + more, "", "requests", "at once", "share", f"{summary.currency} at once")
+    for group in shown:
+        amount = money(group.instant_minor, summary.currency)
+        table.add_row(
+            group.name or "?", f"{group.requests:,}", f"{group.instant:,}", share(group.instant, group.requests), amount
+        )
+    return table
+
+
+def _four_ways(comparison: Comparison, currency: str) -> Table:
+    table = _table(
+        f"{comparison.here} against {comparison.there}", comparison.here, comparison.there, "requests", currency
+    )
+    for cell in comparison.cells:
+        table.add_row(cell.here, cell.there, f"{cell.requests:,}", money(cell.amount_minor, currency))
+    if comparison.missing:
+        table.add_row("decided on one side only", "", f"{comparison.missing:,}", "")
+    return table
+
+
+def _examples(comparison: Comparison, currency: str) -> Table:
+    table = _table("Requests that differ, the earliest", "request", "here", "there", currency, "stopped by")
+    for cell in comparison.cells:
+        for one in cell.examples:
+            amount = "?" if one.amount_minor is None else money(one.amount_minor, currency)
+            table.add_row(one.request_id, cell.here, cell.there, amount, one.stopped_by or "")
+    return table
+
+
+def _set_aside(done: Backtest) -> Table:
+    table = _table("Rows set aside", "table", "reason", "column", "rows", "for example")
+    for one in done.prepared.set_aside:
+        table.add_row(one.table, one.reason, one.column, f"{one.rows:,}", one.example[:60])
+    return table
+
+
+def _verified(done: Backtest) -> Table:
+    found = done.verification
+    assert found is not None
+    table = _table("Logged decisions replayed (I4)", "", "compared", "differ")
+    table.add_row("decisions from their stored facts", f"{found.decisions:,}", f"{found.outcomes_differ:,}")
+    table.add_row("features from the history", f"{found.features_compared:,}", f"{found.features_differ:,}")
+    table.add_row("by another policy text, left out", f"{found.other_policies:,}", "")
+    for one in found.examples:
+        table.add_row(f"  {one.request_id}: {one.what}", str(one.logged), str(one.replayed))
+    return table
+
+
+def _cost(done: Backtest) -> Table:
+    table = _table("This run", "", "")
+    table.add_row("engine", done.engine)
+    table.add_row("seconds", f"{done.seconds:,.1f}")
+    table.add_row("peak memory, MiB", f"{done.peak_memory_mib:,}")
+    table.add_row("the engine's cap, MiB", f"{done.memory_cap_mib:,}")
+    return table
+
+
+# HTML ------------------------------------------------------------------------------------------------------------
+
+_WIDTH, _HEIGHT = 720, 180
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of a chart in its own pixels, with the text that a pointer sees."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Requests behind, refunded at once in front; `top` is the number that the full height stands for."""
+
+    all: tuple[Bar, ...]
+    instant: tuple[Bar, ...]
+    top: int
+    first: str
+    last: str
+
+
+def render_html(done: Backtest, language: str) -> str:
+    """One self-contained page in a language (zh, en): no script, no font, no picture from elsewhere."""
+    environment = Environment(
+        loader=PackageLoader("jitui.backtest"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    words = WORDS[language]
+    return environment.get_template("report.html").render(
+        done=done,
+        language="zh-CN" if language == "zh" else "en",
+        t=words,
+        summaries=[one for one in (done.summary, done.against) if one is not None],
+        chart=chart,
+        groupings=lambda summary: _html_groupings(summary, words),
+        money=money,
+        share=share,
+        exponent=currency_exponent(done.summary.currency),
+        size=(_WIDTH, _HEIGHT),
+    )
+
+
+def _html_groupings(summary: Summary, words: Mapping[str, str]) -> Iterator[tuple[str, Sequence[Group]]]:
+    yield words["by_amount"], tuple(_renamed(group, band(group.name, summary.currency)) for group in summary.by_amount)
+    yield words["by_category"], summary.by_category[:50]
+    if len(summary.by_tier) > 1:
+        yield words["by_tier"], summary.by_tier
+
+
+def chart(groups: Sequence[Group]) -> Chart:
+    """Bars for groups in their order, as wide as the page allows."""
+    top = max((group.requests for group in groups), default=0)
+    step = _WIDTH / max(len(groups), 1)
+    width = max(step * 0.8, 0.5)
+
+    def bar(place: int, count: int, text: str) -> Bar:
+        height = _HEIGHT * count / top if top else 0.0
+        return Bar(round(place * step, 2), round(_HEIGHT - height, 2), round(width, 2), round(height, 2), text)
+
+    texts = [f"{one.name}: {one.instant:,} / {one.requests:,}" for one in groups]
+    return Chart(
+        tuple(bar(place, one.requests, texts[place]) for place, one in enumerate(groups)),
+        tuple(bar(place, one.instant, texts[place]) for place, one in enumerate(groups)),
+        top,
+        groups[0].name if groups else "",
+        groups[-1].name if groups else "",
+    )

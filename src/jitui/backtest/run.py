@@ -1,0 +1,110 @@
+"""A back-test from the history's location to its figures: prepared, replayed, summarised, compared."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from zoneinfo import ZoneInfo
+
+from jitui.backtest.engine import DEFAULT_MEMORY_MIB, Engine, EngineName, open_engine
+from jitui.backtest.facts import Choice, Tables
+from jitui.backtest.logged import Verification, verify_logged
+from jitui.backtest.replay import Progress, ReplayChoice, Replayed, replay
+from jitui.backtest.source import Prepared, prepare
+from jitui.backtest.summary import Comparison, Summary, compare, summarise, write_really_decided
+from jitui.errors import BadInput
+from jitui.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a back-test is asked to do; `against` is another policy, `decided` compares with what really was."""
+
+    policy: Policy
+    history: str
+    time_zone: ZoneInfo
+    against: Policy | None = None
+    decided: bool = False
+    engine: EngineName = EngineName.DUCKDB
+    master: str = "local[2]"
+    memory_mib: int = DEFAULT_MEMORY_MIB
+    minutes_a_review: float = 4.0
+    recompute_features: bool = False
+    replay_caps: bool = True
+    verify: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """What came of it; seconds and memory are of the whole run, the parts before the report included."""
+
+    summary: Summary
+    against: Summary | None
+    comparison: Comparison | None
+    verification: Verification | None
+    prepared: Prepared
+    engine: EngineName
+    seconds: float
+    peak_memory_mib: int
+    memory_cap_mib: int
+
+
+def run_backtest(order: Order, work: Path, progress: Progress = lambda _what, _done, _of: None) -> Backtest:
+    """Run it; `work` keeps `decisions.parquet`, `decisions_against.parquet` and what was set aside."""
+    started = perf_counter()
+    progress("reading the history", 0, 0)
+    prepared = prepare(order.history, work, memory_mib=order.memory_mib // 2)
+    if order.decided and "decisions" not in prepared.paths:
+        raise BadInput("This history has no decisions to compare with (docs/reference/history.md).", path="--against")
+    with open_engine(order.engine, work, memory_mib=order.memory_mib, master=order.master) as engine:
+        tables = {name: engine.read(path) for name, path in prepared.paths.items()}
+        here = _replay(engine, tables, order, order.policy, work / "decisions.parquet", progress)
+        there = None
+        if order.against is not None:
+            there = _replay(engine, tables, order, order.against, work / "decisions_against.parquet", progress)
+        verified = None
+        if order.verify:
+            verified = verify_logged(engine, tables, order.policy, order.time_zone, order.verify)
+    progress("adding up", 0, 0)
+    summaries = [_summarise(order, one) for one in (here, there) if one is not None]
+    return Backtest(
+        summaries[0],
+        summaries[1] if len(summaries) > 1 else None,
+        _compare(order, prepared, here, there, work),
+        verified,
+        prepared,
+        order.engine,
+        round(perf_counter() - started, 3),
+        peak_memory_mib(),
+        order.memory_mib,
+    )
+
+
+def peak_memory_mib() -> int:
+    """The most memory that this process, or one that it waited for, has had in use."""
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return int(peak // (1 << 20 if sys.platform == "darwin" else 1 << 10))
+
+
+def _replay(engine: Engine, tables: Tables, order: Order, policy: Policy, out: Path, progress: Progress) -> Replayed:
+    choice = ReplayChoice(Choice(order.time_zone, order.recompute_features), order.replay_caps)
+    return replay(engine, tables, policy, out, choice, progress)
+
+
+def _summarise(order: Order, replayed: Replayed) -> Summary:
+    return summarise(replayed, minutes_a_review=order.minutes_a_review, time_zone=order.time_zone.key)
+
+
+def _compare(order: Order, prepared: Prepared, here: Replayed, there: Replayed | None, work: Path) -> Comparison | None:
+    name = f"{order.policy.id} {order.policy.version}"
+    if there is not None:
+        other = f"{there.policy.id} {there.policy.version}"
+        if other == name:
+            name, other = f"{name} ({order.policy.sha256[:8]})", f"{other} ({there.policy.sha256[:8]})"
+        return compare(here.path, there.path, name, other)
+    if order.decided:
+        return compare(here.path, write_really_decided(prepared.paths["decisions"], work), name, "really decided")
+    return None

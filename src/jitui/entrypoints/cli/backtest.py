@@ -1,0 +1,193 @@
+"""`jitui backtest`: what a policy would have done to a whole history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.output import Json, print_json, progress, results, say
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from jitui.backtest.replay import Progress
+    from jitui.backtest.run import Backtest, Order
+
+
+def backtest(
+    policy: Annotated[Path, typer.Argument(metavar="POLICY", help="Policy file (YAML).", show_default=False)],
+    history: Annotated[
+        str, typer.Option(help="A folder of Parquet or CSV, a DuckDB file, or a database's URL.", show_default=False)
+    ],
+    against: Annotated[
+        str, typer.Option(metavar="FILE|decided", help="Another policy, or what was really decided.")
+    ] = "",
+    engine: Annotated[str, typer.Option(help="duckdb, or spark.")] = "duckdb",
+    master: Annotated[str, typer.Option(help="Spark's master URL.")] = "local[2]",
+    memory_mib: Annotated[int, typer.Option(min=512, help="What the engine may keep in memory.")] = 4096,
+    out: Annotated[
+        Path | None, typer.Option(help="Keep decisions (Parquet), summary.json and report.html in this folder.")
+    ] = None,
+    language: Annotated[str, typer.Option(help="Of the report: zh or en.")] = "en",
+    minutes_a_review: Annotated[float, typer.Option(min=0, help="What a merchant spends on one request.")] = 4.0,
+    time_zone: Annotated[str, typer.Option(help="Whose days are counted; the service's by default.")] = "",
+    recompute_features: Annotated[
+        bool, typer.Option("--recompute-features", help="Count features anew where they were logged.")
+    ] = False,
+    logged_caps: Annotated[
+        bool, typer.Option("--logged-caps", help="Believe logged caps instead of replaying them.")
+    ] = False,
+    verify: Annotated[int, typer.Option(min=0, help="Replay so many logged decisions, and their features.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Replay a history by a policy: what would be refunded at once, what stopped the rest, and what it would cost.
+
+    Exit code 1 when --verify finds a logged decision that does not come out again.
+    """
+    from jitui.backtest.run import run_backtest
+
+    order = _order(
+        policy,
+        history,
+        against,
+        engine,
+        master=master,
+        memory_mib=memory_mib,
+        minutes_a_review=minutes_a_review,
+        zone=_zone(time_zone),
+        recompute_features=recompute_features,
+        replay_caps=not logged_caps,
+        verify=verify,
+    )
+    _check_language(language)
+    with _work_folder(out) as work, _reporting() as report:
+        done = run_backtest(order, work, report)
+        if out is not None:
+            _write_report(done, work, language)
+    if as_json:
+        print_json(_document(done))
+    else:
+        _print(done)
+    if out is not None:
+        say(f"Decisions, summary.json and report.html are in {out}.")
+    if done.verification is not None and not done.verification.holds:
+        raise typer.Exit(FAILED)
+
+
+def _order(
+    policy: Path,
+    history: str,
+    against: str,
+    engine: str,
+    *,
+    master: str,
+    memory_mib: int,
+    minutes_a_review: float,
+    zone: ZoneInfo,
+    recompute_features: bool,
+    replay_caps: bool,
+    verify: int,
+) -> Order:
+    from jitui.backtest.engine import EngineName
+    from jitui.backtest.run import Order
+    from jitui.errors import BadInput
+    from jitui.policy import Policy
+
+    if engine not in list(EngineName):
+        raise BadInput(f"There is no engine {engine!r}: it is duckdb or spark.", path="--engine")
+    return Order(
+        policy=Policy.from_file(policy),
+        history=history,
+        time_zone=zone,
+        against=Policy.from_file(against) if against not in ("", "decided") else None,
+        decided=against == "decided",
+        engine=EngineName(engine),
+        master=master,
+        memory_mib=memory_mib,
+        minutes_a_review=minutes_a_review,
+        recompute_features=recompute_features,
+        replay_caps=replay_caps,
+        verify=verify,
+    )
+
+
+def _zone(name: str) -> ZoneInfo:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    from jitui.errors import BadInput
+    from jitui.settings import read_settings
+
+    if not name:
+        return read_settings().time_zone
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise BadInput(f"There is no time zone {name!r}; name one as Asia/Shanghai.", path="--time-zone") from None
+
+
+def _check_language(language: str) -> None:
+    from jitui.errors import BadInput
+
+    if language not in ("zh", "en"):
+        raise BadInput(f"There is no report in {language!r}: it is zh or en.", path="--language")
+
+
+@contextmanager
+def _work_folder(out: Path | None) -> Iterator[Path]:
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        yield out
+        return
+    with TemporaryDirectory(prefix="jitui-backtest-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _reporting() -> Iterator[Progress]:
+    """What is being done, as a bar where its length is known."""
+    with progress() as bar:
+        task = bar.add_task("", total=None)
+
+        def report(what: str, done: int, of: int) -> None:
+            bar.update(task, description=what, completed=done, total=of or None)
+
+        yield report
+
+
+def _document(done: Backtest) -> dict[str, object]:
+    return {
+        "summary": done.summary,
+        "against": done.against,
+        "comparison": done.comparison,
+        "verification": done.verification,
+        "rows": dict(done.prepared.rows),
+        "set_aside": done.prepared.set_aside,
+        "engine": done.engine,
+        "seconds": done.seconds,
+        "peak_memory_mib": done.peak_memory_mib,
+        "memory_cap_mib": done.memory_cap_mib,
+    }
+
+
+def _write_report(done: Backtest, folder: Path, language: str) -> None:
+    import msgspec
+
+    from jitui.backtest.report import render_html
+
+    encoded = msgspec.json.format(msgspec.json.encode(_document(done), enc_hook=str), indent=2)
+    (folder / "summary.json").write_bytes(encoded + b"\n")
+    (folder / "report.html").write_text(render_html(done, language), encoding="utf-8")
+
+
+def _print(done: Backtest) -> None:
+    from jitui.backtest.report import terminal_tables
+
+    console = results()
+    for table in terminal_tables(done):
+        console.print(table)

@@ -1,0 +1,49 @@
+"""`jitui simulate`: a made-up marketplace history of any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import typer
+
+from jitui.entrypoints.cli.output import Json, print_json, progress
+
+
+def simulate(
+    orders: Annotated[int, typer.Option(min=1, max=1_000_000_000, help="How many orders.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="A new folder for the Parquet files.", show_default=False)],
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="The same seed gives the same rows.")] = 1,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change an assumption.", show_default=False)
+    ] = None,
+    all_orders: Annotated[
+        bool, typer.Option("--all-orders", help="Write all orders, not only those that are asked about.")
+    ] = False,
+    memory_mib: Annotated[int, typer.Option(min=256, help="What may be kept in memory.")] = 1024,
+    as_json: Json = False,
+) -> None:
+    """Write a marketplace history: orders, shipments, requests, abuse rings, late shippers, presales.
+
+    docs/reference/generator.md lists the assumptions. The folder appears when it is complete.
+    """
+    from jitui.backtest.generator import Assumptions, generate, with_values
+    from jitui.backtest.run import peak_memory_mib
+
+    begun = perf_counter()
+    assumptions = with_values(Assumptions(), settings or [])
+    with progress() as bar:
+        task = bar.add_task("", total=None)
+
+        def report(what: str, done: int, of: int) -> None:
+            bar.update(task, description=what, completed=done, total=of)
+
+        made = generate(out, orders, seed, assumptions, all_orders=all_orders, memory_mib=memory_mib, progress=report)
+    seconds, peak = round(perf_counter() - begun, 1), peak_memory_mib()
+    if as_json:
+        print_json({"folder": str(out), "rows": made.rows, "seconds": seconds, "peak_memory_mib": peak})
+        return
+    for name, rows in made.rows.items():
+        typer.echo(f"{name:<14}{rows:>14,}")
+    typer.echo(f"{orders:,} orders of seed {seed} are in {out}: {seconds} s, peak memory {peak:,} MiB.")
