@@ -67,7 +67,10 @@ class Reading:
             case LineField(name=name, type=kind):
                 return line[name] if name in line.type().names else ibis.null(_SQL_TYPES[kind])
             case InList(value=inner, words=words):
-                return self.value(inner, line).isin([self.value(word) for word in words])
+                found = self.value(inner, line)
+                # A case, not a bare IN: in Spark's grammar an IN cannot be compared with anything.
+                among = (found.isin([self.value(word) for word in words]), ibis.literal(True))
+                return _when(among, (found.notnull(), ibis.literal(False)), kind="boolean")
             case Quantifier():
                 return self._quantifier(node)
             case Call(operator=Operator.SIZE, args=(Fact(type=FactType.LINES),)):

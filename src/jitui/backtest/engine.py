@@ -115,7 +115,7 @@ def _spark(work: Path, memory_mib: int, master: str) -> Iterator[Engine]:
         "spark.local.dir": str(work / "spark"),
         "spark.sql.warehouse.dir": str(work / "warehouse"),
         "spark.sql.parquet.inferTimestampNTZ.enabled": "false",
-        "spark.log.level": "ERROR",
+        "spark.log.level": "FATAL",  # what fails is raised; what Spark falls back from is no error
     }
     for key, value in settings.items():
         builder = builder.config(key, value)

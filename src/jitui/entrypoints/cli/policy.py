@@ -9,6 +9,7 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, results, say
+from jitui.entrypoints.cli.policy_agree import agree
 
 if TYPE_CHECKING:
     from jitui.policy import FactSpec, Policy, Problem
@@ -20,6 +21,8 @@ policy = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+policy.command()(agree)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files (YAML).", show_default=False)]
 

@@ -1,0 +1,360 @@
+"""The gate of the two readings: random policies on random rows, read by CEL's run time and by a query engine.
+
+Everything is drawn from one `random.Random`, so that a seed names a run and a property test can drive and shrink it.
+Policies use the whole supported subset; rows have unknowns, empty lists, the ends of int64, Chinese text, quotes and
+backslashes. Each policy goes the way of a real one: it is loaded from its text, and both readings start there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from jitui.backtest.columns import Reading, with_definitions
+from jitui.backtest.engine import Engine
+from jitui.policy import LINE_FIELDS, FactType, Policy, PolicyRefused
+from jitui.policy.facts import LINES
+from jitui.policy.program import evaluate, known_facts
+
+CONDITIONS_A_POLICY = 6
+ROWS_A_BATCH = 40
+POLICIES_A_BATCH = 8
+MAX_DEPTH = 4
+
+_ATTRIBUTES = {"buyer.level": "int", "buyer.nick": "string", "buyer.vip": "bool", "buyer.tier": "{enum: [gold, 银]}"}
+_FEATURES = {"buyer.orders_9d": "{count: order_paid, over: 9d}"}
+_INTS = ("order.paid_minor", "request.amount_minor", "order.age_seconds", "buyer.level", "buyer.orders_9d")
+_BOOLS = ("buyer.selected", "shop.covered", "buyer.vip", "caps.buyer_ok")
+_STRINGS = ("order.currency", "buyer.nick")
+_ENUMS = {"order.shipment": ("unshipped", "shipped"), "buyer.tier": ("gold", "银")}
+_EDGES = (0, 1, -1, 2, 3, 7, 100, 30_000, 2**31, 2**53 + 1, 2**62, -(2**62), 2**63 - 1, -(2**63), 2**63 - 2)
+_TEXTS = (
+    "",
+    "a",
+    "CNY",
+    "cny",
+    "中文",
+    "文",
+    "a'b",
+    'a"b',
+    "a\\b",
+    "\\",
+    "%",
+    "_",
+    "🤦🏼",
+    "x\ny",
+    "ab",
+    " a",
+    "é",
+    "e\u0301",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Policies that are read on the same rows; a row has the facts that are known."""
+
+    policies: tuple[Policy, ...]
+    rows: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One condition on one row of which the readings say different things; None is unknown."""
+
+    expression: str
+    definitions: Mapping[str, str]
+    row: Mapping[str, Any]
+    cel: bool | None
+    engine: str
+    bulk: bool | None
+
+    def __str__(self) -> str:
+        where = "".join(f"\n  {name}: {text}" for name, text in self.definitions.items())
+        return f"{self.expression}{where}\n  on {dict(self.row)}\n  CEL {self.cel}, {self.engine} {self.bulk}"
+
+
+@dataclass(slots=True)
+class Agreement:
+    """What a run compared and found."""
+
+    cases: int = 0
+    refused: int = 0
+    verdicts: int = 0
+    true: int = 0
+    false: int = 0
+    unknown: int = 0
+    engines: dict[str, int] = field(default_factory=dict)
+    disagreements: list[Disagreement] = field(default_factory=list)
+
+
+ReadingOf = Callable[..., Reading]
+
+
+def run_agreement(
+    cases: int,
+    random: Random,
+    engines: Sequence[Engine],
+    work: Path,
+    *,
+    reading: ReadingOf = Reading,
+    progress: Callable[[int], None] = lambda _done: None,
+    policies_a_batch: int = POLICIES_A_BATCH,
+) -> Agreement:
+    """Compare so many policies; stops at the first batch with a disagreement. A later engine is asked only after the
+    earlier ones agreed."""
+    found = Agreement()
+    while found.cases < cases and not found.disagreements:
+        batch = draw_batch(random, min(policies_a_batch, cases - found.cases), found)
+        compare_batch(batch, engines, work, found, reading=reading)
+        progress(found.cases)
+    return found
+
+
+def compare_batch(
+    batch: Batch, engines: Sequence[Engine], work: Path, found: Agreement, *, reading: ReadingOf = Reading
+) -> None:
+    """Read one batch with every engine and note what differs from CEL."""
+    online = [_online(policy, row) for row in batch.rows for policy in batch.policies]
+    found.cases += len(batch.policies)
+    for verdicts in online:
+        found.verdicts += len(verdicts)
+        found.true += verdicts.count(True)
+        found.false += verdicts.count(False)
+        found.unknown += verdicts.count(None)
+    path = work / "agreement.parquet"
+    pq.write_table(rows_table(batch.rows), path)
+    for engine in engines:
+        bulk = _in_bulk(engine, batch, path, reading)
+        differing = list(_differing(batch, online, bulk, engine))
+        found.engines[engine.name] = found.engines.get(engine.name, 0) + sum(len(verdicts) for verdicts in online)
+        found.disagreements += differing
+        if differing:
+            return
+
+
+def _online(policy: Policy, row: Mapping[str, Any]) -> tuple[bool | None, ...]:
+    programs = policy.programs
+    known = known_facts(programs.specs, programs.condition_reads, row)
+    return evaluate(programs, known, programs.condition_definitions, programs.conditions)
+
+
+def _in_bulk(engine: Engine, batch: Batch, path: Path, reading: ReadingOf) -> list[Mapping[str, bool | None]]:
+    """One query for all policies; their definitions have names of their own."""
+    table = engine.read(path)
+    for policy in batch.policies:
+        table = with_definitions(engine, policy, table, policy.programs.condition_definitions)
+    columns = {}
+    for place, policy in enumerate(batch.policies):
+        compiled = reading(engine, table, policy.facts)
+        for condition in policy.conditions:
+            columns[f"p{place}.{condition.id}"] = compiled.value(condition.tree)
+    rows = engine.connection.to_pyarrow(table.select("row", **columns)).to_pylist()
+    return sorted(rows, key=lambda row: int(row["row"]))
+
+
+def _differing(
+    batch: Batch,
+    online: Sequence[tuple[bool | None, ...]],
+    bulk: Sequence[Mapping[str, bool | None]],
+    engine: Engine,
+) -> Iterator[Disagreement]:
+    verdicts = iter(online)
+    for row, answers in zip(batch.rows, bulk, strict=True):
+        for place, policy in enumerate(batch.policies):
+            for condition, cel in zip(policy.conditions, next(verdicts), strict=True):
+                answer = answers[f"p{place}.{condition.id}"]
+                if answer is not cel:
+                    named = {one.name: one.when for one in policy.definitions}
+                    yield Disagreement(condition.when, named, row, cel, engine.name, answer)
+
+
+# Policies --------------------------------------------------------------------------------------------------------
+
+
+def draw_batch(random: Random, policies: int, found: Agreement) -> Batch:
+    """Policies that load, and rows for them."""
+    drawn: list[Policy] = []
+    while len(drawn) < policies:
+        try:
+            drawn.append(Policy.from_text(_policy_text(random, f"n{found.cases}x{len(drawn)}")))
+        except PolicyRefused:
+            found.refused += 1
+    return Batch(tuple(drawn), tuple(draw_row(random) for _ in range(ROWS_A_BATCH)))
+
+
+def _policy_text(random: Random, suffix: str) -> str:
+    writer = _Writer(random, {})
+    definitions = {}
+    for kind in random.choices(("bool", "int", "string"), k=random.randint(0, 2)):
+        name = f"d{len(definitions)}{suffix}"
+        definitions[name] = writer.expression(kind, random.randint(1, MAX_DEPTH))
+        writer.definitions[name] = kind
+    conditions = [writer.expression("bool", random.randint(1, MAX_DEPTH)) for _ in range(CONDITIONS_A_POLICY)]
+    return policy_text(conditions, definitions)
+
+
+def policy_text(conditions: Sequence[str], definitions: Mapping[str, str]) -> str:
+    """A policy with these conditions (c0, c1, …), and the attributes and features that rows of `rows_table` have."""
+    lines = [
+        "policy: agreement",
+        'version: "1"',
+        "effective_from: 2025-01-26T00:00:00+08:00",
+        "currency: CNY",
+        "title: {zh: 题, en: Title}",
+        "notice: {zh: 知, en: Notice}",
+        "review: {deadline: 48h, on_timeout: approve}",
+        "features:",
+        *(f"  {name}: {text}" for name, text in _FEATURES.items()),
+        "attributes:",
+        *(f"  {name}: {text}" for name, text in _ATTRIBUTES.items()),
+    ]
+    if definitions:
+        lines += ["definitions:", *(f"  {name}: {_quoted(text)}" for name, text in definitions.items())]
+    lines.append("conditions:")
+    for place, text in enumerate(conditions):
+        lines.append(f"  - {{id: c{place}, when: {_quoted(text)}, public: true, text: {{zh: 甲, en: A}}}}")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+class _Writer:
+    """Writes random expressions of a wanted type as CEL text."""
+
+    def __init__(self, random: Random, definitions: dict[str, str]) -> None:
+        self.random = random
+        self.definitions = definitions
+        self.in_lines = False
+
+    def expression(self, kind: str, depth: int) -> str:
+        return {"bool": self.truth, "int": self.number, "string": self.text}[kind](depth)
+
+    def truth(self, depth: int) -> str:
+        pick = self.random.choice
+        if depth <= 0:
+            return pick([self._truth_name, lambda: pick(["true", "false"]), lambda: self._among(0)])()
+        return pick(
+            [
+                lambda: f"({self.truth(depth - 1)} && {self.truth(depth - 1)})",
+                lambda: f"({self.truth(depth - 1)} || {self.truth(depth - 1)})",
+                lambda: f"!({self.truth(depth - 1)})",
+                lambda: f"({self.truth(depth - 1)} ? {self.truth(depth - 1)} : {self.truth(depth - 1)})",
+                lambda: self._compared("int", depth),
+                lambda: self._compared("int", depth),
+                lambda: self._compared("string", depth),
+                lambda: f"({self.truth(depth - 1)} {pick(['==', '!='])} {self.truth(depth - 1)})",
+                lambda: self._among(depth),
+                lambda: self._searched(depth),
+                lambda: self._quantified(depth),
+                self._truth_name,
+            ]
+        )()
+
+    def number(self, depth: int) -> str:
+        pick = self.random.choice
+        if depth <= 0:
+            return pick([self._number_name, self._number_name, self._edge])()
+        return pick(
+            [
+                lambda: f"({self.number(depth - 1)} {pick('+-*/%')} {self.number(depth - 1)})",
+                lambda: f"({self.number(depth - 1)} {pick('+-*/%')} {self._edge()})",
+                lambda: f"-({self.number(depth - 1)})",
+                lambda: f"({self.truth(depth - 1)} ? {self.number(depth - 1)} : {self.number(depth - 1)})",
+                lambda: f"size({self.text(depth - 1)})",
+                lambda: f"size({LINES})",
+                self._number_name,
+            ]
+        )()
+
+    def text(self, depth: int) -> str:
+        if depth > 0 and self.random.random() < 0.3:
+            return f"({self.truth(depth - 1)} ? {self.text(depth - 1)} : {self.text(depth - 1)})"
+        names = [*_STRINGS, *self._defined("string"), *(["l.sku", "l.category_id"] if self.in_lines else [])]
+        return self.random.choice(names) if self.random.random() < 0.7 else self._literal()
+
+    def _compared(self, kind: str, depth: int) -> str:
+        operator = self.random.choice(["==", "!=", "<", "<=", ">", ">="])
+        return f"({self.expression(kind, depth - 1)} {operator} {self.expression(kind, depth - 1)})"
+
+    def _among(self, depth: int) -> str:
+        name, words = self.random.choice(list(_ENUMS.items()))
+        if self.random.random() < 0.4:
+            listed = ", ".join(_cel_text(word) for word in words[: self.random.randint(1, 2)])
+            return f"({name} in [{listed}])"
+        if self.random.random() < 0.5:
+            return f"({self.number(depth - 1)} in [{self._edge()}, {self._edge()}])"
+        return f"({self.text(depth - 1)} in [{self._literal()}, {self._literal()}])"
+
+    def _searched(self, depth: int) -> str:
+        function = self.random.choice(["startsWith", "endsWith", "contains"])
+        return f"{self.text(depth - 1)}.{function}({self.text(depth - 1)})"
+
+    def _quantified(self, depth: int) -> str:
+        if self.in_lines:
+            return self._truth_name()
+        self.in_lines = True
+        body = self.truth(depth - 1)
+        self.in_lines = False
+        return f"{LINES}.{self.random.choice(['all', 'exists'])}(l, {body})"
+
+    def _truth_name(self) -> str:
+        lines = ["l.customised", "l.virtual"] * 2 if self.in_lines else []
+        return self.random.choice([*_BOOLS, *self._defined("bool"), *lines])
+
+    def _number_name(self) -> str:
+        lines = ["l.quantity", "l.paid_minor"] * 2 if self.in_lines else []
+        return self.random.choice([*_INTS, *self._defined("int"), *lines])
+
+    def _defined(self, kind: str) -> list[str]:
+        return [name for name, defined in self.definitions.items() if defined == kind] * 2
+
+    def _edge(self) -> str:
+        return str(self.random.choice(_EDGES))
+
+    def _literal(self) -> str:
+        return _cel_text(self.random.choice(_TEXTS))
+
+
+def _cel_text(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return f"'{escaped}'"
+
+
+# Rows ------------------------------------------------------------------------------------------------------------
+
+
+def draw_row(random: Random) -> dict[str, Any]:
+    """Facts of one request; a quarter is unknown, and some words are outside their enum."""
+    pools: dict[str, Sequence[Any]] = dict.fromkeys(_INTS, _EDGES)
+    pools |= dict.fromkeys(_BOOLS, (True, False)) | dict.fromkeys(_STRINGS, _TEXTS)
+    pools |= {name: (*words, "elsewhere") for name, words in _ENUMS.items()}
+    row = {name: random.choice(pool) for name, pool in pools.items() if random.random() < 0.75}
+    if random.random() < 0.9:
+        row[LINES] = [_draw_line(random) for _ in range(random.choice([0, 1, 1, 2, 3]))]
+    return row
+
+
+def _draw_line(random: Random) -> dict[str, Any]:
+    pools: dict[str, Sequence[Any]] = {"quantity": _EDGES, "paid_minor": _EDGES, "sku": _TEXTS, "category_id": _TEXTS}
+    pools |= {"customised": (True, False), "virtual": (True, False)}
+    return {name: random.choice(pool) for name, pool in pools.items() if random.random() < 0.8}
+
+
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows as the bulk reading takes them: a column for each fact, `row` their number."""
+    kinds = {FactType.INT: pa.int64(), FactType.BOOL: pa.bool_(), FactType.STRING: pa.string()}
+    line = pa.struct([(name, kinds[spec.type]) for name, spec in LINE_FIELDS.items()])
+    types = {name: pa.int64() for name in _INTS} | {name: pa.bool_() for name in _BOOLS}
+    types |= {name: pa.string() for name in (*_STRINGS, *_ENUMS)} | {LINES: pa.list_(line)}
+    columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in types.items()}
+    return pa.table({"row": pa.array(range(len(rows)), pa.int64()), **columns})

@@ -1,0 +1,110 @@
+"""One policy text, two readings: CEL's run time and the query engines give every verdict alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import ibis
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jitui.backtest.agreement import Agreement, Batch, compare_batch, draw_batch, draw_row, policy_text, run_agreement
+from jitui.backtest.columns import Reading
+from jitui.backtest.engine import Engine
+from jitui.policy import Policy
+from jitui.policy.syntax import Call, Node, Operator, Quantifier
+
+
+@given(random=st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_cel_and_duckdb_agree_on_whatever_hypothesis_writes(
+    duckdb_engine: Engine, tmp_path: Path, random: Random
+) -> None:
+    found = Agreement()
+    compare_batch(draw_batch(random, 1, found), [duckdb_engine], tmp_path, found)
+    assert not found.disagreements, str(min(found.disagreements, key=lambda one: len(one.expression)))
+
+
+def test_cel_and_duckdb_agree_on_many_policies(duckdb_engine: Engine, tmp_path: Path) -> None:
+    found = run_agreement(240, Random(20_250_126), [duckdb_engine], tmp_path)
+    assert not found.disagreements, str(found.disagreements[0])
+    # A run in which everything is unknown would agree too.
+    assert min(found.true, found.false, found.unknown) > found.verdicts // 10
+
+
+@pytest.mark.xdist_group("spark")
+def test_spark_agrees_where_cel_and_duckdb_do(duckdb_engine: Engine, spark_engine: Engine, tmp_path: Path) -> None:
+    found = run_agreement(64, Random(7), [duckdb_engine, spark_engine], tmp_path, policies_a_batch=16)
+    assert not found.disagreements, str(found.disagreements[0])
+    assert found.engines == {"duckdb": found.verdicts, "spark": found.verdicts}
+
+
+# Counter-examples that were found, each with its name ----------------------------------------------------------
+
+
+REGRESSIONS = {
+    # Spark's grammar cannot compare the result of IN with anything: `x IN ('a') = FALSE` does not parse.
+    "an_in_that_is_negated": "!(order.shipment in ['unshipped'])",
+    "an_in_that_is_compared": "(buyer.nick in ['a', '文']) == buyer.vip",
+}
+
+
+@pytest.mark.parametrize("name", REGRESSIONS)
+def test_a_counter_example_stays_mended(duckdb_engine: Engine, tmp_path: Path, name: str) -> None:
+    _agree_on(REGRESSIONS[name], [duckdb_engine], tmp_path)
+
+
+@pytest.mark.xdist_group("spark")
+@pytest.mark.parametrize("name", REGRESSIONS)
+def test_a_counter_example_stays_mended_in_spark(spark_engine: Engine, tmp_path: Path, name: str) -> None:
+    _agree_on(REGRESSIONS[name], [spark_engine], tmp_path)
+
+
+def _agree_on(expression: str, engines: list[Engine], work: Path) -> None:
+    found = Agreement()
+    policy = Policy.from_text(policy_text([expression], {}))
+    rows = tuple(draw_row(Random(place)) for place in range(40))
+    compare_batch(Batch((policy,), rows), engines, work, found)
+    assert not found.disagreements, str(found.disagreements[0])
+
+
+# The gate can fail ---------------------------------------------------------------------------------------------
+
+
+class ElseOnUnknown(Reading):
+    """`?:` as SQL's CASE has it: an unknown test takes the else branch."""
+
+    def value(self, node: Node, line: Any = None) -> Any:
+        if isinstance(node, Call) and node.operator is Operator.CONDITIONAL:
+            test, yes, no = (self.value(arg, line) for arg in node.args)
+            return ibis.cases((test, yes), else_=no)
+        return super().value(node, line)
+
+
+class AllIgnoresUnknown(Reading):
+    """all() as list_bool_and has it: unknown lines do not count."""
+
+    def value(self, node: Node, line: Any = None) -> Any:
+        truth = super().value(node, line)
+        if isinstance(node, Quantifier) and node.every:
+            return ibis.cases((self._lines().notnull(), truth.fill_null(True)), else_=truth)
+        return truth
+
+
+class ZeroOnOverflow(Reading):
+    """Sums in floating point."""
+
+    def value(self, node: Node, line: Any = None) -> Any:
+        if isinstance(node, Call) and node.operator is Operator.ADD:
+            left, right = (self.value(arg, line).cast("float64") for arg in node.args)
+            return (left + right).try_cast("int64")
+        return super().value(node, line)
+
+
+@pytest.mark.parametrize("wrong", [ElseOnUnknown, AllIgnoresUnknown, ZeroOnOverflow])
+def test_a_wrong_reading_is_caught(duckdb_engine: Engine, tmp_path: Path, wrong: type[Reading]) -> None:
+    found = run_agreement(160, Random(1), [duckdb_engine], tmp_path, reading=wrong)
+    assert found.disagreements
