@@ -91,7 +91,8 @@ def test_amounts_in_minor_units_are_never_floats() -> None:
 
 def test_every_package_that_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {re.split(r"[\[<>=!~;]", line)[0].replace("_", "-").lower() for line in project["dependencies"]}
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    declared = {re.split(r"[\[<>=!~;]", line)[0].replace("_", "-").lower() for line in lines}
     providers = metadata.packages_distributions()
     found = set()
     for path, node in nodes():

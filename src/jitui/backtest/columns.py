@@ -65,7 +65,7 @@ class Reading:
             case DefinitionRef(name=name):
                 return self.table[definition_column(name)]
             case LineField(name=name, type=kind):
-                return line[name] if name in line.type().names else ibis.null(_SQL_TYPES[kind])
+                return line[name] if name in line.type().names else _unknown(kind)
             case InList(value=inner, words=words):
                 found = self.value(inner, line)
                 # A case, not a bare IN: in Spark's grammar an IN cannot be compared with anything.
@@ -82,7 +82,7 @@ class Reading:
     def _fact(self, name: str) -> Value:
         spec = self.specs[name]
         if name not in self.table.columns:
-            return ibis.null(_SQL_TYPES[spec.type])
+            return _unknown(spec.type)
         column = self.table[name]
         # A word that the table of facts does not list is unknown, as it is online.
         return _when((column.isin(spec.enum), column), kind="string") if spec.enum else column
@@ -134,6 +134,12 @@ class Reading:
         if operator is Operator.DIVIDE:
             return _when((exact & (right == -1), _when((left != INT64_MIN, -left), kind="int64")), (exact, quotient))
         return _when((exact & (right == -1), _zero_of(left)), (exact, left - quotient * divisor))
+
+
+def _unknown(kind: FactType) -> Value:
+    """A NULL that is no literal: `x == NULL` would become `x IS NULL` in Ibis, and an unknown could approve (I5)."""
+    something = ibis.literal({FactType.INT: 0, FactType.BOOL: True}.get(kind, ""), _SQL_TYPES[kind])
+    return something.nullif(something)
 
 
 def _when(*branches: tuple[Value, Value], kind: str = "int64") -> Value:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,8 +67,8 @@ class Engine:
         if self.name is EngineName.DUCKDB:
             self.connection.to_parquet(table, path, compression="zstd")
         else:
-            self.connection.compile(table)
-            self.connection.raw_sql(self.connection.compile(table)).write.mode("overwrite").parquet(str(path))
+            frame = self.connection.raw_sql(self.connection.compile(table))
+            frame.write.mode("overwrite").parquet(str(path))
 
 
 @contextmanager
@@ -101,11 +99,10 @@ def _duckdb(work: Path, memory_mib: int) -> Iterator[Engine]:
 
 def _spark(work: Path, memory_mib: int, master: str) -> Iterator[Engine]:
     try:
+        from pyspark.errors import PySparkRuntimeError
         from pyspark.sql import SparkSession
     except ImportError:
         raise NotConfigured("The Spark engine needs PySpark: install jitui[spark].") from None
-    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-        raise NotConfigured("The Spark engine needs Java 17 or newer: install it, or set JAVA_HOME.")
     builder = SparkSession.builder.appName("jitui").master(master)
     settings = {
         "spark.ui.enabled": "false",
@@ -121,7 +118,10 @@ def _spark(work: Path, memory_mib: int, master: str) -> Iterator[Engine]:
         builder = builder.config(key, value)
     if master.startswith("local"):
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.sql.shuffle.partitions", "4")
-    session = builder.getOrCreate()
+    try:
+        session = builder.getOrCreate()
+    except PySparkRuntimeError as error:  # the Java process did not start
+        raise NotConfigured("The Spark engine needs Java 17 or newer: install it, or set JAVA_HOME.") from error
     try:
         yield Engine(EngineName.SPARK, ibis.pyspark.connect(session), _spark_divide, _spark_epoch_us)
     finally:

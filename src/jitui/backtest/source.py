@@ -101,7 +101,9 @@ def prepare(location: str | Path, work: Path, *, memory_mib: int = 2048) -> Prep
 
 
 def _find(connection: duckdb.DuckDBPyConnection, location: str, work: Path) -> Iterator[_Raw]:
-    if urlsplit(location).scheme and "://" in location:
+    if location.startswith("duckdb://"):
+        yield from _from_duckdb(connection, Path(location.removeprefix("duckdb://")))
+    elif "://" in location:
         yield from _from_url(connection, location, work)
     elif Path(location).is_dir():
         yield from _from_folder(connection, Path(location))
@@ -165,12 +167,13 @@ def _from_url(connection: duckdb.DuckDBPyConnection, url: str, work: Path) -> It
     import ibis
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    shown = urlsplit(url)._replace(netloc=urlsplit(url).hostname or "").geturl()  # no password in a message
+    place = urlsplit(url)
     try:
         remote = ibis.connect(url)
         there = set(remote.list_tables())
     except Exception as error:  # each of Ibis's back ends raises its own kinds
-        raise BadInput(f"{shown} cannot be read: {_first_line(error)}.", path="history") from None
+        said = f"{url} cannot be read: {_first_line(error)}."
+        raise BadInput(said.replace(place.netloc, place.hostname or ""), path="history") from None  # no password
     for name in there & TABLES.keys():
         path = work / "fetched" / f"{name}.parquet"
         path.parent.mkdir(exist_ok=True)
@@ -229,7 +232,9 @@ def _keep_aside(connection: duckdb.DuckDBPyConnection, raw: _Raw, work: Path) ->
     path.parent.mkdir(exist_ok=True)
     rows = 'SELECT fault AS reason, faulty AS "column", whole AS row FROM judged WHERE fault IS NOT NULL'
     if raw.broken:
-        rows += f" UNION ALL SELECT 'broken', '', 'line ' || line || ': ' || csv_line FROM rejects_{raw.spec.name}"
+        rows += (
+            f" UNION ALL SELECT DISTINCT 'broken', '', 'line ' || line || ': ' || csv_line FROM rejects_{raw.spec.name}"
+        )
     connection.execute(f"COPY ({rows}) TO '{_quoted(str(path))}'")
 
 
