@@ -1,4 +1,4 @@
-"""`jitui policy`: check files, list the facts, publish."""
+"""`jitui policy`: check and test files, tell two apart, list the facts, publish."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import typer
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, results, say
 from jitui.entrypoints.cli.policy_agree import agree
+from jitui.entrypoints.cli.policy_test import run_cases
 
 if TYPE_CHECKING:
     from jitui.policy import FactSpec, Policy, Problem
     from jitui.wiring import App
 
 policy = typer.Typer(
-    help="Check and publish policies; list their facts.",
+    help="Check, test, compare and publish policies.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
 
 policy.command()(agree)
+policy.command("test")(run_cases)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files (YAML).", show_default=False)]
 
