@@ -10,6 +10,7 @@ import typer
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, results, say
 from jitui.entrypoints.cli.policy_agree import agree
+from jitui.entrypoints.cli.policy_diff import diff
 from jitui.entrypoints.cli.policy_test import run_cases
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ policy = typer.Typer(
 
 policy.command()(agree)
 policy.command("test")(run_cases)
+policy.command()(diff)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files (YAML).", show_default=False)]
 

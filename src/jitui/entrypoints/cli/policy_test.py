@@ -10,6 +10,7 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, results, say
+from jitui.entrypoints.cli.policy_files import load_policy, read_bytes
 
 if TYPE_CHECKING:
     from jitui.policy import ConditionResult, Policy
@@ -37,9 +38,11 @@ def run_cases(
 
     if language not in LANGUAGES:
         raise typer.BadParameter(f"it is {' or '.join(LANGUAGES)}", param_hint="--language")
-    loaded = _loaded(policy)
+    loaded = load_policy(policy)
     done = [
-        run_case(loaded, case) for file in _files(policy, cases) for case in read_cases(loaded, _bytes(file), str(file))
+        run_case(loaded, case)
+        for file in _files(policy, cases)
+        for case in read_cases(loaded, read_bytes(file), str(file))
     ]
     gaps = never_seen(loaded, done) if done else ()
     failed = [one for one in done if one.mismatches]
@@ -59,22 +62,6 @@ def _tested(done: Sequence[CaseResult], gaps: Sequence[NeverSeen]) -> str:
     if not done:
         return "nothing was tested"
     return f"{len(gaps)} not covered" if gaps else "every condition seen true and false"
-
-
-def _loaded(file: Path) -> Policy:
-    from jitui.policy import Policy
-    from jitui.policy.load import load_bytes
-
-    return load_bytes(Policy, _bytes(file), str(file))
-
-
-def _bytes(file: Path) -> bytes:
-    from jitui.errors import BadInput
-
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
 
 
 def _files(policy: Path, named: Sequence[Path] | None) -> Sequence[Path]:
