@@ -174,6 +174,10 @@ def test_a_cap_is_said_with_its_direction() -> None:
     assert tighter.what == "600.00 CNY → 500.00 CNY: stricter"
     (open_ended,) = between(TEXT, TEXT.replace("{count: 3, amount_minor: 60000", "{amount_minor: 60000"))
     assert open_ended.what == "3 → no limit: looser"
+    abroad = TEXT.replace("currency: CNY", "currency: USD").replace("amount_minor: 60000", "amount_minor: 50000")
+    assert "caps.per_buyer.amount_minor: 600.00 CNY → 500.00 USD" in [
+        f"{c.name}: {c.what}" for c in between(TEXT, abroad)
+    ]
 
 
 @pytest.mark.parametrize("policy", [default_policy()])

@@ -23,7 +23,7 @@ from jitui.policy.reading import Notes, boolean, choice, entries, fields, intege
 
 MAX_CASES = 1_000
 _GENRE = Genre("a cases file", "cases")
-MAX_INTEGER = 10**18 - 1
+_MAX_INTEGER = 10**18 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _value(notes: Notes, node: Node, spec: FactSpec) -> ScalarValue | None:
         return boolean(notes, node, spec.name)
     if spec.type is FactType.INT:
         unfit = Notes(notes.file)
-        number = integer(-MAX_INTEGER, MAX_INTEGER)(unfit, node, spec.name)
+        number = integer(-_MAX_INTEGER, _MAX_INTEGER)(unfit, node, spec.name)
         if unfit.problems:
             unit = f" of {spec.unit}" if spec.unit else ""
             notes.add(node.place, f"{spec.name} is a whole number{unit}, as in 12")
@@ -285,6 +285,3 @@ def never_seen(policy: LoadedPolicy, results: Sequence[CaseResult]) -> tuple[Nev
             if hit not in hits
         ]
     return tuple(gaps)
-
-
-__all__ = ["Case", "CaseResult", "Expected", "Mismatch", "NeverSeen", "never_seen", "read_cases", "run_case"]

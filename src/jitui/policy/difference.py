@@ -285,7 +285,9 @@ def _caps(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
             if one != other:
                 what = f"{_cap_value(field.name, one, old)} → {_cap_value(field.name, other, new)}"
                 key = field.name.removesuffix("_seconds")
-                yield Change(f"{name}.{key}", f"{what}{_cap_means(field.name, one, other)}", bool(users), users)
+                comparable = key != "amount_minor" or old.currency == new.currency
+                means = _cap_means(field.name, one, other) if comparable else ""
+                yield Change(f"{name}.{key}", f"{what}{means}", bool(users), users)
 
 
 def _cap(cap: Cap) -> str:
