@@ -50,14 +50,19 @@ def terminal_tables(done: Backtest) -> Iterator[Table]:
             yield _obstacles(summary)
     for title, groups in _groupings(done.summary):
         yield _group_table(title, groups, done.summary)
+    yield from comparison_tables(done)
+    if done.verification is not None:
+        yield _verified(done)
+    yield _cost(done)
+
+
+def comparison_tables(done: Backtest) -> Iterator[Table]:
+    """The two readings side by side, with examples, and the rows that neither could read."""
     if done.comparison is not None:
         yield _four_ways(done.comparison, done.summary.currency)
         yield _examples(done.comparison, done.summary.currency)
     if done.prepared.set_aside:
         yield _set_aside(done)
-    if done.verification is not None:
-        yield _verified(done)
-    yield _cost(done)
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -139,6 +139,8 @@ BUYER_EVENTS = (
     "dispute_won",
 )
 SHOP_EVENTS = ("shipped", "shipped_on_time", "order_paid", "refund_before_shipment", "incident")
+EVENTS_WITHOUT_MONEY = frozenset({"shipped", "shipped_on_time", "dispute_lost", "dispute_won"})
+"""Kinds whose events are recorded without an amount: online their sum would be 0 of anybody, so `sum` refuses them."""
 
 
 def fitting(spec: FactSpec, value: object) -> ScalarValue | None:

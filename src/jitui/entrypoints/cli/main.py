@@ -40,7 +40,7 @@ COMMANDS = {
     "worker": Slot("worker:worker", "Pay approved refunds, close tickets at deadline."),
     "migrate": Slot("migrate:migrate", "Bring the database to this version."),
     "import": Slot("importing:importing", "Load orders, payments, shipments, buyers, history."),
-    "policy": Slot("policy:policy", "Check and publish policies; list their facts."),
+    "policy": Slot("policy:policy", "Check, test, compare and publish policies."),
     "explain": Slot("explain:explain", "Why a ticket was, or was not, refunded at once."),
     "pause": Slot("pause:pause", "Stop instant approvals, everywhere or for a place."),
     "restrict": Slot("people:restrict", "Withdraw the service from a buyer."),
