@@ -193,9 +193,10 @@ def _left(state: _State, order: PastOrder, left_at: datetime) -> None:
 
 def _request(state: _State, request: PastRequest) -> None:
     order, asked = state.orders[request.order_id], state.asked[request.order_id]
-    # Goods that leave in the minute in which they are asked back have left, as in a replay.
-    before = request.asked_at < asked.left_at
+    # A back-test sees what was recorded before the request: in the minute of dispatch nothing had left yet.
+    before = request.asked_at <= asked.left_at
     state.counts["asked_before_dispatch" if before else "asked_after_dispatch"] += 1
+    state.counts["asked_units"] += sum(unit.quantity for unit in request.units)
     state.counts["requests_at_the_minute_of_dispatch"] += request.asked_at == asked.left_at
     closed_at = request.asked_at + timedelta(hours=state.assumed.merchant_hours)
     amount_minor, whole = _claim(order, asked, request)
