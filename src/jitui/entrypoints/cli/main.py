@@ -48,6 +48,7 @@ COMMANDS = {
     "coverage": Slot("coverage:coverage", "Show and set what the service covers."),
     "keys": Slot("keys:keys", "Issue API keys."),
     "replay": Slot("replay:replay", "Drive real invoices through the service."),
+    "history": Slot("history:history", "Bring real sets of orders to a back-test."),
     "backtest": Slot("backtest:backtest", "What a policy would have done to a history."),
     "simulate": Slot("simulate:simulate", "Write a made-up history of any size."),
     "bench": Slot("bench:bench", "Measure against floors and peers."),
