@@ -1,4 +1,4 @@
-"""Large histories for the benchmarks, written by DuckDB in bounded memory; every value follows from the row's number."""
+"""Large histories for the benchmarks, written by DuckDB in bounded memory; a value follows from its row's number."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ _MACROS = (
 _REQUESTS = """
     SELECT 'r' || i AS request_id, 'o' || i AS order_id, {buyer} AS buyer_id,
            's' || floor(u(i, 'shop') * 5000)::BIGINT AS shop_id, moment({asked_us}) AS asked_at,
-           floor(exp(4.361 + 0.688 * sqrt(-2 * ln(greatest(u(i, 'n'), 1e-9))) * cos(6.2831853 * u(i, 'm'))) * 100)::BIGINT
-               AS amount_minor,
+           floor(exp(3.2 + 2.4 * u(i, 'amount')) * 100)::BIGINT AS amount_minor,
            true AS whole_order, 'c' || floor(u(i, 'category') * 40)::BIGINT AS category_id, NULL::VARCHAR AS tier,
            NULL::TIMESTAMP AS closed_at
     FROM range({rows}) AS t (i)
@@ -86,7 +85,7 @@ def write_given_facts(folder: Path, rows: int) -> None:
 
 
 def write_events(folder: Path, events: int) -> None:
-    """`requests`, `buyers`, `events` and `event_records`; buyers are uneven, a tenth of them have a third of the events."""
+    """`requests`, `buyers`, `events` and `event_records`; a tenth of the buyers have a third of the events."""
     requests, buyers = max(1, events // EVENTS_A_REQUEST), max(1, events // EVENTS_A_BUYER)
     buyer = f"'b' || floor(pow(u(i, 'buyer'), 2) * {buyers})::BIGINT"
     start_us = _END_US - DAYS * _DAY_US
@@ -97,8 +96,9 @@ def write_events(folder: Path, events: int) -> None:
         "requests": _REQUESTS.format(
             rows=requests, asked_us=f"{first_us} + floor(u(i, 'ask') * {span_us})", buyer=buyer
         ),
-        "buyers": f"""SELECT 'b' || i AS buyer_id, moment({start_us} - floor(u(i, 'registered') * 9e13)) AS registered_at
-                      FROM range({buyers}) AS t (i)""",
+        "buyers": f"""
+            SELECT 'b' || i AS buyer_id, moment({start_us} - floor(u(i, 'registered') * 9e13)) AS registered_at
+            FROM range({buyers}) AS t (i)""",
         "events": _EVENTS.format(buyer=buyer, at_us=at_us, events=events, start_us=start_us, days=DAYS),
         "event_records": f"""SELECT kind, moment({start_us}) AS complete_from, NULL::TIMESTAMP AS fresh_until
                              FROM (VALUES {records}) AS t (kind)""",
