@@ -73,6 +73,7 @@ class StripeServer:
     headers: list[dict[str, str]] = field(default_factory=list)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     list_answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    raw: list[tuple[int, bytes]] = field(default_factory=list)  # the next answers, whatever is asked
     page: int = 100
     secret_key: str = SECRET_KEY
 
@@ -153,6 +154,9 @@ class StripeServer:
         self.calls.append(f"{request.method} {request.path}")
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         request_id = f"req_{len(self.calls)}"
+        if self.raw:
+            status, body = self.raw.pop(0)
+            return web.Response(status=status, body=body, headers={"Location": "/v1/refunds"})
         given = request.headers.get("authorization", "")
         if given != f"Bearer {self.secret_key}":
             error = _error("invalid_request_error", f"Invalid API Key provided: {given[7:14]}****")

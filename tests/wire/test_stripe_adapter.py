@@ -146,6 +146,41 @@ async def test_a_body_that_is_no_refund_is_unknown(
     assert (await provider.look_up(order)).kind is AnswerKind.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"\xff",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"error": "not found"}',
+        b'{"error": null}',
+        b'{"error": {}}',
+        b'{"object": "list", "data": null}',
+        b'{"object": "list", "data": [1], "has_more": false}',
+    ],
+)
+async def test_a_page_of_something_between_us_and_stripe_is_neither_paid_nor_refused_nor_absent(
+    server: StripeServer, provider: StripeProvider, body: bytes
+) -> None:
+    order = order_of(server.pay())
+    for status in (200, 302, 400, 404, 502):
+        server.raw = [(status, body)] * 3
+        assert (await provider.look_up(order)).kind is AnswerKind.UNKNOWN
+        assert (await provider.send(order)).kind is AnswerKind.UNKNOWN
+
+
+async def test_a_list_that_breaks_off_is_no_proof_of_absence(server: StripeServer, provider: StripeProvider) -> None:
+    order = order_of(server.pay())
+    server.refund(server.payments[0], 1)
+    whole = {"object": "list", "url": "/v1/refunds", "data": server.refunds, "has_more": True}
+    for first in (whole, whole | {"data": []}):
+        server.list_answers = [(200, first), (200, whole | {"data": []})]
+        assert (await provider.look_up(order)).kind is AnswerKind.UNKNOWN
+
+
 # Lost answers, limits and keys ------------------------------------------------------------------------------------
 
 
@@ -395,6 +430,11 @@ def test_t13_events_that_are_not_ours_are_ignored_not_refused() -> None:
         assert isinstance(READER.read_notification(server.signed(body), body, NOW), NotificationIgnored)
 
 
+def stretched(headers: dict[str, str]) -> dict[str, str]:
+    """A time that the library reads in spite of what follows it."""
+    return {name: value.replace(",", "=9,", 1) for name, value in headers.items()}
+
+
 @pytest.mark.parametrize(
     "forge",
     [
@@ -403,6 +443,7 @@ def test_t13_events_that_are_not_ours_are_ignored_not_refused() -> None:
         lambda server, body: ({"stripe-signature": "t=x,v1=é"}, body),
         lambda server, body: ({"stripe-signature": f"t={int(NOW.timestamp())},v1=é"}, body),
         lambda server, body: ({"stripe-signature": f"t={'9' * 5000},v1=a"}, body),
+        lambda server, body: (stretched(server.signed(body, at=NOW - timedelta(days=1))), body),
         lambda server, body: (server.signed(body), body + b" "),
         lambda server, body: (server.signed(b"\xff"), b"\xff"),
         lambda server, body: (server.signed(body, secret="whsec_other"), body),

@@ -29,7 +29,7 @@ from jitui.errors import NotConfigured
 from jitui.money import currency_exponent
 
 if TYPE_CHECKING:
-    from stripe import StripeError
+    from stripe import Refund, StripeError
     from stripe.params import RefundCreateParams, RefundListParams
 
 NAME = "stripe"
@@ -41,6 +41,7 @@ ATTEMPT, ORDER = "jitui_attempt", "jitui_order"
 """Our names in a refund's metadata."""
 
 _PAGE = 100
+_METADATA_LENGTH = 500
 _REASON_LENGTH = 300
 
 
@@ -151,7 +152,7 @@ class StripeProvider:
         params: RefundCreateParams = {
             "amount": amount,
             "reason": "requested_by_customer",
-            "metadata": {ATTEMPT: str(refund.attempt_id), ORDER: refund.order_id},
+            "metadata": {ATTEMPT: str(refund.attempt_id), ORDER: refund.order_id[:_METADATA_LENGTH]},
         }
         params.update(payment)  # type: ignore[typeddict-item]
         answer = await self._answered(
@@ -179,12 +180,14 @@ class StripeProvider:
 
     async def _found(self, payment: RefundListParams, refund: RefundOrder) -> object:
         """The one refund that carries this attempt; an Answer where there is none, or more than one."""
-        listed = await self._client.v1.refunds.list_async({**payment, "limit": _PAGE})
-        ours = [
-            one
-            async for one in listed.auto_paging_iter()
-            if one.metadata is not None and one.metadata.to_dict().get(ATTEMPT) == str(refund.attempt_id)
-        ]
+        page = await self._client.v1.refunds.list_async({**payment, "limit": _PAGE})
+        listed = list(page.data)
+        while page.has_more:
+            page = await page.next_page_async()
+            if not page.data:  # the library would take this for the end
+                return _unknown("the list of the payment's refunds breaks off")
+            listed += page.data
+        ours = [one for one in listed if _attempt_in(one) == str(refund.attempt_id)]
         if not ours:
             return Answer(AnswerKind.ABSENT, "not among the payment's refunds", key_life=KEY_LIFE)
         if len(ours) > 1:
@@ -297,6 +300,11 @@ def _payment_of(payment_id: str) -> RefundListParams | None:
     return None
 
 
+def _attempt_in(refund: Refund) -> str | None:
+    """A refund that a person made, or that has a status unknown to us, is not in the way of ours."""
+    return None if refund.metadata is None else refund.metadata.to_dict().get(ATTEMPT)
+
+
 def _answer_about(order: RefundOrder, refund: _Refund) -> Answer:
     """Believed only where it speaks of this attempt, this payment and this amount."""
     payment_id = refund.payment_intent if order.payment_id.startswith("pi_") else refund.charge
@@ -385,7 +393,7 @@ def _why_not_signed(secret: str, headers: Mapping[str, str], body: bytes, now: d
         return str(error).partition("\n")[0]
     except (UnicodeError, TypeError):  # a body that is not UTF-8, a signature that is not ASCII
         return "the signature does not match"
-    sent_at = next(int(part[2:]) for part in header.split(",") if part.startswith("t="))
+    sent_at = next(int(part.split("=")[1]) for part in header.split(",") if part.startswith("t="))
     age_seconds = now.timestamp() - sent_at
     if abs(age_seconds) > NOTIFICATION_TOLERANCE.total_seconds():
         return f"sent {age_seconds:.0f} seconds ago, five minutes are allowed"
