@@ -6,7 +6,7 @@ Answers T10, T12, T13 and T27 with Stripe's semantics; the database is real, Str
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,12 @@ import pytest
 
 from jitui.entrypoints.worker import pay_due
 from jitui.settings import Settings
+from jitui.wiring import utc_now
+from tests.aftersales.market import open_market
 from tests.http.api import Api, Now, money, open_api, order, payment
+from tests.provider_simulator.server import SimulatorProcess
 from tests.wire.stripe_server import SECRET_KEY, WEBHOOK_SECRET, Fault, StripeServer, stripe_server
+from tests.worker.paying import approve, floor_with, settings_of, until, working
 
 
 @dataclass
@@ -71,20 +75,19 @@ class Shop:
         await pay_due(self.api.app)
 
 
+def secrets_of_stripe(folder: Path, stripe: StripeServer) -> dict[str, Any]:
+    """The settings that name this Stripe, with the files they need."""
+    key, secret = folder / "stripe-key", folder / "stripe-webhook"
+    key.write_text(SECRET_KEY + "\n")
+    secret.write_text(WEBHOOK_SECRET + "\n")
+    return {"stripe_secret_key_file": key, "stripe_webhook_secret_file": secret, "stripe_api_base": stripe.url}
+
+
 @pytest.fixture
 async def shop(database_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
     now = Now()
-    key, secret = tmp_path / "key", tmp_path / "secret"
-    key.write_text(SECRET_KEY + "\n")
-    secret.write_text(WEBHOOK_SECRET + "\n")
     async with stripe_server(now) as stripe:
-        settings = Settings(
-            home=tmp_path,
-            pool_size=8,
-            stripe_secret_key_file=key,
-            stripe_webhook_secret_file=secret,
-            stripe_api_base=stripe.url,
-        )
+        settings = Settings(home=tmp_path, pool_size=8, **secrets_of_stripe(tmp_path, stripe))
         async with open_api(database_url, home=tmp_path, settings=settings) as api:
             stripe.clock = lambda: api.now.at
             yield Shop(api, stripe)
@@ -202,3 +205,23 @@ async def test_a_webhook_signed_by_somebody_else_moves_nothing(shop: Shop) -> No
     headers = shop.stripe.signed(body, secret="whsec_other")
     got = await shop.api.call("POST", "/v1/notifications/stripe", content=body, headers=headers)
     assert (got.status_code, await shop.state(ticket)) == (401, "refunding")
+
+
+async def test_stripe_that_hangs_holds_up_only_its_own_refunds(
+    database_url: str, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    names = [f"hangs-{index}" for index in range(4)]
+    async with open_market(database_url, now=utc_now()) as market, stripe_server() as stripe:
+        refs = await approve(market, names, now=utc_now(), provider="stripe")
+        async with market.pool.connection() as connection:
+            await connection.execute("UPDATE refund SET payment_id = 'pi_' || order_id WHERE provider = 'stripe'")
+        for ref in refs:
+            stripe.pay(name=ref.order_id)
+            stripe.faults.append(Fault.HANG)
+        settings = settings_of(database_url, simulator, tmp_path, worker_batch=4, **secrets_of_stripe(tmp_path, stripe))
+        async with floor_with(market, settings, simulator, 12) as floor, working(floor.app):
+            await until(floor.all_refunded)
+            assert stripe.refunds == []
+            stripe.released.set()
+            await until(replace(floor, orders=refs).all_refunded)
+        assert len(stripe.refunds) == 4
