@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import cache
 
 MAX_AMOUNT_MINOR = 10**15
@@ -34,11 +35,12 @@ def to_decimal_text(amount_minor: int, currency: str) -> str:
 
 
 def split_by_weight(amount_minor: int, weights: Sequence[int]) -> tuple[int, ...]:
-    """Split an amount in proportion to weights; parts sum to the amount exactly.
+    """Split an amount in proportion to weights; the parts sum to the amount exactly.
 
-    Remainders go to the largest fractions first, ties to the earlier weight (largest-remainder rule), so the
-    result does not depend on rounding modes. No part exceeds its weight when the amount does not exceed their sum.
-    Raises ValueError for a negative amount or weight, and for a positive amount over weights that are all zero.
+    Every share is rounded to the nearest unit; a unit too many or too few is settled where it weighs least, ties to the
+    earlier weight (Sainte-Laguë's divisor rule). A larger amount never makes a part smaller, and no part exceeds its
+    weight when the amount does not exceed their sum. Raises ValueError for a negative amount or weight, and for a
+    positive amount over weights that are all zero.
     """
     if amount_minor < 0 or any(weight < 0 for weight in weights):
         raise ValueError("amounts and weights are not negative")
@@ -47,12 +49,31 @@ def split_by_weight(amount_minor: int, weights: Sequence[int]) -> tuple[int, ...
         if amount_minor:
             raise ValueError("nothing to split the amount over")
         return tuple(0 for _ in weights)
-    floors = [amount_minor * weight // total for weight in weights]
-    fractions = [amount_minor * weight % total for weight in weights]
-    missing = amount_minor - sum(floors)
-    for index in sorted(range(len(weights)), key=lambda i: (-fractions[i], i))[:missing]:
-        floors[index] += 1
-    return tuple(floors)
+    parts = [(2 * amount_minor * weight + total) // (2 * total) for weight in weights]
+    while (missing := amount_minor - sum(parts)) != 0:
+        if missing > 0:
+            index = max(range(len(parts)), key=lambda i: (Fraction(weights[i], 2 * parts[i] + 1), -i))
+        else:
+            taken = (i for i in range(len(parts)) if parts[i])
+            index = min(taken, key=lambda i: (Fraction(weights[i], 2 * parts[i] - 1), -i))
+        parts[index] += 1 if missing > 0 else -1
+    return tuple(parts)
+
+
+def split_further(amount_minor: int, weights: Sequence[int], taken_minor: Sequence[int]) -> tuple[int, ...]:
+    """Split an amount where each weight has given something before, so that the totals are as `split_by_weight` says.
+
+    Totals therefore depend on what was split in all, not on the sequence of splits. Where a weight has given more than
+    its part it gives nothing now, and the others catch up. Raises ValueError as `split_by_weight`.
+    """
+    giving = list(range(len(weights)))
+    while True:
+        whole = amount_minor + sum(taken_minor[i] for i in giving)
+        goal = dict(zip(giving, split_by_weight(whole, [weights[i] for i in giving]), strict=True))
+        behind = [i for i in giving if goal[i] >= taken_minor[i]]
+        if behind == giving:
+            return tuple(goal[i] - taken_minor[i] if i in goal else 0 for i in range(len(weights)))
+        giving = behind
 
 
 def share_of_units(paid_minor: int, quantity: int, units_before: int, units: int) -> int:

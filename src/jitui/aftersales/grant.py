@@ -7,12 +7,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jitui.aftersales.file import OrderFile, transition, with_refunds, with_ticket
-from jitui.aftersales.order import ParcelDegree, Tender
+from jitui.aftersales.order import ParcelDegree
 from jitui.aftersales.refund import Refund, RefundState
-from jitui.aftersales.ticket import Actor, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
-from jitui.aftersales.writes import Announce, ChangeKind, HoldTender, Post, QueueRefund, ReturnFunding, Write
+from jitui.aftersales.split import is_last, over_funders, over_tenders
+from jitui.aftersales.ticket import SYSTEM, Actor, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
+from jitui.aftersales.writes import (
+    AddTimeline,
+    Announce,
+    ChangeKind,
+    ClaimFreight,
+    HoldTender,
+    Post,
+    QueueRefund,
+    ReturnFunding,
+    Write,
+    move_ticket,
+)
 from jitui.ids import new_id
-from jitui.money import split_by_weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +34,6 @@ class Granted:
     file: OrderFile
     events: tuple[TicketEvent, ...]
     writes: tuple[Write, ...]
-
-
-def refundable_minor(tenders: Sequence[Tender]) -> int:
-    """What can still go back on this order, pending refunds counted as gone (I1, T8, T9)."""
-    return sum(tender.remaining_minor for tender in tenders)
 
 
 def grant(
@@ -41,39 +47,90 @@ def grant(
 ) -> Granted:
     """Approve a ticket whose amount is within what is refundable.
 
-    Two transitions are recorded at once: approved (by whom), and refunding (queued for payment). The refunds are
-    split over the tenders by what each still has; the hold on every tender is the database's to check (I1).
+    Two transitions are recorded at once: approved (by whom), and refunding (queued for payment). The split is made now,
+    from what is granted and has left by now; the hold on every tender is the database's to check (I1).
     """
+    settled = amount_now(file, ticket, lines)
     granted = replace(
-        ticket,
+        settled,
         state=TicketState.REFUNDING,
         version=ticket.version + 1,
         approved_by=approved_by,
         approved_at=now,
         expires_at=None,
     )
-    why = {"approved_by": approved_by.value, "amount_minor": ticket.amount_minor}
+    why = {"approved_by": approved_by.value, "amount_minor": granted.amount_minor}
     event = transition(
         file, ticket, TicketState.REFUNDING, by=by, why=f"approved_{approved_by.value}", now=now, detail=why
     )
     refunds = _queue_refunds(file, granted, now)
-    after = with_refunds(with_ticket(file, granted, (event,)), refunds)
+    after, freight_moves = _freight_elsewhere(file, ticket, ticket.freight_minor - granted.freight_minor, now)
+    after = with_refunds(with_ticket(after, granted, (event,)), refunds)
     writes: tuple[Write, ...] = (
         *(
             write
             for refund in refunds
             for write in (QueueRefund(refund), HoldTender(refund.tender_id, refund.amount_minor))
         ),
-        *(ReturnFunding(funder, amount) for funder, amount in ticket.funding_returns.items() if amount),
+        *(ReturnFunding(funder, amount) for funder, amount in granted.funding_returns.items()),
+        *freight_moves,
         *_postings(granted, refunds, now),
         *_announcements(file, granted, lines, now),
     )
     return Granted(granted, after, (event,), writes)
 
 
+def amount_now(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> Ticket:
+    """The ticket with what an approval at this moment gives back: never more than was asked for.
+
+    Freight that was promised with the last goods stays behind while other goods of the order are not refunded for good,
+    or when any have left (01, *Freight*).
+    """
+    freight_minor = ticket.freight_minor if is_last(file, ticket, lines) else 0
+    return replace(
+        ticket,
+        amount_minor=ticket.amount_minor - ticket.freight_minor + freight_minor,
+        freight_minor=freight_minor,
+        funding_returns=over_funders(file, ticket, lines),
+    )
+
+
+def _freight_elsewhere(
+    file: OrderFile, ticket: Ticket, freight_minor: int, now: datetime
+) -> tuple[OrderFile, tuple[Write, ...]]:
+    """Freight that this ticket leaves behind goes with the latest request that still waits, else it is set free."""
+    if not freight_minor:
+        return file, ()
+    waiting = [
+        other
+        for other in file.tickets
+        if other.state is TicketState.AWAITING_MERCHANT and other.ticket_id != ticket.ticket_id
+    ]
+    all_claimed = all(line.claimed_quantity == line.quantity and not line.left_quantity for line in file.lines)
+    if not waiting or not all_claimed:
+        return file, (ClaimFreight(-freight_minor),)
+    other = max(waiting, key=lambda waiter: waiter.requested_at)
+    moved = replace(
+        other,
+        amount_minor=other.amount_minor + freight_minor,
+        freight_minor=other.freight_minor + freight_minor,
+        version=other.version + 1,
+    )
+    event = transition(
+        file,
+        other,
+        other.state,
+        by=SYSTEM,
+        why="freight_moved",
+        now=now,
+        detail={"freight_minor": freight_minor, "amount_minor": moved.amount_minor},
+    )
+    return with_ticket(file, moved, (event,)), (move_ticket(moved), AddTimeline((event,)))
+
+
 def _queue_refunds(file: OrderFile, ticket: Ticket, now: datetime) -> tuple[Refund, ...]:
     tenders = file.tenders
-    parts = split_by_weight(ticket.amount_minor, [tender.remaining_minor for tender in tenders])
+    parts = over_tenders(tenders, ticket.amount_minor)
     return tuple(
         Refund(
             refund_id=new_id(ticket.lane),
@@ -117,7 +174,6 @@ def _postings(ticket: Ticket, refunds: Sequence[Refund], now: datetime) -> tuple
             now,
         )
         for funder, amount in ticket.funding_returns.items()
-        if amount
     ]
     return (*to_buyer, *to_funders)
 

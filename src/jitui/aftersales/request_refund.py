@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 from jitui.aftersales.command import Plan, Render, carry_out, not_found
 from jitui.aftersales.facts import arm_of, decision_query, gather_facts
 from jitui.aftersales.file import OrderFile, with_ticket
-from jitui.aftersales.grant import grant, refundable_minor
-from jitui.aftersales.order import Funder, LineUnits, OrderLine, ShipmentDegree
+from jitui.aftersales.grant import grant
+from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
+from jitui.aftersales.split import refundable_minor, units_due_minor, worth
 from jitui.aftersales.ticket import (
     SYSTEM,
     Actor,
@@ -39,7 +40,7 @@ from jitui.aftersales.writes import (
     Write,
 )
 from jitui.ids import lane_of, new_id
-from jitui.money import share_of_units, split_by_weight
+from jitui.money import split_by_weight
 from jitui.policy import Decision, FactValue, Outcome, Policy, decide, decision_to_json
 
 BETWEEN_REQUESTS = timedelta(minutes=1)
@@ -157,7 +158,6 @@ def plan_request(
 class _Wanted:
     lines: tuple[TicketLine, ...]
     freight_minor: int
-    funding_returns: dict[Funder, int]
 
     @property
     def amount_minor(self) -> int:
@@ -253,47 +253,35 @@ def _request_limits(file: OrderFile, units: Sequence[LineUnits], now: datetime) 
 def _price(file: OrderFile, units: Sequence[LineUnits]) -> _Wanted | Refusal:
     """Each unit's exact share; freight with the last line when nothing has shipped; never above what was captured."""
     wanted = {unit.line_id: unit.quantity for unit in units}
-    shares = [
-        (
-            line,
-            wanted[line.line_id],
-            share_of_units(line.paid_minor, line.quantity, line.claimed_quantity, wanted[line.line_id]),
-        )
-        for line in file.lines
-        if line.line_id in wanted
-    ]
-    freight_minor = _freight_with(file, wanted)
-    due_minor = [share for _, _, share in shares] + [freight_minor]
+    asked = [line for line in file.lines if line.line_id in wanted]
+    paid = worth(file)
+    due_minor = [units_due_minor(line, paid.lines[line.line_id], wanted[line.line_id]) for line in asked]
+    due_minor.append(_freight_with(file, wanted, paid.freight_minor, alone=not any(due_minor)))
     payable_minor = min(sum(due_minor), refundable_minor(file.tenders))
     if payable_minor <= 0:
-        return Refusal(RefusalCode.NOTHING_TO_REFUND, "What was paid on this order has been refunded already.")
+        return _nothing_due(file)
     *line_amounts, freight_minor = split_by_weight(payable_minor, due_minor)
     lines = tuple(
-        TicketLine(_NO_TICKET, line.line_id, quantity, amount)
-        for (line, quantity, _), amount in zip(shares, line_amounts, strict=True)
+        TicketLine(_NO_TICKET, line.line_id, wanted[line.line_id], amount)
+        for line, amount in zip(asked, line_amounts, strict=True)
     )
-    goods_minor = sum(share for _, _, share in shares)
-    return _Wanted(lines, freight_minor, _funding_returns(file, goods_minor))
+    return _Wanted(lines, freight_minor)
 
 
-def _freight_with(file: OrderFile, wanted: dict[str, int]) -> int:
+def _nothing_due(file: OrderFile) -> Refusal:
+    if refundable_minor(file.tenders):
+        message = "These units alone bring nothing back; ask for them together with the rest of the order."
+    else:
+        message = "What was paid on this order has been refunded already."
+    return Refusal(RefusalCode.NOTHING_TO_REFUND, message)
+
+
+def _freight_with(file: OrderFile, wanted: dict[str, int], worth_minor: int, *, alone: bool) -> int:
+    """What is left of the freight, for a request that leaves no unit free; freight alone waits for all other grants."""
     last = all(line.claimed_quantity + wanted.get(line.line_id, 0) == line.quantity for line in file.lines)
     shipped = any(line.left_quantity for line in file.lines)
-    return file.order.freight_minor - file.order.freight_claimed_minor if last and not shipped else 0
-
-
-def _funding_returns(file: OrderFile, goods_minor: int) -> dict[Funder, int]:
-    """Each funder gets the share of the goods that go back; cumulative flooring keeps the sum exact."""
-    whole = sum(line.paid_minor for line in file.lines)
-    before = sum(line.claimed_minor for line in file.lines)
-    if whole == 0:
-        return {}
-    after = min(whole, before + goods_minor)
-    returns = {}
-    for fund in file.funding:
-        share = fund.amount_minor * after // whole - fund.amount_minor * before // whole
-        returns[fund.funder] = min(share, fund.amount_minor - fund.returned_minor)
-    return {funder: amount for funder, amount in returns.items() if amount > 0}
+    waiting = alone and any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in file.tickets)
+    return max(0, worth_minor - file.order.freight_claimed_minor) if last and not shipped and not waiting else 0
 
 
 # Deciding ------------------------------------------------------------------------------------------------------
@@ -354,7 +342,6 @@ def _new_ticket(
         freight_minor=wanted.freight_minor,
         arm=arm_of(terms.policy, order.buyer_id, inputs.selection),
         requested_at=now,
-        funding_returns=wanted.funding_returns,
         notice=dict(terms.policy.notice) if instant else None,
         review_reason=review_reason,
         on_timeout=review.on_timeout,

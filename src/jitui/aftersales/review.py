@@ -8,10 +8,11 @@ from datetime import datetime
 
 from jitui.aftersales.command import Plan, Render, carry_out, not_found
 from jitui.aftersales.file import OrderFile, transition, with_ticket
-from jitui.aftersales.grant import grant, refundable_minor
+from jitui.aftersales.grant import amount_now, grant
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
 from jitui.aftersales.ship import ShipmentNews, goods_with_carrier, plan_shipment
+from jitui.aftersales.split import refundable_minor
 from jitui.aftersales.ticket import GRANTED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.writes import (
     AddTimeline,
@@ -107,7 +108,13 @@ def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: 
     goods = [file.line(line.line_id) for line in lines]
     if any(line.left_quantity + line.claimed_quantity > line.quantity for line in goods):
         return Refusal(RefusalCode.ORDER_ALREADY_SHIPPED, "These goods have left; this refund is for unshipped goods.")
-    if ticket.amount_minor > refundable_minor(file.tenders):
+    amount_minor = amount_now(file, ticket, lines).amount_minor
+    if amount_minor == 0:
+        return Refusal(
+            RefusalCode.NOTHING_TO_REFUND,
+            "Only freight was asked for, and freight goes back with the last unshipped goods.",
+        )
+    if amount_minor > refundable_minor(file.tenders):
         return Refusal(
             RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE,
             "Less than the ticket's amount can still be refunded on this order.",

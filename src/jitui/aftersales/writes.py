@@ -26,12 +26,16 @@ class OpenTicket:
 
 @dataclass(frozen=True, slots=True)
 class MoveTicket:
-    """A ticket's next state; `open` follows it on the ticket's lines."""
+    """A ticket's next state; `open` follows it on the ticket's lines. The split of an approval is that moment's."""
 
     ticket_id: UUID
     state: TicketState
     version: int
     open: bool
+    amount_minor: int
+    freight_minor: int
+    funding_returns: Mapping[Funder, int]
+    expires_at: datetime | None
     approved_by: ApprovedBy | None
     approved_at: datetime | None
     closed_at: datetime | None
@@ -44,6 +48,10 @@ def move_ticket(ticket: Ticket) -> MoveTicket:
         state=ticket.state,
         version=ticket.version,
         open=ticket.state in OPEN_STATES,
+        amount_minor=ticket.amount_minor,
+        freight_minor=ticket.freight_minor,
+        funding_returns=ticket.funding_returns,
+        expires_at=ticket.expires_at if ticket.state is TicketState.AWAITING_MERCHANT else None,
         approved_by=ticket.approved_by,
         approved_at=ticket.approved_at,
         closed_at=ticket.closed_at,

@@ -36,11 +36,13 @@ _SQL: dict[type, LiteralString] = {
         """,
     w.MoveTicket: f"""
         WITH rows AS (
-            SELECT * FROM {_ROWS} AS r (ticket_id uuid, state text, version int, open boolean, approved_by text,
+            SELECT * FROM {_ROWS} AS r (ticket_id uuid, state text, version int, open boolean, amount_minor bigint,
+                freight_minor bigint, funding_returns jsonb, expires_at timestamptz, approved_by text,
                 approved_at timestamptz, closed_at timestamptz)),
         moved AS (
             UPDATE ticket t SET state = r.state, version = r.version, approved_by = r.approved_by,
-                approved_at = r.approved_at, closed_at = r.closed_at, expires_at = NULL
+                approved_at = r.approved_at, closed_at = r.closed_at, expires_at = r.expires_at,
+                amount_minor = r.amount_minor, freight_minor = r.freight_minor, funding_returns = r.funding_returns
             FROM rows r WHERE t.lane = %(lane)s AND t.ticket_id = r.ticket_id)
         UPDATE ticket_line l SET open = r.open
         FROM rows r WHERE l.lane = %(lane)s AND l.ticket_id = r.ticket_id AND l.open <> r.open

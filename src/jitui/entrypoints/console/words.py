@@ -134,6 +134,7 @@ WHY: Mapping[str, str] = {
     "goods_left": _("Closed, because the goods have left"),
     "withdrawn": _("Withdrawn by the buyer"),
     "carrier_scan": _("The carrier scanned a parcel"),
+    "freight_moved": _("The freight now goes with this ticket"),
     "paid": _("The money has arrived"),
     "declined": _("The payment provider refused; the platform looks into it"),
     "failed_after_success": _("The payment came back; it is paid again"),

@@ -1,0 +1,86 @@
+"""How an order's money is split over its lines, units, freight, tenders and funders (docs/reference/refund-split.md).
+
+Every total is a function of *which* units went back and of how much in all, never of the sequence of the requests: each
+function says what should have gone back by now, less what has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.order import Funder, OrderLine, Tender, captured_minor
+from jitui.aftersales.ticket import GRANTED_STATES, Ticket, TicketLine
+from jitui.money import split_by_weight, split_further
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What the buyer really paid for each line, and for the freight."""
+
+    lines: dict[str, int]
+    freight_minor: int
+
+    @property
+    def goods_minor(self) -> int:
+        """All lines together."""
+        return sum(self.lines.values())
+
+
+def worth(file: OrderFile) -> Worth:
+    """The lines' own amounts; where less was captured than they sum to, everything is worth its part of that.
+
+    Such an order was paid by a deposit, or its discount was not taken off its lines: the money that is there belongs to
+    all its goods, not to the line that happens to be asked for first (T3, T23).
+    """
+    stated = [line.paid_minor for line in file.lines] + [file.order.freight_minor]
+    *lines, freight_minor = split_by_weight(min(sum(stated), captured_minor(file.tenders)), stated)
+    return Worth({line.line_id: part for line, part in zip(file.lines, lines, strict=True)}, freight_minor)
+
+
+def refundable_minor(tenders: Sequence[Tender]) -> int:
+    """What can still go back on this order, pending refunds counted as gone (I1, T8, T9)."""
+    return sum(tender.remaining_minor for tender in tenders)
+
+
+def units_due_minor(line: OrderLine, worth_minor: int, quantity: int) -> int:
+    """What so many more units of a line bring back: the floor of their share together with all earlier units (T26)."""
+    return max(0, worth_minor * (line.claimed_quantity + quantity) // line.quantity - line.claimed_minor)
+
+
+def over_tenders(tenders: Sequence[Tender], amount_minor: int) -> tuple[int, ...]:
+    """An amount over the payments, in proportion to what each captured and in step with what each gave before."""
+    gone = [tender.pending_minor + tender.refunded_minor for tender in tenders]
+    return split_further(amount_minor, [tender.captured_minor for tender in tenders], gone)
+
+
+def is_last(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> bool:
+    """Whether with this ticket every unit of the order is refunded, and none has left: freight goes with it."""
+    if any(line.left_quantity for line in file.lines):
+        return False
+    granted = (*_granted_lines(file, ticket), *lines)
+    return all(
+        sum(row.quantity for row in granted if row.line_id == line.line_id) == line.quantity for line in file.lines
+    )
+
+
+def over_funders(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> dict[Funder, int]:
+    """Each funder's share of the goods that are refunded with this ticket, less what went back to it before.
+
+    Only what was granted counts: a request in review may yet be withdrawn.
+    """
+    granted = (*_granted_lines(file, ticket), *lines)
+    whole_minor = worth(file).goods_minor
+    goods_minor = min(whole_minor, sum(row.amount_minor for row in granted))
+    everything = sum(row.quantity for row in granted) == sum(line.quantity for line in file.lines)
+    due = {}
+    for fund in file.funding:
+        share = fund.amount_minor * goods_minor // whole_minor if whole_minor else 0
+        due[fund.funder] = (fund.amount_minor if everything else share) - fund.returned_minor
+    return {funder: amount for funder, amount in due.items() if amount > 0}
+
+
+def _granted_lines(file: OrderFile, besides: Ticket) -> tuple[TicketLine, ...]:
+    granted = {ticket.ticket_id for ticket in file.tickets if ticket.state in GRANTED_STATES}
+    return tuple(row for row in file.ticket_lines if row.ticket_id in granted - {besides.ticket_id})
