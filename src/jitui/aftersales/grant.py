@@ -184,10 +184,11 @@ def _announcements(
     """The approval itself tells the warehouse which units to hold back and which printed labels to void (T19)."""
     assert ticket.approved_by is not None
     goods = {line.line_id: line for line in file.lines}
+    refunded = {line.line_id for line in lines}
     labels = [
         {"carrier": parcel.carrier, "tracking_no": parcel.tracking_no}
         for parcel in file.shipments
-        if parcel.degree is ParcelDegree.LABEL_PRINTED
+        if parcel.degree is ParcelDegree.LABEL_PRINTED and refunded & {unit.line_id for unit in parcel.lines}
     ]
     units = [
         {

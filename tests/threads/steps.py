@@ -1,0 +1,59 @@
+"""Steps that several threads need: the order file, what is claimed, and the provider's word on it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.pay import News, confirm
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, TicketRef
+from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.ticket import Actor, ActorKind, Ticket
+from tests.aftersales.market import NOW, Market
+
+MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
+SUCCEEDED = Answer(AnswerKind.SUCCEEDED)
+A_MINUTE = timedelta(seconds=61)
+
+
+def refused(done: object) -> RefusalCode:
+    """The code of a refusal; fails the test on anything else."""
+    assert isinstance(done, Refusal), done
+    return done.code
+
+
+def where(ticket: Ticket) -> TicketRef:
+    return TicketRef(ticket.lane, ticket.ticket_id)
+
+
+async def file_of(market: Market, ref: OrderRef | TicketRef) -> OrderFile:
+    found = await market.store.read_file(ref)
+    assert found is not None
+    return found
+
+
+async def claim(market: Market, now: datetime = NOW) -> list[ClaimedRefund]:
+    """Everything that is due, with its attempt committed, as a worker takes it."""
+    return await market.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=60), limit=100)
+
+
+async def heard(market: Market, claimed: ClaimedRefund, answer: Answer = SUCCEEDED, **news: bool) -> None:
+    """The provider's word on a claimed refund."""
+    ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
+    assert isinstance(await confirm(market.store, ref, News(answer, **news), now=NOW), Plan)
+
+
+async def later(market: Market, minutes: int = 1) -> datetime:
+    """A moment at which the next request of an order is allowed, with the roll-ups of that moment."""
+    now = NOW + minutes * A_MINUTE
+    await market.feed.roll_up(now)
+    return now
+
+
+async def postings(market: Market, order_id: str) -> list[str]:
+    """What the ledger has of an order, by the kind of cause."""
+    async with market.pool.connection() as connection:
+        rows = await connection.execute("SELECT posting FROM ledger WHERE order_id = %s ORDER BY 1", (order_id,))
+        return [str(name).partition(":")[0] for (name,) in await rows.fetchall()]
