@@ -7,9 +7,11 @@ number runs through the service and a real PostgreSQL. docs/reference/refund-spl
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -516,3 +518,54 @@ async def test_the_tables_hold_whatever_the_split_plans(
     assert sum(tender.pending_minor for tender in file.tenders) == captured - (freight if gifts else 0)
     assert file.funding[0].returned_minor == subsidy
     assert all(row.amount_minor > 0 for row in file.refunds)
+
+
+async def test_freight_moves_too_when_the_last_line_is_refunded_at_once(market: Market) -> None:
+    """The first request waits, because usage was not fresh; the second is approved by the system in its own request."""
+    buyer = await market.premium_buyer("b-1")
+    ref = await market.paid_order(buyer, "o-1", amounts=(5000, 6000), freight_minor=800)
+    now = NOW + A_MINUTE
+    first = await market.asked(buyer, "o-1", lines=[("l1", 1)], now=now)
+    assert first.state is TicketState.AWAITING_MERCHANT
+    now += A_MINUTE
+    await market.feed.roll_up(now)
+    second = await market.asked(buyer, "o-1", lines=[("l2", 1)], now=now)
+    assert (second.state, second.amount_minor, second.freight_minor) == (TicketState.REFUNDING, 6000, 0)
+    where = TicketRef(first.lane, first.ticket_id)
+    file = await market.store.read_file(where)
+    assert file is not None
+    waiting = file.ticket(first.ticket_id)
+    assert (waiting.amount_minor, waiting.freight_minor, waiting.version) == (5800, 800, 2)
+    assert (waiting.expires_at, file.order.freight_claimed_minor) == (first.expires_at, 800)
+    assert [event.why for event in file.timeline_of(first.ticket_id)] == ["requested", "freight_moved"]
+    stale = await approve(market.store, where, version=1, by=MERCHANT, now=now)
+    assert isinstance(stale, Refusal) and stale.code is RefusalCode.TICKET_STALE
+    assert ticket_of(await approve(market.store, where, version=2, by=MERCHANT, now=now)).amount_minor == 5800
+    done = await market.store.read_file(ref)
+    assert done is not None and done.tenders[0].remaining_minor == 0
+
+
+# The reference page ----------------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "refund-split.md"
+
+
+def rows_of_the_page() -> dict[str, list[int]]:
+    rows = re.findall(r"^\| (A|B|C|sum) \|[^|]*\| ([\d |]+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: [int(cell) for cell in cells.split("|")] for name, cells in rows}
+
+
+def test_the_example_of_the_reference_page_is_what_happens() -> None:
+    opened = desk([(3, 10000), (1, 4999), (1, 0)], freight=800, tenders=[5000, 10799], funding=[1001, 500])
+    told = rows_of_the_page()
+    assert list(told) == ["A", "B", "C", "sum"]
+    happened = []
+    for units in ([("l1", 1)], [("l2", 1)], [("l1", 2), ("l3", 1)]):
+        ticket = granted(opened, asked(opened, *units))
+        opened.settle(ticket)
+        parts = {refund.tender_id: refund.amount_minor for refund in opened.file.refunds_of(ticket.ticket_id)}
+        goods = ticket.amount_minor - ticket.freight_minor
+        shares = [ticket.funding_returns[fund.funder] for fund in opened.file.funding]
+        happened.append([goods, ticket.freight_minor, ticket.amount_minor, parts["t1"], parts["t2"], *shares])
+    assert happened == [told[name] for name in ("A", "B", "C")]
+    assert [sum(column) for column in zip(*happened, strict=True)] == told["sum"]

@@ -9,7 +9,7 @@ from datetime import datetime
 from jitui.aftersales.file import OrderFile, transition, with_refunds, with_ticket
 from jitui.aftersales.order import ParcelDegree
 from jitui.aftersales.refund import Refund, RefundState
-from jitui.aftersales.split import is_last, over_funders, over_tenders
+from jitui.aftersales.split import is_last, leaves_no_unit_free, over_funders, over_tenders
 from jitui.aftersales.ticket import SYSTEM, Actor, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
 from jitui.aftersales.writes import (
     AddTimeline,
@@ -64,7 +64,7 @@ def grant(
         file, ticket, TicketState.REFUNDING, by=by, why=f"approved_{approved_by.value}", now=now, detail=why
     )
     refunds = _queue_refunds(file, granted, now)
-    after, freight_moves = _freight_elsewhere(file, ticket, ticket.freight_minor - granted.freight_minor, now)
+    after, freight_moves = _freight_elsewhere(file, ticket, lines, ticket.freight_minor - granted.freight_minor, now)
     after = with_refunds(with_ticket(after, granted, (event,)), refunds)
     writes: tuple[Write, ...] = (
         *(
@@ -96,7 +96,7 @@ def amount_now(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> 
 
 
 def _freight_elsewhere(
-    file: OrderFile, ticket: Ticket, freight_minor: int, now: datetime
+    file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine], freight_minor: int, now: datetime
 ) -> tuple[OrderFile, tuple[Write, ...]]:
     """Freight that this ticket leaves behind goes with the latest request that still waits, else it is set free."""
     if not freight_minor:
@@ -106,8 +106,7 @@ def _freight_elsewhere(
         for other in file.tickets
         if other.state is TicketState.AWAITING_MERCHANT and other.ticket_id != ticket.ticket_id
     ]
-    all_claimed = all(line.claimed_quantity == line.quantity and not line.left_quantity for line in file.lines)
-    if not waiting or not all_claimed:
+    if not waiting or not leaves_no_unit_free(file, ticket, lines):
         return file, (ClaimFreight(-freight_minor),)
     other = max(waiting, key=lambda waiter: waiter.requested_at)
     moved = replace(

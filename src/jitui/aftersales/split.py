@@ -6,12 +6,12 @@ function says what should have gone back by now, less what has.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import Funder, OrderLine, Tender, captured_minor
-from jitui.aftersales.ticket import GRANTED_STATES, Ticket, TicketLine
+from jitui.aftersales.ticket import GRANTED_STATES, OPEN_STATES, Ticket, TicketLine, TicketState
 from jitui.money import split_by_weight, split_further
 
 
@@ -57,11 +57,18 @@ def over_tenders(tenders: Sequence[Tender], amount_minor: int) -> tuple[int, ...
 
 def is_last(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> bool:
     """Whether with this ticket every unit of the order is refunded, and none has left: freight goes with it."""
-    if any(line.left_quantity for line in file.lines):
-        return False
-    granted = (*_granted_lines(file, ticket), *lines)
-    return all(
-        sum(row.quantity for row in granted if row.line_id == line.line_id) == line.quantity for line in file.lines
+    return _all_units_under(GRANTED_STATES, file, ticket, lines)
+
+
+def leaves_no_unit_free(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> bool:
+    """Whether with this ticket every unit is refunded or asked for, and none has left."""
+    return _all_units_under(GRANTED_STATES | OPEN_STATES, file, ticket, lines)
+
+
+def _all_units_under(states: Set[TicketState], file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> bool:
+    rows = (*_lines_under(states, file, ticket), *lines)
+    return not any(line.left_quantity for line in file.lines) and all(
+        sum(row.quantity for row in rows if row.line_id == line.line_id) == line.quantity for line in file.lines
     )
 
 
@@ -70,7 +77,7 @@ def over_funders(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -
 
     Only what was granted counts: a request in review may yet be withdrawn.
     """
-    granted = (*_granted_lines(file, ticket), *lines)
+    granted = (*_lines_under(GRANTED_STATES, file, ticket), *lines)
     whole_minor = worth(file).goods_minor
     goods_minor = min(whole_minor, sum(row.amount_minor for row in granted))
     everything = sum(row.quantity for row in granted) == sum(line.quantity for line in file.lines)
@@ -81,6 +88,6 @@ def over_funders(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -
     return {funder: amount for funder, amount in due.items() if amount > 0}
 
 
-def _granted_lines(file: OrderFile, besides: Ticket) -> tuple[TicketLine, ...]:
-    granted = {ticket.ticket_id for ticket in file.tickets if ticket.state in GRANTED_STATES}
-    return tuple(row for row in file.ticket_lines if row.ticket_id in granted - {besides.ticket_id})
+def _lines_under(states: Set[TicketState], file: OrderFile, besides: Ticket) -> tuple[TicketLine, ...]:
+    found = {ticket.ticket_id for ticket in file.tickets if ticket.state in states}
+    return tuple(row for row in file.ticket_lines if row.ticket_id in found - {besides.ticket_id})

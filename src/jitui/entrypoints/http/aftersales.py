@@ -458,6 +458,7 @@ _REVIEWED = (
             RefusalCode.TICKET_ALREADY_CLOSED,
             RefusalCode.ORDER_ALREADY_SHIPPED,
             RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE,
+            RefusalCode.NOTHING_TO_REFUND,
         )
     ),
 )
