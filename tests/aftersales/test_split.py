@@ -409,6 +409,14 @@ def test_two_requests_in_review_do_not_both_carry_a_funders_last_share() -> None
     assert opened.totals()[2] == {Funder.PLATFORM_SUBSIDY: 101}
 
 
+def test_a_request_that_waits_gives_funders_nothing_yet() -> None:
+    opened = desk([(1, 50), (1, 50)], funding=[101])
+    first, second = asked(opened, ("l1", 1)), asked(opened, ("l2", 1))
+    granted(opened, second)
+    opened.close(first)
+    assert opened.totals()[2] == {Funder.PLATFORM_SUBSIDY: 50}
+
+
 def test_freight_stays_behind_when_the_other_line_ships_after_all() -> None:
     """The second request was asked for with the freight, because the first had claimed the rest of the order."""
     opened = desk([(1, 50), (1, 60)], freight=8)
