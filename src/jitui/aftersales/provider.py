@@ -45,6 +45,7 @@ class Answer:
     occurred_at: datetime | None = None
     final: bool = True  # for DECLINED: refused for good; False may be tried again later (rate limit …)
     retry_after_seconds: float | None = None
+    stuck: bool = False  # for PENDING: it may still be paid, but only once a person has acted at the provider
 
 
 @dataclass(frozen=True, slots=True)
