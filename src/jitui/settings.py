@@ -62,6 +62,15 @@ def _file(text: str) -> Path:
     return path
 
 
+def _secret_file(text: str) -> Path:
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        raise _Expected("the path of a file that exists")
+    if not path.stat().st_size:
+        raise _Expected("the path of a file with a secret in it, not of an empty one")
+    return path
+
+
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
@@ -107,6 +116,24 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _notify_url(text: str) -> str:
+    if urlsplit(_http_url(text)).query or len(text) > 256:
+        raise _Expected("an address without parameters, of at most 256 characters")
+    return text
+
+
+def _public_key_id(text: str) -> str:
+    if not text.startswith("PUB_KEY_ID_"):
+        raise _Expected("the id of a public key, which begins with PUB_KEY_ID_")
+    return text
+
+
+def _word_of_provider(text: str) -> str:
+    if not (text.isascii() and text.isalnum()):
+        raise _Expected("letters and digits alone")
+    return text
+
+
 def _key(text: str) -> str:
     if len(text) < 16:
         raise _Expected("at least 16 characters long")
@@ -133,6 +160,14 @@ class Settings:
     simulator_url: str | None = _setting(_http_url, None)
     simulator_key: str | None = _setting(_key, None, secret=True)
     simulator_webhook_secret: str | None = _setting(_key, None, secret=True)
+    wechat_pay_merchant_id: str | None = _setting(_word_of_provider, None)
+    wechat_pay_certificate_serial: str | None = _setting(_word_of_provider, None)
+    wechat_pay_private_key_file: Path | None = _setting(_secret_file, None)
+    wechat_pay_api_v3_key_file: Path | None = _setting(_secret_file, None)
+    wechat_pay_public_key_file: Path | None = _setting(_secret_file, None)
+    wechat_pay_public_key_id: str | None = _setting(_public_key_id, None)
+    wechat_pay_notify_url: str | None = _setting(_notify_url, None)
+    wechat_pay_api_base: str | None = _setting(_http_url, None)
     pool_size: int = _setting(_whole(1, 1_000), 16)
     worker_batch: int = _setting(_whole(1, 10_000), 64)
     worker_lease_seconds: int = _setting(_whole(1, 86_400), 60)
@@ -205,12 +240,24 @@ def _check_together(settings: Settings) -> None:
         raise NotConfigured(
             f"{' and '.join(missing)} must be set too: the simulator needs its address, key and secret."
         )
+    _check_wechat_pay(settings)
     if settings.worker_lease_seconds <= settings.provider_timeout_seconds:
         raise NotConfigured(
             f"JITUI_WORKER_LEASE_SECONDS ({settings.worker_lease_seconds}) must be longer than"
             f" JITUI_PROVIDER_TIMEOUT_SECONDS ({settings.provider_timeout_seconds}),"
             " or a second worker takes a refund while its call is still open."
         )
+
+
+_WECHAT_PAY_OPTIONAL = frozenset({"wechat_pay_api_base"})
+
+
+def _check_wechat_pay(settings: Settings) -> None:
+    names = [item.name for item in fields(Settings) if item.name.startswith("wechat_pay_")]
+    missing = [name for name in names if name not in _WECHAT_PAY_OPTIONAL and getattr(settings, name) is None]
+    if missing and any(getattr(settings, name) is not None for name in names):
+        listed = " and ".join(PREFIX + name.upper() for name in missing)
+        raise NotConfigured(f"{listed} must be set too: WeChat Pay needs all that docs/reference/settings.md lists.")
 
 
 def _default_home(environ: Mapping[str, str]) -> Path:

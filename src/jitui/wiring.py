@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.payments.simulator import SimulatorProvider
@@ -26,8 +27,12 @@ from jitui.aftersales.provider import PaymentProvider
 from jitui.aftersales.registry import Registry
 from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.shelf import Shelf
+from jitui.errors import NotConfigured
 from jitui.policy import Policy
 from jitui.settings import Settings
+
+if TYPE_CHECKING:
+    from jitui.adapters.payments.wechat_pay import WeChatPayProvider
 
 Clock = Callable[[], datetime]
 
@@ -91,16 +96,61 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:
+    """The providers that are configured, by name."""
+    providers: dict[str, PaymentProvider] = {}
+    simulator = _simulator(settings)
+    if simulator is not None:
+        providers[simulator.name] = await stack.enter_async_context(simulator)
+    wechat = wechat_pay(settings)
+    if wechat is not None:
+        providers[wechat.name] = await stack.enter_async_context(wechat)
+    return providers
+
+
+def _simulator(settings: Settings) -> SimulatorProvider | None:
     if settings.simulator_url is None or settings.simulator_key is None or settings.simulator_webhook_secret is None:
-        return {}
-    simulator = SimulatorProvider(
+        return None
+    return SimulatorProvider(
         base_url=settings.simulator_url,
         api_key=settings.simulator_key,
         webhook_secret=settings.simulator_webhook_secret,
         timeout_seconds=settings.provider_timeout_seconds,
     )
-    await stack.enter_async_context(simulator)
-    return {simulator.name: simulator}
+
+
+def wechat_pay(settings: Settings) -> WeChatPayProvider | None:
+    """WeChat Pay where it is configured. Raises NotConfigured for keys that cannot be used; calls nobody."""
+    if (
+        settings.wechat_pay_merchant_id is None
+        or settings.wechat_pay_certificate_serial is None
+        or settings.wechat_pay_private_key_file is None
+        or settings.wechat_pay_api_v3_key_file is None
+        or settings.wechat_pay_public_key_file is None
+        or settings.wechat_pay_public_key_id is None
+        or settings.wechat_pay_notify_url is None
+    ):
+        return None
+    from jitui.adapters.payments.wechat_pay import WeChatPayProvider  # its library takes long to import
+
+    return WeChatPayProvider(
+        merchant_id=settings.wechat_pay_merchant_id,
+        certificate_serial=settings.wechat_pay_certificate_serial,
+        private_key=_secret(settings.wechat_pay_private_key_file),
+        api_v3_key=_secret(settings.wechat_pay_api_v3_key_file),
+        public_key=_secret(settings.wechat_pay_public_key_file),
+        public_key_id=settings.wechat_pay_public_key_id,
+        notify_url=settings.wechat_pay_notify_url,
+        api_base=settings.wechat_pay_api_base,
+        timeout_seconds=settings.provider_timeout_seconds,
+    )
+
+
+def _secret(path: Path) -> str:
+    """The text of a secrets file, without the line end that editors leave."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotConfigured(f"{path} cannot be read: {type(error).__name__}.") from None
 
 
 async def _ensure_policy(app: App) -> None:

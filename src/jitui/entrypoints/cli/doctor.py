@@ -92,6 +92,7 @@ def _findings() -> Iterator[Finding]:
     yield _disk(settings.home)
     yield from _database(settings)
     yield _simulator(settings)
+    yield _wechat_pay(settings)
     yield _browser()
     yield _fonts()
 
@@ -228,6 +229,22 @@ def _simulator(settings: Settings) -> Finding:
         return Finding("provider simulator", Level.OK, settings.simulator_url)
     mend = "Start it: `jitui provider-simulator`."
     return Finding("provider simulator", Level.MISSING, f"{settings.simulator_url} does not answer", mend)
+
+
+def _wechat_pay(settings: Settings) -> Finding:
+    """Its keys are read and tried; nobody is called."""
+    from jitui.errors import NotConfigured
+    from jitui.wiring import wechat_pay
+
+    try:
+        provider = wechat_pay(settings)
+    except NotConfigured as error:
+        return Finding("WeChat Pay", Level.MISSING, str(error), "docs/how-to/pay-with-wechat-pay.md says which files.")
+    if provider is None:
+        return Finding("WeChat Pay", Level.ABSENT, "not configured", "docs/how-to/pay-with-wechat-pay.md says how.")
+    provider.close()
+    where = settings.wechat_pay_api_base or "WeChat Pay's own address"
+    return Finding("WeChat Pay", Level.OK, f"merchant {settings.wechat_pay_merchant_id} at {where}")
 
 
 def _browser() -> Finding:
