@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -15,31 +15,7 @@ from jitui.adapters.payments.wechat_pay import WeChatPayProvider, refund_number
 from jitui.aftersales.provider import Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
 from jitui.errors import NotConfigured
 from tests.wire import wechat_pay_server as wire
-from tests.wire.wechat_pay_server import Payment, WeChatPayServer, error, wechat_pay_server
-
-
-@dataclass
-class Seconds:
-    """A clock that stands until a test moves it."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def provider_at(url: str, **changed: object) -> WeChatPayProvider:
-    given: dict[str, object] = {
-        "merchant_id": wire.MERCHANT,
-        "certificate_serial": wire.CERTIFICATE,
-        "private_key": wire.keys().merchant_pem,
-        "api_v3_key": wire.API_V3_KEY,
-        "public_key": wire.keys().platform_pem,
-        "public_key_id": wire.PUBLIC_KEY_ID,
-        "notify_url": wire.NOTIFY_URL,
-        "api_base": url,
-    }
-    return WeChatPayProvider(**{**given, **changed})  # type: ignore[arg-type]
+from tests.wire.wechat_pay_server import Payment, Seconds, WeChatPayServer, error, provider_at, wechat_pay_server
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from aiohttp import web
@@ -26,6 +28,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from jitui.adapters.payments.wechat_pay import WeChatPayProvider
 
 MERCHANT = "1900000109"
 CERTIFICATE = "444F4864EA9B34415"
@@ -110,6 +114,25 @@ def envelope(resource: str, /, *, key: str = API_V3_KEY, **changed: object) -> s
         },
     }
     return json.dumps({**event, **changed}, ensure_ascii=False)
+
+
+def secrets_in(folder: Path, url: str) -> dict[str, Any]:
+    """The settings of WeChat Pay for this server, with their secrets files written to a folder."""
+    texts = {
+        "private_key": keys().merchant_pem,
+        "api_v3_key": f"{API_V3_KEY}\n",
+        "public_key": keys().platform_pem,
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return {
+        "wechat_pay_merchant_id": MERCHANT,
+        "wechat_pay_certificate_serial": CERTIFICATE,
+        **{f"wechat_pay_{name}_file": folder / name for name in texts},
+        "wechat_pay_public_key_id": PUBLIC_KEY_ID,
+        "wechat_pay_notify_url": NOTIFY_URL,
+        "wechat_pay_api_base": url,
+    }
 
 
 @dataclass
@@ -282,3 +305,27 @@ async def wechat_pay_server() -> AsyncIterator[WeChatPayServer]:
     finally:
         server.released.set()
         await runner.cleanup()
+
+
+@dataclass
+class Seconds:
+    """A clock that stands until a test moves it."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def provider_at(url: str, **changed: object) -> WeChatPayProvider:
+    given: dict[str, object] = {
+        "merchant_id": MERCHANT,
+        "certificate_serial": CERTIFICATE,
+        "private_key": keys().merchant_pem,
+        "api_v3_key": API_V3_KEY,
+        "public_key": keys().platform_pem,
+        "public_key_id": PUBLIC_KEY_ID,
+        "notify_url": NOTIFY_URL,
+        "api_base": url,
+    }
+    return WeChatPayProvider(**{**given, **changed})  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """WeChat Pay (API v3, domestic refunds) behind the port, through `wechatpayv3` in public-key mode.
 
-The library is synchronous and verifies the signature of every good answer; errors are not signed by its reading, so
-they count as much as TLS does. It is given a time-out, its gateway, and never a certificate: see read_notification.
+The library is synchronous, so it waits in threads of ours. It verifies the signature of every good answer; errors it
+reads unverified, so they count as much as TLS does, as in the provider's own libraries.
 """
 
 from __future__ import annotations
