@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jitui.adapters.payments.wechat_pace import ERRORS_PER_SECOND, REFUNDS_PER_SECOND, Pace
 from jitui.adapters.payments.wechat_pay import WeChatPayProvider, refund_number
@@ -362,6 +365,23 @@ def test_150_refunds_a_second_and_six_errors() -> None:
     assert pace.seconds_to_wait("after errors", "n") == 0.0
 
 
+@given(asks=st.lists(st.tuples(st.sampled_from([0.0, 0.001, 0.5, 30.0, 60.0]), st.integers(0, 2), st.integers(0, 2))))
+def test_no_order_of_asking_breaks_the_minute_or_the_second(asks: list[tuple[float, int, int]]) -> None:
+    clock = Seconds()
+    pace = Pace(clock, refunds_per_second=3)
+    went: list[tuple[float, int, int]] = []
+    for later, payment, number in asks:
+        clock.now += later
+        wait = pace.seconds_to_wait(str(payment), str(number))
+        assert 0 <= wait <= 60
+        if wait == 0:
+            went.append((clock.now, payment, number))
+    for index, (at, payment, number) in enumerate(went):
+        others = [other for other in went[:index] if other[1] == payment and other[2] != number]
+        assert all(at - other[0] >= 60 for other in others[-1:])
+        assert sum(at - other[0] < 1 for other in went[:index]) < 3
+
+
 async def test_six_refusals_in_a_second_hold_the_next_refund_back(server: WeChatPayServer) -> None:
     async with provider_at(server.url, clock=Seconds()) as provider:
         server.faults = [error(403, "NOT_ENOUGH")] * 6
@@ -374,6 +394,7 @@ async def test_six_refusals_in_a_second_hold_the_next_refund_back(server: WeChat
 # --- notifications ---------------------------------------------------------------------------------------------
 
 NOW = datetime(2026, 11, 25, 4, 0, tzinfo=UTC)
+READER = provider_at("http://127.0.0.1:9")
 
 
 @pytest.fixture
@@ -515,6 +536,29 @@ def test_a_signed_body_that_makes_no_sense_is_refused_as_signed(reader: WeChatPa
     refused = read(reader, body)
     assert isinstance(refused, NotificationRefused)
     assert refused.signed and refused.reason
+
+
+FIELDS = ["mchid", "refund_id", "out_refund_no", "refund_status", "amount", "success_time"]
+SOME_FIELDS = st.dictionaries(st.sampled_from(FIELDS), st.text(max_size=8) | st.integers() | st.none())
+
+
+@settings(max_examples=50)
+@given(st.text(max_size=40) | st.builds(wire.envelope, st.text(max_size=40) | SOME_FIELDS.map(json.dumps)))
+def test_no_signed_nonsense_is_news(body: str) -> None:
+    refused = read(READER, body)
+    assert isinstance(refused, NotificationRefused) and refused.signed
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["Wechatpay-Timestamp", "Wechatpay-Nonce", "Wechatpay-Signature", "wechatpay-serial"]),
+        st.text(max_size=20) | st.sampled_from([wire.PUBLIC_KEY_ID, str(int(NOW.timestamp()))]),
+    ),
+    st.binary(max_size=20),
+)
+def test_no_unsigned_nonsense_is_news(headers: dict[str, str], body: bytes) -> None:
+    refused = READER.read_notification(headers, body, NOW)
+    assert isinstance(refused, NotificationRefused) and not refused.signed
 
 
 def test_a_notification_for_another_merchant_is_refused() -> None:

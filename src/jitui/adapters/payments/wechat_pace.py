@@ -17,8 +17,9 @@ class Pace:
     `clock`: seconds that only grow. Source: the notes of the refund call in WeChat Pay's API v3.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], *, refunds_per_second: int = REFUNDS_PER_SECOND) -> None:
         self._clock = clock
+        self._refunds_per_second = refunds_per_second
         self._calls: deque[float] = deque()
         self._errors: deque[float] = deque()
         self._last: OrderedDict[str, tuple[str, float]] = OrderedDict()
@@ -27,7 +28,7 @@ class Pace:
         """Nothing to wait for: the call is counted and may go out. Else the seconds until it may."""
         now = self._clock()
         wait = max(
-            _until_free(self._calls, REFUNDS_PER_SECOND, now),
+            _until_free(self._calls, self._refunds_per_second, now),
             _until_free(self._errors, ERRORS_PER_SECOND, now),
             self._until_next_refund(payment_id, number, now),
         )
