@@ -525,6 +525,7 @@ def strange_bodies() -> list[str]:
         wire.notification(success, resource={"algorithm": "NONE", "nonce": "1" * 12, "ciphertext": "AAAA"}),
         wire.notification({**success, "out_refund_no": "made-by-hand"}),
         wire.notification({**success, "out_refund_no": str(uuid4())}),
+        wire.envelope('{"trade_state": "SUCCESS"}', event_type="TRANSACTION.SUCCESS"),
         wire.envelope("{}"),
         wire.envelope("no json"),
         wire.envelope("{}", key="f" * 32),

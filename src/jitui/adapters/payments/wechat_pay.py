@@ -221,6 +221,8 @@ class WeChatPayProvider:
             if not content:
                 return NotificationRefused("it cannot be decrypted: is the API v3 key the right one?", signed=True)
             event = msgspec.convert(content, _Event)
+            if event.event_type not in _EVENTS:
+                return NotificationRefused(f"no news of a refund: {event.event_type!r}", signed=True)
             refund = msgspec.convert(event.resource, _RefundNews)
         except Exception as error:  # the library raises whatever a strange body makes it stumble over
             return NotificationRefused(f"unreadable body: {error}", signed=True)
@@ -229,7 +231,7 @@ class WeChatPayProvider:
     def _notification(self, event: _Event, refund: _RefundNews) -> Notification | NotificationRefused:
         if refund.mchid != self._merchant_id:
             return NotificationRefused(f"for merchant {refund.mchid}", signed=True)
-        if _EVENTS.get(event.event_type) is not refund.refund_status:
+        if _EVENTS[event.event_type] is not refund.refund_status:
             reason = f"event type {event.event_type!r}, refund {refund.refund_status}"
             return NotificationRefused(reason, signed=True)
         attempt_id = _attempt_of(refund.out_refund_no)
