@@ -76,6 +76,13 @@ def test_an_empty_value_counts_as_not_set() -> None:
         ("JITUI_POLICY_FILE", "/nowhere.yaml", "must be the path of a file that exists"),
         ("JITUI_SIMULATOR_URL", "localhost:8100", "must be an address such as http://"),
         ("JITUI_SIMULATOR_KEY", "short", "must be at least 16 characters long"),
+        ("JITUI_WECHAT_PAY_MERCHANT_ID", "19 00", "must be letters and digits alone"),
+        ("JITUI_WECHAT_PAY_PRIVATE_KEY_FILE", "/nowhere.pem", "must be the path of a file that exists"),
+        ("JITUI_WECHAT_PAY_API_V3_KEY_FILE", "/dev/null", "must be the path of a file that exists"),
+        ("JITUI_WECHAT_PAY_PUBLIC_KEY_ID", "5157F09E", "must be the id of a public key, which begins with PUB_KEY_ID_"),
+        ("JITUI_WECHAT_PAY_NOTIFY_URL", "https://a.example/?x=1", "must be an address without parameters"),
+        ("JITUI_WECHAT_PAY_NOTIFY_URL", "a.example/x", "must be an address such as http://"),
+        ("JITUI_WECHAT_PAY_API_BASE", "api.example", "must be an address such as http://"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_name_and_what_was_expected(name: str, text: str, expected: str) -> None:
@@ -140,6 +147,34 @@ def test_half_a_stripe_is_refused(tmp_path: Path, given: tuple[str, ...]) -> Non
     missing = " and ".join(name for name in STRIPE if name not in given)
     with pytest.raises(NotConfigured, match=f"^{missing} must be set too"):
         read_settings({**HOME, **values})
+
+
+def test_half_of_wechat_pay_is_refused_and_what_is_missing_is_named(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("k", encoding="utf-8")
+    given = {
+        "JITUI_WECHAT_PAY_MERCHANT_ID": "1900000109",
+        "JITUI_WECHAT_PAY_CERTIFICATE_SERIAL": "444F",
+        "JITUI_WECHAT_PAY_PRIVATE_KEY_FILE": str(key),
+        "JITUI_WECHAT_PAY_API_V3_KEY_FILE": str(key),
+        "JITUI_WECHAT_PAY_PUBLIC_KEY_FILE": str(key),
+        "JITUI_WECHAT_PAY_PUBLIC_KEY_ID": "PUB_KEY_ID_1",
+        "JITUI_WECHAT_PAY_NOTIFY_URL": "https://a.example/v1/notifications/wechat_pay",
+    }
+    assert read_settings({**HOME, **given}).wechat_pay_merchant_id == "1900000109"
+    for name in given:
+        rest = {other: text for other, text in given.items() if other != name}
+        with pytest.raises(NotConfigured, match=f"^{name} must be set too: WeChat Pay"):
+            read_settings({**HOME, **rest})
+    with pytest.raises(NotConfigured, match="JITUI_WECHAT_PAY_MERCHANT_ID and JITUI_WECHAT_PAY_CERTIFICATE_SERIAL"):
+        read_settings({**HOME, "JITUI_WECHAT_PAY_API_BASE": "https://api2.example"})
+
+
+def test_an_empty_secrets_file_is_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.touch()
+    with pytest.raises(NotConfigured, match="not of an empty one"):
+        read_settings({**HOME, "JITUI_WECHAT_PAY_PUBLIC_KEY_FILE": str(empty)})
 
 
 def test_a_lease_must_outlast_the_provider_call() -> None:

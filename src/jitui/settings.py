@@ -65,17 +65,16 @@ def _file(text: str) -> Path:
 def _secret_file(text: str) -> Path:
     path = _file(text)
     if not read_secret_file(path):
-        raise _Expected("the path of a file that holds one secret on one line")
+        raise _Expected("the path of a file that holds one secret, as text")
     return path
 
 
 def read_secret_file(path: Path) -> str:
-    """The one secret that the file holds; empty where it holds none, more than one line, or cannot be read."""
+    """The one secret that the file holds, a word or a key of many lines; empty where it has none or cannot be read."""
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""
-    return lines[0] if len(lines) == 1 else ""
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -123,6 +122,24 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _notify_url(text: str) -> str:
+    if urlsplit(_http_url(text)).query or len(text) > 256:
+        raise _Expected("an address without parameters, of at most 256 characters")
+    return text
+
+
+def _public_key_id(text: str) -> str:
+    if not text.startswith("PUB_KEY_ID_"):
+        raise _Expected("the id of a public key, which begins with PUB_KEY_ID_")
+    return text
+
+
+def _word_of_provider(text: str) -> str:
+    if not (text.isascii() and text.isalnum()):
+        raise _Expected("letters and digits alone")
+    return text
+
+
 def _key(text: str) -> str:
     if len(text) < 16:
         raise _Expected("at least 16 characters long")
@@ -152,6 +169,14 @@ class Settings:
     stripe_secret_key_file: Path | None = _setting(_secret_file, None)
     stripe_webhook_secret_file: Path | None = _setting(_secret_file, None)
     stripe_api_base: str | None = _setting(_http_url, None)
+    wechat_pay_merchant_id: str | None = _setting(_word_of_provider, None)
+    wechat_pay_certificate_serial: str | None = _setting(_word_of_provider, None)
+    wechat_pay_private_key_file: Path | None = _setting(_secret_file, None)
+    wechat_pay_api_v3_key_file: Path | None = _setting(_secret_file, None)
+    wechat_pay_public_key_file: Path | None = _setting(_secret_file, None)
+    wechat_pay_public_key_id: str | None = _setting(_public_key_id, None)
+    wechat_pay_notify_url: str | None = _setting(_notify_url, None)
+    wechat_pay_api_base: str | None = _setting(_http_url, None)
     pool_size: int = _setting(_whole(1, 1_000), 16)
     worker_batch: int = _setting(_whole(1, 10_000), 64)
     worker_lease_seconds: int = _setting(_whole(1, 86_400), 60)
@@ -225,6 +250,7 @@ def _check_together(settings: Settings) -> None:
             f"{' and '.join(missing)} must be set too: the simulator needs its address, key and secret."
         )
     _check_stripe(settings)
+    _check_wechat_pay(settings)
     if settings.worker_lease_seconds <= settings.provider_timeout_seconds:
         raise NotConfigured(
             f"JITUI_WORKER_LEASE_SECONDS ({settings.worker_lease_seconds}) must be longer than"
@@ -241,6 +267,17 @@ def _check_stripe(settings: Settings) -> None:
     missing = [name for name, value in files.items() if value is None]
     if missing and (len(missing) < len(files) or settings.stripe_api_base is not None):
         raise NotConfigured(f"{' and '.join(missing)} must be set too: Stripe needs its key and its webhook secret.")
+
+
+_WECHAT_PAY_OPTIONAL = frozenset({"wechat_pay_api_base"})
+
+
+def _check_wechat_pay(settings: Settings) -> None:
+    names = [item.name for item in fields(Settings) if item.name.startswith("wechat_pay_")]
+    missing = [name for name in names if name not in _WECHAT_PAY_OPTIONAL and getattr(settings, name) is None]
+    if missing and any(getattr(settings, name) is not None for name in names):
+        listed = " and ".join(PREFIX + name.upper() for name in missing)
+        raise NotConfigured(f"{listed} must be set too: WeChat Pay needs all that docs/reference/settings.md lists.")
 
 
 def _default_home(environ: Mapping[str, str]) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.payments.simulator import SimulatorProvider
@@ -29,6 +30,9 @@ from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.shelf import Shelf
 from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
+
+if TYPE_CHECKING:
+    from jitui.adapters.payments.wechat_pay import WeChatPayProvider
 
 Clock = Callable[[], datetime]
 
@@ -92,9 +96,9 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:
-    """Every provider that is configured; each closes its HTTP client with the service."""
+    """Every provider that is configured; each ends with the service."""
     providers: dict[str, PaymentProvider] = {}
-    for provider in (_simulator(settings), stripe_provider(settings)):
+    for provider in (_simulator(settings), stripe_provider(settings), wechat_pay(settings)):
         if provider is not None:
             await stack.enter_async_context(provider)
             providers[provider.name] = provider
@@ -120,6 +124,33 @@ def stripe_provider(settings: Settings) -> StripeProvider | None:
         secret_key=read_secret_file(settings.stripe_secret_key_file),
         webhook_secret=read_secret_file(settings.stripe_webhook_secret_file),
         api_base=settings.stripe_api_base,
+        timeout_seconds=settings.provider_timeout_seconds,
+    )
+
+
+def wechat_pay(settings: Settings) -> WeChatPayProvider | None:
+    """WeChat Pay where it is configured. Raises NotConfigured for keys that cannot be used; calls nobody."""
+    if (
+        settings.wechat_pay_merchant_id is None
+        or settings.wechat_pay_certificate_serial is None
+        or settings.wechat_pay_private_key_file is None
+        or settings.wechat_pay_api_v3_key_file is None
+        or settings.wechat_pay_public_key_file is None
+        or settings.wechat_pay_public_key_id is None
+        or settings.wechat_pay_notify_url is None
+    ):
+        return None
+    from jitui.adapters.payments.wechat_pay import WeChatPayProvider  # its library takes long to import
+
+    return WeChatPayProvider(
+        merchant_id=settings.wechat_pay_merchant_id,
+        certificate_serial=settings.wechat_pay_certificate_serial,
+        private_key=read_secret_file(settings.wechat_pay_private_key_file),
+        api_v3_key=read_secret_file(settings.wechat_pay_api_v3_key_file),
+        public_key=read_secret_file(settings.wechat_pay_public_key_file),
+        public_key_id=settings.wechat_pay_public_key_id,
+        notify_url=settings.wechat_pay_notify_url,
+        api_base=settings.wechat_pay_api_base,
         timeout_seconds=settings.provider_timeout_seconds,
     )
 

@@ -17,7 +17,7 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import News, confirm, retry
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
 from jitui.aftersales.provider import Answer, AnswerKind
-from jitui.aftersales.refund import RefundState
+from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market
@@ -27,6 +27,7 @@ SUCCEEDED = Answer(AnswerKind.SUCCEEDED, provider_refund_id="r-1")
 PENDING = Answer(AnswerKind.PENDING)
 UNKNOWN = Answer(AnswerKind.UNKNOWN, reason="time-out")
 DECLINED = Answer(AnswerKind.DECLINED, reason="account closed")
+STUCK = Answer(AnswerKind.PENDING, reason="card closed", stuck=True)
 RATE_LIMITED = Answer(AnswerKind.DECLINED, reason="rate limit", final=False, retry_after_seconds=3)
 
 
@@ -96,7 +97,7 @@ async def test_success_moves_tender_ledger_ticket_history_and_feed_together(mark
     }
 
 
-@pytest.mark.parametrize("repeat", [SUCCEEDED, PENDING, UNKNOWN, RATE_LIMITED])
+@pytest.mark.parametrize("repeat", [SUCCEEDED, PENDING, STUCK, UNKNOWN, RATE_LIMITED])
 async def test_t10_late_or_repeated_news_after_success_changes_nothing(market: Market, repeat: Answer) -> None:
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
@@ -167,6 +168,51 @@ async def test_t12_succeeded_then_failed_is_looked_up_then_owed_again_and_reache
     assert await _day_total(market, "b-1", "refund_before_shipment") == 1, "the undone one was retracted"
 
 
+async def test_a_stuck_refund_is_on_the_operators_list_and_no_second_attempt_is_made(market: Market) -> None:
+    """The provider holds the money until a person acts there, so a new attempt could pay twice."""
+    paying = await start_paying(market)
+    await paying.hears(PENDING)
+    await paying.hears(STUCK, looked_up=True)
+    file = await paying.file()
+    assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert (file.refunds[0].state, file.refunds[0].reason) == (RefundState.FAILED, "card closed")
+    assert file.attempts[0].state is AttemptState.PENDING, "it may still be paid"
+    assert await claim_all(market, after=timedelta(days=1)) == [], "nobody asks again by himself"
+    ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
+    refused = await retry(market.store, ref, by=OPERATOR, now=NOW)
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
+    assert "pay twice" in refused.message
+    for unclear in (UNKNOWN, RATE_LIMITED, STUCK):
+        await paying.hears(unclear)
+    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+
+
+@pytest.mark.parametrize("looked_up", [False, True])
+async def test_a_stuck_refund_that_a_person_freed_is_paid_after_all(market: Market, looked_up: bool) -> None:
+    paying = await start_paying(market)
+    await paying.hears(STUCK)
+    await paying.hears(PENDING)
+    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDING
+    (poll,) = await claim_all(market, after=timedelta(seconds=30))
+    assert poll.look_up_first and not poll.may_send
+    await paying.hears(STUCK)
+    await paying.hears(SUCCEEDED, looked_up=looked_up)
+    file = await paying.file()
+    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDED
+    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (0, 10000)
+    assert (await _ledger_balances(market))["buyer_payable"] == 0
+
+
+async def test_a_stuck_refund_that_is_closed_may_be_retried(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(STUCK)
+    await paying.hears(DECLINED)
+    ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
+    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Plan)
+    (again,) = await claim_all(market)
+    assert again.attempt.attempt_no == 2
+
+
 async def test_success_heard_after_a_decline_counts_once_the_books_say_so(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
@@ -205,7 +251,7 @@ async def test_news_of_an_unknown_attempt_is_not_found(market: Market) -> None:
 
 NEWS = st.tuples(
     st.sampled_from(
-        [SUCCEEDED, PENDING, UNKNOWN, DECLINED, RATE_LIMITED, Answer(AnswerKind.SUCCEEDED, amount_minor=9)]
+        [SUCCEEDED, PENDING, STUCK, UNKNOWN, DECLINED, RATE_LIMITED, Answer(AnswerKind.SUCCEEDED, amount_minor=9)]
     ),
     st.booleans(),
 )

@@ -11,6 +11,7 @@ import pytest
 
 from tests.aftersales.market import open_market
 from tests.cli.conftest import Jitui, in_a_process
+from tests.wire import wechat_pay_server as wechat_pay
 
 
 async def _ticket(database_url: str) -> UUID:
@@ -108,6 +109,22 @@ def test_doctor_says_what_keeps_stripe_from_paying(
     done = jitui("doctor")
     assert done.code == 1
     assert found in " ".join(done.out.split())
+
+
+def test_doctor_tries_the_keys_of_wechat_pay_and_says_what_is_missing(
+    jitui: Jitui, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = wechat_pay.secrets_in(tmp_path, "http://127.0.0.1:9")
+    for name, value in given.items():
+        monkeypatch.setenv(f"JITUI_{name.upper()}", str(value))
+    assert f"ok      WeChat Pay: merchant {wechat_pay.MERCHANT} at http://127.0.0.1:9" in jitui("doctor").out
+
+    given["wechat_pay_api_v3_key_file"].write_text("too short", encoding="utf-8")
+    done = jitui("doctor")
+    assert done.code == 1
+    assert "missing WeChat Pay: The API v3 key of WeChat Pay has 32 characters." in done.out
+    monkeypatch.delenv("JITUI_WECHAT_PAY_PUBLIC_KEY_ID")
+    assert "JITUI_WECHAT_PAY_PUBLIC_KEY_ID must be set too" in " ".join(jitui("doctor").out.split())
 
 
 def test_doctor_survives_a_bad_setting(jitui: Jitui, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,9 +45,8 @@ class Answer:
     occurred_at: datetime | None = None
     final: bool = True  # for DECLINED: refused for good; False may be tried again later (rate limit …)
     retry_after_seconds: float | None = None
-    key_life: timedelta | None = (
-        None  # for ABSENT: how long an attempt's key keeps a repeat from paying; None: for ever
-    )
+    key_life: timedelta | None = None  # for ABSENT: how long its key keeps a repeat from paying; None: for ever
+    stuck: bool = False  # for PENDING: it may still be paid, but only once a person has acted at the provider
 
 
 @dataclass(frozen=True, slots=True)

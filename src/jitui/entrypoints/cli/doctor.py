@@ -93,6 +93,7 @@ def _findings() -> Iterator[Finding]:
     yield from _database(settings)
     yield _simulator(settings)
     yield _stripe(settings)
+    yield _wechat_pay(settings)
     yield _browser()
     yield _fonts()
 
@@ -255,6 +256,22 @@ def _stripe(settings: Settings) -> Finding:
             "Stripe", Level.MISSING, found, "Check the secret key in the Dashboard of Stripe, and the network."
         )
     return Finding("Stripe", Level.OK, "the key is taken; webhook secret is set")
+
+
+def _wechat_pay(settings: Settings) -> Finding:
+    """Its keys are read and tried; nobody is called."""
+    from jitui.errors import NotConfigured
+    from jitui.wiring import wechat_pay
+
+    try:
+        provider = wechat_pay(settings)
+    except NotConfigured as error:
+        return Finding("WeChat Pay", Level.MISSING, str(error), "docs/how-to/pay-with-wechat-pay.md says which files.")
+    if provider is None:
+        return Finding("WeChat Pay", Level.ABSENT, "not configured", "docs/how-to/pay-with-wechat-pay.md says how.")
+    provider.close()
+    where = settings.wechat_pay_api_base or "WeChat Pay's own address"
+    return Finding("WeChat Pay", Level.OK, f"merchant {settings.wechat_pay_merchant_id} at {where}")
 
 
 def _browser() -> Finding:
