@@ -62,6 +62,17 @@ def _file(text: str) -> Path:
     return path
 
 
+def _secret_file(text: str) -> Path:
+    path = _file(text)
+    try:
+        empty = not path.read_bytes().strip()
+    except OSError:
+        raise _Expected("the path of a file that can be read") from None
+    if empty:
+        raise _Expected("the path of a file that is not empty")
+    return path
+
+
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
@@ -107,6 +118,12 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _alipay_app_id(text: str) -> str:
+    if not (text.isascii() and text.isdigit() and len(text) <= 32):
+        raise _Expected("the app's number on the open platform, digits only")
+    return text
+
+
 def _key(text: str) -> str:
     if len(text) < 16:
         raise _Expected("at least 16 characters long")
@@ -130,6 +147,10 @@ class Settings:
     time_zone: ZoneInfo = _setting(_time_zone, ZoneInfo("Asia/Shanghai"))
     language: Language = _setting(_word(Language), Language.ZH_CN)
     policy_file: Path | None = _setting(_file, None)
+    alipay_app_id: str | None = _setting(_alipay_app_id, None)
+    alipay_private_key_file: Path | None = _setting(_secret_file, None)
+    alipay_public_key_file: Path | None = _setting(_secret_file, None)
+    alipay_gateway: str = _setting(_http_url, "https://openapi.alipay.com/gateway.do")
     simulator_url: str | None = _setting(_http_url, None)
     simulator_key: str | None = _setting(_key, None, secret=True)
     simulator_webhook_secret: str | None = _setting(_key, None, secret=True)
@@ -195,6 +216,7 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
 
 
 def _check_together(settings: Settings) -> None:
+    _check_alipay(settings)
     simulator = {
         "JITUI_SIMULATOR_URL": settings.simulator_url,
         "JITUI_SIMULATOR_KEY": settings.simulator_key,
@@ -211,6 +233,17 @@ def _check_together(settings: Settings) -> None:
             f" JITUI_PROVIDER_TIMEOUT_SECONDS ({settings.provider_timeout_seconds}),"
             " or a second worker takes a refund while its call is still open."
         )
+
+
+def _check_alipay(settings: Settings) -> None:
+    needed = {
+        "JITUI_ALIPAY_APP_ID": settings.alipay_app_id,
+        "JITUI_ALIPAY_PRIVATE_KEY_FILE": settings.alipay_private_key_file,
+        "JITUI_ALIPAY_PUBLIC_KEY_FILE": settings.alipay_public_key_file,
+    }
+    missing = [name for name, value in needed.items() if value is None]
+    if missing and len(missing) < len(needed):
+        raise NotConfigured(f"{' and '.join(missing)} must be set too: Alipay needs its app and both key files.")
 
 
 def _default_home(environ: Mapping[str, str]) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.payments.simulator import SimulatorProvider
@@ -28,6 +29,9 @@ from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.shelf import Shelf
 from jitui.policy import Policy
 from jitui.settings import Settings
+
+if TYPE_CHECKING:
+    from jitui.adapters.payments.alipay import AlipayProvider
 
 Clock = Callable[[], datetime]
 
@@ -91,16 +95,39 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:
+    opened: list[PaymentProvider] = []
+    if (by_alipay := alipay(settings)) is not None:
+        opened.append(await stack.enter_async_context(by_alipay))
+    if (simulator := _simulator(settings)) is not None:
+        opened.append(await stack.enter_async_context(simulator))
+    return {provider.name: provider for provider in opened}
+
+
+def alipay(settings: Settings) -> AlipayProvider | None:
+    """Alipay where it is configured; raises NotConfigured for a key that cannot be used."""
+    files = settings.alipay_private_key_file, settings.alipay_public_key_file
+    if settings.alipay_app_id is None or files[0] is None or files[1] is None:
+        return None
+    from jitui.adapters.payments.alipay import AlipayProvider  # half a second, which nobody else should pay
+
+    return AlipayProvider(
+        app_id=settings.alipay_app_id,
+        private_key=files[0].read_text(encoding="utf-8", errors="replace"),
+        public_key=files[1].read_text(encoding="utf-8", errors="replace"),
+        gateway=settings.alipay_gateway,
+        timeout_seconds=settings.provider_timeout_seconds,
+    )
+
+
+def _simulator(settings: Settings) -> SimulatorProvider | None:
     if settings.simulator_url is None or settings.simulator_key is None or settings.simulator_webhook_secret is None:
-        return {}
-    simulator = SimulatorProvider(
+        return None
+    return SimulatorProvider(
         base_url=settings.simulator_url,
         api_key=settings.simulator_key,
         webhook_secret=settings.simulator_webhook_secret,
         timeout_seconds=settings.provider_timeout_seconds,
     )
-    await stack.enter_async_context(simulator)
-    return {simulator.name: simulator}
 
 
 async def _ensure_policy(app: App) -> None:

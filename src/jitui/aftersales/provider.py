@@ -55,6 +55,7 @@ class Notification:
     event_id: str
     attempt_id: UUID
     answer: Answer
+    acknowledgement: str = ""  # the text that the provider wants to read once we have it; "" where a status is enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class NotificationRefused:
 
     reason: str
     signed: bool = False
+    acknowledgement: str = ""  # not "": signed by the provider and no news for us; take it, so that it is not repeated
 
 
 class PaymentProvider(Protocol):
