@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from tests.aftersales.market import open_market
 from tests.cli.conftest import Jitui, in_a_process
+from tests.wire.alipay_server import private_pem, public_pem
 
 
 async def _ticket(database_url: str) -> UUID:
@@ -84,6 +86,21 @@ def test_doctor_says_when_the_simulator_is_away(jitui: Jitui, monkeypatch: pytes
     done = jitui("doctor")
     assert done.code == 1
     assert "missing provider simulator: http://127.0.0.1:9 does not answer" in done.out
+
+
+def test_doctor_says_whether_alipay_can_be_used(jitui: Jitui, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert "absent  alipay: not configured" in jitui("doctor").out
+    for name, key in (("PRIVATE", private_pem("app")), ("PUBLIC", public_pem("platform"))):
+        (tmp_path / name).write_text(key)
+        monkeypatch.setenv(f"JITUI_ALIPAY_{name}_KEY_FILE", str(tmp_path / name))
+    assert "JITUI_ALIPAY_APP_ID must be set too" in jitui("doctor").out
+    monkeypatch.setenv("JITUI_ALIPAY_APP_ID", "2021")
+    assert "ok      alipay: app 2021, keys can be read" in jitui("doctor").out
+    (tmp_path / "PUBLIC").write_text(public_pem("app"))
+    done = jitui("doctor", "--json")
+    (found,) = (row for row in done.json["findings"] if row["what"] == "alipay")
+    assert (done.code, found["level"]) == (1, "missing")
+    assert "the public key is the app's own" in found["found"]
 
 
 def test_doctor_survives_a_bad_setting(jitui: Jitui, monkeypatch: pytest.MonkeyPatch) -> None:

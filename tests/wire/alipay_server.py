@@ -1,6 +1,6 @@
 """Alipay's gateway on this machine: requests checked, answers signed, refunds kept by trade and request number.
 
-Shapes and meanings are those of the provider's pages; keys are made for the test run. A fault is set for the next calls.
+Shapes and meanings are those of the provider's pages. Keys are made for the test run; faults are set for coming calls.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -69,6 +69,7 @@ class Fault(StrEnum):
     DROPPED_AFTER = "the connection breaks after it is done"
     ERROR_AFTER = "a system error after it is done"
     HANG = "no answer for a long time, nothing done"
+    DRIP = "an answer that comes one byte at a time and does not end"
     UNSIGNED = "done, and the answer has no signature"
     FORGED = "done, and the answer is signed with another key"
     CHANGED = "done, and the signed amount was changed on the way"
@@ -119,6 +120,8 @@ class AlipayServer:
             await self.released.wait()
         if fault is Fault.DROPPED_BEFORE or fault is Fault.HANG:
             return _drop(request)
+        if fault is Fault.DRIP:
+            return await self._drip(request)
         if fault is Fault.PAGE:
             return web.Response(status=502, text="<html>Bad Gateway</html>", content_type="text/html")
         refused = self._refused_at_the_door(params)
@@ -132,6 +135,15 @@ class AlipayServer:
             node = said(node) if callable(said) else said
         signed = refused is None and not (said is not None and str(node.get("code")) in UNSIGNED_CODES)
         return _answer(method, node, fault, signed=signed)
+
+    async def _drip(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while not self.released.is_set():
+                await response.write(b" ")
+                await asyncio.sleep(0.02)
+        return response
 
     @staticmethod
     def _next(queues: dict[str, list[Any]], method: str) -> Any:
@@ -192,7 +204,7 @@ class AlipayServer:
             "code": "10000",
             "msg": "Success",
             **numbers,
-            "buyer_logon_id": "a{b}***@example.com",
+            "buyer_logon_id": "a{b***@example.com",
             "fund_change": "N" if again else "Y",
             "refund_fee": yuan(trade.refunded),
             "refund_detail_item_list": [{"fund_channel": "ALIPAYACCOUNT", "amount": yuan(amount)}],

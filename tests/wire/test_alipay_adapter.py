@@ -167,7 +167,7 @@ async def test_a_call_that_never_arrived_is_unknown_then_absent_then_paid(
     assert (await provider.send(order)).kind is SUCCEEDED
 
 
-@pytest.mark.parametrize("fault", list(set(Fault) - {Fault.HANG}))
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault not in (Fault.HANG, Fault.DRIP)])
 async def test_a_look_up_that_cannot_be_trusted_is_unknown_even_when_nothing_was_found(
     server: AlipayServer, provider: AlipayProvider, fault: Fault
 ) -> None:
@@ -182,9 +182,10 @@ async def test_a_gateway_that_is_down_is_unknown() -> None:
             assert answer == Answer(UNKNOWN, "connection broken: URLError")
 
 
-async def test_calls_that_hang_hold_up_no_call_longer_than_its_own_time_out(server: AlipayServer) -> None:
+@pytest.mark.parametrize("fault", [Fault.HANG, Fault.DRIP])
+async def test_calls_that_hang_hold_up_no_call_longer_than_its_own_time_out(server: AlipayServer, fault: Fault) -> None:
     """Two threads hang and five calls wait behind them; afterwards the threads are free again."""
-    server.faults["refund"] = [Fault.HANG] * 2
+    server.faults["refund"] = [fault] * 2
     trade = server.capture("pay-1")
     async with provider_at(server.url, timeout_seconds=0.3, threads=2) as provider:
         async with asyncio.timeout(5):
@@ -211,7 +212,7 @@ async def test_t28_the_same_number_with_another_amount_is_doubt_not_a_refund(
 
 # Every documented error ----------------------------------------------------------------------------------------
 
-FOR_GOOD = [
+FOR_GOOD = [  # written down apart from the adapter's own lists, so that each holds the other
     "ALLOC_AMOUNT_VALIDATE_ERROR",
     "BUYER_ENABLE_STATUS_FORBID",
     "BUYER_ERROR",

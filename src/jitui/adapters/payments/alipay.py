@@ -123,6 +123,7 @@ class _Reply(Struct, frozen=True):
     signed: bool
 
 
+_JSON = json.JSONDecoder()
 _read_node = msgspec.json.Decoder(_Node).decode
 
 
@@ -270,7 +271,8 @@ class _Client(AliPay):  # type: ignore[misc]  # the library has no types
         text = content.decode()
         told = json.loads(text)
         name = response_type if response_type in told else "error_response"
-        raw = self._get_string_to_be_signed(text, f'"{name}"')
+        start = text.index("{", text.index(f'"{name}"'))
+        raw = text[start : _JSON.raw_decode(text, start)[1]]  # the signed text itself; the library counts braces
         return _Reply(_read_node(raw), signed=self.is_signed(raw.encode(), told.get("sign")))
 
     def is_signed(self, content: bytes, signature: object) -> bool:
@@ -299,13 +301,7 @@ def _answer_to_refund(order: RefundOrder, reply: _Reply) -> Answer:
     if refunded is None or refunded < order.amount_minor:
         told = node.refund_fee or "not told"
         return _unknown(f"the trade's refunds are {told}, asked was {_yuan(order.amount_minor)}")
-    return Answer(
-        AnswerKind.SUCCEEDED,
-        provider_refund_id=node.trade_no or None,
-        amount_minor=order.amount_minor,
-        currency=CURRENCY,
-        occurred_at=_time(node.gmt_refund_pay),
-    )
+    return _succeeded(order, node)
 
 
 def _answer_to_query(order: RefundOrder, reply: _Reply) -> Answer:
@@ -326,6 +322,11 @@ def _answer_to_query(order: RefundOrder, reply: _Reply) -> Answer:
         return _unknown(f"the answer's out_request_no is {node.out_request_no}, asked was {order.attempt_id.hex}")
     if _minor(node.refund_amount) != order.amount_minor:
         return _unknown(f"the answer's amount is {node.refund_amount}, asked was {_yuan(order.amount_minor)}")
+    return _succeeded(order, node)
+
+
+def _succeeded(order: RefundOrder, node: _Node) -> Answer:
+    """Alipay gives a refund no number of its own; the trade's stands for it."""
     return Answer(
         AnswerKind.SUCCEEDED,
         provider_refund_id=node.trade_no or None,
