@@ -18,6 +18,7 @@ from jitui.entrypoints.worker import pay_due
 from jitui.settings import Settings
 from jitui.wiring import App, open_app, utc_now
 from tests.aftersales.market import Market, open_market
+from tests.provider_simulator.server import SimulatorProcess
 from tests.wire.alipay_server import (
     APP_ID,
     NOTIFY_PATH,
@@ -29,7 +30,7 @@ from tests.wire.alipay_server import (
     public_bare,
     signed_form,
 )
-from tests.worker.paying import Floor, approve
+from tests.worker.paying import Floor, approve, settings_of, tell, until, working
 
 PAID = 10_000
 
@@ -46,21 +47,24 @@ async def market(database_url: str) -> AsyncIterator[Market]:
         yield opened
 
 
+def with_alipay(settings: Settings, server: AlipayServer) -> Settings:
+    (settings.home / "private.pem").write_text(private_pem("app"))
+    (settings.home / "public.txt").write_text(public_bare("platform"))
+    return replace(
+        settings,
+        alipay_app_id=APP_ID,
+        alipay_private_key_file=settings.home / "private.pem",
+        alipay_public_key_file=settings.home / "public.txt",
+        alipay_gateway=server.url,
+    )
+
+
 @asynccontextmanager
 async def one_refund(
     market: Market, database_url: str, server: AlipayServer, home: Path
 ) -> AsyncIterator[tuple[Floor, Trade]]:
     """An approved refund of an order that was paid through Alipay, and the trade in Alipay's books."""
-    (home / "private.pem").write_text(private_pem("app"))
-    (home / "public.txt").write_text(public_bare("platform"))
-    settings = Settings(
-        home=home,
-        database_url=database_url,
-        alipay_app_id=APP_ID,
-        alipay_private_key_file=home / "private.pem",
-        alipay_public_key_file=home / "public.txt",
-        alipay_gateway=server.url,
-    )
+    settings = with_alipay(Settings(home=home, database_url=database_url), server)
     refs = await approve(market, ["1"], now=utc_now(), provider="alipay")
     trade = server.capture(f"pay-{refs[0].order_id}-1", PAID)
     async with open_app(settings, database_url) as app:
@@ -135,3 +139,18 @@ async def test_a_refusal_for_good_goes_to_the_operator_and_news_of_others_is_tak
         got = await notify(floor.app, signed_form(server.notification(trade, "by-hand")))
         assert (got.status_code, got.text) == (200, "success")
         assert await floor.tickets() == [TicketState.REFUND_FAILED]
+
+
+async def test_a_gateway_that_hangs_holds_up_its_own_refunds_and_no_others(
+    market: Market, database_url: str, server: AlipayServer, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    settings = with_alipay(settings_of(database_url, simulator, tmp_path), server)
+    hung = await approve(market, ["a", "b", "c"], now=utc_now(), provider="alipay")
+    server.faults["refund"] = [Fault.HANG] * len(hung)
+    others = await approve(market, ["1", "2", "3"], now=utc_now())
+    await tell(simulator, others)
+    async with open_app(settings, database_url) as app, working(app):
+        await until(Floor(app, market, others).all_refunded)
+        assert await Floor(app, market, hung).refunds() == [RefundState.SENDING] * len(hung)
+        server.released.set()
+        await until(Floor(app, market, hung).all_unknown)

@@ -209,7 +209,7 @@ class AlipayProvider:
         if reply.node.code == "10000":
             return _answer_to_refund(refund, reply)
         answer = _answer_to_error(reply)
-        if answer.final and reply.node.sub_code in _FINAL_UNLESS_DONE:
+        if answer.kind is AnswerKind.DECLINED and reply.node.sub_code in _FINAL_UNLESS_DONE:
             found = await self._look_up(refund)
             return answer if found.kind is AnswerKind.ABSENT else found
         return answer
