@@ -61,6 +61,7 @@ def test_an_empty_value_counts_as_not_set() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
+        ("JITUI_ALIPAY_APP_ID", "wx2021", "must be the app's number on the open platform"),
         ("JITUI_DATABASE_URL", "mysql://db", "must be an address such as postgresql://"),
         ("JITUI_HOME", "data", "must be an absolute path"),
         ("JITUI_PORT", "70000", "must be a whole number from 0 to 65535, not '70000'"),
@@ -175,6 +176,36 @@ def test_an_empty_secrets_file_is_refused(tmp_path: Path) -> None:
     empty.touch()
     with pytest.raises(NotConfigured, match="not of an empty one"):
         read_settings({**HOME, "JITUI_WECHAT_PAY_PUBLIC_KEY_FILE": str(empty)})
+
+
+def test_half_an_alipay_is_refused(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("key")
+    with pytest.raises(NotConfigured, match="JITUI_ALIPAY_PUBLIC_KEY_FILE must be set too: Alipay needs its app"):
+        read_settings({**HOME, "JITUI_ALIPAY_APP_ID": "2021", "JITUI_ALIPAY_PRIVATE_KEY_FILE": str(key)})
+
+
+def test_alipays_settings_are_read_and_handed_on(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("open-sesame")
+    given = {
+        "JITUI_ALIPAY_APP_ID": "2021000000000001",
+        "JITUI_ALIPAY_PRIVATE_KEY_FILE": str(key),
+        "JITUI_ALIPAY_PUBLIC_KEY_FILE": str(key),
+        "JITUI_ALIPAY_GATEWAY": "https://gateway.example/gateway.do",
+    }
+    settings = read_settings({**HOME, **given})
+    assert (settings.alipay_app_id, settings.alipay_private_key_file) == ("2021000000000001", key)
+    assert read_settings(environment_for(settings, {})) == settings
+    assert "sesame" not in repr(settings)
+
+
+def test_an_empty_or_missing_key_file_is_refused_by_name(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text(" \n")
+    for path, expected in ((empty, "a file that is not empty"), (tmp_path / "gone", "a file that exists")):
+        with pytest.raises(NotConfigured, match=f"JITUI_ALIPAY_PRIVATE_KEY_FILE must be the path of {expected}"):
+            read_settings({**HOME, "JITUI_ALIPAY_PRIVATE_KEY_FILE": str(path)})
 
 
 def test_a_lease_must_outlast_the_provider_call() -> None:

@@ -122,6 +122,12 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _word_of_provider(text: str) -> str:
+    if not (text.isascii() and text.isalnum()):
+        raise _Expected("letters and digits alone")
+    return text
+
+
 def _notify_url(text: str) -> str:
     if urlsplit(_http_url(text)).query or len(text) > 256:
         raise _Expected("an address without parameters, of at most 256 characters")
@@ -134,9 +140,9 @@ def _public_key_id(text: str) -> str:
     return text
 
 
-def _word_of_provider(text: str) -> str:
-    if not (text.isascii() and text.isalnum()):
-        raise _Expected("letters and digits alone")
+def _alipay_app_id(text: str) -> str:
+    if not (text.isascii() and text.isdigit() and len(text) <= 32):
+        raise _Expected("the app's number on the open platform, digits only")
     return text
 
 
@@ -163,6 +169,10 @@ class Settings:
     time_zone: ZoneInfo = _setting(_time_zone, ZoneInfo("Asia/Shanghai"))
     language: Language = _setting(_word(Language), Language.ZH_CN)
     policy_file: Path | None = _setting(_file, None)
+    alipay_app_id: str | None = _setting(_alipay_app_id, None)
+    alipay_private_key_file: Path | None = _setting(_secret_file, None)
+    alipay_public_key_file: Path | None = _setting(_secret_file, None)
+    alipay_gateway: str = _setting(_http_url, "https://openapi.alipay.com/gateway.do")
     simulator_url: str | None = _setting(_http_url, None)
     simulator_key: str | None = _setting(_key, None, secret=True)
     simulator_webhook_secret: str | None = _setting(_key, None, secret=True)
@@ -239,6 +249,7 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
 
 
 def _check_together(settings: Settings) -> None:
+    _check_alipay(settings)
     simulator = {
         "JITUI_SIMULATOR_URL": settings.simulator_url,
         "JITUI_SIMULATOR_KEY": settings.simulator_key,
@@ -278,6 +289,17 @@ def _check_wechat_pay(settings: Settings) -> None:
     if missing and any(getattr(settings, name) is not None for name in names):
         listed = " and ".join(PREFIX + name.upper() for name in missing)
         raise NotConfigured(f"{listed} must be set too: WeChat Pay needs all that docs/reference/settings.md lists.")
+
+
+def _check_alipay(settings: Settings) -> None:
+    needed = {
+        "JITUI_ALIPAY_APP_ID": settings.alipay_app_id,
+        "JITUI_ALIPAY_PRIVATE_KEY_FILE": settings.alipay_private_key_file,
+        "JITUI_ALIPAY_PUBLIC_KEY_FILE": settings.alipay_public_key_file,
+    }
+    missing = [name for name, value in needed.items() if value is None]
+    if missing and len(missing) < len(needed):
+        raise NotConfigured(f"{' and '.join(missing)} must be set too: Alipay needs its app and both key files.")
 
 
 def _default_home(environ: Mapping[str, str]) -> Path:

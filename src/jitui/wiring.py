@@ -32,6 +32,7 @@ from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
 
 if TYPE_CHECKING:
+    from jitui.adapters.payments.alipay import AlipayProvider
     from jitui.adapters.payments.wechat_pay import WeChatPayProvider
 
 Clock = Callable[[], datetime]
@@ -98,11 +99,27 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
 async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:
     """Every provider that is configured; each ends with the service."""
     providers: dict[str, PaymentProvider] = {}
-    for provider in (_simulator(settings), stripe_provider(settings), wechat_pay(settings)):
+    for provider in (alipay(settings), _simulator(settings), stripe_provider(settings), wechat_pay(settings)):
         if provider is not None:
             await stack.enter_async_context(provider)
             providers[provider.name] = provider
     return providers
+
+
+def alipay(settings: Settings) -> AlipayProvider | None:
+    """Alipay where it is configured; raises NotConfigured for a key that cannot be used."""
+    files = settings.alipay_private_key_file, settings.alipay_public_key_file
+    if settings.alipay_app_id is None or files[0] is None or files[1] is None:
+        return None
+    from jitui.adapters.payments.alipay import AlipayProvider  # half a second, which nobody else should pay
+
+    return AlipayProvider(
+        app_id=settings.alipay_app_id,
+        private_key=files[0].read_text(encoding="utf-8", errors="replace"),
+        public_key=files[1].read_text(encoding="utf-8", errors="replace"),
+        gateway=settings.alipay_gateway,
+        timeout_seconds=settings.provider_timeout_seconds,
+    )
 
 
 def _simulator(settings: Settings) -> SimulatorProvider | None:

@@ -12,6 +12,7 @@ import pytest
 from tests.aftersales.market import open_market
 from tests.cli.conftest import Jitui, in_a_process
 from tests.wire import wechat_pay_server as wechat_pay
+from tests.wire.alipay_server import private_pem, public_pem
 
 
 async def _ticket(database_url: str) -> UUID:
@@ -125,6 +126,21 @@ def test_doctor_tries_the_keys_of_wechat_pay_and_says_what_is_missing(
     assert "missing WeChat Pay: The API v3 key of WeChat Pay has 32 characters." in done.out
     monkeypatch.delenv("JITUI_WECHAT_PAY_PUBLIC_KEY_ID")
     assert "JITUI_WECHAT_PAY_PUBLIC_KEY_ID must be set too" in " ".join(jitui("doctor").out.split())
+
+
+def test_doctor_says_whether_alipay_can_be_used(jitui: Jitui, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert "absent  alipay: not configured" in jitui("doctor").out
+    for name, key in (("PRIVATE", private_pem("app")), ("PUBLIC", public_pem("platform"))):
+        (tmp_path / name).write_text(key)
+        monkeypatch.setenv(f"JITUI_ALIPAY_{name}_KEY_FILE", str(tmp_path / name))
+    assert "JITUI_ALIPAY_APP_ID must be set too" in jitui("doctor").out
+    monkeypatch.setenv("JITUI_ALIPAY_APP_ID", "2021")
+    assert "ok      alipay: app 2021, keys can be read" in jitui("doctor").out
+    (tmp_path / "PUBLIC").write_text(public_pem("app"))
+    done = jitui("doctor", "--json")
+    (found,) = (row for row in done.json["findings"] if row["what"] == "alipay")
+    assert (done.code, found["level"]) == (1, "missing")
+    assert "the public key is the app's own" in found["found"]
 
 
 def test_doctor_survives_a_bad_setting(jitui: Jitui, monkeypatch: pytest.MonkeyPatch) -> None:

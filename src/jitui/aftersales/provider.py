@@ -57,6 +57,7 @@ class Notification:
     event_id: str
     attempt_id: UUID
     answer: Answer
+    acknowledgement: str = ""  # the text that the provider wants to read once we have it; "" where a status is enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class NotificationRefused:
 
     reason: str
     signed: bool = False
+    acknowledgement: str = ""  # not "": signed by the provider and no news for us; take it, so that it is not repeated
 
 
 @dataclass(frozen=True, slots=True)

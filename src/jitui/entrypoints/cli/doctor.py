@@ -91,6 +91,7 @@ def _findings() -> Iterator[Finding]:
     yield _zones()
     yield _disk(settings.home)
     yield from _database(settings)
+    yield _alipay(settings)
     yield _simulator(settings)
     yield _stripe(settings)
     yield _wechat_pay(settings)
@@ -213,6 +214,20 @@ def _queue(health: Health) -> Finding:
 
 
 # What only some things need ---------------------------------------------------------------------------------------
+
+
+def _alipay(settings: Settings) -> Finding:
+    """Whether the keys can be used; nothing is sent."""
+    from jitui.errors import NotConfigured
+    from jitui.wiring import alipay
+
+    try:
+        provider = alipay(settings)
+    except NotConfigured as error:
+        return Finding("alipay", Level.MISSING, str(error), "docs/how-to/pay-with-alipay.md says which key is which.")
+    if provider is None:
+        return Finding("alipay", Level.ABSENT, "not configured", "Only payments made through Alipay need it.")
+    return Finding("alipay", Level.OK, f"app {settings.alipay_app_id}, keys can be read")
 
 
 def _simulator(settings: Settings) -> Finding:
