@@ -115,102 +115,92 @@ def test_half_a_simulator_is_refused() -> None:
         read_settings({**HOME, "JITUI_SIMULATOR_URL": "http://127.0.0.1:8100"})
 
 
-STRIPE = ("JITUI_STRIPE_SECRET_KEY_FILE", "JITUI_STRIPE_WEBHOOK_SECRET_FILE")
+GROUPS = {
+    "Alipay": (["APP_ID", "PRIVATE_KEY_FILE", "PUBLIC_KEY_FILE"], "GATEWAY"),
+    "Stripe": (["SECRET_KEY_FILE", "WEBHOOK_SECRET_FILE"], "API_BASE"),
+    "WeChat Pay": (
+        [
+            "MERCHANT_ID",
+            "CERTIFICATE_SERIAL",
+            "PRIVATE_KEY_FILE",
+            "API_V3_KEY_FILE",
+            "PUBLIC_KEY_FILE",
+            "PUBLIC_KEY_ID",
+            "NOTIFY_URL",
+        ],
+        "API_BASE",
+    ),
+}
+VALUES = {
+    "APP_ID": "2021000000000001",
+    "MERCHANT_ID": "1900000109",
+    "CERTIFICATE_SERIAL": "444F",
+    "PUBLIC_KEY_ID": "PUB_KEY_ID_1",
+    "NOTIFY_URL": "https://a.example/v1/notifications/wechat_pay",
+    "API_BASE": "https://api.example/",
+    "GATEWAY": "https://api.example/gateway.do",
+}
 
 
-def secret_in(folder: Path, name: str, text: str = "whsec_open_sesame\n") -> str:
-    file = folder / name
-    file.write_text(text)
-    return str(file)
+def named(provider: str, names: list[str], secret: Path) -> dict[str, str]:
+    group = provider.upper().replace(" ", "_")
+    return {f"JITUI_{group}_{name}": VALUES.get(name, str(secret)) for name in names}
 
 
-def test_stripes_secrets_are_read_from_their_files_and_shown_nowhere(tmp_path: Path) -> None:
-    given = {name: secret_in(tmp_path, name) for name in STRIPE}
-    settings = read_settings({**HOME, **given, "JITUI_STRIPE_API_BASE": "http://127.0.0.1:12111/"})
-    assert settings.stripe_secret_key_file is not None
-    assert read_secret_file(settings.stripe_secret_key_file) == "whsec_open_sesame"
-    assert settings.stripe_api_base == "http://127.0.0.1:12111"
-    assert "sesame" not in repr(settings)
-    assert read_settings(environment_for(settings, {})) == settings
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_text("open_sesame\n", encoding="utf-8")
+    return path
 
 
-@pytest.mark.parametrize("text", ["", " \n", "one\ntwo", "one two"])
-def test_a_file_that_does_not_hold_one_secret_is_refused(tmp_path: Path, text: str) -> None:
-    given = {name: secret_in(tmp_path, name) for name in STRIPE}
-    given[STRIPE[0]] = secret_in(tmp_path, "bad", text)
-    with pytest.raises(NotConfigured, match="JITUI_STRIPE_SECRET_KEY_FILE must be the path of a file that holds one"):
-        read_settings({**HOME, **given})
+@pytest.mark.parametrize("provider", GROUPS)
+def test_a_providers_secrets_are_read_from_files_and_shown_nowhere(provider: str, secret: Path) -> None:
+    needed, optional = GROUPS[provider]
+    for names in (needed, [*needed, optional]):
+        given = named(provider, names, secret)
+        settings = read_settings({**HOME, **given})
+        assert read_settings(environment_for(settings, {})) == settings
+        assert all(str(getattr(settings, name[6:].lower())) == text.rstrip("/") for name, text in given.items())
+        assert "sesame" not in repr(settings)
+    assert read_secret_file(secret) == "open_sesame"
 
 
-@pytest.mark.parametrize("given", [*((name,) for name in STRIPE), ("JITUI_STRIPE_API_BASE",)])
-def test_half_a_stripe_is_refused(tmp_path: Path, given: tuple[str, ...]) -> None:
-    values = {name: secret_in(tmp_path, name) if name in STRIPE else "http://127.0.0.1:1" for name in given}
-    missing = " and ".join(name for name in STRIPE if name not in given)
-    with pytest.raises(NotConfigured, match=f"^{missing} must be set too"):
-        read_settings({**HOME, **values})
-
-
-def test_half_of_wechat_pay_is_refused_and_what_is_missing_is_named(tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    key.write_text("k", encoding="utf-8")
-    given = {
-        "JITUI_WECHAT_PAY_MERCHANT_ID": "1900000109",
-        "JITUI_WECHAT_PAY_CERTIFICATE_SERIAL": "444F",
-        "JITUI_WECHAT_PAY_PRIVATE_KEY_FILE": str(key),
-        "JITUI_WECHAT_PAY_API_V3_KEY_FILE": str(key),
-        "JITUI_WECHAT_PAY_PUBLIC_KEY_FILE": str(key),
-        "JITUI_WECHAT_PAY_PUBLIC_KEY_ID": "PUB_KEY_ID_1",
-        "JITUI_WECHAT_PAY_NOTIFY_URL": "https://a.example/v1/notifications/wechat_pay",
-    }
-    assert read_settings({**HOME, **given}).wechat_pay_merchant_id == "1900000109"
-    for name in given:
-        rest = {other: text for other, text in given.items() if other != name}
-        with pytest.raises(NotConfigured, match=f"^{name} must be set too: WeChat Pay"):
+@pytest.mark.parametrize("provider", GROUPS)
+def test_half_a_provider_is_refused_and_what_is_missing_is_named(provider: str, secret: Path) -> None:
+    needed, optional = GROUPS[provider]
+    all_of_it = named(provider, needed, secret)
+    for missing in all_of_it:
+        rest = {name: text for name, text in all_of_it.items() if name != missing}
+        with pytest.raises(NotConfigured, match=f"^{missing} must be set too: {provider} needs all"):
             read_settings({**HOME, **rest})
-    with pytest.raises(NotConfigured, match="JITUI_WECHAT_PAY_MERCHANT_ID and JITUI_WECHAT_PAY_CERTIFICATE_SERIAL"):
-        read_settings({**HOME, "JITUI_WECHAT_PAY_API_BASE": "https://api2.example"})
+    with pytest.raises(NotConfigured, match=f"^{' and '.join(all_of_it)} must be set too"):
+        read_settings({**HOME, **named(provider, [optional], secret)})
 
 
-def test_an_empty_secrets_file_is_refused(tmp_path: Path) -> None:
-    empty = tmp_path / "empty"
-    empty.touch()
-    with pytest.raises(NotConfigured, match="not of an empty one"):
-        read_settings({**HOME, "JITUI_WECHAT_PAY_PUBLIC_KEY_FILE": str(empty)})
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe"])
+def test_a_file_that_holds_no_secret_is_refused(secret: Path, content: bytes) -> None:
+    secret.write_bytes(content)
+    expected = "must be the path of a file that can be read and holds one secret"
+    with pytest.raises(NotConfigured, match=f"JITUI_STRIPE_SECRET_KEY_FILE {expected}"):
+        read_settings({**HOME, "JITUI_STRIPE_SECRET_KEY_FILE": str(secret)})
+    assert read_secret_file(secret) == ""
 
 
-def test_half_an_alipay_is_refused(tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    key.write_text("key")
-    with pytest.raises(NotConfigured, match="JITUI_ALIPAY_PUBLIC_KEY_FILE must be set too: Alipay needs its app"):
-        read_settings({**HOME, "JITUI_ALIPAY_APP_ID": "2021", "JITUI_ALIPAY_PRIVATE_KEY_FILE": str(key)})
+def test_a_key_of_many_lines_is_one_secret(secret: Path) -> None:
+    secret.write_text("-----BEGIN KEY-----\nAAAA\nBBBB\n-----END KEY-----\n", encoding="utf-8")
+    assert read_secret_file(secret).splitlines()[1:3] == ["AAAA", "BBBB"]
 
 
-def test_alipays_settings_are_read_and_handed_on(tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    key.write_text("open-sesame")
-    given = {
-        "JITUI_ALIPAY_APP_ID": "2021000000000001",
-        "JITUI_ALIPAY_PRIVATE_KEY_FILE": str(key),
-        "JITUI_ALIPAY_PUBLIC_KEY_FILE": str(key),
-        "JITUI_ALIPAY_GATEWAY": "https://gateway.example/gateway.do",
-    }
-    settings = read_settings({**HOME, **given})
-    assert (settings.alipay_app_id, settings.alipay_private_key_file) == ("2021000000000001", key)
-    assert read_settings(environment_for(settings, {})) == settings
-    assert "sesame" not in repr(settings)
+def test_a_secret_that_is_gone_by_the_time_it_is_read_is_empty(tmp_path: Path) -> None:
+    assert read_secret_file(tmp_path / "gone") == ""
 
 
-def test_an_empty_or_missing_key_file_is_refused_by_name(tmp_path: Path) -> None:
-    empty = tmp_path / "empty"
-    empty.write_text(" \n")
-    for path, expected in ((empty, "a file that is not empty"), (tmp_path / "gone", "a file that exists")):
-        with pytest.raises(NotConfigured, match=f"JITUI_ALIPAY_PRIVATE_KEY_FILE must be the path of {expected}"):
-            read_settings({**HOME, "JITUI_ALIPAY_PRIVATE_KEY_FILE": str(path)})
-
-
-def test_a_lease_must_outlast_the_provider_call() -> None:
-    with pytest.raises(NotConfigured, match="JITUI_WORKER_LEASE_SECONDS"):
-        read_settings({**HOME, "JITUI_WORKER_LEASE_SECONDS": "10", "JITUI_PROVIDER_TIMEOUT_SECONDS": "10"})
+def test_a_lease_must_outlast_a_look_up_and_a_sending() -> None:
+    given = {**HOME, "JITUI_PROVIDER_TIMEOUT_SECONDS": "10"}
+    with pytest.raises(NotConfigured, match=r"JITUI_WORKER_LEASE_SECONDS \(20\) must be longer than twice"):
+        read_settings({**given, "JITUI_WORKER_LEASE_SECONDS": "20"})
+    assert read_settings({**given, "JITUI_WORKER_LEASE_SECONDS": "21"}).worker_lease_seconds == 21
 
 
 def test_a_child_process_reads_the_same_settings(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def _file(text: str) -> Path:
 def _secret_file(text: str) -> Path:
     path = _file(text)
     if not read_secret_file(path):
-        raise _Expected("the path of a file that holds one secret, as text")
+        raise _Expected("the path of a file that can be read and holds one secret")
     return path
 
 
@@ -122,6 +122,12 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _alipay_app_id(text: str) -> str:
+    if not (text.isascii() and text.isdigit() and len(text) <= 32):
+        raise _Expected("the app's number on the open platform, digits only")
+    return text
+
+
 def _word_of_provider(text: str) -> str:
     if not (text.isascii() and text.isalnum()):
         raise _Expected("letters and digits alone")
@@ -137,12 +143,6 @@ def _notify_url(text: str) -> str:
 def _public_key_id(text: str) -> str:
     if not text.startswith("PUB_KEY_ID_"):
         raise _Expected("the id of a public key, which begins with PUB_KEY_ID_")
-    return text
-
-
-def _alipay_app_id(text: str) -> str:
-    if not (text.isascii() and text.isdigit() and len(text) <= 32):
-        raise _Expected("the app's number on the open platform, digits only")
     return text
 
 
@@ -172,7 +172,7 @@ class Settings:
     alipay_app_id: str | None = _setting(_alipay_app_id, None)
     alipay_private_key_file: Path | None = _setting(_secret_file, None)
     alipay_public_key_file: Path | None = _setting(_secret_file, None)
-    alipay_gateway: str = _setting(_http_url, "https://openapi.alipay.com/gateway.do")
+    alipay_gateway: str | None = _setting(_http_url, None)
     simulator_url: str | None = _setting(_http_url, None)
     simulator_key: str | None = _setting(_key, None, secret=True)
     simulator_webhook_secret: str | None = _setting(_key, None, secret=True)
@@ -249,57 +249,26 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
 
 
 def _check_together(settings: Settings) -> None:
-    _check_alipay(settings)
-    simulator = {
-        "JITUI_SIMULATOR_URL": settings.simulator_url,
-        "JITUI_SIMULATOR_KEY": settings.simulator_key,
-        "JITUI_SIMULATOR_WEBHOOK_SECRET": settings.simulator_webhook_secret,
-    }
-    missing = [name for name, value in simulator.items() if value is None]
-    if missing and len(missing) < len(simulator):
+    _all_or_none(settings, "alipay", "Alipay", optional="alipay_gateway")
+    _all_or_none(settings, "simulator", "the simulator")
+    _all_or_none(settings, "stripe", "Stripe", optional="stripe_api_base")
+    _all_or_none(settings, "wechat_pay", "WeChat Pay", optional="wechat_pay_api_base")
+    if settings.worker_lease_seconds <= 2 * settings.provider_timeout_seconds:
         raise NotConfigured(
-            f"{' and '.join(missing)} must be set too: the simulator needs its address, key and secret."
-        )
-    _check_stripe(settings)
-    _check_wechat_pay(settings)
-    if settings.worker_lease_seconds <= settings.provider_timeout_seconds:
-        raise NotConfigured(
-            f"JITUI_WORKER_LEASE_SECONDS ({settings.worker_lease_seconds}) must be longer than"
+            f"JITUI_WORKER_LEASE_SECONDS ({settings.worker_lease_seconds}) must be longer than twice"
             f" JITUI_PROVIDER_TIMEOUT_SECONDS ({settings.provider_timeout_seconds}),"
-            " or a second worker takes a refund while its call is still open."
+            " or a second worker takes a refund while the first still looks it up and sends it."
         )
 
 
-def _check_stripe(settings: Settings) -> None:
-    files = {
-        "JITUI_STRIPE_SECRET_KEY_FILE": settings.stripe_secret_key_file,
-        "JITUI_STRIPE_WEBHOOK_SECRET_FILE": settings.stripe_webhook_secret_file,
-    }
-    missing = [name for name, value in files.items() if value is None]
-    if missing and (len(missing) < len(files) or settings.stripe_api_base is not None):
-        raise NotConfigured(f"{' and '.join(missing)} must be set too: Stripe needs its key and its webhook secret.")
-
-
-_WECHAT_PAY_OPTIONAL = frozenset({"wechat_pay_api_base"})
-
-
-def _check_wechat_pay(settings: Settings) -> None:
-    names = [item.name for item in fields(Settings) if item.name.startswith("wechat_pay_")]
-    missing = [name for name in names if name not in _WECHAT_PAY_OPTIONAL and getattr(settings, name) is None]
-    if missing and any(getattr(settings, name) is not None for name in names):
-        listed = " and ".join(PREFIX + name.upper() for name in missing)
-        raise NotConfigured(f"{listed} must be set too: WeChat Pay needs all that docs/reference/settings.md lists.")
-
-
-def _check_alipay(settings: Settings) -> None:
-    needed = {
-        "JITUI_ALIPAY_APP_ID": settings.alipay_app_id,
-        "JITUI_ALIPAY_PRIVATE_KEY_FILE": settings.alipay_private_key_file,
-        "JITUI_ALIPAY_PUBLIC_KEY_FILE": settings.alipay_public_key_file,
-    }
-    missing = [name for name, value in needed.items() if value is None]
-    if missing and len(missing) < len(needed):
-        raise NotConfigured(f"{' and '.join(missing)} must be set too: Alipay needs its app and both key files.")
+def _all_or_none(settings: Settings, group: str, provider: str, *, optional: str = "") -> None:
+    """A provider's settings are all there or none is; the optional one is nothing without the others."""
+    given = {item.name: getattr(settings, item.name) for item in fields(Settings) if item.name.startswith(f"{group}_")}
+    missing = [PREFIX + name.upper() for name, value in given.items() if value is None and name != optional]
+    if missing and any(value is not None for value in given.values()):
+        raise NotConfigured(
+            f"{' and '.join(missing)} must be set too: {provider} needs all that docs/reference/settings.md says."
+        )
 
 
 def _default_home(environ: Mapping[str, str]) -> Path:

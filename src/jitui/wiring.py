@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jitui.adapters import embedded_postgres
-from jitui.adapters.payments.simulator import SimulatorProvider
-from jitui.adapters.payments.stripe import StripeProvider
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.adapters.postgres.people import PostgresPeople
@@ -33,6 +31,8 @@ from jitui.settings import Settings, read_secret_file
 
 if TYPE_CHECKING:
     from jitui.adapters.payments.alipay import AlipayProvider
+    from jitui.adapters.payments.simulator import SimulatorProvider
+    from jitui.adapters.payments.stripe import StripeProvider
     from jitui.adapters.payments.wechat_pay import WeChatPayProvider
 
 Clock = Callable[[], datetime]
@@ -97,34 +97,44 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:
-    """Every provider that is configured; each ends with the service."""
+    """Every provider that is configured, by name; each is closed with the service."""
     providers: dict[str, PaymentProvider] = {}
-    for provider in (alipay(settings), _simulator(settings), stripe_provider(settings), wechat_pay(settings)):
+    for provider in (alipay(settings), simulator(settings), stripe(settings), wechat_pay(settings)):
         if provider is not None:
             await stack.enter_async_context(provider)
             providers[provider.name] = provider
     return providers
 
 
+# Each is None where it is not configured, raises NotConfigured for secrets that cannot be used, and calls nobody. The
+# libraries of the real ones take half a second to import: that is paid where they are configured.
+
+
 def alipay(settings: Settings) -> AlipayProvider | None:
-    """Alipay where it is configured; raises NotConfigured for a key that cannot be used."""
-    files = settings.alipay_private_key_file, settings.alipay_public_key_file
-    if settings.alipay_app_id is None or files[0] is None or files[1] is None:
+    """Alipay with the keys that its files hold now."""
+    if (
+        settings.alipay_app_id is None
+        or settings.alipay_private_key_file is None
+        or settings.alipay_public_key_file is None
+    ):
         return None
-    from jitui.adapters.payments.alipay import AlipayProvider  # half a second, which nobody else should pay
+    from jitui.adapters.payments.alipay import AlipayProvider
 
     return AlipayProvider(
         app_id=settings.alipay_app_id,
-        private_key=files[0].read_text(encoding="utf-8", errors="replace"),
-        public_key=files[1].read_text(encoding="utf-8", errors="replace"),
+        private_key=read_secret_file(settings.alipay_private_key_file),
+        public_key=read_secret_file(settings.alipay_public_key_file),
         gateway=settings.alipay_gateway,
         timeout_seconds=settings.provider_timeout_seconds,
     )
 
 
-def _simulator(settings: Settings) -> SimulatorProvider | None:
+def simulator(settings: Settings) -> SimulatorProvider | None:
+    """The provider simulator."""
     if settings.simulator_url is None or settings.simulator_key is None or settings.simulator_webhook_secret is None:
         return None
+    from jitui.adapters.payments.simulator import SimulatorProvider
+
     return SimulatorProvider(
         base_url=settings.simulator_url,
         api_key=settings.simulator_key,
@@ -133,10 +143,12 @@ def _simulator(settings: Settings) -> SimulatorProvider | None:
     )
 
 
-def stripe_provider(settings: Settings) -> StripeProvider | None:
-    """Stripe with the secrets that its files hold now; None where it is not configured."""
+def stripe(settings: Settings) -> StripeProvider | None:
+    """Stripe with the secrets that its files hold now."""
     if settings.stripe_secret_key_file is None or settings.stripe_webhook_secret_file is None:
         return None
+    from jitui.adapters.payments.stripe import StripeProvider
+
     return StripeProvider(
         secret_key=read_secret_file(settings.stripe_secret_key_file),
         webhook_secret=read_secret_file(settings.stripe_webhook_secret_file),
@@ -146,7 +158,7 @@ def stripe_provider(settings: Settings) -> StripeProvider | None:
 
 
 def wechat_pay(settings: Settings) -> WeChatPayProvider | None:
-    """WeChat Pay where it is configured. Raises NotConfigured for keys that cannot be used; calls nobody."""
+    """WeChat Pay with the keys that its files hold now."""
     if (
         settings.wechat_pay_merchant_id is None
         or settings.wechat_pay_certificate_serial is None
@@ -157,7 +169,7 @@ def wechat_pay(settings: Settings) -> WeChatPayProvider | None:
         or settings.wechat_pay_notify_url is None
     ):
         return None
-    from jitui.adapters.payments.wechat_pay import WeChatPayProvider  # its library takes long to import
+    from jitui.adapters.payments.wechat_pay import WeChatPayProvider
 
     return WeChatPayProvider(
         merchant_id=settings.wechat_pay_merchant_id,

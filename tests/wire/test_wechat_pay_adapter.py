@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from jitui.adapters.payments.wechat_pace import ERRORS_PER_SECOND, REFUNDS_PER_SECOND, Pace
 from jitui.adapters.payments.wechat_pay import WeChatPayProvider, refund_number
-from jitui.aftersales.provider import Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
+from jitui.aftersales.provider import (
+    Answer,
+    AnswerKind,
+    Notification,
+    NotificationIgnored,
+    NotificationRefused,
+    RefundOrder,
+)
 from jitui.errors import NotConfigured
 from tests.wire import wechat_pay_server as wire
 from tests.wire.wechat_pay_server import Payment, Seconds, WeChatPayServer, error, provider_at, wechat_pay_server
@@ -327,7 +334,7 @@ async def test_every_call_ends_in_time_even_when_all_threads_hang(server: WeChat
 
 async def test_after_closing_nothing_is_called(server: WeChatPayServer) -> None:
     provider = provider_at(server.url)
-    provider.close()
+    await provider.close()
     assert (await provider.send(order_of(server.pay()))).kind is AnswerKind.UNKNOWN
     assert server.calls == []
 
@@ -418,7 +425,7 @@ def refund_in(status: str) -> dict[str, object]:
 
 def read(
     reader: WeChatPayProvider, body: str, *, age: timedelta = timedelta(), nonce: str | None = None
-) -> Notification | NotificationRefused:
+) -> Notification | NotificationIgnored | NotificationRefused:
     headers = wire.signed_headers(body, sent_at=NOW - age, nonce=nonce)
     return reader.read_notification(headers, body.encode(), NOW)
 
@@ -519,13 +526,9 @@ def strange_bodies() -> list[str]:
         "[]",
         "{}",
         wire.notification(success, event_type="REFUND.CLOSED"),
-        wire.notification(success, event_type="TRANSACTION.SUCCESS"),
         wire.notification(success, resource_type="plain"),
         wire.notification(success, resource={"algorithm": "AEAD_AES_256_GCM", "nonce": "1", "ciphertext": "="}),
         wire.notification(success, resource={"algorithm": "NONE", "nonce": "1" * 12, "ciphertext": "AAAA"}),
-        wire.notification({**success, "out_refund_no": "made-by-hand"}),
-        wire.notification({**success, "out_refund_no": str(uuid4())}),
-        wire.envelope('{"trade_state": "SUCCESS"}', event_type="TRANSACTION.SUCCESS"),
         wire.envelope("{}"),
         wire.envelope("no json"),
         wire.envelope("{}", key="f" * 32),
@@ -539,6 +542,23 @@ def test_a_signed_body_that_makes_no_sense_is_refused_as_signed(reader: WeChatPa
     assert refused.signed and refused.reason
 
 
+def bodies_about_others() -> list[str]:
+    success = refund_in("SUCCESS")
+    return [
+        wire.notification(success, event_type="TRANSACTION.SUCCESS"),
+        wire.envelope('{"trade_state": "SUCCESS"}', event_type="TRANSACTION.SUCCESS"),
+        wire.notification({**success, "out_refund_no": "made-by-hand"}),
+        wire.notification({**success, "out_refund_no": str(uuid4())}),
+    ]
+
+
+@pytest.mark.parametrize("body", bodies_about_others())
+def test_t13_signed_news_of_a_payment_or_of_anothers_refund_is_ignored(reader: WeChatPayProvider, body: str) -> None:
+    ignored = read(reader, body)
+    assert isinstance(ignored, NotificationIgnored)
+    assert ignored.reason and not ignored.acknowledgement, "WeChat Pay reads the status"
+
+
 FIELDS = ["mchid", "refund_id", "out_refund_no", "refund_status", "amount", "success_time"]
 SOME_FIELDS = st.dictionaries(st.sampled_from(FIELDS), st.text(max_size=8) | st.integers() | st.none())
 
@@ -546,8 +566,8 @@ SOME_FIELDS = st.dictionaries(st.sampled_from(FIELDS), st.text(max_size=8) | st.
 @settings(max_examples=50)
 @given(st.text(max_size=40) | st.builds(wire.envelope, st.text(max_size=40) | SOME_FIELDS.map(json.dumps)))
 def test_no_signed_nonsense_is_news(body: str) -> None:
-    refused = read(READER, body)
-    assert isinstance(refused, NotificationRefused) and refused.signed
+    told = read(READER, body)
+    assert isinstance(told, NotificationIgnored) or (isinstance(told, NotificationRefused) and told.signed)
 
 
 @given(
@@ -562,10 +582,10 @@ def test_no_unsigned_nonsense_is_news(headers: dict[str, str], body: bytes) -> N
     assert isinstance(refused, NotificationRefused) and not refused.signed
 
 
-def test_a_notification_for_another_merchant_is_refused() -> None:
+def test_a_notification_for_another_merchant_is_ignored() -> None:
     other = provider_at("http://127.0.0.1:9", merchant_id="1900000999")
-    refused = read(other, wire.notification(refund_in("SUCCESS")))
-    assert isinstance(refused, NotificationRefused) and refused.signed
+    ignored = read(other, wire.notification(refund_in("SUCCESS")))
+    assert ignored == NotificationIgnored(f"for merchant {wire.MERCHANT}")
 
 
 # --- keys ------------------------------------------------------------------------------------------------------

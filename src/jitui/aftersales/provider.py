@@ -66,7 +66,6 @@ class NotificationRefused:
 
     reason: str
     signed: bool = False
-    acknowledgement: str = ""  # not "": signed by the provider and no news for us; take it, so that it is not repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,7 @@ class NotificationIgnored:
     """A webhook that the provider rightly sent and that is not about an attempt of ours (T13), and why."""
 
     reason: str
+    acknowledgement: str = ""  # as above
 
 
 class PaymentProvider(Protocol):

@@ -7,13 +7,11 @@ common error codes and the asynchronous notification. Three of them are easy to 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import json
 import re
-from collections.abc import Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from types import TracebackType
@@ -30,7 +28,15 @@ from Cryptodome.PublicKey import RSA
 from Cryptodome.Signature import PKCS1_v1_5
 from msgspec import Struct
 
-from jitui.aftersales.provider import Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
+from jitui.adapters.payments.calls import THREADS, Threads, in_time, unknown
+from jitui.aftersales.provider import (
+    Answer,
+    AnswerKind,
+    Notification,
+    NotificationIgnored,
+    NotificationRefused,
+    RefundOrder,
+)
 from jitui.errors import NotConfigured
 
 NAME = "alipay"
@@ -51,7 +57,6 @@ BALANCE_SECONDS = 600.0
 """How soon a refund is tried again for which the seller's balance is too short: somebody has to pay in first."""
 
 MAX_ANSWER_BYTES = 1024 * 1024
-_THREADS = 32
 _REASON_CHARACTERS = 256
 
 _FINAL = frozenset(
@@ -128,7 +133,7 @@ _read_node = msgspec.json.Decoder(_Node).decode
 
 
 class AlipayProvider:
-    """One per event loop; use it as a context manager. Its threads are its own: if they hang, nobody else waits."""
+    """One per event loop; a context manager that owns the threads in which the library waits."""
 
     def __init__(
         self,
@@ -136,14 +141,15 @@ class AlipayProvider:
         app_id: str,
         private_key: str,
         public_key: str,
-        gateway: str = GATEWAY,
+        gateway: str | None = None,
         timeout_seconds: float = 10.0,
-        threads: int = _THREADS,
+        threads: int = THREADS,
     ) -> None:
+        """Raises NotConfigured for a key that cannot be used; opens no connection."""
         self._app_id = app_id
-        self._client = _Client(app_id, *_keys(private_key, public_key), gateway, timeout_seconds)
+        self._client = _Client(app_id, *_keys(private_key, public_key), gateway or GATEWAY, timeout_seconds)
         self._timeout_seconds = timeout_seconds
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=NAME)
+        self._threads = Threads(NAME, threads)
 
     @property
     def name(self) -> str:
@@ -158,8 +164,8 @@ class AlipayProvider:
         await self.close()
 
     async def close(self) -> None:
-        """Let no waiting call begin; those that hang end by themselves at their time-out."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Begin no more calls."""
+        self._threads.close()
 
     async def send(self, refund: RefundOrder) -> Answer:
         """alipay.trade.refund with the attempt's id as out_request_no: asked again, it pays nothing more."""
@@ -167,34 +173,29 @@ class AlipayProvider:
             return Answer(AnswerKind.DECLINED, f"Alipay refunds {CURRENCY}, not {refund.currency}")
         if refund.amount_minor <= 0:
             return Answer(AnswerKind.DECLINED, "amount_not_positive")
-        return await self._in_time(self._send(refund))
+        return await in_time(self._send(refund), self._timeout_seconds)
 
     async def look_up(self, refund: RefundOrder) -> Answer:
         """alipay.trade.fastpay.refund.query; ABSENT also for one not there yet, as sending again is safe."""
-        return await self._in_time(self._look_up(refund))
+        return await in_time(self._look_up(refund), self._timeout_seconds)
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationRefused:
-        """A form of parameters, signed with RSA2 by Alipay for our app, at most 26 hours old.
+    ) -> Notification | NotificationIgnored | NotificationRefused:
+        """A form of parameters, signed with RSA2 by Alipay, at most 26 hours old.
 
-        It proves that this attempt was refunded, not how much: its `refund_fee` is the trade's sum of all refunds.
+        News of payments, of other apps and of refunds that others made is ignored (T13). It proves that this attempt
+        was refunded, not how much: its `refund_fee` is the trade's sum of all refunds.
         """
         told = _signed_parameters(self._client, body)
         if isinstance(told, NotificationRefused):
             return told
-        if told.get("app_id") != self._app_id:
-            return NotificationRefused("the notification is for another app")
         refused = _age_refused(told.get("notify_time", ""), now)
-        return refused or _news(told)
-
-    async def _in_time(self, asking: Coroutine[Any, Any, Answer]) -> Answer:
-        """One time-out over all that a call takes, waiting for a thread included."""
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await asking
-        except TimeoutError:
-            return _unknown("no answer in time")
+        if refused is not None:
+            return refused
+        if told.get("app_id") != self._app_id:
+            return _not_ours(f"for app {told.get('app_id')}")
+        return _news(told)
 
     async def _send(self, refund: RefundOrder) -> Answer:
         content = {
@@ -225,16 +226,15 @@ class AlipayProvider:
 
     async def _call(self, method: str, content: dict[str, Any]) -> _Reply | Answer:
         """The gateway's word, signed or not; whatever keeps us from reading it is UNKNOWN."""
-        loop = asyncio.get_running_loop()
         try:
-            reply: _Reply = await loop.run_in_executor(self._threads, self._client.server_api, method, content)
+            reply: _Reply = await self._threads.run(self._client.server_api, method, content)
             return reply
         except TimeoutError:
-            return _unknown("no answer in time")
+            return unknown("no answer in time")
         except OSError as error:
-            return _unknown(f"connection broken: {type(error).__name__}")
+            return unknown(f"connection broken: {type(error).__name__}")
         except Exception as error:  # the library and http.client raise what they like, and none of it is knowledge
-            return _unknown(f"unreadable answer: {type(error).__name__}")
+            return unknown(f"unreadable answer: {type(error).__name__}")
 
 
 class _Client(AliPay):  # type: ignore[misc]  # the library has no types
@@ -292,36 +292,36 @@ def _answer_to_refund(order: RefundOrder, reply: _Reply) -> Answer:
     """Code 10000: the call was taken. Money moved only with fund_change=Y; all else is for the look-up to say."""
     node = reply.node
     if not reply.signed:
-        return _unknown("the answer's signature does not match")
+        return unknown("the answer's signature does not match")
     if doubt := _about_another(order, node):
-        return _unknown(doubt)
+        return unknown(doubt)
     if node.fund_change != "Y":
         return Answer(AnswerKind.UNKNOWN, "no funds moved with this call", retry_after_seconds=ASK_AGAIN_SECONDS)
     refunded = _minor(node.refund_fee)  # of the whole trade, so no less than ours
     if refunded is None or refunded < order.amount_minor:
         told = node.refund_fee or "not told"
-        return _unknown(f"the trade's refunds are {told}, asked was {_yuan(order.amount_minor)}")
+        return unknown(f"the trade's refunds are {told}, asked was {_yuan(order.amount_minor)}")
     return _succeeded(order, node)
 
 
 def _answer_to_query(order: RefundOrder, reply: _Reply) -> Answer:
     node = reply.node
     if not reply.signed:
-        return _unknown(_gateway_words(node) if node.code != "10000" else "the answer's signature does not match")
+        return unknown(_gateway_words(node) if node.code != "10000" else "the answer's signature does not match")
     if node.code == "40004" and node.sub_code in _NO_TRADE:
         return Answer(AnswerKind.ABSENT, node.sub_code)
     if node.code != "10000":
-        return _unknown(_gateway_words(node))
+        return unknown(_gateway_words(node))
     if not node.refund_status and not node.refund_amount:
         return Answer(AnswerKind.ABSENT, "no refund of this number")
     if node.refund_status != "REFUND_SUCCESS":
-        return _unknown(f"refund_status is {node.refund_status or 'not told'}")
+        return unknown(f"refund_status is {node.refund_status or 'not told'}")
     if doubt := _about_another(order, node):
-        return _unknown(doubt)
+        return unknown(doubt)
     if node.out_request_no != order.attempt_id.hex:
-        return _unknown(f"the answer's out_request_no is {node.out_request_no}, asked was {order.attempt_id.hex}")
+        return unknown(f"the answer's out_request_no is {node.out_request_no}, asked was {order.attempt_id.hex}")
     if _minor(node.refund_amount) != order.amount_minor:
-        return _unknown(f"the answer's amount is {node.refund_amount}, asked was {_yuan(order.amount_minor)}")
+        return unknown(f"the answer's amount is {node.refund_amount}, asked was {_yuan(order.amount_minor)}")
     return _succeeded(order, node)
 
 
@@ -341,16 +341,16 @@ def _answer_to_error(reply: _Reply) -> Answer:
     node = reply.node
     words = _gateway_words(node)
     if "SYSTEM_ERROR" in node.sub_code or "unknow-error" in node.sub_code:
-        return _unknown(words)
+        return unknown(words)
     if node.code == _RATE_LIMITED or node.code in _OURS_TO_MEND:
         return Answer(AnswerKind.DECLINED, words, final=False)
     if node.code != "40004" or not reply.signed:
-        return _unknown(words)
+        return unknown(words)
     if node.sub_code == _BALANCE:
         return Answer(AnswerKind.DECLINED, words, final=False, retry_after_seconds=BALANCE_SECONDS)
     if node.sub_code in _FINAL or node.sub_code in _FINAL_UNLESS_DONE:
         return Answer(AnswerKind.DECLINED, words)
-    return _unknown(words)  # also ACQ.DISCORDANT_REPEAT_REQUEST: something was paid under this number (T28)
+    return unknown(words)  # also ACQ.DISCORDANT_REPEAT_REQUEST: something was paid under this number (T28)
 
 
 def _about_another(order: RefundOrder, node: _Node) -> str:
@@ -362,10 +362,6 @@ def _about_another(order: RefundOrder, node: _Node) -> str:
 
 def _gateway_words(node: _Node) -> str:
     return node.sub_code or f"{node.code} {node.msg}".rstrip()
-
-
-def _unknown(reason: str) -> Answer:
-    return Answer(AnswerKind.UNKNOWN, reason)
 
 
 # Forms ---------------------------------------------------------------------------------------------------------
@@ -454,7 +450,7 @@ def _age_refused(notify_time: str, now: datetime) -> NotificationRefused | None:
     return NotificationRefused(f"sent {int((now - sent_at).total_seconds())} seconds ago, 26 hours are allowed")
 
 
-def _news(told: Mapping[str, str]) -> Notification | NotificationRefused:
+def _news(told: Mapping[str, str]) -> Notification | NotificationIgnored | NotificationRefused:
     """A trade's news is about a refund where it has gmt_refund and, as out_biz_no, the number of the refund."""
     if not told.get("gmt_refund") or not told.get("refund_fee"):
         return _not_ours("it is about no refund")
@@ -477,6 +473,6 @@ def _attempt_id(text: str) -> UUID | None:
     return UUID(text) if re.fullmatch(r"[0-9a-f]{32}", text) else None
 
 
-def _not_ours(why: str) -> NotificationRefused:
-    """Signed for our app and no business of ours: taken, so that Alipay stops sending it."""
-    return NotificationRefused(why, signed=True, acknowledgement=ACKNOWLEDGED)
+def _not_ours(why: str) -> NotificationIgnored:
+    """Signed by Alipay and no business of ours: taken, so that Alipay stops sending it."""
+    return NotificationIgnored(why, acknowledgement=ACKNOWLEDGED)

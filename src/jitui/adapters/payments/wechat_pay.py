@@ -6,10 +6,8 @@ reads unverified, so they count as much as TLS does, as in the provider's own li
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from time import monotonic
@@ -22,15 +20,22 @@ from msgspec import Meta, Struct
 from wechatpayv3 import WeChatPay, WeChatPayType
 from wechatpayv3.utils import load_public_key, rsa_verify
 
+from jitui.adapters.payments.calls import THREADS, Threads, in_time, unknown
 from jitui.adapters.payments.wechat_pace import Pace
-from jitui.aftersales.provider import Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
+from jitui.aftersales.provider import (
+    Answer,
+    AnswerKind,
+    Notification,
+    NotificationIgnored,
+    NotificationRefused,
+    RefundOrder,
+)
 from jitui.errors import NotConfigured
 
 NAME = "wechat_pay"
 CURRENCY = "CNY"
 NOTIFICATION_TOLERANCE = timedelta(minutes=5)
 MOST_NONCES = 65_536
-THREADS = 32
 AGAIN_AFTER_SECONDS = 60.0
 """When WeChat Pay says that it is asked too often; it names no time itself."""
 
@@ -169,7 +174,7 @@ class WeChatPayProvider:
         self._merchant_id = merchant_id
         self._public_key_id = public_key_id
         self._timeout_seconds = timeout_seconds
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=NAME)
+        self._threads = Threads(NAME, threads)
         self._pace = Pace(clock)
         self._nonces: OrderedDict[str, datetime] = OrderedDict()
 
@@ -183,11 +188,11 @@ class WeChatPayProvider:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        await self.close()
 
-    def close(self) -> None:
-        """Start no more calls; those under way end with the library's time-out and are not waited for."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    async def close(self) -> None:
+        """Begin no more calls."""
+        self._threads.close()
 
     async def send(self, refund: RefundOrder) -> Answer:
         """POST /v3/refund/domestic/refunds; the number is the attempt's, so the same attempt is refunded once.
@@ -199,19 +204,20 @@ class WeChatPayProvider:
         wait_seconds = self._pace.seconds_to_wait(refund.payment_id, refund_number(refund.attempt_id))
         if wait_seconds > 0:
             return _for_now("rate_limited", wait_seconds)
-        return await self._in_time(self._send(refund))
+        return await in_time(self._send(refund), self._timeout_seconds)
 
     async def look_up(self, refund: RefundOrder) -> Answer:
         """GET /v3/refund/domestic/refunds/{number}."""
-        return await self._in_time(self._look_up(refund))
+        return await in_time(self._look_up(refund), self._timeout_seconds)
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationRefused:
+    ) -> Notification | NotificationIgnored | NotificationRefused:
         """Signed by WeChat Pay's public key, at most five minutes old or ahead, and not seen before.
 
         The serial is checked here: for any other one the library would fetch certificates over the network. It
-        accepts a message of any age, so age and nonce are checked here too.
+        accepts a message of any age, so age and nonce are checked here too. News of payments, of other merchants and of
+        refunds that others made is ignored (T13).
         """
         signed = self._signed_body(headers, body, now)
         if isinstance(signed, NotificationRefused):
@@ -222,21 +228,23 @@ class WeChatPayProvider:
                 return NotificationRefused("it cannot be decrypted: is the API v3 key the right one?", signed=True)
             event = msgspec.convert(content, _Event)
             if event.event_type not in _EVENTS:
-                return NotificationRefused(f"no news of a refund: {event.event_type!r}", signed=True)
+                return NotificationIgnored(f"{event.event_type} is not about a refund")
             refund = msgspec.convert(event.resource, _RefundNews)
         except Exception as error:  # the library raises whatever a strange body makes it stumble over
             return NotificationRefused(f"unreadable body: {error}", signed=True)
         return self._notification(event, refund)
 
-    def _notification(self, event: _Event, refund: _RefundNews) -> Notification | NotificationRefused:
+    def _notification(
+        self, event: _Event, refund: _RefundNews
+    ) -> Notification | NotificationIgnored | NotificationRefused:
         if refund.mchid != self._merchant_id:
-            return NotificationRefused(f"for merchant {refund.mchid}", signed=True)
+            return NotificationIgnored(f"for merchant {refund.mchid}")
         if _EVENTS[event.event_type] is not refund.refund_status:
             reason = f"event type {event.event_type!r}, refund {refund.refund_status}"
             return NotificationRefused(reason, signed=True)
         attempt_id = _attempt_of(refund.out_refund_no)
         if attempt_id is None:
-            return NotificationRefused("the refund number is not one of our attempts", signed=True)
+            return NotificationIgnored(f"{refund.out_refund_no} was not made by us")
         answer = _answer(refund.refund_status, refund.refund_id, refund.amount, refund.success_time)
         return Notification(NAME, event.id, attempt_id, answer)
 
@@ -314,26 +322,15 @@ class WeChatPayProvider:
         error = _error(content)
         if (status, error.code) == (404, "RESOURCE_NOT_EXISTS"):
             return Answer(AnswerKind.ABSENT, error.code)
-        return _unknown(f"look-up answered {status} {error.code}".rstrip())
+        return unknown(f"look-up answered {status} {error.code}".rstrip())
 
     async def _call(self, request: Callable[[], tuple[int, str | bytes]]) -> tuple[int, bytes] | Answer:
         """Status and body; whatever keeps us from reading them, a bad signature too, is UNKNOWN."""
         try:
-            status, content = await asyncio.get_running_loop().run_in_executor(self._threads, request)
+            status, content = await self._threads.run(request)
         except Exception as error:  # of requests, of urllib3, and plain ones of the library
-            return _unknown(str(error) if type(error) is Exception else f"no answer: {type(error).__name__}")
+            return unknown(str(error) if type(error) is Exception else f"no answer: {type(error).__name__}")
         return status, content.encode() if isinstance(content, str) else content
-
-    async def _in_time(self, calls: Coroutine[Any, Any, Answer]) -> Answer:
-        """One time-out for all that an answer needs, even where a thread hangs or none is free.
-
-        A call that no thread has begun is withdrawn; one that has goes on, with the attempt's own number.
-        """
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await calls
-        except TimeoutError:
-            return _unknown("no answer in time")
 
 
 # Words of WeChat Pay ---------------------------------------------------------------------------------------------
@@ -363,14 +360,14 @@ def _answer_about(order: RefundOrder, content: bytes) -> Answer:
     try:
         refund = _read_refund(content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return _unknown(f"unreadable answer: {error}")
+        return unknown(f"unreadable answer: {error}")
     payment_id = getattr(refund, _payment_field(order.payment_id))
     asked = (refund_number(order.attempt_id), order.payment_id, order.amount_minor, order.currency)
     told = (refund.out_refund_no, payment_id, refund.amount.refund, refund.amount.currency or CURRENCY)
     names = ("number", "payment", "amount", "currency")
     for name, ours, theirs in zip(names, asked, told, strict=True):
         if ours != theirs:
-            return _unknown(f"the answer's {name} is {theirs}, asked was {ours}")
+            return unknown(f"the answer's {name} is {theirs}, asked was {ours}")
     return _answer(refund.status, refund.refund_id, refund.amount, refund.success_time)
 
 
@@ -397,7 +394,7 @@ def _answer_to_error(status: int, content: bytes) -> Answer:
         return _for_now(reason)
     if (status, error.code) in _REFUSED_FOR_GOOD:
         return Answer(AnswerKind.DECLINED, reason)
-    return _unknown(reason or f"WeChat Pay answered {status}")
+    return unknown(reason or f"WeChat Pay answered {status}")
 
 
 def _error(content: bytes) -> _Error:
@@ -409,7 +406,3 @@ def _error(content: bytes) -> _Error:
 
 def _for_now(reason: str, retry_after_seconds: float | None = None) -> Answer:
     return Answer(AnswerKind.DECLINED, reason, final=False, retry_after_seconds=retry_after_seconds)
-
-
-def _unknown(reason: str) -> Answer:
-    return Answer(AnswerKind.UNKNOWN, reason)

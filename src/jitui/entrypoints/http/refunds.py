@@ -187,13 +187,11 @@ async def take_notification(call: Call[Nothing, Nothing]) -> Done:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.request.scope["headers"]}
     read = provider.read_notification(headers, await read_all(call.request), app.clock())
     if isinstance(read, NotificationRefused):
-        if read.acknowledgement:
-            return _taken(read.acknowledgement)
         if read.signed:
             return Problem(INVALID_REQUEST, "The notification is signed and cannot be read.")
         return Problem(SIGNATURE_REFUSED, "Signature or age of the notification does not stand.")
     if isinstance(read, NotificationIgnored):
-        return Answer(204, b"")  # anything else, and the provider would send it again for days
+        return _taken(read.acknowledgement)  # anything else, and the provider would send it again for days
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
     done = await confirm(app.store, ref, News(read.answer, provider=provider.name), now=app.clock())
     return done if isinstance(done, Refusal) else _taken(read.acknowledgement)
