@@ -168,7 +168,9 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
             return _look_up(file, refund, "declined after it had succeeded", now)
         case AnswerKind.DECLINED, state if answer.final and (state not in _FINAL or _in_doubt(refund)):
             return _declined(file, refund, attempt, answer, now)
-        case AnswerKind.PENDING, state if state not in _FINAL:
+        case AnswerKind.PENDING, AttemptState.DECLINED if latest and not news.looked_up and _ours_alone(attempt):
+            return _look_up(file, refund, "accepted, although its books had nothing when its key expired", now)
+        case AnswerKind.PENDING, state if state not in _FINAL or (latest and news.looked_up and _in_doubt(refund)):
             if answer.stuck and latest:
                 return _stuck(file, refund, attempt, answer, now)
             return _waiting(file, refund, attempt, answer, AttemptState.PENDING, now)
@@ -180,6 +182,11 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
 def _in_doubt(refund: Refund) -> bool:
     """A declined attempt whose refund waits for the provider's books to settle a conflict."""
     return refund.state is RefundState.UNKNOWN
+
+
+def _ours_alone(attempt: Attempt) -> bool:
+    """Closed by us because its key had expired: the provider itself never declined it."""
+    return attempt.reason == KEY_EXPIRED
 
 
 def _nothing_new(file: OrderFile, refund: Refund) -> Plan:
