@@ -14,11 +14,9 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl
 from urllib.request import urlopen
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -28,7 +26,7 @@ from Cryptodome.PublicKey import RSA
 from Cryptodome.Signature import PKCS1_v1_5
 from msgspec import Struct
 
-from jitui.adapters.payments.calls import THREADS, Threads, in_time, unknown
+from jitui.adapters.payments.calls import THREADS, Closing, Threads, attempt_of, in_time, unknown
 from jitui.aftersales.provider import (
     Answer,
     AnswerKind,
@@ -132,7 +130,7 @@ _JSON = json.JSONDecoder()
 _read_node = msgspec.json.Decoder(_Node).decode
 
 
-class AlipayProvider:
+class AlipayProvider(Closing):
     """One per event loop; a context manager that owns the threads in which the library waits."""
 
     def __init__(
@@ -154,14 +152,6 @@ class AlipayProvider:
     @property
     def name(self) -> str:
         return NAME
-
-    async def __aenter__(self) -> AlipayProvider:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Begin no more calls."""
@@ -454,7 +444,7 @@ def _news(told: Mapping[str, str]) -> Notification | NotificationIgnored | Notif
     """A trade's news is about a refund where it has gmt_refund and, as out_biz_no, the number of the refund."""
     if not told.get("gmt_refund") or not told.get("refund_fee"):
         return _not_ours("it is about no refund")
-    attempt_id = _attempt_id(told.get("out_biz_no", ""))
+    attempt_id = attempt_of(told.get("out_biz_no", ""))
     if attempt_id is None:
         return _not_ours("the refund is not one of our attempts")
     if told.get("trade_status") not in ("TRADE_SUCCESS", "TRADE_CLOSED", "TRADE_FINISHED"):
@@ -467,10 +457,6 @@ def _news(told: Mapping[str, str]) -> Notification | NotificationIgnored | Notif
         occurred_at=_time(told["gmt_refund"]),
     )
     return Notification(NAME, told["notify_id"], attempt_id, answer, acknowledgement=ACKNOWLEDGED)
-
-
-def _attempt_id(text: str) -> UUID | None:
-    return UUID(text) if re.fullmatch(r"[0-9a-f]{32}", text) else None
 
 
 def _not_ours(why: str) -> NotificationIgnored:

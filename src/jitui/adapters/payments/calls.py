@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from uuid import UUID
 
 from jitui.aftersales.provider import Answer, AnswerKind
 
@@ -19,6 +23,11 @@ def unknown(reason: str, retry_after_seconds: float | None = None) -> Answer:
     return Answer(AnswerKind.UNKNOWN, reason, retry_after_seconds=retry_after_seconds)
 
 
+def attempt_of(number: str) -> UUID | None:
+    """The attempt of which a provider has the 32 hexadecimal digits as the refund's number; None: not made by us."""
+    return UUID(number) if re.fullmatch(r"[0-9a-f]{32}", number) else None
+
+
 async def in_time(asking: Coroutine[Any, Any, Answer], timeout_seconds: float) -> Answer:
     """One time-out for all calls that an answer needs, the wait for a thread included; UNKNOWN after it.
 
@@ -29,6 +38,21 @@ async def in_time(asking: Coroutine[Any, Any, Answer], timeout_seconds: float) -
             return await asking
     except TimeoutError:
         return unknown("no answer in time")
+
+
+class Closing(ABC):
+    """`async with provider:` closes it at the end."""
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
 
 
 class Threads:

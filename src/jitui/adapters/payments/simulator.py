@@ -9,7 +9,6 @@ import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from types import TracebackType
 from typing import Annotated
 from uuid import UUID
 
@@ -17,7 +16,7 @@ import aiohttp
 import msgspec
 from msgspec import Meta, Struct
 
-from jitui.adapters.payments.calls import unknown
+from jitui.adapters.payments.calls import Closing, unknown
 from jitui.aftersales.provider import Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
 from jitui.errors import NotConfigured
 
@@ -91,7 +90,7 @@ _REFUSED_FOR_GOOD = frozenset(
 """The provider's words for "nothing was done and nothing will be"; every other refusal leaves doubt."""
 
 
-class SimulatorProvider:
+class SimulatorProvider(Closing):
     """One per event loop; use it as a context manager, or close it, where it made its own HTTP client."""
 
     def __init__(
@@ -115,14 +114,6 @@ class SimulatorProvider:
     @property
     def name(self) -> str:
         return NAME
-
-    async def __aenter__(self) -> SimulatorProvider:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Close the HTTP client, unless the caller brought it."""

@@ -10,14 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
 
-from jitui.adapters.payments.calls import in_time, unknown
+from jitui.adapters.payments.calls import Closing, in_time, unknown
 from jitui.aftersales.provider import (
     Answer,
     AnswerKind,
@@ -93,7 +92,7 @@ _read_event = msgspec.json.Decoder(_Event).decode
 _read_refund = msgspec.json.Decoder(_Refund).decode
 
 
-class StripeProvider:
+class StripeProvider(Closing):
     """One per event loop; a context manager that owns its HTTP client."""
 
     def __init__(
@@ -126,14 +125,6 @@ class StripeProvider:
     @property
     def name(self) -> str:
         return NAME
-
-    async def __aenter__(self) -> StripeProvider:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Close the HTTP client."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from time import monotonic
-from types import TracebackType
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from msgspec import Meta, Struct
 from wechatpayv3 import WeChatPay, WeChatPayType
 from wechatpayv3.utils import load_public_key, rsa_verify
 
-from jitui.adapters.payments.calls import THREADS, Threads, in_time, unknown
+from jitui.adapters.payments.calls import THREADS, Closing, Threads, attempt_of, in_time, unknown
 from jitui.adapters.payments.wechat_pace import Pace
 from jitui.aftersales.provider import (
     Answer,
@@ -130,7 +129,7 @@ _REFUSED_FOR_NOW = frozenset(
 """Nothing was done, and the same number goes through once the balance or our settings are put right."""
 
 
-class WeChatPayProvider:
+class WeChatPayProvider(Closing):
     """One per event loop; a context manager that owns the threads in which the library waits."""
 
     def __init__(
@@ -181,14 +180,6 @@ class WeChatPayProvider:
     @property
     def name(self) -> str:
         return NAME
-
-    async def __aenter__(self) -> WeChatPayProvider:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Begin no more calls."""
@@ -242,7 +233,7 @@ class WeChatPayProvider:
         if _EVENTS[event.event_type] is not refund.refund_status:
             reason = f"event type {event.event_type!r}, refund {refund.refund_status}"
             return NotificationRefused(reason, signed=True)
-        attempt_id = _attempt_of(refund.out_refund_no)
+        attempt_id = attempt_of(refund.out_refund_no)
         if attempt_id is None:
             return NotificationIgnored(f"{refund.out_refund_no} was not made by us")
         answer = _answer(refund.refund_status, refund.refund_id, refund.amount, refund.success_time)
@@ -339,14 +330,6 @@ class WeChatPayProvider:
 def refund_number(attempt_id: UUID) -> str:
     """The attempt's number in WeChat Pay's books, `out_refund_no`: 32 of the 64 characters allowed."""
     return attempt_id.hex
-
-
-def _attempt_of(number: str) -> UUID | None:
-    try:
-        attempt_id = UUID(number)
-    except ValueError:
-        return None
-    return attempt_id if refund_number(attempt_id) == number else None
 
 
 def _payment_field(payment_id: str) -> str:
