@@ -174,7 +174,8 @@ def test_half_a_provider_is_refused_and_what_is_missing_is_named(provider: str, 
         rest = {name: text for name, text in all_of_it.items() if name != missing}
         with pytest.raises(NotConfigured, match=f"^{missing} must be set too: {provider} needs all"):
             read_settings({**HOME, **rest})
-    with pytest.raises(NotConfigured, match=f"^{' and '.join(all_of_it)} must be set too"):
+    *first, last = all_of_it
+    with pytest.raises(NotConfigured, match=f"^{', '.join(first)} and {last} must be set too"):
         read_settings({**HOME, **named(provider, [optional], secret)})
 
 

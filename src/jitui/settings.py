@@ -266,9 +266,8 @@ def _all_or_none(settings: Settings, group: str, provider: str, *, optional: str
     given = {item.name: getattr(settings, item.name) for item in fields(Settings) if item.name.startswith(f"{group}_")}
     missing = [PREFIX + name.upper() for name, value in given.items() if value is None and name != optional]
     if missing and any(value is not None for value in given.values()):
-        raise NotConfigured(
-            f"{' and '.join(missing)} must be set too: {provider} needs all that docs/reference/settings.md says."
-        )
+        listed = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        raise NotConfigured(f"{listed} must be set too: {provider} needs all that docs/reference/settings.md lists.")
 
 
 def _default_home(environ: Mapping[str, str]) -> Path:
