@@ -225,9 +225,8 @@ def _names(case: Case) -> Names:
 
 
 def left_out_text(left_out: Iterable[LeftOut]) -> str:
-    """One line for each case that is left out, `name: reason (refusal)`, in order of name."""
-    lines = (f"{one.name}: {one.reason}" + (f" ({one.detail})" if one.detail else "") for one in left_out)
-    return "".join(f"{line}\n" for line in sorted(lines))
+    """One line for each case that is left out, `name: reason`, in order of name."""
+    return "".join(sorted(f"{one.name}: {one.reason}\n" for one in left_out))
 
 
 # What the readings say ---------------------------------------------------------------------------------------------
