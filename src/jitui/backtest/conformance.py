@@ -53,6 +53,7 @@ class Reason(StrEnum):
     FUNCTION = "functions and conversions that are not supported"
     OPERATOR = "an operator on types for which it is not supported"
     NAME = "names that are no facts: types, enums, containers, what nothing declares"
+    NUL = "text with the character NUL"
     SYNTAX = "syntax of an extension"
 
 
@@ -67,6 +68,7 @@ _BY_REFUSAL = (
     (r"has\(\)", Reason.HAS),
     (r"only order.lines|of the macros|variable name must be", Reason.MACRO),
     (r"unsupported syntax", Reason.SYNTAX),
+    (r"character NUL", Reason.NUL),
     (r"\w is not supported", Reason.FUNCTION),
 )
 _MACRO_CALL = re.compile(r"\.\s*(all|exists|exists_one|existsOne|map|filter|transform\w+)\s*\(")

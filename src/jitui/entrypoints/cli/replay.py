@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from jitui.backtest.history import History, Unmatched
     from jitui.demo.replay import Assumptions, Progress, Report
+    from jitui.policy import Policy
 
 
 def replay(
