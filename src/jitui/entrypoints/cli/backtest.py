@@ -12,6 +12,7 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, progress, results, say
+from jitui.entrypoints.cli.policy_files import load_policy
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -97,15 +98,14 @@ def _order(
     from jitui.backtest.engine import EngineName
     from jitui.backtest.run import Order
     from jitui.errors import BadInput
-    from jitui.policy import Policy
 
     if engine not in list(EngineName):
         raise BadInput(f"There is no engine {engine!r}: it is duckdb or spark.", path="--engine")
     return Order(
-        policy=Policy.from_file(policy),
+        policy=load_policy(policy),
         history=history,
         time_zone=zone,
-        against=Policy.from_file(against) if against not in ("", "decided") else None,
+        against=load_policy(Path(against)) if against not in ("", "decided") else None,
         decided=against == "decided",
         engine=EngineName(engine),
         master=master,
