@@ -49,7 +49,7 @@ conditions:
   - {id: tier, when: "buyer.level > 1 || buyer.tier == 'gold'", public: false, text: {zh: 戊, en: E}}
   - {id: lines, when: "order.lines.all(l, l.covered && !l.virtual)", public: true, text: {zh: 己, en: F}}
   - {id: rest, when: buyer.selected && !buyer.restricted && caps.buyer_ok, public: false, text: {zh: 庚, en: G}}
-selection: {hold_out_percent: 20}
+selection: {hold_out_percent: 50}
 caps:
   per_buyer: {count: 3, amount_minor: 60000, over: 2d}
 review: {deadline: 48h, on_timeout: approve}

@@ -185,9 +185,7 @@ async def test_what_a_guard_held_back_counts_as_reviewed(database_url: str, tmp_
     assert one_row(f"SELECT outcome FROM '{really}'") == ("review",)
 
 
-def test_tables_of_the_schema_in_any_postgresql_are_read_by_their_names(
-    empty_database_url: str, tmp_path: Path
-) -> None:
+def test_any_postgresql_with_the_tables_of_the_schema_is_read(empty_database_url: str, tmp_path: Path) -> None:
     folder = small_history(tmp_path / "h", requests=[request(1, "2025-06-01T12:00:00+08:00")])
     with psycopg.connect(empty_database_url) as connection:
         for path in folder.glob("*.csv"):
@@ -208,9 +206,7 @@ def test_the_service_itself_is_named_service(database_url: str, tmp_path: Path) 
         assert prepare(place, tmp_path / "work").rows["requests"] == 0
 
 
-def test_a_database_of_an_earlier_version_and_one_that_is_away_are_said(
-    empty_database_url: str, tmp_path: Path
-) -> None:
+def test_an_earlier_version_and_a_server_that_is_away_are_said(empty_database_url: str, tmp_path: Path) -> None:
     upgrade(empty_database_url, "0001")
     with pytest.raises(BadInput, match=r"is at revision 0001 .* run `jitui migrate` first"):
         export_history(empty_database_url, tmp_path, ZONE)

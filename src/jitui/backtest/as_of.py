@@ -196,8 +196,8 @@ def _sweep(features: Sequence[Feature], steps: ibis.Table) -> ibis.Table:
         delta = steps[f"d{place}"]
         if feature.function == "last_age_days":
             running[feature.name] = delta.max().over(window)
-        else:  # beyond 64 bits: unknown
-            running[feature.name] = ibis.coalesce(delta.sum().over(window), 0).try_cast("int64")
+        else:
+            running[feature.name] = _fitting(ibis.coalesce(delta.sum().over(window), 0))
     swept = steps.mutate(**running).filter(ibis._.rank == _REQUEST)
     return swept.select("request_id", "subject_id", "at_us", "asked_us", "asked_day", "registered_us", *running)
 
@@ -250,8 +250,13 @@ def _with_days_apart(
         value = joined[f"v{place}"]
         if feature.function != "last_age_days":
             value = ibis.coalesce(value, 0)
-        values[feature.name] = ibis.cases((joined.is_apart, value.try_cast("int64")), else_=joined[feature.name])
+        values[feature.name] = ibis.cases((joined.is_apart, _fitting(value)), else_=joined[feature.name])
     return joined.mutate(**values).select(*swept.columns)
+
+
+def _fitting(total: Any) -> Any:
+    """A sum that 64 bits hold, else unknown. Ibis takes a sum of integers for one of 64 bits; the engine's is wider."""
+    return total.cast("decimal(38,0)").try_cast("int64")
 
 
 def _value(feature: Feature, swept: ibis.Table) -> Any:
