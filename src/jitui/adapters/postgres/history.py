@@ -179,6 +179,8 @@ def export_history(database_url: str, folder: Path, time_zone: ZoneInfo) -> Path
     with closing(_connect(database_url)) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
+        # Whole tables are read: one row after the other through an index that may not be there takes hours.
+        connection.execute("SET LOCAL enable_nestloop = off")
         _check_revision(connection)
         for export in _exports(connection, time_zone):
             _write(connection, export, folder / f"{export.name}.parquet")
