@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.feed import PostgresFeed
@@ -72,6 +73,37 @@ def database(settings: Settings) -> Iterator[str]:
     with embedded_postgres.running(settings.embedded_folder) as server:
         upgrade(server.url)
         yield server.url
+
+
+@contextmanager
+def server(settings: Settings) -> Iterator[str]:
+    """The URL of a running server: the one that is configured, else the embedded one; nothing is migrated."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    with embedded_postgres.running(settings.embedded_folder) as started:
+        yield started.url
+
+
+@contextmanager
+def own_history(history: str, settings: Settings, time_zone: ZoneInfo, work: Path) -> Iterator[str]:
+    """Where a back-test reads: tables of the service are first exported into `work`, any other place stays as it is.
+
+    `service` is the configured database, else the embedded one.
+    """
+    if history == "service":
+        with database(settings) as url:
+            yield _exported(url, time_zone, work)
+    elif history.startswith(("postgresql://", "postgres://")):
+        yield _exported(history, time_zone, work)
+    else:
+        yield history
+
+
+def _exported(url: str, time_zone: ZoneInfo, work: Path) -> str:
+    from jitui.adapters.postgres.history import export_history, is_own_database
+
+    return str(export_history(url, work / "exported", time_zone)) if is_own_database(url) else url
 
 
 @asynccontextmanager
