@@ -167,6 +167,32 @@ async def test_t12_succeeded_then_failed_is_looked_up_then_owed_again_and_reache
     assert await _day_total(market, "b-1", "refund_before_shipment") == 1, "the undone one was retracted"
 
 
+async def test_t12_a_refund_that_is_undone_while_another_ticket_stands_on_the_line_is_owed_again(
+    market: Market,
+) -> None:
+    buyer = await market.premium_buyer("b-1")
+    order = await market.paid_order(buyer, "o-1", amounts=(10000,), quantities=(2,))
+    first = await market.asked(buyer, "o-1", lines=[("l1", 1)])
+    (claimed,) = await claim_all(market)
+    ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
+    await confirm(market.store, ref, News(SUCCEEDED), now=NOW)
+    second = await market.asked(buyer, "o-1", lines=[("l1", 1)], now=NOW + timedelta(minutes=2))
+
+    await confirm(market.store, ref, News(DECLINED, looked_up=True), now=NOW + timedelta(minutes=3))
+    file = await market.store.read_file(order)
+    assert file is not None
+    assert file.ticket(first.ticket_id).state is TicketState.REFUNDING
+    assert [line.claimed_quantity for line in file.lines] == [2]
+    (again,) = await claim_all(market, after=timedelta(minutes=4))
+    ref = AttemptRef(again.lane, again.attempt.attempt_id)
+    await confirm(market.store, ref, News(SUCCEEDED), now=NOW + timedelta(minutes=4))
+    file = await market.store.read_file(order)
+    assert file is not None
+    states = {ticket.ticket_id: ticket.state for ticket in file.tickets}
+    assert states == {first.ticket_id: TicketState.REFUNDED, second.ticket_id: TicketState.AWAITING_MERCHANT}
+    assert [line.open for line in file.ticket_lines if line.ticket_id == first.ticket_id] == [False]
+
+
 async def test_success_heard_after_a_decline_counts_once_the_books_say_so(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
