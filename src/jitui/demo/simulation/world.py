@@ -39,6 +39,7 @@ STUCK_SECONDS = 40.0
 LONGEST_FLIGHT_SECONDS = 600.0
 """How late a request that was given up may still arrive: no network keeps one for longer."""
 MOST_MOVES = 420
+ENOUGH_BROKEN = 12
 AT_ONCE = 5
 LEASE_SECONDS = 60
 SHAKEN = frozenset(
@@ -500,6 +501,8 @@ class World:
             flight.fate = Fate.SMOOTH if flight.fate not in IMPATIENT else flight.fate
         for _ in range(5_000):
             moves = [*self._task_moves(), *self._flight_moves(), *self._mail_moves()]
+            if len(self.broken) > ENOUGH_BROKEN:
+                return
             if moves:
                 await self._move(moves)
             elif not await self._next_round():
