@@ -193,6 +193,43 @@ async def test_t12_a_refund_that_is_undone_while_another_ticket_stands_on_the_li
     assert [line.open for line in file.ticket_lines if line.ticket_id == first.ticket_id] == [False]
 
 
+async def test_t12_success_heard_again_after_the_failure_does_not_call_off_the_look_up(market: Market) -> None:
+    """Webhooks out of order: failed, then the older succeeded. Whoever believes the last one never pays again."""
+    paying = await start_paying(market)
+    await paying.hears(SUCCEEDED)
+    await paying.hears(DECLINED)
+    await paying.hears(SUCCEEDED)
+    (doubt,) = await claim_all(market, after=timedelta(seconds=2))
+    assert doubt.look_up_first and not doubt.may_send
+    await paying.hears(DECLINED, looked_up=True)
+    assert (await paying.file()).refunds[0].state is RefundState.QUEUED
+
+
+async def test_t12_a_look_up_from_before_the_doubt_does_not_settle_it(market: Market) -> None:
+    """A worker asked the books, was held up, and meanwhile the refund failed and the provider said so."""
+    paying = await start_paying(market)
+    await paying.hears(UNKNOWN)
+    (asking,) = await claim_all(market, after=timedelta(seconds=30))
+    await paying.hears(SUCCEEDED)
+    await paying.hears(DECLINED)
+    old = News(SUCCEEDED, looked_up=True, lease=asking.refund.leased_until)
+    ref = AttemptRef(asking.lane, asking.attempt.attempt_id)
+    await confirm(market.store, ref, old, now=NOW + timedelta(seconds=40))
+    (doubt,) = await claim_all(market, after=timedelta(seconds=41))
+    assert doubt.look_up_first and not doubt.may_send
+
+
+async def test_a_decline_heard_again_does_not_settle_a_doubt(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(DECLINED)
+    await paying.hears(SUCCEEDED)
+    ref = AttemptRef(paying.claimed.lane, paying.claimed.attempt.attempt_id)
+    await confirm(market.store, ref, News(DECLINED, provider="simulator"), now=NOW + timedelta(seconds=2))
+    assert (await paying.file()).refunds[0].state is RefundState.UNKNOWN
+    await paying.hears(SUCCEEDED, looked_up=True)
+    assert (await paying.file()).refunds[0].state is RefundState.SUCCEEDED
+
+
 async def test_success_heard_after_a_decline_counts_once_the_books_say_so(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)

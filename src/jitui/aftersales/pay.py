@@ -47,12 +47,14 @@ REOPENINGS = 3
 class News:
     """What somebody says of an attempt; `looked_up`: the provider's own books said so just now.
 
-    `provider`: who says so unasked; a provider has nothing to say of another's attempts.
+    `provider`: who says so unasked; a provider has nothing to say of another's attempts. `lease`: under which the
+    books were asked; when it is no longer the refund's, there was news since, and the look-up may be older than that.
     """
 
     answer: Answer
     looked_up: bool = False
     provider: str | None = None
+    lease: datetime | None = None
 
 
 async def pay_claimed(
@@ -69,7 +71,7 @@ async def _call(provider: PaymentProvider, claimed: ClaimedRefund) -> News:
     if claimed.look_up_first:
         found = await provider.look_up(order)
         if found.kind is not AnswerKind.ABSENT:
-            return News(found, looked_up=True)
+            return News(found, looked_up=True, lease=claimed.refund.leased_until)
         if not claimed.may_send:
             return News(
                 Answer(AnswerKind.UNKNOWN, reason="the provider no longer knows an attempt that it had accepted")
@@ -142,18 +144,19 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
         return not_found()
     answer = _checked(news.answer, refund)
     latest = attempt.attempt_no == refund.attempt_no
+    looked_up = news.looked_up and news.lease in (None, refund.leased_until)
     match answer.kind, attempt.state:
         case AnswerKind.SUCCEEDED, AttemptState.SUCCEEDED:
-            return _nothing_new(file, refund)
-        case AnswerKind.SUCCEEDED, AttemptState.DECLINED if latest and not news.looked_up:
+            return _nothing_new(file, refund) if looked_up else Plan(file, (), refund.ticket_id)
+        case AnswerKind.SUCCEEDED, AttemptState.DECLINED if latest and not looked_up:
             return _look_up(file, refund, "succeeded after it was declined", now)
         case AnswerKind.SUCCEEDED, state if latest or state not in _FINAL:
             return _succeeded(file, refund, attempt, answer, now)
         case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and latest:
-            if news.looked_up:
+            if looked_up:
                 return _reversed(file, refund, attempt, answer, now)
             return _look_up(file, refund, "declined after it had succeeded", now)
-        case AnswerKind.DECLINED, state if answer.final and (state not in _FINAL or _in_doubt(refund)):
+        case AnswerKind.DECLINED, state if answer.final and (state not in _FINAL or _settles(news, refund)):
             return _declined(file, refund, attempt, answer, now)
         case AnswerKind.PENDING, AttemptState.SENDING | AttemptState.UNKNOWN | AttemptState.PENDING:
             return _waiting(file, refund, attempt, answer, AttemptState.PENDING, now)
@@ -162,13 +165,13 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
     return Plan(file, (), refund.ticket_id)
 
 
-def _in_doubt(refund: Refund) -> bool:
-    """A declined attempt whose refund waits for the provider's books to settle a conflict."""
-    return refund.state is RefundState.UNKNOWN
+def _settles(news: News, refund: Refund) -> bool:
+    """A declined attempt whose refund waits for the provider's books to settle a conflict: not on hearsay."""
+    return refund.state is RefundState.UNKNOWN and news.provider is None
 
 
 def _nothing_new(file: OrderFile, refund: Refund) -> Plan:
-    """Known already; a look-up that was due is done."""
+    """Known already, and the provider's books say so too: a look-up that was due is done."""
     if refund.due_at is None:
         return Plan(file, (), refund.ticket_id)
     settled = replace(refund, due_at=None, leased_until=None)
