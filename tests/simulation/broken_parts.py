@@ -57,12 +57,6 @@ class _UnknownIsFailed(_Provider):
         return replace(answer, kind=AnswerKind.DECLINED) if answer.kind is AnswerKind.UNKNOWN else answer
 
 
-class _AcceptedIsPaid(_Provider):
-    async def send(self, refund: RefundOrder) -> Answer:
-        answer = await self.inner.send(refund)
-        return replace(answer, kind=AnswerKind.SUCCEEDED) if answer.kind is AnswerKind.PENDING else answer
-
-
 class _DeafToBadNews(_Provider):
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
@@ -188,11 +182,6 @@ def fresh_key_for_each_send(app: App) -> App:
 def unknown_is_failed(app: App) -> App:
     """A time-out counts as refused, so the operator pays again."""
     return _with_provider(app, _UnknownIsFailed)
-
-
-def accepted_is_paid(app: App) -> App:
-    """Nobody waits for the end of a pending refund."""
-    return _with_provider(app, _AcceptedIsPaid)
 
 
 def deaf_to_bad_news(app: App) -> App:

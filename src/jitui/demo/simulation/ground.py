@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,8 +60,7 @@ class Ground:
     def restart(self) -> None:
         """SIGKILL the postmaster, and start the server again: it recovers from its log."""
         assert self.server is not None and self.options is not None
-        os.kill(self.server.pid, signal.SIGKILL)
-        self.server._hold.close()
+        embedded_postgres.crash(self.server)
         self.server = embedded_postgres.start(self.server.folder, self.options)
 
     def _drop(self, name: str) -> None:

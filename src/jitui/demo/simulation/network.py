@@ -172,10 +172,10 @@ def _body(message: Message) -> bytes:
 async def open_network() -> AsyncIterator[Network]:
     """The server on a free port of this machine alone."""
     network = Network()
-    runner = web.ServerRunner(web.Server(network.take))
+    runner = web.ServerRunner(web.Server(network.take), shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1).start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
         network.url = f"http://{host}:{port}"
         yield network

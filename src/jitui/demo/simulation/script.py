@@ -54,22 +54,25 @@ class Script:
 
     seed: int
     deals: tuple[Deal, ...]
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)  # taken from the end, or at random
+    rushed: bool = False
 
 
 def write_script(seed: int) -> Script:
     """The same seed gives the same script."""
     rng = Random(f"script/{seed}")
     greedy = rng.choice(BUYERS[:-1])
+    greed = rng.choice((0.3, 0.6, 1.0))
     count = rng.randint(3, 8)
-    deals = tuple(_deal(rng, number, greedy) for number in range(count))
+    deals = tuple(_deal(rng, number, greedy if rng.random() < greed else rng.choice(BUYERS)) for number in range(count))
     steps = [step for deal in deals for step in _steps(rng, deal)]
     rng.shuffle(steps)
-    return Script(seed, deals, steps)
+    if greed == 1.0:  # everything at once, at the very beginning: their quota is what they race for
+        steps.sort(key=lambda step: step.kind == "ask")
+    return Script(seed, deals, steps, rushed=greed == 1.0)
 
 
-def _deal(rng: Random, number: int, greedy: str) -> Deal:
-    buyer_id = greedy if rng.random() < 0.55 else rng.choice(BUYERS)
+def _deal(rng: Random, number: int, buyer_id: str) -> Deal:
     total_minor = rng.choice((rng.randint(100, 5_000), rng.randint(5_000, 29_999), rng.randint(20_000, 29_000), 30_000))
     freight_minor = rng.choice((0, 0, 600, 7)) if total_minor > 1_000 else 0
     count = rng.choices((1, 2, 3), (5, 3, 2))[0]

@@ -22,6 +22,7 @@ from msgspec import Struct
 _ANSWER = struct.Struct("!i")
 _BYTES = 64 * 1024
 _STOP_SECONDS = 20
+_PROGRAM = "import sys; from jitui.demo.simulation.zygote import main; sys.exit(main())"
 
 
 class Birth(Struct, frozen=True):
@@ -45,11 +46,10 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "jitui.demo.simulation.zygote", str(theirs.fileno())],
+                [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the world, which closes the socket
-                env=None,
             )
         self._socket = ours
         ours.sendall(msgspec.json.encode(sys.path))
@@ -148,7 +148,3 @@ def _end(pid: int, children: set[int]) -> None:
     with suppress(ChildProcessError):
         os.waitpid(pid, 0)
     children.discard(pid)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
