@@ -12,7 +12,7 @@ from jitui.demo.simulation.script import write_script
 from jitui.wiring import App, default_policy
 from tests.simulation import broken_parts
 
-FEWEST_SEEDS, SECONDS = 8, 70.0
+FEWEST_SEEDS, SECONDS = 6, 45.0
 """As many worlds as fit into that time, and never fewer than these."""
 MOST_SEEDS_TO_NOTICE = 12
 
@@ -41,9 +41,9 @@ def test_nothing_is_lost_paid_twice_or_paid_over(stage: Stage) -> None:
 @pytest.mark.timeout(600)
 def test_what_was_answered_survives_the_database_server_killed_in_the_middle() -> None:
     with open_stage(restarts=True) as stage:
-        report = run_seeds(stage, Options(3, restart_database=True))
+        report = run_seeds(stage, Options(2, restart_database=True))
     assert report.holds, explained(report)
-    assert report.counts["database:kills"] == 3
+    assert report.counts["database:kills"] == 2
 
 
 @pytest.mark.parametrize(

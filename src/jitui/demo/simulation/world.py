@@ -41,7 +41,7 @@ LONGEST_FLIGHT_SECONDS = 600.0
 """How late a request that was given up may still arrive: no network keeps one for longer."""
 MOST_MOVES = 420
 RUSH_MOVES = 60
-MOST_QUIET_MOVES, MOST_ROUNDS = 5_000, 250
+MOST_QUIET_MOVES, MOST_ROUNDS = 5_000, 150
 ENOUGH_BROKEN = 12
 AT_ONCE = 5
 LEASE_SECONDS = 60

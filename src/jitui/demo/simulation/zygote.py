@@ -92,9 +92,9 @@ def main() -> int:
     sys.path[:] = msgspec.json.decode(line.recv(_BYTES), type=list[str])
     from jitui.demo.simulation import process
 
-    line.sendall(_ANSWER.pack(0))
     children: set[int] = set()
     try:
+        line.sendall(_ANSWER.pack(0))
         while request := _request(line):
             word, fds = request
             if word[:1] == b"f":
