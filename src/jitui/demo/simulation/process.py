@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import socket
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -53,6 +54,7 @@ def live(birth: Birth, line: socket.socket) -> None:
     """Until the world closes the line, or kills us."""
     structlog.configure(processors=[_overhear])
     logging.disable(logging.CRITICAL)
+    random.seed(f"{birth.seed}/{birth.number}")
     loop = MortalLoop()
     asyncio.set_event_loop(loop)
     loop.run_until_complete(_live(birth, line, loop))

@@ -37,11 +37,12 @@ from jitui.wiring import open_app
 
 GLANCE_SECONDS, LONGEST_GLANCE_SECONDS = 0.005, 0.1
 STUCK_SECONDS = 40.0
+LONGEST_STALL_SECONDS = 3_600.0
 LONGEST_FLIGHT_SECONDS = 600.0
 """How late a request that was given up may still arrive: no network keeps one for longer."""
 MOST_MOVES = 420
 RUSH_MOVES = 60
-MOST_QUIET_MOVES, MOST_ROUNDS = 5_000, 150
+MOST_QUIET_MOVES, MOST_ROUNDS, MOST_ROUNDS_OF_BROKEN = 5_000, 150, 40
 ENOUGH_BROKEN = 12
 AT_ONCE = 5
 LEASE_SECONDS = 60
@@ -165,6 +166,7 @@ class World:
         self.numbers += 1
         birth = Birth(
             number=self.numbers,
+            seed=self.script.seed,
             database_url=self.database_url,
             provider_url=self.network.url,
             api_key=API_KEY,
@@ -473,11 +475,20 @@ class World:
 
     async def _pass_time(self) -> None:
         (low, high), _ = self.rng.choices(_JUMPS_SECONDS, [weight for _, weight in _JUMPS_SECONDS])[0]
-        self.now += self.rng.uniform(low, high)
+        seconds = self.rng.uniform(low, high)
+        if seconds > LONGEST_STALL_SECONDS:
+            await self._end_stalled()
+        self.now += seconds
         self.counts["clock:jumps"] += high > 5
         idle = [one for one in self.processes if one.kind == "worker" and not one.tasks]
         if idle and high > 20 and self.rng.random() < 0.7:
             await self._turn(idle[0], "roll_up")
+
+    async def _end_stalled(self) -> None:
+        """No process hangs for longer than a provider remembers a key: a supervisor ends it before that."""
+        for process in [one for one in self.processes if any(task.at == "send" for task in one.tasks.values())]:
+            self.note(f"  a supervisor ends {process.name}, which hangs")
+            await self._kill(process)
 
     async def _kill(self, process: Process) -> None:
         for task in process.tasks.values():
@@ -533,7 +544,7 @@ class World:
         if due is None:
             return False
         self.rounds += 1
-        if self.rounds > MOST_ROUNDS:
+        if self.rounds > (MOST_ROUNDS_OF_BROKEN if self.dress else MOST_ROUNDS):
             self.broken.append("the world does not come to an end: something is due again and again")
             return False
         self.now = max(self.now, due) + min(21_600.0, self.rounds**2)  # days of polling need not be walked through

@@ -29,6 +29,7 @@ class Birth(Struct, frozen=True):
     """What a new process is to be."""
 
     number: int
+    seed: int
     database_url: str
     provider_url: str
     api_key: str
