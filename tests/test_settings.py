@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jitui.errors import NotConfigured
-from jitui.settings import Language, LogFormat, LogLevel, Settings, environment_for, read_settings
+from jitui.settings import Language, LogFormat, LogLevel, Settings, environment_for, read_secret_file, read_settings
 
 HOME = {"HOME": "/home/ada"}
 
@@ -105,6 +105,41 @@ def test_the_variable_of_the_tests_is_let_through() -> None:
 def test_half_a_simulator_is_refused() -> None:
     with pytest.raises(NotConfigured, match="JITUI_SIMULATOR_KEY and JITUI_SIMULATOR_WEBHOOK_SECRET must be set too"):
         read_settings({**HOME, "JITUI_SIMULATOR_URL": "http://127.0.0.1:8100"})
+
+
+STRIPE = ("JITUI_STRIPE_SECRET_KEY_FILE", "JITUI_STRIPE_WEBHOOK_SECRET_FILE")
+
+
+def secret_in(folder: Path, name: str, text: str = "whsec_open_sesame\n") -> str:
+    file = folder / name
+    file.write_text(text)
+    return str(file)
+
+
+def test_stripes_secrets_are_read_from_their_files_and_shown_nowhere(tmp_path: Path) -> None:
+    given = {name: secret_in(tmp_path, name) for name in STRIPE}
+    settings = read_settings({**HOME, **given, "JITUI_STRIPE_API_BASE": "http://127.0.0.1:12111/"})
+    assert settings.stripe_secret_key_file is not None
+    assert read_secret_file(settings.stripe_secret_key_file) == "whsec_open_sesame"
+    assert settings.stripe_api_base == "http://127.0.0.1:12111"
+    assert "sesame" not in repr(settings)
+    assert read_settings(environment_for(settings, {})) == settings
+
+
+@pytest.mark.parametrize("text", ["", " \n", "one\ntwo", "one two"])
+def test_a_file_that_does_not_hold_one_secret_is_refused(tmp_path: Path, text: str) -> None:
+    given = {name: secret_in(tmp_path, name) for name in STRIPE}
+    given[STRIPE[0]] = secret_in(tmp_path, "bad", text)
+    with pytest.raises(NotConfigured, match="JITUI_STRIPE_SECRET_KEY_FILE must be the path of a file that holds one"):
+        read_settings({**HOME, **given})
+
+
+@pytest.mark.parametrize("given", [*((name,) for name in STRIPE), ("JITUI_STRIPE_API_BASE",)])
+def test_half_a_stripe_is_refused(tmp_path: Path, given: tuple[str, ...]) -> None:
+    values = {name: secret_in(tmp_path, name) if name in STRIPE else "http://127.0.0.1:1" for name in given}
+    missing = " and ".join(name for name in STRIPE if name not in given)
+    with pytest.raises(NotConfigured, match=f"^{missing} must be set too"):
+        read_settings({**HOME, **values})
 
 
 def test_a_lease_must_outlast_the_provider_call() -> None:

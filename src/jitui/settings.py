@@ -62,6 +62,22 @@ def _file(text: str) -> Path:
     return path
 
 
+def _secret_file(text: str) -> Path:
+    path = _file(text)
+    if not read_secret_file(path):
+        raise _Expected("the path of a file that holds one secret on one line")
+    return path
+
+
+def read_secret_file(path: Path) -> str:
+    """The one secret that the file holds; empty where it holds none, more than one line, or cannot be read."""
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return lines[0] if len(lines) == 1 else ""
+
+
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
@@ -133,6 +149,9 @@ class Settings:
     simulator_url: str | None = _setting(_http_url, None)
     simulator_key: str | None = _setting(_key, None, secret=True)
     simulator_webhook_secret: str | None = _setting(_key, None, secret=True)
+    stripe_secret_key_file: Path | None = _setting(_secret_file, None)
+    stripe_webhook_secret_file: Path | None = _setting(_secret_file, None)
+    stripe_api_base: str | None = _setting(_http_url, None)
     pool_size: int = _setting(_whole(1, 1_000), 16)
     worker_batch: int = _setting(_whole(1, 10_000), 64)
     worker_lease_seconds: int = _setting(_whole(1, 86_400), 60)
@@ -205,12 +224,23 @@ def _check_together(settings: Settings) -> None:
         raise NotConfigured(
             f"{' and '.join(missing)} must be set too: the simulator needs its address, key and secret."
         )
+    _check_stripe(settings)
     if settings.worker_lease_seconds <= settings.provider_timeout_seconds:
         raise NotConfigured(
             f"JITUI_WORKER_LEASE_SECONDS ({settings.worker_lease_seconds}) must be longer than"
             f" JITUI_PROVIDER_TIMEOUT_SECONDS ({settings.provider_timeout_seconds}),"
             " or a second worker takes a refund while its call is still open."
         )
+
+
+def _check_stripe(settings: Settings) -> None:
+    files = {
+        "JITUI_STRIPE_SECRET_KEY_FILE": settings.stripe_secret_key_file,
+        "JITUI_STRIPE_WEBHOOK_SECRET_FILE": settings.stripe_webhook_secret_file,
+    }
+    missing = [name for name, value in files.items() if value is None]
+    if missing and (len(missing) < len(files) or settings.stripe_api_base is not None):
+        raise NotConfigured(f"{' and '.join(missing)} must be set too: Stripe needs its key and its webhook secret.")
 
 
 def _default_home(environ: Mapping[str, str]) -> Path:

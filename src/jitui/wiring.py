@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.payments.simulator import SimulatorProvider
+from jitui.adapters.payments.stripe import StripeProvider
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.adapters.postgres.people import PostgresPeople
@@ -27,7 +28,7 @@ from jitui.aftersales.registry import Registry
 from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.shelf import Shelf
 from jitui.policy import Policy
-from jitui.settings import Settings
+from jitui.settings import Settings, read_secret_file
 
 Clock = Callable[[], datetime]
 
@@ -91,16 +92,36 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:
+    """Every provider that is configured; each closes its HTTP client with the service."""
+    providers: dict[str, PaymentProvider] = {}
+    for provider in (_simulator(settings), stripe_provider(settings)):
+        if provider is not None:
+            await stack.enter_async_context(provider)
+            providers[provider.name] = provider
+    return providers
+
+
+def _simulator(settings: Settings) -> SimulatorProvider | None:
     if settings.simulator_url is None or settings.simulator_key is None or settings.simulator_webhook_secret is None:
-        return {}
-    simulator = SimulatorProvider(
+        return None
+    return SimulatorProvider(
         base_url=settings.simulator_url,
         api_key=settings.simulator_key,
         webhook_secret=settings.simulator_webhook_secret,
         timeout_seconds=settings.provider_timeout_seconds,
     )
-    await stack.enter_async_context(simulator)
-    return {simulator.name: simulator}
+
+
+def stripe_provider(settings: Settings) -> StripeProvider | None:
+    """Stripe with the secrets that its files hold now; None where it is not configured."""
+    if settings.stripe_secret_key_file is None or settings.stripe_webhook_secret_file is None:
+        return None
+    return StripeProvider(
+        secret_key=read_secret_file(settings.stripe_secret_key_file),
+        webhook_secret=read_secret_file(settings.stripe_webhook_secret_file),
+        api_base=settings.stripe_api_base,
+        timeout_seconds=settings.provider_timeout_seconds,
+    )
 
 
 async def _ensure_policy(app: App) -> None:

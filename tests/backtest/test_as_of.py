@@ -229,3 +229,17 @@ def test_what_is_recorded_at_the_very_moment_of_the_request_does_not_count_yet(
         None,
     )
     check_history(duckdb_engine, tmp_path, case, ZoneInfo("Asia/Shanghai"))
+
+
+def test_what_is_taken_back_at_the_midnight_at_which_it_begins_still_counts_for_that_moment(
+    duckdb_engine: Engine, tmp_path: Path
+) -> None:
+    """Found by the property above: day, retraction and request on one microsecond."""
+    midnight = datetime(2024, 3, 31, 23, tzinfo=UTC)  # in London
+    case = Case(
+        [Asked("a", "a", midnight, None), Asked("a", "a", midnight + timedelta(microseconds=1), None)],
+        [Event("buyer", "a", "order_paid", midnight, midnight - timedelta(hours=20), 5, None, midnight)],
+        BEGINNING - timedelta(days=9),
+        None,
+    )
+    check_history(duckdb_engine, tmp_path, case, ZoneInfo("Europe/London"))

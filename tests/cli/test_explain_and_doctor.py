@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -84,6 +85,29 @@ def test_doctor_says_when_the_simulator_is_away(jitui: Jitui, monkeypatch: pytes
     done = jitui("doctor")
     assert done.code == 1
     assert "missing provider simulator: http://127.0.0.1:9 does not answer" in done.out
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("sk_test_jitui", "missing Stripe: connection broken: ConnectError"),
+        ("pk_test_jitui", "missing Stripe: the secret key of Stripe begins with 'sk_' or 'rk_'"),
+        ("", "JITUI_STRIPE_SECRET_KEY_FILE must be the path of a file that holds one"),
+        (None, "JITUI_STRIPE_SECRET_KEY_FILE must be set too"),
+    ],
+)
+def test_doctor_says_what_keeps_stripe_from_paying(
+    jitui: Jitui, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str | None, found: str
+) -> None:
+    (tmp_path / "secret").write_text("whsec_1")
+    monkeypatch.setenv("JITUI_STRIPE_WEBHOOK_SECRET_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("JITUI_STRIPE_API_BASE", "http://127.0.0.1:9")
+    if key is not None:
+        (tmp_path / "key").write_text(key)
+        monkeypatch.setenv("JITUI_STRIPE_SECRET_KEY_FILE", str(tmp_path / "key"))
+    done = jitui("doctor")
+    assert done.code == 1
+    assert found in " ".join(done.out.split())
 
 
 def test_doctor_survives_a_bad_setting(jitui: Jitui, monkeypatch: pytest.MonkeyPatch) -> None:

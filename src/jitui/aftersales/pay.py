@@ -38,6 +38,12 @@ Clock = Callable[[], datetime]
 POLL_PENDING = timedelta(seconds=5)
 """How soon an accepted refund is looked up when no webhook has come."""
 
+KEY_EXPIRED = (
+    "the provider's books have no refund of this attempt, and its idempotency key has expired, so that a repeat could"
+    " pay twice: check the payment at the provider, then retry"
+)
+"""Past the life of a key: look up, else the operator, whose retry is a new attempt with a new key."""
+
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 1.0, 600.0
 REOPENINGS = 3
 """How often a refund that failed after it had succeeded is attempted anew before an operator must look."""
@@ -62,11 +68,11 @@ async def pay_claimed(
 ) -> Plan | Refusal | KeptAnswer:
     """Call the provider for one claimed refund and confirm its answer; never raises for what a provider does."""
     provider = providers[claimed.refund.provider]
-    news = await _call(provider, claimed)
+    news = await _call(provider, claimed, clock)
     return await confirm(store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), news, now=clock())
 
 
-async def _call(provider: PaymentProvider, claimed: ClaimedRefund) -> News:
+async def _call(provider: PaymentProvider, claimed: ClaimedRefund, clock: Clock) -> News:
     order = refund_order(claimed.refund, claimed.attempt)
     if claimed.look_up_first:
         found = await provider.look_up(order)
@@ -76,6 +82,8 @@ async def _call(provider: PaymentProvider, claimed: ClaimedRefund) -> News:
             return News(
                 Answer(AnswerKind.UNKNOWN, reason="the provider no longer knows an attempt that it had accepted")
             )
+        if found.key_life is not None and clock() - claimed.attempt.started_at >= found.key_life:
+            return News(Answer(AnswerKind.DECLINED, reason=KEY_EXPIRED), looked_up=True)
     # Never heard of, or never sent: the same attempt with the same key is safe (T5, T15, T27).
     return News(await provider.send(order))
 

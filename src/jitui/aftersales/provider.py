@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -45,6 +45,9 @@ class Answer:
     occurred_at: datetime | None = None
     final: bool = True  # for DECLINED: refused for good; False may be tried again later (rate limit …)
     retry_after_seconds: float | None = None
+    key_life: timedelta | None = (
+        None  # for ABSENT: how long an attempt's key keeps a repeat from paying; None: for ever
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,13 @@ class NotificationRefused:
     signed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class NotificationIgnored:
+    """A webhook that the provider rightly sent and that is not about an attempt of ours (T13), and why."""
+
+    reason: str
+
+
 class PaymentProvider(Protocol):
     """A provider of refunds. Calls never raise for what the network or the provider does: see Answer."""
 
@@ -81,6 +91,6 @@ class PaymentProvider(Protocol):
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationRefused:
+    ) -> Notification | NotificationIgnored | NotificationRefused:
         """Check signature, age (against `now`) and shape of a webhook's exact bytes."""
         ...

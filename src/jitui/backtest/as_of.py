@@ -123,7 +123,9 @@ def _steps(
         until = ibis.least(leaves, ibis.coalesce(counted.retracted_us, leaves))
         until_rank = ibis.cases((until < leaves, _RECORDED), else_=_MIDNIGHT)
         lasting = counted.mutate(until_us=until, until_rank=until_rank)
-        lasting = lasting.filter(lasting.from_us < lasting.until_us)
+        # One that is taken back at the midnight at which it begins still counts for a request of that moment.
+        at_once = (lasting.from_us == lasting.until_us) & (lasting.from_rank < lasting.until_rank)
+        lasting = lasting.filter((lasting.from_us < lasting.until_us) | at_once)
         parts.append(_deltas(features, mine, lasting, lasting.from_us, lasting.from_rank, 1))
         moving = [feature for feature in mine if feature.function != "last_age_days"]
         if moving:

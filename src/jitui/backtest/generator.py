@@ -7,17 +7,15 @@ at each field of `Assumptions`; docs/reference/generator.md shows them as a tabl
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import duckdb
 
-from jitui.errors import BadInput
-from jitui.policy.problems import did_you_mean
+from jitui.backtest.new_folder import new_folder, write_assumptions
 
 DAY_SECONDS = 86_400
 HOUR_WEIGHTS = (3, 2, 1, 1, 1, 1, 2, 3, 4, 5, 6, 6, 6, 5, 5, 5, 5, 5, 5, 6, 7, 7, 6, 4)
@@ -80,24 +78,6 @@ Progress = Callable[[str, int, int], None]
 """What is being written, and how many tables of how many are done."""
 
 
-def with_values(assumptions: Assumptions, settings: Sequence[str]) -> Assumptions:
-    """The assumptions with `name=value` settings; raises BadInput for a wrong name or value."""
-    kinds = {field.name: field.type for field in fields(Assumptions)}
-    changed: dict[str, float | int] = {}
-    for setting in settings:
-        name, _, text = setting.partition("=")
-        if name not in kinds:
-            raise BadInput(f"There is no assumption {name!r}{did_you_mean(name, list(kinds))}.", path="--set")
-        try:
-            changed[name] = int(text) if kinds[name] == "int" else float(text)
-        except ValueError:
-            raise BadInput(f"{name} is a number, not {text!r}.", path="--set") from None
-        percent = name.endswith("_percent")
-        if not 0 <= changed[name] <= (100 if percent else 1e9) or (not percent and changed[name] == 0):
-            raise BadInput(f"{name} is {'from 0 to 100' if percent else 'above 0'}.", path="--set")
-    return replace(assumptions, **changed)  # type: ignore[arg-type]
-
-
 def generate(
     out: Path,
     orders: int,
@@ -113,20 +93,10 @@ def generate(
     `orders`, `order_lines` and `shipments` hold the orders that are asked about, or all. Raises BadInput where the
     folder is there already and not empty.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"{out} is there already and is not empty.", path="--out")
-    unfinished = out.with_name(f".{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
+    with new_folder(out) as unfinished:
         rows = _write(unfinished, orders, seed, assumptions, all_orders, memory_mib, progress)
         about = {"orders": orders, "seed": seed, "all_orders": all_orders, "assumptions": asdict(assumptions)}
-        (unfinished / "assumptions.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        if out.exists():
-            out.rmdir()
-        unfinished.replace(out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        write_assumptions(unfinished, about)
     return Generated(out, rows)
 
 
@@ -311,7 +281,7 @@ def _events() -> str:
         f"""SELECT 'buyer' AS subject, buyer_id AS subject_id, '{kind}' AS kind, moment({at}) AS at,
                    moment({recorded}) AS recorded_at, NULL::VARCHAR AS event_id, 'o' || n AS order_id,
                    {amount} AS amount_minor, 1::BIGINT AS times, NULL::VARCHAR AS retracts
-            FROM placed WHERE {which} AND {recorded} < {END_US}"""
+            FROM placed WHERE ({which}) AND {recorded} < {END_US}"""
         for kind, at, recorded, amount, which in buyer
     ]
     day = "floor(({at} + " + str(_ZONE_US) + ") / 86400e6)"
@@ -319,7 +289,7 @@ def _events() -> str:
         f"""SELECT 'shop', shop_id, '{kind}', moment({day.format(at=at)} * 86400e6 - {_ZONE_US} + 43200e6),
                    moment(({day.format(at=at)} + 1) * 86400e6 - {_ZONE_US}), NULL, NULL, sum(paid_minor)::BIGINT,
                    count(*)::BIGINT, NULL
-            FROM placed WHERE {which} AND {at} < {END_US} GROUP BY shop_id, {day.format(at=at)}"""
+            FROM placed WHERE ({which}) AND {at} < {END_US} GROUP BY shop_id, {day.format(at=at)}"""
         for kind, at, which in shop
     ]
     return " UNION ALL ".join(parts)

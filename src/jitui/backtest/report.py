@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jitui.backtest.run import Backtest
 from jitui.backtest.summary import Comparison, Group, Summary
 from jitui.backtest.words import WORDS
-from jitui.money import currency_exponent, to_decimal_text
+from jitui.money import to_decimal_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,14 +50,19 @@ def terminal_tables(done: Backtest) -> Iterator[Table]:
             yield _obstacles(summary)
     for title, groups in _groupings(done.summary):
         yield _group_table(title, groups, done.summary)
+    yield from comparison_tables(done)
+    if done.verification is not None:
+        yield _verified(done)
+    yield _cost(done)
+
+
+def comparison_tables(done: Backtest) -> Iterator[Table]:
+    """The two readings side by side, with examples, and the rows that neither could read."""
     if done.comparison is not None:
         yield _four_ways(done.comparison, done.summary.currency)
         yield _examples(done.comparison, done.summary.currency)
     if done.prepared.set_aside:
         yield _set_aside(done)
-    if done.verification is not None:
-        yield _verified(done)
-    yield _cost(done)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -106,6 +111,8 @@ def _groupings(summary: Summary) -> Iterator[tuple[str, tuple[Group, ...]]]:
         yield "By category", summary.by_category
     if len(summary.by_tier) > 1:
         yield "By buyer tier", summary.by_tier
+    if len(summary.by_waiting) > 1:
+        yield "By the time that it really took (R8)", summary.by_waiting
     yield "By day, the last ones", summary.by_day[-MOST_ROWS:]
 
 
@@ -201,21 +208,19 @@ class Chart:
 
 
 def render_html(done: Backtest, language: str) -> str:
-    """One self-contained page in a language (zh, en): no script, no font, no picture from elsewhere."""
+    """One self-contained page in both languages, opened in `language` (zh, en): no script, no font, no picture."""
     environment = Environment(
         loader=PackageLoader("jitui.backtest"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    words = WORDS[language]
     return environment.get_template("report.html").render(
         done=done,
-        language="zh-CN" if language == "zh" else "en",
-        t=words,
+        language=language,
+        words=WORDS,
         summaries=[one for one in (done.summary, done.against) if one is not None],
         chart=chart,
-        groupings=lambda summary: _html_groupings(summary, words),
+        groupings=_html_groupings,
         money=money,
         share=share,
-        exponent=currency_exponent(done.summary.currency),
         size=(_WIDTH, _HEIGHT),
     )
 
@@ -225,6 +230,9 @@ def _html_groupings(summary: Summary, words: Mapping[str, str]) -> Iterator[tupl
     yield words["by_category"], summary.by_category[:50]
     if len(summary.by_tier) > 1:
         yield words["by_tier"], summary.by_tier
+    if len(summary.by_waiting) > 1:
+        waiting = (_renamed(group, group.name or words["no_end"]) for group in summary.by_waiting)
+        yield words["by_waiting"], tuple(waiting)
 
 
 def chart(groups: Sequence[Group]) -> Chart:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct, convert
+
 from jitui.policy.expression import engine_name
 from jitui.policy.facts import LINES, Facts, KnownValue
 from jitui.policy.model import LoadedPolicy
@@ -34,8 +36,7 @@ ReadValue = KnownValue | None
 _VERDICTS = {True: Verdict.TRUE, False: Verdict.FALSE, None: Verdict.UNKNOWN}
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionResult:
+class ConditionResult(Struct, frozen=True):
     """One condition of a decision, with what it read; None is unknown."""
 
     id: str
@@ -95,11 +96,11 @@ def restriction_hits(policy: LoadedPolicy, facts: Facts) -> tuple[RestrictionRul
 
 
 def _values_read(program: Program, known: Mapping[str, KnownValue]) -> dict[str, ReadValue]:
-    read: dict[str, ReadValue] = {name: known.get(name) for name in program.reads.facts}
-    lines = read.get(LINES)
-    if isinstance(lines, tuple):
-        wanted = ("line_id", *program.reads.line_fields)
-        read[LINES] = tuple({name: line[name] for name in wanted if name in line} for line in lines)
+    reads = program.reads
+    read: dict[str, ReadValue] = {name: known.get(name) for name in reads.facts}
+    if isinstance(lines := read.get(LINES), tuple):
+        wanted = ("line_id", *reads.line_fields)
+        read[LINES] = tuple([{name: line[name] for name in wanted if name in line} for line in lines])
     return read
 
 
@@ -136,9 +137,7 @@ def decision_to_json(decision: Decision) -> dict[str, object]:
 
 def decision_from_json(stored: Mapping[str, object]) -> Decision:
     """The decision that `decision_to_json` wrote; raises msgspec.ValidationError for anything else."""
-    import msgspec
-
-    return msgspec.convert(stored, Decision)
+    return convert(stored, Decision)
 
 
 def _to_json(value: ReadValue) -> object:

@@ -79,6 +79,17 @@ class Mapped:
 Node = Scalar | Listing | Mapped
 
 
+@dataclass(frozen=True, slots=True)
+class Genre:
+    """What a file is, for the sentences that refuse it."""
+
+    name: str
+    needs: str
+
+
+POLICY = Genre("a policy", "policy, version and conditions")
+
+
 class _Refused(Exception):
     def __init__(self, place: Place, message: str) -> None:
         super().__init__(message)
@@ -86,13 +97,29 @@ class _Refused(Exception):
         self.message = message
 
 
-def parse(text: str, file: str) -> tuple[Node | None, list[Problem]]:
+def decoded(data: bytes, file: str, genre: Genre = POLICY) -> str | Problem:
+    """The text of a file, or why it is none that can be read."""
+    if len(data) > MAX_BYTES:
+        return _too_large(file, genre)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        return Problem(file, line, column, "this is not UTF-8 text")
+
+
+def _too_large(file: str, genre: Genre) -> Problem:
+    return Problem(file, 1, 1, f"the file is over {MAX_BYTES // 1024} KiB: {genre.name} is a short text")
+
+
+def parse(text: str, file: str, genre: Genre = POLICY) -> tuple[Node | None, list[Problem]]:
     """The root of the document and the faults of its YAML; the root is None where reading had to stop."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        return None, [Problem(file, 1, 1, f"the file is over {MAX_BYTES // 1024} KiB: a policy is a short text")]
+        return None, [_too_large(file, genre)]
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    composer = _Composer(text, file)
+    composer = _Composer(text, file, genre)
     try:
         return composer.document(), composer.problems
     except _Refused as refused:
@@ -112,11 +139,12 @@ def parse(text: str, file: str) -> tuple[Node | None, list[Problem]]:
 class _Composer:
     """Walks the parser's events once; goes on after duplicate keys, stops at what shapes the tree."""
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, genre: Genre) -> None:
         from ruamel.yaml import YAML
 
         self.text = text.removeprefix("\ufeff").replace("\r\n", "\n")
         self.file = file
+        self.genre = genre
         self.problems: list[Problem] = []
         self.events: Iterator[Event] = YAML(typ="safe", pure=True).parse(self.text)
         self.seen = 0
@@ -126,17 +154,17 @@ class _Composer:
         for event in self.events:
             if type(event).__name__ == "DocumentStartEvent":
                 if root is not None:
-                    raise _Refused(_place(event), "a policy file holds one document")
+                    raise _Refused(_place(event), f"the file of {self.genre.name} holds one document")
                 root = self.node(next(self.events), 0)
         if root is None:
-            raise _Refused(Place(1, 1), "the file is empty: it needs at least policy, version and conditions")
+            raise _Refused(Place(1, 1), f"the file is empty: it needs at least {self.genre.needs}")
         return root
 
     def node(self, event: Event, depth: int) -> Node:
         place = _place(event)
         self.seen += 1
         if self.seen > MAX_EVENTS or depth > MAX_DEPTH:
-            raise _Refused(place, "too deep or too many entries: a policy is a short, flat text")
+            raise _Refused(place, f"too deep or too many entries: {self.genre.name} is a short, flat text")
         kind = type(event).__name__
         if kind == "AliasEvent" or getattr(event, "anchor", None):
             raise _Refused(place, "anchors and aliases are not read: write the value out where it is used")

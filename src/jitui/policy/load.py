@@ -11,9 +11,9 @@ from typing import Literal, TypeVar, cast
 
 from jitui.money import MAX_AMOUNT_MINOR, is_currency
 from jitui.policy.definitions import check_definitions
-from jitui.policy.document import MAX_BYTES, Node, Place, Scalar, parse
+from jitui.policy.document import Node, Place, Scalar, decoded, parse
 from jitui.policy.expression import Checked, check
-from jitui.policy.facts import BUYER_EVENTS, FACTS, SHOP_EVENTS, FactSpec, FactType
+from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, SHOP_EVENTS, FactSpec, FactType
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.parts import (
     DAY_SECONDS,
@@ -68,16 +68,10 @@ _Policy = TypeVar("_Policy", bound=LoadedPolicy)
 
 def load_bytes(kind: type[_Policy], data: bytes, file: str) -> _Policy:
     """As `load`, from the bytes of a file."""
-    if len(data) > MAX_BYTES:
-        raise PolicyRefused(
-            (Problem(file, 1, 1, f"the file is over {MAX_BYTES // 1024} KiB: a policy is a short text"),)
-        )
-    try:
-        return load(kind, data.decode("utf-8"), file)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        raise PolicyRefused((Problem(file, line, column, "this is not UTF-8 text"),)) from None
+    text = decoded(data, file)
+    if isinstance(text, Problem):
+        raise PolicyRefused((text,))
+    return load(kind, text, file)
 
 
 def load(kind: type[_Policy], text: str, file: str) -> _Policy:
@@ -185,15 +179,26 @@ def _feature(notes: Notes, name: str, node: Node) -> Feature | None:
         return None
     subject = "shop" if name.startswith("shop.") else "buyer"
     kind = _event_kind(notes, found[functions[0]], subject)
+    if functions[0] == "sum" and kind in EVENTS_WITHOUT_MONEY:
+        money = ", ".join(word for word in _kinds_of(subject) if word not in EVENTS_WITHOUT_MONEY)
+        notes.add(
+            found["sum"].place,
+            f"{kind} is recorded without an amount, so there is nothing to sum: count it, or sum one of {money}",
+        )
+        return None
     if over is None or kind is None:
         return None
     function = cast(Literal["count", "sum", "last_age_days"], functions[0])
     return Feature(name, cast(Literal["buyer", "shop"], subject), function, kind, over // DAY_SECONDS)
 
 
+def _kinds_of(subject: str) -> tuple[str, ...]:
+    return SHOP_EVENTS if subject == "shop" else BUYER_EVENTS
+
+
 def _event_kind(notes: Notes, node: Node, subject: str) -> str | None:
     kind = scalar(notes, node, "the event kind")
-    known = SHOP_EVENTS if subject == "shop" else BUYER_EVENTS
+    known = _kinds_of(subject)
     if kind is None or kind.value in known:
         return kind.value if kind else None
     if _OWN_APPROVALS.search(kind.value):

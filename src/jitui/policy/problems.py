@@ -30,7 +30,11 @@ class PolicyRefused(BadInput):
         self.problems = problems
 
     def __reduce__(self) -> tuple[type[PolicyRefused], tuple[tuple[Problem, ...]]]:
-        return PolicyRefused, (self.problems,)
+        return type(self), (self.problems,)
+
+
+class CasesRefused(PolicyRefused):
+    """A cases file cannot be read, or does not fit the policy that it is for."""
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

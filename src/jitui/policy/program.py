@@ -31,12 +31,13 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One compiled expression of type `type`."""
+    """One compiled expression of type `type`; `stands_for` is the definition that is the whole of it, if one is."""
 
     id: str
     run: Expression
     type: FactType
     reads: Reads
+    stands_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ def compile_programs(
 
     def programs(rules: Iterable[Condition | RestrictionRule]) -> tuple[Program, ...]:
         return tuple(
-            Program(rule.id, env.compile(rule.when), FactType.BOOL, reads_of(rule.tree, known)) for rule in rules
+            Program(rule.id, env.compile(rule.when), FactType.BOOL, reads_of(rule.tree, known), _whole(rule.tree))
+            for rule in rules
         )
 
     of_conditions, of_restrictions = programs(conditions), programs(restrictions)
@@ -85,6 +87,11 @@ def compile_programs(
         tuple(program for program in named if program.id in restriction_reads.definitions),
         restriction_reads,
     )
+
+
+def _whole(tree: Node) -> str | None:
+    """The definition that an expression consists of: its value is at hand already."""
+    return tree.name if isinstance(tree, DefinitionRef) else None
 
 
 def reads_of(tree: Node, definitions: Mapping[str, Reads]) -> Reads:
@@ -147,10 +154,17 @@ def evaluate(
     lines = data.get(LINES)
     if isinstance(lines, tuple):
         data[LINES] = list(lines)  # the run time takes a list and no other sequence
+    activation = programs.env.Activation(data)
+    values: dict[str, ScalarValue | None] = {}
     for definition in definitions:
-        needs = {name: data[name] for name in definition.reads.names if name in data}
-        value = value_of(definition.run, programs.env.Activation(needs), definition.type)
+        if definition.reads.definitions:
+            activation = programs.env.Activation(data)
+        value = values[definition.id] = value_of(definition.run, activation, definition.type)
         if value is not None:
             data[definition.id] = value
-    activation = programs.env.Activation(data)
-    return tuple(value_of(rule.run, activation, FactType.BOOL) for rule in rules)  # type: ignore[misc]
+    if any(rule.reads.definitions and rule.stands_for is None for rule in rules):
+        activation = programs.env.Activation(data)
+    return tuple(
+        value_of(rule.run, activation, FactType.BOOL) if rule.stands_for is None else values[rule.stands_for]  # type: ignore[misc]
+        for rule in rules
+    )

@@ -69,12 +69,12 @@ def entries(notes: Notes, node: Node | None, what: str) -> Iterator[tuple[Scalar
         notes.add(node.place, f"{what} is a mapping from a name to its value")
 
 
-def items(notes: Notes, node: Node | None, what: str) -> tuple[Node, ...]:
+def items(notes: Notes, node: Node | None, what: str, most: int = MAX_ENTRIES) -> tuple[Node, ...]:
     """The items of a list."""
     if isinstance(node, Listing):
-        if len(node.items) > MAX_ENTRIES:
-            notes.add(node.place, f"{what} has more than {MAX_ENTRIES} entries")
-        return node.items[:MAX_ENTRIES]
+        if len(node.items) > most:
+            notes.add(node.place, f"{what} has more than {most} entries")
+        return node.items[:most]
     if node is not None:
         notes.add(node.place, f"{what} is a list")
     return ()

@@ -100,12 +100,14 @@ class SimulatorProvider:
         api_key: str,
         webhook_secret: str,
         timeout_seconds: float = 10.0,
+        key_life: timedelta | None = None,
         client: aiohttp.ClientSession | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._authorization = f"Bearer {api_key}"
         self._webhook_key = _webhook_key(webhook_secret)
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._key_life = key_life
         self._client = client
         self._owns_client = client is None
 
@@ -153,7 +155,7 @@ class SimulatorProvider:
             return reply
         status, _, content = reply
         if status == 404 and _error_code(content) == "unknown_reference":
-            return Answer(AnswerKind.ABSENT, "unknown_reference")
+            return Answer(AnswerKind.ABSENT, "unknown_reference", key_life=self._key_life)
         if status != 200:
             return _unknown(f"look-up answered {status} {_error_code(content) or ''}".rstrip())
         try:

@@ -12,6 +12,7 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, progress, results, say
+from jitui.entrypoints.cli.policy_files import load_policy
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -60,13 +61,13 @@ def backtest(
         master=master,
         memory_mib=memory_mib,
         minutes_a_review=minutes_a_review,
-        zone=_zone(time_zone),
+        zone=zone_of(time_zone),
         recompute_features=recompute_features,
         replay_caps=not logged_caps,
         verify=verify,
     )
     _check_language(language)
-    with _work_folder(out) as work, _reporting() as report:
+    with work_folder(out) as work, reporting() as report:
         done = run_backtest(order, work, report)
         if out is not None:
             _write_report(done, work, language)
@@ -97,15 +98,14 @@ def _order(
     from jitui.backtest.engine import EngineName
     from jitui.backtest.run import Order
     from jitui.errors import BadInput
-    from jitui.policy import Policy
 
     if engine not in list(EngineName):
         raise BadInput(f"There is no engine {engine!r}: it is duckdb or spark.", path="--engine")
     return Order(
-        policy=Policy.from_file(policy),
+        policy=load_policy(policy),
         history=history,
         time_zone=zone,
-        against=Policy.from_file(against) if against not in ("", "decided") else None,
+        against=load_policy(Path(against)) if against not in ("", "decided") else None,
         decided=against == "decided",
         engine=EngineName(engine),
         master=master,
@@ -117,7 +117,8 @@ def _order(
     )
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone of that name, the service's without one; raises BadInput."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     from jitui.errors import BadInput
@@ -139,7 +140,8 @@ def _check_language(language: str) -> None:
 
 
 @contextmanager
-def _work_folder(out: Path | None) -> Iterator[Path]:
+def work_folder(out: Path | None) -> Iterator[Path]:
+    """The folder that was asked for, else one that is gone afterwards."""
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         yield out
@@ -149,7 +151,7 @@ def _work_folder(out: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _reporting() -> Iterator[Progress]:
+def reporting() -> Iterator[Progress]:
     """What is being done, as a bar where its length is known."""
     with progress() as bar:
         task = bar.add_task("", total=None)

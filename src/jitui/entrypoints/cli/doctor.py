@@ -92,6 +92,7 @@ def _findings() -> Iterator[Finding]:
     yield _disk(settings.home)
     yield from _database(settings)
     yield _simulator(settings)
+    yield _stripe(settings)
     yield _browser()
     yield _fonts()
 
@@ -228,6 +229,32 @@ def _simulator(settings: Settings) -> Finding:
         return Finding("provider simulator", Level.OK, settings.simulator_url)
     mend = "Start it: `jitui provider-simulator`."
     return Finding("provider simulator", Level.MISSING, f"{settings.simulator_url} does not answer", mend)
+
+
+def _stripe(settings: Settings) -> Finding:
+    """Asks Stripe for one refund of the account: it shows that the key is taken and may read refunds."""
+    from jitui.errors import NotConfigured
+    from jitui.wiring import stripe_provider
+
+    async def problem() -> str:
+        provider = stripe_provider(settings)
+        if provider is None:
+            return ""
+        async with provider:
+            return await provider.problem()
+
+    if settings.stripe_secret_key_file is None:
+        mend = "Only payments by Stripe need it: docs/how-to/pay-with-stripe.md."
+        return Finding("Stripe", Level.ABSENT, "not configured", mend)
+    try:
+        found = asyncio.run(problem())
+    except NotConfigured as error:
+        return Finding("Stripe", Level.MISSING, str(error), "Look into the file that holds it.")
+    if found:
+        return Finding(
+            "Stripe", Level.MISSING, found, "Check the secret key in the Dashboard of Stripe, and the network."
+        )
+    return Finding("Stripe", Level.OK, "the key is taken; webhook secret is set")
 
 
 def _browser() -> Finding:

@@ -1,4 +1,4 @@
-"""`jitui policy`: check files, list the facts, publish."""
+"""`jitui policy`: check and test files, tell two apart, list the facts, publish."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ import typer
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, results, say
 from jitui.entrypoints.cli.policy_agree import agree
+from jitui.entrypoints.cli.policy_conformance import conformance
+from jitui.entrypoints.cli.policy_diff import diff
+from jitui.entrypoints.cli.policy_files import load_policy
+from jitui.entrypoints.cli.policy_test import run_cases
 
 if TYPE_CHECKING:
     from jitui.policy import FactSpec, Policy, Problem
     from jitui.wiring import App
 
 policy = typer.Typer(
-    help="Check and publish policies; list their facts.",
+    help="Check, test, compare and publish policies.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
 
 policy.command()(agree)
+policy.command()(conformance)
+policy.command("test")(run_cases)
+policy.command()(diff)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files (YAML).", show_default=False)]
 
@@ -44,23 +51,13 @@ def check(files: Files, as_json: Json = False) -> None:
 
 def _check(file: Path) -> tuple[Path, Policy | None, tuple[Problem, ...]]:
     """The policy, or None, and its problems; a policy that loads may still have advice."""
-    from jitui.policy import Policy, PolicyRefused
+    from jitui.policy import PolicyRefused
 
     try:
-        loaded = Policy.from_file(_readable(file))
+        loaded = load_policy(file)
     except PolicyRefused as refused:
         return file, None, refused.problems
     return file, loaded, loaded.advice
-
-
-def _readable(file: Path) -> Path:
-    from jitui.errors import BadInput
-
-    try:
-        with file.open("rb"):
-            return file
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
 
 
 def _report_json(file: Path, loaded: Policy | None, problems: tuple[Problem, ...]) -> dict[str, object]:
@@ -107,9 +104,8 @@ def publish(
 ) -> None:
     """Check a policy and make it the one that decides, at once."""
     from jitui.entrypoints.cli.running import with_app
-    from jitui.policy import Policy
 
-    loaded = Policy.from_file(_readable(file))
+    loaded = load_policy(file)
     for problem in loaded.advice:
         say(f"{problem} (advice)")
 

@@ -28,7 +28,8 @@ def simulate(
 
     docs/reference/generator.md lists the assumptions. The folder appears when it is complete.
     """
-    from jitui.backtest.generator import Assumptions, generate, with_values
+    from jitui.backtest.generator import Assumptions, generate
+    from jitui.backtest.new_folder import with_values
     from jitui.backtest.run import peak_memory_mib
 
     begun = perf_counter()

@@ -11,7 +11,7 @@ import msgspec
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import News, confirm, retry
 from jitui.aftersales.ports import AttemptRef, Change, Incident, RefundRef
-from jitui.aftersales.provider import NotificationRefused
+from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http import answers, bodies
@@ -190,6 +190,8 @@ async def take_notification(call: Call[Nothing, Nothing]) -> Done:
         if read.signed:
             return Problem(INVALID_REQUEST, "The notification is signed and cannot be read.")
         return Problem(SIGNATURE_REFUSED, "Signature or age of the notification does not stand.")
+    if isinstance(read, NotificationIgnored):
+        return Answer(204, b"")  # anything else, and the provider would send it again for days
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
     done = await confirm(app.store, ref, News(read.answer, provider=provider.name), now=app.clock())
     return done if isinstance(done, Refusal) else Answer(204, b"")

@@ -1,0 +1,98 @@
+"""`jitui policy diff`: what changed between two policies, in words and in tickets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.backtest import reporting, work_folder, zone_of
+from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.output import Json, print_json, results
+from jitui.entrypoints.cli.policy_files import load_policy
+
+if TYPE_CHECKING:
+    from jitui.backtest.run import Backtest
+    from jitui.policy import Policy
+    from jitui.policy.difference import Change
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="Policy file (YAML).", show_default=False)],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Policy file (YAML).", show_default=False)],
+    history: Annotated[
+        str, typer.Option(metavar="WHERE", help="Replay this history by both: a folder, DuckDB file or URL.")
+    ] = "",
+    time_zone: Annotated[str, typer.Option(help="Whose days are counted; the service's by default.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Explain what changed between two policies; with a history, which requests come out otherwise.
+
+    Exit codes as diff has them: 0 no difference but comments and layout, 1 a difference, 2 trouble.
+    """
+    from jitui.policy.difference import differences
+
+    before, after = load_policy(old), load_policy(new)
+    changes = differences(before, after)
+    done = _replayed(before, after, history, time_zone) if history else None
+    if as_json:
+        print_json(_document(before, after, changes, done))
+    else:
+        _print_changes(changes)
+        if done is not None:
+            _print_tickets(done)
+    if changes:
+        raise typer.Exit(FAILED)
+
+
+def _replayed(before: Policy, after: Policy, history: str, time_zone: str) -> Backtest:
+    from jitui.backtest.run import Order, run_backtest
+
+    order = Order(policy=before, history=history, time_zone=zone_of(time_zone), against=after)
+    with work_folder(None) as work, reporting() as report:
+        return run_backtest(order, work, report)
+
+
+def _print_changes(changes: Sequence[Change]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from jitui.policy.difference import summary
+
+    console = results()
+    for change in changes:
+        shown = "" if change.decides else " (decides nothing)"
+        console.print(Text(f"{change.name}{shown}", style="bold"))
+        used = f"; used by {', '.join(change.used_by)}" if change.used_by else ""
+        console.print(Padding(Text(f"{change.what}{used}"), (0, 0, 0, 4)))
+    console.print(Text(summary(changes)))
+
+
+def _print_tickets(done: Backtest) -> None:
+    from rich.text import Text
+
+    from jitui.backtest.report import comparison_tables
+
+    console = results()
+    counted = _counts(done)
+    console.print(Text(f"{counted['differ']:,} of {counted['requests']:,} requests come out otherwise."))
+    for table in comparison_tables(done):
+        console.print(table)
+
+
+def _counts(done: Backtest) -> dict[str, int]:
+    cells = done.comparison.cells if done.comparison is not None else ()
+    differ = sum(cell.requests for cell in cells if cell.here != cell.there)
+    return {"requests": sum(cell.requests for cell in cells), "differ": differ}
+
+
+def _document(before: Policy, after: Policy, changes: Sequence[Change], done: Backtest | None) -> dict[str, object]:
+    named = [{"policy": one.id, "version": one.version, "sha256": one.sha256} for one in (before, after)]
+    document: dict[str, object] = {"old": named[0], "new": named[1], "changes": changes}
+    document["decides"] = any(change.decides for change in changes)
+    if done is not None:
+        counted = {**_counts(done), "currency": done.summary.currency}
+        document["history"] = {**counted, "comparison": done.comparison, "set_aside": done.prepared.set_aside}
+    return document

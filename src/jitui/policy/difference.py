@@ -1,0 +1,336 @@
+"""What changed between two policies, in words.
+
+Held against each other are the checked values, not the texts: comments, order of keys and layout are no change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from jitui.money import to_decimal_text
+from jitui.policy.facts import LINE_FIELDS, FactSpec
+from jitui.policy.model import LoadedPolicy
+from jitui.policy.parts import Cap, Condition, Definition, Feature, RestrictionRule
+from jitui.policy.syntax import Call, DefinitionRef, Fact, LineField, Literal, Node, walk
+from jitui.policy.written import Moved, expanded, moved_constants, written
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference: `name` as in the file, `decides` whether the same request can come out otherwise."""
+
+    name: str
+    what: str
+    decides: bool
+    used_by: tuple[str, ...] = ()
+
+
+_HEADER = {
+    "id": ("policy", True, "other buyers are held out"),
+    "version": ("version", False, ""),
+    "effective_from": ("effective_from", False, ""),
+    "currency": ("currency", True, "every amount means another sum"),
+}
+_CAP_NAMES = ("per_buyer", "per_shop", "platform")
+_CAP_FACTS = {"per_buyer": "caps.buyer_ok", "per_shop": "caps.shop_ok", "platform": "caps.platform_ok"}
+
+
+def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[Change, ...]:
+    """Every difference in the order of the file; empty when only comments or layout differ, or nothing."""
+    return (
+        *_header(old, new),
+        *_texts(old, new),
+        *_attributes(old, new),
+        *_features(old, new),
+        *_definitions(old, new),
+        *_rules("conditions", old, new),
+        *_selection(old, new),
+        *_caps(old, new),
+        *_rules("restrictions", old, new),
+        *_fields("review", old.review, new.review, decides=True),
+    )
+
+
+def _header(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+    for field, (name, decides, means) in _HEADER.items():
+        before, after = getattr(old, field), getattr(new, field)
+        if before != after or (field == "effective_from" and before.utcoffset() != after.utcoffset()):
+            yield Change(name, f"{before} → {after}" + (f": {means}" if means else ""), decides)
+
+
+def _texts(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+    for name in ("title", "legal_basis", "notice"):
+        yield from _words(name, getattr(old, name), getattr(new, name))
+
+
+def _words(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+    for key in dict.fromkeys((*old, *new)):
+        if old.get(key) != new.get(key):
+            yield Change(f"{name}.{key}", f"“{old.get(key, '')}” → “{new.get(key, '')}”", decides=False)
+
+
+def _attributes(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+    yield from _declared("attributes", old, new, old.attributes, new.attributes, _kind_of)
+
+
+def _kind_of(spec: FactSpec) -> str:
+    return f"one of {', '.join(spec.enum)}" if spec.enum else spec.type.value
+
+
+def _features(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+    before, after = ({one.name: one for one in policy.features} for policy in (old, new))
+    yield from _declared("features", old, new, before, after, _aggregate)
+
+
+def _aggregate(feature: Feature) -> str:
+    return f"{feature.function} of {feature.kind} over {feature.days}d"
+
+
+def _declared(
+    part: str, old: LoadedPolicy, new: LoadedPolicy, before: Mapping[str, Any], after: Mapping[str, Any], say: Any
+) -> Iterator[Change]:
+    """Facts that the policy declares, with the rules that read them."""
+    for name in dict.fromkeys((*before, *after)):
+        if before.get(name) == after.get(name):
+            continue
+        users = tuple(dict.fromkeys((*_readers(old, name), *_readers(new, name))))
+        yield Change(f"{part}.{name}", _before_after(name, before, after, say), bool(users), users)
+
+
+def _before_after(name: str, before: Mapping[str, Any], after: Mapping[str, Any], say: Any) -> str:
+    if name not in before:
+        return f"added: {say(after[name])}"
+    if name not in after:
+        return f"removed: {say(before[name])}"
+    return f"{say(before[name])} → {say(after[name])}"
+
+
+def _readers(policy: LoadedPolicy, name: str) -> Iterator[str]:
+    """The conditions and restrictions that need a fact or a definition, through definitions too."""
+    for program in (*policy.programs.conditions, *policy.programs.restrictions):
+        if name in program.reads.names:
+            yield program.id
+
+
+def _trees(policy: LoadedPolicy) -> dict[str, Node]:
+    return {definition.name: definition.tree for definition in policy.definitions}
+
+
+def _definitions(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+    before, after = ({one.name: one for one in policy.definitions} for policy in (old, new))
+    for name in dict.fromkeys((*before, *after)):
+        one, other = before.get(name), after.get(name)
+        if one and other and expanded(one.tree, {}) == expanded(other.tree, {}):
+            continue
+        users = tuple(dict.fromkeys((*_readers(old, name), *_readers(new, name))))
+        decides = any(_decides_otherwise(old, new, user) for user in users)
+        what = _before_after(name, before, after, _when)
+        if one and other:
+            more, less = "true more often", "true less often"
+            what = _rewritten((old, one.tree), (new, other.tree), {}, {}, more, less) or what
+        yield Change(f"definitions.{name}", what, decides, users)
+
+
+def _when(rule: Definition | Condition | RestrictionRule) -> str:
+    return f"`{' '.join(rule.when.split())}`"
+
+
+def _decides_otherwise(old: LoadedPolicy, new: LoadedPolicy, user: str) -> bool:
+    return _meanings(old, user) != _meanings(new, user)
+
+
+def _meanings(policy: LoadedPolicy, user: str) -> list[Node]:
+    rules: tuple[Condition | RestrictionRule, ...] = (*policy.conditions, *policy.restrictions)
+    return [expanded(rule.tree, _trees(policy)) for rule in rules if rule.id == user]
+
+
+def _rules(part: str, old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+    before, after = ({rule.id: rule for rule in getattr(policy, part)} for policy in (old, new))
+    for name in dict.fromkeys((*before, *after)):
+        one, other = before.get(name), after.get(name)
+        if one is None or other is None:
+            means = "; every request must meet it too" if part == "conditions" and one is None else ""
+            means = "; nothing asks for it any more" if part == "conditions" and other is None else means
+            yield Change(f"{part}.{name}", _before_after(name, before, after, _when) + means, decides=True)
+        else:
+            yield from _rule(f"{part}.{name}", old, new, one, other)
+    kept = [[name for name in side if name in before and name in after] for side in (before, after)]
+    if kept[0] != kept[1]:
+        means = "; the outcome stays, the first one that stops a request may be another" if part == "conditions" else ""
+        yield Change(part, f"reordered: {', '.join(kept[1])}{means}", decides=False)
+
+
+def _rule(name: str, old: LoadedPolicy, new: LoadedPolicy, one: Any, other: Any) -> Iterator[Change]:
+    """A condition or a restriction that is there in both."""
+    before, after = expanded(one.tree, {}), expanded(other.tree, {})
+    more, less = ("looser", "stricter") if isinstance(one, Condition) else ("stricter", "looser")
+    whole = _trees(old), _trees(new)
+    same = expanded(one.tree, whole[0]) == expanded(other.tree, whole[1])
+    if before != after:
+        what = _rewritten((old, one.tree), (new, other.tree), *whole, more, less) if not same else None
+        what = what or f"{_when(one)} → {_when(other)}" + (": the same, written otherwise" if same else "")
+        yield Change(name, what, not same)
+    elif not same:
+        what = _rewritten((old, one.tree), (new, other.tree), *whole, more, less)
+        yield Change(name, f"by its definitions: {what or 'they changed'}", decides=True)
+    if isinstance(one, Condition):
+        if one.public != other.public:
+            yield Change(f"{name}.public", f"made {'public' if other.public else 'private'}", decides=False)
+        elif one.detail_public != other.detail_public:
+            shown = "public" if other.detail_public else "private"
+            yield Change(f"{name}.detail", f"its figures are made {shown}", decides=False)
+        yield from _words(f"{name}.text", one.text, other.text)
+    else:
+        if one.withdraw != other.withdraw:
+            yield Change(f"{name}.withdraw", f"{one.withdraw} → {other.withdraw}", decides=True)
+        if one.for_days != other.for_days:
+            means = more if other.for_days > one.for_days else less
+            yield Change(f"{name}.for", f"{one.for_days}d → {other.for_days}d: {means}", decides=True)
+
+
+# Constants that moved --------------------------------------------------------------------------------------------
+
+
+def _rewritten(
+    old: tuple[LoadedPolicy, Node],
+    new: tuple[LoadedPolicy, Node],
+    old_trees: Mapping[str, Node],
+    new_trees: Mapping[str, Node],
+    more: str,
+    less: str,
+) -> str | None:
+    """Each constant that moved, and what follows for the whole; None when more than constants changed."""
+    before, after = expanded(old[1], old_trees), expanded(new[1], new_trees)
+    moved = moved_constants(before, after)
+    if not moved:
+        return None
+    signs = {one.sign for one in moved} if _read_alike(before, old[0], new[0]) else {0}
+    follows = {frozenset({1}): f": {more}", frozenset({-1}): f": {less}"}.get(frozenset(signs), "")
+    told = [
+        f"`{written(one.old)}` → `{written(one.new)}`{_amounts(one, old[0], new[0])}" for one in dict.fromkeys(moved)
+    ]
+    return "; ".join(told) + follows
+
+
+def _read_alike(tree: Node, old: LoadedPolicy, new: LoadedPolicy) -> bool:
+    """Whether the facts and definitions under a tree mean the same in both, so that constants can be compared."""
+    facts = [node.name for node in walk(tree) if isinstance(node, Fact)]
+    names = [node.name for node in walk(tree) if isinstance(node, DefinitionRef)]
+    before, after = _trees(old), _trees(new)
+    return (
+        old.currency == new.currency
+        and all(old.facts.get(name) == new.facts.get(name) for name in facts)
+        and all(
+            name in before and name in after and expanded(before[name], before) == expanded(after[name], after)
+            for name in names
+        )
+    )
+
+
+def _amounts(moved: Moved, old: LoadedPolicy, new: LoadedPolicy) -> str:
+    """` (300.00 → 200.00 CNY)` for a comparison of an amount, ` (90 → 120 days)` for other units."""
+    before, after = _measured(moved.old, old), _measured(moved.new, new)
+    if before is None or after is None or before[1] != after[1]:
+        return ""
+    return f" ({before[0]} → {after[0]} {after[1]})"
+
+
+def _measured(node: Node, policy: LoadedPolicy) -> tuple[str, str] | None:
+    if not isinstance(node, Call) or len(node.args) != 2:
+        return None
+    constants = [arg for arg in node.args if isinstance(arg, Literal) and type(arg.value) is int]
+    units = [_unit(arg, policy) for arg in node.args if isinstance(arg, Fact | LineField)]
+    if len(constants) != 1 or len(units) != 1 or not units[0]:
+        return None
+    number = int(constants[0].value)
+    return _amount(number, units[0], policy.currency)
+
+
+def _amount(number: int, unit: str, currency: str) -> tuple[str, str]:
+    return (to_decimal_text(number, currency), currency) if unit == "minor units" else (str(number), unit)
+
+
+def _unit(node: Fact | LineField, policy: LoadedPolicy) -> str:
+    spec = policy.facts.get(node.name) if isinstance(node, Fact) else LINE_FIELDS.get(node.name)
+    return spec.unit if spec else ""
+
+
+# Numbers beside the conditions -----------------------------------------------------------------------------------
+
+
+def _selection(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+    before, after = old.selection.hold_out_percent, new.selection.hold_out_percent
+    if before != after:
+        means = "more" if after > before else "fewer"
+        what = f"{before} → {after}: {means} buyers are held out"
+        yield Change("selection.hold_out_percent", what, decides=True)
+
+
+def _caps(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+    for scope in _CAP_NAMES:
+        before, after = getattr(old.caps, scope), getattr(new.caps, scope)
+        if before == after:
+            continue
+        users = tuple(dict.fromkeys((*_readers(old, _CAP_FACTS[scope]), *_readers(new, _CAP_FACTS[scope]))))
+        name = f"caps.{scope}"
+        if before is None or after is None:
+            cap, state = (after, "added") if before is None else (before, "removed")
+            means = "stricter" if before is None else "looser"
+            yield Change(name, f"{state}: {_cap(cap)}: {means}", bool(users), users)
+            continue
+        for field in fields(Cap):
+            one, other = getattr(before, field.name), getattr(after, field.name)
+            if one != other:
+                what = f"{_cap_value(field.name, one, old)} → {_cap_value(field.name, other, new)}"
+                key = field.name.removesuffix("_seconds")
+                comparable = key != "amount_minor" or old.currency == new.currency
+                means = _cap_means(field.name, one, other) if comparable else ""
+                yield Change(f"{name}.{key}", f"{what}{means}", bool(users), users)
+
+
+def _cap(cap: Cap) -> str:
+    limits = [f"{name} {value}" for name, value in (("count", cap.count), ("amount_minor", cap.amount_minor))
+              if value is not None]  # fmt: skip
+    return f"{', '.join(limits)} over {_span(cap.over_seconds)}"
+
+
+def _cap_value(name: str, value: int | None, policy: LoadedPolicy) -> str:
+    if value is None:
+        return "no limit"
+    if name == "over_seconds":
+        return _span(value)
+    return f"{to_decimal_text(value, policy.currency)} {policy.currency}" if name == "amount_minor" else str(value)
+
+
+def _cap_means(name: str, old: int | None, new: int | None) -> str:
+    """A smaller limit and a longer window are stricter; no limit is the largest one."""
+    infinite = float("inf")
+    one, other = (infinite if value is None else value for value in (old, new))
+    grown = other > one
+    return ": stricter" if grown == (name == "over_seconds") else ": looser"
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds // 86_400}d" if seconds % 86_400 == 0 else f"{seconds // 3_600}h"
+
+
+def _fields(name: str, old: Any, new: Any, *, decides: bool) -> Iterator[Change]:
+    for field in fields(old):
+        before, after = getattr(old, field.name), getattr(new, field.name)
+        if before != after:
+            if field.name.endswith("_seconds"):
+                before, after = _span(before), _span(after)
+            yield Change(f"{name}.{field.name.removesuffix('_seconds')}", f"{before} → {after}", decides)
+
+
+def summary(changes: Sequence[Change]) -> str:
+    """One sentence for the whole."""
+    if not changes:
+        return "Nothing that decides has changed, and nothing that is shown."
+    deciding = sum(change.decides for change in changes)
+    counted = f"{len(changes)} {'change' if len(changes) == 1 else 'changes'}"
+    if not deciding:
+        return f"Nothing that decides has changed; {counted} of what is shown or kept."
+    return f"{counted}, {deciding} of what decides: the same request can come out otherwise."

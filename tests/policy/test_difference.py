@@ -1,0 +1,187 @@
+"""Two policies told apart in words: nothing for the same meaning, the right name for every field."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from policy_samples import DEFAULT, SMALL, default_policy, small_text
+
+from jitui.policy import Policy, PolicyRefused
+from jitui.policy.difference import Change, differences
+from jitui.policy.document import Listing, Mapped, Node, Scalar, parse
+from jitui.policy.written import written
+
+TEXT = DEFAULT.read_text(encoding="utf-8")
+
+
+def between(old: str, new: str) -> tuple[Change, ...]:
+    return differences(Policy.from_text(old), Policy.from_text(new))
+
+
+def what(old_when: str, new_when: str) -> str:
+    (change,) = between(small_text(old_when), small_text(new_when))
+    assert change.name == "conditions.a"
+    return change.what
+
+
+def test_a_policy_does_not_differ_from_itself_written_otherwise() -> None:
+    assert differences(default_policy(), default_policy()) == ()
+    without_comments = re.sub(r"(?m) *#.*$", "", TEXT)
+    assert without_comments != TEXT
+    assert between(TEXT, without_comments) == ()
+    assert between(TEXT, TEXT.replace("order.paid_minor < 30000", '"(order.paid_minor  <  30000)"')) == ()
+    words = "['unshipped', 'label_printed']"
+    assert between(TEXT, TEXT.replace(words, "['label_printed', 'unshipped']")) == ()
+
+
+def leaves(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Scalar]]:
+    """Every leaf with its path; an item of a list goes by its id."""
+    if isinstance(node, Scalar):
+        yield path, node
+    elif isinstance(node, Mapped):
+        for key, value in node.entries:
+            yield from leaves(value, (*path, key.value))
+    elif isinstance(node, Listing):
+        for item in node.items:
+            assert isinstance(item, Mapped)
+            name = next(value.value for key, value in item.entries if key.value == "id" and isinstance(value, Scalar))
+            yield from leaves(item, (*path, name))
+
+
+def mutations(value: str) -> Iterator[str]:
+    """Other values that a leaf may take, the likeliest first; quoted where they are text."""
+    if match := re.fullmatch(r"(\d+)([hd]?)", value):
+        yield f"{int(match[1]) + 1}{match[2]}"
+        yield json.dumps(f"{value}x")
+    words = {"true": "false", "false": "true", "private": "public", "approve": "reject", "CNY": "USD"}
+    if value in words:
+        yield words[value]
+    yield json.dumps(f"!({value})", ensure_ascii=False)
+    yield json.dumps(f"{value.strip()}x", ensure_ascii=False)
+    yield from ("order_cancelled", "incident", "2026-01-26T00:00:00+08:00")
+
+
+def mutated(leaf: Scalar) -> Policy | None:
+    lines = TEXT.splitlines(keepends=True)
+    start = sum(map(len, lines[: leaf.place.line - 1])) + leaf.place.column - 1
+    assert TEXT.startswith(leaf.raw, start)
+    line_end = "\n" if leaf.raw.endswith("\n") else ""
+    for value in mutations(leaf.value):
+        try:
+            return Policy.from_text(TEXT[:start] + value + line_end + TEXT[start + len(leaf.raw) :])
+        except PolicyRefused:
+            continue
+    return None
+
+
+def test_every_field_of_the_default_policy_is_named_when_it_changes() -> None:
+    root, _ = parse(TEXT, "p.yaml")
+    assert root is not None
+    unchangeable = []
+    for path, leaf in leaves(root):
+        other = mutated(leaf)
+        if other is None:
+            unchangeable.append(path[-1])
+            continue
+        changes = differences(default_policy(), other)
+        named = {change.name for change in changes}
+        exact, above = ".".join(path), ".".join(path[:-1])
+        assert named & {exact, above}, (path, named)
+        assert all(name.split(".")[0] in {path[0], "conditions", "restrictions"} for name in named), (path, named)
+    assert unchangeable == ["withdraw"]  # there is one word for it
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("order.paid_minor < 30000", "order.paid_minor < 20000", "(300.00 → 200.00 CNY): stricter"),
+        ("order.paid_minor <= 20000", "order.paid_minor <= 30000", "(200.00 → 300.00 CNY): looser"),
+        ("30000 > order.paid_minor", "20000 > order.paid_minor", "stricter"),
+        ("buyer.account_age_days >= 90", "buyer.account_age_days >= 120", "(90 → 120 days): stricter"),
+        ("!(order.paid_minor >= 30000)", "!(order.paid_minor >= 20000)", "stricter"),
+        ("good || order.paid_minor > 1", "good || order.paid_minor > 2", "stricter"),
+        ("order.lines.all(l, l.quantity < 3)", "order.lines.all(l, l.quantity < 4)", "(3 → 4 units): looser"),
+        ("order.hold in ['none']", "order.hold in ['none', 'presale']", "looser"),
+        ("!(order.hold in ['none'])", "!(order.hold in ['none', 'presale'])", "stricter"),
+        ("good ? order.paid_minor < 3 : good", "good ? order.paid_minor < 2 : good", "stricter"),
+    ],
+)
+def test_a_constant_that_moved_is_said_with_its_direction(old: str, new: str, says: str) -> None:
+    assert what(old, new).endswith(says)
+    opposite = says.replace("stricter", "?").replace("looser", "stricter").replace("?", "looser").split()[-1]
+    assert what(new, old).endswith(opposite)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("order.paid_minor == 1", "order.paid_minor == 2"),
+        ("order.paid_minor * 5 < 9", "order.paid_minor * 4 < 9"),
+        ("(order.paid_minor < 3) == good", "(order.paid_minor < 2) == good"),
+        ("(order.paid_minor < 3) ? good : !good", "(order.paid_minor < 2) ? good : !good"),
+        ("order.currency < 'B'", "order.currency < 'C'"),
+        ("order.hold in ['none']", "order.hold in ['presale']"),
+        ("order.paid_minor < 3 && buyer.orders < 3", "order.paid_minor < 2 && buyer.orders < 4"),
+        ("order.paid_minor < 3", "order.paid_minor <= 3"),
+        ("good", "good && order.paid_minor < 3"),
+    ],
+)
+def test_no_direction_is_said_where_it_is_not_certain(old: str, new: str) -> None:
+    said = what(old, new)
+    assert "stricter" not in said
+    assert "looser" not in said
+    assert "→" in said
+
+
+def test_a_direction_is_not_said_when_the_fact_means_something_else_too() -> None:
+    small = small_text("buyer.orders > 3")
+    changes = between(small, small.replace("> 3", "> 4").replace("over: 90d", "over: 30d"))
+    assert not any("stricter" in change.what or "looser" in change.what for change in changes)
+
+
+def test_a_definition_is_said_with_the_conditions_that_need_it() -> None:
+    old = SMALL.replace("good: buyer.orders > 3", "good: better\n  better: buyer.orders > 3\n  idle: 1 < 2")
+    changes = {change.name: change for change in between(old, old.replace("orders > 3", "orders > 4"))}
+    assert changes["definitions.better"].used_by == ("a",)
+    assert changes["conditions.a"].what.endswith("(3 → 4 events): stricter")
+    assert changes["conditions.a"].decides
+    (idle,) = between(old, old.replace("1 < 2", "1 < 3"))
+    assert (idle.name, idle.decides, idle.used_by) == ("definitions.idle", False, ())
+
+
+def test_a_definition_written_out_decides_nothing() -> None:
+    (change,) = between(SMALL, small_text("buyer.orders > 3"))
+    assert (change.decides, change.what.endswith("the same, written otherwise")) == (False, True)
+
+
+def test_conditions_added_removed_and_reordered() -> None:
+    row = "  - {id: a, when: good, public: true, text: {zh: 甲, en: A}}\n"
+    two = SMALL.replace(row, row + row.replace("id: a", "id: b"))
+    (added,) = between(SMALL, two)
+    (removed,) = between(two, SMALL)
+    (moved,) = between(two, SMALL.replace(row, row.replace("id: a", "id: b") + row))
+    assert (added.name, added.what[:5], added.decides) == ("conditions.b", "added", True)
+    assert (removed.name, removed.what[:7], removed.decides) == ("conditions.b", "removed", True)
+    assert (moved.name, moved.what[:9], moved.decides) == ("conditions", "reordered", False)
+
+
+def test_a_cap_is_said_with_its_direction() -> None:
+    (tighter,) = between(TEXT, TEXT.replace("count: 3, amount_minor: 60000", "count: 3, amount_minor: 50000"))
+    assert (tighter.name, tighter.used_by) == ("caps.per_buyer.amount_minor", ("within_caps",))
+    assert tighter.what == "600.00 CNY → 500.00 CNY: stricter"
+    (open_ended,) = between(TEXT, TEXT.replace("{count: 3, amount_minor: 60000", "{amount_minor: 60000"))
+    assert open_ended.what == "3 → no limit: looser"
+    abroad = TEXT.replace("currency: CNY", "currency: USD").replace("amount_minor: 60000", "amount_minor: 50000")
+    assert "caps.per_buyer.amount_minor: 600.00 CNY → 500.00 USD" in [
+        f"{c.name}: {c.what}" for c in between(TEXT, abroad)
+    ]
+
+
+@pytest.mark.parametrize("policy", [default_policy()])
+def test_a_tree_is_written_as_text_that_reads_as_the_same_tree(policy: Policy) -> None:
+    for condition in policy.conditions:
+        text = TEXT.replace(f"when: {condition.when}", f"when: {json.dumps(written(condition.tree))}")
+        assert between(TEXT, text) == ()
