@@ -219,6 +219,19 @@ async def test_t12_a_look_up_from_before_the_doubt_does_not_settle_it(market: Ma
     assert doubt.look_up_first and not doubt.may_send
 
 
+async def test_a_key_that_expired_while_the_success_was_confirmed_does_not_pay_again(market: Market) -> None:
+    """The books had nothing when a worker asked, its request arrived after all, and the webhook was quicker than it."""
+    paying = await start_paying(market)
+    await paying.hears(UNKNOWN)
+    (asking,) = await claim_all(market, after=timedelta(seconds=30))
+    await paying.hears(SUCCEEDED)
+    expired = News(DECLINED, looked_up=True, lease=asking.refund.leased_until)
+    ref = AttemptRef(asking.lane, asking.attempt.attempt_id)
+    await confirm(market.store, ref, expired, now=NOW + timedelta(seconds=40))
+    (doubt,) = await claim_all(market, after=timedelta(seconds=41))
+    assert doubt.look_up_first and not doubt.may_send, "the books are asked again before any money moves"
+
+
 async def test_a_decline_heard_again_does_not_settle_a_doubt(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)

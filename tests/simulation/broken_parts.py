@@ -16,6 +16,7 @@ from jitui.aftersales.provider import (
     Answer,
     AnswerKind,
     Notification,
+    NotificationIgnored,
     NotificationRefused,
     PaymentProvider,
     RefundOrder,
@@ -42,7 +43,7 @@ class _Provider:
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationRefused:
+    ) -> Notification | NotificationIgnored | NotificationRefused:
         return self.inner.read_notification(headers, body, now)
 
 
@@ -60,7 +61,7 @@ class _UnknownIsFailed(_Provider):
 class _DeafToBadNews(_Provider):
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationRefused:
+    ) -> Notification | NotificationIgnored | NotificationRefused:
         read = self.inner.read_notification(headers, body, now)
         if isinstance(read, Notification) and read.answer.kind is AnswerKind.DECLINED:
             return replace(read, answer=replace(read.answer, kind=AnswerKind.PENDING))

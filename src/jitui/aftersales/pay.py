@@ -83,7 +83,8 @@ async def _call(provider: PaymentProvider, claimed: ClaimedRefund, clock: Clock)
                 Answer(AnswerKind.UNKNOWN, reason="the provider no longer knows an attempt that it had accepted")
             )
         if found.key_life is not None and clock() - claimed.attempt.started_at >= found.key_life:
-            return News(Answer(AnswerKind.DECLINED, reason=KEY_EXPIRED), looked_up=True)
+            gone = Answer(AnswerKind.DECLINED, reason=KEY_EXPIRED)
+            return News(gone, looked_up=True, lease=claimed.refund.leased_until)
     # Never heard of, or never sent: the same attempt with the same key is safe (T5, T15, T27).
     return News(await provider.send(order))
 

@@ -26,7 +26,14 @@ from jitui.aftersales.ports import (
     TicketRef,
     Transaction,
 )
-from jitui.aftersales.provider import Answer, Notification, NotificationRefused, PaymentProvider, RefundOrder
+from jitui.aftersales.provider import (
+    Answer,
+    Notification,
+    NotificationIgnored,
+    NotificationRefused,
+    PaymentProvider,
+    RefundOrder,
+)
 from jitui.aftersales.writes import Write
 from jitui.demo.simulation.messages import Ended, Go, News, Parked, Result, write
 
@@ -255,6 +262,6 @@ class GatedProvider:
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationRefused:
+    ) -> Notification | NotificationIgnored | NotificationRefused:
         """No waiting, no gate."""
         return self._patient.read_notification(headers, body, now)

@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import replace
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
@@ -28,7 +29,7 @@ from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.pay import News, confirm, retry
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
-from jitui.aftersales.provider import NotificationRefused
+from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
 from jitui.aftersales.request_refund import RefundAsk, request_refund
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
 from jitui.aftersales.ship import ShipmentNews, record_shipment
@@ -45,6 +46,8 @@ from jitui.wiring import App, open_app
 PROCESS_HEADER = "x-simulated-process"
 PATIENT_SECONDS = 120.0
 IMPATIENT_SECONDS = 0.1
+KEY_LIFE = timedelta(days=1)
+"""As long as the world's provider remembers a key."""
 
 Words: TypeAlias = dict[str, str | int | None]
 Done: TypeAlias = Plan | Refusal | KeptAnswer
@@ -111,6 +114,7 @@ def _behind_gates(birth: Birth, app: App, gate: Gate, client: aiohttp.ClientSess
             api_key=birth.api_key,
             webhook_secret=birth.webhook_secret,
             timeout_seconds=seconds,
+            key_life=KEY_LIFE,
             client=client,
         )
         for seconds in (PATIENT_SECONDS, IMPATIENT_SECONDS)
@@ -234,6 +238,8 @@ async def _notify(app: App, words: Words) -> Result:
     (provider,) = app.providers.values()
     headers = msgspec.json.decode(_text(words, "headers"), type=dict[str, str])
     read = provider.read_notification(headers, _text(words, "body").encode(), app.clock())
+    if isinstance(read, NotificationIgnored):
+        return Result("ignored", status=204)
     if isinstance(read, NotificationRefused):
         return Result("refusal", "signature-refused", status=401, text=read.reason)
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
