@@ -254,6 +254,82 @@ async def test_late_news_that_a_declined_refund_was_pending_changes_nothing(mark
     assert await paying.file() == before
 
 
+async def test_t12_a_refund_that_is_undone_while_another_ticket_stands_on_the_line_is_owed_again(
+    market: Market,
+) -> None:
+    buyer = await market.premium_buyer("b-1")
+    order = await market.paid_order(buyer, "o-1", amounts=(10000,), quantities=(2,))
+    first = await market.asked(buyer, "o-1", lines=[("l1", 1)])
+    (claimed,) = await claim_all(market)
+    ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
+    await confirm(market.store, ref, News(SUCCEEDED), now=NOW)
+    second = await market.asked(buyer, "o-1", lines=[("l1", 1)], now=NOW + timedelta(minutes=2))
+
+    await confirm(market.store, ref, News(DECLINED, looked_up=True), now=NOW + timedelta(minutes=3))
+    file = await market.store.read_file(order)
+    assert file is not None
+    assert file.ticket(first.ticket_id).state is TicketState.REFUNDING
+    assert [line.claimed_quantity for line in file.lines] == [2]
+    (again,) = await claim_all(market, after=timedelta(minutes=4))
+    ref = AttemptRef(again.lane, again.attempt.attempt_id)
+    await confirm(market.store, ref, News(SUCCEEDED), now=NOW + timedelta(minutes=4))
+    file = await market.store.read_file(order)
+    assert file is not None
+    states = {ticket.ticket_id: ticket.state for ticket in file.tickets}
+    assert states == {first.ticket_id: TicketState.REFUNDED, second.ticket_id: TicketState.AWAITING_MERCHANT}
+    assert [line.open for line in file.ticket_lines if line.ticket_id == first.ticket_id] == [False]
+
+
+async def test_t12_success_heard_again_after_the_failure_does_not_call_off_the_look_up(market: Market) -> None:
+    """Webhooks out of order: failed, then the older succeeded. Whoever believes the last one never pays again."""
+    paying = await start_paying(market)
+    await paying.hears(SUCCEEDED)
+    await paying.hears(DECLINED)
+    await paying.hears(SUCCEEDED)
+    (doubt,) = await claim_all(market, after=timedelta(seconds=2))
+    assert doubt.look_up_first and not doubt.may_send
+    await paying.hears(DECLINED, looked_up=True)
+    assert (await paying.file()).refunds[0].state is RefundState.QUEUED
+
+
+async def test_t12_a_look_up_from_before_the_doubt_does_not_settle_it(market: Market) -> None:
+    """A worker asked the books, was held up, and meanwhile the refund failed and the provider said so."""
+    paying = await start_paying(market)
+    await paying.hears(UNKNOWN)
+    (asking,) = await claim_all(market, after=timedelta(seconds=30))
+    await paying.hears(SUCCEEDED)
+    await paying.hears(DECLINED)
+    old = News(SUCCEEDED, looked_up=True, lease=asking.refund.leased_until)
+    ref = AttemptRef(asking.lane, asking.attempt.attempt_id)
+    await confirm(market.store, ref, old, now=NOW + timedelta(seconds=40))
+    (doubt,) = await claim_all(market, after=timedelta(seconds=41))
+    assert doubt.look_up_first and not doubt.may_send
+
+
+async def test_a_key_that_expired_while_the_success_was_confirmed_does_not_pay_again(market: Market) -> None:
+    """The books had nothing when a worker asked, its request arrived after all, and the webhook was quicker than it."""
+    paying = await start_paying(market)
+    await paying.hears(UNKNOWN)
+    (asking,) = await claim_all(market, after=timedelta(seconds=30))
+    await paying.hears(SUCCEEDED)
+    expired = News(DECLINED, looked_up=True, lease=asking.refund.leased_until)
+    ref = AttemptRef(asking.lane, asking.attempt.attempt_id)
+    await confirm(market.store, ref, expired, now=NOW + timedelta(seconds=40))
+    (doubt,) = await claim_all(market, after=timedelta(seconds=41))
+    assert doubt.look_up_first and not doubt.may_send, "the books are asked again before any money moves"
+
+
+async def test_a_decline_heard_again_does_not_settle_a_doubt(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(DECLINED)
+    await paying.hears(SUCCEEDED)
+    ref = AttemptRef(paying.claimed.lane, paying.claimed.attempt.attempt_id)
+    await confirm(market.store, ref, News(DECLINED, provider="simulator"), now=NOW + timedelta(seconds=2))
+    assert (await paying.file()).refunds[0].state is RefundState.UNKNOWN
+    await paying.hears(SUCCEEDED, looked_up=True)
+    assert (await paying.file()).refunds[0].state is RefundState.SUCCEEDED
+
+
 async def test_success_heard_after_a_decline_counts_once_the_books_say_so(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)

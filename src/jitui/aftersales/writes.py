@@ -26,7 +26,7 @@ class OpenTicket:
 
 @dataclass(frozen=True, slots=True)
 class MoveTicket:
-    """A ticket's next state; `open` follows it on the ticket's lines."""
+    """A ticket's next state; not `open` closes the ticket's lines, for good."""
 
     ticket_id: UUID
     state: TicketState

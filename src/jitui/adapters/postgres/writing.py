@@ -42,8 +42,8 @@ _SQL: dict[type, LiteralString] = {
             UPDATE ticket t SET state = r.state, version = r.version, approved_by = r.approved_by,
                 approved_at = r.approved_at, closed_at = r.closed_at, expires_at = NULL
             FROM rows r WHERE t.lane = %(lane)s AND t.ticket_id = r.ticket_id)
-        UPDATE ticket_line l SET open = r.open
-        FROM rows r WHERE l.lane = %(lane)s AND l.ticket_id = r.ticket_id AND l.open <> r.open
+        UPDATE ticket_line l SET open = false
+        FROM rows r WHERE l.lane = %(lane)s AND l.ticket_id = r.ticket_id AND l.open AND NOT r.open
         """,
     w.RecordDecision: f"""
         INSERT INTO decision (lane, ticket_id, order_id, policy_id, policy_version, policy_sha256, outcome, decided_at,
