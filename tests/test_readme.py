@@ -50,7 +50,7 @@ def home() -> Iterator[Path]:
 
 @pytest.mark.xdist_group("whole-service")
 def test_the_session_works_as_printed(home: Path) -> None:
-    session = [block for block in blocks("sh") if "make demo" not in block]
+    session = [block for block in blocks("sh") if "make demo" not in block and "simulate" not in block]
     assert len(session) == 6
     script = "set -eu\n" + "\necho '---'\n".join(session)
     environ = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
@@ -84,3 +84,16 @@ def _wait_until_up(demo: subprocess.Popen[bytes], log: Path) -> None:
         assert demo.poll() is None, log.read_text(encoding="utf-8")
         assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
         time.sleep(0.3)
+
+
+def test_the_back_test_works_as_printed(tmp_path: Path) -> None:
+    """With fewer orders, in a folder of its own."""
+    (block,) = [block for block in blocks("sh") if "simulate" in block]
+    (tmp_path / "policies").symlink_to(ROOT / "policies")
+    script = block.replace(".venv/bin/jitui", f"{sys.executable} -m jitui.entrypoints.cli").replace("200000", "2000")
+    done = subprocess.run(
+        ["bash", "-c", f"set -eu\n{script}"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "What stopped the others" in done.stdout
+    assert (tmp_path / "backtest" / "report.html").is_file()

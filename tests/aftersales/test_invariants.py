@@ -16,7 +16,7 @@ from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
 from jitui.aftersales.ship import ShipmentNews
-from jitui.aftersales.ticket import GRANTED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy
+from jitui.aftersales.ticket import GRANTED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from tests.aftersales.market import NOW, Market
 
 ANYBODY = Actor(ActorKind.OPERATOR, "somebody")
@@ -119,7 +119,8 @@ async def check_order(market: Market, order: OrderRef) -> None:
         assert line.claimed_quantity + line.shipped_quantity <= line.quantity, "I3"
     assert file.order.freight_claimed_minor == sum(ticket.freight_minor for ticket in holding)
     for row in file.ticket_lines:
-        assert row.open == (file.ticket(row.ticket_id).state in OPEN_STATES)
+        refunded_before = any(event.to_state is TicketState.REFUNDED for event in file.timeline_of(row.ticket_id))
+        assert row.open == (file.ticket(row.ticket_id).state in OPEN_STATES and not refunded_before)
     _check_money(file)
     await _check_ledger(market, file)
 

@@ -32,7 +32,7 @@ from jitui.wiring import utc_now
 from tests.aftersales.market import open_market
 from tests.http.api import BUYER, Api
 from tests.provider_simulator.server import SimulatorProcess
-from tests.threads.steps import SUCCEEDED, postings
+from tests.threads.steps import A_MINUTE, SUCCEEDED, postings
 from tests.worker.paying import Floor, books, floor_with, settings_of, until, worker_process
 
 SENT_ONCE = ["captured", "granted", "paid"]
@@ -97,7 +97,7 @@ async def test_t11_a_webhook_before_our_own_commit_makes_one_record_and_one_debi
 ) -> None:
     async with one_refund(database_url, simulator, tmp_path) as floor:
         provider = QuickToTell(floor.app.providers["simulator"], floor.app.store)
-        (claimed,) = await floor.app.store.claim_refunds(now=utc_now(), lease_until=utc_now(), limit=9)
+        (claimed,) = await floor.app.store.claim_refunds(now=utc_now(), lease_until=utc_now() + A_MINUTE, limit=9)
         await pay_claimed(floor.app.store, {"simulator": provider}, claimed, clock=utc_now)
         assert [isinstance(outcome, Plan) for outcome in provider.told] == [True]
         (file,) = await floor.files()
@@ -114,7 +114,7 @@ async def test_t14_one_click_and_its_webhooks_at_once_are_one_refund(
         store, providers = floor.app.store, floor.app.providers
         again = await floor.market.ask("b-0", "o-0", now=utc_now())
         assert not isinstance(again, Plan), "a second click opens no second ticket"
-        (claimed,) = await store.claim_refunds(now=utc_now(), lease_until=utc_now(), limit=9)
+        (claimed,) = await store.claim_refunds(now=utc_now(), lease_until=utc_now() + A_MINUTE, limit=9)
         ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
         await asyncio.gather(
             pay_claimed(store, providers, claimed, clock=utc_now),

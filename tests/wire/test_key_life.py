@@ -103,3 +103,16 @@ async def test_what_was_paid_is_found_however_old_its_key_is(
     await pay_at(market, simulator, NOW + 2 * DAY, DAY)
     assert [refund.state for refund in (await file_of(market, lost)).refunds] == [RefundState.SUCCEEDED]
     assert await refunds_made(simulator) == 1
+
+
+async def test_nothing_is_sent_by_a_worker_whose_lease_ran_out(
+    market: Market, simulator: SimulatorProcess, lost: OrderRef
+) -> None:
+    """Held up between claim and call: another worker may be at it by now, so this one leaves it alone."""
+    claimed = await claim(market, NOW + DAY)
+    late = NOW + DAY + timedelta(seconds=61)
+    async with SimulatorProvider(base_url=simulator.url, api_key=API_KEY, webhook_secret=WEBHOOK_SECRET) as provider:
+        await pay_claimed(market.store, {provider.name: provider}, claimed, clock=lambda: late)
+    assert await refunds_made(simulator) == 0
+    (refund,) = (await file_of(market, lost)).refunds
+    assert refund.state is RefundState.UNKNOWN and refund.due_at is not None, "it is looked up later"

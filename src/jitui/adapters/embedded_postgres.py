@@ -15,6 +15,7 @@ import pwd
 import re
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -139,6 +140,14 @@ def stop(server: EmbeddedServer) -> bool:
         # Closing, not unlocking: a forked child that shares the descriptor still uses the server.
         server._hold.close()
         return not _is_held(server._place) and _shut_down(server._place)
+
+
+def crash(server: EmbeddedServer) -> None:
+    """SIGKILL the server's first process and leave: the next start recovers. For those who test what survives it."""
+    with _locked(server._place):
+        if _is_alive(server.pid, server._place):
+            os.kill(server.pid, signal.SIGKILL)
+        server._hold.close()
 
 
 def shut_down(folder: Path) -> bool:

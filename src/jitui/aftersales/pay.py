@@ -53,12 +53,14 @@ REOPENINGS = 3
 class News:
     """What somebody says of an attempt; `looked_up`: the provider's own books said so just now.
 
-    `provider`: who says so unasked; a provider has nothing to say of another's attempts.
+    `provider`: who says so unasked; a provider has nothing to say of another's attempts. `lease`: under which the
+    books were asked; when it is no longer the refund's, there was news since, and the look-up may be older than that.
     """
 
     answer: Answer
     looked_up: bool = False
     provider: str | None = None
+    lease: datetime | None = None
 
 
 async def pay_claimed(
@@ -75,13 +77,18 @@ async def _call(provider: PaymentProvider, claimed: ClaimedRefund, clock: Clock)
     if claimed.look_up_first:
         found = await provider.look_up(order)
         if found.kind is not AnswerKind.ABSENT:
-            return News(found, looked_up=True)
+            return News(found, looked_up=True, lease=claimed.refund.leased_until)
         if not claimed.may_send:
             return News(
                 Answer(AnswerKind.UNKNOWN, reason="the provider no longer knows an attempt that it had accepted")
             )
         if found.key_life is not None and clock() - claimed.attempt.started_at >= found.key_life:
-            return News(Answer(AnswerKind.DECLINED, reason=KEY_EXPIRED), looked_up=True)
+            gone = Answer(AnswerKind.DECLINED, reason=KEY_EXPIRED)
+            return News(gone, looked_up=True, lease=claimed.refund.leased_until)
+    lease = claimed.refund.leased_until
+    if lease is not None and clock() >= lease:
+        # Held up for so long that another worker may be at it, or the provider has forgotten the key.
+        return News(Answer(AnswerKind.UNKNOWN, reason="the lease ran out before the refund was sent"))
     # Never heard of, or never sent: the same attempt with the same key is safe (T5, T15, T27).
     return News(await provider.send(order))
 
@@ -130,6 +137,11 @@ async def retry(
                 RefusalCode.REFUND_NOT_FAILED,
                 f"The refund is {refund.state.value}; only a failed one is retried.",
             )
+        if _may_still_be_paid(file, refund):
+            return Refusal(
+                RefusalCode.REFUND_NOT_FAILED,
+                f"{refund.provider} still holds this refund and may pay it: act there, a new attempt could pay twice.",
+            )
         queued = _moved(refund, RefundState.QUEUED, due_at=now, reason="retried")
         after = with_refunds(file, (queued,))
         return _with_ticket_following(after, (_move(queued),), refund.ticket_id, by, "retried", now)
@@ -150,33 +162,48 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
         return not_found()
     answer = _checked(news.answer, refund)
     latest = attempt.attempt_no == refund.attempt_no
+    looked_up = news.looked_up and news.lease in (None, refund.leased_until)
     match answer.kind, attempt.state:
         case AnswerKind.SUCCEEDED, AttemptState.SUCCEEDED:
-            return _nothing_new(file, refund)
-        case AnswerKind.SUCCEEDED, AttemptState.DECLINED if latest and not news.looked_up:
+            return _nothing_new(file, refund) if looked_up else Plan(file, (), refund.ticket_id)
+        case AnswerKind.SUCCEEDED, AttemptState.DECLINED if latest and not looked_up:
             return _look_up(file, refund, "succeeded after it was declined", now)
         case AnswerKind.SUCCEEDED, state if latest or state not in _FINAL:
             return _succeeded(file, refund, attempt, answer, now)
         case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and latest:
-            if news.looked_up:
+            if looked_up:
                 return _reversed(file, refund, attempt, answer, now)
             return _look_up(file, refund, "declined after it had succeeded", now)
-        case AnswerKind.DECLINED, state if answer.final and (state not in _FINAL or _in_doubt(refund)):
+        case AnswerKind.DECLINED, state if answer.final and (state not in _FINAL or _settles(news, refund)):
             return _declined(file, refund, attempt, answer, now)
-        case AnswerKind.PENDING, AttemptState.SENDING | AttemptState.UNKNOWN | AttemptState.PENDING:
+        case AnswerKind.PENDING, AttemptState.DECLINED if latest and not looked_up and _ours_alone(attempt):
+            return _look_up(file, refund, "accepted, although its books had nothing when its key expired", now)
+        case AnswerKind.PENDING, state if state not in _FINAL or (latest and looked_up and _in_doubt(refund)):
+            if answer.stuck and latest:
+                return _stuck(file, refund, attempt, answer, now)
             return _waiting(file, refund, attempt, answer, AttemptState.PENDING, now)
-        case _, state if state not in _FINAL and latest:
+        case _, state if state not in _FINAL and latest and refund.state is not RefundState.FAILED:
             return _waiting(file, refund, attempt, answer, _unless_pending(attempt), now)
     return Plan(file, (), refund.ticket_id)
 
 
 def _in_doubt(refund: Refund) -> bool:
-    """A declined attempt whose refund waits for the provider's books to settle a conflict."""
+    """A finished attempt whose refund waits for the provider's books to settle a conflict."""
     return refund.state is RefundState.UNKNOWN
 
 
+def _settles(news: News, refund: Refund) -> bool:
+    """Whether a decline ends such a doubt: not on hearsay."""
+    return _in_doubt(refund) and news.provider is None
+
+
+def _ours_alone(attempt: Attempt) -> bool:
+    """Closed by us because its key had expired: the provider itself never declined it."""
+    return attempt.reason == KEY_EXPIRED
+
+
 def _nothing_new(file: OrderFile, refund: Refund) -> Plan:
-    """Known already; a look-up that was due is done."""
+    """Known already, and the provider's books say so too: a look-up that was due is done."""
     if refund.due_at is None:
         return Plan(file, (), refund.ticket_id)
     settled = replace(refund, due_at=None, leased_until=None)
@@ -241,6 +268,26 @@ def _declined(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer,
     return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "declined", now)
 
 
+def _stuck(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+    """Accepted, not paid, and waiting for a person: on the operator's list, while the attempt stays open.
+
+    An open attempt says that the money may still arrive: later news of it counts, and `retry` refuses a second one.
+    """
+    failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
+    after = with_refunds(file, (failed,))
+    writes = (_attempt_moved(attempt, AttemptState.PENDING, answer, now), _move(failed))
+    return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "stuck", now)
+
+
+def _may_still_be_paid(file: OrderFile, refund: Refund) -> bool:
+    return any(
+        attempt.refund_id == refund.refund_id
+        and attempt.attempt_no == refund.attempt_no
+        and attempt.state is AttemptState.PENDING
+        for attempt in file.attempts
+    )
+
+
 def _waiting(
     file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, state: AttemptState, now: datetime
 ) -> Plan:
@@ -252,7 +299,8 @@ def _waiting(
     refund_state = RefundState.PENDING if state is AttemptState.PENDING else RefundState.UNKNOWN
     waiting = _moved(refund, refund_state, due_at=now + wait, reason=answer.reason)
     writes = (_attempt_moved(attempt, state, answer, now), _move(waiting))
-    return Plan(with_refunds(file, (waiting,)), writes, refund.ticket_id)
+    after = with_refunds(file, (waiting,))
+    return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "under_way", now)
 
 
 def _look_up(file: OrderFile, refund: Refund, reason: str, now: datetime) -> Plan:

@@ -110,7 +110,11 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class TicketLine:
-    """Units and money of one order line under a ticket; `open` mirrors `OPEN_STATES` for the one-open-ticket index."""
+    """Units and money of one order line under a ticket.
+
+    `open` until the ticket first leaves `OPEN_STATES`, for the one-open-ticket index. A refund that is undone later
+    does not open it again: by then another ticket may stand on the line's other units, and these units stay claimed.
+    """
 
     ticket_id: UUID
     line_id: str

@@ -26,7 +26,7 @@ class OpenTicket:
 
 @dataclass(frozen=True, slots=True)
 class MoveTicket:
-    """A ticket's next state; `open` follows it on the ticket's lines. The split of an approval is that moment's."""
+    """A ticket's next state; not `open` closes the ticket's lines, for good. An approval's split is that moment's."""
 
     ticket_id: UUID
     state: TicketState
@@ -60,7 +60,10 @@ def move_ticket(ticket: Ticket) -> MoveTicket:
 
 @dataclass(frozen=True, slots=True)
 class RecordDecision:
-    """The decision whole: outcome, policy version, facts and conditions (I4); JSON-ready values."""
+    """The decision whole: outcome, policy version, facts and conditions (I4); JSON-ready values.
+
+    `read_from` says how much history there was to count the features from.
+    """
 
     ticket_id: UUID
     policy_id: str
@@ -70,6 +73,7 @@ class RecordDecision:
     decided_at: datetime
     facts: Mapping[str, object]
     decision: Mapping[str, object]
+    read_from: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jitui.backtest.run import Backtest
 from jitui.backtest.summary import Comparison, Group, Summary
 from jitui.backtest.words import WORDS
-from jitui.money import currency_exponent, to_decimal_text
+from jitui.money import to_decimal_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -111,6 +111,8 @@ def _groupings(summary: Summary) -> Iterator[tuple[str, tuple[Group, ...]]]:
         yield "By category", summary.by_category
     if len(summary.by_tier) > 1:
         yield "By buyer tier", summary.by_tier
+    if len(summary.by_waiting) > 1:
+        yield "By the time that it really took (R8)", summary.by_waiting
     yield "By day, the last ones", summary.by_day[-MOST_ROWS:]
 
 
@@ -163,7 +165,7 @@ def _verified(done: Backtest) -> Table:
     table = _table("Logged decisions replayed (I4)", "", "compared", "differ")
     table.add_row("decisions from their stored facts", f"{found.decisions:,}", f"{found.outcomes_differ:,}")
     table.add_row("features from the history", f"{found.features_compared:,}", f"{found.features_differ:,}")
-    table.add_row("by another policy text, left out", f"{found.other_policies:,}", "")
+    table.add_row("whose policy text is not at hand", f"{found.other_policies:,}", "")
     for one in found.examples:
         table.add_row(f"  {one.request_id}: {one.what}", str(one.logged), str(one.replayed))
     return table
@@ -206,21 +208,19 @@ class Chart:
 
 
 def render_html(done: Backtest, language: str) -> str:
-    """One self-contained page in a language (zh, en): no script, no font, no picture from elsewhere."""
+    """One self-contained page in both languages, opened in `language` (zh, en): no script, no font, no picture."""
     environment = Environment(
         loader=PackageLoader("jitui.backtest"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    words = WORDS[language]
     return environment.get_template("report.html").render(
         done=done,
-        language="zh-CN" if language == "zh" else "en",
-        t=words,
+        language=language,
+        words=WORDS,
         summaries=[one for one in (done.summary, done.against) if one is not None],
         chart=chart,
-        groupings=lambda summary: _html_groupings(summary, words),
+        groupings=_html_groupings,
         money=money,
         share=share,
-        exponent=currency_exponent(done.summary.currency),
         size=(_WIDTH, _HEIGHT),
     )
 
@@ -230,6 +230,9 @@ def _html_groupings(summary: Summary, words: Mapping[str, str]) -> Iterator[tupl
     yield words["by_category"], summary.by_category[:50]
     if len(summary.by_tier) > 1:
         yield words["by_tier"], summary.by_tier
+    if len(summary.by_waiting) > 1:
+        waiting = (_renamed(group, group.name or words["no_end"]) for group in summary.by_waiting)
+        yield words["by_waiting"], tuple(waiting)
 
 
 def chart(groups: Sequence[Group]) -> Chart:

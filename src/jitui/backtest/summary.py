@@ -11,9 +11,13 @@ import duckdb
 
 from jitui.backtest.columns import condition_column
 from jitui.backtest.replay import CAPS, Replayed
+from jitui.policy import Condition
 
 AMOUNT_BANDS_MINOR = (5_000, 10_000, 20_000, 30_000, 50_000)
 """Upper bounds of the bands in which money is shown; the last band is open."""
+
+WAITING_BANDS_HOURS = (1, 4, 12, 24, 48)
+"""Upper bounds of the bands in which completion times are shown; the last band is open."""
 
 EXAMPLES = 5
 
@@ -34,6 +38,7 @@ class Obstacle:
     """How often a condition was not true: at all, as the only one, as the first one; `unknown` of these."""
 
     id: str
+    text: Mapping[str, str]
     stopped: int
     unknown: int
     alone: int
@@ -73,6 +78,7 @@ class Summary:
     by_category: tuple[Group, ...]
     by_amount: tuple[Group, ...]
     by_tier: tuple[Group, ...]
+    by_waiting: tuple[Group, ...]
     obstacles: tuple[Obstacle, ...]
     caps_reached: Mapping[str, int]
     restrictions: Mapping[str, int]
@@ -143,7 +149,8 @@ def _summarise(
         by_category=_groups(connection, "coalesce(category_id, '')", "requests DESC, name"),
         by_amount=_groups(connection, _band(), "min(amount_minor) NULLS LAST"),
         by_tier=_groups(connection, "coalesce(tier, '')", "requests DESC, name"),
-        obstacles=tuple(_obstacle(connection, condition.id) for condition in policy.conditions),
+        by_waiting=_groups(connection, _waiting_band(), "min(closed_at - asked_at) NULLS LAST"),
+        obstacles=tuple(_obstacle(connection, condition) for condition in policy.conditions),
         caps_reached=_false_counts(connection, CAPS),
         restrictions=_true_counts(connection, [f"restriction.{rule.id}" for rule in policy.restrictions]),
         seconds=replayed.seconds,
@@ -184,17 +191,27 @@ def _band() -> str:
     return f"CASE WHEN amount_minor IS NULL THEN '' {' '.join(cases)} ELSE '{AMOUNT_BANDS_MINOR[-1]}-' END"
 
 
-def _obstacle(connection: duckdb.DuckDBPyConnection, condition_id: str) -> Obstacle:
-    column = f'"{condition_column(condition_id)}"'
+def _waiting_band() -> str:
+    """The name of a request's band by how long it took to be over: `4-12 h`."""
+    bounds = (0, *WAITING_BANDS_HOURS)
+    cases = [
+        f"WHEN closed_at - asked_at < to_hours({upper}) THEN '{lower}–{upper} h'"
+        for lower, upper in zip(bounds, WAITING_BANDS_HOURS, strict=False)
+    ]
+    return f"CASE WHEN closed_at IS NULL THEN '' {' '.join(cases)} ELSE '{WAITING_BANDS_HOURS[-1]} h –' END"
+
+
+def _obstacle(connection: duckdb.DuckDBPyConnection, condition: Condition) -> Obstacle:
+    column = f'"{condition_column(condition.id)}"'
     row = connection.execute(
         f"""SELECT count(*) FILTER ({column} IS DISTINCT FROM true), count(*) FILTER ({column} IS NULL),
                    count(*) FILTER ({column} IS DISTINCT FROM true AND obstacles = 1),
                    count(*) FILTER (first_obstacle = ?)
             FROM decided""",
-        [condition_id],
+        [condition.id],
     ).fetchone()
     assert row is not None
-    return Obstacle(condition_id, *row)
+    return Obstacle(condition.id, condition.text, *row)
 
 
 def _waiting(connection: duckdb.DuckDBPyConnection, which: str) -> Waiting:
@@ -245,9 +262,11 @@ def write_really_decided(decisions: Path, work: Path) -> Path:
     """What was really decided, in the shape in which replays are compared."""
     out = work / "really_decided.parquet"
     with duckdb.connect() as connection:
-        connection.execute(
-            f"COPY (SELECT request_id, outcome FROM read_parquet('{_quoted(decisions)}')) TO '{_quoted(out)}'"
-        )
+        rows = f"read_parquet('{_quoted(decisions)}')"
+        has_guard = "review_reason" in _columns(connection, f"SELECT * FROM {rows}")
+        guarded = "review_reason IS NOT NULL" if has_guard else "false"
+        outcome = f"CASE WHEN {guarded} THEN 'review' ELSE outcome END AS outcome"
+        connection.execute(f"COPY (SELECT request_id, {outcome} FROM {rows}) TO '{_quoted(out)}'")
     return out
 
 

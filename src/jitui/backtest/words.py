@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _EN = {
+    "name": "English",
     "title": "Back-test",
     "version": "version",
     "requests": "Requests decided",
@@ -16,6 +17,9 @@ _EN = {
     "held_out": "Held out for comparison (R7)",
     "minutes_saved": "Merchants' minutes saved (R6)",
     "waited": "These buyers really waited (R8), median / 90 % / 99 %",
+    "waited_all": "All buyers really waited (R8), median / 90 % / 99 %",
+    "by_waiting": "By the time that it really took (R8)",
+    "no_end": "no end on record",
     "hours": "h",
     "obstacles": "What stopped the others",
     "condition": "Condition",
@@ -57,6 +61,7 @@ _EN = {
     "only_one_side": "Decided on one side only",
 }
 _ZH = {
+    "name": "中文",
     "title": "历史回测",
     "version": "版本",
     "requests": "判定的申请",
@@ -68,6 +73,9 @@ _ZH = {
     "held_out": "留作对照的申请（R7）",
     "minutes_saved": "为商家节省的分钟数（R6）",
     "waited": "这些买家实际等待时长（R8），中位数 / 90% / 99%",
+    "waited_all": "全部买家实际等待时长（R8），中位数 / 90% / 99%",
+    "by_waiting": "按实际完结时长（R8）",
+    "no_end": "无完结记录",
     "hours": "小时",
     "obstacles": "其余申请被哪些条件拦下",
     "condition": "条件",

@@ -41,7 +41,7 @@ from jitui.provider_simulator.books import (
     RefundRequest,
     Refusal,
 )
-from jitui.provider_simulator.faults import OutcomeFault, Plan, plan_for
+from jitui.provider_simulator.faults import FaultTiming, OutcomeFault, Plan, plan_for
 from jitui.provider_simulator.settings import SimulatorSettings
 from jitui.provider_simulator.views import (
     Lookup,
@@ -84,21 +84,24 @@ _read_batch = body_reader(PaymentBatch)
 _read_refund = body_reader(RefundRequest)
 
 T = TypeVar("T")
+NowMs: TypeAlias = Callable[[], int]
+Planner: TypeAlias = Callable[[RefundRequest], tuple[Plan, FaultTiming]]
 
 
 class RateLimit:
     """A bucket of one second's worth of requests, refilled steadily; None never runs dry."""
 
-    def __init__(self, per_second: float | None) -> None:
+    def __init__(self, per_second: float | None, seconds: Callable[[], float] = time.monotonic) -> None:
         self.per_second = per_second
+        self._seconds = seconds
         self._left = max(1.0, per_second or 0.0)
-        self._at = time.monotonic()
+        self._at = seconds()
 
     def seconds_to_wait(self) -> float:
         """Zero if this request may pass, else when to come back."""
         if self.per_second is None:
             return 0.0
-        now = time.monotonic()
+        now = self._seconds()
         self._left = min(max(1.0, self.per_second), self._left + (now - self._at) * self.per_second)
         self._at = now
         if self._left >= 1.0:
@@ -110,15 +113,21 @@ class RateLimit:
 class Simulator:
     """What one running simulator holds besides its books: nothing that a restart must keep."""
 
-    def __init__(self, books: Books, settings: SimulatorSettings) -> None:
+    def __init__(self, books: Books, settings: SimulatorSettings, now_ms: NowMs, planner: Planner | None) -> None:
         self.books = books
         self.settings = settings
+        self.now_ms = now_ms
+        self.planner = planner or self._plan_of_settings
         self.agenda = Agenda(books, settings)
         self.authorization = f"Bearer {settings.api_key}".encode()
-        self.rate_limit = RateLimit(settings.rate_limit_per_second)
+        self.rate_limit = RateLimit(settings.rate_limit_per_second, lambda: now_ms() / 1000)
         self.keys_in_use: set[str] = set()
         self.stalled_once: set[str] = set()
         self.latencies = random.Random(settings.faults.seed)
+
+    def _plan_of_settings(self, refund: RefundRequest) -> tuple[Plan, FaultTiming]:
+        faults = self.settings.faults
+        return plan_for(faults, refund.reference, refund.amount_minor), faults.timing
 
     async def start(self) -> None:
         self.agenda.start()
@@ -131,9 +140,15 @@ class Simulator:
 Handler: TypeAlias = Callable[[Simulator, Request], Awaitable[Reply]]
 
 
-def create_app(books: Books, settings: SimulatorSettings) -> ASGIApp:
-    """The ASGI application over open books; its shutdown writes and closes them."""
-    simulator = Simulator(books, settings)
+def create_app(
+    books: Books, settings: SimulatorSettings, *, now_ms: NowMs | None = None, planner: Planner | None = None
+) -> ASGIApp:
+    """The ASGI application over open books; its shutdown writes and closes them.
+
+    A simulated world brings its own clock, and a planner that draws what each new refund will meet. Its planned
+    changes and webhooks are kept by whoever keeps that clock: the lifespan's own agenda lives by the time of day.
+    """
+    simulator = Simulator(books, settings, now_ms or _now_ms, planner)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -191,7 +206,7 @@ async def _create_payment(simulator: Simulator, request: Request) -> Reply:
     if isinstance(payment, Response):
         return payment
     known = payment.id in simulator.books.accounts
-    captured = simulator.books.capture(payment, _now_ms())
+    captured = simulator.books.capture(payment, simulator.now_ms())
     if isinstance(captured, Refusal):
         return _refuse(captured)
     return json_reply(200 if known else 201, payment_view(simulator.books.accounts[payment.id]))
@@ -212,7 +227,7 @@ async def _create_payments(simulator: Simulator, request: Request) -> Reply:
             status, message = _REFUSALS[refusal]
             return error_reply(status, refusal, f"payments[{position}]: {message}")
     before = len(books.accounts)
-    now_ms = _now_ms()
+    now_ms = simulator.now_ms()
     for payment in batch.payments:
         books.capture(payment, now_ms)
     created = len(books.accounts) - before
@@ -256,7 +271,7 @@ def _answer_again(simulator: Simulator, key: str, refund: RefundRequest) -> Resp
     life_seconds = simulator.settings.key_life_seconds
     life_ms = None if life_seconds is None else life_seconds * 1000
     replayed = {"idempotent-replayed": "true"}
-    match simulator.books.remembered(key, refund, _now_ms(), life_ms):
+    match simulator.books.remembered(key, refund, simulator.now_ms(), life_ms):
         case RefundMade() as made:
             return json_reply(201, first_answer(made), replayed)
         case RefundRefused() as refused:
@@ -269,14 +284,14 @@ def _answer_again(simulator: Simulator, key: str, refund: RefundRequest) -> Resp
 
 async def _pay(simulator: Simulator, key: str, refund: RefundRequest) -> Reply:
     settings, books = simulator.settings, simulator.books
-    plan = plan_for(settings.faults, refund.reference, refund.amount_minor)
+    plan, timing = simulator.planner(refund)
     await _spend_latency(simulator)
     if plan.outcome is OutcomeFault.STALLED_BEFORE_PAYING and refund.reference not in simulator.stalled_once:
         simulator.stalled_once.add(refund.reference)
-        await asyncio.sleep(settings.faults.timing.hold_ms / 1000)
+        await asyncio.sleep(timing.hold_ms / 1000)
         return error_reply(504, "upstream_timeout", "the bank did not answer; nothing was paid")
     notify = settings.webhook_url is not None
-    made = books.refund(refund, key, _now_ms(), plan, settings.faults.timing, notify=notify)
+    made = books.refund(refund, key, simulator.now_ms(), plan, timing, notify=notify)
     if isinstance(made, Refusal):
         return _refuse(made)
     if notify or made.then_status is not None:

@@ -93,17 +93,22 @@ class Agenda:
         self.wake.set()
 
 
-async def _post(client: aiohttp.ClientSession, url: str, key: bytes, notice: Notice) -> bool:
-    from aiohttp import ClientError
-
+def signed_message(key: bytes, notice: Notice, sent_at_seconds: int) -> tuple[dict[str, str], bytes]:
+    """One delivery of an event: its headers, signed at that time, and its body."""
     body = event_body(notice)
-    sent_at_seconds = int(time.time())
     headers = {
         "content-type": "application/json",
         "webhook-id": notice.event_id,
         "webhook-timestamp": str(sent_at_seconds),
         "webhook-signature": sign(key, notice.event_id, sent_at_seconds, body),
     }
+    return headers, body
+
+
+async def _post(client: aiohttp.ClientSession, url: str, key: bytes, notice: Notice) -> bool:
+    from aiohttp import ClientError
+
+    headers, body = signed_message(key, notice, int(time.time()))
     try:
         async with client.post(url, data=body, headers=headers, allow_redirects=False) as response:
             await response.read()

@@ -51,6 +51,7 @@ COMMANDS = {
     "history": Slot("history:history", "Bring real sets of orders to a back-test."),
     "backtest": Slot("backtest:backtest", "What a policy would have done to a history."),
     "simulate": Slot("simulate:simulate", "Write a made-up history of any size."),
+    "simulate-faults": Slot("simulate_faults:simulate_faults", "The service in worlds of faults."),
     "bench": Slot("bench:bench", "Measure against floors and peers."),
     "provider-simulator": Slot("simulator:provider_simulator", "A payment provider to test with."),
     "doctor": Slot("doctor:doctor", "Is everything in place?"),

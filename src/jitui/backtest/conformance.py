@@ -1,0 +1,316 @@
+"""CEL's public conformance cases, those of the supported subset read by every reading of a policy.
+
+The cases are those of the CEL specification, as the npm package @bufbuild/cel-spec carries them; set-up writes them
+beside the environment and none is committed. A case is in when `check` takes its expression and its value is a whole
+number, true, false or text. An error that it expects (overflow, division by zero, a variable without a value) is
+*unknown* here. In bulk each case is read twice: as written, and with its constants as columns, because an engine may
+compute constants when it plans a query and a column only when it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from jitui.backtest.columns import Reading
+from jitui.backtest.engine import Engine
+from jitui.errors import NotConfigured
+from jitui.policy import FactSpec, FactType
+from jitui.policy.expression import Checked, check, evaluating_env, value_of
+from jitui.policy.facts import ScalarValue
+from jitui.policy.syntax import Call, Fact, InList, Literal, Names, Node
+
+CASES_FILE = Path(__file__).resolve().parents[3] / ".venv" / "frontend" / "cel-conformance.json"
+"""Where `make setup` of a checkout puts the cases."""
+EXPRESSIONS_A_QUERY = 150
+
+_VALUES = {"boolValue": FactType.BOOL, "int64Value": FactType.INT, "stringValue": FactType.STRING}
+_PRIMITIVES = {"BOOL": FactType.BOOL, "INT64": FactType.INT, "STRING": FactType.STRING}
+_ARROW = {FactType.INT: pa.int64(), FactType.BOOL: pa.bool_(), FactType.STRING: pa.string()}
+
+
+class Reason(StrEnum):
+    """Why a case is left out."""
+
+    ONLY_CHECKED = "the case has no value, only a type"
+    VARIABLE = "a variable that is no whole number, truth or text"
+    FUNCTION_DECLARED = "the case declares a function of its own"
+    VALUE = "a value that is no whole number, truth or text"
+    NUMBER = "unsigned or decimal numbers, bytes or null"
+    LIST = "lists, other than order.lines and the right side of `in`"
+    MAP_OR_MESSAGE = "maps and messages"
+    MACRO = "a macro other than all() and exists() of order.lines"
+    HAS = "has()"
+    FUNCTION = "functions and conversions that are not supported"
+    OPERATOR = "an operator on types for which it is not supported"
+    NAME = "names that are no facts: types, enums, containers, what nothing declares"
+    NUL = "text with the character NUL"
+    SYNTAX = "syntax of an extension"
+
+
+_BY_REFUSAL = (
+    (r"only whole numbers", Reason.NUMBER),
+    (r"does not fit .*(decimal|uint|bytes|null)", Reason.NUMBER),
+    (r"does not fit .*list", Reason.LIST),
+    (r"does not fit .*map", Reason.MAP_OR_MESSAGE),
+    (r"does not fit|arithmetic is for|orders whole numbers|compares values", Reason.OPERATOR),
+    (r"a list outside|right side of `in`", Reason.LIST),
+    (r"a map or|\[_\] is not|fields are read only|operand of a select", Reason.MAP_OR_MESSAGE),
+    (r"has\(\)", Reason.HAS),
+    (r"only order.lines|of the macros|variable name must be", Reason.MACRO),
+    (r"unsupported syntax", Reason.SYNTAX),
+    (r"character NUL", Reason.NUL),
+    (r"\w is not supported", Reason.FUNCTION),
+)
+_MACRO_CALL = re.compile(r"\.\s*(all|exists|exists_one|existsOne|map|filter|transform\w+)\s*\(")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One public case; `variables` are typed, None where the type is none of Jitui's; `expected` None is an error."""
+
+    name: str
+    text: str
+    variables: Mapping[str, FactType | None]
+    bindings: Mapping[str, ScalarValue]
+    expected: ScalarValue | None
+    left_out: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A case that is not run; `detail` is the sentence with which its expression is refused."""
+
+    name: str
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """A case of the supported subset."""
+
+    case: Case
+    checked: Checked
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A case to which a reading gives another value than the specification; None is an error and unknown."""
+
+    name: str
+    text: str
+    reading: str
+    expected: ScalarValue | None
+    found: ScalarValue | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conformance:
+    """What a run found; `read` counts the values that each reading gave."""
+
+    cases: int
+    included: int
+    left_out: Mapping[Reason, int]
+    read: Mapping[str, int]
+    wrong: tuple[Wrong, ...]
+
+
+# The cases ---------------------------------------------------------------------------------------------------------
+
+
+def load_cases(path: Path = CASES_FILE) -> tuple[Case, ...]:
+    """Every case, named `file/section/name`; of cases with one name the second is `name#2`.
+
+    Raises NotConfigured where set-up has not brought the file.
+    """
+    if not path.exists():
+        raise NotConfigured(f"CEL's conformance cases are not in {path}: run make setup in a checkout.")
+    seen: Counter[str] = Counter()
+    cases = []
+    for place, original in _tests(json.loads(path.read_text(encoding="utf-8")), ()):
+        name = "/".join((*place, original["name"]))
+        seen[name] += 1
+        cases.append(_case(f"{name}#{seen[name]}" if seen[name] > 1 else name, original))
+    return tuple(cases)
+
+
+def _tests(suite: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    for test in suite.get("tests", ()):
+        yield place, test["original"]
+    for inner in suite.get("suites", ()):
+        yield from _tests(inner, (*place, inner["name"]))
+
+
+def _case(name: str, original: Mapping[str, Any]) -> Case:
+    declared = original.get("typeEnv", ())
+    bindings = {key: _scalar(bound.get("value", {})) for key, bound in original.get("bindings", {}).items()}
+    variables = {key: _type_of(value) for key, value in bindings.items()}
+    identifiers = {one["name"]: one["ident"]["type"] for one in declared if "ident" in one}
+    variables |= {key: _PRIMITIVES.get(kind.get("primitive")) for key, kind in identifiers.items()}
+    known = {key: value for key, value in bindings.items() if value is not None}
+    reason = _left_out_by_form(original, variables)
+    return Case(name, original["expr"], variables, known, _expected(original), reason)
+
+
+def _expected(original: Mapping[str, Any]) -> ScalarValue | None:
+    if "evalError" in original:
+        return None
+    value = original.get("value", original.get("typedResult", {}).get("result"))
+    return _scalar(value) if value else True  # the specification's word for a case that names no value
+
+
+def _left_out_by_form(original: Mapping[str, Any], variables: Mapping[str, FactType | None]) -> Reason | None:
+    """Why a case is left out whatever its expression is."""
+    if any("function" in one for one in original.get("typeEnv", ())):
+        return Reason.FUNCTION_DECLARED
+    if None in variables.values():
+        return Reason.VARIABLE
+    if variables and original.get("container"):
+        return Reason.NAME
+    if original.get("checkOnly"):
+        return Reason.ONLY_CHECKED
+    return Reason.VALUE if "evalError" not in original and _expected(original) is None else None
+
+
+def _scalar(value: Mapping[str, Any]) -> ScalarValue | None:
+    """A value of protobuf's JSON, whose zero values are written too; None when it is of another type."""
+    for field, kind in _VALUES.items():
+        if field in value:
+            return int(value[field]) if kind is FactType.INT else value[field]
+    return None
+
+
+def _type_of(value: ScalarValue | None) -> FactType | None:
+    if value is None:
+        return None
+    return {bool: FactType.BOOL, int: FactType.INT, str: FactType.STRING}[type(value)]
+
+
+# Which are in ------------------------------------------------------------------------------------------------------
+
+
+def classify(case: Case) -> Included | LeftOut:
+    """Whether the case is in the supported subset, by Jitui's own check of its expression."""
+    if case.left_out:
+        return LeftOut(case.name, case.left_out)
+    checked = check(case.text, _names(case))
+    if isinstance(checked, Checked):
+        return Included(case, checked)
+    refusal = checked[0].message.split("; supported are ")[0]
+    return LeftOut(case.name, _reason(refusal, case.text), refusal)
+
+
+def _reason(refusal: str, text: str) -> Reason:
+    if match := re.match(r"there is no fact (\S+)", refusal):
+        name = r"\s*\.\s*".join(re.escape(part) for part in match[1].strip(".").split("."))
+        if _MACRO_CALL.search(text):
+            return Reason.MACRO
+        if re.search(rf"{name}\s*(\.\s*\w+\s*)*\{{", text):
+            return Reason.MAP_OR_MESSAGE
+        return Reason.FUNCTION if re.search(rf"{name}\s*(\.\s*\w+\s*)*\(", text) else Reason.NAME
+    return next((reason for pattern, reason in _BY_REFUSAL if re.search(pattern, refusal)), Reason.NAME)
+
+
+def _names(case: Case) -> Names:
+    specs = {name: FactSpec(name, kind, "", "") for name, kind in case.variables.items() if kind}
+    return Names(specs, {})
+
+
+def left_out_text(left_out: Iterable[LeftOut]) -> str:
+    """One line for each case that is left out, `name: reason`, in order of name."""
+    return "".join(sorted(f"{one.name}: {one.reason}\n" for one in left_out))
+
+
+# What the readings say ---------------------------------------------------------------------------------------------
+
+
+def run_conformance(cases: Sequence[Case], engines: Sequence[Engine], work: Path) -> Conformance:
+    """Every case of the subset read by CEL's run time and, as written and with its constants as columns, in bulk."""
+    sorted_out = [classify(case) for case in cases]
+    included = [one for one in sorted_out if isinstance(one, Included)]
+    left_out = Counter(one.reason for one in sorted_out if isinstance(one, LeftOut))
+    answers = {"CEL": [read_online(one) for one in included]}
+    for engine in engines:
+        answers[engine.name] = read_in_bulk(engine, included, work)
+        answers[f"{engine.name}, constants as columns"] = read_in_bulk(engine, included, work, lifted=True)
+    wrong = tuple(
+        Wrong(one.case.name, one.case.text, reading, one.case.expected, found)
+        for reading, values in answers.items()
+        for one, found in zip(included, values, strict=True)
+        if not _same(found, one.case.expected)
+    )
+    read = {reading: len(values) for reading, values in answers.items()}
+    return Conformance(len(cases), len(included), dict(left_out.most_common()), read, wrong)
+
+
+def _same(one: object, other: object) -> bool:
+    return type(one) is type(other) and one == other  # 1 is not true
+
+
+def read_online(one: Included) -> ScalarValue | None:
+    """The value that CEL's run time gives, None for an error."""
+    env = evaluating_env(_names(one.case))
+    return value_of(env.compile(one.case.text), env.Activation(dict(one.case.bindings)), one.checked.type)
+
+
+def read_in_bulk(
+    engine: Engine, included: Sequence[Included], work: Path, *, lifted: bool = False
+) -> list[ScalarValue | None]:
+    """The values that an engine gives, all from one table of one row; `lifted` makes columns of the constants."""
+    columns = _Columns()
+    trees = [columns.renamed(one.checked.tree, f"case{place}", lifted) for place, one in enumerate(included)]
+    for place, one in enumerate(included):
+        for name, kind in one.case.variables.items():
+            if kind:
+                columns.add(f"case{place}.{name}", kind, one.case.bindings.get(name))
+    path = work / "conformance.parquet"
+    pq.write_table(columns.table(), path)
+    table = engine.read(path)
+    reading = Reading(engine, table, columns.specs)
+    values: list[ScalarValue | None] = []
+    for first in range(0, len(trees), EXPRESSIONS_A_QUERY):
+        asked = {f"value{n}": reading.value(tree) for n, tree in enumerate(trees[first : first + EXPRESSIONS_A_QUERY])}
+        row = engine.connection.to_pyarrow(table.select(**asked)).to_pylist()[0]
+        values += (row[name] for name in asked)
+    return values
+
+
+class _Columns:
+    """The table of one row that trees are read on: a column for each variable of each case."""
+
+    def __init__(self) -> None:
+        self.specs: dict[str, FactSpec] = {}
+        self.values: dict[str, ScalarValue | None] = {"row": 0}
+
+    def add(self, name: str, kind: FactType, value: ScalarValue | None) -> None:
+        self.specs[name] = FactSpec(name, kind, "", "")
+        self.values[name] = value
+
+    def renamed(self, node: Node, case: str, lifted: bool) -> Node:
+        """The tree with the facts of its own case; `lifted` puts a column for each constant outside `in` lists."""
+        match node:
+            case Fact(name=name):
+                return replace(node, name=f"{case}.{name}")
+            case Literal(value=value, type=kind) if lifted:
+                name = f"{case}.constant{len(self.specs)}"
+                self.add(name, kind, value)
+                return Fact(name, kind, node.at)
+            case Call(args=args):
+                return replace(node, args=tuple(self.renamed(arg, case, lifted) for arg in args))
+            case InList(value=value):
+                return replace(node, value=self.renamed(value, case, lifted))
+        return node
+
+    def table(self) -> pa.Table:
+        kinds = {name: _ARROW[spec.type] for name, spec in self.specs.items()} | {"row": pa.int64()}
+        return pa.table({name: pa.array([value], kinds[name]) for name, value in self.values.items()})

@@ -1,0 +1,5 @@
+"""Worlds of faults: the real service and a real PostgreSQL under a clock, network, provider and processes by seed."""
+
+from jitui.demo.simulation.run import Failure, Options, Report, Stage, open_stage, replay_command, run_seeds
+
+__all__ = ["Failure", "Options", "Report", "Stage", "open_stage", "replay_command", "run_seeds"]

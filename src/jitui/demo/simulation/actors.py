@@ -1,0 +1,112 @@
+"""The world's own picture of its processes and their tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from jitui.demo.simulation.gates import FIRST_OWN_NUMBER
+from jitui.demo.simulation.messages import Ended, Hello, Parked, Result, read_news
+from jitui.demo.simulation.network import IMPATIENT, Answered, Fate, Flight
+from jitui.demo.simulation.process import Words
+
+TURNS = ("pay", "expire", "roll_up", "forget")
+
+
+@dataclass(eq=False)
+class Task:
+    """A command, or what a command began by itself; `at` is the gate where it waits, None while it is on its way."""
+
+    number: int
+    command: str
+    words: Words
+    on_end: Callable[[Result | None], None]
+    at: str | None = None
+    key: str = ""
+    fate: Fate = Fate.SMOOTH
+    flight: Flight | None = None
+
+    @property
+    def own(self) -> bool:
+        """Begun by a command and not by the world."""
+        return self.number >= FIRST_OWN_NUMBER
+
+
+@dataclass(eq=False)
+class Process:
+    """One of our processes, as far as the world knows."""
+
+    number: int
+    kind: str
+    pid: int
+    writer: asyncio.StreamWriter
+    stirred: asyncio.Event
+    tasks: dict[int, Task] = field(default_factory=dict)
+    ready: bool = False
+    gone: bool = False
+
+    @property
+    def name(self) -> str:
+        """How the trace calls it."""
+        return f"{self.kind}-{self.number}"
+
+    def under_way(self) -> list[Task]:
+        """Tasks that are neither at a gate nor waiting for those that they began."""
+        own = any(task.own for task in self.tasks.values())
+        return [task for task in self.tasks.values() if task.at is None and (task.own or not own)]
+
+    async def listen(self, reader: asyncio.StreamReader) -> None:
+        """Take in reports until the process is gone."""
+        while (news := await read_news(reader)) is not None:
+            for report in news:
+                self._take(report)
+            self.stirred.set()
+        self.gone = True
+        self.stirred.set()
+
+    def _take(self, report: Hello | Parked | Ended) -> None:
+        match report:
+            case Hello():
+                self.ready = True
+            case Parked():
+                task = self.tasks.get(report.task) or self._begun_by_itself(report.task)
+                task.at, task.key = report.at, report.key
+                _land(task)
+            case Ended():
+                ended = self.tasks.pop(report.task, None)
+                if ended is not None:
+                    _land(ended)
+                    ended.on_end(report.result)
+
+    def _begun_by_itself(self, number: int) -> Task:
+        self.tasks[number] = Task(number, "refund", {}, lambda _: None)
+        return self.tasks[number]
+
+    def caller_of(self, flight: Flight) -> Task | None:
+        """The task whose request this is."""
+        named = flight.path.rpartition("/")[2]
+        key = next((value.decode() for name, value in flight.headers if name == b"idempotency-key"), named)
+        return next((task for task in self.tasks.values() if task.key == key and task.at is None), None)
+
+    def die(self) -> list[Task]:
+        """Everything under way here is lost; whoever asked hears nothing."""
+        lost = list(self.tasks.values())
+        self.tasks.clear()
+        self.gone = True
+        self.writer.close()
+        for task in lost:
+            _land(task)
+        return lost
+
+
+def _land(task: Task) -> None:
+    """Its caller no longer waits for a flight."""
+    if task.flight is not None and not task.flight.caller.done():
+        task.flight.caller.set_result(Answered(hung_up=True))
+    task.flight = None
+
+
+def gives_up(task: Task) -> bool:
+    """Whether it will hear nothing and report by itself."""
+    return task.flight is not None and task.flight.fate in IMPATIENT

@@ -1,0 +1,267 @@
+"""Every call through a port stops at a gate, says where it is, and waits until the world lets it go on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+
+from jitui.aftersales.feed import Feed
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
+from jitui.aftersales.ports import (
+    Change,
+    ClaimedRefund,
+    DecisionInputs,
+    DecisionQuery,
+    NewOrder,
+    Opened,
+    OrderRef,
+    OrderTaken,
+    Ref,
+    Store,
+    TicketRef,
+    Transaction,
+)
+from jitui.aftersales.provider import (
+    Answer,
+    Notification,
+    NotificationIgnored,
+    NotificationRefused,
+    PaymentProvider,
+    RefundOrder,
+)
+from jitui.aftersales.writes import Write
+from jitui.demo.simulation.messages import Ended, Go, News, Parked, Result, write
+
+FIRST_OWN_NUMBER = 1_000_000
+"""Tasks that a command starts by itself are numbered from here; the world numbers the commands."""
+_BREATHS = 6
+"""Turns of the event loop that reports wait for one another, so that tasks begun together are reported together."""
+
+
+class MortalLoop(asyncio.SelectorEventLoop):
+    """An event loop that can be told to die as it waits for the database: a statement is sent, its answer not read.
+
+    psycopg and our batches wait by `add_reader`; nothing else in these processes does.
+    """
+
+    die_at = 0
+
+    def add_reader(self, fd: object, callback: Callable[..., object], *args: object) -> None:
+        """Count a wait, and die at the one that was named."""
+        if self.die_at:
+            self.die_at -= 1
+            if not self.die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+        super().add_reader(fd, callback, *args)  # type: ignore[arg-type]
+
+
+class Gate:
+    """One per process: numbers the tasks, reports where they stand, and keeps the time that the world tells."""
+
+    def __init__(self, loop: MortalLoop, writer: asyncio.StreamWriter) -> None:
+        self._loop = loop
+        self._writer = writer
+        self._numbers: dict[asyncio.Task[object], int] = {}
+        self._waiting: dict[int, asyncio.Future[Go]] = {}
+        self._next = FIRST_OWN_NUMBER
+        self._news: list[News] = []
+        self._now = 0.0
+
+    def clock(self) -> datetime:
+        """The world's time, as of the last word from it."""
+        return datetime.fromtimestamp(self._now, UTC)
+
+    def hear(self, now: float) -> None:
+        """The world's time goes on."""
+        self._now = now
+
+    def number(self, task: asyncio.Task[object], number: int) -> None:
+        """A command's task; its end is reported with its result."""
+        self._numbers[task] = number
+
+    async def stop_at(self, at: str, key: str = "") -> Go:
+        """Report, and wait for leave to go on."""
+        task = asyncio.current_task()
+        assert task is not None
+        if task not in self._numbers:
+            self._numbers[task] = self._next
+            self._next += 1
+            task.add_done_callback(self._own_task_ended)
+        number = self._numbers[task]
+        waiting = self._waiting[number] = self._loop.create_future()
+        self.report(Parked(number, at, key))
+        go: Go = await waiting
+        return go
+
+    def let_go(self, go: Go) -> None:
+        """The world lets a task go on."""
+        self.hear(go.now)
+        self._loop.die_at = go.die_at
+        self._waiting.pop(go.task).set_result(go)
+
+    def command_ended(self, task: asyncio.Task[object], result: Result) -> None:
+        """The last word of a command."""
+        self.report(Ended(self._numbers.pop(task), result))
+
+    def report(self, news: News) -> None:
+        """Put news in line; what comes within a few turns of the loop goes out together."""
+        self._news.append(news)
+        if len(self._news) == 1:
+            self._loop.call_soon(self._breathe, _BREATHS)
+
+    def _breathe(self, left: int) -> None:
+        if left:
+            self._loop.call_soon(self._breathe, left - 1)
+            return
+        news, self._news = self._news, []
+        write(self._writer, news)
+
+    def _own_task_ended(self, task: asyncio.Task[object]) -> None:
+        self.report(Ended(self._numbers.pop(task)))
+
+
+class GatedTransaction:
+    """Stops before and after each of the two round trips."""
+
+    def __init__(self, inner: Transaction, gate: Gate) -> None:
+        self._inner = inner
+        self._gate = gate
+
+    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+        """Locks are held while it waits at the second gate."""
+        await self._gate.stop_at("open")
+        opened = await self._inner.open(ref, once=once, query=query)
+        await self._gate.stop_at("opened")
+        return opened
+
+    async def commit(
+        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+    ) -> None:
+        """What is committed is not yet told to anybody at the second gate."""
+        await self._gate.stop_at("commit")
+        await self._inner.commit(file, writes, once=once, answer=answer)
+        await self._gate.stop_at("committed")
+
+
+class GatedStore:
+    """See `jitui.aftersales.ports.Store`; every call stops before and after."""
+
+    def __init__(self, inner: Store, gate: Gate) -> None:
+        self._inner = inner
+        self._gate = gate
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction whose steps stop at gates."""
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        async with self._inner.transaction() as transaction:
+            yield GatedTransaction(transaction, self._gate)
+
+    async def claim_refunds(
+        self, *, now: datetime, lease_until: datetime, limit: int, provider: str | None = None
+    ) -> list[ClaimedRefund]:
+        """What is claimed is in doubt while it waits at the second gate."""
+        await self._gate.stop_at("claim")
+        claimed = await self._inner.claim_refunds(now=now, lease_until=lease_until, limit=limit, provider=provider)
+        await self._gate.stop_at("claimed")
+        return claimed
+
+    async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]:
+        """Tickets found here may have been decided by the time that each is expired."""
+        await self._gate.stop_at("expired")
+        found = await self._inner.expired_tickets(now, limit)
+        await self._gate.stop_at("expired found")
+        return found
+
+    async def forget_answers(self, before: datetime) -> int:
+        """Stops before only."""
+        await self._gate.stop_at("forget")
+        return await self._inner.forget_answers(before)
+
+    async def find_order(self, order_id: str) -> OrderRef | None:
+        """Reads need no gate: they change nothing and hold nothing."""
+        return await self._inner.find_order(order_id)
+
+    async def read_file(self, ref: Ref) -> OrderFile | None:
+        """As above."""
+        return await self._inner.read_file(ref)
+
+    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderFile, DecisionInputs] | None:
+        """As above."""
+        return await self._inner.read_inputs(ref, query)
+
+    async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
+        """Stops before only."""
+        await self._gate.stop_at("put order")
+        return await self._inner.put_order(ref, new, now)
+
+    async def due_providers(self, now: datetime) -> frozenset[str]:
+        """A read."""
+        return await self._inner.due_providers(now)
+
+
+class GatedFeed:
+    """See `jitui.aftersales.feed.Feed`."""
+
+    def __init__(self, inner: Feed, gate: Gate) -> None:
+        self._inner = inner
+        self._gate = gate
+
+    async def publish(self, limit: int = 10_000) -> int:
+        """Stops before only."""
+        await self._gate.stop_at("publish")
+        return await self._inner.publish(limit)
+
+    async def changes(
+        self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
+    ) -> Sequence[Change]:
+        """A read, after publishing."""
+        return await self._inner.changes(after, limit, shop_id=shop_id, buyer_id=buyer_id)
+
+    async def roll_up(self, now: datetime) -> None:
+        """Publishing and counting in one call: a process dies in it by `die_at`."""
+        await self._gate.stop_at("roll up")
+        await self._inner.roll_up(now)
+
+
+class GatedProvider:
+    """A provider that is called through the gate, patiently or not."""
+
+    def __init__(self, patient: PaymentProvider, impatient: PaymentProvider, gate: Gate) -> None:
+        self._patient = patient
+        self._impatient = impatient
+        self._gate = gate
+
+    @property
+    def name(self) -> str:
+        """The provider's own."""
+        return self._patient.name
+
+    async def send(self, refund: RefundOrder) -> Answer:
+        """Ask for the refund."""
+        key = str(refund.attempt_id)
+        go = await self._gate.stop_at("send", key)
+        answer = await (self._impatient if go.impatient else self._patient).send(refund)
+        await self._gate.stop_at(f"sent: {answer.kind}", key)
+        return answer
+
+    async def look_up(self, refund: RefundOrder) -> Answer:
+        """Ask what became of it."""
+        key = str(refund.attempt_id)
+        go = await self._gate.stop_at("look up", key)
+        answer = await (self._impatient if go.impatient else self._patient).look_up(refund)
+        await self._gate.stop_at(f"looked up: {answer.kind}", key)
+        return answer
+
+    def read_notification(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Notification | NotificationIgnored | NotificationRefused:
+        """No waiting, no gate."""
+        return self._patient.read_notification(headers, body, now)

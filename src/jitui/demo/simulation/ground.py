@@ -1,0 +1,129 @@
+"""Where the worlds take place: one PostgreSQL server for all seeds, one stocked template, one fresh database each."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+
+from jitui.adapters import embedded_postgres
+from jitui.adapters.embedded_postgres import EmbeddedServer, ServerOptions, with_database
+from jitui.adapters.postgres.migrate import upgrade
+from jitui.aftersales.order import Buyer
+from jitui.aftersales.ports import HistoryRecord
+from jitui.aftersales.registry import Selection
+from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.demo.simulation.script import BUYERS, REVIEWED_BUYER, STARTS_AT
+from jitui.errors import BadInput
+from jitui.ids import lane_of
+from jitui.settings import Settings
+from jitui.wiring import open_app
+
+_HISTORY = ("order_paid", "order_completed", "refund_before_shipment", "dispute_lost", "shipped", "shipped_on_time")
+
+
+@dataclass
+class Ground:
+    """A running server with a stocked template; `folder` is for books and everything else, and goes at the end."""
+
+    server_url: str
+    folder: Path
+    name: str
+    server: EmbeddedServer | None = None
+    options: ServerOptions | None = None
+
+    @property
+    def template(self) -> str:
+        """The stocked database that worlds are copied from."""
+        return f"{self.name}_template"
+
+    @contextmanager
+    def database(self, number: int) -> Iterator[str]:
+        """A fresh world's database, dropped at the end whoever is still connected."""
+        name = f"{self.name}_{number}"
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(self.template))
+        with psycopg.connect(self.server_url, autocommit=True) as connection:
+            connection.execute(create)
+        try:
+            yield with_database(self.server_url, name)
+        finally:
+            self._drop(name)
+
+    def restart(self) -> None:
+        """SIGKILL the postmaster, and start the server again: it recovers from its log."""
+        assert self.server is not None and self.options is not None
+        embedded_postgres.crash(self.server)
+        self.server = embedded_postgres.start(self.server.folder, self.options)
+
+    def _drop(self, name: str) -> None:
+        with psycopg.connect(self.server_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def open_ground(server_url: str | None, *, restarts: bool) -> Iterator[Ground]:
+    """A server of our own, durable where it will be killed; or the one that is named, which is never killed."""
+    if server_url is not None and restarts:
+        raise BadInput("Only a server of our own can be killed; leave the database URL away.")
+    folder = Path(tempfile.mkdtemp(prefix="jitui-faults-"))
+    name = f"jitui_faults_{uuid4().hex[:8]}"
+    try:
+        if server_url is not None:
+            with _stocked(Ground(server_url, folder, name)) as ground:
+                yield ground
+            return
+        options = ServerOptions(durable=restarts, shared_buffers_mb=64)
+        server = embedded_postgres.start(folder / "postgres", options)
+        with _stocked(Ground(server.url, folder, name, server, options)) as ground:
+            yield ground
+    finally:
+        embedded_postgres.shut_down(folder / "postgres")
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """The server's folder too, which may be a link to a place that its account can reach."""
+    postgres = folder / "postgres"
+    if postgres.is_symlink():
+        shutil.rmtree(postgres.resolve(), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _stocked(ground: Ground) -> Iterator[Ground]:
+    with psycopg.connect(ground.server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(ground.template)))
+    try:
+        upgrade(with_database(ground.server_url, ground.template))
+        yield ground
+    finally:
+        ground._drop(ground.template)
+
+
+async def stock(ground: Ground) -> None:
+    """Buyers with a good record, a complete history, the default policy, and roll-ups of the moment worlds start at."""
+    url = with_database(ground.server_url, ground.template)
+    settings = Settings(home=ground.folder, database_url=url, pool_size=2)
+    async with open_app(settings, url, clock=lambda: STARTS_AT) as app:
+        since = STARTS_AT - timedelta(days=3650)
+        await app.registry.record_history([HistoryRecord(kind, since) for kind in _HISTORY])
+        for buyer_id in BUYERS:
+            registered = STARTS_AT - timedelta(days=5 if buyer_id == REVIEWED_BUYER else 400)
+            await app.registry.put_buyer(Buyer(lane_of(buyer_id), buyer_id, registered), STARTS_AT)
+            await app.registry.select(Selection(buyer_id, "allow", "", "simulation", STARTS_AT))
+            await app.registry.record_buyer_events(
+                [
+                    RecordBuyerEvent(buyer_id, f"{kind}-{day}", kind, STARTS_AT - timedelta(days=day + 5), STARTS_AT)
+                    for kind in ("order_paid", "order_completed")
+                    for day in range(30)
+                ]
+            )
+        await app.feed.roll_up(STARTS_AT)

@@ -1,0 +1,99 @@
+"""What the world and its processes say to each other: length-prefixed MessagePack over a socket pair."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+_LENGTH = struct.Struct("!I")
+
+
+class Hello(Struct, tag=True, frozen=True):
+    """The process is ready."""
+
+
+class Parked(Struct, tag=True, frozen=True):
+    """A task waits at a gate; `key` is the attempt that a call to the provider is about."""
+
+    task: int
+    at: str
+    key: str = ""
+
+
+class Ended(Struct, tag=True, frozen=True):
+    """A task has ended; only commands have a result."""
+
+    task: int
+    result: Result | None = None
+
+
+class Result(Struct, frozen=True):
+    """What became of a command: `kind` is plan, kept, refusal, done or error."""
+
+    kind: str
+    code: str = ""
+    ticket_id: str = ""
+    state: str = ""
+    approved_by: str = ""
+    status: int = 0
+    text: str = ""
+
+
+class Begin(Struct, tag=True, frozen=True):
+    """Start a command as a task of this number."""
+
+    task: int
+    now: float
+    command: str
+    words: dict[str, str | int | None]
+
+
+class Go(Struct, tag=True, frozen=True):
+    """Let a parked task go on.
+
+    `impatient`: its call to the provider is given up almost at once. `die_at`: SIGKILL yourself when you begin to
+    wait for the database for the so-many-th time.
+    """
+
+    task: int
+    now: float
+    impatient: bool = False
+    die_at: int = 0
+
+
+News: TypeAlias = Hello | Parked | Ended
+Order: TypeAlias = Begin | Go
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_news = msgspec.msgpack.Decoder(list[News]).decode
+_decode_order = msgspec.msgpack.Decoder(Order).decode
+
+
+def write(writer: asyncio.StreamWriter, message: object) -> None:
+    """Put one message in line."""
+    body = _encode(message)
+    writer.write(_LENGTH.pack(len(body)) + body)
+
+
+async def read_news(reader: asyncio.StreamReader) -> list[News] | None:
+    """What a process reports in one breath; None once it is gone."""
+    body = await _read(reader)
+    return None if body is None else _decode_news(body)
+
+
+async def read_order(reader: asyncio.StreamReader) -> Order | None:
+    """What the world wants next; None once it is gone."""
+    body = await _read(reader)
+    return None if body is None else _decode_order(body)
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes | None:
+    try:
+        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        return await reader.readexactly(length)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None

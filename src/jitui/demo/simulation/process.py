@@ -1,0 +1,279 @@
+"""A process of the world: the service's own parts behind gates, doing the commands that the world begins.
+
+An API process takes the buyers', merchants', carriers' and operators' commands and the provider's webhooks; a worker
+does the turns of `jitui.entrypoints.worker`. Both are this code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import TypeAlias
+from uuid import UUID
+
+import aiohttp
+import msgspec
+import structlog
+
+from jitui.adapters.payments.simulator import SimulatorProvider
+from jitui.aftersales.command import Plan
+from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
+from jitui.aftersales.pay import News, confirm, retry
+from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
+from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
+from jitui.aftersales.request_refund import RefundAsk, request_refund
+from jitui.aftersales.review import Rejection, approve, reject, withdraw
+from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.ticket import Actor, ActorKind
+from jitui.demo.simulation.gates import Gate, GatedFeed, GatedProvider, GatedStore, MortalLoop
+from jitui.demo.simulation.messages import Begin, Go, Hello, Result, read_order
+from jitui.demo.simulation.zygote import Birth
+from jitui.entrypoints.worker import KEEP_ANSWERS, expire_due, pay_due
+from jitui.errors import JituiError
+from jitui.ids import lane_of, lane_of_id
+from jitui.settings import Settings
+from jitui.wiring import App, open_app
+
+PROCESS_HEADER = "x-simulated-process"
+PATIENT_SECONDS = 120.0
+IMPATIENT_SECONDS = 0.1
+KEY_LIFE = timedelta(days=1)
+"""As long as the world's provider remembers a key."""
+
+Words: TypeAlias = dict[str, str | int | None]
+Done: TypeAlias = Plan | Refusal | KeptAnswer
+
+
+def live(birth: Birth, line: socket.socket) -> None:
+    """Until the world closes the line, or kills us."""
+    structlog.configure(processors=[_overhear])
+    logging.disable(logging.CRITICAL)
+    random.seed(f"{birth.seed}/{birth.number}")
+    loop = MortalLoop()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(_live(birth, line, loop))
+
+
+_overheard: list[str] = []
+"""What the service's own code logged as a fault, which it survives: the world wants to hear of it all the same."""
+
+
+def _overhear(_: object, method: str, event: MutableMapping[str, object]) -> str:
+    if method in ("exception", "error"):
+        error = sys.exc_info()[1]
+        _overheard.append(f"{event.get('event')}: {type(error).__name__} {error}")
+    raise structlog.DropEvent
+
+
+async def _live(birth: Birth, line: socket.socket, loop: MortalLoop) -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=line)
+    gate = Gate(loop, writer)
+    settings = Settings(
+        home=Path(birth.home),
+        database_url=birth.database_url,
+        simulator_url=birth.provider_url,
+        simulator_key=birth.api_key,
+        simulator_webhook_secret=birth.webhook_secret,
+        pool_size=12,
+        worker_batch=birth.batch,
+        worker_lease_seconds=birth.lease_seconds,
+    )
+    headers = {PROCESS_HEADER: str(birth.number)}
+    async with (
+        open_app(settings, birth.database_url, clock=gate.clock) as app,
+        aiohttp.ClientSession(headers=headers) as client,
+    ):
+        dressed = _behind_gates(birth, app, gate, client)
+        gate.report(Hello())
+        tasks: set[asyncio.Task[object]] = set()
+        while (order := await read_order(reader)) is not None:
+            if isinstance(order, Go):
+                gate.let_go(order)
+                continue
+            gate.hear(order.now)
+            task: asyncio.Task[object] = loop.create_task(_carry_out(dressed, gate, order))
+            gate.number(task, order.task)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+
+def _behind_gates(birth: Birth, app: App, gate: Gate, client: aiohttp.ClientSession) -> App:
+    """The service's parts as they are, each call stopped at a gate; `dress` puts a broken part in, to test the test."""
+    patient, impatient = (
+        SimulatorProvider(
+            base_url=birth.provider_url,
+            api_key=birth.api_key,
+            webhook_secret=birth.webhook_secret,
+            timeout_seconds=seconds,
+            key_life=KEY_LIFE,
+            client=client,
+        )
+        for seconds in (PATIENT_SECONDS, IMPATIENT_SECONDS)
+    )
+    provider = GatedProvider(patient, impatient, gate)
+    app = replace(
+        app,
+        store=GatedStore(app.store, gate),
+        feed=GatedFeed(app.feed, gate),
+        providers={provider.name: provider},
+    )
+    if birth.dress:
+        module, _, name = birth.dress.partition(":")
+        dress: Callable[[App], App] = getattr(import_module(module), name)
+        app = dress(app)
+    return app
+
+
+async def _carry_out(app: App, gate: Gate, begin: Begin) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    try:
+        result = await COMMANDS[begin.command](app, begin.words)
+    except JituiError as error:
+        result = Result("broken", type(error).__name__, text=str(error))
+    except Exception as error:
+        result = Result("error", type(error).__name__, text=str(error))
+    if _overheard:
+        result = msgspec.structs.replace(result, text="; ".join((*_overheard, result.text)))
+        _overheard.clear()
+    gate.command_ended(task, result)
+
+
+# The commands ------------------------------------------------------------------------------------------------------
+
+
+def _text(words: Words, name: str) -> str:
+    value = words.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _units(words: Words) -> tuple[LineUnits, ...]:
+    """`l1:2,l2:1` as units; nothing named is everything."""
+    named = (part.split(":") for part in _text(words, "units").split(",") if part)
+    return tuple(LineUnits(line_id, int(quantity)) for line_id, quantity in named)
+
+
+def _result(done: Done) -> Result:
+    if isinstance(done, Refusal):
+        return Result("refusal", done.code.value)
+    if isinstance(done, KeptAnswer):
+        return msgspec.structs.replace(msgspec.json.decode(done.body, type=Result), kind="kept")
+    return _of_plan(done)
+
+
+def _of_plan(plan: Plan) -> Result:
+    if plan.ticket_id is None:
+        return Result("plan")
+    ticket = plan.file.ticket(plan.ticket_id)
+    approved_by = ticket.approved_by.value if ticket.approved_by else ""
+    return Result("plan", ticket_id=str(ticket.ticket_id), state=ticket.state.value, approved_by=approved_by)
+
+
+async def _ask(app: App, words: Words) -> Result:
+    buyer_id = _text(words, "buyer_id")
+    ask = RefundAsk(buyer_id, _text(words, "order_id"), lines=_units(words))
+    key = _text(words, "key")
+    once = Once(buyer_id, "ask", key, msgspec.json.encode(ask))
+
+    def render(plan: Plan) -> KeptAnswer:
+        return KeptAnswer(201, msgspec.json.encode(_of_plan(plan)), app.clock())
+
+    return _result(await request_refund(app.store, await app.terms(), ask, now=app.clock(), once=once, render=render))
+
+
+async def _ship(app: App, words: Words) -> Result:
+    news = _parcel(app, words)
+    kind = ActorKind.CARRIER if news.source is ShipmentSource.CARRIER else ActorKind.MERCHANT
+    ref = OrderRef(lane_of(_text(words, "buyer_id")), _text(words, "order_id"))
+    return _result(await record_shipment(app.store, ref, news, by=Actor(kind, "somebody"), now=app.clock()))
+
+
+def _parcel(app: App, words: Words) -> ShipmentNews:
+    degree, source = ParcelDegree(_text(words, "degree")), ShipmentSource(_text(words, "source"))
+    return ShipmentNews(degree, "SF", _text(words, "waybill"), source, app.clock(), _units(words))
+
+
+def _ticket(words: Words) -> TicketRef:
+    ticket_id = UUID(_text(words, "ticket_id"))
+    return TicketRef(lane_of_id(ticket_id), ticket_id)
+
+
+_MERCHANT = Actor(ActorKind.MERCHANT, "m")
+
+
+async def _approve(app: App, words: Words) -> Result:
+    version = words.get("version")
+    assert version is None or isinstance(version, int)
+    return _result(await approve(app.store, _ticket(words), version=version, by=_MERCHANT, now=app.clock()))
+
+
+async def _reject(app: App, words: Words) -> Result:
+    parcel = _parcel(app, words) if words.get("waybill") else None
+    rejection = Rejection("no", parcel)
+    return _result(await reject(app.store, _ticket(words), rejection, version=None, by=_MERCHANT, now=app.clock()))
+
+
+async def _withdraw(app: App, words: Words) -> Result:
+    buyer = Actor(ActorKind.BUYER, _text(words, "buyer_id"))
+    return _result(await withdraw(app.store, _ticket(words), version=None, by=buyer, now=app.clock()))
+
+
+async def _retry(app: App, words: Words) -> Result:
+    refund_id = UUID(_text(words, "refund_id"))
+    ref = RefundRef(lane_of_id(refund_id), refund_id)
+    return _result(await retry(app.store, ref, by=Actor(ActorKind.OPERATOR, "o"), now=app.clock()))
+
+
+async def _notify(app: App, words: Words) -> Result:
+    """As the HTTP entry does it: the bytes are checked, and what they say goes to `confirm`."""
+    (provider,) = app.providers.values()
+    headers = msgspec.json.decode(_text(words, "headers"), type=dict[str, str])
+    read = provider.read_notification(headers, _text(words, "body").encode(), app.clock())
+    if isinstance(read, NotificationIgnored):
+        return Result("ignored", status=204)
+    if isinstance(read, NotificationRefused):
+        return Result("refusal", "signature-refused", status=401, text=read.reason)
+    ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
+    done = await confirm(app.store, ref, News(read.answer, provider=provider.name), now=app.clock())
+    return msgspec.structs.replace(_result(done), status=404 if isinstance(done, Refusal) else 204)
+
+
+async def _pay(app: App, _: Words) -> Result:
+    return Result("done", status=await pay_due(app))
+
+
+async def _expire(app: App, _: Words) -> Result:
+    return Result("done", status=await expire_due(app))
+
+
+async def _roll_up(app: App, _: Words) -> Result:
+    await app.feed.roll_up(app.clock())
+    return Result("done")
+
+
+async def _forget(app: App, _: Words) -> Result:
+    return Result("done", status=await app.store.forget_answers(app.clock() - KEEP_ANSWERS))
+
+
+COMMANDS: dict[str, Callable[[App, Words], Awaitable[Result]]] = {
+    "ask": _ask,
+    "ship": _ship,
+    "approve": _approve,
+    "reject": _reject,
+    "withdraw": _withdraw,
+    "retry": _retry,
+    "notify": _notify,
+    "pay": _pay,
+    "expire": _expire,
+    "roll_up": _roll_up,
+    "forget": _forget,
+}

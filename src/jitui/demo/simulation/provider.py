@@ -1,0 +1,150 @@
+"""The provider of one world: the simulator's own code and books on disk, living by the world's clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+from jitui.provider_simulator import FaultTiming, SimulatorSettings, create_app, new_webhook_secret, open_books
+from jitui.provider_simulator.asgi import ASGIApp
+from jitui.provider_simulator.books import Books, RefundRequest
+from jitui.provider_simulator.faults import SMOOTH, OutcomeFault, Plan, WebhookFault
+from jitui.provider_simulator.signature import signing_key
+from jitui.provider_simulator.webhooks import signed_message
+
+API_KEY = "simulated-provider-key"
+WEBHOOK_SECRET = new_webhook_secret()
+_Fault = TypeVar("_Fault", OutcomeFault, WebhookFault)
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
+RESEND_SECONDS = 20.0
+"""How long the provider waits before it sends an event again that nobody took."""
+
+_OUTCOMES: tuple[tuple[OutcomeFault | None, int], ...] = (
+    (None, 54),
+    (OutcomeFault.PENDING_THEN_SUCCEEDED, 9),
+    (OutcomeFault.PENDING_THEN_FAILED, 5),
+    (OutcomeFault.SUCCEEDED_THEN_FAILED, 6),
+    (OutcomeFault.DECLINED, 6),
+    (OutcomeFault.PAID_THEN_CLOSED, 5),
+    (OutcomeFault.PAID_THEN_500, 5),
+    (OutcomeFault.PAID_THEN_504, 5),
+    (OutcomeFault.STALLED_BEFORE_PAYING, 5),
+)
+_WEBHOOKS: tuple[tuple[WebhookFault | None, int], ...] = (
+    (None, 70),
+    (WebhookFault.DUPLICATE, 10),
+    (WebhookFault.LATE, 10),
+    (WebhookFault.OUT_OF_ORDER, 10),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One delivery of an event, signed when it was sent."""
+
+    event_id: str
+    headers: Mapping[str, str]
+    body: bytes
+    sent_at: float
+
+
+class WorldProvider:
+    """Books, faults and events; `now` is the world's time in seconds."""
+
+    def __init__(self, books_path: Path, rng: Random, now: Callable[[], float], counts: Counter[str]) -> None:
+        self._path = books_path
+        self._rng = rng
+        self._now = now
+        self._counts = counts
+        self._settings = SimulatorSettings(
+            api_key=API_KEY, webhook_url="http://127.0.0.1/", webhook_secret=WEBHOOK_SECRET
+        )
+        self._key = signing_key(WEBHOOK_SECRET)
+        self._again_at: dict[str, float] = {}
+        self.faulty = True
+        self.books, self.app = self._open()
+
+    def _open(self) -> tuple[Books, ASGIApp]:
+        books = open_books(self._path)
+        return books, create_app(books, self._settings, now_ms=self.now_ms, planner=self._plan)
+
+    def now_ms(self) -> int:
+        """The world's time as the simulator counts it."""
+        return int(self._now() * 1000)
+
+    async def crash(self) -> None:
+        """The provider's own process dies and comes back from its disk; what it had told anybody is there."""
+        await self.books.durable()
+        self.books.journal.release()
+        self.books, self.app = self._open()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.books.journal.release()
+
+    def _plan(self, _: RefundRequest) -> tuple[Plan, FaultTiming]:
+        """What a new refund will meet, drawn as it arrives."""
+        if not self.faulty:
+            return SMOOTH, FaultTiming(hold_ms=0)
+        outcome = _drawn(self._rng, _OUTCOMES)
+        webhook = _drawn(self._rng, _WEBHOOKS)
+        if webhook is WebhookFault.OUT_OF_ORDER and outcome is None:
+            outcome = OutcomeFault.PENDING_THEN_SUCCEEDED
+        for fault in (outcome, webhook):
+            if fault is not None:
+                self._counts[f"provider:{fault}"] += 1
+        days = self._rng.random() < 0.25
+        timing = FaultTiming(
+            settle_ms=self._rng.choice((2_000, 30_000, 5 * MINUTE_MS)),
+            fail_ms=self._rng.randrange(1, 5) * DAY_MS if days else self._rng.choice((5_000, 2 * MINUTE_MS)),
+            hold_ms=0,
+            late_ms=self._rng.choice((3_000, 3 * MINUTE_MS, DAY_MS)),
+        )
+        if days and outcome in (OutcomeFault.SUCCEEDED_THEN_FAILED, OutcomeFault.PENDING_THEN_FAILED):
+            self._counts["provider:days_later"] += 1
+        return Plan(outcome, webhook), timing
+
+    # Events ------------------------------------------------------------------------------------------------------
+
+    async def keep_time(self) -> None:
+        """Carry out what was planned up to now."""
+        if self.books.change_due(self.now_ms()):
+            await self.books.durable()
+
+    def due_messages(self) -> list[Message]:
+        """A fresh delivery of every event that nobody has taken and that is due (again)."""
+        now = self._now()
+        due = [
+            notice
+            for event_id, notice in sorted(self.books.notices.items())
+            if notice.due_at_ms <= self.now_ms() and self._again_at.get(event_id, 0.0) <= now
+        ]
+        messages = []
+        for notice in due:
+            self._again_at[notice.event_id] = now + RESEND_SECONDS
+            headers, body = signed_message(self._key, notice, int(now))
+            message = Message(notice.event_id, headers, body, now)
+            messages += [message] * notice.refund.made.notify_times
+        return messages
+
+    async def taken(self, event_id: str) -> None:
+        """Somebody answered 204."""
+        self.books.notice_done(event_id, delivered=True)
+        await self.books.durable()
+
+    def next_due(self) -> float | None:
+        """When the provider has something to do next, in the world's seconds."""
+        times = [at / 1000 for at, _ in self.books.changes_due[:1]]
+        times += [
+            max(notice.due_at_ms / 1000, self._again_at.get(event_id, 0.0))
+            for event_id, notice in self.books.notices.items()
+        ]
+        return min(times, default=None)
+
+
+def _drawn(rng: Random, weighted: tuple[tuple[_Fault | None, int], ...]) -> _Fault | None:
+    return rng.choices([fault for fault, _ in weighted], [weight for _, weight in weighted])[0]

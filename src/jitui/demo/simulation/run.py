@@ -1,0 +1,156 @@
+"""Worlds one after another: how many held, what was injected, and the command that replays one that did not hold."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+from jitui.demo.audit import read_books
+from jitui.demo.simulation.check import check
+from jitui.demo.simulation.ground import Ground, open_ground, stock
+from jitui.demo.simulation.network import Network, open_network
+from jitui.demo.simulation.provider import API_KEY
+from jitui.demo.simulation.world import Stuck, World, new_world
+from jitui.demo.simulation.zygote import Zygote
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Which worlds, and how harsh; `dress` names a function that puts a broken part in, to test the test.
+
+    `seconds`: begin no other world after so long, once `seeds` are done as a minimum.
+    """
+
+    seeds: int
+    first_seed: int = 1
+    restart_database: bool = False
+    dress: str = ""
+    seconds: float | None = None
+    stop_at_failure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A world that did not hold: what was wrong, how to see it again, and the schedule that led there."""
+
+    seed: int
+    wrong: tuple[str, ...]
+    command: str
+    trace: tuple[str, ...] = field(repr=False, default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was run, what was injected by kind, and what did not hold."""
+
+    seeds: int
+    first_seed: int
+    counts: dict[str, int]
+    refunds: int
+    tickets: int
+    attempts: int
+    paid: int
+    paid_minor: int
+    seconds: float
+    failures: tuple[Failure, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Nothing was lost, paid twice or paid over."""
+        return not self.failures
+
+
+def replay_command(seed: int, *, restart_database: bool) -> str:
+    """The one command that runs this world again."""
+    words = f"jitui simulate-faults --seeds 1 --first-seed {seed}"
+    return words + (" --restart-database" if restart_database else "") + " --trace"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What all worlds share: a server with a stocked template, and the mother of their processes."""
+
+    ground: Ground
+    zygote: Zygote
+
+
+@contextmanager
+def open_stage(server_url: str | None = None, *, restarts: bool = False) -> Iterator[Stage]:
+    """Start everything that worlds share, and stop it all again.
+
+    Raises BadInput where the named server would have to be killed.
+    """
+    with open_ground(server_url, restarts=restarts) as ground, closing(Zygote()) as zygote:
+        asyncio.run(stock(ground))
+        yield Stage(ground, zygote)
+
+
+def run_seeds(stage: Stage, options: Options, advance: Callable[[int], None] = lambda failures: None) -> Report:
+    """Run the worlds one after another; `advance` hears after each how many have failed."""
+    return asyncio.run(_run_seeds(stage, options, advance))
+
+
+async def _run_seeds(stage: Stage, options: Options, advance: Callable[[int], None]) -> Report:
+    begun = time.monotonic()
+    counts: Counter[str] = Counter()
+    failures: list[Failure] = []
+    done = 0
+    async with open_network() as network:
+        while done < options.seeds or (options.seconds and time.monotonic() - begun < options.seconds):
+            failure = await _run_one(options.first_seed + done, options, stage, network, counts)
+            done += 1
+            if failure is not None:
+                failures.append(failure)
+            advance(len(failures))
+            if failures and options.stop_at_failure:
+                break
+    sums = {name: counts.pop(name, 0) for name in ("refunds", "tickets", "attempts", "paid", "paid_minor")}
+    seconds = round(time.monotonic() - begun, 1)
+    return Report(
+        seeds=done,
+        first_seed=options.first_seed,
+        counts=dict(sorted(counts.items())),
+        seconds=seconds,
+        failures=tuple(failures),
+        **sums,
+    )
+
+
+async def _run_one(seed: int, options: Options, stage: Stage, network: Network, counts: Counter[str]) -> Failure | None:
+    restarts = options.restart_database
+    with stage.ground.database(seed) as url:
+        world = new_world(seed, stage.ground, url, network, stage.zygote, restarts=restarts, dress=options.dress)
+        try:
+            await world.begin()
+            await world.play()
+            await world.come_to_an_end()
+            wrong = [*world.broken, *await _check(world, url)]
+        except Stuck as stuck:
+            wrong = [*world.broken, f"the world does not come to rest: {stuck}"]
+        finally:
+            world.end()
+            counts.update(world.counts)
+    if not wrong:
+        return None
+    command = replay_command(seed, restart_database=options.restart_database)
+    return Failure(seed, tuple(wrong), command, tuple(world.trace))
+
+
+async def _check(world: World, url: str) -> list[str]:
+    books = await read_books(world.network.url, API_KEY)
+    ((refunds, tickets, attempts),) = world.ask(
+        "SELECT (SELECT count(*) FROM refund), (SELECT count(*) FROM ticket), (SELECT count(*) FROM refund_attempt)"
+    )
+    paid = [refund.amount_minor for refund in books.refunds if refund.status == "succeeded"]
+    world.counts.update(
+        refunds=int(str(refunds)),
+        tickets=int(str(tickets)),
+        attempts=int(str(attempts)),
+        paid=len(paid),
+        paid_minor=sum(paid),
+    )
+    return check(url, books, world.promises)

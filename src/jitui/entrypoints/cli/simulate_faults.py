@@ -1,0 +1,87 @@
+"""`jitui simulate-faults`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.output import Json, print_json, progress, say
+
+if TYPE_CHECKING:
+    from jitui.demo.simulation import Options, Report
+
+
+def simulate_faults(
+    seeds: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many worlds.")] = 50,
+    first_seed: Annotated[int, typer.Option(min=0, max=2**31, help="The first one; each has its own seed.")] = 1,
+    restart_database: Annotated[
+        bool, typer.Option("--restart-database", help="Kill the database server once in each world.")
+    ] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Show the schedule of every world that fails.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the service in worlds of faults, and hold what came of it to the provider's own books.
+
+    docs/reference/fault-simulation.md says what is injected and what is checked. Exit code 1 when anything was lost,
+    paid twice or paid over; each seed that fails prints the command that runs it again.
+    """
+    from jitui.demo.simulation import Options
+
+    report = _run(Options(seeds, first_seed, restart_database=restart_database))
+    if trace:
+        for failure in report.failures:
+            say("\n".join((f"Schedule of seed {failure.seed}:", *failure.trace)))
+    if as_json:
+        print_json(_document(report))
+    else:
+        _print(report)
+    if not report.holds:
+        raise typer.Exit(FAILED)
+
+
+def _run(options: Options) -> Report:
+    from jitui.demo.simulation import open_stage, run_seeds
+
+    with open_stage(restarts=options.restart_database) as stage, progress() as bar:
+        task = bar.add_task("worlds", total=options.seeds)
+
+        def advance(failures: int) -> None:
+            bar.update(task, advance=1, description=f"worlds, {failures} failed" if failures else "worlds")
+
+        return run_seeds(stage, options, advance)
+
+
+def _document(report: Report) -> dict[str, object]:
+    return {
+        "holds": report.holds,
+        "seeds": report.seeds,
+        "first_seed": report.first_seed,
+        "refunds": report.refunds,
+        "tickets": report.tickets,
+        "attempts": report.attempts,
+        "paid": report.paid,
+        "paid_minor": report.paid_minor,
+        "injected": report.counts,
+        "seconds": report.seconds,
+        "failures": [
+            {"seed": failure.seed, "wrong": failure.wrong, "command": failure.command} for failure in report.failures
+        ],
+    }
+
+
+def _print(report: Report) -> None:
+    for name, count in report.counts.items():
+        typer.echo(f"{name:<44}{count:>12,}")
+    typer.echo(
+        f"\n{report.seeds:,} worlds, {report.tickets:,} tickets, {report.refunds:,} refunds, {report.attempts:,} "
+        f"attempts; {report.paid:,} paid\nby the provider's books, in {report.seconds} s."
+    )
+    for failure in report.failures:
+        typer.echo(f"\nSeed {failure.seed} does not hold:")
+        for sentence in failure.wrong:
+            typer.echo(f"  {sentence}")
+        typer.echo(f"Replay it with: {failure.command}")
+    if report.holds:
+        typer.echo("Nothing was lost, paid twice, or paid over.")

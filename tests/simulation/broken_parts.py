@@ -1,0 +1,230 @@
+"""Parts that are broken on purpose, each in a way that real systems were: the simulation must notice every one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.outcomes import KeptAnswer, Once
+from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store, Transaction, Usage
+from jitui.aftersales.provider import (
+    Answer,
+    AnswerKind,
+    Notification,
+    NotificationIgnored,
+    NotificationRefused,
+    PaymentProvider,
+    RefundOrder,
+)
+from jitui.aftersales.writes import AddTimeline, HoldTender, MoveRefund, Post, PutShipment, Write
+from jitui.wiring import App
+
+
+@dataclass(frozen=True)
+class _Provider:
+    """The real provider; the tests' ones change one thing each."""
+
+    inner: PaymentProvider
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    async def send(self, refund: RefundOrder) -> Answer:
+        return await self.inner.send(refund)
+
+    async def look_up(self, refund: RefundOrder) -> Answer:
+        return await self.inner.look_up(refund)
+
+    def read_notification(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Notification | NotificationIgnored | NotificationRefused:
+        return self.inner.read_notification(headers, body, now)
+
+
+class _FreshKeys(_Provider):
+    async def send(self, refund: RefundOrder) -> Answer:
+        return await self.inner.send(replace(refund, attempt_id=uuid4()))
+
+
+class _UnknownIsFailed(_Provider):
+    async def send(self, refund: RefundOrder) -> Answer:
+        answer = await self.inner.send(refund)
+        return replace(answer, kind=AnswerKind.DECLINED) if answer.kind is AnswerKind.UNKNOWN else answer
+
+
+class _DeafToBadNews(_Provider):
+    def read_notification(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Notification | NotificationIgnored | NotificationRefused:
+        read = self.inner.read_notification(headers, body, now)
+        if isinstance(read, Notification) and read.answer.kind is AnswerKind.DECLINED:
+            return replace(read, answer=replace(read.answer, kind=AnswerKind.PENDING))
+        return read
+
+
+class _Forgetful:
+    """A store that leaves writes of one kind away."""
+
+    def __init__(self, inner: Store, forgotten: type, share: int = 1) -> None:
+        self._inner = inner
+        self._forgotten = forgotten
+        self._share = share
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        async with self._inner.transaction() as transaction:
+            yield _ForgetfulTransaction(transaction, self._forgotten)
+
+
+@dataclass(frozen=True)
+class _ForgetfulTransaction:
+    inner: Transaction
+    forgotten: type
+
+    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+        return await self.inner.open(ref, once=once, query=query)
+
+    async def commit(
+        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+    ) -> None:
+        kept = [write for write in writes if not isinstance(write, self.forgotten)]
+        await self.inner.commit(file, kept, once=once, answer=answer)
+
+
+class _Unlocked(_Forgetful):
+    """Two round trips that share no transaction: what was read may be old when it is written."""
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        yield _UnlockedTransaction(self._inner)
+
+
+@dataclass(frozen=True)
+class _UnlockedTransaction:
+    store: Store
+
+    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+        async with self.store.transaction() as transaction:
+            return await transaction.open(ref, once=once, query=query)
+
+    async def commit(
+        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+    ) -> None:
+        from jitui.aftersales.ports import OrderRef
+
+        async with self.store.transaction() as transaction:
+            await transaction.open(OrderRef(file.order.lane, file.order.order_id))
+            await transaction.commit(file, writes, once=once, answer=answer)
+
+
+class _NoQuota(_Forgetful):
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        async with self._inner.transaction() as transaction:
+            yield _NoQuotaTransaction(transaction)
+
+
+@dataclass(frozen=True)
+class _NoQuotaTransaction:
+    inner: Transaction
+
+    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+        opened = await self.inner.open(ref, once=once, query=query)
+        inputs: DecisionInputs | None = opened.inputs
+        return replace(opened, inputs=replace(inputs, buyer_usage=Usage())) if inputs is not None else opened
+
+    async def commit(
+        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+    ) -> None:
+        await self.inner.commit(file, writes, once=once, answer=answer)
+
+
+class _NoKeys(_Forgetful):
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        async with self._inner.transaction() as transaction:
+            yield _NoKeysTransaction(transaction)
+
+
+@dataclass(frozen=True)
+class _NoKeysTransaction:
+    inner: Transaction
+
+    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+        return await self.inner.open(ref, query=query)
+
+    async def commit(
+        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+    ) -> None:
+        await self.inner.commit(file, writes)
+
+
+def _with_provider(app: App, kind: type[_Provider]) -> App:
+    return replace(app, providers={name: kind(provider) for name, provider in app.providers.items()})
+
+
+def fresh_key_for_each_send(app: App) -> App:
+    """A retry is a new refund to the provider."""
+    return _with_provider(app, _FreshKeys)
+
+
+def unknown_is_failed(app: App) -> App:
+    """A time-out counts as refused, so the operator pays again."""
+    return _with_provider(app, _UnknownIsFailed)
+
+
+def deaf_to_bad_news(app: App) -> App:
+    """Succeeded, then failed days later: nobody listens."""
+    return _with_provider(app, _DeafToBadNews)
+
+
+def no_hold_on_the_tender(app: App) -> App:
+    """The tender's sums stay as they are."""
+    return replace(app, store=_Forgetful(app.store, HoldTender))
+
+
+def no_posting(app: App) -> App:
+    """The ledger hears of nothing."""
+    return replace(app, store=_Forgetful(app.store, Post))
+
+
+def no_timeline(app: App) -> App:
+    """The ticket moves and nobody writes down why."""
+    return replace(app, store=_Forgetful(app.store, AddTimeline))
+
+
+def refund_not_moved(app: App) -> App:
+    """The news is taken and the queue does not learn of it."""
+    return replace(app, store=_Forgetful(app.store, MoveRefund))
+
+
+def parcel_forgotten(app: App) -> App:
+    """The merchant was told that it is recorded."""
+    return replace(app, store=_Forgetful(app.store, PutShipment))
+
+
+def quota_forgotten(app: App) -> App:
+    """Earlier approvals of the buyer are not counted."""
+    return replace(app, store=_NoQuota(app.store, type(None)))
+
+
+def keys_forgotten(app: App) -> App:
+    """The same Idempotency-Key is a new request."""
+    return replace(app, store=_NoKeys(app.store, type(None)))
+
+
+def no_locks(app: App) -> App:
+    """Read in one transaction, written in another."""
+    return replace(app, store=_Unlocked(app.store, type(None)))

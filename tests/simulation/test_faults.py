@@ -1,0 +1,81 @@
+"""The service in worlds of faults: whatever dies, is lost, comes twice or too late, everybody is paid exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from jitui.demo.simulation import Options, Report, Stage, open_stage, run_seeds
+from jitui.demo.simulation.check import QUOTA_APPROVALS, QUOTA_DAYS, QUOTA_MINOR
+from jitui.demo.simulation.script import write_script
+from jitui.wiring import App, default_policy
+from tests.simulation import broken_parts
+
+FEWEST_SEEDS, SECONDS = 6, 45.0
+"""As many worlds as fit into that time, and never fewer than these."""
+MOST_SEEDS_TO_NOTICE = 12
+
+
+@pytest.fixture(scope="module")
+def stage(server_url: str) -> Iterator[Stage]:
+    with open_stage(server_url) as opened:
+        yield opened
+
+
+def explained(report: Report) -> str:
+    return "\n".join(
+        line for failure in report.failures for line in (f"seed {failure.seed}:", *failure.wrong, failure.command)
+    )
+
+
+@pytest.mark.timeout(600)
+def test_nothing_is_lost_paid_twice_or_paid_over(stage: Stage) -> None:
+    report = run_seeds(stage, Options(FEWEST_SEEDS, seconds=SECONDS))
+    assert report.holds, explained(report)
+    assert report.refunds > 0 and report.paid == report.refunds
+    for fault in ("kills", "webhook:lost", "webhook:repeated", "webhook:reordered", "clock:jumps"):
+        assert report.counts.get(fault, 0) > 0, f"{fault} was never injected"
+
+
+@pytest.mark.timeout(600)
+def test_what_was_answered_survives_the_database_server_killed_in_the_middle() -> None:
+    with open_stage(restarts=True) as stage:
+        report = run_seeds(stage, Options(2, restart_database=True))
+    assert report.holds, explained(report)
+    assert report.counts["database:kills"] == 2
+
+
+@pytest.mark.parametrize(
+    "dress",
+    [
+        broken_parts.fresh_key_for_each_send,
+        broken_parts.unknown_is_failed,
+        broken_parts.deaf_to_bad_news,
+        broken_parts.no_hold_on_the_tender,
+        broken_parts.no_posting,
+        broken_parts.no_timeline,
+        broken_parts.refund_not_moved,
+        broken_parts.parcel_forgotten,
+        broken_parts.quota_forgotten,
+        broken_parts.keys_forgotten,
+        broken_parts.no_locks,
+    ],
+)
+@pytest.mark.timeout(600)
+def test_a_broken_part_is_noticed(stage: Stage, dress: Callable[[App], App]) -> None:
+    name = f"{broken_parts.__name__}:{getattr(dress, '__name__', '')}"
+    report = run_seeds(stage, Options(MOST_SEEDS_TO_NOTICE, dress=name, stop_at_failure=True))
+    assert not report.holds, f"{name} went unnoticed in {report.seeds} worlds"
+
+
+def test_a_seed_writes_the_same_script_again() -> None:
+    assert write_script(7) == write_script(7)
+    assert write_script(7) != write_script(8)
+
+
+def test_the_quota_that_is_checked_is_the_default_policys() -> None:
+    cap = default_policy().caps.per_buyer
+    assert cap is not None
+    assert (cap.count, cap.amount_minor) == (QUOTA_APPROVALS, QUOTA_MINOR)
+    assert cap.over_seconds == QUOTA_DAYS.total_seconds()
