@@ -11,7 +11,12 @@ from pathlib import Path
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.payments.simulator import SimulatorProvider
+from jitui.adapters.payments.statements.alipay import AlipayStatements
+from jitui.adapters.payments.statements.simulator import SimulatorStatements
+from jitui.adapters.payments.statements.stripe import StripeStatements
+from jitui.adapters.payments.statements.wechat_pay import WeChatPayStatements
 from jitui.adapters.payments.stripe import StripeProvider
+from jitui.adapters.postgres.desk import PostgresDesk
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.adapters.postgres.people import PostgresPeople
@@ -19,18 +24,29 @@ from jitui.adapters.postgres.pool import make_pool
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.shelf import PostgresShelf
 from jitui.adapters.postgres.store import PostgresStore
+from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.feed import Feed
 from jitui.aftersales.people import People
 from jitui.aftersales.policy_in_force import PolicyInForce, publish
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
+from jitui.aftersales.reconcile import StatementDesk, StatementFormat
 from jitui.aftersales.registry import Registry
 from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.shelf import Shelf
+from jitui.aftersales.task import Tasks
 from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
 
 Clock = Callable[[], datetime]
+
+STATEMENTS: Mapping[str, StatementFormat] = {
+    "simulator": SimulatorStatements(),
+    "wechat_pay": WeChatPayStatements(),
+    "alipay": AlipayStatements(),
+    "stripe": StripeStatements(),
+}
+"""The formats of statements, by the provider's name on our payments."""
 
 
 def utc_now() -> datetime:
@@ -48,6 +64,8 @@ class App:
     feed: Feed
     shelf: Shelf
     people: People
+    tasks: Tasks
+    desk: StatementDesk
     providers: Mapping[str, PaymentProvider]
     policy_in_force: PolicyInForce
     clock: Clock = utc_now
@@ -83,6 +101,8 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
             feed=PostgresFeed(pool, time_zone),
             shelf=PostgresShelf(pool),
             people=PostgresPeople(pool),
+            tasks=PostgresTasks(pool),
+            desk=PostgresDesk(pool),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
             clock=clock,
