@@ -370,7 +370,7 @@ def _paid_again(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answe
     if doubtful and latest:
         return _look_up(file, refund, "succeeded after it was declined", now)
     task = NewTask(
-        name=f"paid_twice:{attempt.attempt_id}",
+        name=paid_twice_name(attempt.attempt_id),
         kind=TaskKind.PAID_TWICE,
         provider=refund.provider,
         order_id=refund.order_id,
@@ -394,6 +394,11 @@ def _paid_again(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answe
     settled = replace(refund, due_at=None, leased_until=None)
     moved = _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now)
     return Plan(with_refunds(file, (settled,)), (*told, posting, moved, _move(settled)), refund.ticket_id)
+
+
+def paid_twice_name(attempt_id: UUID) -> str:
+    """One task for a second payment, whoever hears of it."""
+    return f"paid_twice:{attempt_id}"
 
 
 def _other_is_open(file: OrderFile, attempt: Attempt) -> bool:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from jitui.aftersales.pay import Clock, News, confirm, refund_order
+from jitui.aftersales.ledger import Cause
+from jitui.aftersales.pay import Clock, News, confirm, paid_twice_name, refund_order
 from jitui.aftersales.ports import AttemptRef, Store
 from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider
 from jitui.aftersales.refund import AttemptState
@@ -226,9 +227,13 @@ def judge(group: Group, window: Window) -> tuple[Finding, ...]:
     for kind in RowKind:
         ours = sorted((p for p in group.ours if p.kind is kind), key=lambda p: (not window.covers(p.at), p.at))
         theirs = sorted((r for r in group.theirs if r.kind is kind), key=lambda r: (not r.final, r.at, r.line))
-        pairs = min(len(ours), len(theirs))
-        findings += [_pair(kind, p, r) for p, r in _nearest(ours[:pairs], theirs[:pairs])]
-        left[kind] = ([p for p in ours[pairs:] if window.covers(p.at)], theirs[pairs:])
+        pairs = _nearest(ours, theirs)
+        findings += [_pair(kind, posting, row) for posting, row in pairs]
+        paired = {id(movement) for pair in pairs for movement in pair}
+        left[kind] = (
+            [posting for posting in ours if id(posting) not in paired and window.covers(posting.at)],
+            [row for row in theirs if id(row) not in paired],
+        )
     findings += _undone(left)
     for kind, (ours, theirs) in left.items():
         known = any(posting.kind is kind for posting in group.ours)
@@ -238,18 +243,18 @@ def judge(group: Group, window: Window) -> tuple[Finding, ...]:
 
 
 def _nearest(ours: list[Posting], theirs: list[StatementRow]) -> list[tuple[Posting, StatementRow]]:
-    """Equal amounts first, so that one wrong amount among several is named and no other."""
+    """Equal amounts first, so that one wrong amount among several is named and no other; then in their order."""
     pairs: list[tuple[Posting, StatementRow]] = []
     rest = list(theirs)
     waiting: list[Posting] = []
     for posting in ours:
-        same = next((r for r in rest if (r.amount_minor, r.currency) == (posting.amount_minor, posting.currency)), None)
-        if same is None:
+        money = (posting.amount_minor, posting.currency)
+        at = next((at for at, row in enumerate(rest) if (row.amount_minor, row.currency) == money), None)
+        if at is None:
             waiting.append(posting)
         else:
-            rest.remove(same)
-            pairs.append((posting, same))
-    return [*pairs, *zip(waiting, rest, strict=True)]
+            pairs.append((posting, rest.pop(at)))
+    return [*pairs, *zip(waiting, rest, strict=False)]
 
 
 def _pair(kind: RowKind, posting: Posting, row: StatementRow) -> Finding:
@@ -257,9 +262,16 @@ def _pair(kind: RowKind, posting: Posting, row: StatementRow) -> Finding:
         verdict = Verdict.CURRENCY_DIFFERS
     elif row.amount_minor != posting.amount_minor:
         verdict = Verdict.AMOUNT_DIFFERS
+    elif _is_second(posting):
+        verdict = Verdict.PAID_TWICE
     else:
         verdict = Verdict.MATCHED if row.final else Verdict.NOT_FINAL
     return Finding(verdict, kind, posting, row)
+
+
+def _is_second(posting: Posting | None) -> bool:
+    """Whether we know already that this payment was one too many."""
+    return posting is not None and posting.posting.startswith(f"{Cause.PAID_AGAIN}:")
 
 
 def _undone(left: dict[RowKind, tuple[list[Posting], list[StatementRow]]]) -> list[Finding]:
@@ -432,7 +444,8 @@ def _task(provider: str, group: Group, finding: Finding, now: datetime) -> NewTa
     ours, theirs = finding.ours, finding.theirs
     at = theirs.at.isoformat() if theirs is not None else ""
     told = f"{theirs.amount_minor} {theirs.currency} {theirs.provider_refund_id} {at}" if theirs is not None else ""
-    name = f"{provider} {finding.verdict} {finding.kind} {group.key} {ours.posting if ours else ''} {told}"
+    known = paid_twice_name(group.attempt_id) if _is_second(ours) and group.attempt_id is not None else None
+    name = known or f"{provider} {finding.verdict} {finding.kind} {group.key} {ours.posting if ours else ''} {told}"
     subject = ours or theirs
     assert subject is not None
     return NewTask(

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from jitui.aftersales.reconcile import AnyRow, StatementRow, UnreadableRow
 from jitui.errors import BadInput
-from jitui.money import MAX_AMOUNT_MINOR, from_decimal_text
+from jitui.money import MAX_AMOUNT_MINOR, from_decimal_text, is_currency
 
 BEIJING = ZoneInfo("Asia/Shanghai")
 _SHOWN = 500
@@ -104,7 +104,7 @@ def amount(text: str, currency: str) -> int:
 def currency(text: str) -> str:
     """An ISO 4217 code. Raises CellFault."""
     code = text.upper()
-    if not (len(code) == 3 and code.isascii() and code.isalpha()):
+    if not is_currency(code):
         raise CellFault(f"{text!r} is no currency")
     return code
 
