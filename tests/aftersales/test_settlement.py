@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.command import Plan
@@ -13,11 +17,22 @@ from jitui.aftersales.ledger import balances
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, RefundRef
+from jitui.aftersales.provider import Answer
 from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.task import TaskFilter, TaskKind
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
-from tests.aftersales.test_pay import DECLINED, OPERATOR, PENDING, SUCCEEDED, UNKNOWN, Paying, claim_all, start_paying
+from tests.aftersales.test_pay import (
+    DECLINED,
+    NEWS,
+    OPERATOR,
+    PENDING,
+    SUCCEEDED,
+    UNKNOWN,
+    Paying,
+    claim_all,
+    start_paying,
+)
 
 PAID_BY_HAND = ManualPayout("BANK-7", "card closed, paid to the account on file", 10000, "CNY")
 LATER = NOW + timedelta(minutes=5)
@@ -192,3 +207,45 @@ async def test_an_earlier_attempt_that_was_paid_after_all_is_a_second_payment(ma
     assert await tasks_of(market) == [TaskKind.PAID_TWICE]
     assert (await held(paying))["buyer_receivable"] == 10000
     assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDED
+
+
+async def test_of_settling_and_retrying_at_once_one_wins(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(DECLINED)
+    ref, store = ref_of(paying), market.store
+    done = await asyncio.gather(
+        settle(store, ref, PAID_BY_HAND, by=OPERATOR, now=LATER),
+        retry(store, ref, by=OPERATOR, now=LATER),
+        settle(store, ref, PAID_BY_HAND, by=OPERATOR, now=LATER),
+        retry(store, ref, by=OPERATOR, now=LATER),
+    )
+    assert [isinstance(one, Plan) for one in done].count(True) == 1
+    assert sum((await held(paying)).values()) == 0
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(news=st.lists(NEWS, max_size=6), stuck=st.booleans())
+async def test_no_news_moves_a_settled_refund_and_a_second_payment_is_never_lost(
+    market: Market, news: list[tuple[Answer, bool]], stuck: bool
+) -> None:
+    paying = await start_paying(market, uuid4().hex)
+    await paying.hears(PENDING if stuck else DECLINED)
+    async with market.pool.connection() as connection:
+        where = "WHERE refund_id = %s"
+        refund_id = paying.claimed.refund.refund_id
+        await connection.execute(f"UPDATE refund SET state = 'failed', due_at = NULL {where}", (refund_id,))
+    assert isinstance(await settle(market.store, ref_of(paying), PAID_BY_HAND, by=OPERATOR, now=LATER), Plan)
+    paid, ever = False, False
+    for answer, looked_up in news:
+        await paying.hears(answer, looked_up=looked_up)
+        file = await paying.file()
+        paid = file.attempts[0].state is AttemptState.SUCCEEDED
+        ever |= paid
+        (refund,) = file.refunds
+        assert (refund.state, refund.settlement is None) == (RefundState.SUCCEEDED, False)
+        assert file.ticket(paying.ticket_id).state is TicketState.REFUNDED
+        assert file.tenders[0].refunded_minor == 10000
+        assert (await held(paying)).get("buyer_receivable", 0) == (10000 if paid else 0)
+    tasks = await PostgresTasks(market.pool).list(TaskFilter(limit=1000))
+    known = [task for task in tasks if task.evidence["attempt_id"] == str(paying.claimed.attempt.attempt_id)]
+    assert [task.kind for task in known] == ([TaskKind.PAID_TWICE] if ever else [])

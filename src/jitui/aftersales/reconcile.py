@@ -223,8 +223,9 @@ class Finding:
 def judge(group: Group, window: Window) -> tuple[Finding, ...]:
     """Every movement of a group, each once; ours outside the window count only where the statement names them."""
     findings: list[Finding] = []
-    left: dict[RowKind, tuple[list[Posting], list[StatementRow]]] = {}
-    for kind in RowKind:
+    left: dict[RowKind, tuple[list[Posting], list[StatementRow]]] = {kind: ([], []) for kind in RowKind}
+    kinds = {posting.kind for posting in group.ours} | {row.kind for row in group.theirs}
+    for kind in sorted(kinds):
         ours = sorted((p for p in group.ours if p.kind is kind), key=lambda p: (not window.covers(p.at), p.at))
         theirs = sorted((r for r in group.theirs if r.kind is kind), key=lambda r: (not r.final, r.at, r.line))
         pairs = _nearest(ours, theirs)
