@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import LiteralString
@@ -41,6 +41,8 @@ AT_LEAST = 0.8
 REFUNDS_A_SECOND = 500
 """So many are queued for every second of the window; both sides work until all are done."""
 CONNECTIONS = 16
+SLOW_MS = 200
+"""How long the slow provider takes for each answer, when two workers share its refunds."""
 API_KEY = "sim_key_for_benchmarks"
 WEBHOOK_SECRET = "whsec_YmVuY2htYXJrcyBuZWVkIG5vIHdlYmhvb2tz"
 
@@ -70,7 +72,7 @@ def measure(run: Run) -> Measured:
     count = round(run.seconds * REFUNDS_A_SECOND)
     with tempfile.TemporaryDirectory() as folder, ground.server() as server:
         home = Path(folder)
-        urls = {name: _queue(server, name, count) for name in ("first", "ours", "last")}
+        urls = {name: _queue(server, name, count) for name in ("first", "ours", "last", "slow")}
         claim, confirming = asyncio.run(_record(_queue(server, "recorded", 8)))
         before = cpu_seconds(server.pid), time.process_time()
         floors = [_floor(urls["first"], claim, confirming, count)]
@@ -83,6 +85,11 @@ def measure(run: Run) -> Measured:
         run.say(f"   the worker: {ours:.0f}/s")
         floors.append(_floor(urls["last"], claim, confirming, count))
         run.say(f"   bare psycopg again: {floors[1]:.0f}/s")
+        with _simulator(home / "slow", latency_ms=SLOW_MS) as (simulator, url):
+            _tell(url, count)
+            slow, _ = _pay(server, urls["slow"], url, home, simulator.pid, count, workers=2)
+            _check(url, count)
+        run.say(f"   two workers, a provider of {SLOW_MS} ms: {slow:.0f}/s")
     floor = sum(floors) / len(floors)
     floor_shares = {
         "postgresql": round((after[0] - before[0]) * 1000 / count, 3),
@@ -92,6 +99,7 @@ def measure(run: Run) -> Measured:
         "refunds": count,
         "floors": [round(one, 1) for one in floors],
         "cpu_ms_per_refund": {"ours": shares, "floor": floor_shares},
+        f"two_workers_with_{SLOW_MS}_ms_per_second": round(slow, 1),
     }
     return result("P3", ours=ours, floor=floor, unit="1/s", holds=ours / floor >= AT_LEAST, detail=detail)
 
@@ -111,14 +119,16 @@ def _queue(server: EmbeddedServer, name: str, count: int) -> str:
 
 
 @contextmanager
-def _simulator(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def _simulator(home: Path, *, latency_ms: int = 0) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The provider in a process of its own, with books on the disk and without webhooks."""
+    home.mkdir(exist_ok=True)
+    told = {"books": str(home / "books.journal"), "api_key": API_KEY, "latency_ms": latency_ms}
     process = subprocess.Popen(
         [sys.executable, "-m", "jitui.provider_simulator"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
     )
     assert process.stdin is not None and process.stdout is not None
     try:
-        process.stdin.write(json.dumps({"books": str(home / "books.journal"), "api_key": API_KEY}).encode())
+        process.stdin.write(json.dumps(told).encode())
         process.stdin.close()
         yield process, process.stdout.readline().decode().strip()
     finally:
@@ -151,7 +161,14 @@ def _check(url: str, count: int) -> None:
 
 
 def _pay(
-    server: EmbeddedServer, url: str, simulator_url: str, home: Path, simulator_pid: int, count: int
+    server: EmbeddedServer,
+    url: str,
+    simulator_url: str,
+    home: Path,
+    simulator_pid: int,
+    count: int,
+    *,
+    workers: int = 1,
 ) -> tuple[float, dict[str, float]]:
     """Refunds a second, and who took how much of the processors."""
     settings = {
@@ -162,8 +179,11 @@ def _pay(
         "JITUI_SIMULATOR_KEY": API_KEY,
         "JITUI_SIMULATOR_WEBHOOK_SECRET": WEBHOOK_SECRET,
     }
-    with started(["-m", "jitui.entrypoints.cli", "worker"], settings) as worker:
+    with ExitStack() as stack:
+        words = ["-m", "jitui.entrypoints.cli", "worker"]
+        worker, *others = [stack.enter_context(started(words, settings)) for _ in range(workers)]
         pids = {"worker": worker.pid, "postgresql": server.pid, "simulator": simulator_pid}
+        pids |= {f"worker {place}": other.pid for place, other in enumerate(others, 2)}
         with psycopg.connect(url, autocommit=True) as watching:
             _until(watching, "SELECT EXISTS (SELECT 1 FROM refund_attempt)", worker)
             before = {name: cpu_seconds(pid) for name, pid in pids.items()}

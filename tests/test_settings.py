@@ -61,6 +61,7 @@ def test_an_empty_value_counts_as_not_set() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
+        ("JITUI_ALIPAY_APP_ID", "wx2021", "must be the app's number on the open platform"),
         ("JITUI_DATABASE_URL", "mysql://db", "must be an address such as postgresql://"),
         ("JITUI_HOME", "data", "must be an absolute path"),
         ("JITUI_PORT", "70000", "must be a whole number from 0 to 65535, not '70000'"),
@@ -76,6 +77,13 @@ def test_an_empty_value_counts_as_not_set() -> None:
         ("JITUI_POLICY_FILE", "/nowhere.yaml", "must be the path of a file that exists"),
         ("JITUI_SIMULATOR_URL", "localhost:8100", "must be an address such as http://"),
         ("JITUI_SIMULATOR_KEY", "short", "must be at least 16 characters long"),
+        ("JITUI_WECHAT_PAY_MERCHANT_ID", "19 00", "must be letters and digits alone"),
+        ("JITUI_WECHAT_PAY_PRIVATE_KEY_FILE", "/nowhere.pem", "must be the path of a file that exists"),
+        ("JITUI_WECHAT_PAY_API_V3_KEY_FILE", "/dev/null", "must be the path of a file that exists"),
+        ("JITUI_WECHAT_PAY_PUBLIC_KEY_ID", "5157F09E", "must be the id of a public key, which begins with PUB_KEY_ID_"),
+        ("JITUI_WECHAT_PAY_NOTIFY_URL", "https://a.example/?x=1", "must be an address without parameters"),
+        ("JITUI_WECHAT_PAY_NOTIFY_URL", "a.example/x", "must be an address such as http://"),
+        ("JITUI_WECHAT_PAY_API_BASE", "api.example", "must be an address such as http://"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_name_and_what_was_expected(name: str, text: str, expected: str) -> None:
@@ -107,44 +115,93 @@ def test_half_a_simulator_is_refused() -> None:
         read_settings({**HOME, "JITUI_SIMULATOR_URL": "http://127.0.0.1:8100"})
 
 
-STRIPE = ("JITUI_STRIPE_SECRET_KEY_FILE", "JITUI_STRIPE_WEBHOOK_SECRET_FILE")
+GROUPS = {
+    "Alipay": (["APP_ID", "PRIVATE_KEY_FILE", "PUBLIC_KEY_FILE"], "GATEWAY"),
+    "Stripe": (["SECRET_KEY_FILE", "WEBHOOK_SECRET_FILE"], "API_BASE"),
+    "WeChat Pay": (
+        [
+            "MERCHANT_ID",
+            "CERTIFICATE_SERIAL",
+            "PRIVATE_KEY_FILE",
+            "API_V3_KEY_FILE",
+            "PUBLIC_KEY_FILE",
+            "PUBLIC_KEY_ID",
+            "NOTIFY_URL",
+        ],
+        "API_BASE",
+    ),
+}
+VALUES = {
+    "APP_ID": "2021000000000001",
+    "MERCHANT_ID": "1900000109",
+    "CERTIFICATE_SERIAL": "444F",
+    "PUBLIC_KEY_ID": "PUB_KEY_ID_1",
+    "NOTIFY_URL": "https://a.example/v1/notifications/wechat_pay",
+    "API_BASE": "https://api.example/",
+    "GATEWAY": "https://api.example/gateway.do",
+}
 
 
-def secret_in(folder: Path, name: str, text: str = "whsec_open_sesame\n") -> str:
-    file = folder / name
-    file.write_text(text)
-    return str(file)
+def named(provider: str, names: list[str], secret: Path) -> dict[str, str]:
+    group = provider.upper().replace(" ", "_")
+    return {f"JITUI_{group}_{name}": VALUES.get(name, str(secret)) for name in names}
 
 
-def test_stripes_secrets_are_read_from_their_files_and_shown_nowhere(tmp_path: Path) -> None:
-    given = {name: secret_in(tmp_path, name) for name in STRIPE}
-    settings = read_settings({**HOME, **given, "JITUI_STRIPE_API_BASE": "http://127.0.0.1:12111/"})
-    assert settings.stripe_secret_key_file is not None
-    assert read_secret_file(settings.stripe_secret_key_file) == "whsec_open_sesame"
-    assert settings.stripe_api_base == "http://127.0.0.1:12111"
-    assert "sesame" not in repr(settings)
-    assert read_settings(environment_for(settings, {})) == settings
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_text("open_sesame\n", encoding="utf-8")
+    return path
 
 
-@pytest.mark.parametrize("text", ["", " \n", "one\ntwo", "one two"])
-def test_a_file_that_does_not_hold_one_secret_is_refused(tmp_path: Path, text: str) -> None:
-    given = {name: secret_in(tmp_path, name) for name in STRIPE}
-    given[STRIPE[0]] = secret_in(tmp_path, "bad", text)
-    with pytest.raises(NotConfigured, match="JITUI_STRIPE_SECRET_KEY_FILE must be the path of a file that holds one"):
-        read_settings({**HOME, **given})
+@pytest.mark.parametrize("provider", GROUPS)
+def test_a_providers_secrets_are_read_from_files_and_shown_nowhere(provider: str, secret: Path) -> None:
+    needed, optional = GROUPS[provider]
+    for names in (needed, [*needed, optional]):
+        given = named(provider, names, secret)
+        settings = read_settings({**HOME, **given})
+        assert read_settings(environment_for(settings, {})) == settings
+        assert all(str(getattr(settings, name[6:].lower())) == text.rstrip("/") for name, text in given.items())
+        assert "sesame" not in repr(settings)
+    assert read_secret_file(secret) == "open_sesame"
 
 
-@pytest.mark.parametrize("given", [*((name,) for name in STRIPE), ("JITUI_STRIPE_API_BASE",)])
-def test_half_a_stripe_is_refused(tmp_path: Path, given: tuple[str, ...]) -> None:
-    values = {name: secret_in(tmp_path, name) if name in STRIPE else "http://127.0.0.1:1" for name in given}
-    missing = " and ".join(name for name in STRIPE if name not in given)
-    with pytest.raises(NotConfigured, match=f"^{missing} must be set too"):
-        read_settings({**HOME, **values})
+@pytest.mark.parametrize("provider", GROUPS)
+def test_half_a_provider_is_refused_and_what_is_missing_is_named(provider: str, secret: Path) -> None:
+    needed, optional = GROUPS[provider]
+    all_of_it = named(provider, needed, secret)
+    for missing in all_of_it:
+        rest = {name: text for name, text in all_of_it.items() if name != missing}
+        with pytest.raises(NotConfigured, match=f"^{missing} must be set too: {provider} needs all"):
+            read_settings({**HOME, **rest})
+    *first, last = all_of_it
+    with pytest.raises(NotConfigured, match=f"^{', '.join(first)} and {last} must be set too"):
+        read_settings({**HOME, **named(provider, [optional], secret)})
 
 
-def test_a_lease_must_outlast_the_provider_call() -> None:
-    with pytest.raises(NotConfigured, match="JITUI_WORKER_LEASE_SECONDS"):
-        read_settings({**HOME, "JITUI_WORKER_LEASE_SECONDS": "10", "JITUI_PROVIDER_TIMEOUT_SECONDS": "10"})
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe"])
+def test_a_file_that_holds_no_secret_is_refused(secret: Path, content: bytes) -> None:
+    secret.write_bytes(content)
+    expected = "must be the path of a file that can be read and holds one secret"
+    with pytest.raises(NotConfigured, match=f"JITUI_STRIPE_SECRET_KEY_FILE {expected}"):
+        read_settings({**HOME, "JITUI_STRIPE_SECRET_KEY_FILE": str(secret)})
+    assert read_secret_file(secret) == ""
+
+
+def test_a_key_of_many_lines_is_one_secret(secret: Path) -> None:
+    secret.write_text("-----BEGIN KEY-----\nAAAA\nBBBB\n-----END KEY-----\n", encoding="utf-8")
+    assert read_secret_file(secret).splitlines()[1:3] == ["AAAA", "BBBB"]
+
+
+def test_a_secret_that_is_gone_by_the_time_it_is_read_is_empty(tmp_path: Path) -> None:
+    assert read_secret_file(tmp_path / "gone") == ""
+
+
+def test_a_lease_must_outlast_a_look_up_and_a_sending() -> None:
+    given = {**HOME, "JITUI_PROVIDER_TIMEOUT_SECONDS": "10"}
+    with pytest.raises(NotConfigured, match=r"JITUI_WORKER_LEASE_SECONDS \(20\) must be longer than twice"):
+        read_settings({**given, "JITUI_WORKER_LEASE_SECONDS": "20"})
+    assert read_settings({**given, "JITUI_WORKER_LEASE_SECONDS": "21"}).worker_lease_seconds == 21
 
 
 def test_a_child_process_reads_the_same_settings(tmp_path: Path) -> None:

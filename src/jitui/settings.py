@@ -65,17 +65,16 @@ def _file(text: str) -> Path:
 def _secret_file(text: str) -> Path:
     path = _file(text)
     if not read_secret_file(path):
-        raise _Expected("the path of a file that holds one secret on one line")
+        raise _Expected("the path of a file that can be read and holds one secret")
     return path
 
 
 def read_secret_file(path: Path) -> str:
-    """The one secret that the file holds; empty where it holds none, more than one line, or cannot be read."""
+    """The one secret that the file holds, a word or a key of many lines; empty where it has none or cannot be read."""
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""
-    return lines[0] if len(lines) == 1 else ""
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -123,6 +122,30 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _alipay_app_id(text: str) -> str:
+    if not (text.isascii() and text.isdigit() and len(text) <= 32):
+        raise _Expected("the app's number on the open platform, digits only")
+    return text
+
+
+def _word_of_provider(text: str) -> str:
+    if not (text.isascii() and text.isalnum()):
+        raise _Expected("letters and digits alone")
+    return text
+
+
+def _notify_url(text: str) -> str:
+    if urlsplit(_http_url(text)).query or len(text) > 256:
+        raise _Expected("an address without parameters, of at most 256 characters")
+    return text
+
+
+def _public_key_id(text: str) -> str:
+    if not text.startswith("PUB_KEY_ID_"):
+        raise _Expected("the id of a public key, which begins with PUB_KEY_ID_")
+    return text
+
+
 def _key(text: str) -> str:
     if len(text) < 16:
         raise _Expected("at least 16 characters long")
@@ -146,12 +169,24 @@ class Settings:
     time_zone: ZoneInfo = _setting(_time_zone, ZoneInfo("Asia/Shanghai"))
     language: Language = _setting(_word(Language), Language.ZH_CN)
     policy_file: Path | None = _setting(_file, None)
+    alipay_app_id: str | None = _setting(_alipay_app_id, None)
+    alipay_private_key_file: Path | None = _setting(_secret_file, None)
+    alipay_public_key_file: Path | None = _setting(_secret_file, None)
+    alipay_gateway: str | None = _setting(_http_url, None)
     simulator_url: str | None = _setting(_http_url, None)
     simulator_key: str | None = _setting(_key, None, secret=True)
     simulator_webhook_secret: str | None = _setting(_key, None, secret=True)
     stripe_secret_key_file: Path | None = _setting(_secret_file, None)
     stripe_webhook_secret_file: Path | None = _setting(_secret_file, None)
     stripe_api_base: str | None = _setting(_http_url, None)
+    wechat_pay_merchant_id: str | None = _setting(_word_of_provider, None)
+    wechat_pay_certificate_serial: str | None = _setting(_word_of_provider, None)
+    wechat_pay_private_key_file: Path | None = _setting(_secret_file, None)
+    wechat_pay_api_v3_key_file: Path | None = _setting(_secret_file, None)
+    wechat_pay_public_key_file: Path | None = _setting(_secret_file, None)
+    wechat_pay_public_key_id: str | None = _setting(_public_key_id, None)
+    wechat_pay_notify_url: str | None = _setting(_notify_url, None)
+    wechat_pay_api_base: str | None = _setting(_http_url, None)
     pool_size: int = _setting(_whole(1, 1_000), 16)
     worker_batch: int = _setting(_whole(1, 10_000), 64)
     worker_lease_seconds: int = _setting(_whole(1, 86_400), 60)
@@ -214,33 +249,25 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
 
 
 def _check_together(settings: Settings) -> None:
-    simulator = {
-        "JITUI_SIMULATOR_URL": settings.simulator_url,
-        "JITUI_SIMULATOR_KEY": settings.simulator_key,
-        "JITUI_SIMULATOR_WEBHOOK_SECRET": settings.simulator_webhook_secret,
-    }
-    missing = [name for name, value in simulator.items() if value is None]
-    if missing and len(missing) < len(simulator):
+    _all_or_none(settings, "alipay", "Alipay", optional="alipay_gateway")
+    _all_or_none(settings, "simulator", "the simulator")
+    _all_or_none(settings, "stripe", "Stripe", optional="stripe_api_base")
+    _all_or_none(settings, "wechat_pay", "WeChat Pay", optional="wechat_pay_api_base")
+    if settings.worker_lease_seconds <= 2 * settings.provider_timeout_seconds:
         raise NotConfigured(
-            f"{' and '.join(missing)} must be set too: the simulator needs its address, key and secret."
-        )
-    _check_stripe(settings)
-    if settings.worker_lease_seconds <= settings.provider_timeout_seconds:
-        raise NotConfigured(
-            f"JITUI_WORKER_LEASE_SECONDS ({settings.worker_lease_seconds}) must be longer than"
+            f"JITUI_WORKER_LEASE_SECONDS ({settings.worker_lease_seconds}) must be longer than twice"
             f" JITUI_PROVIDER_TIMEOUT_SECONDS ({settings.provider_timeout_seconds}),"
-            " or a second worker takes a refund while its call is still open."
+            " or a second worker takes a refund while the first still looks it up and sends it."
         )
 
 
-def _check_stripe(settings: Settings) -> None:
-    files = {
-        "JITUI_STRIPE_SECRET_KEY_FILE": settings.stripe_secret_key_file,
-        "JITUI_STRIPE_WEBHOOK_SECRET_FILE": settings.stripe_webhook_secret_file,
-    }
-    missing = [name for name, value in files.items() if value is None]
-    if missing and (len(missing) < len(files) or settings.stripe_api_base is not None):
-        raise NotConfigured(f"{' and '.join(missing)} must be set too: Stripe needs its key and its webhook secret.")
+def _all_or_none(settings: Settings, group: str, provider: str, *, optional: str = "") -> None:
+    """A provider's settings are all there or none is; the optional one is nothing without the others."""
+    given = {item.name: getattr(settings, item.name) for item in fields(Settings) if item.name.startswith(f"{group}_")}
+    missing = [PREFIX + name.upper() for name, value in given.items() if value is None and name != optional]
+    if missing and any(value is not None for value in given.values()):
+        listed = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        raise NotConfigured(f"{listed} must be set too: {provider} needs all that docs/reference/settings.md lists.")
 
 
 def _default_home(environ: Mapping[str, str]) -> Path:

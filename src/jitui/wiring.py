@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
-from jitui.adapters.payments.simulator import SimulatorProvider
-from jitui.adapters.payments.statements.alipay import AlipayStatements
-from jitui.adapters.payments.statements.simulator import SimulatorStatements
-from jitui.adapters.payments.statements.stripe import StripeStatements
-from jitui.adapters.payments.statements.wechat_pay import WeChatPayStatements
-from jitui.adapters.payments.stripe import StripeProvider
 from jitui.adapters.postgres.desk import PostgresDesk
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.migrate import upgrade
@@ -38,15 +34,13 @@ from jitui.aftersales.task import Tasks
 from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
 
-Clock = Callable[[], datetime]
+if TYPE_CHECKING:
+    from jitui.adapters.payments.alipay import AlipayProvider
+    from jitui.adapters.payments.simulator import SimulatorProvider
+    from jitui.adapters.payments.stripe import StripeProvider
+    from jitui.adapters.payments.wechat_pay import WeChatPayProvider
 
-STATEMENTS: Mapping[str, StatementFormat] = {
-    "simulator": SimulatorStatements(),
-    "wechat_pay": WeChatPayStatements(),
-    "alipay": AlipayStatements(),
-    "stripe": StripeStatements(),
-}
-"""The formats of statements, by the provider's name on our payments."""
+Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
@@ -87,6 +81,37 @@ def database(settings: Settings) -> Iterator[str]:
         yield server.url
 
 
+@contextmanager
+def server(settings: Settings) -> Iterator[str]:
+    """The URL of a running server: the one that is configured, else the embedded one; nothing is migrated."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    with embedded_postgres.running(settings.embedded_folder) as started:
+        yield started.url
+
+
+@contextmanager
+def own_history(history: str, settings: Settings, time_zone: ZoneInfo, work: Path) -> Iterator[str]:
+    """Where a back-test reads: tables of the service are first exported into `work`, any other place stays as it is.
+
+    `service` is the configured database, else the embedded one.
+    """
+    if history == "service":
+        with database(settings) as url:
+            yield _exported(url, time_zone, work)
+    elif history.startswith(("postgresql://", "postgres://")):
+        yield _exported(history, time_zone, work)
+    else:
+        yield history
+
+
+def _exported(url: str, time_zone: ZoneInfo, work: Path) -> str:
+    from jitui.adapters.postgres.history import export_history, is_own_database
+
+    return str(export_history(url, work / "exported", time_zone)) if is_own_database(url) else url
+
+
 @asynccontextmanager
 async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_now) -> AsyncIterator[App]:
     """The service on a migrated database; publishes the configured or default policy when none is live yet."""
@@ -112,18 +137,44 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:
-    """Every provider that is configured; each closes its HTTP client with the service."""
+    """Every provider that is configured, by name; each is closed with the service."""
     providers: dict[str, PaymentProvider] = {}
-    for provider in (_simulator(settings), stripe_provider(settings)):
+    for provider in (alipay(settings), simulator(settings), stripe(settings), wechat_pay(settings)):
         if provider is not None:
             await stack.enter_async_context(provider)
             providers[provider.name] = provider
     return providers
 
 
-def _simulator(settings: Settings) -> SimulatorProvider | None:
+# Each is None where it is not configured, raises NotConfigured for secrets that cannot be used, and calls nobody. The
+# libraries of the real ones take half a second to import: that is paid where they are configured.
+
+
+def alipay(settings: Settings) -> AlipayProvider | None:
+    """Alipay with the keys that its files hold now."""
+    if (
+        settings.alipay_app_id is None
+        or settings.alipay_private_key_file is None
+        or settings.alipay_public_key_file is None
+    ):
+        return None
+    from jitui.adapters.payments.alipay import AlipayProvider
+
+    return AlipayProvider(
+        app_id=settings.alipay_app_id,
+        private_key=read_secret_file(settings.alipay_private_key_file),
+        public_key=read_secret_file(settings.alipay_public_key_file),
+        gateway=settings.alipay_gateway,
+        timeout_seconds=settings.provider_timeout_seconds,
+    )
+
+
+def simulator(settings: Settings) -> SimulatorProvider | None:
+    """The provider simulator."""
     if settings.simulator_url is None or settings.simulator_key is None or settings.simulator_webhook_secret is None:
         return None
+    from jitui.adapters.payments.simulator import SimulatorProvider
+
     return SimulatorProvider(
         base_url=settings.simulator_url,
         api_key=settings.simulator_key,
@@ -132,16 +183,60 @@ def _simulator(settings: Settings) -> SimulatorProvider | None:
     )
 
 
-def stripe_provider(settings: Settings) -> StripeProvider | None:
-    """Stripe with the secrets that its files hold now; None where it is not configured."""
+def stripe(settings: Settings) -> StripeProvider | None:
+    """Stripe with the secrets that its files hold now."""
     if settings.stripe_secret_key_file is None or settings.stripe_webhook_secret_file is None:
         return None
+    from jitui.adapters.payments.stripe import StripeProvider
+
     return StripeProvider(
         secret_key=read_secret_file(settings.stripe_secret_key_file),
         webhook_secret=read_secret_file(settings.stripe_webhook_secret_file),
         api_base=settings.stripe_api_base,
         timeout_seconds=settings.provider_timeout_seconds,
     )
+
+
+def wechat_pay(settings: Settings) -> WeChatPayProvider | None:
+    """WeChat Pay with the keys that its files hold now."""
+    if (
+        settings.wechat_pay_merchant_id is None
+        or settings.wechat_pay_certificate_serial is None
+        or settings.wechat_pay_private_key_file is None
+        or settings.wechat_pay_api_v3_key_file is None
+        or settings.wechat_pay_public_key_file is None
+        or settings.wechat_pay_public_key_id is None
+        or settings.wechat_pay_notify_url is None
+    ):
+        return None
+    from jitui.adapters.payments.wechat_pay import WeChatPayProvider
+
+    return WeChatPayProvider(
+        merchant_id=settings.wechat_pay_merchant_id,
+        certificate_serial=settings.wechat_pay_certificate_serial,
+        private_key=read_secret_file(settings.wechat_pay_private_key_file),
+        api_v3_key=read_secret_file(settings.wechat_pay_api_v3_key_file),
+        public_key=read_secret_file(settings.wechat_pay_public_key_file),
+        public_key_id=settings.wechat_pay_public_key_id,
+        notify_url=settings.wechat_pay_notify_url,
+        api_base=settings.wechat_pay_api_base,
+        timeout_seconds=settings.provider_timeout_seconds,
+    )
+
+
+def statement_formats() -> dict[str, StatementFormat]:
+    """The formats of statements, by the provider's name on our payments."""
+    from jitui.adapters.payments.statements.alipay import AlipayStatements
+    from jitui.adapters.payments.statements.simulator import SimulatorStatements
+    from jitui.adapters.payments.statements.stripe import StripeStatements
+    from jitui.adapters.payments.statements.wechat_pay import WeChatPayStatements
+
+    return {
+        "simulator": SimulatorStatements(),
+        "wechat_pay": WeChatPayStatements(),
+        "alipay": AlipayStatements(),
+        "stripe": StripeStatements(),
+    }
 
 
 async def _ensure_policy(app: App) -> None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from jitui.aftersales.command import Plan
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import News, confirm, retry
+from jitui.aftersales.pay import KEY_EXPIRED, News, confirm, retry
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
 from jitui.aftersales.provider import Answer, AnswerKind
-from jitui.aftersales.refund import RefundState
+from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market
@@ -27,6 +27,8 @@ SUCCEEDED = Answer(AnswerKind.SUCCEEDED, provider_refund_id="r-1")
 PENDING = Answer(AnswerKind.PENDING)
 UNKNOWN = Answer(AnswerKind.UNKNOWN, reason="time-out")
 DECLINED = Answer(AnswerKind.DECLINED, reason="account closed")
+STUCK = Answer(AnswerKind.PENDING, reason="card closed", stuck=True)
+EXPIRED = Answer(AnswerKind.DECLINED, reason=KEY_EXPIRED)
 RATE_LIMITED = Answer(AnswerKind.DECLINED, reason="rate limit", final=False, retry_after_seconds=3)
 
 
@@ -96,7 +98,7 @@ async def test_success_moves_tender_ledger_ticket_history_and_feed_together(mark
     }
 
 
-@pytest.mark.parametrize("repeat", [SUCCEEDED, PENDING, UNKNOWN, RATE_LIMITED])
+@pytest.mark.parametrize("repeat", [SUCCEEDED, PENDING, STUCK, UNKNOWN, RATE_LIMITED])
 async def test_t10_late_or_repeated_news_after_success_changes_nothing(market: Market, repeat: Answer) -> None:
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
@@ -167,6 +169,91 @@ async def test_t12_succeeded_then_failed_is_looked_up_then_owed_again_and_reache
     assert await _day_total(market, "b-1", "refund_before_shipment") == 1, "the undone one was retracted"
 
 
+async def test_a_stuck_refund_is_on_the_operators_list_and_no_second_attempt_is_made(market: Market) -> None:
+    """The provider holds the money until a person acts there, so a new attempt could pay twice."""
+    paying = await start_paying(market)
+    await paying.hears(PENDING)
+    await paying.hears(STUCK, looked_up=True)
+    file = await paying.file()
+    assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert (file.refunds[0].state, file.refunds[0].reason) == (RefundState.FAILED, "card closed")
+    assert file.attempts[0].state is AttemptState.PENDING, "it may still be paid"
+    assert await claim_all(market, after=timedelta(days=1)) == [], "nobody asks again by himself"
+    ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
+    refused = await retry(market.store, ref, by=OPERATOR, now=NOW)
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
+    assert "pay twice" in refused.message
+    for unclear in (UNKNOWN, RATE_LIMITED, STUCK):
+        await paying.hears(unclear)
+    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+
+
+@pytest.mark.parametrize("looked_up", [False, True])
+async def test_a_stuck_refund_that_a_person_freed_is_paid_after_all(market: Market, looked_up: bool) -> None:
+    paying = await start_paying(market)
+    await paying.hears(STUCK)
+    await paying.hears(PENDING)
+    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDING
+    (poll,) = await claim_all(market, after=timedelta(seconds=30))
+    assert poll.look_up_first and not poll.may_send
+    await paying.hears(STUCK)
+    await paying.hears(SUCCEEDED, looked_up=looked_up)
+    file = await paying.file()
+    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDED
+    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (0, 10000)
+    assert (await _ledger_balances(market))["buyer_payable"] == 0
+
+
+async def test_a_stuck_refund_that_is_closed_may_be_retried(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(STUCK)
+    await paying.hears(DECLINED)
+    ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
+    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Plan)
+    (again,) = await claim_all(market)
+    assert again.attempt.attempt_no == 2
+
+
+@pytest.mark.parametrize("heard", [PENDING, STUCK])
+async def test_a_refund_that_turns_up_after_its_key_expired_is_not_sent_anew_beside_it(
+    market: Market, heard: Answer
+) -> None:
+    """Our books closed the attempt, the provider never did: what it says of it now is looked up before a retry."""
+    paying = await start_paying(market)
+    await paying.hears(EXPIRED, looked_up=True)
+    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
+    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Plan)
+    await paying.hears(heard)
+    (doubt,) = await claim_all(market, after=timedelta(seconds=2))
+    assert doubt.look_up_first and doubt.attempt.attempt_id == paying.claimed.attempt.attempt_id
+    await paying.hears(heard, looked_up=True)
+    file = await paying.file()
+    assert [attempt.state for attempt in file.attempts] == [AttemptState.PENDING]
+    failed = TicketState.REFUND_FAILED if heard.stuck else TicketState.REFUNDING
+    assert file.ticket(paying.ticket_id).state is failed
+    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Refusal)
+
+
+async def test_a_conflict_that_the_books_call_stuck_is_on_the_operators_list(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(DECLINED)
+    await paying.hears(SUCCEEDED)
+    await paying.hears(STUCK, looked_up=True)
+    file = await paying.file()
+    assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert file.attempts[0].state is AttemptState.PENDING, "it may still be paid"
+
+
+async def test_late_news_that_a_declined_refund_was_pending_changes_nothing(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(DECLINED)
+    before = await paying.file()
+    await paying.hears(PENDING)
+    await paying.hears(STUCK)
+    assert await paying.file() == before
+
+
 async def test_success_heard_after_a_decline_counts_once_the_books_say_so(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
@@ -205,7 +292,16 @@ async def test_news_of_an_unknown_attempt_is_not_found(market: Market) -> None:
 
 NEWS = st.tuples(
     st.sampled_from(
-        [SUCCEEDED, PENDING, UNKNOWN, DECLINED, RATE_LIMITED, Answer(AnswerKind.SUCCEEDED, amount_minor=9)]
+        [
+            SUCCEEDED,
+            PENDING,
+            STUCK,
+            UNKNOWN,
+            DECLINED,
+            EXPIRED,
+            RATE_LIMITED,
+            Answer(AnswerKind.SUCCEEDED, amount_minor=9),
+        ]
     ),
     st.booleans(),
 )
@@ -226,6 +322,36 @@ async def test_no_order_of_news_breaks_a_hold_or_the_ledger(market: Market, news
     assert balances["buyer_payable"] == (0 if tender.refunded_minor else -10000)
     waiting = refund.state in (RefundState.QUEUED, RefundState.SENDING, RefundState.PENDING, RefundState.UNKNOWN)
     assert refund.due_at is not None or not waiting, "a refund that waits is looked at again"
+
+
+STEPS = st.one_of(st.just("retry"), st.just("claim"), st.tuples(st.booleans(), NEWS))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEPS, max_size=10))
+async def test_no_order_of_news_retries_and_claims_opens_two_attempts(market: Market, steps: list[object]) -> None:
+    """I1 and I2: news is of the first attempt or the newest; a new one stands only beside declined ones."""
+    paying = await start_paying(market, name=uuid4().hex)
+    refund = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
+    later = NOW
+    for step in steps:
+        later += timedelta(hours=1)
+        file = await paying.file()
+        if step == "claim":
+            await claim_all(market, after=later - NOW)
+        elif step == "retry":
+            await retry(market.store, refund, by=OPERATOR, now=later)
+        else:
+            first, (answer, looked_up) = step  # type: ignore[misc]
+            attempt = min(file.attempts, key=lambda a: a.attempt_no if first else -a.attempt_no)
+            ref = AttemptRef(paying.claimed.lane, attempt.attempt_id)
+            await confirm(market.store, ref, News(answer, looked_up), now=later)
+        file = await paying.file()
+        states = [attempt.state for attempt in sorted(file.attempts, key=lambda a: a.attempt_no)]
+        assert set(states[:-1]) <= {AttemptState.DECLINED}
+        (tender,) = file.tenders
+        assert tender.pending_minor + tender.refunded_minor == 10000
+        assert (tender.refunded_minor == 10000) == (states[-1] is AttemptState.SUCCEEDED)
 
 
 async def _ledger_balances(market: Market, order_id: str | None = None) -> dict[str, int]:

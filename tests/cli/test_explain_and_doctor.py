@@ -11,6 +11,8 @@ import pytest
 
 from tests.aftersales.market import open_market
 from tests.cli.conftest import Jitui, in_a_process
+from tests.wire import wechat_pay_server as wechat_pay
+from tests.wire.alipay_server import private_pem, public_pem
 
 
 async def _ticket(database_url: str) -> UUID:
@@ -91,8 +93,8 @@ def test_doctor_says_when_the_simulator_is_away(jitui: Jitui, monkeypatch: pytes
     ("key", "found"),
     [
         ("sk_test_jitui", "missing Stripe: connection broken: ConnectError"),
-        ("pk_test_jitui", "missing Stripe: the secret key of Stripe begins with 'sk_' or 'rk_'"),
-        ("", "JITUI_STRIPE_SECRET_KEY_FILE must be the path of a file that holds one"),
+        ("pk_test_jitui", "missing Stripe: The secret key of Stripe is one word that begins with 'sk_' or 'rk_'."),
+        ("", "JITUI_STRIPE_SECRET_KEY_FILE must be the path of a file that can be read and holds one secret"),
         (None, "JITUI_STRIPE_SECRET_KEY_FILE must be set too"),
     ],
 )
@@ -108,6 +110,37 @@ def test_doctor_says_what_keeps_stripe_from_paying(
     done = jitui("doctor")
     assert done.code == 1
     assert found in " ".join(done.out.split())
+
+
+def test_doctor_tries_the_keys_of_wechat_pay_and_says_what_is_missing(
+    jitui: Jitui, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = wechat_pay.secrets_in(tmp_path, "http://127.0.0.1:9")
+    for name, value in given.items():
+        monkeypatch.setenv(f"JITUI_{name.upper()}", str(value))
+    assert f"ok      WeChat Pay: the keys of merchant {wechat_pay.MERCHANT} can be used" in jitui("doctor").out
+
+    given["wechat_pay_api_v3_key_file"].write_text("too short", encoding="utf-8")
+    done = jitui("doctor")
+    assert done.code == 1
+    assert "missing WeChat Pay: The API v3 key of WeChat Pay has 32 characters." in done.out
+    monkeypatch.delenv("JITUI_WECHAT_PAY_PUBLIC_KEY_ID")
+    assert "JITUI_WECHAT_PAY_PUBLIC_KEY_ID must be set too" in " ".join(jitui("doctor").out.split())
+
+
+def test_doctor_says_whether_alipay_can_be_used(jitui: Jitui, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert "absent  Alipay: not configured" in jitui("doctor").out
+    for name, key in (("PRIVATE", private_pem("app")), ("PUBLIC", public_pem("platform"))):
+        (tmp_path / name).write_text(key)
+        monkeypatch.setenv(f"JITUI_ALIPAY_{name}_KEY_FILE", str(tmp_path / name))
+    assert "JITUI_ALIPAY_APP_ID must be set too" in jitui("doctor").out
+    monkeypatch.setenv("JITUI_ALIPAY_APP_ID", "2021")
+    assert "ok      Alipay: the keys of app 2021 can be used" in jitui("doctor").out
+    (tmp_path / "PUBLIC").write_text(public_pem("app"))
+    done = jitui("doctor", "--json")
+    (found,) = (row for row in done.json["findings"] if row["what"] == "Alipay")
+    assert (done.code, found["level"]) == (1, "missing")
+    assert "the public key is the app's own" in found["found"]
 
 
 def test_doctor_survives_a_bad_setting(jitui: Jitui, monkeypatch: pytest.MonkeyPatch) -> None:

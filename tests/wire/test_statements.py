@@ -13,8 +13,9 @@ import pytest
 
 from jitui.aftersales.reconcile import AnyRow, OtherRow, RowKind, StatementRow, UnreadableRow
 from jitui.errors import BadInput
-from jitui.wiring import STATEMENTS
+from jitui.wiring import statement_formats
 
+STATEMENTS = statement_formats()
 ATTEMPT = UUID("0197312a-6c40-7a13-8e22-5f60718293a4")
 NOON = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 """Noon in Beijing."""

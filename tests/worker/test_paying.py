@@ -80,7 +80,7 @@ async def test_a_killed_workers_refunds_are_finished_by_another_and_paid_once(
 ) -> None:
     simulator = start_simulator(latency_ms=100, latency_jitter_ms=100)
     settings = settings_of(
-        database_url, simulator, tmp_path, worker_batch=8, worker_lease_seconds=3, provider_timeout_seconds=2
+        database_url, simulator, tmp_path, worker_batch=8, worker_lease_seconds=3, provider_timeout_seconds=1
     )
     async with floor_with(market, settings, simulator, MANY) as floor:
         with worker_process(settings) as first:

@@ -20,7 +20,7 @@ from jitui.aftersales.refund import RefundState
 from jitui.aftersales.task import Task, TaskFilter, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from jitui.errors import BadInput
-from jitui.wiring import STATEMENTS, App, open_app, utc_now
+from jitui.wiring import App, open_app, statement_formats, utc_now
 from tests.aftersales.market import Market, open_market
 from tests.provider_simulator.server import SimulatorProcess, StartSimulator, client_of
 from tests.worker.paying import Floor, books, settings_of, until, working
@@ -64,7 +64,7 @@ class Books:
         app, now = self.app, utc_now()
         provider = app.providers["simulator"] if asks else None
         parts = Reconciling(app.store, app.desk, app.tasks, app.clock, provider)
-        layout = STATEMENTS["simulator"]
+        layout = statement_formats()["simulator"]
         covers = partial(window_of, whole_days_in=None, since=now - timedelta(days=1), until=now + timedelta(days=1))
         return await reconcile(parts, "simulator", layout.read(path), covers)
 

@@ -85,6 +85,16 @@ def gather_facts(
     return {name: value for name, value in known.items() if value is not None}
 
 
+def history_read(policy: Policy, file: OrderFile, inputs: DecisionInputs) -> dict[str, object]:
+    """What made each feature known or unknown, as it was then: stored, so that a replay need not guess it (I4)."""
+    kinds = {feature.kind for feature in policy.features}
+    return {
+        "records": [record for record in inputs.history if record.kind in kinds],
+        "registered_at": file.buyer.registered_at,
+        "shop_days_as_of": inputs.shop_days_as_of,
+    }
+
+
 def arm_of(policy: Policy, buyer_id: str, selection: str | None) -> Arm:
     """The hold-out arm goes to review by chance alone, so that life without the service can be measured (R7)."""
     return Arm.HOLD_OUT if selection is None and held_out(policy, buyer_id) else Arm.LIVE
@@ -193,7 +203,7 @@ def _window_fact(window: Window, value: WindowValue | None, now: datetime, time_
     if window.function == "count":
         return value.events
     if window.function == "sum":
-        return value.amount_minor
+        return value.amount_minor  # None: more than 64 bits hold, which is unknown
     if value.last_day is None:
         return None
     return (now.astimezone(time_zone).date() - value.last_day).days

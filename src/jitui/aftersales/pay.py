@@ -134,6 +134,11 @@ async def retry(
                 RefusalCode.REFUND_NOT_FAILED,
                 f"The refund is {refund.state.value}; only a failed one is retried.",
             )
+        if _may_still_be_paid(file, refund):
+            return Refusal(
+                RefusalCode.REFUND_NOT_FAILED,
+                f"{refund.provider} still holds this refund and may pay it: act there, a new attempt could pay twice.",
+            )
         queued = _moved(refund, RefundState.QUEUED, due_at=now, reason="retried")
         after = with_refunds(file, (queued,))
         return _with_ticket_following(after, (_move(queued),), refund.ticket_id, by, "retried", now)
@@ -234,9 +239,13 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
             return _look_up(file, refund, "declined after it had succeeded", now)
         case AnswerKind.DECLINED, state if answer.final and (state not in _FINAL or _in_doubt(refund)):
             return _declined(file, refund, attempt, answer, now)
-        case AnswerKind.PENDING, AttemptState.SENDING | AttemptState.UNKNOWN | AttemptState.PENDING:
+        case AnswerKind.PENDING, AttemptState.DECLINED if latest and not news.looked_up and _ours_alone(attempt):
+            return _look_up(file, refund, "accepted, although its books had nothing when its key expired", now)
+        case AnswerKind.PENDING, state if state not in _FINAL or (latest and news.looked_up and _in_doubt(refund)):
+            if answer.stuck and latest:
+                return _stuck(file, refund, attempt, answer, now)
             return _waiting(file, refund, attempt, answer, AttemptState.PENDING, now)
-        case _, state if state not in _FINAL and latest:
+        case _, state if state not in _FINAL and latest and refund.state is not RefundState.FAILED:
             return _waiting(file, refund, attempt, answer, _unless_pending(attempt), now)
     return Plan(file, (), refund.ticket_id)
 
@@ -244,6 +253,11 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
 def _in_doubt(refund: Refund) -> bool:
     """A declined attempt whose refund waits for the provider's books to settle a conflict."""
     return refund.state is RefundState.UNKNOWN
+
+
+def _ours_alone(attempt: Attempt) -> bool:
+    """Closed by us because its key had expired: the provider itself never declined it."""
+    return attempt.reason == KEY_EXPIRED
 
 
 def _nothing_new(file: OrderFile, refund: Refund) -> Plan:
@@ -303,6 +317,26 @@ def _declined(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer,
     return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "declined", now)
 
 
+def _stuck(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+    """Accepted, not paid, and waiting for a person: on the operator's list, while the attempt stays open.
+
+    An open attempt says that the money may still arrive: later news of it counts, and `retry` refuses a second one.
+    """
+    failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
+    after = with_refunds(file, (failed,))
+    writes = (_attempt_moved(attempt, AttemptState.PENDING, answer, now), _move(failed))
+    return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "stuck", now)
+
+
+def _may_still_be_paid(file: OrderFile, refund: Refund) -> bool:
+    return any(
+        attempt.refund_id == refund.refund_id
+        and attempt.attempt_no == refund.attempt_no
+        and attempt.state is AttemptState.PENDING
+        for attempt in file.attempts
+    )
+
+
 def _waiting(
     file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, state: AttemptState, now: datetime
 ) -> Plan:
@@ -314,7 +348,8 @@ def _waiting(
     refund_state = RefundState.PENDING if state is AttemptState.PENDING else RefundState.UNKNOWN
     waiting = _moved(refund, refund_state, due_at=now + wait, reason=answer.reason)
     writes = (_attempt_moved(attempt, state, answer, now), _move(waiting))
-    return Plan(with_refunds(file, (waiting,)), writes, refund.ticket_id)
+    after = with_refunds(file, (waiting,))
+    return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "under_way", now)
 
 
 def _look_up(file: OrderFile, refund: Refund, reason: str, now: datetime) -> Plan:

@@ -110,11 +110,11 @@ class DecisionQuery:
 
 @dataclass(frozen=True, slots=True)
 class WindowValue:
-    """Sums of one window; `last_day` is None when the window holds no event."""
+    """Sums of one window; `last_day` is None when the window holds no event, `amount_minor` beyond 64 bits."""
 
     name: str
     events: int
-    amount_minor: int
+    amount_minor: int | None
     last_day: date | None
 
 

@@ -45,9 +45,8 @@ class Answer:
     occurred_at: datetime | None = None
     final: bool = True  # for DECLINED: refused for good; False may be tried again later (rate limit …)
     retry_after_seconds: float | None = None
-    key_life: timedelta | None = (
-        None  # for ABSENT: how long an attempt's key keeps a repeat from paying; None: for ever
-    )
+    key_life: timedelta | None = None  # for ABSENT: how long its key keeps a repeat from paying; None: for ever
+    stuck: bool = False  # for PENDING: it may still be paid, but only once a person has acted at the provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,7 @@ class Notification:
     event_id: str
     attempt_id: UUID
     answer: Answer
+    acknowledgement: str = ""  # the text that the provider wants to read once we have it; "" where a status is enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class NotificationIgnored:
     """A webhook that the provider rightly sent and that is not about an attempt of ours (T13), and why."""
 
     reason: str
+    acknowledgement: str = ""  # as above
 
 
 class PaymentProvider(Protocol):

@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.command import Plan, Render, carry_out, not_found
-from jitui.aftersales.facts import arm_of, decision_query, gather_facts
+from jitui.aftersales.facts import arm_of, decision_query, gather_facts, history_read
 from jitui.aftersales.file import OrderFile, with_ticket
 from jitui.aftersales.grant import grant, refundable_minor
 from jitui.aftersales.order import Funder, LineUnits, OrderLine, ShipmentDegree
@@ -141,7 +141,7 @@ def plan_request(
         OpenTicket(ticket, lines),
         *(ClaimUnits(line.line_id, line.quantity, line.amount_minor) for line in lines),
         *((ClaimFreight(wanted.freight_minor),) if wanted.freight_minor else ()),
-        _record(ticket, decision, facts, now),
+        _record(ticket, decision, facts, history_read(terms.policy, file, inputs), now),
         AddTimeline(events),
         _history_event(ticket, now),
         Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, _asked_body(ticket), ticket.ticket_id),
@@ -385,7 +385,9 @@ def _asked_body(ticket: Ticket) -> dict[str, object]:
     }
 
 
-def _record(ticket: Ticket, decision: Decision, facts: dict[str, FactValue], now: datetime) -> RecordDecision:
+def _record(
+    ticket: Ticket, decision: Decision, facts: dict[str, FactValue], read_from: dict[str, object], now: datetime
+) -> RecordDecision:
     return RecordDecision(
         ticket_id=ticket.ticket_id,
         policy_id=decision.policy_id,
@@ -395,6 +397,7 @@ def _record(ticket: Ticket, decision: Decision, facts: dict[str, FactValue], now
         decided_at=now,
         facts=facts,
         decision=decision_to_json(decision),
+        read_from=read_from,
     )
 
 

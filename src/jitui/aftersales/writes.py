@@ -53,7 +53,10 @@ def move_ticket(ticket: Ticket) -> MoveTicket:
 
 @dataclass(frozen=True, slots=True)
 class RecordDecision:
-    """The decision whole: outcome, policy version, facts and conditions (I4); JSON-ready values."""
+    """The decision whole: outcome, policy version, facts and conditions (I4); JSON-ready values.
+
+    `read_from` says how much history there was to count the features from.
+    """
 
     ticket_id: UUID
     policy_id: str
@@ -63,6 +66,7 @@ class RecordDecision:
     decided_at: datetime
     facts: Mapping[str, object]
     decision: Mapping[str, object]
+    read_from: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

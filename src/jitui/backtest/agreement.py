@@ -37,6 +37,8 @@ _ENUMS = {"order.shipment": ("unshipped", "shipped"), "buyer.tier": ("gold", "�
 _EDGES = (0, 1, -1, 2, 3, 7, 100, 30_000, 2**31, 2**53 + 1, 2**62, -(2**62), 2**63 - 1, -(2**63), 2**63 - 2)
 _TEXTS: tuple[str, ...] = ("", "a", "ab", " a", "CNY", "cny", "中文", "文", "é", "e\u0301", "🤦🏼")
 _TEXTS += ("a'b", 'a"b', "a\\b", "\\", "%", "_", "x\ny")
+# In the order of UTF-16 the last of these comes before the second; in that of code points it does not.
+_TEXTS += ("\x7f", "～", "a\x00b", "ß", "SS", "🤦")
 
 
 @dataclass(frozen=True, slots=True)

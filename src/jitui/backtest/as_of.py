@@ -11,7 +11,7 @@ the window with the last moment of its last day.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,17 @@ class Record:
     fresh_until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What can be known: the record of each kind, and the `readings` of requests that have some of their own.
+
+    `readings` has request_id, kind, complete_us, fresh_us, registered_us, shop_days_us.
+    """
+
+    by_kind: Mapping[str, Record]
+    readings: ibis.Table | None = None
+
+
 _MIDNIGHT, _REQUEST, _RECORDED = 0, 1, 2
 """The order of what falls on one moment."""
 
@@ -42,24 +53,27 @@ def feature_facts(
     features: Sequence[Feature],
     asked: ibis.Table,
     events: ibis.Table,
-    records: Sequence[Record],
+    records: Records,
     *,
     with_retractions: bool,
+    with_days_apart: bool = False,
 ) -> ibis.Table:
     """`request_id` and one column for each feature, NULL where the history cannot tell (I5).
 
-    `asked` has request_id, buyer_id, shop_id, asked_us, asked_day, registered_us; `events` has the columns of the
-    history; all features have one subject.
+    `asked` has request_id, buyer_id, shop_id, asked_us, seen_us, asked_day, registered_us; `events` has the columns of
+    the history; all features have one subject.
     """
     subject = features[0].subject
     stretches = _stretches(engine, calendar, features, asked, events, subject, with_retractions=with_retractions)
     swept = _sweep(features, _steps(calendar, features, stretches, asked, subject))
     if with_retractions:
         swept = _with_last_days_of_retracted(features, swept, stretches)
-    known = {record.kind: record for record in records}
+    if with_days_apart and subject == "buyer":
+        swept = _with_days_apart(calendar, features, swept, stretches)
+    swept = _with_readings(features, swept, records.readings)
     columns = {
         feature.name: ibis.cases(
-            (_is_known(calendar, feature, known.get(feature.kind), swept), _value(feature, swept)),
+            (_is_known(calendar, feature, records, swept), _value(feature, swept)),
             else_=ibis.null("int64"),
         )
         for feature in features
@@ -137,7 +151,9 @@ def _requests_as_steps(features: Sequence[Feature], asked: ibis.Table, subject: 
     nothing = {f"d{place}": ibis.null("int64") for place in range(len(features))}
     return asked.select(
         subject_id=asked[f"{subject}_id"],
-        at_us=asked.asked_us,
+        # A shop's days are over before the request; of a buyer's, what had been seen is told by `seen_us`.
+        at_us=asked.seen_us if subject == "buyer" else asked.asked_us,
+        asked_us=asked.asked_us,
         rank=ibis.literal(_REQUEST, "int8"),
         request_id=asked.request_id,
         asked_day=asked.asked_day,
@@ -157,6 +173,7 @@ def _deltas(
     return events.select(
         subject_id=events.subject_id,
         at_us=at_us,
+        asked_us=ibis.null("int64"),
         rank=rank.cast("int8"),
         request_id=ibis.null("string"),
         asked_day=ibis.null("int64"),
@@ -179,10 +196,12 @@ def _sweep(features: Sequence[Feature], steps: ibis.Table) -> ibis.Table:
     running = {}
     for place, feature in enumerate(features):
         delta = steps[f"d{place}"]
-        value = delta.max().over(window) if feature.function == "last_age_days" else delta.sum().over(window)
-        running[feature.name] = value.cast("int64")
+        if feature.function == "last_age_days":
+            running[feature.name] = delta.max().over(window)
+        else:
+            running[feature.name] = _fitting(ibis.coalesce(delta.sum().over(window), 0))
     swept = steps.mutate(**running).filter(ibis._.rank == _REQUEST)
-    return swept.select("request_id", "subject_id", "at_us", "asked_day", "registered_us", *running)
+    return swept.select("request_id", "subject_id", "at_us", "asked_us", "asked_day", "registered_us", *running)
 
 
 def _with_last_days_of_retracted(features: Sequence[Feature], swept: ibis.Table, stretches: ibis.Table) -> ibis.Table:
@@ -208,22 +227,85 @@ def _with_last_days_of_retracted(features: Sequence[Feature], swept: ibis.Table,
     return swept
 
 
+def _with_days_apart(
+    calendar: Calendar, features: Sequence[Feature], swept: ibis.Table, stretches: ibis.Table
+) -> ibis.Table:
+    """Requests that were asked before a midnight and saw what was written after it: counted event by event.
+
+    The sweep has moved on to the next day's windows by then, and these few were decided by the day on which they asked.
+    """
+    apart = swept.filter(calendar.day(swept.at_us) != swept.asked_day)
+    apart = apart.select("request_id", "subject_id", seen_us=apart.at_us, day_asked=apart.asked_day)
+    pairs = apart.inner_join(stretches, "subject_id")
+    lasting = pairs.retracted_us.isnull() | (pairs.retracted_us >= pairs.seen_us)
+    pairs = pairs.filter((pairs.recorded_us < pairs.seen_us) & lasting & (pairs.day <= pairs.day_asked))
+    counted = {}
+    for place, feature in enumerate(features):
+        mine = (pairs.kind == feature.kind) & (pairs.day >= pairs.day_asked - feature.days)
+        value = {"count": pairs.times, "sum": pairs.amount}.get(feature.function)
+        counted[f"v{place}"] = pairs.day.max(where=mine) if value is None else value.sum(where=mine)
+    found = apart.select("request_id").left_join(pairs.group_by("request_id").agg(**counted), "request_id")
+    found = found.drop("request_id_right").mutate(is_apart=True)
+    joined = swept.left_join(found, "request_id").drop("request_id_right")
+    values = {}
+    for place, feature in enumerate(features):
+        value = joined[f"v{place}"]
+        if feature.function != "last_age_days":
+            value = ibis.coalesce(value, 0)
+        values[feature.name] = ibis.cases((joined.is_apart, _fitting(value)), else_=joined[feature.name])
+    return joined.mutate(**values).select(*swept.columns)
+
+
+def _fitting(total: Any) -> Any:
+    """A sum that 64 bits hold, else unknown. Ibis takes a sum of integers for one of 64 bits; the engine's is wider."""
+    return total.cast("decimal(38,0)").try_cast("int64")
+
+
 def _value(feature: Feature, swept: ibis.Table) -> Any:
     value = swept[feature.name]
     if feature.function != "last_age_days":
-        return ibis.coalesce(value, 0)
+        return value
     age = swept.asked_day - value
     return ibis.cases((age <= feature.days, age), else_=ibis.null("int64"))
 
 
-def _is_known(calendar: Calendar, feature: Feature, record: Record | None, swept: ibis.Table) -> Any:
+def _with_readings(features: Sequence[Feature], swept: ibis.Table, readings: ibis.Table | None) -> ibis.Table:
+    """Beside each request that has readings, those of each kind that is counted."""
+    if readings is None:
+        return swept
+    own = readings.select("request_id").distinct().mutate(has_readings=True)
+    swept = swept.left_join(own, "request_id").drop("request_id_right")
+    for kind in sorted({feature.kind for feature in features}):
+        mine = readings.filter(readings.kind == kind)
+        named = {f"{kind}.{name}": mine[name] for name in ("complete_us", "fresh_us", "registered_us", "shop_days_us")}
+        swept = swept.left_join(mine.select("request_id", **named), "request_id").drop("request_id_right")
+    return swept
+
+
+def _is_known(calendar: Calendar, feature: Feature, records: Records, swept: ibis.Table) -> Any:
     """As online: fed from before the window on and up to the request, or the account is younger than the record."""
-    if record is None:
-        return ibis.literal(False)
-    complete_us = epoch_us(record.complete_from)
+    record = records.by_kind.get(feature.kind)
+    by_record = ibis.literal(False)
+    if record is not None:
+        fresh_us = ibis.literal(epoch_us(record.fresh_until), "int64") if record.fresh_until else ibis.null("int64")
+        complete_us = ibis.literal(epoch_us(record.complete_from), "int64")
+        by_record = _reaches(calendar, feature, swept, complete_us, fresh_us, swept.registered_us)
+    if records.readings is None:
+        return by_record
+    complete_us, fresh_us, registered_us, shop_days_us = (
+        swept[f"{feature.kind}.{name}"] for name in ("complete_us", "fresh_us", "registered_us", "shop_days_us")
+    )
+    by_reading = _reaches(calendar, feature, swept, complete_us, fresh_us, registered_us)
+    if feature.subject == "shop":
+        counted = shop_days_us >= calendar.midnight_us(swept.asked_day)
+        by_reading = by_reading & counted.fill_null(False)
+    return ibis.cases((swept.has_readings, by_reading), else_=by_record)
+
+
+def _reaches(
+    calendar: Calendar, feature: Feature, swept: ibis.Table, complete_us: Any, fresh_us: Any, registered_us: Any
+) -> Any:
     known = calendar.midnight_us(swept.asked_day - feature.days) >= complete_us
     if feature.subject == "buyer":
-        known = known | (swept.registered_us >= complete_us).fill_null(False)
-    if record.fresh_until is not None:
-        known = known & (swept.at_us <= epoch_us(record.fresh_until))
-    return known
+        known = known | (registered_us >= complete_us).fill_null(False)
+    return known.fill_null(False) & (fresh_us.isnull() | (swept.asked_us <= fresh_us))

@@ -8,14 +8,14 @@ negation wrongly, so a negation is written as a comparison with false.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import ibis
 
 from jitui.backtest.engine import Engine
 from jitui.policy import LINE_FIELDS, FactSpec, FactType, Policy
-from jitui.policy.facts import LINES
+from jitui.policy.facts import LINES, NUL
 from jitui.policy.program import Program
 from jitui.policy.syntax import Call, DefinitionRef, Fact, InList, LineField, Literal, Node, Operator, Quantifier
 
@@ -65,12 +65,11 @@ class Reading:
             case DefinitionRef(name=name):
                 return self.table[definition_column(name)]
             case LineField(name=name, type=kind):
-                return line[name] if name in line.type().names else _unknown(kind)
+                return _text(line[name], kind) if name in line.type().names else _unknown(kind)
             case InList(value=inner, words=words):
-                found = self.value(inner, line)
-                # A case, not a bare IN: in Spark's grammar an IN cannot be compared with anything.
-                among = (found.isin([self.value(word) for word in words]), ibis.literal(True))
-                return _when(among, (found.notnull(), ibis.literal(False)), kind="boolean")
+                among = self.value(inner, line).isin([self.value(word) for word in words])
+                # In a case of its own: in Spark's grammar a bare IN cannot be compared with anything.
+                return among.cases((True, True), (False, False), else_=ibis.null("boolean"))
             case Quantifier():
                 return self._quantifier(node)
             case Call(operator=Operator.SIZE, args=(Fact(type=FactType.LINES),)):
@@ -85,7 +84,7 @@ class Reading:
             return _unknown(spec.type)
         column = self.table[name]
         # A word that the table of facts does not list is unknown, as it is online.
-        return _when((column.isin(spec.enum), column), kind="string") if spec.enum else column
+        return _when((column.isin(spec.enum), column), kind="string") if spec.enum else _text(column, spec.type)
 
     def _lines(self) -> Value:
         return self.table[LINES] if LINES in self.table.columns else ibis.null(LINES_TYPE)
@@ -93,14 +92,12 @@ class Reading:
     def _quantifier(self, node: Quantifier) -> Value:
         """Each line scores 1, 0 or -1 for true, unknown and false: all() is the least score, exists() the greatest."""
         lines = self._lines()
-        scores = lines.map(lambda line: _score(self.value(node.body, line)))
+        scores = lines.map(lambda line: (self.value(node.body, line).cast("int64") * 2 - 1).fill_null(0))
         extreme = scores.mins() if node.every else scores.maxs()
-        return _when(
+        return ibis.cases(
             (lines.isnull(), ibis.null("boolean")),
             (lines.length() == 0, ibis.literal(node.every)),
-            (extreme == 1, ibis.literal(True)),
-            (extreme == -1, ibis.literal(False)),
-            kind="boolean",
+            else_=extreme.nullif(0) == 1,
         )
 
     def _call(self, node: Call, line: Value) -> Value:
@@ -113,27 +110,60 @@ class Reading:
             case Operator.NOT, [value]:
                 return value == False  # noqa: E712 — an Ibis comparison
             case Operator.CONDITIONAL, [test, yes, no]:
-                return _when((test, yes), (test == False, no), kind=_SQL_TYPES[node.type])  # noqa: E712
+                return test.cases((True, yes), (False, no), else_=ibis.null(_SQL_TYPES[node.type]))
             case Operator.SIZE, [text]:
                 return text.length().cast("int64")
             case Operator.NEGATE, [value]:
-                return _when((value != INT64_MIN, -value), kind="int64")
+                return _negated(value)
             case ((Operator.DIVIDE | Operator.REMAINDER), [left, right]):
-                return self._quotient(node.operator, left, right)
+                return self._division(node, left, right)
             case ((Operator.ADD | Operator.SUBTRACT | Operator.MULTIPLY), [left, right]):
                 return _arithmetic(node.operator, node.args, left, right)
             case _, [left, right]:
                 return _comparison(node.operator, left, right)
         raise AssertionError(node)
 
+    def _division(self, node: Call, left: Value, right: Value) -> Value:
+        match node.args[1]:
+            case Literal(value=0):
+                return _unknown(FactType.INT)
+            case Literal(value=-1):
+                return _negated(left) if node.operator is Operator.DIVIDE else (left.nullif(INT64_MIN) * 0)
+            case Literal():
+                return self.engine.divide(left, right) if node.operator is Operator.DIVIDE else left % right
+        return _bound(node.args, (left, right), lambda left, right: self._quotient(node.operator, left, right))
+
     def _quotient(self, operator: Operator, left: Value, right: Value) -> Value:
-        exact = (right != 0) & ((left != INT64_MIN) | (right != -1))
         # The divisor is never zero and never -1 where the engine divides: some engines look at both branches.
-        divisor = _when(((right != 0) & (right != -1), right), kind="int64")
-        quotient = self.engine.divide(left, divisor)
+        divisor = _when(((right != 0) & (right != -1), right))
         if operator is Operator.DIVIDE:
-            return _when((exact & (right == -1), _when((left != INT64_MIN, -left), kind="int64")), (exact, quotient))
-        return _when((exact & (right == -1), _zero_of(left)), (exact, left - quotient * divisor))
+            return _when((right == -1, _negated(left)), (right != 0, self.engine.divide(left, divisor)))
+        return _when((right == -1, left.nullif(INT64_MIN) * 0), (right != 0, left % divisor))
+
+
+def _text(column: Value, kind: FactType) -> Value:
+    """A text with NUL in it is unknown, as it is online."""
+    return _when((column.contains(NUL) == False, column), kind="string") if kind is FactType.STRING else column  # noqa: E712
+
+
+def _negated(value: Value) -> Value:
+    return -value.nullif(INT64_MIN)
+
+
+def _is_leaf(node: Node) -> bool:
+    return isinstance(node, (Literal, Fact, DefinitionRef, LineField))
+
+
+def _bound(nodes: Sequence[Node], values: Sequence[Value], build: Callable[..., Value]) -> Value:
+    """What `build` makes of values that it writes more than once.
+
+    SQL is a tree: an operand that is written twice doubles everything under it, at each level anew. So whatever is more
+    than a column becomes the one item of a list first, and its name stands for it.
+    """
+    if all(_is_leaf(node) for node in nodes):
+        return build(*values)
+    packed = ibis.array([ibis.struct({f"v{place}": value for place, value in enumerate(values)})])
+    return packed.map(lambda item: build(*(item[f"v{place}"] for place in range(len(values)))))[0]
 
 
 def _unknown(kind: FactType) -> Value:
@@ -145,14 +175,6 @@ def _unknown(kind: FactType) -> Value:
 def _when(*branches: tuple[Value, Value], kind: str = "int64") -> Value:
     """The first branch whose test is true; unknown when none is."""
     return ibis.cases(*branches, else_=ibis.null(kind))
-
-
-def _score(truth: Value) -> Value:
-    return ibis.cases((truth, 1), (truth == False, -1), else_=0)  # noqa: E712
-
-
-def _zero_of(value: Value) -> Value:
-    return _when((value.notnull(), ibis.literal(0, "int64")))
 
 
 def _comparison(operator: Operator, left: Value, right: Value) -> Value:
@@ -179,10 +201,10 @@ def _comparison(operator: Operator, left: Value, right: Value) -> Value:
 
 
 def _arithmetic(operator: Operator, nodes: tuple[Node, ...], left: Value, right: Value) -> Value:
-    """Unknown outside int64. With a constant the guard is a range of the other side, which costs next to nothing."""
-    if isinstance(nodes[1], Literal):
+    """Unknown outside int64. Of a column and a constant the guard is a range, which costs next to nothing."""
+    if isinstance(nodes[1], Literal) and _is_leaf(nodes[0]):
         return _guarded(operator, left, int(nodes[1].value))
-    if isinstance(nodes[0], Literal) and operator is not Operator.SUBTRACT:
+    if isinstance(nodes[0], Literal) and _is_leaf(nodes[1]) and operator is not Operator.SUBTRACT:
         return _guarded(operator, right, int(nodes[0].value))
     left, right = left.cast(_WIDE), right.cast(_WIDE)
     if operator is Operator.ADD:

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     FUNCTION = "functions and conversions that are not supported"
     OPERATOR = "an operator on types for which it is not supported"
     NAME = "names that are no facts: types, enums, containers, what nothing declares"
+    NUL = "text with the character NUL"
     SYNTAX = "syntax of an extension"
 
 
@@ -67,6 +68,7 @@ _BY_REFUSAL = (
     (r"has\(\)", Reason.HAS),
     (r"only order.lines|of the macros|variable name must be", Reason.MACRO),
     (r"unsupported syntax", Reason.SYNTAX),
+    (r"character NUL", Reason.NUL),
     (r"\w is not supported", Reason.FUNCTION),
 )
 _MACRO_CALL = re.compile(r"\.\s*(all|exists|exists_one|existsOne|map|filter|transform\w+)\s*\(")
@@ -225,9 +227,8 @@ def _names(case: Case) -> Names:
 
 
 def left_out_text(left_out: Iterable[LeftOut]) -> str:
-    """One line for each case that is left out, `name: reason (refusal)`, in order of name."""
-    lines = (f"{one.name}: {one.reason}" + (f" ({one.detail})" if one.detail else "") for one in left_out)
-    return "".join(f"{line}\n" for line in sorted(lines))
+    """One line for each case that is left out, `name: reason`, in order of name."""
+    return "".join(sorted(f"{one.name}: {one.reason}\n" for one in left_out))
 
 
 # What the readings say ---------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import ibis
 
-from jitui.backtest.as_of import Record, feature_facts
+from jitui.backtest.as_of import Record, Records, feature_facts
 from jitui.backtest.calendar import DAY_US, Calendar, calendar
 from jitui.backtest.engine import Engine
 from jitui.backtest.schema import DEGREES
@@ -76,7 +76,12 @@ def request_facts(engine: Engine, tables: Tables, policy: Policy, names: Sequenc
 def _asked(engine: Engine, tables: Tables, policy: Policy) -> ibis.Table:
     """The requests with their order's and buyer's columns, moments as microseconds."""
     requests = tables["requests"]
-    rows = requests.mutate(asked_us=engine.epoch_us(requests.asked_at), asked_minor=requests.amount_minor)
+    seen_at = requests.seen_at if "seen_at" in requests.columns else ibis.null("timestamp")
+    rows = requests.mutate(
+        asked_us=engine.epoch_us(requests.asked_at),
+        seen_us=engine.epoch_us(ibis.coalesce(seen_at, requests.asked_at)),
+        asked_minor=requests.amount_minor,
+    )
     if "orders" in tables:
         orders = tables["orders"]
         rows = rows.left_join(
@@ -224,7 +229,7 @@ def _with_features(
 ) -> ibis.Table:
     if not features or "events" not in tables:
         return rows
-    records = event_records(engine, tables)
+    records = Records({one.kind: one for one in event_records(engine, tables)}, _readings(engine, tables))
     days = _calendar_of(engine, tables, features, choice)
     registered = rows.registered_us if "registered_us" in rows.columns else ibis.null("int64")
     asked = rows.select(
@@ -232,14 +237,25 @@ def _with_features(
         "buyer_id",
         "shop_id",
         "asked_us",
+        "seen_us",
         asked_day=days.day(rows.asked_us),
         registered_us=registered,
     )
     retractions = _has_retractions(engine, tables["events"])
+    days_apart = _any_days_apart(engine, days, asked)
     for subject in ("buyer", "shop"):
         mine = [feature for feature in features if feature.subject == subject]
         if mine:
-            counted = feature_facts(engine, days, mine, asked, tables["events"], records, with_retractions=retractions)
+            counted = feature_facts(
+                engine,
+                days,
+                mine,
+                asked,
+                tables["events"],
+                records,
+                with_retractions=retractions,
+                with_days_apart=days_apart,
+            )
             rows = rows.left_join(counted, "request_id").drop("request_id_right")
     return rows
 
@@ -252,6 +268,20 @@ def event_records(engine: Engine, tables: Tables) -> tuple[Record, ...]:
     return tuple(
         Record(row["kind"], _utc(row["complete_from"]), _utc(row["fresh_until"]) if row["fresh_until"] else None)
         for row in rows
+    )
+
+
+def _readings(engine: Engine, tables: Tables) -> ibis.Table | None:
+    if "readings" not in tables:
+        return None
+    rows = tables["readings"]
+    return rows.select(
+        "request_id",
+        "kind",
+        complete_us=engine.epoch_us(rows.complete_from),
+        fresh_us=engine.epoch_us(rows.fresh_until),
+        registered_us=engine.epoch_us(rows.registered_at),
+        shop_days_us=engine.epoch_us(rows.shop_days_as_of),
     )
 
 
@@ -274,6 +304,11 @@ def _span(engine: Engine, moments: Any) -> tuple[datetime, datetime] | None:
 def _has_retractions(engine: Engine, events: ibis.Table) -> bool:
     count = engine.connection.to_pyarrow(events.agg(retracting=events.retracts.count())).to_pylist()[0]
     return bool(count["retracting"])
+
+
+def _any_days_apart(engine: Engine, days: Calendar, asked: ibis.Table) -> bool:
+    apart = asked.filter(days.day(asked.seen_us) != asked.asked_day)
+    return bool(engine.connection.to_pyarrow(apart.agg(n=apart.count())).to_pylist()[0]["n"])
 
 
 def _utc(moment: datetime) -> datetime:

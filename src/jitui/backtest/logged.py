@@ -1,23 +1,34 @@
-"""Logged decisions replayed (I4): the stored facts give the stored decision, the history gives the stored facts."""
+"""Logged decisions replayed (I4): the stored facts give the stored decision, the history gives the stored facts.
+
+Each decision is replayed by the text that made it: the policy that is looked at, or one of the history's `policies`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import ibis
+import msgspec
+
 from jitui.backtest.engine import Engine
 from jitui.backtest.facts import Choice, Tables, request_facts
 from jitui.errors import BadInput
-from jitui.policy import Policy, decide
+from jitui.policy import Decision, Policy, PolicyRefused, decide, decision_to_json, held_out
 
 EXAMPLES = 10
+_DESCRIBES_THE_RUN_TIME = ("engine",)
+"""Parts of a stored decision that may change with an upgrade and decide nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One logged decision that did not come out again; `what` is `outcome` or the name of a feature."""
+    """One thing of a logged decision that did not come out again.
+
+    `what` is `outcome`, `arm`, `unknown`, `condition.<id>`, another field of the stored decision, or a feature's name.
+    """
 
     request_id: str
     what: str
@@ -27,7 +38,11 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How many logged decisions of this policy text were replayed, and the first of those that differ."""
+    """How many logged decisions were replayed, and the first of those that differ.
+
+    `outcomes_differ` counts decisions of which anything that was stored came out otherwise; `other_policies` those
+    whose text is not at hand, or is one that this version does not accept any more.
+    """
 
     decisions: int
     other_policies: int
@@ -43,45 +58,120 @@ class Verification:
 
 
 def verify_logged(engine: Engine, tables: Tables, policy: Policy, time_zone: ZoneInfo, limit: int) -> Verification:
-    """Replay up to `limit` logged decisions of this very policy text; raises BadInput where none were logged."""
+    """Replay up to `limit` logged decisions, by request_id; raises BadInput where none were logged."""
     if "facts" not in tables or "decisions" not in tables:
         raise BadInput("This history has no logged facts and decisions to verify.", path="--verify")
-    decisions = tables["decisions"]
-    ours = decisions.filter(decisions.policy_sha256 == policy.sha256).order_by("request_id").limit(limit)
-    others = int(engine.connection.to_pyarrow(decisions.count().as_table()).to_pylist()[0].popitem()[1])
-    ours = ours.select("request_id", "outcome").cache() if hasattr(ours, "cache") else ours
-    logged = tables["facts"].inner_join(ours, "request_id")
-    rows = engine.connection.to_pyarrow(logged).to_pylist()
-    mismatches = list(_outcomes(policy, rows))
-    outcomes_differ = len(mismatches)
-    asked = dict(tables) | {"requests": tables["requests"].semi_join(ours, "request_id")}
-    names = [feature.name for feature in policy.features if rows and feature.name in rows[0]]
-    if names:
-        again = request_facts(engine, asked, policy, names, Choice(time_zone, recompute_features=True))
-        recomputed = {row["request_id"]: row for row in engine.connection.to_pyarrow(again).to_pylist()}
-        mismatches += _features(names, rows, recomputed)
+    left, decided, compared, outcomes_differ, features_differ = limit, 0, 0, 0, 0
+    examples: list[Mismatch] = []
+    for text in _texts(engine, tables, policy):
+        rows = _logged(engine, tables, text, left)
+        left, decided = left - len(rows), decided + len(rows)
+        wrong = list(_decisions(text, rows))
+        again = list(_features(engine, tables, text, rows, time_zone))
+        compared += len(rows) * len(_counted(text, rows))
+        outcomes_differ += len({one.request_id for one in wrong})
+        features_differ += len(again)
+        examples = [*examples, *wrong, *again][:EXAMPLES]
     return Verification(
-        len(rows),
-        others - len(rows),
-        len(rows) * len(names),
+        decided,
+        _without_text(engine, tables, policy),
+        compared,
         outcomes_differ,
-        len(mismatches) - outcomes_differ,
-        tuple(mismatches[:EXAMPLES]),
+        features_differ,
+        tuple(examples),
     )
 
 
-def _outcomes(policy: Policy, rows: list[dict[str, Any]]) -> Iterator[Mismatch]:
+# Which decisions -------------------------------------------------------------------------------------------------
+
+
+def _texts(engine: Engine, tables: Tables, policy: Policy) -> Iterator[Policy]:
+    yield policy
+    if "policies" not in tables:
+        return
+    for row in engine.connection.to_pyarrow(tables["policies"].order_by("policy_sha256")).to_pylist():
+        if row["policy_sha256"] == policy.sha256:
+            continue
+        try:
+            text = Policy.from_text(row["document"], f"{row['policy_sha256']}.yaml")
+        except PolicyRefused:
+            continue
+        if text.sha256 == row["policy_sha256"]:
+            yield text
+
+
+def _without_text(engine: Engine, tables: Tables, policy: Policy) -> int:
+    known = [text.sha256 for text in _texts(engine, tables, policy)]
+    others = tables["decisions"].filter(~ibis._.policy_sha256.isin(known) | ibis._.policy_sha256.isnull())
+    return int(engine.connection.to_pyarrow(others.agg(n=others.count())).to_pylist()[0]["n"])
+
+
+def _logged(engine: Engine, tables: Tables, policy: Policy, limit: int) -> list[dict[str, Any]]:
+    """Facts and decision of each request, as rows; asked for once, so that every step looks at the same ones."""
+    decisions = tables["decisions"]
+    ours = decisions.filter(decisions.policy_sha256 == policy.sha256).order_by("request_id").limit(limit)
+    kept = {f"logged {name}": ours[name] for name in ("outcome", "arm", "decision") if name in ours.columns}
+    logged = tables["facts"].inner_join(ours.select("request_id", **kept), "request_id")
+    buyers = tables["requests"].select("request_id", "buyer_id")
+    rows: list[dict[str, Any]] = engine.connection.to_pyarrow(logged.inner_join(buyers, "request_id")).to_pylist()
+    return rows
+
+
+# The stored facts give the stored decision -----------------------------------------------------------------------
+
+
+def _decisions(policy: Policy, rows: Sequence[dict[str, Any]]) -> Iterator[Mismatch]:
     for row in rows:
-        outcome = decide(policy, {name: row[name] for name in row if name in policy.facts}).outcome.value
-        if outcome != row["outcome"]:
-            yield Mismatch(row["request_id"], "outcome", row["outcome"], outcome)
+        facts = {name: row[name] for name in row if name in policy.facts}
+        decision = decide(policy, facts)
+        request_id, outcome = row["request_id"], decision.outcome.value
+        if outcome != row["logged outcome"]:
+            yield Mismatch(request_id, "outcome", row["logged outcome"], outcome)
+        if row.get("logged decision"):
+            yield from _parts(request_id, msgspec.json.decode(row["logged decision"]), decision)
+        if row.get("logged arm") == "hold_out" and not (
+            held_out(policy, row["buyer_id"]) and facts.get("buyer.selected") is not True
+        ):
+            yield Mismatch(request_id, "arm", "hold_out", "live")
+
+
+def _parts(request_id: str, stored: Mapping[str, Any], decision: Decision) -> Iterator[Mismatch]:
+    """What differs between a decision as it was stored and as it comes out now."""
+    again = msgspec.json.decode(msgspec.json.encode(decision_to_json(decision)))
+    for name in sorted({*stored, *again} - {"conditions", "outcome", *_DESCRIBES_THE_RUN_TIME}):
+        if stored.get(name) != again.get(name):
+            yield Mismatch(request_id, name, stored.get(name), again.get(name))
+    then = {one["id"]: one for one in stored.get("conditions", ())}
+    now = {one["id"]: one for one in again["conditions"]}
+    for name in dict.fromkeys((*then, *now)):
+        if then.get(name) != now.get(name):
+            yield Mismatch(request_id, f"condition.{name}", _said(then.get(name)), _said(now.get(name)))
+
+
+def _said(condition: Mapping[str, Any] | None) -> object:
+    return condition and {"verdict": condition["verdict"], "facts": condition["facts"]}
+
+
+# The history gives the stored facts ------------------------------------------------------------------------------
+
+
+def _counted(policy: Policy, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A feature that no decision knew has no column among the logged facts: it has to come out unknown again."""
+    return [feature.name for feature in policy.features] if rows else []
 
 
 def _features(
-    names: list[str], rows: list[dict[str, Any]], recomputed: Mapping[str, Mapping[str, Any]]
+    engine: Engine, tables: Tables, policy: Policy, rows: Sequence[dict[str, Any]], time_zone: ZoneInfo
 ) -> Iterator[Mismatch]:
+    names = _counted(policy, rows)
+    if not names:
+        return
+    wanted = ibis.memtable({"request_id": [row["request_id"] for row in rows]})
+    asked = dict(tables) | {"requests": tables["requests"].semi_join(wanted, "request_id")}
+    again = request_facts(engine, asked, policy, names, Choice(time_zone, recompute_features=True))
+    recomputed = {row["request_id"]: row for row in engine.connection.to_pyarrow(again).to_pylist()}
     for row in rows:
         for name in names:
             value = recomputed[row["request_id"]].get(name)
-            if value != row[name]:
-                yield Mismatch(row["request_id"], name, row[name], value)
+            if value != row.get(name):
+                yield Mismatch(row["request_id"], name, row.get(name), value)

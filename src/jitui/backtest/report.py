@@ -165,7 +165,7 @@ def _verified(done: Backtest) -> Table:
     table = _table("Logged decisions replayed (I4)", "", "compared", "differ")
     table.add_row("decisions from their stored facts", f"{found.decisions:,}", f"{found.outcomes_differ:,}")
     table.add_row("features from the history", f"{found.features_compared:,}", f"{found.features_differ:,}")
-    table.add_row("by another policy text, left out", f"{found.other_policies:,}", "")
+    table.add_row("whose policy text is not at hand", f"{found.other_policies:,}", "")
     for one in found.examples:
         table.add_row(f"  {one.request_id}: {one.what}", str(one.logged), str(one.replayed))
     return table

@@ -76,6 +76,7 @@ _TABLES = (
             Column("category_id", _TEXT, "for reports: the category of the costliest line"),
             Column("tier", _TEXT, "for reports: the platform's own tier of the buyer"),
             Column("closed_at", _MOMENT, "when the money was back, or the request had ended without it"),
+            Column("seen_at", _MOMENT, "the buyer's events that were recorded before it were known; empty: asked_at"),
         ),
         key=("request_id",),
         required=True,
@@ -161,6 +162,20 @@ _TABLES = (
         key=("kind",),
     ),
     TableSpec(
+        "readings",
+        "how complete the history was when a request was decided; a request that is in this table is not judged by"
+        " event_records, and a kind that it lacks had never been fed",
+        (
+            _needs("request_id", _TEXT, "the request"),
+            _needs("kind", _TEXT, "the kind of event"),
+            _needs("complete_from", _MOMENT, "no event was missing from here on"),
+            Column("fresh_until", _MOMENT, "no event was missing up to here; empty: up to the request"),
+            Column("registered_at", _MOMENT, "when the account was opened, as known then"),
+            Column("shop_days_as_of", _MOMENT, "up to when events of shops had been counted"),
+        ),
+        key=("request_id", "kind"),
+    ),
+    TableSpec(
         "facts",
         "facts as they were logged; a column is named as its fact (`order.paid_minor`, `order.lines`) and takes the"
         " place of what would be derived",
@@ -173,13 +188,24 @@ _TABLES = (
         "what was really decided",
         (
             _needs("request_id", _TEXT, "the request"),
-            _needs("outcome", _TEXT, "how it was decided", "instant", "review"),
+            _needs("outcome", _TEXT, "how the policy decided it", "instant", "review"),
             Column("policy_id", _TEXT, "by which policy"),
             Column("policy_version", _TEXT, "by which version"),
             Column("policy_sha256", _TEXT, "of which text"),
             Column("arm", _TEXT, "live, hold_out, …"),
+            Column("review_reason", _TEXT, "what sent it to review whatever the policy said; empty: nothing did"),
+            Column("decision", _TEXT, "the whole decision as it was stored, JSON"),
         ),
         key=("request_id",),
+    ),
+    TableSpec(
+        "policies",
+        "the texts by which was decided, so that every logged decision is replayed by its own",
+        (
+            _needs("policy_sha256", _TEXT, "names the text"),
+            _needs("document", _TEXT, "the policy file as it was published"),
+        ),
+        key=("policy_sha256",),
     ),
 )
 TABLES: Mapping[str, TableSpec] = {table.name: table for table in _TABLES}

@@ -262,9 +262,11 @@ def write_really_decided(decisions: Path, work: Path) -> Path:
     """What was really decided, in the shape in which replays are compared."""
     out = work / "really_decided.parquet"
     with duckdb.connect() as connection:
-        connection.execute(
-            f"COPY (SELECT request_id, outcome FROM read_parquet('{_quoted(decisions)}')) TO '{_quoted(out)}'"
-        )
+        rows = f"read_parquet('{_quoted(decisions)}')"
+        has_guard = "review_reason" in _columns(connection, f"SELECT * FROM {rows}")
+        guarded = "review_reason IS NOT NULL" if has_guard else "false"
+        outcome = f"CASE WHEN {guarded} THEN 'review' ELSE outcome END AS outcome"
+        connection.execute(f"COPY (SELECT request_id, {outcome} FROM {rows}) TO '{_quoted(out)}'")
     return out
 
 

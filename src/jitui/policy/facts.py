@@ -143,6 +143,10 @@ EVENTS_WITHOUT_MONEY = frozenset({"shipped", "shipped_on_time", "dispute_lost", 
 """Kinds whose events are recorded without an amount: online their sum would be 0 of anybody, so `sum` refuses them."""
 
 
+NUL = "\0"
+"""No text holds it: CEL's run time would see the text end there, and PostgreSQL does not keep it."""
+
+
 def fitting(spec: FactSpec, value: object) -> ScalarValue | None:
     """The value, or None when it misses the type, the range or the enum of its row."""
     kind = spec.type
@@ -151,7 +155,8 @@ def fitting(spec: FactSpec, value: object) -> ScalarValue | None:
     if isinstance(value, int):
         return value if kind is FactType.INT and -_INT64_LIMIT <= value < _INT64_LIMIT else None
     if isinstance(value, str):
-        return value if kind is FactType.STRING and (not spec.enum or value in spec.enum) else None
+        fits = kind is FactType.STRING and (not spec.enum or value in spec.enum)
+        return value if fits and NUL not in value else None
     return None
 
 

@@ -165,6 +165,6 @@ def evaluate(
     if any(rule.reads.definitions and rule.stands_for is None for rule in rules):
         activation = programs.env.Activation(data)
     return tuple(
-        value_of(rule.run, activation, FactType.BOOL) if rule.stands_for is None else values[rule.stands_for]
+        value_of(rule.run, activation, FactType.BOOL) if rule.stands_for is None else values[rule.stands_for]  # type: ignore[misc]
         for rule in rules
-    )  # type: ignore[return-value]
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from jitui.policy.facts import LINE_FIELDS, LINES, FactSpec, FactType, ScalarValue
+from jitui.policy.facts import LINE_FIELDS, LINES, NUL, FactSpec, FactType, ScalarValue
 from jitui.policy.problems import did_you_mean
 
 
@@ -252,6 +252,8 @@ class _Reader:
             FactType.INT: constant.int64_value,
             FactType.STRING: constant.string_value,
         }[kind]
+        if kind is FactType.STRING and NUL in value:
+            raise Unsupported(self.at(expr), "no text holds the character NUL: leave it out")
         return Literal(value, kind, self.at(expr))
 
     def name(self, expr: Any, variable: str | None) -> Node:

@@ -9,7 +9,6 @@ import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from types import TracebackType
 from typing import Annotated
 from uuid import UUID
 
@@ -17,6 +16,7 @@ import aiohttp
 import msgspec
 from msgspec import Meta, Struct
 
+from jitui.adapters.payments.calls import Closing, unknown
 from jitui.aftersales.provider import Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
 from jitui.errors import NotConfigured
 
@@ -90,7 +90,7 @@ _REFUSED_FOR_GOOD = frozenset(
 """The provider's words for "nothing was done and nothing will be"; every other refusal leaves doubt."""
 
 
-class SimulatorProvider:
+class SimulatorProvider(Closing):
     """One per event loop; use it as a context manager, or close it, where it made its own HTTP client."""
 
     def __init__(
@@ -114,14 +114,6 @@ class SimulatorProvider:
     @property
     def name(self) -> str:
         return NAME
-
-    async def __aenter__(self) -> SimulatorProvider:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Close the HTTP client, unless the caller brought it."""
@@ -157,13 +149,13 @@ class SimulatorProvider:
         if status == 404 and _error_code(content) == "unknown_reference":
             return Answer(AnswerKind.ABSENT, "unknown_reference", key_life=self._key_life)
         if status != 200:
-            return _unknown(f"look-up answered {status} {_error_code(content) or ''}".rstrip())
+            return unknown(f"look-up answered {status} {_error_code(content) or ''}".rstrip())
         try:
             found = _read_lookup(content).refunds
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return _unknown(f"unreadable answer: {error}")
+            return unknown(f"unreadable answer: {error}")
         if len(found) != 1:
-            return _unknown(f"the provider has {len(found)} refunds of this attempt")
+            return unknown(f"the provider has {len(found)} refunds of this attempt")
         return _answer_about(refund, found[0])
 
     def read_notification(
@@ -202,12 +194,12 @@ class SimulatorProvider:
                 while len(content) <= MAX_ANSWER_BYTES and (more := await response.content.readany()):
                     content += more
                 if len(content) > MAX_ANSWER_BYTES:
-                    return _unknown("the answer is too long")
+                    return unknown("the answer is too long")
                 return response.status, response.headers.get("retry-after"), content
         except TimeoutError:
-            return _unknown("no answer in time")
+            return unknown("no answer in time")
         except (aiohttp.ClientError, OSError) as error:
-            return _unknown(f"connection broken: {type(error).__name__}")
+            return unknown(f"connection broken: {type(error).__name__}")
 
     def _session(self) -> aiohttp.ClientSession:
         if self._client is None:
@@ -225,13 +217,13 @@ def _decoded_refund(content: bytes) -> _Refund | str:
 def _answer_about(order: RefundOrder, refund: _Refund | str) -> Answer:
     """Believed only where it speaks of this attempt, this payment and this amount."""
     if isinstance(refund, str):
-        return _unknown(refund)
+        return unknown(refund)
     asked = (str(order.attempt_id), order.payment_id, order.amount_minor, order.currency)
     told = (refund.reference, refund.payment_id, refund.amount_minor, refund.currency)
     names = ("reference", "payment", "amount", "currency")
     for name, ours, theirs in zip(names, asked, told, strict=True):
         if ours != theirs:
-            return _unknown(f"the answer's {name} is {theirs}, asked was {ours}")
+            return unknown(f"the answer's {name} is {theirs}, asked was {ours}")
     return _answer_from(refund)
 
 
@@ -255,7 +247,7 @@ def _answer_to_error(status: int, retry_after: str | None, content: bytes) -> An
         return Answer(AnswerKind.DECLINED, code, final=False)
     if 400 <= status < 500 and code in _REFUSED_FOR_GOOD:
         return Answer(AnswerKind.DECLINED, code)
-    return _unknown(code or f"the provider answered {status}")
+    return unknown(code or f"the provider answered {status}")
 
 
 def _error_code(content: bytes) -> str | None:
@@ -267,10 +259,6 @@ def _error_code(content: bytes) -> str | None:
 
 def _seconds(retry_after: str | None) -> float | None:
     return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
-
-
-def _unknown(reason: str) -> Answer:
-    return Answer(AnswerKind.UNKNOWN, reason)
 
 
 # --- Standard Webhooks 1.0, symmetric signatures -----------------------------------------------------------

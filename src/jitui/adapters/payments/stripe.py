@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
 
+from jitui.adapters.payments.calls import Closing, in_time, unknown
 from jitui.aftersales.provider import (
     Answer,
     AnswerKind,
@@ -92,8 +92,8 @@ _read_event = msgspec.json.Decoder(_Event).decode
 _read_refund = msgspec.json.Decoder(_Refund).decode
 
 
-class StripeProvider:
-    """One per event loop, over one HTTP client of its own; use it as a context manager, or close it."""
+class StripeProvider(Closing):
+    """One per event loop; a context manager that owns its HTTP client."""
 
     def __init__(
         self,
@@ -103,12 +103,13 @@ class StripeProvider:
         api_base: str | None = None,
         timeout_seconds: float = 10.0,
     ) -> None:
+        """Raises NotConfigured for a secret that cannot be used; opens no connection."""
         import stripe  # half a second: only where Stripe is configured
 
-        if not secret_key.startswith(("sk_", "rk_")):
-            raise NotConfigured("the secret key of Stripe begins with 'sk_' or 'rk_'")
-        if not webhook_secret.startswith("whsec_"):
-            raise NotConfigured("the webhook secret of Stripe begins with 'whsec_'")
+        if not secret_key.startswith(("sk_", "rk_")) or len(secret_key.split()) > 1:
+            raise NotConfigured("The secret key of Stripe is one word that begins with 'sk_' or 'rk_'.")
+        if not webhook_secret.startswith("whsec_") or len(webhook_secret.split()) > 1:
+            raise NotConfigured("The webhook secret of Stripe is one word that begins with 'whsec_'.")
         self._webhook_secret = webhook_secret
         self._timeout_seconds = timeout_seconds
         stripe.enable_telemetry = False  # it would leave a file in the user's home and report each call's latency
@@ -125,14 +126,6 @@ class StripeProvider:
     def name(self) -> str:
         return NAME
 
-    async def __aenter__(self) -> StripeProvider:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
     async def close(self) -> None:
         """Close the HTTP client."""
         await self._http.close_async()  # type: ignore[no-untyped-call]
@@ -143,6 +136,13 @@ class StripeProvider:
         A refusal for good counts only once the payment's books have no refund of this attempt: it may itself be what
         left nothing to refund.
         """
+        return await in_time(self._send(refund), self._timeout_seconds)
+
+    async def look_up(self, refund: RefundOrder) -> Answer:
+        """Read all refunds of the payment; ABSENT only from a listing that was read to its end."""
+        return await in_time(self._look_up(refund), self._timeout_seconds)
+
+    async def _send(self, refund: RefundOrder) -> Answer:
         amount = to_stripe_amount(refund.amount_minor, refund.currency)
         payment = _payment_of(refund.payment_id)
         if amount is None:
@@ -165,17 +165,16 @@ class StripeProvider:
     async def _unless_in_the_books(self, refused: Answer, refund: RefundOrder) -> Answer:
         if refused.reason.startswith("resource_missing"):
             return refused
-        found = await self.look_up(refund)
+        found = await self._look_up(refund)
         return refused if found.kind is AnswerKind.ABSENT else found
 
-    async def look_up(self, refund: RefundOrder) -> Answer:
-        """Read all refunds of the payment; ABSENT only from a listing that was read to its end."""
+    async def _look_up(self, refund: RefundOrder) -> Answer:
         payment = _payment_of(refund.payment_id)
         if payment is None:
             return Answer(AnswerKind.ABSENT, "no payment of Stripe")
         answer = await self._answered(self._found(payment, refund), refund)
         if answer.kind is AnswerKind.DECLINED and answer.provider_refund_id is None:
-            return _unknown(f"look-up: {answer.reason}", answer.retry_after_seconds)
+            return unknown(f"look-up: {answer.reason}", answer.retry_after_seconds)
         return answer
 
     async def _found(self, payment: RefundListParams, refund: RefundOrder) -> object:
@@ -185,13 +184,13 @@ class StripeProvider:
         while page.has_more:
             page = await page.next_page_async()
             if not page.data:  # the library would take this for the end
-                return _unknown("the list of the payment's refunds breaks off")
+                return unknown("the list of the payment's refunds breaks off")
             listed += page.data
         ours = [one for one in listed if _attempt_in(one) == str(refund.attempt_id)]
         if not ours:
             return Answer(AnswerKind.ABSENT, "not among the payment's refunds", key_life=KEY_LIFE)
         if len(ours) > 1:
-            return _unknown(f"Stripe has {len(ours)} refunds of this attempt: {', '.join(one.id for one in ours)}")
+            return unknown(f"Stripe has {len(ours)} refunds of this attempt: {', '.join(one.id for one in ours)}")
         return ours[0]
 
     async def _answered(self, call: Awaitable[Any], refund: RefundOrder) -> Answer:
@@ -199,17 +198,14 @@ class StripeProvider:
         from stripe import StripeError
 
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                got = await call
+            got = await call
             if isinstance(got, Answer):
                 return got
             return _answer_about(refund, msgspec.convert(got.to_dict(), _Refund))
-        except TimeoutError:
-            return _unknown("no answer in time")
         except StripeError as error:
             return _answer_to_error(error)
         except Exception as error:  # the library trips over bodies that are not of Stripe's making
-            return _unknown(f"unreadable answer: {error or type(error).__name__}")
+            return unknown(f"unreadable answer: {error or type(error).__name__}")
 
     async def problem(self) -> str:
         """Why Stripe does not take our key, or does not answer; empty when it does. Reads, never writes."""
@@ -316,7 +312,7 @@ def _answer_about(order: RefundOrder, refund: _Refund) -> Answer:
     )
     for name, ours, theirs in asked:
         if ours != theirs:
-            return _unknown(f"the answer's {name} is {theirs}, asked was {ours}")
+            return unknown(f"the answer's {name} is {theirs}, asked was {ours}")
     return _answer_from(refund, datetime.fromtimestamp(refund.created, UTC))
 
 
@@ -324,7 +320,7 @@ def _answer_from(refund: _Refund, at: datetime) -> Answer:
     currency = refund.currency.upper()
     amount_minor = from_stripe_amount(refund.amount, currency)
     if amount_minor is None:
-        return _unknown(f"Stripe speaks of {refund.amount} {currency}, which is no whole number of our units")
+        return unknown(f"Stripe speaks of {refund.amount} {currency}, which is no whole number of our units")
     return Answer(
         _KINDS[refund.status],
         _reason(refund),
@@ -356,7 +352,7 @@ def _answer_to_error(error: StripeError) -> Answer:
     reason = ": ".join(filter(None, (code, error.user_message)))[:_REASON_LENGTH]
     match error:
         case stripe.APIConnectionError():
-            return _unknown(f"connection broken: {type(error.__cause__).__name__}")
+            return unknown(f"connection broken: {type(error.__cause__).__name__}")
         case stripe.RateLimitError():  # lock_timeout too: another call held the payment, and nothing was done
             return Answer(AnswerKind.DECLINED, code or "rate_limit", final=False, retry_after_seconds=retry_after)
         case stripe.AuthenticationError() | stripe.PermissionError():
@@ -364,16 +360,12 @@ def _answer_to_error(error: StripeError) -> Answer:
         case stripe.InvalidRequestError() | stripe.CardError():
             return Answer(AnswerKind.DECLINED, reason or f"refused with {error.http_status}")
         case stripe.IdempotencyError():
-            return _unknown("idempotency_error: the attempt's key was used for another refund; look at both in Stripe")
-    return _unknown(code or f"Stripe answered {error.http_status}", retry_after)
+            return unknown("idempotency_error: the attempt's key was used for another refund; look at both in Stripe")
+    return unknown(code or f"Stripe answered {error.http_status}", retry_after)
 
 
 def _seconds(retry_after: str | None) -> float | None:
     return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
-
-
-def _unknown(reason: str, retry_after_seconds: float | None = None) -> Answer:
-    return Answer(AnswerKind.UNKNOWN, reason, retry_after_seconds=retry_after_seconds)
 
 
 # Signatures -------------------------------------------------------------------------------------------------------

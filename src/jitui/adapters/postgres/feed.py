@@ -60,9 +60,12 @@ SET approvals = usage_bucket.approvals + excluded.approvals,
     amount_minor = usage_bucket.amount_minor + excluded.amount_minor
 """
 
+# A day that a roll-up of a later day has closed may have been read by a decision and never changes again (I4): what
+# becomes known late counts on the day on which it did.
 _SHOP_DAYS: LiteralString = """
 WITH events AS (
-    SELECT c.shop_id, k.kind, (c.at AT TIME ZONE %(time_zone)s)::date AS day,
+    SELECT c.shop_id, k.kind, greatest((c.at AT TIME ZONE %(time_zone)s)::date,
+            (SELECT (as_of AT TIME ZONE %(time_zone)s)::date FROM roll_up WHERE name = 'shop_day')) AS day,
         coalesce((c.body ->> 'amount_minor')::bigint, 0) AS amount_minor
     FROM change c CROSS JOIN LATERAL (VALUES
         ('shipped', c.kind = 'shipment.recorded' AND (c.body ->> 'left')::boolean),

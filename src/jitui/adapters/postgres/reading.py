@@ -72,7 +72,9 @@ SELECT json_build_object(
             AS w (name text, subject text, kind text, from_day date, to_day date)
         CROSS JOIN LATERAL (
             SELECT coalesce(sum(d.events), 0)::bigint AS events,
-                   coalesce(sum(d.amount_minor), 0)::bigint AS amount_minor,
+                   CASE WHEN sum(d.amount_minor) IS NULL THEN 0
+                        WHEN abs(sum(d.amount_minor)) < 9223372036854775808
+                            THEN sum(d.amount_minor)::bigint END AS amount_minor,
                    max(d.day) FILTER (WHERE d.events > 0) AS last_day
             FROM (
                 SELECT events, amount_minor, day FROM buyer_day

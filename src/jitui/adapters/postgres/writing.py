@@ -47,11 +47,11 @@ _SQL: dict[type, LiteralString] = {
         """,
     w.RecordDecision: f"""
         INSERT INTO decision (lane, ticket_id, order_id, policy_id, policy_version, policy_sha256, outcome, decided_at,
-            facts, decision)
+            facts, decision, read_from)
         SELECT %(lane)s, r.ticket_id, %(order_id)s, r.policy_id, r.policy_version, r.policy_sha256, r.outcome,
-            r.decided_at, r.facts, r.decision
+            r.decided_at, r.facts, r.decision, r.read_from
         FROM {_ROWS} AS r (ticket_id uuid, policy_id text, policy_version text, policy_sha256 text, outcome text,
-            decided_at timestamptz, facts jsonb, decision jsonb)
+            decided_at timestamptz, facts jsonb, decision jsonb, read_from jsonb)
         """,
     w.AddTimeline: f"""
         INSERT INTO ticket_event (lane, ticket_id, seq, order_id, at, actor_kind, actor_id, from_state, to_state, why,
@@ -136,6 +136,8 @@ _SQL: dict[type, LiteralString] = {
         FROM {_ROWS} AS r (task_id uuid, task jsonb), jsonb_populate_record(NULL::task, r.task) t
         ON CONFLICT (task_id) DO NOTHING
         """,
+    # An event that is taken back leaves the roll-up once, by its own kind, day and amount; a retraction that comes
+    # before its event keeps the event out. So the roll-up is what counting the events gives, in whatever order.
     w.RecordBuyerEvent: f"""
         WITH new AS (
             INSERT INTO buyer_event (lane, buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, retracts)
@@ -143,15 +145,27 @@ _SQL: dict[type, LiteralString] = {
             FROM {_ROWS} AS r (buyer_id text, event_id text, kind text, at timestamptz, recorded_at timestamptz,
                 order_id text, amount_minor bigint, retracts text)
             ON CONFLICT (lane, buyer_id, event_id) DO NOTHING
-            RETURNING buyer_id, kind, at, amount_minor, retracts),
-        dated AS (
-            SELECT n.buyer_id, n.kind, (coalesce(e.at, n.at) AT TIME ZONE %(time_zone)s)::date AS day,
-                CASE WHEN n.retracts IS NULL THEN 1 ELSE -1 END AS sign, n.amount_minor
-            FROM new n LEFT JOIN buyer_event e
-              ON e.lane = %(lane)s AND e.buyer_id = n.buyer_id AND e.event_id = n.retracts)
+            RETURNING buyer_id, event_id, kind, at, amount_minor, retracts),
+        plain AS (
+            SELECT buyer_id, event_id, kind, at, amount_minor FROM new WHERE retracts IS NULL),
+        taken_back AS (SELECT DISTINCT buyer_id, retracts AS event_id FROM new WHERE retracts IS NOT NULL),
+        candidates AS (
+            SELECT p.buyer_id, p.event_id, p.kind, p.at, p.amount_minor, 1 AS sign FROM plain p
+            UNION ALL
+            SELECT p.buyer_id, p.event_id, p.kind, p.at, p.amount_minor, -1 FROM plain p
+                JOIN taken_back t ON t.buyer_id = p.buyer_id AND t.event_id = p.event_id
+            UNION ALL
+            SELECT e.buyer_id, e.event_id, e.kind, e.at, e.amount_minor, -1 FROM taken_back t
+                JOIN buyer_event e ON e.lane = %(lane)s AND e.buyer_id = t.buyer_id AND e.event_id = t.event_id
+                    AND e.retracts IS NULL),
+        counted AS (
+            SELECT c.buyer_id, c.kind, (c.at AT TIME ZONE %(time_zone)s)::date AS day, c.sign, c.amount_minor
+            FROM candidates c
+            WHERE NOT EXISTS (SELECT 1 FROM buyer_event r WHERE r.lane = %(lane)s AND r.buyer_id = c.buyer_id
+                AND r.retracts = c.event_id))
         INSERT INTO buyer_day (lane, buyer_id, kind, day, events, amount_minor)
         SELECT %(lane)s, buyer_id, kind, day, sum(sign), sum(sign * amount_minor)
-        FROM dated GROUP BY buyer_id, kind, day
+        FROM counted GROUP BY buyer_id, kind, day
         ON CONFLICT (lane, buyer_id, kind, day) DO UPDATE
         SET events = buyer_day.events + excluded.events, amount_minor = buyer_day.amount_minor + excluded.amount_minor
         """,

@@ -12,6 +12,7 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, progress, results, say
+from jitui.entrypoints.cli.policy_files import load_policy
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 def backtest(
     policy: Annotated[Path, typer.Argument(metavar="POLICY", help="Policy file (YAML).", show_default=False)],
     history: Annotated[
-        str, typer.Option(help="A folder of Parquet or CSV, a DuckDB file, or a database's URL.", show_default=False)
+        str,
+        typer.Option(
+            help="A folder of Parquet or CSV, a DuckDB file, a database's URL; service or demo: their own tables.",
+            show_default=False,
+        ),
     ],
     against: Annotated[
         str, typer.Option(metavar="FILE|decided", help="Another policy, or what was really decided.")
@@ -50,6 +55,8 @@ def backtest(
 
     Exit code 1 when --verify finds a logged decision that does not come out again.
     """
+    from dataclasses import replace
+
     from jitui.backtest.run import run_backtest
 
     order = _order(
@@ -67,7 +74,9 @@ def backtest(
     )
     _check_language(language)
     with work_folder(out) as work, reporting() as report:
-        done = run_backtest(order, work, report)
+        report("reading the history", 0, 0)
+        with _read_from(order, work) as place:
+            done = run_backtest(replace(order, history=place), work, report)
         if out is not None:
             _write_report(done, work, language)
     if as_json:
@@ -97,15 +106,14 @@ def _order(
     from jitui.backtest.engine import EngineName
     from jitui.backtest.run import Order
     from jitui.errors import BadInput
-    from jitui.policy import Policy
 
     if engine not in list(EngineName):
         raise BadInput(f"There is no engine {engine!r}: it is duckdb or spark.", path="--engine")
     return Order(
-        policy=Policy.from_file(policy),
+        policy=load_policy(policy),
         history=history,
         time_zone=zone,
-        against=Policy.from_file(against) if against not in ("", "decided") else None,
+        against=load_policy(Path(against)) if against not in ("", "decided") else None,
         decided=against == "decided",
         engine=EngineName(engine),
         master=master,
@@ -130,6 +138,26 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
         raise BadInput(f"There is no time zone {name!r}; name one as Asia/Shanghai.", path="--time-zone") from None
+
+
+@contextmanager
+def _read_from(order: Order, work: Path) -> Iterator[str]:
+    """The history's place as the back-test reads it: the service's own tables are exported to the work folder."""
+    from dataclasses import replace
+
+    from jitui.demo.home import own_database
+    from jitui.settings import read_settings
+    from jitui.wiring import own_history, server
+
+    history, settings = order.history, read_settings()
+    if history == "demo":
+        with server(settings) as url:
+            settings = replace(settings, database_url=own_database(url, fresh=False))
+            with own_history("service", settings, order.time_zone, work) as place:
+                yield place
+        return
+    with own_history(history, settings, order.time_zone, work) as place:
+        yield place
 
 
 def _check_language(language: str) -> None:

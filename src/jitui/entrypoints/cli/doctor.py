@@ -6,11 +6,13 @@ import asyncio
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -18,12 +20,14 @@ from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, results
 
 if TYPE_CHECKING:
+    from jitui.adapters.payments.stripe import StripeProvider
     from jitui.aftersales.ports import PublishedPolicy
     from jitui.aftersales.shelf import Health
     from jitui.settings import Settings
 
 LEAST_POSTGRES = 15
 LEAST_FREE_BYTES = 1 << 30
+_Provider = TypeVar("_Provider", bound=AbstractAsyncContextManager[Any])
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -91,8 +95,7 @@ def _findings() -> Iterator[Finding]:
     yield _zones()
     yield _disk(settings.home)
     yield from _database(settings)
-    yield _simulator(settings)
-    yield _stripe(settings)
+    yield from _providers(settings)
     yield _browser()
     yield _fonts()
 
@@ -214,11 +217,61 @@ def _queue(health: Health) -> Finding:
 # What only some things need ---------------------------------------------------------------------------------------
 
 
+def _providers(settings: Settings) -> Iterator[Finding]:
+    from jitui import wiring
+
+    app, merchant = settings.alipay_app_id, settings.wechat_pay_merchant_id
+    yield _opened("Alipay", "alipay", partial(wiring.alipay, settings), f"the keys of app {app} can be used")
+    yield _simulator(settings)
+    yield _opened("Stripe", "stripe", partial(wiring.stripe, settings), "the key is taken", _problem_of_stripe)
+    yield _opened(
+        "WeChat Pay", "wechat-pay", partial(wiring.wechat_pay, settings), f"the keys of merchant {merchant} can be used"
+    )
+
+
+async def _nobody_asked(_: object) -> str:
+    return ""
+
+
+async def _problem_of_stripe(provider: StripeProvider) -> str:
+    return await provider.problem()
+
+
+def _opened(
+    name: str,
+    page: str,
+    make: Callable[[], _Provider | None],
+    found: str,
+    problem_of: Callable[[_Provider], Awaitable[str]] = _nobody_asked,
+) -> Finding:
+    """A provider is made as the service makes it; its secrets are read and tried. Only Stripe is called."""
+    from jitui.errors import NotConfigured
+
+    async def problem(provider: _Provider) -> str:
+        async with provider:
+            return await problem_of(provider)
+
+    how = f"docs/how-to/pay-with-{page}.md"
+    try:
+        provider = make()
+        if provider is None:
+            return Finding(name, Level.ABSENT, "not configured", f"Only payments by {name} need it: {how}.")
+        wrong = asyncio.run(problem(provider))
+    except NotConfigured as error:
+        wrong = str(error)
+    if wrong:
+        return Finding(name, Level.MISSING, wrong, f"{how} says what it needs.")
+    return Finding(name, Level.OK, found)
+
+
 def _simulator(settings: Settings) -> Finding:
     import httpx
 
     if settings.simulator_url is None:
+        others = (settings.alipay_app_id, settings.stripe_secret_key_file, settings.wechat_pay_merchant_id)
         mend = "Nothing can be paid until a provider is configured; `jitui demo` brings its own simulator."
+        if any(other is not None for other in others):
+            mend = "Only trying things out needs it: docs/reference/provider-simulator.md."
         return Finding("provider simulator", Level.ABSENT, "not configured", mend)
     try:
         answer = httpx.get(f"{settings.simulator_url}/health", timeout=5)
@@ -229,32 +282,6 @@ def _simulator(settings: Settings) -> Finding:
         return Finding("provider simulator", Level.OK, settings.simulator_url)
     mend = "Start it: `jitui provider-simulator`."
     return Finding("provider simulator", Level.MISSING, f"{settings.simulator_url} does not answer", mend)
-
-
-def _stripe(settings: Settings) -> Finding:
-    """Asks Stripe for one refund of the account: it shows that the key is taken and may read refunds."""
-    from jitui.errors import NotConfigured
-    from jitui.wiring import stripe_provider
-
-    async def problem() -> str:
-        provider = stripe_provider(settings)
-        if provider is None:
-            return ""
-        async with provider:
-            return await provider.problem()
-
-    if settings.stripe_secret_key_file is None:
-        mend = "Only payments by Stripe need it: docs/how-to/pay-with-stripe.md."
-        return Finding("Stripe", Level.ABSENT, "not configured", mend)
-    try:
-        found = asyncio.run(problem())
-    except NotConfigured as error:
-        return Finding("Stripe", Level.MISSING, str(error), "Look into the file that holds it.")
-    if found:
-        return Finding(
-            "Stripe", Level.MISSING, found, "Check the secret key in the Dashboard of Stripe, and the network."
-        )
-    return Finding("Stripe", Level.OK, "the key is taken; webhook secret is set")
 
 
 def _browser() -> Finding:

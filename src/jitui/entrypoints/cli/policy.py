@@ -10,6 +10,7 @@ import typer
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, results, say
 from jitui.entrypoints.cli.policy_agree import agree
+from jitui.entrypoints.cli.policy_conformance import conformance
 from jitui.entrypoints.cli.policy_diff import diff
 from jitui.entrypoints.cli.policy_files import load_policy
 from jitui.entrypoints.cli.policy_test import run_cases
@@ -26,6 +27,7 @@ policy = typer.Typer(
 )
 
 policy.command()(agree)
+policy.command()(conformance)
 policy.command("test")(run_cases)
 policy.command()(diff)
 

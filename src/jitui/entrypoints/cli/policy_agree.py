@@ -7,12 +7,15 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, progress
+
+if TYPE_CHECKING:
+    from jitui.backtest.engine import EngineName
 
 _SHOWN = 3
 
@@ -25,12 +28,9 @@ def agree(
 ) -> None:
     """Do the two readings of a policy agree? Exit code 1 when they do not, with the shortest cases in which."""
     from jitui.backtest.agreement import run_agreement
-    from jitui.backtest.engine import EngineName, open_engine
-    from jitui.errors import BadInput
+    from jitui.backtest.engine import open_engine
 
-    names = {"duckdb": [EngineName.DUCKDB], "both": [EngineName.DUCKDB, EngineName.SPARK]}.get(engine)
-    if names is None:
-        raise BadInput(f"There is no engine {engine!r}: it is duckdb or both.", path="--engine")
+    names = engine_names(engine)
     begun = perf_counter()
     with TemporaryDirectory(prefix="jitui-agree-") as folder, ExitStack() as stack:
         engines = [stack.enter_context(open_engine(name, Path(folder))) for name in names]
@@ -54,3 +54,14 @@ def agree(
             typer.echo(str(one))
     if found.disagreements:
         raise typer.Exit(FAILED)
+
+
+def engine_names(text: str) -> list[EngineName]:
+    """The engines that `duckdb` or `both` names; raises BadInput for any other word."""
+    from jitui.backtest.engine import EngineName
+    from jitui.errors import BadInput
+
+    names = {"duckdb": [EngineName.DUCKDB], "both": [EngineName.DUCKDB, EngineName.SPARK]}.get(text)
+    if names is None:
+        raise BadInput(f"There is no engine {text!r}: it is duckdb or both.", path="--engine")
+    return names

@@ -65,11 +65,12 @@ def reconcile(
 
 def _format(provider: str) -> StatementFormat:
     from jitui.errors import BadInput
-    from jitui.wiring import STATEMENTS
+    from jitui.wiring import statement_formats
 
-    layout = STATEMENTS.get(provider)
+    formats = statement_formats()
+    layout = formats.get(provider)
     if layout is None:
-        raise BadInput(f"The provider is one of {', '.join(STATEMENTS)}, not {provider!r}.", path="provider")
+        raise BadInput(f"The provider is one of {', '.join(formats)}, not {provider!r}.", path="provider")
     return layout
 
 

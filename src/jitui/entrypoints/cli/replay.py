@@ -13,6 +13,7 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, remarks, results, say
+from jitui.entrypoints.cli.policy_files import load_policy
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,10 +53,9 @@ def replay(
     from jitui.backtest.history import open_history
     from jitui.demo.replay import Assumptions
     from jitui.errors import BadInput
-    from jitui.policy import Policy
 
     begun = monotonic()
-    chosen = Policy.from_file(policy)
+    chosen = load_policy(policy)
     with open_history(file, format_name) as history:
         if chosen.currency != history.currency:
             raise BadInput(f"{policy} decides in {chosen.currency}, {format_name} is in {history.currency}.")

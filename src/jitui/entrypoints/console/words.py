@@ -139,6 +139,8 @@ WHY: Mapping[str, str] = {
     "declined": _("The payment provider refused; the platform looks into it"),
     "failed_after_success": _("The payment came back; it is paid again"),
     "conflicting_news": _("The payment is being checked with the provider"),
+    "stuck": _("The payment is held up at the provider; the platform looks into it"),
+    "under_way": _("The payment is under way again"),
     "retried": _("The platform tries the payment again"),
     "settled_by_hand": _("The platform paid it back by another way"),
 }

@@ -215,10 +215,17 @@ async def take_notification(call: Call[Nothing, Nothing]) -> Done:
             return Problem(INVALID_REQUEST, "The notification is signed and cannot be read.")
         return Problem(SIGNATURE_REFUSED, "Signature or age of the notification does not stand.")
     if isinstance(read, NotificationIgnored):
-        return Answer(204, b"")  # anything else, and the provider would send it again for days
+        return _taken(read.acknowledgement)  # anything else, and the provider would send it again for days
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
     done = await confirm(app.store, ref, News(read.answer, provider=provider.name), now=app.clock())
-    return done if isinstance(done, Refusal) else Answer(204, b"")
+    return done if isinstance(done, Refusal) else _taken(read.acknowledgement)
+
+
+def _taken(acknowledgement: str) -> Answer:
+    """A provider that reads no status codes gets the word it waits for, and sends no more."""
+    if not acknowledgement:
+        return Answer(204, b"")
+    return Answer(200, acknowledgement.encode(), media_type="text/plain; charset=utf-8")
 
 
 _ALL = frozenset({PLATFORM, SHOP, BUYER})
@@ -288,9 +295,10 @@ OPERATIONS = (
         take_notification,
         "Take news from a payment provider",
         "Notifications",
-        {204: None},
+        {200: str, 204: None},
         problems=(SIGNATURE_REFUSED,),
         signed=True,
-        description="For payment providers: signed by them, no API key. Idempotent.",
+        description="For payment providers: signed by them, no API key. Idempotent. Where a provider waits for a word "
+        "instead of a status, the answer is 200 with that word.",
     ),
 )

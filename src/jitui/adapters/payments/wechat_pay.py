@@ -1,0 +1,391 @@
+"""WeChat Pay (API v3, domestic refunds) behind the port, through `wechatpayv3` in public-key mode.
+
+The library is synchronous, so it waits in threads of ours. It verifies the signature of every good answer; errors it
+reads unverified, so they count as much as TLS does, as in the provider's own libraries.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from time import monotonic
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+from wechatpayv3 import WeChatPay, WeChatPayType
+from wechatpayv3.utils import load_public_key, rsa_verify
+
+from jitui.adapters.payments.calls import THREADS, Closing, Threads, attempt_of, in_time, unknown
+from jitui.adapters.payments.wechat_pace import Pace
+from jitui.aftersales.provider import (
+    Answer,
+    AnswerKind,
+    Notification,
+    NotificationIgnored,
+    NotificationRefused,
+    RefundOrder,
+)
+from jitui.errors import NotConfigured
+
+NAME = "wechat_pay"
+CURRENCY = "CNY"
+NOTIFICATION_TOLERANCE = timedelta(minutes=5)
+MOST_NONCES = 65_536
+AGAIN_AFTER_SECONDS = 60.0
+"""When WeChat Pay says that it is asked too often; it names no time itself."""
+
+_REASON = "订单退款"  # the buyer reads it in WeChat
+_TRANSACTION_ID_DIGITS = 28
+_API_V3_KEY_BYTES = 32
+_SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
+
+
+class _Status(StrEnum):
+    SUCCESS = "SUCCESS"
+    PROCESSING = "PROCESSING"
+    CLOSED = "CLOSED"
+    ABNORMAL = "ABNORMAL"
+
+
+_KINDS = {
+    _Status.SUCCESS: AnswerKind.SUCCEEDED,
+    _Status.PROCESSING: AnswerKind.PENDING,
+    _Status.CLOSED: AnswerKind.DECLINED,
+    _Status.ABNORMAL: AnswerKind.PENDING,
+}
+_REASONS = {
+    _Status.CLOSED: "CLOSED: the balance was short for seven days; top it up, then retry",
+    _Status.ABNORMAL: "ABNORMAL: the buyer's account or card does not take it; handle it in the merchant platform",
+}
+_EVENTS = {
+    "REFUND.SUCCESS": _Status.SUCCESS,
+    "REFUND.CLOSED": _Status.CLOSED,
+    "REFUND.ABNORMAL": _Status.ABNORMAL,
+}
+
+_Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class _Amount(Struct, frozen=True):
+    refund: int
+    currency: str | None = None  # notifications do not say it
+
+
+class _Refund(Struct, frozen=True):
+    refund_id: str
+    out_refund_no: str
+    transaction_id: str
+    out_trade_no: str
+    status: _Status
+    amount: _Amount
+    success_time: _Moment | None = None
+
+
+class _RefundNews(Struct, frozen=True):
+    mchid: str
+    refund_id: str
+    out_refund_no: str
+    refund_status: _Status
+    amount: _Amount
+    success_time: _Moment | None = None
+
+
+class _Event(Struct, frozen=True):
+    id: str
+    event_type: str
+    resource: dict[str, Any]
+
+
+class _Error(Struct, frozen=True):
+    code: str
+    message: str = ""
+
+
+_read_refund = msgspec.json.Decoder(_Refund).decode
+_read_error = msgspec.json.Decoder(_Error).decode
+
+_REFUSED_FOR_GOOD = frozenset(
+    {
+        (400, "PARAM_ERROR"),
+        (400, "INVALID_REQUEST"),  # all is refunded already, more than is left, over a year old, over 50 partials …
+        (403, "USER_ACCOUNT_ABNORMAL"),
+        (404, "RESOURCE_NOT_EXISTS"),  # of a refund that is asked for: there is no such payment
+    }
+)
+"""Refused for good, once a look-up has shown that there is no refund of this number either."""
+_REFUSED_FOR_NOW = frozenset(
+    {
+        (401, "SIGN_ERROR"),
+        (403, "NOT_ENOUGH"),
+        (403, "NO_AUTH"),
+        (403, "REQUEST_BLOCKED"),
+        (404, "MCH_NOT_EXISTS"),
+    }
+)
+"""Nothing was done, and the same number goes through once the balance or our settings are put right."""
+
+
+class WeChatPayProvider(Closing):
+    """One per event loop; a context manager that owns the threads in which the library waits."""
+
+    def __init__(
+        self,
+        *,
+        merchant_id: str,
+        certificate_serial: str,
+        private_key: str,
+        api_v3_key: str,
+        public_key: str,
+        public_key_id: str,
+        notify_url: str,
+        api_base: str | None = None,
+        timeout_seconds: float = 10.0,
+        threads: int = THREADS,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """Raises NotConfigured for a key that cannot be used; opens no connection."""
+        if len(api_v3_key.encode()) != _API_V3_KEY_BYTES:
+            raise NotConfigured("The API v3 key of WeChat Pay has 32 characters.")
+        if not (private_key and public_key):
+            raise NotConfigured("WeChat Pay needs the merchant's private key and WeChat Pay's public key.")
+        try:
+            self._client = WeChatPay(
+                wechatpay_type=WeChatPayType.NATIVE,
+                mchid=merchant_id,
+                private_key=private_key,
+                cert_serial_no=certificate_serial,
+                appid="",  # refunds have none
+                apiv3_key=api_v3_key,
+                notify_url=notify_url,
+                timeout=timeout_seconds,
+                public_key=public_key,
+                public_key_id=public_key_id,
+            )
+            self._public_key = load_public_key(public_key)
+        except Exception as error:  # the library raises nothing more special
+            raise NotConfigured(f"The keys of WeChat Pay cannot be used: {error} PEM (PKCS#8) is expected.") from None
+        if api_base is not None:
+            self._client._core._gate_way = api_base.rstrip("/")  # it has no parameter for it
+        self._merchant_id = merchant_id
+        self._public_key_id = public_key_id
+        self._timeout_seconds = timeout_seconds
+        self._threads = Threads(NAME, threads)
+        self._pace = Pace(clock)
+        self._nonces: OrderedDict[str, datetime] = OrderedDict()
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    async def close(self) -> None:
+        """Begin no more calls."""
+        self._threads.close()
+
+    async def send(self, refund: RefundOrder) -> Answer:
+        """POST /v3/refund/domestic/refunds; the number is the attempt's, so the same attempt is refunded once.
+
+        Over WeChat Pay's documented rates nothing is called: declined for now.
+        """
+        if refund.currency != CURRENCY:
+            return Answer(AnswerKind.DECLINED, f"WeChat Pay refunds {CURRENCY}, not {refund.currency}")
+        wait_seconds = self._pace.seconds_to_wait(refund.payment_id, refund_number(refund.attempt_id))
+        if wait_seconds > 0:
+            return _for_now("rate_limited", wait_seconds)
+        return await in_time(self._send(refund), self._timeout_seconds)
+
+    async def look_up(self, refund: RefundOrder) -> Answer:
+        """GET /v3/refund/domestic/refunds/{number}."""
+        return await in_time(self._look_up(refund), self._timeout_seconds)
+
+    def read_notification(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Notification | NotificationIgnored | NotificationRefused:
+        """Signed by WeChat Pay's public key, at most five minutes old or ahead, and not seen before.
+
+        The serial is checked here: for any other one the library would fetch certificates over the network. It
+        accepts a message of any age, so age and nonce are checked here too. News of payments, of other merchants and of
+        refunds that others made is ignored (T13).
+        """
+        signed = self._signed_body(headers, body, now)
+        if isinstance(signed, NotificationRefused):
+            return signed
+        try:
+            content = self._client.callback(signed, body)
+            if not content:
+                return NotificationRefused("it cannot be decrypted: is the API v3 key the right one?", signed=True)
+            event = msgspec.convert(content, _Event)
+            if event.event_type not in _EVENTS:
+                return NotificationIgnored(f"{event.event_type} is not about a refund")
+            refund = msgspec.convert(event.resource, _RefundNews)
+        except Exception as error:  # the library raises whatever a strange body makes it stumble over
+            return NotificationRefused(f"unreadable body: {error}", signed=True)
+        return self._notification(event, refund)
+
+    def _notification(
+        self, event: _Event, refund: _RefundNews
+    ) -> Notification | NotificationIgnored | NotificationRefused:
+        if refund.mchid != self._merchant_id:
+            return NotificationIgnored(f"for merchant {refund.mchid}")
+        if _EVENTS[event.event_type] is not refund.refund_status:
+            reason = f"event type {event.event_type!r}, refund {refund.refund_status}"
+            return NotificationRefused(reason, signed=True)
+        attempt_id = attempt_of(refund.out_refund_no)
+        if attempt_id is None:
+            return NotificationIgnored(f"{refund.out_refund_no} was not made by us")
+        answer = _answer(refund.refund_status, refund.refund_id, refund.amount, refund.success_time)
+        return Notification(NAME, event.id, attempt_id, answer)
+
+    def _signed_body(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> dict[str, str] | NotificationRefused:
+        """The headers that the library is to see, once serial, age, signature and nonce are good."""
+        found = {name.lower(): value for name, value in headers.items()}
+        names = ("Wechatpay-Timestamp", "Wechatpay-Nonce", "Wechatpay-Signature", "Wechatpay-Serial")
+        picked = {name: found.get(name.lower(), "") for name in names}
+        if not all(picked.values()):
+            return NotificationRefused(f"{next(name for name in names if not picked[name])} is missing")
+        sent_at, nonce, signature, serial = picked.values()
+        if serial != self._public_key_id:
+            return NotificationRefused(f"signed with {serial!r}, ours is {self._public_key_id}")
+        if not (sent_at.isascii() and sent_at.isdecimal() and len(sent_at) <= 11):
+            return NotificationRefused("Wechatpay-Timestamp is not a time")
+        sent = datetime.fromtimestamp(int(sent_at), UTC)
+        if abs(now - sent) > NOTIFICATION_TOLERANCE:
+            age_seconds = int((now - sent).total_seconds())
+            return NotificationRefused(f"sent {age_seconds} seconds ago, five minutes are allowed")
+        try:
+            good = rsa_verify(sent_at, nonce, body.decode(), signature, self._public_key)
+        except UnicodeDecodeError:
+            good = False
+        if not good:
+            return NotificationRefused("the signature does not match")
+        if not self._is_new(nonce, sent, now):
+            return NotificationRefused("a replay: this nonce was seen before")
+        return {**picked, "Wechatpay-Signature-Type": _SIGNATURE_TYPE}
+
+    def _is_new(self, nonce: str, sent: datetime, now: datetime) -> bool:
+        """Remember a nonce of a good signature for as long as its age would let it in again.
+
+        WeChat Pay signs each delivery anew, so a repeated nonce is somebody else's copy. The memory is this process's
+        and bounded: a copy that another process lets in changes nothing, because `confirm` is idempotent.
+        """
+        while self._nonces:
+            oldest = next(iter(self._nonces.values()))
+            if len(self._nonces) < MOST_NONCES and now - oldest <= NOTIFICATION_TOLERANCE:
+                break
+            self._nonces.popitem(last=False)
+        if nonce in self._nonces:
+            return False
+        self._nonces[nonce] = sent
+        return True
+
+    # Calls ------------------------------------------------------------------------------------------------------
+
+    async def _send(self, refund: RefundOrder) -> Answer:
+        number = refund_number(refund.attempt_id)
+        amount = {"refund": refund.amount_minor, "total": refund.captured_minor, "currency": CURRENCY}
+        payment = {_payment_field(refund.payment_id): refund.payment_id}
+        reply = await self._call(lambda: self._client.refund(number, amount, reason=_REASON, **payment))
+        if isinstance(reply, Answer):
+            return reply
+        status, content = reply
+        if status == 200:
+            return _answer_about(refund, content)
+        self._pace.count_error()
+        refused = _answer_to_error(status, content)
+        if refused.kind is not AnswerKind.DECLINED or not refused.final:
+            return refused
+        found = await self._look_up(refund)
+        return refused if found.kind is AnswerKind.ABSENT else found
+
+    async def _look_up(self, refund: RefundOrder) -> Answer:
+        number = refund_number(refund.attempt_id)
+        reply = await self._call(lambda: self._client.query_refund(number))
+        if isinstance(reply, Answer):
+            return reply
+        status, content = reply
+        if status == 200:
+            return _answer_about(refund, content)
+        error = _error(content)
+        if (status, error.code) == (404, "RESOURCE_NOT_EXISTS"):
+            return Answer(AnswerKind.ABSENT, error.code)
+        return unknown(f"look-up answered {status} {error.code}".rstrip())
+
+    async def _call(self, request: Callable[[], tuple[int, str | bytes]]) -> tuple[int, bytes] | Answer:
+        """Status and body; whatever keeps us from reading them, a bad signature too, is UNKNOWN."""
+        try:
+            status, content = await self._threads.run(request)
+        except Exception as error:  # of requests, of urllib3, and plain ones of the library
+            return unknown(str(error) if type(error) is Exception else f"no answer: {type(error).__name__}")
+        return status, content.encode() if isinstance(content, str) else content
+
+
+# Words of WeChat Pay ---------------------------------------------------------------------------------------------
+
+
+def refund_number(attempt_id: UUID) -> str:
+    """The attempt's number in WeChat Pay's books, `out_refund_no`: 32 of the 64 characters allowed."""
+    return attempt_id.hex
+
+
+def _payment_field(payment_id: str) -> str:
+    """WeChat Pay's own payment ids have 28 digits; anything else is the number that the merchant gave the order."""
+    is_theirs = payment_id.isascii() and payment_id.isdecimal() and len(payment_id) == _TRANSACTION_ID_DIGITS
+    return "transaction_id" if is_theirs else "out_trade_no"
+
+
+def _answer_about(order: RefundOrder, content: bytes) -> Answer:
+    """Believed only where it speaks of this attempt, this payment and this amount."""
+    try:
+        refund = _read_refund(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return unknown(f"unreadable answer: {error}")
+    payment_id = getattr(refund, _payment_field(order.payment_id))
+    asked = (refund_number(order.attempt_id), order.payment_id, order.amount_minor, order.currency)
+    told = (refund.out_refund_no, payment_id, refund.amount.refund, refund.amount.currency or CURRENCY)
+    names = ("number", "payment", "amount", "currency")
+    for name, ours, theirs in zip(names, asked, told, strict=True):
+        if ours != theirs:
+            return unknown(f"the answer's {name} is {theirs}, asked was {ours}")
+    return _answer(refund.status, refund.refund_id, refund.amount, refund.success_time)
+
+
+def _answer(status: _Status, refund_id: str, amount: _Amount, success_time: datetime | None) -> Answer:
+    """ABNORMAL is accepted and not final: the money waits at WeChat Pay until somebody acts there."""
+    return Answer(
+        _KINDS[status],
+        _REASONS.get(status, ""),
+        provider_refund_id=refund_id,
+        amount_minor=amount.refund,
+        currency=amount.currency or CURRENCY,
+        occurred_at=success_time,
+        stuck=status is _Status.ABNORMAL,
+    )
+
+
+def _answer_to_error(status: int, content: bytes) -> Answer:
+    """DECLINED only in WeChat Pay's own words: a gateway's 404 says nothing about the money."""
+    error = _error(content)
+    reason = f"{error.code}: {error.message}".rstrip(": ")
+    if status == 429 or (status == 400 and "频率" in error.message):  # some limits come as INVALID_REQUEST
+        return _for_now(reason or "rate_limited", AGAIN_AFTER_SECONDS)
+    if (status, error.code) in _REFUSED_FOR_NOW:
+        return _for_now(reason)
+    if (status, error.code) in _REFUSED_FOR_GOOD:
+        return Answer(AnswerKind.DECLINED, reason)
+    return unknown(reason or f"WeChat Pay answered {status}")
+
+
+def _error(content: bytes) -> _Error:
+    try:
+        return _read_error(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _Error("")
+
+
+def _for_now(reason: str, retry_after_seconds: float | None = None) -> Answer:
+    return Answer(AnswerKind.DECLINED, reason, final=False, retry_after_seconds=retry_after_seconds)

@@ -1,0 +1,280 @@
+"""The service's own database as a history that a back-test reads: each table of the schema as a Parquet file.
+
+One read-only snapshot, a batch of rows at a time, so that a live service can be exported in bounded memory. Moments are
+UTC. A decision's facts are those that were stored with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, LiteralString
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+from psycopg import sql
+
+from jitui.adapters.postgres.migrate import newest_revision
+from jitui.backtest.schema import TABLES, ColumnType
+from jitui.errors import BadInput, Unavailable
+from jitui.policy import FACTS, LINE_FIELDS, FactType
+
+ROWS_A_BATCH = 5_000
+_Connection = psycopg.Connection[tuple[Any, ...]]
+
+_ARROW = {
+    ColumnType.TEXT: pa.string(),
+    ColumnType.INT: pa.int64(),
+    ColumnType.BOOL: pa.bool_(),
+    ColumnType.MOMENT: pa.timestamp("us"),
+}
+_FACT_TYPES = {FactType.INT: pa.int64(), FactType.BOOL: pa.bool_(), FactType.STRING: pa.string()}
+_LINES = pa.list_(pa.struct([(name, _FACT_TYPES[spec.type]) for name, spec in LINE_FIELDS.items()]))
+_JSON_TYPES = {frozenset({"number"}): pa.int64(), frozenset({"boolean"}): pa.bool_()}
+"""An attribute that had values of several types is kept as text."""
+
+# What a buyer's decision had seen is told by the order of entries, not by clocks: `seen_at` grows with each entry by at
+# least a microsecond, so an event counts for a decision exactly if it was written before it. A decision's own entry is
+# the one of its request.
+_ENTRIES: LiteralString = """
+entries AS MATERIALIZED (
+    SELECT e.*, max(e.clock - e.n * interval '1 microsecond') OVER (PARTITION BY e.lane, e.buyer_id ORDER BY e.n)
+        + e.n * interval '1 microsecond' AS seen_at
+    FROM (SELECT b.*, b.recorded_at AT TIME ZONE 'UTC' AS clock,
+                 row_number() OVER (PARTITION BY b.lane, b.buyer_id ORDER BY b.entry) AS n
+          FROM buyer_event b
+          WHERE (b.lane, b.buyer_id) IN (SELECT t.lane, t.buyer_id FROM ticket t JOIN decision USING (lane, ticket_id))
+         ) e)
+"""
+
+_REQUESTS: LiteralString = f"""
+WITH {_ENTRIES}
+SELECT t.ticket_id::text AS request_id, t.order_id, t.buyer_id, t.shop_id, d.decided_at AT TIME ZONE 'UTC' AS asked_at,
+       t.amount_minor, (d.facts ->> 'request.whole_order')::boolean AS whole_order,
+       (SELECT l.category_id FROM order_line l WHERE l.lane = t.lane AND l.order_id = t.order_id
+        ORDER BY l.paid_minor DESC, l.position LIMIT 1) AS category_id,
+       b.attributes ->> 'tier' AS tier, t.closed_at AT TIME ZONE 'UTC' AS closed_at, e.seen_at
+FROM decision d JOIN ticket t USING (lane, ticket_id)
+     LEFT JOIN buyer b ON b.lane = t.lane AND b.buyer_id = t.buyer_id
+     LEFT JOIN entries e ON e.lane = t.lane AND e.buyer_id = t.buyer_id AND e.event_id = 'requested:' || t.ticket_id
+"""
+
+_OF_DECIDED: LiteralString = "(lane, order_id) IN (SELECT lane, order_id FROM decision)"
+
+_ORDERS: LiteralString = f"""
+SELECT o.order_id, o.currency, o.placed_at AT TIME ZONE 'UTC' AS placed_at, o.paid_at AT TIME ZONE 'UTC' AS paid_at,
+       (SELECT sum(p.captured_minor)::bigint FROM tender p WHERE p.lane = o.lane AND p.order_id = o.order_id)
+           AS paid_minor,
+       o.freight_minor, o.hold
+FROM orders o WHERE {_OF_DECIDED}
+"""
+
+# Units asked for and gone are those of the order's latest request, as its facts say.
+_ORDER_LINES: LiteralString = """
+WITH asked AS (
+    SELECT d.lane, d.order_id, f.line FROM (
+        SELECT DISTINCT ON (lane, order_id) lane, order_id, facts FROM decision
+        ORDER BY lane, order_id, decided_at DESC, ticket_id DESC) d
+    CROSS JOIN LATERAL jsonb_array_elements(d.facts -> 'order.lines') AS f (line))
+SELECT l.order_id, l.line_id, l.sku, l.item_id, l.category_id, l.quantity,
+       (a.line ->> 'requested_quantity')::bigint AS requested_quantity,
+       (a.line ->> 'shipped_quantity')::bigint AS shipped_quantity,
+       l.paid_minor, l.customised, l.virtual, (a.line ->> 'covered')::boolean AS covered
+FROM asked a JOIN order_line l ON l.lane = a.lane AND l.order_id = a.order_id AND l.line_id = a.line ->> 'line_id'
+"""
+
+_SHIPMENTS: LiteralString = f"""
+SELECT s.order_id, s.degree, s.happened_at AT TIME ZONE 'UTC' AS at, s.recorded_at AT TIME ZONE 'UTC' AS recorded_at
+FROM shipment s WHERE {_OF_DECIDED}
+"""
+
+_EVENTS: LiteralString = f"""
+WITH {_ENTRIES}
+SELECT 'buyer' AS subject, e.buyer_id AS subject_id, e.kind, e.at AT TIME ZONE 'UTC' AS at, e.seen_at AS recorded_at,
+       e.event_id, e.order_id, e.amount_minor, NULL::bigint AS times, e.retracts
+FROM entries e
+UNION ALL
+SELECT 'shop', s.shop_id, s.kind, ((s.day + time '12:00') AT TIME ZONE %(time_zone)s) AT TIME ZONE 'UTC', NULL, NULL,
+       NULL, s.amount_minor, s.events, NULL
+FROM shop_day s
+WHERE s.shop_id IN (SELECT t.shop_id FROM ticket t JOIN decision USING (lane, ticket_id))
+"""
+
+_EVENT_RECORDS: LiteralString = """
+SELECT kind, complete_from AT TIME ZONE 'UTC' AS complete_from, fresh_until AT TIME ZONE 'UTC' AS fresh_until
+FROM history_record
+"""
+
+# Decisions from before this was kept are read by what the service knows now.
+_READINGS: LiteralString = """
+SELECT d.ticket_id::text AS request_id, r.kind, r.complete_from AT TIME ZONE 'UTC' AS complete_from,
+       r.fresh_until AT TIME ZONE 'UTC' AS fresh_until,
+       (d.read_from ->> 'registered_at')::timestamptz AT TIME ZONE 'UTC' AS registered_at,
+       (d.read_from ->> 'shop_days_as_of')::timestamptz AT TIME ZONE 'UTC' AS shop_days_as_of
+FROM decision d CROSS JOIN LATERAL jsonb_to_recordset(d.read_from -> 'records')
+    AS r (kind text, complete_from timestamptz, fresh_until timestamptz)
+UNION ALL
+SELECT d.ticket_id::text, h.kind, h.complete_from AT TIME ZONE 'UTC', h.fresh_until AT TIME ZONE 'UTC',
+       b.registered_at AT TIME ZONE 'UTC', d.decided_at AT TIME ZONE 'UTC'
+FROM decision d JOIN ticket t USING (lane, ticket_id) JOIN buyer b ON b.lane = t.lane AND b.buyer_id = t.buyer_id
+    CROSS JOIN history_record h
+WHERE d.read_from IS NULL
+"""
+
+_DECISIONS: LiteralString = """
+SELECT d.ticket_id::text AS request_id, d.outcome, d.policy_id, d.policy_version, d.policy_sha256, t.arm,
+       t.review_reason, d.decision::text AS decision
+FROM decision d JOIN ticket t USING (lane, ticket_id)
+"""
+
+_POLICIES: LiteralString = """
+SELECT DISTINCT ON (sha256) sha256 AS policy_sha256, document FROM policy ORDER BY sha256, publication
+"""
+
+_QUERIES: Mapping[str, LiteralString] = {
+    "requests": _REQUESTS,
+    "orders": _ORDERS,
+    "order_lines": _ORDER_LINES,
+    "shipments": _SHIPMENTS,
+    "events": _EVENTS,
+    "event_records": _EVENT_RECORDS,
+    "readings": _READINGS,
+    "decisions": _DECISIONS,
+    "policies": _POLICIES,
+}
+
+_FACT_KEYS: LiteralString = "SELECT DISTINCT f.key, jsonb_typeof(f.value) FROM decision, jsonb_each(facts) f"
+_ATTRIBUTE_KEYS: LiteralString = "SELECT DISTINCT a.key, jsonb_typeof(a.value) FROM buyer, jsonb_each(attributes) a"
+
+
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """One table: its query, and the columns that it gives in this order."""
+
+    name: str
+    query: sql.Composed
+    columns: pa.Schema
+
+
+def is_own_database(database_url: str) -> bool:
+    """Whether these are the service's own tables; raises Unavailable where nobody answers."""
+    with closing(_connect(database_url)) as connection:
+        wanted = ("alembic_version", "decision", "ticket", "buyer_event", "shop_day")
+        found = connection.execute(
+            "SELECT count(*) FROM unnest(%s::text[]) AS t (name) WHERE to_regclass(name) IS NOT NULL", [list(wanted)]
+        ).fetchone()
+    return found == (len(wanted),)
+
+
+def export_history(database_url: str, folder: Path, time_zone: ZoneInfo) -> Path:
+    """Write the tables of the schema into a folder, as one snapshot of a database that may be in use.
+
+    Raises BadInput for a database of another revision, Unavailable where nobody answers.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with closing(_connect(database_url)) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        # Whole tables are read: one row after the other through an index that may not be there takes hours.
+        connection.execute("SET LOCAL enable_nestloop = off")
+        _check_revision(connection)
+        for export in _exports(connection, time_zone):
+            _write(connection, export, folder / f"{export.name}.parquet")
+    return folder
+
+
+def _connect(database_url: str) -> _Connection:
+    try:
+        return psycopg.connect(database_url, application_name="jitui backtest")
+    except psycopg.OperationalError as error:  # names host, user and database, never the password
+        raise Unavailable(f"The database does not answer: {str(error).strip()}") from None
+
+
+def _check_revision(connection: _Connection) -> None:
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    found, wanted = (row[0] if row else "none"), newest_revision()
+    if found != wanted:
+        raise BadInput(
+            f"The database is at revision {found} and this version reads {wanted}: run `jitui migrate` first.",
+            path="--history",
+        )
+
+
+def _exports(connection: _Connection, time_zone: ZoneInfo) -> Iterator[_Export]:
+    zone = sql.Literal(time_zone.key)
+    for name, query in _QUERIES.items():
+        given = sql.SQL(query.replace("%(time_zone)s", "{zone}")).format(zone=zone)
+        cursor = connection.execute(sql.SQL("SELECT * FROM ({}) q LIMIT 0").format(given))
+        spec = TABLES[name]
+        columns = [(one.name, spec.column(one.name)) for one in cursor.description or ()]
+        yield _Export(name, given, pa.schema([(name, _ARROW[column.type]) for name, column in columns if column]))
+    yield _buyers(connection)
+    yield _facts(connection)
+
+
+def _buyers(connection: _Connection) -> _Export:
+    """The buyers who asked, with one column for each attribute that any buyer has."""
+    kinds = _keys(connection, _ATTRIBUTE_KEYS)
+    spec = TABLES["buyers"]
+    names = sorted(name for name in kinds if spec.column(name) is None)
+    query = sql.SQL("""
+        SELECT b.buyer_id, b.registered_at AT TIME ZONE 'UTC'{values}
+        FROM buyer b WHERE (b.lane, b.buyer_id) IN
+            (SELECT t.lane, t.buyer_id FROM ticket t JOIN decision USING (lane, ticket_id))
+    """).format(values=_values("b.attributes", names, kinds))
+    columns = [("buyer_id", pa.string()), ("registered_at", pa.timestamp("us"))]
+    return _Export("buyers", query, pa.schema(columns + [(name, kinds[name]) for name in names]))
+
+
+def _facts(connection: _Connection) -> _Export:
+    """The stored facts, one column for each that any decision has; a fact that a decision lacks is NULL, unknown."""
+    kinds = _keys(connection, _FACT_KEYS)
+    for name, spec in FACTS.items():
+        if name in kinds:
+            kinds[name] = _FACT_TYPES.get(spec.type, _LINES)
+    names = sorted(kinds)
+    query = sql.SQL("SELECT d.ticket_id::text{values} FROM decision d").format(values=_values("d.facts", names, kinds))
+    return _Export("facts", query, pa.schema([("request_id", pa.string())] + [(name, kinds[name]) for name in names]))
+
+
+def _keys(connection: _Connection, query: LiteralString) -> dict[str, pa.DataType]:
+    found: dict[str, set[str]] = {}
+    for name, kind in connection.execute(query).fetchall():
+        if kind != "null":
+            found.setdefault(name, set()).add(kind)
+    return {name: _JSON_TYPES.get(frozenset(kinds), pa.string()) for name, kinds in found.items()}
+
+
+def _values(document: LiteralString, names: Sequence[str], kinds: Mapping[str, pa.DataType]) -> sql.Composable:
+    """One value of a JSON document for each name, in its column's type."""
+    parts: list[sql.Composable] = [sql.SQL("")]
+    for name in names:
+        if kinds[name] == _LINES:
+            value = sql.SQL(document + " -> {}")
+        elif kinds[name] == pa.int64():
+            value = sql.SQL("(" + document + " ->> {})::bigint")
+        elif kinds[name] == pa.bool_():
+            value = sql.SQL("(" + document + " ->> {})::boolean")
+        else:
+            value = sql.SQL(document + " ->> {}")
+        parts.append(value.format(sql.Literal(name)))
+    return sql.SQL(", ").join(parts)
+
+
+def _write(connection: _Connection, export: _Export, path: Path) -> None:
+    """A cursor of the server, so that neither side holds the whole table."""
+    with (
+        connection.cursor(f"export_{export.name}") as cursor,
+        pq.ParquetWriter(path, export.columns, compression="zstd") as writer,
+    ):
+        cursor.execute(export.query)
+        while rows := cursor.fetchmany(ROWS_A_BATCH):
+            columns = [
+                pa.array(column, field.type)
+                for column, field in zip(zip(*rows, strict=True), export.columns, strict=True)
+            ]
+            writer.write_batch(pa.record_batch(columns, schema=export.columns))

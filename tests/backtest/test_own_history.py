@@ -1,0 +1,220 @@
+"""The service's own tables as a history: every decision comes out again, and every feature (I4)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+import psycopg
+import pytest
+
+from jitui.adapters.postgres.history import export_history, is_own_database
+from jitui.adapters.postgres.migrate import upgrade
+from jitui.aftersales.order import Buyer
+from jitui.aftersales.ports import HistoryRecord, PublishedPolicy
+from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.backtest.engine import EngineName, open_engine
+from jitui.backtest.logged import Verification, verify_logged
+from jitui.backtest.source import prepare
+from jitui.backtest.summary import write_really_decided
+from jitui.errors import BadInput, Unavailable
+from jitui.ids import lane_of
+from jitui.settings import read_settings
+from jitui.wiring import own_history
+from tests.aftersales.market import NOW, TIME_ZONE, open_market
+from tests.backtest.awkward_market import FIRST, MICROSECOND, Day, play
+from tests.backtest.histories import request, small_history
+
+ZONE = ZoneInfo(TIME_ZONE)
+LOCAL_MIDNIGHT = NOW.replace(hour=16)
+
+
+def verified(history: str | Path, work: Path, limit: int = 100_000) -> Verification:
+    prepared = prepare(history, work)
+    assert prepared.set_aside == ()
+    with open_engine(EngineName.DUCKDB, work) as engine:
+        tables = {name: engine.read(path) for name, path in prepared.paths.items()}
+        return verify_logged(engine, tables, FIRST, ZONE, limit)
+
+
+def one_row(query: str) -> tuple[object, ...]:
+    with duckdb.connect() as connection:
+        row = connection.execute(query).fetchone()
+    assert row is not None
+    return row
+
+
+async def test_what_the_service_decided_in_awkward_days_comes_out_again(database_url: str, tmp_path: Path) -> None:
+    async with open_market(database_url) as market:
+        day = await play(market, requests=150, seed=7)
+    own = export_history(database_url, tmp_path / "own", ZONE)
+    found = verified(own, tmp_path / "work")
+    assert found.examples == ()
+    assert (found.decisions, found.other_policies, found.outcomes_differ, found.features_differ) == (day.asked, 0, 0, 0)
+    assert found.features_compared == day.asked * len(FIRST.features)
+    texts, arms, guarded, unknown, known = one_row(
+        f"""SELECT count(DISTINCT policy_sha256), count(DISTINCT arm), count(review_reason),
+                   count(*) FILTER ("buyer.paid_3d" IS NULL), count("buyer.paid_3d")
+            FROM '{own}/decisions.parquet' JOIN '{own}/facts.parquet' USING (request_id)"""
+    )
+    assert (texts, arms) == (2, 2)
+    assert guarded and unknown and known, "the days were not awkward enough"
+    assert verified(own, tmp_path / "some", limit=40).decisions == 40
+
+
+async def test_a_stored_decision_that_was_tampered_with_is_found(database_url: str, tmp_path: Path) -> None:
+    async with open_market(database_url) as market:
+        await play(market, requests=6, seed=1)
+    changes = {
+        "outcome": "outcome = CASE outcome WHEN 'review' THEN 'instant' ELSE 'review' END",
+        "condition.known": "decision = jsonb_set(decision, '{conditions,0,verdict}', '\"true or so\"')",
+        "unknown": "decision = jsonb_set(decision, '{unknown}', '[\"nothing\"]')",
+        "shop.shipped_2d": "facts = facts || '{\"shop.shipped_2d\": 999}'",
+    }
+    for what, change in changes.items():
+        with psycopg.connect(database_url) as connection:
+            chosen = "(SELECT ticket_id FROM decision ORDER BY ticket_id LIMIT 1)"
+            connection.execute(f"UPDATE decision SET {change} WHERE ticket_id = {chosen}".encode())
+        found = verified(export_history(database_url, tmp_path / what, ZONE), tmp_path / f"{what} work")
+        assert what in {one.what for one in found.examples}
+        assert not found.holds
+
+
+async def test_the_order_of_writing_tells_what_a_decision_had_seen(database_url: str, tmp_path: Path) -> None:
+    """A worker's clock may be behind, or ahead, of the clock that a request goes by, over a midnight too."""
+    async with open_market(database_url, now=LOCAL_MIDNIGHT) as market:
+        day = Day(market, None, LOCAL_MIDNIGHT - MICROSECOND)  # type: ignore[arg-type]
+        market = market.deciding_by(day.policy)
+        for buyer_id, skew in (("ahead", timedelta(seconds=1)), ("behind", -timedelta(seconds=1))):
+            await market.registry.put_buyer(Buyer(lane_of(buyer_id), buyer_id, NOW - timedelta(days=400)), NOW)
+            for number in (1, 2):
+                await market.paid_order(buyer_id, f"{buyer_id}-{number}", now=NOW)
+            old = RecordBuyerEvent(buyer_id, "old", "order_paid", NOW - timedelta(days=3), NOW)
+            await market.registry.record_buyer_events([old])
+            seen = RecordBuyerEvent(buyer_id, "seen", "order_paid", NOW, day.now + skew)
+            await market.registry.record_buyer_events([seen])
+            await market.asked(buyer_id, f"{buyer_id}-1", now=day.now)
+            unseen = RecordBuyerEvent(buyer_id, "unseen", "order_paid", NOW, day.now + skew)
+            await market.registry.record_buyer_events([unseen])
+            await market.asked(buyer_id, f"{buyer_id}-2", now=day.now - MICROSECOND)
+        await market.registry.publish_policy(_publication(day))
+    own = export_history(database_url, tmp_path / "own", ZONE)
+    assert verified(own, tmp_path / "work").examples == ()
+    found = one_row(f"""SELECT list("buyer.paid_3d" ORDER BY "buyer.paid_3d") FROM '{own}/facts.parquet'""")
+    assert found == ([4, 4, 5, 5],)
+
+
+async def test_an_event_is_taken_back_once_whatever_comes_first(database_url: str, tmp_path: Path) -> None:
+    """By its own kind, day and amount: the words of the retraction say only which event."""
+    async with open_market(database_url) as market:
+        market = market.deciding_by(FIRST)
+        await market.registry.put_buyer(Buyer(lane_of("b"), "b", NOW - timedelta(days=400)), NOW)
+
+        def event(event_id: str, retracts: str | None = None) -> RecordBuyerEvent:
+            kind = "order_paid" if retracts is None else "dispute_lost"
+            at = NOW if retracts else NOW - timedelta(days=2)
+            return RecordBuyerEvent("b", event_id, kind, at, NOW, None, 100 if retracts is None else 7, retracts)
+
+        await market.registry.record_buyer_events([event("stays"), event("twice"), event("batch"), event("x", "batch")])
+        for rows in ([event("1", "twice")], [event("2", "twice")], [event("3", "early")], [event("early")]):
+            await market.registry.record_buyer_events(rows)
+        await market.registry.record_buyer_events([event("4", "never"), event("5", "4")])
+        async with market.pool.connection() as connection:
+            rows = await connection.execute(
+                "SELECT kind, sum(events), sum(amount_minor) FROM buyer_day WHERE buyer_id = 'b' GROUP BY 1"
+            )
+            assert await rows.fetchall() == [("order_paid", 1, 100)]
+
+
+async def test_a_shop_day_that_was_read_never_changes(database_url: str) -> None:
+    async with open_market(database_url) as market:
+        early = await market.paid_order("b", "o1", now=LOCAL_MIDNIGHT - timedelta(minutes=2))
+        late = await market.paid_order("b", "o2", now=LOCAL_MIDNIGHT - timedelta(minutes=2))
+        await market.ship(early, tracking_no="SF1", now=LOCAL_MIDNIGHT - timedelta(minutes=1))
+        await market.feed.roll_up(LOCAL_MIDNIGHT + timedelta(seconds=1))
+        await market.ship(late, tracking_no="SF2", now=LOCAL_MIDNIGHT - timedelta(seconds=1))
+        await market.feed.roll_up(LOCAL_MIDNIGHT + timedelta(seconds=2))
+        async with market.pool.connection() as connection:
+            rows = await connection.execute(
+                "SELECT day::text, events FROM shop_day WHERE kind = 'shipped' ORDER BY day"
+            )
+            assert await rows.fetchall() == [("2026-06-01", 1), ("2026-06-02", 1)]
+
+
+async def test_a_sum_beyond_64_bits_is_unknown_and_not_an_error(database_url: str, tmp_path: Path) -> None:
+    async with open_market(database_url) as market:
+        market = market.deciding_by(FIRST)
+        await market.registry.put_buyer(Buyer(lane_of("b"), "b", NOW - timedelta(days=400)), NOW)
+        huge = [
+            RecordBuyerEvent("b", f"e{days}", "order_paid", NOW - timedelta(days=days), NOW, None, 2**62)
+            for days in (1, 2)
+        ]
+        await market.registry.record_buyer_events(huge)
+        await market.paid_order("b", "o")
+        await market.asked("b", "o", now=NOW + timedelta(seconds=1))
+        await market.registry.publish_policy(_publication(Day(market, None)))  # type: ignore[arg-type]
+    own = export_history(database_url, tmp_path / "own", ZONE)
+    assert verified(own, tmp_path / "work").examples == ()
+    assert one_row(f"""SELECT "buyer.paid_3d" FROM '{own}/facts.parquet'""") == (3,)
+
+
+async def test_how_complete_the_history_was_is_read_as_it_was(database_url: str, tmp_path: Path) -> None:
+    async with open_market(database_url) as market:
+        market = market.deciding_by(FIRST)
+        await market.paid_order("b", "o")
+        await market.registry.record_history([HistoryRecord("order_paid", NOW - timedelta(days=9), NOW)])
+        await market.asked("b", "o", now=NOW + MICROSECOND)
+        await market.registry.record_history([HistoryRecord("order_paid", NOW - timedelta(days=9))])
+        await market.registry.publish_policy(_publication(Day(market, None)))  # type: ignore[arg-type]
+    found = verified(export_history(database_url, tmp_path / "own", ZONE), tmp_path / "work")
+    assert (found.decisions, found.examples) == (1, ())
+
+
+async def test_what_a_guard_held_back_counts_as_reviewed(database_url: str, tmp_path: Path) -> None:
+    async with open_market(database_url) as market:
+        await market.premium_buyer("b")
+        await market.paid_order("b", "o")
+        day = Day(market, None, policy=market.policy)  # type: ignore[arg-type]
+        await day.ask_late("b", "o", lines=[], now=NOW + timedelta(seconds=1))
+    own = export_history(database_url, tmp_path / "own", ZONE)
+    decided = f"SELECT outcome, review_reason FROM '{own}/decisions.parquet'"
+    assert one_row(decided) == ("instant", "deadline_passed")
+    really = write_really_decided(own / "decisions.parquet", tmp_path)
+    assert one_row(f"SELECT outcome FROM '{really}'") == ("review",)
+
+
+def test_any_postgresql_with_the_tables_of_the_schema_is_read(empty_database_url: str, tmp_path: Path) -> None:
+    folder = small_history(tmp_path / "h", requests=[request(1, "2025-06-01T12:00:00+08:00")])
+    with psycopg.connect(empty_database_url) as connection:
+        for path in folder.glob("*.csv"):
+            header, *rows = path.read_text().splitlines()
+            names = ", ".join(f"{name} text" for name in header.split(","))
+            connection.execute(f"CREATE TABLE {path.stem} ({names})".encode())
+            with connection.cursor().copy(f"COPY {path.stem} FROM STDIN (FORMAT csv)".encode()) as copy:
+                copy.write("\n".join(rows))
+    assert not is_own_database(empty_database_url)
+    with own_history(empty_database_url, read_settings({"HOME": str(tmp_path)}), ZONE, tmp_path) as place:
+        assert place == empty_database_url
+        assert prepare(place, tmp_path / "work").rows == prepare(folder, tmp_path / "again").rows
+
+
+def test_the_service_itself_is_named_service(database_url: str, tmp_path: Path) -> None:
+    settings = read_settings({"HOME": str(tmp_path), "JITUI_DATABASE_URL": database_url})
+    with own_history("service", settings, ZONE, tmp_path) as place:
+        assert prepare(place, tmp_path / "work").rows["requests"] == 0
+
+
+def test_an_earlier_version_and_a_server_that_is_away_are_said(empty_database_url: str, tmp_path: Path) -> None:
+    upgrade(empty_database_url, "0001")
+    with pytest.raises(BadInput, match=r"is at revision 0001 .* run `jitui migrate` first"):
+        export_history(empty_database_url, tmp_path, ZONE)
+    with pytest.raises(Unavailable, match="does not answer") as refused:
+        is_own_database("postgresql://analyst:secret@127.0.0.1:1/jitui")
+    assert "secret" not in str(refused.value)
+
+
+def _publication(day: Day) -> PublishedPolicy:
+    policy = day.policy
+    return PublishedPolicy(0, policy.id, policy.version, policy.sha256, policy.text, "test", day.now)

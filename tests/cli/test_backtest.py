@@ -1,0 +1,91 @@
+"""`jitui simulate`, `jitui backtest` and `jitui policy agree`, as people run them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.backtest.histories import request, small_history, write_csv
+from tests.cli.conftest import Jitui
+from tests.policy.policy_samples import DEFAULT
+
+NOON = "2025-06-01T12:00:00Z"
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    folder = small_history(tmp_path / "h", requests=[request(1, NOON), request(2, NOON, buyer="new"), "broken,row"])
+    write_csv(folder, "decisions", "request_id,outcome", ["r1,review", "r2,review"])
+    return folder
+
+
+def test_a_made_up_history_is_back_tested(jitui: Jitui, tmp_path: Path) -> None:
+    made = jitui("simulate", "--orders", "3000", "--seed", "3", "--out", str(tmp_path / "h"), "--json")
+    rows = json.loads(made.out)["rows"]
+    done = jitui("backtest", str(DEFAULT), "--history", str(tmp_path / "h"), "--json")
+    summary = json.loads(done.out)["summary"]
+    assert summary["requests"] == rows["requests"] > 0
+    again = jitui("simulate", "--orders", "10", "--out", str(tmp_path / "h"))
+    assert (again.code, "not empty" in again.err) == (2, True)
+
+
+def test_files_for_machines_and_one_page_for_people(jitui: Jitui, history: Path, tmp_path: Path) -> None:
+    done = jitui(
+        "backtest", str(DEFAULT), "--history", str(history), "--against", "decided", "--out", str(tmp_path / "o")
+    )
+    assert done.code == 0
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert pq.read_table(tmp_path / "o" / "decisions.parquet").num_rows == 2
+    summary = json.loads((tmp_path / "o" / "summary.json").read_text(encoding="utf-8"))
+    assert [aside["reason"] for aside in summary["set_aside"]] == ["broken"]
+    page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    assert "买家为平台优质用户" in page and "The buyer is a premium buyer of the platform" in page
+    assert not re.search(r"<script|https?://|<link|@import|url\(", page), "the page needs nothing but itself"
+
+
+def test_really_decided_beside_would_be_decided(jitui: Jitui, history: Path) -> None:
+    done = jitui("backtest", str(DEFAULT), "--history", str(history), "--against", "decided", "--json")
+    cells = json.loads(done.out)["comparison"]["cells"]
+    counts = {(cell["here"], cell["there"]): cell["requests"] for cell in cells}
+    assert counts == {
+        ("instant", "instant"): 0,
+        ("instant", "review"): 1,
+        ("review", "instant"): 0,
+        ("review", "review"): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--history", "nowhere"], "There is no history at nowhere"),
+        (["--engine", "polars"], "There is no engine 'polars'"),
+        (["--language", "fr"], "There is no report in 'fr'"),
+        (["--time-zone", "Moon/Base"], "There is no time zone 'Moon/Base'"),
+        (["--verify", "10"], "no logged facts"),
+        (["--against", "missing.yaml"], "missing.yaml"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(jitui: Jitui, history: Path, words: list[str], sentence: str) -> None:
+    done = jitui("backtest", str(DEFAULT), *(words if "--history" in words else ["--history", str(history), *words]))
+    assert (done.code, done.out) == (2, "")
+    assert sentence in done.err
+    assert "Traceback" not in done.err
+
+
+def test_agreement_is_counted(jitui: Jitui) -> None:
+    done = jitui("policy", "agree", "--cases", "4", "--seed", "2", "--json")
+    found = json.loads(done.out)
+    assert (found["cases"], found["disagreements"], done.code) == (4, 0, 0)
+    assert found["verdicts"] == found["engines"]["duckdb"] == found["true"] + found["false"] + found["unknown"]
+
+
+def test_conformance_is_counted(jitui: Jitui) -> None:
+    done = jitui("policy", "conformance", "--json")
+    found = json.loads(done.out)
+    assert (done.code, found["wrong"]) == (0, [])
+    assert found["included"] + sum(found["left_out"].values()) == found["cases"]
