@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cache
 
@@ -32,6 +33,15 @@ def to_decimal_text(amount_minor: int, currency: str) -> str:
     sign = "-" if amount_minor < 0 else ""
     digits = str(abs(amount_minor)).rjust(exponent + 1, "0")
     return sign + (digits if exponent == 0 else f"{digits[:-exponent]}.{digits[-exponent:]}")
+
+
+def from_decimal_text(text: str, currency: str) -> int | None:
+    """`"129.00"` in CNY as 12900; None for what is no exact amount of the currency."""
+    try:
+        scaled = Decimal(text).scaleb(currency_exponent(currency))
+        return int(scaled) if scaled == scaled.to_integral_value() else None
+    except (InvalidOperation, ValueError, OverflowError):
+        return None
 
 
 def split_by_weight(amount_minor: int, weights: Sequence[int]) -> tuple[int, ...]:

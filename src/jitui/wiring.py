@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
+from jitui.adapters.postgres.desk import PostgresDesk
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.adapters.postgres.people import PostgresPeople
@@ -19,14 +20,17 @@ from jitui.adapters.postgres.pool import make_pool
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.shelf import PostgresShelf
 from jitui.adapters.postgres.store import PostgresStore
+from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.feed import Feed
 from jitui.aftersales.people import People
 from jitui.aftersales.policy_in_force import PolicyInForce, publish
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
+from jitui.aftersales.reconcile import StatementDesk, StatementFormat
 from jitui.aftersales.registry import Registry
 from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.shelf import Shelf
+from jitui.aftersales.task import Tasks
 from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
 
@@ -54,6 +58,8 @@ class App:
     feed: Feed
     shelf: Shelf
     people: People
+    tasks: Tasks
+    desk: StatementDesk
     providers: Mapping[str, PaymentProvider]
     policy_in_force: PolicyInForce
     clock: Clock = utc_now
@@ -120,6 +126,8 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
             feed=PostgresFeed(pool, time_zone),
             shelf=PostgresShelf(pool),
             people=PostgresPeople(pool),
+            tasks=PostgresTasks(pool),
+            desk=PostgresDesk(pool),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
             clock=clock,
@@ -214,6 +222,21 @@ def wechat_pay(settings: Settings) -> WeChatPayProvider | None:
         api_base=settings.wechat_pay_api_base,
         timeout_seconds=settings.provider_timeout_seconds,
     )
+
+
+def statement_formats() -> dict[str, StatementFormat]:
+    """The formats of statements, by the provider's name on our payments."""
+    from jitui.adapters.payments.statements.alipay import AlipayStatements
+    from jitui.adapters.payments.statements.simulator import SimulatorStatements
+    from jitui.adapters.payments.statements.stripe import StripeStatements
+    from jitui.adapters.payments.statements.wechat_pay import WeChatPayStatements
+
+    return {
+        "simulator": SimulatorStatements(),
+        "wechat_pay": WeChatPayStatements(),
+        "alipay": AlipayStatements(),
+        "stripe": StripeStatements(),
+    }
 
 
 async def _ensure_policy(app: App) -> None:

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from jitui.aftersales.file import OrderFile
+from jitui.aftersales.ledger import balances
 from jitui.aftersales.order import Funder, Funding, ParcelDegree, ShipmentSource
-from jitui.aftersales.pay import News, confirm, retry
+from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import RefundState
@@ -33,6 +34,7 @@ STEP = st.one_of(
     st.tuples(st.just("expire")),
     st.tuples(st.just("pay"), st.sampled_from(list(AnswerKind)[:4]), st.booleans()),
     st.tuples(st.just("retry")),
+    st.tuples(st.just("settle")),
 )
 
 
@@ -97,6 +99,10 @@ async def _do(market: Market, order: OrderRef, buyer: str, step: tuple[object, .
             return await _pay(market, order, Answer(kind, reason="as drawn"), looked_up, now)
         case ("retry",) if file.refunds:
             return await retry(market.store, RefundRef(order.lane, file.refunds[-1].refund_id), by=ANYBODY, now=now)
+        case ("settle",) if file.refunds:
+            refund = file.refunds[-1]
+            payout = ManualPayout("BANK-1", "by hand", refund.amount_minor, refund.currency)
+            return await settle(market.store, RefundRef(order.lane, refund.refund_id), payout, by=ANYBODY, now=now)
     return None
 
 
@@ -145,17 +151,18 @@ def _check_money(file: OrderFile) -> None:
 
 
 async def _check_ledger(market: Market, file: OrderFile) -> None:
-    async with market.pool.connection() as connection:
-        cursor = await connection.execute(
-            "SELECT account, sum(amount)::bigint FROM (SELECT order_id, debit AS account, amount_minor AS amount "
-            "FROM ledger UNION ALL SELECT order_id, credit, -amount_minor FROM ledger) l WHERE order_id = %s "
-            "GROUP BY account",
-            (file.order.order_id,),
-        )
-        balance = {str(account): int(str(total)) for account, total in await cursor.fetchall()}
+    posts = await market.shelf.ledger(OrderRef(file.order.lane, file.order.order_id))
+    balance = {account: minor for (account, _), minor in balances(posts).items()}
+    assert all(post.amount_minor > 0 and post.debit != post.credit for post in posts)
     owed = sum(tender.pending_minor for tender in file.tenders)
     out = sum(tender.refunded_minor for tender in file.tenders)
+    by_hand = sum(refund.amount_minor for refund in file.refunds if refund.settlement is not None)
     captured = sum(tender.captured_minor for tender in file.tenders)
+    again = balance.get("buyer_receivable", 0)
+    assert again >= 0
+    assert balance.get("escrow", 0) <= 0, "more was granted than is kept"
     assert balance.get("buyer_payable", 0) == -owed
-    assert balance["provider_clearing:simulator"] == captured - out
+    assert balance.get("manual_payout", 0) == -by_hand
+    assert balance["provider_clearing:simulator"] == captured - (out - by_hand) - again
+    assert balance["subsidy:platform_subsidy"] == sum(f.amount_minor - f.returned_minor for f in file.funding)
     assert sum(balance.values()) == 0, "I7"

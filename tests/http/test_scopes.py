@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.aftersales.task import NewTask, TaskKind
 from jitui.entrypoints.http.routes import OPERATIONS
 from jitui.ids import lane_of, new_id
 from tests.http.api import BUYER, SHOP, Api, open_api, order, payment, shipment
@@ -39,6 +40,7 @@ EVENTS = {"events": [{"event_id": "e-1", "kind": "order_paid", "at": "2026-05-01
 COMPLETED = {"completed_at": "2026-06-08T12:00:00Z"}
 ASK = {"order_id": "{order}", "buyer_id": BUYER}
 RESTRICTED = {"buyer_id": "buyer-9", "reason": "Cancels in series."}
+PAID_BY_HAND = {"reference": "BANK-7", "note": "By hand.", "amount": {"amount_minor": 12900, "currency": "CNY"}}
 TABLE: dict[str, Row] = {
     "ask_for_a_refund": Row("/v1/after-sales", {P, B}, ASK),
     "check_if_eligible": Row("/v1/eligibility", {P, B}, ASK),
@@ -68,6 +70,10 @@ TABLE: dict[str, Row] = {
     "put_category": Row("/v1/categories/mugs", {P}, {}),
     "get_refund": Row("/v1/refunds/{refund}", {P, S, B}),
     "retry_refund": Row("/v1/refunds/{refund}/retry", {P}),
+    "settle_refund": Row("/v1/refunds/{refund}/settle-manually", {P}, PAID_BY_HAND),
+    "get_ledger": Row("/v1/orders/{order}/ledger", {P}),
+    "list_tasks": Row("/v1/tasks", {P}),
+    "resolve_task": Row("/v1/tasks/{task}/resolve", {P}, {"note": "Booked a day later."}),
     "list_incidents": Row("/v1/incidents", {P, S}, foreign="empty"),
     "list_changes": Row("/v1/changes", {P, S}, foreign="empty"),
     "set_pause": Row("/v1/pauses", {P}, {"scope": "shop", "ref": "shop-7", "reason": "Moving."}),
@@ -88,6 +94,8 @@ TABLES = (
     "ticket",
     "ticket_event",
     "refund",
+    "ledger",
+    "task",
     "buyer_event",
     "coverage",
     "pause",
@@ -130,12 +138,15 @@ async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFact
             S: await issue_key(registry, KeyScope.SHOP, "shop-2", label="", now=api.now()),
             B: await issue_key(registry, KeyScope.BUYER, "buyer-2", label="", now=api.now()),
         }
+        task = NewTask("a task", TaskKind.OURS_ONLY, "simulator", {"ours": {}}, api.now())
+        await api.app.tasks.open([task])
         things = {
             "order": "o-1",
             "buyer": BUYER,
             "shop": SHOP,
             "ticket": waiting["ticket_id"],
             "refund": granted["refunds"][0]["refund_id"],
+            "task": str(task.task_id),
         }
         yield Market(api, things, foreign)
 
@@ -244,5 +255,6 @@ def missing(things: dict[str, str]) -> dict[str, str]:
         "buyer": "buyer-404",
         "shop": "shop-404",
         "ticket": str(new_id(nobody)),
+        "task": str(new_id(nobody)),
         "refund": str(UUID(things["refund"][:-2] + "00")),
     }

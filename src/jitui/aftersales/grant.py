@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from jitui.aftersales import ledger
 from jitui.aftersales.file import OrderFile, transition, with_refunds, with_ticket
 from jitui.aftersales.order import ParcelDegree
 from jitui.aftersales.refund import Refund, RefundState
@@ -152,28 +153,12 @@ def _queue_refunds(file: OrderFile, ticket: Ticket, now: datetime) -> tuple[Refu
 
 def _postings(ticket: Ticket, refunds: Sequence[Refund], now: datetime) -> tuple[Post, ...]:
     """The order's escrow now owes the buyer; a funder's share goes straight back to it."""
-    to_buyer = [
-        Post(
-            f"granted:{refund.refund_id}",
-            "escrow",
-            "buyer_payable",
-            refund.amount_minor,
-            refund.currency,
-            now,
-        )
-        for refund in refunds
-    ]
-    to_funders = [
-        Post(
-            f"returned:{ticket.ticket_id}:{funder.value}",
-            "escrow",
-            f"subsidy:{funder.value}",
-            amount,
-            ticket.currency,
-            now,
-        )
+    to_buyer = (ledger.granted(refund, now) for refund in refunds)
+    to_funders = (
+        ledger.returned(ticket.ticket_id, funder, amount, ticket.currency, now)
         for funder, amount in ticket.funding_returns.items()
-    ]
+        if amount
+    )
     return (*to_buyer, *to_funders)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from jitui.aftersales import ledger
 from jitui.aftersales.command import Plan, Render, carry_out
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import Tender, captured_minor
@@ -15,7 +16,6 @@ from jitui.aftersales.writes import (
     BuyerEventKind,
     CaptureTender,
     ChangeKind,
-    Post,
     RecordBuyerEvent,
     Write,
 )
@@ -68,7 +68,7 @@ def plan_payment(file: OrderFile, tender: Tender, now: datetime) -> Plan | Refus
     )
     writes: tuple[Write, ...] = (
         CaptureTender(tender, tender.captured_at),
-        _captured(tender),
+        ledger.captured(tender),
         *(_first_payment(after, tender, now) if first else ()),
     )
     return Plan(after, writes)
@@ -85,31 +85,9 @@ def _repeated(file: OrderFile, known: Tender, tender: Tender) -> Plan | Refusal:
     )
 
 
-def _captured(tender: Tender) -> Post:
-    clearing = f"provider_clearing:{tender.provider}"
-    return Post(
-        f"captured:{tender.tender_id}",
-        clearing,
-        "escrow",
-        tender.captured_minor,
-        tender.currency,
-        tender.captured_at,
-    )
-
-
 def _first_payment(file: OrderFile, tender: Tender, now: datetime) -> tuple[Write, ...]:
     order = file.order
-    funded = tuple(
-        Post(
-            f"funded:{fund.funder}",
-            f"subsidy:{fund.funder}",
-            "escrow",
-            fund.amount_minor,
-            order.currency,
-            now,
-        )
-        for fund in file.funding
-    )
+    funded = tuple(ledger.funded(fund, order.currency, now) for fund in file.funding)
     paid = RecordBuyerEvent(
         buyer_id=order.buyer_id,
         event_id=f"paid:{order.order_id}",

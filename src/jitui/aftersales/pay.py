@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from jitui.aftersales import ledger
 from jitui.aftersales.command import Plan, Render, carry_out, not_found
 from jitui.aftersales.file import OrderFile, transition, with_refunds, with_ticket
+from jitui.aftersales.ledger import Cause
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef, Store
 from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider, RefundOrder
-from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
+from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState, Settlement
+from jitui.aftersales.task import NewTask, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket, TicketEvent, TicketState
 from jitui.aftersales.writes import (
     AddTimeline,
@@ -27,8 +30,9 @@ from jitui.aftersales.writes import (
     HoldTender,
     MoveAttempt,
     MoveRefund,
-    Post,
+    OpenTask,
     RecordBuyerEvent,
+    SettleRefund,
     Write,
     move_ticket,
 )
@@ -149,6 +153,69 @@ async def retry(
     return await carry_out(store, ref, plan, once=once, render=render)
 
 
+@dataclass(frozen=True, slots=True)
+class ManualPayout:
+    """What an operator shows of a payment outside the provider; the amount must be the refund's."""
+
+    reference: str
+    note: str
+    amount_minor: int
+    currency: str
+
+
+async def settle(
+    store: Store,
+    ref: RefundRef,
+    payout: ManualPayout,
+    *,
+    by: Actor,
+    now: datetime,
+    once: Once | None = None,
+    render: Render | None = None,
+) -> Plan | Refusal | KeptAnswer:
+    """An operator has paid a finally failed refund by hand: it is settled with evidence and never sent again."""
+
+    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
+        refund = next(refund for refund in file.refunds if refund.refund_id == ref.refund_id)
+        return plan_settlement(file, refund, payout, by, now)
+
+    return await carry_out(store, ref, plan, once=once, render=render)
+
+
+def plan_settlement(file: OrderFile, refund: Refund, payout: ManualPayout, by: Actor, now: datetime) -> Plan | Refusal:
+    """Only FAILED: in every other state the provider may still pay, or has paid."""
+    if refund.state is not RefundState.FAILED:
+        return Refusal(
+            RefusalCode.REFUND_NOT_FAILED,
+            f"The refund is {refund.state.value}; only a failed one is settled by hand.",
+        )
+    if (payout.amount_minor, payout.currency) != (refund.amount_minor, refund.currency):
+        return Refusal(
+            RefusalCode.SETTLEMENT_DIFFERS,
+            f"The refund is {refund.amount_minor} minor units of {refund.currency}; it is settled whole or not at all.",
+            "amount",
+        )
+    settlement = Settlement(payout.reference, payout.note, by.id, now)
+    paid = replace(
+        _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="settled by hand", closed_at=now),
+        settlement=settlement,
+    )
+    writes: tuple[Write, ...] = (
+        SettleRefund(refund.refund_id, settlement),
+        _move(paid),
+        HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
+        ledger.settled(refund, now),
+    )
+    evidence = {"reference": payout.reference, "refund_id": str(refund.refund_id), "amount_minor": refund.amount_minor}
+    after = with_refunds(file, (paid,))
+    done = _with_ticket_following(after, writes, refund.ticket_id, by, "settled_by_hand", now, detail=evidence)
+    if done.file is after:  # another refund of the ticket is not paid yet: the ticket stays, its timeline tells
+        ticket = file.ticket(refund.ticket_id)
+        event = transition(file, ticket, ticket.state, by=by, why="settled_by_hand", now=now, detail=evidence)
+        return Plan(with_ticket(after, ticket, (event,)), (*writes, AddTimeline((event,))), refund.ticket_id)
+    return done
+
+
 # The lattice of news -------------------------------------------------------------------------------------------
 
 _FINAL = frozenset({AttemptState.SUCCEEDED, AttemptState.DECLINED})
@@ -163,6 +230,8 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
     answer = _checked(news.answer, refund)
     latest = attempt.attempt_no == refund.attempt_no
     looked_up = news.looked_up and news.lease in (None, refund.leased_until)
+    if refund.settlement is not None:
+        return _after_settlement(file, refund, attempt, answer, news, now)
     match answer.kind, attempt.state:
         case AnswerKind.SUCCEEDED, AttemptState.SUCCEEDED:
             return _nothing_new(file, refund) if looked_up else Plan(file, (), refund.ticket_id)
@@ -170,6 +239,8 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
             return _look_up(file, refund, "succeeded after it was declined", now)
         case AnswerKind.SUCCEEDED, state if latest or state not in _FINAL:
             return _succeeded(file, refund, attempt, answer, now)
+        case AnswerKind.SUCCEEDED, _:
+            return _paid_again(file, refund, attempt, answer, news, now)
         case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and latest:
             if looked_up:
                 return _reversed(file, refund, attempt, answer, now)
@@ -227,12 +298,11 @@ def _unless_pending(attempt: Attempt) -> AttemptState:
 def _succeeded(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     paid = _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="", closed_at=now)
     after = with_refunds(file, (paid,))
-    clearing = f"provider_clearing:{refund.provider}"
     writes: tuple[Write, ...] = (
         _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now),
         _move(paid),
         HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
-        Post(_posting("paid", attempt), "buyer_payable", clearing, refund.amount_minor, refund.currency, now),
+        ledger.at_provider(Cause.PAID, refund, attempt, now),
     )
     return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "paid", now)
 
@@ -243,19 +313,11 @@ def _reversed(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer,
     state = RefundState.QUEUED if again else RefundState.FAILED
     owed = _moved(refund, state, due_at=now if again else None, reason=answer.reason)
     after = with_refunds(file, (owed,))
-    clearing = f"provider_clearing:{refund.provider}"
     writes: tuple[Write, ...] = (
         _attempt_moved(attempt, AttemptState.DECLINED, answer, now),
         _move(owed),
         HoldTender(refund.tender_id, pending_minor=refund.amount_minor, refunded_minor=-refund.amount_minor),
-        Post(
-            _posting("unpaid", attempt),
-            clearing,
-            "buyer_payable",
-            refund.amount_minor,
-            refund.currency,
-            now,
-        ),
+        ledger.at_provider(Cause.UNPAID, refund, attempt, now),
     )
     return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "failed_after_success", now)
 
@@ -318,11 +380,108 @@ def _backoff_seconds(attempt: Attempt, tries: int) -> float:
     return exponential * (0.5 + 0.5 * jitter)
 
 
+# Paid twice -----------------------------------------------------------------------------------------------------
+
+
+def _after_settlement(
+    file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, news: News, now: datetime
+) -> Plan:
+    """News of a refund that was settled by hand: it stays settled, and a payment at the provider is a second one."""
+    match answer.kind, attempt.state:
+        case AnswerKind.SUCCEEDED, AttemptState.SUCCEEDED:
+            return _nothing_new(file, refund)
+        case AnswerKind.SUCCEEDED, _:
+            return _paid_again(file, refund, attempt, answer, news, now)
+        case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and news.looked_up:
+            return _paid_back(file, refund, attempt, answer, now)
+        case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and attempt.attempt_no == refund.attempt_no:
+            return _look_up(file, refund, "declined after it had succeeded", now)
+        case AnswerKind.DECLINED, state if answer.final and state not in _FINAL:
+            settled = replace(refund, due_at=None, leased_until=None)
+            writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), _move(settled))
+            return Plan(with_refunds(file, (settled,)), writes, refund.ticket_id)
+    if refund.due_at is None or (answer.kind is AnswerKind.DECLINED and answer.final):
+        return _nothing_new(file, refund)
+    wait = timedelta(seconds=answer.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
+    waiting = replace(refund, due_at=now + wait, leased_until=None)
+    return Plan(with_refunds(file, (waiting,)), (_move(waiting),), refund.ticket_id)
+
+
+def _paid_again(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, news: News, now: datetime) -> Plan:
+    """The provider paid an attempt beside the payment that counts: a task for a person, and the ledger shows it.
+
+    A provider that takes its own "declined" back is asked first where that can be done; where it cannot (an earlier
+    attempt), its word opens the task, and only its books make a posting.
+    """
+    latest = attempt.attempt_no == refund.attempt_no
+    doubtful = attempt.state is AttemptState.DECLINED and not news.looked_up
+    if doubtful and latest:
+        return _look_up(file, refund, "succeeded after it was declined", now)
+    task = NewTask(
+        name=paid_twice_name(attempt.attempt_id),
+        kind=TaskKind.PAID_TWICE,
+        provider=refund.provider,
+        order_id=refund.order_id,
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+        evidence={
+            "refund_id": str(refund.refund_id),
+            "attempt_id": str(attempt.attempt_id),
+            "provider_refund_id": answer.provider_refund_id or attempt.provider_refund_id,
+            "settled_by_hand": refund.settlement is not None,
+            "looked_up": news.looked_up,
+        },
+        opened_at=now,
+    )
+    told: tuple[Write, ...] = (OpenTask(task.task_id, task),)
+    if doubtful:
+        return Plan(file, told, refund.ticket_id)
+    posting = ledger.at_provider(Cause.PAID_AGAIN, refund, attempt, now)
+    if refund.settlement is None or _other_is_open(file, attempt):
+        return Plan(file, (*told, posting), refund.ticket_id)
+    settled = replace(refund, due_at=None, leased_until=None)
+    moved = _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now)
+    return Plan(with_refunds(file, (settled,)), (*told, posting, moved, _move(settled)), refund.ticket_id)
+
+
+def paid_twice_name(attempt_id: UUID) -> str:
+    """One task for a second payment, whoever hears of it."""
+    return f"paid_twice:{attempt_id}"
+
+
+def _other_is_open(file: OrderFile, attempt: Attempt) -> bool:
+    """A refund has at most one attempt that is not declined: the database holds to it (I2)."""
+    return any(
+        other.refund_id == attempt.refund_id
+        and other.attempt_id != attempt.attempt_id
+        and other.state is not AttemptState.DECLINED
+        for other in file.attempts
+    )
+
+
+def _paid_back(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+    """The second payment failed after all; the task stays for a person to close."""
+    settled = replace(refund, due_at=None, leased_until=None)
+    writes: tuple[Write, ...] = (
+        _attempt_moved(attempt, AttemptState.DECLINED, answer, now),
+        ledger.at_provider(Cause.PAID_BACK, refund, attempt, now),
+        _move(settled),
+    )
+    return Plan(with_refunds(file, (settled,)), writes, refund.ticket_id)
+
+
 # Moving the ticket with its refunds ----------------------------------------------------------------------------
 
 
 def _with_ticket_following(
-    file: OrderFile, writes: tuple[Write, ...], ticket_id: UUID, by: Actor, why: str, now: datetime
+    file: OrderFile,
+    writes: tuple[Write, ...],
+    ticket_id: UUID,
+    by: Actor,
+    why: str,
+    now: datetime,
+    *,
+    detail: Mapping[str, object] | None = None,
 ) -> Plan:
     """A ticket over several tenders is refunded when all are, failed when one is final, refunding otherwise."""
     ticket = file.ticket(ticket_id)
@@ -331,7 +490,7 @@ def _with_ticket_following(
         return Plan(file, writes, ticket_id)
     closed_at = now if state is TicketState.REFUNDED else None
     moved = replace(ticket, state=state, version=ticket.version + 1, closed_at=closed_at)
-    event = transition(file, ticket, state, by=by, why=why, now=now)
+    event = transition(file, ticket, state, by=by, why=why, now=now, detail=detail)
     return Plan(
         with_ticket(file, moved, (event,)),
         (*writes, *_ticket_writes(moved, event, now)),
@@ -390,11 +549,6 @@ def _history(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[RecordB
 
 
 # Small pieces --------------------------------------------------------------------------------------------------
-
-
-def _posting(what: str, attempt: Attempt) -> str:
-    """One name for each move of an attempt: a provider may take back a refund and then pay it after all."""
-    return f"{what}:{attempt.attempt_id}:{attempt.moves}"
 
 
 def _provider(refund: Refund) -> Actor:

@@ -30,8 +30,18 @@ class AttemptState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an operator paid a failed refund outside its provider: the evidence, who, and when."""
+
+    reference: str  # of the payment: a bank's, or another route's
+    note: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Refund:
-    """One ticket's share of one tender; the row is the queue."""
+    """One ticket's share of one tender; the row is the queue. A settled refund is never sent again."""
 
     refund_id: UUID
     ticket_id: UUID
@@ -50,6 +60,7 @@ class Refund:
     leased_until: datetime | None = None
     reason: str = ""
     closed_at: datetime | None = None
+    settlement: Settlement | None = None
 
 
 @dataclass(frozen=True, slots=True)

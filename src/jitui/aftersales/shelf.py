@@ -9,9 +9,10 @@ from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.order import Order
-from jitui.aftersales.ports import Incident, OrderFilter, RefundRef, StoredDecision, TicketFilter, TicketRef
+from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.ticket import Ticket
+from jitui.aftersales.writes import Post
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Shelf(Protocol):
     async def incidents(
         self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
     ) -> Sequence[Incident]: ...
+
+    async def ledger(self, ref: OrderRef) -> Sequence[Post]: ...
 
     async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit: ...
 

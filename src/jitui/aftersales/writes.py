@@ -12,7 +12,8 @@ from enum import StrEnum
 from uuid import UUID
 
 from jitui.aftersales.order import Funder, Shipment, Tender
-from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
+from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState, Settlement
+from jitui.aftersales.task import NewTask
 from jitui.aftersales.ticket import OPEN_STATES, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
 
 
@@ -145,6 +146,14 @@ class MoveRefund:
 
 
 @dataclass(frozen=True, slots=True)
+class SettleRefund:
+    """The evidence of a payment by hand joins the refund, once."""
+
+    refund_id: UUID
+    settlement: Settlement
+
+
+@dataclass(frozen=True, slots=True)
 class StartAttempt:
     """A new attempt for a refund, committed before any call goes out."""
 
@@ -172,6 +181,14 @@ class Post:
     amount_minor: int
     currency: str
     posted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTask:
+    """A task for a person; the same task twice is one row."""
+
+    task_id: UUID
+    task: NewTask
 
 
 class BuyerEventKind(StrEnum):
@@ -272,9 +289,11 @@ Write = (
     | HoldTender
     | ReturnFunding
     | MoveRefund
+    | SettleRefund
     | StartAttempt
     | MoveAttempt
     | Post
+    | OpenTask
     | RecordBuyerEvent
     | Announce
     | PutShipment

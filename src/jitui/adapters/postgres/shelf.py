@@ -10,11 +10,13 @@ from uuid import UUID
 
 from jitui.adapters.postgres.migrate import newest_revision
 from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.aftersales.ledger import story
 from jitui.aftersales.order import Order
-from jitui.aftersales.ports import Incident, OrderFilter, RefundRef, StoredDecision, TicketFilter, TicketRef
+from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.shelf import Benefit, Health
 from jitui.aftersales.ticket import Ticket
+from jitui.aftersales.writes import Post
 from jitui.ids import lane_of
 
 _TICKETS: LiteralString = """
@@ -139,6 +141,11 @@ class PostgresShelf:
         at, incident_id = after or (None, None)
         params = {"shop_id": shop_id, "limit": limit, "after_at": at, "after_id": incident_id}
         return await read_rows(self._pool, _INCIDENTS, params, Incident)
+
+    async def ledger(self, ref: OrderRef) -> Sequence[Post]:
+        """The order's postings as they happened."""
+        query: LiteralString = "SELECT to_json(l)::text FROM ledger l WHERE lane = %(lane)s AND order_id = %(id)s"
+        return story(await read_rows(self._pool, query, {"lane": ref.lane, "id": ref.order_id}, Post))
 
     async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit:
         """What the service did since a time."""

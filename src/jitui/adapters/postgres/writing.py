@@ -109,6 +109,11 @@ _SQL: dict[type, LiteralString] = {
             tries int)
         WHERE f.lane = %(lane)s AND f.refund_id = r.refund_id
         """,
+    w.SettleRefund: f"""
+        UPDATE refund f SET settlement = r.settlement, state = 'succeeded', due_at = NULL
+        FROM {_ROWS} AS r (refund_id uuid, settlement jsonb)
+        WHERE f.lane = %(lane)s AND f.refund_id = r.refund_id AND f.settlement IS NULL
+        """,
     w.StartAttempt: f"""
         INSERT INTO refund_attempt (lane, attempt_id, refund_id, order_id, attempt_no, state, started_at)
         SELECT %(lane)s, a.attempt_id, a.refund_id, %(order_id)s, a.attempt_no, a.state, a.started_at
@@ -126,6 +131,12 @@ _SQL: dict[type, LiteralString] = {
         FROM {_ROWS} AS r (posting text, debit text, credit text, amount_minor bigint, currency text,
             posted_at timestamptz)
         ON CONFLICT (lane, order_id, posting) DO NOTHING
+        """,
+    w.OpenTask: f"""
+        INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at)
+        SELECT r.task_id, t.kind, t.provider, t.order_id, t.amount_minor, t.currency, t.evidence, t.opened_at
+        FROM {_ROWS} AS r (task_id uuid, task jsonb), jsonb_populate_record(NULL::task, r.task) t
+        ON CONFLICT (task_id) DO NOTHING
         """,
     # An event that is taken back leaves the roll-up once, by its own kind, day and amount; a retraction that comes
     # before its event keeps the event out. So the roll-up is what counting the events gives, in whatever order.

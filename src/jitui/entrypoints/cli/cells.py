@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from jitui.entrypoints.cli.tables import Row
 from jitui.entrypoints.http.fields import CODE_PATTERN, EARLIEST, ID_PATTERN, KIND_PATTERN, LATEST, SENTENCES
-from jitui.money import MAX_AMOUNT_MINOR, currency_exponent, is_currency
+from jitui.money import MAX_AMOUNT_MINOR, currency_exponent, from_decimal_text, is_currency
 
 MOST_UNITS = 1_000_000_000
 LONGEST_TEXT = 500
@@ -104,7 +104,7 @@ class Cells:
             return self.whole(f"{name}_minor", least=least, most=MAX_AMOUNT_MINOR)
         if not self.has(name):
             return self._missing(f"{name}_minor", default, least)
-        minor = _to_minor(str(self._cell(name)), currency)
+        minor = from_decimal_text(str(self._cell(name)), currency)
         if minor is None or not least <= minor <= MAX_AMOUNT_MINOR:
             digits = currency_exponent(currency)
             self.fault(
@@ -189,15 +189,6 @@ class Cells:
             self.fault(name, SENTENCES[pattern].lower().replace("iso", "ISO"))
             return "wrong"
         return text
-
-
-def _to_minor(text: str, currency: str) -> int | None:
-    """`"129.00"` as 12900; None for what is no exact amount of the currency."""
-    try:
-        scaled = Decimal(text).scaleb(currency_exponent(currency))
-        return int(scaled) if scaled == scaled.to_integral_value() else None
-    except (InvalidOperation, ValueError, OverflowError):
-        return None
 
 
 def _moment(cell: object) -> datetime | None:

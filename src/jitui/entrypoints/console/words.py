@@ -116,6 +116,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.TICKET_ALREADY_CLOSED: _("This ticket was closed already. This is how it stands now."),
         RefusalCode.TICKET_NOT_EXPIRED: _("The ticket's deadline has not passed."),
         RefusalCode.REFUND_NOT_FAILED: _("This refund has not failed."),
+        RefusalCode.SETTLEMENT_DIFFERS: _("This is not the amount of the refund."),
         RefusalCode.SHOP_CANNOT_OPT_OUT: _("The guarantee is the platform's; a shop cannot switch it on or off."),
         RefusalCode.IDEMPOTENCY_KEY_REUSED: _("This page was sent already, with other choices. Please open it again."),
         RefusalCode.REQUEST_IN_FLIGHT: _("Your request is being worked on. Please look again in a moment."),
@@ -142,6 +143,7 @@ WHY: Mapping[str, str] = {
     "stuck": _("The payment is held up at the provider; the platform looks into it"),
     "under_way": _("The payment is under way again"),
     "retried": _("The platform tries the payment again"),
+    "settled_by_hand": _("The platform paid it back by another way"),
 }
 """The timeline's `why`, as a reader sees it."""
 

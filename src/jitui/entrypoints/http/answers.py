@@ -8,9 +8,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from jitui.aftersales.ledger import Cause
 from jitui.aftersales.order import Funder, Hold, ParcelDegree, ShipmentDegree, ShipmentSource
 from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.registry import Scope
+from jitui.aftersales.task import TaskKind, TaskState
 from jitui.aftersales.ticket import ApprovedBy, Reason, TicketState
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http.fields import Whole
@@ -220,8 +222,17 @@ class AttemptAnswer(_Shown, frozen=True, kw_only=True):
     reason: str
 
 
+class SettlementAnswer(_Shown, frozen=True, kw_only=True):
+    """How an operator paid a failed refund outside its provider."""
+
+    reference: str
+    note: str
+    by: str
+    at: datetime
+
+
 class RefundAnswer(_Shown, frozen=True, kw_only=True):
-    """One tender's share of a ticket on its way back; attempts and reasons only for the platform."""
+    """One tender's share of a ticket on its way back; attempts, reasons and settlement only for the platform."""
 
     refund_id: UUID
     ticket_id: UUID
@@ -234,6 +245,58 @@ class RefundAnswer(_Shown, frozen=True, kw_only=True):
     closed_at: datetime | None
     reason: str
     attempts: tuple[AttemptAnswer, ...]
+    settlement: SettlementAnswer | None = None
+
+
+class PostingAnswer(_Shown, frozen=True, kw_only=True):
+    """An amount moved from `credit` to `debit`."""
+
+    posted_at: datetime
+    cause: Cause
+    meaning: str
+    debit: str
+    credit: str
+    amount: Amount
+    posting: str
+
+
+class BalanceAnswer(_Shown, frozen=True, kw_only=True):
+    """An account's debits less its credits."""
+
+    account: str
+    balance_minor: int
+    currency: str
+
+
+class LedgerAnswer(_Shown, frozen=True, kw_only=True):
+    """An order's story in accounts; balances of a currency sum to zero (I7)."""
+
+    order_id: str
+    postings: tuple[PostingAnswer, ...]
+    balances: tuple[BalanceAnswer, ...]
+
+
+class TaskAnswer(_Shown, frozen=True, kw_only=True):
+    """Something that a person must look at, with its evidence."""
+
+    task_id: UUID
+    kind: TaskKind
+    provider: str
+    state: TaskState
+    order_id: str | None
+    amount: Amount | None
+    evidence: Mapping[str, object]
+    opened_at: datetime
+    resolved_at: datetime | None
+    resolved_by: str | None
+    note: str | None
+
+
+class TaskPage(_Shown, frozen=True, kw_only=True):
+    """A page of tasks, newest first; `next` is null on the last one."""
+
+    tasks: tuple[TaskAnswer, ...]
+    next: str | None
 
 
 class IncidentAnswer(_Shown, frozen=True, kw_only=True):

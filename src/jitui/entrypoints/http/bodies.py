@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from jitui.aftersales.order import Funder, Hold, ParcelDegree, ShipmentSource
 from jitui.aftersales.registry import Scope
+from jitui.aftersales.task import TaskKind, TaskState
 from jitui.aftersales.ticket import ApprovedBy, Reason, TicketState
 from jitui.entrypoints.http.fields import (
     AmountMinor,
@@ -136,6 +137,20 @@ class RejectionSent(_Sent, frozen=True, kw_only=True):
     shipment: EvidenceSent | None = None
 
 
+class ManualPayoutSent(_Sent, frozen=True, kw_only=True):
+    """A failed refund was paid outside the provider: the evidence. The amount must be the refund's."""
+
+    reference: Annotated[Code, Meta(description="The payment's own number, such as the bank's. Shown on the ticket.")]
+    note: Annotated[Why, Meta(description="How it was paid and who checked. Shown to the platform alone.")]
+    amount: PositiveMoney
+
+
+class ResolutionSent(_Sent, frozen=True, kw_only=True):
+    """What became of a task."""
+
+    note: Why
+
+
 # Buyers, shops, coverage -----------------------------------------------------------------------------------------
 
 
@@ -258,6 +273,16 @@ class TicketQuery(_Sent, frozen=True, kw_only=True):
     )
     requested_from: Time | None = None
     requested_until: Time | None = None
+    cursor: Cursor | None = None
+    limit: PageLimit = 50
+
+
+class TaskQuery(_Sent, frozen=True, kw_only=True):
+    """A page of tasks, newest first."""
+
+    state: TaskState | None = None
+    provider: Kind | None = None
+    kind: TaskKind | None = None
     cursor: Cursor | None = None
     limit: PageLimit = 50
 

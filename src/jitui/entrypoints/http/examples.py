@@ -9,9 +9,11 @@ from uuid import UUID
 
 import msgspec
 
+from jitui.aftersales.ledger import FLOWS, Cause
 from jitui.aftersales.order import Funder, Hold, ParcelDegree, ShipmentDegree, ShipmentSource
 from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.registry import Scope
+from jitui.aftersales.task import TaskKind, TaskState
 from jitui.aftersales.ticket import ActorKind, ApprovedBy, Reason, TicketState
 from jitui.aftersales.view import Amount, RefundView, TicketLineView, TicketView, TimelineView
 from jitui.entrypoints.http import answers as a
@@ -27,6 +29,7 @@ _REFUND = UUID("0197312a-6c00-7a12-9d11-2b3c4d5e6f3c")
 _ATTEMPT = UUID("0197312a-6c40-7a13-8e22-5f60718293a4")
 _INCIDENT = UUID("0197312a-7000-7a14-a133-8192a3b4c53c")
 _RESTRICTION = UUID("0197312a-7400-7a15-b244-a3b4c5d6e73c")
+_TASK = UUID("3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c")
 _FULL = Amount(12900, "CNY")
 _NOTICE = {
     "zh": "该用户为平台优质用户且订单满足极速退款条件，平台已自动审核通过卖家发货前仅退款申请",
@@ -192,6 +195,12 @@ def _bodies() -> tuple[object, ...]:
             reason="The parcel is on its way.",
             shipment=b.EvidenceSent(tracking_no="SF1000000001", carrier="sf", happened_at=_ASKED),
         ),
+        b.ManualPayoutSent(
+            reference="BANK-20260601-0042",
+            note="The card was closed; paid to the buyer's bank account.",
+            amount=PositiveMoney(12900, "CNY"),
+        ),
+        b.ResolutionSent(note="The provider booked it a day later; checked with its support."),
         b.BuyerSent(registered_at=_PAID - timedelta(days=400), region="CN-33", attributes={"member_level": 4}),
         b.EventsSent(
             events=[b.EventSent(event_id="completed:o-900", kind="order_completed", at=_PAID, amount_minor=5900)]
@@ -312,7 +321,42 @@ def _money_answers() -> tuple[object, ...]:
             attempts=(attempt,),
         ),
         a.IncidentPage(incidents=(incident,), next=None),
+        *_book_answers(),
         a.ChangePage(changes=(stop,), next="WzQyXQ"),
+    )
+
+
+def _book_answers() -> tuple[object, ...]:
+    task = a.TaskAnswer(
+        task_id=_TASK,
+        kind=TaskKind.PAID_TWICE,
+        provider="simulator",
+        state=TaskState.OPEN,
+        order_id="o-1001",
+        amount=_FULL,
+        evidence={"refund_id": str(_REFUND), "attempt_id": str(_ATTEMPT), "settled_by_hand": True, "looked_up": True},
+        opened_at=_REFUNDED,
+        resolved_at=None,
+        resolved_by=None,
+        note=None,
+    )
+    posting = a.PostingAnswer(
+        posted_at=_PAID,
+        cause=Cause.CAPTURED,
+        meaning=FLOWS[Cause.CAPTURED].meaning,
+        debit="provider_clearing:simulator",
+        credit="escrow",
+        amount=_FULL,
+        posting="captured:t1",
+    )
+    balances = (
+        a.BalanceAnswer(account="escrow", balance_minor=-12900, currency="CNY"),
+        a.BalanceAnswer(account="provider_clearing:simulator", balance_minor=12900, currency="CNY"),
+    )
+    return (
+        a.LedgerAnswer(order_id="o-1001", postings=(posting,), balances=balances),
+        task,
+        a.TaskPage(tasks=(task,), next=None),
     )
 
 

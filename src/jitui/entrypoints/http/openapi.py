@@ -47,6 +47,7 @@ TAGS = {
     "History": "From when on history is complete: what was never declared is unknown, not zero.",
     "Shops and coverage": "Shops, categories, and which places the guarantee covers.",
     "Refunds": "Money on its way back.",
+    "Books": "The ledger, and what differs from the providers' statements.",
     "Incidents": "Goods that left although they were refunded.",
     "Feed": "One ordered feed of what happened, with the stop-ship signal.",
     "Notifications": "What payment providers tell us.",
@@ -164,7 +165,7 @@ def _reference(kind: type[Any]) -> Json:
 
 # Parameters ------------------------------------------------------------------------------------------------------
 
-_UUIDS = frozenset({"ticket_id", "refund_id", "restriction_id"})
+_UUIDS = frozenset({"ticket_id", "refund_id", "restriction_id", "task_id"})
 _PATH_EXAMPLES = {
     "order_id": "o-1001",
     "buyer_id": "b-1",
@@ -177,6 +178,7 @@ _PATH_EXAMPLES = {
     "ticket_id": "0197312a-6c00-7a11-b4c5-0d5e6f708a3c",
     "refund_id": "0197312a-6c00-7a12-9d11-2b3c4d5e6f3c",
     "restriction_id": "0197312a-7400-7a15-b244-a3b4c5d6e73c",
+    "task_id": "3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c",
 }
 
 

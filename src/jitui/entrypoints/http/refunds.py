@@ -9,10 +9,10 @@ from uuid import UUID
 import msgspec
 
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import News, confirm, retry
+from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, Change, Incident, RefundRef
 from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
-from jitui.aftersales.refund import Attempt, Refund
+from jitui.aftersales.refund import Attempt, Refund, Settlement
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http import answers, bodies
 from jitui.entrypoints.http.aftersales import headers_of_ticket, ticket_answer
@@ -21,6 +21,7 @@ from jitui.entrypoints.http.operation import (
     PLATFORM,
     SHOP,
     Answer,
+    AnyCall,
     Call,
     Done,
     Nothing,
@@ -54,7 +55,7 @@ async def get_refund(call: Call[Nothing, Nothing]) -> Done:
     return Answer(200, _encode(_refund(call, refund, attempts)))
 
 
-def _ref(call: Call[Nothing, Nothing]) -> RefundRef | None:
+def _ref(call: AnyCall) -> RefundRef | None:
     refund_id = read_uuid(call.path("refund_id"))
     return RefundRef(lane_of_id(refund_id), refund_id) if refund_id is not None else None
 
@@ -73,6 +74,13 @@ def _refund(call: Call[Nothing, Nothing], refund: Refund, attempts: Sequence[Att
         closed_at=refund.closed_at,
         reason=refund.reason if whole else "",
         attempts=tuple(_attempt(attempt) for attempt in attempts) if whole else (),
+        settlement=_settlement(refund.settlement) if whole and refund.settlement is not None else None,
+    )
+
+
+def _settlement(settlement: Settlement) -> answers.SettlementAnswer:
+    return answers.SettlementAnswer(
+        reference=settlement.reference, note=settlement.note, by=settlement.by, at=settlement.at
     )
 
 
@@ -85,6 +93,22 @@ def _attempt(attempt: Attempt) -> answers.AttemptAnswer:
         news_at=attempt.news_at,
         provider_refund_id=attempt.provider_refund_id,
         reason=attempt.reason,
+    )
+
+
+async def settle_refund(call: Call[bodies.ManualPayoutSent, Nothing]) -> Done:
+    """Say with evidence that a finally failed refund was paid outside its provider."""
+    ref = _ref(call)
+    if ref is None:
+        return not_found()
+    app, sent = call.app, call.body
+    payout = ManualPayout(sent.reference, sent.note, sent.amount.amount_minor, sent.amount.currency)
+    once = call.once(sent)
+    return await carried_out(
+        call,
+        lambda keep: settle(app.store, ref, payout, by=call.actor, now=app.clock(), once=once, render=keep),
+        lambda plan: ticket_answer(call, plan.file, _ticket_of(plan.ticket_id)),
+        headers_of_ticket,
     )
 
 
@@ -227,6 +251,20 @@ OPERATIONS = (
         keyed=True,
         problems=(REFUSALS[RefusalCode.REFUND_NOT_FAILED],),
         description="A new attempt with a new key; the answer is the ticket.",
+    ),
+    Operation(
+        "POST",
+        "/v1/refunds/{refund_id}/settle-manually",
+        settle_refund,
+        "Settle a failed refund by hand",
+        "Refunds",
+        {200: TicketView},
+        scopes=frozenset({PLATFORM}),
+        body=bodies.ManualPayoutSent,
+        keyed=True,
+        problems=(REFUSALS[RefusalCode.REFUND_NOT_FAILED], REFUSALS[RefusalCode.SETTLEMENT_DIFFERS]),
+        description="The refund was paid outside its provider: it counts as paid, with the evidence, and is never sent "
+        "again. Should the provider pay it after all, a task says so. The answer is the ticket.",
     ),
     Operation(
         "GET",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jitui.entrypoints.http import aftersales, governance, orders, refunds, service, subjects
+from jitui.entrypoints.http import aftersales, books, governance, orders, refunds, service, subjects
 from jitui.entrypoints.http.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -10,6 +10,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *orders.OPERATIONS,
     *subjects.OPERATIONS,
     *refunds.OPERATIONS,
+    *books.OPERATIONS,
     *governance.OPERATIONS,
     *service.OPERATIONS,
 )

@@ -1,0 +1,1 @@
+"""Statements of payment providers, each format in a module of its own: lines become rows of the core's."""

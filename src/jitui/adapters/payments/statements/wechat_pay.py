@@ -1,0 +1,88 @@
+"""WeChat Pay's trade bill (交易账单, types ALL, SUCCESS and REFUND): one day, Beijing time, amounts in yuan.
+
+Each value begins with a grave accent, so that spreadsheets leave numbers alone; a header and one row of totals end
+the file. Source: WeChat Pay merchant documents, *申请交易账单*, as of November 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import tzinfo
+from pathlib import Path
+
+from jitui.adapters.payments.statements import tables
+from jitui.adapters.payments.statements.tables import Cells
+from jitui.aftersales.reconcile import AnyRow, OtherRow, RowKind, StatementRow
+
+_TIME, _STATE = "交易时间", "交易状态"
+_TOTALS = "总交易单数"
+_KINDS = {"SUCCESS": RowKind.PAYMENT, "REFUND": RowKind.REFUND, "REVOKED": RowKind.REFUND}
+_PAID = ("订单金额", "总金额", "应结订单金额")
+_REFUNDED = ("申请退款金额", "退款金额")
+"""The first that the bill has: what was asked for, coupons included, is what a refund order says."""
+_NOT_PAID = {"FAIL", "CLOSED"}
+_UNDER_WAY = {"PROCESSING", "CHANGE", "ABNORMAL"}
+
+
+class WeChatPayStatements:
+    """See `jitui.aftersales.reconcile.StatementFormat`."""
+
+    whole_days_in: tzinfo | None = tables.BEIJING
+
+    def read(self, path: Path) -> Iterable[AnyRow]:
+        """Each line up to the totals is a payment or a refund."""
+        with tables.opened(path, "utf-8-sig") as text:
+            yield from _rows(path, text)
+
+
+def _rows(path: Path, text: Iterable[str]) -> Iterator[AnyRow]:
+    lines = enumerate((line.strip("\r\n") for line in text), start=1)
+    names = _values(next(lines, (0, ""))[1])
+    if not {_TIME, _STATE} <= set(names):
+        raise tables.not_this(path, "a trade bill of WeChat Pay (交易账单)", f"its first line has no {_TIME}")
+    for number, line in lines:
+        values = _values(line)
+        if values[0] == _TOTALS:
+            yield from (OtherRow(after) for after, _ in lines)
+            return
+        if line:
+            cells = dict(zip(names, values, strict=False))
+            short = len(values) < len(names)
+            yield tables.read_row(number, line, lambda n=number, c=cells, s=short: _row(n, c, s))  # type: ignore[misc]
+    raise tables.broken_off(path, f"the totals ({_TOTALS}) are missing")
+
+
+def _values(line: str) -> list[str]:
+    """Values may hold commas; where they begin with the accent, only a comma before the next accent parts them."""
+    parts = line[1:].split(",`") if line.startswith("`") else line.split(",")
+    return [part.strip().removeprefix("`").strip() for part in parts]
+
+
+def _row(line: int, cells: Cells, short: bool) -> AnyRow:
+    if short:
+        raise tables.CellFault("the line has fewer values than the header")
+    kind = _KINDS.get(cells[_STATE])
+    if kind is None:
+        raise tables.CellFault(f"{cells[_STATE]!r} is no state of a trade")
+    refunded = kind is RowKind.REFUND
+    status = cells.get("退款状态", "") if refunded else ""
+    if status in _NOT_PAID:
+        return OtherRow(line)
+    if refunded and status != "SUCCESS" and status not in _UNDER_WAY:
+        raise tables.CellFault(f"{status!r} is no state of a refund")
+    currency = tables.currency(tables.cell(cells, "货币种类"))
+    money = next((name for name in (_REFUNDED if refunded else _PAID) if name in cells), "订单金额")
+    when = cells.get("退款成功时间") if refunded else None
+    return tables.checked(
+        StatementRow(
+            line=line,
+            kind=kind,
+            at=tables.moment(when or tables.cell(cells, _TIME), tables.BEIJING),
+            amount_minor=tables.amount(tables.cell(cells, money), currency),
+            currency=currency,
+            reference=tables.optional(cells.get("商户退款单号", "")) if refunded else None,
+            provider_refund_id=tables.optional(cells.get("微信退款单号", "")) if refunded else None,
+            payment_ids=tuple(filter(None, (cells.get("微信订单号"), cells.get("商户订单号")))),
+            final=not refunded or status == "SUCCESS",
+        )
+    )

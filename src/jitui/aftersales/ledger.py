@@ -1,0 +1,158 @@
+"""The ledger: double entry, balanced by form; the one place that gives each cause its two accounts (03, I7).
+
+A posting moves a positive amount from `credit` to `debit`, so nothing can be unbalanced. Its name is its cause and
+what it happened to: the same cause twice is one posting. Balances are debits less credits.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from jitui.aftersales.order import Funder, Funding, Tender
+from jitui.aftersales.refund import Attempt, Refund
+from jitui.aftersales.writes import Post
+
+
+class Account(StrEnum):
+    """The chart of accounts; `:` is followed by the provider or the funder."""
+
+    PROVIDER_CLEARING = "provider_clearing:{provider}"
+    ESCROW = "escrow"
+    BUYER_PAYABLE = "buyer_payable"
+    SUBSIDY = "subsidy:{funder}"
+    MANUAL_PAYOUT = "manual_payout"
+    BUYER_RECEIVABLE = "buyer_receivable"
+
+
+ACCOUNTS: Mapping[Account, str] = {
+    Account.PROVIDER_CLEARING: "What a provider holds of the order: captured, less what it has paid back",
+    Account.ESCROW: "What is kept for the order until it is fulfilled or granted back; never a debit balance",
+    Account.BUYER_PAYABLE: "Granted to the buyer and not yet paid",
+    Account.SUBSIDY: "What a funder has put in, less what went back to it",
+    Account.MANUAL_PAYOUT: "Paid to the buyer outside the provider, by an operator with evidence",
+    Account.BUYER_RECEIVABLE: "Paid to the buyer a second time: to be got back",
+}
+
+
+class Cause(StrEnum):
+    """Why money moved; the first word of a posting's name."""
+
+    CAPTURED = "captured"
+    FUNDED = "funded"
+    GRANTED = "granted"
+    RETURNED = "returned"
+    PAID = "paid"
+    UNPAID = "unpaid"
+    SETTLED = "settled"
+    PAID_AGAIN = "paid_again"
+    PAID_BACK = "paid_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The two accounts of a cause, and what happened."""
+
+    debit: Account
+    credit: Account
+    meaning: str
+
+
+FLOWS: Mapping[Cause, Flow] = {
+    Cause.CAPTURED: Flow(Account.PROVIDER_CLEARING, Account.ESCROW, "The buyer paid"),
+    Cause.FUNDED: Flow(Account.SUBSIDY, Account.ESCROW, "A funder put in its share"),
+    Cause.GRANTED: Flow(Account.ESCROW, Account.BUYER_PAYABLE, "A refund was approved"),
+    Cause.RETURNED: Flow(Account.ESCROW, Account.SUBSIDY, "A funder gets its share back"),
+    Cause.PAID: Flow(Account.BUYER_PAYABLE, Account.PROVIDER_CLEARING, "The provider paid the refund"),
+    Cause.UNPAID: Flow(Account.PROVIDER_CLEARING, Account.BUYER_PAYABLE, "The provider took the refund back"),
+    Cause.SETTLED: Flow(Account.BUYER_PAYABLE, Account.MANUAL_PAYOUT, "An operator settled it by hand"),
+    Cause.PAID_AGAIN: Flow(Account.BUYER_RECEIVABLE, Account.PROVIDER_CLEARING, "The provider paid it a second time"),
+    Cause.PAID_BACK: Flow(Account.PROVIDER_CLEARING, Account.BUYER_RECEIVABLE, "The second payment came back"),
+}
+
+AT_PROVIDER = frozenset({Cause.PAID, Cause.UNPAID, Cause.PAID_AGAIN, Cause.PAID_BACK})
+"""Causes that move money at a provider for an attempt; their postings are named `cause:attempt:moves`."""
+
+
+# Postings ----------------------------------------------------------------------------------------------------------
+
+
+def captured(tender: Tender) -> Post:
+    """A payment was captured at its provider."""
+    name = (Cause.CAPTURED, tender.tender_id)
+    return _post(name, tender.captured_minor, tender.currency, tender.captured_at, provider=tender.provider)
+
+
+def funded(fund: Funding, currency: str, now: datetime) -> Post:
+    """A funder's share joins the escrow with the first payment."""
+    return _post((Cause.FUNDED, fund.funder.value), fund.amount_minor, currency, now, funder=fund.funder)
+
+
+def granted(refund: Refund, now: datetime) -> Post:
+    """The order's escrow now owes the buyer."""
+    return _post((Cause.GRANTED, refund.refund_id), refund.amount_minor, refund.currency, now)
+
+
+def returned(ticket_id: object, funder: Funder, amount_minor: int, currency: str, now: datetime) -> Post:
+    """A funder's share goes straight back to it."""
+    return _post((Cause.RETURNED, ticket_id, funder.value), amount_minor, currency, now, funder=funder)
+
+
+def at_provider(cause: Cause, refund: Refund, attempt: Attempt, now: datetime) -> Post:
+    """Money moved at the provider for an attempt.
+
+    One name for each move of an attempt: a provider may take back a refund and then pay it after all.
+    """
+    name = (cause, attempt.attempt_id, attempt.moves)
+    return _post(name, refund.amount_minor, refund.currency, now, provider=refund.provider)
+
+
+def settled(refund: Refund, now: datetime) -> Post:
+    """What was owed was paid outside the provider."""
+    return _post((Cause.SETTLED, refund.refund_id), refund.amount_minor, refund.currency, now)
+
+
+def _post(
+    name: tuple[Cause, *tuple[object, ...]],
+    amount_minor: int,
+    currency: str,
+    at: datetime,
+    *,
+    provider: str = "",
+    funder: Funder | None = None,
+) -> Post:
+    flow = FLOWS[name[0]]
+    return Post(
+        posting=":".join(map(str, name)),
+        debit=flow.debit.value.format(provider=provider, funder=funder),
+        credit=flow.credit.value.format(provider=provider, funder=funder),
+        amount_minor=amount_minor,
+        currency=currency,
+        posted_at=at,
+    )
+
+
+# Reading -----------------------------------------------------------------------------------------------------------
+
+
+def cause_of(post: Post) -> Cause:
+    """Why this posting was made."""
+    return Cause(post.posting.partition(":")[0])
+
+
+def story(posts: Iterable[Post]) -> tuple[Post, ...]:
+    """Postings as they happened; at the same moment in the order of an order's life."""
+    rank = {cause: place for place, cause in enumerate(Cause)}
+    return tuple(sorted(posts, key=lambda post: (post.posted_at, rank[cause_of(post)], post.posting)))
+
+
+def balances(posts: Sequence[Post]) -> dict[tuple[str, str], int]:
+    """Debits less credits by (account, currency), in minor units; over all accounts of a currency they sum to zero."""
+    sums: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for post in posts:
+        sums[post.debit, post.currency] += post.amount_minor
+        sums[post.credit, post.currency] -= post.amount_minor
+    return dict(sorted(sums.items()))

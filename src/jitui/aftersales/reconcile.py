@@ -1,0 +1,494 @@
+"""A provider's statement against the ledger: what agrees, what does not, and what becomes of it (03, I7).
+
+Reading and gathering are others' (statement formats, the database); this judges one refund or payment at a time,
+so that a statement may be of any length. Differences become tasks. A payment that we had not heard of is news and
+enters at `confirm`, as a webhook would. Nothing here pays.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from jitui.aftersales.ledger import Cause
+from jitui.aftersales.pay import Clock, News, confirm, paid_twice_name, refund_order
+from jitui.aftersales.ports import AttemptRef, Store
+from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider
+from jitui.aftersales.refund import AttemptState
+from jitui.aftersales.task import NewTask, TaskKind, Tasks, TaskState
+from jitui.errors import BadInput
+from jitui.ids import lane_of_id
+
+EDGE = timedelta(minutes=5)
+"""How far our clock and the provider's may be apart."""
+
+MOST_UNREADABLE = 1_000
+"""More rows than these that cannot be read, and the file is taken for something else."""
+
+# What a statement says --------------------------------------------------------------------------------------------
+
+
+class RowKind(StrEnum):
+    """What moved; amounts are positive, the kind says which way."""
+
+    PAYMENT = "payment"
+    REFUND = "refund"
+    REFUND_RETURNED = "refund_returned"  # paid, and the money came back
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRow:
+    """A line of a statement in our words; `reference` is the attempt where the provider names it.
+
+    `final` False: the statement lists it and the money has not moved yet.
+    """
+
+    line: int
+    kind: RowKind
+    at: datetime
+    amount_minor: int
+    currency: str
+    reference: str | None = None
+    provider_refund_id: str | None = None
+    payment_ids: tuple[str, ...] = ()
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRow:
+    """A line about something that is not ours to compare: fees, payouts, summaries."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRow:
+    """A line that should be a payment or a refund and cannot be read."""
+
+    line: int
+    reason: str
+    text: str
+
+
+AnyRow = StatementRow | OtherRow | UnreadableRow
+
+
+class StatementFormat(Protocol):
+    """Reads one provider's statements."""
+
+    @property
+    def whole_days_in(self) -> tzinfo | None:
+        """Its statements cover whole days of this zone; None where they may begin and end at any time."""
+        ...
+
+    def read(self, path: Path) -> Iterable[AnyRow]:
+        """Line by line. Raises BadInput where the file as a whole is no such statement."""
+        ...
+
+
+# What we have -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One of our movements at the provider; `possible_from`: the provider cannot have made it earlier."""
+
+    kind: RowKind
+    at: datetime
+    possible_from: datetime
+    amount_minor: int
+    currency: str
+    posting: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All that both sides say of one attempt or one payment, whenever we posted it."""
+
+    key: str
+    ours: tuple[Posting, ...] = ()
+    theirs: tuple[StatementRow, ...] = ()
+    order_id: str | None = None
+    refund_id: UUID | None = None
+    attempt_id: UUID | None = None
+    attempt_state: AttemptState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the statement covers: from the first moment, and before the last."""
+
+    since: datetime
+    until: datetime
+
+    def covers(self, at: datetime) -> bool:
+        """Whether a moment lies inside."""
+        return self.since <= at < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A statement that was read: what it holds, and when its first and last row happened."""
+
+    rows: Mapping[RowKind, int]
+    others: int
+    unreadable: tuple[UnreadableRow, ...]
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+class StatementDesk(Protocol):
+    """Where a statement lies beside our postings."""
+
+    def lay_out(self, provider: str, rows: Iterable[AnyRow]) -> AbstractAsyncContextManager[LaidOut]: ...
+
+    async def group_of(self, provider: str, group: Group) -> Group:
+        """The same group with our side as it is now."""
+        ...
+
+
+class LaidOut(Protocol):
+    """One statement on the desk."""
+
+    @property
+    def staged(self) -> Staged: ...
+
+    def groups(self, window: Window) -> AsyncIterator[Group]: ...
+
+
+def window_of(staged: Staged, whole_days_in: tzinfo | None, since: datetime | None, until: datetime | None) -> Window:
+    """What a statement covers: as it is told, else from its first row to its last, in whole days where it has those.
+
+    Raises BadInput for an empty statement of which nothing is told, and for a window that ends before it begins.
+    """
+    first = since if since is not None else _day_of(staged.first_at, whole_days_in, timedelta())
+    last = until if until is not None else _day_of(staged.last_at, whole_days_in, timedelta(days=1))
+    if first is None or last is None:
+        raise BadInput("The statement has no rows, so nothing says what it covers: give --from and --until.")
+    if first >= last:
+        raise BadInput(f"The statement would cover nothing: {first.isoformat()} is not before {last.isoformat()}.")
+    return Window(first, last)
+
+
+def _day_of(at: datetime | None, zone: tzinfo | None, later: timedelta) -> datetime | None:
+    if at is None or zone is None:
+        return at if at is None or not later else at + timedelta(microseconds=1)
+    return at.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0) + later
+
+
+# Judging: pure ----------------------------------------------------------------------------------------------------
+
+
+class Verdict(StrEnum):
+    """What becomes of a movement; each of ours in the window and each of theirs has exactly one."""
+
+    MATCHED = "matched"
+    UNDONE = "undone"  # paid and returned before we heard of either, or the other way round
+    NOT_FINAL = "not_final"  # listed, not yet paid
+    EDGE = "edge"  # ours, so near the window's edge that another statement may list it
+    NEWS = "news"  # theirs, of an attempt of ours that we do not know to be paid (or returned)
+    OURS_ONLY = "ours_only"
+    THEIRS_ONLY = "theirs_only"
+    AMOUNT_DIFFERS = "amount_differs"
+    CURRENCY_DIFFERS = "currency_differs"
+    PAID_TWICE = "paid_twice"
+
+
+DIFFERENCES: Mapping[Verdict, TaskKind] = {
+    Verdict.OURS_ONLY: TaskKind.OURS_ONLY,
+    Verdict.THEIRS_ONLY: TaskKind.THEIRS_ONLY,
+    Verdict.AMOUNT_DIFFERS: TaskKind.AMOUNT_DIFFERS,
+    Verdict.CURRENCY_DIFFERS: TaskKind.CURRENCY_DIFFERS,
+    Verdict.PAID_TWICE: TaskKind.PAID_TWICE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict on a movement of one side, or on a pair."""
+
+    verdict: Verdict
+    kind: RowKind
+    ours: Posting | None = None
+    theirs: StatementRow | None = None
+
+
+def judge(group: Group, window: Window) -> tuple[Finding, ...]:
+    """Every movement of a group, each once; ours outside the window count only where the statement names them."""
+    findings: list[Finding] = []
+    left: dict[RowKind, tuple[list[Posting], list[StatementRow]]] = {kind: ([], []) for kind in RowKind}
+    kinds = {posting.kind for posting in group.ours} | {row.kind for row in group.theirs}
+    for kind in sorted(kinds):
+        ours = sorted((p for p in group.ours if p.kind is kind), key=lambda p: (not window.covers(p.at), p.at))
+        theirs = sorted((r for r in group.theirs if r.kind is kind), key=lambda r: (not r.final, r.at, r.line))
+        pairs = _nearest(ours, theirs)
+        findings += [_pair(kind, posting, row) for posting, row in pairs]
+        paired = {id(movement) for pair in pairs for movement in pair}
+        left[kind] = (
+            [posting for posting in ours if id(posting) not in paired and window.covers(posting.at)],
+            [row for row in theirs if id(row) not in paired],
+        )
+    findings += _undone(left)
+    for kind, (ours, theirs) in left.items():
+        known = any(posting.kind is kind for posting in group.ours)
+        findings += [Finding(_of_ours(posting, window), kind, ours=posting) for posting in ours]
+        findings += [Finding(_of_theirs(group, row, known), kind, theirs=row) for row in theirs]
+    return tuple(findings)
+
+
+def _nearest(ours: list[Posting], theirs: list[StatementRow]) -> list[tuple[Posting, StatementRow]]:
+    """Equal amounts first, so that one wrong amount among several is named and no other; then in their order."""
+    pairs: list[tuple[Posting, StatementRow]] = []
+    rest = list(theirs)
+    waiting: list[Posting] = []
+    for posting in ours:
+        money = (posting.amount_minor, posting.currency)
+        at = next((at for at, row in enumerate(rest) if (row.amount_minor, row.currency) == money), None)
+        if at is None:
+            waiting.append(posting)
+        else:
+            pairs.append((posting, rest.pop(at)))
+    return [*pairs, *zip(waiting, rest, strict=False)]
+
+
+def _pair(kind: RowKind, posting: Posting, row: StatementRow) -> Finding:
+    if row.currency != posting.currency:
+        verdict = Verdict.CURRENCY_DIFFERS
+    elif row.amount_minor != posting.amount_minor:
+        verdict = Verdict.AMOUNT_DIFFERS
+    elif _is_second(posting):
+        verdict = Verdict.PAID_TWICE
+    else:
+        verdict = Verdict.MATCHED if row.final else Verdict.NOT_FINAL
+    return Finding(verdict, kind, posting, row)
+
+
+def _is_second(posting: Posting | None) -> bool:
+    """Whether we know already that this payment was one too many."""
+    return posting is not None and posting.posting.startswith(f"{Cause.PAID_AGAIN}:")
+
+
+def _undone(left: dict[RowKind, tuple[list[Posting], list[StatementRow]]]) -> list[Finding]:
+    """Takes out of `left` what one side paid and got back while the other saw neither."""
+    findings: list[Finding] = []
+    paid, back = left[RowKind.REFUND], left[RowKind.REFUND_RETURNED]
+    while paid[0] and back[0] and paid[0][0].amount_minor == back[0][0].amount_minor:
+        findings.append(Finding(Verdict.UNDONE, RowKind.REFUND, ours=paid[0].pop(0)))
+        findings.append(Finding(Verdict.UNDONE, RowKind.REFUND_RETURNED, ours=back[0].pop(0)))
+    while paid[1] and back[1] and paid[1][0].final and paid[1][0].amount_minor == back[1][0].amount_minor:
+        findings.append(Finding(Verdict.UNDONE, RowKind.REFUND, theirs=paid[1].pop(0)))
+        findings.append(Finding(Verdict.UNDONE, RowKind.REFUND_RETURNED, theirs=back[1].pop(0)))
+    return findings
+
+
+def _of_ours(posting: Posting, window: Window) -> Verdict:
+    inside = window.covers(posting.possible_from - EDGE) and window.covers(posting.at + EDGE)
+    return Verdict.OURS_ONLY if inside else Verdict.EDGE
+
+
+def _of_theirs(group: Group, row: StatementRow, known: bool) -> Verdict:
+    if not row.final:
+        return Verdict.NOT_FINAL
+    if known:
+        return Verdict.PAID_TWICE if row.kind is not RowKind.REFUND_RETURNED else Verdict.THEIRS_ONLY
+    return Verdict.NEWS if group.attempt_id is not None else Verdict.THEIRS_ONLY
+
+
+# Carrying out -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Count:
+    """Movements under one verdict, and their money by currency."""
+
+    ours: int = 0
+    theirs: int = 0
+    ours_minor: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    theirs_minor: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, finding: Finding) -> None:
+        """One more finding."""
+        if finding.ours is not None:
+            self.ours += 1
+            self.ours_minor[finding.ours.currency] += finding.ours.amount_minor
+        if finding.theirs is not None:
+            self.theirs += 1
+            self.theirs_minor[finding.theirs.currency] += finding.theirs.amount_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference as it is shown; its task carries the same evidence."""
+
+    task: NewTask
+    state: TaskState
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a statement; `first` holds the first differences that nobody has resolved."""
+
+    provider: str
+    window: Window
+    rows: Mapping[RowKind, int]
+    others: int
+    unreadable: int
+    counts: dict[tuple[RowKind, Verdict], Count] = field(default_factory=dict)
+    first: list[Difference] = field(default_factory=list)
+    open: int = 0
+    resolved_before: int = 0
+    learned: int = 0
+
+    def add(self, finding: Finding) -> None:
+        """Count a finding."""
+        self.counts.setdefault((finding.kind, finding.verdict), Count()).add(finding)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciling:
+    """What reconciling works with; a provider that is not configured here cannot be asked."""
+
+    store: Store
+    desk: StatementDesk
+    tasks: Tasks
+    clock: Clock
+    provider: PaymentProvider | None = None
+    most_shown: int = 20
+
+
+async def reconcile(
+    parts: Reconciling,
+    provider: str,
+    rows: Iterable[AnyRow],
+    window_of: Callable[[Staged], Window],
+) -> Report:
+    """Compare one statement with the ledger, open a task for each difference, and take in what was news.
+
+    Raises BadInput, and writes nothing, where the statement cannot be read or says no time that it covers.
+    """
+    async with parts.desk.lay_out(provider, rows) as laid_out:
+        staged = laid_out.staged
+        window = window_of(staged)
+        report = Report(provider, window, staged.rows, staged.others, len(staged.unreadable))
+        await _take_in(parts, report, [_unreadable(provider, row, parts.clock()) for row in staged.unreadable])
+        async for group in laid_out.groups(window):
+            findings = judge(group, window)
+            if any(finding.verdict is Verdict.NEWS for finding in findings):
+                findings = await _heard(parts, report, group, window)
+            for finding in findings:
+                report.add(finding)
+            found = [_task(provider, group, f, parts.clock()) for f in findings if f.verdict in DIFFERENCES]
+            await _take_in(parts, report, found)
+    return report
+
+
+async def _take_in(parts: Reconciling, report: Report, found: Sequence[NewTask]) -> None:
+    if not found:
+        return
+    states = await parts.tasks.open(found)
+    for task, state in zip(found, states, strict=True):
+        if state is TaskState.RESOLVED:
+            report.resolved_before += 1
+            continue
+        report.open += 1
+        if len(report.first) < parts.most_shown:
+            report.first.append(Difference(task, state))
+
+
+async def _heard(parts: Reconciling, report: Report, group: Group, window: Window) -> tuple[Finding, ...]:
+    """Ask the provider's books about the attempt, else take the statement's word; then look at our side again."""
+    assert group.attempt_id is not None
+    ref = AttemptRef(lane_of_id(group.attempt_id), group.attempt_id)
+    news = await _news(parts, ref, group)
+    if news is not None:
+        await confirm(parts.store, ref, news, now=parts.clock())
+    after = judge(await parts.desk.group_of(report.provider, group), window)
+    report.learned += not any(finding.verdict is Verdict.NEWS for finding in after)
+    return tuple(
+        Finding(Verdict.THEIRS_ONLY, f.kind, theirs=f.theirs) if f.verdict is Verdict.NEWS else f for f in after
+    )
+
+
+async def _news(parts: Reconciling, ref: AttemptRef, group: Group) -> News | None:
+    file = await parts.store.read_file(ref)
+    if file is None:
+        return None
+    attempt = next(attempt for attempt in file.attempts if attempt.attempt_id == ref.attempt_id)
+    refund = next(refund for refund in file.refunds if refund.refund_id == attempt.refund_id)
+    if parts.provider is not None:
+        return News(await parts.provider.look_up(refund_order(refund, attempt)), looked_up=True)
+    last = max((row for row in group.theirs if row.final), key=lambda row: (row.at, row.line))
+    returned = last.kind is RowKind.REFUND_RETURNED
+    answer = Answer(
+        AnswerKind.DECLINED if returned else AnswerKind.SUCCEEDED,
+        reason="returned, as the statement says" if returned else "",
+        provider_refund_id=last.provider_refund_id,
+        amount_minor=last.amount_minor,
+        currency=last.currency,
+        occurred_at=last.at,
+    )
+    return News(answer, provider=refund.provider)
+
+
+# Tasks ------------------------------------------------------------------------------------------------------------
+
+
+def _task(provider: str, group: Group, finding: Finding, now: datetime) -> NewTask:
+    """Named by what is wrong, and not by when it was found or where in the file it stands."""
+    ours, theirs = finding.ours, finding.theirs
+    at = theirs.at.isoformat() if theirs is not None else ""
+    told = f"{theirs.amount_minor} {theirs.currency} {theirs.provider_refund_id} {at}" if theirs is not None else ""
+    known = paid_twice_name(group.attempt_id) if _is_second(ours) and group.attempt_id is not None else None
+    name = known or f"{provider} {finding.verdict} {finding.kind} {group.key} {ours.posting if ours else ''} {told}"
+    subject = ours or theirs
+    assert subject is not None
+    return NewTask(
+        name=name,
+        kind=DIFFERENCES[finding.verdict],
+        provider=provider,
+        order_id=group.order_id,
+        amount_minor=subject.amount_minor,
+        currency=subject.currency,
+        evidence={
+            "movement": finding.kind.value,
+            "refund_id": None if group.refund_id is None else str(group.refund_id),
+            "attempt_id": None if group.attempt_id is None else str(group.attempt_id),
+            "ours": None if ours is None else _shown(ours),
+            "theirs": None if theirs is None else _shown(theirs),
+        },
+        opened_at=now,
+    )
+
+
+def _shown(movement: Posting | StatementRow) -> dict[str, object]:
+    money = {
+        "at": movement.at.isoformat(),
+        "amount_minor": movement.amount_minor,
+        "currency": movement.currency,
+    }
+    if isinstance(movement, Posting):
+        return {**money, "posting": movement.posting}
+    return {
+        **money,
+        "line": movement.line,
+        "reference": movement.reference,
+        "provider_refund_id": movement.provider_refund_id,
+        "payment_ids": list(movement.payment_ids),
+    }
+
+
+def _unreadable(provider: str, row: UnreadableRow, now: datetime) -> NewTask:
+    return NewTask(
+        name=f"{provider} unreadable {row.text}",
+        kind=TaskKind.UNREADABLE_ROW,
+        provider=provider,
+        evidence={"line": row.line, "reason": row.reason, "text": row.text},
+        opened_at=now,
+    )

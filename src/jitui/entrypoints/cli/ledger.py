@@ -1,0 +1,61 @@
+"""`jitui ledger`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.output import Json, print_json
+
+if TYPE_CHECKING:
+    from jitui.aftersales.writes import Post
+    from jitui.wiring import App
+
+
+def ledger(
+    order: Annotated[str, typer.Argument(metavar="ORDER", help="The platform's order id.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """An order's story in accounts: when, what happened, debit, credit, amount; and what each account holds now."""
+    from jitui.aftersales.ledger import balances
+    from jitui.entrypoints.cli.running import with_app
+
+    posts = with_app(lambda app: _read(app, order))
+    if as_json:
+        held = [
+            {"account": account, "balance_minor": minor, "currency": currency}
+            for (account, currency), minor in balances(posts).items()
+        ]
+        print_json({"order_id": order, "postings": posts, "balances": held})
+    else:
+        _show(order, posts)
+
+
+async def _read(app: App, order: str) -> Sequence[Post]:
+    from jitui.errors import BadInput
+
+    ref = await app.store.find_order(order)
+    if ref is None:
+        raise BadInput(f"There is no order {order!r} in this database.", path="order")
+    return await app.shelf.ledger(ref)
+
+
+def _show(order: str, posts: Sequence[Post]) -> None:
+    from datetime import UTC
+
+    from jitui.aftersales.ledger import FLOWS, balances, cause_of
+    from jitui.money import to_decimal_text
+
+    if not posts:
+        typer.echo(f"No money has moved for order {order}.")
+        return
+    for post in posts:
+        at = post.posted_at.astimezone(UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+        amount = f"{to_decimal_text(post.amount_minor, post.currency)} {post.currency}"
+        typer.echo(f"{at}  {FLOWS[cause_of(post)].meaning:<36} {amount:>19}")
+        typer.echo(f"    debit {post.debit}, credit {post.credit}")
+    typer.echo("\nBalances, debits less credits")
+    for (account, currency), minor in balances(posts).items():
+        typer.echo(f"  {account:<55} {to_decimal_text(minor, currency):>17} {currency}")

@@ -1,0 +1,191 @@
+"""`jitui reconcile`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.output import Json, print_json, results
+
+if TYPE_CHECKING:
+    from datetime import datetime, tzinfo
+
+    from rich.table import Table
+
+    from jitui.aftersales.reconcile import Count, Report, StatementFormat
+    from jitui.wiring import App
+
+
+def reconcile(
+    provider: Annotated[
+        str, typer.Argument(metavar="PROVIDER", help="simulator, wechat_pay, alipay, stripe.", show_default=False)
+    ],
+    statement: Annotated[Path, typer.Argument(metavar="STATEMENT", help="The provider's file.", show_default=False)],
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="What it covers: from here on.", show_default=False)
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="And before here.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Match a provider's statement against the ledger: matched, ours only, theirs only, amount differs.
+
+    Each difference becomes a task with its evidence; the same statement again makes no second one. It never pays.
+    A payment that we had not heard of is looked up and confirmed. Without --from and --until the rows say what it
+    covers, in whole days where the provider's statements have those. Exit code 1 when a difference is open.
+    """
+    from jitui.entrypoints.cli.running import with_app
+
+    layout = _format(provider)
+    window = (_time("--from", since, layout.whole_days_in), _time("--until", until, layout.whole_days_in))
+
+    async def work(app: App) -> Report:
+        from jitui.aftersales import reconcile as core
+        from jitui.errors import NotConfigured
+
+        if app.settings.pool_size < 2:
+            raise NotConfigured("Reconciling needs two connections: set JITUI_POOL_SIZE to 2 or more.")
+        parts = core.Reconciling(app.store, app.desk, app.tasks, app.clock, app.providers.get(provider))
+        covers = partial(core.window_of, whole_days_in=layout.whole_days_in, since=window[0], until=window[1])
+        return await core.reconcile(parts, provider, layout.read(statement), covers)
+
+    report = with_app(work)
+    if as_json:
+        print_json(_document(report))
+    else:
+        _show(report)
+    if report.open:
+        raise typer.Exit(FAILED)
+
+
+def _format(provider: str) -> StatementFormat:
+    from jitui.errors import BadInput
+    from jitui.wiring import statement_formats
+
+    formats = statement_formats()
+    layout = formats.get(provider)
+    if layout is None:
+        raise BadInput(f"The provider is one of {', '.join(formats)}, not {provider!r}.", path="provider")
+    return layout
+
+
+def _time(name: str, text: str | None, zone: tzinfo | None) -> datetime | None:
+    """A day, in the zone of the provider's days, or a time with its zone."""
+    from datetime import UTC, datetime
+
+    from jitui.errors import BadInput
+
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(
+            f"{name} takes a day or a time, such as 2026-11-23 or 2026-11-23T08:00:00+08:00.", path=name
+        ) from None
+    if at.tzinfo is None and len(text) > len("2026-11-23"):
+        raise BadInput(f"{name} needs its zone: {text}Z or {text}+08:00.", path=name)
+    return at if at.tzinfo is not None else at.replace(tzinfo=zone or UTC)
+
+
+# Showing -----------------------------------------------------------------------------------------------------------
+
+
+def _document(report: Report) -> dict[str, object]:
+    return {
+        "provider": report.provider,
+        "from": report.window.since,
+        "until": report.window.until,
+        "rows": {kind.value: count for kind, count in sorted(report.rows.items())},
+        "other_rows": report.others,
+        "unreadable_rows": report.unreadable,
+        "counts": [
+            {
+                "kind": kind,
+                "verdict": verdict,
+                "ours": count.ours,
+                "theirs": count.theirs,
+                "ours_minor": count.ours_minor,
+                "theirs_minor": count.theirs_minor,
+            }
+            for (kind, verdict), count in sorted(report.counts.items())
+        ],
+        "learned": report.learned,
+        "open_differences": report.open,
+        "resolved_before": report.resolved_before,
+        "first_differences": [
+            {
+                "task_id": difference.task.task_id,
+                "kind": difference.task.kind,
+                "order_id": difference.task.order_id,
+                "amount_minor": difference.task.amount_minor,
+                "currency": difference.task.currency,
+                "evidence": difference.task.evidence,
+            }
+            for difference in report.first
+        ],
+    }
+
+
+def _show(report: Report) -> None:
+    covered = [at.isoformat(timespec="seconds") for at in (report.window.since, report.window.until)]
+    typer.echo(f"{report.provider}, {covered[0]} to {covered[1]}")
+    results().print(_table(report))
+    if not any(kind == "payment" for kind, _ in report.counts):
+        typer.echo("The statement lists no payments; refunds alone were compared.")
+    typer.echo(f"{report.others} other rows, {report.unreadable} that cannot be read.")
+    if report.learned:
+        typer.echo(f"{report.learned} were news to us and are confirmed now.")
+    if report.resolved_before:
+        typer.echo(f"{report.resolved_before} differences were resolved before.")
+    if report.open:
+        typer.echo(f"{report.open} differences; jitui tasks lists them all. The first:")
+    for difference in report.first:
+        task = difference.task
+        typer.echo(f"  {task.task_id}  {task.kind}")
+        typer.echo(
+            f"    {(task.order_id and f'order {task.order_id}') or 'no order of ours'}: {_evidence(task.evidence)}"
+        )
+
+
+def _evidence(evidence: object) -> str:
+    """Both sides in a line of at most seventy characters."""
+    if not isinstance(evidence, dict) or "reason" in evidence:
+        found = evidence if isinstance(evidence, dict) else {}
+        return f"line {found.get('line')}: {found.get('reason')}"[:60]
+    sides = (f"{name} {_money(evidence.get(name))}" for name in ("ours", "theirs"))
+    return f"{evidence.get('movement')}, {', '.join(sides)}"
+
+
+def _money(side: object) -> str:
+    from jitui.money import to_decimal_text
+
+    if not isinstance(side, dict):
+        return "nothing"
+    return f"{to_decimal_text(int(side['amount_minor']), str(side['currency']))} {side['currency']}"
+
+
+def _table(report: Report) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("what", "verdict"):
+        table.add_column(name)
+    for name in ("ours", "theirs", "our money", "their money"):
+        table.add_column(name, justify="right")
+    for (kind, verdict), count in sorted(report.counts.items()):
+        table.add_row(kind, verdict, f"{count.ours:,}", f"{count.theirs:,}", *_sums(count))
+    return table
+
+
+def _sums(count: Count) -> tuple[str, str]:
+    from jitui.money import to_decimal_text
+
+    sides = (count.ours_minor, count.theirs_minor)
+    texts = ["\n".join(f"{to_decimal_text(m, c)} {c}" for c, m in sorted(side.items())) for side in sides]
+    return texts[0], texts[1]

@@ -1,0 +1,87 @@
+"""`jitui tasks`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.output import Json, print_json
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from jitui.aftersales.task import Task
+    from jitui.wiring import App
+
+
+def tasks(
+    everything: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
+    provider: Annotated[str | None, typer.Option(help="Of one provider.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")] = 50,
+    resolve: Annotated[str | None, typer.Option(metavar="TASK", help="Close a task.", show_default=False)] = None,
+    note: Annotated[str, typer.Option(help="What became of it; needed to close one.")] = "",
+    by: Annotated[str, typer.Option(help="Who does this, for the record.")] = "command line",
+    as_json: Json = False,
+) -> None:
+    """Differences from statements and double payments that a person must look at, newest first; no money moves.
+
+    A task that was resolved keeps its first note.
+    """
+    from jitui.entrypoints.cli.running import with_app
+
+    chosen = _chosen(resolve, note)
+
+    async def work(app: App) -> Sequence[Task]:
+        from jitui.aftersales.task import TaskFilter, TaskState
+
+        if chosen is not None:
+            return [await _resolve(app, chosen, note, by)]
+        state = None if everything else TaskState.OPEN
+        return await app.tasks.list(TaskFilter(state, provider, limit=limit))
+
+    found = with_app(work)
+    if as_json:
+        print_json({"tasks": found})
+        return
+    for task in found:
+        _show(task)
+    if not found:
+        typer.echo("There are no tasks." if everything else "There are no open tasks.")
+
+
+def _chosen(resolve: str | None, note: str) -> UUID | None:
+    from uuid import UUID
+
+    from jitui.errors import BadInput
+
+    if resolve is None:
+        return None
+    if not note.strip():
+        raise BadInput("Closing a task needs a --note: what became of it.", path="--note")
+    try:
+        return UUID(resolve)
+    except ValueError:
+        raise BadInput(f"{resolve!r} is not a task's id (a UUID).", path="--resolve") from None
+
+
+async def _resolve(app: App, task_id: UUID, note: str, by: str) -> Task:
+    from jitui.errors import BadInput
+
+    task = await app.tasks.resolve(task_id, note=note, by=by, now=app.clock())
+    if task is None:
+        raise BadInput(f"There is no task {task_id} in this database.", path="--resolve")
+    return task
+
+
+def _show(task: Task) -> None:
+    from jitui.money import to_decimal_text
+
+    known = task.amount_minor is not None and task.currency is not None
+    amount = f"{to_decimal_text(task.amount_minor or 0, task.currency or '')} {task.currency}" if known else ""
+    typer.echo(f"{task.task_id}  {task.kind}  {task.state}")
+    told = (task.provider, task.order_id and f"order {task.order_id}", amount)
+    typer.echo(f"  {', '.join(part for part in told if part)}; since {task.opened_at.isoformat(timespec='seconds')}")
+    if task.note is not None:
+        typer.echo(f"  {task.resolved_by}: {task.note}")

@@ -1,0 +1,266 @@
+"""Statements of a real simulator against the books of orders that were paid through it: every tampering is found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from jitui.aftersales.ledger import balances
+from jitui.aftersales.pay import ManualPayout, News, confirm, settle
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
+from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.reconcile import Reconciling, Report, RowKind, Verdict, reconcile, window_of
+from jitui.aftersales.refund import RefundState
+from jitui.aftersales.task import Task, TaskFilter, TaskKind
+from jitui.aftersales.ticket import Actor, ActorKind, TicketState
+from jitui.errors import BadInput
+from jitui.wiring import App, open_app, statement_formats, utc_now
+from tests.aftersales.market import Market, open_market
+from tests.provider_simulator.server import SimulatorProcess, StartSimulator, client_of
+from tests.worker.paying import Floor, books, settings_of, until, working
+
+OPERATOR = Actor(ActorKind.OPERATOR, "li.na")
+Change = Callable[[list[str]], list[str]]
+
+
+@dataclass(frozen=True)
+class Books:
+    """An installation, its provider, and the days that the test takes (midnight may pass)."""
+
+    app: App
+    market: Market
+    simulator: SimulatorProcess
+    folder: Path
+
+    async def order(self, name: str, amount: int) -> OrderRef:
+        """A paid order whose refund was approved."""
+        now = utc_now()
+        buyer = await self.market.premium_buyer(f"b-{name}", now)
+        ref = await self.market.paid_order(buyer, f"o-{name}", amounts=(amount,), now=now)
+        assert (await self.market.asked(buyer, f"o-{name}", now=now)).state is TicketState.REFUNDING
+        async with client_of(self.simulator) as client:
+            await client.pay(amount, payment_id=f"pay-o-{name}-1")
+        return ref
+
+    async def statement(self, change: Change = lambda lines: lines) -> Path:
+        """The simulator's statement of today and the days beside it, tampered with."""
+        today = utc_now().date()
+        lines: list[str] = []
+        async with client_of(self.simulator) as client:
+            for day in (today - timedelta(days=1), today, today + timedelta(days=1)):
+                got = (await client.call("GET", f"/statement.csv?day={day}")).text.splitlines()
+                lines += got[1:] if lines else got
+        path = self.folder / "statement.csv"
+        path.write_text("\n".join([lines[0], *change(lines[1:])]) + "\n")
+        return path
+
+    async def reconcile(self, path: Path, *, asks: bool = True) -> Report:
+        app, now = self.app, utc_now()
+        provider = app.providers["simulator"] if asks else None
+        parts = Reconciling(app.store, app.desk, app.tasks, app.clock, provider)
+        layout = statement_formats()["simulator"]
+        covers = partial(window_of, whole_days_in=None, since=now - timedelta(days=1), until=now + timedelta(days=1))
+        return await reconcile(parts, "simulator", layout.read(path), covers)
+
+    async def tasks(self) -> list[Task]:
+        return list(await self.app.tasks.list(TaskFilter()))
+
+    async def claimed(self) -> ClaimedRefund:
+        """A worker has claimed the one refund that is due, and died."""
+        now = utc_now()
+        (claim,) = await self.app.store.claim_refunds(now=now, lease_until=now + timedelta(hours=1), limit=9)
+        return claim
+
+    async def pays(self, claim: ClaimedRefund) -> None:
+        """The provider pays an attempt, and nobody tells us."""
+        async with client_of(self.simulator) as client:
+            key = str(claim.attempt.attempt_id)
+            await client.refund(claim.refund.payment_id, claim.refund.amount_minor, key=key, reference=key)
+
+    async def refunds_made(self) -> object:
+        return (await books(self.simulator))["totals"]
+
+
+@pytest.fixture
+async def installed(database_url: str, start_simulator: StartSimulator, tmp_path: Path) -> AsyncIterator[Books]:
+    simulator = start_simulator(faults="amounts")
+    settings = settings_of(database_url, simulator, tmp_path)
+    async with open_market(database_url, now=utc_now()) as market, open_app(settings, database_url) as app:
+        yield Books(app, market, simulator, tmp_path)
+
+
+def counted(report: Report) -> dict[tuple[RowKind, Verdict], tuple[int, int]]:
+    return {key: (count.ours, count.theirs) for key, count in report.counts.items()}
+
+
+async def pay_all(installed: Books, orders: list[OrderRef]) -> None:
+    floor = Floor(installed.app, installed.market, orders)
+
+    async def done() -> bool:
+        return set(await floor.refunds()) <= {RefundState.SUCCEEDED, RefundState.FAILED}
+
+    async with working(installed.app):
+        await until(done)
+
+
+async def test_orders_paid_with_every_fault_agree_with_the_statement(installed: Books) -> None:
+    """Declined, pending, cut off, answered with 500: what we know is what the provider says."""
+    amounts = (10_000, 10_001, 10_002, 10_003, 10_005, 10_006, 10_007, 20_000)
+    orders = [await installed.order(str(amount), amount) for amount in amounts]
+    await pay_all(installed, orders)
+    report = await installed.reconcile(await installed.statement())
+    assert counted(report) == {
+        (RowKind.PAYMENT, Verdict.MATCHED): (8, 8),
+        (RowKind.REFUND, Verdict.MATCHED): (6, 6),
+    }
+    paid = sum(amounts) - 10_001 - 10_003
+    assert dict(report.counts[RowKind.REFUND, Verdict.MATCHED].theirs_minor) == {"CNY": paid}
+    assert (report.open, await installed.tasks()) == (0, [])
+
+
+async def test_a_refund_that_came_back_unheard_is_looked_up_and_owed_again(installed: Books) -> None:
+    order = await installed.order("back", 10_004)  # succeeds, and fails after 800 ms
+    await pay_all(installed, [order])
+    await asyncio.sleep(1)
+    report = await installed.reconcile(await installed.statement())
+    assert (report.learned, report.open) == (1, 0)
+    file = await installed.app.store.read_file(order)
+    assert file is not None and file.refunds[0].state is RefundState.QUEUED
+    assert counted(report)[RowKind.REFUND_RETURNED, Verdict.MATCHED] == (1, 1)
+
+
+def refund_lines(lines: list[str]) -> list[int]:
+    return [at for at, line in enumerate(lines) if ",refund," in line]
+
+
+def wrong_amount(lines: list[str]) -> list[str]:
+    at = refund_lines(lines)[0]
+    return [*lines[:at], lines[at].replace("-100.00", "-100.01"), *lines[at + 1 :]]
+
+
+def removed(lines: list[str]) -> list[str]:
+    at = refund_lines(lines)[0]
+    return [*lines[:at], *lines[at + 1 :]]
+
+
+def added(lines: list[str]) -> list[str]:
+    at = refund_lines(lines)[0]
+    cells = lines[at].split(",")
+    return [*lines, ",".join([*cells[:2], "re_999999999", *cells[3:4], "somebody-elses", *cells[5:]])]
+
+
+def doubled(lines: list[str]) -> list[str]:
+    return [*lines, lines[refund_lines(lines)[0]]]
+
+
+def paid_again(lines: list[str]) -> list[str]:
+    return [*lines, lines[refund_lines(lines)[0]].replace("re_00000000", "re_90000000")]
+
+
+def other_currency(lines: list[str]) -> list[str]:
+    at = refund_lines(lines)[0]
+    return [*lines[:at], lines[at].replace("CNY", "USD"), *lines[at + 1 :]]
+
+
+def no_payment(lines: list[str]) -> list[str]:
+    return [line for line in lines if ",capture,pay-o-1-1," not in line]
+
+
+def nonsense(lines: list[str]) -> list[str]:
+    return [*lines, "yesterday,refund,re_1,p,r,o,much,CNY"]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "verdict"),
+    [
+        (wrong_amount, TaskKind.AMOUNT_DIFFERS, (RowKind.REFUND, Verdict.AMOUNT_DIFFERS, (1, 1))),
+        (removed, TaskKind.OURS_ONLY, (RowKind.REFUND, Verdict.OURS_ONLY, (1, 0))),
+        (added, TaskKind.THEIRS_ONLY, (RowKind.REFUND, Verdict.THEIRS_ONLY, (0, 1))),
+        (doubled, TaskKind.PAID_TWICE, (RowKind.REFUND, Verdict.PAID_TWICE, (0, 1))),
+        (paid_again, TaskKind.PAID_TWICE, (RowKind.REFUND, Verdict.PAID_TWICE, (0, 1))),
+        (other_currency, TaskKind.CURRENCY_DIFFERS, (RowKind.REFUND, Verdict.CURRENCY_DIFFERS, (1, 1))),
+        (no_payment, TaskKind.OURS_ONLY, (RowKind.PAYMENT, Verdict.OURS_ONLY, (1, 0))),
+        (nonsense, TaskKind.UNREADABLE_ROW, None),
+    ],
+)
+async def test_what_was_tampered_with_is_one_task_and_nothing_is_paid(
+    installed: Books, change: Change, kind: TaskKind, verdict: tuple[RowKind, Verdict, tuple[int, int]] | None
+) -> None:
+    orders = [await installed.order(str(at), 10_000) for at in range(3)]
+    await pay_all(installed, orders)
+    before = await installed.refunds_made()
+    path = await installed.statement(change)
+    report = await installed.reconcile(path)
+    assert report.open == 1
+    if verdict is not None:
+        assert counted(report)[verdict[0], verdict[1]] == verdict[2]
+    (task,) = await installed.tasks()
+    assert task.kind is kind and task.evidence
+    again = await installed.reconcile(path)
+    assert (again.open, await installed.tasks()) == (1, [task]), "the same statement opens no second task"
+    await installed.app.tasks.resolve(task.task_id, note="asked the provider", by="li.na", now=utc_now())
+    last = await installed.reconcile(path)
+    assert (last.open, last.resolved_before) == (0, 1)
+    assert await installed.refunds_made() == before, "it never pays"
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_a_payment_that_we_had_not_heard_of_is_confirmed_as_any_news(installed: Books, asks: bool) -> None:
+    order = await installed.order("lost", 10_000)
+    claim = await installed.claimed()
+    await installed.pays(claim)
+    report = await installed.reconcile(await installed.statement(), asks=asks)
+    assert (report.learned, report.open, await installed.tasks()) == (1, 0, [])
+    file = await installed.app.store.read_file(order)
+    assert file is not None and file.tickets[0].state is TicketState.REFUNDED
+    assert counted(report)[RowKind.REFUND, Verdict.MATCHED] == (1, 1)
+
+
+async def test_a_statement_of_another_amount_confirms_nothing(installed: Books) -> None:
+    order = await installed.order("lost", 10_000)
+    await installed.pays(await installed.claimed())
+    report = await installed.reconcile(await installed.statement(wrong_amount), asks=False)
+    assert (report.learned, report.open) == (0, 1)
+    file = await installed.app.store.read_file(order)
+    assert file is not None and file.tickets[0].state is TicketState.REFUNDING
+    assert [task.kind for task in await installed.tasks()] == [TaskKind.THEIRS_ONLY]
+
+
+async def test_a_refund_settled_by_hand_and_paid_by_the_provider_is_found(installed: Books) -> None:
+    order = await installed.order("twice", 10_000)
+    claim = await installed.claimed()
+    declined = News(Answer(AnswerKind.DECLINED, reason="as it said"))
+    attempt = AttemptRef(claim.lane, claim.attempt.attempt_id)
+    await confirm(installed.app.store, attempt, declined, now=utc_now())
+    payout = ManualPayout("BANK-7", "by hand", 10_000, "CNY")
+    refund = RefundRef(claim.lane, claim.refund.refund_id)
+    await settle(installed.app.store, refund, payout, by=OPERATOR, now=utc_now())
+    await installed.pays(claim)
+    for _ in range(2):
+        report = await installed.reconcile(await installed.statement())
+        assert report.open == 1
+        assert counted(report)[RowKind.REFUND, Verdict.PAID_TWICE] == (1, 1)
+    assert [task.kind for task in await installed.tasks()] == [TaskKind.PAID_TWICE]
+    held = balances(await installed.app.shelf.ledger(order))
+    assert held["buyer_receivable", "CNY"] == 10_000 and held["manual_payout", "CNY"] == -10_000
+
+
+async def test_an_attempt_of_another_provider_is_not_ours_there(installed: Books) -> None:
+    order = await installed.order("1", 10_000)
+    await pay_all(installed, [order])
+    async with installed.market.pool.connection() as connection:
+        await connection.execute("UPDATE refund SET provider = 'elsewhere'")
+    report = await installed.reconcile(await installed.statement())
+    assert counted(report)[RowKind.REFUND, Verdict.THEIRS_ONLY] == (0, 1)
+
+
+async def test_a_statement_that_cannot_be_read_writes_nothing(installed: Books) -> None:
+    with pytest.raises(BadInput, match="More than 1000 rows"):
+        await installed.reconcile(await installed.statement(lambda lines: ["x,refund,,,,,,"] * 1001))
+    assert await installed.tasks() == []
