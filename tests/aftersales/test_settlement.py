@@ -175,8 +175,27 @@ async def test_a_look_up_without_an_answer_is_made_again(market: Market) -> None
     paying = await settled(market)
     await paying.hears(SUCCEEDED)
     await claim_all(market, after=timedelta(seconds=2))
-    await paying.hears(UNKNOWN)
+    await paying.hears(UNKNOWN, looked_up=True)
     assert len(await claim_all(market, after=timedelta(seconds=30))) == 1
+
+
+@pytest.mark.parametrize("answer", [PENDING, UNKNOWN, DECLINED])
+async def test_hearsay_calls_no_look_up_off(market: Market, answer: Answer) -> None:
+    paying = await settled(market)
+    await paying.hears(SUCCEEDED)
+    await paying.hears(answer)
+    assert len(await claim_all(market, after=timedelta(seconds=2))) == 1
+
+
+async def test_a_look_up_that_is_older_than_the_doubt_does_not_settle_it(market: Market) -> None:
+    """The provider said "succeeded" while its books were asked: what they said before counts as hearsay."""
+    paying = await settled(market)
+    await paying.hears(SUCCEEDED)
+    (asking,) = await claim_all(market, after=timedelta(seconds=2))
+    await paying.hears(SUCCEEDED)
+    old = News(DECLINED, looked_up=True, lease=asking.refund.leased_until)
+    await confirm(market.store, AttemptRef(asking.lane, asking.attempt.attempt_id), old, now=LATER)
+    assert len(await claim_all(market, after=timedelta(seconds=3))) == 1
 
 
 async def test_an_open_attempt_that_pays_after_the_settlement_is_a_second_payment(market: Market) -> None:

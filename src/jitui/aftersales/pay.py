@@ -231,7 +231,7 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
     latest = attempt.attempt_no == refund.attempt_no
     looked_up = news.looked_up and news.lease in (None, refund.leased_until)
     if refund.settlement is not None:
-        return _after_settlement(file, refund, attempt, answer, news, now)
+        return _after_settlement(file, refund, attempt, answer, looked_up, now)
     match answer.kind, attempt.state:
         case AnswerKind.SUCCEEDED, AttemptState.SUCCEEDED:
             return _nothing_new(file, refund) if looked_up else Plan(file, (), refund.ticket_id)
@@ -240,7 +240,7 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
         case AnswerKind.SUCCEEDED, state if latest or state not in _FINAL:
             return _succeeded(file, refund, attempt, answer, now)
         case AnswerKind.SUCCEEDED, _:
-            return _paid_again(file, refund, attempt, answer, news, now)
+            return _paid_again(file, refund, attempt, answer, looked_up, now)
         case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and latest:
             if looked_up:
                 return _reversed(file, refund, attempt, answer, now)
@@ -384,15 +384,16 @@ def _backoff_seconds(attempt: Attempt, tries: int) -> float:
 
 
 def _after_settlement(
-    file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, news: News, now: datetime
+    file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, looked_up: bool, now: datetime
 ) -> Plan:
-    """News of a refund that was settled by hand: it stays settled, and a payment at the provider is a second one."""
+    """News of a refund that was settled by hand: it stays settled, and a payment at the provider is a second one.
+
+    A look-up that is due is called off by the provider's books alone.
+    """
     match answer.kind, attempt.state:
-        case AnswerKind.SUCCEEDED, AttemptState.SUCCEEDED:
-            return _nothing_new(file, refund)
-        case AnswerKind.SUCCEEDED, _:
-            return _paid_again(file, refund, attempt, answer, news, now)
-        case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and news.looked_up:
+        case AnswerKind.SUCCEEDED, state if state is not AttemptState.SUCCEEDED:
+            return _paid_again(file, refund, attempt, answer, looked_up, now)
+        case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and looked_up:
             return _paid_back(file, refund, attempt, answer, now)
         case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and attempt.attempt_no == refund.attempt_no:
             return _look_up(file, refund, "declined after it had succeeded", now)
@@ -400,21 +401,25 @@ def _after_settlement(
             settled = replace(refund, due_at=None, leased_until=None)
             writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), _move(settled))
             return Plan(with_refunds(file, (settled,)), writes, refund.ticket_id)
-    if refund.due_at is None or (answer.kind is AnswerKind.DECLINED and answer.final):
+    if refund.due_at is None or not looked_up:
+        return Plan(file, (), refund.ticket_id)
+    if answer.kind is AnswerKind.SUCCEEDED or (answer.kind is AnswerKind.DECLINED and answer.final):
         return _nothing_new(file, refund)
     wait = timedelta(seconds=answer.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
     waiting = replace(refund, due_at=now + wait, leased_until=None)
     return Plan(with_refunds(file, (waiting,)), (_move(waiting),), refund.ticket_id)
 
 
-def _paid_again(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, news: News, now: datetime) -> Plan:
+def _paid_again(
+    file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, looked_up: bool, now: datetime
+) -> Plan:
     """The provider paid an attempt beside the payment that counts: a task for a person, and the ledger shows it.
 
     A provider that takes its own "declined" back is asked first where that can be done; where it cannot (an earlier
     attempt), its word opens the task, and only its books make a posting.
     """
     latest = attempt.attempt_no == refund.attempt_no
-    doubtful = attempt.state is AttemptState.DECLINED and not news.looked_up
+    doubtful = attempt.state is AttemptState.DECLINED and not looked_up
     if doubtful and latest:
         return _look_up(file, refund, "succeeded after it was declined", now)
     task = NewTask(
@@ -429,7 +434,7 @@ def _paid_again(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answe
             "attempt_id": str(attempt.attempt_id),
             "provider_refund_id": answer.provider_refund_id or attempt.provider_refund_id,
             "settled_by_hand": refund.settlement is not None,
-            "looked_up": news.looked_up,
+            "looked_up": looked_up,
         },
         opened_at=now,
     )

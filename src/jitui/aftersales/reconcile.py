@@ -423,7 +423,8 @@ async def _news(parts: Reconciling, ref: AttemptRef, group: Group) -> News | Non
     attempt = next(attempt for attempt in file.attempts if attempt.attempt_id == ref.attempt_id)
     refund = next(refund for refund in file.refunds if refund.refund_id == attempt.refund_id)
     if parts.provider is not None:
-        return News(await parts.provider.look_up(refund_order(refund, attempt)), looked_up=True)
+        found = await parts.provider.look_up(refund_order(refund, attempt))
+        return News(found, looked_up=True, lease=refund.leased_until)
     last = max((row for row in group.theirs if row.final), key=lambda row: (row.at, row.line))
     returned = last.kind is RowKind.REFUND_RETURNED
     answer = Answer(
