@@ -10,6 +10,7 @@ import itertools
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -134,3 +135,22 @@ def _drop(connection: psycopg.Connection, name: str) -> None:
     if known == (True,):
         connection.execute(sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE false").format(sql.Identifier(name)))
     connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Every test has a name of its own, and in a worker the name says its group.
+
+    Of several tests with one name, as Schemathesis makes them, parallel workers would run a single one. And pytest 9.2
+    no longer looks where xdist 3.8 writes the group.
+    """
+    seen: Counter[str] = Counter()
+    for item in items:
+        name = item.nodeid
+        seen[name] += 1
+        if seen[name] > 1:
+            name = f"{name}[{seen[name]}]"
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and hasattr(config, "workerinput"):
+            name = f"{name}@{group.args[0]}"
+        if name != item.nodeid:
+            item._id = type(item._id).parse(name)
