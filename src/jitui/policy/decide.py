@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ from jitui.policy.expression import engine_name
 from jitui.policy.facts import LINES, Facts, KnownValue
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.parts import RestrictionRule, Text
-from jitui.policy.program import Program, evaluate, known_facts
+from jitui.policy.program import Program, Programs, evaluate, known_facts
 
 
 class Verdict(StrEnum):
@@ -65,7 +65,7 @@ def decide(policy: LoadedPolicy, facts: Facts) -> Decision:
     programs = policy.programs
     known = known_facts(programs.specs, programs.condition_reads, facts)
     truths = evaluate(programs, known, programs.condition_definitions, programs.conditions)
-    results = tuple(
+    results = [
         ConditionResult(
             condition.id,
             _VERDICTS[truth],
@@ -75,16 +75,11 @@ def decide(policy: LoadedPolicy, facts: Facts) -> Decision:
             condition.text,
         )
         for condition, program, truth in zip(policy.conditions, programs.conditions, truths, strict=True)
-    )
+    ]
     # INVARIANT: True alone approves; False and None both send the request to review.
     outcome = Outcome.INSTANT if all(truth is True for truth in truths) else Outcome.REVIEW
-    missing = dict.fromkeys(
-        name
-        for program, truth in zip(programs.conditions, truths, strict=True)
-        if truth is None
-        for name in _unknown_names(program, known)
-    )
-    return Decision(outcome, results, policy.id, policy.version, policy.sha256, tuple(missing), engine_name())
+    unknown = tuple(_unknown_facts(programs, truths, known)) if None in truths else ()
+    return Decision(outcome, tuple(results), policy.id, policy.version, policy.sha256, unknown, engine_name())
 
 
 def restriction_hits(policy: LoadedPolicy, facts: Facts) -> tuple[RestrictionRule, ...]:
@@ -102,6 +97,12 @@ def _values_read(program: Program, known: Mapping[str, KnownValue]) -> dict[str,
         wanted = ("line_id", *reads.line_fields)
         read[LINES] = tuple([{name: line[name] for name in wanted if name in line} for line in lines])
     return read
+
+
+def _unknown_facts(programs: Programs, truths: Sequence[bool | None], known: Mapping[str, KnownValue]) -> Iterable[str]:
+    """The facts that undecided conditions needed and did not get, each once."""
+    undecided = [program for program, truth in zip(programs.conditions, truths, strict=True) if truth is None]
+    return dict.fromkeys(name for program in undecided for name in _unknown_names(program, known))
 
 
 def _unknown_names(program: Program, known: Mapping[str, KnownValue]) -> list[str]:

@@ -165,14 +165,15 @@ def known_lines(lines: object, fields: Iterable[str]) -> tuple[dict[str, ScalarV
     if not isinstance(lines, (list, tuple)):
         return None
     wanted = [(name, LINE_FIELDS[name]) for name in fields]
-    return tuple(
-        {name: value for name, spec in wanted if (value := fitting(spec, _field(line, name))) is not None}
-        for line in lines
-    )
+    return tuple([_known_line(line, wanted) for line in lines])
 
 
-def _field(line: object, name: str) -> object:
-    return line.get(name) if isinstance(line, Mapping) else getattr(line, name, None)
+def _known_line(line: object, wanted: Sequence[tuple[str, FactSpec]]) -> dict[str, ScalarValue]:
+    if type(line) is dict or isinstance(line, Mapping):  # the first is quick, the second is general
+        found = [(name, spec, line.get(name)) for name, spec in wanted]
+    else:
+        found = [(name, spec, getattr(line, name, None)) for name, spec in wanted]
+    return {name: fitted for name, spec, value in found if (fitted := fitting(spec, value)) is not None}
 
 
 def facts_to_json(facts: Facts) -> dict[str, object]:

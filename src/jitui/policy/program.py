@@ -164,7 +164,9 @@ def evaluate(
             data[definition.id] = value
     if any(rule.reads.definitions and rule.stands_for is None for rule in rules):
         activation = programs.env.Activation(data)
-    return tuple(
-        value_of(rule.run, activation, FactType.BOOL) if rule.stands_for is None else values[rule.stands_for]  # type: ignore[misc]
-        for rule in rules
-    )
+    truths: list[bool | None] = []
+    for rule in rules:
+        # As value_of does for a condition, without the call: this is the inner loop of every decision.
+        value = rule.run.eval(activation).value() if rule.stands_for is None else values[rule.stands_for]
+        truths.append(value if value is True or value is False else None)
+    return tuple(truths)
