@@ -120,6 +120,41 @@ def test_decision_pages_are_numbered_once() -> None:
     assert [number for number, pages_of_it in Counter(name[:4] for name in pages).items() if pages_of_it > 1] == []
 
 
+CODE = re.compile(r"(?<![\w./%{$-])(?:(R1[0-6]|R[1-9])([a-d])?(?:\(([a-d])\))?|(I[1-8]|T[1-9]\d?|P1?\d))(?![\w%])")
+DEFINED_IN = (
+    "docs/explanation/requirements.md",
+    "docs/explanation/invariants.md",
+    "docs/reference/known-bugs.md",
+    "docs/reference/benchmarks.md",
+)
+
+
+def test_every_code_that_is_cited_is_defined() -> None:
+    """R3, I5, T16 and P2 mean something only to a reader who can look them up in the project itself."""
+    pages = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in DEFINED_IN)
+    defined = set(re.findall(r"^(?:\| |## )([RITP]\d{1,2}[a-d]?)\b", pages, flags=re.MULTILINE))
+    undefined = {
+        f"{name}: {code}"
+        for name, text in committed_texts()
+        if Path(name).suffix in {".py", ".sql", ".md", ".yaml", ".toml", ".html"}
+        for match in CODE.finditer(text)
+        if (code := match[4] or match[1] + (match[2] or match[3] or "")) not in defined
+    }
+    assert undefined == set()
+
+
+def test_no_text_points_to_a_document_that_readers_do_not_have() -> None:
+    """The design pages are not part of the project: a reference such as `(0N, step 4)` helps nobody."""
+    pattern = re.compile(r"\(0[1-9](?:[,)] ?)|(?<![\w.'\"-])0[1-9], [\*A-Z]")
+    found = [
+        f"{name}: {match.group()}"
+        for name, text in committed_texts()
+        if Path(name).suffix in {".py", ".sql", ".md"} and "migrations/versions" not in name
+        for match in pattern.finditer(text)
+    ]
+    assert found == []
+
+
 def test_every_setting_is_documented_and_no_other() -> None:
     page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(JITUI_[A-Z0-9_]+)`", page, flags=re.MULTILINE))

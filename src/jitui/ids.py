@@ -1,4 +1,4 @@
-"""Identifiers that carry their lane, so that an id alone finds its shard (05, Lanes)."""
+"""Identifiers that carry their lane, so that an id alone finds its shard (`architecture.md`, *Lanes*)."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ async def test_a_cancelled_batch_gives_back_no_half_read_connection(empty_databa
 
 
 async def test_the_deciding_transaction_takes_two_round_trips(database_url: str) -> None:
-    """Counted on the wire: how often the client speaks after the server has (05, the natural way)."""
+    """Counted on the wire: how often the client speaks after the server has (`architecture.md`, *Every command*)."""
     with TemporaryDirectory(prefix="jt", dir="/tmp") as folder:
         async with _Wire(database_url, Path(folder)) as wire, open_market(wire.url, pool_size=1) as market:
             for name in ("warm", "hot"):

@@ -1,4 +1,4 @@
-"""Every hot statement names its lane: on a distributed database it must stay on one shard (05, Lanes)."""
+"""Every hot statement names its lane: on a distributed database it must stay on one shard (`architecture.md`)."""
 
 from __future__ import annotations
 

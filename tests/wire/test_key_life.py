@@ -1,4 +1,4 @@
-"""An idempotency key does not live for ever: what was sent and lost is not sent again past its life (03, step 4)."""
+"""An idempotency key does not live for ever: what was sent and lost is not sent again past its life (T27)."""
 
 from __future__ import annotations
 

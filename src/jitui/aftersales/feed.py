@@ -1,4 +1,4 @@
-"""The feed of what happened, and what is rolled up from it: cap usage and shop features (05, Lanes)."""
+"""The feed of what happened, and what is rolled up from it: cap usage and shop features (`architecture.md`)."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def amount_now(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> 
     """The ticket with what an approval at this moment gives back: never more than was asked for.
 
     Freight that was promised with the last goods stays behind while other goods of the order are not refunded for good,
-    or when any have left (01, *Freight*).
+    or when any have left (`refund-split.md`).
     """
     freight_minor = ticket.freight_minor if is_last(file, ticket, lines) else 0
     return replace(

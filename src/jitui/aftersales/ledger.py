@@ -1,4 +1,4 @@
-"""The ledger: double entry, balanced by form; the one place that gives each cause its two accounts (03, I7).
+"""The ledger: double entry, balanced by form; the one place that gives each cause its two accounts (I7).
 
 A posting moves a positive amount from `credit` to `debit`, so nothing can be unbalanced. Its name is its cause and
 what it happened to: the same cause twice is one posting. Balances are debits less credits.

@@ -1,4 +1,4 @@
-"""Paying approved refunds exactly once (03, *The path of one refund*; I2).
+"""Paying approved refunds exactly once (`architecture.md`, *The way of a refund*; I2).
 
 claim (commits `sending`) → call the provider with the attempt's id as its key → `confirm`. Answers, webhooks, polls and
 reconciliation all enter at `confirm`, which is idempotent and orders late and repeated news.

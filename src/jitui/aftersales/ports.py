@@ -251,7 +251,7 @@ class Change:
 class ClaimedRefund:
     """A refund that this worker may call the provider for until its lease ends.
 
-    `look_up_first`: an earlier call for the same attempt may have reached the provider (03, step 4).
+    `look_up_first`: an earlier call for the same attempt may have reached the provider (`architecture.md`).
     `may_send`: it was not accepted yet as far as we know, so the same attempt may be sent again.
     """
 

@@ -1,4 +1,4 @@
-"""A provider's statement against the ledger: what agrees, what does not, and what becomes of it (03, I7).
+"""A provider's statement against the ledger: what agrees, what does not, and what becomes of it (I7).
 
 Reading and gathering are others' (statement formats, the database); this judges one refund or payment at a time,
 so that a statement may be of any length. Differences become tasks. A payment that we had not heard of is news and

@@ -1,4 +1,4 @@
-"""Refunds and their attempts: the state machine that pays one approved refund exactly once (03, I2)."""
+"""Refunds and their attempts: the state machine that pays one approved refund exactly once (I2)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from jitui.aftersales.order import Funder
 
 
 class TicketState(StrEnum):
-    """01, *The ticket's life*; `refunding` covers everything from the approval until the money has arrived."""
+    """The states of a ticket; `refunding` covers everything from the approval until the money has arrived."""
 
     AWAITING_MERCHANT = "awaiting_merchant"
     REFUNDING = "refunding"
@@ -52,7 +52,7 @@ class Reason(StrEnum):
 
 
 class Arm(StrEnum):
-    """Which arm of the policy's life decided (02): the hold-out measures life without the service (R7)."""
+    """Which arm of the policy's life decided: the hold-out measures life without the service (R7)."""
 
     LIVE = "live"
     HOLD_OUT = "hold_out"

@@ -99,7 +99,7 @@ async def _stock_buyer(app: App, buyer: Shopper, now: datetime) -> None:
 
 
 def _events(buyer: Shopper) -> Iterable[RecordBuyerEvent]:
-    """History counts from when it happened on, as imports do (02, *As of*)."""
+    """History counts from when it happened on, as imports do (`history.md`)."""
     for past in buyer.history:
         yield RecordBuyerEvent(
             buyer.buyer_id, past.event_id, past.kind, past.at, past.at, past.order_id, past.amount_minor

@@ -28,7 +28,7 @@ EXPIRY_BATCH = 200
 WATCH_SECONDS = 60.0
 FORGET_SECONDS = 600.0
 KEEP_ANSWERS = timedelta(hours=48)
-"""How long the answer to an Idempotency-Key is promised to be repeated (04)."""
+"""How long the answer to an Idempotency-Key is promised to be repeated."""
 
 log = structlog.get_logger("jitui.worker")
 

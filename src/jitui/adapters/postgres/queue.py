@@ -1,4 +1,4 @@
-"""The refund queue and the deadlines: which lanes have something due, then lane by lane (05, Lanes)."""
+"""The refund queue and the deadlines: which lanes have something due, then lane by lane (`architecture.md`)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ _ATTEMPT = msgspec.json.Decoder(Attempt)
 async def claim_refunds(
     connection: Connection, *, now: datetime, lease_until: datetime, limit: int, provider: str | None = None
 ) -> list[ClaimedRefund]:
-    """Claim up to `limit` due refunds and commit `sending` for them before any call goes out (03, step 2).
+    """Claim up to `limit` due refunds and commit `sending` for them before any call goes out (`architecture.md`).
 
     Two round trips for up to LANES_AT_ONCE lanes, each of them a transaction of its own: none is left only when none
     is claimed.
