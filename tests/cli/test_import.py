@@ -45,7 +45,7 @@ def test_bad_rows_are_named_and_good_ones_loaded(settings: dict[str, str], datab
     csv_file(tmp_path, [*GOOD, *BAD, OTHER])
     done = in_a_process("import", "orders", "orders.csv", settings=settings, cwd=tmp_path)
     assert done.code == 1
-    assert done.out == "6 rows read, 1 orders loaded; 3 bad rows, 1 rows left out with them.\n"
+    assert done.out == "6 rows read, 1 orders loaded (1 new); 3 bad rows, 1 rows left out with them.\n"
     lines = done.err.splitlines()
     assert "orders.csv:4: row 3, quantity: expected a whole number from 1 to 1000000000, not '0'" in lines
     assert "orders.csv:6: row 5: the row has 8 cells, the header 10" in lines

@@ -104,7 +104,7 @@ class Marketplace:
         if self.pay is not None:
             await self.pay(payment_id, amount_minor)
         tender = Tender("t1", "simulator", payment_id, "CNY", amount_minor, now)
-        done = await capture_payment(self.app.store, ref, tender, now=now)
+        done = await capture_payment(self.app.store, ref, tender, await self.app.terms(), now=now)
         assert isinstance(done, Plan), done
 
 

@@ -59,8 +59,12 @@ def gather_facts(
     amount_minor: int,
     now: datetime,
     time_zone: ZoneInfo,
+    cap_amount_minor: int | None = None,
 ) -> dict[str, FactValue]:
-    """The facts table's values for one request; unknown ones are absent."""
+    """The facts table's values for one request; unknown ones are absent.
+
+    `cap_amount_minor`: what the caps do not count yet, where that is less than `amount_minor`.
+    """
     order, buyer = file.order, file.buyer
     known: dict[str, FactValue | None] = {
         "buyer.account_age_days": _age_days(buyer.registered_at, now),
@@ -81,7 +85,8 @@ def gather_facts(
     }
     known.update(_feature_facts(policy, inputs, buyer, now, time_zone))
     known.update(_attribute_facts(policy, buyer))
-    known.update(caps_facts(policy.caps, _usages(inputs, now), amount_minor))
+    uncounted_minor = amount_minor if cap_amount_minor is None else cap_amount_minor
+    known.update(caps_facts(policy.caps, _usages(inputs, now), uncounted_minor))
     return {name: value for name, value in known.items() if value is not None}
 
 
@@ -220,7 +225,7 @@ def _attribute_facts(policy: Policy, buyer: Buyer) -> dict[str, FactValue | None
 def _usages(inputs: DecisionInputs, now: datetime) -> Usages:
     fresh = inputs.usage_as_of is not None and now - inputs.usage_as_of <= USAGE_MAX_AGE
     return Usages(
-        buyer=_used(inputs.buyer_usage),
+        buyer=_used(inputs.buyer_usage) if inputs.buyer_usage is not None else None,
         shop=_used(inputs.shop_usage) if fresh else None,
         platform=_used(inputs.platform_usage) if fresh else None,
     )

@@ -105,7 +105,10 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True)
 class Tender:
-    """A captured payment; `pending + refunded <= captured` is the database's to hold (I1)."""
+    """A captured payment; `pending + refunded <= captured` is the database's to hold (I1).
+
+    `payment_total_minor`: of a payment that several orders share; None where this tender is the whole payment.
+    """
 
     tender_id: str
     provider: str
@@ -115,6 +118,12 @@ class Tender:
     captured_at: datetime
     pending_minor: int = 0
     refunded_minor: int = 0
+    payment_total_minor: int | None = None
+
+    @property
+    def payment_minor(self) -> int:
+        """What the provider captured with this payment, for all orders that share it."""
+        return self.captured_minor if self.payment_total_minor is None else self.payment_total_minor
 
     @property
     def remaining_minor(self) -> int:
@@ -148,7 +157,7 @@ class Shipment:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The order's own row."""
+    """The order's own row; `free_of_charge`: lines and freight sum to nothing, so it was paid when it was placed."""
 
     lane: int
     order_id: str
@@ -162,6 +171,7 @@ class Order:
     paid_at: datetime | None = None
     completed_at: datetime | None = None
     ship_by: datetime | None = None
+    free_of_charge: bool = False
 
 
 @dataclass(frozen=True, slots=True)

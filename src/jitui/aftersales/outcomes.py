@@ -11,7 +11,7 @@ class RefusalCode(StrEnum):
     """Stable codes; the HTTP API shows them as problem types, the CLI and console as they are."""
 
     NOT_FOUND = "not-found"
-    ORDER_ALREADY_PAID = "order-already-paid"
+    ORDER_NOT_REPLACEABLE = "order-not-replaceable"
     ORDER_BELONGS_TO_ANOTHER = "order-belongs-to-another"
     ORDER_NOT_PAID = "order-not-paid"
     ORDER_HELD = "order-held"
@@ -26,6 +26,9 @@ class RefusalCode(StrEnum):
     CURRENCY_MISMATCH = "currency-mismatch"
     UNKNOWN_LINE = "unknown-line"
     DUPLICATE_PAYMENT_DIFFERS = "duplicate-payment-differs"
+    PAYMENT_BELONGS_TO_ANOTHER = "payment-belongs-to-another"
+    PAYMENT_TOTAL_DIFFERS = "payment-total-differs"
+    PAYMENT_TOTAL_EXCEEDED = "payment-total-exceeded"
     TICKET_STALE = "ticket-stale"
     TICKET_ALREADY_APPROVED = "ticket-already-approved"
     TICKET_ALREADY_CLOSED = "ticket-already-closed"

@@ -490,7 +490,7 @@ def _with_ticket_following(
 ) -> Plan:
     """A ticket over several tenders is refunded when all are, failed when one is final, refunding otherwise."""
     ticket = file.ticket(ticket_id)
-    state = _state_from(file.refunds_of(ticket_id))
+    state = state_from(file.refunds_of(ticket_id))
     if state is ticket.state:
         return Plan(file, writes, ticket_id)
     closed_at = now if state is TicketState.REFUNDED else None
@@ -498,12 +498,13 @@ def _with_ticket_following(
     event = transition(file, ticket, state, by=by, why=why, now=now, detail=detail)
     return Plan(
         with_ticket(file, moved, (event,)),
-        (*writes, *_ticket_writes(moved, event, now)),
+        (*writes, *ticket_writes(moved, event, now)),
         ticket_id,
     )
 
 
-def _state_from(refunds: tuple[Refund, ...]) -> TicketState:
+def state_from(refunds: tuple[Refund, ...]) -> TicketState:
+    """What a granted ticket's refunds make of it."""
     states = {refund.state for refund in refunds}
     if states == {RefundState.SUCCEEDED}:
         return TicketState.REFUNDED
@@ -517,7 +518,8 @@ _ANNOUNCED = {
 }
 
 
-def _ticket_writes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[Write, ...]:
+def ticket_writes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[Write, ...]:
+    """A ticket that moved with its refunds: its row, timeline, feed, and the buyer's history."""
     body = {
         "state": ticket.state.value,
         "version": ticket.version,

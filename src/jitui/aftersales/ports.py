@@ -74,10 +74,11 @@ class NewOrder:
 
 @dataclass(frozen=True, slots=True)
 class OrderTaken:
-    """The order stands as it was put: new, replaced, or the same as before."""
+    """The order stands as it was put: new, replaced, or (neither created nor changed) the same as before."""
 
     ref: OrderRef
     created: bool
+    changed: bool = True
 
 
 # What a decision reads beside the order file ---------------------------------------------------------------------
@@ -96,8 +97,19 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentName:
+    """A payment as its provider names it."""
+
+    provider: str
+    payment_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionQuery:
-    """What the deciding statement must read: windows of the policy's features and the starts of its caps."""
+    """What the deciding statement must read: windows of the policy's features and the starts of its caps.
+
+    `payment`: for a capture, what is known of that payment on other orders.
+    """
 
     windows: tuple[Window, ...]
     now: datetime
@@ -106,6 +118,7 @@ class DecisionQuery:
     shop_cap_bucket_seconds: int = 60
     platform_cap_from: datetime | None = None
     platform_cap_bucket_seconds: int = 3600
+    payment: PaymentName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +159,17 @@ class ScopedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownPayment:
+    """A payment on other orders than the one in hand: whose it is, how many parts it has there, and its total."""
+
+    buyer_id: str | None = None
+    parts: int = 0
+    parts_minor: int = 0
+    total_minor: int | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionInputs:
     """Everything that decides beside the order file itself, read under the buyer's lock."""
 
@@ -155,11 +179,12 @@ class DecisionInputs:
     selection: str | None = None
     coverage: tuple[ScopedRow, ...] = ()
     pauses: tuple[ScopedRow, ...] = ()
-    buyer_usage: Usage = field(default_factory=Usage)
+    buyer_usage: Usage | None = field(default_factory=Usage)
     shop_usage: Usage = field(default_factory=Usage)
     platform_usage: Usage = field(default_factory=Usage)
     usage_as_of: datetime | None = None
     shop_days_as_of: datetime | None = None
+    payment: KnownPayment = field(default_factory=KnownPayment)
 
 
 # The transaction ------------------------------------------------------------------------------------------------

@@ -229,6 +229,10 @@ def judge(group: Group, window: Window) -> tuple[Finding, ...]:
         ours = sorted((p for p in group.ours if p.kind is kind), key=lambda p: (not window.covers(p.at), p.at))
         theirs = sorted((r for r in group.theirs if r.kind is kind), key=lambda r: (not r.final, r.at, r.line))
         pairs = _nearest(ours, theirs)
+        if kind is RowKind.PAYMENT and _same_in_all_only(ours, theirs, pairs):
+            findings += [Finding(Verdict.MATCHED, kind, ours=posting) for posting in ours]
+            findings += [Finding(Verdict.MATCHED, kind, theirs=row) for row in theirs]
+            continue
         findings += [_pair(kind, posting, row) for posting, row in pairs]
         paired = {id(movement) for pair in pairs for movement in pair}
         left[kind] = (
@@ -241,6 +245,17 @@ def judge(group: Group, window: Window) -> tuple[Finding, ...]:
         findings += [Finding(_of_ours(posting, window), kind, ours=posting) for posting in ours]
         findings += [Finding(_of_theirs(group, row, known), kind, theirs=row) for row in theirs]
     return tuple(findings)
+
+
+def _same_in_all_only(
+    ours: list[Posting], theirs: list[StatementRow], pairs: list[tuple[Posting, StatementRow]]
+) -> bool:
+    """One payment for several orders, or captured in steps: each side may show it in other parts than the other."""
+    exact = len(ours) == len(theirs) and all(posting.amount_minor == row.amount_minor for posting, row in pairs)
+    if exact or not ours or not theirs or not all(row.final for row in theirs):
+        return False
+    currencies = {posting.currency for posting in ours} | {row.currency for row in theirs}
+    return len(currencies) == 1 and sum(p.amount_minor for p in ours) == sum(r.amount_minor for r in theirs)
 
 
 def _nearest(ours: list[Posting], theirs: list[StatementRow]) -> list[tuple[Posting, StatementRow]]:

@@ -17,6 +17,7 @@ from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.split import refundable_minor, units_due_minor, worth
 from jitui.aftersales.ticket import (
+    OPEN_STATES,
     SYSTEM,
     Actor,
     ActorKind,
@@ -109,7 +110,7 @@ async def check_eligibility(store: Store, terms: Terms, ask: RefundAsk, *, now: 
     if isinstance(wanted, Refusal):
         return wanted
     decision, _ = _decide(file, inputs, terms, wanted, now)
-    guard = _guard(file, inputs, terms)
+    guard = guard_of(file, inputs, terms)
     return Eligibility(decision, wanted.amount_minor, file.order.currency, guard)
 
 
@@ -121,7 +122,7 @@ def plan_request(
     if isinstance(wanted, Refusal):
         return wanted
     decision, facts = _decide(file, inputs, terms, wanted, now)
-    guard = _guard(file, inputs, terms)
+    guard = guard_of(file, inputs, terms)
     instant = decision.outcome is Outcome.INSTANT and guard is None
     ticket = _new_ticket(file, terms, inputs, ask, wanted, now, instant=instant, review_reason=guard)
     lines = tuple(replace(line, ticket_id=ticket.ticket_id) for line in wanted.lines)
@@ -137,15 +138,16 @@ def plan_request(
         )
     else:
         after, events, effects = begun, (asked,), ()
+    lines = tuple(replace(line, open=ticket.state in OPEN_STATES) for line in lines)
     after = replace(after, ticket_lines=(*after.ticket_lines, *lines))
     writes: tuple[Write, ...] = (
         OpenTicket(ticket, lines),
         *(ClaimUnits(line.line_id, line.quantity, line.amount_minor) for line in lines),
         *((ClaimFreight(wanted.freight_minor),) if wanted.freight_minor else ()),
-        _record(ticket, decision, facts, history_read(terms.policy, file, inputs), now),
+        record_decision(ticket.ticket_id, decision, facts, history_read(terms.policy, file, inputs), now),
         AddTimeline(events),
         _history_event(ticket, now),
-        Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, _asked_body(ticket), ticket.ticket_id),
+        Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
         *effects,
     )
     return Plan(after, writes, ticket.ticket_id)
@@ -174,7 +176,7 @@ _NO_TICKET = UUID(int=0)
 def _what_is_asked(file: OrderFile, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
     if file.order.buyer_id != ask.buyer_id:
         return not_found()
-    if not file.tenders:
+    if file.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "Nothing has been paid on this order yet.")
     units = _units_asked(file, ask)
     if isinstance(units, Refusal):
@@ -242,7 +244,7 @@ def _request_limits(file: OrderFile, units: Sequence[LineUnits], now: datetime) 
             retry_after_seconds=wait_seconds,
         )
     for wanted in units:
-        if sum(line.line_id == wanted.line_id for line in file.ticket_lines) >= REQUESTS_PER_LINE:
+        if sum(line.line_id == wanted.line_id and line.quantity > 0 for line in file.ticket_lines) >= REQUESTS_PER_LINE:
             return Refusal(
                 RefusalCode.LINE_REQUEST_LIMIT,
                 f"Line {wanted.line_id!r} was asked for {REQUESTS_PER_LINE} times; ask the shop or support.",
@@ -258,7 +260,7 @@ def _price(file: OrderFile, units: Sequence[LineUnits]) -> _Wanted | Refusal:
     due_minor = [units_due_minor(line, paid.lines[line.line_id], wanted[line.line_id]) for line in asked]
     due_minor.append(_freight_with(file, wanted, paid.freight_minor, alone=not any(due_minor)))
     payable_minor = min(sum(due_minor), refundable_minor(file.tenders))
-    if payable_minor <= 0:
+    if payable_minor <= 0 and not file.order.free_of_charge:
         return _nothing_due(file)
     *line_amounts, freight_minor = split_by_weight(payable_minor, due_minor)
     lines = tuple(
@@ -302,7 +304,7 @@ def _decide(
     return decide(terms.policy, facts), facts
 
 
-def _guard(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | None:
+def guard_of(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | None:
     """What stops an instant approval whatever a policy says; the ticket names it as its review reason."""
     if terms.deadline_passed():
         return "deadline_passed"
@@ -363,7 +365,8 @@ def _asked_event(ticket: Ticket, by: Actor, ask: RefundAsk, now: datetime) -> Ti
     )
 
 
-def _asked_body(ticket: Ticket) -> dict[str, object]:
+def asked_body(ticket: Ticket) -> dict[str, object]:
+    """A new ticket on the feed."""
     return {
         "state": ticket.state.value,
         "amount_minor": ticket.amount_minor,
@@ -372,11 +375,12 @@ def _asked_body(ticket: Ticket) -> dict[str, object]:
     }
 
 
-def _record(
-    ticket: Ticket, decision: Decision, facts: dict[str, FactValue], read_from: dict[str, object], now: datetime
+def record_decision(
+    ticket_id: UUID, decision: Decision, facts: dict[str, FactValue], read_from: dict[str, object], now: datetime
 ) -> RecordDecision:
+    """The decision as it is stored beside its ticket."""
     return RecordDecision(
-        ticket_id=ticket.ticket_id,
+        ticket_id=ticket_id,
         policy_id=decision.policy_id,
         policy_version=decision.policy_version,
         policy_sha256=decision.policy_sha256,

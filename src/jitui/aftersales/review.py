@@ -109,7 +109,7 @@ def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: 
     if any(line.left_quantity + line.claimed_quantity > line.quantity for line in goods):
         return Refusal(RefusalCode.ORDER_ALREADY_SHIPPED, "These goods have left; this refund is for unshipped goods.")
     amount_minor = amount_now(file, ticket, lines).amount_minor
-    if amount_minor == 0:
+    if amount_minor == 0 and not file.order.free_of_charge:
         return Refusal(
             RefusalCode.NOTHING_TO_REFUND,
             "Only freight was asked for, and freight goes back with the last unshipped goods.",

@@ -83,7 +83,7 @@ async def complete_order(
     """The buyer has the goods and the order is closed well: it counts in the buyer's history."""
 
     def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        if not file.tenders:
+        if file.order.paid_at is None:
             return Refusal(RefusalCode.ORDER_NOT_PAID, "An order that was never paid cannot be completed.")
         if file.order.completed_at is not None:
             return Plan(file, ())
@@ -137,7 +137,7 @@ def _everything_else(file: OrderFile, news: ShipmentNews) -> tuple[LineUnits, ..
 
 def _refuse_command(file: OrderFile, units: Sequence[LineUnits]) -> Refusal | None:
     """What a merchant may not ship: unpaid, held, under an open ticket, refunded, or gone already (T16, T18)."""
-    if not file.tenders:
+    if file.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "The order is not paid; there is nothing to ship.")
     if file.order.hold is not Hold.NONE:
         return Refusal(

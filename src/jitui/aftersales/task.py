@@ -21,6 +21,7 @@ class TaskKind(StrEnum):
     CURRENCY_DIFFERS = "currency_differs"
     PAID_TWICE = "paid_twice"
     UNREADABLE_ROW = "unreadable_row"
+    CAPTURED_AFTER_REFUND = "captured_after_refund"
 
 
 class TaskState(StrEnum):

@@ -222,6 +222,7 @@ class ChangeKind(StrEnum):
     ORDER_COMPLETED = "order.completed"
     TICKET_REQUESTED = "ticket.requested"
     TICKET_APPROVED = "ticket.approved"
+    TICKET_AMOUNT_RAISED = "ticket.amount_raised"
     STOP_SHIP = "stop_ship"
     TICKET_REJECTED = "ticket.rejected"
     TICKET_WITHDRAWN = "ticket.withdrawn"
@@ -271,6 +272,56 @@ class CaptureTender:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureMore:
+    """A later capture of a payment that is known: so much more."""
+
+    tender_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimPayment:
+    """A payment belongs to this buyer from now on; another buyer's is refused by the database."""
+
+    provider: str
+    payment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SharePayment:
+    """A part of a payment for several orders; all parts together stay within the total, which never changes."""
+
+    provider: str
+    payment_id: str
+    total_minor: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatePaymentTotal:
+    """The total of a payment that was told for one order and turns out to be for several."""
+
+    tender_id: str
+    total_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseTicketLine:
+    """More money for the same units of a ticket."""
+
+    ticket_id: UUID
+    line_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLaterDecision:
+    """An approval that was decided again, on more money."""
+
+    decision: RecordDecision
+
+
+@dataclass(frozen=True, slots=True)
 class CompleteOrder:
     """The buyer has the goods and the order is closed well."""
 
@@ -298,6 +349,12 @@ Write = (
     | Announce
     | PutShipment
     | OpenIncident
+    | ClaimPayment
+    | SharePayment
+    | StatePaymentTotal
     | CaptureTender
+    | CaptureMore
+    | RaiseTicketLine
+    | RecordLaterDecision
     | CompleteOrder
 )

@@ -98,9 +98,13 @@ SELECT json_build_object('key', key, 'order_id', order_id, 'attempt_id', attempt
 FROM parts GROUP BY key, order_id, attempt_id, refund_id, state
 """
 
+# A payment may be shared by several orders, and captured in several steps: all of it is one group.
 _PAYMENTS: LiteralString = """
 WITH posted AS (
-    SELECT l.* FROM (SELECT DISTINCT lane, order_id FROM statement_of_ours WHERE tender_id IS NOT NULL) k
+    SELECT l.* FROM (
+        SELECT DISTINCT t.lane, t.order_id FROM statement_of_ours f
+        JOIN tender t ON t.lane = f.lane AND t.provider = %(provider)s AND t.payment_id = f.payment_id
+        WHERE f.tender_id IS NOT NULL) k
     JOIN ledger l ON l.lane = k.lane AND l.order_id = k.order_id
     UNION
     SELECT l.* FROM ledger l WHERE l.posted_at >= %(since)s AND l.posted_at < %(until)s),
@@ -109,15 +113,16 @@ parts AS (
         json_build_object('kind', 'payment', 'at', p.posted_at, 'possible_from', p.posted_at,
             'amount_minor', p.amount_minor, 'currency', p.currency, 'posting', p.posting) AS ours
     FROM posted p
-    JOIN tender t ON t.lane = p.lane AND t.order_id = p.order_id AND p.posting = %(captured)s || t.tender_id
+    JOIN tender t ON t.lane = p.lane AND t.order_id = p.order_id AND (p.posting = %(captured)s || t.tender_id
+        OR regexp_replace(p.posting, %(captured_more)s, '') = t.tender_id)
     WHERE p.debit = %(clearing)s
     UNION ALL
     SELECT 'payment ' || coalesce(f.payment_id, s.payment_ids[1], 'line ' || s.line), f.order_id, to_json(s), NULL
     FROM statement_row s LEFT JOIN statement_of_ours f USING (line) WHERE s.kind = 'payment')
-SELECT json_build_object('key', key, 'order_id', order_id,
+SELECT json_build_object('key', key, 'order_id', min(order_id),
     'ours', coalesce(json_agg(ours) FILTER (WHERE ours IS NOT NULL), '[]'),
     'theirs', coalesce(json_agg(theirs) FILTER (WHERE theirs IS NOT NULL), '[]'))::text
-FROM parts GROUP BY key, order_id
+FROM parts GROUP BY key
 """
 
 _OURS_NOW: LiteralString = """
@@ -152,6 +157,8 @@ class PostgresLaidOut:
             "clearing": _clearing(self.provider),
             "causes": _CAUSES,
             "captured": f"{Cause.CAPTURED}:",
+            "captured_more": f"^{Cause.CAPTURED_MORE}:[0-9]+:",
+            "provider": self.provider,
             "since": window.since,
             "until": window.until,
         }

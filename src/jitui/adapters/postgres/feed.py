@@ -43,13 +43,16 @@ _NEWEST: LiteralString = "SELECT coalesce(max(position), 0) FROM change"
 
 _USAGE: LiteralString = """
 WITH approved AS (
-    SELECT c.shop_id, c.at, (c.body ->> 'amount_minor')::bigint AS amount_minor FROM change c
+    SELECT c.shop_id, c.at, (c.kind = 'ticket.approved')::int AS approvals,
+        (c.body ->> CASE c.kind WHEN 'ticket.approved' THEN 'amount_minor' ELSE 'more_minor' END)::bigint
+            AS amount_minor
+    FROM change c
     WHERE c.position > %(after)s AND c.position <= %(upto)s
-      AND c.kind = 'ticket.approved' AND c.body ->> 'approved_by' = 'instant_refund'),
+      AND c.kind IN ('ticket.approved', 'ticket.amount_raised') AND c.body ->> 'approved_by' = 'instant_refund'),
 counted AS (
     SELECT s.scope, CASE s.scope WHEN 'shop' THEN a.shop_id ELSE '' END AS ref, g.bucket_seconds,
         to_timestamp(floor(extract(epoch FROM a.at) / g.bucket_seconds) * g.bucket_seconds) AS bucket,
-        count(*) AS approvals, sum(a.amount_minor) AS amount_minor
+        sum(a.approvals) AS approvals, sum(a.amount_minor) AS amount_minor
     FROM approved a CROSS JOIN (VALUES ('shop'), ('platform')) AS s (scope)
         CROSS JOIN (VALUES (60), (3600)) AS g (bucket_seconds)
     GROUP BY 1, 2, 3, 4)
@@ -73,7 +76,8 @@ WITH events AS (
         ('order_paid', c.kind = 'order.paid'),
         ('refund_before_shipment', c.kind = 'ticket.refunded'),
         ('incident', c.kind = 'incident.opened')) AS k (kind, counts)
-    WHERE c.position > %(after)s AND c.position <= %(upto)s AND k.counts)
+    WHERE c.position > %(after)s AND c.position <= %(upto)s AND k.counts
+      AND NOT coalesce((c.body ->> 'free_of_charge')::boolean, false))
 INSERT INTO shop_day (shop_id, kind, day, events, amount_minor)
 SELECT shop_id, kind, day, count(*), sum(amount_minor) FROM events GROUP BY 1, 2, 3
 ON CONFLICT (shop_id, kind, day) DO UPDATE

@@ -13,7 +13,17 @@ import msgspec
 
 from jitui.adapters.postgres.batch import Value, statement
 from jitui.aftersales.file import OrderFile
-from jitui.aftersales.ports import AttemptRef, DecisionInputs, DecisionQuery, OrderRef, Ref, RefundRef, TicketRef
+from jitui.aftersales.ports import (
+    AttemptRef,
+    DecisionInputs,
+    DecisionQuery,
+    KnownPayment,
+    OrderRef,
+    PaymentName,
+    Ref,
+    RefundRef,
+    TicketRef,
+)
 
 # How each kind of reference finds its order: by columns that never change, so no lock is needed to read them.
 _BY_ORDER: LiteralString = "%(id)s"
@@ -123,6 +133,17 @@ FROM orders o
 WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
 """
 
+# The parts of a payment on other orders; all of a buyer's orders are in one lane and under the buyer's lock.
+READ_PAYMENT = statement("""
+SELECT json_build_object(
+    'buyer_id', (SELECT buyer_id FROM payment_directory
+                 WHERE provider = %(provider)s AND payment_id = %(payment_id)s),
+    'parts', count(*), 'parts_minor', coalesce(sum(captured_minor), 0)::bigint,
+    'total_minor', max(payment_total_minor), 'currency', min(currency))::text
+FROM tender
+WHERE lane = %(lane)s AND provider = %(provider)s AND payment_id = %(payment_id)s AND order_id <> %(order_id)s
+""")
+
 _PLACES: LiteralString = """
 WITH places (scope, ref) AS (
     SELECT 'platform', ''
@@ -137,6 +158,7 @@ READ_INPUTS = statement(_PLACES + _READ_INPUTS)
 
 _FILE = msgspec.json.Decoder(OrderFile)
 _INPUTS = msgspec.json.Decoder(DecisionInputs)
+_PAYMENT = msgspec.json.Decoder(KnownPayment)
 
 
 def decode_file(text: bytes) -> OrderFile:
@@ -147,6 +169,16 @@ def decode_file(text: bytes) -> OrderFile:
 def decode_inputs(text: bytes) -> DecisionInputs:
     """The inputs as the core's own value."""
     return _INPUTS.decode(text)
+
+
+def decode_payment(text: bytes) -> KnownPayment:
+    """A payment on other orders."""
+    return _PAYMENT.decode(text)
+
+
+def payment_params(lane: int, order_id: str, payment: PaymentName) -> dict[str, Value]:
+    """Parameters of READ_PAYMENT."""
+    return {"lane": lane, "order_id": order_id, "provider": payment.provider, "payment_id": payment.payment_id}
 
 
 def ref_params(ref: Ref) -> dict[str, Value]:

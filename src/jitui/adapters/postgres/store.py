@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -20,6 +21,7 @@ from jitui.aftersales.ports import (
     ClaimedRefund,
     DecisionInputs,
     DecisionQuery,
+    KnownPayment,
     NewOrder,
     Opened,
     OrderRef,
@@ -28,9 +30,12 @@ from jitui.aftersales.ports import (
     TicketRef,
 )
 from jitui.aftersales.writes import Write
-from jitui.errors import InvariantBroken
+from jitui.errors import InvariantBroken, Overtaken
 
 _FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(order_id)s")
+
+_SHARED_NAME = "payment_directory_pkey"
+"""A payment has one buyer in all lanes. No lock reaches across lanes, so of two at once the database takes one."""
 
 _FORGET_ANSWERS = statement(
     "WITH old AS (DELETE FROM idempotency WHERE answered_at < %(before)s::timestamptz RETURNING 1) "
@@ -55,12 +60,17 @@ class PostgresTransaction:
         if query is not None:
             assert isinstance(ref, OrderRef)
             calls.append((reading.READ_INPUTS, reading.input_params(ref.lane, ref.order_id, query)))
+            if query.payment is not None:
+                calls.append((reading.READ_PAYMENT, reading.payment_params(ref.lane, ref.order_id, query.payment)))
         answers = await run_batch(self._connection, calls)
         if once is not None:
             early = _key_state(answers[1], answers[2], once)
             if early is not None:
                 return early
+        payment = _payment(answers.pop()) if query is not None and query.payment is not None else None
         inputs = _inputs(answers.pop()) if query is not None else None
+        if inputs is not None and payment is not None:
+            inputs = replace(inputs, payment=payment)
         return Opened(_file(answers.pop()), inputs=inputs)
 
     async def commit(
@@ -73,6 +83,8 @@ class PostgresTransaction:
         try:
             await run_batch(self._connection, [*calls, (COMMIT, {})])
         except errors.IntegrityError as error:
+            if error.diag.constraint_name == _SHARED_NAME:
+                raise Overtaken("Another transaction recorded this payment first; read again.") from error
             raise InvariantBroken(f"The database refused a write: {error.diag.message_primary}") from error
 
 
@@ -161,6 +173,10 @@ _KEPT = msgspec.json.Decoder(_Kept)
 
 def _file(rows: list[Row]) -> OrderFile | None:
     return reading.decode_file(rows[0][0] or b"") if rows else None
+
+
+def _payment(rows: list[Row]) -> KnownPayment:
+    return reading.decode_payment(rows[0][0] or b"")
 
 
 def _inputs(rows: list[Row]) -> DecisionInputs:

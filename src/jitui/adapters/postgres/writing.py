@@ -146,6 +146,8 @@ _SQL: dict[type, LiteralString] = {
             SELECT %(lane)s, r.buyer_id, r.event_id, r.kind, r.at, r.recorded_at, r.order_id, r.amount_minor, r.retracts
             FROM {_ROWS} AS r (buyer_id text, event_id text, kind text, at timestamptz, recorded_at timestamptz,
                 order_id text, amount_minor bigint, retracts text)
+            WHERE NOT EXISTS (
+                SELECT 1 FROM orders o WHERE o.lane = %(lane)s AND o.order_id = r.order_id AND o.free_of_charge)
             ON CONFLICT (lane, buyer_id, event_id) DO NOTHING
             RETURNING buyer_id, event_id, kind, at, amount_minor, retracts),
         plain AS (
@@ -197,11 +199,45 @@ _SQL: dict[type, LiteralString] = {
         SET evidence = incident.evidence || excluded.evidence,
             amount_minor = greatest(incident.amount_minor, excluded.amount_minor)
         """,
+    w.ClaimPayment: f"""
+        INSERT INTO payment_directory (provider, payment_id, lane, buyer_id)
+        SELECT r.provider, r.payment_id, %(lane)s, %(buyer_id)s FROM {_ROWS} AS r (provider text, payment_id text)
+        """,
+    w.SharePayment: f"""
+        INSERT INTO shared_payment (lane, provider, payment_id, total_minor, captured_minor)
+        SELECT %(lane)s, r.provider, r.payment_id, r.total_minor, r.amount_minor
+        FROM {_ROWS} AS r (provider text, payment_id text, total_minor bigint, amount_minor bigint)
+        ON CONFLICT (lane, provider, payment_id) DO UPDATE
+        SET captured_minor = shared_payment.captured_minor + excluded.captured_minor
+        """,
+    w.StatePaymentTotal: f"""
+        UPDATE tender t SET payment_total_minor = r.total_minor
+        FROM {_ROWS} AS r (tender_id text, total_minor bigint)
+        WHERE t.lane = %(lane)s AND t.order_id = %(order_id)s AND t.tender_id = r.tender_id
+        """,
+    w.CaptureMore: f"""
+        UPDATE tender t SET captured_minor = t.captured_minor + r.amount_minor
+        FROM {_ROWS} AS r (tender_id text, amount_minor bigint)
+        WHERE t.lane = %(lane)s AND t.order_id = %(order_id)s AND t.tender_id = r.tender_id
+        """,
+    w.RaiseTicketLine: f"""
+        UPDATE ticket_line l SET amount_minor = l.amount_minor + r.amount_minor
+        FROM {_ROWS} AS r (ticket_id uuid, line_id text, amount_minor bigint)
+        WHERE l.lane = %(lane)s AND l.ticket_id = r.ticket_id AND l.line_id = r.line_id
+        """,
+    w.RecordLaterDecision: f"""
+        INSERT INTO later_decision (lane, ticket_id, order_id, policy_id, policy_version, policy_sha256, outcome,
+            decided_at, facts, decision, read_from)
+        SELECT %(lane)s, d.ticket_id, %(order_id)s, d.policy_id, d.policy_version, d.policy_sha256, d.outcome,
+            d.decided_at, d.facts, d.decision, d.read_from
+        FROM {_ROWS} AS r (decision jsonb), jsonb_populate_record(NULL::later_decision, r.decision) d
+        """,
     w.CaptureTender: f"""
         WITH captured AS (
-            INSERT INTO tender (lane, order_id, tender_id, provider, payment_id, currency, captured_minor, captured_at)
+            INSERT INTO tender (lane, order_id, tender_id, provider, payment_id, currency, captured_minor, captured_at,
+                payment_total_minor)
             SELECT %(lane)s, %(order_id)s, t.tender_id, t.provider, t.payment_id, t.currency, t.captured_minor,
-                t.captured_at
+                t.captured_at, t.payment_total_minor
             FROM {_ROWS} AS r (tender jsonb), jsonb_populate_record(NULL::tender, r.tender) t
             RETURNING captured_at)
         UPDATE orders o SET paid_at = coalesce(o.paid_at, c.captured_at)

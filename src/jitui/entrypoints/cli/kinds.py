@@ -191,6 +191,7 @@ def _payment(group: Sequence[Cells], defaults: Defaults) -> Payment:
         currency=currency,
         captured_minor=cells.amount("amount", currency, least=1),
         captured_at=cells.time("captured_at"),
+        payment_total_minor=cells.amount("payment_total", currency, default=0) or None,
     )
     return Payment(cells.id("order_id"), tender)
 
@@ -257,7 +258,7 @@ KINDS = {
     ),
     "payments": Kind(
         required=("order_id", "provider", "payment_id", "amount_minor|amount", "captured_at"),
-        optional=("currency", "tender_id"),
+        optional=("currency", "tender_id", "payment_total_minor|payment_total"),
         group=None,
         build=_payment,
     ),

@@ -96,7 +96,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
     },
     RefusalCode: {
         RefusalCode.NOT_FOUND: _("There is no such thing here, or it is not yours to see."),
-        RefusalCode.ORDER_ALREADY_PAID: _("This order was paid already."),
+        RefusalCode.ORDER_NOT_REPLACEABLE: _("This order cannot be changed any more."),
         RefusalCode.ORDER_BELONGS_TO_ANOTHER: _("This order belongs to another buyer or shop."),
         RefusalCode.ORDER_NOT_PAID: _("Nothing has been paid on this order yet."),
         RefusalCode.ORDER_HELD: _("This order is held and cannot be shipped yet."),

@@ -20,6 +20,7 @@ from jitui.entrypoints.http.fields import (
     Kind,
     Money,
     PageLimit,
+    PositiveMinor,
     PositiveMoney,
     Quantity,
     Text,
@@ -74,13 +75,17 @@ class OrderSent(_Sent, frozen=True, kw_only=True):
 
 
 class PaymentSent(_Sent, frozen=True, kw_only=True):
-    """A captured payment; the same tender again is the same payment."""
+    """A captured payment: `provider` and `payment_id` name it; `amount` is what was captured with it so far."""
 
     tender_id: Code
     provider: Kind
     payment_id: Code
     amount: PositiveMoney
     captured_at: Time
+    payment_total_minor: Annotated[
+        PositiveMinor | None,
+        Meta(description="For a payment that several orders of the buyer share: all of it, the same on each order."),
+    ] = None
 
 
 class UnitsSent(_Sent, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def put_an_order(call: Call[bodies.OrderSent, Nothing]) -> Done:
-    """Create, replace until paid, or put again."""
+    """Create, replace until something stands on it, or put again."""
     order_id = call.path("order_id")
     if not is_id(order_id):
         raise refuse("order_id", "Expected 1 to 128 visible characters, without spaces or slashes.")
@@ -133,11 +133,13 @@ async def record_payment(call: Call[bodies.PaymentSent, Nothing]) -> Done:
         currency=sent.amount.currency,
         captured_minor=sent.amount.amount_minor,
         captured_at=sent.captured_at,
+        payment_total_minor=sent.payment_total_minor,
     )
     app, once = call.app, call.once(sent)
+    terms = await app.terms()
     return await carried_out(
         call,
-        lambda keep: capture_payment(app.store, ref, tender, now=app.clock(), once=once, render=keep),
+        lambda keep: capture_payment(app.store, ref, tender, terms, now=app.clock(), once=once, render=keep),
         lambda plan: _recorded(call, plan),
     )
 
@@ -345,7 +347,7 @@ OPERATIONS = (
         {201: answers.OrderTakenAnswer, 200: answers.OrderTakenAnswer},
         scopes=frozenset({PLATFORM}),
         body=bodies.OrderSent,
-        problems=(REFUSALS[RefusalCode.ORDER_ALREADY_PAID], REFUSALS[RefusalCode.ORDER_BELONGS_TO_ANOTHER]),
+        problems=(REFUSALS[RefusalCode.ORDER_NOT_REPLACEABLE], REFUSALS[RefusalCode.ORDER_BELONGS_TO_ANOTHER]),
         description="Creates the order, or replaces it until it is paid or ships. Putting the same paid order again "
         "changes nothing; its hold and `ship_by` may change at any time.",
     ),
@@ -379,8 +381,16 @@ OPERATIONS = (
         scopes=frozenset({PLATFORM}),
         body=bodies.PaymentSent,
         keyed=True,
-        problems=(REFUSALS[RefusalCode.CURRENCY_MISMATCH], REFUSALS[RefusalCode.DUPLICATE_PAYMENT_DIFFERS]),
-        description="201 for a new payment, 200 for one that is known already.",
+        problems=(
+            REFUSALS[RefusalCode.CURRENCY_MISMATCH],
+            REFUSALS[RefusalCode.DUPLICATE_PAYMENT_DIFFERS],
+            REFUSALS[RefusalCode.PAYMENT_BELONGS_TO_ANOTHER],
+            REFUSALS[RefusalCode.PAYMENT_TOTAL_DIFFERS],
+            REFUSALS[RefusalCode.PAYMENT_TOTAL_EXCEEDED],
+        ),
+        description="201 for new money, 200 for what is known already. Within an order a provider's payment is one "
+        "tender: the amount is what was captured with it so far, and a larger one is a later capture. Money for goods "
+        "that were refunded already is decided again, and goes back at once or to review.",
     ),
     Operation(
         "POST",

@@ -62,7 +62,7 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
     code: ProblemKind(code.value, status, title)
     for code, status, title in (
         (RefusalCode.NOT_FOUND, 404, "Not found"),
-        (RefusalCode.ORDER_ALREADY_PAID, 409, "The order is paid already"),
+        (RefusalCode.ORDER_NOT_REPLACEABLE, 409, "The order cannot be replaced any more"),
         (RefusalCode.ORDER_BELONGS_TO_ANOTHER, 409, "The order belongs to another buyer"),
         (RefusalCode.ORDER_NOT_PAID, 409, "The order is not paid"),
         (RefusalCode.ORDER_HELD, 409, "The order is held"),
@@ -77,6 +77,9 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.CURRENCY_MISMATCH, 422, "Another currency than the order's"),
         (RefusalCode.UNKNOWN_LINE, 422, "The order has no such line"),
         (RefusalCode.DUPLICATE_PAYMENT_DIFFERS, 409, "The payment is known with another amount"),
+        (RefusalCode.PAYMENT_BELONGS_TO_ANOTHER, 409, "The payment belongs to another buyer"),
+        (RefusalCode.PAYMENT_TOTAL_DIFFERS, 409, "The orders that share the payment say different totals"),
+        (RefusalCode.PAYMENT_TOTAL_EXCEEDED, 409, "The parts are more than the payment"),
         (RefusalCode.TICKET_STALE, 412, "The ticket has changed"),
         (RefusalCode.TICKET_ALREADY_APPROVED, 409, "The ticket was approved already"),
         (RefusalCode.TICKET_ALREADY_CLOSED, 409, "The ticket is closed"),
