@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ from jitui.errors import NotConfigured
 PREFIX = "JITUI_"
 VARIABLES_OF_TESTS = frozenset({"JITUI_TEST_DATABASE_URL"})
 """Read by the test suite alone; the application neither reads nor refuses them."""
+
+Network = IPv4Network | IPv6Network
 
 _Value = TypeVar("_Value")
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -109,6 +112,13 @@ def _host(text: str) -> str:
     return text
 
 
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        raise _Expected("networks such as 10.0.0.0/8 and addresses, with commas between them") from None
+
+
 def _postgres_url(text: str) -> str:
     if urlsplit(text).scheme not in ("postgresql", "postgres"):
         raise _Expected("an address such as postgresql://user:password@host:5432/database")
@@ -166,6 +176,7 @@ class Settings:
     embedded_start_seconds: int = _setting(_whole(1, 86_400), 120)
     host: str = _setting(_host, "127.0.0.1")
     port: int = _setting(_whole(0, 65_535), 8000)
+    trusted_proxies: tuple[Network, ...] = _setting(_networks, ())
     time_zone: ZoneInfo = _setting(_time_zone, ZoneInfo("Asia/Shanghai"))
     language: Language = _setting(_word(Language), Language.ZH_CN)
     policy_file: Path | None = _setting(_file, None)
@@ -234,8 +245,14 @@ def environment_for(settings: Settings, environ: Mapping[str, str] = os.environ)
     for item in fields(Settings):
         value = getattr(settings, item.name)
         if value is not None:
-            environment[PREFIX + item.name.upper()] = value.key if isinstance(value, ZoneInfo) else str(value)
+            environment[PREFIX + item.name.upper()] = _as_text(value)
     return environment
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return value.key if isinstance(value, ZoneInfo) else str(value)
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:

@@ -74,6 +74,7 @@ def serve(
         lifespan="on",
         log_level="warning",
         access_log=access_log,
+        proxy_headers=False,  # uvicorn would believe any header of this machine; see jitui.entrypoints.http.client
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
