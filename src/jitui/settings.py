@@ -9,6 +9,7 @@ import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -199,11 +200,17 @@ class Settings:
     wechat_pay_notify_url: str | None = _setting(_notify_url, None)
     wechat_pay_api_base: str | None = _setting(_http_url, None)
     pool_size: int = _setting(_whole(1, 1_000), 16)
+    usage_max_age_seconds: int = _setting(_whole(2, 3_600), 10)
     worker_batch: int = _setting(_whole(1, 10_000), 64)
     worker_lease_seconds: int = _setting(_whole(1, 86_400), 60)
     provider_timeout_seconds: int = _setting(_whole(1, 600), 10)
     log_level: LogLevel = _setting(_word(LogLevel), LogLevel.INFO)
     log_format: LogFormat = _setting(_word(LogFormat), LogFormat.CONSOLE)
+
+    @property
+    def usage_max_age(self) -> timedelta:
+        """How old rolled-up usage of a cap may be until it counts as unknown."""
+        return timedelta(seconds=self.usage_max_age_seconds)
 
     @property
     def embedded_folder(self) -> Path:

@@ -51,7 +51,7 @@ async def metrics(call: Call[Nothing, Nothing]) -> Done:
 
 async def _health(app: App) -> Health | None:
     try:
-        return await asyncio.wait_for(app.shelf.health(), LOOK_SECONDS)
+        return await asyncio.wait_for(app.shelf.health(app.clock()), LOOK_SECONDS)
     except (psycopg.Error, JituiError, TimeoutError):
         return None
 
@@ -80,7 +80,7 @@ OPERATIONS = (
         {200: answers.ReadyAnswer},
         unmetered=True,
         description="503 while the database does not answer or is not migrated. The age of the rolled-up cap usage is "
-        "told: past a minute it counts as unknown, and requests under such caps go to review.",
+        "told: past ten seconds (a setting) it counts as unknown, and requests under such caps go to review.",
     ),
     Operation(
         "GET",
