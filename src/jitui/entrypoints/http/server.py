@@ -1,4 +1,4 @@
-"""Serving: uvicorn on uvloop and httptools, one process or several on one port."""
+"""Serving: uvicorn on uvloop and httptools with bounded connections, one process or several on one port."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
 from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 from uvicorn.supervisors import Multiprocess
 
+from jitui.connections import BoundedProtocol, Limits, most_connections
 from jitui.entrypoints.http.app import create_opening_app
 from jitui.entrypoints.http.operation import Stopping
 from jitui.errors import NotConfigured
@@ -69,7 +71,7 @@ def serve(
         factory=True,
         workers=processes,
         loop="uvloop",
-        http="httptools",
+        http=cast(Any, partial(BoundedProtocol, limits=Limits(connections=most_connections()))),
         ws="none",
         lifespan="on",
         log_level="warning",
