@@ -64,6 +64,7 @@ def serving(url: str, home: Path, *, processes: int) -> Iterator[Serving]:
         "JITUI_HOME": str(home),
         "JITUI_PORT": str(port),
         "JITUI_USAGE_MAX_AGE_SECONDS": USAGE_MAX_AGE_SECONDS,
+        "JITUI_RATE_PER_KEY": "100000",
     }
     with started(["-m", "jitui.entrypoints.cli", "serve", f"--processes={processes}"], settings) as process:
         wait_for_http(process, f"http://127.0.0.1:{port}/readyz")

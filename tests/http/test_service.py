@@ -9,8 +9,8 @@ import httpx
 import psycopg
 from structlog.testing import capture_logs
 
-from jitui.entrypoints.http.access import Rate
 from jitui.entrypoints.http.app import create_app
+from jitui.entrypoints.http.limits import Rate
 from tests.http.api import BUYER, Api
 
 
@@ -91,7 +91,7 @@ async def test_a_key_that_asks_too_fast_is_slowed_down(api: Api) -> None:
         headers = {"authorization": f"Bearer {api.platform}"}
         got = [await client.get("/v1/history", headers=headers) for _ in range(4)]
         assert [answer.status_code for answer in got] == [200, 200, 200, 429]
-        assert (got[3].json()["type"], got[3].headers["retry-after"]) == ("/problems/rate-limited", "1")
+        assert (got[3].json()["type"], got[3].headers["retry-after"]) == ("/problems/rate-limited", "1000")
         assert {(await client.get("/healthz")).status_code for _ in range(9)} == {200}
         other = await client.get("/v1/changes", headers={"authorization": f"Bearer {api.shop}"})
         assert other.status_code == 200

@@ -45,7 +45,9 @@ def build(settings: Settings | None = None, database_url: str | None = None, ext
     url = database_url or settings.database_url
     if url is None:
         raise NotConfigured("JITUI_DATABASE_URL must be set here: the embedded database has one owner, `jitui serve`.")
-    app = create_opening_app(partial(_opened, settings, url), extra_handlers=extra() if extra is not None else ())
+    app = create_opening_app(
+        partial(_opened, settings, url), settings, extra_handlers=extra() if extra is not None else ()
+    )
     app.on_startup += [_end_waiting_on_signal, _spare_the_collector]
     return app
 
