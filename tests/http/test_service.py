@@ -22,7 +22,16 @@ async def test_alive_and_ready(api: Api) -> None:
     assert (await api.call("GET", "/healthz")).json() == {"status": "ok"}
     api.now.later(seconds=7)
     ready = await api.call("GET", "/readyz")
-    assert ready.json() == {"ready": True, "database": True, "migrated": True, "roll_up_age_seconds": 7.0}
+    well = {"ready": True, "database": True, "migrated": True, "worker": True, "degraded": []}
+    assert ready.json() == {**well, "roll_up_age_seconds": 7.0}
+
+
+async def test_without_a_worker_requests_are_taken_and_readyz_says_so(api: Api) -> None:
+    api.now.later(seconds=10)
+    assert (await api.call("GET", "/readyz")).json()["degraded"] == []
+    api.now.later(seconds=0.001)
+    ready = await api.call("GET", "/readyz")
+    assert (ready.status_code, ready.json()["worker"], ready.json()["degraded"]) == (200, False, ["usage_unknown"])
 
 
 async def test_not_ready_at_another_migration(api: Api) -> None:

@@ -172,7 +172,7 @@ def _start(settings: Settings, home: Home, state: State, children: Children, dat
         "simulator", "jitui.provider_simulator", environment=environment, stdin=msgspec.json.encode(simulator)
     )
     children.start("api", cli, ("serve", "--sample-people"), environment=environment)
-    children.start("worker", cli, ("worker",), environment=environment)
+    children.start("worker", cli, ("worker",), environment=environment, is_kept=True)
     return _Site(theirs, home, state, children, database_url, base_url, simulator_url)
 
 

@@ -70,6 +70,7 @@ class Api:
         self.keys = KnownKeys(rate_a_minute(settings.wrong_keys_per_minute))
         self.meters = Meters(rate or rate_of(settings.rate_per_key), rate_of(settings.rate_per_address))
         self.readers = Readers()
+        self.worker_beside: Callable[[], bool] | None = None
         self.metrics = Metrics()
         self.stopping = Stopping()
 
@@ -95,10 +96,15 @@ def create_app(
 
 
 def create_opening_app(
-    opener: Opener, settings: Settings, *, extra_handlers: Sequence[ControllerRouterHandler] = ()
+    opener: Opener,
+    settings: Settings,
+    *,
+    extra_handlers: Sequence[ControllerRouterHandler] = (),
+    worker: Callable[[], bool] | None = None,
 ) -> Litestar:
     """The HTTP application that opens its own service at start-up: one per process."""
     api = Api(settings)
+    api.worker_beside = worker
 
     @asynccontextmanager
     async def lifespan(litestar: Litestar) -> AsyncIterator[None]:
@@ -219,7 +225,7 @@ async def _admitted(api: Api, operation: Operation, request: HttpRequest, arrive
         if refused is not None:
             return refused
     call = Call(app, api.metrics, api.stopping, operation, request, key, NOTHING, NOTHING, arrived_at)
-    call.readers = api.readers
+    call.readers, call.worker_beside = api.readers, api.worker_beside
     if operation.query is not Nothing or request.scope["query_string"]:
         call.query = read_query(operation.query, request.scope["query_string"])
     if operation.keyed:

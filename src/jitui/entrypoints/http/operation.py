@@ -79,6 +79,7 @@ class Call(Generic[_Body, _Query]):
     arrived_at: float = field(default_factory=monotonic)
     idempotency_key: str | None = None
     readers: Readers = field(default_factory=Readers)
+    worker_beside: Callable[[], bool] | None = None
 
     def path(self, name: str) -> str:
         """A part of the address, percent-decoded."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import multiprocessing
+import os
 import signal
 import socket
 import threading
@@ -18,6 +20,7 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 from uvicorn.supervisors import Multiprocess
 
+from jitui.child import end_with_parent
 from jitui.connections import BoundedProtocol, Limits, most_connections
 from jitui.entrypoints.http.app import create_opening_app
 from jitui.entrypoints.http.operation import Stopping
@@ -35,7 +38,26 @@ Extra = Callable[[], Sequence[ControllerRouterHandler]]
 """Makes what is served beside the API; a function of a module, so that a process of its own can make it too."""
 
 
-def build(settings: Settings | None = None, database_url: str | None = None, extra: Extra | None = None) -> Litestar:
+class WorkerBeside:
+    """Whether the worker that was started beside the API runs, in memory that all its processes share."""
+
+    def __init__(self) -> None:
+        self._runs = multiprocessing.get_context("spawn").RawValue("b", 1)
+
+    def tell(self, runs: bool) -> None:
+        """From the process that keeps it running."""
+        self._runs.value = runs
+
+    def __call__(self) -> bool:
+        return bool(self._runs.value)
+
+
+def build(
+    settings: Settings | None = None,
+    database_url: str | None = None,
+    extra: Extra | None = None,
+    worker: WorkerBeside | None = None,
+) -> Litestar:
     """The application for one process: its service is opened at start-up and closed at the end.
 
     Called without arguments (as `uvicorn --factory` does), it reads the settings; the database must then be a running,
@@ -45,11 +67,19 @@ def build(settings: Settings | None = None, database_url: str | None = None, ext
     url = database_url or settings.database_url
     if url is None:
         raise NotConfigured("JITUI_DATABASE_URL must be set here: the embedded database has one owner, `jitui serve`.")
-    app = create_opening_app(
-        partial(_opened, settings, url), settings, extra_handlers=extra() if extra is not None else ()
-    )
+    beside = extra() if extra is not None else ()
+    app = create_opening_app(partial(_opened, settings, url), settings, extra_handlers=beside, worker=worker)
     app.on_startup += [_end_waiting_on_signal, _spare_the_collector]
     return app
+
+
+def _build_in(
+    parent: int, settings: Settings, database_url: str, extra: Extra | None, worker: WorkerBeside | None
+) -> Litestar:
+    """In the process that serves, or in one of several that end with it."""
+    if os.getpid() != parent:
+        end_with_parent(parent)
+    return build(settings, database_url, extra, worker)
 
 
 def _spare_the_collector() -> None:
@@ -64,12 +94,13 @@ def serve(
     *,
     processes: int = 1,
     extra: Extra | None = None,
+    worker: WorkerBeside | None = None,
     access_log: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM; requests in hand are finished within ten seconds."""
     listener = listen(settings.host, settings.port)
     config = uvicorn.Config(
-        partial(build, settings, database_url, extra),
+        partial(_build_in, os.getpid(), settings, database_url, extra, worker),
         factory=True,
         workers=processes,
         loop="uvloop",
