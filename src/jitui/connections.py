@@ -186,7 +186,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Also for the fields behind a chunked body, which count together with the others."""
         self._fields += 1
         self._count(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        name = name.lower()  # from here on as uvicorn does it, without a call for every field
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_header, self._in_body = False, True
