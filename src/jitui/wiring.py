@@ -66,7 +66,12 @@ class App:
 
     async def terms(self, deadline_passed: Callable[[], bool] = lambda: False) -> Terms:
         """How a request is decided right now."""
-        return Terms(await self.policy_in_force.current(), self.settings.time_zone, deadline_passed)
+        return Terms(
+            await self.policy_in_force.current(),
+            self.settings.time_zone,
+            deadline_passed,
+            self.settings.usage_max_age,
+        )
 
 
 @contextmanager

@@ -229,6 +229,7 @@ async def test_every_funder_gets_its_own_share_back(market: Market) -> None:
     funding = (Funding(Funder.PLATFORM_SUBSIDY, 1001), Funding(Funder.MERCHANT_COUPON, 500))
     ref = await market.paid_order(buyer, "o-1", amounts=(5000, 5000), funding=funding)
     await market.asked(buyer, "o-1", lines=[("l1", 1)])
+    await market.feed.roll_up(NOW + timedelta(seconds=60))
     await market.asked(buyer, "o-1", lines=[("l2", 1)], now=NOW + timedelta(seconds=60))
     file = await market.store.read_file(ref)
     assert file is not None

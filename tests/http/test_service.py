@@ -9,8 +9,8 @@ import httpx
 import psycopg
 from structlog.testing import capture_logs
 
-from jitui.entrypoints.http.access import Rate
 from jitui.entrypoints.http.app import create_app
+from jitui.entrypoints.http.limits import Rate
 from tests.http.api import BUYER, Api
 
 
@@ -22,7 +22,16 @@ async def test_alive_and_ready(api: Api) -> None:
     assert (await api.call("GET", "/healthz")).json() == {"status": "ok"}
     api.now.later(seconds=7)
     ready = await api.call("GET", "/readyz")
-    assert ready.json() == {"ready": True, "database": True, "migrated": True, "roll_up_age_seconds": 7.0}
+    well = {"ready": True, "database": True, "migrated": True, "worker": True, "degraded": []}
+    assert ready.json() == {**well, "roll_up_age_seconds": 7.0}
+
+
+async def test_without_a_worker_requests_are_taken_and_readyz_says_so(api: Api) -> None:
+    api.now.later(seconds=10)
+    assert (await api.call("GET", "/readyz")).json()["degraded"] == []
+    api.now.later(seconds=0.001)
+    ready = await api.call("GET", "/readyz")
+    assert (ready.status_code, ready.json()["worker"], ready.json()["degraded"]) == (200, False, ["usage_unknown"])
 
 
 async def test_not_ready_at_another_migration(api: Api) -> None:
@@ -91,7 +100,7 @@ async def test_a_key_that_asks_too_fast_is_slowed_down(api: Api) -> None:
         headers = {"authorization": f"Bearer {api.platform}"}
         got = [await client.get("/v1/history", headers=headers) for _ in range(4)]
         assert [answer.status_code for answer in got] == [200, 200, 200, 429]
-        assert (got[3].json()["type"], got[3].headers["retry-after"]) == ("/problems/rate-limited", "1")
+        assert (got[3].json()["type"], got[3].headers["retry-after"]) == ("/problems/rate-limited", "1000")
         assert {(await client.get("/healthz")).status_code for _ in range(9)} == {200}
         other = await client.get("/v1/changes", headers={"authorization": f"Bearer {api.shop}"})
         assert other.status_code == 200

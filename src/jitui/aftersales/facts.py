@@ -24,8 +24,11 @@ from jitui.aftersales.ports import (
 from jitui.aftersales.ticket import Arm
 from jitui.policy import CapUsage, FactValue, Feature, Policy, Usages, caps_facts, held_out
 
-USAGE_MAX_AGE = timedelta(seconds=60)
-"""Shop and platform usage that was rolled up longer ago is unknown: no worker, no instant approvals over a cap."""
+USAGE_MAX_AGE = timedelta(seconds=10)
+"""Shop and platform usage that was rolled up longer ago is unknown: no worker, no instant approvals over a cap.
+
+INVARIANT: what the shops' and the platform's caps are exceeded by is what is approved within so long, and no more.
+"""
 
 SHORT_CAP_SECONDS = 7200
 """Caps over windows up to this long are counted in buckets of a minute, longer ones in buckets of an hour."""
@@ -60,6 +63,7 @@ def gather_facts(
     now: datetime,
     time_zone: ZoneInfo,
     cap_amount_minor: int | None = None,
+    usage_max_age: timedelta = USAGE_MAX_AGE,
 ) -> dict[str, FactValue]:
     """The facts table's values for one request; unknown ones are absent.
 
@@ -86,7 +90,7 @@ def gather_facts(
     known.update(_feature_facts(policy, inputs, buyer, now, time_zone))
     known.update(_attribute_facts(policy, buyer))
     uncounted_minor = amount_minor if cap_amount_minor is None else cap_amount_minor
-    known.update(caps_facts(policy.caps, _usages(inputs, now), uncounted_minor))
+    known.update(caps_facts(policy.caps, _usages(inputs, now, usage_max_age), uncounted_minor))
     return {name: value for name, value in known.items() if value is not None}
 
 
@@ -222,8 +226,13 @@ def _attribute_facts(policy: Policy, buyer: Buyer) -> dict[str, FactValue | None
     }
 
 
-def _usages(inputs: DecisionInputs, now: datetime) -> Usages:
-    fresh = inputs.usage_as_of is not None and now - inputs.usage_as_of <= USAGE_MAX_AGE
+def usage_is_fresh(as_of: datetime | None, now: datetime, max_age: timedelta) -> bool:
+    """Whether usage is as young as it must be; a time to come is some clock's mistake, and nothing is known by it."""
+    return as_of is not None and timedelta(0) <= now - as_of <= max_age
+
+
+def _usages(inputs: DecisionInputs, now: datetime, max_age: timedelta) -> Usages:
+    fresh = usage_is_fresh(inputs.usage_as_of, now, max_age)
     return Usages(
         buyer=_used(inputs.buyer_usage) if inputs.buyer_usage is not None else None,
         shop=_used(inputs.shop_usage) if fresh else None,

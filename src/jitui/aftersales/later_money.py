@@ -171,6 +171,7 @@ def _decide_again(
         cap_amount_minor=sum(more.amount_minor for more in mores),
         now=now,
         time_zone=terms.time_zone,
+        usage_max_age=terms.usage_max_age,
     )
     decision = decide(terms.policy, facts)
     read_from = history_read(terms.policy, file, inputs)

@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.command import Plan, Render, carry_out, not_found
-from jitui.aftersales.facts import arm_of, decision_query, gather_facts, history_read
+from jitui.aftersales.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read
 from jitui.aftersales.file import OrderFile, with_ticket
 from jitui.aftersales.grant import grant
 from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
@@ -61,11 +61,15 @@ class RefundAsk:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How this installation decides: the policy in force, whole days in its time zone, and a deadline to keep."""
+    """How this installation decides: the policy in force, whole days in its time zone, and a deadline to keep.
+
+    Usage of the shops' and the platform's caps that is older than `usage_max_age` is unknown.
+    """
 
     policy: Policy
     time_zone: ZoneInfo
     deadline_passed: Callable[[], bool] = lambda: False
+    usage_max_age: timedelta = USAGE_MAX_AGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +304,7 @@ def _decide(
         amount_minor=wanted.amount_minor,
         now=now,
         time_zone=terms.time_zone,
+        usage_max_age=terms.usage_max_age,
     )
     return decide(terms.policy, facts), facts
 

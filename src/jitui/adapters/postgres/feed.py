@@ -34,9 +34,21 @@ ORDER BY c.position LIMIT %(limit)s
 
 _POSITION: LiteralString = "SELECT position FROM roll_up WHERE name = %(name)s"
 
+# A lock dies with its session; a process that stands still, or whose machine is gone, would hold it for hours. So the
+# server ends a session that leaves either lock's transaction idle, and another worker goes on.
+_LOCK: LiteralString = """
+SELECT pg_advisory_xact_lock(%(lock)s), set_config('idle_in_transaction_session_timeout', '5s', true)
+"""
+
+# Usage by the database's clock takes what that clock says now, also when it goes back (after a failover). Shop days
+# never go back: a day that was closed stays closed.
 _ADVANCE: LiteralString = """
-INSERT INTO roll_up (name, position, as_of) VALUES (%(name)s, %(position)s, %(now)s)
-ON CONFLICT (name) DO UPDATE SET position = excluded.position, as_of = greatest(roll_up.as_of, excluded.as_of)
+INSERT INTO roll_up (name, position, as_of, by_database_clock)
+VALUES (%(name)s, %(position)s, %(as_of)s, %(by_database_clock)s)
+ON CONFLICT (name) DO UPDATE
+SET position = excluded.position, by_database_clock = excluded.by_database_clock,
+    as_of = CASE WHEN roll_up.name = 'usage' AND (excluded.by_database_clock OR roll_up.by_database_clock)
+                 THEN excluded.as_of ELSE greatest(roll_up.as_of, excluded.as_of) END
 """
 
 _NEWEST: LiteralString = "SELECT coalesce(max(position), 0) FROM change"
@@ -112,28 +124,37 @@ class PostgresFeed:
             )
             return [msgspec.json.decode(str(row[0]), type=Change) for row in await cursor.fetchall()]
 
-    async def roll_up(self, now: datetime) -> None:
+    async def roll_up(self, now: datetime | None = None) -> None:
         """Count what was published since the last time into cap usage and shop days; one worker at a time."""
         async with self._pool.connection() as connection:
+            # Read before anything is published: what commits later than that may not be counted yet.
+            as_of = now or await _database_time(connection)
             while await _publish(connection, 10_000) == 10_000:
                 pass
-            await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_ROLL_UP_LOCK,))
+            await connection.execute(_LOCK, {"lock": _ROLL_UP_LOCK})
             upto = await _number(connection, _NEWEST, {})
             for name, statement in (("usage", _USAGE), ("shop_day", _SHOP_DAYS)):
                 after = await _number(connection, _POSITION, {"name": name})
                 params = {"after": after, "upto": upto, "time_zone": self._time_zone}
                 if upto > after:
                     await connection.execute(statement, params)
-                await connection.execute(_ADVANCE, {"name": name, "position": upto, "now": now})
-            await connection.execute(_FORGET, {"now": now})
+                moved = {"name": name, "position": upto, "as_of": as_of, "by_database_clock": now is None}
+                await connection.execute(_ADVANCE, moved)
+            await connection.execute(_FORGET, {"now": as_of})
 
 
 async def _publish(connection: Connection, limit: int) -> int:
     """In a transaction of its own, so that the publisher's lock is held until the positions are visible."""
-    cursor = await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_PUBLISHER_LOCK,))
+    await connection.execute(_LOCK, {"lock": _PUBLISHER_LOCK})
     cursor = await connection.execute(_PUBLISH, {"limit": limit})
     await connection.commit()
     return cursor.rowcount
+
+
+async def _database_time(connection: Connection) -> datetime:
+    row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
+    assert row is not None
+    return msgspec.convert(row[0], datetime)
 
 
 async def _number(connection: Connection, query: LiteralString, params: dict[str, object]) -> int:

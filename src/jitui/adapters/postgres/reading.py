@@ -73,6 +73,8 @@ WHERE o.lane = %(lane)s AND o.order_id = {locator}
 """
 
 
+# The age of usage is one clock's, the database's, and is told on the caller's: neither a worker's nor an API machine's
+# clock can make old usage look fresh.
 _READ_INPUTS: LiteralString = """
 SELECT json_build_object(
     'windows', (
@@ -126,7 +128,9 @@ SELECT json_build_object(
         FROM usage_bucket u
         WHERE u.scope = 'platform' AND u.ref = '' AND u.bucket_seconds = %(platform_bucket_seconds)s::integer
           AND u.bucket > %(platform_cap_from)s::timestamptz - make_interval(secs => u.bucket_seconds)),
-    'usage_as_of', (SELECT as_of FROM roll_up WHERE name = 'usage'),
+    'usage_as_of', (
+        SELECT CASE WHEN r.by_database_clock THEN %(now)s::timestamptz - (clock_timestamp() - r.as_of) ELSE r.as_of END
+        FROM roll_up r WHERE r.name = 'usage'),
     'shop_days_as_of', (SELECT as_of FROM roll_up WHERE name = 'shop_day')
 )::text
 FROM orders o

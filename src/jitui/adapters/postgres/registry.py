@@ -204,15 +204,18 @@ class PostgresRegistry:
 
     async def find_key(self, key_id: str) -> tuple[ApiKey, bytes] | None:
         """The key and the hash of its secret."""
+        return (await self.find_keys((key_id,))).get(key_id)
+
+    async def find_keys(self, key_ids: Sequence[str]) -> dict[str, tuple[ApiKey, bytes]]:
+        """Those of them that there are."""
         async with self._pool.connection() as connection:
             cursor = await connection.execute(
-                "SELECT (to_jsonb(k) - 'secret_hash')::text, secret_hash FROM api_key k WHERE key_id = %(id)s",
-                {"id": key_id},
+                "SELECT (to_jsonb(k) - 'secret_hash')::text, secret_hash FROM api_key k WHERE key_id = ANY (%(ids)s)",
+                {"ids": list(key_ids)},
             )
-            row = await cursor.fetchone()
-        if row is None:
-            return None
-        return msgspec.json.decode(str(row[0]), type=ApiKey), msgspec.convert(row[1], bytes)
+            rows = await cursor.fetchall()
+        keys = ((msgspec.json.decode(str(row[0]), type=ApiKey), msgspec.convert(row[1], bytes)) for row in rows)
+        return {key.key_id: (key, secret_hash) for key, secret_hash in keys}
 
     async def publish_policy(self, policy: PublishedPolicy) -> None:
         """Append to the publication log; the number is the log's own."""

@@ -225,7 +225,7 @@ class GatedFeed:
         """A read, after publishing."""
         return await self._inner.changes(after, limit, shop_id=shop_id, buyer_id=buyer_id)
 
-    async def roll_up(self, now: datetime) -> None:
+    async def roll_up(self, now: datetime | None = None) -> None:
         """Publishing and counting in one call: a process dies in it by `die_at`."""
         await self._gate.stop_at("roll up")
         await self._inner.roll_up(now)

@@ -84,6 +84,7 @@ async def _live(birth: Birth, line: socket.socket, loop: MortalLoop) -> None:
         simulator_key=birth.api_key,
         simulator_webhook_secret=birth.webhook_secret,
         pool_size=12,
+        usage_max_age_seconds=60,  # a world's worker rolls up at random moments, seldom once a second of its time
         worker_batch=birth.batch,
         worker_lease_seconds=birth.lease_seconds,
     )

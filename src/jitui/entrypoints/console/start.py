@@ -28,6 +28,7 @@ from jitui.entrypoints.console.visit import (
     is_local,
     show,
 )
+from jitui.entrypoints.http.client import client_of
 from jitui.settings import Language
 
 Form = URLEncodedBody[dict[str, str]]
@@ -46,7 +47,7 @@ async def sign_in_by_password(visit: Visiting, request: ConsoleRequest, data: Fo
     name, password = data.get("name", "").strip(), data.get("password", "")
     if not name.isprintable() or len(name) > LONGEST_ID or len(password) > 1_000:
         return await _start_page(visit, refusal=SignInRefusal.WRONG, name="", next_path=data.get("next"))
-    address = request.client.host if request.client is not None else ""
+    address = client_of(request.scope, visit.app.settings.trusted_proxies).counted_as
     done = await sign_in(visit.app.people, name, password, address=address, now=visit.app.clock())
     if isinstance(done, SignInRefusal):
         return await _start_page(visit, refusal=done, name=name, next_path=data.get("next"))

@@ -496,11 +496,16 @@ class PolicyList(_Shown, frozen=True, kw_only=True):
 
 
 class ReadyAnswer(_Shown, frozen=True, kw_only=True):
-    """Whether requests can be served, and how fresh the caps are that they are decided by."""
+    """Whether requests can be served, and whether a worker works for them.
+
+    `degraded`: `worker_ended` or `usage_unknown`. `roll_up_age_seconds`: how fresh the usage of the caps is.
+    """
 
     ready: bool
     database: bool
     migrated: bool
+    worker: bool
+    degraded: tuple[str, ...]
     roll_up_age_seconds: float | None
 
 

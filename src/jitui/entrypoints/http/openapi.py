@@ -337,6 +337,15 @@ def _problem(kinds: Sequence[ProblemKind]) -> Json:
         response["headers"] = {
             "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait.", "example": 1}
         }
+    if RATE_LIMITED in kinds:
+        response["headers"] |= {
+            "RateLimit-Policy": {"schema": {"type": "string"}, "example": '"key";q=1000;w=2'},
+            "RateLimit": {
+                "schema": {"type": "string"},
+                "description": "What is left, and in how many seconds all of it is there again.",
+                "example": '"key";r=0;t=2',
+            },
+        }
     return response
 
 

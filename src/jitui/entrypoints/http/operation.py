@@ -17,6 +17,7 @@ from jitui.aftersales.command import Plan, Render
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.registry import ApiKey, KeyScope
 from jitui.aftersales.ticket import Actor, ActorKind
+from jitui.entrypoints.http.limits import Readers
 from jitui.entrypoints.http.metrics import Metrics
 from jitui.entrypoints.http.problems import Problem, ProblemKind
 from jitui.wiring import App
@@ -77,6 +78,8 @@ class Call(Generic[_Body, _Query]):
     query: _Query
     arrived_at: float = field(default_factory=monotonic)
     idempotency_key: str | None = None
+    readers: Readers = field(default_factory=Readers)
+    worker_beside: Callable[[], bool] | None = None
 
     def path(self, name: str) -> str:
         """A part of the address, percent-decoded."""

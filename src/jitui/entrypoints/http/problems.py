@@ -99,10 +99,12 @@ SIGNATURE_REFUSED = ProblemKind("signature-refused", 401, "The notification was 
 SCOPE_NOT_ALLOWED = ProblemKind("scope-not-allowed", 403, "This key may not do that")
 NOT_FOUND = REFUSALS[RefusalCode.NOT_FOUND]
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The address does not take this method")
+REQUEST_TIMEOUT = ProblemKind("request-timeout", 408, "The request came too slowly")
 BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The body is too large")
 UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported-media-type", 415, "The body must be application/json")
 VERSION_REQUIRED = ProblemKind("version-required", 428, "The ticket's version is needed")
 RATE_LIMITED = ProblemKind("rate-limited", 429, "Too many requests with this key")
+HEADER_TOO_LARGE = ProblemKind("header-too-large", 431, "The header is too large")
 INTERNAL_ERROR = ProblemKind("internal-error", 500, "Something broke here")
 UNAVAILABLE = ProblemKind("unavailable", 503, "The service cannot answer now")
 
@@ -113,10 +115,12 @@ OF_THE_EDGE = (
     SIGNATURE_REFUSED,
     SCOPE_NOT_ALLOWED,
     METHOD_NOT_ALLOWED,
+    REQUEST_TIMEOUT,
     BODY_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     VERSION_REQUIRED,
     RATE_LIMITED,
+    HEADER_TOO_LARGE,
     INTERNAL_ERROR,
     UNAVAILABLE,
 )

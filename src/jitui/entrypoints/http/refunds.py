@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from time import monotonic
 from uuid import UUID
@@ -16,6 +17,7 @@ from jitui.aftersales.refund import Attempt, Refund, Settlement
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http import answers, bodies
 from jitui.entrypoints.http.aftersales import headers_of_ticket, ticket_answer
+from jitui.entrypoints.http.limits import READERS_PER_KEY
 from jitui.entrypoints.http.operation import (
     BUYER,
     PLATFORM,
@@ -28,12 +30,20 @@ from jitui.entrypoints.http.operation import (
     Operation,
     carried_out,
 )
-from jitui.entrypoints.http.problems import INVALID_REQUEST, REFUSALS, SIGNATURE_REFUSED, Problem, not_found
+from jitui.entrypoints.http.problems import (
+    INVALID_REQUEST,
+    RATE_LIMITED,
+    REFUSALS,
+    SIGNATURE_REFUSED,
+    Problem,
+    not_found,
+)
 from jitui.entrypoints.http.reading import FeedPlace, TimePlace, read_all, read_cursor, read_uuid, write_cursor
 from jitui.ids import lane_of_id
 
 POLL_SECONDS = 0.5
 """How often a waiting reader of the feed looks again."""
+READER_RETRY_SECONDS = 5
 
 _encode = msgspec.json.Encoder().encode
 
@@ -172,15 +182,43 @@ async def list_changes(call: Call[Nothing, bodies.ChangeQuery]) -> Done:
     query = call.query
     place = read_cursor(query.after, FeedPlace, "after")
     after = place.position if place is not None else 0
-    until = call.arrived_at + query.wait_seconds
-    while True:
-        found = await call.app.feed.changes(after, query.limit, shop_id=call.own_shop)
-        left_seconds = until - monotonic()
-        if found or left_seconds <= 0 or await call.stopping.within(min(POLL_SECONDS, left_seconds)):
-            break
+    found = await call.app.feed.changes(after, query.limit, shop_id=call.own_shop)
+    if not found and query.wait_seconds > 0:
+        assert call.key is not None
+        with call.readers.place(call.key.key_id) as has_place:
+            if not has_place:
+                return Problem(
+                    RATE_LIMITED,
+                    f"{READERS_PER_KEY} readers with this key wait for news already; ask later, or without waiting.",
+                    retry_after_seconds=READER_RETRY_SECONDS,
+                )
+            found = await _wait_for_news(call, after)
     rows = tuple(_change(call, row) for row in found)
     last = rows[-1].position if rows else after
     return Answer(200, _encode(answers.ChangePage(changes=rows, next=write_cursor(last))))
+
+
+async def _wait_for_news(call: Call[Nothing, bodies.ChangeQuery], after: int) -> Sequence[Change]:
+    """Until there is some, the time is over, the process stops, or the reader has gone and gives its place back."""
+    query = call.query
+    until = call.arrived_at + query.wait_seconds
+    gone = asyncio.create_task(_gone(call))
+    try:
+        while not gone.done():
+            left_seconds = until - monotonic()
+            if left_seconds <= 0 or await call.stopping.within(min(POLL_SECONDS, left_seconds)):
+                break
+            found = await call.app.feed.changes(after, query.limit, shop_id=call.own_shop)
+            if found:
+                return found
+    finally:
+        gone.cancel()
+    return ()
+
+
+async def _gone(call: Call[Nothing, bodies.ChangeQuery]) -> None:
+    while (await call.request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _change(call: Call[Nothing, bodies.ChangeQuery], row: Change) -> answers.ChangeAnswer:
