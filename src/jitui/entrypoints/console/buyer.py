@@ -25,7 +25,7 @@ from jitui.entrypoints.console.access import known_text, only, own_order, own_ti
 from jitui.entrypoints.console.ask import askable, check, everything, new_nonce, read_ask, sent_once
 from jitui.entrypoints.console.cursor import from_cursor, to_cursor
 from jitui.entrypoints.console.progress import FINAL_STATES, steps_of
-from jitui.entrypoints.console.start import Form
+from jitui.entrypoints.console.start import Form, seen_version
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.why import explained, shop_name, version_of
 from jitui.entrypoints.console.words import REVIEW_REASONS
@@ -116,7 +116,7 @@ async def withdraw_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form
     done = await withdraw(
         visit.app.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
-        version=int(data["version"]) if data.get("version", "").isdecimal() else None,
+        version=seen_version(data) if data.get("version") else None,
         by=Actor(ActorKind.BUYER, reader.subject_id),
         now=now,
         buyer_id=reader.subject_id,

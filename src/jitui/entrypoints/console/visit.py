@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import jinja2
 from litestar import Request
@@ -16,7 +17,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import MediaType
 from litestar.params import SkipValidation
-from litestar.response import Redirect, Response
+from litestar.response import Response
 from litestar.utils.scope.state import ScopeState
 
 from jitui.aftersales.people import Person, Role
@@ -131,14 +132,29 @@ def show(visit: Visit, template: str, /, *, status_code: int = 200, **values: ob
     )
 
 
-def go_to(path: str) -> Redirect:
-    """After a form was sent: a page that can be reloaded."""
-    return Redirect(path, status_code=303, headers={"cache-control": "no-store"})
+def go_to(path: str, *, otherwise: str = "/") -> Page:
+    """After a form was sent: a page of this site that can be reloaded; the only place that writes a Location.
+
+    A path that would leave the site is not followed: `otherwise` is.
+    """
+    where = path if is_local(path) else otherwise
+    headers = {"location": quote(where, safe=_WRITTEN_AS_IT_IS), **PAGE_HEADERS}
+    return Response("", status_code=303, media_type=MediaType.HTML, headers=headers)
+
+
+_WRITTEN_AS_IT_IS = "/?#[]@!$&'()*+,;=:%~"
+"""What an address may hold unescaped, and the sign of what is escaped already; all else becomes %XX of UTF-8."""
 
 
 def is_local(path: str) -> bool:
-    """Whether a path that came from outside stays on this site."""
-    return path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+    """Whether a path that came from outside stays on this site, in every reading of it that a browser has."""
+    if not path.startswith("/") or path.startswith("//") or "\\" in path or not path.isprintable():
+        return False
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return False
+    return not parts.scheme and not parts.netloc
 
 
 @cache

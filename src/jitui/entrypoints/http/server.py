@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from jitui.entrypoints.http.app import create_opening_app
 from jitui.entrypoints.http.operation import Stopping
+from jitui.entrypoints.logs import configure
 from jitui.errors import NotConfigured
 from jitui.settings import Settings, read_settings
 from jitui.wiring import App, open_app
@@ -40,6 +41,7 @@ def build(settings: Settings | None = None, database_url: str | None = None, ext
     migrated one at JITUI_DATABASE_URL. Raises NotConfigured when it is not set.
     """
     settings = settings or read_settings()
+    configure(settings)
     url = database_url or settings.database_url
     if url is None:
         raise NotConfigured("JITUI_DATABASE_URL must be set here: the embedded database has one owner, `jitui serve`.")
@@ -63,6 +65,7 @@ def serve(
     access_log: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM; requests in hand are finished within ten seconds."""
+    configure(settings)
     listener = listen(settings.host, settings.port)
     config = uvicorn.Config(
         partial(build, settings, database_url, extra),
@@ -72,6 +75,7 @@ def serve(
         http="httptools",
         ws="none",
         lifespan="on",
+        log_config=None,  # the process's own log takes what uvicorn says
         log_level="warning",
         access_log=access_log,
         server_header=False,

@@ -1,0 +1,79 @@
+"""Text that others wrote: how it is shown, and what an id may be made of.
+
+Nothing that a buyer, a shop, a file or a provider sends may move a cursor, turn a line around or be invisible where
+a person reads it. Every terminal, log and page asks here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
+
+_NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_JOINERS = "\u200c\u200d"
+"""Persian and Indic words and many emoji need them."""
+
+_HIDDEN_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_RIGHT_TO_LEFT = ("R", "AL", "AN")
+
+# What cannot be seen in an id: controls, spaces of every width, marks that join, hide or turn text, letters without a
+# shape (Hangul fillers, the blank of Braille), halves of surrogate pairs, and what is no character. A class of a
+# regular expression, for the published schemas too: the planes above the first are written as themselves.
+UNSEEN = (
+    r"\x00-\x20\x7f-\xa0\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680\u17b4\u17b5"
+    r"\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ud800-\udfff\ufdd0-\ufdef\ufe00-\ufe0f"
+    r"\ufeff\uffa0\ufff0-\uffff"
+    + "".join(f"{chr(first)}-{chr(last)}" for first, last in ((0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A)))
+    + f"{chr(0x13430)}-{chr(0x1343F)}{chr(0xE0000)}-{chr(0xE0FFF)}"
+)
+END = r"$(?!\n)"
+"""Python's `$` also matches before a last line feed; the published schema leaves this out."""
+
+LONGEST_ID = 128
+ID_PATTERN = rf"^[^/{UNSEEN}]{{1,{LONGEST_ID}}}" + END
+_ID = re.compile(ID_PATTERN)
+_UNSEEN_IN_ID = re.compile(f"[/{UNSEEN}]")
+
+
+def visible(text: str) -> str:
+    """The text on one line, as it can be read: what would steer a terminal or hide is shown as an escape.
+
+    Text that runs from right to left is isolated, so that what stands beside it keeps its place.
+    """
+    shown = text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
+    return f"{FIRST_STRONG_ISOLATE}{shown}{POP_ISOLATE}" if _turns(shown) else shown
+
+
+def isolated(text: str) -> str:
+    """As `visible`, for text whose line breaks are kept: each line by itself."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def why_no_id(text: str) -> str | None:
+    """What keeps a text from being an id, as the end of a sentence about it; None for one that is."""
+    if _ID.search(text) is not None:
+        return None
+    found = _UNSEEN_IN_ID.search(text)
+    if found is not None:
+        return f"it has {_name(found[0])} at character {found.start() + 1}"
+    return "it is empty" if not text else f"it has {len(text)} characters, {LONGEST_ID} at most are taken"
+
+
+def _shown(sign: str) -> str:
+    if sign in _NAMED:
+        return _NAMED[sign]
+    if unicodedata.category(sign) not in _HIDDEN_CATEGORIES or sign in _JOINERS:
+        return sign
+    code = ord(sign)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _turns(text: str) -> bool:
+    return not text.isascii() and any(unicodedata.bidirectional(sign) in _RIGHT_TO_LEFT for sign in text)
+
+
+def _name(sign: str) -> str:
+    name = "SOLIDUS" if sign == "/" else unicodedata.name(sign, "a control character" if sign < " " else "")
+    return f"U+{ord(sign):04X}" + (f" ({name.lower()})" if name else "")
