@@ -187,6 +187,7 @@ class Settings:
     wechat_pay_public_key_id: str | None = _setting(_public_key_id, None)
     wechat_pay_notify_url: str | None = _setting(_notify_url, None)
     wechat_pay_api_base: str | None = _setting(_http_url, None)
+    metrics_token: str | None = _setting(_key, None, secret=True)
     pool_size: int = _setting(_whole(1, 1_000), 16)
     worker_batch: int = _setting(_whole(1, 10_000), 64)
     worker_lease_seconds: int = _setting(_whole(1, 86_400), 60)

@@ -16,7 +16,9 @@ _JOINERS = "\u200c\u200d"
 """Persian and Indic words and many emoji need them."""
 
 _HIDDEN_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
-_RIGHT_TO_LEFT = ("R", "AL", "AN")
+
+_RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
+_TURNING = re.compile(f"[{_RIGHT_TO_LEFT}]+(?:[ '-]?[{_RIGHT_TO_LEFT}]+)*")
 
 # What cannot be seen in an id: controls, spaces of every width, marks that join, hide or turn text, letters without a
 # shape (Hangul fillers, the blank of Braille), halves of surrogate pairs, and what is no character. A class of a
@@ -33,29 +35,38 @@ END = r"$(?!\n)"
 
 LONGEST_ID = 128
 ID_PATTERN = rf"^[^/{UNSEEN}]{{1,{LONGEST_ID}}}" + END
-_ID = re.compile(ID_PATTERN)
 _UNSEEN_IN_ID = re.compile(f"[/{UNSEEN}]")
+_UNSEEN_AT_ALL = re.compile(f"[{UNSEEN}]")
 
 
 def visible(text: str) -> str:
     """The text on one line, as it can be read: what would steer a terminal or hide is shown as an escape.
 
-    Text that runs from right to left is isolated, so that what stands beside it keeps its place.
+    Words that run from right to left are isolated, so that what stands beside them keeps its place.
     """
-    shown = text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
-    return f"{FIRST_STRONG_ISOLATE}{shown}{POP_ISOLATE}" if _turns(shown) else shown
+    if text.isascii() and text.isprintable():
+        return text
+    return _TURNING.sub(rf"{FIRST_STRONG_ISOLATE}\g<0>{POP_ISOLATE}", "".join(map(_shown, text)))
 
 
-def isolated(text: str) -> str:
+def visible_lines(text: str) -> str:
     """As `visible`, for text whose line breaks are kept: each line by itself."""
-    return "\n".join(visible(line) for line in text.split("\n"))
+    return text if text.isascii() and text.isprintable() else "\n".join(map(visible, text.split("\n")))
 
 
-def why_no_id(text: str) -> str | None:
-    """What keeps a text from being an id, as the end of a sentence about it; None for one that is."""
-    if _ID.search(text) is not None:
+def escaped_in_json(document: str) -> str:
+    """A JSON document that means the same, with JSON's own escapes for what would steer a terminal or hide."""
+    return document if document.isascii() and "\x7f" not in document else "".join(map(_json_escape, document))
+
+
+def why_no_id(text: str, *, slashes: bool = False) -> str | None:
+    """What keeps a text from being an id, as the end of a sentence about it; None for one that is.
+
+    With `slashes` it may hold those too: an SKU, a waybill, a payment.
+    """
+    found = (_UNSEEN_AT_ALL if slashes else _UNSEEN_IN_ID).search(text)
+    if found is None and 0 < len(text) <= LONGEST_ID:
         return None
-    found = _UNSEEN_IN_ID.search(text)
     if found is not None:
         return f"it has {_name(found[0])} at character {found.start() + 1}"
     return "it is empty" if not text else f"it has {len(text)} characters, {LONGEST_ID} at most are taken"
@@ -70,8 +81,12 @@ def _shown(sign: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _turns(text: str) -> bool:
-    return not text.isascii() and any(unicodedata.bidirectional(sign) in _RIGHT_TO_LEFT for sign in text)
+def _json_escape(sign: str) -> str:
+    hidden = unicodedata.category(sign) in _HIDDEN_CATEGORIES and sign not in _JOINERS and sign != "\n"
+    if not hidden:
+        return sign
+    units = sign.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def _name(sign: str) -> str:

@@ -85,7 +85,7 @@ TABLE: dict[str, Row] = {
     "lift_restriction": Row("/v1/restrictions/{ticket}/lift", {P}),
     "select_buyer": Row("/v1/selection/buyer-9", {P}, {"verdict": "allow"}),
 }
-PUBLIC = {"get_current_policy", "list_policies", "healthz", "readyz", "metrics", "take_notification"}
+PUBLIC = {"get_current_policy", "list_policies", "healthz", "readyz", "take_notification"}
 METHODS = {operation.operation_id: operation.method for operation in OPERATIONS}
 TABLES = (
     "orders",
@@ -232,7 +232,7 @@ async def test_the_platform_and_the_shop_review_and_the_buyer_withdraws(market: 
 
 
 async def test_public_operations_take_no_key_and_refuse_a_bad_one(market: Market) -> None:
-    for path in ("/v1/policies/current", "/v1/policies", "/healthz", "/readyz", "/metrics"):
+    for path in ("/v1/policies/current", "/v1/policies", "/healthz", "/readyz"):
         assert (await market.api.call("GET", path)).status_code == 200
         assert (await market.api.call("GET", path, key="jt_aaaaaaaaaaaa_bbbb")).status_code == 401
 

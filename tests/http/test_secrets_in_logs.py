@@ -52,7 +52,7 @@ def served(database_url: str, home: Path) -> Iterator[tuple[str, Path]]:
     }
     log = home / "run.log"
     command = [sys.executable, "-m", "jitui.entrypoints.cli", "serve", "--with-worker"]
-    with log.open("wb") as written, subprocess.Popen(command, env=environment, stdout=written, stderr=written) as process:
+    with log.open("wb") as out, subprocess.Popen(command, env=environment, stdout=out, stderr=out) as process:
         try:
             address = f"http://127.0.0.1:{port}"
             for _ in range(600):
@@ -137,9 +137,7 @@ def _provoke(client: httpx.Client, platform: str, buyer: str) -> list[int]:
         ("GET", "/buyer/orders", None, {}),
         ("GET", "/policy", None, {}),
     )
-    return [
-        client.request(method, path, json=body, headers=sent).status_code for method, path, body, sent in calls
-    ]
+    return [client.request(method, path, json=body, headers=sent).status_code for method, path, body, sent in calls]
 
 
 def test_a_trace_holds_no_local_value_and_no_row(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
-
 from jitui.aftersales.command import Plan
 from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import ClaimedRefund

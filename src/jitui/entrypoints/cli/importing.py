@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, progress, say
+from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -271,4 +271,4 @@ def _report(what: What, read: _Read, done: _Done, *, atomic: bool, as_json: bool
     nothing = " Nothing was loaded (--atomic)." if atomic and done.bad else ""
     others = f", {beside} rows left out with them" if beside and not nothing else ""
     bad_part = f"; {bad_rows} bad rows{others}" if bad_rows else ""
-    typer.echo(f"{read.rows} rows read, {done.loaded} {what} loaded{bad_part}.{nothing}")
+    echo(f"{read.rows} rows read, {done.loaded} {what} loaded{bad_part}.{nothing}")

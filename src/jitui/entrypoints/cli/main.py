@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from jitui.entrypoints.cli.exits import BROKEN_PIPE, FAILED, INTERRUPTED, TERMINATED, code_of
-from jitui.entrypoints.cli.output import say
+from jitui.entrypoints.cli.output import any_terminal, echo, say
 
 HELP = """The after-sales service of a marketplace: instant refund before shipment.
 
@@ -112,7 +112,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"jitui {version('jitui')}")
+        echo(f"jitui {version('jitui')}")
         raise typer.Exit
 
 
@@ -128,6 +128,7 @@ def _options(
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code; errors of the JituiError tree become one sentence."""
     words = list(sys.argv[1:] if args is None else args)
+    any_terminal()
     signal.signal(signal.SIGTERM, _terminated)
     try:
         sys.exit(_run(words, debug="--debug" in words[:1]))

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from jitui.settings import Settings
 
 STOP_SECONDS = 20
 
@@ -43,9 +46,23 @@ def serve(
     )
     with ExitStack() as stack:
         url = stack.enter_context(database(settings))
+        _require_policy(settings, url)
         if with_worker:
             stack.enter_context(_worker_beside())
         serve_http(settings, url, processes=processes, extra=partial(console_handlers, one_click=sample_people))
+
+
+def _require_policy(settings: Settings, url: str) -> None:
+    """Without one every request would be answered 503. Raises NotConfigured, with what to do."""
+    import asyncio
+
+    from jitui.wiring import open_app
+
+    async def look() -> None:
+        async with open_app(settings, url) as app:
+            await app.policy_in_force.current()
+
+    asyncio.run(look())
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from jitui.aftersales.ports import OrderFilter, OrderRef, TicketRef
 from jitui.aftersales.request_refund import RefundAsk, request_refund
 from jitui.aftersales.review import withdraw
 from jitui.aftersales.ticket import Actor, ActorKind, Reason
-from jitui.aftersales.view import TicketView, view_ticket
+from jitui.aftersales.view import TicketView, view_ticket, without_staff
 from jitui.entrypoints.console.access import known_text, only, own_order, own_ticket
 from jitui.entrypoints.console.ask import askable, check, everything, new_nonce, read_ask, sent_once
 from jitui.entrypoints.console.cursor import from_cursor, to_cursor
@@ -170,7 +170,7 @@ async def _ticket_page(visit: Visit, file: OrderFile, ticket_id: UUID, *, refusa
 
 
 async def _ticket_values(visit: Visit, file: OrderFile, ticket_id: UUID) -> dict[str, Any]:
-    view = view_ticket(file, ticket_id)
+    view = without_staff(view_ticket(file, ticket_id), shop=False)
     return {
         "view": view,
         "shop": await shop_name(visit, view.shop_id),

@@ -21,7 +21,7 @@ from jitui.aftersales.registry import Coverage, Scope
 from jitui.aftersales.review import Rejection, approve, reject
 from jitui.aftersales.ship import ShipmentNews, goods_with_carrier
 from jitui.aftersales.ticket import GRANTED_STATES, Actor, ActorKind, ApprovedBy, TicketState
-from jitui.aftersales.view import view_ticket
+from jitui.aftersales.view import view_ticket, without_staff
 from jitui.entrypoints.console.access import only, own_ticket
 from jitui.entrypoints.console.progress import steps_of
 from jitui.entrypoints.console.start import Form, seen_version
@@ -173,7 +173,7 @@ async def _ticket_page(
     problem: str | None = None,
     status_code: int = 200,
 ) -> Page:
-    view = view_ticket(file, ticket_id)
+    view = without_staff(view_ticket(file, ticket_id), shop=True)
     return show(
         visit,
         "merchant/ticket.html",

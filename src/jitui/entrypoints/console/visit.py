@@ -23,6 +23,7 @@ from litestar.utils.scope.state import ScopeState
 from jitui.aftersales.people import Person, Role
 from jitui.aftersales.ticket import TicketState
 from jitui.entrypoints.console import words
+from jitui.entrypoints.console.isolation import ExactAttributes, exact, isolate_values_of_messages, shown
 from jitui.entrypoints.console.language import Speech, catalogue, choose
 from jitui.errors import NotConfigured
 from jitui.settings import Language
@@ -165,11 +166,13 @@ def _environment(speech: Speech) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
+        extensions=["jinja2.ext.i18n", ExactAttributes],
+        finalize=shown,
     )
     # The extension's own methods are put there when it is loaded, which no type checker sees.
     extended: Any = environment
     extended.install_gettext_translations(catalogue(speech.language), newstyle=True)
+    isolate_values_of_messages(environment)
     environment.globals |= {
         "asset": asset,
         "Language": Language,
@@ -179,6 +182,7 @@ def _environment(speech: Speech) -> jinja2.Environment:
         "why_words": words.WHY,
     }
     environment.filters |= {
+        "exact": exact,
         "word": speech.word,
         "money": speech.money,
         "moment": speech.moment,

@@ -6,6 +6,7 @@ Whose things a key sees within an operation is `Call.may_see`, `own_shop` and `o
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from time import monotonic
 from jitui.aftersales.registry import ApiKey, authenticate
 from jitui.entrypoints.http.operation import Operation
 from jitui.entrypoints.http.problems import RATE_LIMITED, SCOPE_NOT_ALLOWED, UNAUTHENTICATED, Problem
+from jitui.settings import Settings
 from jitui.wiring import App
 
 KEY_SECONDS = 5.0
@@ -58,6 +60,15 @@ class KnownKeys:
         key = known[1]
         expired = key is not None and key.expires_at is not None and key.expires_at <= app.clock()
         return None if expired else key
+
+
+def is_monitoring(settings: Settings, authorization: str | None) -> bool:
+    """Whether the header carries the token for metrics, which needs no database."""
+    if settings.metrics_token is None or authorization is None:
+        return False
+    word, _, presented = authorization.partition(" ")
+    same = hmac.compare_digest(presented.encode("latin-1", "replace"), settings.metrics_token.encode())
+    return word.lower() == "bearer" and same
 
 
 class Buckets:

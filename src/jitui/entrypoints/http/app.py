@@ -23,7 +23,7 @@ from litestar.types import (
 
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.registry import ApiKey
-from jitui.entrypoints.http.access import GENEROUS, Buckets, KnownKeys, Rate, refuse_access, refuse_rate
+from jitui.entrypoints.http.access import GENEROUS, Buckets, KnownKeys, Rate, is_monitoring, refuse_access, refuse_rate
 from jitui.entrypoints.http.headers import guard_answer
 from jitui.entrypoints.http.metrics import Metrics
 from jitui.entrypoints.http.operation import (
@@ -191,7 +191,7 @@ async def _admitted(api: Api, operation: Operation, request: HttpRequest, arrive
             idempotency_key = value.decode("latin-1")
     app = api.app
     key = None
-    if not operation.signed:
+    if not operation.signed and not (operation.for_monitoring and is_monitoring(app.settings, authorization)):
         key = await api.keys.find(app, authorization)
         refused = refuse_access(operation, key, presented=authorization is not None)
         if refused is not None:
