@@ -21,11 +21,11 @@ _RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U
 _TURNING = re.compile(f"[{_RIGHT_TO_LEFT}]+(?:[ '-]?[{_RIGHT_TO_LEFT}]+)*")
 
 # What cannot be seen in an id: controls, spaces of every width, marks that join, hide or turn text, letters without a
-# shape (Hangul fillers, the blank of Braille), halves of surrogate pairs, and what is no character. A class of a
-# regular expression, for the published schemas too: the planes above the first are written as themselves.
+# shape (Hangul fillers, the blank of Braille), and what is no character. A class of a regular expression, for the
+# published schemas too: the planes above the first are written as themselves.
 UNSEEN = (
     r"\x00-\x20\x7f-\xa0\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680\u17b4\u17b5"
-    r"\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ud800-\udfff\ufdd0-\ufdef\ufe00-\ufe0f"
+    r"\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufdd0-\ufdef\ufe00-\ufe0f"
     r"\ufeff\uffa0\ufff0-\uffff"
     + "".join(f"{chr(first)}-{chr(last)}" for first, last in ((0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A)))
     + f"{chr(0x13430)}-{chr(0x1343F)}{chr(0xE0000)}-{chr(0xE0FFF)}"
@@ -35,8 +35,9 @@ END = r"$(?!\n)"
 
 LONGEST_ID = 128
 ID_PATTERN = rf"^[^/{UNSEEN}]{{1,{LONGEST_ID}}}" + END
-_UNSEEN_IN_ID = re.compile(f"[/{UNSEEN}]")
-_UNSEEN_AT_ALL = re.compile(f"[{UNSEEN}]")
+_UNSEEN_IN_ID = re.compile(f"[/{UNSEEN}\\ud800-\\udfff]")
+_UNSEEN_AT_ALL = re.compile(f"[{UNSEEN}\\ud800-\\udfff]")
+"""With the halves of surrogate pairs, which only the command line can bring."""
 
 
 def visible(text: str) -> str:
@@ -57,6 +58,20 @@ def visible_lines(text: str) -> str:
 def escaped_in_json(document: str) -> str:
     """A JSON document that means the same, with JSON's own escapes for what would steer a terminal or hide."""
     return document if document.isascii() and "\x7f" not in document else "".join(map(_json_escape, document))
+
+
+def for_spreadsheet(text: str) -> str:
+    """A cell of a CSV file that a spreadsheet shows as it is: never a formula, and no number that it would round.
+
+    Spreadsheets keep 15 digits and drop leading zeros; an apostrophe in front makes the cell a text. So does it for
+    what would be read as a formula, in Latin or full-width signs.
+    """
+    formula = text[:1] in _FORMULA or text.lstrip()[:1] in _FORMULA
+    return f"'{text}" if formula or _NUMBER_THAT_CHANGES.fullmatch(text.strip()) else text
+
+
+_FORMULA = tuple("=+-@\t\r\n|＝＋－＠")
+_NUMBER_THAT_CHANGES = re.compile(r"\d{16,}|0\d+|[\d.,]*\d{16,}[\d.,]*|\d+(?:\.\d*)?[eE][+-]?\d+", re.ASCII)
 
 
 def why_no_id(text: str, *, slashes: bool = False) -> str | None:

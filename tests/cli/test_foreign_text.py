@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jitui.entrypoints.cli import output
-from jitui.text import escaped_in_json, visible, visible_lines, why_no_id
+from jitui.text import escaped_in_json, for_spreadsheet, visible, visible_lines, why_no_id
 from tests.cli.conftest import Jitui, in_a_process
 
 COMMANDS = sorted(Path(output.__file__).parent.glob("*.py"))
@@ -59,6 +59,7 @@ def test_what_is_no_id_says_why() -> None:
     assert why_no_id("a/b", slashes=True) is None
     assert why_no_id("") == "it is empty"
     assert why_no_id("x" * 129) == "it has 129 characters, 128 at most are taken"
+    assert why_no_id("o\udcff") == "it has U+DCFF at character 2"
     assert why_no_id("o-1\n") == "it has U+000A (a control character) at character 4"
 
 
@@ -154,3 +155,32 @@ def test_only_the_module_for_output_prints() -> None:
             if (prints or rich) and path.name != "output.py":
                 found.append(f"{path.name}:{node.lineno}")
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("1234567890123456789", "'1234567890123456789"),
+        ("1234567890123456", "'1234567890123456"),
+        ("123456789012345", "123456789012345"),
+        ("007", "'007"),
+        ("12E5", "'12E5"),
+        ("1e10", "'1e10"),
+        ("0", "0"),
+        ("129.00", "129.00"),
+        ("0.50", "0.50"),
+        ("A-1234567890123456789", "A-1234567890123456789"),
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        (" =1", "' =1"),
+        ("＝1", "'＝1"),
+        ("2026-11-26T11:06:03+08:00", "2026-11-26T11:06:03+08:00"),
+        ("", ""),
+    ],
+)
+def test_a_cell_of_a_spreadsheet_is_what_it_says(cell: str, written: str) -> None:
+    assert for_spreadsheet(cell) == written

@@ -85,8 +85,6 @@ class TicketView:
 
 
 _OWN_STAFF = frozenset({ActorKind.PLATFORM, ActorKind.OPERATOR})
-_PRIVATE_EVENTS = frozenset({"settled_by_hand"})
-"""Their detail is the platform's evidence, which names who paid."""
 
 
 def without_staff(view: TicketView, *, shop: bool) -> TicketView:
@@ -103,7 +101,7 @@ def _without_staff(event: TimelineView, view: TicketView, *, shop: bool) -> Time
         actor_id = ""
     elif event.actor is ActorKind.MERCHANT and not shop:
         actor_id = view.shop_id
-    return replace(event, actor_id=actor_id, detail={} if event.why in _PRIVATE_EVENTS else event.detail)
+    return replace(event, actor_id=actor_id)
 
 
 def view_ticket(file: OrderFile, ticket_id: UUID) -> TicketView:

@@ -36,7 +36,7 @@ def only(role: Role) -> Guard:
     """Keeps a router for one role: others get 403, and who is not signed in is asked to."""
 
     def guard(connection: AnyConnection, _: BaseRouteHandler) -> None:
-        if connection.scope["method"] == "OPTIONS":  # says what an address takes; no session is looked for
+        if connection.scope.get("method") == "OPTIONS":  # says what an address takes; no session is looked for
             return
         person = connection.user
         if person is None:
