@@ -177,7 +177,7 @@ async def test_a_stored_public_view_is_what_is_answered_and_nothing_is_compiled_
 
 async def test_versions_of_an_earlier_release_are_looked_at_once(api: Api) -> None:
     await _publish_versions(api, 2)
-    before = (await api.call("GET", "/v1/policies")).content
+    before = (await api.call("GET", "/v1/policies")).json()
     async with api.market.pool.connection() as connection:
         await connection.execute("UPDATE policy SET public_view = NULL")
         await connection.execute(
@@ -185,12 +185,12 @@ async def test_versions_of_an_earlier_release_are_looked_at_once(api: Api) -> No
             " SELECT policy_id, 'broken', 'x', 'no policy', 'tests', published_at FROM policy LIMIT 1"
         )
         await connection.execute("UPDATE policy SET document = document || ' '")
-    assert (await api.call("GET", "/v1/policies")).content == before
+    assert (await api.call("GET", "/v1/policies")).json() == before
     assert await api.count("policy WHERE public_view IS NULL") == 0
     assert await api.count("policy WHERE public_view = 'null'") == 1
     async with api.market.pool.connection() as connection:
         await connection.execute("UPDATE policy SET document = 'no policy'")
-    assert (await api.call("GET", "/v1/policies")).content == before
+    assert (await api.call("GET", "/v1/policies")).json() == before
 
 
 async def test_attributes_of_the_platform_are_hidden_from_those_whom_they_are_about(api: Api) -> None:

@@ -78,6 +78,7 @@ TABLE: dict[str, Row] = {
     "list_changes": Row("/v1/changes", {P, S}, foreign="empty"),
     "set_pause": Row("/v1/pauses", {P}, {"scope": "shop", "ref": "shop-7", "reason": "Moving."}),
     "list_pauses": Row("/v1/pauses", {P}),
+    "metrics": Row("/metrics", {P}),
     "lift_pause": Row("/v1/pauses/shop/shop-7", {P}),
     "lift_platform_pause": Row("/v1/pauses/platform", {P}),
     "restrict_buyer": Row("/v1/restrictions", {P}, RESTRICTED),
