@@ -6,6 +6,7 @@ with the number PARENT is no longer its parent.
 
 from __future__ import annotations
 
+import logging
 import os
 import runpy
 import signal
@@ -16,8 +17,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-import structlog
-
 LOOK_SECONDS = 0.25
 GRACE_SECONDS = 25.0
 """How long a process whose parent is gone may take to finish what it has in hand."""
@@ -27,7 +26,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 HEALTHY_SECONDS = 60.0
 """Who ran for so long is started again as quickly as the first time."""
 
-log = structlog.get_logger("jitui.processes")
+log = logging.getLogger("jitui.processes")
 
 
 def command_of(module: str, *words: str) -> list[str]:
@@ -74,7 +73,7 @@ def _keep(name: str, command: Sequence[str], tell: Callable[[bool], None], stop:
             return
         if time.monotonic() - began > HEALTHY_SECONDS:
             pause_seconds = FIRST_PAUSE_SECONDS
-        log.error("process_ended", process=name, code=code, again_in_seconds=pause_seconds)
+        log.error("process_ended process=%s code=%s again_in_seconds=%s", name, code, pause_seconds)
         stop.wait(pause_seconds)
         pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
 

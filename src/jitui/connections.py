@@ -7,6 +7,7 @@ takes connections until no descriptor is left (docs/decisions/0018).
 from __future__ import annotations
 
 import json
+import logging
 import resource
 from asyncio import AbstractEventLoop, BaseTransport
 from dataclasses import dataclass
@@ -16,11 +17,10 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import httptools
-import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-log = structlog.get_logger("jitui.http")
+log = logging.getLogger("jitui.http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +382,7 @@ class _Warden:
         now = self._loop.time()
         if self._full_said_at is None or now - self._full_said_at > _FULL_IS_SAID_SECONDS:
             self._full_said_at = now
-            log.warning("connections_full", connections=count, most=self._limits.connections)
+            log.warning("connections_full connections=%s most=%s", count, self._limits.connections)
 
 
 _wardens: WeakKeyDictionary[ServerState, _Warden] = WeakKeyDictionary()

@@ -199,6 +199,7 @@ class Settings:
     wechat_pay_public_key_id: str | None = _setting(_public_key_id, None)
     wechat_pay_notify_url: str | None = _setting(_notify_url, None)
     wechat_pay_api_base: str | None = _setting(_http_url, None)
+    metrics_token: str | None = _setting(_key, None, secret=True)
     pool_size: int = _setting(_whole(1, 1_000), 16)
     rate_per_key: int = _setting(_whole(1, 100_000), 500)
     rate_per_address: int = _setting(_whole(1, 100_000), 100)

@@ -119,7 +119,7 @@ def _exported(url: str, time_zone: ZoneInfo, work: Path) -> str:
 
 @asynccontextmanager
 async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_now) -> AsyncIterator[App]:
-    """The service on a migrated database; publishes the configured or default policy when none is live yet."""
+    """The service on a migrated database; nothing is published."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(make_pool(database_url, max_size=settings.pool_size))
         time_zone = settings.time_zone.key
@@ -137,7 +137,6 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
             policy_in_force=PolicyInForce(registry),
             clock=clock,
         )
-        await _ensure_policy(app)
         yield app
 
 
@@ -244,14 +243,13 @@ def statement_formats() -> dict[str, StatementFormat]:
     }
 
 
-async def _ensure_policy(app: App) -> None:
-    """A policy file that is configured becomes live; else the default one, if nothing is live yet."""
-    if app.settings.policy_file is not None:
-        policy = Policy.from_file(app.settings.policy_file)
-        await publish(app.registry, policy, by="settings", now=app.clock())
-    elif await app.registry.live_policy() is None:
-        policy = default_policy()
-        await publish(app.registry, policy, by="default", now=app.clock())
+async def install_policy(app: App) -> bool:
+    """Publish the first policy: the configured file's, else the default one; False when one is live already."""
+    if await app.registry.live_policy() is not None:
+        return False
+    file = app.settings.policy_file
+    policy = default_policy() if file is None else Policy.from_file(file)
+    return await publish(app.registry, policy, by="installation", now=app.clock())
 
 
 def default_policy() -> Policy:

@@ -15,6 +15,7 @@ from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.aftersales.writes import Write
+from jitui.policy import PublicPolicy
 
 # References: how a command names the order that it works on -----------------------------------------------------
 
@@ -314,6 +315,22 @@ class PublishedPolicy:
     document: str
     published_by: str
     published_at: datetime
+    public_view: PublicPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A row of the publication log as it is shown; `public_view` is None for a version that cannot be read any more.
+
+    `viewed`: its public view was made. `document` is empty unless it was asked for or the view must still be made.
+    """
+
+    publication: int
+    published_at: datetime
+    replaced_at: datetime | None
+    document: str
+    viewed: bool
+    public_view: PublicPolicy | None
 
 
 class Store(Protocol):

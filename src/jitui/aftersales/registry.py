@@ -16,8 +16,9 @@ from uuid import UUID
 
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.ports import HistoryRecord, PublishedPolicy
+from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
 from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.policy import PublicPolicy
 
 
 class Scope(StrEnum):
@@ -164,7 +165,13 @@ class Registry(Protocol):
 
     async def live_policy(self) -> PublishedPolicy | None: ...
 
-    async def policies(self) -> Sequence[PublishedPolicy]: ...
+    async def publications(
+        self, *, before: int | None, limit: int, documents: bool = False
+    ) -> Sequence[Publication]: ...
+
+    async def publication(self, number: int | None, *, documents: bool = False) -> Publication | None: ...
+
+    async def keep_public_view(self, number: int, view: PublicPolicy | None) -> None: ...
 
 
 KEY_PREFIX = "jt"

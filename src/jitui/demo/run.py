@@ -33,7 +33,7 @@ from jitui.demo.summary import Summary, on_the_way, summarise
 from jitui.errors import Unavailable
 from jitui.provider_simulator import new_webhook_secret
 from jitui.settings import LogLevel, Settings, environment_for
-from jitui.wiring import App, open_app
+from jitui.wiring import App, install_policy, open_app
 
 DEFAULT_SEED = 7
 START_SECONDS = 60
@@ -184,6 +184,7 @@ async def _one_day(site: _Site, options: Options, watcher: Watcher, begun: float
     market = generate(seed=site.state.seed, orders=options.orders, ends_at=now, day=site.state.day)
     people = sample_people(market)
     async with open_app(site.settings, site.database_url) as app:
+        await install_policy(app)
         await enrol_people(app, people, now=now)
         keys = await issue_keys(app, market, _with_keys(market, people), now=now)
         with watcher.counting("History of the buyers", len(market.buyers)) as advance:

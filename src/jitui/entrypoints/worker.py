@@ -10,12 +10,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
-import structlog
-
 from jitui.aftersales.command import Plan
 from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.review import expire
+from jitui.entrypoints.logs import get_logger
 from jitui.wiring import App
 
 IDLE_SECONDS = 0.05
@@ -30,7 +29,7 @@ FORGET_SECONDS = 600.0
 KEEP_ANSWERS = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
 
-log = structlog.get_logger("jitui.worker")
+log = get_logger("jitui.worker")
 
 
 async def run_worker(app: App, stop: asyncio.Event) -> None:

@@ -16,6 +16,7 @@ from jitui.policy.facts import FACTS, LINE_FIELDS, FactSpec, FactType, FactValue
 from jitui.policy.parts import Cap, Caps, Condition, Definition, Feature, RestrictionRule
 from jitui.policy.policy import Policy
 from jitui.policy.problems import PolicyRefused, Problem
+from jitui.policy.public import PublicPolicy, public_view
 from jitui.policy.selection import held_out
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Policy",
     "PolicyRefused",
     "Problem",
+    "PublicPolicy",
     "RestrictionRule",
     "Usages",
     "Verdict",
@@ -50,5 +52,6 @@ __all__ = [
     "facts_to_json",
     "fits_cap",
     "held_out",
+    "public_view",
     "restriction_hits",
 ]

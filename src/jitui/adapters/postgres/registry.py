@@ -12,7 +12,7 @@ import msgspec
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.writing import record_buyer_events
 from jitui.aftersales.order import Buyer
-from jitui.aftersales.ports import HistoryRecord, PublishedPolicy
+from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
 from jitui.aftersales.registry import (
     ApiKey,
     Category,
@@ -25,6 +25,7 @@ from jitui.aftersales.registry import (
 )
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of, lane_of_id
+from jitui.policy import PublicPolicy
 
 _Row = TypeVar("_Row")
 
@@ -98,8 +99,27 @@ VALUES (%(key_id)s, %(secret_hash)s, %(scope)s, %(subject_id)s, %(label)s, %(cre
 """
 
 _PUBLISH: LiteralString = """
-INSERT INTO policy (policy_id, version, sha256, document, published_by, published_at)
-VALUES (%(policy_id)s, %(version)s, %(sha256)s, %(document)s, %(published_by)s, %(published_at)s)
+INSERT INTO policy (policy_id, version, sha256, document, published_by, published_at, public_view)
+VALUES (%(policy_id)s, %(version)s, %(sha256)s, %(document)s, %(published_by)s, %(published_at)s,
+        %(public_view)s::jsonb)
+"""
+
+_PUBLICATIONS: LiteralString = """
+SELECT json_build_object(
+    'publication', p.publication, 'published_at', p.published_at, 'viewed', p.public_view IS NOT NULL,
+    'public_view', p.public_view,
+    'replaced_at', (SELECT n.published_at FROM policy n WHERE n.publication > p.publication
+                    ORDER BY n.publication LIMIT 1),
+    'document', CASE WHEN %(documents)s OR p.public_view IS NULL THEN p.document ELSE '' END)::text
+FROM policy p
+WHERE (%(before)s::bigint IS NULL OR p.publication < %(before)s)
+  AND (%(only)s::bigint IS NULL OR p.publication = %(only)s)
+ORDER BY p.publication DESC LIMIT %(limit)s
+"""
+
+# Another process may have made the same view: it is the same.
+_KEEP_VIEW: LiteralString = """
+UPDATE policy SET public_view = %(view)s::jsonb WHERE publication = %(number)s AND public_view IS NULL
 """
 
 
@@ -219,18 +239,27 @@ class PostgresRegistry:
 
     async def publish_policy(self, policy: PublishedPolicy) -> None:
         """Append to the publication log; the number is the log's own."""
-        await self._run(_PUBLISH, _values(policy))
+        view = None if policy.public_view is None else _json(policy.public_view)
+        await self._run(_PUBLISH, {**_values(policy), "public_view": view})
 
     async def live_policy(self) -> PublishedPolicy | None:
         """The newest publication."""
         query: LiteralString = "SELECT to_json(p)::text FROM policy p ORDER BY publication DESC LIMIT 1"
         return await self._one(query, {}, PublishedPolicy)
 
-    async def policies(self) -> Sequence[PublishedPolicy]:
-        """The log, newest first."""
-        return await read_rows(
-            self._pool, "SELECT to_json(p)::text FROM policy p ORDER BY publication DESC", {}, PublishedPolicy
-        )
+    async def publications(self, *, before: int | None, limit: int, documents: bool = False) -> Sequence[Publication]:
+        """A page of the log, newest first."""
+        params = {"before": before, "only": None, "limit": limit, "documents": documents}
+        return await read_rows(self._pool, _PUBLICATIONS, params, Publication)
+
+    async def publication(self, number: int | None, *, documents: bool = False) -> Publication | None:
+        """One publication, or the newest."""
+        params = {"before": None, "only": number, "limit": 1, "documents": documents}
+        return await self._one(_PUBLICATIONS, params, Publication)
+
+    async def keep_public_view(self, number: int, view: PublicPolicy | None) -> None:
+        """Keep what everybody may read of a publication; None for one that cannot be read any more."""
+        await self._run(_KEEP_VIEW, {"number": number, "view": _json(view)})
 
     async def _run(self, statement: LiteralString, params: Mapping[str, object]) -> int:
         async with self._pool.connection() as connection:

@@ -12,8 +12,9 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from jitui.entrypoints.cli.tables import Row
-from jitui.entrypoints.http.fields import CODE_PATTERN, EARLIEST, ID_PATTERN, KIND_PATTERN, LATEST, SENTENCES
+from jitui.entrypoints.http.fields import CODE_PATTERN, EARLIEST, KIND_PATTERN, LATEST, SENTENCES
 from jitui.money import MAX_AMOUNT_MINOR, currency_exponent, from_decimal_text, is_currency
+from jitui.text import ID_PATTERN, why_no_id
 
 MOST_UNITS = 1_000_000_000
 LONGEST_TEXT = 500
@@ -164,7 +165,12 @@ class Cells:
     def attribute(self, name: str) -> int | str | bool:
         """A platform's own attribute: a number or a truth where it reads as one, else text."""
         value = self._cell(name)
-        if isinstance(value, bool | int):
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, int) and abs(value) > 2**53:
+            self.fault(name, "expected a whole number of at most 2^53")
+            return 0
+        if isinstance(value, int):
             return value
         text = self.text(name)
         if text.lower() in ("true", "false"):
@@ -186,9 +192,15 @@ class Cells:
             return "missing"
         text = str(self._cell(name))
         if re.search(pattern, text) is None:
-            self.fault(name, SENTENCES[pattern].lower().replace("iso", "ISO"))
+            self.fault(name, _expected(pattern, text))
             return "wrong"
         return text
+
+
+def _expected(pattern: str, text: str) -> str:
+    sentence = SENTENCES[pattern].lower().replace("iso", "ISO")
+    why = why_no_id(text, slashes=pattern == CODE_PATTERN) if pattern in (ID_PATTERN, CODE_PATTERN) else None
+    return sentence if why is None else f"{sentence}; {why}"
 
 
 def _moment(cell: object) -> datetime | None:

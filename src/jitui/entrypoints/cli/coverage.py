@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jitui.entrypoints.cli.output import Json, print_json
+from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
     from jitui.aftersales.registry import Coverage
@@ -39,7 +39,7 @@ def show(
     for row in rows:
         _say(row)
     if not rows:
-        typer.echo(f"Shop {shop} is covered, with every item and category.")
+        echo(f"Shop {shop} is covered, with every item and category.")
 
 
 @coverage.command("set")
@@ -54,10 +54,12 @@ def set_row(
     """Cover a place, or take it out; the nearest row decides (item, category; shop, platform)."""
     from jitui.aftersales.registry import Coverage, Scope
     from jitui.entrypoints.cli.running import with_app
-    from jitui.entrypoints.cli.words import place_of
+    from jitui.entrypoints.cli.words import id_of, place_of
     from jitui.errors import BadInput
 
     place = place_of(scope, ref, tuple(word for word in Scope if word is not Scope.REGION))
+    if ref:
+        id_of(ref, "ref")
     if not covered and not reason.strip():
         raise BadInput("Taking a place out needs a --reason: the merchant reads it.", path="--reason")
 
@@ -76,4 +78,4 @@ def set_row(
 def _say(row: Coverage) -> None:
     place = f"{row.scope} {row.ref}".strip()
     why = f": {row.reason}" if row.reason else ""
-    typer.echo(f"{place}: {'covered' if row.covered else 'not covered'}{why} (by {row.set_by})")
+    echo(f"{place}: {'covered' if row.covered else 'not covered'}{why} (by {row.set_by})")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, results
+from jitui.entrypoints.cli.output import Json, assembled, print_json, results, styled
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -71,16 +71,15 @@ def _missing(findings: list[Finding]) -> bool:
 
 def _show(findings: list[Finding]) -> None:
     from rich.padding import Padding
-    from rich.text import Text
 
     console = results()
     colours = {Level.OK: "green", Level.ABSENT: "yellow", Level.MISSING: "bold red"}
     for finding in findings:
         console.print(
-            Text.assemble((f"{finding.level.value:8}", colours[finding.level]), f"{finding.what}: {finding.found}")
+            assembled((f"{finding.level.value:8}", colours[finding.level]), f"{finding.what}: {finding.found}")
         )
         if finding.mend:
-            console.print(Padding(Text(finding.mend, style="dim"), (0, 0, 0, 8)))
+            console.print(Padding(styled(finding.mend, style="dim"), (0, 0, 0, 8)))
 
 
 def _findings() -> Iterator[Finding]:
@@ -98,8 +97,16 @@ def _findings() -> Iterator[Finding]:
     yield _disk(settings.home)
     yield from _database(settings)
     yield from _providers(settings)
+    yield _metrics(settings)
     yield _browser()
     yield _fonts()
+
+
+def _metrics(settings: Settings) -> Finding:
+    if settings.metrics_token is not None:
+        return Finding("metrics", Level.OK, "JITUI_METRICS_TOKEN opens /metrics")
+    mend = "Set JITUI_METRICS_TOKEN for a scrape that works while the database is away."
+    return Finding("metrics", Level.ABSENT, "no token: /metrics wants a platform key", mend)
 
 
 def _python() -> Finding:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, progress, say
+from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -279,4 +279,4 @@ def _report(what: What, read: _Read, done: _Done, *, atomic: bool, as_json: bool
     bad_part = f"; {bad_rows} bad rows{others}" if bad_rows else ""
     parts = ", ".join(f"{number} {became}" for became, number in sorted(done.became.items()))
     became = f" ({parts})" if parts else ""
-    typer.echo(f"{read.rows} rows read, {done.loaded} {what} loaded{became}{bad_part}.{nothing}")
+    echo(f"{read.rows} rows read, {done.loaded} {what} loaded{became}{bad_part}.{nothing}")

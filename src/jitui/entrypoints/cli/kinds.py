@@ -22,6 +22,7 @@ from jitui.aftersales.ship import ShipmentNews
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.entrypoints.cli.cells import MOST_UNITS, Cells, Fault
 from jitui.entrypoints.cli.tables import Row
+from jitui.entrypoints.http.fields import MOST_ATTRIBUTES
 from jitui.ids import lane_of
 from jitui.money import MAX_AMOUNT_MINOR
 from jitui.policy.facts import BUYER_EVENTS
@@ -217,16 +218,15 @@ def _parcel(group: Sequence[Cells], _: Defaults) -> Parcel:
 def _buyer(group: Sequence[Cells], _: Defaults) -> Buyer:
     (cells,) = group
     buyer_id = cells.id("buyer_id")
+    names = [name for name in cells.theirs if name.startswith(ATTRIBUTE) and cells.has(name)]
+    if len(names) > MOST_ATTRIBUTES:
+        cells.fault("", f"has {len(names)} attributes, {MOST_ATTRIBUTES} at most are taken")
     return Buyer(
         lane=lane_of(buyer_id),
         buyer_id=buyer_id,
         registered_at=cells.optional_time("registered_at"),
         region=cells.optional_id("region"),
-        attributes={
-            name.removeprefix(ATTRIBUTE): cells.attribute(name)
-            for name in cells.theirs
-            if name.startswith(ATTRIBUTE) and cells.has(name)
-        },
+        attributes={name.removeprefix(ATTRIBUTE): cells.attribute(name) for name in names},
     )
 
 

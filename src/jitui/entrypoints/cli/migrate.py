@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jitui.entrypoints.cli.output import Json, print_json
+from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
     from jitui.wiring import App
@@ -16,7 +16,9 @@ def migrate(
     current: Annotated[bool, typer.Option("--current", help="Only show where the database stands.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring the database to this version, forward only, and publish the default policy when none is live.
+    """Bring the database to this version, forward only, and publish a first policy when none ever was.
+
+    That is JITUI_POLICY_FILE's, else the default one; later ones are published by `jitui policy publish`.
 
     Running it again changes nothing.
     """
@@ -26,9 +28,9 @@ def migrate(
         print_json({"before": before, "revision": after, "needed": needed, "policy": policy})
         return
     moved = "" if before == after else f" (was {before or 'empty'})"
-    typer.echo(f"Database: revision {after or 'none'}{moved}; this version needs {needed}.")
+    echo(f"Database: revision {after or 'none'}{moved}; this version needs {needed}.")
     if not current:
-        typer.echo(f"Policy in force: {policy}.")
+        echo(f"Policy in force: {policy}.")
 
 
 def _newest() -> str:
@@ -53,8 +55,11 @@ def _migrate() -> tuple[str | None, str | None, str | None]:
     from jitui.settings import read_settings
 
     async def work(app: App) -> str:
+        from jitui.wiring import install_policy
+
+        await install_policy(app)
         live = await app.registry.live_policy()
-        assert live is not None, "opening the service publishes the default policy"
+        assert live is not None, "the first policy has just been published"
         return f"{live.policy_id}, version {live.version}"
 
     settings = read_settings()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from jitui.settings import Settings
 
 
 def serve(
@@ -39,6 +42,7 @@ def serve(
     )
     with ExitStack() as stack:
         url = stack.enter_context(database(settings))
+        _require_policy(settings, url)
         worker = None
         if with_worker:
             worker = WorkerBeside()
@@ -46,3 +50,16 @@ def serve(
             stack.enter_context(kept_running("worker", command, tell=worker.tell))
         extra = partial(console_handlers, one_click=sample_people)
         serve_http(settings, url, processes=processes, extra=extra, worker=worker)
+
+
+def _require_policy(settings: Settings, url: str) -> None:
+    """Without one every request would be answered 503. Raises NotConfigured, with what to do."""
+    import asyncio
+
+    from jitui.wiring import open_app
+
+    async def look() -> None:
+        async with open_app(settings, url) as app:
+            await app.policy_in_force.current()
+
+    asyncio.run(look())

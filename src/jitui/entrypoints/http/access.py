@@ -7,6 +7,7 @@ counted in `jitui.entrypoints.http.limits`.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import re
 import secrets
 from collections import OrderedDict
@@ -19,6 +20,7 @@ from jitui.entrypoints.http.client import client_of
 from jitui.entrypoints.http.limits import Buckets, Rate, Taken
 from jitui.entrypoints.http.operation import HttpRequest, Operation
 from jitui.entrypoints.http.problems import RATE_LIMITED, SCOPE_NOT_ALLOWED, UNAUTHENTICATED, Problem
+from jitui.settings import Settings
 from jitui.wiring import App
 
 KEY_SECONDS = 5.0
@@ -153,6 +155,15 @@ def _remember(store: OrderedDict[str, Value], name: str, value: Value) -> None:
     store.move_to_end(name)
     if len(store) > MOST_KEYS:
         store.popitem(last=False)
+
+
+def is_monitoring(settings: Settings, authorization: str | None) -> bool:
+    """Whether the header carries the token for metrics, which needs no database."""
+    if settings.metrics_token is None or authorization is None:
+        return False
+    word, _, presented = authorization.partition(" ")
+    same = hmac.compare_digest(presented.encode("latin-1", "replace"), settings.metrics_token.encode())
+    return word.lower() == "bearer" and same
 
 
 def _source(app: App, request: HttpRequest) -> str:

@@ -21,7 +21,7 @@ from jitui.aftersales.request_refund import RefundAsk, check_eligibility, reques
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
 from jitui.aftersales.ship import ShipmentNews
 from jitui.aftersales.ticket import Ticket
-from jitui.aftersales.view import Amount, TicketView, view_ticket
+from jitui.aftersales.view import Amount, TicketView, view_ticket, without_staff
 from jitui.aftersales.writes import RecordDecision
 from jitui.entrypoints.http import answers, bodies
 from jitui.entrypoints.http.operation import (
@@ -365,6 +365,7 @@ def ticket_for(call: AnyCall, file: OrderFile, ticket_id: UUID) -> TicketView:
     view = view_ticket(file, ticket_id)
     if call.scope is PLATFORM:
         return view
+    view = without_staff(view, shop=call.scope is SHOP)
     refunds = tuple(replace(refund, reason="") for refund in view.refunds)
     return replace(view, refunds=refunds, review_reason=_review_reason(call, view.review_reason))
 

@@ -344,7 +344,7 @@ class ChangePage(_Shown, frozen=True, kw_only=True):
 
 
 class BuyerAnswer(_Shown, frozen=True, kw_only=True):
-    """What the platform told of a buyer."""
+    """What the platform told of a buyer; attributes only for the platform (R16)."""
 
     buyer_id: str
     registered_at: datetime | None
@@ -360,7 +360,7 @@ class EventsTaken(_Shown, frozen=True, kw_only=True):
 
 
 class ShopAnswer(_Shown, frozen=True, kw_only=True):
-    """What the platform told of a shop."""
+    """What the platform told of a shop; attributes only for the platform (R16)."""
 
     shop_id: str
     name: str
@@ -490,9 +490,10 @@ class PolicyAnswer(_Shown, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PolicyList(_Shown, frozen=True, kw_only=True):
-    """All published versions, newest first; the first is in force."""
+    """A page of published versions, newest first, the first of all is in force; `next` is null on the last one."""
 
     policies: tuple[PolicyAnswer, ...]
+    next: str | None
 
 
 class ReadyAnswer(_Shown, frozen=True, kw_only=True):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
 from typing import Any
 
 import psycopg
-import structlog
 from litestar import HttpMethod, Litestar, Request
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
@@ -24,7 +22,8 @@ from litestar.types import (
 )
 
 from jitui.aftersales.outcomes import Refusal
-from jitui.entrypoints.http.access import KnownKeys, Meters, refuse_access, refuse_rate
+from jitui.entrypoints.http.access import KnownKeys, Meters, is_monitoring, refuse_access, refuse_rate
+from jitui.entrypoints.http.headers import guard_answer
 from jitui.entrypoints.http.limits import Rate, Readers, rate_a_minute, rate_of
 from jitui.entrypoints.http.metrics import Metrics
 from jitui.entrypoints.http.operation import (
@@ -52,12 +51,13 @@ from jitui.entrypoints.http.problems import (
 )
 from jitui.entrypoints.http.reading import Malformed, read_all, read_body, read_idempotency_key, read_query
 from jitui.entrypoints.http.routes import OPERATIONS
+from jitui.entrypoints.logs import get_logger
 from jitui.errors import NotConfigured, Unavailable
 from jitui.ids import new_id
 from jitui.settings import Settings
 from jitui.wiring import App
 
-log = structlog.get_logger("jitui.http")
+log = get_logger("jitui.http")
 
 Opener = Callable[[], AbstractAsyncContextManager[App]]
 
@@ -132,6 +132,7 @@ def _litestar(
         ],
         exception_handlers={HTTPException: _on_http_exception, Exception: _on_exception},
         lifespan=list(lifespan),
+        before_send=[guard_answer],
         openapi_config=None,
         logging_config=None,
     )
@@ -211,7 +212,7 @@ async def _admitted(api: Api, operation: Operation, request: HttpRequest, arrive
             idempotency_key = value.decode("latin-1")
     app = api.app
     key = None
-    if not operation.signed:
+    if not operation.signed and not (operation.for_monitoring and is_monitoring(app.settings, authorization)):
         found = await api.keys.find(app, authorization, request) if authorization is not None else None
         if isinstance(found, Problem):
             return found
@@ -298,7 +299,7 @@ def _unavailable(error: Exception) -> Problem:
 def _broke(error: Exception) -> Problem:
     """The caller gets a number to ask with, the log gets the trace: without local values, which hold keys."""
     request_id = str(new_id(0))
-    log.error("request_failed", request_id=request_id, exception="".join(traceback.format_exception(error)))
+    log.error("request_failed", request_id=request_id, exc_info=error)
     return Problem(
         INTERNAL_ERROR,
         "The fault is ours and is logged under the request id; nothing was half-written.",

@@ -282,6 +282,13 @@ class TicketQuery(_Sent, frozen=True, kw_only=True):
     limit: PageLimit = 50
 
 
+class PolicyQuery(_Sent, frozen=True, kw_only=True):
+    """A page of published policies, newest first."""
+
+    cursor: Cursor | None = None
+    limit: PageLimit = 50
+
+
 class TaskQuery(_Sent, frozen=True, kw_only=True):
     """A page of tasks, newest first."""
 

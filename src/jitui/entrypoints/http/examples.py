@@ -426,7 +426,7 @@ def _governance_answers() -> tuple[object, ...]:
         a.RestrictionList(restrictions=(restriction,)),
         a.SelectionAnswer(buyer_id="b-1", verdict="allow", reason="Invited.", set_by="risk desk", set_at=_PAID),
         policy,
-        a.PolicyList(policies=(policy,)),
+        a.PolicyList(policies=(policy,), next=None),
         a.ReadyAnswer(ready=True, database=True, migrated=True, worker=True, degraded=(), roll_up_age_seconds=0.7),
         a.AliveAnswer(status="ok"),
     )

@@ -10,13 +10,9 @@ import msgspec
 from msgspec import Meta
 
 from jitui.money import MAX_AMOUNT_MINOR
+from jitui.text import END, ID_PATTERN, UNSEEN, why_no_id
 
-# What cannot be seen: controls, spaces of every width, marks that join or turn text. `(?!\n)` because Python's `$`
-# also matches before a last line feed; the published schema leaves it out.
-_UNSEEN = r"\x00-\x20\x7f-\xa0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff0-\uffff"
-END = r"$(?!\n)"
-ID_PATTERN = rf"^[^/{_UNSEEN}]{{1,128}}" + END
-CODE_PATTERN = rf"^[^{_UNSEEN}]{{1,128}}" + END
+CODE_PATTERN = rf"^[^{UNSEEN}]{{1,128}}" + END
 KIND_PATTERN = r"^[a-z][a-z0-9_]{0,63}" + END
 CURRENCY_PATTERN = r"^[A-Z]{3}" + END
 
@@ -39,19 +35,22 @@ PositiveMinor = Annotated[int, Meta(ge=1, le=MAX_AMOUNT_MINOR, description="In m
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000_000, description="Units.")]
 Time = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its zone.")]
 Whole = Annotated[int, Meta(ge=-(2**53), le=2**53)]
-Attributes = dict[Kind, Whole | Text | bool]
+MOST_ATTRIBUTES = 64
+Attributes = Annotated[
+    dict[Kind, Whole | Text | bool],
+    Meta(max_length=MOST_ATTRIBUTES, description=f"At most {MOST_ATTRIBUTES}, each a number, a text or a truth."),
+]
 PageLimit = Annotated[int, Meta(ge=1, le=200, description="At most so many rows.")]
 Cursor = Annotated[str, Meta(min_length=1, max_length=512, description="`next` of the page before.")]
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
-_ID = re.compile(ID_PATTERN)
 _KIND = re.compile(KIND_PATTERN)
 
 
 def is_id(text: str) -> bool:
     """Whether an address part can be an id at all."""
-    return _ID.search(text) is not None
+    return why_no_id(text) is None
 
 
 def is_kind(text: str) -> bool:

@@ -13,7 +13,7 @@ from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.view import TicketView
 from jitui.entrypoints.http.answers import TicketDecided
 from jitui.entrypoints.http.examples import examples
-from jitui.entrypoints.http.fields import END, Id, Kind
+from jitui.entrypoints.http.fields import Id, Kind
 from jitui.entrypoints.http.operation import Nothing, Operation
 from jitui.entrypoints.http.problems import (
     BODY_TOO_LARGE,
@@ -36,6 +36,7 @@ from jitui.entrypoints.http.problems import (
     not_found,
 )
 from jitui.entrypoints.http.routes import OPERATIONS
+from jitui.text import END
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"

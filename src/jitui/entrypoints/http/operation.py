@@ -149,6 +149,7 @@ class Operation:
     """A row of the API's table; `scopes` empty means public, `keyed` that it honours an Idempotency-Key.
 
     `signed`: the body itself proves who sends it, so no API key is looked for. `unmetered`: no rate limit.
+    `for_monitoring`: the token of the settings opens it too.
     """
 
     method: str
@@ -164,6 +165,7 @@ class Operation:
     keyed: bool = False
     signed: bool = False
     unmetered: bool = False
+    for_monitoring: bool = False
     headers: tuple[str, ...] = ()
     description: str = ""
 

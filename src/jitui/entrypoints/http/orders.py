@@ -37,7 +37,8 @@ from jitui.entrypoints.http.operation import (
     carried_out,
 )
 from jitui.entrypoints.http.problems import REFUSALS, SCOPE_NOT_ALLOWED, Problem, not_found
-from jitui.entrypoints.http.reading import Faults, NamedPlace, read_cursor, refuse, write_cursor
+from jitui.entrypoints.http.reading import Faults, NamedPlace, read_cursor, write_cursor
+from jitui.entrypoints.http.subjects import id_in
 from jitui.money import MAX_AMOUNT_MINOR, is_currency
 
 _encode = msgspec.json.Encoder().encode
@@ -48,9 +49,7 @@ _encode = msgspec.json.Encoder().encode
 
 async def put_an_order(call: Call[bodies.OrderSent, Nothing]) -> Done:
     """Create, replace until something stands on it, or put again."""
-    order_id = call.path("order_id")
-    if not is_id(order_id):
-        raise refuse("order_id", "Expected 1 to 128 visible characters, without spaces or slashes.")
+    order_id = id_in(call, "order_id")
     _check_order(call.body)
     taken = await put_order(call.app.store, _new_order(order_id, call.body), now=call.app.clock())
     if isinstance(taken, Refusal):

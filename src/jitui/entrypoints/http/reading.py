@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, TypeVar, cast
@@ -16,7 +16,7 @@ import msgspec
 from litestar import Request
 from msgspec import Meta
 
-from jitui.entrypoints.http.fields import EARLIEST, LATEST, SENTENCES, Storable, Time
+from jitui.entrypoints.http.fields import CODE_PATTERN, EARLIEST, LATEST, SENTENCES, Storable, Time
 from jitui.entrypoints.http.problems import (
     BODY_TOO_LARGE,
     INVALID_JSON,
@@ -26,6 +26,7 @@ from jitui.entrypoints.http.problems import (
     Problem,
     of_faults,
 )
+from jitui.text import ID_PATTERN, why_no_id
 
 _Value = TypeVar("_Value")
 
@@ -118,7 +119,7 @@ def read_body(kind: type[_Value], raw: bytes, content_type: str | None) -> _Valu
     try:
         value: _Value = _decoder(cast(Hashable, kind)).decode(raw or b"{}")
     except msgspec.ValidationError as error:
-        raise Malformed(_misfit(str(error))) from None
+        raise Malformed(_misfit(str(error), lambda: msgspec.json.decode(raw))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(_broken(raw, error)) from None
     if b"\\u0000" in raw:
@@ -145,8 +146,8 @@ def _broken(raw: bytes, error: Exception) -> Problem:
     return Problem(INVALID_JSON, f"Broken JSON at byte {at} (line {line}, column {column}): {why}.")
 
 
-def _misfit(message: str) -> Problem:
-    """msgspec's sentence as a path and a detail."""
+def _misfit(message: str, sent: Callable[[], object]) -> Problem:
+    """msgspec's sentence as a path and a detail; of an id, also what is wrong with it."""
     detail, _, place = message.partition(" - at ")
     path = place.strip("`").removeprefix("key in `").removeprefix("$").lstrip(".")
     named = re.fullmatch(r"Object (?:contains unknown|missing required) field `(.*)`", detail)
@@ -155,8 +156,27 @@ def _misfit(message: str) -> Problem:
         detail = "This field is required" if "missing" in detail else "This field is not known here"
     pattern = re.search(r"matching regex (['\"])(.*)\1", detail)
     if pattern:
-        detail = next((text for known, text in SENTENCES.items() if repr(known)[1:-1] == pattern[2]), detail)
+        known = next((known for known in SENTENCES if repr(known)[1:-1] == pattern[2]), None)
+        detail = detail if known is None else SENTENCES[known]
+        if known in (ID_PATTERN, CODE_PATTERN):
+            detail += _why_not(_value_at(sent, path), slashes=known == CODE_PATTERN)
     return Problem(INVALID_REQUEST, f"{detail}.", path)
+
+
+def _why_not(value: object, *, slashes: bool) -> str:
+    why = why_no_id(value, slashes=slashes) if isinstance(value, str) else None
+    return "" if why is None else f"; {why}"
+
+
+def _value_at(sent: Callable[[], object], path: str) -> object:
+    """What stands at a path such as `lines[0].sku`; None where that cannot be said."""
+    try:
+        value = sent()
+        for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+            value = cast(Any, value)[name or int(index)]
+    except (msgspec.MsgspecError, LookupError, TypeError, RecursionError):
+        return None
+    return value
 
 
 def _refuse_nul(raw: bytes) -> None:
@@ -197,7 +217,7 @@ def read_query(kind: type[_Value], raw: bytes) -> _Value:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise Malformed(_misfit(str(error))) from None
+        raise Malformed(_misfit(str(error), lambda: values)) from None
 
 
 # Headers ---------------------------------------------------------------------------------------------------------
@@ -251,6 +271,12 @@ class NamedPlace(msgspec.Struct, frozen=True, array_like=True):
 
     at: Time
     id: Storable
+
+
+class PublicationPlace(msgspec.Struct, frozen=True, array_like=True):
+    """A place in the log of published policies."""
+
+    publication: Annotated[int, Meta(ge=0, le=2**62)]
 
 
 class FeedPlace(msgspec.Struct, frozen=True, array_like=True):

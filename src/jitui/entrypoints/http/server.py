@@ -24,6 +24,7 @@ from jitui.child import end_with_parent
 from jitui.connections import BoundedProtocol, Limits, most_connections
 from jitui.entrypoints.http.app import create_opening_app
 from jitui.entrypoints.http.operation import Stopping
+from jitui.entrypoints.logs import configure
 from jitui.errors import NotConfigured
 from jitui.settings import Settings, read_settings
 from jitui.wiring import App, open_app
@@ -64,6 +65,7 @@ def build(
     migrated one at JITUI_DATABASE_URL. Raises NotConfigured when it is not set.
     """
     settings = settings or read_settings()
+    configure(settings)
     url = database_url or settings.database_url
     if url is None:
         raise NotConfigured("JITUI_DATABASE_URL must be set here: the embedded database has one owner, `jitui serve`.")
@@ -98,6 +100,7 @@ def serve(
     access_log: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM; requests in hand are finished within ten seconds."""
+    configure(settings)
     listener = listen(settings.host, settings.port)
     config = uvicorn.Config(
         partial(_build_in, os.getpid(), settings, database_url, extra, worker),
@@ -107,6 +110,7 @@ def serve(
         http=cast(Any, partial(BoundedProtocol, limits=Limits(connections=most_connections()))),
         ws="none",
         lifespan="on",
+        log_config=None,  # the process's own log takes what uvicorn says
         log_level="warning",
         access_log=access_log,
         proxy_headers=False,  # uvicorn would believe any header of this machine; see jitui.entrypoints.http.client

@@ -13,7 +13,7 @@ from jitui.aftersales.facts import usage_is_fresh
 from jitui.aftersales.shelf import Benefit, Health
 from jitui.entrypoints.http import answers
 from jitui.entrypoints.http.metrics import MEDIA_TYPE
-from jitui.entrypoints.http.operation import Answer, Call, Done, Nothing, Operation
+from jitui.entrypoints.http.operation import PLATFORM, Answer, Call, Done, Nothing, Operation
 from jitui.entrypoints.http.problems import UNAVAILABLE, Problem
 from jitui.errors import JituiError
 from jitui.wiring import App
@@ -113,7 +113,10 @@ OPERATIONS = (
         "Read metrics for Prometheus",
         _TAG,
         {200: str},
+        scopes=frozenset({PLATFORM}),
         unmetered=True,
-        description="Counters are those of the process that answers, under its `process` label.",
+        for_monitoring=True,
+        description="For a platform key, or `JITUI_METRICS_TOKEN` as the bearer token, which needs no database. "
+        "Counters are those of the process that answers, under its `process` label.",
     ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from jitui.aftersales.order import Buyer
@@ -25,6 +27,7 @@ from jitui.entrypoints.http.operation import (
 from jitui.entrypoints.http.problems import REFUSALS, not_found
 from jitui.entrypoints.http.reading import Faults, refuse
 from jitui.ids import lane_of
+from jitui.text import why_no_id
 
 _encode = msgspec.json.Encoder().encode
 
@@ -32,8 +35,9 @@ _encode = msgspec.json.Encoder().encode
 def id_in(call: AnyCall, name: str) -> str:
     """An id that is created at this address."""
     found = call.path(name)
-    if not is_id(found):
-        raise refuse(name, "Expected 1 to 128 visible characters, without spaces or slashes.")
+    why = why_no_id(found)
+    if why is not None:
+        raise refuse(name, f"Expected 1 to 128 visible characters, without spaces or slashes; {why}.")
     return found
 
 
@@ -57,7 +61,9 @@ async def get_buyer(call: Call[Nothing, Nothing]) -> Done:
     if not call.may_see(buyer_id=buyer_id) or not is_id(buyer_id):
         return not_found()
     buyer = await call.app.registry.get_buyer(buyer_id)
-    return not_found() if buyer is None else Answer(200, _encode(_buyer(buyer)))
+    if buyer is None:
+        return not_found()
+    return Answer(200, _encode(_buyer(buyer if call.scope is PLATFORM else replace(buyer, attributes={}))))
 
 
 def _buyer(buyer: Buyer) -> answers.BuyerAnswer:
@@ -135,7 +141,9 @@ async def get_shop(call: Call[Nothing, Nothing]) -> Done:
     if not call.may_see(shop_id=shop_id) or not is_id(shop_id):
         return not_found()
     shop = await call.app.registry.get_shop(shop_id)
-    return not_found() if shop is None else Answer(200, _encode(_shop(shop)))
+    if shop is None:
+        return not_found()
+    return Answer(200, _encode(_shop(shop if call.scope is PLATFORM else replace(shop, attributes={}))))
 
 
 def _shop(shop: Shop) -> answers.ShopAnswer:
@@ -253,6 +261,7 @@ OPERATIONS = (
         _BUYERS,
         {200: answers.BuyerAnswer},
         scopes=frozenset({PLATFORM, BUYER}),
+        description="`attributes` are the platform's own and empty for others (R16).",
     ),
     Operation(
         "POST",
@@ -303,6 +312,7 @@ OPERATIONS = (
         _SHOPS,
         {200: answers.ShopAnswer},
         scopes=_SHOP_TOO,
+        description="`attributes` are the platform's own and empty for others (R16).",
     ),
     Operation(
         "GET",
