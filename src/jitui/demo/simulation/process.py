@@ -185,10 +185,15 @@ async def _ask(app: App, words: Words) -> Result:
     key = _text(words, "key")
     once = Once(buyer_id, "ask", key, msgspec.json.encode(ask))
 
-    def render(plan: Plan) -> KeptAnswer:
-        return KeptAnswer(201, msgspec.json.encode(_of_plan(plan)), app.clock())
+    made: list[Result] = []
 
-    return _result(await request_refund(app.store, await app.terms(), ask, now=app.clock(), once=once, render=render))
+    def render(plan: Plan) -> KeptAnswer:
+        answered_at = app.clock()
+        made.append(msgspec.structs.replace(_of_plan(plan), answered_at=answered_at.timestamp()))
+        return KeptAnswer(201, msgspec.json.encode(made[-1]), answered_at)
+
+    done = await request_refund(app.store, await app.terms(), ask, now=app.clock(), once=once, render=render)
+    return made[-1] if isinstance(done, Plan) else _result(done)
 
 
 async def _ship(app: App, words: Words) -> Result:

@@ -23,6 +23,7 @@ from jitui.aftersales.ports import NewOrder, Store
 from jitui.aftersales.request_refund import Terms
 from jitui.demo.simulation.actors import Process, Task, gives_up
 from jitui.demo.simulation.ground import Ground
+from jitui.demo.simulation.keys import Keys
 from jitui.demo.simulation.messages import Begin, Go, Result, write
 from jitui.demo.simulation.network import IMPATIENT, Answered, Fate, Flight, Network
 from jitui.demo.simulation.process import Words
@@ -109,8 +110,7 @@ class World:
     trace: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     promises: list[Promise] = field(default_factory=list)
-    tickets_by_key: dict[str, str] = field(default_factory=dict)
-    answered_at: dict[str, float] = field(default_factory=dict)
+    keys: Keys = field(default_factory=lambda: Keys(KEEP_ANSWERS))
     processes: list[Process] = field(default_factory=list)
     flights: list[Flight] = field(default_factory=list)
     mail: list[Message] = field(default_factory=list)
@@ -458,14 +458,12 @@ class World:
         self._look_at(result, step.kind)
         self.counts[f"answer:{step.kind}:{result.code or result.kind}"] += 1
         if result.kind not in ("plan", "kept"):
-            if step.key in self.tickets_by_key and self.now - self.answered_at[step.key] < KEEP_ANSWERS.total_seconds():
-                self.broken.append(f"key {step.key} was answered with a ticket, and then with {result.code}")
+            wrong = self.keys.refusal(step.key, result.code, self.now)
+            self.broken += [wrong] if wrong else []
             return
         if step.kind == "ask":
-            self.answered_at.setdefault(step.key, self.now)
-            known = self.tickets_by_key.setdefault(step.key, result.ticket_id)
-            if known != result.ticket_id:
-                self.broken.append(f"one key, two tickets: {known} and {result.ticket_id}")
+            wrong = self.keys.ticket(step.key, result)
+            self.broken += [wrong] if wrong else []
         self.counts["approved:instant_refund"] += step.kind == "ask" and result.approved_by == "instant_refund"
         approved = step.kind == "approve" or bool(result.approved_by)
         self.promises.append(
