@@ -309,7 +309,7 @@ def _succeeded(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer
 
 def _reversed(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     """Succeeded, later failed: the amount is owed again and a new attempt is queued (T12), a few times at most."""
-    again = refund.attempt_no < REOPENINGS
+    again = refund.attempt_no <= REOPENINGS
     state = RefundState.QUEUED if again else RefundState.FAILED
     owed = _moved(refund, state, due_at=now if again else None, reason=answer.reason)
     after = with_refunds(file, (owed,))
