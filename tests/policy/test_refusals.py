@@ -221,7 +221,9 @@ def test_a_wrong_definition_is_reported_once_where_it_is_written() -> None:
     assert [(line, column) for line, column, _ in refused(text)] == [(11, 24)]
 
 
-@pytest.mark.parametrize("name", ["order.paid_minor", "buyer.restricted", "caps.buyer_ok", "shop.covered"])
+@pytest.mark.parametrize(
+    "name", ["order.paid_minor", "buyer.restricted", "buyer.selected", "caps.buyer_ok", "shop.covered"]
+)
 def test_a_restriction_looks_at_the_buyer_only(name: str) -> None:
     when = f"{name} == {name} && good"
     rule = f"restrictions: [{{id: r, when: {when}, withdraw: instant_refund, for: 30d}}]\n"

@@ -52,6 +52,7 @@ MAX_WINDOW_DAYS = 730
 _FUNCTIONS = ("count", "sum", "last_age_days")
 _FEATURE_NAME = re.compile(r"(buyer|shop)\.[a-z][a-z0-9_]{0,58}")
 _ATTRIBUTE_NAME = re.compile(r"buyer\.[a-z][a-z0-9_]{0,58}")
+_WORDS = frozenset({"true", "false", "null", "in"})
 _OWN_APPROVALS = re.compile(r"approv|instant")
 _REQUIRED = ("policy", "version", "effective_from", "currency", "title", "conditions", "review", "notice")
 _OPTIONAL = ("legal_basis", "attributes", "features", "definitions", "selection", "caps", "restrictions")
@@ -162,6 +163,8 @@ def _features(notes: Notes, node: Node | None) -> dict[str, Feature | None]:
     for key, value in entries(notes, node, "features"):
         if not _FEATURE_NAME.fullmatch(key.value):
             notes.add(key.place, "a feature is named buyer.x or shop.x, in small letters, digits and _")
+        elif _cannot_be_written(key.value):
+            notes.add(key.place, _cannot_be_written(key.value))
         elif key.value in FACTS:
             notes.add(key.place, f"{key.value} is already a fact: give the feature another name")
         else:
@@ -221,11 +224,19 @@ def _attributes(notes: Notes, node: Node | None, features: Mapping[str, Feature 
                 key.place,
                 "an attribute is named buyer.x, in small letters, digits and _: it arrives with the buyer",
             )
+        elif _cannot_be_written(key.value):
+            notes.add(key.place, _cannot_be_written(key.value))
         elif key.value in FACTS or key.value in features:
             notes.add(key.place, f"{key.value} is already a fact: give the attribute another name")
         else:
             attributes[key.value] = _attribute(notes, key.value, value)
     return attributes
+
+
+def _cannot_be_written(name: str) -> str:
+    """Why no condition could name it, or nothing: CEL reads these words as themselves after a dot too."""
+    word = name.rpartition(".")[2]
+    return f"{word} is a word of CEL, so that no condition can say {name}: take another name" if word in _WORDS else ""
 
 
 def _attribute(notes: Notes, name: str, node: Node) -> FactSpec | None:
