@@ -7,6 +7,7 @@ from datetime import timedelta
 from jitui.aftersales.command import Plan
 from jitui.aftersales.pay import News, confirm, retry
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, RefundRef
+from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
@@ -71,6 +72,17 @@ async def test_a_refund_that_fails_after_success_is_attempted_anew_three_times_a
     assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (10000, 0), "it is still owed"
     ref = RefundRef(claimed.lane, claimed.refund.refund_id)
     assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Plan), "and an operator may send it again"
+
+
+async def test_the_providers_number_stays_known_when_later_news_does_not_repeat_it(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(Answer(AnswerKind.PENDING, provider_refund_id="r-9"))
+    await paying.hears(Answer(AnswerKind.SUCCEEDED))
+    assert [attempt.provider_refund_id for attempt in (await paying.file()).attempts] == ["r-9"]
+    other = await start_paying(market, "2")
+    await other.hears(Answer(AnswerKind.PENDING, provider_refund_id="r-1"))
+    await other.hears(Answer(AnswerKind.SUCCEEDED, provider_refund_id="r-2"))
+    assert [attempt.provider_refund_id for attempt in (await other.file()).attempts] == ["r-2"]
 
 
 async def _succeeds_and_fails(market: Market, claimed: ClaimedRefund) -> None:
