@@ -5,8 +5,8 @@
     .venv/bin/python scripts/mutants.py sql             every clause of the database adapter's SQL left out once
     .venv/bin/python scripts/mutants.py report          what survived
 
-It works on a copy of the checkout under build/mutants and goes on where it stopped; docs/how-to/find-untested-changes.md
-says how to read what comes out.
+It works on a copy of the checkout under build/mutants and goes on where it stopped. How to read what comes out is in
+docs/how-to/find-untested-changes.md.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Noted:
         self._lines: dict[str, dict[int, list[str]]] = {}
 
     def tests_of(self, change: Change) -> set[str]:
-        """Tests that send the statement, or run the line; for what only an import runs, those of the whole file."""
+        """Tests that send the statement, or run the line; for what only an import runs, those of the file, or all."""
         if change.around:
             pairs = self.senders.items()
             return {test for text, tests in pairs if all(part in text for part in change.around) for test in tests}
@@ -154,7 +154,7 @@ class Noted:
         lines = self._lines[change.file]
         tests = set(lines.get(change.line, ())) - {""}
         if not tests and "" in lines.get(change.line, ()):
-            tests = {test for tests in lines.values() for test in tests} - {""}
+            tests = {test for tests in lines.values() for test in tests} - {""} or set(self.seconds)
         return tests
 
     def plan(self, change: Change) -> tuple[list[str], list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ _LEFT_OUT = re.compile(
 )
 """Operators that are not used: most of them can only fail at once."""
 
+_JOINED = frozenset(f"{string.ascii_letters}{string.digits}_<>=!")
 Place = tuple[int, int, int, int]
 """Line and column where a changed piece begins and ends."""
 
@@ -79,15 +81,15 @@ def _another_program(before: str, after: str) -> bool:
 
 
 def _difference(before: str, after: str) -> tuple[int, int, str]:
-    """The replaced piece, widened to whole words so that it can be read."""
+    """The replaced piece, widened to whole words and signs so that it can be read."""
     shorter = min(len(before), len(after))
     start = next((at for at in range(shorter) if before[at] != after[at]), shorter)
     back = 0
     while back < shorter - start and before[-1 - back] == after[-1 - back]:
         back += 1
-    while start and (before[start - 1].isalnum() or before[start - 1] == "_"):
+    while start and before[start - 1] in _JOINED:
         start -= 1
-    while back and (before[-back].isalnum() or before[-back] == "_"):
+    while back and before[-back] in _JOINED:
         back -= 1
     return start, len(before) - back, after[start : len(after) - back]
 
