@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from jitui.aftersales.facts import SHORT_CAP_SECONDS, arm_of, bucket_seconds, is_selected
+from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.ticket import Arm
 from jitui.policy import held_out
@@ -41,3 +42,11 @@ async def test_what_is_asked_of_a_line_is_a_fact_of_that_line_alone(market: Mark
     lines = decision.facts["order.lines"]
     assert isinstance(lines, list)
     assert [(line["line_id"], line["requested_quantity"]) for line in lines] == [("l1", 0), ("l2", 2), ("l3", 0)]
+
+
+@pytest.mark.parametrize("quantity", [0, -1, 4])
+async def test_units_that_are_none_or_more_than_there_are_cannot_be_asked_for(market: Market, quantity: int) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(6000,), quantities=(3,))
+    refused = await market.ask(buyer, "o-1", lines=[("l1", quantity)])
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.UNITS_NOT_AVAILABLE
