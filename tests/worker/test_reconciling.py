@@ -222,6 +222,16 @@ async def test_a_payment_that_we_had_not_heard_of_is_confirmed_as_any_news(insta
     assert counted(report)[RowKind.REFUND, Verdict.MATCHED] == (1, 1)
 
 
+async def test_two_different_differences_of_one_refund_are_two_tasks(installed: Books) -> None:
+    """A second one would else be taken for the first, and be closed with it."""
+    await pay_all(installed, [await installed.order("1", 10_000)])
+    for change in (wrong_amount, other_currency, paid_again):
+        await installed.reconcile(await installed.statement(change))
+    kinds = {task.kind for task in await installed.tasks()}
+    assert kinds == {TaskKind.AMOUNT_DIFFERS, TaskKind.CURRENCY_DIFFERS, TaskKind.PAID_TWICE}
+    assert len(await installed.tasks()) == 3
+
+
 async def test_a_statement_of_another_amount_confirms_nothing(installed: Books) -> None:
     order = await installed.order("lost", 10_000)
     await installed.pays(await installed.claimed())
