@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+from jitui.aftersales.ticket import ApprovedBy
 from tests.aftersales.market import NOW, Market
 from tests.race.locks import another, wait_for_a_lock
 
@@ -32,7 +33,9 @@ async def test_the_change_at_which_the_last_roll_up_ended_is_not_counted_again(m
         now = NOW + timedelta(minutes=number)
         buyer = await market.premium_buyer(f"b-{number}")
         await market.paid_order(buyer, f"o-{number}", amounts=(10000,))
-        await market.asked(buyer, f"o-{number}", now=now)
+        await market.feed.roll_up(now)  # usage is known for some seconds only
+        ticket = await market.asked(buyer, f"o-{number}", now=now)
+        assert ticket.approved_by is ApprovedBy.INSTANT_REFUND
         async with market.pool.connection() as connection:  # so that the approval itself is the last change
             await connection.execute("DELETE FROM change WHERE kind = 'stop_ship'")
         await market.feed.roll_up(now)
