@@ -111,6 +111,9 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.CURRENCY_MISMATCH: _("The currency is not the order's."),
         RefusalCode.UNKNOWN_LINE: _("Please choose what you want back."),
         RefusalCode.DUPLICATE_PAYMENT_DIFFERS: _("The same payment was reported with another amount."),
+        RefusalCode.PAYMENT_BELONGS_TO_ANOTHER: _("The payment belongs to another buyer."),
+        RefusalCode.PAYMENT_TOTAL_DIFFERS: _("The orders of this payment were reported with different totals."),
+        RefusalCode.PAYMENT_TOTAL_EXCEEDED: _("The orders of this payment are more than the payment."),
         RefusalCode.TICKET_STALE: _("Somebody changed this ticket since you opened it. This is how it stands now."),
         RefusalCode.TICKET_ALREADY_APPROVED: _("This ticket was approved already. This is how it stands now."),
         RefusalCode.TICKET_ALREADY_CLOSED: _("This ticket was closed already. This is how it stands now."),
@@ -136,6 +139,7 @@ WHY: Mapping[str, str] = {
     "withdrawn": _("Withdrawn by the buyer"),
     "carrier_scan": _("The carrier scanned a parcel"),
     "freight_moved": _("The freight now goes with this ticket"),
+    "captured_later": _("More was paid on this order, and goes with this ticket"),
     "paid": _("The money has arrived"),
     "declined": _("The payment provider refused; the platform looks into it"),
     "failed_after_success": _("The payment came back; it is paid again"),
@@ -149,6 +153,7 @@ WHY: Mapping[str, str] = {
 
 REVIEW_REASONS: Mapping[str, str] = {
     "partly_shipped": _("Some goods of this order have left, so the shop decides"),
+    "captured_later": _("This was paid after the goods were refunded, so the shop decides"),
     "deadline_passed": _("The platform could not decide in time, so the shop decides"),
 }
 """Guards that a reader may know of; what else stops an instant refund is one of the platform's other factors (R16)."""

@@ -357,7 +357,7 @@ def _row(ticket: Ticket) -> answers.TicketRow:
 
 # What each reader may see ----------------------------------------------------------------------------------------
 
-_PUBLIC_REVIEW_REASONS = frozenset({"partly_shipped"})
+_PUBLIC_REVIEW_REASONS = frozenset({"partly_shipped", "captured_later"})
 
 
 def ticket_for(call: AnyCall, file: OrderFile, ticket_id: UUID) -> TicketView:
