@@ -161,7 +161,8 @@ async def record_a_shipment(call: Call[bodies.ShipmentSent, Nothing]) -> Done:
         happened_at=sent.happened_at,
         lines=units(sent.lines),
     )
-    by = Actor(ActorKind.CARRIER, news.carrier) if sent.source is ShipmentSource.CARRIER else call.actor
+    acting = call.actor_for(sent.acting_for, sent.person)
+    by = Actor(ActorKind.CARRIER, news.carrier) if sent.source is ShipmentSource.CARRIER else acting
     app, once = call.app, call.once(sent)
     return await carried_out(
         call,
