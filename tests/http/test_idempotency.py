@@ -74,6 +74,18 @@ async def test_the_same_key_for_another_buyer_is_another_key_even_in_the_same_la
     assert await api.count("ticket") == 3
 
 
+async def test_the_kept_answer_lies_in_the_lane_of_its_buyer_as_all_that_its_transaction_writes(api: Api) -> None:
+    """One lane a transaction (decision 0017), for every kind of reference that a command opens an order by."""
+    ticket = await api.reviewed("o-1", buyer_id="buyer-2")
+    await api.post(f"/v1/after-sales/{ticket['ticket_id']}/approve", headers={**KEY, "if-match": '"1"'})
+    await api.post("/v1/orders/o-1/completion", {"completed_at": "2026-06-08T12:00:00Z"}, headers=KEY)
+    tables = ("idempotency", "ticket", "refund", "tender", "orders", "buyer_event WHERE buyer_id = 'buyer-2'")
+    async with api.market.pool.connection() as connection:
+        for table in tables:
+            rows = await (await connection.execute(f"SELECT DISTINCT lane FROM {table}")).fetchall()  # type: ignore[arg-type]
+            assert rows == [(lane_of("buyer-2"),)], table
+
+
 async def test_a_key_in_flight_for_one_buyer_holds_up_no_other_buyer_of_its_lane(api: Api) -> None:
     twin = buyer_in_the_lane_of(BUYER)
     await api.paid_order("o-1")
