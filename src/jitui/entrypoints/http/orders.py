@@ -413,8 +413,8 @@ OPERATIONS = (
         ),
         description="A merchant's word is a command and meets a conflict where units were refunded or are being asked "
         "for; a carrier's scan is a fact, always recorded, and opens an incident where units were refunded. The same "
-        "waybill is the same parcel, however carrier and number are spelled; what is known of it already changes nothing "
-        "(200).",
+        "waybill is the same parcel, however carrier and number are spelled; what is known of it already changes "
+        "nothing (200).",
     ),
     Operation(
         "POST",

@@ -286,8 +286,8 @@ OPERATIONS = (
         {200: answers.EventsTaken},
         scopes=_PLATFORM,
         body=bodies.EventsSent,
-        description="Idempotent by nature: an `event_id` counts once, however often it is sent, and so do the payment, the "
-        "completion and the cancellation of one order, whatever named them.",
+        description="Idempotent by nature: an `event_id` counts once, however often it is sent, and so do the payment, "
+        "the completion and the cancellation of one order, whatever named them.",
     ),
     Operation(
         "PUT",
