@@ -149,10 +149,13 @@ _SQL: dict[type, LiteralString] = {
         WITH new AS (
             INSERT INTO buyer_event (lane, buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, retracts)
             SELECT %(lane)s, r.buyer_id, r.event_id, r.kind, r.at, r.recorded_at, r.order_id, r.amount_minor, r.retracts
-            FROM {_ROWS} AS r (buyer_id text, event_id text, kind text, at timestamptz, recorded_at timestamptz,
-                order_id text, amount_minor bigint, retracts text)
+            FROM ROWS FROM ({_ROWS} AS (buyer_id text, event_id text, kind text, at timestamptz,
+                recorded_at timestamptz, order_id text, amount_minor bigint, retracts text))
+                WITH ORDINALITY
+                AS r (buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, retracts, place)
             WHERE NOT EXISTS (
                 SELECT 1 FROM orders o WHERE o.lane = %(lane)s AND o.order_id = r.order_id AND o.free_of_charge)
+            ORDER BY r.place  -- the first that was written counts
             ON CONFLICT (lane, buyer_id, event_id) DO NOTHING
             RETURNING buyer_id, event_id, kind, at, order_id, amount_minor, retracts),
         plain AS (
