@@ -78,11 +78,11 @@ class App:
 def database(settings: Settings) -> Iterator[str]:
     """The URL of a running, migrated database: the one that is configured, else the embedded server."""
     if settings.database_url is not None:
-        upgrade(settings.database_url)
+        upgrade(settings.database_url, time_zone=settings.time_zone.key)
         yield settings.database_url
         return
     with embedded_postgres.running(settings.embedded_folder) as server:
-        upgrade(server.url)
+        upgrade(server.url, time_zone=settings.time_zone.key)
         yield server.url
 
 

@@ -17,9 +17,11 @@ HOT: dict[str, Statement] = {
     **{f"lock_order.{kind.__name__}": made for kind, made in reading.LOCK_ORDER.items()},
     **{f"read_file.{kind.__name__}": made for kind, made in reading.READ_FILE.items()},
     "read_inputs": reading.READ_INPUTS,
-    "kept_answer": reading.KEPT_ANSWER,
+    **{f"try_key.{kind.__name__}": made for kind, made in reading.TRY_KEY.items()},
+    **{f"kept_answer.{kind.__name__}": made for kind, made in reading.KEPT_ANSWER.items()},
     "keep_answer": writing.KEEP_ANSWER,
     **{f"write.{kind.__name__}": made for kind, made in writing.STATEMENTS.items()},
+    "one_per_order": writing.ONE_PER_ORDER,
     "claim": queue.CLAIM,
     "expired": queue.EXPIRED,
 }

@@ -253,7 +253,7 @@ async def test_the_same_key_gives_the_first_answer_and_another_body_is_refused(m
     assert isinstance(first, Plan)
     assert again == KeptAnswer(201, str(first.ticket_id).encode(), NOW)
     other = replace(once, body_hash=b"other")
-    reused = await request_refund(market.store, market.terms, RefundAsk("b-2", "o-1"), now=NOW, once=other)
+    reused = await request_refund(market.store, market.terms, ask, now=NOW, once=other)
     assert isinstance(reused, Refusal) and reused.code is RefusalCode.IDEMPOTENCY_KEY_REUSED
 
 

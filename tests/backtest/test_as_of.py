@@ -18,6 +18,7 @@ from jitui.backtest.engine import Engine, EngineName, open_engine
 from jitui.backtest.facts import Choice, request_facts
 from jitui.backtest.replay import tables_in
 from jitui.policy import Feature, Policy
+from jitui.policy.facts import ONCE_PER_ORDER
 from tests.policy.policy_samples import SMALL
 
 BEGINNING = datetime(2024, 3, 28, tzinfo=UTC)  # the clocks of London and New York change in these days
@@ -44,6 +45,7 @@ class Event:
     amount_minor: int | None
     times: int | None
     retracted_at: datetime | None
+    order_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def _events(draw: st.DrawFn, moments: st.SearchStrategy[datetime]) -> Event:
         draw(st.none() | st.integers(-5, 10**12)),
         draw(st.sampled_from([None, None, 1, 4])),
         draw(st.none() | moments),
+        draw(st.sampled_from([None, "o1", "o1", "o2"])),
     )
 
 
@@ -127,9 +130,10 @@ def write_history(
         named = {"subject": event.subject, "subject_id": event.subject_id, "kind": event.kind}
         rows.append(named | {"at": event.at, "recorded_at": event.recorded_at, "event_id": str(place)})
         rows[-1] |= {"amount_minor": event.amount_minor, "times": event.times, "retracts": None}
+        rows[-1] |= {"order_id": event.order_id}
         if event.retracted_at is not None:
             rows.append(named | {"at": event.retracted_at, "recorded_at": None, "event_id": f"-{place}"})
-            rows[-1] |= {"amount_minor": None, "times": None, "retracts": str(place)}
+            rows[-1] |= {"amount_minor": None, "times": None, "retracts": str(place), "order_id": event.order_id}
     records = [
         {"kind": kind, "complete_from": complete_from, "fresh_until": fresh_until}
         for kind in ("order_paid", "dispute_lost", "shipped")
@@ -143,7 +147,7 @@ def write_history(
         "buyers": (buyers, {"buyer_id": text, "registered_at": moment}),
         "events": (
             rows,
-            dict.fromkeys(("subject", "subject_id", "kind", "event_id", "retracts"), text)
+            dict.fromkeys(("subject", "subject_id", "kind", "event_id", "order_id", "retracts"), text)
             | {"at": moment, "recorded_at": moment, "amount_minor": pa.int64(), "times": pa.int64()},
         ),
         "event_records": (records, {"kind": text, "complete_from": moment, "fresh_until": moment}),
@@ -169,15 +173,22 @@ def counted_one_by_one(
     young = feature.subject == "buyer" and one.registered_at is not None and one.registered_at >= complete_from
     if not young and datetime.combine(from_day, time.min, zone) < complete_from:
         return None
-    mine = [
+    standing = [
         event
-        for event in happened
+        for _, event in sorted(enumerate(happened), key=lambda pair: (pair[1].recorded_at, str(pair[0])))
         if event.subject == feature.subject
         and event.kind == feature.kind
         and event.subject_id == (one.buyer_id if feature.subject == "buyer" else one.shop_id)
         and event.recorded_at < one.asked_at
-        and from_day <= event.at.astimezone(zone).date() <= to_day
         and (event.retracted_at is None or event.retracted_at >= one.asked_at)
+    ]
+    first = {event.order_id: event for event in reversed(standing)}
+    repeated = {id(event) for event in standing if event.order_id and event is not first[event.order_id]}
+    mine = [
+        event
+        for event in standing
+        if from_day <= event.at.astimezone(zone).date() <= to_day
+        and not (feature.kind in ONCE_PER_ORDER and id(event) in repeated)
     ]
     times = [event.times or 1 for event in mine]
     if feature.function == "count":

@@ -146,6 +146,41 @@ BROKEN = {
 }
 
 
+def test_a_parcel_is_one_however_its_rows_spell_it(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    assert jitui("import", "orders", csv_file(tmp_path, GOOD)).code == 0
+    header = "order_id,provider,payment_id,amount,currency,captured_at"
+    row = "o1,simulator,p-o1,149.00,CNY,2026-11-01T10:01:00+08:00"
+    assert jitui("import", "payments", csv_file(tmp_path, [row], header, "payments.csv")).code == 0
+    header = "order_id,degree,carrier,tracking_no,happened_at,source,line_id,quantity"
+    rows = [
+        "o1,shipped,,SF1,2026-11-02T10:00:00+08:00,merchant,l1,1",
+        "o1,shipped,sf,sf1,2026-11-02T10:00:00+08:00,merchant,l2,1",
+        "o1,delivered,SF Express,SF1,2026-11-03T10:00:00+08:00,carrier,,",
+    ]
+    rows[2] = rows[2].replace("SF Express", "SF-Express")
+    for _ in range(2):
+        assert jitui("import", "shipments", csv_file(tmp_path, rows, header, "shipments.csv")).code == 0
+        with psycopg.connect(database_url) as connection:
+            parcels = connection.execute("SELECT degree, lower(carrier) FROM shipment").fetchall()
+            units = connection.execute(
+                "SELECT shipped_quantity, scanned_quantity FROM order_line ORDER BY line_id"
+            ).fetchall()
+        assert parcels in ([("delivered", "sf-express")], [("delivered", "sf")])
+        assert units == [(1, 0), (1, 0)]
+
+
+def test_an_empty_cell_of_a_buyer_forgets_nothing(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    header = "buyer_id,registered_at,region,attribute.tier,attribute.vip"
+    rows = ["b1,2024-01-01T00:00:00Z,CN-33,3,true"]
+    assert jitui("import", "buyers", csv_file(tmp_path, rows, header, "buyers.csv")).code == 0
+    assert jitui("import", "buyers", csv_file(tmp_path, ["b1,,4"], "buyer_id,region,attribute.tier", "b.csv")).code == 0
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT extract(year FROM registered_at)::int, region, attributes FROM buyer"
+        ).fetchone()
+    assert row == (2024, "CN-33", {"tier": 4, "vip": True})
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_file_loads_nothing_and_says_where(jitui: Jitui, database_url: str, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(BROKEN[name])

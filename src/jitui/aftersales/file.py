@@ -97,5 +97,5 @@ def transition(
         from_state=ticket.state,
         to_state=to_state,
         why=why,
-        detail=detail or {},
+        detail={**(detail or {}), **({"through": by.through} if by.through else {})},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -142,7 +143,10 @@ class Funding:
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """A parcel by its waybill; repeating the waybill is the same parcel."""
+    """A parcel by its waybill; repeating the waybill is the same parcel.
+
+    `commanded_lines`: those of its units that left by a ship command; the others left by the carrier's word alone.
+    """
 
     shipment_id: UUID
     degree: ParcelDegree
@@ -153,6 +157,7 @@ class Shipment:
     lines: tuple[LineUnits, ...]
     happened_at: datetime
     recorded_at: datetime
+    commanded_lines: tuple[LineUnits, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,14 @@ class Buyer:
     registered_at: datetime | None = None
     region: str | None = None
     attributes: dict[str, int | str | bool] = field(default_factory=dict)
+
+
+def waybill_of(tracking_no: str) -> str:
+    """What tells a parcel from the order's others: its number in whatever letters and widths it is written.
+
+    Hyphens stay: some carriers number the pieces of a consignment behind one. The carrier's name has many spellings.
+    """
+    return unicodedata.normalize("NFKC", tracking_no).strip().casefold()
 
 
 def captured_minor(tenders: Iterable[Tender]) -> int:

@@ -52,7 +52,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """An Idempotency-Key, scoped to API key and route; `body_hash` covers everything that shapes the effect."""
+    """An Idempotency-Key of an API key and route, for the buyer that the command is about: another buyer's is another.
+
+    `body_hash` covers everything that shapes the effect.
+    """
 
     key_id: str
     route: str

@@ -13,7 +13,7 @@ from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
 from jitui.aftersales.ship import ShipmentNews, goods_with_carrier, plan_shipment
 from jitui.aftersales.split import refundable_minor
-from jitui.aftersales.ticket import GRANTED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState
+from jitui.aftersales.ticket import GRANTED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState, approver
 from jitui.aftersales.writes import (
     AddTimeline,
     Announce,
@@ -44,10 +44,13 @@ async def approve(
     once: Once | None = None,
     render: Render | None = None,
 ) -> Plan | Refusal | KeptAnswer:
-    """The merchant approves; the money is queued in the same transaction. `version` None skips the stale check."""
+    """The merchant approves, or an operator in its place; the money is queued in the same transaction.
+
+    `version` None skips the stale check.
+    """
 
     def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
-        return plan_approval(file, ticket, ApprovedBy.MERCHANT, by, now)
+        return plan_approval(file, ticket, approver(by), by, now)
 
     return await _on_ticket(store, ref, plan, version=version, shop_id=shop_id, once=once, render=render)
 

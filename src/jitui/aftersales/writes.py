@@ -245,9 +245,10 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class PutShipment:
-    """A new parcel, or a known one (same waybill) that has moved further."""
+    """A new parcel, or more about a known one; a second parcel of one `waybill` is refused by the database."""
 
     shipment: Shipment
+    waybill: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import ibis
 from jitui.backtest.calendar import Calendar, epoch_us
 from jitui.backtest.engine import Engine
 from jitui.policy import Feature
+from jitui.policy.facts import ONCE_PER_ORDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Records:
     by_kind: Mapping[str, Record]
     readings: ibis.Table | None = None
 
+
+_NEVER_US = 2**62
 
 _MIDNIGHT, _REQUEST, _RECORDED = 0, 1, 2
 """The order of what falls on one moment."""
@@ -103,18 +106,14 @@ def _stretches(
         "subject_id",
         "kind",
         "event_id",
+        "order_id",
         day=day,
         recorded_us=ibis.coalesce(engine.epoch_us(plain.recorded_at), at_us),
         times=ibis.coalesce(plain.times, 1),
         amount=ibis.coalesce(plain.amount_minor, 0),
     )
-    first_midnight = calendar.midnight_us(timed.day + (1 if subject == "shop" else 0))
-    timed = timed.mutate(
-        from_us=ibis.greatest(timed.recorded_us, first_midnight),
-        from_rank=ibis.cases((timed.recorded_us >= first_midnight, _RECORDED), else_=_MIDNIGHT),
-    )
     if not with_retractions:
-        return timed.mutate(retracted_us=ibis.null("int64"))
+        return _one_per_order(timed.mutate(retracted_us=ibis.null("int64")), calendar, subject, set(kinds))
     taken_back = mine.filter(mine.retracts.notnull())
     taken_back = taken_back.select(
         "subject_id",
@@ -122,7 +121,34 @@ def _stretches(
         retracted_us=engine.epoch_us(ibis.coalesce(taken_back.recorded_at, taken_back.at)),
     )
     earliest = taken_back.group_by("subject_id", "event_id").agg(retracted_us=taken_back.retracted_us.min())
-    return timed.left_join(earliest, ["subject_id", "event_id"]).drop("subject_id_right", "event_id_right")
+    joined = timed.left_join(earliest, ["subject_id", "event_id"]).drop("subject_id_right", "event_id_right")
+    return _one_per_order(joined, calendar, subject, set(kinds))
+
+
+def _one_per_order(timed: ibis.Table, calendar: Calendar, subject: str, wanted: set[str]) -> ibis.Table:
+    """Of events that happen once to an order, one counts at a time: the first that stands, as online.
+
+    A later one begins to count when all that were recorded before it have been taken back, so often never.
+    """
+    if not wanted & set(ONCE_PER_ORDER):
+        return _timed(timed, calendar, subject)
+    once = timed.kind.isin(ONCE_PER_ORDER) & timed.order_id.notnull()
+    window = ibis.window(
+        group_by=["subject_id", "kind", "order_id"], order_by=["recorded_us", "event_id"], preceding=(None, 1)
+    )
+    taken_back_us = ibis.coalesce(timed.retracted_us, _NEVER_US)
+    free_us = ibis.cases((once, taken_back_us.max().over(window)), else_=ibis.null("int64"))
+    placed = timed.mutate(recorded_us=ibis.greatest(timed.recorded_us, ibis.coalesce(free_us, timed.recorded_us)))
+    return _timed(placed.filter(placed.recorded_us < _NEVER_US), calendar, subject)
+
+
+def _timed(recorded: ibis.Table, calendar: Calendar, subject: str) -> ibis.Table:
+    """With the moment from which each event counts: when it is known, and its day has begun (a shop's: has ended)."""
+    first_midnight = calendar.midnight_us(recorded.day + (1 if subject == "shop" else 0))
+    return recorded.mutate(
+        from_us=ibis.greatest(recorded.recorded_us, first_midnight),
+        from_rank=ibis.cases((recorded.recorded_us >= first_midnight, _RECORDED), else_=_MIDNIGHT),
+    ).drop("order_id")
 
 
 def _steps(

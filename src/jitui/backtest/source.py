@@ -287,7 +287,7 @@ def _judged(connection: duckdb.DuckDBPyConnection, raw: _Raw, columns: Sequence[
     repeated = _repeats(connection, raw, columns, typed, originals)
     again = f"WHEN {repeated} THEN '{SetAsideReason.REPEATED}'" if repeated else ""
     again_in = f"WHEN {repeated} THEN '{', '.join(raw.spec.key)}'" if repeated else ""
-    number = ", row_number() OVER (PARTITION BY " + ", ".join(f'"{key}"' for key in raw.spec.key) + ") AS copy"
+    number = f", row_number() OVER (PARTITION BY {_names(raw.spec.key)}{_first_told(raw.spec)}) AS copy"
     raws = ", ".join(f'"{name}" := "raw {name}"' for name in raw.types)
     names = ", ".join(f'"{column.name}"' for column in columns)
     return f"""
@@ -335,12 +335,21 @@ def _repeats(
     """The test for a repeated key, only where there is one: numbering every row is dear."""
     if not raw.spec.key:
         return None
-    key = ", ".join(f'"{name}"' for name in raw.spec.key)
+    key = _names(raw.spec.key)
     filled = " AND ".join(f'"{name}" IS NOT NULL' for name in raw.spec.key)
     (rows, keys) = connection.execute(
         f"SELECT count(*), count(DISTINCT ({key})) FROM (SELECT {typed} FROM {raw.relation}) WHERE {filled}"
     ).fetchone() or (0, 0)
-    return "copy > 1" if rows != keys else None
+    return f"copy > 1 AND {filled}" if rows != keys else None
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in columns)
+
+
+def _first_told(spec: TableSpec) -> str:
+    """Of rows with one key the one that was known first is kept, as online; elsewhere any."""
+    return ' ORDER BY coalesce("recorded_at", "at")' if spec.column("recorded_at") else ""
 
 
 def _quoted(text: str) -> str:

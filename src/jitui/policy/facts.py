@@ -138,6 +138,9 @@ BUYER_EVENTS = (
     "dispute_lost",
     "dispute_won",
 )
+ONCE_PER_ORDER = ("order_paid", "order_completed", "order_cancelled")
+"""Kinds that happen once to an order: however many events name it, one of those that stand counts."""
+
 SHOP_EVENTS = ("shipped", "shipped_on_time", "order_paid", "refund_before_shipment", "incident")
 EVENTS_WITHOUT_MONEY = frozenset({"shipped", "shipped_on_time", "dispute_lost", "dispute_won"})
 """Kinds whose events are recorded without an amount: online their sum would be 0 of anybody, so `sum` refuses them."""

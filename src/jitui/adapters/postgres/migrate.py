@@ -19,9 +19,10 @@ _FOLDER = Path(__file__).parent / "migrations"
 _NEWEST = "head"
 
 
-def upgrade(database_url: str, revision: str = _NEWEST) -> None:
+def upgrade(database_url: str, revision: str = _NEWEST, *, time_zone: str = "Asia/Shanghai") -> None:
     """Bring a database to a revision; running it again changes nothing. Holds a lock, so two starters take turns.
 
+    `time_zone`: in which the buyers' days were counted, for migrations that count some of them again.
     Raises Unavailable when the database cannot be reached.
     """
     wanted = newest_revision() if revision == _NEWEST else revision
@@ -34,6 +35,7 @@ def upgrade(database_url: str, revision: str = _NEWEST) -> None:
     engine = create_engine(_driver_url(database_url), poolclass=pool.NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7405101)")
+        connection.exec_driver_sql("SELECT set_config('jitui.time_zone', %s, true)", (time_zone,))
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 

@@ -31,21 +31,36 @@ _BY_TICKET: LiteralString = "(SELECT order_id FROM ticket WHERE lane = %(lane)s 
 _BY_REFUND: LiteralString = "(SELECT order_id FROM refund WHERE lane = %(lane)s AND refund_id = %(id)s)"
 _BY_ATTEMPT: LiteralString = "(SELECT order_id FROM refund_attempt WHERE lane = %(lane)s AND attempt_id = %(id)s)"
 
-# A request whose Idempotency-Key is in flight elsewhere must not wait for that request's locks.
-TRY_KEY = statement("SELECT set_config('jitui.key_is_mine', pg_try_advisory_xact_lock(%(lock)s::bigint)::text, true)")
+# A request whose Idempotency-Key is in flight elsewhere must not wait for that request's locks. The lock is the buyer's
+# own: the same key for another buyer is another key.
 _UNLESS_IN_FLIGHT: LiteralString = "current_setting('jitui.key_is_mine', true) IS DISTINCT FROM 'false'"
 
-KEPT_ANSWER = statement("""
+
+def _buyer_of(locator: LiteralString) -> LiteralString:
+    return f"(SELECT buyer_id FROM orders WHERE lane = %(lane)s AND order_id = {locator})"
+
+
+def _try_key(locator: LiteralString) -> LiteralString:
+    return f"""
+SELECT set_config('jitui.key_is_mine', coalesce(
+    pg_try_advisory_xact_lock(hashtextextended({_buyer_of(locator)}, %(lock)s::bigint)), true)::text, true)
+"""
+
+
+def _kept_answer(locator: LiteralString) -> LiteralString:
+    return f"""
 SELECT json_build_object('status', status, 'answer', encode(answer, 'base64'), 'body_hash', encode(body_hash, 'base64'),
                          'answered_at', answered_at)::text
-FROM idempotency WHERE lane = %(key_lane)s AND key_id = %(key_id)s AND route = %(route)s AND key = %(key)s
-""")
+FROM idempotency
+WHERE lane = %(lane)s AND key_id = %(key_id)s AND route = %(route)s AND buyer_id = {_buyer_of(locator)}
+  AND key = %(key)s
+"""
 
 
 def _lock_buyer(locator: LiteralString) -> LiteralString:
     return (
-        "SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = (SELECT buyer_id FROM orders WHERE lane = %(lane)s "
-        f"AND order_id = {locator}) AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
+        f"SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = {_buyer_of(locator)} "
+        f"AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
     )
 
 
@@ -230,6 +245,11 @@ _LOCATORS: dict[type, LiteralString] = {
     RefundRef: _BY_REFUND,
     AttemptRef: _BY_ATTEMPT,
 }
+
+TRY_KEY = {kind: statement(_try_key(locator)) for kind, locator in _LOCATORS.items()}
+"""Whether the key is anybody's right now, by the kind of reference; so is what was answered to it before."""
+
+KEPT_ANSWER = {kind: statement(_kept_answer(locator)) for kind, locator in _LOCATORS.items()}
 
 LOCK_BUYER = {kind: statement(_lock_buyer(locator)) for kind, locator in _LOCATORS.items()}
 """The first lock of every path, by the kind of reference."""

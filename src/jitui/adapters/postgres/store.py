@@ -55,7 +55,8 @@ class PostgresTransaction:
         kind, params = type(ref), reading.ref_params(ref)
         calls: list[Call] = [(BEGIN, {})]
         if once is not None:
-            calls += [(reading.TRY_KEY, {"lock": _lock_number(once)}), (reading.KEPT_ANSWER, _key_params(once))]
+            named = {**params, **_key_params(once), "lock": _lock_number(once)}
+            calls += [(reading.TRY_KEY[kind], named), (reading.KEPT_ANSWER[kind], named)]
         calls += [(locked[kind], params) for locked in (reading.LOCK_BUYER, reading.LOCK_ORDER, reading.READ_FILE)]
         if query is not None:
             assert isinstance(ref, OrderRef)
@@ -79,7 +80,7 @@ class PostgresTransaction:
         """Second round trip: everything the plan writes, the kept answer, and the commit."""
         calls = writing.calls(file, writes, self._time_zone)
         if once is not None and answer is not None:
-            calls.append((writing.KEEP_ANSWER, _answer_params(once, answer)))
+            calls.append((writing.KEEP_ANSWER, _answer_params(file, once, answer)))
         try:
             await run_batch(self._connection, [*calls, (COMMIT, {})])
         except errors.IntegrityError as error:
@@ -195,22 +196,22 @@ def _key_state(tried: list[Row], kept_rows: list[Row], once: Once) -> Opened | N
     return Opened(None, kept=KeptAnswer(kept.status, kept.answer, kept.answered_at))
 
 
-def _digest(once: Once) -> bytes:
-    return hashlib.sha256("\x00".join((once.key_id, once.route, once.key)).encode()).digest()
-
-
 def _lock_number(once: Once) -> int:
-    return int.from_bytes(_digest(once)[1:9], "big", signed=True)
+    """Of API key, route and key; the statement adds the buyer."""
+    digest = hashlib.sha256("\x00".join((once.key_id, once.route, once.key)).encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def _key_params(once: Once) -> dict[str, Value]:
-    # The lane is the key's own: a key used for two buyers must meet itself (decision 0004).
-    return {"key_lane": _digest(once)[0], "key_id": once.key_id, "route": once.route, "key": once.key}
+    return {"key_id": once.key_id, "route": once.route, "key": once.key}
 
 
-def _answer_params(once: Once, answer: KeptAnswer) -> dict[str, Value]:
+def _answer_params(file: OrderFile, once: Once, answer: KeptAnswer) -> dict[str, Value]:
+    # In the lane of the buyer, as all that the transaction touches (decision 0017).
     return {
         **_key_params(once),
+        "lane": file.order.lane,
+        "buyer_id": file.order.buyer_id,
         "body_hash": once.body_hash,
         "status": answer.status,
         "answer": answer.body,

@@ -16,8 +16,12 @@ from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales import writes as w
 from jitui.aftersales.file import OrderFile
 from jitui.ids import lane_of
+from jitui.policy import facts
 
 _ROWS: LiteralString = "jsonb_to_recordset(%(rows)s::jsonb)"
+
+ONCE_PER_ORDER: LiteralString = "'order_paid', 'order_completed', 'order_cancelled'"
+"""`jitui.policy.facts.ONCE_PER_ORDER`, as the constraint `once_per_order` has it."""
 
 _SQL: dict[type, LiteralString] = {
     w.OpenTicket: f"""
@@ -140,18 +144,23 @@ _SQL: dict[type, LiteralString] = {
         """,
     # An event that is taken back leaves the roll-up once, by its own kind, day and amount; a retraction that comes
     # before its event keeps the event out. So the roll-up is what counting the events gives, in whatever order.
+    # Events that happen once to an order are counted by `ONE_PER_ORDER`, which follows.
     w.RecordBuyerEvent: f"""
         WITH new AS (
             INSERT INTO buyer_event (lane, buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, retracts)
             SELECT %(lane)s, r.buyer_id, r.event_id, r.kind, r.at, r.recorded_at, r.order_id, r.amount_minor, r.retracts
-            FROM {_ROWS} AS r (buyer_id text, event_id text, kind text, at timestamptz, recorded_at timestamptz,
-                order_id text, amount_minor bigint, retracts text)
+            FROM ROWS FROM ({_ROWS} AS (buyer_id text, event_id text, kind text, at timestamptz,
+                recorded_at timestamptz, order_id text, amount_minor bigint, retracts text))
+                WITH ORDINALITY
+                AS r (buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, retracts, place)
             WHERE NOT EXISTS (
                 SELECT 1 FROM orders o WHERE o.lane = %(lane)s AND o.order_id = r.order_id AND o.free_of_charge)
+            ORDER BY r.place  -- the first that was written counts
             ON CONFLICT (lane, buyer_id, event_id) DO NOTHING
-            RETURNING buyer_id, event_id, kind, at, amount_minor, retracts),
+            RETURNING buyer_id, event_id, kind, at, order_id, amount_minor, retracts),
         plain AS (
-            SELECT buyer_id, event_id, kind, at, amount_minor FROM new WHERE retracts IS NULL),
+            SELECT buyer_id, event_id, kind, at, amount_minor FROM new
+            WHERE retracts IS NULL AND (order_id IS NULL OR kind NOT IN ({ONCE_PER_ORDER}))),
         taken_back AS (SELECT DISTINCT buyer_id, retracts AS event_id FROM new WHERE retracts IS NOT NULL),
         candidates AS (
             SELECT p.buyer_id, p.event_id, p.kind, p.at, p.amount_minor, 1 AS sign FROM plain p
@@ -161,7 +170,7 @@ _SQL: dict[type, LiteralString] = {
             UNION ALL
             SELECT e.buyer_id, e.event_id, e.kind, e.at, e.amount_minor, -1 FROM taken_back t
                 JOIN buyer_event e ON e.lane = %(lane)s AND e.buyer_id = t.buyer_id AND e.event_id = t.event_id
-                    AND e.retracts IS NULL),
+                    AND e.retracts IS NULL AND (e.order_id IS NULL OR e.kind NOT IN ({ONCE_PER_ORDER}))),
         counted AS (
             SELECT c.buyer_id, c.kind, (c.at AT TIME ZONE %(time_zone)s)::date AS day, c.sign, c.amount_minor
             FROM candidates c
@@ -179,13 +188,14 @@ _SQL: dict[type, LiteralString] = {
         FROM {_ROWS} AS r (kind text, ticket_id uuid, shop_id text, at timestamptz, body jsonb)
         """,
     w.PutShipment: f"""
-        INSERT INTO shipment (lane, order_id, shipment_id, degree, carrier, tracking_no, source, commanded, lines,
-            happened_at, recorded_at)
-        SELECT %(lane)s, %(order_id)s, s.shipment_id, s.degree, s.carrier, s.tracking_no, s.source, s.commanded,
-            s.lines, s.happened_at, s.recorded_at
-        FROM {_ROWS} AS r (shipment jsonb), jsonb_populate_record(NULL::shipment, r.shipment) s
+        INSERT INTO shipment (lane, order_id, shipment_id, degree, carrier, tracking_no, waybill, source, commanded,
+            lines, commanded_lines, happened_at, recorded_at)
+        SELECT %(lane)s, %(order_id)s, s.shipment_id, s.degree, s.carrier, s.tracking_no, r.waybill, s.source,
+            s.commanded, s.lines, s.commanded_lines, s.happened_at, s.recorded_at
+        FROM {_ROWS} AS r (shipment jsonb, waybill text), jsonb_populate_record(NULL::shipment, r.shipment) s
         ON CONFLICT (lane, order_id, shipment_id) DO UPDATE
-        SET degree = excluded.degree, source = excluded.source, commanded = excluded.commanded, lines = excluded.lines,
+        SET degree = excluded.degree, carrier = excluded.carrier, source = excluded.source,
+            commanded = excluded.commanded, lines = excluded.lines, commanded_lines = excluded.commanded_lines,
             happened_at = excluded.happened_at, recorded_at = excluded.recorded_at
         """,
     w.OpenIncident: f"""
@@ -252,6 +262,39 @@ _SQL: dict[type, LiteralString] = {
 
 STATEMENTS = {kind: statement(sql) for kind, sql in _SQL.items()}
 
+# Of the events that say the same of an order, the first that stands has its place in the roll-up. It says what holds
+# now, so it may run as often as it likes, and whatever came first: an event, another of its order, or a retraction.
+ONE_PER_ORDER = statement(f"""
+WITH named AS (
+    SELECT r.buyer_id, r.event_id FROM {_ROWS} AS r (buyer_id text, event_id text)
+    UNION SELECT r.buyer_id, r.retracts FROM {_ROWS} AS r (buyer_id text, retracts text) WHERE r.retracts IS NOT NULL),
+touched AS (
+    SELECT DISTINCT e.buyer_id, e.kind, e.order_id FROM named n
+        JOIN buyer_event e ON e.lane = %(lane)s AND e.buyer_id = n.buyer_id AND e.event_id = n.event_id
+    WHERE e.retracts IS NULL AND e.order_id IS NOT NULL AND e.kind IN ({ONCE_PER_ORDER})),
+standing AS (
+    SELECT e.buyer_id, e.event_id, e.counts_for_order, e.entry, t.kind, t.order_id, NOT EXISTS (
+        SELECT 1 FROM buyer_event r
+        WHERE r.lane = %(lane)s AND r.buyer_id = e.buyer_id AND r.retracts = e.event_id) AS stands
+    FROM touched t JOIN buyer_event e ON e.lane = %(lane)s AND e.buyer_id = t.buyer_id AND e.kind = t.kind
+        AND e.order_id = t.order_id AND e.retracts IS NULL AND e.kind IN ({ONCE_PER_ORDER})
+        AND e.order_id IS NOT NULL),
+wanted AS (
+    SELECT s.*, s.stands AND row_number() OVER (
+        PARTITION BY s.buyer_id, s.kind, s.order_id ORDER BY s.stands DESC, s.entry) = 1 AS counts
+    FROM standing s),
+moved AS (
+    UPDATE buyer_event e SET counts_for_order = w.counts
+    FROM wanted w
+    WHERE e.lane = %(lane)s AND e.buyer_id = w.buyer_id AND e.event_id = w.event_id AND w.counts <> w.counts_for_order
+    RETURNING e.buyer_id, e.kind, (e.at AT TIME ZONE %(time_zone)s)::date AS day, e.amount_minor,
+        CASE WHEN e.counts_for_order THEN 1 ELSE -1 END AS sign)
+INSERT INTO buyer_day (lane, buyer_id, kind, day, events, amount_minor)
+SELECT %(lane)s, buyer_id, kind, day, sum(sign), sum(sign * amount_minor) FROM moved GROUP BY buyer_id, kind, day
+ON CONFLICT (lane, buyer_id, kind, day) DO UPDATE
+SET events = buyer_day.events + excluded.events, amount_minor = buyer_day.amount_minor + excluded.amount_minor
+""")
+
 _ENSURE_BUYER = statement("""
 INSERT INTO buyer (lane, buyer_id, updated_at) VALUES (%(lane)s, %(buyer_id)s, %(now)s)
 ON CONFLICT (lane, buyer_id) DO NOTHING
@@ -260,11 +303,12 @@ _LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id 
 _EVENTS_OF = statement("SELECT count(*) FROM buyer_event WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s")
 
 KEEP_ANSWER = statement("""
-INSERT INTO idempotency (lane, key_id, route, key, body_hash, status, answer, answered_at)
-VALUES (%(key_lane)s, %(key_id)s, %(route)s, %(key)s, %(body_hash)s, %(status)s, %(answer)s, %(answered_at)s)
+INSERT INTO idempotency (lane, key_id, route, buyer_id, key, body_hash, status, answer, answered_at)
+VALUES (%(lane)s, %(key_id)s, %(route)s, %(buyer_id)s, %(key)s, %(body_hash)s, %(status)s, %(answer)s, %(answered_at)s)
 """)
 
 _encode = msgspec.json.Encoder().encode
+_ONCE = frozenset(facts.ONCE_PER_ORDER)
 
 
 def calls(file: OrderFile, writes: Sequence[w.Write], time_zone: str) -> list[Call]:
@@ -278,7 +322,13 @@ def calls(file: OrderFile, writes: Sequence[w.Write], time_zone: str) -> list[Ca
         "buyer_id": file.order.buyer_id,
         "time_zone": time_zone,
     }
-    return [(STATEMENTS[kind], {**common, "rows": _encode(rows).decode()}) for kind, rows in by_kind.items()]
+    made: list[Call] = []
+    for kind, rows in by_kind.items():
+        params = {**common, "rows": _encode(rows).decode()}
+        made.append((STATEMENTS[kind], params))
+        if any(isinstance(row, w.RecordBuyerEvent) and row.kind in _ONCE for row in rows):
+            made.append((ONE_PER_ORDER, params))
+    return made
 
 
 async def record_buyer_events(
@@ -292,6 +342,7 @@ async def record_buyer_events(
         "now": events[0].recorded_at,
         "rows": _encode(events).decode(),
     }
-    steps = (BEGIN, _ENSURE_BUYER, _LOCK_BUYER, _EVENTS_OF, STATEMENTS[w.RecordBuyerEvent], _EVENTS_OF, COMMIT)
-    _, _, _, before, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
+    record = (STATEMENTS[w.RecordBuyerEvent], ONE_PER_ORDER)
+    steps = (BEGIN, _ENSURE_BUYER, _LOCK_BUYER, _EVENTS_OF, *record, _EVENTS_OF, COMMIT)
+    _, _, _, before, _, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
     return int(after[0][0] or 0) - int(before[0][0] or 0)

@@ -252,7 +252,7 @@ async def _record_history(app: App, items: list[Item], complete_from: datetime) 
     from jitui.aftersales.writes import RecordBuyerEvent
 
     kinds = sorted({item.value.kind for item in items if isinstance(item.value, RecordBuyerEvent)})
-    await app.registry.record_history([HistoryRecord(kind, complete_from) for kind in kinds])
+    await app.registry.record_history([HistoryRecord(kind, complete_from) for kind in kinds], kept=["fresh_until"])
 
 
 def _report(what: What, read: _Read, done: _Done, *, atomic: bool, as_json: bool) -> None:

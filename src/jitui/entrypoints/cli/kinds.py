@@ -16,6 +16,7 @@ from jitui.aftersales.order import (
     ParcelDegree,
     ShipmentSource,
     Tender,
+    waybill_of,
 )
 from jitui.aftersales.ports import NewOrder
 from jitui.aftersales.ship import ShipmentNews
@@ -206,7 +207,7 @@ def _parcel(group: Sequence[Cells], _: Defaults) -> Parcel:
     )
     news = ShipmentNews(
         degree=first.word("degree", ParcelDegree),
-        carrier=first.code("carrier", default=""),
+        carrier=next((carrier for cells in group if (carrier := cells.code("carrier", default=""))), ""),
         tracking_no=first.code("tracking_no"),
         source=first.word("source", ShipmentSource, ShipmentSource.MERCHANT),
         happened_at=first.time("happened_at"),
@@ -266,7 +267,7 @@ KINDS = {
         required=("order_id", "degree", "tracking_no", "happened_at"),
         optional=("carrier", "source", "line_id", "quantity"),
         group=lambda cells: (
-            cells.id("order_id"), cells.code("carrier", default=""), cells.code("tracking_no"), cells.text("degree"),
+            cells.id("order_id"), waybill_of(cells.code("tracking_no")), cells.text("degree"),
         ),
         build=_parcel,
     ),

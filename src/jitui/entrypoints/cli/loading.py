@@ -104,7 +104,8 @@ async def _write(app: App, item: Item, terms: Terms | None, counts: Counter[Load
     value = item.value
     done: object
     if isinstance(value, Buyer):
-        await app.registry.put_buyer(value, now)
+        unsaid = [name for name in ("registered_at", "region") if getattr(value, name) is None]
+        await app.registry.put_buyer(value, now, kept=[*unsaid, "attributes"])  # an empty cell says nothing
         return None
     if isinstance(value, NewOrder):
         done = await put_order(app.store, value, now=now)

@@ -169,11 +169,12 @@ async def check_if_eligible(call: Call[bodies.RefundRequestSent, Nothing]) -> Do
 # Reviewing -------------------------------------------------------------------------------------------------------
 
 
-async def approve_ticket(call: Call[Nothing, Nothing]) -> Done:
-    """The merchant approves."""
+async def approve_ticket(call: Call[bodies.ApprovalSent, Nothing]) -> Done:
+    """The merchant approves, or the platform in its place."""
     version = _version(call)
     if isinstance(version, Problem):
         return version
+    by = call.actor_for(call.body.acting_for, call.body.person)
     app, once = call.app, call.once(call.body, str(version))
     return await _on_ticket(
         call,
@@ -181,7 +182,7 @@ async def approve_ticket(call: Call[Nothing, Nothing]) -> Done:
             app.store,
             ref,
             version=version,
-            by=call.actor,
+            by=by,
             now=app.clock(),
             shop_id=call.own_shop,
             once=once,
@@ -196,6 +197,7 @@ async def reject_ticket(call: Call[bodies.RejectionSent, Nothing]) -> Done:
     if isinstance(version, Problem):
         return version
     rejection = _rejection(call.body)
+    by = call.actor_for(call.body.acting_for, call.body.person)
     app, once = call.app, call.once(call.body, str(version))
     return await _on_ticket(
         call,
@@ -204,7 +206,7 @@ async def reject_ticket(call: Call[bodies.RejectionSent, Nothing]) -> Done:
             ref,
             rejection,
             version=version,
-            by=call.actor,
+            by=by,
             now=app.clock(),
             shop_id=call.own_shop,
             once=once,
@@ -514,10 +516,13 @@ OPERATIONS = (
         _TAG,
         {200: TicketView},
         scopes=frozenset({PLATFORM, SHOP}),
+        body=bodies.ApprovalSent,
+        body_optional=True,
         keyed=True,
         problems=_REVIEWED,
-        headers=("If-Match",),
-        description="The money is queued in the same transaction.",
+        needed_headers=("If-Match",),
+        description="The money is queued in the same transaction. A platform key approves as `operator`, or as "
+        "`merchant` where it says `acting_for` and `person`.",
     ),
     Operation(
         "POST",
@@ -543,7 +548,7 @@ OPERATIONS = (
                 )
             ),
         ),
-        headers=("If-Match",),
+        needed_headers=("If-Match",),
         description="With a shipment as evidence, the rejection and the shipment are recorded in one step.",
     ),
     Operation(

@@ -49,7 +49,14 @@ from jitui.entrypoints.http.problems import (
     not_found,
     of_refusal,
 )
-from jitui.entrypoints.http.reading import Malformed, read_all, read_body, read_idempotency_key, read_query
+from jitui.entrypoints.http.reading import (
+    Malformed,
+    read_all,
+    read_body,
+    read_headers,
+    read_idempotency_key,
+    read_query,
+)
 from jitui.entrypoints.http.routes import OPERATIONS
 from jitui.entrypoints.logs import get_logger
 from jitui.errors import NotConfigured, Unavailable
@@ -202,14 +209,8 @@ async def _answer(
 
 
 async def _admitted(api: Api, operation: Operation, request: HttpRequest, arrived_at: float, metered: _Metered) -> Done:
-    authorization = content_type = idempotency_key = None
-    for name, value in request.scope["headers"]:
-        if name == b"authorization":
-            authorization = value.decode("latin-1")
-        elif name == b"content-type":
-            content_type = value.decode("latin-1")
-        elif name == b"idempotency-key":
-            idempotency_key = value.decode("latin-1")
+    sent = read_headers(request.scope["headers"])
+    authorization = sent.get(b"authorization")
     app = api.app
     key = None
     if not operation.signed and not (operation.for_monitoring and is_monitoring(app.settings, authorization)):
@@ -230,9 +231,13 @@ async def _admitted(api: Api, operation: Operation, request: HttpRequest, arrive
     if operation.query is not Nothing or request.scope["query_string"]:
         call.query = read_query(operation.query, request.scope["query_string"])
     if operation.keyed:
-        call.idempotency_key = read_idempotency_key(idempotency_key)
+        call.idempotency_key = read_idempotency_key(sent.get(b"idempotency-key"))
     if operation.takes_body:
-        call.body = read_body(operation.body, await read_all(request), content_type)
+        raw = await read_all(request)
+        if raw or not operation.body_optional:
+            call.body = read_body(operation.body, raw, sent.get(b"content-type"))
+        else:
+            call.body = operation.body()
     return await operation.run(call)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from jitui.aftersales.order import Funder, Hold, ParcelDegree, ShipmentSource
 from jitui.aftersales.registry import Scope
@@ -14,9 +14,11 @@ from jitui.entrypoints.http.fields import (
     AmountMinor,
     Attributes,
     Code,
+    CodeOrNone,
     Currency,
     Cursor,
     Id,
+    IdOrNone,
     Kind,
     Money,
     PageLimit,
@@ -34,6 +36,22 @@ MAX_EVENTS = 1_000
 
 class _Sent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
+
+
+class _ActingSent(_Sent, frozen=True, kw_only=True):
+    """For whom a platform acts. Unset fields leave no trace in a request's hash, so that older requests keep theirs."""
+
+    acting_for: Annotated[
+        Literal["merchant"] | UnsetType,
+        Meta(description="With a platform key: the merchant decided this; `person` says who. Else an operator did."),
+    ] = UNSET
+    person: Annotated[
+        Code | UnsetType, Meta(description="Who decided it at the merchant's, as the merchant names its people.")
+    ] = UNSET
+
+
+class ApprovalSent(_ActingSent, frozen=True, kw_only=True):
+    """For whom it is approved; need not be sent at all."""
 
 
 # Orders ----------------------------------------------------------------------------------------------------------
@@ -95,13 +113,13 @@ class UnitsSent(_Sent, frozen=True, kw_only=True):
     quantity: Quantity
 
 
-class ShipmentSent(_Sent, frozen=True, kw_only=True):
+class ShipmentSent(_ActingSent, frozen=True, kw_only=True):
     """News of a parcel; the same waybill again is the same parcel. No lines: everything not in another parcel."""
 
     degree: ParcelDegree
     tracking_no: Code
     happened_at: Time
-    carrier: Code | None = None
+    carrier: Annotated[CodeOrNone | None, Meta(description="Empty or not given: as it was said before.")] = None
     source: Annotated[
         ShipmentSource, Meta(description="A merchant's word is a command; a carrier's is a fact, always recorded.")
     ] = ShipmentSource.MERCHANT
@@ -131,11 +149,11 @@ class EvidenceSent(_Sent, frozen=True, kw_only=True):
 
     tracking_no: Code
     happened_at: Time
-    carrier: Code | None = None
+    carrier: Annotated[CodeOrNone | None, Meta(description="Empty or not given: as it was said before.")] = None
     lines: Annotated[list[UnitsSent], Meta(max_length=MAX_LINES)] = []
 
 
-class RejectionSent(_Sent, frozen=True, kw_only=True):
+class RejectionSent(_ActingSent, frozen=True, kw_only=True):
     """Why the merchant rejects; a shipment as evidence frees the units for it."""
 
     reason: Why
@@ -160,11 +178,11 @@ class ResolutionSent(_Sent, frozen=True, kw_only=True):
 
 
 class BuyerSent(_Sent, frozen=True, kw_only=True):
-    """What the platform knows of a buyer; what is not given stays unknown."""
+    """What the platform knows of a buyer; what is not given stays as it is, null and {} make it unknown."""
 
-    registered_at: Time | None = None
-    region: Id | None = None
-    attributes: Attributes = {}
+    registered_at: Time | UnsetType | None = UNSET
+    region: Id | UnsetType | None = UNSET
+    attributes: Annotated[Attributes | UnsetType, Meta(description="All of them: others are forgotten.")] = UNSET
 
 
 class EventSent(_Sent, frozen=True, kw_only=True):
@@ -185,18 +203,18 @@ class EventsSent(_Sent, frozen=True, kw_only=True):
 
 
 class ShopSent(_Sent, frozen=True, kw_only=True):
-    """What the platform knows of a shop."""
+    """What the platform knows of a shop; what is not given stays as it is."""
 
-    name: Text = ""
-    attributes: Attributes = {}
+    name: Text | UnsetType = UNSET
+    attributes: Annotated[Attributes | UnsetType, Meta(description="All of them: others are forgotten.")] = UNSET
 
 
 class CategorySent(_Sent, frozen=True, kw_only=True):
-    """A row of the platform's category table (R2)."""
+    """A row of the platform's category table (R2); what is not given stays as it is, and is no at first."""
 
-    title: Text = ""
-    customised: bool = False
-    virtual: bool = False
+    title: Text | UnsetType = UNSET
+    customised: bool | UnsetType = UNSET
+    virtual: bool | UnsetType = UNSET
 
 
 CoverageScope = Literal["platform", "shop", "category", "item"]
@@ -208,7 +226,7 @@ class CoverageSent(_Sent, frozen=True, kw_only=True):
     scope: CoverageScope
     covered: bool
     reason: Why
-    ref: Annotated[Id | Literal[""], Meta(description="The shop, category or item; empty for the platform.")] = ""
+    ref: Annotated[IdOrNone, Meta(description="The shop, category or item; empty for the platform.")] = ""
 
 
 class ShopCoverageSent(_Sent, frozen=True, kw_only=True):
@@ -219,10 +237,12 @@ class ShopCoverageSent(_Sent, frozen=True, kw_only=True):
 
 
 class HistorySent(_Sent, frozen=True, kw_only=True):
-    """From when on a kind of event is complete; `fresh_until` not given: it is fed as it happens."""
+    """From when on a kind of event is complete; what is not given stays as it is."""
 
     complete_from: Time
-    fresh_until: Time | None = None
+    fresh_until: Annotated[
+        Time | UnsetType | None, Meta(description="Up to when it is fresh; null, and at first: fed as it happens.")
+    ] = UNSET
 
 
 # Governance ------------------------------------------------------------------------------------------------------
@@ -233,9 +253,7 @@ class PauseSent(_Sent, frozen=True, kw_only=True):
 
     scope: Scope
     reason: Why
-    ref: Annotated[
-        Id | Literal[""], Meta(description="The shop, category, item or region; empty for the platform.")
-    ] = ""
+    ref: Annotated[IdOrNone, Meta(description="The shop, category, item or region; empty for the platform.")] = ""
 
 
 class RestrictionSent(_Sent, frozen=True, kw_only=True):

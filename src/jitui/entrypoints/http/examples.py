@@ -191,6 +191,7 @@ def _bodies() -> tuple[object, ...]:
         ),
         b.CompletionSent(completed_at=_PAID + timedelta(days=7)),
         b.RefundRequestSent(order_id="o-1001", buyer_id="b-1", reason=Reason.NO_LONGER_WANTED),
+        b.ApprovalSent(acting_for="merchant", person="wang.fang"),
         b.RejectionSent(
             reason="The parcel is on its way.",
             shipment=b.EvidenceSent(tracking_no="SF1000000001", carrier="sf", happened_at=_ASKED),

@@ -13,18 +13,24 @@ from jitui.money import MAX_AMOUNT_MINOR
 from jitui.text import END, ID_PATTERN, UNSEEN, why_no_id
 
 CODE_PATTERN = rf"^[^{UNSEEN}]{{1,128}}" + END
+ID_OR_NONE_PATTERN = rf"^([^/{UNSEEN}]{{1,128}})?" + END
+CODE_OR_NONE_PATTERN = rf"^([^{UNSEEN}]{{1,128}})?" + END
 KIND_PATTERN = r"^[a-z][a-z0-9_]{0,63}" + END
 CURRENCY_PATTERN = r"^[A-Z]{3}" + END
 
 SENTENCES = {
     ID_PATTERN: "Expected 1 to 128 visible characters, without spaces or slashes",
     CODE_PATTERN: "Expected 1 to 128 visible characters, without spaces",
+    ID_OR_NONE_PATTERN: "Expected up to 128 visible characters, without spaces or slashes",
+    CODE_OR_NONE_PATTERN: "Expected up to 128 visible characters, without spaces",
     KIND_PATTERN: "Expected 1 to 64 lower-case letters, digits and underscores, a letter first",
     CURRENCY_PATTERN: "Expected a currency of ISO 4217, such as CNY",
 }
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN, description="1 to 128 visible characters, without spaces or slashes.")]
 Code = Annotated[str, Meta(pattern=CODE_PATTERN, description="1 to 128 visible characters, without spaces.")]
+IdOrNone = Annotated[str, Meta(pattern=ID_OR_NONE_PATTERN)]
+CodeOrNone = Annotated[str, Meta(pattern=CODE_OR_NONE_PATTERN)]
 Kind = Annotated[str, Meta(pattern=KIND_PATTERN, description="A word in lower case.")]
 Currency = Annotated[str, Meta(pattern=CURRENCY_PATTERN, description="ISO 4217.")]
 Storable = Annotated[str, Meta(pattern=r"^[^\x00]*" + END)]

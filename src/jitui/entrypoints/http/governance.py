@@ -86,12 +86,21 @@ async def restrict_buyer(call: Call[bodies.RestrictionSent, Nothing]) -> Done:
 
 
 def _restriction_id(call: Call[bodies.RestrictionSent, Nothing]) -> UUID:
-    """With an Idempotency-Key the id follows from it, so that the same call again meets the same row."""
-    lane = lane_of(call.body.buyer_id)
+    """With an Idempotency-Key the id follows from it and the buyer, so that the same call again meets the same row."""
+    buyer_id = call.body.buyer_id
+    lane = lane_of(buyer_id)
     if call.idempotency_key is None or call.key is None:
         return new_id(lane)
-    digest = hashlib.sha256(f"{call.key.key_id} {call.idempotency_key}".encode()).digest()
+    digest = hashlib.sha256(f"{call.key.key_id} {call.idempotency_key} {buyer_id}".encode()).digest()
     return UUID(bytes=digest[:15] + bytes([lane]), version=5)
+
+
+def _former_id(call: Call[bodies.RestrictionSent, Nothing]) -> UUID | None:
+    """The id that the key gave before the buyer was part of it: a call may be repeated across an upgrade."""
+    if call.idempotency_key is None or call.key is None:
+        return None
+    digest = hashlib.sha256(f"{call.key.key_id} {call.idempotency_key}".encode()).digest()
+    return UUID(bytes=digest[:15] + bytes([lane_of(call.body.buyer_id)]), version=5)
 
 
 async def _known_restriction(call: Call[bodies.RestrictionSent, Nothing], restriction_id: UUID) -> Done | None:
@@ -99,7 +108,7 @@ async def _known_restriction(call: Call[bodies.RestrictionSent, Nothing], restri
         return None
     sent = call.body
     for known in await call.app.registry.restrictions_of(sent.buyer_id):
-        if known.restriction_id == restriction_id:
+        if known.restriction_id in (restriction_id, _former_id(call)):
             same = (known.reason, known.ends_at) == (sent.reason, sent.ends_at)
             if same and sent.starts_at in (None, known.starts_at):
                 return Answer(201, _encode(_restriction(known)), (("idempotency-replayed", "true"),))
@@ -239,7 +248,7 @@ OPERATIONS = (
         scopes=_PLATFORM,
         body=bodies.RestrictionSent,
         keyed=True,
-        description="R11. With an Idempotency-Key the restriction's id follows from the key.",
+        description="R11. With an Idempotency-Key the restriction's id follows from the key and the buyer.",
     ),
     Operation(
         "GET",

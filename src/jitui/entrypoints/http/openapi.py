@@ -134,7 +134,7 @@ def _operation(operation: Operation, shown: Mapping[type[Any], object]) -> Json:
     }
     if operation.takes_body:
         described["requestBody"] = {
-            "required": True,
+            "required": not operation.body_optional,
             "content": {"application/json": {"schema": _reference(operation.body), "example": shown[operation.body]}},
         }
     elif operation.signed:
@@ -236,17 +236,18 @@ def _header_parameters(operation: Operation) -> list[Json]:
                 "Idempotency-Key",
                 {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]{1,255}$"},
                 "Visible ASCII. The same key with the same request gets the first answer again, with another request "
-                "422, and 409 while the first is in flight.",
+                "422, and 409 while the first is in flight. Another buyer's key is another key.",
                 "7b1f0c1e-ask-o-1001",
             )
         )
-    if "If-Match" in operation.headers:
+    if "If-Match" in (*operation.headers, *operation.needed_headers):
         found.append(
             _header(
                 "If-Match",
                 {"type": "string", "pattern": '^"[0-9]{1,9}"$'},
                 "The version of the ticket that is decided on, as its ETag has it.",
                 '"1"',
+                required="If-Match" in operation.needed_headers,
             )
         )
     if "Jitui-Deadline-Ms" in operation.headers:
@@ -262,8 +263,9 @@ def _header_parameters(operation: Operation) -> list[Json]:
     return found
 
 
-def _header(name: str, schema: Json, text: str, example: object) -> Json:
-    return {"name": name, "in": "header", "required": False, "schema": schema, "description": text, "example": example}
+def _header(name: str, schema: Json, text: str, example: object, *, required: bool = False) -> Json:
+    found: Json = {"name": name, "in": "header", "required": required, "schema": schema}
+    return {**found, "description": text, "example": example}
 
 
 # Responses -------------------------------------------------------------------------------------------------------

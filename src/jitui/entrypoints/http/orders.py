@@ -160,7 +160,8 @@ async def record_a_shipment(call: Call[bodies.ShipmentSent, Nothing]) -> Done:
         happened_at=sent.happened_at,
         lines=units(sent.lines),
     )
-    by = Actor(ActorKind.CARRIER, news.carrier) if sent.source is ShipmentSource.CARRIER else call.actor
+    acting = call.actor_for(sent.acting_for, sent.person)
+    by = Actor(ActorKind.CARRIER, news.carrier) if sent.source is ShipmentSource.CARRIER else acting
     app, once = call.app, call.once(sent)
     return await carried_out(
         call,
@@ -411,7 +412,8 @@ OPERATIONS = (
         ),
         description="A merchant's word is a command and meets a conflict where units were refunded or are being asked "
         "for; a carrier's scan is a fact, always recorded, and opens an incident where units were refunded. The same "
-        "waybill at the same or an earlier degree changes nothing (200).",
+        "waybill is the same parcel, however carrier and number are spelled; what is known of it already changes "
+        "nothing (200).",
     ),
     Operation(
         "POST",

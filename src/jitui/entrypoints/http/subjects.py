@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import RefusalCode
@@ -30,6 +32,7 @@ from jitui.ids import lane_of
 from jitui.text import why_no_id
 
 _encode = msgspec.json.Encoder().encode
+_Value = TypeVar("_Value")
 
 
 def id_in(call: AnyCall, name: str) -> str:
@@ -45,14 +48,29 @@ def id_in(call: AnyCall, name: str) -> str:
 
 
 async def put_buyer(call: Call[bodies.BuyerSent, Nothing]) -> Done:
-    """Create or replace what is known of a buyer."""
+    """Create or replace what is known of a buyer, as far as it is said."""
     buyer_id, sent = id_in(call, "buyer_id"), call.body
     faults = Faults()
-    faults.time("registered_at", sent.registered_at)
+    faults.time("registered_at", _said(sent.registered_at, None))
     faults.settle()
-    buyer = Buyer(lane_of(buyer_id), buyer_id, sent.registered_at, sent.region, dict(sent.attributes))
-    await call.app.registry.put_buyer(buyer, call.app.clock())
-    return Answer(200, _encode(_buyer(buyer)))
+    buyer = Buyer(
+        lane_of(buyer_id),
+        buyer_id,
+        _said(sent.registered_at, None),
+        _said(sent.region, None),
+        dict(_said(sent.attributes, {})),
+    )
+    stands = await call.app.registry.put_buyer(buyer, call.app.clock(), kept=_kept(sent))
+    return Answer(200, _encode(_buyer(stands)))
+
+
+def _said(value: _Value | UnsetType, otherwise: _Value) -> _Value:
+    return otherwise if isinstance(value, UnsetType) else value
+
+
+def _kept(sent: msgspec.Struct) -> list[str]:
+    """The fields that were not sent: they stay as they are."""
+    return [name for name in sent.__struct_fields__ if getattr(sent, name) is UNSET]
 
 
 async def get_buyer(call: Call[Nothing, Nothing]) -> Done:
@@ -108,11 +126,11 @@ async def put_history(call: Call[bodies.HistorySent, Nothing]) -> Done:
     if not is_kind(kind):
         faults.add("kind", SENTENCES[KIND_PATTERN])
     faults.time("complete_from", sent.complete_from)
-    faults.time("fresh_until", sent.fresh_until)
+    faults.time("fresh_until", _said(sent.fresh_until, None))
     faults.settle()
-    record = HistoryRecord(kind, sent.complete_from, sent.fresh_until)
-    await call.app.registry.record_history([record])
-    return Answer(200, _encode(_history(record)))
+    record = HistoryRecord(kind, sent.complete_from, _said(sent.fresh_until, None))
+    (stands,) = await call.app.registry.record_history([record], kept=_kept(sent))
+    return Answer(200, _encode(_history(stands)))
 
 
 async def list_history(call: Call[Nothing, Nothing]) -> Done:
@@ -129,10 +147,11 @@ def _history(record: HistoryRecord) -> answers.HistoryAnswer:
 
 
 async def put_shop(call: Call[bodies.ShopSent, Nothing]) -> Done:
-    """Create or replace what is known of a shop."""
-    shop = Shop(id_in(call, "shop_id"), call.body.name, dict(call.body.attributes))
-    await call.app.registry.put_shop(shop, call.app.clock())
-    return Answer(200, _encode(_shop(shop)))
+    """Create or replace what is known of a shop, as far as it is said."""
+    sent = call.body
+    shop = Shop(id_in(call, "shop_id"), _said(sent.name, ""), dict(_said(sent.attributes, {})))
+    stands = await call.app.registry.put_shop(shop, call.app.clock(), kept=_kept(sent))
+    return Answer(200, _encode(_shop(stands)))
 
 
 async def get_shop(call: Call[Nothing, Nothing]) -> Done:
@@ -151,10 +170,12 @@ def _shop(shop: Shop) -> answers.ShopAnswer:
 
 
 async def put_category(call: Call[bodies.CategorySent, Nothing]) -> Done:
-    """Create or replace a row of the category table."""
+    """Create or replace a row of the category table, as far as it is said."""
     sent = call.body
-    category = Category(id_in(call, "category_id"), sent.title, sent.customised, sent.virtual)
-    await call.app.registry.put_category(category, call.app.clock())
+    said = Category(
+        id_in(call, "category_id"), _said(sent.title, ""), _said(sent.customised, False), _said(sent.virtual, False)
+    )
+    category = await call.app.registry.put_category(said, call.app.clock(), kept=_kept(sent))
     body = answers.CategoryAnswer(
         category_id=category.category_id,
         title=category.title,
@@ -251,7 +272,8 @@ OPERATIONS = (
         {200: answers.BuyerAnswer},
         scopes=_PLATFORM,
         body=bodies.BuyerSent,
-        description="Replaces what was known; what is not given becomes unknown. Ids may be pseudonyms.",
+        description="Replaces what is given; what is not given stays as it was, `null` makes it unknown. Ids may be "
+        "pseudonyms.",
     ),
     Operation(
         "GET",
@@ -272,7 +294,8 @@ OPERATIONS = (
         {200: answers.EventsTaken},
         scopes=_PLATFORM,
         body=bodies.EventsSent,
-        description="Idempotent by nature: an `event_id` counts once, however often it is sent.",
+        description="Idempotent by nature: an `event_id` counts once, however often it is sent, and so do the payment, "
+        "the completion and the cancellation of one order, whatever named them.",
     ),
     Operation(
         "PUT",
@@ -303,6 +326,7 @@ OPERATIONS = (
         {200: answers.ShopAnswer},
         scopes=_PLATFORM,
         body=bodies.ShopSent,
+        description="Replaces what is given; what is not given stays as it was.",
     ),
     Operation(
         "GET",
@@ -367,6 +391,6 @@ OPERATIONS = (
         {200: answers.CategoryAnswer},
         scopes=_PLATFORM,
         body=bodies.CategorySent,
-        description="Orders that come in from now on read it.",
+        description="Orders that come in from now on read it. What is not given stays as it was.",
     ),
 )
