@@ -21,6 +21,8 @@ class TaskKind(StrEnum):
     CURRENCY_DIFFERS = "currency_differs"
     PAID_TWICE = "paid_twice"
     UNREADABLE_ROW = "unreadable_row"
+    ANSWER_DIFFERS = "answer_differs"
+    PAYMENT_DIFFERS = "payment_differs"
 
 
 class TaskState(StrEnum):
