@@ -308,6 +308,8 @@ def _guard(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | None:
         return "deadline_passed"
     if inputs.pauses:
         return "service_paused"
+    if file.is_disputed:
+        return "dispute_open"
     if file.degree not in (ShipmentDegree.UNSHIPPED, ShipmentDegree.LABEL_PRINTED, ShipmentDegree.PICKED_UP):
         return "partly_shipped"
     return None

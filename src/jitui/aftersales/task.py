@@ -23,6 +23,8 @@ class TaskKind(StrEnum):
     UNREADABLE_ROW = "unreadable_row"
     ANSWER_DIFFERS = "answer_differs"
     PAYMENT_DIFFERS = "payment_differs"
+    DISPUTE_DIFFERS = "dispute_differs"
+    DISPUTE_OVERLAPS = "dispute_overlaps"
 
 
 class TaskState(StrEnum):
