@@ -43,7 +43,9 @@ def served(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [*before, sys.executable, "-m", "jitui.entrypoints.cli", "serve", f"--port={port}", *words]
+    jitui = [sys.executable, "-m", "jitui.entrypoints.cli"]
+    subprocess.run([*jitui, "migrate"], env=environment_of(database_url, home), check=True)  # serving needs a policy
+    command = [*before, *jitui, "serve", f"--port={port}", *words]
     process = subprocess.Popen(command, env=environment_of(database_url, home), start_new_session=True)
     family: list[psutil.Process] = []
     try:
