@@ -43,6 +43,22 @@ def theirs(kind: RowKind = PAID, amount: int = 100, line: int = 1, currency: str
     return StatementRow(line, kind, NOON, amount, currency, provider_refund_id=f"re_{line}")
 
 
+@pytest.mark.parametrize(
+    ("named", "verdict"),
+    [
+        (("pay-1",), Verdict.MATCHED),
+        (("order-1", "pay-1"), Verdict.MATCHED),
+        ((), Verdict.MATCHED),
+        (("pay-2",), Verdict.PAYMENT_DIFFERS),
+    ],
+)
+def test_a_refund_of_another_payment_under_our_reference_is_a_difference(
+    named: tuple[str, ...], verdict: Verdict
+) -> None:
+    both = group(replace(ours(), payment_id="pay-1"), replace(theirs(), payment_ids=named))
+    assert verdicts(both) == [verdict]
+
+
 def verdicts(group: Group) -> list[Verdict]:
     return [finding.verdict for finding in judge(group, WINDOW)]
 

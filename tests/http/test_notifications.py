@@ -119,10 +119,21 @@ async def test_unknown_attempts_and_providers_are_404(paying: Paying) -> None:
     assert (await paying.tell(paying.event(), path="/v1/notifications/nobody")).status_code == 404
 
 
-async def test_another_amount_or_currency_confirms_nothing(paying: Paying) -> None:
-    for wrong in ({"amount_minor": 1}, {"currency": "USD"}):
-        assert (await paying.tell(paying.event(**wrong))).status_code == 204
+@pytest.mark.parametrize("status", ["succeeded", "failed"])
+async def test_another_payment_amount_or_currency_confirms_nothing(paying: Paying, status: str) -> None:
+    for wrong in ({"payment_id": "pay-o-2"}, {"payment_id": ""}, {"amount_minor": 1}, {"currency": "USD"}):
+        assert (await paying.tell(paying.event(status, **wrong))).status_code == 204
         assert await paying.state() == "refunding"
+    for unreadable in (
+        {"amount_minor": "10000"},
+        {"amount_minor": 10000.5},
+        {"amount_minor": None},
+        {"currency": None},
+    ):
+        assert (await paying.tell(paying.event(status, **unreadable))).status_code == 400
+        assert await paying.state() == "refunding"
+    tasks = (await paying.api.get("/v1/tasks")).json()["tasks"]
+    assert {task["kind"] for task in tasks} == {"answer_differs"} and len(tasks) == 4
     refund = (await paying.api.get(f"/v1/refunds/{paying.claimed.refund.refund_id}")).json()
     assert refund["state"] == "unknown"
 

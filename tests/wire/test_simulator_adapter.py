@@ -404,6 +404,7 @@ def test_a_signed_notification_is_news_about_an_attempt(status: str, failure_cod
         kind,
         failure_code,
         provider_refund_id="re_1",
+        payment_ids=(ORDER.payment_id,),
         amount_minor=100,
         currency="CNY",
         occurred_at=datetime(2026, 11, 23, 10, 0, tzinfo=UTC),

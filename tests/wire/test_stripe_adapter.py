@@ -419,6 +419,18 @@ def test_an_event_about_a_refund_of_ours_is_news(kind: str, status: str, answer:
     assert isinstance(read, Notification)
     assert (read.attempt_id, read.event_id, read.answer.kind) == (ATTEMPT, json.loads(body)["id"], answer)
     assert (read.answer.amount_minor, read.answer.currency, read.answer.occurred_at) == (100, "CNY", NOW)
+    refund = json.loads(body)["data"]["object"]
+    assert read.answer.payment_ids == (refund["payment_intent"], refund["charge"])
+
+
+def test_an_event_that_names_no_payment_says_nothing_of_ours() -> None:
+    server = told("succeeded")
+    (body,) = server.told("refund.updated")
+    event = json.loads(body)
+    event["data"]["object"] |= {"payment_intent": None, "charge": None}
+    body = json.dumps(event).encode()
+    read = READER.read_notification(server.signed(body), body, NOW)
+    assert isinstance(read, Notification) and read.answer.kind is AnswerKind.UNKNOWN
 
 
 def test_t13_events_that_are_not_ours_are_ignored_not_refused() -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from jitui.aftersales import ledger
 from jitui.aftersales.command import Plan, Render, carry_out, not_found
+from jitui.aftersales.doubt import difference, taken_for_none, with_difference
 from jitui.aftersales.file import OrderFile, transition, with_refunds, with_ticket
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
@@ -227,7 +228,15 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
     refund = next(refund for refund in file.refunds if refund.refund_id == attempt.refund_id)
     if news.provider not in (None, refund.provider):
         return not_found()
-    answer = _checked(news.answer, refund)
+    found = difference(news.answer, refund)
+    if found is None:
+        return _plan_answer(file, refund, attempt, news.answer, news, now)
+    nothing = taken_for_none(found, refund, now, unasked=news.provider is not None)
+    plan = _plan_answer(file, refund, attempt, nothing, news, now)
+    return with_difference(plan, found, news.answer, refund, attempt, now, looked_up=news.looked_up)
+
+
+def _plan_answer(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, news: News, now: datetime) -> Plan:
     latest = attempt.attempt_no == refund.attempt_no
     looked_up = news.looked_up and news.lease in (None, refund.leased_until)
     if refund.settlement is not None:
@@ -279,16 +288,6 @@ def _nothing_new(file: OrderFile, refund: Refund) -> Plan:
         return Plan(file, (), refund.ticket_id)
     settled = replace(refund, due_at=None, leased_until=None)
     return Plan(with_refunds(file, (settled,)), (_move(settled),), refund.ticket_id)
-
-
-def _checked(answer: Answer, refund: Refund) -> Answer:
-    """An answer about another amount is no answer: somebody must look before money counts as paid."""
-    if answer.currency is not None and answer.currency != refund.currency:
-        return Answer(AnswerKind.UNKNOWN, reason=f"the provider speaks of {answer.currency}, not {refund.currency}")
-    if answer.amount_minor is not None and answer.amount_minor != refund.amount_minor:
-        reason = f"the provider speaks of {answer.amount_minor}, the refund is {refund.amount_minor}"
-        return Answer(AnswerKind.UNKNOWN, reason=reason)
-    return answer
 
 
 def _unless_pending(attempt: Attempt) -> AttemptState:

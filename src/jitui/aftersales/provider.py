@@ -40,8 +40,10 @@ class Answer:
     kind: AnswerKind
     reason: str = ""
     provider_refund_id: str | None = None
+    payment_ids: tuple[str, ...] = ()  # every name that it gives the payment; empty where it tells none
     amount_minor: int | None = None
     currency: str | None = None
+    refunds_in_all_minor: int | None = None  # where it tells only what was ever refunded of the payment, this included
     occurred_at: datetime | None = None
     final: bool = True  # for DECLINED: refused for good; False may be tried again later (rate limit …)
     retry_after_seconds: float | None = None

@@ -106,6 +106,7 @@ class Posting:
     amount_minor: int
     currency: str
     posting: str
+    payment_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,7 @@ class Verdict(StrEnum):
     NEWS = "news"  # theirs, of an attempt of ours that we do not know to be paid (or returned)
     OURS_ONLY = "ours_only"
     THEIRS_ONLY = "theirs_only"
+    PAYMENT_DIFFERS = "payment_differs"
     AMOUNT_DIFFERS = "amount_differs"
     CURRENCY_DIFFERS = "currency_differs"
     PAID_TWICE = "paid_twice"
@@ -204,6 +206,7 @@ class Verdict(StrEnum):
 DIFFERENCES: Mapping[Verdict, TaskKind] = {
     Verdict.OURS_ONLY: TaskKind.OURS_ONLY,
     Verdict.THEIRS_ONLY: TaskKind.THEIRS_ONLY,
+    Verdict.PAYMENT_DIFFERS: TaskKind.PAYMENT_DIFFERS,
     Verdict.AMOUNT_DIFFERS: TaskKind.AMOUNT_DIFFERS,
     Verdict.CURRENCY_DIFFERS: TaskKind.CURRENCY_DIFFERS,
     Verdict.PAID_TWICE: TaskKind.PAID_TWICE,
@@ -264,8 +267,7 @@ def _nearest(ours: list[Posting], theirs: list[StatementRow]) -> list[tuple[Post
     rest = list(theirs)
     waiting: list[Posting] = []
     for posting in ours:
-        money = (posting.amount_minor, posting.currency)
-        at = next((at for at, row in enumerate(rest) if (row.amount_minor, row.currency) == money), None)
+        at = next((at for at, row in enumerate(rest) if _money(row) == _money(posting)), None)
         if at is None:
             waiting.append(posting)
         else:
@@ -274,7 +276,9 @@ def _nearest(ours: list[Posting], theirs: list[StatementRow]) -> list[tuple[Post
 
 
 def _pair(kind: RowKind, posting: Posting, row: StatementRow) -> Finding:
-    if row.currency != posting.currency:
+    if row.payment_ids and posting.payment_id is not None and posting.payment_id not in row.payment_ids:
+        verdict = Verdict.PAYMENT_DIFFERS
+    elif row.currency != posting.currency:
         verdict = Verdict.CURRENCY_DIFFERS
     elif row.amount_minor != posting.amount_minor:
         verdict = Verdict.AMOUNT_DIFFERS
@@ -290,14 +294,18 @@ def _is_second(posting: Posting | None) -> bool:
     return posting is not None and posting.posting.startswith(f"{Cause.PAID_AGAIN}:")
 
 
+def _money(movement: Posting | StatementRow) -> tuple[int, str]:
+    return movement.amount_minor, movement.currency
+
+
 def _undone(left: dict[RowKind, tuple[list[Posting], list[StatementRow]]]) -> list[Finding]:
     """Takes out of `left` what one side paid and got back while the other saw neither."""
     findings: list[Finding] = []
     paid, back = left[RowKind.REFUND], left[RowKind.REFUND_RETURNED]
-    while paid[0] and back[0] and paid[0][0].amount_minor == back[0][0].amount_minor:
+    while paid[0] and back[0] and _money(paid[0][0]) == _money(back[0][0]):
         findings.append(Finding(Verdict.UNDONE, RowKind.REFUND, ours=paid[0].pop(0)))
         findings.append(Finding(Verdict.UNDONE, RowKind.REFUND_RETURNED, ours=back[0].pop(0)))
-    while paid[1] and back[1] and paid[1][0].final and paid[1][0].amount_minor == back[1][0].amount_minor:
+    while paid[1] and back[1] and paid[1][0].final and _money(paid[1][0]) == _money(back[1][0]):
         findings.append(Finding(Verdict.UNDONE, RowKind.REFUND, theirs=paid[1].pop(0)))
         findings.append(Finding(Verdict.UNDONE, RowKind.REFUND_RETURNED, theirs=back[1].pop(0)))
     return findings
@@ -446,6 +454,7 @@ async def _news(parts: Reconciling, ref: AttemptRef, group: Group) -> News | Non
         AnswerKind.DECLINED if returned else AnswerKind.SUCCEEDED,
         reason="returned, as the statement says" if returned else "",
         provider_refund_id=last.provider_refund_id,
+        payment_ids=last.payment_ids,
         amount_minor=last.amount_minor,
         currency=last.currency,
         occurred_at=last.at,
@@ -490,7 +499,7 @@ def _shown(movement: Posting | StatementRow) -> dict[str, object]:
         "currency": movement.currency,
     }
     if isinstance(movement, Posting):
-        return {**money, "posting": movement.posting}
+        return {**money, "posting": movement.posting, "payment_id": movement.payment_id}
     return {
         **money,
         "line": movement.line,

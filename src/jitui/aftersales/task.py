@@ -22,6 +22,8 @@ class TaskKind(StrEnum):
     PAID_TWICE = "paid_twice"
     UNREADABLE_ROW = "unreadable_row"
     CAPTURED_AFTER_REFUND = "captured_after_refund"
+    ANSWER_DIFFERS = "answer_differs"
+    PAYMENT_DIFFERS = "payment_differs"
 
 
 class TaskState(StrEnum):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from jitui.aftersales.command import Plan
+from jitui.aftersales.doubt import differing
 from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.review import expire
@@ -101,7 +102,9 @@ async def _claim(app: App, provider: str, limit: int) -> list[ClaimedRefund]:
 async def _pay_one(app: App, claimed: ClaimedRefund) -> None:
     """A fault of one refund leaves its lease to run out; the others go on."""
     try:
-        await pay_claimed(app.store, app.providers, claimed, clock=app.clock)
+        done = await pay_claimed(app.store, app.providers, claimed, clock=app.clock)
+        if isinstance(done, Plan) and (task := differing(done.writes)) is not None:
+            log.warning("answer_differs", task=str(task.task_id), **task.evidence)
     except Exception:
         log.exception("refund_not_confirmed", refund=str(claimed.refund.refund_id))
 

@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 from msgspec import Meta, Struct
 
-from jitui.adapters.payments.calls import Closing, unknown
+from jitui.adapters.payments.calls import Closing, doubted, unknown
 from jitui.aftersales.provider import Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
 from jitui.errors import NotConfigured
 
@@ -218,13 +218,13 @@ def _answer_about(order: RefundOrder, refund: _Refund | str) -> Answer:
     """Believed only where it speaks of this attempt, this payment and this amount."""
     if isinstance(refund, str):
         return unknown(refund)
-    asked = (str(order.attempt_id), order.payment_id, order.amount_minor, order.currency)
-    told = (refund.reference, refund.payment_id, refund.amount_minor, refund.currency)
-    names = ("reference", "payment", "amount", "currency")
-    for name, ours, theirs in zip(names, asked, told, strict=True):
-        if ours != theirs:
-            return unknown(f"the answer's {name} is {theirs}, asked was {ours}")
-    return _answer_from(refund)
+    asked = (
+        ("reference", str(order.attempt_id), refund.reference),
+        ("payment", order.payment_id, refund.payment_id),
+        ("amount", order.amount_minor, refund.amount_minor),
+        ("currency", order.currency, refund.currency.upper()),
+    )
+    return doubted(_answer_from(refund), asked)
 
 
 def _answer_from(refund: _Refund) -> Answer:
@@ -232,6 +232,7 @@ def _answer_from(refund: _Refund) -> Answer:
         _KINDS[refund.status],
         refund.failure_code,
         provider_refund_id=refund.id,
+        payment_ids=(refund.payment_id,),
         amount_minor=refund.amount_minor,
         currency=refund.currency,
         occurred_at=refund.updated_at,

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from jitui.adapters.payments.calls import Closing, in_time, unknown
+from jitui.adapters.payments.calls import Closing, doubted, in_time, unknown
 from jitui.aftersales.provider import (
     Answer,
     AnswerKind,
@@ -310,21 +310,22 @@ def _answer_about(order: RefundOrder, refund: _Refund) -> Answer:
         ("currency", order.currency, refund.currency.upper()),
         ("amount", to_stripe_amount(order.amount_minor, order.currency), refund.amount),
     )
-    for name, ours, theirs in asked:
-        if ours != theirs:
-            return unknown(f"the answer's {name} is {theirs}, asked was {ours}")
-    return _answer_from(refund, datetime.fromtimestamp(refund.created, UTC))
+    return doubted(_answer_from(refund, datetime.fromtimestamp(refund.created, UTC)), asked)
 
 
 def _answer_from(refund: _Refund, at: datetime) -> Answer:
     currency = refund.currency.upper()
+    payment_ids = tuple(filter(None, (refund.payment_intent, refund.charge)))
     amount_minor = from_stripe_amount(refund.amount, currency)
+    if not payment_ids:
+        return unknown(f"Stripe does not say of which payment {refund.id} is")
     if amount_minor is None:
         return unknown(f"Stripe speaks of {refund.amount} {currency}, which is no whole number of our units")
     return Answer(
         _KINDS[refund.status],
         _reason(refund),
         provider_refund_id=refund.id,
+        payment_ids=payment_ids,
         amount_minor=amount_minor,
         currency=currency,
         occurred_at=at,

@@ -85,8 +85,9 @@ parts AS (
     SELECT a.attempt_id::text AS key, a.order_id, a.attempt_id, a.refund_id, a.state, NULL::json AS theirs,
         json_build_object('kind', CASE WHEN o.credit = %(clearing)s THEN 'refund' ELSE 'refund_returned' END,
             'at', o.posted_at, 'possible_from', a.started_at, 'amount_minor', o.amount_minor, 'currency', o.currency,
-            'posting', o.posting) AS ours
+            'posting', o.posting, 'payment_id', r.payment_id) AS ours
     FROM ours o JOIN refund_attempt a ON a.lane = o.lane AND a.attempt_id = o.attempt_id
+    JOIN refund r ON r.lane = a.lane AND r.refund_id = a.refund_id
     UNION ALL
     SELECT coalesce(f.attempt_id::text, 'refund ' || s.provider_refund_id, 'reference ' || s.reference,
             'line ' || s.line),
@@ -128,8 +129,9 @@ FROM parts GROUP BY key
 _OURS_NOW: LiteralString = """
 SELECT json_build_object('kind', CASE WHEN l.credit = %(clearing)s THEN 'refund' ELSE 'refund_returned' END,
     'at', l.posted_at, 'possible_from', a.started_at, 'amount_minor', l.amount_minor, 'currency', l.currency,
-    'posting', l.posting)::text
-FROM refund_attempt a JOIN ledger l ON l.lane = a.lane AND l.order_id = a.order_id
+    'posting', l.posting, 'payment_id', r.payment_id)::text
+FROM refund_attempt a JOIN refund r ON r.lane = a.lane AND r.refund_id = a.refund_id
+JOIN ledger l ON l.lane = a.lane AND l.order_id = a.order_id
 WHERE a.lane = %(lane)s AND a.attempt_id = %(attempt_id)s AND %(clearing)s IN (l.debit, l.credit)
   AND split_part(l.posting, ':', 1) = ANY (%(causes)s) AND split_part(l.posting, ':', 2) = %(attempt_id)s::text
 """

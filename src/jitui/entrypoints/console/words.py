@@ -144,6 +144,7 @@ WHY: Mapping[str, str] = {
     "declined": _("The payment provider refused; the platform looks into it"),
     "failed_after_success": _("The payment came back; it is paid again"),
     "conflicting_news": _("The payment is being checked with the provider"),
+    "answer_differs": _("The payment provider's answer does not fit this refund; the platform looks into it"),
     "stuck": _("The payment is held up at the provider; the platform looks into it"),
     "under_way": _("The payment is under way again"),
     "retried": _("The platform tries the payment again"),

@@ -8,7 +8,10 @@ from time import monotonic
 from uuid import UUID
 
 import msgspec
+import structlog
 
+from jitui.aftersales.command import Plan
+from jitui.aftersales.doubt import differing
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, Change, Incident, RefundRef
@@ -46,6 +49,7 @@ POLL_SECONDS = 0.5
 READER_RETRY_SECONDS = 5
 
 _encode = msgspec.json.Encoder().encode
+log = structlog.get_logger("jitui.http")
 
 
 # Refunds ---------------------------------------------------------------------------------------------------------
@@ -256,6 +260,8 @@ async def take_notification(call: Call[Nothing, Nothing]) -> Done:
         return _taken(read.acknowledgement)  # anything else, and the provider would send it again for days
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
     done = await confirm(app.store, ref, News(read.answer, provider=provider.name), now=app.clock())
+    if isinstance(done, Plan) and (task := differing(done.writes)) is not None:
+        log.warning("answer_differs", task=str(task.task_id), **task.evidence)
     return done if isinstance(done, Refusal) else _taken(read.acknowledgement)
 
 
