@@ -144,7 +144,7 @@ def _currency(notes: Notes, node: Node, what: str) -> str | None:
     if code is not None and not is_currency(code):
         notes.add(
             node.place,
-            "currency is an ISO 4217 code in capitals, as in CNY: every amount is in its minor units",
+            "currency is an ISO 4217 code in capitals that has minor units, as in CNY: every amount is in them",
         )
         return None
     return code

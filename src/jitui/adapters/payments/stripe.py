@@ -256,16 +256,23 @@ _NO_DECIMALS = frozenset(
     ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"]
 )
 _THREE_DECIMALS = frozenset(["BHD", "JOD", "KWD", "OMR", "TND"])
-"""All others have two, ISK and UGX too, although they have no parts: Stripe counts 5 UGX as 500."""
+_TWO_DECIMALS_WITHOUT_PARTS = frozenset(["ISK", "UGX"])
+"""Stripe counts 5 ISK as 500, although neither it nor ISO 4217 knows a part of one."""
 
 
-def _stripe_exponent(currency: str) -> int:
-    return 0 if currency in _NO_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
+def _stripe_exponent(currency: str) -> int | None:
+    """Stripe's digits; None for a currency of which its documents say nothing and ISO 4217 has other than two."""
+    if currency in _NO_DECIMALS:
+        return 0
+    if currency in _THREE_DECIMALS:
+        return 3
+    return 2 if currency in _TWO_DECIMALS_WITHOUT_PARTS or currency_exponent(currency) == 2 else None
 
 
 def to_stripe_amount(amount_minor: int, currency: str) -> int | None:
     """Our minor units as Stripe counts them; None where Stripe cannot say this amount, or it is not positive."""
-    amount = _rescaled(amount_minor, _stripe_exponent(currency) - currency_exponent(currency))
+    digits = _stripe_exponent(currency)
+    amount = None if digits is None else _rescaled(amount_minor, digits - currency_exponent(currency))
     if amount is None or amount <= 0 or (currency in _THREE_DECIMALS and amount % 10):
         return None
     return amount
@@ -273,7 +280,8 @@ def to_stripe_amount(amount_minor: int, currency: str) -> int | None:
 
 def from_stripe_amount(amount: int, currency: str) -> int | None:
     """Stripe's count in our minor units; None where ours are too coarse for it."""
-    return _rescaled(amount, currency_exponent(currency) - _stripe_exponent(currency))
+    digits = _stripe_exponent(currency)
+    return None if digits is None else _rescaled(amount, currency_exponent(currency) - digits)
 
 
 def _rescaled(amount: int, digits: int) -> int | None:

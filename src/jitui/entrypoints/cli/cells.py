@@ -89,13 +89,13 @@ class Cells:
         return int(text)
 
     def currency(self, default: str | None) -> str:
-        """An ISO 4217 code that CLDR knows."""
+        """An ISO 4217 code that has minor units."""
         value = str(self._cell("currency")) if self.has("currency") else default
         if value is None:
             self.fault("currency", "is missing; add the column, or say --currency")
             return "CNY"
         if not is_currency(value):
-            self.fault("currency", f"{value!r} is not a currency of ISO 4217")
+            self.fault("currency", f"{value!r} is not a currency of ISO 4217 with minor units")
             return "CNY"
         return value
 

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 def migrate(
     current: Annotated[bool, typer.Option("--current", help="Only show where the database stands.")] = False,
+    iso_amounts: Annotated[
+        str,
+        typer.Option(
+            "--iso-amounts",
+            metavar="CODES",
+            help="Currencies, with commas, whose stored amounts are in ISO 4217's minor units; asked for by name.",
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Bring the database to this version, forward only, and publish a first policy when none ever was.
@@ -22,7 +30,7 @@ def migrate(
 
     Running it again changes nothing.
     """
-    before, after, policy = _show() if current else _migrate()
+    before, after, policy = _show() if current else _migrate(iso_amounts)
     needed = _newest()
     if as_json:
         print_json({"before": before, "revision": after, "needed": needed, "policy": policy})
@@ -49,8 +57,8 @@ def _show() -> tuple[str | None, str | None, str | None]:
     return revision, revision, None
 
 
-def _migrate() -> tuple[str | None, str | None, str | None]:
-    from jitui.adapters.postgres.migrate import current_revision
+def _migrate(iso_amounts: str) -> tuple[str | None, str | None, str | None]:
+    from jitui.adapters.postgres.migrate import current_revision, upgrade
     from jitui.entrypoints.cli.running import server, with_app
     from jitui.settings import read_settings
 
@@ -65,5 +73,6 @@ def _migrate() -> tuple[str | None, str | None, str | None]:
     settings = read_settings()
     with server(settings) as url:
         before = current_revision(url)
+        upgrade(url, iso_amounts=[code.strip().upper() for code in iso_amounts.split(",") if code.strip()])
         policy = with_app(work)
         return before, current_revision(url), policy

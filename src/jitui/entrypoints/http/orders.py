@@ -61,7 +61,9 @@ async def put_an_order(call: Call[bodies.OrderSent, Nothing]) -> Done:
 def _check_order(sent: bodies.OrderSent) -> None:
     faults = Faults()
     if not is_currency(sent.currency):
-        faults.add("currency", f"{sent.currency} is not a currency")
+        faults.add(
+            "currency", f"{sent.currency} is no currency of ISO 4217 with minor units, so no amount can be in it"
+        )
     faults.time("placed_at", sent.placed_at)
     faults.time("ship_by", sent.ship_by)
     faults.unique("lines", "line_id", (line.line_id for line in sent.lines))

@@ -105,7 +105,7 @@ def currency(text: str) -> str:
     """An ISO 4217 code. Raises CellFault."""
     code = text.upper()
     if not is_currency(code):
-        raise CellFault(f"{text!r} is no currency")
+        raise CellFault(f"{text!r} is no currency with minor units")
     return code
 
 
