@@ -15,12 +15,14 @@ from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.desk import PostgresDesk
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.migrate import upgrade
+from jitui.adapters.postgres.parked import PostgresWaiting
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.pool import make_pool
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.shelf import PostgresShelf
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
+from jitui.aftersales.dispute import Waiting
 from jitui.aftersales.feed import Feed
 from jitui.aftersales.people import People
 from jitui.aftersales.policy_in_force import PolicyInForce, publish
@@ -60,6 +62,7 @@ class App:
     people: People
     tasks: Tasks
     desk: StatementDesk
+    waiting: Waiting
     providers: Mapping[str, PaymentProvider]
     policy_in_force: PolicyInForce
     clock: Clock = utc_now
@@ -133,6 +136,7 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
             people=PostgresPeople(pool),
             tasks=PostgresTasks(pool),
             desk=PostgresDesk(pool),
+            waiting=PostgresWaiting(pool),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
             clock=clock,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jitui.aftersales.provider import Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
+from jitui.aftersales.provider import BOTH, Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.ticket import TicketState
 from jitui.entrypoints.worker import pay_due
@@ -135,6 +135,7 @@ class Stuck:
     """A provider whose calls do not end before they are freed."""
 
     name = "stuck"
+    capabilities = BOTH
 
     def __init__(self) -> None:
         self.freed = asyncio.Event()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from jitui.aftersales.order import Funder, Funding, Tender
+from jitui.aftersales.order import Dispute, Funder, Funding, Tender
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.writes import Post
 
@@ -53,6 +53,8 @@ class Cause(StrEnum):
     SETTLED = "settled"
     PAID_AGAIN = "paid_again"
     PAID_BACK = "paid_back"
+    CHARGED_BACK = "charged_back"
+    CHARGED_BACK_TOO = "charged_back_too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,10 @@ FLOWS: Mapping[Cause, Flow] = {
     Cause.SETTLED: Flow(Account.BUYER_PAYABLE, Account.MANUAL_PAYOUT, "An operator settled it by hand"),
     Cause.PAID_AGAIN: Flow(Account.BUYER_RECEIVABLE, Account.PROVIDER_CLEARING, "The provider paid it a second time"),
     Cause.PAID_BACK: Flow(Account.PROVIDER_CLEARING, Account.BUYER_RECEIVABLE, "The second payment came back"),
+    Cause.CHARGED_BACK: Flow(Account.ESCROW, Account.PROVIDER_CLEARING, "The buyer's bank took the payment back"),
+    Cause.CHARGED_BACK_TOO: Flow(
+        Account.BUYER_RECEIVABLE, Account.PROVIDER_CLEARING, "The buyer's bank took back what was refunded as well"
+    ),
 }
 
 AT_PROVIDER = frozenset({Cause.PAID, Cause.UNPAID, Cause.PAID_AGAIN, Cause.PAID_BACK})
@@ -133,6 +139,11 @@ def at_provider(cause: Cause, refund: Refund, attempt: Attempt, now: datetime) -
 def settled(refund: Refund, now: datetime) -> Post:
     """What was owed was paid outside the provider."""
     return _post((Cause.SETTLED, refund.refund_id), refund.amount_minor, refund.currency, now)
+
+
+def charged_back(cause: Cause, dispute: Dispute, amount_minor: int, now: datetime) -> Post:
+    """A card dispute was lost: its money left the provider for the buyer's bank."""
+    return _post((cause, dispute.dispute_id), amount_minor, dispute.currency, now, provider=dispute.provider)
 
 
 def _post(

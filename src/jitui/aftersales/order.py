@@ -119,6 +119,7 @@ class Tender:
     captured_at: datetime
     pending_minor: int = 0
     refunded_minor: int = 0
+    lost_minor: int = 0  # taken back by the buyer's bank: card disputes that were lost
     payment_total_minor: int | None = None
 
     @property
@@ -129,7 +130,31 @@ class Tender:
     @property
     def remaining_minor(self) -> int:
         """What can still be promised to the buyer from this payment."""
-        return self.captured_minor - self.pending_minor - self.refunded_minor
+        return self.captured_minor - self.pending_minor - self.refunded_minor - self.lost_minor
+
+
+class DisputeState(StrEnum):
+    """A card dispute is open until the bank decides: won, the money stays; lost, the bank gives it to the buyer."""
+
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A card dispute on a payment, by the provider's id; `lost_minor` is what it took of what was still refundable."""
+
+    dispute_id: str
+    tender_id: str
+    provider: str
+    state: DisputeState
+    amount_minor: int
+    currency: str
+    opened_at: datetime
+    reason: str = ""
+    lost_minor: int = 0
+    closed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ class RefusalCode(StrEnum):
     TICKET_NOT_EXPIRED = "ticket-not-expired"
     REFUND_NOT_FAILED = "refund-not-failed"
     SETTLEMENT_DIFFERS = "settlement-differs"
+    UNKNOWN_TENDER = "unknown-tender"
+    DISPUTE_DIFFERS = "dispute-differs"
     SHOP_CANNOT_OPT_OUT = "shop-cannot-opt-out"
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
     REQUEST_IN_FLIGHT = "request-in-flight"

@@ -49,6 +49,11 @@ KEY_EXPIRED = (
 )
 """Past the life of a key: look up, else the operator, whose retry is a new attempt with a new key."""
 
+NO_WAY_TO_ASK = "the provider cannot say what became of it: the next statement will, by jitui reconcile"
+NO_WAY_TO_REPEAT = "the provider says that it has no such refund, and a repeat has no key: the next statement decides, by jitui reconcile"
+A_DAY_SECONDS = 86_400.0
+"""How soon a refund is looked at again that only a statement can settle."""
+
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 1.0, 600.0
 REOPENINGS = 3
 """How often a refund that failed after it had succeeded is attempted anew before an operator must look."""
@@ -79,7 +84,10 @@ async def pay_claimed(
 
 async def _call(provider: PaymentProvider, claimed: ClaimedRefund, clock: Clock) -> News:
     order = refund_order(claimed.refund, claimed.attempt)
-    if claimed.look_up_first:
+    if claimed.look_up_first and not provider.capabilities.look_up:
+        if not (provider.capabilities.keys and claimed.may_send):
+            return News(Answer(AnswerKind.UNKNOWN, reason=NO_WAY_TO_ASK, retry_after_seconds=A_DAY_SECONDS))
+    elif claimed.look_up_first:
         found = await provider.look_up(order)
         if found.kind is not AnswerKind.ABSENT:
             return News(found, looked_up=True, lease=claimed.refund.leased_until)
@@ -87,6 +95,8 @@ async def _call(provider: PaymentProvider, claimed: ClaimedRefund, clock: Clock)
             return News(
                 Answer(AnswerKind.UNKNOWN, reason="the provider no longer knows an attempt that it had accepted")
             )
+        if not provider.capabilities.keys:
+            return News(Answer(AnswerKind.UNKNOWN, reason=NO_WAY_TO_REPEAT, retry_after_seconds=A_DAY_SECONDS))
         if found.key_life is not None and clock() - claimed.attempt.started_at >= found.key_life:
             gone = Answer(AnswerKind.DECLINED, reason=KEY_EXPIRED)
             return News(gone, looked_up=True, lease=claimed.refund.leased_until)

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from jitui.aftersales.order import DisputeState
+
 
 class AnswerKind(StrEnum):
     """What is known of an attempt after asking; UNKNOWN is knowledge too, and never means failed."""
@@ -18,6 +20,17 @@ class AnswerKind(StrEnum):
     DECLINED = "declined"
     UNKNOWN = "unknown"
     ABSENT = "absent"  # only from look_up: the provider has never heard of this attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can do after a lost answer. Without both, a lost one waits for reconciliation (T36)."""
+
+    keys: bool  # the same attempt again is the same refund
+    look_up: bool  # it says what became of an attempt
+
+
+BOTH = Capabilities(keys=True, look_up=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,28 @@ class Notification:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldDispute:
+    """What a provider says of a card dispute: on which payment, for how much, and how it stands."""
+
+    provider: str
+    dispute_id: str
+    payment_ids: tuple[str, ...]
+    state: DisputeState
+    amount_minor: int
+    currency: str
+    at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeNotification:
+    """A webhook about a card dispute."""
+
+    event_id: str
+    dispute: ToldDispute
+
+
+@dataclass(frozen=True, slots=True)
 class NotificationRefused:
     """A webhook that proves nothing, and why; `signed` where the sender is the provider and the body makes no sense."""
 
@@ -84,16 +119,22 @@ class PaymentProvider(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def capabilities(self) -> Capabilities: ...
+
     async def send(self, refund: RefundOrder) -> Answer:
         """Ask for the refund, with the attempt's id as idempotency key; UNKNOWN after any lost answer."""
         ...
 
     async def look_up(self, refund: RefundOrder) -> Answer:
-        """What became of this attempt; ABSENT only where the provider itself says it has none."""
+        """What became of this attempt; ABSENT only where the provider itself says it has none.
+
+        Called only where the provider is declared to have look-ups.
+        """
         ...
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationIgnored | NotificationRefused:
+    ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
         """Check signature, age (against `now`) and shape of a webhook's exact bytes."""
         ...

@@ -445,7 +445,7 @@ async def _news(parts: Reconciling, ref: AttemptRef, group: Group) -> News | Non
         return None
     attempt = next(attempt for attempt in file.attempts if attempt.attempt_id == ref.attempt_id)
     refund = next(refund for refund in file.refunds if refund.refund_id == attempt.refund_id)
-    if parts.provider is not None:
+    if parts.provider is not None and parts.provider.capabilities.look_up:
         found = await parts.provider.look_up(refund_order(refund, attempt))
         return News(found, looked_up=True, lease=refund.leased_until)
     last = max((row for row in group.theirs if row.final), key=lambda row: (row.at, row.line))

@@ -315,6 +315,8 @@ def guard_of(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | Non
         return "deadline_passed"
     if inputs.pauses:
         return "service_paused"
+    if file.is_disputed:
+        return "dispute_open"
     if file.degree not in (ShipmentDegree.UNSHIPPED, ShipmentDegree.LABEL_PRINTED, ShipmentDegree.PICKED_UP):
         return "partly_shipped"
     return None

@@ -131,6 +131,8 @@ def plan_expiry(file: OrderFile, ticket: Ticket, now: datetime) -> Plan:
     """Silence never pays for a parcel that has left or is with the carrier."""
     if goods_with_carrier(file, ticket.ticket_id):
         return _plan_closing(file, ticket, TicketState.CLOSED, "goods_left", SYSTEM, now, ChangeKind.TICKET_REJECTED)
+    if file.is_disputed:  # the bank may give the same money back: a person decides, or the buyer asks again
+        return _plan_closing(file, ticket, TicketState.CLOSED, "dispute_open", SYSTEM, now, ChangeKind.TICKET_REJECTED)
     if ticket.on_timeout == "reject":
         return _plan_closing(file, ticket, TicketState.REJECTED, "timeout", SYSTEM, now, ChangeKind.TICKET_REJECTED)
     approved = plan_approval(file, ticket, ApprovedBy.MERCHANT_TIMEOUT, SYSTEM, now)

@@ -51,7 +51,7 @@ def units_due_minor(line: OrderLine, worth_minor: int, quantity: int) -> int:
 
 def over_tenders(tenders: Sequence[Tender], amount_minor: int) -> tuple[int, ...]:
     """An amount over the payments, in proportion to what each captured and in step with what each gave before."""
-    gone = [tender.pending_minor + tender.refunded_minor for tender in tenders]
+    gone = [tender.captured_minor - tender.remaining_minor for tender in tenders]
     return split_further(amount_minor, [tender.captured_minor for tender in tenders], gone)
 
 

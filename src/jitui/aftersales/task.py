@@ -24,6 +24,8 @@ class TaskKind(StrEnum):
     CAPTURED_AFTER_REFUND = "captured_after_refund"
     ANSWER_DIFFERS = "answer_differs"
     PAYMENT_DIFFERS = "payment_differs"
+    DISPUTE_DIFFERS = "dispute_differs"
+    DISPUTE_OVERLAPS = "dispute_overlaps"
 
 
 class TaskState(StrEnum):

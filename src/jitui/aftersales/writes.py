@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from jitui.aftersales.order import Funder, Shipment, Tender
+from jitui.aftersales.order import Dispute, Funder, Shipment, Tender
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState, Settlement
 from jitui.aftersales.task import NewTask
 from jitui.aftersales.ticket import OPEN_STATES, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
@@ -230,6 +230,7 @@ class ChangeKind(StrEnum):
     TICKET_REFUND_FAILED = "ticket.refund_failed"
     TICKET_REOPENED = "ticket.reopened"
     INCIDENT_OPENED = "incident.opened"
+    DISPUTE_RECORDED = "dispute.recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +324,13 @@ class RecordLaterDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class PutDispute:
+    """A card dispute, new or moved; `lost_minor` goes off what the tender can still give."""
+
+    dispute: Dispute
+
+
+@dataclass(frozen=True, slots=True)
 class CompleteOrder:
     """The buyer has the goods and the order is closed well."""
 
@@ -357,5 +365,6 @@ Write = (
     | CaptureMore
     | RaiseTicketLine
     | RecordLaterDecision
+    | PutDispute
     | CompleteOrder
 )

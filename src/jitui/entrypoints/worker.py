@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from jitui.aftersales.command import Plan
+from jitui.aftersales.dispute import link_parked
 from jitui.aftersales.doubt import differing
 from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import ClaimedRefund
@@ -26,6 +27,7 @@ ROLL_UP_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
 EXPIRY_BATCH = 200
 WATCH_SECONDS = 60.0
+PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
 KEEP_ANSWERS = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
@@ -39,6 +41,7 @@ async def run_worker(app: App, stop: asyncio.Event) -> None:
         *(_pay_through(app, provider, stop) for provider in app.providers),
         _repeat("expiry", stop, lambda: expire_due(app), every_seconds=EXPIRY_SECONDS),
         _repeat("roll_up", stop, lambda: _roll_up(app), every_seconds=ROLL_UP_SECONDS),
+        _repeat("parked", stop, lambda: _link_parked(app), every_seconds=PARKED_SECONDS),
         _repeat("watch", stop, lambda: _warn_of_unpaid(app), every_seconds=WATCH_SECONDS),
         _repeat("forget", stop, lambda: _forget(app), every_seconds=FORGET_SECONDS),
     )
@@ -113,6 +116,11 @@ async def _warn_of_unpaid(app: App) -> bool:
     """Nobody claims a refund whose provider is not configured here; somebody must hear of it."""
     for name in await app.store.due_providers(app.clock()) - set(app.providers):
         log.warning("provider_not_configured", provider=name)
+    return False
+
+
+async def _link_parked(app: App) -> bool:
+    await link_parked(app.store, app.waiting, app.tasks, now=app.clock())
     return False
 
 

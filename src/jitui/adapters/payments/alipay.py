@@ -29,8 +29,10 @@ from msgspec import Struct
 
 from jitui.adapters.payments.calls import THREADS, Closing, Threads, attempt_of, doubted, in_time, unknown
 from jitui.aftersales.provider import (
+    BOTH,
     Answer,
     AnswerKind,
+    Capabilities,
     Notification,
     NotificationIgnored,
     NotificationRefused,
@@ -153,6 +155,10 @@ class AlipayProvider(Closing):
     @property
     def name(self) -> str:
         return NAME
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return BOTH
 
     async def close(self) -> None:
         """Begin no more calls."""

@@ -17,13 +17,18 @@ import msgspec
 from msgspec import Meta, Struct
 
 from jitui.adapters.payments.calls import Closing, doubted, in_time, unknown
+from jitui.aftersales.order import DisputeState
 from jitui.aftersales.provider import (
+    BOTH,
     Answer,
     AnswerKind,
+    Capabilities,
+    DisputeNotification,
     Notification,
     NotificationIgnored,
     NotificationRefused,
     RefundOrder,
+    ToldDispute,
 )
 from jitui.errors import NotConfigured
 from jitui.money import currency_exponent
@@ -61,6 +66,15 @@ _KINDS = {
     _Status.CANCELED: AnswerKind.DECLINED,
 }
 
+_DISPUTE_EVENTS = frozenset({"charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"})
+_DISPUTE_STATES = {
+    "won": DisputeState.WON,
+    "warning_closed": DisputeState.WON,
+    "prevented": DisputeState.WON,
+    "lost": DisputeState.LOST,
+}
+"""Every other status, also one that Stripe may add, is an open dispute: what is not known must not pay."""
+
 _REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 
 
@@ -77,6 +91,16 @@ class _Refund(Struct, frozen=True):
     pending_reason: str | None = None
 
 
+class _Dispute(Struct, frozen=True):
+    id: str
+    amount: int
+    currency: str
+    status: str
+    charge: str | None = None
+    payment_intent: str | None = None
+    reason: str = ""
+
+
 class _EventData(Struct, frozen=True):
     object: msgspec.Raw
 
@@ -90,6 +114,7 @@ class _Event(Struct, frozen=True):
 
 _read_event = msgspec.json.Decoder(_Event).decode
 _read_refund = msgspec.json.Decoder(_Refund).decode
+_read_dispute = msgspec.json.Decoder(_Dispute).decode
 
 
 class StripeProvider(Closing):
@@ -108,9 +133,9 @@ class StripeProvider(Closing):
 
         if not secret_key.startswith(("sk_", "rk_")) or len(secret_key.split()) > 1:
             raise NotConfigured("The secret key of Stripe is one word that begins with 'sk_' or 'rk_'.")
-        if not webhook_secret.startswith("whsec_") or len(webhook_secret.split()) > 1:
-            raise NotConfigured("The webhook secret of Stripe is one word that begins with 'whsec_'.")
-        self._webhook_secret = webhook_secret
+        self._webhook_secrets = tuple(webhook_secret.split())  # two while one changes: what either signed is good
+        if not self._webhook_secrets or not all(secret.startswith("whsec_") for secret in self._webhook_secrets):
+            raise NotConfigured("The webhook secret of Stripe begins with 'whsec_'; several have spaces between them.")
         self._timeout_seconds = timeout_seconds
         stripe.enable_telemetry = False  # it would leave a file in the user's home and report each call's latency
         self._http = stripe.HTTPXClient(timeout=timeout_seconds)
@@ -125,6 +150,10 @@ class StripeProvider(Closing):
     @property
     def name(self) -> str:
         return NAME
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return BOTH
 
     async def close(self) -> None:
         """Close the HTTP client."""
@@ -224,16 +253,18 @@ class StripeProvider(Closing):
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationIgnored | NotificationRefused:
+    ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
         """An event of Stripe, signed with the endpoint's secret, at most five minutes old or ahead.
 
         Events about other things, and about refunds that others made, are ignored (T13).
         """
-        refused = _why_not_signed(self._webhook_secret, headers, body, now)
-        if refused:
-            return NotificationRefused(refused)
+        refused = [_why_not_signed(secret, headers, body, now) for secret in self._webhook_secrets]
+        if all(refused):
+            return NotificationRefused(refused[0])
         try:
             event = _read_event(body)
+            if event.type in _DISPUTE_EVENTS:
+                return _dispute_told(event)
             if event.type not in _REFUND_EVENTS:
                 return NotificationIgnored(f"{event.type} is not about one refund")
             refund = _read_refund(event.data.object)
@@ -338,6 +369,27 @@ def _answer_from(refund: _Refund, at: datetime) -> Answer:
         currency=currency,
         occurred_at=at,
     )
+
+
+def _dispute_told(event: _Event) -> DisputeNotification | NotificationRefused:
+    """Raises MsgspecError for what is no dispute."""
+    dispute = _read_dispute(event.data.object)
+    currency = dispute.currency.upper()
+    amount_minor = from_stripe_amount(dispute.amount, currency)
+    payment_ids = tuple(filter(None, (dispute.payment_intent, dispute.charge)))
+    if amount_minor is None or amount_minor <= 0 or not payment_ids:
+        return NotificationRefused(f"{dispute.id} names no payment, or no amount of it", signed=True)
+    told = ToldDispute(
+        provider=NAME,
+        dispute_id=dispute.id,
+        payment_ids=payment_ids,
+        state=_DISPUTE_STATES.get(dispute.status, DisputeState.OPEN),
+        amount_minor=amount_minor,
+        currency=currency,
+        at=datetime.fromtimestamp(event.created, UTC),
+        reason=dispute.reason,
+    )
+    return DisputeNotification(event.id, told)
 
 
 def _reason(refund: _Refund) -> str:

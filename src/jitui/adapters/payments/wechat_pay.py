@@ -22,8 +22,10 @@ from wechatpayv3.utils import load_public_key, rsa_verify
 from jitui.adapters.payments.calls import THREADS, Closing, Threads, attempt_of, doubted, in_time, unknown
 from jitui.adapters.payments.wechat_pace import Pace
 from jitui.aftersales.provider import (
+    BOTH,
     Answer,
     AnswerKind,
+    Capabilities,
     Notification,
     NotificationIgnored,
     NotificationRefused,
@@ -182,6 +184,10 @@ class WeChatPayProvider(Closing):
     @property
     def name(self) -> str:
         return NAME
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return BOTH
 
     async def close(self) -> None:
         """Begin no more calls."""

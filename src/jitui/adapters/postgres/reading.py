@@ -81,7 +81,8 @@ SELECT json_build_object(
     'ticket_lines', {_rows("ticket_line", "x.ticket_id, x.line_id")},
     'timeline', {_rows("ticket_event", "x.ticket_id, x.seq")},
     'refunds', {_rows("refund", "x.queued_at, x.refund_id")},
-    'attempts', {_rows("refund_attempt", "x.refund_id, x.attempt_no")}
+    'attempts', {_rows("refund_attempt", "x.refund_id, x.attempt_no")},
+    'disputes', {_rows("dispute", "x.opened_at, x.dispute_id")}
 )::text
 FROM orders o JOIN buyer b ON b.lane = o.lane AND b.buyer_id = o.buyer_id
 WHERE o.lane = %(lane)s AND o.order_id = {locator}

@@ -254,6 +254,20 @@ _SQL: dict[type, LiteralString] = {
         FROM (SELECT min(captured_at) AS captured_at FROM captured) c
         WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
         """,
+    w.PutDispute: f"""
+        WITH rows AS (
+            SELECT d.* FROM {_ROWS} AS r (dispute jsonb), jsonb_populate_record(NULL::dispute, r.dispute) d),
+        put AS (
+            INSERT INTO dispute (lane, order_id, dispute_id, tender_id, provider, state, amount_minor, currency,
+                lost_minor, reason, opened_at, closed_at)
+            SELECT %(lane)s, %(order_id)s, r.dispute_id, r.tender_id, r.provider, r.state, r.amount_minor, r.currency,
+                r.lost_minor, r.reason, r.opened_at, r.closed_at FROM rows r
+            ON CONFLICT (lane, order_id, dispute_id) DO UPDATE
+            SET state = excluded.state, amount_minor = excluded.amount_minor, lost_minor = excluded.lost_minor,
+                reason = excluded.reason, closed_at = excluded.closed_at)
+        UPDATE tender t SET lost_minor = t.lost_minor + r.lost_minor FROM rows r
+        WHERE t.lane = %(lane)s AND t.order_id = %(order_id)s AND t.tender_id = r.tender_id
+        """,
     w.CompleteOrder: f"""
         UPDATE orders o SET completed_at = r.completed_at FROM {_ROWS} AS r (completed_at timestamptz)
         WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s

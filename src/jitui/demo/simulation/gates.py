@@ -28,6 +28,8 @@ from jitui.aftersales.ports import (
 )
 from jitui.aftersales.provider import (
     Answer,
+    Capabilities,
+    DisputeNotification,
     Notification,
     NotificationIgnored,
     NotificationRefused,
@@ -244,6 +246,11 @@ class GatedProvider:
         """The provider's own."""
         return self._patient.name
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """The provider's own."""
+        return self._patient.capabilities
+
     async def send(self, refund: RefundOrder) -> Answer:
         """Ask for the refund."""
         key = str(refund.attempt_id)
@@ -262,6 +269,6 @@ class GatedProvider:
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationIgnored | NotificationRefused:
+    ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
         """No waiting, no gate."""
         return self._patient.read_notification(headers, body, now)

@@ -29,7 +29,7 @@ from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.pay import News, confirm, retry
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
-from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
+from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
 from jitui.aftersales.request_refund import RefundAsk, request_refund
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
 from jitui.aftersales.ship import ShipmentNews, record_shipment
@@ -244,7 +244,7 @@ async def _notify(app: App, words: Words) -> Result:
     (provider,) = app.providers.values()
     headers = msgspec.json.decode(_text(words, "headers"), type=dict[str, str])
     read = provider.read_notification(headers, _text(words, "body").encode(), app.clock())
-    if isinstance(read, NotificationIgnored):
+    if isinstance(read, NotificationIgnored | DisputeNotification):  # the simulator tells of no disputes
         return Result("ignored", status=204)
     if isinstance(read, NotificationRefused):
         return Result("refusal", "signature-refused", status=401, text=read.reason)

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from jitui.aftersales.ledger import Cause
-from jitui.aftersales.order import Funder, Hold, ParcelDegree, ShipmentDegree, ShipmentSource
+from jitui.aftersales.order import DisputeState, Funder, Hold, ParcelDegree, ShipmentDegree, ShipmentSource
 from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.registry import Scope
 from jitui.aftersales.task import TaskKind, TaskState
@@ -81,6 +81,7 @@ class TenderAnswer(_Shown, frozen=True, kw_only=True):
     captured: Amount
     pending: Amount
     refunded: Amount
+    lost: Amount
     captured_at: datetime
 
 
@@ -90,6 +91,18 @@ class FundingAnswer(_Shown, frozen=True, kw_only=True):
     funder: Funder
     amount: Amount
     returned: Amount
+
+
+class DisputeAnswer(_Shown, frozen=True, kw_only=True):
+    """A card dispute; `lost` is what it took of what could still be refunded."""
+
+    dispute_id: str
+    tender_id: str
+    state: DisputeState
+    amount: Amount
+    lost: Amount
+    opened_at: datetime
+    closed_at: datetime | None
 
 
 class OrderAnswer(_Shown, frozen=True, kw_only=True):
@@ -110,6 +123,7 @@ class OrderAnswer(_Shown, frozen=True, kw_only=True):
     shipments: tuple[ParcelAnswer, ...]
     tenders: tuple[TenderAnswer, ...]
     funding: tuple[FundingAnswer, ...]
+    disputes: tuple[DisputeAnswer, ...]
     ticket_ids: tuple[UUID, ...]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from jitui.aftersales.order import Funder, Hold, ParcelDegree, ShipmentSource
+from jitui.aftersales.order import DisputeState, Funder, Hold, ParcelDegree, ShipmentSource
 from jitui.aftersales.registry import Scope
 from jitui.aftersales.task import TaskKind, TaskState
 from jitui.aftersales.ticket import ApprovedBy, Reason, TicketState
@@ -104,6 +104,17 @@ class PaymentSent(_Sent, frozen=True, kw_only=True):
         PositiveMinor | None,
         Meta(description="For a payment that several orders of the buyer share: all of it, the same on each order."),
     ] = None
+
+
+class DisputeSent(_Sent, frozen=True, kw_only=True):
+    """A card dispute on a payment of the order; `amount` is what the buyer's bank is asked for."""
+
+    dispute_id: Code
+    tender_id: Code
+    state: DisputeState
+    amount: PositiveMoney
+    happened_at: Time
+    reason: Text = ""
 
 
 class UnitsSent(_Sent, frozen=True, kw_only=True):

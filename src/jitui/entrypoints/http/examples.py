@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from jitui.aftersales.ledger import FLOWS, Cause
-from jitui.aftersales.order import Funder, Hold, ParcelDegree, ShipmentDegree, ShipmentSource
+from jitui.aftersales.order import DisputeState, Funder, Hold, ParcelDegree, ShipmentDegree, ShipmentSource
 from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.registry import Scope
 from jitui.aftersales.task import TaskKind, TaskState
@@ -145,7 +145,19 @@ def _order() -> a.OrderAnswer:
                 captured=_FULL,
                 pending=Amount(0, "CNY"),
                 refunded=Amount(0, "CNY"),
+                lost=Amount(0, "CNY"),
                 captured_at=_PAID,
+            ),
+        ),
+        disputes=(
+            a.DisputeAnswer(
+                dispute_id="dp-1",
+                tender_id="t1",
+                state=DisputeState.WON,
+                amount=_FULL,
+                lost=Amount(0, "CNY"),
+                opened_at=_PAID,
+                closed_at=_ASKED,
             ),
         ),
         funding=(
@@ -181,6 +193,14 @@ def _bodies() -> tuple[object, ...]:
             payment_id="pay-1001",
             amount=PositiveMoney(12900, "CNY"),
             captured_at=_PAID,
+        ),
+        b.DisputeSent(
+            dispute_id="dp-1",
+            tender_id="t1",
+            state=DisputeState.OPEN,
+            amount=PositiveMoney(12900, "CNY"),
+            happened_at=_PAID,
+            reason="not received",
         ),
         b.ShipmentSent(
             degree=ParcelDegree.LABEL_PRINTED,

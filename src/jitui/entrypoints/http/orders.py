@@ -7,9 +7,12 @@ from datetime import datetime
 import msgspec
 
 from jitui.aftersales.command import Plan
+from jitui.aftersales.dispute import record_dispute
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import (
+    Dispute,
+    DisputeState,
     Funding,
     LineUnits,
     OrderLine,
@@ -187,6 +190,34 @@ def units(lines: list[bodies.UnitsSent]) -> tuple[LineUnits, ...]:
     return tuple(LineUnits(line.line_id, line.quantity) for line in lines)
 
 
+async def record_a_dispute(call: Call[bodies.DisputeSent, Nothing]) -> Done:
+    """Record that a card dispute was opened, won or lost."""
+    sent = call.body
+    faults = Faults()
+    faults.time("happened_at", sent.happened_at)
+    faults.settle()
+    ref = await _find(call)
+    if ref is None:
+        return not_found()
+    told = Dispute(
+        dispute_id=sent.dispute_id,
+        tender_id=sent.tender_id,
+        provider="",  # the tender's
+        state=sent.state,
+        amount_minor=sent.amount.amount_minor,
+        currency=sent.amount.currency,
+        opened_at=sent.happened_at,
+        reason=sent.reason,
+        closed_at=None if sent.state is DisputeState.OPEN else sent.happened_at,
+    )
+    app, once = call.app, call.once(sent)
+    return await carried_out(
+        call,
+        lambda keep: record_dispute(app.store, ref, told, now=app.clock(), once=once, render=keep),
+        lambda plan: _recorded(call, plan),
+    )
+
+
 async def record_completion(call: Call[bodies.CompletionSent, Nothing]) -> Done:
     """The order is closed well."""
     sent = call.body
@@ -278,6 +309,7 @@ def order_answer(file: OrderFile, call: AnyCall) -> answers.OrderAnswer:
         lines=tuple(_line(line, currency) for line in file.lines),
         shipments=_parcels(file),
         tenders=_tenders(file) if call.scope is not SHOP else (),
+        disputes=_disputes(file) if call.scope is not SHOP else (),
         funding=tuple(
             answers.FundingAnswer(
                 funder=fund.funder,
@@ -323,6 +355,21 @@ def _parcels(file: OrderFile) -> tuple[answers.ParcelAnswer, ...]:
     )
 
 
+def _disputes(file: OrderFile) -> tuple[answers.DisputeAnswer, ...]:
+    return tuple(
+        answers.DisputeAnswer(
+            dispute_id=dispute.dispute_id,
+            tender_id=dispute.tender_id,
+            state=dispute.state,
+            amount=Amount(dispute.amount_minor, dispute.currency),
+            lost=Amount(dispute.lost_minor, dispute.currency),
+            opened_at=dispute.opened_at,
+            closed_at=dispute.closed_at,
+        )
+        for dispute in file.disputes
+    )
+
+
 def _tenders(file: OrderFile) -> tuple[answers.TenderAnswer, ...]:
     return tuple(
         answers.TenderAnswer(
@@ -332,6 +379,7 @@ def _tenders(file: OrderFile) -> tuple[answers.TenderAnswer, ...]:
             captured=Amount(tender.captured_minor, tender.currency),
             pending=Amount(tender.pending_minor, tender.currency),
             refunded=Amount(tender.refunded_minor, tender.currency),
+            lost=Amount(tender.lost_minor, tender.currency),
             captured_at=tender.captured_at,
         )
         for tender in file.tenders
@@ -416,6 +464,25 @@ OPERATIONS = (
         "for; a carrier's scan is a fact, always recorded, and opens an incident where units were refunded. The same "
         "waybill is the same parcel, however carrier and number are spelled; what is known of it already changes "
         "nothing (200).",
+    ),
+    Operation(
+        "POST",
+        "/v1/orders/{order_id}/disputes",
+        record_a_dispute,
+        "Record a card dispute",
+        _TAG,
+        {201: answers.OrderAnswer, 200: answers.OrderAnswer},
+        scopes=frozenset({PLATFORM}),
+        body=bodies.DisputeSent,
+        keyed=True,
+        problems=(
+            REFUSALS[RefusalCode.UNKNOWN_TENDER],
+            REFUSALS[RefusalCode.DISPUTE_DIFFERS],
+            REFUSALS[RefusalCode.CURRENCY_MISMATCH],
+        ),
+        description="While it is `open`, nothing of the order is refunded at once. `lost` lowers what its payment can "
+        "still give by the dispute's amount, and opens a task where that was refunded already; `won` frees the order. "
+        "The same again changes nothing (200). Stripe tells of its disputes itself.",
     ),
     Operation(
         "POST",

@@ -11,11 +11,12 @@ import msgspec
 import structlog
 
 from jitui.aftersales.command import Plan
+from jitui.aftersales.dispute import take_dispute
 from jitui.aftersales.doubt import differing
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, Change, Incident, RefundRef
-from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
+from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
 from jitui.aftersales.refund import Attempt, Refund, Settlement
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http import answers, bodies
@@ -258,6 +259,10 @@ async def take_notification(call: Call[Nothing, Nothing]) -> Done:
         return Problem(SIGNATURE_REFUSED, "Signature or age of the notification does not stand.")
     if isinstance(read, NotificationIgnored):
         return _taken(read.acknowledgement)  # anything else, and the provider would send it again for days
+    if isinstance(read, DisputeNotification):
+        if not await take_dispute(app.store, app.waiting, app.tasks, read.dispute, now=app.clock()):
+            log.warning("dispute_parked", provider=provider.name, dispute=read.dispute.dispute_id)
+        return _taken("")
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
     done = await confirm(app.store, ref, News(read.answer, provider=provider.name), now=app.clock())
     if isinstance(done, Plan) and (task := differing(done.writes)) is not None:
