@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-THREADS = set(range(1, 47)) - {33}  # T33 comes with what a capture after the refund does
+THREADS = set(range(1, 47))
 
 
 def numbers_of(name: str) -> set[int]:
