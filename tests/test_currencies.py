@@ -141,7 +141,7 @@ def test_a_page_shows_every_digit_that_is_money(code: str, minor: int, shown: st
 
 # Rows of before ----------------------------------------------------------------------------------------------------
 
-BEFORE = "0004"
+BEFORE = "0005"
 
 
 def put(url: str, *orders: tuple[str, str]) -> None:

@@ -119,6 +119,7 @@ class Tender:
     captured_at: datetime
     pending_minor: int = 0
     refunded_minor: int = 0
+    lost_minor: int = 0  # taken back by the buyer's bank: card disputes that were lost
     payment_total_minor: int | None = None
     lost_minor: int = 0  # taken back by the buyer's bank: card disputes that were lost
 

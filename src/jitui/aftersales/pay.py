@@ -51,7 +51,7 @@ KEY_EXPIRED = (
 
 NO_WAY_TO_ASK = "the provider cannot say what became of it: the next statement will, by jitui reconcile"
 NO_WAY_TO_REPEAT = (
-    "the provider says that it has no such refund, and a repeat has no key:"
+    "the provider says that it has no such refund, and no key would keep a repeat from paying twice:"
     " the next statement decides, by jitui reconcile"
 )
 A_DAY_SECONDS = 86_400.0

@@ -37,7 +37,7 @@ def upgrade(
     if current_revision(database_url) == wanted:
         return
     from alembic import command
-    from sqlalchemy import create_engine, pool, text
+    from sqlalchemy import create_engine, pool
     from sqlalchemy.exc import DBAPIError
 
     config = _config()
@@ -45,9 +45,9 @@ def upgrade(
     try:
         with engine.begin() as connection:
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7405101)")
-            said = {"codes": ",".join(iso_amounts)}
-            connection.execute(text("SELECT set_config('jitui.iso_amounts', :codes, true)"), said)
             connection.exec_driver_sql("SELECT set_config('jitui.time_zone', %s, true)", (time_zone,))
+            said = (",".join(iso_amounts),)
+            connection.exec_driver_sql("SELECT set_config('jitui.iso_amounts', %s, true)", said)
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
     except DBAPIError as error:

@@ -73,6 +73,7 @@ def _migrate(iso_amounts: str) -> tuple[str | None, str | None, str | None]:
     settings = read_settings()
     with server(settings) as url:
         before = current_revision(url)
-        upgrade(url, iso_amounts=[code.strip().upper() for code in iso_amounts.split(",") if code.strip()])
+        said = [code.strip().upper() for code in iso_amounts.split(",") if code.strip()]
+        upgrade(url, time_zone=settings.time_zone.key, iso_amounts=said)
         policy = with_app(work)
         return before, current_revision(url), policy
