@@ -121,7 +121,6 @@ class Tender:
     refunded_minor: int = 0
     lost_minor: int = 0  # taken back by the buyer's bank: card disputes that were lost
     payment_total_minor: int | None = None
-    lost_minor: int = 0  # taken back by the buyer's bank: card disputes that were lost
 
     @property
     def payment_minor(self) -> int:
