@@ -40,7 +40,7 @@ class OrderFile:
     @property
     def degree(self) -> ShipmentDegree:
         """How far the order has gone."""
-        return order_degree(self.lines, self.shipments)
+        return order_degree(self.lines, self.shipments, completed=self.order.completed_at is not None)
 
     def ticket(self, ticket_id: UUID) -> Ticket:
         """The ticket by its id; it is in the file or the file was opened by another reference."""
