@@ -87,7 +87,7 @@ class OrderTaken:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One feature as a look-up: events of a kind in the calendar days `from_day` to `to_day`, of the buyer or the shop."""
+    """One feature as a look-up: events of a kind, of the buyer or the shop, in calendar days `from_day` to `to_day`."""
 
     name: str
     subject: str
@@ -182,9 +182,9 @@ class KnownPayment:
 class DecisionInputs:
     """Everything that decides beside the order file itself, read under the buyer's lock.
 
-    `paused_scopes` and `uncovered_scopes`: of regions and categories, those scopes in which some place is paused, or not
-    covered. An order whose own region or category is unknown may be there. `completed`: the buyer's history says so of
-    this order.
+    `paused_scopes` and `uncovered_scopes`: which of the scopes *region* and *category* have a place that is paused, or
+    not covered. An order whose own region or category is unknown may be there. `completed`: the buyer's history says so
+    of this order.
     """
 
     windows: tuple[WindowValue, ...] = ()

@@ -24,8 +24,8 @@ from jitui.policy import PublicPolicy
 class Scope(StrEnum):
     """Where a pause or a coverage row applies.
 
-    Covered is an order whose shop is, by its own row or else the platform's, and whose every line is, by its item's row or
-    else its category's.
+    Covered is an order whose shop is, by its own row or else the platform's, and whose every line is, by its item's row
+    or else its category's.
     """
 
     PLATFORM = "platform"

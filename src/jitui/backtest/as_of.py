@@ -313,23 +313,23 @@ def _with_days_apart(
 
 
 def _without_kinds_ahead(features: Sequence[Feature], swept: ibis.Table, stretches: ibis.Table) -> ibis.Table:
-    """While an event is said to happen later than now, how much of its kind has happened is unknown (I5): a few rows."""
+    """While an event is said to happen later than now, how much of its kind has happened is unknown (I5)."""
     ahead = stretches.filter(stretches.at_us > stretches.recorded_us)
     ahead = ahead.select("subject_id", "kind", "recorded_us", "retracted_us", ahead_us=ahead.at_us)
     pairs = swept.select("request_id", "subject_id", "at_us", "asked_us").inner_join(ahead, "subject_id")
     standing = pairs.retracted_us.isnull() | (pairs.retracted_us >= pairs.at_us)
     later = pairs.ahead_us > pairs.asked_us + _CLOCKS_DIFFER_US
     pairs = pairs.filter((pairs.recorded_us < pairs.at_us) & later & standing)
-    for kind in sorted({feature.kind for feature in features}):
-        found = pairs.filter(pairs.kind == kind).select("request_id").distinct().mutate(is_ahead=True)
-        joined = swept.left_join(found, "request_id")
-        unknown = {
-            feature.name: ibis.cases((joined.is_ahead.isnull(), joined[feature.name]), else_=ibis.null("int64"))
-            for feature in features
-            if feature.kind == kind
-        }
-        swept = joined.mutate(**unknown).select(*swept.columns)
-    return swept
+    kinds = sorted({feature.kind for feature in features})
+    found = pairs.group_by("request_id").agg(**{f"ahead.{kind}": (pairs.kind == kind).max() for kind in kinds})
+    joined = swept.left_join(found, "request_id")
+    unknown = {
+        feature.name: ibis.cases(
+            (joined[f"ahead.{feature.kind}"].fill_null(False), ibis.null("int64")), else_=joined[feature.name]
+        )
+        for feature in features
+    }
+    return joined.mutate(**unknown).select(*swept.columns)
 
 
 def _summed(total: Any, nameless: Any) -> Any:

@@ -180,6 +180,8 @@ def _with_completion(engine: Engine, tables: Tables, asked: ibis.Table) -> ibis.
         return asked
     events = tables["events"].filter(ibis._.subject == "buyer")
     told = events.filter(events.kind == "order_completed", events.retracts.isnull(), events.order_id.notnull())
+    if not _any_row(engine, told):
+        return asked
     told = told.semi_join(asked, "order_id").select(
         "order_id", "subject_id", "event_id", told_us=_recorded_us(engine, told)
     )
@@ -192,6 +194,10 @@ def _with_completion(engine: Engine, tables: Tables, asked: ibis.Table) -> ibis.
     done = pairs.filter(pairs.subject_id == pairs.buyer_id, pairs.told_us < pairs.seen_us, standing)
     rows = asked.left_join(done.select("request_id").distinct().mutate(by_history=True), "request_id")
     return rows.mutate(completed=rows.completed | rows.by_history.notnull()).drop("request_id_right", "by_history")
+
+
+def _any_row(engine: Engine, rows: ibis.Table) -> bool:
+    return bool(engine.connection.to_pyarrow(rows.select("subject_id").limit(1)).num_rows)
 
 
 def _recorded_us(engine: Engine, events: ibis.Table) -> Any:

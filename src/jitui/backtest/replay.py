@@ -26,6 +26,7 @@ from jitui.policy.program import Program, evaluate, known_facts
 ROWS_A_BATCH = 50_000
 CAPS = ("caps.buyer_ok", "caps.shop_ok", "caps.platform_ok")
 AMOUNT = "request.amount_minor"
+_NO_AMOUNT_USED = dict.fromkeys(f"caps.{scope}_used_minor" for scope in ("buyer", "shop", "platform"))
 Progress = Callable[[str, int, int], None]
 """What is being done, how many requests of how many are through; 0 of 0 where that cannot be told."""
 
@@ -81,7 +82,8 @@ def replay(
 ) -> Replayed:
     """Decide every request of a history by a policy; writes `out`, a Parquet file in the order of deciding.
 
-    Columns: the request's identity, `amount_minor` and the `currency` it is in, `outcome` (instant or review), `first_obstacle` and `obstacles` (the first
+    Columns: the request's identity, `amount_minor` and the `currency` it is in,
+    `outcome` (instant or review), `first_obstacle` and `obstacles` (the first
     condition that was not true, and how many were not), `condition.<id>` (true, false or NULL for unknown),
     `restriction.<id>`, `caps.<scope>_ok` where caps were replayed, `held_out`, `left_unrecorded`.
     """
@@ -199,8 +201,11 @@ class _Deciding:
         verdicts: list[list[bool | None]] = [[] for _ in self.in_order]
         fits: list[list[FactValue | None]] = [[] for _ in CAPS]
         outcomes: list[str] = []
+        currencies = table["currency"].to_pylist()
         for place, (now_us, buyer, shop, amount, facts) in enumerate(self._rows(table)):
             caps = self.caps.facts(buyer, shop, now_us, amount)
+            if currencies[place] != self.policy.currency:
+                caps |= _NO_AMOUNT_USED
             known = tuple(caps[name] if name in caps else facts[name][place] for name in self.reads)
             truths = self._cached(known)
             for column, truth in zip(verdicts, truths, strict=True):

@@ -253,7 +253,7 @@ def _true_counts(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) 
 
 
 def compare(here: Path, there: Path, here_name: str, there_name: str, currency: str) -> Comparison:
-    """The four-way table of two sets of decisions, Parquet files with request_id and outcome; amounts in one currency."""
+    """The four-way table of two sets of decisions, Parquet files with request_id and outcome; amounts in `currency`."""
     with duckdb.connect() as connection:
         connection.execute(f"CREATE VIEW here AS {_in_currency(here, currency)}")
         connection.execute(f"CREATE VIEW there AS SELECT * FROM read_parquet('{_quoted(there)}')")

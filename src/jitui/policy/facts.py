@@ -89,7 +89,13 @@ def _cap_specs(scope: str, whose: str) -> tuple[FactSpec, ...]:
 
 
 _ROWS = (
-    _spec("buyer.account_age_days", _INT, "buyer", "periods of 24 hours since the account was opened", "24 h"),
+    _spec(
+        "buyer.account_age_days",
+        _INT,
+        "buyer",
+        "whole periods of 24 hours since the account was opened, whatever the calendar says",
+        "days",
+    ),
     _spec("buyer.selected", _BOOL, "selection", "on the allow list, or neither denied nor held out (R3a, R7)"),
     _spec("buyer.restricted", _BOOL, "restrictions", "the service is withdrawn from this buyer (R11)"),
     _spec("request.amount_minor", _INT, "request", "what this request would give back", MONEY),

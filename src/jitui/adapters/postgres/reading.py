@@ -106,7 +106,8 @@ _READ_INPUTS: LiteralString = """
 SELECT json_build_object(
     'windows', (
         SELECT coalesce(json_agg(json_build_object(
-            'name', w.name, 'events', s.events, 'amount_minor', s.amount_minor, 'last_day', s.last_day, 'ahead', EXISTS (
+            'name', w.name, 'events', s.events, 'amount_minor', s.amount_minor, 'last_day', s.last_day,
+            'ahead', EXISTS (
                 SELECT 1 FROM buyer_event e
                 WHERE w.subject = 'buyer' AND e.lane = %(lane)s AND e.buyer_id = o.buyer_id AND e.kind = w.kind
                   AND e.at > e.recorded_at AND e.at > %(ahead_from)s::timestamptz AND e.retracts IS NULL

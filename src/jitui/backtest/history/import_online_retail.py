@@ -228,7 +228,7 @@ def _request(state: _State, request: PastRequest) -> None:
 
 
 def _claim(order: PastOrder, asked: _Asked, request: PastRequest) -> tuple[int, bool]:
-    """What the service would give back for these units, after what was asked before; and whether that is the whole order."""
+    """What the service would give back for these units, after what was asked before; and if it is the whole order."""
     units = {unit.line_id: unit.quantity for unit in request.units}
     whole = all(units.get(line.line_id, 0) == line.quantity for line in order.lines)
     amount_minor = sum(

@@ -51,8 +51,9 @@ def set_row(
     by: Annotated[str, typer.Option(help="Who decides, for the record.")] = "command line",
     as_json: Json = False,
 ) -> None:
-    """Cover a place, or take it out. A shop goes by its row, else the platform's; a line by its item's, else its category's.
+    """Cover a place, or take it out.
 
+    A shop goes by its row, else the platform's; a line by its item's, else its category's.
     An order is covered when its shop is and every line is.
     """
     from jitui.aftersales.registry import Coverage, Scope

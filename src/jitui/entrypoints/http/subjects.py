@@ -348,8 +348,8 @@ OPERATIONS = (
         {200: answers.ShopCoverageAnswer},
         scopes=_SHOP_TOO,
         description="R13: by shop, category and item. An order is covered when its shop is and every line is. A shop "
-        "goes by its own row, else the platform's; a line by its item's row, else its category's. Without a row both are "
-        "covered.",
+        "goes by its own row, else the platform's; a line by its item's row, else its category's. Without a row both "
+        "are covered.",
     ),
     Operation(
         "PUT",
