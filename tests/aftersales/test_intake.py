@@ -146,7 +146,9 @@ async def test_two_buyers_racing_for_one_order_id_get_one_order(market: Market) 
         assert refused == {RefusalCode.ORDER_BELONGS_TO_ANOTHER}
 
 
-async def test_customised_comes_from_the_line_else_the_category_else_stays_unknown(market: Market) -> None:
+async def test_who_says_customised_wins_the_line_or_its_category_and_silence_of_both_stays_unknown(
+    market: Market,
+) -> None:
     await market.registry.put_category(Category("mugs", customised=True, virtual=False), NOW)
     lines = (
         LINE,
@@ -157,7 +159,7 @@ async def test_customised_comes_from_the_line_else_the_category_else_stays_unkno
     assert isinstance(taken, OrderTaken)
     file = await market.store.read_file(taken.ref)
     assert file is not None
-    assert [(line.customised, line.virtual) for line in file.lines] == [(True, False), (False, False), (None, None)]
+    assert [(line.customised, line.virtual) for line in file.lines] == [(True, False), (True, False), (None, None)]
 
 
 async def test_a_repeated_payment_is_one_payment_and_another_amount_is_refused(market: Market) -> None:

@@ -43,7 +43,7 @@ class OrderFile:
     @property
     def degree(self) -> ShipmentDegree:
         """How far the order has gone."""
-        return order_degree(self.lines, self.shipments)
+        return order_degree(self.lines, self.shipments, completed=self.order.completed_at is not None)
 
     @property
     def is_disputed(self) -> bool:

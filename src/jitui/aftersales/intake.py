@@ -41,7 +41,7 @@ from jitui.ids import lane_of
 async def put_order(store: Store, new: NewOrder, *, now: datetime) -> OrderTaken | Refusal:
     """Create an order, or replace it until a ticket, a shipment or its completion stands on it; payments stay.
 
-    Customised and virtual are taken from the line, else from the platform's category table, else unknown (R2, I5).
+    A line is customised or virtual if it says so or its category does; not, if one of them says no; else unknown (R2).
     """
     ref = OrderRef(lane_of(new.buyer_id), new.order_id)
     return await store.put_order(ref, new, now)

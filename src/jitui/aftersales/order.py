@@ -228,8 +228,15 @@ def captured_minor(tenders: Iterable[Tender]) -> int:
     return sum(tender.captured_minor for tender in tenders)
 
 
-def order_degree(lines: Sequence[OrderLine], shipments: Sequence[Shipment]) -> ShipmentDegree:
-    """How far the order has gone: the furthest that is true of all goods, *partly shipped* when only some have left."""
+def order_degree(
+    lines: Sequence[OrderLine], shipments: Sequence[Shipment], *, completed: bool = False
+) -> ShipmentDegree:
+    """How far the order has gone: the furthest that is true of all goods, *partly shipped* when only some have left.
+
+    INVARIANT: a completed order has gone, whatever was told of its shipments: the buyer has the goods.
+    """
+    if completed:
+        return ShipmentDegree.DELIVERED
     left = sum(line.left_quantity for line in lines)
     whole = sum(line.quantity for line in lines)
     if left >= whole:

@@ -87,7 +87,7 @@ class OrderTaken:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One feature as a look-up: events of a kind in whole days `from_day` to `to_day`, of the buyer or the shop."""
+    """One feature as a look-up: events of a kind, of the buyer or the shop, in calendar days `from_day` to `to_day`."""
 
     name: str
     subject: str
@@ -109,11 +109,14 @@ class PaymentName:
 class DecisionQuery:
     """What the deciding statement must read: windows of the policy's features and the starts of its caps.
 
+    Amounts are summed in `currency`, the policy's. An event later than `ahead_from` is too far ahead of `now`.
     `payment`: for a capture, what is known of that payment on other orders.
     """
 
     windows: tuple[Window, ...]
     now: datetime
+    ahead_from: datetime
+    currency: str
     buyer_cap_from: datetime | None = None
     shop_cap_from: datetime | None = None
     shop_cap_bucket_seconds: int = 60
@@ -124,17 +127,22 @@ class DecisionQuery:
 
 @dataclass(frozen=True, slots=True)
 class WindowValue:
-    """Sums of one window; `last_day` is None when the window holds no event, `amount_minor` beyond 64 bits."""
+    """Sums of one window; `last_day` is None when the window holds no event.
+
+    `amount_minor` is None beyond 64 bits, and where an amount's currency is unknown. `ahead`: an event of the kind is
+    said to happen later than now.
+    """
 
     name: str
     events: int
     amount_minor: int | None
     last_day: date | None
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Instant approvals counted against a cap."""
+    """Instant approvals counted against a cap: how many in any currency, and how much in the policy's."""
 
     approvals: int = 0
     amount_minor: int = 0
@@ -172,14 +180,22 @@ class KnownPayment:
 
 @dataclass(frozen=True, slots=True)
 class DecisionInputs:
-    """Everything that decides beside the order file itself, read under the buyer's lock."""
+    """Everything that decides beside the order file itself, read under the buyer's lock.
+
+    `paused_scopes` and `uncovered_scopes`: which of the scopes *region* and *category* have a place that is paused, or
+    not covered. An order whose own region or category is unknown may be there. `completed`: the buyer's history says so
+    of this order.
+    """
 
     windows: tuple[WindowValue, ...] = ()
     history: tuple[HistoryRecord, ...] = ()
     restricted: bool = False
+    completed: bool = False
     selection: str | None = None
     coverage: tuple[ScopedRow, ...] = ()
     pauses: tuple[ScopedRow, ...] = ()
+    paused_scopes: tuple[str, ...] = ()
+    uncovered_scopes: tuple[str, ...] = ()
     buyer_usage: Usage | None = field(default_factory=Usage)
     shop_usage: Usage = field(default_factory=Usage)
     platform_usage: Usage = field(default_factory=Usage)

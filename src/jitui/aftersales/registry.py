@@ -22,7 +22,11 @@ from jitui.policy import PublicPolicy
 
 
 class Scope(StrEnum):
-    """Where a pause or a coverage row applies; the nearest coverage row decides (item, category, shop, platform)."""
+    """Where a pause or a coverage row applies.
+
+    Covered is an order whose shop is, by its own row or else the platform's, and whose every line is, by its item's row
+    or else its category's.
+    """
 
     PLATFORM = "platform"
     SHOP = "shop"

@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.command import Plan, Render, carry_out, not_found
-from jitui.aftersales.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read
+from jitui.aftersales.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read, is_paused
 from jitui.aftersales.file import OrderFile, with_ticket
 from jitui.aftersales.grant import grant
 from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
@@ -61,7 +61,7 @@ class RefundAsk:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How this installation decides: the policy in force, whole days in its time zone, and a deadline to keep.
+    """How this installation decides: the policy in force, calendar days in its time zone, and a deadline to keep.
 
     Usage of the shops' and the platform's caps that is older than `usage_max_age` is unknown.
     """
@@ -110,7 +110,7 @@ async def check_eligibility(store: Store, terms: Terms, ask: RefundAsk, *, now: 
     if read is None:
         return not_found()
     file, inputs = read
-    wanted = _what_is_asked(file, ask, now)
+    wanted = _what_is_asked(file, inputs, ask, now)
     if isinstance(wanted, Refusal):
         return wanted
     decision, _ = _decide(file, inputs, terms, wanted, now)
@@ -122,7 +122,7 @@ def plan_request(
     file: OrderFile, inputs: DecisionInputs, terms: Terms, ask: RefundAsk, by: Actor, now: datetime
 ) -> Plan | Refusal:
     """The whole decision as a pure function of the file, the inputs and the policy."""
-    wanted = _what_is_asked(file, ask, now)
+    wanted = _what_is_asked(file, inputs, ask, now)
     if isinstance(wanted, Refusal):
         return wanted
     decision, facts = _decide(file, inputs, terms, wanted, now)
@@ -177,11 +177,15 @@ class _Wanted:
 _NO_TICKET = UUID(int=0)
 
 
-def _what_is_asked(file: OrderFile, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
+def _what_is_asked(file: OrderFile, inputs: DecisionInputs, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
     if file.order.buyer_id != ask.buyer_id:
         return not_found()
     if file.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "Nothing has been paid on this order yet.")
+    if inputs.completed or file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED):
+        return Refusal(
+            RefusalCode.ORDER_ALREADY_SHIPPED, "All goods have left; ask for a refund after shipment instead."
+        )
     units = _units_asked(file, ask)
     if isinstance(units, Refusal):
         return units
@@ -192,10 +196,6 @@ def _what_is_asked(file: OrderFile, ask: RefundAsk, now: datetime) -> _Wanted | 
 
 
 def _units_asked(file: OrderFile, ask: RefundAsk) -> tuple[LineUnits, ...] | Refusal:
-    if file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED):
-        return Refusal(
-            RefusalCode.ORDER_ALREADY_SHIPPED, "All goods have left; ask for a refund after shipment instead."
-        )
     lines = {line.line_id: line for line in file.lines}
     busy = {line.line_id for line in file.ticket_lines if line.open}
     if not ask.lines:
@@ -313,11 +313,16 @@ def guard_of(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | Non
     """What stops an instant approval whatever a policy says; the ticket names it as its review reason."""
     if terms.deadline_passed():
         return "deadline_passed"
-    if inputs.pauses:
-        return "service_paused"
+    paused = is_paused(file, inputs)
+    if paused is not False:
+        return "service_paused" if paused else "pause_unknown"
     if file.is_disputed:
         return "dispute_open"
-    if file.degree not in (ShipmentDegree.UNSHIPPED, ShipmentDegree.LABEL_PRINTED, ShipmentDegree.PICKED_UP):
+    if inputs.completed or file.degree not in (
+        ShipmentDegree.UNSHIPPED,
+        ShipmentDegree.LABEL_PRINTED,
+        ShipmentDegree.PICKED_UP,
+    ):
         return "partly_shipped"
     return None
 

@@ -202,7 +202,10 @@ class BuyerEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordBuyerEvent:
-    """An event of the buyer's history; the same event id twice counts once. `retracts` names an event it takes back."""
+    """An event of the buyer's history; the same event id twice counts once. `retracts` names an event it takes back.
+
+    Without a `currency` the amount is in that of the order which the event names; else the currency is unknown.
+    """
 
     buyer_id: str
     event_id: str
@@ -212,6 +215,7 @@ class RecordBuyerEvent:
     order_id: str | None = None
     amount_minor: int = 0
     retracts: str | None = None
+    currency: str | None = None
 
 
 class ChangeKind(StrEnum):

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jitui.backtest.run import Backtest
 from jitui.backtest.summary import Comparison, Group, Summary
 from jitui.backtest.words import WORDS
-from jitui.money import to_decimal_text
+from jitui.money import is_currency, to_decimal_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,6 +51,8 @@ def terminal_tables(done: Backtest) -> Iterator[Table]:
     for title, groups in _groupings(done.summary):
         yield _group_table(title, groups, done.summary)
     yield from comparison_tables(done)
+    if len(done.summary.by_currency) > 1:
+        yield _by_currency(done.summary)
     if done.verification is not None:
         yield _verified(done)
     yield _cost(done)
@@ -130,6 +132,21 @@ def _group_table(title: str, groups: Sequence[Group], summary: Summary) -> Table
             group.name or "?", f"{group.requests:,}", f"{group.instant:,}", share(group.instant, group.requests), amount
         )
     return table
+
+
+def _by_currency(summary: Summary) -> Table:
+    """Each currency for itself: amounts in several are never added."""
+    table = _table("By currency", "", "requests", "at once", "asked for", "at once")
+    for group in summary.by_currency:
+        table.add_row(group.name or "?", f"{group.requests:,}", f"{group.instant:,}", *_amounts(group))
+    return table
+
+
+def _amounts(group: Group) -> tuple[str, str]:
+    """What was asked for and refunded at once, in the currency that names the group."""
+    if not is_currency(group.name):
+        return "?", "?"
+    return money(group.requested_minor, group.name), money(group.instant_minor, group.name)
 
 
 def _four_ways(comparison: Comparison, currency: str) -> Table:
@@ -220,6 +237,7 @@ def render_html(done: Backtest, language: str) -> str:
         chart=chart,
         groupings=_html_groupings,
         money=money,
+        amounts=_amounts,
         share=share,
         size=(_WIDTH, _HEIGHT),
     )

@@ -104,7 +104,8 @@ def _compare(order: Order, prepared: Prepared, here: Replayed, there: Replayed |
         other = f"{there.policy.id} {there.policy.version}"
         if other == name:
             name, other = f"{name} ({order.policy.sha256[:8]})", f"{other} ({there.policy.sha256[:8]})"
-        return compare(here.path, there.path, name, other)
+        return compare(here.path, there.path, name, other, order.policy.currency)
     if order.decided:
-        return compare(here.path, write_really_decided(prepared.paths["decisions"], work), name, "really decided")
+        really = write_really_decided(prepared.paths["decisions"], work)
+        return compare(here.path, really, name, "really decided", order.policy.currency)
     return None

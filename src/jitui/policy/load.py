@@ -13,7 +13,7 @@ from jitui.money import MAX_AMOUNT_MINOR, is_currency
 from jitui.policy.definitions import check_definitions
 from jitui.policy.document import Node, Place, Scalar, decoded, parse
 from jitui.policy.expression import Checked, check
-from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, SHOP_EVENTS, FactSpec, FactType
+from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, MONEY, SHOP_EVENTS, FactSpec, FactType
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.parts import (
     DAY_SECONDS,
@@ -271,8 +271,8 @@ def _vocabulary(
 
 
 def _feature_spec(feature: Feature) -> FactSpec:
-    unit = {"count": "events", "sum": "minor units", "last_age_days": "days"}[feature.function]
-    meaning = f"{feature.function} of {feature.kind} over {feature.days} days"
+    unit = {"count": "events", "sum": MONEY, "last_age_days": "calendar days"}[feature.function]
+    meaning = f"{feature.function} of {feature.kind} over {feature.days} calendar days"
     return FactSpec(feature.name, FactType.INT, "history", meaning, unit)
 
 

@@ -57,20 +57,21 @@ _USAGE: LiteralString = """
 WITH approved AS (
     SELECT c.shop_id, c.at, (c.kind = 'ticket.approved')::int AS approvals,
         (c.body ->> CASE c.kind WHEN 'ticket.approved' THEN 'amount_minor' ELSE 'more_minor' END)::bigint
-            AS amount_minor
+            AS amount_minor,
+        coalesce(c.body ->> 'currency', '') AS currency
     FROM change c
     WHERE c.position > %(after)s AND c.position <= %(upto)s
       AND c.kind IN ('ticket.approved', 'ticket.amount_raised') AND c.body ->> 'approved_by' = 'instant_refund'),
 counted AS (
-    SELECT s.scope, CASE s.scope WHEN 'shop' THEN a.shop_id ELSE '' END AS ref, g.bucket_seconds,
+    SELECT s.scope, CASE s.scope WHEN 'shop' THEN a.shop_id ELSE '' END AS ref, g.bucket_seconds, a.currency,
         to_timestamp(floor(extract(epoch FROM a.at) / g.bucket_seconds) * g.bucket_seconds) AS bucket,
         sum(a.approvals) AS approvals, sum(a.amount_minor) AS amount_minor
     FROM approved a CROSS JOIN (VALUES ('shop'), ('platform')) AS s (scope)
         CROSS JOIN (VALUES (60), (3600)) AS g (bucket_seconds)
-    GROUP BY 1, 2, 3, 4)
-INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, approvals, amount_minor)
-SELECT scope, ref, bucket_seconds, bucket, approvals, amount_minor FROM counted
-ON CONFLICT (scope, ref, bucket_seconds, bucket) DO UPDATE
+    GROUP BY 1, 2, 3, 4, 5)
+INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, currency, approvals, amount_minor)
+SELECT scope, ref, bucket_seconds, bucket, currency, approvals, amount_minor FROM counted
+ON CONFLICT (scope, ref, bucket_seconds, bucket, currency) DO UPDATE
 SET approvals = usage_bucket.approvals + excluded.approvals,
     amount_minor = usage_bucket.amount_minor + excluded.amount_minor
 """
@@ -81,7 +82,8 @@ _SHOP_DAYS: LiteralString = """
 WITH events AS (
     SELECT c.shop_id, k.kind, greatest((c.at AT TIME ZONE %(time_zone)s)::date,
             (SELECT (as_of AT TIME ZONE %(time_zone)s)::date FROM roll_up WHERE name = 'shop_day')) AS day,
-        coalesce((c.body ->> 'amount_minor')::bigint, 0) AS amount_minor
+        coalesce((c.body ->> 'amount_minor')::bigint, 0) AS amount_minor,
+        coalesce(c.body ->> 'currency', '') AS currency
     FROM change c CROSS JOIN LATERAL (VALUES
         ('shipped', c.kind = 'shipment.recorded' AND (c.body ->> 'left')::boolean),
         ('shipped_on_time', c.kind = 'shipment.recorded' AND (c.body ->> 'on_time')::boolean),
@@ -90,9 +92,9 @@ WITH events AS (
         ('incident', c.kind = 'incident.opened')) AS k (kind, counts)
     WHERE c.position > %(after)s AND c.position <= %(upto)s AND k.counts
       AND NOT coalesce((c.body ->> 'free_of_charge')::boolean, false))
-INSERT INTO shop_day (shop_id, kind, day, events, amount_minor)
-SELECT shop_id, kind, day, count(*), sum(amount_minor) FROM events GROUP BY 1, 2, 3
-ON CONFLICT (shop_id, kind, day) DO UPDATE
+INSERT INTO shop_day (shop_id, kind, day, currency, events, amount_minor)
+SELECT shop_id, kind, day, currency, count(*), sum(amount_minor) FROM events GROUP BY 1, 2, 3, 4
+ON CONFLICT (shop_id, kind, day, currency) DO UPDATE
 SET events = shop_day.events + excluded.events, amount_minor = shop_day.amount_minor + excluded.amount_minor
 """
 

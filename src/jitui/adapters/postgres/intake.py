@@ -78,15 +78,14 @@ SET shop_id = excluded.shop_id, currency = excluded.currency, freight_minor = ex
                         WHERE t.lane = orders.lane AND t.order_id = orders.order_id), excluded.paid_at)
 """)
 
-# Customised and virtual come from the line, else from the platform's category table, else stay unknown (R2, I5).
+# What the order itself says of customised and virtual; what its category says is looked up when it is read (R2).
 _LINES = statement("""
 INSERT INTO order_line (lane, order_id, line_id, position, sku, item_id, category_id, title, quantity, paid_minor,
                         customised, virtual)
 SELECT %(lane)s, %(order_id)s, l.line_id, r.position, l.sku, l.item_id, l.category_id, l.title, l.quantity,
-       l.paid_minor, coalesce(l.customised, c.customised), coalesce(l.virtual, c.virtual)
+       l.paid_minor, l.customised, l.virtual
 FROM jsonb_array_elements(%(lines)s::jsonb) WITH ORDINALITY AS r (line, position),
      jsonb_populate_record(NULL::order_line, r.line) l
-     LEFT JOIN category c ON c.category_id = l.category_id
 """)
 
 _FUNDING = statement("""

@@ -68,12 +68,24 @@ def _lock_order(locator: LiteralString) -> LiteralString:
     return f"SELECT 1 FROM orders WHERE lane = %(lane)s AND order_id = {locator} AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
 
 
+# Who says *customised* or *virtual* wins, the line or its category as it stands today: false needs somebody who says
+# so and nobody who says otherwise (R2, I5).
+_LINES: LiteralString = """
+(SELECT coalesce(json_agg(to_jsonb(x) || jsonb_build_object(
+    'customised', CASE WHEN x.customised OR c.customised THEN true ELSE coalesce(x.customised, c.customised) END,
+    'virtual', CASE WHEN x.virtual OR c.virtual THEN true ELSE coalesce(x.virtual, c.virtual) END
+    ) ORDER BY x.position), '[]')
+FROM order_line x LEFT JOIN category c ON c.category_id = x.category_id
+WHERE x.lane = o.lane AND x.order_id = o.order_id)
+"""
+
+
 def _read_file(locator: LiteralString) -> LiteralString:
     return f"""
 SELECT json_build_object(
     'order', to_json(o),
     'buyer', to_json(b),
-    'lines', {_rows("order_line", "x.position")},
+    'lines', {_LINES},
     'tenders', {_rows("tender", "x.tender_id")},
     'funding', {_rows("funding", "x.funder")},
     'shipments', {_rows("shipment", "x.recorded_at, x.shipment_id")},
@@ -95,21 +107,33 @@ _READ_INPUTS: LiteralString = """
 SELECT json_build_object(
     'windows', (
         SELECT coalesce(json_agg(json_build_object(
-            'name', w.name, 'events', s.events, 'amount_minor', s.amount_minor, 'last_day', s.last_day)), '[]')
+            'name', w.name, 'events', s.events, 'amount_minor', s.amount_minor, 'last_day', s.last_day,
+            'ahead', EXISTS (
+                SELECT 1 FROM buyer_event e
+                WHERE w.subject = 'buyer' AND e.lane = %(lane)s AND e.buyer_id = o.buyer_id AND e.kind = w.kind
+                  AND e.at > e.recorded_at AND e.at > %(ahead_from)s::timestamptz AND e.retracts IS NULL
+                  -- Of several that say the same of an order, the one that counts.
+                  AND (e.counts_for_order OR e.order_id IS NULL
+                       OR e.kind NOT IN ('order_paid', 'order_completed', 'order_cancelled'))
+                  AND NOT EXISTS (SELECT 1 FROM buyer_event r WHERE r.lane = %(lane)s AND r.buyer_id = o.buyer_id
+                                    AND r.retracts = e.event_id)))), '[]')
         FROM jsonb_to_recordset(%(windows)s::jsonb)
             AS w (name text, subject text, kind text, from_day date, to_day date)
         CROSS JOIN LATERAL (
             SELECT coalesce(sum(d.events), 0)::bigint AS events,
-                   CASE WHEN sum(d.amount_minor) IS NULL THEN 0
-                        WHEN abs(sum(d.amount_minor)) < 9223372036854775808
-                            THEN sum(d.amount_minor)::bigint END AS amount_minor,
+                   -- Amounts of no known currency make a sum unknown; those in other currencies are no part of it.
+                   CASE WHEN sum(d.amount_minor) FILTER (WHERE d.currency = '') <> 0 THEN NULL
+                        WHEN abs(coalesce(sum(d.amount_minor) FILTER (WHERE d.currency = %(currency)s), 0))
+                                < 9223372036854775808
+                            THEN coalesce(sum(d.amount_minor) FILTER (WHERE d.currency = %(currency)s), 0)::bigint
+                   END AS amount_minor,
                    max(d.day) FILTER (WHERE d.events > 0) AS last_day
             FROM (
-                SELECT events, amount_minor, day FROM buyer_day
+                SELECT events, amount_minor, currency, day FROM buyer_day
                 WHERE w.subject = 'buyer' AND lane = %(lane)s AND buyer_id = o.buyer_id AND kind = w.kind
                   AND day BETWEEN w.from_day AND w.to_day
                 UNION ALL
-                SELECT events, amount_minor, day FROM shop_day
+                SELECT events, amount_minor, currency, day FROM shop_day
                 WHERE w.subject = 'shop' AND shop_id = o.shop_id AND kind = w.kind
                   AND day BETWEEN w.from_day AND w.to_day
             ) d
@@ -127,20 +151,36 @@ SELECT json_build_object(
     'pauses', (
         SELECT coalesce(json_agg(to_json(c)), '[]') FROM pause c
         WHERE (c.scope, c.ref) IN (SELECT p.scope, p.ref FROM places p)),
+    'paused_scopes', (
+        SELECT coalesce(json_agg(s.scope), '[]') FROM (VALUES ('region'), ('category')) s (scope)
+        WHERE EXISTS (SELECT 1 FROM pause c WHERE c.scope = s.scope)),
+    'uncovered_scopes', (
+        SELECT coalesce(json_agg(s.scope), '[]') FROM (VALUES ('category')) s (scope)
+        WHERE EXISTS (SELECT 1 FROM coverage c WHERE c.scope = s.scope AND NOT c.covered)),
+    'completed', EXISTS (
+        SELECT 1 FROM buyer_event e
+        WHERE e.lane = %(lane)s AND e.buyer_id = o.buyer_id AND e.order_id = o.order_id AND e.kind = 'order_completed'
+          AND e.retracts IS NULL
+          AND NOT EXISTS (SELECT 1 FROM buyer_event r WHERE r.lane = %(lane)s AND r.buyer_id = o.buyer_id
+                            AND r.retracts = e.event_id)),
+    -- Approvals count in whatever currency they were, amounts in the policy's alone.
     'buyer_usage', (
-        SELECT json_build_object('approvals', count(*), 'amount_minor', coalesce(sum(t.amount_minor), 0)::bigint)
+        SELECT json_build_object('approvals', count(*), 'amount_minor',
+                                 coalesce(sum(t.amount_minor) FILTER (WHERE t.currency = %(currency)s), 0)::bigint)
         FROM ticket t
         WHERE t.lane = %(lane)s AND t.buyer_id = o.buyer_id AND t.approved_by = 'instant_refund'
           AND t.approved_at > %(buyer_cap_from)s::timestamptz),
     'shop_usage', (
         SELECT json_build_object('approvals', coalesce(sum(u.approvals), 0)::bigint,
-                                 'amount_minor', coalesce(sum(u.amount_minor), 0)::bigint)
+                                 'amount_minor', coalesce(sum(u.amount_minor)
+                                     FILTER (WHERE u.currency = %(currency)s), 0)::bigint)
         FROM usage_bucket u
         WHERE u.scope = 'shop' AND u.ref = o.shop_id AND u.bucket_seconds = %(shop_bucket_seconds)s::integer
           AND u.bucket > %(shop_cap_from)s::timestamptz - make_interval(secs => u.bucket_seconds)),
     'platform_usage', (
         SELECT json_build_object('approvals', coalesce(sum(u.approvals), 0)::bigint,
-                                 'amount_minor', coalesce(sum(u.amount_minor), 0)::bigint)
+                                 'amount_minor', coalesce(sum(u.amount_minor)
+                                     FILTER (WHERE u.currency = %(currency)s), 0)::bigint)
         FROM usage_bucket u
         WHERE u.scope = 'platform' AND u.ref = '' AND u.bucket_seconds = %(platform_bucket_seconds)s::integer
           AND u.bucket > %(platform_cap_from)s::timestamptz - make_interval(secs => u.bucket_seconds)),
@@ -212,6 +252,8 @@ def input_params(lane: int, order_id: str, query: DecisionQuery) -> dict[str, Va
         "lane": lane,
         "order_id": order_id,
         "now": query.now,
+        "ahead_from": query.ahead_from,
+        "currency": query.currency,
         "windows": msgspec.json.encode(query.windows).decode(),
         "buyer_cap_from": query.buyer_cap_from or query.now,
         "shop_cap_from": query.shop_cap_from or query.now,

@@ -165,7 +165,7 @@ class PostgresRegistry:
         return await self._one(query, {"lane": lane_of(buyer_id), "id": buyer_id}, Buyer)
 
     async def put_category(self, category: Category, now: datetime, *, kept: Collection[str] = ()) -> Category:
-        """Create or replace; orders taken in from now on read it. Returns the row as it stands."""
+        """Create or replace; decisions read it from the next request on. Returns the row as it stands."""
         return await self._put(_PUT_CATEGORY, {**_values(category), "now": now, "kept": list(kept)}, Category)
 
     async def set_coverage(self, coverage: Coverage) -> None:

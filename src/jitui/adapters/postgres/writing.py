@@ -147,39 +147,43 @@ _SQL: dict[type, LiteralString] = {
     # Events that happen once to an order are counted by `ONE_PER_ORDER`, which follows.
     w.RecordBuyerEvent: f"""
         WITH new AS (
-            INSERT INTO buyer_event (lane, buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, retracts)
-            SELECT %(lane)s, r.buyer_id, r.event_id, r.kind, r.at, r.recorded_at, r.order_id, r.amount_minor, r.retracts
+            INSERT INTO buyer_event (lane, buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, currency,
+                retracts)
+            SELECT %(lane)s, r.buyer_id, r.event_id, r.kind, r.at, r.recorded_at, r.order_id, r.amount_minor,
+                coalesce(r.currency, (SELECT o.currency FROM orders o WHERE o.lane = %(lane)s
+                    AND o.order_id = r.order_id AND o.buyer_id = r.buyer_id)), r.retracts
             FROM ROWS FROM ({_ROWS} AS (buyer_id text, event_id text, kind text, at timestamptz,
-                recorded_at timestamptz, order_id text, amount_minor bigint, retracts text))
+                recorded_at timestamptz, order_id text, amount_minor bigint, currency text, retracts text))
                 WITH ORDINALITY
-                AS r (buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, retracts, place)
+                AS r (buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, currency, retracts, place)
             WHERE NOT EXISTS (
                 SELECT 1 FROM orders o WHERE o.lane = %(lane)s AND o.order_id = r.order_id AND o.free_of_charge)
             ORDER BY r.place  -- the first that was written counts
             ON CONFLICT (lane, buyer_id, event_id) DO NOTHING
-            RETURNING buyer_id, event_id, kind, at, order_id, amount_minor, retracts),
+            RETURNING buyer_id, event_id, kind, at, order_id, amount_minor, currency, retracts),
         plain AS (
-            SELECT buyer_id, event_id, kind, at, amount_minor FROM new
+            SELECT buyer_id, event_id, kind, at, amount_minor, currency FROM new
             WHERE retracts IS NULL AND (order_id IS NULL OR kind NOT IN ({ONCE_PER_ORDER}))),
         taken_back AS (SELECT DISTINCT buyer_id, retracts AS event_id FROM new WHERE retracts IS NOT NULL),
         candidates AS (
-            SELECT p.buyer_id, p.event_id, p.kind, p.at, p.amount_minor, 1 AS sign FROM plain p
+            SELECT p.buyer_id, p.event_id, p.kind, p.at, p.amount_minor, p.currency, 1 AS sign FROM plain p
             UNION ALL
-            SELECT p.buyer_id, p.event_id, p.kind, p.at, p.amount_minor, -1 FROM plain p
+            SELECT p.buyer_id, p.event_id, p.kind, p.at, p.amount_minor, p.currency, -1 FROM plain p
                 JOIN taken_back t ON t.buyer_id = p.buyer_id AND t.event_id = p.event_id
             UNION ALL
-            SELECT e.buyer_id, e.event_id, e.kind, e.at, e.amount_minor, -1 FROM taken_back t
+            SELECT e.buyer_id, e.event_id, e.kind, e.at, e.amount_minor, e.currency, -1 FROM taken_back t
                 JOIN buyer_event e ON e.lane = %(lane)s AND e.buyer_id = t.buyer_id AND e.event_id = t.event_id
                     AND e.retracts IS NULL AND (e.order_id IS NULL OR e.kind NOT IN ({ONCE_PER_ORDER}))),
         counted AS (
-            SELECT c.buyer_id, c.kind, (c.at AT TIME ZONE %(time_zone)s)::date AS day, c.sign, c.amount_minor
+            SELECT c.buyer_id, c.kind, (c.at AT TIME ZONE %(time_zone)s)::date AS day, c.sign, c.amount_minor,
+                coalesce(c.currency, '') AS currency
             FROM candidates c
             WHERE NOT EXISTS (SELECT 1 FROM buyer_event r WHERE r.lane = %(lane)s AND r.buyer_id = c.buyer_id
                 AND r.retracts = c.event_id))
-        INSERT INTO buyer_day (lane, buyer_id, kind, day, events, amount_minor)
-        SELECT %(lane)s, buyer_id, kind, day, sum(sign), sum(sign * amount_minor)
-        FROM counted GROUP BY buyer_id, kind, day
-        ON CONFLICT (lane, buyer_id, kind, day) DO UPDATE
+        INSERT INTO buyer_day (lane, buyer_id, kind, day, currency, events, amount_minor)
+        SELECT %(lane)s, buyer_id, kind, day, currency, sum(sign), sum(sign * amount_minor)
+        FROM counted GROUP BY buyer_id, kind, day, currency
+        ON CONFLICT (lane, buyer_id, kind, day, currency) DO UPDATE
         SET events = buyer_day.events + excluded.events, amount_minor = buyer_day.amount_minor + excluded.amount_minor
         """,
     w.Announce: f"""
@@ -302,10 +306,11 @@ moved AS (
     FROM wanted w
     WHERE e.lane = %(lane)s AND e.buyer_id = w.buyer_id AND e.event_id = w.event_id AND w.counts <> w.counts_for_order
     RETURNING e.buyer_id, e.kind, (e.at AT TIME ZONE %(time_zone)s)::date AS day, e.amount_minor,
-        CASE WHEN e.counts_for_order THEN 1 ELSE -1 END AS sign)
-INSERT INTO buyer_day (lane, buyer_id, kind, day, events, amount_minor)
-SELECT %(lane)s, buyer_id, kind, day, sum(sign), sum(sign * amount_minor) FROM moved GROUP BY buyer_id, kind, day
-ON CONFLICT (lane, buyer_id, kind, day) DO UPDATE
+        coalesce(e.currency, '') AS currency, CASE WHEN e.counts_for_order THEN 1 ELSE -1 END AS sign)
+INSERT INTO buyer_day (lane, buyer_id, kind, day, currency, events, amount_minor)
+SELECT %(lane)s, buyer_id, kind, day, currency, sum(sign), sum(sign * amount_minor)
+FROM moved GROUP BY buyer_id, kind, day, currency
+ON CONFLICT (lane, buyer_id, kind, day, currency) DO UPDATE
 SET events = buyer_day.events + excluded.events, amount_minor = buyer_day.amount_minor + excluded.amount_minor
 """)
 

@@ -51,7 +51,11 @@ def set_row(
     by: Annotated[str, typer.Option(help="Who decides, for the record.")] = "command line",
     as_json: Json = False,
 ) -> None:
-    """Cover a place, or take it out; the nearest row decides (item, category; shop, platform)."""
+    """Cover a place, or take it out.
+
+    A shop goes by its row, else the platform's; a line by its item's, else its category's.
+    An order is covered when its shop is and every line is.
+    """
     from jitui.aftersales.registry import Coverage, Scope
     from jitui.entrypoints.cli.running import with_app
     from jitui.entrypoints.cli.words import id_of, place_of

@@ -242,6 +242,7 @@ def _event(group: Sequence[Cells], defaults: Defaults) -> RecordBuyerEvent:
         recorded_at=defaults.now,
         order_id=cells.optional_id("order_id"),
         amount_minor=cells.whole("amount_minor", least=0, most=MAX_AMOUNT_MINOR, default=0),
+        currency=cells.currency(defaults.currency) if cells.has("currency") or defaults.currency else None,
         retracts=cells.code("retracts", default="") or None,
     )
 
@@ -276,7 +277,7 @@ KINDS = {
     ),
     "history": Kind(
         required=("buyer_id", "event_id", "kind", "at"),
-        optional=("order_id", "amount_minor", "retracts"),
+        optional=("order_id", "amount_minor", "currency", "retracts"),
         group=None,
         build=_event,
     ),

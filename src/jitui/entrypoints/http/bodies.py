@@ -204,6 +204,9 @@ class EventSent(_Sent, frozen=True, kw_only=True):
     at: Time
     order_id: Id | None = None
     amount_minor: AmountMinor = 0
+    currency: Annotated[
+        Currency | None, Meta(description="Of the amount. Not given: that of the order, where it is known here.")
+    ] = None
     retracts: Annotated[Code | None, Meta(description="The id of an event that this one takes back.")] = None
 
 

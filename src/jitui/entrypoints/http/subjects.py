@@ -108,6 +108,7 @@ async def record_events(call: Call[bodies.EventsSent, Nothing]) -> Done:
                 recorded_at=now,
                 order_id=event.order_id,
                 amount_minor=event.amount_minor,
+                currency=event.currency,
                 retracts=event.retracts,
             )
             for event in events
@@ -346,8 +347,9 @@ OPERATIONS = (
         _SHOPS,
         {200: answers.ShopCoverageAnswer},
         scopes=_SHOP_TOO,
-        description="R13: by shop, category and item. The nearest row decides: item, category, shop, platform; without "
-        "one everything is covered.",
+        description="R13: by shop, category and item. An order is covered when its shop is and every line is. A shop "
+        "goes by its own row, else the platform's; a line by its item's row, else its category's. Without a row both "
+        "are covered.",
     ),
     Operation(
         "PUT",

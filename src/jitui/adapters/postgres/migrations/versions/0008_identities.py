@@ -11,7 +11,7 @@ from typing import Any
 from alembic import op
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 
 _DEGREES = ("label_printed", "picked_up", "shipped", "delivered")
 _LEFT = ("shipped", "delivered")
