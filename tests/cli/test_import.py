@@ -65,6 +65,7 @@ def test_atomic_loads_nothing_beside_a_bad_row(jitui: Jitui, database_url: str, 
 def test_atomic_loads_nothing_beside_a_row_that_the_service_would_refuse(
     jitui: Jitui, database_url: str, tmp_path: Path
 ) -> None:
+    assert jitui("migrate").code == 0  # which publishes the policy that money captured later is decided by
     assert jitui("import", "orders", csv_file(tmp_path, GOOD)).code == 0
     header = "order_id,provider,payment_id,amount,currency,captured_at"
     rows = [f"{order},simulator,p-{order},149.00,CNY,2026-11-01T10:01:00+08:00" for order in ("o1", "o9")]
@@ -118,6 +119,7 @@ def test_history_from_parquet_is_complete_from_a_time_on(jitui: Jitui, database_
 
 
 def test_parcels_are_loaded_by_line_and_quantity(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    assert jitui("migrate").code == 0  # which publishes the policy that money captured later is decided by
     assert jitui("import", "orders", csv_file(tmp_path, GOOD)).code == 0
     pay = "o1,simulator,p1,149.00,CNY,2026-11-01T10:01:00+08:00"
     payments = csv_file(tmp_path, [pay], "order_id,provider,payment_id,amount,currency,captured_at", "p.csv")
@@ -147,6 +149,7 @@ BROKEN = {
 
 
 def test_a_parcel_is_one_however_its_rows_spell_it(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    assert jitui("migrate").code == 0  # which publishes the policy that money captured later is decided by
     assert jitui("import", "orders", csv_file(tmp_path, GOOD)).code == 0
     header = "order_id,provider,payment_id,amount,currency,captured_at"
     row = "o1,simulator,p-o1,149.00,CNY,2026-11-01T10:01:00+08:00"

@@ -145,6 +145,7 @@ LEFT JOIN (
     SELECT k.lane, k.order_id, k.line_id, sum(k.quantity) AS units
     FROM ticket_line k JOIN ticket t ON t.lane = k.lane AND t.ticket_id = k.ticket_id
     WHERE t.state = ANY(%(granted)s) GROUP BY 1, 2, 3) t USING (lane, order_id, line_id)
+ORDER BY l.lane, l.order_id, l.position
 """
 
 
