@@ -63,7 +63,7 @@ async def paid(
     assert not isinstance(taken, Refusal), taken
     amount = sum(line.paid_minor for line in bought) + freight_minor
     tender = Tender("t", "simulator", f"pay-{order_id}", currency, amount, captured_at)
-    assert isinstance(await capture_payment(market.store, taken.ref, tender, now=NOW), Plan)
+    assert isinstance(await capture_payment(market.store, taken.ref, tender, market.terms, now=NOW), Plan)
     return taken.ref
 
 

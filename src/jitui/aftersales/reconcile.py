@@ -191,6 +191,7 @@ class Verdict(StrEnum):
     """What becomes of a movement; each of ours in the window and each of theirs has exactly one."""
 
     MATCHED = "matched"
+    MATCHED_IN_ALL = "matched_in_all"  # one payment in other parts on each side: the sums agree
     UNDONE = "undone"  # paid and returned before we heard of either, or the other way round
     NOT_FINAL = "not_final"  # listed, not yet paid
     EDGE = "edge"  # ours, so near the window's edge that another statement may list it
@@ -233,8 +234,8 @@ def judge(group: Group, window: Window) -> tuple[Finding, ...]:
         theirs = sorted((r for r in group.theirs if r.kind is kind), key=lambda r: (not r.final, r.at, r.line))
         pairs = _nearest(ours, theirs)
         if kind is RowKind.PAYMENT and _same_in_all_only(ours, theirs, pairs):
-            findings += [Finding(Verdict.MATCHED, kind, ours=posting) for posting in ours]
-            findings += [Finding(Verdict.MATCHED, kind, theirs=row) for row in theirs]
+            findings += [Finding(Verdict.MATCHED_IN_ALL, kind, ours=posting) for posting in ours]
+            findings += [Finding(Verdict.MATCHED_IN_ALL, kind, theirs=row) for row in theirs]
             continue
         findings += [_pair(kind, posting, row) for posting, row in pairs]
         paired = {id(movement) for pair in pairs for movement in pair}
