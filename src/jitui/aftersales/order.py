@@ -28,7 +28,7 @@ class Funder(StrEnum):
 
 
 class ParcelDegree(StrEnum):
-    """How far one parcel has gone; a printed label is not yet on its way (R3d)."""
+    """How far one parcel has gone; a printed label is not yet on its way."""
 
     LABEL_PRINTED = "label_printed"
     PICKED_UP = "picked_up"

@@ -84,19 +84,19 @@ def _totals(summary: Summary, done: Backtest) -> Table:
     table.add_row("refunded at once", f"{summary.instant:,}", money(summary.instant_minor, currency))
     table.add_row("share refunded at once", share(summary.instant, summary.requests), "")
     incidents = money(summary.expected_incidents_minor, currency)
-    table.add_row("of these already gone, not yet recorded (R9)", f"{summary.expected_incidents:,}", incidents)
-    table.add_row("held out for comparison (R7)", f"{summary.held_out:,}", "")
+    table.add_row("of these already gone, not yet recorded", f"{summary.expected_incidents:,}", incidents)
+    table.add_row("held out for comparison", f"{summary.held_out:,}", "")
     if summary.without_amount:
         table.add_row("without an amount", f"{summary.without_amount:,}", "")
     for name, count in summary.caps_reached.items():
         table.add_row(f"over the cap of the {name.split('.')[1].removesuffix('_ok')}", f"{count:,}", "")
     for name, count in summary.restrictions.items():
         table.add_row(f"restriction {name} was true", f"{count:,}", "")
-    table.add_row("merchants' minutes saved (R6)", f"{summary.minutes_saved:,}", "")
+    table.add_row("merchants' minutes saved", f"{summary.minutes_saved:,}", "")
     waited = summary.waited_by_instant
     if waited.median_seconds is not None:
         hours = f"{waited.median_seconds / 3600:.1f} h"
-        table.add_row("these buyers really waited, median (R8)", hours, "")
+        table.add_row("these buyers really waited, median", hours, "")
     return table
 
 
@@ -114,7 +114,7 @@ def _groupings(summary: Summary) -> Iterator[tuple[str, tuple[Group, ...]]]:
     if len(summary.by_tier) > 1:
         yield "By buyer tier", summary.by_tier
     if len(summary.by_waiting) > 1:
-        yield "By the time that it really took (R8)", summary.by_waiting
+        yield "By the time that it really took", summary.by_waiting
     yield "By day, the last ones", summary.by_day[-MOST_ROWS:]
 
 
@@ -179,7 +179,7 @@ def _set_aside(done: Backtest) -> Table:
 def _verified(done: Backtest) -> Table:
     found = done.verification
     assert found is not None
-    table = _table("Logged decisions replayed (I4)", "", "compared", "differ")
+    table = _table("Logged decisions replayed", "", "compared", "differ")
     table.add_row("decisions from their stored facts", f"{found.decisions:,}", f"{found.outcomes_differ:,}")
     table.add_row("features from the history", f"{found.features_compared:,}", f"{found.features_differ:,}")
     table.add_row("whose policy text is not at hand", f"{found.other_policies:,}", "")

@@ -2,7 +2,7 @@
 
 A table is a file (`requests.parquet`, `requests.csv`), a folder of such files, or a table of a database. Times are
 moments in UTC, amounts integer minor units of the order's currency. A column that is not required may be missing or
-empty: what it would say is unknown, and an unknown condition never approves (I5).
+empty: what it would say is unknown, and an unknown condition never approves.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ _TABLES = (
     ),
     TableSpec(
         "event_records",
-        "from when on each kind of event is complete: a window that reaches further back is unknown (I5)",
+        "from when on each kind of event is complete: a window that reaches further back is unknown",
         (
             _needs("kind", _TEXT, "the kind of event"),
             _needs("complete_from", _MOMENT, "no event is missing from here on"),

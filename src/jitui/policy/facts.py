@@ -1,7 +1,7 @@
 """The closed, typed table of facts that a policy may read, and the values they take.
 
 A fact that is missing or None is *unknown*. So is one whose value does not fit its type or its enum: a word
-that the table does not list cannot be judged, and what cannot be judged never approves (I5).
+that the table does not list cannot be judged, and what cannot be judged never approves.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ _ROWS = (
         "whole periods of 24 hours since the account was opened, whatever the calendar says",
         "days",
     ),
-    _spec("buyer.selected", _BOOL, "selection", "on the allow list, or neither denied nor held out (R3a, R7)"),
-    _spec("buyer.restricted", _BOOL, "restrictions", "the service is withdrawn from this buyer (R11)"),
+    _spec("buyer.selected", _BOOL, "selection", "on the allow list, or neither denied nor held out"),
+    _spec("buyer.restricted", _BOOL, "restrictions", "the service is withdrawn from this buyer"),
     _spec("request.amount_minor", _INT, "request", "what this request would give back", MONEY),
     _spec("request.whole_order", _BOOL, "request", "every unit of every line of the order is asked for, none left out"),
     _spec(
@@ -125,7 +125,7 @@ _ROWS = (
         "shop.covered",
         _BOOL,
         "coverage",
-        "the service covers this shop: its own row, else the platform's, else yes (R12)",
+        "the service covers this shop: its own row, else the platform's, else yes",
     ),
     _spec(
         "service.paused",
@@ -150,9 +150,7 @@ _LINE_ROWS = (
     _spec("paid_minor", _INT, "tenders", "what the buyer paid for the line", MONEY),
     _spec("customised", _BOOL, "order, category table", "made to the buyer's order (定制), if either says so"),
     _spec("virtual", _BOOL, "order, category table", "nothing is shipped (虚拟), if either says so"),
-    _spec(
-        "covered", _BOOL, "coverage", "the service covers this item: its own row, else its category's, else yes (R12)"
-    ),
+    _spec("covered", _BOOL, "coverage", "the service covers this item: its own row, else its category's, else yes"),
 )
 LINE_FIELDS: Mapping[str, FactSpec] = {row.name: row for row in _LINE_ROWS}
 
@@ -208,7 +206,7 @@ def _known_line(line: object, wanted: Sequence[tuple[str, FactSpec]]) -> dict[st
 
 
 def facts_to_json(facts: Facts) -> dict[str, object]:
-    """Facts as they are stored beside a decision; `decide` gives the same decision on them (I4)."""
+    """Facts as they are stored beside a decision; `decide` gives the same decision on them."""
     return {
         name: value
         if value is None or isinstance(value, (bool, int, str))

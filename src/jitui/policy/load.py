@@ -58,9 +58,9 @@ _REQUIRED = ("policy", "version", "effective_from", "currency", "title", "condit
 _OPTIONAL = ("legal_basis", "attributes", "features", "definitions", "selection", "caps", "restrictions")
 _SAFEGUARDS = {
     "service.paused": "`pause` cannot stop it",
-    "buyer.restricted": "a restriction (R11) does not stop it",
-    "order.shipment": "it can refund what has left (R3d)",
-    "shop.covered": "coverage (R12) does not limit it",
+    "buyer.restricted": "a restriction does not stop it",
+    "order.shipment": "it can refund what has left",
+    "shop.covered": "coverage does not limit it",
 }
 
 
@@ -348,7 +348,7 @@ def _restrictions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[
 
 
 def _check_restriction_reads(notes: Notes, leaf: Scalar, when: Checked, words: _Vocabulary) -> None:
-    """A restriction is found without an order at hand, from what the buyer did (R11)."""
+    """A restriction is found without an order at hand, from what the buyer did."""
     for name in reads_of(when.tree, words.reads).facts:
         if not name.startswith("buyer.") or name in ("buyer.restricted", "buyer.selected"):
             at = max(leaf.value.find(name), 0)

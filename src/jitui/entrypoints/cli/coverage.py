@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jitui.wiring import App
 
 coverage = typer.Typer(
-    help="Show and set what the service covers: shops, categories and single items (R12).",
+    help="Show and set what the service covers: shops, categories and single items.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

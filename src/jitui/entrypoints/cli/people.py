@@ -28,7 +28,7 @@ def restrict(
     by: By = "command line",
     as_json: Json = False,
 ) -> None:
-    """Withdraw the service from a buyer: requests go to the ordinary review until it ends or is lifted (R11)."""
+    """Withdraw the service from a buyer: requests go to the ordinary review until it ends or is lifted."""
     from jitui.entrypoints.cli.running import with_app
 
     lifted = 0
@@ -90,7 +90,7 @@ def select(
     by: By = "command line",
     as_json: Json = False,
 ) -> None:
-    """Put a buyer on the platform's allow or deny list (R3a); it goes before the hold-out."""
+    """Put a buyer on the platform's allow or deny list; it goes before the hold-out."""
     from jitui.aftersales.registry import Selection
     from jitui.entrypoints.cli.running import with_app
     from jitui.errors import BadInput

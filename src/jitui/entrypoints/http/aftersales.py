@@ -363,7 +363,7 @@ _PUBLIC_REVIEW_REASONS = frozenset({"partly_shipped", "captured_later"})
 
 
 def ticket_for(call: AnyCall, file: OrderFile, ticket_id: UUID) -> TicketView:
-    """The ticket's view; what the platform keeps to itself (R16) is left out for others."""
+    """The ticket's view; what the platform keeps to itself is left out for others."""
     view = view_ticket(file, ticket_id)
     if call.scope is PLATFORM:
         return view
@@ -494,7 +494,7 @@ OPERATIONS = (
         problems=_ASKED,
         headers=("Jitui-Deadline-Ms",),
         description="Opens a ticket and decides it: refunded at once, or awaiting the merchant. The answer explains "
-        "the decision as far as the key's scope may know it (R16).",
+        "the decision as far as the key's scope may know it.",
     ),
     Operation(
         "GET",

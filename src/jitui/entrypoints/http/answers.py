@@ -151,7 +151,7 @@ class OrderPage(_Shown, frozen=True, kw_only=True):
 
 
 class ConditionAnswer(_Shown, frozen=True, kw_only=True, omit_defaults=True):
-    """One condition: whether it held, and a sentence; `facts` only for the platform (R16)."""
+    """One condition: whether it held, and a sentence; `facts` only for the platform."""
 
     id: str
     verdict: Verdict
@@ -167,7 +167,7 @@ class PolicyName(_Shown, frozen=True, kw_only=True):
 
 
 class DecisionAnswer(_Shown, frozen=True, kw_only=True, omit_defaults=True):
-    """Why a request was or was not refunded at once; `facts` and `unknown` only for the platform (R16)."""
+    """Why a request was or was not refunded at once; `facts` and `unknown` only for the platform."""
 
     outcome: Outcome
     policy: PolicyName
@@ -283,7 +283,7 @@ class BalanceAnswer(_Shown, frozen=True, kw_only=True):
 
 
 class LedgerAnswer(_Shown, frozen=True, kw_only=True):
-    """An order's story in accounts; balances of a currency sum to zero (I7)."""
+    """An order's story in accounts; balances of a currency sum to zero."""
 
     order_id: str
     postings: tuple[PostingAnswer, ...]
@@ -314,7 +314,7 @@ class TaskPage(_Shown, frozen=True, kw_only=True):
 
 
 class IncidentAnswer(_Shown, frozen=True, kw_only=True):
-    """Goods that left although they were refunded (R9)."""
+    """Goods that left although they were refunded."""
 
     incident_id: UUID
     order_id: str
@@ -358,7 +358,7 @@ class ChangePage(_Shown, frozen=True, kw_only=True):
 
 
 class BuyerAnswer(_Shown, frozen=True, kw_only=True):
-    """What the platform told of a buyer; attributes only for the platform (R16)."""
+    """What the platform told of a buyer; attributes only for the platform."""
 
     buyer_id: str
     registered_at: datetime | None
@@ -374,7 +374,7 @@ class EventsTaken(_Shown, frozen=True, kw_only=True):
 
 
 class ShopAnswer(_Shown, frozen=True, kw_only=True):
-    """What the platform told of a shop; attributes only for the platform (R16)."""
+    """What the platform told of a shop; attributes only for the platform."""
 
     shop_id: str
     name: str
@@ -401,7 +401,7 @@ class CoverageRow(_Shown, frozen=True, kw_only=True):
 
 
 class ShopCoverageAnswer(_Shown, frozen=True, kw_only=True):
-    """Whether the shop is covered, and why; then every row that touches it, its categories and its items (R13)."""
+    """Whether the shop is covered, and why; then every row that touches it, its categories and its items."""
 
     shop_id: str
     covered: bool
@@ -410,7 +410,7 @@ class ShopCoverageAnswer(_Shown, frozen=True, kw_only=True):
 
 
 class BenefitAnswer(_Shown, frozen=True, kw_only=True):
-    """What the service did for a shop (R6 to R8): requests handled, and how long money took."""
+    """What the service did for a shop: requests handled, and how long money took."""
 
     shop_id: str
     since: datetime | None
@@ -490,7 +490,7 @@ class PublicCondition(_Shown, frozen=True, kw_only=True):
 
 
 class PolicyAnswer(_Shown, frozen=True, kw_only=True, omit_defaults=True):
-    """A published policy: its public conditions (R16); the document only for the platform."""
+    """A published policy: its public conditions; the document only for the platform."""
 
     policy_id: str
     version: str

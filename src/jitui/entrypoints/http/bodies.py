@@ -224,7 +224,7 @@ class ShopSent(_Sent, frozen=True, kw_only=True):
 
 
 class CategorySent(_Sent, frozen=True, kw_only=True):
-    """A row of the platform's category table (R2); what is not given stays as it is, and is no at first."""
+    """A row of the platform's category table; what is not given stays as it is, and is no at first."""
 
     title: Text | UnsetType = UNSET
     customised: bool | UnsetType = UNSET
@@ -271,7 +271,7 @@ class PauseSent(_Sent, frozen=True, kw_only=True):
 
 
 class RestrictionSent(_Sent, frozen=True, kw_only=True):
-    """Withdraws the service from a buyer (R11); `ends_at` not given: until it is lifted."""
+    """Withdraws the service from a buyer; `ends_at` not given: until it is lifted."""
 
     buyer_id: Id
     reason: Why
@@ -280,7 +280,7 @@ class RestrictionSent(_Sent, frozen=True, kw_only=True):
 
 
 class SelectionSent(_Sent, frozen=True, kw_only=True):
-    """Puts a buyer on the allow or the deny list (R3a)."""
+    """Puts a buyer on the allow or the deny list."""
 
     verdict: Literal["allow", "deny"]
     reason: Text = ""
@@ -305,9 +305,7 @@ class TicketQuery(_Sent, frozen=True, kw_only=True):
     buyer_id: Id | None = None
     order_id: Id | None = None
     state: TicketState | None = None
-    approved_by: Annotated[ApprovedBy | None, Meta(description="`instant_refund`: decided by the service (R15).")] = (
-        None
-    )
+    approved_by: Annotated[ApprovedBy | None, Meta(description="`instant_refund`: decided by the service.")] = None
     requested_from: Time | None = None
     requested_until: Time | None = None
     cursor: Cursor | None = None

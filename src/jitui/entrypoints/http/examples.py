@@ -397,9 +397,7 @@ def _subject_answers() -> tuple[object, ...]:
         a.ShopAnswer(shop_id="s-1", name="Cotton & Co", attributes={"experience_score": 92}),
         a.CategoryAnswer(category_id="mugs", title="Customised mugs", customised=True, virtual=False),
         row,
-        a.ShopCoverageAnswer(
-            shop_id="s-1", covered=True, reason="Every shop of the platform is covered (R2).", rows=(row,)
-        ),
+        a.ShopCoverageAnswer(shop_id="s-1", covered=True, reason="Every shop of the platform is covered.", rows=(row,)),
         a.BenefitAnswer(
             shop_id="s-1",
             since=None,

@@ -248,7 +248,7 @@ OPERATIONS = (
         scopes=_PLATFORM,
         body=bodies.RestrictionSent,
         keyed=True,
-        description="R11. With an Idempotency-Key the restriction's id follows from the key and the buyer.",
+        description="With an Idempotency-Key the restriction's id follows from the key and the buyer.",
     ),
     Operation(
         "GET",
@@ -279,7 +279,7 @@ OPERATIONS = (
         {200: answers.SelectionAnswer},
         scopes=_PLATFORM,
         body=bodies.SelectionSent,
-        description="R3(a): `allow` overrides the hold-out, `deny` sends every request to review.",
+        description="`allow` overrides the hold-out, `deny` sends every request to review.",
     ),
     Operation(
         "GET",
@@ -288,7 +288,7 @@ OPERATIONS = (
         "Read the policy in force",
         _POLICIES,
         {200: answers.PolicyAnswer},
-        description="Public: the published conditions (R16). A platform key reads the document too.",
+        description="Public: the published conditions. A platform key reads the document too.",
     ),
     Operation(
         "GET",
@@ -298,6 +298,6 @@ OPERATIONS = (
         _POLICIES,
         {200: answers.PolicyList},
         query=bodies.PolicyQuery,
-        description="Public: the published conditions and their earlier versions (R16), newest first, by pages.",
+        description="Public: the published conditions and their earlier versions, newest first, by pages.",
     ),
 )

@@ -324,7 +324,7 @@ OPERATIONS = (
         {200: answers.IncidentPage},
         scopes=frozenset({PLATFORM, SHOP}),
         query=bodies.IncidentQuery,
-        description="R9, newest first. A shop key lists its own.",
+        description="Newest first. A shop key lists its own.",
     ),
     Operation(
         "GET",

@@ -200,7 +200,7 @@ def check_place(scope: str, ref: str) -> None:
 
 
 async def put_shop_coverage(call: Call[bodies.ShopCoverageSent, Nothing]) -> Done:
-    """Say whether a shop is covered; the shop itself cannot (R13)."""
+    """Say whether a shop is covered; the shop itself cannot."""
     shop_id = call.path("shop_id")
     if not call.may_see(shop_id=shop_id):
         return not_found()
@@ -231,7 +231,7 @@ async def get_shop_coverage(call: Call[Nothing, Nothing]) -> Done:
     body = answers.ShopCoverageAnswer(
         shop_id=shop_id,
         covered=deciding.covered if deciding is not None else True,
-        reason=deciding.reason if deciding is not None else "Every shop of the platform is covered (R2).",
+        reason=deciding.reason if deciding is not None else "Every shop of the platform is covered.",
         rows=tuple(_coverage_row(row) for row in rows),
     )
     return Answer(200, _encode(body))
@@ -284,7 +284,7 @@ OPERATIONS = (
         _BUYERS,
         {200: answers.BuyerAnswer},
         scopes=frozenset({PLATFORM, BUYER}),
-        description="`attributes` are the platform's own and empty for others (R16).",
+        description="`attributes` are the platform's own and empty for others.",
     ),
     Operation(
         "POST",
@@ -307,7 +307,7 @@ OPERATIONS = (
         {200: answers.HistoryAnswer},
         scopes=_PLATFORM,
         body=bodies.HistorySent,
-        description="History that was never declared is unknown, and unknown never approves (I5).",
+        description="History that was never declared is unknown, and unknown never approves.",
     ),
     Operation(
         "GET",
@@ -337,7 +337,7 @@ OPERATIONS = (
         _SHOPS,
         {200: answers.ShopAnswer},
         scopes=_SHOP_TOO,
-        description="`attributes` are the platform's own and empty for others (R16).",
+        description="`attributes` are the platform's own and empty for others.",
     ),
     Operation(
         "GET",
@@ -347,7 +347,7 @@ OPERATIONS = (
         _SHOPS,
         {200: answers.ShopCoverageAnswer},
         scopes=_SHOP_TOO,
-        description="R13: by shop, category and item. An order is covered when its shop is and every line is. A shop "
+        description="By shop, category and item. An order is covered when its shop is and every line is. A shop "
         "goes by its own row, else the platform's; a line by its item's row, else its category's. Without a row both "
         "are covered.",
     ),
@@ -361,7 +361,7 @@ OPERATIONS = (
         scopes=_SHOP_TOO,
         body=bodies.ShopCoverageSent,
         problems=(REFUSALS[RefusalCode.SHOP_CANNOT_OPT_OUT],),
-        description="The platform's to decide; a shop that tries is told so (R13).",
+        description="The platform's to decide; a shop that tries is told so.",
     ),
     Operation(
         "GET",
@@ -382,7 +382,7 @@ OPERATIONS = (
         {200: answers.CoverageRow},
         scopes=_PLATFORM,
         body=bodies.CoverageSent,
-        description="R12: the platform, a shop, a category or an item.",
+        description="The platform, a shop, a category or an item.",
     ),
     Operation(
         "PUT",
