@@ -29,8 +29,8 @@ async def used(market: Market, scope: str, seconds: int, bucket: datetime) -> No
     ref = "shop-1" if scope == "shop" else ""
     async with market.pool.connection() as connection:
         await connection.execute(
-            "INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, approvals, amount_minor) "
-            "VALUES (%s, %s, %s, %s, 1, 700)",
+            "INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, currency, approvals, amount_minor) "
+            "VALUES (%s, %s, %s, %s, 'CNY', 1, 700)",
             (scope, ref, seconds, bucket),
         )
 
