@@ -83,8 +83,8 @@ async def test_without_a_worker_a_shops_cap_is_exceeded_by_ten_seconds_of_approv
     """Four requests of 299.00 a second for 30 s, and usage that stands still just below the cap."""
     async with market.pool.connection() as connection:
         await connection.execute(
-            "INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, approvals, amount_minor) "
-            "VALUES ('shop', 'shop-1', 60, date_trunc('minute', %s), 60, %s)",
+            "INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, currency, approvals, amount_minor) "
+            "VALUES ('shop', 'shop-1', 60, date_trunc('minute', %s), 'CNY', 60, %s)",
             (NOW, SHOP_CAP_MINOR - 30_000),
         )
     approved = []
