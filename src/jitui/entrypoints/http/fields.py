@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from jitui.ids import CODE_PATTERN, CURRENCY_PATTERN, ID_PATTERN
+from jitui.ids import END as END
+from jitui.ids import KIND_PATTERN as KIND_PATTERN
+from jitui.ids import SENTENCES as SENTENCES
 from jitui.money import MAX_AMOUNT_MINOR
-
-# What cannot be seen: controls, spaces of every width, marks that join or turn text. `(?!\n)` because Python's `$`
-# also matches before a last line feed; the published schema leaves it out.
-_UNSEEN = r"\x00-\x20\x7f-\xa0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff0-\uffff"
-END = r"$(?!\n)"
-ID_PATTERN = rf"^[^/{_UNSEEN}]{{1,128}}" + END
-CODE_PATTERN = rf"^[^{_UNSEEN}]{{1,128}}" + END
-KIND_PATTERN = r"^[a-z][a-z0-9_]{0,63}" + END
-CURRENCY_PATTERN = r"^[A-Z]{3}" + END
-
-SENTENCES = {
-    ID_PATTERN: "Expected 1 to 128 visible characters, without spaces or slashes",
-    CODE_PATTERN: "Expected 1 to 128 visible characters, without spaces",
-    KIND_PATTERN: "Expected 1 to 64 lower-case letters, digits and underscores, a letter first",
-    CURRENCY_PATTERN: "Expected a currency of ISO 4217, such as CNY",
-}
+from jitui.tabular.cells import EARLIEST as EARLIEST
+from jitui.tabular.cells import LATEST as LATEST
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN, description="1 to 128 visible characters, without spaces or slashes.")]
 Code = Annotated[str, Meta(pattern=CODE_PATTERN, description="1 to 128 visible characters, without spaces.")]
@@ -42,8 +32,6 @@ Whole = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 Attributes = dict[Kind, Whole | Text | bool]
 PageLimit = Annotated[int, Meta(ge=1, le=200, description="At most so many rows.")]
 Cursor = Annotated[str, Meta(min_length=1, max_length=512, description="`next` of the page before.")]
-
-EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 _ID = re.compile(ID_PATTERN)
 _KIND = re.compile(KIND_PATTERN)

@@ -5,22 +5,38 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
 
 from jitui.aftersales.command import Plan
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, plan_payment, put_order
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
-from jitui.aftersales.ports import NewOrder, OrderRef
+from jitui.aftersales.ports import NewOrder, OrderRef, Store
+from jitui.aftersales.registry import Registry
 from jitui.aftersales.ship import plan_shipment, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.aftersales.writes import RecordBuyerEvent
-from jitui.entrypoints.cli.kinds import Item, Parcel, Payment
-from jitui.wiring import App
+from jitui.importing.kinds import Item, Parcel, Payment
 
 BY = Actor(ActorKind.PLATFORM, "import")
 AT_ONCE = 8
 EVENTS_AT_ONCE = 2_000
+
+
+class App(Protocol):
+    """What of the service is needed here."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def registry(self) -> Registry: ...
+
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+
 
 Advance = Callable[[int], None]
 """Told how many items were done."""
