@@ -24,6 +24,8 @@ MOMENT = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
     r"( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))?"
 )
+ROUNDED = r"[+-]?[0-9]+(\.[0-9]*[eE][+-]?|[eE][+-])[0-9]+|[+-]?[0-9]+\.0+"
+"""An id that a spreadsheet or a program took for a number."""
 TRUE, FALSE = frozenset({"true", "1", "yes", "t", "y"}), frozenset({"false", "0", "no", "f", "n"})
 
 _WHOLE, _AMOUNT, _MOMENT = re.compile(WHOLE), re.compile(AMOUNT), re.compile(MOMENT, re.ASCII | re.IGNORECASE)
