@@ -160,12 +160,12 @@ def _summarise(
 _TOTALS = """
 SELECT count(*) AS requests,
        count(*) FILTER (outcome = 'instant') AS instant,
-       coalesce(sum(amount_minor), 0)::BIGINT AS requested_minor,
-       coalesce(sum(amount_minor) FILTER (outcome = 'instant'), 0)::BIGINT AS instant_minor,
+       coalesce(sum(amount_minor), 0) AS requested_minor,
+       coalesce(sum(amount_minor) FILTER (outcome = 'instant'), 0) AS instant_minor,
        count(*) FILTER (amount_minor IS NULL) AS without_amount,
        count(*) FILTER (held_out) AS held_out,
        count(*) FILTER (outcome = 'instant' AND left_unrecorded) AS expected_incidents,
-       coalesce(sum(amount_minor) FILTER (outcome = 'instant' AND left_unrecorded), 0)::BIGINT
+       coalesce(sum(amount_minor) FILTER (outcome = 'instant' AND left_unrecorded), 0)
            AS expected_incidents_minor
 FROM decided
 """
@@ -174,8 +174,8 @@ FROM decided
 def _groups(connection: duckdb.DuckDBPyConnection, name: str, order: str) -> tuple[Group, ...]:
     rows = connection.execute(f"""
         SELECT {name} AS name, count(*) AS requests, count(*) FILTER (outcome = 'instant') AS instant,
-               coalesce(sum(amount_minor), 0)::BIGINT,
-               coalesce(sum(amount_minor) FILTER (outcome = 'instant'), 0)::BIGINT
+               coalesce(sum(amount_minor), 0),
+               coalesce(sum(amount_minor) FILTER (outcome = 'instant'), 0)
         FROM decided GROUP BY 1 ORDER BY {order}
     """).fetchall()
     return tuple(Group(*row) for row in rows)
@@ -274,7 +274,7 @@ def _cell(connection: duckdb.DuckDBPyConnection, here: str, there: str) -> Cell:
     where = f"here = '{here}' AND there = '{there}'"
     counted = _row(
         connection,
-        f"SELECT count(*) AS requests, coalesce(sum(amount_minor), 0)::BIGINT AS amount_minor"
+        f"SELECT count(*) AS requests, coalesce(sum(amount_minor), 0) AS amount_minor"
         f" FROM both_sides WHERE {where}",
     )
     examples: list[Any] = []
