@@ -363,7 +363,7 @@ def _typed(raw: _Raw, column: Column) -> str:
     if column.name not in raw.types:
         return f"NULL::{_sql_type(column)}"
     value, kind = f'"{column.name}"', raw.types[column.name]
-    if raw.is_text:
+    if raw.is_text or (kind == "VARCHAR" and column.type is not ColumnType.TEXT):
         value = _bare(value)
     if _is_lines(column):
         return (
@@ -390,7 +390,7 @@ def _typed(raw: _Raw, column: Column) -> str:
 def _tests(raw: _Raw, column: Column) -> Iterator[tuple[str, SetAsideReason, str]]:
     name = f'"{column.name}"'
     if column.name in raw.types:
-        original = _bare(f'"raw {column.name}"') if raw.is_text else f'"raw {column.name}"'
+        original = _bare(f'"raw {column.name}"') if raw.types[column.name] == "VARCHAR" else f'"raw {column.name}"'
         if raw.types[column.name] in ("DOUBLE", "FLOAT"):
             original = f"CASE WHEN NOT isnan({original}) THEN {original} END"  # a table of numbers writes NULL so
         if raw.types[column.name] != _sql_type(column) or _is_id(column):

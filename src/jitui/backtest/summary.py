@@ -274,8 +274,7 @@ def _cell(connection: duckdb.DuckDBPyConnection, here: str, there: str) -> Cell:
     where = f"here = '{here}' AND there = '{there}'"
     counted = _row(
         connection,
-        f"SELECT count(*) AS requests, coalesce(sum(amount_minor), 0) AS amount_minor"
-        f" FROM both_sides WHERE {where}",
+        f"SELECT count(*) AS requests, coalesce(sum(amount_minor), 0) AS amount_minor FROM both_sides WHERE {where}",
     )
     examples: list[Any] = []
     if here != there:
