@@ -7,7 +7,7 @@ BIN := .venv/bin
 .PHONY: help setup demo test check bench lock
 
 help:
-	@echo "make setup   prepare this checkout: .venv, the console's files, a browser for the tests"
+	@echo "make setup   prepare this checkout: .venv, the console's files, what the tests need (a browser, Java)"
 	@echo "make demo    a running marketplace on this machine"
 	@echo "make test    everything that must hold"
 	@echo "make check   lint, format, types, contracts between the floors"
@@ -15,14 +15,14 @@ help:
 	@echo "make lock    write requirements.lock and package-lock.json anew (LOCK_OPTIONS=--upgrade for newer releases)"
 
 setup:
-	$(READY) --browser=offer
+	$(READY) --test-tools=offer
 
 demo:
 	$(READY)
 	@$(BIN)/jitui demo
 
 test:
-	$(READY) --browser=require
+	$(READY) --test-tools=require
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
 check:

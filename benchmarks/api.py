@@ -21,7 +21,10 @@ from jitui.aftersales.ports import HistoryRecord
 from jitui.aftersales.registry import KeyScope, issue_key
 from jitui.entrypoints.http.app import create_app
 from jitui.ids import lane_of
-from jitui.wiring import open_app, utc_now
+from jitui.wiring import open_app
+
+USAGE_MAX_AGE_SECONDS = "60"
+"""No worker runs while the asking is measured; longer than a window, so that every request of it is decided alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,9 @@ async def prepare(url: str, home: Path) -> str:
 
 
 async def roll_up(url: str, home: Path) -> None:
-    """What a worker does every second; older than a minute, usage is unknown and nothing is approved at once."""
+    """What a worker does every second; usage of a window's begin stands for all of it (USAGE_MAX_AGE_SECONDS)."""
     async with open_app(ground.settings_for(url, home), url) as app:
-        await app.feed.roll_up(utc_now())
+        await app.feed.roll_up()
     ground.settle(url)
 
 
@@ -56,7 +59,13 @@ def serving(url: str, home: Path, *, processes: int) -> Iterator[Serving]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = {"JITUI_DATABASE_URL": url, "JITUI_HOME": str(home), "JITUI_PORT": str(port)}
+    settings = {
+        "JITUI_DATABASE_URL": url,
+        "JITUI_HOME": str(home),
+        "JITUI_PORT": str(port),
+        "JITUI_USAGE_MAX_AGE_SECONDS": USAGE_MAX_AGE_SECONDS,
+        "JITUI_RATE_PER_KEY": "100000",
+    }
     with started(["-m", "jitui.entrypoints.cli", "serve", f"--processes={processes}"], settings) as process:
         wait_for_http(process, f"http://127.0.0.1:{port}/readyz")
         yield Serving("127.0.0.1", port, process.pid)

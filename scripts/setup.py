@@ -1,4 +1,4 @@
-"""Prepares a checkout: `.venv` from the lock, the console's files, and on request a browser for the tests.
+"""Prepares a checkout: `.venv` from the lock, the console's files, and on request the system packages that tests use.
 
 Run by `make`, with any Python 3.11 or newer, before anything is installed: standard library only. When nothing
 changed since the last run it only compares a fingerprint.
@@ -48,13 +48,13 @@ UV_NAMES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--browser", choices=["no", "offer", "require"], default="no")
-    wanted = parser.parse_args().browser
+    parser.add_argument("--test-tools", choices=["no", "offer", "require"], default="no")
+    wanted = parser.parse_args().test_tools
     need_python()
     fcntl.flock(os.open(ROOT, os.O_RDONLY), fcntl.LOCK_EX)  # one at a time, until this process ends
     prepare_environment()
     if wanted != "no":
-        prepare_browser(required=wanted == "require")
+        prepare_test_tools(required=wanted == "require")
 
 
 def need_python() -> None:
@@ -153,16 +153,19 @@ def uv_settings() -> dict[str, str]:
     return settings
 
 
-def prepare_browser(*, required: bool) -> None:
-    missing = missing_browser_packages()
+def prepare_test_tools(*, required: bool) -> None:
+    missing = missing_test_packages()
     if missing:
-        install_system_packages(missing, why="for the browser tests", required=required)
+        install_system_packages(missing, why="for the tests", required=required)
 
 
-def missing_browser_packages() -> list[str]:
+def missing_test_packages() -> list[str]:
+    """A browser and a Chinese font for the pages, Java for Spark; everything else comes with the lock."""
     missing = [] if any(shutil.which(name) for name in BROWSERS) else ["chromium"]
     if shutil.which("apt-get") and not has_chinese_font():
         missing.append("fonts-noto-cjk")
+    if not shutil.which("java"):
+        missing.append("default-jre-headless")
     return missing
 
 

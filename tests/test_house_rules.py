@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from jitui.backtest import words
+from jitui.entrypoints.http.openapi import document
+from jitui.entrypoints.http.problems import KINDS
+from jitui.policy.facts import FACTS, LINE_FIELDS
 from jitui.settings import VARIABLES_OF_TESTS, variable_names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -141,6 +146,28 @@ def test_every_code_that_is_cited_is_defined() -> None:
         if (code := match[4] or match[1] + (match[2] or match[3] or "")) not in defined
     }
     assert undefined == set()
+
+
+FOR_DEVELOPERS = {"known-bugs.md", "benchmarks.md", "fault-simulation.md"}
+
+
+def texts_of_users() -> Iterator[tuple[str, str]]:
+    """What people read who use the service: its description, reports, facts, messages, and the pages for them."""
+    yield "the description of the API", json.dumps(document(), ensure_ascii=False)
+    yield "the words of a report", json.dumps(words.WORDS, ensure_ascii=False)
+    for name, spec in {**FACTS, **LINE_FIELDS}.items():
+        yield f"the fact {name}", spec.meaning
+    for slug, kind in KINDS.items():
+        yield f"the problem {slug}", kind.title
+    for name, text in committed_texts():
+        for_users = name.startswith(("docs/how-to/", "docs/reference/")) and Path(name).name not in FOR_DEVELOPERS
+        if for_users or name == "README.md" or name.startswith("src/jitui/entrypoints/console/locales/"):
+            yield name, text
+
+
+def test_no_code_reaches_a_users_screen() -> None:
+    code = re.compile(r"(?<![\w./%{$-])(?:R1[0-6]|R[1-9]|I[1-8])(?:[a-d]|\([a-d]\))?(?![\w%])")
+    assert {f"{name}: {match.group()}" for name, text in texts_of_users() for match in code.finditer(text)} == set()
 
 
 def test_no_text_points_to_a_document_that_readers_do_not_have() -> None:

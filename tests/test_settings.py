@@ -68,6 +68,7 @@ def test_an_empty_value_counts_as_not_set() -> None:
         ("JITUI_PORT", "-1", "must be a whole number"),
         ("JITUI_PORT", "8e3", "must be a whole number"),
         ("JITUI_HOST", "http://localhost", "must be a host name"),
+        ("JITUI_USAGE_MAX_AGE_SECONDS", "1", "must be a whole number from 2 to 3600"),  # a roll-up takes one
         ("JITUI_POOL_SIZE", "0", "must be a whole number from 1 to 1000"),
         ("JITUI_TIME_ZONE", "Mars/Olympus", "must be a zone of the IANA database"),
         ("JITUI_TIME_ZONE", "../../etc/passwd", "must be a zone of the IANA database"),

@@ -7,22 +7,6 @@ from uuid import UUID
 
 import uuid_utils.compat as uuid_utils
 
-# What cannot be seen: controls, spaces of every width, marks that join or turn text. `(?!\n)` because Python's `$`
-# also matches before a last line feed; the published schema leaves it out.
-_UNSEEN = r"\x00-\x20\x7f-\xa0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff0-\uffff"
-END = r"$(?!\n)"
-ID_PATTERN = rf"^[^/{_UNSEEN}]{{1,128}}" + END
-CODE_PATTERN = rf"^[^{_UNSEEN}]{{1,128}}" + END
-KIND_PATTERN = r"^[a-z][a-z0-9_]{0,63}" + END
-CURRENCY_PATTERN = r"^[A-Z]{3}" + END
-
-SENTENCES = {
-    ID_PATTERN: "Expected 1 to 128 visible characters, without spaces or slashes",
-    CODE_PATTERN: "Expected 1 to 128 visible characters, without spaces",
-    KIND_PATTERN: "Expected 1 to 64 lower-case letters, digits and underscores, a letter first",
-    CURRENCY_PATTERN: "Expected a currency of ISO 4217, such as CNY",
-}
-
 LANES = 256
 _LAST_BYTE = 0xFF
 

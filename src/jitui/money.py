@@ -11,9 +11,20 @@ MAX_AMOUNT_MINOR = 10**15
 """Far above any order and far below a 64-bit overflow, even summed over millions of rows."""
 
 
+_WITHDRAWN = {"ANG": 2, "BGN": 2, "CUC": 2, "HRK": 2, "SLL": 2, "ZWL": 2}
+"""Minor units of currencies that ISO 4217 withdrew since 2022: orders of their time can still be refunded."""
+
+
 @cache
 def currency_exponent(currency: str) -> int:
-    """Digits after the decimal point of an ISO 4217 currency (CNY 2, JPY 0, BHD 3), from CLDR."""
+    """Digits of a currency's minor unit in ISO 4217 (CNY 2, JPY 0, BHD 3).
+
+    Not CLDR's: its digits are for display, and it has none for currencies whose coins are out of use (RSD, ALL …).
+    A code without minor units is in no order that was taken; rows older than that rule are read as they were written.
+    """
+    listed = _listed_exponent(currency)
+    if listed is not None:
+        return listed
     from babel.numbers import get_currency_precision
 
     return get_currency_precision(currency)
@@ -21,10 +32,18 @@ def currency_exponent(currency: str) -> int:
 
 @cache
 def is_currency(currency: str) -> bool:
-    """Whether CLDR knows the three-letter code."""
-    from babel.numbers import is_currency as known
+    """Whether amounts can be in it: a code of ISO 4217 with minor units, in capitals; not XXX, XTS, XAU …"""
+    return _listed_exponent(currency) is not None
 
-    return len(currency) == 3 and currency.isupper() and known(currency)
+
+@cache
+def _listed_exponent(currency: str) -> int | None:
+    from iso4217 import Currency
+
+    try:
+        return Currency(currency).exponent
+    except ValueError:
+        return _WITHDRAWN.get(currency)
 
 
 def to_decimal_text(amount_minor: int, currency: str) -> str:

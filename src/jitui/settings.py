@@ -9,7 +9,9 @@ import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +22,8 @@ from jitui.errors import NotConfigured
 PREFIX = "JITUI_"
 VARIABLES_OF_TESTS = frozenset({"JITUI_TEST_DATABASE_URL"})
 """Read by the test suite alone; the application neither reads nor refuses them."""
+
+Network = IPv4Network | IPv6Network
 
 _Value = TypeVar("_Value")
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -109,6 +113,13 @@ def _host(text: str) -> str:
     return text
 
 
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        raise _Expected("networks such as 10.0.0.0/8 and addresses, with commas between them") from None
+
+
 def _postgres_url(text: str) -> str:
     if urlsplit(text).scheme not in ("postgresql", "postgres"):
         raise _Expected("an address such as postgresql://user:password@host:5432/database")
@@ -166,6 +177,7 @@ class Settings:
     embedded_start_seconds: int = _setting(_whole(1, 86_400), 120)
     host: str = _setting(_host, "127.0.0.1")
     port: int = _setting(_whole(0, 65_535), 8000)
+    trusted_proxies: tuple[Network, ...] = _setting(_networks, ())
     time_zone: ZoneInfo = _setting(_time_zone, ZoneInfo("Asia/Shanghai"))
     language: Language = _setting(_word(Language), Language.ZH_CN)
     policy_file: Path | None = _setting(_file, None)
@@ -187,12 +199,22 @@ class Settings:
     wechat_pay_public_key_id: str | None = _setting(_public_key_id, None)
     wechat_pay_notify_url: str | None = _setting(_notify_url, None)
     wechat_pay_api_base: str | None = _setting(_http_url, None)
+    metrics_token: str | None = _setting(_key, None, secret=True)
     pool_size: int = _setting(_whole(1, 1_000), 16)
+    rate_per_key: int = _setting(_whole(1, 100_000), 500)
+    rate_per_address: int = _setting(_whole(1, 100_000), 100)
+    wrong_keys_per_minute: int = _setting(_whole(1, 100_000), 600)
+    usage_max_age_seconds: int = _setting(_whole(2, 3_600), 10)
     worker_batch: int = _setting(_whole(1, 10_000), 64)
     worker_lease_seconds: int = _setting(_whole(1, 86_400), 60)
     provider_timeout_seconds: int = _setting(_whole(1, 600), 10)
     log_level: LogLevel = _setting(_word(LogLevel), LogLevel.INFO)
     log_format: LogFormat = _setting(_word(LogFormat), LogFormat.CONSOLE)
+
+    @property
+    def usage_max_age(self) -> timedelta:
+        """How old rolled-up usage of a cap may be until it counts as unknown."""
+        return timedelta(seconds=self.usage_max_age_seconds)
 
     @property
     def embedded_folder(self) -> Path:
@@ -234,8 +256,14 @@ def environment_for(settings: Settings, environ: Mapping[str, str] = os.environ)
     for item in fields(Settings):
         value = getattr(settings, item.name)
         if value is not None:
-            environment[PREFIX + item.name.upper()] = value.key if isinstance(value, ZoneInfo) else str(value)
+            environment[PREFIX + item.name.upper()] = _as_text(value)
     return environment
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return value.key if isinstance(value, ZoneInfo) else str(value)
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:

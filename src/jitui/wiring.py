@@ -15,12 +15,14 @@ from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.desk import PostgresDesk
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.migrate import upgrade
+from jitui.adapters.postgres.parked import PostgresWaiting
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.pool import make_pool
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.shelf import PostgresShelf
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
+from jitui.aftersales.dispute import Waiting
 from jitui.aftersales.feed import Feed
 from jitui.aftersales.people import People
 from jitui.aftersales.policy_in_force import PolicyInForce, publish
@@ -60,24 +62,30 @@ class App:
     people: People
     tasks: Tasks
     desk: StatementDesk
+    waiting: Waiting
     providers: Mapping[str, PaymentProvider]
     policy_in_force: PolicyInForce
     clock: Clock = utc_now
 
     async def terms(self, deadline_passed: Callable[[], bool] = lambda: False) -> Terms:
         """How a request is decided right now."""
-        return Terms(await self.policy_in_force.current(), self.settings.time_zone, deadline_passed)
+        return Terms(
+            await self.policy_in_force.current(),
+            self.settings.time_zone,
+            deadline_passed,
+            self.settings.usage_max_age,
+        )
 
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
     """The URL of a running, migrated database: the one that is configured, else the embedded server."""
     if settings.database_url is not None:
-        upgrade(settings.database_url)
+        upgrade(settings.database_url, time_zone=settings.time_zone.key)
         yield settings.database_url
         return
     with embedded_postgres.running(settings.embedded_folder) as server:
-        upgrade(server.url)
+        upgrade(server.url, time_zone=settings.time_zone.key)
         yield server.url
 
 
@@ -114,7 +122,7 @@ def _exported(url: str, time_zone: ZoneInfo, work: Path) -> str:
 
 @asynccontextmanager
 async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_now) -> AsyncIterator[App]:
-    """The service on a migrated database; publishes the configured or default policy when none is live yet."""
+    """The service on a migrated database; nothing is published."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(make_pool(database_url, max_size=settings.pool_size))
         time_zone = settings.time_zone.key
@@ -128,11 +136,11 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
             people=PostgresPeople(pool),
             tasks=PostgresTasks(pool),
             desk=PostgresDesk(pool),
+            waiting=PostgresWaiting(pool),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
             clock=clock,
         )
-        await _ensure_policy(app)
         yield app
 
 
@@ -239,14 +247,13 @@ def statement_formats() -> dict[str, StatementFormat]:
     }
 
 
-async def _ensure_policy(app: App) -> None:
-    """A policy file that is configured becomes live; else the default one, if nothing is live yet."""
-    if app.settings.policy_file is not None:
-        policy = Policy.from_file(app.settings.policy_file)
-        await publish(app.registry, policy, by="settings", now=app.clock())
-    elif await app.registry.live_policy() is None:
-        policy = default_policy()
-        await publish(app.registry, policy, by="default", now=app.clock())
+async def install_policy(app: App) -> bool:
+    """Publish the first policy: the configured file's, else the default one; False when one is live already."""
+    if await app.registry.live_policy() is not None:
+        return False
+    file = app.settings.policy_file
+    policy = default_policy() if file is None else Policy.from_file(file)
+    return await publish(app.registry, policy, by="installation", now=app.clock())
 
 
 def default_policy() -> Policy:

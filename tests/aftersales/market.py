@@ -86,7 +86,7 @@ class Market:
         funding: tuple[Funding, ...] = (),
         now: datetime = NOW,
     ) -> OrderRef:
-        """An order of lines l1, l2, … paid in full by the tenders given (one by default)."""
+        """An order of lines l1, l2, … paid in full by the tenders given (one by default; none: not paid yet)."""
         counts = quantities or [1] * len(amounts)
         lines = tuple(
             OrderLine(
@@ -97,9 +97,9 @@ class Market:
         new = NewOrder(order_id, buyer_id, shop_id, "CNY", now - timedelta(hours=1), lines, funding, freight_minor)
         taken = await put_order(self.store, new, now=now)
         assert not isinstance(taken, Refusal), taken
-        for index, captured in enumerate(tenders or [sum(amounts) + freight_minor], start=1):
+        for index, captured in enumerate([sum(amounts) + freight_minor] if tenders is None else tenders, start=1):
             tender = Tender(f"t{index}", "simulator", f"pay-{order_id}-{index}", "CNY", captured, now)
-            paid = await capture_payment(self.store, taken.ref, tender, now=now)
+            paid = await capture_payment(self.store, taken.ref, tender, self.terms, now=now)
             assert isinstance(paid, Plan), paid
         return taken.ref
 

@@ -46,8 +46,8 @@ async def test_a_shop_reads_only_its_own(market: Market) -> None:
 async def test_the_platforms_cap_stops_the_next_period(market: Market) -> None:
     async with market.pool.connection() as connection:
         await connection.execute(
-            "INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, approvals, amount_minor) "
-            "VALUES ('platform', '', 3600, date_trunc('hour', %s), 1, 499990000)",
+            "INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, currency, approvals, amount_minor) "
+            "VALUES ('platform', '', 3600, date_trunc('hour', %s), 'CNY', 1, 499990000)",
             (NOW,),
         )
     first, second = [await market.premium_buyer(f"b-{index}") for index in (1, 2)]
@@ -65,14 +65,14 @@ async def test_rolling_up_twice_counts_once(market: Market) -> None:
     await asyncio.gather(*(market.feed.roll_up(NOW) for _ in range(4)))
     async with market.pool.connection() as connection:
         cursor = await connection.execute(
-            "SELECT scope, ref, bucket_seconds, approvals, amount_minor FROM usage_bucket ORDER BY 1, 3"
+            "SELECT scope, ref, bucket_seconds, currency, approvals, amount_minor FROM usage_bucket ORDER BY 1, 3"
         )
         rows = await cursor.fetchall()
     assert rows == [
-        ("platform", "", 60, 1, 10000),
-        ("platform", "", 3600, 1, 10000),
-        ("shop", "shop-1", 60, 1, 10000),
-        ("shop", "shop-1", 3600, 1, 10000),
+        ("platform", "", 60, "CNY", 1, 10000),
+        ("platform", "", 3600, "CNY", 1, 10000),
+        ("shop", "shop-1", 60, "CNY", 1, 10000),
+        ("shop", "shop-1", 3600, "CNY", 1, 10000),
     ]
 
 

@@ -6,12 +6,15 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from jitui.aftersales.command import Plan
 from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import Hold, OrderLine, Tender
+from jitui.aftersales.order import Funder, Funding, Hold, OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderTaken
 from jitui.aftersales.registry import Category
+from jitui.aftersales.ship import complete_order
 from tests.aftersales.market import NOW, Market
 
 LINE = OrderLine("l1", "sku", "item", 2, 10000, "mugs", "杯子")
@@ -19,20 +22,118 @@ ORDER = NewOrder("o-1", "b-1", "shop-1", "CNY", NOW, (LINE,), freight_minor=500)
 TENDER = Tender("t1", "simulator", "pay-1", "CNY", 10500, NOW)
 
 
-async def test_an_order_is_replaced_until_it_is_paid(market: Market) -> None:
+async def test_an_order_is_replaced_until_something_stands_on_it(market: Market) -> None:
     first = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(first, OrderTaken) and first.created
     cheaper = replace(ORDER, lines=(replace(LINE, paid_minor=9000),))
     again = await put_order(market.store, cheaper, now=NOW)
-    assert isinstance(again, OrderTaken) and not again.created
-    assert isinstance(await capture_payment(market.store, first.ref, TENDER, now=NOW), Plan)
-    late = await put_order(market.store, ORDER, now=NOW)
-    assert isinstance(late, Refusal) and late.code is RefusalCode.ORDER_ALREADY_PAID
-    same = await put_order(market.store, replace(cheaper, hold=Hold.PRESALE), now=NOW)
-    assert isinstance(same, OrderTaken) and not same.created
+    assert isinstance(again, OrderTaken) and (again.created, again.changed) == (False, True)
+    assert isinstance(await capture_payment(market.store, first.ref, TENDER, market.terms, now=NOW), Plan)
+    paid = await put_order(market.store, ORDER, now=NOW)
+    assert isinstance(paid, OrderTaken) and paid.changed, "a payment alone does not fix the goods"
+    assert isinstance(await market.ship(first.ref), Plan)
+    late = await put_order(market.store, cheaper, now=NOW)
+    assert isinstance(late, Refusal) and late.code is RefusalCode.ORDER_NOT_REPLACEABLE
+    assert late.path == "lines[0].paid"
+    same = await put_order(market.store, replace(ORDER, hold=Hold.PRESALE), now=NOW)
+    assert isinstance(same, OrderTaken) and (same.created, same.changed) == (False, False)
     file = await market.store.read_file(first.ref)
     assert file is not None
-    assert (file.lines[0].paid_minor, file.order.hold) == (9000, Hold.PRESALE)
+    assert (file.lines[0].paid_minor, file.order.hold) == (10000, Hold.PRESALE)
+    assert [tender.captured_minor for tender in file.tenders] == [10500], "tenders never change by this call"
+
+
+DIFFERENCES: list[tuple[str, dict[str, object]]] = [
+    ("shop_id", {"shop_id": "shop-2"}),
+    ("placed_at", {"placed_at": NOW + timedelta(seconds=1)}),
+    ("freight", {"freight_minor": 501}),
+    ("lines", {"lines": (LINE, replace(LINE, line_id="l2"))}),
+    ("lines[0].sku", {"lines": (replace(LINE, sku="other"),)}),
+    ("lines[0].item_id", {"lines": (replace(LINE, item_id="other"),)}),
+    ("lines[0].quantity", {"lines": (replace(LINE, quantity=3),)}),
+    ("lines[0].category_id", {"lines": (replace(LINE, category_id="cups"),)}),
+    ("lines[0].title", {"lines": (replace(LINE, title="other"),)}),
+    ("lines[0].customised", {"lines": (replace(LINE, customised=True),)}),
+    ("lines[0].virtual", {"lines": (replace(LINE, virtual=False),)}),
+    ("funding", {"funding": (Funding(Funder.MERCHANT_COUPON, 100),)}),
+]
+
+
+@pytest.mark.parametrize("stands", ["ticket", "shipment", "completion"])
+async def test_what_differs_from_an_order_that_something_stands_on_is_named(market: Market, stands: str) -> None:
+    taken = await put_order(market.store, ORDER, now=NOW)
+    assert isinstance(taken, OrderTaken)
+    await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
+    match stands:
+        case "ticket":
+            assert isinstance(await market.ask("b-1", "o-1"), Plan)
+        case "shipment":
+            assert isinstance(await market.ship(taken.ref), Plan)
+        case _:
+            assert isinstance(await complete_order(market.store, taken.ref, now=NOW, completed_at=NOW), Plan)
+    for path, changes in DIFFERENCES:
+        refused = await put_order(market.store, replace(ORDER, **changes), now=NOW)  # type: ignore[arg-type]
+        assert isinstance(refused, Refusal), path
+        assert (refused.code, refused.path) == (RefusalCode.ORDER_NOT_REPLACEABLE, path)
+    assert isinstance(await put_order(market.store, ORDER, now=NOW), OrderTaken)
+
+
+async def test_a_paid_order_keeps_its_shop_and_currency(market: Market) -> None:
+    taken = await put_order(market.store, ORDER, now=NOW)
+    assert isinstance(taken, OrderTaken)
+    await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
+    for path, changed in (
+        ("shop_id", replace(ORDER, shop_id="shop-2")),
+        ("currency", replace(ORDER, currency="USD")),
+    ):
+        refused = await put_order(market.store, changed, now=NOW)
+        assert isinstance(refused, Refusal) and refused.path == path
+
+
+async def test_what_the_category_said_and_the_line_does_not_repeat_is_no_difference(market: Market) -> None:
+    await market.registry.put_category(Category("mugs", customised=True, virtual=False), NOW)
+    taken = await put_order(market.store, ORDER, now=NOW)
+    assert isinstance(taken, OrderTaken)
+    await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
+    assert isinstance(await market.ship(taken.ref), Plan)
+    again = await put_order(market.store, ORDER, now=NOW)
+    assert isinstance(again, OrderTaken) and not again.changed
+
+
+async def test_the_ledger_follows_the_funding_of_a_paid_order_that_is_replaced(market: Market) -> None:
+    """Each share is booked once, whatever it was changed to in between; no payment books it a second time."""
+    subsidy, coupon = Funder.PLATFORM_SUBSIDY, Funder.MERCHANT_COUPON
+    funded = replace(ORDER, funding=(Funding(subsidy, 300),))
+    taken = await put_order(market.store, funded, now=NOW)
+    assert isinstance(taken, OrderTaken)
+    half = replace(TENDER, captured_minor=5000)
+    await capture_payment(market.store, taken.ref, half, market.terms, now=NOW)
+    for funding in (
+        (Funding(subsidy, 500), Funding(coupon, 70)),
+        (Funding(coupon, 70),),
+        (Funding(subsidy, 40), Funding(coupon, 20)),
+    ):
+        assert isinstance(await put_order(market.store, replace(ORDER, funding=funding), now=NOW), OrderTaken)
+        balance = await balances_of(market, "o-1")
+        shares = {fund.funder: fund.amount_minor for fund in funding}
+        for funder in (subsidy, coupon):
+            assert balance.get(f"subsidy:{funder}", 0) == shares.get(funder, 0)
+        assert balance["escrow"] == -(5000 + sum(shares.values()))
+        assert sum(balance.values()) == 0
+    second = replace(TENDER, tender_id="t2", payment_id="pay-2", captured_minor=5500)
+    await capture_payment(market.store, taken.ref, second, market.terms, now=NOW)
+    assert (await balances_of(market, "o-1"))["escrow"] == -(10500 + 60)
+
+
+async def balances_of(market: Market, order_id: str) -> dict[str, int]:
+    async with market.pool.connection() as connection:
+        rows = await connection.execute(
+            "SELECT account, sum(minor)::bigint FROM (SELECT debit AS account, amount_minor AS minor FROM ledger "
+            "WHERE order_id = %(id)s UNION ALL SELECT credit, -amount_minor FROM ledger WHERE order_id = %(id)s) m "
+            "GROUP BY 1",
+            {"id": order_id},
+        )
+        return {str(account): int(str(minor)) for account, minor in await rows.fetchall()}
 
 
 async def test_two_buyers_racing_for_one_order_id_get_one_order(market: Market) -> None:
@@ -45,7 +146,9 @@ async def test_two_buyers_racing_for_one_order_id_get_one_order(market: Market) 
         assert refused == {RefusalCode.ORDER_BELONGS_TO_ANOTHER}
 
 
-async def test_customised_comes_from_the_line_else_the_category_else_stays_unknown(market: Market) -> None:
+async def test_who_says_customised_wins_the_line_or_its_category_and_silence_of_both_stays_unknown(
+    market: Market,
+) -> None:
     await market.registry.put_category(Category("mugs", customised=True, virtual=False), NOW)
     lines = (
         LINE,
@@ -56,17 +159,21 @@ async def test_customised_comes_from_the_line_else_the_category_else_stays_unkno
     assert isinstance(taken, OrderTaken)
     file = await market.store.read_file(taken.ref)
     assert file is not None
-    assert [(line.customised, line.virtual) for line in file.lines] == [(True, False), (False, False), (None, None)]
+    assert [(line.customised, line.virtual) for line in file.lines] == [(True, False), (True, False), (None, None)]
 
 
 async def test_a_repeated_payment_is_one_payment_and_another_amount_is_refused(market: Market) -> None:
     taken = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(taken, OrderTaken)
-    results = await asyncio.gather(*(capture_payment(market.store, taken.ref, TENDER, now=NOW) for _ in range(5)))
+    results = await asyncio.gather(
+        *(capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW) for _ in range(5))
+    )
     assert all(isinstance(result, Plan) for result in results)
-    other = await capture_payment(market.store, taken.ref, replace(TENDER, captured_minor=1), now=NOW)
+    other = await capture_payment(market.store, taken.ref, replace(TENDER, captured_minor=1), market.terms, now=NOW)
     assert isinstance(other, Refusal) and other.code is RefusalCode.DUPLICATE_PAYMENT_DIFFERS
-    foreign = await capture_payment(market.store, taken.ref, replace(TENDER, tender_id="t2", currency="USD"), now=NOW)
+    foreign = await capture_payment(
+        market.store, taken.ref, replace(TENDER, tender_id="t2", currency="USD"), market.terms, now=NOW
+    )
     assert isinstance(foreign, Refusal) and foreign.code is RefusalCode.CURRENCY_MISMATCH
     file = await market.store.read_file(taken.ref)
     assert file is not None
@@ -81,7 +188,7 @@ async def test_a_held_order_is_unshipped_and_not_shippable(market: Market) -> No
     held = replace(ORDER, hold=Hold.PRESALE, placed_at=NOW - timedelta(hours=1))
     taken = await put_order(market.store, held, now=NOW)
     assert isinstance(taken, OrderTaken)
-    await capture_payment(market.store, taken.ref, TENDER, now=NOW)
+    await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
     refused = await market.ship(taken.ref)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_HELD
     assert isinstance(await market.ask(buyer, "o-1"), Plan)

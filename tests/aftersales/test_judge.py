@@ -43,6 +43,22 @@ def theirs(kind: RowKind = PAID, amount: int = 100, line: int = 1, currency: str
     return StatementRow(line, kind, NOON, amount, currency, provider_refund_id=f"re_{line}")
 
 
+@pytest.mark.parametrize(
+    ("named", "verdict"),
+    [
+        (("pay-1",), Verdict.MATCHED),
+        (("order-1", "pay-1"), Verdict.MATCHED),
+        ((), Verdict.MATCHED),
+        (("pay-2",), Verdict.PAYMENT_DIFFERS),
+    ],
+)
+def test_a_refund_of_another_payment_under_our_reference_is_a_difference(
+    named: tuple[str, ...], verdict: Verdict
+) -> None:
+    both = group(replace(ours(), payment_id="pay-1"), replace(theirs(), payment_ids=named))
+    assert verdicts(both) == [verdict]
+
+
 def verdicts(group: Group) -> list[Verdict]:
     return [finding.verdict for finding in judge(group, WINDOW)]
 
@@ -182,3 +198,23 @@ def test_what_a_statement_covers() -> None:
     for empty, since, until in ((staged(None, None), None, NOON), (rows, NOON, NOON), (rows, LAST, FIRST)):
         with pytest.raises(BadInput):
             window_of(empty, UTC, since, until)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "same"),
+    [
+        ((1000, 2500), (3500,), True),
+        ((3500,), (1000, 2500), True),
+        ((1000, 2500), (2000, 1500), True),
+        ((1000, 2500), (3501,), False),
+        ((1000,), (3500,), False),
+    ],
+)
+def test_a_payment_for_several_orders_or_in_several_captures_is_compared_by_its_sum(
+    ours: tuple[int, ...], theirs: tuple[int, ...], same: bool
+) -> None:
+    mine = [Posting(RowKind.PAYMENT, NOON, NOON, minor, "CNY", f"captured:{at}") for at, minor in enumerate(ours)]
+    rows = [StatementRow(line, RowKind.PAYMENT, NOON, minor, "CNY") for line, minor in enumerate(theirs)]
+    findings = judge(group(*mine, *rows), WINDOW)
+    assert (not [finding for finding in findings if finding.verdict in DIFFERENCES]) is same
+    assert _sides(findings) == (Counter(mine), Counter(rows))

@@ -346,7 +346,7 @@ async def test_an_answer_about_another_amount_is_no_answer(market: Market) -> No
     await paying.hears(Answer(AnswerKind.SUCCEEDED, amount_minor=1))
     file = await paying.file()
     assert file.refunds[0].state is RefundState.UNKNOWN
-    assert "speaks of 1" in file.refunds[0].reason
+    assert "speaks of amount 1" in file.refunds[0].reason
 
 
 async def test_a_ticket_over_two_tenders_is_refunded_when_both_are(market: Market) -> None:

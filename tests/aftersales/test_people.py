@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -104,3 +105,19 @@ async def test_a_short_password_is_refused(people: PostgresPeople) -> None:
 async def test_a_secret_is_made_once_for_all_processes(people: PostgresPeople) -> None:
     assert await installation_secret(people, "csrf") == await installation_secret(people, "csrf")
     assert await installation_secret(people, "csrf") != await installation_secret(people, "other")
+
+
+async def test_only_failures_count_so_that_an_office_behind_one_router_may_sign_in(people: PostgresPeople) -> None:
+    for number in range(ATTEMPTS_FROM_AN_ADDRESS + 5):
+        name = f"person-{number}"
+        await enrol(people, replace(ADA, name=name), PASSWORD, now=NOW)
+        assert isinstance(await sign_in(people, name, PASSWORD, address=HERE, now=NOW), SignedIn)
+    for number in range(ATTEMPTS_FROM_AN_ADDRESS):
+        assert await sign_in(people, f"guess-{number}", PASSWORD, address=HERE, now=NOW) is SignInRefusal.WRONG
+    assert await sign_in(people, "ada", PASSWORD, address=HERE, now=NOW) is SignInRefusal.TOO_MANY_ATTEMPTS
+
+
+async def test_what_is_refused_without_being_checked_is_no_failure_of_the_address(people: PostgresPeople) -> None:
+    for _ in range(ATTEMPTS_ON_A_NAME + ATTEMPTS_FROM_AN_ADDRESS):
+        await sign_in(people, "somebody", "wrong", address=HERE, now=NOW)
+    assert isinstance(await sign_in(people, "ada", PASSWORD, address=HERE, now=NOW), SignedIn)

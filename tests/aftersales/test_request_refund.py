@@ -229,6 +229,7 @@ async def test_every_funder_gets_its_own_share_back(market: Market) -> None:
     funding = (Funding(Funder.PLATFORM_SUBSIDY, 1001), Funding(Funder.MERCHANT_COUPON, 500))
     ref = await market.paid_order(buyer, "o-1", amounts=(5000, 5000), funding=funding)
     await market.asked(buyer, "o-1", lines=[("l1", 1)])
+    await market.feed.roll_up(NOW + timedelta(seconds=60))
     await market.asked(buyer, "o-1", lines=[("l2", 1)], now=NOW + timedelta(seconds=60))
     file = await market.store.read_file(ref)
     assert file is not None
@@ -252,7 +253,7 @@ async def test_the_same_key_gives_the_first_answer_and_another_body_is_refused(m
     assert isinstance(first, Plan)
     assert again == KeptAnswer(201, str(first.ticket_id).encode(), NOW)
     other = replace(once, body_hash=b"other")
-    reused = await request_refund(market.store, market.terms, RefundAsk("b-2", "o-1"), now=NOW, once=other)
+    reused = await request_refund(market.store, market.terms, ask, now=NOW, once=other)
     assert isinstance(reused, Refusal) and reused.code is RefusalCode.IDEMPOTENCY_KEY_REUSED
 
 

@@ -128,6 +128,43 @@ async def test_an_event_is_taken_back_once_whatever_comes_first(database_url: st
             assert await rows.fetchall() == [("order_paid", 1, 100)]
 
 
+async def test_one_order_counts_once_in_both_readings_whoever_names_it_and_takes_it_back(
+    database_url: str, tmp_path: Path
+) -> None:
+    """A decision after each word; the bulk reading must come to the same count each time."""
+    async with open_market(database_url) as market:
+        market = market.deciding_by(FIRST)
+        await market.registry.put_buyer(Buyer(lane_of("b"), "b", NOW - timedelta(days=400)), NOW)
+
+        def word(event_id: str, days: int, amount: int, retracts: str | None = None) -> RecordBuyerEvent:
+            at = NOW - timedelta(days=days)
+            return RecordBuyerEvent("b", event_id, "order_paid", at, NOW, "x", amount, retracts)
+
+        words = [
+            word("a", 1, 100),
+            word("b", 2, 70),
+            word("c", 9, 5),
+            word("back-a", 0, 0, "a"),
+            word("back-b", 0, 0, "b"),
+            word("d", 1, 3),
+            word("back-c", 0, 0, "c"),
+            word("back-d", 0, 0, "d"),
+        ]
+        for number, one in enumerate(words):
+            await market.registry.record_buyer_events([one])
+            await market.paid_order("b", f"o{number}", now=NOW + timedelta(minutes=number))
+            await market.asked("b", f"o{number}", now=NOW + timedelta(minutes=number, seconds=1))
+        await market.registry.publish_policy(_publication(Day(market, None)))  # type: ignore[arg-type]
+    own = export_history(database_url, tmp_path / "own", ZONE)
+    assert verified(own, tmp_path / "work").examples == ()
+    found = one_row(
+        f"""SELECT list("buyer.paid_3d" ORDER BY asked_at)
+            FROM '{own}/facts.parquet' JOIN '{own}/requests.parquet' USING (request_id)"""
+    )
+    # Beside the orders of the market itself: x counts until its words are taken back, and not on a day too long ago.
+    assert found == ([1 + 1, 2 + 1, 3 + 1, 4 + 1, 5 + 0, 6 + 0, 7 + 1, 8 + 0],)
+
+
 async def test_a_shop_day_that_was_read_never_changes(database_url: str) -> None:
     async with open_market(database_url) as market:
         early = await market.paid_order("b", "o1", now=LOCAL_MIDNIGHT - timedelta(minutes=2))

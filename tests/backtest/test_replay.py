@@ -197,7 +197,7 @@ def test_two_policies_side_by_side(engine: Engine, tmp_path: Path) -> None:
     stricter = Policy.from_text(here.text.replace("order.paid_minor < 30000", "order.paid_minor < 10000"))
     one = replayed(engine, history, here)
     other = replayed(engine, history, stricter, "against")
-    compared = compare(one.path, other.path, "here", "there")
+    compared = compare(one.path, other.path, "here", "there", "CNY")
     cells = {(cell.here, cell.there): (cell.requests, cell.amount_minor) for cell in compared.cells}
     assert cells[("instant", "review")] == (1, 10_000)
     assert cells[("review", "review")] == (1, 10_000)

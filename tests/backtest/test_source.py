@@ -71,6 +71,24 @@ def test_each_broken_row_is_counted_with_its_reason_and_kept_aside(tmp_path: Pat
     assert sum(prepared.rows.values()) + sum(one.rows for one in prepared.set_aside) == 9
 
 
+def test_the_same_event_twice_is_one_event_and_events_without_an_id_are_all_different(tmp_path: Path) -> None:
+    folder = small_history(tmp_path / "h", requests=[request(1, ASKED)])
+    header = "subject,subject_id,kind,at,recorded_at,event_id,amount_minor"
+    at = "2025-05-01T00:00:00Z"
+    rows = [
+        f"buyer,good,order_completed,{at},2025-05-03T00:00:00Z,e1,300",
+        f"buyer,good,order_completed,{at},2025-05-02T00:00:00Z,e1,200",
+        f"buyer,other,order_completed,{at},{at},e1,1",
+        f"shop,good,order_paid,{at},{at},e1,1",
+        *[f"buyer,good,order_completed,{at},{at},,7"] * 3,
+    ]
+    write_csv(folder, "events", header, rows)
+    prepared = prepare(folder, tmp_path / "work")
+    assert reasons(prepared) == {("events", "repeated", "subject, subject_id, event_id"): 1}
+    kept = [row["amount_minor"] for row in rows_of(prepared, "events") if row["subject_id"] == "good"]
+    assert sorted(kept, key=str) == [1, 200, 7, 7, 7], "of one event, what was known first"
+
+
 def test_a_parquet_table_that_fits_is_used_where_it_is(tmp_path: Path) -> None:
     first = prepare(small_history(tmp_path / "h", requests=[request(1, ASKED)]), tmp_path / "work")
     folder = tmp_path / "parquet"

@@ -45,7 +45,7 @@ def test_bad_rows_are_named_and_good_ones_loaded(settings: dict[str, str], datab
     csv_file(tmp_path, [*GOOD, *BAD, OTHER])
     done = in_a_process("import", "orders", "orders.csv", settings=settings, cwd=tmp_path)
     assert done.code == 1
-    assert done.out == "6 rows read, 1 orders loaded; 3 bad rows, 1 rows left out with them.\n"
+    assert done.out == "6 rows read, 1 orders loaded (1 new); 3 bad rows, 1 rows left out with them.\n"
     lines = done.err.splitlines()
     assert "orders.csv:4: row 3, quantity: expected a whole number from 1 to 1000000000, not '0'" in lines
     assert "orders.csv:6: row 5: the row has 8 cells, the header 10" in lines
@@ -65,6 +65,7 @@ def test_atomic_loads_nothing_beside_a_bad_row(jitui: Jitui, database_url: str, 
 def test_atomic_loads_nothing_beside_a_row_that_the_service_would_refuse(
     jitui: Jitui, database_url: str, tmp_path: Path
 ) -> None:
+    assert jitui("migrate").code == 0  # which publishes the policy that money captured later is decided by
     assert jitui("import", "orders", csv_file(tmp_path, GOOD)).code == 0
     header = "order_id,provider,payment_id,amount,currency,captured_at"
     rows = [f"{order},simulator,p-{order},149.00,CNY,2026-11-01T10:01:00+08:00" for order in ("o1", "o9")]
@@ -118,6 +119,7 @@ def test_history_from_parquet_is_complete_from_a_time_on(jitui: Jitui, database_
 
 
 def test_parcels_are_loaded_by_line_and_quantity(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    assert jitui("migrate").code == 0  # which publishes the policy that money captured later is decided by
     assert jitui("import", "orders", csv_file(tmp_path, GOOD)).code == 0
     pay = "o1,simulator,p1,149.00,CNY,2026-11-01T10:01:00+08:00"
     payments = csv_file(tmp_path, [pay], "order_id,provider,payment_id,amount,currency,captured_at", "p.csv")
@@ -144,6 +146,42 @@ BROKEN = {
     "twice.csv": b"order_id,order_id\no1,b1\n",
     "short.parquet": b"PAR1 and no more",
 }
+
+
+def test_a_parcel_is_one_however_its_rows_spell_it(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    assert jitui("migrate").code == 0  # which publishes the policy that money captured later is decided by
+    assert jitui("import", "orders", csv_file(tmp_path, GOOD)).code == 0
+    header = "order_id,provider,payment_id,amount,currency,captured_at"
+    row = "o1,simulator,p-o1,149.00,CNY,2026-11-01T10:01:00+08:00"
+    assert jitui("import", "payments", csv_file(tmp_path, [row], header, "payments.csv")).code == 0
+    header = "order_id,degree,carrier,tracking_no,happened_at,source,line_id,quantity"
+    rows = [
+        "o1,shipped,,SF1,2026-11-02T10:00:00+08:00,merchant,l1,1",
+        "o1,shipped,sf,sf1,2026-11-02T10:00:00+08:00,merchant,l2,1",
+        "o1,delivered,SF Express,SF1,2026-11-03T10:00:00+08:00,carrier,,",
+    ]
+    rows[2] = rows[2].replace("SF Express", "SF-Express")
+    for _ in range(2):
+        assert jitui("import", "shipments", csv_file(tmp_path, rows, header, "shipments.csv")).code == 0
+        with psycopg.connect(database_url) as connection:
+            parcels = connection.execute("SELECT degree, lower(carrier) FROM shipment").fetchall()
+            units = connection.execute(
+                "SELECT shipped_quantity, scanned_quantity FROM order_line ORDER BY line_id"
+            ).fetchall()
+        assert parcels in ([("delivered", "sf-express")], [("delivered", "sf")])
+        assert units == [(1, 0), (1, 0)]
+
+
+def test_an_empty_cell_of_a_buyer_forgets_nothing(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    header = "buyer_id,registered_at,region,attribute.tier,attribute.vip"
+    rows = ["b1,2024-01-01T00:00:00Z,CN-33,3,true"]
+    assert jitui("import", "buyers", csv_file(tmp_path, rows, header, "buyers.csv")).code == 0
+    assert jitui("import", "buyers", csv_file(tmp_path, ["b1,,4"], "buyer_id,region,attribute.tier", "b.csv")).code == 0
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT extract(year FROM registered_at)::int, region, attributes FROM buyer"
+        ).fetchone()
+    assert row == (2024, "CN-33", {"tier": 4, "vip": True})
 
 
 @pytest.mark.parametrize("name", BROKEN)

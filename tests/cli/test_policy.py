@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
+import pytest
+
 from jitui.policy import FACTS
 from tests.aftersales.market import POLICY_FILE
 from tests.cli.conftest import Jitui, in_a_process
@@ -55,3 +58,65 @@ def test_a_published_policy_is_live_once(jitui: Jitui) -> None:
     assert jitui("migrate", "--json").json["policy"] == "unshipped-instant-refund, version 1"
     again = jitui("policy", "publish", str(POLICY_FILE), "--json")
     assert again.json["published"] is False
+
+
+OTHER_VERSION = "7-of-this-test"
+
+
+@pytest.fixture
+def other_file(tmp_path: Path) -> Path:
+    file = tmp_path / "other.yaml"
+    file.write_text(
+        POLICY_FILE.read_text(encoding="utf-8").replace('version: "1"', f'version: "{OTHER_VERSION}"'), "utf-8"
+    )
+    return file
+
+
+def publications(settings: dict[str, str]) -> list[str]:
+    with psycopg.connect(settings["JITUI_DATABASE_URL"]) as connection:
+        return [row[0] for row in connection.execute("SELECT version FROM policy ORDER BY publication").fetchall()]
+
+
+COMMANDS = (
+    ("pause", "--list"),
+    ("coverage", "show", "s-1"),
+    ("restrict", "b-1", "--list"),
+    ("tasks",),
+    ("ledger", "o-1"),
+    ("keys", "issue", "--scope", "platform"),
+    ("explain", "00000000-0000-7000-8000-000000000000"),
+    ("doctor",),
+    ("policy", "facts"),
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_no_command_but_an_explicit_one_publishes(
+    jitui: Jitui, settings: dict[str, str], other_file: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("JITUI_POLICY_FILE", str(other_file))
+    jitui(*words)
+    assert publications(settings) == []
+    monkeypatch.delenv("JITUI_POLICY_FILE")
+    jitui("migrate")
+    monkeypatch.setenv("JITUI_POLICY_FILE", str(other_file))
+    jitui(*words)
+    jitui("migrate")
+    assert publications(settings) == ["1"]
+
+
+def test_the_configured_file_is_the_first_policy_of_a_new_installation(
+    jitui: Jitui, settings: dict[str, str], other_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JITUI_POLICY_FILE", str(other_file))
+    assert jitui("migrate", "--json").json["policy"].endswith(f"version {OTHER_VERSION}")
+    assert jitui("policy", "publish", str(POLICY_FILE), "--json").json["published"] is True
+    assert jitui("migrate", "--json").json["policy"].endswith("version 1")
+    assert publications(settings) == [OTHER_VERSION, "1"]
+
+
+def test_serving_without_a_policy_is_refused_with_what_to_do(jitui: Jitui) -> None:
+    done = jitui("serve", "--port", "0")
+    assert done.code == 2
+    assert "jitui migrate" in done.err
+    assert "jitui policy publish FILE" in done.err

@@ -22,7 +22,7 @@ from jitui.aftersales.ticket import Actor, ActorKind, Reason
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
 from jitui.settings import Settings
-from jitui.wiring import App, open_app
+from jitui.wiring import App, install_policy, open_app
 from tests.aftersales.market import HISTORY_KINDS
 
 PASSWORD = "correct horse battery"
@@ -104,7 +104,7 @@ class Marketplace:
         if self.pay is not None:
             await self.pay(payment_id, amount_minor)
         tender = Tender("t1", "simulator", payment_id, "CNY", amount_minor, now)
-        done = await capture_payment(self.app.store, ref, tender, now=now)
+        done = await capture_payment(self.app.store, ref, tender, await self.app.terms(), now=now)
         assert isinstance(done, Plan), done
 
 
@@ -113,6 +113,7 @@ async def open_marketplace(settings: Settings, database_url: str, pay: Pay | Non
     """With its people, two shops, and one buyer for whom every condition holds."""
     async with open_app(settings, database_url) as app:
         now = app.clock()
+        await install_policy(app)
         await app.registry.record_history([HistoryRecord(kind, now - timedelta(days=3650)) for kind in HISTORY_KINDS])
         await app.feed.roll_up(now)
         for person in EVERYBODY:

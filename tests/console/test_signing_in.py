@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
+from litestar import Litestar
 
 from jitui.aftersales.people import ATTEMPTS_ON_A_NAME
 from jitui.entrypoints.console.mount import console_app
 from tests.console.conftest import Visit
 from tests.console.marketplace import PASSWORD, PREMIUM, SHOP, Marketplace
-from tests.console.pages import Visitor, visiting
+from tests.console.pages import Page, Visitor, visiting
 
 
 async def test_a_password_leads_home(visit: Visit) -> None:
@@ -52,10 +54,43 @@ async def test_signing_in_leads_back_to_what_was_wanted(visit: Visit) -> None:
     assert done.headers["location"] == "/merchant/tickets?state=refunded"
 
 
-@pytest.mark.parametrize("next_path", ["https://evil.test/", "//evil.test", "/\\evil.test", "/merchant/tickets", "x"])
+ELSEWHERE = [
+    "https://evil.test/", "//evil.test", "/\\evil.test", "\\\\evil.test", "/\t/evil.test", "/\r\nLocation: /x",
+    "/\n/evil.test", "javascript:alert(1)", "java\nscript:alert(1)", "data:text/html,x", "\u2028//evil.test",
+    "http:/evil.test", "///evil.test", "/buyer/orders\r\nset-cookie: a=b", "/buyer/\x00", "/buyer/\\evil.test",
+    "", "x", " /buyer/orders",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("next_path", [*ELSEWHERE, "/merchant/tickets"])
 async def test_signing_in_leads_nowhere_else(visit: Visit, next_path: str) -> None:
     done = await (await visit()).send("/", "/sign-in", name="lin", password=PASSWORD, next=next_path)
     assert done.headers["location"] == "/buyer/orders"
+    assert "evil" not in str(done.headers)
+
+
+@pytest.mark.parametrize("back", ELSEWHERE)
+async def test_a_choice_leads_nowhere_else(visit: Visit, back: str) -> None:
+    done = await (await visit()).send("/", "/preferences", language="en", back=back)
+    assert (done.status_code, done.headers["location"]) == (303, "/")
+
+
+IN_ASCII = [
+    ("/buyer/中文", "/buyer/%E4%B8%AD%E6%96%87"),
+    ("/buyer/orders?after=é&x=1", "/buyer/orders?after=%C3%A9&x=1"),
+    ("/buyer/%E4%B8%AD", "/buyer/%E4%B8%AD"),
+    ("/buyer/a b", "/buyer/a%20b"),
+    ('/buyer/"<>{}|^`', "/buyer/%22%3C%3E%7B%7D%7C%5E%60"),
+    ("/buyer/😀#top", "/buyer/%F0%9F%98%80#top"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "written"), IN_ASCII)
+async def test_a_location_is_percent_encoded(visit: Visit, wanted: str, written: str) -> None:
+    done = await (await visit()).send("/", "/sign-in", name="lin", password=PASSWORD, next=wanted)
+    assert (done.status_code, done.headers["location"]) == (303, written)
+    chosen = await (await visit()).send("/", "/preferences", language="en", back=wanted)
+    assert (chosen.status_code, chosen.headers["location"]) == (303, written)
 
 
 async def test_the_session_cookie_is_not_for_scripts_nor_for_other_sites(visit: Visit) -> None:
@@ -84,13 +119,98 @@ async def test_signing_out_ends_the_session_everywhere(visit: Visit) -> None:
 
 async def test_a_form_that_we_did_not_make_is_refused_and_the_next_page_works(visit: Visit) -> None:
     visitor = await visit(PREMIUM)
-    for token in ("", "0" * 128):
+    for token in ("", "0" * 64, "中" * 21, "0" * 5_000):
         refused = await visitor.post("/sign-out", {"_csrf_token": token})
         assert refused.status_code == 403
         assert "This page was open for too long" in refused.text
-    visitor.http.cookies.set("jitui_csrf", "1" * 128, domain="console.test")
-    assert (await visitor.send("/buyer/orders", "/sign-out")).status_code == 403
     assert (await visitor.send("/buyer/orders", "/sign-out")).status_code == 303
+
+
+async def test_a_form_belongs_to_the_session_that_it_was_shown_in(visit: Visit) -> None:
+    one, other = await visit(PREMIUM), await visit(SHOP)
+    stranger = await visit()
+    tokens = [
+        (await who.see(page)).form("/preferences").fields["_csrf_token"]
+        for who, page in ((one, "/buyer/orders"), (other, "/merchant/tickets"), (stranger, "/"))
+    ]
+    assert len(set(tokens)) == 3
+    for foreign in tokens[1:]:
+        one.http.cookies.set("jitui_csrf", stranger.http.cookies["jitui_csrf"], domain="console.test")
+        assert (await one.post("/sign-out", {"_csrf_token": foreign})).status_code == 403
+    assert (await one.post("/sign-out", {"_csrf_token": tokens[0]})).status_code == 303
+
+
+async def test_a_form_from_before_the_sign_in_is_worth_nothing_after_it(visit: Visit) -> None:
+    visitor = await visit()
+    token = (await visitor.see("/")).form("/sign-in").fields["_csrf_token"]
+    await visitor.come_in_as(PREMIUM)
+    assert (await visitor.post("/sign-out", {"_csrf_token": token})).status_code == 403
+
+
+FOREIGN = [
+    {"origin": "https://evil.test"},
+    {"origin": "http://evil.test"},
+    {"origin": "null"},
+    {"origin": "http://console.test:8080"},
+    {"origin": "http://console.test.evil.test"},
+    {"origin": "http://console.test@evil.test"},
+    {"origin": ""},
+    {"sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "same-site"},
+    {"sec-fetch-site": "cross-site", "origin": "http://console.test"},
+    {"sec-fetch-site": "same-origin", "origin": "http://evil.test"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+async def test_what_another_site_sends_is_refused_whatever_token_it_has(visit: Visit, headers: dict[str, str]) -> None:
+    visitor = await visit(PREMIUM)
+    token = (await visitor.see("/buyer/orders")).form("/sign-out").fields["_csrf_token"]
+    got = await visitor.http.post("/sign-out", data={"_csrf_token": token}, headers=headers)
+    assert got.status_code == 403
+    assert (await visitor.get("/buyer/orders")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://console.test"},
+        {"origin": "http://console.test:80"},
+        {"origin": "HTTP://Console.Test", "sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "none"},
+        {"origin": "https://console.test"},  # a proxy that ends TLS and is not known to us
+    ],
+    ids=str,
+)
+async def test_our_own_pages_may_send(visit: Visit, headers: dict[str, str]) -> None:
+    visitor = await visit(PREMIUM)
+    token = (await visitor.see("/buyer/orders")).form("/sign-out").fields["_csrf_token"]
+    got = await visitor.http.post("/sign-out", data={"_csrf_token": token}, headers=headers)
+    assert got.status_code == 303
+
+
+async def test_cookies_are_secure_under_tls_alone(console: Litestar) -> None:
+    for scheme in ("http", "https"):
+        transport = httpx.ASGITransport(app=console)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url=f"{scheme}://console.test") as http:
+            visitor = Visitor(http)
+            page = await http.get("/")
+            token = Page(page.text).form("/sign-in").fields["_csrf_token"]
+            form = {"_csrf_token": token, "name": "lin", "password": PASSWORD}
+            done = await visitor.post("/sign-in", form)
+            assert done.status_code == 303
+            chosen = await visitor.send("/", "/preferences", language="en", theme="dark")
+            cookies = [cookie for got in (page, done, chosen) for cookie in got.headers.get_list("set-cookie")]
+            assert len(cookies) == 4
+            assert {"secure" in cookie.lower() for cookie in cookies} == {scheme == "https"}
+
+
+async def test_plain_http_cannot_send_to_a_page_under_tls(console: Litestar) -> None:
+    transport = httpx.ASGITransport(app=console)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="https://console.test") as http:
+        token = Page((await http.get("/")).text).form("/sign-in").fields["_csrf_token"]
+        form = {"_csrf_token": token, "name": "lin", "password": PASSWORD}
+        assert (await http.post("/sign-in", data=form, headers={"origin": "http://console.test"})).status_code == 403
 
 
 async def test_a_part_of_a_page_sends_the_whole_page_to_the_sign_in(visit: Visit) -> None:

@@ -115,6 +115,6 @@ def test_units_are_counted_from_the_database_and_a_bent_row_is_found(database_ur
     assert judge(records, Books((), ())).shipped_and_refunded == ()
     assert len(judge(records, Books((), ())).approved_but_unpaid) == 1
     with psycopg.connect(database_url) as connection:
-        connection.execute("""UPDATE shipment SET lines = '[{"line_id": "l1", "quantity": 2}]'""")
+        connection.execute("""UPDATE shipment SET commanded_lines = '[{"line_id": "l1", "quantity": 2}]'""")
     found = judge(read_records(database_url), Books((), ()))
     assert found.shipped_and_refunded == ("order o-1, line l1: 2 shipped and 1 refunded of 2",)

@@ -92,7 +92,7 @@ def test_what_a_killed_demo_left_running_is_ended_by_the_next(tmp_path: Path) ->
     with opened_home(tmp_path / "demo", fresh=False) as home:
         children = Children(home)
         children.start("sleeper", "http.server", ("0", "--bind", "127.0.0.1"), environment={"PATH": "/usr/bin:/bin"})
-        process = children._running[0][1]
+        process = children._running[0].process
         assert psutil.pid_exists(process.pid)
         children.check()
     with opened_home(tmp_path / "demo", fresh=False):
@@ -103,8 +103,8 @@ def test_a_part_that_dies_is_named_with_its_last_words(tmp_path: Path) -> None:
     with opened_home(tmp_path / "demo", fresh=False) as home:
         children = Children(home)
         children.start("broken", "no_such_module", environment={"PATH": "/usr/bin:/bin"})
-        children._running[0][1].wait(30)
-        with pytest.raises(Unavailable, match=r"broken has ended with code 1:\n.*no_such_module"):
+        children._running[0].process.wait(30)
+        with pytest.raises(Unavailable, match=r"(?s)broken has ended with code 1:\n.*no_such_module"):
             children.check()
         children.stop()
 

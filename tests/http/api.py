@@ -16,7 +16,7 @@ from litestar import Litestar
 from jitui.aftersales.registry import KeyScope, issue_key
 from jitui.entrypoints.http.app import create_app
 from jitui.settings import Settings
-from jitui.wiring import App, open_app
+from jitui.wiring import App, install_policy, open_app
 from tests.aftersales.market import NOW, Market, open_market
 
 BUYER, SHOP = "buyer-1", "shop-1"
@@ -162,6 +162,7 @@ async def open_api(database_url: str, *, home: Path, pool_size: int = 8, setting
     now = Now()
     wanted = settings or Settings(home=home, pool_size=pool_size)
     async with open_market(database_url, pool_size=4) as market, open_app(wanted, database_url, clock=now) as app:
+        await install_policy(app)
         await market.premium_buyer(BUYER)
         keys = {
             "platform": await issue_key(app.registry, KeyScope.PLATFORM, "", label="tests", now=now.at),

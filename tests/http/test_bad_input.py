@@ -147,7 +147,7 @@ OTHERS: list[tuple[str, str, str, Any, str]] = [
         "lines[1].line_id",
     ),
     ("body is a list", "POST", "/v1/after-sales", [], ""),
-    ("body is null", "POST", "/v1/after-sales", None, "order_id"),
+    ("no body", "POST", "/v1/after-sales", None, ""),
     ("no events", "POST", "/v1/buyers/b/events", {"events": []}, "events"),
     (
         "event twice",

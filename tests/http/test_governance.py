@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.policy_in_force import publish
+from jitui.aftersales.ports import TicketRef
+from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.aftersales.review import approve
+from jitui.aftersales.ticket import Actor, ActorKind
+from jitui.ids import lane_of
+from jitui.policy import Policy
+from tests.aftersales.market import DEFAULT_POLICY
 from tests.http.api import BUYER, SHOP, Api, order, payment
 
 
@@ -129,3 +140,89 @@ async def test_a_shop_reads_its_benefit(api: Api) -> None:
     assert (got["requests"], got["instant"], got["awaiting"]) == (1, 1, 0)
     later = await api.get(f"/v1/shops/{SHOP}/benefit", params={"since": "2030-01-01T00:00:00Z"})
     assert later.json()["requests"] == 0
+
+
+async def _publish_versions(api: Api, count: int) -> None:
+    text = DEFAULT_POLICY.text
+    for number in range(2, count + 1):
+        policy = Policy.from_text(text.replace('version: "1"', f'version: "{number}"'))
+        assert policy.version == str(number)
+        assert await publish(api.app.registry, policy, by="tests", now=api.now.at)
+
+
+async def test_versions_of_the_policy_come_by_pages_newest_first(api: Api) -> None:
+    await _publish_versions(api, 5)
+    seen, cursor = [], None
+    for _ in range(3):
+        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await api.call("GET", "/v1/policies", params=params)).json()
+        seen += [row["version"] for row in page["policies"]]
+        cursor = page["next"]
+    assert (seen, cursor) == (["5", "4", "3", "2", "1"], None)
+    assert (await api.call("GET", "/v1/policies", params={"limit": 5})).json()["next"] is None
+    assert (await api.call("GET", "/v1/policies", params={"limit": 201})).status_code == 400
+    assert (await api.call("GET", "/v1/policies/current")).json()["version"] == "5"
+    whole = (await api.get("/v1/policies", params={"limit": 2})).json()["policies"]
+    assert 'version: "5"' in whole[0]["document"]
+
+
+async def test_a_stored_public_view_is_what_is_answered_and_nothing_is_compiled_again(api: Api) -> None:
+    """A document that cannot even be read any more is answered from what was stored at its publication."""
+    await _publish_versions(api, 2)
+    before = (await api.call("GET", "/v1/policies")).content
+    async with api.market.pool.connection() as connection:
+        await connection.execute("UPDATE policy SET document = 'no policy'")
+    assert (await api.call("GET", "/v1/policies")).content == before
+
+
+async def test_versions_of_an_earlier_release_are_looked_at_once(api: Api) -> None:
+    await _publish_versions(api, 2)
+    before = (await api.call("GET", "/v1/policies")).json()
+    async with api.market.pool.connection() as connection:
+        await connection.execute("UPDATE policy SET public_view = NULL")
+        await connection.execute(
+            "INSERT INTO policy (policy_id, version, sha256, document, published_by, published_at)"
+            " SELECT policy_id, 'broken', 'x', 'no policy', 'tests', published_at FROM policy LIMIT 1"
+        )
+        await connection.execute("UPDATE policy SET document = document || ' '")
+    assert (await api.call("GET", "/v1/policies")).json() == before
+    assert await api.count("policy WHERE public_view IS NULL") == 0
+    assert await api.count("policy WHERE public_view = 'null'") == 1
+    async with api.market.pool.connection() as connection:
+        await connection.execute("UPDATE policy SET document = 'no policy'")
+    assert (await api.call("GET", "/v1/policies")).json() == before
+
+
+async def test_attributes_of_the_platform_are_hidden_from_those_whom_they_are_about(api: Api) -> None:
+    """R16."""
+    secret = {"risk_score": 87, "vip": True}
+    for path, body, theirs in (
+        (f"/v1/buyers/{BUYER}", {"attributes": secret}, api.buyer),
+        (f"/v1/shops/{SHOP}", {"name": "One", "attributes": secret}, api.shop),
+    ):
+        assert (await api.put(path, body)).status_code == 200
+        assert (await api.get(path)).json()["attributes"] == secret
+        got = await api.get(path, key=theirs)
+        assert (got.status_code, got.json()["attributes"]) == (200, {})
+        assert "risk" not in got.text
+
+
+async def test_nobody_reads_the_name_of_anothers_staff(api: Api) -> None:
+    """R16: a timeline says that the shop or the platform did it; names are for their own employer."""
+    ticket = await api.reviewed("o-1", buyer_id="buyer-2")
+    ref = TicketRef(lane_of("buyer-2"), UUID(ticket["ticket_id"]))
+    done = await approve(
+        api.app.store, ref, version=1, by=Actor(ActorKind.MERCHANT, "Zhang San"), now=api.now.at, shop_id=SHOP
+    )
+    assert isinstance(done, Plan)
+    own = await issue_key(api.app.registry, KeyScope.BUYER, "buyer-2", label="", now=api.now.at)
+    path = f"/v1/after-sales/{ticket['ticket_id']}"
+    for key, wanted in ((api.platform, "Zhang San"), (api.shop, "Zhang San"), (own, SHOP)):
+        got = (await api.get(path, key=key)).json()["timeline"]
+        assert [row["actor_id"] for row in got if row["actor"] == "merchant"] == [wanted]
+    async with api.market.pool.connection() as connection:
+        await connection.execute(
+            "UPDATE ticket_event SET actor_kind = 'operator', actor_id = 'Li Si' WHERE actor_kind = 'merchant'"
+        )
+    for key, shown in ((api.platform, True), (api.shop, False), (own, False)):
+        assert ("Li Si" in (await api.get(path, key=key)).text) is shown

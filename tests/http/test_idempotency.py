@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import httpx
 import pytest
 
 from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.ids import lane_of
 from tests.http.api import BUYER, Api, payment, shipment
 
 KEY = {"idempotency-key": "k-1"}
@@ -46,17 +48,70 @@ async def test_leaving_the_buyer_out_is_the_same_request_for_a_buyer_key(api: Ap
     assert again.content == first.content
 
 
-async def test_another_body_is_422_another_buyers_too(api: Api) -> None:
+async def test_another_body_is_422_another_order_of_the_buyer_too(api: Api) -> None:
     await api.paid_order("o-1")
-    await api.paid_order("o-2", buyer_id="buyer-2")
+    await api.paid_order("o-2")
     await api.ask("o-1", headers=KEY)
     for body in (
         {"order_id": "o-1", "buyer_id": BUYER, "reason": "out_of_stock"},
-        {"order_id": "o-2", "buyer_id": "buyer-2"},
+        {"order_id": "o-2", "buyer_id": BUYER},
     ):
         got = await api.post("/v1/after-sales", body, headers=KEY)
         assert (got.status_code, got.json()["type"]) == (422, "/problems/idempotency-key-reused")
     assert await api.count("ticket") == 1
+
+
+async def test_the_same_key_for_another_buyer_is_another_key_even_in_the_same_lane(api: Api) -> None:
+    """A retry loop of a platform may use one key for many buyers: each is carried out, and replayed to its own."""
+    twin = buyer_in_the_lane_of(BUYER)
+    buyers = {"o-1": BUYER, "o-2": "buyer-2", "o-3": twin}
+    first = {}
+    for order_id, buyer_id in buyers.items():
+        await api.paid_order(order_id, buyer_id=buyer_id)
+        first[order_id] = await api.ask(order_id, buyer_id=buyer_id, headers=KEY)
+    for order_id, buyer_id in buyers.items():
+        assert await api.ask(order_id, buyer_id=buyer_id, headers=KEY) == first[order_id]
+    assert await api.count("ticket") == 3
+
+
+async def test_the_kept_answer_lies_in_the_lane_of_its_buyer_as_all_that_its_transaction_writes(api: Api) -> None:
+    """One lane a transaction (decision 0017), for every kind of reference that a command opens an order by."""
+    ticket = await api.reviewed("o-1", buyer_id="buyer-2")
+    await api.post(f"/v1/after-sales/{ticket['ticket_id']}/approve", headers={**KEY, "if-match": '"1"'})
+    await api.post("/v1/orders/o-1/completion", {"completed_at": "2026-06-08T12:00:00Z"}, headers=KEY)
+    tables = ("idempotency", "ticket", "refund", "tender", "orders", "buyer_event WHERE buyer_id = 'buyer-2'")
+    async with api.market.pool.connection() as connection:
+        for table in tables:
+            rows = await (await connection.execute(f"SELECT DISTINCT lane FROM {table}")).fetchall()  # type: ignore[arg-type]
+            assert rows == [(lane_of("buyer-2"),)], table
+
+
+async def test_a_key_in_flight_for_one_buyer_holds_up_no_other_buyer_of_its_lane(api: Api) -> None:
+    twin = buyer_in_the_lane_of(BUYER)
+    await api.paid_order("o-1")
+    await api.paid_order("o-2", buyer_id=twin)
+    async with api.market.pool.connection() as holder:
+        await holder.execute("SELECT 1 FROM buyer WHERE buyer_id = %s FOR UPDATE", (BUYER,))
+        body = {"order_id": "o-1", "buyer_id": BUYER}
+        first = asyncio.create_task(api.post("/v1/after-sales", body, headers=KEY))
+        await until_somebody_waits_for_a_lock(api)
+        await api.ask("o-2", buyer_id=twin, headers=KEY)
+    assert (await first).status_code == 201
+
+
+async def test_one_key_restricts_two_buyers_of_one_lane(api: Api) -> None:
+    for buyer_id in ("buyer-9", buyer_in_the_lane_of("buyer-9")):
+        body = {"buyer_id": buyer_id, "reason": "Cancels in series."}
+        first = await api.post("/v1/restrictions", body, headers=KEY)
+        again = await api.post("/v1/restrictions", body, headers=KEY)
+        assert (first.status_code, first.json()["buyer_id"]) == (201, buyer_id)
+        assert again.content == first.content
+    assert await api.count("restriction") == 2
+
+
+def buyer_in_the_lane_of(buyer_id: str) -> str:
+    candidates = (f"twin-{number}" for number in itertools.count())
+    return next(twin for twin in candidates if lane_of(twin) == lane_of(buyer_id))
 
 
 async def test_a_key_is_scoped_to_route_and_api_key(api: Api) -> None:

@@ -119,10 +119,21 @@ async def test_unknown_attempts_and_providers_are_404(paying: Paying) -> None:
     assert (await paying.tell(paying.event(), path="/v1/notifications/nobody")).status_code == 404
 
 
-async def test_another_amount_or_currency_confirms_nothing(paying: Paying) -> None:
-    for wrong in ({"amount_minor": 1}, {"currency": "USD"}):
-        assert (await paying.tell(paying.event(**wrong))).status_code == 204
+@pytest.mark.parametrize("status", ["succeeded", "failed"])
+async def test_another_payment_amount_or_currency_confirms_nothing(paying: Paying, status: str) -> None:
+    for wrong in ({"payment_id": "pay-o-2"}, {"payment_id": ""}, {"amount_minor": 1}, {"currency": "USD"}):
+        assert (await paying.tell(paying.event(status, **wrong))).status_code == 204
         assert await paying.state() == "refunding"
+    for unreadable in (
+        {"amount_minor": "10000"},
+        {"amount_minor": 10000.5},
+        {"amount_minor": None},
+        {"currency": None},
+    ):
+        assert (await paying.tell(paying.event(status, **unreadable))).status_code == 400
+        assert await paying.state() == "refunding"
+    tasks = (await paying.api.get("/v1/tasks")).json()["tasks"]
+    assert {task["kind"] for task in tasks} == {"answer_differs"} and len(tasks) == 4
     refund = (await paying.api.get(f"/v1/refunds/{paying.claimed.refund.refund_id}")).json()
     assert refund["state"] == "unknown"
 
@@ -136,3 +147,24 @@ async def test_a_refusal_for_good_puts_the_refund_on_the_operators_list(paying: 
     kept = await paying.api.post(path, headers={"idempotency-key": "k"})
     assert (kept.content, kept.headers["idempotency-replayed"]) == (again.content, "true")
     assert (await paying.api.post(path)).json()["type"] == "/problems/refund-not-failed"
+
+
+async def test_t41_a_notification_whose_handling_failed_is_not_acknowledged(paying: Paying) -> None:
+    """eventyay PR 3447: the provider was told "received" although nothing was stored, and never sent it again."""
+    async with paying.api.market.pool.connection() as connection:
+        await connection.execute("ALTER TABLE ledger RENAME TO ledger_away")
+    assert (await paying.tell(paying.event())).status_code >= 500
+    async with paying.api.market.pool.connection() as connection:
+        await connection.execute("ALTER TABLE ledger_away RENAME TO ledger")
+    assert await paying.state() == "refunding", "nothing of it was stored either"
+    assert (await paying.tell(paying.event())).status_code == 204
+    assert await paying.state() == "refunded"
+
+
+@pytest.mark.parametrize("missing", ["webhook-timestamp", "webhook-id", "webhook-signature"])
+async def test_t46_a_webhook_without_timestamp_is_refused(paying: Paying, missing: str) -> None:
+    """OwnPay #140, ay-framework #407."""
+    body = paying.event()
+    headers = {name: value for name, value in paying.signed(body).items() if name != missing}
+    got = await paying.api.call("POST", PATH, content=body, headers=headers)
+    assert (got.status_code, await paying.state()) == (401, "refunding")

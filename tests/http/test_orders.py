@@ -5,14 +5,16 @@ from __future__ import annotations
 from tests.http.api import BUYER, Api, money, order, payment, shipment
 
 
-async def test_an_order_is_created_replaced_until_paid_and_then_stands(api: Api) -> None:
+async def test_an_order_is_created_replaced_until_something_stands_on_it_and_then_stands(api: Api) -> None:
     first = await api.put("/v1/orders/o-1", order())
     assert (first.status_code, first.json()) == (201, {"order_id": "o-1", "created": True})
     assert (await api.put("/v1/orders/o-1", order(paid=9900))).status_code == 200
     assert (await api.post("/v1/orders/o-1/payments", payment("o-1", 9900))).status_code == 201
     assert (await api.put("/v1/orders/o-1", order(paid=9900, hold="presale"))).status_code == 200
+    assert (await api.post("/v1/orders/o-1/completion", {"completed_at": "2026-06-01T12:00:00Z"})).status_code == 201
     refused = await api.put("/v1/orders/o-1", order(paid=100))
-    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/order-already-paid")
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/order-not-replaceable")
+    assert refused.json()["path"] == "lines[0].paid"
     shown = (await api.get("/v1/orders/o-1")).json()
     assert shown["paid"] == money(9900)
     assert shown["hold"] == "presale"

@@ -9,8 +9,8 @@ import httpx
 import psycopg
 from structlog.testing import capture_logs
 
-from jitui.entrypoints.http.access import Rate
 from jitui.entrypoints.http.app import create_app
+from jitui.entrypoints.http.limits import Rate
 from tests.http.api import BUYER, Api
 
 
@@ -22,7 +22,16 @@ async def test_alive_and_ready(api: Api) -> None:
     assert (await api.call("GET", "/healthz")).json() == {"status": "ok"}
     api.now.later(seconds=7)
     ready = await api.call("GET", "/readyz")
-    assert ready.json() == {"ready": True, "database": True, "migrated": True, "roll_up_age_seconds": 7.0}
+    well = {"ready": True, "database": True, "migrated": True, "worker": True, "degraded": []}
+    assert ready.json() == {**well, "roll_up_age_seconds": 7.0}
+
+
+async def test_without_a_worker_requests_are_taken_and_readyz_says_so(api: Api) -> None:
+    api.now.later(seconds=10)
+    assert (await api.call("GET", "/readyz")).json()["degraded"] == []
+    api.now.later(seconds=0.001)
+    ready = await api.call("GET", "/readyz")
+    assert (ready.status_code, ready.json()["worker"], ready.json()["degraded"]) == (200, False, ["usage_unknown"])
 
 
 async def test_not_ready_at_another_migration(api: Api) -> None:
@@ -40,7 +49,7 @@ async def test_metrics_tell_requests_decisions_queue_and_age(api: Api) -> None:
     await api.ask("o-1")
     await api.paid_order("o-2", paid=30000)
     await api.ask("o-2")
-    text = (await api.call("GET", "/metrics")).text
+    text = (await api.get("/metrics")).text
     for wanted in (
         'operation="ask_for_a_refund",process=',
         'first_failing="",outcome="instant"',
@@ -50,6 +59,33 @@ async def test_metrics_tell_requests_decisions_queue_and_age(api: Api) -> None:
         "jitui_http_request_seconds_bucket",
     ):
         assert wanted in text, wanted
+
+
+async def test_metrics_are_for_the_platform_and_for_monitoring_alone(api: Api) -> None:
+    token = "a-token-for-monitoring"
+    settings = replace(api.app.settings, metrics_token=token)
+
+    class Away:
+        def __getattr__(self, name: str) -> Any:
+            raise psycopg.OperationalError("connection refused")
+
+    away: Any = Away()
+    async with client_of(create_app(replace(api.app, settings=settings, registry=away, shelf=away))) as client:
+        for sent, status in (
+            (f"Bearer {token}", 200),
+            (f"bearer {token}", 200),
+            (f"Bearer {token}x", 401),
+            (f"Bearer {token[:-1]}", 401),
+            (f"Basic {token}", 401),
+            (token, 401),
+            ("Bearer ", 401),
+        ):
+            assert (await client.get("/metrics", headers={"authorization": sent})).status_code == status, sent
+        assert (await client.get("/metrics")).status_code == 401
+        other = await client.get("/v1/orders", headers={"authorization": f"Bearer {token}"})
+        assert other.status_code == 401
+    for key, status in ((api.platform, 200), (api.shop, 403), (api.buyer, 403), (None, 401), ("", 401)):
+        assert (await api.call("GET", "/metrics", key=key)).status_code == status
 
 
 async def test_a_database_that_is_away_is_503(api: Api) -> None:
@@ -64,7 +100,7 @@ async def test_a_database_that_is_away_is_503(api: Api) -> None:
         assert (got.status_code, got.json()["type"]) == (503, "/problems/unavailable")
         assert got.headers["retry-after"] == "1"
         assert (await client.get("/readyz")).status_code == 503
-        assert (await client.get("/metrics")).status_code == 200
+        assert (await client.get("/metrics", headers=headers)).status_code == 200
         assert (await client.get("/healthz")).status_code == 200
 
 
@@ -82,7 +118,7 @@ async def test_a_surprise_is_500_with_a_number_and_no_internals(api: Api) -> Non
     assert got.json()["request_id"] == got.headers["x-request-id"]
     (logged,) = logs
     assert logged["request_id"] == got.headers["x-request-id"]
-    assert "ZeroDivisionError" in logged["exception"]
+    assert isinstance(logged["exc_info"], ZeroDivisionError)
     assert api.platform not in str(logged)
 
 
@@ -91,7 +127,7 @@ async def test_a_key_that_asks_too_fast_is_slowed_down(api: Api) -> None:
         headers = {"authorization": f"Bearer {api.platform}"}
         got = [await client.get("/v1/history", headers=headers) for _ in range(4)]
         assert [answer.status_code for answer in got] == [200, 200, 200, 429]
-        assert (got[3].json()["type"], got[3].headers["retry-after"]) == ("/problems/rate-limited", "1")
+        assert (got[3].json()["type"], got[3].headers["retry-after"]) == ("/problems/rate-limited", "1000")
         assert {(await client.get("/healthz")).status_code for _ in range(9)} == {200}
         other = await client.get("/v1/changes", headers={"authorization": f"Bearer {api.shop}"})
         assert other.status_code == 200

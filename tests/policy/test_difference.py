@@ -168,6 +168,32 @@ def test_conditions_added_removed_and_reordered() -> None:
     assert (moved.name, moved.what[:9], moved.decides) == ("conditions", "reordered", False)
 
 
+def test_a_definition_that_moved_is_said_with_its_direction_and_one_that_comes_or_goes_is_not() -> None:
+    old = SMALL.replace("good: buyer.orders > 3", "good: buyer.orders > 3\n  idle: 1 < 2")
+    changes = {change.name: change for change in between(SMALL, SMALL.replace("orders > 3", "orders > 4"))}
+    assert changes["definitions.good"].what.endswith("true less often")
+    (added,), (removed,) = between(SMALL, old), between(old, SMALL)
+    assert (added.name, removed.name) == ("definitions.idle", "definitions.idle")
+    assert added.what.startswith("added") and removed.what.startswith("removed")
+
+
+def test_a_cap_that_comes_or_goes_is_said_whole() -> None:
+    row = "  per_shop: {amount_minor: 2000000, over: 1h}\n"
+    (removed,) = between(TEXT, TEXT.replace(row, ""))
+    (added,) = between(TEXT.replace(row, ""), TEXT)
+    assert (removed.name, removed.decides, removed.used_by) == ("caps.per_shop", True, ("within_caps",))
+    assert removed.what.startswith("removed") and removed.what.endswith(": looser")
+    assert added.what.startswith("added") and added.what.endswith(": stricter")
+
+
+def test_a_constant_beside_a_definition_that_came_or_changed_has_no_direction() -> None:
+    """Whether the condition got stricter cannot be told when the definition in it means something else."""
+    old = small_text("good && buyer.level > 3")
+    new = small_text("better && buyer.level > 4").replace("good: buyer.orders > 3", "better: buyer.orders > 2")
+    (change,) = [change for change in between(old, new) if change.name == "conditions.a"]
+    assert "stricter" not in change.what and "looser" not in change.what
+
+
 def test_a_cap_is_said_with_its_direction() -> None:
     (tighter,) = between(TEXT, TEXT.replace("count: 3, amount_minor: 60000", "count: 3, amount_minor: 50000"))
     assert (tighter.name, tighter.used_by) == ("caps.per_buyer.amount_minor", ("within_caps",))

@@ -85,3 +85,17 @@ def test_caps_in_a_public_condition_keep_the_others_usage_private() -> None:
     decision = decide(policy, used)
     assert list(explain(decision, "en", "merchant").rows[0].facts) == ["caps.shop_used_count"]
     assert list(explain(decision, "en", "buyer").rows[0].facts) == ["caps.buyer_used_count"]
+
+
+@pytest.mark.parametrize("audience", ["merchant", "buyer"])
+def test_the_platforms_own_attributes_and_features_are_shown_to_nobody_else(audience: Audience) -> None:
+    """R16: a risk score stays with the platform, also in a condition whose figures are public."""
+    text = default_policy().text.replace("features: #", "attributes:\n  buyer.risk_score: int\n\nfeatures: #", 1)
+    text = text.replace('when: "!buyer.restricted"', 'when: "!buyer.restricted && buyer.risk_score < 50"')
+    text = text.replace("when: shop.covered &&", "when: shop.shipped_30d >= 0 && shop.covered &&")
+    policy = Policy.from_text(text)
+    decision = decide(policy, GOOD_FACTS | {"buyer.risk_score": 87, "shop.shipped_30d": 5})
+    shown = {row.id: row.facts for row in explain(decision, "en", audience).rows}
+    assert not {"buyer.risk_score", "shop.shipped_30d"} & {name for facts in shown.values() for name in facts}
+    whole = {row.id: row.facts for row in explain(decision, "en", "platform").rows}
+    assert whole["not_restricted"]["buyer.risk_score"] == 87

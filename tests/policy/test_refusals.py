@@ -221,7 +221,9 @@ def test_a_wrong_definition_is_reported_once_where_it_is_written() -> None:
     assert [(line, column) for line, column, _ in refused(text)] == [(11, 24)]
 
 
-@pytest.mark.parametrize("name", ["order.paid_minor", "buyer.restricted", "caps.buyer_ok", "shop.covered"])
+@pytest.mark.parametrize(
+    "name", ["order.paid_minor", "buyer.restricted", "buyer.selected", "caps.buyer_ok", "shop.covered"]
+)
 def test_a_restriction_looks_at_the_buyer_only(name: str) -> None:
     when = f"{name} == {name} && good"
     rule = f"restrictions: [{{id: r, when: {when}, withdraw: instant_refund, for: 30d}}]\n"
@@ -285,3 +287,30 @@ def test_what_is_probably_not_meant_is_said_without_refusing() -> None:
     said = "\n".join(problem.message for problem in policy.advice)
     assert "`pause` cannot stop it" in said
     assert "no condition reads caps.shop_ok: the cap limits nothing" in said
+
+
+def test_hours_and_days_are_read_to_the_second() -> None:
+    text = SMALL.replace("review:", "caps: {per_shop: {count: 9, over: 1h}, platform: {count: 9, over: 2d}}\nreview:")
+    policy = Policy.from_text(text)
+    assert policy.caps.per_shop is not None and policy.caps.platform is not None
+    assert (policy.caps.per_shop.over_seconds, policy.caps.platform.over_seconds) == (3600, 172_800)
+    assert policy.review.deadline_seconds == 172_800
+
+
+def test_a_part_of_a_policy_has_at_most_200_entries() -> None:
+    def text(count: int) -> str:
+        rows = "".join(f"  d{number}: 1 < 2\n" for number in range(count - 1))
+        return SMALL.replace("  good: buyer.orders > 3\n", f"  good: buyer.orders > 3\n{rows}")
+
+    assert len(Policy.from_text(text(200)).definitions) == 200
+    assert [message for _, _, message in refused(text(201))] == ["definitions has more than 200 entries"]
+
+
+def test_a_file_that_is_not_yaml_is_refused_at_its_sign() -> None:
+    assert refused("policy: [a, b\nversion: x}\n")[0][:2] == (2, 8)
+
+
+@pytest.mark.parametrize("count", [19_990, 20_001])
+def test_a_file_with_very_many_entries_is_refused_before_it_is_read(count: int) -> None:
+    problems = refused(f"policy: [{'1,' * count}]\n")
+    assert any("too many entries" in message for _, _, message in problems) == (count > 20_000)

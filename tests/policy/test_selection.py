@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
+import pytest
 from policy_samples import SMALL, default_policy
 
 from jitui.policy import Policy, held_out
+from jitui.policy.selection import held_out_below
 
 HELD_OUT_AT_10_PERCENT = [24, 28, 32, 38, 43, 48, 52, 58]
 
@@ -42,3 +46,18 @@ def test_another_policy_holds_out_others() -> None:
     one, other = holding_out(20), holding_out(20, "other")
     both = sum(held_out(one, f"b{n}") and held_out(other, f"b{n}") for n in range(10_000)) / 10_000
     assert 0.03 < both < 0.05
+
+
+@pytest.mark.parametrize("percent", [0, 1, 2, 3, 33, 50, 99, 100])
+def test_a_query_holds_out_the_same_buyers(percent: int) -> None:
+    policy = holding_out(percent)
+    below = held_out_below(policy)
+    for number in range(2000):
+        digits = sha256(f"small:b{number}".encode()).hexdigest()[:16]
+        assert (below is None or digits < below) == held_out(policy, f"b{number}")
+
+
+def test_at_no_percent_nobody_and_at_a_hundred_everybody_is_held_out_by_a_query() -> None:
+    assert held_out_below(holding_out(0)) == "0" * 16
+    assert held_out_below(holding_out(100)) is None
+    assert held_out_below(holding_out(50)) == "8" + "0" * 15

@@ -15,6 +15,7 @@ from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, S
 from jitui.aftersales.provider import (
     Answer,
     AnswerKind,
+    Capabilities,
     Notification,
     NotificationIgnored,
     NotificationRefused,
@@ -34,6 +35,10 @@ class _Provider:
     @property
     def name(self) -> str:
         return self.inner.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.inner.capabilities
 
     async def send(self, refund: RefundOrder) -> Answer:
         return await self.inner.send(refund)

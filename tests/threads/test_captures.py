@@ -4,6 +4,8 @@
   and the compensation refunded the customer of a good order.
 - T29 pretix/pretix #343: a card was charged twice, one charge was refunded at the provider, and its event cancelled the
   order that the other charge had paid.
+- T33 woocommerce-payments #5605: an order was cancelled while its authorisation was being captured; the money came and
+  was never given back.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ from tests.threads.steps import SUCCEEDED, file_of, postings, refused
 async def test_t06_a_capture_that_races_or_is_done_already_refunds_nothing(market: Market) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(10000,), tenders=(6000,))
     second = Tender("t2", "simulator", "pay-o-1-2", "CNY", 4000, NOW)
-    done = await asyncio.gather(*(capture_payment(market.store, ref, second, now=NOW) for _ in range(8)))
+    done = await asyncio.gather(*(capture_payment(market.store, ref, second, market.terms, now=NOW) for _ in range(8)))
     assert all(isinstance(outcome, Plan) for outcome in done)
-    other = Tender("t2", "simulator", "pay-o-1-2", "CNY", 4001, NOW)
-    differs = await capture_payment(market.store, ref, other, now=NOW)
+    other = Tender("t2", "simulator", "pay-o-1-2", "CNY", 3999, NOW)
+    differs = await capture_payment(market.store, ref, other, market.terms, now=NOW)
     assert refused(differs) is RefusalCode.DUPLICATE_PAYMENT_DIFFERS
     file = await file_of(market, ref)
     assert [(tender.captured_minor, tender.remaining_minor) for tender in file.tenders] == [(6000, 6000), (4000, 4000)]
@@ -52,3 +54,15 @@ async def test_t29_goods_bring_back_their_price_once_however_often_they_were_cha
     ref = await market.paid_order(buyer, "o-1", amounts=(10000,), tenders=(10000, 10000))
     assert (await market.asked(buyer, "o-1")).amount_minor == 10000
     assert sum(tender.pending_minor for tender in (await file_of(market, ref)).tenders) == 10000
+
+
+async def test_t33_a_capture_that_arrives_after_the_refund_is_paid_back_once(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    ref = await market.paid_order(buyer, "o-1", amounts=(10000,), tenders=(2000,))
+    await market.asked(buyer, "o-1")
+    balance = Tender("t2", "simulator", "pay-o-1-2", "CNY", 8000, NOW)
+    done = await asyncio.gather(*(capture_payment(market.store, ref, balance, market.terms, now=NOW) for _ in range(5)))
+    assert all(isinstance(outcome, Plan) for outcome in done)
+    file = await file_of(market, ref)
+    assert sorted(refund.amount_minor for refund in file.refunds) == [2000, 8000]
+    assert sum(tender.remaining_minor for tender in file.tenders) == 0

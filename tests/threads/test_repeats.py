@@ -25,7 +25,15 @@ from aiohttp import web
 from jitui.aftersales.command import Plan
 from jitui.aftersales.pay import News, confirm, pay_claimed
 from jitui.aftersales.ports import AttemptRef, Store
-from jitui.aftersales.provider import Answer, Notification, NotificationRefused, PaymentProvider, RefundOrder
+from jitui.aftersales.provider import (
+    BOTH,
+    Answer,
+    Capabilities,
+    Notification,
+    NotificationRefused,
+    PaymentProvider,
+    RefundOrder,
+)
 from jitui.aftersales.ticket import TicketState
 from jitui.ids import lane_of
 from jitui.wiring import utc_now
@@ -75,6 +83,7 @@ class QuickToTell:
     inner: PaymentProvider
     store: Store
     name: str = "simulator"
+    capabilities: Capabilities = BOTH
     told: list[object] = field(default_factory=list)
 
     async def send(self, refund: RefundOrder) -> Answer:

@@ -78,11 +78,10 @@ async def test_a_refund_succeeds_and_is_found_again(
     trade = server.capture("pay-1")
     order = order_of(trade, 250, by_trade_no=by_trade_no)
     sent = await provider.send(order)
-    assert sent == Answer(
-        SUCCEEDED, provider_refund_id=trade.trade_no, amount_minor=250, currency="CNY", occurred_at=None
-    )
+    told = Answer(SUCCEEDED, provider_refund_id=trade.trade_no, payment_ids=(trade.trade_no, "pay-1"), currency="CNY")
+    assert sent == replace(told, refunds_in_all_minor=250)
     found = await provider.look_up(order)
-    assert found == replace(sent, occurred_at=datetime(2026, 11, 23, 10, 0, tzinfo=UTC))
+    assert found == replace(told, amount_minor=250, occurred_at=datetime(2026, 11, 23, 10, 0, tzinfo=UTC))
     assert trade.refunds == {order.attempt_id.hex: 250}
     asked = {"trade_no": trade.trade_no} if by_trade_no else {"out_trade_no": "pay-1"}
     assert asked.items() <= server.seen[0]["biz"].items()
@@ -94,8 +93,9 @@ async def test_a_second_part_succeeds_although_the_trades_sum_is_larger(
 ) -> None:
     """T26: refund_fee counts all refunds of the trade."""
     trade = server.capture("pay-1")
-    for _ in range(2):
-        assert (await provider.send(order_of(trade, 300))).amount_minor == 300
+    for in_all in (300, 600):
+        sent = await provider.send(order_of(trade, 300))
+        assert (sent.kind, sent.refunds_in_all_minor, sent.amount_minor) == (SUCCEEDED, in_all, None)
     assert trade.refunded == 600
 
 
@@ -213,7 +213,9 @@ async def test_t28_the_same_number_with_another_amount_is_doubt_not_a_refund(
     await provider.send(order)
     other = replace(order, amount_minor=101)
     assert await provider.send(other) == Answer(UNKNOWN, "ACQ.DISCORDANT_REPEAT_REQUEST")
-    assert await provider.look_up(other) == Answer(UNKNOWN, "the answer's amount is 1.00, asked was 1.01")
+    found = await provider.look_up(other)
+    assert (found.kind, found.reason) == (UNKNOWN, "the answer's amount is 1.00, asked was 1.01")
+    assert found.amount_minor == 100, "it goes on to be held against the refund"
     assert trade.refunded == 100
 
 
@@ -485,6 +487,8 @@ def test_a_signed_notification_says_that_the_attempt_was_refunded_and_not_how_mu
     assert isinstance(news, Notification)
     assert (news.attempt_id, news.event_id, news.acknowledgement) == (ATTEMPT, NEWS["notify_id"], "success")
     assert (news.answer.kind, news.answer.amount_minor) == (SUCCEEDED, None)
+    assert (news.answer.payment_ids, news.answer.currency) == ((TRADE.trade_no, "pay-1"), "CNY")
+    assert news.answer.refunds_in_all_minor == 100
     assert news.answer.occurred_at is not None
     assert f"{news.answer.occurred_at.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}" == NEWS["gmt_refund"].partition(".")[0]
 

@@ -404,6 +404,7 @@ def test_a_signed_notification_is_news_about_an_attempt(status: str, failure_cod
         kind,
         failure_code,
         provider_refund_id="re_1",
+        payment_ids=(ORDER.payment_id,),
         amount_minor=100,
         currency="CNY",
         occurred_at=datetime(2026, 11, 23, 10, 0, tzinfo=UTC),
@@ -470,7 +471,24 @@ def test_a_signed_body_of_another_shape_is_refused_with_a_reason(body: bytes) ->
     assert read.reason
 
 
-@pytest.mark.parametrize("secret", ["", "plain", "whsec_", "whsec_***"])
+NEW_SECRET = "whsec_" + base64.b64encode(b"another secret than before, new!").decode()
+
+
+def test_t46_while_our_secret_changes_what_either_signed_is_good() -> None:
+    body = event()
+    both = SimulatorProvider(
+        base_url="http://127.0.0.1:9", api_key="k" * 16, webhook_secret=f"{NEW_SECRET} {WEBHOOK_SECRET}"
+    )
+    after = SimulatorProvider(base_url="http://127.0.0.1:9", api_key="k" * 16, webhook_secret=NEW_SECRET)
+    old, new = signed(body), signed(body, secret=NEW_SECRET)
+    for headers in (old, new):
+        assert isinstance(both.read_notification(headers, body, NOW), Notification)
+    assert isinstance(after.read_notification(old, body, NOW), NotificationRefused)
+    without_time = {name: value for name, value in new.items() if name != "Webhook-Timestamp"}
+    assert isinstance(both.read_notification(without_time, body, NOW), NotificationRefused)
+
+
+@pytest.mark.parametrize("secret", ["", "plain", "whsec_", "whsec_***", "whsec_YWJj plain"])
 def test_a_secret_that_cannot_sign_is_refused_at_once(secret: str) -> None:
     with pytest.raises(NotConfigured):
         SimulatorProvider(base_url="http://127.0.0.1:9", api_key="k", webhook_secret=secret)

@@ -15,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jitui.adapters.payments.stripe import KEY_LIFE, StripeProvider, from_stripe_amount, to_stripe_amount
+from jitui.aftersales.order import DisputeState
 from jitui.aftersales.provider import (
     Answer,
     AnswerKind,
+    DisputeNotification,
     Notification,
     NotificationIgnored,
     NotificationRefused,
@@ -364,7 +366,7 @@ async def test_a_wrong_payment_is_refused_and_never_absent(server: StripeServer,
         (500, "JPY", 500),
         (5, "ISK", 500),
         (5, "UGX", 500),
-        (7, "RSD", 700),
+        (7, "RSD", 7),
         (1_010, "BHD", 1_010),
         (1_011, "BHD", None),
         (0, "CNY", None),
@@ -419,6 +421,18 @@ def test_an_event_about_a_refund_of_ours_is_news(kind: str, status: str, answer:
     assert isinstance(read, Notification)
     assert (read.attempt_id, read.event_id, read.answer.kind) == (ATTEMPT, json.loads(body)["id"], answer)
     assert (read.answer.amount_minor, read.answer.currency, read.answer.occurred_at) == (100, "CNY", NOW)
+    refund = json.loads(body)["data"]["object"]
+    assert read.answer.payment_ids == (refund["payment_intent"], refund["charge"])
+
+
+def test_an_event_that_names_no_payment_says_nothing_of_ours() -> None:
+    server = told("succeeded")
+    (body,) = server.told("refund.updated")
+    event = json.loads(body)
+    event["data"]["object"] |= {"payment_intent": None, "charge": None}
+    body = json.dumps(event).encode()
+    read = READER.read_notification(server.signed(body), body, NOW)
+    assert isinstance(read, Notification) and read.answer.kind is AnswerKind.UNKNOWN
 
 
 def test_t13_events_that_are_not_ours_are_ignored_not_refused() -> None:
@@ -461,6 +475,72 @@ def test_a_signature_or_age_that_does_not_stand_is_refused(
     read = READER.read_notification(headers, body, NOW)
     assert isinstance(read, NotificationRefused)
     assert read.reason and not read.signed
+
+
+def test_t46_while_the_endpoints_secret_is_rolled_what_either_signed_is_good() -> None:
+    server = told()
+    body = server.events[0]
+    both = StripeProvider(secret_key="sk_test_1", webhook_secret=f"whsec_new {WEBHOOK_SECRET}")
+    after = StripeProvider(secret_key="sk_test_1", webhook_secret="whsec_new")
+    old, new = server.signed(body), server.signed(body, secret="whsec_new")
+    for headers in (old, new):
+        assert isinstance(both.read_notification(headers, body, NOW), Notification)
+    assert isinstance(after.read_notification(old, body, NOW), NotificationRefused)
+    for without_time in (new["Stripe-Signature"].partition(",")[2], f"t=,{new['Stripe-Signature'].partition(',')[2]}"):
+        assert isinstance(both.read_notification({"stripe-signature": without_time}, body, NOW), NotificationRefused)
+
+
+DISPUTE = {
+    "id": "du_1",
+    "object": "dispute",
+    "amount": 4000,
+    "currency": "cny",
+    "charge": "ch_1",
+    "payment_intent": "pi_1",
+    "reason": "product_not_received",
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("needs_response", DisputeState.OPEN),
+        ("under_review", DisputeState.OPEN),
+        ("warning_needs_response", DisputeState.OPEN),
+        ("a_word_of_tomorrow", DisputeState.OPEN),
+        ("warning_closed", DisputeState.WON),
+        ("won", DisputeState.WON),
+        ("lost", DisputeState.LOST),
+    ],
+)
+def test_t34_an_event_about_a_dispute_names_payment_amount_and_state(status: str, state: DisputeState) -> None:
+    server = StripeServer(lambda: NOW)
+    event = {
+        "id": "evt_9",
+        "type": "charge.dispute.updated",
+        "created": int(NOW.timestamp()),
+        "data": {"object": {**DISPUTE, "status": status}},
+    }
+    body = json.dumps(event).encode()
+    read = READER.read_notification(server.signed(body), body, NOW)
+    assert isinstance(read, DisputeNotification)
+    told = read.dispute
+    assert (told.dispute_id, told.payment_ids, told.state) == ("du_1", ("pi_1", "ch_1"), state)
+    assert (told.amount_minor, told.currency, told.at) == (4000, "CNY", NOW)
+
+
+@pytest.mark.parametrize("wrong", [{"payment_intent": None, "charge": None}, {"amount": 0}, {"amount": "4000"}])
+def test_t34_a_dispute_of_no_payment_or_no_amount_is_sent_again(wrong: dict[str, Any]) -> None:
+    server = StripeServer(lambda: NOW)
+    event = {
+        "id": "evt_9",
+        "type": "charge.dispute.created",
+        "created": int(NOW.timestamp()),
+        "data": {"object": {**DISPUTE, "status": "lost", **wrong}},
+    }
+    body = json.dumps(event).encode()
+    read = READER.read_notification(server.signed(body), body, NOW)
+    assert isinstance(read, NotificationRefused) and read.signed
 
 
 @pytest.mark.parametrize("age_seconds", [-300, 0, 300])

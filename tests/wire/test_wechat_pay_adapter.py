@@ -227,7 +227,9 @@ async def test_t28_the_same_attempt_with_another_amount_is_doubt(
     order = order_of(payment)
     await provider.send(order)
     other = replace(order, amount_minor=101)
-    assert await provider.send(other) == Answer(AnswerKind.UNKNOWN, "the answer's amount is 100, asked was 101")
+    sent = await provider.send(other)
+    assert (sent.kind, sent.reason) == (AnswerKind.UNKNOWN, "the answer's amount is 100, asked was 101")
+    assert sent.amount_minor == 100, "it goes on to be held against the refund"
     assert server.paid_out(payment) == 100
 
 
@@ -445,6 +447,10 @@ def test_every_documented_notification(reader: WeChatPayProvider, status: str, k
     assert (news.provider, news.event_id, news.attempt_id.hex) == ("wechat_pay", "event-1", refund["out_refund_no"])
     assert (news.answer.kind, news.answer.stuck, news.answer.amount_minor) == (kind, stuck, 100)
     assert news.answer.provider_refund_id == refund["refund_id"]
+    assert (news.answer.payment_ids, news.answer.currency) == (
+        (refund["transaction_id"], refund["out_trade_no"]),
+        "CNY",
+    )
     assert (news.answer.occurred_at is not None) == (status == "SUCCESS")
 
 

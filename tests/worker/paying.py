@@ -162,6 +162,7 @@ async def floor_with(
 ) -> AsyncIterator[Floor]:
     """`count` approved refunds whose payments the simulator knows."""
     assert settings.database_url is not None
+    await market.feed.roll_up()
     refs = await approve(market, [str(index) for index in range(count)], now=utc_now())
     await tell(simulator, refs)
     async with open_app(settings, settings.database_url) as app:

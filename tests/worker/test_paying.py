@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jitui.aftersales.provider import Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
+from jitui.aftersales.provider import BOTH, Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.ticket import TicketState
 from jitui.entrypoints.worker import pay_due
@@ -135,6 +135,7 @@ class Stuck:
     """A provider whose calls do not end before they are freed."""
 
     name = "stuck"
+    capabilities = BOTH
 
     def __init__(self) -> None:
         self.freed = asyncio.Event()
@@ -190,3 +191,23 @@ async def test_refunds_of_a_provider_that_is_not_configured_here_are_left_alone(
         file = await floor.app.store.read_file(refs[0])
         assert file is not None and file.refunds[0].state is RefundState.QUEUED
         assert await floor.app.store.due_providers(utc_now()) == {"elsewhere"}
+
+
+async def test_when_the_worker_that_rolls_up_is_killed_or_stopped_another_goes_on(
+    market: Market, database_url: str, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    """Any number of workers: usage stays fresh as long as one of them lives."""
+    settings = settings_of(database_url, simulator, tmp_path)
+
+    async def rolled_up_since(moment: datetime) -> bool:
+        as_of = (await market.shelf.health(utc_now())).usage_as_of
+        return as_of is not None and as_of > moment
+
+    with worker_process(settings) as first, worker_process(settings) as second, worker_process(settings) as third:
+        await until(lambda: rolled_up_since(utc_now() - timedelta(seconds=2)))
+        for worker, how in ((first, signal.SIGKILL), (second, signal.SIGSTOP)):
+            worker.send_signal(how)
+            gone_at = utc_now()
+            await until(lambda gone_at=gone_at: rolled_up_since(gone_at + timedelta(seconds=2)))  # type: ignore[misc]
+        second.send_signal(signal.SIGCONT)
+        third.send_signal(signal.SIGKILL)

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from jitui.aftersales.command import Plan
+from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.ledger import balances
+from jitui.aftersales.order import Tender
 from jitui.aftersales.pay import ManualPayout, News, confirm, settle
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
 from jitui.aftersales.provider import Answer, AnswerKind
@@ -222,6 +225,16 @@ async def test_a_payment_that_we_had_not_heard_of_is_confirmed_as_any_news(insta
     assert counted(report)[RowKind.REFUND, Verdict.MATCHED] == (1, 1)
 
 
+async def test_two_different_differences_of_one_refund_are_two_tasks(installed: Books) -> None:
+    """A second one would else be taken for the first, and be closed with it."""
+    await pay_all(installed, [await installed.order("1", 10_000)])
+    for change in (wrong_amount, other_currency, paid_again):
+        await installed.reconcile(await installed.statement(change))
+    kinds = {task.kind for task in await installed.tasks()}
+    assert kinds == {TaskKind.AMOUNT_DIFFERS, TaskKind.CURRENCY_DIFFERS, TaskKind.PAID_TWICE}
+    assert len(await installed.tasks()) == 3
+
+
 async def test_a_statement_of_another_amount_confirms_nothing(installed: Books) -> None:
     order = await installed.order("lost", 10_000)
     await installed.pays(await installed.claimed())
@@ -229,7 +242,7 @@ async def test_a_statement_of_another_amount_confirms_nothing(installed: Books) 
     assert (report.learned, report.open) == (0, 1)
     file = await installed.app.store.read_file(order)
     assert file is not None and file.tickets[0].state is TicketState.REFUNDING
-    assert [task.kind for task in await installed.tasks()] == [TaskKind.THEIRS_ONLY]
+    assert {task.kind for task in await installed.tasks()} == {TaskKind.THEIRS_ONLY, TaskKind.ANSWER_DIFFERS}
 
 
 async def test_a_refund_settled_by_hand_and_paid_by_the_provider_is_found(installed: Books) -> None:
@@ -263,4 +276,26 @@ async def test_an_attempt_of_another_provider_is_not_ours_there(installed: Books
 async def test_a_statement_that_cannot_be_read_writes_nothing(installed: Books) -> None:
     with pytest.raises(BadInput, match="More than 1000 rows"):
         await installed.reconcile(await installed.statement(lambda lines: ["x,refund,,,,,,"] * 1001))
+    assert await installed.tasks() == []
+
+
+async def test_a_payment_that_two_orders_share_is_one_payment_of_the_statement(installed: Books) -> None:
+    """1000 and 2500 of one payment of 3500, both refunded: no difference."""
+    now, market = utc_now(), installed.market
+    buyer = await market.premium_buyer("b-1", now)
+    async with client_of(installed.simulator) as client:
+        await client.pay(3500, payment_id="pay-shared")
+    refs = []
+    for name, amount in (("o-1", 1000), ("o-2", 2500)):
+        ref = await market.paid_order(buyer, name, amounts=(amount,), tenders=(), now=now)
+        part = Tender("t1", "simulator", "pay-shared", "CNY", amount, now, payment_total_minor=3500)
+        assert isinstance(await capture_payment(market.store, ref, part, market.terms, now=now), Plan)
+        assert (await market.asked(buyer, name, now=now)).state is TicketState.REFUNDING
+        refs.append(ref)
+    await pay_all(installed, refs)
+    report = await installed.reconcile(await installed.statement())
+    assert counted(report) == {
+        (RowKind.PAYMENT, Verdict.MATCHED_IN_ALL): (2, 1),
+        (RowKind.REFUND, Verdict.MATCHED): (2, 2),
+    }
     assert await installed.tasks() == []

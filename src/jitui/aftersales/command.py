@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store
-from jitui.aftersales.writes import Write
+from jitui.aftersales.writes import Announce, RecordBuyerEvent, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,20 @@ async def carry_out(
         assert opened.file is not None
         planned = plan(opened.file, opened.inputs or DecisionInputs())
         if isinstance(planned, Plan):
+            if planned.file.order.free_of_charge:
+                planned = replace(planned, writes=_uncounted(planned.writes))
             answer = render(planned) if once is not None and render is not None else None
             await transaction.commit(opened.file, planned.writes, once=once, answer=answer)
         return planned
+
+
+def _uncounted(writes: tuple[Write, ...]) -> tuple[Write, ...]:
+    """An order that costs nothing counts in no feature of buyer or shop: it would be a cheap way to a good record."""
+    return tuple(
+        replace(write, body={**write.body, "free_of_charge": True}) if isinstance(write, Announce) else write
+        for write in writes
+        if not isinstance(write, RecordBuyerEvent)
+    )
 
 
 def _before_planning(opened: Opened) -> KeptAnswer | Refusal | None:

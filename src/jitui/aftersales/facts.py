@@ -22,10 +22,16 @@ from jitui.aftersales.ports import (
     WindowValue,
 )
 from jitui.aftersales.ticket import Arm
-from jitui.policy import CapUsage, FactValue, Feature, Policy, Usages, caps_facts, held_out
+from jitui.policy import CLOCKS_DIFFER_SECONDS, CapUsage, FactValue, Feature, Policy, Usages, caps_facts, held_out
 
-USAGE_MAX_AGE = timedelta(seconds=60)
-"""Shop and platform usage that was rolled up longer ago is unknown: no worker, no instant approvals over a cap."""
+USAGE_MAX_AGE = timedelta(seconds=10)
+"""Shop and platform usage that was rolled up longer ago is unknown: no worker, no instant approvals over a cap.
+
+INVARIANT: what the shops' and the platform's caps are exceeded by is what is approved within so long, and no more.
+"""
+
+CLOCKS_DIFFER = timedelta(seconds=CLOCKS_DIFFER_SECONDS)
+"""A moment up to so far ahead of now is taken for now; what is said to happen later than that is unknown (I5)."""
 
 SHORT_CAP_SECONDS = 7200
 """Caps over windows up to this long are counted in buckets of a minute, longer ones in buckets of an hour."""
@@ -37,6 +43,8 @@ def decision_query(policy: Policy, now: datetime, time_zone: ZoneInfo) -> Decisi
     return DecisionQuery(
         windows=_windows(policy.features, now.astimezone(time_zone).date()),
         now=now,
+        ahead_from=now + CLOCKS_DIFFER,
+        currency=policy.currency,
         buyer_cap_from=_cap_from(caps.per_buyer.over_seconds, now) if caps.per_buyer else None,
         shop_cap_from=_cap_from(caps.per_shop.over_seconds, now) if caps.per_shop else None,
         shop_cap_bucket_seconds=bucket_seconds(caps.per_shop.over_seconds) if caps.per_shop else 60,
@@ -59,30 +67,43 @@ def gather_facts(
     amount_minor: int,
     now: datetime,
     time_zone: ZoneInfo,
+    cap_amount_minor: int | None = None,
+    usage_max_age: timedelta = USAGE_MAX_AGE,
 ) -> dict[str, FactValue]:
-    """The facts table's values for one request; unknown ones are absent."""
+    """The facts table's values for one request; unknown ones are absent.
+
+    `cap_amount_minor`: what the caps do not count yet, where that is less than `amount_minor`.
+    INVARIANT: no amount is known for an order in another currency than the policy's.
+    """
     order, buyer = file.order, file.buyer
+    in_currency = order.currency == policy.currency
     known: dict[str, FactValue | None] = {
         "buyer.account_age_days": _age_days(buyer.registered_at, now),
         "buyer.selected": is_selected(policy, buyer.buyer_id, inputs.selection),
         "buyer.restricted": inputs.restricted,
         "request.amount_minor": amount_minor,
         "request.whole_order": _is_whole_order(file.lines, asked),
-        "order.paid_minor": captured_minor(file.tenders) if order.currency == policy.currency else None,
+        "order.paid_minor": captured_minor(file.tenders),
         "order.currency": order.currency,
         "order.shipment": file.degree.value,
         "order.hold": order.hold.value,
         "order.age_seconds": _age_seconds(order.placed_at, now),
         "order.paid_age_seconds": _age_seconds(order.paid_at, now),
         "order.freight_minor": order.freight_minor,
-        "order.lines": [_line_facts(line, asked, inputs.coverage) for line in file.lines],
+        "order.lines": [_line_facts(line, asked, inputs, in_currency=in_currency) for line in file.lines],
         "shop.covered": _covered(inputs.coverage, ("shop", order.shop_id), ("platform", "")),
-        "service.paused": bool(inputs.pauses),
+        "service.paused": is_paused(file, inputs),
     }
     known.update(_feature_facts(policy, inputs, buyer, now, time_zone))
     known.update(_attribute_facts(policy, buyer))
-    known.update(caps_facts(policy.caps, _usages(inputs, now), amount_minor))
-    return {name: value for name, value in known.items() if value is not None}
+    uncounted_minor = amount_minor if cap_amount_minor is None else cap_amount_minor
+    usages = _usages(inputs, now, usage_max_age)
+    known.update(caps_facts(policy.caps, usages, uncounted_minor if in_currency else None))
+    return {
+        name: value
+        for name, value in known.items()
+        if value is not None and (in_currency or not policy.facts[name].is_money)
+    }
 
 
 def history_read(policy: Policy, file: OrderFile, inputs: DecisionInputs) -> dict[str, object]:
@@ -93,6 +114,16 @@ def history_read(policy: Policy, file: OrderFile, inputs: DecisionInputs) -> dic
         "registered_at": file.buyer.registered_at,
         "shop_days_as_of": inputs.shop_days_as_of,
     }
+
+
+def is_paused(file: OrderFile, inputs: DecisionInputs) -> bool | None:
+    """Whether instant approvals are stopped here; None where it hangs on a region or a category that is not known."""
+    if inputs.pauses:
+        return True
+    perhaps = ("region" in inputs.paused_scopes and not file.buyer.region) or (
+        "category" in inputs.paused_scopes and any(not line.category_id for line in file.lines)
+    )
+    return None if perhaps else False
 
 
 def arm_of(policy: Policy, buyer_id: str, selection: str | None) -> Arm:
@@ -130,12 +161,22 @@ def _cap_from(over_seconds: int, now: datetime) -> datetime:
     return now - timedelta(seconds=over_seconds)
 
 
+def _age(since: datetime | None, now: datetime) -> timedelta | None:
+    """At least 0; unknown for a moment that is further ahead of now than clocks differ."""
+    if since is None or since - now > CLOCKS_DIFFER:
+        return None
+    return max(timedelta(0), now - since)
+
+
 def _age_days(since: datetime | None, now: datetime) -> int | None:
-    return None if since is None else max(0, (now - since).days)
+    """Whole periods of 24 hours, whatever the calendar says of them."""
+    age = _age(since, now)
+    return None if age is None else age.days
 
 
 def _age_seconds(since: datetime | None, now: datetime) -> int | None:
-    return None if since is None else max(0, int((now - since).total_seconds()))
+    age = _age(since, now)
+    return None if age is None else age // timedelta(seconds=1)
 
 
 def _is_whole_order(lines: Sequence[OrderLine], asked: Sequence[LineUnits]) -> bool:
@@ -144,7 +185,7 @@ def _is_whole_order(lines: Sequence[OrderLine], asked: Sequence[LineUnits]) -> b
 
 
 def _line_facts(
-    line: OrderLine, asked: Sequence[LineUnits], coverage: Sequence[ScopedRow]
+    line: OrderLine, asked: Sequence[LineUnits], inputs: DecisionInputs, *, in_currency: bool
 ) -> Mapping[str, str | int | bool | None]:
     requested = sum(units.quantity for units in asked if units.line_id == line.line_id)
     return {
@@ -155,17 +196,26 @@ def _line_facts(
         "quantity": line.quantity,
         "requested_quantity": requested,
         "shipped_quantity": line.left_quantity,
-        "paid_minor": line.paid_minor,
+        "paid_minor": line.paid_minor if in_currency else None,
         "customised": line.customised,
         "virtual": line.virtual,
-        "covered": _covered(coverage, ("item", line.item_id), ("category", line.category_id or "")),
+        "covered": _line_covered(line, inputs),
     }
 
 
-def _covered(rows: Sequence[ScopedRow], *nearest_first: tuple[str, str]) -> bool:
-    """The nearest row decides; without one every shop and item is covered (R2)."""
+def _line_covered(line: OrderLine, inputs: DecisionInputs) -> bool | None:
+    """The item's own row, else its category's, else yes (R2); None where a category not known may be one left out."""
+    item = ("item", line.item_id)
+    if line.category_id:
+        return _covered(inputs.coverage, item, ("category", line.category_id))
+    covered = _covered(inputs.coverage, item, otherwise=None)
+    return covered if covered is not None or "category" in inputs.uncovered_scopes else True
+
+
+def _covered(rows: Sequence[ScopedRow], *nearest_first: tuple[str, str], otherwise: bool | None = True) -> bool | None:
+    """What the first of these places that has a row says; without one every shop and item is covered (R2)."""
     by_place = {(row.scope, row.ref): row.covered for row in rows}
-    return next((by_place[place] for place in nearest_first if place in by_place), True)
+    return next((by_place[place] for place in nearest_first if place in by_place), otherwise)
 
 
 def _feature_facts(
@@ -184,12 +234,16 @@ def _feature_facts(
 
 
 def _is_known(window: Window, record: HistoryRecord | None, buyer: Buyer, now: datetime, time_zone: ZoneInfo) -> bool:
-    """History that was never fed is unknown, not zero (I5) — unless the account is younger than the record."""
+    """History that was never fed is unknown, not zero (I5) — unless the account is younger than the record.
+
+    An account that is said to be opened later than now is of no known age.
+    """
     if record is None or (record.fresh_until is not None and record.fresh_until < now):
         return False
     if record.complete_from <= datetime.combine(window.from_day, time.min, time_zone):
         return True
-    young = buyer.registered_at is not None and buyer.registered_at >= record.complete_from
+    opened = buyer.registered_at
+    young = opened is not None and record.complete_from <= opened <= now + CLOCKS_DIFFER
     return window.subject == "buyer" and young
 
 
@@ -200,10 +254,12 @@ def _rolled_up_through(window: Window, as_of: datetime | None, time_zone: ZoneIn
 def _window_fact(window: Window, value: WindowValue | None, now: datetime, time_zone: ZoneInfo) -> FactValue | None:
     if value is None:
         return None if window.function == "last_age_days" else 0
+    if value.ahead:
+        return None  # what is said to happen later than now contradicts itself: how much has happened is not known
     if window.function == "count":
         return value.events
     if window.function == "sum":
-        return value.amount_minor  # None: more than 64 bits hold, which is unknown
+        return value.amount_minor  # None: more than 64 bits hold, or of no known currency, which is unknown
     if value.last_day is None:
         return None
     return (now.astimezone(time_zone).date() - value.last_day).days
@@ -217,10 +273,15 @@ def _attribute_facts(policy: Policy, buyer: Buyer) -> dict[str, FactValue | None
     }
 
 
-def _usages(inputs: DecisionInputs, now: datetime) -> Usages:
-    fresh = inputs.usage_as_of is not None and now - inputs.usage_as_of <= USAGE_MAX_AGE
+def usage_is_fresh(as_of: datetime | None, now: datetime, max_age: timedelta) -> bool:
+    """Whether usage is as young as it must be; a time to come is some clock's mistake, and nothing is known by it."""
+    return as_of is not None and timedelta(0) <= now - as_of <= max_age
+
+
+def _usages(inputs: DecisionInputs, now: datetime, max_age: timedelta) -> Usages:
+    fresh = usage_is_fresh(inputs.usage_as_of, now, max_age)
     return Usages(
-        buyer=_used(inputs.buyer_usage),
+        buyer=_used(inputs.buyer_usage) if inputs.buyer_usage is not None else None,
         shop=_used(inputs.shop_usage) if fresh else None,
         platform=_used(inputs.platform_usage) if fresh else None,
     )

@@ -18,4 +18,5 @@ class Feed(Protocol):
         self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
     ) -> Sequence[Change]: ...
 
-    async def roll_up(self, now: datetime) -> None: ...
+    async def roll_up(self, now: datetime | None = None) -> None:
+        """Count cap usage as of `now`, a clock of the caller's own; without, as of the database's clock."""

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from jitui.aftersales.order import (
     Buyer,
+    Dispute,
+    DisputeState,
     Funding,
     Order,
     OrderLine,
@@ -36,11 +38,17 @@ class OrderFile:
     timeline: tuple[TicketEvent, ...] = ()
     refunds: tuple[Refund, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
 
     @property
     def degree(self) -> ShipmentDegree:
         """How far the order has gone."""
-        return order_degree(self.lines, self.shipments)
+        return order_degree(self.lines, self.shipments, completed=self.order.completed_at is not None)
+
+    @property
+    def is_disputed(self) -> bool:
+        """Whether the buyer's bank is asked to give money of this order back, and has not decided."""
+        return any(dispute.state is DisputeState.OPEN for dispute in self.disputes)
 
     def ticket(self, ticket_id: UUID) -> Ticket:
         """The ticket by its id; it is in the file or the file was opened by another reference."""
@@ -97,5 +105,5 @@ def transition(
         from_state=ticket.state,
         to_state=to_state,
         why=why,
-        detail=detail or {},
+        detail={**(detail or {}), **({"through": by.through} if by.through else {})},
     )

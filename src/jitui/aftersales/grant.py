@@ -64,9 +64,18 @@ def grant(
     event = transition(
         file, ticket, TicketState.REFUNDING, by=by, why=f"approved_{approved_by.value}", now=now, detail=why
     )
-    refunds = _queue_refunds(file, granted, now)
+    refunds = queue_refunds(file, granted, granted.amount_minor, now)
+    events: tuple[TicketEvent, ...] = (event,)
+    told = _announcements(file, granted, lines, now)
+    if not refunds:  # an order that cost nothing: there is nothing to pay back, so this is the end already
+        paid = transition(
+            with_ticket(file, granted, events), granted, TicketState.REFUNDED, by=SYSTEM, why="paid", now=now
+        )
+        granted = replace(granted, state=TicketState.REFUNDED, version=granted.version + 1, closed_at=now)
+        events = (event, paid)
+        told = (*told, _refunded(granted, now))
     after, freight_moves = _freight_elsewhere(file, ticket, lines, ticket.freight_minor - granted.freight_minor, now)
-    after = with_refunds(with_ticket(after, granted, (event,)), refunds)
+    after = with_refunds(with_ticket(after, granted, events), refunds)
     writes: tuple[Write, ...] = (
         *(
             write
@@ -76,9 +85,20 @@ def grant(
         *(ReturnFunding(funder, amount) for funder, amount in granted.funding_returns.items()),
         *freight_moves,
         *_postings(granted, refunds, now),
-        *_announcements(file, granted, lines, now),
+        *told,
     )
-    return Granted(granted, after, (event,), writes)
+    return Granted(granted, after, events, writes)
+
+
+def _refunded(ticket: Ticket, now: datetime) -> Announce:
+    body = {
+        "state": ticket.state.value,
+        "version": ticket.version,
+        "amount_minor": ticket.amount_minor,
+        "currency": ticket.currency,
+        "approved_by": ticket.approved_by.value if ticket.approved_by else None,
+    }
+    return Announce(ChangeKind.TICKET_REFUNDED, now, ticket.shop_id, body, ticket.ticket_id)
 
 
 def amount_now(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> Ticket:
@@ -128,9 +148,10 @@ def _freight_elsewhere(
     return with_ticket(file, moved, (event,)), (move_ticket(moved), AddTimeline((event,)))
 
 
-def _queue_refunds(file: OrderFile, ticket: Ticket, now: datetime) -> tuple[Refund, ...]:
+def queue_refunds(file: OrderFile, ticket: Ticket, amount_minor: int, now: datetime) -> tuple[Refund, ...]:
+    """One refund for each payment that gives a part of the amount."""
     tenders = file.tenders
-    parts = over_tenders(tenders, ticket.amount_minor)
+    parts = over_tenders(tenders, amount_minor)
     return tuple(
         Refund(
             refund_id=new_id(ticket.lane),
@@ -140,7 +161,7 @@ def _queue_refunds(file: OrderFile, ticket: Ticket, now: datetime) -> tuple[Refu
             provider=tender.provider,
             payment_id=tender.payment_id,
             amount_minor=part,
-            captured_minor=tender.captured_minor,
+            captured_minor=tender.payment_minor,
             currency=tender.currency,
             state=RefundState.QUEUED,
             queued_at=now,
@@ -162,9 +183,7 @@ def _postings(ticket: Ticket, refunds: Sequence[Refund], now: datetime) -> tuple
     return (*to_buyer, *to_funders)
 
 
-def _announcements(
-    file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine], now: datetime
-) -> tuple[Announce, Announce]:
+def _announcements(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine], now: datetime) -> tuple[Announce, ...]:
     """The approval itself tells the warehouse which units to hold back and which printed labels to void (T19)."""
     assert ticket.approved_by is not None
     goods = {line.line_id: line for line in file.lines}

@@ -7,25 +7,41 @@ from datetime import datetime
 
 from jitui.aftersales import ledger
 from jitui.aftersales.command import Plan, Render, carry_out
+from jitui.aftersales.facts import decision_query
 from jitui.aftersales.file import OrderFile
-from jitui.aftersales.order import Tender, captured_minor
+from jitui.aftersales.later_money import plan_later_money
+from jitui.aftersales.order import Tender
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
-from jitui.aftersales.ports import DecisionInputs, NewOrder, OrderRef, OrderTaken, Store
+from jitui.aftersales.ports import (
+    DecisionInputs,
+    KnownPayment,
+    NewOrder,
+    OrderRef,
+    OrderTaken,
+    PaymentName,
+    Store,
+)
+from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.writes import (
     Announce,
     BuyerEventKind,
+    CaptureMore,
     CaptureTender,
     ChangeKind,
+    ClaimPayment,
     RecordBuyerEvent,
+    SharePayment,
+    StatePaymentTotal,
     Write,
 )
+from jitui.errors import Overtaken
 from jitui.ids import lane_of
 
 
 async def put_order(store: Store, new: NewOrder, *, now: datetime) -> OrderTaken | Refusal:
-    """Create an order, or replace it while nothing is paid; putting the same paid order again changes nothing.
+    """Create an order, or replace it until a ticket, a shipment or its completion stands on it; payments stay.
 
-    Customised and virtual are taken from the line, else from the platform's category table, else unknown (R2, I5).
+    A line is customised or virtual if it says so or its category does; not, if one of them says no; else unknown (R2).
     """
     ref = OrderRef(lane_of(new.buyer_id), new.order_id)
     return await store.put_order(ref, new, now)
@@ -35,31 +51,122 @@ async def capture_payment(
     store: Store,
     ref: OrderRef,
     tender: Tender,
+    terms: Terms,
     *,
     now: datetime,
     once: Once | None = None,
     render: Render | None = None,
 ) -> Plan | Refusal | KeptAnswer:
-    """Record a captured payment; the same tender again is the same payment, with another amount it is refused (T28)."""
+    """Record what was captured with a payment so far; within an order a provider's payment is one tender.
 
-    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        return plan_payment(file, tender, now)
+    The same amount again changes nothing, a larger one is a later capture, a smaller one is refused (T28). Money for
+    goods that were refunded already is decided again under `terms` (T33).
+    """
+    name = PaymentName(tender.provider, tender.payment_id)
+    query = replace(decision_query(terms.policy, now, terms.time_zone), payment=name)
 
-    return await carry_out(store, ref, plan, once=once, render=render)
+    def plan(file: OrderFile, inputs: DecisionInputs) -> Plan | Refusal:
+        return plan_payment(file, inputs, tender, terms, now)
+
+    try:
+        return await carry_out(store, ref, plan, query=query, once=once, render=render)
+    except Overtaken:  # another buyer's order took the payment's name meanwhile: now it can be seen, and is refused
+        return await carry_out(store, ref, plan, query=query, once=once, render=render)
 
 
-def plan_payment(file: OrderFile, tender: Tender, now: datetime) -> Plan | Refusal:
-    """The payment, its ledger rows, and for the first one the buyer's history and the feed."""
-    order = file.order
-    if tender.currency != order.currency:
+def plan_payment(
+    file: OrderFile, inputs: DecisionInputs, tender: Tender, terms: Terms, now: datetime
+) -> Plan | Refusal:
+    """The payment, its ledger rows, for the first one the buyer's history and the feed; and what refunds it touches."""
+    known = next((other for other in file.tenders if _name(other) == _name(tender)), None)
+    refused = _refused(file, inputs.payment, known, tender)
+    if refused is not None:
+        return refused
+    if known is None:
+        captured = _captured(file, inputs.payment, tender, now)
+    elif tender.captured_minor > known.captured_minor:
+        captured = _captured_more(file, known, tender, now)
+    else:
+        captured = Plan(file, ())
+    if known is not None and known.payment_total_minor is None and tender.payment_total_minor is not None:
+        captured = _with_total(captured, known, tender.payment_total_minor)
+    if captured.file.tenders == file.tenders:
+        return captured
+    return plan_later_money(captured, inputs, terms, tender, now)
+
+
+def _name(tender: Tender) -> tuple[str, str]:
+    return tender.provider, tender.payment_id
+
+
+def _refused(file: OrderFile, elsewhere: KnownPayment, known: Tender | None, tender: Tender) -> Refusal | None:
+    if tender.currency != file.order.currency:
         return Refusal(
             RefusalCode.CURRENCY_MISMATCH,
-            f"The order is in {order.currency}, the payment in {tender.currency}.",
+            f"The order is in {file.order.currency}, the payment in {tender.currency}.",
             "amount.currency",
         )
-    known = next((other for other in file.tenders if other.tender_id == tender.tender_id), None)
-    if known is not None:
-        return _repeated(file, known, tender)
+    if elsewhere.currency not in (None, tender.currency):
+        return Refusal(
+            RefusalCode.CURRENCY_MISMATCH,
+            f"This payment is in {elsewhere.currency} on another order.",
+            "amount.currency",
+        )
+    if elsewhere.buyer_id not in (None, file.order.buyer_id):
+        return Refusal(
+            RefusalCode.PAYMENT_BELONGS_TO_ANOTHER,
+            f"{tender.provider} payment {tender.payment_id!r} paid another buyer's order.",
+            "payment_id",
+        )
+    if known is None and any(other.tender_id == tender.tender_id for other in file.tenders):
+        return Refusal(
+            RefusalCode.DUPLICATE_PAYMENT_DIFFERS,
+            f"Tender {tender.tender_id!r} is known with another payment; a second payment needs its own id.",
+            "tender_id",
+        )
+    if known is not None and tender.captured_minor < known.captured_minor:
+        return Refusal(
+            RefusalCode.DUPLICATE_PAYMENT_DIFFERS,
+            f"Of this payment {known.captured_minor} was captured already; send what was captured in all.",
+            "amount.amount_minor",
+        )
+    return _total_refused(elsewhere, known, tender)
+
+
+def _total_refused(elsewhere: KnownPayment, known: Tender | None, tender: Tender) -> Refusal | None:
+    """A payment for several orders: every part says the same total, and all parts together stay within it."""
+    said = tender.payment_total_minor
+    before = known.payment_total_minor if known is not None else elsewhere.total_minor
+    if said is None and known is None and elsewhere.parts:
+        return Refusal(
+            RefusalCode.PAYMENT_TOTAL_DIFFERS,
+            "This payment is recorded on another order: a payment for several orders says payment_total_minor on each.",
+            "payment_total_minor",
+        )
+    if said is not None and elsewhere.parts and elsewhere.total_minor is None:
+        return Refusal(
+            RefusalCode.PAYMENT_TOTAL_DIFFERS,
+            "This payment is recorded on another order without a total: send that one again with payment_total_minor.",
+            "payment_total_minor",
+        )
+    if None not in (said, before) and said != before:
+        return Refusal(
+            RefusalCode.PAYMENT_TOTAL_DIFFERS,
+            f"The payment's total was said to be {before}, now {said}.",
+            "payment_total_minor",
+        )
+    total_minor = said if said is not None else before
+    if total_minor is not None and elsewhere.parts_minor + tender.captured_minor > total_minor:
+        return Refusal(
+            RefusalCode.PAYMENT_TOTAL_EXCEEDED,
+            f"Of {total_minor} captured with this payment, {elsewhere.parts_minor} paid other orders.",
+            "amount.amount_minor",
+        )
+    return None
+
+
+def _captured(file: OrderFile, elsewhere: KnownPayment, tender: Tender, now: datetime) -> Plan:
+    order = file.order
     first = not file.tenders
     after = replace(
         file,
@@ -67,6 +174,8 @@ def plan_payment(file: OrderFile, tender: Tender, now: datetime) -> Plan | Refus
         order=replace(order, paid_at=order.paid_at or tender.captured_at),
     )
     writes: tuple[Write, ...] = (
+        *(() if elsewhere.buyer_id is not None else (ClaimPayment(tender.provider, tender.payment_id),)),
+        *_share(tender, tender.captured_minor),
         CaptureTender(tender, tender.captured_at),
         ledger.captured(tender),
         *(_first_payment(after, tender, now) if first else ()),
@@ -74,15 +183,38 @@ def plan_payment(file: OrderFile, tender: Tender, now: datetime) -> Plan | Refus
     return Plan(after, writes)
 
 
-def _repeated(file: OrderFile, known: Tender, tender: Tender) -> Plan | Refusal:
-    same = (known.provider, known.payment_id, known.captured_minor)
-    if same == (tender.provider, tender.payment_id, tender.captured_minor):
-        return Plan(file, ())
-    return Refusal(
-        RefusalCode.DUPLICATE_PAYMENT_DIFFERS,
-        f"Tender {tender.tender_id!r} is known with another amount or payment; a second payment needs its own id.",
-        "tender_id",
+def _captured_more(file: OrderFile, known: Tender, tender: Tender, now: datetime) -> Plan:
+    more_minor = tender.captured_minor - known.captured_minor
+    raised = replace(known, captured_minor=tender.captured_minor)
+    writes: tuple[Write, ...] = (
+        *_share(known, more_minor),
+        CaptureMore(known.tender_id, more_minor),
+        ledger.captured_more(raised, more_minor, now),
     )
+    return Plan(_with_tender(file, raised), writes)
+
+
+def _with_total(plan: Plan, known: Tender, total_minor: int) -> Plan:
+    """A payment that was told for this order alone turns out to be shared: its part here counts from now on."""
+    tender = next(tender for tender in plan.file.tenders if tender.tender_id == known.tender_id)
+    shared = replace(tender, payment_total_minor=total_minor)
+    writes: tuple[Write, ...] = (
+        *plan.writes,
+        *_share(shared, shared.captured_minor),
+        StatePaymentTotal(shared.tender_id, total_minor),
+    )
+    return Plan(_with_tender(plan.file, shared), writes)
+
+
+def _share(tender: Tender, amount_minor: int) -> tuple[Write, ...]:
+    if tender.payment_total_minor is None:
+        return ()
+    return (SharePayment(tender.provider, tender.payment_id, tender.payment_total_minor, amount_minor),)
+
+
+def _with_tender(file: OrderFile, changed: Tender) -> OrderFile:
+    tenders = tuple(changed if tender.tender_id == changed.tender_id else tender for tender in file.tenders)
+    return replace(file, tenders=tenders)
 
 
 def _first_payment(file: OrderFile, tender: Tender, now: datetime) -> tuple[Write, ...]:
@@ -95,7 +227,7 @@ def _first_payment(file: OrderFile, tender: Tender, now: datetime) -> tuple[Writ
         at=tender.captured_at,
         recorded_at=now,
         order_id=order.order_id,
-        amount_minor=captured_minor(file.tenders),
+        amount_minor=tender.captured_minor,
     )
     body = {"amount_minor": tender.captured_minor, "currency": tender.currency}
     return (*funded, paid, Announce(ChangeKind.ORDER_PAID, now, order.shop_id, body))

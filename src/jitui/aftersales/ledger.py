@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from jitui.aftersales.order import Funder, Funding, Tender
+from jitui.aftersales.order import Dispute, Funder, Funding, Tender
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.writes import Post
 
@@ -42,7 +42,10 @@ class Cause(StrEnum):
     """Why money moved; the first word of a posting's name."""
 
     CAPTURED = "captured"
+    CAPTURED_MORE = "captured_more"
     FUNDED = "funded"
+    FUNDED_MORE = "funded_more"
+    FUNDED_LESS = "funded_less"
     GRANTED = "granted"
     RETURNED = "returned"
     PAID = "paid"
@@ -50,6 +53,8 @@ class Cause(StrEnum):
     SETTLED = "settled"
     PAID_AGAIN = "paid_again"
     PAID_BACK = "paid_back"
+    CHARGED_BACK = "charged_back"
+    CHARGED_BACK_TOO = "charged_back_too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,10 @@ class Flow:
 
 FLOWS: Mapping[Cause, Flow] = {
     Cause.CAPTURED: Flow(Account.PROVIDER_CLEARING, Account.ESCROW, "The buyer paid"),
+    Cause.CAPTURED_MORE: Flow(Account.PROVIDER_CLEARING, Account.ESCROW, "The buyer paid more with the same payment"),
     Cause.FUNDED: Flow(Account.SUBSIDY, Account.ESCROW, "A funder put in its share"),
+    Cause.FUNDED_MORE: Flow(Account.SUBSIDY, Account.ESCROW, "The order was replaced: a funder puts in more"),
+    Cause.FUNDED_LESS: Flow(Account.ESCROW, Account.SUBSIDY, "The order was replaced: a funder puts in less"),
     Cause.GRANTED: Flow(Account.ESCROW, Account.BUYER_PAYABLE, "A refund was approved"),
     Cause.RETURNED: Flow(Account.ESCROW, Account.SUBSIDY, "A funder gets its share back"),
     Cause.PAID: Flow(Account.BUYER_PAYABLE, Account.PROVIDER_CLEARING, "The provider paid the refund"),
@@ -71,6 +79,10 @@ FLOWS: Mapping[Cause, Flow] = {
     Cause.SETTLED: Flow(Account.BUYER_PAYABLE, Account.MANUAL_PAYOUT, "An operator settled it by hand"),
     Cause.PAID_AGAIN: Flow(Account.BUYER_RECEIVABLE, Account.PROVIDER_CLEARING, "The provider paid it a second time"),
     Cause.PAID_BACK: Flow(Account.PROVIDER_CLEARING, Account.BUYER_RECEIVABLE, "The second payment came back"),
+    Cause.CHARGED_BACK: Flow(Account.ESCROW, Account.PROVIDER_CLEARING, "The buyer's bank took the payment back"),
+    Cause.CHARGED_BACK_TOO: Flow(
+        Account.BUYER_RECEIVABLE, Account.PROVIDER_CLEARING, "The buyer's bank took back what was refunded as well"
+    ),
 }
 
 AT_PROVIDER = frozenset({Cause.PAID, Cause.UNPAID, Cause.PAID_AGAIN, Cause.PAID_BACK})
@@ -86,9 +98,23 @@ def captured(tender: Tender) -> Post:
     return _post(name, tender.captured_minor, tender.currency, tender.captured_at, provider=tender.provider)
 
 
+def captured_more(tender: Tender, amount_minor: int, at: datetime) -> Post:
+    """More was captured with a payment that is known; `tender` says how much in all, which names the posting."""
+    name = (Cause.CAPTURED_MORE, tender.captured_minor, tender.tender_id)
+    return _post(name, amount_minor, tender.currency, at, provider=tender.provider)
+
+
 def funded(fund: Funding, currency: str, now: datetime) -> Post:
     """A funder's share joins the escrow with the first payment."""
     return _post((Cause.FUNDED, fund.funder.value), fund.amount_minor, currency, now, funder=fund.funder)
+
+
+def funding_changed(funder: Funder, delta_minor: int, currency: str, now: datetime, number: int) -> Post:
+    """A funder's share after its order was replaced; `number` is 0 for its first booking, else how many there were."""
+    if number == 0:
+        return funded(Funding(funder, delta_minor), currency, now)
+    cause = Cause.FUNDED_MORE if delta_minor > 0 else Cause.FUNDED_LESS
+    return _post((cause, funder.value, number), abs(delta_minor), currency, now, funder=funder)
 
 
 def granted(refund: Refund, now: datetime) -> Post:
@@ -113,6 +139,11 @@ def at_provider(cause: Cause, refund: Refund, attempt: Attempt, now: datetime) -
 def settled(refund: Refund, now: datetime) -> Post:
     """What was owed was paid outside the provider."""
     return _post((Cause.SETTLED, refund.refund_id), refund.amount_minor, refund.currency, now)
+
+
+def charged_back(cause: Cause, dispute: Dispute, amount_minor: int, now: datetime) -> Post:
+    """A card dispute was lost: its money left the provider for the buyer's bank."""
+    return _post((cause, dispute.dispute_id), amount_minor, dispute.currency, now, provider=dispute.provider)
 
 
 def _post(

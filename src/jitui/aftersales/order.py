@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+
+MOST_ATTRIBUTES = 64
+"""So many attributes of a buyer are taken, at most."""
 
 
 class Hold(StrEnum):
@@ -27,7 +31,7 @@ class Funder(StrEnum):
 
 
 class ParcelDegree(StrEnum):
-    """How far one parcel has gone; a printed label is not yet on its way (R3d)."""
+    """How far one parcel has gone; a printed label is not yet on its way."""
 
     LABEL_PRINTED = "label_printed"
     PICKED_UP = "picked_up"
@@ -105,7 +109,10 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True)
 class Tender:
-    """A captured payment; `pending + refunded <= captured` is the database's to hold (I1)."""
+    """A captured payment; `pending + refunded <= captured` is the database's to hold (I1).
+
+    `payment_total_minor`: of a payment that several orders share; None where this tender is the whole payment.
+    """
 
     tender_id: str
     provider: str
@@ -115,11 +122,42 @@ class Tender:
     captured_at: datetime
     pending_minor: int = 0
     refunded_minor: int = 0
+    lost_minor: int = 0  # taken back by the buyer's bank: card disputes that were lost
+    payment_total_minor: int | None = None
+
+    @property
+    def payment_minor(self) -> int:
+        """What the provider captured with this payment, for all orders that share it."""
+        return self.captured_minor if self.payment_total_minor is None else self.payment_total_minor
 
     @property
     def remaining_minor(self) -> int:
         """What can still be promised to the buyer from this payment."""
-        return self.captured_minor - self.pending_minor - self.refunded_minor
+        return self.captured_minor - self.pending_minor - self.refunded_minor - self.lost_minor
+
+
+class DisputeState(StrEnum):
+    """A card dispute is open until the bank decides: won, the money stays; lost, the bank gives it to the buyer."""
+
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A card dispute on a payment, by the provider's id; `lost_minor` is what it took of what was still refundable."""
+
+    dispute_id: str
+    tender_id: str
+    provider: str
+    state: DisputeState
+    amount_minor: int
+    currency: str
+    opened_at: datetime
+    reason: str = ""
+    lost_minor: int = 0
+    closed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +171,10 @@ class Funding:
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """A parcel by its waybill; repeating the waybill is the same parcel."""
+    """A parcel by its waybill; repeating the waybill is the same parcel.
+
+    `commanded_lines`: those of its units that left by a ship command; the others left by the carrier's word alone.
+    """
 
     shipment_id: UUID
     degree: ParcelDegree
@@ -144,11 +185,12 @@ class Shipment:
     lines: tuple[LineUnits, ...]
     happened_at: datetime
     recorded_at: datetime
+    commanded_lines: tuple[LineUnits, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The order's own row."""
+    """The order's own row; `free_of_charge`: lines and freight sum to nothing, so it was paid when it was placed."""
 
     lane: int
     order_id: str
@@ -162,6 +204,7 @@ class Order:
     paid_at: datetime | None = None
     completed_at: datetime | None = None
     ship_by: datetime | None = None
+    free_of_charge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +218,28 @@ class Buyer:
     attributes: dict[str, int | str | bool] = field(default_factory=dict)
 
 
+def waybill_of(tracking_no: str) -> str:
+    """What tells a parcel from the order's others: its number in whatever letters and widths it is written.
+
+    Hyphens stay: some carriers number the pieces of a consignment behind one. The carrier's name has many spellings.
+    """
+    return unicodedata.normalize("NFKC", tracking_no).strip().casefold()
+
+
 def captured_minor(tenders: Iterable[Tender]) -> int:
     """What the buyer paid for the whole order before any refund: the amount R3(b) tests, freight included."""
     return sum(tender.captured_minor for tender in tenders)
 
 
-def order_degree(lines: Sequence[OrderLine], shipments: Sequence[Shipment]) -> ShipmentDegree:
-    """How far the order has gone: the furthest that is true of all goods, *partly shipped* when only some have left."""
+def order_degree(
+    lines: Sequence[OrderLine], shipments: Sequence[Shipment], *, completed: bool = False
+) -> ShipmentDegree:
+    """How far the order has gone: the furthest that is true of all goods, *partly shipped* when only some have left.
+
+    INVARIANT: a completed order has gone, whatever was told of its shipments: the buyer has the goods.
+    """
+    if completed:
+        return ShipmentDegree.DELIVERED
     left = sum(line.left_quantity for line in lines)
     whole = sum(line.quantity for line in lines)
     if left >= whole:

@@ -11,7 +11,7 @@ class RefusalCode(StrEnum):
     """Stable codes; the HTTP API shows them as problem types, the CLI and console as they are."""
 
     NOT_FOUND = "not-found"
-    ORDER_ALREADY_PAID = "order-already-paid"
+    ORDER_NOT_REPLACEABLE = "order-not-replaceable"
     ORDER_BELONGS_TO_ANOTHER = "order-belongs-to-another"
     ORDER_NOT_PAID = "order-not-paid"
     ORDER_HELD = "order-held"
@@ -26,12 +26,17 @@ class RefusalCode(StrEnum):
     CURRENCY_MISMATCH = "currency-mismatch"
     UNKNOWN_LINE = "unknown-line"
     DUPLICATE_PAYMENT_DIFFERS = "duplicate-payment-differs"
+    PAYMENT_BELONGS_TO_ANOTHER = "payment-belongs-to-another"
+    PAYMENT_TOTAL_DIFFERS = "payment-total-differs"
+    PAYMENT_TOTAL_EXCEEDED = "payment-total-exceeded"
     TICKET_STALE = "ticket-stale"
     TICKET_ALREADY_APPROVED = "ticket-already-approved"
     TICKET_ALREADY_CLOSED = "ticket-already-closed"
     TICKET_NOT_EXPIRED = "ticket-not-expired"
     REFUND_NOT_FAILED = "refund-not-failed"
     SETTLEMENT_DIFFERS = "settlement-differs"
+    UNKNOWN_TENDER = "unknown-tender"
+    DISPUTE_DIFFERS = "dispute-differs"
     SHOP_CANNOT_OPT_OUT = "shop-cannot-opt-out"
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
     REQUEST_IN_FLIGHT = "request-in-flight"
@@ -49,7 +54,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """An Idempotency-Key, scoped to API key and route; `body_hash` covers everything that shapes the effect."""
+    """An Idempotency-Key of an API key and route, for the buyer that the command is about: another buyer's is another.
+
+    `body_hash` covers everything that shapes the effect.
+    """
 
     key_id: str
     route: str

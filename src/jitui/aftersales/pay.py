@@ -14,6 +14,7 @@ from uuid import UUID
 
 from jitui.aftersales import ledger
 from jitui.aftersales.command import Plan, Render, carry_out, not_found
+from jitui.aftersales.doubt import difference, taken_for_none, with_difference
 from jitui.aftersales.file import OrderFile, transition, with_refunds, with_ticket
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
@@ -48,6 +49,14 @@ KEY_EXPIRED = (
 )
 """Past the life of a key: look up, else the operator, whose retry is a new attempt with a new key."""
 
+NO_WAY_TO_ASK = "the provider cannot say what became of it: the next statement will, by jitui reconcile"
+NO_WAY_TO_REPEAT = (
+    "the provider says that it has no such refund, and no key would keep a repeat from paying twice:"
+    " the next statement decides, by jitui reconcile"
+)
+A_DAY_SECONDS = 86_400.0
+"""How soon a refund is looked at again that only a statement can settle."""
+
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 1.0, 600.0
 REOPENINGS = 3
 """How often a refund that failed after it had succeeded is attempted anew before an operator must look."""
@@ -78,7 +87,10 @@ async def pay_claimed(
 
 async def _call(provider: PaymentProvider, claimed: ClaimedRefund, clock: Clock) -> News:
     order = refund_order(claimed.refund, claimed.attempt)
-    if claimed.look_up_first:
+    if claimed.look_up_first and not provider.capabilities.look_up:
+        if not (provider.capabilities.keys and claimed.may_send):
+            return News(Answer(AnswerKind.UNKNOWN, reason=NO_WAY_TO_ASK, retry_after_seconds=A_DAY_SECONDS))
+    elif claimed.look_up_first:
         found = await provider.look_up(order)
         if found.kind is not AnswerKind.ABSENT:
             return News(found, looked_up=True, lease=claimed.refund.leased_until)
@@ -86,6 +98,8 @@ async def _call(provider: PaymentProvider, claimed: ClaimedRefund, clock: Clock)
             return News(
                 Answer(AnswerKind.UNKNOWN, reason="the provider no longer knows an attempt that it had accepted")
             )
+        if not provider.capabilities.keys:
+            return News(Answer(AnswerKind.UNKNOWN, reason=NO_WAY_TO_REPEAT, retry_after_seconds=A_DAY_SECONDS))
         if found.key_life is not None and clock() - claimed.attempt.started_at >= found.key_life:
             gone = Answer(AnswerKind.DECLINED, reason=KEY_EXPIRED)
             return News(gone, looked_up=True, lease=claimed.refund.leased_until)
@@ -227,7 +241,15 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
     refund = next(refund for refund in file.refunds if refund.refund_id == attempt.refund_id)
     if news.provider not in (None, refund.provider):
         return not_found()
-    answer = _checked(news.answer, refund)
+    found = difference(news.answer, refund)
+    if found is None:
+        return _plan_answer(file, refund, attempt, news.answer, news, now)
+    nothing = taken_for_none(found, refund, now, unasked=news.provider is not None)
+    plan = _plan_answer(file, refund, attempt, nothing, news, now)
+    return with_difference(plan, found, news.answer, refund, attempt, now, looked_up=news.looked_up)
+
+
+def _plan_answer(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, news: News, now: datetime) -> Plan:
     latest = attempt.attempt_no == refund.attempt_no
     looked_up = news.looked_up and news.lease in (None, refund.leased_until)
     if refund.settlement is not None:
@@ -281,16 +303,6 @@ def _nothing_new(file: OrderFile, refund: Refund) -> Plan:
     return Plan(with_refunds(file, (settled,)), (_move(settled),), refund.ticket_id)
 
 
-def _checked(answer: Answer, refund: Refund) -> Answer:
-    """An answer about another amount is no answer: somebody must look before money counts as paid."""
-    if answer.currency is not None and answer.currency != refund.currency:
-        return Answer(AnswerKind.UNKNOWN, reason=f"the provider speaks of {answer.currency}, not {refund.currency}")
-    if answer.amount_minor is not None and answer.amount_minor != refund.amount_minor:
-        reason = f"the provider speaks of {answer.amount_minor}, the refund is {refund.amount_minor}"
-        return Answer(AnswerKind.UNKNOWN, reason=reason)
-    return answer
-
-
 def _unless_pending(attempt: Attempt) -> AttemptState:
     return AttemptState.PENDING if attempt.state is AttemptState.PENDING else AttemptState.UNKNOWN
 
@@ -309,7 +321,7 @@ def _succeeded(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer
 
 def _reversed(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     """Succeeded, later failed: the amount is owed again and a new attempt is queued (T12), a few times at most."""
-    again = refund.attempt_no < REOPENINGS
+    again = refund.attempt_no <= REOPENINGS
     state = RefundState.QUEUED if again else RefundState.FAILED
     owed = _moved(refund, state, due_at=now if again else None, reason=answer.reason)
     after = with_refunds(file, (owed,))
@@ -490,7 +502,7 @@ def _with_ticket_following(
 ) -> Plan:
     """A ticket over several tenders is refunded when all are, failed when one is final, refunding otherwise."""
     ticket = file.ticket(ticket_id)
-    state = _state_from(file.refunds_of(ticket_id))
+    state = state_from(file.refunds_of(ticket_id))
     if state is ticket.state:
         return Plan(file, writes, ticket_id)
     closed_at = now if state is TicketState.REFUNDED else None
@@ -498,12 +510,13 @@ def _with_ticket_following(
     event = transition(file, ticket, state, by=by, why=why, now=now, detail=detail)
     return Plan(
         with_ticket(file, moved, (event,)),
-        (*writes, *_ticket_writes(moved, event, now)),
+        (*writes, *ticket_writes(moved, event, now)),
         ticket_id,
     )
 
 
-def _state_from(refunds: tuple[Refund, ...]) -> TicketState:
+def state_from(refunds: tuple[Refund, ...]) -> TicketState:
+    """What a granted ticket's refunds make of it."""
     states = {refund.state for refund in refunds}
     if states == {RefundState.SUCCEEDED}:
         return TicketState.REFUNDED
@@ -517,7 +530,8 @@ _ANNOUNCED = {
 }
 
 
-def _ticket_writes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[Write, ...]:
+def ticket_writes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[Write, ...]:
+    """A ticket that moved with its refunds: its row, timeline, feed, and the buyer's history."""
     body = {
         "state": ticket.state.value,
         "version": ticket.version,

@@ -80,6 +80,8 @@ class People(Protocol):
 
     async def count_attempt(self, source: bytes, now: datetime, window_from: datetime) -> int: ...
 
+    async def uncount_attempt(self, source: bytes) -> None: ...
+
     async def forget_attempts(self, source: bytes, window_from: datetime) -> None: ...
 
     async def installation_secret(self, name: str, if_new: str) -> str: ...
@@ -97,15 +99,19 @@ async def enrol(people: People, person: Person, password: str | None, *, now: da
 
 
 async def sign_in(people: People, name: str, password: str, *, address: str, now: datetime) -> SignedIn | SignInRefusal:
-    """Check a name and password; every attempt counts before it is checked, so that guessing at once gains nothing."""
-    of_name = _hash(f"{address} {name}")
-    if await _too_many(people, of_name, _hash(address), now):
+    """Check a name and password; failures are counted.
+
+    Every attempt counts until it proves right, so that guessing many at once gains nothing.
+    """
+    of_name, of_address = _hash(f"{address} {name}"), _hash(address)
+    if await _too_many(people, of_name, of_address, now):
         return SignInRefusal.TOO_MANY_ATTEMPTS
     found = await people.find_person(name)
     password_hash = found[1] if found is not None else None
     if not await to_thread(_matches, password_hash, password) or found is None:
         return SignInRefusal.WRONG
     await people.forget_attempts(of_name, now - ATTEMPT_WINDOW)  # who knows the password was not guessing
+    await people.uncount_attempt(of_address)
     return await _start_session(people, found[0], now)
 
 
@@ -133,10 +139,11 @@ async def installation_secret(people: People, name: str) -> str:
 
 
 async def _too_many(people: People, of_name: bytes, of_address: bytes, now: datetime) -> bool:
+    """What is refused here was not checked, so it is no failure of the address that others share."""
     window_from = now - ATTEMPT_WINDOW
-    on_name = await people.count_attempt(of_name, now, window_from)
-    from_address = await people.count_attempt(of_address, now, window_from)
-    return on_name > ATTEMPTS_ON_A_NAME or from_address > ATTEMPTS_FROM_AN_ADDRESS
+    if await people.count_attempt(of_name, now, window_from) > ATTEMPTS_ON_A_NAME:
+        return True
+    return await people.count_attempt(of_address, now, window_from) > ATTEMPTS_FROM_AN_ADDRESS
 
 
 async def _start_session(people: People, person: Person, now: datetime) -> SignedIn:

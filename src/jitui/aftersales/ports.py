@@ -15,6 +15,7 @@ from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.aftersales.writes import Write
+from jitui.policy import PublicPolicy
 
 # References: how a command names the order that it works on -----------------------------------------------------
 
@@ -74,10 +75,11 @@ class NewOrder:
 
 @dataclass(frozen=True, slots=True)
 class OrderTaken:
-    """The order stands as it was put: new, replaced, or the same as before."""
+    """The order stands as it was put: new, replaced, or (neither created nor changed) the same as before."""
 
     ref: OrderRef
     created: bool
+    changed: bool = True
 
 
 # What a decision reads beside the order file ---------------------------------------------------------------------
@@ -85,7 +87,7 @@ class OrderTaken:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One feature as a look-up: events of a kind in whole days `from_day` to `to_day`, of the buyer or the shop."""
+    """One feature as a look-up: events of a kind, of the buyer or the shop, in calendar days `from_day` to `to_day`."""
 
     name: str
     subject: str
@@ -96,31 +98,51 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentName:
+    """A payment as its provider names it."""
+
+    provider: str
+    payment_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionQuery:
-    """What the deciding statement must read: windows of the policy's features and the starts of its caps."""
+    """What the deciding statement must read: windows of the policy's features and the starts of its caps.
+
+    Amounts are summed in `currency`, the policy's. An event later than `ahead_from` is too far ahead of `now`.
+    `payment`: for a capture, what is known of that payment on other orders.
+    """
 
     windows: tuple[Window, ...]
     now: datetime
+    ahead_from: datetime
+    currency: str
     buyer_cap_from: datetime | None = None
     shop_cap_from: datetime | None = None
     shop_cap_bucket_seconds: int = 60
     platform_cap_from: datetime | None = None
     platform_cap_bucket_seconds: int = 3600
+    payment: PaymentName | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WindowValue:
-    """Sums of one window; `last_day` is None when the window holds no event, `amount_minor` beyond 64 bits."""
+    """Sums of one window; `last_day` is None when the window holds no event.
+
+    `amount_minor` is None beyond 64 bits, and where an amount's currency is unknown. `ahead`: an event of the kind is
+    said to happen later than now.
+    """
 
     name: str
     events: int
     amount_minor: int | None
     last_day: date | None
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Instant approvals counted against a cap."""
+    """Instant approvals counted against a cap: how many in any currency, and how much in the policy's."""
 
     approvals: int = 0
     amount_minor: int = 0
@@ -146,20 +168,40 @@ class ScopedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownPayment:
+    """A payment on other orders than the one in hand: whose it is, how many parts it has there, and its total."""
+
+    buyer_id: str | None = None
+    parts: int = 0
+    parts_minor: int = 0
+    total_minor: int | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionInputs:
-    """Everything that decides beside the order file itself, read under the buyer's lock."""
+    """Everything that decides beside the order file itself, read under the buyer's lock.
+
+    `paused_scopes` and `uncovered_scopes`: which of the scopes *region* and *category* have a place that is paused, or
+    not covered. An order whose own region or category is unknown may be there. `completed`: the buyer's history says so
+    of this order.
+    """
 
     windows: tuple[WindowValue, ...] = ()
     history: tuple[HistoryRecord, ...] = ()
     restricted: bool = False
+    completed: bool = False
     selection: str | None = None
     coverage: tuple[ScopedRow, ...] = ()
     pauses: tuple[ScopedRow, ...] = ()
-    buyer_usage: Usage = field(default_factory=Usage)
+    paused_scopes: tuple[str, ...] = ()
+    uncovered_scopes: tuple[str, ...] = ()
+    buyer_usage: Usage | None = field(default_factory=Usage)
     shop_usage: Usage = field(default_factory=Usage)
     platform_usage: Usage = field(default_factory=Usage)
     usage_as_of: datetime | None = None
     shop_days_as_of: datetime | None = None
+    payment: KnownPayment = field(default_factory=KnownPayment)
 
 
 # The transaction ------------------------------------------------------------------------------------------------
@@ -289,6 +331,22 @@ class PublishedPolicy:
     document: str
     published_by: str
     published_at: datetime
+    public_view: PublicPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A row of the publication log as it is shown; `public_view` is None for a version that cannot be read any more.
+
+    `viewed`: its public view was made. `document` is empty unless it was asked for or the view must still be made.
+    """
+
+    publication: int
+    published_at: datetime
+    replaced_at: datetime | None
+    document: str
+    viewed: bool
+    public_view: PublicPolicy | None
 
 
 class Store(Protocol):

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from jitui.aftersales.order import DisputeState
+
 
 class AnswerKind(StrEnum):
     """What is known of an attempt after asking; UNKNOWN is knowledge too, and never means failed."""
@@ -18,6 +20,17 @@ class AnswerKind(StrEnum):
     DECLINED = "declined"
     UNKNOWN = "unknown"
     ABSENT = "absent"  # only from look_up: the provider has never heard of this attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can do after a lost answer. Without both, a lost one waits for reconciliation (T36)."""
+
+    keys: bool  # the same attempt again is the same refund
+    look_up: bool  # it says what became of an attempt
+
+
+BOTH = Capabilities(keys=True, look_up=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +53,10 @@ class Answer:
     kind: AnswerKind
     reason: str = ""
     provider_refund_id: str | None = None
+    payment_ids: tuple[str, ...] = ()  # every name that it gives the payment; empty where it tells none
     amount_minor: int | None = None
     currency: str | None = None
+    refunds_in_all_minor: int | None = None  # where it tells only what was ever refunded of the payment, this included
     occurred_at: datetime | None = None
     final: bool = True  # for DECLINED: refused for good; False may be tried again later (rate limit …)
     retry_after_seconds: float | None = None
@@ -58,6 +73,28 @@ class Notification:
     attempt_id: UUID
     answer: Answer
     acknowledgement: str = ""  # the text that the provider wants to read once we have it; "" where a status is enough
+
+
+@dataclass(frozen=True, slots=True)
+class ToldDispute:
+    """What a provider says of a card dispute: on which payment, for how much, and how it stands."""
+
+    provider: str
+    dispute_id: str
+    payment_ids: tuple[str, ...]
+    state: DisputeState
+    amount_minor: int
+    currency: str
+    at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeNotification:
+    """A webhook about a card dispute."""
+
+    event_id: str
+    dispute: ToldDispute
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +119,22 @@ class PaymentProvider(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def capabilities(self) -> Capabilities: ...
+
     async def send(self, refund: RefundOrder) -> Answer:
         """Ask for the refund, with the attempt's id as idempotency key; UNKNOWN after any lost answer."""
         ...
 
     async def look_up(self, refund: RefundOrder) -> Answer:
-        """What became of this attempt; ABSENT only where the provider itself says it has none."""
+        """What became of this attempt; ABSENT only where the provider itself says it has none.
+
+        Called only where the provider is declared to have look-ups.
+        """
         ...
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationIgnored | NotificationRefused:
+    ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
         """Check signature, age (against `now`) and shape of a webhook's exact bytes."""
         ...

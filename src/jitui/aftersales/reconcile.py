@@ -106,6 +106,7 @@ class Posting:
     amount_minor: int
     currency: str
     posting: str
+    payment_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +191,14 @@ class Verdict(StrEnum):
     """What becomes of a movement; each of ours in the window and each of theirs has exactly one."""
 
     MATCHED = "matched"
+    MATCHED_IN_ALL = "matched_in_all"  # one payment in other parts on each side: the sums agree
     UNDONE = "undone"  # paid and returned before we heard of either, or the other way round
     NOT_FINAL = "not_final"  # listed, not yet paid
     EDGE = "edge"  # ours, so near the window's edge that another statement may list it
     NEWS = "news"  # theirs, of an attempt of ours that we do not know to be paid (or returned)
     OURS_ONLY = "ours_only"
     THEIRS_ONLY = "theirs_only"
+    PAYMENT_DIFFERS = "payment_differs"
     AMOUNT_DIFFERS = "amount_differs"
     CURRENCY_DIFFERS = "currency_differs"
     PAID_TWICE = "paid_twice"
@@ -204,6 +207,7 @@ class Verdict(StrEnum):
 DIFFERENCES: Mapping[Verdict, TaskKind] = {
     Verdict.OURS_ONLY: TaskKind.OURS_ONLY,
     Verdict.THEIRS_ONLY: TaskKind.THEIRS_ONLY,
+    Verdict.PAYMENT_DIFFERS: TaskKind.PAYMENT_DIFFERS,
     Verdict.AMOUNT_DIFFERS: TaskKind.AMOUNT_DIFFERS,
     Verdict.CURRENCY_DIFFERS: TaskKind.CURRENCY_DIFFERS,
     Verdict.PAID_TWICE: TaskKind.PAID_TWICE,
@@ -229,6 +233,10 @@ def judge(group: Group, window: Window) -> tuple[Finding, ...]:
         ours = sorted((p for p in group.ours if p.kind is kind), key=lambda p: (not window.covers(p.at), p.at))
         theirs = sorted((r for r in group.theirs if r.kind is kind), key=lambda r: (not r.final, r.at, r.line))
         pairs = _nearest(ours, theirs)
+        if kind is RowKind.PAYMENT and _same_in_all_only(ours, theirs, pairs):
+            findings += [Finding(Verdict.MATCHED_IN_ALL, kind, ours=posting) for posting in ours]
+            findings += [Finding(Verdict.MATCHED_IN_ALL, kind, theirs=row) for row in theirs]
+            continue
         findings += [_pair(kind, posting, row) for posting, row in pairs]
         paired = {id(movement) for pair in pairs for movement in pair}
         left[kind] = (
@@ -243,14 +251,24 @@ def judge(group: Group, window: Window) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
+def _same_in_all_only(
+    ours: list[Posting], theirs: list[StatementRow], pairs: list[tuple[Posting, StatementRow]]
+) -> bool:
+    """One payment for several orders, or captured in steps: each side may show it in other parts than the other."""
+    exact = len(ours) == len(theirs) and all(posting.amount_minor == row.amount_minor for posting, row in pairs)
+    if exact or not ours or not theirs or not all(row.final for row in theirs):
+        return False
+    currencies = {posting.currency for posting in ours} | {row.currency for row in theirs}
+    return len(currencies) == 1 and sum(p.amount_minor for p in ours) == sum(r.amount_minor for r in theirs)
+
+
 def _nearest(ours: list[Posting], theirs: list[StatementRow]) -> list[tuple[Posting, StatementRow]]:
     """Equal amounts first, so that one wrong amount among several is named and no other; then in their order."""
     pairs: list[tuple[Posting, StatementRow]] = []
     rest = list(theirs)
     waiting: list[Posting] = []
     for posting in ours:
-        money = (posting.amount_minor, posting.currency)
-        at = next((at for at, row in enumerate(rest) if (row.amount_minor, row.currency) == money), None)
+        at = next((at for at, row in enumerate(rest) if _money(row) == _money(posting)), None)
         if at is None:
             waiting.append(posting)
         else:
@@ -259,7 +277,9 @@ def _nearest(ours: list[Posting], theirs: list[StatementRow]) -> list[tuple[Post
 
 
 def _pair(kind: RowKind, posting: Posting, row: StatementRow) -> Finding:
-    if row.currency != posting.currency:
+    if row.payment_ids and posting.payment_id is not None and posting.payment_id not in row.payment_ids:
+        verdict = Verdict.PAYMENT_DIFFERS
+    elif row.currency != posting.currency:
         verdict = Verdict.CURRENCY_DIFFERS
     elif row.amount_minor != posting.amount_minor:
         verdict = Verdict.AMOUNT_DIFFERS
@@ -275,14 +295,18 @@ def _is_second(posting: Posting | None) -> bool:
     return posting is not None and posting.posting.startswith(f"{Cause.PAID_AGAIN}:")
 
 
+def _money(movement: Posting | StatementRow) -> tuple[int, str]:
+    return movement.amount_minor, movement.currency
+
+
 def _undone(left: dict[RowKind, tuple[list[Posting], list[StatementRow]]]) -> list[Finding]:
     """Takes out of `left` what one side paid and got back while the other saw neither."""
     findings: list[Finding] = []
     paid, back = left[RowKind.REFUND], left[RowKind.REFUND_RETURNED]
-    while paid[0] and back[0] and paid[0][0].amount_minor == back[0][0].amount_minor:
+    while paid[0] and back[0] and _money(paid[0][0]) == _money(back[0][0]):
         findings.append(Finding(Verdict.UNDONE, RowKind.REFUND, ours=paid[0].pop(0)))
         findings.append(Finding(Verdict.UNDONE, RowKind.REFUND_RETURNED, ours=back[0].pop(0)))
-    while paid[1] and back[1] and paid[1][0].final and paid[1][0].amount_minor == back[1][0].amount_minor:
+    while paid[1] and back[1] and paid[1][0].final and _money(paid[1][0]) == _money(back[1][0]):
         findings.append(Finding(Verdict.UNDONE, RowKind.REFUND, theirs=paid[1].pop(0)))
         findings.append(Finding(Verdict.UNDONE, RowKind.REFUND_RETURNED, theirs=back[1].pop(0)))
     return findings
@@ -422,7 +446,7 @@ async def _news(parts: Reconciling, ref: AttemptRef, group: Group) -> News | Non
         return None
     attempt = next(attempt for attempt in file.attempts if attempt.attempt_id == ref.attempt_id)
     refund = next(refund for refund in file.refunds if refund.refund_id == attempt.refund_id)
-    if parts.provider is not None:
+    if parts.provider is not None and parts.provider.capabilities.look_up:
         found = await parts.provider.look_up(refund_order(refund, attempt))
         return News(found, looked_up=True, lease=refund.leased_until)
     last = max((row for row in group.theirs if row.final), key=lambda row: (row.at, row.line))
@@ -431,6 +455,7 @@ async def _news(parts: Reconciling, ref: AttemptRef, group: Group) -> News | Non
         AnswerKind.DECLINED if returned else AnswerKind.SUCCEEDED,
         reason="returned, as the statement says" if returned else "",
         provider_refund_id=last.provider_refund_id,
+        payment_ids=last.payment_ids,
         amount_minor=last.amount_minor,
         currency=last.currency,
         occurred_at=last.at,
@@ -475,7 +500,7 @@ def _shown(movement: Posting | StatementRow) -> dict[str, object]:
         "currency": movement.currency,
     }
     if isinstance(movement, Posting):
-        return {**money, "posting": movement.posting}
+        return {**money, "posting": movement.posting, "payment_id": movement.payment_id}
     return {
         **money,
         "line": movement.line,

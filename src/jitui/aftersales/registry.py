@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,12 +16,17 @@ from uuid import UUID
 
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.ports import HistoryRecord, PublishedPolicy
+from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
 from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.policy import PublicPolicy
 
 
 class Scope(StrEnum):
-    """Where a pause or a coverage row applies; the nearest coverage row decides (item, category, shop, platform)."""
+    """Where a pause or a coverage row applies.
+
+    Covered is an order whose shop is, by its own row or else the platform's, and whose every line is, by its item's row
+    or else its category's.
+    """
 
     PLATFORM = "platform"
     SHOP = "shop"
@@ -120,15 +125,17 @@ class ApiKey:
 class Registry(Protocol):
     """What reads and sets these rows."""
 
-    async def put_shop(self, shop: Shop, now: datetime) -> None: ...
+    # Puts replace what they say; fields in `kept` were not said and stay as they are (attributes: all but those given).
+
+    async def put_shop(self, shop: Shop, now: datetime, *, kept: Collection[str] = ()) -> Shop: ...
 
     async def get_shop(self, shop_id: str) -> Shop | None: ...
 
-    async def put_buyer(self, buyer: Buyer, now: datetime) -> None: ...
+    async def put_buyer(self, buyer: Buyer, now: datetime, *, kept: Collection[str] = ()) -> Buyer: ...
 
     async def get_buyer(self, buyer_id: str) -> Buyer | None: ...
 
-    async def put_category(self, category: Category, now: datetime) -> None: ...
+    async def put_category(self, category: Category, now: datetime, *, kept: Collection[str] = ()) -> Category: ...
 
     async def set_coverage(self, coverage: Coverage) -> None: ...
 
@@ -148,7 +155,9 @@ class Registry(Protocol):
 
     async def select(self, selection: Selection) -> None: ...
 
-    async def record_history(self, records: Sequence[HistoryRecord]) -> None: ...
+    async def record_history(
+        self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()
+    ) -> Sequence[HistoryRecord]: ...
 
     async def history_records(self) -> Sequence[HistoryRecord]: ...
 
@@ -158,11 +167,19 @@ class Registry(Protocol):
 
     async def find_key(self, key_id: str) -> tuple[ApiKey, bytes] | None: ...
 
+    async def find_keys(self, key_ids: Sequence[str]) -> dict[str, tuple[ApiKey, bytes]]: ...
+
     async def publish_policy(self, policy: PublishedPolicy) -> None: ...
 
     async def live_policy(self) -> PublishedPolicy | None: ...
 
-    async def policies(self) -> Sequence[PublishedPolicy]: ...
+    async def publications(
+        self, *, before: int | None, limit: int, documents: bool = False
+    ) -> Sequence[Publication]: ...
+
+    async def publication(self, number: int | None, *, documents: bool = False) -> Publication | None: ...
+
+    async def keep_public_view(self, number: int, view: PublicPolicy | None) -> None: ...
 
 
 KEY_PREFIX = "jt"

@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.command import Plan, Render, carry_out, not_found
-from jitui.aftersales.facts import arm_of, decision_query, gather_facts, history_read
+from jitui.aftersales.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read, is_paused
 from jitui.aftersales.file import OrderFile, with_ticket
 from jitui.aftersales.grant import grant
 from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
@@ -17,6 +17,7 @@ from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.split import refundable_minor, units_due_minor, worth
 from jitui.aftersales.ticket import (
+    OPEN_STATES,
     SYSTEM,
     Actor,
     ActorKind,
@@ -60,11 +61,15 @@ class RefundAsk:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How this installation decides: the policy in force, whole days in its time zone, and a deadline to keep."""
+    """How this installation decides: the policy in force, calendar days in its time zone, and a deadline to keep.
+
+    Usage of the shops' and the platform's caps that is older than `usage_max_age` is unknown.
+    """
 
     policy: Policy
     time_zone: ZoneInfo
     deadline_passed: Callable[[], bool] = lambda: False
+    usage_max_age: timedelta = USAGE_MAX_AGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +110,11 @@ async def check_eligibility(store: Store, terms: Terms, ask: RefundAsk, *, now: 
     if read is None:
         return not_found()
     file, inputs = read
-    wanted = _what_is_asked(file, ask, now)
+    wanted = _what_is_asked(file, inputs, ask, now)
     if isinstance(wanted, Refusal):
         return wanted
     decision, _ = _decide(file, inputs, terms, wanted, now)
-    guard = _guard(file, inputs, terms)
+    guard = guard_of(file, inputs, terms)
     return Eligibility(decision, wanted.amount_minor, file.order.currency, guard)
 
 
@@ -117,11 +122,11 @@ def plan_request(
     file: OrderFile, inputs: DecisionInputs, terms: Terms, ask: RefundAsk, by: Actor, now: datetime
 ) -> Plan | Refusal:
     """The whole decision as a pure function of the file, the inputs and the policy."""
-    wanted = _what_is_asked(file, ask, now)
+    wanted = _what_is_asked(file, inputs, ask, now)
     if isinstance(wanted, Refusal):
         return wanted
     decision, facts = _decide(file, inputs, terms, wanted, now)
-    guard = _guard(file, inputs, terms)
+    guard = guard_of(file, inputs, terms)
     instant = decision.outcome is Outcome.INSTANT and guard is None
     ticket = _new_ticket(file, terms, inputs, ask, wanted, now, instant=instant, review_reason=guard)
     lines = tuple(replace(line, ticket_id=ticket.ticket_id) for line in wanted.lines)
@@ -137,15 +142,16 @@ def plan_request(
         )
     else:
         after, events, effects = begun, (asked,), ()
+    lines = tuple(replace(line, open=ticket.state in OPEN_STATES) for line in lines)
     after = replace(after, ticket_lines=(*after.ticket_lines, *lines))
     writes: tuple[Write, ...] = (
         OpenTicket(ticket, lines),
         *(ClaimUnits(line.line_id, line.quantity, line.amount_minor) for line in lines),
         *((ClaimFreight(wanted.freight_minor),) if wanted.freight_minor else ()),
-        _record(ticket, decision, facts, history_read(terms.policy, file, inputs), now),
+        record_decision(ticket.ticket_id, decision, facts, history_read(terms.policy, file, inputs), now),
         AddTimeline(events),
         _history_event(ticket, now),
-        Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, _asked_body(ticket), ticket.ticket_id),
+        Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
         *effects,
     )
     return Plan(after, writes, ticket.ticket_id)
@@ -171,11 +177,15 @@ class _Wanted:
 _NO_TICKET = UUID(int=0)
 
 
-def _what_is_asked(file: OrderFile, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
+def _what_is_asked(file: OrderFile, inputs: DecisionInputs, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
     if file.order.buyer_id != ask.buyer_id:
         return not_found()
-    if not file.tenders:
+    if file.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "Nothing has been paid on this order yet.")
+    if inputs.completed or file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED):
+        return Refusal(
+            RefusalCode.ORDER_ALREADY_SHIPPED, "All goods have left; ask for a refund after shipment instead."
+        )
     units = _units_asked(file, ask)
     if isinstance(units, Refusal):
         return units
@@ -186,10 +196,6 @@ def _what_is_asked(file: OrderFile, ask: RefundAsk, now: datetime) -> _Wanted | 
 
 
 def _units_asked(file: OrderFile, ask: RefundAsk) -> tuple[LineUnits, ...] | Refusal:
-    if file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED):
-        return Refusal(
-            RefusalCode.ORDER_ALREADY_SHIPPED, "All goods have left; ask for a refund after shipment instead."
-        )
     lines = {line.line_id: line for line in file.lines}
     busy = {line.line_id for line in file.ticket_lines if line.open}
     if not ask.lines:
@@ -242,7 +248,7 @@ def _request_limits(file: OrderFile, units: Sequence[LineUnits], now: datetime) 
             retry_after_seconds=wait_seconds,
         )
     for wanted in units:
-        if sum(line.line_id == wanted.line_id for line in file.ticket_lines) >= REQUESTS_PER_LINE:
+        if sum(line.line_id == wanted.line_id and line.quantity > 0 for line in file.ticket_lines) >= REQUESTS_PER_LINE:
             return Refusal(
                 RefusalCode.LINE_REQUEST_LIMIT,
                 f"Line {wanted.line_id!r} was asked for {REQUESTS_PER_LINE} times; ask the shop or support.",
@@ -258,7 +264,7 @@ def _price(file: OrderFile, units: Sequence[LineUnits]) -> _Wanted | Refusal:
     due_minor = [units_due_minor(line, paid.lines[line.line_id], wanted[line.line_id]) for line in asked]
     due_minor.append(_freight_with(file, wanted, paid.freight_minor, alone=not any(due_minor)))
     payable_minor = min(sum(due_minor), refundable_minor(file.tenders))
-    if payable_minor <= 0:
+    if payable_minor <= 0 and not file.order.free_of_charge:
         return _nothing_due(file)
     *line_amounts, freight_minor = split_by_weight(payable_minor, due_minor)
     lines = tuple(
@@ -298,17 +304,25 @@ def _decide(
         amount_minor=wanted.amount_minor,
         now=now,
         time_zone=terms.time_zone,
+        usage_max_age=terms.usage_max_age,
     )
     return decide(terms.policy, facts), facts
 
 
-def _guard(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | None:
+def guard_of(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | None:
     """What stops an instant approval whatever a policy says; the ticket names it as its review reason."""
     if terms.deadline_passed():
         return "deadline_passed"
-    if inputs.pauses:
-        return "service_paused"
-    if file.degree not in (ShipmentDegree.UNSHIPPED, ShipmentDegree.LABEL_PRINTED, ShipmentDegree.PICKED_UP):
+    paused = is_paused(file, inputs)
+    if paused is not False:
+        return "service_paused" if paused else "pause_unknown"
+    if file.is_disputed:
+        return "dispute_open"
+    if inputs.completed or file.degree not in (
+        ShipmentDegree.UNSHIPPED,
+        ShipmentDegree.LABEL_PRINTED,
+        ShipmentDegree.PICKED_UP,
+    ):
         return "partly_shipped"
     return None
 
@@ -363,7 +377,8 @@ def _asked_event(ticket: Ticket, by: Actor, ask: RefundAsk, now: datetime) -> Ti
     )
 
 
-def _asked_body(ticket: Ticket) -> dict[str, object]:
+def asked_body(ticket: Ticket) -> dict[str, object]:
+    """A new ticket on the feed."""
     return {
         "state": ticket.state.value,
         "amount_minor": ticket.amount_minor,
@@ -372,11 +387,12 @@ def _asked_body(ticket: Ticket) -> dict[str, object]:
     }
 
 
-def _record(
-    ticket: Ticket, decision: Decision, facts: dict[str, FactValue], read_from: dict[str, object], now: datetime
+def record_decision(
+    ticket_id: UUID, decision: Decision, facts: dict[str, FactValue], read_from: dict[str, object], now: datetime
 ) -> RecordDecision:
+    """The decision as it is stored beside its ticket."""
     return RecordDecision(
-        ticket_id=ticket.ticket_id,
+        ticket_id=ticket_id,
         policy_id=decision.policy_id,
         policy_version=decision.policy_version,
         policy_sha256=decision.policy_sha256,

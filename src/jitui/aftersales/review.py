@@ -13,7 +13,7 @@ from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
 from jitui.aftersales.ship import ShipmentNews, goods_with_carrier, plan_shipment
 from jitui.aftersales.split import refundable_minor
-from jitui.aftersales.ticket import GRANTED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState
+from jitui.aftersales.ticket import GRANTED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState, approver
 from jitui.aftersales.writes import (
     AddTimeline,
     Announce,
@@ -44,10 +44,13 @@ async def approve(
     once: Once | None = None,
     render: Render | None = None,
 ) -> Plan | Refusal | KeptAnswer:
-    """The merchant approves; the money is queued in the same transaction. `version` None skips the stale check."""
+    """The merchant approves, or an operator in its place; the money is queued in the same transaction.
+
+    `version` None skips the stale check.
+    """
 
     def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
-        return plan_approval(file, ticket, ApprovedBy.MERCHANT, by, now)
+        return plan_approval(file, ticket, approver(by), by, now)
 
     return await _on_ticket(store, ref, plan, version=version, shop_id=shop_id, once=once, render=render)
 
@@ -106,10 +109,11 @@ def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: 
     """An approval under the same locks and with the same look at shipment as a request."""
     lines = file.lines_of(ticket.ticket_id)
     goods = [file.line(line.line_id) for line in lines]
-    if any(line.left_quantity + line.claimed_quantity > line.quantity for line in goods):
+    left = any(line.left_quantity + line.claimed_quantity > line.quantity for line in goods)
+    if left or file.order.completed_at is not None:
         return Refusal(RefusalCode.ORDER_ALREADY_SHIPPED, "These goods have left; this refund is for unshipped goods.")
     amount_minor = amount_now(file, ticket, lines).amount_minor
-    if amount_minor == 0:
+    if amount_minor == 0 and not file.order.free_of_charge:
         return Refusal(
             RefusalCode.NOTHING_TO_REFUND,
             "Only freight was asked for, and freight goes back with the last unshipped goods.",
@@ -126,8 +130,10 @@ def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: 
 
 def plan_expiry(file: OrderFile, ticket: Ticket, now: datetime) -> Plan:
     """Silence never pays for a parcel that has left or is with the carrier."""
-    if goods_with_carrier(file, ticket.ticket_id):
+    if file.order.completed_at is not None or goods_with_carrier(file, ticket.ticket_id):
         return _plan_closing(file, ticket, TicketState.CLOSED, "goods_left", SYSTEM, now, ChangeKind.TICKET_REJECTED)
+    if file.is_disputed:  # the bank may give the same money back: a person decides, or the buyer asks again
+        return _plan_closing(file, ticket, TicketState.CLOSED, "dispute_open", SYSTEM, now, ChangeKind.TICKET_REJECTED)
     if ticket.on_timeout == "reject":
         return _plan_closing(file, ticket, TicketState.REJECTED, "timeout", SYSTEM, now, ChangeKind.TICKET_REJECTED)
     approved = plan_approval(file, ticket, ApprovedBy.MERCHANT_TIMEOUT, SYSTEM, now)

@@ -31,7 +31,10 @@ class Benefit:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What an operator looks at first: is the schema ours, how old is the cap usage, what waits to be paid."""
+    """What an operator looks at first: is the schema ours, how old is the cap usage, what waits to be paid.
+
+    `usage_as_of` is on the clock of `now`, whatever clock rolled the usage up.
+    """
 
     migrated: bool
     usage_as_of: datetime | None
@@ -57,4 +60,4 @@ class Shelf(Protocol):
 
     async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit: ...
 
-    async def health(self) -> Health: ...
+    async def health(self, now: datetime) -> Health: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +19,7 @@ from jitui.aftersales.order import (
     captured_minor,
     has_left,
     is_further,
+    waybill_of,
 )
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
@@ -83,7 +84,7 @@ async def complete_order(
     """The buyer has the goods and the order is closed well: it counts in the buyer's history."""
 
     def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        if not file.tenders:
+        if file.order.paid_at is None:
             return Refusal(RefusalCode.ORDER_NOT_PAID, "An order that was never paid cannot be completed.")
         if file.order.completed_at is not None:
             return Plan(file, ())
@@ -93,20 +94,25 @@ async def complete_order(
 
 
 def plan_shipment(file: OrderFile, news: ShipmentNews, by: Actor, now: datetime) -> Plan | Refusal:
-    """A command or a fact, by its source."""
+    """A command or a fact, by its source.
+
+    What is said again, or less than was said, changes nothing; more units, a further degree or the carrier's name do.
+    """
     known = _parcel(file, news)
-    units = news.lines or (known.lines if known else _everything_else(file, news))
+    said = _summed(news.lines) if news.lines or known else _summed(_everything_else(file, news))
     ordered = {line.line_id for line in file.lines}
-    unknown = next((unit for unit in units if unit.line_id not in ordered), None)
+    unknown = next((line_id for line_id in said if line_id not in ordered), None)
     if unknown is not None:
-        return Refusal(RefusalCode.UNKNOWN_LINE, f"The order has no line {unknown.line_id!r}.", "lines")
-    if known is not None and not is_further(news.degree, known.degree):
-        return Plan(file, ())
-    if news.source is ShipmentSource.MERCHANT:
-        refused = _refuse_command(file, units)
+        return Refusal(RefusalCode.UNKNOWN_LINE, f"The order has no line {unknown!r}.", "lines")
+    parcel = _parcel_now(file, known, news, said, now)
+    moving = _units_moving(known, parcel)
+    if known is not None and not moving and parcel.degree is known.degree:
+        return _with_carrier(file, known, parcel)
+    if news.source is ShipmentSource.MERCHANT and moving:
+        refused = _refuse_command(file, moving, news)
         if refused is not None:
             return refused
-    return _plan_parcel(file, known, news, units, by, now)
+    return _plan_parcel(file, known, parcel, moving, news, by, now)
 
 
 def goods_with_carrier(file: OrderFile, ticket_id: UUID) -> bool:
@@ -118,10 +124,70 @@ def goods_with_carrier(file: OrderFile, ticket_id: UUID) -> bool:
 
 
 def _parcel(file: OrderFile, news: ShipmentNews) -> Shipment | None:
-    return next(
-        (p for p in file.shipments if (p.carrier, p.tracking_no) == (news.carrier, news.tracking_no)),
-        None,
-    )
+    """The order's parcel of this waybill, whoever is said to carry it."""
+    waybill = waybill_of(news.tracking_no)
+    return next((parcel for parcel in file.shipments if waybill_of(parcel.tracking_no) == waybill), None)
+
+
+def _parcel_now(
+    file: OrderFile, known: Shipment | None, news: ShipmentNews, said: Mapping[str, int], now: datetime
+) -> Shipment:
+    """The parcel with what is news about it: it only moves forward, and only grows."""
+    if known is None:
+        return Shipment(
+            shipment_id=new_id(file.order.lane),
+            degree=news.degree,
+            carrier=news.carrier,
+            tracking_no=news.tracking_no,
+            source=news.source,
+            commanded=False,
+            lines=_as_lines(said),
+            happened_at=news.happened_at,
+            recorded_at=now,
+        )
+    before = _summed(known.lines)
+    units = {line_id: max(before.get(line_id, 0), said.get(line_id, 0)) for line_id in {**before, **said}}
+    grown = replace(known, carrier=news.carrier or known.carrier, lines=_as_lines(units))
+    if not is_further(news.degree, known.degree):
+        return grown
+    return replace(grown, degree=news.degree, source=news.source, happened_at=news.happened_at, recorded_at=now)
+
+
+def _by_command(parcel: Shipment, leaving: Sequence[LineUnits]) -> Shipment:
+    """The parcel once these units have left by a ship command."""
+    if not leaving:
+        return parcel
+    units = _summed((*parcel.commanded_lines, *leaving))
+    return replace(parcel, commanded=True, commanded_lines=_as_lines(units))
+
+
+def _as_lines(units: Mapping[str, int]) -> tuple[LineUnits, ...]:
+    return tuple(LineUnits(line_id, quantity) for line_id, quantity in units.items())
+
+
+def _units_moving(known: Shipment | None, parcel: Shipment) -> tuple[LineUnits, ...]:
+    """Units that this news is about: of a parcel that had left, those that were not known to be in it."""
+    gone = _summed(known.lines) if known is not None and has_left(known.degree) else {}
+    if known is not None and not gone and parcel.degree is known.degree and parcel.lines == known.lines:
+        return ()
+    moving = ((unit.line_id, unit.quantity - gone.get(unit.line_id, 0)) for unit in parcel.lines)
+    return tuple(LineUnits(line_id, quantity) for line_id, quantity in moving if quantity)
+
+
+def _summed(units: Iterable[LineUnits]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for unit in units:
+        found[unit.line_id] = found.get(unit.line_id, 0) + unit.quantity
+    return found
+
+
+def _with_carrier(file: OrderFile, known: Shipment, parcel: Shipment) -> Plan:
+    """Nothing has moved; the carrier's name may have been filled in or corrected."""
+    if parcel.carrier == known.carrier:
+        return Plan(file, ())
+    named = replace(known, carrier=parcel.carrier)
+    others = tuple(other for other in file.shipments if other.shipment_id != known.shipment_id)
+    return Plan(replace(file, shipments=(*others, named)), (PutShipment(named, waybill_of(named.tracking_no)),))
 
 
 def _everything_else(file: OrderFile, news: ShipmentNews) -> tuple[LineUnits, ...]:
@@ -135,19 +201,20 @@ def _everything_else(file: OrderFile, news: ShipmentNews) -> tuple[LineUnits, ..
     return tuple(units) or tuple(LineUnits(line.line_id, line.quantity) for line in file.lines)
 
 
-def _refuse_command(file: OrderFile, units: Sequence[LineUnits]) -> Refusal | None:
+def _refuse_command(file: OrderFile, moving: Sequence[LineUnits], news: ShipmentNews) -> Refusal | None:
     """What a merchant may not ship: unpaid, held, under an open ticket, refunded, or gone already (T16, T18)."""
-    if not file.tenders:
+    if file.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "The order is not paid; there is nothing to ship.")
     if file.order.hold is not Hold.NONE:
         return Refusal(
             RefusalCode.ORDER_HELD, f"The order is held ({file.order.hold.value}); it cannot be shipped yet."
         )
-    lines = {line.line_id: line for line in file.lines}
-    for index, unit in enumerate(units):
-        line = lines[unit.line_id]
+    named = [unit.line_id for unit in news.lines] or [unit.line_id for unit in moving]
+    for unit in moving:
+        line = file.line(unit.line_id)
         if not 1 <= unit.quantity <= line.free_quantity:
-            return _why_not_free(file, line, f"lines[{index}]")
+            at = named.index(unit.line_id) if unit.line_id in named else 0
+            return _why_not_free(file, line, f"lines[{at}]")
     return None
 
 
@@ -177,31 +244,23 @@ def _why_not_free(file: OrderFile, line: OrderLine, path: str) -> Refusal:
 def _plan_parcel(
     file: OrderFile,
     known: Shipment | None,
+    parcel: Shipment,
+    moving: Sequence[LineUnits],
     news: ShipmentNews,
-    units: Sequence[LineUnits],
     by: Actor,
     now: datetime,
 ) -> Plan:
-    leaves = has_left(news.degree) and not (known is not None and has_left(known.degree))
-    commanded = news.source is ShipmentSource.MERCHANT and has_left(news.degree)
-    parcel = Shipment(
-        shipment_id=known.shipment_id if known else new_id(file.order.lane),
-        degree=news.degree,
-        carrier=news.carrier,
-        tracking_no=news.tracking_no,
-        source=news.source,
-        commanded=commanded or (known is not None and known.commanded),
-        lines=tuple(units),
-        happened_at=news.happened_at,
-        recorded_at=now,
-    )
-    after = _with_parcel(file, parcel, leaves=leaves, commanded=commanded)
+    leaving = moving if has_left(parcel.degree) else ()
+    leaves = has_left(parcel.degree) and not (known is not None and has_left(known.degree))
+    commanded = news.source is ShipmentSource.MERCHANT
+    parcel = _by_command(parcel, leaving) if commanded else parcel
+    after = _with_parcel(file, parcel, leaving, commanded=commanded)
     incidents = _incidents(file, after, parcel, now)
     writes: tuple[Write, ...] = (
-        PutShipment(parcel),
-        *(_units_left(unit, commanded=commanded) for unit in units if leaves),
+        PutShipment(parcel, waybill_of(parcel.tracking_no)),
+        *(_units_left(unit, commanded=commanded) for unit in leaving),
         *incidents,
-        *_noted_on_tickets(file, parcel, by, now),
+        *_noted_on_tickets(file, parcel, news, by, now),
         *_announcements(file, parcel, incidents, leaves=leaves, now=now),
     )
     return Plan(after, writes)
@@ -213,9 +272,9 @@ def _units_left(unit: LineUnits, *, commanded: bool) -> UnitsLeft:
     )
 
 
-def _with_parcel(file: OrderFile, parcel: Shipment, *, leaves: bool, commanded: bool) -> OrderFile:
+def _with_parcel(file: OrderFile, parcel: Shipment, leaving: Sequence[LineUnits], *, commanded: bool) -> OrderFile:
     others = tuple(p for p in file.shipments if p.shipment_id != parcel.shipment_id)
-    gone = {unit.line_id: unit.quantity for unit in parcel.lines} if leaves else {}
+    gone = _summed(leaving)
     lines = tuple(
         replace(
             line,
@@ -285,9 +344,11 @@ def _incident(
     )
 
 
-def _noted_on_tickets(file: OrderFile, parcel: Shipment, by: Actor, now: datetime) -> tuple[AddTimeline, ...]:
+def _noted_on_tickets(
+    file: OrderFile, parcel: Shipment, news: ShipmentNews, by: Actor, now: datetime
+) -> tuple[AddTimeline, ...]:
     """A carrier's scan stands on the timeline of every ticket that it touches; the state does not move."""
-    if parcel.source is not ShipmentSource.CARRIER:
+    if news.source is not ShipmentSource.CARRIER:
         return ()
     touched = {unit.line_id for unit in parcel.lines}
     detail = {"degree": parcel.degree.value, "carrier": parcel.carrier, "tracking_no": parcel.tracking_no}

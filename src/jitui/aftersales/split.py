@@ -51,7 +51,7 @@ def units_due_minor(line: OrderLine, worth_minor: int, quantity: int) -> int:
 
 def over_tenders(tenders: Sequence[Tender], amount_minor: int) -> tuple[int, ...]:
     """An amount over the payments, in proportion to what each captured and in step with what each gave before."""
-    gone = [tender.pending_minor + tender.refunded_minor for tender in tenders]
+    gone = [tender.captured_minor - tender.remaining_minor for tender in tenders]
     return split_further(amount_minor, [tender.captured_minor for tender in tenders], gone)
 
 
@@ -82,6 +82,8 @@ def over_funders(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -
     goods_minor = min(whole_minor, sum(row.amount_minor for row in granted))
     everything = sum(row.quantity for row in granted) == sum(line.quantity for line in file.lines)
     due = {}
+    if file.order.free_of_charge:  # no line has a price to go by: each unit weighs the same
+        goods_minor, whole_minor = sum(row.quantity for row in granted), sum(line.quantity for line in file.lines)
     for fund in file.funding:
         share = fund.amount_minor * goods_minor // whole_minor if whole_minor else 0
         due[fund.funder] = (fund.amount_minor if everything else share) - fund.returned_minor

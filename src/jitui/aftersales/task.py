@@ -21,6 +21,11 @@ class TaskKind(StrEnum):
     CURRENCY_DIFFERS = "currency_differs"
     PAID_TWICE = "paid_twice"
     UNREADABLE_ROW = "unreadable_row"
+    CAPTURED_AFTER_REFUND = "captured_after_refund"
+    ANSWER_DIFFERS = "answer_differs"
+    PAYMENT_DIFFERS = "payment_differs"
+    DISPUTE_DIFFERS = "dispute_differs"
+    DISPUTE_OVERLAPS = "dispute_overlaps"
 
 
 class TaskState(StrEnum):

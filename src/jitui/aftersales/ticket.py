@@ -72,13 +72,19 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who acts; operators act under their own name (I8)."""
+    """Somebody who acts; operators act under their own name (I8). `through`: whose key passed it on for them."""
 
     kind: ActorKind
     id: str = ""
+    through: str = ""
 
 
 SYSTEM = Actor(ActorKind.SYSTEM, "jitui")
+
+
+def approver(by: Actor) -> ApprovedBy:
+    """As what an approval by a person counts: the merchant's own, or one that the platform gave in its place."""
+    return ApprovedBy.MERCHANT if by.kind is ActorKind.MERCHANT else ApprovedBy.OPERATOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -82,6 +82,26 @@ class TicketView:
     lines: tuple[TicketLineView, ...]
     refunds: tuple[RefundView, ...]
     timeline: tuple[TimelineView, ...]
+
+
+_OWN_STAFF = frozenset({ActorKind.PLATFORM, ActorKind.OPERATOR})
+
+
+def without_staff(view: TicketView, *, shop: bool) -> TicketView:
+    """The view for a buyer, or for the shop: people are named to their own employer alone (R16).
+
+    Of the shop's people a buyer reads the shop's id, of the platform's nobody reads a name.
+    """
+    return replace(view, timeline=tuple(_without_staff(event, view, shop=shop) for event in view.timeline))
+
+
+def _without_staff(event: TimelineView, view: TicketView, *, shop: bool) -> TimelineView:
+    actor_id = event.actor_id
+    if event.actor in _OWN_STAFF:
+        actor_id = ""
+    elif event.actor is ActorKind.MERCHANT and not shop:
+        actor_id = view.shop_id
+    return replace(event, actor_id=actor_id)
 
 
 def view_ticket(file: OrderFile, ticket_id: UUID) -> TicketView:

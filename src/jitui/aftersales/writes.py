@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from jitui.aftersales.order import Funder, Shipment, Tender
+from jitui.aftersales.order import Dispute, Funder, Shipment, Tender
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState, Settlement
 from jitui.aftersales.task import NewTask
 from jitui.aftersales.ticket import OPEN_STATES, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
@@ -202,7 +202,10 @@ class BuyerEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordBuyerEvent:
-    """An event of the buyer's history; the same event id twice counts once. `retracts` names an event it takes back."""
+    """An event of the buyer's history; the same event id twice counts once. `retracts` names an event it takes back.
+
+    Without a `currency` the amount is in that of the order which the event names; else the currency is unknown.
+    """
 
     buyer_id: str
     event_id: str
@@ -212,6 +215,7 @@ class RecordBuyerEvent:
     order_id: str | None = None
     amount_minor: int = 0
     retracts: str | None = None
+    currency: str | None = None
 
 
 class ChangeKind(StrEnum):
@@ -222,6 +226,7 @@ class ChangeKind(StrEnum):
     ORDER_COMPLETED = "order.completed"
     TICKET_REQUESTED = "ticket.requested"
     TICKET_APPROVED = "ticket.approved"
+    TICKET_AMOUNT_RAISED = "ticket.amount_raised"
     STOP_SHIP = "stop_ship"
     TICKET_REJECTED = "ticket.rejected"
     TICKET_WITHDRAWN = "ticket.withdrawn"
@@ -229,6 +234,7 @@ class ChangeKind(StrEnum):
     TICKET_REFUND_FAILED = "ticket.refund_failed"
     TICKET_REOPENED = "ticket.reopened"
     INCIDENT_OPENED = "incident.opened"
+    DISPUTE_RECORDED = "dispute.recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +250,10 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class PutShipment:
-    """A new parcel, or a known one (same waybill) that has moved further."""
+    """A new parcel, or more about a known one; a second parcel of one `waybill` is refused by the database."""
 
     shipment: Shipment
+    waybill: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +275,63 @@ class CaptureTender:
 
     tender: Tender
     paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureMore:
+    """A later capture of a payment that is known: so much more."""
+
+    tender_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimPayment:
+    """A payment belongs to this buyer from now on; another buyer's is refused by the database."""
+
+    provider: str
+    payment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SharePayment:
+    """A part of a payment for several orders; all parts together stay within the total, which never changes."""
+
+    provider: str
+    payment_id: str
+    total_minor: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatePaymentTotal:
+    """The total of a payment that was told for one order and turns out to be for several."""
+
+    tender_id: str
+    total_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseTicketLine:
+    """More money for the same units of a ticket."""
+
+    ticket_id: UUID
+    line_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLaterDecision:
+    """An approval that was decided again, on more money."""
+
+    decision: RecordDecision
+
+
+@dataclass(frozen=True, slots=True)
+class PutDispute:
+    """A card dispute, new or moved; `lost_minor` goes off what the tender can still give."""
+
+    dispute: Dispute
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +362,13 @@ Write = (
     | Announce
     | PutShipment
     | OpenIncident
+    | ClaimPayment
+    | SharePayment
+    | StatePaymentTotal
     | CaptureTender
+    | CaptureMore
+    | RaiseTicketLine
+    | RecordLaterDecision
+    | PutDispute
     | CompleteOrder
 )

@@ -5,6 +5,9 @@ day, where the roll-up ends) until its day leaves the window, or until it is tak
 its stretch begins and a minus where it ends, and a feature is the running sum at the request. One sort serves all
 features, in time that grows with the events whatever their skew, and the engine may spill it.
 
+A sum adds what is in the policy's currency; an amount whose currency is unknown makes it unknown. So does an event that
+is said to happen later than clocks differ after the request make every feature of its kind.
+
 Ties: an event recorded at the very moment of a request does not count for it, nor does a retraction; an event leaves
 the window with the last moment of its last day.
 """
@@ -20,7 +23,8 @@ import ibis
 
 from jitui.backtest.calendar import Calendar, epoch_us
 from jitui.backtest.engine import Engine
-from jitui.policy import Feature
+from jitui.policy import CLOCKS_DIFFER_SECONDS, Feature
+from jitui.policy.facts import ONCE_PER_ORDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Records:
     readings: ibis.Table | None = None
 
 
+_NEVER_US = 2**62
+_CLOCKS_DIFFER_US = CLOCKS_DIFFER_SECONDS * 1_000_000
 _MIDNIGHT, _REQUEST, _RECORDED = 0, 1, 2
 """The order of what falls on one moment."""
 
@@ -54,9 +60,11 @@ def feature_facts(
     asked: ibis.Table,
     events: ibis.Table,
     records: Records,
+    currency: str,
     *,
     with_retractions: bool,
     with_days_apart: bool = False,
+    with_ahead: bool = True,
 ) -> ibis.Table:
     """`request_id` and one column for each feature, NULL where the history cannot tell (I5).
 
@@ -64,12 +72,16 @@ def feature_facts(
     the history; all features have one subject.
     """
     subject = features[0].subject
-    stretches = _stretches(engine, calendar, features, asked, events, subject, with_retractions=with_retractions)
+    stretches = _stretches(
+        engine, calendar, features, asked, events, subject, currency, with_retractions=with_retractions
+    )
     swept = _sweep(features, _steps(calendar, features, stretches, asked, subject))
     if with_retractions:
         swept = _with_last_days_of_retracted(features, swept, stretches)
     if with_days_apart and subject == "buyer":
         swept = _with_days_apart(calendar, features, swept, stretches)
+    if with_ahead and subject == "buyer":
+        swept = _without_kinds_ahead(features, swept, stretches)
     swept = _with_readings(features, swept, records.readings)
     columns = {
         feature.name: ibis.cases(
@@ -88,6 +100,7 @@ def _stretches(
     asked: ibis.Table,
     events: ibis.Table,
     subject: str,
+    currency: str,
     *,
     with_retractions: bool,
 ) -> ibis.Table:
@@ -98,23 +111,22 @@ def _stretches(
     wanted = asked.select(subject_id=asked[f"{subject}_id"]).distinct()
     plain = plain.semi_join(wanted, "subject_id")
     at_us = engine.epoch_us(plain.at)
+    amount = ibis.coalesce(plain.amount_minor, 0)
     day = calendar.day(at_us)
     timed = plain.select(
         "subject_id",
         "kind",
         "event_id",
+        "order_id",
         day=day,
+        at_us=at_us,
         recorded_us=ibis.coalesce(engine.epoch_us(plain.recorded_at), at_us),
         times=ibis.coalesce(plain.times, 1),
-        amount=ibis.coalesce(plain.amount_minor, 0),
-    )
-    first_midnight = calendar.midnight_us(timed.day + (1 if subject == "shop" else 0))
-    timed = timed.mutate(
-        from_us=ibis.greatest(timed.recorded_us, first_midnight),
-        from_rank=ibis.cases((timed.recorded_us >= first_midnight, _RECORDED), else_=_MIDNIGHT),
+        amount=ibis.cases((plain.currency == currency, amount), else_=ibis.literal(0, "int64")),
+        nameless=ibis.cases((plain.currency.isnull(), amount), else_=ibis.literal(0, "int64")),
     )
     if not with_retractions:
-        return timed.mutate(retracted_us=ibis.null("int64"))
+        return _one_per_order(timed.mutate(retracted_us=ibis.null("int64")), calendar, subject, set(kinds))
     taken_back = mine.filter(mine.retracts.notnull())
     taken_back = taken_back.select(
         "subject_id",
@@ -122,7 +134,34 @@ def _stretches(
         retracted_us=engine.epoch_us(ibis.coalesce(taken_back.recorded_at, taken_back.at)),
     )
     earliest = taken_back.group_by("subject_id", "event_id").agg(retracted_us=taken_back.retracted_us.min())
-    return timed.left_join(earliest, ["subject_id", "event_id"]).drop("subject_id_right", "event_id_right")
+    joined = timed.left_join(earliest, ["subject_id", "event_id"]).drop("subject_id_right", "event_id_right")
+    return _one_per_order(joined, calendar, subject, set(kinds))
+
+
+def _one_per_order(timed: ibis.Table, calendar: Calendar, subject: str, wanted: set[str]) -> ibis.Table:
+    """Of events that happen once to an order, one counts at a time: the first that stands, as online.
+
+    A later one begins to count when all that were recorded before it have been taken back, so often never.
+    """
+    if not wanted & set(ONCE_PER_ORDER):
+        return _timed(timed, calendar, subject)
+    once = timed.kind.isin(ONCE_PER_ORDER) & timed.order_id.notnull()
+    window = ibis.window(
+        group_by=["subject_id", "kind", "order_id"], order_by=["recorded_us", "event_id"], preceding=(None, 1)
+    )
+    taken_back_us = ibis.coalesce(timed.retracted_us, _NEVER_US)
+    free_us = ibis.cases((once, taken_back_us.max().over(window)), else_=ibis.null("int64"))
+    placed = timed.mutate(recorded_us=ibis.greatest(timed.recorded_us, ibis.coalesce(free_us, timed.recorded_us)))
+    return _timed(placed.filter(placed.recorded_us < _NEVER_US), calendar, subject)
+
+
+def _timed(recorded: ibis.Table, calendar: Calendar, subject: str) -> ibis.Table:
+    """With the moment from which each event counts: when it is known, and its day has begun (a shop's: has ended)."""
+    first_midnight = calendar.midnight_us(recorded.day + (1 if subject == "shop" else 0))
+    return recorded.mutate(
+        from_us=ibis.greatest(recorded.recorded_us, first_midnight),
+        from_rank=ibis.cases((recorded.recorded_us >= first_midnight, _RECORDED), else_=_MIDNIGHT),
+    ).drop("order_id")
 
 
 def _steps(
@@ -148,7 +187,7 @@ def _steps(
 
 
 def _requests_as_steps(features: Sequence[Feature], asked: ibis.Table, subject: str) -> ibis.Table:
-    nothing = {f"d{place}": ibis.null("int64") for place in range(len(features))}
+    nothing = {name: ibis.null("int64") for name in _delta_names(features)}
     return asked.select(
         subject_id=asked[f"{subject}_id"],
         # A shop's days are over before the request; of a buyer's, what had been seen is told by `seen_us`.
@@ -166,10 +205,14 @@ def _deltas(
     features: Sequence[Feature], mine: Sequence[Feature], events: ibis.Table, at_us: Any, rank: Any, sign: int
 ) -> ibis.Table:
     """One row for each event, with what it adds to each of the features in `mine`."""
-    columns = {}
+    columns = dict.fromkeys(_delta_names(features), ibis.null("int64"))
     for place, feature in enumerate(features):
-        amount = _delta(feature, events, sign) if feature in mine else ibis.null("int64")
-        columns[f"d{place}"] = amount
+        if feature in mine:
+            columns[f"d{place}"] = _delta(feature, events, sign)
+        if feature in mine and feature.function == "sum":
+            columns[f"n{place}"] = ibis.cases(
+                (events.kind == feature.kind, events.nameless * sign), else_=ibis.null("int64")
+            )
     return events.select(
         subject_id=events.subject_id,
         at_us=at_us,
@@ -180,6 +223,12 @@ def _deltas(
         registered_us=ibis.null("int64"),
         **columns,
     )
+
+
+def _delta_names(features: Sequence[Feature]) -> list[str]:
+    """For each feature what it changes by, and for a sum also by how much in no known currency."""
+    sums = [f"n{place}" for place, feature in enumerate(features) if feature.function == "sum"]
+    return [f"d{place}" for place in range(len(features))] + sums
 
 
 def _delta(feature: Feature, events: ibis.Table, sign: int) -> Any:
@@ -198,6 +247,9 @@ def _sweep(features: Sequence[Feature], steps: ibis.Table) -> ibis.Table:
         delta = steps[f"d{place}"]
         if feature.function == "last_age_days":
             running[feature.name] = delta.max().over(window)
+        elif feature.function == "sum":
+            nameless = ibis.coalesce(steps[f"n{place}"].sum().over(window), 0)
+            running[feature.name] = _summed(ibis.coalesce(delta.sum().over(window), 0), nameless)
         else:
             running[feature.name] = _fitting(ibis.coalesce(delta.sum().over(window), 0))
     swept = steps.mutate(**running).filter(ibis._.rank == _REQUEST)
@@ -244,16 +296,45 @@ def _with_days_apart(
         mine = (pairs.kind == feature.kind) & (pairs.day >= pairs.day_asked - feature.days)
         value = {"count": pairs.times, "sum": pairs.amount}.get(feature.function)
         counted[f"v{place}"] = pairs.day.max(where=mine) if value is None else value.sum(where=mine)
+        if feature.function == "sum":
+            counted[f"n{place}"] = pairs.nameless.sum(where=mine)
     found = apart.select("request_id").left_join(pairs.group_by("request_id").agg(**counted), "request_id")
     found = found.drop("request_id_right").mutate(is_apart=True)
     joined = swept.left_join(found, "request_id").drop("request_id_right")
     values = {}
     for place, feature in enumerate(features):
         value = joined[f"v{place}"]
-        if feature.function != "last_age_days":
-            value = ibis.coalesce(value, 0)
-        values[feature.name] = ibis.cases((joined.is_apart, _fitting(value)), else_=joined[feature.name])
+        if feature.function == "sum":
+            value = _summed(ibis.coalesce(value, 0), ibis.coalesce(joined[f"n{place}"], 0))
+        elif feature.function == "count":
+            value = _fitting(ibis.coalesce(value, 0))
+        values[feature.name] = ibis.cases((joined.is_apart, value), else_=joined[feature.name])
     return joined.mutate(**values).select(*swept.columns)
+
+
+def _without_kinds_ahead(features: Sequence[Feature], swept: ibis.Table, stretches: ibis.Table) -> ibis.Table:
+    """While an event is said to happen later than now, how much of its kind has happened is unknown (I5)."""
+    ahead = stretches.filter(stretches.at_us > stretches.recorded_us)
+    ahead = ahead.select("subject_id", "kind", "recorded_us", "retracted_us", ahead_us=ahead.at_us)
+    pairs = swept.select("request_id", "subject_id", "at_us", "asked_us").inner_join(ahead, "subject_id")
+    standing = pairs.retracted_us.isnull() | (pairs.retracted_us >= pairs.at_us)
+    later = pairs.ahead_us > pairs.asked_us + _CLOCKS_DIFFER_US
+    pairs = pairs.filter((pairs.recorded_us < pairs.at_us) & later & standing)
+    kinds = sorted({feature.kind for feature in features})
+    found = pairs.group_by("request_id").agg(**{f"ahead.{kind}": (pairs.kind == kind).max() for kind in kinds})
+    joined = swept.left_join(found, "request_id")
+    unknown = {
+        feature.name: ibis.cases(
+            (joined[f"ahead.{feature.kind}"].fill_null(False), ibis.null("int64")), else_=joined[feature.name]
+        )
+        for feature in features
+    }
+    return joined.mutate(**unknown).select(*swept.columns)
+
+
+def _summed(total: Any, nameless: Any) -> Any:
+    """A sum, unknown where part of it is in no known currency."""
+    return ibis.cases((nameless == 0, _fitting(total)), else_=ibis.null("int64"))
 
 
 def _fitting(total: Any) -> Any:
@@ -283,7 +364,10 @@ def _with_readings(features: Sequence[Feature], swept: ibis.Table, readings: ibi
 
 
 def _is_known(calendar: Calendar, feature: Feature, records: Records, swept: ibis.Table) -> Any:
-    """As online: fed from before the window on and up to the request, or the account is younger than the record."""
+    """As online: fed from before the window on and up to the request, or the account is younger than the record.
+
+    An account that was opened after the request is of no known age.
+    """
     record = records.by_kind.get(feature.kind)
     by_record = ibis.literal(False)
     if record is not None:
@@ -307,5 +391,6 @@ def _reaches(
 ) -> Any:
     known = calendar.midnight_us(swept.asked_day - feature.days) >= complete_us
     if feature.subject == "buyer":
-        known = known | (registered_us >= complete_us).fill_null(False)
+        young = (registered_us >= complete_us) & (registered_us <= swept.asked_us + _CLOCKS_DIFFER_US)
+        known = known | young.fill_null(False)
     return known.fill_null(False) & (fresh_us.isnull() | (swept.asked_us <= fresh_us))

@@ -2,7 +2,8 @@
 
 Usage depends on earlier approvals, so this part goes through the requests one by one, in the order of `asked_at` and
 then `request_id`. A buyer's window is exact. A shop's and the platform's are counted in buckets, as the service's
-roll-up counts them: a bucket that reaches into the window counts whole.
+roll-up counts them: a bucket that reaches into the window counts whole. Approvals count in whatever currency they were,
+amounts in the policy's alone: `amount_minor` is None for another one.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ and restrictions: unless they were logged, everything was covered, nothing pause
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,11 +20,13 @@ from jitui.backtest.calendar import DAY_US, Calendar, calendar
 from jitui.backtest.engine import Engine
 from jitui.backtest.gaps import GAPS, with_gaps
 from jitui.backtest.schema import DEGREES
-from jitui.policy import LINE_FIELDS, Feature, Policy
+from jitui.policy import CLOCKS_DIFFER_SECONDS, LINE_FIELDS, Feature, Policy
 from jitui.policy.facts import LINES
 from jitui.policy.selection import held_out_below
 
 SECOND_US = 1_000_000
+CLOCKS_DIFFER_US = CLOCKS_DIFFER_SECONDS * SECOND_US
+CURRENCY = "order.currency"
 IDENTITY = (
     "request_id",
     "order_id",
@@ -49,7 +51,11 @@ class Choice:
 
 
 def request_facts(engine: Engine, tables: Tables, policy: Policy, names: Sequence[str], choice: Choice) -> ibis.Table:
-    """The requests with one column for each fact in `names` that can be known; caps only where they were logged."""
+    """The requests with one column for each fact in `names` that can be known; caps only where they were logged.
+
+    `order.currency` is always one of them: no amount says anything without it.
+    """
+    names = tuple(dict.fromkeys((*names, CURRENCY)))
     asked = _asked(engine, tables, policy)
     logged = tables.get("facts")
     features = {feature.name: feature for feature in policy.features}
@@ -64,8 +70,9 @@ def request_facts(engine: Engine, tables: Tables, policy: Policy, names: Sequenc
     columns = {name: rule(asked) for name, rule in rules.items()}
     rows = asked.mutate(**columns)
     counted = [features[name] for name in names if name in features and name not in believed]
-    rows = _with_features(engine, tables, rows, counted, choice)
+    rows = _with_features(engine, tables, rows, counted, policy.currency, choice)
     rows = _with_logged(rows, logged, [name for name in names if name in believed])
+    rows = _without_other_currencies(policy, rows, [name for name in names if name in rows.columns], believed)
     rows = _with_unrecorded_departures(engine, tables, rows)
     rows = with_gaps(engine, tables.get(GAPS), rows, derived, counted, LEFT_UNRECORDED)
     present = [name for name in names if name in rows.columns]
@@ -96,6 +103,7 @@ def _asked(engine: Engine, tables: Tables, policy: Policy) -> ibis.Table:
                 placed_us=engine.epoch_us(orders.placed_at),
                 paid_us=engine.epoch_us(orders.paid_at),
                 hold_until_us=engine.epoch_us(orders.hold_until),
+                completed_us=engine.epoch_us(_column(orders, "completed_at", "timestamp")),
             ),
             "order_id",
         ).drop("order_id_right")
@@ -124,16 +132,33 @@ def _with_lines(tables: Tables, asked: ibis.Table) -> ibis.Table:
     if "order_lines" not in tables:
         return asked
     lines = tables["order_lines"].semi_join(asked, "order_id")
+    if "categories" in tables:
+        lines = _with_words_of_categories(lines, tables["categories"])
     covered = lines.covered.fill_null(True)
     fields = {name: lines[name] for name in LINE_FIELDS if name != "covered"} | {"covered": covered}
     lists = lines.group_by("order_id").agg(**{LINES: ibis.struct(fields).collect()})
     return asked.left_join(lists, "order_id").drop("order_id_right")
 
 
+def _with_words_of_categories(lines: ibis.Table, categories: ibis.Table) -> ibis.Table:
+    """Who says *customised* or *virtual* wins; false needs somebody who says so, and nobody who says otherwise (R2)."""
+    words = categories.select("category_id", its_customised=categories.customised, its_virtual=categories.virtual)
+    joined = lines.left_join(words, "category_id")
+    columns = {
+        name: ibis.cases(
+            (joined[name] | joined[f"its_{name}"], ibis.literal(True)),
+            else_=ibis.coalesce(joined[name], joined[f"its_{name}"]),
+        )
+        for name in ("customised", "virtual")
+    }
+    return joined.mutate(**columns).select(*lines.columns)
+
+
 def _with_shipment(engine: Engine, tables: Tables, asked: ibis.Table) -> ibis.Table:
-    """How far the parcel was, by what was recorded before the request."""
+    """How far the parcel was, by what was recorded before the request; a completed order was delivered."""
+    asked = _with_completion(engine, tables, asked)
     if "shipments" not in tables:
-        return asked
+        return asked.mutate(shipment=ibis.cases((asked.completed, "delivered"), else_=ibis.null("string")))
     shipments = tables["shipments"]
     steps = shipments.select(
         "order_id",
@@ -144,7 +169,41 @@ def _with_shipment(engine: Engine, tables: Tables, asked: ibis.Table) -> ibis.Ta
     known = pairs.filter(pairs.recorded_us < pairs.asked_us).group_by("request_id").agg(step=ibis._.step.max())
     rows = asked.left_join(known, "request_id").drop("request_id_right")
     words = ((rows.step == place, word) for place, word in enumerate(DEGREES, 1))
-    return rows.mutate(shipment=ibis.cases(*words, else_="unshipped")).drop("step")
+    return rows.mutate(shipment=ibis.cases((rows.completed, "delivered"), *words, else_="unshipped")).drop("step")
+
+
+def _with_completion(engine: Engine, tables: Tables, asked: ibis.Table) -> ibis.Table:
+    """Whether the order was completed before the request, by its own word or by the buyer's history."""
+    by_order = ibis.literal(False)
+    if "completed_us" in asked.columns:
+        by_order = (asked.completed_us < asked.asked_us).fill_null(False)
+    asked = asked.mutate(completed=by_order)
+    if "events" not in tables:
+        return asked
+    events = tables["events"].filter(ibis._.subject == "buyer")
+    told = events.filter(events.kind == "order_completed", events.retracts.isnull(), events.order_id.notnull())
+    if not _any_row(engine, told):
+        return asked
+    told = told.semi_join(asked, "order_id").select(
+        "order_id", "subject_id", "event_id", told_us=_recorded_us(engine, told)
+    )
+    back = events.filter(events.retracts.notnull())
+    back = back.select("subject_id", event_id=back.retracts, taken_back_us=_recorded_us(engine, back))
+    back = back.group_by("subject_id", "event_id").agg(taken_back_us=back.taken_back_us.min())
+    told = told.left_join(back, ["subject_id", "event_id"]).drop("subject_id_right", "event_id_right")
+    pairs = asked.select("request_id", "order_id", "buyer_id", "seen_us").inner_join(told, "order_id")
+    standing = pairs.taken_back_us.isnull() | (pairs.taken_back_us >= pairs.seen_us)
+    done = pairs.filter(pairs.subject_id == pairs.buyer_id, pairs.told_us < pairs.seen_us, standing)
+    rows = asked.left_join(done.select("request_id").distinct().mutate(by_history=True), "request_id")
+    return rows.mutate(completed=rows.completed | rows.by_history.notnull()).drop("request_id_right", "by_history")
+
+
+def _any_row(engine: Engine, rows: ibis.Table) -> bool:
+    return bool(engine.connection.to_pyarrow(rows.select("subject_id").limit(1)).num_rows)
+
+
+def _recorded_us(engine: Engine, events: ibis.Table) -> Any:
+    return engine.epoch_us(ibis.coalesce(events.recorded_at, events.at))
 
 
 def _with_unrecorded_departures(engine: Engine, tables: Tables, rows: ibis.Table) -> ibis.Table:
@@ -178,8 +237,8 @@ def _derivation(engine: Engine, name: str, policy: Policy) -> Callable[[ibis.Tab
         "buyer.restricted": lambda _: ibis.literal(False),
         "request.amount_minor": lambda rows: rows.amount_minor,
         "request.whole_order": lambda rows: rows.whole_order,
-        "order.paid_minor": lambda rows: _paid(rows, policy.currency),
-        "order.currency": lambda rows: _column(rows, "currency", "string"),
+        "order.paid_minor": lambda rows: _column(rows, "order_paid_minor", "int64"),
+        CURRENCY: lambda rows: _column(rows, "currency", "string"),
         "order.shipment": lambda rows: _column(rows, "shipment", "string"),
         "order.hold": _hold,
         "order.age_seconds": lambda rows: _age(engine, rows, "placed_us", SECOND_US),
@@ -196,18 +255,39 @@ def _column(rows: ibis.Table, name: str, kind: str | None) -> Any:
 
 
 def _age(engine: Engine, rows: ibis.Table, since: str, unit_us: int) -> Any:
-    """Whole units from a moment to the request, at least 0."""
+    """Whole units from a moment to the request, at least 0; a moment further ahead than clocks differ is unknown."""
     if since not in rows.columns:
         return ibis.null("int64")
     passed = rows.asked_us - rows[since]
     whole = engine.divide(passed, ibis.literal(unit_us, "int64"))
-    return ibis.cases((passed < 0, ibis.literal(0, "int64")), (passed >= 0, whole), else_=ibis.null("int64"))
+    return ibis.cases(
+        (passed < -CLOCKS_DIFFER_US, ibis.null("int64")),
+        (passed < 0, ibis.literal(0, "int64")),
+        (passed >= 0, whole),
+        else_=ibis.null("int64"),
+    )
 
 
-def _paid(rows: ibis.Table, currency: str) -> Any:
-    if "order_paid_minor" not in rows.columns:
-        return ibis.null("int64")
-    return ibis.cases((rows.currency == currency, rows.order_paid_minor), else_=ibis.null("int64"))
+def _without_other_currencies(
+    policy: Policy, rows: ibis.Table, names: Sequence[str], logged: Collection[str]
+) -> ibis.Table:
+    # INVARIANT: no amount is known for an order in another currency than the policy's, nor is one that was derived for
+    # an order in no known currency. An amount that was logged was known in the currency of its policy.
+    ours = rows[CURRENCY] == policy.currency
+
+    def stands(name: str) -> Any:
+        return ours.fill_null(True) if name in logged else ours
+
+    amounts = [name for name in names if policy.facts[name].is_money]
+    columns = {name: ibis.cases((stands(name), rows[name]), else_=ibis.null("int64")) for name in amounts}
+    if LINES in names and "paid_minor" in policy.programs.condition_reads.line_fields:
+        columns[LINES] = ibis.cases((stands(LINES), rows[LINES]), else_=rows[LINES].map(_without_amount))
+    return rows.mutate(**columns)
+
+
+def _without_amount(line: Any) -> Any:
+    fields = {name: ibis.null("int64") if name == "paid_minor" else line[name] for name in line.type().names}
+    return ibis.struct(fields)
 
 
 def _hold(rows: ibis.Table) -> Any:
@@ -227,7 +307,7 @@ def _with_logged(rows: ibis.Table, logged: ibis.Table | None, names: Sequence[st
 
 
 def _with_features(
-    engine: Engine, tables: Tables, rows: ibis.Table, features: Sequence[Feature], choice: Choice
+    engine: Engine, tables: Tables, rows: ibis.Table, features: Sequence[Feature], currency: str, choice: Choice
 ) -> ibis.Table:
     if not features or "events" not in tables:
         return rows
@@ -243,7 +323,7 @@ def _with_features(
         asked_day=days.day(rows.asked_us),
         registered_us=registered,
     )
-    retractions = _has_retractions(engine, tables["events"])
+    retractions, ahead = _awkward_events(engine, tables["events"])
     days_apart = _any_days_apart(engine, days, asked)
     for subject in ("buyer", "shop"):
         mine = [feature for feature in features if feature.subject == subject]
@@ -255,7 +335,9 @@ def _with_features(
                 asked,
                 tables["events"],
                 records,
+                currency,
                 with_retractions=retractions,
+                with_ahead=ahead,
                 with_days_apart=days_apart,
             )
             rows = rows.left_join(counted, "request_id").drop("request_id_right")
@@ -288,12 +370,14 @@ def _readings(engine: Engine, tables: Tables) -> ibis.Table | None:
 
 
 def _calendar_of(engine: Engine, tables: Tables, features: Sequence[Feature], choice: Choice) -> Calendar:
-    spans = [_span(engine, tables["requests"].asked_at), _span(engine, tables["events"].at)]
-    known = [span for span in spans if span is not None]
     now = datetime(2020, 1, 1, tzinfo=UTC)  # an empty history has no days
-    first = min((span[0] for span in known), default=now)
-    last = max((span[1] for span in known), default=now)
-    return calendar(engine, choice.time_zone, first, last, max(feature.days for feature in features))
+    asked = _span(engine, tables["requests"].asked_at) or (now, now)
+    days = max(feature.days for feature in features)
+    # Events count by the days of the requests: of those far from any, in the year 1 or 9999, the day need not be exact.
+    within = (asked[0] - timedelta(days=days + 3), asked[1] + timedelta(days=days + 3))
+    first, last = _span(engine, tables["events"].at) or asked
+    first, last = max(min(first, asked[0]), within[0]), min(max(last, asked[1]), within[1])
+    return calendar(engine, choice.time_zone, first, last, days)
 
 
 def _span(engine: Engine, moments: Any) -> tuple[datetime, datetime] | None:
@@ -303,9 +387,14 @@ def _span(engine: Engine, moments: Any) -> tuple[datetime, datetime] | None:
     return (_utc(row["first"]), _utc(row["last"])) if row["first"] is not None else None
 
 
-def _has_retractions(engine: Engine, events: ibis.Table) -> bool:
-    count = engine.connection.to_pyarrow(events.agg(retracting=events.retracts.count())).to_pylist()[0]
-    return bool(count["retracting"])
+def _awkward_events(engine: Engine, events: ibis.Table) -> tuple[bool, bool]:
+    """Whether any is a retraction, and whether any is said to happen after it was recorded."""
+    counts = events.agg(
+        retracting=events.retracts.count(),
+        ahead=events.count(where=(events.subject == "buyer") & (events.recorded_at < events.at)),
+    )
+    found = engine.connection.to_pyarrow(counts).to_pylist()[0]
+    return bool(found["retracting"]), bool(found["ahead"])
 
 
 def _any_days_apart(engine: Engine, days: Calendar, asked: ibis.Table) -> bool:

@@ -280,7 +280,7 @@ def _events() -> str:
     parts = [
         f"""SELECT 'buyer' AS subject, buyer_id AS subject_id, '{kind}' AS kind, moment({at}) AS at,
                    moment({recorded}) AS recorded_at, NULL::VARCHAR AS event_id, 'o' || n AS order_id,
-                   {amount} AS amount_minor, 1::BIGINT AS times, NULL::VARCHAR AS retracts
+                   {amount} AS amount_minor, 'CNY' AS currency, 1::BIGINT AS times, NULL::VARCHAR AS retracts
             FROM placed WHERE ({which}) AND {recorded} < {END_US}"""
         for kind, at, recorded, amount, which in buyer
     ]
@@ -288,7 +288,7 @@ def _events() -> str:
     parts += [
         f"""SELECT 'shop', shop_id, '{kind}', moment({day.format(at=at)} * 86400e6 - {_ZONE_US} + 43200e6),
                    moment(({day.format(at=at)} + 1) * 86400e6 - {_ZONE_US}), NULL, NULL, sum(paid_minor)::BIGINT,
-                   count(*)::BIGINT, NULL
+                   'CNY', count(*)::BIGINT, NULL
             FROM placed WHERE ({which}) AND {at} < {END_US} GROUP BY shop_id, {day.format(at=at)}"""
         for kind, at, which in shop
     ]

@@ -18,13 +18,15 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from jitui.backtest.caps import CapsReplay
 from jitui.backtest.columns import Reading, condition_column, with_definitions
 from jitui.backtest.engine import Engine, EngineName
-from jitui.backtest.facts import IDENTITY, LEFT_UNRECORDED, Choice, Tables, request_facts
+from jitui.backtest.facts import CURRENCY, IDENTITY, LEFT_UNRECORDED, Choice, Tables, request_facts
 from jitui.backtest.schema import TABLES
 from jitui.policy import FactValue, Policy
 from jitui.policy.program import Program, evaluate, known_facts
 
 ROWS_A_BATCH = 50_000
 CAPS = ("caps.buyer_ok", "caps.shop_ok", "caps.platform_ok")
+AMOUNT = "request.amount_minor"
+_NO_AMOUNT_USED = dict.fromkeys(f"caps.{scope}_used_minor" for scope in ("buyer", "shop", "platform"))
 Progress = Callable[[str, int, int], None]
 """What is being done, how many requests of how many are through; 0 of 0 where that cannot be told."""
 
@@ -80,7 +82,8 @@ def replay(
 ) -> Replayed:
     """Decide every request of a history by a policy; writes `out`, a Parquet file in the order of deciding.
 
-    Columns: the request's identity, `outcome` (instant or review), `first_obstacle` and `obstacles` (the first
+    Columns: the request's identity, `amount_minor` and the `currency` it is in,
+    `outcome` (instant or review), `first_obstacle` and `obstacles` (the first
     condition that was not true, and how many were not), `condition.<id>` (true, false or NULL for unknown),
     `restriction.<id>`, `caps.<scope>_ok` where caps were replayed, `held_out`, `left_unrecorded`.
     """
@@ -100,9 +103,10 @@ def replay(
 
 def _plan(policy: Policy, replay_caps: bool) -> _Plan:
     programs = policy.programs
-    reads = dict.fromkeys((*programs.condition_reads.facts, *programs.restriction_reads.facts, "request.amount_minor"))
+    reads = dict.fromkeys((*programs.condition_reads.facts, *programs.restriction_reads.facts, AMOUNT))
     in_order = tuple(one for one in programs.conditions if replay_caps and _reads_caps(one))
     carried = dict.fromkeys(name for one in in_order for name in one.reads.facts if not name.startswith("caps."))
+    carried |= {AMOUNT: None} if in_order else {}
     facts = tuple(name for name in reads if not (replay_caps and name.startswith("caps.")))
     bulk = tuple(one for one in programs.conditions if one not in in_order)
     return _Plan(bulk, in_order, facts, tuple(carried))
@@ -126,10 +130,18 @@ def _decided_in_bulk(engine: Engine, tables: Tables, policy: Policy, plan: _Plan
     trees = {condition.id: condition.tree for condition in policy.conditions}
     conditions = {condition_column(one.id): reading.value(trees[one.id]) for one in plan.bulk}
     restrictions = {f"restriction.{rule.id}": reading.value(rule.tree) for rule in policy.restrictions}
-    amount = rows["request.amount_minor"] if "request.amount_minor" in rows.columns else rows.asked_minor
+    # In the order's own currency, for reports; the fact is known in the policy's alone.
+    amount = ibis.coalesce(rows[AMOUNT], rows.asked_minor)
     carried = {name: rows[name] for name in plan.carried if name in rows.columns}
     decided = rows.select(
-        *IDENTITY, "held_out", LEFT_UNRECORDED, amount_minor=amount, **restrictions, **conditions, **carried
+        *IDENTITY,
+        "held_out",
+        LEFT_UNRECORDED,
+        amount_minor=amount,
+        currency=rows[CURRENCY],
+        **restrictions,
+        **conditions,
+        **carried,
     )
     return decided if plan.in_order else _with_outcome(decided, [one.id for one in programs.conditions])
 
@@ -189,8 +201,11 @@ class _Deciding:
         verdicts: list[list[bool | None]] = [[] for _ in self.in_order]
         fits: list[list[FactValue | None]] = [[] for _ in CAPS]
         outcomes: list[str] = []
+        currencies = table["currency"].to_pylist()
         for place, (now_us, buyer, shop, amount, facts) in enumerate(self._rows(table)):
             caps = self.caps.facts(buyer, shop, now_us, amount)
+            if currencies[place] != self.policy.currency:
+                caps |= _NO_AMOUNT_USED
             known = tuple(caps[name] if name in caps else facts[name][place] for name in self.reads)
             truths = self._cached(known)
             for column, truth in zip(verdicts, truths, strict=True):
@@ -209,7 +224,7 @@ class _Deciding:
         moments = table["asked_at"].cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
         facts = {name: table[name].to_pylist() for name in self.plan.carried if name in table.column_names}
         facts |= {name: [None] * len(moments) for name in self.plan.carried if name not in facts}
-        columns = (table["buyer_id"].to_pylist(), table["shop_id"].to_pylist(), table["amount_minor"].to_pylist())
+        columns = [table["buyer_id"].to_pylist(), table["shop_id"].to_pylist(), facts[AMOUNT]]
         for now_us, buyer, shop, amount in zip(moments, *columns, strict=True):
             yield now_us, buyer, shop, amount, facts
 

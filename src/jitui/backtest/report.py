@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jitui.backtest.run import Backtest
 from jitui.backtest.summary import Comparison, Group, Summary
 from jitui.backtest.words import WORDS
-from jitui.money import to_decimal_text
+from jitui.money import is_currency, to_decimal_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,6 +51,8 @@ def terminal_tables(done: Backtest) -> Iterator[Table]:
     for title, groups in _groupings(done.summary):
         yield _group_table(title, groups, done.summary)
     yield from comparison_tables(done)
+    if len(done.summary.by_currency) > 1:
+        yield _by_currency(done.summary)
     if done.verification is not None:
         yield _verified(done)
     yield _cost(done)
@@ -82,19 +84,19 @@ def _totals(summary: Summary, done: Backtest) -> Table:
     table.add_row("refunded at once", f"{summary.instant:,}", money(summary.instant_minor, currency))
     table.add_row("share refunded at once", share(summary.instant, summary.requests), "")
     incidents = money(summary.expected_incidents_minor, currency)
-    table.add_row("of these already gone, not yet recorded (R9)", f"{summary.expected_incidents:,}", incidents)
-    table.add_row("held out for comparison (R7)", f"{summary.held_out:,}", "")
+    table.add_row("of these already gone, not yet recorded", f"{summary.expected_incidents:,}", incidents)
+    table.add_row("held out for comparison", f"{summary.held_out:,}", "")
     if summary.without_amount:
         table.add_row("without an amount", f"{summary.without_amount:,}", "")
     for name, count in summary.caps_reached.items():
         table.add_row(f"over the cap of the {name.split('.')[1].removesuffix('_ok')}", f"{count:,}", "")
     for name, count in summary.restrictions.items():
         table.add_row(f"restriction {name} was true", f"{count:,}", "")
-    table.add_row("merchants' minutes saved (R6)", f"{summary.minutes_saved:,}", "")
+    table.add_row("merchants' minutes saved", f"{summary.minutes_saved:,}", "")
     waited = summary.waited_by_instant
     if waited.median_seconds is not None:
         hours = f"{waited.median_seconds / 3600:.1f} h"
-        table.add_row("these buyers really waited, median (R8)", hours, "")
+        table.add_row("these buyers really waited, median", hours, "")
     return table
 
 
@@ -112,7 +114,7 @@ def _groupings(summary: Summary) -> Iterator[tuple[str, tuple[Group, ...]]]:
     if len(summary.by_tier) > 1:
         yield "By buyer tier", summary.by_tier
     if len(summary.by_waiting) > 1:
-        yield "By the time that it really took (R8)", summary.by_waiting
+        yield "By the time that it really took", summary.by_waiting
     yield "By day, the last ones", summary.by_day[-MOST_ROWS:]
 
 
@@ -130,6 +132,21 @@ def _group_table(title: str, groups: Sequence[Group], summary: Summary) -> Table
             group.name or "?", f"{group.requests:,}", f"{group.instant:,}", share(group.instant, group.requests), amount
         )
     return table
+
+
+def _by_currency(summary: Summary) -> Table:
+    """Each currency for itself: amounts in several are never added."""
+    table = _table("By currency", "", "requests", "at once", "asked for", "at once")
+    for group in summary.by_currency:
+        table.add_row(group.name or "?", f"{group.requests:,}", f"{group.instant:,}", *_amounts(group))
+    return table
+
+
+def _amounts(group: Group) -> tuple[str, str]:
+    """What was asked for and refunded at once, in the currency that names the group."""
+    if not is_currency(group.name):
+        return "?", "?"
+    return money(group.requested_minor, group.name), money(group.instant_minor, group.name)
 
 
 def _four_ways(comparison: Comparison, currency: str) -> Table:
@@ -164,7 +181,7 @@ def _set_aside(done: Backtest) -> Table:
 def _verified(done: Backtest) -> Table:
     found = done.verification
     assert found is not None
-    table = _table("Logged decisions replayed (I4)", "", "compared", "differ")
+    table = _table("Logged decisions replayed", "", "compared", "differ")
     table.add_row("decisions from their stored facts", f"{found.decisions:,}", f"{found.outcomes_differ:,}")
     table.add_row("features from the history", f"{found.features_compared:,}", f"{found.features_differ:,}")
     table.add_row("whose policy text is not at hand", f"{found.other_policies:,}", "")
@@ -222,6 +239,7 @@ def render_html(done: Backtest, language: str) -> str:
         chart=chart,
         groupings=_html_groupings,
         money=money,
+        amounts=_amounts,
         share=share,
         size=(_WIDTH, _HEIGHT),
     )

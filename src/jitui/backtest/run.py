@@ -94,7 +94,7 @@ def run_backtest(order: Order, work: Path, progress: Progress = lambda _what, _d
 
 
 def _moved_to_review(as_if_whole: Replayed, here: Replayed) -> int:
-    cells = compare(as_if_whole.path, here.path, "as if whole", "here").cells
+    cells = compare(as_if_whole.path, here.path, "as if whole", "here", here.policy.currency).cells
     return sum(cell.requests for cell in cells if (cell.here, cell.there) == ("instant", "review"))
 
 
@@ -119,7 +119,8 @@ def _compare(order: Order, prepared: Prepared, here: Replayed, there: Replayed |
         other = f"{there.policy.id} {there.policy.version}"
         if other == name:
             name, other = f"{name} ({order.policy.sha256[:8]})", f"{other} ({there.policy.sha256[:8]})"
-        return compare(here.path, there.path, name, other)
+        return compare(here.path, there.path, name, other, order.policy.currency)
     if order.decided:
-        return compare(here.path, write_really_decided(prepared.paths["decisions"], work), name, "really decided")
+        really = write_really_decided(prepared.paths["decisions"], work)
+        return compare(here.path, really, name, "really decided", order.policy.currency)
     return None

@@ -2,7 +2,7 @@
 
 A table is a file (`requests.parquet`, `requests.csv`), a folder of such files, or a table of a database. Times are
 moments in UTC, amounts integer minor units of the order's currency. A column that is not required may be missing or
-empty: what it would say is unknown, and an unknown condition never approves (I5).
+empty: what it would say is unknown, and an unknown condition never approves.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ _TABLES = (
             _needs("buyer_id", _TEXT, "who asks"),
             _needs("shop_id", _TEXT, "whose goods"),
             _needs("asked_at", _MOMENT, "when it was asked"),
-            Column("amount_minor", _INT, "what it would give back"),
-            Column("whole_order", _BOOL, "every unit that was left of every line was asked for"),
+            Column("amount_minor", _INT, "what it would give back, in the order's currency"),
+            Column("whole_order", _BOOL, "every unit of every line of the order was asked for, none left out"),
             Column("category_id", _TEXT, "for reports: the category of the costliest line"),
             Column("tier", _TEXT, "for reports: the platform's own tier of the buyer"),
             Column("closed_at", _MOMENT, "when the money was back, or the request had ended without it"),
@@ -93,6 +93,7 @@ _TABLES = (
             Column("freight_minor", _INT, "freight that the buyer paid"),
             Column("hold", _TEXT, "why it could not be shipped", words=("none", "presale", "group_buy", "risk_review")),
             Column("hold_until", _MOMENT, "when the hold ended; empty: it was there throughout"),
+            Column("completed_at", _MOMENT, "when it was completed: from then on the goods had gone"),
         ),
         key=("order_id",),
     ),
@@ -109,11 +110,21 @@ _TABLES = (
             Column("requested_quantity", _INT, "units that its request asks back"),
             Column("shipped_quantity", _INT, "units that had left when it was asked"),
             Column("paid_minor", _INT, "what the buyer paid for the line"),
-            Column("customised", _BOOL, "made to the buyer's order"),
-            Column("virtual", _BOOL, "nothing is shipped"),
+            Column("customised", _BOOL, "made to the buyer's order; so it is too if its category says so"),
+            Column("virtual", _BOOL, "nothing is shipped; so it is too if its category says so"),
             Column("covered", _BOOL, "the service covered the item and its category; empty: it did"),
         ),
         key=("order_id", "line_id"),
+    ),
+    TableSpec(
+        "categories",
+        "the platform's table of categories: a line is customised or virtual if the line or its category says so",
+        (
+            _needs("category_id", _TEXT, "names the category"),
+            Column("customised", _BOOL, "its goods are made to the buyer's order"),
+            Column("virtual", _BOOL, "nothing is shipped"),
+        ),
+        key=("category_id",),
     ),
     TableSpec(
         "shipments",
@@ -144,16 +155,18 @@ _TABLES = (
             _needs("kind", _TEXT, "what happened"),
             _needs("at", _MOMENT, "when it happened"),
             Column("recorded_at", _MOMENT, "when the platform knew; empty: at once"),
-            Column("event_id", _TEXT, "names the event, for a retraction to name"),
-            Column("order_id", _TEXT, "the order that it is about"),
+            Column("event_id", _TEXT, "names the event, for a retraction to name; the same id again is the same event"),
+            Column("order_id", _TEXT, "the order that it is about: it is paid, completed and cancelled once"),
             Column("amount_minor", _INT, "how much money the row is about, all its events together; empty: none"),
+            Column("currency", _TEXT, "of the amount; empty: unknown, and with it every sum that it is in"),
             Column("times", _INT, "how many such events the row stands for; empty: one"),
             Column("retracts", _TEXT, "the event_id of the same subject that this row takes back from recorded_at on"),
         ),
+        key=("subject", "subject_id", "event_id"),
     ),
     TableSpec(
         "event_records",
-        "from when on each kind of event is complete: a window that reaches further back is unknown (I5)",
+        "from when on each kind of event is complete: a window that reaches further back is unknown",
         (
             _needs("kind", _TEXT, "the kind of event"),
             _needs("complete_from", _MOMENT, "no event is missing from here on"),

@@ -338,16 +338,18 @@ def _judged(connection: duckdb.DuckDBPyConnection, raw: _Raw, columns: Sequence[
     fault = " ".join(f"WHEN {test} THEN '{reason}'" for test, reason, _ in tests)
     faulty = " ".join(f"WHEN {test} THEN '{name}'" for test, _, name in tests)
     repeated = _repeats(connection, raw, columns, typed, originals)
-    # Rows of one key that differ contradict one another: none is believed. Of rows that are the same one is kept.
+    # Rows of one key told at one time that differ contradict one another: none is believed. Of the same one is kept.
     again = f"WHEN {repeated} THEN '{SetAsideReason.REPEATED}'" if repeated else ""
     again_in = f"WHEN {repeated} THEN '{', '.join(raw.spec.key)}'" if repeated else ""
     every = "to_json(struct_pack(" + ", ".join(f'"{column.name}" := "{column.name}"' for column in columns) + "))"
-    keys = "PARTITION BY " + ", ".join(f'"{key}"' for key in raw.spec.key)
+    keys, told = f"PARTITION BY {_names(raw.spec.key)}", _told(raw.spec)
+    alike = f"{keys}, {told}"
     number = (
-        f", row_number() OVER ({keys}) AS copy, min({every}::VARCHAR) OVER ({keys}) AS least_of_key,"
-        f" max({every}::VARCHAR) OVER ({keys}) AS most_of_key"
+        f", row_number() OVER ({keys} ORDER BY {told}) AS copy, rank() OVER ({keys} ORDER BY {told}) AS turn,"
+        f" min({every}::VARCHAR) OVER ({alike}) AS least_of_key, max({every}::VARCHAR) OVER ({alike}) AS most_of_key"
     )
-    copied = f"({repeated}) AND least_of_key = most_of_key AND NOT ({faults})" if repeated else "false"
+    first_agree = "(turn > 1 OR least_of_key = most_of_key)"
+    copied = f"({repeated}) AND {first_agree} AND NOT ({faults})" if repeated else "false"
     raws = ", ".join(f'"{name}" := "raw {name}"' for name in raw.types)
     names = ", ".join(f'"{column.name}"' for column in columns)
     return f"""
@@ -424,12 +426,21 @@ def _repeats(
     """The test for a repeated key, only where there is one: numbering every row is dear."""
     if not raw.spec.key:
         return None
-    key = ", ".join(f'"{name}"' for name in raw.spec.key)
+    key = _names(raw.spec.key)
     filled = " AND ".join(f'"{name}" IS NOT NULL' for name in raw.spec.key)
     (rows, keys) = connection.execute(
         f"SELECT count(*), count(DISTINCT ({key})) FROM (SELECT {typed} FROM {raw.relation}) WHERE {filled}"
     ).fetchone() or (0, 0)
     return f"{filled} AND (copy > 1 OR least_of_key <> most_of_key)" if rows != keys else None
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in columns)
+
+
+def _told(spec: TableSpec) -> str:
+    """When a row was known: of rows with one key the first that was told counts, as online; elsewhere all are equal."""
+    return 'coalesce("recorded_at", "at")' if spec.column("recorded_at") else "true"
 
 
 def _quoted(text: str) -> str:

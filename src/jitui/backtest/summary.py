@@ -24,7 +24,10 @@ EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Requests of one day, category, band or tier; amounts in minor units."""
+    """Requests of one day, category, band, tier or currency; amounts in minor units of the policy's currency.
+
+    Those of one currency are in that one.
+    """
 
     name: str
     requests: int
@@ -57,7 +60,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One policy over one history; amounts in minor units of `currency`."""
+    """One policy over one history; amounts in minor units of `currency`, those in other currencies left out.
+
+    `by_currency` has them all, each for itself.
+    """
 
     policy_id: str
     policy_version: str
@@ -79,6 +85,7 @@ class Summary:
     by_amount: tuple[Group, ...]
     by_tier: tuple[Group, ...]
     by_waiting: tuple[Group, ...]
+    by_currency: tuple[Group, ...]
     obstacles: tuple[Obstacle, ...]
     caps_reached: Mapping[str, int]
     restrictions: Mapping[str, int]
@@ -126,8 +133,14 @@ def summarise(replayed: Replayed, *, minutes_a_review: float, time_zone: str) ->
     """Aggregate a replay's decisions; `minutes_a_review` is what a merchant spends on one request (R6)."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"CREATE VIEW decided AS SELECT * FROM read_parquet('{_quoted(replayed.path)}')")
+        connection.execute(f"CREATE VIEW decided AS {_in_currency(replayed.path, replayed.policy.currency)}")
         return _summarise(connection, replayed, minutes_a_review, time_zone)
+
+
+def _in_currency(decisions: Path, currency: str) -> str:
+    """Decisions with their amounts in this currency alone, and beside it in whatever currency they are."""
+    return f"""SELECT * REPLACE (CASE WHEN currency = '{currency}' THEN amount_minor END AS amount_minor),
+                      amount_minor AS own_minor FROM read_parquet('{_quoted(decisions)}')"""
 
 
 def _summarise(
@@ -150,6 +163,7 @@ def _summarise(
         by_amount=_groups(connection, _band(), "min(amount_minor) NULLS LAST"),
         by_tier=_groups(connection, "coalesce(tier, '')", "requests DESC, name"),
         by_waiting=_groups(connection, _waiting_band(), "min(closed_at - asked_at) NULLS LAST"),
+        by_currency=_groups(connection, "coalesce(currency, '')", "requests DESC, name", amount="own_minor"),
         obstacles=tuple(_obstacle(connection, condition) for condition in policy.conditions),
         caps_reached=_false_counts(connection, CAPS),
         restrictions=_true_counts(connection, [f"restriction.{rule.id}" for rule in policy.restrictions]),
@@ -171,11 +185,13 @@ FROM decided
 """
 
 
-def _groups(connection: duckdb.DuckDBPyConnection, name: str, order: str) -> tuple[Group, ...]:
+def _groups(
+    connection: duckdb.DuckDBPyConnection, name: str, order: str, *, amount: str = "amount_minor"
+) -> tuple[Group, ...]:
     rows = connection.execute(f"""
         SELECT {name} AS name, count(*) AS requests, count(*) FILTER (outcome = 'instant') AS instant,
-               coalesce(sum(amount_minor), 0),
-               coalesce(sum(amount_minor) FILTER (outcome = 'instant'), 0)
+               coalesce(sum({amount}), 0),
+               coalesce(sum({amount}) FILTER (outcome = 'instant'), 0)
         FROM decided GROUP BY 1 ORDER BY {order}
     """).fetchall()
     return tuple(Group(*row) for row in rows)
@@ -236,10 +252,10 @@ def _true_counts(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) 
 # Side by side ----------------------------------------------------------------------------------------------------
 
 
-def compare(here: Path, there: Path, here_name: str, there_name: str) -> Comparison:
-    """The four-way table of two sets of decisions, Parquet files with request_id and outcome."""
+def compare(here: Path, there: Path, here_name: str, there_name: str, currency: str) -> Comparison:
+    """The four-way table of two sets of decisions, Parquet files with request_id and outcome; amounts in `currency`."""
     with duckdb.connect() as connection:
-        connection.execute(f"CREATE VIEW here AS SELECT * FROM read_parquet('{_quoted(here)}')")
+        connection.execute(f"CREATE VIEW here AS {_in_currency(here, currency)}")
         connection.execute(f"CREATE VIEW there AS SELECT * FROM read_parquet('{_quoted(there)}')")
         obstacle = "t.first_obstacle" if "first_obstacle" in _columns(connection, "there") else "NULL"
         connection.execute(f"""

@@ -139,12 +139,13 @@ SELECT l.order_id, l.line_id, l.quantity, coalesce(s.units, 0)::bigint AS comman
 FROM order_line l
 LEFT JOIN (
     SELECT p.lane, p.order_id, u.line_id, sum(u.quantity) AS units
-    FROM shipment p, jsonb_to_recordset(p.lines) AS u (line_id text, quantity bigint)
-    WHERE p.commanded AND p.degree IN ('shipped', 'delivered') GROUP BY 1, 2, 3) s USING (lane, order_id, line_id)
+    FROM shipment p, jsonb_to_recordset(p.commanded_lines) AS u (line_id text, quantity bigint)
+    GROUP BY 1, 2, 3) s USING (lane, order_id, line_id)
 LEFT JOIN (
     SELECT k.lane, k.order_id, k.line_id, sum(k.quantity) AS units
     FROM ticket_line k JOIN ticket t ON t.lane = k.lane AND t.ticket_id = k.ticket_id
     WHERE t.state = ANY(%(granted)s) GROUP BY 1, 2, 3) t USING (lane, order_id, line_id)
+ORDER BY l.lane, l.order_id, l.position
 """
 
 

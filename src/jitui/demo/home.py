@@ -8,7 +8,7 @@ import shlex
 import shutil
 import socket
 import subprocess
-import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ import psycopg
 from psycopg import sql
 
 from jitui.adapters.embedded_postgres import with_database
+from jitui.child import command_of
 from jitui.errors import NotConfigured, Unavailable
 
 DATABASE_SUFFIX = "_demo"
@@ -152,59 +153,107 @@ class _Known(msgspec.Struct):
     started_at: float
 
 
+MOST_QUICK_ENDS = 5
+QUICK_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Child:
+    """One process, how it is started again, and how often it ended soon after a start."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    stdin: bytes
+    is_kept: bool
+    process: subprocess.Popen[bytes]
+    began: float
+    quick_ends: int = 0
+    again_at: float | None = None
+
+
 @dataclass(slots=True)
 class Children:
-    """The processes that a demo started; `stop` ends them, the last one first."""
+    """The processes that a demo started; they end with it, and `stop` ends them, the last one first."""
 
     home: Home
-    _running: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
+    _running: list[_Child] = field(default_factory=list)
 
     def start(
-        self, name: str, module: str, words: Sequence[str] = (), *, environment: Mapping[str, str], stdin: bytes = b""
+        self,
+        name: str,
+        module: str,
+        words: Sequence[str] = (),
+        *,
+        environment: Mapping[str, str],
+        stdin: bytes = b"",
+        is_kept: bool = False,
     ) -> None:
-        """Start a module of this installation; its output goes to the demo's logs."""
+        """Start a module of this installation, its output in the demo's logs; `check` restarts one that `is_kept`."""
+        command = command_of(module, *words)
+        process = self._launch(name, command, environment, stdin)
+        self._running.append(_Child(name, command, environment, stdin, is_kept, process, time.monotonic()))
+        self._note()
+
+    def check(self) -> None:
+        """Starts again what is kept and has died, after a growing pause.
+
+        Raises Unavailable, with the end of its log, when another has died, or one that is kept again and again.
+        """
+        for child in self._running:
+            if child.process.poll() is not None:
+                self._mend(child)
+
+    def _mend(self, child: _Child) -> None:
+        now = time.monotonic()
+        if child.again_at is None:
+            child.quick_ends = child.quick_ends + 1 if now - child.began < QUICK_SECONDS else 1
+            child.again_at = now + 0.25 * 2**child.quick_ends
+        if not child.is_kept or child.quick_ends > MOST_QUICK_ENDS:
+            tail = (self.home.logs / f"{child.name}.log").read_text(errors="replace").strip().splitlines()[-12:]
+            said = "\n".join(tail)
+            raise Unavailable(f"The demo's {child.name} has ended with code {child.process.returncode}:\n{said}")
+        if now >= child.again_at:
+            child.process = self._launch(child.name, child.command, child.environment, child.stdin)
+            child.began, child.again_at = time.monotonic(), None
+            self._note()
+
+    def _launch(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], stdin: bytes
+    ) -> subprocess.Popen[bytes]:
         with (self.home.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *words],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 env=dict(environment),
                 start_new_session=True,  # Ctrl-C is for us; we stop them in order
             )
-        self._running.append((name, process))
-        self._note()
         assert process.stdin is not None
         with suppress(BrokenPipeError):
             process.stdin.write(stdin)
             process.stdin.close()
-
-    def check(self) -> None:
-        """Raises Unavailable, with the end of its log, when one of them has died."""
-        for name, process in self._running:
-            if process.poll() is not None:
-                tail = (self.home.logs / f"{name}.log").read_text(errors="replace").strip().splitlines()[-12:]
-                said = "\n".join(tail)
-                raise Unavailable(f"The demo's {name} has ended with code {process.returncode}:\n{said}")
+        return process
 
     def stop(self) -> None:
         """End all of them; what does not leave in time is killed."""
-        for _, process in reversed(self._running):
-            process.terminate()
-        for _, process in reversed(self._running):
+        for child in reversed(self._running):
+            child.process.terminate()
+        for child in reversed(self._running):
             try:
-                process.wait(STOP_SECONDS)
+                child.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                child.process.kill()
+                child.process.wait()
         self._running.clear()
         self._note()
 
     def _note(self) -> None:
         known = []
-        for _, process in self._running:
+        for pid in (child.process.pid for child in self._running):
             with suppress(psutil.NoSuchProcess):
-                known.append(_Known(process.pid, psutil.Process(process.pid).create_time()))
+                known.append(_Known(pid, psutil.Process(pid).create_time()))
         write_json(self.home.folder / _RUNNING, known)
 
 

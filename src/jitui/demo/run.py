@@ -33,7 +33,7 @@ from jitui.demo.summary import Summary, on_the_way, summarise
 from jitui.errors import Unavailable
 from jitui.provider_simulator import new_webhook_secret
 from jitui.settings import LogLevel, Settings, environment_for
-from jitui.wiring import App, open_app
+from jitui.wiring import App, install_policy, open_app
 
 DEFAULT_SEED = 7
 START_SECONDS = 60
@@ -41,6 +41,8 @@ SETTLE_SECONDS = 120
 BUYERS_WITH_KEYS = 40
 ORDERS_TRIED = 25
 LATENCY_MS = 15.0
+RATE_PER_KEY = 100_000
+"""The whole day of a platform comes with one key, as fast as this machine can."""
 FAULTS = (
     "pending_then_succeeded=0.06,paid_then_504=0.02,paid_then_closed=0.02,paid_then_500=0.01,"
     "webhook_duplicate=0.05,webhook_late=0.05,webhook_out_of_order=0.02"
@@ -152,6 +154,7 @@ def _start(settings: Settings, home: Home, state: State, children: Children, dat
         simulator_key=state.simulator_key,
         simulator_webhook_secret=state.webhook_secret,
         log_level=LogLevel.WARNING,
+        rate_per_key=RATE_PER_KEY,
     )
     environment = environment_for(theirs)
     simulator = {
@@ -169,7 +172,7 @@ def _start(settings: Settings, home: Home, state: State, children: Children, dat
         "simulator", "jitui.provider_simulator", environment=environment, stdin=msgspec.json.encode(simulator)
     )
     children.start("api", cli, ("serve", "--sample-people"), environment=environment)
-    children.start("worker", cli, ("worker",), environment=environment)
+    children.start("worker", cli, ("worker",), environment=environment, is_kept=True)
     return _Site(theirs, home, state, children, database_url, base_url, simulator_url)
 
 
@@ -181,6 +184,7 @@ async def _one_day(site: _Site, options: Options, watcher: Watcher, begun: float
     market = generate(seed=site.state.seed, orders=options.orders, ends_at=now, day=site.state.day)
     people = sample_people(market)
     async with open_app(site.settings, site.database_url) as app:
+        await install_policy(app)
         await enrol_people(app, people, now=now)
         keys = await issue_keys(app, market, _with_keys(market, people), now=now)
         with watcher.counting("History of the buyers", len(market.buyers)) as advance:
@@ -233,7 +237,7 @@ async def _announced(site: _Site, watcher: Watcher, begun: float) -> None:
 async def _worker_ready(site: _Site, app: App, since: datetime) -> None:
     """The worker has rolled up; without it nothing is approved at once."""
     deadline = time.monotonic() + START_SECONDS
-    while (rolled := (await app.shelf.health()).usage_as_of) is None or rolled < since:
+    while (rolled := (await app.shelf.health(app.clock())).usage_as_of) is None or rolled < since:
         await _wait(site, deadline, "The worker")
 
 

@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
-import structlog
-
 from jitui.aftersales.command import Plan
+from jitui.aftersales.dispute import link_parked
+from jitui.aftersales.doubt import differing
 from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.review import expire
+from jitui.entrypoints.logs import get_logger
 from jitui.wiring import App
 
 IDLE_SECONDS = 0.05
@@ -26,11 +27,12 @@ ROLL_UP_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
 EXPIRY_BATCH = 200
 WATCH_SECONDS = 60.0
+PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
 KEEP_ANSWERS = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
 
-log = structlog.get_logger("jitui.worker")
+log = get_logger("jitui.worker")
 
 
 async def run_worker(app: App, stop: asyncio.Event) -> None:
@@ -39,6 +41,7 @@ async def run_worker(app: App, stop: asyncio.Event) -> None:
         *(_pay_through(app, provider, stop) for provider in app.providers),
         _repeat("expiry", stop, lambda: expire_due(app), every_seconds=EXPIRY_SECONDS),
         _repeat("roll_up", stop, lambda: _roll_up(app), every_seconds=ROLL_UP_SECONDS),
+        _repeat("parked", stop, lambda: _link_parked(app), every_seconds=PARKED_SECONDS),
         _repeat("watch", stop, lambda: _warn_of_unpaid(app), every_seconds=WATCH_SECONDS),
         _repeat("forget", stop, lambda: _forget(app), every_seconds=FORGET_SECONDS),
     )
@@ -102,7 +105,9 @@ async def _claim(app: App, provider: str, limit: int) -> list[ClaimedRefund]:
 async def _pay_one(app: App, claimed: ClaimedRefund) -> None:
     """A fault of one refund leaves its lease to run out; the others go on."""
     try:
-        await pay_claimed(app.store, app.providers, claimed, clock=app.clock)
+        done = await pay_claimed(app.store, app.providers, claimed, clock=app.clock)
+        if isinstance(done, Plan) and (task := differing(done.writes)) is not None:
+            log.warning("answer_differs", task=str(task.task_id), **task.evidence)
     except Exception:
         log.exception("refund_not_confirmed", refund=str(claimed.refund.refund_id))
 
@@ -114,8 +119,14 @@ async def _warn_of_unpaid(app: App) -> bool:
     return False
 
 
+async def _link_parked(app: App) -> bool:
+    await link_parked(app.store, app.waiting, app.tasks, now=app.clock())
+    return False
+
+
 async def _roll_up(app: App) -> bool:
-    await app.feed.roll_up(app.clock())
+    """By the database's clock, so that the age of usage does not depend on this machine's."""
+    await app.feed.roll_up()
     return False
 
 

@@ -10,13 +10,13 @@ from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from jitui.ids import CODE_PATTERN, ID_PATTERN, KIND_PATTERN, SENTENCES
 from jitui.money import MAX_AMOUNT_MINOR
 from jitui.policy import FactType
 from jitui.tabular import cells
 from jitui.tabular.cells import EARLIEST, Unreadable
 from jitui.tabular.shown import shown
 from jitui.tabular.table import Row
+from jitui.text import CODE_PATTERN, ID_PATTERN, KIND_PATTERN, SENTENCES, why_no_id
 
 MOST_UNITS = 1_000_000_000
 LONGEST_TEXT = 500
@@ -158,6 +158,9 @@ class Cells:
             return self.whole(name, least=-(2**53), most=2**53)
         if kind is FactType.BOOL:
             return bool(self.flag(name))
+        if kind is None and isinstance(value, int) and abs(value) > 2**53:
+            self.fault(name, "expected a whole number of at most 2^53")
+            return 0
         if kind is None and isinstance(value, bool | int):
             return value
         return self.text(name)
@@ -188,6 +191,12 @@ class Cells:
             return NO_ID
         text = self._read(name, cells.read_id(self._cell(name)), NO_ID)
         if text != NO_ID and re.search(pattern, text) is None:
-            self.fault(name, SENTENCES[pattern].lower().replace("iso", "ISO"))
+            self.fault(name, _expected(pattern, text))
             return NO_ID
         return text
+
+
+def _expected(pattern: str, text: str) -> str:
+    sentence = SENTENCES[pattern].lower()
+    why = why_no_id(text, slashes=pattern == CODE_PATTERN) if pattern in (ID_PATTERN, CODE_PATTERN) else None
+    return sentence if why is None else f"{sentence}; {why}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from jitui.aftersales.order import (
+    MOST_ATTRIBUTES,
     Buyer,
     Funder,
     Funding,
@@ -16,6 +17,7 @@ from jitui.aftersales.order import (
     ParcelDegree,
     ShipmentSource,
     Tender,
+    waybill_of,
 )
 from jitui.aftersales.ports import NewOrder
 from jitui.aftersales.ship import ShipmentNews
@@ -248,6 +250,7 @@ def _payment(group: Sequence[Cells], defaults: Defaults) -> Payment:
         currency=currency,
         captured_minor=cells.amount("amount", currency, least=1),
         captured_at=cells.time("captured_at"),
+        payment_total_minor=cells.amount("payment_total", currency, default=0) or None,
     )
     return Payment(cells.id("order_id"), tender)
 
@@ -261,7 +264,7 @@ def _parcel(group: Sequence[Cells], _: Defaults) -> Parcel:
     )
     news = ShipmentNews(
         degree=first.word("degree", ParcelDegree),
-        carrier=first.code("carrier", default=""),
+        carrier=next((carrier for cells in group if (carrier := cells.code("carrier", default=""))), ""),
         tracking_no=first.code("tracking_no"),
         source=first.word("source", ShipmentSource, ShipmentSource.MERCHANT),
         happened_at=first.time("happened_at"),
@@ -273,6 +276,9 @@ def _parcel(group: Sequence[Cells], _: Defaults) -> Parcel:
 def _buyer(group: Sequence[Cells], defaults: Defaults) -> Buyer:
     (cells,) = group
     buyer_id = cells.id("buyer_id")
+    names = [name for name in cells.theirs if name.startswith(ATTRIBUTE) and cells.has(name)]
+    if len(names) > MOST_ATTRIBUTES:
+        cells.fault("", f"has {len(names)} attributes, {MOST_ATTRIBUTES} at most are taken")
     return Buyer(
         lane=lane_of(buyer_id),
         buyer_id=buyer_id,
@@ -280,8 +286,7 @@ def _buyer(group: Sequence[Cells], defaults: Defaults) -> Buyer:
         region=cells.optional_id("region"),
         attributes={
             name.removeprefix(ATTRIBUTE): cells.attribute(name, defaults.attributes.get(name.removeprefix(ATTRIBUTE)))
-            for name in cells.theirs
-            if name.startswith(ATTRIBUTE) and cells.has(name)
+            for name in names
         },
     )
 
@@ -297,6 +302,7 @@ def _event(group: Sequence[Cells], defaults: Defaults) -> RecordBuyerEvent:
         recorded_at=defaults.now,
         order_id=cells.optional_id("order_id"),
         amount_minor=cells.minor("amount_minor", default=0),
+        currency=cells.currency(defaults.currency) if cells.has("currency") or defaults.currency else None,
         retracts=cells.code("retracts", default="") or None,
     )
 
@@ -314,7 +320,7 @@ KINDS = {
     ),
     "payments": Kind(
         required=("order_id", "provider", "payment_id", "amount_minor|amount", "captured_at"),
-        optional=("currency", "tender_id"),
+        optional=("currency", "tender_id", "payment_total_minor|payment_total"),
         group=None,
         build=_payment,
     ),
@@ -322,7 +328,7 @@ KINDS = {
         required=("order_id", "degree", "tracking_no", "happened_at"),
         optional=("carrier", "source", "line_id", "quantity"),
         group=lambda cells: (
-            cells.id("order_id"), cells.code("carrier", default=""), cells.code("tracking_no"), cells.text("degree"),
+            cells.id("order_id"), waybill_of(cells.code("tracking_no")), cells.text("degree"),
         ),
         build=_parcel,
     ),
@@ -331,7 +337,7 @@ KINDS = {
     ),
     "history": Kind(
         required=("buyer_id", "event_id", "kind", "at"),
-        optional=("order_id", "amount_minor", "retracts"),
+        optional=("order_id", "amount_minor", "currency", "retracts"),
         group=None,
         build=_event,
     ),

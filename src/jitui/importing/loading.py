@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from jitui.aftersales.command import Plan
@@ -13,8 +15,10 @@ from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, plan_payment, put_order
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
-from jitui.aftersales.ports import NewOrder, OrderRef, Store
+from jitui.aftersales.ports import DecisionInputs, NewOrder, OrderRef, OrderTaken, Store
+from jitui.aftersales.put_order import plan_order, standing_order
 from jitui.aftersales.registry import Registry
+from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.ship import plan_shipment, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.aftersales.writes import RecordBuyerEvent
@@ -37,9 +41,19 @@ class App(Protocol):
     @property
     def clock(self) -> Callable[[], datetime]: ...
 
+    async def terms(self) -> Terms: ...
+
 
 Advance = Callable[[int], None]
 """Told how many items were done."""
+
+
+class Loaded(StrEnum):
+    """What became of an item that was taken."""
+
+    NEW = "new"
+    REPLACED = "replaced"
+    UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +64,25 @@ class Refused:
     reason: str
 
 
-async def load(app: App, items: Sequence[Item], advance: Advance) -> list[Refused]:
-    """Write every item; what belongs to one order stays in the order of the file. Returns what was refused."""
+async def load(app: App, items: Sequence[Item], advance: Advance, counts: Counter[Loaded]) -> list[Refused]:
+    """Write every item; what belongs to one order stays in the order of the file. Returns what was refused.
+
+    `counts` is told what became of the others, where that can be told apart.
+    """
     events = [item for item in items if isinstance(item.value, RecordBuyerEvent)]
     for start in range(0, len(events), EVENTS_AT_ONCE):
         batch = events[start : start + EVENTS_AT_ONCE]
         await app.registry.record_buyer_events([v for i in batch if isinstance(v := i.value, RecordBuyerEvent)])
         advance(len(batch))
     others = [item for item in items if not isinstance(item.value, RecordBuyerEvent)]
-    return await _each(others, lambda item, _: _write(app, item), advance)
+    terms = await app.terms() if any(isinstance(item.value, Payment) for item in others) else None
+    return await _each(others, lambda item, _: _write(app, item, terms, counts), advance)
 
 
 async def check(app: App, items: Sequence[Item], advance: Advance) -> list[Refused]:
     """What `load` would be refused as things stand now; nothing is written."""
-    return await _each(items, lambda item, files: _try(app, item, files), advance)
+    terms = await app.terms()
+    return await _each(items, lambda item, files: _try(app, item, files, terms), advance)
 
 
 _Files = dict[str, OrderFile]
@@ -98,32 +117,47 @@ def _by_subject(items: Sequence[Item]) -> list[list[Item]]:
     return list(groups.values())
 
 
-async def _write(app: App, item: Item) -> Refusal | None:
+async def _write(app: App, item: Item, terms: Terms | None, counts: Counter[Loaded]) -> Refusal | None:
     now = app.clock()
     value = item.value
     done: object
     if isinstance(value, Buyer):
-        await app.registry.put_buyer(value, now)
+        unsaid = [name for name in ("registered_at", "region") if getattr(value, name) is None]
+        await app.registry.put_buyer(value, now, kept=[*unsaid, "attributes"])  # an empty cell says nothing
         return None
     if isinstance(value, NewOrder):
         done = await put_order(app.store, value, now=now)
     elif isinstance(value, RecordBuyerEvent):
         raise AssertionError("history is written in batches")
     else:
-        done = await _on_order(app, value)
-    return done if isinstance(done, Refusal) else None
+        done = await _on_order(app, value, terms)
+    if isinstance(done, Refusal):
+        return done
+    counts[_became(done)] += 1
+    return None
 
 
-async def _on_order(app: App, value: Payment | Parcel) -> Plan | Refusal | KeptAnswer:
+def _became(done: object) -> Loaded:
+    match done:
+        case OrderTaken(created=False, changed=changed):
+            return Loaded.REPLACED if changed else Loaded.UNCHANGED
+        case Plan(writes=()):
+            return Loaded.UNCHANGED
+        case _:
+            return Loaded.NEW
+
+
+async def _on_order(app: App, value: Payment | Parcel, terms: Terms | None) -> Plan | Refusal | KeptAnswer:
     ref = await app.store.find_order(value.order_id)
     if ref is None:
         return _no_such_order(value.order_id)
     if isinstance(value, Payment):
-        return await capture_payment(app.store, ref, value.tender, now=app.clock())
+        assert terms is not None
+        return await capture_payment(app.store, ref, value.tender, terms, now=app.clock())
     return await record_shipment(app.store, ref, value.news, by=BY, now=app.clock())
 
 
-async def _try(app: App, item: Item, files: _Files) -> Refusal | None:
+async def _try(app: App, item: Item, files: _Files, terms: Terms) -> Refusal | None:
     """The pure plan of the command on the file as it is, carried forward over the items of one order."""
     value = item.value
     if isinstance(value, Buyer | RecordBuyerEvent):
@@ -134,7 +168,7 @@ async def _try(app: App, item: Item, files: _Files) -> Refusal | None:
     if file is None:
         return _no_such_order(value.order_id)
     if isinstance(value, Payment):
-        planned = plan_payment(file, value.tender, app.clock())
+        planned = plan_payment(file, DecisionInputs(), value.tender, terms, app.clock())
     else:
         planned = plan_shipment(file, value.news, BY, app.clock())
     if isinstance(planned, Refusal):
@@ -149,13 +183,8 @@ async def _try_order(app: App, new: NewOrder) -> Refusal | None:
         return None
     if file.order.buyer_id != new.buyer_id:
         return Refusal(RefusalCode.ORDER_BELONGS_TO_ANOTHER, "An order with this id belongs to another buyer.")
-    standing = [(line.line_id, line.quantity, line.paid_minor) for line in file.lines]
-    wanted = [(line.line_id, line.quantity, line.paid_minor) for line in new.lines]
-    head = (file.order.shop_id, file.order.currency, file.order.freight_minor)
-    same = standing == wanted and head == (new.shop_id, new.currency, new.freight_minor)
-    if (file.tenders or file.shipments) and not same:
-        return Refusal(RefusalCode.ORDER_ALREADY_PAID, "The order is paid; its goods and amounts cannot be replaced.")
-    return None
+    planned = plan_order(standing_order(file), new, app.clock())
+    return planned if isinstance(planned, Refusal) else None
 
 
 async def _read(app: App, order_id: str) -> OrderFile | None:

@@ -12,13 +12,24 @@ from jitui.policy.decide import (
     restriction_hits,
 )
 from jitui.policy.explain import Explanation, ExplanationRow, explain
-from jitui.policy.facts import FACTS, LINE_FIELDS, FactSpec, FactType, FactValue, Line, facts_to_json
+from jitui.policy.facts import (
+    CLOCKS_DIFFER_SECONDS,
+    FACTS,
+    LINE_FIELDS,
+    FactSpec,
+    FactType,
+    FactValue,
+    Line,
+    facts_to_json,
+)
 from jitui.policy.parts import Cap, Caps, Condition, Definition, Feature, RestrictionRule
 from jitui.policy.policy import Policy
 from jitui.policy.problems import PolicyRefused, Problem
+from jitui.policy.public import PublicPolicy, public_view
 from jitui.policy.selection import held_out
 
 __all__ = [
+    "CLOCKS_DIFFER_SECONDS",
     "FACTS",
     "LINE_FIELDS",
     "Cap",
@@ -39,6 +50,7 @@ __all__ = [
     "Policy",
     "PolicyRefused",
     "Problem",
+    "PublicPolicy",
     "RestrictionRule",
     "Usages",
     "Verdict",
@@ -50,5 +62,6 @@ __all__ = [
     "facts_to_json",
     "fits_cap",
     "held_out",
+    "public_view",
     "restriction_hits",
 ]

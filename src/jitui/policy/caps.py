@@ -10,7 +10,7 @@ from jitui.policy.parts import Cap, Caps
 
 @dataclass(frozen=True, slots=True)
 class CapUsage:
-    """Instant approvals within a cap's window: how many, and how much (the policy's minor units)."""
+    """Instant approvals within a cap's window: how many in any currency, and how much in the policy's."""
 
     count: int
     amount_minor: int

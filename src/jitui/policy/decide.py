@@ -16,7 +16,7 @@ from jitui.policy.program import Program, Programs, evaluate, known_facts
 
 
 class Verdict(StrEnum):
-    """Whether a condition holds; only `true` does (I5)."""
+    """Whether a condition holds; only `true` does."""
 
     TRUE = "true"
     FALSE = "false"
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 
 class Outcome(StrEnum):
-    """Refund at once, or ask the merchant: a missed condition never refuses (R4)."""
+    """Refund at once, or ask the merchant: a missed condition never refuses."""
 
     INSTANT = "instant"
     REVIEW = "review"

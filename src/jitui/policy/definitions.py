@@ -14,15 +14,10 @@ from jitui.policy.expression import Checked, check
 from jitui.policy.facts import FactSpec, FactType
 from jitui.policy.parts import Definition
 from jitui.policy.reading import Notes, scalar
-from jitui.policy.syntax import Names
+from jitui.policy.syntax import STRING_OR_COMMENT, Names
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-# Strings and comments first, so that a name inside them is not taken for a use.
-_TOKEN = re.compile(
-    r"""r?'''.*?'''|r?\"\"\".*?\"\"\"|r'[^']*'|r"[^"]*"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|//[^\n]*"""
-    r"""|(?P<name>[A-Za-z_]\w*)(?:\s*\.\s*[A-Za-z_]\w*)*""",
-    re.DOTALL,
-)
+_TOKEN = re.compile(STRING_OR_COMMENT + r"|(?P<name>[A-Za-z_]\w*)(?:\s*\.\s*[A-Za-z_]\w*)*", re.DOTALL)
 _CEL_WORDS = re.compile(
     "true|false|null|in|as|break|const|continue|else|for|function|if|import|let|loop|package|namespace|return|var"
     "|void|while|all|exists|exists_one|map|filter|has|size|int|uint|double|bool|string|bytes|list|type|dyn"

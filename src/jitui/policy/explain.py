@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jitui.policy.decide import ConditionResult, Decision, Outcome, ReadValue, Verdict
+from jitui.policy.facts import FACTS
 from jitui.policy.parts import OTHER_FACTORS
 
 Language = Literal["zh", "en"]
@@ -60,4 +61,9 @@ def _row(result: ConditionResult, language: Language, facts: Mapping[str, ReadVa
 def _shown(result: ConditionResult, audience: Audience) -> dict[str, ReadValue]:
     if not result.detail_public:
         return {}
-    return {name: value for name, value in result.facts.items() if not name.startswith(_HIDDEN_FACTS[audience])}
+    # The platform's own attributes and features, such as a risk score, are in no table of ours: nobody else sees them.
+    return {
+        name: value
+        for name, value in result.facts.items()
+        if name in FACTS and not name.startswith(_HIDDEN_FACTS[audience])
+    }

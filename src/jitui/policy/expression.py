@@ -8,7 +8,6 @@ A key that a map does not carry is an error, which `&&`, `||`, all() and exists(
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from cel_expr_python import cel  # type: ignore[import-untyped]
 
 from jitui.policy.facts import LINE_FIELDS, FactType
-from jitui.policy.problems import did_you_mean
-from jitui.policy.syntax import SUPPORTED, Fault, Names, Node, read_tree, start_of_name
+from jitui.policy.syntax import Fault, Names, Node, read_tree
+from jitui.policy.wording import compile_faults, written_wrongly
 
 if TYPE_CHECKING:
     from cel_expr_python.cel import Env, Expression, Type  # type: ignore[import-untyped]
@@ -28,9 +27,6 @@ MAX_CHARACTERS = 8_000
 _LINE = "jitui.Line"
 _SCALAR_TYPES = {FactType.INT: cel.Type.INT, FactType.BOOL: cel.Type.BOOL, FactType.STRING: cel.Type.STRING}
 _PROTO_TYPES = {FactType.INT: 3, FactType.BOOL: 8, FactType.STRING: 9}
-_CEL_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
-_TOO_DEEP = "too long or too deep for CEL: split it into definitions"
-_WORDS = {"int": "a whole number", "bool": "true or false", "string": "text", "double": "a decimal number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +50,12 @@ def check(text: str, names: Names) -> Checked | tuple[Fault, ...]:
     """The checked expression, or every fault that was found in it."""
     if len(text) > MAX_CHARACTERS:
         return (Fault(0, f"over {MAX_CHARACTERS} characters: split the expression into definitions"),)
+    if wrong := written_wrongly(text):
+        return wrong
     try:
         compiled = _checking_env(names).compile(text)
     except RuntimeError as error:  # the binding raises this one class for every compile error
-        return _faults(str(error), text, names)
+        return compile_faults(str(error), text, names)
     tree = read_tree(compiled.serialize(), text, names)
     if isinstance(tree, tuple):
         return tree
@@ -104,39 +102,3 @@ def _line_pool() -> DescriptorPool:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return pool
-
-
-def _faults(message: str, text: str, names: Names) -> tuple[Fault, ...]:
-    found = _CEL_ERROR.findall(message)
-    if not found:
-        return (Fault(0, _TOO_DEEP),)
-    lines = text.split("\n")
-    faults = []
-    for line, column, words in found:
-        row = max(int(line) - 1, 0)
-        at = sum(len(earlier) + 1 for earlier in lines[:row]) + max(int(column) - 1, 0)
-        faults.append(_in_our_words(at, words.removesuffix(" [INVALID_ARGUMENT]"), text, names))
-    return tuple(dict.fromkeys(faults))
-
-
-def _in_our_words(at: int, words: str, text: str, names: Names) -> Fault:
-    if match := re.match(r"undeclared reference to '([^']*)'", words):
-        name = match[1]
-        known = [*names.facts, *names.definitions]
-        return Fault(start_of_name(text, at, name), f"there is no fact {name}{did_you_mean(name, known)}")
-    if match := re.match(r"undefined field '([^']*)' not found in struct", words):
-        return Fault(at + 1, f"a line has no field {match[1]}{did_you_mean(match[1], list(LINE_FIELDS))}")
-    if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", words):
-        return Fault(at, f"{match[1].strip('_@').replace('_', ' ')} does not fit {_types(match[2])}")
-    if "recursion depth" in words:
-        return Fault(at, _TOO_DEEP)
-    if words.startswith("Syntax error: ") and "<EOF>" in words.split(" expecting ")[0]:
-        return Fault(at, "the expression ends too early")
-    if words.startswith("Syntax error: "):
-        return Fault(at, f"this is not CEL: {words.removeprefix('Syntax error: ').split(' expecting ')[0]}")
-    return Fault(at, f"{words}; {SUPPORTED}")
-
-
-def _types(signature: str) -> str:
-    parts = re.sub(r"^[^(]*\.\(|[()]", "", signature).split(", ")
-    return " and ".join(_WORDS.get(part, "a line" if part == _LINE else part) for part in parts)

@@ -1,7 +1,7 @@
 """The closed, typed table of facts that a policy may read, and the values they take.
 
 A fact that is missing or None is *unknown*. So is one whose value does not fit its type or its enum: a word
-that the table does not list cannot be judged, and what cannot be judged never approves (I5).
+that the table does not list cannot be judged, and what cannot be judged never approves.
 """
 
 from __future__ import annotations
@@ -12,6 +12,12 @@ from enum import StrEnum
 
 ScalarValue = bool | int | str
 LINES = "order.lines"
+MONEY = "minor units"
+"""The unit of every amount; amounts are in the policy's currency, and unknown for an order in another one."""
+
+CLOCKS_DIFFER_SECONDS = 300
+"""A moment up to so far ahead of now is a difference of clocks; one that is further ahead is unknown."""
+
 _INT64_LIMIT = 2**63
 
 
@@ -34,6 +40,11 @@ class FactSpec:
     meaning: str
     unit: str = ""
     enum: tuple[str, ...] = ()
+
+    @property
+    def is_money(self) -> bool:
+        """Whether the value is an amount, which says nothing without its currency."""
+        return self.unit == MONEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,41 +83,56 @@ def _cap_specs(scope: str, whose: str) -> tuple[FactSpec, ...]:
     used = f"used by {whose} within the window of the cap, this request not included"
     return (
         _spec(f"caps.{scope}_ok", _BOOL, "caps", f"this request fits {whose}'s cap; true without such a cap"),
-        _spec(f"caps.{scope}_used_count", _INT, "caps", f"instant approvals {used}", "approvals"),
-        _spec(f"caps.{scope}_used_minor", _INT, "caps", f"amount {used}", "minor units"),
+        _spec(f"caps.{scope}_used_count", _INT, "caps", f"instant approvals in any currency {used}", "approvals"),
+        _spec(f"caps.{scope}_used_minor", _INT, "caps", f"amount in the policy's currency {used}", MONEY),
     )
 
 
 _ROWS = (
-    _spec("buyer.account_age_days", _INT, "buyer", "whole days since the account was opened", "days"),
-    _spec("buyer.selected", _BOOL, "selection", "on the allow list, or neither denied nor held out (R3a, R7)"),
-    _spec("buyer.restricted", _BOOL, "restrictions", "the service is withdrawn from this buyer (R11)"),
-    _spec("request.amount_minor", _INT, "request", "what this request would give back", "minor units"),
-    _spec("request.whole_order", _BOOL, "request", "every unit that is left of every line is asked for"),
+    _spec(
+        "buyer.account_age_days",
+        _INT,
+        "buyer",
+        "whole periods of 24 hours since the account was opened, whatever the calendar says",
+        "days",
+    ),
+    _spec("buyer.selected", _BOOL, "selection", "on the allow list, or neither denied nor held out"),
+    _spec("buyer.restricted", _BOOL, "restrictions", "the service is withdrawn from this buyer"),
+    _spec("request.amount_minor", _INT, "request", "what this request would give back", MONEY),
+    _spec("request.whole_order", _BOOL, "request", "every unit of every line of the order is asked for, none left out"),
     _spec(
         "order.paid_minor",
         _INT,
         "tenders",
-        "what the buyer's tenders captured for the whole order, freight included, before any refund; "
-        "unknown in a currency other than the policy's",
-        "minor units",
+        "what the buyer's tenders captured for the whole order, freight included, before any refund",
+        MONEY,
     ),
     _spec("order.currency", _STRING, "order", "ISO 4217 code of the order"),
     _spec(
         "order.shipment",
         _STRING,
         "shipments",
-        "how far the parcel is, as the platform shows it",
+        "how far the parcel is, as the platform shows it; a completed order is delivered",
         "",
         SHIPMENT,
     ),
     _spec("order.hold", _STRING, "order", "why the order may not be shipped yet", "", HOLD),
     _spec("order.age_seconds", _INT, "order", "time since the order was placed", "seconds"),
     _spec("order.paid_age_seconds", _INT, "tenders", "time since the first capture", "seconds"),
-    _spec("order.freight_minor", _INT, "order", "freight that the buyer paid", "minor units"),
+    _spec("order.freight_minor", _INT, "order", "freight that the buyer paid", MONEY),
     _spec(LINES, FactType.LINES, "order", "the lines of the order; read with all() and exists()"),
-    _spec("shop.covered", _BOOL, "coverage", "the service covers this shop (R12)"),
-    _spec("service.paused", _BOOL, "pause", "instant approvals are stopped for this request"),
+    _spec(
+        "shop.covered",
+        _BOOL,
+        "coverage",
+        "the service covers this shop: its own row, else the platform's, else yes",
+    ),
+    _spec(
+        "service.paused",
+        _BOOL,
+        "pause",
+        "instant approvals are stopped for this request; unknown where that hangs on a region or category not known",
+    ),
     *_cap_specs("buyer", "the buyer"),
     *_cap_specs("shop", "the shop"),
     *_cap_specs("platform", "the platform"),
@@ -121,10 +147,10 @@ _LINE_ROWS = (
     _spec("quantity", _INT, "order", "units bought", "units"),
     _spec("requested_quantity", _INT, "request", "units that this request asks back", "units"),
     _spec("shipped_quantity", _INT, "shipments", "units that have left", "units"),
-    _spec("paid_minor", _INT, "tenders", "what the buyer paid for the line", "minor units"),
-    _spec("customised", _BOOL, "category table", "made to the buyer's order (定制)"),
-    _spec("virtual", _BOOL, "category table", "nothing is shipped (虚拟)"),
-    _spec("covered", _BOOL, "coverage", "the service covers this item and its category (R12)"),
+    _spec("paid_minor", _INT, "tenders", "what the buyer paid for the line", MONEY),
+    _spec("customised", _BOOL, "order, category table", "made to the buyer's order (定制), if either says so"),
+    _spec("virtual", _BOOL, "order, category table", "nothing is shipped (虚拟), if either says so"),
+    _spec("covered", _BOOL, "coverage", "the service covers this item: its own row, else its category's, else yes"),
 )
 LINE_FIELDS: Mapping[str, FactSpec] = {row.name: row for row in _LINE_ROWS}
 
@@ -138,6 +164,9 @@ BUYER_EVENTS = (
     "dispute_lost",
     "dispute_won",
 )
+ONCE_PER_ORDER = ("order_paid", "order_completed", "order_cancelled")
+"""Kinds that happen once to an order: however many events name it, one of those that stand counts."""
+
 SHOP_EVENTS = ("shipped", "shipped_on_time", "order_paid", "refund_before_shipment", "incident")
 EVENTS_WITHOUT_MONEY = frozenset({"shipped", "shipped_on_time", "dispute_lost", "dispute_won"})
 """Kinds whose events are recorded without an amount: online their sum would be 0 of anybody, so `sum` refuses them."""
@@ -177,7 +206,7 @@ def _known_line(line: object, wanted: Sequence[tuple[str, FactSpec]]) -> dict[st
 
 
 def facts_to_json(facts: Facts) -> dict[str, object]:
-    """Facts as they are stored beside a decision; `decide` gives the same decision on them (I4)."""
+    """Facts as they are stored beside a decision; `decide` gives the same decision on them."""
     return {
         name: value
         if value is None or isinstance(value, (bool, int, str))

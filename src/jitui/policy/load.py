@@ -13,7 +13,7 @@ from jitui.money import MAX_AMOUNT_MINOR, is_currency
 from jitui.policy.definitions import check_definitions
 from jitui.policy.document import Node, Place, Scalar, decoded, parse
 from jitui.policy.expression import Checked, check
-from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, SHOP_EVENTS, FactSpec, FactType
+from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, MONEY, SHOP_EVENTS, FactSpec, FactType
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.parts import (
     DAY_SECONDS,
@@ -52,14 +52,15 @@ MAX_WINDOW_DAYS = 730
 _FUNCTIONS = ("count", "sum", "last_age_days")
 _FEATURE_NAME = re.compile(r"(buyer|shop)\.[a-z][a-z0-9_]{0,58}")
 _ATTRIBUTE_NAME = re.compile(r"buyer\.[a-z][a-z0-9_]{0,58}")
+_WORDS = frozenset({"true", "false", "null", "in"})
 _OWN_APPROVALS = re.compile(r"approv|instant")
 _REQUIRED = ("policy", "version", "effective_from", "currency", "title", "conditions", "review", "notice")
 _OPTIONAL = ("legal_basis", "attributes", "features", "definitions", "selection", "caps", "restrictions")
 _SAFEGUARDS = {
     "service.paused": "`pause` cannot stop it",
-    "buyer.restricted": "a restriction (R11) does not stop it",
-    "order.shipment": "it can refund what has left (R3d)",
-    "shop.covered": "coverage (R12) does not limit it",
+    "buyer.restricted": "a restriction does not stop it",
+    "order.shipment": "it can refund what has left",
+    "shop.covered": "coverage does not limit it",
 }
 
 
@@ -143,7 +144,7 @@ def _currency(notes: Notes, node: Node, what: str) -> str | None:
     if code is not None and not is_currency(code):
         notes.add(
             node.place,
-            "currency is an ISO 4217 code in capitals, as in CNY: every amount is in its minor units",
+            "currency is an ISO 4217 code in capitals that has minor units, as in CNY: every amount is in them",
         )
         return None
     return code
@@ -162,6 +163,8 @@ def _features(notes: Notes, node: Node | None) -> dict[str, Feature | None]:
     for key, value in entries(notes, node, "features"):
         if not _FEATURE_NAME.fullmatch(key.value):
             notes.add(key.place, "a feature is named buyer.x or shop.x, in small letters, digits and _")
+        elif _cannot_be_written(key.value):
+            notes.add(key.place, _cannot_be_written(key.value))
         elif key.value in FACTS:
             notes.add(key.place, f"{key.value} is already a fact: give the feature another name")
         else:
@@ -221,11 +224,19 @@ def _attributes(notes: Notes, node: Node | None, features: Mapping[str, Feature 
                 key.place,
                 "an attribute is named buyer.x, in small letters, digits and _: it arrives with the buyer",
             )
+        elif _cannot_be_written(key.value):
+            notes.add(key.place, _cannot_be_written(key.value))
         elif key.value in FACTS or key.value in features:
             notes.add(key.place, f"{key.value} is already a fact: give the attribute another name")
         else:
             attributes[key.value] = _attribute(notes, key.value, value)
     return attributes
+
+
+def _cannot_be_written(name: str) -> str:
+    """Why no condition could name it, or nothing: CEL reads these words as themselves after a dot too."""
+    word = name.rpartition(".")[2]
+    return f"{word} is a word of CEL, so that no condition can say {name}: take another name" if word in _WORDS else ""
 
 
 def _attribute(notes: Notes, name: str, node: Node) -> FactSpec | None:
@@ -260,8 +271,8 @@ def _vocabulary(
 
 
 def _feature_spec(feature: Feature) -> FactSpec:
-    unit = {"count": "events", "sum": "minor units", "last_age_days": "days"}[feature.function]
-    meaning = f"{feature.function} of {feature.kind} over {feature.days} days"
+    unit = {"count": "events", "sum": MONEY, "last_age_days": "calendar days"}[feature.function]
+    meaning = f"{feature.function} of {feature.kind} over {feature.days} calendar days"
     return FactSpec(feature.name, FactType.INT, "history", meaning, unit)
 
 
@@ -337,7 +348,7 @@ def _restrictions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[
 
 
 def _check_restriction_reads(notes: Notes, leaf: Scalar, when: Checked, words: _Vocabulary) -> None:
-    """A restriction is found without an order at hand, from what the buyer did (R11)."""
+    """A restriction is found without an order at hand, from what the buyer did."""
     for name in reads_of(when.tree, words.reads).facts:
         if not name.startswith("buyer.") or name in ("buyer.restricted", "buyer.selected"):
             at = max(leaf.value.find(name), 0)

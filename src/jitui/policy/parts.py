@@ -20,8 +20,9 @@ Text = Mapping[str, str]
 class Feature:
     """An aggregate over one kind of event of a buyer or a shop: a fact of type int under its own name.
 
-    The window is the `days` calendar days before today plus today so far (shops: up to yesterday). `sum` is
-    in minor units; `last_age_days` is the whole days since the last event, unknown when the window holds none.
+    The window is the `days` calendar days of the platform's time zone before today, plus today so far (shops: up to
+    yesterday). `sum` adds what is in the policy's currency; `last_age_days` counts the midnights since the last event,
+    and is unknown when the window holds none.
     """
 
     name: str
@@ -66,7 +67,10 @@ class RestrictionRule:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """At most so many approvals and so much money within a rolling window; None is no limit."""
+    """At most so many approvals in any currency, and so much money in the policy's, within a rolling window of seconds.
+
+    None is no limit.
+    """
 
     count: int | None
     amount_minor: int | None

@@ -20,7 +20,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2})?([Zz]|[+-]\d{2}:\d{2})")
 _WHY_NEEDED = {
     "currency": ": without one, order.paid_minor and every other amount has no meaning",
-    "public": ": whether buyers and merchants may see the condition (R16)",
+    "public": ": whether buyers and merchants may see the condition",
     "over": ": the window, as in 90d",
 }
 T = TypeVar("T")

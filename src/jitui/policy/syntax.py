@@ -129,6 +129,12 @@ SUPPORTED = (
     "supported are comparisons, integer arithmetic, && || ! ?:, in, startsWith, endsWith, contains, size, "
     "order.lines.all, order.lines.exists and definitions"
 )
+STRING_OR_COMMENT = r"""r?'''.*?'''|r?\"\"\".*?\"\"\"|r'[^']*'|r"[^"]*"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|//[^\n]*"""
+"""First in what finds words in an expression's text, so that what these hold is not taken for a part of it."""
+NO_CLOCK = (
+    "a condition has no clock: compare an age, as in order.age_seconds < 3600 or buyer.account_age_days >= 90 "
+    "(an hour is 3600 seconds)"
+)
 MAX_DEPTH = 60
 _PRIMITIVES = {1: FactType.BOOL, 2: FactType.INT, 5: FactType.STRING}
 _CALLS = {
@@ -244,7 +250,8 @@ class _Reader:
         if kind is None:
             raise Unsupported(
                 self.at(expr),
-                "only whole numbers, true, false and text are supported here: no decimals, bytes, null or 1u",
+                "only whole numbers, true, false and text are supported here: no decimals, bytes, null or 1u "
+                "(amounts are whole minor units: 30000 for 300.00)",
             )
         constant = expr.const_expr
         value = {
@@ -289,7 +296,8 @@ class _Reader:
             return self.in_list(at, operands, variable, depth)
         operator = _CALLS.get(call.function)
         if operator is None or (operator is Operator.SIZE and len(operands) != 1):
-            raise Unsupported(at, f"{call.function.strip('_@')} is not supported; {SUPPORTED}")
+            instead = NO_CLOCK if call.function in ("timestamp", "duration") else SUPPORTED
+            raise Unsupported(at, f"{call.function.strip('_@')} is not supported; {instead}")
         nodes = [self.node(operand, variable, depth + 1) for operand in operands]
         args = tuple(node for node in nodes if node is not None)
         if len(args) < len(nodes):

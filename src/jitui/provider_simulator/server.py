@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from jitui.connections import BoundedProtocol, Limits, most_connections
 from jitui.errors import Unavailable
 from jitui.provider_simulator.app import create_app
 from jitui.provider_simulator.asgi import CLOSE_EXTENSION
 from jitui.provider_simulator.books import open_books
 from jitui.provider_simulator.settings import SimulatorSettings
 
+IDLE_SECONDS = 75
+"""Longer than clients keep theirs, so that they never write into a closed one."""
 
-class ClosableProtocol(HttpToolsProtocol):
+
+class ClosableProtocol(BoundedProtocol):
     """Hands the application the one thing ASGI has no word for: closing the connection without an answer."""
 
     def on_message_begin(self) -> None:
@@ -38,9 +43,10 @@ def run(
     """
     books = open_books(books_path)
     listener = _listen(host, port)
+    limits = Limits(idle_seconds=IDLE_SECONDS, connections=most_connections())
     config = uvicorn.Config(
         create_app(books, settings),
-        http=ClosableProtocol,
+        http=cast(Any, partial(ClosableProtocol, limits=limits)),
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -49,7 +55,6 @@ def run(
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=75,  # longer than clients keep theirs, so that they never write into a closed one
         timeout_graceful_shutdown=5,
     )
     if on_ready is not None:

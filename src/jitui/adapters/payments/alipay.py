@@ -12,6 +12,7 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -26,10 +27,12 @@ from Cryptodome.PublicKey import RSA
 from Cryptodome.Signature import PKCS1_v1_5
 from msgspec import Struct
 
-from jitui.adapters.payments.calls import THREADS, Closing, Threads, attempt_of, in_time, unknown
+from jitui.adapters.payments.calls import THREADS, Closing, Threads, attempt_of, doubted, in_time, unknown
 from jitui.aftersales.provider import (
+    BOTH,
     Answer,
     AnswerKind,
+    Capabilities,
     Notification,
     NotificationIgnored,
     NotificationRefused,
@@ -152,6 +155,10 @@ class AlipayProvider(Closing):
     @property
     def name(self) -> str:
         return NAME
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return BOTH
 
     async def close(self) -> None:
         """Begin no more calls."""
@@ -283,15 +290,15 @@ def _answer_to_refund(order: RefundOrder, reply: _Reply) -> Answer:
     node = reply.node
     if not reply.signed:
         return unknown("the answer's signature does not match")
-    if doubt := _about_another(order, node):
-        return unknown(doubt)
     if node.fund_change != "Y":
         return Answer(AnswerKind.UNKNOWN, "no funds moved with this call", retry_after_seconds=ASK_AGAIN_SECONDS)
     refunded = _minor(node.refund_fee)  # of the whole trade, so no less than ours
+    answer = _succeeded(node, refunds_in_all_minor=refunded)
     if refunded is None or refunded < order.amount_minor:
         told = node.refund_fee or "not told"
-        return unknown(f"the trade's refunds are {told}, asked was {_yuan(order.amount_minor)}")
-    return _succeeded(order, node)
+        reason = f"the trade's refunds are {told}, asked was {_yuan(order.amount_minor)}"
+        return replace(answer, kind=AnswerKind.UNKNOWN, reason=reason)
+    return doubted(answer, [_payment_told(order, node)])
 
 
 def _answer_to_query(order: RefundOrder, reply: _Reply) -> Answer:
@@ -306,22 +313,24 @@ def _answer_to_query(order: RefundOrder, reply: _Reply) -> Answer:
         return Answer(AnswerKind.ABSENT, "no refund of this number")
     if node.refund_status != "REFUND_SUCCESS":
         return unknown(f"refund_status is {node.refund_status or 'not told'}")
-    if doubt := _about_another(order, node):
-        return unknown(doubt)
-    if node.out_request_no != order.attempt_id.hex:
-        return unknown(f"the answer's out_request_no is {node.out_request_no}, asked was {order.attempt_id.hex}")
-    if _minor(node.refund_amount) != order.amount_minor:
-        return unknown(f"the answer's amount is {node.refund_amount}, asked was {_yuan(order.amount_minor)}")
-    return _succeeded(order, node)
+    amount_minor = _minor(node.refund_amount)
+    asked = (
+        _payment_told(order, node),
+        ("out_request_no", order.attempt_id.hex, node.out_request_no),
+        ("amount", _yuan(order.amount_minor), node.refund_amount if amount_minor is None else _yuan(amount_minor)),
+    )
+    return doubted(_succeeded(node, amount_minor=amount_minor), asked)
 
 
-def _succeeded(order: RefundOrder, node: _Node) -> Answer:
+def _succeeded(node: _Node, *, amount_minor: int | None = None, refunds_in_all_minor: int | None = None) -> Answer:
     """Alipay gives a refund no number of its own; the trade's stands for it."""
     return Answer(
         AnswerKind.SUCCEEDED,
         provider_refund_id=node.trade_no or None,
-        amount_minor=order.amount_minor,
+        payment_ids=tuple(filter(None, (node.trade_no, node.out_trade_no))),
+        amount_minor=amount_minor,
         currency=CURRENCY,
+        refunds_in_all_minor=refunds_in_all_minor,
         occurred_at=_time(node.gmt_refund_pay),
     )
 
@@ -343,11 +352,10 @@ def _answer_to_error(reply: _Reply) -> Answer:
     return unknown(words)  # also ACQ.DISCORDANT_REPEAT_REQUEST: something was paid under this number (T28)
 
 
-def _about_another(order: RefundOrder, node: _Node) -> str:
-    """Believed only where it speaks of the payment that was asked about."""
+def _payment_told(order: RefundOrder, node: _Node) -> tuple[str, str, str]:
+    """The payment's number as it was asked for, and as the answer has it."""
     ((name, asked),) = _trade(order.payment_id).items()
-    told = getattr(node, name)
-    return "" if told == asked else f"the answer's {name} is {told or 'not told'}, asked was {asked}"
+    return name, asked, getattr(node, name)
 
 
 def _gateway_words(node: _Node) -> str:
@@ -451,9 +459,15 @@ def _news(told: Mapping[str, str]) -> Notification | NotificationIgnored | Notif
         return NotificationRefused(f"a refund of a trade that is {told.get('trade_status')!r}", signed=True)
     if not _minor(told["refund_fee"]) or _time(told["gmt_refund"]) is None or not told.get("notify_id"):
         return NotificationRefused("refund_fee, gmt_refund or notify_id cannot be read", signed=True)
+    payment_ids = tuple(filter(None, (told.get("trade_no"), told.get("out_trade_no"))))
+    if not payment_ids:
+        return NotificationRefused("neither trade_no nor out_trade_no is told", signed=True)
     answer = Answer(
         AnswerKind.SUCCEEDED,
         provider_refund_id=told.get("trade_no") or None,
+        payment_ids=payment_ids,
+        currency=CURRENCY,
+        refunds_in_all_minor=_minor(told["refund_fee"]),
         occurred_at=_time(told["gmt_refund"]),
     )
     return Notification(NAME, told["notify_id"], attempt_id, answer, acknowledgement=ACKNOWLEDGED)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -21,6 +22,19 @@ _Result = TypeVar("_Result")
 def unknown(reason: str, retry_after_seconds: float | None = None) -> Answer:
     """Whatever keeps us from reading an answer."""
     return Answer(AnswerKind.UNKNOWN, reason, retry_after_seconds=retry_after_seconds)
+
+
+def doubted(answer: Answer, asked: Iterable[tuple[str, object, object]]) -> Answer:
+    """The answer, or UNKNOWN where one of (name, asked, told) is not what was asked.
+
+    What the provider told goes on to `confirm`, which holds it against the refund and tells a person.
+    """
+    for name, ours, theirs in asked:
+        if ours != theirs:
+            told = "not told" if theirs in (None, "") else theirs
+            reason = f"the answer's {name} is {told}, asked was {ours}"
+            return replace(answer, kind=AnswerKind.UNKNOWN, reason=reason, stuck=False)
+    return answer
 
 
 def attempt_of(number: str) -> UUID | None:

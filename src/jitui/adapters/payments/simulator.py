@@ -16,8 +16,16 @@ import aiohttp
 import msgspec
 from msgspec import Meta, Struct
 
-from jitui.adapters.payments.calls import Closing, unknown
-from jitui.aftersales.provider import Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
+from jitui.adapters.payments.calls import Closing, doubted, unknown
+from jitui.aftersales.provider import (
+    BOTH,
+    Answer,
+    AnswerKind,
+    Capabilities,
+    Notification,
+    NotificationRefused,
+    RefundOrder,
+)
 from jitui.errors import NotConfigured
 
 NAME = "simulator"
@@ -105,7 +113,7 @@ class SimulatorProvider(Closing):
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._authorization = f"Bearer {api_key}"
-        self._webhook_key = _webhook_key(webhook_secret)
+        self._webhook_keys = _webhook_keys(webhook_secret)
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._key_life = key_life
         self._client = client
@@ -114,6 +122,10 @@ class SimulatorProvider(Closing):
     @property
     def name(self) -> str:
         return NAME
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return BOTH
 
     async def close(self) -> None:
         """Close the HTTP client, unless the caller brought it."""
@@ -162,7 +174,7 @@ class SimulatorProvider(Closing):
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Notification | NotificationRefused:
         """A Standard Webhooks message: signed with our secret, at most five minutes old or ahead."""
-        event_id = _signed_event_id(self._webhook_key, headers, body, now)
+        event_id = _signed_event_id(self._webhook_keys, headers, body, now)
         if isinstance(event_id, NotificationRefused):
             return event_id
         try:
@@ -218,13 +230,13 @@ def _answer_about(order: RefundOrder, refund: _Refund | str) -> Answer:
     """Believed only where it speaks of this attempt, this payment and this amount."""
     if isinstance(refund, str):
         return unknown(refund)
-    asked = (str(order.attempt_id), order.payment_id, order.amount_minor, order.currency)
-    told = (refund.reference, refund.payment_id, refund.amount_minor, refund.currency)
-    names = ("reference", "payment", "amount", "currency")
-    for name, ours, theirs in zip(names, asked, told, strict=True):
-        if ours != theirs:
-            return unknown(f"the answer's {name} is {theirs}, asked was {ours}")
-    return _answer_from(refund)
+    asked = (
+        ("reference", str(order.attempt_id), refund.reference),
+        ("payment", order.payment_id, refund.payment_id),
+        ("amount", order.amount_minor, refund.amount_minor),
+        ("currency", order.currency, refund.currency.upper()),
+    )
+    return doubted(_answer_from(refund), asked)
 
 
 def _answer_from(refund: _Refund) -> Answer:
@@ -232,6 +244,7 @@ def _answer_from(refund: _Refund) -> Answer:
         _KINDS[refund.status],
         refund.failure_code,
         provider_refund_id=refund.id,
+        payment_ids=(refund.payment_id,),
         amount_minor=refund.amount_minor,
         currency=refund.currency,
         occurred_at=refund.updated_at,
@@ -264,6 +277,11 @@ def _seconds(retry_after: str | None) -> float | None:
 # --- Standard Webhooks 1.0, symmetric signatures -----------------------------------------------------------
 
 
+def _webhook_keys(secrets: str) -> tuple[bytes, ...]:
+    """Several, with spaces between, while a secret changes: what either signed is good."""
+    return tuple(_webhook_key(secret) for secret in secrets.split() or [""])
+
+
 def _webhook_key(secret: str) -> bytes:
     try:
         if not secret.startswith("whsec_"):
@@ -276,7 +294,9 @@ def _webhook_key(secret: str) -> bytes:
     return key
 
 
-def _signed_event_id(key: bytes, headers: Mapping[str, str], body: bytes, now: datetime) -> str | NotificationRefused:
+def _signed_event_id(
+    keys: tuple[bytes, ...], headers: Mapping[str, str], body: bytes, now: datetime
+) -> str | NotificationRefused:
     """The event's id once signature and age are good."""
     found = {name.lower(): value for name, value in headers.items()}
     event_id = found.get("webhook-id")
@@ -286,7 +306,8 @@ def _signed_event_id(key: bytes, headers: Mapping[str, str], body: bytes, now: d
         return NotificationRefused("webhook-id, webhook-timestamp or webhook-signature is missing")
     if not (sent_at.isascii() and sent_at.isdecimal() and len(sent_at) <= 11):
         return NotificationRefused("webhook-timestamp is not a time")
-    if not _signature_is_good(key, f"{event_id}.{sent_at}.".encode() + body, signatures):
+    signed = f"{event_id}.{sent_at}.".encode() + body
+    if not any(_signature_is_good(key, signed, signatures) for key in keys):
         return NotificationRefused("the signature does not match")
     age = now - datetime.fromtimestamp(int(sent_at), UTC)
     if abs(age) > NOTIFICATION_TOLERANCE:

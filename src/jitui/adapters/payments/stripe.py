@@ -16,14 +16,19 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from jitui.adapters.payments.calls import Closing, in_time, unknown
+from jitui.adapters.payments.calls import Closing, doubted, in_time, unknown
+from jitui.aftersales.order import DisputeState
 from jitui.aftersales.provider import (
+    BOTH,
     Answer,
     AnswerKind,
+    Capabilities,
+    DisputeNotification,
     Notification,
     NotificationIgnored,
     NotificationRefused,
     RefundOrder,
+    ToldDispute,
 )
 from jitui.errors import NotConfigured
 from jitui.money import currency_exponent
@@ -61,6 +66,15 @@ _KINDS = {
     _Status.CANCELED: AnswerKind.DECLINED,
 }
 
+_DISPUTE_EVENTS = frozenset({"charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"})
+_DISPUTE_STATES = {
+    "won": DisputeState.WON,
+    "warning_closed": DisputeState.WON,
+    "prevented": DisputeState.WON,
+    "lost": DisputeState.LOST,
+}
+"""Every other status, also one that Stripe may add, is an open dispute: what is not known must not pay."""
+
 _REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 
 
@@ -77,6 +91,16 @@ class _Refund(Struct, frozen=True):
     pending_reason: str | None = None
 
 
+class _Dispute(Struct, frozen=True):
+    id: str
+    amount: int
+    currency: str
+    status: str
+    charge: str | None = None
+    payment_intent: str | None = None
+    reason: str = ""
+
+
 class _EventData(Struct, frozen=True):
     object: msgspec.Raw
 
@@ -90,6 +114,7 @@ class _Event(Struct, frozen=True):
 
 _read_event = msgspec.json.Decoder(_Event).decode
 _read_refund = msgspec.json.Decoder(_Refund).decode
+_read_dispute = msgspec.json.Decoder(_Dispute).decode
 
 
 class StripeProvider(Closing):
@@ -108,9 +133,9 @@ class StripeProvider(Closing):
 
         if not secret_key.startswith(("sk_", "rk_")) or len(secret_key.split()) > 1:
             raise NotConfigured("The secret key of Stripe is one word that begins with 'sk_' or 'rk_'.")
-        if not webhook_secret.startswith("whsec_") or len(webhook_secret.split()) > 1:
-            raise NotConfigured("The webhook secret of Stripe is one word that begins with 'whsec_'.")
-        self._webhook_secret = webhook_secret
+        self._webhook_secrets = tuple(webhook_secret.split())  # two while one changes: what either signed is good
+        if not self._webhook_secrets or not all(secret.startswith("whsec_") for secret in self._webhook_secrets):
+            raise NotConfigured("The webhook secret of Stripe begins with 'whsec_'; several have spaces between them.")
         self._timeout_seconds = timeout_seconds
         stripe.enable_telemetry = False  # it would leave a file in the user's home and report each call's latency
         self._http = stripe.HTTPXClient(timeout=timeout_seconds)
@@ -125,6 +150,10 @@ class StripeProvider(Closing):
     @property
     def name(self) -> str:
         return NAME
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return BOTH
 
     async def close(self) -> None:
         """Close the HTTP client."""
@@ -224,16 +253,18 @@ class StripeProvider(Closing):
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationIgnored | NotificationRefused:
+    ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
         """An event of Stripe, signed with the endpoint's secret, at most five minutes old or ahead.
 
         Events about other things, and about refunds that others made, are ignored (T13).
         """
-        refused = _why_not_signed(self._webhook_secret, headers, body, now)
-        if refused:
-            return NotificationRefused(refused)
+        refused = [_why_not_signed(secret, headers, body, now) for secret in self._webhook_secrets]
+        if all(refused):
+            return NotificationRefused(refused[0])
         try:
             event = _read_event(body)
+            if event.type in _DISPUTE_EVENTS:
+                return _dispute_told(event)
             if event.type not in _REFUND_EVENTS:
                 return NotificationIgnored(f"{event.type} is not about one refund")
             refund = _read_refund(event.data.object)
@@ -256,16 +287,23 @@ _NO_DECIMALS = frozenset(
     ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"]
 )
 _THREE_DECIMALS = frozenset(["BHD", "JOD", "KWD", "OMR", "TND"])
-"""All others have two, ISK and UGX too, although they have no parts: Stripe counts 5 UGX as 500."""
+_TWO_DECIMALS_WITHOUT_PARTS = frozenset(["ISK", "UGX"])
+"""Stripe counts 5 ISK as 500, although neither it nor ISO 4217 knows a part of one."""
 
 
-def _stripe_exponent(currency: str) -> int:
-    return 0 if currency in _NO_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
+def _stripe_exponent(currency: str) -> int | None:
+    """Stripe's digits; None for a currency of which its documents say nothing and ISO 4217 has other than two."""
+    if currency in _NO_DECIMALS:
+        return 0
+    if currency in _THREE_DECIMALS:
+        return 3
+    return 2 if currency in _TWO_DECIMALS_WITHOUT_PARTS or currency_exponent(currency) == 2 else None
 
 
 def to_stripe_amount(amount_minor: int, currency: str) -> int | None:
     """Our minor units as Stripe counts them; None where Stripe cannot say this amount, or it is not positive."""
-    amount = _rescaled(amount_minor, _stripe_exponent(currency) - currency_exponent(currency))
+    digits = _stripe_exponent(currency)
+    amount = None if digits is None else _rescaled(amount_minor, digits - currency_exponent(currency))
     if amount is None or amount <= 0 or (currency in _THREE_DECIMALS and amount % 10):
         return None
     return amount
@@ -273,7 +311,8 @@ def to_stripe_amount(amount_minor: int, currency: str) -> int | None:
 
 def from_stripe_amount(amount: int, currency: str) -> int | None:
     """Stripe's count in our minor units; None where ours are too coarse for it."""
-    return _rescaled(amount, currency_exponent(currency) - _stripe_exponent(currency))
+    digits = _stripe_exponent(currency)
+    return None if digits is None else _rescaled(amount, currency_exponent(currency) - digits)
 
 
 def _rescaled(amount: int, digits: int) -> int | None:
@@ -310,25 +349,47 @@ def _answer_about(order: RefundOrder, refund: _Refund) -> Answer:
         ("currency", order.currency, refund.currency.upper()),
         ("amount", to_stripe_amount(order.amount_minor, order.currency), refund.amount),
     )
-    for name, ours, theirs in asked:
-        if ours != theirs:
-            return unknown(f"the answer's {name} is {theirs}, asked was {ours}")
-    return _answer_from(refund, datetime.fromtimestamp(refund.created, UTC))
+    return doubted(_answer_from(refund, datetime.fromtimestamp(refund.created, UTC)), asked)
 
 
 def _answer_from(refund: _Refund, at: datetime) -> Answer:
     currency = refund.currency.upper()
+    payment_ids = tuple(filter(None, (refund.payment_intent, refund.charge)))
     amount_minor = from_stripe_amount(refund.amount, currency)
+    if not payment_ids:
+        return unknown(f"Stripe does not say of which payment {refund.id} is")
     if amount_minor is None:
         return unknown(f"Stripe speaks of {refund.amount} {currency}, which is no whole number of our units")
     return Answer(
         _KINDS[refund.status],
         _reason(refund),
         provider_refund_id=refund.id,
+        payment_ids=payment_ids,
         amount_minor=amount_minor,
         currency=currency,
         occurred_at=at,
     )
+
+
+def _dispute_told(event: _Event) -> DisputeNotification | NotificationRefused:
+    """Raises MsgspecError for what is no dispute."""
+    dispute = _read_dispute(event.data.object)
+    currency = dispute.currency.upper()
+    amount_minor = from_stripe_amount(dispute.amount, currency)
+    payment_ids = tuple(filter(None, (dispute.payment_intent, dispute.charge)))
+    if amount_minor is None or amount_minor <= 0 or not payment_ids:
+        return NotificationRefused(f"{dispute.id} names no payment, or no amount of it", signed=True)
+    told = ToldDispute(
+        provider=NAME,
+        dispute_id=dispute.id,
+        payment_ids=payment_ids,
+        state=_DISPUTE_STATES.get(dispute.status, DisputeState.OPEN),
+        amount_minor=amount_minor,
+        currency=currency,
+        at=datetime.fromtimestamp(event.created, UTC),
+        reason=dispute.reason,
+    )
+    return DisputeNotification(event.id, told)
 
 
 def _reason(refund: _Refund) -> str:

@@ -19,11 +19,13 @@ from msgspec import Meta, Struct
 from wechatpayv3 import WeChatPay, WeChatPayType
 from wechatpayv3.utils import load_public_key, rsa_verify
 
-from jitui.adapters.payments.calls import THREADS, Closing, Threads, attempt_of, in_time, unknown
+from jitui.adapters.payments.calls import THREADS, Closing, Threads, attempt_of, doubted, in_time, unknown
 from jitui.adapters.payments.wechat_pace import Pace
 from jitui.aftersales.provider import (
+    BOTH,
     Answer,
     AnswerKind,
+    Capabilities,
     Notification,
     NotificationIgnored,
     NotificationRefused,
@@ -89,6 +91,8 @@ class _RefundNews(Struct, frozen=True):
     mchid: str
     refund_id: str
     out_refund_no: str
+    transaction_id: str
+    out_trade_no: str
     refund_status: _Status
     amount: _Amount
     success_time: _Moment | None = None
@@ -181,6 +185,10 @@ class WeChatPayProvider(Closing):
     def name(self) -> str:
         return NAME
 
+    @property
+    def capabilities(self) -> Capabilities:
+        return BOTH
+
     async def close(self) -> None:
         """Begin no more calls."""
         self._threads.close()
@@ -236,8 +244,7 @@ class WeChatPayProvider(Closing):
         attempt_id = attempt_of(refund.out_refund_no)
         if attempt_id is None:
             return NotificationIgnored(f"{refund.out_refund_no} was not made by us")
-        answer = _answer(refund.refund_status, refund.refund_id, refund.amount, refund.success_time)
-        return Notification(NAME, event.id, attempt_id, answer)
+        return Notification(NAME, event.id, attempt_id, _answer(refund, refund.refund_status))
 
     def _signed_body(
         self, headers: Mapping[str, str], body: bytes, now: datetime
@@ -344,25 +351,25 @@ def _answer_about(order: RefundOrder, content: bytes) -> Answer:
         refund = _read_refund(content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return unknown(f"unreadable answer: {error}")
-    payment_id = getattr(refund, _payment_field(order.payment_id))
-    asked = (refund_number(order.attempt_id), order.payment_id, order.amount_minor, order.currency)
-    told = (refund.out_refund_no, payment_id, refund.amount.refund, refund.amount.currency or CURRENCY)
-    names = ("number", "payment", "amount", "currency")
-    for name, ours, theirs in zip(names, asked, told, strict=True):
-        if ours != theirs:
-            return unknown(f"the answer's {name} is {theirs}, asked was {ours}")
-    return _answer(refund.status, refund.refund_id, refund.amount, refund.success_time)
+    asked = (
+        ("number", refund_number(order.attempt_id), refund.out_refund_no),
+        ("payment", order.payment_id, getattr(refund, _payment_field(order.payment_id))),
+        ("amount", order.amount_minor, refund.amount.refund),
+        ("currency", order.currency, refund.amount.currency or CURRENCY),
+    )
+    return doubted(_answer(refund, refund.status), asked)
 
 
-def _answer(status: _Status, refund_id: str, amount: _Amount, success_time: datetime | None) -> Answer:
+def _answer(refund: _Refund | _RefundNews, status: _Status) -> Answer:
     """ABNORMAL is accepted and not final: the money waits at WeChat Pay until somebody acts there."""
     return Answer(
         _KINDS[status],
         _REASONS.get(status, ""),
-        provider_refund_id=refund_id,
-        amount_minor=amount.refund,
-        currency=amount.currency or CURRENCY,
-        occurred_at=success_time,
+        provider_refund_id=refund.refund_id,
+        payment_ids=tuple(filter(None, (refund.transaction_id, refund.out_trade_no))),
+        amount_minor=refund.amount.refund,
+        currency=refund.amount.currency or CURRENCY,
+        occurred_at=refund.success_time,
         stuck=status is _Status.ABNORMAL,
     )
 

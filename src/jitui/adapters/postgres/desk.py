@@ -85,8 +85,9 @@ parts AS (
     SELECT a.attempt_id::text AS key, a.order_id, a.attempt_id, a.refund_id, a.state, NULL::json AS theirs,
         json_build_object('kind', CASE WHEN o.credit = %(clearing)s THEN 'refund' ELSE 'refund_returned' END,
             'at', o.posted_at, 'possible_from', a.started_at, 'amount_minor', o.amount_minor, 'currency', o.currency,
-            'posting', o.posting) AS ours
+            'posting', o.posting, 'payment_id', r.payment_id) AS ours
     FROM ours o JOIN refund_attempt a ON a.lane = o.lane AND a.attempt_id = o.attempt_id
+    JOIN refund r ON r.lane = a.lane AND r.refund_id = a.refund_id
     UNION ALL
     SELECT coalesce(f.attempt_id::text, 'refund ' || s.provider_refund_id, 'reference ' || s.reference,
             'line ' || s.line),
@@ -98,9 +99,13 @@ SELECT json_build_object('key', key, 'order_id', order_id, 'attempt_id', attempt
 FROM parts GROUP BY key, order_id, attempt_id, refund_id, state
 """
 
+# A payment may be shared by several orders, and captured in several steps: all of it is one group.
 _PAYMENTS: LiteralString = """
 WITH posted AS (
-    SELECT l.* FROM (SELECT DISTINCT lane, order_id FROM statement_of_ours WHERE tender_id IS NOT NULL) k
+    SELECT l.* FROM (
+        SELECT DISTINCT t.lane, t.order_id FROM statement_of_ours f
+        JOIN tender t ON t.lane = f.lane AND t.provider = %(provider)s AND t.payment_id = f.payment_id
+        WHERE f.tender_id IS NOT NULL) k
     JOIN ledger l ON l.lane = k.lane AND l.order_id = k.order_id
     UNION
     SELECT l.* FROM ledger l WHERE l.posted_at >= %(since)s AND l.posted_at < %(until)s),
@@ -109,22 +114,24 @@ parts AS (
         json_build_object('kind', 'payment', 'at', p.posted_at, 'possible_from', p.posted_at,
             'amount_minor', p.amount_minor, 'currency', p.currency, 'posting', p.posting) AS ours
     FROM posted p
-    JOIN tender t ON t.lane = p.lane AND t.order_id = p.order_id AND p.posting = %(captured)s || t.tender_id
+    JOIN tender t ON t.lane = p.lane AND t.order_id = p.order_id AND (p.posting = %(captured)s || t.tender_id
+        OR regexp_replace(p.posting, %(captured_more)s, '') = t.tender_id)
     WHERE p.debit = %(clearing)s
     UNION ALL
     SELECT 'payment ' || coalesce(f.payment_id, s.payment_ids[1], 'line ' || s.line), f.order_id, to_json(s), NULL
     FROM statement_row s LEFT JOIN statement_of_ours f USING (line) WHERE s.kind = 'payment')
-SELECT json_build_object('key', key, 'order_id', order_id,
+SELECT json_build_object('key', key, 'order_id', min(order_id),
     'ours', coalesce(json_agg(ours) FILTER (WHERE ours IS NOT NULL), '[]'),
     'theirs', coalesce(json_agg(theirs) FILTER (WHERE theirs IS NOT NULL), '[]'))::text
-FROM parts GROUP BY key, order_id
+FROM parts GROUP BY key
 """
 
 _OURS_NOW: LiteralString = """
 SELECT json_build_object('kind', CASE WHEN l.credit = %(clearing)s THEN 'refund' ELSE 'refund_returned' END,
     'at', l.posted_at, 'possible_from', a.started_at, 'amount_minor', l.amount_minor, 'currency', l.currency,
-    'posting', l.posting)::text
-FROM refund_attempt a JOIN ledger l ON l.lane = a.lane AND l.order_id = a.order_id
+    'posting', l.posting, 'payment_id', r.payment_id)::text
+FROM refund_attempt a JOIN refund r ON r.lane = a.lane AND r.refund_id = a.refund_id
+JOIN ledger l ON l.lane = a.lane AND l.order_id = a.order_id
 WHERE a.lane = %(lane)s AND a.attempt_id = %(attempt_id)s AND %(clearing)s IN (l.debit, l.credit)
   AND split_part(l.posting, ':', 1) = ANY (%(causes)s) AND split_part(l.posting, ':', 2) = %(attempt_id)s::text
 """
@@ -152,6 +159,8 @@ class PostgresLaidOut:
             "clearing": _clearing(self.provider),
             "causes": _CAUSES,
             "captured": f"{Cause.CAPTURED}:",
+            "captured_more": f"^{Cause.CAPTURED_MORE}:[0-9]+:",
+            "provider": self.provider,
             "since": window.since,
             "until": window.until,
         }

@@ -34,28 +34,44 @@ ORDER BY c.position LIMIT %(limit)s
 
 _POSITION: LiteralString = "SELECT position FROM roll_up WHERE name = %(name)s"
 
+# A lock dies with its session; a process that stands still, or whose machine is gone, would hold it for hours. So the
+# server ends a session that leaves either lock's transaction idle, and another worker goes on.
+_LOCK: LiteralString = """
+SELECT pg_advisory_xact_lock(%(lock)s), set_config('idle_in_transaction_session_timeout', '5s', true)
+"""
+
+# Usage by the database's clock takes what that clock says now, also when it goes back (after a failover). Shop days
+# never go back: a day that was closed stays closed.
 _ADVANCE: LiteralString = """
-INSERT INTO roll_up (name, position, as_of) VALUES (%(name)s, %(position)s, %(now)s)
-ON CONFLICT (name) DO UPDATE SET position = excluded.position, as_of = greatest(roll_up.as_of, excluded.as_of)
+INSERT INTO roll_up (name, position, as_of, by_database_clock)
+VALUES (%(name)s, %(position)s, %(as_of)s, %(by_database_clock)s)
+ON CONFLICT (name) DO UPDATE
+SET position = excluded.position, by_database_clock = excluded.by_database_clock,
+    as_of = CASE WHEN roll_up.name = 'usage' AND (excluded.by_database_clock OR roll_up.by_database_clock)
+                 THEN excluded.as_of ELSE greatest(roll_up.as_of, excluded.as_of) END
 """
 
 _NEWEST: LiteralString = "SELECT coalesce(max(position), 0) FROM change"
 
 _USAGE: LiteralString = """
 WITH approved AS (
-    SELECT c.shop_id, c.at, (c.body ->> 'amount_minor')::bigint AS amount_minor FROM change c
+    SELECT c.shop_id, c.at, (c.kind = 'ticket.approved')::int AS approvals,
+        (c.body ->> CASE c.kind WHEN 'ticket.approved' THEN 'amount_minor' ELSE 'more_minor' END)::bigint
+            AS amount_minor,
+        coalesce(c.body ->> 'currency', '') AS currency
+    FROM change c
     WHERE c.position > %(after)s AND c.position <= %(upto)s
-      AND c.kind = 'ticket.approved' AND c.body ->> 'approved_by' = 'instant_refund'),
+      AND c.kind IN ('ticket.approved', 'ticket.amount_raised') AND c.body ->> 'approved_by' = 'instant_refund'),
 counted AS (
-    SELECT s.scope, CASE s.scope WHEN 'shop' THEN a.shop_id ELSE '' END AS ref, g.bucket_seconds,
+    SELECT s.scope, CASE s.scope WHEN 'shop' THEN a.shop_id ELSE '' END AS ref, g.bucket_seconds, a.currency,
         to_timestamp(floor(extract(epoch FROM a.at) / g.bucket_seconds) * g.bucket_seconds) AS bucket,
-        count(*) AS approvals, sum(a.amount_minor) AS amount_minor
+        sum(a.approvals) AS approvals, sum(a.amount_minor) AS amount_minor
     FROM approved a CROSS JOIN (VALUES ('shop'), ('platform')) AS s (scope)
         CROSS JOIN (VALUES (60), (3600)) AS g (bucket_seconds)
-    GROUP BY 1, 2, 3, 4)
-INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, approvals, amount_minor)
-SELECT scope, ref, bucket_seconds, bucket, approvals, amount_minor FROM counted
-ON CONFLICT (scope, ref, bucket_seconds, bucket) DO UPDATE
+    GROUP BY 1, 2, 3, 4, 5)
+INSERT INTO usage_bucket (scope, ref, bucket_seconds, bucket, currency, approvals, amount_minor)
+SELECT scope, ref, bucket_seconds, bucket, currency, approvals, amount_minor FROM counted
+ON CONFLICT (scope, ref, bucket_seconds, bucket, currency) DO UPDATE
 SET approvals = usage_bucket.approvals + excluded.approvals,
     amount_minor = usage_bucket.amount_minor + excluded.amount_minor
 """
@@ -66,17 +82,19 @@ _SHOP_DAYS: LiteralString = """
 WITH events AS (
     SELECT c.shop_id, k.kind, greatest((c.at AT TIME ZONE %(time_zone)s)::date,
             (SELECT (as_of AT TIME ZONE %(time_zone)s)::date FROM roll_up WHERE name = 'shop_day')) AS day,
-        coalesce((c.body ->> 'amount_minor')::bigint, 0) AS amount_minor
+        coalesce((c.body ->> 'amount_minor')::bigint, 0) AS amount_minor,
+        coalesce(c.body ->> 'currency', '') AS currency
     FROM change c CROSS JOIN LATERAL (VALUES
         ('shipped', c.kind = 'shipment.recorded' AND (c.body ->> 'left')::boolean),
         ('shipped_on_time', c.kind = 'shipment.recorded' AND (c.body ->> 'on_time')::boolean),
         ('order_paid', c.kind = 'order.paid'),
         ('refund_before_shipment', c.kind = 'ticket.refunded'),
         ('incident', c.kind = 'incident.opened')) AS k (kind, counts)
-    WHERE c.position > %(after)s AND c.position <= %(upto)s AND k.counts)
-INSERT INTO shop_day (shop_id, kind, day, events, amount_minor)
-SELECT shop_id, kind, day, count(*), sum(amount_minor) FROM events GROUP BY 1, 2, 3
-ON CONFLICT (shop_id, kind, day) DO UPDATE
+    WHERE c.position > %(after)s AND c.position <= %(upto)s AND k.counts
+      AND NOT coalesce((c.body ->> 'free_of_charge')::boolean, false))
+INSERT INTO shop_day (shop_id, kind, day, currency, events, amount_minor)
+SELECT shop_id, kind, day, currency, count(*), sum(amount_minor) FROM events GROUP BY 1, 2, 3, 4
+ON CONFLICT (shop_id, kind, day, currency) DO UPDATE
 SET events = shop_day.events + excluded.events, amount_minor = shop_day.amount_minor + excluded.amount_minor
 """
 
@@ -108,28 +126,37 @@ class PostgresFeed:
             )
             return [msgspec.json.decode(str(row[0]), type=Change) for row in await cursor.fetchall()]
 
-    async def roll_up(self, now: datetime) -> None:
+    async def roll_up(self, now: datetime | None = None) -> None:
         """Count what was published since the last time into cap usage and shop days; one worker at a time."""
         async with self._pool.connection() as connection:
+            # Read before anything is published: what commits later than that may not be counted yet.
+            as_of = now or await _database_time(connection)
             while await _publish(connection, 10_000) == 10_000:
                 pass
-            await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_ROLL_UP_LOCK,))
+            await connection.execute(_LOCK, {"lock": _ROLL_UP_LOCK})
             upto = await _number(connection, _NEWEST, {})
             for name, statement in (("usage", _USAGE), ("shop_day", _SHOP_DAYS)):
                 after = await _number(connection, _POSITION, {"name": name})
                 params = {"after": after, "upto": upto, "time_zone": self._time_zone}
                 if upto > after:
                     await connection.execute(statement, params)
-                await connection.execute(_ADVANCE, {"name": name, "position": upto, "now": now})
-            await connection.execute(_FORGET, {"now": now})
+                moved = {"name": name, "position": upto, "as_of": as_of, "by_database_clock": now is None}
+                await connection.execute(_ADVANCE, moved)
+            await connection.execute(_FORGET, {"now": as_of})
 
 
 async def _publish(connection: Connection, limit: int) -> int:
     """In a transaction of its own, so that the publisher's lock is held until the positions are visible."""
-    cursor = await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_PUBLISHER_LOCK,))
+    await connection.execute(_LOCK, {"lock": _PUBLISHER_LOCK})
     cursor = await connection.execute(_PUBLISH, {"limit": limit})
     await connection.commit()
     return cursor.rowcount
+
+
+async def _database_time(connection: Connection) -> datetime:
+    row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
+    assert row is not None
+    return msgspec.convert(row[0], datetime)
 
 
 async def _number(connection: Connection, query: LiteralString, params: dict[str, object]) -> int:

@@ -69,7 +69,7 @@ _ORDERS: LiteralString = f"""
 SELECT o.order_id, o.currency, o.placed_at AT TIME ZONE 'UTC' AS placed_at, o.paid_at AT TIME ZONE 'UTC' AS paid_at,
        (SELECT sum(p.captured_minor)::bigint FROM tender p WHERE p.lane = o.lane AND p.order_id = o.order_id)
            AS paid_minor,
-       o.freight_minor, o.hold
+       o.freight_minor, o.hold, o.completed_at AT TIME ZONE 'UTC' AS completed_at
 FROM orders o WHERE {_OF_DECIDED}
 """
 
@@ -87,6 +87,8 @@ SELECT l.order_id, l.line_id, l.sku, l.item_id, l.category_id, l.quantity,
 FROM asked a JOIN order_line l ON l.lane = a.lane AND l.order_id = a.order_id AND l.line_id = a.line ->> 'line_id'
 """
 
+_CATEGORIES: LiteralString = "SELECT category_id, customised, virtual FROM category"
+
 _SHIPMENTS: LiteralString = f"""
 SELECT s.order_id, s.degree, s.happened_at AT TIME ZONE 'UTC' AS at, s.recorded_at AT TIME ZONE 'UTC' AS recorded_at
 FROM shipment s WHERE {_OF_DECIDED}
@@ -95,11 +97,11 @@ FROM shipment s WHERE {_OF_DECIDED}
 _EVENTS: LiteralString = f"""
 WITH {_ENTRIES}
 SELECT 'buyer' AS subject, e.buyer_id AS subject_id, e.kind, e.at AT TIME ZONE 'UTC' AS at, e.seen_at AS recorded_at,
-       e.event_id, e.order_id, e.amount_minor, NULL::bigint AS times, e.retracts
+       e.event_id, e.order_id, e.amount_minor, e.currency, NULL::bigint AS times, e.retracts
 FROM entries e
 UNION ALL
 SELECT 'shop', s.shop_id, s.kind, ((s.day + time '12:00') AT TIME ZONE %(time_zone)s) AT TIME ZONE 'UTC', NULL, NULL,
-       NULL, s.amount_minor, s.events, NULL
+       NULL, s.amount_minor, nullif(s.currency, ''), s.events, NULL
 FROM shop_day s
 WHERE s.shop_id IN (SELECT t.shop_id FROM ticket t JOIN decision USING (lane, ticket_id))
 """
@@ -139,6 +141,7 @@ _QUERIES: Mapping[str, LiteralString] = {
     "requests": _REQUESTS,
     "orders": _ORDERS,
     "order_lines": _ORDER_LINES,
+    "categories": _CATEGORIES,
     "shipments": _SHIPMENTS,
     "events": _EVENTS,
     "event_records": _EVENT_RECORDS,
@@ -231,11 +234,12 @@ def _buyers(connection: _Connection) -> _Export:
 
 
 def _facts(connection: _Connection) -> _Export:
-    """The stored facts, one column for each that any decision has; a fact that a decision lacks is NULL, unknown."""
+    """The stored facts; a fact that a decision lacks is NULL, unknown.
+
+    Every fact of the closed table has its column: what no decision knew must not be derived from what came later.
+    """
     kinds = _keys(connection, _FACT_KEYS)
-    for name, spec in FACTS.items():
-        if name in kinds:
-            kinds[name] = _FACT_TYPES.get(spec.type, _LINES)
+    kinds |= {name: _FACT_TYPES.get(spec.type, _LINES) for name, spec in FACTS.items()}
     names = sorted(kinds)
     query = sql.SQL("SELECT d.ticket_id::text{values} FROM decision d").format(values=_values("d.facts", names, kinds))
     return _Export("facts", query, pa.schema([("request_id", pa.string())] + [(name, kinds[name]) for name in names]))

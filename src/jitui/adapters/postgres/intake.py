@@ -6,10 +6,15 @@ from datetime import datetime
 
 import msgspec
 
-from jitui.adapters.postgres.batch import BEGIN, COMMIT, Value, run_batch, statement
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
+from jitui.adapters.postgres.writing import STATEMENTS
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
+from jitui.aftersales.put_order import OrderPut, StandingOrder, is_free, plan_order
+from jitui.aftersales.writes import Post
+
+_STANDING_ORDER = msgspec.json.Decoder(StandingOrder)
 
 _DIRECTORY = statement("""
 WITH put AS (
@@ -25,14 +30,34 @@ ON CONFLICT (lane, buyer_id) DO NOTHING
 
 _LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE")
 
+# All that the plan compares with, and what was booked of the funding; INVARIANT: buyer before order.
 _STANDING = statement("""
-SELECT EXISTS (SELECT 1 FROM tender WHERE lane = %(lane)s AND order_id = %(order_id)s)
-    OR EXISTS (SELECT 1 FROM shipment WHERE lane = %(lane)s AND order_id = %(order_id)s), json_build_object(
-    'shop_id', o.shop_id, 'currency', o.currency, 'freight_minor', o.freight_minor,
-    'lines', (SELECT json_agg(json_build_array(line_id, quantity, paid_minor) ORDER BY position) FROM order_line l
-              WHERE l.lane = o.lane AND l.order_id = o.order_id))::text
-FROM orders o WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s FOR UPDATE
+SELECT json_build_object(
+    'shop_id', o.shop_id, 'currency', o.currency, 'placed_at', o.placed_at, 'freight_minor', o.freight_minor,
+    'paid', EXISTS (SELECT 1 FROM tender t WHERE t.lane = o.lane AND t.order_id = o.order_id),
+    'stands_on_it', CASE
+        WHEN EXISTS (SELECT 1 FROM ticket t WHERE t.lane = o.lane AND t.order_id = o.order_id) THEN 'a ticket'
+        WHEN EXISTS (SELECT 1 FROM shipment s WHERE s.lane = o.lane AND s.order_id = o.order_id) THEN 'a shipment'
+        WHEN o.completed_at IS NOT NULL THEN 'the completion' END,
+    'lines', (SELECT coalesce(json_agg(to_json(l) ORDER BY l.position), '[]') FROM order_line l
+              WHERE l.lane = o.lane AND l.order_id = o.order_id),
+    'funding', (SELECT coalesce(json_agg(to_json(f)), '[]') FROM funding f
+                WHERE f.lane = o.lane AND f.order_id = o.order_id),
+    'booked_minor', (
+        SELECT coalesce(json_object_agg(funder, amount_minor), '{}') FROM (
+            SELECT substr(CASE WHEN debit LIKE 'subsidy:%%' THEN debit ELSE credit END, 9) AS funder,
+                   sum(CASE WHEN debit LIKE 'subsidy:%%' THEN p.amount_minor ELSE -p.amount_minor END) AS amount_minor
+            FROM ledger p WHERE p.lane = o.lane AND p.order_id = o.order_id AND p.posting LIKE 'funded%%'
+            GROUP BY 1) booked),
+    'bookings', (SELECT count(*) FROM ledger p
+                 WHERE p.lane = o.lane AND p.order_id = o.order_id AND p.posting LIKE 'funded%%'),
+    'categories', (SELECT coalesce(json_object_agg(c.category_id, to_json(c)), '{}') FROM category c
+                   WHERE c.category_id IN (SELECT l.category_id FROM order_line l
+                                           WHERE l.lane = o.lane AND l.order_id = o.order_id)))::text
+FROM orders o WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
 """)
+
+_LOCK_ORDER = statement("SELECT 1 FROM orders WHERE lane = %(lane)s AND order_id = %(order_id)s FOR UPDATE")
 
 _CLEAR = statement("""
 WITH lines AS (DELETE FROM order_line WHERE lane = %(lane)s AND order_id = %(order_id)s)
@@ -40,23 +65,27 @@ DELETE FROM funding WHERE lane = %(lane)s AND order_id = %(order_id)s
 """)
 
 _ORDER = statement("""
-INSERT INTO orders (lane, order_id, buyer_id, shop_id, currency, freight_minor, hold, placed_at, ship_by)
+INSERT INTO orders (lane, order_id, buyer_id, shop_id, currency, freight_minor, hold, placed_at, ship_by,
+                    free_of_charge, paid_at)
 VALUES (%(lane)s, %(order_id)s, %(buyer_id)s, %(shop_id)s, %(currency)s, %(freight_minor)s, %(hold)s, %(placed_at)s,
-        %(ship_by)s)
+        %(ship_by)s, %(free)s::boolean, CASE WHEN %(free)s::boolean THEN %(placed_at)s::timestamptz END)
 ON CONFLICT (lane, order_id) DO UPDATE
 SET shop_id = excluded.shop_id, currency = excluded.currency, freight_minor = excluded.freight_minor,
-    hold = excluded.hold, placed_at = excluded.placed_at, ship_by = excluded.ship_by
+    hold = excluded.hold, placed_at = excluded.placed_at, ship_by = excluded.ship_by,
+    free_of_charge = excluded.free_of_charge AND NOT EXISTS (
+        SELECT 1 FROM tender t WHERE t.lane = orders.lane AND t.order_id = orders.order_id),
+    paid_at = coalesce((SELECT min(t.captured_at) FROM tender t
+                        WHERE t.lane = orders.lane AND t.order_id = orders.order_id), excluded.paid_at)
 """)
 
-# Customised and virtual come from the line, else from the platform's category table, else stay unknown (R2, I5).
+# What the order itself says of customised and virtual; what its category says is looked up when it is read (R2).
 _LINES = statement("""
 INSERT INTO order_line (lane, order_id, line_id, position, sku, item_id, category_id, title, quantity, paid_minor,
                         customised, virtual)
 SELECT %(lane)s, %(order_id)s, l.line_id, r.position, l.sku, l.item_id, l.category_id, l.title, l.quantity,
-       l.paid_minor, coalesce(l.customised, c.customised), coalesce(l.virtual, c.virtual)
+       l.paid_minor, l.customised, l.virtual
 FROM jsonb_array_elements(%(lines)s::jsonb) WITH ORDINALITY AS r (line, position),
      jsonb_populate_record(NULL::order_line, r.line) l
-     LEFT JOIN category c ON c.category_id = l.category_id
 """)
 
 _FUNDING = statement("""
@@ -65,16 +94,23 @@ SELECT %(lane)s, %(order_id)s, f.funder, f.amount_minor
 FROM jsonb_to_recordset(%(funding)s::jsonb) AS f (funder text, amount_minor bigint)
 """)
 
+# An order that costs nothing is paid when it is placed: whoever waits for that on the feed hears of it.
+_FREE_ORDER_PAID = statement("""
+INSERT INTO change (lane, kind, order_id, buyer_id, shop_id, at, body)
+VALUES (%(lane)s, 'order.paid', %(order_id)s, %(buyer_id)s, %(shop_id)s, %(now)s,
+        jsonb_build_object('amount_minor', 0, 'currency', %(currency)s::text, 'free_of_charge', true))
+""")
+
 _HOLD = statement("""
 UPDATE orders SET hold = %(hold)s, ship_by = %(ship_by)s WHERE lane = %(lane)s AND order_id = %(order_id)s
 """)
 
 
 async def put_order(connection: Connection, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
-    """Create, replace while nothing is paid, or accept the same order again; hold and ship-by may always change."""
+    """Under the buyer's and the order's lock: what `plan_order` says; hold and ship-by may always change."""
     params = _params(ref, new, now)
-    steps = (BEGIN, _DIRECTORY, _BUYER, _LOCK_BUYER, _STANDING)
-    _, owner, _, _, standing = await run_batch(connection, [(step, params) for step in steps])
+    steps = (BEGIN, _DIRECTORY, _BUYER, _LOCK_BUYER, _LOCK_ORDER, _STANDING)
+    _, owner, _, _, _, found = await run_batch(connection, [(step, params) for step in steps])
     if not owner:  # another transaction put this id while we waited: it is committed now, so look again
         await connection.rollback()
         return await put_order(connection, ref, new, now)
@@ -83,28 +119,25 @@ async def put_order(connection: Connection, ref: OrderRef, new: NewOrder, now: d
         return Refusal(
             RefusalCode.ORDER_BELONGS_TO_ANOTHER, "An order with this id belongs to another buyer.", "buyer_id"
         )
-    if standing and standing[0][0] == b"t":
-        return await _accept_again(connection, ref, new, standing[0][1] or b"", params)
-    writes = ([_CLEAR] if standing else []) + [_ORDER, _LINES] + ([_FUNDING] if new.funding else []) + [COMMIT]
-    await run_batch(connection, [(step, params) for step in writes])
-    return OrderTaken(ref, created=not standing)
-
-
-async def _accept_again(
-    connection: Connection, ref: OrderRef, new: NewOrder, standing: bytes, params: dict[str, Value]
-) -> OrderTaken | Refusal:
-    """A paid or shipped order keeps its money and goods; only what the warehouse needs may change."""
-    same = {
-        "shop_id": new.shop_id,
-        "currency": new.currency,
-        "freight_minor": new.freight_minor,
-        "lines": [[line.line_id, line.quantity, line.paid_minor] for line in new.lines],
-    }
-    if msgspec.json.decode(standing) != same:
+    planned = plan_order(_STANDING_ORDER.decode(found[0][0] or b"") if found else None, new, now)
+    if isinstance(planned, Refusal):
         await connection.rollback()
-        return Refusal(RefusalCode.ORDER_ALREADY_PAID, "The order is paid; its goods and amounts cannot be replaced.")
-    await run_batch(connection, [(_HOLD, params), (COMMIT, params)])
-    return OrderTaken(ref, created=False)
+        return planned
+    await run_batch(connection, [*_calls(planned, new, params, standing=bool(found)), (COMMIT, {})])
+    return OrderTaken(ref, created=not found, changed=planned.replaces)
+
+
+def _calls(planned: OrderPut, new: NewOrder, params: dict[str, Value], *, standing: bool) -> list[Call]:
+    if not planned.replaces:
+        return [(_HOLD, params)]
+    steps = ([_CLEAR] if standing else []) + [_ORDER, _LINES] + ([_FUNDING] if new.funding else [])
+    if planned.paid_now:
+        steps.append(_FREE_ORDER_PAID)
+    calls: list[Call] = [(step, params) for step in steps]
+    if planned.postings:
+        rows = msgspec.json.encode(planned.postings).decode()
+        calls.append((STATEMENTS[Post], {**params, "rows": rows}))
+    return calls
 
 
 def _params(ref: OrderRef, new: NewOrder, now: datetime) -> dict[str, Value]:
@@ -119,6 +152,7 @@ def _params(ref: OrderRef, new: NewOrder, now: datetime) -> dict[str, Value]:
         "placed_at": new.placed_at,
         "ship_by": new.ship_by,
         "now": now,
+        "free": is_free(new),
         "lines": msgspec.json.encode(new.lines).decode(),
         "funding": msgspec.json.encode(new.funding).decode(),
     }

@@ -5,12 +5,13 @@ Alembic and SQLAlchemy take more than a second to import, so they are imported w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 
-from jitui.errors import Unavailable
+from jitui.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -19,23 +20,40 @@ _FOLDER = Path(__file__).parent / "migrations"
 _NEWEST = "head"
 
 
-def upgrade(database_url: str, revision: str = _NEWEST) -> None:
+def upgrade(
+    database_url: str,
+    revision: str = _NEWEST,
+    *,
+    time_zone: str = "Asia/Shanghai",
+    iso_amounts: Sequence[str] = (),
+) -> None:
     """Bring a database to a revision; running it again changes nothing. Holds a lock, so two starters take turns.
 
-    Raises Unavailable when the database cannot be reached.
+    `time_zone`: in which the buyers' days were counted, for migrations that count some of them again.
+    `iso_amounts`: currencies whose stored amounts the operator says are in ISO 4217's minor units (revision 0006).
+    Raises Unavailable when the database cannot be reached, BadInput where a migration refuses the rows that it finds.
     """
     wanted = newest_revision() if revision == _NEWEST else revision
     if current_revision(database_url) == wanted:
         return
     from alembic import command
     from sqlalchemy import create_engine, pool
+    from sqlalchemy.exc import DBAPIError
 
     config = _config()
     engine = create_engine(_driver_url(database_url), poolclass=pool.NullPool)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7405101)")
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7405101)")
+            connection.exec_driver_sql("SELECT set_config('jitui.time_zone', %s, true)", (time_zone,))
+            said = (",".join(iso_amounts),)
+            connection.exec_driver_sql("SELECT set_config('jitui.iso_amounts', %s, true)", said)
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.errors.RaiseException):
+            raise BadInput(error.orig.diag.message_primary or str(error.orig)) from None
+        raise
 
 
 def current_revision(database_url: str) -> str | None:

@@ -104,6 +104,13 @@ class PostgresPeople:
         rows = await self._rows(_COUNT_ATTEMPT, {"source": source, "now": now, "window_from": window_from})
         return int(str(rows[0][0]))
 
+    async def uncount_attempt(self, source: bytes) -> None:
+        """One fewer: it was no failure."""
+        await self._rows(
+            "UPDATE sign_in_attempt SET attempts = attempts - 1 WHERE source = %(source)s AND attempts > 0",
+            {"source": source},
+        )
+
     async def forget_attempts(self, source: bytes, window_from: datetime) -> None:
         """Those of a source, and all whose window is over."""
         await self._rows(_FORGET_ATTEMPTS, {"source": source, "window_from": window_from})

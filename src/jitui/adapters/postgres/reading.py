@@ -13,7 +13,17 @@ import msgspec
 
 from jitui.adapters.postgres.batch import Value, statement
 from jitui.aftersales.file import OrderFile
-from jitui.aftersales.ports import AttemptRef, DecisionInputs, DecisionQuery, OrderRef, Ref, RefundRef, TicketRef
+from jitui.aftersales.ports import (
+    AttemptRef,
+    DecisionInputs,
+    DecisionQuery,
+    KnownPayment,
+    OrderRef,
+    PaymentName,
+    Ref,
+    RefundRef,
+    TicketRef,
+)
 
 # How each kind of reference finds its order: by columns that never change, so no lock is needed to read them.
 _BY_ORDER: LiteralString = "%(id)s"
@@ -21,21 +31,36 @@ _BY_TICKET: LiteralString = "(SELECT order_id FROM ticket WHERE lane = %(lane)s 
 _BY_REFUND: LiteralString = "(SELECT order_id FROM refund WHERE lane = %(lane)s AND refund_id = %(id)s)"
 _BY_ATTEMPT: LiteralString = "(SELECT order_id FROM refund_attempt WHERE lane = %(lane)s AND attempt_id = %(id)s)"
 
-# A request whose Idempotency-Key is in flight elsewhere must not wait for that request's locks.
-TRY_KEY = statement("SELECT set_config('jitui.key_is_mine', pg_try_advisory_xact_lock(%(lock)s::bigint)::text, true)")
+# A request whose Idempotency-Key is in flight elsewhere must not wait for that request's locks. The lock is the buyer's
+# own: the same key for another buyer is another key.
 _UNLESS_IN_FLIGHT: LiteralString = "current_setting('jitui.key_is_mine', true) IS DISTINCT FROM 'false'"
 
-KEPT_ANSWER = statement("""
+
+def _buyer_of(locator: LiteralString) -> LiteralString:
+    return f"(SELECT buyer_id FROM orders WHERE lane = %(lane)s AND order_id = {locator})"
+
+
+def _try_key(locator: LiteralString) -> LiteralString:
+    return f"""
+SELECT set_config('jitui.key_is_mine', coalesce(
+    pg_try_advisory_xact_lock(hashtextextended({_buyer_of(locator)}, %(lock)s::bigint)), true)::text, true)
+"""
+
+
+def _kept_answer(locator: LiteralString) -> LiteralString:
+    return f"""
 SELECT json_build_object('status', status, 'answer', encode(answer, 'base64'), 'body_hash', encode(body_hash, 'base64'),
                          'answered_at', answered_at)::text
-FROM idempotency WHERE lane = %(key_lane)s AND key_id = %(key_id)s AND route = %(route)s AND key = %(key)s
-""")
+FROM idempotency
+WHERE lane = %(lane)s AND key_id = %(key_id)s AND route = %(route)s AND buyer_id = {_buyer_of(locator)}
+  AND key = %(key)s
+"""
 
 
 def _lock_buyer(locator: LiteralString) -> LiteralString:
     return (
-        "SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = (SELECT buyer_id FROM orders WHERE lane = %(lane)s "
-        f"AND order_id = {locator}) AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
+        f"SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = {_buyer_of(locator)} "
+        f"AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
     )
 
 
@@ -43,12 +68,24 @@ def _lock_order(locator: LiteralString) -> LiteralString:
     return f"SELECT 1 FROM orders WHERE lane = %(lane)s AND order_id = {locator} AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
 
 
+# Who says *customised* or *virtual* wins, the line or its category as it stands today: false needs somebody who says
+# so and nobody who says otherwise (R2, I5).
+_LINES: LiteralString = """
+(SELECT coalesce(json_agg(to_jsonb(x) || jsonb_build_object(
+    'customised', CASE WHEN x.customised OR c.customised THEN true ELSE coalesce(x.customised, c.customised) END,
+    'virtual', CASE WHEN x.virtual OR c.virtual THEN true ELSE coalesce(x.virtual, c.virtual) END
+    ) ORDER BY x.position), '[]')
+FROM order_line x LEFT JOIN category c ON c.category_id = x.category_id
+WHERE x.lane = o.lane AND x.order_id = o.order_id)
+"""
+
+
 def _read_file(locator: LiteralString) -> LiteralString:
     return f"""
 SELECT json_build_object(
     'order', to_json(o),
     'buyer', to_json(b),
-    'lines', {_rows("order_line", "x.position")},
+    'lines', {_LINES},
     'tenders', {_rows("tender", "x.tender_id")},
     'funding', {_rows("funding", "x.funder")},
     'shipments', {_rows("shipment", "x.recorded_at, x.shipment_id")},
@@ -56,32 +93,47 @@ SELECT json_build_object(
     'ticket_lines', {_rows("ticket_line", "x.ticket_id, x.line_id")},
     'timeline', {_rows("ticket_event", "x.ticket_id, x.seq")},
     'refunds', {_rows("refund", "x.queued_at, x.refund_id")},
-    'attempts', {_rows("refund_attempt", "x.refund_id, x.attempt_no")}
+    'attempts', {_rows("refund_attempt", "x.refund_id, x.attempt_no")},
+    'disputes', {_rows("dispute", "x.opened_at, x.dispute_id")}
 )::text
 FROM orders o JOIN buyer b ON b.lane = o.lane AND b.buyer_id = o.buyer_id
 WHERE o.lane = %(lane)s AND o.order_id = {locator}
 """
 
 
+# The age of usage is one clock's, the database's, and is told on the caller's: neither a worker's nor an API machine's
+# clock can make old usage look fresh.
 _READ_INPUTS: LiteralString = """
 SELECT json_build_object(
     'windows', (
         SELECT coalesce(json_agg(json_build_object(
-            'name', w.name, 'events', s.events, 'amount_minor', s.amount_minor, 'last_day', s.last_day)), '[]')
+            'name', w.name, 'events', s.events, 'amount_minor', s.amount_minor, 'last_day', s.last_day,
+            'ahead', EXISTS (
+                SELECT 1 FROM buyer_event e
+                WHERE w.subject = 'buyer' AND e.lane = %(lane)s AND e.buyer_id = o.buyer_id AND e.kind = w.kind
+                  AND e.at > e.recorded_at AND e.at > %(ahead_from)s::timestamptz AND e.retracts IS NULL
+                  -- Of several that say the same of an order, the one that counts.
+                  AND (e.counts_for_order OR e.order_id IS NULL
+                       OR e.kind NOT IN ('order_paid', 'order_completed', 'order_cancelled'))
+                  AND NOT EXISTS (SELECT 1 FROM buyer_event r WHERE r.lane = %(lane)s AND r.buyer_id = o.buyer_id
+                                    AND r.retracts = e.event_id)))), '[]')
         FROM jsonb_to_recordset(%(windows)s::jsonb)
             AS w (name text, subject text, kind text, from_day date, to_day date)
         CROSS JOIN LATERAL (
             SELECT coalesce(sum(d.events), 0)::bigint AS events,
-                   CASE WHEN sum(d.amount_minor) IS NULL THEN 0
-                        WHEN abs(sum(d.amount_minor)) < 9223372036854775808
-                            THEN sum(d.amount_minor)::bigint END AS amount_minor,
+                   -- Amounts of no known currency make a sum unknown; those in other currencies are no part of it.
+                   CASE WHEN sum(d.amount_minor) FILTER (WHERE d.currency = '') <> 0 THEN NULL
+                        WHEN abs(coalesce(sum(d.amount_minor) FILTER (WHERE d.currency = %(currency)s), 0))
+                                < 9223372036854775808
+                            THEN coalesce(sum(d.amount_minor) FILTER (WHERE d.currency = %(currency)s), 0)::bigint
+                   END AS amount_minor,
                    max(d.day) FILTER (WHERE d.events > 0) AS last_day
             FROM (
-                SELECT events, amount_minor, day FROM buyer_day
+                SELECT events, amount_minor, currency, day FROM buyer_day
                 WHERE w.subject = 'buyer' AND lane = %(lane)s AND buyer_id = o.buyer_id AND kind = w.kind
                   AND day BETWEEN w.from_day AND w.to_day
                 UNION ALL
-                SELECT events, amount_minor, day FROM shop_day
+                SELECT events, amount_minor, currency, day FROM shop_day
                 WHERE w.subject = 'shop' AND shop_id = o.shop_id AND kind = w.kind
                   AND day BETWEEN w.from_day AND w.to_day
             ) d
@@ -99,29 +151,58 @@ SELECT json_build_object(
     'pauses', (
         SELECT coalesce(json_agg(to_json(c)), '[]') FROM pause c
         WHERE (c.scope, c.ref) IN (SELECT p.scope, p.ref FROM places p)),
+    'paused_scopes', (
+        SELECT coalesce(json_agg(s.scope), '[]') FROM (VALUES ('region'), ('category')) s (scope)
+        WHERE EXISTS (SELECT 1 FROM pause c WHERE c.scope = s.scope)),
+    'uncovered_scopes', (
+        SELECT coalesce(json_agg(s.scope), '[]') FROM (VALUES ('category')) s (scope)
+        WHERE EXISTS (SELECT 1 FROM coverage c WHERE c.scope = s.scope AND NOT c.covered)),
+    'completed', EXISTS (
+        SELECT 1 FROM buyer_event e
+        WHERE e.lane = %(lane)s AND e.buyer_id = o.buyer_id AND e.order_id = o.order_id AND e.kind = 'order_completed'
+          AND e.retracts IS NULL
+          AND NOT EXISTS (SELECT 1 FROM buyer_event r WHERE r.lane = %(lane)s AND r.buyer_id = o.buyer_id
+                            AND r.retracts = e.event_id)),
+    -- Approvals count in whatever currency they were, amounts in the policy's alone.
     'buyer_usage', (
-        SELECT json_build_object('approvals', count(*), 'amount_minor', coalesce(sum(t.amount_minor), 0)::bigint)
+        SELECT json_build_object('approvals', count(*), 'amount_minor',
+                                 coalesce(sum(t.amount_minor) FILTER (WHERE t.currency = %(currency)s), 0)::bigint)
         FROM ticket t
         WHERE t.lane = %(lane)s AND t.buyer_id = o.buyer_id AND t.approved_by = 'instant_refund'
           AND t.approved_at > %(buyer_cap_from)s::timestamptz),
     'shop_usage', (
         SELECT json_build_object('approvals', coalesce(sum(u.approvals), 0)::bigint,
-                                 'amount_minor', coalesce(sum(u.amount_minor), 0)::bigint)
+                                 'amount_minor', coalesce(sum(u.amount_minor)
+                                     FILTER (WHERE u.currency = %(currency)s), 0)::bigint)
         FROM usage_bucket u
         WHERE u.scope = 'shop' AND u.ref = o.shop_id AND u.bucket_seconds = %(shop_bucket_seconds)s::integer
           AND u.bucket > %(shop_cap_from)s::timestamptz - make_interval(secs => u.bucket_seconds)),
     'platform_usage', (
         SELECT json_build_object('approvals', coalesce(sum(u.approvals), 0)::bigint,
-                                 'amount_minor', coalesce(sum(u.amount_minor), 0)::bigint)
+                                 'amount_minor', coalesce(sum(u.amount_minor)
+                                     FILTER (WHERE u.currency = %(currency)s), 0)::bigint)
         FROM usage_bucket u
         WHERE u.scope = 'platform' AND u.ref = '' AND u.bucket_seconds = %(platform_bucket_seconds)s::integer
           AND u.bucket > %(platform_cap_from)s::timestamptz - make_interval(secs => u.bucket_seconds)),
-    'usage_as_of', (SELECT as_of FROM roll_up WHERE name = 'usage'),
+    'usage_as_of', (
+        SELECT CASE WHEN r.by_database_clock THEN %(now)s::timestamptz - (clock_timestamp() - r.as_of) ELSE r.as_of END
+        FROM roll_up r WHERE r.name = 'usage'),
     'shop_days_as_of', (SELECT as_of FROM roll_up WHERE name = 'shop_day')
 )::text
 FROM orders o
 WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
 """
+
+# The parts of a payment on other orders; all of a buyer's orders are in one lane and under the buyer's lock.
+READ_PAYMENT = statement("""
+SELECT json_build_object(
+    'buyer_id', (SELECT buyer_id FROM payment_directory
+                 WHERE provider = %(provider)s AND payment_id = %(payment_id)s),
+    'parts', count(*), 'parts_minor', coalesce(sum(captured_minor), 0)::bigint,
+    'total_minor', max(payment_total_minor), 'currency', min(currency))::text
+FROM tender
+WHERE lane = %(lane)s AND provider = %(provider)s AND payment_id = %(payment_id)s AND order_id <> %(order_id)s
+""")
 
 _PLACES: LiteralString = """
 WITH places (scope, ref) AS (
@@ -137,6 +218,7 @@ READ_INPUTS = statement(_PLACES + _READ_INPUTS)
 
 _FILE = msgspec.json.Decoder(OrderFile)
 _INPUTS = msgspec.json.Decoder(DecisionInputs)
+_PAYMENT = msgspec.json.Decoder(KnownPayment)
 
 
 def decode_file(text: bytes) -> OrderFile:
@@ -147,6 +229,16 @@ def decode_file(text: bytes) -> OrderFile:
 def decode_inputs(text: bytes) -> DecisionInputs:
     """The inputs as the core's own value."""
     return _INPUTS.decode(text)
+
+
+def decode_payment(text: bytes) -> KnownPayment:
+    """A payment on other orders."""
+    return _PAYMENT.decode(text)
+
+
+def payment_params(lane: int, order_id: str, payment: PaymentName) -> dict[str, Value]:
+    """Parameters of READ_PAYMENT."""
+    return {"lane": lane, "order_id": order_id, "provider": payment.provider, "payment_id": payment.payment_id}
 
 
 def ref_params(ref: Ref) -> dict[str, Value]:
@@ -160,6 +252,8 @@ def input_params(lane: int, order_id: str, query: DecisionQuery) -> dict[str, Va
         "lane": lane,
         "order_id": order_id,
         "now": query.now,
+        "ahead_from": query.ahead_from,
+        "currency": query.currency,
         "windows": msgspec.json.encode(query.windows).decode(),
         "buyer_cap_from": query.buyer_cap_from or query.now,
         "shop_cap_from": query.shop_cap_from or query.now,
@@ -194,6 +288,11 @@ _LOCATORS: dict[type, LiteralString] = {
     RefundRef: _BY_REFUND,
     AttemptRef: _BY_ATTEMPT,
 }
+
+TRY_KEY = {kind: statement(_try_key(locator)) for kind, locator in _LOCATORS.items()}
+"""Whether the key is anybody's right now, by the kind of reference; so is what was answered to it before."""
+
+KEPT_ANSWER = {kind: statement(_kept_answer(locator)) for kind, locator in _LOCATORS.items()}
 
 LOCK_BUYER = {kind: statement(_lock_buyer(locator)) for kind, locator in _LOCATORS.items()}
 """The first lock of every path, by the kind of reference."""

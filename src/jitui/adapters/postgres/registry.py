@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import LiteralString, TypeVar
 from uuid import UUID
@@ -12,7 +12,7 @@ import msgspec
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.writing import record_buyer_events
 from jitui.aftersales.order import Buyer
-from jitui.aftersales.ports import HistoryRecord, PublishedPolicy
+from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
 from jitui.aftersales.registry import (
     ApiKey,
     Category,
@@ -25,28 +25,42 @@ from jitui.aftersales.registry import (
 )
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of, lane_of_id
+from jitui.policy import PublicPolicy
 
 _Row = TypeVar("_Row")
 
+# What a put does not say (`kept`) stays as it is.
 _PUT_SHOP: LiteralString = """
-INSERT INTO shop (shop_id, name, attributes, updated_at) VALUES (%(shop_id)s, %(name)s, %(attributes)s::jsonb, %(now)s)
+INSERT INTO shop AS s (shop_id, name, attributes, updated_at)
+VALUES (%(shop_id)s, %(name)s, %(attributes)s::jsonb, %(now)s)
 ON CONFLICT (shop_id) DO UPDATE
-SET name = excluded.name, attributes = excluded.attributes, updated_at = excluded.updated_at
+SET name = CASE WHEN 'name' = ANY(%(kept)s::text[]) THEN s.name ELSE excluded.name END,
+    attributes = CASE WHEN 'attributes' = ANY(%(kept)s::text[]) THEN s.attributes ELSE '{}' END || excluded.attributes,
+    updated_at = excluded.updated_at
+RETURNING to_json(s)::text
 """
 
 _PUT_BUYER: LiteralString = """
-INSERT INTO buyer (lane, buyer_id, registered_at, region, attributes, updated_at)
+INSERT INTO buyer AS b (lane, buyer_id, registered_at, region, attributes, updated_at)
 VALUES (%(lane)s, %(buyer_id)s, %(registered_at)s, %(region)s, %(attributes)s::jsonb, %(now)s)
 ON CONFLICT (lane, buyer_id) DO UPDATE
-SET registered_at = excluded.registered_at, region = excluded.region, attributes = excluded.attributes,
+SET registered_at = CASE WHEN 'registered_at' = ANY(%(kept)s::text[]) THEN b.registered_at
+                         ELSE excluded.registered_at END,
+    region = CASE WHEN 'region' = ANY(%(kept)s::text[]) THEN b.region ELSE excluded.region END,
+    attributes = CASE WHEN 'attributes' = ANY(%(kept)s::text[]) THEN b.attributes ELSE '{}' END || excluded.attributes,
     updated_at = excluded.updated_at
+RETURNING to_json(b)::text
 """
 
 _PUT_CATEGORY: LiteralString = """
-INSERT INTO category (category_id, title, customised, virtual, updated_at)
+INSERT INTO category AS c (category_id, title, customised, virtual, updated_at)
 VALUES (%(category_id)s, %(title)s, %(customised)s, %(virtual)s, %(now)s)
-ON CONFLICT (category_id) DO UPDATE SET title = excluded.title, customised = excluded.customised,
-    virtual = excluded.virtual, updated_at = excluded.updated_at
+ON CONFLICT (category_id) DO UPDATE
+SET title = CASE WHEN 'title' = ANY(%(kept)s::text[]) THEN c.title ELSE excluded.title END,
+    customised = CASE WHEN 'customised' = ANY(%(kept)s::text[]) THEN c.customised ELSE excluded.customised END,
+    virtual = CASE WHEN 'virtual' = ANY(%(kept)s::text[]) THEN c.virtual ELSE excluded.virtual END,
+    updated_at = excluded.updated_at
+RETURNING to_json(c)::text
 """
 
 _SET_COVERAGE: LiteralString = """
@@ -86,10 +100,12 @@ ON CONFLICT (lane, buyer_id) DO UPDATE SET verdict = excluded.verdict, reason = 
 """
 
 _HISTORY: LiteralString = """
-INSERT INTO history_record (kind, complete_from, fresh_until)
+INSERT INTO history_record AS h (kind, complete_from, fresh_until)
 VALUES (%(kind)s, %(complete_from)s, %(fresh_until)s)
 ON CONFLICT (kind) DO UPDATE
-SET complete_from = excluded.complete_from, fresh_until = excluded.fresh_until
+SET complete_from = excluded.complete_from,
+    fresh_until = CASE WHEN 'fresh_until' = ANY(%(kept)s::text[]) THEN h.fresh_until ELSE excluded.fresh_until END
+RETURNING to_json(h)::text
 """
 
 _ADD_KEY: LiteralString = """
@@ -98,8 +114,27 @@ VALUES (%(key_id)s, %(secret_hash)s, %(scope)s, %(subject_id)s, %(label)s, %(cre
 """
 
 _PUBLISH: LiteralString = """
-INSERT INTO policy (policy_id, version, sha256, document, published_by, published_at)
-VALUES (%(policy_id)s, %(version)s, %(sha256)s, %(document)s, %(published_by)s, %(published_at)s)
+INSERT INTO policy (policy_id, version, sha256, document, published_by, published_at, public_view)
+VALUES (%(policy_id)s, %(version)s, %(sha256)s, %(document)s, %(published_by)s, %(published_at)s,
+        %(public_view)s::jsonb)
+"""
+
+_PUBLICATIONS: LiteralString = """
+SELECT json_build_object(
+    'publication', p.publication, 'published_at', p.published_at, 'viewed', p.public_view IS NOT NULL,
+    'public_view', p.public_view,
+    'replaced_at', (SELECT n.published_at FROM policy n WHERE n.publication > p.publication
+                    ORDER BY n.publication LIMIT 1),
+    'document', CASE WHEN %(documents)s OR p.public_view IS NULL THEN p.document ELSE '' END)::text
+FROM policy p
+WHERE (%(before)s::bigint IS NULL OR p.publication < %(before)s)
+  AND (%(only)s::bigint IS NULL OR p.publication = %(only)s)
+ORDER BY p.publication DESC LIMIT %(limit)s
+"""
+
+# Another process may have made the same view: it is the same.
+_KEEP_VIEW: LiteralString = """
+UPDATE policy SET public_view = %(view)s::jsonb WHERE publication = %(number)s AND public_view IS NULL
 """
 
 
@@ -110,26 +145,28 @@ class PostgresRegistry:
         self._pool = pool
         self._time_zone = time_zone
 
-    async def put_shop(self, shop: Shop, now: datetime) -> None:
-        """Create or replace."""
-        await self._run(_PUT_SHOP, {**_values(shop), "attributes": _json(shop.attributes), "now": now})
+    async def put_shop(self, shop: Shop, now: datetime, *, kept: Collection[str] = ()) -> Shop:
+        """Create or replace; returns the shop as it stands."""
+        params = {**_values(shop), "attributes": _json(shop.attributes), "now": now, "kept": list(kept)}
+        return await self._put(_PUT_SHOP, params, Shop)
 
     async def get_shop(self, shop_id: str) -> Shop | None:
         """None when the platform never described it."""
         return await self._one("SELECT to_json(s)::text FROM shop s WHERE shop_id = %(id)s", {"id": shop_id}, Shop)
 
-    async def put_buyer(self, buyer: Buyer, now: datetime) -> None:
-        """Create or replace the buyer's attributes."""
-        await self._run(_PUT_BUYER, {**_values(buyer), "attributes": _json(buyer.attributes), "now": now})
+    async def put_buyer(self, buyer: Buyer, now: datetime, *, kept: Collection[str] = ()) -> Buyer:
+        """Create or replace; returns the buyer as it stands."""
+        params = {**_values(buyer), "attributes": _json(buyer.attributes), "now": now, "kept": list(kept)}
+        return await self._put(_PUT_BUYER, params, Buyer)
 
     async def get_buyer(self, buyer_id: str) -> Buyer | None:
         """The buyer's own row."""
         query: LiteralString = "SELECT to_json(b)::text FROM buyer b WHERE lane = %(lane)s AND buyer_id = %(id)s"
         return await self._one(query, {"lane": lane_of(buyer_id), "id": buyer_id}, Buyer)
 
-    async def put_category(self, category: Category, now: datetime) -> None:
-        """Create or replace; orders taken in from now on read it."""
-        await self._run(_PUT_CATEGORY, {**_values(category), "now": now})
+    async def put_category(self, category: Category, now: datetime, *, kept: Collection[str] = ()) -> Category:
+        """Create or replace; decisions read it from the next request on. Returns the row as it stands."""
+        return await self._put(_PUT_CATEGORY, {**_values(category), "now": now, "kept": list(kept)}, Category)
 
     async def set_coverage(self, coverage: Coverage) -> None:
         """Decisions read it from the next request on."""
@@ -176,10 +213,12 @@ class PostgresRegistry:
         """Put a buyer on the allow or deny list."""
         await self._run(_SELECT, {**_values(selection), "lane": lane_of(selection.buyer_id)})
 
-    async def record_history(self, records: Sequence[HistoryRecord]) -> None:
-        """Say from when on kinds of events are complete."""
-        for record in records:
-            await self._run(_HISTORY, _values(record))
+    async def record_history(
+        self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()
+    ) -> Sequence[HistoryRecord]:
+        """Say from when on kinds of events are complete; returns the records as they stand."""
+        made = [{**_values(record), "kept": list(kept)} for record in records]
+        return [await self._put(_HISTORY, params, HistoryRecord) for params in made]
 
     async def history_records(self) -> Sequence[HistoryRecord]:
         """What is known to be complete."""
@@ -204,34 +243,49 @@ class PostgresRegistry:
 
     async def find_key(self, key_id: str) -> tuple[ApiKey, bytes] | None:
         """The key and the hash of its secret."""
+        return (await self.find_keys((key_id,))).get(key_id)
+
+    async def find_keys(self, key_ids: Sequence[str]) -> dict[str, tuple[ApiKey, bytes]]:
+        """Those of them that there are."""
         async with self._pool.connection() as connection:
             cursor = await connection.execute(
-                "SELECT (to_jsonb(k) - 'secret_hash')::text, secret_hash FROM api_key k WHERE key_id = %(id)s",
-                {"id": key_id},
+                "SELECT (to_jsonb(k) - 'secret_hash')::text, secret_hash FROM api_key k WHERE key_id = ANY (%(ids)s)",
+                {"ids": list(key_ids)},
             )
-            row = await cursor.fetchone()
-        if row is None:
-            return None
-        return msgspec.json.decode(str(row[0]), type=ApiKey), msgspec.convert(row[1], bytes)
+            rows = await cursor.fetchall()
+        keys = ((msgspec.json.decode(str(row[0]), type=ApiKey), msgspec.convert(row[1], bytes)) for row in rows)
+        return {key.key_id: (key, secret_hash) for key, secret_hash in keys}
 
     async def publish_policy(self, policy: PublishedPolicy) -> None:
         """Append to the publication log; the number is the log's own."""
-        await self._run(_PUBLISH, _values(policy))
+        view = None if policy.public_view is None else _json(policy.public_view)
+        await self._run(_PUBLISH, {**_values(policy), "public_view": view})
 
     async def live_policy(self) -> PublishedPolicy | None:
         """The newest publication."""
         query: LiteralString = "SELECT to_json(p)::text FROM policy p ORDER BY publication DESC LIMIT 1"
         return await self._one(query, {}, PublishedPolicy)
 
-    async def policies(self) -> Sequence[PublishedPolicy]:
-        """The log, newest first."""
-        return await read_rows(
-            self._pool, "SELECT to_json(p)::text FROM policy p ORDER BY publication DESC", {}, PublishedPolicy
-        )
+    async def publications(self, *, before: int | None, limit: int, documents: bool = False) -> Sequence[Publication]:
+        """A page of the log, newest first."""
+        params = {"before": before, "only": None, "limit": limit, "documents": documents}
+        return await read_rows(self._pool, _PUBLICATIONS, params, Publication)
+
+    async def publication(self, number: int | None, *, documents: bool = False) -> Publication | None:
+        """One publication, or the newest."""
+        params = {"before": None, "only": number, "limit": 1, "documents": documents}
+        return await self._one(_PUBLICATIONS, params, Publication)
+
+    async def keep_public_view(self, number: int, view: PublicPolicy | None) -> None:
+        """Keep what everybody may read of a publication; None for one that cannot be read any more."""
+        await self._run(_KEEP_VIEW, {"number": number, "view": _json(view)})
 
     async def _run(self, statement: LiteralString, params: Mapping[str, object]) -> int:
         async with self._pool.connection() as connection:
             return (await connection.execute(statement, params)).rowcount
+
+    async def _put(self, statement: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> _Row:
+        return (await read_rows(self._pool, statement, params, kind))[0]
 
     async def _one(self, query: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> _Row | None:
         found = await read_rows(self._pool, query, params, kind)

@@ -71,7 +71,9 @@ ORDER BY opened_at DESC, incident_id DESC LIMIT %(limit)s
 _HEALTH: LiteralString = """
 SELECT json_build_object(
     'migrated', EXISTS (SELECT 1 FROM alembic_version WHERE version_num = %(revision)s),
-    'usage_as_of', (SELECT as_of FROM roll_up WHERE name = 'usage'),
+    'usage_as_of', (
+        SELECT CASE WHEN r.by_database_clock THEN %(now)s::timestamptz - (clock_timestamp() - r.as_of) ELSE r.as_of END
+        FROM roll_up r WHERE r.name = 'usage'),
     'refund_queue', (SELECT coalesce(json_object_agg(state, depth), '{}') FROM (
         SELECT state, count(*) AS depth FROM refund WHERE due_at IS NOT NULL GROUP BY state) q)
 )::text
@@ -151,9 +153,10 @@ class PostgresShelf:
         """What the service did since a time."""
         return (await read_rows(self._pool, _BENEFIT, {"shop_id": shop_id, "since": since}, Benefit))[0]
 
-    async def health(self) -> Health:
-        """Raises psycopg's UndefinedTable on a database that was never migrated."""
-        return (await read_rows(self._pool, _HEALTH, {"revision": _newest_revision()}, Health))[0]
+    async def health(self, now: datetime) -> Health:
+        """Raises a ProgrammingError of psycopg's on a database that was never migrated, or is at an earlier release."""
+        params = {"revision": _newest_revision(), "now": now}
+        return (await read_rows(self._pool, _HEALTH, params, Health))[0]
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -20,6 +21,7 @@ from jitui.aftersales.ports import (
     ClaimedRefund,
     DecisionInputs,
     DecisionQuery,
+    KnownPayment,
     NewOrder,
     Opened,
     OrderRef,
@@ -28,9 +30,12 @@ from jitui.aftersales.ports import (
     TicketRef,
 )
 from jitui.aftersales.writes import Write
-from jitui.errors import InvariantBroken
+from jitui.errors import InvariantBroken, Overtaken
 
 _FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(order_id)s")
+
+_SHARED_NAME = "payment_directory_pkey"
+"""A payment has one buyer in all lanes. No lock reaches across lanes, so of two at once the database takes one."""
 
 _FORGET_ANSWERS = statement(
     "WITH old AS (DELETE FROM idempotency WHERE answered_at < %(before)s::timestamptz RETURNING 1) "
@@ -50,17 +55,23 @@ class PostgresTransaction:
         kind, params = type(ref), reading.ref_params(ref)
         calls: list[Call] = [(BEGIN, {})]
         if once is not None:
-            calls += [(reading.TRY_KEY, {"lock": _lock_number(once)}), (reading.KEPT_ANSWER, _key_params(once))]
+            named = {**params, **_key_params(once), "lock": _lock_number(once)}
+            calls += [(reading.TRY_KEY[kind], named), (reading.KEPT_ANSWER[kind], named)]
         calls += [(locked[kind], params) for locked in (reading.LOCK_BUYER, reading.LOCK_ORDER, reading.READ_FILE)]
         if query is not None:
             assert isinstance(ref, OrderRef)
             calls.append((reading.READ_INPUTS, reading.input_params(ref.lane, ref.order_id, query)))
+            if query.payment is not None:
+                calls.append((reading.READ_PAYMENT, reading.payment_params(ref.lane, ref.order_id, query.payment)))
         answers = await run_batch(self._connection, calls)
         if once is not None:
             early = _key_state(answers[1], answers[2], once)
             if early is not None:
                 return early
+        payment = _payment(answers.pop()) if query is not None and query.payment is not None else None
         inputs = _inputs(answers.pop()) if query is not None else None
+        if inputs is not None and payment is not None:
+            inputs = replace(inputs, payment=payment)
         return Opened(_file(answers.pop()), inputs=inputs)
 
     async def commit(
@@ -69,10 +80,12 @@ class PostgresTransaction:
         """Second round trip: everything the plan writes, the kept answer, and the commit."""
         calls = writing.calls(file, writes, self._time_zone)
         if once is not None and answer is not None:
-            calls.append((writing.KEEP_ANSWER, _answer_params(once, answer)))
+            calls.append((writing.KEEP_ANSWER, _answer_params(file, once, answer)))
         try:
             await run_batch(self._connection, [*calls, (COMMIT, {})])
         except errors.IntegrityError as error:
+            if error.diag.constraint_name == _SHARED_NAME:
+                raise Overtaken("Another transaction recorded this payment first; read again.") from error
             raise InvariantBroken(f"The database refused a write: {error.diag.message_primary}") from error
 
 
@@ -163,6 +176,10 @@ def _file(rows: list[Row]) -> OrderFile | None:
     return reading.decode_file(rows[0][0] or b"") if rows else None
 
 
+def _payment(rows: list[Row]) -> KnownPayment:
+    return reading.decode_payment(rows[0][0] or b"")
+
+
 def _inputs(rows: list[Row]) -> DecisionInputs:
     return reading.decode_inputs(rows[0][0] or b"") if rows else DecisionInputs()
 
@@ -179,22 +196,22 @@ def _key_state(tried: list[Row], kept_rows: list[Row], once: Once) -> Opened | N
     return Opened(None, kept=KeptAnswer(kept.status, kept.answer, kept.answered_at))
 
 
-def _digest(once: Once) -> bytes:
-    return hashlib.sha256("\x00".join((once.key_id, once.route, once.key)).encode()).digest()
-
-
 def _lock_number(once: Once) -> int:
-    return int.from_bytes(_digest(once)[1:9], "big", signed=True)
+    """Of API key, route and key; the statement adds the buyer."""
+    digest = hashlib.sha256("\x00".join((once.key_id, once.route, once.key)).encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def _key_params(once: Once) -> dict[str, Value]:
-    # The lane is the key's own: a key used for two buyers must meet itself (decision 0004).
-    return {"key_lane": _digest(once)[0], "key_id": once.key_id, "route": once.route, "key": once.key}
+    return {"key_id": once.key_id, "route": once.route, "key": once.key}
 
 
-def _answer_params(once: Once, answer: KeptAnswer) -> dict[str, Value]:
+def _answer_params(file: OrderFile, once: Once, answer: KeptAnswer) -> dict[str, Value]:
+    # In the lane of the buyer, as all that the transaction touches (decision 0017).
     return {
         **_key_params(once),
+        "lane": file.order.lane,
+        "buyer_id": file.order.buyer_id,
         "body_hash": once.body_hash,
         "status": answer.status,
         "answer": answer.body,

@@ -16,8 +16,12 @@ from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales import writes as w
 from jitui.aftersales.file import OrderFile
 from jitui.ids import lane_of
+from jitui.policy import facts
 
 _ROWS: LiteralString = "jsonb_to_recordset(%(rows)s::jsonb)"
+
+ONCE_PER_ORDER: LiteralString = "'order_paid', 'order_completed', 'order_cancelled'"
+"""`jitui.policy.facts.ONCE_PER_ORDER`, as the constraint `once_per_order` has it."""
 
 _SQL: dict[type, LiteralString] = {
     w.OpenTicket: f"""
@@ -140,35 +144,46 @@ _SQL: dict[type, LiteralString] = {
         """,
     # An event that is taken back leaves the roll-up once, by its own kind, day and amount; a retraction that comes
     # before its event keeps the event out. So the roll-up is what counting the events gives, in whatever order.
+    # Events that happen once to an order are counted by `ONE_PER_ORDER`, which follows.
     w.RecordBuyerEvent: f"""
         WITH new AS (
-            INSERT INTO buyer_event (lane, buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, retracts)
-            SELECT %(lane)s, r.buyer_id, r.event_id, r.kind, r.at, r.recorded_at, r.order_id, r.amount_minor, r.retracts
-            FROM {_ROWS} AS r (buyer_id text, event_id text, kind text, at timestamptz, recorded_at timestamptz,
-                order_id text, amount_minor bigint, retracts text)
+            INSERT INTO buyer_event (lane, buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, currency,
+                retracts)
+            SELECT %(lane)s, r.buyer_id, r.event_id, r.kind, r.at, r.recorded_at, r.order_id, r.amount_minor,
+                coalesce(r.currency, (SELECT o.currency FROM orders o WHERE o.lane = %(lane)s
+                    AND o.order_id = r.order_id AND o.buyer_id = r.buyer_id)), r.retracts
+            FROM ROWS FROM ({_ROWS} AS (buyer_id text, event_id text, kind text, at timestamptz,
+                recorded_at timestamptz, order_id text, amount_minor bigint, currency text, retracts text))
+                WITH ORDINALITY
+                AS r (buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, currency, retracts, place)
+            WHERE NOT EXISTS (
+                SELECT 1 FROM orders o WHERE o.lane = %(lane)s AND o.order_id = r.order_id AND o.free_of_charge)
+            ORDER BY r.place  -- the first that was written counts
             ON CONFLICT (lane, buyer_id, event_id) DO NOTHING
-            RETURNING buyer_id, event_id, kind, at, amount_minor, retracts),
+            RETURNING buyer_id, event_id, kind, at, order_id, amount_minor, currency, retracts),
         plain AS (
-            SELECT buyer_id, event_id, kind, at, amount_minor FROM new WHERE retracts IS NULL),
+            SELECT buyer_id, event_id, kind, at, amount_minor, currency FROM new
+            WHERE retracts IS NULL AND (order_id IS NULL OR kind NOT IN ({ONCE_PER_ORDER}))),
         taken_back AS (SELECT DISTINCT buyer_id, retracts AS event_id FROM new WHERE retracts IS NOT NULL),
         candidates AS (
-            SELECT p.buyer_id, p.event_id, p.kind, p.at, p.amount_minor, 1 AS sign FROM plain p
+            SELECT p.buyer_id, p.event_id, p.kind, p.at, p.amount_minor, p.currency, 1 AS sign FROM plain p
             UNION ALL
-            SELECT p.buyer_id, p.event_id, p.kind, p.at, p.amount_minor, -1 FROM plain p
+            SELECT p.buyer_id, p.event_id, p.kind, p.at, p.amount_minor, p.currency, -1 FROM plain p
                 JOIN taken_back t ON t.buyer_id = p.buyer_id AND t.event_id = p.event_id
             UNION ALL
-            SELECT e.buyer_id, e.event_id, e.kind, e.at, e.amount_minor, -1 FROM taken_back t
+            SELECT e.buyer_id, e.event_id, e.kind, e.at, e.amount_minor, e.currency, -1 FROM taken_back t
                 JOIN buyer_event e ON e.lane = %(lane)s AND e.buyer_id = t.buyer_id AND e.event_id = t.event_id
-                    AND e.retracts IS NULL),
+                    AND e.retracts IS NULL AND (e.order_id IS NULL OR e.kind NOT IN ({ONCE_PER_ORDER}))),
         counted AS (
-            SELECT c.buyer_id, c.kind, (c.at AT TIME ZONE %(time_zone)s)::date AS day, c.sign, c.amount_minor
+            SELECT c.buyer_id, c.kind, (c.at AT TIME ZONE %(time_zone)s)::date AS day, c.sign, c.amount_minor,
+                coalesce(c.currency, '') AS currency
             FROM candidates c
             WHERE NOT EXISTS (SELECT 1 FROM buyer_event r WHERE r.lane = %(lane)s AND r.buyer_id = c.buyer_id
                 AND r.retracts = c.event_id))
-        INSERT INTO buyer_day (lane, buyer_id, kind, day, events, amount_minor)
-        SELECT %(lane)s, buyer_id, kind, day, sum(sign), sum(sign * amount_minor)
-        FROM counted GROUP BY buyer_id, kind, day
-        ON CONFLICT (lane, buyer_id, kind, day) DO UPDATE
+        INSERT INTO buyer_day (lane, buyer_id, kind, day, currency, events, amount_minor)
+        SELECT %(lane)s, buyer_id, kind, day, currency, sum(sign), sum(sign * amount_minor)
+        FROM counted GROUP BY buyer_id, kind, day, currency
+        ON CONFLICT (lane, buyer_id, kind, day, currency) DO UPDATE
         SET events = buyer_day.events + excluded.events, amount_minor = buyer_day.amount_minor + excluded.amount_minor
         """,
     w.Announce: f"""
@@ -177,13 +192,14 @@ _SQL: dict[type, LiteralString] = {
         FROM {_ROWS} AS r (kind text, ticket_id uuid, shop_id text, at timestamptz, body jsonb)
         """,
     w.PutShipment: f"""
-        INSERT INTO shipment (lane, order_id, shipment_id, degree, carrier, tracking_no, source, commanded, lines,
-            happened_at, recorded_at)
-        SELECT %(lane)s, %(order_id)s, s.shipment_id, s.degree, s.carrier, s.tracking_no, s.source, s.commanded,
-            s.lines, s.happened_at, s.recorded_at
-        FROM {_ROWS} AS r (shipment jsonb), jsonb_populate_record(NULL::shipment, r.shipment) s
+        INSERT INTO shipment (lane, order_id, shipment_id, degree, carrier, tracking_no, waybill, source, commanded,
+            lines, commanded_lines, happened_at, recorded_at)
+        SELECT %(lane)s, %(order_id)s, s.shipment_id, s.degree, s.carrier, s.tracking_no, r.waybill, s.source,
+            s.commanded, s.lines, s.commanded_lines, s.happened_at, s.recorded_at
+        FROM {_ROWS} AS r (shipment jsonb, waybill text), jsonb_populate_record(NULL::shipment, r.shipment) s
         ON CONFLICT (lane, order_id, shipment_id) DO UPDATE
-        SET degree = excluded.degree, source = excluded.source, commanded = excluded.commanded, lines = excluded.lines,
+        SET degree = excluded.degree, carrier = excluded.carrier, source = excluded.source,
+            commanded = excluded.commanded, lines = excluded.lines, commanded_lines = excluded.commanded_lines,
             happened_at = excluded.happened_at, recorded_at = excluded.recorded_at
         """,
     w.OpenIncident: f"""
@@ -197,16 +213,64 @@ _SQL: dict[type, LiteralString] = {
         SET evidence = incident.evidence || excluded.evidence,
             amount_minor = greatest(incident.amount_minor, excluded.amount_minor)
         """,
+    w.ClaimPayment: f"""
+        INSERT INTO payment_directory (provider, payment_id, lane, buyer_id)
+        SELECT r.provider, r.payment_id, %(lane)s, %(buyer_id)s FROM {_ROWS} AS r (provider text, payment_id text)
+        """,
+    w.SharePayment: f"""
+        INSERT INTO shared_payment (lane, provider, payment_id, total_minor, captured_minor)
+        SELECT %(lane)s, r.provider, r.payment_id, r.total_minor, r.amount_minor
+        FROM {_ROWS} AS r (provider text, payment_id text, total_minor bigint, amount_minor bigint)
+        ON CONFLICT (lane, provider, payment_id) DO UPDATE
+        SET captured_minor = shared_payment.captured_minor + excluded.captured_minor
+        """,
+    w.StatePaymentTotal: f"""
+        UPDATE tender t SET payment_total_minor = r.total_minor
+        FROM {_ROWS} AS r (tender_id text, total_minor bigint)
+        WHERE t.lane = %(lane)s AND t.order_id = %(order_id)s AND t.tender_id = r.tender_id
+        """,
+    w.CaptureMore: f"""
+        UPDATE tender t SET captured_minor = t.captured_minor + r.amount_minor
+        FROM {_ROWS} AS r (tender_id text, amount_minor bigint)
+        WHERE t.lane = %(lane)s AND t.order_id = %(order_id)s AND t.tender_id = r.tender_id
+        """,
+    w.RaiseTicketLine: f"""
+        UPDATE ticket_line l SET amount_minor = l.amount_minor + r.amount_minor
+        FROM {_ROWS} AS r (ticket_id uuid, line_id text, amount_minor bigint)
+        WHERE l.lane = %(lane)s AND l.ticket_id = r.ticket_id AND l.line_id = r.line_id
+        """,
+    w.RecordLaterDecision: f"""
+        INSERT INTO later_decision (lane, ticket_id, order_id, policy_id, policy_version, policy_sha256, outcome,
+            decided_at, facts, decision, read_from)
+        SELECT %(lane)s, d.ticket_id, %(order_id)s, d.policy_id, d.policy_version, d.policy_sha256, d.outcome,
+            d.decided_at, d.facts, d.decision, d.read_from
+        FROM {_ROWS} AS r (decision jsonb), jsonb_populate_record(NULL::later_decision, r.decision) d
+        """,
     w.CaptureTender: f"""
         WITH captured AS (
-            INSERT INTO tender (lane, order_id, tender_id, provider, payment_id, currency, captured_minor, captured_at)
+            INSERT INTO tender (lane, order_id, tender_id, provider, payment_id, currency, captured_minor, captured_at,
+                payment_total_minor)
             SELECT %(lane)s, %(order_id)s, t.tender_id, t.provider, t.payment_id, t.currency, t.captured_minor,
-                t.captured_at
+                t.captured_at, t.payment_total_minor
             FROM {_ROWS} AS r (tender jsonb), jsonb_populate_record(NULL::tender, r.tender) t
             RETURNING captured_at)
         UPDATE orders o SET paid_at = coalesce(o.paid_at, c.captured_at)
         FROM (SELECT min(captured_at) AS captured_at FROM captured) c
         WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
+        """,
+    w.PutDispute: f"""
+        WITH rows AS (
+            SELECT d.* FROM {_ROWS} AS r (dispute jsonb), jsonb_populate_record(NULL::dispute, r.dispute) d),
+        put AS (
+            INSERT INTO dispute (lane, order_id, dispute_id, tender_id, provider, state, amount_minor, currency,
+                lost_minor, reason, opened_at, closed_at)
+            SELECT %(lane)s, %(order_id)s, r.dispute_id, r.tender_id, r.provider, r.state, r.amount_minor, r.currency,
+                r.lost_minor, r.reason, r.opened_at, r.closed_at FROM rows r
+            ON CONFLICT (lane, order_id, dispute_id) DO UPDATE
+            SET state = excluded.state, amount_minor = excluded.amount_minor, lost_minor = excluded.lost_minor,
+                reason = excluded.reason, closed_at = excluded.closed_at)
+        UPDATE tender t SET lost_minor = t.lost_minor + r.lost_minor FROM rows r
+        WHERE t.lane = %(lane)s AND t.order_id = %(order_id)s AND t.tender_id = r.tender_id
         """,
     w.CompleteOrder: f"""
         UPDATE orders o SET completed_at = r.completed_at FROM {_ROWS} AS r (completed_at timestamptz)
@@ -216,6 +280,40 @@ _SQL: dict[type, LiteralString] = {
 
 STATEMENTS = {kind: statement(sql) for kind, sql in _SQL.items()}
 
+# Of the events that say the same of an order, the first that stands has its place in the roll-up. It says what holds
+# now, so it may run as often as it likes, and whatever came first: an event, another of its order, or a retraction.
+ONE_PER_ORDER = statement(f"""
+WITH named AS (
+    SELECT r.buyer_id, r.event_id FROM {_ROWS} AS r (buyer_id text, event_id text)
+    UNION SELECT r.buyer_id, r.retracts FROM {_ROWS} AS r (buyer_id text, retracts text) WHERE r.retracts IS NOT NULL),
+touched AS (
+    SELECT DISTINCT e.buyer_id, e.kind, e.order_id FROM named n
+        JOIN buyer_event e ON e.lane = %(lane)s AND e.buyer_id = n.buyer_id AND e.event_id = n.event_id
+    WHERE e.retracts IS NULL AND e.order_id IS NOT NULL AND e.kind IN ({ONCE_PER_ORDER})),
+standing AS (
+    SELECT e.buyer_id, e.event_id, e.counts_for_order, e.entry, t.kind, t.order_id, NOT EXISTS (
+        SELECT 1 FROM buyer_event r
+        WHERE r.lane = %(lane)s AND r.buyer_id = e.buyer_id AND r.retracts = e.event_id) AS stands
+    FROM touched t JOIN buyer_event e ON e.lane = %(lane)s AND e.buyer_id = t.buyer_id AND e.kind = t.kind
+        AND e.order_id = t.order_id AND e.retracts IS NULL AND e.kind IN ({ONCE_PER_ORDER})
+        AND e.order_id IS NOT NULL),
+wanted AS (
+    SELECT s.*, s.stands AND row_number() OVER (
+        PARTITION BY s.buyer_id, s.kind, s.order_id ORDER BY s.stands DESC, s.entry) = 1 AS counts
+    FROM standing s),
+moved AS (
+    UPDATE buyer_event e SET counts_for_order = w.counts
+    FROM wanted w
+    WHERE e.lane = %(lane)s AND e.buyer_id = w.buyer_id AND e.event_id = w.event_id AND w.counts <> w.counts_for_order
+    RETURNING e.buyer_id, e.kind, (e.at AT TIME ZONE %(time_zone)s)::date AS day, e.amount_minor,
+        coalesce(e.currency, '') AS currency, CASE WHEN e.counts_for_order THEN 1 ELSE -1 END AS sign)
+INSERT INTO buyer_day (lane, buyer_id, kind, day, currency, events, amount_minor)
+SELECT %(lane)s, buyer_id, kind, day, currency, sum(sign), sum(sign * amount_minor)
+FROM moved GROUP BY buyer_id, kind, day, currency
+ON CONFLICT (lane, buyer_id, kind, day, currency) DO UPDATE
+SET events = buyer_day.events + excluded.events, amount_minor = buyer_day.amount_minor + excluded.amount_minor
+""")
+
 _ENSURE_BUYER = statement("""
 INSERT INTO buyer (lane, buyer_id, updated_at) VALUES (%(lane)s, %(buyer_id)s, %(now)s)
 ON CONFLICT (lane, buyer_id) DO NOTHING
@@ -224,11 +322,12 @@ _LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id 
 _EVENTS_OF = statement("SELECT count(*) FROM buyer_event WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s")
 
 KEEP_ANSWER = statement("""
-INSERT INTO idempotency (lane, key_id, route, key, body_hash, status, answer, answered_at)
-VALUES (%(key_lane)s, %(key_id)s, %(route)s, %(key)s, %(body_hash)s, %(status)s, %(answer)s, %(answered_at)s)
+INSERT INTO idempotency (lane, key_id, route, buyer_id, key, body_hash, status, answer, answered_at)
+VALUES (%(lane)s, %(key_id)s, %(route)s, %(buyer_id)s, %(key)s, %(body_hash)s, %(status)s, %(answer)s, %(answered_at)s)
 """)
 
 _encode = msgspec.json.Encoder().encode
+_ONCE = frozenset(facts.ONCE_PER_ORDER)
 
 
 def calls(file: OrderFile, writes: Sequence[w.Write], time_zone: str) -> list[Call]:
@@ -242,7 +341,13 @@ def calls(file: OrderFile, writes: Sequence[w.Write], time_zone: str) -> list[Ca
         "buyer_id": file.order.buyer_id,
         "time_zone": time_zone,
     }
-    return [(STATEMENTS[kind], {**common, "rows": _encode(rows).decode()}) for kind, rows in by_kind.items()]
+    made: list[Call] = []
+    for kind, rows in by_kind.items():
+        params = {**common, "rows": _encode(rows).decode()}
+        made.append((STATEMENTS[kind], params))
+        if any(isinstance(row, w.RecordBuyerEvent) and row.kind in _ONCE for row in rows):
+            made.append((ONE_PER_ORDER, params))
+    return made
 
 
 async def record_buyer_events(
@@ -256,6 +361,7 @@ async def record_buyer_events(
         "now": events[0].recorded_at,
         "rows": _encode(events).decode(),
     }
-    steps = (BEGIN, _ENSURE_BUYER, _LOCK_BUYER, _EVENTS_OF, STATEMENTS[w.RecordBuyerEvent], _EVENTS_OF, COMMIT)
-    _, _, _, before, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
+    record = (STATEMENTS[w.RecordBuyerEvent], ONE_PER_ORDER)
+    steps = (BEGIN, _ENSURE_BUYER, _LOCK_BUYER, _EVENTS_OF, *record, _EVENTS_OF, COMMIT)
+    _, _, _, before, _, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
     return int(after[0][0] or 0) - int(before[0][0] or 0)

@@ -262,8 +262,8 @@ def _events(assumed: Assumptions) -> str:
 
 def _event(subject: str, kind: str, at: str, table: str, which: str) -> str:
     return f"""SELECT '{subject}' AS subject, {subject}_id AS subject_id, '{kind}' AS kind, {at} AS at,
-        {at} AS recorded_at, NULL::VARCHAR AS event_id, order_id, paid_minor AS amount_minor, 1::BIGINT AS times,
-        NULL::VARCHAR AS retracts FROM {table} WHERE {which} AND {at} IS NOT NULL"""
+        {at} AS recorded_at, NULL::VARCHAR AS event_id, order_id, paid_minor AS amount_minor, '{CURRENCY}' AS currency,
+        1::BIGINT AS times, NULL::VARCHAR AS retracts FROM {table} WHERE {which} AND {at} IS NOT NULL"""
 
 
 # What is left out, and what is odd --------------------------------------------------------------------------------

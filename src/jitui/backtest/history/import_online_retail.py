@@ -228,9 +228,9 @@ def _request(state: _State, request: PastRequest) -> None:
 
 
 def _claim(order: PastOrder, asked: _Asked, request: PastRequest) -> tuple[int, bool]:
-    """What the service would give back for these units, after what was asked before; and whether they are all."""
+    """What the service would give back for these units, after what was asked before; and if it is the whole order."""
     units = {unit.line_id: unit.quantity for unit in request.units}
-    whole = all(units.get(line.line_id, 0) == line.quantity - asked.claimed[line.line_id] for line in order.lines)
+    whole = all(units.get(line.line_id, 0) == line.quantity for line in order.lines)
     amount_minor = sum(
         share_of_units(line.paid_minor, line.quantity, asked.claimed[line.line_id], units[line.line_id])
         for line in order.lines
@@ -310,6 +310,7 @@ def _event(
         "recorded_at": moment,
         "order_id": order_id,
         "amount_minor": amount_minor,
+        "currency": state.history.currency,
     }
     state.tables.add("events", row)
 

@@ -170,7 +170,7 @@ async def _place(replay: Replay, order: PastOrder) -> None:
         raise BadInput(f"Order {order.order_id} stands in the database otherwise: {taken.message}", path=order.order_id)
     replay.progress.new_orders += taken.created
     tender = Tender("t1", PROVIDER, _payment_id(order), replay.history.currency, order.paid_minor, at)
-    _done(await capture_payment(store, taken.ref, tender, now=at))
+    _done(await capture_payment(store, taken.ref, tender, replay.terms, now=at))
 
 
 def _new_order(replay: Replay, order: PastOrder) -> NewOrder:

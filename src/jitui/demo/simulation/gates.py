@@ -28,6 +28,8 @@ from jitui.aftersales.ports import (
 )
 from jitui.aftersales.provider import (
     Answer,
+    Capabilities,
+    DisputeNotification,
     Notification,
     NotificationIgnored,
     NotificationRefused,
@@ -225,7 +227,7 @@ class GatedFeed:
         """A read, after publishing."""
         return await self._inner.changes(after, limit, shop_id=shop_id, buyer_id=buyer_id)
 
-    async def roll_up(self, now: datetime) -> None:
+    async def roll_up(self, now: datetime | None = None) -> None:
         """Publishing and counting in one call: a process dies in it by `die_at`."""
         await self._gate.stop_at("roll up")
         await self._inner.roll_up(now)
@@ -243,6 +245,11 @@ class GatedProvider:
     def name(self) -> str:
         """The provider's own."""
         return self._patient.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The provider's own."""
+        return self._patient.capabilities
 
     async def send(self, refund: RefundOrder) -> Answer:
         """Ask for the refund."""
@@ -262,6 +269,6 @@ class GatedProvider:
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationIgnored | NotificationRefused:
+    ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
         """No waiting, no gate."""
         return self._patient.read_notification(headers, body, now)

@@ -25,7 +25,7 @@ from jitui.demo.simulation.script import BUYERS, REVIEWED_BUYER, STARTS_AT
 from jitui.errors import BadInput
 from jitui.ids import lane_of
 from jitui.settings import Settings
-from jitui.wiring import open_app
+from jitui.wiring import install_policy, open_app
 
 _HISTORY = ("order_paid", "order_completed", "refund_before_shipment", "dispute_lost", "shipped", "shipped_on_time")
 
@@ -113,6 +113,7 @@ async def stock(ground: Ground) -> None:
     url = with_database(ground.server_url, ground.template)
     settings = Settings(home=ground.folder, database_url=url, pool_size=2)
     async with open_app(settings, url, clock=lambda: STARTS_AT) as app:
+        await install_policy(app)
         since = STARTS_AT - timedelta(days=3650)
         await app.registry.record_history([HistoryRecord(kind, since) for kind in _HISTORY])
         for buyer_id in BUYERS:

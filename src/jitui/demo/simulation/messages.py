@@ -41,6 +41,7 @@ class Result(Struct, frozen=True):
     approved_by: str = ""
     status: int = 0
     text: str = ""
+    answered_at: float = 0.0
 
 
 class Begin(Struct, tag=True, frozen=True):

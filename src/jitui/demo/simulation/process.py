@@ -29,7 +29,7 @@ from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.pay import News, confirm, retry
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
-from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
+from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
 from jitui.aftersales.request_refund import RefundAsk, request_refund
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
 from jitui.aftersales.ship import ShipmentNews, record_shipment
@@ -84,6 +84,7 @@ async def _live(birth: Birth, line: socket.socket, loop: MortalLoop) -> None:
         simulator_key=birth.api_key,
         simulator_webhook_secret=birth.webhook_secret,
         pool_size=12,
+        usage_max_age_seconds=60,  # a world's worker rolls up at random moments, seldom once a second of its time
         worker_batch=birth.batch,
         worker_lease_seconds=birth.lease_seconds,
     )
@@ -184,10 +185,15 @@ async def _ask(app: App, words: Words) -> Result:
     key = _text(words, "key")
     once = Once(buyer_id, "ask", key, msgspec.json.encode(ask))
 
-    def render(plan: Plan) -> KeptAnswer:
-        return KeptAnswer(201, msgspec.json.encode(_of_plan(plan)), app.clock())
+    made: list[Result] = []
 
-    return _result(await request_refund(app.store, await app.terms(), ask, now=app.clock(), once=once, render=render))
+    def render(plan: Plan) -> KeptAnswer:
+        answered_at = app.clock()
+        made.append(msgspec.structs.replace(_of_plan(plan), answered_at=answered_at.timestamp()))
+        return KeptAnswer(201, msgspec.json.encode(made[-1]), answered_at)
+
+    done = await request_refund(app.store, await app.terms(), ask, now=app.clock(), once=once, render=render)
+    return made[-1] if isinstance(done, Plan) else _result(done)
 
 
 async def _ship(app: App, words: Words) -> Result:
@@ -238,7 +244,7 @@ async def _notify(app: App, words: Words) -> Result:
     (provider,) = app.providers.values()
     headers = msgspec.json.decode(_text(words, "headers"), type=dict[str, str])
     read = provider.read_notification(headers, _text(words, "body").encode(), app.clock())
-    if isinstance(read, NotificationIgnored):
+    if isinstance(read, NotificationIgnored | DisputeNotification):  # the simulator tells of no disputes
         return Result("ignored", status=204)
     if isinstance(read, NotificationRefused):
         return Result("refusal", "signature-refused", status=401, text=read.reason)

@@ -20,8 +20,10 @@ from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import NewOrder, Store
+from jitui.aftersales.request_refund import Terms
 from jitui.demo.simulation.actors import Process, Task, gives_up
 from jitui.demo.simulation.ground import Ground
+from jitui.demo.simulation.keys import Keys
 from jitui.demo.simulation.messages import Begin, Go, Result, write
 from jitui.demo.simulation.network import IMPATIENT, Answered, Fate, Flight, Network
 from jitui.demo.simulation.process import Words
@@ -108,8 +110,7 @@ class World:
     trace: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     promises: list[Promise] = field(default_factory=list)
-    tickets_by_key: dict[str, str] = field(default_factory=dict)
-    answered_at: dict[str, float] = field(default_factory=dict)
+    keys: Keys = field(default_factory=lambda: Keys(KEEP_ANSWERS))
     processes: list[Process] = field(default_factory=list)
     flights: list[Flight] = field(default_factory=list)
     mail: list[Message] = field(default_factory=list)
@@ -138,7 +139,7 @@ class World:
         settings = Settings(home=self.ground.folder, database_url=self.database_url, pool_size=2)
         async with open_app(settings, self.database_url, clock=lambda: STARTS_AT) as app:
             for deal in self.script.deals:
-                await _place(app.store, deal)
+                await _place(app.store, deal, await app.terms())
                 for number, minor in enumerate(deal.tenders_minor, start=1):
                     payment = PaymentRequest(payment_id(deal.order_id, number), deal.order_id, minor, "CNY")
                     self.provider.books.capture(payment, self.provider.now_ms())
@@ -457,14 +458,12 @@ class World:
         self._look_at(result, step.kind)
         self.counts[f"answer:{step.kind}:{result.code or result.kind}"] += 1
         if result.kind not in ("plan", "kept"):
-            if step.key in self.tickets_by_key and self.now - self.answered_at[step.key] < KEEP_ANSWERS.total_seconds():
-                self.broken.append(f"key {step.key} was answered with a ticket, and then with {result.code}")
+            wrong = self.keys.refusal(step.key, result.code, self.now)
+            self.broken += [wrong] if wrong else []
             return
         if step.kind == "ask":
-            self.answered_at.setdefault(step.key, self.now)
-            known = self.tickets_by_key.setdefault(step.key, result.ticket_id)
-            if known != result.ticket_id:
-                self.broken.append(f"one key, two tickets: {known} and {result.ticket_id}")
+            wrong = self.keys.ticket(step.key, result)
+            self.broken += [wrong] if wrong else []
         self.counts["approved:instant_refund"] += step.kind == "ask" and result.approved_by == "instant_refund"
         approved = step.kind == "approve" or bool(result.approved_by)
         self.promises.append(
@@ -596,7 +595,7 @@ def _answer(flight: Flight) -> Answered:
     return flight.answered
 
 
-async def _place(store: Store, deal: Deal) -> None:
+async def _place(store: Store, deal: Deal, terms: Terms) -> None:
     lines = tuple(
         OrderLine(line_id, f"sku-{line_id}", f"item-{line_id}", units, paid, "apparel", customised=False, virtual=False)
         for line_id, units, paid in deal.lines
@@ -608,7 +607,7 @@ async def _place(store: Store, deal: Deal) -> None:
     assert not isinstance(taken, Refusal), taken
     for number, minor in enumerate(deal.tenders_minor, start=1):
         tender = Tender(f"t{number}", "simulator", payment_id(deal.order_id, number), "CNY", minor, STARTS_AT)
-        done = await capture_payment(store, taken.ref, tender, now=STARTS_AT)
+        done = await capture_payment(store, taken.ref, tender, terms, now=STARTS_AT)
         assert isinstance(done, Plan), done
 
 

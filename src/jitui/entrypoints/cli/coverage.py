@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jitui.entrypoints.cli.output import Json, print_json
+from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
     from jitui.aftersales.registry import Coverage
     from jitui.wiring import App
 
 coverage = typer.Typer(
-    help="Show and set what the service covers: shops, categories and single items (R12).",
+    help="Show and set what the service covers: shops, categories and single items.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -39,7 +39,7 @@ def show(
     for row in rows:
         _say(row)
     if not rows:
-        typer.echo(f"Shop {shop} is covered, with every item and category.")
+        echo(f"Shop {shop} is covered, with every item and category.")
 
 
 @coverage.command("set")
@@ -51,13 +51,19 @@ def set_row(
     by: Annotated[str, typer.Option(help="Who decides, for the record.")] = "command line",
     as_json: Json = False,
 ) -> None:
-    """Cover a place, or take it out; the nearest row decides (item, category; shop, platform)."""
+    """Cover a place, or take it out.
+
+    A shop goes by its row, else the platform's; a line by its item's, else its category's.
+    An order is covered when its shop is and every line is.
+    """
     from jitui.aftersales.registry import Coverage, Scope
     from jitui.entrypoints.cli.running import with_app
-    from jitui.entrypoints.cli.words import place_of
+    from jitui.entrypoints.cli.words import id_of, place_of
     from jitui.errors import BadInput
 
     place = place_of(scope, ref, tuple(word for word in Scope if word is not Scope.REGION))
+    if ref:
+        id_of(ref, "ref")
     if not covered and not reason.strip():
         raise BadInput("Taking a place out needs a --reason: the merchant reads it.", path="--reason")
 
@@ -76,4 +82,4 @@ def set_row(
 def _say(row: Coverage) -> None:
     place = f"{row.scope} {row.ref}".strip()
     why = f": {row.reason}" if row.reason else ""
-    typer.echo(f"{place}: {'covered' if row.covered else 'not covered'}{why} (by {row.set_by})")
+    echo(f"{place}: {'covered' if row.covered else 'not covered'}{why} (by {row.set_by})")

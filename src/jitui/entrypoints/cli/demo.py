@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, progress, results, say
+from jitui.entrypoints.cli.output import Json, echo, print_json, progress, results, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -130,17 +130,17 @@ def _show(played: Played) -> None:
     )
     console.print(f"By the provider's own books: {counts}.\n")
     sample = played.sample
-    typer.echo(f"Start page    {played.base_url}/")
-    typer.echo(f"API           {played.base_url}/docs")
-    typer.echo(f"Platform key  {sample.platform_key}")
-    typer.echo(f"Shop key      {sample.shop_key}  (shop {sample.shop_id})")
-    typer.echo(f"Buyer key     {sample.buyer_key}  (buyer {sample.buyer_id})")
-    typer.echo("\nAsk for a refund as that buyer:")
-    typer.echo(f"  curl -s {played.base_url}/v1/after-sales -H 'Authorization: Bearer {sample.buyer_key}' \\")
-    typer.echo("    -H 'Content-Type: application/json' -H 'Idempotency-Key: try-1' \\")
-    typer.echo(f'    -d \'{{"order_id": "{sample.order_id}"}}\'')
-    typer.echo("\nWhy a ticket was decided as it was:")
-    typer.echo(f"  JITUI_DATABASE_URL='{played.database_url}' jitui explain {sample.ticket_id} --language en\n")
+    echo(f"Start page    {played.base_url}/")
+    echo(f"API           {played.base_url}/docs")
+    echo(f"Platform key  {sample.platform_key}")
+    echo(f"Shop key      {sample.shop_key}  (shop {sample.shop_id})")
+    echo(f"Buyer key     {sample.buyer_key}  (buyer {sample.buyer_id})")
+    echo("\nAsk for a refund as that buyer:")
+    echo(f"  curl -s {played.base_url}/v1/after-sales -H 'Authorization: Bearer {sample.buyer_key}' \\")
+    echo("    -H 'Content-Type: application/json' -H 'Idempotency-Key: try-1' \\")
+    echo(f'    -d \'{{"order_id": "{sample.order_id}"}}\'')
+    echo("\nWhy a ticket was decided as it was:")
+    echo(f"  JITUI_DATABASE_URL='{played.database_url}' jitui explain {sample.ticket_id} --language en\n")
 
 
 def _figures(played: Played) -> Table:

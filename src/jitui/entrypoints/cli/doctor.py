@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, results
+from jitui.entrypoints.cli.output import Json, assembled, print_json, results, styled
 
 if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
     from jitui.adapters.payments.stripe import StripeProvider
     from jitui.aftersales.ports import PublishedPolicy
     from jitui.aftersales.shelf import Health
@@ -69,16 +71,15 @@ def _missing(findings: list[Finding]) -> bool:
 
 def _show(findings: list[Finding]) -> None:
     from rich.padding import Padding
-    from rich.text import Text
 
     console = results()
     colours = {Level.OK: "green", Level.ABSENT: "yellow", Level.MISSING: "bold red"}
     for finding in findings:
         console.print(
-            Text.assemble((f"{finding.level.value:8}", colours[finding.level]), f"{finding.what}: {finding.found}")
+            assembled((f"{finding.level.value:8}", colours[finding.level]), f"{finding.what}: {finding.found}")
         )
         if finding.mend:
-            console.print(Padding(Text(finding.mend, style="dim"), (0, 0, 0, 8)))
+            console.print(Padding(styled(finding.mend, style="dim"), (0, 0, 0, 8)))
 
 
 def _findings() -> Iterator[Finding]:
@@ -96,8 +97,16 @@ def _findings() -> Iterator[Finding]:
     yield _disk(settings.home)
     yield from _database(settings)
     yield from _providers(settings)
+    yield _metrics(settings)
     yield _browser()
     yield _fonts()
+
+
+def _metrics(settings: Settings) -> Finding:
+    if settings.metrics_token is not None:
+        return Finding("metrics", Level.OK, "JITUI_METRICS_TOKEN opens /metrics")
+    mend = "Set JITUI_METRICS_TOKEN for a scrape that works while the database is away."
+    return Finding("metrics", Level.ABSENT, "no token: /metrics wants a platform key", mend)
 
 
 def _python() -> Finding:
@@ -166,19 +175,21 @@ def _schema(settings: Settings, url: str) -> Iterator[Finding]:
         yield Finding("migrations", Level.MISSING, found, "Run `jitui migrate`.")
         return
     yield Finding("migrations", Level.OK, f"at revision {stands}")
-    yield from asyncio.run(_rows(url, settings.time_zone.key))
+    yield from asyncio.run(_rows(url, settings.time_zone.key, settings.usage_max_age))
 
 
-async def _rows(url: str, time_zone: str) -> tuple[Finding, ...]:
+async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[Finding, ...]:
     """Read without opening the service, which would publish a policy where none is live."""
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.registry import PostgresRegistry
     from jitui.adapters.postgres.shelf import PostgresShelf
+    from jitui.wiring import utc_now
 
     async with make_pool(url, max_size=1) as pool:
         live = await PostgresRegistry(pool, time_zone).live_policy()
-        health = await PostgresShelf(pool).health()
-    return _policy(live), _roll_up(health), _queue(health)
+        now = utc_now()
+        health = await PostgresShelf(pool).health(now)
+    return _policy(live), _roll_up(health, now, usage_max_age), _queue(health)
 
 
 def _policy(live: PublishedPolicy | None) -> Finding:
@@ -194,18 +205,16 @@ def _policy(live: PublishedPolicy | None) -> Finding:
     return Finding("policy", Level.OK, f"{policy.id}, version {policy.version}")
 
 
-def _roll_up(health: Health) -> Finding:
-    from jitui.aftersales.facts import USAGE_MAX_AGE
-    from jitui.wiring import utc_now
+def _roll_up(health: Health, now: datetime, usage_max_age: timedelta) -> Finding:
+    from jitui.aftersales.facts import usage_is_fresh
 
     mend = "Without a worker nothing is refunded at once and nothing is paid: run `jitui worker`."
     if health.usage_as_of is None:
         return Finding("roll-up", Level.ABSENT, "cap usage was never rolled up", mend)
-    age = utc_now() - health.usage_as_of
-    found = f"cap usage is {age.total_seconds():.0f} s old"
-    return (
-        Finding("roll-up", Level.OK, found) if age <= USAGE_MAX_AGE else Finding("roll-up", Level.ABSENT, found, mend)
-    )
+    found = f"cap usage is {(now - health.usage_as_of).total_seconds():.0f} s old"
+    if usage_is_fresh(health.usage_as_of, now, usage_max_age):
+        return Finding("roll-up", Level.OK, found)
+    return Finding("roll-up", Level.ABSENT, f"{found}, hence unknown", mend)
 
 
 def _queue(health: Health) -> Finding:

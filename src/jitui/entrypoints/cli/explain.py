@@ -114,11 +114,11 @@ def _show(view: TicketView, stored: StoredDecision, explanation: Explanation) ->
     console = results()
     amount = to_decimal_text(view.amount.amount_minor, view.amount.currency)
     console.print(f"Ticket {view.ticket_id}", style="bold")
-    console.print(f"Order {view.order_id}: {amount} {view.amount.currency}, {view.state}", markup=False)
+    console.print(f"Order {view.order_id}: {amount} {view.amount.currency}, {view.state}")
     guard = f", held back by {view.review_reason}" if view.review_reason else ""
     console.print(f"Decided {stored.decided_at.isoformat(timespec='seconds')}: {explanation.outcome}{guard}")
     policy = f"{stored.policy_id}, version {stored.policy_version}, sha256 {stored.policy_sha256[:12]}"
-    console.print(f"By policy {policy}", markup=False)
+    console.print(f"By policy {policy}")
     console.print(_table(explanation))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jitui.entrypoints.cli.output import Json, print_json, progress, say
+from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
 
 if TYPE_CHECKING:
     from jitui.backtest.history.imported import Imported
@@ -56,7 +56,7 @@ def import_(
         print_json({**asdict(done), "folder": str(out), "seconds": seconds, "peak_memory_mib": peak})
         return
     _print(done)
-    typer.echo(f"In {out}: {seconds} s, peak memory {peak:,} MiB.")
+    echo(f"In {out}: {seconds} s, peak memory {peak:,} MiB.")
     say(f"jitui backtest POLICY --history {out} --time-zone {done.time_zone}")
 
 
@@ -68,9 +68,9 @@ def _print(done: Imported) -> None:
         ("Of these", done.counts),
     ):
         if counts:
-            typer.echo(title)
+            echo(title)
         for name, count in counts.items():
-            typer.echo(f"  {name:<46}{count:>12,}")
-    typer.echo("Assumed")
+            echo(f"  {name:<46}{count:>12,}")
+    echo("Assumed")
     for name, value in done.assumptions.items():
-        typer.echo(f"  {name:<46}{value:>12}")
+        echo(f"  {name:<46}{value:>12}")

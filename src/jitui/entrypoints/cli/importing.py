@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, progress, say
+from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
 from jitui.tabular.shown import shown
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from jitui.importing.fields import Fault
     from jitui.importing.kinds import Item, Kind
-    from jitui.importing.loading import Refused
+    from jitui.importing.loading import Loaded, Refused
     from jitui.policy import FactType
     from jitui.wiring import App
 
@@ -124,6 +125,7 @@ class _Done:
     loaded: int
     loaded_rows: int
     bad: list[_Bad]
+    became: Counter[Loaded] = field(default_factory=Counter)
 
 
 # What the columns mean --------------------------------------------------------------------------------------------
@@ -258,6 +260,8 @@ def _load(read: _Read, *, atomic: bool, complete_from: datetime | None) -> _Done
     if (atomic and bad) or not read.items:
         return _Done(0, 0, bad)
 
+    counts: Counter[Loaded] = Counter()
+
     async def work(app: App) -> list[Refused]:
         with progress() as bar:
             if atomic:
@@ -266,7 +270,7 @@ def _load(read: _Read, *, atomic: bool, complete_from: datetime | None) -> _Done
                 if refused:
                     return refused
             loading = bar.add_task("Loading", total=len(read.items))
-            refused = await load(app, read.items, lambda n: bar.advance(loading, n))
+            refused = await load(app, read.items, lambda n: bar.advance(loading, n), counts)
         if complete_from is not None:
             await _record_history(app, read.items, complete_from)
         return refused
@@ -276,7 +280,8 @@ def _load(read: _Read, *, atomic: bool, complete_from: datetime | None) -> _Done
     for one in refused:
         row = one.item.rows[0]
         bad.append(_Bad(row.file, row.number, row.line, "", one.reason))
-    return _Done(len(kept), sum(len(item.rows) for item in kept), sorted(bad, key=lambda b: (b.file, b.row)))
+    rows = sum(len(item.rows) for item in kept)
+    return _Done(len(kept), rows, sorted(bad, key=lambda b: (b.file, b.row)), counts)
 
 
 def _without(items: list[Item], refused: list[Refused]) -> list[Item]:
@@ -289,7 +294,7 @@ async def _record_history(app: App, items: list[Item], complete_from: datetime) 
     from jitui.aftersales.writes import RecordBuyerEvent
 
     kinds = sorted({item.value.kind for item in items if isinstance(item.value, RecordBuyerEvent)})
-    await app.registry.record_history([HistoryRecord(kind, complete_from) for kind in kinds])
+    await app.registry.record_history([HistoryRecord(kind, complete_from) for kind in kinds], kept=["fresh_until"])
 
 
 def _report(what: What, read: _Read, done: _Done, *, atomic: bool, as_json: bool) -> None:
@@ -301,6 +306,7 @@ def _report(what: What, read: _Read, done: _Done, *, atomic: bool, as_json: bool
                 "rows": read.rows,
                 "loaded": done.loaded,
                 "loaded_rows": done.loaded_rows,
+                **({"became": done.became} if done.became else {}),
                 "bad_rows": bad_rows,
                 "bad": done.bad,
                 "ignored_columns": read.ignored,
@@ -316,4 +322,6 @@ def _report(what: What, read: _Read, done: _Done, *, atomic: bool, as_json: bool
     nothing = " Nothing was loaded (--atomic)." if atomic and done.bad else ""
     others = f", {beside} rows left out with them" if beside and not nothing else ""
     bad_part = f"; {bad_rows} bad rows{others}" if bad_rows else ""
-    typer.echo(f"{read.rows} rows read, {done.loaded} {what} loaded{bad_part}.{nothing}")
+    parts = ", ".join(f"{number} {became}" for became, number in sorted(done.became.items()))
+    became = f" ({parts})" if parts else ""
+    echo(f"{read.rows} rows read, {done.loaded} {what} loaded{became}{bad_part}.{nothing}")

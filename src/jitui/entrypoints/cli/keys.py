@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jitui.entrypoints.cli.output import Json, print_json, say
+from jitui.entrypoints.cli.output import Json, echo, print_json, say
 
 if TYPE_CHECKING:
     from jitui.aftersales.registry import KeyScope
@@ -45,17 +45,19 @@ def issue(
     if as_json:
         print_json({"key": key, "scope": whose, "subject_id": subject})
     else:
-        typer.echo(key)
+        echo(key)
         say("Keep it now: it is not shown again.")
 
 
 def _scope(scope: str, subject: str) -> KeyScope:
     from jitui.aftersales.registry import KeyScope
-    from jitui.entrypoints.cli.words import word_of
+    from jitui.entrypoints.cli.words import id_of, word_of
     from jitui.errors import BadInput
 
     whose = word_of(scope, tuple(KeyScope), "the scope")
     if (whose is KeyScope.PLATFORM) == bool(subject):
         needs = "has no --subject" if whose is KeyScope.PLATFORM else f"needs the {whose}'s id as --subject"
         raise BadInput(f"A key for the {whose} {needs}.", path="--subject")
+    if subject:
+        id_of(subject, "--subject")
     return whose

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jitui.entrypoints.cli.output import Json, print_json
+from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
     from jitui.aftersales.writes import Post
@@ -49,13 +49,13 @@ def _show(order: str, posts: Sequence[Post]) -> None:
     from jitui.money import to_decimal_text
 
     if not posts:
-        typer.echo(f"No money has moved for order {order}.")
+        echo(f"No money has moved for order {order}.")
         return
     for post in posts:
         at = post.posted_at.astimezone(UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
         amount = f"{to_decimal_text(post.amount_minor, post.currency)} {post.currency}"
-        typer.echo(f"{at}  {FLOWS[cause_of(post)].meaning:<36} {amount:>19}")
-        typer.echo(f"    debit {post.debit}, credit {post.credit}")
-    typer.echo("\nBalances, debits less credits")
+        echo(f"{at}  {FLOWS[cause_of(post)].meaning:<36} {amount:>19}")
+        echo(f"    debit {post.debit}, credit {post.credit}")
+    echo("\nBalances, debits less credits")
     for (account, currency), minor in balances(posts).items():
-        typer.echo(f"  {account:<55} {to_decimal_text(minor, currency):>17} {currency}")
+        echo(f"  {account:<55} {to_decimal_text(minor, currency):>17} {currency}")

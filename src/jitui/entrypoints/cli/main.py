@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from jitui.entrypoints.cli.exits import BROKEN_PIPE, FAILED, INTERRUPTED, TERMINATED, code_of
+from jitui.entrypoints.cli.output import any_terminal, echo, say
 
 HELP = """The after-sales service of a marketplace: instant refund before shipment.
 
@@ -111,7 +112,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"jitui {version('jitui')}")
+        echo(f"jitui {version('jitui')}")
         raise typer.Exit
 
 
@@ -127,6 +128,7 @@ def _options(
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code; errors of the JituiError tree become one sentence."""
     words = list(sys.argv[1:] if args is None else args)
+    any_terminal()
     signal.signal(signal.SIGTERM, _terminated)
     try:
         sys.exit(_run(words, debug="--debug" in words[:1]))
@@ -145,16 +147,20 @@ def _run(words: list[str], *, debug: bool) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except JituiError as error:
-        if debug:
-            raise
-        typer.echo(str(error), err=True)
+        _tell(error, str(error), debug=debug)
         return code_of(error)
     except Exception as error:
-        if debug:
-            raise
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        typer.echo("This should not happen; jitui --debug … shows where it came from.", err=True)
+        _tell(error, f"{type(error).__name__}: {error}", debug=debug)
+        if not debug:
+            say("This should not happen; jitui --debug … shows where it came from.")
         return FAILED
+
+
+def _tell(error: Exception, sentence: str, *, debug: bool) -> None:
+    """An error's sentence, or with --debug its trace; never a secret or a local value."""
+    from jitui.entrypoints.logs import isolated_trace, without_secrets
+
+    say(isolated_trace(error) if debug else without_secrets(sentence))
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jitui.entrypoints.cli.output import Json, print_json
+from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
     from jitui.wiring import App
@@ -14,21 +14,31 @@ if TYPE_CHECKING:
 
 def migrate(
     current: Annotated[bool, typer.Option("--current", help="Only show where the database stands.")] = False,
+    iso_amounts: Annotated[
+        str,
+        typer.Option(
+            "--iso-amounts",
+            metavar="CODES",
+            help="Currencies, with commas, whose stored amounts are in ISO 4217's minor units; asked for by name.",
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Bring the database to this version, forward only, and publish the default policy when none is live.
+    """Bring the database to this version, forward only, and publish a first policy when none ever was.
+
+    That is JITUI_POLICY_FILE's, else the default one; later ones are published by `jitui policy publish`.
 
     Running it again changes nothing.
     """
-    before, after, policy = _show() if current else _migrate()
+    before, after, policy = _show() if current else _migrate(iso_amounts)
     needed = _newest()
     if as_json:
         print_json({"before": before, "revision": after, "needed": needed, "policy": policy})
         return
     moved = "" if before == after else f" (was {before or 'empty'})"
-    typer.echo(f"Database: revision {after or 'none'}{moved}; this version needs {needed}.")
+    echo(f"Database: revision {after or 'none'}{moved}; this version needs {needed}.")
     if not current:
-        typer.echo(f"Policy in force: {policy}.")
+        echo(f"Policy in force: {policy}.")
 
 
 def _newest() -> str:
@@ -47,18 +57,23 @@ def _show() -> tuple[str | None, str | None, str | None]:
     return revision, revision, None
 
 
-def _migrate() -> tuple[str | None, str | None, str | None]:
-    from jitui.adapters.postgres.migrate import current_revision
+def _migrate(iso_amounts: str) -> tuple[str | None, str | None, str | None]:
+    from jitui.adapters.postgres.migrate import current_revision, upgrade
     from jitui.entrypoints.cli.running import server, with_app
     from jitui.settings import read_settings
 
     async def work(app: App) -> str:
+        from jitui.wiring import install_policy
+
+        await install_policy(app)
         live = await app.registry.live_policy()
-        assert live is not None, "opening the service publishes the default policy"
+        assert live is not None, "the first policy has just been published"
         return f"{live.policy_id}, version {live.version}"
 
     settings = read_settings()
     with server(settings) as url:
         before = current_revision(url)
+        said = [code.strip().upper() for code in iso_amounts.split(",") if code.strip()]
+        upgrade(url, time_zone=settings.time_zone.key, iso_amounts=said)
         policy = with_app(work)
         return before, current_revision(url), policy

@@ -1,47 +1,101 @@
-"""What commands print: results on standard output, everything said to a person on standard error."""
+"""What commands print: results on standard output, everything said to a person on standard error.
+
+The only module of the command line that prints. Text of others (reasons, titles, ids, names of files) is data: square
+brackets are no markup, and what would steer the terminal or hide is shown as an escape.
+"""
 
 from __future__ import annotations
 
+import codecs
+import io
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from jitui.text import escaped_in_json, visible_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+    from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
 
 
+def any_terminal() -> None:
+    """What the terminal's encoding has no sign for is written as an escape, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def print_json(document: object) -> None:
-    """One JSON document on standard output, indented; Unicode as it is."""
+    """One JSON document on standard output, indented; Unicode as it is where the terminal can show it."""
     import msgspec
 
-    encoded = msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2)
-    sys.stdout.buffer.write(encoded + b"\n")
+    text = escaped_in_json(msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2).decode())
+    if not _speaks_unicode(sys.stdout.encoding):
+        text = json.dumps(json.loads(text), indent=2)
+    sys.stdout.buffer.write(text.encode() + b"\n")
     sys.stdout.flush()
+
+
+def _speaks_unicode(encoding: str | None) -> bool:
+    try:
+        return codecs.lookup(encoding or "utf-8").name in ("utf-8", "gb18030", "utf-16", "utf-32")
+    except LookupError:
+        return False
+
+
+def echo(text: str = "", *, newline: bool = True) -> None:
+    """A line of a result, or several; not by Typer's echo, which takes an ASCII terminal for one of UTF-8."""
+    print(visible_lines(text), end="\n" if newline else "", flush=True)
 
 
 def say(text: str) -> None:
     """A remark for the person at the terminal."""
-    typer.echo(text, err=True)
+    print(visible_lines(text), file=sys.stderr, flush=True)
+
+
+def styled(text: str, style: str = "") -> Text:
+    """A piece of a result in a colour or weight."""
+    from rich.text import Text
+
+    return Text(visible_lines(text), style=style)
+
+
+def assembled(*parts: str | tuple[str, str]) -> Text:
+    """Pieces side by side, each with its style or none."""
+    from rich.text import Text
+
+    shown = [(part, "") if isinstance(part, str) else part for part in parts]
+    return Text.assemble(*((visible_lines(text), style) for text, style in shown))
 
 
 def results() -> Console:
     """Where tables go; without colour and 80 columns wide where it is not a terminal."""
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 80)
+    return _console(width=None if sys.stdout.isatty() else 80)
 
 
 def remarks() -> Console:
     """Where progress goes."""
+    return _console(stderr=True)
+
+
+def _console(**options: Any) -> Console:
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    class PlainConsole(Console):
+        """Every string that it is given, in tables too, is data."""
+
+        def render_str(self, text: str, **more: Any) -> Text:
+            return super().render_str(visible_lines(text), **{**more, "markup": False, "emoji": False})
+
+    return PlainConsole(highlight=False, markup=False, emoji=False, **options)
 
 
 @contextmanager
@@ -50,6 +104,6 @@ def progress() -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = remarks()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield bar

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json
+from jitui.entrypoints.cli.output import Json, echo, print_json, say
 
 if TYPE_CHECKING:
     from jitui.aftersales.registry import Pause, Scope
@@ -49,7 +49,7 @@ def pause(
     else:
         _show(standing)
     if not lifted:
-        typer.echo(f"There was no pause of {' '.join(place).strip()} to lift.", err=True)
+        say(f"There was no pause of {' '.join(place).strip()} to lift.")
         raise typer.Exit(FAILED)
 
 
@@ -62,16 +62,19 @@ def _place(scope: str, ref: str) -> tuple[Scope, str]:
 
 async def _set(app: App, place: tuple[Scope, str], reason: str, by: str) -> None:
     from jitui.aftersales.registry import Pause
+    from jitui.entrypoints.cli.words import id_of
     from jitui.errors import BadInput
 
     if not reason.strip():
         raise BadInput("A pause needs a --reason: tickets show it.", path="--reason")
+    if place[1]:
+        id_of(place[1], "ref")
     await app.registry.set_pause(Pause(*place, reason, by, app.clock()))
 
 
 def _show(standing: Sequence[Pause]) -> None:
     for row in standing:
         place = f"{row.scope} {row.ref}".strip()
-        typer.echo(f"{place}: paused since {row.set_at.isoformat(timespec='seconds')} by {row.set_by}: {row.reason}")
+        echo(f"{place}: paused since {row.set_at.isoformat(timespec='seconds')} by {row.set_by}: {row.reason}")
     if not standing:
-        typer.echo("Nothing is paused.")
+        echo("Nothing is paused.")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json
+from jitui.entrypoints.cli.output import Json, echo, print_json, say
+from jitui.entrypoints.cli.words import id_of
 
 if TYPE_CHECKING:
     from jitui.aftersales.registry import Restriction
@@ -27,10 +28,12 @@ def restrict(
     by: By = "command line",
     as_json: Json = False,
 ) -> None:
-    """Withdraw the service from a buyer: requests go to the ordinary review until it ends or is lifted (R11)."""
+    """Withdraw the service from a buyer: requests go to the ordinary review until it ends or is lifted."""
     from jitui.entrypoints.cli.running import with_app
 
     lifted = 0
+    if not lift and not listing:
+        id_of(buyer, "buyer")
 
     async def work(app: App) -> Sequence[Restriction]:
         nonlocal lifted
@@ -46,7 +49,7 @@ def restrict(
     else:
         _show(buyer, rows)
     if lift and not lifted:
-        typer.echo(f"Buyer {buyer} had no standing restriction.", err=True)
+        say(f"Buyer {buyer} had no standing restriction.")
         raise typer.Exit(FAILED)
 
 
@@ -75,9 +78,9 @@ def _show(buyer: str, rows: Sequence[Restriction]) -> None:
         ends = f"until {row.ends_at.isoformat(timespec='seconds')}" if row.ends_at else "without an end"
         lifted = f", lifted {row.lifted_at.isoformat(timespec='seconds')}" if row.lifted_at else ""
         since = row.starts_at.isoformat(timespec="seconds")
-        typer.echo(f"{buyer}: restricted from {since} {ends}{lifted}, by {row.set_by}: {row.reason}")
+        echo(f"{buyer}: restricted from {since} {ends}{lifted}, by {row.set_by}: {row.reason}")
     if not rows:
-        typer.echo(f"{buyer} was never restricted.")
+        echo(f"{buyer} was never restricted.")
 
 
 def select(
@@ -87,13 +90,15 @@ def select(
     by: By = "command line",
     as_json: Json = False,
 ) -> None:
-    """Put a buyer on the platform's allow or deny list (R3a); it goes before the hold-out."""
+    """Put a buyer on the platform's allow or deny list; it goes before the hold-out."""
     from jitui.aftersales.registry import Selection
     from jitui.entrypoints.cli.running import with_app
     from jitui.errors import BadInput
 
     if verdict not in ("allow", "deny"):
         raise BadInput(f"A buyer is put on the list 'allow' or 'deny', not {verdict!r}.", path="verdict")
+
+    id_of(buyer, "buyer")
 
     async def work(app: App) -> Selection:
         row = Selection(buyer, verdict, reason, by, app.clock())
@@ -104,4 +109,4 @@ def select(
     if as_json:
         print_json(row)
     else:
-        typer.echo(f"{buyer} is on the {verdict} list.")
+        echo(f"{buyer} is on the {verdict} list.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, results, say
+from jitui.entrypoints.cli.output import Json, assembled, echo, print_json, results, say, styled
 from jitui.entrypoints.cli.policy_agree import agree
 from jitui.entrypoints.cli.policy_conformance import conformance
 from jitui.entrypoints.cli.policy_diff import diff
@@ -42,9 +42,9 @@ def check(files: Files, as_json: Json = False) -> None:
         print_json({"policies": [_report_json(*report) for report in reports]})
     for file, loaded, problems in [] if as_json else reports:
         if loaded is not None:
-            typer.echo(f"{file}: good: {loaded.id}, version {loaded.version}, {len(loaded.conditions)} conditions")
+            echo(f"{file}: good: {loaded.id}, version {loaded.version}, {len(loaded.conditions)} conditions")
         for problem in problems:
-            typer.echo(f"{problem}" if loaded is None else f"{problem} (advice)")
+            echo(f"{problem}" if loaded is None else f"{problem} (advice)")
     if any(loaded is None for _, loaded, _ in reports):
         raise typer.Exit(FAILED)
 
@@ -84,15 +84,14 @@ def facts(as_json: Json = False) -> None:
 def _print_facts(title: str, specs: list[FactSpec]) -> None:
     """Two lines a fact, so that long names and meanings fit 80 columns."""
     from rich.padding import Padding
-    from rich.text import Text
 
     console = results()
-    console.print(Text(title, style="bold"))
+    console.print(styled(title, style="bold"))
     for spec in specs:
         kind = f"{spec.type} in {spec.unit}" if spec.unit else spec.type.value
-        console.print(Text.assemble((f"  {spec.name}", "cyan"), f"  {kind}, from: {spec.source}"), soft_wrap=False)
+        console.print(assembled((f"  {spec.name}", "cyan"), f"  {kind}, from: {spec.source}"), soft_wrap=False)
         meaning = f"{spec.meaning}; one of {', '.join(spec.enum)}" if spec.enum else spec.meaning
-        console.print(Padding(Text(meaning), (0, 0, 0, 6)))
+        console.print(Padding(styled(meaning), (0, 0, 0, 6)))
     console.print()
 
 
@@ -119,4 +118,4 @@ def publish(
         print_json({"policy": loaded.id, "version": loaded.version, "sha256": loaded.sha256, "published": fresh})
     else:
         state = "is live now" if fresh else "was live already"
-        typer.echo(f"{loaded.id}, version {loaded.version}, {state}.")
+        echo(f"{loaded.id}, version {loaded.version}, {state}.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, progress
+from jitui.entrypoints.cli.output import Json, echo, print_json, progress
 
 if TYPE_CHECKING:
     from jitui.backtest.engine import EngineName
@@ -48,10 +48,10 @@ def agree(
         print_json({**document, "examples": shortest, "seconds": seconds})
     else:
         compared = ", ".join(f"{count:,} with {name}" for name, count in found.engines.items())
-        typer.echo(f"{found.cases:,} policies; verdicts compared: {compared}; {len(found.disagreements)} differ.")
-        typer.echo(f"Of CEL's verdicts {found.true:,} are true, {found.false:,} false, {found.unknown:,} unknown.")
+        echo(f"{found.cases:,} policies; verdicts compared: {compared}; {len(found.disagreements)} differ.")
+        echo(f"Of CEL's verdicts {found.true:,} are true, {found.false:,} false, {found.unknown:,} unknown.")
         for one in shortest:
-            typer.echo(str(one))
+            echo(str(one))
     if found.disagreements:
         raise typer.Exit(FAILED)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json
+from jitui.entrypoints.cli.output import Json, echo, print_json
 from jitui.entrypoints.cli.policy_agree import engine_names
 
 
@@ -29,7 +29,7 @@ def conformance(
     names = engine_names(engine)
     cases = load_cases()
     if left_out:
-        typer.echo(left_out_text(one for one in map(classify, cases) if isinstance(one, LeftOut)), nl=False)
+        echo(left_out_text(one for one in map(classify, cases) if isinstance(one, LeftOut)), newline=False)
         return
     with TemporaryDirectory(prefix="jitui-conformance-") as folder, ExitStack() as stack:
         engines = [stack.enter_context(open_engine(name, Path(folder))) for name in names]
@@ -37,12 +37,12 @@ def conformance(
     if as_json:
         print_json(found)
     else:
-        typer.echo(f"{found.cases:,} public cases: {found.included:,} in the supported subset; left out:")
+        echo(f"{found.cases:,} public cases: {found.included:,} in the supported subset; left out:")
         for reason, count in found.left_out.items():
-            typer.echo(f"{count:>7,}  {reason}")
-        typer.echo(f"Values compared: {', '.join(f'{count:,} by {name}' for name, count in found.read.items())};")
-        typer.echo(f"{len(found.wrong):,} are not the specification's.")
+            echo(f"{count:>7,}  {reason}")
+        echo(f"Values compared: {', '.join(f'{count:,} by {name}' for name, count in found.read.items())};")
+        echo(f"{len(found.wrong):,} are not the specification's.")
         for one in found.wrong:
-            typer.echo(f"{one.name}: {one.text}: expected {one.expected}, {one.reading} gives {one.found}")
+            echo(f"{one.name}: {one.text}: expected {one.expected}, {one.reading} gives {one.found}")
     if found.wrong:
         raise typer.Exit(FAILED)

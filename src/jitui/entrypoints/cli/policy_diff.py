@@ -10,7 +10,7 @@ import typer
 
 from jitui.entrypoints.cli.backtest import reporting, work_folder, zone_of
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, results
+from jitui.entrypoints.cli.output import Json, print_json, results, styled
 from jitui.entrypoints.cli.policy_files import load_policy
 
 if TYPE_CHECKING:
@@ -57,27 +57,25 @@ def _replayed(before: Policy, after: Policy, history: str, time_zone: str) -> Ba
 
 def _print_changes(changes: Sequence[Change]) -> None:
     from rich.padding import Padding
-    from rich.text import Text
 
     from jitui.policy.difference import summary
 
     console = results()
     for change in changes:
         shown = "" if change.decides else " (decides nothing)"
-        console.print(Text(f"{change.name}{shown}", style="bold"))
+        console.print(styled(f"{change.name}{shown}", style="bold"))
         used = f"; used by {', '.join(change.used_by)}" if change.used_by else ""
-        console.print(Padding(Text(f"{change.what}{used}"), (0, 0, 0, 4)))
-    console.print(Text(summary(changes)))
+        console.print(Padding(styled(f"{change.what}{used}"), (0, 0, 0, 4)))
+    console.print(styled(summary(changes)))
 
 
 def _print_tickets(done: Backtest) -> None:
-    from rich.text import Text
 
     from jitui.backtest.report import comparison_tables
 
     console = results()
     counted = _counts(done)
-    console.print(Text(f"{counted['differ']:,} of {counted['requests']:,} requests come out otherwise."))
+    console.print(styled(f"{counted['differ']:,} of {counted['requests']:,} requests come out otherwise."))
     for table in comparison_tables(done):
         console.print(table)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, results, say
+from jitui.entrypoints.cli.output import Json, echo, print_json, results, say, styled
 from jitui.entrypoints.cli.policy_files import load_policy, read_bytes
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run_cases(
         for gap in gaps:
             say(f"{gap.part} {gap.id} was never {gap.verdict} in any case")
         good = len(done) - len(failed)
-        typer.echo(f"{loaded.id}, version {loaded.version}: {good} good, {len(failed)} failed, {_tested(done, gaps)}")
+        echo(f"{loaded.id}, version {loaded.version}: {good} good, {len(failed)} failed, {_tested(done, gaps)}")
     if failed or not done or (require_coverage and gaps):
         raise typer.Exit(FAILED)
 
@@ -77,15 +77,14 @@ def _files(policy: Path, named: Sequence[Path] | None) -> Sequence[Path]:
 
 def _print_failures(failed: Sequence[CaseResult], language: str) -> None:
     from rich.padding import Padding
-    from rich.text import Text
 
     console = results()
     for one in failed:
         wrong = "; ".join(f"{miss.what} is {miss.came}, expected {miss.expected}" for miss in one.mismatches)
-        console.print(Text(f"{one.case.file}:{one.case.line}: {one.case.name}: {wrong}"))
+        console.print(styled(f"{one.case.file}:{one.case.line}: {one.case.name}: {wrong}"))
         because = {result.id: result for miss in one.mismatches for result in miss.because}
         for result in because.values():
-            console.print(Padding(Text(_why(result, language)), (0, 0, 0, 4)))
+            console.print(Padding(styled(_why(result, language)), (0, 0, 0, 4)))
 
 
 def _why(result: ConditionResult, language: str) -> str:

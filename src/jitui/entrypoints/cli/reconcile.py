@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, results
+from jitui.entrypoints.cli.output import Json, echo, print_json, results
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
@@ -134,23 +134,21 @@ def _document(report: Report) -> dict[str, object]:
 
 def _show(report: Report) -> None:
     covered = [at.isoformat(timespec="seconds") for at in (report.window.since, report.window.until)]
-    typer.echo(f"{report.provider}, {covered[0]} to {covered[1]}")
+    echo(f"{report.provider}, {covered[0]} to {covered[1]}")
     results().print(_table(report))
     if not any(kind == "payment" for kind, _ in report.counts):
-        typer.echo("The statement lists no payments; refunds alone were compared.")
-    typer.echo(f"{report.others} other rows, {report.unreadable} that cannot be read.")
+        echo("The statement lists no payments; refunds alone were compared.")
+    echo(f"{report.others} other rows, {report.unreadable} that cannot be read.")
     if report.learned:
-        typer.echo(f"{report.learned} were news to us and are confirmed now.")
+        echo(f"{report.learned} were news to us and are confirmed now.")
     if report.resolved_before:
-        typer.echo(f"{report.resolved_before} differences were resolved before.")
+        echo(f"{report.resolved_before} differences were resolved before.")
     if report.open:
-        typer.echo(f"{report.open} differences; jitui tasks lists them all. The first:")
+        echo(f"{report.open} differences; jitui tasks lists them all. The first:")
     for difference in report.first:
         task = difference.task
-        typer.echo(f"  {task.task_id}  {task.kind}")
-        typer.echo(
-            f"    {(task.order_id and f'order {task.order_id}') or 'no order of ours'}: {_evidence(task.evidence)}"
-        )
+        echo(f"  {task.task_id}  {task.kind}")
+        echo(f"    {(task.order_id and f'order {task.order_id}') or 'no order of ours'}: {_evidence(task.evidence)}")
 
 
 def _evidence(evidence: object) -> str:

@@ -155,6 +155,7 @@ def _unmatched_file(path: Path | None) -> Iterator[Callable[[Unmatched], None]]:
 
     from jitui.backtest.history import Unmatched
     from jitui.errors import BadInput
+    from jitui.text import for_spreadsheet
 
     try:
         file = path.open("w", newline="", encoding="utf-8")
@@ -163,7 +164,9 @@ def _unmatched_file(path: Path | None) -> Iterator[Callable[[Unmatched], None]]:
     with file:
         writer = csv.writer(file)
         writer.writerow(field.name for field in fields(Unmatched))
-        yield lambda unmatched: writer.writerow(astuple(unmatched))
+        yield lambda unmatched: writer.writerow(
+            for_spreadsheet(cell) if isinstance(cell, str) else cell for cell in astuple(unmatched)
+        )
 
 
 def _sha256(path: Path) -> str:

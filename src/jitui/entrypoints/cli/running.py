@@ -19,10 +19,12 @@ def with_app(work: Callable[[App], Awaitable[_Result]]) -> _Result:
 
     Raises NotConfigured for a setting, Unavailable for a database that does not answer.
     """
+    from jitui.entrypoints.logs import configure
     from jitui.settings import read_settings
     from jitui.wiring import database, open_app
 
     settings = read_settings()
+    configure(settings)
 
     async def run(url: str) -> _Result:
         async with open_app(settings, url) as app:

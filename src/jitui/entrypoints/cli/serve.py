@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-STOP_SECONDS = 20
+if TYPE_CHECKING:
+    from jitui.settings import Settings
 
 
 def serve(
@@ -29,7 +26,9 @@ def serve(
     from dataclasses import replace
     from functools import partial
 
+    from jitui.child import command_of, kept_running
     from jitui.entrypoints.console.mount import console_handlers, require_assets
+    from jitui.entrypoints.http.server import WorkerBeside
     from jitui.entrypoints.http.server import serve as serve_http
     from jitui.settings import read_settings
     from jitui.wiring import database
@@ -43,22 +42,24 @@ def serve(
     )
     with ExitStack() as stack:
         url = stack.enter_context(database(settings))
+        _require_policy(settings, url)
+        worker = None
         if with_worker:
-            stack.enter_context(_worker_beside())
-        serve_http(settings, url, processes=processes, extra=partial(console_handlers, one_click=sample_people))
+            worker = WorkerBeside()
+            command = command_of("jitui.entrypoints.cli", "worker")
+            stack.enter_context(kept_running("worker", command, tell=worker.tell))
+        extra = partial(console_handlers, one_click=sample_people)
+        serve_http(settings, url, processes=processes, extra=extra, worker=worker)
 
 
-@contextmanager
-def _worker_beside() -> Iterator[None]:
-    """A worker in a process of its own, stopped with us; it reads the same settings."""
-    command = [sys.executable, "-m", "jitui.entrypoints.cli", "worker"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    try:
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def _require_policy(settings: Settings, url: str) -> None:
+    """Without one every request would be answered 503. Raises NotConfigured, with what to do."""
+    import asyncio
+
+    from jitui.wiring import open_app
+
+    async def look() -> None:
+        async with open_app(settings, url) as app:
+            await app.policy_in_force.current()
+
+    asyncio.run(look())

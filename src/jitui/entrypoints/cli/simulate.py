@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from jitui.entrypoints.cli.output import Json, print_json, progress
+from jitui.entrypoints.cli.output import Json, echo, print_json, progress
 
 
 def simulate(
@@ -46,5 +46,5 @@ def simulate(
         print_json({"folder": str(out), "rows": made.rows, "seconds": seconds, "peak_memory_mib": peak})
         return
     for name, rows in made.rows.items():
-        typer.echo(f"{name:<14}{rows:>14,}")
-    typer.echo(f"{orders:,} orders of seed {seed} are in {out}: {seconds} s, peak memory {peak:,} MiB.")
+        echo(f"{name:<14}{rows:>14,}")
+    echo(f"{orders:,} orders of seed {seed} are in {out}: {seconds} s, peak memory {peak:,} MiB.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, print_json, progress, say
+from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
 
 if TYPE_CHECKING:
     from jitui.demo.simulation import Options, Report
@@ -73,15 +73,15 @@ def _document(report: Report) -> dict[str, object]:
 
 def _print(report: Report) -> None:
     for name, count in report.counts.items():
-        typer.echo(f"{name:<44}{count:>12,}")
-    typer.echo(
+        echo(f"{name:<44}{count:>12,}")
+    echo(
         f"\n{report.seeds:,} worlds, {report.tickets:,} tickets, {report.refunds:,} refunds, {report.attempts:,} "
         f"attempts; {report.paid:,} paid\nby the provider's books, in {report.seconds} s."
     )
     for failure in report.failures:
-        typer.echo(f"\nSeed {failure.seed} does not hold:")
+        echo(f"\nSeed {failure.seed} does not hold:")
         for sentence in failure.wrong:
-            typer.echo(f"  {sentence}")
-        typer.echo(f"Replay it with: {failure.command}")
+            echo(f"  {sentence}")
+        echo(f"Replay it with: {failure.command}")
     if report.holds:
-        typer.echo("Nothing was lost, paid twice, or paid over.")
+        echo("Nothing was lost, paid twice, or paid over.")

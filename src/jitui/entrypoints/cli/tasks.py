@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jitui.entrypoints.cli.output import Json, print_json
+from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -48,7 +48,7 @@ def tasks(
     for task in found:
         _show(task)
     if not found:
-        typer.echo("There are no tasks." if everything else "There are no open tasks.")
+        echo("There are no tasks." if everything else "There are no open tasks.")
 
 
 def _chosen(resolve: str | None, note: str) -> UUID | None:
@@ -80,8 +80,8 @@ def _show(task: Task) -> None:
 
     known = task.amount_minor is not None and task.currency is not None
     amount = f"{to_decimal_text(task.amount_minor or 0, task.currency or '')} {task.currency}" if known else ""
-    typer.echo(f"{task.task_id}  {task.kind}  {task.state}")
+    echo(f"{task.task_id}  {task.kind}  {task.state}")
     told = (task.provider, task.order_id and f"order {task.order_id}", amount)
-    typer.echo(f"  {', '.join(part for part in told if part)}; since {task.opened_at.isoformat(timespec='seconds')}")
+    echo(f"  {', '.join(part for part in told if part)}; since {task.opened_at.isoformat(timespec='seconds')}")
     if task.note is not None:
-        typer.echo(f"  {task.resolved_by}: {task.note}")
+        echo(f"  {task.resolved_by}: {task.note}")

@@ -33,3 +33,14 @@ def place_of(scope: str, ref: str, allowed: tuple[Scope, ...]) -> tuple[Scope, s
     if place is not Scope.PLATFORM and not ref:
         raise BadInput(f"Which {place}? Give its id.", path="ref")
     return place, ref
+
+
+def id_of(text: str, what: str) -> str:
+    """An id as it was given; raises BadInput that says which character it cannot have."""
+    from jitui.errors import BadInput
+    from jitui.text import why_no_id
+
+    why = why_no_id(text)
+    if why is not None:
+        raise BadInput(f"{what}: this is no id: {why}.", path=what)
+    return text

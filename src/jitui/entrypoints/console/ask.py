@@ -36,7 +36,7 @@ class Check:
 def askable(file: OrderFile) -> tuple[OrderLine, ...]:
     """Lines with units that can still be asked for; the core has the last word."""
     gone = file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED)
-    if gone or not file.tenders:
+    if gone or file.order.paid_at is None:
         return ()
     busy = {line.line_id for line in file.ticket_lines if line.open}
     return tuple(line for line in file.lines if line.free_quantity and line.line_id not in busy)

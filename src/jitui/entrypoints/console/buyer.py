@@ -20,12 +20,12 @@ from jitui.aftersales.ports import OrderFilter, OrderRef, TicketRef
 from jitui.aftersales.request_refund import RefundAsk, request_refund
 from jitui.aftersales.review import withdraw
 from jitui.aftersales.ticket import Actor, ActorKind, Reason
-from jitui.aftersales.view import TicketView, view_ticket
+from jitui.aftersales.view import TicketView, view_ticket, without_staff
 from jitui.entrypoints.console.access import known_text, only, own_order, own_ticket
 from jitui.entrypoints.console.ask import askable, check, everything, new_nonce, read_ask, sent_once
 from jitui.entrypoints.console.cursor import from_cursor, to_cursor
 from jitui.entrypoints.console.progress import FINAL_STATES, steps_of
-from jitui.entrypoints.console.start import Form
+from jitui.entrypoints.console.start import Form, seen_version
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.why import explained, shop_name, version_of
 from jitui.entrypoints.console.words import REVIEW_REASONS
@@ -116,7 +116,7 @@ async def withdraw_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form
     done = await withdraw(
         visit.app.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
-        version=int(data["version"]) if data.get("version", "").isdecimal() else None,
+        version=seen_version(data) if data.get("version") else None,
         by=Actor(ActorKind.BUYER, reader.subject_id),
         now=now,
         buyer_id=reader.subject_id,
@@ -170,7 +170,7 @@ async def _ticket_page(visit: Visit, file: OrderFile, ticket_id: UUID, *, refusa
 
 
 async def _ticket_values(visit: Visit, file: OrderFile, ticket_id: UUID) -> dict[str, Any]:
-    view = view_ticket(file, ticket_id)
+    view = without_staff(view_ticket(file, ticket_id), shop=False)
     return {
         "view": view,
         "shop": await shop_name(visit, view.shop_id),

@@ -6,20 +6,19 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 import psycopg
-import structlog
 from litestar.exceptions import HTTPException, NotAuthorizedException
 from litestar.response import Response
 from litestar.types import ExceptionHandlersMap
 from litestar.utils.scope.state import ScopeState
 
+from jitui.entrypoints.console.forms import CSRF_COOKIE, SAFE_METHODS
 from jitui.entrypoints.console.visit import ConsoleRequest, Options, go_to, show, visit_of
+from jitui.entrypoints.logs import get_logger
 from jitui.errors import Unavailable
 
-CSRF_COOKIE = "jitui_csrf"
-_SAFE = ("GET", "HEAD", "OPTIONS")
 _PAGES = (400, 403, 404, 405, 413, 500, 503)
 
-log = structlog.get_logger("jitui.console")
+log = get_logger("jitui.console")
 
 
 def error_pages(options: Options) -> ExceptionHandlersMap:
@@ -30,7 +29,7 @@ def error_pages(options: Options) -> ExceptionHandlersMap:
             return _ask_to_sign_in(request)
         if error.status_code == HTTPStatus.FORBIDDEN and _page_was_too_old(request):
             page = show(visit_of(options, request), "error.html", status_code=403, code="too-old")
-            page.delete_cookie(CSRF_COOKIE)  # a token of another secret would be refused again and again
+            page.delete_cookie(CSRF_COOKIE)  # whatever it was, the next page brings a new one
             return page
         return _error_page(request, error.status_code)
 
@@ -58,4 +57,4 @@ def _ask_to_sign_in(request: ConsoleRequest) -> Response[str]:
 
 
 def _page_was_too_old(request: ConsoleRequest) -> bool:
-    return request.method not in _SAFE and not isinstance(ScopeState.from_scope(request.scope).csrf_token, str)
+    return request.method not in SAFE_METHODS and not isinstance(ScopeState.from_scope(request.scope).csrf_token, str)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,12 +17,12 @@ from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import format_decimal, format_percent
 from babel.support import Translations
 from babel.units import format_unit
 
 from jitui.entrypoints.console.words import WORDS
-from jitui.money import to_decimal_text
+from jitui.money import currency_exponent, to_decimal_text
 from jitui.policy.explain import Language as PolicyLanguage
 from jitui.settings import Language
 
@@ -62,7 +63,11 @@ class Speech:
 
     def money(self, amount_minor: int, currency: str) -> str:
         """`12900` in CNY as ¥129.00 or CN¥129.00."""
-        return format_currency(Decimal(to_decimal_text(amount_minor, currency)), currency, locale=self.locale)
+        pattern = copy(self.locale.currency_formats["standard"])
+        digits = currency_exponent(currency)
+        pattern.frac_prec = (digits, digits)  # CLDR would drop digits that are money, as those of RSD
+        amount = Decimal(to_decimal_text(amount_minor, currency))
+        return str(pattern.apply(amount, self.locale, currency=currency, currency_digits=False))
 
     def moment(self, at: datetime) -> str:
         """Date, time to the second, and zone."""

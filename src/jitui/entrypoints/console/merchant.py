@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from litestar import Router, get, post
-from litestar.exceptions import NotFoundException, ValidationException
+from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Response, Stream
 
@@ -21,10 +21,10 @@ from jitui.aftersales.registry import Coverage, Scope
 from jitui.aftersales.review import Rejection, approve, reject
 from jitui.aftersales.ship import ShipmentNews, goods_with_carrier
 from jitui.aftersales.ticket import GRANTED_STATES, Actor, ActorKind, ApprovedBy, TicketState
-from jitui.aftersales.view import view_ticket
+from jitui.aftersales.view import view_ticket, without_staff
 from jitui.entrypoints.console.access import only, own_ticket
 from jitui.entrypoints.console.progress import steps_of
-from jitui.entrypoints.console.start import Form
+from jitui.entrypoints.console.start import Form, seen_version
 from jitui.entrypoints.console.ticket_list import TABS, csv_of, page_of, read_query
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.why import explained, shop_name
@@ -107,7 +107,7 @@ async def approve_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form)
     done = await approve(
         visit.app.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
-        version=_version(data),
+        version=seen_version(data),
         by=_merchant(visit),
         now=visit.app.clock(),
         shop_id=visit.reader.subject_id,
@@ -127,7 +127,7 @@ async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) 
         visit.app.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
         Rejection(form.reason, _shipment(visit, file, ticket_id, form)),
-        version=_version(data),
+        version=seen_version(data),
         by=_merchant(visit),
         now=visit.app.clock(),
         shop_id=visit.reader.subject_id,
@@ -173,7 +173,7 @@ async def _ticket_page(
     problem: str | None = None,
     status_code: int = 200,
 ) -> Page:
-    view = view_ticket(file, ticket_id)
+    view = without_staff(view_ticket(file, ticket_id), shop=True)
     return show(
         visit,
         "merchant/ticket.html",
@@ -210,14 +210,6 @@ def _shipment(visit: Visit, file: OrderFile, ticket_id: UUID, form: RejectForm) 
 
 def _merchant(visit: Visit) -> Actor:
     return Actor(ActorKind.MERCHANT, visit.reader.name)
-
-
-def _version(data: Form) -> int:
-    """The version that the merchant saw; a form without it was not made by us."""
-    text = data.get("version", "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise ValidationException
-    return int(text)
 
 
 def _clean(text: str) -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from litestar import Litestar, Router, get
-from litestar.config.csrf import CSRFConfig
 from litestar.datastructures import CacheControlHeader
 from litestar.di import Provide
 from litestar.exceptions import NotFoundException
-from litestar.middleware.csrf import CSRFMiddleware
+from litestar.handlers import BaseRouteHandler
 from litestar.static_files import create_static_files_router
-from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
+from litestar.types import ControllerRouterHandler
 
-from jitui.aftersales.people import installation_secret
 from jitui.entrypoints.console import buyer, merchant, published, start
 from jitui.entrypoints.console.access import Sessions
-from jitui.entrypoints.console.errors import CSRF_COOKIE, error_pages
-from jitui.entrypoints.console.visit import STATIC, ConsoleRequest, Options, Visit, asset, visit_of
+from jitui.entrypoints.console.errors import error_pages
+from jitui.entrypoints.console.forms import protected_forms
+from jitui.entrypoints.console.visit import STATIC, AnyConnection, ConsoleRequest, Options, Visit, asset, visit_of
+from jitui.entrypoints.http.headers import guard_answer
 from jitui.wiring import App
 
 LARGEST_FORM_BYTES = 100_000
@@ -48,6 +50,8 @@ def console_handlers(*, one_click: bool = False) -> list[ControllerRouterHandler
         directories=[STATIC],
         cache_control=CacheControlHeader(public=True, max_age=31_536_000, immutable=True),
         include_in_schema=False,
+        guards=[only_ours],
+        exception_handlers=error_pages(options),
     )
     return [pages, static]
 
@@ -63,6 +67,7 @@ def console_app(app: App, *, one_click: bool = False) -> Litestar:
     litestar = Litestar(
         route_handlers=console_handlers(one_click=one_click),
         exception_handlers=error_pages(Options(one_click)),
+        before_send=[guard_answer],
         openapi_config=None,
         logging_config=None,
     )
@@ -70,17 +75,15 @@ def console_app(app: App, *, one_click: bool = False) -> Litestar:
     return litestar
 
 
-def protected_forms(app: ASGIApp) -> ASGIApp:
-    """Litestar's CSRF protection, with a secret that all processes on one database share."""
+def only_ours(connection: AnyConnection, _: BaseRouteHandler) -> None:
+    """Names that are none of our files never reach the file system, which has its own limits and errors."""
+    if connection.path_params.get("file_path", "").removeprefix("/") not in _files():
+        raise NotFoundException
 
-    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
-        state = scope["litestar_app"].state
-        if "console_csrf_secret" not in state:
-            state.console_csrf_secret = await installation_secret(state.jitui.people, "csrf")
-        config = CSRFConfig(state.console_csrf_secret, cookie_name=CSRF_COOKIE, cookie_httponly=True)
-        await CSRFMiddleware(app, config)(scope, receive, send)
 
-    return middleware
+@cache
+def _files() -> frozenset[str]:
+    return frozenset(str(path.relative_to(STATIC)) for path in STATIC.rglob("*") if path.is_file())
 
 
 @get(["/{page:str}", "/buyer/{rest:path}", "/merchant/{rest:path}"])

@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from functools import lru_cache
+from collections.abc import Mapping
 
 from litestar import get
 from litestar.exceptions import NotFoundException
 
-from jitui.aftersales.ports import PublishedPolicy
+from jitui.aftersales.policy_in_force import with_public_view
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visiting, show
-from jitui.policy import Policy
+
+VERSIONS_PER_PAGE = 20
 
 
 @get("/policy")
 async def published_policy(visit: Visiting, request: ConsoleRequest) -> Page:
-    """The newest publication, or the one that the link names."""
-    publications = await visit.app.registry.policies()
-    wanted = request.query_params.get("publication")
-    chosen = next((row for row in publications if wanted in (None, str(row.publication))), None)
-    if chosen is None:
+    """The newest publication, or the one that the link names, beside a page of all of them."""
+    registry = visit.app.registry
+    found = await registry.publication(_number(request.query_params, "publication"))
+    chosen = await with_public_view(registry, found) if found is not None else None
+    if chosen is None or chosen.public_view is None:
         raise NotFoundException
+    before = _number(request.query_params, "before")
+    log = await registry.publications(before=before, limit=VERSIONS_PER_PAGE + 1)
+    rows = [await with_public_view(registry, row) for row in log[:VERSIONS_PER_PAGE]]
     return show(
         visit,
         "policy.html",
-        policy=_compiled(chosen.document),
+        policy=chosen.public_view,
         chosen=chosen,
-        publications=[(row, _compiled(row.document)) for row in publications],
-        replaced_at=_replaced_at(publications, chosen),
+        publications=[row for row in rows if row.public_view is not None],
+        next_page=rows[-1].publication if len(log) > len(rows) else None,
+        replaced_at=chosen.replaced_at,
     )
 
 
-def _replaced_at(publications: Sequence[PublishedPolicy], chosen: PublishedPolicy) -> datetime | None:
-    later = [row for row in publications if row.publication > chosen.publication]
-    return later[-1].published_at if later else None
-
-
-@lru_cache(maxsize=64)
-def _compiled(document: str) -> Policy:
-    return Policy.from_text(document)
+def _number(params: Mapping[str, str], name: str) -> int | None:
+    """A number of the publication log, as our own links carry it."""
+    text = params.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise NotFoundException
+    return int(text)
 
 
 HANDLERS = (published_policy,)

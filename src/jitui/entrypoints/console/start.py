@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from litestar import get, post
 from litestar.datastructures import Cookie
+from litestar.exceptions import ValidationException
 from litestar.params import URLEncodedBody
 from litestar.response import Response
 
@@ -16,6 +19,7 @@ from jitui.aftersales.people import (
     sign_out,
 )
 from jitui.entrypoints.console.access import LONGEST_ID, SESSION_COOKIE
+from jitui.entrypoints.console.origin import is_tls
 from jitui.entrypoints.console.visit import (
     HOMES,
     LANGUAGE_COOKIE,
@@ -25,9 +29,10 @@ from jitui.entrypoints.console.visit import (
     Theme,
     Visit,
     Visiting,
-    is_local,
+    go_to,
     show,
 )
+from jitui.entrypoints.http.client import client_of
 from jitui.settings import Language
 
 Form = URLEncodedBody[dict[str, str]]
@@ -46,7 +51,7 @@ async def sign_in_by_password(visit: Visiting, request: ConsoleRequest, data: Fo
     name, password = data.get("name", "").strip(), data.get("password", "")
     if not name.isprintable() or len(name) > LONGEST_ID or len(password) > 1_000:
         return await _start_page(visit, refusal=SignInRefusal.WRONG, name="", next_path=data.get("next"))
-    address = request.client.host if request.client is not None else ""
+    address = client_of(request.scope, visit.app.settings.trusted_proxies).counted_as
     done = await sign_in(visit.app.people, name, password, address=address, now=visit.app.clock())
     if isinstance(done, SignInRefusal):
         return await _start_page(visit, refusal=done, name=name, next_path=data.get("next"))
@@ -66,25 +71,33 @@ async def sign_in_by_click(visit: Visiting, request: ConsoleRequest, data: Form)
 
 
 @post("/sign-out", status_code=303)
-async def leave(visit: Visiting, request: ConsoleRequest) -> Response[None]:
+async def leave(visit: Visiting, request: ConsoleRequest) -> Response[str]:
     """Ends the session here and in the database."""
     if request.auth:
         await sign_out(visit.app.people, request.auth)
-    response = Response(None, status_code=303, headers={"location": "/", "clear-site-data": '"cache"'})
+    response = go_to("/")
+    response.headers["clear-site-data"] = '"cache"'
     response.delete_cookie(SESSION_COOKIE)
     return response
 
 
 @post("/preferences", status_code=303)
-async def prefer(request: ConsoleRequest, data: Form) -> Response[None]:
+async def prefer(request: ConsoleRequest, data: Form) -> Response[str]:
     """Remember a choice in a cookie and go back to the page it was made on."""
-    back = data.get("back", "/")
-    response = Response(None, status_code=303, headers={"location": back if is_local(back) else "/"})
+    response = go_to(data.get("back", "/"))
     if data.get("language") in tuple(Language):
         response.set_cookie(_cookie(request, LANGUAGE_COOKIE, data["language"], _YEAR_SECONDS))
     if data.get("theme") in tuple(Theme):
         response.set_cookie(_cookie(request, THEME_COOKIE, data["theme"], _YEAR_SECONDS))
     return response
+
+
+def seen_version(data: Mapping[str, str]) -> int:
+    """The version of a ticket that the reader saw; a form without it was not made by us."""
+    text = data.get("version", "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise ValidationException
+    return int(text)
 
 
 async def _start_page(
@@ -107,17 +120,14 @@ async def _welcome(visit: Visit, request: ConsoleRequest, done: SignedIn, next_p
     if request.auth:
         await sign_out(visit.app.people, request.auth)
     home = HOMES[done.person.role]
-    mine = is_local(next_path) and next_path.startswith(home.rsplit("/", 1)[0] + "/")
-    response: Response[str] = Response(
-        "", status_code=303, headers={"location": next_path if mine else home, "cache-control": "no-store"}
-    )
+    mine = next_path.startswith(home.rsplit("/", 1)[0] + "/")
+    response = go_to(next_path if mine else home, otherwise=home)
     response.set_cookie(_cookie(request, SESSION_COOKIE, done.token, int(SESSION_LASTS.total_seconds())))
     return response
 
 
 def _cookie(request: ConsoleRequest, key: str, value: str, max_age: int) -> Cookie:
-    secure = request.url.scheme == "https"
-    return Cookie(key=key, value=value, max_age=max_age, httponly=True, samesite="lax", secure=secure)
+    return Cookie(key=key, value=value, max_age=max_age, httponly=True, samesite="lax", secure=is_tls(request))
 
 
 HANDLERS = (start, sign_in_by_password, sign_in_by_click, leave, prefer)

@@ -18,6 +18,7 @@ from jitui.entrypoints.console.cursor import from_cursor, to_cursor
 from jitui.entrypoints.console.language import Speech
 from jitui.entrypoints.console.visit import Visit
 from jitui.money import to_decimal_text
+from jitui.text import for_spreadsheet
 
 TICKETS_PER_PAGE = 25
 CSV_BATCH = 500
@@ -173,10 +174,5 @@ def _csv_row(speech: Speech, ticket: Ticket) -> list[str]:
 
 def _csv_rows(rows: Sequence[Sequence[str]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerows([[_harmless(cell) for cell in row] for row in rows])
+    csv.writer(text).writerows([[for_spreadsheet(cell) for cell in row] for row in rows])
     return text.getvalue().encode()
-
-
-def _harmless(cell: str) -> str:
-    """A spreadsheet takes a cell that begins so for a formula; an order's id is somebody else's text."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

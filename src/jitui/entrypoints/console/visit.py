@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import jinja2
 from litestar import Request
@@ -16,12 +17,13 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import MediaType
 from litestar.params import SkipValidation
-from litestar.response import Redirect, Response
+from litestar.response import Response
 from litestar.utils.scope.state import ScopeState
 
 from jitui.aftersales.people import Person, Role
 from jitui.aftersales.ticket import TicketState
 from jitui.entrypoints.console import words
+from jitui.entrypoints.console.isolation import ExactAttributes, exact, isolate_values_of_messages, shown
 from jitui.entrypoints.console.language import Speech, catalogue, choose
 from jitui.errors import NotConfigured
 from jitui.settings import Language
@@ -131,14 +133,29 @@ def show(visit: Visit, template: str, /, *, status_code: int = 200, **values: ob
     )
 
 
-def go_to(path: str) -> Redirect:
-    """After a form was sent: a page that can be reloaded."""
-    return Redirect(path, status_code=303, headers={"cache-control": "no-store"})
+def go_to(path: str, *, otherwise: str = "/") -> Page:
+    """After a form was sent: a page of this site that can be reloaded; the only place that writes a Location.
+
+    A path that would leave the site is not followed: `otherwise` is.
+    """
+    where = path if is_local(path) else otherwise
+    headers = {"location": quote(where, safe=_WRITTEN_AS_IT_IS), **PAGE_HEADERS}
+    return Response("", status_code=303, media_type=MediaType.HTML, headers=headers)
+
+
+_WRITTEN_AS_IT_IS = "/?#[]@!$&'()*+,;=:%~"
+"""What an address may hold unescaped, and the sign of what is escaped already; all else becomes %XX of UTF-8."""
 
 
 def is_local(path: str) -> bool:
-    """Whether a path that came from outside stays on this site."""
-    return path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+    """Whether a path that came from outside stays on this site, in every reading of it that a browser has."""
+    if not path.startswith("/") or path.startswith("//") or "\\" in path or not path.isprintable():
+        return False
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return False
+    return not parts.scheme and not parts.netloc
 
 
 @cache
@@ -149,11 +166,13 @@ def _environment(speech: Speech) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
+        extensions=["jinja2.ext.i18n", ExactAttributes],
+        finalize=shown,
     )
     # The extension's own methods are put there when it is loaded, which no type checker sees.
     extended: Any = environment
     extended.install_gettext_translations(catalogue(speech.language), newstyle=True)
+    isolate_values_of_messages(environment)
     environment.globals |= {
         "asset": asset,
         "Language": Language,
@@ -163,6 +182,7 @@ def _environment(speech: Speech) -> jinja2.Environment:
         "why_words": words.WHY,
     }
     environment.filters |= {
+        "exact": exact,
         "word": speech.word,
         "money": speech.money,
         "moment": speech.moment,

@@ -1,102 +1,218 @@
 """Who is calling, and whether a key's scope may call an operation at all: the one place where that is decided (I8).
 
-Whose things a key sees within an operation is `Call.may_see`, `own_shop` and `own_buyer`.
+Whose things a key sees within an operation is `Call.may_see`, `own_shop` and `own_buyer`. How much one may call is
+counted in `jitui.entrypoints.http.limits`.
 """
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
+import hmac
 import re
+import secrets
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
+from typing import TypeVar
 
-from jitui.aftersales.registry import ApiKey, authenticate
-from jitui.entrypoints.http.operation import Operation
+from jitui.aftersales.registry import ApiKey, hash_secret
+from jitui.entrypoints.http.client import client_of
+from jitui.entrypoints.http.limits import Buckets, Rate, Taken
+from jitui.entrypoints.http.operation import HttpRequest, Operation
 from jitui.entrypoints.http.problems import RATE_LIMITED, SCOPE_NOT_ALLOWED, UNAUTHENTICATED, Problem
+from jitui.settings import Settings
 from jitui.wiring import App
 
 KEY_SECONDS = 5.0
 """How long a process may go on with what it knows of a key; a revoked key lives at most that much longer."""
 
 MOST_KEYS = 10_000
-_PRESENTED = re.compile(r"jt_[0-9A-Za-z]{1,64}_[0-9A-Za-z_-]{1,128}")
+PACE_SECONDS = 0.25
+"""How often, at most, the database is asked about the keys of those who have shown too many wrong ones."""
+MOST_PACED = 1_000
+_PRESENTED = re.compile(r"jt_([0-9A-Za-z]{1,64})_([0-9A-Za-z_-]{1,128})")
+
+Value = TypeVar("Value")
+_Row = tuple[ApiKey, bytes] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A token bucket per key and process: so many requests a second on average, and at most `burst` at once."""
+class Lookups:
+    """Asks the database about keys: one statement at a time, for all that were shown meanwhile.
 
-    per_second: float = 2_000.0
-    burst: float = 4_000.0
+    So it costs the database the same however many keys are guessed.
+    """
+
+    def __init__(self, *, pause_seconds: float = 0.0) -> None:
+        self._pause_seconds = pause_seconds
+        self._wanted: dict[str, asyncio.Future[_Row]] = {}
+        self._running: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    async def find(self, app: App, key_id: str) -> _Row:
+        """The row of a key; raises what the database raises."""
+        answer = self._wanted.get(key_id)
+        if answer is None:
+            answer = self._wanted[key_id] = asyncio.get_running_loop().create_future()
+        if self._running is None:
+            self._running = asyncio.create_task(self._run(app))
+        return await asyncio.shield(answer)
+
+    async def _run(self, app: App) -> None:
+        try:
+            while self._wanted:
+                await asyncio.sleep(self._pause_seconds)
+                wanted, self._wanted = self._wanted, {}
+                await _answer(app, wanted)
+        finally:
+            self._running = None
 
 
-GENEROUS = Rate()
+async def _answer(app: App, wanted: dict[str, asyncio.Future[_Row]]) -> None:
+    try:
+        found = await app.registry.find_keys(tuple(wanted))
+    except Exception as error:
+        for answer in wanted.values():
+            answer.set_exception(error)
+            answer.exception()  # whoever asked may have gone
+        return
+    for key_id, answer in wanted.items():
+        answer.set_result(found.get(key_id))
 
 
 class KnownKeys:
-    """Keys as this process knows them, so that a request needs no round trip for its key."""
+    """Keys as this process knows them, so that a request needs no round trip for its key.
 
-    def __init__(self, *, seconds: Callable[[], float] = monotonic) -> None:
+    A wrong key is counted against the client's address before the database is asked, and its place in the count is
+    given back where it proves right. Beyond the count the answer is 429, and the database is asked at a slow pace: a
+    right key that this process has never seen waits a moment for that, and one that it has seen does not even wait.
+    """
+
+    def __init__(self, wrong: Rate, *, seconds: Callable[[], float] = monotonic) -> None:
         self._seconds = seconds
-        self._known: dict[bytes, tuple[float, ApiKey | None]] = {}
+        self._wrong = Buckets(wrong, "wrong-keys", seconds=seconds)
+        self._known: OrderedDict[str, tuple[float, ApiKey, bytes]] = OrderedDict()
+        self._absent: OrderedDict[str, float] = OrderedDict()
+        self._prompt = Lookups()
+        self._paced = Lookups(pause_seconds=PACE_SECONDS)
 
-    async def find(self, app: App, authorization: str | None) -> ApiKey | None:
-        """The key of an Authorization header; None when there is none that is good."""
-        if authorization is None:
+    async def find(self, app: App, authorization: str, request: HttpRequest) -> ApiKey | Problem:
+        """The key of an Authorization header, or why there is none."""
+        word, _, presented = authorization.partition(" ")
+        parts = _PRESENTED.fullmatch(presented) if word.lower() == "bearer" else None
+        if parts is None:
+            return self._refuse_wrong(app, request)
+        key_id, secret_hash = parts[1], hash_secret(parts[2])
+        known = self._known.get(key_id)
+        if known is not None and known[0] > self._seconds():
+            return self._judge(app, known[1:], secret_hash) or self._refuse_wrong(app, request)
+        if self._absent.get(key_id, 0.0) > self._seconds():
+            return self._refuse_wrong(app, request)
+        if known is not None and secrets.compare_digest(known[2], secret_hash):
+            # It was right a moment ago: no guess.
+            return self._judge(app, await self._look_up(app, key_id, self._prompt), secret_hash) or unauthenticated()
+        return await self._find_new(app, key_id, secret_hash, request)
+
+    async def _find_new(self, app: App, key_id: str, secret_hash: bytes, request: HttpRequest) -> ApiKey | Problem:
+        source = _source(app, request)
+        counted = self._wrong.take(source)
+        if not counted.within and len(self._paced) >= MOST_PACED:
+            return refuse_wrong_keys(counted)
+        row = await self._look_up(app, key_id, self._prompt if counted.within else self._paced)
+        key = self._judge(app, row, secret_hash)
+        if key is None:
+            return unauthenticated() if counted.within else refuse_wrong_keys(counted)
+        if counted.within:
+            self._wrong.give_back(source)
+        return key
+
+    async def _look_up(self, app: App, key_id: str, lookups: Lookups) -> _Row:
+        row = await lookups.find(app, key_id)
+        until = self._seconds() + KEY_SECONDS
+        if row is None:
+            self._known.pop(key_id, None)
+            _remember(self._absent, key_id, until)
+        else:
+            _remember(self._known, key_id, (until, *row))
+        return row
+
+    def _judge(self, app: App, row: _Row, secret_hash: bytes) -> ApiKey | None:
+        if row is None or not secrets.compare_digest(row[1], secret_hash):
             return None
-        digest = hashlib.sha256(authorization.encode("latin-1")).digest()
-        known = self._known.get(digest)
-        if known is None or known[0] <= self._seconds():
-            word, _, presented = authorization.partition(" ")
-            if word.lower() != "bearer" or _PRESENTED.fullmatch(presented) is None:
-                return None
-            if len(self._known) >= MOST_KEYS:
-                self._known.clear()
-            known = (self._seconds() + KEY_SECONDS, await authenticate(app.registry, presented, app.clock()))
-            self._known[digest] = known
-        key = known[1]
-        expired = key is not None and key.expires_at is not None and key.expires_at <= app.clock()
-        return None if expired else key
+        key = row[0]
+        ended = key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= app.clock())
+        return None if ended else key
+
+    def _refuse_wrong(self, app: App, request: HttpRequest) -> Problem:
+        counted = self._wrong.take(_source(app, request))
+        return unauthenticated() if counted.within else refuse_wrong_keys(counted)
 
 
-class Buckets:
-    """What each key may still ask for right now."""
-
-    def __init__(self, rate: Rate, *, seconds: Callable[[], float] = monotonic) -> None:
-        self._rate = rate
-        self._seconds = seconds
-        self._left: dict[str, tuple[float, float]] = {}
-
-    def take(self, key_id: str) -> bool:
-        """Whether one more request is within the rate."""
-        now = self._seconds()
-        left, at = self._left.get(key_id, (self._rate.burst, now))
-        left = min(self._rate.burst, left + (now - at) * self._rate.per_second)
-        if left < 1:
-            return False
-        if len(self._left) >= MOST_KEYS:
-            self._left.clear()
-        self._left[key_id] = (left - 1, now)
-        return True
+def _remember(store: OrderedDict[str, Value], name: str, value: Value) -> None:
+    """Of too many the oldest goes: guessed keys are in a store of their own, and never push a known one out."""
+    store[name] = value
+    store.move_to_end(name)
+    if len(store) > MOST_KEYS:
+        store.popitem(last=False)
 
 
-def refuse_access(operation: Operation, key: ApiKey | None, *, presented: bool) -> Problem | None:
+def is_monitoring(settings: Settings, authorization: str | None) -> bool:
+    """Whether the header carries the token for metrics, which needs no database."""
+    if settings.metrics_token is None or authorization is None:
+        return False
+    word, _, presented = authorization.partition(" ")
+    same = hmac.compare_digest(presented.encode("latin-1", "replace"), settings.metrics_token.encode())
+    return word.lower() == "bearer" and same
+
+
+def _source(app: App, request: HttpRequest) -> str:
+    return client_of(request.scope, app.settings.trusted_proxies).counted_as
+
+
+class Meters:
+    """How much each key, or each address that shows none, may still ask for."""
+
+    def __init__(self, per_key: Rate, per_address: Rate) -> None:
+        self._keys = Buckets(per_key, "key")
+        self._addresses = Buckets(per_address, "address")
+
+    def take(self, app: App, key: ApiKey | None, request: HttpRequest) -> Taken:
+        """One request out of the bucket that pays for it."""
+        return self._keys.take(key.key_id) if key is not None else self._addresses.take(_source(app, request))
+
+
+def refuse_access(operation: Operation, key: ApiKey | None) -> Problem | None:
     """The guard: every operation says in the table which scopes may call it; public ones take no key or a good one."""
     if key is None:
-        if not operation.scopes and not presented:
-            return None
-        return Problem(
-            UNAUTHENTICATED,
-            "Send a valid API key as Authorization: Bearer jt_….",
-            headers=(("www-authenticate", 'Bearer realm="jitui"'),),
-        )
+        return unauthenticated() if operation.scopes else None
     if operation.scopes and key.scope not in operation.scopes:
         allowed = " and ".join(sorted(scope.value for scope in operation.scopes))
         return Problem(SCOPE_NOT_ALLOWED, f"This takes a key of scope {allowed}; yours is of scope {key.scope.value}.")
     return None
 
 
-def refuse_rate() -> Problem:
-    """Too fast; a bucket is refilled within the second."""
-    return Problem(RATE_LIMITED, "More requests than this key may make; slow down.", retry_after_seconds=1)
+def unauthenticated() -> Problem:
+    """No key, or none that is good; which of the two is not told."""
+    return Problem(
+        UNAUTHENTICATED,
+        "Send a valid API key as Authorization: Bearer jt_….",
+        headers=(("www-authenticate", 'Bearer realm="jitui"'),),
+    )
+
+
+def refuse_rate(taken: Taken) -> Problem:
+    """Too fast."""
+    who = "this key" if taken.policy == "key" else "your address without a key"
+    detail = f"More requests than {who} may make; slow down."
+    return Problem(RATE_LIMITED, detail, retry_after_seconds=taken.next_seconds)
+
+
+def refuse_wrong_keys(taken: Taken) -> Problem:
+    """Too many wrong keys; a right one is still let in."""
+    return Problem(
+        RATE_LIMITED,
+        "Too many wrong keys came from your address; a right one is still taken.",
+        retry_after_seconds=taken.next_seconds,
+        headers=taken.headers,
+    )

@@ -21,7 +21,7 @@ from jitui.aftersales.request_refund import RefundAsk, check_eligibility, reques
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
 from jitui.aftersales.ship import ShipmentNews
 from jitui.aftersales.ticket import Ticket
-from jitui.aftersales.view import Amount, TicketView, view_ticket
+from jitui.aftersales.view import Amount, TicketView, view_ticket, without_staff
 from jitui.aftersales.writes import RecordDecision
 from jitui.entrypoints.http import answers, bodies
 from jitui.entrypoints.http.operation import (
@@ -169,11 +169,12 @@ async def check_if_eligible(call: Call[bodies.RefundRequestSent, Nothing]) -> Do
 # Reviewing -------------------------------------------------------------------------------------------------------
 
 
-async def approve_ticket(call: Call[Nothing, Nothing]) -> Done:
-    """The merchant approves."""
+async def approve_ticket(call: Call[bodies.ApprovalSent, Nothing]) -> Done:
+    """The merchant approves, or the platform in its place."""
     version = _version(call)
     if isinstance(version, Problem):
         return version
+    by = call.actor_for(call.body.acting_for, call.body.person)
     app, once = call.app, call.once(call.body, str(version))
     return await _on_ticket(
         call,
@@ -181,7 +182,7 @@ async def approve_ticket(call: Call[Nothing, Nothing]) -> Done:
             app.store,
             ref,
             version=version,
-            by=call.actor,
+            by=by,
             now=app.clock(),
             shop_id=call.own_shop,
             once=once,
@@ -196,6 +197,7 @@ async def reject_ticket(call: Call[bodies.RejectionSent, Nothing]) -> Done:
     if isinstance(version, Problem):
         return version
     rejection = _rejection(call.body)
+    by = call.actor_for(call.body.acting_for, call.body.person)
     app, once = call.app, call.once(call.body, str(version))
     return await _on_ticket(
         call,
@@ -204,7 +206,7 @@ async def reject_ticket(call: Call[bodies.RejectionSent, Nothing]) -> Done:
             ref,
             rejection,
             version=version,
-            by=call.actor,
+            by=by,
             now=app.clock(),
             shop_id=call.own_shop,
             once=once,
@@ -357,14 +359,15 @@ def _row(ticket: Ticket) -> answers.TicketRow:
 
 # What each reader may see ----------------------------------------------------------------------------------------
 
-_PUBLIC_REVIEW_REASONS = frozenset({"partly_shipped"})
+_PUBLIC_REVIEW_REASONS = frozenset({"partly_shipped", "captured_later"})
 
 
 def ticket_for(call: AnyCall, file: OrderFile, ticket_id: UUID) -> TicketView:
-    """The ticket's view; what the platform keeps to itself (R16) is left out for others."""
+    """The ticket's view; what the platform keeps to itself is left out for others."""
     view = view_ticket(file, ticket_id)
     if call.scope is PLATFORM:
         return view
+    view = without_staff(view, shop=call.scope is SHOP)
     refunds = tuple(replace(refund, reason="") for refund in view.refunds)
     return replace(view, refunds=refunds, review_reason=_review_reason(call, view.review_reason))
 
@@ -491,7 +494,7 @@ OPERATIONS = (
         problems=_ASKED,
         headers=("Jitui-Deadline-Ms",),
         description="Opens a ticket and decides it: refunded at once, or awaiting the merchant. The answer explains "
-        "the decision as far as the key's scope may know it (R16).",
+        "the decision as far as the key's scope may know it.",
     ),
     Operation(
         "GET",
@@ -513,10 +516,13 @@ OPERATIONS = (
         _TAG,
         {200: TicketView},
         scopes=frozenset({PLATFORM, SHOP}),
+        body=bodies.ApprovalSent,
+        body_optional=True,
         keyed=True,
         problems=_REVIEWED,
-        headers=("If-Match",),
-        description="The money is queued in the same transaction.",
+        needed_headers=("If-Match",),
+        description="The money is queued in the same transaction. A platform key approves as `operator`, or as "
+        "`merchant` where it says `acting_for` and `person`.",
     ),
     Operation(
         "POST",
@@ -542,7 +548,7 @@ OPERATIONS = (
                 )
             ),
         ),
-        headers=("If-Match",),
+        needed_headers=("If-Match",),
         description="With a shipment as evidence, the rejection and the shipment are recorded in one step.",
     ),
     Operation(

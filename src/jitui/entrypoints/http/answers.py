@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from jitui.aftersales.ledger import Cause
-from jitui.aftersales.order import Funder, Hold, ParcelDegree, ShipmentDegree, ShipmentSource
+from jitui.aftersales.order import DisputeState, Funder, Hold, ParcelDegree, ShipmentDegree, ShipmentSource
 from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.registry import Scope
 from jitui.aftersales.task import TaskKind, TaskState
@@ -81,6 +81,7 @@ class TenderAnswer(_Shown, frozen=True, kw_only=True):
     captured: Amount
     pending: Amount
     refunded: Amount
+    lost: Amount
     captured_at: datetime
 
 
@@ -90,6 +91,18 @@ class FundingAnswer(_Shown, frozen=True, kw_only=True):
     funder: Funder
     amount: Amount
     returned: Amount
+
+
+class DisputeAnswer(_Shown, frozen=True, kw_only=True):
+    """A card dispute; `lost` is what it took of what could still be refunded."""
+
+    dispute_id: str
+    tender_id: str
+    state: DisputeState
+    amount: Amount
+    lost: Amount
+    opened_at: datetime
+    closed_at: datetime | None
 
 
 class OrderAnswer(_Shown, frozen=True, kw_only=True):
@@ -110,6 +123,7 @@ class OrderAnswer(_Shown, frozen=True, kw_only=True):
     shipments: tuple[ParcelAnswer, ...]
     tenders: tuple[TenderAnswer, ...]
     funding: tuple[FundingAnswer, ...]
+    disputes: tuple[DisputeAnswer, ...]
     ticket_ids: tuple[UUID, ...]
 
 
@@ -137,7 +151,7 @@ class OrderPage(_Shown, frozen=True, kw_only=True):
 
 
 class ConditionAnswer(_Shown, frozen=True, kw_only=True, omit_defaults=True):
-    """One condition: whether it held, and a sentence; `facts` only for the platform (R16)."""
+    """One condition: whether it held, and a sentence; `facts` only for the platform."""
 
     id: str
     verdict: Verdict
@@ -153,7 +167,7 @@ class PolicyName(_Shown, frozen=True, kw_only=True):
 
 
 class DecisionAnswer(_Shown, frozen=True, kw_only=True, omit_defaults=True):
-    """Why a request was or was not refunded at once; `facts` and `unknown` only for the platform (R16)."""
+    """Why a request was or was not refunded at once; `facts` and `unknown` only for the platform."""
 
     outcome: Outcome
     policy: PolicyName
@@ -269,7 +283,7 @@ class BalanceAnswer(_Shown, frozen=True, kw_only=True):
 
 
 class LedgerAnswer(_Shown, frozen=True, kw_only=True):
-    """An order's story in accounts; balances of a currency sum to zero (I7)."""
+    """An order's story in accounts; balances of a currency sum to zero."""
 
     order_id: str
     postings: tuple[PostingAnswer, ...]
@@ -300,7 +314,7 @@ class TaskPage(_Shown, frozen=True, kw_only=True):
 
 
 class IncidentAnswer(_Shown, frozen=True, kw_only=True):
-    """Goods that left although they were refunded (R9)."""
+    """Goods that left although they were refunded."""
 
     incident_id: UUID
     order_id: str
@@ -344,7 +358,7 @@ class ChangePage(_Shown, frozen=True, kw_only=True):
 
 
 class BuyerAnswer(_Shown, frozen=True, kw_only=True):
-    """What the platform told of a buyer."""
+    """What the platform told of a buyer; attributes only for the platform."""
 
     buyer_id: str
     registered_at: datetime | None
@@ -360,7 +374,7 @@ class EventsTaken(_Shown, frozen=True, kw_only=True):
 
 
 class ShopAnswer(_Shown, frozen=True, kw_only=True):
-    """What the platform told of a shop."""
+    """What the platform told of a shop; attributes only for the platform."""
 
     shop_id: str
     name: str
@@ -387,7 +401,7 @@ class CoverageRow(_Shown, frozen=True, kw_only=True):
 
 
 class ShopCoverageAnswer(_Shown, frozen=True, kw_only=True):
-    """Whether the shop is covered, and why; then every row that touches it, its categories and its items (R13)."""
+    """Whether the shop is covered, and why; then every row that touches it, its categories and its items."""
 
     shop_id: str
     covered: bool
@@ -396,7 +410,7 @@ class ShopCoverageAnswer(_Shown, frozen=True, kw_only=True):
 
 
 class BenefitAnswer(_Shown, frozen=True, kw_only=True):
-    """What the service did for a shop (R6 to R8): requests handled, and how long money took."""
+    """What the service did for a shop: requests handled, and how long money took."""
 
     shop_id: str
     since: datetime | None
@@ -476,7 +490,7 @@ class PublicCondition(_Shown, frozen=True, kw_only=True):
 
 
 class PolicyAnswer(_Shown, frozen=True, kw_only=True, omit_defaults=True):
-    """A published policy: its public conditions (R16); the document only for the platform."""
+    """A published policy: its public conditions; the document only for the platform."""
 
     policy_id: str
     version: str
@@ -490,17 +504,23 @@ class PolicyAnswer(_Shown, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PolicyList(_Shown, frozen=True, kw_only=True):
-    """All published versions, newest first; the first is in force."""
+    """A page of published versions, newest first, the first of all is in force; `next` is null on the last one."""
 
     policies: tuple[PolicyAnswer, ...]
+    next: str | None
 
 
 class ReadyAnswer(_Shown, frozen=True, kw_only=True):
-    """Whether requests can be served, and how fresh the caps are that they are decided by."""
+    """Whether requests can be served, and whether a worker works for them.
+
+    `degraded`: `worker_ended` or `usage_unknown`. `roll_up_age_seconds`: how fresh the usage of the caps is.
+    """
 
     ready: bool
     database: bool
     migrated: bool
+    worker: bool
+    degraded: tuple[str, ...]
     roll_up_age_seconds: float | None
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
 from typing import Any
 
 import psycopg
-import structlog
 from litestar import HttpMethod, Litestar, Request
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
@@ -24,8 +22,9 @@ from litestar.types import (
 )
 
 from jitui.aftersales.outcomes import Refusal
-from jitui.aftersales.registry import ApiKey
-from jitui.entrypoints.http.access import GENEROUS, Buckets, KnownKeys, Rate, refuse_access, refuse_rate
+from jitui.entrypoints.http.access import KnownKeys, Meters, is_monitoring, refuse_access, refuse_rate
+from jitui.entrypoints.http.headers import guard_answer
+from jitui.entrypoints.http.limits import Rate, Readers, rate_a_minute, rate_of
 from jitui.entrypoints.http.metrics import Metrics
 from jitui.entrypoints.http.operation import (
     NOTHING,
@@ -50,13 +49,22 @@ from jitui.entrypoints.http.problems import (
     not_found,
     of_refusal,
 )
-from jitui.entrypoints.http.reading import Malformed, read_all, read_body, read_idempotency_key, read_query
+from jitui.entrypoints.http.reading import (
+    Malformed,
+    read_all,
+    read_body,
+    read_headers,
+    read_idempotency_key,
+    read_query,
+)
 from jitui.entrypoints.http.routes import OPERATIONS
+from jitui.entrypoints.logs import get_logger
 from jitui.errors import NotConfigured, Unavailable
 from jitui.ids import new_id
+from jitui.settings import Settings
 from jitui.wiring import App
 
-log = structlog.get_logger("jitui.http")
+log = get_logger("jitui.http")
 
 Opener = Callable[[], AbstractAsyncContextManager[App]]
 
@@ -64,10 +72,12 @@ Opener = Callable[[], AbstractAsyncContextManager[App]]
 class Api:
     """What the operations of one process share; `app` is there from start-up to shutdown."""
 
-    def __init__(self, rate: Rate, app: App | None = None) -> None:
+    def __init__(self, settings: Settings, rate: Rate | None = None, app: App | None = None) -> None:
         self.opened = app
-        self.keys = KnownKeys()
-        self.buckets = Buckets(rate)
+        self.keys = KnownKeys(rate_a_minute(settings.wrong_keys_per_minute))
+        self.meters = Meters(rate or rate_of(settings.rate_per_key), rate_of(settings.rate_per_address))
+        self.readers = Readers()
+        self.worker_beside: Callable[[], bool] | None = None
         self.metrics = Metrics()
         self.stopping = Stopping()
 
@@ -83,20 +93,25 @@ def create_app(
     app: App,
     *,
     extra_handlers: Sequence[ControllerRouterHandler] = (),
-    rate: Rate = GENEROUS,
+    rate: Rate | None = None,
 ) -> Litestar:
     """The HTTP application over an open service; `extra_handlers` (the console) stand beside the API.
 
     Handlers find the service as `request.app.state.jitui`.
     """
-    return _litestar(Api(rate, app), extra_handlers, ())
+    return _litestar(Api(app.settings, rate, app), extra_handlers, ())
 
 
 def create_opening_app(
-    opener: Opener, *, extra_handlers: Sequence[ControllerRouterHandler] = (), rate: Rate = GENEROUS
+    opener: Opener,
+    settings: Settings,
+    *,
+    extra_handlers: Sequence[ControllerRouterHandler] = (),
+    worker: Callable[[], bool] | None = None,
 ) -> Litestar:
     """The HTTP application that opens its own service at start-up: one per process."""
-    api = Api(rate)
+    api = Api(settings)
+    api.worker_beside = worker
 
     @asynccontextmanager
     async def lifespan(litestar: Litestar) -> AsyncIterator[None]:
@@ -124,6 +139,7 @@ def _litestar(
         ],
         exception_handlers={HTTPException: _on_http_exception, Exception: _on_exception},
         lifespan=list(lifespan),
+        before_send=[guard_answer],
         openapi_config=None,
         logging_config=None,
     )
@@ -135,7 +151,9 @@ def _litestar(
 def _route(api: Api, operation: Operation) -> HTTPRouteHandler:
     async def endpoint(request: Request[Any, Any, Any]) -> Rendered:
         arrived_at = monotonic()
-        response = _response(await _answer(api, operation, request, arrived_at))
+        metered = _Metered()
+        done = await _answer(api, operation, request, arrived_at, metered)
+        response = _response(done, metered.headers)
         api.metrics.answered(operation.operation_id, response.status_code, monotonic() - arrived_at)
         return response
 
@@ -164,10 +182,21 @@ def _options_of(path: str, allowed: str) -> HTTPRouteHandler:
     return handler(options)
 
 
-async def _answer(api: Api, operation: Operation, request: HttpRequest, arrived_at: float) -> Answer | Problem:
+class _Metered:
+    """What the answer tells of the caller's rate; empty where nothing was counted."""
+
+    __slots__ = ("headers",)
+
+    def __init__(self) -> None:
+        self.headers: Headers = ()
+
+
+async def _answer(
+    api: Api, operation: Operation, request: HttpRequest, arrived_at: float, metered: _Metered
+) -> Answer | Problem:
     """Read, admit, run; whatever goes wrong on the way is a problem, never a trace."""
     try:
-        done = await _admitted(api, operation, request, arrived_at)
+        done = await _admitted(api, operation, request, arrived_at, metered)
     except Malformed as malformed:
         return malformed.problem
     except HTTPException as error:
@@ -179,40 +208,37 @@ async def _answer(api: Api, operation: Operation, request: HttpRequest, arrived_
     return of_refusal(done) if isinstance(done, Refusal) else done
 
 
-async def _admitted(api: Api, operation: Operation, request: HttpRequest, arrived_at: float) -> Done:
-    authorization = content_type = idempotency_key = None
-    for name, value in request.scope["headers"]:
-        if name == b"authorization":
-            authorization = value.decode("latin-1")
-        elif name == b"content-type":
-            content_type = value.decode("latin-1")
-        elif name == b"idempotency-key":
-            idempotency_key = value.decode("latin-1")
+async def _admitted(api: Api, operation: Operation, request: HttpRequest, arrived_at: float, metered: _Metered) -> Done:
+    sent = read_headers(request.scope["headers"])
+    authorization = sent.get(b"authorization")
     app = api.app
     key = None
-    if not operation.signed:
-        key = await api.keys.find(app, authorization)
-        refused = refuse_access(operation, key, presented=authorization is not None)
+    if not operation.signed and not (operation.for_monitoring and is_monitoring(app.settings, authorization)):
+        found = await api.keys.find(app, authorization, request) if authorization is not None else None
+        if isinstance(found, Problem):
+            return found
+        key = found
+        if not operation.unmetered:
+            taken = api.meters.take(app, key, request)
+            metered.headers = taken.headers
+            if not taken.within:
+                return refuse_rate(taken)
+        refused = refuse_access(operation, key)
         if refused is not None:
             return refused
-        if not operation.unmetered and not api.buckets.take(_payer(key, request)):
-            return refuse_rate()
     call = Call(app, api.metrics, api.stopping, operation, request, key, NOTHING, NOTHING, arrived_at)
+    call.readers, call.worker_beside = api.readers, api.worker_beside
     if operation.query is not Nothing or request.scope["query_string"]:
         call.query = read_query(operation.query, request.scope["query_string"])
     if operation.keyed:
-        call.idempotency_key = read_idempotency_key(idempotency_key)
+        call.idempotency_key = read_idempotency_key(sent.get(b"idempotency-key"))
     if operation.takes_body:
-        call.body = read_body(operation.body, await read_all(request), content_type)
+        raw = await read_all(request)
+        if raw or not operation.body_optional:
+            call.body = read_body(operation.body, raw, sent.get(b"content-type"))
+        else:
+            call.body = operation.body()
     return await operation.run(call)
-
-
-def _payer(key: ApiKey | None, request: HttpRequest) -> str:
-    """Whose bucket a request comes out of: the key's, else the client's address."""
-    if key is not None:
-        return key.key_id
-    client = request.scope.get("client")
-    return f"client {client[0]}" if client else "client"
 
 
 class Rendered(ASGIResponse):
@@ -238,10 +264,10 @@ class Rendered(ASGIResponse):
         return self
 
 
-def _response(done: Answer | Problem) -> Rendered:
+def _response(done: Answer | Problem, more: Headers = ()) -> Rendered:
+    headers = (*done.headers, *more)
     if isinstance(done, Answer):
-        return Rendered(done.status, done.body, done.media_type, done.headers)
-    headers = done.headers
+        return Rendered(done.status, done.body, done.media_type, headers)
     if done.retry_after_seconds is not None:
         headers = (*headers, ("retry-after", str(done.retry_after_seconds)))
     return Rendered(done.kind.status, body_of(done), MEDIA_TYPE, headers)
@@ -278,7 +304,7 @@ def _unavailable(error: Exception) -> Problem:
 def _broke(error: Exception) -> Problem:
     """The caller gets a number to ask with, the log gets the trace: without local values, which hold keys."""
     request_id = str(new_id(0))
-    log.error("request_failed", request_id=request_id, exception="".join(traceback.format_exception(error)))
+    log.error("request_failed", request_id=request_id, exc_info=error)
     return Problem(
         INTERNAL_ERROR,
         "The fault is ours and is logged under the request id; nothing was half-written.",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from jitui.aftersales.order import Funder, Hold, ParcelDegree, ShipmentSource
+from jitui.aftersales.order import DisputeState, Funder, Hold, ParcelDegree, ShipmentSource
 from jitui.aftersales.registry import Scope
 from jitui.aftersales.task import TaskKind, TaskState
 from jitui.aftersales.ticket import ApprovedBy, Reason, TicketState
@@ -14,12 +14,15 @@ from jitui.entrypoints.http.fields import (
     AmountMinor,
     Attributes,
     Code,
+    CodeOrNone,
     Currency,
     Cursor,
     Id,
+    IdOrNone,
     Kind,
     Money,
     PageLimit,
+    PositiveMinor,
     PositiveMoney,
     Quantity,
     Text,
@@ -33,6 +36,22 @@ MAX_EVENTS = 1_000
 
 class _Sent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
+
+
+class _ActingSent(_Sent, frozen=True, kw_only=True):
+    """For whom a platform acts. Unset fields leave no trace in a request's hash, so that older requests keep theirs."""
+
+    acting_for: Annotated[
+        Literal["merchant"] | UnsetType,
+        Meta(description="With a platform key: the merchant decided this; `person` says who. Else an operator did."),
+    ] = UNSET
+    person: Annotated[
+        Code | UnsetType, Meta(description="Who decided it at the merchant's, as the merchant names its people.")
+    ] = UNSET
+
+
+class ApprovalSent(_ActingSent, frozen=True, kw_only=True):
+    """For whom it is approved; need not be sent at all."""
 
 
 # Orders ----------------------------------------------------------------------------------------------------------
@@ -74,13 +93,28 @@ class OrderSent(_Sent, frozen=True, kw_only=True):
 
 
 class PaymentSent(_Sent, frozen=True, kw_only=True):
-    """A captured payment; the same tender again is the same payment."""
+    """A captured payment: `provider` and `payment_id` name it; `amount` is what was captured with it so far."""
 
     tender_id: Code
     provider: Kind
     payment_id: Code
     amount: PositiveMoney
     captured_at: Time
+    payment_total_minor: Annotated[
+        PositiveMinor | None,
+        Meta(description="For a payment that several orders of the buyer share: all of it, the same on each order."),
+    ] = None
+
+
+class DisputeSent(_Sent, frozen=True, kw_only=True):
+    """A card dispute on a payment of the order; `amount` is what the buyer's bank is asked for."""
+
+    dispute_id: Code
+    tender_id: Code
+    state: DisputeState
+    amount: PositiveMoney
+    happened_at: Time
+    reason: Text = ""
 
 
 class UnitsSent(_Sent, frozen=True, kw_only=True):
@@ -90,13 +124,13 @@ class UnitsSent(_Sent, frozen=True, kw_only=True):
     quantity: Quantity
 
 
-class ShipmentSent(_Sent, frozen=True, kw_only=True):
+class ShipmentSent(_ActingSent, frozen=True, kw_only=True):
     """News of a parcel; the same waybill again is the same parcel. No lines: everything not in another parcel."""
 
     degree: ParcelDegree
     tracking_no: Code
     happened_at: Time
-    carrier: Code | None = None
+    carrier: Annotated[CodeOrNone | None, Meta(description="Empty or not given: as it was said before.")] = None
     source: Annotated[
         ShipmentSource, Meta(description="A merchant's word is a command; a carrier's is a fact, always recorded.")
     ] = ShipmentSource.MERCHANT
@@ -126,11 +160,11 @@ class EvidenceSent(_Sent, frozen=True, kw_only=True):
 
     tracking_no: Code
     happened_at: Time
-    carrier: Code | None = None
+    carrier: Annotated[CodeOrNone | None, Meta(description="Empty or not given: as it was said before.")] = None
     lines: Annotated[list[UnitsSent], Meta(max_length=MAX_LINES)] = []
 
 
-class RejectionSent(_Sent, frozen=True, kw_only=True):
+class RejectionSent(_ActingSent, frozen=True, kw_only=True):
     """Why the merchant rejects; a shipment as evidence frees the units for it."""
 
     reason: Why
@@ -155,11 +189,11 @@ class ResolutionSent(_Sent, frozen=True, kw_only=True):
 
 
 class BuyerSent(_Sent, frozen=True, kw_only=True):
-    """What the platform knows of a buyer; what is not given stays unknown."""
+    """What the platform knows of a buyer; what is not given stays as it is, null and {} make it unknown."""
 
-    registered_at: Time | None = None
-    region: Id | None = None
-    attributes: Attributes = {}
+    registered_at: Time | UnsetType | None = UNSET
+    region: Id | UnsetType | None = UNSET
+    attributes: Annotated[Attributes | UnsetType, Meta(description="All of them: others are forgotten.")] = UNSET
 
 
 class EventSent(_Sent, frozen=True, kw_only=True):
@@ -170,6 +204,9 @@ class EventSent(_Sent, frozen=True, kw_only=True):
     at: Time
     order_id: Id | None = None
     amount_minor: AmountMinor = 0
+    currency: Annotated[
+        Currency | None, Meta(description="Of the amount. Not given: that of the order, where it is known here.")
+    ] = None
     retracts: Annotated[Code | None, Meta(description="The id of an event that this one takes back.")] = None
 
 
@@ -180,18 +217,18 @@ class EventsSent(_Sent, frozen=True, kw_only=True):
 
 
 class ShopSent(_Sent, frozen=True, kw_only=True):
-    """What the platform knows of a shop."""
+    """What the platform knows of a shop; what is not given stays as it is."""
 
-    name: Text = ""
-    attributes: Attributes = {}
+    name: Text | UnsetType = UNSET
+    attributes: Annotated[Attributes | UnsetType, Meta(description="All of them: others are forgotten.")] = UNSET
 
 
 class CategorySent(_Sent, frozen=True, kw_only=True):
-    """A row of the platform's category table (R2)."""
+    """A row of the platform's category table; what is not given stays as it is, and is no at first."""
 
-    title: Text = ""
-    customised: bool = False
-    virtual: bool = False
+    title: Text | UnsetType = UNSET
+    customised: bool | UnsetType = UNSET
+    virtual: bool | UnsetType = UNSET
 
 
 CoverageScope = Literal["platform", "shop", "category", "item"]
@@ -203,7 +240,7 @@ class CoverageSent(_Sent, frozen=True, kw_only=True):
     scope: CoverageScope
     covered: bool
     reason: Why
-    ref: Annotated[Id | Literal[""], Meta(description="The shop, category or item; empty for the platform.")] = ""
+    ref: Annotated[IdOrNone, Meta(description="The shop, category or item; empty for the platform.")] = ""
 
 
 class ShopCoverageSent(_Sent, frozen=True, kw_only=True):
@@ -214,10 +251,12 @@ class ShopCoverageSent(_Sent, frozen=True, kw_only=True):
 
 
 class HistorySent(_Sent, frozen=True, kw_only=True):
-    """From when on a kind of event is complete; `fresh_until` not given: it is fed as it happens."""
+    """From when on a kind of event is complete; what is not given stays as it is."""
 
     complete_from: Time
-    fresh_until: Time | None = None
+    fresh_until: Annotated[
+        Time | UnsetType | None, Meta(description="Up to when it is fresh; null, and at first: fed as it happens.")
+    ] = UNSET
 
 
 # Governance ------------------------------------------------------------------------------------------------------
@@ -228,13 +267,11 @@ class PauseSent(_Sent, frozen=True, kw_only=True):
 
     scope: Scope
     reason: Why
-    ref: Annotated[
-        Id | Literal[""], Meta(description="The shop, category, item or region; empty for the platform.")
-    ] = ""
+    ref: Annotated[IdOrNone, Meta(description="The shop, category, item or region; empty for the platform.")] = ""
 
 
 class RestrictionSent(_Sent, frozen=True, kw_only=True):
-    """Withdraws the service from a buyer (R11); `ends_at` not given: until it is lifted."""
+    """Withdraws the service from a buyer; `ends_at` not given: until it is lifted."""
 
     buyer_id: Id
     reason: Why
@@ -243,7 +280,7 @@ class RestrictionSent(_Sent, frozen=True, kw_only=True):
 
 
 class SelectionSent(_Sent, frozen=True, kw_only=True):
-    """Puts a buyer on the allow or the deny list (R3a)."""
+    """Puts a buyer on the allow or the deny list."""
 
     verdict: Literal["allow", "deny"]
     reason: Text = ""
@@ -268,11 +305,16 @@ class TicketQuery(_Sent, frozen=True, kw_only=True):
     buyer_id: Id | None = None
     order_id: Id | None = None
     state: TicketState | None = None
-    approved_by: Annotated[ApprovedBy | None, Meta(description="`instant_refund`: decided by the service (R15).")] = (
-        None
-    )
+    approved_by: Annotated[ApprovedBy | None, Meta(description="`instant_refund`: decided by the service.")] = None
     requested_from: Time | None = None
     requested_until: Time | None = None
+    cursor: Cursor | None = None
+    limit: PageLimit = 50
+
+
+class PolicyQuery(_Sent, frozen=True, kw_only=True):
+    """A page of published policies, newest first."""
+
     cursor: Cursor | None = None
     limit: PageLimit = 50
 

@@ -97,7 +97,7 @@ OPERATIONS = (
         _BOOKS,
         {200: answers.LedgerAnswer},
         scopes=_PLATFORM,
-        description="I7. Double entry: each posting moves a positive amount from `credit` to `debit`.",
+        description="Double entry: each posting moves a positive amount from `credit` to `debit`.",
     ),
     Operation(
         "GET",

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from jitui.aftersales.ledger import FLOWS, Cause
-from jitui.aftersales.order import Funder, Hold, ParcelDegree, ShipmentDegree, ShipmentSource
+from jitui.aftersales.order import DisputeState, Funder, Hold, ParcelDegree, ShipmentDegree, ShipmentSource
 from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.registry import Scope
 from jitui.aftersales.task import TaskKind, TaskState
@@ -145,7 +145,19 @@ def _order() -> a.OrderAnswer:
                 captured=_FULL,
                 pending=Amount(0, "CNY"),
                 refunded=Amount(0, "CNY"),
+                lost=Amount(0, "CNY"),
                 captured_at=_PAID,
+            ),
+        ),
+        disputes=(
+            a.DisputeAnswer(
+                dispute_id="dp-1",
+                tender_id="t1",
+                state=DisputeState.WON,
+                amount=_FULL,
+                lost=Amount(0, "CNY"),
+                opened_at=_PAID,
+                closed_at=_ASKED,
             ),
         ),
         funding=(
@@ -182,6 +194,14 @@ def _bodies() -> tuple[object, ...]:
             amount=PositiveMoney(12900, "CNY"),
             captured_at=_PAID,
         ),
+        b.DisputeSent(
+            dispute_id="dp-1",
+            tender_id="t1",
+            state=DisputeState.OPEN,
+            amount=PositiveMoney(12900, "CNY"),
+            happened_at=_PAID,
+            reason="not received",
+        ),
         b.ShipmentSent(
             degree=ParcelDegree.LABEL_PRINTED,
             carrier="sf",
@@ -191,6 +211,7 @@ def _bodies() -> tuple[object, ...]:
         ),
         b.CompletionSent(completed_at=_PAID + timedelta(days=7)),
         b.RefundRequestSent(order_id="o-1001", buyer_id="b-1", reason=Reason.NO_LONGER_WANTED),
+        b.ApprovalSent(acting_for="merchant", person="wang.fang"),
         b.RejectionSent(
             reason="The parcel is on its way.",
             shipment=b.EvidenceSent(tracking_no="SF1000000001", carrier="sf", happened_at=_ASKED),
@@ -376,9 +397,7 @@ def _subject_answers() -> tuple[object, ...]:
         a.ShopAnswer(shop_id="s-1", name="Cotton & Co", attributes={"experience_score": 92}),
         a.CategoryAnswer(category_id="mugs", title="Customised mugs", customised=True, virtual=False),
         row,
-        a.ShopCoverageAnswer(
-            shop_id="s-1", covered=True, reason="Every shop of the platform is covered (R2).", rows=(row,)
-        ),
+        a.ShopCoverageAnswer(shop_id="s-1", covered=True, reason="Every shop of the platform is covered.", rows=(row,)),
         a.BenefitAnswer(
             shop_id="s-1",
             since=None,
@@ -426,8 +445,8 @@ def _governance_answers() -> tuple[object, ...]:
         a.RestrictionList(restrictions=(restriction,)),
         a.SelectionAnswer(buyer_id="b-1", verdict="allow", reason="Invited.", set_by="risk desk", set_at=_PAID),
         policy,
-        a.PolicyList(policies=(policy,)),
-        a.ReadyAnswer(ready=True, database=True, migrated=True, roll_up_age_seconds=0.7),
+        a.PolicyList(policies=(policy,), next=None),
+        a.ReadyAnswer(ready=True, database=True, migrated=True, worker=True, degraded=(), roll_up_age_seconds=0.7),
         a.AliveAnswer(status="ok"),
     )
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 from uuid import UUID
 
 import msgspec
 import psycopg
 
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.ports import PublishedPolicy
+from jitui.aftersales.policy_in_force import with_public_view
+from jitui.aftersales.ports import Publication
 from jitui.aftersales.registry import Pause, Restriction, Scope, Selection
 from jitui.entrypoints.http import answers, bodies
 from jitui.entrypoints.http.fields import is_id
-from jitui.entrypoints.http.operation import PLATFORM, Answer, Call, Done, Nothing, Operation
+from jitui.entrypoints.http.operation import PLATFORM, Answer, AnyCall, Call, Done, Nothing, Operation
 from jitui.entrypoints.http.problems import not_found
-from jitui.entrypoints.http.reading import Faults, read_uuid
+from jitui.entrypoints.http.reading import Faults, PublicationPlace, read_cursor, read_uuid, write_cursor
 from jitui.entrypoints.http.subjects import check_place, id_in
 from jitui.ids import lane_of, new_id
-from jitui.policy import Policy, PolicyRefused
 
 _encode = msgspec.json.Encoder().encode
 
@@ -87,12 +86,21 @@ async def restrict_buyer(call: Call[bodies.RestrictionSent, Nothing]) -> Done:
 
 
 def _restriction_id(call: Call[bodies.RestrictionSent, Nothing]) -> UUID:
-    """With an Idempotency-Key the id follows from it, so that the same call again meets the same row."""
-    lane = lane_of(call.body.buyer_id)
+    """With an Idempotency-Key the id follows from it and the buyer, so that the same call again meets the same row."""
+    buyer_id = call.body.buyer_id
+    lane = lane_of(buyer_id)
     if call.idempotency_key is None or call.key is None:
         return new_id(lane)
-    digest = hashlib.sha256(f"{call.key.key_id} {call.idempotency_key}".encode()).digest()
+    digest = hashlib.sha256(f"{call.key.key_id} {call.idempotency_key} {buyer_id}".encode()).digest()
     return UUID(bytes=digest[:15] + bytes([lane]), version=5)
+
+
+def _former_id(call: Call[bodies.RestrictionSent, Nothing]) -> UUID | None:
+    """The id that the key gave before the buyer was part of it: a call may be repeated across an upgrade."""
+    if call.idempotency_key is None or call.key is None:
+        return None
+    digest = hashlib.sha256(f"{call.key.key_id} {call.idempotency_key}".encode()).digest()
+    return UUID(bytes=digest[:15] + bytes([lane_of(call.body.buyer_id)]), version=5)
 
 
 async def _known_restriction(call: Call[bodies.RestrictionSent, Nothing], restriction_id: UUID) -> Done | None:
@@ -100,7 +108,7 @@ async def _known_restriction(call: Call[bodies.RestrictionSent, Nothing], restri
         return None
     sent = call.body
     for known in await call.app.registry.restrictions_of(sent.buyer_id):
-        if known.restriction_id == restriction_id:
+        if known.restriction_id in (restriction_id, _former_id(call)):
             same = (known.reason, known.ends_at) == (sent.reason, sent.ends_at)
             if same and sent.starts_at in (None, known.starts_at):
                 return Answer(201, _encode(_restriction(known)), (("idempotency-replayed", "true"),))
@@ -157,45 +165,42 @@ async def select_buyer(call: Call[bodies.SelectionSent, Nothing]) -> Done:
 
 async def get_current_policy(call: Call[Nothing, Nothing]) -> Done:
     """The published conditions in force."""
-    live = await call.app.registry.live_policy()
-    shown = _policy(call, live) if live is not None else None
+    live = await call.app.registry.publication(None, documents=call.scope is PLATFORM)
+    shown = await _policy(call, live) if live is not None else None
     return not_found() if shown is None else Answer(200, _encode(shown))
 
 
-async def list_policies(call: Call[Nothing, Nothing]) -> Done:
+async def list_policies(call: Call[Nothing, bodies.PolicyQuery]) -> Done:
     """The published conditions and their earlier versions."""
-    shown = [_policy(call, row) for row in await call.app.registry.policies()]
-    return Answer(200, _encode(answers.PolicyList(policies=tuple(row for row in shown if row is not None))))
+    query = call.query
+    place = read_cursor(query.cursor, PublicationPlace)
+    found = await call.app.registry.publications(
+        before=place.publication if place is not None else None,
+        limit=query.limit + 1,
+        documents=call.scope is PLATFORM,
+    )
+    page = found[: query.limit]
+    shown = [await _policy(call, row) for row in page]
+    last = write_cursor(page[-1].publication) if len(found) > query.limit else None
+    body = answers.PolicyList(policies=tuple(row for row in shown if row is not None), next=last)
+    return Answer(200, _encode(body))
 
 
-def _policy(call: Call[Nothing, Nothing], row: PublishedPolicy) -> answers.PolicyAnswer | None:
-    policy = _loaded(row.sha256, row.document)
-    if policy is None:
+async def _policy(call: AnyCall, row: Publication) -> answers.PolicyAnswer | None:
+    view = (await with_public_view(call.app.registry, row)).public_view
+    if view is None:
         return None
     return answers.PolicyAnswer(
-        policy_id=policy.id,
-        version=policy.version,
-        title=policy.title,
-        legal_basis=policy.legal_basis,
-        effective_from=policy.effective_from,
+        policy_id=view.policy_id,
+        version=view.version,
+        title=view.title,
+        legal_basis=view.legal_basis,
+        effective_from=view.effective_from,
         published_at=row.published_at,
-        conditions=tuple(
-            answers.PublicCondition(id=condition.id, text=condition.text)
-            for condition in policy.conditions
-            if condition.public
-        ),
-        notice=policy.notice,
+        conditions=tuple(answers.PublicCondition(id=one.id, text=one.text) for one in view.conditions),
+        notice=view.notice,
         document=row.document if call.scope is PLATFORM else None,
     )
-
-
-@lru_cache(maxsize=128)
-def _loaded(_sha256: str, document: str) -> Policy | None:
-    """A version that this release can no longer read is not shown."""
-    try:
-        return Policy.from_text(document)
-    except PolicyRefused:
-        return None
 
 
 _PLATFORM = frozenset({PLATFORM})
@@ -243,7 +248,7 @@ OPERATIONS = (
         scopes=_PLATFORM,
         body=bodies.RestrictionSent,
         keyed=True,
-        description="R11. With an Idempotency-Key the restriction's id follows from the key.",
+        description="With an Idempotency-Key the restriction's id follows from the key and the buyer.",
     ),
     Operation(
         "GET",
@@ -274,7 +279,7 @@ OPERATIONS = (
         {200: answers.SelectionAnswer},
         scopes=_PLATFORM,
         body=bodies.SelectionSent,
-        description="R3(a): `allow` overrides the hold-out, `deny` sends every request to review.",
+        description="`allow` overrides the hold-out, `deny` sends every request to review.",
     ),
     Operation(
         "GET",
@@ -283,7 +288,7 @@ OPERATIONS = (
         "Read the policy in force",
         _POLICIES,
         {200: answers.PolicyAnswer},
-        description="Public: the published conditions (R16). A platform key reads the document too.",
+        description="Public: the published conditions. A platform key reads the document too.",
     ),
     Operation(
         "GET",
@@ -292,6 +297,7 @@ OPERATIONS = (
         "List published policies",
         _POLICIES,
         {200: answers.PolicyList},
-        description="Public: the published conditions and their earlier versions (R16).",
+        query=bodies.PolicyQuery,
+        description="Public: the published conditions and their earlier versions, newest first, by pages.",
     ),
 )

@@ -13,7 +13,7 @@ from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.view import TicketView
 from jitui.entrypoints.http.answers import TicketDecided
 from jitui.entrypoints.http.examples import examples
-from jitui.entrypoints.http.fields import END, Id, Kind
+from jitui.entrypoints.http.fields import Id, Kind
 from jitui.entrypoints.http.operation import Nothing, Operation
 from jitui.entrypoints.http.problems import (
     BODY_TOO_LARGE,
@@ -36,6 +36,7 @@ from jitui.entrypoints.http.problems import (
     not_found,
 )
 from jitui.entrypoints.http.routes import OPERATIONS
+from jitui.text import END
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
@@ -133,7 +134,7 @@ def _operation(operation: Operation, shown: Mapping[type[Any], object]) -> Json:
     }
     if operation.takes_body:
         described["requestBody"] = {
-            "required": True,
+            "required": not operation.body_optional,
             "content": {"application/json": {"schema": _reference(operation.body), "example": shown[operation.body]}},
         }
     elif operation.signed:
@@ -235,17 +236,18 @@ def _header_parameters(operation: Operation) -> list[Json]:
                 "Idempotency-Key",
                 {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]{1,255}$"},
                 "Visible ASCII. The same key with the same request gets the first answer again, with another request "
-                "422, and 409 while the first is in flight.",
+                "422, and 409 while the first is in flight. Another buyer's key is another key.",
                 "7b1f0c1e-ask-o-1001",
             )
         )
-    if "If-Match" in operation.headers:
+    if "If-Match" in (*operation.headers, *operation.needed_headers):
         found.append(
             _header(
                 "If-Match",
                 {"type": "string", "pattern": '^"[0-9]{1,9}"$'},
                 "The version of the ticket that is decided on, as its ETag has it.",
                 '"1"',
+                required="If-Match" in operation.needed_headers,
             )
         )
     if "Jitui-Deadline-Ms" in operation.headers:
@@ -261,8 +263,9 @@ def _header_parameters(operation: Operation) -> list[Json]:
     return found
 
 
-def _header(name: str, schema: Json, text: str, example: object) -> Json:
-    return {"name": name, "in": "header", "required": False, "schema": schema, "description": text, "example": example}
+def _header(name: str, schema: Json, text: str, example: object, *, required: bool = False) -> Json:
+    found: Json = {"name": name, "in": "header", "required": required, "schema": schema}
+    return {**found, "description": text, "example": example}
 
 
 # Responses -------------------------------------------------------------------------------------------------------
@@ -336,6 +339,15 @@ def _problem(kinds: Sequence[ProblemKind]) -> Json:
     if any(kind.status in (429, 503) for kind in kinds):
         response["headers"] = {
             "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait.", "example": 1}
+        }
+    if RATE_LIMITED in kinds:
+        response["headers"] |= {
+            "RateLimit-Policy": {"schema": {"type": "string"}, "example": '"key";q=1000;w=2'},
+            "RateLimit": {
+                "schema": {"type": "string"},
+                "description": "What is left, and in how many seconds all of it is there again.",
+                "example": '"key";r=0;t=2',
+            },
         }
     return response
 

@@ -12,13 +12,16 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 from litestar import Request
+from msgspec import UnsetType
 
 from jitui.aftersales.command import Plan, Render
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.registry import ApiKey, KeyScope
 from jitui.aftersales.ticket import Actor, ActorKind
+from jitui.entrypoints.http.limits import Readers
 from jitui.entrypoints.http.metrics import Metrics
 from jitui.entrypoints.http.problems import Problem, ProblemKind
+from jitui.entrypoints.http.reading import refuse
 from jitui.wiring import App
 
 Headers = tuple[tuple[str, str], ...]
@@ -77,6 +80,8 @@ class Call(Generic[_Body, _Query]):
     query: _Query
     arrived_at: float = field(default_factory=monotonic)
     idempotency_key: str | None = None
+    readers: Readers = field(default_factory=Readers)
+    worker_beside: Callable[[], bool] | None = None
 
     def path(self, name: str) -> str:
         """A part of the address, percent-decoded."""
@@ -126,6 +131,17 @@ class Call(Generic[_Body, _Query]):
             return Actor(ActorKind.BUYER, self.key.subject_id)
         return Actor(ActorKind.PLATFORM, self.key.label or self.key.key_id)
 
+    def actor_for(self, acting_for: str | UnsetType, person: str | UnsetType) -> Actor:
+        """Who acts, when a platform may pass on what its merchant's person decided. Raises Malformed for half of it."""
+        if isinstance(acting_for, UnsetType) and isinstance(person, UnsetType):
+            return self.actor
+        if isinstance(acting_for, UnsetType) or isinstance(person, UnsetType):
+            raise refuse(
+                "person" if isinstance(person, UnsetType) else "acting_for",
+                "acting_for and person go together: for whom, and who decided it there.",
+            )
+        return Actor(ActorKind.MERCHANT, person, through=self.actor.id)
+
     def once(self, body: object, *more: str) -> Once | None:
         """The Idempotency-Key of this call, if one was sent, bound to everything that shapes its effect."""
         if self.idempotency_key is None or self.key is None:
@@ -146,6 +162,8 @@ class Operation:
     """A row of the API's table; `scopes` empty means public, `keyed` that it honours an Idempotency-Key.
 
     `signed`: the body itself proves who sends it, so no API key is looked for. `unmetered`: no rate limit.
+    `for_monitoring`: the token of the settings opens it too.
+    `headers` may be sent, `needed_headers` must be; a `body_optional` may be left out.
     """
 
     method: str
@@ -161,7 +179,10 @@ class Operation:
     keyed: bool = False
     signed: bool = False
     unmetered: bool = False
+    for_monitoring: bool = False
     headers: tuple[str, ...] = ()
+    needed_headers: tuple[str, ...] = ()
+    body_optional: bool = False
     description: str = ""
 
     @property

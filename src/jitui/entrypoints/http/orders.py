@@ -7,9 +7,12 @@ from datetime import datetime
 import msgspec
 
 from jitui.aftersales.command import Plan
+from jitui.aftersales.dispute import record_dispute
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import (
+    Dispute,
+    DisputeState,
     Funding,
     LineUnits,
     OrderLine,
@@ -37,7 +40,8 @@ from jitui.entrypoints.http.operation import (
     carried_out,
 )
 from jitui.entrypoints.http.problems import REFUSALS, SCOPE_NOT_ALLOWED, Problem, not_found
-from jitui.entrypoints.http.reading import Faults, NamedPlace, read_cursor, refuse, write_cursor
+from jitui.entrypoints.http.reading import Faults, NamedPlace, read_cursor, write_cursor
+from jitui.entrypoints.http.subjects import id_in
 from jitui.money import MAX_AMOUNT_MINOR, is_currency
 
 _encode = msgspec.json.Encoder().encode
@@ -47,10 +51,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def put_an_order(call: Call[bodies.OrderSent, Nothing]) -> Done:
-    """Create, replace until paid, or put again."""
-    order_id = call.path("order_id")
-    if not is_id(order_id):
-        raise refuse("order_id", "Expected 1 to 128 visible characters, without spaces or slashes.")
+    """Create, replace until something stands on it, or put again."""
+    order_id = id_in(call, "order_id")
     _check_order(call.body)
     taken = await put_order(call.app.store, _new_order(order_id, call.body), now=call.app.clock())
     if isinstance(taken, Refusal):
@@ -62,7 +64,9 @@ async def put_an_order(call: Call[bodies.OrderSent, Nothing]) -> Done:
 def _check_order(sent: bodies.OrderSent) -> None:
     faults = Faults()
     if not is_currency(sent.currency):
-        faults.add("currency", f"{sent.currency} is not a currency")
+        faults.add(
+            "currency", f"{sent.currency} is no currency of ISO 4217 with minor units, so no amount can be in it"
+        )
     faults.time("placed_at", sent.placed_at)
     faults.time("ship_by", sent.ship_by)
     faults.unique("lines", "line_id", (line.line_id for line in sent.lines))
@@ -133,11 +137,13 @@ async def record_payment(call: Call[bodies.PaymentSent, Nothing]) -> Done:
         currency=sent.amount.currency,
         captured_minor=sent.amount.amount_minor,
         captured_at=sent.captured_at,
+        payment_total_minor=sent.payment_total_minor,
     )
     app, once = call.app, call.once(sent)
+    terms = await app.terms()
     return await carried_out(
         call,
-        lambda keep: capture_payment(app.store, ref, tender, now=app.clock(), once=once, render=keep),
+        lambda keep: capture_payment(app.store, ref, tender, terms, now=app.clock(), once=once, render=keep),
         lambda plan: _recorded(call, plan),
     )
 
@@ -159,7 +165,8 @@ async def record_a_shipment(call: Call[bodies.ShipmentSent, Nothing]) -> Done:
         happened_at=sent.happened_at,
         lines=units(sent.lines),
     )
-    by = Actor(ActorKind.CARRIER, news.carrier) if sent.source is ShipmentSource.CARRIER else call.actor
+    acting = call.actor_for(sent.acting_for, sent.person)
+    by = Actor(ActorKind.CARRIER, news.carrier) if sent.source is ShipmentSource.CARRIER else acting
     app, once = call.app, call.once(sent)
     return await carried_out(
         call,
@@ -181,6 +188,34 @@ def check_shipment(lines: list[bodies.UnitsSent], happened_at: datetime, path: s
 def units(lines: list[bodies.UnitsSent]) -> tuple[LineUnits, ...]:
     """Units as the core takes them."""
     return tuple(LineUnits(line.line_id, line.quantity) for line in lines)
+
+
+async def record_a_dispute(call: Call[bodies.DisputeSent, Nothing]) -> Done:
+    """Record that a card dispute was opened, won or lost."""
+    sent = call.body
+    faults = Faults()
+    faults.time("happened_at", sent.happened_at)
+    faults.settle()
+    ref = await _find(call)
+    if ref is None:
+        return not_found()
+    told = Dispute(
+        dispute_id=sent.dispute_id,
+        tender_id=sent.tender_id,
+        provider="",  # the tender's
+        state=sent.state,
+        amount_minor=sent.amount.amount_minor,
+        currency=sent.amount.currency,
+        opened_at=sent.happened_at,
+        reason=sent.reason,
+        closed_at=None if sent.state is DisputeState.OPEN else sent.happened_at,
+    )
+    app, once = call.app, call.once(sent)
+    return await carried_out(
+        call,
+        lambda keep: record_dispute(app.store, ref, told, now=app.clock(), once=once, render=keep),
+        lambda plan: _recorded(call, plan),
+    )
 
 
 async def record_completion(call: Call[bodies.CompletionSent, Nothing]) -> Done:
@@ -274,6 +309,7 @@ def order_answer(file: OrderFile, call: AnyCall) -> answers.OrderAnswer:
         lines=tuple(_line(line, currency) for line in file.lines),
         shipments=_parcels(file),
         tenders=_tenders(file) if call.scope is not SHOP else (),
+        disputes=_disputes(file) if call.scope is not SHOP else (),
         funding=tuple(
             answers.FundingAnswer(
                 funder=fund.funder,
@@ -319,6 +355,21 @@ def _parcels(file: OrderFile) -> tuple[answers.ParcelAnswer, ...]:
     )
 
 
+def _disputes(file: OrderFile) -> tuple[answers.DisputeAnswer, ...]:
+    return tuple(
+        answers.DisputeAnswer(
+            dispute_id=dispute.dispute_id,
+            tender_id=dispute.tender_id,
+            state=dispute.state,
+            amount=Amount(dispute.amount_minor, dispute.currency),
+            lost=Amount(dispute.lost_minor, dispute.currency),
+            opened_at=dispute.opened_at,
+            closed_at=dispute.closed_at,
+        )
+        for dispute in file.disputes
+    )
+
+
 def _tenders(file: OrderFile) -> tuple[answers.TenderAnswer, ...]:
     return tuple(
         answers.TenderAnswer(
@@ -328,6 +379,7 @@ def _tenders(file: OrderFile) -> tuple[answers.TenderAnswer, ...]:
             captured=Amount(tender.captured_minor, tender.currency),
             pending=Amount(tender.pending_minor, tender.currency),
             refunded=Amount(tender.refunded_minor, tender.currency),
+            lost=Amount(tender.lost_minor, tender.currency),
             captured_at=tender.captured_at,
         )
         for tender in file.tenders
@@ -345,7 +397,7 @@ OPERATIONS = (
         {201: answers.OrderTakenAnswer, 200: answers.OrderTakenAnswer},
         scopes=frozenset({PLATFORM}),
         body=bodies.OrderSent,
-        problems=(REFUSALS[RefusalCode.ORDER_ALREADY_PAID], REFUSALS[RefusalCode.ORDER_BELONGS_TO_ANOTHER]),
+        problems=(REFUSALS[RefusalCode.ORDER_NOT_REPLACEABLE], REFUSALS[RefusalCode.ORDER_BELONGS_TO_ANOTHER]),
         description="Creates the order, or replaces it until it is paid or ships. Putting the same paid order again "
         "changes nothing; its hold and `ship_by` may change at any time.",
     ),
@@ -379,8 +431,16 @@ OPERATIONS = (
         scopes=frozenset({PLATFORM}),
         body=bodies.PaymentSent,
         keyed=True,
-        problems=(REFUSALS[RefusalCode.CURRENCY_MISMATCH], REFUSALS[RefusalCode.DUPLICATE_PAYMENT_DIFFERS]),
-        description="201 for a new payment, 200 for one that is known already.",
+        problems=(
+            REFUSALS[RefusalCode.CURRENCY_MISMATCH],
+            REFUSALS[RefusalCode.DUPLICATE_PAYMENT_DIFFERS],
+            REFUSALS[RefusalCode.PAYMENT_BELONGS_TO_ANOTHER],
+            REFUSALS[RefusalCode.PAYMENT_TOTAL_DIFFERS],
+            REFUSALS[RefusalCode.PAYMENT_TOTAL_EXCEEDED],
+        ),
+        description="201 for new money, 200 for what is known already. Within an order a provider's payment is one "
+        "tender: the amount is what was captured with it so far, and a larger one is a later capture. Money for goods "
+        "that were refunded already is decided again, and goes back at once or to review.",
     ),
     Operation(
         "POST",
@@ -402,7 +462,27 @@ OPERATIONS = (
         ),
         description="A merchant's word is a command and meets a conflict where units were refunded or are being asked "
         "for; a carrier's scan is a fact, always recorded, and opens an incident where units were refunded. The same "
-        "waybill at the same or an earlier degree changes nothing (200).",
+        "waybill is the same parcel, however carrier and number are spelled; what is known of it already changes "
+        "nothing (200).",
+    ),
+    Operation(
+        "POST",
+        "/v1/orders/{order_id}/disputes",
+        record_a_dispute,
+        "Record a card dispute",
+        _TAG,
+        {201: answers.OrderAnswer, 200: answers.OrderAnswer},
+        scopes=frozenset({PLATFORM}),
+        body=bodies.DisputeSent,
+        keyed=True,
+        problems=(
+            REFUSALS[RefusalCode.UNKNOWN_TENDER],
+            REFUSALS[RefusalCode.DISPUTE_DIFFERS],
+            REFUSALS[RefusalCode.CURRENCY_MISMATCH],
+        ),
+        description="While it is `open`, nothing of the order is refunded at once. `lost` lowers what its payment can "
+        "still give by the dispute's amount, and opens a task where that was refunded already; `won` frees the order. "
+        "The same again changes nothing (200). Stripe tells of its disputes itself.",
     ),
     Operation(
         "POST",

@@ -62,7 +62,7 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
     code: ProblemKind(code.value, status, title)
     for code, status, title in (
         (RefusalCode.NOT_FOUND, 404, "Not found"),
-        (RefusalCode.ORDER_ALREADY_PAID, 409, "The order is paid already"),
+        (RefusalCode.ORDER_NOT_REPLACEABLE, 409, "The order cannot be replaced any more"),
         (RefusalCode.ORDER_BELONGS_TO_ANOTHER, 409, "The order belongs to another buyer"),
         (RefusalCode.ORDER_NOT_PAID, 409, "The order is not paid"),
         (RefusalCode.ORDER_HELD, 409, "The order is held"),
@@ -77,12 +77,17 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.CURRENCY_MISMATCH, 422, "Another currency than the order's"),
         (RefusalCode.UNKNOWN_LINE, 422, "The order has no such line"),
         (RefusalCode.DUPLICATE_PAYMENT_DIFFERS, 409, "The payment is known with another amount"),
+        (RefusalCode.PAYMENT_BELONGS_TO_ANOTHER, 409, "The payment belongs to another buyer"),
+        (RefusalCode.PAYMENT_TOTAL_DIFFERS, 409, "The orders that share the payment say different totals"),
+        (RefusalCode.PAYMENT_TOTAL_EXCEEDED, 409, "The parts are more than the payment"),
         (RefusalCode.TICKET_STALE, 412, "The ticket has changed"),
         (RefusalCode.TICKET_ALREADY_APPROVED, 409, "The ticket was approved already"),
         (RefusalCode.TICKET_ALREADY_CLOSED, 409, "The ticket is closed"),
         (RefusalCode.TICKET_NOT_EXPIRED, 409, "The ticket's deadline has not passed"),
         (RefusalCode.REFUND_NOT_FAILED, 409, "Only a failed refund is retried or settled"),
         (RefusalCode.SETTLEMENT_DIFFERS, 422, "The payment by hand is not the refund's amount"),
+        (RefusalCode.UNKNOWN_TENDER, 422, "The order has no such payment"),
+        (RefusalCode.DISPUTE_DIFFERS, 409, "The dispute is known otherwise"),
         (RefusalCode.SHOP_CANNOT_OPT_OUT, 403, "A shop cannot switch the guarantee"),
         (RefusalCode.IDEMPOTENCY_KEY_REUSED, 422, "The Idempotency-Key was used for another request"),
         (RefusalCode.REQUEST_IN_FLIGHT, 409, "A request with this Idempotency-Key is in flight"),
@@ -96,10 +101,12 @@ SIGNATURE_REFUSED = ProblemKind("signature-refused", 401, "The notification was 
 SCOPE_NOT_ALLOWED = ProblemKind("scope-not-allowed", 403, "This key may not do that")
 NOT_FOUND = REFUSALS[RefusalCode.NOT_FOUND]
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The address does not take this method")
+REQUEST_TIMEOUT = ProblemKind("request-timeout", 408, "The request came too slowly")
 BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The body is too large")
 UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported-media-type", 415, "The body must be application/json")
 VERSION_REQUIRED = ProblemKind("version-required", 428, "The ticket's version is needed")
 RATE_LIMITED = ProblemKind("rate-limited", 429, "Too many requests with this key")
+HEADER_TOO_LARGE = ProblemKind("header-too-large", 431, "The header is too large")
 INTERNAL_ERROR = ProblemKind("internal-error", 500, "Something broke here")
 UNAVAILABLE = ProblemKind("unavailable", 503, "The service cannot answer now")
 
@@ -110,10 +117,12 @@ OF_THE_EDGE = (
     SIGNATURE_REFUSED,
     SCOPE_NOT_ALLOWED,
     METHOD_NOT_ALLOWED,
+    REQUEST_TIMEOUT,
     BODY_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     VERSION_REQUIRED,
     RATE_LIMITED,
+    HEADER_TOO_LARGE,
     INTERNAL_ERROR,
     UNAVAILABLE,
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, TypeVar, cast
@@ -16,7 +17,16 @@ import msgspec
 from litestar import Request
 from msgspec import Meta
 
-from jitui.entrypoints.http.fields import EARLIEST, LATEST, SENTENCES, Storable, Time
+from jitui.entrypoints.http.fields import (
+    CODE_OR_NONE_PATTERN,
+    CODE_PATTERN,
+    EARLIEST,
+    ID_OR_NONE_PATTERN,
+    LATEST,
+    SENTENCES,
+    Storable,
+    Time,
+)
 from jitui.entrypoints.http.problems import (
     BODY_TOO_LARGE,
     INVALID_JSON,
@@ -26,6 +36,7 @@ from jitui.entrypoints.http.problems import (
     Problem,
     of_faults,
 )
+from jitui.text import ID_PATTERN, why_no_id
 
 _Value = TypeVar("_Value")
 
@@ -112,15 +123,18 @@ def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
 
 
 def read_body(kind: type[_Value], raw: bytes, content_type: str | None) -> _Value:
-    """A JSON body as its struct. Raises Malformed with the place of the fault."""
-    if raw and not _is_json(content_type):
+    """A JSON body as its struct. Raises Malformed with the place of the fault; no body at all is one."""
+    if not raw:
+        raise refuse("", "A body is required: a JSON object, and {} says nothing.")
+    if not _is_json(content_type):
         raise Malformed(Problem(UNSUPPORTED_MEDIA_TYPE, "Send the body as content-type: application/json."))
     try:
-        value: _Value = _decoder(cast(Hashable, kind)).decode(raw or b"{}")
+        value: _Value = _decoder(cast(Hashable, kind)).decode(raw)
     except msgspec.ValidationError as error:
-        raise Malformed(_misfit(str(error))) from None
+        raise Malformed(_misfit(str(error), lambda: msgspec.json.decode(raw))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(_broken(raw, error)) from None
+    _refuse_repeated(raw)
     if b"\\u0000" in raw:
         _refuse_nul(raw)
     return value
@@ -145,8 +159,8 @@ def _broken(raw: bytes, error: Exception) -> Problem:
     return Problem(INVALID_JSON, f"Broken JSON at byte {at} (line {line}, column {column}): {why}.")
 
 
-def _misfit(message: str) -> Problem:
-    """msgspec's sentence as a path and a detail."""
+def _misfit(message: str, sent: Callable[[], object]) -> Problem:
+    """msgspec's sentence as a path and a detail; of an id, also what is wrong with it."""
     detail, _, place = message.partition(" - at ")
     path = place.strip("`").removeprefix("key in `").removeprefix("$").lstrip(".")
     named = re.fullmatch(r"Object (?:contains unknown|missing required) field `(.*)`", detail)
@@ -155,8 +169,64 @@ def _misfit(message: str) -> Problem:
         detail = "This field is required" if "missing" in detail else "This field is not known here"
     pattern = re.search(r"matching regex (['\"])(.*)\1", detail)
     if pattern:
-        detail = next((text for known, text in SENTENCES.items() if repr(known)[1:-1] == pattern[2]), detail)
+        known = next((known for known in SENTENCES if repr(known)[1:-1] == pattern[2]), None)
+        detail = detail if known is None else SENTENCES[known]
+        if known in (ID_PATTERN, ID_OR_NONE_PATTERN, CODE_PATTERN, CODE_OR_NONE_PATTERN):
+            detail += _why_not(_value_at(sent, path), slashes=known in (CODE_PATTERN, CODE_OR_NONE_PATTERN))
     return Problem(INVALID_REQUEST, f"{detail}.", path)
+
+
+def _why_not(value: object, *, slashes: bool) -> str:
+    why = why_no_id(value, slashes=slashes) if isinstance(value, str) else None
+    return "" if why is None else f"; {why}"
+
+
+def _value_at(sent: Callable[[], object], path: str) -> object:
+    """What stands at a path such as `lines[0].sku`; None where that cannot be said."""
+    try:
+        value = sent()
+        for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+            value = cast(Any, value)[name or int(index)]
+    except (msgspec.MsgspecError, LookupError, TypeError, RecursionError):
+        return None
+    return value
+
+
+class _Repeated(dict[str, object]):
+    """An object that names a field twice."""
+
+    name = ""
+
+
+def _refuse_repeated(raw: bytes) -> None:
+    """A field that is named twice is a fault: readers differ on which of the two they take."""
+    found: list[_Repeated] = []
+
+    def build(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        built = dict(pairs)
+        if len(built) == len(pairs):
+            return built
+        repeated = _Repeated(built)
+        names = [name for name, _ in pairs]
+        repeated.name = next(name for name in names if names.count(name) > 1)
+        found.append(repeated)
+        return repeated
+
+    whole = json.loads(raw, object_pairs_hook=build)
+    if found:
+        faults = [Fault(path, "This field is named twice") for path in _repeated_paths(whole, "")]
+        raise Malformed(of_faults(faults[:100] or [Fault(found[0].name, "This field is named twice")]))
+
+
+def _repeated_paths(value: object, path: str) -> Iterator[str]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _repeated_paths(item, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        if isinstance(value, _Repeated):
+            yield f"{path}.{value.name}" if path else value.name
+        for name, item in value.items():
+            yield from _repeated_paths(item, f"{path}.{name}" if path else name)
 
 
 def _refuse_nul(raw: bytes) -> None:
@@ -181,6 +251,24 @@ def _nul_paths(value: object, path: str) -> Iterator[str]:
 # Queries ---------------------------------------------------------------------------------------------------------
 
 
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+
+
+@cache
+def _whole_numbers(kind: Hashable) -> frozenset[str]:
+    """The parameters that are whole numbers; all others are read as the text that they are."""
+    fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
+    return frozenset(field.encode_name for field in fields if _is_whole(field.type))
+
+
+def _is_whole(found: msgspec.inspect.Type) -> bool:
+    if isinstance(found, msgspec.inspect.Metadata):
+        return _is_whole(found.type)
+    if isinstance(found, msgspec.inspect.UnionType):
+        return any(_is_whole(one) for one in found.types)
+    return isinstance(found, msgspec.inspect.IntType)
+
+
 def read_query(kind: type[_Value], raw: bytes) -> _Value:
     """A query string as its struct; an unknown or repeated parameter is a fault, not noise."""
     try:
@@ -194,13 +282,30 @@ def read_query(kind: type[_Value], raw: bytes) -> _Value:
     for name, value in pairs:
         if "\x00" in name or "\x00" in value:
             raise refuse(name.replace("\x00", ""), "A NUL character cannot be stored.")
+    wholes = _whole_numbers(cast(Hashable, kind))
+    sent = {name: int(text) if name in wholes and _WHOLE.fullmatch(text) else text for name, text in values.items()}
     try:
-        return msgspec.convert(values, kind, strict=False)
+        return msgspec.convert(sent, kind)
     except msgspec.ValidationError as error:
-        raise Malformed(_misfit(str(error))) from None
+        raise Malformed(_misfit(str(error), lambda: values)) from None
 
 
 # Headers ---------------------------------------------------------------------------------------------------------
+
+
+_SINGLE = frozenset({b"authorization", b"content-type", b"idempotency-key", b"if-match", b"jitui-deadline-ms"})
+"""Headers that this API reads: one of each, since whoever stands before us may take another one than we do."""
+
+
+def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
+    """The headers that this API reads, by lower-case name. Raises Malformed for one that is sent twice."""
+    found: dict[bytes, str] = {}
+    for name, value in headers:
+        if name in _SINGLE:
+            if name in found:
+                raise refuse(name.decode().title(), "This header is sent twice.")
+            found[name] = value.decode("latin-1")
+    return found
 
 
 def read_idempotency_key(text: str | None) -> str | None:
@@ -251,6 +356,12 @@ class NamedPlace(msgspec.Struct, frozen=True, array_like=True):
 
     at: Time
     id: Storable
+
+
+class PublicationPlace(msgspec.Struct, frozen=True, array_like=True):
+    """A place in the log of published policies."""
+
+    publication: Annotated[int, Meta(ge=0, le=2**62)]
 
 
 class FeedPlace(msgspec.Struct, frozen=True, array_like=True):

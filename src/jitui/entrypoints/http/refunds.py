@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from time import monotonic
 from uuid import UUID
 
 import msgspec
+import structlog
 
+from jitui.aftersales.command import Plan
+from jitui.aftersales.dispute import take_dispute
+from jitui.aftersales.doubt import differing
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, Change, Incident, RefundRef
-from jitui.aftersales.provider import NotificationIgnored, NotificationRefused
+from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
 from jitui.aftersales.refund import Attempt, Refund, Settlement
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http import answers, bodies
 from jitui.entrypoints.http.aftersales import headers_of_ticket, ticket_answer
+from jitui.entrypoints.http.limits import READERS_PER_KEY
 from jitui.entrypoints.http.operation import (
     BUYER,
     PLATFORM,
@@ -28,14 +34,23 @@ from jitui.entrypoints.http.operation import (
     Operation,
     carried_out,
 )
-from jitui.entrypoints.http.problems import INVALID_REQUEST, REFUSALS, SIGNATURE_REFUSED, Problem, not_found
+from jitui.entrypoints.http.problems import (
+    INVALID_REQUEST,
+    RATE_LIMITED,
+    REFUSALS,
+    SIGNATURE_REFUSED,
+    Problem,
+    not_found,
+)
 from jitui.entrypoints.http.reading import FeedPlace, TimePlace, read_all, read_cursor, read_uuid, write_cursor
 from jitui.ids import lane_of_id
 
 POLL_SECONDS = 0.5
 """How often a waiting reader of the feed looks again."""
+READER_RETRY_SECONDS = 5
 
 _encode = msgspec.json.Encoder().encode
+log = structlog.get_logger("jitui.http")
 
 
 # Refunds ---------------------------------------------------------------------------------------------------------
@@ -172,15 +187,43 @@ async def list_changes(call: Call[Nothing, bodies.ChangeQuery]) -> Done:
     query = call.query
     place = read_cursor(query.after, FeedPlace, "after")
     after = place.position if place is not None else 0
-    until = call.arrived_at + query.wait_seconds
-    while True:
-        found = await call.app.feed.changes(after, query.limit, shop_id=call.own_shop)
-        left_seconds = until - monotonic()
-        if found or left_seconds <= 0 or await call.stopping.within(min(POLL_SECONDS, left_seconds)):
-            break
+    found = await call.app.feed.changes(after, query.limit, shop_id=call.own_shop)
+    if not found and query.wait_seconds > 0:
+        assert call.key is not None
+        with call.readers.place(call.key.key_id) as has_place:
+            if not has_place:
+                return Problem(
+                    RATE_LIMITED,
+                    f"{READERS_PER_KEY} readers with this key wait for news already; ask later, or without waiting.",
+                    retry_after_seconds=READER_RETRY_SECONDS,
+                )
+            found = await _wait_for_news(call, after)
     rows = tuple(_change(call, row) for row in found)
     last = rows[-1].position if rows else after
     return Answer(200, _encode(answers.ChangePage(changes=rows, next=write_cursor(last))))
+
+
+async def _wait_for_news(call: Call[Nothing, bodies.ChangeQuery], after: int) -> Sequence[Change]:
+    """Until there is some, the time is over, the process stops, or the reader has gone and gives its place back."""
+    query = call.query
+    until = call.arrived_at + query.wait_seconds
+    gone = asyncio.create_task(_gone(call))
+    try:
+        while not gone.done():
+            left_seconds = until - monotonic()
+            if left_seconds <= 0 or await call.stopping.within(min(POLL_SECONDS, left_seconds)):
+                break
+            found = await call.app.feed.changes(after, query.limit, shop_id=call.own_shop)
+            if found:
+                return found
+    finally:
+        gone.cancel()
+    return ()
+
+
+async def _gone(call: Call[Nothing, bodies.ChangeQuery]) -> None:
+    while (await call.request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _change(call: Call[Nothing, bodies.ChangeQuery], row: Change) -> answers.ChangeAnswer:
@@ -216,8 +259,14 @@ async def take_notification(call: Call[Nothing, Nothing]) -> Done:
         return Problem(SIGNATURE_REFUSED, "Signature or age of the notification does not stand.")
     if isinstance(read, NotificationIgnored):
         return _taken(read.acknowledgement)  # anything else, and the provider would send it again for days
+    if isinstance(read, DisputeNotification):
+        if not await take_dispute(app.store, app.waiting, app.tasks, read.dispute, now=app.clock()):
+            log.warning("dispute_parked", provider=provider.name, dispute=read.dispute.dispute_id)
+        return _taken("")
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
     done = await confirm(app.store, ref, News(read.answer, provider=provider.name), now=app.clock())
+    if isinstance(done, Plan) and (task := differing(done.writes)) is not None:
+        log.warning("answer_differs", task=str(task.task_id), **task.evidence)
     return done if isinstance(done, Refusal) else _taken(read.acknowledgement)
 
 
@@ -275,7 +324,7 @@ OPERATIONS = (
         {200: answers.IncidentPage},
         scopes=frozenset({PLATFORM, SHOP}),
         query=bodies.IncidentQuery,
-        description="R9, newest first. A shop key lists its own.",
+        description="Newest first. A shop key lists its own.",
     ),
     Operation(
         "GET",

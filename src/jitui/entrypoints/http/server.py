@@ -1,9 +1,11 @@
-"""Serving: uvicorn on uvloop and httptools, one process or several on one port."""
+"""Serving: uvicorn on uvloop and httptools with bounded connections, one process or several on one port."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import multiprocessing
+import os
 import signal
 import socket
 import threading
@@ -11,14 +13,18 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
 from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 from uvicorn.supervisors import Multiprocess
 
+from jitui.child import end_with_parent
+from jitui.connections import BoundedProtocol, Limits, most_connections
 from jitui.entrypoints.http.app import create_opening_app
 from jitui.entrypoints.http.operation import Stopping
+from jitui.entrypoints.logs import configure
 from jitui.errors import NotConfigured
 from jitui.settings import Settings, read_settings
 from jitui.wiring import App, open_app
@@ -33,19 +39,49 @@ Extra = Callable[[], Sequence[ControllerRouterHandler]]
 """Makes what is served beside the API; a function of a module, so that a process of its own can make it too."""
 
 
-def build(settings: Settings | None = None, database_url: str | None = None, extra: Extra | None = None) -> Litestar:
+class WorkerBeside:
+    """Whether the worker that was started beside the API runs, in memory that all its processes share."""
+
+    def __init__(self) -> None:
+        self._runs = multiprocessing.get_context("spawn").RawValue("b", 1)
+
+    def tell(self, runs: bool) -> None:
+        """From the process that keeps it running."""
+        self._runs.value = runs
+
+    def __call__(self) -> bool:
+        return bool(self._runs.value)
+
+
+def build(
+    settings: Settings | None = None,
+    database_url: str | None = None,
+    extra: Extra | None = None,
+    worker: WorkerBeside | None = None,
+) -> Litestar:
     """The application for one process: its service is opened at start-up and closed at the end.
 
     Called without arguments (as `uvicorn --factory` does), it reads the settings; the database must then be a running,
     migrated one at JITUI_DATABASE_URL. Raises NotConfigured when it is not set.
     """
     settings = settings or read_settings()
+    configure(settings)
     url = database_url or settings.database_url
     if url is None:
         raise NotConfigured("JITUI_DATABASE_URL must be set here: the embedded database has one owner, `jitui serve`.")
-    app = create_opening_app(partial(_opened, settings, url), extra_handlers=extra() if extra is not None else ())
+    beside = extra() if extra is not None else ()
+    app = create_opening_app(partial(_opened, settings, url), settings, extra_handlers=beside, worker=worker)
     app.on_startup += [_end_waiting_on_signal, _spare_the_collector]
     return app
+
+
+def _build_in(
+    parent: int, settings: Settings, database_url: str, extra: Extra | None, worker: WorkerBeside | None
+) -> Litestar:
+    """In the process that serves, or in one of several that end with it."""
+    if os.getpid() != parent:
+        end_with_parent(parent)
+    return build(settings, database_url, extra, worker)
 
 
 def _spare_the_collector() -> None:
@@ -60,20 +96,24 @@ def serve(
     *,
     processes: int = 1,
     extra: Extra | None = None,
+    worker: WorkerBeside | None = None,
     access_log: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM; requests in hand are finished within ten seconds."""
+    configure(settings)
     listener = listen(settings.host, settings.port)
     config = uvicorn.Config(
-        partial(build, settings, database_url, extra),
+        partial(_build_in, os.getpid(), settings, database_url, extra, worker),
         factory=True,
         workers=processes,
         loop="uvloop",
-        http="httptools",
+        http=cast(Any, partial(BoundedProtocol, limits=Limits(connections=most_connections()))),
         ws="none",
         lifespan="on",
+        log_config=None,  # the process's own log takes what uvicorn says
         log_level="warning",
         access_log=access_log,
+        proxy_headers=False,  # uvicorn would believe any header of this machine; see jitui.entrypoints.http.client
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import msgspec
 import psycopg
 
+from jitui.aftersales.facts import usage_is_fresh
 from jitui.aftersales.shelf import Benefit, Health
 from jitui.entrypoints.http import answers
 from jitui.entrypoints.http.metrics import MEDIA_TYPE
-from jitui.entrypoints.http.operation import Answer, Call, Done, Nothing, Operation
+from jitui.entrypoints.http.operation import PLATFORM, Answer, Call, Done, Nothing, Operation
 from jitui.entrypoints.http.problems import UNAVAILABLE, Problem
 from jitui.errors import JituiError
 from jitui.wiring import App
@@ -36,9 +38,28 @@ async def readyz(call: Call[Nothing, Nothing]) -> Done:
         return Problem(UNAVAILABLE, "The database does not answer, or was never migrated.", retry_after_seconds=1)
     if not health.migrated:
         return Problem(UNAVAILABLE, "The database is not at this release's migration; run: jitui migrate")
-    age_seconds = _age_seconds(health.usage_as_of, call.app.clock())
-    body = answers.ReadyAnswer(ready=True, database=True, migrated=True, roll_up_age_seconds=age_seconds)
+    now = call.app.clock()
+    degraded = tuple(_degraded(call, health, now))
+    body = answers.ReadyAnswer(
+        ready=True,
+        database=True,
+        migrated=True,
+        worker=not degraded,
+        degraded=degraded,
+        roll_up_age_seconds=_age_seconds(health.usage_as_of, now),
+    )
     return Answer(200, _encode(body))
+
+
+def _degraded(call: Call[Nothing, Nothing], health: Health, now: datetime) -> Iterator[str]:
+    """What somebody has to look at while a load balancer still sends requests here.
+
+    Without a worker requests go to review and refunds wait; without the API nobody could even ask.
+    """
+    if call.worker_beside is not None and not call.worker_beside():
+        yield "worker_ended"
+    if not usage_is_fresh(health.usage_as_of, now, call.app.settings.usage_max_age):
+        yield "usage_unknown"
 
 
 async def metrics(call: Call[Nothing, Nothing]) -> Done:
@@ -51,7 +72,7 @@ async def metrics(call: Call[Nothing, Nothing]) -> Done:
 
 async def _health(app: App) -> Health | None:
     try:
-        return await asyncio.wait_for(app.shelf.health(), LOOK_SECONDS)
+        return await asyncio.wait_for(app.shelf.health(app.clock()), LOOK_SECONDS)
     except (psycopg.Error, JituiError, TimeoutError):
         return None
 
@@ -79,8 +100,11 @@ OPERATIONS = (
         _TAG,
         {200: answers.ReadyAnswer},
         unmetered=True,
-        description="503 while the database does not answer or is not migrated. The age of the rolled-up cap usage is "
-        "told: past a minute it counts as unknown, and requests under such caps go to review.",
+        description="503 while the database does not answer or is not migrated. `worker` is false, and `degraded` "
+        "says why, while the worker beside this process has ended (`worker_ended`, it is started again) or no worker "
+        "anywhere has rolled up in time (`usage_unknown`); requests are taken all the same. The age of the rolled-up "
+        "cap usage is told: past ten seconds (a setting) it counts as unknown, and requests under such caps go to "
+        "review.",
     ),
     Operation(
         "GET",
@@ -89,7 +113,10 @@ OPERATIONS = (
         "Read metrics for Prometheus",
         _TAG,
         {200: str},
+        scopes=frozenset({PLATFORM}),
         unmetered=True,
-        description="Counters are those of the process that answers, under its `process` label.",
+        for_monitoring=True,
+        description="For a platform key, or `JITUI_METRICS_TOKEN` as the bearer token, which needs no database. "
+        "Counters are those of the process that answers, under its `process` label.",
     ),
 )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TypeVar
+
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import RefusalCode
@@ -25,15 +29,18 @@ from jitui.entrypoints.http.operation import (
 from jitui.entrypoints.http.problems import REFUSALS, not_found
 from jitui.entrypoints.http.reading import Faults, refuse
 from jitui.ids import lane_of
+from jitui.text import why_no_id
 
 _encode = msgspec.json.Encoder().encode
+_Value = TypeVar("_Value")
 
 
 def id_in(call: AnyCall, name: str) -> str:
     """An id that is created at this address."""
     found = call.path(name)
-    if not is_id(found):
-        raise refuse(name, "Expected 1 to 128 visible characters, without spaces or slashes.")
+    why = why_no_id(found)
+    if why is not None:
+        raise refuse(name, f"Expected 1 to 128 visible characters, without spaces or slashes; {why}.")
     return found
 
 
@@ -41,14 +48,29 @@ def id_in(call: AnyCall, name: str) -> str:
 
 
 async def put_buyer(call: Call[bodies.BuyerSent, Nothing]) -> Done:
-    """Create or replace what is known of a buyer."""
+    """Create or replace what is known of a buyer, as far as it is said."""
     buyer_id, sent = id_in(call, "buyer_id"), call.body
     faults = Faults()
-    faults.time("registered_at", sent.registered_at)
+    faults.time("registered_at", _said(sent.registered_at, None))
     faults.settle()
-    buyer = Buyer(lane_of(buyer_id), buyer_id, sent.registered_at, sent.region, dict(sent.attributes))
-    await call.app.registry.put_buyer(buyer, call.app.clock())
-    return Answer(200, _encode(_buyer(buyer)))
+    buyer = Buyer(
+        lane_of(buyer_id),
+        buyer_id,
+        _said(sent.registered_at, None),
+        _said(sent.region, None),
+        dict(_said(sent.attributes, {})),
+    )
+    stands = await call.app.registry.put_buyer(buyer, call.app.clock(), kept=_kept(sent))
+    return Answer(200, _encode(_buyer(stands)))
+
+
+def _said(value: _Value | UnsetType, otherwise: _Value) -> _Value:
+    return otherwise if isinstance(value, UnsetType) else value
+
+
+def _kept(sent: msgspec.Struct) -> list[str]:
+    """The fields that were not sent: they stay as they are."""
+    return [name for name in sent.__struct_fields__ if getattr(sent, name) is UNSET]
 
 
 async def get_buyer(call: Call[Nothing, Nothing]) -> Done:
@@ -57,7 +79,9 @@ async def get_buyer(call: Call[Nothing, Nothing]) -> Done:
     if not call.may_see(buyer_id=buyer_id) or not is_id(buyer_id):
         return not_found()
     buyer = await call.app.registry.get_buyer(buyer_id)
-    return not_found() if buyer is None else Answer(200, _encode(_buyer(buyer)))
+    if buyer is None:
+        return not_found()
+    return Answer(200, _encode(_buyer(buyer if call.scope is PLATFORM else replace(buyer, attributes={}))))
 
 
 def _buyer(buyer: Buyer) -> answers.BuyerAnswer:
@@ -84,6 +108,7 @@ async def record_events(call: Call[bodies.EventsSent, Nothing]) -> Done:
                 recorded_at=now,
                 order_id=event.order_id,
                 amount_minor=event.amount_minor,
+                currency=event.currency,
                 retracts=event.retracts,
             )
             for event in events
@@ -102,11 +127,11 @@ async def put_history(call: Call[bodies.HistorySent, Nothing]) -> Done:
     if not is_kind(kind):
         faults.add("kind", SENTENCES[KIND_PATTERN])
     faults.time("complete_from", sent.complete_from)
-    faults.time("fresh_until", sent.fresh_until)
+    faults.time("fresh_until", _said(sent.fresh_until, None))
     faults.settle()
-    record = HistoryRecord(kind, sent.complete_from, sent.fresh_until)
-    await call.app.registry.record_history([record])
-    return Answer(200, _encode(_history(record)))
+    record = HistoryRecord(kind, sent.complete_from, _said(sent.fresh_until, None))
+    (stands,) = await call.app.registry.record_history([record], kept=_kept(sent))
+    return Answer(200, _encode(_history(stands)))
 
 
 async def list_history(call: Call[Nothing, Nothing]) -> Done:
@@ -123,10 +148,11 @@ def _history(record: HistoryRecord) -> answers.HistoryAnswer:
 
 
 async def put_shop(call: Call[bodies.ShopSent, Nothing]) -> Done:
-    """Create or replace what is known of a shop."""
-    shop = Shop(id_in(call, "shop_id"), call.body.name, dict(call.body.attributes))
-    await call.app.registry.put_shop(shop, call.app.clock())
-    return Answer(200, _encode(_shop(shop)))
+    """Create or replace what is known of a shop, as far as it is said."""
+    sent = call.body
+    shop = Shop(id_in(call, "shop_id"), _said(sent.name, ""), dict(_said(sent.attributes, {})))
+    stands = await call.app.registry.put_shop(shop, call.app.clock(), kept=_kept(sent))
+    return Answer(200, _encode(_shop(stands)))
 
 
 async def get_shop(call: Call[Nothing, Nothing]) -> Done:
@@ -135,7 +161,9 @@ async def get_shop(call: Call[Nothing, Nothing]) -> Done:
     if not call.may_see(shop_id=shop_id) or not is_id(shop_id):
         return not_found()
     shop = await call.app.registry.get_shop(shop_id)
-    return not_found() if shop is None else Answer(200, _encode(_shop(shop)))
+    if shop is None:
+        return not_found()
+    return Answer(200, _encode(_shop(shop if call.scope is PLATFORM else replace(shop, attributes={}))))
 
 
 def _shop(shop: Shop) -> answers.ShopAnswer:
@@ -143,10 +171,12 @@ def _shop(shop: Shop) -> answers.ShopAnswer:
 
 
 async def put_category(call: Call[bodies.CategorySent, Nothing]) -> Done:
-    """Create or replace a row of the category table."""
+    """Create or replace a row of the category table, as far as it is said."""
     sent = call.body
-    category = Category(id_in(call, "category_id"), sent.title, sent.customised, sent.virtual)
-    await call.app.registry.put_category(category, call.app.clock())
+    said = Category(
+        id_in(call, "category_id"), _said(sent.title, ""), _said(sent.customised, False), _said(sent.virtual, False)
+    )
+    category = await call.app.registry.put_category(said, call.app.clock(), kept=_kept(sent))
     body = answers.CategoryAnswer(
         category_id=category.category_id,
         title=category.title,
@@ -170,7 +200,7 @@ def check_place(scope: str, ref: str) -> None:
 
 
 async def put_shop_coverage(call: Call[bodies.ShopCoverageSent, Nothing]) -> Done:
-    """Say whether a shop is covered; the shop itself cannot (R13)."""
+    """Say whether a shop is covered; the shop itself cannot."""
     shop_id = call.path("shop_id")
     if not call.may_see(shop_id=shop_id):
         return not_found()
@@ -201,7 +231,7 @@ async def get_shop_coverage(call: Call[Nothing, Nothing]) -> Done:
     body = answers.ShopCoverageAnswer(
         shop_id=shop_id,
         covered=deciding.covered if deciding is not None else True,
-        reason=deciding.reason if deciding is not None else "Every shop of the platform is covered (R2).",
+        reason=deciding.reason if deciding is not None else "Every shop of the platform is covered.",
         rows=tuple(_coverage_row(row) for row in rows),
     )
     return Answer(200, _encode(body))
@@ -243,7 +273,8 @@ OPERATIONS = (
         {200: answers.BuyerAnswer},
         scopes=_PLATFORM,
         body=bodies.BuyerSent,
-        description="Replaces what was known; what is not given becomes unknown. Ids may be pseudonyms.",
+        description="Replaces what is given; what is not given stays as it was, `null` makes it unknown. Ids may be "
+        "pseudonyms.",
     ),
     Operation(
         "GET",
@@ -253,6 +284,7 @@ OPERATIONS = (
         _BUYERS,
         {200: answers.BuyerAnswer},
         scopes=frozenset({PLATFORM, BUYER}),
+        description="`attributes` are the platform's own and empty for others.",
     ),
     Operation(
         "POST",
@@ -263,7 +295,8 @@ OPERATIONS = (
         {200: answers.EventsTaken},
         scopes=_PLATFORM,
         body=bodies.EventsSent,
-        description="Idempotent by nature: an `event_id` counts once, however often it is sent.",
+        description="Idempotent by nature: an `event_id` counts once, however often it is sent, and so do the payment, "
+        "the completion and the cancellation of one order, whatever named them.",
     ),
     Operation(
         "PUT",
@@ -274,7 +307,7 @@ OPERATIONS = (
         {200: answers.HistoryAnswer},
         scopes=_PLATFORM,
         body=bodies.HistorySent,
-        description="History that was never declared is unknown, and unknown never approves (I5).",
+        description="History that was never declared is unknown, and unknown never approves.",
     ),
     Operation(
         "GET",
@@ -294,6 +327,7 @@ OPERATIONS = (
         {200: answers.ShopAnswer},
         scopes=_PLATFORM,
         body=bodies.ShopSent,
+        description="Replaces what is given; what is not given stays as it was.",
     ),
     Operation(
         "GET",
@@ -303,6 +337,7 @@ OPERATIONS = (
         _SHOPS,
         {200: answers.ShopAnswer},
         scopes=_SHOP_TOO,
+        description="`attributes` are the platform's own and empty for others.",
     ),
     Operation(
         "GET",
@@ -312,8 +347,9 @@ OPERATIONS = (
         _SHOPS,
         {200: answers.ShopCoverageAnswer},
         scopes=_SHOP_TOO,
-        description="R13: by shop, category and item. The nearest row decides: item, category, shop, platform; without "
-        "one everything is covered.",
+        description="By shop, category and item. An order is covered when its shop is and every line is. A shop "
+        "goes by its own row, else the platform's; a line by its item's row, else its category's. Without a row both "
+        "are covered.",
     ),
     Operation(
         "PUT",
@@ -325,7 +361,7 @@ OPERATIONS = (
         scopes=_SHOP_TOO,
         body=bodies.ShopCoverageSent,
         problems=(REFUSALS[RefusalCode.SHOP_CANNOT_OPT_OUT],),
-        description="The platform's to decide; a shop that tries is told so (R13).",
+        description="The platform's to decide; a shop that tries is told so.",
     ),
     Operation(
         "GET",
@@ -346,7 +382,7 @@ OPERATIONS = (
         {200: answers.CoverageRow},
         scopes=_PLATFORM,
         body=bodies.CoverageSent,
-        description="R12: the platform, a shop, a category or an item.",
+        description="The platform, a shop, a category or an item.",
     ),
     Operation(
         "PUT",
@@ -357,6 +393,6 @@ OPERATIONS = (
         {200: answers.CategoryAnswer},
         scopes=_PLATFORM,
         body=bodies.CategorySent,
-        description="Orders that come in from now on read it.",
+        description="Orders that come in from now on read it. What is not given stays as it was.",
     ),
 )

@@ -116,7 +116,9 @@ def _of_report(line: int, cells: Cells, short: bool) -> AnyRow:
             currency=currency,
             reference=cells.get(f"refund_metadata[{ATTEMPT}]") or None,
             provider_refund_id=None if kind is RowKind.PAYMENT else source or None,
-            payment_ids=_payments(kind, source, cells.get("charge_id"), cells.get("payment_intent_id")),
+            payment_ids=_payments(kind, source, cells.get("charge_id"), cells.get("payment_intent_id"))
+            if kind is RowKind.PAYMENT or "payment_intent_id" in cells  # a charge alone does not name it for all
+            else (),
         )
     )
 

@@ -1,0 +1,115 @@
+"""The part of `scripts/mutants.py` inside pytest: notes which test runs what, or runs the tests of one change.
+
+Loaded by `-p mutants_in_pytest`; what it does is said by the JSON in MUTANTS_JOB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+JOB = json.loads(os.environ.get("MUTANTS_JOB", "{}"))
+STARTED = time.monotonic()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "notes" in JOB:
+        config.pluginmanager.register(Notes(Path(JOB["notes"])))
+    elif JOB:
+        config.pluginmanager.register(OneMutant(JOB))
+
+
+class Notes:
+    """For each test: how long it takes and which SQL it sends, as a JSON line; what it covers goes to coverage.py."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sent: set[str] = set()
+        self._listen()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        from coverage import Coverage
+
+        measuring = Coverage.current()
+        assert measuring is not None, "run under coverage"
+        measuring.switch_context(item.nodeid)
+        self.sent.clear()
+        began = time.monotonic()
+        done = yield
+        with self.path.open("a") as file:
+            seconds = round(time.monotonic() - began, 3)
+            file.write(json.dumps({"test": item.nodeid, "seconds": seconds, "sql": sorted(self.sent)}) + "\n")
+        measuring.switch_context("")
+        return done
+
+    def _listen(self) -> None:
+        import psycopg
+
+        from jitui.adapters.postgres import batch
+
+        send = batch._send
+
+        def noting_send(pgconn: object, calls: Sequence[tuple[batch.Statement, Mapping[str, object]]]) -> object:
+            self.sent.update(made.sql.decode() for made, _ in calls)
+            return send(pgconn, calls)  # type: ignore[arg-type]
+
+        batch._send = noting_send  # type: ignore[assignment]
+        for cursor in (psycopg.AsyncCursor, psycopg.AsyncServerCursor):
+            cursor.execute = self._noting(cursor.execute)  # type: ignore[method-assign, assignment]
+
+    def _noting(self, execute):  # type: ignore[no-untyped-def]
+        async def noting_execute(cursor, query, *args, **kwargs):  # type: ignore[no-untyped-def]
+            if isinstance(query, str):
+                self.sent.add(query)
+            return await execute(cursor, query, *args, **kwargs)
+
+        return noting_execute
+
+
+class OneMutant:
+    """Runs only the wanted tests, the quickest files first, stops when the time is up, and says how it ended.
+
+    The databases of all mutants are copies of one template, so that the schema is migrated once.
+    """
+
+    def __init__(self, job: dict[str, object]) -> None:
+        self.wanted = {str(name): place for place, name in enumerate(job["tests"])}  # type: ignore[arg-type]
+        self.end = STARTED + float(str(job["seconds"]))
+        self.folder = str(job["folder"])
+        self.answer = Path(str(job["answer"]))
+        self.failed = ""
+        self.ran = 0
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
+        for plugin in session.config.pluginmanager.get_plugins():
+            if hasattr(plugin, "migrated_template") and hasattr(plugin, "RUN"):
+                session.config.stash[plugin.RUN] = self.folder
+        items[:] = sorted((item for item in items if item.nodeid in self.wanted), key=lambda i: self.wanted[i.nodeid])
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.failed = self.failed or f"collecting {report.nodeid}"
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.ran += report.when == "call"
+        if report.failed:
+            self.failed = self.failed or report.nodeid
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        if time.monotonic() > self.end:
+            item.session.shouldstop = "the time is up"
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        left = len(self.wanted) - self.ran
+        how = "killed" if self.failed else "survived" if left <= 0 else "unfinished"
+        self.answer.write_text(json.dumps({"how": how, "by": self.failed, "ran": self.ran, "left": left}))
+        os._exit(0)  # clearing up would drop the template of the next mutant

@@ -1,0 +1,217 @@
+"""Card disputes: the buyer's bank may take a payment back past every refund.
+
+While a dispute is open nothing is refunded at once; one that is lost lowers what its payment can still give by its own
+amount, and by nothing else. What had been refunded of that amount went back twice: a task, and the ledger shows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from jitui.aftersales import ledger
+from jitui.aftersales.command import Plan, Render, carry_out
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.ledger import Cause
+from jitui.aftersales.order import Dispute, DisputeState, Tender
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
+from jitui.aftersales.provider import ToldDispute
+from jitui.aftersales.task import NewTask, TaskKind, Tasks
+from jitui.aftersales.writes import Announce, ChangeKind, OpenTask, Post, PutDispute, Write
+
+
+async def record_dispute(
+    store: Store, ref: OrderRef, told: Dispute, *, now: datetime, once: Once | None = None, render: Render | None = None
+) -> Plan | Refusal | KeptAnswer:
+    """Record that a card dispute was opened, won or lost; the same again changes nothing."""
+
+    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
+        return plan_dispute(file, told, now)
+
+    return await carry_out(store, ref, plan, once=once, render=render)
+
+
+def plan_dispute(file: OrderFile, told: Dispute, now: datetime) -> Plan | Refusal:
+    """Late news of an open dispute never opens a closed one again; a closed one stays as it was closed."""
+    tender = next((tender for tender in file.tenders if tender.tender_id == told.tender_id), None)
+    if tender is None:
+        return Refusal(RefusalCode.UNKNOWN_TENDER, f"The order has no tender {told.tender_id!r}.", "tender_id")
+    if told.currency != tender.currency:
+        return Refusal(
+            RefusalCode.CURRENCY_MISMATCH,
+            f"The payment is in {tender.currency}, the dispute in {told.currency}.",
+            "amount.currency",
+        )
+    known = next((dispute for dispute in file.disputes if dispute.dispute_id == told.dispute_id), None)
+    differs = _why_not(tender, known, told)
+    if differs:
+        return Refusal(RefusalCode.DISPUTE_DIFFERS, differs)
+    closed_before = known is not None and known.state is not DisputeState.OPEN
+    if closed_before or (known is not None and _same(known, told)):
+        return Plan(file, ())
+    lost_minor = min(told.amount_minor, tender.remaining_minor) if told.state is DisputeState.LOST else 0
+    dispute = replace(
+        told,
+        provider=tender.provider,
+        opened_at=known.opened_at if known is not None else told.opened_at,
+        lost_minor=lost_minor,
+    )
+    others = tuple(other for other in file.disputes if other.dispute_id != told.dispute_id)
+    tenders = tuple(
+        replace(other, lost_minor=other.lost_minor + lost_minor) if other is tender else other for other in file.tenders
+    )
+    after = replace(file, tenders=tenders, disputes=(*others, dispute))
+    return Plan(after, (PutDispute(dispute), *_effects(file, dispute, now)))
+
+
+def _why_not(tender: Tender, known: Dispute | None, told: Dispute) -> str:
+    """Why this cannot be the dispute that we know, or one of this payment; empty when it can."""
+    if told.amount_minor > tender.captured_minor:
+        return f"The payment is {tender.captured_minor}; a dispute of it cannot be about {told.amount_minor}."
+    if known is None or known.state is DisputeState.OPEN or told.state is DisputeState.OPEN:
+        same = known is None or known.tender_id == told.tender_id
+        return "" if same else f"Dispute {told.dispute_id!r} is one of another payment."
+    if known.tender_id == told.tender_id and _same(known, told):
+        return ""
+    return (
+        f"Dispute {told.dispute_id!r} was {known.state.value} with {known.amount_minor} on tender {known.tender_id!r}; "
+        "a closed dispute stays as it was closed."
+    )
+
+
+def _same(known: Dispute, told: Dispute) -> bool:
+    return (known.state, known.amount_minor) == (told.state, told.amount_minor)
+
+
+def _effects(file: OrderFile, dispute: Dispute, now: datetime) -> tuple[Write, ...]:
+    body: dict[str, object] = {
+        "dispute_id": dispute.dispute_id,
+        "state": dispute.state.value,
+        "amount_minor": dispute.amount_minor,
+        "currency": dispute.currency,
+    }
+    writes: tuple[Write, ...] = (Announce(ChangeKind.DISPUTE_RECORDED, now, file.order.shop_id, body),)
+    if dispute.state is not DisputeState.LOST:
+        return writes
+    twice_minor = dispute.amount_minor - dispute.lost_minor
+    posts: list[Post] = []
+    if dispute.lost_minor:
+        posts.append(ledger.charged_back(Cause.CHARGED_BACK, dispute, dispute.lost_minor, now))
+    if twice_minor:
+        posts.append(ledger.charged_back(Cause.CHARGED_BACK_TOO, dispute, twice_minor, now))
+    return (*writes, *posts, *((_overlap(file, dispute, twice_minor, now),) if twice_minor else ()))
+
+
+def _overlap(file: OrderFile, dispute: Dispute, twice_minor: int, now: datetime) -> OpenTask:
+    """The bank gave back what was refunded, or granted, already."""
+    task = NewTask(
+        name=f"dispute_overlaps:{file.order.order_id}:{dispute.dispute_id}",
+        kind=TaskKind.DISPUTE_OVERLAPS,
+        provider=dispute.provider,
+        order_id=file.order.order_id,
+        amount_minor=twice_minor,
+        currency=dispute.currency,
+        evidence={
+            "dispute_id": dispute.dispute_id,
+            "tender_id": dispute.tender_id,
+            "dispute_minor": dispute.amount_minor,
+            "not_sent_yet": [str(refund.refund_id) for refund in file.refunds if refund.closed_at is None],
+        },
+        opened_at=now,
+    )
+    return OpenTask(task.task_id, task)
+
+
+# A provider's word ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTender:
+    """A payment of ours under a provider's name of it."""
+
+    ref: OrderRef
+    tender_id: str
+    captured_minor: int
+
+
+class Waiting(Protocol):
+    """Where news waits whose order is not known yet."""
+
+    async def find_tenders(self, provider: str, payment_ids: tuple[str, ...]) -> list[FoundTender]:
+        """In one sequence whoever asks, and whenever."""
+        ...
+
+    async def park(self, told: ToldDispute, now: datetime) -> None: ...
+
+    async def parked(self, limit: int) -> list[ToldDispute]:
+        """Those whose payment is known by now, oldest first."""
+        ...
+
+    async def unpark(self, told: ToldDispute) -> None: ...
+
+
+async def take_dispute(store: Store, waiting: Waiting, tasks: Tasks, told: ToldDispute, *, now: datetime) -> bool:
+    """What a provider says of a dispute; False: its payment is not known yet, so it was parked (T40)."""
+    found = await waiting.find_tenders(told.provider, told.payment_ids)
+    if not found:
+        await waiting.park(told, now)
+        return False
+    for tender, part in zip(found, _parts(told, found), strict=True):
+        done = await record_dispute(store, tender.ref, part, now=now)
+        if isinstance(done, Refusal):
+            await tasks.open([_differs(told, tender, done, now)])
+    return True
+
+
+async def link_parked(store: Store, waiting: Waiting, tasks: Tasks, *, now: datetime, limit: int = 100) -> int:
+    """Take in parked news whose payment has become known; returns how many."""
+    found = await waiting.parked(limit)
+    for told in found:
+        if await take_dispute(store, waiting, tasks, told, now=now):
+            await waiting.unpark(told)
+    return len(found)
+
+
+def _parts(told: ToldDispute, found: list[FoundTender]) -> list[Dispute]:
+    """Over the orders that share the payment: an open one holds all of them, what is lost is taken off one by one."""
+    parts = []
+    left_minor = told.amount_minor
+    for number, tender in enumerate(found, start=1):
+        here_minor = told.amount_minor if len(found) == 1 else min(told.amount_minor, tender.captured_minor)
+        if told.state is not DisputeState.LOST:
+            parts.append(_of(told, tender, told.state, here_minor))
+            continue
+        lost_minor = left_minor if number == len(found) else min(left_minor, tender.captured_minor)
+        left_minor -= lost_minor
+        state = DisputeState.LOST if lost_minor else DisputeState.WON
+        parts.append(_of(told, tender, state, lost_minor or here_minor))
+    return parts
+
+
+def _of(told: ToldDispute, tender: FoundTender, state: DisputeState, amount_minor: int) -> Dispute:
+    return Dispute(
+        dispute_id=told.dispute_id,
+        tender_id=tender.tender_id,
+        provider=told.provider,
+        state=state,
+        amount_minor=amount_minor,
+        currency=told.currency,
+        opened_at=told.at,
+        reason=told.reason,
+        closed_at=None if state is DisputeState.OPEN else told.at,
+    )
+
+
+def _differs(told: ToldDispute, tender: FoundTender, refusal: Refusal, now: datetime) -> NewTask:
+    return NewTask(
+        name=f"dispute_differs:{told.provider}:{told.dispute_id}:{told.state}:{told.amount_minor}:{tender.ref.order_id}",
+        kind=TaskKind.DISPUTE_DIFFERS,
+        provider=told.provider,
+        order_id=tender.ref.order_id,
+        amount_minor=told.amount_minor,
+        currency=told.currency,
+        evidence={"dispute_id": told.dispute_id, "state": told.state.value, "why": refusal.message},
+        opened_at=now,
+    )

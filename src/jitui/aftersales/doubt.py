@@ -1,0 +1,98 @@
+"""News about another payment, amount or currency than the refund's: it settles nothing, and a person is told.
+
+An attempt's id alone proves little: the provider may have it on a refund that is not ours. So `confirm` holds whatever
+an answer tells against the refund, whoever told it, and takes what differs for no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.file import transition, with_ticket
+from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.refund import Attempt, Refund
+from jitui.aftersales.task import NewTask, TaskKind
+from jitui.aftersales.ticket import Actor, ActorKind
+from jitui.aftersales.writes import AddTimeline, OpenTask, Write
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What an answer tells otherwise than the refund says."""
+
+    what: str  # payment | currency | amount
+    told: str
+    ours: str
+
+    @property
+    def sentence(self) -> str:
+        """For the refund's reason, which the platform alone reads."""
+        return f"the provider speaks of {self.what} {self.told}, the refund's is {self.ours}"
+
+
+def difference(answer: Answer, refund: Refund) -> Difference | None:
+    """In what the answer is about something else, if in anything; what a provider does not tell is not compared."""
+    if answer.payment_ids and refund.payment_id not in answer.payment_ids:
+        return Difference("payment", ", ".join(answer.payment_ids), refund.payment_id)
+    if answer.currency is not None and answer.currency.upper() != refund.currency:
+        return Difference("currency", answer.currency, refund.currency)
+    if answer.amount_minor is not None and answer.amount_minor != refund.amount_minor:
+        return Difference("amount", str(answer.amount_minor), str(refund.amount_minor))
+    if answer.refunds_in_all_minor is not None and answer.refunds_in_all_minor < refund.amount_minor:
+        return Difference("amount", f"{answer.refunds_in_all_minor} in all", str(refund.amount_minor))
+    return None
+
+
+def taken_for_none(found: Difference, refund: Refund, now: datetime, *, unasked: bool) -> Answer:
+    """The answer as it counts: nothing is known. Told unasked, it waits for the call that may be under way."""
+    lease = refund.leased_until if unasked else None
+    wait_seconds = (lease - now).total_seconds() if lease is not None and lease > now else None
+    return Answer(AnswerKind.UNKNOWN, found.sentence, retry_after_seconds=wait_seconds)
+
+
+def with_difference(
+    plan: Plan, found: Difference, answer: Answer, refund: Refund, attempt: Attempt, now: datetime, *, looked_up: bool
+) -> Plan:
+    """The plan with a task for a person and a line in the ticket's timeline: one for one difference, however often."""
+    task = NewTask(
+        name=f"answer_differs:{attempt.attempt_id}:{found.what}:{found.told}",
+        kind=TaskKind.ANSWER_DIFFERS,
+        provider=refund.provider,
+        order_id=refund.order_id,
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+        evidence={
+            "refund_id": str(refund.refund_id),
+            "attempt_id": str(attempt.attempt_id),
+            "provider_refund_id": answer.provider_refund_id or attempt.provider_refund_id,
+            "differs": found.what,
+            "told": found.told,
+            "ours": found.ours,
+            "looked_up": looked_up,
+        },
+        opened_at=now,
+    )
+    known = str(task.task_id)
+    if any(event.detail.get("task_id") == known for event in plan.file.timeline_of(refund.ticket_id)):
+        return plan
+    ticket = plan.file.ticket(refund.ticket_id)
+    event = transition(
+        plan.file,
+        ticket,
+        ticket.state,
+        by=Actor(ActorKind.PROVIDER, refund.provider),
+        why="answer_differs",
+        now=now,
+        detail={"differs": found.what, "task_id": known},
+    )
+    told: tuple[Write, ...] = (OpenTask(task.task_id, task), AddTimeline((event,)))
+    return replace(plan, file=with_ticket(plan.file, ticket, (event,)), writes=(*plan.writes, *told))
+
+
+def differing(writes: Iterable[Write]) -> NewTask | None:
+    """The task that a plan opens because an answer was about something else: whoever carried it out says so."""
+    opened = (write.task for write in writes if isinstance(write, OpenTask))
+    return next((task for task in opened if task.kind is TaskKind.ANSWER_DIFFERS), None)

@@ -1,0 +1,170 @@
+"""What putting an order does to the one that stands: created, replaced, put again, or refused with the field. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from jitui.aftersales import ledger
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.order import Funder, Funding, OrderLine
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.ports import NewOrder
+from jitui.aftersales.writes import Post
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryFlags:
+    """What the platform's category table says of a line's category."""
+
+    customised: bool | None = None
+    virtual: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandingOrder:
+    """An order as it stands, and what keeps it from being replaced.
+
+    `stands_on_it`: a ticket, a shipment or the completion. `booked_minor`: each funder's share in the ledger.
+    """
+
+    shop_id: str
+    currency: str
+    placed_at: datetime
+    freight_minor: int
+    lines: tuple[OrderLine, ...]
+    funding: tuple[Funding, ...] = ()
+    paid: bool = False
+    stands_on_it: str | None = None
+    booked_minor: dict[Funder, int] = field(default_factory=dict)
+    bookings: int = 0
+    categories: dict[str, CategoryFlags] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPut:
+    """What is written: nothing but hold and ship-by where the order is the same; postings follow its funding.
+
+    `paid_now`: it costs nothing and did not stand so before, so this is the moment at which it is paid.
+    """
+
+    replaces: bool
+    paid_now: bool = False
+    postings: tuple[Post, ...] = ()
+
+
+def standing_order(file: OrderFile) -> StandingOrder:
+    """The order of a file, for a look at what putting it again would be refused for."""
+    order = file.order
+    standing = (
+        (file.tickets, "a ticket"),
+        (file.shipments, "a shipment"),
+        (order.completed_at is not None, "the completion"),
+    )
+    return StandingOrder(
+        shop_id=order.shop_id,
+        currency=order.currency,
+        placed_at=order.placed_at,
+        freight_minor=order.freight_minor,
+        lines=file.lines,
+        funding=file.funding,
+        paid=bool(file.tenders),
+        stands_on_it=next((what for there, what in standing if there), None),
+    )
+
+
+def is_free(new: NewOrder) -> bool:
+    """Lines and freight sum to nothing: a coupon paid all of it, and no payment will ever be told."""
+    return _costs_nothing(new.lines, new.freight_minor)
+
+
+def _costs_nothing(lines: Sequence[OrderLine], freight_minor: int) -> bool:
+    return not freight_minor and not any(line.paid_minor for line in lines)
+
+
+def plan_order(standing: StandingOrder | None, new: NewOrder, now: datetime) -> OrderPut | Refusal:
+    """An order can be replaced until a ticket, a shipment or its completion stands on it; payments stay as they are."""
+    if standing is None:
+        return OrderPut(replaces=True, paid_now=is_free(new), postings=_postings(_nothing(new), new, now))
+    changed = next(_differences(standing, new), None)
+    if changed is None:
+        return OrderPut(replaces=False)
+    if standing.stands_on_it is not None:
+        return Refusal(
+            RefusalCode.ORDER_NOT_REPLACEABLE,
+            f"{changed} differs from the order as it stands, and {standing.stands_on_it} stands on it already.",
+            changed,
+        )
+    if standing.paid and changed in ("currency", "shop_id"):
+        return Refusal(
+            RefusalCode.ORDER_NOT_REPLACEABLE, f"The order is paid; its {changed} cannot change any more.", changed
+        )
+    paid_now = is_free(new) and not standing.paid and not _costs_nothing(standing.lines, standing.freight_minor)
+    return OrderPut(replaces=True, paid_now=paid_now, postings=_postings(standing, new, now))
+
+
+def _nothing(new: NewOrder) -> StandingOrder:
+    return StandingOrder(new.shop_id, new.currency, new.placed_at, 0, ())
+
+
+# What differs ----------------------------------------------------------------------------------------------------
+
+
+def _differences(standing: StandingOrder, new: NewOrder) -> Iterator[str]:
+    """Paths of the fields that differ, as callers name them; hold and ship-by may always change."""
+    for name in ("currency", "shop_id", "placed_at"):
+        if getattr(standing, name) != getattr(new, name):
+            yield name
+    if standing.freight_minor != new.freight_minor:
+        yield "freight"
+    if len(standing.lines) != len(new.lines):
+        yield "lines"
+    for index, (line, sent) in enumerate(zip(standing.lines, new.lines, strict=False)):
+        flags = standing.categories.get(line.category_id or "", CategoryFlags())
+        for name in _line_differences(line, sent, flags):
+            yield f"lines[{index}].{name}"
+    if _shares(standing.funding) != _shares(new.funding):
+        yield "funding"
+
+
+def _line_differences(line: OrderLine, sent: OrderLine, category: CategoryFlags) -> Iterator[str]:
+    for name in ("line_id", "sku", "item_id", "quantity", "category_id", "title"):
+        if getattr(line, name) != getattr(sent, name):
+            yield name
+    if line.paid_minor != sent.paid_minor:
+        yield "paid"
+    if _flag_differs(line.customised, sent.customised, category.customised):
+        yield "customised"
+    if _flag_differs(line.virtual, sent.virtual, category.virtual):
+        yield "virtual"
+
+
+def _flag_differs(standing: bool | None, sent: bool | None, category: bool | None) -> bool:
+    """What stands was said by the line or by its category; what is not said again takes nothing back."""
+    if sent is None or sent == standing:
+        return False
+    return not (standing is True and category is True)
+
+
+def _shares(funding: Sequence[Funding]) -> dict[Funder, int]:
+    return {fund.funder: fund.amount_minor for fund in funding}
+
+
+# Funding in the ledger -------------------------------------------------------------------------------------------
+
+
+def _postings(standing: StandingOrder, new: NewOrder, now: datetime) -> tuple[Post, ...]:
+    """Shares are booked when an order is paid, or placed for nothing; from then on the ledger follows the funding."""
+    if not standing.booked_minor and not standing.paid and not is_free(new):
+        return ()
+    wanted = _shares(new.funding)
+    number = standing.bookings
+    postings = []
+    for funder in Funder:
+        delta_minor = wanted.get(funder, 0) - standing.booked_minor.get(funder, 0)
+        if delta_minor:
+            first = funder not in standing.booked_minor
+            postings.append(ledger.funding_changed(funder, delta_minor, new.currency, now, 0 if first else number))
+            number += 1
+    return tuple(postings)

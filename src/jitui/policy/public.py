@@ -1,0 +1,49 @@
+"""What of a policy everybody may read (R16): a value that is stored when the policy is published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from jitui.policy.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class PublicCondition:
+    """A published condition, in words."""
+
+    id: str
+    text: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PublicPolicy:
+    """A policy in words; `other_factors`: it has conditions beside those that are published."""
+
+    policy_id: str
+    version: str
+    title: Mapping[str, str]
+    legal_basis: Mapping[str, str]
+    effective_from: datetime
+    notice: Mapping[str, str]
+    conditions: tuple[PublicCondition, ...]
+    other_factors: bool
+    deadline_seconds: int
+    on_timeout: str
+
+
+def public_view(policy: Policy) -> PublicPolicy:
+    """What everybody may read of a policy."""
+    return PublicPolicy(
+        policy_id=policy.id,
+        version=policy.version,
+        title=policy.title,
+        legal_basis=policy.legal_basis,
+        effective_from=policy.effective_from,
+        notice=policy.notice,
+        conditions=tuple(PublicCondition(one.id, one.text) for one in policy.conditions if one.public),
+        other_factors=any(not one.public for one in policy.conditions),
+        deadline_seconds=policy.review.deadline_seconds,
+        on_timeout=policy.review.on_timeout,
+    )

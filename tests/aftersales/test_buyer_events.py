@@ -1,0 +1,130 @@
+"""One order is paid, completed and cancelled once in its buyer's history, whatever named it and however often."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+
+from jitui.adapters.postgres.writing import ONCE_PER_ORDER as IN_STATEMENTS
+from jitui.aftersales.command import Plan
+from jitui.aftersales.ship import complete_order
+from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.policy.facts import BUYER_EVENTS, ONCE_PER_ORDER
+from tests.aftersales.market import NOW, Market
+
+BUYER = "b-1"
+
+
+def event(
+    event_id: str,
+    kind: str = "order_completed",
+    *,
+    order_id: str | None = "o-1",
+    at: datetime = NOW,
+    amount_minor: int = 100,
+    retracts: str | None = None,
+) -> RecordBuyerEvent:
+    return RecordBuyerEvent(BUYER, event_id, kind, at, NOW, order_id, amount_minor, retracts)
+
+
+async def counted(market: Market, kind: str = "order_completed") -> tuple[int, int]:
+    """Events and money of a kind in the roll-up that decisions read."""
+    async with market.pool.connection() as connection:
+        rows = await connection.execute(
+            "SELECT coalesce(sum(events), 0)::int, coalesce(sum(amount_minor), 0)::int FROM buyer_day WHERE kind = %s",
+            (kind,),
+        )
+        found = await rows.fetchone()
+    assert found is not None
+    return int(str(found[0])), int(str(found[1]))
+
+
+async def record(market: Market, *events: RecordBuyerEvent) -> None:
+    await market.registry.record_buyer_events(list(events))
+
+
+@pytest.mark.parametrize("first", ["call", "event"])
+async def test_an_order_completed_by_call_and_by_event_is_completed_once(market: Market, first: str) -> None:
+    ref = await market.paid_order(BUYER, "o-1")
+
+    async def call() -> None:
+        assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=NOW), Plan)
+
+    if first == "call":
+        await call()
+    await record(market, event("platform-17"))
+    if first == "event":
+        await call()
+    assert (await counted(market))[0] == 1
+    assert (await counted(market, "order_paid"))[0] == 1
+    await record(market, event("paid-by-event", "order_paid"))
+    assert (await counted(market, "order_paid"))[0] == 1
+
+
+async def test_two_names_in_one_batch_and_in_two_batches_count_once_each_order(market: Market) -> None:
+    await record(market, event("a"), event("b"), event("c", order_id="o-2"), event("d", order_id=None))
+    await record(market, event("e"), event("f", order_id="o-2"), event("g", order_id=None), event("a"))
+    assert await counted(market) == (4, 400), "two orders, and two events that name none"
+
+
+async def test_a_completion_that_was_taken_back_can_come_again_under_another_name(market: Market) -> None:
+    await record(market, event("a"))
+    await record(market, event("back", retracts="a"))
+    assert await counted(market) == (0, 0)
+    await record(market, event("a"))
+    assert await counted(market) == (0, 0), "what was taken back stays taken back"
+    await record(market, event("again", amount_minor=300, at=NOW - timedelta(days=3)))
+    assert await counted(market) == (1, 300)
+
+
+async def test_what_another_event_says_stands_when_the_first_is_taken_back(market: Market) -> None:
+    yesterday = NOW - timedelta(days=1)
+    await record(market, event("a"), event("b", amount_minor=70, at=yesterday), event("c", amount_minor=7))
+    assert await counted(market) == (1, 100)
+    await record(market, event("back-b", retracts="b"))
+    assert await counted(market) == (1, 100), "a word that did not count"
+    await record(market, event("back-a", retracts="a"))
+    assert await counted(market) == (1, 7)
+    await record(market, event("back-c", retracts="c"))
+    assert await counted(market) == (0, 0)
+
+
+async def test_a_retraction_that_comes_before_its_event_keeps_it_out_and_no_other(market: Market) -> None:
+    await record(market, event("back", retracts="a"))
+    await record(market, event("a"), event("b", amount_minor=70))
+    assert await counted(market) == (1, 70)
+
+
+async def test_all_in_one_batch_come_out_as_one_after_the_other(market: Market) -> None:
+    await record(market, event("back", retracts="a"), event("b", amount_minor=70), event("a"), event("x", retracts="b"))
+    assert await counted(market) == (0, 0)
+
+
+async def test_what_may_happen_several_times_to_an_order_counts_each_time(market: Market) -> None:
+    often = [kind for kind in BUYER_EVENTS if kind not in ONCE_PER_ORDER]
+    for kind in often:
+        await record(market, event(f"{kind}-1", kind), event(f"{kind}-2", kind))
+        assert await counted(market, kind) == (2, 200)
+
+
+async def test_many_at_once_count_one(market: Market) -> None:
+    ref = await market.paid_order(BUYER, "o-1")
+    events = [record(market, event(f"e{number}")) for number in range(6)]
+    await asyncio.gather(*events, complete_order(market.store, ref, now=NOW, completed_at=NOW))
+    assert (await counted(market))[0] == 1
+
+
+async def test_the_database_refuses_a_second_one_that_counts(market: Market) -> None:
+    await record(market, event("a"), event("b"))
+    async with market.pool.connection() as connection:
+        await connection.execute("UPDATE buyer_event SET counts_for_order = true WHERE event_id = 'b'")
+        with pytest.raises(psycopg.errors.ExclusionViolation):
+            await connection.commit()
+
+
+def test_the_statement_and_the_policy_name_the_same_kinds() -> None:
+    assert ", ".join(f"'{kind}'" for kind in ONCE_PER_ORDER) == IN_STATEMENTS
+    assert set(ONCE_PER_ORDER) < set(BUYER_EVENTS)

@@ -1,0 +1,163 @@
+"""News about another payment, amount or currency settles nothing: whoever tells it, and whatever is known already."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from jitui.adapters.postgres.tasks import PostgresTasks
+from jitui.aftersales.command import Plan
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.pay import News, confirm, plan_news
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund
+from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.refund import AttemptState, RefundState
+from jitui.aftersales.task import Task, TaskFilter, TaskKind
+from jitui.aftersales.ticket import TicketState
+from tests.aftersales.market import NOW, Market
+from tests.threads.steps import claim, file_of, postings
+
+RIGHT = Answer(
+    AnswerKind.SUCCEEDED,
+    provider_refund_id="r-1",
+    payment_ids=("pay-o-1-1", "another-name-of-it"),
+    amount_minor=10000,
+    currency="CNY",
+    refunds_in_all_minor=10000,
+)
+WRONG = {
+    "another payment": {"payment_ids": ("pay-2",)},
+    "two names and neither ours": {"payment_ids": ("pay-2", "PAY-O-1-1")},
+    "less": {"amount_minor": 9999},
+    "more": {"amount_minor": 10001},
+    "nothing": {"amount_minor": 0},
+    "a hundredth": {"amount_minor": 100},
+    "negative": {"amount_minor": -10000},
+    "another currency": {"currency": "USD"},
+    "no currency at all": {"currency": ""},
+    "less in all": {"amount_minor": None, "refunds_in_all_minor": 9999},
+}
+TELLERS = {
+    "answer": News(RIGHT),
+    "look-up": News(RIGHT, looked_up=True),
+    "notification": News(RIGHT, provider="simulator"),
+}
+A_SECOND = timedelta(seconds=1)
+
+
+async def paying(market: Market) -> ClaimedRefund:
+    await market.paid_order(await market.premium_buyer("b-1"), "o-1", amounts=(10000,))
+    await market.asked("b-1", "o-1")
+    (claimed,) = await claim(market)
+    return claimed
+
+
+def ref_of(claimed: ClaimedRefund) -> AttemptRef:
+    return AttemptRef(claimed.lane, claimed.attempt.attempt_id)
+
+
+async def tasks(market: Market) -> list[Task]:
+    return list(await PostgresTasks(market.pool).list(TaskFilter()))
+
+
+async def the_file(market: Market, claimed: ClaimedRefund) -> OrderFile:
+    return await file_of(market, ref_of(claimed))  # type: ignore[arg-type]
+
+
+async def test_news_about_something_else_pays_nothing_whoever_tells_it(market: Market) -> None:
+    claimed = await paying(market)
+    file = await the_file(market, claimed)
+    for teller in TELLERS.values():
+        for wrong, told in WRONG.items():
+            news = replace(teller, answer=replace(RIGHT, **told))  # type: ignore[arg-type]
+            planned = plan_news(file, claimed.attempt.attempt_id, news, NOW)
+            assert isinstance(planned, Plan)
+            kinds = {type(write).__name__ for write in planned.writes}
+            assert kinds == {"MoveAttempt", "MoveRefund", "OpenTask", "AddTimeline"}, wrong
+            (refund,) = planned.file.refunds
+            assert (refund.state, planned.file.tickets[0].state) == (RefundState.UNKNOWN, TicketState.REFUNDING), wrong
+            assert "the provider speaks of" in refund.reason
+
+
+async def test_a_person_is_told_once_of_one_difference(market: Market) -> None:
+    claimed = await paying(market)
+    news = News(replace(RIGHT, payment_ids=("pay-2",)), provider="simulator")
+    for _ in range(3):
+        assert isinstance(await confirm(market.store, ref_of(claimed), news, now=NOW + A_SECOND), Plan)
+    file = await the_file(market, claimed)
+    assert (file.tickets[0].state, file.refunds[0].state) == (TicketState.REFUNDING, RefundState.UNKNOWN)
+    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (10000, 0)
+    assert await postings(market, "o-1") == ["captured", "granted"]
+    (task,) = await tasks(market)
+    assert (task.kind, task.order_id, task.amount_minor) == (TaskKind.ANSWER_DIFFERS, "o-1", 10000)
+    told = [event for event in file.timeline if event.why == "answer_differs"]
+    assert [event.detail["task_id"] for event in told] == [str(task.task_id)]
+    assert "pay-2" not in str(told[0].detail), "a buyer reads the timeline, and that payment may be another buyer's"
+
+
+async def test_the_same_money_in_other_words_is_paid(market: Market) -> None:
+    claimed = await paying(market)
+    file = await the_file(market, claimed)
+    same: list[dict[str, object]] = [{}, {"currency": "cny"}, {"payment_ids": ()}, {"refunds_in_all_minor": 10001}]
+    for right in same:
+        news = News(replace(RIGHT, **right), provider="simulator")  # type: ignore[arg-type]
+        planned = plan_news(file, claimed.attempt.attempt_id, news, NOW)
+        assert isinstance(planned, Plan)
+        assert planned.file.tickets[0].state is TicketState.REFUNDED
+
+
+@pytest.mark.parametrize("kind", [AnswerKind.DECLINED, AnswerKind.PENDING])
+async def test_a_refusal_or_an_acceptance_of_another_payment_is_not_ours_either(
+    market: Market, kind: AnswerKind
+) -> None:
+    """A decline would let an operator send it again beside the first; a pending one would keep it from being sent."""
+    claimed = await paying(market)
+    answer = replace(RIGHT, kind=kind, payment_ids=("pay-2",), stuck=kind is AnswerKind.PENDING)
+    await confirm(market.store, ref_of(claimed), News(answer, provider="simulator"), now=NOW)
+    file = await the_file(market, claimed)
+    assert (file.refunds[0].state, file.attempts[0].state) == (RefundState.UNKNOWN, AttemptState.UNKNOWN)
+
+
+async def test_what_was_paid_stays_paid_whatever_is_told_of_another_payment(market: Market) -> None:
+    claimed = await paying(market)
+    await confirm(market.store, ref_of(claimed), News(RIGHT), now=NOW)
+    for kind in (AnswerKind.DECLINED, AnswerKind.SUCCEEDED):
+        for news in TELLERS.values():
+            other = replace(news, answer=replace(RIGHT, kind=kind, payment_ids=("pay-2",)))
+            await confirm(market.store, ref_of(claimed), other, now=NOW + A_SECOND)
+    file = await the_file(market, claimed)
+    assert (file.tickets[0].state, file.tenders[0].refunded_minor) == (TicketState.REFUNDED, 10000)
+    assert (file.refunds[0].state, file.refunds[0].due_at) == (RefundState.SUCCEEDED, None)
+    assert [task.kind for task in await tasks(market)] == [TaskKind.ANSWER_DIFFERS]
+
+
+async def test_a_second_payment_of_another_amount_is_no_second_payment_of_ours(market: Market) -> None:
+    claimed = await paying(market)
+    await confirm(market.store, ref_of(claimed), News(RIGHT), now=NOW)
+    file = await the_file(market, claimed)
+    old = replace(file.attempts[0], attempt_id=UUID(int=9), attempt_no=0, state=AttemptState.DECLINED)
+    before = replace(file, attempts=(*file.attempts, old))
+    planned = plan_news(before, old.attempt_id, News(replace(RIGHT, amount_minor=1), looked_up=True), NOW)
+    assert isinstance(planned, Plan)
+    assert [type(write).__name__ for write in planned.writes] == ["OpenTask", "AddTimeline"]
+
+
+async def test_a_rumour_does_not_cut_a_call_short_that_is_under_way(market: Market) -> None:
+    """Who holds the lease is asking the provider now; a second worker would ask beside it."""
+    claimed = await paying(market)
+    rumour = News(replace(RIGHT, payment_ids=("pay-2",)), provider="simulator")
+    await confirm(market.store, ref_of(claimed), rumour, now=NOW + A_SECOND)
+    assert await claim(market, NOW + 58 * A_SECOND) == []
+    (again,) = await claim(market, NOW + 61 * A_SECOND)
+    assert again.look_up_first and again.attempt.attempt_id == claimed.attempt.attempt_id
+
+
+async def test_the_right_answer_after_a_rumour_pays_it(market: Market) -> None:
+    claimed = await paying(market)
+    rumour = News(replace(RIGHT, payment_ids=("pay-2",)), provider="simulator")
+    await confirm(market.store, ref_of(claimed), rumour, now=NOW)
+    await confirm(market.store, ref_of(claimed), News(RIGHT), now=NOW + A_SECOND)
+    assert (await the_file(market, claimed)).tickets[0].state is TicketState.REFUNDED

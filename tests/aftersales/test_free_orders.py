@@ -1,0 +1,143 @@
+"""Orders that cost nothing: paid when placed, shipped, completed, asked back like others, counted in no feature."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.intake import put_order
+from jitui.aftersales.order import Funder, Funding, LineUnits, OrderLine
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
+from jitui.aftersales.ship import complete_order
+from jitui.aftersales.ticket import ApprovedBy, TicketState
+from jitui.aftersales.writes import RecordBuyerEvent
+from tests.aftersales.market import NOW, Market
+from tests.aftersales.test_intake import balances_of
+from tests.threads.steps import file_of
+
+COUPON = (Funding(Funder.PLATFORM_SUBSIDY, 999),)
+
+
+async def free_order(market: Market, buyer_id: str, order_id: str = "o-1", quantity: int = 3) -> OrderRef:
+    line = OrderLine("l1", "sku", "item", quantity, 0, "apparel", customised=False, virtual=False)
+    taken = await put_order(
+        market.store, NewOrder(order_id, buyer_id, "shop-1", "CNY", NOW - timedelta(hours=1), (line,), COUPON), now=NOW
+    )
+    assert isinstance(taken, OrderTaken)
+    return taken.ref
+
+
+async def counted(market: Market) -> list[object]:
+    """Everything of the day on which the order lived that features count, of buyer and shop."""
+    await market.feed.roll_up(NOW)
+    async with market.pool.connection() as connection:
+        rows = await connection.execute(
+            "SELECT kind FROM buyer_day WHERE day = %(day)s UNION ALL SELECT kind FROM shop_day", {"day": NOW.date()}
+        )
+        return list(await rows.fetchall())
+
+
+async def test_it_is_paid_when_it_is_placed_and_its_funders_are_booked(market: Market) -> None:
+    ref = await free_order(market, "b-1")
+    order = (await file_of(market, ref)).order
+    assert (order.free_of_charge, order.paid_at) == (True, order.placed_at)
+    assert await balances_of(market, "o-1") == {"subsidy:platform_subsidy": 999, "escrow": -999}
+
+
+async def test_its_refund_returns_the_funders_stops_the_parcel_and_closes_at_once(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    ref = await free_order(market, buyer)
+    ticket = await market.asked(buyer, "o-1")
+    assert (ticket.state, ticket.approved_by, ticket.amount_minor) == (
+        TicketState.REFUNDED,
+        ApprovedBy.INSTANT_REFUND,
+        0,
+    )
+    assert ticket.notice and ticket.closed_at == NOW
+    file = await file_of(market, ref)
+    assert file.refunds == ()
+    assert [event.to_state for event in file.timeline][-2:] == [TicketState.REFUNDING, TicketState.REFUNDED]
+    assert set((await balances_of(market, "o-1")).values()) == {0}
+    kinds = [change.kind for change in await market.feed.changes(0, 100)]
+    assert kinds == ["order.paid", "ticket.requested", "ticket.approved", "stop_ship", "ticket.refunded"]
+    shipped = await market.ship(ref)
+    assert isinstance(shipped, Refusal) and shipped.code is RefusalCode.UNITS_REFUNDED
+
+
+async def test_units_of_it_go_back_one_by_one_and_the_funder_gets_the_whole(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await free_order(market, buyer)
+    for minutes in range(3):
+        now = NOW + timedelta(minutes=2 * minutes)
+        await market.feed.roll_up(now)
+        assert isinstance(await market.ask(buyer, "o-1", lines=[("l1", 1)], now=now), Plan)
+    assert set((await balances_of(market, "o-1")).values()) == {0}
+
+
+async def test_it_ships_and_completes(market: Market) -> None:
+    ref = await free_order(market, "b-1")
+    assert isinstance(await market.ship(ref), Plan)
+    assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=NOW), Plan)
+
+
+async def test_it_counts_in_no_feature_of_buyer_or_shop(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    shipped = await free_order(market, buyer, "o-shipped")
+    assert isinstance(await market.ship(shipped), Plan)
+    assert isinstance(await complete_order(market.store, shipped, now=NOW, completed_at=NOW), Plan)
+    await free_order(market, buyer)
+    assert isinstance(await market.ask(buyer, "o-1"), Plan)
+    told = [
+        RecordBuyerEvent(buyer, f"theirs-{kind}", kind, NOW, NOW, order_id="o-shipped")
+        for kind in ("order_paid", "order_completed")
+    ]
+    await market.registry.record_buyer_events(told)
+    assert await counted(market) == []
+
+
+async def test_a_line_that_costs_nothing_beside_others_brings_nothing_alone(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(0, 500))
+    alone = await market.ask(buyer, "o-1", lines=[("l1", 1)])
+    assert isinstance(alone, Refusal) and alone.code is RefusalCode.NOTHING_TO_REFUND
+    assert (await market.asked(buyer, "o-1")).amount_minor == 500
+
+
+async def test_an_order_that_is_replaced_by_a_free_one_is_paid_then_and_by_a_priced_one_no_more(market: Market) -> None:
+    ref = await market.paid_order("b-1", "o-1", amounts=(500,), tenders=())
+    assert (await file_of(market, ref)).order.paid_at is None
+    line = OrderLine("l1", "sku-1", "item-1", 1, 0, "apparel", customised=False, virtual=False)
+    free = NewOrder("o-1", "b-1", "shop-1", "CNY", NOW - timedelta(hours=1), (line,), COUPON)
+    assert isinstance(await put_order(market.store, free, now=NOW), OrderTaken)
+    assert (await file_of(market, ref)).order.free_of_charge
+    assert (await balances_of(market, "o-1"))["escrow"] == -999
+    priced = NewOrder("o-1", "b-1", "shop-1", "CNY", NOW - timedelta(hours=1), (replace_paid(line, 700),), COUPON)
+    assert isinstance(await put_order(market.store, priced, now=NOW), OrderTaken)
+    order = (await file_of(market, ref)).order
+    assert (order.free_of_charge, order.paid_at) == (False, None)
+    assert (await balances_of(market, "o-1"))["escrow"] == -999, "booked already, and booked once"
+    unpaid = await market.ask("b-1", "o-1")
+    assert isinstance(unpaid, Refusal) and unpaid.code is RefusalCode.ORDER_NOT_PAID
+
+
+def replace_paid(line: OrderLine, paid_minor: int) -> OrderLine:
+    return OrderLine(
+        line.line_id,
+        line.sku,
+        line.item_id,
+        line.quantity,
+        paid_minor,
+        line.category_id,
+        customised=False,
+        virtual=False,
+    )
+
+
+async def test_a_request_for_some_units_leaves_the_others(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    ref = await free_order(market, buyer)
+    assert isinstance(await market.ask(buyer, "o-1", lines=[("l1", 2)]), Plan)
+    file = await file_of(market, ref)
+    assert file.lines[0].free_quantity == 1
+    assert [LineUnits(row.line_id, row.quantity) for row in file.ticket_lines] == [LineUnits("l1", 2)]

@@ -1,0 +1,170 @@
+"""One waybill is one parcel of an order, however the number and the carrier are spelled, and whoever speaks first."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentDegree, ShipmentSource, waybill_of
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.ports import OrderRef
+from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.ticket import Actor, ActorKind
+from tests.aftersales.market import NOW, Market
+
+LABEL, PICKED_UP, SHIPPED, DELIVERED = ParcelDegree
+MERCHANT, CARRIER = ShipmentSource.MERCHANT, ShipmentSource.CARRIER
+
+
+async def say(
+    market: Market,
+    ref: OrderRef,
+    source: ShipmentSource,
+    degree: ParcelDegree,
+    *units: tuple[str, int],
+    carrier: str = "",
+    number: str = "SF1",
+) -> Plan | Refusal:
+    news = ShipmentNews(degree, carrier, number, source, NOW, tuple(LineUnits(*unit) for unit in units))
+    by = Actor(ActorKind.CARRIER if source is CARRIER else ActorKind.MERCHANT, "somebody")
+    done = await record_shipment(market.store, ref, news, by=by, now=NOW)
+    assert isinstance(done, Plan | Refusal)
+    return done
+
+
+async def file_of(market: Market, ref: OrderRef) -> OrderFile:
+    file = await market.store.read_file(ref)
+    assert file is not None
+    return file
+
+
+def left(file: OrderFile) -> dict[str, tuple[int, int]]:
+    """Units that left by command and by the carrier's word alone."""
+    return {line.line_id: (line.shipped_quantity, line.scanned_quantity) for line in file.lines}
+
+
+@pytest.mark.parametrize("carrier", ["SF-Express", "SF", "顺丰", ""])
+@pytest.mark.parametrize("number", ["sf1", "SF1", "ＳＦ１"])
+async def test_a_scan_of_the_merchants_parcel_is_no_second_parcel(market: Market, carrier: str, number: str) -> None:
+    ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
+    await say(market, ref, MERCHANT, SHIPPED, ("l1", 1), carrier="sf", number="SF1")
+    await say(market, ref, CARRIER, DELIVERED, carrier=carrier, number=number)
+    file = await file_of(market, ref)
+    (parcel,) = file.shipments
+    assert (parcel.degree, parcel.tracking_no, parcel.carrier) == (DELIVERED, "SF1", carrier or "sf")
+    assert left(file) == {"l1": (1, 0), "l2": (0, 0)}, "the second line is in the warehouse"
+    assert file.degree is ShipmentDegree.PARTLY_SHIPPED
+
+
+@pytest.mark.parametrize("first", [PICKED_UP, SHIPPED, DELIVERED])
+async def test_the_merchants_word_after_the_carriers_counts_no_unit_again(market: Market, first: ParcelDegree) -> None:
+    ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
+    await say(market, ref, CARRIER, first, ("l1", 1), number="sf1")
+    assert isinstance(await say(market, ref, MERCHANT, SHIPPED, ("l1", 1), carrier="sf"), Plan)
+    file = await file_of(market, ref)
+    assert left(file)["l1"] == ((1, 0) if first is PICKED_UP else (0, 1))
+    assert [parcel.carrier for parcel in file.shipments] == ["sf"], "filled in later"
+
+
+async def test_a_scan_of_a_label_under_another_spelling_opens_no_incident_on_the_other_goods(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    ref = await market.paid_order(buyer, "o-1", amounts=(5000, 6000))
+    await say(market, ref, MERCHANT, SHIPPED, ("l2", 1), carrier="sf")
+    ticket = await market.asked(buyer, "o-1", lines=[("l1", 1)])
+    await say(market, ref, MERCHANT, LABEL, ("l2", 1), carrier="sf", number="sf1")
+    await say(market, ref, CARRIER, DELIVERED, carrier="SF EXPRESS", number="sf1")
+    assert not await market.shelf.incidents(shop_id="shop-1", limit=10)
+    assert left(await file_of(market, ref)) == {"l1": (0, 0), "l2": (1, 0)}
+    assert ticket.order_id == "o-1"
+
+
+async def test_a_later_larger_word_moves_the_units_with_it_and_a_smaller_one_nothing(market: Market) -> None:
+    ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000), quantities=(3, 1))
+    await say(market, ref, MERCHANT, SHIPPED, ("l1", 1))
+    await say(market, ref, MERCHANT, SHIPPED, ("l1", 2))
+    await say(market, ref, CARRIER, SHIPPED, ("l1", 3), ("l2", 1))
+    again = await say(market, ref, CARRIER, SHIPPED, ("l1", 1))
+    file = await file_of(market, ref)
+    assert left(file) == {"l1": (2, 1), "l2": (0, 1)}
+    assert isinstance(again, Plan) and not again.writes
+    (parcel,) = file.shipments
+    assert parcel.lines == (LineUnits("l1", 3), LineUnits("l2", 1))
+    assert parcel.commanded_lines == (LineUnits("l1", 2),)
+    assert file.degree is ShipmentDegree.SHIPPED
+
+
+async def test_a_late_word_of_an_earlier_degree_still_says_which_goods_are_inside(market: Market) -> None:
+    ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
+    await say(market, ref, CARRIER, DELIVERED, ("l1", 1))
+    await say(market, ref, MERCHANT, LABEL, ("l1", 1), ("l2", 1))
+    file = await file_of(market, ref)
+    assert left(file) == {"l1": (0, 1), "l2": (1, 0)}
+    assert file.shipments[0].degree is DELIVERED
+
+
+async def test_a_larger_word_meets_the_conflict_that_a_new_parcel_would(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    ref = await market.paid_order(buyer, "o-1", amounts=(5000,), quantities=(2,))
+    await say(market, ref, MERCHANT, LABEL, ("l1", 1))
+    await market.asked(buyer, "o-1", lines=[("l1", 1)])
+    assert isinstance(await say(market, ref, MERCHANT, SHIPPED, ("l1", 1)), Plan)
+    refused = await say(market, ref, MERCHANT, SHIPPED, ("l1", 2), number="sf1")
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.UNITS_REFUNDED
+    assert isinstance(await say(market, ref, MERCHANT, DELIVERED), Plan), "what has left may arrive"
+    assert not await market.shelf.incidents(shop_id="shop-1", limit=10)
+    await say(market, ref, CARRIER, DELIVERED, ("l1", 2))
+    assert len(await market.shelf.incidents(shop_id="shop-1", limit=10)) == 1, "a carrier's larger word is a fact"
+    assert left(await file_of(market, ref)) == {"l1": (1, 1)}
+
+
+async def test_a_parcel_leaves_once_for_the_shops_figures(market: Market) -> None:
+    ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
+    for source, units in ((MERCHANT, [("l1", 1)]), (CARRIER, [("l1", 1), ("l2", 1)]), (CARRIER, [])):
+        await say(market, ref, source, SHIPPED, *units, carrier="sf")
+    changes = [change for change in await market.feed.changes(0, 100) if change.kind == "shipment.recorded"]
+    assert [change.body["left"] for change in changes] == [True, False]
+
+
+async def test_two_who_speak_of_one_parcel_at_once_make_one(market: Market) -> None:
+    for number in range(10):
+        ref = await market.paid_order("b-1", f"o-{number}", amounts=(5000, 6000))
+        words = [(MERCHANT, "sf", "SF1"), (CARRIER, "SF", "sf1"), (CARRIER, "", "Sf1")]
+        await asyncio.gather(*(say(market, ref, s, SHIPPED, ("l1", 1), carrier=c, number=n) for s, c, n in words))
+        file = await file_of(market, ref)
+        assert len(file.shipments) == 1
+        assert sum(left(file)["l1"]) == 1
+
+
+async def test_the_database_refuses_a_second_parcel_of_a_waybill(market: Market) -> None:
+    ref = await market.paid_order("b-1", "o-1")
+    await say(market, ref, MERCHANT, SHIPPED)
+    async with market.pool.connection() as connection:
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            await connection.execute(
+                'INSERT INTO shipment SELECT (jsonb_populate_record(s, \'{"shipment_id": '
+                '"00000000-0000-0000-0000-000000000000", "carrier": "other"}\')).* FROM shipment s'
+            )
+
+
+def test_different_numbers_stay_different_parcels() -> None:
+    numbers = ["JDX1-1-12", "JDX11-1-2", "SF1", "SF-1", "SF01", "SF１0"]
+    assert len({waybill_of(number) for number in numbers}) == len(numbers)
+    assert waybill_of(" ＳＦ１ ") == waybill_of("sf1") == "sf1"
+
+
+async def test_carriers_word_is_on_the_timeline_where_it_says_more_and_not_where_it_only_names_itself(
+    market: Market,
+) -> None:
+    ref = await market.paid_order("b-plain", "o-1", now=NOW - timedelta(minutes=5))
+    ticket = await market.asked("b-plain", "o-1")
+    for carrier in ("", "sf", "SF"):
+        await say(market, ref, CARRIER, PICKED_UP, carrier=carrier)
+    file = await file_of(market, ref)
+    scans = [event for event in file.timeline_of(ticket.ticket_id) if event.why == "carrier_scan"]
+    assert len(scans) == 1
+    assert file.shipments[0].carrier == "SF"

@@ -1,0 +1,92 @@
+"""How often a refund is tried, how long it waits between tries, and when an operator must look."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.pay import News, confirm, retry
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, RefundRef
+from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.refund import RefundState
+from jitui.aftersales.ticket import TicketState
+from tests.aftersales.market import NOW, Market
+from tests.aftersales.test_pay import DECLINED, OPERATOR, PENDING, SUCCEEDED, UNKNOWN, claim_all, start_paying
+
+
+async def test_every_claim_of_an_attempt_is_another_try_and_a_new_attempt_begins_at_one(market: Market) -> None:
+    paying = await start_paying(market)
+    tries = [paying.claimed.refund.tries]
+    for hours in range(1, 4):
+        await paying.hears(UNKNOWN)
+        (again,) = await claim_all(market, after=timedelta(hours=hours))
+        tries.append(again.refund.tries)
+    assert tries == [1, 2, 3, 4]
+    await paying.hears(DECLINED)
+    ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
+    await retry(market.store, ref, by=OPERATOR, now=NOW)
+    (anew,) = await claim_all(market)
+    assert (anew.attempt.attempt_no, anew.refund.tries) == (2, 1)
+
+
+async def test_the_wait_after_a_lost_answer_doubles_up_to_ten_minutes(market: Market) -> None:
+    """Half of it is certain and half is jitter, so that refunds that were lost together do not come back together."""
+    paying = await start_paying(market)
+    for tries in range(1, 16):
+        await paying.hears(UNKNOWN)
+        due_at = (await paying.file()).refunds[0].due_at
+        assert due_at is not None
+        wait_seconds = (due_at - NOW - timedelta(seconds=1)).total_seconds()
+        longest = min(600.0, 2.0**tries)
+        assert longest / 2 <= wait_seconds <= longest, f"after try {tries}"
+        await claim_all(market, after=timedelta(days=tries))
+
+
+async def test_an_accepted_refund_is_looked_up_after_five_seconds_and_then_ever_more_rarely(market: Market) -> None:
+    paying = await start_paying(market)
+    waits: list[float] = []
+    for tries in range(1, 13):
+        await paying.hears(PENDING)
+        due_at = (await paying.file()).refunds[0].due_at
+        assert due_at is not None
+        waits.append((due_at - NOW - timedelta(seconds=1)).total_seconds())
+        await claim_all(market, after=timedelta(days=tries))
+    assert waits[0] == 5.0 and min(waits) == 5.0
+    assert 300 <= waits[-1] <= 600
+
+
+async def test_a_refund_that_fails_after_success_is_attempted_anew_three_times_and_then_an_operator_must_look(
+    market: Market,
+) -> None:
+    paying = await start_paying(market)
+    claimed = paying.claimed
+    for attempt_no in (2, 3, 4):
+        await _succeeds_and_fails(market, claimed)
+        (claimed,) = await claim_all(market, after=timedelta(seconds=2))
+        assert claimed.attempt.attempt_no == attempt_no
+    await _succeeds_and_fails(market, claimed)
+    assert await claim_all(market, after=timedelta(days=1)) == []
+    file = await paying.file()
+    assert file.refunds[0].state is RefundState.FAILED
+    assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (10000, 0), "it is still owed"
+    ref = RefundRef(claimed.lane, claimed.refund.refund_id)
+    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Plan), "and an operator may send it again"
+
+
+async def test_the_providers_number_stays_known_when_later_news_does_not_repeat_it(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(Answer(AnswerKind.PENDING, provider_refund_id="r-9"))
+    await paying.hears(Answer(AnswerKind.SUCCEEDED))
+    assert [attempt.provider_refund_id for attempt in (await paying.file()).attempts] == ["r-9"]
+    other = await start_paying(market, "2")
+    await other.hears(Answer(AnswerKind.PENDING, provider_refund_id="r-1"))
+    await other.hears(Answer(AnswerKind.SUCCEEDED, provider_refund_id="r-2"))
+    assert [attempt.provider_refund_id for attempt in (await other.file()).attempts] == ["r-2"]
+
+
+async def _succeeds_and_fails(market: Market, claimed: ClaimedRefund) -> None:
+    ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
+    for answer, looked_up in ((SUCCEEDED, False), (DECLINED, True)):
+        done = await confirm(market.store, ref, News(answer, looked_up), now=NOW + timedelta(seconds=1))
+        assert isinstance(done, Plan)

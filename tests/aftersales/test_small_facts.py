@@ -1,0 +1,52 @@
+"""Small parts of a decision's facts that only their own values tell apart."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from jitui.aftersales.facts import SHORT_CAP_SECONDS, arm_of, bucket_seconds, is_selected
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.ports import TicketRef
+from jitui.aftersales.ticket import Arm
+from jitui.policy import held_out
+from tests.aftersales.market import DEFAULT_POLICY, Market
+
+
+def test_a_buyer_whom_the_platform_put_on_a_list_is_not_held_out_by_chance() -> None:
+    names = (f"b-{number}" for number in itertools.count())
+    by_chance = next(name for name in names if held_out(DEFAULT_POLICY, name))
+    live = next(name for name in names if not held_out(DEFAULT_POLICY, name))
+    assert [arm_of(DEFAULT_POLICY, by_chance, word) for word in (None, "allow", "deny")] == [
+        Arm.HOLD_OUT,
+        Arm.LIVE,
+        Arm.LIVE,
+    ]
+    assert arm_of(DEFAULT_POLICY, live, None) is Arm.LIVE
+    assert [is_selected(DEFAULT_POLICY, by_chance, word) for word in (None, "allow", "deny")] == [False, True, False]
+
+
+@pytest.mark.parametrize(("over_seconds", "seconds"), [(3600, 60), (7199, 60), (7200, 60), (7201, 3600), (86400, 3600)])
+def test_caps_of_up_to_two_hours_are_counted_by_the_minute(over_seconds: int, seconds: int) -> None:
+    assert SHORT_CAP_SECONDS == 7200
+    assert bucket_seconds(over_seconds) == seconds
+
+
+async def test_what_is_asked_of_a_line_is_a_fact_of_that_line_alone(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(5000, 6000, 7000), quantities=(3, 3, 3))
+    ticket = await market.asked(buyer, "o-1", lines=[("l2", 2)])
+    decision = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    assert decision is not None
+    lines = decision.facts["order.lines"]
+    assert isinstance(lines, list)
+    assert [(line["line_id"], line["requested_quantity"]) for line in lines] == [("l1", 0), ("l2", 2), ("l3", 0)]
+
+
+@pytest.mark.parametrize("quantity", [0, -1, 4])
+async def test_units_that_are_none_or_more_than_there_are_cannot_be_asked_for(market: Market, quantity: int) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(6000,), quantities=(3,))
+    refused = await market.ask(buyer, "o-1", lines=[("l1", quantity)])
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.UNITS_NOT_AVAILABLE

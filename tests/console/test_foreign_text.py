@@ -1,0 +1,37 @@
+"""What others wrote, on pages: it cannot turn or hide what stands beside it, and comes back from forms unchanged."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from jitui.entrypoints.console.language import Speech
+from jitui.entrypoints.console.visit import _environment
+from jitui.settings import Language
+
+WILD = 'a\u202eb<x> "אבג" \u200b\x1b'
+SHOWN = "a\\u202eb&lt;x&gt; &#34;\u2068אבג\u2069&#34; \\u200b\\x1b"
+
+
+def rendered(template: str) -> str:
+    environment = _environment(Speech(Language.EN, ZoneInfo("Asia/Shanghai")))
+    return environment.from_string(template).render(wild=WILD, one=1)
+
+
+def test_text_between_tags_is_isolated() -> None:
+    assert rendered("<p>{{ wild }}</p>") == f"<p>{SHOWN}</p>"
+    assert rendered("{{ wild }}{% if one %}<b>{{ wild }}</b>{% endif %}") == f"{SHOWN}<b>{SHOWN}</b>"
+
+
+def test_what_a_form_or_an_address_carries_stays_exact() -> None:
+    expected = "a\u202eb&lt;x&gt; &#34;אבג&#34; \u200b\x1b"
+    assert rendered('<input value="{{ wild }}">') == f'<input value="{expected}">'
+    assert rendered('<input value="{{ wild if one else one }}"{% if one %} x="{{ wild }}"{% endif %}>{{ one }}') == (
+        f'<input value="{expected}" x="{expected}">1'
+    )
+
+
+def test_values_of_messages_and_macros_are_isolated_once() -> None:
+    assert rendered('{{ _("Order %(id)s", id=wild) }}') == f"Order {SHOWN}"
+    macro = '{% macro m(x) %}<i title="{{ x }}">{{ x }}</i>{% endmacro %}{{ m(wild) }}'
+    expected = "a\u202eb&lt;x&gt; &#34;אבג&#34; \u200b\x1b"
+    assert rendered(macro) == f'<i title="{expected}">{SHOWN}</i>'

@@ -1,0 +1,50 @@
+"""The page of the published policy: what is in force, and earlier versions by pages."""
+
+from __future__ import annotations
+
+import pytest
+
+from jitui.aftersales.policy_in_force import publish
+from jitui.entrypoints.console.published import VERSIONS_PER_PAGE
+from jitui.policy import Policy
+from tests.aftersales.market import DEFAULT_POLICY
+from tests.console.conftest import Visit
+from tests.console.marketplace import Marketplace
+
+
+async def _publish(market: Marketplace, count: int) -> None:
+    for number in range(2, count + 1):
+        policy = Policy.from_text(DEFAULT_POLICY.text.replace('version: "1"', f'version: "v{number}"'))
+        await publish(market.app.registry, policy, by="tests", now=market.app.clock())
+
+
+async def test_versions_come_by_pages(market: Marketplace, visit: Visit) -> None:
+    await _publish(market, VERSIONS_PER_PAGE + 2)
+    page = await (await visit()).see("/policy")
+    assert f"v{VERSIONS_PER_PAGE + 2}" in page.text
+    assert page.text.count("Published") >= VERSIONS_PER_PAGE
+    (older,) = [given["href"] for tag, given in page.tags if tag == "a" and "before=" in given.get("href", "")]
+    last = await (await visit()).see(older)
+    assert len([1 for tag, given in last.tags if tag == "a" and "publication=" in given.get("href", "")]) == 2
+    assert not [1 for tag, given in last.tags if "before=" in given.get("href", "")]
+
+
+async def test_an_earlier_version_says_when_it_was_replaced(market: Marketplace, visit: Visit) -> None:
+    await _publish(market, 2)
+    visitor = await visit()
+    assert "It was replaced at" in (await visitor.see("/policy?publication=1")).text
+    assert "It was replaced at" not in (await visitor.see("/policy?publication=2")).text
+
+
+@pytest.mark.parametrize(
+    "query", ["publication=0", "publication=x", "publication=" + "9" * 18, "before=-1", "before=٣"]
+)
+async def test_a_version_that_is_not_there_is_not_found(visit: Visit, query: str) -> None:
+    assert (await (await visit()).get(f"/policy?{query}")).status_code == 404
+
+
+async def test_a_page_of_stored_versions_compiles_nothing(market: Marketplace, visit: Visit) -> None:
+    await _publish(market, 2)
+    async with market.app.registry._pool.connection() as connection:  # type: ignore[attr-defined]
+        await connection.execute("UPDATE policy SET document = 'no policy' WHERE publication = 1")
+    assert "v2" in (await (await visit()).see("/policy?publication=1")).text

@@ -1,0 +1,160 @@
+"""What a provider can do, says late, or says only when it failed; and who hears "refunded" when.
+
+- T35 hyperswitch PR 13853: a failed void blocked the refund and was tried for ever. This service never authorises, so
+  it voids nothing; what must hold here is that a refused attempt and its retry share one hold, and nothing repeats it.
+- T36 csob/paymentgateway #705: a provider without keys and look-ups was asked again after a lost answer.
+- T37 alphagov/pay-connector PR 5593: the correction of a late failure had no key of its own and was made twice.
+- T38 mollie/api-documentation #722: a provider told of failures alone, and successful refunds stayed pending.
+- T39 woocommerce-gateway-stripe #4405, fluent-cart #42: the buyer was told "refunded" when the refund was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from jitui.aftersales.command import Plan
+from jitui.aftersales.outcomes import RefusalCode
+from jitui.aftersales.pay import NO_WAY_TO_ASK, NO_WAY_TO_REPEAT, News, confirm, pay_claimed, retry
+from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef
+from jitui.aftersales.provider import (
+    BOTH,
+    Answer,
+    AnswerKind,
+    Capabilities,
+    NotificationRefused,
+    RefundOrder,
+)
+from jitui.aftersales.refund import RefundState
+from jitui.aftersales.ticket import TicketState
+from tests.aftersales.market import NOW, Market
+from tests.threads.steps import MERCHANT, SUCCEEDED, claim, file_of, heard, postings, refused
+
+PENDING = Answer(AnswerKind.PENDING)
+UNKNOWN = Answer(AnswerKind.UNKNOWN, "no answer in time")
+ABSENT = Answer(AnswerKind.ABSENT)
+DECLINED = Answer(AnswerKind.DECLINED, "account closed")
+
+
+@dataclass
+class Words:
+    """A provider that says what a test lets it say, and counts what it was asked."""
+
+    capabilities: Capabilities
+    sent: list[Answer]
+    found: list[Answer] = field(default_factory=list)
+    name: str = "simulator"
+    asked: list[str] = field(default_factory=list)
+
+    async def send(self, refund: RefundOrder) -> Answer:
+        self.asked.append(f"send {refund.attempt_id}")
+        return self.sent.pop(0)
+
+    async def look_up(self, refund: RefundOrder) -> Answer:
+        self.asked.append(f"look up {refund.attempt_id}")
+        return self.found.pop(0)
+
+    def read_notification(self, headers: Mapping[str, str], body: bytes, now: datetime) -> NotificationRefused:
+        return NotificationRefused("none")
+
+
+async def asked_for(market: Market) -> OrderRef:
+    buyer = await market.premium_buyer("b-1")
+    ref = await market.paid_order(buyer, "o-1", amounts=(10000,))
+    await market.asked(buyer, "o-1")
+    return ref
+
+
+async def work(market: Market, provider: Words, now: datetime) -> int:
+    """What a worker does with all that is due at a moment."""
+    claimed = await claim(market, now)
+    for one in claimed:
+        await pay_claimed(market.store, {"simulator": provider}, one, clock=lambda: now)
+    return len(claimed)
+
+
+async def test_t35_a_refused_attempt_and_its_retry_share_one_hold_and_nothing_repeats_it(market: Market) -> None:
+    ref = await asked_for(market)
+    provider = Words(BOTH, [DECLINED, SUCCEEDED])
+    assert await work(market, provider, NOW) == 1
+    assert await work(market, provider, NOW + timedelta(days=30)) == 0, "nobody tries it again by himself"
+    file = await file_of(market, ref)
+    assert (file.tenders[0].pending_minor, file.tenders[0].remaining_minor) == (10000, 0)
+    refund = RefundRef(ref.lane, file.refunds[0].refund_id)
+    assert isinstance(await retry(market.store, refund, by=MERCHANT, now=NOW), Plan)
+    assert refused(await retry(market.store, refund, by=MERCHANT, now=NOW)) is RefusalCode.REFUND_NOT_FAILED
+    assert (await file_of(market, ref)).tenders[0].pending_minor == 10000
+    await work(market, provider, NOW)
+    (tender,) = (await file_of(market, ref)).tenders
+    assert (tender.pending_minor, tender.refunded_minor) == (0, 10000)
+    assert len(set(provider.asked)) == 2, "the retry has a key of its own"
+
+
+async def test_t36_without_keys_and_look_ups_a_lost_answer_waits_for_the_statement(market: Market) -> None:
+    ref = await asked_for(market)
+    provider = Words(Capabilities(keys=False, look_up=False), [UNKNOWN])
+    for now in (NOW, NOW + timedelta(seconds=30), NOW + timedelta(seconds=90)):
+        await work(market, provider, now)
+    assert len(provider.asked) == 1
+    file = await file_of(market, ref)
+    assert (file.refunds[0].state, file.refunds[0].reason) == (RefundState.UNKNOWN, NO_WAY_TO_ASK)
+    statement = News(Answer(AnswerKind.SUCCEEDED, amount_minor=10000, currency="CNY"), provider="simulator")
+    await confirm(market.store, AttemptRef(ref.lane, file.attempts[0].attempt_id), statement, now=NOW)
+    assert (await file_of(market, ref)).tickets[0].state is TicketState.REFUNDED
+
+
+async def test_t36_with_look_ups_alone_what_is_not_found_is_not_sent_again(market: Market) -> None:
+    ref = await asked_for(market)
+    provider = Words(Capabilities(keys=False, look_up=True), [UNKNOWN], [UNKNOWN, ABSENT])
+    for seconds in (0, 30, 90, 150):
+        await work(market, provider, NOW + timedelta(seconds=seconds))
+    assert [word.split()[0] for word in provider.asked] == ["send", "look", "look"]
+    assert (await file_of(market, ref)).refunds[0].reason == NO_WAY_TO_REPEAT
+
+
+async def test_t36_with_keys_alone_the_same_key_is_sent_again(market: Market) -> None:
+    ref = await asked_for(market)
+    provider = Words(Capabilities(keys=True, look_up=False), [UNKNOWN, SUCCEEDED])
+    for seconds in (0, 30):
+        await work(market, provider, NOW + timedelta(seconds=seconds))
+    assert len(provider.asked) == 2 and len(set(provider.asked)) == 1
+    assert (await file_of(market, ref)).tickets[0].state is TicketState.REFUNDED
+
+
+async def test_t37_the_correction_of_a_late_failure_has_a_key_and_is_made_once(market: Market) -> None:
+    ref = await asked_for(market)
+    (claimed,) = await claim(market)
+    await heard(market, claimed)
+    for _ in range(3):
+        await heard(market, claimed, DECLINED, looked_up=True)
+    provider = Words(BOTH, [UNKNOWN, SUCCEEDED], [ABSENT])
+    for seconds in (1, 31):
+        await work(market, provider, NOW + timedelta(seconds=seconds))
+    keys = {word.split()[-1] for word in provider.asked}
+    assert len(keys) == 1 and str(claimed.attempt.attempt_id) not in keys
+    assert await postings(market, "o-1") == ["captured", "granted", "paid", "paid", "unpaid"]
+    (tender,) = (await file_of(market, ref)).tenders
+    assert (tender.pending_minor, tender.refunded_minor) == (0, 10000)
+
+
+async def test_t38_success_comes_by_polling_where_only_failures_are_told(market: Market) -> None:
+    ref = await asked_for(market)
+    provider = Words(BOTH, [PENDING], [PENDING, SUCCEEDED])
+    for seconds in (0, 30, 90):
+        await work(market, provider, NOW + timedelta(seconds=seconds))
+    assert [word.split()[0] for word in provider.asked] == ["send", "look", "look"]
+    assert (await file_of(market, ref)).tickets[0].state is TicketState.REFUNDED
+
+
+async def test_t39_refunded_is_said_once_the_money_is_confirmed_and_not_before(market: Market) -> None:
+    ref = await asked_for(market)
+    provider = Words(BOTH, [PENDING], [SUCCEEDED])
+    seen = []
+    for seconds in (0, 30):
+        await work(market, provider, NOW + timedelta(seconds=seconds))
+        file = await file_of(market, ref)
+        said = [change.kind for change in await market.feed.changes(0, 100)].count("ticket.refunded")
+        paid = [event.why for event in file.timeline].count("paid")
+        seen.append((file.tickets[0].state, said, paid))
+    assert seen == [(TicketState.REFUNDING, 0, 0), (TicketState.REFUNDED, 1, 1)]
