@@ -35,6 +35,15 @@ END = r"$(?!\n)"
 
 LONGEST_ID = 128
 ID_PATTERN = rf"^[^/{UNSEEN}]{{1,{LONGEST_ID}}}" + END
+CODE_PATTERN = rf"^[^{UNSEEN}]{{1,{LONGEST_ID}}}" + END
+KIND_PATTERN = r"^[a-z][a-z0-9_]{0,63}" + END
+
+SENTENCES = {
+    ID_PATTERN: "Expected 1 to 128 visible characters, without spaces or slashes",
+    CODE_PATTERN: "Expected 1 to 128 visible characters, without spaces",
+    KIND_PATTERN: "Expected 1 to 64 lower-case letters, digits and underscores, a letter first",
+}
+
 _UNSEEN_IN_ID = re.compile(f"[/{UNSEEN}\\ud800-\\udfff]")
 _UNSEEN_AT_ALL = re.compile(f"[{UNSEEN}\\ud800-\\udfff]")
 """With the halves of surrogate pairs, which only the command line can bring."""

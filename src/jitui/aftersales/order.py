@@ -9,6 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+MOST_ATTRIBUTES = 64
+"""So many attributes of a buyer are taken, at most."""
+
 
 class Hold(StrEnum):
     """Fulfilment holds: a held order is unshipped and not shippable."""

@@ -5,32 +5,37 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from jitui.entrypoints.cli.tables import Row
-from jitui.entrypoints.http.fields import CODE_PATTERN, EARLIEST, KIND_PATTERN, LATEST, SENTENCES
-from jitui.money import MAX_AMOUNT_MINOR, currency_exponent, from_decimal_text, is_currency
-from jitui.text import ID_PATTERN, why_no_id
+from jitui.money import MAX_AMOUNT_MINOR
+from jitui.policy import FactType
+from jitui.tabular import cells
+from jitui.tabular.cells import EARLIEST, Unreadable
+from jitui.tabular.shown import shown
+from jitui.tabular.table import Row
+from jitui.text import CODE_PATTERN, ID_PATTERN, KIND_PATTERN, SENTENCES, why_no_id
 
 MOST_UNITS = 1_000_000_000
 LONGEST_TEXT = 500
+NO_ID = " "
+"""Stands where an id cannot be read; no id is this."""
 
 _Word = TypeVar("_Word", bound=StrEnum)
-_TRUE, _FALSE = frozenset({"true", "1", "yes", "t", "y"}), frozenset({"false", "0", "no", "f", "n"})
-_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a row, and in which field (ours); no field: the row as a whole."""
+    """What is wrong with a row: in which field (ours) and column (theirs), the value as it stands, and what to do."""
 
     row: Row
     field: str
     reason: str
+    column: str = ""
+    value: str | None = None
 
 
 @dataclass(slots=True)
@@ -45,14 +50,19 @@ class Cells:
 
     def fault(self, name: str, reason: str) -> None:
         """Keep one more fault."""
-        self.faults.append(Fault(self.row, name, reason))
+        column, value = self.theirs.get(name, ""), self._cell(name)
+        self.faults.append(Fault(self.row, name, reason, column, None if value is None else shown(value)))
 
     def has(self, name: str) -> bool:
         """Whether the field is there and not empty."""
-        return self._cell(name) not in (None, "")
+        return not cells.is_empty(self._cell(name))
+
+    def written(self, name: str) -> str:
+        """The cell as it stands, but for the spaces around it."""
+        return cells.trimmed(str(self._cell(name)))
 
     def id(self, name: str) -> str:
-        """A required id."""
+        """A required id, `NO_ID` where it cannot be read."""
         return self._matching(name, ID_PATTERN)
 
     def code(self, name: str, default: str | None = None) -> str:
@@ -69,9 +79,9 @@ class Cells:
 
     def text(self, name: str) -> str:
         """Free text, empty where there is none."""
-        value = "" if not self.has(name) else str(self._cell(name))
-        if len(value) > LONGEST_TEXT or "\0" in value:
-            self.fault(name, f"expected at most {LONGEST_TEXT} characters, without NUL")
+        value = self._read(name, cells.read_text(self._cell(name)), "") if self.has(name) else ""
+        if len(value) > LONGEST_TEXT:
+            self.fault(name, f"expected at most {LONGEST_TEXT} characters")
             return ""
         return value
 
@@ -79,40 +89,35 @@ class Cells:
         """A whole number within bounds."""
         if not self.has(name):
             return self._missing(name, default, least)
-        value = self._cell(name)
-        if isinstance(value, float | Decimal) and value == int(value):
-            value = int(value)
-        text = str(value)
-        if isinstance(value, bool) or not _WHOLE.fullmatch(text) or not least <= int(text) <= most:
-            self.fault(name, f"expected a whole number from {least} to {most}, not {text!r}")
-            return least
-        return int(text)
+        return self._within(name, cells.read_whole(self._cell(name)), least, most)
+
+    def minor(self, name: str, *, least: int = 0, default: int | None = None) -> int:
+        """An amount in minor units."""
+        if not self.has(name):
+            return self._missing(name, default, least)
+        return self._within(name, cells.read_minor(self._cell(name)), least, MAX_AMOUNT_MINOR)
 
     def currency(self, default: str | None) -> str:
-        """An ISO 4217 code that has minor units."""
-        value = str(self._cell("currency")) if self.has("currency") else default
+        """An ISO 4217 code."""
+        value = self._cell("currency") if self.has("currency") else default
         if value is None:
             self.fault("currency", "is missing; add the column, or say --currency")
             return "CNY"
-        if not is_currency(value):
-            self.fault("currency", f"{value!r} is not a currency of ISO 4217 with minor units")
-            return "CNY"
-        return value
+        return self._read("currency", cells.read_currency(value), "CNY")
 
     def amount(self, name: str, currency: str, *, least: int = 0, default: int | None = None) -> int:
-        """Minor units: from `<name>_minor` as they are, or from `<name>` in major units, exactly."""
+        """Minor units: from `<name>_minor` as they are, or from `<name>` in major units, exactly; not from both."""
         if self.has(f"{name}_minor"):
-            return self.whole(f"{name}_minor", least=least, most=MAX_AMOUNT_MINOR)
+            minor = self.minor(f"{name}_minor", least=least)
+            if self.has(name) and cells.read_amount(self._cell(name), currency) != minor:
+                self.fault(name, f"differs from {name}_minor; keep one of the two columns")
+            return minor
         if not self.has(name):
             return self._missing(f"{name}_minor", default, least)
-        minor = from_decimal_text(str(self._cell(name)), currency)
-        if minor is None or not least <= minor <= MAX_AMOUNT_MINOR:
-            digits = currency_exponent(currency)
-            self.fault(
-                name, f"expected an amount in {currency} with at most {digits} decimals, from {least} minor units"
-            )
-            return least
-        return minor
+        found = cells.read_amount(self._cell(name), currency)
+        if isinstance(found, int) and found < least:
+            found = Unreadable(f"expected an amount of at least {least} minor units")
+        return self._read(name, found, least)
 
     def time(self, name: str) -> datetime:
         """A required time with its zone (or in the zone that was given for the file)."""
@@ -125,19 +130,7 @@ class Cells:
         """RFC 3339, or None where the cell is empty."""
         if not self.has(name):
             return None
-        moment = _moment(self._cell(name))
-        if moment is None:
-            self.fault(name, f"expected a time such as 2026-11-23T08:00:00+08:00, not {self._cell(name)!r}")
-            return None
-        if moment.tzinfo is None:
-            if self.zone is None:
-                self.fault(name, "the time has no zone; write +08:00 or Z, or say --time-zone for the file")
-                return None
-            moment = moment.replace(tzinfo=self.zone)
-        if not EARLIEST <= moment < LATEST:
-            self.fault(name, f"expected a time from {EARLIEST.year} to {LATEST.year - 1}")
-            return None
-        return moment
+        return self._read(name, cells.read_moment(self._cell(name), self.zone), EARLIEST)
 
     def word(self, name: str, words: type[_Word], default: _Word | None = None) -> _Word:
         """One of an enum's words."""
@@ -147,39 +140,45 @@ class Cells:
 
     def one_of(self, name: str, words: Sequence[str]) -> str:
         """One of some words."""
-        text = str(self._cell(name)) if self.has(name) else ""
+        cell = self._cell(name)
+        text = cells.bare(cell) if isinstance(cell, str) else ""
         if text in words:
             return text
-        self.fault(name, f"expected one of {', '.join(words)}, not {text!r}")
+        self.fault(name, f"expected one of {', '.join(words)}" + (f", not {shown(cell)}" if self.has(name) else ""))
         return words[0]
 
     def flag(self, name: str) -> bool | None:
         """True, false, or None where the cell is empty: unknown stays unknown (I5)."""
-        if not self.has(name):
-            return None
-        text = str(self._cell(name)).lower()
-        if text not in _TRUE | _FALSE:
-            self.fault(name, f"expected true or false, not {text!r}")
-        return text in _TRUE
+        return self._read(name, cells.read_flag(self._cell(name)), False) if self.has(name) else None
 
-    def attribute(self, name: str) -> int | str | bool:
-        """A platform's own attribute: a number or a truth where it reads as one, else text."""
+    def attribute(self, name: str, kind: FactType | None) -> int | str | bool:
+        """A platform's own attribute, of the type that the policy declares; undeclared, as the file has it."""
         value = self._cell(name)
-        if isinstance(value, bool):
-            return value
-        if isinstance(value, int) and abs(value) > 2**53:
+        if kind is FactType.INT:
+            return self.whole(name, least=-(2**53), most=2**53)
+        if kind is FactType.BOOL:
+            return bool(self.flag(name))
+        if kind is None and isinstance(value, int) and abs(value) > 2**53:
             self.fault(name, "expected a whole number of at most 2^53")
             return 0
-        if isinstance(value, int):
+        if kind is None and isinstance(value, bool | int):
             return value
-        text = self.text(name)
-        if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        return int(text) if _WHOLE.fullmatch(text) and abs(int(text)) <= 2**53 else text
+        return self.text(name)
 
     def _cell(self, name: str) -> object:
         column = self.theirs.get(name)
         return None if column is None else self.row.cells.get(column)
+
+    def _read(self, name: str, found: _Value | Unreadable, fallback: _Value) -> _Value:
+        if isinstance(found, Unreadable):
+            self.fault(name, found.reason)
+            return fallback
+        return found
+
+    def _within(self, name: str, found: int | Unreadable, least: int, most: int) -> int:
+        if isinstance(found, int) and not least <= found <= most:
+            found = Unreadable(f"expected a whole number from {least} to {most}, not {str(found)!r}")
+        return self._read(name, found, least)
 
     def _missing(self, name: str, default: int | None, fallback: int) -> int:
         if default is None:
@@ -189,29 +188,15 @@ class Cells:
     def _matching(self, name: str, pattern: str) -> str:
         if not self.has(name):
             self.fault(name, "is missing")
-            return "missing"
-        text = str(self._cell(name))
-        if re.search(pattern, text) is None:
+            return NO_ID
+        text = self._read(name, cells.read_id(self._cell(name)), NO_ID)
+        if text != NO_ID and re.search(pattern, text) is None:
             self.fault(name, _expected(pattern, text))
-            return "wrong"
+            return NO_ID
         return text
 
 
 def _expected(pattern: str, text: str) -> str:
-    sentence = SENTENCES[pattern].lower().replace("iso", "ISO")
+    sentence = SENTENCES[pattern].lower()
     why = why_no_id(text, slashes=pattern == CODE_PATTERN) if pattern in (ID_PATTERN, CODE_PATTERN) else None
     return sentence if why is None else f"{sentence}; {why}"
-
-
-def _moment(cell: object) -> datetime | None:
-    if isinstance(cell, datetime):
-        return cell
-    if isinstance(cell, date):
-        return None
-    text = str(cell)
-    if len(text) < len("2026-11-23T08:00"):
-        return None
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None

@@ -6,25 +6,43 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from jitui.aftersales.command import Plan
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, plan_payment, put_order
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
-from jitui.aftersales.ports import DecisionInputs, NewOrder, OrderRef, OrderTaken
+from jitui.aftersales.ports import DecisionInputs, NewOrder, OrderRef, OrderTaken, Store
 from jitui.aftersales.put_order import plan_order, standing_order
+from jitui.aftersales.registry import Registry
 from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.ship import plan_shipment, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.aftersales.writes import RecordBuyerEvent
-from jitui.entrypoints.cli.kinds import Item, Parcel, Payment
-from jitui.wiring import App
+from jitui.importing.kinds import Item, Parcel, Payment
 
 BY = Actor(ActorKind.PLATFORM, "import")
 AT_ONCE = 8
 EVENTS_AT_ONCE = 2_000
+
+
+class App(Protocol):
+    """What of the service is needed here."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def registry(self) -> Registry: ...
+
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+
+    async def terms(self) -> Terms: ...
+
 
 Advance = Callable[[int], None]
 """Told how many items were done."""
