@@ -49,6 +49,15 @@ _UNSEEN_AT_ALL = re.compile(f"[{UNSEEN}\\ud800-\\udfff]")
 """With the halves of surrogate pairs, which only the command line can bring."""
 
 
+def spelled_alike(one: str, other: str) -> bool:
+    """Whether two ids differ in letter case or in the width of their letters at most."""
+    return one == other or _folded(one) == _folded(other)
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).lower()
+
+
 def visible(text: str) -> str:
     """The text on one line, as it can be read: what would steer a terminal or hide is shown as an escape.
 

@@ -128,3 +128,19 @@ async def test_the_database_refuses_a_second_one_that_counts(market: Market) -> 
 def test_the_statement_and_the_policy_name_the_same_kinds() -> None:
     assert ", ".join(f"'{kind}'" for kind in ONCE_PER_ORDER) == IN_STATEMENTS
     assert set(ONCE_PER_ORDER) < set(BUYER_EVENTS)
+
+
+async def test_an_event_that_names_another_buyers_order_does_not_count(market: Market) -> None:
+    """Whichever lane the two buyers are in."""
+    for number in range(3):
+        await market.paid_order(f"other-{number}", f"theirs-{number}")
+    mine = await market.paid_order(BUYER, "o-1")
+    told = [event(f"e{n}", order_id=f"theirs-{n}") for n in range(3)]
+    known = [
+        event("mine", order_id=mine.order_id),
+        event("nobodys", order_id="o-unknown"),
+        event("none", order_id=None),
+    ]
+    assert await market.registry.events_of_other_buyers([*told, *known]) == told
+    assert await market.registry.record_buyer_events([*told, *known]) == 3
+    assert (await counted(market))[0] == 3

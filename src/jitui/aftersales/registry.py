@@ -122,6 +122,9 @@ class ApiKey:
     revoked_at: datetime | None = None
 
 
+ORDER_OF_ANOTHER_BUYER = "This order belongs to another buyer."
+
+
 class Registry(Protocol):
     """What reads and sets these rows."""
 
@@ -160,6 +163,10 @@ class Registry(Protocol):
     ) -> Sequence[HistoryRecord]: ...
 
     async def history_records(self) -> Sequence[HistoryRecord]: ...
+
+    async def events_of_other_buyers(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RecordBuyerEvent]:
+        """Those that name an order which is known here as another buyer's; `record_buyer_events` leaves them out."""
+        ...
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int: ...
 

@@ -17,7 +17,7 @@ from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, NewOrder, OrderRef, OrderTaken, Store
 from jitui.aftersales.put_order import plan_order, standing_order
-from jitui.aftersales.registry import Registry
+from jitui.aftersales.registry import ORDER_OF_ANOTHER_BUYER, Registry
 from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.ship import plan_shipment, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
@@ -70,19 +70,31 @@ async def load(app: App, items: Sequence[Item], advance: Advance, counts: Counte
     `counts` is told what became of the others, where that can be told apart.
     """
     events = [item for item in items if isinstance(item.value, RecordBuyerEvent)]
+    refused = []
     for start in range(0, len(events), EVENTS_AT_ONCE):
         batch = events[start : start + EVENTS_AT_ONCE]
-        await app.registry.record_buyer_events([v for i in batch if isinstance(v := i.value, RecordBuyerEvent)])
+        refused += await _of_other_buyers(app, batch)
+        await app.registry.record_buyer_events(_told(batch))
         advance(len(batch))
     others = [item for item in items if not isinstance(item.value, RecordBuyerEvent)]
     terms = await app.terms() if any(isinstance(item.value, Payment) for item in others) else None
-    return await _each(others, lambda item, _: _write(app, item, terms, counts), advance)
+    return refused + await _each(others, lambda item, _: _write(app, item, terms, counts), advance)
+
+
+async def _of_other_buyers(app: App, items: Sequence[Item]) -> list[Refused]:
+    others = set(await app.registry.events_of_other_buyers(_told(items)))
+    return [Refused(item, ORDER_OF_ANOTHER_BUYER) for item in items if item.value in others]
+
+
+def _told(items: Sequence[Item]) -> list[RecordBuyerEvent]:
+    return [value for item in items if isinstance(value := item.value, RecordBuyerEvent)]
 
 
 async def check(app: App, items: Sequence[Item], advance: Advance) -> list[Refused]:
     """What `load` would be refused as things stand now; nothing is written."""
     terms = await app.terms()
-    return await _each(items, lambda item, files: _try(app, item, files, terms), advance)
+    of_others = await _of_other_buyers(app, items)
+    return of_others + await _each(items, lambda item, files: _try(app, item, files, terms), advance)
 
 
 _Files = dict[str, OrderFile]

@@ -226,11 +226,23 @@ class PostgresRegistry:
             self._pool, "SELECT to_json(h)::text FROM history_record h ORDER BY kind", {}, HistoryRecord
         )
 
+    async def events_of_other_buyers(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RecordBuyerEvent]:
+        """Those that name an order which is known here as another buyer's."""
+        order_ids = sorted({event.order_id for event in events if event.order_id is not None})
+        if not order_ids:
+            return []
+        query = "SELECT order_id, buyer_id FROM order_directory WHERE order_id = ANY(%s)"
+        async with self._pool.connection() as connection:
+            owners = dict(await (await connection.execute(query, (order_ids,))).fetchall())
+        return [event for event in events if owners.get(event.order_id, event.buyer_id) != event.buyer_id]
+
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
         """Append to buyers' histories, each buyer in its own transaction; returns how many were new."""
+        others = set(await self.events_of_other_buyers(events))
         by_buyer: dict[str, list[RecordBuyerEvent]] = {}
         for event in events:
-            by_buyer.setdefault(event.buyer_id, []).append(event)
+            if event not in others:
+                by_buyer.setdefault(event.buyer_id, []).append(event)
         new = 0
         async with self._pool.connection() as connection:
             for buyer_id, theirs in sorted(by_buyer.items()):

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import HistoryRecord
-from jitui.aftersales.registry import Category, Coverage, Scope, Shop, refuse_opt_out
+from jitui.aftersales.registry import ORDER_OF_ANOTHER_BUYER, Category, Coverage, Scope, Shop, refuse_opt_out
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.entrypoints.http import answers, bodies
 from jitui.entrypoints.http.fields import KIND_PATTERN, SENTENCES, is_id, is_kind
@@ -98,22 +98,24 @@ async def record_events(call: Call[bodies.EventsSent, Nothing]) -> Done:
     for index, event in enumerate(events):
         faults.time(f"events[{index}].at", event.at)
     faults.settle()
-    recorded = await call.app.registry.record_buyer_events(
-        [
-            RecordBuyerEvent(
-                buyer_id=buyer_id,
-                event_id=event.event_id,
-                kind=event.kind,
-                at=event.at,
-                recorded_at=now,
-                order_id=event.order_id,
-                amount_minor=event.amount_minor,
-                currency=event.currency,
-                retracts=event.retracts,
-            )
-            for event in events
-        ]
-    )
+    told = [
+        RecordBuyerEvent(
+            buyer_id=buyer_id,
+            event_id=event.event_id,
+            kind=event.kind,
+            at=event.at,
+            recorded_at=now,
+            order_id=event.order_id,
+            amount_minor=event.amount_minor,
+            currency=event.currency,
+            retracts=event.retracts,
+        )
+        for event in events
+    ]
+    for other in await call.app.registry.events_of_other_buyers(told):
+        faults.add(f"events[{told.index(other)}].order_id", ORDER_OF_ANOTHER_BUYER)
+    faults.settle()
+    recorded = await call.app.registry.record_buyer_events(told)
     return Answer(200, _encode(answers.EventsTaken(recorded=recorded, known_already=len(events) - recorded)))
 
 
