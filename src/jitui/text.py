@@ -36,11 +36,13 @@ END = r"$(?!\n)"
 LONGEST_ID = 128
 ID_PATTERN = rf"^[^/{UNSEEN}]{{1,{LONGEST_ID}}}" + END
 CODE_PATTERN = rf"^[^{UNSEEN}]{{1,{LONGEST_ID}}}" + END
+NAME_PATTERN = rf"^(?=.{{1,{LONGEST_ID}}}$)[^{UNSEEN}]+(?: [^{UNSEEN}]+)*" + END
 KIND_PATTERN = r"^[a-z][a-z0-9_]{0,63}" + END
 
 SENTENCES = {
     ID_PATTERN: "Expected 1 to 128 visible characters, without spaces or slashes",
     CODE_PATTERN: "Expected 1 to 128 visible characters, without spaces",
+    NAME_PATTERN: "Expected 1 to 128 visible characters, with single spaces between words",
     KIND_PATTERN: "Expected 1 to 64 lower-case letters, digits and underscores, a letter first",
 }
 

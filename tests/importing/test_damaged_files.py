@@ -10,10 +10,10 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from jitui.aftersales.order import Buyer
+from jitui.aftersales.order import Buyer, Hold
 from jitui.aftersales.ports import NewOrder
 from jitui.importing.fields import Cells, Fault
-from jitui.importing.kinds import KINDS, Defaults, Item, items_of
+from jitui.importing.kinds import KINDS, Defaults, Item, Parcel, items_of
 from jitui.policy import FactType
 from jitui.tabular.table import open_table
 
@@ -120,3 +120,41 @@ def test_attributes_have_the_type_of_the_policy_and_others_stay_as_they_stand(tm
 def test_an_amount_in_two_columns_that_differ_is_refused(tmp_path: Path) -> None:
     _, faults = orders(csv(tmp_path, [f"{row('o1')},501", f"{row('o2')},500"], f"{HEADER},paid_minor"))
     assert [(fault.row.number, fault.field) for fault in faults] == [(1, "paid")]
+
+
+def test_what_rows_of_one_order_say_of_the_order_agrees_or_the_order_is_refused(tmp_path: Path) -> None:
+    header = HEADER + ",freight,hold,ship_by,platform_subsidy"
+    rows = [
+        row("same") + ",1.00,none,2026-11-03T00:00:00Z,0.50",
+        row("same", "i2") + ",1.00,none,2026-11-03T08:00:00+08:00,0.50",
+        row("first") + ",1.00,presale,,",
+        row("first", "i2") + ",,,,",
+        row("freight") + ",,,,",
+        row("freight", "i2") + ",1.00,,,",
+        row("hold") + ",1.00,none,,",
+        row("hold", "i2") + ",1.00,presale,,",
+        row("ship_by") + ",,,2026-11-03T00:00:00Z,",
+        row("ship_by", "i2") + ",,,2026-11-04T00:00:00Z,",
+        row("subsidy") + ",,,,0.50",
+        row("subsidy", "i2") + ",,,,0.51",
+        row("placed") + ",,,,",
+        row("placed", "i2").replace("10:00", "10:01") + ",,,,",
+    ]
+    found, faults = orders(csv(tmp_path, rows, header))
+    assert list(found) == ["same", "first"]
+    assert (found["first"].freight_minor, found["first"].hold) == (100, Hold.PRESALE)
+    assert [fault.field for fault in faults] == ["freight", "hold", "ship_by", "platform_subsidy", "placed_at"]
+    assert all("make them the same" in fault.reason for fault in faults)
+
+
+def test_a_scan_that_is_in_the_file_twice_is_one_scan(tmp_path: Path) -> None:
+    header = "order_id,degree,tracking_no,happened_at,carrier,source,line_id,quantity"
+    scan = "o1,picked_up,SF1,2026-11-01T10:00:00Z,SF Express,carrier,,"
+    items, faults = read(csv(tmp_path, [scan, scan], header), kind="shipments")
+    assert faults == []
+    (parcel,) = [one.value for one in items]
+    assert isinstance(parcel, Parcel)
+    assert (parcel.news.lines, parcel.news.carrier) == ((), "SF Express")
+    units = "o1,picked_up,SF1,2026-11-01T10:00:00Z,SF Express,carrier,l1,1"
+    _, faults = read(csv(tmp_path, [scan, units], header), kind="shipments")
+    assert [fault.field for fault in faults] == ["line_id", "quantity"], "some units named, others not"

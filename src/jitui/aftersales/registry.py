@@ -122,7 +122,18 @@ class ApiKey:
     revoked_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedEvent:
+    """An event of a buyer's history that contradicts what is known; `field` says where."""
+
+    event: RecordBuyerEvent
+    field: str
+    reason: str
+
+
 ORDER_OF_ANOTHER_BUYER = "This order belongs to another buyer."
+RETRACTS_ANOTHER_KIND = "An event is taken back by one of its own kind."
+RETRACTS_FROM_AHEAD = "What takes an event back cannot lie in the future."
 
 
 class Registry(Protocol):
@@ -164,8 +175,8 @@ class Registry(Protocol):
 
     async def history_records(self) -> Sequence[HistoryRecord]: ...
 
-    async def events_of_other_buyers(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RecordBuyerEvent]:
-        """Those that name an order which is known here as another buyer's; `record_buyer_events` leaves them out."""
+    async def refused_events(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RefusedEvent]:
+        """Those that contradict what is known here or one another; `record_buyer_events` leaves them out."""
         ...
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int: ...

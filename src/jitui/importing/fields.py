@@ -16,7 +16,7 @@ from jitui.tabular import cells
 from jitui.tabular.cells import EARLIEST, Unreadable
 from jitui.tabular.shown import shown
 from jitui.tabular.table import Row
-from jitui.text import CODE_PATTERN, ID_PATTERN, KIND_PATTERN, SENTENCES, why_no_id
+from jitui.text import CODE_PATTERN, ID_PATTERN, KIND_PATTERN, NAME_PATTERN, SENTENCES, why_no_id
 
 MOST_UNITS = 1_000_000_000
 LONGEST_TEXT = 500
@@ -68,6 +68,10 @@ class Cells:
     def code(self, name: str, default: str | None = None) -> str:
         """An id that may hold slashes: an SKU, a waybill, a payment."""
         return default if default is not None and not self.has(name) else self._matching(name, CODE_PATTERN)
+
+    def name(self, name: str) -> str:
+        """Words with a space between them, such as a carrier's name; empty where the cell is."""
+        return self._matching(name, NAME_PATTERN) if self.has(name) else ""
 
     def kind(self, name: str) -> str:
         """A lower-case word."""

@@ -169,6 +169,11 @@ def _order(group: Sequence[Cells], defaults: Defaults) -> NewOrder:
     _same(group, lambda cells: cells.id("buyer_id"), "buyer_id")
     _same(group, lambda cells: cells.id("shop_id"), "shop_id")
     _same(group, lambda cells: cells.currency(defaults.currency), "currency")
+    _said_once(group, Cells.time, "placed_at")
+    _said_once(group, Cells.time, "ship_by")
+    _said_once(group, lambda cells, name: cells.word(name, Hold), "hold")
+    for name in ("freight", *_FUNDERS):
+        _said_once(group, lambda cells, name: cells.amount(name, currency), name)
     lines = tuple(_line(cells, str(index), currency) for index, cells in enumerate(group, start=1))
     _unique_lines(group, lines)
     if sum(line.paid_minor for line in lines) > MAX_AMOUNT_MINOR:
@@ -216,6 +221,14 @@ def _same(group: Sequence[Cells], read: Callable[[Cells], str], name: str) -> No
             cells.fault(name, f"differs from {place_of(group[0].row)}, of the same order; make them the same")
 
 
+def _said_once(group: Sequence[Cells], read: Callable[[Cells, str], object], name: str) -> None:
+    """What belongs to the order stands on its first row; on the others it is the same, or empty."""
+    first = group[0]
+    for cells in group[1:]:
+        if cells.has(name) and not (first.has(name) and read(cells, name) == read(first, name)):
+            cells.fault(name, f"differs from {place_of(first.row)}, of the same order; make them the same")
+
+
 def _unique_lines(group: Sequence[Cells], lines: Sequence[OrderLine]) -> None:
     """No line twice: by its id; without ids no row twice, and no order in two files."""
     seen: dict[str, Cells] = {}
@@ -257,14 +270,13 @@ def _payment(group: Sequence[Cells], defaults: Defaults) -> Payment:
 
 def _parcel(group: Sequence[Cells], _: Defaults) -> Parcel:
     first = group[0]
+    named = any(cells.has("line_id") or cells.has("quantity") for cells in group)  # else one scan, said again
     lines = tuple(
-        LineUnits(cells.id("line_id"), cells.whole("quantity", least=1, most=MOST_UNITS))
-        for cells in group
-        if cells.has("line_id") or len(group) > 1
+        LineUnits(cells.id("line_id"), cells.whole("quantity", least=1, most=MOST_UNITS)) for cells in group if named
     )
     news = ShipmentNews(
         degree=first.word("degree", ParcelDegree),
-        carrier=next((carrier for cells in group if (carrier := cells.code("carrier", default=""))), ""),
+        carrier=next((carrier for cells in group if (carrier := cells.name("carrier"))), ""),
         tracking_no=first.code("tracking_no"),
         source=first.word("source", ShipmentSource, ShipmentSource.MERCHANT),
         happened_at=first.time("happened_at"),

@@ -17,7 +17,7 @@ from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, NewOrder, OrderRef, OrderTaken, Store
 from jitui.aftersales.put_order import plan_order, standing_order
-from jitui.aftersales.registry import ORDER_OF_ANOTHER_BUYER, Registry
+from jitui.aftersales.registry import Registry
 from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.ship import plan_shipment, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
@@ -73,17 +73,22 @@ async def load(app: App, items: Sequence[Item], advance: Advance, counts: Counte
     refused = []
     for start in range(0, len(events), EVENTS_AT_ONCE):
         batch = events[start : start + EVENTS_AT_ONCE]
-        refused += await _of_other_buyers(app, batch)
+        refused += await _contradicting(app, batch)
         await app.registry.record_buyer_events(_told(batch))
         advance(len(batch))
     others = [item for item in items if not isinstance(item.value, RecordBuyerEvent)]
-    terms = await app.terms() if any(isinstance(item.value, Payment) for item in others) else None
+    terms = await _terms_for(app, others)
     return refused + await _each(others, lambda item, _: _write(app, item, terms, counts), advance)
 
 
-async def _of_other_buyers(app: App, items: Sequence[Item]) -> list[Refused]:
-    others = set(await app.registry.events_of_other_buyers(_told(items)))
-    return [Refused(item, ORDER_OF_ANOTHER_BUYER) for item in items if item.value in others]
+async def _terms_for(app: App, items: Sequence[Item]) -> Terms | None:
+    """A payment is decided on where its goods were refunded already; nothing else needs a policy."""
+    return await app.terms() if any(isinstance(item.value, Payment) for item in items) else None
+
+
+async def _contradicting(app: App, items: Sequence[Item]) -> list[Refused]:
+    reasons = {one.event: one.reason for one in await app.registry.refused_events(_told(items))}
+    return [Refused(i, reasons[i.value]) for i in items if isinstance(i.value, RecordBuyerEvent) and i.value in reasons]
 
 
 def _told(items: Sequence[Item]) -> list[RecordBuyerEvent]:
@@ -92,9 +97,9 @@ def _told(items: Sequence[Item]) -> list[RecordBuyerEvent]:
 
 async def check(app: App, items: Sequence[Item], advance: Advance) -> list[Refused]:
     """What `load` would be refused as things stand now; nothing is written."""
-    terms = await app.terms()
-    of_others = await _of_other_buyers(app, items)
-    return of_others + await _each(items, lambda item, files: _try(app, item, files, terms), advance)
+    terms = await _terms_for(app, items)
+    contradicting = await _contradicting(app, items)
+    return contradicting + await _each(items, lambda item, files: _try(app, item, files, terms), advance)
 
 
 _Files = dict[str, OrderFile]
@@ -169,7 +174,7 @@ async def _on_order(app: App, value: Payment | Parcel, terms: Terms | None) -> P
     return await record_shipment(app.store, ref, value.news, by=BY, now=app.clock())
 
 
-async def _try(app: App, item: Item, files: _Files, terms: Terms) -> Refusal | None:
+async def _try(app: App, item: Item, files: _Files, terms: Terms | None) -> Refusal | None:
     """The pure plan of the command on the file as it is, carried forward over the items of one order."""
     value = item.value
     if isinstance(value, Buyer | RecordBuyerEvent):
@@ -180,6 +185,7 @@ async def _try(app: App, item: Item, files: _Files, terms: Terms) -> Refusal | N
     if file is None:
         return _no_such_order(value.order_id)
     if isinstance(value, Payment):
+        assert terms is not None
         planned = plan_payment(file, DecisionInputs(), value.tender, terms, app.clock())
     else:
         planned = plan_shipment(file, value.news, BY, app.clock())

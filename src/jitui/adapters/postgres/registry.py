@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import LiteralString, TypeVar
 from uuid import UUID
 
@@ -14,10 +14,14 @@ from jitui.adapters.postgres.writing import record_buyer_events
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
 from jitui.aftersales.registry import (
+    ORDER_OF_ANOTHER_BUYER,
+    RETRACTS_ANOTHER_KIND,
+    RETRACTS_FROM_AHEAD,
     ApiKey,
     Category,
     Coverage,
     Pause,
+    RefusedEvent,
     Restriction,
     Scope,
     Selection,
@@ -25,7 +29,7 @@ from jitui.aftersales.registry import (
 )
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of, lane_of_id
-from jitui.policy import PublicPolicy
+from jitui.policy import CLOCKS_DIFFER_SECONDS, PublicPolicy
 
 _Row = TypeVar("_Row")
 
@@ -106,6 +110,21 @@ ON CONFLICT (kind) DO UPDATE
 SET complete_from = excluded.complete_from,
     fresh_until = CASE WHEN 'fresh_until' = ANY(%(kept)s::text[]) THEN h.fresh_until ELSE excluded.fresh_until END
 RETURNING to_json(h)::text
+"""
+
+# Events that contradict what is known, by their place in the rows: an order of another buyer, and a retraction of
+# another kind than its event, whichever of the two came first.
+_CONTRADICTED: LiteralString = """
+WITH told AS (SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
+    AS t (place int, lane int, buyer_id text, event_id text, kind text, order_id text, retracts text))
+SELECT t.place, 'order' FROM told t JOIN order_directory d ON d.order_id = t.order_id AND d.buyer_id <> t.buyer_id
+UNION ALL
+SELECT t.place, 'kind' FROM told t JOIN buyer_event e
+    ON e.lane = t.lane AND e.buyer_id = t.buyer_id AND e.event_id = t.retracts AND e.kind <> t.kind
+UNION ALL
+SELECT t.place, 'kind' FROM told t JOIN buyer_event e
+    ON e.lane = t.lane AND e.buyer_id = t.buyer_id AND e.retracts = t.event_id AND e.kind <> t.kind
+WHERE t.retracts IS NULL
 """
 
 _ADD_KEY: LiteralString = """
@@ -226,22 +245,33 @@ class PostgresRegistry:
             self._pool, "SELECT to_json(h)::text FROM history_record h ORDER BY kind", {}, HistoryRecord
         )
 
-    async def events_of_other_buyers(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RecordBuyerEvent]:
-        """Those that name an order which is known here as another buyer's."""
-        order_ids = sorted({event.order_id for event in events if event.order_id is not None})
-        if not order_ids:
-            return []
-        query = "SELECT order_id, buyer_id FROM order_directory WHERE order_id = ANY(%s)"
+    async def refused_events(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RefusedEvent]:
+        """Those that name another buyer's order; retractions from the future, or of another kind than their event."""
         async with self._pool.connection() as connection:
-            owners = dict(await (await connection.execute(query, (order_ids,))).fetchall())
-        return [event for event in events if owners.get(event.order_id, event.buyer_id) != event.buyer_id]
+            rows = await (await connection.execute(_CONTRADICTED, {"rows": _event_names(events)})).fetchall()
+        of_others, of_another_kind = ({place for place, what in rows if what == kind} for kind in ("order", "kind"))
+        said: dict[tuple[str, str | None], str] = {
+            (one.buyer_id, one.event_id): one.kind for one in events if one.retracts is None
+        }
+        refused = []
+        for place, event in enumerate(events):
+            takes_back = event.retracts is not None
+            if place in of_others:
+                refused.append(RefusedEvent(event, "order_id", ORDER_OF_ANOTHER_BUYER))
+            elif takes_back and event.at > event.recorded_at + timedelta(seconds=CLOCKS_DIFFER_SECONDS):
+                refused.append(RefusedEvent(event, "at", RETRACTS_FROM_AHEAD))
+            elif place in of_another_kind or (
+                takes_back and said.get((event.buyer_id, event.retracts), event.kind) != event.kind
+            ):
+                refused.append(RefusedEvent(event, "retracts" if takes_back else "kind", RETRACTS_ANOTHER_KIND))
+        return refused
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
         """Append to buyers' histories, each buyer in its own transaction; returns how many were new."""
-        others = set(await self.events_of_other_buyers(events))
+        refused = {one.event for one in await self.refused_events(events)}
         by_buyer: dict[str, list[RecordBuyerEvent]] = {}
         for event in events:
-            if event not in others:
+            if event not in refused:
                 by_buyer.setdefault(event.buyer_id, []).append(event)
         new = 0
         async with self._pool.connection() as connection:
@@ -311,3 +341,19 @@ def _values(row: object) -> dict[str, object]:
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _event_names(events: Sequence[RecordBuyerEvent]) -> str:
+    names = (
+        {
+            "place": place,
+            "lane": lane_of(event.buyer_id),
+            "buyer_id": event.buyer_id,
+            "event_id": event.event_id,
+            "kind": event.kind,
+            "order_id": event.order_id,
+            "retracts": event.retracts,
+        }
+        for place, event in enumerate(events)
+    )
+    return msgspec.json.encode(list(names)).decode()

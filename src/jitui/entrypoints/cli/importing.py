@@ -69,6 +69,8 @@ def importing(
     for name in read.ignored:
         say(f"Column {name!r} is ignored; --map {name}=FIELD says what it is.")
     done = _load(read, atomic=atomic, complete_from=since)
+    if since is not None and done.bad:
+        say("Nothing is declared complete: what the bad rows tell is missing.")
     _report(what, read, done, atomic=atomic, as_json=as_json)
     if done.bad:
         raise typer.Exit(FAILED)
@@ -193,6 +195,7 @@ def _zone(name: str | None) -> ZoneInfo | None:
 
 def _complete_from(what: What, text: str | None) -> datetime | None:
     from jitui.errors import BadInput
+    from jitui.tabular.cells import Unreadable, read_moment
 
     if text is None:
         return None
@@ -204,7 +207,10 @@ def _complete_from(what: What, text: str | None) -> datetime | None:
         since = None
     if since is None or since.tzinfo is None:
         raise BadInput(f"--complete-from is a time with its zone, not {text!r}.", path="--complete-from")
-    return since
+    found = read_moment(text, None)
+    if isinstance(found, Unreadable):
+        raise BadInput(f"--complete-from: {found.reason}", path="--complete-from")
+    return found
 
 
 # Reading and loading ----------------------------------------------------------------------------------------------
@@ -271,7 +277,7 @@ def _load(read: _Read, *, atomic: bool, complete_from: datetime | None) -> _Done
                     return refused
             loading = bar.add_task("Loading", total=len(read.items))
             refused = await load(app, read.items, lambda n: bar.advance(loading, n), counts)
-        if complete_from is not None:
+        if complete_from is not None and not bad and not refused:
             await _record_history(app, read.items, complete_from)
         return refused
 

@@ -19,20 +19,20 @@ from jitui.text import KIND_PATTERN as KIND_PATTERN
 from jitui.text import SENTENCES as ID_SENTENCES
 
 ID_OR_NONE_PATTERN = rf"^([^/{UNSEEN}]{{1,128}})?" + END
-CODE_OR_NONE_PATTERN = rf"^([^{UNSEEN}]{{1,128}})?" + END
+NAME_OR_NONE_PATTERN = rf"^(?=.{{0,128}}$)([^{UNSEEN}]+( [^{UNSEEN}]+)*)?" + END
 CURRENCY_PATTERN = r"^[A-Z]{3}" + END
 
 SENTENCES = {
     **ID_SENTENCES,
     ID_OR_NONE_PATTERN: "Expected up to 128 visible characters, without spaces or slashes",
-    CODE_OR_NONE_PATTERN: "Expected up to 128 visible characters, without spaces",
+    NAME_OR_NONE_PATTERN: "Expected up to 128 visible characters, with single spaces between words",
     CURRENCY_PATTERN: "Expected a currency of ISO 4217, such as CNY",
 }
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN, description="1 to 128 visible characters, without spaces or slashes.")]
 Code = Annotated[str, Meta(pattern=CODE_PATTERN, description="1 to 128 visible characters, without spaces.")]
 IdOrNone = Annotated[str, Meta(pattern=ID_OR_NONE_PATTERN)]
-CodeOrNone = Annotated[str, Meta(pattern=CODE_OR_NONE_PATTERN)]
+NameOrNone = Annotated[str, Meta(pattern=NAME_OR_NONE_PATTERN)]
 Kind = Annotated[str, Meta(pattern=KIND_PATTERN, description="A word in lower case.")]
 Currency = Annotated[str, Meta(pattern=CURRENCY_PATTERN, description="ISO 4217.")]
 Storable = Annotated[str, Meta(pattern=r"^[^\x00]*" + END)]

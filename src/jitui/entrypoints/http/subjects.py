@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import HistoryRecord
-from jitui.aftersales.registry import ORDER_OF_ANOTHER_BUYER, Category, Coverage, Scope, Shop, refuse_opt_out
+from jitui.aftersales.registry import Category, Coverage, Scope, Shop, refuse_opt_out
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.entrypoints.http import answers, bodies
 from jitui.entrypoints.http.fields import KIND_PATTERN, SENTENCES, is_id, is_kind
@@ -112,8 +112,8 @@ async def record_events(call: Call[bodies.EventsSent, Nothing]) -> Done:
         )
         for event in events
     ]
-    for other in await call.app.registry.events_of_other_buyers(told):
-        faults.add(f"events[{told.index(other)}].order_id", ORDER_OF_ANOTHER_BUYER)
+    for one in await call.app.registry.refused_events(told):
+        faults.add(f"events[{told.index(one.event)}].{one.field}", one.reason)
     faults.settle()
     recorded = await call.app.registry.record_buyer_events(told)
     return Answer(200, _encode(answers.EventsTaken(recorded=recorded, known_already=len(events) - recorded)))
