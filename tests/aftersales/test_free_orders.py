@@ -81,6 +81,20 @@ async def test_it_ships_and_completes(market: Market) -> None:
     assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=NOW), Plan)
 
 
+async def test_completed_by_an_event_it_has_gone_as_any_other(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    ref = await free_order(market, buyer)
+    other = await free_order(market, buyer, "o-2")
+    told = RecordBuyerEvent(buyer, "theirs", "order_completed", NOW, NOW, order_id="o-1")
+    retraction = RecordBuyerEvent(buyer, "back", "order_completed", NOW, NOW, order_id="o-2", retracts="other")
+    foreign = RecordBuyerEvent("b-2", "foreign", "order_completed", NOW, NOW, order_id="o-2")
+    for event in (told, retraction, foreign):
+        await market.registry.record_buyer_events([event])
+    refused = await market.ask(buyer, "o-1")
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
+    assert [(await file_of(market, one)).order.completed_at for one in (ref, other)] == [NOW, None]
+
+
 async def test_it_counts_in_no_feature_of_buyer_or_shop(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     shipped = await free_order(market, buyer, "o-shipped")

@@ -39,11 +39,17 @@ class OrderFile:
     refunds: tuple[Refund, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     disputes: tuple[Dispute, ...] = ()
+    completed_by_event: bool = False  # the buyer's history has a completion of this order, not taken back
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether the buyer has the goods, by call or by event; a call is not undone by taking its event back."""
+        return self.order.completed_at is not None or self.completed_by_event
 
     @property
     def degree(self) -> ShipmentDegree:
         """How far the order has gone."""
-        return order_degree(self.lines, self.shipments, completed=self.order.completed_at is not None)
+        return order_degree(self.lines, self.shipments, completed=self.is_completed)
 
     @property
     def is_disputed(self) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
+from jitui.adapters.postgres.reading import COMPLETED_BY_EVENT
 from jitui.adapters.postgres.writing import STATEMENTS
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
@@ -38,7 +39,7 @@ SELECT json_build_object(
     'stands_on_it', CASE
         WHEN EXISTS (SELECT 1 FROM ticket t WHERE t.lane = o.lane AND t.order_id = o.order_id) THEN 'a ticket'
         WHEN EXISTS (SELECT 1 FROM shipment s WHERE s.lane = o.lane AND s.order_id = o.order_id) THEN 'a shipment'
-        WHEN o.completed_at IS NOT NULL THEN 'the completion' END,
+        WHEN o.completed_at IS NOT NULL OR """ + COMPLETED_BY_EVENT + """ THEN 'the completion' END,
     'lines', (SELECT coalesce(json_agg(to_json(l) ORDER BY l.position), '[]') FROM order_line l
               WHERE l.lane = o.lane AND l.order_id = o.order_id),
     'funding', (SELECT coalesce(json_agg(to_json(f)), '[]') FROM funding f
