@@ -56,6 +56,19 @@ class OrderFile:
         """Whether the buyer's bank is asked to give money of this order back, and has not decided."""
         return any(dispute.state is DisputeState.OPEN for dispute in self.disputes)
 
+    @property
+    def undisputed_tenders(self) -> tuple[Tender, ...]:
+        """The payments as they would be if every open dispute were lost: what they then have left is paid once."""
+        return tuple(
+            replace(tender, lost_minor=tender.lost_minor + min(self.disputed_minor(tender), tender.remaining_minor))
+            for tender in self.tenders
+        )
+
+    def disputed_minor(self, tender: Tender) -> int:
+        """What the open disputes of a payment are about, together."""
+        ours = (dispute for dispute in self.disputes if dispute.tender_id == tender.tender_id)
+        return sum(dispute.amount_minor for dispute in ours if dispute.state is DisputeState.OPEN)
+
     def ticket(self, ticket_id: UUID) -> Ticket:
         """The ticket by its id; it is in the file or the file was opened by another reference."""
         return next(ticket for ticket in self.tickets if ticket.ticket_id == ticket_id)

@@ -123,6 +123,11 @@ def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: 
             RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE,
             "Less than the ticket's amount can still be refunded on this order.",
         )
+    if amount_minor > refundable_minor(file.undisputed_tenders):
+        return Refusal(
+            RefusalCode.DISPUTE_OPEN,
+            "The buyer's bank is asked for the same money: wait until it has decided, or reject the ticket.",
+        )
     granted = grant(file, ticket, lines, approved_by=approved_by, by=by, now=now)
     writes = (move_ticket(granted.ticket), AddTimeline(granted.events), *granted.writes)
     return Plan(granted.file, writes, ticket.ticket_id)
