@@ -12,6 +12,7 @@ from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
 from jitui.aftersales.ship import complete_order
 from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market
 from tests.aftersales.test_intake import balances_of
 from tests.threads.steps import file_of
@@ -87,7 +88,8 @@ async def test_completed_by_an_event_it_has_gone_as_any_other(market: Market) ->
     other = await free_order(market, buyer, "o-2")
     told = RecordBuyerEvent(buyer, "theirs", "order_completed", NOW, NOW, order_id="o-1")
     retraction = RecordBuyerEvent(buyer, "back", "order_completed", NOW, NOW, order_id="o-2", retracts="other")
-    foreign = RecordBuyerEvent("b-2", "foreign", "order_completed", NOW, NOW, order_id="o-2")
+    neighbour = next(name for name in (f"n-{number}" for number in range(5000)) if lane_of(name) == lane_of(buyer))
+    foreign = RecordBuyerEvent(neighbour, "foreign", "order_completed", NOW, NOW, order_id="o-2")
     for event in (told, retraction, foreign):
         await market.registry.record_buyer_events([event])
     refused = await market.ask(buyer, "o-1")

@@ -195,6 +195,27 @@ async def test_t34_what_does_not_fit_a_lost_dispute_moves_nothing(
     assert await file_of(market, ref) == before
 
 
+@pytest.mark.parametrize("before", [OPEN, LOST, WON])
+async def test_t34_a_dispute_is_one_of_one_payment(market: Market, before: Dispute) -> None:
+    ref = await premium_order(market, tenders=(4000, 6000))
+    await tell(market, ref, before)
+    for state, closed_at in ((DisputeState.OPEN, None), (before.state, before.closed_at), (DisputeState.LOST, NOW)):
+        other = replace(before, tender_id="t2", state=state, closed_at=closed_at)
+        done = await record_dispute(market.store, ref, other, now=NOW)
+        if before.state is DisputeState.OPEN or state is not DisputeState.OPEN:
+            assert refused(done) is RefusalCode.DISPUTE_DIFFERS
+    (known,) = (await file_of(market, ref)).disputes
+    assert (known.tender_id, known.state) == ("t1", before.state)
+
+
+async def test_t34_a_dispute_keeps_the_time_at_which_it_was_opened(market: Market) -> None:
+    ref = await premium_order(market)
+    after = NOW + timedelta(days=30)
+    await tell(market, ref, OPEN, replace(LOST, opened_at=after, closed_at=after))
+    (known,) = (await file_of(market, ref)).disputes
+    assert (known.opened_at, known.closed_at) == (NOW, after)
+
+
 async def test_t34_a_platform_tells_of_a_dispute_and_reads_it_on_the_order(api: Api) -> None:
     await api.paid_order("o-1")
     body = {
@@ -354,7 +375,32 @@ async def test_t40_a_payment_by_another_name_or_of_another_provider_stays_parked
     await premium_order(market)
     for other in (replace(TOLD, payment_ids=("PAY-O-1-1",)), replace(TOLD, provider="stripe")):
         assert not await take_dispute(market.store, waiting, opened, other, now=NOW)
+    assert await link_parked(market.store, waiting, opened, now=NOW) == 0
     assert await take_dispute(market.store, waiting, opened, replace(TOLD, payment_ids=("x", "pay-o-1-1")), now=NOW)
+
+
+async def test_t40_parked_news_is_taken_in_as_it_came(market: Market) -> None:
+    waiting, opened = PostgresWaiting(market.pool), PostgresTasks(market.pool)
+    for minutes, amount in ((0, 4000), (2, 2000), (1, 3000)):
+        told_at = NOW + timedelta(minutes=minutes)
+        await take_dispute(market.store, waiting, opened, replace(TOLD, amount_minor=amount), now=told_at)
+    ref = await premium_order(market)
+    assert await link_parked(market.store, waiting, opened, now=NOW) == 3
+    assert [dispute.amount_minor for dispute in (await file_of(market, ref)).disputes] == [2000]
+
+
+async def test_t40_parked_news_whose_handling_fails_stays_parked(market: Market) -> None:
+    waiting, opened = PostgresWaiting(market.pool), PostgresTasks(market.pool)
+    await take_dispute(market.store, waiting, opened, TOLD, now=NOW)
+    ref = await premium_order(market)
+    async with market.pool.connection() as connection:
+        await connection.execute("ALTER TABLE dispute RENAME TO dispute_away")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        await link_parked(market.store, waiting, opened, now=NOW)
+    async with market.pool.connection() as connection:
+        await connection.execute("ALTER TABLE dispute_away RENAME TO dispute")
+    assert await link_parked(market.store, waiting, opened, now=NOW) == 1
+    assert (await file_of(market, ref)).is_disputed
 
 
 async def test_t40_what_a_provider_tells_against_what_is_known_opens_a_task(market: Market) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from jitui.money import MAX_AMOUNT_MINOR
-from jitui.text import END, ID_PATTERN, UNSEEN, why_no_id
+from jitui.text import END, ID_PATTERN, UNSEEN
 
 CODE_PATTERN = rf"^[^{UNSEEN}]{{1,128}}" + END
 ID_OR_NONE_PATTERN = rf"^([^/{UNSEEN}]{{1,128}})?" + END
@@ -54,9 +54,9 @@ EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo
 _KIND = re.compile(KIND_PATTERN)
 
 
-def is_id(text: str) -> bool:
-    """Whether an address part can be an id at all."""
-    return why_no_id(text) is None
+def may_name(text: str) -> bool:
+    """Whether an address part can name something that is stored, also under an id that is not taken any more."""
+    return bool(text) and "\x00" not in text and text.encode(errors="replace").decode() == text
 
 
 def is_kind(text: str) -> bool:
