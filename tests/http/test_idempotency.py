@@ -99,6 +99,25 @@ async def test_a_key_in_flight_for_one_buyer_holds_up_no_other_buyer_of_its_lane
     assert (await first).status_code == 201
 
 
+async def test_a_key_in_flight_under_one_api_key_or_route_is_not_in_flight_under_another(api: Api) -> None:
+    other = await issue_key(api.app.registry, KeyScope.PLATFORM, "", label="", now=api.now())
+    for order_id in ("o-1", "o-2"):
+        await api.paid_order(order_id)
+    async with api.market.pool.connection() as holder:
+        await holder.execute("SELECT 1 FROM buyer WHERE buyer_id = %s FOR UPDATE", (BUYER,))
+        first = asyncio.create_task(api.post("/v1/after-sales", {"order_id": "o-1", "buyer_id": BUYER}, headers=KEY))
+        await until_somebody_waits_for_a_lock(api)
+        asked = {"order_id": "o-2", "buyer_id": BUYER}
+        done = {"completed_at": "2026-06-01T12:00:00Z"}
+        others = [
+            asyncio.create_task(api.post("/v1/after-sales", asked, headers=KEY, key=other)),
+            asyncio.create_task(api.post("/v1/orders/o-1/completion", done, headers=KEY)),
+        ]
+        ended, _ = await asyncio.wait(others, timeout=0.5)
+        assert not ended, "each waits for the buyer, and none is refused"
+    assert [(await one).status_code for one in (first, *others)] == [201, 201, 201]
+
+
 async def test_one_key_restricts_two_buyers_of_one_lane(api: Api) -> None:
     for buyer_id in ("buyer-9", buyer_in_the_lane_of("buyer-9")):
         body = {"buyer_id": buyer_id, "reason": "Cancels in series."}

@@ -236,13 +236,14 @@ async def test_t34_a_platform_tells_of_a_dispute_and_reads_it_on_the_order(api: 
     assert (await api.get("/v1/orders/o-1", key=api.shop)).json()["disputes"] == []
 
 
-async def shared_payment(market: Market, *amounts: int) -> list[OrderRef]:
+async def shared_payment(market: Market, *amounts: int, total_minor: int | None = None) -> list[OrderRef]:
     """Orders o-1, o-2, … of one buyer, paid together."""
+    total_minor = total_minor or sum(amounts)
     buyer = await market.premium_buyer("b-1")
     refs = []
     for number, amount in enumerate(amounts, start=1):
         refs.append(await market.paid_order(buyer, f"o-{number}", amounts=(amount,), tenders=()))
-        part = Tender("t1", "simulator", "pay-1", "CNY", amount, NOW, payment_total_minor=sum(amounts))
+        part = Tender("t1", "simulator", "pay-1", "CNY", amount, NOW, payment_total_minor=total_minor)
         assert isinstance(await capture_payment(market.store, refs[-1], part, market.terms, now=NOW), Plan)
     return refs
 
@@ -320,6 +321,23 @@ async def test_t34_half_recorded_news_of_a_shared_payment_is_finished_by_its_rep
     await told(market, DisputeState.LOST, 1500)
     assert await parts(market, refs) == [("lost", 1000, 1000), ("lost", 500, 500)]
     assert await tasks(market) == []
+
+
+async def test_t34_an_order_that_the_first_half_of_the_news_freed_is_not_taken_from_by_its_repetition(
+    market: Market,
+) -> None:
+    refs = await shared_payment(market, 1000, 2500, total_minor=4000)
+    assert (await market.asked("b-1", "o-1")).state is TicketState.REFUNDING
+    await tell(market, refs[0], replace(WON, amount_minor=1000))
+    assert (await market.asked("b-1", "o-2")).state is TicketState.REFUNDING
+    await told(market, DisputeState.LOST, 2000)
+    after = [("won", 1000, 0), ("lost", 2000, 0)]
+    assert await parts(market, refs) == after
+    more = Tender("t1", "simulator", "pay-1", "CNY", 1500, NOW, payment_total_minor=4000)
+    assert isinstance(await capture_payment(market.store, refs[0], more, market.terms, now=NOW), Plan)
+    await told(market, DisputeState.LOST, 2000)
+    assert await parts(market, refs) == after
+    assert TaskKind.DISPUTE_DIFFERS not in {task.kind for task in await tasks(market)}
 
 
 @pytest.mark.parametrize("then", [500, 1499, 1501, 4000])
