@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
-from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.aftersales.registry import KeyScope, Restriction, issue_key
 from jitui.ids import lane_of
 from tests.http.api import BUYER, Api, payment, shipment
 
@@ -126,6 +128,19 @@ async def test_one_key_restricts_two_buyers_of_one_lane(api: Api) -> None:
         assert (first.status_code, first.json()["buyer_id"]) == (201, buyer_id)
         assert again.content == first.content
     assert await api.count("restriction") == 2
+
+
+async def test_a_restriction_of_before_the_buyer_was_part_of_its_key_is_met_by_the_same_call(api: Api) -> None:
+    body = {"buyer_id": "buyer-9", "reason": "Cancels in series."}
+    key_id = api.platform.split("_")[1]
+    digest = sha256(f"{key_id} {KEY['idempotency-key']}".encode()).digest()
+    former = UUID(bytes=digest[:15] + bytes([lane_of("buyer-9")]), version=5)
+    row = Restriction(former, body["buyer_id"], body["reason"], api.now(), None, "before")
+    await api.app.registry.restrict(row)
+    again = await api.post("/v1/restrictions", body, headers=KEY)
+    assert (again.status_code, again.json()["restriction_id"]) == (201, str(former))
+    assert (await api.post("/v1/restrictions", {**body, "reason": "Another."}, headers=KEY)).status_code == 422
+    assert await api.count("restriction") == 1
 
 
 def buyer_in_the_lane_of(buyer_id: str) -> str:

@@ -91,6 +91,19 @@ async def test_t34_an_approval_by_hand_gives_nothing_that_the_bank_is_asked_for_
     assert [tender.remaining_minor for tender in (await file_of(market, ref)).tenders] == [0, 0]
 
 
+async def test_t34_a_dispute_of_more_than_its_payment_has_left_holds_back_none_of_the_others(market: Market) -> None:
+    ref = await market.paid_order("b-1", "o-1", amounts=(2000, 38000), tenders=(4000, 36000))
+    first = await market.asked("b-1", "o-1", lines=[("l1", 1)])
+    assert isinstance(await approve(market.store, where(first), version=None, by=MERCHANT, now=NOW), Plan)
+    await tell(market, ref, OPEN)
+    held = await market.asked("b-1", "o-1", lines=[("l2", 1)], now=await later(market))
+    assert refused(await approve(market.store, where(held), version=None, by=MERCHANT, now=NOW)) is (
+        RefusalCode.DISPUTE_OPEN
+    )
+    free_minor = sum(tender.remaining_minor for tender in (await file_of(market, ref)).undisputed_tenders)
+    assert free_minor == 36000 - 1800
+
+
 async def test_t34_a_won_dispute_frees_what_waits_for_an_approval(market: Market) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(40000,))
     held = await market.asked("b-1", "o-1")

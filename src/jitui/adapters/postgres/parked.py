@@ -18,8 +18,7 @@ SELECT t.lane, t.order_id, t.tender_id, t.captured_minor,
     t.captured_minor - t.pending_minor - t.refunded_minor - t.lost_minor, d.state, d.amount_minor
 FROM generate_series(0, 255) AS l (lane) CROSS JOIN LATERAL (
     SELECT * FROM tender WHERE lane = l.lane AND provider = %(provider)s AND payment_id = ANY (%(payment_ids)s)) t
-LEFT JOIN dispute d ON d.lane = t.lane AND d.order_id = t.order_id AND d.tender_id = t.tender_id
-    AND d.dispute_id = %(dispute_id)s
+LEFT JOIN dispute d ON d.lane = t.lane AND d.order_id = t.order_id AND d.dispute_id = %(dispute_id)s
 ORDER BY t.order_id, t.tender_id
 """
 _PARK = """
