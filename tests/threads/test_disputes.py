@@ -224,9 +224,11 @@ async def test_t34_a_dispute_is_one_of_one_payment(market: Market, before: Dispu
 async def test_t34_a_dispute_keeps_the_time_at_which_it_was_opened(market: Market) -> None:
     ref = await premium_order(market)
     after = NOW + timedelta(days=30)
-    await tell(market, ref, OPEN, replace(LOST, opened_at=after, closed_at=after))
-    (known,) = (await file_of(market, ref)).disputes
-    assert (known.opened_at, known.closed_at) == (NOW, after)
+    await tell(market, ref, OPEN)
+    done = await record_dispute(market.store, ref, replace(LOST, opened_at=after, closed_at=after), now=NOW)
+    assert isinstance(done, Plan)
+    for file in (done.file, await file_of(market, ref)):
+        assert [(known.opened_at, known.closed_at) for known in file.disputes] == [(NOW, after)]
 
 
 async def test_t34_a_platform_tells_of_a_dispute_and_reads_it_on_the_order(api: Api) -> None:
