@@ -11,6 +11,7 @@ import pytest
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.command import Plan
 from jitui.aftersales.file import OrderFile
+from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import News, confirm, plan_news
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund
 from jitui.aftersales.provider import Answer, AnswerKind
@@ -96,6 +97,35 @@ async def test_a_person_is_told_once_of_one_difference(market: Market) -> None:
     told = [event for event in file.timeline if event.why == "answer_differs"]
     assert [event.detail["task_id"] for event in told] == [str(task.task_id)]
     assert "pay-2" not in str(told[0].detail), "a buyer reads the timeline, and that payment may be another buyer's"
+
+
+async def test_another_difference_is_told_by_itself(market: Market) -> None:
+    claimed = await paying(market)
+    for number, told in enumerate(({"payment_ids": ("pay-2",)}, {"payment_ids": ("pay-3",)}, {"amount_minor": 1})):
+        news = News(replace(RIGHT, **told), provider="simulator")  # type: ignore[arg-type]
+        await confirm(market.store, ref_of(claimed), news, now=NOW + number * A_SECOND)
+    assert sorted(str(task.evidence["told"]) for task in await tasks(market)) == ["1", "pay-2", "pay-3"]
+
+
+async def test_a_provider_has_nothing_to_say_of_anothers_attempts(market: Market) -> None:
+    claimed = await paying(market)
+    before = await the_file(market, claimed)
+    for kind in (AnswerKind.SUCCEEDED, AnswerKind.DECLINED, AnswerKind.PENDING):
+        news = News(replace(RIGHT, kind=kind), provider="stripe")
+        done = await confirm(market.store, ref_of(claimed), news, now=NOW + A_SECOND)
+        assert isinstance(done, Refusal) and done.code is RefusalCode.NOT_FOUND
+    assert await the_file(market, claimed) == before
+    assert await tasks(market) == []
+
+
+@pytest.mark.parametrize("looked_up", [True, False])
+async def test_our_own_call_is_over_once_it_is_answered_so_that_nobody_waits_for_its_lease(
+    market: Market, looked_up: bool
+) -> None:
+    claimed = await paying(market)
+    wrong = News(replace(RIGHT, payment_ids=("pay-2",)), looked_up=looked_up)
+    await confirm(market.store, ref_of(claimed), wrong, now=NOW + A_SECOND)
+    assert len(await claim(market, NOW + 11 * A_SECOND)) == 1
 
 
 async def test_the_same_money_in_other_words_is_paid(market: Market) -> None:

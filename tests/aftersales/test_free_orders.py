@@ -16,6 +16,7 @@ from jitui.aftersales.ship import complete_order
 from jitui.aftersales.task import TaskFilter, TaskKind
 from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market
 from tests.aftersales.test_intake import balances_of
 from tests.threads.steps import file_of
@@ -83,6 +84,21 @@ async def test_it_ships_and_completes(market: Market) -> None:
     ref = await free_order(market, "b-1")
     assert isinstance(await market.ship(ref), Plan)
     assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=NOW), Plan)
+
+
+async def test_completed_by_an_event_it_has_gone_as_any_other(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    ref = await free_order(market, buyer)
+    other = await free_order(market, buyer, "o-2")
+    told = RecordBuyerEvent(buyer, "theirs", "order_completed", NOW, NOW, order_id="o-1")
+    retraction = RecordBuyerEvent(buyer, "back", "order_completed", NOW, NOW, order_id="o-2", retracts="other")
+    neighbour = next(name for name in (f"n-{number}" for number in range(5000)) if lane_of(name) == lane_of(buyer))
+    foreign = RecordBuyerEvent(neighbour, "foreign", "order_completed", NOW, NOW, order_id="o-2")
+    for event in (told, retraction, foreign):
+        await market.registry.record_buyer_events([event])
+    refused = await market.ask(buyer, "o-1")
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
+    assert [(await file_of(market, one)).order.completed_at for one in (ref, other)] == [NOW, None]
 
 
 async def test_it_counts_in_no_feature_of_buyer_or_shop(market: Market) -> None:

@@ -234,17 +234,38 @@ async def test_a_completion_that_was_taken_back_or_is_of_another_order_leaves_th
     assert is_instant(await market.asked("b", "other"))
 
 
-async def test_a_request_in_review_is_not_approved_once_its_order_is_completed(market: Market) -> None:
+@pytest.mark.parametrize("how", ["call", "event"])
+async def test_a_request_in_review_is_not_approved_once_its_order_is_completed(market: Market, how: str) -> None:
     market = market.deciding_by(policy("order.paid_minor < 1"))
     ref = await paid(market, "o")
     ticket = await market.asked("b", "o")
-    await completed(market, ref, "call")
+    await completed(market, ref, how)
     at = TicketRef(ticket.lane, ticket.ticket_id)
     by = Actor(ActorKind.MERCHANT, "m")
     refused = await approve(market.store, at, version=None, by=by, now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
     late = await expire(market.store, at, now=NOW + timedelta(hours=49))
     assert isinstance(late, Plan) and late.file.ticket(ticket.ticket_id).state is TicketState.CLOSED
+
+
+async def test_a_completion_by_call_stands_whatever_becomes_of_its_event(market: Market) -> None:
+    """The history counts it no more; that the goods are back is another matter, and nobody has said so."""
+    market = market.deciding_by(policy("order.shipment == 'unshipped'"))
+    ref = await paid(market, "o")
+    await completed(market, ref, "call")
+    await market.registry.record_buyer_events([event("back", retracts="completed:o")])
+    refused = await market.ask("b", "o")
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
+
+
+@pytest.mark.parametrize("how", ["call", "event"])
+async def test_an_order_is_not_replaced_once_it_is_completed(market: Market, how: str) -> None:
+    ref = await paid(market, "o")
+    await completed(market, ref, how)
+    cheaper = NewOrder("o", "b", "shop-1", "CNY", NOW - timedelta(hours=1), (replace(LINE, paid_minor=1),))
+    refused = await put_order(market.store, cheaper, now=NOW)
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_NOT_REPLACEABLE
+    assert "the completion stands on it" in refused.message
 
 
 # Regions and categories that are not known -------------------------------------------------------------------------

@@ -124,6 +124,12 @@ def test_tables_print_brackets_and_hold_their_columns(capsys: pytest.CaptureFixt
 C_LOCALE = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
+def test_a_progress_bar_shows_brackets_as_they_are() -> None:
+    with output.progress() as bar:
+        bar.add_task("[sale] a[/b] :smile:")
+        assert str(bar.columns[0].render(bar.tasks[0])) == "[sale] a[/b] :smile:"  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, C_LOCALE])
 def test_a_terminal_without_unicode_gets_escapes(settings: dict[str, str], environment: dict[str, str]) -> None:
     reason = "无货"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +19,7 @@ import httpx
 import psutil
 import pytest
 
+from jitui.adapters import embedded_postgres
 from jitui.aftersales.registry import KeyScope, issue_key
 from jitui.demo.home import Children, Home
 from jitui.errors import Unavailable
@@ -31,14 +34,15 @@ def until(holds: Callable[[], object], *, seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def environment_of(database_url: str, home: Path) -> dict[str, str]:
+def environment_of(database_url: str | None, home: Path) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("JITUI_")}
-    return {**ours, "JITUI_DATABASE_URL": database_url, "JITUI_HOME": str(home), "JITUI_POOL_SIZE": "4"}
+    database = {} if database_url is None else {"JITUI_DATABASE_URL": database_url}
+    return {**ours, **database, "JITUI_HOME": str(home), "JITUI_POOL_SIZE": "4"}
 
 
 @contextmanager
 def served(
-    database_url: str, home: Path, *words: str, before: tuple[str, ...] = ()
+    database_url: str | None, home: Path, *words: str, before: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -113,6 +117,40 @@ def test_when_serve_is_killed_its_processes_and_its_worker_end(database_url: str
         process.wait()
         until(lambda: gone(family))
         assert readiness(address) is None
+
+
+@pytest.fixture
+def open_home() -> Iterator[Path]:
+    """A home that the embedded server's account can reach; what runs in it is stopped at the end."""
+    home = Path(tempfile.mkdtemp(prefix="jitui-"))
+    home.chmod(0o755)
+    yield home
+    embedded_postgres.shut_down(Settings(home=home).embedded_folder)
+    shutil.rmtree(home)
+
+
+def postmaster(home: Path) -> psutil.Process | None:
+    """The embedded server of a home, while it runs."""
+    try:
+        pid = (Settings(home=home).embedded_folder / "data" / "postmaster.pid").read_text().split()[0]
+        return psutil.Process(int(pid))
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return None
+
+
+def test_the_database_of_a_serve_that_was_killed_is_found_by_the_next_command_and_stopped_by_the_last(
+    open_home: Path,
+) -> None:
+    with served(None, open_home) as (_, process):
+        before = postmaster(open_home)
+        process.kill()
+        process.wait()
+        assert before is not None and before.is_running(), "nobody was there to stop it"
+        with served(None, open_home) as (address, _):  # a migration first, which leaves as the last one
+            assert readiness(address) is not None
+            after = postmaster(open_home)
+            assert after is not None and (after == before or gone([before]))
+    until(lambda: gone([before, after]))
 
 
 def test_300_idle_connections_leave_a_service_with_256_descriptors_answering(database_url: str, tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def forwarded(*values: str) -> list[tuple[str, str]]:
         ("::ffff:10.0.0.1", ["::ffff:198.51.100.1"], "198.51.100.1"),
         ("fd00::1", ["198.51.100.1"], "198.51.100.1"),
         ("", ["198.51.100.1"], ""),
+        ("10.0.0.1", [", ".join(["192.0.2.66"] * 200), "198.51.100.1"], "198.51.100.1"),  # however much it claims
     ],
 )
 def test_the_first_address_from_the_right_that_is_none_of_our_proxies_is_the_client(

@@ -28,11 +28,11 @@ TWO_MB = b"x" * 2_000_000
 
 
 async def answering(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with how much body came; `/early` before it is read, `/slow` late, `/much` with much."""
+    """How much body came; `/early` before it is read, `/slow` late, `/much` with much, `/pieces` with it in pieces."""
     if scope["type"] == "lifespan":
         return
     size = 0
-    while scope["path"] not in ("/early", "/much"):
+    while scope["path"] not in ("/early", "/much", "/pieces"):
         event = await receive()
         if event["type"] == "http.disconnect":
             return
@@ -41,9 +41,13 @@ async def answering(scope: Any, receive: Any, send: Any) -> None:
             break
     if scope["path"] == "/slow":
         await asyncio.sleep(2.5)
-    body = TWO_MB * 4 if scope["path"] == "/much" else f"{scope['path']} {size}".encode()
+    body = TWO_MB * 4 if scope["path"] in ("/much", "/pieces") else f"{scope['path']} {size}".encode()
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
+    if scope["path"] == "/pieces":
+        for piece in (body[:5_000_000], body[5_000_000:]):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        body = b""
     await send({"type": "http.response.body", "body": body})
 
 
@@ -160,12 +164,13 @@ def test_a_chunked_body_without_end_on_an_answered_request_is_closed(quick: int)
     assert statuses(drip(connection, lambda: b"1\r\na\r\n")) == [200]
 
 
-def test_an_answer_that_is_not_read_is_given_up(quick: int) -> None:
+@pytest.mark.parametrize("path", [b"/much", b"/pieces"])
+def test_an_answer_that_is_not_read_is_given_up(quick: int, path: bytes) -> None:
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(60)
         connection.connect(("127.0.0.1", quick))
-        connection.sendall(b"GET /much HTTP/1.1\r\nhost: a\r\n\r\n")
+        connection.sendall(b"GET " + path + b" HTTP/1.1\r\nhost: a\r\n\r\n")
         time.sleep(3.5)
         got = everything(connection)
     assert len(got) < len(TWO_MB) * 4

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
-from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.aftersales.registry import KeyScope, Restriction, issue_key
 from jitui.ids import lane_of
 from tests.http.api import BUYER, Api, payment, shipment
 
@@ -99,6 +101,25 @@ async def test_a_key_in_flight_for_one_buyer_holds_up_no_other_buyer_of_its_lane
     assert (await first).status_code == 201
 
 
+async def test_a_key_in_flight_under_one_api_key_or_route_is_not_in_flight_under_another(api: Api) -> None:
+    other = await issue_key(api.app.registry, KeyScope.PLATFORM, "", label="", now=api.now())
+    for order_id in ("o-1", "o-2"):
+        await api.paid_order(order_id)
+    async with api.market.pool.connection() as holder:
+        await holder.execute("SELECT 1 FROM buyer WHERE buyer_id = %s FOR UPDATE", (BUYER,))
+        first = asyncio.create_task(api.post("/v1/after-sales", {"order_id": "o-1", "buyer_id": BUYER}, headers=KEY))
+        await until_somebody_waits_for_a_lock(api)
+        asked = {"order_id": "o-2", "buyer_id": BUYER}
+        done = {"completed_at": "2026-06-01T12:00:00Z"}
+        others = [
+            asyncio.create_task(api.post("/v1/after-sales", asked, headers=KEY, key=other)),
+            asyncio.create_task(api.post("/v1/orders/o-1/completion", done, headers=KEY)),
+        ]
+        ended, _ = await asyncio.wait(others, timeout=0.5)
+        assert not ended, "each waits for the buyer, and none is refused"
+    assert [(await one).status_code for one in (first, *others)] == [201, 201, 201]
+
+
 async def test_one_key_restricts_two_buyers_of_one_lane(api: Api) -> None:
     for buyer_id in ("buyer-9", buyer_in_the_lane_of("buyer-9")):
         body = {"buyer_id": buyer_id, "reason": "Cancels in series."}
@@ -107,6 +128,19 @@ async def test_one_key_restricts_two_buyers_of_one_lane(api: Api) -> None:
         assert (first.status_code, first.json()["buyer_id"]) == (201, buyer_id)
         assert again.content == first.content
     assert await api.count("restriction") == 2
+
+
+async def test_a_restriction_of_before_the_buyer_was_part_of_its_key_is_met_by_the_same_call(api: Api) -> None:
+    body = {"buyer_id": "buyer-9", "reason": "Cancels in series."}
+    key_id = api.platform.split("_")[1]
+    digest = sha256(f"{key_id} {KEY['idempotency-key']}".encode()).digest()
+    former = UUID(bytes=digest[:15] + bytes([lane_of("buyer-9")]), version=5)
+    row = Restriction(former, body["buyer_id"], body["reason"], api.now(), None, "before")
+    await api.app.registry.restrict(row)
+    again = await api.post("/v1/restrictions", body, headers=KEY)
+    assert (again.status_code, again.json()["restriction_id"]) == (201, str(former))
+    assert (await api.post("/v1/restrictions", {**body, "reason": "Another."}, headers=KEY)).status_code == 422
+    assert await api.count("restriction") == 1
 
 
 def buyer_in_the_lane_of(buyer_id: str) -> str:

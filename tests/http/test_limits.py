@@ -11,11 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar import Request
 
 from jitui.aftersales.registry import ApiKey, KeyScope, issue_key
 from jitui.entrypoints.http import access, limits
 from jitui.entrypoints.http.app import create_app
 from jitui.entrypoints.http.limits import Buckets, Rate, Readers
+from jitui.entrypoints.http.operation import HttpRequest
+from jitui.wiring import App
 from tests.http.api import Api
 
 WRONG = "jt_{}_" + "w" * 43
@@ -221,6 +224,36 @@ def test_a_bucket_fills_with_time_and_holds_no_more_than_its_burst() -> None:
     assert buckets.take("b").within
     buckets.give_back("a")
     assert buckets.take("a").within
+
+
+class Recording(access.Lookups):
+    """Lookups that remember which keys came here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    async def find(self, app: App, key_id: str) -> tuple[ApiKey, bytes] | None:
+        self.asked.append(key_id)
+        return await super().find(app, key_id)
+
+
+async def test_beyond_the_count_keys_are_asked_for_at_a_slow_pace_but_for_those_that_were_right_before(
+    api: Api,
+) -> None:
+    seconds = Seconds()
+    keys = access.KnownKeys(Rate(per_second=0.001, burst=2), seconds=seconds)
+    keys._prompt, keys._paced = prompt, paced = Recording(), Recording()
+    request: HttpRequest = Request({"type": "http", "client": ("192.0.2.1", 1), "headers": []})  # type: ignore[arg-type]
+    right = api.platform.split("_")[1]
+    assert isinstance(await keys.find(api.app, f"Bearer {api.platform}", request), ApiKey)
+    for number in range(4):
+        assert not isinstance(await keys.find(api.app, f"Bearer jt_guess{number}_x", request), ApiKey)
+    assert (prompt.asked, paced.asked) == ([right, "guess0", "guess1"], ["guess2", "guess3"])
+    seconds.now += access.KEY_SECONDS
+    assert isinstance(await keys.find(api.app, f"Bearer {api.platform}", request), ApiKey)
+    assert prompt.asked[3:] == [right]
+    assert paced.asked == ["guess2", "guess3"]
 
 
 def test_many_callers_do_not_empty_the_memory_of_the_others() -> None:

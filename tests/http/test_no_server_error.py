@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -12,10 +13,14 @@ import pytest
 from litestar import Litestar
 
 from jitui.aftersales.people import Person, Role, enrol
+from jitui.aftersales.registry import KeyScope, Pause, Scope, Shop, issue_key
 from jitui.entrypoints.console.mount import console_handlers
 from jitui.entrypoints.http.app import create_app
 from tests.console.pages import Page
-from tests.http.api import BUYER, SHOP, Api, order
+from tests.http.api import BUYER, SHOP, Api, order, shipment
+
+FORMER_IDS = ("a\u202eb", "a\u200bb", "a\u00a0b", "a b", "\u2800", "a\u0085b", "x" * 129)
+"""Taken before ids had to be visible: rows under them may be stored."""
 
 NASTY = (
     "9" * 5_000,
@@ -261,3 +266,43 @@ async def test_an_id_of_visible_characters_of_any_language_is_taken(api: Api) ->
     for order_id in ("订单-1", "заказ", "طلب١", "עברית", "é", "1234567890123456789", "a.b_c:d+e=f@g", "😀"):
         got = await api.put(f"/v1/orders/{order_id}", order(buyer_id=order_id))
         assert got.status_code == 201, got.text
+
+
+@pytest.mark.parametrize("name", FORMER_IDS, ids=ascii)
+async def test_what_is_stored_under_an_id_that_is_refused_now_can_be_read_and_used(
+    api: Api, site: Litestar, name: str
+) -> None:
+    premium = await api.market.premium_buyer(name)
+    for order_id in (name, f"{name}-2"):
+        await api.market.paid_order(premium, order_id, shop_id=name, now=api.now())
+    ticket = await api.market.asked(premium, name, now=api.now())
+    await api.app.registry.put_shop(Shop(name, name), api.now())
+    await api.app.registry.set_pause(Pause(Scope.SHOP, name, name, "t", api.now()))
+    keys = [
+        api.platform,
+        await issue_key(api.app.registry, KeyScope.SHOP, name, label="", now=api.now()),
+        await issue_key(api.app.registry, KeyScope.BUYER, name, label="", now=api.now()),
+    ]
+    quoted = quote(name, safe="")
+    for key in keys:
+        for path in ("/v1/orders", "/v1/after-sales"):
+            page = (await api.get(path, key=key, params={"limit": 1})).json()
+            assert page[path.rpartition("/")[2].replace("after-sales", "tickets")][0]["shop_id"] == name
+            while page["next"]:
+                got = await api.get(path, key=key, params={"limit": 1, "cursor": page["next"]})
+                assert got.status_code == 200, got.text
+                page = got.json()
+        got = await api.get(f"/v1/orders/{quoted}", key=key)
+        assert (got.status_code, got.json()["order_id"]) == (200, name)
+        for more in ("", "/decision"):
+            assert (await api.get(f"/v1/after-sales/{ticket.ticket_id}{more}", key=key)).status_code == 200
+    assert (await api.get("/v1/changes", key=keys[1])).json()["changes"]
+    assert (await api.get(f"/v1/shops/{quoted}")).json()["name"] == name
+    assert (await api.get(f"/v1/buyers/{quoted}")).json()["buyer_id"] == name
+    shipped = await api.post(f"/v1/orders/{quoted}-2/shipments", shipment())
+    assert shipped.status_code == 201, shipped.text
+    assert (await api.delete(f"/v1/pauses/shop/{quoted}")).status_code == 204
+    await enrol(api.app.people, Person("old", Role.MERCHANT, name, name, sample=True), None, now=api.now())
+    async with browser(site, "old") as client:
+        for path in ("/merchant/tickets", f"/merchant/tickets/{ticket.ticket_id}"):
+            assert (await client.get(path)).status_code == 200

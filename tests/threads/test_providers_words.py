@@ -122,6 +122,33 @@ async def test_t36_with_keys_alone_the_same_key_is_sent_again(market: Market) ->
     assert (await file_of(market, ref)).tickets[0].state is TicketState.REFUNDED
 
 
+async def test_t36_what_was_accepted_is_not_sent_again_whatever_a_provider_can_do(market: Market) -> None:
+    """An accepted refund that its provider cannot find, or cannot be asked about, may still be paid."""
+    ref = await asked_for(market)
+    for provider in (
+        Words(Capabilities(keys=True, look_up=False), [PENDING]),
+        Words(BOTH, [], [ABSENT]),
+        Words(Capabilities(keys=False, look_up=True), [], [ABSENT]),
+    ):
+        now = max(NOW, *(refund.due_at or NOW for refund in (await file_of(market, ref)).refunds), NOW)
+        for seconds in (0, 30) if provider.sent else (0,):
+            await work(market, provider, now + timedelta(seconds=seconds))
+        assert (provider.sent, provider.found) == ([], []), "asked for nothing else"
+    file = await file_of(market, ref)
+    assert (len(file.attempts), file.refunds[0].state) == (1, RefundState.PENDING)
+
+
+async def test_t36_what_was_held_up_past_its_lease_is_left_to_the_next_claim(market: Market) -> None:
+    await asked_for(market)
+    (claimed,) = await claim(market)
+    provider = Words(BOTH, [SUCCEEDED])
+    assert claimed.refund.leased_until is not None
+    for late, sent in ((timedelta(microseconds=1), 0), (timedelta(0), 1)):
+        now = claimed.refund.leased_until + late
+        await pay_claimed(market.store, {"simulator": provider}, claimed, clock=lambda at=now: at)
+        assert len(provider.asked) == sent
+
+
 async def test_t37_the_correction_of_a_late_failure_has_a_key_and_is_made_once(market: Market) -> None:
     ref = await asked_for(market)
     (claimed,) = await claim(market)

@@ -129,17 +129,24 @@ def _overlap(file: OrderFile, dispute: Dispute, twice_minor: int, now: datetime)
 
 @dataclass(frozen=True, slots=True)
 class FoundTender:
-    """A payment of ours under a provider's name of it."""
+    """A payment of ours under a provider's name of it, with what is known of the dispute there (state and amount)."""
 
     ref: OrderRef
     tender_id: str
     captured_minor: int
+    remaining_minor: int
+    known: tuple[DisputeState, int] | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the dispute was won or lost here already."""
+        return self.known is not None and self.known[0] is not DisputeState.OPEN
 
 
 class Waiting(Protocol):
     """Where news waits whose order is not known yet."""
 
-    async def find_tenders(self, provider: str, payment_ids: tuple[str, ...]) -> list[FoundTender]:
+    async def find_tenders(self, told: ToldDispute) -> list[FoundTender]:
         """In one sequence whoever asks, and whenever."""
         ...
 
@@ -154,7 +161,7 @@ class Waiting(Protocol):
 
 async def take_dispute(store: Store, waiting: Waiting, tasks: Tasks, told: ToldDispute, *, now: datetime) -> bool:
     """What a provider says of a dispute; False: its payment is not known yet, so it was parked (T40)."""
-    found = await waiting.find_tenders(told.provider, told.payment_ids)
+    found = await waiting.find_tenders(told)
     if not found:
         await waiting.park(told, now)
         return False
@@ -175,19 +182,36 @@ async def link_parked(store: Store, waiting: Waiting, tasks: Tasks, *, now: date
 
 
 def _parts(told: ToldDispute, found: list[FoundTender]) -> list[Dispute]:
-    """Over the orders that share the payment: an open one holds all of them, what is lost is taken off one by one."""
-    parts = []
-    left_minor = told.amount_minor
-    for number, tender in enumerate(found, start=1):
-        here_minor = told.amount_minor if len(found) == 1 else min(told.amount_minor, tender.captured_minor)
-        if told.state is not DisputeState.LOST:
-            parts.append(_of(told, tender, told.state, here_minor))
-            continue
-        lost_minor = left_minor if number == len(found) else min(left_minor, tender.captured_minor)
-        left_minor -= lost_minor
-        state = DisputeState.LOST if lost_minor else DisputeState.WON
-        parts.append(_of(told, tender, state, lost_minor or here_minor))
-    return parts
+    """Over the orders that share the payment: while it is open it holds all of them, whatever it is about."""
+    if told.state is DisputeState.LOST:
+        return _lost_parts(told, found)
+    return [_of(told, one, told.state, min(told.amount_minor, one.captured_minor)) for one in found]
+
+
+def _lost_parts(told: ToldDispute, found: list[FoundTender]) -> list[Dispute]:
+    """What is lost comes off what the orders have left, one by one, and only then off what they gave back already.
+
+    What was recorded before stays, so that the same news again, or after half of it, is no other split.
+    """
+    lost = [one.known[1] if one.known and one.known[0] is DisputeState.LOST else 0 for one in found]
+    left_minor = told.amount_minor - sum(lost)
+    for rooms in ([one.remaining_minor for one in found], [one.captured_minor for one in found]):
+        for place, room in enumerate(rooms):
+            if not found[place].is_closed:
+                more_minor = max(0, min(left_minor, room - lost[place]))
+                lost[place] += more_minor
+                left_minor -= more_minor
+    if left_minor:  # more than the payment, or otherwise than before: it is refused there, and a person is told
+        places = [place for place, one in enumerate(found) if one.is_closed is (left_minor < 0)]
+        lost[places[-1] if places else -1] += left_minor
+    return [_lost_part(told, one, minor) for one, minor in zip(found, lost, strict=True)]
+
+
+def _lost_part(told: ToldDispute, tender: FoundTender, lost_minor: int) -> Dispute:
+    if lost_minor:
+        return _of(told, tender, DisputeState.LOST, lost_minor)
+    held_minor = tender.known[1] if tender.known is not None else min(told.amount_minor, tender.captured_minor)
+    return _of(told, tender, DisputeState.WON, held_minor)
 
 
 def _of(told: ToldDispute, tender: FoundTender, state: DisputeState, amount_minor: int) -> Dispute:

@@ -39,16 +39,35 @@ class OrderFile:
     refunds: tuple[Refund, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     disputes: tuple[Dispute, ...] = ()
+    completed_by_event: bool = False  # the buyer's history has a completion of this order, not taken back
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether the buyer has the goods, by call or by event; a call is not undone by taking its event back."""
+        return self.order.completed_at is not None or self.completed_by_event
 
     @property
     def degree(self) -> ShipmentDegree:
         """How far the order has gone."""
-        return order_degree(self.lines, self.shipments, completed=self.order.completed_at is not None)
+        return order_degree(self.lines, self.shipments, completed=self.is_completed)
 
     @property
     def is_disputed(self) -> bool:
         """Whether the buyer's bank is asked to give money of this order back, and has not decided."""
         return any(dispute.state is DisputeState.OPEN for dispute in self.disputes)
+
+    @property
+    def undisputed_tenders(self) -> tuple[Tender, ...]:
+        """The payments as they would be if every open dispute were lost: what they then have left is paid once."""
+        return tuple(
+            replace(tender, lost_minor=tender.lost_minor + min(self.disputed_minor(tender), tender.remaining_minor))
+            for tender in self.tenders
+        )
+
+    def disputed_minor(self, tender: Tender) -> int:
+        """What the open disputes of a payment are about, together."""
+        ours = (dispute for dispute in self.disputes if dispute.tender_id == tender.tender_id)
+        return sum(dispute.amount_minor for dispute in ours if dispute.state is DisputeState.OPEN)
 
     def ticket(self, ticket_id: UUID) -> Ticket:
         """The ticket by its id; it is in the file or the file was opened by another reference."""

@@ -149,8 +149,8 @@ def _freight_elsewhere(
 
 
 def queue_refunds(file: OrderFile, ticket: Ticket, amount_minor: int, now: datetime) -> tuple[Refund, ...]:
-    """One refund for each payment that gives a part of the amount."""
-    tenders = file.tenders
+    """One refund for each payment that gives a part of the amount, none of it what a bank may take as well."""
+    tenders = file.undisputed_tenders
     parts = over_tenders(tenders, amount_minor)
     return tuple(
         Refund(

@@ -37,6 +37,7 @@ class RefusalCode(StrEnum):
     SETTLEMENT_DIFFERS = "settlement-differs"
     UNKNOWN_TENDER = "unknown-tender"
     DISPUTE_DIFFERS = "dispute-differs"
+    DISPUTE_OPEN = "dispute-open"
     SHOP_CANNOT_OPT_OUT = "shop-cannot-opt-out"
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
     REQUEST_IN_FLIGHT = "request-in-flight"

@@ -160,11 +160,22 @@ async def retry(
                 RefusalCode.REFUND_NOT_FAILED,
                 f"{refund.provider} still holds this refund and may pay it: act there, a new attempt could pay twice.",
             )
+        if _is_disputed(file, refund):
+            return Refusal(
+                RefusalCode.DISPUTE_OPEN,
+                "The buyer's bank is asked for the same money: wait until it has decided before you send it again.",
+            )
         queued = _moved(refund, RefundState.QUEUED, due_at=now, reason="retried")
         after = with_refunds(file, (queued,))
         return _with_ticket_following(after, (_move(queued),), refund.ticket_id, by, "retried", now)
 
     return await carry_out(store, ref, plan, once=once, render=render)
+
+
+def _is_disputed(file: OrderFile, refund: Refund) -> bool:
+    """Whether the payment's open disputes are about more than it has left beside what is promised of it."""
+    tender = next(tender for tender in file.tenders if tender.tender_id == refund.tender_id)
+    return file.disputed_minor(tender) > tender.remaining_minor
 
 
 @dataclass(frozen=True, slots=True)

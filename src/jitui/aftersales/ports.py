@@ -183,14 +183,12 @@ class DecisionInputs:
     """Everything that decides beside the order file itself, read under the buyer's lock.
 
     `paused_scopes` and `uncovered_scopes`: which of the scopes *region* and *category* have a place that is paused, or
-    not covered. An order whose own region or category is unknown may be there. `completed`: the buyer's history says so
-    of this order.
+    not covered. An order whose own region or category is unknown may be there.
     """
 
     windows: tuple[WindowValue, ...] = ()
     history: tuple[HistoryRecord, ...] = ()
     restricted: bool = False
-    completed: bool = False
     selection: str | None = None
     coverage: tuple[ScopedRow, ...] = ()
     pauses: tuple[ScopedRow, ...] = ()

@@ -61,7 +61,7 @@ def standing_order(file: OrderFile) -> StandingOrder:
     standing = (
         (file.tickets, "a ticket"),
         (file.shipments, "a shipment"),
-        (order.completed_at is not None, "the completion"),
+        (file.is_completed, "the completion"),
     )
     return StandingOrder(
         shop_id=order.shop_id,

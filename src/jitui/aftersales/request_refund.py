@@ -110,7 +110,7 @@ async def check_eligibility(store: Store, terms: Terms, ask: RefundAsk, *, now: 
     if read is None:
         return not_found()
     file, inputs = read
-    wanted = _what_is_asked(file, inputs, ask, now)
+    wanted = _what_is_asked(file, ask, now)
     if isinstance(wanted, Refusal):
         return wanted
     decision, _ = _decide(file, inputs, terms, wanted, now)
@@ -122,7 +122,7 @@ def plan_request(
     file: OrderFile, inputs: DecisionInputs, terms: Terms, ask: RefundAsk, by: Actor, now: datetime
 ) -> Plan | Refusal:
     """The whole decision as a pure function of the file, the inputs and the policy."""
-    wanted = _what_is_asked(file, inputs, ask, now)
+    wanted = _what_is_asked(file, ask, now)
     if isinstance(wanted, Refusal):
         return wanted
     decision, facts = _decide(file, inputs, terms, wanted, now)
@@ -177,12 +177,12 @@ class _Wanted:
 _NO_TICKET = UUID(int=0)
 
 
-def _what_is_asked(file: OrderFile, inputs: DecisionInputs, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
+def _what_is_asked(file: OrderFile, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
     if file.order.buyer_id != ask.buyer_id:
         return not_found()
     if file.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "Nothing has been paid on this order yet.")
-    if inputs.completed or file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED):
+    if file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED):
         return Refusal(
             RefusalCode.ORDER_ALREADY_SHIPPED, "All goods have left; ask for a refund after shipment instead."
         )
@@ -318,7 +318,7 @@ def guard_of(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | Non
         return "service_paused" if paused else "pause_unknown"
     if file.is_disputed:
         return "dispute_open"
-    if inputs.completed or file.degree not in (
+    if file.degree not in (
         ShipmentDegree.UNSHIPPED,
         ShipmentDegree.LABEL_PRINTED,
         ShipmentDegree.PICKED_UP,

@@ -110,7 +110,7 @@ def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: 
     lines = file.lines_of(ticket.ticket_id)
     goods = [file.line(line.line_id) for line in lines]
     left = any(line.left_quantity + line.claimed_quantity > line.quantity for line in goods)
-    if left or file.order.completed_at is not None:
+    if left or file.is_completed:
         return Refusal(RefusalCode.ORDER_ALREADY_SHIPPED, "These goods have left; this refund is for unshipped goods.")
     amount_minor = amount_now(file, ticket, lines).amount_minor
     if amount_minor == 0 and not file.order.free_of_charge:
@@ -123,6 +123,11 @@ def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: 
             RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE,
             "Less than the ticket's amount can still be refunded on this order.",
         )
+    if amount_minor > refundable_minor(file.undisputed_tenders):
+        return Refusal(
+            RefusalCode.DISPUTE_OPEN,
+            "The buyer's bank is asked for the same money: wait until it has decided, or reject the ticket.",
+        )
     granted = grant(file, ticket, lines, approved_by=approved_by, by=by, now=now)
     writes = (move_ticket(granted.ticket), AddTimeline(granted.events), *granted.writes)
     return Plan(granted.file, writes, ticket.ticket_id)
@@ -130,7 +135,7 @@ def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: 
 
 def plan_expiry(file: OrderFile, ticket: Ticket, now: datetime) -> Plan:
     """Silence never pays for a parcel that has left or is with the carrier."""
-    if file.order.completed_at is not None or goods_with_carrier(file, ticket.ticket_id):
+    if file.is_completed or goods_with_carrier(file, ticket.ticket_id):
         return _plan_closing(file, ticket, TicketState.CLOSED, "goods_left", SYSTEM, now, ChangeKind.TICKET_REJECTED)
     if file.is_disputed:  # the bank may give the same money back: a person decides, or the buyer asks again
         return _plan_closing(file, ticket, TicketState.CLOSED, "dispute_open", SYSTEM, now, ChangeKind.TICKET_REJECTED)

@@ -168,7 +168,7 @@ def _as_lines(units: Mapping[str, int]) -> tuple[LineUnits, ...]:
 def _units_moving(known: Shipment | None, parcel: Shipment) -> tuple[LineUnits, ...]:
     """Units that this news is about: of a parcel that had left, those that were not known to be in it."""
     gone = _summed(known.lines) if known is not None and has_left(known.degree) else {}
-    if known is not None and not gone and parcel.degree is known.degree and parcel.lines == known.lines:
+    if known is not None and parcel.degree is known.degree and parcel.lines == known.lines:
         return ()
     moving = ((unit.line_id, unit.quantity - gone.get(unit.line_id, 0)) for unit in parcel.lines)
     return tuple(LineUnits(line_id, quantity) for line_id, quantity in moving if quantity)

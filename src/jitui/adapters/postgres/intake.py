@@ -8,6 +8,7 @@ import msgspec
 
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
+from jitui.adapters.postgres.reading import COMPLETED_BY_EVENT
 from jitui.adapters.postgres.writing import STATEMENTS
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
@@ -31,7 +32,8 @@ ON CONFLICT (lane, buyer_id) DO NOTHING
 _LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE")
 
 # All that the plan compares with, and what was booked of the funding; INVARIANT: buyer before order.
-_STANDING = statement("""
+_STANDING = statement(
+    """
 SELECT json_build_object(
     'shop_id', o.shop_id, 'currency', o.currency, 'placed_at', o.placed_at, 'freight_minor', o.freight_minor,
     'paid', EXISTS (SELECT 1 FROM tender t WHERE t.lane = o.lane AND t.order_id = o.order_id),
@@ -40,7 +42,9 @@ SELECT json_build_object(
     'stands_on_it', CASE
         WHEN EXISTS (SELECT 1 FROM ticket t WHERE t.lane = o.lane AND t.order_id = o.order_id) THEN 'a ticket'
         WHEN EXISTS (SELECT 1 FROM shipment s WHERE s.lane = o.lane AND s.order_id = o.order_id) THEN 'a shipment'
-        WHEN o.completed_at IS NOT NULL THEN 'the completion' END,
+        WHEN o.completed_at IS NOT NULL OR """
+    + COMPLETED_BY_EVENT
+    + """ THEN 'the completion' END,
     'lines', (SELECT coalesce(json_agg(to_json(l) ORDER BY l.position), '[]') FROM order_line l
               WHERE l.lane = o.lane AND l.order_id = o.order_id),
     'funding', (SELECT coalesce(json_agg(to_json(f)), '[]') FROM funding f
@@ -57,7 +61,8 @@ SELECT json_build_object(
                    WHERE c.category_id IN (SELECT l.category_id FROM order_line l
                                            WHERE l.lane = o.lane AND l.order_id = o.order_id)))::text
 FROM orders o WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
-""")
+"""
+)
 
 _LOCK_ORDER = statement("SELECT 1 FROM orders WHERE lane = %(lane)s AND order_id = %(order_id)s FOR UPDATE")
 

@@ -8,13 +8,17 @@ import msgspec
 
 from jitui.adapters.postgres.pool import Pool
 from jitui.aftersales.dispute import FoundTender
+from jitui.aftersales.order import DisputeState
 from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.provider import ToldDispute
 
 # A provider knows no lane: one look across them, each by its index; rare, and no decision waits for it.
 _FIND = """
-SELECT t.lane, t.order_id, t.tender_id, t.captured_minor FROM generate_series(0, 255) AS l (lane) CROSS JOIN LATERAL (
+SELECT t.lane, t.order_id, t.tender_id, t.captured_minor,
+    t.captured_minor - t.pending_minor - t.refunded_minor - t.lost_minor, d.state, d.amount_minor
+FROM generate_series(0, 255) AS l (lane) CROSS JOIN LATERAL (
     SELECT * FROM tender WHERE lane = l.lane AND provider = %(provider)s AND payment_id = ANY (%(payment_ids)s)) t
+LEFT JOIN dispute d ON d.lane = t.lane AND d.order_id = t.order_id AND d.dispute_id = %(dispute_id)s
 ORDER BY t.order_id, t.tender_id
 """
 _PARK = """
@@ -39,14 +43,21 @@ class PostgresWaiting:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def find_tenders(self, provider: str, payment_ids: tuple[str, ...]) -> list[FoundTender]:
+    async def find_tenders(self, told: ToldDispute) -> list[FoundTender]:
         """By order and tender."""
+        named = {"provider": told.provider, "payment_ids": list(told.payment_ids), "dispute_id": told.dispute_id}
         async with self._pool.connection() as connection:
-            found = await connection.execute(_FIND, {"provider": provider, "payment_ids": list(payment_ids)})
+            found = await connection.execute(_FIND, named)
             rows = await found.fetchall()
         return [
-            FoundTender(OrderRef(int(str(lane)), str(order)), str(tender), int(str(captured)))
-            for lane, order, tender, captured in rows
+            FoundTender(
+                ref=OrderRef(int(str(lane)), str(order)),
+                tender_id=str(tender),
+                captured_minor=int(str(captured)),
+                remaining_minor=int(str(remaining)),
+                known=None if state is None else (DisputeState(str(state)), int(str(amount))),
+            )
+            for lane, order, tender, captured, remaining, state, amount in rows
         ]
 
     async def park(self, told: ToldDispute, now: datetime) -> None:

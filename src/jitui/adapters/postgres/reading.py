@@ -80,6 +80,17 @@ WHERE x.lane = o.lane AND x.order_id = o.order_id)
 """
 
 
+# Of an order, as row `o`: the buyer's history says that it is completed, and that was not taken back.
+COMPLETED_BY_EVENT: LiteralString = """
+EXISTS (
+    SELECT 1 FROM buyer_event e
+    WHERE e.lane = %(lane)s AND e.buyer_id = o.buyer_id AND e.order_id = o.order_id AND e.kind = 'order_completed'
+      AND e.retracts IS NULL
+      AND NOT EXISTS (SELECT 1 FROM buyer_event r
+                      WHERE r.lane = %(lane)s AND r.buyer_id = o.buyer_id AND r.retracts = e.event_id))
+"""
+
+
 def _read_file(locator: LiteralString) -> LiteralString:
     return f"""
 SELECT json_build_object(
@@ -94,7 +105,8 @@ SELECT json_build_object(
     'timeline', {_rows("ticket_event", "x.ticket_id, x.seq")},
     'refunds', {_rows("refund", "x.queued_at, x.refund_id")},
     'attempts', {_rows("refund_attempt", "x.refund_id, x.attempt_no")},
-    'disputes', {_rows("dispute", "x.opened_at, x.dispute_id")}
+    'disputes', {_rows("dispute", "x.opened_at, x.dispute_id")},
+    'completed_by_event', {COMPLETED_BY_EVENT}
 )::text
 FROM orders o JOIN buyer b ON b.lane = o.lane AND b.buyer_id = o.buyer_id
 WHERE o.lane = %(lane)s AND o.order_id = {locator}
@@ -159,12 +171,6 @@ SELECT json_build_object(
     'uncovered_scopes', (
         SELECT coalesce(json_agg(s.scope), '[]') FROM (VALUES ('category')) s (scope)
         WHERE EXISTS (SELECT 1 FROM coverage c WHERE c.scope = s.scope AND NOT c.covered)),
-    'completed', EXISTS (
-        SELECT 1 FROM buyer_event e
-        WHERE e.lane = %(lane)s AND e.buyer_id = o.buyer_id AND e.order_id = o.order_id AND e.kind = 'order_completed'
-          AND e.retracts IS NULL
-          AND NOT EXISTS (SELECT 1 FROM buyer_event r WHERE r.lane = %(lane)s AND r.buyer_id = o.buyer_id
-                            AND r.retracts = e.event_id)),
     -- Approvals count in whatever currency they were, amounts in the policy's alone.
     'buyer_usage', (
         SELECT json_build_object('approvals', count(*), 'amount_minor',

@@ -144,7 +144,8 @@ _SQL: dict[type, LiteralString] = {
         """,
     # An event that is taken back leaves the roll-up once, by its own kind, day and amount; a retraction that comes
     # before its event keeps the event out. So the roll-up is what counting the events gives, in whatever order.
-    # Events that happen once to an order are counted by `ONE_PER_ORDER`, which follows.
+    # Events that happen once to an order are counted by `ONE_PER_ORDER`, which follows. What is told of an order that
+    # costs nothing is no event; that such an order is completed stands on the order itself.
     w.RecordBuyerEvent: f"""
         WITH new AS (
             INSERT INTO buyer_event (lane, buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, currency,
@@ -161,6 +162,13 @@ _SQL: dict[type, LiteralString] = {
             ORDER BY r.place  -- the first that was written counts
             ON CONFLICT (lane, buyer_id, event_id) DO NOTHING
             RETURNING buyer_id, event_id, kind, at, order_id, amount_minor, currency, retracts),
+        completed AS (
+            UPDATE orders o SET completed_at = r.at
+            FROM (SELECT buyer_id, order_id, min(at) AS at
+                  FROM {_ROWS} AS r (buyer_id text, order_id text, kind text, at timestamptz, retracts text)
+                  WHERE kind = 'order_completed' AND retracts IS NULL GROUP BY buyer_id, order_id) r
+            WHERE o.lane = %(lane)s AND o.order_id = r.order_id AND o.buyer_id = r.buyer_id AND o.free_of_charge
+              AND o.completed_at IS NULL),
         plain AS (
             SELECT buyer_id, event_id, kind, at, amount_minor, currency FROM new
             WHERE retracts IS NULL AND (order_id IS NULL OR kind NOT IN ({ONCE_PER_ORDER}))),

@@ -122,6 +122,9 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.SETTLEMENT_DIFFERS: _("This is not the amount of the refund."),
         RefusalCode.UNKNOWN_TENDER: _("This order has no such payment."),
         RefusalCode.DISPUTE_DIFFERS: _("This dispute was reported otherwise before."),
+        RefusalCode.DISPUTE_OPEN: _(
+            "The buyer's bank is asked for the same money. Wait until it has decided, or reject."
+        ),
         RefusalCode.SHOP_CANNOT_OPT_OUT: _("The guarantee is the platform's; a shop cannot switch it on or off."),
         RefusalCode.IDEMPOTENCY_KEY_REUSED: _("This page was sent already, with other choices. Please open it again."),
         RefusalCode.REQUEST_IN_FLIGHT: _("Your request is being worked on. Please look again in a moment."),

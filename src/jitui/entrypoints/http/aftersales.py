@@ -461,6 +461,7 @@ _REVIEWED = (
             RefusalCode.TICKET_ALREADY_CLOSED,
             RefusalCode.ORDER_ALREADY_SHIPPED,
             RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE,
+            RefusalCode.DISPUTE_OPEN,
             RefusalCode.NOTHING_TO_REFUND,
         )
     ),

@@ -14,7 +14,7 @@ from jitui.money import MAX_AMOUNT_MINOR
 from jitui.tabular.cells import EARLIEST as EARLIEST
 from jitui.tabular.cells import LATEST as LATEST
 from jitui.text import CODE_PATTERN as CODE_PATTERN
-from jitui.text import END, ID_PATTERN, UNSEEN, why_no_id
+from jitui.text import END, ID_PATTERN, UNSEEN
 from jitui.text import KIND_PATTERN as KIND_PATTERN
 from jitui.text import SENTENCES as ID_SENTENCES
 
@@ -53,9 +53,9 @@ Cursor = Annotated[str, Meta(min_length=1, max_length=512, description="`next` o
 _KIND = re.compile(KIND_PATTERN)
 
 
-def is_id(text: str) -> bool:
-    """Whether an address part can be an id at all."""
-    return why_no_id(text) is None
+def may_name(text: str) -> bool:
+    """Whether an address part can name something that is stored, also under an id that is not taken any more."""
+    return bool(text) and "\x00" not in text and text.encode(errors="replace").decode() == text
 
 
 def is_kind(text: str) -> bool:

@@ -13,7 +13,7 @@ from jitui.aftersales.policy_in_force import with_public_view
 from jitui.aftersales.ports import Publication
 from jitui.aftersales.registry import Pause, Restriction, Scope, Selection
 from jitui.entrypoints.http import answers, bodies
-from jitui.entrypoints.http.fields import is_id
+from jitui.entrypoints.http.fields import may_name
 from jitui.entrypoints.http.operation import PLATFORM, Answer, AnyCall, Call, Done, Nothing, Operation
 from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.reading import Faults, PublicationPlace, read_cursor, read_uuid, write_cursor
@@ -44,7 +44,7 @@ async def list_pauses(call: Call[Nothing, Nothing]) -> Done:
 async def lift_pause(call: Call[Nothing, Nothing]) -> Done:
     """Let instant approvals go on for a shop, category, item or region."""
     scope, ref = call.path("place"), call.path("ref")
-    if scope not in set(Scope) - {Scope.PLATFORM} or not is_id(ref):
+    if scope not in set(Scope) - {Scope.PLATFORM} or not may_name(ref):
         return not_found()
     return Answer(204, b"") if await call.app.registry.lift_pause(Scope(scope), ref) else not_found()
 

@@ -26,7 +26,7 @@ from jitui.aftersales.ship import ShipmentNews, complete_order, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.aftersales.view import Amount
 from jitui.entrypoints.http import answers, bodies
-from jitui.entrypoints.http.fields import Money, PositiveMoney, is_id
+from jitui.entrypoints.http.fields import Money, PositiveMoney, may_name
 from jitui.entrypoints.http.operation import (
     BUYER,
     PLATFORM,
@@ -245,7 +245,7 @@ def _recorded(call: AnyCall, plan: Plan) -> Answer:
 async def _find(call: AnyCall) -> OrderRef | None:
     """The order of the address; a buyer key's lane is known without a look-up."""
     order_id = call.path("order_id")
-    return await call.app.store.find_order(order_id) if is_id(order_id) else None
+    return await call.app.store.find_order(order_id) if may_name(order_id) else None
 
 
 # Reading ---------------------------------------------------------------------------------------------------------

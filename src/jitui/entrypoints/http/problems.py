@@ -88,6 +88,7 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.SETTLEMENT_DIFFERS, 422, "The payment by hand is not the refund's amount"),
         (RefusalCode.UNKNOWN_TENDER, 422, "The order has no such payment"),
         (RefusalCode.DISPUTE_DIFFERS, 409, "The dispute is known otherwise"),
+        (RefusalCode.DISPUTE_OPEN, 409, "The buyer's bank is asked for the same money"),
         (RefusalCode.SHOP_CANNOT_OPT_OUT, 403, "A shop cannot switch the guarantee"),
         (RefusalCode.IDEMPOTENCY_KEY_REUSED, 422, "The Idempotency-Key was used for another request"),
         (RefusalCode.REQUEST_IN_FLIGHT, 409, "A request with this Idempotency-Key is in flight"),

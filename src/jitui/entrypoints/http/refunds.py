@@ -298,7 +298,7 @@ OPERATIONS = (
         {200: TicketView},
         scopes=frozenset({PLATFORM}),
         keyed=True,
-        problems=(REFUSALS[RefusalCode.REFUND_NOT_FAILED],),
+        problems=(REFUSALS[RefusalCode.REFUND_NOT_FAILED], REFUSALS[RefusalCode.DISPUTE_OPEN]),
         description="A new attempt with a new key; the answer is the ticket.",
     ),
     Operation(

@@ -15,7 +15,7 @@ from jitui.aftersales.ports import HistoryRecord
 from jitui.aftersales.registry import Category, Coverage, Scope, Shop, refuse_opt_out
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.entrypoints.http import answers, bodies
-from jitui.entrypoints.http.fields import is_id
+from jitui.entrypoints.http.fields import may_name
 from jitui.entrypoints.http.operation import (
     BUYER,
     PLATFORM,
@@ -79,7 +79,7 @@ def _kept(sent: msgspec.Struct) -> list[str]:
 async def get_buyer(call: Call[Nothing, Nothing]) -> Done:
     """What is known of a buyer."""
     buyer_id = call.path("buyer_id")
-    if not call.may_see(buyer_id=buyer_id) or not is_id(buyer_id):
+    if not call.may_see(buyer_id=buyer_id) or not may_name(buyer_id):
         return not_found()
     buyer = await call.app.registry.get_buyer(buyer_id)
     if buyer is None:
@@ -170,7 +170,7 @@ async def put_shop(call: Call[bodies.ShopSent, Nothing]) -> Done:
 async def get_shop(call: Call[Nothing, Nothing]) -> Done:
     """What is known of a shop."""
     shop_id = call.path("shop_id")
-    if not call.may_see(shop_id=shop_id) or not is_id(shop_id):
+    if not call.may_see(shop_id=shop_id) or not may_name(shop_id):
         return not_found()
     shop = await call.app.registry.get_shop(shop_id)
     if shop is None:
@@ -235,7 +235,7 @@ def _coverage_row(row: Coverage) -> answers.CoverageRow:
 async def get_shop_coverage(call: Call[Nothing, Nothing]) -> Done:
     """Whether the shop, its categories and items are covered, and why."""
     shop_id = call.path("shop_id")
-    if not call.may_see(shop_id=shop_id) or not is_id(shop_id):
+    if not call.may_see(shop_id=shop_id) or not may_name(shop_id):
         return not_found()
     rows = await call.app.registry.coverage_of(shop_id)
     nearest = {row.scope: row for row in rows}
@@ -252,7 +252,7 @@ async def get_shop_coverage(call: Call[Nothing, Nothing]) -> Done:
 async def get_benefit(call: Call[Nothing, bodies.BenefitQuery]) -> Done:
     """What the service did for a shop."""
     shop_id, since = call.path("shop_id"), call.query.since
-    if not call.may_see(shop_id=shop_id) or not is_id(shop_id):
+    if not call.may_see(shop_id=shop_id) or not may_name(shop_id):
         return not_found()
     faults = Faults()
     faults.time("since", since)
