@@ -25,6 +25,7 @@ from jitui.aftersales.ticket import Actor, ActorKind, Ticket
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
 from jitui.policy import Policy
+from tests.aftersales.watched import WatchedStore
 
 TIME_ZONE = "Asia/Shanghai"
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -144,12 +145,17 @@ def ticket_of(done: Plan | Refusal | KeptAnswer) -> Ticket:
 
 
 @asynccontextmanager
-async def open_market(database_url: str, *, now: datetime = NOW, pool_size: int = 8) -> AsyncIterator[Market]:
-    """A market on a migrated database, its history complete for ten years and its roll-ups fresh."""
+async def open_market(
+    database_url: str, *, now: datetime = NOW, pool_size: int = 8, watched: bool = False
+) -> AsyncIterator[Market]:
+    """A market on a migrated database, its history complete for ten years and its roll-ups fresh.
+
+    `watched`: every commit is held against `jitui.aftersales.apply`.
+    """
     async with make_pool(database_url, max_size=pool_size) as pool:
         market = Market(
             pool,
-            PostgresStore(pool, TIME_ZONE),
+            (WatchedStore if watched else PostgresStore)(pool, TIME_ZONE),
             PostgresRegistry(pool, TIME_ZONE),
             PostgresFeed(pool, TIME_ZONE),
             PostgresShelf(pool),

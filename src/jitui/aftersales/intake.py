@@ -176,7 +176,7 @@ def _captured(file: OrderFile, elsewhere: KnownPayment, tender: Tender, now: dat
     writes: tuple[Write, ...] = (
         *(() if elsewhere.buyer_id is not None else (ClaimPayment(tender.provider, tender.payment_id),)),
         *_share(tender, tender.captured_minor),
-        CaptureTender(tender, tender.captured_at),
+        CaptureTender(tender),
         ledger.captured(tender),
         *(_first_payment(after, tender, now) if first else ()),
     )
