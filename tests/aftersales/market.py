@@ -14,7 +14,7 @@ from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.shelf import PostgresShelf
 from jitui.adapters.postgres.store import PostgresStore
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Buyer, Funding, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
 from jitui.aftersales.outcomes import KeptAnswer, Refusal
@@ -101,12 +101,12 @@ class Market:
         for index, captured in enumerate([sum(amounts) + freight_minor] if tenders is None else tenders, start=1):
             tender = Tender(f"t{index}", "simulator", f"pay-{order_id}-{index}", "CNY", captured, now)
             paid = await capture_payment(self.store, taken.ref, tender, self.terms, now=now)
-            assert isinstance(paid, Plan), paid
+            assert isinstance(paid, Executed), paid
         return taken.ref
 
     async def ask(
         self, buyer_id: str, order_id: str, *, lines: Sequence[tuple[str, int]] = (), now: datetime = NOW
-    ) -> Plan | Refusal | KeptAnswer:
+    ) -> Executed | Refusal | KeptAnswer:
         """The buyer asks."""
         ask = RefundAsk(buyer_id, order_id, lines=tuple(LineUnits(*line) for line in lines))
         return await request_refund(self.store, self.terms, ask, now=now)
@@ -126,7 +126,7 @@ class Market:
         tracking_no: str = "SF1",
         lines: Sequence[tuple[str, int]] = (),
         now: datetime = NOW,
-    ) -> Plan | Refusal | KeptAnswer:
+    ) -> Executed | Refusal | KeptAnswer:
         """Somebody says something of a parcel."""
         news = ShipmentNews(degree, "sf", tracking_no, source, now, tuple(LineUnits(*line) for line in lines))
         kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
@@ -137,9 +137,9 @@ class Market:
         return replace(self, policy=policy)
 
 
-def ticket_of(done: Plan | Refusal | KeptAnswer) -> Ticket:
+def ticket_of(done: Executed | Refusal | KeptAnswer) -> Ticket:
     """The ticket that a command is about; fails the test on a refusal."""
-    assert isinstance(done, Plan), done
+    assert isinstance(done, Executed), done
     assert done.ticket_id is not None
     return done.file.ticket(done.ticket_id)
 

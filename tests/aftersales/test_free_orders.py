@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import put_order
 from jitui.aftersales.order import Funder, Funding, LineUnits, OrderLine
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -71,23 +71,23 @@ async def test_units_of_it_go_back_one_by_one_and_the_funder_gets_the_whole(mark
     for minutes in range(3):
         now = NOW + timedelta(minutes=2 * minutes)
         await market.feed.roll_up(now)
-        assert isinstance(await market.ask(buyer, "o-1", lines=[("l1", 1)], now=now), Plan)
+        assert isinstance(await market.ask(buyer, "o-1", lines=[("l1", 1)], now=now), Executed)
     assert set((await balances_of(market, "o-1")).values()) == {0}
 
 
 async def test_it_ships_and_completes(market: Market) -> None:
     ref = await free_order(market, "b-1")
-    assert isinstance(await market.ship(ref), Plan)
-    assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=NOW), Plan)
+    assert isinstance(await market.ship(ref), Executed)
+    assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=NOW), Executed)
 
 
 async def test_it_counts_in_no_feature_of_buyer_or_shop(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     shipped = await free_order(market, buyer, "o-shipped")
-    assert isinstance(await market.ship(shipped), Plan)
-    assert isinstance(await complete_order(market.store, shipped, now=NOW, completed_at=NOW), Plan)
+    assert isinstance(await market.ship(shipped), Executed)
+    assert isinstance(await complete_order(market.store, shipped, now=NOW, completed_at=NOW), Executed)
     await free_order(market, buyer)
-    assert isinstance(await market.ask(buyer, "o-1"), Plan)
+    assert isinstance(await market.ask(buyer, "o-1"), Executed)
     told = [
         RecordBuyerEvent(buyer, f"theirs-{kind}", kind, NOW, NOW, order_id="o-shipped")
         for kind in ("order_paid", "order_completed")
@@ -137,7 +137,7 @@ def replace_paid(line: OrderLine, paid_minor: int) -> OrderLine:
 async def test_a_request_for_some_units_leaves_the_others(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await free_order(market, buyer)
-    assert isinstance(await market.ask(buyer, "o-1", lines=[("l1", 2)]), Plan)
+    assert isinstance(await market.ask(buyer, "o-1", lines=[("l1", 2)]), Executed)
     file = await file_of(market, ref)
     assert file.lines[0].free_quantity == 1
     assert [LineUnits(row.line_id, row.quantity) for row in file.ticket_lines] == [LineUnits("l1", 2)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Buyer, OrderLine, ParcelDegree, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -63,7 +63,7 @@ async def paid(
     assert not isinstance(taken, Refusal), taken
     amount = sum(line.paid_minor for line in bought) + freight_minor
     tender = Tender("t", "simulator", f"pay-{order_id}", currency, amount, captured_at)
-    assert isinstance(await capture_payment(market.store, taken.ref, tender, market.terms, now=NOW), Plan)
+    assert isinstance(await capture_payment(market.store, taken.ref, tender, market.terms, now=NOW), Executed)
     return taken.ref
 
 
@@ -194,7 +194,7 @@ async def test_an_amount_without_currency_is_in_that_of_the_order_it_names(marke
 
 async def completed(market: Market, ref: OrderRef, how: str, at: datetime = NOW) -> None:
     if how == "call":
-        assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=at), Plan)
+        assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=at), Executed)
     else:
         told = event("done", kind="order_completed", at=at, order_id=ref.order_id)
         await market.registry.record_buyer_events([told])
@@ -244,7 +244,7 @@ async def test_a_request_in_review_is_not_approved_once_its_order_is_completed(m
     refused = await approve(market.store, at, version=None, by=by, now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
     late = await expire(market.store, at, now=NOW + timedelta(hours=49))
-    assert isinstance(late, Plan) and late.file.ticket(ticket.ticket_id).state is TicketState.CLOSED
+    assert isinstance(late, Executed) and late.file.ticket(ticket.ticket_id).state is TicketState.CLOSED
 
 
 # Regions and categories that are not known -------------------------------------------------------------------------

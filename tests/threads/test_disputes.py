@@ -16,7 +16,7 @@ import pytest
 
 from jitui.adapters.postgres.parked import PostgresWaiting
 from jitui.adapters.postgres.tasks import PostgresTasks
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.dispute import link_parked, record_dispute, take_dispute
 from jitui.aftersales.order import Dispute, DisputeState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -38,7 +38,7 @@ TOLD = ToldDispute("simulator", "dp-1", ("pay-o-1-1",), DisputeState.OPEN, 4000,
 async def tell(market: Market, ref: OrderRef, *disputes: Dispute) -> None:
     for dispute in disputes:
         done = await record_dispute(market.store, ref, dispute, now=NOW)
-        assert isinstance(done, Plan), done
+        assert isinstance(done, Executed), done
 
 
 async def tasks(market: Market) -> list[Task]:
