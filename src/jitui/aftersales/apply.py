@@ -11,24 +11,51 @@ buyer's history, decisions) leaves it as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from functools import reduce
+from dataclasses import dataclass, fields, replace
 from typing import assert_never
 
 from jitui.aftersales import writes as w
 from jitui.aftersales.file import OrderFile
-from jitui.aftersales.order import Order, OrderLine, Tender
-from jitui.aftersales.refund import Refund, RefundState
-from jitui.aftersales.ticket import Ticket
-
-
-def apply_all(file: OrderFile, changes: Iterable[w.Write | w.ClaimRefund]) -> OrderFile:
-    """The file after several changes, in their sequence."""
-    return reduce(apply, changes, file)
+from jitui.aftersales.order import Buyer, Dispute, Funding, Order, OrderLine, Shipment, Tender
+from jitui.aftersales.refund import Attempt, Refund, RefundState
+from jitui.aftersales.ticket import Ticket, TicketEvent, TicketLine
 
 
 def apply(file: OrderFile, change: w.Write | w.ClaimRefund) -> OrderFile:
     """The file after one change. A change of a row that is not there changes nothing, as in the database."""
+    return apply_all(file, (change,))
+
+
+def apply_all(file: OrderFile, changes: Iterable[w.Write | w.ClaimRefund]) -> OrderFile:
+    """The file after several changes, in their sequence."""
+    draft = _Draft(*(getattr(file, name) for name in _FIELDS))
+    for change in changes:
+        _apply(draft, change)
+    return OrderFile(*(getattr(draft, name) for name in _FIELDS))
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The fields of a file on the way from one to the next, so that a plan of twenty changes copies it once."""
+
+    order: Order
+    buyer: Buyer
+    lines: tuple[OrderLine, ...]
+    tenders: tuple[Tender, ...]
+    funding: tuple[Funding, ...]
+    shipments: tuple[Shipment, ...]
+    tickets: tuple[Ticket, ...]
+    ticket_lines: tuple[TicketLine, ...]
+    timeline: tuple[TicketEvent, ...]
+    refunds: tuple[Refund, ...]
+    attempts: tuple[Attempt, ...]
+    disputes: tuple[Dispute, ...]
+
+
+_FIELDS = tuple(field.name for field in fields(OrderFile))
+
+
+def _apply(file: _Draft, change: w.Write | w.ClaimRefund) -> None:
     match change:
         case (
             w.RecordDecision()
@@ -41,37 +68,42 @@ def apply(file: OrderFile, change: w.Write | w.ClaimRefund) -> OrderFile:
             | w.ClaimPayment()
             | w.SharePayment()
         ):
-            return file
+            pass
         case w.OpenTicket():
-            return _open_ticket(file, change)
+            _open_ticket(file, change)
         case w.MoveTicket():
-            return _move_ticket(file, change)
+            _move_ticket(file, change)
         case w.RaiseTicketLine():
-            return _raise_ticket_line(file, change)
+            _raise_ticket_line(file, change)
         case w.AddTimeline():
-            timeline = sorted((*file.timeline, *change.events), key=lambda event: (event.ticket_id, event.seq))
-            return replace(file, timeline=tuple(timeline))
-        case w.ClaimFreight() | w.CompleteOrder():
-            return replace(file, order=_order_after(file.order, change))
+            file.timeline = tuple(
+                sorted((*file.timeline, *change.events), key=lambda event: (event.ticket_id, event.seq))
+            )
+        case w.ClaimFreight():
+            freight_minor = file.order.freight_claimed_minor + change.amount_minor
+            file.order = replace(file.order, freight_claimed_minor=freight_minor)
+        case w.CompleteOrder():
+            file.order = replace(file.order, completed_at=change.completed_at)
         case w.ClaimUnits() | w.UnitsLeft():
-            return _change_line(file, change)
+            file.lines = tuple(_line_after(x, change) if x.line_id == change.line_id else x for x in file.lines)
         case w.CaptureTender():
-            return _capture_tender(file, change)
+            _capture_tender(file, change)
         case w.HoldTender() | w.CaptureMore() | w.StatePaymentTotal():
-            return _change_tender(file, change)
+            file.tenders = tuple(
+                _tender_after(x, change) if x.tender_id == change.tender_id else x for x in file.tenders
+            )
         case w.ReturnFunding():
-            return _return_funding(file, change)
+            file.funding = tuple(_fund_after(x, change) if x.funder is change.funder else x for x in file.funding)
         case w.QueueRefund():
-            refunds = sorted((*file.refunds, change.refund), key=lambda refund: (refund.queued_at, refund.refund_id))
-            return replace(file, refunds=tuple(refunds))
+            file.refunds = tuple(sorted((*file.refunds, change.refund), key=lambda x: (x.queued_at, x.refund_id)))
         case w.MoveRefund() | w.SettleRefund() | w.ClaimRefund():
-            return _change_refund(file, change)
+            _change_refund(file, change)
         case w.MoveAttempt():
-            return _move_attempt(file, change)
+            _move_attempt(file, change)
         case w.PutShipment():
-            return _put_shipment(file, change)
+            _put_shipment(file, change)
         case w.PutDispute():
-            return _put_dispute(file, change)
+            _put_dispute(file, change)
         case _:
             assert_never(change)
 
@@ -79,23 +111,18 @@ def apply(file: OrderFile, change: w.Write | w.ClaimRefund) -> OrderFile:
 # Tickets ---------------------------------------------------------------------------------------------------------
 
 
-def _open_ticket(file: OrderFile, change: w.OpenTicket) -> OrderFile:
-    tickets = sorted((*file.tickets, change.ticket), key=lambda ticket: (ticket.requested_at, ticket.ticket_id))
-    lines = sorted((*file.ticket_lines, *change.lines), key=lambda line: (line.ticket_id, line.line_id))
-    return replace(file, tickets=tuple(tickets), ticket_lines=tuple(lines))
+def _open_ticket(file: _Draft, change: w.OpenTicket) -> None:
+    file.tickets = tuple(sorted((*file.tickets, change.ticket), key=lambda x: (x.requested_at, x.ticket_id)))
+    file.ticket_lines = tuple(sorted((*file.ticket_lines, *change.lines), key=lambda x: (x.ticket_id, x.line_id)))
 
 
-def _move_ticket(file: OrderFile, change: w.MoveTicket) -> OrderFile:
-    tickets = tuple(
-        _ticket_after(ticket, change) if ticket.ticket_id == change.ticket_id else ticket for ticket in file.tickets
-    )
-    if change.open:
-        return replace(file, tickets=tickets)
-    lines = tuple(
-        replace(line, open=False) if line.open and line.ticket_id == change.ticket_id else line
-        for line in file.ticket_lines
-    )
-    return replace(file, tickets=tickets, ticket_lines=lines)
+def _move_ticket(file: _Draft, change: w.MoveTicket) -> None:
+    file.tickets = tuple(_ticket_after(x, change) if x.ticket_id == change.ticket_id else x for x in file.tickets)
+    if not change.open:
+        file.ticket_lines = tuple(
+            replace(line, open=False) if line.open and line.ticket_id == change.ticket_id else line
+            for line in file.ticket_lines
+        )
 
 
 def _ticket_after(ticket: Ticket, change: w.MoveTicket) -> Ticket:
@@ -113,30 +140,16 @@ def _ticket_after(ticket: Ticket, change: w.MoveTicket) -> Ticket:
     )
 
 
-def _raise_ticket_line(file: OrderFile, change: w.RaiseTicketLine) -> OrderFile:
-    lines = tuple(
+def _raise_ticket_line(file: _Draft, change: w.RaiseTicketLine) -> None:
+    file.ticket_lines = tuple(
         replace(line, amount_minor=line.amount_minor + change.amount_minor)
         if (line.ticket_id, line.line_id) == (change.ticket_id, change.line_id)
         else line
         for line in file.ticket_lines
     )
-    return replace(file, ticket_lines=lines)
 
 
 # The order, its goods and its money ------------------------------------------------------------------------------
-
-
-def _order_after(order: Order, change: w.ClaimFreight | w.CompleteOrder) -> Order:
-    match change:
-        case w.ClaimFreight():
-            return replace(order, freight_claimed_minor=order.freight_claimed_minor + change.amount_minor)
-        case w.CompleteOrder():
-            return replace(order, completed_at=change.completed_at)
-
-
-def _change_line(file: OrderFile, change: w.ClaimUnits | w.UnitsLeft) -> OrderFile:
-    lines = tuple(_line_after(line, change) if line.line_id == change.line_id else line for line in file.lines)
-    return replace(file, lines=lines)
 
 
 def _line_after(line: OrderLine, change: w.ClaimUnits | w.UnitsLeft) -> OrderLine:
@@ -155,18 +168,11 @@ def _line_after(line: OrderLine, change: w.ClaimUnits | w.UnitsLeft) -> OrderLin
             )
 
 
-def _capture_tender(file: OrderFile, change: w.CaptureTender) -> OrderFile:
+def _capture_tender(file: _Draft, change: w.CaptureTender) -> None:
     """The first payment makes the order paid."""
-    tenders = sorted((*file.tenders, change.tender), key=lambda tender: tender.tender_id)
-    order = file.order if file.order.paid_at else replace(file.order, paid_at=change.tender.captured_at)
-    return replace(file, tenders=tuple(tenders), order=order)
-
-
-def _change_tender(file: OrderFile, change: w.HoldTender | w.CaptureMore | w.StatePaymentTotal) -> OrderFile:
-    tenders = tuple(
-        _tender_after(tender, change) if tender.tender_id == change.tender_id else tender for tender in file.tenders
-    )
-    return replace(file, tenders=tenders)
+    file.tenders = tuple(sorted((*file.tenders, change.tender), key=lambda x: x.tender_id))
+    if file.order.paid_at is None:
+        file.order = replace(file.order, paid_at=change.tender.captured_at)
 
 
 def _tender_after(tender: Tender, change: w.HoldTender | w.CaptureMore | w.StatePaymentTotal) -> Tender:
@@ -183,27 +189,17 @@ def _tender_after(tender: Tender, change: w.HoldTender | w.CaptureMore | w.State
             return replace(tender, payment_total_minor=change.total_minor)
 
 
-def _return_funding(file: OrderFile, change: w.ReturnFunding) -> OrderFile:
-    funding = tuple(
-        replace(fund, returned_minor=fund.returned_minor + change.amount_minor)
-        if fund.funder is change.funder
-        else fund
-        for fund in file.funding
-    )
-    return replace(file, funding=funding)
+def _fund_after(fund: Funding, change: w.ReturnFunding) -> Funding:
+    return replace(fund, returned_minor=fund.returned_minor + change.amount_minor)
 
 
 # Refunds ---------------------------------------------------------------------------------------------------------
 
 
-def _change_refund(file: OrderFile, change: w.MoveRefund | w.SettleRefund | w.ClaimRefund) -> OrderFile:
-    refunds = tuple(
-        _refund_after(refund, change) if refund.refund_id == change.refund_id else refund for refund in file.refunds
-    )
-    if not isinstance(change, w.ClaimRefund) or change.attempt is None:
-        return replace(file, refunds=refunds)
-    attempts = sorted((*file.attempts, change.attempt), key=lambda attempt: (attempt.refund_id, attempt.attempt_no))
-    return replace(file, refunds=refunds, attempts=tuple(attempts))
+def _change_refund(file: _Draft, change: w.MoveRefund | w.SettleRefund | w.ClaimRefund) -> None:
+    file.refunds = tuple(_refund_after(x, change) if x.refund_id == change.refund_id else x for x in file.refunds)
+    if isinstance(change, w.ClaimRefund) and change.attempt is not None:
+        file.attempts = tuple(sorted((*file.attempts, change.attempt), key=lambda x: (x.refund_id, x.attempt_no)))
 
 
 def _refund_after(refund: Refund, change: w.MoveRefund | w.SettleRefund | w.ClaimRefund) -> Refund:
@@ -229,8 +225,8 @@ def _refund_after(refund: Refund, change: w.MoveRefund | w.SettleRefund | w.Clai
             return replace(leased, state=RefundState.SENDING, attempt_no=change.attempt.attempt_no, tries=1)
 
 
-def _move_attempt(file: OrderFile, change: w.MoveAttempt) -> OrderFile:
-    attempts = tuple(
+def _move_attempt(file: _Draft, change: w.MoveAttempt) -> None:
+    file.attempts = tuple(
         replace(
             attempt,
             state=change.state,
@@ -243,24 +239,21 @@ def _move_attempt(file: OrderFile, change: w.MoveAttempt) -> OrderFile:
         else attempt
         for attempt in file.attempts
     )
-    return replace(file, attempts=attempts)
 
 
 # Parcels and disputes --------------------------------------------------------------------------------------------
 
 
-def _put_shipment(file: OrderFile, change: w.PutShipment) -> OrderFile:
+def _put_shipment(file: _Draft, change: w.PutShipment) -> None:
     """A known parcel keeps the number that it was first told with."""
     told = change.shipment
     known = next((parcel for parcel in file.shipments if parcel.shipment_id == told.shipment_id), None)
     parcel = told if known is None else replace(told, tracking_no=known.tracking_no)
-    shipments = (*(other for other in file.shipments if other is not known), parcel)
-    return replace(
-        file, shipments=tuple(sorted(shipments, key=lambda parcel: (parcel.recorded_at, parcel.shipment_id)))
-    )
+    parcels = (*(other for other in file.shipments if other is not known), parcel)
+    file.shipments = tuple(sorted(parcels, key=lambda x: (x.recorded_at, x.shipment_id)))
 
 
-def _put_dispute(file: OrderFile, change: w.PutDispute) -> OrderFile:
+def _put_dispute(file: _Draft, change: w.PutDispute) -> None:
     """A known dispute keeps its payment, and since when it is open; what was lost goes off the tender."""
     told = change.dispute
     known = next((dispute for dispute in file.disputes if dispute.dispute_id == told.dispute_id), None)
@@ -275,11 +268,10 @@ def _put_dispute(file: OrderFile, change: w.PutDispute) -> OrderFile:
             closed_at=told.closed_at,
         )
     disputes = (*(other for other in file.disputes if other is not known), dispute)
-    tenders = tuple(
+    file.disputes = tuple(sorted(disputes, key=lambda x: (x.opened_at, x.dispute_id)))
+    file.tenders = tuple(
         replace(tender, lost_minor=tender.lost_minor + told.lost_minor)
         if tender.tender_id == told.tender_id
         else tender
         for tender in file.tenders
     )
-    ordered = sorted(disputes, key=lambda dispute: (dispute.opened_at, dispute.dispute_id))
-    return replace(file, disputes=tuple(ordered), tenders=tenders)
