@@ -19,6 +19,7 @@ from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Buyer, Funding, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
 from jitui.aftersales.outcomes import KeptAnswer, Refusal
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
+from jitui.aftersales.registry import Selection
 from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
 from jitui.aftersales.ship import ShipmentNews, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket
@@ -66,12 +67,7 @@ class Market:
                 for index in range(8)
             ]
         )
-        async with self.pool.connection() as connection:
-            await connection.execute(
-                "INSERT INTO selection (lane, buyer_id, verdict, set_by, set_at) VALUES (%s, %s, 'allow', 'test', %s) "
-                "ON CONFLICT DO NOTHING",
-                (lane_of(buyer_id), buyer_id, now),
-            )
+        await self.registry.select(Selection(buyer_id, "allow", "", "test", now))
         return buyer_id
 
     async def paid_order(
