@@ -9,5 +9,5 @@ from tests.aftersales.market import Market, open_market
 
 @pytest.fixture
 async def market(database_url: str) -> AsyncIterator[Market]:
-    async with open_market(database_url) as opened:
+    async with open_market(database_url, watched=True) as opened:
         yield opened

@@ -14,17 +14,19 @@ from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.shelf import PostgresShelf
 from jitui.adapters.postgres.store import PostgresStore
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Buyer, Funding, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
 from jitui.aftersales.outcomes import KeptAnswer, Refusal
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
+from jitui.aftersales.registry import Selection
 from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
 from jitui.aftersales.ship import ShipmentNews, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
 from jitui.policy import Policy
+from tests.aftersales.watched import WatchedStore
 
 TIME_ZONE = "Asia/Shanghai"
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -65,12 +67,7 @@ class Market:
                 for index in range(8)
             ]
         )
-        async with self.pool.connection() as connection:
-            await connection.execute(
-                "INSERT INTO selection (lane, buyer_id, verdict, set_by, set_at) VALUES (%s, %s, 'allow', 'test', %s) "
-                "ON CONFLICT DO NOTHING",
-                (lane_of(buyer_id), buyer_id, now),
-            )
+        await self.registry.select(Selection(buyer_id, "allow", "", "test", now))
         return buyer_id
 
     async def paid_order(
@@ -100,12 +97,12 @@ class Market:
         for index, captured in enumerate([sum(amounts) + freight_minor] if tenders is None else tenders, start=1):
             tender = Tender(f"t{index}", "simulator", f"pay-{order_id}-{index}", "CNY", captured, now)
             paid = await capture_payment(self.store, taken.ref, tender, self.terms, now=now)
-            assert isinstance(paid, Plan), paid
+            assert isinstance(paid, Executed), paid
         return taken.ref
 
     async def ask(
         self, buyer_id: str, order_id: str, *, lines: Sequence[tuple[str, int]] = (), now: datetime = NOW
-    ) -> Plan | Refusal | KeptAnswer:
+    ) -> Executed | Refusal | KeptAnswer:
         """The buyer asks."""
         ask = RefundAsk(buyer_id, order_id, lines=tuple(LineUnits(*line) for line in lines))
         return await request_refund(self.store, self.terms, ask, now=now)
@@ -125,7 +122,7 @@ class Market:
         tracking_no: str = "SF1",
         lines: Sequence[tuple[str, int]] = (),
         now: datetime = NOW,
-    ) -> Plan | Refusal | KeptAnswer:
+    ) -> Executed | Refusal | KeptAnswer:
         """Somebody says something of a parcel."""
         news = ShipmentNews(degree, "sf", tracking_no, source, now, tuple(LineUnits(*line) for line in lines))
         kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
@@ -136,20 +133,25 @@ class Market:
         return replace(self, policy=policy)
 
 
-def ticket_of(done: Plan | Refusal | KeptAnswer) -> Ticket:
+def ticket_of(done: Executed | Refusal | KeptAnswer) -> Ticket:
     """The ticket that a command is about; fails the test on a refusal."""
-    assert isinstance(done, Plan), done
+    assert isinstance(done, Executed), done
     assert done.ticket_id is not None
     return done.file.ticket(done.ticket_id)
 
 
 @asynccontextmanager
-async def open_market(database_url: str, *, now: datetime = NOW, pool_size: int = 8) -> AsyncIterator[Market]:
-    """A market on a migrated database, its history complete for ten years and its roll-ups fresh."""
+async def open_market(
+    database_url: str, *, now: datetime = NOW, pool_size: int = 8, watched: bool = False
+) -> AsyncIterator[Market]:
+    """A market on a migrated database, its history complete for ten years and its roll-ups fresh.
+
+    `watched`: every commit is held against `jitui.aftersales.apply`.
+    """
     async with make_pool(database_url, max_size=pool_size) as pool:
         market = Market(
             pool,
-            PostgresStore(pool, TIME_ZONE),
+            (WatchedStore if watched else PostgresStore)(pool, TIME_ZONE),
             PostgresRegistry(pool, TIME_ZONE),
             PostgresFeed(pool, TIME_ZONE),
             PostgresShelf(pool),

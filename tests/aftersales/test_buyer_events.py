@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from jitui.adapters.postgres.writing import ONCE_PER_ORDER as IN_STATEMENTS
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.ship import complete_order
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.policy import CLOCKS_DIFFER_SECONDS
@@ -52,7 +52,7 @@ async def test_an_order_completed_by_call_and_by_event_is_completed_once(market:
     ref = await market.paid_order(BUYER, "o-1")
 
     async def call() -> None:
-        assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=NOW), Plan)
+        assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=NOW), Executed)
 
     if first == "call":
         await call()

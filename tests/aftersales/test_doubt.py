@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 
 from jitui.adapters.postgres.tasks import PostgresTasks
-from jitui.aftersales.command import Plan
+from jitui.aftersales.apply import apply_all
+from jitui.aftersales.command import Executed, Plan
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import News, confirm, plan_news
@@ -78,8 +79,9 @@ async def test_news_about_something_else_pays_nothing_whoever_tells_it(market: M
             assert isinstance(planned, Plan)
             kinds = {type(write).__name__ for write in planned.writes}
             assert kinds == {"MoveAttempt", "MoveRefund", "OpenTask", "AddTimeline"}, wrong
-            (refund,) = planned.file.refunds
-            assert (refund.state, planned.file.tickets[0].state) == (RefundState.UNKNOWN, TicketState.REFUNDING), wrong
+            after = apply_all(file, planned.writes)
+            (refund,) = after.refunds
+            assert (refund.state, after.tickets[0].state) == (RefundState.UNKNOWN, TicketState.REFUNDING), wrong
             assert "the provider speaks of" in refund.reason
 
 
@@ -87,7 +89,7 @@ async def test_a_person_is_told_once_of_one_difference(market: Market) -> None:
     claimed = await paying(market)
     news = News(replace(RIGHT, payment_ids=("pay-2",)), provider="simulator")
     for _ in range(3):
-        assert isinstance(await confirm(market.store, ref_of(claimed), news, now=NOW + A_SECOND), Plan)
+        assert isinstance(await confirm(market.store, ref_of(claimed), news, now=NOW + A_SECOND), Executed)
     file = await the_file(market, claimed)
     assert (file.tickets[0].state, file.refunds[0].state) == (TicketState.REFUNDING, RefundState.UNKNOWN)
     assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (10000, 0)
@@ -136,7 +138,7 @@ async def test_the_same_money_in_other_words_is_paid(market: Market) -> None:
         news = News(replace(RIGHT, **right), provider="simulator")  # type: ignore[arg-type]
         planned = plan_news(file, claimed.attempt.attempt_id, news, NOW)
         assert isinstance(planned, Plan)
-        assert planned.file.tickets[0].state is TicketState.REFUNDED
+        assert apply_all(file, planned.writes).tickets[0].state is TicketState.REFUNDED
 
 
 @pytest.mark.parametrize("kind", [AnswerKind.DECLINED, AnswerKind.PENDING])

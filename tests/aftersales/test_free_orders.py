@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jitui.adapters.postgres.tasks import PostgresTasks
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Funder, Funding, LineUnits, OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -76,14 +76,14 @@ async def test_units_of_it_go_back_one_by_one_and_the_funder_gets_the_whole(mark
     for minutes in range(3):
         now = NOW + timedelta(minutes=2 * minutes)
         await market.feed.roll_up(now)
-        assert isinstance(await market.ask(buyer, "o-1", lines=[("l1", 1)], now=now), Plan)
+        assert isinstance(await market.ask(buyer, "o-1", lines=[("l1", 1)], now=now), Executed)
     assert set((await balances_of(market, "o-1")).values()) == {0}
 
 
 async def test_it_ships_and_completes(market: Market) -> None:
     ref = await free_order(market, "b-1")
-    assert isinstance(await market.ship(ref), Plan)
-    assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=NOW), Plan)
+    assert isinstance(await market.ship(ref), Executed)
+    assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=NOW), Executed)
 
 
 async def test_completed_by_an_event_it_has_gone_as_any_other(market: Market) -> None:
@@ -104,10 +104,10 @@ async def test_completed_by_an_event_it_has_gone_as_any_other(market: Market) ->
 async def test_it_counts_in_no_feature_of_buyer_or_shop(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     shipped = await free_order(market, buyer, "o-shipped")
-    assert isinstance(await market.ship(shipped), Plan)
-    assert isinstance(await complete_order(market.store, shipped, now=NOW, completed_at=NOW), Plan)
+    assert isinstance(await market.ship(shipped), Executed)
+    assert isinstance(await complete_order(market.store, shipped, now=NOW, completed_at=NOW), Executed)
     await free_order(market, buyer)
-    assert isinstance(await market.ask(buyer, "o-1"), Plan)
+    assert isinstance(await market.ask(buyer, "o-1"), Executed)
     told = [
         RecordBuyerEvent(buyer, f"theirs-{kind}", kind, NOW, NOW, order_id="o-shipped")
         for kind in ("order_paid", "order_completed")
@@ -157,7 +157,7 @@ def replace_paid(line: OrderLine, paid_minor: int) -> OrderLine:
 async def test_a_request_for_some_units_leaves_the_others(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await free_order(market, buyer)
-    assert isinstance(await market.ask(buyer, "o-1", lines=[("l1", 2)]), Plan)
+    assert isinstance(await market.ask(buyer, "o-1", lines=[("l1", 2)]), Executed)
     file = await file_of(market, ref)
     assert file.lines[0].free_quantity == 1
     assert [LineUnits(row.line_id, row.quantity) for row in file.ticket_lines] == [LineUnits("l1", 2)]
@@ -175,7 +175,7 @@ async def test_money_for_an_order_that_costs_nothing_is_a_task_before_and_after_
             await market.asked(buyer, order_id)
         tender = Tender("t", "simulator", f"pay-{order_id}", "CNY", 500, NOW)
         for _ in range(2):
-            assert isinstance(await capture_payment(market.store, ref, tender, market.terms, now=NOW), Plan)
+            assert isinstance(await capture_payment(market.store, ref, tender, market.terms, now=NOW), Executed)
     assert await tasks_of(market) == [(TaskKind.CAPTURED_AFTER_REFUND, 500)] * 2
 
 
@@ -185,7 +185,7 @@ async def test_money_above_an_order_that_was_refunded_whole_is_a_task_and_before
     assert await tasks_of(market) == [], "a shop may charge for what is no line"
     await market.asked(buyer, "o-1")
     more = Tender("t2", "simulator", "another", "CNY", 300, NOW)
-    assert isinstance(await capture_payment(market.store, ref, more, market.terms, now=NOW), Plan)
+    assert isinstance(await capture_payment(market.store, ref, more, market.terms, now=NOW), Executed)
     assert await tasks_of(market) == [(TaskKind.CAPTURED_AFTER_REFUND, 300)]
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Funder, Funding, Hold, OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -28,10 +28,10 @@ async def test_an_order_is_replaced_until_something_stands_on_it(market: Market)
     cheaper = replace(ORDER, lines=(replace(LINE, paid_minor=9000),))
     again = await put_order(market.store, cheaper, now=NOW)
     assert isinstance(again, OrderTaken) and (again.created, again.changed) == (False, True)
-    assert isinstance(await capture_payment(market.store, first.ref, TENDER, market.terms, now=NOW), Plan)
+    assert isinstance(await capture_payment(market.store, first.ref, TENDER, market.terms, now=NOW), Executed)
     paid = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(paid, OrderTaken) and paid.changed, "a payment alone does not fix the goods"
-    assert isinstance(await market.ship(first.ref), Plan)
+    assert isinstance(await market.ship(first.ref), Executed)
     late = await put_order(market.store, cheaper, now=NOW)
     assert isinstance(late, Refusal) and late.code is RefusalCode.ORDER_NOT_REPLACEABLE
     assert late.path == "lines[0].paid"
@@ -66,11 +66,11 @@ async def test_what_differs_from_an_order_that_something_stands_on_is_named(mark
     await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
     match stands:
         case "ticket":
-            assert isinstance(await market.ask("b-1", "o-1"), Plan)
+            assert isinstance(await market.ask("b-1", "o-1"), Executed)
         case "shipment":
-            assert isinstance(await market.ship(taken.ref), Plan)
+            assert isinstance(await market.ship(taken.ref), Executed)
         case _:
-            assert isinstance(await complete_order(market.store, taken.ref, now=NOW, completed_at=NOW), Plan)
+            assert isinstance(await complete_order(market.store, taken.ref, now=NOW, completed_at=NOW), Executed)
     for path, changes in DIFFERENCES:
         refused = await put_order(market.store, replace(ORDER, **changes), now=NOW)  # type: ignore[arg-type]
         assert isinstance(refused, Refusal), path
@@ -95,7 +95,7 @@ async def test_what_the_category_said_and_the_line_does_not_repeat_is_no_differe
     taken = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(taken, OrderTaken)
     await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
-    assert isinstance(await market.ship(taken.ref), Plan)
+    assert isinstance(await market.ship(taken.ref), Executed)
     again = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(again, OrderTaken) and not again.changed
 
@@ -168,7 +168,7 @@ async def test_a_repeated_payment_is_one_payment_and_another_amount_is_refused(m
     results = await asyncio.gather(
         *(capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW) for _ in range(5))
     )
-    assert all(isinstance(result, Plan) for result in results)
+    assert all(isinstance(result, Executed) for result in results)
     other = await capture_payment(market.store, taken.ref, replace(TENDER, captured_minor=1), market.terms, now=NOW)
     assert isinstance(other, Refusal) and other.code is RefusalCode.DUPLICATE_PAYMENT_DIFFERS
     foreign = await capture_payment(
@@ -191,4 +191,4 @@ async def test_a_held_order_is_unshipped_and_not_shippable(market: Market) -> No
     await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
     refused = await market.ship(taken.ref)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_HELD
-    assert isinstance(await market.ask(buyer, "o-1"), Plan)
+    assert isinstance(await market.ask(buyer, "o-1"), Executed)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.order import Funder, Funding, ParcelDegree, ShipmentSource, Tender
 from jitui.aftersales.outcomes import Refusal
@@ -27,7 +27,7 @@ async def deposit_refunded(market: Market, worth_minor: int = 10000, **order: ob
     """An order of which a deposit was captured, refunded at once."""
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(worth_minor,), tenders=(), **order)  # type: ignore[arg-type]
-    assert isinstance(await capture(market, ref, DEPOSIT), Plan)
+    assert isinstance(await capture(market, ref, DEPOSIT), Executed)
     ticket = await market.asked(buyer, "o-1")
     assert (ticket.approved_by, ticket.amount_minor) == (ApprovedBy.INSTANT_REFUND, 2000)
     return ref, ticket
@@ -63,8 +63,8 @@ async def test_the_same_approval_carries_the_balance_where_the_policy_still_hold
     ref, ticket = await deposit_refunded(market)
     if paid_first:
         assert await paid_back(market, ref) == 2000
-    assert isinstance(await capture(market, ref, balance), Plan)
-    assert isinstance(await capture(market, ref, balance), Plan), "told again, nothing more happens"
+    assert isinstance(await capture(market, ref, balance), Executed)
+    assert isinstance(await capture(market, ref, balance), Executed), "told again, nothing more happens"
     file = await file_of(market, ref)
     (raised,) = file.tickets
     assert (raised.ticket_id, raised.amount_minor, raised.state) == (ticket.ticket_id, 10000, TicketState.REFUNDING)
@@ -92,7 +92,7 @@ async def test_a_refund_that_is_reopened_by_a_balance_counts_once_in_the_buyers_
 async def test_a_small_deposit_does_not_carry_a_balance_over_the_policys_limit(market: Market) -> None:
     """29999 is the most that the policy refunds at once; the deposit's approval says nothing of the rest."""
     ref, ticket = await deposit_refunded(market, 500000)
-    assert isinstance(await capture(market, ref, balance_of(498000)), Plan)
+    assert isinstance(await capture(market, ref, balance_of(498000)), Executed)
     file = await file_of(market, ref)
     review = next(other for other in file.tickets if other.ticket_id != ticket.ticket_id)
     assert (review.state, review.amount_minor, review.review_reason) == (
@@ -124,7 +124,7 @@ async def test_the_balance_in_review_goes_back_when_it_is_approved_and_stays_whe
         done: object = await approve(market.store, review, version=1, by=MERCHANT, now=LATER)
     else:
         done = await reject(market.store, review, Rejection("made already"), version=1, by=MERCHANT, now=LATER)
-    assert isinstance(done, Plan), done
+    assert isinstance(done, Executed), done
     async with market.pool.connection() as connection:
         await connection.execute("UPDATE refund SET due_at = %s WHERE state = 'queued'", (NOW,))
     assert await paid_back(market, ref) == (500000 if approved else 2000)
@@ -138,7 +138,7 @@ async def test_silence_approves_the_balance_unless_the_goods_have_left(market: M
     review = next(t for t in (await file_of(market, ref)).tickets if t.ticket_id != ticket.ticket_id)
     assert review.expires_at is not None
     shipped = await market.ship(ref, source=ShipmentSource.CARRIER, degree=ParcelDegree.SHIPPED)
-    assert isinstance(shipped, Plan)
+    assert isinstance(shipped, Executed)
     await expire(market.store, TicketRef(ref.lane, review.ticket_id), now=review.expires_at)
     assert await paid_back(market, ref) == 2000
 
@@ -181,7 +181,7 @@ async def test_a_request_in_review_takes_the_balance_in_and_its_version_moves(ma
     stale = await approve(market.store, where(raised), version=waiting.version, by=MERCHANT, now=LATER)
     assert isinstance(stale, Refusal)
     done = await approve(market.store, where(raised), version=raised.version, by=MERCHANT, now=NOW)
-    assert isinstance(done, Plan), done
+    assert isinstance(done, Executed), done
     assert await paid_back(market, ref) == 11000
     assert (await balances_of(market, "o-1")).get("escrow", 0) == 0
 
@@ -189,7 +189,7 @@ async def test_a_request_in_review_takes_the_balance_in_and_its_version_moves(ma
 async def test_what_a_merchant_approved_is_not_extended_by_the_system(market: Market) -> None:
     ref = await market.paid_order("stranger", "o-1", amounts=(10000,), tenders=(5000,))
     waiting = await market.asked("stranger", "o-1")
-    assert isinstance(await approve(market.store, where(waiting), version=1, by=MERCHANT, now=NOW), Plan)
+    assert isinstance(await approve(market.store, where(waiting), version=1, by=MERCHANT, now=NOW), Executed)
     await capture(market, ref, replace(balance_of(5000), payment_id="pay-o-1-2"))
     assert await paid_back(market, ref) == 5000
     assert await tasks(market) == [("captured_after_refund", 5000)]
@@ -231,7 +231,7 @@ async def test_captures_and_requests_that_race_give_back_what_was_captured(marke
         done = await asyncio.gather(
             market.ask(buyer, f"o-{number}"), *(capture(market, ref, balance) for _ in range(3))
         )
-        assert all(isinstance(one, Plan) for one in done)
+        assert all(isinstance(one, Executed) for one in done)
         file = await file_of(market, ref)
         assert sum(ticket.amount_minor for ticket in file.tickets) == 9000
         assert sum(refund.amount_minor for refund in file.refunds) == 9000

@@ -8,7 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentDegree, ShipmentSource, waybill_of
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -29,11 +29,11 @@ async def say(
     *units: tuple[str, int],
     carrier: str = "",
     number: str = "SF1",
-) -> Plan | Refusal:
+) -> Executed | Refusal:
     news = ShipmentNews(degree, carrier, number, source, NOW, tuple(LineUnits(*unit) for unit in units))
     by = Actor(ActorKind.CARRIER if source is CARRIER else ActorKind.MERCHANT, "somebody")
     done = await record_shipment(market.store, ref, news, by=by, now=NOW)
-    assert isinstance(done, Plan | Refusal)
+    assert isinstance(done, Executed | Refusal)
     return done
 
 
@@ -65,7 +65,7 @@ async def test_a_scan_of_the_merchants_parcel_is_no_second_parcel(market: Market
 async def test_the_merchants_word_after_the_carriers_counts_no_unit_again(market: Market, first: ParcelDegree) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
     await say(market, ref, CARRIER, first, ("l1", 1), number="sf1")
-    assert isinstance(await say(market, ref, MERCHANT, SHIPPED, ("l1", 1), carrier="sf"), Plan)
+    assert isinstance(await say(market, ref, MERCHANT, SHIPPED, ("l1", 1), carrier="sf"), Executed)
     file = await file_of(market, ref)
     assert left(file)["l1"] == ((1, 0) if first is PICKED_UP else (0, 1))
     assert [parcel.carrier for parcel in file.shipments] == ["sf"], "filled in later"
@@ -91,7 +91,7 @@ async def test_a_later_larger_word_moves_the_units_with_it_and_a_smaller_one_not
     again = await say(market, ref, CARRIER, SHIPPED, ("l1", 1))
     file = await file_of(market, ref)
     assert left(file) == {"l1": (2, 1), "l2": (0, 1)}
-    assert isinstance(again, Plan) and not again.writes
+    assert isinstance(again, Executed) and not again.writes
     (parcel,) = file.shipments
     assert parcel.lines == (LineUnits("l1", 3), LineUnits("l2", 1))
     assert parcel.commanded_lines == (LineUnits("l1", 2),)
@@ -112,10 +112,10 @@ async def test_a_larger_word_meets_the_conflict_that_a_new_parcel_would(market: 
     ref = await market.paid_order(buyer, "o-1", amounts=(5000,), quantities=(2,))
     await say(market, ref, MERCHANT, LABEL, ("l1", 1))
     await market.asked(buyer, "o-1", lines=[("l1", 1)])
-    assert isinstance(await say(market, ref, MERCHANT, SHIPPED, ("l1", 1)), Plan)
+    assert isinstance(await say(market, ref, MERCHANT, SHIPPED, ("l1", 1)), Executed)
     refused = await say(market, ref, MERCHANT, SHIPPED, ("l1", 2), number="sf1")
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.UNITS_REFUNDED
-    assert isinstance(await say(market, ref, MERCHANT, DELIVERED), Plan), "what has left may arrive"
+    assert isinstance(await say(market, ref, MERCHANT, DELIVERED), Executed), "what has left may arrive"
     assert not await market.shelf.incidents(shop_id="shop-1", limit=10)
     await say(market, ref, CARRIER, DELIVERED, ("l1", 2))
     assert len(await market.shelf.incidents(shop_id="shop-1", limit=10)) == 1, "a carrier's larger word is a fact"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import KEY_EXPIRED, News, confirm, retry
@@ -41,7 +41,7 @@ class Paying:
     ticket_id: UUID
     claimed: ClaimedRefund
 
-    async def hears(self, answer: Answer, *, looked_up: bool = False) -> Plan | Refusal | object:
+    async def hears(self, answer: Answer, *, looked_up: bool = False) -> Executed | Refusal | object:
         ref = AttemptRef(self.claimed.lane, self.claimed.attempt.attempt_id)
         return await confirm(self.market.store, ref, News(answer, looked_up), now=NOW + timedelta(seconds=1))
 
@@ -140,7 +140,7 @@ async def test_declined_for_good_waits_for_an_operator_and_keeps_its_hold(market
     assert await claim_all(market, after=timedelta(days=1)) == []
 
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
-    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Plan)
+    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Executed)
     (again,) = await claim_all(market)
     assert again.attempt.attempt_id != paying.claimed.attempt.attempt_id, "proof of failure: a new key"
     assert again.attempt.attempt_no == 2
@@ -209,7 +209,7 @@ async def test_a_stuck_refund_that_is_closed_may_be_retried(market: Market) -> N
     await paying.hears(STUCK)
     await paying.hears(DECLINED)
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
-    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Plan)
+    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Executed)
     (again,) = await claim_all(market)
     assert again.attempt.attempt_no == 2
 
@@ -223,7 +223,7 @@ async def test_a_refund_that_turns_up_after_its_key_expired_is_not_sent_anew_bes
     await paying.hears(EXPIRED, looked_up=True)
     assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
-    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Plan)
+    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Executed)
     await paying.hears(heard)
     (doubt,) = await claim_all(market, after=timedelta(seconds=2))
     assert doubt.look_up_first and doubt.attempt.attempt_id == paying.claimed.attempt.attempt_id

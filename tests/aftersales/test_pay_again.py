@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.pay import News, confirm, retry
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, RefundRef
 from jitui.aftersales.provider import Answer, AnswerKind
@@ -71,7 +71,9 @@ async def test_a_refund_that_fails_after_success_is_attempted_anew_three_times_a
     assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
     assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (10000, 0), "it is still owed"
     ref = RefundRef(claimed.lane, claimed.refund.refund_id)
-    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Plan), "and an operator may send it again"
+    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Executed), (
+        "and an operator may send it again"
+    )
 
 
 async def test_the_providers_number_stays_known_when_later_news_does_not_repeat_it(market: Market) -> None:
@@ -89,4 +91,4 @@ async def _succeeds_and_fails(market: Market, claimed: ClaimedRefund) -> None:
     ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
     for answer, looked_up in ((SUCCEEDED, False), (DECLINED, True)):
         done = await confirm(market.store, ref, News(answer, looked_up), now=NOW + timedelta(seconds=1))
-        assert isinstance(done, Plan)
+        assert isinstance(done, Executed)

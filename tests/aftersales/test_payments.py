@@ -8,7 +8,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.order import Tender
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
@@ -24,7 +24,7 @@ async def placed(market: Market, order_id: str, amount_minor: int, buyer_id: str
     return await market.paid_order(buyer_id, order_id, amounts=(amount_minor,), tenders=())
 
 
-async def capture(market: Market, ref: OrderRef, tender: Tender) -> Plan | Refusal | KeptAnswer:
+async def capture(market: Market, ref: OrderRef, tender: Tender) -> Executed | Refusal | KeptAnswer:
     return await capture_payment(market.store, ref, tender, market.terms, now=NOW)
 
 
@@ -41,7 +41,7 @@ async def test_one_payment_under_two_tender_ids_is_paid_once(market: Market) -> 
     ref = await placed(market, "o-1", 2000)
     names = [replace(PAYMENT, tender_id=f"t{number}") for number in range(6)]
     done = await asyncio.gather(*(capture(market, ref, tender) for tender in names))
-    assert all(isinstance(one, Plan) for one in done)
+    assert all(isinstance(one, Executed) for one in done)
     assert [minor for _, minor in await captured(market, ref)] == [1000]
     assert (await balances_of(market, "o-1"))["escrow"] == -1000
 
@@ -61,7 +61,7 @@ async def test_a_larger_amount_is_a_later_capture_and_a_smaller_one_is_refused(m
     ref = await placed(market, "o-1", 3000)
     await capture(market, ref, PAYMENT)
     for minor in (1000, 2500, 2500, 3000):
-        assert isinstance(await capture(market, ref, replace(PAYMENT, captured_minor=minor)), Plan)
+        assert isinstance(await capture(market, ref, replace(PAYMENT, captured_minor=minor)), Executed)
     assert await captured(market, ref) == [("t1", 3000)]
     assert (await balances_of(market, "o-1"))["provider_clearing:simulator"] == 3000
     smaller = await capture(market, ref, replace(PAYMENT, captured_minor=2999))
@@ -82,8 +82,8 @@ async def test_a_later_capture_is_not_lost_to_a_tender_of_a_similar_name(market:
 async def test_several_orders_share_a_payment_within_its_total(market: Market) -> None:
     first, second, third = [await placed(market, f"o-{number}", 2500) for number in range(3)]
     part = replace(PAYMENT, payment_total_minor=3500)
-    assert isinstance(await capture(market, first, part), Plan)
-    assert isinstance(await capture(market, second, replace(part, captured_minor=2500)), Plan)
+    assert isinstance(await capture(market, first, part), Executed)
+    assert isinstance(await capture(market, second, replace(part, captured_minor=2500)), Executed)
     assert code_of(await capture(market, third, replace(part, captured_minor=1))) == (
         RefusalCode.PAYMENT_TOTAL_EXCEEDED,
         "amount.amount_minor",
@@ -97,11 +97,11 @@ async def test_several_orders_share_a_payment_within_its_total(market: Market) -
 
 async def test_a_payment_that_was_told_for_one_order_is_shared_after_it_is_told_again(market: Market) -> None:
     first, second = [await placed(market, f"o-{number}", 2500) for number in range(2)]
-    assert isinstance(await capture(market, first, PAYMENT), Plan)
+    assert isinstance(await capture(market, first, PAYMENT), Executed)
     part = replace(PAYMENT, captured_minor=2500, payment_total_minor=3500)
     assert code_of(await capture(market, second, part))[0] is RefusalCode.PAYMENT_TOTAL_DIFFERS
-    assert isinstance(await capture(market, first, replace(PAYMENT, payment_total_minor=3500)), Plan)
-    assert isinstance(await capture(market, second, part), Plan)
+    assert isinstance(await capture(market, first, replace(PAYMENT, payment_total_minor=3500)), Executed)
+    assert isinstance(await capture(market, second, part), Executed)
     (tender,) = (await file_of(market, first)).tenders
     assert (tender.captured_minor, tender.payment_minor) == (1000, 3500)
 
@@ -110,8 +110,8 @@ async def test_orders_racing_for_a_shared_payment_stay_within_its_total(market: 
     refs = [await placed(market, f"o-{number}", 1000) for number in range(6)]
     part = replace(PAYMENT, payment_total_minor=3500)
     done = await asyncio.gather(*(capture(market, ref, part) for ref in refs))
-    assert sum(isinstance(one, Plan) for one in done) == 3
-    assert {code_of(one)[0] for one in done if not isinstance(one, Plan)} == {RefusalCode.PAYMENT_TOTAL_EXCEEDED}
+    assert sum(isinstance(one, Executed) for one in done) == 3
+    assert {code_of(one)[0] for one in done if not isinstance(one, Executed)} == {RefusalCode.PAYMENT_TOTAL_EXCEEDED}
 
 
 async def test_the_database_holds_the_parts_within_the_total(market: Market) -> None:
@@ -131,8 +131,8 @@ async def test_another_buyers_order_cannot_name_the_payment_also_when_both_come_
         refs = [await placed(market, f"o-{buyer}", 1000, buyer) for buyer in buyers]
         payment = replace(PAYMENT, payment_id=f"pay-{number}")
         done = await asyncio.gather(*(capture(market, ref, payment) for ref in refs))
-        assert sum(isinstance(one, Plan) for one in done) == 1
-        refused = {code_of(one) for one in done if not isinstance(one, Plan)}
+        assert sum(isinstance(one, Executed) for one in done) == 1
+        refused = {code_of(one) for one in done if not isinstance(one, Executed)}
         assert refused == {(RefusalCode.PAYMENT_BELONGS_TO_ANOTHER, "payment_id")}
 
 
@@ -140,7 +140,7 @@ async def test_a_payment_that_was_refused_is_nobodys(market: Market) -> None:
     ref = await placed(market, "o-1", 1000)
     assert isinstance(await capture(market, ref, replace(PAYMENT, currency="USD")), Refusal)
     other = await placed(market, "o-2", 1000, "b-2")
-    assert isinstance(await capture(market, other, PAYMENT), Plan)
+    assert isinstance(await capture(market, other, PAYMENT), Executed)
 
 
 async def test_the_provider_is_told_the_whole_payment_with_the_refund_of_a_part(market: Market) -> None:

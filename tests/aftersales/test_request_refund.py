@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.order import Buyer, Funder, Funding, ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import TicketRef
@@ -129,7 +129,7 @@ async def test_a_deadline_that_has_passed_approves_nothing_and_the_request_stand
     await market.paid_order(buyer, "o-1")
     terms = replace(market.terms, deadline_passed=lambda: True)
     asked = await request_refund(market.store, terms, RefundAsk(buyer, "o-1"), now=NOW)
-    assert isinstance(asked, Plan) and asked.ticket_id is not None
+    assert isinstance(asked, Executed) and asked.ticket_id is not None
     ticket = asked.file.ticket(asked.ticket_id)
     assert (ticket.state, ticket.review_reason) == (TicketState.AWAITING_MERCHANT, "deadline_passed")
 
@@ -244,13 +244,13 @@ async def test_the_same_key_gives_the_first_answer_and_another_body_is_refused(m
     await market.paid_order(buyer, "o-1")
     once = Once("key", "POST /v1/after-sales", "abc", b"hash")
 
-    def render(plan: Plan) -> KeptAnswer:
+    def render(plan: Executed) -> KeptAnswer:
         return KeptAnswer(201, str(plan.ticket_id).encode(), NOW)
 
     ask = RefundAsk(buyer, "o-1")
     first = await request_refund(market.store, market.terms, ask, now=NOW, once=once, render=render)
     again = await request_refund(market.store, market.terms, ask, now=NOW, once=once, render=render)
-    assert isinstance(first, Plan)
+    assert isinstance(first, Executed)
     assert again == KeptAnswer(201, str(first.ticket_id).encode(), NOW)
     other = replace(once, body_hash=b"other")
     reused = await request_refund(market.store, market.terms, ask, now=NOW, once=other)
@@ -299,7 +299,7 @@ async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
         half = units[: len(units) // 2] if total == 0 else units[len(units) // 2 :]
         lines = [(line, half.count(line)) for line in dict.fromkeys(half)]
         asked = await market.ask(buyer, name, lines=lines, now=now) if lines else None
-        if isinstance(asked, Plan) and asked.ticket_id is not None:
+        if isinstance(asked, Executed) and asked.ticket_id is not None:
             total += asked.file.ticket(asked.ticket_id).amount_minor
         now += A_MINUTE
         await market.feed.roll_up(now)
@@ -312,7 +312,7 @@ async def test_an_answer_is_forgotten_only_after_it_was_promised(market: Market)
     await market.paid_order(buyer, "o-1")
     once = Once("key", "POST /v1/after-sales", "abc", b"hash")
 
-    def render(plan: Plan) -> KeptAnswer:
+    def render(plan: Executed) -> KeptAnswer:
         return KeptAnswer(201, b"first", NOW)
 
     ask = RefundAsk(buyer, "o-1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.order import ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef, TicketRef
@@ -65,8 +65,8 @@ async def test_exactly_one_path_wins_and_late_ones_get_their_own_code(market: Ma
         reject(market.store, ref, Rejection("no"), version=None, by=MERCHANT, now=NOW),
         expire(market.store, ref, now=DEADLINE),
     )
-    assert sum(isinstance(outcome, Plan) for outcome in done) == 1
-    late = {refused(outcome) for outcome in done if not isinstance(outcome, Plan)}
+    assert sum(isinstance(outcome, Executed) for outcome in done) == 1
+    late = {refused(outcome) for outcome in done if not isinstance(outcome, Executed)}
     assert late <= {RefusalCode.TICKET_ALREADY_APPROVED, RefusalCode.TICKET_ALREADY_CLOSED}
 
 
@@ -143,7 +143,7 @@ async def test_t1_two_approvals_at_once_never_exceed_what_was_captured(market: M
     done = await asyncio.gather(
         *(approve(market.store, TicketRef(t.lane, t.ticket_id), version=None, by=MERCHANT, now=NOW) for t in tickets)
     )
-    assert [isinstance(outcome, Plan) for outcome in done].count(True) == 1
+    assert [isinstance(outcome, Executed) for outcome in done].count(True) == 1
     assert RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE in {o.code for o in done if isinstance(o, Refusal)}
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitui.adapters.postgres.tasks import PostgresTasks
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
@@ -46,7 +46,7 @@ async def settled(market: Market, payout: ManualPayout = PAID_BY_HAND) -> Paying
     paying = await start_paying(market)
     await paying.hears(DECLINED)
     done = await settle(market.store, ref_of(paying), payout, by=OPERATOR, now=LATER)
-    assert isinstance(done, Plan), done
+    assert isinstance(done, Executed), done
     return paying
 
 
@@ -108,7 +108,7 @@ async def test_settling_and_retrying_exclude_each_other(market: Market) -> None:
         assert isinstance(again, Refusal) and again.code is RefusalCode.REFUND_NOT_FAILED
     other = await start_paying(market, "2")
     await other.hears(DECLINED)
-    assert isinstance(await retry(market.store, ref_of(other), by=OPERATOR, now=LATER), Plan)
+    assert isinstance(await retry(market.store, ref_of(other), by=OPERATOR, now=LATER), Executed)
     refused = await settle(market.store, ref_of(other), PAID_BY_HAND, by=OPERATOR, now=LATER)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
 
@@ -205,7 +205,7 @@ async def test_an_open_attempt_that_pays_after_the_settlement_is_a_second_paymen
     async with market.pool.connection() as connection:
         await connection.execute("UPDATE refund SET state = 'failed', due_at = NULL")
         await connection.execute("UPDATE ticket SET state = 'refund_failed'")
-    assert isinstance(await settle(market.store, ref_of(paying), PAID_BY_HAND, by=OPERATOR, now=LATER), Plan)
+    assert isinstance(await settle(market.store, ref_of(paying), PAID_BY_HAND, by=OPERATOR, now=LATER), Executed)
     await paying.hears(SUCCEEDED)
     assert await tasks_of(market) == [TaskKind.PAID_TWICE]
     assert (await held(paying))["buyer_receivable"] == 10000
@@ -238,7 +238,7 @@ async def test_of_settling_and_retrying_at_once_one_wins(market: Market) -> None
         settle(store, ref, PAID_BY_HAND, by=OPERATOR, now=LATER),
         retry(store, ref, by=OPERATOR, now=LATER),
     )
-    assert [isinstance(one, Plan) for one in done].count(True) == 1
+    assert [isinstance(one, Executed) for one in done].count(True) == 1
     assert sum((await held(paying)).values()) == 0
 
 
@@ -253,7 +253,7 @@ async def test_no_news_moves_a_settled_refund_and_a_second_payment_is_never_lost
         where = "WHERE refund_id = %s"
         refund_id = paying.claimed.refund.refund_id
         await connection.execute(f"UPDATE refund SET state = 'failed', due_at = NULL {where}", (refund_id,))
-    assert isinstance(await settle(market.store, ref_of(paying), PAID_BY_HAND, by=OPERATOR, now=LATER), Plan)
+    assert isinstance(await settle(market.store, ref_of(paying), PAID_BY_HAND, by=OPERATOR, now=LATER), Executed)
     paid, ever = False, False
     for answer, looked_up in news:
         await paying.hears(answer, looked_up=looked_up)

@@ -19,7 +19,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from jitui.aftersales import writes as w
+from jitui.aftersales.apply import apply
 from jitui.aftersales.command import Plan
+from jitui.aftersales.constraints import broken_constraint
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import (
     Buyer,
@@ -130,61 +132,30 @@ class Desk:
         if isinstance(planned, Refusal):
             return planned
         for write in planned.writes:
-            self.apply(write)
+            self.take(write)
         assert planned.ticket_id is not None
         ticket = self.file.ticket(planned.ticket_id)
         assert ticket.amount_minor > 0 and ticket.freight_minor >= 0
         return ticket
 
-    def apply(self, write: w.Write) -> None:
-        file = self.file
+    def take(self, write: w.Write) -> None:
+        self.file = apply(self.file, write)
+        assert broken_constraint(self.file) is None
         match write:
-            case w.OpenTicket(ticket, lines):
-                self.file = replace(file, tickets=(*file.tickets, ticket), ticket_lines=(*file.ticket_lines, *lines))
-            case w.MoveTicket():
-                self._move(write)
-            case w.ClaimUnits(line_id, quantity, amount):
-                self.file = replace(file, lines=tuple(_claimed(x, line_id, quantity, amount) for x in file.lines))
-            case w.ClaimFreight(amount):
-                claimed = file.order.freight_claimed_minor + amount
-                assert 0 <= claimed <= file.order.freight_minor, "freight_claimed_minor"
-                self.file = replace(file, order=replace(file.order, freight_claimed_minor=claimed))
             case w.QueueRefund(refund):
                 assert refund.amount_minor > 0, "a refund of nothing"
-                self.file = replace(file, refunds=(*file.refunds, refund))
-            case w.HoldTender(tender_id, pending, _):
-                self.file = replace(file, tenders=tuple(_held(x, tender_id, pending) for x in file.tenders))
-            case w.ReturnFunding(funder, amount):
+            case w.HoldTender(_, pending):
+                assert pending > 0, "a hold of nothing"
+            case w.ReturnFunding(_, amount):
                 assert amount > 0, "a return of nothing"
-                self.file = replace(file, funding=tuple(_returned(x, funder, amount) for x in file.funding))
             case w.Post(posting, _, _, amount):
                 assert amount > 0 and posting not in self.postings
                 self.postings[posting] = write
-            case w.UnitsLeft(line_id, shipped, scanned):
-                self.file = replace(file, lines=tuple(_left(x, line_id, shipped, scanned) for x in file.lines))
-            case w.PutShipment(parcel):
-                self.file = replace(file, shipments=(*file.shipments, parcel))
-
-    def _move(self, move: w.MoveTicket) -> None:
-        ticket = replace(
-            self.file.ticket(move.ticket_id),
-            state=move.state,
-            version=move.version,
-            approved_by=move.approved_by,
-            amount_minor=move.amount_minor,
-            freight_minor=move.freight_minor,
-            funding_returns=dict(move.funding_returns),
-        )
-        others = tuple(other for other in self.file.tickets if other.ticket_id != ticket.ticket_id)
-        lines = tuple(
-            replace(row, open=move.open) if row.ticket_id == move.ticket_id else row for row in self.file.ticket_lines
-        )
-        self.file = replace(self.file, tickets=(*others, ticket), ticket_lines=lines)
 
     def settle(self, ticket: Ticket) -> None:
         """The money has arrived: the ticket is no longer open, and its lines can be asked for again."""
         paid = replace(self.file.ticket(ticket.ticket_id), state=TicketState.REFUNDED)
-        self.apply(w.move_ticket(paid))
+        self.take(w.move_ticket(paid))
 
     def totals(self) -> tuple[dict[str, int], dict[str, int], dict[Funder, int], int]:
         """What went back by line, tender and funder, and of the freight."""
@@ -196,39 +167,6 @@ class Desk:
             {fund.funder: fund.returned_minor for fund in self.file.funding},
             sum(ticket.freight_minor for ticket in self.file.tickets if ticket.ticket_id in granted),
         )
-
-
-def _claimed(line: OrderLine, line_id: str, quantity: int, amount: int) -> OrderLine:
-    if line.line_id != line_id:
-        return line
-    line = replace(line, claimed_quantity=line.claimed_quantity + quantity, claimed_minor=line.claimed_minor + amount)
-    assert 0 <= line.claimed_minor <= line.paid_minor, "line_refund_within_paid"
-    assert 0 <= line.claimed_quantity <= line.quantity - line.shipped_quantity, "unit_refunded_or_shipped"
-    return line
-
-
-def _held(tender: Tender, tender_id: str, pending: int) -> Tender:
-    if tender.tender_id != tender_id:
-        return tender
-    tender = replace(tender, pending_minor=tender.pending_minor + pending)
-    assert pending > 0 and tender.remaining_minor >= 0, "refund_within_captured"
-    return tender
-
-
-def _returned(fund: Funding, funder: Funder, amount: int) -> Funding:
-    if fund.funder != funder:
-        return fund
-    fund = replace(fund, returned_minor=fund.returned_minor + amount)
-    assert fund.returned_minor <= fund.amount_minor, "returned_within_funding"
-    return fund
-
-
-def _left(line: OrderLine, line_id: str, shipped: int, scanned: int) -> OrderLine:
-    if line.line_id != line_id:
-        return line
-    return replace(
-        line, shipped_quantity=line.shipped_quantity + shipped, scanned_quantity=line.scanned_quantity + scanned
-    )
 
 
 def desk(
@@ -372,7 +310,7 @@ def test_freight_stays_when_a_unit_has_left(opened: Desk, seed: int) -> None:
     gone = LineUnits(units.pop(), 1)
     news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "SF1", ShipmentSource.MERCHANT, NOW, (gone,))
     for write in _planned(plan_shipment(opened.file, news, MERCHANT, NOW)).writes:
-        opened.apply(write)
+        opened.take(write)
     if units:
         refund_all(opened, units, rng, noise=True)
     assert opened.totals()[3] == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Buyer, OrderLine, ParcelDegree, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -63,7 +63,7 @@ async def paid(
     assert not isinstance(taken, Refusal), taken
     amount = sum(line.paid_minor for line in bought) + freight_minor
     tender = Tender("t", "simulator", f"pay-{order_id}", currency, amount, captured_at)
-    assert isinstance(await capture_payment(market.store, taken.ref, tender, market.terms, now=NOW), Plan)
+    assert isinstance(await capture_payment(market.store, taken.ref, tender, market.terms, now=NOW), Executed)
     return taken.ref
 
 
@@ -177,11 +177,10 @@ async def test_an_amount_without_currency_is_in_that_of_the_order_it_names(marke
     await market.registry.record_history([HistoryRecord("refund_after_shipment", NOW - timedelta(days=999))])
     await paid(market, "yen", currency="JPY")
     await paid(market, "yuan")
-    await paid(market, "another's", buyer_id="c")
     known = [event("1", order_id="yen", amount_minor=7), event("2", order_id="yuan", amount_minor=30)]
-    await market.registry.record_buyer_events([*known, event("3", order_id="another's", amount_minor=0)])
+    await market.registry.record_buyer_events([*known, event("3", order_id="elsewhere", amount_minor=0)])
     assert (await facts_of(market, await market.asked("b", "yuan")))["buyer.cost_90d"] == 30
-    await market.registry.record_buyer_events([event("4", order_id="another's")])
+    await market.registry.record_buyer_events([event("4", order_id="elsewhere")])
     await paid(market, "o")
     assert "buyer.cost_90d" not in await facts_of(market, await market.asked("b", "o"))
     await market.registry.record_buyer_events([event("5", retracts="4")])
@@ -194,7 +193,7 @@ async def test_an_amount_without_currency_is_in_that_of_the_order_it_names(marke
 
 async def completed(market: Market, ref: OrderRef, how: str, at: datetime = NOW) -> None:
     if how == "call":
-        assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=at), Plan)
+        assert isinstance(await complete_order(market.store, ref, now=NOW, completed_at=at), Executed)
     else:
         told = event("done", kind="order_completed", at=at, order_id=ref.order_id)
         await market.registry.record_buyer_events([told])
@@ -230,7 +229,7 @@ async def test_a_completion_that_was_taken_back_or_is_of_another_order_leaves_th
     other = await paid(market, "other")
     await completed(market, other, "event")
     assert is_instant(await market.asked("b", "o"))
-    await market.registry.record_buyer_events([event("back", retracts="done")])
+    await market.registry.record_buyer_events([event("back", kind="order_completed", retracts="done")])
     assert is_instant(await market.asked("b", "other"))
 
 
@@ -245,7 +244,7 @@ async def test_a_request_in_review_is_not_approved_once_its_order_is_completed(m
     refused = await approve(market.store, at, version=None, by=by, now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
     late = await expire(market.store, at, now=NOW + timedelta(hours=49))
-    assert isinstance(late, Plan) and late.file.ticket(ticket.ticket_id).state is TicketState.CLOSED
+    assert isinstance(late, Executed) and late.file.ticket(ticket.ticket_id).state is TicketState.CLOSED
 
 
 async def test_a_completion_by_call_stands_whatever_becomes_of_its_event(market: Market) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.order import Buyer, LineUnits, ParcelDegree, ShipmentSource
 from jitui.aftersales.policy_in_force import publish
 from jitui.aftersales.ports import HistoryRecord, OrderRef
@@ -126,7 +126,7 @@ class Day:
         for one in [ref, *(other for owner, other in self.orders[-25:] if owner == buyer_id and other != ref)][:2]:
             lines = [("l1", 1)] if self.random.random() < 0.5 else []
             done = await (self.ask_late if late else terms.ask)(buyer_id, one.order_id, lines=lines, now=self.now)
-            self.asked += isinstance(done, Plan)
+            self.asked += isinstance(done, Executed)
             self.now -= MICROSECOND
 
     async def ask_late(self, buyer_id: str, order_id: str, *, lines: list[tuple[str, int]], now: datetime) -> object:

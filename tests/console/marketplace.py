@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Buyer, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
 from jitui.aftersales.outcomes import Refusal
@@ -85,7 +85,7 @@ class Marketplace:
         wanted = tuple(LineUnits(*line) for line in lines)
         ask = RefundAsk(person.subject_id, order_id, Reason.NO_LONGER_WANTED, wanted)
         done = await request_refund(app.store, await app.terms(), ask, now=app.clock())
-        assert isinstance(done, Plan), done
+        assert isinstance(done, Executed), done
         assert done.ticket_id is not None
         return done.ticket_id
 
@@ -97,7 +97,7 @@ class Marketplace:
         kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
         news = ShipmentNews(degree, "顺丰", "SF1020304050", source, now)
         done = await record_shipment(self.app.store, ref, news, by=Actor(kind, "somebody"), now=now)
-        assert isinstance(done, Plan), done
+        assert isinstance(done, Executed), done
 
     async def _capture(self, ref: OrderRef, amount_minor: int, now: datetime) -> None:
         payment_id = f"pay-{ref.order_id}"
@@ -105,7 +105,7 @@ class Marketplace:
             await self.pay(payment_id, amount_minor)
         tender = Tender("t1", "simulator", payment_id, "CNY", amount_minor, now)
         done = await capture_payment(self.app.store, ref, tender, await self.app.terms(), now=now)
-        assert isinstance(done, Plan), done
+        assert isinstance(done, Executed), done
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.policy_in_force import publish
 from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.registry import KeyScope, issue_key
@@ -242,7 +242,7 @@ async def test_nobody_reads_the_name_of_anothers_staff(api: Api) -> None:
     done = await approve(
         api.app.store, ref, version=1, by=Actor(ActorKind.MERCHANT, "Zhang San"), now=api.now.at, shop_id=SHOP
     )
-    assert isinstance(done, Plan)
+    assert isinstance(done, Executed)
     own = await issue_key(api.app.registry, KeyScope.BUYER, "buyer-2", label="", now=api.now.at)
     path = f"/v1/after-sales/{ticket['ticket_id']}"
     for key, wanted in ((api.platform, "Zhang San"), (api.shop, "Zhang San"), (own, SHOP)):

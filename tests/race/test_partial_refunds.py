@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.review import approve
 from jitui.aftersales.ticket import Actor, ActorKind
@@ -36,7 +36,7 @@ async def test_partial_refunds_at_once_share_the_payments_as_if_one_after_the_ot
                 for t in tickets
             )
         )
-        assert all(isinstance(outcome, Plan) for outcome in done)
+        assert all(isinstance(outcome, Executed) for outcome in done)
         file = await file_of(market, ref)
         gone = tuple(tender.pending_minor for tender in file.tenders)
         assert gone == split_by_weight(50002 + number, [33333, 17169, 7])
@@ -49,7 +49,7 @@ async def test_two_requests_at_once_for_two_lines_leave_nothing_half_held(market
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(5001, 4002), tenders=(7003, 2000))
     done = await asyncio.gather(*(market.ask(buyer, "o-1", lines=[(line, 1)]) for line in ("l1", "l2")))
-    (plan,) = [outcome for outcome in done if isinstance(outcome, Plan)]
+    (plan,) = [outcome for outcome in done if isinstance(outcome, Executed)]
     assert plan.ticket_id is not None
     amount = plan.file.ticket(plan.ticket_id).amount_minor
     file = await file_of(market, ref)
@@ -64,7 +64,7 @@ async def test_one_line_is_refunded_while_another_ships(market: Market) -> None:
         asked, shipped = await asyncio.gather(
             market.ask(buyer, ref.order_id, lines=[("l1", 1)]), market.ship(ref, lines=[("l2", 1)])
         )
-        assert isinstance(asked, Plan) and isinstance(shipped, Plan)
+        assert isinstance(asked, Executed) and isinstance(shipped, Executed)
         file = await file_of(market, ref)
         assert [(line.claimed_quantity, line.shipped_quantity) for line in file.lines] == [(1, 0), (0, 1)]
         assert [(ticket.amount_minor, ticket.freight_minor) for ticket in file.tickets] == [(5000, 0)]

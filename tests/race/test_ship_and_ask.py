@@ -8,7 +8,7 @@ import random
 import psycopg
 import pytest
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.order import ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef
@@ -27,7 +27,7 @@ async def test_ship_waits_for_an_ask_that_holds_the_locks_and_then_meets_its_con
         await asyncio.sleep(0.2)
         assert not shipping.done(), "the ship command went past another transaction's lock on the order"
         await other.rollback()
-    assert isinstance(await shipping, Plan)
+    assert isinstance(await shipping, Executed)
     refused = await market.ask(buyer, "o-1")
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
 
@@ -61,8 +61,8 @@ async def test_a_hundred_orders_raced_by_ship_and_ask_end_one_way_each(market: M
 
     results = await asyncio.gather(*(race(index) for index in range(100)))
     for shipped, asked in results:
-        assert isinstance(shipped, Plan) != isinstance(asked, Plan), (shipped, asked)
-    won = sum(isinstance(asked, Plan) for _, asked in results)
+        assert isinstance(shipped, Executed) != isinstance(asked, Executed), (shipped, asked)
+    won = sum(isinstance(asked, Executed) for _, asked in results)
     assert 0 < won < 100, "the race was no race: one side always won"
     await _no_unit_twice(market, refs)
 
@@ -72,7 +72,7 @@ async def test_refunding_one_line_does_not_stop_another_from_shipping(market: Ma
     ref = await market.paid_order(buyer, "o-1", amounts=(5000, 6000))
     ticket = await market.asked(buyer, "o-1", lines=[("l1", 1)])
     assert ticket.state in GRANTED_STATES
-    assert isinstance(await market.ship(ref, lines=[("l2", 1)]), Plan)
+    assert isinstance(await market.ship(ref, lines=[("l2", 1)]), Executed)
     refused = await market.ship(ref, lines=[("l1", 1)], tracking_no="SF2")
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.UNITS_REFUNDED
     await _no_unit_twice(market, [ref])
@@ -85,7 +85,7 @@ async def test_of_three_units_two_refunded_one_ships(market: Market) -> None:
     assert ticket.amount_minor == 6666
     refused = await market.ship(ref, lines=[("l1", 2)])
     assert isinstance(refused, Refusal)
-    assert isinstance(await market.ship(ref, lines=[("l1", 1)]), Plan)
+    assert isinstance(await market.ship(ref, lines=[("l1", 1)]), Executed)
     await _no_unit_twice(market, [ref])
 
 
@@ -101,11 +101,11 @@ async def test_the_database_itself_refuses_a_unit_both_refunded_and_shipped(mark
 async def test_a_carriers_scan_after_the_approval_is_recorded_and_opens_an_incident(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1")
-    assert isinstance(await market.ship(ref, degree=ParcelDegree.LABEL_PRINTED), Plan)
+    assert isinstance(await market.ship(ref, degree=ParcelDegree.LABEL_PRINTED), Executed)
     ticket = await market.asked(buyer, "o-1")
     assert ticket.approved_by is not None, "a printed label alone is still unshipped"
     for degree in (ParcelDegree.PICKED_UP, ParcelDegree.SHIPPED, ParcelDegree.SHIPPED):
-        assert isinstance(await market.ship(ref, degree=degree, source=ShipmentSource.CARRIER), Plan)
+        assert isinstance(await market.ship(ref, degree=degree, source=ShipmentSource.CARRIER), Executed)
     (incident,) = await market.shelf.incidents(shop_id="shop-1", limit=10)
     assert incident.ticket_id == ticket.ticket_id
     assert incident.amount_minor == ticket.amount_minor
@@ -131,7 +131,7 @@ async def test_the_same_waybill_again_changes_nothing(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(5000,), quantities=(2,))
     for _ in range(3):
-        assert isinstance(await market.ship(ref, lines=[("l1", 1)]), Plan)
+        assert isinstance(await market.ship(ref, lines=[("l1", 1)]), Executed)
     file = await market.store.read_file(ref)
     assert file is not None
     assert [line.shipped_quantity for line in file.lines] == [1]

@@ -14,7 +14,7 @@ __all__ = ["simulator", "start_simulator"]
 
 @pytest.fixture
 async def market(database_url: str) -> AsyncIterator[Market]:
-    async with open_market(database_url) as opened:
+    async with open_market(database_url, watched=True) as opened:
         yield opened
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import News, confirm
@@ -42,7 +42,7 @@ async def claim(market: Market, now: datetime = NOW) -> list[ClaimedRefund]:
 async def heard(market: Market, claimed: ClaimedRefund, answer: Answer = SUCCEEDED, **news: bool) -> None:
     """The provider's word on a claimed refund."""
     ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
-    assert isinstance(await confirm(market.store, ref, News(answer, **news), now=NOW), Plan)
+    assert isinstance(await confirm(market.store, ref, News(answer, **news), now=NOW), Executed)
 
 
 async def later(market: Market, minutes: int = 1) -> datetime:

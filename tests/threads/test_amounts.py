@@ -19,7 +19,7 @@ import asyncio
 import psycopg
 import pytest
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.review import approve
 from jitui.aftersales.ticket import TicketState
@@ -33,7 +33,7 @@ async def test_t01_two_requests_at_once_for_the_same_units_end_in_one_refund(mar
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(10000,), quantities=(5,))
     done = await asyncio.gather(*(market.ask(buyer, "o-1", lines=[("l1", 3)]) for _ in range(2)))
-    assert sorted(isinstance(outcome, Plan) for outcome in done) == [False, True]
+    assert sorted(isinstance(outcome, Executed) for outcome in done) == [False, True]
     (tender,) = (await file_of(market, ref)).tenders
     assert (tender.pending_minor, tender.remaining_minor) == (6000, 4000)
 
@@ -73,7 +73,7 @@ async def test_t08_grants_together_with_pending_ones_stay_within_what_remains(ma
     async with market.pool.connection() as connection:
         await connection.execute("UPDATE tender SET refunded_minor = 20000")
     done = [await approve(market.store, where(t), version=None, by=MERCHANT, now=NOW) for t in tickets]
-    assert [isinstance(outcome, Plan) for outcome in done] == [True, True, False]
+    assert [isinstance(outcome, Executed) for outcome in done] == [True, True, False]
     assert refused(done[2]) is RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE
     (tender,) = (await file_of(market, ref)).tenders
     assert (tender.pending_minor, tender.remaining_minor) == (80000, 20000)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.order import Tender
 from jitui.aftersales.outcomes import RefusalCode
@@ -27,7 +27,7 @@ async def test_t06_a_capture_that_races_or_is_done_already_refunds_nothing(marke
     ref = await market.paid_order("b-1", "o-1", amounts=(10000,), tenders=(6000,))
     second = Tender("t2", "simulator", "pay-o-1-2", "CNY", 4000, NOW)
     done = await asyncio.gather(*(capture_payment(market.store, ref, second, market.terms, now=NOW) for _ in range(8)))
-    assert all(isinstance(outcome, Plan) for outcome in done)
+    assert all(isinstance(outcome, Executed) for outcome in done)
     other = Tender("t2", "simulator", "pay-o-1-2", "CNY", 3999, NOW)
     differs = await capture_payment(market.store, ref, other, market.terms, now=NOW)
     assert refused(differs) is RefusalCode.DUPLICATE_PAYMENT_DIFFERS
@@ -35,7 +35,7 @@ async def test_t06_a_capture_that_races_or_is_done_already_refunds_nothing(marke
     assert [(tender.captured_minor, tender.remaining_minor) for tender in file.tenders] == [(6000, 6000), (4000, 4000)]
     assert (file.tickets, file.refunds) == ((), ())
     assert await postings(market, "o-1") == ["captured", "captured"]
-    assert isinstance(await market.ship(ref), Plan), "a good order ships"
+    assert isinstance(await market.ship(ref), Executed), "a good order ships"
 
 
 async def test_t29_refunding_a_duplicate_charge_leaves_the_paid_order_alone(market: Market) -> None:
@@ -46,7 +46,7 @@ async def test_t29_refunding_a_duplicate_charge_leaves_the_paid_order_alone(mark
     not_ours = await confirm(market.store, AttemptRef(ref.lane, uuid4()), News(SUCCEEDED), now=NOW)
     assert refused(not_ours) is RefusalCode.NOT_FOUND
     assert await file_of(market, ref) == before
-    assert isinstance(await market.ship(ref), Plan), "the order is paid, and ships"
+    assert isinstance(await market.ship(ref), Executed), "the order is paid, and ships"
 
 
 async def test_t29_goods_bring_back_their_price_once_however_often_they_were_charged(market: Market) -> None:
@@ -62,7 +62,7 @@ async def test_t33_a_capture_that_arrives_after_the_refund_is_paid_back_once(mar
     await market.asked(buyer, "o-1")
     balance = Tender("t2", "simulator", "pay-o-1-2", "CNY", 8000, NOW)
     done = await asyncio.gather(*(capture_payment(market.store, ref, balance, market.terms, now=NOW) for _ in range(5)))
-    assert all(isinstance(outcome, Plan) for outcome in done)
+    assert all(isinstance(outcome, Executed) for outcome in done)
     file = await file_of(market, ref)
     assert sorted(refund.amount_minor for refund in file.refunds) == [2000, 8000]
     assert sum(tender.remaining_minor for tender in file.tenders) == 0

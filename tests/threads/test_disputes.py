@@ -16,7 +16,7 @@ import pytest
 
 from jitui.adapters.postgres.parked import PostgresWaiting
 from jitui.adapters.postgres.tasks import PostgresTasks
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.dispute import link_parked, record_dispute, take_dispute
 from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.order import Dispute, DisputeState, Tender
@@ -40,7 +40,7 @@ TOLD = ToldDispute("simulator", "dp-1", ("pay-o-1-1",), DisputeState.OPEN, 4000,
 async def tell(market: Market, ref: OrderRef, *disputes: Dispute) -> None:
     for dispute in disputes:
         done = await record_dispute(market.store, ref, dispute, now=NOW)
-        assert isinstance(done, Plan), done
+        assert isinstance(done, Executed), done
 
 
 async def tasks(market: Market) -> list[Task]:
@@ -83,7 +83,7 @@ async def test_t34_an_approval_by_hand_gives_nothing_that_the_bank_is_asked_for_
         assert refused(done) is RefusalCode.DISPUTE_OPEN
     assert (await file_of(market, ref)).refunds == ()
     await tell(market, ref, replace(OPEN, amount_minor=4000))
-    assert isinstance(await approve(market.store, where(part), version=None, by=MERCHANT, now=NOW), Plan)
+    assert isinstance(await approve(market.store, where(part), version=None, by=MERCHANT, now=NOW), Executed)
     file = await file_of(market, ref)
     assert {refund.tender_id: refund.amount_minor for refund in file.refunds} == {"t1": 26000, "t2": 10000}
     await tell(market, ref, LOST)
@@ -94,7 +94,7 @@ async def test_t34_an_approval_by_hand_gives_nothing_that_the_bank_is_asked_for_
 async def test_t34_a_dispute_of_more_than_its_payment_has_left_holds_back_none_of_the_others(market: Market) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(2000, 38000), tenders=(4000, 36000))
     first = await market.asked("b-1", "o-1", lines=[("l1", 1)])
-    assert isinstance(await approve(market.store, where(first), version=None, by=MERCHANT, now=NOW), Plan)
+    assert isinstance(await approve(market.store, where(first), version=None, by=MERCHANT, now=NOW), Executed)
     await tell(market, ref, OPEN)
     held = await market.asked("b-1", "o-1", lines=[("l2", 1)], now=await later(market))
     assert refused(await approve(market.store, where(held), version=None, by=MERCHANT, now=NOW)) is (
@@ -126,7 +126,9 @@ async def test_t34_a_failed_refund_is_not_sent_again_while_the_bank_decides_abou
     done = await retry(market.store, refund, by=MERCHANT, now=NOW)
     assert refused(done) is RefusalCode.DISPUTE_OPEN
     await tell(market, ref, replace(OPEN, amount_minor=4000))
-    assert isinstance(await retry(market.store, refund, by=MERCHANT, now=NOW), Plan), "that leaves this refund alone"
+    assert isinstance(await retry(market.store, refund, by=MERCHANT, now=NOW), Executed), (
+        "that leaves this refund alone"
+    )
 
 
 async def test_t34_a_lost_dispute_lowers_what_is_refundable_by_its_own_amount_and_only_that(market: Market) -> None:
@@ -226,7 +228,7 @@ async def test_t34_a_dispute_keeps_the_time_at_which_it_was_opened(market: Marke
     after = NOW + timedelta(days=30)
     await tell(market, ref, OPEN)
     done = await record_dispute(market.store, ref, replace(LOST, opened_at=after, closed_at=after), now=NOW)
-    assert isinstance(done, Plan)
+    assert isinstance(done, Executed)
     for file in (done.file, await file_of(market, ref)):
         assert [(known.opened_at, known.closed_at) for known in file.disputes] == [(NOW, after)]
 
@@ -259,7 +261,7 @@ async def shared_payment(market: Market, *amounts: int, total_minor: int | None 
     for number, amount in enumerate(amounts, start=1):
         refs.append(await market.paid_order(buyer, f"o-{number}", amounts=(amount,), tenders=()))
         part = Tender("t1", "simulator", "pay-1", "CNY", amount, NOW, payment_total_minor=total_minor)
-        assert isinstance(await capture_payment(market.store, refs[-1], part, market.terms, now=NOW), Plan)
+        assert isinstance(await capture_payment(market.store, refs[-1], part, market.terms, now=NOW), Executed)
     return refs
 
 
@@ -349,7 +351,7 @@ async def test_t34_an_order_that_the_first_half_of_the_news_freed_is_not_taken_f
     after = [("won", 1000, 0), ("lost", 2000, 0)]
     assert await parts(market, refs) == after
     more = Tender("t1", "simulator", "pay-1", "CNY", 1500, NOW, payment_total_minor=4000)
-    assert isinstance(await capture_payment(market.store, refs[0], more, market.terms, now=NOW), Plan)
+    assert isinstance(await capture_payment(market.store, refs[0], more, market.terms, now=NOW), Executed)
     await told(market, DisputeState.LOST, 2000)
     assert await parts(market, refs) == after
     assert TaskKind.DISPUTE_DIFFERS not in {task.kind for task in await tasks(market)}

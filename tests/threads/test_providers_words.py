@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.pay import NO_WAY_TO_ASK, NO_WAY_TO_REPEAT, News, confirm, pay_claimed, retry
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef
@@ -82,7 +82,7 @@ async def test_t35_a_refused_attempt_and_its_retry_share_one_hold_and_nothing_re
     file = await file_of(market, ref)
     assert (file.tenders[0].pending_minor, file.tenders[0].remaining_minor) == (10000, 0)
     refund = RefundRef(ref.lane, file.refunds[0].refund_id)
-    assert isinstance(await retry(market.store, refund, by=MERCHANT, now=NOW), Plan)
+    assert isinstance(await retry(market.store, refund, by=MERCHANT, now=NOW), Executed)
     assert refused(await retry(market.store, refund, by=MERCHANT, now=NOW)) is RefusalCode.REFUND_NOT_FAILED
     assert (await file_of(market, ref)).tenders[0].pending_minor == 10000
     await work(market, provider, NOW)

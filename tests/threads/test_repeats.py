@@ -22,7 +22,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.pay import News, confirm, pay_claimed
 from jitui.aftersales.ports import AttemptRef, Store
 from jitui.aftersales.provider import (
@@ -108,7 +108,7 @@ async def test_t11_a_webhook_before_our_own_commit_makes_one_record_and_one_debi
         provider = QuickToTell(floor.app.providers["simulator"], floor.app.store)
         (claimed,) = await floor.app.store.claim_refunds(now=utc_now(), lease_until=utc_now() + A_MINUTE, limit=9)
         await pay_claimed(floor.app.store, {"simulator": provider}, claimed, clock=utc_now)
-        assert [isinstance(outcome, Plan) for outcome in provider.told] == [True]
+        assert [isinstance(outcome, Executed) for outcome in provider.told] == [True]
         (file,) = await floor.files()
         assert (len(file.refunds), len(file.attempts)) == (1, 1)
         assert (file.tenders[0].refunded_minor, file.tenders[0].pending_minor) == (10_000, 0)
@@ -122,7 +122,7 @@ async def test_t14_one_click_and_its_webhooks_at_once_are_one_refund(
     async with one_refund(database_url, simulator, tmp_path) as floor:
         store, providers = floor.app.store, floor.app.providers
         again = await floor.market.ask("b-0", "o-0", now=utc_now())
-        assert not isinstance(again, Plan), "a second click opens no second ticket"
+        assert not isinstance(again, Executed), "a second click opens no second ticket"
         (claimed,) = await store.claim_refunds(now=utc_now(), lease_until=utc_now() + A_MINUTE, limit=9)
         ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
         await asyncio.gather(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.order import ParcelDegree
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.pay import retry
@@ -34,7 +34,7 @@ async def test_t16_of_a_cancel_and_a_ship_at_once_exactly_one_goes_through(marke
         refs.append((buyer, await market.paid_order(buyer, f"o-{number}")))
     for buyer, ref in refs:
         shipped, asked = await asyncio.gather(market.ship(ref), market.ask(buyer, ref.order_id))
-        assert isinstance(shipped, Plan) != isinstance(asked, Plan)
+        assert isinstance(shipped, Executed) != isinstance(asked, Executed)
         (line,) = (await file_of(market, ref)).lines
         assert line.shipped_quantity + line.claimed_quantity == 1
 
@@ -93,9 +93,9 @@ async def test_t20_units_go_back_to_stock_once_whatever_happens_to_the_money(mar
     """Asked for twice at once, approved again by the shop, refused by the provider, retried, paid twice: one stop."""
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", quantities=(2,))
-    assert isinstance(await market.ship(ref, degree=ParcelDegree.LABEL_PRINTED), Plan)
+    assert isinstance(await market.ship(ref, degree=ParcelDegree.LABEL_PRINTED), Executed)
     done = await asyncio.gather(*(market.ask(buyer, "o-1") for _ in range(3)))
-    (plan,) = [outcome for outcome in done if isinstance(outcome, Plan)]
+    (plan,) = [outcome for outcome in done if isinstance(outcome, Executed)]
     assert plan.ticket_id is not None
     ticket = plan.file.ticket(plan.ticket_id)
     again = await approve(market.store, where(ticket), version=None, by=MERCHANT, now=NOW)
@@ -103,7 +103,7 @@ async def test_t20_units_go_back_to_stock_once_whatever_happens_to_the_money(mar
     (claimed,) = await claim(market)
     await heard(market, claimed, Answer(AnswerKind.DECLINED, reason="account closed"))
     refund = RefundRef(claimed.lane, claimed.refund.refund_id)
-    assert isinstance(await retry(market.store, refund, by=MERCHANT, now=NOW), Plan)
+    assert isinstance(await retry(market.store, refund, by=MERCHANT, now=NOW), Executed)
     (claimed,) = await claim(market)
     for _ in range(2):
         await heard(market, claimed, SUCCEEDED)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import pytest
 
 from jitui.adapters.payments.stripe import from_stripe_amount, to_stripe_amount
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.order import Tender
 from jitui.aftersales.outcomes import RefusalCode
@@ -47,13 +47,13 @@ async def test_t32_what_can_be_shipped_is_ordered_less_refunded_less_shipped_lin
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(3000, 2000, 1000), quantities=(3, 2, 1))
     await market.asked(buyer, "o-1", lines=[("l1", 1), ("l3", 1)])
-    assert isinstance(await market.ship(ref, lines=[("l1", 1), ("l2", 1)]), Plan)
+    assert isinstance(await market.ship(ref, lines=[("l1", 1), ("l2", 1)]), Executed)
     free = {line.line_id: line.free_quantity for line in (await file_of(market, ref)).lines}
     assert free == {"l1": 1, "l2": 1, "l3": 0}
     too_many = await market.ship(ref, tracking_no="SF2", lines=[("l1", 2)])
     assert refused(too_many) in (RefusalCode.UNITS_REFUNDED, RefusalCode.REFUND_IN_PROGRESS)
     rest = await market.ship(ref, tracking_no="SF3", lines=[("l1", 1), ("l2", 1)])
-    assert isinstance(rest, Plan), "the refunded line holds up no other"
+    assert isinstance(rest, Executed), "the refunded line holds up no other"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from jitui.adapters.payments.simulator import SimulatorProvider
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.pay import KEY_EXPIRED, pay_claimed, retry
 from jitui.aftersales.ports import ClaimedRefund, OrderRef, RefundRef
@@ -47,7 +47,7 @@ async def pay_at(market: Market, simulator: SimulatorProcess, now: datetime, key
         base_url=simulator.url, api_key=API_KEY, webhook_secret=WEBHOOK_SECRET, key_life=key_life
     ) as provider:
         done = await pay_claimed(market.store, {provider.name: provider}, await claim(market, now), clock=lambda: now)
-    assert isinstance(done, Plan)
+    assert isinstance(done, Executed)
 
 
 async def file_of(market: Market, ref: OrderRef) -> OrderFile:
@@ -73,7 +73,7 @@ async def test_past_its_keys_life_a_lost_attempt_goes_to_the_operator_whose_retr
     assert file.tenders[0].pending_minor == 10_000, "the money is still owed"
 
     ref = RefundRef(lost.lane, file.refunds[0].refund_id)
-    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW + DAY), Plan)
+    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW + DAY), Executed)
     await pay_at(market, simulator, NOW + DAY, DAY)
     file = await file_of(market, lost)
     assert [attempt.state for attempt in file.attempts] == [AttemptState.DECLINED, AttemptState.SUCCEEDED]

@@ -1,4 +1,7 @@
-"""How every command runs: open the order file under its locks, plan purely, write and commit."""
+"""How every command runs: open the order file under its locks, plan purely, write and commit.
+
+A planner is a pure function from the file to changes; `apply` alone says what the file is after them.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,38 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from jitui.aftersales.apply import apply_all
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store
+from jitui.aftersales.ticket import Ticket
 from jitui.aftersales.writes import Announce, RecordBuyerEvent, Write
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a command will write, the file as it will be then, and the ticket (if any) that it is about."""
+    """What a command will write, and the ticket (if any) that it is about."""
+
+    writes: tuple[Write, ...] = ()
+    ticket_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What a command wrote, the file as it is now, and the ticket (if any) that it was about."""
 
     file: OrderFile
     writes: tuple[Write, ...]
     ticket_id: UUID | None = None
 
+    @property
+    def ticket(self) -> Ticket:
+        """The ticket as it is now, for a command that is about one."""
+        assert self.ticket_id is not None
+        return self.file.ticket(self.ticket_id)
 
-Render = Callable[[Plan], KeptAnswer]
+
+Render = Callable[[Executed], KeptAnswer]
 """Makes the caller's answer, so that it is kept in the same transaction as the effect it answers."""
 
 
@@ -33,10 +52,10 @@ async def carry_out(
     query: DecisionQuery | None = None,
     once: Once | None = None,
     render: Render | None = None,
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     """Two round trips: lock (buyer, order) and read; then everything the plan writes, with the commit.
 
-    Returns the plan that was committed, the answer kept from an earlier call with the same Idempotency-Key,
+    Returns what was committed, the answer kept from an earlier call with the same Idempotency-Key,
     or a refusal, after which nothing was written.
     """
     async with store.transaction() as transaction:
@@ -46,12 +65,14 @@ async def carry_out(
             return early
         assert opened.file is not None
         planned = plan(opened.file, opened.inputs or DecisionInputs())
-        if isinstance(planned, Plan):
-            if planned.file.order.free_of_charge:
-                planned = replace(planned, writes=_uncounted(planned.writes))
-            answer = render(planned) if once is not None and render is not None else None
-            await transaction.commit(opened.file, planned.writes, once=once, answer=answer)
-        return planned
+        if isinstance(planned, Refusal):
+            return planned
+        after = apply_all(opened.file, planned.writes)
+        writes = _uncounted(planned.writes) if after.order.free_of_charge else planned.writes
+        executed = Executed(after, writes, planned.ticket_id)
+        answer = render(executed) if once is not None and render is not None else None
+        await transaction.commit(opened.file, writes, once=once, answer=answer)
+        return executed
 
 
 def _uncounted(writes: tuple[Write, ...]) -> tuple[Write, ...]:

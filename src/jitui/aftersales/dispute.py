@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from jitui.aftersales import ledger
-from jitui.aftersales.command import Plan, Render, carry_out
+from jitui.aftersales.command import Executed, Plan, Render, carry_out
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.order import Dispute, DisputeState, Tender
@@ -24,7 +24,7 @@ from jitui.aftersales.writes import Announce, ChangeKind, OpenTask, Post, PutDis
 
 async def record_dispute(
     store: Store, ref: OrderRef, told: Dispute, *, now: datetime, once: Once | None = None, render: Render | None = None
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     """Record that a card dispute was opened, won or lost; the same again changes nothing."""
 
     def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
@@ -50,7 +50,7 @@ def plan_dispute(file: OrderFile, told: Dispute, now: datetime) -> Plan | Refusa
         return Refusal(RefusalCode.DISPUTE_DIFFERS, differs)
     closed_before = known is not None and known.state is not DisputeState.OPEN
     if closed_before or (known is not None and _same(known, told)):
-        return Plan(file, ())
+        return Plan()
     lost_minor = min(told.amount_minor, tender.remaining_minor) if told.state is DisputeState.LOST else 0
     dispute = replace(
         told,
@@ -58,12 +58,7 @@ def plan_dispute(file: OrderFile, told: Dispute, now: datetime) -> Plan | Refusa
         opened_at=known.opened_at if known is not None else told.opened_at,
         lost_minor=lost_minor,
     )
-    others = tuple(other for other in file.disputes if other.dispute_id != told.dispute_id)
-    tenders = tuple(
-        replace(other, lost_minor=other.lost_minor + lost_minor) if other is tender else other for other in file.tenders
-    )
-    after = replace(file, tenders=tenders, disputes=(*others, dispute))
-    return Plan(after, (PutDispute(dispute), *_effects(file, dispute, now)))
+    return Plan((PutDispute(dispute), *_effects(file, dispute, now)))
 
 
 def _why_not(tender: Tender, known: Dispute | None, told: Dispute) -> str:

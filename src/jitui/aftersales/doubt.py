@@ -7,11 +7,12 @@ an answer tells against the refund, whoever told it, and takes what differs for 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
+from jitui.aftersales.apply import apply_all
 from jitui.aftersales.command import Plan
-from jitui.aftersales.file import transition, with_ticket
+from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.task import NewTask, TaskKind
@@ -54,7 +55,15 @@ def taken_for_none(found: Difference, refund: Refund, now: datetime, *, unasked:
 
 
 def with_difference(
-    plan: Plan, found: Difference, answer: Answer, refund: Refund, attempt: Attempt, now: datetime, *, looked_up: bool
+    file: OrderFile,
+    plan: Plan,
+    found: Difference,
+    answer: Answer,
+    refund: Refund,
+    attempt: Attempt,
+    now: datetime,
+    *,
+    looked_up: bool,
 ) -> Plan:
     """The plan with a task for a person and a line in the ticket's timeline: one for one difference, however often."""
     task = NewTask(
@@ -76,11 +85,12 @@ def with_difference(
         opened_at=now,
     )
     known = str(task.task_id)
-    if any(event.detail.get("task_id") == known for event in plan.file.timeline_of(refund.ticket_id)):
+    after = apply_all(file, plan.writes)
+    if any(event.detail.get("task_id") == known for event in after.timeline_of(refund.ticket_id)):
         return plan
-    ticket = plan.file.ticket(refund.ticket_id)
+    ticket = after.ticket(refund.ticket_id)
     event = transition(
-        plan.file,
+        after,
         ticket,
         ticket.state,
         by=Actor(ActorKind.PROVIDER, refund.provider),
@@ -89,7 +99,7 @@ def with_difference(
         detail={"differs": found.what, "task_id": known},
     )
     told: tuple[Write, ...] = (OpenTask(task.task_id, task), AddTimeline((event,)))
-    return replace(plan, file=with_ticket(plan.file, ticket, (event,)), writes=(*plan.writes, *told))
+    return Plan((*plan.writes, *told), plan.ticket_id)
 
 
 def differing(writes: Iterable[Write]) -> NewTask | None:

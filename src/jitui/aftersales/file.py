@@ -1,8 +1,8 @@
-"""The order file: an order with everything that belongs to it, read whole under its locks, and changed purely."""
+"""The order file: an order with everything that belongs to it, read whole under its locks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -90,19 +90,6 @@ class OrderFile:
         return tuple(event for event in self.timeline if event.ticket_id == ticket_id)
 
 
-def with_ticket(file: OrderFile, ticket: Ticket, events: Iterable[TicketEvent] = ()) -> OrderFile:
-    """The file after a ticket moved (or was opened) with its new timeline rows."""
-    others = tuple(other for other in file.tickets if other.ticket_id != ticket.ticket_id)
-    return replace(file, tickets=(*others, ticket), timeline=(*file.timeline, *events))
-
-
-def with_refunds(file: OrderFile, refunds: Iterable[Refund]) -> OrderFile:
-    """The file after refunds moved or were added."""
-    changed = {refund.refund_id: refund for refund in refunds}
-    kept = tuple(refund for refund in file.refunds if refund.refund_id not in changed)
-    return replace(file, refunds=(*kept, *changed.values()))
-
-
 def transition(
     file: OrderFile,
     ticket: Ticket,
@@ -112,12 +99,11 @@ def transition(
     why: str,
     now: datetime,
     detail: Mapping[str, object] | None = None,
-    seq: int | None = None,
 ) -> TicketEvent:
-    """The timeline row of one transition; `seq` follows what the file already has."""
+    """The timeline row of one transition; it follows what the file already has."""
     return TicketEvent(
         ticket_id=ticket.ticket_id,
-        seq=len(file.timeline_of(ticket.ticket_id)) + 1 if seq is None else seq,
+        seq=len(file.timeline_of(ticket.ticket_id)) + 1,
         at=now,
         actor_kind=by.kind,
         actor_id=by.id,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from jitui.aftersales import ledger
-from jitui.aftersales.file import OrderFile, transition, with_refunds, with_ticket
+from jitui.aftersales.apply import apply
+from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.order import ParcelDegree
 from jitui.aftersales.refund import Refund, RefundState
 from jitui.aftersales.split import is_last, leaves_no_unit_free, over_funders, over_tenders
-from jitui.aftersales.ticket import SYSTEM, Actor, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
+from jitui.aftersales.ticket import SYSTEM, Actor, ApprovedBy, Ticket, TicketEvent, TicketState
 from jitui.aftersales.writes import (
     AddTimeline,
     Announce,
@@ -27,33 +28,14 @@ from jitui.aftersales.writes import (
 from jitui.ids import new_id
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """The ticket as it stands after the approval, the file with it, and what to write beside the ticket's own row."""
-
-    ticket: Ticket
-    file: OrderFile
-    events: tuple[TicketEvent, ...]
-    writes: tuple[Write, ...]
-
-
-def grant(
-    file: OrderFile,
-    ticket: Ticket,
-    lines: Sequence[TicketLine],
-    *,
-    approved_by: ApprovedBy,
-    by: Actor,
-    now: datetime,
-) -> Granted:
-    """Approve a ticket whose amount is within what is refundable.
+def grant(file: OrderFile, ticket: Ticket, *, approved_by: ApprovedBy, by: Actor, now: datetime) -> tuple[Write, ...]:
+    """Approve a ticket of the file whose amount is within what is refundable.
 
     Two transitions are recorded at once: approved (by whom), and refunding (queued for payment). The split is made now,
     from what is granted and has left by now; the hold on every tender is the database's to check (I1).
     """
-    settled = amount_now(file, ticket, lines)
     granted = replace(
-        settled,
+        amount_now(file, ticket),
         state=TicketState.REFUNDING,
         version=ticket.version + 1,
         approved_by=approved_by,
@@ -65,29 +47,29 @@ def grant(
         file, ticket, TicketState.REFUNDING, by=by, why=f"approved_{approved_by.value}", now=now, detail=why
     )
     refunds = queue_refunds(file, granted, granted.amount_minor, now)
-    events: tuple[TicketEvent, ...] = (event,)
-    told = _announcements(file, granted, lines, now)
-    if not refunds:  # an order that cost nothing: there is nothing to pay back, so this is the end already
-        paid = transition(
-            with_ticket(file, granted, events), granted, TicketState.REFUNDED, by=SYSTEM, why="paid", now=now
-        )
-        granted = replace(granted, state=TicketState.REFUNDED, version=granted.version + 1, closed_at=now)
-        events = (event, paid)
-        told = (*told, _refunded(granted, now))
-    after, freight_moves = _freight_elsewhere(file, ticket, lines, ticket.freight_minor - granted.freight_minor, now)
-    after = with_refunds(with_ticket(after, granted, events), refunds)
-    writes: tuple[Write, ...] = (
+    ended = () if refunds else _nothing_to_pay(file, granted, event, now)
+    return (
+        *(() if ended else (move_ticket(granted),)),
+        AddTimeline((event,)),
         *(
             write
             for refund in refunds
             for write in (QueueRefund(refund), HoldTender(refund.tender_id, refund.amount_minor))
         ),
         *(ReturnFunding(funder, amount) for funder, amount in granted.funding_returns.items()),
-        *freight_moves,
+        *_freight_elsewhere(file, ticket, ticket.freight_minor - granted.freight_minor, now),
         *_postings(granted, refunds, now),
-        *told,
+        *_announcements(file, granted, now),
+        *ended,
     )
-    return Granted(granted, after, events, writes)
+
+
+def _nothing_to_pay(file: OrderFile, granted: Ticket, approved: TicketEvent, now: datetime) -> tuple[Write, ...]:
+    """An order that cost nothing: its approval is the end already."""
+    noted = apply(file, AddTimeline((approved,)))
+    paid = transition(noted, granted, TicketState.REFUNDED, by=SYSTEM, why="paid", now=now)
+    ended = replace(granted, state=TicketState.REFUNDED, version=granted.version + 1, closed_at=now)
+    return move_ticket(ended), AddTimeline((paid,)), _refunded(ended, now)
 
 
 def _refunded(ticket: Ticket, now: datetime) -> Announce:
@@ -101,34 +83,32 @@ def _refunded(ticket: Ticket, now: datetime) -> Announce:
     return Announce(ChangeKind.TICKET_REFUNDED, now, ticket.shop_id, body, ticket.ticket_id)
 
 
-def amount_now(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> Ticket:
+def amount_now(file: OrderFile, ticket: Ticket) -> Ticket:
     """The ticket with what an approval at this moment gives back: never more than was asked for.
 
     Freight that was promised with the last goods stays behind while other goods of the order are not refunded for good,
     or when any have left (`refund-split.md`).
     """
-    freight_minor = ticket.freight_minor if is_last(file, ticket, lines) else 0
+    freight_minor = ticket.freight_minor if is_last(file, ticket) else 0
     return replace(
         ticket,
         amount_minor=ticket.amount_minor - ticket.freight_minor + freight_minor,
         freight_minor=freight_minor,
-        funding_returns=over_funders(file, ticket, lines),
+        funding_returns=over_funders(file, ticket),
     )
 
 
-def _freight_elsewhere(
-    file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine], freight_minor: int, now: datetime
-) -> tuple[OrderFile, tuple[Write, ...]]:
+def _freight_elsewhere(file: OrderFile, ticket: Ticket, freight_minor: int, now: datetime) -> tuple[Write, ...]:
     """Freight that this ticket leaves behind goes with the latest request that still waits, else it is set free."""
     if not freight_minor:
-        return file, ()
+        return ()
     waiting = [
         other
         for other in file.tickets
         if other.state is TicketState.AWAITING_MERCHANT and other.ticket_id != ticket.ticket_id
     ]
-    if not waiting or not leaves_no_unit_free(file, ticket, lines):
-        return file, (ClaimFreight(-freight_minor),)
+    if not waiting or not leaves_no_unit_free(file, ticket):
+        return (ClaimFreight(-freight_minor),)
     other = max(waiting, key=lambda waiter: waiter.requested_at)
     moved = replace(
         other,
@@ -145,7 +125,7 @@ def _freight_elsewhere(
         now=now,
         detail={"freight_minor": freight_minor, "amount_minor": moved.amount_minor},
     )
-    return with_ticket(file, moved, (event,)), (move_ticket(moved), AddTimeline((event,)))
+    return move_ticket(moved), AddTimeline((event,))
 
 
 def queue_refunds(file: OrderFile, ticket: Ticket, amount_minor: int, now: datetime) -> tuple[Refund, ...]:
@@ -183,10 +163,11 @@ def _postings(ticket: Ticket, refunds: Sequence[Refund], now: datetime) -> tuple
     return (*to_buyer, *to_funders)
 
 
-def _announcements(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine], now: datetime) -> tuple[Announce, ...]:
+def _announcements(file: OrderFile, ticket: Ticket, now: datetime) -> tuple[Announce, ...]:
     """The approval itself tells the warehouse which units to hold back and which printed labels to void (T19)."""
     assert ticket.approved_by is not None
     goods = {line.line_id: line for line in file.lines}
+    lines = file.lines_of(ticket.ticket_id)
     refunded = {line.line_id for line in lines}
     labels = [
         {"carrier": parcel.carrier, "tracking_no": parcel.tracking_no}

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from jitui.aftersales import ledger
-from jitui.aftersales.command import Plan, Render, carry_out
+from jitui.aftersales.apply import apply_all
+from jitui.aftersales.command import Executed, Plan, Render, carry_out
 from jitui.aftersales.facts import decision_query
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.later_money import plan_later_money
@@ -59,7 +60,7 @@ async def capture_payment(
     now: datetime,
     once: Once | None = None,
     render: Render | None = None,
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     """Record what was captured with a payment so far; within an order a provider's payment is one tender.
 
     The same amount again changes nothing, a larger one is a later capture, a smaller one is refused (T28). Money for
@@ -87,16 +88,13 @@ def plan_payment(
         return refused
     if known is None:
         captured = _captured(file, inputs.payment, tender, now)
-    elif tender.captured_minor > known.captured_minor:
-        captured = _captured_more(file, known, tender, now)
     else:
-        captured = Plan(file, ())
-    if known is not None and known.payment_total_minor is None and tender.payment_total_minor is not None:
-        captured = _with_total(captured, known, tender.payment_total_minor)
-    if captured.file.tenders == file.tenders:
-        return captured
-    planned = plan_later_money(captured, inputs, terms, tender, now)
-    return replace(planned, writes=(*planned.writes, *_surplus_task(file, planned.file, tender, now)))
+        captured = (*_captured_more(known, tender, now), *_shared(known, tender))
+    if not captured:
+        return Plan()
+    after = apply_all(file, captured)
+    later = plan_later_money(after, inputs, terms, tender, now)
+    return Plan((*captured, *later, *_surplus_task(file, after, tender, now)))
 
 
 def _surplus_task(before: OrderFile, after: OrderFile, tender: Tender, now: datetime) -> tuple[OpenTask, ...]:
@@ -189,56 +187,39 @@ def _total_refused(elsewhere: KnownPayment, known: Tender | None, tender: Tender
     return None
 
 
-def _captured(file: OrderFile, elsewhere: KnownPayment, tender: Tender, now: datetime) -> Plan:
-    order = file.order
-    first = not file.tenders
-    after = replace(
-        file,
-        tenders=(*file.tenders, tender),
-        order=replace(order, paid_at=order.paid_at or tender.captured_at),
-    )
-    writes: tuple[Write, ...] = (
+def _captured(file: OrderFile, elsewhere: KnownPayment, tender: Tender, now: datetime) -> tuple[Write, ...]:
+    return (
         *(() if elsewhere.buyer_id is not None else (ClaimPayment(tender.provider, tender.payment_id),)),
-        *_share(tender, tender.captured_minor),
-        CaptureTender(tender, tender.captured_at),
+        *_share(tender, tender.payment_total_minor, tender.captured_minor),
+        CaptureTender(tender),
         ledger.captured(tender),
-        *(_first_payment(after, tender, now) if first else ()),
+        *(_first_payment(file, tender, now) if not file.tenders else ()),
     )
-    return Plan(after, writes)
 
 
-def _captured_more(file: OrderFile, known: Tender, tender: Tender, now: datetime) -> Plan:
-    more_minor = tender.captured_minor - known.captured_minor
-    raised = replace(known, captured_minor=tender.captured_minor)
-    writes: tuple[Write, ...] = (
-        *_share(known, more_minor),
-        CaptureMore(known.tender_id, more_minor),
-        ledger.captured_more(raised, more_minor, now),
-    )
-    return Plan(_with_tender(file, raised), writes)
-
-
-def _with_total(plan: Plan, known: Tender, total_minor: int) -> Plan:
-    """A payment that was told for this order alone turns out to be shared: its part here counts from now on."""
-    tender = next(tender for tender in plan.file.tenders if tender.tender_id == known.tender_id)
-    shared = replace(tender, payment_total_minor=total_minor)
-    writes: tuple[Write, ...] = (
-        *plan.writes,
-        *_share(shared, shared.captured_minor),
-        StatePaymentTotal(shared.tender_id, total_minor),
-    )
-    return Plan(_with_tender(plan.file, shared), writes)
-
-
-def _share(tender: Tender, amount_minor: int) -> tuple[Write, ...]:
-    if tender.payment_total_minor is None:
+def _captured_more(known: Tender, told: Tender, now: datetime) -> tuple[Write, ...]:
+    more_minor = told.captured_minor - known.captured_minor
+    if more_minor <= 0:
         return ()
-    return (SharePayment(tender.provider, tender.payment_id, tender.payment_total_minor, amount_minor),)
+    return (
+        *_share(known, known.payment_total_minor, more_minor),
+        CaptureMore(known.tender_id, more_minor),
+        ledger.captured_more(replace(known, captured_minor=told.captured_minor), more_minor, now),
+    )
 
 
-def _with_tender(file: OrderFile, changed: Tender) -> OrderFile:
-    tenders = tuple(changed if tender.tender_id == changed.tender_id else tender for tender in file.tenders)
-    return replace(file, tenders=tenders)
+def _shared(known: Tender, told: Tender) -> tuple[Write, ...]:
+    """A payment that was told for this order alone turns out to be shared: its part here counts from now on."""
+    if known.payment_total_minor is not None or told.payment_total_minor is None:
+        return ()
+    return (
+        *_share(known, told.payment_total_minor, told.captured_minor),
+        StatePaymentTotal(known.tender_id, told.payment_total_minor),
+    )
+
+
+def _share(tender: Tender, total_minor: int | None, amount_minor: int) -> tuple[Write, ...]:
+    return () if total_minor is None else (SharePayment(tender.provider, tender.payment_id, total_minor, amount_minor),)
 
 
 def _first_payment(file: OrderFile, tender: Tender, now: datetime) -> tuple[Write, ...]:

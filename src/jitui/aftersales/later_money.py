@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jitui.aftersales import ledger
-from jitui.aftersales.command import Plan
+from jitui.aftersales.apply import apply_all
 from jitui.aftersales.facts import arm_of, gather_facts, history_read
-from jitui.aftersales.file import OrderFile, transition, with_refunds, with_ticket
+from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.grant import queue_refunds
-from jitui.aftersales.order import LineUnits, OrderLine, Tender
+from jitui.aftersales.order import LineUnits, Tender
 from jitui.aftersales.pay import state_from, ticket_writes
 from jitui.aftersales.ports import DecisionInputs
 from jitui.aftersales.request_refund import Terms, asked_body, guard_of, record_decision
@@ -76,25 +76,29 @@ class _Again:
     record: Callable[[Ticket], RecordDecision]
 
 
-def plan_later_money(captured: Plan, inputs: DecisionInputs, terms: Terms, tender: Tender, now: datetime) -> Plan:
-    """The capture with what it does to the tickets that stand on the order's units."""
-    file, writes = captured.file, list(captured.writes)
+def plan_later_money(
+    file: OrderFile, inputs: DecisionInputs, terms: Terms, tender: Tender, now: datetime
+) -> tuple[Write, ...]:
+    """What a capture, which the file holds already, does to the tickets that stand on the order's units."""
+    writes: tuple[Write, ...] = ()
     found = [more for more in _more(file) if more.amount_minor]
     for more in found:
         if more.ticket.state is TicketState.AWAITING_MERCHANT:
-            file = _raise(file, more, writes, now)
+            writes += _raise(file, more, now)
     granted = [more for more in found if more.ticket.state in GRANTED_STATES]
     instant = [more for more in granted if more.ticket.approved_by is ApprovedBy.INSTANT_REFUND]
-    if granted:
-        again = _decide_again(file, inputs, terms, instant or granted, now)
-        extended = instant if again.holds and _fits(file, instant) else []
-        for more in extended:
-            file = _extend(file, more, again, writes, now)
-        rest = [more for more in granted if more not in extended]
-        if rest:
-            again = again if rest == (instant or granted) else _decide_again(file, inputs, terms, rest, now)
-            file = _review(file, rest, again, inputs, terms, tender, writes, now)
-    return Plan(file, tuple(writes))
+    if not granted:
+        return writes
+    again = _decide_again(apply_all(file, writes), inputs, terms, instant or granted, now)
+    extended = instant if again.holds and _fits(file, instant) else []
+    for more in extended:
+        writes += _extend(apply_all(file, writes), more, again, now)
+    rest = [more for more in granted if more not in extended]
+    if rest:
+        after = apply_all(file, writes)
+        again = again if rest == (instant or granted) else _decide_again(after, inputs, terms, rest, now)
+        writes += _review(after, rest, again, inputs, terms, tender, now)
+    return writes
 
 
 # How much more ---------------------------------------------------------------------------------------------------
@@ -135,19 +139,16 @@ def _freight_more(file: OrderFile, standing: Sequence[Ticket], worth_minor: int)
 # In review -------------------------------------------------------------------------------------------------------
 
 
-def _raise(file: OrderFile, more: _More, writes: list[Write], now: datetime) -> OrderFile:
+def _raise(file: OrderFile, more: _More, now: datetime) -> tuple[Write, ...]:
     """A request that waits: its amount grows, and whoever has read it must read it again."""
-    ticket = more.ticket
-    raised = _raised(ticket, more)
-    event = _event(file, ticket, raised, now)
-    writes += [
+    raised = _raised(more.ticket, more)
+    return (
         *_claims([more]),
         *_line_raises(more),
         move_ticket(raised),
-        AddTimeline((event,)),
+        AddTimeline((_event(file, more.ticket, raised, now),)),
         _announce_raise(raised, more, now),
-    ]
-    return with_ticket(_with_claims(_with_line_raises(file, more), [more]), raised, (event,))
+    )
 
 
 # Decided again ---------------------------------------------------------------------------------------------------
@@ -194,27 +195,26 @@ def _fits(file: OrderFile, mores: Iterable[_More]) -> bool:
     return sum(more.amount_minor for more in mores) <= refundable_minor(file.tenders)
 
 
-def _extend(file: OrderFile, more: _More, again: _Again, writes: list[Write], now: datetime) -> OrderFile:
+def _extend(file: OrderFile, more: _More, again: _Again, now: datetime) -> tuple[Write, ...]:
     """The same approval carries the new money: more refunds of the same ticket."""
     ticket = more.ticket
     refunds = queue_refunds(file, ticket, more.amount_minor, now)
-    held = _with_held(with_refunds(file, refunds), {refund.tender_id: refund.amount_minor for refund in refunds})
-    raised = replace(_raised(ticket, more), state=state_from(held.refunds_of(ticket.ticket_id)), closed_at=None)
-    event = _event(file, ticket, raised, now)
-    writes += [
+    writes: tuple[Write, ...] = (
         *_claims([more]),
         *_line_raises(more),
         *(QueueRefund(refund) for refund in refunds),
         *(HoldTender(refund.tender_id, refund.amount_minor) for refund in refunds),
         *(ledger.granted(refund, now) for refund in refunds),
         RecordLaterDecision(again.record(ticket)),
-        _announce_raise(raised, more, now),
-    ]
+    )
+    state = state_from(apply_all(file, writes).refunds_of(ticket.ticket_id))
+    raised = replace(_raised(ticket, more), state=state, closed_at=None)
+    event = _event(file, ticket, raised, now)
+    told = (_announce_raise(raised, more, now),)
     if raised.state is ticket.state:
-        writes += [move_ticket(raised), AddTimeline((event,))]
-    else:  # it was refunded: the feed and the buyer's history say that it is not any more
-        writes += ticket_writes(raised, event, now)
-    return with_ticket(_with_claims(_with_line_raises(held, more), [more]), raised, (event,))
+        return (*writes, *told, move_ticket(raised), AddTimeline((event,)))
+    # It was refunded: the feed and the buyer's history say that it is not any more.
+    return (*writes, *told, *ticket_writes(raised, event, now))
 
 
 # To review -------------------------------------------------------------------------------------------------------
@@ -227,12 +227,10 @@ def _review(
     inputs: DecisionInputs,
     terms: Terms,
     tender: Tender,
-    writes: list[Write],
     now: datetime,
-) -> OrderFile:
+) -> tuple[Write, ...]:
     """One request for all of it, on no units: they are their first ticket's for good."""
     ticket = _new_ticket(file, mores, inputs, terms, now)
-    lines = _lines(ticket, mores)
     event = TicketEvent(
         ticket_id=ticket.ticket_id,
         seq=1,
@@ -255,16 +253,14 @@ def _review(
         evidence={"ticket_id": str(ticket.ticket_id), "payment_id": tender.payment_id, **event.detail},
         opened_at=now,
     )
-    writes += [
-        OpenTicket(ticket, lines),
+    return (
+        OpenTicket(ticket, _lines(ticket, mores)),
         *_claims(mores),
         again.record(ticket),
         AddTimeline((event,)),
         OpenTask(task.task_id, task),
         Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
-    ]
-    after = with_ticket(_with_claims(file, mores), ticket, (event,))
-    return replace(after, ticket_lines=(*after.ticket_lines, *lines))
+    )
 
 
 def _new_ticket(file: OrderFile, mores: Sequence[_More], inputs: DecisionInputs, terms: Terms, now: datetime) -> Ticket:
@@ -338,34 +334,5 @@ def _claims(mores: Iterable[_More]) -> tuple[Write, ...]:
     )
 
 
-def _with_claims(file: OrderFile, mores: Iterable[_More]) -> OrderFile:
-    for more in mores:
-        lines = tuple(_with_claim(line, more.lines.get(line.line_id, 0)) for line in file.lines)
-        freight_minor = file.order.freight_claimed_minor + more.freight_minor
-        file = replace(file, lines=lines, order=replace(file.order, freight_claimed_minor=freight_minor))
-    return file
-
-
-def _with_claim(line: OrderLine, amount_minor: int) -> OrderLine:
-    return replace(line, claimed_minor=line.claimed_minor + amount_minor) if amount_minor else line
-
-
 def _line_raises(more: _More) -> tuple[RaiseTicketLine, ...]:
     return tuple(RaiseTicketLine(more.ticket.ticket_id, line_id, amount) for line_id, amount in more.lines.items())
-
-
-def _with_line_raises(file: OrderFile, more: _More) -> OrderFile:
-    rows = tuple(
-        replace(row, amount_minor=row.amount_minor + more.lines.get(row.line_id, 0))
-        if row.ticket_id == more.ticket.ticket_id
-        else row
-        for row in file.ticket_lines
-    )
-    return replace(file, ticket_lines=rows)
-
-
-def _with_held(file: OrderFile, held: dict[str, int]) -> OrderFile:
-    tenders = tuple(
-        replace(tender, pending_minor=tender.pending_minor + held.get(tender.tender_id, 0)) for tender in file.tenders
-    )
-    return replace(file, tenders=tenders)

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from jitui.aftersales import ledger
-from jitui.aftersales.command import Plan, Render, carry_out, not_found
+from jitui.aftersales.apply import apply_all
+from jitui.aftersales.command import Executed, Plan, Render, carry_out, not_found
 from jitui.aftersales.doubt import difference, taken_for_none, with_difference
-from jitui.aftersales.file import OrderFile, transition, with_refunds, with_ticket
+from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef, Store
@@ -78,7 +79,7 @@ class News:
 
 async def pay_claimed(
     store: Store, providers: Mapping[str, PaymentProvider], claimed: ClaimedRefund, *, clock: Clock
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     """Call the provider for one claimed refund and confirm its answer; never raises for what a provider does."""
     provider = providers[claimed.refund.provider]
     news = await _call(provider, claimed, clock)
@@ -124,7 +125,7 @@ def refund_order(refund: Refund, attempt: Attempt) -> RefundOrder:
     )
 
 
-async def confirm(store: Store, ref: AttemptRef, news: News, *, now: datetime) -> Plan | Refusal | KeptAnswer:
+async def confirm(store: Store, ref: AttemptRef, news: News, *, now: datetime) -> Executed | Refusal | KeptAnswer:
     """The one place where news about money becomes state: answer, webhook, poll and reconciliation alike.
 
     Idempotent; takes the locks of every other command (buyer, order); ignores leases. One transaction moves the
@@ -145,7 +146,7 @@ async def retry(
     now: datetime,
     once: Once | None = None,
     render: Render | None = None,
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     """An operator sends a finally failed refund again, as a new attempt with a new key."""
 
     def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
@@ -166,8 +167,7 @@ async def retry(
                 "The buyer's bank is asked for the same money: wait until it has decided before you send it again.",
             )
         queued = _moved(refund, RefundState.QUEUED, due_at=now, reason="retried")
-        after = with_refunds(file, (queued,))
-        return _with_ticket_following(after, (_move(queued),), refund.ticket_id, by, "retried", now)
+        return _with_ticket_following(file, (queued,), refund.ticket_id, by, "retried", now)
 
     return await carry_out(store, ref, plan, once=once, render=render)
 
@@ -197,7 +197,7 @@ async def settle(
     now: datetime,
     once: Once | None = None,
     render: Render | None = None,
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     """An operator has paid a finally failed refund by hand: it is settled with evidence and never sent again."""
 
     def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
@@ -221,23 +221,18 @@ def plan_settlement(file: OrderFile, refund: Refund, payout: ManualPayout, by: A
             "amount",
         )
     settlement = Settlement(payout.reference, payout.note, by.id, now)
-    paid = replace(
-        _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="settled by hand", closed_at=now),
-        settlement=settlement,
-    )
     writes: tuple[Write, ...] = (
         SettleRefund(refund.refund_id, settlement),
-        _move(paid),
+        _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="settled by hand", closed_at=now),
         HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
         ledger.settled(refund, now),
     )
     evidence = {"reference": payout.reference, "refund_id": str(refund.refund_id), "amount_minor": refund.amount_minor}
-    after = with_refunds(file, (paid,))
-    done = _with_ticket_following(after, writes, refund.ticket_id, by, "settled_by_hand", now, detail=evidence)
-    if done.file is after:  # another refund of the ticket is not paid yet: the ticket stays, its timeline tells
+    done = _with_ticket_following(file, writes, refund.ticket_id, by, "settled_by_hand", now, detail=evidence)
+    if done.writes == writes:  # another refund of the ticket is not paid yet: the ticket stays, its timeline tells
         ticket = file.ticket(refund.ticket_id)
         event = transition(file, ticket, ticket.state, by=by, why="settled_by_hand", now=now, detail=evidence)
-        return Plan(with_ticket(after, ticket, (event,)), (*writes, AddTimeline((event,))), refund.ticket_id)
+        return Plan((*writes, AddTimeline((event,))), refund.ticket_id)
     return done
 
 
@@ -257,7 +252,7 @@ def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> P
         return _plan_answer(file, refund, attempt, news.answer, news, now)
     nothing = taken_for_none(found, refund, now, unasked=news.provider is not None)
     plan = _plan_answer(file, refund, attempt, nothing, news, now)
-    return with_difference(plan, found, news.answer, refund, attempt, now, looked_up=news.looked_up)
+    return with_difference(file, plan, found, news.answer, refund, attempt, now, looked_up=news.looked_up)
 
 
 def _plan_answer(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, news: News, now: datetime) -> Plan:
@@ -267,7 +262,7 @@ def _plan_answer(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answ
         return _after_settlement(file, refund, attempt, answer, looked_up, now)
     match answer.kind, attempt.state:
         case AnswerKind.SUCCEEDED, AttemptState.SUCCEEDED:
-            return _nothing_new(file, refund) if looked_up else Plan(file, (), refund.ticket_id)
+            return _nothing_new(refund) if looked_up else Plan(ticket_id=refund.ticket_id)
         case AnswerKind.SUCCEEDED, AttemptState.DECLINED if latest and not looked_up:
             return _look_up(file, refund, "succeeded after it was declined", now)
         case AnswerKind.SUCCEEDED, state if latest or state not in _FINAL:
@@ -288,7 +283,7 @@ def _plan_answer(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answ
             return _waiting(file, refund, attempt, answer, AttemptState.PENDING, now)
         case _, state if state not in _FINAL and latest and refund.state is not RefundState.FAILED:
             return _waiting(file, refund, attempt, answer, _unless_pending(attempt), now)
-    return Plan(file, (), refund.ticket_id)
+    return Plan(ticket_id=refund.ticket_id)
 
 
 def _in_doubt(refund: Refund) -> bool:
@@ -306,12 +301,11 @@ def _ours_alone(attempt: Attempt) -> bool:
     return attempt.reason == KEY_EXPIRED
 
 
-def _nothing_new(file: OrderFile, refund: Refund) -> Plan:
+def _nothing_new(refund: Refund) -> Plan:
     """Known already, and the provider's books say so too: a look-up that was due is done."""
     if refund.due_at is None:
-        return Plan(file, (), refund.ticket_id)
-    settled = replace(refund, due_at=None, leased_until=None)
-    return Plan(with_refunds(file, (settled,)), (_move(settled),), refund.ticket_id)
+        return Plan(ticket_id=refund.ticket_id)
+    return Plan((_due(refund, None),), refund.ticket_id)
 
 
 def _unless_pending(attempt: Attempt) -> AttemptState:
@@ -319,38 +313,33 @@ def _unless_pending(attempt: Attempt) -> AttemptState:
 
 
 def _succeeded(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
-    paid = _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="", closed_at=now)
-    after = with_refunds(file, (paid,))
     writes: tuple[Write, ...] = (
         _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now),
-        _move(paid),
+        _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="", closed_at=now),
         HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
         ledger.at_provider(Cause.PAID, refund, attempt, now),
     )
-    return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "paid", now)
+    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "paid", now)
 
 
 def _reversed(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     """Succeeded, later failed: the amount is owed again and a new attempt is queued (T12), a few times at most."""
     again = refund.attempt_no <= REOPENINGS
     state = RefundState.QUEUED if again else RefundState.FAILED
-    owed = _moved(refund, state, due_at=now if again else None, reason=answer.reason)
-    after = with_refunds(file, (owed,))
     writes: tuple[Write, ...] = (
         _attempt_moved(attempt, AttemptState.DECLINED, answer, now),
-        _move(owed),
+        _moved(refund, state, due_at=now if again else None, reason=answer.reason),
         HoldTender(refund.tender_id, pending_minor=refund.amount_minor, refunded_minor=-refund.amount_minor),
         ledger.at_provider(Cause.UNPAID, refund, attempt, now),
     )
-    return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "failed_after_success", now)
+    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "failed_after_success", now)
 
 
 def _declined(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     """Refused for good: the hold stays, because the money is still owed; the ticket goes on the operator's list."""
     failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
-    after = with_refunds(file, (failed,))
-    writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), _move(failed))
-    return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "declined", now)
+    writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), failed)
+    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "declined", now)
 
 
 def _stuck(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
@@ -359,9 +348,8 @@ def _stuck(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, no
     An open attempt says that the money may still arrive: later news of it counts, and `retry` refuses a second one.
     """
     failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
-    after = with_refunds(file, (failed,))
-    writes = (_attempt_moved(attempt, AttemptState.PENDING, answer, now), _move(failed))
-    return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "stuck", now)
+    writes = (_attempt_moved(attempt, AttemptState.PENDING, answer, now), failed)
+    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "stuck", now)
 
 
 def _may_still_be_paid(file: OrderFile, refund: Refund) -> bool:
@@ -383,17 +371,15 @@ def _waiting(
         wait = timedelta(seconds=answer.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
     refund_state = RefundState.PENDING if state is AttemptState.PENDING else RefundState.UNKNOWN
     waiting = _moved(refund, refund_state, due_at=now + wait, reason=answer.reason)
-    writes = (_attempt_moved(attempt, state, answer, now), _move(waiting))
-    after = with_refunds(file, (waiting,))
-    return _with_ticket_following(after, writes, refund.ticket_id, _provider(refund), "under_way", now)
+    writes = (_attempt_moved(attempt, state, answer, now), waiting)
+    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "under_way", now)
 
 
 def _look_up(file: OrderFile, refund: Refund, reason: str, now: datetime) -> Plan:
     """Two pieces of news conflict: the worker asks the provider's books at once; the state does not move on hearsay."""
     state = RefundState.SUCCEEDED if refund.state is RefundState.SUCCEEDED else RefundState.UNKNOWN
     asked = _moved(refund, state, due_at=now, reason=reason, closed_at=refund.closed_at)
-    after = with_refunds(file, (asked,))
-    return _with_ticket_following(after, (_move(asked),), refund.ticket_id, _provider(refund), "conflicting_news", now)
+    return _with_ticket_following(file, (asked,), refund.ticket_id, _provider(refund), "conflicting_news", now)
 
 
 def _backoff_seconds(attempt: Attempt, tries: int) -> float:
@@ -417,20 +403,18 @@ def _after_settlement(
         case AnswerKind.SUCCEEDED, state if state is not AttemptState.SUCCEEDED:
             return _paid_again(file, refund, attempt, answer, looked_up, now)
         case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and looked_up:
-            return _paid_back(file, refund, attempt, answer, now)
+            return _paid_back(refund, attempt, answer, now)
         case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and attempt.attempt_no == refund.attempt_no:
             return _look_up(file, refund, "declined after it had succeeded", now)
         case AnswerKind.DECLINED, state if answer.final and state not in _FINAL:
-            settled = replace(refund, due_at=None, leased_until=None)
-            writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), _move(settled))
-            return Plan(with_refunds(file, (settled,)), writes, refund.ticket_id)
+            writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), _due(refund, None))
+            return Plan(writes, refund.ticket_id)
     if refund.due_at is None or not looked_up:
-        return Plan(file, (), refund.ticket_id)
+        return Plan(ticket_id=refund.ticket_id)
     if answer.kind is AnswerKind.SUCCEEDED or (answer.kind is AnswerKind.DECLINED and answer.final):
-        return _nothing_new(file, refund)
+        return _nothing_new(refund)
     wait = timedelta(seconds=answer.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
-    waiting = replace(refund, due_at=now + wait, leased_until=None)
-    return Plan(with_refunds(file, (waiting,)), (_move(waiting),), refund.ticket_id)
+    return Plan((_due(refund, now + wait),), refund.ticket_id)
 
 
 def _paid_again(
@@ -463,13 +447,12 @@ def _paid_again(
     )
     told: tuple[Write, ...] = (OpenTask(task.task_id, task),)
     if doubtful:
-        return Plan(file, told, refund.ticket_id)
+        return Plan(told, refund.ticket_id)
     posting = ledger.at_provider(Cause.PAID_AGAIN, refund, attempt, now)
     if refund.settlement is None or _other_is_open(file, attempt):
-        return Plan(file, (*told, posting), refund.ticket_id)
-    settled = replace(refund, due_at=None, leased_until=None)
+        return Plan((*told, posting), refund.ticket_id)
     moved = _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now)
-    return Plan(with_refunds(file, (settled,)), (*told, posting, moved, _move(settled)), refund.ticket_id)
+    return Plan((*told, posting, moved, _due(refund, None)), refund.ticket_id)
 
 
 def paid_twice_name(attempt_id: UUID) -> str:
@@ -487,15 +470,14 @@ def _other_is_open(file: OrderFile, attempt: Attempt) -> bool:
     )
 
 
-def _paid_back(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _paid_back(refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     """The second payment failed after all; the task stays for a person to close."""
-    settled = replace(refund, due_at=None, leased_until=None)
     writes: tuple[Write, ...] = (
         _attempt_moved(attempt, AttemptState.DECLINED, answer, now),
         ledger.at_provider(Cause.PAID_BACK, refund, attempt, now),
-        _move(settled),
+        _due(refund, None),
     )
-    return Plan(with_refunds(file, (settled,)), writes, refund.ticket_id)
+    return Plan(writes, refund.ticket_id)
 
 
 # Moving the ticket with its refunds ----------------------------------------------------------------------------
@@ -513,17 +495,13 @@ def _with_ticket_following(
 ) -> Plan:
     """A ticket over several tenders is refunded when all are, failed when one is final, refunding otherwise."""
     ticket = file.ticket(ticket_id)
-    state = state_from(file.refunds_of(ticket_id))
+    state = state_from(apply_all(file, writes).refunds_of(ticket_id))
     if state is ticket.state:
-        return Plan(file, writes, ticket_id)
+        return Plan(writes, ticket_id)
     closed_at = now if state is TicketState.REFUNDED else None
     moved = replace(ticket, state=state, version=ticket.version + 1, closed_at=closed_at)
     event = transition(file, ticket, state, by=by, why=why, now=now, detail=detail)
-    return Plan(
-        with_ticket(file, moved, (event,)),
-        (*writes, *ticket_writes(moved, event, now)),
-        ticket_id,
-    )
+    return Plan((*writes, *ticket_writes(moved, event, now)), ticket_id)
 
 
 def state_from(refunds: tuple[Refund, ...]) -> TicketState:
@@ -592,19 +570,13 @@ def _moved(
     due_at: datetime | None,
     reason: str,
     closed_at: datetime | None = None,
-) -> Refund:
-    return replace(refund, state=state, due_at=due_at, leased_until=None, reason=reason, closed_at=closed_at)
+) -> MoveRefund:
+    return MoveRefund(refund.refund_id, state, due_at, reason, closed_at, refund.tries)
 
 
-def _move(refund: Refund) -> MoveRefund:
-    return MoveRefund(
-        refund_id=refund.refund_id,
-        state=refund.state,
-        due_at=refund.due_at,
-        reason=refund.reason,
-        closed_at=refund.closed_at,
-        tries=refund.tries,
-    )
+def _due(refund: Refund, due_at: datetime | None) -> MoveRefund:
+    """The refund stays as it is, and is looked at again at this time, or never."""
+    return _moved(refund, refund.state, due_at=due_at, reason=refund.reason, closed_at=refund.closed_at)
 
 
 def _attempt_moved(attempt: Attempt, state: AttemptState, answer: Answer, now: datetime) -> MoveAttempt:

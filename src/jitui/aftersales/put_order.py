@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitui.aftersales import ledger
 from jitui.aftersales.file import OrderFile
-from jitui.aftersales.order import Funder, Funding, OrderLine, captured_minor
+from jitui.aftersales.ledger import Account, Cause
+from jitui.aftersales.order import Buyer, Funder, Funding, Order, OrderLine, captured_minor
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder
 from jitui.aftersales.writes import Post
@@ -55,8 +56,14 @@ class OrderPut:
     postings: tuple[Post, ...] = ()
 
 
-def standing_order(file: OrderFile) -> StandingOrder:
-    """The order of a file, for a look at what putting it again would be refused for."""
+def standing_order(
+    file: OrderFile, posts: Iterable[Post] = (), categories: Mapping[str, CategoryFlags] | None = None
+) -> StandingOrder:
+    """The order of a file, with what its ledger has of the funding.
+
+    Without the ledger it says what putting the order again would be refused for, and not what it would book.
+    """
+    booked = [post for post in posts if post.posting.startswith(Cause.FUNDED)]
     order = file.order
     standing = (
         (file.tickets, "a ticket"),
@@ -73,7 +80,53 @@ def standing_order(file: OrderFile) -> StandingOrder:
         paid=bool(file.tenders),
         captured_minor=captured_minor(file.tenders),
         stands_on_it=next((what for there, what in standing if there), None),
+        booked_minor=_booked(booked),
+        bookings=len(booked),
+        categories=dict(categories or {}),
     )
+
+
+def _booked(posts: Iterable[Post]) -> dict[Funder, int]:
+    shares: dict[Funder, int] = {}
+    for post in posts:
+        put_in = post.debit.startswith(_SUBSIDY)
+        funder = Funder((post.debit if put_in else post.credit).removeprefix(_SUBSIDY))
+        shares[funder] = shares.get(funder, 0) + (post.amount_minor if put_in else -post.amount_minor)
+    return shares
+
+
+_SUBSIDY = Account.SUBSIDY.value.partition(":")[0] + ":"
+
+
+def order_after(file: OrderFile | None, buyer: Buyer, new: NewOrder, put: OrderPut) -> OrderFile:
+    """The file once the order was put; a replaced one keeps its payments, and the moment at which it was paid."""
+    if file is not None and not put.replaces:
+        return replace(file, order=replace(file.order, hold=new.hold, ship_by=new.ship_by))
+    tenders = file.tenders if file is not None else ()
+    free = is_free(new)
+    order = Order(
+        lane=buyer.lane,
+        order_id=new.order_id,
+        buyer_id=new.buyer_id,
+        shop_id=new.shop_id,
+        currency=new.currency,
+        placed_at=new.placed_at,
+        freight_minor=new.freight_minor,
+        freight_claimed_minor=file.order.freight_claimed_minor if file is not None else 0,
+        hold=new.hold,
+        paid_at=min((tender.captured_at for tender in tenders), default=new.placed_at if free else None),
+        completed_at=file.order.completed_at if file is not None else None,
+        ship_by=new.ship_by,
+        free_of_charge=free and not tenders,
+    )
+    lines = tuple(_as_sold(line) for line in new.lines)
+    funding = tuple(sorted((Funding(fund.funder, fund.amount_minor) for fund in new.funding), key=lambda x: x.funder))
+    return replace(file or OrderFile(order, buyer), order=order, lines=lines, funding=funding)
+
+
+def _as_sold(line: OrderLine) -> OrderLine:
+    """What is under a ticket or gone is the service's to say."""
+    return replace(line, claimed_quantity=0, claimed_minor=0, shipped_quantity=0, scanned_quantity=0)
 
 
 def is_free(new: NewOrder) -> bool:

@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -18,7 +18,7 @@ from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
 from jitui.aftersales.writes import RecordBuyerEvent
-from jitui.policy import PublicPolicy
+from jitui.policy import CLOCKS_DIFFER_SECONDS, PublicPolicy
 
 
 class Scope(StrEnum):
@@ -134,6 +134,30 @@ class RefusedEvent:
 ORDER_OF_ANOTHER_BUYER = "This order belongs to another buyer."
 RETRACTS_ANOTHER_KIND = "An event is taken back by one of its own kind."
 RETRACTS_FROM_AHEAD = "What takes an event back cannot lie in the future."
+
+
+def contradicting(
+    events: Sequence[RecordBuyerEvent], of_others: Collection[int], of_another_kind: Collection[int]
+) -> list[RefusedEvent]:
+    """The events that contradict what is known, by their places in `events`, or one another.
+
+    `of_others` name another buyer's order; `of_another_kind` take back an event of another kind, or were taken back so.
+    """
+    said: dict[tuple[str, str | None], str] = {
+        (event.buyer_id, event.event_id): event.kind for event in events if event.retracts is None
+    }
+    refused = []
+    for place, event in enumerate(events):
+        takes_back = event.retracts is not None
+        if place in of_others:
+            refused.append(RefusedEvent(event, "order_id", ORDER_OF_ANOTHER_BUYER))
+        elif takes_back and event.at > event.recorded_at + timedelta(seconds=CLOCKS_DIFFER_SECONDS):
+            refused.append(RefusedEvent(event, "at", RETRACTS_FROM_AHEAD))
+        elif place in of_another_kind or (
+            takes_back and said.get((event.buyer_id, event.retracts), event.kind) != event.kind
+        ):
+            refused.append(RefusedEvent(event, "retracts" if takes_back else "kind", RETRACTS_ANOTHER_KIND))
+    return refused
 
 
 class Registry(Protocol):

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from jitui.aftersales.command import Plan, Render, carry_out, not_found
+from jitui.aftersales.apply import apply_all
+from jitui.aftersales.command import Executed, Plan, Render, carry_out, not_found
 from jitui.aftersales.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read, is_paused
-from jitui.aftersales.file import OrderFile, with_ticket
+from jitui.aftersales.file import OrderFile
 from jitui.aftersales.grant import grant
 from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.split import refundable_minor, units_due_minor, worth
 from jitui.aftersales.ticket import (
-    OPEN_STATES,
     SYSTEM,
     Actor,
     ActorKind,
@@ -35,6 +35,7 @@ from jitui.aftersales.writes import (
     ChangeKind,
     ClaimFreight,
     ClaimUnits,
+    MoveTicket,
     OpenTicket,
     RecordBuyerEvent,
     RecordDecision,
@@ -91,7 +92,7 @@ async def request_refund(
     by: Actor | None = None,
     once: Once | None = None,
     render: Render | None = None,
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     """Open a ticket, decide it, and queue its refunds, in one transaction of two round trips."""
     actor = by or Actor(ActorKind.BUYER, ask.buyer_id)
 
@@ -129,40 +130,50 @@ def plan_request(
     guard = guard_of(file, inputs, terms)
     instant = decision.outcome is Outcome.INSTANT and guard is None
     ticket = _new_ticket(file, terms, inputs, ask, wanted, now, instant=instant, review_reason=guard)
-    lines = tuple(replace(line, ticket_id=ticket.ticket_id) for line in wanted.lines)
-    asked = _asked_event(ticket, by, ask, now)
-    begun = with_ticket(file, ticket, (asked,))
-    if instant:
-        granted = grant(begun, ticket, lines, approved_by=ApprovedBy.INSTANT_REFUND, by=SYSTEM, now=now)
-        ticket, after, events, effects = (
-            granted.ticket,
-            granted.file,
-            (asked, *granted.events),
-            granted.writes,
-        )
-    else:
-        after, events, effects = begun, (asked,), ()
-    lines = tuple(replace(line, open=ticket.state in OPEN_STATES) for line in lines)
-    after = replace(after, ticket_lines=(*after.ticket_lines, *lines))
-    writes: tuple[Write, ...] = (
-        OpenTicket(ticket, lines),
+    lines = tuple(TicketLine(ticket.ticket_id, line.line_id, line.quantity, line.amount_minor) for line in wanted.lines)
+    opening = OpenTicket(ticket, lines)
+    begun: tuple[Write, ...] = (
         *(ClaimUnits(line.line_id, line.quantity, line.amount_minor) for line in lines),
         *((ClaimFreight(wanted.freight_minor),) if wanted.freight_minor else ()),
+        AddTimeline((_asked_event(ticket, by, ask, now),)),
+    )
+    granted: tuple[Write, ...] = ()
+    if instant:
+        opening, granted = _granted_at_once(apply_all(file, (opening, *begun)), ticket, now)
+    ticket = opening.ticket
+    writes: tuple[Write, ...] = (
+        opening,
+        *begun,
         record_decision(ticket.ticket_id, decision, facts, history_read(terms.policy, file, inputs), now),
-        AddTimeline(events),
         _history_event(ticket, now),
         Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
-        *effects,
+        *granted,
     )
-    return Plan(after, writes, ticket.ticket_id)
+    return Plan(writes, ticket.ticket_id)
+
+
+def _granted_at_once(begun: OrderFile, ticket: Ticket, now: datetime) -> tuple[OpenTicket, tuple[Write, ...]]:
+    """The approval of a ticket that is opened in the same plan: its row is written once, as it is then."""
+    granted = grant(begun, ticket, approved_by=ApprovedBy.INSTANT_REFUND, by=SYSTEM, now=now)
+    moves = [write for write in granted if isinstance(write, MoveTicket) and write.ticket_id == ticket.ticket_id]
+    after = apply_all(begun, moves)
+    opening = OpenTicket(after.ticket(ticket.ticket_id), after.lines_of(ticket.ticket_id))
+    return opening, tuple(write for write in granted if write not in moves)
 
 
 # What is asked -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
+class _WantedLine:
+    line_id: str
+    quantity: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Wanted:
-    lines: tuple[TicketLine, ...]
+    lines: tuple[_WantedLine, ...]
     freight_minor: int
 
     @property
@@ -172,9 +183,6 @@ class _Wanted:
     @property
     def units(self) -> tuple[LineUnits, ...]:
         return tuple(LineUnits(line.line_id, line.quantity) for line in self.lines)
-
-
-_NO_TICKET = UUID(int=0)
 
 
 def _what_is_asked(file: OrderFile, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
@@ -268,7 +276,7 @@ def _price(file: OrderFile, units: Sequence[LineUnits]) -> _Wanted | Refusal:
         return _nothing_due(file)
     *line_amounts, freight_minor = split_by_weight(payable_minor, due_minor)
     lines = tuple(
-        TicketLine(_NO_TICKET, line.line_id, wanted[line.line_id], amount)
+        _WantedLine(line.line_id, wanted[line.line_id], amount)
         for line, amount in zip(asked, line_amounts, strict=True)
     )
     return _Wanted(lines, freight_minor)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jitui.aftersales.command import Plan, Render, carry_out, not_found
-from jitui.aftersales.file import OrderFile, transition, with_ticket
+from jitui.aftersales.apply import apply_all
+from jitui.aftersales.command import Executed, Plan, Render, carry_out, not_found
+from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.grant import amount_now, grant
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
@@ -43,7 +44,7 @@ async def approve(
     shop_id: str | None = None,
     once: Once | None = None,
     render: Render | None = None,
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     """The merchant approves, or an operator in its place; the money is queued in the same transaction.
 
     `version` None skips the stale check.
@@ -66,7 +67,7 @@ async def reject(
     shop_id: str | None = None,
     once: Once | None = None,
     render: Render | None = None,
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     """The merchant rejects with a reason, or ships with tracking, which frees the units for that shipment."""
 
     def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
@@ -85,7 +86,7 @@ async def withdraw(
     buyer_id: str | None = None,
     once: Once | None = None,
     render: Render | None = None,
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     """The buyer takes the request back while it is still in review."""
 
     def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
@@ -94,7 +95,7 @@ async def withdraw(
     return await _on_ticket(store, ref, plan, version=version, buyer_id=buyer_id, once=once, render=render)
 
 
-async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Plan | Refusal | KeptAnswer:
+async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Executed | Refusal | KeptAnswer:
     """The deadline has passed: silence approves, unless the goods are with the carrier or the policy says otherwise."""
 
     def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
@@ -107,12 +108,11 @@ async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Plan | Refus
 
 def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: Actor, now: datetime) -> Plan | Refusal:
     """An approval under the same locks and with the same look at shipment as a request."""
-    lines = file.lines_of(ticket.ticket_id)
-    goods = [file.line(line.line_id) for line in lines]
+    goods = [file.line(line.line_id) for line in file.lines_of(ticket.ticket_id)]
     left = any(line.left_quantity + line.claimed_quantity > line.quantity for line in goods)
     if left or file.is_completed:
         return Refusal(RefusalCode.ORDER_ALREADY_SHIPPED, "These goods have left; this refund is for unshipped goods.")
-    amount_minor = amount_now(file, ticket, lines).amount_minor
+    amount_minor = amount_now(file, ticket).amount_minor
     if amount_minor == 0 and not file.order.free_of_charge:
         return Refusal(
             RefusalCode.NOTHING_TO_REFUND,
@@ -128,9 +128,7 @@ def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: 
             RefusalCode.DISPUTE_OPEN,
             "The buyer's bank is asked for the same money: wait until it has decided, or reject the ticket.",
         )
-    granted = grant(file, ticket, lines, approved_by=approved_by, by=by, now=now)
-    writes = (move_ticket(granted.ticket), AddTimeline(granted.events), *granted.writes)
-    return Plan(granted.file, writes, ticket.ticket_id)
+    return Plan(grant(file, ticket, approved_by=approved_by, by=by, now=now), ticket.ticket_id)
 
 
 def plan_expiry(file: OrderFile, ticket: Ticket, now: datetime) -> Plan:
@@ -164,10 +162,10 @@ def plan_rejection(file: OrderFile, ticket: Ticket, rejection: Rejection, by: Ac
     )
     if rejection.shipment is None:
         return closed
-    shipped = plan_shipment(closed.file, rejection.shipment, by, now)
+    shipped = plan_shipment(apply_all(file, closed.writes), rejection.shipment, by, now)
     if isinstance(shipped, Refusal):
         return shipped
-    return Plan(shipped.file, (*closed.writes, *shipped.writes), ticket.ticket_id)
+    return Plan((*closed.writes, *shipped.writes), ticket.ticket_id)
 
 
 def _plan_closing(
@@ -197,25 +195,7 @@ def _plan_closing(
         AddTimeline((event,)),
         Announce(kind, now, ticket.shop_id, body, ticket.ticket_id),
     )
-    return Plan(_freed(with_ticket(file, closed, (event,)), ticket), writes, ticket.ticket_id)
-
-
-def _freed(file: OrderFile, ticket: Ticket) -> OrderFile:
-    freed = {line.line_id: line for line in file.lines_of(ticket.ticket_id)}
-    lines = tuple(
-        replace(
-            line,
-            claimed_quantity=line.claimed_quantity - freed[line.line_id].quantity,
-            claimed_minor=line.claimed_minor - freed[line.line_id].amount_minor,
-        )
-        if line.line_id in freed
-        else line
-        for line in file.lines
-    )
-    ticket_lines = tuple(
-        replace(line, open=False) if line.ticket_id == ticket.ticket_id else line for line in file.ticket_lines
-    )
-    return replace(file, lines=lines, ticket_lines=ticket_lines)
+    return Plan(writes, ticket.ticket_id)
 
 
 async def _on_ticket(
@@ -228,7 +208,7 @@ async def _on_ticket(
     buyer_id: str | None = None,
     once: Once | None = None,
     render: Render | None = None,
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     def on_file(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
         ticket = file.ticket(ref.ticket_id)
         refused = _may_act(ticket, version, shop_id, buyer_id)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from jitui.aftersales.command import Plan, Render, carry_out, not_found
+from jitui.aftersales.apply import apply_all
+from jitui.aftersales.command import Executed, Plan, Render, carry_out, not_found
 from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.order import (
     Hold,
@@ -61,7 +62,7 @@ async def record_shipment(
     shop_id: str | None = None,
     once: Once | None = None,
     render: Render | None = None,
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     """Record a label, a merchant's ship command or a carrier's scan; the same waybill again changes nothing."""
 
     def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
@@ -80,14 +81,14 @@ async def complete_order(
     completed_at: datetime,
     once: Once | None = None,
     render: Render | None = None,
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     """The buyer has the goods and the order is closed well: it counts in the buyer's history."""
 
     def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
         if file.order.paid_at is None:
             return Refusal(RefusalCode.ORDER_NOT_PAID, "An order that was never paid cannot be completed.")
         if file.order.completed_at is not None:
-            return Plan(file, ())
+            return Plan()
         return _plan_completion(file, completed_at, now)
 
     return await carry_out(store, ref, plan, once=once, render=render)
@@ -107,7 +108,7 @@ def plan_shipment(file: OrderFile, news: ShipmentNews, by: Actor, now: datetime)
     parcel = _parcel_now(file, known, news, said, now)
     moving = _units_moving(known, parcel)
     if known is not None and not moving and parcel.degree is known.degree:
-        return _with_carrier(file, known, parcel)
+        return _with_carrier(known, parcel)
     if news.source is ShipmentSource.MERCHANT and moving:
         refused = _refuse_command(file, moving, news)
         if refused is not None:
@@ -181,13 +182,12 @@ def _summed(units: Iterable[LineUnits]) -> dict[str, int]:
     return found
 
 
-def _with_carrier(file: OrderFile, known: Shipment, parcel: Shipment) -> Plan:
+def _with_carrier(known: Shipment, parcel: Shipment) -> Plan:
     """Nothing has moved; the carrier's name may have been filled in or corrected."""
     if parcel.carrier == known.carrier:
-        return Plan(file, ())
+        return Plan()
     named = replace(known, carrier=parcel.carrier)
-    others = tuple(other for other in file.shipments if other.shipment_id != known.shipment_id)
-    return Plan(replace(file, shipments=(*others, named)), (PutShipment(named, waybill_of(named.tracking_no)),))
+    return Plan((PutShipment(named, waybill_of(named.tracking_no)),))
 
 
 def _everything_else(file: OrderFile, news: ShipmentNews) -> tuple[LineUnits, ...]:
@@ -254,36 +254,24 @@ def _plan_parcel(
     leaves = has_left(parcel.degree) and not (known is not None and has_left(known.degree))
     commanded = news.source is ShipmentSource.MERCHANT
     parcel = _by_command(parcel, leaving) if commanded else parcel
-    after = _with_parcel(file, parcel, leaving, commanded=commanded)
-    incidents = _incidents(file, after, parcel, now)
-    writes: tuple[Write, ...] = (
+    moved: tuple[Write, ...] = (
         PutShipment(parcel, waybill_of(parcel.tracking_no)),
         *(_units_left(unit, commanded=commanded) for unit in leaving),
+    )
+    incidents = _incidents(apply_all(file, moved), parcel, now)
+    writes: tuple[Write, ...] = (
+        *moved,
         *incidents,
         *_noted_on_tickets(file, parcel, news, by, now),
         *_announcements(file, parcel, incidents, leaves=leaves, now=now),
     )
-    return Plan(after, writes)
+    return Plan(writes)
 
 
 def _units_left(unit: LineUnits, *, commanded: bool) -> UnitsLeft:
     return (
         UnitsLeft(unit.line_id, shipped=unit.quantity) if commanded else UnitsLeft(unit.line_id, scanned=unit.quantity)
     )
-
-
-def _with_parcel(file: OrderFile, parcel: Shipment, leaving: Sequence[LineUnits], *, commanded: bool) -> OrderFile:
-    others = tuple(p for p in file.shipments if p.shipment_id != parcel.shipment_id)
-    gone = _summed(leaving)
-    lines = tuple(
-        replace(
-            line,
-            shipped_quantity=line.shipped_quantity + (gone.get(line.line_id, 0) if commanded else 0),
-            scanned_quantity=line.scanned_quantity + (0 if commanded else gone.get(line.line_id, 0)),
-        )
-        for line in file.lines
-    )
-    return replace(file, lines=lines, shipments=(*others, parcel))
 
 
 def _units_with_carrier(file: OrderFile, line_id: str) -> int:
@@ -299,7 +287,7 @@ def _units_with_carrier(file: OrderFile, line_id: str) -> int:
 # Incidents and news --------------------------------------------------------------------------------------------
 
 
-def _incidents(before: OrderFile, after: OrderFile, parcel: Shipment, now: datetime) -> tuple[OpenIncident, ...]:
+def _incidents(after: OrderFile, parcel: Shipment, now: datetime) -> tuple[OpenIncident, ...]:
     """Goods with the carrier although their ticket was granted: one incident a ticket, with the evidence (R9)."""
     if parcel.degree is ParcelDegree.LABEL_PRINTED:
         return ()
@@ -392,7 +380,6 @@ def _announcements(
 
 def _plan_completion(file: OrderFile, completed_at: datetime, now: datetime) -> Plan:
     order = file.order
-    after = replace(file, order=replace(order, completed_at=completed_at))
     event = RecordBuyerEvent(
         buyer_id=order.buyer_id,
         event_id=f"completed:{order.order_id}",
@@ -403,4 +390,4 @@ def _plan_completion(file: OrderFile, completed_at: datetime, now: datetime) -> 
         amount_minor=captured_minor(file.tenders),
     )
     news = Announce(ChangeKind.ORDER_COMPLETED, now, order.shop_id, {"completed_at": completed_at.isoformat()})
-    return Plan(after, (CompleteOrder(completed_at), event, news))
+    return Plan((CompleteOrder(completed_at), event, news))

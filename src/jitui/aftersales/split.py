@@ -55,29 +55,29 @@ def over_tenders(tenders: Sequence[Tender], amount_minor: int) -> tuple[int, ...
     return split_further(amount_minor, [tender.captured_minor for tender in tenders], gone)
 
 
-def is_last(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> bool:
+def is_last(file: OrderFile, ticket: Ticket) -> bool:
     """Whether with this ticket every unit of the order is refunded, and none has left: freight goes with it."""
-    return _all_units_under(GRANTED_STATES, file, ticket, lines)
+    return _all_units_under(GRANTED_STATES, file, ticket)
 
 
-def leaves_no_unit_free(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> bool:
+def leaves_no_unit_free(file: OrderFile, ticket: Ticket) -> bool:
     """Whether with this ticket every unit is refunded or asked for, and none has left."""
-    return _all_units_under(GRANTED_STATES | OPEN_STATES, file, ticket, lines)
+    return _all_units_under(GRANTED_STATES | OPEN_STATES, file, ticket)
 
 
-def _all_units_under(states: Set[TicketState], file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> bool:
-    rows = (*_lines_under(states, file, ticket), *lines)
+def _all_units_under(states: Set[TicketState], file: OrderFile, ticket: Ticket) -> bool:
+    rows = _lines_under(states, file, ticket)
     return not any(line.left_quantity for line in file.lines) and all(
         sum(row.quantity for row in rows if row.line_id == line.line_id) == line.quantity for line in file.lines
     )
 
 
-def over_funders(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -> dict[Funder, int]:
+def over_funders(file: OrderFile, ticket: Ticket) -> dict[Funder, int]:
     """Each funder's share of the goods that are refunded with this ticket, less what went back to it before.
 
     Only what was granted counts: a request in review may yet be withdrawn.
     """
-    granted = (*_lines_under(GRANTED_STATES, file, ticket), *lines)
+    granted = _lines_under(GRANTED_STATES, file, ticket)
     whole_minor = worth(file).goods_minor
     goods_minor = min(whole_minor, sum(row.amount_minor for row in granted))
     everything = sum(row.quantity for row in granted) == sum(line.quantity for line in file.lines)
@@ -90,6 +90,7 @@ def over_funders(file: OrderFile, ticket: Ticket, lines: Sequence[TicketLine]) -
     return {funder: amount for funder, amount in due.items() if amount > 0}
 
 
-def _lines_under(states: Set[TicketState], file: OrderFile, besides: Ticket) -> tuple[TicketLine, ...]:
-    found = {ticket.ticket_id for ticket in file.tickets if ticket.state in states}
-    return tuple(row for row in file.ticket_lines if row.ticket_id in found - {besides.ticket_id})
+def _lines_under(states: Set[TicketState], file: OrderFile, ticket: Ticket) -> tuple[TicketLine, ...]:
+    """Of the tickets in one of these states, and of this one, whatever its own is."""
+    found = {other.ticket_id for other in file.tickets if other.state in states} | {ticket.ticket_id}
+    return tuple(row for row in file.ticket_lines if row.ticket_id in found)

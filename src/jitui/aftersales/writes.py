@@ -154,13 +154,6 @@ class SettleRefund:
 
 
 @dataclass(frozen=True, slots=True)
-class StartAttempt:
-    """A new attempt for a refund, committed before any call goes out."""
-
-    attempt: Attempt
-
-
-@dataclass(frozen=True, slots=True)
 class MoveAttempt:
     """News about an attempt."""
 
@@ -274,7 +267,6 @@ class CaptureTender:
     """A captured payment; the first one makes the order paid."""
 
     tender: Tender
-    paid_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +333,18 @@ class CompleteOrder:
     completed_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimRefund:
+    """A worker has a due refund until its lease ends: with a new attempt, or None, the same attempt once more.
+
+    No plan writes it: a store claims what is due (`jitui.aftersales.claim`), PostgreSQL many refunds at a time.
+    """
+
+    refund_id: UUID
+    lease_until: datetime
+    attempt: Attempt | None = None
+
+
 Write = (
     OpenTicket
     | MoveTicket
@@ -354,7 +358,6 @@ Write = (
     | ReturnFunding
     | MoveRefund
     | SettleRefund
-    | StartAttempt
     | MoveAttempt
     | Post
     | OpenTask

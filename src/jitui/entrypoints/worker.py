@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.dispute import link_parked
 from jitui.aftersales.doubt import differing
 from jitui.aftersales.pay import pay_claimed
@@ -63,7 +63,7 @@ async def expire_due(app: App) -> int:
     done = 0
     for ref in await app.store.expired_tickets(now, EXPIRY_BATCH):
         try:
-            done += isinstance(await expire(app.store, ref, now=now), Plan)
+            done += isinstance(await expire(app.store, ref, now=now), Executed)
         except Exception:
             log.exception("ticket_not_expired", ticket=str(ref.ticket_id))
     return done
@@ -106,7 +106,7 @@ async def _pay_one(app: App, claimed: ClaimedRefund) -> None:
     """A fault of one refund leaves its lease to run out; the others go on."""
     try:
         done = await pay_claimed(app.store, app.providers, claimed, clock=app.clock)
-        if isinstance(done, Plan) and (task := differing(done.writes)) is not None:
+        if isinstance(done, Executed) and (task := differing(done.writes)) is not None:
             log.warning("answer_differs", task=str(task.task_id), **task.evidence)
     except Exception:
         log.exception("refund_not_confirmed", refund=str(claimed.refund.refund_id))

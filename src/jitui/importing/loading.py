@@ -10,7 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.apply import apply_all
+from jitui.aftersales.command import Executed
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, plan_payment, put_order
 from jitui.aftersales.order import Buyer
@@ -158,13 +159,13 @@ def _became(done: object) -> Loaded:
     match done:
         case OrderTaken(created=False, changed=changed):
             return Loaded.REPLACED if changed else Loaded.UNCHANGED
-        case Plan(writes=()):
+        case Executed(writes=()):
             return Loaded.UNCHANGED
         case _:
             return Loaded.NEW
 
 
-async def _on_order(app: App, value: Payment | Parcel, terms: Terms | None) -> Plan | Refusal | KeptAnswer:
+async def _on_order(app: App, value: Payment | Parcel, terms: Terms | None) -> Executed | Refusal | KeptAnswer:
     ref = await app.store.find_order(value.order_id)
     if ref is None:
         return _no_such_order(value.order_id)
@@ -191,7 +192,7 @@ async def _try(app: App, item: Item, files: _Files, terms: Terms | None) -> Refu
         planned = plan_shipment(file, value.news, BY, app.clock())
     if isinstance(planned, Refusal):
         return planned
-    files[value.order_id] = planned.file
+    files[value.order_id] = apply_all(file, planned.writes)
     return None
 
 

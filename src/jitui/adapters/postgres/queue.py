@@ -11,8 +11,9 @@ import msgspec
 
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Row, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
+from jitui.aftersales.claim import claimed
 from jitui.aftersales.ports import ClaimedRefund, TicketRef
-from jitui.aftersales.refund import Attempt, Refund, RefundState
+from jitui.aftersales.refund import Attempt, Refund
 from jitui.ids import LANES, new_id
 
 LANES_AT_ONCE = 16
@@ -32,8 +33,7 @@ WHERE d.due > 0
 LIMIT %(lanes)s::bigint
 """)
 
-# A queued refund gets a new attempt, of the ids given; anything else is the same attempt again, to be looked up first.
-# The due time becomes the end of the lease, so a dead worker's refunds come back by themselves.
+# What `aftersales.claim.plan_claim` says of one refund, for many at a time; new attempts have the ids given.
 CLAIM = statement("""
 WITH due AS MATERIALIZED (
     SELECT r.refund_id, r.state, r.attempt_no FROM refund r
@@ -116,8 +116,7 @@ def _shares(due: Sequence[tuple[int, int]], limit: int) -> list[tuple[int, int]]
 def _claimed(lane: int, row: Row) -> ClaimedRefund:
     is_new, refund_text, attempt_text = row
     refund, attempt = _REFUND.decode(refund_text or b""), _ATTEMPT.decode(attempt_text or b"")
-    accepted = refund.state in (RefundState.PENDING, RefundState.SUCCEEDED)
-    return ClaimedRefund(lane, refund, attempt, look_up_first=is_new != b"t", may_send=not accepted)
+    return claimed(lane, refund, attempt, is_new=is_new == b"t")
 
 
 async def due_providers(connection: Connection, now: datetime) -> frozenset[str]:

@@ -91,21 +91,22 @@ EXISTS (
 """
 
 
+# In one order whatever the database's locale, and in the one that `aftersales.apply` keeps.
 def _read_file(locator: LiteralString) -> LiteralString:
     return f"""
 SELECT json_build_object(
     'order', to_json(o),
     'buyer', to_json(b),
     'lines', {_LINES},
-    'tenders', {_rows("tender", "x.tender_id")},
+    'tenders', {_rows("tender", 'x.tender_id COLLATE "C"')},
     'funding', {_rows("funding", "x.funder")},
     'shipments', {_rows("shipment", "x.recorded_at, x.shipment_id")},
     'tickets', {_rows("ticket", "x.requested_at, x.ticket_id")},
-    'ticket_lines', {_rows("ticket_line", "x.ticket_id, x.line_id")},
+    'ticket_lines', {_rows("ticket_line", 'x.ticket_id, x.line_id COLLATE "C"')},
     'timeline', {_rows("ticket_event", "x.ticket_id, x.seq")},
     'refunds', {_rows("refund", "x.queued_at, x.refund_id")},
     'attempts', {_rows("refund_attempt", "x.refund_id, x.attempt_no")},
-    'disputes', {_rows("dispute", "x.opened_at, x.dispute_id")},
+    'disputes', {_rows("dispute", 'x.opened_at, x.dispute_id COLLATE "C"')},
     'completed_by_event', {COMPLETED_BY_EVENT}
 )::text
 FROM orders o JOIN buyer b ON b.lane = o.lane AND b.buyer_id = o.buyer_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import LiteralString, TypeVar
 from uuid import UUID
 
@@ -14,9 +14,6 @@ from jitui.adapters.postgres.writing import record_buyer_events
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
 from jitui.aftersales.registry import (
-    ORDER_OF_ANOTHER_BUYER,
-    RETRACTS_ANOTHER_KIND,
-    RETRACTS_FROM_AHEAD,
     ApiKey,
     Category,
     Coverage,
@@ -26,10 +23,11 @@ from jitui.aftersales.registry import (
     Scope,
     Selection,
     Shop,
+    contradicting,
 )
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of, lane_of_id
-from jitui.policy import CLOCKS_DIFFER_SECONDS, PublicPolicy
+from jitui.policy import PublicPolicy
 
 _Row = TypeVar("_Row")
 
@@ -249,22 +247,8 @@ class PostgresRegistry:
         """Those that name another buyer's order; retractions from the future, or of another kind than their event."""
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_CONTRADICTED, {"rows": _event_names(events)})).fetchall()
-        of_others, of_another_kind = ({place for place, what in rows if what == kind} for kind in ("order", "kind"))
-        said: dict[tuple[str, str | None], str] = {
-            (one.buyer_id, one.event_id): one.kind for one in events if one.retracts is None
-        }
-        refused = []
-        for place, event in enumerate(events):
-            takes_back = event.retracts is not None
-            if place in of_others:
-                refused.append(RefusedEvent(event, "order_id", ORDER_OF_ANOTHER_BUYER))
-            elif takes_back and event.at > event.recorded_at + timedelta(seconds=CLOCKS_DIFFER_SECONDS):
-                refused.append(RefusedEvent(event, "at", RETRACTS_FROM_AHEAD))
-            elif place in of_another_kind or (
-                takes_back and said.get((event.buyer_id, event.retracts), event.kind) != event.kind
-            ):
-                refused.append(RefusedEvent(event, "retracts" if takes_back else "kind", RETRACTS_ANOTHER_KIND))
-        return refused
+        places = {what: {int(str(place)) for place, said in rows if said == what} for what in ("order", "kind")}
+        return contradicting(events, places["order"], places["kind"])
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
         """Append to buyers' histories, each buyer in its own transaction; returns how many were new."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -41,6 +41,17 @@ _FORGET_ANSWERS = statement(
     "WITH old AS (DELETE FROM idempotency WHERE answered_at < %(before)s::timestamptz RETURNING 1) "
     "SELECT count(*) FROM old"
 )
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the database refuses to write, in the core's own words."""
+    try:
+        yield
+    except errors.IntegrityError as error:
+        if error.diag.constraint_name == _SHARED_NAME:
+            raise Overtaken("Another transaction recorded this payment first; read again.") from error
+        raise InvariantBroken(f"The database refused a write: {error.diag.message_primary}") from error
 
 
 class PostgresTransaction:
@@ -81,12 +92,8 @@ class PostgresTransaction:
         calls = writing.calls(file, writes, self._time_zone)
         if once is not None and answer is not None:
             calls.append((writing.KEEP_ANSWER, _answer_params(file, once, answer)))
-        try:
+        with refusals():
             await run_batch(self._connection, [*calls, (COMMIT, {})])
-        except errors.IntegrityError as error:
-            if error.diag.constraint_name == _SHARED_NAME:
-                raise Overtaken("Another transaction recorded this payment first; read again.") from error
-            raise InvariantBroken(f"The database refused a write: {error.diag.message_primary}") from error
 
 
 class PostgresStore:

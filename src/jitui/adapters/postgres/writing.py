@@ -118,11 +118,6 @@ _SQL: dict[type, LiteralString] = {
         FROM {_ROWS} AS r (refund_id uuid, settlement jsonb)
         WHERE f.lane = %(lane)s AND f.refund_id = r.refund_id AND f.settlement IS NULL
         """,
-    w.StartAttempt: f"""
-        INSERT INTO refund_attempt (lane, attempt_id, refund_id, order_id, attempt_no, state, started_at)
-        SELECT %(lane)s, a.attempt_id, a.refund_id, %(order_id)s, a.attempt_no, a.state, a.started_at
-        FROM {_ROWS} AS r (attempt jsonb), jsonb_populate_record(NULL::refund_attempt, r.attempt) a
-        """,
     w.MoveAttempt: f"""
         UPDATE refund_attempt a SET state = r.state, provider_refund_id = r.provider_refund_id, reason = r.reason,
             news_at = r.news_at, moves = a.moves + 1

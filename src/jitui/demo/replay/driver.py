@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.aftersales.command import Plan, carry_out
+from jitui.aftersales.command import Executed, Plan, carry_out
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
@@ -218,7 +218,7 @@ async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
 
 async def _record_parcel(
     replay: Replay, ref: OrderRef, at: datetime, lines: tuple[LineUnits, ...]
-) -> Plan | Refusal | KeptAnswer:
+) -> Executed | Refusal | KeptAnswer:
     news = ShipmentNews(
         ParcelDegree.SHIPPED, CARRIER, f"parcel-{ref.order_id}", ShipmentSource.MERCHANT, happened_at=at, lines=lines
     )
@@ -287,13 +287,13 @@ async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
     """The ticket or the refusal, and whether it is new."""
     store, at, once = replay.app.store, asked.asked_at, _once(asked)
 
-    def keep(plan: Plan) -> KeptAnswer:
-        return _kept(_ticket(plan), at)
+    def keep(done: Executed) -> KeptAnswer:
+        return _kept(_ticket(done), at)
 
     done = await request_refund(store, replay.terms, _refund_ask(asked), now=at, once=once, render=keep)
     if isinstance(done, KeptAnswer):
         return msgspec.json.decode(done.body, type=Answer), False
-    if isinstance(done, Plan):
+    if isinstance(done, Executed):
         replay.rolled_up_at = None  # what was just granted counts for the next request, even in the same minute
         return _ticket(done), True
     if done.code in (RefusalCode.REQUEST_IN_FLIGHT, RefusalCode.IDEMPOTENCY_KEY_REUSED, RefusalCode.NOT_FOUND):
@@ -301,7 +301,7 @@ async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
     refused = Answer(refused=done.code)
     # A refusal writes nothing by itself; asked again after the parcel has moved on, it could come out otherwise.
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
-    kept = await carry_out(store, ref, lambda file, _: Plan(file, ()), once=once, render=lambda _: _kept(refused, at))
+    kept = await carry_out(store, ref, lambda _, __: Plan(), once=once, render=lambda _: _kept(refused, at))
     _done(kept)
     return refused, True
 
@@ -317,9 +317,9 @@ def _once(asked: PastRequest) -> Once:
     return Once("replay", "requests", asked.request_id, hashlib.sha256(body).digest())
 
 
-def _ticket(plan: Plan) -> Answer:
-    assert plan.ticket_id is not None
-    return Answer(plan.ticket_id, plan.file.ticket(plan.ticket_id).expires_at)
+def _ticket(done: Executed) -> Answer:
+    assert done.ticket_id is not None
+    return Answer(done.ticket_id, done.ticket.expires_at)
 
 
 def _kept(answer: Answer, at: datetime) -> KeptAnswer:
@@ -363,9 +363,9 @@ def _merchant(replay: Replay) -> Actor:
     return Actor(ActorKind.MERCHANT, replay.history.shop_id)
 
 
-def _done(outcome: Plan | Refusal | KeptAnswer) -> Plan:
+def _done(outcome: Executed | Refusal | KeptAnswer) -> Executed:
     """What cannot be refused in a replay; where it is, something of this replay is wrong."""
-    if isinstance(outcome, Plan):
+    if isinstance(outcome, Executed):
         return outcome
     what = outcome.message if isinstance(outcome, Refusal) else "an answer was kept that nobody gave"
     raise InvariantBroken(f"The replay came to a step that was refused: {what}")

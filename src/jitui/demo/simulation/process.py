@@ -24,7 +24,7 @@ import msgspec
 import structlog
 
 from jitui.adapters.payments.simulator import SimulatorProvider
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.pay import News, confirm, retry
@@ -50,7 +50,7 @@ KEY_LIFE = timedelta(days=1)
 """As long as the world's provider remembers a key."""
 
 Words: TypeAlias = dict[str, str | int | None]
-Done: TypeAlias = Plan | Refusal | KeptAnswer
+Done: TypeAlias = Executed | Refusal | KeptAnswer
 
 
 def live(birth: Birth, line: socket.socket) -> None:
@@ -171,10 +171,10 @@ def _result(done: Done) -> Result:
     return _of_plan(done)
 
 
-def _of_plan(plan: Plan) -> Result:
-    if plan.ticket_id is None:
+def _of_plan(done: Executed) -> Result:
+    if done.ticket_id is None:
         return Result("plan")
-    ticket = plan.file.ticket(plan.ticket_id)
+    ticket = done.ticket
     approved_by = ticket.approved_by.value if ticket.approved_by else ""
     return Result("plan", ticket_id=str(ticket.ticket_id), state=ticket.state.value, approved_by=approved_by)
 
@@ -187,13 +187,13 @@ async def _ask(app: App, words: Words) -> Result:
 
     made: list[Result] = []
 
-    def render(plan: Plan) -> KeptAnswer:
+    def render(done: Executed) -> KeptAnswer:
         answered_at = app.clock()
-        made.append(msgspec.structs.replace(_of_plan(plan), answered_at=answered_at.timestamp()))
+        made.append(msgspec.structs.replace(_of_plan(done), answered_at=answered_at.timestamp()))
         return KeptAnswer(201, msgspec.json.encode(made[-1]), answered_at)
 
     done = await request_refund(app.store, await app.terms(), ask, now=app.clock(), once=once, render=render)
-    return made[-1] if isinstance(done, Plan) else _result(done)
+    return made[-1] if isinstance(done, Executed) else _result(done)
 
 
 async def _ship(app: App, words: Words) -> Result:

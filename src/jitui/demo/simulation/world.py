@@ -15,7 +15,7 @@ from uuid import uuid4
 import msgspec
 import psycopg
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal
@@ -608,7 +608,7 @@ async def _place(store: Store, deal: Deal, terms: Terms) -> None:
     for number, minor in enumerate(deal.tenders_minor, start=1):
         tender = Tender(f"t{number}", "simulator", payment_id(deal.order_id, number), "CNY", minor, STARTS_AT)
         done = await capture_payment(store, taken.ref, tender, terms, now=STARTS_AT)
-        assert isinstance(done, Plan), done
+        assert isinstance(done, Executed), done
 
 
 def new_world(

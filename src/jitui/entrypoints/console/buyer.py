@@ -11,7 +11,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Response
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import captured_minor
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
@@ -89,7 +89,7 @@ async def ask(visit: Visiting, data: Form) -> Response[str]:
     )
     if isinstance(done, Refusal):
         return await _ask_page(visit, file, chosen, refusal=done)
-    ticket_id = done.ticket_id if isinstance(done, Plan) else UUID(done.body.decode())
+    ticket_id = done.ticket_id if isinstance(done, Executed) else UUID(done.body.decode())
     return go_to(f"/buyer/tickets/{ticket_id}")
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -78,7 +78,7 @@ async def _ask_within(call: Call[bodies.RefundRequestSent, Nothing], ask: Refund
     return await carried_out(
         call,
         lambda keep: request_refund(app.store, terms, ask, now=app.clock(), by=by, once=once, render=keep),
-        lambda plan: _decided(call, plan),
+        lambda done: _decided(call, done),
         lambda body: _headers_of_new(_read_new(body).ticket),
     )
 
@@ -128,12 +128,12 @@ class _Deadline:
         return Problem(UNAVAILABLE, "The deadline passed before the request could be looked at; nothing was written.")
 
 
-def _decided(call: AnyCall, plan: Plan) -> Answer:
+def _decided(call: AnyCall, done: Executed) -> Answer:
     """The new ticket and why, in the words that the caller may read."""
-    assert plan.ticket_id is not None
-    ticket = plan.file.ticket(plan.ticket_id)
-    record = next(write for write in plan.writes if isinstance(write, RecordDecision))
-    view = ticket_for(call, plan.file, plan.ticket_id)
+    assert done.ticket_id is not None
+    ticket = done.ticket
+    record = next(write for write in done.writes if isinstance(write, RecordDecision))
+    view = ticket_for(call, done.file, done.ticket_id)
     decision = decision_from_json(record.decision)
     _count(call, ticket, decision)
     shown = _decision_for(call, ticket, decision, record.decided_at, record.facts)
@@ -266,7 +266,7 @@ async def _on_ticket(call: AnyCall, command: Callable[[TicketRef, Any], Awaitabl
     return await carried_out(
         call,
         lambda keep: command(ref, keep),
-        lambda plan: ticket_answer(call, plan.file, ref.ticket_id),
+        lambda done: ticket_answer(call, done.file, ref.ticket_id),
         headers_of_ticket,
     )
 

@@ -14,7 +14,7 @@ import msgspec
 from litestar import Request
 from msgspec import UnsetType
 
-from jitui.aftersales.command import Plan, Render
+from jitui.aftersales.command import Executed, Render
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.registry import ApiKey, KeyScope
 from jitui.aftersales.ticket import Actor, ActorKind
@@ -205,8 +205,8 @@ class Operation:
 
 async def carried_out(
     call: AnyCall,
-    command: Callable[[Render], Awaitable[Plan | Refusal | KeptAnswer]],
-    render: Callable[[Plan], Answer],
+    command: Callable[[Render], Awaitable[Executed | Refusal | KeptAnswer]],
+    render: Callable[[Executed], Answer],
     headers: Callable[[bytes], Headers] = lambda _: (),
 ) -> Done:
     """Run a command; its answer is rendered inside the transaction when an Idempotency-Key must keep it.
@@ -215,8 +215,8 @@ async def carried_out(
     """
     made: list[Answer] = []
 
-    def keep(plan: Plan) -> KeptAnswer:
-        made.append(render(plan))
+    def keep(done: Executed) -> KeptAnswer:
+        made.append(render(done))
         return KeptAnswer(made[0].status, made[0].body, call.app.clock())
 
     done = await command(keep)

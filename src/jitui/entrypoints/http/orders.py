@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.dispute import record_dispute
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, put_order
@@ -144,7 +144,7 @@ async def record_payment(call: Call[bodies.PaymentSent, Nothing]) -> Done:
     return await carried_out(
         call,
         lambda keep: capture_payment(app.store, ref, tender, terms, now=app.clock(), once=once, render=keep),
-        lambda plan: _recorded(call, plan),
+        lambda done: _recorded(call, done),
     )
 
 
@@ -173,7 +173,7 @@ async def record_a_shipment(call: Call[bodies.ShipmentSent, Nothing]) -> Done:
         lambda keep: record_shipment(
             app.store, ref, news, by=by, now=app.clock(), shop_id=call.own_shop, once=once, render=keep
         ),
-        lambda plan: _recorded(call, plan),
+        lambda done: _recorded(call, done),
     )
 
 
@@ -214,7 +214,7 @@ async def record_a_dispute(call: Call[bodies.DisputeSent, Nothing]) -> Done:
     return await carried_out(
         call,
         lambda keep: record_dispute(app.store, ref, told, now=app.clock(), once=once, render=keep),
-        lambda plan: _recorded(call, plan),
+        lambda done: _recorded(call, done),
     )
 
 
@@ -233,13 +233,13 @@ async def record_completion(call: Call[bodies.CompletionSent, Nothing]) -> Done:
         lambda keep: complete_order(
             app.store, ref, now=app.clock(), completed_at=sent.completed_at, once=once, render=keep
         ),
-        lambda plan: _recorded(call, plan),
+        lambda done: _recorded(call, done),
     )
 
 
-def _recorded(call: AnyCall, plan: Plan) -> Answer:
+def _recorded(call: AnyCall, done: Executed) -> Answer:
     """201 for news, 200 for what was known already."""
-    return Answer(201 if plan.writes else 200, _encode(order_answer(plan.file, call)))
+    return Answer(201 if done.writes else 200, _encode(order_answer(done.file, call)))
 
 
 async def _find(call: AnyCall) -> OrderRef | None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from jitui.aftersales.command import Plan
+from jitui.aftersales.command import Executed
 from jitui.aftersales.dispute import take_dispute
 from jitui.aftersales.doubt import differing
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -122,7 +122,7 @@ async def settle_refund(call: Call[bodies.ManualPayoutSent, Nothing]) -> Done:
     return await carried_out(
         call,
         lambda keep: settle(app.store, ref, payout, by=call.actor, now=app.clock(), once=once, render=keep),
-        lambda plan: ticket_answer(call, plan.file, _ticket_of(plan.ticket_id)),
+        lambda done: ticket_answer(call, done.file, _ticket_of(done.ticket_id)),
         headers_of_ticket,
     )
 
@@ -136,7 +136,7 @@ async def retry_refund(call: Call[Nothing, Nothing]) -> Done:
     return await carried_out(
         call,
         lambda keep: retry(app.store, ref, by=call.actor, now=app.clock(), once=once, render=keep),
-        lambda plan: ticket_answer(call, plan.file, _ticket_of(plan.ticket_id)),
+        lambda done: ticket_answer(call, done.file, _ticket_of(done.ticket_id)),
         headers_of_ticket,
     )
 
@@ -265,7 +265,7 @@ async def take_notification(call: Call[Nothing, Nothing]) -> Done:
         return _taken("")
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
     done = await confirm(app.store, ref, News(read.answer, provider=provider.name), now=app.clock())
-    if isinstance(done, Plan) and (task := differing(done.writes)) is not None:
+    if isinstance(done, Executed) and (task := differing(done.writes)) is not None:
         log.warning("answer_differs", task=str(task.task_id), **task.evidence)
     return done if isinstance(done, Refusal) else _taken(read.acknowledgement)
 

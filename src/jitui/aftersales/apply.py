@@ -1,0 +1,285 @@
+"""What an order file is after a change: the one place that says so. Pure.
+
+A planner returns changes; the answer that a caller is shown and the next step of the same plan take the file that
+`apply` makes of them. PostgreSQL says the same with its statements (`adapters.postgres.writing` and `queue`), and a
+property test holds the two together over every kind of change.
+
+Rows stand in the order in which the database reads them. What is written beside the file (ledger, feed, tasks,
+decisions, the buyer's history but for this order's completion) leaves it as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import assert_never
+
+from jitui.aftersales import writes as w
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.order import Buyer, Dispute, Funding, Order, OrderLine, Shipment, Tender
+from jitui.aftersales.refund import Attempt, Refund, RefundState
+from jitui.aftersales.ticket import Ticket, TicketEvent, TicketLine
+
+
+def apply(file: OrderFile, change: w.Write | w.ClaimRefund) -> OrderFile:
+    """The file after one change. A change of a row that is not there changes nothing, as in the database."""
+    return apply_all(file, (change,))
+
+
+def apply_all(file: OrderFile, changes: Iterable[w.Write | w.ClaimRefund]) -> OrderFile:
+    """The file after several changes, in their sequence."""
+    draft = _Draft(*(getattr(file, name) for name in _FIELDS))
+    for change in changes:
+        _apply(draft, change)
+    return OrderFile(*(getattr(draft, name) for name in _FIELDS))
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The fields of a file on the way from one to the next, so that a plan of twenty changes copies it once."""
+
+    order: Order
+    buyer: Buyer
+    lines: tuple[OrderLine, ...]
+    tenders: tuple[Tender, ...]
+    funding: tuple[Funding, ...]
+    shipments: tuple[Shipment, ...]
+    tickets: tuple[Ticket, ...]
+    ticket_lines: tuple[TicketLine, ...]
+    timeline: tuple[TicketEvent, ...]
+    refunds: tuple[Refund, ...]
+    attempts: tuple[Attempt, ...]
+    disputes: tuple[Dispute, ...]
+    completed_by_event: bool
+
+
+_FIELDS = tuple(field.name for field in fields(OrderFile))
+
+
+def _apply(file: _Draft, change: w.Write | w.ClaimRefund) -> None:
+    match change:
+        case (
+            w.RecordDecision()
+            | w.RecordLaterDecision()
+            | w.Announce()
+            | w.Post()
+            | w.OpenTask()
+            | w.OpenIncident()
+            | w.ClaimPayment()
+            | w.SharePayment()
+        ):
+            pass
+        case w.RecordBuyerEvent():
+            file.completed_by_event |= _completes(file.order, change)
+        case w.OpenTicket():
+            _open_ticket(file, change)
+        case w.MoveTicket():
+            _move_ticket(file, change)
+        case w.RaiseTicketLine():
+            _raise_ticket_line(file, change)
+        case w.AddTimeline():
+            file.timeline = tuple(
+                sorted((*file.timeline, *change.events), key=lambda event: (event.ticket_id, event.seq))
+            )
+        case w.ClaimFreight():
+            freight_minor = file.order.freight_claimed_minor + change.amount_minor
+            file.order = replace(file.order, freight_claimed_minor=freight_minor)
+        case w.CompleteOrder():
+            file.order = replace(file.order, completed_at=change.completed_at)
+        case w.ClaimUnits() | w.UnitsLeft():
+            file.lines = tuple(_line_after(x, change) if x.line_id == change.line_id else x for x in file.lines)
+        case w.CaptureTender():
+            _capture_tender(file, change)
+        case w.HoldTender() | w.CaptureMore() | w.StatePaymentTotal():
+            file.tenders = tuple(
+                _tender_after(x, change) if x.tender_id == change.tender_id else x for x in file.tenders
+            )
+        case w.ReturnFunding():
+            file.funding = tuple(_fund_after(x, change) if x.funder is change.funder else x for x in file.funding)
+        case w.QueueRefund():
+            file.refunds = tuple(sorted((*file.refunds, change.refund), key=lambda x: (x.queued_at, x.refund_id)))
+        case w.MoveRefund() | w.SettleRefund() | w.ClaimRefund():
+            _change_refund(file, change)
+        case w.MoveAttempt():
+            _move_attempt(file, change)
+        case w.PutShipment():
+            _put_shipment(file, change)
+        case w.PutDispute():
+            _put_dispute(file, change)
+        case _:
+            assert_never(change)
+
+
+def _completes(order: Order, event: w.RecordBuyerEvent) -> bool:
+    """An order that costs nothing has no events: its completion stands on the order alone."""
+    completion = event.kind == w.BuyerEventKind.ORDER_COMPLETED and event.retracts is None
+    return completion and event.order_id == order.order_id and not order.free_of_charge
+
+
+# Tickets ---------------------------------------------------------------------------------------------------------
+
+
+def _open_ticket(file: _Draft, change: w.OpenTicket) -> None:
+    file.tickets = tuple(sorted((*file.tickets, change.ticket), key=lambda x: (x.requested_at, x.ticket_id)))
+    file.ticket_lines = tuple(sorted((*file.ticket_lines, *change.lines), key=lambda x: (x.ticket_id, x.line_id)))
+
+
+def _move_ticket(file: _Draft, change: w.MoveTicket) -> None:
+    file.tickets = tuple(_ticket_after(x, change) if x.ticket_id == change.ticket_id else x for x in file.tickets)
+    if not change.open:
+        file.ticket_lines = tuple(
+            replace(line, open=False) if line.open and line.ticket_id == change.ticket_id else line
+            for line in file.ticket_lines
+        )
+
+
+def _ticket_after(ticket: Ticket, change: w.MoveTicket) -> Ticket:
+    return replace(
+        ticket,
+        state=change.state,
+        version=change.version,
+        amount_minor=change.amount_minor,
+        freight_minor=change.freight_minor,
+        funding_returns=dict(change.funding_returns),
+        expires_at=change.expires_at,
+        approved_by=change.approved_by,
+        approved_at=change.approved_at,
+        closed_at=change.closed_at,
+    )
+
+
+def _raise_ticket_line(file: _Draft, change: w.RaiseTicketLine) -> None:
+    file.ticket_lines = tuple(
+        replace(line, amount_minor=line.amount_minor + change.amount_minor)
+        if (line.ticket_id, line.line_id) == (change.ticket_id, change.line_id)
+        else line
+        for line in file.ticket_lines
+    )
+
+
+# The order, its goods and its money ------------------------------------------------------------------------------
+
+
+def _line_after(line: OrderLine, change: w.ClaimUnits | w.UnitsLeft) -> OrderLine:
+    match change:
+        case w.ClaimUnits():
+            return replace(
+                line,
+                claimed_quantity=line.claimed_quantity + change.quantity,
+                claimed_minor=line.claimed_minor + change.amount_minor,
+            )
+        case w.UnitsLeft():
+            return replace(
+                line,
+                shipped_quantity=line.shipped_quantity + change.shipped,
+                scanned_quantity=line.scanned_quantity + change.scanned,
+            )
+
+
+def _capture_tender(file: _Draft, change: w.CaptureTender) -> None:
+    """The first payment makes the order paid."""
+    file.tenders = tuple(sorted((*file.tenders, change.tender), key=lambda x: x.tender_id))
+    if file.order.paid_at is None:
+        file.order = replace(file.order, paid_at=change.tender.captured_at)
+
+
+def _tender_after(tender: Tender, change: w.HoldTender | w.CaptureMore | w.StatePaymentTotal) -> Tender:
+    match change:
+        case w.HoldTender():
+            return replace(
+                tender,
+                pending_minor=tender.pending_minor + change.pending_minor,
+                refunded_minor=tender.refunded_minor + change.refunded_minor,
+            )
+        case w.CaptureMore():
+            return replace(tender, captured_minor=tender.captured_minor + change.amount_minor)
+        case w.StatePaymentTotal():
+            return replace(tender, payment_total_minor=change.total_minor)
+
+
+def _fund_after(fund: Funding, change: w.ReturnFunding) -> Funding:
+    return replace(fund, returned_minor=fund.returned_minor + change.amount_minor)
+
+
+# Refunds ---------------------------------------------------------------------------------------------------------
+
+
+def _change_refund(file: _Draft, change: w.MoveRefund | w.SettleRefund | w.ClaimRefund) -> None:
+    file.refunds = tuple(_refund_after(x, change) if x.refund_id == change.refund_id else x for x in file.refunds)
+    if isinstance(change, w.ClaimRefund) and change.attempt is not None:
+        file.attempts = tuple(sorted((*file.attempts, change.attempt), key=lambda x: (x.refund_id, x.attempt_no)))
+
+
+def _refund_after(refund: Refund, change: w.MoveRefund | w.SettleRefund | w.ClaimRefund) -> Refund:
+    match change:
+        case w.MoveRefund():
+            return replace(
+                refund,
+                state=change.state,
+                due_at=change.due_at,
+                leased_until=None,
+                reason=change.reason,
+                closed_at=change.closed_at,
+                tries=change.tries,
+            )
+        case w.SettleRefund():
+            if refund.settlement is not None:
+                return refund
+            return replace(refund, settlement=change.settlement, state=RefundState.SUCCEEDED, due_at=None)
+        case w.ClaimRefund():
+            leased = replace(refund, leased_until=change.lease_until, due_at=change.lease_until)
+            if change.attempt is None:
+                return replace(leased, tries=refund.tries + 1)
+            return replace(leased, state=RefundState.SENDING, attempt_no=change.attempt.attempt_no, tries=1)
+
+
+def _move_attempt(file: _Draft, change: w.MoveAttempt) -> None:
+    file.attempts = tuple(
+        replace(
+            attempt,
+            state=change.state,
+            provider_refund_id=change.provider_refund_id,
+            reason=change.reason,
+            news_at=change.news_at,
+            moves=attempt.moves + 1,
+        )
+        if attempt.attempt_id == change.attempt_id
+        else attempt
+        for attempt in file.attempts
+    )
+
+
+# Parcels and disputes --------------------------------------------------------------------------------------------
+
+
+def _put_shipment(file: _Draft, change: w.PutShipment) -> None:
+    """A known parcel keeps the number that it was first told with."""
+    told = change.shipment
+    known = next((parcel for parcel in file.shipments if parcel.shipment_id == told.shipment_id), None)
+    parcel = told if known is None else replace(told, tracking_no=known.tracking_no)
+    parcels = (*(other for other in file.shipments if other is not known), parcel)
+    file.shipments = tuple(sorted(parcels, key=lambda x: (x.recorded_at, x.shipment_id)))
+
+
+def _put_dispute(file: _Draft, change: w.PutDispute) -> None:
+    """A known dispute keeps its payment, and since when it is open; what was lost goes off the tender."""
+    told = change.dispute
+    known = next((dispute for dispute in file.disputes if dispute.dispute_id == told.dispute_id), None)
+    dispute = told
+    if known is not None:
+        dispute = replace(
+            known,
+            state=told.state,
+            amount_minor=told.amount_minor,
+            lost_minor=told.lost_minor,
+            reason=told.reason,
+            closed_at=told.closed_at,
+        )
+    disputes = (*(other for other in file.disputes if other is not known), dispute)
+    file.disputes = tuple(sorted(disputes, key=lambda x: (x.opened_at, x.dispute_id)))
+    file.tenders = tuple(
+        replace(tender, lost_minor=tender.lost_minor + told.lost_minor)
+        if tender.tender_id == told.tender_id
+        else tender
+        for tender in file.tenders
+    )

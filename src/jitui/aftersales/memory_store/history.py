@@ -1,0 +1,164 @@
+"""What a decision counts, for a store without a database: a buyer's events, a shop's days, and what the caps have used.
+
+The rules are those of the statements in `adapters.postgres` (`writing`, `reading`, `feed`); the tests run both.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from jitui.aftersales.ports import Change, DecisionQuery, Usage, Window, WindowValue
+from jitui.aftersales.writes import ChangeKind, RecordBuyerEvent
+from jitui.policy.facts import ONCE_PER_ORDER
+
+_MOST = 2**63
+_BUCKETS = (60, 3600)
+
+
+@dataclass(slots=True)
+class Sum:
+    """Events and money of one day or bucket."""
+
+    events: int = 0
+    amount_minor: int = 0
+
+
+Days = Mapping[tuple[date, str], Sum]
+"""By day and currency; the empty currency is one that is not known."""
+
+
+def window_value(window: Window, days: Days, currency: str, *, ahead: bool) -> WindowValue:
+    """Amounts of no known currency make a sum unknown; those in other currencies are no part of it."""
+    inside = [(day, of, found) for (day, of), found in days.items() if window.from_day <= day <= window.to_day]
+    unknown = sum(found.amount_minor for _, of, found in inside if not of)
+    amount = sum(found.amount_minor for _, of, found in inside if of == currency)
+    return WindowValue(
+        name=window.name,
+        events=sum(found.events for _, _, found in inside),
+        amount_minor=None if unknown or abs(amount) >= _MOST else amount,
+        last_day=max((day for day, _, found in inside if found.events > 0), default=None),
+        ahead=ahead,
+    )
+
+
+# A buyer's events ------------------------------------------------------------------------------------------------
+
+
+def counting(events: Iterable[RecordBuyerEvent]) -> Iterator[RecordBuyerEvent]:
+    """The events that stand, of those that happen once to an order the first that was written."""
+    known = list(events)
+    retracted = {event.retracts for event in known}
+    seen: set[tuple[str, str]] = set()
+    for event in known:
+        if event.retracts is not None or event.event_id in retracted:
+            continue
+        if event.order_id is not None and event.kind in ONCE_PER_ORDER:
+            if (event.kind, event.order_id) in seen:
+                continue
+            seen.add((event.kind, event.order_id))
+        yield event
+
+
+def buyer_window(
+    window: Window, standing: Sequence[RecordBuyerEvent], query: DecisionQuery, time_zone: ZoneInfo
+) -> WindowValue:
+    """A buyer's feature, from the events that count."""
+    of_kind = [event for event in standing if event.kind == window.kind]
+    ahead = any(event.at > event.recorded_at and event.at > query.ahead_from for event in of_kind)
+    return window_value(window, _by_day(of_kind, time_zone), query.currency, ahead=ahead)
+
+
+def _by_day(events: Iterable[RecordBuyerEvent], time_zone: ZoneInfo) -> Days:
+    days: defaultdict[tuple[date, str], Sum] = defaultdict(Sum)
+    for event in events:
+        found = days[event.at.astimezone(time_zone).date(), event.currency or ""]
+        found.events += 1
+        found.amount_minor += event.amount_minor
+    return days
+
+
+# What is rolled up from the feed ---------------------------------------------------------------------------------
+
+
+@dataclass
+class RollUps:
+    """Usage of the shops' and the platform's caps, and the shops' days, counted up to a position of the feed."""
+
+    time_zone: ZoneInfo
+    position: int = 0
+    as_of: datetime | None = None
+    usage: defaultdict[tuple[str, str, int], defaultdict[tuple[datetime, str], Sum]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Sum))
+    )
+    shop_days: defaultdict[tuple[str, str], defaultdict[tuple[date, str], Sum]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Sum))
+    )
+
+    def roll_up(self, feed: Sequence[Change], now: datetime) -> None:
+        """Count what is new; a day that was read stays as it was, so what is late counts on the day it is known."""
+        closed = None if self.as_of is None else self.as_of.astimezone(self.time_zone).date()
+        for change in feed[self.position :]:
+            self._count_usage(change)
+            self._count_shop_day(change, closed)
+        self.position = len(feed)
+        self.as_of = now if self.as_of is None else max(self.as_of, now)
+
+    def used(self, scope: str, ref: str, bucket_seconds: int, since: datetime, currency: str) -> Usage:
+        """Approvals in any currency and money in one, of the buckets that end after `since`."""
+        found = self.usage[scope, ref, bucket_seconds]
+        inside = [
+            (of, bucket) for (began, of), bucket in found.items() if began > since - timedelta(seconds=bucket_seconds)
+        ]
+        amount = sum(bucket.amount_minor for of, bucket in inside if of == currency)
+        return Usage(sum(bucket.events for _, bucket in inside), amount)
+
+    def shop_window(self, shop_id: str, window: Window, currency: str) -> WindowValue:
+        """A shop's feature."""
+        return window_value(window, self.shop_days.get((shop_id, window.kind), {}), currency, ahead=False)
+
+    def _count_usage(self, change: Change) -> None:
+        approved = change.kind == ChangeKind.TICKET_APPROVED
+        if not approved and change.kind != ChangeKind.TICKET_AMOUNT_RAISED:
+            return
+        if change.body.get("approved_by") != "instant_refund":
+            return
+        amount_minor = _number(change.body.get("amount_minor" if approved else "more_minor"))
+        for scope, ref in (("shop", change.shop_id), ("platform", "")):
+            for seconds in _BUCKETS:
+                began = datetime.fromtimestamp(change.at.timestamp() // seconds * seconds, tz=change.at.tzinfo)
+                bucket = self.usage[scope, ref, seconds][began, str(change.body.get("currency", ""))]
+                bucket.events += approved
+                bucket.amount_minor += amount_minor
+
+    def _count_shop_day(self, change: Change, closed: date | None) -> None:
+        if change.body.get("free_of_charge"):
+            return
+        day = change.at.astimezone(self.time_zone).date()
+        for kind in _shop_kinds(change):
+            days = self.shop_days[change.shop_id, kind]
+            found = days[max(day, closed or day), str(change.body.get("currency", ""))]
+            found.events += 1
+            found.amount_minor += _number(change.body.get("amount_minor"))
+
+
+def _shop_kinds(change: Change) -> Iterator[str]:
+    match change.kind:
+        case ChangeKind.SHIPMENT_RECORDED:
+            if change.body.get("left"):
+                yield "shipped"
+            if change.body.get("on_time"):
+                yield "shipped_on_time"
+        case ChangeKind.ORDER_PAID:
+            yield "order_paid"
+        case ChangeKind.TICKET_REFUNDED:
+            yield "refund_before_shipment"
+        case ChangeKind.INCIDENT_OPENED:
+            yield "incident"
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,117 @@
+"""What decides beside the order file, read from memory: what the database's statement of the same name reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.memory_store.history import buyer_window, counting
+from jitui.aftersales.memory_store.tables import Tables
+from jitui.aftersales.ports import DecisionInputs, DecisionQuery, KnownPayment, PaymentName, ScopedRow, Usage
+from jitui.aftersales.registry import Coverage, Pause, Scope
+from jitui.aftersales.ticket import ApprovedBy
+from jitui.text import spelled_alike
+
+
+def decision_inputs(tables: Tables, file: OrderFile, query: DecisionQuery) -> DecisionInputs:
+    """Everything that the query asks for; usage and shops' days are rolled up to its moment first."""
+    order, buyer_id, roll_ups = file.order, file.order.buyer_id, tables.roll_ups
+    roll_ups.roll_up(tables.feed, query.now)
+    standing = list(counting(tables.events.get(buyer_id, {}).values()))
+    selection = tables.selections.get(buyer_id)
+    shop_from, platform_from = query.shop_cap_from or query.now, query.platform_cap_from or query.now
+    shop_seconds, platform_seconds = query.shop_cap_bucket_seconds, query.platform_cap_bucket_seconds
+    return DecisionInputs(
+        windows=tuple(
+            buyer_window(window, standing, query, tables.time_zone)
+            if window.subject == "buyer"
+            else roll_ups.shop_window(order.shop_id, window, query.currency)
+            for window in query.windows
+        ),
+        history=tuple(tables.history.values()),
+        restricted=_is_restricted(tables, buyer_id, query.now),
+        selection=None if selection is None else selection.verdict,
+        coverage=_spelled_as(tables.coverage.values(), file),
+        pauses=_spelled_as(tables.pauses.values(), file),
+        paused_scopes=tuple(
+            scope.value for scope in (Scope.REGION, Scope.CATEGORY) if any(place[0] is scope for place in tables.pauses)
+        ),
+        uncovered_scopes=_uncovered_scopes(tables),
+        buyer_usage=_buyer_usage(tables, file, query),
+        shop_usage=roll_ups.used("shop", order.shop_id, shop_seconds, shop_from, query.currency),
+        platform_usage=roll_ups.used("platform", "", platform_seconds, platform_from, query.currency),
+        usage_as_of=roll_ups.as_of,
+        shop_days_as_of=roll_ups.as_of,
+        payment=KnownPayment() if query.payment is None else _known_payment(tables, file, query.payment),
+    )
+
+
+def _places(file: OrderFile) -> Iterator[tuple[Scope, str]]:
+    """Each once: the platform, the shop, what is sold, and the buyer's region."""
+    yield Scope.PLATFORM, ""
+    yield Scope.SHOP, file.order.shop_id
+    yield from dict.fromkeys((Scope.ITEM, line.item_id) for line in file.lines)
+    yield from dict.fromkeys((Scope.CATEGORY, line.category_id) for line in file.lines if line.category_id is not None)
+    if file.buyer.region is not None:
+        yield Scope.REGION, file.buyer.region
+
+
+def _spelled_as(rows: Iterable[Coverage | Pause], file: OrderFile) -> tuple[ScopedRow, ...]:
+    """Rows of the order's own places, and of places that are spelled alike."""
+    places = list(_places(file))
+    return tuple(
+        _scoped(row) for row in rows if any(scope is row.scope and spelled_alike(ref, row.ref) for scope, ref in places)
+    )
+
+
+def _scoped(row: Coverage | Pause) -> ScopedRow:
+    return ScopedRow(row.scope.value, row.ref, row.covered if isinstance(row, Coverage) else True, row.reason)
+
+
+def _uncovered_scopes(tables: Tables) -> tuple[str, ...]:
+    uncovered = any(row.scope is Scope.CATEGORY and not row.covered for row in tables.coverage.values())
+    return (Scope.CATEGORY.value,) if uncovered else ()
+
+
+def _is_restricted(tables: Tables, buyer_id: str, now: datetime) -> bool:
+    return any(
+        one.buyer_id == buyer_id
+        and one.lifted_at is None
+        and one.starts_at <= now
+        and (one.ends_at is None or one.ends_at > now)
+        for one in tables.restrictions.values()
+    )
+
+
+def _buyer_usage(tables: Tables, file: OrderFile, query: DecisionQuery) -> Usage:
+    """Instant approvals count in whatever currency they were, amounts in the policy's alone."""
+    since = query.buyer_cap_from or query.now
+    approved = [
+        ticket
+        for order_id in tables.orders_of[file.order.buyer_id]
+        for ticket in tables.files[order_id].tickets
+        if ticket.approved_by is ApprovedBy.INSTANT_REFUND
+        and ticket.approved_at is not None
+        and ticket.approved_at > since
+    ]
+    return Usage(len(approved), sum(one.amount_minor for one in approved if one.currency == query.currency))
+
+
+def _known_payment(tables: Tables, file: OrderFile, payment: PaymentName) -> KnownPayment:
+    """The parts of a payment on the buyer's other orders."""
+    parts = [
+        tender
+        for order_id in tables.orders_of[file.order.buyer_id] - {file.order.order_id}
+        for tender in tables.files[order_id].tenders
+        if (tender.provider, tender.payment_id) == (payment.provider, payment.payment_id)
+    ]
+    return KnownPayment(
+        buyer_id=tables.payments.get((payment.provider, payment.payment_id)),
+        parts=len(parts),
+        parts_minor=sum(part.captured_minor for part in parts),
+        total_minor=max(
+            (part.payment_total_minor for part in parts if part.payment_total_minor is not None), default=None
+        ),
+        currency=min((part.currency for part in parts), default=None),
+    )

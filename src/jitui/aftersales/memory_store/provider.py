@@ -1,0 +1,51 @@
+"""A payment provider in memory, beside the store: it pays what it is asked, once for each attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from jitui.aftersales.provider import (
+    BOTH,
+    Answer,
+    AnswerKind,
+    Capabilities,
+    NotificationRefused,
+    RefundOrder,
+)
+
+
+class MemoryProvider:
+    """See `jitui.aftersales.provider.PaymentProvider`; `answer` says what becomes of a refund that is new to it."""
+
+    def __init__(
+        self, name: str, answer: Callable[[RefundOrder], Answer] = lambda _: Answer(AnswerKind.SUCCEEDED)
+    ) -> None:
+        self._name = name
+        self._answer = answer
+        self.books: dict[UUID, Answer] = {}
+
+    @property
+    def name(self) -> str:
+        """As refunds and payments name it."""
+        return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The same attempt again is the same refund, and it can be looked up."""
+        return BOTH
+
+    async def send(self, refund: RefundOrder) -> Answer:
+        """The answer of the first time, also to a repeat."""
+        if refund.attempt_id not in self.books:
+            self.books[refund.attempt_id] = self._answer(refund)
+        return self.books[refund.attempt_id]
+
+    async def look_up(self, refund: RefundOrder) -> Answer:
+        """What the books say."""
+        return self.books.get(refund.attempt_id, Answer(AnswerKind.ABSENT))
+
+    def read_notification(self, headers: Mapping[str, str], body: bytes, now: datetime) -> NotificationRefused:
+        """It sends none."""
+        return NotificationRefused("a provider in memory sends no notifications")

@@ -1,0 +1,136 @@
+"""The rows that people set and decisions read, for a store without a database: see `jitui.aftersales.registry`.
+
+Shops' descriptions, API keys and the publication log are not here: no decision reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from jitui.aftersales.memory_store.tables import Tables
+from jitui.aftersales.order import Buyer
+from jitui.aftersales.ports import HistoryRecord
+from jitui.aftersales.registry import (
+    Category,
+    Coverage,
+    Pause,
+    RefusedEvent,
+    Restriction,
+    Scope,
+    Selection,
+    contradicting,
+)
+from jitui.aftersales.writes import RecordBuyerEvent
+
+_Row = TypeVar("_Row", Buyer, Category, HistoryRecord)
+
+
+class MemoryRegistry:
+    """Decisions read what was set from the next request on."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def put_buyer(self, buyer: Buyer, now: datetime, *, kept: Collection[str] = ()) -> Buyer:
+        """Create or replace; of `attributes` that are kept, those that were given are replaced."""
+        known = self._tables.buyers.get(buyer.buyer_id)
+        row = _kept(buyer, known, set(kept) - {"attributes"})
+        if known is not None and "attributes" in kept:
+            row = replace(row, attributes={**known.attributes, **buyer.attributes})
+        self._tables.buyers[buyer.buyer_id] = row
+        return row
+
+    async def get_buyer(self, buyer_id: str) -> Buyer | None:
+        """The buyer's own row."""
+        return self._tables.buyers.get(buyer_id)
+
+    async def put_category(self, category: Category, now: datetime, *, kept: Collection[str] = ()) -> Category:
+        """Create or replace."""
+        row = _kept(category, self._tables.categories.get(category.category_id), kept)
+        self._tables.categories[category.category_id] = row
+        return row
+
+    async def set_coverage(self, coverage: Coverage) -> None:
+        """Whether a place is covered."""
+        self._tables.coverage[coverage.scope, coverage.ref] = coverage
+
+    async def set_pause(self, pause: Pause) -> None:
+        """Stop instant approvals for a place."""
+        self._tables.pauses[pause.scope, pause.ref] = pause
+
+    async def lift_pause(self, scope: Scope, ref: str) -> bool:
+        """Whether there was a pause to lift."""
+        return self._tables.pauses.pop((scope, ref), None) is not None
+
+    async def pauses(self) -> Sequence[Pause]:
+        """All that stand."""
+        return sorted(self._tables.pauses.values(), key=lambda pause: pause.set_at)
+
+    async def restrict(self, restriction: Restriction) -> None:
+        """Withdraw the service from a buyer."""
+        self._tables.restrictions[restriction.restriction_id] = restriction
+
+    async def lift_restriction(self, restriction_id: UUID, now: datetime) -> bool:
+        """Whether there was a standing restriction to lift."""
+        known = self._tables.restrictions.get(restriction_id)
+        if known is None or known.lifted_at is not None:
+            return False
+        self._tables.restrictions[restriction_id] = replace(known, lifted_at=now)
+        return True
+
+    async def restrictions_of(self, buyer_id: str) -> Sequence[Restriction]:
+        """Standing and past ones, newest first."""
+        theirs = [one for one in self._tables.restrictions.values() if one.buyer_id == buyer_id]
+        return sorted(theirs, key=lambda one: one.starts_at, reverse=True)
+
+    async def select(self, selection: Selection) -> None:
+        """Put a buyer on the allow or deny list."""
+        self._tables.selections[selection.buyer_id] = selection
+
+    async def record_history(
+        self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()
+    ) -> Sequence[HistoryRecord]:
+        """Say from when on kinds of events are complete."""
+        history = self._tables.history
+        for record in records:
+            history[record.kind] = _kept(record, history.get(record.kind), set(kept) & {"fresh_until"})
+        return [history[record.kind] for record in records]
+
+    async def history_records(self) -> Sequence[HistoryRecord]:
+        """What is known to be complete."""
+        return [record for _, record in sorted(self._tables.history.items())]
+
+    async def refused_events(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RefusedEvent]:
+        """Those that contradict what is known here or one another."""
+        files = self._tables.files
+        of_others = {
+            place
+            for place, event in enumerate(events)
+            if event.order_id in files and files[event.order_id].order.buyer_id != event.buyer_id
+        }
+        of_another_kind = {place for place, event in enumerate(events) if self._is_of_another_kind(event)}
+        return contradicting(events, of_others, of_another_kind)
+
+    def _is_of_another_kind(self, event: RecordBuyerEvent) -> bool:
+        known = self._tables.events.get(event.buyer_id, {})
+        if event.retracts is not None:
+            return event.retracts in known and known[event.retracts].kind != event.kind
+        return any(other.retracts == event.event_id and other.kind != event.kind for other in known.values())
+
+    async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
+        """Append to buyers' histories; returns how many were new."""
+        refused = {one.event for one in await self.refused_events(events)}
+        for event in events:
+            self._tables.buyer(event.buyer_id)
+        return sum(self._tables.record_event(event) for event in events if event not in refused)
+
+
+def _kept(row: _Row, known: _Row | None, kept: Collection[str]) -> _Row:
+    """What a put does not say stays as it is."""
+    if known is None:
+        return row
+    return replace(row, **{field.name: getattr(known, field.name) for field in fields(row) if field.name in kept})

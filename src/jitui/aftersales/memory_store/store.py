@@ -1,0 +1,238 @@
+"""The after-sales core's store in memory: policies, commands and payments run without a database.
+
+For what-if runs and fast tests (docs/how-to/run-without-a-database.md). The rules are those of PostgreSQL: what a plan
+writes is what `apply` makes of it, and a plan that breaks a constraint is refused whole. What it is not: nothing
+outlives the process, one transaction runs at a time, and usage is rolled up before each decision and so never late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from jitui.aftersales import ledger
+from jitui.aftersales.claim import claimed, plan_claim
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.memory_store.inputs import decision_inputs
+from jitui.aftersales.memory_store.registry import MemoryRegistry
+from jitui.aftersales.memory_store.tables import Tables
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.ports import (
+    Change,
+    ClaimedRefund,
+    DecisionInputs,
+    DecisionQuery,
+    Incident,
+    NewOrder,
+    Opened,
+    OrderRef,
+    OrderTaken,
+    Ref,
+    StoredDecision,
+    TicketRef,
+)
+from jitui.aftersales.put_order import CategoryFlags, order_after, plan_order, standing_order
+from jitui.aftersales.refund import Refund
+from jitui.aftersales.task import Task
+from jitui.aftersales.writes import ClaimRefund, Post, Write
+from jitui.errors import InvariantBroken
+from jitui.ids import new_id
+
+_Key = tuple[str, str, str, str]
+
+
+class MemoryStore:
+    """See `jitui.aftersales.ports.Store`; `registry` sets the rows that decisions read."""
+
+    def __init__(self, time_zone: ZoneInfo) -> None:
+        self._tables = Tables(time_zone)
+        self._lock = asyncio.Lock()
+        self._in_flight: set[_Key] = set()
+        self.registry = MemoryRegistry(self._tables)
+
+    # Commands ------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[MemoryTransaction]:
+        """A transaction that leaves nothing behind unless its `commit` ran."""
+        transaction = MemoryTransaction(self._tables, self._lock, self._in_flight)
+        try:
+            yield transaction
+        finally:
+            transaction.end()
+
+    async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
+        """What `plan_order` says; hold and ship-by may always change."""
+        tables = self._tables
+        async with self._lock:
+            known = tables.files.get(ref.order_id)
+            if known is not None:
+                known = replace(known, completed_by_event=tables.is_completed_by_event(known))
+            if known is not None and known.order.buyer_id != new.buyer_id:
+                return Refusal(
+                    RefusalCode.ORDER_BELONGS_TO_ANOTHER, "An order with this id belongs to another buyer.", "buyer_id"
+                )
+            posts = tables.ledger.get(ref.order_id, {}).values()
+            flags = {name: CategoryFlags(row.customised, row.virtual) for name, row in tables.categories.items()}
+            planned = plan_order(None if known is None else standing_order(known, posts, flags), new, now)
+            if isinstance(planned, Refusal):
+                return planned
+            tables.put_order(order_after(known, tables.buyer(new.buyer_id), new, planned), planned, now)
+            return OrderTaken(ref, created=known is None, changed=planned.replaces)
+
+    async def forget_answers(self, before: datetime) -> int:
+        """Drop answers to Idempotency-Keys that are older than the promise to keep them; returns how many."""
+        old = [key for key, (_, kept) in self._tables.answers.items() if kept.answered_at < before]
+        for key in old:
+            del self._tables.answers[key]
+        return len(old)
+
+    # Workers -------------------------------------------------------------------------------------------------------
+
+    async def claim_refunds(
+        self, *, now: datetime, lease_until: datetime, limit: int, provider: str | None = None
+    ) -> list[ClaimedRefund]:
+        """Claim up to `limit` due refunds, those first that are due longest."""
+        async with self._lock:
+            due = sorted(self._due(now, provider), key=lambda refund: (refund.due_at or now, refund.refund_id))
+            return [self._claim(refund, now, lease_until) for refund in due[:limit]]
+
+    async def due_providers(self, now: datetime) -> frozenset[str]:
+        """The providers whom a due refund waits for."""
+        return frozenset(refund.provider for refund in self._due(now, None))
+
+    async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]:
+        """Tickets whose deadline has passed, the oldest first."""
+        waiting = ((ticket.expires_at, ticket.ticket_id, ticket.lane) for ticket in self._tables.waiting.values())
+        passed = sorted((at, ticket_id, lane) for at, ticket_id, lane in waiting if at is not None and at <= now)
+        return [TicketRef(lane, ticket_id) for _, ticket_id, lane in passed[:limit]]
+
+    def _due(self, now: datetime, provider: str | None) -> list[Refund]:
+        return [
+            refund
+            for refund in self._tables.due.values()
+            if refund.due_at is not None and refund.due_at <= now and provider in (None, refund.provider)
+        ]
+
+    def _claim(self, refund: Refund, now: datetime, lease_until: datetime) -> ClaimedRefund:
+        lane = self._tables.files[refund.order_id].order.lane
+        change = plan_claim(refund, now=now, lease_until=lease_until, new_attempt_id=new_id(lane))
+        self._tables.write(OrderRef(lane, refund.order_id), [change])
+        file = self._tables.files[refund.order_id]
+        leased = next(one for one in file.refunds if one.refund_id == refund.refund_id)
+        attempts = (one for one in file.attempts if one.refund_id == refund.refund_id)
+        attempt = next(one for one in attempts if one.attempt_no == leased.attempt_no)
+        return claimed(lane, leased, attempt, is_new=change.attempt is not None)
+
+    # Reading -------------------------------------------------------------------------------------------------------
+
+    async def find_order(self, order_id: str) -> OrderRef | None:
+        """For callers that know a platform's order id and not its buyer."""
+        file = self._tables.files.get(order_id)
+        return None if file is None else OrderRef(file.order.lane, order_id)
+
+    async def read_file(self, ref: Ref) -> OrderFile | None:
+        """The file as it is now."""
+        return self._tables.find(ref)
+
+    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderFile, DecisionInputs] | None:
+        """File and decision inputs, for a dry run."""
+        file = self._tables.find(ref)
+        return None if file is None else (file, decision_inputs(self._tables, file, query))
+
+    async def ledger(self, ref: OrderRef) -> Sequence[Post]:
+        """The order's postings as they happened."""
+        return ledger.story(self._tables.ledger.get(ref.order_id, {}).values())
+
+    async def decision(self, ref: TicketRef) -> StoredDecision | None:
+        """The decision that was stored with a ticket."""
+        found = self._tables.decisions.get(ref.ticket_id)
+        if found is None:
+            return None
+        return StoredDecision(
+            found.ticket_id,
+            found.policy_id,
+            found.policy_version,
+            found.policy_sha256,
+            found.outcome,
+            found.decided_at,
+            found.facts,
+            found.decision,
+        )
+
+    async def incidents(self, *, shop_id: str | None = None) -> Sequence[Incident]:
+        """Newest first."""
+        found = (one for one in self._tables.incidents.values() if shop_id in (None, one.shop_id))
+        return sorted(found, key=lambda one: (one.opened_at, one.incident_id), reverse=True)
+
+    async def tasks(self) -> Sequence[Task]:
+        """What people must look at, newest first."""
+        return sorted(self._tables.tasks.values(), key=lambda task: (task.opened_at, task.task_id), reverse=True)
+
+    async def changes(
+        self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
+    ) -> Sequence[Change]:
+        """Rows of the feed after a position."""
+        rows = self._tables.feed[after:]
+        found = (row for row in rows if shop_id in (None, row.shop_id) and buyer_id in (None, row.buyer_id))
+        return [row for row, _ in zip(found, range(limit), strict=False)]
+
+
+class MemoryTransaction:
+    """See `jitui.aftersales.ports.Transaction`: the store is this transaction's own from `open` to the end."""
+
+    def __init__(self, tables: Tables, lock: asyncio.Lock, in_flight: set[_Key]) -> None:
+        self._tables = tables
+        self._lock = lock
+        self._in_flight = in_flight
+        self._key: _Key | None = None
+        self._holds = False
+
+    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+        """A key that is in flight elsewhere is not waited for."""
+        known = self._tables.find(ref)
+        if known is not None and once is not None:
+            key = (once.key_id, once.route, known.order.buyer_id, once.key)
+            if key in self._in_flight:
+                return Opened(None, in_flight=True)
+            self._in_flight.add(key)
+            self._key = key
+        await self._lock.acquire()
+        self._holds = True
+        file = self._tables.find(ref)
+        if file is None:
+            return Opened(None)
+        if once is not None and self._key in self._tables.answers:
+            body_hash, kept = self._tables.answers[self._key]
+            return Opened(None, kept=kept) if body_hash == once.body_hash else Opened(None, key_reused=True)
+        return Opened(file, inputs=None if query is None else decision_inputs(self._tables, file, query))
+
+    async def commit(
+        self,
+        file: OrderFile,
+        writes: Sequence[Write | ClaimRefund],
+        *,
+        once: Once | None = None,
+        answer: KeptAnswer | None = None,
+    ) -> None:
+        """Everything the plan writes, and the kept answer."""
+        order = file.order
+        key = None if once is None else (once.key_id, once.route, order.buyer_id, once.key)
+        if key in self._tables.answers and answer is not None:
+            raise InvariantBroken("The store refused a write: it breaks idempotency_pkey.")
+        self._tables.write(OrderRef(order.lane, order.order_id), writes)
+        if key is not None and once is not None and answer is not None:
+            self._tables.answers[key] = once.body_hash, answer
+
+    def end(self) -> None:
+        """Let the next one in."""
+        if self._key is not None:
+            self._in_flight.discard(self._key)
+            self._key = None
+        if self._holds:
+            self._lock.release()
+            self._holds = False

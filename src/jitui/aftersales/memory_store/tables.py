@@ -1,0 +1,292 @@
+"""What a store without a database holds, and how a plan is written to it: all of it, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from jitui.aftersales.apply import apply_all
+from jitui.aftersales.constraints import broken_constraint
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.memory_store.history import RollUps, counting
+from jitui.aftersales.order import Buyer, OrderLine
+from jitui.aftersales.outcomes import KeptAnswer
+from jitui.aftersales.ports import (
+    AttemptRef,
+    Change,
+    HistoryRecord,
+    Incident,
+    OrderRef,
+    Ref,
+    RefundRef,
+    TicketRef,
+)
+from jitui.aftersales.put_order import OrderPut
+from jitui.aftersales.refund import Refund
+from jitui.aftersales.registry import Category, Coverage, Pause, Restriction, Scope, Selection
+from jitui.aftersales.task import NewTask, Task, TaskState
+from jitui.aftersales.ticket import Ticket, TicketState
+from jitui.aftersales.writes import (
+    Announce,
+    BuyerEventKind,
+    ChangeKind,
+    ClaimPayment,
+    ClaimRefund,
+    OpenIncident,
+    OpenTask,
+    Post,
+    RecordBuyerEvent,
+    RecordDecision,
+    RecordLaterDecision,
+    SharePayment,
+    Write,
+)
+from jitui.errors import InvariantBroken, Overtaken
+from jitui.ids import lane_of
+
+Payment = tuple[str, str]
+"""Provider and the provider's id."""
+
+
+@dataclass
+class Tables:
+    """By the ids that the database has as keys. A file's lines are as the order says, without their categories."""
+
+    time_zone: ZoneInfo
+    files: dict[str, OrderFile] = field(default_factory=dict)
+    orders_of: dict[str, set[str]] = field(default_factory=dict)
+    order_of: dict[UUID, str] = field(default_factory=dict)  # of a ticket, a refund, an attempt
+    buyers: dict[str, Buyer] = field(default_factory=dict)
+    categories: dict[str, Category] = field(default_factory=dict)
+    coverage: dict[tuple[Scope, str], Coverage] = field(default_factory=dict)
+    pauses: dict[tuple[Scope, str], Pause] = field(default_factory=dict)
+    restrictions: dict[UUID, Restriction] = field(default_factory=dict)
+    selections: dict[str, Selection] = field(default_factory=dict)
+    history: dict[str, HistoryRecord] = field(default_factory=dict)
+    events: dict[str, dict[str, RecordBuyerEvent]] = field(default_factory=dict)
+    ledger: dict[str, dict[str, Post]] = field(default_factory=dict)
+    decisions: dict[UUID, RecordDecision] = field(default_factory=dict)
+    later_decisions: list[RecordDecision] = field(default_factory=list)
+    incidents: dict[UUID, Incident] = field(default_factory=dict)  # by ticket
+    tasks: dict[UUID, Task] = field(default_factory=dict)
+    feed: list[Change] = field(default_factory=list)
+    payments: dict[Payment, str] = field(default_factory=dict)  # to the buyer
+    shared: dict[Payment, tuple[int, int]] = field(default_factory=dict)  # total, and what its parts sum to
+    answers: dict[tuple[str, str, str, str], tuple[bytes, KeptAnswer]] = field(default_factory=dict)
+    due: dict[UUID, Refund] = field(default_factory=dict)  # the refund queue
+    waiting: dict[UUID, Ticket] = field(default_factory=dict)  # for the merchant, until a deadline
+    roll_ups: RollUps = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.roll_ups = RollUps(self.time_zone)
+
+    def read(self, order_id: str) -> OrderFile:
+        """The file with its buyer as it stands, and with what categories say of its lines."""
+        file = self.files[order_id]
+        lines = tuple(self._with_category(line) for line in file.lines)
+        completed = self.is_completed_by_event(file)
+        return replace(file, buyer=self.buyers[file.order.buyer_id], lines=lines, completed_by_event=completed)
+
+    def is_completed_by_event(self, file: OrderFile) -> bool:
+        """Whether the buyer's history says so of this order."""
+        return any(
+            event.kind == BuyerEventKind.ORDER_COMPLETED and event.order_id == file.order.order_id
+            for event in counting(self.events.get(file.order.buyer_id, {}).values())
+        )
+
+    def find(self, ref: Ref) -> OrderFile | None:
+        """The file that a reference names, as a reader sees it."""
+        match ref:
+            case OrderRef(lane, order_id):
+                file = self.files.get(order_id)
+                return self.read(order_id) if file is not None and file.order.lane == lane else None
+            case TicketRef(_, subject) | RefundRef(_, subject) | AttemptRef(_, subject):
+                found = self.order_of.get(subject)
+                return None if found is None else self.read(found)
+
+    def buyer(self, buyer_id: str) -> Buyer:
+        """The buyer's row, made where there is none."""
+        return self.buyers.setdefault(buyer_id, Buyer(lane_of(buyer_id), buyer_id))
+
+    def put(self, file: OrderFile) -> None:
+        """The file as it is from now on."""
+        order = file.order
+        self.files[order.order_id] = file
+        self.orders_of.setdefault(order.buyer_id, set()).add(order.order_id)
+        for ticket in file.tickets:
+            self.order_of[ticket.ticket_id] = order.order_id
+            self.waiting.pop(ticket.ticket_id, None)
+            if ticket.state is TicketState.AWAITING_MERCHANT and ticket.expires_at is not None:
+                self.waiting[ticket.ticket_id] = ticket
+        for refund in file.refunds:
+            self.order_of[refund.refund_id] = order.order_id
+            self.due.pop(refund.refund_id, None)
+            if refund.due_at is not None:
+                self.due[refund.refund_id] = refund
+        for attempt in file.attempts:
+            self.order_of[attempt.attempt_id] = order.order_id
+
+    def put_order(self, file: OrderFile, put: OrderPut, now: datetime) -> None:
+        """An order as a platform puts it; one that costs nothing is paid when it is placed."""
+        self._judge(file, put.postings)
+        self.put(file)
+        self.post(file.order.order_id, put.postings)
+        if put.paid_now:
+            body = {"amount_minor": 0, "currency": file.order.currency, "free_of_charge": True}
+            self.announce(file, Announce(ChangeKind.ORDER_PAID, now, file.order.shop_id, body))
+
+    def write(self, ref: OrderRef, writes: Sequence[Write | ClaimRefund]) -> None:
+        """All of a plan.
+
+        Raises InvariantBroken where the database would refuse it, and Overtaken where a payment is another's.
+        """
+        file = apply_all(self.files[ref.order_id], writes)
+        self._judge(file, writes)
+        self.put(file)
+        for write in writes:
+            self._write_beside(file, write)
+
+    def announce(self, file: OrderFile, told: Announce) -> None:
+        """The next event of the feed."""
+        order = file.order
+        number = len(self.feed) + 1
+        change = Change(
+            number, told.kind, told.at, order.order_id, order.buyer_id, told.shop_id, told.ticket_id, told.body
+        )
+        self.feed.append(change)
+
+    def post(self, order_id: str, posts: Iterable[Post]) -> None:
+        """The same posting twice is one."""
+        for post in posts:
+            self.ledger.setdefault(order_id, {}).setdefault(post.posting, post)
+
+    def record_event(self, event: RecordBuyerEvent) -> bool:
+        """Whether it is new. Nothing of an order that cost nothing counts; amounts are in the order's currency."""
+        named = self.files.get(event.order_id or "")
+        if named is not None and named.order.free_of_charge and named.order.lane == lane_of(event.buyer_id):
+            self._complete_free(named, event)
+            return False
+        if event.currency is None and named is not None and named.order.buyer_id == event.buyer_id:
+            event = replace(event, currency=named.order.currency)
+        events = self.events.setdefault(event.buyer_id, {})
+        return events.setdefault(event.event_id, event) is event
+
+    def _complete_free(self, file: OrderFile, event: RecordBuyerEvent) -> None:
+        """That an order is completed which costs nothing stands on the order itself."""
+        told = event.kind == BuyerEventKind.ORDER_COMPLETED and event.retracts is None
+        if told and file.order.completed_at is None and file.order.buyer_id == event.buyer_id:
+            self.put(replace(file, order=replace(file.order, completed_at=event.at)))
+
+    # What a plan may write -----------------------------------------------------------------------------------------
+
+    def _judge(self, file: OrderFile, writes: Sequence[Write | ClaimRefund]) -> None:
+        if any(isinstance(x, ClaimPayment) and (x.provider, x.payment_id) in self.payments for x in writes):
+            raise Overtaken("Another transaction recorded this payment first; read again.")
+        broken = broken_constraint(file) or self._broken_beside(file, writes)
+        if broken is not None:
+            raise InvariantBroken(f"The store refused a write: it breaks {broken}.")
+
+    def _broken_beside(self, file: OrderFile, writes: Sequence[Write | ClaimRefund]) -> str | None:
+        for write in writes:
+            match write:
+                case Post(amount_minor=amount) if amount <= 0:
+                    return "ledger_amount_minor_check"
+                case Post(debit=debit, credit=credit) if debit == credit:
+                    return "ledger_check"
+                case RecordDecision(ticket_id=ticket_id) if ticket_id in self.decisions:
+                    return "decision_pkey"
+                case RecordLaterDecision(decision) if any(
+                    (x.ticket_id, x.decided_at) == (decision.ticket_id, decision.decided_at)
+                    for x in self.later_decisions
+                ):
+                    return "later_decision_pkey"
+        shared = self._shared_after(writes)
+        if any(parts > total for total, parts in shared.values()):
+            return "parts_within_payment"
+        told = ((x.provider, x.payment_id, x.payment_total_minor) for x in file.tenders if x.payment_total_minor)
+        if any(shared.get((provider, payment_id), (None, 0))[0] != total for provider, payment_id, total in told):
+            return "one_total_per_payment"
+        return None
+
+    def _shared_after(self, writes: Sequence[Write | ClaimRefund]) -> Mapping[Payment, tuple[int, int]]:
+        """A payment's first total stays; its parts add up."""
+        parts = [write for write in writes if isinstance(write, SharePayment)]
+        shared = dict(self.shared) if parts else self.shared
+        for part in parts:
+            total, before = shared.get((part.provider, part.payment_id), (part.total_minor, 0))
+            shared[part.provider, part.payment_id] = total, before + part.amount_minor
+        return shared
+
+    def _write_beside(self, file: OrderFile, write: Write | ClaimRefund) -> None:
+        match write:
+            case Post():
+                self.post(file.order.order_id, [write])
+            case Announce():
+                self.announce(file, write)
+            case RecordBuyerEvent():
+                self.record_event(write)
+            case RecordDecision():
+                self.decisions[write.ticket_id] = write
+            case RecordLaterDecision():
+                self.later_decisions.append(write.decision)
+            case OpenTask():
+                self.tasks.setdefault(write.task_id, _task(write.task))
+            case OpenIncident():
+                self._open_incident(file, write)
+            case ClaimPayment():
+                self.payments[write.provider, write.payment_id] = file.order.buyer_id
+            case SharePayment():
+                self.shared.update(self._shared_after([write]))
+
+    def _open_incident(self, file: OrderFile, told: OpenIncident) -> None:
+        """More evidence joins the ticket's incident."""
+        known = self.incidents.get(told.ticket_id)
+        if known is not None:
+            amount_minor = max(known.amount_minor, told.amount_minor)
+            evidence = [*known.evidence, told.evidence]
+            self.incidents[told.ticket_id] = replace(known, evidence=evidence, amount_minor=amount_minor)
+            return
+        self.incidents[told.ticket_id] = Incident(
+            incident_id=told.incident_id,
+            order_id=file.order.order_id,
+            ticket_id=told.ticket_id,
+            shop_id=told.shop_id,
+            kind="goods_left_after_refund",
+            state="open",
+            amount_minor=told.amount_minor,
+            currency=told.currency,
+            evidence=[told.evidence],
+            opened_at=told.opened_at,
+        )
+
+    def _with_category(self, line: OrderLine) -> OrderLine:
+        """Who says *customised* or *virtual* wins, the line or its category as it stands now (R2)."""
+        category = self.categories.get(line.category_id or "")
+        if category is None:
+            return line
+        return replace(
+            line,
+            customised=True if category.customised else _either(line.customised, category.customised),
+            virtual=True if category.virtual else _either(line.virtual, category.virtual),
+        )
+
+
+def _either(line: bool | None, category: bool) -> bool:
+    return category if line is None else line
+
+
+def _task(new: NewTask) -> Task:
+    return Task(
+        task_id=new.task_id,
+        kind=new.kind,
+        provider=new.provider,
+        state=TaskState.OPEN,
+        evidence=new.evidence,
+        opened_at=new.opened_at,
+        order_id=new.order_id,
+        amount_minor=new.amount_minor,
+        currency=new.currency,
+    )

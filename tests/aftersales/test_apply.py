@@ -1,0 +1,373 @@
+"""`apply` and PostgreSQL say the same of every change: after each commit the file read again is the file applied.
+
+Every test with a market in `tests/aftersales`, `tests/threads` and `tests/race` checks that too (`watched.py`). Here
+are sequences of all commands, and the proof that no kind of change was left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import get_args
+from uuid import uuid4
+
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from jitui.aftersales.dispute import record_dispute
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.intake import capture_payment, put_order
+from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, LineUnits, OrderLine, ParcelDegree, Tender
+from jitui.aftersales.order import ShipmentSource as Source
+from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, RefundRef, TicketRef
+from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.refund import RefundState, Settlement
+from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
+from jitui.aftersales.ship import ShipmentNews, complete_order, record_shipment
+from jitui.aftersales.ticket import Actor, ActorKind
+from jitui.aftersales.writes import ClaimRefund, MoveRefund, PutDispute, PutShipment, SettleRefund, Write
+from tests.aftersales.market import NOW, Market
+from tests.aftersales.watched import SEEN, WatchedStore
+
+KINDS = frozenset(get_args(Write)) | {ClaimRefund}
+ANYBODY = Actor(ActorKind.OPERATOR, "somebody")
+A_MINUTE = timedelta(seconds=61)
+Step = tuple[object, ...]
+_begun = count()
+
+
+@dataclass
+class Story:
+    """Two orders of one buyer, so that a payment can be shared, and the moment."""
+
+    market: Market
+    buyer: str
+    orders: tuple[OrderRef, OrderRef]
+    now: datetime
+    claims: list[ClaimedRefund] = field(default_factory=list)
+
+    @property
+    def store(self) -> WatchedStore:
+        assert isinstance(self.market.store, WatchedStore)
+        return self.market.store
+
+    async def file(self, order: OrderRef | None = None) -> OrderFile:
+        found = await self.store.read_file(order or self.orders[0])
+        assert found is not None
+        return found
+
+
+async def begin(
+    market: Market, *, premium: bool = True, amounts: tuple[int, int] = (9001, 333), free: bool = False
+) -> Story:
+    name, now = uuid4().hex, NOW + next(_begun) * timedelta(hours=1)  # usage is rolled up forward only
+    buyer = await market.premium_buyer(f"b-{name}") if premium else f"b-{name}"
+    refs = []
+    for order_id in (f"{name}-1", f"{name}-2"):
+        lines = tuple(
+            OrderLine(f"l{n}", f"sku-{n}", f"item-{n}", n + 1, 0 if free else amount, "apparel", "", False, False)
+            for n, amount in ((2, amounts[1]), (1, amounts[0]))
+        )
+        freight_minor = 0 if free else 7
+        funding = (Funding(Funder.PLATFORM_SUBSIDY, 999), Funding(Funder.MERCHANT_COUPON, 50))
+        new = NewOrder(order_id, buyer, "shop-1", "CNY", now - A_MINUTE, lines, funding, freight_minor)
+        taken = await put_order(market.store, new, now=now)
+        refs.append(taken.ref)  # type: ignore[union-attr]
+    return Story(market, buyer, (refs[0], refs[1]), now)
+
+
+# Steps -----------------------------------------------------------------------------------------------------------
+
+
+async def pay_in(story: Story, tender_id: str, payment: str, minor: int, total: int | None, second: bool) -> object:
+    order = story.orders[second]
+    name = f"{story.buyer}-{payment}"
+    tender = Tender(tender_id, "simulator", name, "CNY", minor, story.now, payment_total_minor=total)
+    return await capture_payment(story.store, order, tender, story.market.terms, now=story.now)
+
+
+async def ask(story: Story, units: list[tuple[str, int]]) -> object:
+    return await story.market.ask(story.buyer, story.orders[0].order_id, lines=units, now=story.now)
+
+
+async def ship(
+    story: Story, source: Source, degree: ParcelDegree, number: str, units: list[tuple[str, int]], carrier: str
+) -> object:
+    news = ShipmentNews(degree, carrier, number, source, story.now, tuple(LineUnits(*unit) for unit in units))
+    return await record_shipment(story.store, story.orders[0], news, by=ANYBODY, now=story.now)
+
+
+async def review(story: Story, what: str, which: int) -> object:
+    tickets = (await story.file()).tickets
+    if not tickets:
+        return None
+    ticket = tickets[which % len(tickets)]
+    ref = TicketRef(ticket.lane, ticket.ticket_id)
+    match what:
+        case "approve":
+            return await approve(story.store, ref, version=None, by=ANYBODY, now=story.now)
+        case "withdraw":
+            return await withdraw(story.store, ref, version=None, by=ANYBODY, now=story.now)
+        case "expire":
+            return await expire(story.store, ref, now=story.now + timedelta(days=3))
+    news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "R", Source.MERCHANT, story.now, (LineUnits("l1", 1),))
+    rejection = Rejection("no", news if what == "ship" else None)
+    return await reject(story.store, ref, rejection, version=None, by=ANYBODY, now=story.now)
+
+
+async def claim(story: Story, waited: bool) -> object:
+    now = story.now + timedelta(hours=1) if waited else story.now
+    found = await story.store.check_claims(*story.orders, now=now, lease_until=now + timedelta(seconds=9))
+    story.claims += found
+    return found
+
+
+async def hear(story: Story, kind: AnswerKind, looked_up: bool, which: int, more: dict[str, object]) -> object:
+    if not story.claims:
+        return None
+    claimed = story.claims[which % len(story.claims)]
+    answer = Answer(kind, reason="as drawn", **more)  # type: ignore[arg-type]
+    ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
+    return await confirm(story.store, ref, News(answer, looked_up), now=story.now)
+
+
+async def operate(story: Story, what: str) -> object:
+    refunds = (await story.file()).refunds
+    if not refunds:
+        return None
+    refund = refunds[-1]
+    ref = RefundRef(story.orders[0].lane, refund.refund_id)
+    if what == "retry":
+        return await retry(story.store, ref, by=ANYBODY, now=story.now)
+    payout = ManualPayout("BANK-1", "by hand", refund.amount_minor, refund.currency)
+    return await settle(story.store, ref, payout, by=ANYBODY, now=story.now)
+
+
+async def dispute(story: Story, dispute_id: str, state: DisputeState, minor: int) -> object:
+    closed_at = None if state is DisputeState.OPEN else story.now
+    told = Dispute(dispute_id, "t2", "", state, minor, "CNY", story.now, f"{state} so", closed_at=closed_at)
+    return await record_dispute(story.store, story.orders[0], told, now=story.now)
+
+
+async def complete(story: Story) -> object:
+    return await complete_order(story.store, story.orders[0], now=story.now, completed_at=story.now)
+
+
+async def go_back(story: Story) -> list[object]:
+    """Another machine, whose clock is late."""
+    story.now -= 5 * A_MINUTE
+    return []
+
+
+STEPS: dict[str, Callable[..., Awaitable[object]]] = {
+    step.__name__: step for step in (pay_in, ask, ship, review, claim, hear, operate, dispute, complete, go_back)
+}
+
+
+async def follow(story: Story, steps: list[Step]) -> list[str]:
+    """Each step a minute after the one before; what each came to."""
+    came = []
+    for name, *values in steps:
+        story.now += A_MINUTE
+        await story.market.feed.roll_up(story.now)
+        came.append(type(await STEPS[str(name)](story, *values)).__name__)
+    return came
+
+
+# Sequences -------------------------------------------------------------------------------------------------------
+
+PAID: Step = ("pay_in", "t2", "p", 9341, None, False)
+DEPOSIT: Step = ("pay_in", "t2", "p", 4000, None, False)
+ALL: list[tuple[str, int]] = []
+SUCCEEDED: Step = ("hear", AnswerKind.SUCCEEDED, False, 0, {"provider_refund_id": "r-1"})
+DECLINED: Step = ("hear", AnswerKind.DECLINED, False, 0, {"provider_refund_id": "r-1"})
+SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
+    "approved at once over two payments, paid, undone, paid again": (
+        True,
+        [
+            DEPOSIT,
+            ("pay_in", "t1", "q", 5341, None, False),
+            ("ask", ALL),
+            ("claim", False),
+            ("claim", True),
+            SUCCEEDED,
+            ("hear", AnswerKind.UNKNOWN, False, 1, {}),
+            ("hear", AnswerKind.DECLINED, True, 0, {}),
+            ("claim", True),
+        ],
+    ),
+    "stuck at the provider, settled by hand, paid after all, which is undone": (
+        True,
+        [
+            PAID,
+            ("ask", ALL),
+            ("claim", False),
+            ("hear", AnswerKind.PENDING, False, 0, {"stuck": True}),
+            ("operate", "settle"),
+            SUCCEEDED,
+            ("hear", AnswerKind.DECLINED, True, 0, {}),
+        ],
+    ),
+    "refused by the provider, sent again, and another payment is spoken of": (
+        True,
+        [
+            PAID,
+            ("ask", ALL),
+            ("claim", False),
+            DECLINED,
+            ("operate", "retry"),
+            ("claim", False),
+            ("hear", AnswerKind.SUCCEEDED, True, 1, {"payment_ids": ("another",)}),
+            ("hear", AnswerKind.SUCCEEDED, True, 1, {}),
+        ],
+    ),
+    "reviewed, and the goods leave in spite of the approval": (
+        False,
+        [
+            PAID,
+            ("ask", [("l1", 1)]),
+            ("review", "approve", 0),
+            ("ask", [("l2", 2)]),
+            ("review", "withdraw", 1),
+            ("ship", Source.CARRIER, ParcelDegree.SHIPPED, "A", ALL, "sf"),
+            ("ship", Source.CARRIER, ParcelDegree.DELIVERED, "a", ALL, "sf"),
+            ("complete",),
+        ],
+    ),
+    "shipped in two parcels by command, and the carrier's name comes later": (
+        False,
+        [
+            PAID,
+            ("ship", Source.MERCHANT, ParcelDegree.SHIPPED, "A", [("l1", 1)], ""),
+            ("ship", Source.MERCHANT, ParcelDegree.SHIPPED, "B", [("l1", 1), ("l2", 3)], "sf"),
+            ("ship", Source.CARRIER, ParcelDegree.SHIPPED, "a", ALL, "yto"),
+        ],
+    ),
+    "freight moves to the request that waits, and is left behind by the rejection that ships": (
+        False,
+        [PAID, ("ask", [("l1", 2)]), ("ask", [("l2", 3)]), ("review", "approve", 1), ("review", "ship", 0)],
+    ),
+    "a deposit refunded at once, its balance carried, and the payment turns out to be shared": (
+        True,
+        [
+            DEPOSIT,
+            ("ask", ALL),
+            ("claim", False),
+            SUCCEEDED,
+            ("pay_in", "t2", "p", 5000, None, False),
+            ("pay_in", "t1", "q", 4341, 9000, False),
+            ("pay_in", "t1", "q", 4000, 9000, True),
+            ("pay_in", "t2", "p", 5000, 6000, False),
+        ],
+    ),
+    "the balance goes to review, told by a clock that is late": (
+        True,
+        [
+            DEPOSIT,
+            ("ask", ALL),
+            ("dispute", "d1", DisputeState.OPEN, 100),
+            ("go_back",),
+            ("pay_in", "t1", "q", 5341, None, False),
+            ("review", "approve", 0),
+        ],
+    ),
+    "a request that waits takes later money in, and its deadline passes": (
+        False,
+        [DEPOSIT, ("ask", ALL), ("pay_in", "t2", "p", 9341, None, False), ("review", "expire", 0)],
+    ),
+    "disputes in another sequence than they were opened in, one lost, one won": (
+        False,
+        [
+            DEPOSIT,
+            ("pay_in", "t1", "q", 5341, None, False),
+            ("dispute", "d1", DisputeState.OPEN, 100),
+            ("go_back",),
+            ("dispute", "d2", DisputeState.LOST, 300),
+            ("dispute", "d1", DisputeState.LOST, 200),
+            ("dispute", "d3", DisputeState.WON, 200),
+        ],
+    ),
+}
+
+
+async def test_every_kind_of_change_is_what_the_database_makes_of_it(market: Market) -> None:
+    """A new kind must come into a script before it can come into the service."""
+    SEEN.clear()
+    for name, (premium, steps) in SCRIPTS.items():
+        came = await follow(await begin(market, premium=premium), steps)
+        assert set(came) <= {"Executed", "list"}, f"{name}: {came}"
+    assert {kind.__name__ for kind in KINDS - SEEN} == set()
+
+
+async def test_changes_that_come_with_others_are_each_applied_as_they_are_written(market: Market) -> None:
+    """What no plan shows alone: a settlement is kept once; a parcel keeps its number, a dispute its beginning."""
+    story = await begin(market)
+    parcel: Step = ("ship", Source.CARRIER, ParcelDegree.LABEL_PRINTED, "A", ALL, "sf")
+    disputed: Step = ("dispute", "d1", DisputeState.OPEN, 100)
+    await follow(story, [PAID, ("ask", ALL), ("claim", False), DECLINED, parcel, disputed])
+    file = await story.file()
+    refund_id = file.refunds[0].refund_id
+    first, second = (SettleRefund(refund_id, Settlement(name, "by hand", "li.na", story.now)) for name in ("a", "b"))
+    moved = MoveRefund(refund_id, RefundState.UNKNOWN, story.now, "put back", None, tries=7)
+    numbered = PutShipment(replace(file.shipments[0], tracking_no="another"), "another")
+    later = PutDispute(replace(file.disputes[0], opened_at=story.now + A_MINUTE, provider="another"))
+    for change in (moved, first, second, numbered, later):
+        async with story.store.transaction() as transaction:
+            opened = await transaction.open(story.orders[0])
+            assert opened.file is not None
+            await transaction.commit(opened.file, (change,))
+
+
+async def test_an_order_that_cost_nothing_is_applied_as_it_is_written(market: Market) -> None:
+    story = await begin(market, premium=False, free=True)
+    assert await follow(story, [("ask", ALL), ("review", "approve", 0)]) == ["Executed", "Executed"]
+    assert (await story.file()).tickets[0].closed_at is not None
+
+
+UNITS = st.lists(st.tuples(st.sampled_from(["l1", "l2"]), st.integers(1, 3)), max_size=2, unique_by=lambda u: u[0])
+WHICH = st.integers(0, 3)
+MORE = st.sampled_from([{}, {}, {"stuck": True}, {"final": False}, {"amount_minor": 1}, {"provider_refund_id": "r"}])
+STEP = st.one_of(
+    st.tuples(
+        st.just("pay_in"),
+        st.sampled_from(["t1", "t2"]),
+        st.sampled_from(["p", "q"]),
+        st.sampled_from([1, 1000, 4000, 5341, 9341, 20000]),
+        st.sampled_from([None, None, 9341, 20000]),
+        st.booleans(),
+    ),
+    st.tuples(st.just("ask"), UNITS),
+    st.tuples(
+        st.just("ship"),
+        st.sampled_from(list(Source)),
+        st.sampled_from(list(ParcelDegree)),
+        st.sampled_from("AB"),
+        UNITS,
+        st.sampled_from(["", "sf", "yto"]),
+    ),
+    st.tuples(st.just("review"), st.sampled_from(["approve", "withdraw", "expire", "reject", "ship"]), WHICH),
+    st.tuples(st.just("claim"), st.booleans()),
+    st.tuples(st.just("hear"), st.sampled_from(list(AnswerKind)[:4]), st.booleans(), WHICH, MORE),
+    st.tuples(st.just("operate"), st.sampled_from(["retry", "settle"])),
+    st.tuples(
+        st.just("dispute"),
+        st.sampled_from(["d1", "d2"]),
+        st.sampled_from(list(DisputeState)),
+        st.sampled_from([1, 999]),
+    ),
+    st.tuples(st.just("complete")),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEP, min_size=1, max_size=10), premium=st.booleans(), paid=st.integers(2, 9341))
+async def test_whatever_is_done_the_file_read_again_is_the_file_applied(
+    market: Market, steps: list[Step], premium: bool, paid: int
+) -> None:
+    story = await begin(market, premium=premium)
+    first: list[Step] = [("pay_in", "t2", "r", paid, None, False), ("ask", [("l1", 1)])]
+    for came in await follow(story, first + steps):
+        event(came)

@@ -1,0 +1,181 @@
+"""The store in memory keeps what PostgreSQL keeps: each command is read and written by both, and they are compared."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jitui.adapters.postgres.tasks import PostgresTasks
+from jitui.aftersales.claim import plan_claim
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.memory_store import MemoryStore
+from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
+from jitui.aftersales.ports import (
+    ClaimedRefund,
+    DecisionInputs,
+    DecisionQuery,
+    NewOrder,
+    Opened,
+    OrderRef,
+    OrderTaken,
+    Ref,
+    TicketRef,
+)
+from jitui.aftersales.task import TaskFilter
+from jitui.aftersales.writes import Write
+from tests.aftersales.market import NOW, TIME_ZONE, Market
+from tests.aftersales.test_apply import ALL, SCRIPTS, STEP, Step, Story, begin, follow
+from tests.aftersales.watched import WatchedStore, WatchedTransaction, differences
+
+
+class Twin(WatchedStore):
+    """PostgreSQL and memory, side by side: what either reads is compared, what is written goes to both."""
+
+    def __init__(self, market: Market) -> None:
+        super().__init__(market.pool, TIME_ZONE)
+        self.memory = MemoryStore(ZoneInfo(TIME_ZONE))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[WatchedTransaction]:
+        pool, time_zone = self._watched
+        async with pool.connection() as connection, self.memory.transaction() as other:
+            try:
+                yield TwinTransaction(connection, time_zone, other)
+            finally:
+                await connection.rollback()
+
+    async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
+        said = await self.memory.put_order(ref, new, now)
+        assert said == await super().put_order(ref, new, now)
+        await same_file(self, ref)
+        return said
+
+    async def claim_refunds(
+        self, *, now: datetime, lease_until: datetime, limit: int, provider: str | None = None
+    ) -> list[ClaimedRefund]:
+        """The database's claims, with its new attempts, are told to the memory; both know the same to be due."""
+        assert await self.memory.due_providers(now) == await self.due_providers(now)
+        found = await super().claim_refunds(now=now, lease_until=lease_until, limit=limit, provider=provider)
+        for claim in found:
+            ref = OrderRef(claim.lane, claim.refund.order_id)
+            async with self.memory.transaction() as transaction:
+                opened = await transaction.open(ref)
+                assert opened.file is not None
+                refund = next(one for one in opened.file.refunds if one.refund_id == claim.refund.refund_id)
+                change = plan_claim(refund, now=now, lease_until=lease_until, new_attempt_id=claim.attempt.attempt_id)
+                await transaction.commit(opened.file, [change])
+        return found
+
+
+class TwinTransaction(WatchedTransaction):
+    def __init__(self, connection: object, time_zone: str, other: object) -> None:
+        super().__init__(connection, time_zone)  # type: ignore[arg-type]
+        self._other = other
+
+    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+        opened = await super().open(ref, once=once, query=query)
+        other = await self._other.open(ref, once=once, query=query)  # type: ignore[attr-defined]
+        assert replace(other, file=None, inputs=None) == replace(opened, file=None, inputs=None)
+        assert (other.file is None) == (opened.file is None)
+        if opened.file is not None:
+            assert differences(other.file, opened.file) == {}
+        if opened.inputs is not None:
+            assert unlike(other.inputs, opened.inputs) == {}
+        return opened
+
+    async def commit(
+        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+    ) -> None:
+        await super().commit(file, writes, once=once, answer=answer)
+        await self._other.commit(file, writes, once=once, answer=answer)  # type: ignore[attr-defined]
+
+
+def unlike(said: DecisionInputs, found: DecisionInputs) -> dict[str, object]:
+    """By field; rows stand in any order."""
+    names = [one.name for one in fields(DecisionInputs)]
+    return {name: pair for name in names if (pair := (_sorted(said, name), _sorted(found, name)))[0] != pair[1]}
+
+
+def _sorted(inputs: DecisionInputs, name: str) -> object:
+    value = getattr(inputs, name)
+    return sorted(value, key=str) if isinstance(value, tuple) else value
+
+
+async def same_file(twin: Twin, ref: OrderRef) -> None:
+    said, found = await twin.memory.read_file(ref), await twin.read_file(ref)
+    assert (said is None) == (found is None)
+    assert said is None or found is None or differences(said, found) == {}
+
+
+class Both:
+    """Rows that people set, in both."""
+
+    def __init__(self, *registries: object) -> None:
+        self._registries = registries
+
+    def __getattr__(self, name: str) -> object:
+        async def call(*args: object, **kwargs: object) -> object:
+            results = [await getattr(one, name)(*args, **kwargs) for one in self._registries]
+            assert results[0] == results[1], name
+            return results[0]
+
+        return call
+
+
+@pytest.fixture
+async def twins(market: Market) -> Market:
+    twin = Twin(market)
+    await twin.memory.registry.record_history(await market.registry.history_records())
+    return replace(market, store=twin, registry=Both(market.registry, twin.memory.registry))  # type: ignore[arg-type]
+
+
+async def compare(story: Story) -> None:
+    """All that is written beside the file, too."""
+    twin, market = story.store, story.market
+    assert isinstance(twin, Twin)
+    memory = twin.memory
+    for ref in story.orders:
+        await same_file(twin, ref)
+        assert await memory.ledger(ref) == await market.shelf.ledger(ref)
+    for ticket in (await story.file()).tickets:
+        where = TicketRef(ticket.lane, ticket.ticket_id)
+        assert await memory.decision(where) == await market.shelf.decision(where)
+        assert await memory.expired_tickets(NOW + timedelta(days=900), 999) == sorted(
+            await twin.expired_tickets(NOW + timedelta(days=900), 999), key=lambda ref: ref.ticket_id
+        )
+    rows = [replace(row, position=0) for row in await market.feed.changes(0, 10_000)]
+    assert [replace(row, position=0) for row in await memory.changes(0, 10_000)] == rows
+    assert await memory.tasks() == await PostgresTasks(market.pool).list(TaskFilter(limit=1000))
+    assert await memory.incidents() == await market.shelf.incidents(shop_id=None, limit=1000)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_every_kind_of_change_is_kept_as_postgresql_keeps_it(twins: Market, name: str) -> None:
+    premium, steps = SCRIPTS[name]
+    story = await begin(twins, premium=premium)
+    await follow(story, steps)
+    await compare(story)
+
+
+async def test_an_order_that_cost_nothing_is_kept_as_postgresql_keeps_it(twins: Market) -> None:
+    story = await begin(twins, premium=False, free=True)
+    await follow(story, [("ask", ALL), ("review", "approve", 0), ("complete",)])
+    await compare(story)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEP, min_size=1, max_size=10), premium=st.booleans(), paid=st.integers(2, 9341))
+async def test_whatever_is_done_both_stores_read_and_keep_the_same(
+    twins: Market, steps: list[Step], premium: bool, paid: int
+) -> None:
+    story = await begin(twins, premium=premium)
+    first: list[Step] = [("pay_in", "t2", "r", paid, None, False), ("ask", [("l1", 1)])]
+    await follow(story, first + steps)
+    await compare(story)

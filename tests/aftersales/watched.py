@@ -1,0 +1,89 @@
+"""A PostgreSQL store that checks every commit and every claim: what is read again is what `apply` says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from datetime import datetime
+
+from jitui.adapters.postgres import reading, writing
+from jitui.adapters.postgres.batch import run_batch
+from jitui.adapters.postgres.pool import Pool
+from jitui.adapters.postgres.store import PostgresStore, PostgresTransaction, refusals
+from jitui.aftersales.apply import apply, apply_all
+from jitui.aftersales.claim import plan_claim
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.outcomes import KeptAnswer, Once
+from jitui.aftersales.ports import ClaimedRefund, OrderRef
+from jitui.aftersales.writes import Write
+
+SEEN: set[type] = set()
+"""Kinds of change that were checked in this process."""
+
+
+def differences(said: OrderFile, found: OrderFile) -> dict[str, object]:
+    """By field, what `apply` says and what the database has."""
+    names = [field.name for field in fields(OrderFile)]
+    pairs = {name: (getattr(said, name), getattr(found, name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+class WatchedTransaction(PostgresTransaction):
+    """Reads the file again before the commit, in the same transaction, so that nobody else can have changed it."""
+
+    async def commit(
+        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+    ) -> None:
+        read = (
+            reading.READ_FILE[OrderRef],
+            reading.ref_params(OrderRef(file.order.lane, file.order.order_id)),
+        )
+        with refusals():
+            *_, rows = await run_batch(self._connection, [*writing.calls(file, writes, self._time_zone), read])
+        found = reading.decode_file(rows[0][0] or b"")
+        assert differences(apply_all(file, writes), found) == {}, [type(write).__name__ for write in writes]
+        SEEN.update(type(write) for write in writes)
+        await super().commit(file, (), once=once, answer=answer)
+
+
+class WatchedStore(PostgresStore):
+    """See the module."""
+
+    def __init__(self, pool: Pool, time_zone: str) -> None:
+        super().__init__(pool, time_zone)
+        self._watched = pool, time_zone
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[WatchedTransaction]:
+        pool, time_zone = self._watched
+        async with pool.connection() as connection:
+            try:
+                yield WatchedTransaction(connection, time_zone)
+            finally:
+                if not connection.closed:
+                    await connection.rollback()
+
+    async def check_claims(
+        self, *orders: OrderRef, now: datetime, lease_until: datetime, limit: int = 100
+    ) -> list[ClaimedRefund]:
+        """Claim while nobody else does anything to these orders; what is due of others is claimed and left out."""
+        said = {ref.order_id: await self._file(ref) for ref in orders}
+        claims = await self.claim_refunds(now=now, lease_until=lease_until, limit=limit)
+        found = [claim for claim in claims if claim.refund.order_id in said]
+        for claim in found:
+            order_id = claim.refund.order_id
+            refund = next(one for one in said[order_id].refunds if one.refund_id == claim.refund.refund_id)
+            change = plan_claim(refund, now=now, lease_until=lease_until, new_attempt_id=claim.attempt.attempt_id)
+            said[order_id] = apply(said[order_id], change)
+            SEEN.add(type(change))
+            assert claim.refund in said[order_id].refunds
+            assert claim.attempt in said[order_id].attempts
+        for ref in orders:
+            assert differences(said[ref.order_id], await self._file(ref)) == {}
+        return found
+
+    async def _file(self, ref: OrderRef) -> OrderFile:
+        file = await self.read_file(ref)
+        assert file is not None
+        return file
