@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -27,6 +28,9 @@ from jitui.tabular.cells import (
 
 CURRENCIES = st.sampled_from(["CNY", "JPY", "BHD"])
 MARKS = st.sampled_from(["{}", "'{}", "`{}", '="{}"', "\t{}", "{}\t\t", "\ufeff{} ", "\u3000{}\u00a0"])
+HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+SHAPED = "\u200c\u200d\u2068\u2069"
+"""Joiners, which some scripts need, and what isolates words that run from right to left."""
 ANYTHING = st.text() | st.from_regex(r"[-+0-9eE.,_ '`=\"١１]{1,12}", fullmatch=True)
 
 
@@ -146,7 +150,7 @@ def test_a_time_is_read_in_its_own_zone_or_in_the_files() -> None:
         "2026-03-02 10:15:00 +0100",
         "2026-03-02T10:15:00+01:00",
         "2026-03-02t09:15:00z",
-        "'2026-03-02 09:15:04Z",
+        "'2026-03-02 09:15:00Z",
     ):
         assert read_moment(text, None) == noon
     assert read_moment("2026-03-02 17:15:00", ZoneInfo("Asia/Shanghai")) == noon
@@ -190,4 +194,6 @@ def test_flags_currencies_and_texts() -> None:
 @given(ANYTHING)
 def test_a_refusal_shows_nothing_that_cannot_be_seen(text: str) -> None:
     for found in (read_id(text), read_amount(text, "CNY"), read_moment(text, UTC)):
-        assert not isinstance(found, Unreadable) or found.reason.isprintable()
+        assert not isinstance(found, Unreadable) or set() == HIDDEN & {
+            unicodedata.category(sign) for sign in found.reason if sign not in SHAPED
+        }

@@ -30,6 +30,8 @@ _WITHIN = {
     ColumnType.MOMENT: f"TIMESTAMP '{EARLIEST:%Y-%m-%d}' AND TIMESTAMP '{LATEST:%Y-%m-%d}'",
 }
 """No amount and no number of units is negative or beyond what the service takes."""
+_WITHIN_EVENTS = {**_WITHIN, ColumnType.INT: f"0 AND {2**63 - 1}"}
+"""A row of events may stand for many, and its amount for all of them."""
 
 
 class SetAsideReason(StrEnum):
@@ -246,7 +248,8 @@ def _tests(raw: Raw, column: Column) -> Iterator[tuple[str, SetAsideReason, str]
         if column.required:
             yield f"{name} IS NULL", SetAsideReason.MISSING, column.name
         if raw.spec.column(column.name) is not None and column.type in _WITHIN:
-            yield f"{name} NOT BETWEEN {_WITHIN[column.type]}", SetAsideReason.MISFIT, column.name
+            within = _WITHIN_EVENTS if raw.spec.name == "events" else _WITHIN
+            yield f"{name} NOT BETWEEN {within[column.type]}", SetAsideReason.MISFIT, column.name
         if column.name == "kind" and raw.spec.name == "events":
             kinds = ", ".join(f"'{word}'" for word in sorted({*BUYER_EVENTS, *SHOP_EVENTS}))
             yield f"{name} NOT IN ({kinds})", SetAsideReason.UNKNOWN_WORD, column.name
