@@ -228,8 +228,8 @@ class _Deciding:
 
     def _lost(self, caps: Mapping[str, FactValue | None], buyer: str, shop: str) -> dict[str, FactValue | None]:
         """Usage is unknown where a request that was set aside may have had a part in it."""
-        scopes = ("caps.buyer_",) if buyer in self.lost_buyers else ()
-        scopes += ("caps.shop_",) if shop in self.lost_shops else ()
+        of_buyer, of_shop = buyer in self.lost_buyers, shop in self.lost_shops
+        scopes = tuple(scope for scope, lost in (("caps.buyer_", of_buyer), ("caps.shop_", of_shop)) if lost)
         return dict.fromkeys(name for name in caps if name.startswith(scopes)) if scopes else {}
 
     def _rows(self, table: pa.Table) -> Iterator[tuple[int, str, str, int | None, dict[str, list[Any]]]]:
