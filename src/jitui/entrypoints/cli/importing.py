@@ -14,6 +14,7 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
+from jitui.entrypoints.cli.words import moment_of
 from jitui.tabular.shown import shown
 
 if TYPE_CHECKING:
@@ -198,13 +199,7 @@ def _complete_from(what: What, text: str | None) -> datetime | None:
         return None
     if what is not What.HISTORY:
         raise BadInput("--complete-from is about history.", path="--complete-from")
-    try:
-        since = datetime.fromisoformat(text)
-    except ValueError:
-        since = None
-    if since is None or since.tzinfo is None:
-        raise BadInput(f"--complete-from is a time with its zone, not {text!r}.", path="--complete-from")
-    return since
+    return moment_of(text, "--complete-from")
 
 
 # Reading and loading ----------------------------------------------------------------------------------------------

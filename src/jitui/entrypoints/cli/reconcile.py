@@ -10,6 +10,7 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, results
+from jitui.entrypoints.cli.words import moment_of
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
@@ -76,21 +77,9 @@ def _format(provider: str) -> StatementFormat:
 
 def _time(name: str, text: str | None, zone: tzinfo | None) -> datetime | None:
     """A day, in the zone of the provider's days, or a time with its zone."""
-    from datetime import UTC, datetime
+    from datetime import UTC
 
-    from jitui.errors import BadInput
-
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput(
-            f"{name} takes a day or a time, such as 2026-11-23 or 2026-11-23T08:00:00+08:00.", path=name
-        ) from None
-    if at.tzinfo is None and len(text) > len("2026-11-23"):
-        raise BadInput(f"{name} needs its zone: {text}Z or {text}+08:00.", path=name)
-    return at if at.tzinfo is not None else at.replace(tzinfo=zone or UTC)
+    return None if text is None else moment_of(text, name, zone or UTC)
 
 
 # Showing -----------------------------------------------------------------------------------------------------------
