@@ -19,7 +19,8 @@ def test_a_day_begins_in_its_zone_and_a_time_brings_its_own(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["soon", "", "20261123", "2026-W47-1", "2026-11-31", "2026-11", "0001-01-01", "9999-12-31", "２０２６-11-23"]
+    "text",
+    ["soon", "", "20261123", "2026-W47-1", "2026-11-31", "2026-11", "0001-01-01", "9999-12-31", "２０２６-11-23"],
 )
 def test_what_is_no_time_is_refused_by_the_name_of_its_option(text: str) -> None:
     with pytest.raises(BadInput, match="--until takes a day or a time"):

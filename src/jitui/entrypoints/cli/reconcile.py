@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -137,14 +138,15 @@ def _show(report: Report) -> None:
     for difference in report.first:
         task = difference.task
         echo(f"  {task.task_id}  {task.kind}")
-        echo(f"    {(task.order_id and f'order {task.order_id}') or 'no order of ours'}: {_evidence(task.evidence)}")
+        about = f"{(task.order_id and f'order {task.order_id}') or 'no order of ours'}: {_evidence(task.evidence)}"
+        echo(fill(about, 80, initial_indent="    ", subsequent_indent="      "))
 
 
 def _evidence(evidence: object) -> str:
-    """Both sides in a line of at most seventy characters."""
+    """Both sides, or why a row cannot be read."""
     if not isinstance(evidence, dict) or "reason" in evidence:
         found = evidence if isinstance(evidence, dict) else {}
-        return f"line {found.get('line')}: {found.get('reason')}"[:60]
+        return f"line {found.get('line')}: {found.get('reason')}"
     sides = (f"{name} {_money(evidence.get(name))}" for name in ("ours", "theirs"))
     return f"{evidence.get('movement')}, {', '.join(sides)}"
 
