@@ -81,7 +81,7 @@ async def load(app: App, items: Sequence[Item], advance: Advance, counts: Counte
 
 async def check(app: App, items: Sequence[Item], advance: Advance) -> list[Refused]:
     """What `load` would be refused as things stand now; nothing is written."""
-    terms = await app.terms()
+    terms = await app.terms() if any(isinstance(item.value, Payment) for item in items) else None
     return await _each(items, lambda item, files: _try(app, item, files, terms), advance)
 
 
@@ -157,7 +157,7 @@ async def _on_order(app: App, value: Payment | Parcel, terms: Terms | None) -> P
     return await record_shipment(app.store, ref, value.news, by=BY, now=app.clock())
 
 
-async def _try(app: App, item: Item, files: _Files, terms: Terms) -> Refusal | None:
+async def _try(app: App, item: Item, files: _Files, terms: Terms | None) -> Refusal | None:
     """The pure plan of the command on the file as it is, carried forward over the items of one order."""
     value = item.value
     if isinstance(value, Buyer | RecordBuyerEvent):
@@ -168,6 +168,7 @@ async def _try(app: App, item: Item, files: _Files, terms: Terms) -> Refusal | N
     if file is None:
         return _no_such_order(value.order_id)
     if isinstance(value, Payment):
+        assert terms is not None
         planned = plan_payment(file, DecisionInputs(), value.tender, terms, app.clock())
     else:
         planned = plan_shipment(file, value.news, BY, app.clock())
