@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jitui.backtest.engine import EngineName, open_engine
+from jitui.backtest.facts import Choice, request_facts
+from jitui.backtest.gaps import GAPS
 from jitui.backtest.run import Backtest, Order, run_backtest
 from jitui.backtest.source import prepare
 from jitui.errors import BadInput
@@ -168,3 +172,129 @@ def test_a_truth_as_a_number_is_one_only_as_0_or_1(tmp_path: Path) -> None:
     prepared = prepare(folder, tmp_path / "w", facts=facts)
     rows = pq.read_table(prepared.paths["buyers"]).sort_by("buyer_id")
     assert (rows["gold"].to_pylist(), prepared.set_aside[0].column) == ([False, True], "gold")
+
+
+# What the rows of the other tables would have told ----------------------------------------------------------------
+
+
+def facts_of(folder: Path, work: Path, *names: str) -> dict[str, dict[str, object]]:
+    prepared = prepare(folder, work)
+    with open_engine(EngineName.DUCKDB, work) as engine:
+        tables = {name: engine.read(path) for name, path in prepared.paths.items()}
+        if prepared.gaps is not None:
+            tables[GAPS] = engine.read(prepared.gaps)
+        rows = request_facts(engine, tables, default_policy(), names, Choice(ZoneInfo("Asia/Shanghai")))
+        return {row["request_id"]: row for row in engine.connection.to_pyarrow(rows).to_pylist()}
+
+
+@pytest.mark.parametrize(
+    ("row", "unknown"),
+    [
+        ("o1,CNY,2025-06-01T00:00:00Z,,10000,0,none", {"r1"}),  # contradicts the good row of o1
+        ("o2,CNY,someday,,10000,0,none", {"r2"}),
+        ("6.92E+18,CNY,2025-06-01T00:00:00Z,,10000,0,none", set()),  # both orders have good rows
+    ],
+)
+def test_an_order_whose_row_is_not_believed_may_have_been_completed(
+    tmp_path: Path, row: str, unknown: set[str]
+) -> None:
+    appended(history(tmp_path / "h"), "orders", row)
+    found = facts_of(tmp_path / "h", tmp_path / "w", "order.shipment")
+    assert {name for name, one in found.items() if one["order.shipment"] is None} == unknown
+
+
+@pytest.mark.parametrize(
+    ("row", "unknown"),
+    [
+        ("buyer,good,order_completed,someday", {"r1", "r2"}),
+        ("buyer,good,order_complete,2025-05-01T00:00:00Z", {"r1", "r2"}),
+        ("buyer,new,order_completed,someday", set()),
+        ("shop,s1,order_completed,someday", set()),
+        ("buyer,good,dispute_lost,someday", set()),
+    ],
+)
+def test_a_completion_that_cannot_be_read_leaves_open_how_far_the_parcel_is(
+    tmp_path: Path, row: str, unknown: set[str]
+) -> None:
+    appended(history(tmp_path / "h"), "events", row)
+    found = facts_of(tmp_path / "h", tmp_path / "w", "order.shipment")
+    assert {name for name, one in found.items() if one["order.shipment"] is None} == unknown
+
+
+def test_a_retraction_that_cannot_be_read_may_take_back_an_event_of_any_kind(tmp_path: Path) -> None:
+    folder = history(tmp_path / "h")
+    lines = [f"{line},," for line in (folder / "events.csv").read_text().splitlines()[1:]]
+    lost = "buyer,good,dispute_lost,someday,e9,e1"
+    write_csv(folder, "events", "subject,subject_id,kind,at,event_id,retracts", [*lines, lost])
+    prepare(folder, tmp_path / "w")
+    gaps = pq.read_table(tmp_path / "w" / "gaps.parquet").to_pylist()
+    assert gaps == [{"what": "events", "subject": "buyer", "id": "good", "kind": None}]
+
+
+def test_two_faults_in_one_event_hide_neither(tmp_path: Path) -> None:
+    appended(history(tmp_path / "h"), "events", "byer,good,dispute_lots,2025-05-30T00:00:00Z")
+    prepare(tmp_path / "h", tmp_path / "w")
+    gaps = {(one["what"], one["id"], one["kind"]) for one in pq.read_table(tmp_path / "w" / "gaps.parquet").to_pylist()}
+    assert ("events", None, None) in gaps
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (["c1,false,false"], False),
+        (["c1,perhaps,false"], None),
+        (["c1,false,false", "c1,true,false"], None),
+        (["c2,perhaps,false", "c1,false,false"], False),
+        ([",true,false"], None),
+        ([",true,false", "c1,false,false"], False),
+        (["c1,false"], None),
+        (["c1,true,false"], True),
+    ],
+)
+def test_a_line_is_not_customised_only_where_its_category_can_be_read(
+    tmp_path: Path, rows: list[str], expected: bool | None
+) -> None:
+    folder = history(tmp_path / "h")
+    write_csv(
+        folder, "order_lines", "order_id,line_id,category_id,quantity,customised,virtual", ["o1,1,c1,1,false,false"]
+    )
+    write_csv(folder, "categories", "category_id,customised,virtual", rows)
+    (line,) = facts_of(folder, tmp_path / "w", "order.lines")["r1"]["order.lines"]  # type: ignore[misc]
+    assert line["customised"] is expected
+
+
+def test_usage_is_unknown_where_a_request_of_the_buyer_was_set_aside(tmp_path: Path) -> None:
+    folder = history(tmp_path / "h")
+    appended(folder, "requests", f"r3,o3,good,s1,{ASKED},12.50,true,c1,")
+    backtested(folder, tmp_path / "w")
+    assert outcomes(tmp_path / "w") == {"r1": "review", "r2": "review"}
+
+
+def test_one_table_in_two_formats_is_refused_and_tables_in_different_ones_are_read(tmp_path: Path) -> None:
+    folder = history(tmp_path / "h")
+    pq.write_table(pa.table({"buyer_id": ["good"], "registered_at": [None]}), folder / "buyers.parquet")
+    with pytest.raises(BadInput, match="too; give one of them"):
+        prepare(folder, tmp_path / "w")
+    (folder / "buyers.csv").unlink()
+    assert prepare(folder, tmp_path / "w").rows["buyers"] == 1
+
+
+def test_a_table_may_be_packed_and_lie_in_folders_of_folders(tmp_path: Path) -> None:
+    folder = history(tmp_path / "h")
+    text = (folder / "orders.csv").read_text()
+    (folder / "orders.csv").unlink()
+    head, *rows = text.splitlines(keepends=True)
+    for year, part in (("2025", rows[:4]), ("2026", rows[4:])):
+        place = folder / "orders" / f"year={year}"
+        place.mkdir(parents=True)
+        (place / "part.csv.gz").write_bytes(gzip.compress("".join([head, *part]).encode()))
+    prepared = prepare(folder, tmp_path / "w")
+    assert (prepared.rows["orders"], prepared.set_aside) == (9, ())
+    (folder / "orders" / "notes.txt").write_text("two halves")
+    with pytest.raises(BadInput, match="neither Parquet nor CSV"):
+        prepare(folder, tmp_path / "w")
+    (folder / "orders" / "notes.txt").unlink()
+    broken = folder / "orders" / "year=2026" / "part.csv.gz"
+    broken.write_bytes(broken.read_bytes()[:-9])
+    with pytest.raises(BadInput, match="breaks off"):
+        prepare(folder, tmp_path / "w")

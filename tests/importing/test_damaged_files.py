@@ -31,7 +31,7 @@ def read(*files: Path, kind: str = "orders") -> tuple[list[Item], list[Fault]]:
         table = open_table(file)
         cells += [Cells(one, {name: name for name in table.columns}, None) for one in table.rows]
     made = list(items_of(KINDS[kind], cells, DEFAULTS))
-    faults = [fault for one in made if not isinstance(one, Item) for fault in one]
+    faults = [fault for one in made if not isinstance(one, Item) for fault in one.faults]
     return [one for one in made if isinstance(one, Item)], faults
 
 

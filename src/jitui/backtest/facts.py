@@ -18,7 +18,7 @@ import ibis
 from jitui.backtest.as_of import Record, Records, feature_facts
 from jitui.backtest.calendar import DAY_US, Calendar, calendar
 from jitui.backtest.engine import Engine
-from jitui.backtest.gaps import GAPS, with_gaps
+from jitui.backtest.gaps import GAPS, lost_categories, with_gaps
 from jitui.backtest.schema import DEGREES
 from jitui.policy import CLOCKS_DIFFER_SECONDS, LINE_FIELDS, Feature, Policy
 from jitui.policy.facts import LINES
@@ -62,7 +62,7 @@ def request_facts(engine: Engine, tables: Tables, policy: Policy, names: Sequenc
     believed = set(logged.columns) if logged is not None else set()
     if choice.recompute_features:
         believed -= set(features)
-    asked = _with_lines(tables, asked) if LINES in names and LINES not in believed else asked
+    asked = _with_lines(engine, tables, asked) if LINES in names and LINES not in believed else asked
     if "order.shipment" in names and "order.shipment" not in believed:
         asked = _with_shipment(engine, tables, asked)
     derived = [name for name in names if name not in believed and name not in features]
@@ -128,25 +128,38 @@ def _held_out(policy: Policy, rows: ibis.Table) -> Any:
     return (ibis.literal(f"{policy.id}:") + rows.buyer_id).hexdigest("sha256").substr(0, 16) < bound
 
 
-def _with_lines(tables: Tables, asked: ibis.Table) -> ibis.Table:
+def _with_lines(engine: Engine, tables: Tables, asked: ibis.Table) -> ibis.Table:
     if "order_lines" not in tables:
         return asked
     lines = tables["order_lines"].semi_join(asked, "order_id")
     if "categories" in tables:
-        lines = _with_words_of_categories(lines, tables["categories"])
+        lines = _with_words_of_categories(engine, lines, tables["categories"], lost_categories(tables.get(GAPS)))
     covered = lines.covered.fill_null(True)
     fields = {name: lines[name] for name in LINE_FIELDS if name != "covered"} | {"covered": covered}
     lists = lines.group_by("order_id").agg(**{LINES: ibis.struct(fields).collect()})
     return asked.left_join(lists, "order_id").drop("order_id_right")
 
 
-def _with_words_of_categories(lines: ibis.Table, categories: ibis.Table) -> ibis.Table:
-    """Who says *customised* or *virtual* wins; false needs somebody who says so, and nobody who says otherwise (R2)."""
-    words = categories.select("category_id", its_customised=categories.customised, its_virtual=categories.virtual)
-    joined = lines.left_join(words, "category_id")
+def _with_words_of_categories(
+    engine: Engine, lines: ibis.Table, categories: ibis.Table, lost: ibis.Table | None
+) -> ibis.Table:
+    """Who says *customised* or *virtual* wins; false needs somebody who says so, and nobody who says otherwise (R2).
+
+    What a category would say whose row was set aside (`lost`) is unknown, so only a line's own yes stands.
+    """
+    words = categories.select(
+        "category_id", its_customised=categories.customised, its_virtual=categories.virtual, is_there=ibis.literal(True)
+    )
+    joined = lines.left_join(words, "category_id").drop("category_id_right")
+    unheard = ibis.literal(False)
+    if lost is not None:
+        anywhere = bool(engine.connection.to_pyarrow(lost.filter(lost.lost_id.isnull())).num_rows)
+        joined = joined.left_join(lost, joined.category_id == lost.lost_id)
+        unheard = joined.lost_id.notnull() | (joined.is_there.isnull() if anywhere else ibis.literal(False))
     columns = {
         name: ibis.cases(
             (joined[name] | joined[f"its_{name}"], ibis.literal(True)),
+            (unheard, ibis.null("boolean")),
             else_=ibis.coalesce(joined[name], joined[f"its_{name}"]),
         )
         for name in ("customised", "virtual")

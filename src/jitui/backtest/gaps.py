@@ -6,28 +6,58 @@ would make an unknown fact a known one, and what is unknown never approves (I5).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ibis
 
 from jitui.backtest.engine import Engine
 from jitui.policy import Feature
-from jitui.policy.facts import LINES
+from jitui.policy.facts import BUYER_EVENTS, LINES, SHOP_EVENTS
 
 GAPS = "gaps"
 COLUMNS = ("what", "subject", "id", "kind")
 """The table of gaps; `id` empty: whose it is cannot be read, `kind` empty: nor which kind of event."""
-OF_TABLE = {
-    "order_lines": "'lines', NULL, order_id, NULL",
-    "shipments": "'shipment', NULL, order_id, NULL",
+
+_KINDS = ", ".join(f"'{word}'" for word in sorted({*BUYER_EVENTS, *SHOP_EVENTS}))
+_COMPLETED = "order_completed"
+OF_TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "requests": (("'usage', 'buyer', buyer_id, NULL", "true"), ("'usage', 'shop', shop_id, NULL", "true")),
+    "orders": (("'order', NULL, order_id, NULL", "true"),),
+    "order_lines": (("'lines', NULL, order_id, NULL", "true"),),
+    "categories": (("'category', NULL, category_id, NULL", "true"),),
+    "shipments": (("'shipment', NULL, order_id, NULL", "true"),),
     "events": (
-        "'events', CASE WHEN subject IN ('buyer', 'shop') THEN subject END,"
-        " CASE WHEN subject IN ('buyer', 'shop') THEN subject_id END, CASE WHEN faulty <> 'kind' THEN kind END"
+        # A row that takes back another may take back one of any kind.
+        (
+            "'events', CASE WHEN subject IN ('buyer', 'shop') THEN subject END,"
+            " CASE WHEN subject IN ('buyer', 'shop') THEN subject_id END,"
+            f" CASE WHEN kind IN ({_KINDS}) AND retracts IS NULL THEN kind END",
+            "true",
+        ),
+        (
+            "'completion', CASE WHEN order_id IS NULL THEN 'buyer' ELSE 'order' END,"
+            " coalesce(order_id, subject_id), NULL",
+            f"subject IS DISTINCT FROM 'shop' AND (kind NOT IN ({_KINDS}) OR kind IS NULL OR kind = '{_COMPLETED}')"
+            " AND retracts IS NULL",
+        ),
     ),
-    "readings": "'readings', 'buyer', request_id, NULL",
+    "readings": (("'readings', 'buyer', request_id, NULL", "true"),),
 }
-"""What a faulty row of each table leaves a gap in, as SQL; the other tables are joined, and a row not there is NULL."""
+"""What a faulty row of each table leaves a gap in, as SQL, and which rows do.
+
+The other tables are joined, and what a row that is not there would have said is NULL.
+"""
+
+
+def of_lost_lines(table: str) -> tuple[str, ...]:
+    """What lines leave a gap in that cannot even be cut into columns."""
+    return tuple(
+        f"{gap.split(',')[0]}, {_LOST.get(gap.split(',')[0], 'NULL')}, NULL, NULL" for gap, _ in OF_TABLE[table]
+    )
+
+
+_LOST = {"'completion'": "'buyer'"}
 
 
 def with_gaps(
@@ -46,8 +76,7 @@ def with_gaps(
     whats = {one["what"] for one in everywhere}
     if LINES in derived and LINES in rows.columns:
         rows = _blanked(rows, _of(gaps, "lines"), "order_id", [LINES], everywhere="lines" in whats)
-    shipment = [name for name in ("order.shipment",) if name in derived and name in rows.columns]
-    rows = _blanked(rows, _of(gaps, "shipment"), "order_id", [*shipment, departures], everywhere="shipment" in whats)
+    rows = _without_shipment(gaps, rows, whats, derived, departures)
     for feature in features:
         if feature.name in rows.columns:
             mine = _of(gaps, "events")
@@ -56,6 +85,36 @@ def with_gaps(
             rows = _blanked(rows, mine, f"{feature.subject}_id", [feature.name], everywhere=gone)
     names = [feature.name for feature in features if feature.name in rows.columns]
     return _blanked(rows, _of(gaps, "readings"), "request_id", names, everywhere="readings" in whats)
+
+
+def _without_shipment(
+    gaps: ibis.Table, rows: ibis.Table, whats: set[str], derived: Sequence[str], departures: str
+) -> ibis.Table:
+    """A parcel's row, the order's own (it may have been completed) or a completion that is lost leaves this unknown."""
+    shipment = [name for name in ("order.shipment",) if name in derived and name in rows.columns]
+    rows = _blanked(rows, _of(gaps, "shipment"), "order_id", [*shipment, departures], everywhere="shipment" in whats)
+    rows = _blanked(rows, _of(gaps, "order"), "order_id", shipment, everywhere=False)
+    if "order" in whats and shipment and "order.currency" in rows.columns:
+        # Whose it was cannot be read: it was of one of the orders that have no row.
+        kept = ibis.cases((rows["order.currency"].notnull(), rows[shipment[0]]), else_=ibis.null("string"))
+        rows = rows.mutate(**{shipment[0]: kept})
+    told = _of(gaps, "completion")
+    rows = _blanked(rows, told.filter(told.subject == "order"), "order_id", shipment, everywhere="completion" in whats)
+    return _blanked(rows, told.filter(told.subject == "buyer"), "buyer_id", shipment, everywhere=False)
+
+
+def lost_categories(gaps: ibis.Table | None) -> ibis.Table | None:
+    """The categories whose rows were set aside, as `lost_id`, NULL for one that cannot be read."""
+    return None if gaps is None else gaps.filter(gaps.what == "category").select(lost_id=gaps.id).distinct()
+
+
+def lost_usage(engine: Engine, gaps: ibis.Table | None) -> dict[str, frozenset[str]]:
+    """The buyers and the shops of whom a request was set aside; one that names neither is only counted."""
+    found: dict[str, set[str]] = {"buyer": set(), "shop": set()}
+    if gaps is not None:
+        for one in engine.connection.to_pyarrow(_of(gaps, "usage").select("subject", "id")).to_pylist():
+            found[one["subject"]].add(one["id"])
+    return {subject: frozenset(ids) for subject, ids in found.items()}
 
 
 def _of(gaps: ibis.Table, what: str) -> ibis.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from jitui.backtest.caps import CapsReplay
 from jitui.backtest.columns import Reading, condition_column, with_definitions
 from jitui.backtest.engine import Engine, EngineName
 from jitui.backtest.facts import CURRENCY, IDENTITY, LEFT_UNRECORDED, Choice, Tables, request_facts
+from jitui.backtest.gaps import GAPS, lost_usage
 from jitui.backtest.schema import TABLES
 from jitui.policy import FactValue, Policy
 from jitui.policy.program import Program, evaluate, known_facts
@@ -95,7 +96,7 @@ def replay(
     engine.write(rows, bulk)
     bulk_seconds = perf_counter() - started
     if bulk != out:
-        _in_order(policy, plan, bulk, out, progress)
+        _in_order(policy, plan, lost_usage(engine, tables.get(GAPS)), bulk, out, progress)
         _remove(bulk)
     requests, instant = _counts(out)
     return Replayed(policy, out, requests, instant, perf_counter() - started, bulk_seconds)
@@ -159,14 +160,16 @@ def _with_outcome(decided: ibis.Table, ids: Sequence[str]) -> ibis.Table:
 # In order --------------------------------------------------------------------------------------------------------
 
 
-def _in_order(policy: Policy, plan: _Plan, bulk: Path, out: Path, progress: Progress) -> None:
+def _in_order(
+    policy: Policy, plan: _Plan, lost: Mapping[str, frozenset[str]], bulk: Path, out: Path, progress: Progress
+) -> None:
     """Add what depends on earlier approvals, one request after the other."""
     source = str(bulk / "*.parquet") if bulk.is_dir() else str(bulk)
     with duckdb.connect(config={"temp_directory": str(out.parent / "spill"), "memory_limit": "2GiB"}) as connection:
         total = pq.read_metadata(bulk).num_rows if bulk.is_file() else 0
         query = "SELECT * FROM read_parquet($source) ORDER BY asked_at, request_id"
         reader: pa.RecordBatchReader = connection.sql(query, params={"source": source}).to_arrow_reader(ROWS_A_BATCH)
-        deciding = _Deciding(policy, plan)
+        deciding = _Deciding(policy, plan, lost)
         done = 0
         writer: pq.ParquetWriter | None = None
         for batch in reader:
@@ -184,9 +187,11 @@ def _in_order(policy: Policy, plan: _Plan, bulk: Path, out: Path, progress: Prog
 class _Deciding:
     """The conditions that look at caps, evaluated with the run time that decides online, in order."""
 
-    def __init__(self, policy: Policy, plan: _Plan) -> None:
+    def __init__(self, policy: Policy, plan: _Plan, lost: Mapping[str, frozenset[str]]) -> None:
         self.policy = policy
         self.plan = plan
+        self.lost_buyers = lost["buyer"] if policy.caps.per_buyer else frozenset()
+        self.lost_shops = lost["shop"] if policy.caps.per_shop else frozenset()
         self.caps = CapsReplay(policy.caps)
         self.ids = [one.id for one in policy.programs.conditions]
         self.in_order = [one.id for one in plan.in_order]
@@ -206,6 +211,7 @@ class _Deciding:
             caps = self.caps.facts(buyer, shop, now_us, amount)
             if currencies[place] != self.policy.currency:
                 caps |= _NO_AMOUNT_USED
+            caps |= self._lost(caps, buyer, shop)
             known = tuple(caps[name] if name in caps else facts[name][place] for name in self.reads)
             truths = self._cached(known)
             for column, truth in zip(verdicts, truths, strict=True):
@@ -219,6 +225,12 @@ class _Deciding:
         for name, fit in zip(CAPS, fits, strict=True):
             table = table.append_column(name, pa.array(fit, pa.bool_()))
         return self._finished(table, verdicts, outcomes)
+
+    def _lost(self, caps: Mapping[str, FactValue | None], buyer: str, shop: str) -> dict[str, FactValue | None]:
+        """Usage is unknown where a request that was set aside may have had a part in it."""
+        of_buyer, of_shop = buyer in self.lost_buyers, shop in self.lost_shops
+        scopes = tuple(scope for scope, lost in (("caps.buyer_", of_buyer), ("caps.shop_", of_shop)) if lost)
+        return dict.fromkeys(name for name in caps if name.startswith(scopes)) if scopes else {}
 
     def _rows(self, table: pa.Table) -> Iterator[tuple[int, str, str, int | None, dict[str, list[Any]]]]:
         moments = table["asked_at"].cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()

@@ -61,6 +61,14 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoiled:
+    """Rows that make no value, all that belong together, and what is wrong with some of them."""
+
+    faults: list[Fault]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Defaults:
     """What holds for a whole file: its currency where it has no such column, and the moment of the import.
 
@@ -87,7 +95,7 @@ class Kind:
         return frozenset(name for entry in (*self.required, *self.optional) for name in entry.split("|"))
 
 
-def items_of(kind: Kind, rows: Iterable[Cells], defaults: Defaults) -> Iterator[Item | list[Fault]]:
+def items_of(kind: Kind, rows: Iterable[Cells], defaults: Defaults) -> Iterator[Item | Spoiled]:
     """The values of a file, or the faults of the rows that should have made one."""
     if kind.group is None:
         for cells in rows:
@@ -98,7 +106,8 @@ def items_of(kind: Kind, rows: Iterable[Cells], defaults: Defaults) -> Iterator[
         made = _item(kind, group, defaults)
         by = spoiled.get(name[0])
         if by is not None and isinstance(made, Item):
-            yield [Fault(by, "", f"it may belong with {place_of(group[0].row)}, which is left out with it")]
+            fault = Fault(by, "", f"it may belong with {place_of(group[0].row)}, which is left out with it")
+            yield Spoiled([fault], made.rows)
         else:
             yield made
 
@@ -138,14 +147,15 @@ def place_of(row: Row) -> str:
     return f"{row.file}, row {row.number}"
 
 
-def _item(kind: Kind, group: list[Cells], defaults: Defaults) -> Item | list[Fault]:
+def _item(kind: Kind, group: list[Cells], defaults: Defaults) -> Item | Spoiled:
     """One bad row takes the whole value with it: an order without one of its lines would be another order."""
     faults = [Fault(cells.row, "", cells.row.fault) for cells in group if cells.row.fault]
     whole = [cells for cells in group if not cells.row.fault]
     if whole:
         value = kind.build(whole, defaults)
         faults += _of_all(whole)
-    return faults or Item(value, tuple(cells.row for cells in group))
+    rows = tuple(cells.row for cells in group)
+    return Spoiled(faults, rows) if faults else Item(value, rows)
 
 
 def _of_all(group: Sequence[Cells]) -> Iterator[Fault]:

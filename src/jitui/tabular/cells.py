@@ -29,6 +29,7 @@ ROUNDED = r"[+-]?[0-9]+(\.[0-9]*[eE][+-]?|[eE][+-])[0-9]+|[+-]?[0-9]+\.0+"
 TRUE, FALSE = frozenset({"true", "1", "yes", "t", "y"}), frozenset({"false", "0", "no", "f", "n"})
 
 _WHOLE, _AMOUNT, _MOMENT = re.compile(WHOLE), re.compile(AMOUNT), re.compile(MOMENT, re.ASCII | re.IGNORECASE)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FORMULA = re.compile(r'="([^"]*)"')
 _UNSEEN = "\ufeff\u200b\u200e\u200f"
 _FULL_WIDTH = re.compile("[\uff01-\uff5e]")
@@ -173,6 +174,18 @@ def read_moment(cell: object, zone: tzinfo | None) -> datetime | Unreadable:
     if local.utcoffset() != local.replace(fold=1).utcoffset():
         return Unreadable(f"{shown(cell)} happened twice or never in {zone}, when clocks changed; write its offset")
     return _of_these_centuries(local)
+
+
+def read_day(cell: str, zone: tzinfo) -> datetime | Unreadable:
+    """The first moment of a day such as 2026-11-23 in a zone."""
+    refused = Unreadable(f"expected a day such as 2026-11-23, not {shown(cell)}")
+    if not _DAY.fullmatch(bare(cell)):
+        return refused
+    try:
+        first = datetime.fromisoformat(bare(cell))
+    except ValueError:
+        return refused
+    return _of_these_centuries(first.replace(tzinfo=zone))
 
 
 def _of_these_centuries(moment: datetime) -> datetime | Unreadable:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from jitui.errors import BadInput
 from jitui.tabular.cells import bare
@@ -81,7 +84,7 @@ def decoded_lines(file: Path, encoding: str) -> Iterator[str]:
     except LookupError:
         raise BadInput(f"There is no encoding {shown(encoding)}.", path="--encoding") from None
     try:
-        with file.open("rb") as opened:
+        with _opened(file) as opened:
             wide = opened.read(2) in _UTF16 or "16" in encoding or "32" in encoding
             opened.seek(0)
             if wide:
@@ -92,8 +95,17 @@ def decoded_lines(file: Path, encoding: str) -> Iterator[str]:
                 if "\0" in text:
                     raise BadInput(f"{file}:{number}: there is a NUL character; this is no text.", path=str(file))
                 yield text.removeprefix("\ufeff") if number == 1 else text
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadInput(f"{file} is packed and breaks off: {error}.", path=str(file)) from None
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
+
+
+def _opened(file: Path) -> BinaryIO:
+    """The bytes of a file, unpacked where it is gzip, whatever its name."""
+    with file.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+    return cast("BinaryIO", gzip.open(file, "rb")) if packed else file.open("rb")
 
 
 def _wide_lines(file: Path, raw: bytes, encoding: str) -> Iterator[str]:

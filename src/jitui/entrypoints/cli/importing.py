@@ -14,15 +14,16 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
+from jitui.entrypoints.cli.words import moment_of
 from jitui.tabular.shown import shown
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from jitui.importing.fields import Fault
-    from jitui.importing.kinds import Item, Kind
+    from jitui.importing.kinds import Item, Kind, Spoiled
     from jitui.importing.loading import Loaded, Refused
     from jitui.policy import FactType
+    from jitui.tabular.table import Row, Table
     from jitui.wiring import App
 
 
@@ -41,6 +42,7 @@ def importing(
         list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help="Their column is our field; repeat it.")
     ] = None,
     atomic: Annotated[bool, typer.Option("--atomic", help="Load nothing when a single row is bad.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Load nothing: say what would be refused, and why.")] = False,
     currency: Annotated[str | None, typer.Option(help="Where the file has no such column.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="Of times that say none, such as Asia/Shanghai.")] = None,
     encoding: Annotated[str, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")] = "utf-8",
@@ -68,10 +70,11 @@ def importing(
         say(f"{layout.file}: {layout.layout}; {layout.columns} columns.")
     for name in read.ignored:
         say(f"Column {name!r} is ignored; --map {name}=FIELD says what it is.")
-    done = _load(read, atomic=atomic, complete_from=since)
-    if since is not None and done.bad:
-        say("Nothing is declared complete: what the bad rows tell is missing.")
-    _report(what, read, done, atomic=atomic, as_json=as_json)
+    done = _load(read, atomic=atomic, check_only=check, complete_from=since)
+    rejected = [] if check else _write_rejected(read, done)
+    _report(what, read, done, rejected, atomic=atomic, check_only=check, as_json=as_json)
+    if since is not None and done.bad and not check:
+        say("Rows are missing, so no kind was recorded as complete; import them whole with --complete-from.")
     if done.bad:
         raise typer.Exit(FAILED)
 
@@ -98,9 +101,11 @@ class _Layout:
 class _Read:
     layouts: list[_Layout]
     items: list[Item]
-    faults: list[Fault]
+    spoiled: list[Spoiled]
     rows: int
     ignored: tuple[str, ...]
+    tables: dict[str, Table]
+    """The files by their names, read through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,8 @@ class _Done:
     loaded: int
     loaded_rows: int
     bad: list[_Bad]
+    rejected: tuple[Row, ...] = ()
+    """All rows that were not taken, those that belong with a bad one too."""
     became: Counter[Loaded] = field(default_factory=Counter)
 
 
@@ -195,22 +202,12 @@ def _zone(name: str | None) -> ZoneInfo | None:
 
 def _complete_from(what: What, text: str | None) -> datetime | None:
     from jitui.errors import BadInput
-    from jitui.tabular.cells import Unreadable, read_moment
 
     if text is None:
         return None
     if what is not What.HISTORY:
         raise BadInput("--complete-from is about history.", path="--complete-from")
-    try:
-        since = datetime.fromisoformat(text)
-    except ValueError:
-        since = None
-    if since is None or since.tzinfo is None:
-        raise BadInput(f"--complete-from is a time with its zone, not {text!r}.", path="--complete-from")
-    found = read_moment(text, None)
-    if isinstance(found, Unreadable):
-        raise BadInput(f"--complete-from: {found.reason}", path="--complete-from")
-    return found
+    return moment_of(text, "--complete-from")
 
 
 # Reading and loading ----------------------------------------------------------------------------------------------
@@ -223,7 +220,8 @@ def _read(kind: Kind, reading: _Reading, currency: str | None) -> _Read:
     from jitui.wiring import utc_now
 
     items: list[Item] = []
-    faults: list[Fault] = []
+    spoiled: list[Spoiled] = []
+    tables: dict[str, Table] = {}
     ignored: dict[str, None] = {}
     layouts: list[_Layout] = []
     cells: list[Cells] = []
@@ -231,6 +229,7 @@ def _read(kind: Kind, reading: _Reading, currency: str | None) -> _Read:
     with progress() as bar:
         for file in reading.files:
             table = open_table(file, reading.encoding, reading.delimiter)
+            tables[str(file)] = table
             theirs = _columns(kind, file, table.columns, reading.wanted)
             attributes |= any(name.startswith(ATTRIBUTE) for name in theirs)
             layouts.append(_Layout(str(file), str(table.layout or "Parquet"), len(table.columns)))
@@ -241,8 +240,8 @@ def _read(kind: Kind, reading: _Reading, currency: str | None) -> _Read:
         if isinstance(made, Item):
             items.append(made)
         else:
-            faults += made
-    return _Read(layouts, items, faults, len(cells), tuple(ignored))
+            spoiled.append(made)
+    return _Read(layouts, items, spoiled, len(cells), tuple(ignored), tables)
 
 
 def _attributes() -> Mapping[str, FactType]:
@@ -258,36 +257,60 @@ def _attributes() -> Mapping[str, FactType]:
     return with_app(work)
 
 
-def _load(read: _Read, *, atomic: bool, complete_from: datetime | None) -> _Done:
+def _load(read: _Read, *, atomic: bool, check_only: bool, complete_from: datetime | None) -> _Done:
     from jitui.entrypoints.cli.running import with_app
     from jitui.importing.loading import check, load
 
-    bad = [_Bad(f.row.file, f.row.number, f.row.line, f.field, f.reason, f.column, f.value) for f in read.faults]
-    if (atomic and bad) or not read.items:
-        return _Done(0, 0, bad)
+    faults = [fault for one in read.spoiled for fault in one.faults]
+    bad = [_Bad(f.row.file, f.row.number, f.row.line, f.field, f.reason, f.column, f.value) for f in faults]
+    rejected = [row for one in read.spoiled for row in one.rows]
+    if (atomic and bad and not check_only) or not read.items:
+        return _Done(0, 0, bad, tuple(rejected))
 
     counts: Counter[Loaded] = Counter()
 
     async def work(app: App) -> list[Refused]:
         with progress() as bar:
-            if atomic:
+            if atomic or check_only:
                 checking = bar.add_task("Checking", total=len(read.items))
                 refused = await check(app, read.items, lambda n: bar.advance(checking, n))
-                if refused:
+                if refused or check_only:
                     return refused
             loading = bar.add_task("Loading", total=len(read.items))
             refused = await load(app, read.items, lambda n: bar.advance(loading, n), counts)
+        # INVARIANT: a history of which rows were refused is never said to be complete (I5).
         if complete_from is not None and not bad and not refused:
             await _record_history(app, read.items, complete_from)
         return refused
 
     refused = with_app(work)
-    kept = [] if atomic and refused else _without(read.items, refused)
+    kept = [] if check_only or (atomic and refused) else _without(read.items, refused)
     for one in refused:
         row = one.item.rows[0]
         bad.append(_Bad(row.file, row.number, row.line, "", one.reason))
+        rejected += one.item.rows
     rows = sum(len(item.rows) for item in kept)
-    return _Done(len(kept), rows, sorted(bad, key=lambda b: (b.file, b.row)), counts)
+    return _Done(len(kept), rows, sorted(bad, key=lambda b: (b.file, b.row)), tuple(rejected), counts)
+
+
+def _write_rejected(read: _Read, done: _Done) -> list[str]:
+    """The rows that were not taken, beside each file; one that cannot be written there is only listed."""
+    from jitui.importing.rejected import write_rejected
+
+    written = []
+    for name, table in read.tables.items():
+        rows = [row for row in done.rejected if row.file == name]
+        reasons: dict[int, str] = {}
+        for bad in done.bad:
+            if bad.file == name:
+                told = f"{bad.field}: {bad.reason}" if bad.field else bad.reason
+                reasons[bad.row] = f"{reasons[bad.row]}; {told}" if bad.row in reasons else told
+        try:
+            if rows:
+                written.append(str(write_rejected(Path(name), table.columns, table.layout, rows, reasons)))
+        except (OSError, UnicodeEncodeError) as error:
+            say(f"The rows of {name} that were not taken cannot be written beside it: {error}.")
+    return written
 
 
 def _without(items: list[Item], refused: list[Refused]) -> list[Item]:
@@ -303,7 +326,9 @@ async def _record_history(app: App, items: list[Item], complete_from: datetime) 
     await app.registry.record_history([HistoryRecord(kind, complete_from) for kind in kinds], kept=["fresh_until"])
 
 
-def _report(what: What, read: _Read, done: _Done, *, atomic: bool, as_json: bool) -> None:
+def _report(
+    what: What, read: _Read, done: _Done, rejected: list[str], *, atomic: bool, check_only: bool, as_json: bool
+) -> None:
     bad_rows = len({(bad.file, bad.row) for bad in done.bad})
     if as_json:
         print_json(
@@ -315,13 +340,19 @@ def _report(what: What, read: _Read, done: _Done, *, atomic: bool, as_json: bool
                 **({"became": done.became} if done.became else {}),
                 "bad_rows": bad_rows,
                 "bad": done.bad,
+                "rejected_files": rejected,
                 "ignored_columns": read.ignored,
                 "files": read.layouts,
             }
         )
         return
+    if check_only:
+        _report_check(what, read, done)
+        return
     for bad in done.bad:
         say(str(bad))
+    for name in rejected:
+        say(f"The rows that were not taken are in {name}, each with its reason.")
     if done.bad:
         say("Mend these rows (a row of more cells than the header has a stray delimiter) and import the file again.")
     beside = read.rows - done.loaded_rows - bad_rows
@@ -331,3 +362,20 @@ def _report(what: What, read: _Read, done: _Done, *, atomic: bool, as_json: bool
     parts = ", ".join(f"{number} {became}" for became, number in sorted(done.became.items()))
     became = f" ({parts})" if parts else ""
     echo(f"{read.rows} rows read, {done.loaded} {what} loaded{became}{bad_part}.{nothing}")
+
+
+FIRST_OF_A_KIND = 3
+
+
+def _report_check(what: What, read: _Read, done: _Done) -> None:
+    """What would be refused, by kind: how many rows, and the first of them."""
+    kinds: dict[tuple[str, str], list[_Bad]] = {}
+    for bad in done.bad:
+        kinds.setdefault((bad.field, bad.reason.partition(", not ")[0]), []).append(bad)
+    for (about, reason), bads in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
+        named = f"{about}: {reason}" if about else reason
+        echo(f"{len(bads)} × {named}")
+        for bad in bads[:FIRST_OF_A_KIND]:
+            say(f"  {bad}")
+    refused = len({(row.file, row.number) for row in done.rejected})
+    echo(f"{read.rows} rows read, {refused} of them would be refused; no {what} were loaded (--check).")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, results
+from jitui.entrypoints.cli.words import moment_of
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
@@ -76,21 +78,9 @@ def _format(provider: str) -> StatementFormat:
 
 def _time(name: str, text: str | None, zone: tzinfo | None) -> datetime | None:
     """A day, in the zone of the provider's days, or a time with its zone."""
-    from datetime import UTC, datetime
+    from datetime import UTC
 
-    from jitui.errors import BadInput
-
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput(
-            f"{name} takes a day or a time, such as 2026-11-23 or 2026-11-23T08:00:00+08:00.", path=name
-        ) from None
-    if at.tzinfo is None and len(text) > len("2026-11-23"):
-        raise BadInput(f"{name} needs its zone: {text}Z or {text}+08:00.", path=name)
-    return at if at.tzinfo is not None else at.replace(tzinfo=zone or UTC)
+    return None if text is None else moment_of(text, name, zone or UTC)
 
 
 # Showing -----------------------------------------------------------------------------------------------------------
@@ -148,14 +138,15 @@ def _show(report: Report) -> None:
     for difference in report.first:
         task = difference.task
         echo(f"  {task.task_id}  {task.kind}")
-        echo(f"    {(task.order_id and f'order {task.order_id}') or 'no order of ours'}: {_evidence(task.evidence)}")
+        about = f"{(task.order_id and f'order {task.order_id}') or 'no order of ours'}: {_evidence(task.evidence)}"
+        echo(fill(about, 80, initial_indent="    ", subsequent_indent="      "))
 
 
 def _evidence(evidence: object) -> str:
-    """Both sides in a line of at most seventy characters."""
+    """Both sides, or why a row cannot be read."""
     if not isinstance(evidence, dict) or "reason" in evidence:
         found = evidence if isinstance(evidence, dict) else {}
-        return f"line {found.get('line')}: {found.get('reason')}"[:60]
+        return f"line {found.get('line')}: {found.get('reason')}"
     sides = (f"{name} {_money(evidence.get(name))}" for name in ("ours", "theirs"))
     return f"{evidence.get('movement')}, {', '.join(sides)}"
 

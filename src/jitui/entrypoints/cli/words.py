@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from datetime import datetime, tzinfo
     from enum import StrEnum
 
     from jitui.aftersales.registry import Scope
@@ -44,3 +45,21 @@ def id_of(text: str, what: str) -> str:
     if why is not None:
         raise BadInput(f"{what}: this is no id: {why}.", path=what)
     return text
+
+
+def moment_of(text: str, option: str, days_in: tzinfo | None = None) -> datetime:
+    """A time with its zone; where `days_in` is given also a day, for its first moment there. Raises BadInput."""
+    from datetime import UTC
+
+    from jitui.errors import BadInput
+    from jitui.tabular.cells import Unreadable, read_day, read_moment
+
+    day = Unreadable("") if days_in is None else read_day(text, days_in)
+    found = read_moment(text, None) if isinstance(day, Unreadable) else day
+    if not isinstance(found, Unreadable):
+        return found
+    if not isinstance(read_moment(text, UTC), Unreadable):
+        raise BadInput(f"{option} needs its zone: {text}Z or {text}+08:00.", path=option)
+    what = "a time" if days_in is None else "a day or a time"
+    such = "" if days_in is None else "2026-11-23 or "
+    raise BadInput(f"{option} takes {what}, such as {such}2026-11-23T08:00:00+08:00, not {text!r}.", path=option)
