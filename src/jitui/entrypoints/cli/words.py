@@ -60,6 +60,8 @@ def moment_of(text: str, option: str, days_in: tzinfo | None = None) -> datetime
         return found
     if not isinstance(read_moment(text, UTC), Unreadable):
         raise BadInput(f"{option} needs its zone: {text}Z or {text}+08:00.", path=option)
+    if found.reason.startswith("expected a time from"):
+        raise BadInput(f"{option}: {found.reason}.", path=option)
     what = "a time" if days_in is None else "a day or a time"
     such = "" if days_in is None else "2026-11-23 or "
     raise BadInput(f"{option} takes {what}, such as {such}2026-11-23T08:00:00+08:00, not {text!r}.", path=option)
