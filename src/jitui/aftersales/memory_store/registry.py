@@ -97,9 +97,11 @@ class MemoryRegistry:
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
         """Append to buyers' histories; returns how many were new."""
+        new = 0
         for event in events:
             self._tables.buyer(event.buyer_id)
-        return sum(self._tables.record_event(event) for event in events)
+            new += self._tables.record_event(event)
+        return new
 
 
 def _kept(row: _Row, known: _Row | None, kept: Collection[str]) -> _Row:
