@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 
@@ -59,7 +59,7 @@ def from_decimal_text(text: str, currency: str) -> int | None:
     try:
         scaled = Decimal(text).scaleb(currency_exponent(currency))
         return int(scaled) if scaled == scaled.to_integral_value() else None
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):  # of decimal too: a power beyond its range overflows
         return None
 
 

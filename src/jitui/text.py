@@ -35,9 +35,30 @@ END = r"$(?!\n)"
 
 LONGEST_ID = 128
 ID_PATTERN = rf"^[^/{UNSEEN}]{{1,{LONGEST_ID}}}" + END
+CODE_PATTERN = rf"^[^{UNSEEN}]{{1,{LONGEST_ID}}}" + END
+NAME_PATTERN = rf"^(?=.{{1,{LONGEST_ID}}}$)[^{UNSEEN}]+(?: [^{UNSEEN}]+)*" + END
+KIND_PATTERN = r"^[a-z][a-z0-9_]{0,63}" + END
+
+SENTENCES = {
+    ID_PATTERN: "Expected 1 to 128 visible characters, without spaces or slashes",
+    CODE_PATTERN: "Expected 1 to 128 visible characters, without spaces",
+    NAME_PATTERN: "Expected 1 to 128 visible characters, with single spaces between words",
+    KIND_PATTERN: "Expected 1 to 64 lower-case letters, digits and underscores, a letter first",
+}
+
 _UNSEEN_IN_ID = re.compile(f"[/{UNSEEN}\\ud800-\\udfff]")
 _UNSEEN_AT_ALL = re.compile(f"[{UNSEEN}\\ud800-\\udfff]")
 """With the halves of surrogate pairs, which only the command line can bring."""
+
+
+def spelled_alike(one: str, other: str) -> bool:
+    """Whether two ids differ in letter case or in the width of their letters at most."""
+    return one == other or folded(one) == folded(other)
+
+
+def folded(text: str) -> str:
+    """What is the same of ids that are spelled alike."""
+    return unicodedata.normalize("NFKC", text).lower()
 
 
 def visible(text: str) -> str:

@@ -12,6 +12,7 @@ from jitui.adapters.postgres.writing import ONCE_PER_ORDER as IN_STATEMENTS
 from jitui.aftersales.command import Executed
 from jitui.aftersales.ship import complete_order
 from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.policy import CLOCKS_DIFFER_SECONDS
 from jitui.policy.facts import BUYER_EVENTS, ONCE_PER_ORDER
 from tests.aftersales.market import NOW, Market
 
@@ -128,3 +129,40 @@ async def test_the_database_refuses_a_second_one_that_counts(market: Market) -> 
 def test_the_statement_and_the_policy_name_the_same_kinds() -> None:
     assert ", ".join(f"'{kind}'" for kind in ONCE_PER_ORDER) == IN_STATEMENTS
     assert set(ONCE_PER_ORDER) < set(BUYER_EVENTS)
+
+
+async def test_an_event_that_names_another_buyers_order_does_not_count(market: Market) -> None:
+    """Whichever lane the two buyers are in."""
+    for number in range(3):
+        await market.paid_order(f"other-{number}", f"theirs-{number}")
+    mine = await market.paid_order(BUYER, "o-1")
+    told = [event(f"e{n}", order_id=f"theirs-{n}") for n in range(3)]
+    known = [event("mine", order_id=mine.order_id), event("any", order_id="o-unknown"), event("none", order_id=None)]
+    refused = await market.registry.refused_events([*told, *known])
+    assert [(one.event, one.field) for one in refused] == [(one, "order_id") for one in told]
+    assert await market.registry.record_buyer_events([*told, *known]) == 3
+    assert (await counted(market))[0] == 3
+
+
+@pytest.mark.parametrize("first", ["event", "retraction", "together"])
+async def test_an_event_of_another_kind_takes_nothing_back(market: Market, first: str) -> None:
+    lost = event("lost", "dispute_lost", order_id=None)
+    back = event("back", "order_completed", order_id=None, retracts="lost")
+    batches = {"event": [[lost], [back]], "retraction": [[back], [lost]], "together": [[back, lost]]}[first]
+    for batch in batches[:-1]:
+        await record(market, *batch)
+    refused = await market.registry.refused_events(batches[-1])
+    assert [one.event for one in refused] == [lost if first == "retraction" else back]
+    await record(market, *batches[-1])
+    assert (await counted(market, "dispute_lost"))[0] == (0 if first == "retraction" else 1)
+
+
+async def test_an_event_of_the_same_kind_takes_it_back_but_not_from_the_future(market: Market) -> None:
+    lost = event("lost", "dispute_lost", order_id=None)
+    await record(market, lost)
+    ahead = NOW + timedelta(seconds=CLOCKS_DIFFER_SECONDS, microseconds=1)
+    await record(market, event("late", "dispute_lost", order_id=None, at=ahead, retracts="lost"))
+    assert (await counted(market, "dispute_lost"))[0] == 1
+    now = NOW + timedelta(seconds=CLOCKS_DIFFER_SECONDS)
+    await record(market, event("back", "dispute_lost", order_id=None, at=now, retracts="lost"))
+    assert (await counted(market, "dispute_lost"))[0] == 0

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
+from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import put_order
-from jitui.aftersales.order import Funder, Funding, LineUnits, OrderLine
+from jitui.aftersales.intake import capture_payment, put_order
+from jitui.aftersales.order import Funder, Funding, LineUnits, OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
 from jitui.aftersales.ship import complete_order
+from jitui.aftersales.task import TaskFilter, TaskKind
 from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.aftersales.writes import RecordBuyerEvent
 from tests.aftersales.market import NOW, Market, on_both_stores
@@ -148,3 +152,42 @@ async def test_a_request_for_some_units_leaves_the_others(market: Market) -> Non
     file = await file_of(market, ref)
     assert file.lines[0].free_quantity == 1
     assert [LineUnits(row.line_id, row.quantity) for row in file.ticket_lines] == [LineUnits("l1", 2)]
+
+
+async def tasks_of(market: Market) -> list[tuple[TaskKind, int | None]]:
+    return [(task.kind, task.amount_minor) for task in await PostgresTasks(market.pool).list(TaskFilter())]
+
+
+async def test_money_for_an_order_that_costs_nothing_is_a_task_before_and_after_its_refund(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    for order_id, asks_first in (("o-1", True), ("o-2", False)):
+        ref = await free_order(market, buyer, order_id)
+        if asks_first:
+            await market.asked(buyer, order_id)
+        tender = Tender("t", "simulator", f"pay-{order_id}", "CNY", 500, NOW)
+        for _ in range(2):
+            assert isinstance(await capture_payment(market.store, ref, tender, market.terms, now=NOW), Executed)
+    assert await tasks_of(market) == [(TaskKind.CAPTURED_AFTER_REFUND, 500)] * 2
+
+
+async def test_money_above_an_order_that_was_refunded_whole_is_a_task_and_before_it_is_none(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    ref = await market.paid_order(buyer, "o-1", amounts=(1000,), tenders=(1200,))
+    assert await tasks_of(market) == [], "a shop may charge for what is no line"
+    await market.asked(buyer, "o-1")
+    more = Tender("t2", "simulator", "another", "CNY", 300, NOW)
+    assert isinstance(await capture_payment(market.store, ref, more, market.terms, now=NOW), Executed)
+    assert await tasks_of(market) == [(TaskKind.CAPTURED_AFTER_REFUND, 300)]
+
+
+@pytest.mark.parametrize(("amount", "taken"), [(1000, True), (999, False), (0, False), (2000, True)])
+async def test_a_paid_order_is_not_replaced_by_one_that_leaves_money_without_goods(
+    market: Market, amount: int, taken: bool
+) -> None:
+    await market.paid_order("b-1", "o-1", amounts=(1500,), tenders=(1000,))
+    line = OrderLine("l1", "sku-1", "item-1", 1, amount, "apparel", customised=False, virtual=False)
+    new = NewOrder("o-1", "b-1", "shop-1", "CNY", NOW - timedelta(hours=1), (line,))
+    done = await put_order(market.store, new, now=NOW)
+    assert isinstance(done, OrderTaken) is taken
+    if isinstance(done, Refusal):
+        assert (done.code, done.path) == (RefusalCode.ORDER_NOT_REPLACEABLE, "lines[0].paid")

@@ -162,6 +162,7 @@ async def test_the_database_refuses_a_second_parcel_of_a_waybill(market: Market)
 def test_different_numbers_stay_different_parcels() -> None:
     numbers = ["JDX1-1-12", "JDX11-1-2", "SF1", "SF-1", "SF01", "SF１0"]
     assert len({waybill_of(number) for number in numbers}) == len(numbers)
+    assert {waybill_of(f"SF{dash}1") for dash in "-\u2010\u2011\u2012\u2013\u2014\u2212\uff0d\ufe63"} == {"sf-1"}
     assert waybill_of(" ＳＦ１ ") == waybill_of("sf1") == "sf1"
 
 

@@ -289,6 +289,68 @@ async def test_a_place_not_known_may_be_the_one_that_is_paused(
         assert ticket.review_reason == reasons[wanted]
 
 
+@pytest.mark.parametrize(
+    ("paused", "wanted"),
+    [
+        ((Scope.REGION, "cn-65"), None),
+        ((Scope.REGION, "\uff23\uff2e-65"), None),
+        ((Scope.REGION, "CN-65"), True),
+        ((Scope.REGION, "CN-66"), False),
+        ((Scope.CATEGORY, "APPAREL"), None),
+        ((Scope.ITEM, "Item"), None),
+        ((Scope.SHOP, "SHOP-1"), None),
+    ],
+)
+@on_both_stores
+async def test_a_paused_place_of_another_spelling_may_be_the_orders(
+    market: Market, paused: tuple[Scope, str], wanted: bool | None
+) -> None:
+    for number, one in enumerate((policy("!service.paused"), policy("order.paid_minor > 0"))):
+        market = market.deciding_by(one)
+        await market.registry.put_buyer(Buyer(lane_of("b"), "b", None, "CN-65"), NOW)
+        await paid(market, f"o{number}")
+        await pause(market, *paused)
+        ticket = await market.asked("b", f"o{number}")
+        assert (await facts_of(market, ticket)).get("service.paused") is wanted
+        assert is_instant(ticket) == (wanted is False)
+
+
+@pytest.mark.parametrize(
+    ("uncovered", "covered", "wanted"),
+    [
+        ([(Scope.CATEGORY, "Apparel")], [], None),
+        ([(Scope.ITEM, "ITEM")], [], None),
+        ([(Scope.CATEGORY, "Apparel")], [(Scope.CATEGORY, "apparel")], True),
+        ([(Scope.CATEGORY, "Apparel")], [(Scope.ITEM, "item")], True),
+        ([(Scope.ITEM, "ITEM")], [(Scope.CATEGORY, "apparel")], None),
+        ([(Scope.CATEGORY, "apparel")], [(Scope.ITEM, "ITEM")], False),
+        ([(Scope.CATEGORY, "apparels")], [], True),
+    ],
+)
+@on_both_stores
+async def test_a_place_not_covered_of_another_spelling_may_be_the_lines(
+    market: Market, uncovered: list[tuple[Scope, str]], covered: list[tuple[Scope, str]], wanted: bool | None
+) -> None:
+    market = market.deciding_by(policy("order.lines.all(l, l.covered)"))
+    await paid(market, "o")
+    for places, stands in ((uncovered, False), (covered, True)):
+        for scope, ref in places:
+            await market.registry.set_coverage(Coverage(scope, ref, stands, "", "t", NOW))
+    ticket = await market.asked("b", "o")
+    assert (await facts_of(market, ticket))["order.lines"][0].get("covered") is wanted
+    assert is_instant(ticket) == (wanted is True)
+
+
+@on_both_stores
+async def test_a_shop_not_covered_of_another_spelling_may_be_the_orders(market: Market) -> None:
+    market = market.deciding_by(policy("shop.covered"))
+    await paid(market, "o")
+    await market.registry.set_coverage(Coverage(Scope.SHOP, "SHOP-1", False, "", "t", NOW))
+    ticket = await market.asked("b", "o")
+    assert "shop.covered" not in await facts_of(market, ticket)
+    assert not is_instant(ticket)
+
+
 @on_both_stores
 async def test_a_pause_that_is_lifted_stops_nothing_any_more(market: Market) -> None:
     market = market.deciding_by(policy("!service.paused"))

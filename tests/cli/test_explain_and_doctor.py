@@ -36,6 +36,8 @@ def test_a_ticket_is_explained_in_words(settings: dict[str, str], ticket_id: UUI
     flat = " ".join(done.out.split())
     assert "order.paid_minor = 12900" in flat
     assert "buyer.account_age_days = unknown" in flat
+    verdicts = {line.split(" ")[0] for line in done.out.splitlines()[5:] if not line.startswith(" ")}
+    assert verdicts <= {"true", "false", "unknown"} and len(verdicts) > 1, "words without marks for colours"
 
 
 def test_a_ticket_is_explained_to_a_script(jitui: Jitui, ticket_id: UUID) -> None:

@@ -86,3 +86,11 @@ def test_a_worker_leaves_when_it_is_told_to(settings: dict[str, str], number: si
         time.sleep(0.2)
         worker.send_signal(number)
         assert worker.wait(30) == code
+
+
+@pytest.mark.parametrize(
+    "words", [("ledger", "\udcff"), ("keys", "issue", "--label", "\udcff"), ("pause", "--by", "\udcff")]
+)
+def test_bytes_that_are_no_text_are_refused_in_a_sentence(jitui: Jitui, words: tuple[str, ...]) -> None:
+    done = jitui(*words)
+    assert done.code == 2 and "is no text" in done.err and "should not happen" not in done.err

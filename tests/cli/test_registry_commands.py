@@ -18,6 +18,9 @@ def test_a_pause_stands_until_it_is_lifted(jitui: Jitui) -> None:
     assert jitui("pause", "shop").code == 2, "which shop?"
     assert jitui("pause", "shop", "s-1", "--reason", "checking").code == 0
     assert jitui("pause", "--reason", "storm").code == 0
+    assert jitui("pause", "item", "i-1", "--reason", "one\nplatform: paused").code == 0
+    assert "one\\nplatform: paused" in jitui("pause", "--list").out, "a reason cannot look like a row of its own"
+    assert jitui("pause", "item", "i-1", "--lift").code == 0
     standing = jitui("pause", "--list", "--json").json["pauses"]
     assert [(row["scope"], row["ref"], row["reason"]) for row in standing] == [
         ("shop", "s-1", "checking"),

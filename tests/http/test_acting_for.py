@@ -66,6 +66,13 @@ async def test_a_platform_acts_for_merchants_alone(api: Api, body: Any) -> None:
     assert got.status_code == 400
 
 
+async def test_a_shops_key_acts_for_nobody_else(api: Api) -> None:
+    ticket = await api.reviewed("o-1")
+    path = f"/v1/after-sales/{ticket['ticket_id']}/approve"
+    got = await api.post(path, WANG, headers=FIRST, key=api.shop)
+    assert (got.status_code, got.json()["path"]) == (400, "acting_for")
+
+
 async def test_for_whom_is_part_of_the_request_that_a_key_names(api: Api) -> None:
     ticket = await api.reviewed("o-1")
     path, headers = f"/v1/after-sales/{ticket['ticket_id']}/approve", FIRST | {"idempotency-key": "k-1"}

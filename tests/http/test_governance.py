@@ -37,6 +37,34 @@ async def test_an_event_counts_once(api: Api) -> None:
     assert again.json() == {"recorded": 1, "known_already": 1}
 
 
+async def test_an_event_that_no_policy_can_ask_for_is_refused(api: Api) -> None:
+    event = {"event_id": "e-1", "kind": "disputes_lost", "at": "2026-05-01T00:00:00Z"}
+    got = await api.post("/v1/buyers/b-9/events", {"events": [event]})
+    assert (got.status_code, got.json()["path"]) == (400, "events[0].kind")
+    assert "did you mean dispute_lost?" in got.json()["detail"]
+    got = await api.put("/v1/history/disputes_lost", {"complete_from": "2024-01-01T00:00:00Z"})
+    assert (got.status_code, got.json()["path"]) == (400, "kind")
+    assert (await api.put("/v1/history/shipped", {"complete_from": "2024-01-01T00:00:00Z"})).status_code == 200
+
+
+async def test_an_event_that_contradicts_what_is_known_is_refused_by_its_place(api: Api) -> None:
+    await api.paid_order("o-1")
+    at = "2026-05-01T00:00:00Z"
+    events = [
+        {"event_id": "e-1", "kind": "order_completed", "at": at},
+        {"event_id": "e-2", "kind": "order_completed", "at": at, "order_id": "o-1"},
+        {"event_id": "e-3", "kind": "dispute_lost", "at": at, "retracts": "e-1"},
+        {"event_id": "e-4", "kind": "order_completed", "at": "2199-01-01T00:00:00Z", "retracts": "e-1"},
+    ]
+    got = await api.post("/v1/buyers/b-9/events", {"events": events})
+    assert got.status_code == 400
+    assert [fault["path"] for fault in got.json()["errors"]] == [
+        "events[1].order_id",
+        "events[2].retracts",
+        "events[3].at",
+    ]
+
+
 async def test_history_that_is_declared_is_listed(api: Api) -> None:
     got = await api.put("/v1/history/order_paid", {"complete_from": "2024-01-01T00:00:00Z"})
     assert got.json() == {"kind": "order_paid", "complete_from": "2024-01-01T00:00:00Z", "fresh_until": None}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import zipfile
 from datetime import UTC, datetime
@@ -38,10 +40,7 @@ WECHAT_COLUMNS = (
     "应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,"
     "手续费,费率,订单金额,申请退款金额,费率备注"
 )
-WECHAT_TOTALS = (
-    "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,"
-    "申请退款总金额\n`2,`1,`1,`0,`0,`1,`1\n"
-)
+WECHAT_TOTALS = "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额"
 
 
 def wechat_line(**changed: str) -> str:
@@ -71,8 +70,10 @@ def wechat_refund(**changed: str) -> str:
     return wechat_line(**(refund | changed))
 
 
-def wechat_bill(*lines: str, end: str = WECHAT_TOTALS) -> str:
-    return "\r\n".join(("\ufeff" + WECHAT_COLUMNS, *lines, end))
+def wechat_bill(*lines: str, end: str | None = None, stated: int | None = None) -> str:
+    count = len(lines) if stated is None else stated
+    totals = f"{WECHAT_TOTALS}\n`{count},`1,`1,`0,`0,`1,`1\n" if end is None else end
+    return "\r\n".join(("\ufeff" + WECHAT_COLUMNS, *lines, totals))
 
 
 def test_a_wechat_bill(tmp_path: Path) -> None:
@@ -201,6 +202,62 @@ def test_an_alipay_bill_that_breaks_off_or_is_something_else_is_refused(tmp_path
             read("alipay", written(tmp_path, text, "gb18030"))
     with pytest.raises(BadInput, match="is not gb18030"):
         read("alipay", written(tmp_path, "\xff\xff\xff", "latin-1"))
+
+
+# Bills as they come ------------------------------------------------------------------------------------------------
+
+
+def resaved(bill: str) -> str:
+    """As a spreadsheet saves it again: quotes where there are commas, rows padded to the widest, other times."""
+    rows = [line[1:].split(",`") if line.startswith("`") else line.split(",") for line in bill.splitlines()]
+    width = max(map(len, rows))
+    text = io.StringIO()
+    for row in rows:
+        accent = "`" if row[0][:4] == "2026" else ""
+        csv.writer(text).writerow([f"{accent}{cell}" if cell else cell for cell in row] + [""] * (width - len(row)))
+    return text.getvalue().replace("2026-11-23 12:00:00", "2026/11/23 12:00") + ("," * width + "\r\n") * 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_a_wechat_bill_that_a_spreadsheet_saved_again(tmp_path: Path, encoding: str) -> None:
+    bill = wechat_bill(wechat_line(), wechat_refund()).removeprefix("\ufeff")
+    paid, refunded, totals = read("wechat_pay", written(tmp_path, resaved(bill), encoding))
+    assert paid == StatementRow(2, RowKind.PAYMENT, NOON, 12900, "CNY", payment_ids=("4200001", "o-1"))
+    assert isinstance(refunded, StatementRow) and refunded.amount_minor == 5900
+    assert isinstance(totals, OtherRow)
+
+
+def test_a_line_break_inside_a_name_keeps_its_row_together(tmp_path: Path) -> None:
+    bill = wechat_bill(wechat_line(商品名称="Shirt,\nwhite"), wechat_line(商品名称='12" mug'), wechat_refund())
+    assert [type(row) for row in read("wechat_pay", written(tmp_path, bill))] == [StatementRow] * 3 + [OtherRow]
+    named = alipay_line().replace("Shirt", 'Shirt"x')
+    broken = alipay_line().replace("Shirt", "Shirt\nwhite")
+    bill = alipay_bill(broken, alipay_line("退款", "-5.00", ATTEMPT.hex), end=ALIPAY_END)
+    first, second = read("alipay", written(tmp_path, bill, "gb18030"))
+    assert isinstance(first, StatementRow) and isinstance(second, StatementRow) and second.line == 8
+    bad, good = read("alipay", written(tmp_path, alipay_bill('1,2,"x', alipay_line()), "gb18030"))
+    assert isinstance(bad, UnreadableRow) and isinstance(good, StatementRow)
+    assert len(read("alipay", written(tmp_path, alipay_bill(named), "gb18030"))) == 1
+
+
+@pytest.mark.parametrize("stated", [0, 1, 3])
+def test_a_bill_that_states_another_count_than_it_has_is_refused(tmp_path: Path, stated: int) -> None:
+    with pytest.raises(BadInput, match="rows are missing or twice"):
+        read("wechat_pay", written(tmp_path, wechat_bill(wechat_line(), wechat_refund(), stated=stated)))
+    end = ALIPAY_END.replace("1笔", f"{stated}笔")
+    with pytest.raises(BadInput, match="rows are missing or twice"):
+        read("alipay", written(tmp_path, alipay_bill(alipay_line(), alipay_line(), end=end), "gb18030"))
+
+
+def test_empty_last_lines_are_no_rows(tmp_path: Path) -> None:
+    assert len(read("stripe", written(tmp_path, STRIPE_REPORT + "\n" + "," * 11 + "\n"))) == 6
+    assert len(read("wechat_pay", written(tmp_path, wechat_bill(wechat_line()) + "\n\n,,,\n"))) == 2
+    assert len(read("alipay", written(tmp_path, ALIPAY_BILL + "\n,,,\n", "gb18030"))) == 3
+
+
+def test_a_rounded_id_in_a_bill_is_not_matched(tmp_path: Path) -> None:
+    (bad, *_) = read("wechat_pay", written(tmp_path, wechat_bill(wechat_refund(微信订单号="4.2E+27"))))
+    assert isinstance(bad, UnreadableRow) and "as text" in bad.reason
 
 
 # Stripe ------------------------------------------------------------------------------------------------------------

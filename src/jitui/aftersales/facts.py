@@ -23,6 +23,7 @@ from jitui.aftersales.ports import (
 )
 from jitui.aftersales.ticket import Arm
 from jitui.policy import CLOCKS_DIFFER_SECONDS, CapUsage, FactValue, Feature, Policy, Usages, caps_facts, held_out
+from jitui.text import spelled_alike
 
 USAGE_MAX_AGE = timedelta(seconds=10)
 """Shop and platform usage that was rolled up longer ago is unknown: no worker, no instant approvals over a cap.
@@ -117,13 +118,19 @@ def history_read(policy: Policy, file: OrderFile, inputs: DecisionInputs) -> dic
 
 
 def is_paused(file: OrderFile, inputs: DecisionInputs) -> bool | None:
-    """Whether instant approvals are stopped here; None where it hangs on a region or a category that is not known."""
-    if inputs.pauses:
+    """Whether instant approvals are stopped here.
+
+    None where it hangs on a region or a category that is not known, or a paused place is spelled as one of the order's
+    but for letter case or width: it may be the same.
+    """
+    places = {("platform", ""), ("shop", file.order.shop_id), ("region", file.buyer.region)}
+    places |= {(scope, ref) for line in file.lines for scope, ref in _places_of(line)}
+    if any((row.scope, row.ref) in places for row in inputs.pauses):
         return True
     perhaps = ("region" in inputs.paused_scopes and not file.buyer.region) or (
         "category" in inputs.paused_scopes and any(not line.category_id for line in file.lines)
     )
-    return None if perhaps else False
+    return None if perhaps or inputs.pauses else False
 
 
 def arm_of(policy: Policy, buyer_id: str, selection: str | None) -> Arm:
@@ -205,17 +212,28 @@ def _line_facts(
 
 def _line_covered(line: OrderLine, inputs: DecisionInputs) -> bool | None:
     """The item's own row, else its category's, else yes (R2); None where a category not known may be one left out."""
+    otherwise = True if line.category_id or "category" not in inputs.uncovered_scopes else None
+    return _covered(inputs.coverage, *_places_of(line), otherwise=otherwise)
+
+
+def _places_of(line: OrderLine) -> tuple[tuple[str, str], ...]:
     item = ("item", line.item_id)
-    if line.category_id:
-        return _covered(inputs.coverage, item, ("category", line.category_id))
-    covered = _covered(inputs.coverage, item, otherwise=None)
-    return covered if covered is not None or "category" in inputs.uncovered_scopes else True
+    return (item, ("category", line.category_id)) if line.category_id else (item,)
 
 
 def _covered(rows: Sequence[ScopedRow], *nearest_first: tuple[str, str], otherwise: bool | None = True) -> bool | None:
-    """What the first of these places that has a row says; without one every shop and item is covered (R2)."""
-    by_place = {(row.scope, row.ref): row.covered for row in rows}
-    return next((by_place[place] for place in nearest_first if place in by_place), otherwise)
+    """What the first of these places that has a row says; without one every shop and item is covered (R2).
+
+    None where a place that is not covered is spelled alike: it may be this one.
+    """
+    for scope, ref in nearest_first:
+        alike = [row for row in rows if row.scope == scope and spelled_alike(row.ref, ref)]
+        said = next((row.covered for row in alike if row.ref == ref), None)
+        if said is not None:
+            return said
+        if not all(row.covered for row in alike):
+            return None
+    return otherwise
 
 
 def _feature_facts(

@@ -11,7 +11,7 @@ from jitui.aftersales.command import Executed, Plan, Render, carry_out
 from jitui.aftersales.facts import decision_query
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.later_money import plan_later_money
-from jitui.aftersales.order import Tender
+from jitui.aftersales.order import Tender, captured_minor
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import (
     DecisionInputs,
@@ -23,6 +23,8 @@ from jitui.aftersales.ports import (
     Store,
 )
 from jitui.aftersales.request_refund import Terms
+from jitui.aftersales.task import NewTask, TaskKind
+from jitui.aftersales.ticket import GRANTED_STATES
 from jitui.aftersales.writes import (
     Announce,
     BuyerEventKind,
@@ -30,6 +32,7 @@ from jitui.aftersales.writes import (
     CaptureTender,
     ChangeKind,
     ClaimPayment,
+    OpenTask,
     RecordBuyerEvent,
     SharePayment,
     StatePaymentTotal,
@@ -89,7 +92,29 @@ def plan_payment(
         captured = (*_captured_more(known, tender, now), *_shared(known, tender))
     if not captured:
         return Plan()
-    return Plan((*captured, *plan_later_money(apply_all(file, captured), inputs, terms, tender, now)))
+    after = apply_all(file, captured)
+    later = plan_later_money(after, inputs, terms, tender, now)
+    return Plan((*captured, *later, *_surplus_task(file, after, tender, now)))
+
+
+def _surplus_task(before: OrderFile, after: OrderFile, tender: Tender, now: datetime) -> tuple[OpenTask, ...]:
+    """Money above what lines and freight sum to belongs to no goods: where nothing is left to pay, a person is told."""
+    stated_minor = sum(line.paid_minor for line in after.lines) + after.order.freight_minor
+    surplus_minor = captured_minor(after.tenders) - max(stated_minor, captured_minor(before.tenders))
+    nothing_left = stated_minor == 0 or any(ticket.state in GRANTED_STATES for ticket in before.tickets)
+    if surplus_minor <= 0 or not nothing_left:
+        return ()
+    task = NewTask(
+        name=f"captured_above_order:{after.order.order_id}:{tender.provider}:{tender.payment_id}:{tender.captured_minor}",
+        kind=TaskKind.CAPTURED_AFTER_REFUND,
+        provider=tender.provider,
+        order_id=after.order.order_id,
+        amount_minor=surplus_minor,
+        currency=tender.currency,
+        evidence={"payment_id": tender.payment_id, "captured_above_order_minor": surplus_minor},
+        opened_at=now,
+    )
+    return (OpenTask(task.task_id, task),)
 
 
 def _name(tender: Tender) -> tuple[str, str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+
+MOST_ATTRIBUTES = 64
+"""So many attributes of a buyer are taken, at most."""
 
 
 class Hold(StrEnum):
@@ -218,9 +222,13 @@ class Buyer:
 def waybill_of(tracking_no: str) -> str:
     """What tells a parcel from the order's others: its number in whatever letters and widths it is written.
 
-    Hyphens stay: some carriers number the pieces of a consignment behind one. The carrier's name has many spellings.
+    Hyphens stay, all dashes as one: some carriers number the pieces of a consignment behind one. The carrier's name has
+    many spellings.
     """
-    return unicodedata.normalize("NFKC", tracking_no).strip().casefold()
+    return _DASHES.sub("-", unicodedata.normalize("NFKC", tracking_no)).strip().casefold()
+
+
+_DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63]")
 
 
 def captured_minor(tenders: Iterable[Tender]) -> int:

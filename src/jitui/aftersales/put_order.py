@@ -9,7 +9,7 @@ from datetime import datetime
 from jitui.aftersales import ledger
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.ledger import Account, Cause
-from jitui.aftersales.order import Buyer, Funder, Funding, Order, OrderLine
+from jitui.aftersales.order import Buyer, Funder, Funding, Order, OrderLine, captured_minor
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder
 from jitui.aftersales.writes import Post
@@ -37,6 +37,7 @@ class StandingOrder:
     lines: tuple[OrderLine, ...]
     funding: tuple[Funding, ...] = ()
     paid: bool = False
+    captured_minor: int = 0
     stands_on_it: str | None = None
     booked_minor: dict[Funder, int] = field(default_factory=dict)
     bookings: int = 0
@@ -77,6 +78,7 @@ def standing_order(
         lines=file.lines,
         funding=file.funding,
         paid=bool(file.tenders),
+        captured_minor=captured_minor(file.tenders),
         stands_on_it=next((what for there, what in standing if there), None),
         booked_minor=_booked(booked),
         bookings=len(booked),
@@ -133,7 +135,11 @@ def is_free(new: NewOrder) -> bool:
 
 
 def _costs_nothing(lines: Sequence[OrderLine], freight_minor: int) -> bool:
-    return not freight_minor and not any(line.paid_minor for line in lines)
+    return not _total_minor(lines, freight_minor)
+
+
+def _total_minor(lines: Sequence[OrderLine], freight_minor: int) -> int:
+    return freight_minor + sum(line.paid_minor for line in lines)
 
 
 def plan_order(standing: StandingOrder | None, new: NewOrder, now: datetime) -> OrderPut | Refusal:
@@ -152,6 +158,17 @@ def plan_order(standing: StandingOrder | None, new: NewOrder, now: datetime) -> 
     if standing.paid and changed in ("currency", "shop_id"):
         return Refusal(
             RefusalCode.ORDER_NOT_REPLACEABLE, f"The order is paid; its {changed} cannot change any more.", changed
+        )
+    stood_minor, total_minor = (
+        _total_minor(standing.lines, standing.freight_minor),
+        _total_minor(new.lines, new.freight_minor),
+    )
+    if total_minor < min(stood_minor, standing.captured_minor):
+        return Refusal(
+            RefusalCode.ORDER_NOT_REPLACEABLE,
+            f"Lines and freight would sum to {total_minor}, and {standing.captured_minor} was captured: the rest would "
+            "belong to no goods.",
+            changed,
         )
     paid_now = is_free(new) and not standing.paid and not _costs_nothing(standing.lines, standing.freight_minor)
     return OrderPut(replaces=True, paid_now=paid_now, postings=_postings(standing, new, now))

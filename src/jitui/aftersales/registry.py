@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -18,7 +18,7 @@ from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
 from jitui.aftersales.writes import RecordBuyerEvent
-from jitui.policy import PublicPolicy
+from jitui.policy import CLOCKS_DIFFER_SECONDS, PublicPolicy
 
 
 class Scope(StrEnum):
@@ -122,6 +122,41 @@ class ApiKey:
     revoked_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedEvent:
+    """An event of a buyer's history that contradicts what is known; `field` says where."""
+
+    event: RecordBuyerEvent
+    field: str
+    reason: str
+
+
+ORDER_OF_ANOTHER_BUYER = "This order belongs to another buyer."
+RETRACTS_ANOTHER_KIND = "An event is taken back by one of its own kind."
+RETRACTS_FROM_AHEAD = "What takes an event back cannot lie in the future."
+
+
+def contradicting(
+    events: Sequence[RecordBuyerEvent], of_others: Set[object], of_another_kind: Set[object]
+) -> list[RefusedEvent]:
+    """The events that are refused. By their place, what is known says of some: another buyer's order, another kind."""
+    said: dict[tuple[str, str | None], str] = {
+        (one.buyer_id, one.event_id): one.kind for one in events if one.retracts is None
+    }
+    refused = []
+    for place, event in enumerate(events):
+        takes_back = event.retracts is not None
+        if place in of_others:
+            refused.append(RefusedEvent(event, "order_id", ORDER_OF_ANOTHER_BUYER))
+        elif takes_back and event.at > event.recorded_at + timedelta(seconds=CLOCKS_DIFFER_SECONDS):
+            refused.append(RefusedEvent(event, "at", RETRACTS_FROM_AHEAD))
+        elif place in of_another_kind or (
+            takes_back and said.get((event.buyer_id, event.retracts), event.kind) != event.kind
+        ):
+            refused.append(RefusedEvent(event, "retracts" if takes_back else "kind", RETRACTS_ANOTHER_KIND))
+    return refused
+
+
 class Registry(Protocol):
     """What reads and sets these rows."""
 
@@ -160,6 +195,10 @@ class Registry(Protocol):
     ) -> Sequence[HistoryRecord]: ...
 
     async def history_records(self) -> Sequence[HistoryRecord]: ...
+
+    async def refused_events(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RefusedEvent]:
+        """Those that contradict what is known here or one another; `record_buyer_events` leaves them out."""
+        ...
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int: ...
 

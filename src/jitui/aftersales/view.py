@@ -60,7 +60,7 @@ class TimelineView:
 
 @dataclass(frozen=True, slots=True)
 class TicketView:
-    """A ticket with its lines, refunds and timeline; `notice` is R14's sentence where the service decided."""
+    """A ticket with its lines, refunds and timeline; `notice` says so where the service decided."""
 
     ticket_id: UUID
     order_id: str

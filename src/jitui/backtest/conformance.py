@@ -69,7 +69,8 @@ _BY_REFUSAL = (
     (r"only order.lines|of the macros|variable name must be", Reason.MACRO),
     (r"unsupported syntax", Reason.SYNTAX),
     (r"character NUL", Reason.NUL),
-    (r"\w is not supported", Reason.FUNCTION),
+    (r"^(all|exists|exists_one|existsOne|map|filter|transform\w+)\(\) is not supported", Reason.MACRO),
+    (r"[\w)] is not supported", Reason.FUNCTION),
 )
 _MACRO_CALL = re.compile(r"\.\s*(all|exists|exists_one|existsOne|map|filter|transform\w+)\s*\(")
 

@@ -18,6 +18,7 @@ import ibis
 from jitui.backtest.as_of import Record, Records, feature_facts
 from jitui.backtest.calendar import DAY_US, Calendar, calendar
 from jitui.backtest.engine import Engine
+from jitui.backtest.gaps import GAPS, with_gaps
 from jitui.backtest.schema import DEGREES
 from jitui.policy import CLOCKS_DIFFER_SECONDS, LINE_FIELDS, Feature, Policy
 from jitui.policy.facts import LINES
@@ -73,6 +74,7 @@ def request_facts(engine: Engine, tables: Tables, policy: Policy, names: Sequenc
     rows = _with_logged(rows, logged, [name for name in names if name in believed])
     rows = _without_other_currencies(policy, rows, [name for name in names if name in rows.columns], believed)
     rows = _with_unrecorded_departures(engine, tables, rows)
+    rows = with_gaps(engine, tables.get(GAPS), rows, derived, counted, LEFT_UNRECORDED)
     present = [name for name in names if name in rows.columns]
     return rows.select(*IDENTITY, "held_out", LEFT_UNRECORDED, "asked_minor", *present)
 

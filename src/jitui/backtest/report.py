@@ -173,6 +173,8 @@ def _set_aside(done: Backtest) -> Table:
     table = _table("Rows set aside", "table", "reason", "column", "rows", "for example")
     for one in done.prepared.set_aside:
         table.add_row(one.table, one.reason, one.column, f"{one.rows:,}", one.example[:60])
+    if done.prepared.gaps is not None:
+        table.add_row("", "moved to review: unknown without these rows", "", f"{done.moved_to_review:,}", "")
     return table
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from jitui.backtest.engine import DEFAULT_MEMORY_MIB, Engine, EngineName, open_engine
 from jitui.backtest.facts import Choice, Tables
+from jitui.backtest.gaps import GAPS
 from jitui.backtest.logged import Verification, verify_logged
 from jitui.backtest.replay import Progress, ReplayChoice, Replayed, replay
 from jitui.backtest.source import Prepared, prepare
@@ -35,6 +36,7 @@ class Order:
     recompute_features: bool = False
     replay_caps: bool = True
     verify: int = 0
+    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +52,24 @@ class Backtest:
     seconds: float
     peak_memory_mib: int
     memory_cap_mib: int
+    moved_to_review: int = 0
+    """Requests that would be instant if the rows that were set aside had told nothing."""
 
 
 def run_backtest(order: Order, work: Path, progress: Progress = lambda _what, _done, _of: None) -> Backtest:
     """Run it; `work` keeps `decisions.parquet`, `decisions_against.parquet` and what was set aside."""
     started = perf_counter()
     progress("reading the history", 0, 0)
-    prepared = prepare(order.history, work, memory_mib=order.memory_mib // 2)
+    facts = {**(order.against.facts if order.against else {}), **order.policy.facts}
+    prepared = prepare(order.history, work, memory_mib=order.memory_mib // 2, facts=facts, encoding=order.encoding)
     if order.decided and "decisions" not in prepared.paths:
         raise BadInput("This history has no decisions to compare with (docs/reference/history.md).", path="--against")
     with open_engine(order.engine, work, memory_mib=order.memory_mib, master=order.master) as engine:
         tables = {name: engine.read(path) for name, path in prepared.paths.items()}
+        as_if_whole = None
+        if prepared.gaps is not None:
+            as_if_whole = _replay(engine, tables, order, order.policy, work / "as_if_whole.parquet", progress)
+            tables[GAPS] = engine.read(prepared.gaps)
         here = _replay(engine, tables, order, order.policy, work / "decisions.parquet", progress)
         there = None
         if order.against is not None:
@@ -80,7 +89,13 @@ def run_backtest(order: Order, work: Path, progress: Progress = lambda _what, _d
         round(perf_counter() - started, 3),
         peak_memory_mib(),
         order.memory_mib,
+        0 if as_if_whole is None else _moved_to_review(as_if_whole, here),
     )
+
+
+def _moved_to_review(as_if_whole: Replayed, here: Replayed) -> int:
+    cells = compare(as_if_whole.path, here.path, "as if whole", "here", here.policy.currency).cells
+    return sum(cell.requests for cell in cells if (cell.here, cell.there) == ("instant", "review"))
 
 
 def peak_memory_mib() -> int:

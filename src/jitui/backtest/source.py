@@ -18,9 +18,14 @@ from urllib.parse import urlsplit
 import duckdb
 
 from jitui.backtest.columns import LINES_TYPE
+from jitui.backtest.gaps import COLUMNS, OF_TABLE
 from jitui.backtest.schema import TABLES, Column, ColumnType, TableSpec
 from jitui.errors import BadInput
-from jitui.policy import FACTS, LINE_FIELDS, FactType
+from jitui.money import MAX_AMOUNT_MINOR
+from jitui.policy import FACTS, LINE_FIELDS, FactSpec, FactType
+from jitui.policy.facts import BUYER_EVENTS, SHOP_EVENTS
+from jitui.tabular.cells import EARLIEST, LATEST, ROUNDED, WHOLE
+from jitui.tabular.files import check_same_columns, decoded_lines, open_csv
 
 _SQL_TYPES = {
     ColumnType.TEXT: "VARCHAR",
@@ -28,6 +33,13 @@ _SQL_TYPES = {
     ColumnType.BOOL: "BOOLEAN",
     ColumnType.MOMENT: "TIMESTAMP",
 }
+_WITHIN = {
+    ColumnType.INT: f"0 AND {MAX_AMOUNT_MINOR}",
+    ColumnType.MOMENT: f"TIMESTAMP '{EARLIEST:%Y-%m-%d}' AND TIMESTAMP '{LATEST:%Y-%m-%d}'",
+}
+"""No amount and no number of units is negative or beyond what the service takes."""
+_WITHIN_EVENTS = {**_WITHIN, ColumnType.INT: f"0 AND {2**63 - 1}"}
+"""A row of events may stand for many, and its amount for all of them."""
 _FACT_TYPES = {FactType.INT: "BIGINT", FactType.BOOL: "BOOLEAN", FactType.STRING: "VARCHAR"}
 _LINES_TYPE = "STRUCT(" + ", ".join(f'"{name}" {_FACT_TYPES[spec.type]}' for name, spec in LINE_FIELDS.items()) + ")[]"
 assert LINES_TYPE.count(":") == len(LINE_FIELDS)
@@ -61,6 +73,8 @@ class Prepared:
     paths: Mapping[str, Path]
     rows: Mapping[str, int]
     set_aside: tuple[SetAside, ...]
+    gaps: Path | None = None
+    """What the rows that were set aside would have told (`jitui.backtest.gaps`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +89,17 @@ class _Raw:
     broken: Sequence[tuple[int, str]] = ()
 
 
-def prepare(location: str | Path, work: Path, *, memory_mib: int = 2048) -> Prepared:
+def prepare(
+    location: str | Path,
+    work: Path,
+    *,
+    memory_mib: int = 2048,
+    facts: Mapping[str, FactSpec] = FACTS,
+    encoding: str = "utf-8",
+) -> Prepared:
     """The history at a location, checked; `work` keeps what had to be rewritten and the rows that were set aside.
 
+    `facts` are those that the policy may read, with the types of its attributes; `encoding` is that of CSV files.
     Raises BadInput for a location that cannot be read, a missing table and a missing column.
     """
     work.mkdir(parents=True, exist_ok=True)
@@ -87,40 +109,50 @@ def prepare(location: str | Path, work: Path, *, memory_mib: int = 2048) -> Prep
     }
     with closing(duckdb.connect(config=config)) as connection:
         connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
-        found = {raw.spec.name: raw for raw in _find(connection, str(location), work)}
+        connection.execute(f"CREATE TEMP TABLE gaps ({', '.join(f'{name} VARCHAR' for name in COLUMNS)})")
+        found = {raw.spec.name: raw for raw in _find(connection, str(location), work, encoding)}
         _require_tables(str(location), found)
-        checked = {name: _check(connection, raw, work) for name, raw in found.items()}
+        checked = {name: _check(connection, raw, work, facts) for name, raw in found.items()}
+        gaps = _write_gaps(connection, work)
     return Prepared(
         {name: path for name, (path, _, _) in checked.items()},
         {name: rows for name, (_, rows, _) in checked.items()},
         tuple(aside for _, _, aside_rows in checked.values() for aside in aside_rows),
+        gaps,
     )
+
+
+def _write_gaps(connection: duckdb.DuckDBPyConnection, work: Path) -> Path | None:
+    if connection.execute("SELECT 1 FROM gaps LIMIT 1").fetchone() is None:
+        return None
+    connection.execute(f"COPY (SELECT DISTINCT * FROM gaps) TO '{_quoted(str(work / 'gaps.parquet'))}'")
+    return work / "gaps.parquet"
 
 
 # Finding tables --------------------------------------------------------------------------------------------------
 
 
-def _find(connection: duckdb.DuckDBPyConnection, location: str, work: Path) -> Iterator[_Raw]:
+def _find(connection: duckdb.DuckDBPyConnection, location: str, work: Path, encoding: str) -> Iterator[_Raw]:
     if location.startswith("duckdb://"):
         yield from _from_duckdb(connection, Path(location.removeprefix("duckdb://")))
     elif "://" in location:
         yield from _from_url(connection, location, work)
     elif Path(location).is_dir():
-        yield from _from_folder(connection, Path(location))
+        yield from _from_folder(connection, Path(location), work, encoding)
     elif Path(location).is_file():
         yield from _from_duckdb(connection, Path(location))
     else:
         raise BadInput(f"There is no history at {location}: name a folder, a DuckDB file or a URL.", path=location)
 
 
-def _from_folder(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[_Raw]:
+def _from_folder(connection: duckdb.DuckDBPyConnection, folder: Path, work: Path, encoding: str) -> Iterator[_Raw]:
     for spec in TABLES.values():
         for path, pattern in _places(folder, spec.name):
             if pattern.endswith(".parquet"):
                 relation = f"read_parquet('{_quoted(pattern)}')"
                 yield _Raw(spec, relation, _types(connection, relation, path), path)
             else:
-                yield _csv(connection, spec, path, pattern)
+                yield _csv(connection, spec, path, *_in_utf8(path, pattern, work, encoding))
             break
 
 
@@ -132,9 +164,29 @@ def _places(folder: Path, name: str) -> Iterator[tuple[Path, str]]:
             yield folder / name, str(folder / name / f"*{suffix}")
 
 
-def _csv(connection: duckdb.DuckDBPyConnection, spec: TableSpec, path: Path, pattern: str) -> _Raw:
+def _in_utf8(path: Path, pattern: str, work: Path, encoding: str) -> tuple[str, str]:
+    """Where the table's files are in UTF-8, and their delimiter; all of them were read through and have one header."""
+    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+    first = open_csv(files[0], encoding)
+    for file in files:
+        found = open_csv(file, encoding, first.layout.delimiter)
+        check_same_columns(files[0], first.columns, file, found.columns)
+        for _ in found.records:
+            pass
+    if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
+        return pattern, first.layout.delimiter
+    copies = work / "decoded" / path.stem
+    copies.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        with (copies / file.name).open("w", encoding="utf-8", newline="") as out:
+            out.writelines(decoded_lines(file, encoding))
+    return str(copies / "*.csv"), first.layout.delimiter
+
+
+def _csv(connection: duckdb.DuckDBPyConnection, spec: TableSpec, path: Path, pattern: str, delimiter: str) -> _Raw:
     """All columns as text, rows that cannot be cut kept aside by DuckDB itself."""
-    options = "header = true, all_varchar = true, null_padding = false, store_rejects = true, rejects_limit = 0"
+    dialect = f"delim = '{delimiter}', quote = '\"', escape = '\"', header = true, all_varchar = true"
+    options = f"{dialect}, null_padding = false, store_rejects = true, rejects_limit = 0"
     rejects = f"rejects_table = 'rejects_{spec.name}', rejects_scan = 'scans_{spec.name}'"
     relation = f"{spec.name}_csv"
     try:
@@ -144,7 +196,7 @@ def _csv(connection: duckdb.DuckDBPyConnection, spec: TableSpec, path: Path, pat
     except duckdb.Error as error:
         raise BadInput(f"{path}: {_first_line(error)}.", path=str(path)) from None
     broken = connection.execute(
-        f"SELECT count(DISTINCT line), any_value('line ' || line || ': ' || coalesce(csv_line, '')) "
+        f"SELECT count(DISTINCT line), min('line ' || line || ': ' || coalesce(csv_line, '')) "
         f"FROM rejects_{spec.name} HAVING count(*) > 0"
     ).fetchall()
     return _Raw(spec, relation, _types(connection, relation, path), None, is_text=True, broken=broken)
@@ -206,16 +258,21 @@ def _require_tables(location: str, found: Mapping[str, _Raw]) -> None:
 # Checking one table ----------------------------------------------------------------------------------------------
 
 
-def _check(connection: duckdb.DuckDBPyConnection, raw: _Raw, work: Path) -> tuple[Path, int, tuple[SetAside, ...]]:
-    columns = _columns(raw)
+def _check(
+    connection: duckdb.DuckDBPyConnection, raw: _Raw, work: Path, facts: Mapping[str, FactSpec]
+) -> tuple[Path, int, tuple[SetAside, ...]]:
+    columns = _columns(raw, facts)
     aside = [SetAside(raw.spec.name, SetAsideReason.BROKEN, "", rows, line) for rows, line in raw.broken]
     connection.execute(f"CREATE OR REPLACE TEMP VIEW judged AS {_judged(connection, raw, columns)}")
-    query = (
-        "SELECT fault, faulty, count(*), any_value(whole) FROM judged WHERE fault IS NOT NULL GROUP BY ALL ORDER BY 1"
-    )
+    query = "SELECT fault, faulty, count(*), min(whole) FROM judged WHERE fault IS NOT NULL GROUP BY ALL ORDER BY 1"
     whole = connection.execute(query).fetchall()
     aside += [SetAside(raw.spec.name, SetAsideReason(fault), column, n, text) for fault, column, n, text in whole]
     (good,) = connection.execute("SELECT count(*) FROM judged WHERE fault IS NULL").fetchone() or (0,)
+    if aside and raw.spec.name in OF_TABLE:
+        gap = OF_TABLE[raw.spec.name]
+        connection.execute(f"INSERT INTO gaps SELECT {gap} FROM judged WHERE fault IS NOT NULL AND NOT is_copy")
+        if raw.broken:
+            connection.execute(f"INSERT INTO gaps SELECT {gap.split(',')[0]}, NULL, NULL, NULL")
     if not aside and raw.path is not None and _fits(raw, columns):
         return raw.path, good, ()
     clean = work / "clean" / f"{raw.spec.name}.parquet"
@@ -238,7 +295,7 @@ def _keep_aside(connection: duckdb.DuckDBPyConnection, raw: _Raw, work: Path) ->
     connection.execute(f"COPY ({rows}) TO '{_quoted(str(path))}'")
 
 
-def _columns(raw: _Raw) -> list[Column]:
+def _columns(raw: _Raw, facts: Mapping[str, FactSpec]) -> list[Column]:
     """The columns that this table has to give: all of the schema, and the further ones of an open table."""
     spec = raw.spec
     for column in spec.columns:
@@ -247,19 +304,16 @@ def _columns(raw: _Raw) -> list[Column]:
             hint = f" Is it {near[0]}?" if near else ""
             raise BadInput(f"{spec.name} has no column {column.name}.{hint}", path=spec.name)
     further = [name for name in raw.types if spec.column(name) is None] if spec.open else []
-    return [*spec.columns, *(Column(name, _further_type(raw, name), "") for name in further)]
+    return [*spec.columns, *(Column(name, _further_type(raw, name, facts), "") for name in further)]
 
 
-def _further_type(raw: _Raw, name: str) -> ColumnType:
-    """A logged fact has its type from the table of facts, an attribute the one that it came with."""
-    if name in FACTS and FACTS[name].type in _FACT_TYPES:
-        return {"int": ColumnType.INT, "bool": ColumnType.BOOL, "string": ColumnType.TEXT}[FACTS[name].type.value]
-    kind = raw.types[name]
-    if raw.spec.name == "facts" and raw.is_text and name not in FACTS:
-        return ColumnType.INT  # a feature or an attribute; features are whole numbers
-    if kind == "BOOLEAN":
-        return ColumnType.BOOL
-    return ColumnType.INT if "INT" in kind and not kind.endswith("]") and "STRUCT" not in kind else ColumnType.TEXT
+def _further_type(raw: _Raw, name: str, facts: Mapping[str, FactSpec]) -> ColumnType:
+    """The type that the policy gives to a fact or to a buyer's attribute; nothing reads what it does not name."""
+    spec = facts.get(name if raw.spec.name == "facts" else f"buyer.{name}")
+    if spec is None and raw.spec.name == "facts":  # a feature of another policy; features are whole numbers
+        return ColumnType.INT if raw.is_text or "INT" in raw.types[name] else ColumnType.TEXT
+    types = {FactType.INT: ColumnType.INT, FactType.BOOL: ColumnType.BOOL}
+    return ColumnType.TEXT if spec is None else types.get(spec.type, ColumnType.TEXT)
 
 
 def _sql_type(column: Column) -> str:
@@ -282,17 +336,28 @@ def _judged(connection: duckdb.DuckDBPyConnection, raw: _Raw, columns: Sequence[
     typed = ", ".join(f'{_typed(raw, column)} AS "{column.name}"' for column in columns)
     originals = ", ".join(f'"{name}" AS "raw {name}"' for name in raw.types)
     tests = [test for column in columns for test in _tests(raw, column)]
+    faults = " OR ".join(f"coalesce({test}, false)" for test, _, _ in tests) or "false"
     fault = " ".join(f"WHEN {test} THEN '{reason}'" for test, reason, _ in tests)
     faulty = " ".join(f"WHEN {test} THEN '{name}'" for test, _, name in tests)
     repeated = _repeats(connection, raw, columns, typed, originals)
+    # Rows of one key told at one time that differ contradict one another: none is believed. Of the same one is kept.
     again = f"WHEN {repeated} THEN '{SetAsideReason.REPEATED}'" if repeated else ""
     again_in = f"WHEN {repeated} THEN '{', '.join(raw.spec.key)}'" if repeated else ""
-    number = f", row_number() OVER (PARTITION BY {_names(raw.spec.key)}{_first_told(raw.spec)}) AS copy"
+    every = "to_json(struct_pack(" + ", ".join(f'"{column.name}" := "{column.name}"' for column in columns) + "))"
+    keys, told = f"PARTITION BY {_names(raw.spec.key)}", _told(raw.spec)
+    alike = f"{keys}, {told}"
+    number = (
+        f", row_number() OVER ({keys} ORDER BY {told}) AS copy, rank() OVER ({keys} ORDER BY {told}) AS turn,"
+        f" min({every}::VARCHAR) OVER ({alike}) AS least_of_key, max({every}::VARCHAR) OVER ({alike}) AS most_of_key"
+    )
+    first_agree = "(turn > 1 OR least_of_key = most_of_key)"
+    copied = f"({repeated}) AND {first_agree} AND NOT ({faults})" if repeated else "false"
     raws = ", ".join(f'"{name}" := "raw {name}"' for name in raw.types)
     names = ", ".join(f'"{column.name}"' for column in columns)
     return f"""
         SELECT {names},
                CASE {fault} {again} END AS fault, CASE {faulty} {again_in} END AS faulty,
+               {copied} AS is_copy,
                CASE WHEN fault IS NOT NULL THEN to_json(struct_pack({raws}))::VARCHAR END AS whole
         FROM (SELECT *{number if repeated else ""} FROM (SELECT {typed}, {originals} FROM {raw.relation}))
     """
@@ -302,31 +367,60 @@ def _typed(raw: _Raw, column: Column) -> str:
     if column.name not in raw.types:
         return f"NULL::{_sql_type(column)}"
     value, kind = f'"{column.name}"', raw.types[column.name]
-    if raw.is_text:
-        value = f"nullif(trim({value}), '')"
+    if raw.is_text or (kind == "VARCHAR" and column.type is not ColumnType.TEXT):
+        value = _bare(value)
     if _is_lines(column):
         return (
             f"TRY_CAST({value}::JSON AS {_LINES_TYPE})" if kind == "VARCHAR" else f"TRY_CAST({value} AS {_LINES_TYPE})"
         )
     if column.type is ColumnType.MOMENT and kind != "TIMESTAMP":
         return f"timezone('UTC', TRY_CAST({value} AS TIMESTAMPTZ))"
-    if column.type is ColumnType.INT and (raw.is_text or kind in ("DOUBLE", "FLOAT") or kind.startswith("DECIMAL")):
+    if _is_id(column) and kind in ("DOUBLE", "FLOAT"):
+        return "NULL::VARCHAR"  # it may have lost digits
+    if _is_id(column) and kind == "VARCHAR":
+        return f"CASE WHEN NOT regexp_full_match({value}, '{ROUNDED}') THEN {value} END"
+    if column.type is ColumnType.BOOL and "INT" in kind:
+        return f"CASE {value} WHEN 1 THEN true WHEN 0 THEN false END"
+    if column.type is ColumnType.INT and kind == "VARCHAR":
+        return f"CASE WHEN regexp_full_match({value}, '{WHOLE}') THEN TRY_CAST({value} AS BIGINT) END"
+    if column.type is ColumnType.INT and kind in ("DOUBLE", "FLOAT"):
+        return f"CASE WHEN abs({value}) <= {2**53} AND {value} % 1 = 0 THEN TRY_CAST({value} AS BIGINT) END"
+    if column.type is ColumnType.INT and kind.startswith("DECIMAL"):
         # TRY_CAST rounds a fraction; an amount in minor units has none.
-        return f"CASE WHEN TRY_CAST({value} AS DOUBLE) % 1 = 0 THEN TRY_CAST({value} AS BIGINT) END"
+        return f"CASE WHEN {value} % 1 = 0 THEN TRY_CAST({value} AS BIGINT) END"
     return f"TRY_CAST({value} AS {_sql_type(column)})"
 
 
 def _tests(raw: _Raw, column: Column) -> Iterator[tuple[str, SetAsideReason, str]]:
     name = f'"{column.name}"'
     if column.name in raw.types:
-        original = f"nullif(trim(\"raw {column.name}\"), '')" if raw.is_text else f'"raw {column.name}"'
-        if raw.types[column.name] != _sql_type(column):
+        original = _bare(f'"raw {column.name}"') if raw.types[column.name] == "VARCHAR" else f'"raw {column.name}"'
+        if raw.types[column.name] in ("DOUBLE", "FLOAT"):
+            original = f"CASE WHEN NOT isnan({original}) THEN {original} END"  # a table of numbers writes NULL so
+        if raw.types[column.name] != _sql_type(column) or _is_id(column):
             yield f"{original} IS NOT NULL AND {name} IS NULL", SetAsideReason.MISFIT, column.name
         if column.required:
             yield f"{name} IS NULL", SetAsideReason.MISSING, column.name
+        if raw.spec.column(column.name) is not None and column.type in _WITHIN:
+            within = _WITHIN_EVENTS if raw.spec.name == "events" else _WITHIN
+            yield f"{name} NOT BETWEEN {within[column.type]}", SetAsideReason.MISFIT, column.name
+        if column.name == "kind" and raw.spec.name == "events":
+            kinds = ", ".join(f"'{word}'" for word in sorted({*BUYER_EVENTS, *SHOP_EVENTS}))
+            yield f"{name} NOT IN ({kinds})", SetAsideReason.UNKNOWN_WORD, column.name
         if column.words:
             words = ", ".join(f"'{word}'" for word in column.words)
             yield f"{name} NOT IN ({words})", SetAsideReason.UNKNOWN_WORD, column.name
+
+
+def _is_id(column: Column) -> bool:
+    return column.required and column.type is ColumnType.TEXT and column.name.endswith("_id")
+
+
+def _bare(value: str) -> str:
+    """As `jitui.tabular.cells.bare`, in SQL."""
+    around = "' ' || chr(9) || chr(13) || chr(10) || chr(160) || chr(12288) || chr(65279)"
+    unwrapped = f"regexp_replace(trim({value}, {around}), '^(?:=\"([^\"]*)\"|[''`](.*))$', '\\1\\2')"
+    return f"nullif(trim({unwrapped}, {around}), '')"
 
 
 def _repeats(
@@ -340,16 +434,16 @@ def _repeats(
     (rows, keys) = connection.execute(
         f"SELECT count(*), count(DISTINCT ({key})) FROM (SELECT {typed} FROM {raw.relation}) WHERE {filled}"
     ).fetchone() or (0, 0)
-    return f"copy > 1 AND {filled}" if rows != keys else None
+    return f"{filled} AND (copy > 1 OR least_of_key <> most_of_key)" if rows != keys else None
 
 
 def _names(columns: Sequence[str]) -> str:
     return ", ".join(f'"{name}"' for name in columns)
 
 
-def _first_told(spec: TableSpec) -> str:
-    """Of rows with one key the one that was known first is kept, as online; elsewhere any."""
-    return ' ORDER BY coalesce("recorded_at", "at")' if spec.column("recorded_at") else ""
+def _told(spec: TableSpec) -> str:
+    """When a row was known: of rows with one key the first that was told counts, as online; elsewhere all are equal."""
+    return 'coalesce("recorded_at", "at")' if spec.column("recorded_at") else "true"
 
 
 def _quoted(text: str) -> str:

@@ -174,12 +174,12 @@ def _summarise(
 _TOTALS = """
 SELECT count(*) AS requests,
        count(*) FILTER (outcome = 'instant') AS instant,
-       coalesce(sum(amount_minor), 0)::BIGINT AS requested_minor,
-       coalesce(sum(amount_minor) FILTER (outcome = 'instant'), 0)::BIGINT AS instant_minor,
+       coalesce(sum(amount_minor), 0) AS requested_minor,
+       coalesce(sum(amount_minor) FILTER (outcome = 'instant'), 0) AS instant_minor,
        count(*) FILTER (amount_minor IS NULL) AS without_amount,
        count(*) FILTER (held_out) AS held_out,
        count(*) FILTER (outcome = 'instant' AND left_unrecorded) AS expected_incidents,
-       coalesce(sum(amount_minor) FILTER (outcome = 'instant' AND left_unrecorded), 0)::BIGINT
+       coalesce(sum(amount_minor) FILTER (outcome = 'instant' AND left_unrecorded), 0)
            AS expected_incidents_minor
 FROM decided
 """
@@ -190,8 +190,8 @@ def _groups(
 ) -> tuple[Group, ...]:
     rows = connection.execute(f"""
         SELECT {name} AS name, count(*) AS requests, count(*) FILTER (outcome = 'instant') AS instant,
-               coalesce(sum({amount}), 0)::BIGINT,
-               coalesce(sum({amount}) FILTER (outcome = 'instant'), 0)::BIGINT
+               coalesce(sum({amount}), 0),
+               coalesce(sum({amount}) FILTER (outcome = 'instant'), 0)
         FROM decided GROUP BY 1 ORDER BY {order}
     """).fetchall()
     return tuple(Group(*row) for row in rows)
@@ -290,8 +290,7 @@ def _cell(connection: duckdb.DuckDBPyConnection, here: str, there: str) -> Cell:
     where = f"here = '{here}' AND there = '{there}'"
     counted = _row(
         connection,
-        f"SELECT count(*) AS requests, coalesce(sum(amount_minor), 0)::BIGINT AS amount_minor"
-        f" FROM both_sides WHERE {where}",
+        f"SELECT count(*) AS requests, coalesce(sum(amount_minor), 0) AS amount_minor FROM both_sides WHERE {where}",
     )
     examples: list[Any] = []
     if here != there:

@@ -35,6 +35,8 @@ _STANDING = statement("""
 SELECT json_build_object(
     'shop_id', o.shop_id, 'currency', o.currency, 'placed_at', o.placed_at, 'freight_minor', o.freight_minor,
     'paid', EXISTS (SELECT 1 FROM tender t WHERE t.lane = o.lane AND t.order_id = o.order_id),
+    'captured_minor', (SELECT coalesce(sum(t.captured_minor), 0)::bigint FROM tender t
+                       WHERE t.lane = o.lane AND t.order_id = o.order_id),
     'stands_on_it', CASE
         WHEN EXISTS (SELECT 1 FROM ticket t WHERE t.lane = o.lane AND t.order_id = o.order_id) THEN 'a ticket'
         WHEN EXISTS (SELECT 1 FROM shipment s WHERE s.lane = o.lane AND s.order_id = o.order_id) THEN 'a shipment'

@@ -148,10 +148,12 @@ SELECT json_build_object(
     'selection', (SELECT verdict FROM selection s WHERE s.lane = %(lane)s AND s.buyer_id = o.buyer_id),
     'coverage', (
         SELECT coalesce(json_agg(to_json(c)), '[]') FROM coverage c
-        WHERE (c.scope, c.ref) IN (SELECT p.scope, p.ref FROM places p)),
+        WHERE (c.scope, lower(normalize(c.ref, NFKC))) IN (
+            SELECT p.scope, lower(normalize(p.ref, NFKC)) FROM places p)),
     'pauses', (
         SELECT coalesce(json_agg(to_json(c)), '[]') FROM pause c
-        WHERE (c.scope, c.ref) IN (SELECT p.scope, p.ref FROM places p)),
+        WHERE (c.scope, lower(normalize(c.ref, NFKC))) IN (
+            SELECT p.scope, lower(normalize(p.ref, NFKC)) FROM places p)),
     'paused_scopes', (
         SELECT coalesce(json_agg(s.scope), '[]') FROM (VALUES ('region'), ('category')) s (scope)
         WHERE EXISTS (SELECT 1 FROM pause c WHERE c.scope = s.scope)),

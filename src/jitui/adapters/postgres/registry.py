@@ -18,10 +18,12 @@ from jitui.aftersales.registry import (
     Category,
     Coverage,
     Pause,
+    RefusedEvent,
     Restriction,
     Scope,
     Selection,
     Shop,
+    contradicting,
 )
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of, lane_of_id
@@ -106,6 +108,21 @@ ON CONFLICT (kind) DO UPDATE
 SET complete_from = excluded.complete_from,
     fresh_until = CASE WHEN 'fresh_until' = ANY(%(kept)s::text[]) THEN h.fresh_until ELSE excluded.fresh_until END
 RETURNING to_json(h)::text
+"""
+
+# Events that contradict what is known, by their place in the rows: an order of another buyer, and a retraction of
+# another kind than its event, whichever of the two came first.
+_CONTRADICTED: LiteralString = """
+WITH told AS (SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
+    AS t (place int, lane int, buyer_id text, event_id text, kind text, order_id text, retracts text))
+SELECT t.place, 'order' FROM told t JOIN order_directory d ON d.order_id = t.order_id AND d.buyer_id <> t.buyer_id
+UNION ALL
+SELECT t.place, 'kind' FROM told t JOIN buyer_event e
+    ON e.lane = t.lane AND e.buyer_id = t.buyer_id AND e.event_id = t.retracts AND e.kind <> t.kind
+UNION ALL
+SELECT t.place, 'kind' FROM told t JOIN buyer_event e
+    ON e.lane = t.lane AND e.buyer_id = t.buyer_id AND e.retracts = t.event_id AND e.kind <> t.kind
+WHERE t.retracts IS NULL
 """
 
 _ADD_KEY: LiteralString = """
@@ -226,11 +243,20 @@ class PostgresRegistry:
             self._pool, "SELECT to_json(h)::text FROM history_record h ORDER BY kind", {}, HistoryRecord
         )
 
+    async def refused_events(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RefusedEvent]:
+        """Those that name another buyer's order; retractions from the future, or of another kind than their event."""
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_CONTRADICTED, {"rows": _event_names(events)})).fetchall()
+        of_others, of_another_kind = ({place for place, what in rows if what == kind} for kind in ("order", "kind"))
+        return contradicting(events, of_others, of_another_kind)
+
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
         """Append to buyers' histories, each buyer in its own transaction; returns how many were new."""
+        refused = {one.event for one in await self.refused_events(events)}
         by_buyer: dict[str, list[RecordBuyerEvent]] = {}
         for event in events:
-            by_buyer.setdefault(event.buyer_id, []).append(event)
+            if event not in refused:
+                by_buyer.setdefault(event.buyer_id, []).append(event)
         new = 0
         async with self._pool.connection() as connection:
             for buyer_id, theirs in sorted(by_buyer.items()):
@@ -299,3 +325,19 @@ def _values(row: object) -> dict[str, object]:
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _event_names(events: Sequence[RecordBuyerEvent]) -> str:
+    names = (
+        {
+            "place": place,
+            "lane": lane_of(event.buyer_id),
+            "buyer_id": event.buyer_id,
+            "event_id": event.event_id,
+            "kind": event.kind,
+            "order_id": event.order_id,
+            "retracts": event.retracts,
+        }
+        for place, event in enumerate(events)
+    )
+    return msgspec.json.encode(list(names)).decode()

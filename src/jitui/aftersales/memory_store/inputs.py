@@ -12,12 +12,14 @@ from jitui.aftersales.ports import DecisionInputs, DecisionQuery, KnownPayment, 
 from jitui.aftersales.registry import Coverage, Pause, Scope
 from jitui.aftersales.ticket import ApprovedBy
 from jitui.aftersales.writes import BuyerEventKind
+from jitui.text import folded
 
 
 def decision_inputs(tables: Tables, file: OrderFile, query: DecisionQuery) -> DecisionInputs:
     """Everything that the query asks for; usage and shops' days are rolled up to its moment first."""
     order, buyer_id, roll_ups = file.order, file.order.buyer_id, tables.roll_ups
     roll_ups.roll_up(tables.feed, query.now)
+    places = {(scope, folded(ref)) for scope, ref in _places(file)}
     standing = list(counting(tables.events.get(buyer_id, {}).values()))
     selection = tables.selections.get(buyer_id)
     shop_from, platform_from = query.shop_cap_from or query.now, query.platform_cap_from or query.now
@@ -33,8 +35,8 @@ def decision_inputs(tables: Tables, file: OrderFile, query: DecisionQuery) -> De
         restricted=_is_restricted(tables, buyer_id, query.now),
         completed=_is_said_completed(tables, file),
         selection=None if selection is None else selection.verdict,
-        coverage=tuple(_scoped(tables.coverage[place]) for place in _places(file) if place in tables.coverage),
-        pauses=tuple(_scoped(tables.pauses[place]) for place in _places(file) if place in tables.pauses),
+        coverage=tuple(_scoped(row) for row in tables.coverage.values() if (row.scope, folded(row.ref)) in places),
+        pauses=tuple(_scoped(row) for row in tables.pauses.values() if (row.scope, folded(row.ref)) in places),
         paused_scopes=tuple(
             scope.value for scope in (Scope.REGION, Scope.CATEGORY) if any(place[0] is scope for place in tables.pauses)
         ),

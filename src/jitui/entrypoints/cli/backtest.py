@@ -49,6 +49,7 @@ def backtest(
         bool, typer.Option("--logged-caps", help="Believe logged caps instead of replaying them.")
     ] = False,
     verify: Annotated[int, typer.Option(min=0, help="Replay so many logged decisions, and their features.")] = 0,
+    encoding: Annotated[str, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")] = "utf-8",
     as_json: Json = False,
 ) -> None:
     """Replay a history by a policy: what would be refunded at once, what stopped the rest, and what it would cost.
@@ -76,7 +77,7 @@ def backtest(
     with work_folder(out) as work, reporting() as report:
         report("reading the history", 0, 0)
         with _read_from(order, work) as place:
-            done = run_backtest(replace(order, history=place), work, report)
+            done = run_backtest(replace(order, history=place, encoding=encoding), work, report)
         if out is not None:
             _write_report(done, work, language)
     if as_json:
@@ -85,6 +86,9 @@ def backtest(
         _print(done)
     if out is not None:
         say(f"Decisions, summary.json and report.html are in {out}.")
+    if done.prepared.rows["requests"] == 0 and any(one.table == "requests" for one in done.prepared.set_aside):
+        say("Every request was set aside: nothing was tested.")
+        raise typer.Exit(FAILED)
     if done.verification is not None and not done.verification.holds:
         raise typer.Exit(FAILED)
 
@@ -198,6 +202,7 @@ def _document(done: Backtest) -> dict[str, object]:
         "verification": done.verification,
         "rows": dict(done.prepared.rows),
         "set_aside": done.prepared.set_aside,
+        "moved_to_review": done.moved_to_review,
         "engine": done.engine,
         "seconds": done.seconds,
         "peak_memory_mib": done.peak_memory_mib,

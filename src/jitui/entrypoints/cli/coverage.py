@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.output import Json, echo, print_json
+from jitui.text import visible
 
 if TYPE_CHECKING:
     from jitui.aftersales.registry import Coverage
@@ -81,5 +82,5 @@ def set_row(
 
 def _say(row: Coverage) -> None:
     place = f"{row.scope} {row.ref}".strip()
-    why = f": {row.reason}" if row.reason else ""
+    why = f": {visible(row.reason)}" if row.reason else ""
     echo(f"{place}: {'covered' if row.covered else 'not covered'}{why} (by {row.set_by})")

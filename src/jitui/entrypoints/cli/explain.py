@@ -8,10 +8,11 @@ from uuid import UUID
 
 import typer
 
-from jitui.entrypoints.cli.output import Json, print_json, results
+from jitui.entrypoints.cli.output import Json, print_json, results, styled
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from jitui.aftersales.ports import StoredDecision
     from jitui.aftersales.view import TicketView
@@ -134,9 +135,8 @@ def _table(explanation: Explanation) -> Table:
     return table
 
 
-def _verdict(row: ExplanationRow) -> str:
-    colour = {"true": "green", "false": "red", "unknown": "yellow"}[row.verdict.value]
-    return f"[{colour}]{row.verdict.value}[/]"
+def _verdict(row: ExplanationRow) -> Text:
+    return styled(row.verdict.value, {"true": "green", "false": "red", "unknown": "yellow"}[row.verdict.value])
 
 
 def _facts_text(row: ExplanationRow) -> str:
@@ -149,7 +149,7 @@ def _facts_text(row: ExplanationRow) -> str:
             texts.append(f"{name}: " + "; ".join(said))
         else:
             texts.append(f"{name} = {_plain(value)}")
-    return "\n".join(texts).replace("[", "\\[")
+    return "\n".join(texts)
 
 
 def _plain(value: object) -> str:

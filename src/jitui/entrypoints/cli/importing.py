@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,13 +14,15 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
+from jitui.tabular.shown import shown
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from jitui.entrypoints.cli.cells import Fault
-    from jitui.entrypoints.cli.kinds import Item, Kind
-    from jitui.entrypoints.cli.loading import Loaded, Refused
+    from jitui.importing.fields import Fault
+    from jitui.importing.kinds import Item, Kind
+    from jitui.importing.loading import Loaded, Refused
+    from jitui.policy import FactType
     from jitui.wiring import App
 
 
@@ -42,32 +44,59 @@ def importing(
     currency: Annotated[str | None, typer.Option(help="Where the file has no such column.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="Of times that say none, such as Asia/Shanghai.")] = None,
     encoding: Annotated[str, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")] = "utf-8",
+    delimiter: Annotated[
+        str | None, typer.Option(help="Of CSV files: comma, semicolon, tab, pipe; by default as the header has it.")
+    ] = None,
     complete_from: Annotated[
         str | None, typer.Option(help="History only: from this time on the kinds in the files are complete.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Load files; each bad row is reported with its number, the field and the reason, the good ones are loaded.
+    """Load files; each bad row is named with its number, column, value and reason, the good ones are loaded.
 
     Fields and what they take: docs/reference/command-line.md. Importing the same file again changes nothing.
     Exit code 1 when a row was bad, 2 when a file cannot be read (then nothing is loaded).
     """
-    from jitui.entrypoints.cli.kinds import KINDS
+    from jitui.importing.kinds import KINDS
 
     kind = KINDS[what]
     wanted = _mapping(kind, what, columns or [])
     since = _complete_from(what, complete_from)
-    read = _read(kind, files, wanted, currency, _zone(time_zone), encoding)
+    reading = _Reading(files, wanted, _zone(time_zone), encoding, delimiter)
+    read = _read(kind, reading, currency)
+    for layout in read.layouts:
+        say(f"{layout.file}: {layout.layout}; {layout.columns} columns.")
     for name in read.ignored:
         say(f"Column {name!r} is ignored; --map {name}=FIELD says what it is.")
     done = _load(read, atomic=atomic, complete_from=since)
+    if since is not None and done.bad:
+        say("Nothing is declared complete: what the bad rows tell is missing.")
     _report(what, read, done, atomic=atomic, as_json=as_json)
     if done.bad:
         raise typer.Exit(FAILED)
 
 
 @dataclass(frozen=True, slots=True)
+class _Reading:
+    """How the files are to be read."""
+
+    files: Sequence[Path]
+    wanted: dict[str, str]
+    zone: ZoneInfo | None
+    encoding: str
+    delimiter: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    file: str
+    layout: str
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Read:
+    layouts: list[_Layout]
     items: list[Item]
     faults: list[Fault]
     rows: int
@@ -81,10 +110,16 @@ class _Bad:
     line: int | None
     field: str
     reason: str
+    column: str = ""
+    value: str | None = None
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: row {self.row}" if self.line else f"{self.file}: row {self.row}"
-        return f"{place}, {self.field}: {self.reason}" if self.field else f"{place}: {self.reason}"
+        if not self.field:
+            return f"{place}: {self.reason}"
+        named = self.field if self.column in ("", self.field) else f"{self.field} (column {shown(self.column)})"
+        value = "" if self.value is None or self.value in self.reason else f" (it is {self.value})"
+        return f"{place}, {named}: {self.reason}{value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +135,8 @@ class _Done:
 
 def _mapping(kind: Kind, what: What, pairs: Sequence[str]) -> dict[str, str]:
     """Their column for our field, as --map says it."""
-    from jitui.entrypoints.cli.kinds import ATTRIBUTE
     from jitui.errors import BadInput
+    from jitui.importing.kinds import ATTRIBUTE
     from jitui.policy.problems import did_you_mean
 
     wanted: dict[str, str] = {}
@@ -121,8 +156,8 @@ def _mapping(kind: Kind, what: What, pairs: Sequence[str]) -> dict[str, str]:
 
 def _columns(kind: Kind, file: Path, columns: Sequence[str], wanted: dict[str, str]) -> dict[str, str]:
     """Their column for each of our fields in this file. Raises BadInput for a field that must be there."""
-    from jitui.entrypoints.cli.kinds import ATTRIBUTE
     from jitui.errors import BadInput
+    from jitui.importing.kinds import ATTRIBUTE
 
     absent = [theirs for theirs in wanted.values() if theirs not in columns]
     if absent:
@@ -160,6 +195,7 @@ def _zone(name: str | None) -> ZoneInfo | None:
 
 def _complete_from(what: What, text: str | None) -> datetime | None:
     from jitui.errors import BadInput
+    from jitui.tabular.cells import Unreadable, read_moment
 
     if text is None:
         return None
@@ -171,50 +207,62 @@ def _complete_from(what: What, text: str | None) -> datetime | None:
         since = None
     if since is None or since.tzinfo is None:
         raise BadInput(f"--complete-from is a time with its zone, not {text!r}.", path="--complete-from")
-    return since
+    found = read_moment(text, None)
+    if isinstance(found, Unreadable):
+        raise BadInput(f"--complete-from: {found.reason}", path="--complete-from")
+    return found
 
 
 # Reading and loading ----------------------------------------------------------------------------------------------
 
 
-def _read(
-    kind: Kind,
-    files: Sequence[Path],
-    wanted: dict[str, str],
-    currency: str | None,
-    zone: ZoneInfo | None,
-    encoding: str,
-) -> _Read:
-    from jitui.entrypoints.cli.cells import Cells
-    from jitui.entrypoints.cli.kinds import Defaults, Item, items_of
-    from jitui.entrypoints.cli.tables import open_table
+def _read(kind: Kind, reading: _Reading, currency: str | None) -> _Read:
+    from jitui.importing.fields import Cells
+    from jitui.importing.kinds import ATTRIBUTE, Defaults, Item, items_of
+    from jitui.tabular.table import open_table
     from jitui.wiring import utc_now
 
-    defaults = Defaults(currency, utc_now())
     items: list[Item] = []
     faults: list[Fault] = []
     ignored: dict[str, None] = {}
+    layouts: list[_Layout] = []
     cells: list[Cells] = []
+    attributes = False
     with progress() as bar:
-        for file in files:
-            table = open_table(file, encoding)
-            theirs = _columns(kind, file, table.columns, wanted)
-            ignored |= dict.fromkeys(name for name in table.columns if name not in theirs.values())
+        for file in reading.files:
+            table = open_table(file, reading.encoding, reading.delimiter)
+            theirs = _columns(kind, file, table.columns, reading.wanted)
+            attributes |= any(name.startswith(ATTRIBUTE) for name in theirs)
+            layouts.append(_Layout(str(file), str(table.layout or "Parquet"), len(table.columns)))
+            ignored |= dict.fromkeys(name for name in table.columns if name and name not in theirs.values())
             rows = bar.track(table.rows, total=table.total, description=f"Reading {file.name}")
-            cells += [Cells(row, theirs, zone) for row in rows]
-    for made in items_of(kind, cells, defaults):
+            cells += [Cells(row, theirs, reading.zone) for row in rows]
+    for made in items_of(kind, cells, Defaults(currency, utc_now(), _attributes() if attributes else {})):
         if isinstance(made, Item):
             items.append(made)
         else:
             faults += made
-    return _Read(items, faults, len(cells), tuple(ignored))
+    return _Read(layouts, items, faults, len(cells), tuple(ignored))
+
+
+def _attributes() -> Mapping[str, FactType]:
+    """The types of buyers' attributes, which the live policy declares."""
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.policy import Policy
+
+    async def work(app: App) -> Mapping[str, FactType]:
+        published = await app.registry.live_policy()
+        declared = {} if published is None else Policy.from_text(published.document, "").attributes
+        return {name.removeprefix("buyer."): spec.type for name, spec in declared.items()}
+
+    return with_app(work)
 
 
 def _load(read: _Read, *, atomic: bool, complete_from: datetime | None) -> _Done:
-    from jitui.entrypoints.cli.loading import check, load
     from jitui.entrypoints.cli.running import with_app
+    from jitui.importing.loading import check, load
 
-    bad = [_Bad(f.row.file, f.row.number, f.row.line, f.field, f.reason) for f in read.faults]
+    bad = [_Bad(f.row.file, f.row.number, f.row.line, f.field, f.reason, f.column, f.value) for f in read.faults]
     if (atomic and bad) or not read.items:
         return _Done(0, 0, bad)
 
@@ -229,7 +277,7 @@ def _load(read: _Read, *, atomic: bool, complete_from: datetime | None) -> _Done
                     return refused
             loading = bar.add_task("Loading", total=len(read.items))
             refused = await load(app, read.items, lambda n: bar.advance(loading, n), counts)
-        if complete_from is not None:
+        if complete_from is not None and not bad and not refused:
             await _record_history(app, read.items, complete_from)
         return refused
 
@@ -268,11 +316,14 @@ def _report(what: What, read: _Read, done: _Done, *, atomic: bool, as_json: bool
                 "bad_rows": bad_rows,
                 "bad": done.bad,
                 "ignored_columns": read.ignored,
+                "files": read.layouts,
             }
         )
         return
     for bad in done.bad:
         say(str(bad))
+    if done.bad:
+        say("Mend these rows (a row of more cells than the header has a stray delimiter) and import the file again.")
     beside = read.rows - done.loaded_rows - bad_rows
     nothing = " Nothing was loaded (--atomic)." if atomic and done.bad else ""
     others = f", {beside} rows left out with them" if beside and not nothing else ""

@@ -140,6 +140,7 @@ def _run(words: list[str], *, debug: bool) -> int:
     from jitui.errors import JituiError
 
     try:
+        _refuse_what_is_no_text(words)
         _root().main(words, prog_name="jitui")
         return 0
     except SystemExit as left:
@@ -154,6 +155,15 @@ def _run(words: list[str], *, debug: bool) -> int:
         if not debug:
             say("This should not happen; jitui --debug … shows where it came from.")
         return FAILED
+
+
+def _refuse_what_is_no_text(words: list[str]) -> None:
+    """Bytes that are no text in the terminal's encoding come as halves of surrogate pairs, which nothing can store."""
+    from jitui.errors import BadInput
+
+    for word in words:
+        if any("\ud800" <= sign <= "\udfff" for sign in word):
+            raise BadInput(f"{word!r} is no text: it holds bytes that are not {sys.getfilesystemencoding().upper()}.")
 
 
 def _tell(error: Exception, sentence: str, *, debug: bool) -> None:

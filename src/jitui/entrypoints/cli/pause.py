@@ -9,6 +9,7 @@ import typer
 
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
+from jitui.text import visible
 
 if TYPE_CHECKING:
     from jitui.aftersales.registry import Pause, Scope
@@ -75,6 +76,6 @@ async def _set(app: App, place: tuple[Scope, str], reason: str, by: str) -> None
 def _show(standing: Sequence[Pause]) -> None:
     for row in standing:
         place = f"{row.scope} {row.ref}".strip()
-        echo(f"{place}: paused since {row.set_at.isoformat(timespec='seconds')} by {row.set_by}: {row.reason}")
+        echo(f"{place}: paused since {row.set_at.isoformat(timespec='seconds')} by {row.set_by}: {visible(row.reason)}")
     if not standing:
         echo("Nothing is paused.")

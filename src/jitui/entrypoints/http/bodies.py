@@ -14,13 +14,13 @@ from jitui.entrypoints.http.fields import (
     AmountMinor,
     Attributes,
     Code,
-    CodeOrNone,
     Currency,
     Cursor,
     Id,
     IdOrNone,
     Kind,
     Money,
+    NameOrNone,
     PageLimit,
     PositiveMinor,
     PositiveMoney,
@@ -130,7 +130,7 @@ class ShipmentSent(_ActingSent, frozen=True, kw_only=True):
     degree: ParcelDegree
     tracking_no: Code
     happened_at: Time
-    carrier: Annotated[CodeOrNone | None, Meta(description="Empty or not given: as it was said before.")] = None
+    carrier: Annotated[NameOrNone | None, Meta(description="Empty or not given: as it was said before.")] = None
     source: Annotated[
         ShipmentSource, Meta(description="A merchant's word is a command; a carrier's is a fact, always recorded.")
     ] = ShipmentSource.MERCHANT
@@ -160,7 +160,7 @@ class EvidenceSent(_Sent, frozen=True, kw_only=True):
 
     tracking_no: Code
     happened_at: Time
-    carrier: Annotated[CodeOrNone | None, Meta(description="Empty or not given: as it was said before.")] = None
+    carrier: Annotated[NameOrNone | None, Meta(description="Empty or not given: as it was said before.")] = None
     lines: Annotated[list[UnitsSent], Meta(max_length=MAX_LINES)] = []
 
 

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from jitui.aftersales.order import MOST_ATTRIBUTES
 from jitui.money import MAX_AMOUNT_MINOR
+from jitui.tabular.cells import EARLIEST as EARLIEST
+from jitui.tabular.cells import LATEST as LATEST
+from jitui.text import CODE_PATTERN as CODE_PATTERN
 from jitui.text import END, ID_PATTERN, UNSEEN, why_no_id
+from jitui.text import KIND_PATTERN as KIND_PATTERN
+from jitui.text import SENTENCES as ID_SENTENCES
 
-CODE_PATTERN = rf"^[^{UNSEEN}]{{1,128}}" + END
 ID_OR_NONE_PATTERN = rf"^([^/{UNSEEN}]{{1,128}})?" + END
-CODE_OR_NONE_PATTERN = rf"^([^{UNSEEN}]{{1,128}})?" + END
-KIND_PATTERN = r"^[a-z][a-z0-9_]{0,63}" + END
+NAME_OR_NONE_PATTERN = rf"^(?=.{{0,128}}$)([^{UNSEEN}]+( [^{UNSEEN}]+)*)?" + END
 CURRENCY_PATTERN = r"^[A-Z]{3}" + END
 
 SENTENCES = {
-    ID_PATTERN: "Expected 1 to 128 visible characters, without spaces or slashes",
-    CODE_PATTERN: "Expected 1 to 128 visible characters, without spaces",
+    **ID_SENTENCES,
     ID_OR_NONE_PATTERN: "Expected up to 128 visible characters, without spaces or slashes",
-    CODE_OR_NONE_PATTERN: "Expected up to 128 visible characters, without spaces",
-    KIND_PATTERN: "Expected 1 to 64 lower-case letters, digits and underscores, a letter first",
+    NAME_OR_NONE_PATTERN: "Expected up to 128 visible characters, with single spaces between words",
     CURRENCY_PATTERN: "Expected a currency of ISO 4217, such as CNY",
 }
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN, description="1 to 128 visible characters, without spaces or slashes.")]
 Code = Annotated[str, Meta(pattern=CODE_PATTERN, description="1 to 128 visible characters, without spaces.")]
 IdOrNone = Annotated[str, Meta(pattern=ID_OR_NONE_PATTERN)]
-CodeOrNone = Annotated[str, Meta(pattern=CODE_OR_NONE_PATTERN)]
+NameOrNone = Annotated[str, Meta(pattern=NAME_OR_NONE_PATTERN)]
 Kind = Annotated[str, Meta(pattern=KIND_PATTERN, description="A word in lower case.")]
 Currency = Annotated[str, Meta(pattern=CURRENCY_PATTERN, description="ISO 4217.")]
 Storable = Annotated[str, Meta(pattern=r"^[^\x00]*" + END)]
@@ -41,15 +43,12 @@ PositiveMinor = Annotated[int, Meta(ge=1, le=MAX_AMOUNT_MINOR, description="In m
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000_000, description="Units.")]
 Time = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its zone.")]
 Whole = Annotated[int, Meta(ge=-(2**53), le=2**53)]
-MOST_ATTRIBUTES = 64
 Attributes = Annotated[
     dict[Kind, Whole | Text | bool],
     Meta(max_length=MOST_ATTRIBUTES, description=f"At most {MOST_ATTRIBUTES}, each a number, a text or a truth."),
 ]
 PageLimit = Annotated[int, Meta(ge=1, le=200, description="At most so many rows.")]
 Cursor = Annotated[str, Meta(min_length=1, max_length=512, description="`next` of the page before.")]
-
-EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 _KIND = re.compile(KIND_PATTERN)
 

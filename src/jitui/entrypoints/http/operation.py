@@ -140,6 +140,8 @@ class Call(Generic[_Body, _Query]):
                 "person" if isinstance(person, UnsetType) else "acting_for",
                 "acting_for and person go together: for whom, and who decided it there.",
             )
+        if self.key is None or self.key.scope is not PLATFORM:
+            raise refuse("acting_for", "Only a platform's key acts for a merchant; yours already says whose it is.")
         return Actor(ActorKind.MERCHANT, person, through=self.actor.id)
 
     def once(self, body: object, *more: str) -> Once | None:

@@ -18,7 +18,6 @@ from litestar import Request
 from msgspec import Meta
 
 from jitui.entrypoints.http.fields import (
-    CODE_OR_NONE_PATTERN,
     CODE_PATTERN,
     EARLIEST,
     ID_OR_NONE_PATTERN,
@@ -171,8 +170,8 @@ def _misfit(message: str, sent: Callable[[], object]) -> Problem:
     if pattern:
         known = next((known for known in SENTENCES if repr(known)[1:-1] == pattern[2]), None)
         detail = detail if known is None else SENTENCES[known]
-        if known in (ID_PATTERN, ID_OR_NONE_PATTERN, CODE_PATTERN, CODE_OR_NONE_PATTERN):
-            detail += _why_not(_value_at(sent, path), slashes=known in (CODE_PATTERN, CODE_OR_NONE_PATTERN))
+        if known in (ID_PATTERN, ID_OR_NONE_PATTERN, CODE_PATTERN):
+            detail += _why_not(_value_at(sent, path), slashes=known == CODE_PATTERN)
     return Problem(INVALID_REQUEST, f"{detail}.", path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from jitui.aftersales.ports import HistoryRecord
 from jitui.aftersales.registry import Category, Coverage, Scope, Shop, refuse_opt_out
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.entrypoints.http import answers, bodies
-from jitui.entrypoints.http.fields import KIND_PATTERN, SENTENCES, is_id, is_kind
+from jitui.entrypoints.http.fields import is_id
 from jitui.entrypoints.http.operation import (
     BUYER,
     PLATFORM,
@@ -29,6 +30,8 @@ from jitui.entrypoints.http.operation import (
 from jitui.entrypoints.http.problems import REFUSALS, not_found
 from jitui.entrypoints.http.reading import Faults, refuse
 from jitui.ids import lane_of
+from jitui.policy.facts import BUYER_EVENTS, SHOP_EVENTS
+from jitui.policy.problems import did_you_mean
 from jitui.text import why_no_id
 
 _encode = msgspec.json.Encoder().encode
@@ -97,24 +100,33 @@ async def record_events(call: Call[bodies.EventsSent, Nothing]) -> Done:
     faults.unique("events", "event_id", (event.event_id for event in events))
     for index, event in enumerate(events):
         faults.time(f"events[{index}].at", event.at)
+        if event.kind not in BUYER_EVENTS:
+            faults.add(f"events[{index}].kind", _no_event(event.kind, BUYER_EVENTS))
     faults.settle()
-    recorded = await call.app.registry.record_buyer_events(
-        [
-            RecordBuyerEvent(
-                buyer_id=buyer_id,
-                event_id=event.event_id,
-                kind=event.kind,
-                at=event.at,
-                recorded_at=now,
-                order_id=event.order_id,
-                amount_minor=event.amount_minor,
-                currency=event.currency,
-                retracts=event.retracts,
-            )
-            for event in events
-        ]
-    )
+    told = [
+        RecordBuyerEvent(
+            buyer_id=buyer_id,
+            event_id=event.event_id,
+            kind=event.kind,
+            at=event.at,
+            recorded_at=now,
+            order_id=event.order_id,
+            amount_minor=event.amount_minor,
+            currency=event.currency,
+            retracts=event.retracts,
+        )
+        for event in events
+    ]
+    for one in await call.app.registry.refused_events(told):
+        faults.add(f"events[{told.index(one.event)}].{one.field}", one.reason)
+    faults.settle()
+    recorded = await call.app.registry.record_buyer_events(told)
     return Answer(200, _encode(answers.EventsTaken(recorded=recorded, known_already=len(events) - recorded)))
+
+
+def _no_event(kind: str, known: Sequence[str]) -> str:
+    """What nobody counts would be lost: no policy can ask for it."""
+    return f"Expected {', '.join(known[:-1])} or {known[-1]}{did_you_mean(kind, known)}"
 
 
 # History ---------------------------------------------------------------------------------------------------------
@@ -124,8 +136,8 @@ async def put_history(call: Call[bodies.HistorySent, Nothing]) -> Done:
     """Declare from when on a kind of event is complete."""
     kind, sent = call.path("kind"), call.body
     faults = Faults()
-    if not is_kind(kind):
-        faults.add("kind", SENTENCES[KIND_PATTERN])
+    if kind not in {*BUYER_EVENTS, *SHOP_EVENTS}:
+        faults.add("kind", _no_event(kind, sorted({*BUYER_EVENTS, *SHOP_EVENTS})))
     faults.time("complete_from", sent.complete_from)
     faults.time("fresh_until", _said(sent.fresh_until, None))
     faults.settle()

@@ -7,19 +7,22 @@ It comes as a zip with the details and a summary, or unpacked. Source: Alipay op
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from pathlib import Path
 
 from jitui.adapters.payments.statements import tables
 from jitui.adapters.payments.statements.tables import Cells
-from jitui.aftersales.reconcile import AnyRow, OtherRow, RowKind, StatementRow
+from jitui.aftersales.reconcile import AnyRow, OtherRow, RowKind, StatementRow, UnreadableRow
 
 CURRENCY = "CNY"
 """The bill has no column for it: the domestic product knows yuan alone."""
 _TRADE, _TYPE, _AMOUNT, _NUMBER = "支付宝交易号", "业务类型", "订单金额", "退款批次号/请求号"
 _KINDS = {"交易": RowKind.PAYMENT, "退款": RowKind.REFUND}
 _END = "列表结束"
+_STATED = re.compile(r"交易合计：([0-9]+)笔")
+_ENCODINGS = ("gb18030", "utf-8-sig")
 
 
 class AlipayStatements:
@@ -29,35 +32,62 @@ class AlipayStatements:
 
     def read(self, path: Path) -> Iterable[AnyRow]:
         """Each line between the comments is a payment or a refund."""
-        with tables.opened(path, "gb18030", member=lambda name: "明细" in name and "汇总" not in name) as text:
+        with tables.opened(path, tables.encoding_of(path, _ENCODINGS, member=_details), member=_details) as text:
             yield from _rows(path, text)
+
+
+def _details(name: str) -> bool:
+    return "明细" in name and "汇总" not in name
 
 
 def _rows(path: Path, text: Iterable[str]) -> Iterator[AnyRow]:
     names: list[str] = []
-    lines = enumerate((line.strip() for line in text), start=1)
-    for number, line in lines:
-        if line.startswith("#") or not line:
-            if _END in line:
-                return
+    paid = unreadable = 0
+    ended = False
+    for number, line, values in tables.joined(_after_comments(text), _values, _is_comment):
+        if _is_comment(line):
+            ended = ended or _END in line
+            if ended and (stated := _STATED.search(line)) is not None:
+                tables.check_count(path, "payments (交易合计)", stated[1], paid, paid + unreadable)
             continue
-        values = [value.strip() for value in next(csv.reader([line]))]
+        if ended:
+            continue
         if not names:
             names = [value.partition("（")[0].partition("(")[0] for value in values]
             if not {_TRADE, _TYPE, _AMOUNT, _NUMBER} <= set(names):
                 raise tables.not_this(path, "a business bill of Alipay (业务明细)", f"its table has no {_NUMBER}")
             continue
         cells = dict(zip(names, values, strict=False))
-        short = len(values) < len(names)
-        yield tables.read_row(number, line, lambda n=number, c=cells, s=short: _row(n, c, s))  # type: ignore[misc]
+        short = len(values) != len(names)
+        row = tables.read_row(number, line, lambda n=number, c=cells, s=short: _row(n, c, s))  # type: ignore[misc]
+        paid += isinstance(row, StatementRow) and row.kind is RowKind.PAYMENT
+        unreadable += isinstance(row, UnreadableRow)
+        yield row
     if not names:
         raise tables.not_this(path, "a business bill of Alipay (业务明细)", f"it has no {_TRADE}")
-    raise tables.broken_off(path, f"the end of the list (#…{_END}…) is missing")
+    if not ended:
+        raise tables.broken_off(path, f"the end of the list (#…{_END}…) is missing")
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip('\ufeff"').startswith("#")
+
+
+def _after_comments(text: Iterable[str]) -> Iterator[str]:
+    """The comments before the header as empty lines, so that the header says how many values a row has."""
+    begun = False
+    for line in text:
+        begun = begun or not _is_comment(line)
+        yield line if begun else ""
+
+
+def _values(line: str) -> list[str]:
+    return [value.strip() for value in next(csv.reader([" ".join(line.splitlines())]), []) or [""]]
 
 
 def _row(line: int, cells: Cells, short: bool) -> AnyRow:
     if short:
-        raise tables.CellFault("the line has fewer values than the header")
+        raise tables.CellFault("the line has not as many values as the header")
     kind = _KINDS.get(cells[_TYPE])
     if kind is None:
         return OtherRow(line)
@@ -69,7 +99,7 @@ def _row(line: int, cells: Cells, short: bool) -> AnyRow:
             at=tables.moment(cells.get("完成时间") or tables.cell(cells, "创建时间"), tables.BEIJING),
             amount_minor=tables.amount(tables.cell(cells, _AMOUNT), CURRENCY),
             currency=CURRENCY,
-            reference=tables.optional(cells[_NUMBER]) if refunded else None,
-            payment_ids=tuple(filter(None, (cells[_TRADE], cells.get("商户订单号")))),
+            reference=tables.identifier(cells[_NUMBER]) if refunded else None,
+            payment_ids=tables.identifiers(cells, _TRADE, "商户订单号"),
         )
     )

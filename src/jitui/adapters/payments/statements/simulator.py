@@ -28,6 +28,8 @@ class SimulatorStatements:
             if missing:
                 raise tables.not_this(path, "a statement of the simulator", f"no column {sorted(missing)[0]!r}")
             for cells in lines:
+                if not any(cells.values()):
+                    continue
                 known = {name: value or "" for name, value in cells.items() if name is not None}
                 number = lines.line_num
                 yield tables.read_row(number, ",".join(known.values()), lambda c=known, n=number: _row(n, c))  # type: ignore[misc]
@@ -45,7 +47,7 @@ def _row(line: int, cells: Cells) -> StatementRow:
             at=tables.moment(cells["time"], UTC),
             amount_minor=tables.amount(cells["amount"], currency),
             currency=currency,
-            reference=tables.optional(cells["reference"]),
+            reference=tables.identifier(cells["reference"]),
             provider_refund_id=None if kind is RowKind.PAYMENT else tables.cell(cells, "provider_id"),
             payment_ids=(tables.cell(cells, "payment_id"),),
         )

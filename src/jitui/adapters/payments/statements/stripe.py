@@ -88,8 +88,11 @@ def _report(path: Path, first: str, text: IO[str]) -> Iterator[AnyRow]:
     if missing:
         raise tables.not_this(path, "an itemised balance report of Stripe", f"no column {sorted(missing)[0]!r}")
     lines = csv.reader(text)
+    last = 1
     for values in lines:
-        number = lines.line_num + 1
+        number, last = last + 1, lines.line_num + 1
+        if not any(values):
+            continue
         cells = dict(zip(names, values, strict=False))
         short = len(values) < len(names)
         yield tables.read_row(number, ",".join(values), lambda n=number, c=cells, s=short: _of_report(n, c, s))  # type: ignore[misc]

@@ -1,24 +1,35 @@
-"""What the formats share: opening a file in its encoding, and cells that become amounts and times."""
+"""What the formats share: opening a file in its encoding, its records, and cells that become amounts and times.
+
+Cells are read by `jitui.tabular`, as those of every other file.
+"""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
+import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
+from itertools import islice
 from pathlib import Path
 from typing import IO
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.reconcile import AnyRow, StatementRow, UnreadableRow
 from jitui.errors import BadInput
-from jitui.money import MAX_AMOUNT_MINOR, from_decimal_text, is_currency
+from jitui.tabular import cells as reading
+from jitui.tabular.cells import Unreadable
+from jitui.tabular.shown import shown
 
 BEIJING = ZoneInfo("Asia/Shanghai")
 _SHOWN = 500
+_LONGEST_ROW = 20
+"""No row of a bill is in more lines than these."""
+_RESAVED = re.compile(r"([0-9]{4})/([0-9]{1,2})/([0-9]{1,2}) ([0-9]{1,2}):([0-9]{2}(?::[0-9]{2})?)", re.ASCII)
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 Cells = Mapping[str, str]
@@ -77,6 +88,73 @@ def not_this(path: Path, what: str, missing: str) -> BadInput:
     return BadInput(f"{path.name} is not {what}: {missing}.", path=str(path))
 
 
+def joined(
+    lines: Iterable[str], cut: Callable[[str], list[str]], starts: Callable[[str], bool]
+) -> Iterator[tuple[int, str, list[str]]]:
+    """Line number, text and values of each row, empty ones left out; the first row says how many values they have.
+
+    A row with fewer values goes on in the lines that follow, up to exactly that many: names hold line breaks. A line
+    that `starts` something of its own is never taken for such a rest. Values beyond the header's that are empty are
+    none: spreadsheets pad rows to the widest.
+    """
+    numbered = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines, start=1))
+    ahead: deque[tuple[int, str]] = deque(islice(numbered, _LONGEST_ROW))
+    width = 0
+    while ahead:
+        number, text = ahead.popleft()
+        ahead.extend(islice(numbered, 1))
+        values = _padded(cut(text), width)
+        if not any(values):
+            continue
+        width = width or len(values)
+        for count in range(1, len(ahead) + 1):
+            if len(values) >= width or starts(ahead[count - 1][1]):
+                break
+            whole = "\n".join([text, *(line for _, line in islice(ahead, count))])
+            if len(found := _padded(cut(whole), width)) == width:
+                for _ in range(count):
+                    ahead.popleft()
+                ahead.extend(islice(numbered, count))
+                text, values = whole, found
+                break
+        yield number, text, values
+
+
+def _padded(values: list[str], width: int) -> list[str]:
+    while len(values) > max(width, 1) and not values[-1]:
+        values.pop()
+    return values
+
+
+def encoding_of(path: Path, encodings: Iterable[str], *, member: Callable[[str], bool] = lambda _: True) -> str:
+    """The first encoding that fits the whole file: a spreadsheet may have saved it in another than it came in.
+
+    Raises BadInput where none does.
+    """
+    refused: BadInput | None = None
+    for encoding in encodings:
+        try:
+            with opened(path, encoding, member=member) as text:
+                while text.read(1 << 20):
+                    pass
+            return encoding
+        except BadInput as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
+
+
+def check_count(path: Path, what: str, stated: str, least: int, most: int) -> None:
+    """Raises BadInput where a bill says that it has other rows than it has."""
+    count = reading.read_whole(stated)
+    if isinstance(count, Unreadable) or not least <= count <= most:
+        has = str(least) if least == most else f"{least} to {most}"
+        raise BadInput(
+            f"{path.name} states {shown(stated)} {what} and has {has}: rows are missing or twice. Download it again.",
+            path=str(path),
+        )
+
+
 def read_row(line: int, text: str, read: Callable[[], AnyRow]) -> AnyRow:
     """A row, or why it is none; what cannot be read is kept with its text."""
     try:
@@ -95,32 +173,52 @@ def cell(cells: Cells, name: str) -> str:
 
 def amount(text: str, currency: str) -> int:
     """Minor units of an amount in major units, its sign taken off. Raises CellFault."""
-    minor = from_decimal_text(text, currency)
-    if minor is None or not 0 < abs(minor) <= MAX_AMOUNT_MINOR:
-        raise CellFault(f"{text!r} is no amount in {currency}")
+    minor = reading.read_amount(text, currency)
+    if isinstance(minor, Unreadable):
+        raise CellFault(minor.reason)
+    if minor == 0:
+        raise CellFault(f"{shown(text)} is no amount in {currency}")
     return abs(minor)
 
 
 def currency(text: str) -> str:
     """An ISO 4217 code. Raises CellFault."""
-    code = text.upper()
-    if not is_currency(code):
-        raise CellFault(f"{text!r} is no currency with minor units")
+    code = reading.read_currency(text.upper())
+    if isinstance(code, Unreadable):
+        raise CellFault(code.reason)
     return code
 
 
 def moment(text: str, zone: tzinfo) -> datetime:
     """A time; without a zone of its own it is in `zone`. Raises CellFault."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise CellFault(f"{text!r} is no time") from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=zone)
+    at = reading.read_moment(_resaved(text), zone)
+    if isinstance(at, Unreadable):
+        raise CellFault(at.reason)
+    return at
 
 
-def optional(text: str) -> str | None:
-    """None for what a statement writes where there is nothing."""
-    return None if text in ("", "0") else text
+def _resaved(text: str) -> str:
+    """`2026/3/2 9:05` as `2026-03-02 09:05`: a spreadsheet in Chinese writes times so, and always in this order."""
+    found = _RESAVED.fullmatch(text)
+    if found is None:
+        return text
+    year, month, day, hour, rest = found.groups()
+    return f"{year}-{int(month):02}-{int(day):02} {int(hour):02}:{rest}"
+
+
+def identifier(text: str | None) -> str | None:
+    """An id, or None for what a statement writes where there is none. Raises CellFault for one that lost digits."""
+    if text is None or reading.is_empty(text) or reading.bare(text) == "0":
+        return None
+    found = reading.read_id(text)
+    if isinstance(found, Unreadable):
+        raise CellFault(found.reason)
+    return found
+
+
+def identifiers(cells: Cells, *names: str) -> tuple[str, ...]:
+    """The ids of these cells, without those that are empty. Raises CellFault."""
+    return tuple(found for name in names if (found := identifier(cells.get(name))) is not None)
 
 
 def checked(row: StatementRow) -> StatementRow:

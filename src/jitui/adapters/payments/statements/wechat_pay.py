@@ -6,6 +6,7 @@ the file. Source: WeChat Pay merchant documents, *申请交易账单*, as of Nov
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 from pathlib import Path
@@ -31,36 +32,47 @@ class WeChatPayStatements:
 
     def read(self, path: Path) -> Iterable[AnyRow]:
         """Each line up to the totals is a payment or a refund."""
-        with tables.opened(path, "utf-8-sig") as text:
+        encoding = tables.encoding_of(path, ("utf-8-sig", "gb18030"))
+        with tables.opened(path, encoding) as text:
             yield from _rows(path, text)
 
 
 def _rows(path: Path, text: Iterable[str]) -> Iterator[AnyRow]:
-    lines = enumerate((line.strip("\r\n") for line in text), start=1)
-    names = _values(next(lines, (0, ""))[1])
+    lines = tables.joined(text, _values, lambda line: line.startswith(("`", '"`', _TOTALS)))
+    _, _, names = next(lines, (0, "", [""]))
     if not {_TIME, _STATE} <= set(names):
         raise tables.not_this(path, "a trade bill of WeChat Pay (交易账单)", f"its first line has no {_TIME}")
-    for number, line in lines:
-        values = _values(line)
+    for count, (number, line, values) in enumerate(lines):
         if values[0] == _TOTALS:
-            yield from (OtherRow(after) for after, _ in lines)
+            totals = next(lines, None)
+            if totals is None:
+                raise tables.broken_off(path, f"the totals ({_TOTALS}) are missing")
+            tables.check_count(path, f"trades ({_TOTALS})", totals[2][0], count, count)
+            yield OtherRow(totals[0])
             return
-        if line:
-            cells = dict(zip(names, values, strict=False))
-            short = len(values) < len(names)
-            yield tables.read_row(number, line, lambda n=number, c=cells, s=short: _row(n, c, s))  # type: ignore[misc]
+        cells = dict(zip(names, values, strict=False))
+        short = len(values) != len(names)
+        yield tables.read_row(number, line, lambda n=number, c=cells, s=short: _row(n, c, s))  # type: ignore[misc]
     raise tables.broken_off(path, f"the totals ({_TOTALS}) are missing")
 
 
 def _values(line: str) -> list[str]:
-    """Values may hold commas; where they begin with the accent, only a comma before the next accent parts them."""
-    parts = line[1:].split(",`") if line.startswith("`") else line.split(",")
+    """Values may hold commas; where they begin with the accent, only a comma before the next accent parts them.
+
+    A bill that a spreadsheet saved again has quotes around such values, the accents inside them, or no accents.
+    """
+    if line.startswith("`") and ',"`' not in line:
+        *parts, last = line[1:].split(",`")
+        value = last.rstrip(",")
+        parts += [value, *[""] * (len(last) - len(value))]  # cells that a spreadsheet put after the last one
+    else:
+        parts = next(csv.reader([" ".join(line.splitlines())]), []) or [""]
     return [part.strip().removeprefix("`").strip() for part in parts]
 
 
 def _row(line: int, cells: Cells, short: bool) -> AnyRow:
     if short:
-        raise tables.CellFault("the line has fewer values than the header")
+        raise tables.CellFault("the line has not as many values as the header")
     kind = _KINDS.get(cells[_STATE])
     if kind is None:
         raise tables.CellFault(f"{cells[_STATE]!r} is no state of a trade")
@@ -80,9 +92,9 @@ def _row(line: int, cells: Cells, short: bool) -> AnyRow:
             at=tables.moment(when or tables.cell(cells, _TIME), tables.BEIJING),
             amount_minor=tables.amount(tables.cell(cells, money), currency),
             currency=currency,
-            reference=tables.optional(cells.get("商户退款单号", "")) if refunded else None,
-            provider_refund_id=tables.optional(cells.get("微信退款单号", "")) if refunded else None,
-            payment_ids=tuple(filter(None, (cells.get("微信订单号"), cells.get("商户订单号")))),
+            reference=tables.identifier(cells.get("商户退款单号")) if refunded else None,
+            provider_refund_id=tables.identifier(cells.get("微信退款单号")) if refunded else None,
+            payment_ids=tables.identifiers(cells, "微信订单号", "商户订单号"),
             final=not refunded or status == "SUCCESS",
         )
     )

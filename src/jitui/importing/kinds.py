@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from jitui.aftersales.order import (
+    MOST_ATTRIBUTES,
     Buyer,
     Funder,
     Funding,
@@ -21,12 +22,13 @@ from jitui.aftersales.order import (
 from jitui.aftersales.ports import NewOrder
 from jitui.aftersales.ship import ShipmentNews
 from jitui.aftersales.writes import RecordBuyerEvent
-from jitui.entrypoints.cli.cells import MOST_UNITS, Cells, Fault
-from jitui.entrypoints.cli.tables import Row
-from jitui.entrypoints.http.fields import MOST_ATTRIBUTES
 from jitui.ids import lane_of
+from jitui.importing.fields import MOST_UNITS, NO_ID, Cells, Fault
 from jitui.money import MAX_AMOUNT_MINOR
+from jitui.policy import FactType
 from jitui.policy.facts import BUYER_EVENTS
+from jitui.tabular.cells import bare
+from jitui.tabular.table import Row
 
 ATTRIBUTE = "attribute."
 
@@ -60,10 +62,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds for a whole file: its currency where it has no such column, and the moment of the import."""
+    """What holds for a whole file: its currency where it has no such column, and the moment of the import.
+
+    `attributes`: the types of the buyers' attributes that the live policy declares, by their names.
+    """
 
     currency: str | None
     now: datetime
+    attributes: Mapping[str, FactType] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +90,52 @@ class Kind:
 def items_of(kind: Kind, rows: Iterable[Cells], defaults: Defaults) -> Iterator[Item | list[Fault]]:
     """The values of a file, or the faults of the rows that should have made one."""
     if kind.group is None:
-        groups: Iterable[list[Cells]] = ([cells] for cells in rows)
-    else:
-        by_name: dict[tuple[str, ...], list[Cells]] = {}
         for cells in rows:
-            by_name.setdefault(kind.group(cells), []).append(cells)
-        groups = by_name.values()
-    for group in groups:
-        yield _item(kind, group, defaults)
+            yield _item(kind, [cells], defaults)
+        return
+    groups, spoiled = _groups(kind.group, rows)
+    for name, group in groups:
+        made = _item(kind, group, defaults)
+        by = spoiled.get(name[0])
+        if by is not None and isinstance(made, Item):
+            yield [Fault(by, "", f"it may belong with {place_of(group[0].row)}, which is left out with it")]
+        else:
+            yield made
+
+
+_Name = tuple[str, ...]
+_Groups = list[tuple[_Name, list[Cells]]]
+
+
+def _groups(name_of: Callable[[Cells], _Name], rows: Iterable[Cells]) -> tuple[_Groups, dict[str, Row]]:
+    """Rows by what they are part of, each row alone that does not say it; and what those may have been part of.
+
+    A row that cannot be cut into cells may belong to whatever one of its cells names; one without an id, as some
+    exports write them, to the row before it.
+    """
+    by_name: dict[_Name, list[Cells]] = {}
+    alone: _Groups = []
+    spoiled: dict[str, Row] = {}
+    before: tuple[str, str] = ("", NO_ID)
+    for cells in rows:
+        name = (NO_ID,) if cells.row.fault else name_of(cells)
+        if NO_ID not in name:
+            by_name.setdefault(name, []).append(cells)
+            before = (cells.row.file, name[0])
+            continue
+        alone.append((name, [cells]))
+        spoiled[name[0]] = cells.row
+        if cells.row.fault:
+            spoiled |= {bare(cell): cells.row for cell in cells.row.cells.values() if isinstance(cell, str)}
+        elif not cells.has("order_id") and before[0] == cells.row.file:
+            spoiled[before[1]] = cells.row
+    spoiled.pop(NO_ID, None)
+    return [*by_name.items(), *alone], spoiled
+
+
+def place_of(row: Row) -> str:
+    """Where a row is: `orders.csv, row 3`."""
+    return f"{row.file}, row {row.number}"
 
 
 def _item(kind: Kind, group: list[Cells], defaults: Defaults) -> Item | list[Fault]:
@@ -121,9 +165,15 @@ _FUNDERS = tuple(Funder)
 def _order(group: Sequence[Cells], defaults: Defaults) -> NewOrder:
     first = group[0]
     currency = first.currency(defaults.currency)
+    _same(group, lambda cells: cells.written("order_id"), "order_id")
     _same(group, lambda cells: cells.id("buyer_id"), "buyer_id")
     _same(group, lambda cells: cells.id("shop_id"), "shop_id")
     _same(group, lambda cells: cells.currency(defaults.currency), "currency")
+    _said_once(group, Cells.time, "placed_at")
+    _said_once(group, Cells.time, "ship_by")
+    _said_once(group, lambda cells, name: cells.word(name, Hold), "hold")
+    for name in ("freight", *_FUNDERS):
+        _said_once(group, lambda cells, name: cells.amount(name, currency), name)
     lines = tuple(_line(cells, str(index), currency) for index, cells in enumerate(group, start=1))
     _unique_lines(group, lines)
     if sum(line.paid_minor for line in lines) > MAX_AMOUNT_MINOR:
@@ -168,15 +218,35 @@ def _same(group: Sequence[Cells], read: Callable[[Cells], str], name: str) -> No
     wanted = read(group[0])
     for cells in group[1:]:
         if read(cells) != wanted:
-            cells.fault(name, f"differs from row {group[0].row.number} of the same order")
+            cells.fault(name, f"differs from {place_of(group[0].row)}, of the same order; make them the same")
+
+
+def _said_once(group: Sequence[Cells], read: Callable[[Cells, str], object], name: str) -> None:
+    """What belongs to the order stands on its first row; on the others it is the same, or empty."""
+    first = group[0]
+    for cells in group[1:]:
+        if cells.has(name) and not (first.has(name) and read(cells, name) == read(first, name)):
+            cells.fault(name, f"differs from {place_of(first.row)}, of the same order; make them the same")
 
 
 def _unique_lines(group: Sequence[Cells], lines: Sequence[OrderLine]) -> None:
-    seen: dict[str, int] = {}
+    """No line twice: by its id; without ids no row twice, and no order in two files."""
+    seen: dict[str, Cells] = {}
+    alike: dict[str, Cells] = {}
     for cells, line in zip(group, lines, strict=True):
         if line.line_id in seen:
-            cells.fault("line_id", f"{line.line_id!r} is in row {seen[line.line_id]} of the same order already")
-        seen.setdefault(line.line_id, cells.row.number)
+            there = place_of(seen[line.line_id].row)
+            cells.fault("line_id", f"{line.line_id!r} is in {there} of the same order already")
+        seen.setdefault(line.line_id, cells)
+        if cells.has("line_id"):
+            continue
+        if cells.row.file != group[0].row.file:
+            there = place_of(group[0].row)
+            cells.fault("order_id", f"the order is in {there} too and its lines have no ids; give it in one file")
+        same = alike.setdefault(repr(sorted(cells.row.cells.items(), key=lambda cell: cell[0])), cells)
+        if same is not cells and same.row.file == cells.row.file:
+            there = place_of(same.row)
+            cells.fault("order_id", f"the row is the same as {there}; take one out, or give both a line_id")
 
 
 # Payments, parcels, buyers, history -------------------------------------------------------------------------------
@@ -200,14 +270,13 @@ def _payment(group: Sequence[Cells], defaults: Defaults) -> Payment:
 
 def _parcel(group: Sequence[Cells], _: Defaults) -> Parcel:
     first = group[0]
+    named = any(cells.has("line_id") or cells.has("quantity") for cells in group)  # else one scan, said again
     lines = tuple(
-        LineUnits(cells.id("line_id"), cells.whole("quantity", least=1, most=MOST_UNITS))
-        for cells in group
-        if cells.has("line_id") or len(group) > 1
+        LineUnits(cells.id("line_id"), cells.whole("quantity", least=1, most=MOST_UNITS)) for cells in group if named
     )
     news = ShipmentNews(
         degree=first.word("degree", ParcelDegree),
-        carrier=next((carrier for cells in group if (carrier := cells.code("carrier", default=""))), ""),
+        carrier=next((carrier for cells in group if (carrier := cells.name("carrier"))), ""),
         tracking_no=first.code("tracking_no"),
         source=first.word("source", ShipmentSource, ShipmentSource.MERCHANT),
         happened_at=first.time("happened_at"),
@@ -216,7 +285,7 @@ def _parcel(group: Sequence[Cells], _: Defaults) -> Parcel:
     return Parcel(first.id("order_id"), news)
 
 
-def _buyer(group: Sequence[Cells], _: Defaults) -> Buyer:
+def _buyer(group: Sequence[Cells], defaults: Defaults) -> Buyer:
     (cells,) = group
     buyer_id = cells.id("buyer_id")
     names = [name for name in cells.theirs if name.startswith(ATTRIBUTE) and cells.has(name)]
@@ -227,7 +296,10 @@ def _buyer(group: Sequence[Cells], _: Defaults) -> Buyer:
         buyer_id=buyer_id,
         registered_at=cells.optional_time("registered_at"),
         region=cells.optional_id("region"),
-        attributes={name.removeprefix(ATTRIBUTE): cells.attribute(name) for name in names},
+        attributes={
+            name.removeprefix(ATTRIBUTE): cells.attribute(name, defaults.attributes.get(name.removeprefix(ATTRIBUTE)))
+            for name in names
+        },
     )
 
 
@@ -241,7 +313,7 @@ def _event(group: Sequence[Cells], defaults: Defaults) -> RecordBuyerEvent:
         at=at,
         recorded_at=defaults.now,
         order_id=cells.optional_id("order_id"),
-        amount_minor=cells.whole("amount_minor", least=0, most=MAX_AMOUNT_MINOR, default=0),
+        amount_minor=cells.minor("amount_minor", default=0),
         currency=cells.currency(defaults.currency) if cells.has("currency") or defaults.currency else None,
         retracts=cells.code("retracts", default="") or None,
     )

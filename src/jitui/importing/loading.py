@@ -6,7 +6,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.command import Executed
@@ -14,18 +16,34 @@ from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, plan_payment, put_order
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
-from jitui.aftersales.ports import DecisionInputs, NewOrder, OrderRef, OrderTaken
+from jitui.aftersales.ports import DecisionInputs, NewOrder, OrderRef, OrderTaken, Store
 from jitui.aftersales.put_order import plan_order, standing_order
+from jitui.aftersales.registry import Registry
 from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.ship import plan_shipment, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.aftersales.writes import RecordBuyerEvent
-from jitui.entrypoints.cli.kinds import Item, Parcel, Payment
-from jitui.wiring import App
+from jitui.importing.kinds import Item, Parcel, Payment
 
 BY = Actor(ActorKind.PLATFORM, "import")
 AT_ONCE = 8
 EVENTS_AT_ONCE = 2_000
+
+
+class App(Protocol):
+    """What of the service is needed here."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def registry(self) -> Registry: ...
+
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+
+    async def terms(self) -> Terms: ...
+
 
 Advance = Callable[[int], None]
 """Told how many items were done."""
@@ -53,19 +71,36 @@ async def load(app: App, items: Sequence[Item], advance: Advance, counts: Counte
     `counts` is told what became of the others, where that can be told apart.
     """
     events = [item for item in items if isinstance(item.value, RecordBuyerEvent)]
+    refused = []
     for start in range(0, len(events), EVENTS_AT_ONCE):
         batch = events[start : start + EVENTS_AT_ONCE]
-        await app.registry.record_buyer_events([v for i in batch if isinstance(v := i.value, RecordBuyerEvent)])
+        refused += await _contradicting(app, batch)
+        await app.registry.record_buyer_events(_told(batch))
         advance(len(batch))
     others = [item for item in items if not isinstance(item.value, RecordBuyerEvent)]
-    terms = await app.terms() if any(isinstance(item.value, Payment) for item in others) else None
-    return await _each(others, lambda item, _: _write(app, item, terms, counts), advance)
+    terms = await _terms_for(app, others)
+    return refused + await _each(others, lambda item, _: _write(app, item, terms, counts), advance)
+
+
+async def _terms_for(app: App, items: Sequence[Item]) -> Terms | None:
+    """A payment is decided on where its goods were refunded already; nothing else needs a policy."""
+    return await app.terms() if any(isinstance(item.value, Payment) for item in items) else None
+
+
+async def _contradicting(app: App, items: Sequence[Item]) -> list[Refused]:
+    reasons = {one.event: one.reason for one in await app.registry.refused_events(_told(items))}
+    return [Refused(i, reasons[i.value]) for i in items if isinstance(i.value, RecordBuyerEvent) and i.value in reasons]
+
+
+def _told(items: Sequence[Item]) -> list[RecordBuyerEvent]:
+    return [value for item in items if isinstance(value := item.value, RecordBuyerEvent)]
 
 
 async def check(app: App, items: Sequence[Item], advance: Advance) -> list[Refused]:
     """What `load` would be refused as things stand now; nothing is written."""
-    terms = await app.terms()
-    return await _each(items, lambda item, files: _try(app, item, files, terms), advance)
+    terms = await _terms_for(app, items)
+    contradicting = await _contradicting(app, items)
+    return contradicting + await _each(items, lambda item, files: _try(app, item, files, terms), advance)
 
 
 _Files = dict[str, OrderFile]
@@ -140,7 +175,7 @@ async def _on_order(app: App, value: Payment | Parcel, terms: Terms | None) -> E
     return await record_shipment(app.store, ref, value.news, by=BY, now=app.clock())
 
 
-async def _try(app: App, item: Item, files: _Files, terms: Terms) -> Refusal | None:
+async def _try(app: App, item: Item, files: _Files, terms: Terms | None) -> Refusal | None:
     """The pure plan of the command on the file as it is, carried forward over the items of one order."""
     value = item.value
     if isinstance(value, Buyer | RecordBuyerEvent):
@@ -151,6 +186,7 @@ async def _try(app: App, item: Item, files: _Files, terms: Terms) -> Refusal | N
     if file is None:
         return _no_such_order(value.order_id)
     if isinstance(value, Payment):
+        assert terms is not None
         planned = plan_payment(file, DecisionInputs(), value.tender, terms, app.clock())
     else:
         planned = plan_shipment(file, value.news, BY, app.clock())

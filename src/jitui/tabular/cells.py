@@ -1,0 +1,215 @@
+"""One cell as a value: read exactly as it was written, or refused with the reason and what to do.
+
+Spreadsheets damage cells in known ways (`6.92E+18`, `="3"`, `'5`, a trailing tab). The marks that only keep a
+spreadsheet from touching a cell are taken off; whatever lost or may have lost something is refused. No amount passes
+through a float, and an id is never changed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
+
+from jitui.money import MAX_AMOUNT_MINOR, currency_exponent, is_currency
+from jitui.tabular.shown import shown
+
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Between these is every moment of a marketplace; what lies outside is a mistake in a file."""
+
+WHOLE = r"[+-]?[0-9]{1,18}"
+AMOUNT = r"[+-]?[0-9]{1,18}(\.[0-9]+)?"
+MOMENT = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
+    r"( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))?"
+)
+ROUNDED = r"[+-]?[0-9]+(\.[0-9]*[eE][+-]?|[eE][+-])[0-9]+|[+-]?[0-9]+\.0+"
+"""An id that a spreadsheet or a program took for a number."""
+TRUE, FALSE = frozenset({"true", "1", "yes", "t", "y"}), frozenset({"false", "0", "no", "f", "n"})
+
+_WHOLE, _AMOUNT, _MOMENT = re.compile(WHOLE), re.compile(AMOUNT), re.compile(MOMENT, re.ASCII | re.IGNORECASE)
+_FORMULA = re.compile(r'="([^"]*)"')
+_UNSEEN = "\ufeff\u200b\u200e\u200f"
+_FULL_WIDTH = re.compile("[\uff01-\uff5e]")
+_POWER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+")
+_POWER_OF_A_NUMBER = re.compile(r"[+-].*|.*\..*|.*[eE][+-].*|[0-9][eE][0-9]{2,3}")
+_FLOAT = re.compile(r"[+-]?[0-9]+\.0+")
+_GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
+_EXACT_FLOAT = 2**53
+_AS_TEXT = "export the column as text"
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why a cell is no value, and what to do."""
+
+    reason: str
+
+
+def bare(text: str) -> str:
+    """The text without what surrounds it: spaces, tabs, one `="…"`, one leading apostrophe or grave accent."""
+    text = trimmed(text)
+    if (wrapped := _FORMULA.fullmatch(text)) is not None:
+        return trimmed(wrapped[1])
+    return trimmed(text[1:]) if text[:1] in ("'", "`") else text
+
+
+def trimmed(text: str) -> str:
+    """The text without spaces of any width, tabs and marks that cannot be seen, before and after it."""
+    before = None
+    while text != before:
+        before, text = text, text.strip().strip(_UNSEEN)
+    return text
+
+
+def is_empty(cell: object) -> bool:
+    """Whether there is nothing in the cell, or only what surrounds a text."""
+    return cell is None or (isinstance(cell, str) and bare(cell) == "")
+
+
+def read_text(cell: object) -> str | Unreadable:
+    """Free text, as it stands but for what surrounds it."""
+    if isinstance(cell, str):
+        text = bare(cell)
+        return Unreadable("has a NUL character; take it out") if "\0" in text else text
+    return _number_as_text(cell)
+
+
+def read_id(cell: object) -> str | Unreadable:
+    """The text of an id; what it may consist of is the caller's. Numbers that lost digits are refused."""
+    text = read_text(cell)
+    if isinstance(text, Unreadable):
+        return text
+    if text[:1] in ("'", "`", "="):
+        return Unreadable(f"{shown(cell)} begins with a spreadsheet's mark twice, or is a formula; {_AS_TEXT}")
+    if _POWER.fullmatch(text) and _POWER_OF_A_NUMBER.fullmatch(text):
+        return Unreadable(f"{shown(cell)} is a number that a spreadsheet rounded, so digits are lost; {_AS_TEXT}")
+    if _FLOAT.fullmatch(text):
+        return Unreadable(f"{shown(cell)} is an id that became a number with a point; {_AS_TEXT}")
+    if _GROUPED.fullmatch(text):
+        return Unreadable(f"{shown(cell)} is an id that became a number with thousands separators; {_AS_TEXT}")
+    if text.lower() in ("nan", "+nan", "-nan", "inf", "+inf", "-inf", "infinity", "#n/a", "#value!", "#ref!", "#name?"):
+        return Unreadable(f"{shown(cell)} is what a program writes where there is no id; fill it in or leave it empty")
+    if _FULL_WIDTH.search(text):
+        return Unreadable(f"{shown(cell)} has full-width letters or digits; write plain ones")
+    return text
+
+
+def read_amount(cell: object, currency: str) -> int | Unreadable:
+    """Minor units of an amount in major units: digits and one point, no more decimals than the currency has."""
+    digits = currency_exponent(currency)
+    if isinstance(cell, bool | float):
+        return _no_float(cell)
+    text = _plain(cell)
+    if text is None or not _AMOUNT.fullmatch(text):
+        return Unreadable(
+            f"expected an amount in {currency} as digits and one point, without separators and signs of currencies,"
+            f" not {shown(cell)}"
+        )
+    whole, _, decimals = text.partition(".")
+    if len(decimals) > digits:
+        if isinstance(cell, Decimal):  # its column has more decimals than the currency, the value may not
+            decimals = decimals[:digits] + decimals[digits:].rstrip("0")
+        if len(decimals) > digits:
+            return Unreadable(f"expected an amount in {currency} with at most {digits} decimals, not {shown(cell)}")
+    minor = int(whole + decimals.ljust(digits, "0"))
+    if abs(minor) > MAX_AMOUNT_MINOR:
+        return Unreadable(f"expected an amount of at most {MAX_AMOUNT_MINOR} minor units, not {shown(cell)}")
+    return minor
+
+
+def read_minor(cell: object) -> int | Unreadable:
+    """An amount that is written in minor units already."""
+    if isinstance(cell, float):
+        return _no_float(cell)
+    found = read_whole(cell)
+    if isinstance(found, int) and abs(found) > MAX_AMOUNT_MINOR:
+        return Unreadable(f"expected an amount of at most {MAX_AMOUNT_MINOR} minor units, not {shown(cell)}")
+    return found
+
+
+def read_whole(cell: object) -> int | Unreadable:
+    """A whole number; a float of a typed file only where it is exactly one."""
+    refused = Unreadable(f"expected a whole number in digits, not {shown(cell)}")
+    if isinstance(cell, bool):
+        return refused
+    if isinstance(cell, float):
+        return int(cell) if abs(cell) <= _EXACT_FLOAT and cell.is_integer() else refused
+    text = _plain(cell)
+    if text is not None and isinstance(cell, Decimal) and "." in text:
+        text = text.rstrip("0").removesuffix(".")
+    return int(text) if text is not None and _WHOLE.fullmatch(text) else refused
+
+
+def read_currency(cell: object) -> str | Unreadable:
+    """An ISO 4217 code."""
+    text = read_text(cell)
+    if isinstance(text, Unreadable) or not is_currency(text):
+        return Unreadable(f"{shown(cell)} is not a currency of ISO 4217, such as CNY")
+    return text
+
+
+def read_flag(cell: object) -> bool | Unreadable:
+    """True or false."""
+    if isinstance(cell, bool):
+        return cell
+    text = (bare(cell) if isinstance(cell, str) else str(cell)).lower()
+    if text not in TRUE | FALSE:
+        return Unreadable(f"expected true or false, not {shown(cell)}")
+    return text in TRUE
+
+
+def read_moment(cell: object, zone: tzinfo | None) -> datetime | Unreadable:
+    """A time with its zone; one that says none is in `zone`, unless it happened there twice or never."""
+    moment = cell if isinstance(cell, datetime) else _moment(cell)
+    if moment is None:
+        return Unreadable(f"expected a time such as 2026-11-23T08:00:00+08:00, not {shown(cell)}")
+    if moment.tzinfo is not None:
+        return _of_these_centuries(moment)
+    if zone is None:
+        return Unreadable("the time has no zone; write +08:00 or Z, or say --time-zone for the file")
+    local = moment.replace(tzinfo=zone)
+    if local.utcoffset() != local.replace(fold=1).utcoffset():
+        return Unreadable(f"{shown(cell)} happened twice or never in {zone}, when clocks changed; write its offset")
+    return _of_these_centuries(local)
+
+
+def _of_these_centuries(moment: datetime) -> datetime | Unreadable:
+    if moment.year in (1, 9999) or not EARLIEST <= moment < LATEST:  # the edges cannot be moved to another zone
+        return Unreadable(f"expected a time from {EARLIEST.year} to {LATEST.year - 1}, not {moment.isoformat()}")
+    return moment
+
+
+def _moment(cell: object) -> datetime | None:
+    if isinstance(cell, date) or not isinstance(cell, str):
+        return None
+    text = bare(cell)
+    if not _MOMENT.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(re.sub(r" (?=[Z+-])", "", text.upper()).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+
+
+def _plain(cell: object) -> str | None:
+    if isinstance(cell, str):
+        return bare(cell)
+    if isinstance(cell, Decimal):
+        return format(cell, "f") if cell.is_finite() and abs(cell.adjusted()) < 40 else None
+    return str(cell) if isinstance(cell, int) else None
+
+
+def _number_as_text(cell: object) -> str | Unreadable:
+    if isinstance(cell, float):
+        return Unreadable(f"{shown(cell)} is a floating-point number and may have lost digits; {_AS_TEXT}")
+    if isinstance(cell, bool) or not isinstance(cell, int | Decimal):
+        return Unreadable(f"expected text, not {shown(cell)}")
+    if isinstance(cell, Decimal) and (not cell.is_finite() or cell != cell.to_integral_value()):
+        return Unreadable(f"{shown(cell)} is a number with decimals; {_AS_TEXT}")
+    return str(int(cell))
+
+
+def _no_float(cell: object) -> Unreadable:
+    return Unreadable(f"{shown(cell)} is a floating-point number, which no amount is; write whole minor units or text")

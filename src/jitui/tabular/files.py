@@ -1,0 +1,176 @@
+"""A file of text as records: its encoding, delimiter and quote are fixed once, for the whole of it, and shown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jitui.errors import BadInput
+from jitui.tabular.cells import bare
+from jitui.tabular.shown import shown
+
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+LONGEST_CELL = 1_000_000
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a file is written; a quote inside a quoted cell is doubled, and nothing is an escape."""
+
+    encoding: str
+    delimiter: str
+    quote: str = '"'
+
+    def __str__(self) -> str:
+        named = {sign: name for name, sign in DELIMITERS.items()}
+        return f"{self.encoding}, {named.get(self.delimiter, self.delimiter)} between cells, {self.quote} around them"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The cells of one row, and the lines of the file that it is in, from the first to the last."""
+
+    line: int
+    last_line: int
+    cells: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """A CSV file: its columns, and its records without the header; `records` can be read once."""
+
+    layout: Layout
+    columns: tuple[str, ...]
+    records: Iterator[Record]
+
+
+def open_csv(file: Path, encoding: str = "utf-8", delimiter: str | None = None) -> CsvFile:
+    """Fix the layout by the header, or as it is given. Raises BadInput, while reading too, for what is no such file."""
+    lines = decoded_lines(file, encoding)
+    first = next(lines, "")
+    if not first.strip():
+        raise BadInput(f"{file}: there is no header line.", path=str(file))
+    layout = Layout(encoding, delimiter_named(delimiter) if delimiter is not None else found_delimiter(first))
+    records = read_records(file, _again(first, lines), layout)
+    columns = tuple(bare(name) for name in next(records).cells)
+    _check_columns(file, columns)
+    return CsvFile(layout, columns, _whole(file, records, columns, layout))
+
+
+def delimiter_named(text: str) -> str:
+    """A delimiter by its name or as itself. Raises BadInput."""
+    sign = DELIMITERS.get(text, "\t" if text == "\\t" else text)
+    if sign not in DELIMITERS.values():
+        raise BadInput(f"--delimiter is one of {', '.join(DELIMITERS)}, not {shown(text)}.", path="--delimiter")
+    return sign
+
+
+def found_delimiter(header: str) -> str:
+    """The one that cuts the header, quotes respected, into the most columns."""
+    return max(DELIMITERS.values(), key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
+
+
+def decoded_lines(file: Path, encoding: str) -> Iterator[str]:
+    """Lines of text with their ends, decoded strictly, so that the line of a wrong byte is known."""
+    try:
+        "".encode(encoding)
+    except LookupError:
+        raise BadInput(f"There is no encoding {shown(encoding)}.", path="--encoding") from None
+    try:
+        with file.open("rb") as opened:
+            wide = opened.read(2) in _UTF16 or "16" in encoding or "32" in encoding
+            opened.seek(0)
+            if wide:
+                yield from _wide_lines(file, opened.read(), encoding)
+                return
+            for number, raw in enumerate(opened, start=1):
+                text = _decoded(file, raw, encoding, number)
+                if "\0" in text:
+                    raise BadInput(f"{file}:{number}: there is a NUL character; this is no text.", path=str(file))
+                yield text.removeprefix("\ufeff") if number == 1 else text
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
+
+
+def _wide_lines(file: Path, raw: bytes, encoding: str) -> Iterator[str]:
+    if "16" not in encoding and "32" not in encoding:
+        raise BadInput(f"{file}: this is UTF-16; save it as UTF-8, or say --encoding utf-16.", path=str(file))
+    yield from io.StringIO(_decoded(file, raw, encoding, 1).removeprefix("\ufeff"), newline="")
+
+
+def _decoded(file: Path, raw: bytes, encoding: str, line: int) -> str:
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        wrong = f"0x{raw[error.start]:02x} at byte {error.start + 1} of the line"
+        hint = "say which --encoding it is (gb18030 for many Chinese files)"
+        raise BadInput(f"{file}:{line}: not {encoding} text ({wrong}); {hint}.", path=str(file)) from None
+
+
+def read_records(file: Path, lines: Iterable[str], layout: Layout) -> Iterator[Record]:
+    """Records of text, empty ones left out.
+
+    Raises BadInput for a quote that does not end, and for one that ends in a later line although each of the lines is a
+    whole row by itself: then a stray quote would move cells from one row into another.
+    """
+    csv.field_size_limit(LONGEST_CELL)
+    taken: list[str] = []
+    reader = csv.reader(_kept(lines, taken), delimiter=layout.delimiter, quotechar=layout.quote, strict=True)
+    line, width = 1, 0
+    try:
+        for cells in reader:
+            last = reader.line_num
+            width = width or len(cells)
+            if last > line and width > 1 and all(text.count(layout.delimiter) >= width - 1 for text in taken):
+                raise BadInput(
+                    f"{file}:{line}: a quote opens here and ends in line {last}, and each of these lines is a whole row"
+                    " by itself; take the stray quote out.",
+                    path=str(file),
+                )
+            taken.clear()
+            if any(cell.strip() for cell in cells):
+                yield Record(line, last, cells)
+            line = last + 1
+    except csv.Error as error:
+        raise BadInput(f"{file}:{line}: broken CSV: {error}.", path=str(file)) from None
+
+
+def _kept(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
+    for line in lines:
+        taken.append(line)
+        yield line
+
+
+def _again(first: str, lines: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from lines
+
+
+def _check_columns(file: Path, columns: tuple[str, ...]) -> None:
+    named = [name for name in columns if name]
+    for name in named:
+        if named.count(name) > 1:
+            raise BadInput(f"{file}:1: the column {shown(name)} is there twice.", path=str(file))
+
+
+def _whole(file: Path, records: Iterator[Record], columns: tuple[str, ...], layout: Layout) -> Iterator[Record]:
+    """Trailing empty cells beyond the header are none: spreadsheets pad rows to the widest."""
+    for record in records:
+        while len(record.cells) > len(columns) and not record.cells[-1].strip():
+            record.cells.pop()
+        yield record
+
+
+def check_same_columns(first: Path, columns: Sequence[str], other: Path, others: Sequence[str]) -> None:
+    """Raises BadInput for two files of one table that do not have the same columns."""
+    if list(columns) != list(others):
+        differing = [name for name in (*columns, *others) if (name in columns) != (name in others)]
+        what = f"only one of them has {shown(differing[0])}" if differing else "they stand in another order"
+        raise BadInput(
+            f"{other} and {first} are parts of one table and their columns differ: {what}; give them one header.",
+            path=str(other),
+        )

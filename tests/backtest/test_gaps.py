@@ -1,0 +1,170 @@
+"""A row that was set aside makes unknown what it would have told; it never lets a request through (I5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jitui.backtest.run import Backtest, Order, run_backtest
+from jitui.backtest.source import prepare
+from jitui.errors import BadInput
+from jitui.wiring import default_policy
+from tests.backtest.histories import request, small_history, write_csv
+
+ASKED = "2025-06-01T12:00:00+08:00"
+
+
+def backtested(folder: Path, work: Path, **how: str) -> Backtest:
+    return run_backtest(Order(default_policy(), str(folder), ZoneInfo("Asia/Shanghai"), **how), work)  # type: ignore[arg-type]
+
+
+def outcomes(work: Path) -> dict[str, str]:
+    rows = pq.read_table(work / "decisions.parquet").to_pylist()
+    return {row["request_id"]: row["outcome"] for row in rows}
+
+
+def history(folder: Path) -> Path:
+    return small_history(folder, requests=[request(1, ASKED), request(2, ASKED)])
+
+
+def appended(folder: Path, table: str, row: str) -> None:
+    with (folder / f"{table}.csv").open("a", encoding="utf-8") as file:
+        file.write(row + "\n")
+
+
+def test_the_history_of_these_tests_is_instant(tmp_path: Path) -> None:
+    done = backtested(history(tmp_path / "h"), tmp_path / "w")
+    assert outcomes(tmp_path / "w") == {"r1": "instant", "r2": "instant"}
+    assert (done.prepared.gaps, done.moved_to_review) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("order_lines", "o1,2,1,10000,perhaps,false"),
+        ("order_lines", "o1,2,1,12.50,false,false"),
+        ("order_lines", "o1,1,1,10000,true,false"),
+        ("shipments", "o1,teleported,2025-05-31T00:00:00Z,"),
+        ("shipments", "o1,shipped,yesterday,"),
+        ("orders", "o1,CNY,2025-06-01T00:00:00Z,2025-06-01T00:01:00Z,10001,0,none"),
+    ],
+)
+def test_a_broken_row_of_an_order_sends_its_requests_to_review_and_no_others(
+    tmp_path: Path, table: str, row: str
+) -> None:
+    appended(history(tmp_path / "h"), table, row)
+    done = backtested(tmp_path / "h", tmp_path / "w")
+    assert outcomes(tmp_path / "w") == {"r1": "review", "r2": "instant"}
+    assert done.moved_to_review == (0 if table == "orders" or row.startswith("o1,1,") else 1)
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("order_lines", "6.92E+18,2,1,10000,false,false"),
+        ("order_lines", ",2,1,10000,false,false"),
+        ("order_lines", "o7,red, white,1"),
+        ("shipments", ",shipped,2025-05-31T00:00:00Z,"),
+        ("events", "buyer,,dispute_lost,2025-05-30T00:00:00Z"),
+        ("events", "byer,good,dispute_lost,2025-05-30T00:00:00Z"),
+        ("events", "buyer,good,dispute_lots,2025-05-30T00:00:00Z"),
+        ("events", "buyer,good,dispute_lost,someday"),
+        ("events", "buyer,good"),
+    ],
+)
+def test_a_row_that_does_not_say_whose_it_is_or_is_of_the_buyer_moves_all_that_it_may_be_of(
+    tmp_path: Path, table: str, row: str
+) -> None:
+    appended(history(tmp_path / "h"), table, row)
+    done = backtested(tmp_path / "h", tmp_path / "w")
+    assert outcomes(tmp_path / "w") == {"r1": "review", "r2": "review"}
+    assert done.moved_to_review == 2
+
+
+def test_a_broken_event_of_another_buyer_moves_nobody(tmp_path: Path) -> None:
+    appended(history(tmp_path / "h"), "events", "buyer,new,dispute_lost,someday")
+    assert backtested(tmp_path / "h", tmp_path / "w").moved_to_review == 0
+    assert outcomes(tmp_path / "w") == {"r1": "instant", "r2": "instant"}
+
+
+def test_a_lost_dispute_with_an_amount_that_cannot_be_read_is_not_forgotten(tmp_path: Path) -> None:
+    folder = history(tmp_path / "h")
+    text = (folder / "events.csv").read_text()
+    lines = [f"{line}," for line in text.splitlines()[1:]]
+    lost = "buyer,good,dispute_lost,2025-05-30T00:00:00Z,12.50"
+    write_csv(folder, "events", "subject,subject_id,kind,at,amount_minor", [*lines, lost])
+    assert backtested(folder, tmp_path / "w").moved_to_review == 2
+
+
+def test_the_same_row_twice_is_one_row(tmp_path: Path) -> None:
+    appended(history(tmp_path / "h"), "order_lines", "o1,1,1,10000,false,false")
+    done = backtested(tmp_path / "h", tmp_path / "w")
+    assert (done.prepared.rows["order_lines"], done.prepared.gaps) == (9, None)
+    assert outcomes(tmp_path / "w") == {"r1": "instant", "r2": "instant"}
+
+
+@pytest.mark.parametrize("amount", ["-1", "99999999999999999", "1000000000000001", "1e3", "1_0", "NaN"])
+def test_amounts_that_are_none_are_set_aside(tmp_path: Path, amount: str) -> None:
+    folder = history(tmp_path / "h")
+    appended(folder, "requests", f"r3,o3,good,s1,{ASKED},{amount},true,c1,")
+    prepared = prepare(folder, tmp_path / "w")
+    assert [(one.table, one.reason.value, one.column) for one in prepared.set_aside] == [
+        ("requests", "misfit", "amount_minor")
+    ]
+
+
+def test_a_history_in_another_encoding_is_refused_until_it_is_named(tmp_path: Path) -> None:
+    folder = history(tmp_path / "h")
+    text = (folder / "requests.csv").read_text().replace("c1", "订单商品")
+    (folder / "requests.csv").write_bytes(text.encode("gb18030"))
+    with pytest.raises(BadInput, match="gb18030"):
+        prepare(folder, tmp_path / "w")
+    prepared = prepare(folder, tmp_path / "w", encoding="gb18030")
+    assert prepared.rows["requests"] == 2
+    assert pq.read_table(prepared.paths["requests"])["category_id"].to_pylist() == ["订单商品", "订单商品"]
+
+
+def test_files_of_one_table_with_other_headers_are_refused(tmp_path: Path) -> None:
+    folder = history(tmp_path / "h")
+    (folder / "order_lines").mkdir()
+    (folder / "order_lines.csv").rename(folder / "order_lines" / "1.csv")
+    (folder / "order_lines" / "2.csv").write_text("order_id,line_id\no9,2\n")
+    with pytest.raises(BadInput, match="their columns differ"):
+        prepare(folder, tmp_path / "w")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        ([7.0, float("nan")], pa.float64(), [7, None]),
+        ([None, None], pa.null(), [None, None]),
+        ([1, 0], pa.int64(), [1, 0]),
+        (["007", ""], pa.string(), [7, None]),
+    ],
+)
+def test_attributes_have_the_type_of_the_policy(
+    tmp_path: Path, values: list[object], kind: pa.DataType, expected: list[object]
+) -> None:
+    policy = default_policy()
+    facts = {**policy.facts, "buyer.level": policy.facts["request.amount_minor"]}
+    folder = history(tmp_path / "h")
+    (folder / "buyers.csv").unlink()
+    table = pa.table({"buyer_id": ["good", "new"], "level": pa.array(values, kind)})
+    pq.write_table(table, folder / "buyers.parquet")
+    found = pq.read_table(prepare(folder, tmp_path / "w", facts=facts).paths["buyers"]).sort_by("buyer_id")
+    assert found["level"].to_pylist() == expected
+
+
+def test_a_truth_as_a_number_is_one_only_as_0_or_1(tmp_path: Path) -> None:
+    policy = default_policy()
+    facts = {**policy.facts, "buyer.gold": policy.facts["request.whole_order"]}
+    folder = history(tmp_path / "h")
+    (folder / "buyers.csv").unlink()
+    pq.write_table(pa.table({"buyer_id": ["a", "b", "c"], "gold": [0, 1, 5]}), folder / "buyers.parquet")
+    prepared = prepare(folder, tmp_path / "w", facts=facts)
+    rows = pq.read_table(prepared.paths["buyers"]).sort_by("buyer_id")
+    assert (rows["gold"].to_pylist(), prepared.set_aside[0].column) == ([False, True], "gold")
