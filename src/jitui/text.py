@@ -53,10 +53,11 @@ _UNSEEN_AT_ALL = re.compile(f"[{UNSEEN}\\ud800-\\udfff]")
 
 def spelled_alike(one: str, other: str) -> bool:
     """Whether two ids differ in letter case or in the width of their letters at most."""
-    return one == other or _folded(one) == _folded(other)
+    return one == other or folded(one) == folded(other)
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """What is the same of ids that are spelled alike."""
     return unicodedata.normalize("NFKC", text).lower()
 
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.registry import PostgresRegistry
@@ -16,6 +18,7 @@ from jitui.adapters.postgres.shelf import PostgresShelf
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
+from jitui.aftersales.memory_store import MemoryStore
 from jitui.aftersales.order import Buyer, Funding, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
 from jitui.aftersales.outcomes import KeptAnswer, Refusal
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
@@ -140,6 +143,14 @@ def ticket_of(done: Executed | Refusal | KeptAnswer) -> Ticket:
     return done.file.ticket(done.ticket_id)
 
 
+async def memory_market(now: datetime = NOW) -> Market:
+    """The same market without a database."""
+    store = MemoryStore(ZoneInfo(TIME_ZONE))
+    since = now - timedelta(days=3650)
+    await store.registry.record_history([HistoryRecord(kind, since) for kind in HISTORY_KINDS])
+    return Market(None, store, store.registry, store, store)  # type: ignore[arg-type]
+
+
 @asynccontextmanager
 async def open_market(
     database_url: str, *, now: datetime = NOW, pool_size: int = 8, watched: bool = False
@@ -160,3 +171,7 @@ async def open_market(
         await market.registry.record_history([HistoryRecord(kind, since) for kind in HISTORY_KINDS])
         await market.feed.roll_up(now)
         yield market
+
+
+on_both_stores = pytest.mark.parametrize("market", ["postgresql", "memory"], indirect=True)
+"""A test of behaviour: it runs on PostgreSQL and on the store in memory."""

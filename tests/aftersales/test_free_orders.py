@@ -17,7 +17,7 @@ from jitui.aftersales.task import TaskFilter, TaskKind
 from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
 from tests.threads.steps import file_of
 
@@ -43,6 +43,7 @@ async def counted(market: Market) -> list[object]:
         return list(await rows.fetchall())
 
 
+@on_both_stores
 async def test_it_is_paid_when_it_is_placed_and_its_funders_are_booked(market: Market) -> None:
     ref = await free_order(market, "b-1")
     order = (await file_of(market, ref)).order
@@ -50,6 +51,7 @@ async def test_it_is_paid_when_it_is_placed_and_its_funders_are_booked(market: M
     assert await balances_of(market, "o-1") == {"subsidy:platform_subsidy": 999, "escrow": -999}
 
 
+@on_both_stores
 async def test_its_refund_returns_the_funders_stops_the_parcel_and_closes_at_once(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await free_order(market, buyer)
@@ -70,6 +72,7 @@ async def test_its_refund_returns_the_funders_stops_the_parcel_and_closes_at_onc
     assert isinstance(shipped, Refusal) and shipped.code is RefusalCode.UNITS_REFUNDED
 
 
+@on_both_stores
 async def test_units_of_it_go_back_one_by_one_and_the_funder_gets_the_whole(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await free_order(market, buyer)
@@ -80,6 +83,7 @@ async def test_units_of_it_go_back_one_by_one_and_the_funder_gets_the_whole(mark
     assert set((await balances_of(market, "o-1")).values()) == {0}
 
 
+@on_both_stores
 async def test_it_ships_and_completes(market: Market) -> None:
     ref = await free_order(market, "b-1")
     assert isinstance(await market.ship(ref), Executed)
@@ -116,6 +120,7 @@ async def test_it_counts_in_no_feature_of_buyer_or_shop(market: Market) -> None:
     assert await counted(market) == []
 
 
+@on_both_stores
 async def test_a_line_that_costs_nothing_beside_others_brings_nothing_alone(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1", amounts=(0, 500))
@@ -124,6 +129,7 @@ async def test_a_line_that_costs_nothing_beside_others_brings_nothing_alone(mark
     assert (await market.asked(buyer, "o-1")).amount_minor == 500
 
 
+@on_both_stores
 async def test_an_order_that_is_replaced_by_a_free_one_is_paid_then_and_by_a_priced_one_no_more(market: Market) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(500,), tenders=())
     assert (await file_of(market, ref)).order.paid_at is None
@@ -154,6 +160,7 @@ def replace_paid(line: OrderLine, paid_minor: int) -> OrderLine:
     )
 
 
+@on_both_stores
 async def test_a_request_for_some_units_leaves_the_others(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await free_order(market, buyer)

@@ -10,18 +10,20 @@ import pytest
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
+from jitui.aftersales.ledger import balances
 from jitui.aftersales.order import Funder, Funding, Hold, OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderTaken
 from jitui.aftersales.registry import Category
 from jitui.aftersales.ship import complete_order
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, Market, on_both_stores
 
 LINE = OrderLine("l1", "sku", "item", 2, 10000, "mugs", "杯子")
 ORDER = NewOrder("o-1", "b-1", "shop-1", "CNY", NOW, (LINE,), freight_minor=500)
 TENDER = Tender("t1", "simulator", "pay-1", "CNY", 10500, NOW)
 
 
+@on_both_stores
 async def test_an_order_is_replaced_until_something_stands_on_it(market: Market) -> None:
     first = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(first, OrderTaken) and first.created
@@ -60,6 +62,7 @@ DIFFERENCES: list[tuple[str, dict[str, object]]] = [
 
 
 @pytest.mark.parametrize("stands", ["ticket", "shipment", "completion"])
+@on_both_stores
 async def test_what_differs_from_an_order_that_something_stands_on_is_named(market: Market, stands: str) -> None:
     taken = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(taken, OrderTaken)
@@ -78,6 +81,7 @@ async def test_what_differs_from_an_order_that_something_stands_on_is_named(mark
     assert isinstance(await put_order(market.store, ORDER, now=NOW), OrderTaken)
 
 
+@on_both_stores
 async def test_a_paid_order_keeps_its_shop_and_currency(market: Market) -> None:
     taken = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(taken, OrderTaken)
@@ -90,6 +94,7 @@ async def test_a_paid_order_keeps_its_shop_and_currency(market: Market) -> None:
         assert isinstance(refused, Refusal) and refused.path == path
 
 
+@on_both_stores
 async def test_what_the_category_said_and_the_line_does_not_repeat_is_no_difference(market: Market) -> None:
     await market.registry.put_category(Category("mugs", customised=True, virtual=False), NOW)
     taken = await put_order(market.store, ORDER, now=NOW)
@@ -100,6 +105,7 @@ async def test_what_the_category_said_and_the_line_does_not_repeat_is_no_differe
     assert isinstance(again, OrderTaken) and not again.changed
 
 
+@on_both_stores
 async def test_the_ledger_follows_the_funding_of_a_paid_order_that_is_replaced(market: Market) -> None:
     """Each share is booked once, whatever it was changed to in between; no payment books it a second time."""
     subsidy, coupon = Funder.PLATFORM_SUBSIDY, Funder.MERCHANT_COUPON
@@ -126,16 +132,12 @@ async def test_the_ledger_follows_the_funding_of_a_paid_order_that_is_replaced(m
 
 
 async def balances_of(market: Market, order_id: str) -> dict[str, int]:
-    async with market.pool.connection() as connection:
-        rows = await connection.execute(
-            "SELECT account, sum(minor)::bigint FROM (SELECT debit AS account, amount_minor AS minor FROM ledger "
-            "WHERE order_id = %(id)s UNION ALL SELECT credit, -amount_minor FROM ledger WHERE order_id = %(id)s) m "
-            "GROUP BY 1",
-            {"id": order_id},
-        )
-        return {str(account): int(str(minor)) for account, minor in await rows.fetchall()}
+    ref = await market.store.find_order(order_id)
+    assert ref is not None
+    return {account: minor for (account, _), minor in balances(await market.shelf.ledger(ref)).items()}
 
 
+@on_both_stores
 async def test_two_buyers_racing_for_one_order_id_get_one_order(market: Market) -> None:
     for number in range(20):
         news = [replace(ORDER, order_id=f"o-{number}", buyer_id=buyer) for buyer in ("b-1", "b-2", "b-1", "b-2")]
@@ -146,6 +148,7 @@ async def test_two_buyers_racing_for_one_order_id_get_one_order(market: Market) 
         assert refused == {RefusalCode.ORDER_BELONGS_TO_ANOTHER}
 
 
+@on_both_stores
 async def test_who_says_customised_wins_the_line_or_its_category_and_silence_of_both_stays_unknown(
     market: Market,
 ) -> None:
@@ -183,6 +186,7 @@ async def test_a_repeated_payment_is_one_payment_and_another_amount_is_refused(m
         assert await cursor.fetchall() == [("order_paid", 1)], "five messages, one paid order in the history"
 
 
+@on_both_stores
 async def test_a_held_order_is_unshipped_and_not_shippable(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     held = replace(ORDER, hold=Hold.PRESALE, placed_at=NOW - timedelta(hours=1))

@@ -18,7 +18,7 @@ from jitui.aftersales.refund import RefundState
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
 from jitui.aftersales.ship import ShipmentNews
 from jitui.aftersales.ticket import GRANTED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, Market, on_both_stores
 
 ANYBODY = Actor(ActorKind.OPERATOR, "somebody")
 LINES = ("l1", "l2")
@@ -46,6 +46,7 @@ STEP = st.one_of(
     captured_share=st.sampled_from([100, 100, 60]),
     premium=st.booleans(),
 )
+@on_both_stores
 async def test_nothing_that_is_done_to_an_order_breaks_it(
     market: Market,
     steps: list[tuple[object, ...]],

@@ -15,7 +15,7 @@ from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.aftersales.review import Rejection, approve, expire, reject
 from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketState
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
 from tests.threads.steps import MERCHANT, claim, file_of, heard, where
 
@@ -106,6 +106,7 @@ async def test_a_small_deposit_does_not_carry_a_balance_over_the_policys_limit(m
 
 
 @pytest.mark.parametrize(("worth", "instant"), [(29999, True), (30000, False)])
+@on_both_stores
 async def test_the_policy_reads_the_new_total(market: Market, worth: int, instant: bool) -> None:
     ref, _ = await deposit_refunded(market, worth)
     await capture(market, ref, balance_of(worth - 2000))
@@ -132,6 +133,7 @@ async def test_the_balance_in_review_goes_back_when_it_is_approved_and_stays_whe
     assert (line.claimed_quantity, line.claimed_minor) == (1, 500000 if approved else 2000)
 
 
+@on_both_stores
 async def test_silence_approves_the_balance_unless_the_goods_have_left(market: Market) -> None:
     ref, ticket = await deposit_refunded(market, 500000)
     await capture(market, ref, balance_of(498000))
@@ -171,6 +173,7 @@ async def test_the_roll_up_counts_the_money_and_no_further_approval(market: Mark
         assert await rows.fetchall() == [(1, 10000)]
 
 
+@on_both_stores
 async def test_a_request_in_review_takes_the_balance_in_and_its_version_moves(market: Market) -> None:
     ref = await market.paid_order("stranger", "o-1", amounts=(10000,), freight_minor=1000, tenders=(5500,))
     waiting = await market.asked("stranger", "o-1")
@@ -195,6 +198,7 @@ async def test_what_a_merchant_approved_is_not_extended_by_the_system(market: Ma
     assert await tasks(market) == [("captured_after_refund", 5000)]
 
 
+@on_both_stores
 async def test_a_partial_refund_takes_its_share_of_the_balance_and_no_more(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(9000,), quantities=(3,), tenders=(3000,))
@@ -205,6 +209,7 @@ async def test_a_partial_refund_takes_its_share_of_the_balance_and_no_more(marke
     assert await paid_back(market, ref) == 3000
 
 
+@on_both_stores
 async def test_the_funders_share_went_back_once_with_the_units(market: Market) -> None:
     funding = (Funding(Funder.PLATFORM_SUBSIDY, 700),)
     ref, _ = await deposit_refunded(market, funding=funding)
@@ -223,6 +228,7 @@ async def test_a_duplicate_charge_after_the_refund_brings_nothing_back_and_is_a_
     assert await tasks(market) == [("captured_after_refund", 10000)]
 
 
+@on_both_stores
 async def test_captures_and_requests_that_race_give_back_what_was_captured(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     for number in range(3):

@@ -12,7 +12,7 @@ from jitui.aftersales.ports import DecisionInputs, OrderRef, Usage
 from jitui.aftersales.registry import Restriction
 from jitui.aftersales.ticket import ApprovedBy
 from jitui.ids import lane_of, new_id
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, Market, on_both_stores
 
 A_MOMENT = timedelta(microseconds=1)
 HALF_PAST = NOW + timedelta(minutes=30, seconds=30)
@@ -73,6 +73,7 @@ async def test_usage_is_read_at_the_grain_of_the_cap_and_of_its_own_scope(market
     assert (inputs.shop_usage, inputs.platform_usage) == (Usage(), Usage())
 
 
+@on_both_stores
 async def test_an_approval_leaves_the_buyers_window_exactly_when_the_window_is_over(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(10000,))
@@ -82,6 +83,7 @@ async def test_an_approval_leaves_the_buyers_window_exactly_when_the_window_is_o
     assert (await inputs_at(market, ref, thirty_days)).buyer_usage == Usage()
 
 
+@on_both_stores
 async def test_only_the_buyers_own_instant_approvals_count_against_the_buyers_cap(market: Market) -> None:
     """Not a ticket that waits, nor another buyer's of the same lane."""
     buyer, other = await market.premium_buyer("b-1"), _of_the_same_lane("b-1")
@@ -94,6 +96,7 @@ async def test_only_the_buyers_own_instant_approvals_count_against_the_buyers_ca
     assert (await inputs_at(market, ref, NOW)).buyer_usage == Usage()
 
 
+@on_both_stores
 async def test_a_restriction_holds_from_its_first_moment_and_no_longer_at_its_last(market: Market) -> None:
     ref = await market.paid_order(await market.premium_buyer("b-1"), "o-1")
     ends = NOW + timedelta(days=1)
@@ -102,6 +105,7 @@ async def test_a_restriction_holds_from_its_first_moment_and_no_longer_at_its_la
     assert [(await inputs_at(market, ref, at)).restricted for at in moments] == [False, True, True, False]
 
 
+@on_both_stores
 async def test_a_restriction_without_an_end_holds_until_it_is_lifted(market: Market) -> None:
     ref = await market.paid_order(await market.premium_buyer("b-1"), "o-1")
     restriction = Restriction(new_id(ref.lane), "b-1", "", NOW, None, "ops")
@@ -113,6 +117,7 @@ async def test_a_restriction_without_an_end_holds_until_it_is_lifted(market: Mar
     assert not await market.registry.lift_restriction(restriction.restriction_id, NOW), "it is lifted once"
 
 
+@on_both_stores
 async def test_another_buyers_restriction_says_nothing(market: Market) -> None:
     """Of the same lane, since that is all that the two have in common."""
     ref = await market.paid_order(await market.premium_buyer("b-1"), "o-1")

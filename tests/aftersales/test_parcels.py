@@ -15,7 +15,7 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.ship import ShipmentNews, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, Market, on_both_stores
 
 LABEL, PICKED_UP, SHIPPED, DELIVERED = ParcelDegree
 MERCHANT, CARRIER = ShipmentSource.MERCHANT, ShipmentSource.CARRIER
@@ -50,6 +50,7 @@ def left(file: OrderFile) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize("carrier", ["SF-Express", "SF", "顺丰", ""])
 @pytest.mark.parametrize("number", ["sf1", "SF1", "ＳＦ１"])
+@on_both_stores
 async def test_a_scan_of_the_merchants_parcel_is_no_second_parcel(market: Market, carrier: str, number: str) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
     await say(market, ref, MERCHANT, SHIPPED, ("l1", 1), carrier="sf", number="SF1")
@@ -62,6 +63,7 @@ async def test_a_scan_of_the_merchants_parcel_is_no_second_parcel(market: Market
 
 
 @pytest.mark.parametrize("first", [PICKED_UP, SHIPPED, DELIVERED])
+@on_both_stores
 async def test_the_merchants_word_after_the_carriers_counts_no_unit_again(market: Market, first: ParcelDegree) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
     await say(market, ref, CARRIER, first, ("l1", 1), number="sf1")
@@ -71,6 +73,7 @@ async def test_the_merchants_word_after_the_carriers_counts_no_unit_again(market
     assert [parcel.carrier for parcel in file.shipments] == ["sf"], "filled in later"
 
 
+@on_both_stores
 async def test_a_scan_of_a_label_under_another_spelling_opens_no_incident_on_the_other_goods(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(5000, 6000))
@@ -83,6 +86,7 @@ async def test_a_scan_of_a_label_under_another_spelling_opens_no_incident_on_the
     assert ticket.order_id == "o-1"
 
 
+@on_both_stores
 async def test_a_later_larger_word_moves_the_units_with_it_and_a_smaller_one_nothing(market: Market) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000), quantities=(3, 1))
     await say(market, ref, MERCHANT, SHIPPED, ("l1", 1))
@@ -98,6 +102,7 @@ async def test_a_later_larger_word_moves_the_units_with_it_and_a_smaller_one_not
     assert file.degree is ShipmentDegree.SHIPPED
 
 
+@on_both_stores
 async def test_a_late_word_of_an_earlier_degree_still_says_which_goods_are_inside(market: Market) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
     await say(market, ref, CARRIER, DELIVERED, ("l1", 1))
@@ -107,6 +112,7 @@ async def test_a_late_word_of_an_earlier_degree_still_says_which_goods_are_insid
     assert file.shipments[0].degree is DELIVERED
 
 
+@on_both_stores
 async def test_a_larger_word_meets_the_conflict_that_a_new_parcel_would(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(5000,), quantities=(2,))
@@ -122,6 +128,7 @@ async def test_a_larger_word_meets_the_conflict_that_a_new_parcel_would(market: 
     assert left(await file_of(market, ref)) == {"l1": (1, 1)}
 
 
+@on_both_stores
 async def test_a_parcel_leaves_once_for_the_shops_figures(market: Market) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
     for source, units in ((MERCHANT, [("l1", 1)]), (CARRIER, [("l1", 1), ("l2", 1)]), (CARRIER, [])):
@@ -130,6 +137,7 @@ async def test_a_parcel_leaves_once_for_the_shops_figures(market: Market) -> Non
     assert [change.body["left"] for change in changes] == [True, False]
 
 
+@on_both_stores
 async def test_two_who_speak_of_one_parcel_at_once_make_one(market: Market) -> None:
     for number in range(10):
         ref = await market.paid_order("b-1", f"o-{number}", amounts=(5000, 6000))
@@ -158,6 +166,7 @@ def test_different_numbers_stay_different_parcels() -> None:
     assert waybill_of(" ＳＦ１ ") == waybill_of("sf1") == "sf1"
 
 
+@on_both_stores
 async def test_carriers_word_is_on_the_timeline_where_it_says_more_and_not_where_it_only_names_itself(
     market: Market,
 ) -> None:

@@ -20,7 +20,7 @@ from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from jitui.ids import lane_of
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, Market, on_both_stores
 
 OPERATOR = Actor(ActorKind.OPERATOR, "li.na")
 SUCCEEDED = Answer(AnswerKind.SUCCEEDED, provider_refund_id="r-1")
@@ -64,6 +64,7 @@ async def claim_all(market: Market, after: timedelta = timedelta()) -> list[Clai
     return await market.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=60), limit=100)
 
 
+@on_both_stores
 async def test_a_claim_commits_sending_and_an_attempt_before_any_call(market: Market) -> None:
     paying = await start_paying(market)
     file = await paying.file()
@@ -73,6 +74,7 @@ async def test_a_claim_commits_sending_and_an_attempt_before_any_call(market: Ma
     assert await claim_all(market) == [], "a leased refund is nobody else's"
 
 
+@on_both_stores
 async def test_t15_a_lease_that_ran_out_is_looked_up_and_sent_with_the_same_key(market: Market) -> None:
     paying = await start_paying(market)
     (again,) = await claim_all(market, after=timedelta(seconds=61))
@@ -99,6 +101,7 @@ async def test_success_moves_tender_ledger_ticket_history_and_feed_together(mark
 
 
 @pytest.mark.parametrize("repeat", [SUCCEEDED, PENDING, STUCK, UNKNOWN, RATE_LIMITED])
+@on_both_stores
 async def test_t10_late_or_repeated_news_after_success_changes_nothing(market: Market, repeat: Answer) -> None:
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
@@ -107,6 +110,7 @@ async def test_t10_late_or_repeated_news_after_success_changes_nothing(market: M
     assert await paying.file() == before
 
 
+@on_both_stores
 async def test_unknown_is_never_failed(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(UNKNOWN)
@@ -117,6 +121,7 @@ async def test_unknown_is_never_failed(market: Market) -> None:
     assert again.look_up_first and again.attempt.attempt_id == paying.claimed.attempt.attempt_id
 
 
+@on_both_stores
 async def test_an_accepted_refund_is_polled_and_never_sent_again(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(PENDING)
@@ -124,6 +129,7 @@ async def test_an_accepted_refund_is_polled_and_never_sent_again(market: Market)
     assert poll.look_up_first and not poll.may_send
 
 
+@on_both_stores
 async def test_a_rate_limited_refund_waits_as_long_as_the_provider_says(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(RATE_LIMITED)
@@ -131,6 +137,7 @@ async def test_a_rate_limited_refund_waits_as_long_as_the_provider_says(market: 
     assert len(await claim_all(market, after=timedelta(seconds=5))) == 1
 
 
+@on_both_stores
 async def test_declined_for_good_waits_for_an_operator_and_keeps_its_hold(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
@@ -169,6 +176,7 @@ async def test_t12_succeeded_then_failed_is_looked_up_then_owed_again_and_reache
     assert await _day_total(market, "b-1", "refund_before_shipment") == 1, "the undone one was retracted"
 
 
+@on_both_stores
 async def test_a_stuck_refund_is_on_the_operators_list_and_no_second_attempt_is_made(market: Market) -> None:
     """The provider holds the money until a person acts there, so a new attempt could pay twice."""
     paying = await start_paying(market)
@@ -204,6 +212,7 @@ async def test_a_stuck_refund_that_a_person_freed_is_paid_after_all(market: Mark
     assert (await _ledger_balances(market))["buyer_payable"] == 0
 
 
+@on_both_stores
 async def test_a_stuck_refund_that_is_closed_may_be_retried(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(STUCK)
@@ -215,6 +224,7 @@ async def test_a_stuck_refund_that_is_closed_may_be_retried(market: Market) -> N
 
 
 @pytest.mark.parametrize("heard", [PENDING, STUCK])
+@on_both_stores
 async def test_a_refund_that_turns_up_after_its_key_expired_is_not_sent_anew_beside_it(
     market: Market, heard: Answer
 ) -> None:
@@ -235,6 +245,7 @@ async def test_a_refund_that_turns_up_after_its_key_expired_is_not_sent_anew_bes
     assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Refusal)
 
 
+@on_both_stores
 async def test_a_conflict_that_the_books_call_stuck_is_on_the_operators_list(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
@@ -245,6 +256,7 @@ async def test_a_conflict_that_the_books_call_stuck_is_on_the_operators_list(mar
     assert file.attempts[0].state is AttemptState.PENDING, "it may still be paid"
 
 
+@on_both_stores
 async def test_late_news_that_a_declined_refund_was_pending_changes_nothing(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
@@ -280,6 +292,7 @@ async def test_t12_a_refund_that_is_undone_while_another_ticket_stands_on_the_li
     assert [line.open for line in file.ticket_lines if line.ticket_id == first.ticket_id] == [False]
 
 
+@on_both_stores
 async def test_t12_success_heard_again_after_the_failure_does_not_call_off_the_look_up(market: Market) -> None:
     """Webhooks out of order: failed, then the older succeeded. Whoever believes the last one never pays again."""
     paying = await start_paying(market)
@@ -292,6 +305,7 @@ async def test_t12_success_heard_again_after_the_failure_does_not_call_off_the_l
     assert (await paying.file()).refunds[0].state is RefundState.QUEUED
 
 
+@on_both_stores
 async def test_t12_a_look_up_from_before_the_doubt_does_not_settle_it(market: Market) -> None:
     """A worker asked the books, was held up, and meanwhile the refund failed and the provider said so."""
     paying = await start_paying(market)
@@ -306,6 +320,7 @@ async def test_t12_a_look_up_from_before_the_doubt_does_not_settle_it(market: Ma
     assert doubt.look_up_first and not doubt.may_send
 
 
+@on_both_stores
 async def test_a_key_that_expired_while_the_success_was_confirmed_does_not_pay_again(market: Market) -> None:
     """The books had nothing when a worker asked, its request arrived after all, and the webhook was quicker than it."""
     paying = await start_paying(market)
@@ -319,6 +334,7 @@ async def test_a_key_that_expired_while_the_success_was_confirmed_does_not_pay_a
     assert doubt.look_up_first and not doubt.may_send, "the books are asked again before any money moves"
 
 
+@on_both_stores
 async def test_a_decline_heard_again_does_not_settle_a_doubt(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
@@ -330,6 +346,7 @@ async def test_a_decline_heard_again_does_not_settle_a_doubt(market: Market) -> 
     assert (await paying.file()).refunds[0].state is RefundState.SUCCEEDED
 
 
+@on_both_stores
 async def test_success_heard_after_a_decline_counts_once_the_books_say_so(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
@@ -341,6 +358,7 @@ async def test_success_heard_after_a_decline_counts_once_the_books_say_so(market
     assert file.tenders[0].refunded_minor == 10000
 
 
+@on_both_stores
 async def test_an_answer_about_another_amount_is_no_answer(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(Answer(AnswerKind.SUCCEEDED, amount_minor=1))
@@ -349,6 +367,7 @@ async def test_an_answer_about_another_amount_is_no_answer(market: Market) -> No
     assert "speaks of amount 1" in file.refunds[0].reason
 
 
+@on_both_stores
 async def test_a_ticket_over_two_tenders_is_refunded_when_both_are(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     order = await market.paid_order(buyer, "o-1", amounts=(10000,), tenders=(7000, 3000))
@@ -361,6 +380,7 @@ async def test_a_ticket_over_two_tenders_is_refunded_when_both_are(market: Marke
         assert file is not None and file.ticket(ticket.ticket_id).state is expected
 
 
+@on_both_stores
 async def test_news_of_an_unknown_attempt_is_not_found(market: Market) -> None:
     refused = await confirm(market.store, AttemptRef(lane_of("b-1"), uuid4()), News(SUCCEEDED), now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.NOT_FOUND
@@ -405,6 +425,7 @@ STEPS = st.one_of(st.just("retry"), st.just("claim"), st.tuples(st.booleans(), N
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, max_size=10))
+@on_both_stores
 async def test_no_order_of_news_retries_and_claims_opens_two_attempts(market: Market, steps: list[object]) -> None:
     """I1 and I2: news is of the first attempt or the newest; a new one stands only beside declined ones."""
     paying = await start_paying(market, name=uuid4().hex)

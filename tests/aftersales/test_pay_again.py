@@ -10,10 +10,11 @@ from jitui.aftersales.ports import AttemptRef, ClaimedRefund, RefundRef
 from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.ticket import TicketState
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_pay import DECLINED, OPERATOR, PENDING, SUCCEEDED, UNKNOWN, claim_all, start_paying
 
 
+@on_both_stores
 async def test_every_claim_of_an_attempt_is_another_try_and_a_new_attempt_begins_at_one(market: Market) -> None:
     paying = await start_paying(market)
     tries = [paying.claimed.refund.tries]
@@ -29,6 +30,7 @@ async def test_every_claim_of_an_attempt_is_another_try_and_a_new_attempt_begins
     assert (anew.attempt.attempt_no, anew.refund.tries) == (2, 1)
 
 
+@on_both_stores
 async def test_the_wait_after_a_lost_answer_doubles_up_to_ten_minutes(market: Market) -> None:
     """Half of it is certain and half is jitter, so that refunds that were lost together do not come back together."""
     paying = await start_paying(market)
@@ -42,6 +44,7 @@ async def test_the_wait_after_a_lost_answer_doubles_up_to_ten_minutes(market: Ma
         await claim_all(market, after=timedelta(days=tries))
 
 
+@on_both_stores
 async def test_an_accepted_refund_is_looked_up_after_five_seconds_and_then_ever_more_rarely(market: Market) -> None:
     paying = await start_paying(market)
     waits: list[float] = []
@@ -55,6 +58,7 @@ async def test_an_accepted_refund_is_looked_up_after_five_seconds_and_then_ever_
     assert 300 <= waits[-1] <= 600
 
 
+@on_both_stores
 async def test_a_refund_that_fails_after_success_is_attempted_anew_three_times_and_then_an_operator_must_look(
     market: Market,
 ) -> None:
@@ -76,6 +80,7 @@ async def test_a_refund_that_fails_after_success_is_attempted_anew_three_times_a
     )
 
 
+@on_both_stores
 async def test_the_providers_number_stays_known_when_later_news_does_not_repeat_it(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(Answer(AnswerKind.PENDING, provider_refund_id="r-9"))

@@ -13,7 +13,7 @@ from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.order import Tender
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
 from tests.threads.steps import file_of
 
@@ -37,6 +37,7 @@ def code_of(done: object) -> tuple[RefusalCode, str]:
     return done.code, done.path
 
 
+@on_both_stores
 async def test_one_payment_under_two_tender_ids_is_paid_once(market: Market) -> None:
     ref = await placed(market, "o-1", 2000)
     names = [replace(PAYMENT, tender_id=f"t{number}") for number in range(6)]
@@ -57,6 +58,7 @@ async def test_the_database_refuses_one_payment_as_two_tenders(market: Market) -
             )
 
 
+@on_both_stores
 async def test_a_larger_amount_is_a_later_capture_and_a_smaller_one_is_refused(market: Market) -> None:
     ref = await placed(market, "o-1", 3000)
     await capture(market, ref, PAYMENT)
@@ -70,6 +72,7 @@ async def test_a_larger_amount_is_a_later_capture_and_a_smaller_one_is_refused(m
     assert code_of(other) == (RefusalCode.DUPLICATE_PAYMENT_DIFFERS, "tender_id")
 
 
+@on_both_stores
 async def test_a_later_capture_is_not_lost_to_a_tender_of_a_similar_name(market: Market) -> None:
     """Ledger postings are named; `t` captured up to 2000 and a tender `2000:t` are two things."""
     ref = await placed(market, "o-1", 9000)
@@ -79,6 +82,7 @@ async def test_a_later_capture_is_not_lost_to_a_tender_of_a_similar_name(market:
     assert (await balances_of(market, "o-1"))["escrow"] == -5000
 
 
+@on_both_stores
 async def test_several_orders_share_a_payment_within_its_total(market: Market) -> None:
     first, second, third = [await placed(market, f"o-{number}", 2500) for number in range(3)]
     part = replace(PAYMENT, payment_total_minor=3500)
@@ -95,6 +99,7 @@ async def test_several_orders_share_a_payment_within_its_total(market: Market) -
     assert code_of(more)[0] is RefusalCode.PAYMENT_TOTAL_EXCEEDED, "a later capture is within the total too"
 
 
+@on_both_stores
 async def test_a_payment_that_was_told_for_one_order_is_shared_after_it_is_told_again(market: Market) -> None:
     first, second = [await placed(market, f"o-{number}", 2500) for number in range(2)]
     assert isinstance(await capture(market, first, PAYMENT), Executed)
@@ -106,6 +111,7 @@ async def test_a_payment_that_was_told_for_one_order_is_shared_after_it_is_told_
     assert (tender.captured_minor, tender.payment_minor) == (1000, 3500)
 
 
+@on_both_stores
 async def test_orders_racing_for_a_shared_payment_stay_within_its_total(market: Market) -> None:
     refs = [await placed(market, f"o-{number}", 1000) for number in range(6)]
     part = replace(PAYMENT, payment_total_minor=3500)
@@ -125,6 +131,7 @@ async def test_the_database_holds_the_parts_within_the_total(market: Market) -> 
             await connection.execute("UPDATE tender SET payment_total_minor = 1501")
 
 
+@on_both_stores
 async def test_another_buyers_order_cannot_name_the_payment_also_when_both_come_at_once(market: Market) -> None:
     for number in range(10):
         buyers = [f"b-{number}-{index}" for index in range(4)]
@@ -136,6 +143,7 @@ async def test_another_buyers_order_cannot_name_the_payment_also_when_both_come_
         assert refused == {(RefusalCode.PAYMENT_BELONGS_TO_ANOTHER, "payment_id")}
 
 
+@on_both_stores
 async def test_a_payment_that_was_refused_is_nobodys(market: Market) -> None:
     ref = await placed(market, "o-1", 1000)
     assert isinstance(await capture(market, ref, replace(PAYMENT, currency="USD")), Refusal)
@@ -143,6 +151,7 @@ async def test_a_payment_that_was_refused_is_nobodys(market: Market) -> None:
     assert isinstance(await capture(market, other, PAYMENT), Executed)
 
 
+@on_both_stores
 async def test_the_provider_is_told_the_whole_payment_with_the_refund_of_a_part(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await placed(market, "o-1", 1000, buyer)

@@ -20,7 +20,7 @@ from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, Ticket
 from jitui.ids import lane_of, new_id
 from jitui.money import share_of_units, split_by_weight
 from jitui.policy import Outcome, decide, decision_from_json
-from tests.aftersales.market import DEFAULT_POLICY, NOW, Market
+from tests.aftersales.market import DEFAULT_POLICY, NOW, Market, on_both_stores
 
 NOTICE = "该用户为平台优质用户且订单满足极速退款条件，平台已自动审核通过卖家发货前仅退款申请"
 A_MINUTE = timedelta(seconds=61)
@@ -34,6 +34,7 @@ async def failing(market: Market, ticket: Ticket) -> dict[str, str]:
     return {row.id: row.verdict.value for row in decision.conditions if row.verdict.value != "true"}
 
 
+@on_both_stores
 async def test_a_premium_buyers_unshipped_order_under_300_is_approved_at_once(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1", amounts=(12900,))
@@ -50,6 +51,7 @@ async def test_a_premium_buyers_unshipped_order_under_300_is_approved_at_once(ma
 
 
 @pytest.mark.parametrize(("paid_minor", "instant"), [(29999, True), (30000, False)])
+@on_both_stores
 async def test_300_yuan_itself_is_not_under_300(market: Market, paid_minor: int, instant: bool) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1", amounts=(paid_minor - 1000,), freight_minor=1000)
@@ -100,6 +102,7 @@ async def test_cap_usage_that_nobody_rolled_up_for_a_minute_is_unknown(market: M
     assert await failing(market, ticket) == {"within_caps": "unknown"}
 
 
+@on_both_stores
 async def test_pause_restriction_and_coverage_each_send_the_request_to_review(market: Market) -> None:
     later = NOW
     for index, (condition, act) in enumerate(
@@ -124,6 +127,7 @@ async def test_pause_restriction_and_coverage_each_send_the_request_to_review(ma
         await market.registry.set_coverage(Coverage(Scope.ITEM, "item-1", True, "", "li.na", NOW))
 
 
+@on_both_stores
 async def test_a_deadline_that_has_passed_approves_nothing_and_the_request_stands(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")
@@ -134,6 +138,7 @@ async def test_a_deadline_that_has_passed_approves_nothing_and_the_request_stand
     assert (ticket.state, ticket.review_reason) == (TicketState.AWAITING_MERCHANT, "deadline_passed")
 
 
+@on_both_stores
 async def test_i4_the_stored_facts_give_the_stored_decision(market: Market) -> None:
     for index, amount in enumerate((12900, 45000)):
         buyer = await market.premium_buyer(f"b-{index}")
@@ -144,6 +149,7 @@ async def test_i4_the_stored_facts_give_the_stored_decision(market: Market) -> N
         assert decide(DEFAULT_POLICY, stored.facts) == decision_from_json(stored.decision)  # type: ignore[arg-type]
 
 
+@on_both_stores
 async def test_a_dry_run_says_the_same_and_writes_nothing(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")
@@ -153,6 +159,7 @@ async def test_a_dry_run_says_the_same_and_writes_nothing(market: Market) -> Non
     assert (await market.asked(buyer, "o-1")).version == 2, "the dry run opened no ticket"
 
 
+@on_both_stores
 async def test_refusals_name_their_reason(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1", amounts=(5000, 6000), quantities=(2, 1))
@@ -172,6 +179,7 @@ async def test_refusals_name_their_reason(market: Market) -> None:
     assert (hasty.code, hasty.retry_after_seconds) == (RefusalCode.TOO_MANY_REQUESTS, 40)
 
 
+@on_both_stores
 async def test_somebody_elses_order_is_not_found(market: Market) -> None:
     await market.paid_order(await market.premium_buyer("b-1"), "o-1")
     refused = await market.ask("b-2", "o-1")
@@ -180,6 +188,7 @@ async def test_somebody_elses_order_is_not_found(market: Market) -> None:
     assert refused == missing, "never a hint"
 
 
+@on_both_stores
 async def test_a_line_can_be_asked_for_five_times_in_all(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1", amounts=(50000,))
@@ -193,6 +202,7 @@ async def test_a_line_can_be_asked_for_five_times_in_all(market: Market) -> None
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.LINE_REQUEST_LIMIT
 
 
+@on_both_stores
 async def test_picked_up_goes_to_review_and_fully_shipped_is_another_process(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1")
@@ -205,6 +215,7 @@ async def test_picked_up_goes_to_review_and_fully_shipped_is_another_process(mar
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
 
 
+@on_both_stores
 async def test_freight_goes_with_the_last_line_and_only_if_nothing_shipped(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1", amounts=(5000, 6000), freight_minor=800)
@@ -218,12 +229,14 @@ async def test_freight_goes_with_the_last_line_and_only_if_nothing_shipped(marke
     assert (partly.amount_minor, partly.freight_minor, partly.state) == (6000, 0, TicketState.AWAITING_MERCHANT)
 
 
+@on_both_stores
 async def test_t3_the_cap_is_what_was_captured_not_the_orders_amount(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1", amounts=(10000,), tenders=(3000,))
     assert (await market.asked(buyer, "o-1")).amount_minor == 3000
 
 
+@on_both_stores
 async def test_every_funder_gets_its_own_share_back(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     funding = (Funding(Funder.PLATFORM_SUBSIDY, 1001), Funding(Funder.MERCHANT_COUPON, 500))
@@ -239,6 +252,7 @@ async def test_every_funder_gets_its_own_share_back(market: Market) -> None:
     }
 
 
+@on_both_stores
 async def test_the_same_key_gives_the_first_answer_and_another_body_is_refused(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")
@@ -283,6 +297,7 @@ def test_t26_equal_partials_are_all_paid_and_sum_to_the_line(paid: int, parts: l
     cuts=st.integers(1, 3),
     order=st.randoms(use_true_random=False),
 )
+@on_both_stores
 async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
     market: Market, amounts: list[int], quantities: list[int], freight: int, cuts: int, order: object
 ) -> None:
@@ -307,6 +322,7 @@ async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
     assert total <= file_total
 
 
+@on_both_stores
 async def test_an_answer_is_forgotten_only_after_it_was_promised(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")

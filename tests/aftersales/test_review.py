@@ -12,7 +12,7 @@ from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
 from jitui.aftersales.ship import ShipmentNews
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
-from tests.aftersales.market import NOW, Market, ticket_of
+from tests.aftersales.market import NOW, Market, on_both_stores, ticket_of
 
 MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
 BUYER = Actor(ActorKind.BUYER, "b-1")
@@ -39,6 +39,7 @@ def refused(done: object) -> RefusalCode:
     return done.code
 
 
+@on_both_stores
 async def test_a_merchants_approval_queues_the_money(market: Market) -> None:
     _, ticket, ref = await reviewed(market)
     done = ticket_of(await approve(market.store, ref, version=ticket.version, by=MERCHANT, now=NOW))
@@ -50,12 +51,14 @@ async def test_a_merchants_approval_queues_the_money(market: Market) -> None:
     assert file.tenders[0].pending_minor == 40000
 
 
+@on_both_stores
 async def test_a_decision_on_a_stale_version_is_refused(market: Market) -> None:
     _, ticket, ref = await reviewed(market)
     stale = await approve(market.store, ref, version=ticket.version + 1, by=MERCHANT, now=NOW)
     assert refused(stale) is RefusalCode.TICKET_STALE
 
 
+@on_both_stores
 async def test_exactly_one_path_wins_and_late_ones_get_their_own_code(market: Market) -> None:
     _, _, ref = await reviewed(market)
     done = await asyncio.gather(
@@ -70,12 +73,14 @@ async def test_exactly_one_path_wins_and_late_ones_get_their_own_code(market: Ma
     assert late <= {RefusalCode.TICKET_ALREADY_APPROVED, RefusalCode.TICKET_ALREADY_CLOSED}
 
 
+@on_both_stores
 async def test_another_shops_merchant_sees_no_such_ticket(market: Market) -> None:
     _, _, ref = await reviewed(market)
     done = await approve(market.store, ref, version=None, by=MERCHANT, now=NOW, shop_id="shop-2")
     assert refused(done) is RefusalCode.NOT_FOUND
 
 
+@on_both_stores
 async def test_a_withdrawn_request_frees_units_and_freight(market: Market) -> None:
     order, _, ref = await reviewed(market)
     ticket_of(await withdraw(market.store, ref, version=None, by=BUYER, now=NOW))
@@ -86,6 +91,7 @@ async def test_a_withdrawn_request_frees_units_and_freight(market: Market) -> No
     assert again.amount_minor == 40000
 
 
+@on_both_stores
 async def test_rejecting_with_a_tracking_number_records_the_shipment_in_the_same_step(market: Market) -> None:
     order, _, ref = await reviewed(market)
     news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "SF77", ShipmentSource.MERCHANT, NOW)
@@ -99,11 +105,13 @@ async def test_rejecting_with_a_tracking_number_records_the_shipment_in_the_same
     assert refused(late) is RefusalCode.ORDER_ALREADY_SHIPPED
 
 
+@on_both_stores
 async def test_an_order_with_an_open_ticket_cannot_be_shipped(market: Market) -> None:
     order, _, _ = await reviewed(market)
     assert refused(await market.ship(order)) is RefusalCode.REFUND_IN_PROGRESS
 
 
+@on_both_stores
 async def test_silence_till_the_deadline_approves(market: Market) -> None:
     _, _, ref = await reviewed(market)
     early = await expire(market.store, ref, now=DEADLINE - timedelta(seconds=1))
@@ -114,6 +122,7 @@ async def test_silence_till_the_deadline_approves(market: Market) -> None:
     assert await market.store.expired_tickets(DEADLINE, 10) == []
 
 
+@on_both_stores
 async def test_silence_never_pays_for_a_parcel_that_has_left(market: Market) -> None:
     order, _, ref = await reviewed(market)
     await market.ship(order, degree=ParcelDegree.PICKED_UP, source=ShipmentSource.CARRIER)
@@ -124,6 +133,7 @@ async def test_silence_never_pays_for_a_parcel_that_has_left(market: Market) -> 
     assert file.refunds == () and file.tenders[0].pending_minor == 0
 
 
+@on_both_stores
 async def test_a_merchant_cannot_approve_an_unshipped_refund_for_goods_that_left(market: Market) -> None:
     order, _, ref = await reviewed(market)
     await market.ship(order, degree=ParcelDegree.SHIPPED, source=ShipmentSource.CARRIER)

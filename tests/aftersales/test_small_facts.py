@@ -11,7 +11,7 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.ticket import Arm
 from jitui.policy import held_out
-from tests.aftersales.market import DEFAULT_POLICY, Market
+from tests.aftersales.market import DEFAULT_POLICY, Market, on_both_stores
 
 
 def test_a_buyer_whom_the_platform_put_on_a_list_is_not_held_out_by_chance() -> None:
@@ -33,6 +33,7 @@ def test_caps_of_up_to_two_hours_are_counted_by_the_minute(over_seconds: int, se
     assert bucket_seconds(over_seconds) == seconds
 
 
+@on_both_stores
 async def test_what_is_asked_of_a_line_is_a_fact_of_that_line_alone(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1", amounts=(5000, 6000, 7000), quantities=(3, 3, 3))
@@ -45,6 +46,7 @@ async def test_what_is_asked_of_a_line_is_a_fact_of_that_line_alone(market: Mark
 
 
 @pytest.mark.parametrize("quantity", [0, -1, 4])
+@on_both_stores
 async def test_units_that_are_none_or_more_than_there_are_cannot_be_asked_for(market: Market, quantity: int) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1", amounts=(6000,), quantities=(3,))

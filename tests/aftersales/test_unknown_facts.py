@@ -21,7 +21,7 @@ from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, Ticket
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
 from jitui.policy import Policy
-from tests.aftersales.market import DEFAULT_POLICY, NOW, Market
+from tests.aftersales.market import DEFAULT_POLICY, NOW, Market, on_both_stores
 
 FIVE_MINUTES = timedelta(minutes=5)
 TOO_FAR = FIVE_MINUTES + timedelta(microseconds=1)
@@ -68,13 +68,9 @@ async def paid(
 
 
 async def facts_of(market: Market, ticket: Ticket) -> dict[str, Any]:
-    async with market.pool.connection() as connection:
-        cursor = await connection.execute(
-            "SELECT facts FROM decision WHERE lane = %s AND ticket_id = %s", (ticket.lane, ticket.ticket_id)
-        )
-        row = await cursor.fetchone()
-    assert row is not None
-    return dict(row[0])  # type: ignore[call-overload]
+    stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    assert stored is not None
+    return dict(stored.facts)
 
 
 def is_instant(ticket: Ticket) -> bool:
@@ -100,6 +96,7 @@ SUM = "features: {buyer.spent_90d: {sum: order_paid, over: 90d}, shop.sold_30d: 
         "shop.sold_30d >= 0",
     ],
 )
+@on_both_stores
 async def test_no_amount_of_an_order_in_another_currency_approves(market: Market, when: str, currency: str) -> None:
     caps = "caps: {per_buyer: {amount_minor: 30000, over: 30d}}"
     market = market.deciding_by(policy(when, features=SUM, caps=caps))
@@ -118,6 +115,7 @@ async def test_no_amount_of_an_order_in_another_currency_approves(market: Market
     )
 
 
+@on_both_stores
 async def test_an_approval_in_another_currency_counts_in_a_cap_and_its_money_does_not(market: Market) -> None:
     caps = "caps: {" + ", ".join(f"{scope}: {{amount_minor: 500, over: 1h}}" for scope in SCOPES) + "}"
     yen, yuan = policy("order.lines.all(l, l.quantity == 1)", currency="JPY"), policy("caps.buyer_ok", caps=caps)
@@ -145,6 +143,7 @@ SCOPES = ("per_buyer", "per_shop", "platform")
     ("currencies", "spent"),
     [(("CNY", "CNY"), 200), (("CNY", "JPY"), 100), (("JPY",), 0), (("CNY", None), None), ((None,), None)],
 )
+@on_both_stores
 async def test_a_sum_adds_the_policys_currency_and_is_unknown_where_an_amount_has_none(
     market: Market, currencies: tuple[str | None, ...], spent: int | None
 ) -> None:
@@ -172,6 +171,7 @@ def event(
     return RecordBuyerEvent("b", event_id, kind, at, NOW, order_id, amount_minor, retracts, currency)
 
 
+@on_both_stores
 async def test_an_amount_without_currency_is_in_that_of_the_order_it_names(market: Market) -> None:
     market = market.deciding_by(policy("buyer.cost_90d >= 0", features=COST))
     await market.registry.record_history([HistoryRecord("refund_after_shipment", NOW - timedelta(days=999))])
@@ -201,6 +201,7 @@ async def completed(market: Market, ref: OrderRef, how: str, at: datetime = NOW)
 
 @pytest.mark.parametrize("at", [NOW, NOW - timedelta(days=3), NOW + timedelta(days=60_000)])
 @pytest.mark.parametrize("how", ["call", "event"])
+@on_both_stores
 async def test_a_completed_order_has_gone_whatever_was_told_of_its_shipments(
     market: Market, how: str, at: datetime
 ) -> None:
@@ -214,6 +215,7 @@ async def test_a_completed_order_has_gone_whatever_was_told_of_its_shipments(
     assert isinstance(checked, Refusal) and checked.code is RefusalCode.ORDER_ALREADY_SHIPPED
 
 
+@on_both_stores
 async def test_a_label_or_part_of_the_goods_do_not_make_a_completed_order_less_gone(market: Market) -> None:
     for index, degree in enumerate((ParcelDegree.LABEL_PRINTED, ParcelDegree.PICKED_UP, ParcelDegree.SHIPPED)):
         ref = await paid(market, f"o{index}", LINE, replace(LINE, line_id="l2"))
@@ -223,6 +225,7 @@ async def test_a_label_or_part_of_the_goods_do_not_make_a_completed_order_less_g
         assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
 
 
+@on_both_stores
 async def test_a_completion_that_was_taken_back_or_is_of_another_order_leaves_the_goods_here(market: Market) -> None:
     market = market.deciding_by(policy("order.shipment == 'unshipped'"))
     await paid(market, "o")
@@ -233,6 +236,7 @@ async def test_a_completion_that_was_taken_back_or_is_of_another_order_leaves_th
     assert is_instant(await market.asked("b", "other"))
 
 
+@on_both_stores
 @pytest.mark.parametrize("how", ["call", "event"])
 async def test_a_request_in_review_is_not_approved_once_its_order_is_completed(market: Market, how: str) -> None:
     market = market.deciding_by(policy("order.paid_minor < 1"))
@@ -288,6 +292,7 @@ async def pause(market: Market, scope: Scope, ref: str) -> None:
         (None, None, (Scope.SHOP, "shop-1"), True),
     ],
 )
+@on_both_stores
 async def test_a_place_not_known_may_be_the_one_that_is_paused(
     market: Market, region: str | None, category: str | None, paused: tuple[Scope, str], wanted: bool | None
 ) -> None:
@@ -316,6 +321,7 @@ async def test_a_place_not_known_may_be_the_one_that_is_paused(
         ((Scope.SHOP, "SHOP-1"), None),
     ],
 )
+@on_both_stores
 async def test_a_paused_place_of_another_spelling_may_be_the_orders(
     market: Market, paused: tuple[Scope, str], wanted: bool | None
 ) -> None:
@@ -341,6 +347,7 @@ async def test_a_paused_place_of_another_spelling_may_be_the_orders(
         ([(Scope.CATEGORY, "apparels")], [], True),
     ],
 )
+@on_both_stores
 async def test_a_place_not_covered_of_another_spelling_may_be_the_lines(
     market: Market, uncovered: list[tuple[Scope, str]], covered: list[tuple[Scope, str]], wanted: bool | None
 ) -> None:
@@ -354,6 +361,7 @@ async def test_a_place_not_covered_of_another_spelling_may_be_the_lines(
     assert is_instant(ticket) == (wanted is True)
 
 
+@on_both_stores
 async def test_a_shop_not_covered_of_another_spelling_may_be_the_orders(market: Market) -> None:
     market = market.deciding_by(policy("shop.covered"))
     await paid(market, "o")
@@ -363,6 +371,7 @@ async def test_a_shop_not_covered_of_another_spelling_may_be_the_orders(market: 
     assert not is_instant(ticket)
 
 
+@on_both_stores
 async def test_a_pause_that_is_lifted_stops_nothing_any_more(market: Market) -> None:
     market = market.deciding_by(policy("!service.paused"))
     await market.registry.put_buyer(Buyer(lane_of("b"), "b", None, "north"), NOW)
@@ -391,6 +400,7 @@ async def test_a_pause_that_is_lifted_stops_nothing_any_more(market: Market) -> 
         ("mugs", [(Scope.CATEGORY, "mugs", False), (Scope.ITEM, "item", True)], True),
     ],
 )
+@on_both_stores
 async def test_a_category_not_known_may_be_the_one_that_is_not_covered(
     market: Market, category: str | None, rows: list[tuple[Scope, str, bool]], wanted: bool | None
 ) -> None:
@@ -403,6 +413,7 @@ async def test_a_category_not_known_may_be_the_one_that_is_not_covered(
     assert is_instant(ticket) == (wanted is True)
 
 
+@on_both_stores
 async def test_goods_that_left_in_part_stop_an_approval_under_a_policy_that_does_not_ask(market: Market) -> None:
     market = market.deciding_by(policy("order.paid_minor > 0"))
     ref = await paid(market, "o", LINE, replace(LINE, line_id="l2"))
@@ -425,6 +436,7 @@ AGES = {
     ("ahead", "wanted"),
     [(timedelta(0), 0), (FIVE_MINUTES, 0), (TOO_FAR, None), (timedelta(days=63_000), None), (timedelta(days=-2), 2)],
 )
+@on_both_stores
 async def test_an_age_is_unknown_once_its_beginning_is_more_than_five_minutes_ahead(
     market: Market, name: str, ahead: timedelta, wanted: int | None
 ) -> None:
@@ -439,6 +451,7 @@ async def test_an_age_is_unknown_once_its_beginning_is_more_than_five_minutes_ah
 
 
 @pytest.mark.parametrize(("ahead", "known"), [(FIVE_MINUTES, True), (TOO_FAR, False), (timedelta(days=63_000), False)])
+@on_both_stores
 async def test_an_account_from_the_future_does_not_make_an_unknown_window_a_known_zero(
     market: Market, ahead: timedelta, known: bool
 ) -> None:
@@ -455,6 +468,7 @@ LOST = "features: {buyer.lost_365d: {count: dispute_lost, over: 365d}}"
 @pytest.mark.parametrize(
     ("ahead", "lost"), [(FIVE_MINUTES, 1), (TOO_FAR, None), (timedelta(hours=30), None), (timedelta(days=63_000), None)]
 )
+@on_both_stores
 async def test_an_event_further_ahead_than_five_minutes_makes_its_kind_unknown_until_it_is_taken_back(
     market: Market, ahead: timedelta, lost: int | None
 ) -> None:
@@ -473,6 +487,7 @@ async def test_an_event_further_ahead_than_five_minutes_makes_its_kind_unknown_u
 
 @pytest.mark.parametrize("line_says", [True, False, None])
 @pytest.mark.parametrize("category_says", [True, False, None])
+@on_both_stores
 async def test_who_says_customised_wins_whenever_it_is_said(
     market: Market, line_says: bool | None, category_says: bool | None
 ) -> None:
@@ -493,6 +508,7 @@ async def test_who_says_customised_wins_whenever_it_is_said(
     assert is_instant(ticket) == (wanted is False)
 
 
+@on_both_stores
 async def test_the_whole_order_is_every_unit_of_every_line_not_what_is_left_of_it(market: Market) -> None:
     market = market.deciding_by(policy("request.whole_order"))
     lines = (replace(LINE, quantity=2), replace(LINE, line_id="l2"))

@@ -11,8 +11,9 @@ decisions, the buyer's history but for this order's completion) leaves it as it 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
-from typing import assert_never
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, TypeVar, assert_never
 
 from jitui.aftersales import writes as w
 from jitui.aftersales.file import OrderFile
@@ -28,10 +29,10 @@ def apply(file: OrderFile, change: w.Write | w.ClaimRefund) -> OrderFile:
 
 def apply_all(file: OrderFile, changes: Iterable[w.Write | w.ClaimRefund]) -> OrderFile:
     """The file after several changes, in their sequence."""
-    draft = _Draft(*(getattr(file, name) for name in _FIELDS))
+    draft = _Draft(*_read_file(file))
     for change in changes:
         _apply(draft, change)
-    return OrderFile(*(getattr(draft, name) for name in _FIELDS))
+    return OrderFile(*_read_file(draft))
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class _Draft:
     completed_by_event: bool
 
 
-_FIELDS = tuple(field.name for field in fields(OrderFile))
+_read_file = attrgetter(*(field.name for field in fields(OrderFile)))
 
 
 def _apply(file: _Draft, change: w.Write | w.ClaimRefund) -> None:
@@ -83,9 +84,9 @@ def _apply(file: _Draft, change: w.Write | w.ClaimRefund) -> None:
             )
         case w.ClaimFreight():
             freight_minor = file.order.freight_claimed_minor + change.amount_minor
-            file.order = replace(file.order, freight_claimed_minor=freight_minor)
+            file.order = _changed(file.order, freight_claimed_minor=freight_minor)
         case w.CompleteOrder():
-            file.order = replace(file.order, completed_at=change.completed_at)
+            file.order = _changed(file.order, completed_at=change.completed_at)
         case w.ClaimUnits() | w.UnitsLeft():
             file.lines = tuple(_line_after(x, change) if x.line_id == change.line_id else x for x in file.lines)
         case w.CaptureTender():
@@ -116,6 +117,25 @@ def _completes(order: Order, event: w.RecordBuyerEvent) -> bool:
     return completion and event.order_id == order.order_id and not order.free_of_charge
 
 
+_Row = TypeVar("_Row")
+
+
+def _changed(row: _Row, **values: object) -> _Row:
+    """`dataclasses.replace` in a third of its time, which a deciding transaction spends ten times."""
+    kind: type[Any] = type(row)
+    found = list(_READ[kind](row))
+    for name, value in values.items():
+        found[_PLACES[kind][name]] = value
+    changed: _Row = kind(*found)
+    return changed
+
+
+_ROWS = (Order, OrderLine, Tender, Funding, Shipment, Dispute, Ticket, TicketLine, Refund, Attempt)
+_NAMES = {kind: [field.name for field in fields(kind)] for kind in _ROWS}
+_PLACES = {kind: {name: place for place, name in enumerate(names)} for kind, names in _NAMES.items()}
+_READ = {kind: attrgetter(*names) for kind, names in _NAMES.items()}
+
+
 # Tickets ---------------------------------------------------------------------------------------------------------
 
 
@@ -128,13 +148,13 @@ def _move_ticket(file: _Draft, change: w.MoveTicket) -> None:
     file.tickets = tuple(_ticket_after(x, change) if x.ticket_id == change.ticket_id else x for x in file.tickets)
     if not change.open:
         file.ticket_lines = tuple(
-            replace(line, open=False) if line.open and line.ticket_id == change.ticket_id else line
+            _changed(line, open=False) if line.open and line.ticket_id == change.ticket_id else line
             for line in file.ticket_lines
         )
 
 
 def _ticket_after(ticket: Ticket, change: w.MoveTicket) -> Ticket:
-    return replace(
+    return _changed(
         ticket,
         state=change.state,
         version=change.version,
@@ -150,7 +170,7 @@ def _ticket_after(ticket: Ticket, change: w.MoveTicket) -> Ticket:
 
 def _raise_ticket_line(file: _Draft, change: w.RaiseTicketLine) -> None:
     file.ticket_lines = tuple(
-        replace(line, amount_minor=line.amount_minor + change.amount_minor)
+        _changed(line, amount_minor=line.amount_minor + change.amount_minor)
         if (line.ticket_id, line.line_id) == (change.ticket_id, change.line_id)
         else line
         for line in file.ticket_lines
@@ -163,13 +183,13 @@ def _raise_ticket_line(file: _Draft, change: w.RaiseTicketLine) -> None:
 def _line_after(line: OrderLine, change: w.ClaimUnits | w.UnitsLeft) -> OrderLine:
     match change:
         case w.ClaimUnits():
-            return replace(
+            return _changed(
                 line,
                 claimed_quantity=line.claimed_quantity + change.quantity,
                 claimed_minor=line.claimed_minor + change.amount_minor,
             )
         case w.UnitsLeft():
-            return replace(
+            return _changed(
                 line,
                 shipped_quantity=line.shipped_quantity + change.shipped,
                 scanned_quantity=line.scanned_quantity + change.scanned,
@@ -180,25 +200,25 @@ def _capture_tender(file: _Draft, change: w.CaptureTender) -> None:
     """The first payment makes the order paid."""
     file.tenders = tuple(sorted((*file.tenders, change.tender), key=lambda x: x.tender_id))
     if file.order.paid_at is None:
-        file.order = replace(file.order, paid_at=change.tender.captured_at)
+        file.order = _changed(file.order, paid_at=change.tender.captured_at)
 
 
 def _tender_after(tender: Tender, change: w.HoldTender | w.CaptureMore | w.StatePaymentTotal) -> Tender:
     match change:
         case w.HoldTender():
-            return replace(
+            return _changed(
                 tender,
                 pending_minor=tender.pending_minor + change.pending_minor,
                 refunded_minor=tender.refunded_minor + change.refunded_minor,
             )
         case w.CaptureMore():
-            return replace(tender, captured_minor=tender.captured_minor + change.amount_minor)
+            return _changed(tender, captured_minor=tender.captured_minor + change.amount_minor)
         case w.StatePaymentTotal():
-            return replace(tender, payment_total_minor=change.total_minor)
+            return _changed(tender, payment_total_minor=change.total_minor)
 
 
 def _fund_after(fund: Funding, change: w.ReturnFunding) -> Funding:
-    return replace(fund, returned_minor=fund.returned_minor + change.amount_minor)
+    return _changed(fund, returned_minor=fund.returned_minor + change.amount_minor)
 
 
 # Refunds ---------------------------------------------------------------------------------------------------------
@@ -213,7 +233,7 @@ def _change_refund(file: _Draft, change: w.MoveRefund | w.SettleRefund | w.Claim
 def _refund_after(refund: Refund, change: w.MoveRefund | w.SettleRefund | w.ClaimRefund) -> Refund:
     match change:
         case w.MoveRefund():
-            return replace(
+            return _changed(
                 refund,
                 state=change.state,
                 due_at=change.due_at,
@@ -225,17 +245,17 @@ def _refund_after(refund: Refund, change: w.MoveRefund | w.SettleRefund | w.Clai
         case w.SettleRefund():
             if refund.settlement is not None:
                 return refund
-            return replace(refund, settlement=change.settlement, state=RefundState.SUCCEEDED, due_at=None)
+            return _changed(refund, settlement=change.settlement, state=RefundState.SUCCEEDED, due_at=None)
         case w.ClaimRefund():
-            leased = replace(refund, leased_until=change.lease_until, due_at=change.lease_until)
+            leased = _changed(refund, leased_until=change.lease_until, due_at=change.lease_until)
             if change.attempt is None:
-                return replace(leased, tries=refund.tries + 1)
-            return replace(leased, state=RefundState.SENDING, attempt_no=change.attempt.attempt_no, tries=1)
+                return _changed(leased, tries=refund.tries + 1)
+            return _changed(leased, state=RefundState.SENDING, attempt_no=change.attempt.attempt_no, tries=1)
 
 
 def _move_attempt(file: _Draft, change: w.MoveAttempt) -> None:
     file.attempts = tuple(
-        replace(
+        _changed(
             attempt,
             state=change.state,
             provider_refund_id=change.provider_refund_id,
@@ -256,7 +276,7 @@ def _put_shipment(file: _Draft, change: w.PutShipment) -> None:
     """A known parcel keeps the number that it was first told with."""
     told = change.shipment
     known = next((parcel for parcel in file.shipments if parcel.shipment_id == told.shipment_id), None)
-    parcel = told if known is None else replace(told, tracking_no=known.tracking_no)
+    parcel = told if known is None else _changed(told, tracking_no=known.tracking_no)
     parcels = (*(other for other in file.shipments if other is not known), parcel)
     file.shipments = tuple(sorted(parcels, key=lambda x: (x.recorded_at, x.shipment_id)))
 
@@ -267,7 +287,7 @@ def _put_dispute(file: _Draft, change: w.PutDispute) -> None:
     known = next((dispute for dispute in file.disputes if dispute.dispute_id == told.dispute_id), None)
     dispute = told
     if known is not None:
-        dispute = replace(
+        dispute = _changed(
             known,
             state=told.state,
             amount_minor=told.amount_minor,
@@ -278,7 +298,7 @@ def _put_dispute(file: _Draft, change: w.PutDispute) -> None:
     disputes = (*(other for other in file.disputes if other is not known), dispute)
     file.disputes = tuple(sorted(disputes, key=lambda x: (x.opened_at, x.dispute_id)))
     file.tenders = tuple(
-        replace(tender, lost_minor=tender.lost_minor + told.lost_minor)
+        _changed(tender, lost_minor=tender.lost_minor + told.lost_minor)
         if tender.tender_id == told.tender_id
         else tender
         for tender in file.tenders

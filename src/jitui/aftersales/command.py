@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from uuid import UUID
 
 from jitui.aftersales.apply import apply_all
@@ -25,13 +26,18 @@ class Plan:
     ticket_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Executed:
-    """What a command wrote, the file as it is now, and the ticket (if any) that it was about."""
+    """What a command wrote on the file that it found, and the ticket (if any) that it was about."""
 
-    file: OrderFile
+    before: OrderFile
     writes: tuple[Write, ...]
     ticket_id: UUID | None = None
+
+    @cached_property
+    def file(self) -> OrderFile:
+        """The file as it is now; a worker, who shows it to nobody, does without."""
+        return apply_all(self.before, self.writes)
 
     @property
     def ticket(self) -> Ticket:
@@ -67,9 +73,8 @@ async def carry_out(
         planned = plan(opened.file, opened.inputs or DecisionInputs())
         if isinstance(planned, Refusal):
             return planned
-        after = apply_all(opened.file, planned.writes)
-        writes = _uncounted(planned.writes) if after.order.free_of_charge else planned.writes
-        executed = Executed(after, writes, planned.ticket_id)
+        writes = _uncounted(planned.writes) if opened.file.order.free_of_charge else planned.writes
+        executed = Executed(opened.file, writes, planned.ticket_id)
         answer = render(executed) if once is not None and render is not None else None
         await transaction.commit(opened.file, writes, once=once, answer=answer)
         return executed

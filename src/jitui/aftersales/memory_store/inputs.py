@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 
 from jitui.aftersales.file import OrderFile
@@ -11,13 +11,14 @@ from jitui.aftersales.memory_store.tables import Tables
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, KnownPayment, PaymentName, ScopedRow, Usage
 from jitui.aftersales.registry import Coverage, Pause, Scope
 from jitui.aftersales.ticket import ApprovedBy
-from jitui.text import spelled_alike
+from jitui.text import folded
 
 
 def decision_inputs(tables: Tables, file: OrderFile, query: DecisionQuery) -> DecisionInputs:
     """Everything that the query asks for; usage and shops' days are rolled up to its moment first."""
     order, buyer_id, roll_ups = file.order, file.order.buyer_id, tables.roll_ups
     roll_ups.roll_up(tables.feed, query.now)
+    places = {(scope, folded(ref)) for scope, ref in _places(file)}
     standing = list(counting(tables.events.get(buyer_id, {}).values()))
     selection = tables.selections.get(buyer_id)
     shop_from, platform_from = query.shop_cap_from or query.now, query.platform_cap_from or query.now
@@ -32,8 +33,8 @@ def decision_inputs(tables: Tables, file: OrderFile, query: DecisionQuery) -> De
         history=tuple(tables.history.values()),
         restricted=_is_restricted(tables, buyer_id, query.now),
         selection=None if selection is None else selection.verdict,
-        coverage=_spelled_as(tables.coverage.values(), file),
-        pauses=_spelled_as(tables.pauses.values(), file),
+        coverage=tuple(_scoped(row) for row in tables.coverage.values() if (row.scope, folded(row.ref)) in places),
+        pauses=tuple(_scoped(row) for row in tables.pauses.values() if (row.scope, folded(row.ref)) in places),
         paused_scopes=tuple(
             scope.value for scope in (Scope.REGION, Scope.CATEGORY) if any(place[0] is scope for place in tables.pauses)
         ),
@@ -55,14 +56,6 @@ def _places(file: OrderFile) -> Iterator[tuple[Scope, str]]:
     yield from dict.fromkeys((Scope.CATEGORY, line.category_id) for line in file.lines if line.category_id is not None)
     if file.buyer.region is not None:
         yield Scope.REGION, file.buyer.region
-
-
-def _spelled_as(rows: Iterable[Coverage | Pause], file: OrderFile) -> tuple[ScopedRow, ...]:
-    """Rows of the order's own places, and of places that are spelled alike."""
-    places = list(_places(file))
-    return tuple(
-        _scoped(row) for row in rows if any(scope is row.scope and spelled_alike(ref, row.ref) for scope, ref in places)
-    )
 
 
 def _scoped(row: Coverage | Pause) -> ScopedRow:

@@ -105,28 +105,31 @@ class MemoryRegistry:
         return [record for _, record in sorted(self._tables.history.items())]
 
     async def refused_events(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RefusedEvent]:
-        """Those that contradict what is known here or one another."""
-        files = self._tables.files
-        of_others = {
-            place
-            for place, event in enumerate(events)
-            if event.order_id in files and files[event.order_id].order.buyer_id != event.buyer_id
-        }
+        """Those that name another buyer's order; retractions from the future, or of another kind than their event."""
+        of_others = {place for place, event in enumerate(events) if self._is_of_another(event)}
         of_another_kind = {place for place, event in enumerate(events) if self._is_of_another_kind(event)}
         return contradicting(events, of_others, of_another_kind)
-
-    def _is_of_another_kind(self, event: RecordBuyerEvent) -> bool:
-        known = self._tables.events.get(event.buyer_id, {})
-        if event.retracts is not None:
-            return event.retracts in known and known[event.retracts].kind != event.kind
-        return any(other.retracts == event.event_id and other.kind != event.kind for other in known.values())
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
         """Append to buyers' histories; returns how many were new."""
         refused = {one.event for one in await self.refused_events(events)}
+        new = 0
         for event in events:
-            self._tables.buyer(event.buyer_id)
-        return sum(self._tables.record_event(event) for event in events if event not in refused)
+            if event not in refused:
+                self._tables.buyer(event.buyer_id)
+                new += self._tables.record_event(event)
+        return new
+
+    def _is_of_another(self, event: RecordBuyerEvent) -> bool:
+        named = self._tables.files.get(event.order_id or "")
+        return named is not None and named.order.buyer_id != event.buyer_id
+
+    def _is_of_another_kind(self, event: RecordBuyerEvent) -> bool:
+        """Whichever of the two came first."""
+        known = self._tables.events.get(event.buyer_id, {})
+        if event.retracts is not None:
+            return event.retracts in known and known[event.retracts].kind != event.kind
+        return any(one.retracts == event.event_id and one.kind != event.kind for one in known.values())
 
 
 def _kept(row: _Row, known: _Row | None, kept: Collection[str]) -> _Row:

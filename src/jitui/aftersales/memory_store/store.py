@@ -164,14 +164,18 @@ class MemoryStore:
             found.decision,
         )
 
-    async def incidents(self, *, shop_id: str | None = None) -> Sequence[Incident]:
+    async def incidents(self, *, shop_id: str | None, limit: int) -> Sequence[Incident]:
         """Newest first."""
         found = (one for one in self._tables.incidents.values() if shop_id in (None, one.shop_id))
-        return sorted(found, key=lambda one: (one.opened_at, one.incident_id), reverse=True)
+        return sorted(found, key=lambda one: (one.opened_at, one.incident_id), reverse=True)[:limit]
 
     async def tasks(self) -> Sequence[Task]:
         """What people must look at, newest first."""
         return sorted(self._tables.tasks.values(), key=lambda task: (task.opened_at, task.task_id), reverse=True)
+
+    async def roll_up(self, now: datetime) -> None:
+        """Count usage and shops' days as of `now`, as every decision does before it reads them."""
+        self._tables.roll_ups.roll_up(self._tables.feed, now)
 
     async def changes(
         self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -69,7 +69,7 @@ class Tables:
     events: dict[str, dict[str, RecordBuyerEvent]] = field(default_factory=dict)
     ledger: dict[str, dict[str, Post]] = field(default_factory=dict)
     decisions: dict[UUID, RecordDecision] = field(default_factory=dict)
-    later_decisions: list[RecordDecision] = field(default_factory=list)
+    later_decisions: dict[tuple[UUID, datetime], RecordDecision] = field(default_factory=dict)
     incidents: dict[UUID, Incident] = field(default_factory=dict)  # by ticket
     tasks: dict[UUID, Task] = field(default_factory=dict)
     feed: list[Change] = field(default_factory=list)
@@ -183,41 +183,42 @@ class Tables:
     # What a plan may write -----------------------------------------------------------------------------------------
 
     def _judge(self, file: OrderFile, writes: Sequence[Write | ClaimRefund]) -> None:
-        if any(isinstance(x, ClaimPayment) and (x.provider, x.payment_id) in self.payments for x in writes):
+        claimed = [(write.provider, write.payment_id) for write in writes if isinstance(write, ClaimPayment)]
+        if _taken(claimed, self.payments):
             raise Overtaken("Another transaction recorded this payment first; read again.")
         broken = broken_constraint(file) or self._broken_beside(file, writes)
         if broken is not None:
             raise InvariantBroken(f"The store refused a write: it breaks {broken}.")
 
     def _broken_beside(self, file: OrderFile, writes: Sequence[Write | ClaimRefund]) -> str | None:
-        for write in writes:
-            match write:
-                case Post(amount_minor=amount) if amount <= 0:
-                    return "ledger_amount_minor_check"
-                case Post(debit=debit, credit=credit) if debit == credit:
-                    return "ledger_check"
-                case RecordDecision(ticket_id=ticket_id) if ticket_id in self.decisions:
-                    return "decision_pkey"
-                case RecordLaterDecision(decision) if any(
-                    (x.ticket_id, x.decided_at) == (decision.ticket_id, decision.decided_at)
-                    for x in self.later_decisions
-                ):
-                    return "later_decision_pkey"
+        posts = [write for write in writes if isinstance(write, Post)]
+        if any(post.amount_minor <= 0 for post in posts):
+            return "ledger_amount_minor_check"
+        if any(post.debit == post.credit for post in posts):
+            return "ledger_check"
+        if _taken([write.ticket_id for write in writes if isinstance(write, RecordDecision)], self.decisions):
+            return "decision_pkey"
+        again = [write.decision for write in writes if isinstance(write, RecordLaterDecision)]
+        if _taken([(one.ticket_id, one.decided_at) for one in again], self.later_decisions):
+            return "later_decision_pkey"
         shared = self._shared_after(writes)
         if any(parts > total for total, parts in shared.values()):
             return "parts_within_payment"
-        told = ((x.provider, x.payment_id, x.payment_total_minor) for x in file.tenders if x.payment_total_minor)
-        if any(shared.get((provider, payment_id), (None, 0))[0] != total for provider, payment_id, total in told):
-            return "one_total_per_payment"
+        for tender in file.tenders:
+            name = tender.provider, tender.payment_id
+            total_minor, _ = shared.get(name) or self.shared.get(name) or (None, 0)
+            if tender.payment_total_minor not in (None, total_minor):
+                return "one_total_per_payment"
         return None
 
     def _shared_after(self, writes: Sequence[Write | ClaimRefund]) -> Mapping[Payment, tuple[int, int]]:
-        """A payment's first total stays; its parts add up."""
-        parts = [write for write in writes if isinstance(write, SharePayment)]
-        shared = dict(self.shared) if parts else self.shared
-        for part in parts:
-            total, before = shared.get((part.provider, part.payment_id), (part.total_minor, 0))
-            shared[part.provider, part.payment_id] = total, before + part.amount_minor
+        """The payments that are shared here: the first total stays, the parts add up."""
+        shared: dict[Payment, tuple[int, int]] = {}
+        for write in writes:
+            if isinstance(write, SharePayment):
+                name = write.provider, write.payment_id
+                total_minor, parts_minor = shared.get(name) or self.shared.get(name) or (write.total_minor, 0)
+                shared[name] = total_minor, parts_minor + write.amount_minor
         return shared
 
     def _write_beside(self, file: OrderFile, write: Write | ClaimRefund) -> None:
@@ -231,7 +232,7 @@ class Tables:
             case RecordDecision():
                 self.decisions[write.ticket_id] = write
             case RecordLaterDecision():
-                self.later_decisions.append(write.decision)
+                self.later_decisions[write.decision.ticket_id, write.decision.decided_at] = write.decision
             case OpenTask():
                 self.tasks.setdefault(write.task_id, _task(write.task))
             case OpenIncident():
@@ -272,6 +273,11 @@ class Tables:
             customised=True if category.customised else _either(line.customised, category.customised),
             virtual=True if category.virtual else _either(line.virtual, category.virtual),
         )
+
+
+def _taken(keys: Sequence[object], known: Collection[object]) -> bool:
+    """Whether a key is there already, or comes twice."""
+    return len(set(keys)) < len(keys) or any(key in known for key in keys)
 
 
 def _either(line: bool | None, category: bool) -> bool:

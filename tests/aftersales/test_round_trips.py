@@ -1,0 +1,36 @@
+"""A deciding transaction waits for the database twice: once for what it reads, once for what it writes."""
+
+from __future__ import annotations
+
+import tempfile
+
+from jitui.aftersales.command import Executed
+from jitui.aftersales.outcomes import KeptAnswer, Once
+from jitui.aftersales.request_refund import RefundAsk, request_refund
+from jitui.aftersales.ticket import ApprovedBy
+from tests.aftersales.market import NOW, open_market
+
+
+async def test_a_decision_takes_two_round_trips_answer_and_commit_included(database_url: str) -> None:
+    async with open_market(database_url, pool_size=1) as market:
+        await market.paid_order(await market.premium_buyer("b-1"), "o-1")
+        once = Once("key", "route", "k-1", b"body")
+        with tempfile.TemporaryFile() as trace:
+            async with market.pool.connection() as connection:
+                connection.pgconn.trace(trace.fileno())
+            done = await request_refund(
+                market.store,
+                market.terms,
+                RefundAsk("b-1", "o-1"),
+                now=NOW,
+                once=once,
+                render=lambda _: KeptAnswer(201, b"", NOW),
+            )
+            async with market.pool.connection() as connection:
+                connection.pgconn.untrace()
+            trace.seek(0)
+            messages = [line.split() for line in trace.read().decode().splitlines()]
+    assert isinstance(done, Executed) and done.ticket.approved_by is ApprovedBy.INSTANT_REFUND
+    sent = [message for line in messages if "F" in line for message in line[line.index("F") + 2 :][:1]]
+    assert sent.count("Sync") == 2
+    assert "Query" not in sent, "nor anything beside the two"
