@@ -41,6 +41,13 @@ COMPLETED = {"completed_at": "2026-06-08T12:00:00Z"}
 ASK = {"order_id": "{order}", "buyer_id": BUYER}
 RESTRICTED = {"buyer_id": "buyer-9", "reason": "Cancels in series."}
 PAID_BY_HAND = {"reference": "BANK-7", "note": "By hand.", "amount": {"amount_minor": 12900, "currency": "CNY"}}
+DISPUTED = {
+    "dispute_id": "dp-1",
+    "tender_id": "t1",
+    "state": "won",
+    "amount": {"amount_minor": 12900, "currency": "CNY"},
+    "happened_at": "2026-06-01T12:00:00Z",
+}
 TABLE: dict[str, Row] = {
     "ask_for_a_refund": Row("/v1/after-sales", {P, B}, ASK),
     "check_if_eligible": Row("/v1/eligibility", {P, B}, ASK),
@@ -55,6 +62,7 @@ TABLE: dict[str, Row] = {
     "list_orders": Row("/v1/orders", {P, S, B}, foreign="empty"),
     "record_payment": Row("/v1/orders/{order}/payments", {P}, payment("o-1")),
     "record_a_shipment": Row("/v1/orders/{order}/shipments", {P, S}, shipment("label_printed")),
+    "record_a_dispute": Row("/v1/orders/{order}/disputes", {P}, DISPUTED),
     "record_completion": Row("/v1/orders/{order}/completion", {P}, COMPLETED),
     "put_buyer": Row("/v1/buyers/{buyer}", {P}, {}),
     "get_buyer": Row("/v1/buyers/{buyer}", {P, B}),

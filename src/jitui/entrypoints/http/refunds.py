@@ -8,7 +8,6 @@ from time import monotonic
 from uuid import UUID
 
 import msgspec
-import structlog
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.dispute import take_dispute
@@ -43,6 +42,7 @@ from jitui.entrypoints.http.problems import (
     not_found,
 )
 from jitui.entrypoints.http.reading import FeedPlace, TimePlace, read_all, read_cursor, read_uuid, write_cursor
+from jitui.entrypoints.logs import get_logger
 from jitui.ids import lane_of_id
 
 POLL_SECONDS = 0.5
@@ -50,7 +50,7 @@ POLL_SECONDS = 0.5
 READER_RETRY_SECONDS = 5
 
 _encode = msgspec.json.Encoder().encode
-log = structlog.get_logger("jitui.http")
+log = get_logger("jitui.http")
 
 
 # Refunds ---------------------------------------------------------------------------------------------------------
