@@ -17,7 +17,8 @@ import pytest_asyncio
 
 from jitui.aftersales.registry import KeyScope, issue_key
 from jitui.aftersales.task import NewTask, TaskKind
-from jitui.entrypoints.http.routes import OPERATIONS
+from jitui.entrypoints.http.operation import method_of
+from jitui.entrypoints.http.resources import HANDLERS
 from jitui.ids import lane_of, new_id
 from tests.http.api import BUYER, SHOP, Api, open_api, order, payment, shipment
 
@@ -38,6 +39,13 @@ class Row:
 
 EVENTS = {"events": [{"event_id": "e-1", "kind": "order_paid", "at": "2026-05-01T00:00:00Z"}]}
 COMPLETED = {"completed_at": "2026-06-08T12:00:00Z"}
+DISPUTED = {
+    "dispute_id": "dp-1",
+    "tender_id": "t1",
+    "state": "won",
+    "amount": {"amount_minor": 12900, "currency": "CNY"},
+    "happened_at": "2026-06-01T12:00:00Z",
+}
 ASK = {"order_id": "{order}", "buyer_id": BUYER}
 RESTRICTED = {"buyer_id": "buyer-9", "reason": "Cancels in series."}
 PAID_BY_HAND = {"reference": "BANK-7", "note": "By hand.", "amount": {"amount_minor": 12900, "currency": "CNY"}}
@@ -55,6 +63,7 @@ TABLE: dict[str, Row] = {
     "list_orders": Row("/v1/orders", {P, S, B}, foreign="empty"),
     "record_payment": Row("/v1/orders/{order}/payments", {P}, payment("o-1")),
     "record_a_shipment": Row("/v1/orders/{order}/shipments", {P, S}, shipment("label_printed")),
+    "record_a_dispute": Row("/v1/orders/{order}/disputes", {P}, DISPUTED),
     "record_completion": Row("/v1/orders/{order}/completion", {P}, COMPLETED),
     "put_buyer": Row("/v1/buyers/{buyer}", {P}, {}),
     "get_buyer": Row("/v1/buyers/{buyer}", {P, B}),
@@ -87,7 +96,7 @@ TABLE: dict[str, Row] = {
     "select_buyer": Row("/v1/selection/buyer-9", {P}, {"verdict": "allow"}),
 }
 PUBLIC = {"get_current_policy", "list_policies", "healthz", "readyz", "take_notification"}
-METHODS = {operation.operation_id: operation.method for operation in OPERATIONS}
+METHODS = {handler.handler_name: method_of(handler) for handler in HANDLERS}
 TABLES = (
     "orders",
     "tender",
@@ -195,6 +204,7 @@ async def test_what_is_anothers_looks_exactly_like_what_does_not_exist(market: M
         told = [dict(answer.headers) for answer in (got, nothing)]
         for headers in told:
             del headers["ratelimit"]  # what is left of the key's rate, one request apart
+            del headers["x-request-id"]  # each request has its own
         assert told[0] == told[1]
     assert await market.rows() == before
 
