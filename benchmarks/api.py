@@ -13,7 +13,7 @@ import msgspec
 from litestar import Litestar
 
 from benchmarks import ground
-from benchmarks.processes import started, wait_for_http
+from benchmarks.processes import ROOT, started, wait_for_http
 from benchmarks.replay import RecordingStore, Script, script_of
 from jitui.adapters.postgres import reading
 from jitui.adapters.postgres.pool import make_pool
@@ -21,9 +21,9 @@ from jitui.aftersales.ports import HistoryRecord
 from jitui.aftersales.registry import KeyScope, issue_key
 from jitui.entrypoints.http.app import create_app
 from jitui.ids import lane_of
-from jitui.wiring import open_app
+from jitui.wiring import install_policy, open_app
 
-USAGE_MAX_AGE_SECONDS = "60"
+USAGE_MAX_AGE_SECONDS = "600"
 """No worker runs while the asking is measured; longer than a window, so that every request of it is decided alike."""
 
 
@@ -39,6 +39,7 @@ class Serving:
 async def prepare(url: str, home: Path) -> str:
     """Publish the default policy, complete the history, roll up, and issue a platform key."""
     async with open_app(ground.settings_for(url, home), url) as app:
+        await install_policy(app)
         now = app.clock()
         records = [HistoryRecord(kind, ground.long_ago(now)) for kind in ground.HISTORY_KINDS]
         await app.registry.record_history(records)
@@ -54,8 +55,8 @@ async def roll_up(url: str, home: Path) -> None:
 
 
 @contextmanager
-def serving(url: str, home: Path, *, processes: int) -> Iterator[Serving]:
-    """`jitui serve` on a free port of this machine."""
+def serving(url: str, home: Path, *, processes: int, source: Path = ROOT / "src") -> Iterator[Serving]:
+    """`jitui serve` on a free port of this machine; `source` is the folder that the package comes from."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -65,6 +66,7 @@ def serving(url: str, home: Path, *, processes: int) -> Iterator[Serving]:
         "JITUI_PORT": str(port),
         "JITUI_USAGE_MAX_AGE_SECONDS": USAGE_MAX_AGE_SECONDS,
         "JITUI_RATE_PER_KEY": "100000",
+        "PYTHONPATH": str(source),
     }
     with started(["-m", "jitui.entrypoints.cli", "serve", f"--processes={processes}"], settings) as process:
         wait_for_http(process, f"http://127.0.0.1:{port}/readyz")

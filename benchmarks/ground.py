@@ -41,8 +41,8 @@ _SEED: tuple[LiteralString, ...] = (
     "SELECT lane, n::text, %(now)s - interval '400 days', %(now)s FROM fresh",
     "INSERT INTO selection (lane, buyer_id, verdict, set_by, set_at) "
     "SELECT lane, n::text, 'allow', 'bench', %(now)s FROM fresh",
-    "INSERT INTO buyer_day (lane, buyer_id, kind, day, events, amount_minor) "
-    "SELECT lane, n::text, kind, (%(now)s - make_interval(days => 5 + 9 * d))::date, 2, 0 "
+    "INSERT INTO buyer_day (lane, buyer_id, kind, day, currency, events, amount_minor) "
+    "SELECT lane, n::text, kind, (%(now)s - make_interval(days => 5 + 9 * d))::date, 'CNY', 2, 0 "
     "FROM fresh, (VALUES ('order_paid'), ('order_completed')) AS k (kind), generate_series(0, 3) AS d",
     "INSERT INTO orders (lane, order_id, buyer_id, shop_id, currency, freight_minor, placed_at, paid_at) "
     "SELECT lane, n::text, n::text, 'shop-' || n %% %(shops)s, 'CNY', 0, %(now)s - interval '1 hour', "

@@ -1,4 +1,4 @@
-"""Brings the console's style sheets and scripts from npm into the package; they are never committed.
+"""Brings the style sheets and scripts of the console and of `/docs` from npm into the package; never committed.
 
 CEL's public conformance cases come the same way, for the tests: npm has them as a JavaScript module, and Node writes
 them down as JSON. npm checks every file against the hashes of package-lock.json. It works in a folder of .venv, so
@@ -15,13 +15,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".venv" / "frontend"
-TARGET = ROOT / "src" / "jitui" / "entrypoints" / "console" / "static" / "vendor"
+ENTRYPOINTS = ROOT / "src" / "jitui" / "entrypoints"
+CONSOLE = ENTRYPOINTS / "console" / "static" / "vendor"
+HTTP = ENTRYPOINTS / "http" / "static" / "vendor"
 FILES = {
-    "htmx.min.js": "htmx.org/dist/htmx.min.js",
-    "tabler.min.css": "@tabler/core/dist/css/tabler.min.css",
-    "tabler.min.js": "@tabler/core/dist/js/tabler.min.js",
-    "licences/htmx.txt": "htmx.org/LICENSE",
-    "licences/popper.txt": "@popperjs/core/LICENSE.md",
+    CONSOLE / "htmx.min.js": "htmx.org/dist/htmx.min.js",
+    CONSOLE / "tabler.min.css": "@tabler/core/dist/css/tabler.min.css",
+    CONSOLE / "tabler.min.js": "@tabler/core/dist/js/tabler.min.js",
+    CONSOLE / "licences" / "htmx.txt": "htmx.org/LICENSE",
+    CONSOLE / "licences" / "popper.txt": "@popperjs/core/LICENSE.md",
+    HTTP / "redoc.standalone.js": "redoc/bundles/redoc.standalone.js",
+    HTTP / "licences" / "redoc.txt": "redoc/LICENSE",
+    HTTP / "licences" / "redoc-contains.txt": "redoc/bundles/redoc.standalone.js.LICENSE.txt",
 }
 CASES = WORK / "cel-conformance.json"
 WRITE_CASES = """\
@@ -50,16 +55,17 @@ OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR
 
 
 def main() -> None:
-    print("Bringing the console's files", flush=True)
+    print("Bringing the files of the pages", flush=True)
     WORK.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(ROOT / name, WORK / name)
     install_with_npm()
-    shutil.rmtree(TARGET, ignore_errors=True)
-    (TARGET / "licences").mkdir(parents=True)
-    for name, source in FILES.items():
-        shutil.copyfile(WORK / "node_modules" / source, TARGET / name)
-    (TARGET / "licences" / "tabler.txt").write_text(TABLER_LICENCE, encoding="utf-8")
+    for folder in (CONSOLE, HTTP):
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "licences").mkdir(parents=True)
+    for target, source in FILES.items():
+        shutil.copyfile(WORK / "node_modules" / source, target)
+    (CONSOLE / "licences" / "tabler.txt").write_text(TABLER_LICENCE, encoding="utf-8")
     if run_there(["node", "-e", WRITE_CASES, str(CASES)]):
         sys.exit(f"Node could not write CEL's conformance cases to {CASES}; its own message is above.")
 
@@ -67,7 +73,7 @@ def main() -> None:
 def install_with_npm() -> None:
     command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
     if run_there([*command, "--omit=peer"]):
-        sys.exit(f"npm could not bring the console's files (in {WORK}); its own message is above.")
+        sys.exit(f"npm could not bring the files of the pages (in {WORK}); its own message is above.")
 
 
 def run_there(command: list[str]) -> int:

@@ -20,6 +20,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from jitui.ids import new_id
+
 log = logging.getLogger("jitui.http")
 
 
@@ -88,6 +90,11 @@ def _answer(status: HTTPStatus, slug: str, title: str, detail: str, *more: str) 
         *more,
     )
     return "\r\n".join((*lines, "", body)).encode()
+
+
+def _named(answer: bytes) -> bytes:
+    """The answer with an id, as every answer has one."""
+    return answer.replace(b"\r\n\r\n", b"\r\nx-request-id: %s\r\n\r\n" % str(new_id(0)).encode(), 1)
 
 
 BAD_REQUEST = _answer(
@@ -320,7 +327,7 @@ class BoundedProtocol(HttpToolsProtocol):
             running.disconnected = True  # whoever waits for the rest of the body hears that it will not come
             running.message_event.set()
         if not started and not (self._in_body and running is None):
-            self.transport.write(refusal)
+            self.transport.write(_named(refusal))
         self._close_politely()
 
     def _close_politely(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jitui.aftersales.command import Executed
+from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.order import Buyer, Funder, Funding, ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import TicketRef
@@ -261,13 +261,14 @@ async def test_the_same_key_gives_the_first_answer_and_another_body_is_refused(m
     def render(plan: Executed) -> KeptAnswer:
         return KeptAnswer(201, str(plan.ticket_id).encode(), NOW)
 
+    reply = IdempotentReply(once, render)
     ask = RefundAsk(buyer, "o-1")
-    first = await request_refund(market.store, market.terms, ask, now=NOW, once=once, render=render)
-    again = await request_refund(market.store, market.terms, ask, now=NOW, once=once, render=render)
+    first = await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
+    again = await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
     assert isinstance(first, Executed)
     assert again == KeptAnswer(201, str(first.ticket_id).encode(), NOW)
-    other = replace(once, body_hash=b"other")
-    reused = await request_refund(market.store, market.terms, ask, now=NOW, once=other)
+    other = IdempotentReply(replace(once, body_hash=b"other"), render)
+    reused = await request_refund(market.store, market.terms, ask, now=NOW, reply=other)
     assert isinstance(reused, Refusal) and reused.code is RefusalCode.IDEMPOTENCY_KEY_REUSED
 
 
@@ -331,9 +332,10 @@ async def test_an_answer_is_forgotten_only_after_it_was_promised(market: Market)
     def render(plan: Executed) -> KeptAnswer:
         return KeptAnswer(201, b"first", NOW)
 
+    reply = IdempotentReply(once, render)
     ask = RefundAsk(buyer, "o-1")
-    await request_refund(market.store, market.terms, ask, now=NOW, once=once, render=render)
+    await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
     assert await market.store.forget_answers(NOW) == 0
-    again = await request_refund(market.store, market.terms, ask, now=NOW, once=once, render=render)
+    again = await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
     assert isinstance(again, KeptAnswer)
     assert await market.store.forget_answers(NOW + timedelta(seconds=1)) == 1

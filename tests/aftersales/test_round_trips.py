@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 
-from jitui.aftersales.command import Executed
+from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.outcomes import KeptAnswer, Once
 from jitui.aftersales.request_refund import RefundAsk, request_refund
 from jitui.aftersales.ticket import ApprovedBy
@@ -23,8 +23,7 @@ async def test_a_decision_takes_two_round_trips_answer_and_commit_included(datab
                 market.terms,
                 RefundAsk("b-1", "o-1"),
                 now=NOW,
-                once=once,
-                render=lambda _: KeptAnswer(201, b"", NOW),
+                reply=IdempotentReply(once, lambda _: KeptAnswer(201, b"", NOW)),
             )
             async with market.pool.connection() as connection:
                 connection.pgconn.untrace()

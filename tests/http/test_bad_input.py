@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from jitui.entrypoints.http.reading import MAX_BODY_BYTES
+from jitui.entrypoints.http.read_body import MAX_BODY_BYTES
 from tests.http.api import BUYER, SHOP, Api, money, open_api, order, payment, shipment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -128,6 +128,128 @@ async def test_several_faults_are_told_at_once(api: Api) -> None:
     ]
 
 
+FAULTS: list[tuple[str, str, str, Any, list[tuple[str, str]]]] = [
+    (
+        "several fields",
+        "POST",
+        "/v1/orders/o-1/payments",
+        {"tender_id": "a b", "provider": "Bank", "amount": {"amount_minor": 0, "currency": "cny", "tax": 1}},
+        [
+            (
+                "tender_id",
+                "Expected 1 to 128 visible characters, without spaces; it has U+0020 (space) at character 2.",
+            ),
+            ("provider", "Expected 1 to 64 lower-case letters, digits and underscores, a letter first."),
+            ("payment_id", "This field is required."),
+            ("amount.amount_minor", f"Expected a whole number from 1 to {MAX}."),
+            ("amount.currency", "Expected a currency of ISO 4217, such as CNY."),
+            ("amount.tax", "This field is not known here."),
+            ("captured_at", "This field is required."),
+        ],
+    ),
+    (
+        "in several items of a list",
+        "POST",
+        "/v1/after-sales",
+        {"order_id": 7, "lines": [{"line_id": "l1"}, "l2", {"line_id": "l3", "quantity": "1"}]},
+        [
+            ("order_id", "Expected 1 to 128 visible characters, without spaces or slashes."),
+            ("lines[0].quantity", "This field is required."),
+            ("lines[1]", "Expected an object."),
+            ("lines[2].quantity", "Expected a whole number from 1 to 1000000000."),
+        ],
+    ),
+    (
+        "the values of an enumeration",
+        "POST",
+        "/v1/pauses",
+        {"scope": "galaxy", "reason": ""},
+        [
+            ("scope", "Expected one of platform, shop, category, item, region."),
+            ("reason", "Expected a text of 1 to 500 characters."),
+        ],
+    ),
+    (
+        "the values of a word",
+        "PUT",
+        "/v1/selection/b",
+        {"verdict": "maybe", "reason": None},
+        [("verdict", "Expected one of allow, deny."), ("reason", "Expected a text of at most 500 characters.")],
+    ),
+    (
+        "in an object of any fields",
+        "PUT",
+        "/v1/buyers/b",
+        {"registered_at": "2026-06-01", "region": 1, "attributes": {"Level": 1, "level": 1.5}},
+        [
+            ("registered_at", "Expected a time with its zone, such as 2026-06-01T12:00:00+08:00, or null."),
+            ("region", "Expected 1 to 128 visible characters, without spaces or slashes, or null."),
+            (
+                "attributes.Level",
+                "Of the name: Expected 1 to 64 lower-case letters, digits and underscores, a letter first.",
+            ),
+            (
+                "attributes.level",
+                f"Expected a whole number from {-(2**53)} to {2**53}, or a text of at most 500 characters, "
+                "or true or false.",
+            ),
+        ],
+    ),
+    (
+        "a list that is empty",
+        "POST",
+        "/v1/buyers/b/events",
+        {"events": []},
+        [("events", "Expected a list of 1 to 1000 items.")],
+    ),
+    (
+        "a truth that is a word",
+        "PUT",
+        "/v1/shops/s/coverage",
+        {"covered": "yes", "reason": "r"},
+        [("covered", "Expected true or false.")],
+    ),
+    ("no object at all", "POST", "/v1/pauses", [], [("", "Expected an object.")]),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "faults"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS]
+)
+async def test_every_fault_of_a_body_is_told_with_its_path_in_plain_words(
+    api: Api, method: str, path: str, body: Any, faults: list[tuple[str, str]]
+) -> None:
+    got = (await api.call(method, path, body, key=api.platform)).json()
+    told = got.get("errors") or [{"path": got.get("path", ""), "detail": got["detail"]}]
+    assert [(fault["path"], fault["detail"]) for fault in told] == faults
+    assert (got.get("path", ""), got["detail"]) == faults[0]
+
+
+async def test_a_field_that_is_named_twice_is_told_beside_other_faults(api: Api) -> None:
+    content = b'{"scope": "galaxy", "reason": "a", "reason": "b\\u0000"}'
+    got = (await api.post("/v1/pauses", content=content)).json()
+    assert [(fault["path"], fault["detail"]) for fault in got["errors"]] == [
+        ("reason", "This field is named twice"),
+        ("reason", "A NUL character cannot be stored"),
+        ("scope", "Expected one of platform, shop, category, item, region."),
+    ]
+
+
+async def test_every_fault_of_a_query_is_told(api: Api) -> None:
+    got = (await api.get("/v1/tasks?state=lost&limit=0&colour=red")).json()
+    assert [(fault["path"], fault["detail"]) for fault in got["errors"]] == [
+        ("state", "Expected one of open, resolved, or null."),
+        ("limit", "Expected a whole number from 1 to 200."),
+        ("colour", "This field is not known here."),
+    ]
+
+
+async def test_at_most_a_hundred_faults_are_told(api: Api) -> None:
+    lines = [{"line_id": "l1", "quantity": 0}] * 150
+    got = (await api.post("/v1/after-sales", {"order_id": "o-1", "buyer_id": BUYER, "lines": lines})).json()
+    assert len(got["errors"]) == 100
+
+
 OTHERS: list[tuple[str, str, str, Any, str]] = [
     ("payment of zero", "POST", "/v1/orders/o-1/payments", payment("o-1", 0), "amount.amount_minor"),
     ("payment negative", "POST", "/v1/orders/o-1/payments", payment("o-1", -5), "amount.amount_minor"),
@@ -156,8 +278,8 @@ OTHERS: list[tuple[str, str, str, Any, str]] = [
         {"events": [{"event_id": "e", "kind": "k", "at": "2026-01-01T00:00:00Z"}] * 2},
         "events[1].event_id",
     ),
-    ("attribute of no kind", "PUT", "/v1/buyers/b", {"attributes": {"level": 1.5}}, "attributes[...]"),
-    ("attribute beyond 64 bits", "PUT", "/v1/buyers/b", {"attributes": {"level": 2**60}}, "attributes[...]"),
+    ("attribute of no kind", "PUT", "/v1/buyers/b", {"attributes": {"level": 1.5}}, "attributes.level"),
+    ("attribute beyond 64 bits", "PUT", "/v1/buyers/b", {"attributes": {"level": 2**60}}, "attributes.level"),
     ("id in the address", "PUT", "/v1/buyers/a%20b", {}, "buyer_id"),
     ("NUL in the address", "PUT", "/v1/shops/a%00b", {}, "shop_id"),
     ("kind in the address", "PUT", "/v1/history/Order-Paid", {"complete_from": "2020-01-01T00:00:00Z"}, "kind"),
@@ -225,8 +347,10 @@ BROKEN = [
     (b'{"order_id": "\xff"}', "not UTF-8"),
     (b'{"order_id": "\\ud800"}', "Broken JSON"),
     (b'{"order_id": "a\x00b", "buyer_id": "b"}', "byte 15"),
-    (b"[" * 200_000, "Expected `object`"),
+    (b"[" * 200_000, "Expected an object"),
     (b'{"lines":' + b"[" * 200_000, "lines[0]"),
+    (b'{"lines":[{"quantity":' + b"9" * 5000 + b"}]}", "lines[0].quantity"),
+    (b'{"order_id": 7, bad}', "Broken JSON"),
 ]
 
 

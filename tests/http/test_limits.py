@@ -11,13 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
-from litestar import Request
 
 from jitui.aftersales.registry import ApiKey, KeyScope, issue_key
-from jitui.entrypoints.http import access, limits
+from jitui.entrypoints.http import keys as api_keys
+from jitui.entrypoints.http import limits
 from jitui.entrypoints.http.app import create_app
 from jitui.entrypoints.http.limits import Buckets, Rate, Readers
-from jitui.entrypoints.http.operation import HttpRequest
 from jitui.wiring import App
 from tests.http.api import Api
 
@@ -226,7 +225,7 @@ def test_a_bucket_fills_with_time_and_holds_no_more_than_its_burst() -> None:
     assert buckets.take("a").within
 
 
-class Recording(access.Lookups):
+class Recording(api_keys.Lookups):
     """Lookups that remember which keys came here."""
 
     def __init__(self) -> None:
@@ -242,16 +241,16 @@ async def test_beyond_the_count_keys_are_asked_for_at_a_slow_pace_but_for_those_
     api: Api,
 ) -> None:
     seconds = Seconds()
-    keys = access.KnownKeys(Rate(per_second=0.001, burst=2), seconds=seconds)
+    keys = api_keys.KnownKeys(Rate(per_second=0.001, burst=2), seconds=seconds)
     keys._prompt, keys._paced = prompt, paced = Recording(), Recording()
-    request: HttpRequest = Request({"type": "http", "client": ("192.0.2.1", 1), "headers": []})  # type: ignore[arg-type]
+    scope: Any = {"type": "http", "client": ("192.0.2.1", 1), "headers": []}
     right = api.platform.split("_")[1]
-    assert isinstance(await keys.find(api.app, f"Bearer {api.platform}", request), ApiKey)
+    assert isinstance(await keys.find(api.app, f"Bearer {api.platform}", scope), ApiKey)
     for number in range(4):
-        assert not isinstance(await keys.find(api.app, f"Bearer jt_guess{number}_x", request), ApiKey)
+        assert not isinstance(await keys.find(api.app, f"Bearer jt_guess{number}_x", scope), ApiKey)
     assert (prompt.asked, paced.asked) == ([right, "guess0", "guess1"], ["guess2", "guess3"])
-    seconds.now += access.KEY_SECONDS
-    assert isinstance(await keys.find(api.app, f"Bearer {api.platform}", request), ApiKey)
+    seconds.now += api_keys.KEY_SECONDS
+    assert isinstance(await keys.find(api.app, f"Bearer {api.platform}", scope), ApiKey)
     assert prompt.asked[3:] == [right]
     assert paced.asked == ["guess2", "guess3"]
 
@@ -289,4 +288,4 @@ async def test_guessed_keys_never_push_a_known_one_out_of_memory(api: Api) -> No
         asked = len(registry.asked)
         assert (await client.get("/v1/history", headers=bearer(api.platform))).status_code == 200
         assert len(registry.asked) == asked
-    assert access.MOST_KEYS >= 1_000
+    assert api_keys.MOST_KEYS >= 1_000

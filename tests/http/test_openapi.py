@@ -10,9 +10,11 @@ import jsonschema_rs
 import pytest
 
 from jitui.aftersales.outcomes import RefusalCode
+from jitui.entrypoints.http.descriptions import FIELDS
 from jitui.entrypoints.http.openapi import document
+from jitui.entrypoints.http.operation import described, route_of
 from jitui.entrypoints.http.problems import KINDS, REFUSALS
-from jitui.entrypoints.http.routes import OPERATIONS
+from jitui.entrypoints.http.resources import HANDLERS
 
 DOCUMENT = document()
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -44,7 +46,7 @@ def test_every_body_and_answer_has_an_example_that_fits_its_schema() -> None:
 
 def test_every_operation_has_a_name_a_tag_and_its_own_id() -> None:
     found = dict(operations())
-    assert len({operation["operationId"] for operation in found.values()}) == len(found) == len(OPERATIONS)
+    assert len({operation["operationId"] for operation in found.values()}) == len(found) == len(HANDLERS)
     tags = {tag["name"] for tag in DOCUMENT["tags"]}
     for operation in found.values():
         assert operation["summary"]
@@ -66,6 +68,29 @@ def test_every_reference_leads_somewhere() -> None:
     assert {reference.removeprefix("#/components/schemas/") for reference in references(DOCUMENT)} <= set(schemas)
 
 
+def test_every_property_and_parameter_is_described() -> None:
+    """In words of its own: a format alone, such as RFC 3339, does not say what a field means."""
+    known: set[str] = set()
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        assert schema["description"], name
+        for field, told in schema.get("properties", {}).items():
+            known |= {field, f"{name}.{field}"}
+            assert told["description"].startswith(FIELDS.get(f"{name}.{field}") or FIELDS[field]), f"{name}.{field}"
+    queries = {described(handler).query.__name__: described(handler).query for handler in HANDLERS}
+    known |= {f"{name}.{field}" for name, query in queries.items() for field in query.__struct_fields__}
+    for name, operation in operations():
+        for parameter in operation["parameters"]:
+            known.add(parameter["name"])
+            assert parameter["description"], f"{name}: {parameter['name']}"
+    assert set(FIELDS) <= known, "a description that nothing has"
+
+
+def test_every_answer_says_that_it_carries_the_id_of_the_request() -> None:
+    for name, operation in operations():
+        for status, response in operation["responses"].items():
+            assert "X-Request-Id" in response["headers"], f"{name} {status}"
+
+
 def test_every_refusal_has_one_status() -> None:
     assert set(REFUSALS) == set(RefusalCode)
     assert all(KINDS[code.value].status in (403, 404, 409, 412, 422, 429) for code in RefusalCode)
@@ -76,6 +101,6 @@ def test_every_problem_is_in_the_reference(kind: Any) -> None:
     assert f"| `{kind.type}` | {kind.status} | {kind.title} |" in (REFERENCE / "problems.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.operation_id)
-def test_every_operation_is_in_the_reference(operation: Any) -> None:
-    assert f"`{operation.route}`" in (REFERENCE / "http-api.md").read_text("utf-8")
+@pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler.handler_name)
+def test_every_operation_is_in_the_reference(handler: Any) -> None:
+    assert f"`{route_of(handler)}`" in (REFERENCE / "http-api.md").read_text("utf-8")

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jitui.entrypoints.http.reading import MAX_BODY_BYTES
+from jitui.entrypoints.http.read_body import MAX_BODY_BYTES
 from jitui.entrypoints.http.server import build, listen
 from jitui.errors import NotConfigured
 from jitui.settings import Settings

@@ -46,8 +46,12 @@ class Executed:
         return self.file.ticket(self.ticket_id)
 
 
-Render = Callable[[Executed], KeptAnswer]
-"""Makes the caller's answer, so that it is kept in the same transaction as the effect it answers."""
+@dataclass(frozen=True, slots=True)
+class IdempotentReply:
+    """The caller's answer, made and kept in the transaction of the effect it answers, under an Idempotency-Key."""
+
+    key: Once
+    render: Callable[[Executed], KeptAnswer]
 
 
 async def carry_out(
@@ -56,14 +60,14 @@ async def carry_out(
     plan: Callable[[OrderFile, DecisionInputs], Plan | Refusal],
     *,
     query: DecisionQuery | None = None,
-    once: Once | None = None,
-    render: Render | None = None,
+    reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | KeptAnswer:
     """Two round trips: lock (buyer, order) and read; then everything the plan writes, with the commit.
 
     Returns what was committed, the answer kept from an earlier call with the same Idempotency-Key,
     or a refusal, after which nothing was written.
     """
+    once = reply.key if reply is not None else None
     async with store.transaction() as transaction:
         opened = await transaction.open(ref, once=once, query=query)
         early = _before_planning(opened)
@@ -75,7 +79,7 @@ async def carry_out(
             return planned
         writes = _uncounted(planned.writes) if opened.file.order.free_of_charge else planned.writes
         executed = Executed(opened.file, writes, planned.ticket_id)
-        answer = render(executed) if once is not None and render is not None else None
+        answer = reply.render(executed) if reply is not None else None
         await transaction.commit(opened.file, writes, once=once, answer=answer)
         return executed
 

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Protocol
 
 from jitui.aftersales import ledger
-from jitui.aftersales.command import Executed, Plan, Render, carry_out
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.order import Dispute, DisputeState, Tender
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.provider import ToldDispute
 from jitui.aftersales.task import NewTask, TaskKind, Tasks
@@ -23,14 +23,14 @@ from jitui.aftersales.writes import Announce, ChangeKind, OpenTask, Post, PutDis
 
 
 async def record_dispute(
-    store: Store, ref: OrderRef, told: Dispute, *, now: datetime, once: Once | None = None, render: Render | None = None
+    store: Store, ref: OrderRef, told: Dispute, *, now: datetime, reply: IdempotentReply | None = None
 ) -> Executed | Refusal | KeptAnswer:
     """Record that a card dispute was opened, won or lost; the same again changes nothing."""
 
     def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
         return plan_dispute(file, told, now)
 
-    return await carry_out(store, ref, plan, once=once, render=render)
+    return await carry_out(store, ref, plan, reply=reply)
 
 
 def plan_dispute(file: OrderFile, told: Dispute, now: datetime) -> Plan | Refusal:

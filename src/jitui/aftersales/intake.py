@@ -7,12 +7,12 @@ from datetime import datetime
 
 from jitui.aftersales import ledger
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.command import Executed, Plan, Render, carry_out
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
 from jitui.aftersales.facts import decision_query
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.later_money import plan_later_money
 from jitui.aftersales.order import Tender, captured_minor
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import (
     DecisionInputs,
     KnownPayment,
@@ -58,8 +58,7 @@ async def capture_payment(
     terms: Terms,
     *,
     now: datetime,
-    once: Once | None = None,
-    render: Render | None = None,
+    reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | KeptAnswer:
     """Record what was captured with a payment so far; within an order a provider's payment is one tender.
 
@@ -73,9 +72,9 @@ async def capture_payment(
         return plan_payment(file, inputs, tender, terms, now)
 
     try:
-        return await carry_out(store, ref, plan, query=query, once=once, render=render)
+        return await carry_out(store, ref, plan, query=query, reply=reply)
     except Overtaken:  # another buyer's order took the payment's name meanwhile: now it can be seen, and is refused
-        return await carry_out(store, ref, plan, query=query, once=once, render=render)
+        return await carry_out(store, ref, plan, query=query, reply=reply)
 
 
 def plan_payment(

@@ -14,11 +14,11 @@ from uuid import UUID
 
 from jitui.aftersales import ledger
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.command import Executed, Plan, Render, carry_out, not_found
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.doubt import difference, taken_for_none, with_difference
 from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.ledger import Cause
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef, Store
 from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider, RefundOrder
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState, Settlement
@@ -144,8 +144,7 @@ async def retry(
     *,
     by: Actor,
     now: datetime,
-    once: Once | None = None,
-    render: Render | None = None,
+    reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | KeptAnswer:
     """An operator sends a finally failed refund again, as a new attempt with a new key."""
 
@@ -169,7 +168,7 @@ async def retry(
         queued = _moved(refund, RefundState.QUEUED, due_at=now, reason="retried")
         return _with_ticket_following(file, (queued,), refund.ticket_id, by, "retried", now)
 
-    return await carry_out(store, ref, plan, once=once, render=render)
+    return await carry_out(store, ref, plan, reply=reply)
 
 
 def _is_disputed(file: OrderFile, refund: Refund) -> bool:
@@ -195,8 +194,7 @@ async def settle(
     *,
     by: Actor,
     now: datetime,
-    once: Once | None = None,
-    render: Render | None = None,
+    reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | KeptAnswer:
     """An operator has paid a finally failed refund by hand: it is settled with evidence and never sent again."""
 
@@ -204,7 +202,7 @@ async def settle(
         refund = next(refund for refund in file.refunds if refund.refund_id == ref.refund_id)
         return plan_settlement(file, refund, payout, by, now)
 
-    return await carry_out(store, ref, plan, once=once, render=render)
+    return await carry_out(store, ref, plan, reply=reply)
 
 
 def plan_settlement(file: OrderFile, refund: Refund, payout: ManualPayout, by: Actor, now: datetime) -> Plan | Refusal:

@@ -9,12 +9,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.command import Executed, Plan, Render, carry_out, not_found
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read, is_paused
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.grant import grant
 from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.split import refundable_minor, units_due_minor, worth
 from jitui.aftersales.ticket import (
@@ -90,8 +90,7 @@ async def request_refund(
     *,
     now: datetime,
     by: Actor | None = None,
-    once: Once | None = None,
-    render: Render | None = None,
+    reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | KeptAnswer:
     """Open a ticket, decide it, and queue its refunds, in one transaction of two round trips."""
     actor = by or Actor(ActorKind.BUYER, ask.buyer_id)
@@ -101,7 +100,7 @@ async def request_refund(
 
     ref = OrderRef(lane_of(ask.buyer_id), ask.order_id)
     query = decision_query(terms.policy, now, terms.time_zone)
-    return await carry_out(store, ref, plan, query=query, once=once, render=render)
+    return await carry_out(store, ref, plan, query=query, reply=reply)
 
 
 async def check_eligibility(store: Store, terms: Terms, ask: RefundAsk, *, now: datetime) -> Eligibility | Refusal:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.command import Executed, Plan, Render, carry_out, not_found
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.grant import amount_now, grant
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
 from jitui.aftersales.ship import ShipmentNews, goods_with_carrier, plan_shipment
 from jitui.aftersales.split import refundable_minor
@@ -42,8 +42,7 @@ async def approve(
     by: Actor,
     now: datetime,
     shop_id: str | None = None,
-    once: Once | None = None,
-    render: Render | None = None,
+    reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | KeptAnswer:
     """The merchant approves, or an operator in its place; the money is queued in the same transaction.
 
@@ -53,7 +52,7 @@ async def approve(
     def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
         return plan_approval(file, ticket, approver(by), by, now)
 
-    return await _on_ticket(store, ref, plan, version=version, shop_id=shop_id, once=once, render=render)
+    return await _on_ticket(store, ref, plan, version=version, shop_id=shop_id, reply=reply)
 
 
 async def reject(
@@ -65,15 +64,14 @@ async def reject(
     by: Actor,
     now: datetime,
     shop_id: str | None = None,
-    once: Once | None = None,
-    render: Render | None = None,
+    reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | KeptAnswer:
     """The merchant rejects with a reason, or ships with tracking, which frees the units for that shipment."""
 
     def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
         return plan_rejection(file, ticket, rejection, by, now)
 
-    return await _on_ticket(store, ref, plan, version=version, shop_id=shop_id, once=once, render=render)
+    return await _on_ticket(store, ref, plan, version=version, shop_id=shop_id, reply=reply)
 
 
 async def withdraw(
@@ -84,15 +82,14 @@ async def withdraw(
     by: Actor,
     now: datetime,
     buyer_id: str | None = None,
-    once: Once | None = None,
-    render: Render | None = None,
+    reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | KeptAnswer:
     """The buyer takes the request back while it is still in review."""
 
     def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
         return _plan_closing(file, ticket, TicketState.WITHDRAWN, "withdrawn", by, now, ChangeKind.TICKET_WITHDRAWN)
 
-    return await _on_ticket(store, ref, plan, version=version, buyer_id=buyer_id, once=once, render=render)
+    return await _on_ticket(store, ref, plan, version=version, buyer_id=buyer_id, reply=reply)
 
 
 async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Executed | Refusal | KeptAnswer:
@@ -206,15 +203,14 @@ async def _on_ticket(
     version: int | None,
     shop_id: str | None = None,
     buyer_id: str | None = None,
-    once: Once | None = None,
-    render: Render | None = None,
+    reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | KeptAnswer:
     def on_file(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
         ticket = file.ticket(ref.ticket_id)
         refused = _may_act(ticket, version, shop_id, buyer_id)
         return refused if refused is not None else plan(file, ticket)
 
-    return await carry_out(store, ref, on_file, once=once, render=render)
+    return await carry_out(store, ref, on_file, reply=reply)
 
 
 def _may_act(ticket: Ticket, version: int | None, shop_id: str | None, buyer_id: str | None) -> Refusal | None:

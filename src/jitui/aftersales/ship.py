@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.command import Executed, Plan, Render, carry_out, not_found
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.order import (
     Hold,
@@ -22,7 +22,7 @@ from jitui.aftersales.order import (
     is_further,
     waybill_of,
 )
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.ticket import GRANTED_STATES, Actor, Ticket, TicketState
 from jitui.aftersales.writes import (
@@ -60,8 +60,7 @@ async def record_shipment(
     by: Actor,
     now: datetime,
     shop_id: str | None = None,
-    once: Once | None = None,
-    render: Render | None = None,
+    reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | KeptAnswer:
     """Record a label, a merchant's ship command or a carrier's scan; the same waybill again changes nothing."""
 
@@ -70,7 +69,7 @@ async def record_shipment(
             return not_found()
         return plan_shipment(file, news, by, now)
 
-    return await carry_out(store, ref, plan, once=once, render=render)
+    return await carry_out(store, ref, plan, reply=reply)
 
 
 async def complete_order(
@@ -79,8 +78,7 @@ async def complete_order(
     *,
     now: datetime,
     completed_at: datetime,
-    once: Once | None = None,
-    render: Render | None = None,
+    reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | KeptAnswer:
     """The buyer has the goods and the order is closed well: it counts in the buyer's history."""
 
@@ -91,7 +89,7 @@ async def complete_order(
             return Plan()
         return _plan_completion(file, completed_at, now)
 
-    return await carry_out(store, ref, plan, once=once, render=render)
+    return await carry_out(store, ref, plan, reply=reply)
 
 
 def plan_shipment(file: OrderFile, news: ShipmentNews, by: Actor, now: datetime) -> Plan | Refusal:

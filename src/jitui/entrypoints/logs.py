@@ -54,6 +54,11 @@ def get_logger(name: str) -> Any:
     return structlog.get_logger(name)
 
 
+def name_request(request_id: str) -> None:
+    """Put the id of the request that is being answered into every line of the log about it."""
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+
+
 def configure(settings: Settings) -> None:
     """Log at the level and in the format that are set, and never a secret of the settings."""
     global _known
@@ -170,6 +175,7 @@ def _on_the_console(_: object, __: str, event: EventDict) -> str:
 def _processors(format_: LogFormat) -> list[Processor]:
     written: Processor = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
     return [
+        structlog.contextvars.merge_contextvars,  # the id of the request that is being answered
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _traces,

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.aftersales.command import Executed, Plan, carry_out
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
@@ -279,7 +279,8 @@ async def _answer_kept(replay: Replay, asked: PastRequest) -> Answer | None:
     """What an earlier run was answered; None where it did not come that far."""
     nothing = Refusal(RefusalCode.NOT_FOUND, "This request was not made yet.")
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
-    done = await carry_out(replay.app.store, ref, lambda _, __: nothing, once=_once(asked))
+    reply = IdempotentReply(_once(asked), lambda _: _kept(Answer(), asked.asked_at))
+    done = await carry_out(replay.app.store, ref, lambda _, __: nothing, reply=reply)
     return msgspec.json.decode(done.body, type=Answer) if isinstance(done, KeptAnswer) else None
 
 
@@ -290,7 +291,7 @@ async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
     def keep(done: Executed) -> KeptAnswer:
         return _kept(_ticket(done), at)
 
-    done = await request_refund(store, replay.terms, _refund_ask(asked), now=at, once=once, render=keep)
+    done = await request_refund(store, replay.terms, _refund_ask(asked), now=at, reply=IdempotentReply(once, keep))
     if isinstance(done, KeptAnswer):
         return msgspec.json.decode(done.body, type=Answer), False
     if isinstance(done, Executed):
@@ -301,7 +302,8 @@ async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
     refused = Answer(refused=done.code)
     # A refusal writes nothing by itself; asked again after the parcel has moved on, it could come out otherwise.
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
-    kept = await carry_out(store, ref, lambda _, __: Plan(), once=once, render=lambda _: _kept(refused, at))
+    reply = IdempotentReply(once, lambda _: _kept(refused, at))
+    kept = await carry_out(store, ref, lambda _, __: Plan(), reply=reply)
     _done(kept)
     return refused, True
 

@@ -24,7 +24,7 @@ import msgspec
 import structlog
 
 from jitui.adapters.payments.simulator import SimulatorProvider
-from jitui.aftersales.command import Executed
+from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.pay import News, confirm, retry
@@ -192,7 +192,8 @@ async def _ask(app: App, words: Words) -> Result:
         made.append(msgspec.structs.replace(_of_plan(done), answered_at=answered_at.timestamp()))
         return KeptAnswer(201, msgspec.json.encode(made[-1]), answered_at)
 
-    done = await request_refund(app.store, await app.terms(), ask, now=app.clock(), once=once, render=render)
+    reply = IdempotentReply(once, render)
+    done = await request_refund(app.store, await app.terms(), ask, now=app.clock(), reply=reply)
     return made[-1] if isinstance(done, Executed) else _result(done)
 
 

@@ -11,7 +11,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Response
 
-from jitui.aftersales.command import Executed
+from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import captured_minor
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
@@ -79,13 +79,16 @@ async def ask(visit: Visiting, data: Form) -> Response[str]:
     chosen = read_ask(buyer_id, file.order.order_id, data)
     if isinstance(chosen, Refusal):
         return await _ask_page(visit, file, everything(buyer_id, file), refusal=chosen)
+    reply = IdempotentReply(
+        sent_once(visit, chosen, data.get("nonce", "")),
+        lambda done: KeptAnswer(303, str(done.ticket_id).encode(), app.clock()),
+    )
     done = await request_refund(
         app.store,
         await app.terms(),
         chosen,
         now=app.clock(),
-        once=sent_once(visit, chosen, data.get("nonce", "")),
-        render=lambda plan: KeptAnswer(303, str(plan.ticket_id).encode(), app.clock()),
+        reply=reply,
     )
     if isinstance(done, Refusal):
         return await _ask_page(visit, file, chosen, refusal=done)

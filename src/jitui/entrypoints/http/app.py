@@ -1,92 +1,68 @@
-"""The Litestar application: every row of the operation table becomes a route; all are read, run and answered alike."""
+"""The Litestar application: the resources' handlers under one guard, and what becomes of everything unplanned."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import psycopg
-from litestar import HttpMethod, Litestar, Request
+from litestar import HttpMethod, Litestar, Request, Router, route
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
-from litestar.response.base import ASGIResponse
+from litestar.response import Response
 from litestar.types import (
+    BeforeMessageSendHookHandler,
     ControllerRouterHandler,
-    HTTPResponseBodyEvent,
-    HTTPResponseStartEvent,
+    LifeSpanReceive,
+    LifeSpanScope,
+    LifeSpanSend,
+    Message,
     Receive,
     Scope,
     Send,
 )
 
-from jitui.aftersales.outcomes import Refusal
-from jitui.entrypoints.http.access import KnownKeys, Meters, is_monitoring, refuse_access, refuse_rate
-from jitui.entrypoints.http.headers import guard_answer
-from jitui.entrypoints.http.limits import Rate, Readers, rate_a_minute, rate_of
-from jitui.entrypoints.http.metrics import Metrics
-from jitui.entrypoints.http.operation import (
-    NOTHING,
-    Answer,
-    Call,
-    Done,
-    Headers,
-    HttpRequest,
-    Nothing,
-    Operation,
-    Stopping,
-)
+from jitui.entrypoints.http.auth import admission
+from jitui.entrypoints.http.exchange import begin_exchange, exchange_of
+from jitui.entrypoints.http.headers import guarded
+from jitui.entrypoints.http.limits import Rate
+from jitui.entrypoints.http.operation import method_of, operation_of
 from jitui.entrypoints.http.pages import pages
 from jitui.entrypoints.http.problems import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
-    MEDIA_TYPE,
     METHOD_NOT_ALLOWED,
     UNAVAILABLE,
     Problem,
-    body_of,
+    ProblemRaised,
     not_found,
-    of_refusal,
 )
-from jitui.entrypoints.http.reading import (
-    Malformed,
-    read_all,
-    read_body,
-    read_headers,
-    read_idempotency_key,
-    read_query,
-)
-from jitui.entrypoints.http.routes import OPERATIONS
+from jitui.entrypoints.http.reply import Answer, ApiResponse, Reply, response_of
+from jitui.entrypoints.http.request import Api, RequestContext
+from jitui.entrypoints.http.resources import HANDLERS
 from jitui.entrypoints.logs import get_logger
 from jitui.errors import NotConfigured, Unavailable
-from jitui.ids import new_id
 from jitui.settings import Settings
 from jitui.wiring import App
 
 log = get_logger("jitui.http")
 
 Opener = Callable[[], AbstractAsyncContextManager[App]]
+AnyRequest = Request[Any, Any, Any]
 
 
-class Api:
-    """What the operations of one process share; `app` is there from start-up to shutdown."""
+class Application(Litestar):
+    """Litestar, which names each request before anything else looks at it."""
 
-    def __init__(self, settings: Settings, rate: Rate | None = None, app: App | None = None) -> None:
-        self.opened = app
-        self.keys = KnownKeys(rate_a_minute(settings.wrong_keys_per_minute))
-        self.meters = Meters(rate or rate_of(settings.rate_per_key), rate_of(settings.rate_per_address))
-        self.readers = Readers()
-        self.worker_beside: Callable[[], bool] | None = None
-        self.metrics = Metrics()
-        self.stopping = Stopping()
-
-    @property
-    def app(self) -> App:
-        """The service with its parts in place."""
-        if self.opened is None:
-            raise Unavailable("The service is starting.")
-        return self.opened
+    async def __call__(
+        self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
+    ) -> None:
+        if scope["type"] == ScopeType.HTTP:
+            begin_exchange(cast(Scope, scope))
+        await super().__call__(scope, receive, send)
 
 
 def create_app(
@@ -130,16 +106,11 @@ def _litestar(
     extra_handlers: Sequence[ControllerRouterHandler],
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]],
 ) -> Litestar:
-    litestar = Litestar(
-        route_handlers=[
-            *_options(),
-            *(_route(api, operation) for operation in OPERATIONS),
-            *pages(),
-            *extra_handlers,
-        ],
+    litestar = Application(
+        route_handlers=[_router(api), *extra_handlers],
         exception_handlers={HTTPException: _on_http_exception, Exception: _on_exception},
         lifespan=list(lifespan),
-        before_send=[guard_answer],
+        before_send=[_finishing(api)],
         openapi_config=None,
         logging_config=None,
     )
@@ -148,166 +119,82 @@ def _litestar(
     return litestar
 
 
-def _route(api: Api, operation: Operation) -> HTTPRouteHandler:
-    async def endpoint(request: Request[Any, Any, Any]) -> Rendered:
-        arrived_at = monotonic()
-        metered = _Metered()
-        done = await _answer(api, operation, request, arrived_at, metered)
-        response = _response(done, metered.headers)
-        api.metrics.answered(operation.operation_id, response.status_code, monotonic() - arrived_at)
-        return response
-
-    handler = HTTPRouteHandler(
-        operation.path.replace("}", ":str}"),
-        http_method=HttpMethod(operation.method),
-        name=operation.operation_id,
-        status_code=200,
+def _router(api: Api) -> Router:
+    return Router(
+        "/",
+        route_handlers=[*_options(), *HANDLERS, *pages()],
+        guards=[admission(api)],
+        request_class=RequestContext,
+        response_class=ApiResponse,
+        exception_handlers={
+            ProblemRaised: _on_problem,
+            psycopg.OperationalError: _on_unavailable,
+            Unavailable: _on_unavailable,
+            NotConfigured: _on_unavailable,
+        },
     )
-    return handler(endpoint)
 
 
 def _options() -> list[HTTPRouteHandler]:
-    """What each address takes, said for all its operations together."""
+    """What each address takes. Litestar's own answer names the methods of the handler that was registered first."""
     methods: dict[str, list[str]] = {}
-    for operation in OPERATIONS:
-        methods.setdefault(operation.path, ["OPTIONS"]).append(operation.method)
+    for handler in HANDLERS:
+        (path,) = handler.paths
+        methods.setdefault(path, ["OPTIONS"]).append(method_of(handler))
     return [_options_of(path, ", ".join(sorted(allowed))) for path, allowed in methods.items()]
 
 
 def _options_of(path: str, allowed: str) -> HTTPRouteHandler:
-    async def options(request: Request[Any, Any, Any]) -> ASGIResponse:
-        return ASGIResponse(status_code=204, headers={"allow": allowed})
+    @route(path, http_method=HttpMethod.OPTIONS, status_code=200)
+    async def options() -> Reply:
+        return Answer(204, b"", (("allow", allowed),))
 
-    handler = HTTPRouteHandler(path.replace("}", ":str}"), http_method=HttpMethod.OPTIONS, status_code=200)
-    return handler(options)
-
-
-class _Metered:
-    """What the answer tells of the caller's rate; empty where nothing was counted."""
-
-    __slots__ = ("headers",)
-
-    def __init__(self) -> None:
-        self.headers: Headers = ()
+    return options
 
 
-async def _answer(
-    api: Api, operation: Operation, request: HttpRequest, arrived_at: float, metered: _Metered
-) -> Answer | Problem:
-    """Read, admit, run; whatever goes wrong on the way is a problem, never a trace."""
-    try:
-        done = await _admitted(api, operation, request, arrived_at, metered)
-    except Malformed as malformed:
-        return malformed.problem
-    except HTTPException as error:
-        return _of_http_exception(error)
-    except (psycopg.OperationalError, Unavailable, NotConfigured) as error:
-        return _unavailable(error)
-    except Exception as error:
-        return _broke(error)
-    return of_refusal(done) if isinstance(done, Refusal) else done
+def _finishing(api: Api) -> BeforeMessageSendHookHandler:
+    async def finish(message: Message, scope: Scope) -> None:
+        """Every answer gets its headers; those of operations are counted, whether a handler made them or the guard."""
+        if message["type"] != "http.response.start":
+            return
+        exchange = exchange_of(scope)
+        message["headers"] = guarded(message["headers"], exchange)
+        handler = scope.get("route_handler")
+        if handler is not None and operation_of(handler) is not None:
+            api.metrics.answered(handler.fn.__name__, message["status"], monotonic() - exchange.arrived_at)
 
-
-async def _admitted(api: Api, operation: Operation, request: HttpRequest, arrived_at: float, metered: _Metered) -> Done:
-    sent = read_headers(request.scope["headers"])
-    authorization = sent.get(b"authorization")
-    app = api.app
-    key = None
-    if not operation.signed and not (operation.for_monitoring and is_monitoring(app.settings, authorization)):
-        found = await api.keys.find(app, authorization, request) if authorization is not None else None
-        if isinstance(found, Problem):
-            return found
-        key = found
-        if not operation.unmetered:
-            taken = api.meters.take(app, key, request)
-            metered.headers = taken.headers
-            if not taken.within:
-                return refuse_rate(taken)
-        refused = refuse_access(operation, key)
-        if refused is not None:
-            return refused
-    call = Call(app, api.metrics, api.stopping, operation, request, key, NOTHING, NOTHING, arrived_at)
-    call.readers, call.worker_beside = api.readers, api.worker_beside
-    if operation.query is not Nothing or request.scope["query_string"]:
-        call.query = read_query(operation.query, request.scope["query_string"])
-    if operation.keyed:
-        call.idempotency_key = read_idempotency_key(sent.get(b"idempotency-key"))
-    if operation.takes_body:
-        raw = await read_all(request)
-        if raw or not operation.body_optional:
-            call.body = read_body(operation.body, raw, sent.get(b"content-type"))
-        else:
-            call.body = operation.body()
-    return await operation.run(call)
-
-
-class Rendered(ASGIResponse):
-    """A finished answer, sent as it is: without the header dictionaries and cookies that nothing here needs."""
-
-    __slots__ = ("_messages",)
-
-    def __init__(self, status: int, body: bytes, media_type: str, headers: Headers) -> None:
-        self.status_code = status
-        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-        if status != 204:
-            encoded += ((b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode()))
-        start: HTTPResponseStartEvent = {"type": "http.response.start", "status": status, "headers": encoded}
-        end: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": False}
-        self._messages = (start, end)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        for message in self._messages:
-            await send(message)
-
-    def to_asgi_response(self, **_: object) -> Rendered:
-        """Litestar asks this of what an exception handler made."""
-        return self
-
-
-def _response(done: Answer | Problem, more: Headers = ()) -> Rendered:
-    headers = (*done.headers, *more)
-    if isinstance(done, Answer):
-        return Rendered(done.status, done.body, done.media_type, headers)
-    if done.retry_after_seconds is not None:
-        headers = (*headers, ("retry-after", str(done.retry_after_seconds)))
-    return Rendered(done.kind.status, body_of(done), MEDIA_TYPE, headers)
+    return finish
 
 
 # What nobody planned ---------------------------------------------------------------------------------------------
 
 
-def _on_http_exception(_: HttpRequest, error: HTTPException) -> Any:
-    return _response(_of_http_exception(error))
+def _on_problem(_: AnyRequest, error: ProblemRaised) -> Response[Any]:
+    return response_of(error.problem)
 
 
-def _on_exception(_: HttpRequest, error: Exception) -> Any:
-    return _response(_broke(error))
+def _on_unavailable(_: AnyRequest, error: Exception) -> Response[Any]:
+    log.warning("unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
+    detail = "A part that this needs does not answer; try again shortly."
+    return response_of(Problem(UNAVAILABLE, detail, retry_after_seconds=1))
 
 
-def _of_http_exception(error: HTTPException) -> Problem:
+def _on_http_exception(request: AnyRequest, error: HTTPException) -> Response[Any]:
     headers = tuple((error.headers or {}).items())
     match error.status_code:
         case 404:
-            return not_found()
+            return response_of(not_found())
         case 405:
-            return Problem(METHOD_NOT_ALLOWED, "This address exists, and takes other methods.", headers=headers)
+            detail = "This address exists, and takes other methods."
+            return response_of(Problem(METHOD_NOT_ALLOWED, detail, headers=headers))
         case status if 400 <= status < 500:
-            return Problem(INVALID_REQUEST, "The request cannot be read.")
-    return _broke(error)
+            return response_of(Problem(INVALID_REQUEST, "The request cannot be read."))
+    return _on_exception(request, error)
 
 
-def _unavailable(error: Exception) -> Problem:
-    log.warning("unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
-    return Problem(UNAVAILABLE, "A part that this needs does not answer; try again shortly.", retry_after_seconds=1)
-
-
-def _broke(error: Exception) -> Problem:
-    """The caller gets a number to ask with, the log gets the trace: without local values, which hold keys."""
-    request_id = str(new_id(0))
+def _on_exception(request: AnyRequest, error: Exception) -> Response[Any]:
+    """The caller gets the request's id to ask with, the log gets the trace: without local values, which hold keys."""
+    request_id = exchange_of(request.scope).request_id
     log.error("request_failed", request_id=request_id, exc_info=error)
-    return Problem(
-        INTERNAL_ERROR,
-        "The fault is ours and is logged under the request id; nothing was half-written.",
-        headers=(("x-request-id", request_id),),
-        request_id=request_id,
-    )
+    detail = "The fault is ours and is logged under the request id; nothing was half-written."
+    return response_of(Problem(INTERNAL_ERROR, detail, request_id=request_id))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -29,6 +31,10 @@ SENTENCES = {
     CURRENCY_PATTERN: "Expected a currency of ISO 4217, such as CNY",
 }
 
+EXPECTED_OF_PATTERN = {pattern: sentence.removeprefix("Expected ") for pattern, sentence in SENTENCES.items()}
+ID_LIKE_PATTERNS = frozenset({ID_PATTERN, ID_OR_NONE_PATTERN, CODE_PATTERN})
+PATTERNS_WITH_SLASHES = frozenset({CODE_PATTERN})
+
 Id = Annotated[str, Meta(pattern=ID_PATTERN, description="1 to 128 visible characters, without spaces or slashes.")]
 Code = Annotated[str, Meta(pattern=CODE_PATTERN, description="1 to 128 visible characters, without spaces.")]
 IdOrNone = Annotated[str, Meta(pattern=ID_OR_NONE_PATTERN)]
@@ -47,10 +53,11 @@ Attributes = Annotated[
     dict[Kind, Whole | Text | bool],
     Meta(max_length=MOST_ATTRIBUTES, description=f"At most {MOST_ATTRIBUTES}, each a number, a text or a truth."),
 ]
+AttributeValues = Mapping[str, Whole | str | bool]
 PageLimit = Annotated[int, Meta(ge=1, le=200, description="At most so many rows.")]
 Cursor = Annotated[str, Meta(min_length=1, max_length=512, description="`next` of the page before.")]
 
-_KIND = re.compile(KIND_PATTERN)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def may_name(text: str) -> bool:
@@ -58,9 +65,9 @@ def may_name(text: str) -> bool:
     return bool(text) and "\x00" not in text and text.encode(errors="replace").decode() == text
 
 
-def is_kind(text: str) -> bool:
-    """Whether an address part can name a kind of event."""
-    return _KIND.search(text) is not None
+def read_uuid(text: str) -> UUID | None:
+    """An id that we made; None for anything else, which therefore does not exist."""
+    return UUID(text) if _UUID.fullmatch(text) else None
 
 
 class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

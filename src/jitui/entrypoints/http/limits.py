@@ -92,6 +92,18 @@ class Buckets:
             self._left.popitem(last=False)
 
 
+class Meters:
+    """How much each key, or each address that shows none, may still ask for."""
+
+    def __init__(self, per_key: Rate, per_address: Rate) -> None:
+        self._keys = Buckets(per_key, "key")
+        self._addresses = Buckets(per_address, "address")
+
+    def take(self, key_id: str | None, address: Callable[[], str]) -> Taken:
+        """One request out of the bucket that pays for it."""
+        return self._keys.take(key_id) if key_id is not None else self._addresses.take(address())
+
+
 class Readers:
     """Places for readers of the feed that wait for news, so many for each key."""
 

@@ -1,20 +1,25 @@
-"""The API as an OpenAPI 3.1 document, made from the table of operations and the structs it names."""
+"""The API as an OpenAPI 3.1 document, made from Litestar's handlers, what their `opt` says, and msgspec's schemas.
+
+Litestar's own generator would see neither bodies nor problems here, and its schemas leave out what ours hold: that
+unknown fields are refused, the bounds within lists and objects (docs/decisions/0020).
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping, Sequence
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
+from litestar.handlers import HTTPRouteHandler
 
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.view import TicketView
-from jitui.entrypoints.http.answers import TicketDecided
-from jitui.entrypoints.http.examples import examples
+from jitui.entrypoints.http.descriptions import description_of
 from jitui.entrypoints.http.fields import Id, Kind
-from jitui.entrypoints.http.operation import Nothing, Operation
+from jitui.entrypoints.http.operation import Nothing, Operation, described, method_of, path_of
 from jitui.entrypoints.http.problems import (
     BODY_TOO_LARGE,
     INTERNAL_ERROR,
@@ -35,7 +40,9 @@ from jitui.entrypoints.http.problems import (
     body_of,
     not_found,
 )
-from jitui.entrypoints.http.routes import OPERATIONS
+from jitui.entrypoints.http.resources import EXAMPLES, HANDLERS
+from jitui.entrypoints.http.resources.refund_requests import TicketDecided
+from jitui.money import MAX_AMOUNT_MINOR
 from jitui.text import END
 
 Json = dict[str, Any]
@@ -62,9 +69,9 @@ TAGS = {
 def document() -> Json:
     """The whole description."""
     paths: Json = {}
-    shown = examples()
-    for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, shown)
+    shown = {type(value): msgspec.to_builtins(value) for value in EXAMPLES}
+    for handler in HANDLERS:
+        paths.setdefault(path_of(handler), {})[method_of(handler).lower()] = _operation(handler, shown)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -95,13 +102,23 @@ def document() -> Json:
 
 
 def _schemas() -> Json:
-    kinds = [operation.body for operation in OPERATIONS if operation.takes_body]
-    for operation in OPERATIONS:
+    operations = [described(handler) for handler in HANDLERS]
+    kinds = [operation.body for operation in operations if operation.takes_body]
+    for operation in operations:
         kinds += [answer for answer in operation.answers.values() if answer is not None and answer is not str]
     _, components = msgspec.json.schema_components(
         [*dict.fromkeys(kinds), ProblemBody], schema_hook=_anything, ref_template=_REF
     )
-    return {name: _published(schema) for name, schema in sorted(components.items())}
+    return {name: _explained(name, _published(schema)) for name, schema in sorted(components.items())}
+
+
+def _explained(name: str, schema: Json) -> Json:
+    """The schema with every property described; beside a reference a description may stand in OpenAPI 3.1."""
+    for field, told in schema.get("properties", {}).items():
+        told["description"] = description_of(name, field, told.get("description", ""))
+    if "description" in schema:
+        schema["description"] = cleandoc(schema["description"])
+    return schema
 
 
 def _anything(kind: type[Any]) -> Json:
@@ -122,42 +139,49 @@ def _published(schema: Any) -> Any:
     return found
 
 
-def _operation(operation: Operation, shown: Mapping[type[Any], object]) -> Json:
-    described: Json = {
-        "operationId": operation.operation_id,
-        "summary": operation.summary,
-        "description": _description(operation),
-        "tags": [operation.tag],
-        "security": _security(operation),
-        "parameters": [*_path_parameters(operation), *_query_parameters(operation), *_header_parameters(operation)],
-        "responses": _responses(operation, shown),
+def _operation(handler: HTTPRouteHandler, shown: Mapping[type[Any], object]) -> Json:
+    operation = described(handler)
+    parameters = [*_path_parameters(handler), *_query_parameters(operation), *_header_parameters(operation)]
+    told: Json = {
+        "operationId": handler.handler_name,
+        "summary": handler.summary,
+        "description": _description(handler, operation),
+        "tags": handler.tags,
+        "security": _security(handler, operation),
+        "parameters": parameters,
+        "responses": _responses(handler, operation, shown),
     }
     if operation.takes_body:
-        described["requestBody"] = {
+        told["requestBody"] = {
             "required": not operation.body_optional,
             "content": {"application/json": {"schema": _reference(operation.body), "example": shown[operation.body]}},
         }
     elif operation.signed:
-        described["requestBody"] = {
+        told["requestBody"] = {
             "required": True,
             "description": "As the provider writes and signs it.",
             "content": {"application/json": {"schema": {"type": "object"}, "example": {"type": "refund.succeeded"}}},
         }
-    return described
+    return told
 
 
-def _description(operation: Operation) -> str:
+def _description(handler: HTTPRouteHandler, operation: Operation) -> str:
+    description = handler.description or ""
     if operation.signed:
-        return operation.description
+        return description
     scopes = ", ".join(sorted(scope.value for scope in operation.scopes))
     who = f"Keys of scope: {scopes}." if scopes else "Public; a key is not needed."
-    return f"{operation.description} {who}".strip()
+    return f"{description} {who}".strip()
 
 
-def _security(operation: Operation) -> list[Json]:
+def _is_status(handler: HTTPRouteHandler) -> bool:
+    return handler.tags == ["Service"]
+
+
+def _security(handler: HTTPRouteHandler, operation: Operation) -> list[Json]:
     if operation.scopes:
         return [{"apiKey": []}]
-    return [] if operation.signed or operation.tag == "Service" else [{}, {"apiKey": []}]
+    return [] if operation.signed or _is_status(handler) else [{}, {"apiKey": []}]
 
 
 def _reference(kind: type[Any]) -> Json:
@@ -183,10 +207,17 @@ _PATH_EXAMPLES = {
 }
 
 
-def _path_parameters(operation: Operation) -> list[Json]:
+def _path_parameters(handler: HTTPRouteHandler) -> list[Json]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": _path_schema(name), "example": _PATH_EXAMPLES[name]}
-        for name in re.findall(r"\{(\w+)\}", operation.path)
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": description_of("", name),
+            "schema": _path_schema(name),
+            "example": _PATH_EXAMPLES[name],
+        }
+        for name in re.findall(r"\{(\w+)\}", path_of(handler))
     ]
 
 
@@ -204,15 +235,13 @@ def _query_parameters(operation: Operation) -> list[Json]:
         return []
     _, components = msgspec.json.schema_components([operation.query], ref_template="{name}")
     fields = components[operation.query.__name__]
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "required": name in fields.get("required", []),
-            "schema": _query_schema(schema, components),
-        }
-        for name, schema in fields["properties"].items()
-    ]
+    found = []
+    for name, schema in fields["properties"].items():
+        takes = _query_schema(schema, components)
+        told = description_of(operation.query.__name__, name, takes.pop("description", ""))
+        required = name in fields.get("required", [])
+        found.append({"name": name, "in": "query", "required": required, "description": told, "schema": takes})
+    return found
 
 
 def _query_schema(schema: Json, components: Mapping[str, Json]) -> Json:
@@ -230,7 +259,7 @@ def _query_schema(schema: Json, components: Mapping[str, Json]) -> Json:
 
 def _header_parameters(operation: Operation) -> list[Json]:
     found = []
-    if operation.keyed:
+    if operation.idempotent:
         found.append(
             _header(
                 "Idempotency-Key",
@@ -270,36 +299,45 @@ def _header(name: str, schema: Json, text: str, example: object, *, required: bo
 
 # Responses -------------------------------------------------------------------------------------------------------
 
+_REQUEST_ID: Json = {
+    "X-Request-Id": {
+        "schema": {"type": "string"},
+        "description": "The id of this request in the service's log: the one that was sent, else a new one.",
+        "example": "0197312a-6c00-7a11-b4c5-0d5e6f708a00",
+    }
+}
 
-def _responses(operation: Operation, shown: Mapping[type[Any], object]) -> Json:
-    answers = operation.answers.items()
-    responses = {str(status): _success(operation, status, answer, shown) for status, answer in answers}
+
+def _responses(handler: HTTPRouteHandler, operation: Operation, shown: Mapping[type[Any], object]) -> Json:
+    responses = {
+        str(status): _success(handler, operation, status, shown.get(answer) if answer is not None else None)
+        for status, answer in operation.answers.items()
+    }
     by_status: dict[int, list[ProblemKind]] = {}
-    for kind in dict.fromkeys((*operation.problems, *_edge_problems(operation))):
+    for kind in dict.fromkeys((*operation.problems, *_edge_problems(handler, operation))):
         by_status.setdefault(kind.status, []).append(kind)
     responses |= {str(status): _problem(kinds) for status, kinds in sorted(by_status.items())}
     return responses
 
 
-def _success(operation: Operation, status: int, answer: type[Any] | None, shown: Mapping[type[Any], object]) -> Json:
-    response: Json = {"description": operation.summary}
+def _success(handler: HTTPRouteHandler, operation: Operation, status: int, example: object) -> Json:
+    answer = operation.answers[status]
+    response: Json = {"description": handler.summary}
     if answer is str:
         response["content"] = {"text/plain": {"schema": {"type": "string"}, "example": "jitui_refund_queue 0.0\n"}}
     elif answer is not None:
-        response["content"] = {"application/json": {"schema": _reference(answer), "example": shown[answer]}}
-    headers = _success_headers(operation, status)
-    if headers:
-        response["headers"] = headers
+        response["content"] = {"application/json": {"schema": _reference(answer), "example": example}}
+    response["headers"] = _success_headers(operation, status)
     return response
 
 
 def _success_headers(operation: Operation, status: int) -> Json:
-    headers: Json = {}
+    headers: Json = {**_REQUEST_ID}
     if operation.answers[status] in (TicketView, TicketDecided):
         headers["ETag"] = {"schema": {"type": "string"}, "description": "The ticket's version.", "example": '"1"'}
-    if operation.tag == "After-sales" and status == 201:
+    if operation.answers[status] is TicketDecided:
         headers["Location"] = {"schema": {"type": "string"}, "description": "The ticket's address."}
-    if operation.keyed:
+    if operation.idempotent:
         headers["Idempotency-Replayed"] = {
             "schema": {"type": "string", "enum": ["true"]},
             "description": "There when this is the first answer again.",
@@ -307,9 +345,9 @@ def _success_headers(operation: Operation, status: int) -> Json:
     return headers
 
 
-def _edge_problems(operation: Operation) -> Sequence[ProblemKind]:
+def _edge_problems(handler: HTTPRouteHandler, operation: Operation) -> Sequence[ProblemKind]:
     found = [INVALID_REQUEST, INTERNAL_ERROR, UNAVAILABLE]
-    if not operation.unmetered and not operation.signed:
+    if operation.rate_limited and not operation.signed:
         found += [RATE_LIMITED]
     if operation.takes_body:
         found += [INVALID_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE]
@@ -319,9 +357,9 @@ def _edge_problems(operation: Operation) -> Sequence[ProblemKind]:
         found += [UNAUTHENTICATED]
     if operation.scopes:
         found += [SCOPE_NOT_ALLOWED]
-    if operation.tag != "Service":
+    if not _is_status(handler):
         found += [NOT_FOUND]
-    if operation.keyed:
+    if operation.idempotent:
         found += [REFUSALS[RefusalCode.IDEMPOTENCY_KEY_REUSED], REFUSALS[RefusalCode.REQUEST_IN_FLIGHT]]
     return found
 
@@ -336,10 +374,10 @@ def _problem(kinds: Sequence[ProblemKind]) -> Json:
             }
         },
     }
+    response["headers"] = {**_REQUEST_ID}
     if any(kind.status in (429, 503) for kind in kinds):
-        response["headers"] = {
-            "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait.", "example": 1}
-        }
+        retry_after = {"schema": {"type": "integer"}, "description": "Seconds to wait.", "example": 1}
+        response["headers"]["Retry-After"] = retry_after
     if RATE_LIMITED in kinds:
         response["headers"] |= {
             "RateLimit-Policy": {"schema": {"type": "string"}, "example": '"key";q=1000;w=2'},
@@ -361,7 +399,7 @@ def problem_example(kind: ProblemKind) -> Json:
 
 _EXAMPLE_DETAILS = {
     INVALID_JSON.slug: "Broken JSON at byte 12 (line 1, column 13): object keys must be strings.",
-    INVALID_REQUEST.slug: "Expected `int` >= 0.",
+    INVALID_REQUEST.slug: f"Expected a whole number from 0 to {MAX_AMOUNT_MINOR}.",
     UNAUTHENTICATED.slug: "Send a valid API key as Authorization: Bearer jt_….",
     "order-already-shipped": "All goods have left; ask for a refund after shipment instead.",
     "ticket-stale": "The ticket is at version 2; read it again before you decide.",

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import msgspec
-from litestar import HttpMethod, Request
+from litestar import get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
-from jitui.entrypoints.http.docs_page import CONTENT_SECURITY_POLICY, docs_page, problems_page
+from jitui.entrypoints.http.docs_page import DOCS_POLICY, PROBLEMS_POLICY, docs_page, problems_page, redoc
 from jitui.entrypoints.http.openapi import document
 from jitui.entrypoints.http.problems import KINDS
 
+_A_DAY = "public, max-age=86400"
+
 
 def pages() -> list[HTTPRouteHandler]:
-    """`/openapi.json` for programs; `/docs` and `/problems` for people, without a script or anything from elsewhere."""
-    return [
-        _page("/openapi.json", _openapi, "application/json"),
-        _page("/docs", _docs, "text/html"),
-        _page("/problems", _problem_list, "text/html"),
-        _problem_page(),
-    ]
+    """The handlers; nothing of these pages comes from elsewhere."""
+    return [openapi, docs, redoc_script, problem_list, problem_page]
 
 
 @cache
@@ -30,32 +27,36 @@ def _openapi() -> bytes:
     return msgspec.json.format(msgspec.json.encode(document()), indent=1)
 
 
-@cache
-def _docs() -> bytes:
-    return docs_page().encode()
+@get("/openapi.json")
+async def openapi() -> ASGIResponse:
+    """The description for programs."""
+    return ASGIResponse(body=_openapi(), media_type="application/json", headers={})
 
 
-@cache
-def _problem_list() -> bytes:
-    return problems_page().encode()
+@get("/docs")
+async def docs() -> ASGIResponse:
+    """The description for people."""
+    return _page(docs_page(), DOCS_POLICY)
 
 
-def _page(path: str, content: Any, media_type: str) -> HTTPRouteHandler:
-    async def page(request: Request[Any, Any, Any]) -> ASGIResponse:
-        return _served(content(), media_type)
-
-    return HTTPRouteHandler(path, http_method=HttpMethod.GET, status_code=200)(page)
-
-
-def _problem_page() -> HTTPRouteHandler:
-    async def page(request: Request[Any, Any, Any]) -> ASGIResponse:
-        slug = str(request.scope["path_params"]["slug"])
-        status = 200 if slug in KINDS else 404
-        return _served(_problem_list(), "text/html", status=status)
-
-    return HTTPRouteHandler("/problems/{slug:str}", http_method=HttpMethod.GET, status_code=200)(page)
+@get("/docs/redoc.standalone.js")
+async def redoc_script() -> ASGIResponse:
+    """The script that draws it."""
+    return ASGIResponse(body=redoc(), media_type="text/javascript", headers={"cache-control": _A_DAY})
 
 
-def _served(body: bytes, media_type: str, *, status: int = 200) -> ASGIResponse:
-    headers = {"content-security-policy": CONTENT_SECURITY_POLICY, "x-content-type-options": "nosniff"}
-    return ASGIResponse(status_code=status, body=body, media_type=media_type, headers=headers)
+@get("/problems")
+async def problem_list() -> ASGIResponse:
+    """Every kind of problem."""
+    return _page(problems_page(), PROBLEMS_POLICY)
+
+
+@get("/problems/{slug:str}")
+async def problem_page(slug: FromPath[str]) -> ASGIResponse:
+    """The address of a kind: the list, where it stands."""
+    return _page(problems_page(), PROBLEMS_POLICY, status=200 if slug in KINDS else 404)
+
+
+def _page(body: str, policy: str, *, status: int = 200) -> ASGIResponse:
+    headers = {"content-security-policy": policy}
+    return ASGIResponse(status_code=status, body=body.encode(), media_type="text/html", headers=headers)

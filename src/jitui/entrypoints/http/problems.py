@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
 from jitui.aftersales import command
 from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.entrypoints.http.fields import EARLIEST, LATEST
 
 MEDIA_TYPE = "application/problem+json"
+MOST_FAULTS = 100
+"""So many faults of one request are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,49 @@ KINDS: dict[str, ProblemKind] = {kind.slug: kind for kind in (*REFUSALS.values()
 _encode = msgspec.json.Encoder().encode
 
 
+class ProblemRaised(Exception):
+    """A request that cannot be read or admitted, with the problem to answer. Raised and answered at the edge alone."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def refuse(path: str, detail: str) -> ProblemRaised:
+    """A single fault, ready to raise."""
+    return ProblemRaised(Problem(INVALID_REQUEST, detail, path))
+
+
+class Faults:
+    """Collects what is wrong beyond what a schema can say, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Fault] = []
+
+    def add(self, path: str, detail: str) -> None:
+        """A fault at a path."""
+        if len(self._found) < MOST_FAULTS:
+            self._found.append(Fault(path, detail))
+
+    def time(self, path: str, value: datetime | None) -> None:
+        """Times stay within what every part can hold."""
+        if value is not None and not EARLIEST <= value < LATEST:
+            self.add(path, f"Expected a time from {EARLIEST.year} to {LATEST.year - 1}")
+
+    def unique(self, path: str, name: str, values: Iterable[str]) -> None:
+        """Each value once."""
+        seen: set[str] = set()
+        for index, value in enumerate(values):
+            if value in seen:
+                self.add(f"{path}[{index}].{name}", f"{value!r} is named twice")
+            seen.add(value)
+
+    def settle(self) -> None:
+        """Raise what was found."""
+        if self._found:
+            raise ProblemRaised(of_faults(self._found))
+
+
 def of_refusal(refusal: Refusal) -> Problem:
     """A refusal of the core as the API shows it."""
     return Problem(
@@ -139,7 +187,7 @@ def of_refusal(refusal: Refusal) -> Problem:
     )
 
 
-def of_faults(faults: list[Fault]) -> Problem:
+def of_faults(faults: Sequence[Fault]) -> Problem:
     """What is wrong with a request; the first fault stands in front, all are listed when there are several."""
     first = faults[0]
     return Problem(INVALID_REQUEST, first.detail, first.path, tuple(faults) if len(faults) > 1 else ())

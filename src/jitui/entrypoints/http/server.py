@@ -23,7 +23,7 @@ from uvicorn.supervisors import Multiprocess
 from jitui.child import end_with_parent
 from jitui.connections import BoundedProtocol, Limits, most_connections
 from jitui.entrypoints.http.app import create_opening_app
-from jitui.entrypoints.http.operation import Stopping
+from jitui.entrypoints.http.request import Stopping
 from jitui.entrypoints.logs import configure
 from jitui.errors import NotConfigured
 from jitui.settings import Settings, read_settings

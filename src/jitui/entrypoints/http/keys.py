@@ -1,8 +1,4 @@
-"""Who is calling, and whether a key's scope may call an operation at all: the one place where that is decided (I8).
-
-Whose things a key sees within an operation is `Call.may_see`, `own_shop` and `own_buyer`. How much one may call is
-counted in `jitui.entrypoints.http.limits`.
-"""
+"""Whose API key was sent: keys as a process knows them, and those that are wrong."""
 
 from __future__ import annotations
 
@@ -15,11 +11,12 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TypeVar
 
+from litestar.types import Scope
+
 from jitui.aftersales.registry import ApiKey, hash_secret
 from jitui.entrypoints.http.client import client_of
 from jitui.entrypoints.http.limits import Buckets, Rate, Taken
-from jitui.entrypoints.http.operation import HttpRequest, Operation
-from jitui.entrypoints.http.problems import RATE_LIMITED, SCOPE_NOT_ALLOWED, UNAUTHENTICATED, Problem
+from jitui.entrypoints.http.problems import RATE_LIMITED, UNAUTHENTICATED, Problem
 from jitui.settings import Settings
 from jitui.wiring import App
 
@@ -97,25 +94,25 @@ class KnownKeys:
         self._prompt = Lookups()
         self._paced = Lookups(pause_seconds=PACE_SECONDS)
 
-    async def find(self, app: App, authorization: str, request: HttpRequest) -> ApiKey | Problem:
+    async def find(self, app: App, authorization: str, scope: Scope) -> ApiKey | Problem:
         """The key of an Authorization header, or why there is none."""
         word, _, presented = authorization.partition(" ")
         parts = _PRESENTED.fullmatch(presented) if word.lower() == "bearer" else None
         if parts is None:
-            return self._refuse_wrong(app, request)
+            return self._refuse_wrong(app, scope)
         key_id, secret_hash = parts[1], hash_secret(parts[2])
         known = self._known.get(key_id)
         if known is not None and known[0] > self._seconds():
-            return self._judge(app, known[1:], secret_hash) or self._refuse_wrong(app, request)
+            return self._judge(app, known[1:], secret_hash) or self._refuse_wrong(app, scope)
         if self._absent.get(key_id, 0.0) > self._seconds():
-            return self._refuse_wrong(app, request)
+            return self._refuse_wrong(app, scope)
         if known is not None and secrets.compare_digest(known[2], secret_hash):
             # It was right a moment ago: no guess.
             return self._judge(app, await self._look_up(app, key_id, self._prompt), secret_hash) or unauthenticated()
-        return await self._find_new(app, key_id, secret_hash, request)
+        return await self._find_new(app, key_id, secret_hash, scope)
 
-    async def _find_new(self, app: App, key_id: str, secret_hash: bytes, request: HttpRequest) -> ApiKey | Problem:
-        source = _source(app, request)
+    async def _find_new(self, app: App, key_id: str, secret_hash: bytes, scope: Scope) -> ApiKey | Problem:
+        source = _source(app, scope)
         counted = self._wrong.take(source)
         if not counted.within and len(self._paced) >= MOST_PACED:
             return refuse_wrong_keys(counted)
@@ -144,8 +141,8 @@ class KnownKeys:
         ended = key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= app.clock())
         return None if ended else key
 
-    def _refuse_wrong(self, app: App, request: HttpRequest) -> Problem:
-        counted = self._wrong.take(_source(app, request))
+    def _refuse_wrong(self, app: App, scope: Scope) -> Problem:
+        counted = self._wrong.take(_source(app, scope))
         return unauthenticated() if counted.within else refuse_wrong_keys(counted)
 
 
@@ -166,30 +163,8 @@ def is_monitoring(settings: Settings, authorization: str | None) -> bool:
     return word.lower() == "bearer" and same
 
 
-def _source(app: App, request: HttpRequest) -> str:
-    return client_of(request.scope, app.settings.trusted_proxies).counted_as
-
-
-class Meters:
-    """How much each key, or each address that shows none, may still ask for."""
-
-    def __init__(self, per_key: Rate, per_address: Rate) -> None:
-        self._keys = Buckets(per_key, "key")
-        self._addresses = Buckets(per_address, "address")
-
-    def take(self, app: App, key: ApiKey | None, request: HttpRequest) -> Taken:
-        """One request out of the bucket that pays for it."""
-        return self._keys.take(key.key_id) if key is not None else self._addresses.take(_source(app, request))
-
-
-def refuse_access(operation: Operation, key: ApiKey | None) -> Problem | None:
-    """The guard: every operation says in the table which scopes may call it; public ones take no key or a good one."""
-    if key is None:
-        return unauthenticated() if operation.scopes else None
-    if operation.scopes and key.scope not in operation.scopes:
-        allowed = " and ".join(sorted(scope.value for scope in operation.scopes))
-        return Problem(SCOPE_NOT_ALLOWED, f"This takes a key of scope {allowed}; yours is of scope {key.scope.value}.")
-    return None
+def _source(app: App, scope: Scope) -> str:
+    return client_of(scope, app.settings.trusted_proxies).counted_as
 
 
 def unauthenticated() -> Problem:
@@ -199,13 +174,6 @@ def unauthenticated() -> Problem:
         "Send a valid API key as Authorization: Bearer jt_….",
         headers=(("www-authenticate", 'Bearer realm="jitui"'),),
     )
-
-
-def refuse_rate(taken: Taken) -> Problem:
-    """Too fast."""
-    who = "this key" if taken.policy == "key" else "your address without a key"
-    detail = f"More requests than {who} may make; slow down."
-    return Problem(RATE_LIMITED, detail, retry_after_seconds=taken.next_seconds)
 
 
 def refuse_wrong_keys(taken: Taken) -> Problem:

@@ -1,0 +1,83 @@
+"""The guard of every operation: who calls, how often, and whether the key's scope may call it at all (I8).
+
+The one place where that is decided. Whose things a key sees within an operation is `RequestContext.may_see`,
+`own_shop` and `own_buyer`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.types import AsyncAnyCallable
+
+from jitui.aftersales.registry import ApiKey
+from jitui.entrypoints.http.client import client_of
+from jitui.entrypoints.http.exchange import exchange_of
+from jitui.entrypoints.http.keys import is_monitoring, unauthenticated
+from jitui.entrypoints.http.limits import Taken
+from jitui.entrypoints.http.operation import Nothing, Operation, operation_of
+from jitui.entrypoints.http.problems import RATE_LIMITED, SCOPE_NOT_ALLOWED, Problem, ProblemRaised
+from jitui.entrypoints.http.read_headers import read_headers, read_idempotency_key
+from jitui.entrypoints.http.read_query import refuse_query
+from jitui.entrypoints.http.request import Api, RequestContext
+
+
+def admission(api: Api) -> AsyncAnyCallable:
+    """The guard for the operations of one process; what it refuses is raised as a problem."""
+
+    async def admit(request: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        operation = operation_of(handler)
+        if operation is None:
+            return  # OPTIONS, and the pages of the description
+        assert isinstance(request, RequestContext)
+        request.api, request.service, request.operation = api, api.service, operation
+        sent = request.sent_headers = read_headers(request.scope["headers"])
+        authorization = sent.get(b"authorization")
+        monitoring = operation.for_monitoring and is_monitoring(request.service.settings, authorization)
+        if not operation.signed and not monitoring:
+            await _admit_caller(request, authorization)
+        if operation.query is Nothing and request.scope["query_string"]:
+            refuse_query(request.scope["query_string"])
+        if operation.idempotent:
+            request.idempotency_key = read_idempotency_key(sent.get(b"idempotency-key"))
+
+    return admit
+
+
+async def _admit_caller(request: RequestContext, authorization: str | None) -> None:
+    api, service = request.api, request.service
+    if authorization is not None:
+        found = await api.keys.find(service, authorization, request.scope)
+        if isinstance(found, Problem):
+            raise ProblemRaised(found)
+        request.key = found
+    if request.operation.rate_limited:
+        taken = api.meters.take(
+            request.key.key_id if request.key is not None else None,
+            lambda: client_of(request.scope, service.settings.trusted_proxies).counted_as,
+        )
+        exchange_of(request.scope).headers = taken.headers
+        if not taken.within:
+            raise ProblemRaised(refuse_rate(taken))
+    refused = refuse_access(request.operation, request.key)
+    if refused is not None:
+        raise ProblemRaised(refused)
+
+
+def refuse_access(operation: Operation, key: ApiKey | None) -> Problem | None:
+    """Every operation names the scopes that may call it; public ones take no key or a good one."""
+    if key is None:
+        return unauthenticated() if operation.scopes else None
+    if operation.scopes and key.scope not in operation.scopes:
+        allowed = " and ".join(sorted(scope.value for scope in operation.scopes))
+        return Problem(SCOPE_NOT_ALLOWED, f"This takes a key of scope {allowed}; yours is of scope {key.scope.value}.")
+    return None
+
+
+def refuse_rate(taken: Taken) -> Problem:
+    """Too fast."""
+    who = "this key" if taken.policy == "key" else "your address without a key"
+    detail = f"More requests than {who} may make; slow down."
+    return Problem(RATE_LIMITED, detail, retry_after_seconds=taken.next_seconds)

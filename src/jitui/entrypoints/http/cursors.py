@@ -1,0 +1,68 @@
+"""Lists by pages: opaque cursors, which say where in an order of rows the next page begins."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from jitui.entrypoints.http.fields import Storable, Time
+from jitui.entrypoints.http.problems import refuse
+
+_Place = TypeVar("_Place")
+_Row = TypeVar("_Row")
+
+
+class TimePlace(msgspec.Struct, frozen=True, array_like=True):
+    """A place in a list that is ordered by time, then by an id that we made."""
+
+    at: Time
+    id: UUID
+
+
+class NamedPlace(msgspec.Struct, frozen=True, array_like=True):
+    """A place in a list that is ordered by time, then by the platform's id."""
+
+    at: Time
+    id: Storable
+
+
+class PublicationPlace(msgspec.Struct, frozen=True, array_like=True):
+    """A place in the log of published policies."""
+
+    publication: Annotated[int, Meta(ge=0, le=2**62)]
+
+
+class FeedPlace(msgspec.Struct, frozen=True, array_like=True):
+    """A place in the feed."""
+
+    position: Annotated[int, Meta(ge=0, le=2**62)]
+
+
+def write_cursor(*parts: object) -> str:
+    """An opaque cursor: base64url of the last row's place."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
+
+
+def read_cursor(text: str | None, kind: type[_Place], name: str = "cursor") -> _Place | None:
+    """The place that `write_cursor` wrote. Raises a problem for anything else."""
+    if text is None:
+        return None
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        return msgspec.json.decode(raw, type=kind)
+    except (ValueError, binascii.Error):
+        raise refuse(name, "This is not a cursor of this list.") from None
+
+
+def page_of(
+    found: Sequence[_Row], limit: int, place: Callable[[_Row], tuple[object, ...]]
+) -> tuple[Sequence[_Row], str | None]:
+    """The rows of a page and the cursor of the next one, of which the first row was read too."""
+    rows = found[:limit]
+    return rows, write_cursor(*place(rows[-1])) if len(found) > limit else None

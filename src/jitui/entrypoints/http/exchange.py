@@ -1,0 +1,53 @@
+"""One request and its answer: the id that names both in answers and logs, when it arrived, and what is measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import cast
+
+from litestar.types import Scope
+from uuid_utils import uuid7
+
+from jitui.entrypoints.logs import name_request
+
+Headers = tuple[tuple[str, str], ...]
+
+REQUEST_ID = b"x-request-id"
+_SANE = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
+"""A request id that is taken from a client: a token that cannot steer a terminal, a log or a header."""
+_KEY = "jitui_exchange"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """`headers` go out with the answer, whoever makes it."""
+
+    request_id: str
+    arrived_at: float = field(default_factory=monotonic)
+    headers: Headers = ()
+
+
+def begin_exchange(scope: Scope) -> None:
+    """Name the request before anything else happens, so that every line of the log about it carries its id."""
+    name_request(exchange_of(scope).request_id)
+
+
+def exchange_of(scope: Scope) -> Exchange:
+    """The exchange of a request, begun now if it was not."""
+    state = cast(dict[str, object], scope.setdefault("state", {}))
+    found = state.get(_KEY)
+    if isinstance(found, Exchange):
+        return found
+    begun = state[_KEY] = Exchange(_request_id(scope["headers"]))
+    return begun
+
+
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The client's own id where it sent one sane token, else a new one."""
+    sent = [value for name, value in headers if name == REQUEST_ID]
+    if len(sent) == 1 and _SANE.fullmatch(sent[0]):
+        return sent[0].decode("ascii")
+    return str(uuid7())

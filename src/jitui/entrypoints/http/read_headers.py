@@ -1,0 +1,52 @@
+"""The headers that this API reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from jitui.entrypoints.http.problems import refuse
+
+IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+IF_MATCH = re.compile(r'"([0-9]{1,9})"')
+MAX_DEADLINE_MS = 600_000
+
+_SINGLE = frozenset({b"authorization", b"content-type", b"idempotency-key", b"if-match", b"jitui-deadline-ms"})
+"""Headers that this API reads: one of each, since whoever stands before us may take another one than we do."""
+
+
+def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
+    """The headers that this API reads, by lower-case name. Raises a problem for one that is sent twice."""
+    found: dict[bytes, str] = {}
+    for name, value in headers:
+        if name in _SINGLE:
+            if name in found:
+                raise refuse(name.decode().title(), "This header is sent twice.")
+            found[name] = value.decode("latin-1")
+    return found
+
+
+def read_idempotency_key(text: str | None) -> str | None:
+    """1 to 255 visible ASCII characters, if sent at all."""
+    if text is not None and IDEMPOTENCY_KEY.fullmatch(text) is None:
+        raise refuse("Idempotency-Key", "Expected 1 to 255 visible ASCII characters.")
+    return text
+
+
+def read_version(text: str | None) -> int | None:
+    """The ticket's version from If-Match, as ETag gave it: a number in quotes."""
+    if text is None:
+        return None
+    found = IF_MATCH.fullmatch(text.strip())
+    if found is None:
+        raise refuse("If-Match", 'Expected the version of the ticket in quotes, as its ETag has it: "3".')
+    return int(found[1])
+
+
+def read_deadline_ms(text: str | None) -> int | None:
+    """Milliseconds from the arrival of the request."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= MAX_DEADLINE_MS):
+        raise refuse("Jitui-Deadline-Ms", f"Expected whole milliseconds, 0 to {MAX_DEADLINE_MS}.")
+    return int(text)

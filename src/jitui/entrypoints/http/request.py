@@ -1,0 +1,149 @@
+"""A request of the API as its handlers get it: Litestar's own, with what admission found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+from litestar.types import Receive, Scope, Send
+from msgspec import UnsetType
+
+from jitui.aftersales.outcomes import Once
+from jitui.aftersales.registry import ApiKey, KeyScope
+from jitui.aftersales.ticket import Actor, ActorKind
+from jitui.entrypoints.http.exchange import exchange_of
+from jitui.entrypoints.http.keys import KnownKeys
+from jitui.entrypoints.http.limits import Meters, Rate, Readers, rate_a_minute, rate_of
+from jitui.entrypoints.http.metrics import Metrics
+from jitui.entrypoints.http.operation import BUYER, PLATFORM, SHOP, Operation
+from jitui.entrypoints.http.problems import refuse
+from jitui.errors import Unavailable
+from jitui.settings import Settings
+from jitui.wiring import App
+
+
+class Stopping:
+    """Tells those who wait that the process is about to stop."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def now(self) -> None:
+        """The process stops: nobody waits any longer."""
+        self._event.set()
+
+    async def within(self, seconds: float) -> bool:
+        """Wait so long, or until the process stops; whether it does."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), seconds)
+        return self._event.is_set()
+
+
+class Api:
+    """What the handlers of one process share; the service is there from start-up to shutdown."""
+
+    def __init__(self, settings: Settings, rate: Rate | None = None, service: App | None = None) -> None:
+        self.opened = service
+        self.keys = KnownKeys(rate_a_minute(settings.wrong_keys_per_minute))
+        self.meters = Meters(rate or rate_of(settings.rate_per_key), rate_of(settings.rate_per_address))
+        self.readers = Readers()
+        self.worker_beside: Callable[[], bool] | None = None
+        self.metrics = Metrics()
+        self.stopping = Stopping()
+
+    @property
+    def service(self) -> App:
+        """The service with its parts in place."""
+        if self.opened is None:
+            raise Unavailable("The service is starting.")
+        return self.opened
+
+
+class RequestContext(Request[None, ApiKey | None, State]):
+    """A request that was admitted: by which key, for which operation, in which service."""
+
+    __slots__ = ("api", "idempotency_key", "key", "operation", "sent_headers", "service")
+
+    api: Api
+    service: App
+    operation: Operation
+    key: ApiKey | None
+    sent_headers: dict[bytes, str]
+    """The headers that this API reads, by lower-case name."""
+    idempotency_key: str | None
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self.key = self.idempotency_key = None
+
+    @property
+    def arrived_at(self) -> float:
+        """When the request arrived, on the clock of `time.monotonic`."""
+        return exchange_of(self.scope).arrived_at
+
+    @property
+    def key_scope(self) -> KeyScope | None:
+        """Whose things this request may see; None without a key."""
+        return self.key.scope if self.key is not None else None
+
+    @property
+    def own_shop(self) -> str | None:
+        """The shop that a shop key is bound to."""
+        return self.key.subject_id if self.key is not None and self.key.scope is SHOP else None
+
+    @property
+    def own_buyer(self) -> str | None:
+        """The buyer that a buyer key is bound to."""
+        return self.key.subject_id if self.key is not None and self.key.scope is BUYER else None
+
+    def may_see(self, *, shop_id: str | None = None, buyer_id: str | None = None) -> bool:
+        """Whether a thing of this shop and buyer is the caller's to see; what it has neither of is the platform's."""
+        if self.key_scope is PLATFORM:
+            return True
+        if self.key_scope is SHOP:
+            return shop_id is not None and shop_id == self.own_shop
+        return buyer_id is not None and buyer_id == self.own_buyer
+
+    def may_filter(self, *, shop_id: str | None, buyer_id: str | None) -> bool:
+        """Whether a list may be asked for by these: a shop key by its own shop only, a buyer key by its own buyer."""
+        foreign_shop = self.key_scope is SHOP and shop_id not in (None, self.own_shop)
+        foreign_buyer = self.key_scope is BUYER and buyer_id not in (None, self.own_buyer)
+        return not foreign_shop and not foreign_buyer
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts, as timelines name them."""
+        assert self.key is not None
+        if self.key.scope is SHOP:
+            return Actor(ActorKind.MERCHANT, self.key.subject_id)
+        if self.key.scope is BUYER:
+            return Actor(ActorKind.BUYER, self.key.subject_id)
+        return Actor(ActorKind.PLATFORM, self.key.label or self.key.key_id)
+
+    def actor_for(self, acting_for: str | UnsetType, person: str | UnsetType) -> Actor:
+        """Who acts, when a platform may pass on what its merchant's person decided; a problem is raised for half."""
+        if isinstance(acting_for, UnsetType) and isinstance(person, UnsetType):
+            return self.actor
+        if isinstance(acting_for, UnsetType) or isinstance(person, UnsetType):
+            raise refuse(
+                "person" if isinstance(person, UnsetType) else "acting_for",
+                "acting_for and person go together: for whom, and who decided it there.",
+            )
+        if self.key_scope is not PLATFORM:
+            raise refuse("acting_for", "Only a platform's key acts for a merchant; yours already says whose it is.")
+        return Actor(ActorKind.MERCHANT, person, through=self.actor.id)
+
+    def once(self, body: object, *more: str) -> Once | None:
+        """The Idempotency-Key of this request, if one was sent, bound to everything that shapes its effect."""
+        if self.idempotency_key is None or self.key is None:
+            return None
+        shapes = sha256(msgspec.json.encode(body, order="deterministic"))
+        for text in (self.method, str(self.scope["path"]), *more):
+            shapes.update(b"\x00" + text.encode())
+        route = f"{self.method} {self.scope['path_template']}"
+        return Once(self.key.key_id, route, self.idempotency_key, shapes.digest())

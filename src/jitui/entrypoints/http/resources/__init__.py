@@ -1,0 +1,81 @@
+"""The API's resources: a module each, with what is sent and shown, the handlers, and an example of every body."""
+
+from __future__ import annotations
+
+from litestar.handlers import HTTPRouteHandler
+
+from jitui.entrypoints.http.resources import (
+    buyers,
+    completions,
+    coverage,
+    decisions,
+    feed,
+    history,
+    incidents,
+    ledgers,
+    notifications,
+    order_view,
+    orders,
+    pauses,
+    payments,
+    policies,
+    refund_requests,
+    refunds,
+    restrictions,
+    shipments,
+    shops,
+    status,
+    tasks,
+    ticket_view,
+    tickets,
+)
+
+HANDLERS: tuple[HTTPRouteHandler, ...] = (
+    *refund_requests.HANDLERS,
+    *tickets.HANDLERS,
+    *decisions.HANDLERS,
+    *orders.HANDLERS,
+    *payments.HANDLERS,
+    *shipments.HANDLERS,
+    *completions.HANDLERS,
+    *buyers.HANDLERS,
+    *history.HANDLERS,
+    *shops.HANDLERS,
+    *coverage.HANDLERS,
+    *refunds.HANDLERS,
+    *incidents.HANDLERS,
+    *feed.HANDLERS,
+    *notifications.HANDLERS,
+    *ledgers.HANDLERS,
+    *tasks.HANDLERS,
+    *pauses.HANDLERS,
+    *restrictions.HANDLERS,
+    *policies.HANDLERS,
+    *status.HANDLERS,
+)
+"""Every operation of the API: what is served, guarded, documented and tested."""
+
+EXAMPLES: tuple[object, ...] = (
+    *order_view.EXAMPLES,
+    *ticket_view.EXAMPLES,
+    *refund_requests.EXAMPLES,
+    *tickets.EXAMPLES,
+    *decisions.EXAMPLES,
+    *orders.EXAMPLES,
+    *payments.EXAMPLES,
+    *shipments.EXAMPLES,
+    *completions.EXAMPLES,
+    *buyers.EXAMPLES,
+    *history.EXAMPLES,
+    *shops.EXAMPLES,
+    *coverage.EXAMPLES,
+    *refunds.EXAMPLES,
+    *incidents.EXAMPLES,
+    *feed.EXAMPLES,
+    *ledgers.EXAMPLES,
+    *tasks.EXAMPLES,
+    *pauses.EXAMPLES,
+    *restrictions.EXAMPLES,
+    *policies.EXAMPLES,
+    *status.EXAMPLES,
+)

@@ -1,0 +1,164 @@
+"""Buyers, and the history that the platform feeds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from litestar.params import FromPath
+from msgspec import UNSET, Meta, UnsetType
+
+from jitui.aftersales.order import Buyer
+from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.entrypoints.http.fields import (
+    AmountMinor,
+    Attributes,
+    AttributeValues,
+    Code,
+    Currency,
+    Id,
+    Kind,
+    Time,
+    may_name,
+)
+from jitui.entrypoints.http.mapping import shown, taken
+from jitui.entrypoints.http.operation import BUYER, PLATFORM, get, operation, post, put
+from jitui.entrypoints.http.problems import Faults, not_found
+from jitui.entrypoints.http.read_body import read_body
+from jitui.entrypoints.http.reply import Reply, answer
+from jitui.entrypoints.http.request import RequestContext
+from jitui.entrypoints.http.resources import sample
+from jitui.entrypoints.http.resources.shared import Sent, Shown, check_event_kind, id_of_address, left_out, said
+from jitui.ids import lane_of
+from jitui.policy.facts import BUYER_EVENTS
+
+MOST_EVENTS = 1_000
+
+
+class BuyerSent(Sent, frozen=True, kw_only=True):
+    """What the platform knows of a buyer; what is not given stays as it is, null and {} make it unknown."""
+
+    registered_at: Time | UnsetType | None = UNSET
+    region: Id | UnsetType | None = UNSET
+    attributes: Annotated[Attributes | UnsetType, Meta(description="All of them: others are forgotten.")] = UNSET
+
+
+class EventSent(Sent, frozen=True, kw_only=True):
+    """An event of a buyer's history; the same id again counts once."""
+
+    event_id: Code
+    kind: Kind
+    at: Time
+    order_id: Id | None = None
+    amount_minor: AmountMinor = 0
+    currency: Annotated[
+        Currency | None, Meta(description="Of the amount. Not given: that of the order, where it is known here.")
+    ] = None
+    retracts: Annotated[Code | None, Meta(description="The id of an event that this one takes back.")] = None
+
+
+class EventsSent(Sent, frozen=True, kw_only=True):
+    """A batch of one buyer's history."""
+
+    events: Annotated[list[EventSent], Meta(min_length=1, max_length=MOST_EVENTS)]
+
+
+class BuyerAnswer(Shown, frozen=True, kw_only=True):
+    """What the platform told of a buyer; attributes only for the platform."""
+
+    buyer_id: str
+    registered_at: datetime | None
+    region: str | None
+    attributes: AttributeValues
+
+
+class EventsTaken(Shown, frozen=True, kw_only=True):
+    """How many events of the batch were new."""
+
+    recorded: int
+    known_already: int
+
+
+_TAG = ["Buyers"]
+
+
+@put(
+    "/v1/buyers/{buyer_id:str}",
+    tags=_TAG,
+    summary="Put a buyer",
+    description="Replaces what is given; what is not given stays as it was, `null` makes it unknown. Ids may be "
+    "pseudonyms.",
+    opt=operation({200: BuyerAnswer}, [PLATFORM], body=BuyerSent),
+)
+async def put_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
+    """Create or replace what is known of a buyer, as far as it is said."""
+    sent = await read_body(request, BuyerSent)
+    buyer_id = id_of_address("buyer_id", buyer_id)
+    registered_at = said(sent.registered_at, None)
+    faults = Faults()
+    faults.time("registered_at", registered_at)
+    faults.settle()
+    attributes = dict(said(sent.attributes, {}))
+    buyer = Buyer(lane_of(buyer_id), buyer_id, registered_at, said(sent.region, None), attributes)
+    service = request.service
+    stands = await service.registry.put_buyer(buyer, service.clock(), kept=left_out(sent))
+    return answer(shown(BuyerAnswer, stands))
+
+
+@get(
+    "/v1/buyers/{buyer_id:str}",
+    tags=_TAG,
+    summary="Read a buyer",
+    description="`attributes` are the platform's own and empty for others.",
+    opt=operation({200: BuyerAnswer}, [PLATFORM, BUYER]),
+)
+async def get_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
+    """What is known of a buyer."""
+    if not request.may_see(buyer_id=buyer_id) or not may_name(buyer_id):
+        return not_found()
+    buyer = await request.service.registry.get_buyer(buyer_id)
+    if buyer is None:
+        return not_found()
+    return answer(shown(BuyerAnswer, buyer if request.key_scope is PLATFORM else replace(buyer, attributes={})))
+
+
+@post(
+    "/v1/buyers/{buyer_id:str}/events",
+    tags=_TAG,
+    summary="Append to a buyer's history",
+    description="Idempotent by nature: an `event_id` counts once, however often it is sent, and so do the payment, "
+    "the completion and the cancellation of one order, whatever named them.",
+    opt=operation({200: EventsTaken}, [PLATFORM], body=EventsSent),
+)
+async def record_events(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
+    """Append to a buyer's history."""
+    events = (await read_body(request, EventsSent)).events
+    buyer_id, now = id_of_address("buyer_id", buyer_id), request.service.clock()
+    faults = Faults()
+    faults.unique("events", "event_id", (event.event_id for event in events))
+    for index, event in enumerate(events):
+        faults.time(f"events[{index}].at", event.at)
+        check_event_kind(faults, f"events[{index}].kind", event.kind, BUYER_EVENTS)
+    faults.settle()
+    told = [taken(RecordBuyerEvent, event, buyer_id=buyer_id, recorded_at=now) for event in events]
+    for one in await request.service.registry.refused_events(told):
+        faults.add(f"events[{told.index(one.event)}].{one.field}", one.reason)
+    faults.settle()
+    recorded = await request.service.registry.record_buyer_events(told)
+    return answer(EventsTaken(recorded=recorded, known_already=len(events) - recorded))
+
+
+HANDLERS = (put_buyer, get_buyer, record_events)
+
+_REGISTERED_AT = sample.PAID_AT - timedelta(days=400)
+_ATTRIBUTES: Mapping[str, int | str | bool] = {"member_level": 4}
+EXAMPLES = (
+    BuyerSent(registered_at=_REGISTERED_AT, region="CN-33", attributes=dict(_ATTRIBUTES)),
+    EventsSent(
+        events=[EventSent(event_id="completed:o-900", kind="order_completed", at=sample.PAID_AT, amount_minor=5900)]
+    ),
+    BuyerAnswer(buyer_id="b-1", registered_at=_REGISTERED_AT, region="CN-33", attributes=_ATTRIBUTES),
+    EventsTaken(recorded=1, known_already=0),
+)

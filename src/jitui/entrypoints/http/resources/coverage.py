@@ -1,0 +1,189 @@
+"""Coverage: which shops, categories and items the guarantee covers, and why; and the table of categories."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from litestar.params import FromPath
+from msgspec import UNSET, Meta, UnsetType
+
+from jitui.aftersales.outcomes import RefusalCode
+from jitui.aftersales.registry import Category, Coverage, Scope, refuse_opt_out
+from jitui.entrypoints.http.fields import IdOrNone, Text, Why, may_name
+from jitui.entrypoints.http.mapping import shown
+from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation, put
+from jitui.entrypoints.http.problems import not_found
+from jitui.entrypoints.http.read_body import read_body
+from jitui.entrypoints.http.reply import Answer, Reply, answer
+from jitui.entrypoints.http.request import RequestContext
+from jitui.entrypoints.http.resources import sample
+from jitui.entrypoints.http.resources.shared import Sent, Shown, check_place, id_of_address, left_out, said
+
+CoverageScope = Literal["platform", "shop", "category", "item"]
+
+
+class CoverageSent(Sent, frozen=True, kw_only=True):
+    """Whether a place is covered, and why, as the merchant will read it; `ref` is empty for the platform."""
+
+    scope: CoverageScope
+    covered: bool
+    reason: Why
+    ref: Annotated[IdOrNone, Meta(description="The shop, category or item; empty for the platform.")] = ""
+
+
+class ShopCoverageSent(Sent, frozen=True, kw_only=True):
+    """Whether one shop is covered, and why."""
+
+    covered: bool
+    reason: Why
+
+
+class CategorySent(Sent, frozen=True, kw_only=True):
+    """A row of the platform's category table; what is not given stays as it is, and is no at first."""
+
+    title: Text | UnsetType = UNSET
+    customised: bool | UnsetType = UNSET
+    virtual: bool | UnsetType = UNSET
+
+
+class CoverageRow(Shown, frozen=True, kw_only=True):
+    """One place's coverage, and why."""
+
+    scope: Scope
+    ref: str
+    covered: bool
+    reason: str
+    set_at: datetime
+
+
+class ShopCoverageAnswer(Shown, frozen=True, kw_only=True):
+    """Whether the shop is covered, and why; then every row that touches it, its categories and its items."""
+
+    shop_id: str
+    covered: bool
+    reason: str
+    rows: tuple[CoverageRow, ...]
+
+
+class CategoryAnswer(Shown, frozen=True, kw_only=True):
+    """A row of the category table."""
+
+    category_id: str
+    title: str
+    customised: bool
+    virtual: bool
+
+
+_TAG = ["Shops and coverage"]
+
+
+@put(
+    "/v1/coverage",
+    tags=_TAG,
+    summary="Cover a place or take it out",
+    description="The platform, a shop, a category or an item.",
+    opt=operation({200: CoverageRow}, [PLATFORM], body=CoverageSent),
+)
+async def put_coverage(request: RequestContext) -> Reply:
+    """Say whether a place is covered."""
+    sent = await read_body(request, CoverageSent)
+    check_place(sent.scope, sent.ref)
+    return await _set_coverage(request, Scope(sent.scope), sent.ref, sent)
+
+
+@put(
+    "/v1/shops/{shop_id:str}/coverage",
+    tags=_TAG,
+    summary="Cover a shop or take it out",
+    description="The platform's to decide; a shop that tries is told so.",
+    opt=operation(
+        {200: CoverageRow},
+        [PLATFORM, SHOP],
+        body=ShopCoverageSent,
+        refusals=(RefusalCode.SHOP_CANNOT_OPT_OUT,),
+    ),
+)
+async def put_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> Reply:
+    """Say whether a shop is covered; the shop itself cannot."""
+    sent = await read_body(request, ShopCoverageSent)
+    if not request.may_see(shop_id=shop_id):
+        return not_found()
+    if request.key_scope is SHOP:
+        return refuse_opt_out()
+    return await _set_coverage(request, Scope.SHOP, id_of_address("shop_id", shop_id), sent)
+
+
+async def _set_coverage(
+    request: RequestContext, scope: Scope, ref: str, sent: CoverageSent | ShopCoverageSent
+) -> Answer:
+    service = request.service
+    row = Coverage(scope, ref, sent.covered, sent.reason, request.actor.id, service.clock())
+    await service.registry.set_coverage(row)
+    return answer(shown(CoverageRow, row))
+
+
+@get(
+    "/v1/shops/{shop_id:str}/coverage",
+    tags=_TAG,
+    summary="Read whether a shop is covered, and why",
+    description="By shop, category and item. An order is covered when its shop is and every line is. A shop "
+    "goes by its own row, else the platform's; a line by its item's row, else its category's. Without a row both "
+    "are covered.",
+    opt=operation({200: ShopCoverageAnswer}, [PLATFORM, SHOP]),
+)
+async def get_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> Reply:
+    """Whether the shop, its categories and items are covered, and why."""
+    if not request.may_see(shop_id=shop_id) or not may_name(shop_id):
+        return not_found()
+    rows = await request.service.registry.coverage_of(shop_id)
+    nearest = {row.scope: row for row in rows}
+    deciding = nearest.get(Scope.SHOP) or nearest.get(Scope.PLATFORM)
+    return answer(
+        ShopCoverageAnswer(
+            shop_id=shop_id,
+            covered=deciding.covered if deciding is not None else True,
+            reason=deciding.reason if deciding is not None else "Every shop of the platform is covered.",
+            rows=tuple(shown(CoverageRow, row) for row in rows),
+        )
+    )
+
+
+@put(
+    "/v1/categories/{category_id:str}",
+    tags=_TAG,
+    summary="Put a category",
+    description="Orders that come in from now on read it. What is not given stays as it was.",
+    opt=operation({200: CategoryAnswer}, [PLATFORM], body=CategorySent),
+)
+async def put_category(request: RequestContext, category_id: FromPath[str]) -> Reply:
+    """Create or replace a row of the category table, as far as it is said."""
+    sent = await read_body(request, CategorySent)
+    row = Category(
+        id_of_address("category_id", category_id),
+        said(sent.title, ""),
+        said(sent.customised, False),
+        said(sent.virtual, False),
+    )
+    service = request.service
+    stands = await service.registry.put_category(row, service.clock(), kept=left_out(sent))
+    return answer(shown(CategoryAnswer, stands))
+
+
+HANDLERS = (put_coverage, put_shop_coverage, get_shop_coverage, put_category)
+
+_ROW = CoverageRow(
+    scope=Scope.CATEGORY,
+    ref="jewellery",
+    covered=False,
+    reason="Under review by the platform.",
+    set_at=sample.PAID_AT,
+)
+EXAMPLES = (
+    CoverageSent(scope="category", ref="jewellery", covered=False, reason="Under review by the platform."),
+    ShopCoverageSent(covered=False, reason="Fulfilment below the platform's standard."),
+    CategorySent(title="Customised mugs", customised=True),
+    _ROW,
+    ShopCoverageAnswer(shop_id="s-1", covered=True, reason="Every shop of the platform is covered.", rows=(_ROW,)),
+    CategoryAnswer(category_id="mugs", title="Customised mugs", customised=True, virtual=False),
+)

@@ -1,0 +1,143 @@
+"""The feed: one ordered list of what happened, for those who follow it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from time import monotonic
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta
+
+from jitui.aftersales.ports import Change
+from jitui.entrypoints.http.cursors import FeedPlace, read_cursor, write_cursor
+from jitui.entrypoints.http.fields import Cursor, PageLimit
+from jitui.entrypoints.http.limits import READERS_PER_KEY
+from jitui.entrypoints.http.mapping import shown
+from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation
+from jitui.entrypoints.http.problems import RATE_LIMITED, Problem
+from jitui.entrypoints.http.read_query import read_query
+from jitui.entrypoints.http.reply import Reply, answer
+from jitui.entrypoints.http.request import RequestContext
+from jitui.entrypoints.http.resources import sample
+from jitui.entrypoints.http.resources.shared import Sent, Shown
+
+POLL_SECONDS = 0.5
+"""How often a waiting reader of the feed looks again."""
+READER_RETRY_SECONDS = 5
+
+
+class ChangeQuery(Sent, frozen=True, kw_only=True):
+    """A page of the feed."""
+
+    after: Annotated[Cursor | None, Meta(description="`next` of the page before; not given: from the beginning.")] = (
+        None
+    )
+    limit: PageLimit = 50
+    wait_seconds: Annotated[
+        int, Meta(ge=0, le=30, description="How long to wait for something new when there is nothing yet.")
+    ] = 0
+
+
+class ChangeAnswer(Shown, frozen=True, kw_only=True):
+    """Something that happened; positions only grow."""
+
+    position: int
+    kind: str
+    at: datetime
+    order_id: str
+    buyer_id: str
+    shop_id: str
+    ticket_id: UUID | None
+    body: Mapping[str, object]
+
+
+class ChangePage(Shown, frozen=True, kw_only=True):
+    """A page of the feed, oldest first; `next` is where the next page begins, also when this one is empty."""
+
+    changes: tuple[ChangeAnswer, ...]
+    next: str
+
+
+@get(
+    "/v1/changes",
+    tags=["Feed"],
+    summary="Read the feed",
+    description="One ordered feed of what happened; a reader that remembers `next` misses nothing and sees nothing "
+    "twice. Warehouses act on `stop_ship`. A shop key reads its own.",
+    opt=operation({200: ChangePage}, [PLATFORM, SHOP], query=ChangeQuery),
+)
+async def list_changes(request: RequestContext) -> Reply:
+    """What happened since a place in the feed; waits for something new when asked to."""
+    query = read_query(request, ChangeQuery)
+    place = read_cursor(query.after, FeedPlace, "after")
+    after = place.position if place is not None else 0
+    found = await request.service.feed.changes(after, query.limit, shop_id=request.own_shop)
+    if not found and query.wait_seconds > 0:
+        assert request.key is not None
+        with request.api.readers.place(request.key.key_id) as has_place:
+            if not has_place:
+                return Problem(
+                    RATE_LIMITED,
+                    f"{READERS_PER_KEY} readers with this key wait for news already; ask later, or without waiting.",
+                    retry_after_seconds=READER_RETRY_SECONDS,
+                )
+            found = await _wait_for_news(request, query, after)
+    rows = tuple(_change(request, row) for row in found)
+    last = rows[-1].position if rows else after
+    return answer(ChangePage(changes=rows, next=write_cursor(last)))
+
+
+async def _wait_for_news(request: RequestContext, query: ChangeQuery, after: int) -> Sequence[Change]:
+    """Until there is some, the time is over, the process stops, or the reader has gone and gives its place back."""
+    until = request.arrived_at + query.wait_seconds
+    gone = asyncio.create_task(_gone(request))
+    try:
+        while not gone.done():
+            left_seconds = until - monotonic()
+            if left_seconds <= 0 or await request.api.stopping.within(min(POLL_SECONDS, left_seconds)):
+                break
+            found = await request.service.feed.changes(after, query.limit, shop_id=request.own_shop)
+            if found:
+                return found
+    finally:
+        gone.cancel()
+    return ()
+
+
+async def _gone(request: RequestContext) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _change(request: RequestContext, row: Change) -> ChangeAnswer:
+    body = row.body
+    if request.key_scope is not PLATFORM:
+        body = {name: value for name, value in body.items() if name != "arm"}
+    return shown(ChangeAnswer, row, body=body)
+
+
+HANDLERS = (list_changes,)
+
+EXAMPLES = (
+    ChangePage(
+        changes=(
+            ChangeAnswer(
+                position=42,
+                kind="stop_ship",
+                at=sample.ASKED_AT,
+                order_id="o-1001",
+                buyer_id="b-1",
+                shop_id="s-1",
+                ticket_id=sample.TICKET_ID,
+                body={
+                    "lines": [{"line_id": "l1", "sku": "sku-1", "item_id": "i-1", "quantity": 1}],
+                    "labels_printed": [{"carrier": "sf", "tracking_no": "SF1000000001"}],
+                },
+            ),
+        ),
+        next="WzQyXQ",
+    ),
+)

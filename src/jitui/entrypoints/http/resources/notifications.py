@@ -1,0 +1,67 @@
+"""Notifications: what payment providers tell us, signed by them."""
+
+from __future__ import annotations
+
+from litestar.params import FromPath
+
+from jitui.aftersales.command import Executed
+from jitui.aftersales.dispute import take_dispute
+from jitui.aftersales.doubt import differing
+from jitui.aftersales.outcomes import Refusal
+from jitui.aftersales.pay import News, confirm
+from jitui.aftersales.ports import AttemptRef
+from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
+from jitui.entrypoints.http.operation import operation, post
+from jitui.entrypoints.http.problems import INVALID_REQUEST, SIGNATURE_REFUSED, Problem, not_found
+from jitui.entrypoints.http.read_body import read_all
+from jitui.entrypoints.http.reply import NO_CONTENT, Answer, Reply
+from jitui.entrypoints.http.request import RequestContext
+from jitui.entrypoints.logs import get_logger
+from jitui.ids import lane_of_id
+
+log = get_logger("jitui.http")
+
+
+@post(
+    "/v1/notifications/{provider:str}",
+    tags=["Notifications"],
+    summary="Take news from a payment provider",
+    description="For payment providers: signed by them, no API key. Idempotent. Where a provider waits for a word "
+    "instead of a status, the answer is 200 with that word.",
+    opt=operation({200: str, 204: None}, problems=(SIGNATURE_REFUSED,), signed=True),
+)
+async def take_notification(request: RequestContext, provider: FromPath[str]) -> Reply:
+    """News from a payment provider; the same again changes nothing."""
+    service = request.service
+    told_by = service.providers.get(provider)
+    if told_by is None:
+        return not_found()
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+    read = told_by.read_notification(headers, await read_all(request), service.clock())
+    if isinstance(read, NotificationRefused):
+        if read.signed:
+            return Problem(INVALID_REQUEST, "The notification is signed and cannot be read.")
+        return Problem(SIGNATURE_REFUSED, "Signature or age of the notification does not stand.")
+    if isinstance(read, NotificationIgnored):
+        return _acknowledged(read.acknowledgement)  # anything else, and the provider would send it again for days
+    if isinstance(read, DisputeNotification):
+        if not await take_dispute(service.store, service.waiting, service.tasks, read.dispute, now=service.clock()):
+            log.warning("dispute_parked", provider=told_by.name, dispute=read.dispute.dispute_id)
+        return _acknowledged("")
+    ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
+    done = await confirm(service.store, ref, News(read.answer, provider=told_by.name), now=service.clock())
+    if isinstance(done, Executed) and (task := differing(done.writes)) is not None:
+        log.warning("answer_differs", task=str(task.task_id), **task.evidence)
+    return done if isinstance(done, Refusal) else _acknowledged(read.acknowledgement)
+
+
+def _acknowledged(acknowledgement: str) -> Answer:
+    """A provider that reads no status codes gets the word it waits for, and sends no more."""
+    if not acknowledgement:
+        return NO_CONTENT
+    return Answer(200, acknowledgement.encode(), media_type="text/plain; charset=utf-8")
+
+
+HANDLERS = (take_notification,)
+
+EXAMPLES: tuple[object, ...] = ()

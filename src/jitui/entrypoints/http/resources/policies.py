@@ -1,0 +1,115 @@
+"""Policies: the published conditions and their earlier versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from jitui.aftersales.policy_in_force import with_public_view
+from jitui.aftersales.ports import Publication
+from jitui.entrypoints.http.cursors import PublicationPlace, page_of, read_cursor
+from jitui.entrypoints.http.fields import Cursor, PageLimit
+from jitui.entrypoints.http.mapping import shown
+from jitui.entrypoints.http.operation import PLATFORM, get, operation
+from jitui.entrypoints.http.problems import not_found
+from jitui.entrypoints.http.read_query import read_query
+from jitui.entrypoints.http.reply import Reply, answer
+from jitui.entrypoints.http.request import RequestContext
+from jitui.entrypoints.http.resources import sample
+from jitui.entrypoints.http.resources.shared import Sent, Shown
+
+
+class PolicyQuery(Sent, frozen=True, kw_only=True):
+    """A page of published policies, newest first."""
+
+    cursor: Cursor | None = None
+    limit: PageLimit = 50
+
+
+class PublicCondition(Shown, frozen=True, kw_only=True):
+    """A published condition."""
+
+    id: str
+    text: Mapping[str, str]
+
+
+class PolicyAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
+    """A published policy: its public conditions; the document only for the platform."""
+
+    policy_id: str
+    version: str
+    title: Mapping[str, str]
+    legal_basis: Mapping[str, str]
+    effective_from: datetime
+    published_at: datetime
+    conditions: tuple[PublicCondition, ...]
+    notice: Mapping[str, str]
+    document: str | None = None
+
+
+class PolicyList(Shown, frozen=True, kw_only=True):
+    """A page of published versions, newest first, the first of all is in force; `next` is null on the last one."""
+
+    policies: tuple[PolicyAnswer, ...]
+    next: str | None
+
+
+_TAG = ["Policies"]
+
+
+@get(
+    "/v1/policies/current",
+    tags=_TAG,
+    summary="Read the policy in force",
+    description="Public: the published conditions. A platform key reads the document too.",
+    opt=operation({200: PolicyAnswer}),
+)
+async def get_current_policy(request: RequestContext) -> Reply:
+    """The published conditions in force."""
+    live = await request.service.registry.publication(None, documents=request.key_scope is PLATFORM)
+    policy = await _policy(request, live) if live is not None else None
+    return not_found() if policy is None else answer(policy)
+
+
+@get(
+    "/v1/policies",
+    tags=_TAG,
+    summary="List published policies",
+    description="Public: the published conditions and their earlier versions, newest first, by pages.",
+    opt=operation({200: PolicyList}, query=PolicyQuery),
+)
+async def list_policies(request: RequestContext) -> Reply:
+    """The published conditions and their earlier versions."""
+    query = read_query(request, PolicyQuery)
+    place = read_cursor(query.cursor, PublicationPlace)
+    found = await request.service.registry.publications(
+        before=place.publication if place is not None else None,
+        limit=query.limit + 1,
+        documents=request.key_scope is PLATFORM,
+    )
+    rows, following = page_of(found, query.limit, lambda row: (row.publication,))
+    policies = [await _policy(request, row) for row in rows]
+    return answer(PolicyList(policies=tuple(one for one in policies if one is not None), next=following))
+
+
+async def _policy(request: RequestContext, row: Publication) -> PolicyAnswer | None:
+    view = (await with_public_view(request.service.registry, row)).public_view
+    if view is None:
+        return None
+    document = row.document if request.key_scope is PLATFORM else None
+    return shown(PolicyAnswer, view, published_at=row.published_at, document=document)
+
+
+HANDLERS = (get_current_policy, list_policies)
+
+_POLICY = PolicyAnswer(
+    policy_id="unshipped-instant-refund",
+    version="1",
+    title={"zh": "未发货极速退款", "en": "Instant refund before shipment"},
+    legal_basis={"zh": "快手小店售后服务管理规则", "en": "Kuaishou shop after-sales service rules"},
+    effective_from=sample.PAID_AT,
+    published_at=sample.PAID_AT,
+    conditions=(PublicCondition(id="paid_under_300", text=sample.UNDER_300),),
+    notice=sample.NOTICE,
+)
+EXAMPLES = (_POLICY, PolicyList(policies=(_POLICY,), next=None))

@@ -1,0 +1,206 @@
+"""Restrictions: the service withdrawn from a buyer; and the platform's allow and deny lists."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+import psycopg
+from litestar.params import FromPath
+
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.registry import Restriction, Selection
+from jitui.entrypoints.http.fields import Id, Text, Time, Why, read_uuid
+from jitui.entrypoints.http.mapping import shown
+from jitui.entrypoints.http.operation import PLATFORM, get, operation, post, put
+from jitui.entrypoints.http.problems import Faults, not_found
+from jitui.entrypoints.http.read_body import read_body
+from jitui.entrypoints.http.read_query import read_query
+from jitui.entrypoints.http.reply import NO_CONTENT, Reply, answer
+from jitui.entrypoints.http.request import RequestContext
+from jitui.entrypoints.http.resources import sample
+from jitui.entrypoints.http.resources.shared import Sent, Shown, id_of_address
+from jitui.ids import lane_of, new_id
+
+
+class RestrictionSent(Sent, frozen=True, kw_only=True):
+    """Withdraws the service from a buyer; `ends_at` not given: until it is lifted."""
+
+    buyer_id: Id
+    reason: Why
+    starts_at: Time | None = None
+    ends_at: Time | None = None
+
+
+class RestrictionQuery(Sent, frozen=True, kw_only=True):
+    """Whose restrictions."""
+
+    buyer_id: Id
+
+
+class SelectionSent(Sent, frozen=True, kw_only=True):
+    """Puts a buyer on the allow or the deny list."""
+
+    verdict: Literal["allow", "deny"]
+    reason: Text = ""
+
+
+class RestrictionAnswer(Shown, frozen=True, kw_only=True):
+    """The service withdrawn from a buyer."""
+
+    restriction_id: UUID
+    buyer_id: str
+    reason: str
+    starts_at: datetime
+    ends_at: datetime | None
+    lifted_at: datetime | None
+    set_by: str
+
+
+class RestrictionList(Shown, frozen=True, kw_only=True):
+    """A buyer's restrictions, standing and past, newest first."""
+
+    restrictions: tuple[RestrictionAnswer, ...]
+
+
+class SelectionAnswer(Shown, frozen=True, kw_only=True):
+    """A buyer on one of the platform's lists."""
+
+    buyer_id: str
+    verdict: str
+    reason: str
+    set_by: str
+    set_at: datetime
+
+
+_TAG = ["Restrictions and lists"]
+
+
+@post(
+    "/v1/restrictions",
+    tags=_TAG,
+    summary="Restrict a buyer",
+    description="With an Idempotency-Key the restriction's id follows from the key and the buyer.",
+    opt=operation({201: RestrictionAnswer}, [PLATFORM], body=RestrictionSent, idempotent=True),
+)
+async def restrict_buyer(request: RequestContext) -> Reply:
+    """Withdraw the service from a buyer."""
+    sent = await read_body(request, RestrictionSent)
+    starts_at = sent.starts_at or request.service.clock()
+    faults = Faults()
+    faults.time("starts_at", sent.starts_at)
+    faults.time("ends_at", sent.ends_at)
+    if sent.ends_at is not None and sent.ends_at <= starts_at:
+        faults.add("ends_at", "Expected a time after the start")
+    faults.settle()
+    restriction_id = _restriction_id(request, sent.buyer_id)
+    known = await _known_restriction(request, sent, restriction_id)
+    if known is not None:
+        return known
+    by = request.actor.id
+    restriction = Restriction(restriction_id, sent.buyer_id, sent.reason, starts_at, sent.ends_at, by)
+    try:
+        await request.service.registry.restrict(restriction)
+    except psycopg.errors.UniqueViolation:  # the same key at the same moment
+        return await _known_restriction(request, sent, restriction_id) or not_found()
+    return answer(shown(RestrictionAnswer, restriction), 201)
+
+
+def _restriction_id(request: RequestContext, buyer_id: str) -> UUID:
+    """With an Idempotency-Key the id follows from it and the buyer, so that the same call again meets the same row."""
+    lane = lane_of(buyer_id)
+    if request.idempotency_key is None or request.key is None:
+        return new_id(lane)
+    digest = hashlib.sha256(f"{request.key.key_id} {request.idempotency_key} {buyer_id}".encode()).digest()
+    return UUID(bytes=digest[:15] + bytes([lane]), version=5)
+
+
+def _former_id(request: RequestContext, buyer_id: str) -> UUID | None:
+    """The id that the key gave before the buyer was part of it: a call may be repeated across an upgrade."""
+    if request.idempotency_key is None or request.key is None:
+        return None
+    digest = hashlib.sha256(f"{request.key.key_id} {request.idempotency_key}".encode()).digest()
+    return UUID(bytes=digest[:15] + bytes([lane_of(buyer_id)]), version=5)
+
+
+async def _known_restriction(request: RequestContext, sent: RestrictionSent, restriction_id: UUID) -> Reply | None:
+    if request.idempotency_key is None:
+        return None
+    for known in await request.service.registry.restrictions_of(sent.buyer_id):
+        if known.restriction_id in (restriction_id, _former_id(request, sent.buyer_id)):
+            same = (known.reason, known.ends_at) == (sent.reason, sent.ends_at)
+            if same and sent.starts_at in (None, known.starts_at):
+                return answer(shown(RestrictionAnswer, known), 201, (("idempotency-replayed", "true"),))
+            return Refusal(
+                RefusalCode.IDEMPOTENCY_KEY_REUSED,
+                "This Idempotency-Key was used with another body; use a new key for a new request.",
+            )
+    return None
+
+
+@get(
+    "/v1/restrictions",
+    tags=_TAG,
+    summary="List a buyer's restrictions",
+    opt=operation({200: RestrictionList}, [PLATFORM], query=RestrictionQuery),
+)
+async def list_restrictions(request: RequestContext) -> Reply:
+    """A buyer's restrictions."""
+    query = read_query(request, RestrictionQuery)
+    found = await request.service.registry.restrictions_of(query.buyer_id)
+    return answer(RestrictionList(restrictions=tuple(shown(RestrictionAnswer, row) for row in found)))
+
+
+@post(
+    "/v1/restrictions/{restriction_id:str}/lift",
+    tags=_TAG,
+    summary="Lift a restriction",
+    description="404 when no such restriction stands, also when it was lifted already.",
+    opt=operation({204: None}, [PLATFORM]),
+)
+async def lift_restriction(request: RequestContext, restriction_id: FromPath[str]) -> Reply:
+    """Give the service back."""
+    known_id = read_uuid(restriction_id)
+    if known_id is None:
+        return not_found()
+    service = request.service
+    return NO_CONTENT if await service.registry.lift_restriction(known_id, service.clock()) else not_found()
+
+
+@put(
+    "/v1/selection/{buyer_id:str}",
+    tags=_TAG,
+    summary="Put a buyer on a list",
+    description="`allow` overrides the hold-out, `deny` sends every request to review.",
+    opt=operation({200: SelectionAnswer}, [PLATFORM], body=SelectionSent),
+)
+async def select_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
+    """Put a buyer on the allow or the deny list."""
+    sent = await read_body(request, SelectionSent)
+    buyer_id, service = id_of_address("buyer_id", buyer_id), request.service
+    row = Selection(buyer_id, sent.verdict, sent.reason, request.actor.id, service.clock())
+    await service.registry.select(row)
+    return answer(shown(SelectionAnswer, row))
+
+
+HANDLERS = (restrict_buyer, list_restrictions, lift_restriction, select_buyer)
+
+_ENDS_AT = sample.ASKED_AT + timedelta(days=90)
+_RESTRICTION = RestrictionAnswer(
+    restriction_id=sample.RESTRICTION_ID,
+    buyer_id="b-9",
+    reason="Cancels in series.",
+    starts_at=sample.ASKED_AT,
+    ends_at=_ENDS_AT,
+    lifted_at=None,
+    set_by="risk desk",
+)
+EXAMPLES = (
+    RestrictionSent(buyer_id="b-9", reason="Cancels in series.", ends_at=_ENDS_AT),
+    SelectionSent(verdict="allow", reason="Invited."),
+    _RESTRICTION,
+    RestrictionList(restrictions=(_RESTRICTION,)),
+    SelectionAnswer(buyer_id="b-1", verdict="allow", reason="Invited.", set_by="risk desk", set_at=sample.PAID_AT),
+)

@@ -1,0 +1,80 @@
+"""What several resources are made of: the bases of what is sent and shown, units of lines, ids in addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal, TypeVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from jitui.aftersales.order import LineUnits
+from jitui.aftersales.registry import Scope
+from jitui.entrypoints.http.fields import Code, Id, Quantity
+from jitui.entrypoints.http.problems import Faults, refuse
+from jitui.policy.problems import did_you_mean
+from jitui.text import why_no_id
+
+MOST_LINES = 1_000
+_Value = TypeVar("_Value")
+
+
+class Sent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What callers send. Unknown fields are refused: an amount or an approval in a refund request is one (T30)."""
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """What the API answers."""
+
+
+class ActingSent(Sent, frozen=True, kw_only=True):
+    """For whom a platform acts. Unset fields leave no trace in a request's hash, so that older requests keep theirs."""
+
+    acting_for: Annotated[
+        Literal["merchant"] | UnsetType,
+        Meta(description="With a platform key: the merchant decided this; `person` says who. Else an operator did."),
+    ] = UNSET
+    person: Annotated[
+        Code | UnsetType, Meta(description="Who decided it at the merchant's, as the merchant names its people.")
+    ] = UNSET
+
+
+class UnitsSent(Sent, frozen=True, kw_only=True):
+    """So many units of one order line."""
+
+    line_id: Id
+    quantity: Quantity
+
+
+def units(lines: Iterable[UnitsSent]) -> tuple[LineUnits, ...]:
+    """Units as the core takes them."""
+    return tuple(LineUnits(line.line_id, line.quantity) for line in lines)
+
+
+def id_of_address(name: str, text: str) -> str:
+    """An id that is created at this address. Raises a problem for what can be none."""
+    why = why_no_id(text)
+    if why is not None:
+        raise refuse(name, f"Expected 1 to 128 visible characters, without spaces or slashes; {why}.")
+    return text
+
+
+def said(value: _Value | UnsetType, otherwise: _Value) -> _Value:
+    """A field that may be left out."""
+    return otherwise if isinstance(value, UnsetType) else value
+
+
+def left_out(sent: Struct) -> list[str]:
+    """The fields that were not sent: they stay as they are."""
+    return [name for name in sent.__struct_fields__ if getattr(sent, name) is UNSET]
+
+
+def check_event_kind(faults: Faults, path: str, kind: str, known: Sequence[str]) -> None:
+    """What nobody counts would be lost: no policy can ask for it."""
+    if kind not in known:
+        faults.add(path, f"Expected {', '.join(known[:-1])} or {known[-1]}{did_you_mean(kind, known)}")
+
+
+def check_place(scope: str, ref: str) -> None:
+    """The platform has no ref, everything else has one."""
+    if (scope == Scope.PLATFORM.value) != (ref == ""):
+        raise refuse("ref", "Expected an id, except for the platform, which has none.")

@@ -1,0 +1,132 @@
+"""Shops, and what the service did for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated
+
+from litestar.params import FromPath
+from msgspec import UNSET, Meta, UnsetType
+
+from jitui.aftersales.registry import Shop
+from jitui.entrypoints.http.fields import Attributes, AttributeValues, Text, Time, may_name
+from jitui.entrypoints.http.mapping import shown
+from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation, put
+from jitui.entrypoints.http.problems import Faults, not_found
+from jitui.entrypoints.http.read_body import read_body
+from jitui.entrypoints.http.read_query import read_query
+from jitui.entrypoints.http.reply import Reply, answer
+from jitui.entrypoints.http.request import RequestContext
+from jitui.entrypoints.http.resources.shared import Sent, Shown, id_of_address, left_out, said
+
+
+class ShopSent(Sent, frozen=True, kw_only=True):
+    """What the platform knows of a shop; what is not given stays as it is."""
+
+    name: Text | UnsetType = UNSET
+    attributes: Annotated[Attributes | UnsetType, Meta(description="All of them: others are forgotten.")] = UNSET
+
+
+class BenefitQuery(Sent, frozen=True, kw_only=True):
+    """Since when."""
+
+    since: Time | None = None
+
+
+class ShopAnswer(Shown, frozen=True, kw_only=True):
+    """What the platform told of a shop; attributes only for the platform."""
+
+    shop_id: str
+    name: str
+    attributes: AttributeValues
+
+
+class BenefitAnswer(Shown, frozen=True, kw_only=True):
+    """What the service did for a shop: requests handled, and how long money took."""
+
+    shop_id: str
+    since: datetime | None
+    requests: int
+    instant: int
+    refunded: int
+    awaiting: int
+    instant_median_seconds: float | None
+    instant_p99_seconds: float | None
+    reviewed_median_seconds: float | None
+    reviewed_p99_seconds: float | None
+
+
+_TAG = ["Shops and coverage"]
+
+
+@put(
+    "/v1/shops/{shop_id:str}",
+    tags=_TAG,
+    summary="Put a shop",
+    description="Replaces what is given; what is not given stays as it was.",
+    opt=operation({200: ShopAnswer}, [PLATFORM], body=ShopSent),
+)
+async def put_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
+    """Create or replace what is known of a shop, as far as it is said."""
+    sent = await read_body(request, ShopSent)
+    shop = Shop(id_of_address("shop_id", shop_id), said(sent.name, ""), dict(said(sent.attributes, {})))
+    service = request.service
+    return answer(shown(ShopAnswer, await service.registry.put_shop(shop, service.clock(), kept=left_out(sent))))
+
+
+@get(
+    "/v1/shops/{shop_id:str}",
+    tags=_TAG,
+    summary="Read a shop",
+    description="`attributes` are the platform's own and empty for others.",
+    opt=operation({200: ShopAnswer}, [PLATFORM, SHOP]),
+)
+async def get_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
+    """What is known of a shop."""
+    if not request.may_see(shop_id=shop_id) or not may_name(shop_id):
+        return not_found()
+    shop = await request.service.registry.get_shop(shop_id)
+    if shop is None:
+        return not_found()
+    return answer(shown(ShopAnswer, shop if request.key_scope is PLATFORM else replace(shop, attributes={})))
+
+
+@get(
+    "/v1/shops/{shop_id:str}/benefit",
+    tags=_TAG,
+    summary="Read what the service did for a shop",
+    opt=operation({200: BenefitAnswer}, [PLATFORM, SHOP], query=BenefitQuery),
+)
+async def get_benefit(request: RequestContext, shop_id: FromPath[str]) -> Reply:
+    """What the service did for a shop."""
+    since = read_query(request, BenefitQuery).since
+    if not request.may_see(shop_id=shop_id) or not may_name(shop_id):
+        return not_found()
+    faults = Faults()
+    faults.time("since", since)
+    faults.settle()
+    benefit = await request.service.shelf.benefit(shop_id=shop_id, since=since)
+    return answer(shown(BenefitAnswer, benefit, shop_id=shop_id, since=since))
+
+
+HANDLERS = (put_shop, get_shop, get_benefit)
+
+_ATTRIBUTES: Mapping[str, int | str | bool] = {"experience_score": 92}
+EXAMPLES = (
+    ShopSent(name="Cotton & Co", attributes=dict(_ATTRIBUTES)),
+    ShopAnswer(shop_id="s-1", name="Cotton & Co", attributes=_ATTRIBUTES),
+    BenefitAnswer(
+        shop_id="s-1",
+        since=None,
+        requests=120,
+        instant=95,
+        refunded=110,
+        awaiting=6,
+        instant_median_seconds=1.9,
+        instant_p99_seconds=4.2,
+        reviewed_median_seconds=21600.0,
+        reviewed_p99_seconds=172800.0,
+    ),
+)

@@ -1,0 +1,130 @@
+"""Tasks: what differs from the providers' statements or was paid twice, for a person to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from litestar.params import FromPath
+
+from jitui.aftersales.task import Task, TaskFilter, TaskKind, TaskState
+from jitui.aftersales.view import Amount
+from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
+from jitui.entrypoints.http.fields import Cursor, Kind, PageLimit, Why, read_uuid
+from jitui.entrypoints.http.mapping import shown
+from jitui.entrypoints.http.operation import PLATFORM, get, operation, post
+from jitui.entrypoints.http.problems import not_found
+from jitui.entrypoints.http.read_body import read_body
+from jitui.entrypoints.http.read_query import read_query
+from jitui.entrypoints.http.reply import Reply, answer
+from jitui.entrypoints.http.request import RequestContext
+from jitui.entrypoints.http.resources import sample
+from jitui.entrypoints.http.resources.shared import Sent, Shown
+
+
+class TaskQuery(Sent, frozen=True, kw_only=True):
+    """A page of tasks, newest first."""
+
+    state: TaskState | None = None
+    provider: Kind | None = None
+    kind: TaskKind | None = None
+    cursor: Cursor | None = None
+    limit: PageLimit = 50
+
+
+class ResolutionSent(Sent, frozen=True, kw_only=True):
+    """What became of a task."""
+
+    note: Why
+
+
+class TaskAnswer(Shown, frozen=True, kw_only=True):
+    """Something that a person must look at, with its evidence."""
+
+    task_id: UUID
+    kind: TaskKind
+    provider: str
+    state: TaskState
+    order_id: str | None
+    amount: Amount | None
+    evidence: Mapping[str, object]
+    opened_at: datetime
+    resolved_at: datetime | None
+    resolved_by: str | None
+    note: str | None
+
+
+class TaskPage(Shown, frozen=True, kw_only=True):
+    """A page of tasks, newest first; `next` is null on the last one."""
+
+    tasks: tuple[TaskAnswer, ...]
+    next: str | None
+
+
+@get(
+    "/v1/tasks",
+    tags=["Books"],
+    summary="List tasks",
+    description="Differences from statements and double payments, newest first.",
+    opt=operation({200: TaskPage}, [PLATFORM], query=TaskQuery),
+)
+async def list_tasks(request: RequestContext) -> Reply:
+    """What a person must look at."""
+    query = read_query(request, TaskQuery)
+    place = read_cursor(query.cursor, TimePlace)
+    after = (place.at, place.id) if place is not None else None
+    wanted = TaskFilter(query.state, query.provider, query.kind, after, query.limit + 1)
+    found = await request.service.tasks.list(wanted)
+    rows, following = page_of(found, query.limit, lambda task: (task.opened_at, task.task_id))
+    return answer(TaskPage(tasks=tuple(map(_task, rows)), next=following))
+
+
+@post(
+    "/v1/tasks/{task_id:str}/resolve",
+    tags=["Books"],
+    summary="Resolve a task",
+    description="Idempotent by nature: a task that was resolved keeps its first note. No money moves.",
+    opt=operation({200: TaskAnswer}, [PLATFORM], body=ResolutionSent),
+)
+async def resolve_task(request: RequestContext, task_id: FromPath[str]) -> Reply:
+    """Say what became of a task."""
+    sent = await read_body(request, ResolutionSent)
+    known_id = read_uuid(task_id)
+    if known_id is None:
+        return not_found()
+    service = request.service
+    task = await service.tasks.resolve(known_id, note=sent.note, by=request.actor.id, now=service.clock())
+    return not_found() if task is None else answer(_task(task))
+
+
+def _task(task: Task) -> TaskAnswer:
+    known = task.amount_minor is not None and task.currency is not None
+    return shown(TaskAnswer, task, amount=Amount(task.amount_minor or 0, task.currency or "") if known else None)
+
+
+HANDLERS = (list_tasks, resolve_task)
+
+_TASK = TaskAnswer(
+    task_id=sample.TASK_ID,
+    kind=TaskKind.PAID_TWICE,
+    provider="simulator",
+    state=TaskState.OPEN,
+    order_id="o-1001",
+    amount=sample.FULL,
+    evidence={
+        "refund_id": str(sample.REFUND_ID),
+        "attempt_id": str(sample.ATTEMPT_ID),
+        "settled_by_hand": True,
+        "looked_up": True,
+    },
+    opened_at=sample.REFUNDED_AT,
+    resolved_at=None,
+    resolved_by=None,
+    note=None,
+)
+EXAMPLES = (
+    ResolutionSent(note="The provider booked it a day later; checked with its support."),
+    _TASK,
+    TaskPage(tasks=(_TASK,), next=None),
+)

@@ -1,0 +1,349 @@
+"""Tickets: read, list, and review by the merchant or the platform."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar.params import FromPath
+from msgspec import Meta, field
+
+from jitui.aftersales.command import Executed, IdempotentReply
+from jitui.aftersales.order import ParcelDegree, ShipmentSource
+from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.ports import TicketFilter, TicketRef
+from jitui.aftersales.review import Rejection, approve, reject, withdraw
+from jitui.aftersales.ship import ShipmentNews
+from jitui.aftersales.ticket import ApprovedBy, Reason, TicketState
+from jitui.aftersales.view import Amount, TicketView
+from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
+from jitui.entrypoints.http.fields import Code, Cursor, Id, PageLimit, Time, Why
+from jitui.entrypoints.http.mapping import shown, taken
+from jitui.entrypoints.http.operation import BUYER, EVERY_SCOPE, NOTHING, PLATFORM, SHOP, get, operation, post
+from jitui.entrypoints.http.problems import VERSION_REQUIRED, Faults, Problem, not_found
+from jitui.entrypoints.http.read_body import read_body
+from jitui.entrypoints.http.read_headers import read_version
+from jitui.entrypoints.http.read_query import read_query
+from jitui.entrypoints.http.reply import Reply, answer, respond
+from jitui.entrypoints.http.request import RequestContext
+from jitui.entrypoints.http.resources import sample
+from jitui.entrypoints.http.resources.shared import MOST_LINES, ActingSent, Sent, Shown, UnitsSent, units
+from jitui.entrypoints.http.resources.shipments import Carrier, check_shipment
+from jitui.entrypoints.http.resources.ticket_view import (
+    TICKET_EXAMPLE,
+    find_ticket,
+    headers_of_ticket,
+    ticket_answer,
+    ticket_ref,
+)
+
+# Sent ------------------------------------------------------------------------------------------------------------
+
+
+class TicketQuery(Sent, frozen=True, kw_only=True):
+    """Filters of the list of tickets."""
+
+    shop_id: Id | None = None
+    buyer_id: Id | None = None
+    order_id: Id | None = None
+    state: TicketState | None = None
+    approved_by: Annotated[ApprovedBy | None, Meta(description="`instant_refund`: decided by the service.")] = None
+    requested_from: Time | None = None
+    requested_until: Time | None = None
+    cursor: Cursor | None = None
+    limit: PageLimit = 50
+
+
+class ApprovalSent(ActingSent, frozen=True, kw_only=True):
+    """For whom it is approved; need not be sent at all."""
+
+
+class EvidenceSent(Sent, frozen=True, kw_only=True):
+    """The parcel that left: recorded in the same step as the rejection."""
+
+    tracking_no: Code
+    happened_at: Time
+    carrier: Carrier = None
+    lines: Annotated[list[UnitsSent], Meta(max_length=MOST_LINES)] = field(default_factory=list)
+
+
+class RejectionSent(ActingSent, frozen=True, kw_only=True):
+    """Why the merchant rejects; a shipment as evidence frees the units for it."""
+
+    reason: Why
+    shipment: EvidenceSent | None = None
+
+
+# Shown -----------------------------------------------------------------------------------------------------------
+
+
+class TicketRow(Shown, frozen=True, kw_only=True):
+    """A ticket in a list."""
+
+    ticket_id: UUID
+    order_id: str
+    buyer_id: str
+    shop_id: str
+    state: TicketState
+    version: int
+    reason: Reason
+    amount: Amount
+    approved_by: ApprovedBy | None
+    notice: Mapping[str, str] | None
+    requested_at: datetime
+    expires_at: datetime | None
+    approved_at: datetime | None
+    closed_at: datetime | None
+
+
+class TicketPage(Shown, frozen=True, kw_only=True):
+    """A page of tickets, newest first; `next` is null on the last one."""
+
+    tickets: tuple[TicketRow, ...]
+    next: str | None
+
+
+# Reading ---------------------------------------------------------------------------------------------------------
+
+_TAG = ["After-sales"]
+
+
+@get(
+    "/v1/after-sales",
+    tags=_TAG,
+    summary="List tickets",
+    description="Newest first. A shop or buyer key lists its own.",
+    opt=operation({200: TicketPage}, EVERY_SCOPE, query=TicketQuery),
+)
+async def list_tickets(request: RequestContext) -> Reply:
+    """Tickets, newest first."""
+    query = read_query(request, TicketQuery)
+    faults = Faults()
+    faults.time("requested_from", query.requested_from)
+    faults.time("requested_until", query.requested_until)
+    faults.settle()
+    if not request.may_filter(shop_id=query.shop_id, buyer_id=query.buyer_id):
+        return not_found()
+    place = read_cursor(query.cursor, TimePlace)
+    wanted = taken(
+        TicketFilter,
+        query,
+        shop_id=request.own_shop or query.shop_id,
+        buyer_id=request.own_buyer or query.buyer_id,
+        after=(place.at, place.id) if place is not None else None,
+        limit=query.limit + 1,
+    )
+    found = await request.service.shelf.tickets(wanted)
+    rows, following = page_of(found, query.limit, lambda ticket: (ticket.requested_at, ticket.ticket_id))
+    return answer(TicketPage(tickets=tuple(shown(TicketRow, ticket) for ticket in rows), next=following))
+
+
+@get(
+    "/v1/after-sales/{ticket_id:str}",
+    tags=_TAG,
+    summary="Read a ticket",
+    opt=operation({200: TicketView}, EVERY_SCOPE),
+)
+async def get_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
+    """A ticket with its lines, refunds and timeline."""
+    found = await find_ticket(request, ticket_id)
+    if found is None:
+        return not_found()
+    file, ticket = found
+    return ticket_answer(request, file, ticket.ticket_id)
+
+
+# Reviewing -------------------------------------------------------------------------------------------------------
+
+_STATE_REFUSALS = (
+    RefusalCode.TICKET_STALE,
+    RefusalCode.TICKET_ALREADY_APPROVED,
+    RefusalCode.TICKET_ALREADY_CLOSED,
+)
+
+
+@post(
+    "/v1/after-sales/{ticket_id:str}/approve",
+    tags=_TAG,
+    summary="Approve a ticket",
+    description="The money is queued in the same transaction. A platform key approves as `operator`, or as "
+    "`merchant` where it says `acting_for` and `person`.",
+    opt=operation(
+        {200: TicketView},
+        [PLATFORM, SHOP],
+        body=ApprovalSent,
+        body_optional=True,
+        idempotent=True,
+        problems=(VERSION_REQUIRED,),
+        refusals=(
+            *_STATE_REFUSALS,
+            RefusalCode.ORDER_ALREADY_SHIPPED,
+            RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE,
+            RefusalCode.DISPUTE_OPEN,
+            RefusalCode.NOTHING_TO_REFUND,
+        ),
+        needed_headers=("If-Match",),
+    ),
+)
+async def approve_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
+    """The merchant approves, or the platform in its place."""
+    sent = await read_body(request, ApprovalSent)
+    version = _version(request)
+    if isinstance(version, Problem):
+        return version
+    by, service = request.actor_for(sent.acting_for, sent.person), request.service
+
+    def command(ref: TicketRef, reply: IdempotentReply | None) -> _Done:
+        return approve(
+            service.store,
+            ref,
+            version=version,
+            by=by,
+            now=service.clock(),
+            shop_id=request.own_shop,
+            reply=reply,
+        )
+
+    return await _on_ticket(request, ticket_id, sent, version, command)
+
+
+@post(
+    "/v1/after-sales/{ticket_id:str}/reject",
+    tags=_TAG,
+    summary="Reject a ticket",
+    description="With a shipment as evidence, the rejection and the shipment are recorded in one step.",
+    opt=operation(
+        {200: TicketView},
+        [PLATFORM, SHOP],
+        body=RejectionSent,
+        idempotent=True,
+        problems=(VERSION_REQUIRED,),
+        refusals=(
+            *_STATE_REFUSALS,
+            RefusalCode.ORDER_ALREADY_SHIPPED,
+            RefusalCode.ORDER_NOT_PAID,
+            RefusalCode.ORDER_HELD,
+            RefusalCode.REFUND_IN_PROGRESS,
+            RefusalCode.UNITS_REFUNDED,
+            RefusalCode.UNITS_NOT_AVAILABLE,
+            RefusalCode.UNKNOWN_LINE,
+        ),
+        needed_headers=("If-Match",),
+    ),
+)
+async def reject_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
+    """The merchant rejects, with a shipment as evidence or without."""
+    sent = await read_body(request, RejectionSent)
+    version = _version(request)
+    if isinstance(version, Problem):
+        return version
+    rejection = _rejection(sent)
+    by, service = request.actor_for(sent.acting_for, sent.person), request.service
+
+    def command(ref: TicketRef, reply: IdempotentReply | None) -> _Done:
+        return reject(
+            service.store,
+            ref,
+            rejection,
+            version=version,
+            by=by,
+            now=service.clock(),
+            shop_id=request.own_shop,
+            reply=reply,
+        )
+
+    return await _on_ticket(request, ticket_id, sent, version, command)
+
+
+@post(
+    "/v1/after-sales/{ticket_id:str}/withdraw",
+    tags=_TAG,
+    summary="Withdraw a ticket",
+    description="If-Match is optional here.",
+    opt=operation(
+        {200: TicketView},
+        [PLATFORM, BUYER],
+        idempotent=True,
+        refusals=_STATE_REFUSALS,
+        headers=("If-Match",),
+    ),
+)
+async def withdraw_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
+    """The buyer takes the request back."""
+    version = read_version(request.sent_headers.get(b"if-match"))
+    service = request.service
+
+    def command(ref: TicketRef, reply: IdempotentReply | None) -> _Done:
+        return withdraw(
+            service.store,
+            ref,
+            version=version,
+            by=request.actor,
+            now=service.clock(),
+            buyer_id=request.own_buyer,
+            reply=reply,
+        )
+
+    return await _on_ticket(request, ticket_id, NOTHING, version, command)
+
+
+def _version(request: RequestContext) -> int | Problem:
+    version = read_version(request.sent_headers.get(b"if-match"))
+    if version is None:
+        return Problem(
+            VERSION_REQUIRED, 'Send the ticket\'s version that you decide on as If-Match: "…"; its ETag has it.'
+        )
+    return version
+
+
+def _rejection(sent: RejectionSent) -> Rejection:
+    parcel = sent.shipment
+    if parcel is None:
+        return Rejection(sent.reason)
+    check_shipment(parcel.lines, parcel.happened_at, "shipment.")
+    news = taken(
+        ShipmentNews,
+        parcel,
+        degree=ParcelDegree.SHIPPED,
+        carrier=parcel.carrier or "",
+        source=ShipmentSource.MERCHANT,
+        lines=units(parcel.lines),
+    )
+    return Rejection(sent.reason, news)
+
+
+_Done = Awaitable[Executed | Refusal | KeptAnswer]
+
+
+async def _on_ticket(
+    request: RequestContext,
+    ticket_id: str,
+    sent: object,
+    version: int | None,
+    command: Callable[[TicketRef, IdempotentReply | None], _Done],
+) -> Reply:
+    ref = ticket_ref(ticket_id)
+    if ref is None:
+        return not_found()
+    return await respond(
+        request,
+        sent,
+        lambda reply: command(ref, reply),
+        lambda done: ticket_answer(request, done.file, ref.ticket_id),
+        headers_of_ticket,
+        (str(version),),
+    )
+
+
+HANDLERS = (list_tickets, get_ticket, approve_ticket, reject_ticket, withdraw_ticket)
+
+EXAMPLES = (
+    ApprovalSent(acting_for="merchant", person="wang.fang"),
+    RejectionSent(
+        reason="The parcel is on its way.",
+        shipment=EvidenceSent(tracking_no="SF1000000001", carrier="sf", happened_at=sample.ASKED_AT),
+    ),
+    TicketPage(tickets=(shown(TicketRow, TICKET_EXAMPLE, amount=sample.FULL),), next=None),
+)
