@@ -107,15 +107,15 @@ async def test_the_order_of_writing_tells_what_a_decision_had_seen(database_url:
 
 
 async def test_an_event_is_taken_back_once_whatever_comes_first(database_url: str, tmp_path: Path) -> None:
-    """By its own kind, day and amount: the words of the retraction say only which event."""
+    """By its own day and amount: the words of the retraction say only which event."""
     async with open_market(database_url) as market:
         market = market.deciding_by(FIRST)
         await market.registry.put_buyer(Buyer(lane_of("b"), "b", NOW - timedelta(days=400)), NOW)
 
         def event(event_id: str, retracts: str | None = None) -> RecordBuyerEvent:
-            kind = "order_paid" if retracts is None else "dispute_lost"
             at = NOW if retracts else NOW - timedelta(days=2)
-            return RecordBuyerEvent("b", event_id, kind, at, NOW, None, 100 if retracts is None else 7, retracts)
+            amount = 100 if retracts is None else 7
+            return RecordBuyerEvent("b", event_id, "order_paid", at, NOW, None, amount, retracts)
 
         await market.registry.record_buyer_events([event("stays"), event("twice"), event("batch"), event("x", "batch")])
         for rows in ([event("1", "twice")], [event("2", "twice")], [event("3", "early")], [event("early")]):

@@ -40,6 +40,8 @@ PLAIN_MOMENT = (
     r"[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
     r"(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])?"
 )
+_VERBATIM = ("document",)
+"""A policy is known by the hash of its text, to the last line break."""
 _FLOATS = ("DOUBLE", "FLOAT")
 _EXACT_FLOAT = 2**53
 
@@ -110,6 +112,8 @@ def typed(column: Column, kind: str | None) -> str:
     if kind is None:
         return f"NULL::{sql_type(column)}"
     value = named(column.name)
+    if column.name in _VERBATIM:
+        return f"CAST({value} AS VARCHAR)"
     if is_lines(column):
         json = f"nullif(trim({value}), '')::JSON" if kind == "VARCHAR" else value
         return f"TRY_CAST({json} AS {_LINES_TYPE})"
