@@ -12,7 +12,6 @@ from jitui.entrypoints.cli.output import Json, print_json, results, styled
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.text import Text
 
     from jitui.aftersales.ports import StoredDecision
     from jitui.aftersales.view import TicketView
@@ -131,12 +130,13 @@ def _table(explanation: Explanation) -> Table:
     table.add_column("condition", overflow="fold")
     table.add_column("facts", overflow="fold")
     for row in explanation.rows:
-        table.add_row(_verdict(row), f"{row.sentence} ({row.id})", _facts_text(row))
+        table.add_row(
+            styled(row.verdict.value, _COLOURS[row.verdict.value]), f"{row.sentence} ({row.id})", _facts_text(row)
+        )
     return table
 
 
-def _verdict(row: ExplanationRow) -> Text:
-    return styled(row.verdict.value, {"true": "green", "false": "red", "unknown": "yellow"}[row.verdict.value])
+_COLOURS = {"true": "green", "false": "red", "unknown": "yellow"}
 
 
 def _facts_text(row: ExplanationRow) -> str:
