@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from jitui.aftersales.command import Executed
+import pytest
+
+from jitui.aftersales.command import Executed, Plan, carry_out
+from jitui.aftersales.file import OrderFile
+from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import News, confirm, retry
-from jitui.aftersales.ports import AttemptRef, ClaimedRefund, RefundRef
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef
 from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.ticket import TicketState
+from jitui.aftersales.writes import MoveRefund
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_pay import DECLINED, OPERATOR, PENDING, SUCCEEDED, UNKNOWN, claim_all, start_paying
 
@@ -90,6 +95,49 @@ async def test_the_providers_number_stays_known_when_later_news_does_not_repeat_
     await other.hears(Answer(AnswerKind.PENDING, provider_refund_id="r-1"))
     await other.hears(Answer(AnswerKind.SUCCEEDED, provider_refund_id="r-2"))
     assert [attempt.provider_refund_id for attempt in (await other.file()).attempts] == ["r-2"]
+
+
+@on_both_stores
+@pytest.mark.parametrize("repeats", [1, 2])
+async def test_a_decline_of_an_earlier_attempt_does_not_fail_a_refund_whose_newest_may_still_pay(
+    market: Market, repeats: int
+) -> None:
+    """The books say again what became of the first attempt, while the answer for the second one is lost."""
+    paying = await start_paying(market)
+    await paying.hears(DECLINED)
+    ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
+    await retry(market.store, ref, by=OPERATOR, now=NOW)
+    (second,) = await claim_all(market, after=timedelta(seconds=2))
+    newest = AttemptRef(second.lane, second.attempt.attempt_id)
+    await confirm(market.store, newest, News(UNKNOWN), now=NOW + timedelta(seconds=3))
+    for _ in range(repeats):
+        await paying.hears(DECLINED, looked_up=True)
+    refund = (await paying.file()).refunds[0]
+    assert refund.state is RefundState.UNKNOWN and refund.due_at is not None, "it is looked up again"
+    refused = await retry(market.store, ref, by=OPERATOR, now=NOW + timedelta(seconds=4))
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
+    await confirm(market.store, newest, News(SUCCEEDED), now=NOW + timedelta(seconds=5))
+    file = await paying.file()
+    assert file.refunds[0].state is RefundState.SUCCEEDED
+    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (0, 10000)
+
+
+@on_both_stores
+async def test_a_failed_refund_is_not_retried_beside_an_attempt_that_is_not_declined(market: Market) -> None:
+    """However the refund came to stand as failed: a second live attempt could pay twice (I2)."""
+    paying = await start_paying(market)
+    await paying.hears(UNKNOWN)
+    refund = (await paying.file()).refunds[0]
+
+    def fail(_: OrderFile, __: DecisionInputs) -> Plan:
+        failed = MoveRefund(refund.refund_id, RefundState.FAILED, None, "set by hand", None, refund.tries)
+        return Plan((failed,), refund.ticket_id)
+
+    ref = RefundRef(paying.claimed.lane, refund.refund_id)
+    await carry_out(market.store, ref, fail)
+    refused = await retry(market.store, ref, by=OPERATOR, now=NOW + timedelta(seconds=4))
+    assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
+    assert await claim_all(market, after=timedelta(days=1)) == []
 
 
 async def _succeeds_and_fails(market: Market, claimed: ClaimedRefund) -> None:

@@ -112,9 +112,9 @@ def _apply(file: _Draft, change: w.Write | w.ClaimRefund) -> None:
 
 
 def _completes(order: Order, event: w.RecordBuyerEvent) -> bool:
-    """An order that costs nothing has no events: its completion stands on the order alone."""
+    """Whether this buyer's event says that this order was received."""
     completion = event.kind == w.BuyerEventKind.ORDER_COMPLETED and event.retracts is None
-    return completion and event.order_id == order.order_id and not order.free_of_charge
+    return completion and event.order_id == order.order_id
 
 
 _Row = TypeVar("_Row")

@@ -271,7 +271,7 @@ def _plan_answer(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answ
             if looked_up:
                 return _reversed(file, refund, attempt, answer, now)
             return _look_up(file, refund, "declined after it had succeeded", now)
-        case AnswerKind.DECLINED, state if answer.final and (state not in _FINAL or _settles(news, refund)):
+        case AnswerKind.DECLINED, state if answer.final and (state not in _FINAL or _settles(news, refund, latest)):
             return _declined(file, refund, attempt, answer, now)
         case AnswerKind.PENDING, AttemptState.DECLINED if latest and not looked_up and _ours_alone(attempt):
             return _look_up(file, refund, "accepted, although its books had nothing when its key expired", now)
@@ -289,9 +289,9 @@ def _in_doubt(refund: Refund) -> bool:
     return refund.state is RefundState.UNKNOWN
 
 
-def _settles(news: News, refund: Refund) -> bool:
-    """Whether a decline ends such a doubt: not on hearsay."""
-    return _in_doubt(refund) and news.provider is None
+def _settles(news: News, refund: Refund, latest: bool) -> bool:
+    """Whether a decline ends such a doubt: not a notification, and not what became of an earlier attempt."""
+    return latest and _in_doubt(refund) and news.provider is None
 
 
 def _ours_alone(attempt: Attempt) -> bool:
@@ -351,10 +351,9 @@ def _stuck(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, no
 
 
 def _may_still_be_paid(file: OrderFile, refund: Refund) -> bool:
+    """Whether any attempt is not declined: a refund has one such attempt at most (I2)."""
     return any(
-        attempt.refund_id == refund.refund_id
-        and attempt.attempt_no == refund.attempt_no
-        and attempt.state is AttemptState.PENDING
+        attempt.refund_id == refund.refund_id and attempt.state is not AttemptState.DECLINED
         for attempt in file.attempts
     )
 
