@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
-import psycopg
 from structlog.testing import capture_logs
 
 from jitui.entrypoints.http.app import create_app
 from jitui.entrypoints.http.limits import Rate
+from jitui.errors import Unavailable
 from tests.http.api import BUYER, Api
 
 
@@ -76,7 +76,7 @@ async def test_metrics_are_for_the_platform_and_for_monitoring_alone(api: Api) -
 
     class Away:
         def __getattr__(self, name: str) -> Any:
-            raise psycopg.OperationalError("connection refused")
+            raise Unavailable("The database does not answer: connection refused")
 
     away: Any = Away()
     async with client_of(create_app(replace(api.app, settings=settings, registry=away, shelf=away))) as client:
@@ -100,7 +100,7 @@ async def test_metrics_are_for_the_platform_and_for_monitoring_alone(api: Api) -
 async def test_a_database_that_is_away_is_503(api: Api) -> None:
     class Away:
         def __getattr__(self, name: str) -> Any:
-            raise psycopg.OperationalError("connection refused")
+            raise Unavailable("The database does not answer: connection refused")
 
     away: Any = Away()
     async with client_of(create_app(replace(api.app, store=away, shelf=away))) as client:

@@ -19,8 +19,9 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from psycopg import sql
 
 from jitui.adapters.postgres.migrate import newest_revision
+from jitui.adapters.postgres.pool import unavailable
 from jitui.backtest.schema import TABLES, ColumnType
-from jitui.errors import BadInput, Unavailable
+from jitui.errors import BadInput
 from jitui.policy import FACTS, LINE_FIELDS, FactType
 
 ROWS_A_BATCH = 5_000
@@ -191,10 +192,8 @@ def export_history(database_url: str, folder: Path, time_zone: ZoneInfo) -> Path
 
 
 def _connect(database_url: str) -> _Connection:
-    try:
+    with unavailable():
         return psycopg.connect(database_url, application_name="jitui backtest")
-    except psycopg.OperationalError as error:  # names host, user and database, never the password
-        raise Unavailable(f"The database does not answer: {str(error).strip()}") from None
 
 
 def _check_revision(connection: _Connection) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from jitui.errors import BadInput, Unavailable
+from jitui.adapters.postgres.pool import unavailable
+from jitui.errors import BadInput
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -58,14 +59,18 @@ def upgrade(
 
 def current_revision(database_url: str) -> str | None:
     """The revision that a database is at; None when it was never migrated. Raises Unavailable as `upgrade` does."""
-    try:
+    with unavailable():
         connection = psycopg.connect(database_url)
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"The database does not answer: {str(error).strip()}") from error
     with connection:
         known = connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if known == (True,) else None
     return str(row[0]) if row else None
+
+
+def server_version(database_url: str) -> int:
+    """PostgreSQL's version number, `170_002` for 17.2. Raises Unavailable."""
+    with unavailable(), psycopg.connect(database_url, connect_timeout=10) as connection:
+        return connection.info.server_version
 
 
 def newest_revision() -> str:

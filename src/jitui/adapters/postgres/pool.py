@@ -1,21 +1,51 @@
-"""The connection pool that the adapter's parts share."""
+"""The connection pool that the adapter's parts share, and the one place where its trouble becomes `Unavailable`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import LiteralString, TypeVar
 
 import msgspec
-from psycopg import AsyncConnection, AsyncCursor
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor, errors
 from psycopg_pool import AsyncConnectionPool
+
+from jitui.errors import Unavailable
 
 Connection = AsyncConnection[tuple[object, ...]]
 Cursor = AsyncCursor[tuple[object, ...]]
-Pool = AsyncConnectionPool[Connection]
 _Row = TypeVar("_Row")
 
 WAIT_SECONDS = 10.0
 """How long a caller waits for a connection before it is told that the service is not available."""
+
+_UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError)
+"""No server, no free connection in time, a connection that broke, a statement that the server cancelled."""
+_NOT_MIGRATED = (errors.UndefinedTable, errors.UndefinedColumn)
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Raise `Unavailable` for what psycopg says of a database that cannot be used now."""
+    try:
+        yield
+    except _UNAVAILABLE as error:  # psycopg's sentence names host, user and database, never the password
+        raise Unavailable(f"The database does not answer: {str(error).strip().partition(chr(10))[0]}") from error
+    except _NOT_MIGRATED as error:
+        said = error.diag.message_primary
+        raise Unavailable(f"The database's tables are of another version (run `jitui migrate`): {said}") from error
+
+
+class Pool(AsyncConnectionPool[Connection]):
+    """psycopg's pool, whose trouble is told as `Unavailable`."""
+
+    @asynccontextmanager
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109
+        """A connection in a transaction that commits at the end of the block, and rolls back if it raises."""
+        with unavailable():
+            async with super().connection(timeout) as connection:
+                yield connection
 
 
 def make_pool(database_url: str, *, max_size: int, min_size: int = 1) -> Pool:
@@ -24,7 +54,7 @@ def make_pool(database_url: str, *, max_size: int, min_size: int = 1) -> Pool:
     psycopg prepares nothing by itself: it would drop every prepared statement of the connection at a rollback,
     those of `jitui.adapters.postgres.batch` too.
     """
-    return AsyncConnectionPool(
+    return Pool(
         database_url,
         min_size=min(min_size, max_size),
         max_size=max_size,

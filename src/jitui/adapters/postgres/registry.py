@@ -92,6 +92,7 @@ SET reason = excluded.reason, set_by = excluded.set_by, set_at = excluded.set_at
 _RESTRICT: LiteralString = """
 INSERT INTO restriction (lane, restriction_id, buyer_id, reason, starts_at, ends_at, set_by)
 VALUES (%(lane)s, %(restriction_id)s, %(buyer_id)s, %(reason)s, %(starts_at)s, %(ends_at)s, %(set_by)s)
+ON CONFLICT (lane, restriction_id) DO NOTHING
 """
 
 _SELECT: LiteralString = """
@@ -206,9 +207,9 @@ class PostgresRegistry:
         """All that stand."""
         return await read_rows(self._pool, "SELECT to_json(p)::text FROM pause p ORDER BY set_at", {}, Pause)
 
-    async def restrict(self, restriction: Restriction) -> None:
-        """Withdraw the service from a buyer."""
-        await self._run(_RESTRICT, {**_values(restriction), "lane": lane_of(restriction.buyer_id)})
+    async def restrict(self, restriction: Restriction) -> bool:
+        """Withdraw the service from a buyer; False, and nothing changed, where the restriction's id is taken."""
+        return await self._run(_RESTRICT, {**_values(restriction), "lane": lane_of(restriction.buyer_id)}) > 0
 
     async def lift_restriction(self, restriction_id: UUID, now: datetime) -> bool:
         """Whether there was a standing restriction to lift."""

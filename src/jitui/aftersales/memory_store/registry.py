@@ -70,9 +70,9 @@ class MemoryRegistry:
         """All that stand."""
         return sorted(self._tables.pauses.values(), key=lambda pause: pause.set_at)
 
-    async def restrict(self, restriction: Restriction) -> None:
-        """Withdraw the service from a buyer."""
-        self._tables.restrictions[restriction.restriction_id] = restriction
+    async def restrict(self, restriction: Restriction) -> bool:
+        """Withdraw the service from a buyer; False, and nothing changed, where the restriction's id is taken."""
+        return self._tables.restrictions.setdefault(restriction.restriction_id, restriction) is restriction
 
     async def lift_restriction(self, restriction_id: UUID, now: datetime) -> bool:
         """Whether there was a standing restriction to lift."""

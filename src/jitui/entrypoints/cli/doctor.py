@@ -150,15 +150,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _server(url: str, where: str) -> Iterator[Finding]:
-    import psycopg
+    from jitui.adapters.postgres.migrate import server_version
 
-    from jitui.errors import Unavailable
-
-    try:
-        with psycopg.connect(url, connect_timeout=10) as connection:
-            number = connection.info.server_version
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"it does not answer ({where}): {str(error).strip().splitlines()[0]}") from None
+    number = server_version(url)
     found = f"PostgreSQL {number // 10_000}.{number % 10_000} ({where})"
     if number // 10_000 >= LEAST_POSTGRES:
         yield Finding("database", Level.OK, found)

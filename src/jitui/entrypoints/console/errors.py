@@ -5,7 +5,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from urllib.parse import quote
 
-import psycopg
 from litestar.exceptions import HTTPException, NotAuthorizedException
 from litestar.response import Response
 from litestar.types import ExceptionHandlersMap
@@ -34,7 +33,7 @@ def error_pages(options: Options) -> ExceptionHandlersMap:
         return _error_page(request, error.status_code)
 
     def on_failure(request: ConsoleRequest, error: Exception) -> Response[str]:
-        if isinstance(error, (Unavailable, psycopg.OperationalError)):
+        if isinstance(error, Unavailable):
             log.warning("unavailable", path=request.url.path, reason=str(error).partition("\n")[0])
             return _error_page(request, 503)
         log.error("page_failed", path=request.url.path, exc_info=error)

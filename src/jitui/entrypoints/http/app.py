@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
 from typing import Any, cast
 
-import psycopg
 from litestar import HttpMethod, Litestar, Request, Router, route
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
@@ -128,7 +127,6 @@ def _router(api: Api) -> Router:
         response_class=ApiResponse,
         exception_handlers={
             ProblemRaised: _on_problem,
-            psycopg.OperationalError: _on_unavailable,
             Unavailable: _on_unavailable,
             NotConfigured: _on_unavailable,
         },

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-import psycopg
 from litestar.params import FromPath
 
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -101,9 +100,7 @@ async def restrict_buyer(request: RequestContext) -> Reply:
         return known
     by = request.actor.id
     restriction = Restriction(restriction_id, sent.buyer_id, sent.reason, starts_at, sent.ends_at, by)
-    try:
-        await request.service.registry.restrict(restriction)
-    except psycopg.errors.UniqueViolation:  # the same key at the same moment
+    if not await request.service.registry.restrict(restriction):  # the same key at the same moment
         return await _known_restriction(request, sent, restriction_id) or not_found()
     return answer(shown(RestrictionAnswer, restriction), 201)
 

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-import psycopg
-
 from jitui.aftersales.facts import usage_is_fresh
 from jitui.aftersales.shelf import Benefit, Health
 from jitui.entrypoints.http.metrics import MEDIA_TYPE
@@ -118,7 +116,7 @@ async def metrics(request: RequestContext) -> Reply:
 async def _health(service: App) -> Health | None:
     try:
         return await asyncio.wait_for(service.shelf.health(service.clock()), LOOK_SECONDS)
-    except (psycopg.Error, JituiError, TimeoutError):
+    except (JituiError, TimeoutError):
         return None
 
 
@@ -126,7 +124,7 @@ async def _benefit(service: App) -> Benefit | None:
     try:
         since = service.clock() - REFUND_TIMES_OVER
         return await asyncio.wait_for(service.shelf.benefit(shop_id=None, since=since), LOOK_SECONDS)
-    except (psycopg.Error, JituiError, TimeoutError):
+    except (JituiError, TimeoutError):
         return None
 
 
