@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from babel.numbers import get_currency_precision
+from hypothesis import given
+from hypothesis import strategies as st
 from iso4217 import Currency
 
 from jitui.adapters.payments.statements.stripe import StripeStatements
@@ -17,7 +19,7 @@ from jitui.adapters.postgres.migrate import current_revision, upgrade
 from jitui.aftersales.reconcile import StatementRow
 from jitui.entrypoints.console.language import Speech
 from jitui.errors import BadInput
-from jitui.money import currency_exponent, from_decimal_text, is_currency, to_decimal_text
+from jitui.money import currency_exponent, from_decimal_text, is_currency, share_of_units, to_decimal_text
 from jitui.settings import Language
 
 LISTED = {currency.code: currency.exponent for currency in Currency}
@@ -189,3 +191,13 @@ def test_other_currencies_upgrade_without_a_question(empty_database_url: str) ->
     put(empty_database_url, ("o-1", "CNY"), ("o-2", "JPY"), ("o-3", "BHD"))
     upgrade(empty_database_url)
     assert current_revision(empty_database_url) != BEFORE
+
+
+@given(paid=st.integers(0, 10**12), parts=st.lists(st.integers(1, 50), min_size=1, max_size=8))
+def test_shares_of_units_one_after_the_other_sum_to_the_line(paid: int, parts: list[int]) -> None:
+    quantity, before, total = sum(parts), 0, 0
+    for units in parts:
+        share = share_of_units(paid, quantity, before, units)
+        assert share >= 0
+        total, before = total + share, before + units
+    assert total == paid

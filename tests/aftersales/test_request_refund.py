@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,13 +14,15 @@ from hypothesis import strategies as st
 from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.order import Buyer, Funder, Funding, ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
-from jitui.aftersales.ports import TicketRef
+from jitui.aftersales.pay import News, confirm
+from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
+from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.registry import Coverage, Pause, Restriction, Scope
 from jitui.aftersales.request_refund import RefundAsk, check_eligibility, request_refund
-from jitui.aftersales.review import withdraw
+from jitui.aftersales.review import approve, withdraw
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.ids import lane_of, new_id
-from jitui.money import share_of_units, split_by_weight
+from jitui.money import split_by_weight
 from jitui.policy import Outcome, decide, decision_from_json
 from tests.aftersales.market import DEFAULT_POLICY, NOW, Market, on_both_stores
 
@@ -280,47 +284,48 @@ def test_a_split_sums_to_the_whole_and_takes_no_more_than_there_is(amount: int, 
     assert all(0 <= part <= weight for part, weight in zip(parts, weights, strict=True))
 
 
-@given(paid=st.integers(0, 10**12), parts=st.lists(st.integers(1, 50), min_size=1, max_size=8))
-def test_t26_equal_partials_are_all_paid_and_sum_to_the_line(paid: int, parts: list[int]) -> None:
-    quantity, before, total = sum(parts), 0, 0
-    for units in parts:
-        share = share_of_units(paid, quantity, before, units)
-        assert share >= 0
-        total, before = total + share, before + units
-    assert total == paid
-
-
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    amounts=st.lists(st.integers(1, 9999), min_size=1, max_size=3),
+    amounts=st.lists(st.integers(4, 9999), min_size=1, max_size=3),
     quantities=st.lists(st.integers(1, 4), min_size=3, max_size=3),
     freight=st.integers(0, 500),
-    cuts=st.integers(1, 3),
-    order=st.randoms(use_true_random=False),
+    tenders=st.integers(1, 3),
+    data=st.data(),
 )
-@on_both_stores
 async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
-    market: Market, amounts: list[int], quantities: list[int], freight: int, cuts: int, order: object
+    market: Market, amounts: list[int], quantities: list[int], freight: int, tenders: int, data: st.DataObject
 ) -> None:
+    """Every unit once, in up to three requests, each paid: the last one brings the order to zero, freight included (I1)."""
     name = new_id(0).hex
     buyer = await market.premium_buyer(f"b-{name}")
     counts = quantities[: len(amounts)]
     captured = sum(amounts) + freight
-    tenders = [part for part in split_by_weight(captured, [3] * cuts) if part]
-    await market.paid_order(buyer, name, amounts=amounts, quantities=counts, freight_minor=freight, tenders=tenders)
-    units = [f"l{index}" for index, count in enumerate(counts, start=1) for _ in range(count)]
-    order.shuffle(units)  # type: ignore[attr-defined]
+    parts = [part for part in split_by_weight(captured, [3] * tenders) if part]
+    await market.paid_order(buyer, name, amounts=amounts, quantities=counts, freight_minor=freight, tenders=parts)
+    units = data.draw(st.permutations([f"l{n}" for n, count in enumerate(counts, start=1) for _ in range(count)]))
+    cuts = sorted(data.draw(st.lists(st.integers(1, len(units)), max_size=2, unique=True)))
     now, total = NOW, 0
-    for _ in range(2):
-        half = units[: len(units) // 2] if total == 0 else units[len(units) // 2 :]
-        lines = [(line, half.count(line)) for line in dict.fromkeys(half)]
-        asked = await market.ask(buyer, name, lines=lines, now=now) if lines else None
-        if isinstance(asked, Executed) and asked.ticket_id is not None:
-            total += asked.file.ticket(asked.ticket_id).amount_minor
+    for start, end in pairwise([0, *(cut for cut in cuts if cut < len(units)), len(units)]):
+        wanted = Counter(units[start:end])
+        asked = await market.ask(buyer, name, lines=list(wanted.items()), now=now)
+        assert isinstance(asked, Executed) and asked.ticket_id is not None
+        ticket = asked.file.ticket(asked.ticket_id)
+        if ticket.state is TicketState.AWAITING_MERCHANT:
+            ref = TicketRef(lane_of(buyer), ticket.ticket_id)
+            asked = await approve(market.store, ref, version=None, by=Actor(ActorKind.MERCHANT, "shop-1"), now=now)
+            assert isinstance(asked, Executed)
+            ticket = asked.file.ticket(ticket.ticket_id)
+        assert ticket.state is TicketState.REFUNDING
+        total += ticket.amount_minor
         now += A_MINUTE
         await market.feed.roll_up(now)
-    file_total = captured if total else 0
-    assert total <= file_total
+        for claimed in await market.store.claim_refunds(now=now, lease_until=now + A_MINUTE, limit=100):
+            paid = News(Answer(AnswerKind.SUCCEEDED))
+            await confirm(market.store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), paid, now=now)
+    assert total == captured
+    file = await market.store.read_file(OrderRef(lane_of(buyer), name))
+    assert file is not None
+    assert [(tender.refunded_minor, tender.pending_minor) for tender in file.tenders] == [(part, 0) for part in parts]
 
 
 @on_both_stores

@@ -55,11 +55,6 @@ def epoch_us(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def day_number(moment: datetime, time_zone: ZoneInfo) -> int:
-    """The local day of a moment, in days since 1970."""
-    return _day_number(moment.astimezone(time_zone))
-
-
 def _day_number(local: datetime) -> int:
     return local.toordinal() - _EPOCH.toordinal()
 

@@ -137,8 +137,8 @@ def _disk(home: Path) -> Finding:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
-    from jitui.entrypoints.cli.running import server
     from jitui.errors import JituiError
+    from jitui.wiring import server
 
     where = "embedded" if settings.database_url is None else "JITUI_DATABASE_URL"
     try:

@@ -49,8 +49,8 @@ def _newest() -> str:
 
 def _show() -> tuple[str | None, str | None, str | None]:
     from jitui.adapters.postgres.migrate import current_revision
-    from jitui.entrypoints.cli.running import server
     from jitui.settings import read_settings
+    from jitui.wiring import server
 
     with server(read_settings()) as url:
         revision = current_revision(url)
@@ -59,8 +59,9 @@ def _show() -> tuple[str | None, str | None, str | None]:
 
 def _migrate(iso_amounts: str) -> tuple[str | None, str | None, str | None]:
     from jitui.adapters.postgres.migrate import current_revision, upgrade
-    from jitui.entrypoints.cli.running import server, with_app
+    from jitui.entrypoints.cli.running import with_app
     from jitui.settings import read_settings
+    from jitui.wiring import server
 
     async def work(app: App) -> str:
         from jitui.wiring import install_policy

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from jitui.settings import Settings
     from jitui.wiring import App
 
 _Result = TypeVar("_Result")
@@ -32,15 +30,3 @@ def with_app(work: Callable[[App], Awaitable[_Result]]) -> _Result:
 
     with database(settings) as url:
         return asyncio.run(run(url))
-
-
-@contextmanager
-def server(settings: Settings) -> Iterator[str]:
-    """The database as it stands, not migrated: the configured one, else the embedded server."""
-    if settings.database_url is not None:
-        yield settings.database_url
-        return
-    from jitui.adapters import embedded_postgres
-
-    with embedded_postgres.running(settings.embedded_folder) as running:
-        yield running.url

@@ -23,12 +23,13 @@ from jitui.aftersales.ticket import Actor, ActorKind, Reason
 from jitui.aftersales.view import TicketView, view_ticket, without_staff
 from jitui.entrypoints.console.access import known_text, only, own_order, own_ticket
 from jitui.entrypoints.console.ask import askable, check, everything, new_nonce, read_ask, sent_once
-from jitui.entrypoints.console.cursor import from_cursor, to_cursor
+from jitui.entrypoints.console.cursor import read_place
 from jitui.entrypoints.console.progress import FINAL_STATES, steps_of
 from jitui.entrypoints.console.start import Form, seen_version
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.why import explained, shop_name, version_of
 from jitui.entrypoints.console.words import REVIEW_REASONS
+from jitui.entrypoints.cursor import to_cursor
 from jitui.ids import lane_of_id
 
 ORDERS_PER_PAGE = 10
@@ -37,7 +38,7 @@ ORDERS_PER_PAGE = 10
 @get("/orders")
 async def orders(visit: Visiting, request: ConsoleRequest) -> Page:
     """The buyer's orders, newest first."""
-    after = from_cursor(request.query_params["after"]) if request.query_params.get("after") else None
+    after = read_place(request.query_params["after"]) if request.query_params.get("after") else None
     wanted = OrderFilter(buyer_id=visit.reader.subject_id, after=after, limit=ORDERS_PER_PAGE + 1)
     found = await visit.app.shelf.orders(wanted)
     shown = found[:ORDERS_PER_PAGE]

@@ -14,9 +14,10 @@ from litestar.exceptions import ValidationException
 
 from jitui.aftersales.ports import TicketFilter
 from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketState
-from jitui.entrypoints.console.cursor import from_cursor, to_cursor
+from jitui.entrypoints.console.cursor import read_place
 from jitui.entrypoints.console.language import Speech
 from jitui.entrypoints.console.visit import Visit
+from jitui.entrypoints.cursor import to_cursor
 from jitui.money import to_decimal_text
 from jitui.text import for_spreadsheet
 
@@ -129,7 +130,7 @@ def _cursor(ticket: Ticket) -> str:
 
 
 def _after(cursor: str) -> tuple[datetime, UUID]:
-    at, ticket_id = from_cursor(cursor)
+    at, ticket_id = read_place(cursor)
     try:
         return at, UUID(ticket_id)
     except ValueError as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 from uuid import UUID
@@ -11,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from jitui.entrypoints.cursor import from_cursor, to_cursor
 from jitui.entrypoints.http.fields import Storable, Time
 from jitui.entrypoints.http.problems import refuse
 
@@ -44,19 +43,13 @@ class FeedPlace(msgspec.Struct, frozen=True, array_like=True):
     position: Annotated[int, Meta(ge=0, le=2**62)]
 
 
-def write_cursor(*parts: object) -> str:
-    """An opaque cursor: base64url of the last row's place."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
-
-
 def read_cursor(text: str | None, kind: type[_Place], name: str = "cursor") -> _Place | None:
-    """The place that `write_cursor` wrote. Raises a problem for anything else."""
+    """The place that `to_cursor` wrote. Raises a problem for anything else."""
     if text is None:
         return None
     try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(raw, type=kind)
-    except (ValueError, binascii.Error):
+        return from_cursor(text, kind)
+    except ValueError:
         raise refuse(name, "This is not a cursor of this list.") from None
 
 
@@ -65,4 +58,4 @@ def page_of(
 ) -> tuple[Sequence[_Row], str | None]:
     """The rows of a page and the cursor of the next one, of which the first row was read too."""
     rows = found[:limit]
-    return rows, write_cursor(*place(rows[-1])) if len(found) > limit else None
+    return rows, to_cursor(*place(rows[-1])) if len(found) > limit else None

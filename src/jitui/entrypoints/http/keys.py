@@ -6,11 +6,10 @@ import asyncio
 import hmac
 import re
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
-from typing import TypeVar
 
+from cachetools import LRUCache, TTLCache
 from litestar.types import Scope
 
 from jitui.aftersales.registry import ApiKey, hash_secret
@@ -29,7 +28,6 @@ PACE_SECONDS = 0.25
 MOST_PACED = 1_000
 _PRESENTED = re.compile(r"jt_([0-9A-Za-z]{1,64})_([0-9A-Za-z_-]{1,128})")
 
-Value = TypeVar("Value")
 _Row = tuple[ApiKey, bytes] | None
 
 
@@ -84,13 +82,15 @@ class KnownKeys:
     A wrong key is counted against the client's address before the database is asked, and its place in the count is
     given back where it proves right. Beyond the count the answer is 429, and the database is asked at a slow pace: a
     right key that this process has never seen waits a moment for that, and one that it has seen does not even wait.
+
+    Keys that do not exist are kept apart from those that do, so that guessing pushes no known key out.
     """
 
     def __init__(self, wrong: Rate, *, seconds: Callable[[], float] = monotonic) -> None:
         self._seconds = seconds
         self._wrong = Buckets(wrong, "wrong-keys", seconds=seconds)
-        self._known: OrderedDict[str, tuple[float, ApiKey, bytes]] = OrderedDict()
-        self._absent: OrderedDict[str, float] = OrderedDict()
+        self._known: LRUCache[str, tuple[float, ApiKey, bytes]] = LRUCache(MOST_KEYS)
+        self._absent: TTLCache[str, None] = TTLCache(MOST_KEYS, KEY_SECONDS, timer=seconds)
         self._prompt = Lookups()
         self._paced = Lookups(pause_seconds=PACE_SECONDS)
 
@@ -104,7 +104,7 @@ class KnownKeys:
         known = self._known.get(key_id)
         if known is not None and known[0] > self._seconds():
             return self._judge(app, known[1:], secret_hash) or self._refuse_wrong(app, scope)
-        if self._absent.get(key_id, 0.0) > self._seconds():
+        if key_id in self._absent:
             return self._refuse_wrong(app, scope)
         if known is not None and secrets.compare_digest(known[2], secret_hash):
             # It was right a moment ago: no guess.
@@ -126,12 +126,11 @@ class KnownKeys:
 
     async def _look_up(self, app: App, key_id: str, lookups: Lookups) -> _Row:
         row = await lookups.find(app, key_id)
-        until = self._seconds() + KEY_SECONDS
         if row is None:
             self._known.pop(key_id, None)
-            _remember(self._absent, key_id, until)
+            self._absent[key_id] = None
         else:
-            _remember(self._known, key_id, (until, *row))
+            self._known[key_id] = (self._seconds() + KEY_SECONDS, *row)
         return row
 
     def _judge(self, app: App, row: _Row, secret_hash: bytes) -> ApiKey | None:
@@ -144,14 +143,6 @@ class KnownKeys:
     def _refuse_wrong(self, app: App, scope: Scope) -> Problem:
         counted = self._wrong.take(_source(app, scope))
         return unauthenticated() if counted.within else refuse_wrong_keys(counted)
-
-
-def _remember(store: OrderedDict[str, Value], name: str, value: Value) -> None:
-    """Of too many the oldest goes: guessed keys are in a store of their own, and never push a known one out."""
-    store[name] = value
-    store.move_to_end(name)
-    if len(store) > MOST_KEYS:
-        store.popitem(last=False)
 
 
 def is_monitoring(settings: Settings, authorization: str | None) -> bool:

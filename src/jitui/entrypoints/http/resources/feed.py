@@ -12,7 +12,8 @@ from uuid import UUID
 from msgspec import Meta
 
 from jitui.aftersales.ports import Change
-from jitui.entrypoints.http.cursors import FeedPlace, read_cursor, write_cursor
+from jitui.entrypoints.cursor import to_cursor
+from jitui.entrypoints.http.cursors import FeedPlace, read_cursor
 from jitui.entrypoints.http.fields import Cursor, PageLimit
 from jitui.entrypoints.http.limits import READERS_PER_KEY
 from jitui.entrypoints.http.mapping import shown
@@ -87,7 +88,7 @@ async def list_changes(request: RequestContext) -> Reply:
             found = await _wait_for_news(request, query, after)
     rows = tuple(_change(request, row) for row in found)
     last = rows[-1].position if rows else after
-    return answer(ChangePage(changes=rows, next=write_cursor(last)))
+    return answer(ChangePage(changes=rows, next=to_cursor(last)))
 
 
 async def _wait_for_news(request: RequestContext, query: ChangeQuery, after: int) -> Sequence[Change]:
