@@ -295,7 +295,7 @@ def test_a_split_sums_to_the_whole_and_takes_no_more_than_there_is(amount: int, 
 async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
     market: Market, amounts: list[int], quantities: list[int], freight: int, tenders: int, data: st.DataObject
 ) -> None:
-    """Every unit once, in up to three requests, each paid: the last one brings the order to zero, freight included (I1)."""
+    """Every unit once, in up to three requests that are paid: the last one leaves nothing, of freight neither (I1)."""
     name = new_id(0).hex
     buyer = await market.premium_buyer(f"b-{name}")
     counts = quantities[: len(amounts)]
