@@ -10,7 +10,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from policy_samples import GOOD_FACTS, PLAIN_LINE, SMALL, default_policy, small_policy
 
 from jitui.policy import (
     FACTS,
@@ -24,6 +23,7 @@ from jitui.policy import (
     decision_to_json,
     facts_to_json,
 )
+from tests.policy.policy_samples import GOOD_FACTS, PLAIN_LINE, SMALL, default_policy, small_policy
 
 flags = st.sampled_from([True, True, True, False, None])
 lines = st.builds(

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from policy_samples import GOOD_FACTS, PLAIN_LINE, RETAIL, default_policy
 
 from jitui.policy import Decision, FactValue, Outcome, Policy, Verdict, decide, restriction_hits
+from tests.policy.policy_samples import GOOD_FACTS, PLAIN_LINE, RETAIL, default_policy
 
 
 def decided(**changes: FactValue | None) -> Decision:
