@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -105,18 +106,15 @@ async def test_cap_usage_that_nobody_rolled_up_for_a_minute_is_unknown(market: M
 @on_both_stores
 async def test_pause_restriction_and_coverage_each_send_the_request_to_review(market: Market) -> None:
     later = NOW
-    for index, (condition, act) in enumerate(
-        [
-            ("not_paused", lambda: market.registry.set_pause(Pause(Scope.SHOP, "shop-1", "audit", "li.na", NOW))),
-            ("covered", lambda: market.registry.set_coverage(Coverage(Scope.ITEM, "item-1", False, "", "li.na", NOW))),
-            (
-                "not_restricted",
-                lambda: market.registry.restrict(
-                    Restriction(new_id(lane_of("b-2")), "b-2", "abuse", NOW - A_MINUTE, None, "li.na")
-                ),
-            ),
-        ]
-    ):
+    pause = Pause(Scope.SHOP, "shop-1", "audit", "li.na", NOW)
+    left_out = Coverage(Scope.ITEM, "item-1", False, "", "li.na", NOW)
+    restriction = Restriction(new_id(lane_of("b-2")), "b-2", "abuse", NOW - A_MINUTE, None, "li.na")
+    acts: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+        ("not_paused", lambda: market.registry.set_pause(pause)),
+        ("covered", lambda: market.registry.set_coverage(left_out)),
+        ("not_restricted", lambda: market.registry.restrict(restriction)),
+    ]
+    for index, (condition, act) in enumerate(acts):
         buyer = await market.premium_buyer(f"b-{index}")
         await market.paid_order(buyer, f"o-{index}")
         await act()

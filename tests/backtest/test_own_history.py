@@ -118,8 +118,8 @@ async def test_an_event_is_taken_back_once_whatever_comes_first(database_url: st
             return RecordBuyerEvent("b", event_id, "order_paid", at, NOW, None, amount, retracts)
 
         await market.registry.record_buyer_events([event("stays"), event("twice"), event("batch"), event("x", "batch")])
-        for rows in ([event("1", "twice")], [event("2", "twice")], [event("3", "early")], [event("early")]):
-            await market.registry.record_buyer_events(rows)
+        for events in ([event("1", "twice")], [event("2", "twice")], [event("3", "early")], [event("early")]):
+            await market.registry.record_buyer_events(events)
         await market.registry.record_buyer_events([event("4", "never"), event("5", "4")])
         async with market.pool.connection() as connection:
             rows = await connection.execute(

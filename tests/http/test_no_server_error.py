@@ -70,7 +70,7 @@ def addresses(site: Litestar) -> Iterator[tuple[str, str]]:
             template = re.sub(r":\w+}", "}", route.path_format)
             names = re.findall(r"{(\w+)}", template)
             for value in NASTY:
-                yield method, re.sub(r"{\w+}", lambda _, value=value: value, template)
+                yield method, value.join(re.split(r"{\w+}", template))
                 good = re.sub(r"{\w+}", lambda found: _likely(found[0]), template)
                 if names and method == "GET":
                     yield method, f"{good}?{value}={value}"
@@ -182,8 +182,8 @@ async def test_cookies_of_any_kind_make_no_server_error(site: Litestar) -> None:
 
 
 async def test_every_answer_says_nosniff_and_all_but_static_files_are_not_kept(api: Api, site: Litestar) -> None:
-    paths = ("/", "/policy", "/docs", "/openapi.json", "/problems", "/healthz", "/readyz", "/v1/orders", "/v1/nothing")
-    paths += ("/nothing", "/static/nothing.css", "/static/", "/buyer/orders", "/merchant/tickets.csv", "/problems/x")
+    paths = ["/", "/policy", "/docs", "/openapi.json", "/problems", "/healthz", "/readyz", "/v1/orders", "/v1/nothing"]
+    paths += ["/nothing", "/static/nothing.css", "/static/", "/buyer/orders", "/merchant/tickets.csv", "/problems/x"]
     async with browser(site) as client, browser(site, "shan") as merchant:
         for path in paths:
             for method in ("GET", "HEAD", "OPTIONS", "POST", "DELETE"):

@@ -39,10 +39,10 @@ async def claim(market: Market, now: datetime = NOW) -> list[ClaimedRefund]:
     return await market.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=60), limit=100)
 
 
-async def heard(market: Market, claimed: ClaimedRefund, answer: Answer = SUCCEEDED, **news: bool) -> None:
+async def heard(market: Market, claimed: ClaimedRefund, answer: Answer = SUCCEEDED, *, looked_up: bool = False) -> None:
     """The provider's word on a claimed refund."""
     ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
-    assert isinstance(await confirm(market.store, ref, News(answer, **news), now=NOW), Executed)
+    assert isinstance(await confirm(market.store, ref, News(answer, looked_up), now=NOW), Executed)
 
 
 async def later(market: Market, minutes: int = 1) -> datetime:

@@ -92,7 +92,8 @@ def notification(refund: Mapping[str, object], **changed: object) -> str:
         "amount": {name: amount[name] for name in ("total", "refund", "payer_total", "payer_refund")},
         **({"success_time": refund["success_time"]} if "success_time" in refund else {}),
     }
-    return envelope(json.dumps(told), **{"event_type": f"REFUND.{refund['status']}", **changed})
+    fields = {"event_type": f"REFUND.{refund['status']}", **changed}
+    return envelope(json.dumps(told), key=API_V3_KEY, **fields)
 
 
 def envelope(resource: str, /, *, key: str = API_V3_KEY, **changed: object) -> str:
