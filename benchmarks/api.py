@@ -121,7 +121,7 @@ async def _post(app: Litestar, key: str, number: int) -> tuple[int, bytes]:
     async def send(message: dict[str, object]) -> None:
         sent.append(message)
 
-    await app(scope, receive, send)  # type: ignore[arg-type]
+    await app(scope, receive, send)  # type: ignore[arg-type]  # plain dicts, as a server gives them
     status = next(message["status"] for message in sent if message["type"] == "http.response.start")
     parts = [message.get("body", b"") for message in sent if message["type"] == "http.response.body"]
     assert isinstance(status, int)

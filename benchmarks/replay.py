@@ -118,10 +118,14 @@ def script_of(recording: Recording, *, number: int, lane: str, own: str) -> Scri
         lines.append(r"\startpipeline")
         for sent in pipeline:
             expressions = [":n" if value == own else _expression(value, number, lane, values) for value in sent.values]
-            text = _PARAMETER.sub(lambda found, made=expressions: made[int(found[1]) - 1], sent.sql)  # type: ignore[misc]
+            text = _with_expressions(sent.sql, expressions)
             lines.append(f"{text.strip()};")  # its lines stay: a comment ends with its line
         lines.append(r"\endpipeline")
     return Script("\n".join(lines) + "\n", values)
+
+
+def _with_expressions(sql: str, expressions: Sequence[str]) -> str:
+    return _PARAMETER.sub(lambda found: expressions[int(found[1]) - 1], sql)
 
 
 def _expression(value: str | None, number: int, lane: str, values: dict[str, str]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +22,7 @@ from jitui.aftersales.review import withdraw
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.ids import lane_of, new_id
 from jitui.money import share_of_units, split_by_weight
-from jitui.policy import Outcome, decide, decision_from_json
+from jitui.policy import FactValue, Outcome, decide, decision_from_json
 from tests.aftersales.market import DEFAULT_POLICY, NOW, Market, on_both_stores
 
 NOTICE = "该用户为平台优质用户且订单满足极速退款条件，平台已自动审核通过卖家发货前仅退款申请"
@@ -144,7 +146,8 @@ async def test_i4_the_stored_facts_give_the_stored_decision(market: Market) -> N
         ticket = await market.asked(buyer, f"o-{index}")
         stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
         assert stored is not None
-        assert decide(DEFAULT_POLICY, stored.facts) == decision_from_json(stored.decision)  # type: ignore[arg-type]
+        facts = cast(Mapping[str, FactValue], stored.facts)
+        assert decide(DEFAULT_POLICY, facts) == decision_from_json(stored.decision)
 
 
 @on_both_stores
@@ -298,7 +301,7 @@ def test_t26_equal_partials_are_all_paid_and_sum_to_the_line(paid: int, parts: l
 )
 @on_both_stores
 async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
-    market: Market, amounts: list[int], quantities: list[int], freight: int, cuts: int, order: object
+    market: Market, amounts: list[int], quantities: list[int], freight: int, cuts: int, order: Random
 ) -> None:
     name = new_id(0).hex
     buyer = await market.premium_buyer(f"b-{name}")
@@ -307,7 +310,7 @@ async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
     tenders = [part for part in split_by_weight(captured, [3] * cuts) if part]
     await market.paid_order(buyer, name, amounts=amounts, quantities=counts, freight_minor=freight, tenders=tenders)
     units = [f"l{index}" for index, count in enumerate(counts, start=1) for _ in range(count)]
-    order.shuffle(units)  # type: ignore[attr-defined]
+    order.shuffle(units)
     now, total = NOW, 0
     for _ in range(2):
         half = units[: len(units) // 2] if total == 0 else units[len(units) // 2 :]

@@ -23,8 +23,8 @@ from tests.backtest.histories import request, small_history, write_csv
 ASKED = "2025-06-01T12:00:00+08:00"
 
 
-def backtested(folder: Path, work: Path, **how: str) -> Backtest:
-    return run_backtest(Order(default_policy(), str(folder), ZoneInfo("Asia/Shanghai"), **how), work)  # type: ignore[arg-type]
+def backtested(folder: Path, work: Path) -> Backtest:
+    return run_backtest(Order(default_policy(), str(folder), ZoneInfo("Asia/Shanghai")), work)
 
 
 def outcomes(work: Path) -> dict[str, str]:

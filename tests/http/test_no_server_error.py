@@ -16,6 +16,7 @@ from jitui.aftersales.people import Person, Role, enrol
 from jitui.aftersales.registry import KeyScope, Pause, Scope, Shop, issue_key
 from jitui.entrypoints.console.mount import console_handlers
 from jitui.entrypoints.http.app import create_app
+from tests.asgi import transport_to
 from tests.console.pages import Page
 from tests.http.api import BUYER, SHOP, Api, order, shipment
 
@@ -54,7 +55,7 @@ async def site(api: Api) -> AsyncIterator[Litestar]:
 
 @asynccontextmanager
 async def browser(site: Litestar, name: str = "") -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=site, raise_app_exceptions=True)  # type: ignore[arg-type]
+    transport = transport_to(site, raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://jitui") as client:
         if name:
             token = Page((await client.get("/")).text).form("/sign-in/sample").fields["_csrf_token"]

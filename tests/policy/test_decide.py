@@ -17,6 +17,7 @@ from jitui.policy import (
     Line,
     Outcome,
     Policy,
+    PolicyRefused,
     Verdict,
     decide,
     decision_from_json,
@@ -100,9 +101,9 @@ def test_a_policy_comes_back_from_pickle_and_decides_the_same() -> None:
 
 
 def test_a_refusal_comes_back_from_pickle() -> None:
-    with pytest.raises(Exception, match="needs the key") as caught:
+    with pytest.raises(PolicyRefused, match="needs the key") as caught:
         Policy.from_text("policy: p\n")
-    assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems  # type: ignore[attr-defined]
+    assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems
 
 
 @pytest.mark.parametrize(

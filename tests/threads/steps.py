@@ -8,7 +8,7 @@ from jitui.aftersales.command import Executed
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import News, confirm
-from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, TicketRef
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, Ref, TicketRef
 from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket
 from tests.aftersales.market import NOW, Market
@@ -28,7 +28,7 @@ def where(ticket: Ticket) -> TicketRef:
     return TicketRef(ticket.lane, ticket.ticket_id)
 
 
-async def file_of(market: Market, ref: OrderRef | TicketRef) -> OrderFile:
+async def file_of(market: Market, ref: Ref) -> OrderFile:
     found = await market.store.read_file(ref)
     assert found is not None
     return found
