@@ -17,7 +17,7 @@ from benchmarks.processes import ROOT, started, wait_for_http
 from benchmarks.replay import RecordingStore, Script, script_of
 from jitui.adapters.postgres import reading
 from jitui.adapters.postgres.pool import make_pool
-from jitui.aftersales.ports import HistoryRecord
+from jitui.aftersales.ports import HistoryRecord, OrderRef
 from jitui.aftersales.registry import KeyScope, issue_key
 from jitui.entrypoints.http.app import create_app
 from jitui.ids import lane_of
@@ -82,15 +82,15 @@ async def record_request(url: str, home: Path, key: str, numbers: range) -> Scri
                 status, body = await _post(create_app(replace(app, store=store)), key, number)
             assert status == 201 and b'"approved_by":"instant_refund"' in body, body
             asking = store.recorded[0]
-            lock = next(sent.values[0] for sent in asking if sent.sql.encode() == reading.TRY_KEY.sql)
-            kept = next(sent for sent in asking if sent.sql.encode() == reading.KEPT_ANSWER.sql)
-            key_lane = kept.values[reading.KEPT_ANSWER.names.index("key_lane")]
-            assert lock is not None and key_lane is not None
-            lanes = (str(lane_of(str(number))), key_lane)
-            # Lanes are told from other parameters by their value, so it must be one that nothing else has.
-            if all(int(lane) > 100 for lane in lanes):
-                return script_of(store.recorded, number=number, lanes=lanes, own=lock)
-    raise RuntimeError("no order had lanes to tell apart")
+            try_key = reading.TRY_KEY[OrderRef]
+            tried = next(sent for sent in asking if sent.sql.encode() == try_key.sql)
+            lock = tried.values[try_key.names.index("lock")]
+            assert lock is not None
+            lane = lane_of(str(number))
+            # The lane is told from other parameters by its value, so it must be one that nothing else has.
+            if lane > 100:
+                return script_of(store.recorded, number=number, lane=str(lane), own=lock)
+    raise RuntimeError("no order had a lane to tell apart")
 
 
 async def _post(app: Litestar, key: str, number: int) -> tuple[int, bytes]:
@@ -121,7 +121,7 @@ async def _post(app: Litestar, key: str, number: int) -> tuple[int, bytes]:
     async def send(message: dict[str, object]) -> None:
         sent.append(message)
 
-    await app(scope, receive, send)  # type: ignore[arg-type]
+    await app(scope, receive, send)  # type: ignore[arg-type]  # plain dicts, as a server gives them
     status = next(message["status"] for message in sent if message["type"] == "http.response.start")
     parts = [message.get("body", b"") for message in sent if message["type"] == "http.response.body"]
     assert isinstance(status, int)

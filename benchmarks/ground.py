@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -110,9 +110,9 @@ def settle(url: str) -> None:
         connection.execute("CHECKPOINT")
 
 
-def settings_for(url: str, home: Path, **changed: object) -> Settings:
+def settings_for(url: str, home: Path, **changed: Any) -> Settings:
     """Settings of a service on a database of the measurement's own."""
-    return Settings(home=home, database_url=url, **changed)  # type: ignore[arg-type]
+    return Settings(home=home, database_url=url, **changed)
 
 
 def long_ago(now: datetime) -> datetime:

@@ -15,6 +15,7 @@ from typing import Any
 
 import celpy
 import zen
+from celpy.adapter import json_to_cel
 
 from benchmarks.frame import Measured, Run, result
 from jitui.policy import Policy, decide
@@ -124,7 +125,7 @@ def _cel_python(policy: Policy) -> Callable[[], object]:
     definitions = {one.name: f"({one.when})" for one in policy.definitions}
     texts = [definitions.get(one.when, one.when) for one in policy.conditions]
     programs = [environment.program(environment.compile(text)) for text in texts]
-    activation = celpy.json_to_cel(_nested())
+    activation = {name: json_to_cel(value) for name, value in _nested().items()}
     assert all(program.evaluate(activation) for program in programs)
     return lambda: [program.evaluate(activation) for program in programs]
 

@@ -106,28 +106,32 @@ class Script:
     values: dict[str, str]
 
 
-def script_of(recording: Recording, *, number: int, lanes: Sequence[str], own: str) -> Script:
-    """The order's number, its lanes and its new ids become variables; everything else stays as it was sent.
+def script_of(recording: Recording, *, number: int, lane: str, own: str) -> Script:
+    """The order's number, its lane and its new ids become variables; everything else stays as it was sent.
 
-    `lanes` and `own` are values that the recorded transaction had in parameters of their own: the lanes, and a number
-    of which every transaction needs another one (the advisory lock of its key).
+    `lane` and `own` are values that the recorded transaction had in parameters of their own: the buyer's lane, and a
+    number of which every transaction needs another one (the advisory lock of its key).
     """
     values: dict[str, str] = {}
     lines = [r"\set i :i + 1", r"\set n :first + :client_id + :i * :clients", r"\set lane :n % 256"]
     for pipeline in recording:
         lines.append(r"\startpipeline")
         for sent in pipeline:
-            expressions = [":n" if value == own else _expression(value, number, lanes, values) for value in sent.values]
-            text = _PARAMETER.sub(lambda found, made=expressions: made[int(found[1]) - 1], sent.sql)  # type: ignore[misc]
-            lines.append(" ".join(text.split()) + ";")
+            expressions = [":n" if value == own else _expression(value, number, lane, values) for value in sent.values]
+            text = _with_expressions(sent.sql, expressions)
+            lines.append(f"{text.strip()};")  # its lines stay: a comment ends with its line
         lines.append(r"\endpipeline")
     return Script("\n".join(lines) + "\n", values)
 
 
-def _expression(value: str | None, number: int, lanes: Sequence[str], values: dict[str, str]) -> str:
+def _with_expressions(sql: str, expressions: Sequence[str]) -> str:
+    return _PARAMETER.sub(lambda found: expressions[int(found[1]) - 1], sql)
+
+
+def _expression(value: str | None, number: int, lane: str, values: dict[str, str]) -> str:
     if value is None:
         return "NULL"
-    if value in lanes:
+    if value == lane:
         return ":lane"
     text = _UUID.sub(rf"\g<1>{_NUMBER}", value).replace(str(number), _NUMBER)
     if text == _NUMBER:

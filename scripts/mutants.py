@@ -309,7 +309,8 @@ def _in_a_fork(work: Path, change: Change, tests: list[str]) -> dict[str, Any]:
             raise
     if not answer.exists():
         return {"how": "killed", "by": "it hangs or ends the process"}
-    return json.loads(answer.read_text())
+    outcome: dict[str, Any] = json.loads(answer.read_text())
+    return outcome
 
 
 def _wait(child: int, seconds: float) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,21 +51,22 @@ class Notes:
 
     def _listen(self) -> None:
         import psycopg
+        from psycopg import pq
 
         from jitui.adapters.postgres import batch
 
         send = batch._send
 
-        def noting_send(pgconn: object, calls: Sequence[tuple[batch.Statement, Mapping[str, object]]]) -> object:
+        def noting_send(pgconn: pq.abc.PGconn, calls: Sequence[batch.Call]) -> list[bytes | None]:
             self.sent.update(made.sql.decode() for made, _ in calls)
-            return send(pgconn, calls)  # type: ignore[arg-type]
+            return send(pgconn, calls)
 
-        batch._send = noting_send  # type: ignore[assignment]
+        batch._send = noting_send
         for cursor in (psycopg.AsyncCursor, psycopg.AsyncServerCursor):
-            cursor.execute = self._noting(cursor.execute)  # type: ignore[method-assign, assignment]
+            cursor.execute = self._noting(cursor.execute)  # type: ignore[method-assign, assignment]  # psycopg has no hook for this
 
-    def _noting(self, execute):  # type: ignore[no-untyped-def]
-        async def noting_execute(cursor, query, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def _noting(self, execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def noting_execute(cursor: object, query: object, *args: object, **kwargs: object) -> Any:
             if isinstance(query, str):
                 self.sent.add(query)
             return await execute(cursor, query, *args, **kwargs)
@@ -78,8 +80,8 @@ class OneMutant:
     The databases of all mutants are copies of one template, so that the schema is migrated once.
     """
 
-    def __init__(self, job: dict[str, object]) -> None:
-        self.wanted = {str(name): place for place, name in enumerate(job["tests"])}  # type: ignore[arg-type]
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.wanted = {str(name): place for place, name in enumerate(job["tests"])}
         self.end = STARTED + float(str(job["seconds"]))
         self.folder = str(job["folder"])
         self.answer = Path(str(job["answer"]))

@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: pytest.Session) -> None:
-    node.workerinput["jitui_run"] = node.config.stash[RUN]  # type: ignore[attr-defined]
+    node.workerinput["jitui_run"] = node.config.stash[RUN]  # type: ignore[attr-defined]  # of xdist
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

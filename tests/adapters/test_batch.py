@@ -11,10 +11,10 @@ from uuid import UUID
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from tests.aftersales.market import NOW, open_market
 
-from jitui.adapters.postgres.batch import BEGIN, COMMIT, run_batch, statement
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, Value, run_batch, statement
 from jitui.adapters.postgres.pool import make_pool
+from tests.aftersales.market import NOW, open_market
 
 ECHO = statement(
     "SELECT %(a)s::bigint, %(b)s::text, %(c)s::boolean, %(d)s::bytea, %(e)s::timestamptz AT TIME ZONE 'UTC', "
@@ -26,7 +26,7 @@ ONE = statement("SELECT 1")
 
 async def test_values_arrive_as_they_were_sent(empty_database_url: str) -> None:
     async with make_pool(empty_database_url, max_size=1) as pool, pool.connection() as connection:
-        params = {
+        params: dict[str, Value] = {
             "a": -7,
             "b": "极退 '\"\\ %",
             "c": True,
@@ -64,7 +64,7 @@ async def test_a_cancelled_batch_gives_back_no_half_read_connection(empty_databa
 
         async def use() -> None:
             async with pool.connection() as connection:
-                await run_batch(connection, [(sleep, {"seconds": 30}), (ONE, {})])  # type: ignore[dict-item]
+                await run_batch(connection, [(sleep, {"seconds": 30}), (ONE, {})])
 
         task = asyncio.create_task(use())
         await asyncio.sleep(0.3)

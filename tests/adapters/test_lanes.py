@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -66,9 +67,9 @@ def _tables_with_lane(connection: psycopg.Connection[tuple[object, ...]]) -> set
     return {str(row[0]) for row in rows} - {"order_directory"}
 
 
-def _nodes(plan: dict[str, object]) -> Iterator[dict[str, object]]:
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
-    for child in plan.get("Plans", []):  # type: ignore[attr-defined]
+    for child in plan.get("Plans", []):
         yield from _nodes(child)
 
 

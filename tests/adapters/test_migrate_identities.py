@@ -76,11 +76,11 @@ def test_an_order_that_was_counted_twice_is_counted_once_on_the_day_that_it_was_
         ("twice-2", "refund_requested", "2026-06-02T00:00:00+08:00", "o-1", 1, None),
     ]
     with psycopg.connect(old_database_url) as connection:
-        for row in events:
+        for event in events:
             connection.execute(
                 "INSERT INTO buyer_event (lane, buyer_id, recorded_at, event_id, kind, at, order_id, amount_minor, "
                 "retracts) VALUES (%s, %s, now(), %s, %s, %s, %s, %s, %s)",
-                (LANE, BUYER, *row),
+                (LANE, BUYER, *event),
             )
         counted = [("order_completed", "2026-06-01", 1, 100), ("order_completed", "2026-06-02", 3, 80)]
         for kind, day, count, amount in [*counted, ("refund_requested", "2026-06-02", 2, 2)]:

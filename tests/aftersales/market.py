@@ -148,7 +148,7 @@ async def memory_market(now: datetime = NOW) -> Market:
     store = MemoryStore(ZoneInfo(TIME_ZONE))
     since = now - timedelta(days=3650)
     await store.registry.record_history([HistoryRecord(kind, since) for kind in HISTORY_KINDS])
-    return Market(None, store, store.registry, store, store)  # type: ignore[arg-type]
+    return Market(None, store, store.registry, store, store)  # type: ignore[arg-type]  # the memory stands in for the parts of PostgreSQL
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
-from typing import get_args
+from typing import Any, get_args
 from uuid import uuid4
 
 from hypothesis import HealthCheck, event, given, settings
@@ -22,7 +22,7 @@ from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, LineUnits, OrderLine, ParcelDegree, Tender
 from jitui.aftersales.order import ShipmentSource as Source
 from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
-from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, RefundRef, TicketRef
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, RefundRef, TicketRef
 from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import RefundState, Settlement
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
@@ -75,7 +75,8 @@ async def begin(
         funding = (Funding(Funder.PLATFORM_SUBSIDY, 999), Funding(Funder.MERCHANT_COUPON, 50))
         new = NewOrder(order_id, buyer, "shop-1", "CNY", now - A_MINUTE, lines, funding, freight_minor)
         taken = await put_order(market.store, new, now=now)
-        refs.append(taken.ref)  # type: ignore[union-attr]
+        assert isinstance(taken, OrderTaken)
+        refs.append(taken.ref)
     return Story(market, buyer, (refs[0], refs[1]), now)
 
 
@@ -125,11 +126,11 @@ async def claim(story: Story, waited: bool) -> object:
     return found
 
 
-async def hear(story: Story, kind: AnswerKind, looked_up: bool, which: int, more: dict[str, object]) -> object:
+async def hear(story: Story, kind: AnswerKind, looked_up: bool, which: int, more: dict[str, Any]) -> object:
     if not story.claims:
         return None
     claimed = story.claims[which % len(story.claims)]
-    answer = Answer(kind, reason="as drawn", **more)  # type: ignore[arg-type]
+    answer = Answer(kind, reason="as drawn", **more)
     ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
     return await confirm(story.store, ref, News(answer, looked_up), now=story.now)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -24,22 +25,22 @@ from tests.threads.steps import claim, file_of
 MANY = 10**9
 
 
-def tender(**changed: object) -> w.CaptureTender:
-    return w.CaptureTender(replace(Tender("t9", "simulator", "pay-9", "CNY", 1, NOW), **changed))  # type: ignore[arg-type]
+def tender(**changed: Any) -> w.CaptureTender:
+    return w.CaptureTender(replace(Tender("t9", "simulator", "pay-9", "CNY", 1, NOW), **changed))
 
 
-def post(**changed: object) -> w.Post:
-    return replace(w.Post("captured:t9", "escrow", "manual_payout", 1, "CNY", NOW), **changed)  # type: ignore[arg-type]
+def post(**changed: Any) -> w.Post:
+    return replace(w.Post("captured:t9", "escrow", "manual_payout", 1, "CNY", NOW), **changed)
 
 
-def disputed(**changed: object) -> w.PutDispute:
+def disputed(**changed: Any) -> w.PutDispute:
     told = Dispute("d9", "t1", "simulator", DisputeState.OPEN, 5, "CNY", NOW)
-    return w.PutDispute(replace(told, **changed))  # type: ignore[arg-type]
+    return w.PutDispute(replace(told, **changed))
 
 
-def queued(file: OrderFile, **changed: object) -> w.QueueRefund:
+def queued(file: OrderFile, **changed: Any) -> w.QueueRefund:
     fresh = {"refund_id": uuid4(), "state": RefundState.QUEUED, "attempt_no": 0}
-    return w.QueueRefund(replace(file.refunds[0], **{**fresh, **changed}))  # type: ignore[arg-type]
+    return w.QueueRefund(replace(file.refunds[0], **{**fresh, **changed}))
 
 
 def decided(file: OrderFile) -> w.RecordDecision:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -30,7 +31,7 @@ RIGHT = Answer(
     currency="CNY",
     refunds_in_all_minor=10000,
 )
-WRONG = {
+WRONG: dict[str, dict[str, Any]] = {
     "another payment": {"payment_ids": ("pay-2",)},
     "two names and neither ours": {"payment_ids": ("pay-2", "PAY-O-1-1")},
     "less": {"amount_minor": 9999},
@@ -66,7 +67,7 @@ async def tasks(market: Market) -> list[Task]:
 
 
 async def the_file(market: Market, claimed: ClaimedRefund) -> OrderFile:
-    return await file_of(market, ref_of(claimed))  # type: ignore[arg-type]
+    return await file_of(market, ref_of(claimed))
 
 
 async def test_news_about_something_else_pays_nothing_whoever_tells_it(market: Market) -> None:
@@ -74,7 +75,7 @@ async def test_news_about_something_else_pays_nothing_whoever_tells_it(market: M
     file = await the_file(market, claimed)
     for teller in TELLERS.values():
         for wrong, told in WRONG.items():
-            news = replace(teller, answer=replace(RIGHT, **told))  # type: ignore[arg-type]
+            news = replace(teller, answer=replace(RIGHT, **told))
             planned = plan_news(file, claimed.attempt.attempt_id, news, NOW)
             assert isinstance(planned, Plan)
             kinds = {type(write).__name__ for write in planned.writes}
@@ -103,8 +104,9 @@ async def test_a_person_is_told_once_of_one_difference(market: Market) -> None:
 
 async def test_another_difference_is_told_by_itself(market: Market) -> None:
     claimed = await paying(market)
-    for number, told in enumerate(({"payment_ids": ("pay-2",)}, {"payment_ids": ("pay-3",)}, {"amount_minor": 1})):
-        news = News(replace(RIGHT, **told), provider="simulator")  # type: ignore[arg-type]
+    differences: list[dict[str, Any]] = [{"payment_ids": ("pay-2",)}, {"payment_ids": ("pay-3",)}, {"amount_minor": 1}]
+    for number, told in enumerate(differences):
+        news = News(replace(RIGHT, **told), provider="simulator")
         await confirm(market.store, ref_of(claimed), news, now=NOW + number * A_SECOND)
     assert sorted(str(task.evidence["told"]) for task in await tasks(market)) == ["1", "pay-2", "pay-3"]
 
@@ -133,9 +135,9 @@ async def test_our_own_call_is_over_once_it_is_answered_so_that_nobody_waits_for
 async def test_the_same_money_in_other_words_is_paid(market: Market) -> None:
     claimed = await paying(market)
     file = await the_file(market, claimed)
-    same: list[dict[str, object]] = [{}, {"currency": "cny"}, {"payment_ids": ()}, {"refunds_in_all_minor": 10001}]
+    same: list[dict[str, Any]] = [{}, {"currency": "cny"}, {"payment_ids": ()}, {"refunds_in_all_minor": 10001}]
     for right in same:
-        news = News(replace(RIGHT, **right), provider="simulator")  # type: ignore[arg-type]
+        news = News(replace(RIGHT, **right), provider="simulator")
         planned = plan_news(file, claimed.attempt.attempt_id, news, NOW)
         assert isinstance(planned, Plan)
         assert apply_all(file, planned.writes).tickets[0].state is TicketState.REFUNDED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ async def test_an_order_is_replaced_until_something_stands_on_it(market: Market)
     assert [tender.captured_minor for tender in file.tenders] == [10500], "tenders never change by this call"
 
 
-DIFFERENCES: list[tuple[str, dict[str, object]]] = [
+DIFFERENCES: list[tuple[str, dict[str, Any]]] = [
     ("shop_id", {"shop_id": "shop-2"}),
     ("placed_at", {"placed_at": NOW + timedelta(seconds=1)}),
     ("freight", {"freight_minor": 501}),
@@ -75,7 +76,7 @@ async def test_what_differs_from_an_order_that_something_stands_on_is_named(mark
         case _:
             assert isinstance(await complete_order(market.store, taken.ref, now=NOW, completed_at=NOW), Executed)
     for path, changes in DIFFERENCES:
-        refused = await put_order(market.store, replace(ORDER, **changes), now=NOW)  # type: ignore[arg-type]
+        refused = await put_order(market.store, replace(ORDER, **changes), now=NOW)
         assert isinstance(refused, Refusal), path
         assert (refused.code, refused.path) == (RefusalCode.ORDER_NOT_REPLACEABLE, path)
     assert isinstance(await put_order(market.store, ORDER, now=NOW), OrderTaken)

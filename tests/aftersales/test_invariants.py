@@ -97,7 +97,7 @@ async def _do(market: Market, order: OrderRef, buyer: str, step: tuple[object, .
         case ("expire",) if tickets:
             return await expire(market.store, tickets[-1], now=now + timedelta(days=3))
         case ("pay", AnswerKind() as kind, bool(looked_up)):
-            return await _pay(market, order, Answer(kind, reason="as drawn"), looked_up, now)
+            await _pay(market, order, Answer(kind, reason="as drawn"), looked_up, now)
         case ("retry",) if file.refunds:
             return await retry(market.store, RefundRef(order.lane, file.refunds[-1].refund_id), by=ANYBODY, now=now)
         case ("settle",) if file.refunds:

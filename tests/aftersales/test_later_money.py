@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -23,10 +24,10 @@ DEPOSIT = Tender("t1", "simulator", "pay-1", "CNY", 2000, NOW)
 LATER = NOW + timedelta(minutes=5)
 
 
-async def deposit_refunded(market: Market, worth_minor: int = 10000, **order: object) -> tuple[OrderRef, Ticket]:
+async def deposit_refunded(market: Market, worth_minor: int = 10000, **order: Any) -> tuple[OrderRef, Ticket]:
     """An order of which a deposit was captured, refunded at once."""
     buyer = await market.premium_buyer("b-1")
-    ref = await market.paid_order(buyer, "o-1", amounts=(worth_minor,), tenders=(), **order)  # type: ignore[arg-type]
+    ref = await market.paid_order(buyer, "o-1", amounts=(worth_minor,), tenders=(), **order)
     assert isinstance(await capture(market, ref, DEPOSIT), Executed)
     ticket = await market.asked(buyer, "o-1")
     assert (ticket.approved_by, ticket.amount_minor) == (ApprovedBy.INSTANT_REFUND, 2000)

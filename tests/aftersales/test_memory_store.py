@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitui.adapters.postgres.feed import PostgresFeed
+from jitui.adapters.postgres.pool import Connection
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.claim import plan_claim
 from jitui.aftersales.file import OrderFile
@@ -29,6 +30,7 @@ from jitui.aftersales.ports import (
     OrderTaken,
     Ref,
     TicketRef,
+    Transaction,
 )
 from jitui.aftersales.task import TaskFilter
 from jitui.aftersales.writes import Write
@@ -77,18 +79,18 @@ class Twin(WatchedStore):
 
 
 class TwinTransaction(WatchedTransaction):
-    def __init__(self, connection: object, time_zone: str, other: object) -> None:
-        super().__init__(connection, time_zone)  # type: ignore[arg-type]
+    def __init__(self, connection: Connection, time_zone: str, other: Transaction) -> None:
+        super().__init__(connection, time_zone)
         self._other = other
 
     async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
         opened = await super().open(ref, once=once, query=query)
-        other = await self._other.open(ref, once=once, query=query)  # type: ignore[attr-defined]
+        other = await self._other.open(ref, once=once, query=query)
         assert replace(other, file=None, inputs=None) == replace(opened, file=None, inputs=None)
-        assert (other.file is None) == (opened.file is None)
-        if opened.file is not None:
+        assert (other.file is None, other.inputs is None) == (opened.file is None, opened.inputs is None)
+        if other.file is not None and opened.file is not None:
             assert differences(other.file, opened.file) == {}
-        if opened.inputs is not None:
+        if other.inputs is not None and opened.inputs is not None:
             assert unlike(other.inputs, opened.inputs) == {}
         return opened
 
@@ -96,7 +98,7 @@ class TwinTransaction(WatchedTransaction):
         self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
     ) -> None:
         await super().commit(file, writes, once=once, answer=answer)
-        await self._other.commit(file, writes, once=once, answer=answer)  # type: ignore[attr-defined]
+        await self._other.commit(file, writes, once=once, answer=answer)
 
 
 def unlike(said: DecisionInputs, found: DecisionInputs) -> dict[str, object]:
@@ -153,8 +155,8 @@ async def twins(market: Market) -> Market:
     return replace(
         market,
         store=twin,
-        registry=Both(market.registry, twin.memory.registry),  # type: ignore[arg-type]
-        feed=TwinFeed(market.feed, twin.memory),  # type: ignore[arg-type]
+        registry=Both(market.registry, twin.memory.registry),  # type: ignore[arg-type]  # passes every call on
+        feed=TwinFeed(market.feed, twin.memory),  # type: ignore[arg-type]  # has what the tests call
     )
 
 

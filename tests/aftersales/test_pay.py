@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 from uuid import UUID, uuid4
 
 import pytest
@@ -420,13 +421,15 @@ async def test_no_order_of_news_breaks_a_hold_or_the_ledger(market: Market, news
     assert refund.due_at is not None or not waiting, "a refund that waits is looked at again"
 
 
-STEPS = st.one_of(st.just("retry"), st.just("claim"), st.tuples(st.booleans(), NEWS))
+Step = Literal["retry", "claim"] | tuple[bool, tuple[Answer, bool]]
+
+STEPS: st.SearchStrategy[Step] = st.one_of(st.just("retry"), st.just("claim"), st.tuples(st.booleans(), NEWS))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, max_size=10))
 @on_both_stores
-async def test_no_order_of_news_retries_and_claims_opens_two_attempts(market: Market, steps: list[object]) -> None:
+async def test_no_order_of_news_retries_and_claims_opens_two_attempts(market: Market, steps: list[Step]) -> None:
     """I1 and I2: news is of the first attempt or the newest; a new one stands only beside declined ones."""
     paying = await start_paying(market, name=uuid4().hex)
     refund = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
@@ -439,7 +442,7 @@ async def test_no_order_of_news_retries_and_claims_opens_two_attempts(market: Ma
         elif step == "retry":
             await retry(market.store, refund, by=OPERATOR, now=later)
         else:
-            first, (answer, looked_up) = step  # type: ignore[misc]
+            first, (answer, looked_up) = step
             attempt = min(file.attempts, key=lambda a: a.attempt_no if first else -a.attempt_no)
             ref = AttemptRef(paying.claimed.lane, attempt.attempt_id)
             await confirm(market.store, ref, News(answer, looked_up), now=later)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,7 +25,7 @@ from jitui.aftersales.review import approve, withdraw
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.ids import lane_of, new_id
 from jitui.money import split_by_weight
-from jitui.policy import Outcome, decide, decision_from_json
+from jitui.policy import FactValue, Outcome, decide, decision_from_json
 from tests.aftersales.market import DEFAULT_POLICY, NOW, Market, on_both_stores
 
 NOTICE = "该用户为平台优质用户且订单满足极速退款条件，平台已自动审核通过卖家发货前仅退款申请"
@@ -109,18 +111,15 @@ async def test_cap_usage_that_nobody_rolled_up_for_a_minute_is_unknown(market: M
 @on_both_stores
 async def test_pause_restriction_and_coverage_each_send_the_request_to_review(market: Market) -> None:
     later = NOW
-    for index, (condition, act) in enumerate(
-        [
-            ("not_paused", lambda: market.registry.set_pause(Pause(Scope.SHOP, "shop-1", "audit", "li.na", NOW))),
-            ("covered", lambda: market.registry.set_coverage(Coverage(Scope.ITEM, "item-1", False, "", "li.na", NOW))),
-            (
-                "not_restricted",
-                lambda: market.registry.restrict(
-                    Restriction(new_id(lane_of("b-2")), "b-2", "abuse", NOW - A_MINUTE, None, "li.na")
-                ),
-            ),
-        ]
-    ):
+    pause = Pause(Scope.SHOP, "shop-1", "audit", "li.na", NOW)
+    left_out = Coverage(Scope.ITEM, "item-1", False, "", "li.na", NOW)
+    restriction = Restriction(new_id(lane_of("b-2")), "b-2", "abuse", NOW - A_MINUTE, None, "li.na")
+    acts: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+        ("not_paused", lambda: market.registry.set_pause(pause)),
+        ("covered", lambda: market.registry.set_coverage(left_out)),
+        ("not_restricted", lambda: market.registry.restrict(restriction)),
+    ]
+    for index, (condition, act) in enumerate(acts):
         buyer = await market.premium_buyer(f"b-{index}")
         await market.paid_order(buyer, f"o-{index}")
         await act()
@@ -150,7 +149,8 @@ async def test_i4_the_stored_facts_give_the_stored_decision(market: Market) -> N
         ticket = await market.asked(buyer, f"o-{index}")
         stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
         assert stored is not None
-        assert decide(DEFAULT_POLICY, stored.facts) == decision_from_json(stored.decision)  # type: ignore[arg-type]
+        facts = cast(Mapping[str, FactValue], stored.facts)
+        assert decide(DEFAULT_POLICY, facts) == decision_from_json(stored.decision)
 
 
 @on_both_stores

@@ -80,10 +80,10 @@ async def test_a_failed_refund_is_settled_with_evidence(market: Market) -> None:
 
 
 @pytest.mark.parametrize("answer", [None, PENDING, UNKNOWN, SUCCEEDED])
-async def test_only_a_failed_refund_is_settled(market: Market, answer: object) -> None:
+async def test_only_a_failed_refund_is_settled(market: Market, answer: Answer | None) -> None:
     paying = await start_paying(market)
     if answer is not None:
-        await paying.hears(answer)  # type: ignore[arg-type]
+        await paying.hears(answer)
     before = await paying.file()
     refused = await settle(market.store, ref_of(paying), PAID_BY_HAND, by=OPERATOR, now=LATER)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
@@ -163,11 +163,11 @@ async def test_a_payment_after_the_settlement_is_a_second_one(market: Market) ->
 
 
 @pytest.mark.parametrize("answer", [PENDING, UNKNOWN, DECLINED])
-async def test_other_news_after_the_settlement_changes_nothing(market: Market, answer: object) -> None:
+async def test_other_news_after_the_settlement_changes_nothing(market: Market, answer: Answer) -> None:
     paying = await settled(market)
     before = await paying.file()
     for looked_up in (False, True):
-        await paying.hears(answer, looked_up=looked_up)  # type: ignore[arg-type]
+        await paying.hears(answer, looked_up=looked_up)
     assert await paying.file() == before
 
 

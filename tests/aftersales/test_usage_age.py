@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import LiteralString
 
 import psycopg
 import pytest
 
 from jitui.adapters.postgres import feed as postgres_feed
+from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales.facts import USAGE_MAX_AGE
 from jitui.aftersales.ticket import ApprovedBy
 from jitui.wiring import utc_now
@@ -60,23 +62,24 @@ async def test_no_clock_of_ours_makes_old_usage_look_fresh_or_fresh_usage_old(ma
     assert await instant(market, "again", now), "the next roll-up mends it"
 
 
+async def moment_of(connection: Connection, query: LiteralString) -> datetime:
+    row = await (await connection.execute(query)).fetchone()
+    assert row is not None and isinstance(row[0], datetime)
+    return row[0]
+
+
 async def test_a_roll_up_is_as_old_as_its_begin_since_later_approvals_may_be_missing(market: Market) -> None:
     async with market.pool.connection() as connection:
-        row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
-        assert row is not None
-        before = row[0]
+        before = await moment_of(connection, "SELECT clock_timestamp()")
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (postgres_feed._ROLL_UP_LOCK,))
         waiting = asyncio.create_task(market.feed.roll_up())
         await asyncio.sleep(0.3)
         await connection.execute("UPDATE roll_up SET as_of = as_of")  # still in this transaction
-        row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
-        assert row is not None
-        waited_until = row[0]
+        waited_until = await moment_of(connection, "SELECT clock_timestamp()")
     await waiting
     async with market.pool.connection() as connection:
-        row = await (await connection.execute("SELECT as_of FROM roll_up WHERE name = 'usage'")).fetchone()
-    assert row is not None
-    assert before <= row[0] < waited_until
+        as_of = await moment_of(connection, "SELECT as_of FROM roll_up WHERE name = 'usage'")
+    assert before <= as_of < waited_until
 
 
 async def test_without_a_worker_a_shops_cap_is_exceeded_by_ten_seconds_of_approvals_at_most(market: Market) -> None:

@@ -20,6 +20,7 @@ from jitui.backtest.conformance import (
 from jitui.backtest.engine import Engine
 from jitui.errors import NotConfigured
 from jitui.policy import FactType
+from jitui.policy.facts import ScalarValue
 
 LEFT_OUT = Path(__file__).with_name("conformance_left_out.txt")
 REWRITE = f"jitui policy conformance --left-out > tests/agreement/{LEFT_OUT.name}"
@@ -53,8 +54,10 @@ def test_spark_gives_the_values_of_the_specification(
 
 
 @pytest.mark.parametrize("expected", [3, True, "2", None])
-def test_a_wrong_value_is_told_from_the_right_one(duckdb_engine: Engine, tmp_path: Path, expected: object) -> None:
-    case = Case("x", "n + 1", {"n": FactType.INT}, {"n": 1}, expected, None)  # type: ignore[arg-type]
+def test_a_wrong_value_is_told_from_the_right_one(
+    duckdb_engine: Engine, tmp_path: Path, expected: ScalarValue | None
+) -> None:
+    case = Case("x", "n + 1", {"n": FactType.INT}, {"n": 1}, expected, None)
     found = run_conformance([case], [duckdb_engine], tmp_path)
     assert {one.reading for one in found.wrong} == set(found.read)
     assert {one.found for one in found.wrong} == {2}

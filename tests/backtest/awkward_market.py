@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -92,7 +92,7 @@ class Day:
             self.now = (local + timedelta(days=1)).astimezone(NOW.tzinfo) + self.random.choice(
                 [-MICROSECOND, 0 * MICROSECOND]
             )
-        happens: list[tuple[Callable[[], object], int]] = [
+        happens: list[tuple[Callable[[], Awaitable[object]], int]] = [
             (self.ask, 40),
             (self.order, 25),
             (self.feed, 20),
@@ -104,7 +104,7 @@ class Day:
             (self.record, 3),
         ]
         [what] = self.random.choices([one for one, _ in happens], [weight for _, weight in happens])
-        await what()  # type: ignore[misc]
+        await what()
 
     async def order(self) -> None:
         self.number += 1

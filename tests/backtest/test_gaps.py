@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -22,8 +23,8 @@ from tests.backtest.histories import request, small_history, write_csv
 ASKED = "2025-06-01T12:00:00+08:00"
 
 
-def backtested(folder: Path, work: Path, **how: str) -> Backtest:
-    return run_backtest(Order(default_policy(), str(folder), ZoneInfo("Asia/Shanghai"), **how), work)  # type: ignore[arg-type]
+def backtested(folder: Path, work: Path) -> Backtest:
+    return run_backtest(Order(default_policy(), str(folder), ZoneInfo("Asia/Shanghai")), work)
 
 
 def outcomes(work: Path) -> dict[str, str]:
@@ -177,7 +178,7 @@ def test_a_truth_as_a_number_is_one_only_as_0_or_1(tmp_path: Path) -> None:
 # What the rows of the other tables would have told ----------------------------------------------------------------
 
 
-def facts_of(folder: Path, work: Path, *names: str) -> dict[str, dict[str, object]]:
+def facts_of(folder: Path, work: Path, *names: str) -> dict[str, dict[str, Any]]:
     prepared = prepare(folder, work)
     with open_engine(EngineName.DUCKDB, work) as engine:
         tables = {name: engine.read(path) for name, path in prepared.paths.items()}
@@ -259,7 +260,7 @@ def test_a_line_is_not_customised_only_where_its_category_can_be_read(
         folder, "order_lines", "order_id,line_id,category_id,quantity,customised,virtual", ["o1,1,c1,1,false,false"]
     )
     write_csv(folder, "categories", "category_id,customised,virtual", rows)
-    (line,) = facts_of(folder, tmp_path / "w", "order.lines")["r1"]["order.lines"]  # type: ignore[misc]
+    (line,) = facts_of(folder, tmp_path / "w", "order.lines")["r1"]["order.lines"]
     assert line["customised"] is expected
 
 

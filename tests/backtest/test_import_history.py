@@ -39,9 +39,9 @@ INVOICES = [
 ]
 
 
-def utc(*when: int) -> datetime:
+def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
     """As DuckDB hands out a moment: UTC, without a zone."""
-    return datetime(*when, tzinfo=UTC).replace(tzinfo=None)  # type: ignore[arg-type,misc]
+    return datetime(year, month, day, hour, minute, tzinfo=UTC).replace(tzinfo=None)
 
 
 def rows_of(folder: Path, table: str, columns: str = "*", order_by: str = "ALL") -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -85,7 +86,7 @@ async def test_a_stored_decision_that_was_tampered_with_is_found(database_url: s
 async def test_the_order_of_writing_tells_what_a_decision_had_seen(database_url: str, tmp_path: Path) -> None:
     """A worker's clock may be behind, or ahead, of the clock that a request goes by, over a midnight too."""
     async with open_market(database_url, now=LOCAL_MIDNIGHT) as market:
-        day = Day(market, None, LOCAL_MIDNIGHT - MICROSECOND)  # type: ignore[arg-type]
+        day = Day(market, Random(0), LOCAL_MIDNIGHT - MICROSECOND)
         market = market.deciding_by(day.policy)
         for buyer_id, skew in (("ahead", timedelta(seconds=1)), ("behind", -timedelta(seconds=1))):
             await market.registry.put_buyer(Buyer(lane_of(buyer_id), buyer_id, NOW - timedelta(days=400)), NOW)
@@ -118,8 +119,8 @@ async def test_an_event_is_taken_back_once_whatever_comes_first(database_url: st
             return RecordBuyerEvent("b", event_id, "order_paid", at, NOW, None, amount, retracts)
 
         await market.registry.record_buyer_events([event("stays"), event("twice"), event("batch"), event("x", "batch")])
-        for rows in ([event("1", "twice")], [event("2", "twice")], [event("3", "early")], [event("early")]):
-            await market.registry.record_buyer_events(rows)
+        for events in ([event("1", "twice")], [event("2", "twice")], [event("3", "early")], [event("early")]):
+            await market.registry.record_buyer_events(events)
         await market.registry.record_buyer_events([event("4", "never"), event("5", "4")])
         async with market.pool.connection() as connection:
             rows = await connection.execute(
@@ -154,7 +155,7 @@ async def test_one_order_counts_once_in_both_readings_whoever_names_it_and_takes
             await market.registry.record_buyer_events([one])
             await market.paid_order("b", f"o{number}", now=NOW + timedelta(minutes=number))
             await market.asked("b", f"o{number}", now=NOW + timedelta(minutes=number, seconds=1))
-        await market.registry.publish_policy(_publication(Day(market, None)))  # type: ignore[arg-type]
+        await market.registry.publish_policy(_publication(Day(market, Random(0))))
     own = export_history(database_url, tmp_path / "own", ZONE)
     assert verified(own, tmp_path / "work").examples == ()
     found = one_row(
@@ -191,7 +192,7 @@ async def test_a_sum_beyond_64_bits_is_unknown_and_not_an_error(database_url: st
         await market.registry.record_buyer_events(huge)
         await market.paid_order("b", "o")
         await market.asked("b", "o", now=NOW + timedelta(seconds=1))
-        await market.registry.publish_policy(_publication(Day(market, None)))  # type: ignore[arg-type]
+        await market.registry.publish_policy(_publication(Day(market, Random(0))))
     own = export_history(database_url, tmp_path / "own", ZONE)
     assert verified(own, tmp_path / "work").examples == ()
     assert one_row(f"""SELECT "buyer.paid_3d" FROM '{own}/facts.parquet'""") == (3,)
@@ -204,7 +205,7 @@ async def test_how_complete_the_history_was_is_read_as_it_was(database_url: str,
         await market.registry.record_history([HistoryRecord("order_paid", NOW - timedelta(days=9), NOW)])
         await market.asked("b", "o", now=NOW + MICROSECOND)
         await market.registry.record_history([HistoryRecord("order_paid", NOW - timedelta(days=9))])
-        await market.registry.publish_policy(_publication(Day(market, None)))  # type: ignore[arg-type]
+        await market.registry.publish_policy(_publication(Day(market, Random(0))))
     found = verified(export_history(database_url, tmp_path / "own", ZONE), tmp_path / "work")
     assert (found.decisions, found.examples) == (1, ())
 
@@ -213,7 +214,7 @@ async def test_what_a_guard_held_back_counts_as_reviewed(database_url: str, tmp_
     async with open_market(database_url) as market:
         await market.premium_buyer("b")
         await market.paid_order("b", "o")
-        day = Day(market, None, policy=market.policy)  # type: ignore[arg-type]
+        day = Day(market, Random(0), policy=market.policy)
         await day.ask_late("b", "o", lines=[], now=NOW + timedelta(seconds=1))
     own = export_history(database_url, tmp_path / "own", ZONE)
     decided = f"SELECT outcome, review_reason FROM '{own}/decisions.parquet'"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,7 +151,7 @@ def test_marks_of_spreadsheets_in_text_of_parquet_are_taken_off_too(tmp_path: Pa
     table = pa.table({"buyer_id": ["good\t", "'new"], "registered_at": pa.array([None, None], pa.timestamp("us"))})
     pq.write_table(table, folder / "buyers.parquet")
     found = pq.read_table(prepare(folder, tmp_path / "w").paths["buyers"])
-    assert sorted(found["buyer_id"].to_pylist()) == ["good", "new"]
+    assert sorted(str(buyer) for buyer in found["buyer_id"].to_pylist()) == ["good", "new"]
 
 
 def test_a_column_that_nothing_reads_sets_no_row_aside(tmp_path: Path) -> None:

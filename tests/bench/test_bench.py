@@ -1,14 +1,19 @@
-"""The frame of `jitui bench`; what it measures is not a matter of unit tests."""
+"""The frame of `jitui bench`, and the request that it records; what it measures is not a matter of unit tests."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
+from benchmarks import api, ground
 from benchmarks.frame import TARGETS, Measured, choose, measure_of, result
+from benchmarks.replay import replay
 
 FIELDS = ["id", "work", "ours", "floor", "unit", "ratio", "target", "holds", "detail"]
 
@@ -64,3 +69,21 @@ def test_every_file_of_a_measurement_belongs_to_a_target() -> None:
 def test_a_ratio_needs_a_floor(floor: float | None, ratio: float | None) -> None:
     made: Measured = result("P3", ours=100.0, floor=floor, unit="1/s", holds=True)
     assert made.ratio == ratio
+
+
+def test_a_recorded_request_is_replayed_for_other_orders(tmp_path: Path) -> None:
+    """The floor of P2: the statements of one request, with another order and another lock each time."""
+    with ground.server() as server:
+        url, floor_url = ground.new_database(server, "ours"), ground.new_database(server, "floor")
+        numbers = ground.seed(url, 200)
+        first = ground.seed(floor_url, 8_000, lane=ground.BY_NUMBER).start
+        key = asyncio.run(api.prepare(url, tmp_path))
+        asyncio.run(api.prepare(floor_url, tmp_path))
+        script = asyncio.run(api.record_request(url, tmp_path, key, numbers))
+        replayed = replay(server, floor_url, script, first=first, clients=1, seconds=1)
+        with psycopg.connect(floor_url) as connection:
+            tickets = connection.execute("SELECT count(*), count(DISTINCT order_id) FROM ticket").fetchone()
+    assert re.search(r"pg_try_advisory_xact_lock\(.*, :n::bigint\)", script.text), "each order has its own lock"
+    sent = "\n".join((script.text, *script.values.values()))
+    assert [number for number in numbers if str(number) in sent] == []
+    assert tickets == (replayed.transactions, replayed.transactions)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.progress import ProgressColumn
 
 from jitui.entrypoints.cli import output
 from jitui.text import escaped_in_json, for_spreadsheet, visible, visible_lines, why_no_id
@@ -127,7 +128,9 @@ C_LOCALE = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE"
 def test_a_progress_bar_shows_brackets_as_they_are() -> None:
     with output.progress() as bar:
         bar.add_task("[sale] a[/b] :smile:")
-        assert str(bar.columns[0].render(bar.tasks[0])) == "[sale] a[/b] :smile:"  # type: ignore[attr-defined]
+        column = bar.columns[0]
+        assert isinstance(column, ProgressColumn)
+        assert str(column.render(bar.tasks[0])) == "[sale] a[/b] :smile:"
 
 
 @pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, C_LOCALE])
@@ -156,9 +159,13 @@ def test_only_the_module_for_output_prints() -> None:
     found = []
     for path in COMMANDS:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            prints = isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) in PRINTING
-            rich = isinstance(node, ast.ImportFrom) and node.module in OF_RICH and node.names[0].name != "box"
-            if (prints or rich) and path.name != "output.py":
+            if isinstance(node, ast.Attribute | ast.Name):
+                prints = ast.unparse(node) in PRINTING
+            elif isinstance(node, ast.ImportFrom):
+                prints = node.module in OF_RICH and node.names[0].name != "box"
+            else:
+                continue
+            if prints and path.name != "output.py":
                 found.append(f"{path.name}:{node.lineno}")
     assert found == []
 

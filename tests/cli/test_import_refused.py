@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import psycopg
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jitui.importing.rejected import rejected_beside, write_rejected
 from jitui.tabular.table import open_table

@@ -196,13 +196,18 @@ def module_path(tmp_path: Path) -> dict[str, str]:
 
 def test_the_demo_starts_what_it_keeps_again(home: Home, tmp_path: Path) -> None:
     children, up = Children(home), tmp_path / "up"
+
+    def is_up_again() -> bool:
+        children.check()
+        return up.exists()
+
     try:
         children.start("worker", "sleeper", (str(up),), environment=module_path(tmp_path), is_kept=True)
         for _ in range(2):
             until(up.exists)
             up.unlink()
             children._running[0].process.kill()
-            until(lambda: children.check() or up.exists())  # type: ignore[func-returns-value]
+            until(is_up_again)
     finally:
         children.stop()
 

@@ -11,6 +11,7 @@ import httpx
 from litestar import Litestar
 
 from jitui.aftersales.people import Person
+from tests.asgi import transport_to
 
 
 @dataclass
@@ -107,7 +108,7 @@ class Visitor:
 @asynccontextmanager
 async def visiting(app: Litestar, person: Person | None = None, language: str = "en") -> AsyncIterator[Visitor]:
     """A visitor, signed in as a sample person if one is given."""
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # the two spell ASGI differently
+    transport = transport_to(app)
     headers = {"accept-language": language}
     async with httpx.AsyncClient(transport=transport, base_url="http://console.test", headers=headers) as http:
         visitor = Visitor(http)

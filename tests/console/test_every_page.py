@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from jitui.adapters.postgres.pool import Pool
+from jitui.adapters.postgres.store import PostgresStore
 from jitui.aftersales.people import Person
 from jitui.entrypoints.console import catalogues
 from jitui.entrypoints.console.catalogues import texts_used, translations_in
@@ -174,9 +176,14 @@ async def test_error_pages_speak_the_readers_language(visit: Visit, language: st
     assert title in response.text
 
 
+def _pool(market: Marketplace) -> Pool:
+    assert isinstance(market.app.store, PostgresStore)
+    return market.app.store._pool
+
+
 async def test_a_fault_shows_nothing_of_the_inside(market: Marketplace, visit: Visit) -> None:
     visitor = await visit(SHOP)
-    pool = market.app.store._pool  # type: ignore[attr-defined]
+    pool = _pool(market)
     async with pool.connection() as connection:
         await connection.execute("ALTER TABLE ticket RENAME TO elsewhere")
     response = await visitor.get("/merchant/tickets")
@@ -187,7 +194,7 @@ async def test_a_fault_shows_nothing_of_the_inside(market: Marketplace, visit: V
 
 async def test_a_database_that_does_not_answer_is_said_to_be_away(market: Marketplace, visit: Visit) -> None:
     visitor = await visit(SHOP)
-    await market.app.store._pool.close()  # type: ignore[attr-defined]
+    await _pool(market).close()
     response = await visitor.get("/merchant/tickets")
     assert response.status_code == 503
     assert "does not answer" in response.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.aftersales.policy_in_force import publish
 from jitui.entrypoints.console.published import VERSIONS_PER_PAGE
 from jitui.policy import Policy
@@ -45,6 +46,7 @@ async def test_a_version_that_is_not_there_is_not_found(visit: Visit, query: str
 
 async def test_a_page_of_stored_versions_compiles_nothing(market: Marketplace, visit: Visit) -> None:
     await _publish(market, 2)
-    async with market.app.registry._pool.connection() as connection:  # type: ignore[attr-defined]
+    assert isinstance(market.app.registry, PostgresRegistry)
+    async with market.app.registry._pool.connection() as connection:
         await connection.execute("UPDATE policy SET document = 'no policy' WHERE publication = 1")
     assert "v2" in (await (await visit()).see("/policy?publication=1")).text

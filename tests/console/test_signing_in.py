@@ -8,6 +8,7 @@ from litestar import Litestar
 
 from jitui.aftersales.people import ATTEMPTS_ON_A_NAME
 from jitui.entrypoints.console.mount import console_app
+from tests.asgi import transport_to
 from tests.console.conftest import Visit
 from tests.console.marketplace import PASSWORD, PREMIUM, SHOP, Marketplace
 from tests.console.pages import Page, Visitor, visiting
@@ -191,7 +192,7 @@ async def test_our_own_pages_may_send(visit: Visit, headers: dict[str, str]) -> 
 
 async def test_cookies_are_secure_under_tls_alone(console: Litestar) -> None:
     for scheme in ("http", "https"):
-        transport = httpx.ASGITransport(app=console)  # type: ignore[arg-type]
+        transport = transport_to(console)
         async with httpx.AsyncClient(transport=transport, base_url=f"{scheme}://console.test") as http:
             visitor = Visitor(http)
             page = await http.get("/")
@@ -206,7 +207,7 @@ async def test_cookies_are_secure_under_tls_alone(console: Litestar) -> None:
 
 
 async def test_plain_http_cannot_send_to_a_page_under_tls(console: Litestar) -> None:
-    transport = httpx.ASGITransport(app=console)  # type: ignore[arg-type]
+    transport = transport_to(console)
     async with httpx.AsyncClient(transport=transport, base_url="https://console.test") as http:
         token = Page((await http.get("/")).text).form("/sign-in").fields["_csrf_token"]
         form = {"_csrf_token": token, "name": "lin", "password": PASSWORD}

@@ -18,6 +18,7 @@ from jitui.entrypoints.http.app import create_app
 from jitui.settings import Settings
 from jitui.wiring import App, install_policy, open_app
 from tests.aftersales.market import NOW, Market, open_market
+from tests.asgi import transport_to
 
 BUYER, SHOP = "buyer-1", "shop-1"
 MISSING_BODY = b"There is no such thing here"
@@ -170,7 +171,7 @@ async def open_api(database_url: str, *, home: Path, pool_size: int = 8, setting
             "buyer": await issue_key(app.registry, KeyScope.BUYER, BUYER, label="tests", now=now.at),
         }
         litestar = create_app(app)
-        transport = httpx.ASGITransport(app=litestar)  # type: ignore[arg-type]
+        transport = transport_to(litestar)
         async with httpx.AsyncClient(transport=transport, base_url="http://jitui") as client:
             yield Api(app, litestar, client, market, now, keys["platform"], keys["shop"], keys["buyer"])
 
@@ -178,6 +179,6 @@ async def open_api(database_url: str, *, home: Path, pool_size: int = 8, setting
 def with_providers(api: Api, **providers: Any) -> Api:
     """The same service with other payment providers."""
     litestar = create_app(replace(api.app, providers=providers))
-    transport = httpx.ASGITransport(app=litestar)  # type: ignore[arg-type]
+    transport = transport_to(litestar)
     client = httpx.AsyncClient(transport=transport, base_url="http://jitui")
     return replace(api, litestar=litestar, client=client)

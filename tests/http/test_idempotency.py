@@ -84,7 +84,7 @@ async def test_the_kept_answer_lies_in_the_lane_of_its_buyer_as_all_that_its_tra
     tables = ("idempotency", "ticket", "refund", "tender", "orders", "buyer_event WHERE buyer_id = 'buyer-2'")
     async with api.market.pool.connection() as connection:
         for table in tables:
-            rows = await (await connection.execute(f"SELECT DISTINCT lane FROM {table}")).fetchall()  # type: ignore[arg-type]
+            rows = await (await connection.execute(f"SELECT DISTINCT lane FROM {table}")).fetchall()
             assert rows == [(lane_of("buyer-2"),)], table
 
 

@@ -18,6 +18,7 @@ from jitui.entrypoints.http import limits
 from jitui.entrypoints.http.app import create_app
 from jitui.entrypoints.http.limits import Buckets, Rate, Readers
 from jitui.wiring import App
+from tests.asgi import transport_to
 from tests.http.api import Api
 
 WRONG = "jt_{}_" + "w" * 43
@@ -44,7 +45,7 @@ async def limited(api: Api, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncC
     """Another process on the same database: it knows no key yet."""
     registry = CountingRegistry(api.app.registry)
     app = replace(api.app, registry=registry, settings=replace(api.app.settings, **settings))
-    transport = httpx.ASGITransport(app=create_app(app), client=("192.0.2.1", 4711))  # type: ignore[arg-type]
+    transport = transport_to(create_app(app), client=("192.0.2.1", 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://jitui") as client:
         yield client, registry
 

@@ -126,7 +126,7 @@ def _break_everything(database_url: str) -> None:
 
 def _provoke(client: httpx.Client, platform: str, buyer: str) -> list[int]:
     headers = {"authorization": f"Bearer {platform}"}
-    calls = (
+    calls: tuple[tuple[str, str, object, dict[str, str]], ...] = (
         ("GET", "/v1/orders/o-1", None, {"authorization": f"Bearer {buyer}"}),
         ("PUT", "/v1/orders/o-2", order(), headers),
         ("GET", "/v1/shops/shop-1", None, headers),

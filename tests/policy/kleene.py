@@ -64,9 +64,8 @@ def _call(node: Call, facts: Facts, line: LineValues | None) -> Value:
         return either(*args)
     if node.operator is Operator.CONDITIONAL:
         return None if args[0] is None else args[1] if args[0] else args[2]
-    if None in args:
-        return None
-    return _strict(node.operator, args)  # type: ignore[arg-type]
+    known = [arg for arg in args if arg is not None]
+    return _strict(node.operator, known) if len(known) == len(args) else None
 
 
 def _strict(operator: Operator, args: list[ScalarValue]) -> Value:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from policy_samples import default_policy
 
 from jitui.policy import Verdict
 from jitui.policy.cases import read_cases, run_case
 from jitui.policy.problems import CasesRefused
+from tests.policy.policy_samples import default_policy
 
 GOOD = "cases:\n  - name: a\n    facts: {}\n    expect: {outcome: review}\n"
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from policy_samples import GOOD_FACTS, PLAIN_LINE, SMALL, default_policy, small_policy
 
 from jitui.policy import (
     FACTS,
@@ -18,12 +17,14 @@ from jitui.policy import (
     Line,
     Outcome,
     Policy,
+    PolicyRefused,
     Verdict,
     decide,
     decision_from_json,
     decision_to_json,
     facts_to_json,
 )
+from tests.policy.policy_samples import GOOD_FACTS, PLAIN_LINE, SMALL, default_policy, small_policy
 
 flags = st.sampled_from([True, True, True, False, None])
 lines = st.builds(
@@ -100,9 +101,9 @@ def test_a_policy_comes_back_from_pickle_and_decides_the_same() -> None:
 
 
 def test_a_refusal_comes_back_from_pickle() -> None:
-    with pytest.raises(Exception, match="needs the key") as caught:
+    with pytest.raises(PolicyRefused, match="needs the key") as caught:
         Policy.from_text("policy: p\n")
-    assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems  # type: ignore[attr-defined]
+    assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems
 
 
 @pytest.mark.parametrize(

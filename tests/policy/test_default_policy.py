@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
-from policy_samples import GOOD_FACTS, PLAIN_LINE, RETAIL, default_policy
 
 from jitui.policy import Decision, FactValue, Outcome, Policy, Verdict, decide, restriction_hits
+from tests.policy.policy_samples import GOOD_FACTS, PLAIN_LINE, RETAIL, default_policy
 
 
 def decided(**changes: FactValue | None) -> Decision:
@@ -104,8 +105,8 @@ def test_every_fact_that_is_missing_sends_to_review_and_is_named(name: str, miss
     ],
 )
 def test_a_value_that_does_not_fit_its_fact_is_unknown(name: str, value: object) -> None:
-    facts: dict[str, object] = GOOD_FACTS | {name: value}
-    decision = decide(default_policy(), facts)  # type: ignore[arg-type]
+    facts: dict[str, Any] = GOOD_FACTS | {name: value}
+    decision = decide(default_policy(), facts)
     assert decision.outcome is Outcome.REVIEW
     assert decision.unknown == (name,)
 

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from policy_samples import DEFAULT, SMALL, default_policy, small_text
 
 from jitui.policy import Policy, PolicyRefused
 from jitui.policy.difference import Change, differences
 from jitui.policy.document import Listing, Mapped, Node, Scalar, parse
 from jitui.policy.written import written
+from tests.policy.policy_samples import DEFAULT, SMALL, default_policy, small_text
 
 TEXT = DEFAULT.read_text(encoding="utf-8")
 

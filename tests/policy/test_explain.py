@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from policy_samples import GOOD_FACTS, PLAIN_LINE, SMALL, default_policy
 
 from jitui.policy import FactValue, Outcome, Policy, Verdict, decide, explain
-from jitui.policy.explain import OTHER_FACTORS, Audience
+from jitui.policy.explain import Audience
+from jitui.policy.parts import OTHER_FACTORS
+from tests.policy.policy_samples import GOOD_FACTS, PLAIN_LINE, SMALL, default_policy
 
 
 def explained(audience: Audience, **changes: FactValue | None) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.policy.policy_samples import SMALL
 
 from jitui.policy import Policy, PolicyRefused
+from tests.policy.policy_samples import SMALL
 
 FEATURE = "over: 90d"
 CAPS = "caps: {{per_shop: {{count: 1, over: {}}}}}\nreview:"

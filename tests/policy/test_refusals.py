@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from policy_samples import SMALL, small_text
 
 from jitui.policy import Policy, PolicyRefused
 from jitui.policy.document import MAX_BYTES
+from tests.policy.policy_samples import SMALL, small_text
 
 
 def refused(text: str) -> list[tuple[int, int, str]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
-from policy_samples import SMALL, default_policy
 
 from jitui.policy import Policy, held_out
 from jitui.policy.selection import held_out_below
+from tests.policy.policy_samples import SMALL, default_policy
 
 HELD_OUT_AT_10_PERCENT = [24, 28, 32, 38, 43, 48, 52, 58]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from policy_samples import SMALL, small_text
 
 from jitui.policy import Policy, PolicyRefused
+from tests.policy.policy_samples import SMALL, small_text
 
 NO_CLOCK = "a condition has no clock: compare an age"
 DIGITS = "a number is digits alone, as in 30000"

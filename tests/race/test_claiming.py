@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 
 from jitui.adapters.postgres import queue
-from jitui.adapters.postgres.batch import BEGIN, run_batch
+from jitui.adapters.postgres.batch import BEGIN, Value, run_batch
 from jitui.ids import new_id
 from tests.aftersales.market import NOW, Market, open_market
 from tests.race.locks import impatient
@@ -26,7 +26,7 @@ async def two_due_refunds_of_one_lane(market: Market) -> int:
 async def test_a_claim_passes_over_what_another_worker_is_claiming(market: Market, database_url: str) -> None:
     """Without a lock both would send it; with a lock that waits, a slow worker would hold up all the others."""
     lane = await two_due_refunds_of_one_lane(market)
-    claim = {"lane": lane, "limit": 1, "now": NOW, "lease_until": LEASE_UNTIL, "provider": None}
+    claim: dict[str, Value] = {"lane": lane, "limit": 1, "now": NOW, "lease_until": LEASE_UNTIL, "provider": None}
     new_ids = msgspec.json.encode([new_id(lane)]).decode()
     async with market.pool.connection() as slow, open_market(impatient(database_url)) as others:
         _, mine = await run_batch(slow, [(BEGIN, {}), (queue.CLAIM, {**claim, "new_ids": new_ids})])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import pytest
 
@@ -74,7 +74,7 @@ async def test_putting_an_order_and_asking_for_its_refund_cannot_wait_for_one_an
     buyer = await market.premium_buyer("b-1")
     taken = await put_order(market.store, order_of(buyer), now=NOW)
     assert isinstance(taken, OrderTaken)
-    acts: dict[str, Callable[[], object]] = {
+    acts: dict[str, Callable[[], Coroutine[None, None, object]]] = {
         "put": lambda: put_order(market.store, order_of(buyer, 8000), now=NOW),
         "ask": lambda: market.ask(buyer, "o-1"),
     }
@@ -82,7 +82,7 @@ async def test_putting_an_order_and_asking_for_its_refund_cannot_wait_for_one_an
         await other.execute(LOCK_BUYER, (taken.ref.lane,))
         tasks: list[asyncio.Task[object]] = []
         for name in sorted(acts, key=lambda name: name != first):
-            tasks.append(asyncio.create_task(acts[name]()))  # type: ignore[arg-type]
+            tasks.append(asyncio.create_task(acts[name]()))
             assert await wait_for_a_lock(database_url, *tasks)
         await other.rollback()
         done = await asyncio.gather(*tasks)

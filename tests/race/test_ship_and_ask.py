@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 
 import psycopg
 import pytest
@@ -57,7 +58,7 @@ async def test_a_hundred_orders_raced_by_ship_and_ask_end_one_way_each(market: M
         delays = random.Random(index)
         ship = _after(delays.random() / 100, lambda: market.ship(refs[index]))
         ask = _after(delays.random() / 100, lambda: market.ask(buyer, order))
-        return await asyncio.gather(ship, ask)  # type: ignore[return-value]
+        return await asyncio.gather(ship, ask)
 
     results = await asyncio.gather(*(race(index) for index in range(100)))
     for shipped, asked in results:
@@ -137,7 +138,7 @@ async def test_the_same_waybill_again_changes_nothing(market: Market) -> None:
     assert [line.shipped_quantity for line in file.lines] == [1]
 
 
-async def _after(delay_seconds: float, act):  # type: ignore[no-untyped-def]
+async def _after(delay_seconds: float, act: Callable[[], Awaitable[object]]) -> object:
     await asyncio.sleep(delay_seconds)
     return await act()
 

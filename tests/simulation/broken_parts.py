@@ -16,6 +16,7 @@ from jitui.aftersales.provider import (
     Answer,
     AnswerKind,
     Capabilities,
+    DisputeNotification,
     Notification,
     NotificationIgnored,
     NotificationRefused,
@@ -48,7 +49,7 @@ class _Provider:
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationIgnored | NotificationRefused:
+    ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
         return self.inner.read_notification(headers, body, now)
 
 
@@ -66,7 +67,7 @@ class _UnknownIsFailed(_Provider):
 class _DeafToBadNews(_Provider):
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationIgnored | NotificationRefused:
+    ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
         read = self.inner.read_notification(headers, body, now)
         if isinstance(read, Notification) and read.answer.kind is AnswerKind.DECLINED:
             return replace(read, answer=replace(read.answer, kind=AnswerKind.PENDING))

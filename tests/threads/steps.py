@@ -8,7 +8,7 @@ from jitui.aftersales.command import Executed
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import News, confirm
-from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, TicketRef
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, Ref, TicketRef
 from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket
 from tests.aftersales.market import NOW, Market
@@ -28,7 +28,7 @@ def where(ticket: Ticket) -> TicketRef:
     return TicketRef(ticket.lane, ticket.ticket_id)
 
 
-async def file_of(market: Market, ref: OrderRef | TicketRef) -> OrderFile:
+async def file_of(market: Market, ref: Ref) -> OrderFile:
     found = await market.store.read_file(ref)
     assert found is not None
     return found
@@ -39,10 +39,10 @@ async def claim(market: Market, now: datetime = NOW) -> list[ClaimedRefund]:
     return await market.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=60), limit=100)
 
 
-async def heard(market: Market, claimed: ClaimedRefund, answer: Answer = SUCCEEDED, **news: bool) -> None:
+async def heard(market: Market, claimed: ClaimedRefund, answer: Answer = SUCCEEDED, *, looked_up: bool = False) -> None:
     """The provider's word on a claimed refund."""
     ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
-    assert isinstance(await confirm(market.store, ref, News(answer, **news), now=NOW), Executed)
+    assert isinstance(await confirm(market.store, ref, News(answer, looked_up), now=NOW), Executed)
 
 
 async def later(market: Market, minutes: int = 1) -> datetime:

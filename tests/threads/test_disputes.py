@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -47,9 +48,9 @@ async def tasks(market: Market) -> list[Task]:
     return list(await PostgresTasks(market.pool).list(TaskFilter()))
 
 
-async def premium_order(market: Market, **more: object) -> OrderRef:
+async def premium_order(market: Market, **more: Any) -> OrderRef:
     buyer = await market.premium_buyer("b-1")
-    return await market.paid_order(buyer, "o-1", **{"amounts": (6000, 4000), **more})  # type: ignore[arg-type]
+    return await market.paid_order(buyer, "o-1", **{"amounts": (6000, 4000), **more})
 
 
 async def test_t34_an_open_dispute_blocks_an_instant_refund_and_a_won_one_frees_it(market: Market) -> None:

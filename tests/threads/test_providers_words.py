@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -57,6 +57,10 @@ class Words:
 
     def read_notification(self, headers: Mapping[str, str], body: bytes, now: datetime) -> NotificationRefused:
         return NotificationRefused("none")
+
+
+def clock_at(moment: datetime) -> Callable[[], datetime]:
+    return lambda: moment
 
 
 async def asked_for(market: Market) -> OrderRef:
@@ -145,7 +149,7 @@ async def test_t36_what_was_held_up_past_its_lease_is_left_to_the_next_claim(mar
     assert claimed.refund.leased_until is not None
     for late, sent in ((timedelta(microseconds=1), 0), (timedelta(0), 1)):
         now = claimed.refund.leased_until + late
-        await pay_claimed(market.store, {"simulator": provider}, claimed, clock=lambda at=now: at)
+        await pay_claimed(market.store, {"simulator": provider}, claimed, clock=clock_at(now))
         assert len(provider.asked) == sent
 
 

@@ -29,7 +29,9 @@ from jitui.aftersales.provider import (
     BOTH,
     Answer,
     Capabilities,
+    DisputeNotification,
     Notification,
+    NotificationIgnored,
     NotificationRefused,
     PaymentProvider,
     RefundOrder,
@@ -97,7 +99,7 @@ class QuickToTell:
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> Notification | NotificationRefused:
+    ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
         return self.inner.read_notification(headers, body, now)
 
 

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -110,5 +111,6 @@ async def test_t20_units_go_back_to_stock_once_whatever_happens_to_the_money(mar
     file = await file_of(market, ref)
     assert file.ticket(ticket.ticket_id).state is TicketState.REFUNDED
     stop = [change for change in await market.feed.changes(0, 100) if change.kind == "stop_ship"]
-    assert [(unit["line_id"], unit["quantity"]) for change in stop for unit in change.body["lines"]] == [("l1", 2)]  # type: ignore[attr-defined]
+    bodies: list[Mapping[str, Any]] = [change.body for change in stop]
+    assert [(unit["line_id"], unit["quantity"]) for body in bodies for unit in body["lines"]] == [("l1", 2)]
     assert [(line.claimed_quantity, line.free_quantity) for line in file.lines] == [(2, 0)]

@@ -435,7 +435,8 @@ async def test_keys_are_read_as_pem_and_as_the_key_tool_writes_them(server: Alip
 
 async def test_another_apps_key_or_number_is_refused_at_the_door(server: AlipayServer) -> None:
     trade = server.capture("pay-1")
-    for wrong in ({"private_key": private_pem("stranger")}, {"app_id": "2021"}):
+    wrongs: list[dict[str, Any]] = [{"private_key": private_pem("stranger")}, {"app_id": "2021"}]
+    for wrong in wrongs:
         async with provider_at(server.url, **wrong) as provider:
             answer = await provider.send(order_of(trade, 1))
         assert (answer.kind, answer.final, answer.reason[:12]) == (DECLINED, False, "isv.invalid-")
@@ -452,7 +453,7 @@ async def test_another_apps_key_or_number_is_refused_at_the_door(server: AlipayS
         ({"public_key": private_pem("platform")}, "the public key is the app's own"),
     ],
 )
-def test_keys_that_cannot_work_are_refused_at_once(changed: dict[str, str], says: str) -> None:
+def test_keys_that_cannot_work_are_refused_at_once(changed: dict[str, Any], says: str) -> None:
     with pytest.raises(NotConfigured, match=says):
         provider_at("http://127.0.0.1:9", **changed)
 

@@ -92,7 +92,8 @@ def notification(refund: Mapping[str, object], **changed: object) -> str:
         "amount": {name: amount[name] for name in ("total", "refund", "payer_total", "payer_refund")},
         **({"success_time": refund["success_time"]} if "success_time" in refund else {}),
     }
-    return envelope(json.dumps(told), **{"event_type": f"REFUND.{refund['status']}", **changed})
+    fields = {"event_type": f"REFUND.{refund['status']}", **changed}
+    return envelope(json.dumps(told), key=API_V3_KEY, **fields)
 
 
 def envelope(resource: str, /, *, key: str = API_V3_KEY, **changed: object) -> str:
@@ -155,7 +156,7 @@ class WeChatPayServer:
 
     url: str = ""
     payments: list[Payment] = field(default_factory=list)
-    refunds: dict[str, dict[str, object]] = field(default_factory=dict)
+    refunds: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: list[str | Answer] = field(default_factory=list)
     look_up_faults: list[str | Answer] = field(default_factory=list)
     next_status: str = "SUCCESS"
@@ -255,7 +256,7 @@ class WeChatPayServer:
 
     def _new_refund(self, number: str, amount: dict[str, object], payment: Payment) -> Answer:
         open_ones = self.refunds_of(payment, {"SUCCESS", "PROCESSING", "ABNORMAL"})
-        taken = sum(refund["amount"]["refund"] for refund in map(self.refunds.__getitem__, open_ones))  # type: ignore[index]
+        taken = sum(refund["amount"]["refund"] for refund in map(self.refunds.__getitem__, open_ones))
         if taken == payment.total:
             return error(400, "INVALID_REQUEST", "订单已全额退款")
         if taken + int(str(amount["refund"])) > payment.total:
@@ -317,8 +318,8 @@ class Seconds:
         return self.now
 
 
-def provider_at(url: str, **changed: object) -> WeChatPayProvider:
-    given: dict[str, object] = {
+def provider_at(url: str, **changed: Any) -> WeChatPayProvider:
+    given: dict[str, Any] = {
         "merchant_id": MERCHANT,
         "certificate_serial": CERTIFICATE,
         "private_key": keys().merchant_pem,
@@ -328,4 +329,4 @@ def provider_at(url: str, **changed: object) -> WeChatPayProvider:
         "notify_url": NOTIFY_URL,
         "api_base": url,
     }
-    return WeChatPayProvider(**{**given, **changed})  # type: ignore[arg-type]
+    return WeChatPayProvider(**{**given, **changed})

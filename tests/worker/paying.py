@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from jitui.aftersales.file import OrderFile
 from jitui.aftersales.ports import OrderRef
@@ -104,14 +105,14 @@ async def books(simulator: SimulatorProcess) -> dict[str, object]:
         return (await client.call("GET", "/books")).json
 
 
-def settings_of(url: str, simulator: SimulatorProcess, home: Path, **changed: object) -> Settings:
+def settings_of(url: str, simulator: SimulatorProcess, home: Path, **changed: Any) -> Settings:
     return Settings(
         home=home,
         database_url=url,
         simulator_url=simulator.url,
         simulator_key=API_KEY,
         simulator_webhook_secret=WEBHOOK_SECRET,
-        **changed,  # type: ignore[arg-type]
+        **changed,
     )
 
 

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,6 @@ async def test_when_the_worker_that_rolls_up_is_killed_or_stopped_another_goes_o
         for worker, how in ((first, signal.SIGKILL), (second, signal.SIGSTOP)):
             worker.send_signal(how)
             gone_at = utc_now()
-            await until(lambda gone_at=gone_at: rolled_up_since(gone_at + timedelta(seconds=2)))  # type: ignore[misc]
+            await until(partial(rolled_up_since, gone_at + timedelta(seconds=2)))
         second.send_signal(signal.SIGCONT)
         third.send_signal(signal.SIGKILL)

@@ -18,6 +18,7 @@ from jitui.entrypoints.worker import pay_due
 from jitui.settings import Settings
 from jitui.wiring import App, open_app, utc_now
 from tests.aftersales.market import Market, open_market
+from tests.asgi import transport_to
 from tests.provider_simulator.server import SimulatorProcess
 from tests.wire.alipay_server import (
     APP_ID,
@@ -76,7 +77,7 @@ def later(app: App, **span: float) -> App:
 
 
 async def notify(app: App, body: bytes) -> httpx.Response:
-    transport = httpx.ASGITransport(app=create_app(app))  # type: ignore[arg-type]
+    transport = transport_to(create_app(app))
     async with httpx.AsyncClient(transport=transport, base_url="http://jitui") as client:
         headers = {"content-type": "application/x-www-form-urlencoded"}
         return await client.post(NOTIFY_PATH, content=body, headers=headers)

@@ -14,8 +14,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jitui.backtest.columns import Reading, with_definitions
 from jitui.backtest.engine import Engine
@@ -337,10 +337,14 @@ def _draw_line(random: Random) -> dict[str, Any]:
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Rows as the bulk reading takes them: a column for each fact that some row has, `row` their number."""
-    kinds = {FactType.INT: pa.int64(), FactType.BOOL: pa.bool_(), FactType.STRING: pa.string()}
+    kinds: dict[FactType, pa.DataType] = {
+        FactType.INT: pa.int64(),
+        FactType.BOOL: pa.bool_(),
+        FactType.STRING: pa.string(),
+    }
     fields = sorted({name for row in rows for line in row.get(LINES, ()) for name in line} | {"line_id"})
     line = pa.struct([(name, kinds[LINE_FIELDS[name].type]) for name in fields])
-    types = {name: pa.int64() for name in _INTS} | {name: pa.bool_() for name in _BOOLS}
+    types: dict[str, pa.DataType] = {name: pa.int64() for name in _INTS} | {name: pa.bool_() for name in _BOOLS}
     types |= {name: pa.string() for name in (*_STRINGS, *_ENUMS)} | {LINES: pa.list_(line)}
     present = {name: kind for name, kind in types.items() if any(name in row for row in rows)}
     columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in present.items()}

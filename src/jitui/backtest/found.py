@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jitui.backtest.schema import TABLES, TableSpec
 from jitui.errors import BadInput

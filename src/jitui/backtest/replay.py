@@ -12,8 +12,8 @@ from typing import Any
 
 import duckdb
 import ibis
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jitui.backtest.caps import CapsReplay
 from jitui.backtest.columns import Reading, condition_column, with_definitions

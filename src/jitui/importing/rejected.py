@@ -51,13 +51,13 @@ def _cells(row: Row, columns: Sequence[str]) -> list[object]:
 
 
 def _write_parquet(file: Path, out: Path, rows: Sequence[Row], reasons: Sequence[str]) -> None:
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     schema = pq.read_schema(file)
     kept = [field for field in schema if field.name != REASON]
     cells: list[Any] = [pa.array([row.cells[field.name] for row in rows], field.type) for field in kept]
     table = pa.Table.from_arrays(
-        [*cells, pa.array(reasons, pa.string())], schema=pa.schema([*kept, (REASON, pa.string())])
+        [*cells, pa.array(reasons, pa.string())], schema=pa.schema([*kept, pa.field(REASON, pa.string())])
     )
     pq.write_table(table, out)

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cel_expr_python import cel  # type: ignore[import-untyped]
+from cel_expr_python import cel
 
 from jitui.policy.facts import LINE_FIELDS, FactType
 from jitui.policy.syntax import Fault, Names, Node, read_tree
 from jitui.policy.wording import compile_faults, written_wrongly
 
 if TYPE_CHECKING:
-    from cel_expr_python.cel import Env, Expression, Type  # type: ignore[import-untyped]
+    from cel_expr_python.cel import Env, Expression, Type
     from google.protobuf.descriptor_pool import DescriptorPool
 
 MAX_CHARACTERS = 8_000

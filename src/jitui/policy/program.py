@@ -12,7 +12,7 @@ from jitui.policy.parts import Condition, Definition, RestrictionRule
 from jitui.policy.syntax import DefinitionRef, Fact, LineField, Names, Node, Quantifier, walk
 
 if TYPE_CHECKING:
-    from cel_expr_python.cel import Env, Expression  # type: ignore[import-untyped]
+    from cel_expr_python.cel import Env, Expression
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from jitui.errors import BadInput
 from jitui.tabular.files import CsvFile, Layout, open_csv
 
 if TYPE_CHECKING:
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq
 
 _PARQUET = b"PAR1"
 _PARQUET_BATCH = 10_000

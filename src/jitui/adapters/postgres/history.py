@@ -14,8 +14,8 @@ from typing import Any, LiteralString
 from zoneinfo import ZoneInfo
 
 import psycopg
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 from psycopg import sql
 
 from jitui.adapters.postgres.migrate import newest_revision
@@ -27,15 +27,22 @@ from jitui.policy import FACTS, LINE_FIELDS, FactType
 ROWS_A_BATCH = 5_000
 _Connection = psycopg.Connection[tuple[Any, ...]]
 
-_ARROW = {
+_ARROW: dict[ColumnType, pa.DataType] = {
     ColumnType.TEXT: pa.string(),
     ColumnType.INT: pa.int64(),
     ColumnType.BOOL: pa.bool_(),
     ColumnType.MOMENT: pa.timestamp("us"),
 }
-_FACT_TYPES = {FactType.INT: pa.int64(), FactType.BOOL: pa.bool_(), FactType.STRING: pa.string()}
+_FACT_TYPES: dict[FactType, pa.DataType] = {
+    FactType.INT: pa.int64(),
+    FactType.BOOL: pa.bool_(),
+    FactType.STRING: pa.string(),
+}
 _LINES = pa.list_(pa.struct([(name, _FACT_TYPES[spec.type]) for name, spec in LINE_FIELDS.items()]))
-_JSON_TYPES = {frozenset({"number"}): pa.int64(), frozenset({"boolean"}): pa.bool_()}
+_JSON_TYPES: dict[frozenset[str], pa.DataType] = {
+    frozenset({"number"}): pa.int64(),
+    frozenset({"boolean"}): pa.bool_(),
+}
 """An attribute that had values of several types is kept as text."""
 
 # What a buyer's decision had seen is told by the order of entries, not by clocks: `seen_at` grows with each entry by at
@@ -228,7 +235,7 @@ def _buyers(connection: _Connection) -> _Export:
         FROM buyer b WHERE (b.lane, b.buyer_id) IN
             (SELECT t.lane, t.buyer_id FROM ticket t JOIN decision USING (lane, ticket_id))
     """).format(values=_values("b.attributes", names, kinds))
-    columns = [("buyer_id", pa.string()), ("registered_at", pa.timestamp("us"))]
+    columns: list[tuple[str, pa.DataType]] = [("buyer_id", pa.string()), ("registered_at", pa.timestamp("us"))]
     return _Export("buyers", query, pa.schema(columns + [(name, kinds[name]) for name in names]))
 
 

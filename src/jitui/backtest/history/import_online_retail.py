@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from jitui.backtest.history.imported import Imported, Tables
 from jitui.backtest.history.online_retail import open_online_retail
@@ -31,16 +31,15 @@ KINDS = (
 """What the events say; every other kind is unknown (I5)."""
 
 ASIDE = "set_aside/rows"
-_ASIDE_SCHEMA = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("document", pa.string()),
-        ("reason", pa.string()),
-        ("units", pa.int64()),
-        ("amount_minor", pa.int64()),
-        ("detail", pa.string()),
-    ]
-)
+_ASIDE_TYPES: dict[str, pa.DataType] = {
+    "row": pa.int64(),
+    "document": pa.string(),
+    "reason": pa.string(),
+    "units": pa.int64(),
+    "amount_minor": pa.int64(),
+    "detail": pa.string(),
+}
+_ASIDE_SCHEMA = pa.schema(_ASIDE_TYPES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jitui.backtest.schema import TABLES, ColumnType
 
 ROWS_AT_ONCE = 20_000
 
-_TYPES = {
+_TYPES: dict[ColumnType, pa.DataType] = {
     ColumnType.TEXT: pa.string(),
     ColumnType.INT: pa.int64(),
     ColumnType.BOOL: pa.bool_(),
