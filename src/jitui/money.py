@@ -37,6 +37,14 @@ def is_currency(currency: str) -> bool:
 
 
 @cache
+def currencies() -> tuple[str, ...]:
+    """Every code that amounts can be in, sorted: those for which `is_currency` is true."""
+    from iso4217 import Currency
+
+    return tuple(sorted(code for code in {*(one.code for one in Currency), *_WITHDRAWN} if is_currency(code)))
+
+
+@cache
 def _listed_exponent(currency: str) -> int | None:
     from iso4217 import Currency
 

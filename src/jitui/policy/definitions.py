@@ -12,16 +12,14 @@ from collections.abc import Iterable, Mapping
 from jitui.policy.document import Node, Scalar
 from jitui.policy.expression import Checked, check
 from jitui.policy.facts import FactSpec, FactType
+from jitui.policy.file_format import TAKEN_BY_CEL
+from jitui.policy.file_kinds import IDENTIFIER
 from jitui.policy.parts import Definition
 from jitui.policy.reading import Notes, scalar
 from jitui.policy.syntax import STRING_OR_COMMENT, Names
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_NAME = re.compile(IDENTIFIER)
 _TOKEN = re.compile(STRING_OR_COMMENT + r"|(?P<name>[A-Za-z_]\w*)(?:\s*\.\s*[A-Za-z_]\w*)*", re.DOTALL)
-_CEL_WORDS = re.compile(
-    "true|false|null|in|as|break|const|continue|else|for|function|if|import|let|loop|package|namespace|return|var"
-    "|void|while|all|exists|exists_one|map|filter|has|size|int|uint|double|bool|string|bytes|list|type|dyn"
-)
 Types = dict[str, FactType | None]
 
 
@@ -52,7 +50,7 @@ def _readable(notes: Notes, named: Iterable[tuple[Scalar, Node]], facts: Mapping
         leaf = scalar(notes, node, "a definition")
         if not _NAME.fullmatch(key.value):
             notes.add(key.place, "a definition is a name of small letters, digits and _, as in premium_buyer")
-        elif key.value in roots or _CEL_WORDS.fullmatch(key.value):
+        elif key.value in roots or key.value in TAKEN_BY_CEL:
             notes.add(
                 key.place,
                 f"{key.value} already has a meaning in conditions: give the definition another name",

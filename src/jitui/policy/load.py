@@ -10,10 +10,12 @@ from hashlib import sha256
 from typing import Literal, TypeVar, cast
 
 from jitui.money import MAX_AMOUNT_MINOR, is_currency
+from jitui.policy import file_format as form
 from jitui.policy.definitions import check_definitions
 from jitui.policy.document import Node, Place, Scalar, decoded, parse
 from jitui.policy.expression import Checked, check
 from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, MONEY, SHOP_EVENTS, FactSpec, FactType
+from jitui.policy.file_kinds import PolicySection
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.parts import (
     DAY_SECONDS,
@@ -48,14 +50,9 @@ from jitui.policy.reading import (
 )
 from jitui.policy.syntax import Names
 
-MAX_WINDOW_DAYS = 730
-_FUNCTIONS = ("count", "sum", "last_age_days")
-_FEATURE_NAME = re.compile(r"(buyer|shop)\.[a-z][a-z0-9_]{0,58}")
-_ATTRIBUTE_NAME = re.compile(r"buyer\.[a-z][a-z0-9_]{0,58}")
-_WORDS = frozenset({"true", "false", "null", "in"})
+_FEATURE_NAME = re.compile(rf"{form.BUYER_NAME}|{form.SHOP_NAME}")
+_ATTRIBUTE_NAME = re.compile(form.BUYER_NAME)
 _OWN_APPROVALS = re.compile(r"approv|instant")
-_REQUIRED = ("policy", "version", "effective_from", "currency", "title", "conditions", "review", "notice")
-_OPTIONAL = ("legal_basis", "attributes", "features", "definitions", "selection", "caps", "restrictions")
 _SAFEGUARDS = {
     "service.paused": "`pause` cannot stop it",
     "buyer.restricted": "a restriction does not stop it",
@@ -96,7 +93,7 @@ class _Vocabulary:
 
 
 def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _Policy | None:
-    found = fields(notes, root, "a policy", _REQUIRED, _OPTIONAL)
+    found = _section(notes, root, form.POLICY)
     policy_id = read(notes, found, "policy", slug)
     version = read(notes, found, "version", string)
     effective_from = read(notes, found, "effective_from", date)
@@ -139,6 +136,11 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
     )
 
 
+def _section(notes: Notes, node: Node, section: PolicySection) -> dict[str, Node]:
+    """The values of a section's keys; wrong and missing keys are noted."""
+    return fields(notes, node, section.what, section.required, section.optional)
+
+
 def _currency(notes: Notes, node: Node, what: str) -> str | None:
     code = string(notes, node, what)
     if code is not None and not is_currency(code):
@@ -153,7 +155,7 @@ def _currency(notes: Notes, node: Node, what: str) -> str | None:
 def _legal_basis(notes: Notes, node: Node | None) -> dict[str, str]:
     if node is None:
         return {}
-    found = fields(notes, node, "legal_basis", ("zh",), ("en", "url"))
+    found = _section(notes, node, form.LEGAL_BASIS)
     return {key: text for key in found if (text := read(notes, found, key, string)) is not None}
 
 
@@ -173,14 +175,14 @@ def _features(notes: Notes, node: Node | None) -> dict[str, Feature | None]:
 
 
 def _feature(notes: Notes, name: str, node: Node) -> Feature | None:
-    found = fields(notes, node, "a feature", ("over",), _FUNCTIONS)
-    over = read(notes, found, "over", duration("d", MAX_WINDOW_DAYS))
-    functions = [function for function in _FUNCTIONS if function in found]
+    subject = "shop" if name.startswith("shop.") else "buyer"
+    found = _section(notes, node, form.SHOP_FEATURE if subject == "shop" else form.BUYER_FEATURE)
+    over = read(notes, found, "over", duration("d", form.MAX_WINDOW_DAYS))
+    functions = [function for function in form.FUNCTIONS if function in found]
     if len(functions) != 1:
         if found:
-            notes.add(node.place, f"a feature has exactly one of {', '.join(_FUNCTIONS)}")
+            notes.add(node.place, f"a feature has exactly one of {', '.join(form.FUNCTIONS)}")
         return None
-    subject = "shop" if name.startswith("shop.") else "buyer"
     kind = _event_kind(notes, found[functions[0]], subject)
     if functions[0] == "sum" and kind in EVENTS_WITHOUT_MONEY:
         money = ", ".join(word for word in _kinds_of(subject) if word not in EVENTS_WITHOUT_MONEY)
@@ -236,15 +238,17 @@ def _attributes(notes: Notes, node: Node | None, features: Mapping[str, Feature 
 def _cannot_be_written(name: str) -> str:
     """Why no condition could name it, or nothing: CEL reads these words as themselves after a dot too."""
     word = name.rpartition(".")[2]
-    return f"{word} is a word of CEL, so that no condition can say {name}: take another name" if word in _WORDS else ""
+    if word not in form.WORDS_OF_CEL:
+        return ""
+    return f"{word} is a word of CEL, so that no condition can say {name}: take another name"
 
 
 def _attribute(notes: Notes, name: str, node: Node) -> FactSpec | None:
     meaning = "the platform's own attribute"
     if isinstance(node, Scalar):
-        kind = choice("int", "bool", "string")(notes, node, "the type of an attribute (or {enum: [a, b]})")
+        kind = choice(*form.ATTRIBUTE_TYPES)(notes, node, "the type of an attribute (or {enum: [a, b]})")
         return FactSpec(name, FactType(kind), "platform", meaning) if kind else None
-    found = fields(notes, node, "the type of an attribute", ("enum",))
+    found = _section(notes, node, form.ENUM)
     words = [string(notes, item, "a word of an enum") for item in items(notes, found.get("enum"), "enum")]
     if found and not words:
         notes.add(node.place, "an enum needs at least one word")
@@ -286,11 +290,11 @@ def _conditions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[Co
             "conditions needs at least one condition: without any, every request would be approved",
         )
     for item in nodes:
-        found = fields(notes, item, "a condition", ("id", "when", "public", "text"), ("detail",))
+        found = _section(notes, item, form.CONDITION)
         condition_id = read(notes, found, "id", identifier)
         _note_repeated(notes, ids, condition_id, found.get("id"))
         public = read(notes, found, "public", boolean)
-        detail = read(notes, found, "detail", choice("public", "private"))
+        detail = read(notes, found, "detail", choice(*form.DETAILS))
         text = read(notes, found, "text", bilingual)
         when = _rule(notes, found.get("when"), words)
         if condition_id and when and public is not None and text:
@@ -334,11 +338,11 @@ def _restrictions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[
     rules = []
     ids: dict[str, Place] = {}
     for item in items(notes, node, "restrictions"):
-        found = fields(notes, item, "a restriction", ("id", "when", "withdraw", "for"))
+        found = _section(notes, item, form.RESTRICTION)
         rule_id = read(notes, found, "id", identifier)
         _note_repeated(notes, ids, rule_id, found.get("id"))
-        withdraw = read(notes, found, "withdraw", choice("instant_refund"))
-        seconds = read(notes, found, "for", duration("d", MAX_WINDOW_DAYS))
+        withdraw = read(notes, found, "withdraw", choice(*form.WITHDRAWN))
+        seconds = read(notes, found, "for", duration("d", form.MAX_WINDOW_DAYS))
         when = _rule(notes, found.get("when"), words)
         if when is not None:
             _check_restriction_reads(notes, cast(Scalar, found["when"]), when, words)
@@ -356,19 +360,19 @@ def _check_restriction_reads(notes: Notes, leaf: Scalar, when: Checked, words: _
 
 
 def _selection(notes: Notes, node: Node | None) -> Selection:
-    found = fields(notes, node, "selection", (), ("hold_out_percent",)) if node is not None else {}
+    found = _section(notes, node, form.SELECTION) if node is not None else {}
     return Selection(read(notes, found, "hold_out_percent", integer(0, 100)) or 0)
 
 
 def _caps(notes: Notes, node: Node | None) -> Caps:
-    found = fields(notes, node, "caps", (), ("per_buyer", "per_shop", "platform")) if node is not None else {}
-    return Caps(**{scope: read(notes, found, scope, _cap) for scope in ("per_buyer", "per_shop", "platform")})
+    found = _section(notes, node, form.CAPS) if node is not None else {}
+    return Caps(**{scope: read(notes, found, scope, _cap) for scope in form.CAPS.optional})
 
 
 def _cap(notes: Notes, node: Node, what: str) -> Cap | None:
-    found = fields(notes, node, what, ("over",), ("count", "amount_minor"))
-    over = read(notes, found, "over", duration("hd", MAX_WINDOW_DAYS))
-    count = read(notes, found, "count", integer(0, 10**9))
+    found = fields(notes, node, what, form.CAP.required, form.CAP.optional)
+    over = read(notes, found, "over", duration("hd", form.MAX_WINDOW_DAYS))
+    count = read(notes, found, "count", integer(0, form.MAX_CAP_COUNT))
     amount_minor = read(notes, found, "amount_minor", integer(0, MAX_AMOUNT_MINOR))
     if found and "count" not in found and "amount_minor" not in found:
         notes.add(node.place, f"{what} caps nothing: give it a count, an amount_minor, or both")
@@ -376,9 +380,9 @@ def _cap(notes: Notes, node: Node, what: str) -> Cap | None:
 
 
 def _review(notes: Notes, node: Node, what: str) -> Review | None:
-    found = fields(notes, node, what, ("deadline", "on_timeout"))
-    deadline = read(notes, found, "deadline", duration("hd", 60))
-    on_timeout = read(notes, found, "on_timeout", choice("approve", "reject"))
+    found = _section(notes, node, form.REVIEW)
+    deadline = read(notes, found, "deadline", duration("hd", form.MAX_REVIEW_DAYS))
+    on_timeout = read(notes, found, "on_timeout", choice(*form.ON_TIMEOUT))
     return Review(deadline, cast(Literal["approve", "reject"], on_timeout)) if deadline and on_timeout else None
 
 

@@ -8,14 +8,13 @@ from datetime import datetime
 from typing import TypeVar
 
 from jitui.policy.document import Listing, Mapped, Node, Place, Scalar
+from jitui.policy.file_kinds import IDENTIFIER, LANGUAGES, MAX_ENTRIES, SLUG
 from jitui.policy.problems import Problem, did_you_mean
 
-LANGUAGES = ("zh", "en")
-MAX_ENTRIES = 200
 _UNITS = {"h": 3_600, "d": 86_400}
 _UNIT_WORDS = {"h": "hours, as in 48h", "d": "whole days, as in 90d"}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([a-z]+)")
-_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_IDENTIFIER = re.compile(IDENTIFIER)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2})?([Zz]|[+-]\d{2}:\d{2})")
 _WHY_NEEDED = {
@@ -114,7 +113,7 @@ def identifier(notes: Notes, node: Node, what: str) -> str | None:
 def slug(notes: Notes, node: Node, what: str) -> str | None:
     """A name that may be written with hyphens, such as a policy's id."""
     text = string(notes, node, what)
-    if text is not None and not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", text):
+    if text is not None and not re.fullmatch(SLUG, text):
         notes.add(node.place, f"{what} is a name of small letters, digits, - and _, as in instant-refund")
         return None
     return text

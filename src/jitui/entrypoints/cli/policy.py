@@ -13,6 +13,7 @@ from jitui.entrypoints.cli.policy_agree import agree
 from jitui.entrypoints.cli.policy_conformance import conformance
 from jitui.entrypoints.cli.policy_diff import diff
 from jitui.entrypoints.cli.policy_files import load_policy
+from jitui.entrypoints.cli.policy_schema import schema
 from jitui.entrypoints.cli.policy_test import run_cases
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ policy.command()(agree)
 policy.command()(conformance)
 policy.command("test")(run_cases)
 policy.command()(diff)
+policy.command()(schema)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files (YAML).", show_default=False)]
 
