@@ -4,13 +4,14 @@ READY := @$(PYTHON) scripts/setup.py
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock
+.PHONY: help setup demo test check docs bench lock
 
 help:
 	@echo "make setup   prepare this checkout: .venv, the console's files, what the tests need (a browser, Java)"
 	@echo "make demo    a running marketplace on this machine"
 	@echo "make test    everything that must hold"
 	@echo "make check   lint, format, types, contracts between the floors"
+	@echo "make docs    the documentation as a site, in build/site; a broken link fails"
 	@echo "make bench   speed against its floors and peers"
 	@echo "make lock    write requirements.lock and package-lock.json anew (LOCK_OPTIONS=--upgrade for newer releases)"
 
@@ -31,6 +32,10 @@ check:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+
+docs:
+	$(READY)
+	@$(BIN)/zensical build --clean --strict
 
 bench:
 	$(READY)

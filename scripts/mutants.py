@@ -32,7 +32,18 @@ from mutants_code import code_places, made
 from mutants_sql import normalised, sql_changes
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("src", "tests", "policies", "docs", "examples", "pyproject.toml", "README.md", "CHANGELOG.md", "Makefile")
+COPIED = (
+    "src",
+    "tests",
+    "policies",
+    "docs",
+    "examples",
+    "scripts",
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "Makefile",
+)
 CODE = ("src/jitui/policy", "src/jitui/aftersales")
 SQL = "src/jitui/adapters/postgres"
 TESTS = ("policy", "aftersales", "race", "threads", "worker", "adapters", "agreement", "cli", "console", "http", "wire")

@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
 START_SECONDS = 150
 
 
@@ -73,9 +74,26 @@ def test_the_python_lines_work_as_printed(capsys: pytest.CaptureFixture[str], mo
     assert capsys.readouterr().out.startswith("review (")
 
 
-def test_every_file_that_the_readme_names_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), f"README.md names {target}"
+def commands(readme: str) -> list[tuple[str, str]]:
+    """The code blocks with their languages, without comments; of a block without a language only that it is there."""
+    blocks = re.findall(r"^```([a-z]*)\n(.*?)^```", readme, flags=re.S | re.M)
+    return [(language, re.sub(r"\s+#.*", "", text) if language else "") for language, text in blocks]
+
+
+def test_the_chinese_readme_has_the_same_commands_and_the_same_structure() -> None:
+    assert commands(CHINESE) == commands(README)
+    headings = [re.findall(r"^(#+) ", readme, flags=re.M) for readme in (README, CHINESE)]
+    assert headings[0] == headings[1]
+    glossary = "docs/explanation/glossary.md"  # terms in both languages: for the readers of the Chinese one
+    linked = [re.findall(r"\]\(([^)]+)\)", readme) for readme in (README, CHINESE)]
+    assert set(linked[0]) - {"README.zh-CN.md"} == set(linked[1]) - {"README.md", glossary}
+    assert "README.zh-CN.md" in linked[0] and "README.md" in linked[1]
+
+
+def test_a_command_that_differs_is_noticed() -> None:
+    assert commands(README.replace("--once", "--twice")) == commands(README)  # in the text, not in a block
+    assert commands(README.replace("make test", "make tests")) != commands(README)
+    assert commands(README.replace("# everything that must hold", "# 检查")) == commands(README)
 
 
 def _wait_until_up(demo: subprocess.Popen[bytes], log: Path) -> None:
