@@ -359,11 +359,11 @@ def _parquet(file: Path) -> Opened:
                 cells = {name: batch.column(place) for place, name in enumerate(schema.names)}
                 yield Batch(_range(start, batch.num_rows), None, cells)
         except (pa.ArrowException, OSError) as error:
-            raise BadInput(f"{file}: broken Parquet after row {read[0]}: {_first_line(error)}.", path=str(file)) from None
+            raise BadInput(
+                f"{file}: broken Parquet after row {read[0]}: {_first_line(error)}.", path=str(file)
+            ) from None
 
-    return Opened(
-        file, tuple(schema.names), batches(), schema=schema, size=size, done=lambda: size * read[0] // rows
-    )
+    return Opened(file, tuple(schema.names), batches(), schema=schema, size=size, done=lambda: size * read[0] // rows)
 
 
 def _first_line(error: Any) -> str:

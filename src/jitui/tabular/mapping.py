@@ -185,7 +185,10 @@ class _Reader:
             for key in ("columns", "set", "words")
         )
         prefixes = self.table(document.get("prefixes", {}), "prefixes")
-        absolute = {*self.texts(document.get("absolute", ()), "absolute"), *self.texts(part.get("absolute", ()), "absolute")}
+        absolute = {
+            *self.texts(document.get("absolute", ()), "absolute"),
+            *self.texts(part.get("absolute", ()), "absolute"),
+        }
         for key, named in (("words", words), ("prefixes", prefixes)):
             if unknown := next((name for name in named if name not in columns), None):
                 self.fail(f"{key}.{unknown}", "no column is mapped to this field")

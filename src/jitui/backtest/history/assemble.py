@@ -45,7 +45,11 @@ def gather_orders(work: Work) -> None:
     once |= {name: rows.amount(name.removesuffix("_minor")) for name in _ONCE if name.endswith("_minor")}
     told = [name for name in _ONCE if rows.has(name) or rows.has(name.removesuffix("_minor"))]
     values = ", ".join(f"min({column}) AS {name}" for name, column in once.items())
-    differing = " ".join(f"WHEN min({once[name]}) <> max({once[name]}) THEN '{name}'" for name in told)
+    differing = " ".join(
+        f"WHEN min({once[name]}) <> max({once[name]}) THEN '{name}'"
+        for name in told
+        if name != "completed_at"  # parts of an order are completed at times of their own: the first counts
+    )
     states = "[" + ", ".join(f"'{state}'" for state in STATES) + "]"
     work.db.execute(f"""CREATE TABLE o AS
         SELECT *, differs IS NOT NULL OR order_id IN (SELECT order_id FROM bad_orders) AS bad FROM (
@@ -64,7 +68,9 @@ def _tell_differences(work: Work, rows: Rows) -> None:
             FROM {rows.relation} WHERE {key} IN
                 (SELECT order_id FROM o WHERE differs = '{name}' ORDER BY 1 LIMIT {MOST_EXAMPLES}) GROUP BY 1 ORDER BY 1""")
         told = tuple(f"{order} ({work.place(a, b)} to {work.place(c, d)})" for order, a, b, c, d in places)
-        work.found.append(Found(f"rows of one order differ in {name}, so the order is unknown", count, told, is_fault=True))
+        work.found.append(
+            Found(f"rows of one order differ in {name}, so the order is unknown", count, told, is_fault=True)
+        )
 
 
 def gather_payments(work: Work) -> None:
@@ -102,7 +108,9 @@ def orders_query(work: Work) -> str:
             "NOT coalesce(p.bad, false) AND p.currency IS NOT DISTINCT FROM o.currency"
             f" AND {'false' if _lost(work, 'payments') else 'true'}"
         )
-        money = f"CASE WHEN {known} THEN p.paid_at END AS paid_at, CASE WHEN {known} THEN p.paid_minor END AS paid_minor"
+        money = (
+            f"CASE WHEN {known} THEN p.paid_at END AS paid_at, CASE WHEN {known} THEN p.paid_minor END AS paid_minor"
+        )
         of = "o LEFT JOIN p USING (order_id)"
     else:
         money, of = "o.paid_at, o.paid_minor", "o"
@@ -160,7 +168,9 @@ def _doubled(work: Work, rows: Rows) -> None:
         count = work.number(f"SELECT count(DISTINCT order_id) FROM doubled WHERE source {test} to_source")
         if count:
             query = f"SELECT * FROM doubled WHERE source {test} to_source ORDER BY source, first LIMIT {MOST_EXAMPLES}"
-            told = tuple(f"{one[0]} ({work.place(one[1], one[2])} and {work.place(one[4], one[3])})" for one in work.fetch(query))
+            told = tuple(
+                f"{one[0]} ({work.place(one[1], one[2])} and {work.place(one[4], one[3])})" for one in work.fetch(query)
+            )
             work.found.append(Found(what, count, told, is_fault=True))
 
 
@@ -190,7 +200,9 @@ def gather_shipments(work: Work) -> bool:
         if _lost(work, "shipments"):
             parts.append("SELECT NULL, NULL, NULL, NULL")
     if not parts and not work.of("orders").has("state"):
-        work.db.execute("CREATE TABLE s (order_id VARCHAR, degree VARCHAR, happened_at TIMESTAMP, recorded_at TIMESTAMP)")
+        work.db.execute(
+            "CREATE TABLE s (order_id VARCHAR, degree VARCHAR, happened_at TIMESTAMP, recorded_at TIMESTAMP)"
+        )
         return False
     nothing = "SELECT NULL::VARCHAR AS order_id, NULL::VARCHAR AS degree, NULL::TIMESTAMP AS happened_at, NULL::TIMESTAMP AS recorded_at WHERE false"
     work.db.execute(f"CREATE TABLE s AS {' UNION ALL '.join([nothing, *parts])}")
@@ -212,7 +224,17 @@ def _add_untimed(work: Work, rows: Rows) -> None:
 def requests_query(work: Work) -> str:
     """The table `requests`; whose they are is what the order says, where the request does not."""
     rows = work.of("requests")
-    names = ("request_id", "order_id", "buyer_id", "shop_id", "asked_at", "whole_order", "category_id", "tier", "closed_at")
+    names = (
+        "request_id",
+        "order_id",
+        "buyer_id",
+        "shop_id",
+        "asked_at",
+        "whole_order",
+        "category_id",
+        "tier",
+        "closed_at",
+    )
     columns = ", ".join(f"{rows.column(name)} AS {name}" for name in names)
     return f"""WITH r AS (SELECT {columns}, {rows.amount("amount")} AS amount_minor, {BAD} AS bad FROM {rows.relation}
             WHERE {BAD} OR {rows.any_told(["asked_at"])})

@@ -17,7 +17,7 @@ import duckdb
 from jitui.backtest.history import assemble, derived_events
 from jitui.backtest.history.joins import Join, check_joins
 from jitui.backtest.history.mapped_fields import full_name, with_full_names
-from jitui.backtest.history.staged_tables import Found, Work, rows_of_tables
+from jitui.backtest.history.staged_tables import Found, Rows, Work, rows_of_tables
 from jitui.backtest.history.staging import Source, Staged, stage
 from jitui.backtest.new_folder import new_folder, write_assumptions
 from jitui.errors import BadInput
@@ -174,7 +174,9 @@ def _changed(wish: Wish, file_map: FileMap) -> FileMap:
     full = {full_name(name): column for name, column in wish.columns.items()}
     constants = {full_name(name): value for name, value in wish.constants.items()}
     # A map may name a field in short; then the two are one.
-    rows = tuple(replace(row, fields={full_name(name): one for name, one in row.fields.items()}) for row in file_map.rows)
+    rows = tuple(
+        replace(row, fields={full_name(name): one for name, one in row.fields.items()}) for row in file_map.rows
+    )
     changed = with_changes(replace(file_map, rows=rows), full, constants)
     return replace(changed, encodings=(wish.encoding,)) if wish.encoding else changed
 
@@ -230,7 +232,12 @@ def _about(wish: Wish, sources: Sequence[Source], done: MappedImport, asked: str
     return {
         "of_these_files": asked,
         "files": {
-            source.path.name: {"map": source.file_map.name, "rows": one.rows, "bad_rows": one.bad_rows, "sha256": source.sha256}
+            source.path.name: {
+                "map": source.file_map.name,
+                "rows": one.rows,
+                "bad_rows": one.bad_rows,
+                "sha256": source.sha256,
+            }
             for source, one in zip(sources, done.files, strict=True)
         },
         "constants": wish.constants,
@@ -267,10 +274,16 @@ def _assembled(
         derived_events.gather_refunds(work)
         joins = check_joins(work)
         kinds = _write(work, complete_from, whole=not any(one.bad_rows for one in staged))
-    empty = tuple(sorted(table for table, count in work.written.items() if not count and table in rows))
+        empty = tuple(table for table in rows if work.written.get(table) == 0 and work.number(_told_of(rows[table])))
+        if not work.written:
+            raise BadInput("A payment bill alone makes no history: give the orders that it is about too.", path="FILE")
     return MappedImport(
         folder, tuple(staged), work.written, tuple(work.found), tuple(joins), tuple(sorted(kinds)), empty
     )
+
+
+def _told_of(rows: Rows) -> str:
+    return f"SELECT count(*) FROM (SELECT 1 FROM {rows.relation} WHERE {rows.any_told()} LIMIT 1)"
 
 
 def _write(work: Work, complete_from: datetime | None, *, whole: bool) -> frozenset[str]:

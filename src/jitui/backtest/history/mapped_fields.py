@@ -102,7 +102,9 @@ def full_name(name: str) -> str:
     if having:
         raise BadInput(f"There are several fields {name}: say {' or '.join(having)}.", path="--map")
     hint = did_you_mean(name, [*TYPES, *(one.partition(".")[2] for one in TYPES)])
-    raise BadInput(f"A history has no field {name!r}{hint or '.'} (docs/reference/map-files.md lists them)", path="--map")
+    raise BadInput(
+        f"A history has no field {name!r}{hint or '.'} (docs/reference/map-files.md lists them)", path="--map"
+    )
 
 
 def type_of(name: str) -> CellType:

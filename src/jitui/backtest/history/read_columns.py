@@ -101,7 +101,9 @@ def _absolute(found: int | Unreadable, field: Field) -> int | Unreadable:
 
 
 def _not_negative(found: int | Unreadable, cell: object) -> int | Unreadable:
-    return Unreadable(f"expected no negative number, not {shown(cell)}") if isinstance(found, int) and found < 0 else found
+    return (
+        Unreadable(f"expected no negative number, not {shown(cell)}") if isinstance(found, int) and found < 0 else found
+    )
 
 
 def _word(cell: object, words: Sequence[str], field: str) -> str | Unreadable:
@@ -114,7 +116,9 @@ def _word(cell: object, words: Sequence[str], field: str) -> str | Unreadable:
 # Columns ----------------------------------------------------------------------------------------------------------
 
 
-def read_column(reader: Reader, field: Field, column: pa.Array | None, currency: pa.Array, rows: int) -> tuple[pa.Array, pa.Array]:
+def read_column(
+    reader: Reader, field: Field, column: pa.Array | None, currency: pa.Array, rows: int
+) -> tuple[pa.Array, pa.Array]:
     """The typed values of a column and, of the same length, which of its cells could not be read: a pair of arrays."""
     kind = ARROW_TYPES[field.type]
     if column is None:

@@ -63,7 +63,9 @@ class Rows:
 
     def any_told(self, names: Sequence[str] | None = None) -> str:
         """Whether a row says anything of this table, or one of these fields; a constant says nothing."""
-        wanted = [one for one in self.told if one.startswith(f"{self.table}.")] if names is None else map(self.full, names)
+        wanted = (
+            [one for one in self.told if one.startswith(f"{self.table}.")] if names is None else map(self.full, names)
+        )
         tests = [f"{named(one)} IS NOT NULL" for one in sorted(wanted) if one in self.told]
         return f"({' OR '.join(tests) or 'false'})"
 

@@ -110,10 +110,15 @@ def stage(source: Source, number: int, folder: Path, progress: Progress) -> Stag
     used = {one.column for reader in readers for one in reader.fields} | {n for row in source.rows for n in row.where}
     done.ignored = tuple(name for name in opened.columns if name and name not in used)
     done.unmapped = tuple(dict.fromkeys(name for reader in readers for name in reader.unmapped))
-    with duckdb.connect() as hasher, RejectedRows(source.path, opened.columns, opened.layout, opened.schema) as rejected:
+    with (
+        duckdb.connect() as hasher,
+        RejectedRows(source.path, opened.columns, opened.layout, opened.schema) as rejected,
+    ):
         staging = _Staging(source, number, folder, hasher, rejected, readers)
         for place, batches in groupby(enumerate(opened.batches), key=lambda one: one[0] // BATCHES_A_PART):
-            _stage_part(staging, place, (batch for _, batch in batches), done, lambda: progress(opened.done(), opened.size))
+            _stage_part(
+                staging, place, (batch for _, batch in batches), done, lambda: progress(opened.done(), opened.size)
+            )
     done.rejected = None if rejected.path is None else str(rejected.path)
     return done
 
@@ -179,7 +184,9 @@ def _stage_batch(
         part.bad_rows += len(faults)
         _reject(batch, faults, staging.rejected)
         for row in sorted(faults):
-            done.reasons.update(f"{one.field}: {kind_of(one.reason)}" if one.field else kind_of(one.reason) for one in faults[row])
+            done.reasons.update(
+                f"{one.field}: {kind_of(one.reason)}" if one.field else kind_of(one.reason) for one in faults[row]
+            )
             done.bad.extend(faults[row][: max(MOST_SHOWN - len(done.bad), 0)])
 
 
@@ -257,7 +264,12 @@ class _RowReader:
                 bad = pc.or_(bad, faulty)
                 self._tell(one, batch, faulty, currency, file, faults)
         bad = pc.or_(bad, self._without_a_name(batch, values, file, faults))
-        columns = {SOURCE: pa.repeat(pa.scalar(staging.number, pa.int32()), rows), ROW: batch.numbers, BAD: bad, **values}
+        columns = {
+            SOURCE: pa.repeat(pa.scalar(staging.number, pa.int32()), rows),
+            ROW: batch.numbers,
+            BAD: bad,
+            **values,
+        }
         if self.hashed:
             columns[SAME] = _hashes(staging.hasher, batch)
         table = pa.table(columns)

@@ -49,7 +49,9 @@ def import_(
     ] = None,
     map_files: Annotated[
         list[str] | None,
-        typer.Option("--map-file", help="A map as TOML or YAML, or the name of a ready one; repeat it.", show_default=False),
+        typer.Option(
+            "--map-file", help="A map as TOML or YAML, or the name of a ready one; repeat it.", show_default=False
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,

@@ -81,7 +81,9 @@ def _print(done: MappedImport, out: Path, seconds: float, peak: int) -> None:
 def _print_file(one: Staged) -> None:
     say(f"{one.file}: {one.layout}; {one.columns} columns.")
     if one.ignored:
-        say(f"  Columns that nothing reads: {', '.join(map(shown, one.ignored[:MOST_SHOWN]))}{_more(len(one.ignored))}.")
+        say(
+            f"  Columns that nothing reads: {', '.join(map(shown, one.ignored[:MOST_SHOWN]))}{_more(len(one.ignored))}."
+        )
     if one.unmapped:
         say(f"  Fields without a column, so unknown: {', '.join(one.unmapped)}.")
     for bad in one.bad[:MOST_SHOWN]:
