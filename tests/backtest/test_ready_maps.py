@@ -28,7 +28,9 @@ def utc(*when: int) -> datetime:
 def imported(
     folder: Path, files: Sequence[Path], maps: Sequence[str], format_name: str = "csv", **more: Any
 ) -> MappedImport:
-    wish = Wish(format_name, files, [read_map(name) for name in maps], constants={**SHOP, **more.pop("set", {})}, **more)
+    wish = Wish(
+        format_name, files, [read_map(name) for name in maps], constants={**SHOP, **more.pop("set", {})}, **more
+    )
     return import_mapped(wish, folder / "history")
 
 
@@ -75,12 +77,16 @@ def test_shopify_rows_begin_with_a_hash_and_tell_of_their_order_once(tmp_path: P
 
 
 def test_woocommerce_analytics_has_refunds_as_rows_that_are_no_orders(tmp_path: Path) -> None:
-    order = {"Date": "2026-03-02 10:15:01", "Order #": "5001", "Status": "processing", "Items sold": "3", "Net Sales": "40"}
+    order = {
+        "Date": "2026-03-02 10:15:01",
+        "Order #": "5001",
+        "Status": "processing",
+        "Items sold": "3",
+        "Net Sales": "40",
+    }
     refund = {**order, "Date": "2026-03-04 08:00:00", "Status": "refunded", "Net Sales": "'-12.50"}
     file = write(tmp_path / "wc.csv", exports.WOOCOMMERCE_ANALYTICS, [order, refund], "utf-8-sig")
-    done = imported(
-        tmp_path, [file], ["woocommerce-analytics"], set={"currency": "USD"}, time_zone="America/New_York"
-    )
+    done = imported(tmp_path, [file], ["woocommerce-analytics"], set={"currency": "USD"}, time_zone="America/New_York")
     assert done.holds and done.files[0].left_out == 1
     assert rows(tmp_path, "orders", "order_id, placed_at, state") == [("5001", utc(2026, 3, 2, 15, 15, 1), "unshipped")]
 
@@ -120,14 +126,33 @@ def test_taobao_ids_are_formulas_and_statuses_hold_commas(tmp_path: Path, encodi
     ids = [f"33990000000000000{n:02}" for n in range(1, 6)]
     orders = [
         {**TAOBAO, "订单编号": f'="{ids[0]}"', "支付单号": "2026030200001100000000000001"},
-        {**TAOBAO, "订单编号": f'="{ids[1]}"', "订单状态": "卖家已发货,等待买家确认", "发货时间": "2026-03-03 09:00:00"},
+        {
+            **TAOBAO,
+            "订单编号": f'="{ids[1]}"',
+            "订单状态": "卖家已发货,等待买家确认",
+            "发货时间": "2026-03-03 09:00:00",
+        },
         {**TAOBAO, "订单编号": f'="{ids[2]}"', "订单状态": "卖家已发货，等待买家确认"},
         {**TAOBAO, "订单编号": f'="{ids[3]}"', "订单状态": "交易关闭", "买家会员名": "张三"},
         {**TAOBAO, "订单编号": f'="{ids[4]}"', "订单状态": "新状态"},
     ]
     lines = [
-        {"子订单编号": "1", "主订单编号": ids[0], "商品标题": "杯子", "购买数量": "1", "商家编码": "MUG", "退款金额": "无退款申请"},
-        {"子订单编号": "2", "主订单编号": ids[0], "商品标题": "袋子", "购买数量": "2", "商家编码": "BAG", "退款金额": "40.00"},
+        {
+            "子订单编号": "1",
+            "主订单编号": ids[0],
+            "商品标题": "杯子",
+            "购买数量": "1",
+            "商家编码": "MUG",
+            "退款金额": "无退款申请",
+        },
+        {
+            "子订单编号": "2",
+            "主订单编号": ids[0],
+            "商品标题": "袋子",
+            "购买数量": "2",
+            "商家编码": "BAG",
+            "退款金额": "40.00",
+        },
     ]
     files = [
         write(tmp_path / "ExportOrderList.csv", exports.TAOBAO_ORDERS, orders, encoding),
@@ -195,7 +220,12 @@ def test_douyin_ids_begin_with_a_tab_and_requests_come_from_the_other_export(tmp
     }  # fmt: skip
     files = [
         write(tmp_path / "1740000000_orders.csv", exports.DOUYIN, orders, "utf-8-sig"),
-        write(tmp_path / "after_sales.csv", exports.DOUYIN_REFUNDS, [refund, {**refund, "售后类型": "退货退款"}], "gb18030"),
+        write(
+            tmp_path / "after_sales.csv",
+            exports.DOUYIN_REFUNDS,
+            [refund, {**refund, "售后类型": "退货退款"}],
+            "gb18030",
+        ),
     ]
     done = imported(tmp_path, files, ["douyin", "douyin-refunds"])
     assert done.holds
@@ -262,7 +292,7 @@ def test_what_was_paid_and_refunded_is_what_the_payment_bill_says(tmp_path: Path
 
 
 def test_a_wechat_bill_ends_at_its_totals_and_a_failed_refund_is_none(tmp_path: Path) -> None:
-    tick = {name: "`" for name in exports.WECHAT_BILL}
+    tick = dict.fromkeys(exports.WECHAT_BILL, "`")
     paid = {
         **tick, "交易时间": "`2026-03-02 10:15:20", "微信订单号": "`42001", "商户订单号": "`2606000000000000001",
         "交易状态": "`SUCCESS", "货币种类": "`CNY", "订单金额": "`59.90", "微信退款单号": "`0",
@@ -275,7 +305,12 @@ def test_a_wechat_bill_ends_at_its_totals_and_a_failed_refund_is_none(tmp_path: 
     bill = write(tmp_path / "bill.csv", exports.WECHAT_BILL, rows_of_bill)
     with bill.open("a") as opened:
         opened.write("总交易单数,应结订单总金额\n`3,`59.90\n")
-    order = {"订单号": "2606000000000000001", "订单创建时间": "2026-03-02 10:15:01", "订单状态": "待发货", "成交数量": "1"}
+    order = {
+        "订单号": "2606000000000000001",
+        "订单创建时间": "2026-03-02 10:15:01",
+        "订单状态": "待发货",
+        "成交数量": "1",
+    }
     orders = write(tmp_path / "orders.csv", exports.KUAISHOU, [order])
     done = imported(tmp_path, [orders, bill], ["kuaishou", "wechat-pay-bill"])
     assert done.holds and [one.left_out for one in done.files] == [0, 1]

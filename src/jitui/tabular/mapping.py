@@ -1,7 +1,7 @@
 """Map files: how a file that somebody else wrote is read, and which of its columns is which of our fields.
 
-A map file is TOML or YAML and can be kept and shared; docs/reference/map-files.md describes its keys. Which fields there are is
-the caller's: here a field is a name.
+A map file is TOML or YAML and can be kept and shared; docs/reference/map-files.md describes its keys. Which fields there
+are is the caller's: here a field is a name.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class RowMap:
 class FileMap:
     """A shape of file. `needs`: the columns by which it is recognised; any other may be missing.
 
-    Lines that begin with `skip_lines` are no rows; a row whose first cell is `ends_at`, and all after it, is none either.
+    Lines that begin with `skip_lines` are no rows; neither is a row whose first cell is `ends_at`, nor any after it.
     """
 
     name: str

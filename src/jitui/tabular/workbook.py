@@ -1,7 +1,7 @@
 """Workbooks (.xlsx) as rows of text: every sheet with the header of the first, each cell as a spreadsheet shows it.
 
-A workbook keeps numbers as binary fractions of which 15 digits are exact. A whole number of more digits was rounded when
-it was typed, so it is handed on as the power that `jitui.tabular.cells` refuses as an id.
+A workbook keeps numbers as binary fractions of which 15 digits are exact. A whole number of more digits was rounded
+when it was typed, so it is handed on as the power that `jitui.tabular.cells` refuses as an id.
 """
 
 from __future__ import annotations

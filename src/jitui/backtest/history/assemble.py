@@ -1,7 +1,7 @@
 """The tables of a history from staged rows, in DuckDB with a bounded memory.
 
 What a bad row would have told stays unknown: it is written with an empty required column, so that a back-test sets it
-aside and knows for which order, buyer or shop something is missing (I5). Nothing here makes an unknown value a known one.
+aside and knows for which order, buyer or shop something is missing (I5). Nothing here makes an unknown value known.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _ONCE = (
 )  # fmt: skip
 """What all rows of an order say alike, or leave empty."""
 _LINE = (
-    "sku", "item_id", "category_id", "quantity", "requested_quantity", "shipped_quantity", "customised", "virtual", "covered",
+    "sku", "item_id", "category_id", "quantity", "requested_quantity", "shipped_quantity", "customised", "virtual",
+    "covered",
 )  # fmt: skip
 
 
@@ -61,12 +62,13 @@ def gather_orders(work: Work) -> None:
 
 
 def _tell_differences(work: Work, rows: Rows) -> None:
+    places_of = ", ".join(
+        f"{end}({what}, ({SOURCE}, {ROW}))" for end in ("arg_min", "arg_max") for what in (SOURCE, ROW)
+    )
     for name, count in work.fetch("SELECT differs, count(*) FROM o WHERE differs IS NOT NULL GROUP BY 1 ORDER BY 1"):
         key = rows.column("order_id")
-        places = work.fetch(f"""SELECT {key}, arg_min({SOURCE}, ({SOURCE}, {ROW})), min({ROW}), arg_max({SOURCE},
-                ({SOURCE}, {ROW})), arg_max({ROW}, ({SOURCE}, {ROW}))
-            FROM {rows.relation} WHERE {key} IN
-                (SELECT order_id FROM o WHERE differs = '{name}' ORDER BY 1 LIMIT {MOST_EXAMPLES}) GROUP BY 1 ORDER BY 1""")
+        places = work.fetch(f"""SELECT {key}, {places_of} FROM {rows.relation} WHERE {key} IN
+            (SELECT order_id FROM o WHERE differs = '{name}' ORDER BY 1 LIMIT {MOST_EXAMPLES}) GROUP BY 1 ORDER BY 1""")
         told = tuple(f"{order} ({work.place(a, b)} to {work.place(c, d)})" for order, a, b, c, d in places)
         work.found.append(
             Found(f"rows of one order differ in {name}, so the order is unknown", count, told, is_fault=True)
@@ -125,15 +127,15 @@ def _lost(work: Work, table: str) -> bool:
     rows = work.of(table)
     if not rows.files:
         return False
-    test = f"SELECT count(*) FROM (SELECT 1 FROM {rows.relation} WHERE {BAD} AND {rows.column('order_id')} IS NULL LIMIT 1)"
-    return work.number(test) > 0
+    test = f"SELECT 1 FROM {rows.relation} WHERE {BAD} AND {rows.column('order_id')} IS NULL LIMIT 1"
+    return bool(work.fetch(test))
 
 
 # Lines ------------------------------------------------------------------------------------------------------------
 
 
 def lines_query(work: Work) -> str:
-    """The table `order_lines`; of an order of which lines may be there twice, or of which one is bad, all are unknown."""
+    """The table `order_lines`; where one is bad, or may be there twice, all of its order are unknown."""
     rows = work.of("order_lines")
     order, line = rows.column("order_id"), rows.column("line_id")
     _doubled(work, rows)
@@ -154,8 +156,9 @@ def _doubled(work: Work, rows: Rows) -> None:
     if not rows.has(SAME):
         return
     unnamed = f"NOT {BAD} AND {rows.column('line_id')} IS NULL AND {SAME} IS NOT NULL AND {rows.any_told()}"
-    work.db.execute(f"""INSERT INTO doubled SELECT {order}, {SOURCE}, min({ROW}), max({ROW}), {SOURCE} FROM {rows.relation}
-        WHERE {unnamed} AND {SAME} IN (SELECT {SAME} FROM {rows.relation} WHERE {unnamed} GROUP BY 1 HAVING count(*) > 1)
+    work.db.execute(f"""INSERT INTO doubled SELECT {order}, {SOURCE}, min({ROW}), max({ROW}), {SOURCE}
+        FROM {rows.relation} WHERE {unnamed} AND {SAME} IN
+            (SELECT {SAME} FROM {rows.relation} WHERE {unnamed} GROUP BY 1 HAVING count(*) > 1)
         GROUP BY {order}, {SOURCE}, {SAME} HAVING count(*) > 1""")
     if len(rows.sources) > 1:
         work.db.execute(f"""INSERT INTO doubled SELECT {order}, min({SOURCE}), arg_min({ROW}, {SOURCE}),
@@ -178,16 +181,17 @@ def _doubled(work: Work, rows: Rows) -> None:
 
 
 def gather_shipments(work: Work) -> bool:
-    """`s`: the table `shipments`; a parcel of which only the status of its order tells has no time, so it is unknown."""
+    """`s`: the table `shipments`; one of which only the order's status tells has no time, so it is unknown."""
     rows, parts = work.of("shipments"), []
+    work.db.execute("CREATE TABLE s (order_id VARCHAR, degree VARCHAR, happened_at TIMESTAMP, recorded_at TIMESTAMP)")
     order = rows.column("order_id")
     if rows.files:
         degree, at, recorded = (rows.column(name) for name in ("degree", "at", "recorded_at"))
         if rows.has("degree") or rows.has("at"):
             told = rows.any_told(["degree", "at"])
             parts.append(
-                f"SELECT DISTINCT {order} AS order_id, {degree} AS degree, {at} AS happened_at, {recorded} AS recorded_at"
-                f" FROM {rows.relation} WHERE NOT {BAD} AND {told}"
+                f"SELECT DISTINCT {order} AS order_id, {degree} AS degree, {at} AS happened_at,"
+                f" {recorded} AS recorded_at FROM {rows.relation} WHERE NOT {BAD} AND {told}"
             )
         for one in DEGREES:
             if rows.has(f"{one}_at"):
@@ -200,12 +204,9 @@ def gather_shipments(work: Work) -> bool:
         if _lost(work, "shipments"):
             parts.append("SELECT NULL, NULL, NULL, NULL")
     if not parts and not work.of("orders").has("state"):
-        work.db.execute(
-            "CREATE TABLE s (order_id VARCHAR, degree VARCHAR, happened_at TIMESTAMP, recorded_at TIMESTAMP)"
-        )
         return False
-    nothing = "SELECT NULL::VARCHAR AS order_id, NULL::VARCHAR AS degree, NULL::TIMESTAMP AS happened_at, NULL::TIMESTAMP AS recorded_at WHERE false"
-    work.db.execute(f"CREATE TABLE s AS {' UNION ALL '.join([nothing, *parts])}")
+    for part in parts:
+        work.db.execute(f"INSERT INTO s {part}")
     _add_untimed(work, rows)
     return True
 
@@ -215,7 +216,8 @@ def _add_untimed(work: Work, rows: Rows) -> None:
     gone = "'partly_shipped', 'shipped', 'delivered', 'completed'" + ("" if times else ", 'closed'")
     left = ", ".join(f"'{one}'" for one in LEFT)
     work.db.execute(f"""INSERT INTO s SELECT order_id, 'shipped', NULL, NULL FROM o WHERE state IN ({gone})
-        AND order_id NOT IN (SELECT order_id FROM s WHERE happened_at IS NOT NULL AND degree IN ({left}) AND order_id IS NOT NULL)""")
+        AND order_id NOT IN (SELECT order_id FROM s
+            WHERE happened_at IS NOT NULL AND degree IN ({left}) AND order_id IS NOT NULL)""")
     count = work.number("SELECT count(DISTINCT order_id) FROM s WHERE happened_at IS NULL")
     if count:
         work.found.append(Found("orders may have left, and it is not known when: their shipment is unknown", count))

@@ -1,4 +1,4 @@
-"""The events of buyers and shops: those that a file lists, and those that follow from payments, parcels and requests."""
+"""The events of buyers and shops: those that a file lists, and what follows from payments, parcels and requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def events_of(work: Work, *, timed_shipments: bool) -> Events:
     if work.of("events").files:
         parts.append(_listed(work))
         rows = work.of("events")
-        kinds |= {kind for (kind,) in work.fetch(f"SELECT DISTINCT {rows.column('kind')} FROM {rows.relation}") if kind}
+        listed = work.fetch(f"SELECT DISTINCT {rows.column('kind')} FROM {rows.relation}")
+        kinds |= {kind for (kind,) in listed if kind}
     money = "p.paid_minor" if work.of("payments").files else "o.paid_minor"
     for kind, at, where, of, there in _derived(work, money, timed_shipments):
         if not there:
@@ -109,18 +110,18 @@ def gather_refunds(work: Work) -> None:
             {rows.amount("amount")} AS amount, {rows.column("refunded_at")} AS happened_at, {BAD} AS bad,
             CASE WHEN {once} THEN 0 ELSE row_number() OVER () END AS n FROM {rows.relation})
         SELECT coalesce(r.order_id, byid.order_id) AS order_id, refund_id, min(r.currency) AS currency,
-            min(amount) AS amount, min(happened_at) AS happened_at, bool_or(bad) OR min(amount) IS DISTINCT FROM max(amount)
-                OR min(happened_at) IS DISTINCT FROM max(happened_at) AS bad
+            min(amount) AS amount, min(happened_at) AS happened_at, bool_or(bad)
+                OR min(amount) IS DISTINCT FROM max(amount) OR min(happened_at) IS DISTINCT FROM max(happened_at) AS bad
         FROM r LEFT JOIN (SELECT payment_id, min(order_id) AS order_id FROM o WHERE payment_id IS NOT NULL GROUP BY 1
             HAVING count(*) = 1) byid ON r.order_id IS NULL AND byid.payment_id = r.payment_id
         GROUP BY 1, 2, n""")
 
 
 def _refunds(work: Work, timed_shipments: bool) -> list[str]:
-    """Before or after the parcel left; where that is not known the kind is empty, and the buyer's events are unknown."""
+    """Before or after the parcel left; not known, the kind is empty and the buyer's events are unknown."""
     left = ", ".join(f"'{one}'" for one in LEFT)
-    gone = f"""(SELECT order_id, min(happened_at) FILTER (degree IN ({left})) AS left_at, bool_or(happened_at IS NULL) AS unknown
-        FROM s GROUP BY 1)"""
+    gone = f"""(SELECT order_id, min(happened_at) FILTER (degree IN ({left})) AS left_at,
+        bool_or(happened_at IS NULL) AS unknown FROM s GROUP BY 1)"""
     known = "true" if timed_shipments or work.of("shipments").files else "false"
     kind = f"""CASE WHEN NOT {known} OR coalesce(gone.unknown, false) THEN NULL
         WHEN gone.left_at <= rf.happened_at THEN 'refund_after_shipment' ELSE 'refund_before_shipment' END"""

@@ -1,4 +1,4 @@
-"""`jitui history import csv|parquet|xlsx`: files that somebody else wrote, read by a map, as the tables of a history."""
+"""`jitui history import csv|parquet|xlsx`: files that somebody else wrote as the tables of a history, by a map."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -51,7 +52,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class MappedImport:
-    """What came of it. `empty`: tables that rows were read for and that have none; `unchanged`: it was there already."""
+    """What came of it. `empty`: tables of which no row could be taken; `unchanged`: it was there already."""
 
     folder: Path
     files: tuple[Staged, ...] = ()
@@ -93,7 +94,7 @@ def import_mapped(wish: Wish, out: Path, progress: Progress = lambda _what, _don
         staged = []
         for number, source in enumerate(sources):
             name = f"Reading {source.path.name}"
-            staged.append(stage(source, number, staging, lambda done, of, name=name: progress(name, done, of)))
+            staged.append(stage(source, number, staging, partial(progress, name)))
         progress("Writing tables", 0, 0)
         done = _assembled(sources, staged, staging, folder, complete_from)
         done = replace(done, folder=out, left_files=left, same_files=same)

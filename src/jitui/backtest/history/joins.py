@@ -13,7 +13,7 @@ MOST_EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Keys of a table that come from other files than the table in which they are looked for, and how many are there."""
+    """Keys of a table, the table of other files in which they are looked for, and how many are there."""
 
     table: str
     key: str

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,7 @@ def _stage_batch(
     part.rows += len(batch) + len(batch.broken)
     part.left_out += len(batch) - (pc.sum(taken).as_py() or 0)
     for number, line, cells in batch.broken:
-        reason = f"the row has {len(cells)} cells, the header {done.columns}; take a stray delimiter out, or put it in quotes"
+        reason = f"the row has {len(cells)} cells, the header {done.columns}; a stray delimiter is put in quotes"
         faults.setdefault(number, []).append(BadRow(done.file, number, line, "", "", None, reason))
     if faults:
         part.bad_rows += len(faults)
@@ -215,9 +216,13 @@ def _taken(batch: Batch, row: RowMap) -> pa.Array:
             mask = pc.and_(mask, pa.repeat(is_taken({name: patterns}, lambda _: None), len(batch)))
             continue
         coded = column.dictionary_encode(null_encoding="encode")
-        known = [is_taken({name: patterns}, lambda _, cell=cell: cell) for cell in coded.dictionary.to_pylist()]
+        known = [is_taken({name: patterns}, partial(_same, cell)) for cell in coded.dictionary.to_pylist()]
         mask = pc.and_(mask, pa.array(known, pa.bool_()).take(coded.indices))
     return mask
+
+
+def _same(cell: object, _name: str) -> object:
+    return cell
 
 
 def _filtered(batch: Batch, mask: pa.Array) -> Batch:
