@@ -55,7 +55,8 @@ def test_shopify_rows_begin_with_a_hash_and_tell_of_their_order_once(tmp_path: P
         "Billing Zip": "'00100", "Payment Reference": "rEXAMPLE0001", "Id": "9900000000001",
     }  # fmt: skip
     second = {
-        "Name": "#90001", "Email": "a@example.com", "Created at": "2026-03-02 10:15:01 +0100", "Lineitem quantity": "1",
+        "Name": "#90001", "Email": "a@example.com", "Created at": "2026-03-02 10:15:01 +0100",
+        "Lineitem quantity": "1",
         "Lineitem sku": "VOUCHER", "Lineitem requires shipping": "false",
     }  # fmt: skip
     sent = {**first, "Name": "#90002", "Fulfillment Status": "fulfilled", "Fulfilled at": "2026-03-03 09:00:00 +0100"}
@@ -116,7 +117,8 @@ def test_webtoffee_writes_american_days_and_guests_have_no_buyer(tmp_path: Path)
 
 
 TAOBAO = {
-    "买家会员名": "示例**", "订单状态": "买家已付款,等待卖家发货", "联系手机": "'13800000000", "订单创建时间": "2026-03-02 10:15:01",
+    "买家会员名": "示例**", "订单状态": "买家已付款,等待卖家发货", "联系手机": "'13800000000",
+    "订单创建时间": "2026-03-02 10:15:01",
     "宝贝标题 ": "杯子，袋子", "买家实际支付金额": "89.00", "打款商家金额": "0.00元",
 }  # fmt: skip
 
@@ -185,7 +187,8 @@ def test_taobao_ids_are_formulas_and_statuses_hold_commas(tmp_path: Path, encodi
 
 def test_a_kuaishou_workbook_is_read_from_every_sheet_without_damage_to_ids(tmp_path: Path) -> None:
     order = {
-        "订单创建时间": "2026/03/02 10:15:01", "订单状态": "待发货", "实付款": "¥1,299.90", "成交数量": 1, "SKU编码": "BOX-Q",
+        "订单创建时间": "2026/03/02 10:15:01", "订单状态": "待发货", "实付款": "¥1,299.90",
+        "成交数量": 1, "SKU编码": "BOX-Q",
         "商品ID": 99000000002, "商品单价": 59.9, "售后状态": "-",
     }  # fmt: skip
     file = exports.workbook(
@@ -193,7 +196,7 @@ def test_a_kuaishou_workbook_is_read_from_every_sheet_without_damage_to_ids(tmp_
         exports.KUAISHOU,
         [
             [{**order, "订单号": "2606000000000000001"}],
-            [{**order, "订单号": 2606000000000002, "订单状态": "已发货", "发货时间": datetime(2026, 3, 2, 18)},
+            [{**order, "订单号": 2606000000000002, "订单状态": "已发货", "发货时间": utc(2026, 3, 2, 18)},
              {**order, "订单号": "2606000000000000003", "订单状态": "交易关闭"}],
         ],
     )  # fmt: skip
@@ -208,15 +211,18 @@ def test_a_kuaishou_workbook_is_read_from_every_sheet_without_damage_to_ids(tmp_
 
 def test_douyin_ids_begin_with_a_tab_and_requests_come_from_the_other_export(tmp_path: Path) -> None:
     order = {
-        "主订单编号": "\t6900000000000000001", "选购商品": "\t杯子", "商品ID": "\t3500000000000000001", "商家编码": "\tMUG-X",
-        "商品数量": "1", "订单提交时间": "2026-03-02 10:15:01", "订单完成时间": "-", "订单状态": "待发货", "售后状态": "-",
+        "主订单编号": "\t6900000000000000001", "选购商品": "\t杯子", "商品ID": "\t3500000000000000001",
+        "商家编码": "\tMUG-X",
+        "商品数量": "1", "订单提交时间": "2026-03-02 10:15:01", "订单完成时间": "-", "订单状态": "待发货",
+        "售后状态": "-",
     }  # fmt: skip
     orders = [
         {**order, "子订单编号": "\t6900000000000000001"},
         {**order, "子订单编号": "\t6900000000000000002", "商家编码": "\tBAG-Y", "商品数量": "2"},
     ]
     refund = {
-        "售后单号": "\t70001", "订单号": "\t6900000000000000001", "售后类型": "未发货仅退款", "售后申请时间": "2026-03-02 11:00:00",
+        "售后单号": "\t70001", "订单号": "\t6900000000000000001", "售后类型": "未发货仅退款",
+        "售后申请时间": "2026-03-02 11:00:00",
     }  # fmt: skip
     files = [
         write(tmp_path / "1740000000_orders.csv", exports.DOUYIN, orders, "utf-8-sig"),
@@ -240,7 +246,8 @@ def test_douyin_ids_begin_with_a_tab_and_requests_come_from_the_other_export(tmp
 
 def test_pinduoduo_statuses_hold_full_width_commas_and_paid_by_the_buyer_is_not_believed(tmp_path: Path) -> None:
     order = {
-        "订单号": "260302-000000000000001", "订单状态": "已发货，待收货", "用户实付金额(元)": "16.8", "商品数量(件)": "1",
+        "订单号": "260302-000000000000001", "订单状态": "已发货，待收货", "用户实付金额(元)": "16.8",
+        "商品数量(件)": "1",
         "发货时间": "2026-03-02 18:00:00", "商品id": "750000000001", "商家编码-规格维度": "MUG-X",
         "订单成交时间": "2026-03-02 10:00:00",
     }  # fmt: skip
@@ -264,8 +271,10 @@ def test_what_was_paid_and_refunded_is_what_the_payment_bill_says(tmp_path: Path
     bill = [
         {**paid, "订单金额（元）": "89.00"},
         {**paid, "支付宝交易号": "A2\t", "商户订单号": "T200P2\t", "订单金额（元）": "35.50"},
-        {**paid, "业务类型": "退款", "完成时间": "2026-03-02 12:00:00", "订单金额（元）": "-89.00", "退款批次号/请求号": "R1\t"},
-        {**paid, "支付宝交易号": "A2\t", "商户订单号": "T200P2\t", "业务类型": "退款", "完成时间": "2026-03-02 12:00:00",
+        {**paid, "业务类型": "退款", "完成时间": "2026-03-02 12:00:00", "订单金额（元）": "-89.00",
+        "退款批次号/请求号": "R1\t"},
+        {**paid, "支付宝交易号": "A2\t", "商户订单号": "T200P2\t", "业务类型": "退款",
+        "完成时间": "2026-03-02 12:00:00",
          "订单金额（元）": "35.50", "退款批次号/请求号": "R2\t"},
     ]  # fmt: skip
     head = "#支付宝业务明细查询\n#账号：[20880000000000000156]\n#-----业务明细列表-----\n"
@@ -298,7 +307,8 @@ def test_a_wechat_bill_ends_at_its_totals_and_a_failed_refund_is_none(tmp_path: 
         "交易状态": "`SUCCESS", "货币种类": "`CNY", "订单金额": "`59.90", "微信退款单号": "`0",
     }  # fmt: skip
     refund = {
-        **paid, "交易时间": "`2026-03-02 12:00:00", "交易状态": "`REFUND", "微信退款单号": "`50301", "申请退款金额": "`59.90",
+        **paid, "交易时间": "`2026-03-02 12:00:00", "交易状态": "`REFUND", "微信退款单号": "`50301",
+        "申请退款金额": "`59.90",
         "订单金额": "`0.00",
     }  # fmt: skip
     rows_of_bill = [paid, {**refund, "退款状态": "`FAIL"}, {**refund, "微信退款单号": "`50302", "退款状态": "`SUCCESS"}]

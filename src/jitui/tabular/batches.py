@@ -1,11 +1,12 @@
 """Files of any length as batches of columns, the text of CSV unpacked, decoded and cut once.
 
-A block of lines without a quote is cut by Arrow, which for such lines means the same as the reader of records; a block
-with one, or with anything else unusual, goes through that reader. A test reads the same files both ways.
+A block whose lines are a row each is cut at once, by Arrow where it holds no quote; one with line breaks inside cells or
+anything else unusual, goes through the reader of records. A test reads the same files both ways.
 """
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import zlib
@@ -24,6 +25,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from jitui.errors import BadInput
 from jitui.tabular.cells import bare
 from jitui.tabular.files import (
+    LONGEST_CELL,
     Layout,
     Record,
     check_columns,
@@ -78,6 +80,7 @@ class Reading:
     delimiter: str | None = None
     skip_lines: str = ""
     ends_at: str = ""
+    block_bytes: int = BLOCK_BYTES
 
 
 def open_batches(file: Path, reading: Reading) -> Opened:
@@ -147,9 +150,10 @@ class _Text:
 
 
 def _csv(file: Path, reading: Reading) -> Opened:
+    csv.field_size_limit(LONGEST_CELL)
     encoding = _encoding(file, reading.encodings)
     raw = open_binary(file)
-    text = _Text(_blocks(file, raw, encoding), reading.skip_lines)
+    text = _Text(_blocks(file, raw, encoding, reading.block_bytes), reading.skip_lines)
     lines = text.pull()
     first = next((line for line in lines if line.strip()), "")
     if not first:
@@ -180,7 +184,7 @@ def _encoding(file: Path, encodings: Sequence[str]) -> str:
     return encodings[-1]
 
 
-def _blocks(file: Path, opened: BinaryIO, encoding: str) -> Iterator[str]:
+def _blocks(file: Path, opened: BinaryIO, encoding: str, block_bytes: int = BLOCK_BYTES) -> Iterator[str]:
     """Whole lines, decoded strictly, a few megabytes at a time."""
     head = opened.read(2)
     if head in (b"\xff\xfe", b"\xfe\xff") or "16" in encoding or "32" in encoding:
@@ -190,7 +194,7 @@ def _blocks(file: Path, opened: BinaryIO, encoding: str) -> Iterator[str]:
     rest, line = head, 1
     try:
         with opened:
-            while piece := opened.read(BLOCK_BYTES):
+            while piece := opened.read(block_bytes):
                 whole, sign, part = (rest + piece).rpartition(b"\n")
                 if not sign:
                     rest = part
@@ -231,7 +235,7 @@ def _text_batches(
             block = text.block()
             if block is None:
                 break
-            cut = None if ends_at or text.skip else _cut_by_arrow(block[1], layout, len(columns))
+            cut = None if ends_at or text.skip else _cut_at_once(block[1], layout, len(columns))
             if cut is None:
                 text.queue(*block)
                 continue
@@ -251,11 +255,10 @@ def _text_batches(
         yield rows.taken()
 
 
-def _cut_by_arrow(block: str, layout: Layout, width: int) -> pa.Table | None:
-    """The cells of lines that are a row each, without quotes and of the header's width; None for any other block."""
+def _cut_at_once(block: str, layout: Layout, width: int) -> pa.Table | None:
+    """The cells of lines that are a row each, of the header's width; None for any other block."""
     unusual = (
-        layout.quote in block
-        or "\n\n" in block
+        "\n\n" in block
         or "\n\r" in block
         or block[:1] in "\r\n"
         or not block.endswith("\n")
@@ -263,9 +266,44 @@ def _cut_by_arrow(block: str, layout: Layout, width: int) -> pa.Table | None:
     )
     if unusual:
         return None
+    cut = _cut_quoted(block, layout, width) if layout.quote in block else _cut_plain(block, layout, width)
+    if cut is None or cut.num_rows != block.count("\n"):
+        return None
+    # A row of blanks is no row, and is left to the reader that knows.
+    blank = pc.equal(pc.utf8_trim_whitespace(cut.column(0)), "")
+    return None if pc.any(blank).as_py() else cut
+
+
+def _cut_quoted(block: str, layout: Layout, width: int) -> pa.Table | None:
+    """Lines with a quote by the reader of CSV, the others by Arrow, and all in their order again."""
+    lines = block.split("\n")[:-1]
+    quoted = [at for at, line in enumerate(lines) if layout.quote in line]
+    cut = _cut_lines([lines[at] for at in quoted], layout, width)
+    if cut is None or len(quoted) == len(lines):
+        return cut
+    others = sorted(set(range(len(lines))) - set(quoted))
+    plain = _cut_plain("".join(f"{lines[at]}\n" for at in others), layout, width)
+    if plain is None or plain.num_rows != len(others):
+        return None
+    order = pc.sort_indices(pa.array([*quoted, *others], pa.int64()))
+    return pa.concat_tables([cut, plain]).take(order)
+
+
+def _cut_lines(lines: list[str], layout: Layout, width: int) -> pa.Table | None:
+    """As many rows as lines: then no quote that opens in one line ends in another."""
+    try:
+        rows = list(csv.reader(lines, delimiter=layout.delimiter, quotechar=layout.quote, strict=True))
+    except csv.Error:
+        return None
+    if len(rows) != len(lines) or set(map(len, rows)) != {width}:
+        return None
+    return pa.table({str(at): pa.array(cells, pa.string()) for at, cells in enumerate(zip(*rows, strict=True))})
+
+
+def _cut_plain(block: str, layout: Layout, width: int) -> pa.Table | None:
     names = [str(place) for place in range(width)]
     try:
-        cut = pa_csv.read_csv(
+        return pa_csv.read_csv(
             pa.py_buffer(block.encode()),
             read_options=pa_csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES * 4),
             parse_options=pa_csv.ParseOptions(delimiter=layout.delimiter, quote_char=False),
@@ -275,9 +313,6 @@ def _cut_by_arrow(block: str, layout: Layout, width: int) -> pa.Table | None:
         )
     except pa.ArrowException:  # a row of another width, among others
         return None
-    # A row of blanks is no row, and is left to the reader that knows.
-    blank = pc.equal(pc.utf8_trim_whitespace(cut.column(0)), "")
-    return None if cut.num_rows != block.count("\n") or pc.any(blank).as_py() else cut
 
 
 def _of_table(cut: pa.Table, columns: tuple[str, ...], number: int, line: int) -> Iterator[Batch]:

@@ -1,7 +1,7 @@
 """Map files: how a file that somebody else wrote is read, and which of its columns is which of our fields.
 
-A map file is TOML or YAML and can be kept and shared; docs/reference/map-files.md describes its keys. Which fields there
-are is the caller's: here a field is a name.
+A map file is TOML or YAML and can be kept and shared; docs/reference/map-files.md describes its keys. Which fields
+there are is the caller's: here a field is a name.
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ def _parsed(path: Path) -> object:
 
 _TOP = ("about", "is", "needs", "read", "set", "columns", "words", "prefixes", "absolute", "rows")
 _READ = (
-    "encoding", "delimiter", "skip_lines", "ends_at", "time_zone", "time_formats", "empty", "masks", "signs", "thousands",
+    "encoding", "delimiter", "skip_lines", "ends_at", "time_zone", "time_formats", "empty", "masks",
+    "signs", "thousands",
 )  # fmt: skip
 _ROWS = ("where", "set", "columns", "words", "absolute")
 

@@ -88,27 +88,30 @@ def gather_payments(work: Work) -> None:
             {rows.amount("amount")} AS amount, {rows.column("captured_at")} AS happened_at, {BAD} AS bad,
             row_number() OVER () AS n FROM {rows.relation})
         SELECT coalesce(r.order_id, byid.order_id) AS order_id, r.payment_id,
+            min(amount) <> max(amount) OR min(r.currency) <> max(r.currency) AS differs,
             min(r.currency) AS currency, min(amount) AS amount, min(happened_at) AS happened_at,
             bool_or(bad) OR min(amount) IS DISTINCT FROM max(amount) OR min(amount) IS NULL OR min(happened_at) IS NULL
                 OR min(r.currency) IS DISTINCT FROM max(r.currency) AS bad
         FROM r LEFT JOIN (SELECT payment_id, min(order_id) AS order_id FROM o WHERE payment_id IS NOT NULL GROUP BY 1
             HAVING count(*) = 1) byid ON r.order_id IS NULL AND byid.payment_id = r.payment_id
         GROUP BY 1, 2, CASE WHEN {once.replace("payment_id", "r.payment_id")} THEN 0 ELSE n END""")
+    differing = work.fetch("SELECT order_id FROM paid_rows WHERE differs ORDER BY 1")
+    if differing:
+        told = tuple(str(order) for (order,) in differing[:MOST_EXAMPLES])
+        what = "payments are there twice with other amounts, so what was paid is unknown"
+        work.found.append(Found(what, len(differing), told, is_fault=True))
     work.db.execute("""CREATE TABLE p AS SELECT order_id, min(currency) AS currency, sum(amount)::BIGINT AS paid_minor,
         min(happened_at) AS paid_at, bool_or(bad) OR min(currency) <> max(currency) AS bad FROM paid_rows
         WHERE order_id IS NOT NULL GROUP BY 1""")
-    strangers = work.number("SELECT count(*) FROM paid_rows WHERE order_id IS NULL AND NOT bad")
-    if strangers:
-        work.found.append(Found("payments of which no order is known are left out", strangers))
 
 
 def orders_query(work: Work) -> str:
     """The table `orders`; money is that of the payment bill where there is one, and of that alone."""
-    lost = _lost(work, "orders")
+    lost = is_lost(work, "orders")
     if work.of("payments").files:
         known = (
             "NOT coalesce(p.bad, false) AND p.currency IS NOT DISTINCT FROM o.currency"
-            f" AND {'false' if _lost(work, 'payments') else 'true'}"
+            f" AND {'false' if is_lost(work, 'payments') else 'true'}"
         )
         money = (
             f"CASE WHEN {known} THEN p.paid_at END AS paid_at, CASE WHEN {known} THEN p.paid_minor END AS paid_minor"
@@ -122,7 +125,7 @@ def orders_query(work: Work) -> str:
         {f"UNION ALL {empty}" if lost else ""}"""
 
 
-def _lost(work: Work, table: str) -> bool:
+def is_lost(work: Work, table: str) -> bool:
     """Whether a row of the table is bad and does not even say whose it is."""
     rows = work.of(table)
     if not rows.files:
@@ -142,7 +145,7 @@ def lines_query(work: Work) -> str:
     columns = ", ".join(f"{rows.column(name)} AS {named(name)}" for name in _LINE)
     spoiled = "(SELECT order_id FROM doubled UNION SELECT order_id FROM bad_orders)"
     nothing = ", ".join("NULL" for _ in (*_LINE, "paid_minor", "line_id"))
-    lost = f"UNION ALL SELECT NULL, {nothing}" if _lost(work, "order_lines") else ""
+    lost = f"UNION ALL SELECT NULL, {nothing}" if is_lost(work, "order_lines") else ""
     return f"""SELECT {order} AS order_id, coalesce({line}, {ROW}::VARCHAR) AS line_id, {columns},
             {rows.amount("paid")} AS paid_minor
         FROM {rows.relation} WHERE NOT {BAD} AND {rows.any_told()} AND {order} NOT IN {spoiled}
@@ -201,7 +204,7 @@ def gather_shipments(work: Work) -> bool:
                     f" WHERE NOT {BAD} AND {moment} IS NOT NULL GROUP BY 1"
                 )
         parts.append("SELECT order_id, NULL, NULL, NULL FROM bad_orders")
-        if _lost(work, "shipments"):
+        if is_lost(work, "shipments"):
             parts.append("SELECT NULL, NULL, NULL, NULL")
     if not parts and not work.of("orders").has("state"):
         return False
@@ -224,7 +227,10 @@ def _add_untimed(work: Work, rows: Rows) -> None:
 
 
 def requests_query(work: Work) -> str:
-    """The table `requests`; whose they are is what the order says, where the request does not."""
+    """The table `requests`; whose they are is what the order says, where the request does not.
+
+    A bad row of which the time can be read asks all the same: what is unknown of its order sends it to review.
+    """
     rows = work.of("requests")
     names = (
         "request_id",
@@ -242,7 +248,7 @@ def requests_query(work: Work) -> str:
             WHERE {BAD} OR {rows.any_told(["asked_at"])})
         SELECT DISTINCT coalesce(r.request_id, r.order_id) AS request_id, r.order_id,
             coalesce(r.buyer_id, o.buyer_id) AS buyer_id, coalesce(r.shop_id, o.shop_id) AS shop_id,
-            CASE WHEN NOT r.bad THEN r.asked_at END AS asked_at, r.amount_minor, r.whole_order, r.category_id, r.tier,
+            r.asked_at, r.amount_minor, r.whole_order, r.category_id, r.tier,
             r.closed_at
         FROM r LEFT JOIN o ON o.order_id = r.order_id"""
 

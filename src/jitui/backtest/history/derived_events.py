@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from jitui.backtest.history.assemble import LEFT
+from jitui.backtest.history.assemble import LEFT, is_lost
 from jitui.backtest.history.staged_tables import Found, Work
 from jitui.backtest.history.staging import BAD
-from jitui.policy.facts import SHOP_EVENTS
 
 _COLUMNS = (
     ("subject", "VARCHAR"), ("subject_id", "VARCHAR"), ("kind", "VARCHAR"), ("at", "TIMESTAMP"),
@@ -26,59 +26,77 @@ class Events:
 
 
 def events_of(work: Work, *, timed_shipments: bool) -> Events:
-    """Every event that is known. Kinds of which a row names no buyer that is known are not among `kinds`."""
-    parts, kinds, incomplete = [], set(), set()
+    """Every event that is known; of a bad order, or a bad row that names none, one without a moment, which is a gap.
+
+    Kinds of which something tells that names no order or no buyer that is known are not among `kinds`.
+    """
+    parts, kinds = [], set()
+    incomplete = {kind for kind, count in _strangers(work) if count}
     if work.of("events").files:
         parts.append(_listed(work))
         rows = work.of("events")
         listed = work.fetch(f"SELECT DISTINCT {rows.column('kind')} FROM {rows.relation}")
         kinds |= {kind for (kind,) in listed if kind}
-    money = "p.paid_minor" if work.of("payments").files else "o.paid_minor"
-    for kind, at, where, of, there in _derived(work, money, timed_shipments):
-        if not there:
-            continue
-        kinds.add(kind.removesuffix("_of_shop"))
-        amount = money if kind != "shipped" else "NULL::BIGINT"
-        for subject in ("buyer", "shop"):
-            if (subject == "shop" and kind not in SHOP_EVENTS) or (subject == "buyer" and kind == "shipped"):
-                continue
-            test = f"({at} IS NOT NULL OR o.bad) AND ({where})"
-            parts.append(_event(subject, f"o.{subject}_id", f"'{kind}'", at, amount, f"{of} WHERE {test}"))
-            nameless = work.number(f"SELECT count(*) FROM {of} WHERE {test} AND o.{subject}_id IS NULL AND NOT o.bad")
-            if nameless:
-                incomplete.add(kind)
-                work.found.append(Found(f"events {kind} of orders that name no {subject} are left out", nameless))
+    for one in _derived(work, timed_shipments):
+        kinds.add(one.kind)
+        for subject in one.subjects:
+            subject_id = f"{one.owner}.{subject}_id"
+            test = f"({one.moment} IS NOT NULL OR {one.is_bad})"
+            parts.append(_event(subject, subject_id, one, f"{one.of} WHERE {test}"))
+            nameless = f"SELECT count(*) FROM {one.of} WHERE {test} AND {subject_id} IS NULL AND NOT {one.is_bad}"
+            if count := work.number(nameless):
+                incomplete.add(one.kind)
+                work.found.append(Found(f"events {one.kind} that name no {subject} are left out", count))
     if work.of("refunds").files:
         parts += _refunds(work, timed_shipments)
-        kinds |= {"refund_before_shipment", "refund_after_shipment"}
-        if _strangers(work):
-            incomplete |= {"refund_before_shipment", "refund_after_shipment"}
+        kinds |= set(_REFUNDED)
+    if parts and any(is_lost(work, table) for table in work.rows if table not in ("events", "buyers")):
+        parts.append(f"SELECT {', '.join('NULL' for _ in _COLUMNS)}")
     return Events(" UNION ALL ".join(parts) if parts else None, frozenset(kinds - incomplete))
 
 
-def _derived(work: Work, money: str, timed_shipments: bool) -> list[tuple[str, str, str, str, bool]]:
-    """Kind, moment, condition, relation, and whether the files tell of it at all."""
-    with_money = "o LEFT JOIN p USING (order_id)" if work.of("payments").files else "o"
+@dataclass(frozen=True, slots=True)
+class _Derived:
+    """A kind of event that follows from other rows: SQL for its moment, its amount, whose it is, and where from."""
+
+    kind: str
+    subjects: tuple[str, ...]
+    moment: str
+    amount: str
+    of: str
+    is_bad: str = "o.bad"
+    owner: str = "o"
+
+
+def _derived(work: Work, timed_shipments: bool) -> Iterator[_Derived]:
     orders = work.of("orders")
-    paid_at = "CASE WHEN NOT coalesce(p.bad, false) THEN p.paid_at END" if work.of("payments").files else "o.paid_at"
-    left = ", ".join(f"'{one}'" for one in LEFT)
-    gone = f"(SELECT order_id, min(happened_at) AS left_at FROM s WHERE degree IN ({left}) GROUP BY 1)"
-    asked = "(SELECT order_id, asked_at FROM asked)"
-    return [
-        ("order_paid", paid_at, "true", with_money, bool(work.of("payments").files) or orders.has("paid_at")),
-        ("order_completed", "o.completed_at", "true", with_money, orders.has("completed_at")),
-        ("shipped", "gone.left_at", "true", f"o JOIN {gone} gone USING (order_id)", timed_shipments),
-        ("refund_requested", "asked.asked_at", "true", f"{with_money} JOIN {asked} asked USING (order_id)",
-         bool(work.of("requests").files)),
-    ]  # fmt: skip
+    if work.of("payments").files:
+        bad = "(o.bad OR coalesce(p.bad, false))"
+        yield _Derived(
+            "order_paid", ("buyer", "shop"), "p.paid_at", "p.paid_minor", "o LEFT JOIN p USING (order_id)", bad
+        )
+    elif orders.has("paid_at"):
+        yield _Derived("order_paid", ("buyer", "shop"), "o.paid_at", "o.paid_minor", "o")
+    if orders.has("completed_at"):
+        yield _Derived("order_completed", ("buyer",), "o.completed_at", "o.paid_minor", "o")
+    if timed_shipments:
+        left = ", ".join(f"'{one}'" for one in LEFT)
+        gone = f"(SELECT order_id, min(happened_at) AS left_at FROM s WHERE degree IN ({left}) GROUP BY 1)"
+        of = f"o LEFT JOIN {gone} gone USING (order_id)"
+        yield _Derived("shipped", ("shop",), "gone.left_at", "NULL::BIGINT", of)
+    if work.of("requests").files:
+        of = "asked LEFT JOIN o USING (order_id)"
+        bad = "(coalesce(o.bad, false) OR asked.asked_at IS NULL)"
+        yield _Derived("refund_requested", ("buyer",), "asked.asked_at", "asked.amount_minor", of, bad, "asked")
 
 
-def _event(subject: str, subject_id: str, kind: str, at: str, amount: str, of: str) -> str:
-    """A bad order's event has no moment, so that it leaves a gap instead of a known history."""
+def _event(subject: str, subject_id: str, one: _Derived, of: str) -> str:
+    kind = one.kind if one.kind.startswith("CASE") else f"'{one.kind}'"
     return f"""SELECT '{subject}' AS subject, {subject_id} AS subject_id, {kind} AS kind,
-        CASE WHEN NOT o.bad THEN {at} END AS "at", NULL::TIMESTAMP AS recorded_at, NULL::VARCHAR AS event_id,
-        o.order_id, {amount} AS amount_minor, CASE WHEN {amount} IS NOT NULL THEN o.currency END AS currency,
-        1::BIGINT AS times, NULL::VARCHAR AS retracts FROM {of} AND ({subject_id} IS NOT NULL OR o.bad)"""
+        CASE WHEN NOT {one.is_bad} THEN {one.moment} END AS "at", NULL::TIMESTAMP AS recorded_at,
+        NULL::VARCHAR AS event_id, o.order_id, {one.amount} AS amount_minor,
+        CASE WHEN {one.amount} IS NOT NULL THEN o.currency END AS currency, 1::BIGINT AS times,
+        NULL::VARCHAR AS retracts FROM {of} AND ({subject_id} IS NOT NULL OR {one.is_bad})"""
 
 
 def _listed(work: Work) -> str:
@@ -126,23 +144,33 @@ def _refunds(work: Work, timed_shipments: bool) -> list[str]:
     kind = f"""CASE WHEN NOT {known} OR coalesce(gone.unknown, false) THEN NULL
         WHEN gone.left_at <= rf.happened_at THEN 'refund_after_shipment' ELSE 'refund_before_shipment' END"""
     of = f"rf JOIN o USING (order_id) LEFT JOIN {gone} gone USING (order_id)"
-    at = "CASE WHEN NOT rf.bad THEN rf.happened_at END"
+    one = _Derived(kind, ("buyer", "shop"), "rf.happened_at", "rf.amount", of, "(o.bad OR rf.bad)")
     shops = f"{of} WHERE ({kind}) IS DISTINCT FROM 'refund_after_shipment'"
-    lost = work.number("SELECT count(*) FROM rf WHERE bad AND order_id IS NULL")
-    empty = "SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
-    return [
-        _event("buyer", "o.buyer_id", kind, at, "rf.amount", f"{of} WHERE true"),
-        _event("shop", "o.shop_id", kind, at, "rf.amount", shops),
-        *([empty] if lost else []),
-    ]
+    return [_event("buyer", "o.buyer_id", one, f"{of} WHERE true"), _event("shop", "o.shop_id", one, shops)]
 
 
-def _strangers(work: Work) -> bool:
-    query = "SELECT count(*) FROM rf LEFT JOIN o USING (order_id) WHERE o.order_id IS NULL OR o.buyer_id IS NULL"
-    count = work.number(query)
-    if count:
-        work.found.append(Found("refunds of orders that no file lists, or that name no buyer, are left out", count))
-    return count > 0
+_REFUNDED = ("refund_before_shipment", "refund_after_shipment")
+
+
+def _strangers(work: Work) -> Iterator[tuple[str, int]]:
+    """Kinds of which rows tell about orders that no file lists, or about buyers that are not known, and how many."""
+    if work.of("refunds").files:
+        query = "SELECT count(*) FROM rf LEFT JOIN o USING (order_id) WHERE o.order_id IS NULL OR o.buyer_id IS NULL"
+        count = work.number(query)
+        if count:
+            what = "refunds of orders that no file lists, or that name no buyer, are left out"
+            work.found.append(Found(what, count))
+        yield from ((kind, count) for kind in _REFUNDED)
+    if work.of("payments").files:
+        count = work.number("SELECT count(*) FROM paid_rows LEFT JOIN o USING (order_id) WHERE o.order_id IS NULL")
+        if count:
+            work.found.append(Found("payments of orders that no file lists are left out", count))
+        yield "order_paid", count
+    if work.of("shipments").files:
+        query = (
+            "SELECT count(*) FROM s LEFT JOIN o USING (order_id) WHERE o.order_id IS NULL AND s.order_id IS NOT NULL"
+        )
+        yield "shipped", work.number(query)
 
 
 def event_records_query(kinds: frozenset[str], complete_from: datetime) -> str:

@@ -84,7 +84,7 @@ def import_mapped(wish: Wish, out: Path, progress: Progress = lambda _what, _don
     """
     complete_from = _complete_from(wish)
     files, left = _files(wish)
-    sources, same = _without_copies([_source(wish, file) for file in files])
+    sources, same = _without_copies([_source(wish, file, partitions) for file, partitions in files.items()])
     asked = _fingerprint(wish, sources)
     if _fingerprint_in(out) == asked:
         return MappedImport(out, unchanged=True)
@@ -115,13 +115,13 @@ def _complete_from(wish: Wish) -> datetime | None:
 # Which files, by which map ----------------------------------------------------------------------------------------
 
 
-def _files(wish: Wish) -> tuple[list[Path], tuple[str, ...]]:
-    """The files of the paths, and those that are left out because an import wrote them."""
-    files: list[Path] = []
+def _files(wish: Wish) -> tuple[dict[Path, dict[str, str]], tuple[str, ...]]:
+    """The files of the paths with what their folders say, and those that are left out because an import wrote them."""
+    files: dict[Path, dict[str, str]] = {}
     left: list[str] = []
     for path in wish.paths:
         if not path.is_dir():
-            files.append(path)
+            files[path] = {}
             continue
         inside = sorted(one for one in path.rglob("*") if one.is_file() and one.name[0] not in "._")
         rejected = [one for one in inside if ".rejected." in one.name]
@@ -136,7 +136,7 @@ def _files(wish: Wish) -> tuple[list[Path], tuple[str, ...]]:
             )
         if not taken:
             raise BadInput(f"{path} has no file.", path=str(path))
-        files += taken
+        files |= {one: _partitions(path, one) for one in taken}
     for file in files:
         head = first_bytes(file)
         found = "parquet" if head == PARQUET else "xlsx" if head == ZIP else "csv"
@@ -145,13 +145,22 @@ def _files(wish: Wish) -> tuple[list[Path], tuple[str, ...]]:
     return files, tuple(left)
 
 
-def _source(wish: Wish, file: Path) -> Source:
+def _partitions(folder: Path, file: Path) -> dict[str, str]:
+    pairs = (part.partition("=") for part in file.relative_to(folder).parts[:-1])
+    return {name: value for name, sign, value in pairs if sign}
+
+
+def _source(wish: Wish, file: Path, partitions: dict[str, str]) -> Source:
     """The file with the one map that fits its columns."""
     maps = [_changed(wish, one) for one in wish.maps]
     fitting = []
     for one in maps:
         reading = Reading(one.encodings, wish.delimiter or one.delimiter, one.skip_lines, one.ends_at)
         columns = open_batches(file, reading).columns
+        twice = next((name for name in partitions if name in columns), None)
+        if twice is not None:
+            raise BadInput(f"{file}: {twice!r} is a column and a folder's name too.", path=str(file))
+        columns = (*columns, *partitions)
         if one.fits(columns):
             fitting.append(one)
         elif len(maps) == 1:
@@ -168,7 +177,7 @@ def _source(wish: Wish, file: Path) -> Source:
     zone = _zone(wish.time_zone or found.rules.time_zone)
     with file.open("rb") as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-    return Source(file, found, with_full_names(found), zone, wish.delimiter, sha256)
+    return Source(file, found, with_full_names(found), zone, wish.delimiter, sha256, partitions)
 
 
 def _changed(wish: Wish, file_map: FileMap) -> FileMap:
@@ -208,7 +217,7 @@ def _without_copies(sources: Sequence[Source]) -> tuple[list[Source], tuple[str,
 def _fingerprint(wish: Wish, sources: Sequence[Source]) -> str:
     parts = [_VERSION, duckdb.__version__, wish.time_zone, wish.encoding, wish.delimiter, wish.complete_from]
     for source in sources:
-        parts += [source.path.name, source.sha256, source.file_map.fingerprint()]
+        parts += [source.path.name, source.sha256, source.file_map.fingerprint(), repr(source.partitions)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -274,7 +283,7 @@ def _assembled(
         assemble.gather_payments(work)
         derived_events.gather_refunds(work)
         joins = check_joins(work)
-        kinds = _write(work, complete_from, whole=not any(one.bad_rows for one in staged))
+        kinds = _write(work, complete_from)
         empty = tuple(table for table in rows if work.written.get(table) == 0 and work.number(_told_of(rows[table])))
         if not work.written:
             raise BadInput("A payment bill alone makes no history: give the orders that it is about too.", path="FILE")
@@ -287,7 +296,7 @@ def _told_of(rows: Rows) -> str:
     return f"SELECT count(*) FROM (SELECT 1 FROM {rows.relation} WHERE {rows.any_told()} LIMIT 1)"
 
 
-def _write(work: Work, complete_from: datetime | None, *, whole: bool) -> frozenset[str]:
+def _write(work: Work, complete_from: datetime | None) -> frozenset[str]:
     """Every table; gives back the kinds of events that are complete from then on."""
     timed = assemble.gather_shipments(work)
     if "orders" in work.rows:
@@ -304,8 +313,7 @@ def _write(work: Work, complete_from: datetime | None, *, whole: bool) -> frozen
     events = derived_events.events_of(work, timed_shipments=timed)
     if events.query is not None:
         work.copy("events", events.query)
-    whole = whole and not any(one.is_fault for one in work.found)
-    if complete_from is None or not whole or not events.kinds:
+    if complete_from is None or not events.kinds:
         return frozenset()
     work.copy("event_records", derived_events.event_records_query(events.kinds, complete_from))
     return events.kinds

@@ -55,6 +55,8 @@ class Source:
     zone: ZoneInfo | None
     delimiter: str | None = None
     sha256: str = ""
+    partitions: Mapping[str, str] = field(default_factory=dict)
+    """`year` and `2026` of a file in a folder `year=2026`: a column that says the same in every row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def stage(source: Source, number: int, folder: Path, progress: Progress) -> Stag
     reading = Reading(known.encodings, source.delimiter or known.delimiter, known.skip_lines, known.ends_at)
     opened = open_batches(source.path, reading)
     done = Staged(str(source.path), str(opened.layout or opened.file.suffix.lstrip(".")), len(opened.columns))
-    readers = [_RowReader.of(source, row, opened.columns) for row in source.rows]
+    columns = (*opened.columns, *source.partitions)
+    readers = [_RowReader.of(source, row, columns) for row in source.rows]
     used = {one.column for reader in readers for one in reader.fields} | {n for row in source.rows for n in row.where}
     done.ignored = tuple(name for name in opened.columns if name and name not in used)
     done.unmapped = tuple(dict.fromkeys(name for reader in readers for name in reader.unmapped))
@@ -116,7 +119,8 @@ def stage(source: Source, number: int, folder: Path, progress: Progress) -> Stag
         RejectedRows(source.path, opened.columns, opened.layout, opened.schema) as rejected,
     ):
         staging = _Staging(source, number, folder, hasher, rejected, readers)
-        for place, batches in groupby(enumerate(opened.batches), key=lambda one: one[0] // BATCHES_A_PART):
+        whole = (_with_partitions(batch, source.partitions) for batch in opened.batches)
+        for place, batches in groupby(enumerate(whole), key=lambda one: one[0] // BATCHES_A_PART):
             _stage_part(
                 staging, place, (batch for _, batch in batches), done, lambda: progress(opened.done(), opened.size)
             )
@@ -183,7 +187,7 @@ def _stage_batch(
         faults.setdefault(number, []).append(BadRow(done.file, number, line, "", "", None, reason))
     if faults:
         part.bad_rows += len(faults)
-        _reject(batch, faults, staging.rejected)
+        _reject(batch, faults, staging)
         for row in sorted(faults):
             done.reasons.update(
                 f"{one.field}: {kind_of(one.reason)}" if one.field else kind_of(one.reason) for one in faults[row]
@@ -196,15 +200,16 @@ def kind_of(reason: str) -> str:
     return reason.partition(", not ")[0] if not reason.startswith("'") else reason.rpartition("' ")[2]
 
 
-def _reject(batch: Batch, faults: Mapping[int, Sequence[BadRow]], rejected: RejectedRows) -> None:
+def _reject(batch: Batch, faults: Mapping[int, Sequence[BadRow]], staging: _Staging) -> None:
     broken = {number: cells for number, _, cells in batch.broken}
     whole = sorted(set(faults) - set(broken))
     places = pc.index_in(pa.array(whole, pa.int64()), batch.numbers) if whole else pa.array([], pa.int32())
-    columns = [column.take(places).to_pylist() for column in batch.columns.values()]
+    own = [column for name, column in batch.columns.items() if name not in staging.source.partitions]
+    columns = [column.take(places).to_pylist() for column in own]
     cells = {number: [column[at] for column in columns] for at, number in enumerate(whole)}
     for number in sorted(faults):
         told = "; ".join(f"{one.field}: {one.reason}" if one.field else one.reason for one in faults[number])
-        rejected.add(broken[number] if number in broken else cells[number], told)
+        staging.rejected.add(broken[number] if number in broken else cells[number], told)
 
 
 def _taken(batch: Batch, row: RowMap) -> pa.Array:
@@ -223,6 +228,13 @@ def _taken(batch: Batch, row: RowMap) -> pa.Array:
 
 def _same(cell: object, _name: str) -> object:
     return cell
+
+
+def _with_partitions(batch: Batch, partitions: Mapping[str, str]) -> Batch:
+    if not partitions:
+        return batch
+    same = {name: pa.repeat(value, len(batch)) for name, value in partitions.items()}
+    return Batch(batch.numbers, batch.lines, {**batch.columns, **same}, batch.broken)
 
 
 def _filtered(batch: Batch, mask: pa.Array) -> Batch:
