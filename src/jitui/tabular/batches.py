@@ -1,6 +1,6 @@
 """Files of any length as batches of columns, the text of CSV unpacked, decoded and cut once.
 
-A block whose lines are a row each is cut at once, by Arrow where it holds no quote; one with line breaks inside cells or
+A block whose lines are a row each is cut at once, by Arrow where it holds no quote; one with line breaks in cells, or
 anything else unusual, goes through the reader of records. A test reads the same files both ways.
 """
 
