@@ -160,8 +160,9 @@ def texts_of_users() -> Iterator[tuple[str, str]]:
     for slug, kind in KINDS.items():
         yield f"the problem {slug}", kind.title
     for name, text in committed_texts():
-        for_users = name.startswith(("docs/how-to/", "docs/reference/")) and Path(name).name not in FOR_DEVELOPERS
-        if for_users or name == "README.md" or name.startswith("src/jitui/entrypoints/console/locales/"):
+        pages = ("docs/how-to/", "docs/reference/", "docs/tutorial/", "docs/index.md", "README")
+        for_users = name.startswith(pages) and Path(name).name not in FOR_DEVELOPERS
+        if for_users or name.startswith("src/jitui/entrypoints/console/locales/"):
             yield name, text
 
 

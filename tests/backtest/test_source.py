@@ -21,7 +21,8 @@ ASKED = "2025-06-01T12:00:00+08:00"
 
 
 def rows_of(prepared: Prepared, table: str) -> list[dict[str, Any]]:
-    return pq.read_table(prepared.paths[table]).to_pylist()
+    rows: list[dict[str, Any]] = pq.read_table(prepared.paths[table]).to_pylist()
+    return rows
 
 
 def reasons(prepared: Prepared) -> dict[tuple[str, str, str], int]:

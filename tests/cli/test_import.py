@@ -227,3 +227,52 @@ def test_a_field_that_we_do_not_have_is_refused_with_a_hint(jitui: Jitui, tmp_pa
     done = jitui("import", "orders", csv_file(tmp_path, GOOD), "--map", "x=byer_id")
     assert done.code == 2
     assert "did you mean buyer_id?" in done.err
+
+
+def test_a_map_file_serves_the_service_too(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "orders.toml").write_text(
+        'needs = ["订单号"]\n[read]\nencoding = ["utf-8", "gb18030"]\ntime_zone = "Asia/Shanghai"\n'
+        'time_formats = ["%Y/%m/%d %H:%M"]\nsigns = ["¥"]\nthousands = ","\nempty = ["-"]\n'
+        '[set]\ncurrency = "CNY"\nshop_id = "s1"\n'
+        '[columns]\norder_id = "订单号"\nbuyer_id = "会员"\nplaced_at = "时间"\nitem_id = "商品"\n'
+        '"order_lines.paid" = "金额"\nhold = "状态"\n"shipments.shipped_at" = "发货"\n'
+        '[words.hold]\n"待成团" = "group_buy"\n"正常" = "none"\n'
+    )
+    rows = [
+        '1,u1,2026/11/01 10:00,mug,"¥1,299.90",待成团,',
+        "2,u1,2026/11/01 10:00,mug,12.00,-,",
+        "3,u2,2026/11/01 10:00,mug,12.00,没见过,",
+    ]
+    file = tmp_path / "orders.csv"
+    file.write_bytes("\n".join(["订单号,会员,时间,商品,金额,状态,发货", *rows, ""]).encode("gb18030"))
+    done = jitui("import", "orders", str(file), "--map-file", str(tmp_path / "orders.toml"))
+    assert done.code == 1
+    assert (
+        "row 3, hold (column '状态'): the map has no word for '没见过'; say what it means in [words.hold]" in done.err
+    )
+    assert "Column '发货' is ignored" in done.err
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute(
+            "SELECT order_id, currency, shop_id, hold, placed_at, paid_minor FROM orders JOIN order_line"
+            " USING (lane, order_id) ORDER BY 1"
+        ).fetchall()
+    placed = datetime(2026, 11, 1, 2, tzinfo=UTC)
+    assert [(*row[:4], row[4].astimezone(UTC), row[5]) for row in found] == [
+        ("1", "CNY", "s1", "group_buy", placed, 129_990),
+        ("2", "CNY", "s1", "none", placed, 1_200),
+    ]
+    assert jitui("import", "orders", str(file), "--set", "orderid=1").code == 2
+
+
+def test_a_ready_map_of_an_export_needs_the_columns_that_it_does_not_believe(
+    jitui: Jitui, database_url: str, tmp_path: Path
+) -> None:
+    file = csv_file(
+        tmp_path,
+        ["#1001,a@example.com,EUR,2026-11-01 10:00:00 +0100,2,MUG,true,20.00"],
+        "Name,Email,Currency,Created at,Lineitem quantity,Lineitem sku,Lineitem requires shipping,Line total",
+    )
+    words = ("import", "orders", file, "--map-file", "shopify", "--set", "shop_id=s1")
+    assert "has no column for item_id, paid_minor or paid" in jitui(*words).err
+    assert jitui(*words, "--map", "Line total=paid", "--map", "Lineitem sku=item_id").code == 0
+    assert count(database_url, "order_line") == 1

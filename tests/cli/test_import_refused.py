@@ -8,7 +8,8 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jitui.importing.rejected import rejected_beside, write_rejected
+from jitui.tabular.batches import Reading
+from jitui.tabular.rejected import RejectedRows, rejected_beside
 from jitui.tabular.table import open_table
 from tests.cli.conftest import Jitui
 from tests.cli.test_import import GOOD, csv_file
@@ -58,9 +59,12 @@ def test_a_history_of_which_rows_were_refused_is_not_complete(jitui: Jitui, data
 
 
 def written(file: Path, encoding: str = "utf-8") -> Path:
-    table = open_table(file, encoding)
-    rows = list(table.rows)
-    return write_rejected(file, table.columns, table.layout, rows, {rows[0].number: "why"})
+    table = open_table(file, Reading((encoding,)))
+    with RejectedRows(file, table.columns, table.layout, table.schema) as rejected:
+        for row in table.rows:
+            rejected.add(list(row.cells.values()), "why" if row.number == 1 else "other")
+    assert rejected.path is not None
+    return rejected.path
 
 
 def test_refused_rows_keep_the_delimiter_the_encoding_and_what_cannot_be_cut(tmp_path: Path) -> None:
@@ -69,7 +73,7 @@ def test_refused_rows_keep_the_delimiter_the_encoding_and_what_cannot_be_cut(tmp
     beside = written(file, "gb18030")
     assert beside.name == "订单.rejected.csv"
     lines = beside.read_bytes().decode("gb18030").splitlines()
-    other = "belongs with a row that was not taken"
+    other = "other"
     assert lines == ["编号;名称;reason", "1;杯子;why", f"2;杯;子;{other}", f"3;;{other}"]
 
 

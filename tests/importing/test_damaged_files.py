@@ -12,8 +12,8 @@ import pytest
 
 from jitui.aftersales.order import Buyer, Hold
 from jitui.aftersales.ports import NewOrder
+from jitui.importing.build_values import KINDS, Defaults, Item, Parcel, items_of
 from jitui.importing.fields import Cells, Fault
-from jitui.importing.kinds import KINDS, Defaults, Item, Parcel, items_of
 from jitui.policy import FactType
 from jitui.tabular.table import open_table
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +14,8 @@ from jitui.money import MAX_AMOUNT_MINOR
 from jitui.policy import FactType
 from jitui.tabular import cells
 from jitui.tabular.cells import EARLIEST, Unreadable
+from jitui.tabular.foreign_cells import given, plain_amount, stated_moment, unmasked
+from jitui.tabular.mapping import CellRules, FieldSource
 from jitui.tabular.shown import shown
 from jitui.tabular.table import Row
 from jitui.text import CODE_PATTERN, ID_PATTERN, KIND_PATTERN, NAME_PATTERN, SENTENCES, why_no_id
@@ -47,15 +49,18 @@ class Cells:
     """The file's column for each of our fields."""
     zone: ZoneInfo | None
     faults: list[Fault] = field(default_factory=list)
+    sources: Mapping[str, FieldSource] = field(default_factory=dict)
+    """What a map says of our fields: constants, words, prefixes."""
+    rules: CellRules = field(default_factory=CellRules)
 
     def fault(self, name: str, reason: str) -> None:
         """Keep one more fault."""
-        column, value = self.theirs.get(name, ""), self._cell(name)
+        column, value = self.theirs.get(name, ""), self._raw(name)
         self.faults.append(Fault(self.row, name, reason, column, None if value is None else shown(value)))
 
     def has(self, name: str) -> bool:
         """Whether the field is there and not empty."""
-        return not cells.is_empty(self._cell(name))
+        return not cells.is_empty(unmasked(self._cell(name), self.rules))
 
     def written(self, name: str) -> str:
         """The cell as it stands, but for the spaces around it."""
@@ -113,12 +118,12 @@ class Cells:
         """Minor units: from `<name>_minor` as they are, or from `<name>` in major units, exactly; not from both."""
         if self.has(f"{name}_minor"):
             minor = self.minor(f"{name}_minor", least=least)
-            if self.has(name) and cells.read_amount(self._cell(name), currency) != minor:
+            if self.has(name) and cells.read_amount(plain_amount(self._cell(name), self.rules), currency) != minor:
                 self.fault(name, f"differs from {name}_minor; keep one of the two columns")
             return minor
         if not self.has(name):
             return self._missing(f"{name}_minor", default, least)
-        found = cells.read_amount(self._cell(name), currency)
+        found = cells.read_amount(plain_amount(self._cell(name), self.rules), currency)
         if isinstance(found, int) and found < least:
             found = Unreadable(f"expected an amount of at least {least} minor units")
         return self._read(name, found, least)
@@ -134,7 +139,7 @@ class Cells:
         """RFC 3339, or None where the cell is empty."""
         if not self.has(name):
             return None
-        return self._read(name, cells.read_moment(self._cell(name), self.zone), EARLIEST)
+        return self._read(name, cells.read_moment(stated_moment(self._cell(name), self.rules), self.zone), EARLIEST)
 
     def word(self, name: str, words: type[_Word], default: _Word | None = None) -> _Word:
         """One of an enum's words."""
@@ -169,9 +174,20 @@ class Cells:
             return value
         return self.text(name)
 
-    def _cell(self, name: str) -> object:
+    def _raw(self, name: str) -> object:
         column = self.theirs.get(name)
         return None if column is None else self.row.cells.get(column)
+
+    def _cell(self, name: str) -> object:
+        """The cell as the map says that it is to be read."""
+        cell, source = self._raw(name), self.sources.get(name)
+        if source is None:
+            return cell
+        found = given(cell, source, self.rules, name)
+        if isinstance(found, Unreadable):
+            self.fault(name, found.reason)
+            return None
+        return found
 
     def _read(self, name: str, found: _Value | Unreadable, fallback: _Value) -> _Value:
         if isinstance(found, Unreadable):

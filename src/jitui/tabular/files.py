@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -60,7 +60,7 @@ def open_csv(file: Path, encoding: str = "utf-8", delimiter: str | None = None) 
     layout = Layout(encoding, delimiter_named(delimiter) if delimiter is not None else found_delimiter(first))
     records = read_records(file, _again(first, lines), layout)
     columns = tuple(bare(name) for name in next(records).cells)
-    _check_columns(file, columns)
+    check_columns(file, columns)
     return CsvFile(layout, columns, _whole(file, records, columns, layout))
 
 
@@ -84,14 +84,14 @@ def decoded_lines(file: Path, encoding: str) -> Iterator[str]:
     except LookupError:
         raise BadInput(f"There is no encoding {shown(encoding)}.", path="--encoding") from None
     try:
-        with _opened(file) as opened:
+        with open_binary(file) as opened:
             wide = opened.read(2) in _UTF16 or "16" in encoding or "32" in encoding
             opened.seek(0)
             if wide:
                 yield from _wide_lines(file, opened.read(), encoding)
                 return
             for number, raw in enumerate(opened, start=1):
-                text = _decoded(file, raw, encoding, number)
+                text = decode(file, raw, encoding, number)
                 if "\0" in text:
                     raise BadInput(f"{file}:{number}: there is a NUL character; this is no text.", path=str(file))
                 yield text.removeprefix("\ufeff") if number == 1 else text
@@ -101,7 +101,7 @@ def decoded_lines(file: Path, encoding: str) -> Iterator[str]:
         raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
 
 
-def _opened(file: Path) -> BinaryIO:
+def open_binary(file: Path) -> BinaryIO:
     """The bytes of a file, unpacked where it is gzip, whatever its name."""
     with file.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
@@ -111,10 +111,11 @@ def _opened(file: Path) -> BinaryIO:
 def _wide_lines(file: Path, raw: bytes, encoding: str) -> Iterator[str]:
     if "16" not in encoding and "32" not in encoding:
         raise BadInput(f"{file}: this is UTF-16; save it as UTF-8, or say --encoding utf-16.", path=str(file))
-    yield from io.StringIO(_decoded(file, raw, encoding, 1).removeprefix("\ufeff"), newline="")
+    yield from io.StringIO(decode(file, raw, encoding, 1).removeprefix("\ufeff"), newline="")
 
 
-def _decoded(file: Path, raw: bytes, encoding: str, line: int) -> str:
+def decode(file: Path, raw: bytes, encoding: str, line: int) -> str:
+    """The text of a line. Raises BadInput with the line and what to do."""
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError as error:
@@ -123,32 +124,38 @@ def _decoded(file: Path, raw: bytes, encoding: str, line: int) -> str:
         raise BadInput(f"{file}:{line}: not {encoding} text ({wrong}); {hint}.", path=str(file)) from None
 
 
-def read_records(file: Path, lines: Iterable[str], layout: Layout) -> Iterator[Record]:
+def read_records(
+    file: Path, lines: Iterable[str], layout: Layout, last_line: Callable[[], int] | None = None
+) -> Iterator[Record]:
     """Records of text, empty ones left out.
 
+    `last_line` tells the number in the file of the line that was taken last, where not all of its lines pass here.
     Raises BadInput for a quote that does not end, and for one that ends in a later line although each of the lines is a
     whole row by itself: then a stray quote would move cells from one row into another.
     """
     csv.field_size_limit(LONGEST_CELL)
     taken: list[str] = []
     reader = csv.reader(_kept(lines, taken), delimiter=layout.delimiter, quotechar=layout.quote, strict=True)
-    line, width = 1, 0
+    width = 0
     try:
         for cells in reader:
-            last = reader.line_num
+            last = last_line() if last_line is not None else reader.line_num
             width = width or len(cells)
-            if last > line and width > 1 and all(text.count(layout.delimiter) >= width - 1 for text in taken):
-                raise BadInput(
-                    f"{file}:{line}: a quote opens here and ends in line {last}, and each of these lines is a whole row"
-                    " by itself; take the stray quote out.",
-                    path=str(file),
-                )
+            line = last
+            if len(taken) > 1:
+                line -= len(taken) - 1
+                if width > 1 and all(text.count(layout.delimiter) >= width - 1 for text in taken):
+                    raise BadInput(
+                        f"{file}:{line}: a quote opens here and ends in line {last}, and each of these lines is a whole"
+                        " row by itself; take the stray quote out.",
+                        path=str(file),
+                    )
             taken.clear()
-            if any(cell.strip() for cell in cells):
+            if cells and (cells[0].strip() or any(cell.strip() for cell in cells)):
                 yield Record(line, last, cells)
-            line = last + 1
     except csv.Error as error:
-        raise BadInput(f"{file}:{line}: broken CSV: {error}.", path=str(file)) from None
+        last = last_line() if last_line is not None else reader.line_num
+        raise BadInput(f"{file}:{last - max(len(taken), 1) + 1}: broken CSV: {error}.", path=str(file)) from None
 
 
 def _kept(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
@@ -162,7 +169,8 @@ def _again(first: str, lines: Iterator[str]) -> Iterator[str]:
     yield from lines
 
 
-def _check_columns(file: Path, columns: tuple[str, ...]) -> None:
+def check_columns(file: Path, columns: tuple[str, ...]) -> None:
+    """Raises BadInput for a column that is there twice."""
     named = [name for name in columns if name]
     for name in named:
         if named.count(name) > 1:

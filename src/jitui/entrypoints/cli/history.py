@@ -26,20 +26,81 @@ def _group() -> None:
     """Bring real sets of orders into the tables that a back-test reads."""
 
 
+@history.command("maps")
+def maps() -> None:
+    """List the maps that come with Jitui, by the names that --map-file takes."""
+    from jitui.tabular.mapping import read_map, ready_maps
+
+    for name in ready_maps():
+        echo(f"{name:<24}{read_map(name).about}")
+
+
 @history.command("import")
 def import_(
-    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help="online-retail, or olist.", show_default=False)],
-    path: Annotated[Path, typer.Argument(help="The file, or the folder of files.", show_default=False)],
+    format_name: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="csv, parquet, xlsx; online-retail, olist.", show_default=False)
+    ],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="The files, or folders of files.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="A new folder for the Parquet files.", show_default=False)],
+    columns: Annotated[
+        list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help="Their column is our field; repeat it.")
+    ] = None,
+    map_files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map-file", help="A map as TOML or YAML, or the name of a ready one; repeat it.", show_default=False
+        ),
+    ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change an assumption.", show_default=False)
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A field of ours is this in every row; or an assumption."),
+    ] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Of times that say none, such as Asia/Shanghai.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Of CSV files: comma, semicolon, tab, pipe.")] = None,
+    complete_from: Annotated[
+        str | None, typer.Option(help="From this time on no event of the kinds in the files is missing.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a set of orders as a history, and print what was assumed and what was set aside.
 
-    docs/how-to/back-test-real-orders.md lists the assumptions. The folder appears when it is complete.
+    csv, parquet and xlsx are your own files, read by a map (docs/how-to/import-your-own-export.md); online-retail and
+    olist are public sets (docs/how-to/back-test-real-orders.md). The folder appears when it is complete; the same files
+    again change nothing. Exit code 1 when a row was bad, 2 when nothing could be imported.
     """
+    from jitui.backtest.history.import_mapped import FORMATS, Wish
+    from jitui.entrypoints.cli import history_mapped
+    from jitui.errors import BadInput
+    from jitui.tabular.mapping import pairs
+
+    if format_name in FORMATS:
+        wish = Wish(
+            format_name,
+            paths,
+            history_mapped.maps_of(map_files or []),
+            pairs(columns or [], "--map", "THEIRS=OURS"),
+            pairs(settings or [], "--set", "NAME=VALUE"),
+            time_zone,
+            encoding,
+            delimiter,
+            complete_from,
+        )
+        history_mapped.run(wish, out, as_json=as_json)
+        return
+    given = {"--map": columns, "--map-file": map_files, "--encoding": encoding, "--delimiter": delimiter,
+             "--time-zone": time_zone, "--complete-from": complete_from}  # fmt: skip
+    for option, value in given.items():
+        if value:
+            raise BadInput(f"{option} is for {', '.join(FORMATS)}; {format_name} needs no map.", path=option)
+    if len(paths) != 1:
+        raise BadInput(f"{format_name} is one file, or one folder of files.", path="PATH")
+    _import_public(format_name, paths[0], out, settings or [], as_json=as_json)
+
+
+def _import_public(format_name: str, path: Path, out: Path, settings: list[str], *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from jitui.backtest.history.importing import import_history
@@ -48,9 +109,7 @@ def import_(
     begun = perf_counter()
     with progress() as bar:
         task = bar.add_task(f"reading {path.name}", total=None)
-        done = import_history(
-            format_name, path, out, settings or [], lambda n, of: bar.update(task, completed=n, total=of)
-        )
+        done = import_history(format_name, path, out, settings, lambda n, of: bar.update(task, completed=n, total=of))
     seconds, peak = round(perf_counter() - begun, 1), peak_memory_mib()
     if as_json:
         print_json({**asdict(done), "folder": str(out), "seconds": seconds, "peak_memory_mib": peak})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,11 +19,9 @@ from jitui.tabular.shown import shown
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from jitui.importing.kinds import Item, Kind, Spoiled
-    from jitui.importing.loading import Loaded, Refused
-    from jitui.policy import FactType
-    from jitui.tabular.table import Row, Table
-    from jitui.wiring import App
+    from jitui.importing.field_columns import SaidOfColumns
+    from jitui.importing.intake import Bad, Done, Read, Wish
+    from jitui.tabular.batches import Reading
 
 
 class What(StrEnum):
@@ -37,15 +34,23 @@ class What(StrEnum):
 
 def importing(
     what: Annotated[What, typer.Argument(help="What the files hold.", show_default=False)],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV or Parquet.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, Parquet or Excel.", show_default=False)],
     columns: Annotated[
         list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help="Their column is our field; repeat it.")
+    ] = None,
+    map_file: Annotated[
+        str | None, typer.Option("--map-file", help="A map as TOML or YAML, or the name of a ready one.")
+    ] = None,
+    constants: Annotated[
+        list[str] | None, typer.Option("--set", metavar="OURS=VALUE", help="Our field is this in every row; repeat it.")
     ] = None,
     atomic: Annotated[bool, typer.Option("--atomic", help="Load nothing when a single row is bad.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Load nothing: say what would be refused, and why.")] = False,
     currency: Annotated[str | None, typer.Option(help="Where the file has no such column.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="Of times that say none, such as Asia/Shanghai.")] = None,
-    encoding: Annotated[str, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")] = "utf-8",
+    encoding: Annotated[
+        str | None, typer.Option(help="Of CSV files, utf-8 by default; gb18030 for many Chinese ones.")
+    ] = None,
     delimiter: Annotated[
         str | None, typer.Option(help="Of CSV files: comma, semicolon, tab, pipe; by default as the header has it.")
     ] = None,
@@ -59,132 +64,66 @@ def importing(
     Fields and what they take: docs/reference/command-line.md. Importing the same file again changes nothing.
     Exit code 1 when a row was bad, 2 when a file cannot be read (then nothing is loaded).
     """
-    from jitui.importing.kinds import KINDS
+    from jitui.importing.build_values import KINDS
+    from jitui.importing.field_columns import check_fields
+    from jitui.importing.intake import Wish
 
-    kind = KINDS[what]
-    wanted = _mapping(kind, what, columns or [])
+    said = _said(columns or [], constants or [], map_file)
+    check_fields(KINDS[what], what, said)
     since = _complete_from(what, complete_from)
-    reading = _Reading(files, wanted, _zone(time_zone), encoding, delimiter)
-    read = _read(kind, reading, currency)
+    zone = time_zone or (said.file_map.rules.time_zone if said.file_map is not None else None)
+    wish = Wish(
+        what, KINDS[what], files, said, _reading(said, encoding, delimiter), _zone(zone), currency, atomic, check, since
+    )
+    with TemporaryDirectory(prefix="jitui-import-") as folder:
+        read, done = _run(wish, Path(folder))
     for layout in read.layouts:
         say(f"{layout.file}: {layout.layout}; {layout.columns} columns.")
     for name in read.ignored:
         say(f"Column {name!r} is ignored; --map {name}=FIELD says what it is.")
-    done = _load(read, atomic=atomic, check_only=check, complete_from=since)
-    rejected = [] if check else _write_rejected(read, done)
-    _report(what, read, done, rejected, atomic=atomic, check_only=check, as_json=as_json)
-    if since is not None and done.bad and not check:
+    _report(wish, read, done, as_json=as_json)
+    if since is not None and done.bad_rows and not check:
         say("Rows are missing, so no kind was recorded as complete; import them whole with --complete-from.")
-    if done.bad:
+    if done.bad_rows:
         raise typer.Exit(FAILED)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """How the files are to be read."""
+def _run(wish: Wish, folder: Path) -> tuple[Read, Done]:
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.importing.intake import read_files, take
 
-    files: Sequence[Path]
-    wanted: dict[str, str]
-    zone: ZoneInfo | None
-    encoding: str
-    delimiter: str | None
+    with progress() as bar:
+        task = bar.add_task("Reading", total=None)
 
+        def advance(text: str, done: int, of: int) -> None:
+            bar.update(task, description=text, completed=done, total=of or None)
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    file: str
-    layout: str
-    columns: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    layouts: list[_Layout]
-    items: list[Item]
-    spoiled: list[Spoiled]
-    rows: int
-    ignored: tuple[str, ...]
-    tables: dict[str, Table]
-    """The files by their names, read through."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Bad:
-    file: str
-    row: int
-    line: int | None
-    field: str
-    reason: str
-    column: str = ""
-    value: str | None = None
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}: row {self.row}" if self.line else f"{self.file}: row {self.row}"
-        if not self.field:
-            return f"{place}: {self.reason}"
-        named = self.field if self.column in ("", self.field) else f"{self.field} (column {shown(self.column)})"
-        value = "" if self.value is None or self.value in self.reason else f" (it is {self.value})"
-        return f"{place}, {named}: {self.reason}{value}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    loaded: int
-    loaded_rows: int
-    bad: list[_Bad]
-    rejected: tuple[Row, ...] = ()
-    """All rows that were not taken, those that belong with a bad one too."""
-    became: Counter[Loaded] = field(default_factory=Counter)
+        read = read_files(wish, folder, advance)
+        return read, with_app(lambda app: take(app, wish, read, advance))
 
 
 # What the columns mean --------------------------------------------------------------------------------------------
 
 
-def _mapping(kind: Kind, what: What, pairs: Sequence[str]) -> dict[str, str]:
-    """Their column for our field, as --map says it."""
-    from jitui.errors import BadInput
-    from jitui.importing.kinds import ATTRIBUTE
-    from jitui.policy.problems import did_you_mean
+def _said(columns: Sequence[str], constants: Sequence[str], map_file: str | None) -> SaidOfColumns:
+    from jitui.importing.field_columns import SaidOfColumns
+    from jitui.tabular.mapping import pairs, read_map
 
-    wanted: dict[str, str] = {}
-    for pair in pairs:
-        theirs, sign, ours = pair.rpartition("=")
-        if not sign or not theirs or not ours:
-            raise BadInput(f"--map takes THEIRS=OURS, not {pair!r}.", path="--map")
-        if ours not in kind.fields and not (what is What.BUYERS and ours.startswith(ATTRIBUTE)):
-            known = sorted(kind.fields)
-            hint = did_you_mean(ours, known) or f"; there are {', '.join(known)}"
-            raise BadInput(f"{what} have no field {ours!r}{hint}", path="--map")
-        if ours in wanted:
-            raise BadInput(f"--map names {ours!r} twice.", path="--map")
-        wanted[ours] = theirs
-    return wanted
+    return SaidOfColumns(
+        pairs(columns, "--map", "THEIRS=OURS"),
+        pairs(constants, "--set", "OURS=VALUE"),
+        None if map_file is None else read_map(map_file),
+    )
 
 
-def _columns(kind: Kind, file: Path, columns: Sequence[str], wanted: dict[str, str]) -> dict[str, str]:
-    """Their column for each of our fields in this file. Raises BadInput for a field that must be there."""
-    from jitui.errors import BadInput
-    from jitui.importing.kinds import ATTRIBUTE
+def _reading(said: SaidOfColumns, encoding: str | None, delimiter: str | None) -> Reading:
+    from jitui.tabular.batches import Reading
 
-    absent = [theirs for theirs in wanted.values() if theirs not in columns]
-    if absent:
-        raise BadInput(f"{file} has no column {absent[0]!r}; it has {', '.join(columns)}.", path=str(file))
-    taken = set(wanted.values())
-    own = {
-        name: name
-        for name in columns
-        if name not in taken
-        and (name in kind.fields or (name.startswith(ATTRIBUTE) and "registered_at" in kind.fields))
-    }
-    found = own | wanted
-    missing = [entry for entry in kind.required if not any(name in found for name in entry.split("|"))]
-    if missing:
-        named = ", ".join(entry.replace("|", " or ") for entry in missing)
-        raise BadInput(
-            f"{file} has no column for {named}; it has {', '.join(columns)}. --map THEIRS=OURS names them.",
-            path=str(file),
-        )
-    return found
+    known = said.file_map
+    if known is None:
+        return Reading((encoding or "utf-8",), delimiter)
+    encodings = (encoding,) if encoding else known.encodings
+    return Reading(encodings, delimiter or known.delimiter, known.skip_lines, known.ends_at)
 
 
 def _zone(name: str | None) -> ZoneInfo | None:
@@ -210,172 +149,76 @@ def _complete_from(what: What, text: str | None) -> datetime | None:
     return moment_of(text, "--complete-from")
 
 
-# Reading and loading ----------------------------------------------------------------------------------------------
+# What came of it --------------------------------------------------------------------------------------------------
 
 
-def _read(kind: Kind, reading: _Reading, currency: str | None) -> _Read:
-    from jitui.importing.fields import Cells
-    from jitui.importing.kinds import ATTRIBUTE, Defaults, Item, items_of
-    from jitui.tabular.table import open_table
-    from jitui.wiring import utc_now
-
-    items: list[Item] = []
-    spoiled: list[Spoiled] = []
-    tables: dict[str, Table] = {}
-    ignored: dict[str, None] = {}
-    layouts: list[_Layout] = []
-    cells: list[Cells] = []
-    attributes = False
-    with progress() as bar:
-        for file in reading.files:
-            table = open_table(file, reading.encoding, reading.delimiter)
-            tables[str(file)] = table
-            theirs = _columns(kind, file, table.columns, reading.wanted)
-            attributes |= any(name.startswith(ATTRIBUTE) for name in theirs)
-            layouts.append(_Layout(str(file), str(table.layout or "Parquet"), len(table.columns)))
-            ignored |= dict.fromkeys(name for name in table.columns if name and name not in theirs.values())
-            rows = bar.track(table.rows, total=table.total, description=f"Reading {file.name}")
-            cells += [Cells(row, theirs, reading.zone) for row in rows]
-    for made in items_of(kind, cells, Defaults(currency, utc_now(), _attributes() if attributes else {})):
-        if isinstance(made, Item):
-            items.append(made)
-        else:
-            spoiled.append(made)
-    return _Read(layouts, items, spoiled, len(cells), tuple(ignored), tables)
-
-
-def _attributes() -> Mapping[str, FactType]:
-    """The types of buyers' attributes, which the live policy declares."""
-    from jitui.entrypoints.cli.running import with_app
-    from jitui.policy import Policy
-
-    async def work(app: App) -> Mapping[str, FactType]:
-        published = await app.registry.live_policy()
-        declared = {} if published is None else Policy.from_text(published.document, "").attributes
-        return {name.removeprefix("buyer."): spec.type for name, spec in declared.items()}
-
-    return with_app(work)
-
-
-def _load(read: _Read, *, atomic: bool, check_only: bool, complete_from: datetime | None) -> _Done:
-    from jitui.entrypoints.cli.running import with_app
-    from jitui.importing.loading import check, load
-
-    faults = [fault for one in read.spoiled for fault in one.faults]
-    bad = [_Bad(f.row.file, f.row.number, f.row.line, f.field, f.reason, f.column, f.value) for f in faults]
-    rejected = [row for one in read.spoiled for row in one.rows]
-    if (atomic and bad and not check_only) or not read.items:
-        return _Done(0, 0, bad, tuple(rejected))
-
-    counts: Counter[Loaded] = Counter()
-
-    async def work(app: App) -> list[Refused]:
-        with progress() as bar:
-            if atomic or check_only:
-                checking = bar.add_task("Checking", total=len(read.items))
-                refused = await check(app, read.items, lambda n: bar.advance(checking, n))
-                if refused or check_only:
-                    return refused
-            loading = bar.add_task("Loading", total=len(read.items))
-            refused = await load(app, read.items, lambda n: bar.advance(loading, n), counts)
-        # INVARIANT: a history of which rows were refused is never said to be complete (I5).
-        if complete_from is not None and not bad and not refused:
-            await _record_history(app, read.items, complete_from)
-        return refused
-
-    refused = with_app(work)
-    kept = [] if check_only or (atomic and refused) else _without(read.items, refused)
-    for one in refused:
-        row = one.item.rows[0]
-        bad.append(_Bad(row.file, row.number, row.line, "", one.reason))
-        rejected += one.item.rows
-    rows = sum(len(item.rows) for item in kept)
-    return _Done(len(kept), rows, sorted(bad, key=lambda b: (b.file, b.row)), tuple(rejected), counts)
-
-
-def _write_rejected(read: _Read, done: _Done) -> list[str]:
-    """The rows that were not taken, beside each file; one that cannot be written there is only listed."""
-    from jitui.importing.rejected import write_rejected
-
-    written = []
-    for name, table in read.tables.items():
-        rows = [row for row in done.rejected if row.file == name]
-        reasons: dict[int, str] = {}
-        for bad in done.bad:
-            if bad.file == name:
-                told = f"{bad.field}: {bad.reason}" if bad.field else bad.reason
-                reasons[bad.row] = f"{reasons[bad.row]}; {told}" if bad.row in reasons else told
-        try:
-            if rows:
-                written.append(str(write_rejected(Path(name), table.columns, table.layout, rows, reasons)))
-        except (OSError, UnicodeEncodeError) as error:
-            say(f"The rows of {name} that were not taken cannot be written beside it: {error}.")
-    return written
-
-
-def _without(items: list[Item], refused: list[Refused]) -> list[Item]:
-    gone = {id(one.item) for one in refused}
-    return [item for item in items if id(item) not in gone]
-
-
-async def _record_history(app: App, items: list[Item], complete_from: datetime) -> None:
-    from jitui.aftersales.ports import HistoryRecord
-    from jitui.aftersales.writes import RecordBuyerEvent
-
-    kinds = sorted({item.value.kind for item in items if isinstance(item.value, RecordBuyerEvent)})
-    await app.registry.record_history([HistoryRecord(kind, complete_from) for kind in kinds], kept=["fresh_until"])
-
-
-def _report(
-    what: What, read: _Read, done: _Done, rejected: list[str], *, atomic: bool, check_only: bool, as_json: bool
-) -> None:
-    bad_rows = len({(bad.file, bad.row) for bad in done.bad})
+def _report(wish: Wish, read: Read, done: Done, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "kind": what,
+                "kind": wish.name,
                 "rows": read.rows,
+                **({"left_out": read.left_out} if read.left_out else {}),
                 "loaded": done.loaded,
                 "loaded_rows": done.loaded_rows,
                 **({"became": done.became} if done.became else {}),
-                "bad_rows": bad_rows,
+                "bad_rows": done.bad_rows,
                 "bad": done.bad,
-                "rejected_files": rejected,
-                "ignored_columns": read.ignored,
+                "rejected_files": done.rejected,
+                "ignored_columns": tuple(read.ignored),
                 "files": read.layouts,
             }
         )
         return
-    if check_only:
-        _report_check(what, read, done)
+    if wish.check_only:
+        _report_check(wish, read, done)
         return
     for bad in done.bad:
-        say(str(bad))
-    for name in rejected:
+        say(str_of(bad))
+    told = len({(bad.file, bad.row) for bad in done.bad})
+    if done.bad_rows > told:
+        say(f"… and {done.bad_rows - told:,} more bad rows.")
+    for text in dict.fromkeys(done.unwritten):
+        say(text)
+    for name in done.rejected:
         say(f"The rows that were not taken are in {name}, each with its reason.")
     if done.bad:
         say("Mend these rows (a row of more cells than the header has a stray delimiter) and import the file again.")
-    beside = read.rows - done.loaded_rows - bad_rows
-    nothing = " Nothing was loaded (--atomic)." if atomic and done.bad else ""
+    _report_counts(wish, read, done)
+
+
+def _report_counts(wish: Wish, read: Read, done: Done) -> None:
+    beside = read.rows - read.left_out - done.loaded_rows - done.bad_rows
+    nothing = " Nothing was loaded (--atomic)." if wish.atomic and done.bad_rows else ""
     others = f", {beside} rows left out with them" if beside and not nothing else ""
-    bad_part = f"; {bad_rows} bad rows{others}" if bad_rows else ""
+    bad_part = f"; {done.bad_rows} bad rows{others}" if done.bad_rows else ""
     parts = ", ".join(f"{number} {became}" for became, number in sorted(done.became.items()))
     became = f" ({parts})" if parts else ""
-    echo(f"{read.rows} rows read, {done.loaded} {what} loaded{became}{bad_part}.{nothing}")
+    left = f", {read.left_out} that the map does not take" if read.left_out else ""
+    echo(f"{read.rows} rows read{left}, {done.loaded} {wish.name} loaded{became}{bad_part}.{nothing}")
 
 
 FIRST_OF_A_KIND = 3
 
 
-def _report_check(what: What, read: _Read, done: _Done) -> None:
+def _report_check(wish: Wish, read: Read, done: Done) -> None:
     """What would be refused, by kind: how many rows, and the first of them."""
-    kinds: dict[tuple[str, str], list[_Bad]] = {}
+    kinds: dict[tuple[str, str], list[Bad]] = {}
     for bad in done.bad:
         kinds.setdefault((bad.field, bad.reason.partition(", not ")[0]), []).append(bad)
-    for (about, reason), bads in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
+    for (about, reason), count in done.reasons.most_common():
         named = f"{about}: {reason}" if about else reason
-        echo(f"{len(bads)} × {named}")
-        for bad in bads[:FIRST_OF_A_KIND]:
-            say(f"  {bad}")
-    refused = len({(row.file, row.number) for row in done.rejected})
-    echo(f"{read.rows} rows read, {refused} of them would be refused; no {what} were loaded (--check).")
+        echo(f"{count} × {named}")
+        for bad in kinds.get((about, reason), [])[:FIRST_OF_A_KIND]:
+            say(f"  {str_of(bad)}")
+    echo(f"{read.rows} rows read, {done.rejected_rows} of them would be refused; no {wish.name} were loaded (--check).")
+
+
+def str_of(bad: Bad) -> str:
+    """`orders.csv:4: row 3, quantity (column 'qty'): expected …`."""
+    place = f"{bad.file}:{bad.line}: row {bad.row}" if bad.line else f"{bad.file}: row {bad.row}"
+    if not bad.field:
+        return f"{place}: {bad.reason}"
+    named = bad.field if bad.column in ("", bad.field) else f"{bad.field} (column {shown(bad.column)})"
+    value = "" if bad.value is None or bad.value in bad.reason else f" (it is {bad.value})"
+    return f"{place}, {named}: {bad.reason}{value}"

@@ -89,19 +89,27 @@ class Kind:
     group: Callable[[Cells], tuple[str, ...]] | None
     """Names the value that a row is part of; None: each row is one."""
     build: Callable[[Sequence[Cells], Defaults], Value]
+    subject: str = "order_id"
+    """The field by which rows belong together in the service: an order, or a buyer."""
 
     @property
     def fields(self) -> frozenset[str]:
         return frozenset(name for entry in (*self.required, *self.optional) for name in entry.split("|"))
 
 
-def items_of(kind: Kind, rows: Iterable[Cells], defaults: Defaults) -> Iterator[Item | Spoiled]:
-    """The values of a file, or the faults of the rows that should have made one."""
+def items_of(
+    kind: Kind, rows: Iterable[Cells], defaults: Defaults, spoiled: Mapping[str, Row] | None = None
+) -> Iterator[Item | Spoiled]:
+    """The values of rows, or the faults of the rows that should have made one.
+
+    `spoiled`: what rows that cannot be taken may have been part of, where the rows at hand are only some of a file's.
+    """
     if kind.group is None:
         for cells in rows:
             yield _item(kind, [cells], defaults)
         return
-    groups, spoiled = _groups(kind.group, rows)
+    groups, found = _groups(kind, rows)
+    spoiled = found if spoiled is None else spoiled
     for name, group in groups:
         made = _item(kind, group, defaults)
         by = spoiled.get(name[0])
@@ -116,29 +124,39 @@ _Name = tuple[str, ...]
 _Groups = list[tuple[_Name, list[Cells]]]
 
 
-def _groups(name_of: Callable[[Cells], _Name], rows: Iterable[Cells]) -> tuple[_Groups, dict[str, Row]]:
-    """Rows by what they are part of, each row alone that does not say it; and what those may have been part of.
+def named_rows(kind: Kind, rows: Iterable[Cells]) -> Iterator[tuple[Cells, _Name, frozenset[str]]]:
+    """Each row, what it is part of, and what it may have been part of where it does not say it.
 
     A row that cannot be cut into cells may belong to whatever one of its cells names; one without an id, as some
     exports write them, to the row before it.
     """
+    assert kind.group is not None
+    before: tuple[str, str] = ("", NO_ID)
+    for cells in rows:
+        name = (NO_ID,) if cells.row.fault else kind.group(cells)
+        if NO_ID not in name:
+            before = (cells.row.file, name[0])
+            yield cells, name, frozenset()
+            continue
+        of = {name[0]}
+        if cells.row.fault:
+            of |= {bare(cell) for cell in cells.row.cells.values() if isinstance(cell, str)}
+        elif not cells.has("order_id") and before[0] == cells.row.file:
+            of.add(before[1])
+        yield cells, name, frozenset(of - {NO_ID, ""})
+
+
+def _groups(kind: Kind, rows: Iterable[Cells]) -> tuple[_Groups, dict[str, Row]]:
+    """Rows by what they are part of, each row alone that does not say it; and what those may have been part of."""
     by_name: dict[_Name, list[Cells]] = {}
     alone: _Groups = []
     spoiled: dict[str, Row] = {}
-    before: tuple[str, str] = ("", NO_ID)
-    for cells in rows:
-        name = (NO_ID,) if cells.row.fault else name_of(cells)
-        if NO_ID not in name:
+    for cells, name, of in named_rows(kind, rows):
+        if NO_ID in name:
+            alone.append((name, [cells]))
+            spoiled |= dict.fromkeys(of, cells.row)
+        else:
             by_name.setdefault(name, []).append(cells)
-            before = (cells.row.file, name[0])
-            continue
-        alone.append((name, [cells]))
-        spoiled[name[0]] = cells.row
-        if cells.row.fault:
-            spoiled |= {bare(cell): cells.row for cell in cells.row.cells.values() if isinstance(cell, str)}
-        elif not cells.has("order_id") and before[0] == cells.row.file:
-            spoiled[before[1]] = cells.row
-    spoiled.pop(NO_ID, None)
     return [*by_name.items(), *alone], spoiled
 
 
@@ -355,12 +373,13 @@ KINDS = {
         build=_parcel,
     ),
     "buyers": Kind(
-        required=("buyer_id",), optional=("registered_at", "region"), group=None, build=_buyer
+        required=("buyer_id",), optional=("registered_at", "region"), group=None, build=_buyer, subject="buyer_id"
     ),
     "history": Kind(
         required=("buyer_id", "event_id", "kind", "at"),
         optional=("order_id", "amount_minor", "currency", "retracts"),
         group=None,
         build=_event,
+        subject="buyer_id",
     ),
 }  # fmt: skip

@@ -23,7 +23,7 @@ from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.ship import plan_shipment, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.aftersales.writes import RecordBuyerEvent
-from jitui.importing.kinds import Item, Parcel, Payment
+from jitui.importing.build_values import Item, Parcel, Payment
 
 BY = Actor(ActorKind.PLATFORM, "import")
 AT_ONCE = 8

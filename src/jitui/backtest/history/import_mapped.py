@@ -1,0 +1,319 @@
+"""`jitui history import csv|parquet|xlsx`: files that somebody else wrote as the tables of a history, by a map."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from shutil import rmtree
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import duckdb
+
+from jitui.backtest.history import assemble, derived_events
+from jitui.backtest.history.joins import Join, check_joins
+from jitui.backtest.history.mapped_fields import full_name, with_full_names
+from jitui.backtest.history.staged_tables import Found, Rows, Work, rows_of_tables
+from jitui.backtest.history.staging import Source, Staged, stage
+from jitui.backtest.new_folder import new_folder, write_assumptions
+from jitui.errors import BadInput
+from jitui.tabular.batches import PARQUET, ZIP, Reading, first_bytes, open_batches
+from jitui.tabular.cells import Unreadable, read_moment
+from jitui.tabular.mapping import FileMap, with_changes
+
+FORMATS = ("csv", "parquet", "xlsx")
+_SUFFIXES = {"csv": (".csv", ".csv.gz", ".tsv", ".txt"), "parquet": (".parquet", ".pq"), "xlsx": (".xlsx", ".xlsm")}
+MEMORY_MIB = 384
+_VERSION = "1"
+"""Of what is staged: another one reads the files again."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to import: files or folders of one format, the maps that may read them, and what is said beside them."""
+
+    format_name: str
+    paths: Sequence[Path]
+    maps: Sequence[FileMap]
+    columns: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, str] = field(default_factory=dict)
+    time_zone: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    complete_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MappedImport:
+    """What came of it. `empty`: tables of which no row could be taken; `unchanged`: it was there already."""
+
+    folder: Path
+    files: tuple[Staged, ...] = ()
+    rows: dict[str, int] = field(default_factory=dict)
+    found: tuple[Found, ...] = ()
+    joins: tuple[Join, ...] = ()
+    complete_kinds: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+    left_files: tuple[str, ...] = ()
+    same_files: tuple[str, ...] = ()
+    unchanged: bool = False
+
+    @property
+    def bad_rows(self) -> int:
+        """Rows of all files of which something could not be read."""
+        return sum(one.bad_rows for one in self.files)
+
+    @property
+    def holds(self) -> bool:
+        """Whether every row was taken, no two contradict each other, and each table has some."""
+        return not (self.bad_rows or self.empty or any(one.is_fault for one in self.found))
+
+
+def import_mapped(wish: Wish, out: Path, progress: Progress = lambda _what, _done, _of: None) -> MappedImport:
+    """Write the folder `out`, which appears only when it is complete; the same files and maps again change nothing.
+
+    What an interrupted import had read is beside it, in `.NAME.staged`, and is not read again. Raises BadInput for maps
+    and files that do not fit, and for tables that share no key.
+    """
+    complete_from = _complete_from(wish)
+    files, left = _files(wish)
+    sources, same = _without_copies([_source(wish, file, partitions) for file, partitions in files.items()])
+    asked = _fingerprint(wish, sources)
+    if _fingerprint_in(out) == asked:
+        return MappedImport(out, unchanged=True)
+    with new_folder(out) as folder:
+        staging = out.with_name(f".{out.name}.staged")
+        _begin_staging(staging, asked)
+        staged = []
+        for number, source in enumerate(sources):
+            name = f"Reading {source.path.name}"
+            staged.append(stage(source, number, staging, partial(progress, name)))
+        progress("Writing tables", 0, 0)
+        done = _assembled(sources, staged, staging, folder, complete_from)
+        done = replace(done, folder=out, left_files=left, same_files=same)
+        write_assumptions(folder, _about(wish, sources, done, asked))
+    rmtree(staging, ignore_errors=True)
+    return done
+
+
+def _complete_from(wish: Wish) -> datetime | None:
+    if wish.complete_from is None:
+        return None
+    found = read_moment(wish.complete_from, _zone(wish.time_zone))
+    if isinstance(found, Unreadable):
+        raise BadInput(f"--complete-from: {found.reason}.", path="--complete-from")
+    return found.astimezone(UTC)
+
+
+# Which files, by which map ----------------------------------------------------------------------------------------
+
+
+def _files(wish: Wish) -> tuple[dict[Path, dict[str, str]], tuple[str, ...]]:
+    """The files of the paths with what their folders say, and those that are left out because an import wrote them."""
+    files: dict[Path, dict[str, str]] = {}
+    left: list[str] = []
+    for path in wish.paths:
+        if not path.is_dir():
+            files[path] = {}
+            continue
+        inside = sorted(one for one in path.rglob("*") if one.is_file() and one.name[0] not in "._")
+        rejected = [one for one in inside if ".rejected." in one.name]
+        left += map(str, rejected)
+        taken = [one for one in inside if one not in rejected]
+        other = next((one for one in taken if not one.name.lower().endswith(_SUFFIXES[wish.format_name])), None)
+        if other is not None:
+            raise BadInput(
+                f"{path} has {other.name}, which is not {wish.format_name}: name the files, or keep each format in a"
+                " folder of its own.",
+                path=str(other),
+            )
+        if not taken:
+            raise BadInput(f"{path} has no file.", path=str(path))
+        files |= {one: _partitions(path, one) for one in taken}
+    for file in files:
+        head = first_bytes(file)
+        found = "parquet" if head == PARQUET else "xlsx" if head == ZIP else "csv"
+        if found != wish.format_name:
+            raise BadInput(f"{file} is {found}, not {wish.format_name}.", path=str(file))
+    return files, tuple(left)
+
+
+def _partitions(folder: Path, file: Path) -> dict[str, str]:
+    pairs = (part.partition("=") for part in file.relative_to(folder).parts[:-1])
+    return {name: value for name, sign, value in pairs if sign}
+
+
+def _source(wish: Wish, file: Path, partitions: dict[str, str]) -> Source:
+    """The file with the one map that fits its columns."""
+    maps = [_changed(wish, one) for one in wish.maps]
+    fitting = []
+    for one in maps:
+        reading = Reading(one.encodings, wish.delimiter or one.delimiter, one.skip_lines, one.ends_at)
+        columns = open_batches(file, reading).columns
+        twice = next((name for name in partitions if name in columns), None)
+        if twice is not None:
+            raise BadInput(f"{file}: {twice!r} is a column and a folder's name too.", path=str(file))
+        columns = (*columns, *partitions)
+        if one.fits(columns):
+            fitting.append(one)
+        elif len(maps) == 1:
+            raise BadInput(
+                f"{file} has no column {' and no column '.join(map(repr, one.missing(columns)))}; it has"
+                f" {', '.join(name for name in columns if name)}.",
+                path=str(file),
+            )
+    if len(fitting) != 1:
+        names = ", ".join(one.name for one in (fitting or maps))
+        what = "fits several maps" if fitting else "fits none of the maps"
+        raise BadInput(f"{file} {what}: {names}. A map names the columns that it needs in `needs`.", path=str(file))
+    found = fitting[0]
+    zone = _zone(wish.time_zone or found.rules.time_zone)
+    with file.open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    return Source(file, found, with_full_names(found), zone, wish.delimiter, sha256, partitions)
+
+
+def _changed(wish: Wish, file_map: FileMap) -> FileMap:
+    full = {full_name(name): column for name, column in wish.columns.items()}
+    constants = {full_name(name): value for name, value in wish.constants.items()}
+    # A map may name a field in short; then the two are one.
+    rows = tuple(
+        replace(row, fields={full_name(name): one for name, one in row.fields.items()}) for row in file_map.rows
+    )
+    changed = with_changes(replace(file_map, rows=rows), full, constants)
+    return replace(changed, encodings=(wish.encoding,)) if wish.encoding else changed
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    if not name:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise BadInput(f"There is no time zone {name!r}; name one as Asia/Shanghai.", path="--time-zone") from None
+
+
+def _without_copies(sources: Sequence[Source]) -> tuple[list[Source], tuple[str, ...]]:
+    """Each content once: a file that was given twice, or copied, says nothing new."""
+    first: dict[str, Source] = {}
+    for source in sources:
+        first.setdefault(source.sha256, source)
+    same = tuple(
+        f"{one.path} is the same as {first[one.sha256].path}" for one in sources if first[one.sha256] is not one
+    )
+    return list(first.values()), same
+
+
+# The same again ---------------------------------------------------------------------------------------------------
+
+
+def _fingerprint(wish: Wish, sources: Sequence[Source]) -> str:
+    parts = [_VERSION, duckdb.__version__, wish.time_zone, wish.encoding, wish.delimiter, wish.complete_from]
+    for source in sources:
+        parts += [source.path.name, source.sha256, source.file_map.fingerprint(), repr(source.partitions)]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _fingerprint_in(out: Path) -> str | None:
+    try:
+        about = json.loads((out / "assumptions.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return about.get("of_these_files") if isinstance(about, dict) else None
+
+
+def _begin_staging(staging: Path, asked: str) -> None:
+    """The folder of an interrupted import of the same files, else a new one."""
+    note = staging / "of_these_files"
+    if not note.is_file() or note.read_text() != asked:
+        rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        note.write_text(asked)
+
+
+def _about(wish: Wish, sources: Sequence[Source], done: MappedImport, asked: str) -> dict[str, object]:
+    return {
+        "of_these_files": asked,
+        "files": {
+            source.path.name: {
+                "map": source.file_map.name,
+                "rows": one.rows,
+                "bad_rows": one.bad_rows,
+                "sha256": source.sha256,
+            }
+            for source, one in zip(sources, done.files, strict=True)
+        },
+        "constants": wish.constants,
+        "time_zone": wish.time_zone,
+        "rows": done.rows,
+        "found": [asdict(one) for one in done.found],
+        "complete_from": wish.complete_from if done.complete_kinds else None,
+        "complete_kinds": done.complete_kinds,
+    }
+
+
+# Tables -----------------------------------------------------------------------------------------------------------
+
+
+def _assembled(
+    sources: Sequence[Source], staged: Sequence[Staged], staging: Path, folder: Path, complete_from: datetime | None
+) -> MappedImport:
+    rows = rows_of_tables(staging, [source.rows for source in sources])
+    if not rows:
+        raise BadInput(f"There is no row in {', '.join(str(one.path) for one in sources)}.", path="FILE")
+    spill = staging / "spill"
+    rmtree(spill, ignore_errors=True)
+    (staging / "assembly.duckdb").unlink(missing_ok=True)
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{MEMORY_MIB}MiB",
+        "temp_directory": str(spill),
+        "preserve_insertion_order": False,
+    }
+    with closing(duckdb.connect(str(staging / "assembly.duckdb"), config=config)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        work = Work(connection, rows, [one.file for one in staged], folder)
+        assemble.gather_orders(work)
+        assemble.gather_payments(work)
+        derived_events.gather_refunds(work)
+        joins = check_joins(work)
+        kinds = _write(work, complete_from)
+        empty = tuple(table for table in rows if work.written.get(table) == 0 and work.number(_told_of(rows[table])))
+        if not work.written:
+            raise BadInput("A payment bill alone makes no history: give the orders that it is about too.", path="FILE")
+    return MappedImport(
+        folder, tuple(staged), work.written, tuple(work.found), tuple(joins), tuple(sorted(kinds)), empty
+    )
+
+
+def _told_of(rows: Rows) -> str:
+    return f"SELECT count(*) FROM (SELECT 1 FROM {rows.relation} WHERE {rows.any_told()} LIMIT 1)"
+
+
+def _write(work: Work, complete_from: datetime | None) -> frozenset[str]:
+    """Every table; gives back the kinds of events that are complete from then on."""
+    timed = assemble.gather_shipments(work)
+    if "orders" in work.rows:
+        work.copy("orders", assemble.orders_query(work))
+    if "order_lines" in work.rows:
+        work.copy("order_lines", assemble.lines_query(work))
+    if timed:
+        work.copy("shipments", 'SELECT order_id, degree, happened_at AS "at", recorded_at FROM s')
+    if "requests" in work.rows:
+        work.db.execute(f"CREATE TABLE asked AS {assemble.requests_query(work)}")
+        work.copy("requests", "SELECT * FROM asked ORDER BY asked_at, request_id")
+    if "buyers" in work.rows:
+        work.copy("buyers", assemble.buyers_query(work))
+    events = derived_events.events_of(work, timed_shipments=timed)
+    if events.query is not None:
+        work.copy("events", events.query)
+    if complete_from is None or not events.kinds:
+        return frozenset()
+    work.copy("event_records", derived_events.event_records_query(events.kinds, complete_from))
+    return events.kinds

@@ -1,0 +1,140 @@
+"""Staged rows by the table that they give something to, as relations of DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+from jitui.backtest.found import named, quoted
+from jitui.backtest.history.mapped_fields import CellType, tables_of, type_of
+from jitui.backtest.history.staging import BAD, ROW, SAME, SOURCE
+from jitui.tabular.mapping import RowMap
+
+_SQL = {
+    CellType.WHOLE: "BIGINT",
+    CellType.AMOUNT: "BIGINT",
+    CellType.MINOR: "BIGINT",
+    CellType.FLAG: "BOOLEAN",
+    CellType.MOMENT: "TIMESTAMP",
+}
+_BESIDE = (SOURCE, ROW, BAD, SAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The staged rows that give something to one table, of the files with these numbers.
+
+    `fields` are there in any of them; `told` are those of which a column says something, not a constant alone.
+    """
+
+    table: str
+    files: tuple[Path, ...] = ()
+    fields: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
+    sources: frozenset[int] = frozenset()
+
+    @property
+    def relation(self) -> str:
+        """What to select from."""
+        listed = ", ".join(f"'{quoted(str(path))}'" for path in self.files)
+        return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+
+    def full(self, name: str) -> str:
+        """The name of a field of this table, or of one that all tables share."""
+        return name if name in self.fields or name in _BESIDE else f"{self.table}.{name}"
+
+    def has(self, name: str) -> bool:
+        """Whether any row may say it."""
+        return self.full(name) in self.fields
+
+    def column(self, name: str) -> str:
+        """A field in SQL; NULL where no row has it."""
+        full = self.full(name)
+        return named(full) if self.has(name) else f"NULL::{_SQL.get(type_of(full), 'VARCHAR')}"
+
+    def amount(self, name: str) -> str:
+        """An amount in minor units, however it was written."""
+        return f"coalesce({self.column(f'{name}_minor')}, {self.column(name)})"
+
+    def any_told(self, names: Sequence[str] | None = None) -> str:
+        """Whether a row says anything of this table, or one of these fields; a constant says nothing."""
+        wanted = (
+            [one for one in self.told if one.startswith(f"{self.table}.")] if names is None else map(self.full, names)
+        )
+        tests = [f"{named(one)} IS NOT NULL" for one in sorted(wanted) if one in self.told]
+        return f"({' OR '.join(tests) or 'false'})"
+
+
+def rows_of_tables(folder: Path, sources: Sequence[Sequence[RowMap]]) -> dict[str, Rows]:
+    """The staged rows of each table; `sources` are the row maps of each file."""
+    found: dict[str, Rows] = {}
+    for number, maps in enumerate(sources):
+        for at, row in enumerate(maps):
+            files = tuple(sorted(folder.glob(f"{number}.{at}.*.parquet")))
+            there = {name for path in files[:1] for name in pq.read_schema(path).names}
+            told = {name for name, source in row.fields.items() if source.columns}
+            for table in tables_of(row.fields):
+                before = found.get(table, Rows(table))
+                found[table] = Rows(
+                    table,
+                    before.files + files,
+                    before.fields | (there & {*row.fields, SAME}),
+                    before.told | (there & told),
+                    before.sources | {number},
+                )
+    return {table: rows for table, rows in found.items() if rows.files}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something that is told about the rows: how many orders or rows it is about, and the first of them.
+
+    `is_fault`: the rows contradict one another, so the files have to be mended.
+    """
+
+    what: str
+    count: int
+    examples: tuple[str, ...] = ()
+    is_fault: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.count:,} × {self.what}" + (f": {', '.join(self.examples)}" if self.examples else "")
+
+
+@dataclass(slots=True)
+class Work:
+    """One connection, the staged rows, the names of the files by their numbers, and the folder that is written."""
+
+    db: duckdb.DuckDBPyConnection
+    rows: Mapping[str, Rows]
+    files: Sequence[str]
+    folder: Path
+    written: dict[str, int] = field(default_factory=dict)
+    found: list[Found] = field(default_factory=list)
+
+    def of(self, table: str) -> Rows:
+        """The rows of a table; of one that is not there, none."""
+        return self.rows.get(table, Rows(table))
+
+    def fetch(self, query: str) -> list[tuple[Any, ...]]:
+        """All rows of a short answer."""
+        return self.db.execute(query).fetchall()
+
+    def number(self, query: str) -> int:
+        """The one number that a query gives."""
+        return int(self.fetch(query)[0][0])
+
+    def copy(self, table: str, query: str) -> None:
+        """Write a table of the history."""
+        path = quoted(str(self.folder / f"{table}.parquet"))
+        done = self.db.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)").fetchone()
+        self.written[table] = int(done[0]) if done else 0
+
+    def place(self, source: int, row: int) -> str:
+        """Where a row is: `orders.csv, row 3`."""
+        return f"{Path(self.files[source]).name}, row {row}"

@@ -1,0 +1,124 @@
+"""Which column of a file is which of our fields: by its own name, by --map, or by a map file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from jitui.errors import BadInput
+from jitui.importing.build_values import ATTRIBUTE, Kind
+from jitui.importing.fields import Cells
+from jitui.policy.problems import did_you_mean
+from jitui.tabular.mapping import CellRules, FieldSource, FileMap, RowMap, column_in, is_taken
+from jitui.tabular.table import Row
+
+_TABLES = {
+    "orders": ("order_lines", "orders"),
+    "payments": ("payments",),
+    "shipments": ("shipments",),
+    "buyers": ("buyers",),
+    "history": ("events",),
+}
+"""Whose fields a map file names for each kind (`order_lines.paid` is `paid`); a history has an order's `paid` too."""
+_NOT_TAKEN = ("orders.paid", "orders.paid_minor")
+
+
+@dataclass(frozen=True, slots=True)
+class SaidOfColumns:
+    """What is said about the columns of the files: `columns` and `constants` by our fields, and a map file."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict)
+    file_map: FileMap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldColumns:
+    """How the rows of one file become cells by our fields."""
+
+    theirs: dict[str, str]
+    sources: Mapping[str, FieldSource]
+    rules: CellRules
+    zone: ZoneInfo | None
+    where: Mapping[str, tuple[str, ...]]
+
+    def takes(self, row: Row) -> bool:
+        """Whether the map takes the row; one that cannot be cut into cells may be any."""
+        return bool(row.fault) or is_taken(self.where, row.cells.get)
+
+    def cells(self, row: Row) -> Cells:
+        """The row's cells by our fields."""
+        return Cells(row, self.theirs, self.zone, sources=self.sources, rules=self.rules)
+
+
+def check_fields(kind: Kind, name: str, said: SaidOfColumns) -> None:
+    """Raises BadInput for a field of --map or --set that the kind does not have."""
+    for option, fields in (("--map", said.columns), ("--set", said.constants)):
+        for ours in fields:
+            if not _is_field(kind, ours):
+                known = sorted(kind.fields)
+                hint = did_you_mean(ours, known) or f"; there are {', '.join(known)}"
+                raise BadInput(f"{name} have no field {ours!r}{hint}", path=option)
+
+
+def _is_field(kind: Kind, name: str) -> bool:
+    return name in kind.fields or (name.startswith(ATTRIBUTE) and "registered_at" in kind.fields)
+
+
+def field_columns(
+    kind: Kind, name: str, file: Path, columns: Sequence[str], said: SaidOfColumns, zone: ZoneInfo | None
+) -> FieldColumns:
+    """How a file with these columns is read. Raises BadInput where a field that must be there has none."""
+    absent = [theirs for theirs in said.columns.values() if theirs not in columns]
+    if absent:
+        raise BadInput(f"{file} has no column {absent[0]!r}; it has {', '.join(columns)}.", path=str(file))
+    wanted = {ours: FieldSource((theirs,)) for ours, theirs in said.columns.items()}
+    constants = {ours: FieldSource(constant=value) for ours, value in said.constants.items()}
+    if said.file_map is None:
+        maps = [RowMap({})]
+    else:
+        maps = [RowMap(_by_short_names(kind, name, row), row.where) for row in said.file_map.rows]
+    rules = said.file_map.rules if said.file_map is not None else CellRules()
+    found = [_columns(kind, columns, {**one.fields, **wanted, **constants}) for one in maps]
+    missing = [_missing(kind, *one) for one in found]
+    best = min(range(len(found)), key=lambda at: len(missing[at]))
+    if missing[best]:
+        raise BadInput(
+            f"{file} has no column for {', '.join(missing[best])}; it has {', '.join(columns)}. --map THEIRS=OURS names"
+            " them.",
+            path=str(file),
+        )
+    theirs, sources = found[best]
+    return FieldColumns(theirs, sources, rules, zone, maps[best].where)
+
+
+def _by_short_names(kind: Kind, name: str, row: RowMap) -> dict[str, FieldSource]:
+    """The fields of a map file that this kind takes; the others say something of other tables."""
+    found: dict[str, FieldSource] = {}
+    for full, source in row.fields.items():
+        table, _, short = full.rpartition(".") if not full.startswith(ATTRIBUTE) else ("", "", full)
+        if table == f"buyers.{ATTRIBUTE.rstrip('.')}":
+            table, short = "buyers", f"{ATTRIBUTE}{short}"
+        if full not in _NOT_TAKEN and table in ("", *_TABLES[name]) and _is_field(kind, short):
+            found[short] = source
+    return found
+
+
+def _columns(
+    kind: Kind, columns: Sequence[str], sources: Mapping[str, FieldSource]
+) -> tuple[dict[str, str], dict[str, FieldSource]]:
+    """Their column for each of our fields, and how it is read where a map says so; what is unsaid goes by its name."""
+    mapped = {ours: column for ours, one in sources.items() if (column := column_in(one, columns)) is not None}
+    taken = set(mapped.values())
+    own = {name: name for name in columns if name not in taken and name not in sources and _is_field(kind, name)}
+    kept = {ours: one for ours, one in sources.items() if ours in mapped or one.constant is not None}
+    return own | mapped, kept
+
+
+def _missing(kind: Kind, theirs: Mapping[str, str], sources: Mapping[str, FieldSource]) -> list[str]:
+    there = {*theirs, *(ours for ours, one in sources.items() if one.constant is not None)}
+    return [
+        entry.replace("|", " or ") for entry in kind.required if not any(name in there for name in entry.split("|"))
+    ]

@@ -1,0 +1,263 @@
+"""An import from its files to what became of their rows, in bounded memory: read, grouped on disk, checked, loaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from jitui.aftersales.ports import HistoryRecord
+from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.importing.build_values import ATTRIBUTE, Defaults, Item, Kind, items_of, named_rows
+from jitui.importing.field_columns import FieldColumns, SaidOfColumns, field_columns
+from jitui.importing.fields import NO_ID, Cells, Fault
+from jitui.importing.load_values import Advance, App, Loaded, Refused, check, load
+from jitui.importing.row_spool import Part, RowSpool
+from jitui.policy import FactType, Policy
+from jitui.tabular.batches import Reading
+from jitui.tabular.rejected import RejectedRows
+from jitui.tabular.table import Row, Table, open_table
+
+MOST_TOLD = 1_000
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Files of one kind, how they are read, and what is to become of them."""
+
+    name: str
+    kind: Kind
+    files: Sequence[Path]
+    said: SaidOfColumns
+    reading: Reading
+    zone: ZoneInfo | None
+    currency: str | None
+    atomic: bool = False
+    check_only: bool = False
+    complete_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileLayout:
+    """How a file is written."""
+
+    file: str
+    layout: str
+    columns: int
+
+
+@dataclass(slots=True)
+class Read:
+    """Rows by what they belong to, and what was found about the files."""
+
+    spool: RowSpool
+    columns: list[FieldColumns] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    layouts: list[FileLayout] = field(default_factory=list)
+    ignored: dict[str, None] = field(default_factory=dict)
+    rows: int = 0
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """Why a row was not taken; `field` is empty where it is about the row as a whole."""
+
+    file: str
+    row: int
+    line: int | None
+    field: str
+    reason: str
+    column: str = ""
+    value: str | None = None
+
+
+@dataclass(slots=True)
+class Done:
+    """What became of the rows: `bad` are the first, `reasons` counts all of them, `rejected` are files of rows."""
+
+    loaded: int = 0
+    loaded_rows: int = 0
+    bad: list[Bad] = field(default_factory=list)
+    bad_rows: int = 0
+    rejected_rows: int = 0
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rejected: list[str] = field(default_factory=list)
+    unwritten: list[str] = field(default_factory=list)
+    became: Counter[Loaded] = field(default_factory=Counter)
+    kinds: set[str] = field(default_factory=set)
+
+
+def read_files(wish: Wish, folder: Path, progress: Progress) -> Read:
+    """Read every file to its end, before anything is loaded. Raises BadInput for one that cannot be read."""
+    read = Read(RowSpool(folder, sum(_size(file) for file in wish.files)))
+    for number, file in enumerate(wish.files):
+        table = open_table(file, wish.reading)
+        columns = field_columns(wish.kind, wish.name, file, table.columns, wish.said, wish.zone)
+        read.tables.append(table)
+        read.columns.append(columns)
+        read.layouts.append(FileLayout(str(file), str(table.layout or _named(file)), len(table.columns)))
+        used = {*columns.theirs.values(), *columns.where}
+        read.ignored |= dict.fromkeys(name for name in table.columns if name and name not in used)
+        read.spool.files.append((str(file), table.columns))
+        _spool(wish, read, number, table, progress)
+    return read
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size * (6 if file.suffix == ".gz" else 1)
+    except OSError:
+        return 0
+
+
+def _named(file: Path) -> str:
+    return "Excel" if file.suffix.lower() in (".xlsx", ".xlsm") else "Parquet"
+
+
+def _spool(wish: Wish, read: Read, number: int, table: Table, progress: Progress) -> None:
+    columns = read.columns[number]
+
+    def taken(row: Row) -> bool:
+        read.rows += 1
+        read.left_out += not columns.takes(row)
+        if read.rows % 10_000 == 0:
+            progress(f"Reading {Path(row.file).name}", table.opened.done(), table.opened.size)
+        return columns.takes(row)
+
+    rows = (columns.cells(row) for row in table.rows if taken(row))
+    if wish.kind.group is None:
+        for cells in rows:
+            read.spool.add(_subject(wish.kind, cells), number, cells.row, frozenset())
+        return
+    for cells, name, of in named_rows(wish.kind, rows):
+        read.spool.add("" if NO_ID in name else name[0], number, cells.row, of)
+
+
+def _subject(kind: Kind, cells: Cells) -> str:
+    return "" if cells.row.fault or not cells.has(kind.subject) else cells.written(kind.subject)
+
+
+# Taking what was read ---------------------------------------------------------------------------------------------
+
+
+async def take(app: App, wish: Wish, read: Read, progress: Progress) -> Done:
+    """Check what was read, where that was asked for, and load it; part by part, each order in one part."""
+    attributes = await _attributes(app) if _has_attributes(read) else {}
+    defaults = Defaults(wish.currency, app.clock(), attributes)
+    done = Done()
+    if wish.atomic or wish.check_only:
+        await _pass(app, wish, read, defaults, done, progress, loading=False)
+        if wish.check_only or done.bad_rows:
+            return done
+        done = Done()
+    await _pass(app, wish, read, defaults, done, progress, loading=True)
+    # INVARIANT: a history of which rows were refused is never said to be complete (I5).
+    if wish.complete_from is not None and not done.bad_rows:
+        records = [HistoryRecord(kind, wish.complete_from) for kind in sorted(done.kinds)]
+        await app.registry.record_history(records, kept=["fresh_until"])
+    return done
+
+
+def _has_attributes(read: Read) -> bool:
+    return any(name.startswith(ATTRIBUTE) for one in read.columns for name in (*one.theirs, *one.sources))
+
+
+async def _attributes(app: App) -> Mapping[str, FactType]:
+    """The types of buyers' attributes, which the live policy declares."""
+    published = await app.registry.live_policy()
+    declared = {} if published is None else Policy.from_text(published.document, "").attributes
+    return {name.removeprefix("buyer."): spec.type for name, spec in declared.items()}
+
+
+async def _pass(
+    app: App, wish: Wish, read: Read, defaults: Defaults, done: Done, progress: Progress, *, loading: bool
+) -> None:
+    what, seen = ("Loading" if loading else "Checking"), 0
+    total = read.rows - read.left_out
+    with ExitStack() as stack:
+        writers = [] if wish.check_only else [_rejected(stack, table) for table in read.tables]
+        for part in read.spool.parts():
+            await _take_part(app, wish, (read, part), defaults, done, writers, loading=loading)
+            seen += len(part.rows)
+            progress(what, seen, total)
+    done.rejected += [str(one.path) for one in writers if one.path is not None]
+
+
+def _rejected(stack: ExitStack, table: Table) -> RejectedRows:
+    writer = RejectedRows(table.opened.file, table.columns, table.layout, table.schema)
+    return stack.enter_context(writer)
+
+
+async def _take_part(
+    app: App,
+    wish: Wish,
+    where: tuple[Read, Part],
+    defaults: Defaults,
+    done: Done,
+    writers: Sequence[RejectedRows],
+    *,
+    loading: bool,
+) -> None:
+    read, part = where
+    cells = [read.columns[number].cells(row) for number, row in part.rows]
+    items: list[Item] = []
+    faults: list[Fault] = []
+    rejected: list[Row] = []
+    for made in items_of(wish.kind, cells, defaults, part.spoiled):
+        if isinstance(made, Item):
+            items.append(made)
+        else:
+            faults += made.faults
+            rejected += made.rows
+    nothing: Advance = lambda _: None  # noqa: E731
+    refused = await load(app, items, nothing, done.became) if loading else await check(app, items, nothing)
+    rejected += [row for one in refused for row in one.item.rows]
+    kept = _without(items, refused)
+    if loading:
+        done.loaded += len(kept)
+        done.loaded_rows += sum(len(item.rows) for item in kept)
+        done.kinds |= {item.value.kind for item in kept if isinstance(item.value, RecordBuyerEvent)}
+    bad = [Bad(f.row.file, f.row.number, f.row.line, f.field, f.reason, f.column, f.value) for f in faults]
+    bad += [Bad(row.file, row.number, row.line, "", one.reason) for one in refused for row in one.item.rows[:1]]
+    _tell(done, sorted(bad, key=lambda one: (one.file, one.row)), rejected)
+    _write_rejected(read, done, rejected, bad, writers)
+
+
+def _without(items: Sequence[Item], refused: Sequence[Refused]) -> list[Item]:
+    gone = {id(one.item) for one in refused}
+    return [item for item in items if id(item) not in gone]
+
+
+def _tell(done: Done, bad: Sequence[Bad], rejected: Sequence[Row]) -> None:
+    """Counts of all, and the first; a fault of a row that is in another part is counted there."""
+    here = {(row.file, row.number) for row in rejected}
+    done.rejected_rows += len(here)
+    done.bad_rows += len({(one.file, one.row) for one in bad} & here)
+    done.reasons.update((one.field, one.reason.partition(", not ")[0]) for one in bad)
+    done.bad += bad[: max(MOST_TOLD - len(done.bad), 0)]
+
+
+def _write_rejected(
+    read: Read, done: Done, rejected: Sequence[Row], bad: Sequence[Bad], writers: Sequence[RejectedRows]
+) -> None:
+    """The rows that were not taken, beside each file; one that cannot be written there is only told."""
+    reasons: dict[tuple[str, int], str] = {}
+    for one in bad:
+        told = f"{one.field}: {one.reason}" if one.field else one.reason
+        key = (one.file, one.row)
+        reasons[key] = f"{reasons[key]}; {told}" if key in reasons else told
+    numbers = {name: number for number, (name, _) in enumerate(read.spool.files)}
+    for row in sorted({(row.file, row.number): row for row in rejected}.values(), key=lambda row: row.number):
+        reason = reasons.get((row.file, row.number), "belongs with a row that was not taken")
+        try:
+            if writers:
+                writers[numbers[row.file]].add(list(row.cells.values()), reason)
+        except (OSError, UnicodeEncodeError) as error:
+            done.unwritten.append(f"The rows of {row.file} that were not taken cannot be written beside it: {error}.")
+            writers = ()

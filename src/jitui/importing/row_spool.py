@@ -1,0 +1,91 @@
+"""The rows of files by what they belong to, on disk, so that an import of any length is held a part at a time.
+
+All rows of an order (or of a buyer) are in one part, in the order in which they were read, and with them what tells
+that a row which cannot be taken may have been one of them.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jitui.tabular.table import Row
+
+BYTES_A_PART = 8 << 20
+MOST_PARTS = 256
+ROWS_AT_ONCE = 2_000
+_Kept = tuple[int, int, int | None, tuple[object, ...], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some rows, each with the number of its file, and what rows that cannot be taken may have been part of."""
+
+    rows: list[tuple[int, Row]]
+    spoiled: dict[str, Row]
+
+
+@dataclass(slots=True)
+class RowSpool:
+    """Takes rows one by one, each with what it is part of; `parts` gives them back, as often as it is asked."""
+
+    folder: Path
+    size: int
+    """Of the files in bytes, by which the number of parts is chosen."""
+    files: list[tuple[str, Sequence[str]]] = field(default_factory=list)
+    """Names and columns, by their numbers."""
+    _waiting: dict[int, list[tuple[str, _Kept]]] = field(default_factory=lambda: defaultdict(list))
+    _count: int = 0
+
+    def add(self, subject: str, file: int, row: Row, of: frozenset[str]) -> None:
+        """One more row. `of`: what else it may have been part of, where it does not say it."""
+        kept = (file, row.number, row.line, tuple(row.cells.values()), row.fault)
+        self._put(self._part(subject), "", kept)
+        for name in of:
+            self._put(self._part(name), name, kept)
+
+    def _part(self, subject: str) -> int:
+        number = max(1, min(MOST_PARTS, -(-self.size // BYTES_A_PART)))
+        return zlib.crc32(subject.encode(errors="surrogatepass")) % number
+
+    def _put(self, part: int, spoils: str, kept: _Kept) -> None:
+        self._waiting[part].append((spoils, kept))
+        self._count += 1
+        if self._count >= ROWS_AT_ONCE * 8:
+            self._write()
+
+    def _write(self) -> None:
+        for part, rows in self._waiting.items():
+            with self._path(part).open("ab") as opened:
+                pickle.dump(rows, opened, protocol=5)
+        self._waiting.clear()
+        self._count = 0
+
+    def _path(self, part: int) -> Path:
+        return self.folder / f"{part}.rows"
+
+    def parts(self) -> Iterator[Part]:
+        """Every part, the first first."""
+        self._write()
+        for path in sorted(self.folder.glob("*.rows"), key=lambda one: int(one.stem)):
+            part = Part([], {})
+            with path.open("rb") as opened:
+                while opened.peek(1):
+                    for spoils, kept in pickle.load(opened):
+                        row = self._row(kept)
+                        if spoils:
+                            part.spoiled[spoils] = row
+                        else:
+                            part.rows.append((kept[0], row))
+            yield part
+
+    def _row(self, kept: _Kept) -> Row:
+        file, number, line, cells, fault = kept
+        name, columns = self.files[file]
+        names: Sequence[Any] = [str(place) for place in range(len(cells))] if fault else columns
+        return Row(name, number, line, dict(zip(names, cells, strict=True)), fault)

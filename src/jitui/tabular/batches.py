@@ -1,0 +1,405 @@
+"""Files of any length as batches of columns, the text of CSV unpacked, decoded and cut once.
+
+A block whose lines are a row each is cut at once, by Arrow where it holds no quote; one with line breaks in cells, or
+anything else unusual, goes through the reader of records. A test reads the same files both ways.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from jitui.errors import BadInput
+from jitui.tabular.cells import bare
+from jitui.tabular.files import (
+    LONGEST_CELL,
+    Layout,
+    Record,
+    check_columns,
+    decode,
+    decoded_lines,
+    delimiter_named,
+    found_delimiter,
+    open_binary,
+    read_records,
+)
+from jitui.tabular.workbook import open_workbook
+
+PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
+BLOCK_BYTES = 4 << 20
+ROWS_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some rows of a file, column by column; `lines` is empty where the file has none.
+
+    `broken`: rows that cannot be cut into the columns, each with its number, its line and its cells.
+    """
+
+    numbers: pa.Array
+    lines: pa.Array | None
+    columns: dict[str, pa.Array]
+    broken: Sequence[tuple[int, int, list[str]]] = ()
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file to read once: `layout` of CSV, `schema` of Parquet; `done` tells how many of `size` bytes were read."""
+
+    file: Path
+    columns: tuple[str, ...]
+    batches: Iterator[Batch]
+    layout: Layout | None = None
+    schema: pa.Schema | None = None
+    size: int = 0
+    done: Callable[[], int] = lambda: 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How text is to be read: the first encoding that decodes all of it; lines that are no rows; where rows end."""
+
+    encodings: Sequence[str] = ("utf-8",)
+    delimiter: str | None = None
+    skip_lines: str = ""
+    ends_at: str = ""
+    block_bytes: int = BLOCK_BYTES
+
+
+def open_batches(file: Path, reading: Reading) -> Opened:
+    """A CSV, Parquet or Excel file, told apart by its first bytes. Raises BadInput, while reading too."""
+    head = first_bytes(file)
+    if head == PARQUET:
+        return _parquet(file)
+    if head == ZIP:
+        columns, records = open_workbook(file)
+        return Opened(file, columns, _of_records(records, columns), size=file.stat().st_size)
+    return _csv(file, reading)
+
+
+def first_bytes(file: Path) -> bytes:
+    """By which a file is told apart. Raises BadInput where it cannot be read."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(4)
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
+
+
+# CSV --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Text:
+    """The lines of a file in blocks. `waiting`: those of the block at hand that the reader of records has not taken."""
+
+    blocks: Iterator[str]
+    skip: str
+    waiting: deque[tuple[int, str]] = field(default_factory=deque)
+    next_line: int = 1
+    """The number of the first line of the next block."""
+    last_line: int = 0
+
+    def block(self) -> tuple[int, str] | None:
+        """The next block and the number of its first line."""
+        block, first = next(self.blocks, None), self.next_line
+        if block is None:
+            return None
+        self.next_line += block.count("\n")
+        return first, block
+
+    def queue(self, first: int, block: str) -> None:
+        """Give a block to the reader of records, without the lines that are no rows."""
+        lines = enumerate(io.StringIO(block, newline="\n"), start=first)
+        self.waiting.extend((number, line) for number, line in lines if not (self.skip and line.startswith(self.skip)))
+
+    def put_back(self) -> None:
+        """What is left of the block at hand is a block again."""
+        if self.waiting and not self.skip:
+            self.blocks = chain(["".join(line for _, line in self.waiting)], self.blocks)
+            self.next_line = self.waiting[0][0]
+            self.waiting.clear()
+
+    def pull(self) -> Iterator[str]:
+        """Lines one by one; in the middle of a record from the next block too."""
+        while True:
+            while not self.waiting:
+                block = self.block()
+                if block is None:
+                    return
+                self.queue(*block)
+            self.last_line, line = self.waiting.popleft()
+            yield line
+
+
+def _csv(file: Path, reading: Reading) -> Opened:
+    csv.field_size_limit(LONGEST_CELL)
+    encoding = _encoding(file, reading.encodings)
+    raw = open_binary(file)
+    text = _Text(_blocks(file, raw, encoding, reading.block_bytes), reading.skip_lines)
+    lines = text.pull()
+    first = next((line for line in lines if line.strip()), "")
+    if not first:
+        raise BadInput(f"{file}: there is no header line.", path=str(file))
+    given = None if reading.delimiter is None else delimiter_named(reading.delimiter)
+    layout = Layout(encoding, given or found_delimiter(first))
+    text.waiting.appendleft((text.last_line, first))
+    records = read_records(file, lines, layout, lambda: text.last_line)
+    columns = tuple(bare(name) for name in next(records).cells)
+    check_columns(file, columns)
+    text.put_back()
+    size = file.stat().st_size
+    place = raw.fileobj if isinstance(raw, gzip.GzipFile) and raw.fileobj is not None else raw
+    batches = _text_batches(text, records, columns, layout, reading.ends_at)
+    return Opened(file, columns, batches, layout, size=size, done=lambda: size if raw.closed else place.tell())
+
+
+def _encoding(file: Path, encodings: Sequence[str]) -> str:
+    """The first that decodes the whole file; of one alone the reading itself tells."""
+    for encoding in encodings[:-1]:
+        try:
+            with open_binary(file) as opened:
+                for _ in _blocks(file, opened, encoding):
+                    pass
+        except BadInput:
+            continue
+        return encoding
+    return encodings[-1]
+
+
+def _blocks(file: Path, opened: BinaryIO, encoding: str, block_bytes: int = BLOCK_BYTES) -> Iterator[str]:
+    """Whole lines, decoded strictly, a few megabytes at a time."""
+    head = opened.read(2)
+    if head in (b"\xff\xfe", b"\xfe\xff") or "16" in encoding or "32" in encoding:
+        opened.close()
+        yield from decoded_lines(file, encoding)
+        return
+    rest, line = head, 1
+    try:
+        with opened:
+            while piece := opened.read(block_bytes):
+                whole, sign, part = (rest + piece).rpartition(b"\n")
+                if not sign:
+                    rest = part
+                    continue
+                rest = part
+                text = _decoded_block(file, whole + sign, encoding, line)
+                yield text
+                line += text.count("\n")
+            if rest:
+                yield _decoded_block(file, rest, encoding, line)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadInput(f"{file} is packed and breaks off: {error}.", path=str(file)) from None
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
+
+
+def _decoded_block(file: Path, raw: bytes, encoding: str, line: int) -> str:
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError:
+        for number, one in enumerate(raw.splitlines(keepends=True), start=line):
+            decode(file, one, encoding, number)
+        raise BadInput(f"{file}:{line}: not {encoding} text.", path=str(file)) from None
+    except LookupError:
+        raise BadInput(f"There is no encoding {encoding!r}.", path="--encoding") from None
+    if "\0" in text:
+        at = line + text[: text.index("\0")].count("\n")
+        raise BadInput(f"{file}:{at}: there is a NUL character; this is no text.", path=str(file))
+    return text.removeprefix("\ufeff") if line == 1 else text
+
+
+def _text_batches(
+    text: _Text, records: Iterator[Record], columns: tuple[str, ...], layout: Layout, ends_at: str
+) -> Iterator[Batch]:
+    number, rows = 1, _Rows(columns)
+    while True:
+        if not text.waiting:
+            block = text.block()
+            if block is None:
+                break
+            cut = None if ends_at or text.skip else _cut_at_once(block[1], layout, len(columns))
+            if cut is None:
+                text.queue(*block)
+                continue
+            if len(rows):
+                yield rows.taken()
+            yield from _of_table(cut, columns, number, block[0])
+            number += cut.num_rows
+            continue
+        record = next(records, None)
+        if record is None or (ends_at and bare(record.cells[0]) == ends_at):
+            break
+        rows.add(number, record)
+        number += 1
+        if len(rows) == ROWS_AT_ONCE:
+            yield rows.taken()
+    if len(rows):
+        yield rows.taken()
+
+
+def _cut_at_once(block: str, layout: Layout, width: int) -> pa.Table | None:
+    """The cells of lines that are a row each, of the header's width; None for any other block."""
+    unusual = (
+        "\n\n" in block
+        or "\n\r" in block
+        or block[:1] in "\r\n"
+        or not block.endswith("\n")
+        or block.count("\r") != block.count("\r\n")
+    )
+    if unusual:
+        return None
+    cut = _cut_quoted(block, layout, width) if layout.quote in block else _cut_plain(block, layout, width)
+    if cut is None or cut.num_rows != block.count("\n"):
+        return None
+    # A row of blanks is no row, and is left to the reader that knows.
+    blank = pc.equal(pc.utf8_trim_whitespace(cut.column(0)), "")
+    return None if pc.any(blank).as_py() else cut
+
+
+def _cut_quoted(block: str, layout: Layout, width: int) -> pa.Table | None:
+    """Lines with a quote by the reader of CSV, the others by Arrow, and all in their order again."""
+    lines = block.split("\n")[:-1]
+    quoted = [at for at, line in enumerate(lines) if layout.quote in line]
+    cut = _cut_lines([lines[at] for at in quoted], layout, width)
+    if cut is None or len(quoted) == len(lines):
+        return cut
+    others = sorted(set(range(len(lines))) - set(quoted))
+    plain = _cut_plain("".join(f"{lines[at]}\n" for at in others), layout, width)
+    if plain is None or plain.num_rows != len(others):
+        return None
+    order = pc.sort_indices(pa.array([*quoted, *others], pa.int64()))
+    return pa.concat_tables([cut, plain]).take(order)
+
+
+def _cut_lines(lines: list[str], layout: Layout, width: int) -> pa.Table | None:
+    """As many rows as lines: then no quote that opens in one line ends in another."""
+    try:
+        rows = list(csv.reader(lines, delimiter=layout.delimiter, quotechar=layout.quote, strict=True))
+    except csv.Error:
+        return None
+    if len(rows) != len(lines) or set(map(len, rows)) != {width}:
+        return None
+    return pa.table({str(at): pa.array(cells, pa.string()) for at, cells in enumerate(zip(*rows, strict=True))})
+
+
+def _cut_plain(block: str, layout: Layout, width: int) -> pa.Table | None:
+    names = [str(place) for place in range(width)]
+    try:
+        return pa_csv.read_csv(
+            pa.py_buffer(block.encode()),
+            read_options=pa_csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES * 4),
+            parse_options=pa_csv.ParseOptions(delimiter=layout.delimiter, quote_char=False),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowException:  # a row of another width, among others
+        return None
+
+
+def _of_table(cut: pa.Table, columns: tuple[str, ...], number: int, line: int) -> Iterator[Batch]:
+    for start in range(0, cut.num_rows, ROWS_AT_ONCE):
+        part = cut.slice(start, ROWS_AT_ONCE).combine_chunks()
+        cells = {name: _one(part.column(place)) for place, name in enumerate(columns)}
+        yield Batch(_range(number + start, len(part)), _range(line + start, len(part)), cells)
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+
+
+def _range(start: int, length: int) -> pa.Array:
+    return pa.arange(start, start + length)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Records on their way into a batch."""
+
+    columns: tuple[str, ...]
+    kept: list[tuple[int, Record]] = field(default_factory=list)
+    broken: list[tuple[int, int, list[str]]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.kept) + len(self.broken)
+
+    def add(self, number: int, record: Record) -> None:
+        """One more; trailing empty cells beyond the header are none: spreadsheets pad rows to the widest."""
+        cells = record.cells
+        while len(cells) > len(self.columns) and not cells[-1].strip():
+            cells.pop()
+        if len(cells) == len(self.columns):
+            self.kept.append((number, record))
+        else:
+            self.broken.append((number, record.line, cells))
+
+    def taken(self) -> Batch:
+        """All of them as a batch; none is left."""
+        rows, broken = self.kept, self.broken
+        self.kept, self.broken = [], []
+        texts = zip(*(record.cells for _, record in rows), strict=True) if rows else ((),) * len(self.columns)
+        return Batch(
+            pa.array([number for number, _ in rows], pa.int64()),
+            pa.array([record.line for _, record in rows], pa.int64()),
+            {name: pa.array(text, pa.string()) for name, text in zip(self.columns, texts, strict=True)},
+            broken,
+        )
+
+
+def _of_records(records: Iterator[Record], columns: tuple[str, ...]) -> Iterator[Batch]:
+    rows = _Rows(columns)
+    for number, record in enumerate(records, start=1):
+        rows.add(number, record)
+        if len(rows) == ROWS_AT_ONCE:
+            yield rows.taken()
+    if len(rows):
+        yield rows.taken()
+
+
+# Parquet ----------------------------------------------------------------------------------------------------------
+
+
+def _parquet(file: Path) -> Opened:
+    try:
+        opened = pq.ParquetFile(file)
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{file}: broken Parquet: {_first_line(error)}.", path=str(file)) from None
+    schema = opened.schema_arrow
+    check_columns(file, tuple(schema.names))
+    size, rows, read = file.stat().st_size, max(opened.metadata.num_rows, 1), [0]
+
+    def batches() -> Iterator[Batch]:
+        try:
+            for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE):
+                start = read[0] + 1
+                read[0] += batch.num_rows
+                cells = {name: batch.column(place) for place, name in enumerate(schema.names)}
+                yield Batch(_range(start, batch.num_rows), None, cells)
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(
+                f"{file}: broken Parquet after row {read[0]}: {_first_line(error)}.", path=str(file)
+            ) from None
+
+    return Opened(file, tuple(schema.names), batches(), schema=schema, size=size, done=lambda: size * read[0] // rows)
+
+
+def _first_line(error: Any) -> str:
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

@@ -1,0 +1,87 @@
+"""Rows that were not taken, written beside the file that they came from, so that they can be mended and given again."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from jitui.tabular.files import Layout
+
+REASON = "reason"
+TEXT = Layout("utf-8-sig", ",")
+"""How the rows of a workbook are written."""
+
+
+def rejected_beside(file: Path) -> Path:
+    """Where the rows of a file go that were not taken: `orders.rejected.csv` beside `orders.csv`."""
+    name = file.name.removesuffix(".gz")
+    stem, dot, suffix = name.rpartition(".")
+    suffix = "csv" if suffix.lower() in ("xlsx", "xlsm") else suffix
+    return file.with_name(f"{stem}.rejected.{suffix}" if dot else f"{name}.rejected")
+
+
+class RejectedRows:
+    """Takes the rows of one file that were not taken, each with the reason, and writes them in its format.
+
+    The file beside it appears when the block ends and there were rows; `path` says so. Raises OSError where the folder
+    takes no file, UnicodeEncodeError where the file's encoding has no sign for a reason.
+    """
+
+    def __init__(self, file: Path, columns: Sequence[str], layout: Layout | None, schema: Any = None) -> None:
+        self.path: Path | None = None
+        self._out = rejected_beside(file)
+        self._part = self._out.with_name(f".{self._out.name}.part")
+        self._columns, self._layout, self._schema = columns, layout if schema is not None else layout or TEXT, schema
+        self._places = [place for place, name in enumerate(columns) if name != REASON]
+        self._open = ExitStack()
+        self._writer: Any = None
+
+    def add(self, cells: Sequence[object], reason: str) -> None:
+        """One more row, as it stands in the file."""
+        if self._writer is None:
+            self._begin()
+        if self._layout is None:
+            self._writer.write_table(self._parquet_row(cells, reason))
+            return
+        whole = [cells[place] for place in self._places] if len(cells) == len(self._columns) else list(cells)
+        whole += [""] * (len(self._places) - len(whole))
+        self._writer.writerow([*whole, reason])
+
+    def _begin(self) -> None:
+        if self._layout is None:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+
+            kept = [field for field in self._schema if field.name != REASON]
+            self._schema = pa.schema([*kept, (REASON, pa.string())])
+            self._writer = self._open.enter_context(pq.ParquetWriter(self._part, self._schema))
+            return
+        opened = self._open.enter_context(self._part.open("w", encoding=self._layout.encoding, newline=""))
+        self._writer = csv.writer(opened, delimiter=self._layout.delimiter, quotechar=self._layout.quote)
+        self._writer.writerow([*(self._columns[place] for place in self._places), REASON])
+
+    def _parquet_row(self, cells: Sequence[object], reason: str) -> Any:
+        import pyarrow as pa
+
+        values = [*(cells[place] for place in self._places), reason]
+        arrays = [pa.array([value], kind.type) for value, kind in zip(values, self._schema, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=self._schema)
+
+    def __enter__(self) -> RejectedRows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+        if self._writer is None:
+            return
+        if kind is None:
+            self._part.replace(self._out)
+            self.path = self._out
+        else:
+            self._part.unlink(missing_ok=True)

@@ -1,0 +1,96 @@
+"""Workbooks (.xlsx) as rows of text: every sheet with the header of the first, each cell as a spreadsheet shows it.
+
+A workbook keeps numbers as binary fractions of which 15 digits are exact. A whole number of more digits was rounded
+when it was typed, so it is handed on as the power that `jitui.tabular.cells` refuses as an id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from jitui.errors import BadInput
+from jitui.tabular.cells import bare
+from jitui.tabular.files import Record
+from jitui.tabular.shown import shown
+
+EXACT_DIGITS = 15
+
+
+def open_workbook(file: Path) -> tuple[tuple[str, ...], Iterator[Record]]:
+    """The columns, and the records of every sheet; a record's line is that of its sheet.
+
+    Raises BadInput for a file that is no workbook, and for sheets whose headers differ.
+    """
+    records = _records(file)
+    columns = tuple(bare(name) for name in next(records).cells)
+    named = [name for name in columns if name]
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice is not None:
+        raise BadInput(f"{file}: the column {shown(twice)} is there twice.", path=str(file))
+    return columns, records
+
+
+def _records(file: Path) -> Iterator[Record]:
+    from zipfile import BadZipFile
+
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    try:
+        book = load_workbook(file, read_only=True, data_only=True)
+    except (BadZipFile, InvalidFileException, KeyError, OSError, ValueError) as error:
+        raise BadInput(f"{file}: broken workbook: {error}.", path=str(file)) from None
+    with closing(book):
+        header: list[str] | None = None
+        for sheet in book.worksheets:
+            sheet.reset_dimensions()
+            for record in _sheet(sheet.iter_rows(values_only=True)):
+                if record.line != 1 and header is not None:
+                    yield Record(record.line, record.last_line, _fitted(record.cells, len(header)))
+                elif header is None:
+                    header = record.cells
+                    yield record
+                elif record.cells != header:
+                    raise BadInput(
+                        f"{file}: the sheet {shown(sheet.title)} has other columns than the first; save it as a file"
+                        " of its own.",
+                        path=str(file),
+                    )
+    if header is None:
+        raise BadInput(f"{file}: there is no header line.", path=str(file))
+
+
+def _sheet(rows: Iterator[Sequence[object]]) -> Iterator[Record]:
+    """Rows with something in them; the first counts as the header's wherever it is."""
+    first = True
+    for number, row in enumerate(rows, start=1):
+        cells = [as_text(value) for value in row]
+        while cells and not cells[-1].strip():
+            cells.pop()
+        if cells:
+            yield Record(1 if first else max(number, 2), number, cells)
+            first = False
+
+
+def _fitted(cells: list[str], width: int) -> list[str]:
+    return cells + [""] * (width - len(cells))
+
+
+def as_text(value: object) -> str:
+    """A cell's value as the text that a spreadsheet shows: `59.9`, not `59.899999999999999`."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value) if len(str(abs(value))) <= EXACT_DIGITS else f"{value:.14E}"
+    if isinstance(value, float):
+        rounded = Decimal(format(value, f".{EXACT_DIGITS}g"))
+        return format(rounded, "f") if abs(rounded.adjusted()) < EXACT_DIGITS else f"{value:.14E}"
+    if isinstance(value, datetime):
+        return f"{(value + timedelta(milliseconds=500)).replace(microsecond=0):%Y-%m-%d %H:%M:%S}"
+    return value.isoformat() if isinstance(value, date | time) else str(value)
