@@ -20,9 +20,9 @@ from jitui.tabular.cells import (
     read_currency,
     read_flag,
     read_id,
-    read_owner,
     read_minor,
     read_moment,
+    read_owner,
     read_text,
     read_whole,
 )
