@@ -92,7 +92,8 @@ def outcomes(folder: Path) -> dict[str, str]:
 _TEXTS = st.one_of(
     st.sampled_from(
         [
-            "", " ", "-", "7", "07", "12.5", "12.345", "1,299.90", "¥3", "-3", "1e3", "6.92E+18", '="3"', "'5", "a-1",
+            "", " ", "-", "0", "7", "07", "12.5", "12.345", "1,299.90", "¥3", "-3", "1e3", "6.92E+18", '="3"', "'5",
+            "a-1",
             "ab**", "N/A", "true", "否", "no", "shipped", "2026-03-02 10:15:01", "2026-03-02T10:15:01+08:00",
             "2026/3/2 9:05", "2026-02-31 10:00:00", "2250-01-01 00:00:00", "2026-03-08 02:30:00", "CNY", "cny", "１２",
             "a\nb", "杯子", "2026-03-02 10:15:01.123456", None,
@@ -106,16 +107,17 @@ _TEXTS = st.one_of(
 @given(
     column=st.lists(_TEXTS, min_size=1, max_size=8),
     kind=st.sampled_from(sorted(set(CellType) - {CellType.WORD})),
+    name=st.sampled_from(["order_lines.sku", "order_id"]),
     currencies=st.lists(st.sampled_from(["CNY", "JPY", None]), min_size=8, max_size=8),
     special=st.booleans(),
     zone=st.sampled_from([None, "Asia/Shanghai", "America/New_York"]),
 )
 def test_a_column_is_read_as_its_cells_are(
-    column: list[str | None], kind: CellType, currencies: list[str | None], special: bool, zone: str | None
+    column: list[str | None], kind: CellType, name: str, currencies: list[str | None], special: bool, zone: str | None
 ) -> None:
     rules = CellRules(None, ("%Y/%m/%d %H:%M",), frozenset({"-", "7"}), ("*",), ("¥",), ",") if special else CellRules()
     reader = Reader(rules, None if zone is None else ZoneInfo(zone))
-    field = Field("order_lines.sku", kind, FieldSource(("x",)), "x")
+    field = Field(name, kind, FieldSource(("x",)), "x")
     values, bad = read_column(
         reader, field, pa.array(column, pa.string()), pa.array(currencies[: len(column)], pa.string()), len(column)
     )
@@ -253,6 +255,15 @@ def test_a_refund_of_an_unknown_order_leaves_no_kind_of_refund_complete(tmp_path
     done = whole(tmp_path, GOOD, PAID, [*OTHERS, "o77,r77,2026-03-01 11:00:00,1.00"])
     assert not {"refund_before_shipment", "refund_after_shipment"} & set(done.complete_kinds)
     assert outcomes(tmp_path) == {"o1": "review", "o2": "review"}
+
+
+def test_a_refund_at_the_moment_of_leaving_is_one_after_shipment(tmp_path: Path) -> None:
+    sent = "2026-03-01 11:00:00"
+    refunds = [f"o1,r1,{sent},1.00", "o2,r2,2026-03-01 10:59:59,1.00"]
+    whole(tmp_path, [row("o1", shipped=sent), row("o2", shipped=sent)], PAID[:2], refunds)
+    kinds = rows(tmp_path, "events", "order_id, kind")
+    assert [kind for order, kind in kinds if "refund" in kind and order == "o1"] == ["refund_after_shipment"]
+    assert {kind for order, kind in kinds if "refund" in kind and order == "o2"} == {"refund_before_shipment"}
 
 
 def test_a_status_that_tells_of_a_parcel_without_its_time_leaves_the_shipment_unknown(tmp_path: Path) -> None:

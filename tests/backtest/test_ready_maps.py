@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import duckdb
 import pytest
 
 from jitui.backtest.history.import_mapped import MappedImport, Wish, import_mapped
-from jitui.backtest.history.mapped_fields import with_full_names
+from jitui.backtest.history.mapped_fields import OF_TABLES, SHARED, with_full_names
 from jitui.errors import BadInput
 from jitui.tabular.mapping import ORDER_EXPORT, PAYMENT_BILL, read_map, ready_maps
 from tests.backtest import exports
@@ -45,6 +46,14 @@ def test_every_ready_map_names_fields_of_ours_and_no_order_export_proves_money()
         found = read_map(name)
         assert found.about and found.is_what in (ORDER_EXPORT, PAYMENT_BILL) and found.needs, name
         assert with_full_names(found), name
+
+
+def test_the_page_of_map_files_lists_every_field_and_every_map() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "map-files.md").read_text(encoding="utf-8")
+    for table, fields in {"of every row": SHARED, **OF_TABLES}.items():
+        (listed,) = re.findall(rf"^\| `?{table}`? \| (.*) \|$", page, flags=re.M)
+        assert set(fields) <= set(re.findall(r"`(\w+)`", listed)), table
+    assert set(ready_maps()) <= set(re.findall(r"`([\w-]+)`", page))
 
 
 def test_shopify_rows_begin_with_a_hash_and_tell_of_their_order_once(tmp_path: Path) -> None:

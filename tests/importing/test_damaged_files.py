@@ -72,6 +72,14 @@ def test_a_placeholder_for_a_bad_id_is_no_id(tmp_path: Path) -> None:
     assert {fault.row.number for fault in faults} == {3, 4}
 
 
+def test_orders_whose_id_is_a_placeholder_are_not_one_order(tmp_path: Path) -> None:
+    rows = [row(name, f"i{n}") for name in ("N/A", "-", "null", "0", "nan") for n in (1, 2)]
+    found, faults = orders(csv(tmp_path, [*rows, row("o1")]))
+    assert list(found) == ["o1"]
+    assert {fault.row.number for fault in faults} == set(range(1, 11))
+    assert all("fill it in or leave it empty" in fault.reason for fault in faults)
+
+
 def test_the_same_row_twice_without_line_ids_is_refused_with_both_places(tmp_path: Path) -> None:
     found, faults = orders(csv(tmp_path, [row("o1"), row("o2"), row("o1")]))
     assert list(found) == ["o2"]

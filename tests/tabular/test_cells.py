@@ -22,6 +22,7 @@ from jitui.tabular.cells import (
     read_id,
     read_minor,
     read_moment,
+    read_owner,
     read_text,
     read_whole,
 )
@@ -85,6 +86,12 @@ def test_an_id_of_digits_keeps_every_digit(number: int) -> None:
         "6,920,000",
         "nan",
         "#N/A",
+        "N/A",
+        "null",
+        "None",
+        "-",
+        "—",
+        "/",
         "'`5",
         "=A1",
         "１２３",
@@ -96,6 +103,11 @@ def test_an_id_that_a_spreadsheet_may_have_damaged_is_refused_with_what_to_do(te
     found = read_id(text)
     assert isinstance(found, Unreadable)
     assert any(word in found.reason for word in ("export the column as text", "fill it in", "write plain ones"))
+
+
+def test_zero_is_the_id_of_no_order_and_may_be_that_of_a_line() -> None:
+    assert isinstance(read_owner("0"), Unreadable) and isinstance(read_owner("000"), Unreadable)
+    assert (read_id("0"), read_owner("007")) == ("0", "007")
 
 
 @pytest.mark.parametrize("text", ["12E45a", "2E", "12E4", "0123", "1-2", "2026.1", "a_b", "1,2"])

@@ -227,6 +227,25 @@ def test_a_wechat_bill_that_a_spreadsheet_saved_again(tmp_path: Path, encoding: 
     assert isinstance(totals, OtherRow)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030"])
+def test_an_alipay_bill_that_a_spreadsheet_saved_again(tmp_path: Path, encoding: str) -> None:
+    rows = [next(csv.reader([line])) for line in ALIPAY_BILL.splitlines()]
+    width = max(map(len, rows))
+    text = io.StringIO()
+    csv.writer(text).writerows([cell.strip("\t") for cell in row] + [""] * (width - len(row)) for row in rows)
+    bill = text.getvalue().replace("2026-11-23 12:00:00", "2026/11/23 12:00") + ("," * width + "\r\n") * 2
+    check_alipay(read("alipay", written(tmp_path, bill, encoding)))
+
+
+def test_an_amount_with_separators_that_a_spreadsheet_added_is_told_and_not_matched(tmp_path: Path) -> None:
+    bill = resaved(wechat_bill(wechat_line(订单金额="1290.00"), wechat_refund()).removeprefix("\ufeff"))
+    bad, good = read("wechat_pay", written(tmp_path, bill.replace("`1290.00", '"`1,290.00"'), "utf-8-sig"))[:2]
+    assert isinstance(bad, UnreadableRow) and "without separators" in bad.reason
+    assert isinstance(good, StatementRow)
+    bad = read("alipay", written(tmp_path, alipay_bill(alipay_line(amount='"1,290.00"')), "gb18030"))[0]
+    assert isinstance(bad, UnreadableRow)
+
+
 def test_a_line_break_inside_a_name_keeps_its_row_together(tmp_path: Path) -> None:
     bill = wechat_bill(wechat_line(商品名称="Shirt,\nwhite"), wechat_line(商品名称='12" mug'), wechat_refund())
     assert [type(row) for row in read("wechat_pay", written(tmp_path, bill))] == [StatementRow] * 3 + [OtherRow]

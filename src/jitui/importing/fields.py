@@ -22,6 +22,7 @@ from jitui.text import CODE_PATTERN, ID_PATTERN, KIND_PATTERN, NAME_PATTERN, SEN
 
 MOST_UNITS = 1_000_000_000
 LONGEST_TEXT = 500
+_OWNERS = ("order_id", "buyer_id", "shop_id", "payment_id")
 NO_ID = " "
 """Stands where an id cannot be read; no id is this."""
 
@@ -209,7 +210,8 @@ class Cells:
         if not self.has(name):
             self.fault(name, "is missing")
             return NO_ID
-        text = self._read(name, cells.read_id(self._cell(name)), NO_ID)
+        read = cells.read_owner if name in _OWNERS else cells.read_id
+        text = self._read(name, read(self._cell(name)), NO_ID)
         if text != NO_ID and re.search(pattern, text) is None:
             self.fault(name, _expected(pattern, text))
             return NO_ID

@@ -16,9 +16,9 @@ from typing import Any
 
 from jitui.tabular.table import Row
 
-BYTES_A_PART = 8 << 20
-MOST_PARTS = 256
-ROWS_AT_ONCE = 2_000
+BYTES_A_PART = 2 << 20
+MOST_PARTS = 512
+ROWS_AT_ONCE = 32_000
 _Kept = tuple[int, int, int | None, tuple[object, ...], str]
 
 
@@ -56,7 +56,7 @@ class RowSpool:
     def _put(self, part: int, spoils: str, kept: _Kept) -> None:
         self._waiting[part].append((spoils, kept))
         self._count += 1
-        if self._count >= ROWS_AT_ONCE * 8:
+        if self._count >= ROWS_AT_ONCE:
             self._write()
 
     def _write(self) -> None:

@@ -26,9 +26,17 @@ MOMENT = (
 )
 ROUNDED = r"[+-]?[0-9]+(\.[0-9]*[eE][+-]?|[eE][+-])[0-9]+|[+-]?[0-9]+\.0+"
 """An id that a spreadsheet or a program took for a number."""
+NO_IDS = frozenset(
+    {
+        "nan", "+nan", "-nan", "inf", "+inf", "-inf", "infinity", "#n/a", "#value!", "#ref!", "#name?", "n/a", "null",
+        "none", "nil", "undefined", "-", "--", "—", "–", "/", "?",
+    }
+)  # fmt: skip
+"""What programs and people write where there is no id: two orders that have it are not one order."""
 TRUE, FALSE = frozenset({"true", "1", "yes", "t", "y"}), frozenset({"false", "0", "no", "f", "n"})
 
 _WHOLE, _AMOUNT, _MOMENT = re.compile(WHOLE), re.compile(AMOUNT), re.compile(MOMENT, re.ASCII | re.IGNORECASE)
+ZEROS = re.compile("0+")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FORMULA = re.compile(r'="([^"]*)"')
 _UNSEEN = "\ufeff\u200b\u200e\u200f"
@@ -90,11 +98,19 @@ def read_id(cell: object) -> str | Unreadable:
         return Unreadable(f"{shown(cell)} is an id that became a number with a point; {_AS_TEXT}")
     if _GROUPED.fullmatch(text):
         return Unreadable(f"{shown(cell)} is an id that became a number with thousands separators; {_AS_TEXT}")
-    if text.lower() in ("nan", "+nan", "-nan", "inf", "+inf", "-inf", "infinity", "#n/a", "#value!", "#ref!", "#name?"):
+    if text.lower() in NO_IDS:
         return Unreadable(f"{shown(cell)} is what a program writes where there is no id; fill it in or leave it empty")
     if _FULL_WIDTH.search(text):
         return Unreadable(f"{shown(cell)} has full-width letters or digits; write plain ones")
     return text
+
+
+def read_owner(cell: object) -> str | Unreadable:
+    """The id of an order, a buyer, a shop or a payment: `0` stands for none, and would make one of all that have it."""
+    found = read_id(cell)
+    if isinstance(found, str) and ZEROS.fullmatch(found):
+        return Unreadable(f"{shown(cell)} is what a program writes where there is no id; fill it in or leave it empty")
+    return found
 
 
 def read_amount(cell: object, currency: str) -> int | Unreadable:

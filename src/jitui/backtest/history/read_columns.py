@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jitui.backtest.history.mapped_fields import WORDS, CellType
+from jitui.backtest.history.mapped_fields import SHARED, WORDS, CellType
 from jitui.backtest.typed import PLAIN_ID, PLAIN_MOMENT, PLAIN_TEXT
 from jitui.money import currency_exponent, is_currency
 from jitui.tabular import cells
@@ -68,7 +68,8 @@ class Reader:
         match field.type:
             case CellType.ID:
                 seen = unmasked(cell, self.rules)
-                return None if seen is None else cells.read_id(seen)
+                read = cells.read_owner if field.name in SHARED else cells.read_id
+                return None if seen is None else read(seen)
             case CellType.TEXT:
                 return cells.read_text(cell)
             case CellType.WHOLE:
@@ -176,8 +177,11 @@ def _quick(reader: Reader, field: Field, column: pa.Array) -> pa.Array | None:
     try:
         match field.type:
             case CellType.ID | CellType.TEXT if pa.types.is_string(column.type):
-                pattern = PLAIN_ID if field.type is CellType.ID else PLAIN_TEXT
-                return _plain(reader, column, pattern)
+                if field.type is CellType.TEXT:
+                    return _plain(reader, column, PLAIN_TEXT)
+                found = _plain(reader, column, PLAIN_ID)
+                owner = field.name in SHARED
+                return pc.if_else(pc.match_substring_regex(found, "^0+$"), None, found) if owner else found
             case CellType.WHOLE | CellType.MINOR if pa.types.is_string(column.type):
                 return _plain(reader, column, _PLAIN_WHOLE).cast(pa.int64())
             case CellType.MOMENT if pa.types.is_string(column.type):
@@ -185,7 +189,7 @@ def _quick(reader: Reader, field: Field, column: pa.Array) -> pa.Array | None:
             case CellType.MOMENT if pa.types.is_timestamp(column.type) and column.type.tz is not None:
                 return _within(column.cast(pa.timestamp("us")))
             case CellType.ID if pa.types.is_integer(column.type):
-                return column.cast(pa.string())
+                return pc.if_else(pc.equal(column, 0), None, column.cast(pa.string()))
     except pa.ArrowException:  # a day that is none, digits below a microsecond: the reader says what is wrong
         return None
     return None

@@ -86,11 +86,17 @@ def backtest(
         _print(done)
     if out is not None:
         say(f"Decisions, summary.json and report.html are in {out}.")
-    if done.prepared.rows["requests"] == 0 and any(one.table == "requests" for one in done.prepared.set_aside):
-        say("Every request was set aside: nothing was tested.")
+    if empty := _all_set_aside(done):
+        say(f"Every row was set aside of: {', '.join(empty)}. What they would have said is unknown.")
         raise typer.Exit(FAILED)
     if done.verification is not None and not done.verification.holds:
         raise typer.Exit(FAILED)
+
+
+def _all_set_aside(done: Backtest) -> list[str]:
+    """The tables of which no row was taken, although there were some."""
+    having = dict.fromkeys(one.table for one in done.prepared.set_aside)
+    return [table for table in having if done.prepared.rows[table] == 0]
 
 
 def _order(
