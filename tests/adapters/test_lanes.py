@@ -16,7 +16,7 @@ from jitui.adapters.postgres.batch import Statement
 HOT: dict[str, Statement] = {
     **{f"lock_buyer.{kind.__name__}": made for kind, made in reading.LOCK_BUYER.items()},
     **{f"lock_order.{kind.__name__}": made for kind, made in reading.LOCK_ORDER.items()},
-    **{f"read_file.{kind.__name__}": made for kind, made in reading.READ_FILE.items()},
+    **{f"read_file.{kind.__name__}": made for kind, made in reading.READ_ORDER.items()},
     "read_inputs": reading.READ_INPUTS,
     **{f"try_key.{kind.__name__}": made for kind, made in reading.TRY_KEY.items()},
     **{f"kept_answer.{kind.__name__}": made for kind, made in reading.KEPT_ANSWER.items()},

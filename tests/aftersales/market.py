@@ -140,7 +140,7 @@ def ticket_of(done: Executed | Refusal | KeptAnswer) -> Ticket:
     """The ticket that a command is about; fails the test on a refusal."""
     assert isinstance(done, Executed), done
     assert done.ticket_id is not None
-    return done.file.ticket(done.ticket_id)
+    return done.snapshot.ticket(done.ticket_id)
 
 
 async def memory_market(now: datetime = NOW) -> Market:

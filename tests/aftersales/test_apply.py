@@ -1,4 +1,5 @@
-"""`apply` and PostgreSQL say the same of every change: after each commit the file read again is the file applied.
+"""`apply` and PostgreSQL say the same of every change: after each commit the snapshot read again is the snapshot
+applied.
 
 Every test with a market in `tests/aftersales`, `tests/threads` and `tests/race` checks that too (`watched.py`). Here
 are sequences of all commands, and the proof that no kind of change was left out.
@@ -17,7 +18,6 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from jitui.aftersales.dispute import record_dispute
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, LineUnits, OrderLine, ParcelDegree, Tender
 from jitui.aftersales.order import ShipmentSource as Source
@@ -27,6 +27,7 @@ from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import RefundState, Settlement
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
 from jitui.aftersales.ship import ShipmentNews, complete_order, record_shipment
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.aftersales.writes import ClaimRefund, MoveRefund, PutDispute, PutShipment, SettleRefund, Write
 from tests.aftersales.market import NOW, Market
@@ -54,8 +55,8 @@ class Story:
         assert isinstance(self.market.store, WatchedStore)
         return self.market.store
 
-    async def file(self, order: OrderRef | None = None) -> OrderFile:
-        found = await self.store.read_file(order or self.orders[0])
+    async def snapshot(self, order: OrderRef | None = None) -> OrderSnapshot:
+        found = await self.store.read_order(order or self.orders[0])
         assert found is not None
         return found
 
@@ -102,7 +103,7 @@ async def ship(
 
 
 async def review(story: Story, what: str, which: int) -> object:
-    tickets = (await story.file()).tickets
+    tickets = (await story.snapshot()).tickets
     if not tickets:
         return None
     ticket = tickets[which % len(tickets)]
@@ -136,7 +137,7 @@ async def hear(story: Story, kind: AnswerKind, looked_up: bool, which: int, more
 
 
 async def operate(story: Story, what: str) -> object:
-    refunds = (await story.file()).refunds
+    refunds = (await story.snapshot()).refunds
     if not refunds:
         return None
     refund = refunds[-1]
@@ -309,23 +310,23 @@ async def test_changes_that_come_with_others_are_each_applied_as_they_are_writte
     parcel: Step = ("ship", Source.CARRIER, ParcelDegree.LABEL_PRINTED, "A", ALL, "sf")
     disputed: Step = ("dispute", "d1", DisputeState.OPEN, 100)
     await follow(story, [PAID, ("ask", ALL), ("claim", False), DECLINED, parcel, disputed])
-    file = await story.file()
-    refund_id = file.refunds[0].refund_id
+    snapshot = await story.snapshot()
+    refund_id = snapshot.refunds[0].refund_id
     first, second = (SettleRefund(refund_id, Settlement(name, "by hand", "li.na", story.now)) for name in ("a", "b"))
     moved = MoveRefund(refund_id, RefundState.UNKNOWN, story.now, "put back", None, tries=7)
-    numbered = PutShipment(replace(file.shipments[0], tracking_no="another"), "another")
-    later = PutDispute(replace(file.disputes[0], opened_at=story.now + A_MINUTE, provider="another"))
+    numbered = PutShipment(replace(snapshot.shipments[0], tracking_no="another"), "another")
+    later = PutDispute(replace(snapshot.disputes[0], opened_at=story.now + A_MINUTE, provider="another"))
     for change in (moved, first, second, numbered, later):
         async with story.store.transaction() as transaction:
             opened = await transaction.open(story.orders[0])
-            assert opened.file is not None
-            await transaction.commit(opened.file, (change,))
+            assert opened.snapshot is not None
+            await transaction.commit(opened.snapshot, (change,))
 
 
 async def test_an_order_that_cost_nothing_is_applied_as_it_is_written(market: Market) -> None:
     story = await begin(market, premium=False, free=True)
     assert await follow(story, [("ask", ALL), ("review", "approve", 0)]) == ["Executed", "Executed"]
-    assert (await story.file()).tickets[0].closed_at is not None
+    assert (await story.snapshot()).tickets[0].closed_at is not None
 
 
 UNITS = st.lists(st.tuples(st.sampled_from(["l1", "l2"]), st.integers(1, 3)), max_size=2, unique_by=lambda u: u[0])

@@ -12,15 +12,15 @@ import pytest
 
 from jitui.aftersales import writes as w
 from jitui.aftersales.constraints import broken_constraint
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, ParcelDegree, ShipmentSource, Tender
 from jitui.aftersales.outcomes import Once
 from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.refund import AttemptState, RefundState, Settlement
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import NewTask, TaskKind
 from jitui.errors import InvariantBroken, Overtaken
 from tests.aftersales.market import NOW, Market, on_both_stores
-from tests.threads.steps import claim, file_of
+from tests.threads.steps import claim, snapshot_of
 
 MANY = 10**9
 
@@ -38,26 +38,26 @@ def disputed(**changed: Any) -> w.PutDispute:
     return w.PutDispute(replace(told, **changed))
 
 
-def queued(file: OrderFile, **changed: Any) -> w.QueueRefund:
+def queued(snapshot: OrderSnapshot, **changed: Any) -> w.QueueRefund:
     fresh = {"refund_id": uuid4(), "state": RefundState.QUEUED, "attempt_no": 0}
-    return w.QueueRefund(replace(file.refunds[0], **{**fresh, **changed}))
+    return w.QueueRefund(replace(snapshot.refunds[0], **{**fresh, **changed}))
 
 
-def decided(file: OrderFile) -> w.RecordDecision:
-    return w.RecordDecision(file.tickets[0].ticket_id, "p", "1", "", "instant", NOW, {}, {})
+def decided(snapshot: OrderSnapshot) -> w.RecordDecision:
+    return w.RecordDecision(snapshot.tickets[0].ticket_id, "p", "1", "", "instant", NOW, {}, {})
 
 
-def another_ticket(file: OrderFile) -> w.OpenTicket:
+def another_ticket(snapshot: OrderSnapshot) -> w.OpenTicket:
     other = uuid4()
-    ticket = replace(file.tickets[0], ticket_id=other)
-    return w.OpenTicket(ticket, (replace(file.ticket_lines[0], ticket_id=other, open=True),))
+    ticket = replace(snapshot.tickets[0], ticket_id=other)
+    return w.OpenTicket(ticket, (replace(snapshot.ticket_lines[0], ticket_id=other, open=True),))
 
 
-def second_parcel(file: OrderFile) -> w.PutShipment:
-    return w.PutShipment(replace(file.shipments[0], shipment_id=uuid4(), tracking_no="sf1"), "sf1")
+def second_parcel(snapshot: OrderSnapshot) -> w.PutShipment:
+    return w.PutShipment(replace(snapshot.shipments[0], shipment_id=uuid4(), tracking_no="sf1"), "sf1")
 
 
-BAD: dict[str, Callable[[OrderFile], tuple[w.Write, ...]]] = {
+BAD: dict[str, Callable[[OrderSnapshot], tuple[w.Write, ...]]] = {
     "more units under tickets than were bought": lambda _: (w.ClaimUnits("l2", 99, 0),),
     "a unit refunded and shipped": lambda _: (w.UnitsLeft("l1", shipped=1),),
     "fewer than none under a ticket": lambda _: (w.ClaimUnits("l2", -1, 0),),
@@ -67,26 +67,26 @@ BAD: dict[str, Callable[[OrderFile], tuple[w.Write, ...]]] = {
     "more held than was captured": lambda _: (w.HoldTender("t1", MANY),),
     "less than nothing refunded": lambda _: (w.HoldTender("t1", 0, -1),),
     "a funder gets more than its share": lambda _: (w.ReturnFunding(Funder.PLATFORM_SUBSIDY, MANY),),
-    "one payment as two tenders": lambda file: (tender(payment_id=file.tenders[0].payment_id),),
+    "one payment as two tenders": lambda snapshot: (tender(payment_id=snapshot.tenders[0].payment_id),),
     "two tenders of one id": lambda _: (tender(tender_id="t1"),),
     "a payment of nothing": lambda _: (tender(captured_minor=0),),
-    "a second open ticket on a line": lambda file: (another_ticket(file),),
-    "a ticket twice": lambda file: (w.OpenTicket(file.tickets[0], ()),),
-    "a moment of the timeline twice": lambda file: (w.AddTimeline((file.timeline[0],)),),
-    "a refund of nothing": lambda file: (queued(file, amount_minor=0),),
-    "a refund of an unknown payment": lambda file: (queued(file, tender_id="t9"),),
-    "settled by hand before it was sent": lambda file: (
-        (new := queued(file)),
+    "a second open ticket on a line": lambda snapshot: (another_ticket(snapshot),),
+    "a ticket twice": lambda snapshot: (w.OpenTicket(snapshot.tickets[0], ()),),
+    "a moment of the timeline twice": lambda snapshot: (w.AddTimeline((snapshot.timeline[0],)),),
+    "a refund of nothing": lambda snapshot: (queued(snapshot, amount_minor=0),),
+    "a refund of an unknown payment": lambda snapshot: (queued(snapshot, tender_id="t9"),),
+    "settled by hand before it was sent": lambda snapshot: (
+        (new := queued(snapshot)),
         w.SettleRefund(new.refund.refund_id, Settlement("BANK-1", "", "li.na", NOW)),
     ),
     "a posting of nothing": lambda _: (post(amount_minor=0),),
     "a posting from an account to itself": lambda _: (post(credit="escrow"),),
-    "a ticket decided twice": lambda file: (decided(file),),
-    "decided again twice at one moment": lambda file: (
-        w.RecordLaterDecision(decided(file)),
-        w.RecordLaterDecision(decided(file)),
+    "a ticket decided twice": lambda snapshot: (decided(snapshot),),
+    "decided again twice at one moment": lambda snapshot: (
+        w.RecordLaterDecision(decided(snapshot)),
+        w.RecordLaterDecision(decided(snapshot)),
     ),
-    "two parcels of one waybill": lambda file: (second_parcel(file),),
+    "two parcels of one waybill": lambda snapshot: (second_parcel(snapshot),),
     "a dispute of an unknown payment": lambda _: (disputed(tender_id="t9"),),
     "more lost than is disputed": lambda _: (disputed(state=DisputeState.LOST, closed_at=NOW, lost_minor=6),),
     "lost while it is open": lambda _: (disputed(lost_minor=1),),
@@ -94,7 +94,7 @@ BAD: dict[str, Callable[[OrderFile], tuple[w.Write, ...]]] = {
     "parts beyond a payment's total": lambda _: (w.SharePayment("simulator", "pay-9", 5, 6),),
     "a total that no share names": lambda _: (w.StatePaymentTotal("t1", 5),),
     "a payment claimed twice": lambda _: (w.ClaimPayment("simulator", "p"), w.ClaimPayment("simulator", "p")),
-    "a payment that is another's": lambda file: (w.ClaimPayment("simulator", file.tenders[0].payment_id),),
+    "a payment that is another's": lambda snapshot: (w.ClaimPayment("simulator", snapshot.tenders[0].payment_id),),
 }
 
 
@@ -114,27 +114,27 @@ async def under_way(market: Market) -> OrderRef:
 async def commit(market: Market, ref: OrderRef, *writes: w.Write) -> None:
     async with market.store.transaction() as transaction:
         opened = await transaction.open(ref)
-        assert opened.file is not None
-        await transaction.commit(opened.file, writes)
+        assert opened.snapshot is not None
+        await transaction.commit(opened.snapshot, writes)
 
 
 @on_both_stores
 async def test_a_plan_that_breaks_a_constraint_is_refused_whole(market: Market) -> None:
     ref = await under_way(market)
-    before, postings = await file_of(market, ref), await market.shelf.ledger(ref)
+    before, postings = await snapshot_of(market, ref), await market.shelf.ledger(ref)
     innocent = (w.CompleteOrder(NOW), post(posting="paid_back:x"))
     for name, made in BAD.items():
         with pytest.raises((InvariantBroken, Overtaken)):
             await commit(market, ref, *innocent, *made(before))
             pytest.fail(name)
-        assert await file_of(market, ref) == before, name
+        assert await snapshot_of(market, ref) == before, name
         assert await market.shelf.ledger(ref) == postings, name
 
 
 async def test_a_payment_that_was_taken_meanwhile_is_overtaken_and_not_broken(market: Market) -> None:
     ref = await under_way(market)
     with pytest.raises(Overtaken):
-        await commit(market, ref, *BAD["a payment that is another's"](await file_of(market, ref)))
+        await commit(market, ref, *BAD["a payment that is another's"](await snapshot_of(market, ref)))
 
 
 @on_both_stores
@@ -150,16 +150,16 @@ async def test_the_same_again_is_one_posting_and_one_task(market: Market) -> Non
 
 async def test_a_refund_has_one_attempt_that_may_still_pay(market: Market) -> None:
     """The database's own index is tried in `test_pay`; this is the rule of the store in memory."""
-    file = await file_of(market, await under_way(market))
-    (attempt,) = file.attempts
+    snapshot = await snapshot_of(market, await under_way(market))
+    (attempt,) = snapshot.attempts
     second = replace(attempt, attempt_id=uuid4(), attempt_no=2)
-    assert broken_constraint(file) is None
-    assert broken_constraint(replace(file, attempts=(attempt, second))) == "one_live_attempt_per_refund"
+    assert broken_constraint(snapshot) is None
+    assert broken_constraint(replace(snapshot, attempts=(attempt, second))) == "one_live_attempt_per_refund"
     closed = replace(attempt, state=AttemptState.DECLINED)
-    assert broken_constraint(replace(file, attempts=(closed, second))) is None
-    again = replace(file, attempts=(closed, replace(second, attempt_no=1)))
+    assert broken_constraint(replace(snapshot, attempts=(closed, second))) is None
+    again = replace(snapshot, attempts=(closed, replace(second, attempt_no=1)))
     assert broken_constraint(again) == "one_attempt_per_number"
-    orphan = replace(file, attempts=(replace(attempt, refund_id=uuid4()),))
+    orphan = replace(snapshot, attempts=(replace(attempt, refund_id=uuid4()),))
     assert broken_constraint(orphan) == "refund_attempt_refund_fkey"
 
 
@@ -168,21 +168,21 @@ async def test_a_key_in_flight_is_told_at_once_and_free_again_afterwards(market:
     ref = await under_way(market)
     once = Once("key", "route", "k-1", b"body")
     async with market.store.transaction() as first:
-        assert (await first.open(ref, once=once)).file is not None
+        assert (await first.open(ref, once=once)).snapshot is not None
         async with market.store.transaction() as second:
             assert (await second.open(ref, once=once)).in_flight
     async with market.store.transaction() as third:
-        assert (await third.open(ref, once=once)).file is not None
+        assert (await third.open(ref, once=once)).snapshot is not None
 
 
 @on_both_stores
 async def test_a_transaction_without_commit_leaves_nothing(market: Market) -> None:
     ref = await under_way(market)
-    before = await file_of(market, ref)
+    before = await snapshot_of(market, ref)
     with pytest.raises(ZeroDivisionError):
         async with market.store.transaction() as transaction:
             await transaction.open(ref)
             _ = 1 / 0
-    assert await file_of(market, ref) == before
+    assert await snapshot_of(market, ref) == before
     await commit(market, ref, w.CompleteOrder(NOW + timedelta(days=1)))
-    assert (await file_of(market, ref)).order.completed_at is not None
+    assert (await snapshot_of(market, ref)).order.completed_at is not None

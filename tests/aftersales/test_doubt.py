@@ -12,16 +12,16 @@ import pytest
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.command import Executed, Plan
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import News, confirm, plan_news
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund
 from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import AttemptState, RefundState
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import Task, TaskFilter, TaskKind
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
-from tests.threads.steps import claim, file_of, postings
+from tests.threads.steps import claim, postings, snapshot_of
 
 RIGHT = Answer(
     AnswerKind.SUCCEEDED,
@@ -66,21 +66,21 @@ async def tasks(market: Market) -> list[Task]:
     return list(await PostgresTasks(market.pool).list(TaskFilter()))
 
 
-async def the_file(market: Market, claimed: ClaimedRefund) -> OrderFile:
-    return await file_of(market, ref_of(claimed))
+async def the_file(market: Market, claimed: ClaimedRefund) -> OrderSnapshot:
+    return await snapshot_of(market, ref_of(claimed))
 
 
 async def test_news_about_something_else_pays_nothing_whoever_tells_it(market: Market) -> None:
     claimed = await paying(market)
-    file = await the_file(market, claimed)
+    snapshot = await the_file(market, claimed)
     for teller in TELLERS.values():
         for wrong, told in WRONG.items():
             news = replace(teller, answer=replace(RIGHT, **told))
-            planned = plan_news(file, claimed.attempt.attempt_id, news, NOW)
+            planned = plan_news(snapshot, claimed.attempt.attempt_id, news, NOW)
             assert isinstance(planned, Plan)
             kinds = {type(write).__name__ for write in planned.writes}
             assert kinds == {"MoveAttempt", "MoveRefund", "OpenTask", "AddTimeline"}, wrong
-            after = apply_all(file, planned.writes)
+            after = apply_all(snapshot, planned.writes)
             (refund,) = after.refunds
             assert (refund.state, after.tickets[0].state) == (RefundState.UNKNOWN, TicketState.REFUNDING), wrong
             assert "the provider speaks of" in refund.reason
@@ -91,13 +91,13 @@ async def test_a_person_is_told_once_of_one_difference(market: Market) -> None:
     news = News(replace(RIGHT, payment_ids=("pay-2",)), provider="simulator")
     for _ in range(3):
         assert isinstance(await confirm(market.store, ref_of(claimed), news, now=NOW + A_SECOND), Executed)
-    file = await the_file(market, claimed)
-    assert (file.tickets[0].state, file.refunds[0].state) == (TicketState.REFUNDING, RefundState.UNKNOWN)
-    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (10000, 0)
+    snapshot = await the_file(market, claimed)
+    assert (snapshot.tickets[0].state, snapshot.refunds[0].state) == (TicketState.REFUNDING, RefundState.UNKNOWN)
+    assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].refunded_minor) == (10000, 0)
     assert await postings(market, "o-1") == ["captured", "granted"]
     (task,) = await tasks(market)
     assert (task.kind, task.order_id, task.amount_minor) == (TaskKind.ANSWER_DIFFERS, "o-1", 10000)
-    told = [event for event in file.timeline if event.why == "answer_differs"]
+    told = [event for event in snapshot.timeline if event.why == "answer_differs"]
     assert [event.detail["task_id"] for event in told] == [str(task.task_id)]
     assert "pay-2" not in str(told[0].detail), "a buyer reads the timeline, and that payment may be another buyer's"
 
@@ -134,13 +134,13 @@ async def test_our_own_call_is_over_once_it_is_answered_so_that_nobody_waits_for
 
 async def test_the_same_money_in_other_words_is_paid(market: Market) -> None:
     claimed = await paying(market)
-    file = await the_file(market, claimed)
+    snapshot = await the_file(market, claimed)
     same: list[dict[str, Any]] = [{}, {"currency": "cny"}, {"payment_ids": ()}, {"refunds_in_all_minor": 10001}]
     for right in same:
         news = News(replace(RIGHT, **right), provider="simulator")
-        planned = plan_news(file, claimed.attempt.attempt_id, news, NOW)
+        planned = plan_news(snapshot, claimed.attempt.attempt_id, news, NOW)
         assert isinstance(planned, Plan)
-        assert apply_all(file, planned.writes).tickets[0].state is TicketState.REFUNDED
+        assert apply_all(snapshot, planned.writes).tickets[0].state is TicketState.REFUNDED
 
 
 @pytest.mark.parametrize("kind", [AnswerKind.DECLINED, AnswerKind.PENDING])
@@ -151,8 +151,8 @@ async def test_a_refusal_or_an_acceptance_of_another_payment_is_not_ours_either(
     claimed = await paying(market)
     answer = replace(RIGHT, kind=kind, payment_ids=("pay-2",), stuck=kind is AnswerKind.PENDING)
     await confirm(market.store, ref_of(claimed), News(answer, provider="simulator"), now=NOW)
-    file = await the_file(market, claimed)
-    assert (file.refunds[0].state, file.attempts[0].state) == (RefundState.UNKNOWN, AttemptState.UNKNOWN)
+    snapshot = await the_file(market, claimed)
+    assert (snapshot.refunds[0].state, snapshot.attempts[0].state) == (RefundState.UNKNOWN, AttemptState.UNKNOWN)
 
 
 async def test_what_was_paid_stays_paid_whatever_is_told_of_another_payment(market: Market) -> None:
@@ -162,18 +162,18 @@ async def test_what_was_paid_stays_paid_whatever_is_told_of_another_payment(mark
         for news in TELLERS.values():
             other = replace(news, answer=replace(RIGHT, kind=kind, payment_ids=("pay-2",)))
             await confirm(market.store, ref_of(claimed), other, now=NOW + A_SECOND)
-    file = await the_file(market, claimed)
-    assert (file.tickets[0].state, file.tenders[0].refunded_minor) == (TicketState.REFUNDED, 10000)
-    assert (file.refunds[0].state, file.refunds[0].due_at) == (RefundState.SUCCEEDED, None)
+    snapshot = await the_file(market, claimed)
+    assert (snapshot.tickets[0].state, snapshot.tenders[0].refunded_minor) == (TicketState.REFUNDED, 10000)
+    assert (snapshot.refunds[0].state, snapshot.refunds[0].due_at) == (RefundState.SUCCEEDED, None)
     assert [task.kind for task in await tasks(market)] == [TaskKind.ANSWER_DIFFERS]
 
 
 async def test_a_second_payment_of_another_amount_is_no_second_payment_of_ours(market: Market) -> None:
     claimed = await paying(market)
     await confirm(market.store, ref_of(claimed), News(RIGHT), now=NOW)
-    file = await the_file(market, claimed)
-    old = replace(file.attempts[0], attempt_id=UUID(int=9), attempt_no=0, state=AttemptState.DECLINED)
-    before = replace(file, attempts=(*file.attempts, old))
+    snapshot = await the_file(market, claimed)
+    old = replace(snapshot.attempts[0], attempt_id=UUID(int=9), attempt_no=0, state=AttemptState.DECLINED)
+    before = replace(snapshot, attempts=(*snapshot.attempts, old))
     planned = plan_news(before, old.attempt_id, News(replace(RIGHT, amount_minor=1), looked_up=True), NOW)
     assert isinstance(planned, Plan)
     assert [type(write).__name__ for write in planned.writes] == ["OpenTask", "AddTimeline"]

@@ -40,10 +40,10 @@ async def test_an_order_is_replaced_until_something_stands_on_it(market: Market)
     assert late.path == "lines[0].paid"
     same = await put_order(market.store, replace(ORDER, hold=Hold.PRESALE), now=NOW)
     assert isinstance(same, OrderTaken) and (same.created, same.changed) == (False, False)
-    file = await market.store.read_file(first.ref)
-    assert file is not None
-    assert (file.lines[0].paid_minor, file.order.hold) == (10000, Hold.PRESALE)
-    assert [tender.captured_minor for tender in file.tenders] == [10500], "tenders never change by this call"
+    snapshot = await market.store.read_order(first.ref)
+    assert snapshot is not None
+    assert (snapshot.lines[0].paid_minor, snapshot.order.hold) == (10000, Hold.PRESALE)
+    assert [tender.captured_minor for tender in snapshot.tenders] == [10500], "tenders never change by this call"
 
 
 DIFFERENCES: list[tuple[str, dict[str, Any]]] = [
@@ -161,9 +161,9 @@ async def test_who_says_customised_wins_the_line_or_its_category_and_silence_of_
     )
     taken = await put_order(market.store, replace(ORDER, lines=lines), now=NOW)
     assert isinstance(taken, OrderTaken)
-    file = await market.store.read_file(taken.ref)
-    assert file is not None
-    assert [(line.customised, line.virtual) for line in file.lines] == [(True, False), (True, False), (None, None)]
+    snapshot = await market.store.read_order(taken.ref)
+    assert snapshot is not None
+    assert [(line.customised, line.virtual) for line in snapshot.lines] == [(True, False), (True, False), (None, None)]
 
 
 async def test_a_repeated_payment_is_one_payment_and_another_amount_is_refused(market: Market) -> None:
@@ -179,9 +179,9 @@ async def test_a_repeated_payment_is_one_payment_and_another_amount_is_refused(m
         market.store, taken.ref, replace(TENDER, tender_id="t2", currency="USD"), market.terms, now=NOW
     )
     assert isinstance(foreign, Refusal) and foreign.code is RefusalCode.CURRENCY_MISMATCH
-    file = await market.store.read_file(taken.ref)
-    assert file is not None
-    assert [tender.captured_minor for tender in file.tenders] == [10500]
+    snapshot = await market.store.read_order(taken.ref)
+    assert snapshot is not None
+    assert [tender.captured_minor for tender in snapshot.tenders] == [10500]
     async with market.pool.connection() as connection:
         cursor = await connection.execute("SELECT kind, events FROM buyer_day WHERE buyer_id = 'b-1'")
         assert await cursor.fetchall() == [("order_paid", 1)], "five messages, one paid order in the history"

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentDegree, ShipmentSource, waybill_of
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind
 from tests.aftersales.market import NOW, Market, on_both_stores
 
@@ -37,15 +37,15 @@ async def say(
     return done
 
 
-async def file_of(market: Market, ref: OrderRef) -> OrderFile:
-    file = await market.store.read_file(ref)
-    assert file is not None
-    return file
+async def file_of(market: Market, ref: OrderRef) -> OrderSnapshot:
+    snapshot = await market.store.read_order(ref)
+    assert snapshot is not None
+    return snapshot
 
 
-def left(file: OrderFile) -> dict[str, tuple[int, int]]:
+def left(snapshot: OrderSnapshot) -> dict[str, tuple[int, int]]:
     """Units that left by command and by the carrier's word alone."""
-    return {line.line_id: (line.shipped_quantity, line.scanned_quantity) for line in file.lines}
+    return {line.line_id: (line.shipped_quantity, line.scanned_quantity) for line in snapshot.lines}
 
 
 @pytest.mark.parametrize("carrier", ["SF-Express", "SF", "顺丰", ""])
@@ -55,11 +55,11 @@ async def test_a_scan_of_the_merchants_parcel_is_no_second_parcel(market: Market
     ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
     await say(market, ref, MERCHANT, SHIPPED, ("l1", 1), carrier="sf", number="SF1")
     await say(market, ref, CARRIER, DELIVERED, carrier=carrier, number=number)
-    file = await file_of(market, ref)
-    (parcel,) = file.shipments
+    snapshot = await file_of(market, ref)
+    (parcel,) = snapshot.shipments
     assert (parcel.degree, parcel.tracking_no, parcel.carrier) == (DELIVERED, "SF1", carrier or "sf")
-    assert left(file) == {"l1": (1, 0), "l2": (0, 0)}, "the second line is in the warehouse"
-    assert file.degree is ShipmentDegree.PARTLY_SHIPPED
+    assert left(snapshot) == {"l1": (1, 0), "l2": (0, 0)}, "the second line is in the warehouse"
+    assert snapshot.degree is ShipmentDegree.PARTLY_SHIPPED
 
 
 @pytest.mark.parametrize("first", [PICKED_UP, SHIPPED, DELIVERED])
@@ -68,9 +68,9 @@ async def test_the_merchants_word_after_the_carriers_counts_no_unit_again(market
     ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
     await say(market, ref, CARRIER, first, ("l1", 1), number="sf1")
     assert isinstance(await say(market, ref, MERCHANT, SHIPPED, ("l1", 1), carrier="sf"), Executed)
-    file = await file_of(market, ref)
-    assert left(file)["l1"] == ((1, 0) if first is PICKED_UP else (0, 1))
-    assert [parcel.carrier for parcel in file.shipments] == ["sf"], "filled in later"
+    snapshot = await file_of(market, ref)
+    assert left(snapshot)["l1"] == ((1, 0) if first is PICKED_UP else (0, 1))
+    assert [parcel.carrier for parcel in snapshot.shipments] == ["sf"], "filled in later"
 
 
 @on_both_stores
@@ -93,13 +93,13 @@ async def test_a_later_larger_word_moves_the_units_with_it_and_a_smaller_one_not
     await say(market, ref, MERCHANT, SHIPPED, ("l1", 2))
     await say(market, ref, CARRIER, SHIPPED, ("l1", 3), ("l2", 1))
     again = await say(market, ref, CARRIER, SHIPPED, ("l1", 1))
-    file = await file_of(market, ref)
-    assert left(file) == {"l1": (2, 1), "l2": (0, 1)}
+    snapshot = await file_of(market, ref)
+    assert left(snapshot) == {"l1": (2, 1), "l2": (0, 1)}
     assert isinstance(again, Executed) and not again.writes
-    (parcel,) = file.shipments
+    (parcel,) = snapshot.shipments
     assert parcel.lines == (LineUnits("l1", 3), LineUnits("l2", 1))
     assert parcel.commanded_lines == (LineUnits("l1", 2),)
-    assert file.degree is ShipmentDegree.SHIPPED
+    assert snapshot.degree is ShipmentDegree.SHIPPED
 
 
 @on_both_stores
@@ -107,9 +107,9 @@ async def test_a_late_word_of_an_earlier_degree_still_says_which_goods_are_insid
     ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
     await say(market, ref, CARRIER, DELIVERED, ("l1", 1))
     await say(market, ref, MERCHANT, LABEL, ("l1", 1), ("l2", 1))
-    file = await file_of(market, ref)
-    assert left(file) == {"l1": (0, 1), "l2": (1, 0)}
-    assert file.shipments[0].degree is DELIVERED
+    snapshot = await file_of(market, ref)
+    assert left(snapshot) == {"l1": (0, 1), "l2": (1, 0)}
+    assert snapshot.shipments[0].degree is DELIVERED
 
 
 @on_both_stores
@@ -143,9 +143,9 @@ async def test_two_who_speak_of_one_parcel_at_once_make_one(market: Market) -> N
         ref = await market.paid_order("b-1", f"o-{number}", amounts=(5000, 6000))
         words = [(MERCHANT, "sf", "SF1"), (CARRIER, "SF", "sf1"), (CARRIER, "", "Sf1")]
         await asyncio.gather(*(say(market, ref, s, SHIPPED, ("l1", 1), carrier=c, number=n) for s, c, n in words))
-        file = await file_of(market, ref)
-        assert len(file.shipments) == 1
-        assert sum(left(file)["l1"]) == 1
+        snapshot = await file_of(market, ref)
+        assert len(snapshot.shipments) == 1
+        assert sum(left(snapshot)["l1"]) == 1
 
 
 async def test_the_database_refuses_a_second_parcel_of_a_waybill(market: Market) -> None:
@@ -174,7 +174,7 @@ async def test_carriers_word_is_on_the_timeline_where_it_says_more_and_not_where
     ticket = await market.asked("b-plain", "o-1")
     for carrier in ("", "sf", "SF"):
         await say(market, ref, CARRIER, PICKED_UP, carrier=carrier)
-    file = await file_of(market, ref)
-    scans = [event for event in file.timeline_of(ticket.ticket_id) if event.why == "carrier_scan"]
+    snapshot = await file_of(market, ref)
+    scans = [event for event in snapshot.timeline_of(ticket.ticket_id) if event.why == "carrier_scan"]
     assert len(scans) == 1
-    assert file.shipments[0].carrier == "SF"
+    assert snapshot.shipments[0].carrier == "SF"

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import KEY_EXPIRED, News, confirm, retry
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
 from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import AttemptState, RefundState
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market, on_both_stores
@@ -46,8 +46,8 @@ class Paying:
         ref = AttemptRef(self.claimed.lane, self.claimed.attempt.attempt_id)
         return await confirm(self.market.store, ref, News(answer, looked_up), now=NOW + timedelta(seconds=1))
 
-    async def file(self) -> OrderFile:
-        found = await self.market.store.read_file(self.order)
+    async def snapshot(self) -> OrderSnapshot:
+        found = await self.market.store.read_order(self.order)
         assert found is not None
         return found
 
@@ -68,9 +68,9 @@ async def claim_all(market: Market, after: timedelta = timedelta()) -> list[Clai
 @on_both_stores
 async def test_a_claim_commits_sending_and_an_attempt_before_any_call(market: Market) -> None:
     paying = await start_paying(market)
-    file = await paying.file()
-    assert [refund.state for refund in file.refunds] == [RefundState.SENDING]
-    assert [attempt.attempt_id for attempt in file.attempts] == [paying.claimed.attempt.attempt_id]
+    snapshot = await paying.snapshot()
+    assert [refund.state for refund in snapshot.refunds] == [RefundState.SENDING]
+    assert [attempt.attempt_id for attempt in snapshot.attempts] == [paying.claimed.attempt.attempt_id]
     assert not paying.claimed.look_up_first
     assert await claim_all(market) == [], "a leased refund is nobody else's"
 
@@ -86,12 +86,12 @@ async def test_t15_a_lease_that_ran_out_is_looked_up_and_sent_with_the_same_key(
 async def test_success_moves_tender_ledger_ticket_history_and_feed_together(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
-    file = await paying.file()
-    (tender,) = file.tenders
+    snapshot = await paying.snapshot()
+    (tender,) = snapshot.tenders
     assert (tender.pending_minor, tender.refunded_minor) == (0, 10000)
-    ticket = file.ticket(paying.ticket_id)
+    ticket = snapshot.ticket(paying.ticket_id)
     assert (ticket.state, ticket.closed_at) == (TicketState.REFUNDED, NOW + timedelta(seconds=1))
-    assert [line.open for line in file.ticket_lines] == [False]
+    assert [line.open for line in snapshot.ticket_lines] == [False]
     kinds = [change.kind for change in await market.feed.changes(0, 100)]
     assert kinds == ["order.paid", "ticket.requested", "ticket.approved", "stop_ship", "ticket.refunded"]
     assert await _ledger_balances(market) == {
@@ -106,18 +106,18 @@ async def test_success_moves_tender_ledger_ticket_history_and_feed_together(mark
 async def test_t10_late_or_repeated_news_after_success_changes_nothing(market: Market, repeat: Answer) -> None:
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
-    before = await paying.file()
+    before = await paying.snapshot()
     await paying.hears(repeat)
-    assert await paying.file() == before
+    assert await paying.snapshot() == before
 
 
 @on_both_stores
 async def test_unknown_is_never_failed(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(UNKNOWN)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDING
-    assert file.refunds[0].state is RefundState.UNKNOWN
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDING
+    assert snapshot.refunds[0].state is RefundState.UNKNOWN
     (again,) = await claim_all(market, after=timedelta(seconds=30))
     assert again.look_up_first and again.attempt.attempt_id == paying.claimed.attempt.attempt_id
 
@@ -142,9 +142,9 @@ async def test_a_rate_limited_refund_waits_as_long_as_the_provider_says(market: 
 async def test_declined_for_good_waits_for_an_operator_and_keeps_its_hold(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
-    assert file.tenders[0].pending_minor == 10000, "the money is still owed"
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert snapshot.tenders[0].pending_minor == 10000, "the money is still owed"
     assert await claim_all(market, after=timedelta(days=1)) == []
 
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
@@ -160,19 +160,19 @@ async def test_t12_succeeded_then_failed_is_looked_up_then_owed_again_and_reache
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
     await paying.hears(DECLINED)
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDED, "hearsay moves no money"
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDED, "hearsay moves no money"
     (doubt,) = await claim_all(market, after=timedelta(seconds=2))
     assert doubt.look_up_first and not doubt.may_send
 
     await paying.hears(DECLINED, looked_up=True)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDING
-    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (10000, 0)
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDING
+    assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].refunded_minor) == (10000, 0)
     (again,) = await claim_all(market, after=timedelta(seconds=2))
     assert again.attempt.attempt_no == 2 and not again.look_up_first
     ref = AttemptRef(again.lane, again.attempt.attempt_id)
     await confirm(market.store, ref, News(SUCCEEDED), now=NOW)
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDED
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDED
     assert (await _ledger_balances(market))["buyer_payable"] == 0
     assert await _day_total(market, "b-1", "refund_before_shipment") == 1, "the undone one was retracted"
 
@@ -183,10 +183,10 @@ async def test_a_stuck_refund_is_on_the_operators_list_and_no_second_attempt_is_
     paying = await start_paying(market)
     await paying.hears(PENDING)
     await paying.hears(STUCK, looked_up=True)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
-    assert (file.refunds[0].state, file.refunds[0].reason) == (RefundState.FAILED, "card closed")
-    assert file.attempts[0].state is AttemptState.PENDING, "it may still be paid"
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert (snapshot.refunds[0].state, snapshot.refunds[0].reason) == (RefundState.FAILED, "card closed")
+    assert snapshot.attempts[0].state is AttemptState.PENDING, "it may still be paid"
     assert await claim_all(market, after=timedelta(days=1)) == [], "nobody asks again by himself"
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
     refused = await retry(market.store, ref, by=OPERATOR, now=NOW)
@@ -194,7 +194,7 @@ async def test_a_stuck_refund_is_on_the_operators_list_and_no_second_attempt_is_
     assert "pay twice" in refused.message
     for unclear in (UNKNOWN, RATE_LIMITED, STUCK):
         await paying.hears(unclear)
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
 
 
 @pytest.mark.parametrize("looked_up", [False, True])
@@ -202,14 +202,14 @@ async def test_a_stuck_refund_that_a_person_freed_is_paid_after_all(market: Mark
     paying = await start_paying(market)
     await paying.hears(STUCK)
     await paying.hears(PENDING)
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDING
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDING
     (poll,) = await claim_all(market, after=timedelta(seconds=30))
     assert poll.look_up_first and not poll.may_send
     await paying.hears(STUCK)
     await paying.hears(SUCCEEDED, looked_up=looked_up)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDED
-    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (0, 10000)
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDED
+    assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].refunded_minor) == (0, 10000)
     assert (await _ledger_balances(market))["buyer_payable"] == 0
 
 
@@ -232,17 +232,17 @@ async def test_a_refund_that_turns_up_after_its_key_expired_is_not_sent_anew_bes
     """Our books closed the attempt, the provider never did: what it says of it now is looked up before a retry."""
     paying = await start_paying(market)
     await paying.hears(EXPIRED, looked_up=True)
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
     assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Executed)
     await paying.hears(heard)
     (doubt,) = await claim_all(market, after=timedelta(seconds=2))
     assert doubt.look_up_first and doubt.attempt.attempt_id == paying.claimed.attempt.attempt_id
     await paying.hears(heard, looked_up=True)
-    file = await paying.file()
-    assert [attempt.state for attempt in file.attempts] == [AttemptState.PENDING]
+    snapshot = await paying.snapshot()
+    assert [attempt.state for attempt in snapshot.attempts] == [AttemptState.PENDING]
     failed = TicketState.REFUND_FAILED if heard.stuck else TicketState.REFUNDING
-    assert file.ticket(paying.ticket_id).state is failed
+    assert snapshot.ticket(paying.ticket_id).state is failed
     assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Refusal)
 
 
@@ -252,19 +252,19 @@ async def test_a_conflict_that_the_books_call_stuck_is_on_the_operators_list(mar
     await paying.hears(DECLINED)
     await paying.hears(SUCCEEDED)
     await paying.hears(STUCK, looked_up=True)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
-    assert file.attempts[0].state is AttemptState.PENDING, "it may still be paid"
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert snapshot.attempts[0].state is AttemptState.PENDING, "it may still be paid"
 
 
 @on_both_stores
 async def test_late_news_that_a_declined_refund_was_pending_changes_nothing(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
-    before = await paying.file()
+    before = await paying.snapshot()
     await paying.hears(PENDING)
     await paying.hears(STUCK)
-    assert await paying.file() == before
+    assert await paying.snapshot() == before
 
 
 async def test_t12_a_refund_that_is_undone_while_another_ticket_stands_on_the_line_is_owed_again(
@@ -279,18 +279,18 @@ async def test_t12_a_refund_that_is_undone_while_another_ticket_stands_on_the_li
     second = await market.asked(buyer, "o-1", lines=[("l1", 1)], now=NOW + timedelta(minutes=2))
 
     await confirm(market.store, ref, News(DECLINED, looked_up=True), now=NOW + timedelta(minutes=3))
-    file = await market.store.read_file(order)
-    assert file is not None
-    assert file.ticket(first.ticket_id).state is TicketState.REFUNDING
-    assert [line.claimed_quantity for line in file.lines] == [2]
+    snapshot = await market.store.read_order(order)
+    assert snapshot is not None
+    assert snapshot.ticket(first.ticket_id).state is TicketState.REFUNDING
+    assert [line.claimed_quantity for line in snapshot.lines] == [2]
     (again,) = await claim_all(market, after=timedelta(minutes=4))
     ref = AttemptRef(again.lane, again.attempt.attempt_id)
     await confirm(market.store, ref, News(SUCCEEDED), now=NOW + timedelta(minutes=4))
-    file = await market.store.read_file(order)
-    assert file is not None
-    states = {ticket.ticket_id: ticket.state for ticket in file.tickets}
+    snapshot = await market.store.read_order(order)
+    assert snapshot is not None
+    states = {ticket.ticket_id: ticket.state for ticket in snapshot.tickets}
     assert states == {first.ticket_id: TicketState.REFUNDED, second.ticket_id: TicketState.AWAITING_MERCHANT}
-    assert [line.open for line in file.ticket_lines if line.ticket_id == first.ticket_id] == [False]
+    assert [line.open for line in snapshot.ticket_lines if line.ticket_id == first.ticket_id] == [False]
 
 
 @on_both_stores
@@ -303,7 +303,7 @@ async def test_t12_success_heard_again_after_the_failure_does_not_call_off_the_l
     (doubt,) = await claim_all(market, after=timedelta(seconds=2))
     assert doubt.look_up_first and not doubt.may_send
     await paying.hears(DECLINED, looked_up=True)
-    assert (await paying.file()).refunds[0].state is RefundState.QUEUED
+    assert (await paying.snapshot()).refunds[0].state is RefundState.QUEUED
 
 
 @on_both_stores
@@ -342,9 +342,9 @@ async def test_a_decline_heard_again_does_not_settle_a_doubt(market: Market) -> 
     await paying.hears(SUCCEEDED)
     ref = AttemptRef(paying.claimed.lane, paying.claimed.attempt.attempt_id)
     await confirm(market.store, ref, News(DECLINED, provider="simulator"), now=NOW + timedelta(seconds=2))
-    assert (await paying.file()).refunds[0].state is RefundState.UNKNOWN
+    assert (await paying.snapshot()).refunds[0].state is RefundState.UNKNOWN
     await paying.hears(SUCCEEDED, looked_up=True)
-    assert (await paying.file()).refunds[0].state is RefundState.SUCCEEDED
+    assert (await paying.snapshot()).refunds[0].state is RefundState.SUCCEEDED
 
 
 @on_both_stores
@@ -352,20 +352,20 @@ async def test_success_heard_after_a_decline_counts_once_the_books_say_so(market
     paying = await start_paying(market)
     await paying.hears(DECLINED)
     await paying.hears(SUCCEEDED)
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDING
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDING
     await paying.hears(SUCCEEDED, looked_up=True)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDED
-    assert file.tenders[0].refunded_minor == 10000
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDED
+    assert snapshot.tenders[0].refunded_minor == 10000
 
 
 @on_both_stores
 async def test_an_answer_about_another_amount_is_no_answer(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(Answer(AnswerKind.SUCCEEDED, amount_minor=1))
-    file = await paying.file()
-    assert file.refunds[0].state is RefundState.UNKNOWN
-    assert "speaks of amount 1" in file.refunds[0].reason
+    snapshot = await paying.snapshot()
+    assert snapshot.refunds[0].state is RefundState.UNKNOWN
+    assert "speaks of amount 1" in snapshot.refunds[0].reason
 
 
 @on_both_stores
@@ -377,8 +377,8 @@ async def test_a_ticket_over_two_tenders_is_refunded_when_both_are(market: Marke
     assert sorted(claim.refund.amount_minor for claim in claims) == [3000, 7000]
     for claim, expected in zip(claims, (TicketState.REFUNDING, TicketState.REFUNDED), strict=True):
         await confirm(market.store, AttemptRef(claim.lane, claim.attempt.attempt_id), News(SUCCEEDED), now=NOW)
-        file = await market.store.read_file(order)
-        assert file is not None and file.ticket(ticket.ticket_id).state is expected
+        snapshot = await market.store.read_order(order)
+        assert snapshot is not None and snapshot.ticket(ticket.ticket_id).state is expected
 
 
 @on_both_stores
@@ -410,11 +410,11 @@ async def test_no_order_of_news_breaks_a_hold_or_the_ledger(market: Market, news
     paying = await start_paying(market, name=uuid4().hex)
     for answer, looked_up in news:
         await paying.hears(answer, looked_up=looked_up)
-    file = await paying.file()
-    (tender,), (refund,) = file.tenders, file.refunds
+    snapshot = await paying.snapshot()
+    (tender,), (refund,) = snapshot.tenders, snapshot.refunds
     assert tender.pending_minor + tender.refunded_minor == 10000
     assert (tender.refunded_minor == 10000) == (refund.state is RefundState.SUCCEEDED)
-    assert (file.ticket(paying.ticket_id).state is TicketState.REFUNDED) == (tender.refunded_minor == 10000)
+    assert (snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDED) == (tender.refunded_minor == 10000)
     balances = await _ledger_balances(market, paying.order.order_id)
     assert balances["buyer_payable"] == (0 if tender.refunded_minor else -10000)
     waiting = refund.state in (RefundState.QUEUED, RefundState.SENDING, RefundState.PENDING, RefundState.UNKNOWN)
@@ -436,20 +436,20 @@ async def test_no_order_of_news_retries_and_claims_opens_two_attempts(market: Ma
     later = NOW
     for step in steps:
         later += timedelta(hours=1)
-        file = await paying.file()
+        snapshot = await paying.snapshot()
         if step == "claim":
             await claim_all(market, after=later - NOW)
         elif step == "retry":
             await retry(market.store, refund, by=OPERATOR, now=later)
         else:
             first, (answer, looked_up) = step
-            attempt = min(file.attempts, key=lambda a: a.attempt_no if first else -a.attempt_no)
+            attempt = min(snapshot.attempts, key=lambda a: a.attempt_no if first else -a.attempt_no)
             ref = AttemptRef(paying.claimed.lane, attempt.attempt_id)
             await confirm(market.store, ref, News(answer, looked_up), now=later)
-        file = await paying.file()
-        states = [attempt.state for attempt in sorted(file.attempts, key=lambda a: a.attempt_no)]
+        snapshot = await paying.snapshot()
+        states = [attempt.state for attempt in sorted(snapshot.attempts, key=lambda a: a.attempt_no)]
         assert set(states[:-1]) <= {AttemptState.DECLINED}
-        (tender,) = file.tenders
+        (tender,) = snapshot.tenders
         assert tender.pending_minor + tender.refunded_minor == 10000
         assert (tender.refunded_minor == 10000) == (states[-1] is AttemptState.SUCCEEDED)
 

@@ -15,7 +15,7 @@ from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
-from tests.threads.steps import file_of
+from tests.threads.steps import snapshot_of
 
 PAYMENT = Tender("t1", "simulator", "pay-1", "CNY", 1000, NOW)
 
@@ -29,7 +29,7 @@ async def capture(market: Market, ref: OrderRef, tender: Tender) -> Executed | R
 
 
 async def captured(market: Market, ref: OrderRef) -> list[tuple[str, int]]:
-    return [(tender.tender_id, tender.captured_minor) for tender in (await file_of(market, ref)).tenders]
+    return [(tender.tender_id, tender.captured_minor) for tender in (await snapshot_of(market, ref)).tenders]
 
 
 def code_of(done: object) -> tuple[RefusalCode, str]:
@@ -107,7 +107,7 @@ async def test_a_payment_that_was_told_for_one_order_is_shared_after_it_is_told_
     assert code_of(await capture(market, second, part))[0] is RefusalCode.PAYMENT_TOTAL_DIFFERS
     assert isinstance(await capture(market, first, replace(PAYMENT, payment_total_minor=3500)), Executed)
     assert isinstance(await capture(market, second, part), Executed)
-    (tender,) = (await file_of(market, first)).tenders
+    (tender,) = (await snapshot_of(market, first)).tenders
     assert (tender.captured_minor, tender.payment_minor) == (1000, 3500)
 
 
@@ -157,5 +157,5 @@ async def test_the_provider_is_told_the_whole_payment_with_the_refund_of_a_part(
     ref = await placed(market, "o-1", 1000, buyer)
     await capture(market, ref, replace(PAYMENT, payment_total_minor=3500))
     await market.asked(buyer, "o-1")
-    (refund,) = (await file_of(market, ref)).refunds
+    (refund,) = (await snapshot_of(market, ref)).refunds
     assert (refund.amount_minor, refund.captured_minor) == (1000, 3500)

@@ -48,9 +48,9 @@ async def test_a_premium_buyers_unshipped_order_under_300_is_approved_at_once(ma
     assert (ticket.state, ticket.approved_by) == (TicketState.REFUNDING, ApprovedBy.INSTANT_REFUND)
     assert ticket.amount_minor == 12900
     assert ticket.notice is not None and ticket.notice["zh"] == NOTICE, "R14: in these words"
-    file = await market.store.read_file(TicketRef(ticket.lane, ticket.ticket_id))
-    assert file is not None
-    assert [(event.why, event.actor_kind) for event in file.timeline] == [
+    snapshot = await market.store.read_order(TicketRef(ticket.lane, ticket.ticket_id))
+    assert snapshot is not None
+    assert [(event.why, event.actor_kind) for event in snapshot.timeline] == [
         ("requested", ActorKind.BUYER),
         ("approved_instant_refund", ActorKind.SYSTEM),
     ]
@@ -137,7 +137,7 @@ async def test_a_deadline_that_has_passed_approves_nothing_and_the_request_stand
     terms = replace(market.terms, deadline_passed=lambda: True)
     asked = await request_refund(market.store, terms, RefundAsk(buyer, "o-1"), now=NOW)
     assert isinstance(asked, Executed) and asked.ticket_id is not None
-    ticket = asked.file.ticket(asked.ticket_id)
+    ticket = asked.snapshot.ticket(asked.ticket_id)
     assert (ticket.state, ticket.review_reason) == (TicketState.AWAITING_MERCHANT, "deadline_passed")
 
 
@@ -248,9 +248,9 @@ async def test_every_funder_gets_its_own_share_back(market: Market) -> None:
     await market.asked(buyer, "o-1", lines=[("l1", 1)])
     await market.feed.roll_up(NOW + timedelta(seconds=60))
     await market.asked(buyer, "o-1", lines=[("l2", 1)], now=NOW + timedelta(seconds=60))
-    file = await market.store.read_file(ref)
-    assert file is not None
-    assert {fund.funder: fund.returned_minor for fund in file.funding} == {
+    snapshot = await market.store.read_order(ref)
+    assert snapshot is not None
+    assert {fund.funder: fund.returned_minor for fund in snapshot.funding} == {
         Funder.PLATFORM_SUBSIDY: 1001,
         Funder.MERCHANT_COUPON: 500,
     }
@@ -309,12 +309,12 @@ async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
         wanted = Counter(units[start:end])
         asked = await market.ask(buyer, name, lines=list(wanted.items()), now=now)
         assert isinstance(asked, Executed) and asked.ticket_id is not None
-        ticket = asked.file.ticket(asked.ticket_id)
+        ticket = asked.snapshot.ticket(asked.ticket_id)
         if ticket.state is TicketState.AWAITING_MERCHANT:
             ref = TicketRef(lane_of(buyer), ticket.ticket_id)
             asked = await approve(market.store, ref, version=None, by=Actor(ActorKind.MERCHANT, "shop-1"), now=now)
             assert isinstance(asked, Executed)
-            ticket = asked.file.ticket(ticket.ticket_id)
+            ticket = asked.snapshot.ticket(ticket.ticket_id)
         assert ticket.state is TicketState.REFUNDING
         total += ticket.amount_minor
         now += A_MINUTE
@@ -323,9 +323,11 @@ async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
             paid = News(Answer(AnswerKind.SUCCEEDED))
             await confirm(market.store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), paid, now=now)
     assert total == captured
-    file = await market.store.read_file(OrderRef(lane_of(buyer), name))
-    assert file is not None
-    assert [(tender.refunded_minor, tender.pending_minor) for tender in file.tenders] == [(part, 0) for part in parts]
+    snapshot = await market.store.read_order(OrderRef(lane_of(buyer), name))
+    assert snapshot is not None
+    assert [(tender.refunded_minor, tender.pending_minor) for tender in snapshot.tenders] == [
+        (part, 0) for part in parts
+    ]
 
 
 @on_both_stores

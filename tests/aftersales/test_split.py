@@ -1,7 +1,7 @@
 """The laws of the split: parts sum to the whole, nothing is negative, and the sequence of the requests does not matter.
 
-Commands are planned purely and their writes are applied to the file under the CHECKs that the tables have; a smaller
-number runs through the service and a real PostgreSQL. docs/reference/refund-split.md states the rules.
+Commands are planned purely and their writes are applied to the snapshot under the CHECKs that the tables have; a
+smaller number runs through the service and a real PostgreSQL. docs/reference/refund-split.md states the rules.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from jitui.aftersales import writes as w
 from jitui.aftersales.apply import apply
 from jitui.aftersales.command import Plan
 from jitui.aftersales.constraints import broken_constraint
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import (
     Buyer,
     Funder,
@@ -39,6 +38,7 @@ from jitui.aftersales.ports import DecisionInputs, TicketRef
 from jitui.aftersales.request_refund import RefundAsk, Terms, plan_request
 from jitui.aftersales.review import Rejection, approve, plan_approval, plan_rejection, withdraw
 from jitui.aftersales.ship import ShipmentNews, plan_shipment
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import GRANTED_STATES, Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.money import split_by_weight, split_further
 from tests.aftersales.market import DEFAULT_POLICY, NOW, TIME_ZONE, Market, ticket_of
@@ -101,9 +101,9 @@ def test_small_refunds_do_not_drain_one_payment_first() -> None:
 
 @dataclass
 class Desk:
-    """An order file and the commands on it; every write is judged as the tables judge it."""
+    """An order snapshot and the commands on it; every write is judged as the tables judge it."""
 
-    file: OrderFile
+    snapshot: OrderSnapshot
     postings: dict[str, w.Post] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -113,19 +113,19 @@ class Desk:
         self.at += A_MINUTE
         ask = RefundAsk("b-1", "o-1", lines=tuple(LineUnits(*unit) for unit in units))
         buyer = Actor(ActorKind.BUYER, "b-1")
-        return self.done(plan_request(self.file, DecisionInputs(), TERMS, ask, buyer, self.at))
+        return self.done(plan_request(self.snapshot, DecisionInputs(), TERMS, ask, buyer, self.at))
 
     def approve(self, ticket: Ticket) -> Ticket | Refusal:
-        current = self.file.ticket(ticket.ticket_id)
-        return self.done(plan_approval(self.file, current, ApprovedBy.MERCHANT, MERCHANT, self.at))
+        current = self.snapshot.ticket(ticket.ticket_id)
+        return self.done(plan_approval(self.snapshot, current, ApprovedBy.MERCHANT, MERCHANT, self.at))
 
     def close(self, ticket: Ticket, shipment: ShipmentNews | None = None) -> Ticket | Refusal:
         """A rejection; a withdrawal writes the same."""
-        current = self.file.ticket(ticket.ticket_id)
-        done = self.done(plan_rejection(self.file, current, Rejection("no", shipment), MERCHANT, self.at))
+        current = self.snapshot.ticket(ticket.ticket_id)
+        done = self.done(plan_rejection(self.snapshot, current, Rejection("no", shipment), MERCHANT, self.at))
         assert isinstance(done, Ticket), done
-        others = tuple(row for row in self.file.ticket_lines if row.ticket_id != ticket.ticket_id)
-        self.file = replace(self.file, ticket_lines=others)  # five requests a line are a limit of their own
+        others = tuple(row for row in self.snapshot.ticket_lines if row.ticket_id != ticket.ticket_id)
+        self.snapshot = replace(self.snapshot, ticket_lines=others)  # five requests a line are a limit of their own
         return done
 
     def done(self, planned: Plan | Refusal) -> Ticket | Refusal:
@@ -134,13 +134,13 @@ class Desk:
         for write in planned.writes:
             self.take(write)
         assert planned.ticket_id is not None
-        ticket = self.file.ticket(planned.ticket_id)
+        ticket = self.snapshot.ticket(planned.ticket_id)
         assert ticket.amount_minor > 0 and ticket.freight_minor >= 0
         return ticket
 
     def take(self, write: w.Write) -> None:
-        self.file = apply(self.file, write)
-        assert broken_constraint(self.file) is None
+        self.snapshot = apply(self.snapshot, write)
+        assert broken_constraint(self.snapshot) is None
         match write:
             case w.QueueRefund(refund):
                 assert refund.amount_minor > 0, "a refund of nothing"
@@ -154,18 +154,18 @@ class Desk:
 
     def settle(self, ticket: Ticket) -> None:
         """The money has arrived: the ticket is no longer open, and its lines can be asked for again."""
-        paid = replace(self.file.ticket(ticket.ticket_id), state=TicketState.REFUNDED)
+        paid = replace(self.snapshot.ticket(ticket.ticket_id), state=TicketState.REFUNDED)
         self.take(w.move_ticket(paid))
 
     def totals(self) -> tuple[dict[str, int], dict[str, int], dict[Funder, int], int]:
         """What went back by line, tender and funder, and of the freight."""
-        granted = {ticket.ticket_id for ticket in self.file.tickets if ticket.state in GRANTED_STATES}
-        rows = [row for row in self.file.ticket_lines if row.ticket_id in granted]
+        granted = {ticket.ticket_id for ticket in self.snapshot.tickets if ticket.state in GRANTED_STATES}
+        rows = [row for row in self.snapshot.ticket_lines if row.ticket_id in granted]
         return (
-            {x.line_id: sum(r.amount_minor for r in rows if r.line_id == x.line_id) for x in self.file.lines},
-            {tender.tender_id: tender.pending_minor for tender in self.file.tenders},
-            {fund.funder: fund.returned_minor for fund in self.file.funding},
-            sum(ticket.freight_minor for ticket in self.file.tickets if ticket.ticket_id in granted),
+            {x.line_id: sum(r.amount_minor for r in rows if r.line_id == x.line_id) for x in self.snapshot.lines},
+            {tender.tender_id: tender.pending_minor for tender in self.snapshot.tenders},
+            {fund.funder: fund.returned_minor for fund in self.snapshot.funding},
+            sum(ticket.freight_minor for ticket in self.snapshot.tickets if ticket.ticket_id in granted),
         )
 
 
@@ -180,7 +180,7 @@ def desk(
     """An order of (units, paid) lines l1, l2, …; one payment of everything unless tenders are given."""
     whole = sum(paid for _, paid in lines) + freight
     return Desk(
-        OrderFile(
+        OrderSnapshot(
             Order(0, "o-1", "b-1", "shop-1", currency, NOW, freight, paid_at=NOW),
             Buyer(0, "b-1"),
             tuple(OrderLine(f"l{n}", f"s{n}", f"i{n}", units, paid) for n, (units, paid) in enumerate(lines, 1)),
@@ -246,12 +246,12 @@ def refund_all(opened: Desk, units: Sequence[str], rng: random.Random, *, noise:
 def _approved(opened: Desk, ticket: Ticket) -> None:
     approved = opened.approve(ticket)
     assert isinstance(approved, Ticket), approved
-    assert sum(refund.amount_minor for refund in opened.file.refunds_of(ticket.ticket_id)) == approved.amount_minor
+    assert sum(refund.amount_minor for refund in opened.snapshot.refunds_of(ticket.ticket_id)) == approved.amount_minor
     opened.settle(ticket)
 
 
 def units_of(opened: Desk) -> list[str]:
-    return [line.line_id for line in opened.file.lines for _ in range(line.quantity)]
+    return [line.line_id for line in opened.snapshot.lines for _ in range(line.quantity)]
 
 
 @settings(max_examples=150, deadline=None)
@@ -262,10 +262,10 @@ def test_when_everything_is_refunded_everybody_has_exactly_what_they_paid(opened
     rng.shuffle(units)
     refund_all(opened, units, rng, noise=noise)
     lines, tenders, funders, freight = opened.totals()
-    assert lines == {line.line_id: line.paid_minor for line in opened.file.lines}
-    assert tenders == {tender.tender_id: tender.captured_minor for tender in opened.file.tenders}
-    assert funders == {fund.funder: fund.amount_minor for fund in opened.file.funding}
-    assert freight == opened.file.order.freight_minor
+    assert lines == {line.line_id: line.paid_minor for line in opened.snapshot.lines}
+    assert tenders == {tender.tender_id: tender.captured_minor for tender in opened.snapshot.tenders}
+    assert funders == {fund.funder: fund.amount_minor for fund in opened.snapshot.funding}
+    assert freight == opened.snapshot.order.freight_minor
     escrow = sum(post.amount_minor for post in opened.postings.values() if post.debit == "escrow")
     assert escrow == sum(tenders.values()) + sum(funders.values()), "nothing stays in escrow"
 
@@ -278,14 +278,14 @@ def test_the_sequence_of_the_requests_does_not_matter(opened: Desk, seeds: tuple
     some = random.Random(seeds[0]).sample(units, random.Random(seeds[1]).randint(1, len(units)))
     totals = []
     for seed in seeds:
-        again, rng = Desk(opened.file), random.Random(seed)
+        again, rng = Desk(opened.snapshot), random.Random(seed)
         rng.shuffle(some)
         refund_all(again, some, rng, noise=seed % 2 == 0)
         totals.append(again.totals())
     assert totals[0] == totals[1]
     lines, tenders, _, freight = totals[0]
     assert sum(lines.values()) + freight == sum(tenders.values())
-    captured = [tender.captured_minor for tender in opened.file.tenders]
+    captured = [tender.captured_minor for tender in opened.snapshot.tenders]
     assert tuple(tenders.values()) == split_by_weight(sum(tenders.values()), captured), "in step with what was captured"
 
 
@@ -295,8 +295,8 @@ def test_an_order_captured_in_part_gives_back_what_was_captured_and_no_more(open
     units = units_of(opened)
     random.Random(seed).shuffle(units)
     refund_all(opened, units, random.Random(seed), noise=True)
-    whole = sum(line.paid_minor for line in opened.file.lines) + opened.file.order.freight_minor
-    captured = sum(tender.captured_minor for tender in opened.file.tenders)
+    whole = sum(line.paid_minor for line in opened.snapshot.lines) + opened.snapshot.order.freight_minor
+    captured = sum(tender.captured_minor for tender in opened.snapshot.tenders)
     _, tenders, _, _ = opened.totals()
     assert sum(tenders.values()) == min(whole, captured)
 
@@ -309,7 +309,7 @@ def test_freight_stays_when_a_unit_has_left(opened: Desk, seed: int) -> None:
     rng.shuffle(units)
     gone = LineUnits(units.pop(), 1)
     news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "SF1", ShipmentSource.MERCHANT, NOW, (gone,))
-    for write in _planned(plan_shipment(opened.file, news, MERCHANT, NOW)).writes:
+    for write in _planned(plan_shipment(opened.snapshot, news, MERCHANT, NOW)).writes:
         opened.take(write)
     if units:
         refund_all(opened, units, rng, noise=True)
@@ -365,16 +365,16 @@ def test_freight_stays_behind_when_the_other_line_ships_after_all() -> None:
     )
     done = granted(opened, second)
     assert (done.amount_minor, done.freight_minor) == (60, 0)
-    assert opened.file.order.freight_claimed_minor == 0
+    assert opened.snapshot.order.freight_claimed_minor == 0
 
 
 def test_freight_moves_to_the_request_that_is_granted_last() -> None:
     opened = desk([(1, 50), (1, 60)], freight=8)
     first, second = asked(opened, ("l1", 1)), asked(opened, ("l2", 1))
     assert granted(opened, second).amount_minor == 60
-    waiting = opened.file.ticket(first.ticket_id)
+    waiting = opened.snapshot.ticket(first.ticket_id)
     assert (waiting.amount_minor, waiting.freight_minor, waiting.version) == (58, 8, first.version + 1)
-    assert waiting.state is TicketState.AWAITING_MERCHANT and opened.file.order.freight_claimed_minor == 8
+    assert waiting.state is TicketState.AWAITING_MERCHANT and opened.snapshot.order.freight_claimed_minor == 8
     assert granted(opened, first).amount_minor == 58
 
 
@@ -408,7 +408,7 @@ def test_what_was_captured_late_goes_back_with_the_units_that_are_left() -> None
     first = granted(opened, asked(opened, ("l1", 1)))
     opened.settle(first)
     late = Tender("t2", "simulator", "pay-2", "CNY", 70, NOW)
-    opened.file = replace(opened.file, tenders=(*opened.file.tenders, late))
+    opened.snapshot = replace(opened.snapshot, tenders=(*opened.snapshot.tenders, late))
     assert [first.amount_minor, granted(opened, asked(opened, ("l1", 1))).amount_minor] == [15, 85]
 
 
@@ -458,12 +458,12 @@ async def test_the_tables_hold_whatever_the_split_plans(
             queue.append(unit)
         else:
             ticket_of(await approve(market.store, where, version=None, by=MERCHANT, now=now))
-    file = await market.store.read_file(ref)
-    assert file is not None
+    snapshot = await market.store.read_order(ref)
+    assert snapshot is not None
     gifts = any(paid == 0 for _, paid in lines)
-    assert sum(tender.pending_minor for tender in file.tenders) == captured - (freight if gifts else 0)
-    assert file.funding[0].returned_minor == subsidy
-    assert all(row.amount_minor > 0 for row in file.refunds)
+    assert sum(tender.pending_minor for tender in snapshot.tenders) == captured - (freight if gifts else 0)
+    assert snapshot.funding[0].returned_minor == subsidy
+    assert all(row.amount_minor > 0 for row in snapshot.refunds)
 
 
 async def test_freight_moves_too_when_the_last_line_is_refunded_at_once(market: Market) -> None:
@@ -478,16 +478,16 @@ async def test_freight_moves_too_when_the_last_line_is_refunded_at_once(market: 
     second = await market.asked(buyer, "o-1", lines=[("l2", 1)], now=now)
     assert (second.state, second.amount_minor, second.freight_minor) == (TicketState.REFUNDING, 6000, 0)
     where = TicketRef(first.lane, first.ticket_id)
-    file = await market.store.read_file(where)
-    assert file is not None
-    waiting = file.ticket(first.ticket_id)
+    snapshot = await market.store.read_order(where)
+    assert snapshot is not None
+    waiting = snapshot.ticket(first.ticket_id)
     assert (waiting.amount_minor, waiting.freight_minor, waiting.version) == (5800, 800, 2)
-    assert (waiting.expires_at, file.order.freight_claimed_minor) == (first.expires_at, 800)
-    assert [event.why for event in file.timeline_of(first.ticket_id)] == ["requested", "freight_moved"]
+    assert (waiting.expires_at, snapshot.order.freight_claimed_minor) == (first.expires_at, 800)
+    assert [event.why for event in snapshot.timeline_of(first.ticket_id)] == ["requested", "freight_moved"]
     stale = await approve(market.store, where, version=1, by=MERCHANT, now=now)
     assert isinstance(stale, Refusal) and stale.code is RefusalCode.TICKET_STALE
     assert ticket_of(await approve(market.store, where, version=2, by=MERCHANT, now=now)).amount_minor == 5800
-    done = await market.store.read_file(ref)
+    done = await market.store.read_order(ref)
     assert done is not None and done.tenders[0].remaining_minor == 0
 
 
@@ -509,9 +509,9 @@ def test_the_example_of_the_reference_page_is_what_happens() -> None:
     for units in ([("l1", 1)], [("l2", 1)], [("l1", 2), ("l3", 1)]):
         ticket = granted(opened, asked(opened, *units))
         opened.settle(ticket)
-        parts = {refund.tender_id: refund.amount_minor for refund in opened.file.refunds_of(ticket.ticket_id)}
+        parts = {refund.tender_id: refund.amount_minor for refund in opened.snapshot.refunds_of(ticket.ticket_id)}
         goods = ticket.amount_minor - ticket.freight_minor
-        shares = [ticket.funding_returns[fund.funder] for fund in opened.file.funding]
+        shares = [ticket.funding_returns[fund.funder] for fund in opened.snapshot.funding]
         happened.append([goods, ticket.freight_minor, ticket.amount_minor, parts["t1"], parts["t2"], *shares])
     assert happened == [told[name] for name in ("A", "B", "C")]
     assert [sum(column) for column in zip(*happened, strict=True)] == told["sum"]

@@ -248,7 +248,7 @@ async def test_a_request_in_review_is_not_approved_once_its_order_is_completed(m
     refused = await approve(market.store, at, version=None, by=by, now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
     late = await expire(market.store, at, now=NOW + timedelta(hours=49))
-    assert isinstance(late, Executed) and late.file.ticket(ticket.ticket_id).state is TicketState.CLOSED
+    assert isinstance(late, Executed) and late.snapshot.ticket(ticket.ticket_id).state is TicketState.CLOSED
 
 
 async def test_a_completion_by_call_stands_whatever_becomes_of_its_event(market: Market) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import ParcelDegree
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.entrypoints.console.progress import StepState
 from tests.console.conftest import Visit
@@ -145,9 +145,9 @@ async def test_the_page_looks_for_news_only_until_it_is_final(market: Marketplac
     assert f"way-{StepState.STOPPED}" in news.text
 
 
-async def _file(market: Marketplace, order_id: str) -> OrderFile:
+async def _file(market: Marketplace, order_id: str) -> OrderSnapshot:
     ref = await market.app.store.find_order(order_id)
     assert ref is not None
-    file = await market.app.store.read_file(ref)
-    assert file is not None
-    return file
+    snapshot = await market.app.store.read_order(ref)
+    assert snapshot is not None
+    return snapshot

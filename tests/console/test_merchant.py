@@ -35,9 +35,9 @@ async def reviewed(market: Marketplace, order_id: str = "B-1") -> UUID:
 
 
 async def ticket(market: Marketplace, ticket_id: UUID) -> Ticket:
-    file = await market.app.store.read_file(TicketRef(lane_of_id(ticket_id), ticket_id))
-    assert file is not None
-    return file.ticket(ticket_id)
+    snapshot = await market.app.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id))
+    assert snapshot is not None
+    return snapshot.ticket(ticket_id)
 
 
 async def test_a_ticket_decided_by_the_service_says_so_in_the_readers_language(
@@ -157,10 +157,10 @@ async def test_rejecting_with_a_tracking_number_ships(market: Marketplace, visit
     path = f"/merchant/tickets/{ticket_id}"
     done = await (await visit(SHOP)).send(path, f"{path}/reject", reason="已发出", carrier="SF", tracking_no="SF1")
     assert done.status_code == 303
-    file = await market.app.store.read_file(TicketRef(lane_of_id(ticket_id), ticket_id))
-    assert file is not None
-    assert file.ticket(ticket_id).state is TicketState.REJECTED
-    assert [(parcel.tracking_no, parcel.degree) for parcel in file.shipments] == [("SF1", ParcelDegree.SHIPPED)]
+    snapshot = await market.app.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id))
+    assert snapshot is not None
+    assert snapshot.ticket(ticket_id).state is TicketState.REJECTED
+    assert [(parcel.tracking_no, parcel.degree) for parcel in snapshot.shipments] == [("SF1", ParcelDegree.SHIPPED)]
 
 
 @pytest.mark.parametrize("action", ["approve", "reject"])

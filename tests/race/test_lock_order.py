@@ -43,7 +43,7 @@ async def test_a_command_that_waits_for_the_buyer_holds_no_order(
 
     async def opened() -> object:
         async with market.store.transaction() as transaction:
-            return (await transaction.open(REFS[named_by](ref, ticket, claimed))).file
+            return (await transaction.open(REFS[named_by](ref, ticket, claimed))).snapshot
 
     async with another(database_url) as other:
         await other.execute(LOCK_BUYER, (ref.lane,))

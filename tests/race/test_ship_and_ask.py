@@ -111,9 +111,9 @@ async def test_a_carriers_scan_after_the_approval_is_recorded_and_opens_an_incid
     assert incident.ticket_id == ticket.ticket_id
     assert incident.amount_minor == ticket.amount_minor
     assert [item["degree"] for item in incident.evidence] == ["picked_up", "shipped"]
-    file = await market.store.read_file(ref)
-    assert file is not None
-    assert [event.why for event in file.timeline_of(ticket.ticket_id)][-2:] == ["carrier_scan", "carrier_scan"]
+    snapshot = await market.store.read_order(ref)
+    assert snapshot is not None
+    assert [event.why for event in snapshot.timeline_of(ticket.ticket_id)][-2:] == ["carrier_scan", "carrier_scan"]
 
 
 async def test_the_approval_itself_puts_a_stop_ship_for_its_lines_on_the_feed(market: Market) -> None:
@@ -133,9 +133,9 @@ async def test_the_same_waybill_again_changes_nothing(market: Market) -> None:
     ref = await market.paid_order(buyer, "o-1", amounts=(5000,), quantities=(2,))
     for _ in range(3):
         assert isinstance(await market.ship(ref, lines=[("l1", 1)]), Executed)
-    file = await market.store.read_file(ref)
-    assert file is not None
-    assert [line.shipped_quantity for line in file.lines] == [1]
+    snapshot = await market.store.read_order(ref)
+    assert snapshot is not None
+    assert [line.shipped_quantity for line in snapshot.lines] == [1]
 
 
 async def _after(delay_seconds: float, act: Callable[[], Awaitable[object]]) -> object:
@@ -145,12 +145,12 @@ async def _after(delay_seconds: float, act: Callable[[], Awaitable[object]]) -> 
 
 async def _no_unit_twice(market: Market, refs: list[OrderRef]) -> None:
     for ref in refs:
-        file = await market.store.read_file(ref)
-        assert file is not None
-        for line in file.lines:
+        snapshot = await market.store.read_order(ref)
+        assert snapshot is not None
+        for line in snapshot.lines:
             granted = sum(
                 row.quantity
-                for row in file.ticket_lines
-                if row.line_id == line.line_id and file.ticket(row.ticket_id).state in GRANTED_STATES
+                for row in snapshot.ticket_lines
+                if row.line_id == line.line_id and snapshot.ticket(row.ticket_id).state in GRANTED_STATES
             )
             assert granted + line.shipped_quantity <= line.quantity

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import KeptAnswer, Once
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store, Transaction, Usage
 from jitui.aftersales.provider import (
@@ -23,6 +22,7 @@ from jitui.aftersales.provider import (
     PaymentProvider,
     RefundOrder,
 )
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.writes import AddTimeline, HoldTender, MoveRefund, Post, PutShipment, Write
 from jitui.wiring import App
 
@@ -103,10 +103,15 @@ class _ForgetfulTransaction:
         return await self.inner.open(ref, once=once, query=query)
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        writes: Sequence[Write],
+        *,
+        once: Once | None = None,
+        answer: KeptAnswer | None = None,
     ) -> None:
         kept = [write for write in writes if not isinstance(write, self.forgotten)]
-        await self.inner.commit(file, kept, once=once, answer=answer)
+        await self.inner.commit(snapshot, kept, once=once, answer=answer)
 
 
 class _Unlocked(_Forgetful):
@@ -126,13 +131,18 @@ class _UnlockedTransaction:
             return await transaction.open(ref, once=once, query=query)
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        writes: Sequence[Write],
+        *,
+        once: Once | None = None,
+        answer: KeptAnswer | None = None,
     ) -> None:
         from jitui.aftersales.ports import OrderRef
 
         async with self.store.transaction() as transaction:
-            await transaction.open(OrderRef(file.order.lane, file.order.order_id))
-            await transaction.commit(file, writes, once=once, answer=answer)
+            await transaction.open(OrderRef(snapshot.order.lane, snapshot.order.order_id))
+            await transaction.commit(snapshot, writes, once=once, answer=answer)
 
 
 class _NoQuota(_Forgetful):
@@ -152,9 +162,14 @@ class _NoQuotaTransaction:
         return replace(opened, inputs=replace(inputs, buyer_usage=Usage())) if inputs is not None else opened
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        writes: Sequence[Write],
+        *,
+        once: Once | None = None,
+        answer: KeptAnswer | None = None,
     ) -> None:
-        await self.inner.commit(file, writes, once=once, answer=answer)
+        await self.inner.commit(snapshot, writes, once=once, answer=answer)
 
 
 class _NoKeys(_Forgetful):
@@ -172,9 +187,14 @@ class _NoKeysTransaction:
         return await self.inner.open(ref, query=query)
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        writes: Sequence[Write],
+        *,
+        once: Once | None = None,
+        answer: KeptAnswer | None = None,
     ) -> None:
-        await self.inner.commit(file, writes)
+        await self.inner.commit(snapshot, writes)
 
 
 def _with_provider(app: App, kind: type[_Provider]) -> App:

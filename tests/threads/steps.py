@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import News, confirm
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, Ref, TicketRef
 from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket
 from tests.aftersales.market import NOW, Market
 
@@ -28,8 +28,8 @@ def where(ticket: Ticket) -> TicketRef:
     return TicketRef(ticket.lane, ticket.ticket_id)
 
 
-async def file_of(market: Market, ref: Ref) -> OrderFile:
-    found = await market.store.read_file(ref)
+async def snapshot_of(market: Market, ref: Ref) -> OrderSnapshot:
+    found = await market.store.read_order(ref)
     assert found is not None
     return found
 

@@ -25,7 +25,7 @@ from jitui.aftersales.review import approve
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market, ticket_of
 from tests.http.api import BUYER, Api
-from tests.threads.steps import MERCHANT, claim, file_of, heard, later, refused, where
+from tests.threads.steps import MERCHANT, claim, heard, later, refused, snapshot_of, where
 
 
 async def test_t01_two_requests_at_once_for_the_same_units_end_in_one_refund(market: Market) -> None:
@@ -34,7 +34,7 @@ async def test_t01_two_requests_at_once_for_the_same_units_end_in_one_refund(mar
     ref = await market.paid_order(buyer, "o-1", amounts=(10000,), quantities=(5,))
     done = await asyncio.gather(*(market.ask(buyer, "o-1", lines=[("l1", 3)]) for _ in range(2)))
     assert sorted(isinstance(outcome, Executed) for outcome in done) == [False, True]
-    (tender,) = (await file_of(market, ref)).tenders
+    (tender,) = (await snapshot_of(market, ref)).tenders
     assert (tender.pending_minor, tender.remaining_minor) == (6000, 4000)
 
 
@@ -63,7 +63,7 @@ async def test_t07_a_fully_paid_order_is_refundable_with_its_freight(market: Mar
     ref = await market.paid_order(buyer, "o-1", amounts=(10000, 5000), freight_minor=800)
     ticket = await market.asked(buyer, "o-1")
     assert (ticket.amount_minor, ticket.freight_minor) == (15800, 800)
-    assert (await file_of(market, ref)).tenders[0].remaining_minor == 0
+    assert (await snapshot_of(market, ref)).tenders[0].remaining_minor == 0
 
 
 async def test_t08_grants_together_with_pending_ones_stay_within_what_remains(market: Market) -> None:
@@ -75,7 +75,7 @@ async def test_t08_grants_together_with_pending_ones_stay_within_what_remains(ma
     done = [await approve(market.store, where(t), version=None, by=MERCHANT, now=NOW) for t in tickets]
     assert [isinstance(outcome, Executed) for outcome in done] == [True, True, False]
     assert refused(done[2]) is RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE
-    (tender,) = (await file_of(market, ref)).tenders
+    (tender,) = (await snapshot_of(market, ref)).tenders
     assert (tender.pending_minor, tender.remaining_minor) == (80000, 20000)
     async with market.pool.connection() as connection:
         with pytest.raises(psycopg.errors.CheckViolation, match="refund_within_captured"):
@@ -91,7 +91,7 @@ async def test_t09_what_is_refundable_is_never_negative(market: Market) -> None:
         if number == 1:
             for claimed in await claim(market, await later(market, 1)):
                 await heard(market, claimed)
-        tenders = (await file_of(market, ref)).tenders
+        tenders = (await snapshot_of(market, ref)).tenders
         seen.append((sum(t.pending_minor for t in tenders), sum(t.refunded_minor for t in tenders)))
         assert all(tender.remaining_minor >= 0 for tender in tenders)
     assert seen == [(0, 5000), (5000, 5000)]
@@ -106,7 +106,7 @@ async def test_t21_after_a_partial_refund_only_the_rest_goes_back(market: Market
     await heard(market, claimed)
     rest = await market.asked(buyer, "o-1", now=await later(market))
     assert (first.amount_minor, rest.amount_minor) == (3333, 10467)
-    (tender,) = (await file_of(market, ref)).tenders
+    (tender,) = (await snapshot_of(market, ref)).tenders
     assert (tender.refunded_minor, tender.pending_minor, tender.remaining_minor) == (3333, 10467, 0)
 
 
@@ -126,10 +126,10 @@ async def test_t24_units_that_are_already_taken_out_of_the_order_still_bring_the
     """A waiting request has claimed all units: nothing is left to ask for, and the approval still pays all of it."""
     ref = await market.paid_order("b-1", "o-1", amounts=(40000,), quantities=(2,), freight_minor=800)
     ticket = await market.asked("b-1", "o-1")
-    assert [line.free_quantity for line in (await file_of(market, ref)).lines] == [0]
+    assert [line.free_quantity for line in (await snapshot_of(market, ref)).lines] == [0]
     done = ticket_of(await approve(market.store, where(ticket), version=None, by=MERCHANT, now=NOW))
     assert (done.state, done.amount_minor) == (TicketState.REFUNDING, 40800)
-    assert [refund.amount_minor for refund in (await file_of(market, ref)).refunds] == [40800]
+    assert [refund.amount_minor for refund in (await snapshot_of(market, ref)).refunds] == [40800]
 
 
 async def test_t25_all_but_one_unit_then_two_is_refused(market: Market) -> None:
@@ -142,4 +142,4 @@ async def test_t25_all_but_one_unit_then_two_is_refused(market: Market) -> None:
     too_many = await market.ask(buyer, "o-1", lines=[("l1", 2)], now=now)
     assert refused(too_many) is RefusalCode.UNITS_NOT_AVAILABLE
     await market.asked(buyer, "o-1", lines=[("l1", 1)], now=now)
-    assert (await file_of(market, ref)).tenders[0].remaining_minor == 0
+    assert (await snapshot_of(market, ref)).tenders[0].remaining_minor == 0

@@ -20,7 +20,7 @@ from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.pay import News, confirm
 from jitui.aftersales.ports import AttemptRef
 from tests.aftersales.market import NOW, Market
-from tests.threads.steps import SUCCEEDED, file_of, postings, refused
+from tests.threads.steps import SUCCEEDED, postings, refused, snapshot_of
 
 
 async def test_t06_a_capture_that_races_or_is_done_already_refunds_nothing(market: Market) -> None:
@@ -31,9 +31,12 @@ async def test_t06_a_capture_that_races_or_is_done_already_refunds_nothing(marke
     other = Tender("t2", "simulator", "pay-o-1-2", "CNY", 3999, NOW)
     differs = await capture_payment(market.store, ref, other, market.terms, now=NOW)
     assert refused(differs) is RefusalCode.DUPLICATE_PAYMENT_DIFFERS
-    file = await file_of(market, ref)
-    assert [(tender.captured_minor, tender.remaining_minor) for tender in file.tenders] == [(6000, 6000), (4000, 4000)]
-    assert (file.tickets, file.refunds) == ((), ())
+    snapshot = await snapshot_of(market, ref)
+    assert [(tender.captured_minor, tender.remaining_minor) for tender in snapshot.tenders] == [
+        (6000, 6000),
+        (4000, 4000),
+    ]
+    assert (snapshot.tickets, snapshot.refunds) == ((), ())
     assert await postings(market, "o-1") == ["captured", "captured"]
     assert isinstance(await market.ship(ref), Executed), "a good order ships"
 
@@ -42,10 +45,10 @@ async def test_t29_refunding_a_duplicate_charge_leaves_the_paid_order_alone(mark
     """The duplicate went back at the provider; its event names no attempt of ours."""
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(10000,), tenders=(10000, 10000))
-    before = await file_of(market, ref)
+    before = await snapshot_of(market, ref)
     not_ours = await confirm(market.store, AttemptRef(ref.lane, uuid4()), News(SUCCEEDED), now=NOW)
     assert refused(not_ours) is RefusalCode.NOT_FOUND
-    assert await file_of(market, ref) == before
+    assert await snapshot_of(market, ref) == before
     assert isinstance(await market.ship(ref), Executed), "the order is paid, and ships"
 
 
@@ -53,7 +56,7 @@ async def test_t29_goods_bring_back_their_price_once_however_often_they_were_cha
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(10000,), tenders=(10000, 10000))
     assert (await market.asked(buyer, "o-1")).amount_minor == 10000
-    assert sum(tender.pending_minor for tender in (await file_of(market, ref)).tenders) == 10000
+    assert sum(tender.pending_minor for tender in (await snapshot_of(market, ref)).tenders) == 10000
 
 
 async def test_t33_a_capture_that_arrives_after_the_refund_is_paid_back_once(market: Market) -> None:
@@ -63,6 +66,6 @@ async def test_t33_a_capture_that_arrives_after_the_refund_is_paid_back_once(mar
     balance = Tender("t2", "simulator", "pay-o-1-2", "CNY", 8000, NOW)
     done = await asyncio.gather(*(capture_payment(market.store, ref, balance, market.terms, now=NOW) for _ in range(5)))
     assert all(isinstance(outcome, Executed) for outcome in done)
-    file = await file_of(market, ref)
-    assert sorted(refund.amount_minor for refund in file.refunds) == [2000, 8000]
-    assert sum(tender.remaining_minor for tender in file.tenders) == 0
+    snapshot = await snapshot_of(market, ref)
+    assert sorted(refund.amount_minor for refund in snapshot.refunds) == [2000, 8000]
+    assert sum(tender.remaining_minor for tender in snapshot.tenders) == 0

@@ -30,7 +30,7 @@ from jitui.aftersales.task import Task, TaskFilter, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from tests.aftersales.market import NOW, Market, ticket_of
 from tests.http.api import Api, money
-from tests.threads.steps import MERCHANT, claim, file_of, heard, later, postings, refused, where
+from tests.threads.steps import MERCHANT, claim, heard, later, postings, refused, snapshot_of, where
 
 OPEN = Dispute("dp-1", "t1", "", DisputeState.OPEN, 4000, "CNY", NOW)
 LOST = replace(OPEN, state=DisputeState.LOST, closed_at=NOW)
@@ -69,10 +69,10 @@ async def test_t34_silence_does_not_pay_while_the_bank_decides_about_the_same_mo
     held = await market.asked("b-1", "o-1")
     assert held.expires_at is not None
     done = ticket_of(await expire(market.store, where(held), now=held.expires_at))
-    file = await file_of(market, ref)
-    assert (done.state, file.refunds) == (TicketState.CLOSED, ())
-    assert [event.why for event in file.timeline][-1] == "dispute_open"
-    assert [line.claimed_quantity for line in file.lines] == [0, 0], "the buyer can ask again"
+    snapshot = await snapshot_of(market, ref)
+    assert (done.state, snapshot.refunds) == (TicketState.CLOSED, ())
+    assert [event.why for event in snapshot.timeline][-1] == "dispute_open"
+    assert [line.claimed_quantity for line in snapshot.lines] == [0, 0], "the buyer can ask again"
 
 
 async def test_t34_an_approval_by_hand_gives_nothing_that_the_bank_is_asked_for_as_well(market: Market) -> None:
@@ -82,14 +82,14 @@ async def test_t34_an_approval_by_hand_gives_nothing_that_the_bank_is_asked_for_
     for by in (MERCHANT, Actor(ActorKind.PLATFORM, "p")):
         done = await approve(market.store, where(part), version=None, by=by, now=NOW)
         assert refused(done) is RefusalCode.DISPUTE_OPEN
-    assert (await file_of(market, ref)).refunds == ()
+    assert (await snapshot_of(market, ref)).refunds == ()
     await tell(market, ref, replace(OPEN, amount_minor=4000))
     assert isinstance(await approve(market.store, where(part), version=None, by=MERCHANT, now=NOW), Executed)
-    file = await file_of(market, ref)
-    assert {refund.tender_id: refund.amount_minor for refund in file.refunds} == {"t1": 26000, "t2": 10000}
+    snapshot = await snapshot_of(market, ref)
+    assert {refund.tender_id: refund.amount_minor for refund in snapshot.refunds} == {"t1": 26000, "t2": 10000}
     await tell(market, ref, LOST)
     assert await tasks(market) == [], "the bank took what was left for it"
-    assert [tender.remaining_minor for tender in (await file_of(market, ref)).tenders] == [0, 0]
+    assert [tender.remaining_minor for tender in (await snapshot_of(market, ref)).tenders] == [0, 0]
 
 
 async def test_t34_a_dispute_of_more_than_its_payment_has_left_holds_back_none_of_the_others(market: Market) -> None:
@@ -101,7 +101,7 @@ async def test_t34_a_dispute_of_more_than_its_payment_has_left_holds_back_none_o
     assert refused(await approve(market.store, where(held), version=None, by=MERCHANT, now=NOW)) is (
         RefusalCode.DISPUTE_OPEN
     )
-    free_minor = sum(tender.remaining_minor for tender in (await file_of(market, ref)).undisputed_tenders)
+    free_minor = sum(tender.remaining_minor for tender in (await snapshot_of(market, ref)).undisputed_tenders)
     assert free_minor == 36000 - 1800
 
 
@@ -135,7 +135,7 @@ async def test_t34_a_failed_refund_is_not_sent_again_while_the_bank_decides_abou
 async def test_t34_a_lost_dispute_lowers_what_is_refundable_by_its_own_amount_and_only_that(market: Market) -> None:
     ref = await premium_order(market)
     await tell(market, ref, OPEN, LOST, LOST, OPEN)
-    (tender,) = (await file_of(market, ref)).tenders
+    (tender,) = (await snapshot_of(market, ref)).tenders
     assert (tender.lost_minor, tender.remaining_minor) == (4000, 6000)
     first = await market.asked("b-1", "o-1", lines=[("l1", 1)])
     assert (first.state, first.amount_minor) == (TicketState.REFUNDING, 6000)
@@ -148,7 +148,7 @@ async def test_t34_it_is_the_disputed_payments_money_that_is_gone(market: Market
     ref = await premium_order(market, tenders=(4000, 6000))
     await tell(market, ref, LOST)
     ticket = await market.asked("b-1", "o-1")
-    parts = {refund.tender_id: refund.amount_minor for refund in (await file_of(market, ref)).refunds}
+    parts = {refund.tender_id: refund.amount_minor for refund in (await snapshot_of(market, ref)).refunds}
     assert (ticket.amount_minor, parts) == (6000, {"t2": 6000})
 
 
@@ -158,7 +158,7 @@ async def test_t34_what_was_refunded_already_went_back_twice_and_a_person_is_tol
     (claimed,) = await claim(market)
     await heard(market, claimed)
     await tell(market, ref, replace(LOST, amount_minor=10000), replace(LOST, amount_minor=10000))
-    (tender,) = (await file_of(market, ref)).tenders
+    (tender,) = (await snapshot_of(market, ref)).tenders
     assert (tender.refunded_minor, tender.lost_minor, tender.remaining_minor) == (6000, 4000, 0)
     assert [(task.kind, task.amount_minor) for task in await tasks(market)] == [(TaskKind.DISPUTE_OVERLAPS, 6000)]
     assert await postings(market, "o-1") == ["captured", "charged_back", "charged_back_too", "granted", "paid"]
@@ -185,7 +185,7 @@ async def test_t34_a_dispute_lost_while_a_refund_is_asked_for_takes_turns_with_i
     ref = await premium_order(market)
     whole = replace(LOST, amount_minor=10000)
     await asyncio.gather(record_dispute(market.store, ref, whole, now=NOW), market.ask("b-1", "o-1"))
-    (tender,) = (await file_of(market, ref)).tenders
+    (tender,) = (await snapshot_of(market, ref)).tenders
     assert tender.pending_minor + tender.lost_minor == 10000
     assert len(await tasks(market)) == (1 if tender.pending_minor else 0)
 
@@ -205,10 +205,10 @@ async def test_t34_what_does_not_fit_a_lost_dispute_moves_nothing(
 ) -> None:
     ref = await premium_order(market)
     await tell(market, ref, LOST)
-    before = await file_of(market, ref)
+    before = await snapshot_of(market, ref)
     done = await record_dispute(market.store, ref, told, now=NOW)
     assert isinstance(done, Refusal) and done.code is code
-    assert await file_of(market, ref) == before
+    assert await snapshot_of(market, ref) == before
 
 
 @pytest.mark.parametrize("before", [OPEN, LOST, WON])
@@ -220,7 +220,7 @@ async def test_t34_a_dispute_is_one_of_one_payment(market: Market, before: Dispu
         done = await record_dispute(market.store, ref, other, now=NOW)
         if before.state is DisputeState.OPEN or state is not DisputeState.OPEN:
             assert refused(done) is RefusalCode.DISPUTE_DIFFERS
-    (known,) = (await file_of(market, ref)).disputes
+    (known,) = (await snapshot_of(market, ref)).disputes
     assert (known.tender_id, known.state) == ("t1", before.state)
 
 
@@ -230,8 +230,8 @@ async def test_t34_a_dispute_keeps_the_time_at_which_it_was_opened(market: Marke
     await tell(market, ref, OPEN)
     done = await record_dispute(market.store, ref, replace(LOST, opened_at=after, closed_at=after), now=NOW)
     assert isinstance(done, Executed)
-    for file in (done.file, await file_of(market, ref)):
-        assert [(known.opened_at, known.closed_at) for known in file.disputes] == [(NOW, after)]
+    for snapshot in (done.snapshot, await snapshot_of(market, ref)):
+        assert [(known.opened_at, known.closed_at) for known in snapshot.disputes] == [(NOW, after)]
 
 
 async def test_t34_a_platform_tells_of_a_dispute_and_reads_it_on_the_order(api: Api) -> None:
@@ -274,7 +274,7 @@ async def told(market: Market, state: DisputeState, amount_minor: int) -> None:
 
 async def parts(market: Market, refs: list[OrderRef]) -> list[tuple[str, int, int]]:
     """State, amount, and what was taken off, on each order."""
-    found = [(await file_of(market, ref)).disputes for ref in refs]
+    found = [(await snapshot_of(market, ref)).disputes for ref in refs]
     return [(one.state.value, one.amount_minor, one.lost_minor) for disputes in found for one in disputes]
 
 
@@ -308,7 +308,7 @@ async def test_t34_what_is_lost_of_a_shared_payment_is_taken_off_its_orders_once
     for _ in range(2):
         await told(market, DisputeState.LOST, lost_minor)
         assert await parts(market, refs) == shares
-    assert sum([(await file_of(market, ref)).tenders[0].remaining_minor for ref in refs]) == 3500 - lost_minor
+    assert sum([(await snapshot_of(market, ref)).tenders[0].remaining_minor for ref in refs]) == 3500 - lost_minor
     assert await tasks(market) == []
 
 
@@ -320,7 +320,7 @@ async def test_t34_a_shared_payment_gives_no_more_than_refunds_and_banks_have_le
         await told(market, DisputeState.LOST, 2000)
         assert await parts(market, refs) == [("won", 1000, 0), ("lost", 2000, 2000)]
     assert await tasks(market) == []
-    assert (await file_of(market, refs[1])).tenders[0].remaining_minor == 500
+    assert (await snapshot_of(market, refs[1])).tenders[0].remaining_minor == 500
 
 
 async def test_t34_of_a_shared_payment_too_what_went_back_twice_is_told(market: Market) -> None:
@@ -376,7 +376,7 @@ async def test_t34_less_than_one_order_lost_already_takes_nothing_off_the_others
     await tell(market, refs[0], replace(LOST, amount_minor=1000))
     await told(market, DisputeState.LOST, 400)
     assert (await parts(market, refs))[0] == ("lost", 1000, 1000)
-    assert (await file_of(market, refs[1])).tenders[0].lost_minor == 0
+    assert (await snapshot_of(market, refs[1])).tenders[0].lost_minor == 0
     assert {task.kind for task in await tasks(market)} == {TaskKind.DISPUTE_DIFFERS}
 
 
@@ -388,7 +388,7 @@ async def test_t34_a_dispute_of_more_than_we_know_to_be_captured_holds_what_we_k
     assert (await market.asked("b-1", "o-1")).review_reason == "dispute_open"
     await take_dispute(market.store, waiting, opened, replace(larger, state=DisputeState.LOST), now=NOW)
     assert [task.kind for task in await tasks(market)] == [TaskKind.DISPUTE_DIFFERS]
-    assert (await file_of(market, ref)).is_disputed, "a person decides"
+    assert (await snapshot_of(market, ref)).is_disputed, "a person decides"
 
 
 async def test_t40_news_of_a_payment_that_no_order_names_yet_is_kept_and_linked(market: Market) -> None:
@@ -399,9 +399,9 @@ async def test_t40_news_of_a_payment_that_no_order_names_yet_is_kept_and_linked(
     assert await link_parked(market.store, waiting, opened, now=NOW) == 0, "its order is still not known"
     ref = await premium_order(market)
     await asyncio.gather(*(link_parked(market.store, waiting, opened, now=NOW) for _ in range(2)))
-    file = await file_of(market, ref)
-    assert [(dispute.state, dispute.lost_minor) for dispute in file.disputes] == [(DisputeState.LOST, 4000)]
-    assert file.tenders[0].remaining_minor == 6000
+    snapshot = await snapshot_of(market, ref)
+    assert [(dispute.state, dispute.lost_minor) for dispute in snapshot.disputes] == [(DisputeState.LOST, 4000)]
+    assert snapshot.tenders[0].remaining_minor == 6000
     assert await link_parked(market.store, waiting, opened, now=NOW) == 0
     assert await tasks(market) == []
 
@@ -422,7 +422,7 @@ async def test_t40_parked_news_is_taken_in_as_it_came(market: Market) -> None:
         await take_dispute(market.store, waiting, opened, replace(TOLD, amount_minor=amount), now=told_at)
     ref = await premium_order(market)
     assert await link_parked(market.store, waiting, opened, now=NOW) == 3
-    assert [dispute.amount_minor for dispute in (await file_of(market, ref)).disputes] == [2000]
+    assert [dispute.amount_minor for dispute in (await snapshot_of(market, ref)).disputes] == [2000]
 
 
 async def test_t40_parked_news_whose_handling_fails_stays_parked(market: Market) -> None:
@@ -436,7 +436,7 @@ async def test_t40_parked_news_whose_handling_fails_stays_parked(market: Market)
     async with market.pool.connection() as connection:
         await connection.execute("ALTER TABLE dispute_away RENAME TO dispute")
     assert await link_parked(market.store, waiting, opened, now=NOW) == 1
-    assert (await file_of(market, ref)).is_disputed
+    assert (await snapshot_of(market, ref)).is_disputed
 
 
 async def test_t40_what_a_provider_tells_against_what_is_known_opens_a_task(market: Market) -> None:
@@ -446,7 +446,7 @@ async def test_t40_what_a_provider_tells_against_what_is_known_opens_a_task(mark
     for _ in range(2):
         assert await take_dispute(market.store, waiting, opened, replace(TOLD, state=DisputeState.WON), now=NOW)
     assert [task.kind for task in await tasks(market)] == [TaskKind.DISPUTE_DIFFERS]
-    assert (await file_of(market, ref)).tenders[0].lost_minor == 4000
+    assert (await snapshot_of(market, ref)).tenders[0].lost_minor == 4000
 
 
 async def test_t40_a_notification_of_an_attempt_that_is_not_stored_is_sent_again(market: Market) -> None:
@@ -454,6 +454,6 @@ async def test_t40_a_notification_of_an_attempt_that_is_not_stored_is_sent_again
     ref = await premium_order(market)
     await market.asked("b-1", "o-1")
     (claimed,) = await claim(market)
-    file = await file_of(market, ref)
-    assert [attempt.attempt_id for attempt in file.attempts] == [claimed.attempt.attempt_id]
+    snapshot = await snapshot_of(market, ref)
+    assert [attempt.attempt_id for attempt in snapshot.attempts] == [claimed.attempt.attempt_id]
     assert claimed.attempt.started_at <= NOW + timedelta(seconds=1)

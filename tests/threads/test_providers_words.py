@@ -29,7 +29,7 @@ from jitui.aftersales.provider import (
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
-from tests.threads.steps import MERCHANT, SUCCEEDED, claim, file_of, heard, postings, refused
+from tests.threads.steps import MERCHANT, SUCCEEDED, claim, heard, postings, refused, snapshot_of
 
 PENDING = Answer(AnswerKind.PENDING)
 UNKNOWN = Answer(AnswerKind.UNKNOWN, "no answer in time")
@@ -83,14 +83,14 @@ async def test_t35_a_refused_attempt_and_its_retry_share_one_hold_and_nothing_re
     provider = Words(BOTH, [DECLINED, SUCCEEDED])
     assert await work(market, provider, NOW) == 1
     assert await work(market, provider, NOW + timedelta(days=30)) == 0, "nobody tries it again by himself"
-    file = await file_of(market, ref)
-    assert (file.tenders[0].pending_minor, file.tenders[0].remaining_minor) == (10000, 0)
-    refund = RefundRef(ref.lane, file.refunds[0].refund_id)
+    snapshot = await snapshot_of(market, ref)
+    assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].remaining_minor) == (10000, 0)
+    refund = RefundRef(ref.lane, snapshot.refunds[0].refund_id)
     assert isinstance(await retry(market.store, refund, by=MERCHANT, now=NOW), Executed)
     assert refused(await retry(market.store, refund, by=MERCHANT, now=NOW)) is RefusalCode.REFUND_NOT_FAILED
-    assert (await file_of(market, ref)).tenders[0].pending_minor == 10000
+    assert (await snapshot_of(market, ref)).tenders[0].pending_minor == 10000
     await work(market, provider, NOW)
-    (tender,) = (await file_of(market, ref)).tenders
+    (tender,) = (await snapshot_of(market, ref)).tenders
     assert (tender.pending_minor, tender.refunded_minor) == (0, 10000)
     assert len(set(provider.asked)) == 2, "the retry has a key of its own"
 
@@ -101,11 +101,11 @@ async def test_t36_without_keys_and_look_ups_a_lost_answer_waits_for_the_stateme
     for now in (NOW, NOW + timedelta(seconds=30), NOW + timedelta(seconds=90)):
         await work(market, provider, now)
     assert len(provider.asked) == 1
-    file = await file_of(market, ref)
-    assert (file.refunds[0].state, file.refunds[0].reason) == (RefundState.UNKNOWN, NO_WAY_TO_ASK)
+    snapshot = await snapshot_of(market, ref)
+    assert (snapshot.refunds[0].state, snapshot.refunds[0].reason) == (RefundState.UNKNOWN, NO_WAY_TO_ASK)
     statement = News(Answer(AnswerKind.SUCCEEDED, amount_minor=10000, currency="CNY"), provider="simulator")
-    await confirm(market.store, AttemptRef(ref.lane, file.attempts[0].attempt_id), statement, now=NOW)
-    assert (await file_of(market, ref)).tickets[0].state is TicketState.REFUNDED
+    await confirm(market.store, AttemptRef(ref.lane, snapshot.attempts[0].attempt_id), statement, now=NOW)
+    assert (await snapshot_of(market, ref)).tickets[0].state is TicketState.REFUNDED
 
 
 async def test_t36_with_look_ups_alone_what_is_not_found_is_not_sent_again(market: Market) -> None:
@@ -114,7 +114,7 @@ async def test_t36_with_look_ups_alone_what_is_not_found_is_not_sent_again(marke
     for seconds in (0, 30, 90, 150):
         await work(market, provider, NOW + timedelta(seconds=seconds))
     assert [word.split()[0] for word in provider.asked] == ["send", "look", "look"]
-    assert (await file_of(market, ref)).refunds[0].reason == NO_WAY_TO_REPEAT
+    assert (await snapshot_of(market, ref)).refunds[0].reason == NO_WAY_TO_REPEAT
 
 
 async def test_t36_with_keys_alone_the_same_key_is_sent_again(market: Market) -> None:
@@ -123,7 +123,7 @@ async def test_t36_with_keys_alone_the_same_key_is_sent_again(market: Market) ->
     for seconds in (0, 30):
         await work(market, provider, NOW + timedelta(seconds=seconds))
     assert len(provider.asked) == 2 and len(set(provider.asked)) == 1
-    assert (await file_of(market, ref)).tickets[0].state is TicketState.REFUNDED
+    assert (await snapshot_of(market, ref)).tickets[0].state is TicketState.REFUNDED
 
 
 async def test_t36_what_was_accepted_is_not_sent_again_whatever_a_provider_can_do(market: Market) -> None:
@@ -134,12 +134,12 @@ async def test_t36_what_was_accepted_is_not_sent_again_whatever_a_provider_can_d
         Words(BOTH, [], [ABSENT]),
         Words(Capabilities(keys=False, look_up=True), [], [ABSENT]),
     ):
-        now = max(NOW, *(refund.due_at or NOW for refund in (await file_of(market, ref)).refunds), NOW)
+        now = max(NOW, *(refund.due_at or NOW for refund in (await snapshot_of(market, ref)).refunds), NOW)
         for seconds in (0, 30) if provider.sent else (0,):
             await work(market, provider, now + timedelta(seconds=seconds))
         assert (provider.sent, provider.found) == ([], []), "asked for nothing else"
-    file = await file_of(market, ref)
-    assert (len(file.attempts), file.refunds[0].state) == (1, RefundState.PENDING)
+    snapshot = await snapshot_of(market, ref)
+    assert (len(snapshot.attempts), snapshot.refunds[0].state) == (1, RefundState.PENDING)
 
 
 async def test_t36_what_was_held_up_past_its_lease_is_left_to_the_next_claim(market: Market) -> None:
@@ -165,7 +165,7 @@ async def test_t37_the_correction_of_a_late_failure_has_a_key_and_is_made_once(m
     keys = {word.split()[-1] for word in provider.asked}
     assert len(keys) == 1 and str(claimed.attempt.attempt_id) not in keys
     assert await postings(market, "o-1") == ["captured", "granted", "paid", "paid", "unpaid"]
-    (tender,) = (await file_of(market, ref)).tenders
+    (tender,) = (await snapshot_of(market, ref)).tenders
     assert (tender.pending_minor, tender.refunded_minor) == (0, 10000)
 
 
@@ -175,7 +175,7 @@ async def test_t38_success_comes_by_polling_where_only_failures_are_told(market:
     for seconds in (0, 30, 90):
         await work(market, provider, NOW + timedelta(seconds=seconds))
     assert [word.split()[0] for word in provider.asked] == ["send", "look", "look"]
-    assert (await file_of(market, ref)).tickets[0].state is TicketState.REFUNDED
+    assert (await snapshot_of(market, ref)).tickets[0].state is TicketState.REFUNDED
 
 
 async def test_t39_refunded_is_said_once_the_money_is_confirmed_and_not_before(market: Market) -> None:
@@ -184,8 +184,8 @@ async def test_t39_refunded_is_said_once_the_money_is_confirmed_and_not_before(m
     seen = []
     for seconds in (0, 30):
         await work(market, provider, NOW + timedelta(seconds=seconds))
-        file = await file_of(market, ref)
+        snapshot = await snapshot_of(market, ref)
         said = [change.kind for change in await market.feed.changes(0, 100)].count("ticket.refunded")
-        paid = [event.why for event in file.timeline].count("paid")
-        seen.append((file.tickets[0].state, said, paid))
+        paid = [event.why for event in snapshot.timeline].count("paid")
+        seen.append((snapshot.tickets[0].state, said, paid))
     assert seen == [(TicketState.REFUNDING, 0, 0), (TicketState.REFUNDED, 1, 1)]

@@ -111,9 +111,9 @@ async def test_t11_a_webhook_before_our_own_commit_makes_one_record_and_one_debi
         (claimed,) = await floor.app.store.claim_refunds(now=utc_now(), lease_until=utc_now() + A_MINUTE, limit=9)
         await pay_claimed(floor.app.store, {"simulator": provider}, claimed, clock=utc_now)
         assert [isinstance(outcome, Executed) for outcome in provider.told] == [True]
-        (file,) = await floor.files()
-        assert (len(file.refunds), len(file.attempts)) == (1, 1)
-        assert (file.tenders[0].refunded_minor, file.tenders[0].pending_minor) == (10_000, 0)
+        (snapshot,) = await floor.snapshots()
+        assert (len(snapshot.refunds), len(snapshot.attempts)) == (1, 1)
+        assert (snapshot.tenders[0].refunded_minor, snapshot.tenders[0].pending_minor) == (10_000, 0)
         assert await postings(floor.market, "o-0") == SENT_ONCE
 
 
@@ -176,12 +176,12 @@ async def test_t15_a_worker_killed_after_the_payout_and_before_its_checkpoint_pa
                 first.send_signal(signal.SIGKILL)
                 first.wait()
         assert await paid(simulator) == {"succeeded": 1}
-        (file,) = await floor.files()
-        assert [attempt.state.value for attempt in file.attempts] == ["sending"], "nobody wrote down how it ended"
-        key = file.attempts[0].attempt_id
+        (snapshot,) = await floor.snapshots()
+        assert [attempt.state.value for attempt in snapshot.attempts] == ["sending"], "nobody wrote down how it ended"
+        key = snapshot.attempts[0].attempt_id
         with worker_process(direct):
             await until(floor.all_refunded)
-        (file,) = await floor.files()
-        assert [attempt.attempt_id for attempt in file.attempts] == [key]
+        (snapshot,) = await floor.snapshots()
+        assert [attempt.attempt_id for attempt in snapshot.attempts] == [key]
         assert await paid(simulator) == {"succeeded": 1}
         assert await postings(floor.market, "o-0") == SENT_ONCE

@@ -25,7 +25,7 @@ from jitui.aftersales.review import approve
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
 from tests.http.api import Api, money, order, payment, shipment
-from tests.threads.steps import MERCHANT, SUCCEEDED, claim, file_of, heard, refused, where
+from tests.threads.steps import MERCHANT, SUCCEEDED, claim, heard, refused, snapshot_of, where
 
 
 async def test_t16_of_a_cancel_and_a_ship_at_once_exactly_one_goes_through(market: Market) -> None:
@@ -36,7 +36,7 @@ async def test_t16_of_a_cancel_and_a_ship_at_once_exactly_one_goes_through(marke
     for buyer, ref in refs:
         shipped, asked = await asyncio.gather(market.ship(ref), market.ask(buyer, ref.order_id))
         assert isinstance(shipped, Executed) != isinstance(asked, Executed)
-        (line,) = (await file_of(market, ref)).lines
+        (line,) = (await snapshot_of(market, ref)).lines
         assert line.shipped_quantity + line.claimed_quantity == 1
 
 
@@ -98,7 +98,7 @@ async def test_t20_units_go_back_to_stock_once_whatever_happens_to_the_money(mar
     done = await asyncio.gather(*(market.ask(buyer, "o-1") for _ in range(3)))
     (plan,) = [outcome for outcome in done if isinstance(outcome, Executed)]
     assert plan.ticket_id is not None
-    ticket = plan.file.ticket(plan.ticket_id)
+    ticket = plan.snapshot.ticket(plan.ticket_id)
     again = await approve(market.store, where(ticket), version=None, by=MERCHANT, now=NOW)
     assert refused(again) is RefusalCode.TICKET_ALREADY_APPROVED
     (claimed,) = await claim(market)
@@ -108,9 +108,9 @@ async def test_t20_units_go_back_to_stock_once_whatever_happens_to_the_money(mar
     (claimed,) = await claim(market)
     for _ in range(2):
         await heard(market, claimed, SUCCEEDED)
-    file = await file_of(market, ref)
-    assert file.ticket(ticket.ticket_id).state is TicketState.REFUNDED
+    snapshot = await snapshot_of(market, ref)
+    assert snapshot.ticket(ticket.ticket_id).state is TicketState.REFUNDED
     stop = [change for change in await market.feed.changes(0, 100) if change.kind == "stop_ship"]
     bodies: list[Mapping[str, Any]] = [change.body for change in stop]
     assert [(unit["line_id"], unit["quantity"]) for body in bodies for unit in body["lines"]] == [("l1", 2)]
-    assert [(line.claimed_quantity, line.free_quantity) for line in file.lines] == [(2, 0)]
+    assert [(line.claimed_quantity, line.free_quantity) for line in snapshot.lines] == [(2, 0)]

@@ -21,7 +21,7 @@ from jitui.aftersales.review import approve
 from jitui.aftersales.ticket import TicketState
 from jitui.money import from_decimal_text, split_by_weight, to_decimal_text
 from tests.aftersales.market import NOW, Market
-from tests.threads.steps import MERCHANT, claim, file_of, heard, later, refused, where
+from tests.threads.steps import MERCHANT, claim, heard, later, refused, snapshot_of, where
 
 
 async def paid_back(market: Market, buyer: str, units: int, number: int) -> int:
@@ -39,8 +39,8 @@ async def test_t31_rules_of_which_none_matches_approve_nothing(market: Market) -
     """Of this buyer the rule's conditions hold for nothing: no history, not selected, nothing known."""
     ref = await market.paid_order("b-unknown", "o-1")
     ticket = await market.asked("b-unknown", "o-1")
-    file = await file_of(market, ref)
-    assert (ticket.state, ticket.approved_by, file.refunds) == (TicketState.AWAITING_MERCHANT, None, ())
+    snapshot = await snapshot_of(market, ref)
+    assert (ticket.state, ticket.approved_by, snapshot.refunds) == (TicketState.AWAITING_MERCHANT, None, ())
 
 
 async def test_t32_what_can_be_shipped_is_ordered_less_refunded_less_shipped_line_by_line(market: Market) -> None:
@@ -48,7 +48,7 @@ async def test_t32_what_can_be_shipped_is_ordered_less_refunded_less_shipped_lin
     ref = await market.paid_order(buyer, "o-1", amounts=(3000, 2000, 1000), quantities=(3, 2, 1))
     await market.asked(buyer, "o-1", lines=[("l1", 1), ("l3", 1)])
     assert isinstance(await market.ship(ref, lines=[("l1", 1), ("l2", 1)]), Executed)
-    free = {line.line_id: line.free_quantity for line in (await file_of(market, ref)).lines}
+    free = {line.line_id: line.free_quantity for line in (await snapshot_of(market, ref)).lines}
     assert free == {"l1": 1, "l2": 1, "l3": 0}
     too_many = await market.ship(ref, tracking_no="SF2", lines=[("l1", 2)])
     assert refused(too_many) in (RefusalCode.UNITS_REFUNDED, RefusalCode.REFUND_IN_PROGRESS)
@@ -77,7 +77,7 @@ async def test_t43_thirds_sum_to_the_whole_and_no_remainder_is_less_than_nothing
     ref = await market.paid_order(buyer, "o-1", amounts=(10000,), quantities=(3,))
     parts = [await paid_back(market, buyer, 1, number) for number in range(3)]
     assert parts == [3333, 3333, 3334]
-    assert [tender.remaining_minor for tender in (await file_of(market, ref)).tenders] == [0]
+    assert [tender.remaining_minor for tender in (await snapshot_of(market, ref)).tenders] == [0]
 
 
 @pytest.mark.parametrize("amount_minor", [0, 1, 2, 100, 101, 10_000])
@@ -93,11 +93,11 @@ async def test_t44_each_part_names_its_payment_and_none_gives_more_than_it_took(
     ref = await market.paid_order(buyer, "o-1", amounts=(10000,), quantities=(4,), tenders=(9000, 1000))
     for number, units in enumerate((1, 2, 1)):
         await paid_back(market, buyer, units, number)
-        file = await file_of(market, ref)
-        named = {tender.tender_id: tender.payment_id for tender in file.tenders}
-        assert all(refund.payment_id == named[refund.tender_id] for refund in file.refunds)
-        assert all(tender.remaining_minor >= 0 for tender in file.tenders)
-    assert [tender.refunded_minor for tender in file.tenders] == [9000, 1000]
+        snapshot = await snapshot_of(market, ref)
+        named = {tender.tender_id: tender.payment_id for tender in snapshot.tenders}
+        assert all(refund.payment_id == named[refund.tender_id] for refund in snapshot.refunds)
+        assert all(tender.remaining_minor >= 0 for tender in snapshot.tenders)
+    assert [tender.refunded_minor for tender in snapshot.tenders] == [9000, 1000]
 
 
 async def test_t45_a_refund_with_nothing_due_is_refused(market: Market) -> None:
@@ -108,4 +108,4 @@ async def test_t45_a_refund_with_nothing_due_is_refused(market: Market) -> None:
     for claimed in await claim(market):
         await heard(market, claimed)
     assert refused(await market.ask(buyer, "o-1", now=await later(market))) is RefusalCode.NOTHING_TO_REFUND
-    assert len((await file_of(market, ref)).refunds) == 1
+    assert len((await snapshot_of(market, ref)).refunds) == 1

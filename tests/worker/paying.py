@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.refund import RefundState
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import TicketState
 from jitui.entrypoints.worker import run_worker
 from jitui.settings import Settings
@@ -53,15 +53,15 @@ class Floor:
     market: Market
     orders: list[OrderRef]
 
-    async def files(self) -> list[OrderFile]:
-        found = [await self.app.store.read_file(ref) for ref in self.orders]
-        return [file for file in found if file is not None]
+    async def snapshots(self) -> list[OrderSnapshot]:
+        found = [await self.app.store.read_order(ref) for ref in self.orders]
+        return [snapshot for snapshot in found if snapshot is not None]
 
     async def tickets(self) -> list[TicketState]:
-        return [ticket.state for file in await self.files() for ticket in file.tickets]
+        return [ticket.state for snapshot in await self.snapshots() for ticket in snapshot.tickets]
 
     async def refunds(self) -> list[RefundState]:
-        return [refund.state for file in await self.files() for refund in file.refunds]
+        return [refund.state for snapshot in await self.snapshots() for refund in snapshot.refunds]
 
     async def all_refunded(self) -> bool:
         return set(await self.tickets()) == {TicketState.REFUNDED}

@@ -46,9 +46,9 @@ async def test_approved_refunds_are_paid_confirmed_and_posted(
         async with working(floor.app):
             await until(floor.all_refunded)
         assert await paid_once(simulator, MANY)
-        for file in await floor.files():
-            assert [refund.state for refund in file.refunds] == [RefundState.SUCCEEDED]
-            assert file.tenders[0].refunded_minor == 10_000 and file.tenders[0].pending_minor == 0
+        for snapshot in await floor.snapshots():
+            assert [refund.state for refund in snapshot.refunds] == [RefundState.SUCCEEDED]
+            assert snapshot.tenders[0].refunded_minor == 10_000 and snapshot.tenders[0].pending_minor == 0
 
 
 async def test_one_pass_pays_what_is_due(
@@ -189,8 +189,8 @@ async def test_refunds_of_a_provider_that_is_not_configured_here_are_left_alone(
     async with floor_with(market, settings_of(database_url, simulator, tmp_path), simulator, 1) as floor:
         async with working(floor.app):
             await until(floor.all_refunded)
-        file = await floor.app.store.read_file(refs[0])
-        assert file is not None and file.refunds[0].state is RefundState.QUEUED
+        snapshot = await floor.app.store.read_order(refs[0])
+        assert snapshot is not None and snapshot.refunds[0].state is RefundState.QUEUED
         assert await floor.app.store.due_providers(utc_now()) == {"elsewhere"}
 
 

@@ -93,8 +93,8 @@ async def test_a_refund_is_paid_and_its_notification_changes_nothing_more(
         for _ in range(2):
             got = await notify(floor.app, signed_form(server.notification(trade, number)))
             assert (got.status_code, got.text) == (200, "success")
-        (file,) = await floor.files()
-        assert (file.tenders[0].refunded_minor, file.tenders[0].pending_minor) == (PAID, 0)
+        (snapshot,) = await floor.snapshots()
+        assert (snapshot.tenders[0].refunded_minor, snapshot.tenders[0].pending_minor) == (PAID, 0)
         assert server.methods() == ["refund"]
 
 
@@ -135,8 +135,8 @@ async def test_a_refusal_for_good_goes_to_the_operator_and_news_of_others_is_tak
         trade.refunds["by-hand"] = PAID
         await pay_due(floor.app)
         assert await floor.tickets() == [TicketState.REFUND_FAILED]
-        (file,) = await floor.files()
-        assert file.refunds[0].reason == "ACQ.TRADE_HAS_CLOSE"
+        (snapshot,) = await floor.snapshots()
+        assert snapshot.refunds[0].reason == "ACQ.TRADE_HAS_CLOSE"
         got = await notify(floor.app, signed_form(server.notification(trade, "by-hand")))
         assert (got.status_code, got.text) == (200, "success")
         assert await floor.tickets() == [TicketState.REFUND_FAILED]

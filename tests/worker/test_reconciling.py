@@ -133,8 +133,8 @@ async def test_a_refund_that_came_back_unheard_is_looked_up_and_owed_again(insta
     await asyncio.sleep(1)
     report = await installed.reconcile(await installed.statement())
     assert (report.learned, report.open) == (1, 0)
-    file = await installed.app.store.read_file(order)
-    assert file is not None and file.refunds[0].state is RefundState.QUEUED
+    snapshot = await installed.app.store.read_order(order)
+    assert snapshot is not None and snapshot.refunds[0].state is RefundState.QUEUED
     assert counted(report)[RowKind.REFUND_RETURNED, Verdict.MATCHED] == (1, 1)
 
 
@@ -220,8 +220,8 @@ async def test_a_payment_that_we_had_not_heard_of_is_confirmed_as_any_news(insta
     await installed.pays(claim)
     report = await installed.reconcile(await installed.statement(), asks=asks)
     assert (report.learned, report.open, await installed.tasks()) == (1, 0, [])
-    file = await installed.app.store.read_file(order)
-    assert file is not None and file.tickets[0].state is TicketState.REFUNDED
+    snapshot = await installed.app.store.read_order(order)
+    assert snapshot is not None and snapshot.tickets[0].state is TicketState.REFUNDED
     assert counted(report)[RowKind.REFUND, Verdict.MATCHED] == (1, 1)
 
 
@@ -240,8 +240,8 @@ async def test_a_statement_of_another_amount_confirms_nothing(installed: Books) 
     await installed.pays(await installed.claimed())
     report = await installed.reconcile(await installed.statement(wrong_amount), asks=False)
     assert (report.learned, report.open) == (0, 1)
-    file = await installed.app.store.read_file(order)
-    assert file is not None and file.tickets[0].state is TicketState.REFUNDING
+    snapshot = await installed.app.store.read_order(order)
+    assert snapshot is not None and snapshot.tickets[0].state is TicketState.REFUNDING
     assert {task.kind for task in await installed.tasks()} == {TaskKind.THEIRS_ONLY, TaskKind.ANSWER_DIFFERS}
 
 

@@ -1,6 +1,6 @@
-"""How every command runs: open the order file under its locks, plan purely, write and commit.
+"""How every command runs: open the order snapshot under its locks, plan purely, write and commit.
 
-A planner is a pure function from the file to changes; `apply` alone says what the file is after them.
+A planner is a pure function from the snapshot to changes; `apply` alone says what the snapshot is after them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from functools import cached_property
 from uuid import UUID
 
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Ticket
 from jitui.aftersales.writes import Announce, RecordBuyerEvent, Write
 
@@ -28,22 +28,22 @@ class Plan:
 
 @dataclass(frozen=True)
 class Executed:
-    """What a command wrote on the file that it found, and the ticket (if any) that it was about."""
+    """What a command wrote on the snapshot that it found, and the ticket (if any) that it was about."""
 
-    before: OrderFile
+    before: OrderSnapshot
     writes: tuple[Write, ...]
     ticket_id: UUID | None = None
 
     @cached_property
-    def file(self) -> OrderFile:
-        """The file as it is now; a worker, who shows it to nobody, does without."""
+    def snapshot(self) -> OrderSnapshot:
+        """The snapshot as it is now; a worker, who shows it to nobody, does without."""
         return apply_all(self.before, self.writes)
 
     @property
     def ticket(self) -> Ticket:
         """The ticket as it is now, for a command that is about one."""
         assert self.ticket_id is not None
-        return self.file.ticket(self.ticket_id)
+        return self.snapshot.ticket(self.ticket_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class IdempotentReply:
 async def carry_out(
     store: Store,
     ref: Ref,
-    plan: Callable[[OrderFile, DecisionInputs], Plan | Refusal],
+    plan: Callable[[OrderSnapshot, DecisionInputs], Plan | Refusal],
     *,
     query: DecisionQuery | None = None,
     reply: IdempotentReply | None = None,
@@ -73,14 +73,14 @@ async def carry_out(
         early = _before_planning(opened)
         if early is not None:
             return early
-        assert opened.file is not None
-        planned = plan(opened.file, opened.inputs or DecisionInputs())
+        assert opened.snapshot is not None
+        planned = plan(opened.snapshot, opened.inputs or DecisionInputs())
         if isinstance(planned, Refusal):
             return planned
-        writes = _uncounted(planned.writes) if opened.file.order.free_of_charge else planned.writes
-        executed = Executed(opened.file, writes, planned.ticket_id)
+        writes = _uncounted(planned.writes) if opened.snapshot.order.free_of_charge else planned.writes
+        executed = Executed(opened.snapshot, writes, planned.ticket_id)
         answer = reply.render(executed) if reply is not None else None
-        await transaction.commit(opened.file, writes, once=once, answer=answer)
+        await transaction.commit(opened.snapshot, writes, once=once, answer=answer)
         return executed
 
 
@@ -107,7 +107,7 @@ def _before_planning(opened: Opened) -> KeptAnswer | Refusal | None:
         )
     if opened.kept is not None:
         return opened.kept
-    if opened.file is None:
+    if opened.snapshot is None:
         return not_found()
     return None
 

@@ -12,9 +12,9 @@ from datetime import datetime
 
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.command import Plan
-from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import Attempt, Refund
+from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.task import NewTask, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.aftersales.writes import AddTimeline, OpenTask, Write
@@ -55,7 +55,7 @@ def taken_for_none(found: Difference, refund: Refund, now: datetime, *, unasked:
 
 
 def with_difference(
-    file: OrderFile,
+    snapshot: OrderSnapshot,
     plan: Plan,
     found: Difference,
     answer: Answer,
@@ -85,7 +85,7 @@ def with_difference(
         opened_at=now,
     )
     known = str(task.task_id)
-    after = apply_all(file, plan.writes)
+    after = apply_all(snapshot, plan.writes)
     if any(event.detail.get("task_id") == known for event in after.timeline_of(refund.ticket_id)):
         return plan
     ticket = after.ticket(refund.ticket_id)

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from jitui.aftersales import ledger
 from jitui.aftersales.apply import apply
-from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.order import ParcelDegree
 from jitui.aftersales.refund import Refund, RefundState
+from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.split import is_last, leaves_no_unit_free, over_funders, over_tenders
 from jitui.aftersales.ticket import SYSTEM, Actor, ApprovedBy, Ticket, TicketEvent, TicketState
 from jitui.aftersales.writes import (
@@ -28,14 +28,16 @@ from jitui.aftersales.writes import (
 from jitui.ids import new_id
 
 
-def grant(file: OrderFile, ticket: Ticket, *, approved_by: ApprovedBy, by: Actor, now: datetime) -> tuple[Write, ...]:
-    """Approve a ticket of the file whose amount is within what is refundable.
+def grant(
+    snapshot: OrderSnapshot, ticket: Ticket, *, approved_by: ApprovedBy, by: Actor, now: datetime
+) -> tuple[Write, ...]:
+    """Approve a ticket of the snapshot whose amount is within what is refundable.
 
     Two transitions are recorded at once: approved (by whom), and refunding (queued for payment). The split is made now,
     from what is granted and has left by now; the hold on every tender is the database's to check (I1).
     """
     granted = replace(
-        amount_now(file, ticket),
+        amount_now(snapshot, ticket),
         state=TicketState.REFUNDING,
         version=ticket.version + 1,
         approved_by=approved_by,
@@ -44,10 +46,10 @@ def grant(file: OrderFile, ticket: Ticket, *, approved_by: ApprovedBy, by: Actor
     )
     why = {"approved_by": approved_by.value, "amount_minor": granted.amount_minor}
     event = transition(
-        file, ticket, TicketState.REFUNDING, by=by, why=f"approved_{approved_by.value}", now=now, detail=why
+        snapshot, ticket, TicketState.REFUNDING, by=by, why=f"approved_{approved_by.value}", now=now, detail=why
     )
-    refunds = queue_refunds(file, granted, granted.amount_minor, now)
-    ended = () if refunds else _nothing_to_pay(file, granted, event, now)
+    refunds = queue_refunds(snapshot, granted, granted.amount_minor, now)
+    ended = () if refunds else _nothing_to_pay(snapshot, granted, event, now)
     return (
         *(() if ended else (move_ticket(granted),)),
         AddTimeline((event,)),
@@ -57,16 +59,18 @@ def grant(file: OrderFile, ticket: Ticket, *, approved_by: ApprovedBy, by: Actor
             for write in (QueueRefund(refund), HoldTender(refund.tender_id, refund.amount_minor))
         ),
         *(ReturnFunding(funder, amount) for funder, amount in granted.funding_returns.items()),
-        *_freight_elsewhere(file, ticket, ticket.freight_minor - granted.freight_minor, now),
+        *_freight_elsewhere(snapshot, ticket, ticket.freight_minor - granted.freight_minor, now),
         *_postings(granted, refunds, now),
-        *_announcements(file, granted, now),
+        *_announcements(snapshot, granted, now),
         *ended,
     )
 
 
-def _nothing_to_pay(file: OrderFile, granted: Ticket, approved: TicketEvent, now: datetime) -> tuple[Write, ...]:
+def _nothing_to_pay(
+    snapshot: OrderSnapshot, granted: Ticket, approved: TicketEvent, now: datetime
+) -> tuple[Write, ...]:
     """An order that cost nothing: its approval is the end already."""
-    noted = apply(file, AddTimeline((approved,)))
+    noted = apply(snapshot, AddTimeline((approved,)))
     paid = transition(noted, granted, TicketState.REFUNDED, by=SYSTEM, why="paid", now=now)
     ended = replace(granted, state=TicketState.REFUNDED, version=granted.version + 1, closed_at=now)
     return move_ticket(ended), AddTimeline((paid,)), _refunded(ended, now)
@@ -83,31 +87,31 @@ def _refunded(ticket: Ticket, now: datetime) -> Announce:
     return Announce(ChangeKind.TICKET_REFUNDED, now, ticket.shop_id, body, ticket.ticket_id)
 
 
-def amount_now(file: OrderFile, ticket: Ticket) -> Ticket:
+def amount_now(snapshot: OrderSnapshot, ticket: Ticket) -> Ticket:
     """The ticket with what an approval at this moment gives back: never more than was asked for.
 
     Freight that was promised with the last goods stays behind while other goods of the order are not refunded for good,
     or when any have left (`refund-split.md`).
     """
-    freight_minor = ticket.freight_minor if is_last(file, ticket) else 0
+    freight_minor = ticket.freight_minor if is_last(snapshot, ticket) else 0
     return replace(
         ticket,
         amount_minor=ticket.amount_minor - ticket.freight_minor + freight_minor,
         freight_minor=freight_minor,
-        funding_returns=over_funders(file, ticket),
+        funding_returns=over_funders(snapshot, ticket),
     )
 
 
-def _freight_elsewhere(file: OrderFile, ticket: Ticket, freight_minor: int, now: datetime) -> tuple[Write, ...]:
+def _freight_elsewhere(snapshot: OrderSnapshot, ticket: Ticket, freight_minor: int, now: datetime) -> tuple[Write, ...]:
     """Freight that this ticket leaves behind goes with the latest request that still waits, else it is set free."""
     if not freight_minor:
         return ()
     waiting = [
         other
-        for other in file.tickets
+        for other in snapshot.tickets
         if other.state is TicketState.AWAITING_MERCHANT and other.ticket_id != ticket.ticket_id
     ]
-    if not waiting or not leaves_no_unit_free(file, ticket):
+    if not waiting or not leaves_no_unit_free(snapshot, ticket):
         return (ClaimFreight(-freight_minor),)
     other = max(waiting, key=lambda waiter: waiter.requested_at)
     moved = replace(
@@ -117,7 +121,7 @@ def _freight_elsewhere(file: OrderFile, ticket: Ticket, freight_minor: int, now:
         version=other.version + 1,
     )
     event = transition(
-        file,
+        snapshot,
         other,
         other.state,
         by=SYSTEM,
@@ -128,9 +132,9 @@ def _freight_elsewhere(file: OrderFile, ticket: Ticket, freight_minor: int, now:
     return move_ticket(moved), AddTimeline((event,))
 
 
-def queue_refunds(file: OrderFile, ticket: Ticket, amount_minor: int, now: datetime) -> tuple[Refund, ...]:
+def queue_refunds(snapshot: OrderSnapshot, ticket: Ticket, amount_minor: int, now: datetime) -> tuple[Refund, ...]:
     """One refund for each payment that gives a part of the amount, none of it what a bank may take as well."""
-    tenders = file.undisputed_tenders
+    tenders = snapshot.undisputed_tenders
     parts = over_tenders(tenders, amount_minor)
     return tuple(
         Refund(
@@ -163,15 +167,15 @@ def _postings(ticket: Ticket, refunds: Sequence[Refund], now: datetime) -> tuple
     return (*to_buyer, *to_funders)
 
 
-def _announcements(file: OrderFile, ticket: Ticket, now: datetime) -> tuple[Announce, ...]:
+def _announcements(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[Announce, ...]:
     """The approval itself tells the warehouse which units to hold back and which printed labels to void (T19)."""
     assert ticket.approved_by is not None
-    goods = {line.line_id: line for line in file.lines}
-    lines = file.lines_of(ticket.ticket_id)
+    goods = {line.line_id: line for line in snapshot.lines}
+    lines = snapshot.lines_of(ticket.ticket_id)
     refunded = {line.line_id for line in lines}
     labels = [
         {"carrier": parcel.carrier, "tracking_no": parcel.tracking_no}
-        for parcel in file.shipments
+        for parcel in snapshot.shipments
         if parcel.degree is ParcelDegree.LABEL_PRINTED and refunded & {unit.line_id for unit in parcel.lines}
     ]
     units = [

@@ -9,7 +9,6 @@ from jitui.aftersales import ledger
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
 from jitui.aftersales.facts import decision_query
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.later_money import plan_later_money
 from jitui.aftersales.order import Tender, captured_minor
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
@@ -23,6 +22,7 @@ from jitui.aftersales.ports import (
     Store,
 )
 from jitui.aftersales.request_refund import Terms
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import NewTask, TaskKind
 from jitui.aftersales.ticket import GRANTED_STATES
 from jitui.aftersales.writes import (
@@ -68,8 +68,8 @@ async def capture_payment(
     name = PaymentName(tender.provider, tender.payment_id)
     query = replace(decision_query(terms.policy, now, terms.time_zone), payment=name)
 
-    def plan(file: OrderFile, inputs: DecisionInputs) -> Plan | Refusal:
-        return plan_payment(file, inputs, tender, terms, now)
+    def plan(snapshot: OrderSnapshot, inputs: DecisionInputs) -> Plan | Refusal:
+        return plan_payment(snapshot, inputs, tender, terms, now)
 
     try:
         return await carry_out(store, ref, plan, query=query, reply=reply)
@@ -78,25 +78,25 @@ async def capture_payment(
 
 
 def plan_payment(
-    file: OrderFile, inputs: DecisionInputs, tender: Tender, terms: Terms, now: datetime
+    snapshot: OrderSnapshot, inputs: DecisionInputs, tender: Tender, terms: Terms, now: datetime
 ) -> Plan | Refusal:
     """The payment, its ledger rows, for the first one the buyer's history and the feed; and what refunds it touches."""
-    known = next((other for other in file.tenders if _name(other) == _name(tender)), None)
-    refused = _refused(file, inputs.payment, known, tender)
+    known = next((other for other in snapshot.tenders if _name(other) == _name(tender)), None)
+    refused = _refused(snapshot, inputs.payment, known, tender)
     if refused is not None:
         return refused
     if known is None:
-        captured = _captured(file, inputs.payment, tender, now)
+        captured = _captured(snapshot, inputs.payment, tender, now)
     else:
         captured = (*_captured_more(known, tender, now), *_shared(known, tender))
     if not captured:
         return Plan()
-    after = apply_all(file, captured)
+    after = apply_all(snapshot, captured)
     later = plan_later_money(after, inputs, terms, tender, now)
-    return Plan((*captured, *later, *_surplus_task(file, after, tender, now)))
+    return Plan((*captured, *later, *_surplus_task(snapshot, after, tender, now)))
 
 
-def _surplus_task(before: OrderFile, after: OrderFile, tender: Tender, now: datetime) -> tuple[OpenTask, ...]:
+def _surplus_task(before: OrderSnapshot, after: OrderSnapshot, tender: Tender, now: datetime) -> tuple[OpenTask, ...]:
     """Money above what lines and freight sum to belongs to no goods: where nothing is left to pay, a person is told."""
     stated_minor = sum(line.paid_minor for line in after.lines) + after.order.freight_minor
     surplus_minor = captured_minor(after.tenders) - max(stated_minor, captured_minor(before.tenders))
@@ -120,11 +120,11 @@ def _name(tender: Tender) -> tuple[str, str]:
     return tender.provider, tender.payment_id
 
 
-def _refused(file: OrderFile, elsewhere: KnownPayment, known: Tender | None, tender: Tender) -> Refusal | None:
-    if tender.currency != file.order.currency:
+def _refused(snapshot: OrderSnapshot, elsewhere: KnownPayment, known: Tender | None, tender: Tender) -> Refusal | None:
+    if tender.currency != snapshot.order.currency:
         return Refusal(
             RefusalCode.CURRENCY_MISMATCH,
-            f"The order is in {file.order.currency}, the payment in {tender.currency}.",
+            f"The order is in {snapshot.order.currency}, the payment in {tender.currency}.",
             "amount.currency",
         )
     if elsewhere.currency not in (None, tender.currency):
@@ -133,13 +133,13 @@ def _refused(file: OrderFile, elsewhere: KnownPayment, known: Tender | None, ten
             f"This payment is in {elsewhere.currency} on another order.",
             "amount.currency",
         )
-    if elsewhere.buyer_id not in (None, file.order.buyer_id):
+    if elsewhere.buyer_id not in (None, snapshot.order.buyer_id):
         return Refusal(
             RefusalCode.PAYMENT_BELONGS_TO_ANOTHER,
             f"{tender.provider} payment {tender.payment_id!r} paid another buyer's order.",
             "payment_id",
         )
-    if known is None and any(other.tender_id == tender.tender_id for other in file.tenders):
+    if known is None and any(other.tender_id == tender.tender_id for other in snapshot.tenders):
         return Refusal(
             RefusalCode.DUPLICATE_PAYMENT_DIFFERS,
             f"Tender {tender.tender_id!r} is known with another payment; a second payment needs its own id.",
@@ -186,13 +186,13 @@ def _total_refused(elsewhere: KnownPayment, known: Tender | None, tender: Tender
     return None
 
 
-def _captured(file: OrderFile, elsewhere: KnownPayment, tender: Tender, now: datetime) -> tuple[Write, ...]:
+def _captured(snapshot: OrderSnapshot, elsewhere: KnownPayment, tender: Tender, now: datetime) -> tuple[Write, ...]:
     return (
         *(() if elsewhere.buyer_id is not None else (ClaimPayment(tender.provider, tender.payment_id),)),
         *_share(tender, tender.payment_total_minor, tender.captured_minor),
         CaptureTender(tender),
         ledger.captured(tender),
-        *(_first_payment(file, tender, now) if not file.tenders else ()),
+        *(_first_payment(snapshot, tender, now) if not snapshot.tenders else ()),
     )
 
 
@@ -221,9 +221,9 @@ def _share(tender: Tender, total_minor: int | None, amount_minor: int) -> tuple[
     return () if total_minor is None else (SharePayment(tender.provider, tender.payment_id, total_minor, amount_minor),)
 
 
-def _first_payment(file: OrderFile, tender: Tender, now: datetime) -> tuple[Write, ...]:
-    order = file.order
-    funded = tuple(ledger.funded(fund, order.currency, now) for fund in file.funding)
+def _first_payment(snapshot: OrderSnapshot, tender: Tender, now: datetime) -> tuple[Write, ...]:
+    order = snapshot.order
+    funded = tuple(ledger.funded(fund, order.currency, now) for fund in snapshot.funding)
     paid = RecordBuyerEvent(
         buyer_id=order.buyer_id,
         event_id=f"paid:{order.order_id}",

@@ -16,12 +16,12 @@ from jitui.aftersales import ledger
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.doubt import difference, taken_for_none, with_difference
-from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef, Store
 from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider, RefundOrder
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState, Settlement
+from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.task import NewTask, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket, TicketEvent, TicketState
 from jitui.aftersales.writes import (
@@ -132,8 +132,8 @@ async def confirm(store: Store, ref: AttemptRef, news: News, *, now: datetime) -
     attempt, the refund, the tender, the ledger, the ticket and the feed.
     """
 
-    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        return plan_news(file, ref.attempt_id, news, now)
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        return plan_news(snapshot, ref.attempt_id, news, now)
 
     return await carry_out(store, ref, plan)
 
@@ -148,33 +148,33 @@ async def retry(
 ) -> Executed | Refusal | KeptAnswer:
     """An operator sends a finally failed refund again, as a new attempt with a new key."""
 
-    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        refund = next(refund for refund in file.refunds if refund.refund_id == ref.refund_id)
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        refund = next(refund for refund in snapshot.refunds if refund.refund_id == ref.refund_id)
         if refund.state is not RefundState.FAILED:
             return Refusal(
                 RefusalCode.REFUND_NOT_FAILED,
                 f"The refund is {refund.state.value}; only a failed one is retried.",
             )
-        if _may_still_be_paid(file, refund):
+        if _may_still_be_paid(snapshot, refund):
             return Refusal(
                 RefusalCode.REFUND_NOT_FAILED,
                 f"{refund.provider} still holds this refund and may pay it: act there, a new attempt could pay twice.",
             )
-        if _is_disputed(file, refund):
+        if _is_disputed(snapshot, refund):
             return Refusal(
                 RefusalCode.DISPUTE_OPEN,
                 "The buyer's bank is asked for the same money: wait until it has decided before you send it again.",
             )
         queued = _moved(refund, RefundState.QUEUED, due_at=now, reason="retried")
-        return _with_ticket_following(file, (queued,), refund.ticket_id, by, "retried", now)
+        return _with_ticket_following(snapshot, (queued,), refund.ticket_id, by, "retried", now)
 
     return await carry_out(store, ref, plan, reply=reply)
 
 
-def _is_disputed(file: OrderFile, refund: Refund) -> bool:
+def _is_disputed(snapshot: OrderSnapshot, refund: Refund) -> bool:
     """Whether the payment's open disputes are about more than it has left beside what is promised of it."""
-    tender = next(tender for tender in file.tenders if tender.tender_id == refund.tender_id)
-    return file.disputed_minor(tender) > tender.remaining_minor
+    tender = next(tender for tender in snapshot.tenders if tender.tender_id == refund.tender_id)
+    return snapshot.disputed_minor(tender) > tender.remaining_minor
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +198,16 @@ async def settle(
 ) -> Executed | Refusal | KeptAnswer:
     """An operator has paid a finally failed refund by hand: it is settled with evidence and never sent again."""
 
-    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        refund = next(refund for refund in file.refunds if refund.refund_id == ref.refund_id)
-        return plan_settlement(file, refund, payout, by, now)
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        refund = next(refund for refund in snapshot.refunds if refund.refund_id == ref.refund_id)
+        return plan_settlement(snapshot, refund, payout, by, now)
 
     return await carry_out(store, ref, plan, reply=reply)
 
 
-def plan_settlement(file: OrderFile, refund: Refund, payout: ManualPayout, by: Actor, now: datetime) -> Plan | Refusal:
+def plan_settlement(
+    snapshot: OrderSnapshot, refund: Refund, payout: ManualPayout, by: Actor, now: datetime
+) -> Plan | Refusal:
     """Only FAILED: in every other state the provider may still pay, or has paid."""
     if refund.state is not RefundState.FAILED:
         return Refusal(
@@ -226,10 +228,10 @@ def plan_settlement(file: OrderFile, refund: Refund, payout: ManualPayout, by: A
         ledger.settled(refund, now),
     )
     evidence = {"reference": payout.reference, "refund_id": str(refund.refund_id), "amount_minor": refund.amount_minor}
-    done = _with_ticket_following(file, writes, refund.ticket_id, by, "settled_by_hand", now, detail=evidence)
+    done = _with_ticket_following(snapshot, writes, refund.ticket_id, by, "settled_by_hand", now, detail=evidence)
     if done.writes == writes:  # another refund of the ticket is not paid yet: the ticket stays, its timeline tells
-        ticket = file.ticket(refund.ticket_id)
-        event = transition(file, ticket, ticket.state, by=by, why="settled_by_hand", now=now, detail=evidence)
+        ticket = snapshot.ticket(refund.ticket_id)
+        event = transition(snapshot, ticket, ticket.state, by=by, why="settled_by_hand", now=now, detail=evidence)
         return Plan((*writes, AddTimeline((event,))), refund.ticket_id)
     return done
 
@@ -239,48 +241,50 @@ def plan_settlement(file: OrderFile, refund: Refund, payout: ManualPayout, by: A
 _FINAL = frozenset({AttemptState.SUCCEEDED, AttemptState.DECLINED})
 
 
-def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> Plan | Refusal:
+def plan_news(snapshot: OrderSnapshot, attempt_id: UUID, news: News, now: datetime) -> Plan | Refusal:
     """Order late, repeated and conflicting news: knowledge only grows, and a conflict is looked up before it counts."""
-    attempt = next(attempt for attempt in file.attempts if attempt.attempt_id == attempt_id)
-    refund = next(refund for refund in file.refunds if refund.refund_id == attempt.refund_id)
+    attempt = next(attempt for attempt in snapshot.attempts if attempt.attempt_id == attempt_id)
+    refund = next(refund for refund in snapshot.refunds if refund.refund_id == attempt.refund_id)
     if news.provider not in (None, refund.provider):
         return not_found()
     found = difference(news.answer, refund)
     if found is None:
-        return _plan_answer(file, refund, attempt, news.answer, news, now)
+        return _plan_answer(snapshot, refund, attempt, news.answer, news, now)
     nothing = taken_for_none(found, refund, now, unasked=news.provider is not None)
-    plan = _plan_answer(file, refund, attempt, nothing, news, now)
-    return with_difference(file, plan, found, news.answer, refund, attempt, now, looked_up=news.looked_up)
+    plan = _plan_answer(snapshot, refund, attempt, nothing, news, now)
+    return with_difference(snapshot, plan, found, news.answer, refund, attempt, now, looked_up=news.looked_up)
 
 
-def _plan_answer(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, news: News, now: datetime) -> Plan:
+def _plan_answer(
+    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, news: News, now: datetime
+) -> Plan:
     latest = attempt.attempt_no == refund.attempt_no
     looked_up = news.looked_up and news.lease in (None, refund.leased_until)
     if refund.settlement is not None:
-        return _after_settlement(file, refund, attempt, answer, looked_up, now)
+        return _after_settlement(snapshot, refund, attempt, answer, looked_up, now)
     match answer.kind, attempt.state:
         case AnswerKind.SUCCEEDED, AttemptState.SUCCEEDED:
             return _nothing_new(refund) if looked_up else Plan(ticket_id=refund.ticket_id)
         case AnswerKind.SUCCEEDED, AttemptState.DECLINED if latest and not looked_up:
-            return _look_up(file, refund, "succeeded after it was declined", now)
+            return _look_up(snapshot, refund, "succeeded after it was declined", now)
         case AnswerKind.SUCCEEDED, state if latest or state not in _FINAL:
-            return _succeeded(file, refund, attempt, answer, now)
+            return _succeeded(snapshot, refund, attempt, answer, now)
         case AnswerKind.SUCCEEDED, _:
-            return _paid_again(file, refund, attempt, answer, looked_up, now)
+            return _paid_again(snapshot, refund, attempt, answer, looked_up, now)
         case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and latest:
             if looked_up:
-                return _reversed(file, refund, attempt, answer, now)
-            return _look_up(file, refund, "declined after it had succeeded", now)
+                return _reversed(snapshot, refund, attempt, answer, now)
+            return _look_up(snapshot, refund, "declined after it had succeeded", now)
         case AnswerKind.DECLINED, state if answer.final and (state not in _FINAL or _settles(news, refund, latest)):
-            return _declined(file, refund, attempt, answer, now)
+            return _declined(snapshot, refund, attempt, answer, now)
         case AnswerKind.PENDING, AttemptState.DECLINED if latest and not looked_up and _ours_alone(attempt):
-            return _look_up(file, refund, "accepted, although its books had nothing when its key expired", now)
+            return _look_up(snapshot, refund, "accepted, although its books had nothing when its key expired", now)
         case AnswerKind.PENDING, state if state not in _FINAL or (latest and looked_up and _in_doubt(refund)):
             if answer.stuck and latest:
-                return _stuck(file, refund, attempt, answer, now)
-            return _waiting(file, refund, attempt, answer, AttemptState.PENDING, now)
+                return _stuck(snapshot, refund, attempt, answer, now)
+            return _waiting(snapshot, refund, attempt, answer, AttemptState.PENDING, now)
         case _, state if state not in _FINAL and latest and refund.state is not RefundState.FAILED:
-            return _waiting(file, refund, attempt, answer, _unless_pending(attempt), now)
+            return _waiting(snapshot, refund, attempt, answer, _unless_pending(attempt), now)
     return Plan(ticket_id=refund.ticket_id)
 
 
@@ -310,17 +314,17 @@ def _unless_pending(attempt: Attempt) -> AttemptState:
     return AttemptState.PENDING if attempt.state is AttemptState.PENDING else AttemptState.UNKNOWN
 
 
-def _succeeded(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _succeeded(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     writes: tuple[Write, ...] = (
         _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now),
         _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="", closed_at=now),
         HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
         ledger.at_provider(Cause.PAID, refund, attempt, now),
     )
-    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "paid", now)
+    return _with_ticket_following(snapshot, writes, refund.ticket_id, _provider(refund), "paid", now)
 
 
-def _reversed(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _reversed(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     """Succeeded, later failed: the amount is owed again and a new attempt is queued (T12), a few times at most."""
     again = refund.attempt_no <= REOPENINGS
     state = RefundState.QUEUED if again else RefundState.FAILED
@@ -330,36 +334,36 @@ def _reversed(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer,
         HoldTender(refund.tender_id, pending_minor=refund.amount_minor, refunded_minor=-refund.amount_minor),
         ledger.at_provider(Cause.UNPAID, refund, attempt, now),
     )
-    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "failed_after_success", now)
+    return _with_ticket_following(snapshot, writes, refund.ticket_id, _provider(refund), "failed_after_success", now)
 
 
-def _declined(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _declined(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     """Refused for good: the hold stays, because the money is still owed; the ticket goes on the operator's list."""
     failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
     writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), failed)
-    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "declined", now)
+    return _with_ticket_following(snapshot, writes, refund.ticket_id, _provider(refund), "declined", now)
 
 
-def _stuck(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _stuck(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     """Accepted, not paid, and waiting for a person: on the operator's list, while the attempt stays open.
 
     An open attempt says that the money may still arrive: later news of it counts, and `retry` refuses a second one.
     """
     failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
     writes = (_attempt_moved(attempt, AttemptState.PENDING, answer, now), failed)
-    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "stuck", now)
+    return _with_ticket_following(snapshot, writes, refund.ticket_id, _provider(refund), "stuck", now)
 
 
-def _may_still_be_paid(file: OrderFile, refund: Refund) -> bool:
+def _may_still_be_paid(snapshot: OrderSnapshot, refund: Refund) -> bool:
     """Whether any attempt is not declined: a refund has one such attempt at most (I2)."""
     return any(
         attempt.refund_id == refund.refund_id and attempt.state is not AttemptState.DECLINED
-        for attempt in file.attempts
+        for attempt in snapshot.attempts
     )
 
 
 def _waiting(
-    file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, state: AttemptState, now: datetime
+    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, state: AttemptState, now: datetime
 ) -> Plan:
     """Not final: look again later, sooner for an accepted refund, with backoff and jitter for an unknown one."""
     if state is AttemptState.PENDING:
@@ -369,14 +373,14 @@ def _waiting(
     refund_state = RefundState.PENDING if state is AttemptState.PENDING else RefundState.UNKNOWN
     waiting = _moved(refund, refund_state, due_at=now + wait, reason=answer.reason)
     writes = (_attempt_moved(attempt, state, answer, now), waiting)
-    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "under_way", now)
+    return _with_ticket_following(snapshot, writes, refund.ticket_id, _provider(refund), "under_way", now)
 
 
-def _look_up(file: OrderFile, refund: Refund, reason: str, now: datetime) -> Plan:
+def _look_up(snapshot: OrderSnapshot, refund: Refund, reason: str, now: datetime) -> Plan:
     """Two pieces of news conflict: the worker asks the provider's books at once; the state does not move on hearsay."""
     state = RefundState.SUCCEEDED if refund.state is RefundState.SUCCEEDED else RefundState.UNKNOWN
     asked = _moved(refund, state, due_at=now, reason=reason, closed_at=refund.closed_at)
-    return _with_ticket_following(file, (asked,), refund.ticket_id, _provider(refund), "conflicting_news", now)
+    return _with_ticket_following(snapshot, (asked,), refund.ticket_id, _provider(refund), "conflicting_news", now)
 
 
 def _backoff_seconds(attempt: Attempt, tries: int) -> float:
@@ -390,7 +394,7 @@ def _backoff_seconds(attempt: Attempt, tries: int) -> float:
 
 
 def _after_settlement(
-    file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, looked_up: bool, now: datetime
+    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, looked_up: bool, now: datetime
 ) -> Plan:
     """News of a refund that was settled by hand: it stays settled, and a payment at the provider is a second one.
 
@@ -398,11 +402,11 @@ def _after_settlement(
     """
     match answer.kind, attempt.state:
         case AnswerKind.SUCCEEDED, state if state is not AttemptState.SUCCEEDED:
-            return _paid_again(file, refund, attempt, answer, looked_up, now)
+            return _paid_again(snapshot, refund, attempt, answer, looked_up, now)
         case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and looked_up:
             return _paid_back(refund, attempt, answer, now)
         case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and attempt.attempt_no == refund.attempt_no:
-            return _look_up(file, refund, "declined after it had succeeded", now)
+            return _look_up(snapshot, refund, "declined after it had succeeded", now)
         case AnswerKind.DECLINED, state if answer.final and state not in _FINAL:
             writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), _due(refund, None))
             return Plan(writes, refund.ticket_id)
@@ -415,7 +419,7 @@ def _after_settlement(
 
 
 def _paid_again(
-    file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, looked_up: bool, now: datetime
+    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, looked_up: bool, now: datetime
 ) -> Plan:
     """The provider paid an attempt beside the payment that counts: a task for a person, and the ledger shows it.
 
@@ -425,7 +429,7 @@ def _paid_again(
     latest = attempt.attempt_no == refund.attempt_no
     doubtful = attempt.state is AttemptState.DECLINED and not looked_up
     if doubtful and latest:
-        return _look_up(file, refund, "succeeded after it was declined", now)
+        return _look_up(snapshot, refund, "succeeded after it was declined", now)
     task = NewTask(
         name=paid_twice_name(attempt.attempt_id),
         kind=TaskKind.PAID_TWICE,
@@ -446,7 +450,7 @@ def _paid_again(
     if doubtful:
         return Plan(told, refund.ticket_id)
     posting = ledger.at_provider(Cause.PAID_AGAIN, refund, attempt, now)
-    if refund.settlement is None or _other_is_open(file, attempt):
+    if refund.settlement is None or _other_is_open(snapshot, attempt):
         return Plan((*told, posting), refund.ticket_id)
     moved = _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now)
     return Plan((*told, posting, moved, _due(refund, None)), refund.ticket_id)
@@ -457,13 +461,13 @@ def paid_twice_name(attempt_id: UUID) -> str:
     return f"paid_twice:{attempt_id}"
 
 
-def _other_is_open(file: OrderFile, attempt: Attempt) -> bool:
+def _other_is_open(snapshot: OrderSnapshot, attempt: Attempt) -> bool:
     """A refund has at most one attempt that is not declined: the database holds to it (I2)."""
     return any(
         other.refund_id == attempt.refund_id
         and other.attempt_id != attempt.attempt_id
         and other.state is not AttemptState.DECLINED
-        for other in file.attempts
+        for other in snapshot.attempts
     )
 
 
@@ -481,7 +485,7 @@ def _paid_back(refund: Refund, attempt: Attempt, answer: Answer, now: datetime) 
 
 
 def _with_ticket_following(
-    file: OrderFile,
+    snapshot: OrderSnapshot,
     writes: tuple[Write, ...],
     ticket_id: UUID,
     by: Actor,
@@ -491,13 +495,13 @@ def _with_ticket_following(
     detail: Mapping[str, object] | None = None,
 ) -> Plan:
     """A ticket over several tenders is refunded when all are, failed when one is final, refunding otherwise."""
-    ticket = file.ticket(ticket_id)
-    state = state_from(apply_all(file, writes).refunds_of(ticket_id))
+    ticket = snapshot.ticket(ticket_id)
+    state = state_from(apply_all(snapshot, writes).refunds_of(ticket_id))
     if state is ticket.state:
         return Plan(writes, ticket_id)
     closed_at = now if state is TicketState.REFUNDED else None
     moved = replace(ticket, state=state, version=ticket.version + 1, closed_at=closed_at)
-    event = transition(file, ticket, state, by=by, why=why, now=now, detail=detail)
+    event = transition(snapshot, ticket, state, by=by, why=why, now=now, detail=detail)
     return Plan((*writes, *ticket_writes(moved, event, now)), ticket_id)
 
 

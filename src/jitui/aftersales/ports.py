@@ -9,10 +9,10 @@ from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import Funding, Hold, OrderLine
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.refund import Attempt, Refund
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.aftersales.writes import Write
 from jitui.policy import PublicPolicy
@@ -82,7 +82,7 @@ class OrderTaken:
     changed: bool = True
 
 
-# What a decision reads beside the order file ---------------------------------------------------------------------
+# What a decision reads beside the order snapshot ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class KnownPayment:
 
 @dataclass(frozen=True, slots=True)
 class DecisionInputs:
-    """Everything that decides beside the order file itself, read under the buyer's lock.
+    """Everything that decides beside the order snapshot itself, read under the buyer's lock.
 
     `paused_scopes` and `uncovered_scopes`: which of the scopes *region* and *category* have a place that is paused, or
     not covered. An order whose own region or category is unknown may be there.
@@ -207,9 +207,9 @@ class DecisionInputs:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the first round trip brought: the file (None: no such order), the key's state, and decision inputs."""
+    """What the first round trip brought: the snapshot (None: no such order), the key's state, and decision inputs."""
 
-    file: OrderFile | None
+    snapshot: OrderSnapshot | None
     in_flight: bool = False
     kept: KeptAnswer | None = None
     key_reused: bool = False
@@ -223,7 +223,7 @@ class Transaction(Protocol):
 
     async def commit(
         self,
-        file: OrderFile,
+        snapshot: OrderSnapshot,
         writes: Sequence[Write],
         *,
         once: Once | None = None,
@@ -354,9 +354,9 @@ class Store(Protocol):
 
     async def find_order(self, order_id: str) -> OrderRef | None: ...
 
-    async def read_file(self, ref: Ref) -> OrderFile | None: ...
+    async def read_order(self, ref: Ref) -> OrderSnapshot | None: ...
 
-    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderFile, DecisionInputs] | None: ...
+    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderSnapshot, DecisionInputs] | None: ...
 
     async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal: ...
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitui.aftersales import ledger
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.ledger import Account, Cause
 from jitui.aftersales.order import Buyer, Funder, Funding, Order, OrderLine, captured_minor
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.writes import Post
 
 
@@ -57,28 +57,28 @@ class OrderPut:
 
 
 def standing_order(
-    file: OrderFile, posts: Iterable[Post] = (), categories: Mapping[str, CategoryFlags] | None = None
+    snapshot: OrderSnapshot, posts: Iterable[Post] = (), categories: Mapping[str, CategoryFlags] | None = None
 ) -> StandingOrder:
-    """The order of a file, with what its ledger has of the funding.
+    """The order of a snapshot, with what its ledger has of the funding.
 
     Without the ledger it says what putting the order again would be refused for, and not what it would book.
     """
     booked = [post for post in posts if post.posting.startswith(Cause.FUNDED)]
-    order = file.order
+    order = snapshot.order
     standing = (
-        (file.tickets, "a ticket"),
-        (file.shipments, "a shipment"),
-        (file.is_completed, "the completion"),
+        (snapshot.tickets, "a ticket"),
+        (snapshot.shipments, "a shipment"),
+        (snapshot.is_completed, "the completion"),
     )
     return StandingOrder(
         shop_id=order.shop_id,
         currency=order.currency,
         placed_at=order.placed_at,
         freight_minor=order.freight_minor,
-        lines=file.lines,
-        funding=file.funding,
-        paid=bool(file.tenders),
-        captured_minor=captured_minor(file.tenders),
+        lines=snapshot.lines,
+        funding=snapshot.funding,
+        paid=bool(snapshot.tenders),
+        captured_minor=captured_minor(snapshot.tenders),
         stands_on_it=next((what for there, what in standing if there), None),
         booked_minor=_booked(booked),
         bookings=len(booked),
@@ -98,11 +98,11 @@ def _booked(posts: Iterable[Post]) -> dict[Funder, int]:
 _SUBSIDY = Account.SUBSIDY.value.partition(":")[0] + ":"
 
 
-def order_after(file: OrderFile | None, buyer: Buyer, new: NewOrder, put: OrderPut) -> OrderFile:
-    """The file once the order was put; a replaced one keeps its payments, and the moment at which it was paid."""
-    if file is not None and not put.replaces:
-        return replace(file, order=replace(file.order, hold=new.hold, ship_by=new.ship_by))
-    tenders = file.tenders if file is not None else ()
+def order_after(snapshot: OrderSnapshot | None, buyer: Buyer, new: NewOrder, put: OrderPut) -> OrderSnapshot:
+    """The snapshot once the order was put; a replaced one keeps its payments, and the moment at which it was paid."""
+    if snapshot is not None and not put.replaces:
+        return replace(snapshot, order=replace(snapshot.order, hold=new.hold, ship_by=new.ship_by))
+    tenders = snapshot.tenders if snapshot is not None else ()
     free = is_free(new)
     order = Order(
         lane=buyer.lane,
@@ -112,16 +112,16 @@ def order_after(file: OrderFile | None, buyer: Buyer, new: NewOrder, put: OrderP
         currency=new.currency,
         placed_at=new.placed_at,
         freight_minor=new.freight_minor,
-        freight_claimed_minor=file.order.freight_claimed_minor if file is not None else 0,
+        freight_claimed_minor=snapshot.order.freight_claimed_minor if snapshot is not None else 0,
         hold=new.hold,
         paid_at=min((tender.captured_at for tender in tenders), default=new.placed_at if free else None),
-        completed_at=file.order.completed_at if file is not None else None,
+        completed_at=snapshot.order.completed_at if snapshot is not None else None,
         ship_by=new.ship_by,
         free_of_charge=free and not tenders,
     )
     lines = tuple(_as_sold(line) for line in new.lines)
     funding = tuple(sorted((Funding(fund.funder, fund.amount_minor) for fund in new.funding), key=lambda x: x.funder))
-    return replace(file or OrderFile(order, buyer), order=order, lines=lines, funding=funding)
+    return replace(snapshot or OrderSnapshot(order, buyer), order=order, lines=lines, funding=funding)
 
 
 def _as_sold(line: OrderLine) -> OrderLine:

@@ -441,11 +441,11 @@ async def _heard(parts: Reconciling, report: Report, group: Group, window: Windo
 
 
 async def _news(parts: Reconciling, ref: AttemptRef, group: Group) -> News | None:
-    file = await parts.store.read_file(ref)
-    if file is None:
+    snapshot = await parts.store.read_order(ref)
+    if snapshot is None:
         return None
-    attempt = next(attempt for attempt in file.attempts if attempt.attempt_id == ref.attempt_id)
-    refund = next(refund for refund in file.refunds if refund.refund_id == attempt.refund_id)
+    attempt = next(attempt for attempt in snapshot.attempts if attempt.attempt_id == ref.attempt_id)
+    refund = next(refund for refund in snapshot.refunds if refund.refund_id == attempt.refund_id)
     if parts.provider is not None and parts.provider.capabilities.look_up:
         found = await parts.provider.look_up(refund_order(refund, attempt))
         return News(found, looked_up=True, lease=refund.leased_until)

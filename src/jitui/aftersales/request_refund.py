@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read, is_paused
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.grant import grant
 from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.split import refundable_minor, units_due_minor, worth
 from jitui.aftersales.ticket import (
     SYSTEM,
@@ -95,8 +95,8 @@ async def request_refund(
     """Open a ticket, decide it, and queue its refunds, in one transaction of two round trips."""
     actor = by or Actor(ActorKind.BUYER, ask.buyer_id)
 
-    def plan(file: OrderFile, inputs: DecisionInputs) -> Plan | Refusal:
-        return plan_request(file, inputs, terms, ask, actor, now)
+    def plan(snapshot: OrderSnapshot, inputs: DecisionInputs) -> Plan | Refusal:
+        return plan_request(snapshot, inputs, terms, ask, actor, now)
 
     ref = OrderRef(lane_of(ask.buyer_id), ask.order_id)
     query = decision_query(terms.policy, now, terms.time_zone)
@@ -109,26 +109,26 @@ async def check_eligibility(store: Store, terms: Terms, ask: RefundAsk, *, now: 
     read = await store.read_inputs(OrderRef(lane_of(ask.buyer_id), ask.order_id), query)
     if read is None:
         return not_found()
-    file, inputs = read
-    wanted = _what_is_asked(file, ask, now)
+    snapshot, inputs = read
+    wanted = _what_is_asked(snapshot, ask, now)
     if isinstance(wanted, Refusal):
         return wanted
-    decision, _ = _decide(file, inputs, terms, wanted, now)
-    guard = guard_of(file, inputs, terms)
-    return Eligibility(decision, wanted.amount_minor, file.order.currency, guard)
+    decision, _ = _decide(snapshot, inputs, terms, wanted, now)
+    guard = guard_of(snapshot, inputs, terms)
+    return Eligibility(decision, wanted.amount_minor, snapshot.order.currency, guard)
 
 
 def plan_request(
-    file: OrderFile, inputs: DecisionInputs, terms: Terms, ask: RefundAsk, by: Actor, now: datetime
+    snapshot: OrderSnapshot, inputs: DecisionInputs, terms: Terms, ask: RefundAsk, by: Actor, now: datetime
 ) -> Plan | Refusal:
-    """The whole decision as a pure function of the file, the inputs and the policy."""
-    wanted = _what_is_asked(file, ask, now)
+    """The whole decision as a pure function of the snapshot, the inputs and the policy."""
+    wanted = _what_is_asked(snapshot, ask, now)
     if isinstance(wanted, Refusal):
         return wanted
-    decision, facts = _decide(file, inputs, terms, wanted, now)
-    guard = guard_of(file, inputs, terms)
+    decision, facts = _decide(snapshot, inputs, terms, wanted, now)
+    guard = guard_of(snapshot, inputs, terms)
     instant = decision.outcome is Outcome.INSTANT and guard is None
-    ticket = _new_ticket(file, terms, inputs, ask, wanted, now, instant=instant, review_reason=guard)
+    ticket = _new_ticket(snapshot, terms, inputs, ask, wanted, now, instant=instant, review_reason=guard)
     lines = tuple(TicketLine(ticket.ticket_id, line.line_id, line.quantity, line.amount_minor) for line in wanted.lines)
     opening = OpenTicket(ticket, lines)
     begun: tuple[Write, ...] = (
@@ -138,12 +138,12 @@ def plan_request(
     )
     granted: tuple[Write, ...] = ()
     if instant:
-        opening, granted = _granted_at_once(apply_all(file, (opening, *begun)), ticket, now)
+        opening, granted = _granted_at_once(apply_all(snapshot, (opening, *begun)), ticket, now)
     ticket = opening.ticket
     writes: tuple[Write, ...] = (
         opening,
         *begun,
-        record_decision(ticket.ticket_id, decision, facts, history_read(terms.policy, file, inputs), now),
+        record_decision(ticket.ticket_id, decision, facts, history_read(terms.policy, snapshot, inputs), now),
         _history_event(ticket, now),
         Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
         *granted,
@@ -151,7 +151,7 @@ def plan_request(
     return Plan(writes, ticket.ticket_id)
 
 
-def _granted_at_once(begun: OrderFile, ticket: Ticket, now: datetime) -> tuple[OpenTicket, tuple[Write, ...]]:
+def _granted_at_once(begun: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[OpenTicket, tuple[Write, ...]]:
     """The approval of a ticket that is opened in the same plan: its row is written once, as it is then."""
     granted = grant(begun, ticket, approved_by=ApprovedBy.INSTANT_REFUND, by=SYSTEM, now=now)
     moves = [write for write in granted if isinstance(write, MoveTicket) and write.ticket_id == ticket.ticket_id]
@@ -184,29 +184,29 @@ class _Wanted:
         return tuple(LineUnits(line.line_id, line.quantity) for line in self.lines)
 
 
-def _what_is_asked(file: OrderFile, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
-    if file.order.buyer_id != ask.buyer_id:
+def _what_is_asked(snapshot: OrderSnapshot, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
+    if snapshot.order.buyer_id != ask.buyer_id:
         return not_found()
-    if file.order.paid_at is None:
+    if snapshot.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "Nothing has been paid on this order yet.")
-    if file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED):
+    if snapshot.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED):
         return Refusal(
             RefusalCode.ORDER_ALREADY_SHIPPED, "All goods have left; ask for a refund after shipment instead."
         )
-    units = _units_asked(file, ask)
+    units = _units_asked(snapshot, ask)
     if isinstance(units, Refusal):
         return units
-    limit = _request_limits(file, units, now)
+    limit = _request_limits(snapshot, units, now)
     if limit is not None:
         return limit
-    return _price(file, units)
+    return _price(snapshot, units)
 
 
-def _units_asked(file: OrderFile, ask: RefundAsk) -> tuple[LineUnits, ...] | Refusal:
-    lines = {line.line_id: line for line in file.lines}
-    busy = {line.line_id for line in file.ticket_lines if line.open}
+def _units_asked(snapshot: OrderSnapshot, ask: RefundAsk) -> tuple[LineUnits, ...] | Refusal:
+    lines = {line.line_id: line for line in snapshot.lines}
+    busy = {line.line_id for line in snapshot.ticket_lines if line.open}
     if not ask.lines:
-        return _everything_free(file.lines, busy)
+        return _everything_free(snapshot.lines, busy)
     for index, wanted in enumerate(ask.lines):
         if any(earlier.line_id == wanted.line_id for earlier in ask.lines[:index]):
             return Refusal(RefusalCode.UNKNOWN_LINE, "A line is named twice.", f"lines[{index}].line_id")
@@ -245,8 +245,8 @@ def _in_progress(path: str) -> Refusal:
     return Refusal(RefusalCode.REFUND_IN_PROGRESS, "There is an open refund ticket on these goods already.", path)
 
 
-def _request_limits(file: OrderFile, units: Sequence[LineUnits], now: datetime) -> Refusal | None:
-    latest = max((ticket.requested_at for ticket in file.tickets), default=None)
+def _request_limits(snapshot: OrderSnapshot, units: Sequence[LineUnits], now: datetime) -> Refusal | None:
+    latest = max((ticket.requested_at for ticket in snapshot.tickets), default=None)
     if latest is not None and now < latest + BETWEEN_REQUESTS:
         wait_seconds = max(1, int((latest + BETWEEN_REQUESTS - now).total_seconds()))
         return Refusal(
@@ -255,7 +255,10 @@ def _request_limits(file: OrderFile, units: Sequence[LineUnits], now: datetime) 
             retry_after_seconds=wait_seconds,
         )
     for wanted in units:
-        if sum(line.line_id == wanted.line_id and line.quantity > 0 for line in file.ticket_lines) >= REQUESTS_PER_LINE:
+        if (
+            sum(line.line_id == wanted.line_id and line.quantity > 0 for line in snapshot.ticket_lines)
+            >= REQUESTS_PER_LINE
+        ):
             return Refusal(
                 RefusalCode.LINE_REQUEST_LIMIT,
                 f"Line {wanted.line_id!r} was asked for {REQUESTS_PER_LINE} times; ask the shop or support.",
@@ -263,16 +266,16 @@ def _request_limits(file: OrderFile, units: Sequence[LineUnits], now: datetime) 
     return None
 
 
-def _price(file: OrderFile, units: Sequence[LineUnits]) -> _Wanted | Refusal:
+def _price(snapshot: OrderSnapshot, units: Sequence[LineUnits]) -> _Wanted | Refusal:
     """Each unit's exact share; freight with the last line when nothing has shipped; never above what was captured."""
     wanted = {unit.line_id: unit.quantity for unit in units}
-    asked = [line for line in file.lines if line.line_id in wanted]
-    paid = worth(file)
+    asked = [line for line in snapshot.lines if line.line_id in wanted]
+    paid = worth(snapshot)
     due_minor = [units_due_minor(line, paid.lines[line.line_id], wanted[line.line_id]) for line in asked]
-    due_minor.append(_freight_with(file, wanted, paid.freight_minor, alone=not any(due_minor)))
-    payable_minor = min(sum(due_minor), refundable_minor(file.tenders))
-    if payable_minor <= 0 and not file.order.free_of_charge:
-        return _nothing_due(file)
+    due_minor.append(_freight_with(snapshot, wanted, paid.freight_minor, alone=not any(due_minor)))
+    payable_minor = min(sum(due_minor), refundable_minor(snapshot.tenders))
+    if payable_minor <= 0 and not snapshot.order.free_of_charge:
+        return _nothing_due(snapshot)
     *line_amounts, freight_minor = split_by_weight(payable_minor, due_minor)
     lines = tuple(
         _WantedLine(line.line_id, wanted[line.line_id], amount)
@@ -281,31 +284,31 @@ def _price(file: OrderFile, units: Sequence[LineUnits]) -> _Wanted | Refusal:
     return _Wanted(lines, freight_minor)
 
 
-def _nothing_due(file: OrderFile) -> Refusal:
-    if refundable_minor(file.tenders):
+def _nothing_due(snapshot: OrderSnapshot) -> Refusal:
+    if refundable_minor(snapshot.tenders):
         message = "These units alone bring nothing back; ask for them together with the rest of the order."
     else:
         message = "What was paid on this order has been refunded already."
     return Refusal(RefusalCode.NOTHING_TO_REFUND, message)
 
 
-def _freight_with(file: OrderFile, wanted: dict[str, int], worth_minor: int, *, alone: bool) -> int:
+def _freight_with(snapshot: OrderSnapshot, wanted: dict[str, int], worth_minor: int, *, alone: bool) -> int:
     """What is left of the freight, for a request that leaves no unit free; freight alone waits for all other grants."""
-    last = all(line.claimed_quantity + wanted.get(line.line_id, 0) == line.quantity for line in file.lines)
-    shipped = any(line.left_quantity for line in file.lines)
-    waiting = alone and any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in file.tickets)
-    return max(0, worth_minor - file.order.freight_claimed_minor) if last and not shipped and not waiting else 0
+    last = all(line.claimed_quantity + wanted.get(line.line_id, 0) == line.quantity for line in snapshot.lines)
+    shipped = any(line.left_quantity for line in snapshot.lines)
+    waiting = alone and any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in snapshot.tickets)
+    return max(0, worth_minor - snapshot.order.freight_claimed_minor) if last and not shipped and not waiting else 0
 
 
 # Deciding ------------------------------------------------------------------------------------------------------
 
 
 def _decide(
-    file: OrderFile, inputs: DecisionInputs, terms: Terms, wanted: _Wanted, now: datetime
+    snapshot: OrderSnapshot, inputs: DecisionInputs, terms: Terms, wanted: _Wanted, now: datetime
 ) -> tuple[Decision, dict[str, FactValue]]:
     facts = gather_facts(
         terms.policy,
-        file,
+        snapshot,
         inputs,
         asked=wanted.units,
         amount_minor=wanted.amount_minor,
@@ -316,16 +319,16 @@ def _decide(
     return decide(terms.policy, facts), facts
 
 
-def guard_of(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | None:
+def guard_of(snapshot: OrderSnapshot, inputs: DecisionInputs, terms: Terms) -> str | None:
     """What stops an instant approval whatever a policy says; the ticket names it as its review reason."""
     if terms.deadline_passed():
         return "deadline_passed"
-    paused = is_paused(file, inputs)
+    paused = is_paused(snapshot, inputs)
     if paused is not False:
         return "service_paused" if paused else "pause_unknown"
-    if file.is_disputed:
+    if snapshot.is_disputed:
         return "dispute_open"
-    if file.degree not in (
+    if snapshot.degree not in (
         ShipmentDegree.UNSHIPPED,
         ShipmentDegree.LABEL_PRINTED,
         ShipmentDegree.PICKED_UP,
@@ -338,7 +341,7 @@ def guard_of(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | Non
 
 
 def _new_ticket(
-    file: OrderFile,
+    snapshot: OrderSnapshot,
     terms: Terms,
     inputs: DecisionInputs,
     ask: RefundAsk,
@@ -348,7 +351,7 @@ def _new_ticket(
     instant: bool,
     review_reason: str | None,
 ) -> Ticket:
-    order, review = file.order, terms.policy.review
+    order, review = snapshot.order, terms.policy.review
     return Ticket(
         lane=order.lane,
         ticket_id=new_id(order.lane),

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
-from jitui.aftersales.file import OrderFile, transition
 from jitui.aftersales.order import (
     Hold,
     LineUnits,
@@ -24,6 +23,7 @@ from jitui.aftersales.order import (
 )
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
+from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.ticket import GRANTED_STATES, Actor, Ticket, TicketState
 from jitui.aftersales.writes import (
     AddTimeline,
@@ -64,10 +64,10 @@ async def record_shipment(
 ) -> Executed | Refusal | KeptAnswer:
     """Record a label, a merchant's ship command or a carrier's scan; the same waybill again changes nothing."""
 
-    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        if shop_id is not None and file.order.shop_id != shop_id:
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        if shop_id is not None and snapshot.order.shop_id != shop_id:
             return not_found()
-        return plan_shipment(file, news, by, now)
+        return plan_shipment(snapshot, news, by, now)
 
     return await carry_out(store, ref, plan, reply=reply)
 
@@ -82,59 +82,59 @@ async def complete_order(
 ) -> Executed | Refusal | KeptAnswer:
     """The buyer has the goods and the order is closed well: it counts in the buyer's history."""
 
-    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        if file.order.paid_at is None:
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        if snapshot.order.paid_at is None:
             return Refusal(RefusalCode.ORDER_NOT_PAID, "An order that was never paid cannot be completed.")
-        if file.order.completed_at is not None:
+        if snapshot.order.completed_at is not None:
             return Plan()
-        return _plan_completion(file, completed_at, now)
+        return _plan_completion(snapshot, completed_at, now)
 
     return await carry_out(store, ref, plan, reply=reply)
 
 
-def plan_shipment(file: OrderFile, news: ShipmentNews, by: Actor, now: datetime) -> Plan | Refusal:
+def plan_shipment(snapshot: OrderSnapshot, news: ShipmentNews, by: Actor, now: datetime) -> Plan | Refusal:
     """A command or a fact, by its source.
 
     What is said again, or less than was said, changes nothing; more units, a further degree or the carrier's name do.
     """
-    known = _parcel(file, news)
-    said = _summed(news.lines) if news.lines or known else _summed(_everything_else(file, news))
-    ordered = {line.line_id for line in file.lines}
+    known = _parcel(snapshot, news)
+    said = _summed(news.lines) if news.lines or known else _summed(_everything_else(snapshot, news))
+    ordered = {line.line_id for line in snapshot.lines}
     unknown = next((line_id for line_id in said if line_id not in ordered), None)
     if unknown is not None:
         return Refusal(RefusalCode.UNKNOWN_LINE, f"The order has no line {unknown!r}.", "lines")
-    parcel = _parcel_now(file, known, news, said, now)
+    parcel = _parcel_now(snapshot, known, news, said, now)
     moving = _units_moving(known, parcel)
     if known is not None and not moving and parcel.degree is known.degree:
         return _with_carrier(known, parcel)
     if news.source is ShipmentSource.MERCHANT and moving:
-        refused = _refuse_command(file, moving, news)
+        refused = _refuse_command(snapshot, moving, news)
         if refused is not None:
             return refused
-    return _plan_parcel(file, known, parcel, moving, news, by, now)
+    return _plan_parcel(snapshot, known, parcel, moving, news, by, now)
 
 
-def goods_with_carrier(file: OrderFile, ticket_id: UUID) -> bool:
+def goods_with_carrier(snapshot: OrderSnapshot, ticket_id: UUID) -> bool:
     """Whether units of the ticket must be with a carrier or gone, because too few are left for it."""
-    return bool(_overlapping_lines(file, ticket_id))
+    return bool(_overlapping_lines(snapshot, ticket_id))
 
 
 # Command or fact -----------------------------------------------------------------------------------------------
 
 
-def _parcel(file: OrderFile, news: ShipmentNews) -> Shipment | None:
+def _parcel(snapshot: OrderSnapshot, news: ShipmentNews) -> Shipment | None:
     """The order's parcel of this waybill, whoever is said to carry it."""
     waybill = waybill_of(news.tracking_no)
-    return next((parcel for parcel in file.shipments if waybill_of(parcel.tracking_no) == waybill), None)
+    return next((parcel for parcel in snapshot.shipments if waybill_of(parcel.tracking_no) == waybill), None)
 
 
 def _parcel_now(
-    file: OrderFile, known: Shipment | None, news: ShipmentNews, said: Mapping[str, int], now: datetime
+    snapshot: OrderSnapshot, known: Shipment | None, news: ShipmentNews, said: Mapping[str, int], now: datetime
 ) -> Shipment:
     """The parcel with what is news about it: it only moves forward, and only grows."""
     if known is None:
         return Shipment(
-            shipment_id=new_id(file.order.lane),
+            shipment_id=new_id(snapshot.order.lane),
             degree=news.degree,
             carrier=news.carrier,
             tracking_no=news.tracking_no,
@@ -188,36 +188,36 @@ def _with_carrier(known: Shipment, parcel: Shipment) -> Plan:
     return Plan((PutShipment(named, waybill_of(named.tracking_no)),))
 
 
-def _everything_else(file: OrderFile, news: ShipmentNews) -> tuple[LineUnits, ...]:
+def _everything_else(snapshot: OrderSnapshot, news: ShipmentNews) -> tuple[LineUnits, ...]:
     """A merchant means all that has not left; a carrier's unknown parcel holds what no other parcel holds."""
     units = []
-    for line in file.lines:
-        packed = sum(u.quantity for p in file.shipments for u in p.lines if u.line_id == line.line_id)
+    for line in snapshot.lines:
+        packed = sum(u.quantity for p in snapshot.shipments for u in p.lines if u.line_id == line.line_id)
         gone = line.left_quantity if news.source is ShipmentSource.MERCHANT else packed
         if line.quantity > gone:
             units.append(LineUnits(line.line_id, line.quantity - gone))
-    return tuple(units) or tuple(LineUnits(line.line_id, line.quantity) for line in file.lines)
+    return tuple(units) or tuple(LineUnits(line.line_id, line.quantity) for line in snapshot.lines)
 
 
-def _refuse_command(file: OrderFile, moving: Sequence[LineUnits], news: ShipmentNews) -> Refusal | None:
+def _refuse_command(snapshot: OrderSnapshot, moving: Sequence[LineUnits], news: ShipmentNews) -> Refusal | None:
     """What a merchant may not ship: unpaid, held, under an open ticket, refunded, or gone already (T16, T18)."""
-    if file.order.paid_at is None:
+    if snapshot.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "The order is not paid; there is nothing to ship.")
-    if file.order.hold is not Hold.NONE:
+    if snapshot.order.hold is not Hold.NONE:
         return Refusal(
-            RefusalCode.ORDER_HELD, f"The order is held ({file.order.hold.value}); it cannot be shipped yet."
+            RefusalCode.ORDER_HELD, f"The order is held ({snapshot.order.hold.value}); it cannot be shipped yet."
         )
     named = [unit.line_id for unit in news.lines] or [unit.line_id for unit in moving]
     for unit in moving:
-        line = file.line(unit.line_id)
+        line = snapshot.line(unit.line_id)
         if not 1 <= unit.quantity <= line.free_quantity:
             at = named.index(unit.line_id) if unit.line_id in named else 0
-            return _why_not_free(file, line, f"lines[{at}]")
+            return _why_not_free(snapshot, line, f"lines[{at}]")
     return None
 
 
-def _why_not_free(file: OrderFile, line: OrderLine, path: str) -> Refusal:
-    states = {file.ticket(row.ticket_id).state for row in file.ticket_lines if row.line_id == line.line_id}
+def _why_not_free(snapshot: OrderSnapshot, line: OrderLine, path: str) -> Refusal:
+    states = {snapshot.ticket(row.ticket_id).state for row in snapshot.ticket_lines if row.line_id == line.line_id}
     if TicketState.AWAITING_MERCHANT in states:
         return Refusal(
             RefusalCode.REFUND_IN_PROGRESS,
@@ -240,7 +240,7 @@ def _why_not_free(file: OrderFile, line: OrderLine, path: str) -> Refusal:
 
 
 def _plan_parcel(
-    file: OrderFile,
+    snapshot: OrderSnapshot,
     known: Shipment | None,
     parcel: Shipment,
     moving: Sequence[LineUnits],
@@ -256,12 +256,12 @@ def _plan_parcel(
         PutShipment(parcel, waybill_of(parcel.tracking_no)),
         *(_units_left(unit, commanded=commanded) for unit in leaving),
     )
-    incidents = _incidents(apply_all(file, moved), parcel, now)
+    incidents = _incidents(apply_all(snapshot, moved), parcel, now)
     writes: tuple[Write, ...] = (
         *moved,
         *incidents,
-        *_noted_on_tickets(file, parcel, news, by, now),
-        *_announcements(file, parcel, incidents, leaves=leaves, now=now),
+        *_noted_on_tickets(snapshot, parcel, news, by, now),
+        *_announcements(snapshot, parcel, incidents, leaves=leaves, now=now),
     )
     return Plan(writes)
 
@@ -272,11 +272,11 @@ def _units_left(unit: LineUnits, *, commanded: bool) -> UnitsLeft:
     )
 
 
-def _units_with_carrier(file: OrderFile, line_id: str) -> int:
+def _units_with_carrier(snapshot: OrderSnapshot, line_id: str) -> int:
     """Units of a line in parcels that the carrier has, at any degree from picked up on."""
     return sum(
         unit.quantity
-        for parcel in file.shipments
+        for parcel in snapshot.shipments
         for unit in parcel.lines
         if unit.line_id == line_id and parcel.degree is not ParcelDegree.LABEL_PRINTED
     )
@@ -285,7 +285,7 @@ def _units_with_carrier(file: OrderFile, line_id: str) -> int:
 # Incidents and news --------------------------------------------------------------------------------------------
 
 
-def _incidents(after: OrderFile, parcel: Shipment, now: datetime) -> tuple[OpenIncident, ...]:
+def _incidents(after: OrderSnapshot, parcel: Shipment, now: datetime) -> tuple[OpenIncident, ...]:
     """Goods with the carrier although their ticket was granted: one incident a ticket, with the evidence (R9)."""
     if parcel.degree is ParcelDegree.LABEL_PRINTED:
         return ()
@@ -297,19 +297,19 @@ def _incidents(after: OrderFile, parcel: Shipment, now: datetime) -> tuple[OpenI
     return tuple(found)
 
 
-def _overlapping_lines(file: OrderFile, ticket_id: UUID) -> tuple[str, ...]:
-    lines = [file.line(line.line_id) for line in file.lines_of(ticket_id)]
+def _overlapping_lines(snapshot: OrderSnapshot, ticket_id: UUID) -> tuple[str, ...]:
+    lines = [snapshot.line(line.line_id) for line in snapshot.lines_of(ticket_id)]
     return tuple(
         line.line_id
         for line in lines
-        if _units_with_carrier(file, line.line_id) + line.claimed_quantity > line.quantity
+        if _units_with_carrier(snapshot, line.line_id) + line.claimed_quantity > line.quantity
     )
 
 
 def _incident(
-    file: OrderFile, ticket: Ticket, line_ids: Sequence[str], parcel: Shipment, now: datetime
+    snapshot: OrderSnapshot, ticket: Ticket, line_ids: Sequence[str], parcel: Shipment, now: datetime
 ) -> OpenIncident:
-    amount = sum(line.amount_minor for line in file.lines_of(ticket.ticket_id) if line.line_id in line_ids)
+    amount = sum(line.amount_minor for line in snapshot.lines_of(ticket.ticket_id) if line.line_id in line_ids)
     evidence = {
         "degree": parcel.degree.value,
         "carrier": parcel.carrier,
@@ -331,7 +331,7 @@ def _incident(
 
 
 def _noted_on_tickets(
-    file: OrderFile, parcel: Shipment, news: ShipmentNews, by: Actor, now: datetime
+    snapshot: OrderSnapshot, parcel: Shipment, news: ShipmentNews, by: Actor, now: datetime
 ) -> tuple[AddTimeline, ...]:
     """A carrier's scan stands on the timeline of every ticket that it touches; the state does not move."""
     if news.source is not ShipmentSource.CARRIER:
@@ -339,17 +339,17 @@ def _noted_on_tickets(
     touched = {unit.line_id for unit in parcel.lines}
     detail = {"degree": parcel.degree.value, "carrier": parcel.carrier, "tracking_no": parcel.tracking_no}
     events = tuple(
-        transition(file, ticket, ticket.state, by=by, why="carrier_scan", now=now, detail=detail)
-        for ticket in file.tickets
-        if any(line.line_id in touched for line in file.lines_of(ticket.ticket_id))
+        transition(snapshot, ticket, ticket.state, by=by, why="carrier_scan", now=now, detail=detail)
+        for ticket in snapshot.tickets
+        if any(line.line_id in touched for line in snapshot.lines_of(ticket.ticket_id))
     )
     return (AddTimeline(events),) if events else ()
 
 
 def _announcements(
-    file: OrderFile, parcel: Shipment, incidents: Sequence[OpenIncident], *, leaves: bool, now: datetime
+    snapshot: OrderSnapshot, parcel: Shipment, incidents: Sequence[OpenIncident], *, leaves: bool, now: datetime
 ) -> tuple[Announce, ...]:
-    order = file.order
+    order = snapshot.order
     body: dict[str, object] = {
         "degree": parcel.degree.value,
         "carrier": parcel.carrier,
@@ -376,8 +376,8 @@ def _announcements(
     return (Announce(ChangeKind.SHIPMENT_RECORDED, now, order.shop_id, body), *opened)
 
 
-def _plan_completion(file: OrderFile, completed_at: datetime, now: datetime) -> Plan:
-    order = file.order
+def _plan_completion(snapshot: OrderSnapshot, completed_at: datetime, now: datetime) -> Plan:
+    order = snapshot.order
     event = RecordBuyerEvent(
         buyer_id=order.buyer_id,
         event_id=f"completed:{order.order_id}",
@@ -385,7 +385,7 @@ def _plan_completion(file: OrderFile, completed_at: datetime, now: datetime) -> 
         at=completed_at,
         recorded_at=now,
         order_id=order.order_id,
-        amount_minor=captured_minor(file.tenders),
+        amount_minor=captured_minor(snapshot.tenders),
     )
     news = Announce(ChangeKind.ORDER_COMPLETED, now, order.shop_id, {"completed_at": completed_at.isoformat()})
     return Plan((CompleteOrder(completed_at), event, news))

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import Funder, OrderLine, Tender, captured_minor
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import GRANTED_STATES, OPEN_STATES, Ticket, TicketLine, TicketState
 from jitui.money import split_by_weight, split_further
 
@@ -28,15 +28,15 @@ class Worth:
         return sum(self.lines.values())
 
 
-def worth(file: OrderFile) -> Worth:
+def worth(snapshot: OrderSnapshot) -> Worth:
     """The lines' own amounts; where less was captured than they sum to, everything is worth its part of that.
 
     Such an order was paid by a deposit, or its discount was not taken off its lines: the money that is there belongs to
     all its goods, not to the line that happens to be asked for first (T3, T23).
     """
-    stated = [line.paid_minor for line in file.lines] + [file.order.freight_minor]
-    *lines, freight_minor = split_by_weight(min(sum(stated), captured_minor(file.tenders)), stated)
-    return Worth({line.line_id: part for line, part in zip(file.lines, lines, strict=True)}, freight_minor)
+    stated = [line.paid_minor for line in snapshot.lines] + [snapshot.order.freight_minor]
+    *lines, freight_minor = split_by_weight(min(sum(stated), captured_minor(snapshot.tenders)), stated)
+    return Worth({line.line_id: part for line, part in zip(snapshot.lines, lines, strict=True)}, freight_minor)
 
 
 def refundable_minor(tenders: Sequence[Tender]) -> int:
@@ -55,42 +55,42 @@ def over_tenders(tenders: Sequence[Tender], amount_minor: int) -> tuple[int, ...
     return split_further(amount_minor, [tender.captured_minor for tender in tenders], gone)
 
 
-def is_last(file: OrderFile, ticket: Ticket) -> bool:
+def is_last(snapshot: OrderSnapshot, ticket: Ticket) -> bool:
     """Whether with this ticket every unit of the order is refunded, and none has left: freight goes with it."""
-    return _all_units_under(GRANTED_STATES, file, ticket)
+    return _all_units_under(GRANTED_STATES, snapshot, ticket)
 
 
-def leaves_no_unit_free(file: OrderFile, ticket: Ticket) -> bool:
+def leaves_no_unit_free(snapshot: OrderSnapshot, ticket: Ticket) -> bool:
     """Whether with this ticket every unit is refunded or asked for, and none has left."""
-    return _all_units_under(GRANTED_STATES | OPEN_STATES, file, ticket)
+    return _all_units_under(GRANTED_STATES | OPEN_STATES, snapshot, ticket)
 
 
-def _all_units_under(states: Set[TicketState], file: OrderFile, ticket: Ticket) -> bool:
-    rows = _lines_under(states, file, ticket)
-    return not any(line.left_quantity for line in file.lines) and all(
-        sum(row.quantity for row in rows if row.line_id == line.line_id) == line.quantity for line in file.lines
+def _all_units_under(states: Set[TicketState], snapshot: OrderSnapshot, ticket: Ticket) -> bool:
+    rows = _lines_under(states, snapshot, ticket)
+    return not any(line.left_quantity for line in snapshot.lines) and all(
+        sum(row.quantity for row in rows if row.line_id == line.line_id) == line.quantity for line in snapshot.lines
     )
 
 
-def over_funders(file: OrderFile, ticket: Ticket) -> dict[Funder, int]:
+def over_funders(snapshot: OrderSnapshot, ticket: Ticket) -> dict[Funder, int]:
     """Each funder's share of the goods that are refunded with this ticket, less what went back to it before.
 
     Only what was granted counts: a request in review may yet be withdrawn.
     """
-    granted = _lines_under(GRANTED_STATES, file, ticket)
-    whole_minor = worth(file).goods_minor
+    granted = _lines_under(GRANTED_STATES, snapshot, ticket)
+    whole_minor = worth(snapshot).goods_minor
     goods_minor = min(whole_minor, sum(row.amount_minor for row in granted))
-    everything = sum(row.quantity for row in granted) == sum(line.quantity for line in file.lines)
+    everything = sum(row.quantity for row in granted) == sum(line.quantity for line in snapshot.lines)
     due = {}
-    if file.order.free_of_charge:  # no line has a price to go by: each unit weighs the same
-        goods_minor, whole_minor = sum(row.quantity for row in granted), sum(line.quantity for line in file.lines)
-    for fund in file.funding:
+    if snapshot.order.free_of_charge:  # no line has a price to go by: each unit weighs the same
+        goods_minor, whole_minor = sum(row.quantity for row in granted), sum(line.quantity for line in snapshot.lines)
+    for fund in snapshot.funding:
         share = fund.amount_minor * goods_minor // whole_minor if whole_minor else 0
         due[fund.funder] = (fund.amount_minor if everything else share) - fund.returned_minor
     return {funder: amount for funder, amount in due.items() if amount > 0}
 
 
-def _lines_under(states: Set[TicketState], file: OrderFile, ticket: Ticket) -> tuple[TicketLine, ...]:
+def _lines_under(states: Set[TicketState], snapshot: OrderSnapshot, ticket: Ticket) -> tuple[TicketLine, ...]:
     """Of the tickets in one of these states, and of this one, whatever its own is."""
-    found = {other.ticket_id for other in file.tickets if other.state in states} | {ticket.ticket_id}
-    return tuple(row for row in file.ticket_lines if row.ticket_id in found)
+    found = {other.ticket_id for other in snapshot.tickets if other.state in states} | {ticket.ticket_id}
+    return tuple(row for row in snapshot.ticket_lines if row.ticket_id in found)

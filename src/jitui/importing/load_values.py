@@ -12,7 +12,6 @@ from typing import Protocol
 
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.command import Executed
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, plan_payment, put_order
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
@@ -21,6 +20,7 @@ from jitui.aftersales.put_order import plan_order, standing_order
 from jitui.aftersales.registry import Registry
 from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.ship import plan_shipment, record_shipment
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.importing.build_values import Item, Parcel, Payment
@@ -103,7 +103,7 @@ async def check(app: App, items: Sequence[Item], advance: Advance) -> list[Refus
     return contradicting + await _each(items, lambda item, files: _try(app, item, files, terms), advance)
 
 
-_Files = dict[str, OrderFile]
+_Files = dict[str, OrderSnapshot]
 _Step = Callable[[Item, _Files], Awaitable[Refusal | None]]
 
 
@@ -182,33 +182,33 @@ async def _try(app: App, item: Item, files: _Files, terms: Terms | None) -> Refu
         return None
     if isinstance(value, NewOrder):
         return await _try_order(app, value)
-    file = files.get(value.order_id) or await _read(app, value.order_id)
-    if file is None:
+    snapshot = files.get(value.order_id) or await _read(app, value.order_id)
+    if snapshot is None:
         return _no_such_order(value.order_id)
     if isinstance(value, Payment):
         assert terms is not None
-        planned = plan_payment(file, DecisionInputs(), value.tender, terms, app.clock())
+        planned = plan_payment(snapshot, DecisionInputs(), value.tender, terms, app.clock())
     else:
-        planned = plan_shipment(file, value.news, BY, app.clock())
+        planned = plan_shipment(snapshot, value.news, BY, app.clock())
     if isinstance(planned, Refusal):
         return planned
-    files[value.order_id] = apply_all(file, planned.writes)
+    files[value.order_id] = apply_all(snapshot, planned.writes)
     return None
 
 
 async def _try_order(app: App, new: NewOrder) -> Refusal | None:
-    file = await _read(app, new.order_id)
-    if file is None:
+    snapshot = await _read(app, new.order_id)
+    if snapshot is None:
         return None
-    if file.order.buyer_id != new.buyer_id:
+    if snapshot.order.buyer_id != new.buyer_id:
         return Refusal(RefusalCode.ORDER_BELONGS_TO_ANOTHER, "An order with this id belongs to another buyer.")
-    planned = plan_order(standing_order(file), new, app.clock())
+    planned = plan_order(standing_order(snapshot), new, app.clock())
     return planned if isinstance(planned, Refusal) else None
 
 
-async def _read(app: App, order_id: str) -> OrderFile | None:
+async def _read(app: App, order_id: str) -> OrderSnapshot | None:
     ref: OrderRef | None = await app.store.find_order(order_id)
-    return None if ref is None else await app.store.read_file(ref)
+    return None if ref is None else await app.store.read_order(ref)
 
 
 def _no_such_order(order_id: str) -> Refusal:

@@ -15,7 +15,6 @@ from jitui.adapters.postgres import queue, reading, writing
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Row, Value, run_batch, statement
 from jitui.adapters.postgres.intake import put_order
 from jitui.adapters.postgres.pool import Connection, Pool
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.ports import (
     ClaimedRefund,
@@ -29,6 +28,7 @@ from jitui.aftersales.ports import (
     Ref,
     TicketRef,
 )
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.writes import Write
 from jitui.errors import InvariantBroken, Overtaken
 
@@ -68,7 +68,7 @@ class PostgresTransaction:
         if once is not None:
             named = {**params, **_key_params(once), "lock": _lock_number(once)}
             calls += [(reading.TRY_KEY[kind], named), (reading.KEPT_ANSWER[kind], named)]
-        calls += [(locked[kind], params) for locked in (reading.LOCK_BUYER, reading.LOCK_ORDER, reading.READ_FILE)]
+        calls += [(locked[kind], params) for locked in (reading.LOCK_BUYER, reading.LOCK_ORDER, reading.READ_ORDER)]
         if query is not None:
             assert isinstance(ref, OrderRef)
             calls.append((reading.READ_INPUTS, reading.input_params(ref.lane, ref.order_id, query)))
@@ -83,15 +83,20 @@ class PostgresTransaction:
         inputs = _inputs(answers.pop()) if query is not None else None
         if inputs is not None and payment is not None:
             inputs = replace(inputs, payment=payment)
-        return Opened(_file(answers.pop()), inputs=inputs)
+        return Opened(_snapshot(answers.pop()), inputs=inputs)
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        writes: Sequence[Write],
+        *,
+        once: Once | None = None,
+        answer: KeptAnswer | None = None,
     ) -> None:
         """Second round trip: everything the plan writes, the kept answer, and the commit."""
-        calls = writing.calls(file, writes, self._time_zone)
+        calls = writing.calls(snapshot, writes, self._time_zone)
         if once is not None and answer is not None:
-            calls.append((writing.KEEP_ANSWER, _answer_params(file, once, answer)))
+            calls.append((writing.KEEP_ANSWER, _answer_params(snapshot, once, answer)))
         with refusals():
             await run_batch(self._connection, [*calls, (COMMIT, {})])
 
@@ -119,24 +124,24 @@ class PostgresStore:
             (rows,) = await run_batch(connection, [(_FIND_ORDER, {"order_id": order_id})])
         return OrderRef(int(rows[0][0] or 0), order_id) if rows else None
 
-    async def read_file(self, ref: Ref) -> OrderFile | None:
-        """The file as it is now, without locks."""
+    async def read_order(self, ref: Ref) -> OrderSnapshot | None:
+        """The snapshot as it is now, without locks."""
         async with self._pool.connection() as connection:
-            (rows,) = await run_batch(connection, [(reading.READ_FILE[type(ref)], reading.ref_params(ref))])
-        return _file(rows)
+            (rows,) = await run_batch(connection, [(reading.READ_ORDER[type(ref)], reading.ref_params(ref))])
+        return _snapshot(rows)
 
-    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderFile, DecisionInputs] | None:
-        """File and decision inputs without locks, for a dry run."""
+    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderSnapshot, DecisionInputs] | None:
+        """Snapshot and decision inputs without locks, for a dry run."""
         async with self._pool.connection() as connection:
             rows, inputs = await run_batch(
                 connection,
                 [
-                    (reading.READ_FILE[OrderRef], reading.ref_params(ref)),
+                    (reading.READ_ORDER[OrderRef], reading.ref_params(ref)),
                     (reading.READ_INPUTS, reading.input_params(ref.lane, ref.order_id, query)),
                 ],
             )
-        file = _file(rows)
-        return None if file is None else (file, _inputs(inputs))
+        snapshot = _snapshot(rows)
+        return None if snapshot is None else (snapshot, _inputs(inputs))
 
     async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
         """See `jitui.adapters.postgres.intake`."""
@@ -179,8 +184,8 @@ class _Kept(msgspec.Struct):
 _KEPT = msgspec.json.Decoder(_Kept)
 
 
-def _file(rows: list[Row]) -> OrderFile | None:
-    return reading.decode_file(rows[0][0] or b"") if rows else None
+def _snapshot(rows: list[Row]) -> OrderSnapshot | None:
+    return reading.decode_snapshot(rows[0][0] or b"") if rows else None
 
 
 def _payment(rows: list[Row]) -> KnownPayment:
@@ -213,12 +218,12 @@ def _key_params(once: Once) -> dict[str, Value]:
     return {"key_id": once.key_id, "route": once.route, "key": once.key}
 
 
-def _answer_params(file: OrderFile, once: Once, answer: KeptAnswer) -> dict[str, Value]:
+def _answer_params(snapshot: OrderSnapshot, once: Once, answer: KeptAnswer) -> dict[str, Value]:
     # In the lane of the buyer, as all that the transaction touches (decision 0017).
     return {
         **_key_params(once),
-        "lane": file.order.lane,
-        "buyer_id": file.order.buyer_id,
+        "lane": snapshot.order.lane,
+        "buyer_id": snapshot.order.buyer_id,
         "body_hash": once.body_hash,
         "status": answer.status,
         "answer": answer.body,

@@ -14,7 +14,7 @@ import msgspec
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales import writes as w
-from jitui.aftersales.file import OrderFile
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.ids import lane_of
 from jitui.policy import facts
 
@@ -333,15 +333,15 @@ _encode = msgspec.json.Encoder().encode
 _ONCE = frozenset(facts.ONCE_PER_ORDER)
 
 
-def calls(file: OrderFile, writes: Sequence[w.Write], time_zone: str) -> list[Call]:
+def calls(snapshot: OrderSnapshot, writes: Sequence[w.Write], time_zone: str) -> list[Call]:
     """The calls of a plan in the order in which its kinds of write first appear."""
     by_kind: dict[type, list[w.Write]] = {}
     for write in writes:
         by_kind.setdefault(type(write), []).append(write)
     common: dict[str, Value] = {
-        "lane": file.order.lane,
-        "order_id": file.order.order_id,
-        "buyer_id": file.order.buyer_id,
+        "lane": snapshot.order.lane,
+        "order_id": snapshot.order.order_id,
+        "buyer_id": snapshot.order.buyer_id,
         "time_zone": time_zone,
     }
     made: list[Call] = []

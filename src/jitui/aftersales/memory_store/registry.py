@@ -121,7 +121,7 @@ class MemoryRegistry:
         return new
 
     def _is_of_another(self, event: RecordBuyerEvent) -> bool:
-        named = self._tables.files.get(event.order_id or "")
+        named = self._tables.snapshots.get(event.order_id or "")
         return named is not None and named.order.buyer_id != event.buyer_id
 
     def _is_of_another_kind(self, event: RecordBuyerEvent) -> bool:

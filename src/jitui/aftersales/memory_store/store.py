@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 from jitui.aftersales import ledger
 from jitui.aftersales.claim import claimed, plan_claim
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.memory_store.inputs import decision_inputs
 from jitui.aftersales.memory_store.registry import MemoryRegistry
 from jitui.aftersales.memory_store.tables import Tables
@@ -37,6 +36,7 @@ from jitui.aftersales.ports import (
 )
 from jitui.aftersales.put_order import CategoryFlags, order_after, plan_order, standing_order
 from jitui.aftersales.refund import Refund
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import Task
 from jitui.aftersales.writes import ClaimRefund, Post, Write
 from jitui.errors import InvariantBroken
@@ -69,7 +69,7 @@ class MemoryStore:
         """What `plan_order` says; hold and ship-by may always change."""
         tables = self._tables
         async with self._lock:
-            known = tables.files.get(ref.order_id)
+            known = tables.snapshots.get(ref.order_id)
             if known is not None:
                 known = replace(known, completed_by_event=tables.is_completed_by_event(known))
             if known is not None and known.order.buyer_id != new.buyer_id:
@@ -119,12 +119,12 @@ class MemoryStore:
         ]
 
     def _claim(self, refund: Refund, now: datetime, lease_until: datetime) -> ClaimedRefund:
-        lane = self._tables.files[refund.order_id].order.lane
+        lane = self._tables.snapshots[refund.order_id].order.lane
         change = plan_claim(refund, now=now, lease_until=lease_until, new_attempt_id=new_id(lane))
         self._tables.write(OrderRef(lane, refund.order_id), [change])
-        file = self._tables.files[refund.order_id]
-        leased = next(one for one in file.refunds if one.refund_id == refund.refund_id)
-        attempts = (one for one in file.attempts if one.refund_id == refund.refund_id)
+        snapshot = self._tables.snapshots[refund.order_id]
+        leased = next(one for one in snapshot.refunds if one.refund_id == refund.refund_id)
+        attempts = (one for one in snapshot.attempts if one.refund_id == refund.refund_id)
         attempt = next(one for one in attempts if one.attempt_no == leased.attempt_no)
         return claimed(lane, leased, attempt, is_new=change.attempt is not None)
 
@@ -132,17 +132,17 @@ class MemoryStore:
 
     async def find_order(self, order_id: str) -> OrderRef | None:
         """For callers that know a platform's order id and not its buyer."""
-        file = self._tables.files.get(order_id)
-        return None if file is None else OrderRef(file.order.lane, order_id)
+        snapshot = self._tables.snapshots.get(order_id)
+        return None if snapshot is None else OrderRef(snapshot.order.lane, order_id)
 
-    async def read_file(self, ref: Ref) -> OrderFile | None:
-        """The file as it is now."""
+    async def read_order(self, ref: Ref) -> OrderSnapshot | None:
+        """The snapshot as it is now."""
         return self._tables.find(ref)
 
-    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderFile, DecisionInputs] | None:
-        """File and decision inputs, for a dry run."""
-        file = self._tables.find(ref)
-        return None if file is None else (file, decision_inputs(self._tables, file, query))
+    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderSnapshot, DecisionInputs] | None:
+        """Snapshot and decision inputs, for a dry run."""
+        snapshot = self._tables.find(ref)
+        return None if snapshot is None else (snapshot, decision_inputs(self._tables, snapshot, query))
 
     async def ledger(self, ref: OrderRef) -> Sequence[Post]:
         """The order's postings as they happened."""
@@ -207,24 +207,24 @@ class MemoryTransaction:
             self._key = key
         await self._lock.acquire()
         self._holds = True
-        file = self._tables.find(ref)
-        if file is None:
+        snapshot = self._tables.find(ref)
+        if snapshot is None:
             return Opened(None)
         if once is not None and self._key in self._tables.answers:
             body_hash, kept = self._tables.answers[self._key]
             return Opened(None, kept=kept) if body_hash == once.body_hash else Opened(None, key_reused=True)
-        return Opened(file, inputs=None if query is None else decision_inputs(self._tables, file, query))
+        return Opened(snapshot, inputs=None if query is None else decision_inputs(self._tables, snapshot, query))
 
     async def commit(
         self,
-        file: OrderFile,
+        snapshot: OrderSnapshot,
         writes: Sequence[Write | ClaimRefund],
         *,
         once: Once | None = None,
         answer: KeptAnswer | None = None,
     ) -> None:
         """Everything the plan writes, and the kept answer."""
-        order = file.order
+        order = snapshot.order
         key = None if once is None else (once.key_id, once.route, order.buyer_id, once.key)
         if key in self._tables.answers and answer is not None:
             raise InvariantBroken("The store refused a write: it breaks idempotency_pkey.")

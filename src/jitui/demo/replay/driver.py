@@ -17,7 +17,6 @@ from uuid import UUID
 import msgspec
 
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
@@ -26,6 +25,7 @@ from jitui.aftersales.ports import NewOrder, OrderRef, TicketRef
 from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
 from jitui.aftersales.review import approve, expire
 from jitui.aftersales.ship import ShipmentNews, complete_order, record_shipment
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, Reason, TicketState
 from jitui.backtest.history import History, PastEvent, PastOrder, PastRequest
 from jitui.demo.replay.assumptions import Assumptions
@@ -190,27 +190,27 @@ async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
     """The merchant ships what is free to go; while a request is open the parcel waits for its decision."""
     done = await _record_parcel(replay, ref, at, ())
     if isinstance(done, Refusal):
-        file = await replay.app.store.read_file(ref)
-        assert file is not None
-        if _is_awaited(file):
+        snapshot = await replay.app.store.read_order(ref)
+        assert snapshot is not None
+        if _is_awaited(snapshot):
             replay.waiting[ref.order_id] = ref
             return
-        free = tuple(LineUnits(line.line_id, line.free_quantity) for line in file.lines if line.free_quantity)
+        free = tuple(LineUnits(line.line_id, line.free_quantity) for line in snapshot.lines if line.free_quantity)
         if not free:
             return  # everything was taken back: nothing ships, and nothing completes
         # A run that was killed may come here late: the parcel left when the last decision was made.
-        decided = (ticket.approved_at or ticket.closed_at for ticket in file.tickets)
+        decided = (ticket.approved_at or ticket.closed_at for ticket in snapshot.tickets)
         at = max([at, *(moment for moment in decided if moment is not None)])
         done = await _record_parcel(replay, ref, at, free)
-    file = _done(done).file
-    left_at = max((parcel.happened_at for parcel in file.shipments), default=at)
+    snapshot = _done(done).snapshot
+    left_at = max((parcel.happened_at for parcel in snapshot.shipments), default=at)
     complete_at = left_at + replay.assumptions.complete_delay
     replay.timeline.add(
         Step(
             complete_at,
             Rank.COMPLETE,
             ref.order_id,
-            file.order.buyer_id,
+            snapshot.order.buyer_id,
             lambda: _complete(replay, ref, complete_at),
         )
     )
@@ -225,8 +225,8 @@ async def _record_parcel(
     return await record_shipment(replay.app.store, ref, news, by=_merchant(replay), now=at)
 
 
-def _is_awaited(file: OrderFile) -> bool:
-    return any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in file.tickets)
+def _is_awaited(snapshot: OrderSnapshot) -> bool:
+    return any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in snapshot.tickets)
 
 
 async def _complete(replay: Replay, ref: OrderRef, at: datetime) -> None:

@@ -10,7 +10,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 
 from jitui.aftersales.feed import Feed
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.ports import (
     Change,
@@ -36,6 +35,7 @@ from jitui.aftersales.provider import (
     PaymentProvider,
     RefundOrder,
 )
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.writes import Write
 from jitui.demo.simulation.messages import Ended, Go, News, Parked, Result, write
 
@@ -142,11 +142,16 @@ class GatedTransaction:
         return opened
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        writes: Sequence[Write],
+        *,
+        once: Once | None = None,
+        answer: KeptAnswer | None = None,
     ) -> None:
         """What is committed is not yet told to anybody at the second gate."""
         await self._gate.stop_at("commit")
-        await self._inner.commit(file, writes, once=once, answer=answer)
+        await self._inner.commit(snapshot, writes, once=once, answer=answer)
         await self._gate.stop_at("committed")
 
 
@@ -191,11 +196,11 @@ class GatedStore:
         """Reads need no gate: they change nothing and hold nothing."""
         return await self._inner.find_order(order_id)
 
-    async def read_file(self, ref: Ref) -> OrderFile | None:
+    async def read_order(self, ref: Ref) -> OrderSnapshot | None:
         """As above."""
-        return await self._inner.read_file(ref)
+        return await self._inner.read_order(ref)
 
-    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderFile, DecisionInputs] | None:
+    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderSnapshot, DecisionInputs] | None:
         """As above."""
         return await self._inner.read_inputs(ref, query)
 

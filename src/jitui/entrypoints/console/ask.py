@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import msgspec
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
 from jitui.aftersales.outcomes import Once, Refusal, RefusalCode
 from jitui.aftersales.request_refund import RefundAsk, check_eligibility
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Reason
 from jitui.entrypoints.console.visit import Visit
 from jitui.policy import Explanation, Outcome, explain
@@ -33,19 +33,19 @@ class Check:
     review_reason: str | None
 
 
-def askable(file: OrderFile) -> tuple[OrderLine, ...]:
+def askable(snapshot: OrderSnapshot) -> tuple[OrderLine, ...]:
     """Lines with units that can still be asked for; the core has the last word."""
-    gone = file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED)
-    if gone or file.order.paid_at is None:
+    gone = snapshot.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED)
+    if gone or snapshot.order.paid_at is None:
         return ()
-    busy = {line.line_id for line in file.ticket_lines if line.open}
-    return tuple(line for line in file.lines if line.free_quantity and line.line_id not in busy)
+    busy = {line.line_id for line in snapshot.ticket_lines if line.open}
+    return tuple(line for line in snapshot.lines if line.free_quantity and line.line_id not in busy)
 
 
-def everything(buyer_id: str, file: OrderFile) -> RefundAsk:
+def everything(buyer_id: str, snapshot: OrderSnapshot) -> RefundAsk:
     """What the form shows at first: all that can be asked for."""
-    units = tuple(LineUnits(line.line_id, line.free_quantity) for line in askable(file))
-    return RefundAsk(buyer_id, file.order.order_id, Reason.NO_LONGER_WANTED, units)
+    units = tuple(LineUnits(line.line_id, line.free_quantity) for line in askable(snapshot))
+    return RefundAsk(buyer_id, snapshot.order.order_id, Reason.NO_LONGER_WANTED, units)
 
 
 def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundAsk | Refusal:

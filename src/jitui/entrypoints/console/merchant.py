@@ -12,7 +12,6 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Response, Stream
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource, captured_minor
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.people import Role
@@ -20,6 +19,7 @@ from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.registry import Coverage, Scope
 from jitui.aftersales.review import Rejection, approve, reject
 from jitui.aftersales.ship import ShipmentNews, goods_with_carrier
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import GRANTED_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from jitui.aftersales.view import view_ticket, without_staff
 from jitui.entrypoints.console.access import only, own_ticket
@@ -119,14 +119,14 @@ async def approve_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form)
 async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
     """With a reason; with a tracking number the goods are recorded as shipped in the same step."""
     form = RejectForm(*(_clean(data.get(name, "")) for name in ("reason", "carrier", "tracking_no")))
-    file = await own_ticket(visit, ticket_id)
+    snapshot = await own_ticket(visit, ticket_id)
     problem = form.problem()
     if problem is not None:
-        return await _ticket_page(visit, file, ticket_id, form=form, problem=problem, status_code=422)
+        return await _ticket_page(visit, snapshot, ticket_id, form=form, problem=problem, status_code=422)
     done = await reject(
         visit.app.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
-        Rejection(form.reason, _shipment(visit, file, ticket_id, form)),
+        Rejection(form.reason, _shipment(visit, snapshot, ticket_id, form)),
         version=seen_version(data),
         by=_merchant(visit),
         now=visit.app.clock(),
@@ -159,43 +159,43 @@ async def _after(
         return go_to(f"/merchant/tickets/{ticket_id}")
     if refusal.code is RefusalCode.NOT_FOUND:
         raise NotFoundException
-    file = await own_ticket(visit, ticket_id)
+    snapshot = await own_ticket(visit, ticket_id)
     problem = visit.speech.word(refusal.code)
-    return await _ticket_page(visit, file, ticket_id, form=form, problem=problem, status_code=409)
+    return await _ticket_page(visit, snapshot, ticket_id, form=form, problem=problem, status_code=409)
 
 
 async def _ticket_page(
     visit: Visit,
-    file: OrderFile,
+    snapshot: OrderSnapshot,
     ticket_id: UUID,
     *,
     form: RejectForm | None = None,
     problem: str | None = None,
     status_code: int = 200,
 ) -> Page:
-    view = without_staff(view_ticket(file, ticket_id), shop=True)
+    view = without_staff(view_ticket(snapshot, ticket_id), shop=True)
     return show(
         visit,
         "merchant/ticket.html",
         status_code=status_code,
         view=view,
-        order=file.order,
-        degree=file.degree,
-        labels=[parcel for parcel in file.shipments if parcel.degree is ParcelDegree.LABEL_PRINTED],
-        paid_minor=captured_minor(file.tenders),
+        order=snapshot.order,
+        degree=snapshot.degree,
+        labels=[parcel for parcel in snapshot.shipments if parcel.degree is ParcelDegree.LABEL_PRINTED],
+        paid_minor=captured_minor(snapshot.tenders),
         granted=view.state in GRANTED_STATES,
-        goods_left=goods_with_carrier(file, ticket_id),
+        goods_left=goods_with_carrier(snapshot, ticket_id),
         steps=steps_of(view),
         explanation=await explained(visit, ticket_id),
         review_reasons=REVIEW_REASONS,
-        on_timeout=file.ticket(ticket_id).on_timeout,
+        on_timeout=snapshot.ticket(ticket_id).on_timeout,
         form=form or RejectForm(),
         problem=visit.speech.say(problem) if problem else None,
         now=visit.app.clock(),
     )
 
 
-def _shipment(visit: Visit, file: OrderFile, ticket_id: UUID, form: RejectForm) -> ShipmentNews | None:
+def _shipment(visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID, form: RejectForm) -> ShipmentNews | None:
     if not form.tracking_no:
         return None
     return ShipmentNews(
@@ -204,7 +204,7 @@ def _shipment(visit: Visit, file: OrderFile, ticket_id: UUID, form: RejectForm) 
         tracking_no=form.tracking_no,
         source=ShipmentSource.MERCHANT,
         happened_at=visit.app.clock(),
-        lines=tuple(LineUnits(line.line_id, line.quantity) for line in file.lines_of(ticket_id)),
+        lines=tuple(LineUnits(line.line_id, line.quantity) for line in snapshot.lines_of(ticket_id)),
     )
 
 

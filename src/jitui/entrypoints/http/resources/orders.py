@@ -192,10 +192,10 @@ def _new_order(order_id: str, sent: OrderSent) -> NewOrder:
 async def get_order(request: RequestContext, order_id: FromPath[str]) -> Reply:
     """An order with everything that belongs to it."""
     ref = await find_order(request, order_id)
-    file = await request.service.store.read_file(ref) if ref is not None else None
-    if file is None or not request.may_see(shop_id=file.order.shop_id, buyer_id=file.order.buyer_id):
+    snapshot = await request.service.store.read_order(ref) if ref is not None else None
+    if snapshot is None or not request.may_see(shop_id=snapshot.order.shop_id, buyer_id=snapshot.order.buyer_id):
         return not_found()
-    return answer(order_answer(file, request))
+    return answer(order_answer(snapshot, request))
 
 
 @get(

@@ -178,7 +178,7 @@ def _decided(request: RequestContext, done: Executed) -> Answer:
     assert done.ticket_id is not None
     ticket = done.ticket
     record = next(write for write in done.writes if isinstance(write, RecordDecision))
-    view = ticket_for(request, done.file, done.ticket_id)
+    view = ticket_for(request, done.snapshot, done.ticket_id)
     decision = decision_from_json(record.decision)
     _count(request, ticket, decision)
     explained = decision_for(request, ticket, decision, record.decided_at, record.facts)

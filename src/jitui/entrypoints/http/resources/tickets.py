@@ -151,8 +151,8 @@ async def get_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply
     found = await find_ticket(request, ticket_id)
     if found is None:
         return not_found()
-    file, ticket = found
-    return ticket_answer(request, file, ticket.ticket_id)
+    snapshot, ticket = found
+    return ticket_answer(request, snapshot, ticket.ticket_id)
 
 
 # Reviewing -------------------------------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ async def _on_ticket(
         request,
         sent,
         lambda reply: command(ref, reply),
-        lambda done: ticket_answer(request, done.file, ref.ticket_id),
+        lambda done: ticket_answer(request, done.snapshot, ref.ticket_id),
         headers_of_ticket,
         (str(version),),
     )

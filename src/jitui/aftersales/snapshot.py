@@ -1,4 +1,4 @@
-"""The order file: an order with everything that belongs to it, read whole under its locks."""
+"""The order snapshot: an order with everything that belongs to it, read whole under its locks."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from jitui.aftersales.ticket import Actor, Ticket, TicketEvent, TicketLine, Tick
 
 
 @dataclass(frozen=True, slots=True)
-class OrderFile:
-    """A consistent picture of one order; every command is a pure function from a file to a plan."""
+class OrderSnapshot:
+    """A consistent picture of one order; every command is a pure function from a snapshot to a plan."""
 
     order: Order
     buyer: Buyer
@@ -70,7 +70,7 @@ class OrderFile:
         return sum(dispute.amount_minor for dispute in ours if dispute.state is DisputeState.OPEN)
 
     def ticket(self, ticket_id: UUID) -> Ticket:
-        """The ticket by its id; it is in the file or the file was opened by another reference."""
+        """The ticket by its id; it is in the snapshot or the snapshot was opened by another reference."""
         return next(ticket for ticket in self.tickets if ticket.ticket_id == ticket_id)
 
     def line(self, line_id: str) -> OrderLine:
@@ -91,7 +91,7 @@ class OrderFile:
 
 
 def transition(
-    file: OrderFile,
+    snapshot: OrderSnapshot,
     ticket: Ticket,
     to_state: TicketState,
     *,
@@ -100,10 +100,10 @@ def transition(
     now: datetime,
     detail: Mapping[str, object] | None = None,
 ) -> TicketEvent:
-    """The timeline row of one transition; it follows what the file already has."""
+    """The timeline row of one transition; it follows what the snapshot already has."""
     return TicketEvent(
         ticket_id=ticket.ticket_id,
-        seq=len(file.timeline_of(ticket.ticket_id)) + 1,
+        seq=len(snapshot.timeline_of(ticket.ticket_id)) + 1,
         at=now,
         actor_kind=by.kind,
         actor_id=by.id,
