@@ -16,6 +16,7 @@ from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.shelf import PostgresShelf
 from jitui.adapters.postgres.store import PostgresStore
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.memory_store import MemoryStore
@@ -26,7 +27,6 @@ from jitui.aftersales.registry import Selection
 from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
 from jitui.aftersales.ship import ShipmentNews, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
 from jitui.policy import Policy
 from tests.aftersales.watched import WatchedStore

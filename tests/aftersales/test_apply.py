@@ -17,6 +17,7 @@ from uuid import uuid4
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from jitui.aftersales.changes import Change, ClaimRefund, MoveRefund, PutDispute, PutShipment, SettleRefund
 from jitui.aftersales.dispute import record_dispute
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, LineUnits, OrderLine, ParcelDegree, Tender
@@ -29,11 +30,10 @@ from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
 from jitui.aftersales.ship import ShipmentNews, complete_order, record_shipment
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind
-from jitui.aftersales.writes import ClaimRefund, MoveRefund, PutDispute, PutShipment, SettleRefund, Write
 from tests.aftersales.market import NOW, Market
 from tests.aftersales.watched import SEEN, WatchedStore
 
-KINDS = frozenset(get_args(Write)) | {ClaimRefund}
+KINDS = frozenset(get_args(Change)) | {ClaimRefund}
 ANYBODY = Actor(ActorKind.OPERATOR, "somebody")
 A_MINUTE = timedelta(seconds=61)
 Step = tuple[object, ...]

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from jitui.aftersales import writes as w
+from jitui.aftersales import changes as c
 from jitui.aftersales.constraints import broken_constraint
 from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, ParcelDegree, ShipmentSource, Tender
 from jitui.aftersales.outcomes import Once
@@ -25,76 +25,76 @@ from tests.threads.steps import claim, snapshot_of
 MANY = 10**9
 
 
-def tender(**changed: Any) -> w.CaptureTender:
-    return w.CaptureTender(replace(Tender("t9", "simulator", "pay-9", "CNY", 1, NOW), **changed))
+def tender(**changed: Any) -> c.CaptureTender:
+    return c.CaptureTender(replace(Tender("t9", "simulator", "pay-9", "CNY", 1, NOW), **changed))
 
 
-def post(**changed: Any) -> w.Post:
-    return replace(w.Post("captured:t9", "escrow", "manual_payout", 1, "CNY", NOW), **changed)
+def post(**changed: Any) -> c.Post:
+    return replace(c.Post("captured:t9", "escrow", "manual_payout", 1, "CNY", NOW), **changed)
 
 
-def disputed(**changed: Any) -> w.PutDispute:
+def disputed(**changed: Any) -> c.PutDispute:
     told = Dispute("d9", "t1", "simulator", DisputeState.OPEN, 5, "CNY", NOW)
-    return w.PutDispute(replace(told, **changed))
+    return c.PutDispute(replace(told, **changed))
 
 
-def queued(snapshot: OrderSnapshot, **changed: Any) -> w.QueueRefund:
+def queued(snapshot: OrderSnapshot, **changed: Any) -> c.QueueRefund:
     fresh = {"refund_id": uuid4(), "state": RefundState.QUEUED, "attempt_no": 0}
-    return w.QueueRefund(replace(snapshot.refunds[0], **{**fresh, **changed}))
+    return c.QueueRefund(replace(snapshot.refunds[0], **{**fresh, **changed}))
 
 
-def decided(snapshot: OrderSnapshot) -> w.RecordDecision:
-    return w.RecordDecision(snapshot.tickets[0].ticket_id, "p", "1", "", "instant", NOW, {}, {})
+def decided(snapshot: OrderSnapshot) -> c.RecordDecision:
+    return c.RecordDecision(snapshot.tickets[0].ticket_id, "p", "1", "", "instant", NOW, {}, {})
 
 
-def another_ticket(snapshot: OrderSnapshot) -> w.OpenTicket:
+def another_ticket(snapshot: OrderSnapshot) -> c.OpenTicket:
     other = uuid4()
     ticket = replace(snapshot.tickets[0], ticket_id=other)
-    return w.OpenTicket(ticket, (replace(snapshot.ticket_lines[0], ticket_id=other, open=True),))
+    return c.OpenTicket(ticket, (replace(snapshot.ticket_lines[0], ticket_id=other, open=True),))
 
 
-def second_parcel(snapshot: OrderSnapshot) -> w.PutShipment:
-    return w.PutShipment(replace(snapshot.shipments[0], shipment_id=uuid4(), tracking_no="sf1"), "sf1")
+def second_parcel(snapshot: OrderSnapshot) -> c.PutShipment:
+    return c.PutShipment(replace(snapshot.shipments[0], shipment_id=uuid4(), tracking_no="sf1"), "sf1")
 
 
-BAD: dict[str, Callable[[OrderSnapshot], tuple[w.Write, ...]]] = {
-    "more units under tickets than were bought": lambda _: (w.ClaimUnits("l2", 99, 0),),
-    "a unit refunded and shipped": lambda _: (w.UnitsLeft("l1", shipped=1),),
-    "fewer than none under a ticket": lambda _: (w.ClaimUnits("l2", -1, 0),),
-    "more money of a line than was paid": lambda _: (w.ClaimUnits("l2", 0, MANY),),
-    "more freight than there was": lambda _: (w.ClaimFreight(MANY),),
-    "freight set free that was not taken": lambda _: (w.ClaimFreight(-1),),
-    "more held than was captured": lambda _: (w.HoldTender("t1", MANY),),
-    "less than nothing refunded": lambda _: (w.HoldTender("t1", 0, -1),),
-    "a funder gets more than its share": lambda _: (w.ReturnFunding(Funder.PLATFORM_SUBSIDY, MANY),),
+BAD: dict[str, Callable[[OrderSnapshot], tuple[c.Change, ...]]] = {
+    "more units under tickets than were bought": lambda _: (c.ClaimUnits("l2", 99, 0),),
+    "a unit refunded and shipped": lambda _: (c.UnitsLeft("l1", shipped=1),),
+    "fewer than none under a ticket": lambda _: (c.ClaimUnits("l2", -1, 0),),
+    "more money of a line than was paid": lambda _: (c.ClaimUnits("l2", 0, MANY),),
+    "more freight than there was": lambda _: (c.ClaimFreight(MANY),),
+    "freight set free that was not taken": lambda _: (c.ClaimFreight(-1),),
+    "more held than was captured": lambda _: (c.HoldTender("t1", MANY),),
+    "less than nothing refunded": lambda _: (c.HoldTender("t1", 0, -1),),
+    "a funder gets more than its share": lambda _: (c.ReturnFunding(Funder.PLATFORM_SUBSIDY, MANY),),
     "one payment as two tenders": lambda snapshot: (tender(payment_id=snapshot.tenders[0].payment_id),),
     "two tenders of one id": lambda _: (tender(tender_id="t1"),),
     "a payment of nothing": lambda _: (tender(captured_minor=0),),
     "a second open ticket on a line": lambda snapshot: (another_ticket(snapshot),),
-    "a ticket twice": lambda snapshot: (w.OpenTicket(snapshot.tickets[0], ()),),
-    "a moment of the timeline twice": lambda snapshot: (w.AddTimeline((snapshot.timeline[0],)),),
+    "a ticket twice": lambda snapshot: (c.OpenTicket(snapshot.tickets[0], ()),),
+    "a moment of the timeline twice": lambda snapshot: (c.AddTimeline((snapshot.timeline[0],)),),
     "a refund of nothing": lambda snapshot: (queued(snapshot, amount_minor=0),),
     "a refund of an unknown payment": lambda snapshot: (queued(snapshot, tender_id="t9"),),
     "settled by hand before it was sent": lambda snapshot: (
         (new := queued(snapshot)),
-        w.SettleRefund(new.refund.refund_id, Settlement("BANK-1", "", "li.na", NOW)),
+        c.SettleRefund(new.refund.refund_id, Settlement("BANK-1", "", "li.na", NOW)),
     ),
     "a posting of nothing": lambda _: (post(amount_minor=0),),
     "a posting from an account to itself": lambda _: (post(credit="escrow"),),
     "a ticket decided twice": lambda snapshot: (decided(snapshot),),
     "decided again twice at one moment": lambda snapshot: (
-        w.RecordLaterDecision(decided(snapshot)),
-        w.RecordLaterDecision(decided(snapshot)),
+        c.RecordLaterDecision(decided(snapshot)),
+        c.RecordLaterDecision(decided(snapshot)),
     ),
     "two parcels of one waybill": lambda snapshot: (second_parcel(snapshot),),
     "a dispute of an unknown payment": lambda _: (disputed(tender_id="t9"),),
     "more lost than is disputed": lambda _: (disputed(state=DisputeState.LOST, closed_at=NOW, lost_minor=6),),
     "lost while it is open": lambda _: (disputed(lost_minor=1),),
     "closed while it is open": lambda _: (disputed(closed_at=NOW),),
-    "parts beyond a payment's total": lambda _: (w.SharePayment("simulator", "pay-9", 5, 6),),
-    "a total that no share names": lambda _: (w.StatePaymentTotal("t1", 5),),
-    "a payment claimed twice": lambda _: (w.ClaimPayment("simulator", "p"), w.ClaimPayment("simulator", "p")),
-    "a payment that is another's": lambda snapshot: (w.ClaimPayment("simulator", snapshot.tenders[0].payment_id),),
+    "parts beyond a payment's total": lambda _: (c.SharePayment("simulator", "pay-9", 5, 6),),
+    "a total that no share names": lambda _: (c.StatePaymentTotal("t1", 5),),
+    "a payment claimed twice": lambda _: (c.ClaimPayment("simulator", "p"), c.ClaimPayment("simulator", "p")),
+    "a payment that is another's": lambda snapshot: (c.ClaimPayment("simulator", snapshot.tenders[0].payment_id),),
 }
 
 
@@ -111,18 +111,18 @@ async def under_way(market: Market) -> OrderRef:
     return ref
 
 
-async def commit(market: Market, ref: OrderRef, *writes: w.Write) -> None:
+async def commit(market: Market, ref: OrderRef, *changes: c.Change) -> None:
     async with market.store.transaction() as transaction:
         opened = await transaction.open(ref)
         assert opened.snapshot is not None
-        await transaction.commit(opened.snapshot, writes)
+        await transaction.commit(opened.snapshot, changes)
 
 
 @on_both_stores
 async def test_a_plan_that_breaks_a_constraint_is_refused_whole(market: Market) -> None:
     ref = await under_way(market)
     before, postings = await snapshot_of(market, ref), await market.shelf.ledger(ref)
-    innocent = (w.CompleteOrder(NOW), post(posting="paid_back:x"))
+    innocent = (c.CompleteOrder(NOW), post(posting="paid_back:x"))
     for name, made in BAD.items():
         with pytest.raises((InvariantBroken, Overtaken)):
             await commit(market, ref, *innocent, *made(before))
@@ -141,7 +141,7 @@ async def test_a_payment_that_was_taken_meanwhile_is_overtaken_and_not_broken(ma
 async def test_the_same_again_is_one_posting_and_one_task(market: Market) -> None:
     ref = await under_way(market)
     task = NewTask("one", TaskKind.PAID_TWICE, "simulator", {}, NOW)
-    twice = (post(), post(amount_minor=2), w.OpenTask(task.task_id, task), w.OpenTask(task.task_id, task))
+    twice = (post(), post(amount_minor=2), c.OpenTask(task.task_id, task), c.OpenTask(task.task_id, task))
     before = len(await market.shelf.ledger(ref))
     await commit(market, ref, *twice)
     await commit(market, ref, *twice)
@@ -184,5 +184,5 @@ async def test_a_transaction_without_commit_leaves_nothing(market: Market) -> No
             await transaction.open(ref)
             _ = 1 / 0
     assert await snapshot_of(market, ref) == before
-    await commit(market, ref, w.CompleteOrder(NOW + timedelta(days=1)))
+    await commit(market, ref, c.CompleteOrder(NOW + timedelta(days=1)))
     assert (await snapshot_of(market, ref)).order.completed_at is not None

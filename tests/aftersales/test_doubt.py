@@ -78,9 +78,9 @@ async def test_news_about_something_else_pays_nothing_whoever_tells_it(market: M
             news = replace(teller, answer=replace(RIGHT, **told))
             planned = plan_news(snapshot, claimed.attempt.attempt_id, news, NOW)
             assert isinstance(planned, Plan)
-            kinds = {type(write).__name__ for write in planned.writes}
+            kinds = {type(change).__name__ for change in planned.changes}
             assert kinds == {"MoveAttempt", "MoveRefund", "OpenTask", "AddTimeline"}, wrong
-            after = apply_all(snapshot, planned.writes)
+            after = apply_all(snapshot, planned.changes)
             (refund,) = after.refunds
             assert (refund.state, after.tickets[0].state) == (RefundState.UNKNOWN, TicketState.REFUNDING), wrong
             assert "the provider speaks of" in refund.reason
@@ -140,7 +140,7 @@ async def test_the_same_money_in_other_words_is_paid(market: Market) -> None:
         news = News(replace(RIGHT, **right), provider="simulator")
         planned = plan_news(snapshot, claimed.attempt.attempt_id, news, NOW)
         assert isinstance(planned, Plan)
-        assert apply_all(snapshot, planned.writes).tickets[0].state is TicketState.REFUNDED
+        assert apply_all(snapshot, planned.changes).tickets[0].state is TicketState.REFUNDED
 
 
 @pytest.mark.parametrize("kind", [AnswerKind.DECLINED, AnswerKind.PENDING])
@@ -176,7 +176,7 @@ async def test_a_second_payment_of_another_amount_is_no_second_payment_of_ours(m
     before = replace(snapshot, attempts=(*snapshot.attempts, old))
     planned = plan_news(before, old.attempt_id, News(replace(RIGHT, amount_minor=1), looked_up=True), NOW)
     assert isinstance(planned, Plan)
-    assert [type(write).__name__ for write in planned.writes] == ["OpenTask", "AddTimeline"]
+    assert [type(change).__name__ for change in planned.changes] == ["OpenTask", "AddTimeline"]
 
 
 async def test_a_rumour_does_not_cut_a_call_short_that_is_under_way(market: Market) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jitui.adapters.postgres.tasks import PostgresTasks
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Funder, Funding, LineUnits, OrderLine, Tender
@@ -15,7 +16,6 @@ from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
 from jitui.aftersales.ship import complete_order
 from jitui.aftersales.task import TaskFilter, TaskKind
 from jitui.aftersales.ticket import ApprovedBy, TicketState
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
@@ -66,7 +66,7 @@ async def test_its_refund_returns_the_funders_stops_the_parcel_and_closes_at_onc
     assert snapshot.refunds == ()
     assert [event.to_state for event in snapshot.timeline][-2:] == [TicketState.REFUNDING, TicketState.REFUNDED]
     assert set((await balances_of(market, "o-1")).values()) == {0}
-    kinds = [change.kind for change in await market.feed.changes(0, 100)]
+    kinds = [event.kind for event in await market.feed.events(0, 100)]
     assert kinds == ["order.paid", "ticket.requested", "ticket.approved", "stop_ship", "ticket.refunded"]
     shipped = await market.ship(ref)
     assert isinstance(shipped, Refusal) and shipped.code is RefusalCode.UNITS_REFUNDED

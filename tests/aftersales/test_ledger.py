@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jitui.aftersales.changes import Post
 from jitui.aftersales.ledger import ACCOUNTS, FLOWS, Account, Cause, balances, cause_of
 from jitui.aftersales.order import Funder, Funding
-from jitui.aftersales.writes import Post
 from tests.aftersales.market import NOW, Market
 from tests.aftersales.test_pay import SUCCEEDED, start_paying
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.pool import Connection
 from jitui.adapters.postgres.tasks import PostgresTasks
+from jitui.aftersales.changes import Change
 from jitui.aftersales.claim import plan_claim
 from jitui.aftersales.memory_store import MemoryStore
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.ports import (
-    Change,
     ClaimedRefund,
     DecisionInputs,
     DecisionQuery,
@@ -27,13 +27,13 @@ from jitui.aftersales.ports import (
     Opened,
     OrderRef,
     OrderTaken,
+    OutgoingEvent,
     Ref,
     TicketRef,
     Transaction,
 )
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import TaskFilter
-from jitui.aftersales.writes import Write
 from tests.aftersales.market import NOW, TIME_ZONE, Market
 from tests.aftersales.test_apply import ALL, SCRIPTS, STEP, Step, Story, begin, follow
 from tests.aftersales.watched import WatchedStore, WatchedTransaction, differences
@@ -97,13 +97,13 @@ class TwinTransaction(WatchedTransaction):
     async def commit(
         self,
         snapshot: OrderSnapshot,
-        writes: Sequence[Write],
+        changes: Sequence[Change],
         *,
         once: Once | None = None,
         answer: KeptAnswer | None = None,
     ) -> None:
-        await super().commit(snapshot, writes, once=once, answer=answer)
-        await self._other.commit(snapshot, writes, once=once, answer=answer)
+        await super().commit(snapshot, changes, once=once, answer=answer)
+        await self._other.commit(snapshot, changes, once=once, answer=answer)
 
 
 def unlike(said: DecisionInputs, found: DecisionInputs) -> dict[str, object]:
@@ -149,8 +149,8 @@ class TwinFeed:
         await self.feed.roll_up(now)
         await self.memory.roll_up(now)
 
-    async def changes(self, after: int, limit: int) -> Sequence[Change]:
-        return await self.feed.changes(after, limit)
+    async def events(self, after: int, limit: int) -> Sequence[OutgoingEvent]:
+        return await self.feed.events(after, limit)
 
 
 @pytest.fixture
@@ -179,8 +179,8 @@ async def compare(story: Story) -> None:
         assert await memory.expired_tickets(NOW + timedelta(days=900), 999) == sorted(
             await twin.expired_tickets(NOW + timedelta(days=900), 999), key=lambda ref: ref.ticket_id
         )
-    rows = [replace(row, position=0) for row in await market.feed.changes(0, 10_000)]
-    assert [replace(row, position=0) for row in await memory.changes(0, 10_000)] == rows
+    rows = [replace(row, position=0) for row in await market.feed.events(0, 10_000)]
+    assert [replace(row, position=0) for row in await memory.events(0, 10_000)] == rows
     assert await memory.tasks() == await PostgresTasks(market.pool).list(TaskFilter(limit=1000))
     assert await memory.incidents(shop_id=None, limit=1000) == await market.shelf.incidents(shop_id=None, limit=1000)
 

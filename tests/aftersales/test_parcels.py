@@ -95,7 +95,7 @@ async def test_a_later_larger_word_moves_the_units_with_it_and_a_smaller_one_not
     again = await say(market, ref, CARRIER, SHIPPED, ("l1", 1))
     snapshot = await file_of(market, ref)
     assert left(snapshot) == {"l1": (2, 1), "l2": (0, 1)}
-    assert isinstance(again, Executed) and not again.writes
+    assert isinstance(again, Executed) and not again.changes
     (parcel,) = snapshot.shipments
     assert parcel.lines == (LineUnits("l1", 3), LineUnits("l2", 1))
     assert parcel.commanded_lines == (LineUnits("l1", 2),)
@@ -133,8 +133,8 @@ async def test_a_parcel_leaves_once_for_the_shops_figures(market: Market) -> Non
     ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
     for source, units in ((MERCHANT, [("l1", 1)]), (CARRIER, [("l1", 1), ("l2", 1)]), (CARRIER, [])):
         await say(market, ref, source, SHIPPED, *units, carrier="sf")
-    changes = [change for change in await market.feed.changes(0, 100) if change.kind == "shipment.recorded"]
-    assert [change.body["left"] for change in changes] == [True, False]
+    changes = [event for event in await market.feed.events(0, 100) if event.kind == "shipment.recorded"]
+    assert [event.body["left"] for event in changes] == [True, False]
 
 
 @on_both_stores

@@ -92,7 +92,7 @@ async def test_success_moves_tender_ledger_ticket_history_and_feed_together(mark
     ticket = snapshot.ticket(paying.ticket_id)
     assert (ticket.state, ticket.closed_at) == (TicketState.REFUNDED, NOW + timedelta(seconds=1))
     assert [line.open for line in snapshot.ticket_lines] == [False]
-    kinds = [change.kind for change in await market.feed.changes(0, 100)]
+    kinds = [event.kind for event in await market.feed.events(0, 100)]
     assert kinds == ["order.paid", "ticket.requested", "ticket.approved", "stop_ship", "ticket.refunded"]
     assert await _ledger_balances(market) == {
         "provider_clearing:simulator": 0,

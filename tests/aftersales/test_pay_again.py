@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from jitui.aftersales.changes import MoveRefund
 from jitui.aftersales.command import Executed, Plan, carry_out
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import News, confirm, retry
@@ -14,7 +15,6 @@ from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import TicketState
-from jitui.aftersales.writes import MoveRefund
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_pay import DECLINED, OPERATOR, PENDING, SUCCEEDED, UNKNOWN, claim_all, start_paying
 

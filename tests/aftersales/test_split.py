@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from jitui.aftersales import writes as w
+from jitui.aftersales import changes as c
 from jitui.aftersales.apply import apply
 from jitui.aftersales.command import Plan
 from jitui.aftersales.constraints import broken_constraint
@@ -104,7 +104,7 @@ class Desk:
     """An order snapshot and the commands on it; every write is judged as the tables judge it."""
 
     snapshot: OrderSnapshot
-    postings: dict[str, w.Post] = field(default_factory=dict)
+    postings: dict[str, c.Post] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.at = NOW
@@ -131,31 +131,31 @@ class Desk:
     def done(self, planned: Plan | Refusal) -> Ticket | Refusal:
         if isinstance(planned, Refusal):
             return planned
-        for write in planned.writes:
-            self.take(write)
+        for change in planned.changes:
+            self.take(change)
         assert planned.ticket_id is not None
         ticket = self.snapshot.ticket(planned.ticket_id)
         assert ticket.amount_minor > 0 and ticket.freight_minor >= 0
         return ticket
 
-    def take(self, write: w.Write) -> None:
-        self.snapshot = apply(self.snapshot, write)
+    def take(self, change: c.Change) -> None:
+        self.snapshot = apply(self.snapshot, change)
         assert broken_constraint(self.snapshot) is None
-        match write:
-            case w.QueueRefund(refund):
+        match change:
+            case c.QueueRefund(refund):
                 assert refund.amount_minor > 0, "a refund of nothing"
-            case w.HoldTender(_, pending):
+            case c.HoldTender(_, pending):
                 assert pending > 0, "a hold of nothing"
-            case w.ReturnFunding(_, amount):
+            case c.ReturnFunding(_, amount):
                 assert amount > 0, "a return of nothing"
-            case w.Post(posting, _, _, amount):
+            case c.Post(posting, _, _, amount):
                 assert amount > 0 and posting not in self.postings
-                self.postings[posting] = write
+                self.postings[posting] = change
 
     def settle(self, ticket: Ticket) -> None:
         """The money has arrived: the ticket is no longer open, and its lines can be asked for again."""
         paid = replace(self.snapshot.ticket(ticket.ticket_id), state=TicketState.REFUNDED)
-        self.take(w.move_ticket(paid))
+        self.take(c.move_ticket(paid))
 
     def totals(self) -> tuple[dict[str, int], dict[str, int], dict[Funder, int], int]:
         """What went back by line, tender and funder, and of the freight."""
@@ -309,8 +309,8 @@ def test_freight_stays_when_a_unit_has_left(opened: Desk, seed: int) -> None:
     rng.shuffle(units)
     gone = LineUnits(units.pop(), 1)
     news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "SF1", ShipmentSource.MERCHANT, NOW, (gone,))
-    for write in _planned(plan_shipment(opened.snapshot, news, MERCHANT, NOW)).writes:
-        opened.take(write)
+    for change in _planned(plan_shipment(opened.snapshot, news, MERCHANT, NOW)).changes:
+        opened.take(change)
     if units:
         refund_all(opened, units, rng, noise=True)
     assert opened.totals()[3] == 0

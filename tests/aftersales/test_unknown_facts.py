@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Buyer, OrderLine, ParcelDegree, Tender
@@ -18,7 +19,6 @@ from jitui.aftersales.request_refund import RefundAsk, check_eligibility
 from jitui.aftersales.review import approve, expire
 from jitui.aftersales.ship import complete_order
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
 from jitui.policy import Policy
 from tests.aftersales.market import DEFAULT_POLICY, NOW, Market, on_both_stores

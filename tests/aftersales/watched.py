@@ -12,11 +12,11 @@ from jitui.adapters.postgres.batch import run_batch
 from jitui.adapters.postgres.pool import Pool
 from jitui.adapters.postgres.store import PostgresStore, PostgresTransaction, refusals
 from jitui.aftersales.apply import apply, apply_all
+from jitui.aftersales.changes import Change
 from jitui.aftersales.claim import plan_claim
 from jitui.aftersales.outcomes import KeptAnswer, Once
 from jitui.aftersales.ports import ClaimedRefund, OrderRef
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.writes import Write
 
 SEEN: set[type] = set()
 """Kinds of change that were checked in this process."""
@@ -35,7 +35,7 @@ class WatchedTransaction(PostgresTransaction):
     async def commit(
         self,
         snapshot: OrderSnapshot,
-        writes: Sequence[Write],
+        changes: Sequence[Change],
         *,
         once: Once | None = None,
         answer: KeptAnswer | None = None,
@@ -45,10 +45,10 @@ class WatchedTransaction(PostgresTransaction):
             reading.ref_params(OrderRef(snapshot.order.lane, snapshot.order.order_id)),
         )
         with refusals():
-            *_, rows = await run_batch(self._connection, [*writing.calls(snapshot, writes, self._time_zone), read])
+            *_, rows = await run_batch(self._connection, [*writing.calls(snapshot, changes, self._time_zone), read])
         found = reading.decode_snapshot(rows[0][0] or b"")
-        assert differences(apply_all(snapshot, writes), found) == {}, [type(write).__name__ for write in writes]
-        SEEN.update(type(write) for write in writes)
+        assert differences(apply_all(snapshot, changes), found) == {}, [type(change).__name__ for change in changes]
+        SEEN.update(type(change) for change in changes)
         await super().commit(snapshot, (), once=once, answer=answer)
 
 

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.order import Buyer, LineUnits, ParcelDegree, ShipmentSource
 from jitui.aftersales.policy_in_force import publish
 from jitui.aftersales.ports import HistoryRecord, OrderRef
 from jitui.aftersales.registry import Coverage, Pause, Restriction, Scope, Selection
 from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of, new_id
 from jitui.policy import Policy
 from tests.aftersales.market import NOW, TIME_ZONE, Market

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Buyer, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
@@ -19,7 +20,6 @@ from jitui.aftersales.registry import Coverage, Scope, Selection, Shop
 from jitui.aftersales.request_refund import RefundAsk, request_refund
 from jitui.aftersales.ship import ShipmentNews, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind, Reason
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
 from jitui.settings import Settings
 from jitui.wiring import App, install_policy, open_app

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from jitui.policy import Policy, PolicyRefused
-from jitui.policy.difference import Change, differences
+from jitui.policy.difference import PolicyChange, differences
 from jitui.policy.document import Listing, Mapped, Node, Scalar, parse
 from jitui.policy.written import written
 from tests.policy.policy_samples import DEFAULT, SMALL, default_policy, small_text
@@ -17,7 +17,7 @@ from tests.policy.policy_samples import DEFAULT, SMALL, default_policy, small_te
 TEXT = DEFAULT.read_text(encoding="utf-8")
 
 
-def between(old: str, new: str) -> tuple[Change, ...]:
+def between(old: str, new: str) -> tuple[PolicyChange, ...]:
     return differences(Policy.from_text(old), Policy.from_text(new))
 
 

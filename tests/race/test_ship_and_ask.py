@@ -121,8 +121,8 @@ async def test_the_approval_itself_puts_a_stop_ship_for_its_lines_on_the_feed(ma
     ref = await market.paid_order(buyer, "o-1", amounts=(5000, 6000))
     await market.ship(ref, degree=ParcelDegree.LABEL_PRINTED, lines=[("l1", 1)], tracking_no="SF9")
     ticket = ticket_of(await market.ask(buyer, "o-1", lines=[("l1", 1)]))
-    changes = await market.feed.changes(0, 100)
-    (stop,) = [change for change in changes if change.kind == "stop_ship"]
+    changes = await market.feed.events(0, 100)
+    (stop,) = [event for event in changes if event.kind == "stop_ship"]
     assert stop.ticket_id == ticket.ticket_id
     assert stop.body["lines"] == [{"sku": "sku-1", "item_id": "item-1", "line_id": "l1", "quantity": 1}]
     assert stop.body["labels_printed"] == [{"carrier": "sf", "tracking_no": "SF9"}]

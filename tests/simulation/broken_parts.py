@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from jitui.aftersales.changes import AddTimeline, Change, HoldTender, MoveRefund, Post, PutShipment
 from jitui.aftersales.outcomes import KeptAnswer, Once
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store, Transaction, Usage
 from jitui.aftersales.provider import (
@@ -23,7 +24,6 @@ from jitui.aftersales.provider import (
     RefundOrder,
 )
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.writes import AddTimeline, HoldTender, MoveRefund, Post, PutShipment, Write
 from jitui.wiring import App
 
 
@@ -105,12 +105,12 @@ class _ForgetfulTransaction:
     async def commit(
         self,
         snapshot: OrderSnapshot,
-        writes: Sequence[Write],
+        changes: Sequence[Change],
         *,
         once: Once | None = None,
         answer: KeptAnswer | None = None,
     ) -> None:
-        kept = [write for write in writes if not isinstance(write, self.forgotten)]
+        kept = [change for change in changes if not isinstance(change, self.forgotten)]
         await self.inner.commit(snapshot, kept, once=once, answer=answer)
 
 
@@ -133,7 +133,7 @@ class _UnlockedTransaction:
     async def commit(
         self,
         snapshot: OrderSnapshot,
-        writes: Sequence[Write],
+        changes: Sequence[Change],
         *,
         once: Once | None = None,
         answer: KeptAnswer | None = None,
@@ -142,7 +142,7 @@ class _UnlockedTransaction:
 
         async with self.store.transaction() as transaction:
             await transaction.open(OrderRef(snapshot.order.lane, snapshot.order.order_id))
-            await transaction.commit(snapshot, writes, once=once, answer=answer)
+            await transaction.commit(snapshot, changes, once=once, answer=answer)
 
 
 class _NoQuota(_Forgetful):
@@ -164,12 +164,12 @@ class _NoQuotaTransaction:
     async def commit(
         self,
         snapshot: OrderSnapshot,
-        writes: Sequence[Write],
+        changes: Sequence[Change],
         *,
         once: Once | None = None,
         answer: KeptAnswer | None = None,
     ) -> None:
-        await self.inner.commit(snapshot, writes, once=once, answer=answer)
+        await self.inner.commit(snapshot, changes, once=once, answer=answer)
 
 
 class _NoKeys(_Forgetful):
@@ -189,12 +189,12 @@ class _NoKeysTransaction:
     async def commit(
         self,
         snapshot: OrderSnapshot,
-        writes: Sequence[Write],
+        changes: Sequence[Change],
         *,
         once: Once | None = None,
         answer: KeptAnswer | None = None,
     ) -> None:
-        await self.inner.commit(snapshot, writes)
+        await self.inner.commit(snapshot, changes)
 
 
 def _with_provider(app: App, kind: type[_Provider]) -> App:

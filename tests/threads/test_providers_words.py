@@ -185,7 +185,7 @@ async def test_t39_refunded_is_said_once_the_money_is_confirmed_and_not_before(m
     for seconds in (0, 30):
         await work(market, provider, NOW + timedelta(seconds=seconds))
         snapshot = await snapshot_of(market, ref)
-        said = [change.kind for change in await market.feed.changes(0, 100)].count("ticket.refunded")
+        said = [event.kind for event in await market.feed.events(0, 100)].count("ticket.refunded")
         paid = [event.why for event in snapshot.timeline].count("paid")
         seen.append((snapshot.tickets[0].state, said, paid))
     assert seen == [(TicketState.REFUNDING, 0, 0), (TicketState.REFUNDED, 1, 1)]

@@ -110,7 +110,7 @@ async def test_t20_units_go_back_to_stock_once_whatever_happens_to_the_money(mar
         await heard(market, claimed, SUCCEEDED)
     snapshot = await snapshot_of(market, ref)
     assert snapshot.ticket(ticket.ticket_id).state is TicketState.REFUNDED
-    stop = [change for change in await market.feed.changes(0, 100) if change.kind == "stop_ship"]
-    bodies: list[Mapping[str, Any]] = [change.body for change in stop]
+    stop = [event for event in await market.feed.events(0, 100) if event.kind == "stop_ship"]
+    bodies: list[Mapping[str, Any]] = [event.body for event in stop]
     assert [(unit["line_id"], unit["quantity"]) for body in bodies for unit in body["lines"]] == [("l1", 2)]
     assert [(line.claimed_quantity, line.free_quantity) for line in snapshot.lines] == [(2, 0)]

@@ -15,19 +15,19 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, TypeVar, assert_never
 
-from jitui.aftersales import writes as w
+from jitui.aftersales import changes as c
 from jitui.aftersales.order import Buyer, Dispute, Funding, Order, OrderLine, Shipment, Tender
 from jitui.aftersales.refund import Attempt, Refund, RefundState
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Ticket, TicketEvent, TicketLine
 
 
-def apply(snapshot: OrderSnapshot, change: w.Write | w.ClaimRefund) -> OrderSnapshot:
+def apply(snapshot: OrderSnapshot, change: c.Change | c.ClaimRefund) -> OrderSnapshot:
     """The snapshot after one change. A change of a row that is not there changes nothing, as in the database."""
     return apply_all(snapshot, (change,))
 
 
-def apply_all(snapshot: OrderSnapshot, changes: Iterable[w.Write | w.ClaimRefund]) -> OrderSnapshot:
+def apply_all(snapshot: OrderSnapshot, changes: Iterable[c.Change | c.ClaimRefund]) -> OrderSnapshot:
     """The snapshot after several changes, in their sequence."""
     draft = _Draft(*_read_snapshot(snapshot))
     for change in changes:
@@ -57,63 +57,63 @@ class _Draft:
 _read_snapshot = attrgetter(*(field.name for field in fields(OrderSnapshot)))
 
 
-def _apply(draft: _Draft, change: w.Write | w.ClaimRefund) -> None:
+def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
     match change:
         case (
-            w.RecordDecision()
-            | w.RecordLaterDecision()
-            | w.Announce()
-            | w.Post()
-            | w.OpenTask()
-            | w.OpenIncident()
-            | w.ClaimPayment()
-            | w.SharePayment()
+            c.RecordDecision()
+            | c.RecordLaterDecision()
+            | c.Announce()
+            | c.Post()
+            | c.OpenTask()
+            | c.OpenIncident()
+            | c.ClaimPayment()
+            | c.SharePayment()
         ):
             pass
-        case w.RecordBuyerEvent():
+        case c.RecordBuyerEvent():
             draft.completed_by_event |= _completes(draft.order, change)
-        case w.OpenTicket():
+        case c.OpenTicket():
             _open_ticket(draft, change)
-        case w.MoveTicket():
+        case c.MoveTicket():
             _move_ticket(draft, change)
-        case w.RaiseTicketLine():
+        case c.RaiseTicketLine():
             _raise_ticket_line(draft, change)
-        case w.AddTimeline():
+        case c.AddTimeline():
             draft.timeline = tuple(
                 sorted((*draft.timeline, *change.events), key=lambda event: (event.ticket_id, event.seq))
             )
-        case w.ClaimFreight():
+        case c.ClaimFreight():
             freight_minor = draft.order.freight_claimed_minor + change.amount_minor
             draft.order = _changed(draft.order, freight_claimed_minor=freight_minor)
-        case w.CompleteOrder():
+        case c.CompleteOrder():
             draft.order = _changed(draft.order, completed_at=change.completed_at)
-        case w.ClaimUnits() | w.UnitsLeft():
+        case c.ClaimUnits() | c.UnitsLeft():
             draft.lines = tuple(_line_after(x, change) if x.line_id == change.line_id else x for x in draft.lines)
-        case w.CaptureTender():
+        case c.CaptureTender():
             _capture_tender(draft, change)
-        case w.HoldTender() | w.CaptureMore() | w.StatePaymentTotal():
+        case c.HoldTender() | c.CaptureMore() | c.StatePaymentTotal():
             draft.tenders = tuple(
                 _tender_after(x, change) if x.tender_id == change.tender_id else x for x in draft.tenders
             )
-        case w.ReturnFunding():
+        case c.ReturnFunding():
             draft.funding = tuple(_fund_after(x, change) if x.funder is change.funder else x for x in draft.funding)
-        case w.QueueRefund():
+        case c.QueueRefund():
             draft.refunds = tuple(sorted((*draft.refunds, change.refund), key=lambda x: (x.queued_at, x.refund_id)))
-        case w.MoveRefund() | w.SettleRefund() | w.ClaimRefund():
+        case c.MoveRefund() | c.SettleRefund() | c.ClaimRefund():
             _change_refund(draft, change)
-        case w.MoveAttempt():
+        case c.MoveAttempt():
             _move_attempt(draft, change)
-        case w.PutShipment():
+        case c.PutShipment():
             _put_shipment(draft, change)
-        case w.PutDispute():
+        case c.PutDispute():
             _put_dispute(draft, change)
         case _:
             assert_never(change)
 
 
-def _completes(order: Order, event: w.RecordBuyerEvent) -> bool:
+def _completes(order: Order, event: c.RecordBuyerEvent) -> bool:
     """Whether this buyer's event says that this order was received."""
-    completion = event.kind == w.BuyerEventKind.ORDER_COMPLETED and event.retracts is None
+    completion = event.kind == c.BuyerEventKind.ORDER_COMPLETED and event.retracts is None
     return completion and event.order_id == order.order_id
 
 
@@ -139,12 +139,12 @@ _READ = {kind: attrgetter(*names) for kind, names in _NAMES.items()}
 # Tickets ---------------------------------------------------------------------------------------------------------
 
 
-def _open_ticket(draft: _Draft, change: w.OpenTicket) -> None:
+def _open_ticket(draft: _Draft, change: c.OpenTicket) -> None:
     draft.tickets = tuple(sorted((*draft.tickets, change.ticket), key=lambda x: (x.requested_at, x.ticket_id)))
     draft.ticket_lines = tuple(sorted((*draft.ticket_lines, *change.lines), key=lambda x: (x.ticket_id, x.line_id)))
 
 
-def _move_ticket(draft: _Draft, change: w.MoveTicket) -> None:
+def _move_ticket(draft: _Draft, change: c.MoveTicket) -> None:
     draft.tickets = tuple(_ticket_after(x, change) if x.ticket_id == change.ticket_id else x for x in draft.tickets)
     if not change.open:
         draft.ticket_lines = tuple(
@@ -153,7 +153,7 @@ def _move_ticket(draft: _Draft, change: w.MoveTicket) -> None:
         )
 
 
-def _ticket_after(ticket: Ticket, change: w.MoveTicket) -> Ticket:
+def _ticket_after(ticket: Ticket, change: c.MoveTicket) -> Ticket:
     return _changed(
         ticket,
         state=change.state,
@@ -168,7 +168,7 @@ def _ticket_after(ticket: Ticket, change: w.MoveTicket) -> Ticket:
     )
 
 
-def _raise_ticket_line(draft: _Draft, change: w.RaiseTicketLine) -> None:
+def _raise_ticket_line(draft: _Draft, change: c.RaiseTicketLine) -> None:
     draft.ticket_lines = tuple(
         _changed(line, amount_minor=line.amount_minor + change.amount_minor)
         if (line.ticket_id, line.line_id) == (change.ticket_id, change.line_id)
@@ -180,15 +180,15 @@ def _raise_ticket_line(draft: _Draft, change: w.RaiseTicketLine) -> None:
 # The order, its goods and its money ------------------------------------------------------------------------------
 
 
-def _line_after(line: OrderLine, change: w.ClaimUnits | w.UnitsLeft) -> OrderLine:
+def _line_after(line: OrderLine, change: c.ClaimUnits | c.UnitsLeft) -> OrderLine:
     match change:
-        case w.ClaimUnits():
+        case c.ClaimUnits():
             return _changed(
                 line,
                 claimed_quantity=line.claimed_quantity + change.quantity,
                 claimed_minor=line.claimed_minor + change.amount_minor,
             )
-        case w.UnitsLeft():
+        case c.UnitsLeft():
             return _changed(
                 line,
                 shipped_quantity=line.shipped_quantity + change.shipped,
@@ -196,43 +196,43 @@ def _line_after(line: OrderLine, change: w.ClaimUnits | w.UnitsLeft) -> OrderLin
             )
 
 
-def _capture_tender(draft: _Draft, change: w.CaptureTender) -> None:
+def _capture_tender(draft: _Draft, change: c.CaptureTender) -> None:
     """The first payment makes the order paid."""
     draft.tenders = tuple(sorted((*draft.tenders, change.tender), key=lambda x: x.tender_id))
     if draft.order.paid_at is None:
         draft.order = _changed(draft.order, paid_at=change.tender.captured_at)
 
 
-def _tender_after(tender: Tender, change: w.HoldTender | w.CaptureMore | w.StatePaymentTotal) -> Tender:
+def _tender_after(tender: Tender, change: c.HoldTender | c.CaptureMore | c.StatePaymentTotal) -> Tender:
     match change:
-        case w.HoldTender():
+        case c.HoldTender():
             return _changed(
                 tender,
                 pending_minor=tender.pending_minor + change.pending_minor,
                 refunded_minor=tender.refunded_minor + change.refunded_minor,
             )
-        case w.CaptureMore():
+        case c.CaptureMore():
             return _changed(tender, captured_minor=tender.captured_minor + change.amount_minor)
-        case w.StatePaymentTotal():
+        case c.StatePaymentTotal():
             return _changed(tender, payment_total_minor=change.total_minor)
 
 
-def _fund_after(fund: Funding, change: w.ReturnFunding) -> Funding:
+def _fund_after(fund: Funding, change: c.ReturnFunding) -> Funding:
     return _changed(fund, returned_minor=fund.returned_minor + change.amount_minor)
 
 
 # Refunds ---------------------------------------------------------------------------------------------------------
 
 
-def _change_refund(draft: _Draft, change: w.MoveRefund | w.SettleRefund | w.ClaimRefund) -> None:
+def _change_refund(draft: _Draft, change: c.MoveRefund | c.SettleRefund | c.ClaimRefund) -> None:
     draft.refunds = tuple(_refund_after(x, change) if x.refund_id == change.refund_id else x for x in draft.refunds)
-    if isinstance(change, w.ClaimRefund) and change.attempt is not None:
+    if isinstance(change, c.ClaimRefund) and change.attempt is not None:
         draft.attempts = tuple(sorted((*draft.attempts, change.attempt), key=lambda x: (x.refund_id, x.attempt_no)))
 
 
-def _refund_after(refund: Refund, change: w.MoveRefund | w.SettleRefund | w.ClaimRefund) -> Refund:
+def _refund_after(refund: Refund, change: c.MoveRefund | c.SettleRefund | c.ClaimRefund) -> Refund:
     match change:
-        case w.MoveRefund():
+        case c.MoveRefund():
             return _changed(
                 refund,
                 state=change.state,
@@ -242,18 +242,18 @@ def _refund_after(refund: Refund, change: w.MoveRefund | w.SettleRefund | w.Clai
                 closed_at=change.closed_at,
                 tries=change.tries,
             )
-        case w.SettleRefund():
+        case c.SettleRefund():
             if refund.settlement is not None:
                 return refund
             return _changed(refund, settlement=change.settlement, state=RefundState.SUCCEEDED, due_at=None)
-        case w.ClaimRefund():
+        case c.ClaimRefund():
             leased = _changed(refund, leased_until=change.lease_until, due_at=change.lease_until)
             if change.attempt is None:
                 return _changed(leased, tries=refund.tries + 1)
             return _changed(leased, state=RefundState.SENDING, attempt_no=change.attempt.attempt_no, tries=1)
 
 
-def _move_attempt(draft: _Draft, change: w.MoveAttempt) -> None:
+def _move_attempt(draft: _Draft, change: c.MoveAttempt) -> None:
     draft.attempts = tuple(
         _changed(
             attempt,
@@ -272,7 +272,7 @@ def _move_attempt(draft: _Draft, change: w.MoveAttempt) -> None:
 # Parcels and disputes --------------------------------------------------------------------------------------------
 
 
-def _put_shipment(draft: _Draft, change: w.PutShipment) -> None:
+def _put_shipment(draft: _Draft, change: c.PutShipment) -> None:
     """A known parcel keeps the number that it was first told with."""
     told = change.shipment
     known = next((parcel for parcel in draft.shipments if parcel.shipment_id == told.shipment_id), None)
@@ -281,7 +281,7 @@ def _put_shipment(draft: _Draft, change: w.PutShipment) -> None:
     draft.shipments = tuple(sorted(parcels, key=lambda x: (x.recorded_at, x.shipment_id)))
 
 
-def _put_dispute(draft: _Draft, change: w.PutDispute) -> None:
+def _put_dispute(draft: _Draft, change: c.PutDispute) -> None:
     """A known dispute keeps its payment, and since when it is open; what was lost goes off the tender."""
     told = change.dispute
     known = next((dispute for dispute in draft.disputes if dispute.dispute_id == told.dispute_id), None)

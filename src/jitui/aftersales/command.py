@@ -11,18 +11,18 @@ from functools import cached_property
 from uuid import UUID
 
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import Announce, Change, RecordBuyerEvent
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Ticket
-from jitui.aftersales.writes import Announce, RecordBuyerEvent, Write
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a command will write, and the ticket (if any) that it is about."""
 
-    writes: tuple[Write, ...] = ()
+    changes: tuple[Change, ...] = ()
     ticket_id: UUID | None = None
 
 
@@ -31,13 +31,13 @@ class Executed:
     """What a command wrote on the snapshot that it found, and the ticket (if any) that it was about."""
 
     before: OrderSnapshot
-    writes: tuple[Write, ...]
+    changes: tuple[Change, ...]
     ticket_id: UUID | None = None
 
     @cached_property
     def snapshot(self) -> OrderSnapshot:
         """The snapshot as it is now; a worker, who shows it to nobody, does without."""
-        return apply_all(self.before, self.writes)
+        return apply_all(self.before, self.changes)
 
     @property
     def ticket(self) -> Ticket:
@@ -77,19 +77,19 @@ async def carry_out(
         planned = plan(opened.snapshot, opened.inputs or DecisionInputs())
         if isinstance(planned, Refusal):
             return planned
-        writes = _uncounted(planned.writes) if opened.snapshot.order.free_of_charge else planned.writes
-        executed = Executed(opened.snapshot, writes, planned.ticket_id)
+        changes = _uncounted(planned.changes) if opened.snapshot.order.free_of_charge else planned.changes
+        executed = Executed(opened.snapshot, changes, planned.ticket_id)
         answer = reply.render(executed) if reply is not None else None
-        await transaction.commit(opened.snapshot, writes, once=once, answer=answer)
+        await transaction.commit(opened.snapshot, changes, once=once, answer=answer)
         return executed
 
 
-def _uncounted(writes: tuple[Write, ...]) -> tuple[Write, ...]:
+def _uncounted(changes: tuple[Change, ...]) -> tuple[Change, ...]:
     """An order that costs nothing counts in no feature of buyer or shop: it would be a cheap way to a good record."""
     return tuple(
-        replace(write, body={**write.body, "free_of_charge": True}) if isinstance(write, Announce) else write
-        for write in writes
-        if not isinstance(write, RecordBuyerEvent)
+        replace(change, body={**change.body, "free_of_charge": True}) if isinstance(change, Announce) else change
+        for change in changes
+        if not isinstance(change, RecordBuyerEvent)
     )
 
 

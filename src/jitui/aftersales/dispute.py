@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from jitui.aftersales import ledger
+from jitui.aftersales.changes import Announce, Change, OpenTask, OutgoingEventKind, Post, PutDispute
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.order import Dispute, DisputeState, Tender
@@ -19,7 +20,6 @@ from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.provider import ToldDispute
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import NewTask, TaskKind, Tasks
-from jitui.aftersales.writes import Announce, ChangeKind, OpenTask, Post, PutDispute, Write
 
 
 async def record_dispute(
@@ -80,23 +80,23 @@ def _same(known: Dispute, told: Dispute) -> bool:
     return (known.state, known.amount_minor) == (told.state, told.amount_minor)
 
 
-def _effects(snapshot: OrderSnapshot, dispute: Dispute, now: datetime) -> tuple[Write, ...]:
+def _effects(snapshot: OrderSnapshot, dispute: Dispute, now: datetime) -> tuple[Change, ...]:
     body: dict[str, object] = {
         "dispute_id": dispute.dispute_id,
         "state": dispute.state.value,
         "amount_minor": dispute.amount_minor,
         "currency": dispute.currency,
     }
-    writes: tuple[Write, ...] = (Announce(ChangeKind.DISPUTE_RECORDED, now, snapshot.order.shop_id, body),)
+    changes: tuple[Change, ...] = (Announce(OutgoingEventKind.DISPUTE_RECORDED, now, snapshot.order.shop_id, body),)
     if dispute.state is not DisputeState.LOST:
-        return writes
+        return changes
     twice_minor = dispute.amount_minor - dispute.lost_minor
     posts: list[Post] = []
     if dispute.lost_minor:
         posts.append(ledger.charged_back(Cause.CHARGED_BACK, dispute, dispute.lost_minor, now))
     if twice_minor:
         posts.append(ledger.charged_back(Cause.CHARGED_BACK_TOO, dispute, twice_minor, now))
-    return (*writes, *posts, *((_overlap(snapshot, dispute, twice_minor, now),) if twice_minor else ()))
+    return (*changes, *posts, *((_overlap(snapshot, dispute, twice_minor, now),) if twice_minor else ()))
 
 
 def _overlap(snapshot: OrderSnapshot, dispute: Dispute, twice_minor: int, now: datetime) -> OpenTask:

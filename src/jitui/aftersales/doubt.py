@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import AddTimeline, Change, OpenTask
 from jitui.aftersales.command import Plan
 from jitui.aftersales.provider import Answer, AnswerKind
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.task import NewTask, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind
-from jitui.aftersales.writes import AddTimeline, OpenTask, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def with_difference(
         opened_at=now,
     )
     known = str(task.task_id)
-    after = apply_all(snapshot, plan.writes)
+    after = apply_all(snapshot, plan.changes)
     if any(event.detail.get("task_id") == known for event in after.timeline_of(refund.ticket_id)):
         return plan
     ticket = after.ticket(refund.ticket_id)
@@ -98,11 +98,11 @@ def with_difference(
         now=now,
         detail={"differs": found.what, "task_id": known},
     )
-    told: tuple[Write, ...] = (OpenTask(task.task_id, task), AddTimeline((event,)))
-    return Plan((*plan.writes, *told), plan.ticket_id)
+    told: tuple[Change, ...] = (OpenTask(task.task_id, task), AddTimeline((event,)))
+    return Plan((*plan.changes, *told), plan.ticket_id)
 
 
-def differing(writes: Iterable[Write]) -> NewTask | None:
+def differing(changes: Iterable[Change]) -> NewTask | None:
     """The task that a plan opens because an answer was about something else: whoever carried it out says so."""
-    opened = (write.task for write in writes if isinstance(write, OpenTask))
+    opened = (change.task for change in changes if isinstance(change, OpenTask))
     return next((task for task in opened if task.kind is TaskKind.ANSWER_DIFFERS), None)

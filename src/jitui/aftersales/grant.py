@@ -8,29 +8,29 @@ from datetime import datetime
 
 from jitui.aftersales import ledger
 from jitui.aftersales.apply import apply
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Announce,
+    Change,
+    ClaimFreight,
+    HoldTender,
+    OutgoingEventKind,
+    Post,
+    QueueRefund,
+    ReturnFunding,
+    move_ticket,
+)
 from jitui.aftersales.order import ParcelDegree
 from jitui.aftersales.refund import Refund, RefundState
 from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.split import is_last, leaves_no_unit_free, over_funders, over_tenders
 from jitui.aftersales.ticket import SYSTEM, Actor, ApprovedBy, Ticket, TicketEvent, TicketState
-from jitui.aftersales.writes import (
-    AddTimeline,
-    Announce,
-    ChangeKind,
-    ClaimFreight,
-    HoldTender,
-    Post,
-    QueueRefund,
-    ReturnFunding,
-    Write,
-    move_ticket,
-)
 from jitui.ids import new_id
 
 
 def grant(
     snapshot: OrderSnapshot, ticket: Ticket, *, approved_by: ApprovedBy, by: Actor, now: datetime
-) -> tuple[Write, ...]:
+) -> tuple[Change, ...]:
     """Approve a ticket of the snapshot whose amount is within what is refundable.
 
     Two transitions are recorded at once: approved (by whom), and refunding (queued for payment). The split is made now,
@@ -54,9 +54,9 @@ def grant(
         *(() if ended else (move_ticket(granted),)),
         AddTimeline((event,)),
         *(
-            write
+            change
             for refund in refunds
-            for write in (QueueRefund(refund), HoldTender(refund.tender_id, refund.amount_minor))
+            for change in (QueueRefund(refund), HoldTender(refund.tender_id, refund.amount_minor))
         ),
         *(ReturnFunding(funder, amount) for funder, amount in granted.funding_returns.items()),
         *_freight_elsewhere(snapshot, ticket, ticket.freight_minor - granted.freight_minor, now),
@@ -68,7 +68,7 @@ def grant(
 
 def _nothing_to_pay(
     snapshot: OrderSnapshot, granted: Ticket, approved: TicketEvent, now: datetime
-) -> tuple[Write, ...]:
+) -> tuple[Change, ...]:
     """An order that cost nothing: its approval is the end already."""
     noted = apply(snapshot, AddTimeline((approved,)))
     paid = transition(noted, granted, TicketState.REFUNDED, by=SYSTEM, why="paid", now=now)
@@ -84,7 +84,7 @@ def _refunded(ticket: Ticket, now: datetime) -> Announce:
         "currency": ticket.currency,
         "approved_by": ticket.approved_by.value if ticket.approved_by else None,
     }
-    return Announce(ChangeKind.TICKET_REFUNDED, now, ticket.shop_id, body, ticket.ticket_id)
+    return Announce(OutgoingEventKind.TICKET_REFUNDED, now, ticket.shop_id, body, ticket.ticket_id)
 
 
 def amount_now(snapshot: OrderSnapshot, ticket: Ticket) -> Ticket:
@@ -102,7 +102,9 @@ def amount_now(snapshot: OrderSnapshot, ticket: Ticket) -> Ticket:
     )
 
 
-def _freight_elsewhere(snapshot: OrderSnapshot, ticket: Ticket, freight_minor: int, now: datetime) -> tuple[Write, ...]:
+def _freight_elsewhere(
+    snapshot: OrderSnapshot, ticket: Ticket, freight_minor: int, now: datetime
+) -> tuple[Change, ...]:
     """Freight that this ticket leaves behind goes with the latest request that still waits, else it is set free."""
     if not freight_minor:
         return ()
@@ -194,9 +196,9 @@ def _announcements(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> tu
         "version": ticket.version,
     }
     return (
-        Announce(ChangeKind.TICKET_APPROVED, now, ticket.shop_id, approved, ticket.ticket_id),
+        Announce(OutgoingEventKind.TICKET_APPROVED, now, ticket.shop_id, approved, ticket.ticket_id),
         Announce(
-            ChangeKind.STOP_SHIP,
+            OutgoingEventKind.STOP_SHIP,
             now,
             ticket.shop_id,
             {"lines": units, "labels_printed": labels},

@@ -7,6 +7,19 @@ from datetime import datetime
 
 from jitui.aftersales import ledger
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import (
+    Announce,
+    BuyerEventKind,
+    CaptureMore,
+    CaptureTender,
+    Change,
+    ClaimPayment,
+    OpenTask,
+    OutgoingEventKind,
+    RecordBuyerEvent,
+    SharePayment,
+    StatePaymentTotal,
+)
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
 from jitui.aftersales.facts import decision_query
 from jitui.aftersales.later_money import plan_later_money
@@ -25,19 +38,6 @@ from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import NewTask, TaskKind
 from jitui.aftersales.ticket import GRANTED_STATES
-from jitui.aftersales.writes import (
-    Announce,
-    BuyerEventKind,
-    CaptureMore,
-    CaptureTender,
-    ChangeKind,
-    ClaimPayment,
-    OpenTask,
-    RecordBuyerEvent,
-    SharePayment,
-    StatePaymentTotal,
-    Write,
-)
 from jitui.errors import Overtaken
 from jitui.ids import lane_of
 
@@ -186,7 +186,7 @@ def _total_refused(elsewhere: KnownPayment, known: Tender | None, tender: Tender
     return None
 
 
-def _captured(snapshot: OrderSnapshot, elsewhere: KnownPayment, tender: Tender, now: datetime) -> tuple[Write, ...]:
+def _captured(snapshot: OrderSnapshot, elsewhere: KnownPayment, tender: Tender, now: datetime) -> tuple[Change, ...]:
     return (
         *(() if elsewhere.buyer_id is not None else (ClaimPayment(tender.provider, tender.payment_id),)),
         *_share(tender, tender.payment_total_minor, tender.captured_minor),
@@ -196,7 +196,7 @@ def _captured(snapshot: OrderSnapshot, elsewhere: KnownPayment, tender: Tender, 
     )
 
 
-def _captured_more(known: Tender, told: Tender, now: datetime) -> tuple[Write, ...]:
+def _captured_more(known: Tender, told: Tender, now: datetime) -> tuple[Change, ...]:
     more_minor = told.captured_minor - known.captured_minor
     if more_minor <= 0:
         return ()
@@ -207,7 +207,7 @@ def _captured_more(known: Tender, told: Tender, now: datetime) -> tuple[Write, .
     )
 
 
-def _shared(known: Tender, told: Tender) -> tuple[Write, ...]:
+def _shared(known: Tender, told: Tender) -> tuple[Change, ...]:
     """A payment that was told for this order alone turns out to be shared: its part here counts from now on."""
     if known.payment_total_minor is not None or told.payment_total_minor is None:
         return ()
@@ -217,11 +217,11 @@ def _shared(known: Tender, told: Tender) -> tuple[Write, ...]:
     )
 
 
-def _share(tender: Tender, total_minor: int | None, amount_minor: int) -> tuple[Write, ...]:
+def _share(tender: Tender, total_minor: int | None, amount_minor: int) -> tuple[Change, ...]:
     return () if total_minor is None else (SharePayment(tender.provider, tender.payment_id, total_minor, amount_minor),)
 
 
-def _first_payment(snapshot: OrderSnapshot, tender: Tender, now: datetime) -> tuple[Write, ...]:
+def _first_payment(snapshot: OrderSnapshot, tender: Tender, now: datetime) -> tuple[Change, ...]:
     order = snapshot.order
     funded = tuple(ledger.funded(fund, order.currency, now) for fund in snapshot.funding)
     paid = RecordBuyerEvent(
@@ -234,4 +234,4 @@ def _first_payment(snapshot: OrderSnapshot, tender: Tender, now: datetime) -> tu
         amount_minor=tender.captured_minor,
     )
     body = {"amount_minor": tender.captured_minor, "currency": tender.currency}
-    return (*funded, paid, Announce(ChangeKind.ORDER_PAID, now, order.shop_id, body))
+    return (*funded, paid, Announce(OutgoingEventKind.ORDER_PAID, now, order.shop_id, body))

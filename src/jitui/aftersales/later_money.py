@@ -13,10 +13,26 @@ from datetime import datetime, timedelta
 
 from jitui.aftersales import ledger
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Announce,
+    Change,
+    ClaimFreight,
+    ClaimUnits,
+    HoldTender,
+    OpenTask,
+    OpenTicket,
+    OutgoingEventKind,
+    QueueRefund,
+    RaiseTicketLine,
+    RecordDecision,
+    RecordLaterDecision,
+    move_ticket,
+)
 from jitui.aftersales.facts import arm_of, gather_facts, history_read
 from jitui.aftersales.grant import queue_refunds
 from jitui.aftersales.order import LineUnits, Tender
-from jitui.aftersales.pay import state_from, ticket_writes
+from jitui.aftersales.pay import state_from, ticket_changes
 from jitui.aftersales.ports import DecisionInputs
 from jitui.aftersales.request_refund import Terms, asked_body, guard_of, record_decision
 from jitui.aftersales.snapshot import OrderSnapshot, transition
@@ -30,22 +46,6 @@ from jitui.aftersales.ticket import (
     TicketEvent,
     TicketLine,
     TicketState,
-)
-from jitui.aftersales.writes import (
-    AddTimeline,
-    Announce,
-    ChangeKind,
-    ClaimFreight,
-    ClaimUnits,
-    HoldTender,
-    OpenTask,
-    OpenTicket,
-    QueueRefund,
-    RaiseTicketLine,
-    RecordDecision,
-    RecordLaterDecision,
-    Write,
-    move_ticket,
 )
 from jitui.ids import new_id
 from jitui.money import split_by_weight
@@ -78,27 +78,27 @@ class _Again:
 
 def plan_later_money(
     snapshot: OrderSnapshot, inputs: DecisionInputs, terms: Terms, tender: Tender, now: datetime
-) -> tuple[Write, ...]:
+) -> tuple[Change, ...]:
     """What a capture, which the snapshot holds already, does to the tickets that stand on the order's units."""
-    writes: tuple[Write, ...] = ()
+    changes: tuple[Change, ...] = ()
     found = [more for more in _more(snapshot) if more.amount_minor]
     for more in found:
         if more.ticket.state is TicketState.AWAITING_MERCHANT:
-            writes += _raise(snapshot, more, now)
+            changes += _raise(snapshot, more, now)
     granted = [more for more in found if more.ticket.state in GRANTED_STATES]
     instant = [more for more in granted if more.ticket.approved_by is ApprovedBy.INSTANT_REFUND]
     if not granted:
-        return writes
-    again = _decide_again(apply_all(snapshot, writes), inputs, terms, instant or granted, now)
+        return changes
+    again = _decide_again(apply_all(snapshot, changes), inputs, terms, instant or granted, now)
     extended = instant if again.holds and _fits(snapshot, instant) else []
     for more in extended:
-        writes += _extend(apply_all(snapshot, writes), more, again, now)
+        changes += _extend(apply_all(snapshot, changes), more, again, now)
     rest = [more for more in granted if more not in extended]
     if rest:
-        after = apply_all(snapshot, writes)
+        after = apply_all(snapshot, changes)
         again = again if rest == (instant or granted) else _decide_again(after, inputs, terms, rest, now)
-        writes += _review(after, rest, again, inputs, terms, tender, now)
-    return writes
+        changes += _review(after, rest, again, inputs, terms, tender, now)
+    return changes
 
 
 # How much more ---------------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def _freight_more(snapshot: OrderSnapshot, standing: Sequence[Ticket], worth_min
 # In review -------------------------------------------------------------------------------------------------------
 
 
-def _raise(snapshot: OrderSnapshot, more: _More, now: datetime) -> tuple[Write, ...]:
+def _raise(snapshot: OrderSnapshot, more: _More, now: datetime) -> tuple[Change, ...]:
     """A request that waits: its amount grows, and whoever has read it must read it again."""
     raised = _raised(more.ticket, more)
     return (
@@ -197,11 +197,11 @@ def _fits(snapshot: OrderSnapshot, mores: Iterable[_More]) -> bool:
     return sum(more.amount_minor for more in mores) <= refundable_minor(snapshot.tenders)
 
 
-def _extend(snapshot: OrderSnapshot, more: _More, again: _Again, now: datetime) -> tuple[Write, ...]:
+def _extend(snapshot: OrderSnapshot, more: _More, again: _Again, now: datetime) -> tuple[Change, ...]:
     """The same approval carries the new money: more refunds of the same ticket."""
     ticket = more.ticket
     refunds = queue_refunds(snapshot, ticket, more.amount_minor, now)
-    writes: tuple[Write, ...] = (
+    changes: tuple[Change, ...] = (
         *_claims([more]),
         *_line_raises(more),
         *(QueueRefund(refund) for refund in refunds),
@@ -209,14 +209,14 @@ def _extend(snapshot: OrderSnapshot, more: _More, again: _Again, now: datetime) 
         *(ledger.granted(refund, now) for refund in refunds),
         RecordLaterDecision(again.record(ticket)),
     )
-    state = state_from(apply_all(snapshot, writes).refunds_of(ticket.ticket_id))
+    state = state_from(apply_all(snapshot, changes).refunds_of(ticket.ticket_id))
     raised = replace(_raised(ticket, more), state=state, closed_at=None)
     event = _event(snapshot, ticket, raised, now)
     told = (_announce_raise(raised, more, now),)
     if raised.state is ticket.state:
-        return (*writes, *told, move_ticket(raised), AddTimeline((event,)))
+        return (*changes, *told, move_ticket(raised), AddTimeline((event,)))
     # It was refunded: the feed and the buyer's history say that it is not any more.
-    return (*writes, *told, *ticket_writes(raised, event, now))
+    return (*changes, *told, *ticket_changes(raised, event, now))
 
 
 # To review -------------------------------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ def _review(
     terms: Terms,
     tender: Tender,
     now: datetime,
-) -> tuple[Write, ...]:
+) -> tuple[Change, ...]:
     """One request for all of it, on no units: they are their first ticket's for good."""
     ticket = _new_ticket(snapshot, mores, inputs, terms, now)
     event = TicketEvent(
@@ -261,7 +261,7 @@ def _review(
         again.record(ticket),
         AddTimeline((event,)),
         OpenTask(task.task_id, task),
-        Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
+        Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
     )
 
 
@@ -324,10 +324,10 @@ def _announce_raise(ticket: Ticket, more: _More, now: datetime) -> Announce:
         "version": ticket.version,
         "approved_by": ticket.approved_by.value if ticket.approved_by else None,
     }
-    return Announce(ChangeKind.TICKET_AMOUNT_RAISED, now, ticket.shop_id, body, ticket.ticket_id)
+    return Announce(OutgoingEventKind.TICKET_AMOUNT_RAISED, now, ticket.shop_id, body, ticket.ticket_id)
 
 
-def _claims(mores: Iterable[_More]) -> tuple[Write, ...]:
+def _claims(mores: Iterable[_More]) -> tuple[Change, ...]:
     return tuple(
         write
         for more in mores

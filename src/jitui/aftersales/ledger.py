@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from jitui.aftersales.changes import Post
 from jitui.aftersales.order import Dispute, Funder, Funding, Tender
 from jitui.aftersales.refund import Attempt, Refund
-from jitui.aftersales.writes import Post
 
 
 class Account(StrEnum):

@@ -14,6 +14,20 @@ from uuid import UUID
 
 from jitui.aftersales import ledger
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Announce,
+    BuyerEventKind,
+    Change,
+    HoldTender,
+    MoveAttempt,
+    MoveRefund,
+    OpenTask,
+    OutgoingEventKind,
+    RecordBuyerEvent,
+    SettleRefund,
+    move_ticket,
+)
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.doubt import difference, taken_for_none, with_difference
 from jitui.aftersales.ledger import Cause
@@ -24,20 +38,6 @@ from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState, 
 from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.task import NewTask, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket, TicketEvent, TicketState
-from jitui.aftersales.writes import (
-    AddTimeline,
-    Announce,
-    BuyerEventKind,
-    ChangeKind,
-    HoldTender,
-    MoveAttempt,
-    MoveRefund,
-    OpenTask,
-    RecordBuyerEvent,
-    SettleRefund,
-    Write,
-    move_ticket,
-)
 
 Clock = Callable[[], datetime]
 
@@ -221,18 +221,18 @@ def plan_settlement(
             "amount",
         )
     settlement = Settlement(payout.reference, payout.note, by.id, now)
-    writes: tuple[Write, ...] = (
+    changes: tuple[Change, ...] = (
         SettleRefund(refund.refund_id, settlement),
         _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="settled by hand", closed_at=now),
         HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
         ledger.settled(refund, now),
     )
     evidence = {"reference": payout.reference, "refund_id": str(refund.refund_id), "amount_minor": refund.amount_minor}
-    done = _with_ticket_following(snapshot, writes, refund.ticket_id, by, "settled_by_hand", now, detail=evidence)
-    if done.writes == writes:  # another refund of the ticket is not paid yet: the ticket stays, its timeline tells
+    done = _with_ticket_following(snapshot, changes, refund.ticket_id, by, "settled_by_hand", now, detail=evidence)
+    if done.changes == changes:  # another refund of the ticket is not paid yet: the ticket stays, its timeline tells
         ticket = snapshot.ticket(refund.ticket_id)
         event = transition(snapshot, ticket, ticket.state, by=by, why="settled_by_hand", now=now, detail=evidence)
-        return Plan((*writes, AddTimeline((event,))), refund.ticket_id)
+        return Plan((*changes, AddTimeline((event,))), refund.ticket_id)
     return done
 
 
@@ -315,33 +315,33 @@ def _unless_pending(attempt: Attempt) -> AttemptState:
 
 
 def _succeeded(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
-    writes: tuple[Write, ...] = (
+    changes: tuple[Change, ...] = (
         _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now),
         _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="", closed_at=now),
         HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
         ledger.at_provider(Cause.PAID, refund, attempt, now),
     )
-    return _with_ticket_following(snapshot, writes, refund.ticket_id, _provider(refund), "paid", now)
+    return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "paid", now)
 
 
 def _reversed(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     """Succeeded, later failed: the amount is owed again and a new attempt is queued (T12), a few times at most."""
     again = refund.attempt_no <= REOPENINGS
     state = RefundState.QUEUED if again else RefundState.FAILED
-    writes: tuple[Write, ...] = (
+    changes: tuple[Change, ...] = (
         _attempt_moved(attempt, AttemptState.DECLINED, answer, now),
         _moved(refund, state, due_at=now if again else None, reason=answer.reason),
         HoldTender(refund.tender_id, pending_minor=refund.amount_minor, refunded_minor=-refund.amount_minor),
         ledger.at_provider(Cause.UNPAID, refund, attempt, now),
     )
-    return _with_ticket_following(snapshot, writes, refund.ticket_id, _provider(refund), "failed_after_success", now)
+    return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "failed_after_success", now)
 
 
 def _declined(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     """Refused for good: the hold stays, because the money is still owed; the ticket goes on the operator's list."""
     failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
-    writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), failed)
-    return _with_ticket_following(snapshot, writes, refund.ticket_id, _provider(refund), "declined", now)
+    changes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), failed)
+    return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "declined", now)
 
 
 def _stuck(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
@@ -350,8 +350,8 @@ def _stuck(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: An
     An open attempt says that the money may still arrive: later news of it counts, and `retry` refuses a second one.
     """
     failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
-    writes = (_attempt_moved(attempt, AttemptState.PENDING, answer, now), failed)
-    return _with_ticket_following(snapshot, writes, refund.ticket_id, _provider(refund), "stuck", now)
+    changes = (_attempt_moved(attempt, AttemptState.PENDING, answer, now), failed)
+    return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "stuck", now)
 
 
 def _may_still_be_paid(snapshot: OrderSnapshot, refund: Refund) -> bool:
@@ -372,8 +372,8 @@ def _waiting(
         wait = timedelta(seconds=answer.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
     refund_state = RefundState.PENDING if state is AttemptState.PENDING else RefundState.UNKNOWN
     waiting = _moved(refund, refund_state, due_at=now + wait, reason=answer.reason)
-    writes = (_attempt_moved(attempt, state, answer, now), waiting)
-    return _with_ticket_following(snapshot, writes, refund.ticket_id, _provider(refund), "under_way", now)
+    changes = (_attempt_moved(attempt, state, answer, now), waiting)
+    return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "under_way", now)
 
 
 def _look_up(snapshot: OrderSnapshot, refund: Refund, reason: str, now: datetime) -> Plan:
@@ -408,8 +408,8 @@ def _after_settlement(
         case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and attempt.attempt_no == refund.attempt_no:
             return _look_up(snapshot, refund, "declined after it had succeeded", now)
         case AnswerKind.DECLINED, state if answer.final and state not in _FINAL:
-            writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), _due(refund, None))
-            return Plan(writes, refund.ticket_id)
+            changes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), _due(refund, None))
+            return Plan(changes, refund.ticket_id)
     if refund.due_at is None or not looked_up:
         return Plan(ticket_id=refund.ticket_id)
     if answer.kind is AnswerKind.SUCCEEDED or (answer.kind is AnswerKind.DECLINED and answer.final):
@@ -446,7 +446,7 @@ def _paid_again(
         },
         opened_at=now,
     )
-    told: tuple[Write, ...] = (OpenTask(task.task_id, task),)
+    told: tuple[Change, ...] = (OpenTask(task.task_id, task),)
     if doubtful:
         return Plan(told, refund.ticket_id)
     posting = ledger.at_provider(Cause.PAID_AGAIN, refund, attempt, now)
@@ -473,12 +473,12 @@ def _other_is_open(snapshot: OrderSnapshot, attempt: Attempt) -> bool:
 
 def _paid_back(refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
     """The second payment failed after all; the task stays for a person to close."""
-    writes: tuple[Write, ...] = (
+    changes: tuple[Change, ...] = (
         _attempt_moved(attempt, AttemptState.DECLINED, answer, now),
         ledger.at_provider(Cause.PAID_BACK, refund, attempt, now),
         _due(refund, None),
     )
-    return Plan(writes, refund.ticket_id)
+    return Plan(changes, refund.ticket_id)
 
 
 # Moving the ticket with its refunds ----------------------------------------------------------------------------
@@ -486,7 +486,7 @@ def _paid_back(refund: Refund, attempt: Attempt, answer: Answer, now: datetime) 
 
 def _with_ticket_following(
     snapshot: OrderSnapshot,
-    writes: tuple[Write, ...],
+    changes: tuple[Change, ...],
     ticket_id: UUID,
     by: Actor,
     why: str,
@@ -496,13 +496,13 @@ def _with_ticket_following(
 ) -> Plan:
     """A ticket over several tenders is refunded when all are, failed when one is final, refunding otherwise."""
     ticket = snapshot.ticket(ticket_id)
-    state = state_from(apply_all(snapshot, writes).refunds_of(ticket_id))
+    state = state_from(apply_all(snapshot, changes).refunds_of(ticket_id))
     if state is ticket.state:
-        return Plan(writes, ticket_id)
+        return Plan(changes, ticket_id)
     closed_at = now if state is TicketState.REFUNDED else None
     moved = replace(ticket, state=state, version=ticket.version + 1, closed_at=closed_at)
     event = transition(snapshot, ticket, state, by=by, why=why, now=now, detail=detail)
-    return Plan((*writes, *ticket_writes(moved, event, now)), ticket_id)
+    return Plan((*changes, *ticket_changes(moved, event, now)), ticket_id)
 
 
 def state_from(refunds: tuple[Refund, ...]) -> TicketState:
@@ -514,13 +514,13 @@ def state_from(refunds: tuple[Refund, ...]) -> TicketState:
 
 
 _ANNOUNCED = {
-    TicketState.REFUNDED: ChangeKind.TICKET_REFUNDED,
-    TicketState.REFUND_FAILED: ChangeKind.TICKET_REFUND_FAILED,
-    TicketState.REFUNDING: ChangeKind.TICKET_REOPENED,
+    TicketState.REFUNDED: OutgoingEventKind.TICKET_REFUNDED,
+    TicketState.REFUND_FAILED: OutgoingEventKind.TICKET_REFUND_FAILED,
+    TicketState.REFUNDING: OutgoingEventKind.TICKET_REOPENED,
 }
 
 
-def ticket_writes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[Write, ...]:
+def ticket_changes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[Change, ...]:
     """A ticket that moved with its refunds: its row, timeline, feed, and the buyer's history."""
     body = {
         "state": ticket.state.value,

@@ -9,12 +9,12 @@ from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
+from jitui.aftersales.changes import Change
 from jitui.aftersales.order import Funding, Hold, OrderLine
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import ApprovedBy, TicketState
-from jitui.aftersales.writes import Write
 from jitui.policy import PublicPolicy
 
 # References: how a command names the order that it works on -----------------------------------------------------
@@ -224,7 +224,7 @@ class Transaction(Protocol):
     async def commit(
         self,
         snapshot: OrderSnapshot,
-        writes: Sequence[Write],
+        changes: Sequence[Change],
         *,
         once: Once | None = None,
         answer: KeptAnswer | None = None,
@@ -274,7 +274,7 @@ class StoredDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class OutgoingEvent:
     """A published row of the feed."""
 
     position: int

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitui.aftersales import ledger
+from jitui.aftersales.changes import Post
 from jitui.aftersales.ledger import Account, Cause
 from jitui.aftersales.order import Buyer, Funder, Funding, Order, OrderLine, captured_minor
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.writes import Post
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,19 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Announce,
+    BuyerEventKind,
+    Change,
+    ClaimFreight,
+    ClaimUnits,
+    MoveTicket,
+    OpenTicket,
+    OutgoingEventKind,
+    RecordBuyerEvent,
+    RecordDecision,
+)
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read, is_paused
 from jitui.aftersales.grant import grant
@@ -27,19 +40,6 @@ from jitui.aftersales.ticket import (
     TicketEvent,
     TicketLine,
     TicketState,
-)
-from jitui.aftersales.writes import (
-    AddTimeline,
-    Announce,
-    BuyerEventKind,
-    ChangeKind,
-    ClaimFreight,
-    ClaimUnits,
-    MoveTicket,
-    OpenTicket,
-    RecordBuyerEvent,
-    RecordDecision,
-    Write,
 )
 from jitui.ids import lane_of, new_id
 from jitui.money import split_by_weight
@@ -131,33 +131,33 @@ def plan_request(
     ticket = _new_ticket(snapshot, terms, inputs, ask, wanted, now, instant=instant, review_reason=guard)
     lines = tuple(TicketLine(ticket.ticket_id, line.line_id, line.quantity, line.amount_minor) for line in wanted.lines)
     opening = OpenTicket(ticket, lines)
-    begun: tuple[Write, ...] = (
+    begun: tuple[Change, ...] = (
         *(ClaimUnits(line.line_id, line.quantity, line.amount_minor) for line in lines),
         *((ClaimFreight(wanted.freight_minor),) if wanted.freight_minor else ()),
         AddTimeline((_asked_event(ticket, by, ask, now),)),
     )
-    granted: tuple[Write, ...] = ()
+    granted: tuple[Change, ...] = ()
     if instant:
         opening, granted = _granted_at_once(apply_all(snapshot, (opening, *begun)), ticket, now)
     ticket = opening.ticket
-    writes: tuple[Write, ...] = (
+    changes: tuple[Change, ...] = (
         opening,
         *begun,
         record_decision(ticket.ticket_id, decision, facts, history_read(terms.policy, snapshot, inputs), now),
         _history_event(ticket, now),
-        Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
+        Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
         *granted,
     )
-    return Plan(writes, ticket.ticket_id)
+    return Plan(changes, ticket.ticket_id)
 
 
-def _granted_at_once(begun: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[OpenTicket, tuple[Write, ...]]:
+def _granted_at_once(begun: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[OpenTicket, tuple[Change, ...]]:
     """The approval of a ticket that is opened in the same plan: its row is written once, as it is then."""
     granted = grant(begun, ticket, approved_by=ApprovedBy.INSTANT_REFUND, by=SYSTEM, now=now)
-    moves = [write for write in granted if isinstance(write, MoveTicket) and write.ticket_id == ticket.ticket_id]
+    moves = [change for change in granted if isinstance(change, MoveTicket) and change.ticket_id == ticket.ticket_id]
     after = apply_all(begun, moves)
     opening = OpenTicket(after.ticket(ticket.ticket_id), after.lines_of(ticket.ticket_id))
-    return opening, tuple(write for write in granted if write not in moves)
+    return opening, tuple(change for change in granted if change not in moves)
 
 
 # What is asked -------------------------------------------------------------------------------------------------

@@ -7,6 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Announce,
+    Change,
+    ClaimFreight,
+    ClaimUnits,
+    OutgoingEventKind,
+    move_ticket,
+)
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.grant import amount_now, grant
 from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
@@ -15,15 +24,6 @@ from jitui.aftersales.ship import ShipmentNews, goods_with_carrier, plan_shipmen
 from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.split import refundable_minor
 from jitui.aftersales.ticket import GRANTED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState, approver
-from jitui.aftersales.writes import (
-    AddTimeline,
-    Announce,
-    ChangeKind,
-    ClaimFreight,
-    ClaimUnits,
-    Write,
-    move_ticket,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,9 @@ async def withdraw(
     """The buyer takes the request back while it is still in review."""
 
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
-        return _plan_closing(snapshot, ticket, TicketState.WITHDRAWN, "withdrawn", by, now, ChangeKind.TICKET_WITHDRAWN)
+        return _plan_closing(
+            snapshot, ticket, TicketState.WITHDRAWN, "withdrawn", by, now, OutgoingEventKind.TICKET_WITHDRAWN
+        )
 
     return await _on_ticket(store, ref, plan, version=version, buyer_id=buyer_id, reply=reply)
 
@@ -134,18 +136,20 @@ def plan_expiry(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> Plan:
     """Silence never pays for a parcel that has left or is with the carrier."""
     if snapshot.is_completed or goods_with_carrier(snapshot, ticket.ticket_id):
         return _plan_closing(
-            snapshot, ticket, TicketState.CLOSED, "goods_left", SYSTEM, now, ChangeKind.TICKET_REJECTED
+            snapshot, ticket, TicketState.CLOSED, "goods_left", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
         )
     if snapshot.is_disputed:  # the bank may give the same money back: a person decides, or the buyer asks again
         return _plan_closing(
-            snapshot, ticket, TicketState.CLOSED, "dispute_open", SYSTEM, now, ChangeKind.TICKET_REJECTED
+            snapshot, ticket, TicketState.CLOSED, "dispute_open", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
         )
     if ticket.on_timeout == "reject":
-        return _plan_closing(snapshot, ticket, TicketState.REJECTED, "timeout", SYSTEM, now, ChangeKind.TICKET_REJECTED)
+        return _plan_closing(
+            snapshot, ticket, TicketState.REJECTED, "timeout", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
+        )
     approved = plan_approval(snapshot, ticket, ApprovedBy.MERCHANT_TIMEOUT, SYSTEM, now)
     if isinstance(approved, Refusal):  # nobody is there to be told: the ticket ends here, and says why
         return _plan_closing(
-            snapshot, ticket, TicketState.CLOSED, approved.code.value, SYSTEM, now, ChangeKind.TICKET_REJECTED
+            snapshot, ticket, TicketState.CLOSED, approved.code.value, SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
         )
     return approved
 
@@ -161,16 +165,16 @@ def plan_rejection(
         "rejected",
         by,
         now,
-        ChangeKind.TICKET_REJECTED,
+        OutgoingEventKind.TICKET_REJECTED,
         detail={"reason": rejection.reason},
         tracking=rejection.shipment,
     )
     if rejection.shipment is None:
         return closed
-    shipped = plan_shipment(apply_all(snapshot, closed.writes), rejection.shipment, by, now)
+    shipped = plan_shipment(apply_all(snapshot, closed.changes), rejection.shipment, by, now)
     if isinstance(shipped, Refusal):
         return shipped
-    return Plan((*closed.writes, *shipped.writes), ticket.ticket_id)
+    return Plan((*closed.changes, *shipped.changes), ticket.ticket_id)
 
 
 def _plan_closing(
@@ -180,7 +184,7 @@ def _plan_closing(
     why: str,
     by: Actor,
     now: datetime,
-    kind: ChangeKind,
+    kind: OutgoingEventKind,
     *,
     detail: dict[str, object] | None = None,
     tracking: ShipmentNews | None = None,
@@ -193,14 +197,14 @@ def _plan_closing(
     event = transition(snapshot, ticket, state, by=by, why=why, now=now, detail=facts)
     lines = snapshot.lines_of(ticket.ticket_id)
     body = {"state": state.value, "why": why, "version": closed.version, **facts}
-    writes: tuple[Write, ...] = (
+    changes: tuple[Change, ...] = (
         move_ticket(closed),
         *(ClaimUnits(line.line_id, -line.quantity, -line.amount_minor) for line in lines),
         *((ClaimFreight(-ticket.freight_minor),) if ticket.freight_minor else ()),
         AddTimeline((event,)),
         Announce(kind, now, ticket.shop_id, body, ticket.ticket_id),
     )
-    return Plan(writes, ticket.ticket_id)
+    return Plan(changes, ticket.ticket_id)
 
 
 async def _on_ticket(

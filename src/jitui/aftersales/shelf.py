@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from jitui.aftersales.changes import Post
 from jitui.aftersales.order import Order
 from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.ticket import Ticket
-from jitui.aftersales.writes import Post
 
 
 @dataclass(frozen=True, slots=True)

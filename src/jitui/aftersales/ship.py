@@ -8,6 +8,18 @@ from datetime import datetime
 from uuid import UUID
 
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Announce,
+    BuyerEventKind,
+    Change,
+    CompleteOrder,
+    OpenIncident,
+    OutgoingEventKind,
+    PutShipment,
+    RecordBuyerEvent,
+    UnitsLeft,
+)
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.order import (
     Hold,
@@ -25,18 +37,6 @@ from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.ticket import GRANTED_STATES, Actor, Ticket, TicketState
-from jitui.aftersales.writes import (
-    AddTimeline,
-    Announce,
-    BuyerEventKind,
-    ChangeKind,
-    CompleteOrder,
-    OpenIncident,
-    PutShipment,
-    RecordBuyerEvent,
-    UnitsLeft,
-    Write,
-)
 from jitui.ids import new_id
 
 
@@ -252,18 +252,18 @@ def _plan_parcel(
     leaves = has_left(parcel.degree) and not (known is not None and has_left(known.degree))
     commanded = news.source is ShipmentSource.MERCHANT
     parcel = _by_command(parcel, leaving) if commanded else parcel
-    moved: tuple[Write, ...] = (
+    moved: tuple[Change, ...] = (
         PutShipment(parcel, waybill_of(parcel.tracking_no)),
         *(_units_left(unit, commanded=commanded) for unit in leaving),
     )
     incidents = _incidents(apply_all(snapshot, moved), parcel, now)
-    writes: tuple[Write, ...] = (
+    changes: tuple[Change, ...] = (
         *moved,
         *incidents,
         *_noted_on_tickets(snapshot, parcel, news, by, now),
         *_announcements(snapshot, parcel, incidents, leaves=leaves, now=now),
     )
-    return Plan(writes)
+    return Plan(changes)
 
 
 def _units_left(unit: LineUnits, *, commanded: bool) -> UnitsLeft:
@@ -361,7 +361,7 @@ def _announcements(
     }
     opened = (
         Announce(
-            ChangeKind.INCIDENT_OPENED,
+            OutgoingEventKind.INCIDENT_OPENED,
             now,
             incident.shop_id,
             {
@@ -373,7 +373,7 @@ def _announcements(
         )
         for incident in incidents
     )
-    return (Announce(ChangeKind.SHIPMENT_RECORDED, now, order.shop_id, body), *opened)
+    return (Announce(OutgoingEventKind.SHIPMENT_RECORDED, now, order.shop_id, body), *opened)
 
 
 def _plan_completion(snapshot: OrderSnapshot, completed_at: datetime, now: datetime) -> Plan:
@@ -387,5 +387,5 @@ def _plan_completion(snapshot: OrderSnapshot, completed_at: datetime, now: datet
         order_id=order.order_id,
         amount_minor=captured_minor(snapshot.tenders),
     )
-    news = Announce(ChangeKind.ORDER_COMPLETED, now, order.shop_id, {"completed_at": completed_at.isoformat()})
+    news = Announce(OutgoingEventKind.ORDER_COMPLETED, now, order.shop_id, {"completed_at": completed_at.isoformat()})
     return Plan((CompleteOrder(completed_at), event, news))

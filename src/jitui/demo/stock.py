@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import aiohttp
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.people import Person, Role, enrol
 from jitui.aftersales.ports import HistoryRecord
@@ -22,7 +23,6 @@ from jitui.aftersales.registry import (
     Shop,
     issue_key,
 )
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, Order, Shopper
 from jitui.errors import Unavailable
 from jitui.ids import lane_of, new_id

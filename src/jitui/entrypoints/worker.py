@@ -106,7 +106,7 @@ async def _pay_one(app: App, claimed: ClaimedRefund) -> None:
     """A fault of one refund leaves its lease to run out; the others go on."""
     try:
         done = await pay_claimed(app.store, app.providers, claimed, clock=app.clock)
-        if isinstance(done, Executed) and (task := differing(done.writes)) is not None:
+        if isinstance(done, Executed) and (task := differing(done.changes)) is not None:
             log.warning("answer_differs", task=str(task.task_id), **task.evidence)
     except Exception:
         log.exception("refund_not_confirmed", refund=str(claimed.refund.refund_id))

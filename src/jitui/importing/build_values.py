@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.order import (
     MOST_ATTRIBUTES,
     Buyer,
@@ -21,7 +22,6 @@ from jitui.aftersales.order import (
 )
 from jitui.aftersales.ports import NewOrder
 from jitui.aftersales.ship import ShipmentNews
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
 from jitui.importing.fields import MOST_UNITS, NO_ID, Cells, Fault
 from jitui.money import MAX_AMOUNT_MINOR

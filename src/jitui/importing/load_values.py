@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, plan_payment, put_order
 from jitui.aftersales.order import Buyer
@@ -22,7 +23,6 @@ from jitui.aftersales.request_refund import Terms
 from jitui.aftersales.ship import plan_shipment, record_shipment
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.importing.build_values import Item, Parcel, Payment
 
 BY = Actor(ActorKind.PLATFORM, "import")
@@ -159,7 +159,7 @@ def _became(done: object) -> Loaded:
     match done:
         case OrderTaken(created=False, changed=changed):
             return Loaded.REPLACED if changed else Loaded.UNCHANGED
-        case Executed(writes=()):
+        case Executed(changes=()):
             return Loaded.UNCHANGED
         case _:
             return Loaded.NEW
@@ -192,7 +192,7 @@ async def _try(app: App, item: Item, files: _Files, terms: Terms | None) -> Refu
         planned = plan_shipment(snapshot, value.news, BY, app.clock())
     if isinstance(planned, Refusal):
         return planned
-    files[value.order_id] = apply_all(snapshot, planned.writes)
+    files[value.order_id] = apply_all(snapshot, planned.changes)
     return None
 
 

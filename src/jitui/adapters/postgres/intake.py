@@ -10,10 +10,10 @@ from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Value, run_batch,
 from jitui.adapters.postgres.pool import Connection
 from jitui.adapters.postgres.reading import COMPLETED_BY_EVENT
 from jitui.adapters.postgres.writing import STATEMENTS
+from jitui.aftersales.changes import Post
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
 from jitui.aftersales.put_order import OrderPut, StandingOrder, is_free, plan_order
-from jitui.aftersales.writes import Post
 
 _STANDING_ORDER = msgspec.json.Decoder(StandingOrder)
 

@@ -10,13 +10,13 @@ from uuid import UUID
 
 from jitui.adapters.postgres.migrate import newest_revision
 from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.aftersales.changes import Post
 from jitui.aftersales.ledger import story
 from jitui.aftersales.order import Order
 from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.shelf import Benefit, Health
 from jitui.aftersales.ticket import Ticket
-from jitui.aftersales.writes import Post
 from jitui.ids import lane_of
 
 _TICKETS: LiteralString = """

@@ -15,6 +15,7 @@ from jitui.adapters.postgres import queue, reading, writing
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Row, Value, run_batch, statement
 from jitui.adapters.postgres.intake import put_order
 from jitui.adapters.postgres.pool import Connection, Pool
+from jitui.aftersales.changes import Change
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.ports import (
     ClaimedRefund,
@@ -29,7 +30,6 @@ from jitui.aftersales.ports import (
     TicketRef,
 )
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.writes import Write
 from jitui.errors import InvariantBroken, Overtaken
 
 _FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(order_id)s")
@@ -88,13 +88,13 @@ class PostgresTransaction:
     async def commit(
         self,
         snapshot: OrderSnapshot,
-        writes: Sequence[Write],
+        changes: Sequence[Change],
         *,
         once: Once | None = None,
         answer: KeptAnswer | None = None,
     ) -> None:
         """Second round trip: everything the plan writes, the kept answer, and the commit."""
-        calls = writing.calls(snapshot, writes, self._time_zone)
+        calls = writing.calls(snapshot, changes, self._time_zone)
         if once is not None and answer is not None:
             calls.append((writing.KEEP_ANSWER, _answer_params(snapshot, once, answer)))
         with refusals():

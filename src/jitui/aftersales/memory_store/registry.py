@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.memory_store.tables import Tables
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
@@ -24,7 +25,6 @@ from jitui.aftersales.registry import (
     Selection,
     contradicting,
 )
-from jitui.aftersales.writes import RecordBuyerEvent
 
 _Row = TypeVar("_Row", Buyer, Category, HistoryRecord)
 

@@ -15,13 +15,13 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales import ledger
+from jitui.aftersales.changes import Change, ClaimRefund, Post
 from jitui.aftersales.claim import claimed, plan_claim
 from jitui.aftersales.memory_store.inputs import decision_inputs
 from jitui.aftersales.memory_store.registry import MemoryRegistry
 from jitui.aftersales.memory_store.tables import Tables
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
 from jitui.aftersales.ports import (
-    Change,
     ClaimedRefund,
     DecisionInputs,
     DecisionQuery,
@@ -30,6 +30,7 @@ from jitui.aftersales.ports import (
     Opened,
     OrderRef,
     OrderTaken,
+    OutgoingEvent,
     Ref,
     StoredDecision,
     TicketRef,
@@ -38,7 +39,6 @@ from jitui.aftersales.put_order import CategoryFlags, order_after, plan_order, s
 from jitui.aftersales.refund import Refund
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import Task
-from jitui.aftersales.writes import ClaimRefund, Post, Write
 from jitui.errors import InvariantBroken
 from jitui.ids import new_id
 
@@ -177,9 +177,9 @@ class MemoryStore:
         """Count usage and shops' days as of `now`, as every decision does before it reads them."""
         self._tables.roll_ups.roll_up(self._tables.feed, now)
 
-    async def changes(
+    async def events(
         self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
-    ) -> Sequence[Change]:
+    ) -> Sequence[OutgoingEvent]:
         """Rows of the feed after a position."""
         rows = self._tables.feed[after:]
         found = (row for row in rows if shop_id in (None, row.shop_id) and buyer_id in (None, row.buyer_id))
@@ -218,7 +218,7 @@ class MemoryTransaction:
     async def commit(
         self,
         snapshot: OrderSnapshot,
-        writes: Sequence[Write | ClaimRefund],
+        changes: Sequence[Change | ClaimRefund],
         *,
         once: Once | None = None,
         answer: KeptAnswer | None = None,
@@ -228,7 +228,7 @@ class MemoryTransaction:
         key = None if once is None else (once.key_id, once.route, order.buyer_id, once.key)
         if key in self._tables.answers and answer is not None:
             raise InvariantBroken("The store refused a write: it breaks idempotency_pkey.")
-        self._tables.write(OrderRef(order.lane, order.order_id), writes)
+        self._tables.write(OrderRef(order.lane, order.order_id), changes)
         if key is not None and once is not None and answer is not None:
             self._tables.answers[key] = once.body_hash, answer
 

@@ -9,16 +9,31 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import (
+    Announce,
+    BuyerEventKind,
+    Change,
+    ClaimPayment,
+    ClaimRefund,
+    OpenIncident,
+    OpenTask,
+    OutgoingEventKind,
+    Post,
+    RecordBuyerEvent,
+    RecordDecision,
+    RecordLaterDecision,
+    SharePayment,
+)
 from jitui.aftersales.constraints import broken_constraint
 from jitui.aftersales.memory_store.history import RollUps, counting
 from jitui.aftersales.order import Buyer, OrderLine
 from jitui.aftersales.outcomes import KeptAnswer
 from jitui.aftersales.ports import (
     AttemptRef,
-    Change,
     HistoryRecord,
     Incident,
     OrderRef,
+    OutgoingEvent,
     Ref,
     RefundRef,
     TicketRef,
@@ -29,21 +44,6 @@ from jitui.aftersales.registry import Category, Coverage, Pause, Restriction, Sc
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import NewTask, Task, TaskState
 from jitui.aftersales.ticket import Ticket, TicketState
-from jitui.aftersales.writes import (
-    Announce,
-    BuyerEventKind,
-    ChangeKind,
-    ClaimPayment,
-    ClaimRefund,
-    OpenIncident,
-    OpenTask,
-    Post,
-    RecordBuyerEvent,
-    RecordDecision,
-    RecordLaterDecision,
-    SharePayment,
-    Write,
-)
 from jitui.errors import InvariantBroken, Overtaken
 from jitui.ids import lane_of
 
@@ -72,7 +72,7 @@ class Tables:
     later_decisions: dict[tuple[UUID, datetime], RecordDecision] = field(default_factory=dict)
     incidents: dict[UUID, Incident] = field(default_factory=dict)  # by ticket
     tasks: dict[UUID, Task] = field(default_factory=dict)
-    feed: list[Change] = field(default_factory=list)
+    feed: list[OutgoingEvent] = field(default_factory=list)
     payments: dict[Payment, str] = field(default_factory=dict)  # to the buyer
     shared: dict[Payment, tuple[int, int]] = field(default_factory=dict)  # total, and what its parts sum to
     answers: dict[tuple[str, str, str, str], tuple[bytes, KeptAnswer]] = field(default_factory=dict)
@@ -136,27 +136,27 @@ class Tables:
         self.post(snapshot.order.order_id, put.postings)
         if put.paid_now:
             body = {"amount_minor": 0, "currency": snapshot.order.currency, "free_of_charge": True}
-            self.announce(snapshot, Announce(ChangeKind.ORDER_PAID, now, snapshot.order.shop_id, body))
+            self.announce(snapshot, Announce(OutgoingEventKind.ORDER_PAID, now, snapshot.order.shop_id, body))
 
-    def write(self, ref: OrderRef, writes: Sequence[Write | ClaimRefund]) -> None:
+    def write(self, ref: OrderRef, changes: Sequence[Change | ClaimRefund]) -> None:
         """All of a plan.
 
         Raises InvariantBroken where the database would refuse it, and Overtaken where a payment is another's.
         """
-        snapshot = apply_all(self.snapshots[ref.order_id], writes)
-        self._judge(snapshot, writes)
+        snapshot = apply_all(self.snapshots[ref.order_id], changes)
+        self._judge(snapshot, changes)
         self.put(snapshot)
-        for write in writes:
-            self._write_beside(snapshot, write)
+        for change in changes:
+            self._write_beside(snapshot, change)
 
     def announce(self, snapshot: OrderSnapshot, told: Announce) -> None:
         """The next event of the feed."""
         order = snapshot.order
         number = len(self.feed) + 1
-        change = Change(
+        event = OutgoingEvent(
             number, told.kind, told.at, order.order_id, order.buyer_id, told.shop_id, told.ticket_id, told.body
         )
-        self.feed.append(change)
+        self.feed.append(event)
 
     def post(self, order_id: str, posts: Iterable[Post]) -> None:
         """The same posting twice is one."""
@@ -182,26 +182,26 @@ class Tables:
 
     # What a plan may write -----------------------------------------------------------------------------------------
 
-    def _judge(self, snapshot: OrderSnapshot, writes: Sequence[Write | ClaimRefund]) -> None:
-        claimed = [(write.provider, write.payment_id) for write in writes if isinstance(write, ClaimPayment)]
+    def _judge(self, snapshot: OrderSnapshot, changes: Sequence[Change | ClaimRefund]) -> None:
+        claimed = [(change.provider, change.payment_id) for change in changes if isinstance(change, ClaimPayment)]
         if _taken(claimed, self.payments):
             raise Overtaken("Another transaction recorded this payment first; read again.")
-        broken = broken_constraint(snapshot) or self._broken_beside(snapshot, writes)
+        broken = broken_constraint(snapshot) or self._broken_beside(snapshot, changes)
         if broken is not None:
             raise InvariantBroken(f"The store refused a write: it breaks {broken}.")
 
-    def _broken_beside(self, snapshot: OrderSnapshot, writes: Sequence[Write | ClaimRefund]) -> str | None:
-        posts = [write for write in writes if isinstance(write, Post)]
+    def _broken_beside(self, snapshot: OrderSnapshot, changes: Sequence[Change | ClaimRefund]) -> str | None:
+        posts = [change for change in changes if isinstance(change, Post)]
         if any(post.amount_minor <= 0 for post in posts):
             return "ledger_amount_minor_check"
         if any(post.debit == post.credit for post in posts):
             return "ledger_check"
-        if _taken([write.ticket_id for write in writes if isinstance(write, RecordDecision)], self.decisions):
+        if _taken([change.ticket_id for change in changes if isinstance(change, RecordDecision)], self.decisions):
             return "decision_pkey"
-        again = [write.decision for write in writes if isinstance(write, RecordLaterDecision)]
+        again = [change.decision for change in changes if isinstance(change, RecordLaterDecision)]
         if _taken([(one.ticket_id, one.decided_at) for one in again], self.later_decisions):
             return "later_decision_pkey"
-        shared = self._shared_after(writes)
+        shared = self._shared_after(changes)
         if any(parts > total for total, parts in shared.values()):
             return "parts_within_payment"
         for tender in snapshot.tenders:
@@ -211,36 +211,36 @@ class Tables:
                 return "one_total_per_payment"
         return None
 
-    def _shared_after(self, writes: Sequence[Write | ClaimRefund]) -> Mapping[Payment, tuple[int, int]]:
+    def _shared_after(self, changes: Sequence[Change | ClaimRefund]) -> Mapping[Payment, tuple[int, int]]:
         """The payments that are shared here: the first total stays, the parts add up."""
         shared: dict[Payment, tuple[int, int]] = {}
-        for write in writes:
-            if isinstance(write, SharePayment):
-                name = write.provider, write.payment_id
-                total_minor, parts_minor = shared.get(name) or self.shared.get(name) or (write.total_minor, 0)
-                shared[name] = total_minor, parts_minor + write.amount_minor
+        for change in changes:
+            if isinstance(change, SharePayment):
+                name = change.provider, change.payment_id
+                total_minor, parts_minor = shared.get(name) or self.shared.get(name) or (change.total_minor, 0)
+                shared[name] = total_minor, parts_minor + change.amount_minor
         return shared
 
-    def _write_beside(self, snapshot: OrderSnapshot, write: Write | ClaimRefund) -> None:
-        match write:
+    def _write_beside(self, snapshot: OrderSnapshot, change: Change | ClaimRefund) -> None:
+        match change:
             case Post():
-                self.post(snapshot.order.order_id, [write])
+                self.post(snapshot.order.order_id, [change])
             case Announce():
-                self.announce(snapshot, write)
+                self.announce(snapshot, change)
             case RecordBuyerEvent():
-                self.record_event(write)
+                self.record_event(change)
             case RecordDecision():
-                self.decisions[write.ticket_id] = write
+                self.decisions[change.ticket_id] = change
             case RecordLaterDecision():
-                self.later_decisions[write.decision.ticket_id, write.decision.decided_at] = write.decision
+                self.later_decisions[change.decision.ticket_id, change.decision.decided_at] = change.decision
             case OpenTask():
-                self.tasks.setdefault(write.task_id, _task(write.task))
+                self.tasks.setdefault(change.task_id, _task(change.task))
             case OpenIncident():
-                self._open_incident(snapshot, write)
+                self._open_incident(snapshot, change)
             case ClaimPayment():
-                self.payments[write.provider, write.payment_id] = snapshot.order.buyer_id
+                self.payments[change.provider, change.payment_id] = snapshot.order.buyer_id
             case SharePayment():
-                self.shared.update(self._shared_after([write]))
+                self.shared.update(self._shared_after([change]))
 
     def _open_incident(self, snapshot: OrderSnapshot, told: OpenIncident) -> None:
         """More evidence joins the ticket's incident."""

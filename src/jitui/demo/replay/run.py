@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 
+from jitui.aftersales.changes import BuyerEventKind
 from jitui.aftersales.policy_in_force import publish
 from jitui.aftersales.ports import HistoryRecord, OrderFilter
 from jitui.aftersales.registry import Category, Shop
 from jitui.aftersales.request_refund import Terms
-from jitui.aftersales.writes import BuyerEventKind
 from jitui.backtest.history import History, PastEvent, SetAside, Span, Unmatched
 from jitui.demo.replay.assumptions import Assumptions, as_attributes, refuse_others
 from jitui.demo.replay.books import open_books_of

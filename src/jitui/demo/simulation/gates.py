@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 
+from jitui.aftersales.changes import Change
 from jitui.aftersales.feed import Feed
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.ports import (
-    Change,
     ClaimedRefund,
     DecisionInputs,
     DecisionQuery,
@@ -20,6 +20,7 @@ from jitui.aftersales.ports import (
     Opened,
     OrderRef,
     OrderTaken,
+    OutgoingEvent,
     Ref,
     Store,
     TicketRef,
@@ -36,7 +37,6 @@ from jitui.aftersales.provider import (
     RefundOrder,
 )
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.writes import Write
 from jitui.demo.simulation.messages import Ended, Go, News, Parked, Result, write
 
 FIRST_OWN_NUMBER = 1_000_000
@@ -144,14 +144,14 @@ class GatedTransaction:
     async def commit(
         self,
         snapshot: OrderSnapshot,
-        writes: Sequence[Write],
+        changes: Sequence[Change],
         *,
         once: Once | None = None,
         answer: KeptAnswer | None = None,
     ) -> None:
         """What is committed is not yet told to anybody at the second gate."""
         await self._gate.stop_at("commit")
-        await self._inner.commit(snapshot, writes, once=once, answer=answer)
+        await self._inner.commit(snapshot, changes, once=once, answer=answer)
         await self._gate.stop_at("committed")
 
 
@@ -226,11 +226,11 @@ class GatedFeed:
         await self._gate.stop_at("publish")
         return await self._inner.publish(limit)
 
-    async def changes(
+    async def events(
         self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
-    ) -> Sequence[Change]:
+    ) -> Sequence[OutgoingEvent]:
         """A read, after publishing."""
-        return await self._inner.changes(after, limit, shop_id=shop_id, buyer_id=buyer_id)
+        return await self._inner.events(after, limit, shop_id=shop_id, buyer_id=buyer_id)
 
     async def roll_up(self, now: datetime | None = None) -> None:
         """Publishing and counting in one call: a process dies in it by `die_at`."""

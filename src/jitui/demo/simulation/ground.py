@@ -17,10 +17,10 @@ from psycopg import sql
 from jitui.adapters import embedded_postgres
 from jitui.adapters.embedded_postgres import EmbeddedServer, ServerOptions, with_database
 from jitui.adapters.postgres.migrate import upgrade
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
 from jitui.aftersales.registry import Selection
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.demo.simulation.script import BUYERS, REVIEWED_BUYER, STARTS_AT
 from jitui.errors import BadInput
 from jitui.ids import lane_of

@@ -10,7 +10,7 @@ import typer
 from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
-    from jitui.aftersales.writes import Post
+    from jitui.aftersales.changes import Post
     from jitui.wiring import App
 
 

@@ -10,8 +10,8 @@ from typing import Annotated
 from litestar.params import FromPath
 from msgspec import UNSET, Meta, UnsetType
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.order import Buyer
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.entrypoints.http.fields import (
     AmountMinor,
     Attributes,

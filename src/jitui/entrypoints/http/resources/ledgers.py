@@ -6,9 +6,9 @@ from datetime import datetime
 
 from litestar.params import FromPath
 
+from jitui.aftersales.changes import Post
 from jitui.aftersales.ledger import FLOWS, Cause, balances, cause_of
 from jitui.aftersales.view import Amount
-from jitui.aftersales.writes import Post
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, get, operation
 from jitui.entrypoints.http.problems import not_found

@@ -50,7 +50,7 @@ async def take_notification(request: RequestContext, provider: FromPath[str]) ->
         return _acknowledged("")
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
     done = await confirm(service.store, ref, News(read.answer, provider=told_by.name), now=service.clock())
-    if isinstance(done, Executed) and (task := differing(done.writes)) is not None:
+    if isinstance(done, Executed) and (task := differing(done.changes)) is not None:
         log.warning("answer_differs", task=str(task.task_id), **task.evidence)
     return done if isinstance(done, Refusal) else _acknowledged(read.acknowledgement)
 

@@ -139,7 +139,7 @@ def order_answer(snapshot: OrderSnapshot, request: RequestContext) -> OrderAnswe
 
 def recorded(request: RequestContext, done: Executed) -> Answer:
     """201 for news, 200 for what was known already."""
-    return answer(order_answer(done.snapshot, request), 201 if done.writes else 200)
+    return answer(order_answer(done.snapshot, request), 201 if done.changes else 200)
 
 
 async def find_order(request: RequestContext, order_id: str) -> OrderRef | None:

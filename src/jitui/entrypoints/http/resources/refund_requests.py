@@ -10,12 +10,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, field
 
+from jitui.aftersales.changes import RecordDecision
 from jitui.aftersales.command import Executed
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.request_refund import RefundAsk, check_eligibility, request_refund
 from jitui.aftersales.ticket import Reason, Ticket
 from jitui.aftersales.view import Amount, TicketView
-from jitui.aftersales.writes import RecordDecision
 from jitui.entrypoints.http.fields import Id
 from jitui.entrypoints.http.operation import BUYER, PLATFORM, operation, post
 from jitui.entrypoints.http.problems import UNAVAILABLE, Faults, Problem, not_found, refuse
@@ -177,7 +177,7 @@ def _decided(request: RequestContext, done: Executed) -> Answer:
     """The new ticket and why, in the words that the caller may read."""
     assert done.ticket_id is not None
     ticket = done.ticket
-    record = next(write for write in done.writes if isinstance(write, RecordDecision))
+    record = next(change for change in done.changes if isinstance(change, RecordDecision))
     view = ticket_for(request, done.snapshot, done.ticket_id)
     decision = decision_from_json(record.decision)
     _count(request, ticket, decision)

@@ -43,7 +43,7 @@ class MoveTicket:
 
 
 def move_ticket(ticket: Ticket) -> MoveTicket:
-    """The write that brings a ticket's row to where the ticket stands now."""
+    """The change that brings a ticket's row to where the ticket stands now."""
     return MoveTicket(
         ticket_id=ticket.ticket_id,
         state=ticket.state,
@@ -211,7 +211,7 @@ class RecordBuyerEvent:
     currency: str | None = None
 
 
-class ChangeKind(StrEnum):
+class OutgoingEventKind(StrEnum):
     """Kinds on the feed; warehouses act on `stop_ship`."""
 
     ORDER_PAID = "order.paid"
@@ -234,7 +234,7 @@ class ChangeKind(StrEnum):
 class Announce:
     """One event on the feed behind /v1/changes, roll-ups and webhooks."""
 
-    kind: ChangeKind
+    kind: OutgoingEventKind
     at: datetime
     shop_id: str
     body: Mapping[str, object]
@@ -345,7 +345,7 @@ class ClaimRefund:
     attempt: Attempt | None = None
 
 
-Write = (
+Change = (
     OpenTicket
     | MoveTicket
     | RecordDecision
