@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
-from jitui.adapters.postgres.desk import PostgresDesk
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.adapters.postgres.parked import PostgresWaiting
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.pool import make_pool
+from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.registry import PostgresRegistry
-from jitui.adapters.postgres.shelf import PostgresShelf
+from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.dispute import Waiting
@@ -28,10 +28,10 @@ from jitui.aftersales.people import People
 from jitui.aftersales.policy_in_force import PolicyInForce, publish
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
-from jitui.aftersales.reconcile import StatementDesk, StatementFormat
+from jitui.aftersales.queries import Queries
+from jitui.aftersales.reconcile import StatementFormat, StatementStaging
 from jitui.aftersales.registry import Registry
 from jitui.aftersales.request_refund import Terms
-from jitui.aftersales.shelf import Shelf
 from jitui.aftersales.task import Tasks
 from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
@@ -58,10 +58,10 @@ class App:
     store: Store
     registry: Registry
     feed: Feed
-    shelf: Shelf
+    queries: Queries
     people: People
     tasks: Tasks
-    desk: StatementDesk
+    staging: StatementStaging
     waiting: Waiting
     providers: Mapping[str, PaymentProvider]
     policy_in_force: PolicyInForce
@@ -132,10 +132,10 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
             store=PostgresStore(pool, time_zone),
             registry=registry,
             feed=PostgresFeed(pool, time_zone),
-            shelf=PostgresShelf(pool),
+            queries=PostgresQueries(pool),
             people=PostgresPeople(pool),
             tasks=PostgresTasks(pool),
-            desk=PostgresDesk(pool),
+            staging=PostgresStatementStaging(pool),
             waiting=PostgresWaiting(pool),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),

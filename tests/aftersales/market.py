@@ -13,8 +13,8 @@ import pytest
 
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.pool import Pool, make_pool
+from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.registry import PostgresRegistry
-from jitui.adapters.postgres.shelf import PostgresShelf
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
@@ -53,7 +53,7 @@ class Market:
     store: PostgresStore
     registry: PostgresRegistry
     feed: PostgresFeed
-    shelf: PostgresShelf
+    queries: PostgresQueries
     policy: Policy = DEFAULT_POLICY
 
     @property
@@ -165,7 +165,7 @@ async def open_market(
             (WatchedStore if watched else PostgresStore)(pool, TIME_ZONE),
             PostgresRegistry(pool, TIME_ZONE),
             PostgresFeed(pool, TIME_ZONE),
-            PostgresShelf(pool),
+            PostgresQueries(pool),
         )
         since = now - timedelta(days=3650)
         await market.registry.record_history([HistoryRecord(kind, since) for kind in HISTORY_KINDS])

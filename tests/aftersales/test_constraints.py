@@ -121,14 +121,14 @@ async def commit(market: Market, ref: OrderRef, *changes: c.Change) -> None:
 @on_both_stores
 async def test_a_plan_that_breaks_a_constraint_is_refused_whole(market: Market) -> None:
     ref = await under_way(market)
-    before, postings = await snapshot_of(market, ref), await market.shelf.ledger(ref)
+    before, postings = await snapshot_of(market, ref), await market.queries.ledger(ref)
     innocent = (c.CompleteOrder(NOW), post(posting="paid_back:x"))
     for name, made in BAD.items():
         with pytest.raises((InvariantBroken, Overtaken)):
             await commit(market, ref, *innocent, *made(before))
             pytest.fail(name)
         assert await snapshot_of(market, ref) == before, name
-        assert await market.shelf.ledger(ref) == postings, name
+        assert await market.queries.ledger(ref) == postings, name
 
 
 async def test_a_payment_that_was_taken_meanwhile_is_overtaken_and_not_broken(market: Market) -> None:
@@ -142,10 +142,10 @@ async def test_the_same_again_is_one_posting_and_one_task(market: Market) -> Non
     ref = await under_way(market)
     task = NewTask("one", TaskKind.PAID_TWICE, "simulator", {}, NOW)
     twice = (post(), post(amount_minor=2), c.OpenTask(task.task_id, task), c.OpenTask(task.task_id, task))
-    before = len(await market.shelf.ledger(ref))
+    before = len(await market.queries.ledger(ref))
     await commit(market, ref, *twice)
     await commit(market, ref, *twice)
-    assert len(await market.shelf.ledger(ref)) == before + 1
+    assert len(await market.queries.ledger(ref)) == before + 1
 
 
 async def test_a_refund_has_one_attempt_that_may_still_pay(market: Market) -> None:

@@ -135,7 +135,7 @@ async def test_the_ledger_follows_the_funding_of_a_paid_order_that_is_replaced(m
 async def balances_of(market: Market, order_id: str) -> dict[str, int]:
     ref = await market.store.find_order(order_id)
     assert ref is not None
-    return {account: minor for (account, _), minor in balances(await market.shelf.ledger(ref)).items()}
+    return {account: minor for (account, _), minor in balances(await market.queries.ledger(ref)).items()}
 
 
 @on_both_stores

@@ -152,7 +152,7 @@ def _check_money(snapshot: OrderSnapshot) -> None:
 
 
 async def _check_ledger(market: Market, snapshot: OrderSnapshot) -> None:
-    posts = await market.shelf.ledger(OrderRef(snapshot.order.lane, snapshot.order.order_id))
+    posts = await market.queries.ledger(OrderRef(snapshot.order.lane, snapshot.order.order_id))
     balance = {account: minor for (account, _), minor in balances(posts).items()}
     assert all(post.amount_minor > 0 and post.debit != post.credit for post in posts)
     owed = sum(tender.pending_minor for tender in snapshot.tenders)

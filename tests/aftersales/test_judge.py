@@ -19,8 +19,8 @@ from jitui.aftersales.reconcile import (
     Group,
     Posting,
     RowKind,
-    Staged,
     StatementRow,
+    StatementSummary,
     Verdict,
     Window,
     judge,
@@ -183,8 +183,8 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 FIRST, LAST = NOON, NOON + timedelta(hours=5)
 
 
-def staged(first: datetime | None, last: datetime | None) -> Staged:
-    return Staged({}, 0, (), first, last)
+def staged(first: datetime | None, last: datetime | None) -> StatementSummary:
+    return StatementSummary({}, 0, (), first, last)
 
 
 def test_what_a_statement_covers() -> None:

@@ -45,7 +45,7 @@ async def test_an_orders_story_from_payment_to_refund(market: Market) -> None:
     funding = (Funding(Funder.PLATFORM_SUBSIDY, 500), Funding(Funder.MERCHANT_COUPON, 300))
     order = await market.paid_order(buyer, "o-1", amounts=(10000,), funding=funding, now=NOW - timedelta(hours=1))
     await market.asked(buyer, "o-1")
-    posts = await market.shelf.ledger(order)
+    posts = await market.queries.ledger(order)
     assert [cause_of(post) for post in posts] == [
         Cause.CAPTURED,
         Cause.FUNDED,
@@ -67,7 +67,7 @@ async def test_the_same_news_posts_once(market: Market) -> None:
     paying = await start_paying(market)
     for _ in range(3):
         await paying.hears(SUCCEEDED)
-    posts = await market.shelf.ledger(paying.order)
+    posts = await market.queries.ledger(paying.order)
     assert sorted(cause_of(post) for post in posts) == [Cause.CAPTURED, Cause.GRANTED, Cause.PAID]
 
 

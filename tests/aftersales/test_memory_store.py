@@ -172,17 +172,17 @@ async def compare(story: Story) -> None:
     memory = twin.memory
     for ref in story.orders:
         await same_file(twin, ref)
-        assert await memory.ledger(ref) == await market.shelf.ledger(ref)
+        assert await memory.ledger(ref) == await market.queries.ledger(ref)
     for ticket in (await story.snapshot()).tickets:
         where = TicketRef(ticket.lane, ticket.ticket_id)
-        assert await memory.decision(where) == await market.shelf.decision(where)
+        assert await memory.decision(where) == await market.queries.decision(where)
         assert await memory.expired_tickets(NOW + timedelta(days=900), 999) == sorted(
             await twin.expired_tickets(NOW + timedelta(days=900), 999), key=lambda ref: ref.ticket_id
         )
     rows = [replace(row, position=0) for row in await market.feed.events(0, 10_000)]
     assert [replace(row, position=0) for row in await memory.events(0, 10_000)] == rows
     assert await memory.tasks() == await PostgresTasks(market.pool).list(TaskFilter(limit=1000))
-    assert await memory.incidents(shop_id=None, limit=1000) == await market.shelf.incidents(shop_id=None, limit=1000)
+    assert await memory.incidents(shop_id=None, limit=1000) == await market.queries.incidents(shop_id=None, limit=1000)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

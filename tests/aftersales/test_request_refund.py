@@ -34,7 +34,7 @@ A_MINUTE = timedelta(seconds=61)
 
 async def failing(market: Market, ticket: Ticket) -> dict[str, str]:
     """The conditions of a ticket's stored decision that did not hold, with their verdicts."""
-    stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    stored = await market.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
     assert stored is not None
     decision = decision_from_json(stored.decision)
     return {row.id: row.verdict.value for row in decision.conditions if row.verdict.value != "true"}
@@ -76,7 +76,7 @@ async def test_history_that_was_never_fed_is_unknown_and_goes_to_review(market: 
         await connection.execute("DELETE FROM history_record WHERE kind = 'dispute_lost'")
     ticket = await market.asked(buyer, "o-1")
     assert await failing(market, ticket) == {"premium_buyer": "unknown"}
-    stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    stored = await market.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
     assert stored is not None
     assert list(decision_from_json(stored.decision).unknown) == ["buyer.disputes_lost_365d"]
 
@@ -147,7 +147,7 @@ async def test_i4_the_stored_facts_give_the_stored_decision(market: Market) -> N
         buyer = await market.premium_buyer(f"b-{index}")
         await market.paid_order(buyer, f"o-{index}", amounts=(amount,))
         ticket = await market.asked(buyer, f"o-{index}")
-        stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+        stored = await market.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
         assert stored is not None
         facts = cast(Mapping[str, FactValue], stored.facts)
         assert decide(DEFAULT_POLICY, facts) == decision_from_json(stored.decision)

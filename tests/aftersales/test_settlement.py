@@ -51,7 +51,9 @@ async def settled(market: Market, payout: ManualPayout = PAID_BY_HAND) -> Paying
 
 
 async def held(paying: Paying) -> dict[str, int]:
-    return {account: minor for (account, _), minor in balances(await paying.market.shelf.ledger(paying.order)).items()}
+    return {
+        account: minor for (account, _), minor in balances(await paying.market.queries.ledger(paying.order)).items()
+    }
 
 
 async def tasks_of(market: Market) -> list[TaskKind]:

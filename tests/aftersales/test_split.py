@@ -100,7 +100,7 @@ def test_small_refunds_do_not_drain_one_payment_first() -> None:
 
 
 @dataclass
-class Desk:
+class OrderCase:
     """An order snapshot and the commands on it; every write is judged as the tables judge it."""
 
     snapshot: OrderSnapshot
@@ -169,17 +169,17 @@ class Desk:
         )
 
 
-def desk(
+def order_case(
     lines: Sequence[tuple[int, int]],
     *,
     freight: int = 0,
     tenders: Sequence[int] = (),
     funding: Sequence[int] = (),
     currency: str = "CNY",
-) -> Desk:
+) -> OrderCase:
     """An order of (units, paid) lines l1, l2, …; one payment of everything unless tenders are given."""
     whole = sum(paid for _, paid in lines) + freight
-    return Desk(
+    return OrderCase(
         OrderSnapshot(
             Order(0, "o-1", "b-1", "shop-1", currency, NOW, freight, paid_at=NOW),
             Buyer(0, "b-1"),
@@ -194,7 +194,7 @@ def desk(
 
 
 @st.composite
-def desks(draw: st.DrawFn, *, captured_percent: Sequence[int] = (100,)) -> Desk:
+def order_cases(draw: st.DrawFn, *, captured_percent: Sequence[int] = (100,)) -> OrderCase:
     """Orders with odd amounts: tiny ones, gifts, several payments and funders, with and without freight."""
     paid = st.one_of(st.integers(0, 5), st.integers(0, 100_000))
     lines = draw(st.lists(st.tuples(st.integers(1, 7), paid), min_size=1, max_size=6))
@@ -206,10 +206,10 @@ def desks(draw: st.DrawFn, *, captured_percent: Sequence[int] = (100,)) -> Desk:
     tenders = [part for part in split_by_weight(captured, cuts) if part]
     funding = draw(st.lists(st.integers(1, 9_999), max_size=3))
     currency = draw(st.sampled_from(["CNY", "JPY", "BHD"]))
-    return desk(lines, freight=freight, tenders=tenders, funding=funding, currency=currency)
+    return order_case(lines, freight=freight, tenders=tenders, funding=funding, currency=currency)
 
 
-def refund_all(opened: Desk, units: Sequence[str], rng: random.Random, *, noise: bool) -> None:
+def refund_all(opened: OrderCase, units: Sequence[str], rng: random.Random, *, noise: bool) -> None:
     """Refund these units by a few requests that overlap; with noise, some are rejected and asked for again.
 
     What brings nothing alone is asked for together with what comes next.
@@ -243,20 +243,22 @@ def refund_all(opened: Desk, units: Sequence[str], rng: random.Random, *, noise:
                 chunks[0] = [*chunk, *chunks[0]]
 
 
-def _approved(opened: Desk, ticket: Ticket) -> None:
+def _approved(opened: OrderCase, ticket: Ticket) -> None:
     approved = opened.approve(ticket)
     assert isinstance(approved, Ticket), approved
     assert sum(refund.amount_minor for refund in opened.snapshot.refunds_of(ticket.ticket_id)) == approved.amount_minor
     opened.settle(ticket)
 
 
-def units_of(opened: Desk) -> list[str]:
+def units_of(opened: OrderCase) -> list[str]:
     return [line.line_id for line in opened.snapshot.lines for _ in range(line.quantity)]
 
 
 @settings(max_examples=150, deadline=None)
-@given(opened=desks(), seed=st.integers(0, 2**32), noise=st.booleans())
-def test_when_everything_is_refunded_everybody_has_exactly_what_they_paid(opened: Desk, seed: int, noise: bool) -> None:
+@given(opened=order_cases(), seed=st.integers(0, 2**32), noise=st.booleans())
+def test_when_everything_is_refunded_everybody_has_exactly_what_they_paid(
+    opened: OrderCase, seed: int, noise: bool
+) -> None:
     rng = random.Random(seed)
     units = units_of(opened)
     rng.shuffle(units)
@@ -271,14 +273,14 @@ def test_when_everything_is_refunded_everybody_has_exactly_what_they_paid(opened
 
 
 @settings(max_examples=150, deadline=None)
-@given(opened=desks(captured_percent=(100, 100, 75, 30, 150)), seeds=st.tuples(*[st.integers(0, 2**32)] * 2))
-def test_the_sequence_of_the_requests_does_not_matter(opened: Desk, seeds: tuple[int, int]) -> None:
+@given(opened=order_cases(captured_percent=(100, 100, 75, 30, 150)), seeds=st.tuples(*[st.integers(0, 2**32)] * 2))
+def test_the_sequence_of_the_requests_does_not_matter(opened: OrderCase, seeds: tuple[int, int]) -> None:
     """Whatever units go back, in whatever order and portions: line, tender, funder and freight get the same."""
     units = units_of(opened)
     some = random.Random(seeds[0]).sample(units, random.Random(seeds[1]).randint(1, len(units)))
     totals = []
     for seed in seeds:
-        again, rng = Desk(opened.snapshot), random.Random(seed)
+        again, rng = OrderCase(opened.snapshot), random.Random(seed)
         rng.shuffle(some)
         refund_all(again, some, rng, noise=seed % 2 == 0)
         totals.append(again.totals())
@@ -290,8 +292,8 @@ def test_the_sequence_of_the_requests_does_not_matter(opened: Desk, seeds: tuple
 
 
 @settings(max_examples=100, deadline=None)
-@given(opened=desks(captured_percent=(75, 30, 150)), seed=st.integers(0, 2**32))
-def test_an_order_captured_in_part_gives_back_what_was_captured_and_no_more(opened: Desk, seed: int) -> None:
+@given(opened=order_cases(captured_percent=(75, 30, 150)), seed=st.integers(0, 2**32))
+def test_an_order_captured_in_part_gives_back_what_was_captured_and_no_more(opened: OrderCase, seed: int) -> None:
     units = units_of(opened)
     random.Random(seed).shuffle(units)
     refund_all(opened, units, random.Random(seed), noise=True)
@@ -302,8 +304,8 @@ def test_an_order_captured_in_part_gives_back_what_was_captured_and_no_more(open
 
 
 @settings(max_examples=100, deadline=None)
-@given(opened=desks(), seed=st.integers(0, 2**32))
-def test_freight_stays_when_a_unit_has_left(opened: Desk, seed: int) -> None:
+@given(opened=order_cases(), seed=st.integers(0, 2**32))
+def test_freight_stays_when_a_unit_has_left(opened: OrderCase, seed: int) -> None:
     rng = random.Random(seed)
     units = units_of(opened)
     rng.shuffle(units)
@@ -324,13 +326,13 @@ def _planned(done: Plan | Refusal) -> Plan:
 # What the laws found ---------------------------------------------------------------------------------------------
 
 
-def asked(opened: Desk, *units: tuple[str, int]) -> Ticket:
+def asked(opened: OrderCase, *units: tuple[str, int]) -> Ticket:
     ticket = opened.ask(units)
     assert isinstance(ticket, Ticket), ticket
     return ticket
 
 
-def granted(opened: Desk, ticket: Ticket) -> Ticket:
+def granted(opened: OrderCase, ticket: Ticket) -> Ticket:
     done = opened.approve(ticket)
     assert isinstance(done, Ticket), done
     return done
@@ -338,7 +340,7 @@ def granted(opened: Desk, ticket: Ticket) -> Ticket:
 
 def test_two_requests_in_review_do_not_both_carry_a_funders_last_share() -> None:
     """Shares were fixed when asked for, counting requests that were withdrawn later: 102 of 101 were returned."""
-    opened = desk([(1, 50), (1, 50)], funding=[101])
+    opened = order_case([(1, 50), (1, 50)], funding=[101])
     first, second = asked(opened, ("l1", 1)), asked(opened, ("l2", 1))
     opened.close(first)
     again = asked(opened, ("l1", 1))
@@ -348,7 +350,7 @@ def test_two_requests_in_review_do_not_both_carry_a_funders_last_share() -> None
 
 
 def test_a_request_that_waits_gives_funders_nothing_yet() -> None:
-    opened = desk([(1, 50), (1, 50)], funding=[101])
+    opened = order_case([(1, 50), (1, 50)], funding=[101])
     first, second = asked(opened, ("l1", 1)), asked(opened, ("l2", 1))
     granted(opened, second)
     opened.close(first)
@@ -357,7 +359,7 @@ def test_a_request_that_waits_gives_funders_nothing_yet() -> None:
 
 def test_freight_stays_behind_when_the_other_line_ships_after_all() -> None:
     """The second request was asked for with the freight, because the first had claimed the rest of the order."""
-    opened = desk([(1, 50), (1, 60)], freight=8)
+    opened = order_case([(1, 50), (1, 60)], freight=8)
     first, second = asked(opened, ("l1", 1)), asked(opened, ("l2", 1))
     assert (first.freight_minor, second.freight_minor) == (0, 8)
     opened.close(
@@ -369,7 +371,7 @@ def test_freight_stays_behind_when_the_other_line_ships_after_all() -> None:
 
 
 def test_freight_moves_to_the_request_that_is_granted_last() -> None:
-    opened = desk([(1, 50), (1, 60)], freight=8)
+    opened = order_case([(1, 50), (1, 60)], freight=8)
     first, second = asked(opened, ("l1", 1)), asked(opened, ("l2", 1))
     assert granted(opened, second).amount_minor == 60
     waiting = opened.snapshot.ticket(first.ticket_id)
@@ -379,7 +381,7 @@ def test_freight_moves_to_the_request_that_is_granted_last() -> None:
 
 
 def test_a_gift_alone_waits_with_the_freight_until_the_rest_is_decided() -> None:
-    opened = desk([(1, 50), (1, 0)], freight=8)
+    opened = order_case([(1, 50), (1, 0)], freight=8)
     first = asked(opened, ("l1", 1))
     alone = opened.ask([("l2", 1)])
     assert isinstance(alone, Refusal) and alone.code is RefusalCode.NOTHING_TO_REFUND
@@ -389,13 +391,13 @@ def test_a_gift_alone_waits_with_the_freight_until_the_rest_is_decided() -> None
 
 
 def test_goods_that_cost_the_buyer_nothing_give_their_funder_its_share_back() -> None:
-    opened = desk([(2, 0)], freight=8, funding=[100])
+    opened = order_case([(2, 0)], freight=8, funding=[100])
     assert granted(opened, asked(opened, ("l1", 2))).amount_minor == 8
     assert opened.totals()[2] == {Funder.PLATFORM_SUBSIDY: 100}
 
 
 def test_one_unit_of_a_cent_for_three_brings_nothing_alone_and_the_refusal_says_so() -> None:
-    opened = desk([(3, 1), (1, 9)])
+    opened = order_case([(3, 1), (1, 9)])
     alone = opened.ask([("l1", 1)])
     assert isinstance(alone, Refusal) and alone.code is RefusalCode.NOTHING_TO_REFUND
     assert "together with the rest" in alone.message
@@ -404,7 +406,7 @@ def test_one_unit_of_a_cent_for_three_brings_nothing_alone_and_the_refusal_says_
 
 def test_what_was_captured_late_goes_back_with_the_units_that_are_left() -> None:
     """A deposit of 30 on 100, one of two units back for its part, then the rest is captured."""
-    opened = desk([(2, 100)], tenders=[30])
+    opened = order_case([(2, 100)], tenders=[30])
     first = granted(opened, asked(opened, ("l1", 1)))
     opened.settle(first)
     late = Tender("t2", "simulator", "pay-2", "CNY", 70, NOW)
@@ -502,7 +504,7 @@ def rows_of_the_page() -> dict[str, list[int]]:
 
 
 def test_the_example_of_the_reference_page_is_what_happens() -> None:
-    opened = desk([(3, 10000), (1, 4999), (1, 0)], freight=800, tenders=[5000, 10799], funding=[1001, 500])
+    opened = order_case([(3, 10000), (1, 4999), (1, 0)], freight=800, tenders=[5000, 10799], funding=[1001, 500])
     told = rows_of_the_page()
     assert list(told) == ["A", "B", "C", "sum"]
     happened = []

@@ -68,7 +68,7 @@ async def paid(
 
 
 async def facts_of(market: Market, ticket: Ticket) -> dict[str, Any]:
-    stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    stored = await market.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
     assert stored is not None
     return dict(stored.facts)
 

@@ -89,7 +89,7 @@ async def test_lines_of_the_log_carry_the_id(api: Api, capsys: pytest.CaptureFix
     telling: Any = Telling()
     configure(replace(Settings(home=api.app.settings.home), log_format=LogFormat.JSON))
     try:
-        async with client_of(create_app(replace(api.app, shelf=telling))) as client:
+        async with client_of(create_app(replace(api.app, queries=telling))) as client:
             headers = {"authorization": f"Bearer {api.platform}", "x-request-id": "ask-7"}
             got = await client.get("/v1/orders", headers=headers)
     finally:

@@ -79,7 +79,7 @@ async def test_metrics_are_for_the_platform_and_for_monitoring_alone(api: Api) -
             raise Unavailable("The database does not answer: connection refused")
 
     away: Any = Away()
-    async with client_of(create_app(replace(api.app, settings=settings, registry=away, shelf=away))) as client:
+    async with client_of(create_app(replace(api.app, settings=settings, registry=away, queries=away))) as client:
         for sent, status in (
             (f"Bearer {token}", 200),
             (f"bearer {token}", 200),
@@ -103,7 +103,7 @@ async def test_a_database_that_is_away_is_503(api: Api) -> None:
             raise Unavailable("The database does not answer: connection refused")
 
     away: Any = Away()
-    async with client_of(create_app(replace(api.app, store=away, shelf=away))) as client:
+    async with client_of(create_app(replace(api.app, store=away, queries=away))) as client:
         headers = {"authorization": f"Bearer {api.platform}"}
         got = await client.post("/v1/after-sales", json={"order_id": "o-1", "buyer_id": BUYER}, headers=headers)
         assert (got.status_code, got.json()["type"]) == (503, "/problems/unavailable")
@@ -119,7 +119,7 @@ async def test_a_surprise_is_500_with_a_number_and_no_internals(api: Api) -> Non
             raise ZeroDivisionError("the secret of the database")
 
     broken: Any = Broken()
-    async with client_of(create_app(replace(api.app, shelf=broken))) as client:
+    async with client_of(create_app(replace(api.app, queries=broken))) as client:
         with capture_logs() as logs:
             got = await client.get("/v1/orders", headers={"authorization": f"Bearer {api.platform}"})
     assert (got.status_code, got.json()["type"]) == (500, "/problems/internal-error")

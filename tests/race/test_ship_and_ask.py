@@ -107,7 +107,7 @@ async def test_a_carriers_scan_after_the_approval_is_recorded_and_opens_an_incid
     assert ticket.approved_by is not None, "a printed label alone is still unshipped"
     for degree in (ParcelDegree.PICKED_UP, ParcelDegree.SHIPPED, ParcelDegree.SHIPPED):
         assert isinstance(await market.ship(ref, degree=degree, source=ShipmentSource.CARRIER), Executed)
-    (incident,) = await market.shelf.incidents(shop_id="shop-1", limit=10)
+    (incident,) = await market.queries.incidents(shop_id="shop-1", limit=10)
     assert incident.ticket_id == ticket.ticket_id
     assert incident.amount_minor == ticket.amount_minor
     assert [item["degree"] for item in incident.evidence] == ["picked_up", "shipped"]

@@ -201,7 +201,7 @@ async def test_when_the_worker_that_rolls_up_is_killed_or_stopped_another_goes_o
     settings = settings_of(database_url, simulator, tmp_path)
 
     async def rolled_up_since(moment: datetime) -> bool:
-        as_of = (await market.shelf.health(utc_now())).usage_as_of
+        as_of = (await market.queries.health(utc_now())).usage_as_of
         return as_of is not None and as_of > moment
 
     with worker_process(settings) as first, worker_process(settings) as second, worker_process(settings) as third:

@@ -66,7 +66,7 @@ class Books:
     async def reconcile(self, path: Path, *, asks: bool = True) -> Report:
         app, now = self.app, utc_now()
         provider = app.providers["simulator"] if asks else None
-        parts = Reconciling(app.store, app.desk, app.tasks, app.clock, provider)
+        parts = Reconciling(app.store, app.staging, app.tasks, app.clock, provider)
         layout = statement_formats()["simulator"]
         covers = partial(window_of, whole_days_in=None, since=now - timedelta(days=1), until=now + timedelta(days=1))
         return await reconcile(parts, "simulator", layout.read(path), covers)
@@ -260,7 +260,7 @@ async def test_a_refund_settled_by_hand_and_paid_by_the_provider_is_found(instal
         assert report.open == 1
         assert counted(report)[RowKind.REFUND, Verdict.PAID_TWICE] == (1, 1)
     assert [task.kind for task in await installed.tasks()] == [TaskKind.PAID_TWICE]
-    held = balances(await installed.app.shelf.ledger(order))
+    held = balances(await installed.app.queries.ledger(order))
     assert held["buyer_receivable", "CNY"] == 10_000 and held["manual_payout", "CNY"] == -10_000
 
 

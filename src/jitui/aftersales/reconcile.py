@@ -135,7 +135,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StatementSummary:
     """A statement that was read: what it holds, and when its first and last row happened."""
 
     rows: Mapping[RowKind, int]
@@ -145,32 +145,34 @@ class Staged:
     last_at: datetime | None
 
 
-class StatementDesk(Protocol):
+class StatementStaging(Protocol):
     """Where a statement lies beside our postings."""
 
-    def lay_out(self, provider: str, rows: Iterable[AnyRow]) -> AbstractAsyncContextManager[LaidOut]: ...
+    def stage(self, provider: str, rows: Iterable[AnyRow]) -> AbstractAsyncContextManager[StagedStatement]: ...
 
     async def group_of(self, provider: str, group: Group) -> Group:
         """The same group with our side as it is now."""
         ...
 
 
-class LaidOut(Protocol):
-    """One statement on the desk."""
+class StagedStatement(Protocol):
+    """One statement beside our movements."""
 
     @property
-    def staged(self) -> Staged: ...
+    def summary(self) -> StatementSummary: ...
 
     def groups(self, window: Window) -> AsyncIterator[Group]: ...
 
 
-def window_of(staged: Staged, whole_days_in: tzinfo | None, since: datetime | None, until: datetime | None) -> Window:
+def window_of(
+    summary: StatementSummary, whole_days_in: tzinfo | None, since: datetime | None, until: datetime | None
+) -> Window:
     """What a statement covers: as it is told, else from its first row to its last, in whole days where it has those.
 
     Raises BadInput for an empty statement of which nothing is told, and for a window that ends before it begins.
     """
-    first = since if since is not None else _day_of(staged.first_at, whole_days_in, timedelta())
-    last = until if until is not None else _day_of(staged.last_at, whole_days_in, timedelta(days=1))
+    first = since if since is not None else _day_of(summary.first_at, whole_days_in, timedelta())
+    last = until if until is not None else _day_of(summary.last_at, whole_days_in, timedelta(days=1))
     if first is None or last is None:
         raise BadInput("The statement has no rows, so nothing says what it covers: give --from and --until.")
     if first >= last:
@@ -380,7 +382,7 @@ class Reconciling:
     """What reconciling works with; a provider that is not configured here cannot be asked."""
 
     store: Store
-    desk: StatementDesk
+    staging: StatementStaging
     tasks: Tasks
     clock: Clock
     provider: PaymentProvider | None = None
@@ -391,18 +393,18 @@ async def reconcile(
     parts: Reconciling,
     provider: str,
     rows: Iterable[AnyRow],
-    window_of: Callable[[Staged], Window],
+    window_of: Callable[[StatementSummary], Window],
 ) -> Report:
     """Compare one statement with the ledger, open a task for each difference, and take in what was news.
 
     Raises BadInput, and writes nothing, where the statement cannot be read or says no time that it covers.
     """
-    async with parts.desk.lay_out(provider, rows) as laid_out:
-        staged = laid_out.staged
-        window = window_of(staged)
-        report = Report(provider, window, staged.rows, staged.others, len(staged.unreadable))
-        await _take_in(parts, report, [_unreadable(provider, row, parts.clock()) for row in staged.unreadable])
-        async for group in laid_out.groups(window):
+    async with parts.staging.stage(provider, rows) as statement:
+        summary = statement.summary
+        window = window_of(summary)
+        report = Report(provider, window, summary.rows, summary.others, len(summary.unreadable))
+        await _take_in(parts, report, [_unreadable(provider, row, parts.clock()) for row in summary.unreadable])
+        async for group in statement.groups(window):
             findings = judge(group, window)
             if any(finding.verdict is Verdict.NEWS for finding in findings):
                 findings = await _heard(parts, report, group, window)
@@ -433,7 +435,7 @@ async def _heard(parts: Reconciling, report: Report, group: Group, window: Windo
     news = await _news(parts, ref, group)
     if news is not None:
         await confirm(parts.store, ref, news, now=parts.clock())
-    after = judge(await parts.desk.group_of(report.provider, group), window)
+    after = judge(await parts.staging.group_of(report.provider, group), window)
     report.learned += not any(finding.verdict is Verdict.NEWS for finding in after)
     return tuple(
         Finding(Verdict.THEIRS_ONLY, f.kind, theirs=f.theirs) if f.verdict is Verdict.NEWS else f for f in after

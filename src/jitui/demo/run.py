@@ -237,7 +237,7 @@ async def _announced(site: _Site, watcher: Watcher, begun: float) -> None:
 async def _worker_ready(site: _Site, app: App, since: datetime) -> None:
     """The worker has rolled up; without it nothing is approved at once."""
     deadline = time.monotonic() + START_SECONDS
-    while (rolled := (await app.shelf.health(app.clock())).usage_as_of) is None or rolled < since:
+    while (rolled := (await app.queries.health(app.clock())).usage_as_of) is None or rolled < since:
         await _wait(site, deadline, "The worker")
 
 

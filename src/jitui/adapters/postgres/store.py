@@ -13,8 +13,8 @@ from psycopg import errors
 
 from jitui.adapters.postgres import queue, reading, writing
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Row, Value, run_batch, statement
-from jitui.adapters.postgres.intake import put_order
 from jitui.adapters.postgres.pool import Connection, Pool
+from jitui.adapters.postgres.put_order import put_order
 from jitui.aftersales.changes import Change
 from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
 from jitui.aftersales.ports import (
@@ -144,7 +144,7 @@ class PostgresStore:
         return None if snapshot is None else (snapshot, _inputs(inputs))
 
     async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
-        """See `jitui.adapters.postgres.intake`."""
+        """See `jitui.adapters.postgres.put_order`."""
         async with self._pool.connection() as connection:
             return await put_order(connection, ref, new, now)
 

@@ -89,7 +89,7 @@ async def _prepare(app: App, history: History, assumptions: Assumptions, since: 
     shop = await app.registry.get_shop(history.shop_id)
     if shop is not None:
         refuse_others(assumptions, shop.attributes)
-    elif await app.shelf.orders(OrderFilter(limit=1)):
+    elif await app.queries.orders(OrderFilter(limit=1)):
         raise BadInput("This database holds other orders; a replay needs a database of its own.")
     name = f"Replay of {history.format_name}"
     await app.registry.put_shop(Shop(history.shop_id, name, as_attributes(assumptions)), since)
@@ -104,7 +104,7 @@ async def _completed_orders(app: App, shop_id: str) -> frozenset[str]:
     """Orders that an earlier run has taken to their end; nothing is left to do on them but to ask."""
     completed: set[str] = set()
     after: tuple[datetime, str] | None = None
-    while page := await app.shelf.orders(OrderFilter(shop_id=shop_id, after=after, limit=_PAGE)):
+    while page := await app.queries.orders(OrderFilter(shop_id=shop_id, after=after, limit=_PAGE)):
         completed.update(order.order_id for order in page if order.completed_at is not None)
         after = (page[-1].placed_at, page[-1].order_id)
     return frozenset(completed)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from jitui.adapters.payments.stripe import StripeProvider
     from jitui.aftersales.ports import PublishedPolicy
-    from jitui.aftersales.shelf import Health
+    from jitui.aftersales.queries import Health
     from jitui.settings import Settings
 
 LEAST_POSTGRES = 15
@@ -175,14 +175,14 @@ def _schema(settings: Settings, url: str) -> Iterator[Finding]:
 async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[Finding, ...]:
     """Read without opening the service, which would publish a policy where none is live."""
     from jitui.adapters.postgres.pool import make_pool
+    from jitui.adapters.postgres.queries import PostgresQueries
     from jitui.adapters.postgres.registry import PostgresRegistry
-    from jitui.adapters.postgres.shelf import PostgresShelf
     from jitui.wiring import utc_now
 
     async with make_pool(url, max_size=1) as pool:
         live = await PostgresRegistry(pool, time_zone).live_policy()
         now = utc_now()
-        health = await PostgresShelf(pool).health(now)
+        health = await PostgresQueries(pool).health(now)
     return _policy(live), _roll_up(health, now, usage_max_age), _queue(health)
 
 

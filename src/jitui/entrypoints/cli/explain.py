@@ -83,7 +83,7 @@ async def _read(app: App, ticket_id: UUID) -> tuple[TicketView, StoredDecision]:
     from jitui.ids import lane_of_id
 
     ref = TicketRef(lane_of_id(ticket_id), ticket_id)
-    snapshot, stored = await app.store.read_order(ref), await app.shelf.decision(ref)
+    snapshot, stored = await app.store.read_order(ref), await app.queries.decision(ref)
     if snapshot is None or stored is None:
         raise BadInput(f"There is no ticket {ticket_id} in this database.", path="ticket")
     return view_ticket(snapshot, ticket_id), stored

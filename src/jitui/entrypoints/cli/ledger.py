@@ -39,7 +39,7 @@ async def _read(app: App, order: str) -> Sequence[Post]:
     ref = await app.store.find_order(order)
     if ref is None:
         raise BadInput(f"There is no order {order!r} in this database.", path="order")
-    return await app.shelf.ledger(ref)
+    return await app.queries.ledger(ref)
 
 
 def _show(order: str, posts: Sequence[Post]) -> None:

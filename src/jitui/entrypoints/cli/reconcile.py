@@ -52,7 +52,7 @@ def reconcile(
 
         if app.settings.pool_size < 2:
             raise NotConfigured("Reconciling needs two connections: set JITUI_POOL_SIZE to 2 or more.")
-        parts = core.Reconciling(app.store, app.desk, app.tasks, app.clock, app.providers.get(provider))
+        parts = core.Reconciling(app.store, app.staging, app.tasks, app.clock, app.providers.get(provider))
         covers = partial(core.window_of, whole_days_in=layout.whole_days_in, since=window[0], until=window[1])
         return await core.reconcile(parts, provider, layout.read(statement), covers)
 

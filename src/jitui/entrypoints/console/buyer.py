@@ -40,7 +40,7 @@ async def orders(visit: Visiting, request: ConsoleRequest) -> Page:
     """The buyer's orders, newest first."""
     after = read_place(request.query_params["after"]) if request.query_params.get("after") else None
     wanted = OrderFilter(buyer_id=visit.reader.subject_id, after=after, limit=ORDERS_PER_PAGE + 1)
-    found = await visit.app.shelf.orders(wanted)
+    found = await visit.app.queries.orders(wanted)
     shown = found[:ORDERS_PER_PAGE]
     snapshots = await asyncio.gather(
         *(visit.app.store.read_order(OrderRef(order.lane, order.order_id)) for order in shown)

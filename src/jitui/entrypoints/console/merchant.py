@@ -74,7 +74,7 @@ async def tickets(visit: Visiting, request: ConsoleRequest) -> Page:
         next_page=next_page,
         states=tuple(TicketState),
         approvers=tuple(ApprovedBy),
-        benefit=await visit.app.shelf.benefit(shop_id=visit.reader.subject_id, since=since),
+        benefit=await visit.app.queries.benefit(shop_id=visit.reader.subject_id, since=since),
         benefit_days=BENEFIT_DAYS,
         shop=await shop_name(visit, visit.reader.subject_id),
         now=visit.app.clock(),

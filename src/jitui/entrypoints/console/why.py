@@ -15,7 +15,7 @@ from jitui.policy.explain import Audience
 
 async def explained(visit: Visit, ticket_id: UUID) -> Explanation | None:
     """The stored decision as the reader may see it (R16)."""
-    stored = await visit.app.shelf.decision(TicketRef(lane_of_id(ticket_id), ticket_id))
+    stored = await visit.app.queries.decision(TicketRef(lane_of_id(ticket_id), ticket_id))
     if stored is None:
         return None
     audience: Audience = "buyer" if visit.reader.role is Role.BUYER else "merchant"

@@ -59,7 +59,7 @@ async def get_ledger(request: RequestContext, order_id: FromPath[str]) -> Reply:
     ref = await request.service.store.find_order(order_id)
     if ref is None:
         return not_found()
-    posts = await request.service.shelf.ledger(ref)
+    posts = await request.service.queries.ledger(ref)
     sums = tuple(
         BalanceAnswer(account=account, balance_minor=minor, currency=currency)
         for (account, currency), minor in balances(posts).items()

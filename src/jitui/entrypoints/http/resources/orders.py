@@ -217,7 +217,7 @@ async def list_orders(request: RequestContext) -> Reply:
         after=(place.at, place.id) if place is not None else None,
         limit=query.limit + 1,
     )
-    found = await request.service.shelf.orders(wanted)
+    found = await request.service.queries.orders(wanted)
     rows, following = page_of(found, query.limit, lambda order: (order.placed_at, order.order_id))
     return answer(OrderPage(orders=tuple(shown(OrderRow, order) for order in rows), next=following))
 

@@ -88,7 +88,7 @@ _TAG = ["Refunds"]
 async def get_refund(request: RequestContext, refund_id: FromPath[str]) -> Reply:
     """One tender's share on its way back."""
     ref = _ref(refund_id)
-    found = await request.service.shelf.refund(ref) if ref is not None else None
+    found = await request.service.queries.refund(ref) if ref is not None else None
     if ref is None or found is None:
         return not_found()
     if request.key_scope is not PLATFORM:

@@ -107,7 +107,7 @@ async def get_benefit(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     faults = Faults()
     faults.time("since", since)
     faults.settle()
-    benefit = await request.service.shelf.benefit(shop_id=shop_id, since=since)
+    benefit = await request.service.queries.benefit(shop_id=shop_id, since=since)
     return answer(shown(BenefitAnswer, benefit, shop_id=shop_id, since=since))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from jitui.aftersales.facts import usage_is_fresh
-from jitui.aftersales.shelf import Benefit, Health
+from jitui.aftersales.queries import Benefit, Health
 from jitui.entrypoints.http.metrics import MEDIA_TYPE
 from jitui.entrypoints.http.operation import PLATFORM, get, operation
 from jitui.entrypoints.http.problems import UNAVAILABLE, Problem
@@ -115,7 +115,7 @@ async def metrics(request: RequestContext) -> Reply:
 
 async def _health(service: App) -> Health | None:
     try:
-        return await asyncio.wait_for(service.shelf.health(service.clock()), LOOK_SECONDS)
+        return await asyncio.wait_for(service.queries.health(service.clock()), LOOK_SECONDS)
     except (JituiError, TimeoutError):
         return None
 
@@ -123,7 +123,7 @@ async def _health(service: App) -> Health | None:
 async def _benefit(service: App) -> Benefit | None:
     try:
         since = service.clock() - REFUND_TIMES_OVER
-        return await asyncio.wait_for(service.shelf.benefit(shop_id=None, since=since), LOOK_SECONDS)
+        return await asyncio.wait_for(service.queries.benefit(shop_id=None, since=since), LOOK_SECONDS)
     except (JituiError, TimeoutError):
         return None
 

@@ -135,7 +135,7 @@ async def list_tickets(request: RequestContext) -> Reply:
         after=(place.at, place.id) if place is not None else None,
         limit=query.limit + 1,
     )
-    found = await request.service.shelf.tickets(wanted)
+    found = await request.service.queries.tickets(wanted)
     rows, following = page_of(found, query.limit, lambda ticket: (ticket.requested_at, ticket.ticket_id))
     return answer(TicketPage(tickets=tuple(shown(TicketRow, ticket) for ticket in rows), next=following))
 

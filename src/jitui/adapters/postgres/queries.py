@@ -1,4 +1,4 @@
-"""See `jitui.aftersales.shelf.Shelf`."""
+"""See `jitui.aftersales.queries.Queries`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from jitui.aftersales.changes import Post
 from jitui.aftersales.ledger import story
 from jitui.aftersales.order import Order
 from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
+from jitui.aftersales.queries import Benefit, Health
 from jitui.aftersales.refund import Attempt, Refund
-from jitui.aftersales.shelf import Benefit, Health
 from jitui.aftersales.ticket import Ticket
 from jitui.ids import lane_of
 
@@ -80,7 +80,7 @@ SELECT json_build_object(
 """
 
 
-class PostgresShelf:
+class PostgresQueries:
     """Lists by index, newest first."""
 
     def __init__(self, pool: Pool) -> None:

@@ -1,4 +1,4 @@
-"""See `jitui.aftersales.reconcile.StatementDesk`: a statement in temporary tables, grouped with our postings.
+"""See `jitui.aftersales.reconcile.StatementStaging`: a statement in temporary tables, grouped with our postings.
 
 A statement may have millions of rows, so it goes in by COPY, the database gathers, and groups come out one by one.
 """
@@ -24,8 +24,8 @@ from jitui.aftersales.reconcile import (
     OtherRow,
     Posting,
     RowKind,
-    Staged,
     StatementRow,
+    StatementSummary,
     UnreadableRow,
     Window,
 )
@@ -146,12 +146,12 @@ def _clearing(provider: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresLaidOut:
-    """See `jitui.aftersales.reconcile.LaidOut`."""
+class PostgresStagedStatement:
+    """See `jitui.aftersales.reconcile.StagedStatement`."""
 
     connection: Connection
     provider: str
-    staged: Staged
+    summary: StatementSummary
 
     async def groups(self, window: Window) -> AsyncIterator[Group]:
         """Refunds, then payments; payments only where the statement lists any: many bills are of refunds alone."""
@@ -164,7 +164,9 @@ class PostgresLaidOut:
             "since": window.since,
             "until": window.until,
         }
-        queries: tuple[LiteralString, ...] = (_REFUNDS, _PAYMENTS) if self.staged.rows[RowKind.PAYMENT] else (_REFUNDS,)
+        queries: tuple[LiteralString, ...] = (
+            (_REFUNDS, _PAYMENTS) if self.summary.rows[RowKind.PAYMENT] else (_REFUNDS,)
+        )
         for query in queries:
             async with self.connection.cursor(name="statement_groups") as cursor:
                 cursor.itersize = 1_000
@@ -173,22 +175,22 @@ class PostgresLaidOut:
                     yield _GROUP.decode(str(text))
 
 
-class PostgresDesk:
+class PostgresStatementStaging:
     """One connection holds the statement while another takes in what it tells."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     @asynccontextmanager
-    async def lay_out(self, provider: str, rows: Iterable[AnyRow]) -> AsyncIterator[PostgresLaidOut]:
+    async def stage(self, provider: str, rows: Iterable[AnyRow]) -> AsyncIterator[PostgresStagedStatement]:
         """Read the statement to its end into temporary tables. Raises BadInput as reading does."""
         async with self._pool.connection() as connection:
             await connection.execute(_TABLES)
-            staged = await _copy(connection, rows)
+            summary = await _copy(connection, rows)
             await connection.execute("ANALYZE statement_row")
             await connection.execute(_FIND, {"provider": provider})
             await connection.execute("ANALYZE statement_of_ours")
-            yield PostgresLaidOut(connection, provider, staged)
+            yield PostgresStagedStatement(connection, provider, summary)
 
     async def group_of(self, provider: str, group: Group) -> Group:
         """Our side of an attempt as it is now."""
@@ -204,7 +206,7 @@ class PostgresDesk:
         return replace(group, ours=tuple(_POSTING.decode(str(text)) for (text,) in found))
 
 
-async def _copy(connection: Connection, rows: Iterable[AnyRow]) -> Staged:
+async def _copy(connection: Connection, rows: Iterable[AnyRow]) -> StatementSummary:
     counts: Counter[RowKind] = Counter()
     others = 0
     unreadable: list[UnreadableRow] = []
@@ -227,7 +229,7 @@ async def _copy(connection: Connection, rows: Iterable[AnyRow]) -> Staged:
                             f"More than {MOST_UNREADABLE} rows cannot be read, the first in line {unreadable[0].line}: "
                             f"{unreadable[0].reason}. Is this the right provider's statement?"
                         )
-    return Staged(counts, others, tuple(unreadable), first_at, last_at)
+    return StatementSummary(counts, others, tuple(unreadable), first_at, last_at)
 
 
 def _columns(row: StatementRow) -> tuple[object, ...]:

@@ -41,7 +41,7 @@ class Health:
     refund_queue: Mapping[str, int]
 
 
-class Shelf(Protocol):
+class Queries(Protocol):
     """Reads without locks; a shop's or buyer's own filter is set by the caller (I8)."""
 
     async def tickets(self, wanted: TicketFilter) -> Sequence[Ticket]: ...
