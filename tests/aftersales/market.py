@@ -21,7 +21,7 @@ from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.memory_store import MemoryStore
 from jitui.aftersales.order import Buyer, Funding, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
-from jitui.aftersales.outcomes import KeptAnswer, Refusal
+from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
 from jitui.aftersales.registry import Selection
 from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
@@ -105,7 +105,7 @@ class Market:
 
     async def ask(
         self, buyer_id: str, order_id: str, *, lines: Sequence[tuple[str, int]] = (), now: datetime = NOW
-    ) -> Executed | Refusal | KeptAnswer:
+    ) -> Executed | Refusal | StoredResponse:
         """The buyer asks."""
         ask = RefundAsk(buyer_id, order_id, lines=tuple(LineUnits(*line) for line in lines))
         return await request_refund(self.store, self.terms, ask, now=now)
@@ -125,7 +125,7 @@ class Market:
         tracking_no: str = "SF1",
         lines: Sequence[tuple[str, int]] = (),
         now: datetime = NOW,
-    ) -> Executed | Refusal | KeptAnswer:
+    ) -> Executed | Refusal | StoredResponse:
         """Somebody says something of a parcel."""
         news = ShipmentNews(degree, "sf", tracking_no, source, now, tuple(LineUnits(*line) for line in lines))
         kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
@@ -136,7 +136,7 @@ class Market:
         return replace(self, policy=policy)
 
 
-def ticket_of(done: Executed | Refusal | KeptAnswer) -> Ticket:
+def ticket_of(done: Executed | Refusal | StoredResponse) -> Ticket:
     """The ticket that a command is about; fails the test on a refusal."""
     assert isinstance(done, Executed), done
     assert done.ticket_id is not None

@@ -13,7 +13,7 @@ import pytest
 from jitui.aftersales import changes as c
 from jitui.aftersales.constraints import broken_constraint
 from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, ParcelDegree, ShipmentSource, Tender
-from jitui.aftersales.outcomes import Once
+from jitui.aftersales.outcomes import IdempotencyKey
 from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.refund import AttemptState, RefundState, Settlement
 from jitui.aftersales.snapshot import OrderSnapshot
@@ -166,13 +166,13 @@ async def test_a_refund_has_one_attempt_that_may_still_pay(market: Market) -> No
 @on_both_stores
 async def test_a_key_in_flight_is_told_at_once_and_free_again_afterwards(market: Market) -> None:
     ref = await under_way(market)
-    once = Once("key", "route", "k-1", b"body")
+    idempotency_key = IdempotencyKey("key", "route", "k-1", b"body")
     async with market.store.transaction() as first:
-        assert (await first.open(ref, once=once)).snapshot is not None
+        assert (await first.open(ref, idempotency_key=idempotency_key)).snapshot is not None
         async with market.store.transaction() as second:
-            assert (await second.open(ref, once=once)).in_flight
+            assert (await second.open(ref, idempotency_key=idempotency_key)).in_flight
     async with market.store.transaction() as third:
-        assert (await third.open(ref, once=once)).snapshot is not None
+        assert (await third.open(ref, idempotency_key=idempotency_key)).snapshot is not None
 
 
 @on_both_stores

@@ -18,7 +18,7 @@ from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.changes import Change
 from jitui.aftersales.claim import plan_claim
 from jitui.aftersales.memory_store import MemoryStore
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.ports import (
     ClaimedRefund,
     DecisionInputs,
@@ -83,9 +83,11 @@ class TwinTransaction(WatchedTransaction):
         super().__init__(connection, time_zone)
         self._other = other
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
-        opened = await super().open(ref, once=once, query=query)
-        other = await self._other.open(ref, once=once, query=query)
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
+        opened = await super().open(ref, idempotency_key=idempotency_key, query=query)
+        other = await self._other.open(ref, idempotency_key=idempotency_key, query=query)
         assert replace(other, snapshot=None, inputs=None) == replace(opened, snapshot=None, inputs=None)
         assert (other.snapshot is None, other.inputs is None) == (opened.snapshot is None, opened.inputs is None)
         if other.snapshot is not None and opened.snapshot is not None:
@@ -99,11 +101,11 @@ class TwinTransaction(WatchedTransaction):
         snapshot: OrderSnapshot,
         changes: Sequence[Change],
         *,
-        once: Once | None = None,
-        answer: KeptAnswer | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
-        await super().commit(snapshot, changes, once=once, answer=answer)
-        await self._other.commit(snapshot, changes, once=once, answer=answer)
+        await super().commit(snapshot, changes, idempotency_key=idempotency_key, response=response)
+        await self._other.commit(snapshot, changes, idempotency_key=idempotency_key, response=response)
 
 
 def unlike(said: DecisionInputs, found: DecisionInputs) -> dict[str, object]:

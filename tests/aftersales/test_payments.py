@@ -11,7 +11,7 @@ import pytest
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.order import Tender
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import OrderRef
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
@@ -24,7 +24,7 @@ async def placed(market: Market, order_id: str, amount_minor: int, buyer_id: str
     return await market.paid_order(buyer_id, order_id, amounts=(amount_minor,), tenders=())
 
 
-async def capture(market: Market, ref: OrderRef, tender: Tender) -> Executed | Refusal | KeptAnswer:
+async def capture(market: Market, ref: OrderRef, tender: Tender) -> Executed | Refusal | StoredResponse:
     return await capture_payment(market.store, ref, tender, market.terms, now=NOW)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.order import Buyer, Funder, Funding, ParcelDegree, ShipmentSource
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.pay import News, confirm
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
 from jitui.aftersales.provider import Answer, AnswerKind
@@ -260,18 +260,18 @@ async def test_every_funder_gets_its_own_share_back(market: Market) -> None:
 async def test_the_same_key_gives_the_first_answer_and_another_body_is_refused(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")
-    once = Once("key", "POST /v1/after-sales", "abc", b"hash")
+    idempotency_key = IdempotencyKey("key", "POST /v1/after-sales", "abc", b"hash")
 
-    def render(plan: Executed) -> KeptAnswer:
-        return KeptAnswer(201, str(plan.ticket_id).encode(), NOW)
+    def render(plan: Executed) -> StoredResponse:
+        return StoredResponse(201, str(plan.ticket_id).encode(), NOW)
 
-    reply = IdempotentReply(once, render)
+    reply = IdempotentReply(idempotency_key, render)
     ask = RefundAsk(buyer, "o-1")
     first = await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
     again = await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
     assert isinstance(first, Executed)
-    assert again == KeptAnswer(201, str(first.ticket_id).encode(), NOW)
-    other = IdempotentReply(replace(once, body_hash=b"other"), render)
+    assert again == StoredResponse(201, str(first.ticket_id).encode(), NOW)
+    other = IdempotentReply(replace(idempotency_key, body_hash=b"other"), render)
     reused = await request_refund(market.store, market.terms, ask, now=NOW, reply=other)
     assert isinstance(reused, Refusal) and reused.code is RefusalCode.IDEMPOTENCY_KEY_REUSED
 
@@ -334,15 +334,15 @@ async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
 async def test_an_answer_is_forgotten_only_after_it_was_promised(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")
-    once = Once("key", "POST /v1/after-sales", "abc", b"hash")
+    idempotency_key = IdempotencyKey("key", "POST /v1/after-sales", "abc", b"hash")
 
-    def render(plan: Executed) -> KeptAnswer:
-        return KeptAnswer(201, b"first", NOW)
+    def render(plan: Executed) -> StoredResponse:
+        return StoredResponse(201, b"first", NOW)
 
-    reply = IdempotentReply(once, render)
+    reply = IdempotentReply(idempotency_key, render)
     ask = RefundAsk(buyer, "o-1")
     await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
-    assert await market.store.forget_answers(NOW) == 0
+    assert await market.store.purge_responses(NOW) == 0
     again = await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
-    assert isinstance(again, KeptAnswer)
-    assert await market.store.forget_answers(NOW + timedelta(seconds=1)) == 1
+    assert isinstance(again, StoredResponse)
+    assert await market.store.purge_responses(NOW + timedelta(seconds=1)) == 1

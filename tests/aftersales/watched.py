@@ -14,7 +14,7 @@ from jitui.adapters.postgres.store import PostgresStore, PostgresTransaction, re
 from jitui.aftersales.apply import apply, apply_all
 from jitui.aftersales.changes import Change
 from jitui.aftersales.claim import plan_claim
-from jitui.aftersales.outcomes import KeptAnswer, Once
+from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
 from jitui.aftersales.ports import ClaimedRefund, OrderRef
 from jitui.aftersales.snapshot import OrderSnapshot
 
@@ -37,8 +37,8 @@ class WatchedTransaction(PostgresTransaction):
         snapshot: OrderSnapshot,
         changes: Sequence[Change],
         *,
-        once: Once | None = None,
-        answer: KeptAnswer | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
         read = (
             reading.READ_ORDER[OrderRef],
@@ -49,7 +49,7 @@ class WatchedTransaction(PostgresTransaction):
         found = reading.decode_snapshot(rows[0][0] or b"")
         assert differences(apply_all(snapshot, changes), found) == {}, [type(change).__name__ for change in changes]
         SEEN.update(type(change) for change in changes)
-        await super().commit(snapshot, (), once=once, answer=answer)
+        await super().commit(snapshot, (), idempotency_key=idempotency_key, response=response)
 
 
 class WatchedStore(PostgresStore):

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from jitui.aftersales.changes import AddTimeline, Change, HoldTender, MoveRefund, Post, PutShipment
-from jitui.aftersales.outcomes import KeptAnswer, Once
+from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store, Transaction, Usage
 from jitui.aftersales.provider import (
     Answer,
@@ -99,19 +99,21 @@ class _ForgetfulTransaction:
     inner: Transaction
     forgotten: type
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
-        return await self.inner.open(ref, once=once, query=query)
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
+        return await self.inner.open(ref, idempotency_key=idempotency_key, query=query)
 
     async def commit(
         self,
         snapshot: OrderSnapshot,
         changes: Sequence[Change],
         *,
-        once: Once | None = None,
-        answer: KeptAnswer | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
         kept = [change for change in changes if not isinstance(change, self.forgotten)]
-        await self.inner.commit(snapshot, kept, once=once, answer=answer)
+        await self.inner.commit(snapshot, kept, idempotency_key=idempotency_key, response=response)
 
 
 class _Unlocked(_Forgetful):
@@ -126,23 +128,25 @@ class _Unlocked(_Forgetful):
 class _UnlockedTransaction:
     store: Store
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
         async with self.store.transaction() as transaction:
-            return await transaction.open(ref, once=once, query=query)
+            return await transaction.open(ref, idempotency_key=idempotency_key, query=query)
 
     async def commit(
         self,
         snapshot: OrderSnapshot,
         changes: Sequence[Change],
         *,
-        once: Once | None = None,
-        answer: KeptAnswer | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
         from jitui.aftersales.ports import OrderRef
 
         async with self.store.transaction() as transaction:
             await transaction.open(OrderRef(snapshot.order.lane, snapshot.order.order_id))
-            await transaction.commit(snapshot, changes, once=once, answer=answer)
+            await transaction.commit(snapshot, changes, idempotency_key=idempotency_key, response=response)
 
 
 class _NoQuota(_Forgetful):
@@ -156,8 +160,10 @@ class _NoQuota(_Forgetful):
 class _NoQuotaTransaction:
     inner: Transaction
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
-        opened = await self.inner.open(ref, once=once, query=query)
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
+        opened = await self.inner.open(ref, idempotency_key=idempotency_key, query=query)
         inputs: DecisionInputs | None = opened.inputs
         return replace(opened, inputs=replace(inputs, buyer_usage=Usage())) if inputs is not None else opened
 
@@ -166,10 +172,10 @@ class _NoQuotaTransaction:
         snapshot: OrderSnapshot,
         changes: Sequence[Change],
         *,
-        once: Once | None = None,
-        answer: KeptAnswer | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
-        await self.inner.commit(snapshot, changes, once=once, answer=answer)
+        await self.inner.commit(snapshot, changes, idempotency_key=idempotency_key, response=response)
 
 
 class _NoKeys(_Forgetful):
@@ -183,7 +189,9 @@ class _NoKeys(_Forgetful):
 class _NoKeysTransaction:
     inner: Transaction
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
         return await self.inner.open(ref, query=query)
 
     async def commit(
@@ -191,8 +199,8 @@ class _NoKeysTransaction:
         snapshot: OrderSnapshot,
         changes: Sequence[Change],
         *,
-        once: Once | None = None,
-        answer: KeptAnswer | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
         await self.inner.commit(snapshot, changes)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from jitui.demo.simulation.keys import Keys
 from jitui.demo.simulation.messages import Result
-from jitui.entrypoints.worker import KEEP_ANSWERS
+from jitui.entrypoints.worker import KEEP_RESPONSES
 
 HOUR = 3600.0
 
@@ -16,7 +16,7 @@ def answered(ticket_id: str, hours: float, kind: str = "plan") -> Result:
 
 
 def test_a_key_stands_for_one_ticket_while_its_answer_is_kept() -> None:
-    keys = Keys(KEEP_ANSWERS)
+    keys = Keys(KEEP_RESPONSES)
     assert keys.ticket("k", answered("t-1", 0)) is None
     assert keys.ticket("k", answered("t-1", 0, "kept")) is None
     assert keys.ticket("k", answered("t-2", 47.9)) == "one key, two tickets: t-1 and t-2"

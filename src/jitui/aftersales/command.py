@@ -12,7 +12,7 @@ from uuid import UUID
 
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.changes import Announce, Change, RecordBuyerEvent
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Ticket
@@ -50,8 +50,8 @@ class Executed:
 class IdempotentReply:
     """The caller's answer, made and kept in the transaction of the effect it answers, under an Idempotency-Key."""
 
-    key: Once
-    render: Callable[[Executed], KeptAnswer]
+    key: IdempotencyKey
+    render: Callable[[Executed], StoredResponse]
 
 
 async def carry_out(
@@ -61,15 +61,15 @@ async def carry_out(
     *,
     query: DecisionQuery | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """Two round trips: lock (buyer, order) and read; then everything the plan writes, with the commit.
 
-    Returns what was committed, the answer kept from an earlier call with the same Idempotency-Key,
+    Returns what was committed, the response stored by an earlier call with the same Idempotency-Key,
     or a refusal, after which nothing was written.
     """
-    once = reply.key if reply is not None else None
+    idempotency_key = reply.key if reply is not None else None
     async with store.transaction() as transaction:
-        opened = await transaction.open(ref, once=once, query=query)
+        opened = await transaction.open(ref, idempotency_key=idempotency_key, query=query)
         early = _before_planning(opened)
         if early is not None:
             return early
@@ -79,8 +79,8 @@ async def carry_out(
             return planned
         changes = _uncounted(planned.changes) if opened.snapshot.order.free_of_charge else planned.changes
         executed = Executed(opened.snapshot, changes, planned.ticket_id)
-        answer = reply.render(executed) if reply is not None else None
-        await transaction.commit(opened.snapshot, changes, once=once, answer=answer)
+        response = reply.render(executed) if reply is not None else None
+        await transaction.commit(opened.snapshot, changes, idempotency_key=idempotency_key, response=response)
         return executed
 
 
@@ -93,7 +93,7 @@ def _uncounted(changes: tuple[Change, ...]) -> tuple[Change, ...]:
     )
 
 
-def _before_planning(opened: Opened) -> KeptAnswer | Refusal | None:
+def _before_planning(opened: Opened) -> StoredResponse | Refusal | None:
     if opened.in_flight:
         return Refusal(
             RefusalCode.REQUEST_IN_FLIGHT,
@@ -105,8 +105,8 @@ def _before_planning(opened: Opened) -> KeptAnswer | Refusal | None:
             RefusalCode.IDEMPOTENCY_KEY_REUSED,
             "This Idempotency-Key was used with another body; use a new key for a new request.",
         )
-    if opened.kept is not None:
-        return opened.kept
+    if opened.stored is not None:
+        return opened.stored
     if opened.snapshot is None:
         return not_found()
     return None

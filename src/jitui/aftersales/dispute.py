@@ -15,7 +15,7 @@ from jitui.aftersales.changes import Announce, Change, OpenTask, OutgoingEventKi
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.order import Dispute, DisputeState, Tender
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.provider import ToldDispute
 from jitui.aftersales.snapshot import OrderSnapshot
@@ -24,7 +24,7 @@ from jitui.aftersales.task import NewTask, TaskKind, Tasks
 
 async def record_dispute(
     store: Store, ref: OrderRef, told: Dispute, *, now: datetime, reply: IdempotentReply | None = None
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """Record that a card dispute was opened, won or lost; the same again changes nothing."""
 
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:

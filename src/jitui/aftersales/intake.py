@@ -24,7 +24,7 @@ from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
 from jitui.aftersales.facts import decision_query
 from jitui.aftersales.later_money import plan_later_money
 from jitui.aftersales.order import Tender, captured_minor
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import (
     DecisionInputs,
     KnownPayment,
@@ -59,7 +59,7 @@ async def capture_payment(
     *,
     now: datetime,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """Record what was captured with a payment so far; within an order a provider's payment is one tender.
 
     The same amount again changes nothing, a larger one is a later capture, a smaller one is refused (T28). Money for

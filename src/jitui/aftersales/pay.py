@@ -31,7 +31,7 @@ from jitui.aftersales.changes import (
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.doubt import difference, taken_for_none, with_difference
 from jitui.aftersales.ledger import Cause
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef, Store
 from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider, RefundOrder
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState, Settlement
@@ -79,7 +79,7 @@ class News:
 
 async def pay_claimed(
     store: Store, providers: Mapping[str, PaymentProvider], claimed: ClaimedRefund, *, clock: Clock
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """Call the provider for one claimed refund and confirm its answer; never raises for what a provider does."""
     provider = providers[claimed.refund.provider]
     news = await _call(provider, claimed, clock)
@@ -125,7 +125,7 @@ def refund_order(refund: Refund, attempt: Attempt) -> RefundOrder:
     )
 
 
-async def confirm(store: Store, ref: AttemptRef, news: News, *, now: datetime) -> Executed | Refusal | KeptAnswer:
+async def confirm(store: Store, ref: AttemptRef, news: News, *, now: datetime) -> Executed | Refusal | StoredResponse:
     """The one place where news about money becomes state: answer, webhook, poll and reconciliation alike.
 
     Idempotent; takes the locks of every other command (buyer, order); ignores leases. One transaction moves the
@@ -145,7 +145,7 @@ async def retry(
     by: Actor,
     now: datetime,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """An operator sends a finally failed refund again, as a new attempt with a new key."""
 
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
@@ -195,7 +195,7 @@ async def settle(
     by: Actor,
     now: datetime,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """An operator has paid a finally failed refund by hand: it is settled with evidence and never sent again."""
 
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from jitui.aftersales.changes import Change
 from jitui.aftersales.order import Funding, Hold, OrderLine
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import ApprovedBy, TicketState
@@ -211,7 +211,7 @@ class Opened:
 
     snapshot: OrderSnapshot | None
     in_flight: bool = False
-    kept: KeptAnswer | None = None
+    stored: StoredResponse | None = None
     key_reused: bool = False
     inputs: DecisionInputs | None = None
 
@@ -219,15 +219,17 @@ class Opened:
 class Transaction(Protocol):
     """One transaction in two round trips: `open` locks (buyer, then order) and reads, `commit` writes and commits."""
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened: ...
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened: ...
 
     async def commit(
         self,
         snapshot: OrderSnapshot,
         changes: Sequence[Change],
         *,
-        once: Once | None = None,
-        answer: KeptAnswer | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None: ...
 
 
@@ -368,4 +370,4 @@ class Store(Protocol):
 
     async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]: ...
 
-    async def forget_answers(self, before: datetime) -> int: ...
+    async def purge_responses(self, before: datetime) -> int: ...

@@ -26,7 +26,7 @@ from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out,
 from jitui.aftersales.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read, is_paused
 from jitui.aftersales.grant import grant
 from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.split import refundable_minor, units_due_minor, worth
@@ -91,7 +91,7 @@ async def request_refund(
     now: datetime,
     by: Actor | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """Open a ticket, decide it, and queue its refunds, in one transaction of two round trips."""
     actor = by or Actor(ActorKind.BUYER, ask.buyer_id)
 

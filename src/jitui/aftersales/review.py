@@ -18,7 +18,7 @@ from jitui.aftersales.changes import (
 )
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.grant import amount_now, grant
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
 from jitui.aftersales.ship import ShipmentNews, goods_with_carrier, plan_shipment
 from jitui.aftersales.snapshot import OrderSnapshot, transition
@@ -43,7 +43,7 @@ async def approve(
     now: datetime,
     shop_id: str | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """The merchant approves, or an operator in its place; the money is queued in the same transaction.
 
     `version` None skips the stale check.
@@ -65,7 +65,7 @@ async def reject(
     now: datetime,
     shop_id: str | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """The merchant rejects with a reason, or ships with tracking, which frees the units for that shipment."""
 
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
@@ -83,7 +83,7 @@ async def withdraw(
     now: datetime,
     buyer_id: str | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """The buyer takes the request back while it is still in review."""
 
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
@@ -94,7 +94,7 @@ async def withdraw(
     return await _on_ticket(store, ref, plan, version=version, buyer_id=buyer_id, reply=reply)
 
 
-async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Executed | Refusal | KeptAnswer:
+async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Executed | Refusal | StoredResponse:
     """The deadline has passed: silence approves, unless the goods are with the carrier or the policy says otherwise."""
 
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
@@ -216,7 +216,7 @@ async def _on_ticket(
     shop_id: str | None = None,
     buyer_id: str | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     def on_file(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
         ticket = snapshot.ticket(ref.ticket_id)
         refused = _may_act(ticket, version, shop_id, buyer_id)

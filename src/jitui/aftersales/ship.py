@@ -33,7 +33,7 @@ from jitui.aftersales.order import (
     is_further,
     waybill_of,
 )
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.ticket import GRANTED_STATES, Actor, Ticket, TicketState
@@ -61,7 +61,7 @@ async def record_shipment(
     now: datetime,
     shop_id: str | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """Record a label, a merchant's ship command or a carrier's scan; the same waybill again changes nothing."""
 
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
@@ -79,7 +79,7 @@ async def complete_order(
     now: datetime,
     completed_at: datetime,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """The buyer has the goods and the order is closed well: it counts in the buyer's history."""
 
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:

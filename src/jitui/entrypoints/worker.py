@@ -29,7 +29,7 @@ EXPIRY_BATCH = 200
 WATCH_SECONDS = 60.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
-KEEP_ANSWERS = timedelta(hours=48)
+KEEP_RESPONSES = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
 
 log = get_logger("jitui.worker")
@@ -131,7 +131,7 @@ async def _roll_up(app: App) -> bool:
 
 
 async def _forget(app: App) -> bool:
-    await app.store.forget_answers(app.clock() - KEEP_ANSWERS)
+    await app.store.purge_responses(app.clock() - KEEP_RESPONSES)
     return False
 
 

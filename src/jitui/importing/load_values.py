@@ -15,7 +15,7 @@ from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, plan_payment, put_order
 from jitui.aftersales.order import Buyer
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, NewOrder, OrderRef, OrderTaken, Store
 from jitui.aftersales.put_order import plan_order, standing_order
 from jitui.aftersales.registry import Registry
@@ -165,7 +165,7 @@ def _became(done: object) -> Loaded:
             return Loaded.NEW
 
 
-async def _on_order(app: App, value: Payment | Parcel, terms: Terms | None) -> Executed | Refusal | KeptAnswer:
+async def _on_order(app: App, value: Payment | Parcel, terms: Terms | None) -> Executed | Refusal | StoredResponse:
     ref = await app.store.find_order(value.order_id)
     if ref is None:
         return _no_such_order(value.order_id)

@@ -47,7 +47,7 @@ SELECT set_config('jitui.key_is_mine', coalesce(
 """
 
 
-def _kept_answer(locator: LiteralString) -> LiteralString:
+def _stored_response(locator: LiteralString) -> LiteralString:
     return f"""
 SELECT json_build_object('status', status, 'answer', encode(answer, 'base64'), 'body_hash', encode(body_hash, 'base64'),
                          'answered_at', answered_at)::text
@@ -301,7 +301,7 @@ _LOCATORS: dict[type, LiteralString] = {
 TRY_KEY = {kind: statement(_try_key(locator)) for kind, locator in _LOCATORS.items()}
 """Whether the key is anybody's right now, by the kind of reference; so is what was answered to it before."""
 
-KEPT_ANSWER = {kind: statement(_kept_answer(locator)) for kind, locator in _LOCATORS.items()}
+STORED_RESPONSE = {kind: statement(_stored_response(locator)) for kind, locator in _LOCATORS.items()}
 
 LOCK_BUYER = {kind: statement(_lock_buyer(locator)) for kind, locator in _LOCATORS.items()}
 """The first lock of every path, by the kind of reference."""

@@ -324,7 +324,7 @@ ON CONFLICT (lane, buyer_id) DO NOTHING
 _LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE")
 _EVENTS_OF = statement("SELECT count(*) FROM buyer_event WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s")
 
-KEEP_ANSWER = statement("""
+STORE_RESPONSE = statement("""
 INSERT INTO idempotency (lane, key_id, route, buyer_id, key, body_hash, status, answer, answered_at)
 VALUES (%(lane)s, %(key_id)s, %(route)s, %(buyer_id)s, %(key)s, %(body_hash)s, %(status)s, %(answer)s, %(answered_at)s)
 """)

@@ -20,7 +20,7 @@ from jitui.aftersales.claim import claimed, plan_claim
 from jitui.aftersales.memory_store.inputs import decision_inputs
 from jitui.aftersales.memory_store.registry import MemoryRegistry
 from jitui.aftersales.memory_store.tables import Tables
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import (
     ClaimedRefund,
     DecisionInputs,
@@ -84,11 +84,11 @@ class MemoryStore:
             tables.put_order(order_after(known, tables.buyer(new.buyer_id), new, planned), planned, now)
             return OrderTaken(ref, created=known is None, changed=planned.replaces)
 
-    async def forget_answers(self, before: datetime) -> int:
+    async def purge_responses(self, before: datetime) -> int:
         """Drop answers to Idempotency-Keys that are older than the promise to keep them; returns how many."""
-        old = [key for key, (_, kept) in self._tables.answers.items() if kept.answered_at < before]
+        old = [key for key, (_, stored) in self._tables.responses.items() if stored.answered_at < before]
         for key in old:
-            del self._tables.answers[key]
+            del self._tables.responses[key]
         return len(old)
 
     # Workers -------------------------------------------------------------------------------------------------------
@@ -196,11 +196,13 @@ class MemoryTransaction:
         self._key: _Key | None = None
         self._holds = False
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
         """A key that is in flight elsewhere is not waited for."""
         known = self._tables.find(ref)
-        if known is not None and once is not None:
-            key = (once.key_id, once.route, known.order.buyer_id, once.key)
+        if known is not None and idempotency_key is not None:
+            key = (idempotency_key.key_id, idempotency_key.route, known.order.buyer_id, idempotency_key.key)
             if key in self._in_flight:
                 return Opened(None, in_flight=True)
             self._in_flight.add(key)
@@ -210,9 +212,11 @@ class MemoryTransaction:
         snapshot = self._tables.find(ref)
         if snapshot is None:
             return Opened(None)
-        if once is not None and self._key in self._tables.answers:
-            body_hash, kept = self._tables.answers[self._key]
-            return Opened(None, kept=kept) if body_hash == once.body_hash else Opened(None, key_reused=True)
+        if idempotency_key is not None and self._key in self._tables.responses:
+            body_hash, stored = self._tables.responses[self._key]
+            return (
+                Opened(None, stored=stored) if body_hash == idempotency_key.body_hash else Opened(None, key_reused=True)
+            )
         return Opened(snapshot, inputs=None if query is None else decision_inputs(self._tables, snapshot, query))
 
     async def commit(
@@ -220,17 +224,21 @@ class MemoryTransaction:
         snapshot: OrderSnapshot,
         changes: Sequence[Change | ClaimRefund],
         *,
-        once: Once | None = None,
-        answer: KeptAnswer | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
-        """Everything the plan writes, and the kept answer."""
+        """Everything the plan writes, and the stored response."""
         order = snapshot.order
-        key = None if once is None else (once.key_id, once.route, order.buyer_id, once.key)
-        if key in self._tables.answers and answer is not None:
+        key = (
+            None
+            if idempotency_key is None
+            else (idempotency_key.key_id, idempotency_key.route, order.buyer_id, idempotency_key.key)
+        )
+        if key in self._tables.responses and response is not None:
             raise InvariantBroken("The store refused a write: it breaks idempotency_pkey.")
         self._tables.write(OrderRef(order.lane, order.order_id), changes)
-        if key is not None and once is not None and answer is not None:
-            self._tables.answers[key] = once.body_hash, answer
+        if key is not None and idempotency_key is not None and response is not None:
+            self._tables.responses[key] = idempotency_key.body_hash, response
 
     def end(self) -> None:
         """Let the next one in."""

@@ -27,7 +27,7 @@ from jitui.aftersales.changes import (
 from jitui.aftersales.constraints import broken_constraint
 from jitui.aftersales.memory_store.history import RollUps, counting
 from jitui.aftersales.order import Buyer, OrderLine
-from jitui.aftersales.outcomes import KeptAnswer
+from jitui.aftersales.outcomes import StoredResponse
 from jitui.aftersales.ports import (
     AttemptRef,
     HistoryRecord,
@@ -75,7 +75,7 @@ class Tables:
     feed: list[OutgoingEvent] = field(default_factory=list)
     payments: dict[Payment, str] = field(default_factory=dict)  # to the buyer
     shared: dict[Payment, tuple[int, int]] = field(default_factory=dict)  # total, and what its parts sum to
-    answers: dict[tuple[str, str, str, str], tuple[bytes, KeptAnswer]] = field(default_factory=dict)
+    responses: dict[tuple[str, str, str, str], tuple[bytes, StoredResponse]] = field(default_factory=dict)
     due: dict[UUID, Refund] = field(default_factory=dict)  # the refund queue
     waiting: dict[UUID, Ticket] = field(default_factory=dict)  # for the merchant, until a deadline
     roll_ups: RollUps = field(init=False)

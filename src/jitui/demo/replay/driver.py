@@ -19,7 +19,7 @@ import msgspec
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import NewOrder, OrderRef, TicketRef
 from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
@@ -79,7 +79,7 @@ class Progress:
 class Replay:
     """One run: the service, what is assumed, and what is under way.
 
-    `repeating`: an earlier run was here, and every request so far has found its kept answer.
+    `repeating`: an earlier run was here, and every request so far has found its stored response.
     """
 
     app: App
@@ -218,7 +218,7 @@ async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
 
 async def _record_parcel(
     replay: Replay, ref: OrderRef, at: datetime, lines: tuple[LineUnits, ...]
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     news = ShipmentNews(
         ParcelDegree.SHIPPED, CARRIER, f"parcel-{ref.order_id}", ShipmentSource.MERCHANT, happened_at=at, lines=lines
     )
@@ -279,20 +279,22 @@ async def _answer_kept(replay: Replay, asked: PastRequest) -> Answer | None:
     """What an earlier run was answered; None where it did not come that far."""
     nothing = Refusal(RefusalCode.NOT_FOUND, "This request was not made yet.")
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
-    reply = IdempotentReply(_once(asked), lambda _: _kept(Answer(), asked.asked_at))
+    reply = IdempotentReply(_idempotency_key(asked), lambda _: _stored(Answer(), asked.asked_at))
     done = await carry_out(replay.app.store, ref, lambda _, __: nothing, reply=reply)
-    return msgspec.json.decode(done.body, type=Answer) if isinstance(done, KeptAnswer) else None
+    return msgspec.json.decode(done.body, type=Answer) if isinstance(done, StoredResponse) else None
 
 
 async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
     """The ticket or the refusal, and whether it is new."""
-    store, at, once = replay.app.store, asked.asked_at, _once(asked)
+    store, at, idempotency_key = replay.app.store, asked.asked_at, _idempotency_key(asked)
 
-    def keep(done: Executed) -> KeptAnswer:
-        return _kept(_ticket(done), at)
+    def keep(done: Executed) -> StoredResponse:
+        return _stored(_ticket(done), at)
 
-    done = await request_refund(store, replay.terms, _refund_ask(asked), now=at, reply=IdempotentReply(once, keep))
-    if isinstance(done, KeptAnswer):
+    done = await request_refund(
+        store, replay.terms, _refund_ask(asked), now=at, reply=IdempotentReply(idempotency_key, keep)
+    )
+    if isinstance(done, StoredResponse):
         return msgspec.json.decode(done.body, type=Answer), False
     if isinstance(done, Executed):
         replay.rolled_up_at = None  # what was just granted counts for the next request, even in the same minute
@@ -302,9 +304,9 @@ async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
     refused = Answer(refused=done.code)
     # A refusal writes nothing by itself; asked again after the parcel has moved on, it could come out otherwise.
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
-    reply = IdempotentReply(once, lambda _: _kept(refused, at))
-    kept = await carry_out(store, ref, lambda _, __: Plan(), reply=reply)
-    _done(kept)
+    reply = IdempotentReply(idempotency_key, lambda _: _stored(refused, at))
+    stored = await carry_out(store, ref, lambda _, __: Plan(), reply=reply)
+    _done(stored)
     return refused, True
 
 
@@ -313,10 +315,10 @@ def _refund_ask(asked: PastRequest) -> RefundAsk:
     return RefundAsk(asked.buyer_id, asked.order_id, Reason.OTHER, units)
 
 
-def _once(asked: PastRequest) -> Once:
+def _idempotency_key(asked: PastRequest) -> IdempotencyKey:
     """The Idempotency-Key of a cancellation and order, over everything that shapes the request."""
     body = msgspec.json.encode((asked.asked_at, _refund_ask(asked)))
-    return Once("replay", "requests", asked.request_id, hashlib.sha256(body).digest())
+    return IdempotencyKey("replay", "requests", asked.request_id, hashlib.sha256(body).digest())
 
 
 def _ticket(done: Executed) -> Answer:
@@ -324,8 +326,8 @@ def _ticket(done: Executed) -> Answer:
     return Answer(done.ticket_id, done.ticket.expires_at)
 
 
-def _kept(answer: Answer, at: datetime) -> KeptAnswer:
-    return KeptAnswer(409 if answer.refused else 201, msgspec.json.encode(answer), at)
+def _stored(answer: Answer, at: datetime) -> StoredResponse:
+    return StoredResponse(409 if answer.refused else 201, msgspec.json.encode(answer), at)
 
 
 async def _decide(replay: Replay, ref: TicketRef, order_id: str, at: datetime, *, by_silence: bool) -> None:
@@ -365,7 +367,7 @@ def _merchant(replay: Replay) -> Actor:
     return Actor(ActorKind.MERCHANT, replay.history.shop_id)
 
 
-def _done(outcome: Executed | Refusal | KeptAnswer) -> Executed:
+def _done(outcome: Executed | Refusal | StoredResponse) -> Executed:
     """What cannot be refused in a replay; where it is, something of this replay is wrong."""
     if isinstance(outcome, Executed):
         return outcome

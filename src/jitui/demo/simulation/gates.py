@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from jitui.aftersales.changes import Change
 from jitui.aftersales.feed import Feed
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.ports import (
     ClaimedRefund,
     DecisionInputs,
@@ -134,10 +134,12 @@ class GatedTransaction:
         self._inner = inner
         self._gate = gate
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
         """Locks are held while it waits at the second gate."""
         await self._gate.stop_at("open")
-        opened = await self._inner.open(ref, once=once, query=query)
+        opened = await self._inner.open(ref, idempotency_key=idempotency_key, query=query)
         await self._gate.stop_at("opened")
         return opened
 
@@ -146,12 +148,12 @@ class GatedTransaction:
         snapshot: OrderSnapshot,
         changes: Sequence[Change],
         *,
-        once: Once | None = None,
-        answer: KeptAnswer | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
         """What is committed is not yet told to anybody at the second gate."""
         await self._gate.stop_at("commit")
-        await self._inner.commit(snapshot, changes, once=once, answer=answer)
+        await self._inner.commit(snapshot, changes, idempotency_key=idempotency_key, response=response)
         await self._gate.stop_at("committed")
 
 
@@ -187,10 +189,10 @@ class GatedStore:
         await self._gate.stop_at("expired found")
         return found
 
-    async def forget_answers(self, before: datetime) -> int:
+    async def purge_responses(self, before: datetime) -> int:
         """Stops before only."""
         await self._gate.stop_at("forget")
-        return await self._inner.forget_answers(before)
+        return await self._inner.purge_responses(before)
 
     async def find_order(self, order_id: str) -> OrderRef | None:
         """Reads need no gate: they change nothing and hold nothing."""

@@ -26,7 +26,7 @@ import structlog
 from jitui.adapters.payments.simulator import SimulatorProvider
 from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.pay import News, confirm, retry
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
@@ -37,7 +37,7 @@ from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.demo.simulation.gates import Gate, GatedFeed, GatedProvider, GatedStore, MortalLoop
 from jitui.demo.simulation.messages import Begin, Go, Hello, Result, read_order
 from jitui.demo.simulation.zygote import Birth
-from jitui.entrypoints.worker import KEEP_ANSWERS, expire_due, pay_due
+from jitui.entrypoints.worker import KEEP_RESPONSES, expire_due, pay_due
 from jitui.errors import JituiError
 from jitui.ids import lane_of, lane_of_id
 from jitui.settings import Settings
@@ -50,7 +50,7 @@ KEY_LIFE = timedelta(days=1)
 """As long as the world's provider remembers a key."""
 
 Words: TypeAlias = dict[str, str | int | None]
-Done: TypeAlias = Executed | Refusal | KeptAnswer
+Done: TypeAlias = Executed | Refusal | StoredResponse
 
 
 def live(birth: Birth, line: socket.socket) -> None:
@@ -166,7 +166,7 @@ def _units(words: Words) -> tuple[LineUnits, ...]:
 def _result(done: Done) -> Result:
     if isinstance(done, Refusal):
         return Result("refusal", done.code.value)
-    if isinstance(done, KeptAnswer):
+    if isinstance(done, StoredResponse):
         return msgspec.structs.replace(msgspec.json.decode(done.body, type=Result), kind="kept")
     return _of_plan(done)
 
@@ -183,16 +183,16 @@ async def _ask(app: App, words: Words) -> Result:
     buyer_id = _text(words, "buyer_id")
     ask = RefundAsk(buyer_id, _text(words, "order_id"), lines=_units(words))
     key = _text(words, "key")
-    once = Once(buyer_id, "ask", key, msgspec.json.encode(ask))
+    idempotency_key = IdempotencyKey(buyer_id, "ask", key, msgspec.json.encode(ask))
 
     made: list[Result] = []
 
-    def render(done: Executed) -> KeptAnswer:
+    def render(done: Executed) -> StoredResponse:
         answered_at = app.clock()
         made.append(msgspec.structs.replace(_of_plan(done), answered_at=answered_at.timestamp()))
-        return KeptAnswer(201, msgspec.json.encode(made[-1]), answered_at)
+        return StoredResponse(201, msgspec.json.encode(made[-1]), answered_at)
 
-    reply = IdempotentReply(once, render)
+    reply = IdempotentReply(idempotency_key, render)
     done = await request_refund(app.store, await app.terms(), ask, now=app.clock(), reply=reply)
     return made[-1] if isinstance(done, Executed) else _result(done)
 
@@ -268,7 +268,7 @@ async def _roll_up(app: App, _: Words) -> Result:
 
 
 async def _forget(app: App, _: Words) -> Result:
-    return Result("done", status=await app.store.forget_answers(app.clock() - KEEP_ANSWERS))
+    return Result("done", status=await app.store.purge_responses(app.clock() - KEEP_RESPONSES))
 
 
 COMMANDS: dict[str, Callable[[App, Words], Awaitable[Result]]] = {

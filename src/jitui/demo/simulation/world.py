@@ -31,7 +31,7 @@ from jitui.demo.simulation.provider import API_KEY, WEBHOOK_SECRET, Message, Wor
 from jitui.demo.simulation.script import STARTS_AT, Deal, Script, Step, write_script
 from jitui.demo.simulation.zygote import Birth, Zygote
 from jitui.demo.stock import payment_id
-from jitui.entrypoints.worker import KEEP_ANSWERS
+from jitui.entrypoints.worker import KEEP_RESPONSES
 from jitui.errors import JituiError
 from jitui.provider_simulator.books import PaymentRequest
 from jitui.settings import Settings
@@ -110,7 +110,7 @@ class World:
     trace: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     promises: list[Promise] = field(default_factory=list)
-    keys: Keys = field(default_factory=lambda: Keys(KEEP_ANSWERS))
+    keys: Keys = field(default_factory=lambda: Keys(KEEP_RESPONSES))
     processes: list[Process] = field(default_factory=list)
     flights: list[Flight] = field(default_factory=list)
     mail: list[Message] = field(default_factory=list)

@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
-from jitui.aftersales.outcomes import Once, Refusal, RefusalCode
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode
 from jitui.aftersales.request_refund import RefundAsk, check_eligibility
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Reason
@@ -76,11 +76,11 @@ async def check(visit: Visit, ask: RefundAsk) -> Check | Refusal:
     )
 
 
-def sent_once(visit: Visit, ask: RefundAsk, nonce: str) -> Once:
+def sent_once(visit: Visit, ask: RefundAsk, nonce: str) -> IdempotencyKey:
     """A page that is sent twice (a double click, a reload) asks once."""
     body_hash = hashlib.sha256(msgspec.json.encode(ask)).digest()
     key = nonce if nonce.isprintable() and 0 < len(nonce) <= 64 else new_nonce()
-    return Once(f"console:{visit.reader.name}", "ask", key, body_hash)
+    return IdempotencyKey(f"console:{visit.reader.name}", "ask", key, body_hash)
 
 
 def new_nonce() -> str:

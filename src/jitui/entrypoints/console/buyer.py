@@ -13,7 +13,7 @@ from litestar.response import Response
 
 from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.order import captured_minor
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.people import Role
 from jitui.aftersales.ports import OrderFilter, OrderRef, TicketRef
 from jitui.aftersales.request_refund import RefundAsk, request_refund
@@ -84,7 +84,7 @@ async def ask(visit: Visiting, data: Form) -> Response[str]:
         return await _ask_page(visit, snapshot, everything(buyer_id, snapshot), refusal=chosen)
     reply = IdempotentReply(
         sent_once(visit, chosen, data.get("nonce", "")),
-        lambda done: KeptAnswer(303, str(done.ticket_id).encode(), app.clock()),
+        lambda done: StoredResponse(303, str(done.ticket_id).encode(), app.clock()),
     )
     done = await request_refund(
         app.store,

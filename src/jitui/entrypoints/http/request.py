@@ -13,7 +13,7 @@ from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 from msgspec import UnsetType
 
-from jitui.aftersales.outcomes import Once
+from jitui.aftersales.outcomes import IdempotencyKey
 from jitui.aftersales.registry import ApiKey, KeyScope
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.entrypoints.http.exchange import exchange_of
@@ -138,7 +138,7 @@ class RequestContext(Request[None, ApiKey | None, State]):
             raise refuse("acting_for", "Only a platform's key acts for a merchant; yours already says whose it is.")
         return Actor(ActorKind.MERCHANT, person, through=self.actor.id)
 
-    def once(self, body: object, *more: str) -> Once | None:
+    def idempotency_key_for(self, body: object, *more: str) -> IdempotencyKey | None:
         """The Idempotency-Key of this request, if one was sent, bound to everything that shapes its effect."""
         if self.idempotency_key is None or self.key is None:
             return None
@@ -146,4 +146,4 @@ class RequestContext(Request[None, ApiKey | None, State]):
         for text in (self.method, str(self.scope["path"]), *more):
             shapes.update(b"\x00" + text.encode())
         route = f"{self.method} {self.scope['path_template']}"
-        return Once(self.key.key_id, route, self.idempotency_key, shapes.digest())
+        return IdempotencyKey(self.key.key_id, route, self.idempotency_key, shapes.digest())

@@ -60,7 +60,7 @@ def public_review_reason(request: RequestContext, reason: str | None) -> str | N
     return reason if request.key_scope is PLATFORM or reason in _PUBLIC_REVIEW_REASONS else None
 
 
-# Headers, from the body, so that a kept answer gets the same ----------------------------------------------------
+# Headers, from the body, so that a stored response gets the same ----------------------------------------------------
 
 
 class _Named(msgspec.Struct):
@@ -77,12 +77,12 @@ _read_new = msgspec.json.Decoder(_NamedInside).decode
 
 
 def headers_of_ticket(body: bytes) -> Headers:
-    """The ticket's version as its ETag, from a kept answer."""
+    """The ticket's version as its ETag, from a stored response."""
     return (_etag(_read_ticket(body).version),)
 
 
 def headers_of_new(body: bytes) -> Headers:
-    """Version and address of a new ticket, from a kept answer."""
+    """Version and address of a new ticket, from a stored response."""
     return headers_for_new(_read_new(body).ticket)
 
 

@@ -12,7 +12,7 @@ from msgspec import Meta, field
 
 from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.order import ParcelDegree, ShipmentSource
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import TicketFilter, TicketRef
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
 from jitui.aftersales.ship import ShipmentNews
@@ -314,7 +314,7 @@ def _rejection(sent: RejectionSent) -> Rejection:
     return Rejection(sent.reason, news)
 
 
-_Done = Awaitable[Executed | Refusal | KeptAnswer]
+_Done = Awaitable[Executed | Refusal | StoredResponse]
 
 
 async def _on_ticket(
