@@ -31,9 +31,9 @@ from jitui.adapters.embedded_postgres import EmbeddedServer
 from jitui.adapters.postgres import queue
 from jitui.adapters.postgres.batch import run_batch
 from jitui.adapters.postgres.pool import Connection, make_pool
-from jitui.aftersales.pay import News, confirm
+from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.ids import lane_of, new_id
 from jitui.wiring import utc_now
 
@@ -227,7 +227,7 @@ async def _record(url: str) -> tuple[Pipelines, Pipelines]:
                 break
     async with make_pool(url, max_size=1) as pool:
         store = RecordingStore(pool, "Asia/Shanghai")
-        paid = News(Answer(AnswerKind.SUCCEEDED, provider_refund_id="re_1"))
+        paid = RefundUpdate(RefundResult(RefundResultKind.SUCCEEDED, provider_refund_id="re_1"))
         await confirm(store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), paid, now=now)
     marks = {
         claimed.refund.order_id: "@order",

@@ -25,7 +25,7 @@ from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
 from jitui.aftersales.registry import Selection
 from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
-from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket
 from jitui.ids import lane_of
 from jitui.policy import Policy
@@ -127,9 +127,9 @@ class Market:
         now: datetime = NOW,
     ) -> Executed | Refusal | StoredResponse:
         """Somebody says something of a parcel."""
-        news = ShipmentNews(degree, "sf", tracking_no, source, now, tuple(LineUnits(*line) for line in lines))
+        update = ShipmentUpdate(degree, "sf", tracking_no, source, now, tuple(LineUnits(*line) for line in lines))
         kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
-        return await record_shipment(self.store, ref, news, by=Actor(kind, "somebody"), now=now)
+        return await record_shipment(self.store, ref, update, by=Actor(kind, "somebody"), now=now)
 
     def deciding_by(self, policy: Policy) -> Market:
         """The same market under another policy."""

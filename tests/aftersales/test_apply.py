@@ -22,12 +22,12 @@ from jitui.aftersales.dispute import record_dispute
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, LineUnits, OrderLine, ParcelDegree, Tender
 from jitui.aftersales.order import ShipmentSource as Source
-from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
+from jitui.aftersales.pay import ManualPayout, RefundUpdate, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, RefundRef, TicketRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import RefundState, Settlement
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
-from jitui.aftersales.ship import ShipmentNews, complete_order, record_shipment
+from jitui.aftersales.ship import ShipmentUpdate, complete_order, record_shipment
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind
 from tests.aftersales.market import NOW, Market
@@ -98,8 +98,8 @@ async def ask(story: Story, units: list[tuple[str, int]]) -> object:
 async def ship(
     story: Story, source: Source, degree: ParcelDegree, number: str, units: list[tuple[str, int]], carrier: str
 ) -> object:
-    news = ShipmentNews(degree, carrier, number, source, story.now, tuple(LineUnits(*unit) for unit in units))
-    return await record_shipment(story.store, story.orders[0], news, by=ANYBODY, now=story.now)
+    update = ShipmentUpdate(degree, carrier, number, source, story.now, tuple(LineUnits(*unit) for unit in units))
+    return await record_shipment(story.store, story.orders[0], update, by=ANYBODY, now=story.now)
 
 
 async def review(story: Story, what: str, which: int) -> object:
@@ -115,8 +115,8 @@ async def review(story: Story, what: str, which: int) -> object:
             return await withdraw(story.store, ref, version=None, by=ANYBODY, now=story.now)
         case "expire":
             return await expire(story.store, ref, now=story.now + timedelta(days=3))
-    news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "R", Source.MERCHANT, story.now, (LineUnits("l1", 1),))
-    rejection = Rejection("no", news if what == "ship" else None)
+    update = ShipmentUpdate(ParcelDegree.SHIPPED, "sf", "R", Source.MERCHANT, story.now, (LineUnits("l1", 1),))
+    rejection = Rejection("no", update if what == "ship" else None)
     return await reject(story.store, ref, rejection, version=None, by=ANYBODY, now=story.now)
 
 
@@ -127,13 +127,13 @@ async def claim(story: Story, waited: bool) -> object:
     return found
 
 
-async def hear(story: Story, kind: AnswerKind, looked_up: bool, which: int, more: dict[str, Any]) -> object:
+async def hear(story: Story, kind: RefundResultKind, looked_up: bool, which: int, more: dict[str, Any]) -> object:
     if not story.claims:
         return None
     claimed = story.claims[which % len(story.claims)]
-    answer = Answer(kind, reason="as drawn", **more)
+    result = RefundResult(kind, reason="as drawn", **more)
     ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
-    return await confirm(story.store, ref, News(answer, looked_up), now=story.now)
+    return await confirm(story.store, ref, RefundUpdate(result, looked_up), now=story.now)
 
 
 async def operate(story: Story, what: str) -> object:
@@ -184,8 +184,8 @@ async def follow(story: Story, steps: list[Step]) -> list[str]:
 PAID: Step = ("pay_in", "t2", "p", 9341, None, False)
 DEPOSIT: Step = ("pay_in", "t2", "p", 4000, None, False)
 ALL: list[tuple[str, int]] = []
-SUCCEEDED: Step = ("hear", AnswerKind.SUCCEEDED, False, 0, {"provider_refund_id": "r-1"})
-DECLINED: Step = ("hear", AnswerKind.DECLINED, False, 0, {"provider_refund_id": "r-1"})
+SUCCEEDED: Step = ("hear", RefundResultKind.SUCCEEDED, False, 0, {"provider_refund_id": "r-1"})
+DECLINED: Step = ("hear", RefundResultKind.DECLINED, False, 0, {"provider_refund_id": "r-1"})
 SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
     "approved at once over two payments, paid, undone, paid again": (
         True,
@@ -196,8 +196,8 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
             ("claim", False),
             ("claim", True),
             SUCCEEDED,
-            ("hear", AnswerKind.UNKNOWN, False, 1, {}),
-            ("hear", AnswerKind.DECLINED, True, 0, {}),
+            ("hear", RefundResultKind.UNKNOWN, False, 1, {}),
+            ("hear", RefundResultKind.DECLINED, True, 0, {}),
             ("claim", True),
         ],
     ),
@@ -207,10 +207,10 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
             PAID,
             ("ask", ALL),
             ("claim", False),
-            ("hear", AnswerKind.PENDING, False, 0, {"stuck": True}),
+            ("hear", RefundResultKind.PENDING, False, 0, {"stuck": True}),
             ("operate", "settle"),
             SUCCEEDED,
-            ("hear", AnswerKind.DECLINED, True, 0, {}),
+            ("hear", RefundResultKind.DECLINED, True, 0, {}),
         ],
     ),
     "refused by the provider, sent again, and another payment is spoken of": (
@@ -222,8 +222,8 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
             DECLINED,
             ("operate", "retry"),
             ("claim", False),
-            ("hear", AnswerKind.SUCCEEDED, True, 1, {"payment_ids": ("another",)}),
-            ("hear", AnswerKind.SUCCEEDED, True, 1, {}),
+            ("hear", RefundResultKind.SUCCEEDED, True, 1, {"payment_ids": ("another",)}),
+            ("hear", RefundResultKind.SUCCEEDED, True, 1, {}),
         ],
     ),
     "reviewed, and the goods leave in spite of the approval": (
@@ -352,7 +352,7 @@ STEP = st.one_of(
     ),
     st.tuples(st.just("review"), st.sampled_from(["approve", "withdraw", "expire", "reject", "ship"]), WHICH),
     st.tuples(st.just("claim"), st.booleans()),
-    st.tuples(st.just("hear"), st.sampled_from(list(AnswerKind)[:4]), st.booleans(), WHICH, MORE),
+    st.tuples(st.just("hear"), st.sampled_from(list(RefundResultKind)[:4]), st.booleans(), WHICH, MORE),
     st.tuples(st.just("operate"), st.sampled_from(["retry", "settle"])),
     st.tuples(
         st.just("dispute"),

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.order import Funder, Funding, ParcelDegree, ShipmentSource
-from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
+from jitui.aftersales.pay import ManualPayout, RefundUpdate, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
-from jitui.aftersales.ship import ShipmentNews
+from jitui.aftersales.ship import ShipmentUpdate
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import GRANTED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from tests.aftersales.market import NOW, Market, on_both_stores
@@ -32,7 +32,7 @@ STEP = st.one_of(
     st.tuples(st.just("reject"), st.booleans()),
     st.tuples(st.just("withdraw")),
     st.tuples(st.just("expire")),
-    st.tuples(st.just("pay"), st.sampled_from(list(AnswerKind)[:4]), st.booleans()),
+    st.tuples(st.just("pay"), st.sampled_from(list(RefundResultKind)[:4]), st.booleans()),
     st.tuples(st.just("retry")),
     st.tuples(st.just("settle")),
 )
@@ -90,14 +90,14 @@ async def _do(market: Market, order: OrderRef, buyer: str, step: tuple[object, .
         case ("approve",) if tickets:
             return await approve(market.store, tickets[-1], version=None, by=ANYBODY, now=now)
         case ("reject", bool(ships)) if tickets:
-            news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "R", ShipmentSource.MERCHANT, now) if ships else None
-            return await reject(market.store, tickets[-1], Rejection("no", news), version=None, by=ANYBODY, now=now)
+            update = ShipmentUpdate(ParcelDegree.SHIPPED, "sf", "R", ShipmentSource.MERCHANT, now) if ships else None
+            return await reject(market.store, tickets[-1], Rejection("no", update), version=None, by=ANYBODY, now=now)
         case ("withdraw",) if tickets:
             return await withdraw(market.store, tickets[-1], version=None, by=ANYBODY, now=now)
         case ("expire",) if tickets:
             return await expire(market.store, tickets[-1], now=now + timedelta(days=3))
-        case ("pay", AnswerKind() as kind, bool(looked_up)):
-            await _pay(market, order, Answer(kind, reason="as drawn"), looked_up, now)
+        case ("pay", RefundResultKind() as kind, bool(looked_up)):
+            await _pay(market, order, RefundResult(kind, reason="as drawn"), looked_up, now)
         case ("retry",) if snapshot.refunds:
             return await retry(market.store, RefundRef(order.lane, snapshot.refunds[-1].refund_id), by=ANYBODY, now=now)
         case ("settle",) if snapshot.refunds:
@@ -107,11 +107,11 @@ async def _do(market: Market, order: OrderRef, buyer: str, step: tuple[object, .
     return None
 
 
-async def _pay(market: Market, order: OrderRef, answer: Answer, looked_up: bool, now: datetime) -> None:
+async def _pay(market: Market, order: OrderRef, result: RefundResult, looked_up: bool, now: datetime) -> None:
     for claim in await market.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=9), limit=99):
         if claim.refund.order_id == order.order_id:
-            news = News(answer, looked_up)
-            await confirm(market.store, AttemptRef(claim.lane, claim.attempt.attempt_id), news, now=now)
+            update = RefundUpdate(result, looked_up)
+            await confirm(market.store, AttemptRef(claim.lane, claim.attempt.attempt_id), update, now=now)
 
 
 async def check_order(market: Market, order: OrderRef) -> None:

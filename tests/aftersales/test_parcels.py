@@ -12,7 +12,7 @@ from jitui.aftersales.command import Executed
 from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentDegree, ShipmentSource, waybill_of
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef
-from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind
 from tests.aftersales.market import NOW, Market, on_both_stores
@@ -30,9 +30,9 @@ async def say(
     carrier: str = "",
     number: str = "SF1",
 ) -> Executed | Refusal:
-    news = ShipmentNews(degree, carrier, number, source, NOW, tuple(LineUnits(*unit) for unit in units))
+    update = ShipmentUpdate(degree, carrier, number, source, NOW, tuple(LineUnits(*unit) for unit in units))
     by = Actor(ActorKind.CARRIER if source is CARRIER else ActorKind.MERCHANT, "somebody")
-    done = await record_shipment(market.store, ref, news, by=by, now=NOW)
+    done = await record_shipment(market.store, ref, update, by=by, now=NOW)
     assert isinstance(done, Executed | Refusal)
     return done
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import KEY_EXPIRED, News, confirm, retry
+from jitui.aftersales.pay import KEY_EXPIRED, RefundUpdate, confirm, retry
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
@@ -24,13 +24,13 @@ from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market, on_both_stores
 
 OPERATOR = Actor(ActorKind.OPERATOR, "li.na")
-SUCCEEDED = Answer(AnswerKind.SUCCEEDED, provider_refund_id="r-1")
-PENDING = Answer(AnswerKind.PENDING)
-UNKNOWN = Answer(AnswerKind.UNKNOWN, reason="time-out")
-DECLINED = Answer(AnswerKind.DECLINED, reason="account closed")
-STUCK = Answer(AnswerKind.PENDING, reason="card closed", stuck=True)
-EXPIRED = Answer(AnswerKind.DECLINED, reason=KEY_EXPIRED)
-RATE_LIMITED = Answer(AnswerKind.DECLINED, reason="rate limit", final=False, retry_after_seconds=3)
+SUCCEEDED = RefundResult(RefundResultKind.SUCCEEDED, provider_refund_id="r-1")
+PENDING = RefundResult(RefundResultKind.PENDING)
+UNKNOWN = RefundResult(RefundResultKind.UNKNOWN, reason="time-out")
+DECLINED = RefundResult(RefundResultKind.DECLINED, reason="account closed")
+STUCK = RefundResult(RefundResultKind.PENDING, reason="card closed", stuck=True)
+EXPIRED = RefundResult(RefundResultKind.DECLINED, reason=KEY_EXPIRED)
+RATE_LIMITED = RefundResult(RefundResultKind.DECLINED, reason="rate limit", final=False, retry_after_seconds=3)
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Paying:
     ticket_id: UUID
     claimed: ClaimedRefund
 
-    async def hears(self, answer: Answer, *, looked_up: bool = False) -> Executed | Refusal | object:
+    async def hears(self, result: RefundResult, *, looked_up: bool = False) -> Executed | Refusal | object:
         ref = AttemptRef(self.claimed.lane, self.claimed.attempt.attempt_id)
-        return await confirm(self.market.store, ref, News(answer, looked_up), now=NOW + timedelta(seconds=1))
+        return await confirm(self.market.store, ref, RefundUpdate(result, looked_up), now=NOW + timedelta(seconds=1))
 
     async def snapshot(self) -> OrderSnapshot:
         found = await self.market.store.read_order(self.order)
@@ -103,7 +103,7 @@ async def test_success_moves_tender_ledger_ticket_history_and_feed_together(mark
 
 @pytest.mark.parametrize("repeat", [SUCCEEDED, PENDING, STUCK, UNKNOWN, RATE_LIMITED])
 @on_both_stores
-async def test_t10_late_or_repeated_news_after_success_changes_nothing(market: Market, repeat: Answer) -> None:
+async def test_t10_late_or_repeated_news_after_success_changes_nothing(market: Market, repeat: RefundResult) -> None:
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
     before = await paying.snapshot()
@@ -160,7 +160,9 @@ async def test_t12_succeeded_then_failed_is_looked_up_then_owed_again_and_reache
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
     await paying.hears(DECLINED)
-    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDED, "hearsay moves no money"
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDED, (
+        "a notification alone moves no money"
+    )
     (doubt,) = await claim_all(market, after=timedelta(seconds=2))
     assert doubt.look_up_first and not doubt.may_send
 
@@ -171,7 +173,7 @@ async def test_t12_succeeded_then_failed_is_looked_up_then_owed_again_and_reache
     (again,) = await claim_all(market, after=timedelta(seconds=2))
     assert again.attempt.attempt_no == 2 and not again.look_up_first
     ref = AttemptRef(again.lane, again.attempt.attempt_id)
-    await confirm(market.store, ref, News(SUCCEEDED), now=NOW)
+    await confirm(market.store, ref, RefundUpdate(SUCCEEDED), now=NOW)
     assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDED
     assert (await _ledger_balances(market))["buyer_payable"] == 0
     assert await _day_total(market, "b-1", "refund_before_shipment") == 1, "the undone one was retracted"
@@ -227,7 +229,7 @@ async def test_a_stuck_refund_that_is_closed_may_be_retried(market: Market) -> N
 @pytest.mark.parametrize("heard", [PENDING, STUCK])
 @on_both_stores
 async def test_a_refund_that_turns_up_after_its_key_expired_is_not_sent_anew_beside_it(
-    market: Market, heard: Answer
+    market: Market, heard: RefundResult
 ) -> None:
     """Our books closed the attempt, the provider never did: what it says of it now is looked up before a retry."""
     paying = await start_paying(market)
@@ -275,17 +277,17 @@ async def test_t12_a_refund_that_is_undone_while_another_ticket_stands_on_the_li
     first = await market.asked(buyer, "o-1", lines=[("l1", 1)])
     (claimed,) = await claim_all(market)
     ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
-    await confirm(market.store, ref, News(SUCCEEDED), now=NOW)
+    await confirm(market.store, ref, RefundUpdate(SUCCEEDED), now=NOW)
     second = await market.asked(buyer, "o-1", lines=[("l1", 1)], now=NOW + timedelta(minutes=2))
 
-    await confirm(market.store, ref, News(DECLINED, looked_up=True), now=NOW + timedelta(minutes=3))
+    await confirm(market.store, ref, RefundUpdate(DECLINED, looked_up=True), now=NOW + timedelta(minutes=3))
     snapshot = await market.store.read_order(order)
     assert snapshot is not None
     assert snapshot.ticket(first.ticket_id).state is TicketState.REFUNDING
     assert [line.claimed_quantity for line in snapshot.lines] == [2]
     (again,) = await claim_all(market, after=timedelta(minutes=4))
     ref = AttemptRef(again.lane, again.attempt.attempt_id)
-    await confirm(market.store, ref, News(SUCCEEDED), now=NOW + timedelta(minutes=4))
+    await confirm(market.store, ref, RefundUpdate(SUCCEEDED), now=NOW + timedelta(minutes=4))
     snapshot = await market.store.read_order(order)
     assert snapshot is not None
     states = {ticket.ticket_id: ticket.state for ticket in snapshot.tickets}
@@ -314,7 +316,7 @@ async def test_t12_a_look_up_from_before_the_doubt_does_not_settle_it(market: Ma
     (asking,) = await claim_all(market, after=timedelta(seconds=30))
     await paying.hears(SUCCEEDED)
     await paying.hears(DECLINED)
-    old = News(SUCCEEDED, looked_up=True, lease=asking.refund.leased_until)
+    old = RefundUpdate(SUCCEEDED, looked_up=True, lease=asking.refund.leased_until)
     ref = AttemptRef(asking.lane, asking.attempt.attempt_id)
     await confirm(market.store, ref, old, now=NOW + timedelta(seconds=40))
     (doubt,) = await claim_all(market, after=timedelta(seconds=41))
@@ -328,7 +330,7 @@ async def test_a_key_that_expired_while_the_success_was_confirmed_does_not_pay_a
     await paying.hears(UNKNOWN)
     (asking,) = await claim_all(market, after=timedelta(seconds=30))
     await paying.hears(SUCCEEDED)
-    expired = News(DECLINED, looked_up=True, lease=asking.refund.leased_until)
+    expired = RefundUpdate(DECLINED, looked_up=True, lease=asking.refund.leased_until)
     ref = AttemptRef(asking.lane, asking.attempt.attempt_id)
     await confirm(market.store, ref, expired, now=NOW + timedelta(seconds=40))
     (doubt,) = await claim_all(market, after=timedelta(seconds=41))
@@ -341,7 +343,7 @@ async def test_a_decline_heard_again_does_not_settle_a_doubt(market: Market) -> 
     await paying.hears(DECLINED)
     await paying.hears(SUCCEEDED)
     ref = AttemptRef(paying.claimed.lane, paying.claimed.attempt.attempt_id)
-    await confirm(market.store, ref, News(DECLINED, provider="simulator"), now=NOW + timedelta(seconds=2))
+    await confirm(market.store, ref, RefundUpdate(DECLINED, provider="simulator"), now=NOW + timedelta(seconds=2))
     assert (await paying.snapshot()).refunds[0].state is RefundState.UNKNOWN
     await paying.hears(SUCCEEDED, looked_up=True)
     assert (await paying.snapshot()).refunds[0].state is RefundState.SUCCEEDED
@@ -362,7 +364,7 @@ async def test_success_heard_after_a_decline_counts_once_the_books_say_so(market
 @on_both_stores
 async def test_an_answer_about_another_amount_is_no_answer(market: Market) -> None:
     paying = await start_paying(market)
-    await paying.hears(Answer(AnswerKind.SUCCEEDED, amount_minor=1))
+    await paying.hears(RefundResult(RefundResultKind.SUCCEEDED, amount_minor=1))
     snapshot = await paying.snapshot()
     assert snapshot.refunds[0].state is RefundState.UNKNOWN
     assert "speaks of amount 1" in snapshot.refunds[0].reason
@@ -376,14 +378,14 @@ async def test_a_ticket_over_two_tenders_is_refunded_when_both_are(market: Marke
     claims = await claim_all(market)
     assert sorted(claim.refund.amount_minor for claim in claims) == [3000, 7000]
     for claim, expected in zip(claims, (TicketState.REFUNDING, TicketState.REFUNDED), strict=True):
-        await confirm(market.store, AttemptRef(claim.lane, claim.attempt.attempt_id), News(SUCCEEDED), now=NOW)
+        await confirm(market.store, AttemptRef(claim.lane, claim.attempt.attempt_id), RefundUpdate(SUCCEEDED), now=NOW)
         snapshot = await market.store.read_order(order)
         assert snapshot is not None and snapshot.ticket(ticket.ticket_id).state is expected
 
 
 @on_both_stores
 async def test_news_of_an_unknown_attempt_is_not_found(market: Market) -> None:
-    refused = await confirm(market.store, AttemptRef(lane_of("b-1"), uuid4()), News(SUCCEEDED), now=NOW)
+    refused = await confirm(market.store, AttemptRef(lane_of("b-1"), uuid4()), RefundUpdate(SUCCEEDED), now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.NOT_FOUND
 
 
@@ -397,7 +399,7 @@ NEWS = st.tuples(
             DECLINED,
             EXPIRED,
             RATE_LIMITED,
-            Answer(AnswerKind.SUCCEEDED, amount_minor=9),
+            RefundResult(RefundResultKind.SUCCEEDED, amount_minor=9),
         ]
     ),
     st.booleans(),
@@ -406,10 +408,12 @@ NEWS = st.tuples(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(news=st.lists(NEWS, max_size=6))
-async def test_no_order_of_news_breaks_a_hold_or_the_ledger(market: Market, news: list[tuple[Answer, bool]]) -> None:
+async def test_no_order_of_news_breaks_a_hold_or_the_ledger(
+    market: Market, news: list[tuple[RefundResult, bool]]
+) -> None:
     paying = await start_paying(market, name=uuid4().hex)
-    for answer, looked_up in news:
-        await paying.hears(answer, looked_up=looked_up)
+    for result, looked_up in news:
+        await paying.hears(result, looked_up=looked_up)
     snapshot = await paying.snapshot()
     (tender,), (refund,) = snapshot.tenders, snapshot.refunds
     assert tender.pending_minor + tender.refunded_minor == 10000
@@ -421,7 +425,7 @@ async def test_no_order_of_news_breaks_a_hold_or_the_ledger(market: Market, news
     assert refund.due_at is not None or not waiting, "a refund that waits is looked at again"
 
 
-Step = Literal["retry", "claim"] | tuple[bool, tuple[Answer, bool]]
+Step = Literal["retry", "claim"] | tuple[bool, tuple[RefundResult, bool]]
 
 STEPS: st.SearchStrategy[Step] = st.one_of(st.just("retry"), st.just("claim"), st.tuples(st.booleans(), NEWS))
 
@@ -442,10 +446,10 @@ async def test_no_order_of_news_retries_and_claims_opens_two_attempts(market: Ma
         elif step == "retry":
             await retry(market.store, refund, by=OPERATOR, now=later)
         else:
-            first, (answer, looked_up) = step
+            first, (result, looked_up) = step
             attempt = min(snapshot.attempts, key=lambda a: a.attempt_no if first else -a.attempt_no)
             ref = AttemptRef(paying.claimed.lane, attempt.attempt_id)
-            await confirm(market.store, ref, News(answer, looked_up), now=later)
+            await confirm(market.store, ref, RefundUpdate(result, looked_up), now=later)
         snapshot = await paying.snapshot()
         states = [attempt.state for attempt in sorted(snapshot.attempts, key=lambda a: a.attempt_no)]
         assert set(states[:-1]) <= {AttemptState.DECLINED}

@@ -9,9 +9,9 @@ import pytest
 from jitui.aftersales.changes import MoveRefund
 from jitui.aftersales.command import Executed, Plan, carry_out
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import News, confirm, retry
+from jitui.aftersales.pay import RefundUpdate, confirm, retry
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import TicketState
@@ -88,12 +88,12 @@ async def test_a_refund_that_fails_after_success_is_attempted_anew_three_times_a
 @on_both_stores
 async def test_the_providers_number_stays_known_when_later_news_does_not_repeat_it(market: Market) -> None:
     paying = await start_paying(market)
-    await paying.hears(Answer(AnswerKind.PENDING, provider_refund_id="r-9"))
-    await paying.hears(Answer(AnswerKind.SUCCEEDED))
+    await paying.hears(RefundResult(RefundResultKind.PENDING, provider_refund_id="r-9"))
+    await paying.hears(RefundResult(RefundResultKind.SUCCEEDED))
     assert [attempt.provider_refund_id for attempt in (await paying.snapshot()).attempts] == ["r-9"]
     other = await start_paying(market, "2")
-    await other.hears(Answer(AnswerKind.PENDING, provider_refund_id="r-1"))
-    await other.hears(Answer(AnswerKind.SUCCEEDED, provider_refund_id="r-2"))
+    await other.hears(RefundResult(RefundResultKind.PENDING, provider_refund_id="r-1"))
+    await other.hears(RefundResult(RefundResultKind.SUCCEEDED, provider_refund_id="r-2"))
     assert [attempt.provider_refund_id for attempt in (await other.snapshot()).attempts] == ["r-2"]
 
 
@@ -109,14 +109,14 @@ async def test_a_decline_of_an_earlier_attempt_does_not_fail_a_refund_whose_newe
     await retry(market.store, ref, by=OPERATOR, now=NOW)
     (second,) = await claim_all(market, after=timedelta(seconds=2))
     newest = AttemptRef(second.lane, second.attempt.attempt_id)
-    await confirm(market.store, newest, News(UNKNOWN), now=NOW + timedelta(seconds=3))
+    await confirm(market.store, newest, RefundUpdate(UNKNOWN), now=NOW + timedelta(seconds=3))
     for _ in range(repeats):
         await paying.hears(DECLINED, looked_up=True)
     refund = (await paying.snapshot()).refunds[0]
     assert refund.state is RefundState.UNKNOWN and refund.due_at is not None, "it is looked up again"
     refused = await retry(market.store, ref, by=OPERATOR, now=NOW + timedelta(seconds=4))
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
-    await confirm(market.store, newest, News(SUCCEEDED), now=NOW + timedelta(seconds=5))
+    await confirm(market.store, newest, RefundUpdate(SUCCEEDED), now=NOW + timedelta(seconds=5))
     snapshot = await paying.snapshot()
     assert snapshot.refunds[0].state is RefundState.SUCCEEDED
     assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].refunded_minor) == (0, 10000)
@@ -142,6 +142,6 @@ async def test_a_failed_refund_is_not_retried_beside_an_attempt_that_is_not_decl
 
 async def _succeeds_and_fails(market: Market, claimed: ClaimedRefund) -> None:
     ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
-    for answer, looked_up in ((SUCCEEDED, False), (DECLINED, True)):
-        done = await confirm(market.store, ref, News(answer, looked_up), now=NOW + timedelta(seconds=1))
+    for result, looked_up in ((SUCCEEDED, False), (DECLINED, True)):
+        done = await confirm(market.store, ref, RefundUpdate(result, looked_up), now=NOW + timedelta(seconds=1))
         assert isinstance(done, Executed)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.order import Buyer, Funder, Funding, ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
-from jitui.aftersales.pay import News, confirm
+from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.registry import Coverage, Pause, Restriction, Scope
 from jitui.aftersales.request_refund import RefundAsk, check_eligibility, request_refund
 from jitui.aftersales.review import approve, withdraw
@@ -320,7 +320,7 @@ async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
         now += A_MINUTE
         await market.feed.roll_up(now)
         for claimed in await market.store.claim_refunds(now=now, lease_until=now + A_MINUTE, limit=100):
-            paid = News(Answer(AnswerKind.SUCCEEDED))
+            paid = RefundUpdate(RefundResult(RefundResultKind.SUCCEEDED))
             await confirm(market.store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), paid, now=now)
     assert total == captured
     snapshot = await market.store.read_order(OrderRef(lane_of(buyer), name))

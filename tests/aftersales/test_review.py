@@ -10,7 +10,7 @@ from jitui.aftersales.order import ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
-from jitui.aftersales.ship import ShipmentNews
+from jitui.aftersales.ship import ShipmentUpdate
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from tests.aftersales.market import NOW, Market, on_both_stores, ticket_of
 
@@ -94,8 +94,8 @@ async def test_a_withdrawn_request_frees_units_and_freight(market: Market) -> No
 @on_both_stores
 async def test_rejecting_with_a_tracking_number_records_the_shipment_in_the_same_step(market: Market) -> None:
     order, _, ref = await reviewed(market)
-    news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "SF77", ShipmentSource.MERCHANT, NOW)
-    done = await reject(market.store, ref, Rejection("shipped", news), version=None, by=MERCHANT, now=NOW)
+    update = ShipmentUpdate(ParcelDegree.SHIPPED, "sf", "SF77", ShipmentSource.MERCHANT, NOW)
+    done = await reject(market.store, ref, Rejection("shipped", update), version=None, by=MERCHANT, now=NOW)
     assert ticket_of(done).state is TicketState.REJECTED
     snapshot = await market.store.read_order(order)
     assert snapshot is not None

@@ -37,7 +37,7 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, TicketRef
 from jitui.aftersales.request_refund import RefundAsk, Terms, plan_request
 from jitui.aftersales.review import Rejection, approve, plan_approval, plan_rejection, withdraw
-from jitui.aftersales.ship import ShipmentNews, plan_shipment
+from jitui.aftersales.ship import ShipmentUpdate, plan_shipment
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import GRANTED_STATES, Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.money import split_by_weight, split_further
@@ -119,7 +119,7 @@ class OrderCase:
         current = self.snapshot.ticket(ticket.ticket_id)
         return self.done(plan_approval(self.snapshot, current, ApprovedBy.MERCHANT, MERCHANT, self.at))
 
-    def close(self, ticket: Ticket, shipment: ShipmentNews | None = None) -> Ticket | Refusal:
+    def close(self, ticket: Ticket, shipment: ShipmentUpdate | None = None) -> Ticket | Refusal:
         """A rejection; a withdrawal writes the same."""
         current = self.snapshot.ticket(ticket.ticket_id)
         done = self.done(plan_rejection(self.snapshot, current, Rejection("no", shipment), MERCHANT, self.at))
@@ -310,8 +310,8 @@ def test_freight_stays_when_a_unit_has_left(opened: OrderCase, seed: int) -> Non
     units = units_of(opened)
     rng.shuffle(units)
     gone = LineUnits(units.pop(), 1)
-    news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "SF1", ShipmentSource.MERCHANT, NOW, (gone,))
-    for change in _planned(plan_shipment(opened.snapshot, news, MERCHANT, NOW)).changes:
+    update = ShipmentUpdate(ParcelDegree.SHIPPED, "sf", "SF1", ShipmentSource.MERCHANT, NOW, (gone,))
+    for change in _planned(plan_shipment(opened.snapshot, update, MERCHANT, NOW)).changes:
         opened.take(change)
     if units:
         refund_all(opened, units, rng, noise=True)
@@ -363,7 +363,7 @@ def test_freight_stays_behind_when_the_other_line_ships_after_all() -> None:
     first, second = asked(opened, ("l1", 1)), asked(opened, ("l2", 1))
     assert (first.freight_minor, second.freight_minor) == (0, 8)
     opened.close(
-        first, ShipmentNews(ParcelDegree.SHIPPED, "sf", "SF1", ShipmentSource.MERCHANT, NOW, (LineUnits("l1", 1),))
+        first, ShipmentUpdate(ParcelDegree.SHIPPED, "sf", "SF1", ShipmentSource.MERCHANT, NOW, (LineUnits("l1", 1),))
     )
     done = granted(opened, second)
     assert (done.amount_minor, done.freight_minor) == (60, 0)

@@ -18,7 +18,7 @@ from jitui.aftersales.people import Person, Role, enrol
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
 from jitui.aftersales.registry import Coverage, Scope, Selection, Shop
 from jitui.aftersales.request_refund import RefundAsk, request_refund
-from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind, Reason
 from jitui.ids import lane_of
 from jitui.settings import Settings
@@ -95,8 +95,8 @@ class Marketplace:
         """Somebody says something of the order's parcel."""
         now = self.app.clock()
         kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
-        news = ShipmentNews(degree, "顺丰", "SF1020304050", source, now)
-        done = await record_shipment(self.app.store, ref, news, by=Actor(kind, "somebody"), now=now)
+        update = ShipmentUpdate(degree, "顺丰", "SF1020304050", source, now)
+        done = await record_shipment(self.app.store, ref, update, by=Actor(kind, "somebody"), now=now)
         assert isinstance(done, Executed), done
 
     async def _capture(self, ref: OrderRef, amount_minor: int, now: datetime) -> None:

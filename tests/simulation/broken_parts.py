@@ -13,15 +13,15 @@ from jitui.aftersales.changes import AddTimeline, Change, HoldTender, MoveRefund
 from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store, Transaction, Usage
 from jitui.aftersales.provider import (
-    Answer,
-    AnswerKind,
     Capabilities,
     DisputeNotification,
     Notification,
     NotificationIgnored,
     NotificationRefused,
     PaymentProvider,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
 )
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.wiring import App
@@ -41,11 +41,11 @@ class _Provider:
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities
 
-    async def send(self, refund: RefundOrder) -> Answer:
-        return await self.inner.send(refund)
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
+        return await self.inner.send(instruction)
 
-    async def look_up(self, refund: RefundOrder) -> Answer:
-        return await self.inner.look_up(refund)
+    async def look_up(self, instruction: RefundInstruction) -> RefundResult:
+        return await self.inner.look_up(instruction)
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
@@ -54,14 +54,14 @@ class _Provider:
 
 
 class _FreshKeys(_Provider):
-    async def send(self, refund: RefundOrder) -> Answer:
-        return await self.inner.send(replace(refund, attempt_id=uuid4()))
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
+        return await self.inner.send(replace(instruction, attempt_id=uuid4()))
 
 
 class _UnknownIsFailed(_Provider):
-    async def send(self, refund: RefundOrder) -> Answer:
-        answer = await self.inner.send(refund)
-        return replace(answer, kind=AnswerKind.DECLINED) if answer.kind is AnswerKind.UNKNOWN else answer
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
+        result = await self.inner.send(instruction)
+        return replace(result, kind=RefundResultKind.DECLINED) if result.kind is RefundResultKind.UNKNOWN else result
 
 
 class _DeafToBadNews(_Provider):
@@ -69,8 +69,8 @@ class _DeafToBadNews(_Provider):
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
         read = self.inner.read_notification(headers, body, now)
-        if isinstance(read, Notification) and read.answer.kind is AnswerKind.DECLINED:
-            return replace(read, answer=replace(read.answer, kind=AnswerKind.PENDING))
+        if isinstance(read, Notification) and read.result.kind is RefundResultKind.DECLINED:
+            return replace(read, result=replace(read.result, kind=RefundResultKind.PENDING))
         return read
 
 

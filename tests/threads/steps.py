@@ -6,15 +6,15 @@ from datetime import datetime, timedelta
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import News, confirm
+from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, Ref, TicketRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket
 from tests.aftersales.market import NOW, Market
 
 MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
-SUCCEEDED = Answer(AnswerKind.SUCCEEDED)
+SUCCEEDED = RefundResult(RefundResultKind.SUCCEEDED)
 A_MINUTE = timedelta(seconds=61)
 
 
@@ -39,10 +39,12 @@ async def claim(market: Market, now: datetime = NOW) -> list[ClaimedRefund]:
     return await market.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=60), limit=100)
 
 
-async def heard(market: Market, claimed: ClaimedRefund, answer: Answer = SUCCEEDED, *, looked_up: bool = False) -> None:
+async def heard(
+    market: Market, claimed: ClaimedRefund, result: RefundResult = SUCCEEDED, *, looked_up: bool = False
+) -> None:
     """The provider's word on a claimed refund."""
     ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
-    assert isinstance(await confirm(market.store, ref, News(answer, looked_up), now=NOW), Executed)
+    assert isinstance(await confirm(market.store, ref, RefundUpdate(result, looked_up), now=NOW), Executed)
 
 
 async def later(market: Market, minutes: int = 1) -> datetime:

@@ -17,7 +17,7 @@ from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.order import Tender
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.pay import News, confirm
+from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef
 from tests.aftersales.market import NOW, Market
 from tests.threads.steps import SUCCEEDED, postings, refused, snapshot_of
@@ -46,7 +46,7 @@ async def test_t29_refunding_a_duplicate_charge_leaves_the_paid_order_alone(mark
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(10000,), tenders=(10000, 10000))
     before = await snapshot_of(market, ref)
-    not_ours = await confirm(market.store, AttemptRef(ref.lane, uuid4()), News(SUCCEEDED), now=NOW)
+    not_ours = await confirm(market.store, AttemptRef(ref.lane, uuid4()), RefundUpdate(SUCCEEDED), now=NOW)
     assert refused(not_ours) is RefusalCode.NOT_FOUND
     assert await snapshot_of(market, ref) == before
     assert isinstance(await market.ship(ref), Executed), "the order is paid, and ships"

@@ -24,7 +24,7 @@ from jitui.aftersales.order import Dispute, DisputeState, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import retry
 from jitui.aftersales.ports import OrderRef, RefundRef
-from jitui.aftersales.provider import Answer, AnswerKind, ToldDispute
+from jitui.aftersales.provider import RefundResult, RefundResultKind, ToldDispute
 from jitui.aftersales.review import approve, expire
 from jitui.aftersales.task import Task, TaskFilter, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
@@ -121,7 +121,7 @@ async def test_t34_a_failed_refund_is_not_sent_again_while_the_bank_decides_abou
     ref = await premium_order(market)
     await market.asked("b-1", "o-1", lines=[("l1", 1)])
     (claimed,) = await claim(market)
-    await heard(market, claimed, Answer(AnswerKind.DECLINED, "charge_disputed"))
+    await heard(market, claimed, RefundResult(RefundResultKind.DECLINED, "charge_disputed"))
     refund = RefundRef(ref.lane, claimed.refund.refund_id)
     await tell(market, ref, replace(OPEN, amount_minor=4001))
     done = await retry(market.store, refund, by=MERCHANT, now=NOW)

@@ -16,25 +16,25 @@ from datetime import datetime, timedelta
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.pay import NO_WAY_TO_ASK, NO_WAY_TO_REPEAT, News, confirm, pay_claimed, retry
+from jitui.aftersales.pay import NO_WAY_TO_ASK, NO_WAY_TO_REPEAT, RefundUpdate, confirm, pay_claimed, retry
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef
 from jitui.aftersales.provider import (
     BOTH,
-    Answer,
-    AnswerKind,
     Capabilities,
     NotificationRefused,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
 )
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
 from tests.threads.steps import MERCHANT, SUCCEEDED, claim, heard, postings, refused, snapshot_of
 
-PENDING = Answer(AnswerKind.PENDING)
-UNKNOWN = Answer(AnswerKind.UNKNOWN, "no answer in time")
-ABSENT = Answer(AnswerKind.ABSENT)
-DECLINED = Answer(AnswerKind.DECLINED, "account closed")
+PENDING = RefundResult(RefundResultKind.PENDING)
+UNKNOWN = RefundResult(RefundResultKind.UNKNOWN, "no answer in time")
+ABSENT = RefundResult(RefundResultKind.NOT_FOUND)
+DECLINED = RefundResult(RefundResultKind.DECLINED, "account closed")
 
 
 @dataclass
@@ -42,17 +42,17 @@ class Words:
     """A provider that says what a test lets it say, and counts what it was asked."""
 
     capabilities: Capabilities
-    sent: list[Answer]
-    found: list[Answer] = field(default_factory=list)
+    sent: list[RefundResult]
+    found: list[RefundResult] = field(default_factory=list)
     name: str = "simulator"
     asked: list[str] = field(default_factory=list)
 
-    async def send(self, refund: RefundOrder) -> Answer:
-        self.asked.append(f"send {refund.attempt_id}")
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
+        self.asked.append(f"send {instruction.attempt_id}")
         return self.sent.pop(0)
 
-    async def look_up(self, refund: RefundOrder) -> Answer:
-        self.asked.append(f"look up {refund.attempt_id}")
+    async def look_up(self, instruction: RefundInstruction) -> RefundResult:
+        self.asked.append(f"look up {instruction.attempt_id}")
         return self.found.pop(0)
 
     def read_notification(self, headers: Mapping[str, str], body: bytes, now: datetime) -> NotificationRefused:
@@ -103,7 +103,9 @@ async def test_t36_without_keys_and_look_ups_a_lost_answer_waits_for_the_stateme
     assert len(provider.asked) == 1
     snapshot = await snapshot_of(market, ref)
     assert (snapshot.refunds[0].state, snapshot.refunds[0].reason) == (RefundState.UNKNOWN, NO_WAY_TO_ASK)
-    statement = News(Answer(AnswerKind.SUCCEEDED, amount_minor=10000, currency="CNY"), provider="simulator")
+    statement = RefundUpdate(
+        RefundResult(RefundResultKind.SUCCEEDED, amount_minor=10000, currency="CNY"), provider="simulator"
+    )
     await confirm(market.store, AttemptRef(ref.lane, snapshot.attempts[0].attempt_id), statement, now=NOW)
     assert (await snapshot_of(market, ref)).tickets[0].state is TicketState.REFUNDED
 

@@ -23,18 +23,18 @@ import aiohttp
 from aiohttp import web
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.pay import News, confirm, pay_claimed
+from jitui.aftersales.pay import RefundUpdate, confirm, pay_claimed
 from jitui.aftersales.ports import AttemptRef, Store
 from jitui.aftersales.provider import (
     BOTH,
-    Answer,
     Capabilities,
     DisputeNotification,
     Notification,
     NotificationIgnored,
     NotificationRefused,
     PaymentProvider,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
 )
 from jitui.aftersales.ticket import TicketState
 from jitui.ids import lane_of
@@ -88,14 +88,14 @@ class QuickToTell:
     capabilities: Capabilities = BOTH
     told: list[object] = field(default_factory=list)
 
-    async def send(self, refund: RefundOrder) -> Answer:
-        answer = await self.inner.send(refund)
-        ref = AttemptRef(lane_of(f"b-{refund.order_id.removeprefix('o-')}"), refund.attempt_id)
-        self.told.append(await confirm(self.store, ref, News(SUCCEEDED, provider=self.name), now=utc_now()))
-        return answer
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
+        result = await self.inner.send(instruction)
+        ref = AttemptRef(lane_of(f"b-{instruction.order_id.removeprefix('o-')}"), instruction.attempt_id)
+        self.told.append(await confirm(self.store, ref, RefundUpdate(SUCCEEDED, provider=self.name), now=utc_now()))
+        return result
 
-    async def look_up(self, refund: RefundOrder) -> Answer:
-        return await self.inner.look_up(refund)
+    async def look_up(self, instruction: RefundInstruction) -> RefundResult:
+        return await self.inner.look_up(instruction)
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
@@ -129,7 +129,7 @@ async def test_t14_one_click_and_its_webhooks_at_once_are_one_refund(
         ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
         await asyncio.gather(
             pay_claimed(store, providers, claimed, clock=utc_now),
-            *(confirm(store, ref, News(SUCCEEDED, provider="simulator"), now=utc_now()) for _ in range(3)),
+            *(confirm(store, ref, RefundUpdate(SUCCEEDED, provider="simulator"), now=utc_now()) for _ in range(3)),
         )
         assert await paid(simulator) == {"succeeded": 1}
         assert await floor.tickets() == [TicketState.REFUNDED]

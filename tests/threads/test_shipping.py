@@ -20,7 +20,7 @@ from jitui.aftersales.order import ParcelDegree
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.pay import retry
 from jitui.aftersales.ports import RefundRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.review import approve
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
@@ -102,7 +102,7 @@ async def test_t20_units_go_back_to_stock_once_whatever_happens_to_the_money(mar
     again = await approve(market.store, where(ticket), version=None, by=MERCHANT, now=NOW)
     assert refused(again) is RefusalCode.TICKET_ALREADY_APPROVED
     (claimed,) = await claim(market)
-    await heard(market, claimed, Answer(AnswerKind.DECLINED, reason="account closed"))
+    await heard(market, claimed, RefundResult(RefundResultKind.DECLINED, reason="account closed"))
     refund = RefundRef(claimed.lane, claimed.refund.refund_id)
     assert isinstance(await retry(market.store, refund, by=MERCHANT, now=NOW), Executed)
     (claimed,) = await claim(market)

@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from jitui.aftersales.provider import BOTH, Answer, AnswerKind, Notification, NotificationRefused, RefundOrder
+from jitui.aftersales.provider import (
+    BOTH,
+    Notification,
+    NotificationRefused,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
+)
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.ticket import TicketState
 from jitui.entrypoints.worker import pay_due
@@ -141,9 +148,9 @@ class Stuck:
     def __init__(self) -> None:
         self.freed = asyncio.Event()
 
-    async def send(self, refund: RefundOrder) -> Answer:
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
         await self.freed.wait()
-        return Answer(AnswerKind.UNKNOWN)
+        return RefundResult(RefundResultKind.UNKNOWN)
 
     look_up = send
 

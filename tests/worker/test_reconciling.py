@@ -15,9 +15,9 @@ from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.order import Tender
-from jitui.aftersales.pay import ManualPayout, News, confirm, settle
+from jitui.aftersales.pay import ManualPayout, RefundUpdate, confirm, settle
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.reconcile import Reconciling, Report, RowKind, Verdict, reconcile, window_of
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.task import Task, TaskFilter, TaskKind
@@ -248,7 +248,7 @@ async def test_a_statement_of_another_amount_confirms_nothing(installed: Books) 
 async def test_a_refund_settled_by_hand_and_paid_by_the_provider_is_found(installed: Books) -> None:
     order = await installed.order("twice", 10_000)
     claim = await installed.claimed()
-    declined = News(Answer(AnswerKind.DECLINED, reason="as it said"))
+    declined = RefundUpdate(RefundResult(RefundResultKind.DECLINED, reason="as it said"))
     attempt = AttemptRef(claim.lane, claim.attempt.attempt_id)
     await confirm(installed.app.store, attempt, declined, now=utc_now())
     payout = ManualPayout("BANK-7", "by hand", 10_000, "CNY")

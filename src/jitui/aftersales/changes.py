@@ -155,7 +155,7 @@ class SettleRefund:
 
 @dataclass(frozen=True, slots=True)
 class MoveAttempt:
-    """News about an attempt."""
+    """What has become known of an attempt."""
 
     attempt_id: UUID
     state: AttemptState

@@ -29,11 +29,11 @@ from jitui.aftersales.changes import (
     move_ticket,
 )
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
-from jitui.aftersales.doubt import difference, taken_for_none, with_difference
 from jitui.aftersales.ledger import Cause
+from jitui.aftersales.mismatch import as_unknown, find_mismatch, with_mismatch_task
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef, Store
-from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider, RefundOrder
+from jitui.aftersales.provider import PaymentProvider, RefundInstruction, RefundResult, RefundResultKind
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState, Settlement
 from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.task import NewTask, TaskKind
@@ -64,14 +64,14 @@ REOPENINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class RefundUpdate:
     """What somebody says of an attempt; `looked_up`: the provider's own books said so just now.
 
     `provider`: who says so unasked; a provider has nothing to say of another's attempts. `lease`: under which the
     books were asked; when it is no longer the refund's, there was news since, and the look-up may be older than that.
     """
 
-    answer: Answer
+    result: RefundResult
     looked_up: bool = False
     provider: str | None = None
     lease: datetime | None = None
@@ -82,39 +82,47 @@ async def pay_claimed(
 ) -> Executed | Refusal | StoredResponse:
     """Call the provider for one claimed refund and confirm its answer; never raises for what a provider does."""
     provider = providers[claimed.refund.provider]
-    news = await _call(provider, claimed, clock)
-    return await confirm(store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), news, now=clock())
+    update = await _call(provider, claimed, clock)
+    return await confirm(store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), update, now=clock())
 
 
-async def _call(provider: PaymentProvider, claimed: ClaimedRefund, clock: Clock) -> News:
-    order = refund_order(claimed.refund, claimed.attempt)
+async def _call(provider: PaymentProvider, claimed: ClaimedRefund, clock: Clock) -> RefundUpdate:
+    instruction = refund_instruction(claimed.refund, claimed.attempt)
     if claimed.look_up_first and not provider.capabilities.look_up:
         if not (provider.capabilities.keys and claimed.may_send):
-            return News(Answer(AnswerKind.UNKNOWN, reason=NO_WAY_TO_ASK, retry_after_seconds=A_DAY_SECONDS))
+            return RefundUpdate(
+                RefundResult(RefundResultKind.UNKNOWN, reason=NO_WAY_TO_ASK, retry_after_seconds=A_DAY_SECONDS)
+            )
     elif claimed.look_up_first:
-        found = await provider.look_up(order)
-        if found.kind is not AnswerKind.ABSENT:
-            return News(found, looked_up=True, lease=claimed.refund.leased_until)
+        found = await provider.look_up(instruction)
+        if found.kind is not RefundResultKind.NOT_FOUND:
+            return RefundUpdate(found, looked_up=True, lease=claimed.refund.leased_until)
         if not claimed.may_send:
-            return News(
-                Answer(AnswerKind.UNKNOWN, reason="the provider no longer knows an attempt that it had accepted")
+            return RefundUpdate(
+                RefundResult(
+                    RefundResultKind.UNKNOWN, reason="the provider no longer knows an attempt that it had accepted"
+                )
             )
         if not provider.capabilities.keys:
-            return News(Answer(AnswerKind.UNKNOWN, reason=NO_WAY_TO_REPEAT, retry_after_seconds=A_DAY_SECONDS))
+            return RefundUpdate(
+                RefundResult(RefundResultKind.UNKNOWN, reason=NO_WAY_TO_REPEAT, retry_after_seconds=A_DAY_SECONDS)
+            )
         if found.key_life is not None and clock() - claimed.attempt.started_at >= found.key_life:
-            gone = Answer(AnswerKind.DECLINED, reason=KEY_EXPIRED)
-            return News(gone, looked_up=True, lease=claimed.refund.leased_until)
+            gone = RefundResult(RefundResultKind.DECLINED, reason=KEY_EXPIRED)
+            return RefundUpdate(gone, looked_up=True, lease=claimed.refund.leased_until)
     lease = claimed.refund.leased_until
     if lease is not None and clock() > lease:
         # Held up for so long that another worker may be at it, or the provider has forgotten the key.
-        return News(Answer(AnswerKind.UNKNOWN, reason="the lease ran out before the refund was sent"))
+        return RefundUpdate(
+            RefundResult(RefundResultKind.UNKNOWN, reason="the lease ran out before the refund was sent")
+        )
     # Never heard of, or never sent: the same attempt with the same key is safe (T5, T15, T27).
-    return News(await provider.send(order))
+    return RefundUpdate(await provider.send(instruction))
 
 
-def refund_order(refund: Refund, attempt: Attempt) -> RefundOrder:
+def refund_instruction(refund: Refund, attempt: Attempt) -> RefundInstruction:
     """What the provider is asked to do; the attempt's id is the idempotency key."""
-    return RefundOrder(
+    return RefundInstruction(
         attempt_id=attempt.attempt_id,
         provider=refund.provider,
         payment_id=refund.payment_id,
@@ -125,7 +133,9 @@ def refund_order(refund: Refund, attempt: Attempt) -> RefundOrder:
     )
 
 
-async def confirm(store: Store, ref: AttemptRef, news: News, *, now: datetime) -> Executed | Refusal | StoredResponse:
+async def confirm(
+    store: Store, ref: AttemptRef, update: RefundUpdate, *, now: datetime
+) -> Executed | Refusal | StoredResponse:
     """The one place where news about money becomes state: answer, webhook, poll and reconciliation alike.
 
     Idempotent; takes the locks of every other command (buyer, order); ignores leases. One transaction moves the
@@ -133,7 +143,7 @@ async def confirm(store: Store, ref: AttemptRef, news: News, *, now: datetime) -
     """
 
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
-        return plan_news(snapshot, ref.attempt_id, news, now)
+        return plan_refund_update(snapshot, ref.attempt_id, update, now)
 
     return await carry_out(store, ref, plan)
 
@@ -241,50 +251,54 @@ def plan_settlement(
 _FINAL = frozenset({AttemptState.SUCCEEDED, AttemptState.DECLINED})
 
 
-def plan_news(snapshot: OrderSnapshot, attempt_id: UUID, news: News, now: datetime) -> Plan | Refusal:
+def plan_refund_update(
+    snapshot: OrderSnapshot, attempt_id: UUID, update: RefundUpdate, now: datetime
+) -> Plan | Refusal:
     """Order late, repeated and conflicting news: knowledge only grows, and a conflict is looked up before it counts."""
     attempt = next(attempt for attempt in snapshot.attempts if attempt.attempt_id == attempt_id)
     refund = next(refund for refund in snapshot.refunds if refund.refund_id == attempt.refund_id)
-    if news.provider not in (None, refund.provider):
+    if update.provider not in (None, refund.provider):
         return not_found()
-    found = difference(news.answer, refund)
+    found = find_mismatch(update.result, refund)
     if found is None:
-        return _plan_answer(snapshot, refund, attempt, news.answer, news, now)
-    nothing = taken_for_none(found, refund, now, unasked=news.provider is not None)
-    plan = _plan_answer(snapshot, refund, attempt, nothing, news, now)
-    return with_difference(snapshot, plan, found, news.answer, refund, attempt, now, looked_up=news.looked_up)
+        return _plan_result(snapshot, refund, attempt, update.result, update, now)
+    nothing = as_unknown(found, refund, now, unasked=update.provider is not None)
+    plan = _plan_result(snapshot, refund, attempt, nothing, update, now)
+    return with_mismatch_task(snapshot, plan, found, update.result, refund, attempt, now, looked_up=update.looked_up)
 
 
-def _plan_answer(
-    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, news: News, now: datetime
+def _plan_result(
+    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, update: RefundUpdate, now: datetime
 ) -> Plan:
     latest = attempt.attempt_no == refund.attempt_no
-    looked_up = news.looked_up and news.lease in (None, refund.leased_until)
+    looked_up = update.looked_up and update.lease in (None, refund.leased_until)
     if refund.settlement is not None:
-        return _after_settlement(snapshot, refund, attempt, answer, looked_up, now)
-    match answer.kind, attempt.state:
-        case AnswerKind.SUCCEEDED, AttemptState.SUCCEEDED:
+        return _after_settlement(snapshot, refund, attempt, result, looked_up, now)
+    match result.kind, attempt.state:
+        case RefundResultKind.SUCCEEDED, AttemptState.SUCCEEDED:
             return _nothing_new(refund) if looked_up else Plan(ticket_id=refund.ticket_id)
-        case AnswerKind.SUCCEEDED, AttemptState.DECLINED if latest and not looked_up:
+        case RefundResultKind.SUCCEEDED, AttemptState.DECLINED if latest and not looked_up:
             return _look_up(snapshot, refund, "succeeded after it was declined", now)
-        case AnswerKind.SUCCEEDED, state if latest or state not in _FINAL:
-            return _succeeded(snapshot, refund, attempt, answer, now)
-        case AnswerKind.SUCCEEDED, _:
-            return _paid_again(snapshot, refund, attempt, answer, looked_up, now)
-        case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and latest:
+        case RefundResultKind.SUCCEEDED, state if latest or state not in _FINAL:
+            return _succeeded(snapshot, refund, attempt, result, now)
+        case RefundResultKind.SUCCEEDED, _:
+            return _paid_again(snapshot, refund, attempt, result, looked_up, now)
+        case RefundResultKind.DECLINED, AttemptState.SUCCEEDED if result.final and latest:
             if looked_up:
-                return _reversed(snapshot, refund, attempt, answer, now)
+                return _reversed(snapshot, refund, attempt, result, now)
             return _look_up(snapshot, refund, "declined after it had succeeded", now)
-        case AnswerKind.DECLINED, state if answer.final and (state not in _FINAL or _settles(news, refund, latest)):
-            return _declined(snapshot, refund, attempt, answer, now)
-        case AnswerKind.PENDING, AttemptState.DECLINED if latest and not looked_up and _ours_alone(attempt):
+        case RefundResultKind.DECLINED, state if result.final and (
+            state not in _FINAL or _settles(update, refund, latest)
+        ):
+            return _declined(snapshot, refund, attempt, result, now)
+        case RefundResultKind.PENDING, AttemptState.DECLINED if latest and not looked_up and _ours_alone(attempt):
             return _look_up(snapshot, refund, "accepted, although its books had nothing when its key expired", now)
-        case AnswerKind.PENDING, state if state not in _FINAL or (latest and looked_up and _in_doubt(refund)):
-            if answer.stuck and latest:
-                return _stuck(snapshot, refund, attempt, answer, now)
-            return _waiting(snapshot, refund, attempt, answer, AttemptState.PENDING, now)
+        case RefundResultKind.PENDING, state if state not in _FINAL or (latest and looked_up and _in_doubt(refund)):
+            if result.stuck and latest:
+                return _stuck(snapshot, refund, attempt, result, now)
+            return _waiting(snapshot, refund, attempt, result, AttemptState.PENDING, now)
         case _, state if state not in _FINAL and latest and refund.state is not RefundState.FAILED:
-            return _waiting(snapshot, refund, attempt, answer, _unless_pending(attempt), now)
+            return _waiting(snapshot, refund, attempt, result, _unless_pending(attempt), now)
     return Plan(ticket_id=refund.ticket_id)
 
 
@@ -293,9 +307,9 @@ def _in_doubt(refund: Refund) -> bool:
     return refund.state is RefundState.UNKNOWN
 
 
-def _settles(news: News, refund: Refund, latest: bool) -> bool:
+def _settles(update: RefundUpdate, refund: Refund, latest: bool) -> bool:
     """Whether a decline ends such a doubt: not a notification, and not what became of an earlier attempt."""
-    return latest and _in_doubt(refund) and news.provider is None
+    return latest and _in_doubt(refund) and update.provider is None
 
 
 def _ours_alone(attempt: Attempt) -> bool:
@@ -314,9 +328,9 @@ def _unless_pending(attempt: Attempt) -> AttemptState:
     return AttemptState.PENDING if attempt.state is AttemptState.PENDING else AttemptState.UNKNOWN
 
 
-def _succeeded(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _succeeded(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
     changes: tuple[Change, ...] = (
-        _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now),
+        _attempt_moved(attempt, AttemptState.SUCCEEDED, result, now),
         _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="", closed_at=now),
         HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
         ledger.at_provider(Cause.PAID, refund, attempt, now),
@@ -324,33 +338,33 @@ def _succeeded(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer
     return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "paid", now)
 
 
-def _reversed(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _reversed(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
     """Succeeded, later failed: the amount is owed again and a new attempt is queued (T12), a few times at most."""
     again = refund.attempt_no <= REOPENINGS
     state = RefundState.QUEUED if again else RefundState.FAILED
     changes: tuple[Change, ...] = (
-        _attempt_moved(attempt, AttemptState.DECLINED, answer, now),
-        _moved(refund, state, due_at=now if again else None, reason=answer.reason),
+        _attempt_moved(attempt, AttemptState.DECLINED, result, now),
+        _moved(refund, state, due_at=now if again else None, reason=result.reason),
         HoldTender(refund.tender_id, pending_minor=refund.amount_minor, refunded_minor=-refund.amount_minor),
         ledger.at_provider(Cause.UNPAID, refund, attempt, now),
     )
     return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "failed_after_success", now)
 
 
-def _declined(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _declined(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
     """Refused for good: the hold stays, because the money is still owed; the ticket goes on the operator's list."""
-    failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
-    changes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), failed)
+    failed = _moved(refund, RefundState.FAILED, due_at=None, reason=result.reason)
+    changes = (_attempt_moved(attempt, AttemptState.DECLINED, result, now), failed)
     return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "declined", now)
 
 
-def _stuck(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _stuck(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
     """Accepted, not paid, and waiting for a person: on the operator's list, while the attempt stays open.
 
     An open attempt says that the money may still arrive: later news of it counts, and `retry` refuses a second one.
     """
-    failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
-    changes = (_attempt_moved(attempt, AttemptState.PENDING, answer, now), failed)
+    failed = _moved(refund, RefundState.FAILED, due_at=None, reason=result.reason)
+    changes = (_attempt_moved(attempt, AttemptState.PENDING, result, now), failed)
     return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "stuck", now)
 
 
@@ -363,21 +377,24 @@ def _may_still_be_paid(snapshot: OrderSnapshot, refund: Refund) -> bool:
 
 
 def _waiting(
-    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, state: AttemptState, now: datetime
+    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, state: AttemptState, now: datetime
 ) -> Plan:
     """Not final: look again later, sooner for an accepted refund, with backoff and jitter for an unknown one."""
     if state is AttemptState.PENDING:
         wait = max(POLL_PENDING, timedelta(seconds=_backoff_seconds(attempt, refund.tries)))
     else:
-        wait = timedelta(seconds=answer.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
+        wait = timedelta(seconds=result.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
     refund_state = RefundState.PENDING if state is AttemptState.PENDING else RefundState.UNKNOWN
-    waiting = _moved(refund, refund_state, due_at=now + wait, reason=answer.reason)
-    changes = (_attempt_moved(attempt, state, answer, now), waiting)
+    waiting = _moved(refund, refund_state, due_at=now + wait, reason=result.reason)
+    changes = (_attempt_moved(attempt, state, result, now), waiting)
     return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "under_way", now)
 
 
 def _look_up(snapshot: OrderSnapshot, refund: Refund, reason: str, now: datetime) -> Plan:
-    """Two pieces of news conflict: the worker asks the provider's books at once; the state does not move on hearsay."""
+    """Two pieces of news conflict: the worker asks the provider's books at once.
+
+    The state does not move before that look-up.
+    """
     state = RefundState.SUCCEEDED if refund.state is RefundState.SUCCEEDED else RefundState.UNKNOWN
     asked = _moved(refund, state, due_at=now, reason=reason, closed_at=refund.closed_at)
     return _with_ticket_following(snapshot, (asked,), refund.ticket_id, _provider(refund), "conflicting_news", now)
@@ -394,32 +411,34 @@ def _backoff_seconds(attempt: Attempt, tries: int) -> float:
 
 
 def _after_settlement(
-    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, looked_up: bool, now: datetime
+    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, looked_up: bool, now: datetime
 ) -> Plan:
     """News of a refund that was settled by hand: it stays settled, and a payment at the provider is a second one.
 
     A look-up that is due is called off by the provider's books alone.
     """
-    match answer.kind, attempt.state:
-        case AnswerKind.SUCCEEDED, state if state is not AttemptState.SUCCEEDED:
-            return _paid_again(snapshot, refund, attempt, answer, looked_up, now)
-        case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and looked_up:
-            return _paid_back(refund, attempt, answer, now)
-        case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and attempt.attempt_no == refund.attempt_no:
+    match result.kind, attempt.state:
+        case RefundResultKind.SUCCEEDED, state if state is not AttemptState.SUCCEEDED:
+            return _paid_again(snapshot, refund, attempt, result, looked_up, now)
+        case RefundResultKind.DECLINED, AttemptState.SUCCEEDED if result.final and looked_up:
+            return _paid_back(refund, attempt, result, now)
+        case RefundResultKind.DECLINED, AttemptState.SUCCEEDED if (
+            result.final and attempt.attempt_no == refund.attempt_no
+        ):
             return _look_up(snapshot, refund, "declined after it had succeeded", now)
-        case AnswerKind.DECLINED, state if answer.final and state not in _FINAL:
-            changes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), _due(refund, None))
+        case RefundResultKind.DECLINED, state if result.final and state not in _FINAL:
+            changes = (_attempt_moved(attempt, AttemptState.DECLINED, result, now), _due(refund, None))
             return Plan(changes, refund.ticket_id)
     if refund.due_at is None or not looked_up:
         return Plan(ticket_id=refund.ticket_id)
-    if answer.kind is AnswerKind.SUCCEEDED or (answer.kind is AnswerKind.DECLINED and answer.final):
+    if result.kind is RefundResultKind.SUCCEEDED or (result.kind is RefundResultKind.DECLINED and result.final):
         return _nothing_new(refund)
-    wait = timedelta(seconds=answer.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
+    wait = timedelta(seconds=result.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
     return Plan((_due(refund, now + wait),), refund.ticket_id)
 
 
 def _paid_again(
-    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, answer: Answer, looked_up: bool, now: datetime
+    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, looked_up: bool, now: datetime
 ) -> Plan:
     """The provider paid an attempt beside the payment that counts: a task for a person, and the ledger shows it.
 
@@ -440,7 +459,7 @@ def _paid_again(
         evidence={
             "refund_id": str(refund.refund_id),
             "attempt_id": str(attempt.attempt_id),
-            "provider_refund_id": answer.provider_refund_id or attempt.provider_refund_id,
+            "provider_refund_id": result.provider_refund_id or attempt.provider_refund_id,
             "settled_by_hand": refund.settlement is not None,
             "looked_up": looked_up,
         },
@@ -452,7 +471,7 @@ def _paid_again(
     posting = ledger.at_provider(Cause.PAID_AGAIN, refund, attempt, now)
     if refund.settlement is None or _other_is_open(snapshot, attempt):
         return Plan((*told, posting), refund.ticket_id)
-    moved = _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now)
+    moved = _attempt_moved(attempt, AttemptState.SUCCEEDED, result, now)
     return Plan((*told, posting, moved, _due(refund, None)), refund.ticket_id)
 
 
@@ -471,10 +490,10 @@ def _other_is_open(snapshot: OrderSnapshot, attempt: Attempt) -> bool:
     )
 
 
-def _paid_back(refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _paid_back(refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
     """The second payment failed after all; the task stays for a person to close."""
     changes: tuple[Change, ...] = (
-        _attempt_moved(attempt, AttemptState.DECLINED, answer, now),
+        _attempt_moved(attempt, AttemptState.DECLINED, result, now),
         ledger.at_provider(Cause.PAID_BACK, refund, attempt, now),
         _due(refund, None),
     )
@@ -580,11 +599,11 @@ def _due(refund: Refund, due_at: datetime | None) -> MoveRefund:
     return _moved(refund, refund.state, due_at=due_at, reason=refund.reason, closed_at=refund.closed_at)
 
 
-def _attempt_moved(attempt: Attempt, state: AttemptState, answer: Answer, now: datetime) -> MoveAttempt:
+def _attempt_moved(attempt: Attempt, state: AttemptState, result: RefundResult, now: datetime) -> MoveAttempt:
     return MoveAttempt(
         attempt_id=attempt.attempt_id,
         state=state,
-        provider_refund_id=answer.provider_refund_id or attempt.provider_refund_id,
-        reason=answer.reason,
+        provider_refund_id=result.provider_refund_id or attempt.provider_refund_id,
+        reason=result.reason,
         news_at=now,
     )

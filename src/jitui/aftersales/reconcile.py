@@ -18,9 +18,9 @@ from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.ledger import Cause
-from jitui.aftersales.pay import Clock, News, confirm, paid_twice_name, refund_order
+from jitui.aftersales.pay import Clock, RefundUpdate, confirm, paid_twice_name, refund_instruction
 from jitui.aftersales.ports import AttemptRef, Store
-from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider
+from jitui.aftersales.provider import PaymentProvider, RefundResult, RefundResultKind
 from jitui.aftersales.refund import AttemptState
 from jitui.aftersales.task import NewTask, TaskKind, Tasks, TaskState
 from jitui.errors import BadInput
@@ -407,7 +407,7 @@ async def reconcile(
         async for group in statement.groups(window):
             findings = judge(group, window)
             if any(finding.verdict is Verdict.NEWS for finding in findings):
-                findings = await _heard(parts, report, group, window)
+                findings = await _take_news(parts, report, group, window)
             for finding in findings:
                 report.add(finding)
             found = [_task(provider, group, f, parts.clock()) for f in findings if f.verdict in DIFFERENCES]
@@ -428,13 +428,13 @@ async def _take_in(parts: Reconciling, report: Report, found: Sequence[NewTask])
             report.first.append(Difference(task, state))
 
 
-async def _heard(parts: Reconciling, report: Report, group: Group, window: Window) -> tuple[Finding, ...]:
+async def _take_news(parts: Reconciling, report: Report, group: Group, window: Window) -> tuple[Finding, ...]:
     """Ask the provider's books about the attempt, else take the statement's word; then look at our side again."""
     assert group.attempt_id is not None
     ref = AttemptRef(lane_of_id(group.attempt_id), group.attempt_id)
-    news = await _news(parts, ref, group)
-    if news is not None:
-        await confirm(parts.store, ref, news, now=parts.clock())
+    update = await _refund_update(parts, ref, group)
+    if update is not None:
+        await confirm(parts.store, ref, update, now=parts.clock())
     after = judge(await parts.staging.group_of(report.provider, group), window)
     report.learned += not any(finding.verdict is Verdict.NEWS for finding in after)
     return tuple(
@@ -442,19 +442,19 @@ async def _heard(parts: Reconciling, report: Report, group: Group, window: Windo
     )
 
 
-async def _news(parts: Reconciling, ref: AttemptRef, group: Group) -> News | None:
+async def _refund_update(parts: Reconciling, ref: AttemptRef, group: Group) -> RefundUpdate | None:
     snapshot = await parts.store.read_order(ref)
     if snapshot is None:
         return None
     attempt = next(attempt for attempt in snapshot.attempts if attempt.attempt_id == ref.attempt_id)
     refund = next(refund for refund in snapshot.refunds if refund.refund_id == attempt.refund_id)
     if parts.provider is not None and parts.provider.capabilities.look_up:
-        found = await parts.provider.look_up(refund_order(refund, attempt))
-        return News(found, looked_up=True, lease=refund.leased_until)
+        found = await parts.provider.look_up(refund_instruction(refund, attempt))
+        return RefundUpdate(found, looked_up=True, lease=refund.leased_until)
     last = max((row for row in group.theirs if row.final), key=lambda row: (row.at, row.line))
     returned = last.kind is RowKind.REFUND_RETURNED
-    answer = Answer(
-        AnswerKind.DECLINED if returned else AnswerKind.SUCCEEDED,
+    result = RefundResult(
+        RefundResultKind.DECLINED if returned else RefundResultKind.SUCCEEDED,
         reason="returned, as the statement says" if returned else "",
         provider_refund_id=last.provider_refund_id,
         payment_ids=last.payment_ids,
@@ -462,7 +462,7 @@ async def _news(parts: Reconciling, ref: AttemptRef, group: Group) -> News | Non
         currency=last.currency,
         occurred_at=last.at,
     )
-    return News(answer, provider=refund.provider)
+    return RefundUpdate(result, provider=refund.provider)
 
 
 # Tasks ------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out,
 from jitui.aftersales.grant import amount_now, grant
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
-from jitui.aftersales.ship import ShipmentNews, goods_with_carrier, plan_shipment
+from jitui.aftersales.ship import ShipmentUpdate, goods_with_carrier, plan_shipment
 from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.split import refundable_minor
 from jitui.aftersales.ticket import GRANTED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState, approver
@@ -31,7 +31,7 @@ class Rejection:
     """Why a merchant rejects; a tracking number as evidence records the shipment in the same step."""
 
     reason: str
-    shipment: ShipmentNews | None = None
+    shipment: ShipmentUpdate | None = None
 
 
 async def approve(
@@ -187,7 +187,7 @@ def _plan_closing(
     kind: OutgoingEventKind,
     *,
     detail: dict[str, object] | None = None,
-    tracking: ShipmentNews | None = None,
+    tracking: ShipmentUpdate | None = None,
 ) -> Plan:
     """Close a ticket without a refund and set its units and freight free."""
     facts = dict(detail or {})

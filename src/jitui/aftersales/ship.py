@@ -41,7 +41,7 @@ from jitui.ids import new_id
 
 
 @dataclass(frozen=True, slots=True)
-class ShipmentNews:
+class ShipmentUpdate:
     """What is said of a parcel; no lines named: the parcel's known lines, else everything not in another parcel."""
 
     degree: ParcelDegree
@@ -55,7 +55,7 @@ class ShipmentNews:
 async def record_shipment(
     store: Store,
     ref: OrderRef,
-    news: ShipmentNews,
+    update: ShipmentUpdate,
     *,
     by: Actor,
     now: datetime,
@@ -67,7 +67,7 @@ async def record_shipment(
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
         if shop_id is not None and snapshot.order.shop_id != shop_id:
             return not_found()
-        return plan_shipment(snapshot, news, by, now)
+        return plan_shipment(snapshot, update, by, now)
 
     return await carry_out(store, ref, plan, reply=reply)
 
@@ -92,26 +92,26 @@ async def complete_order(
     return await carry_out(store, ref, plan, reply=reply)
 
 
-def plan_shipment(snapshot: OrderSnapshot, news: ShipmentNews, by: Actor, now: datetime) -> Plan | Refusal:
+def plan_shipment(snapshot: OrderSnapshot, update: ShipmentUpdate, by: Actor, now: datetime) -> Plan | Refusal:
     """A command or a fact, by its source.
 
     What is said again, or less than was said, changes nothing; more units, a further degree or the carrier's name do.
     """
-    known = _parcel(snapshot, news)
-    said = _summed(news.lines) if news.lines or known else _summed(_everything_else(snapshot, news))
+    known = _parcel(snapshot, update)
+    said = _summed(update.lines) if update.lines or known else _summed(_everything_else(snapshot, update))
     ordered = {line.line_id for line in snapshot.lines}
     unknown = next((line_id for line_id in said if line_id not in ordered), None)
     if unknown is not None:
         return Refusal(RefusalCode.UNKNOWN_LINE, f"The order has no line {unknown!r}.", "lines")
-    parcel = _parcel_now(snapshot, known, news, said, now)
+    parcel = _parcel_now(snapshot, known, update, said, now)
     moving = _units_moving(known, parcel)
     if known is not None and not moving and parcel.degree is known.degree:
         return _with_carrier(known, parcel)
-    if news.source is ShipmentSource.MERCHANT and moving:
-        refused = _refuse_command(snapshot, moving, news)
+    if update.source is ShipmentSource.MERCHANT and moving:
+        refused = _refuse_command(snapshot, moving, update)
         if refused is not None:
             return refused
-    return _plan_parcel(snapshot, known, parcel, moving, news, by, now)
+    return _plan_parcel(snapshot, known, parcel, moving, update, by, now)
 
 
 def goods_with_carrier(snapshot: OrderSnapshot, ticket_id: UUID) -> bool:
@@ -122,34 +122,34 @@ def goods_with_carrier(snapshot: OrderSnapshot, ticket_id: UUID) -> bool:
 # Command or fact -----------------------------------------------------------------------------------------------
 
 
-def _parcel(snapshot: OrderSnapshot, news: ShipmentNews) -> Shipment | None:
+def _parcel(snapshot: OrderSnapshot, update: ShipmentUpdate) -> Shipment | None:
     """The order's parcel of this waybill, whoever is said to carry it."""
-    waybill = waybill_of(news.tracking_no)
+    waybill = waybill_of(update.tracking_no)
     return next((parcel for parcel in snapshot.shipments if waybill_of(parcel.tracking_no) == waybill), None)
 
 
 def _parcel_now(
-    snapshot: OrderSnapshot, known: Shipment | None, news: ShipmentNews, said: Mapping[str, int], now: datetime
+    snapshot: OrderSnapshot, known: Shipment | None, update: ShipmentUpdate, said: Mapping[str, int], now: datetime
 ) -> Shipment:
     """The parcel with what is news about it: it only moves forward, and only grows."""
     if known is None:
         return Shipment(
             shipment_id=new_id(snapshot.order.lane),
-            degree=news.degree,
-            carrier=news.carrier,
-            tracking_no=news.tracking_no,
-            source=news.source,
+            degree=update.degree,
+            carrier=update.carrier,
+            tracking_no=update.tracking_no,
+            source=update.source,
             commanded=False,
             lines=_as_lines(said),
-            happened_at=news.happened_at,
+            happened_at=update.happened_at,
             recorded_at=now,
         )
     before = _summed(known.lines)
     units = {line_id: max(before.get(line_id, 0), said.get(line_id, 0)) for line_id in {**before, **said}}
-    grown = replace(known, carrier=news.carrier or known.carrier, lines=_as_lines(units))
-    if not is_further(news.degree, known.degree):
+    grown = replace(known, carrier=update.carrier or known.carrier, lines=_as_lines(units))
+    if not is_further(update.degree, known.degree):
         return grown
-    return replace(grown, degree=news.degree, source=news.source, happened_at=news.happened_at, recorded_at=now)
+    return replace(grown, degree=update.degree, source=update.source, happened_at=update.happened_at, recorded_at=now)
 
 
 def _by_command(parcel: Shipment, leaving: Sequence[LineUnits]) -> Shipment:
@@ -188,18 +188,18 @@ def _with_carrier(known: Shipment, parcel: Shipment) -> Plan:
     return Plan((PutShipment(named, waybill_of(named.tracking_no)),))
 
 
-def _everything_else(snapshot: OrderSnapshot, news: ShipmentNews) -> tuple[LineUnits, ...]:
+def _everything_else(snapshot: OrderSnapshot, update: ShipmentUpdate) -> tuple[LineUnits, ...]:
     """A merchant means all that has not left; a carrier's unknown parcel holds what no other parcel holds."""
     units = []
     for line in snapshot.lines:
         packed = sum(u.quantity for p in snapshot.shipments for u in p.lines if u.line_id == line.line_id)
-        gone = line.left_quantity if news.source is ShipmentSource.MERCHANT else packed
+        gone = line.left_quantity if update.source is ShipmentSource.MERCHANT else packed
         if line.quantity > gone:
             units.append(LineUnits(line.line_id, line.quantity - gone))
     return tuple(units) or tuple(LineUnits(line.line_id, line.quantity) for line in snapshot.lines)
 
 
-def _refuse_command(snapshot: OrderSnapshot, moving: Sequence[LineUnits], news: ShipmentNews) -> Refusal | None:
+def _refuse_command(snapshot: OrderSnapshot, moving: Sequence[LineUnits], update: ShipmentUpdate) -> Refusal | None:
     """What a merchant may not ship: unpaid, held, under an open ticket, refunded, or gone already (T16, T18)."""
     if snapshot.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "The order is not paid; there is nothing to ship.")
@@ -207,7 +207,7 @@ def _refuse_command(snapshot: OrderSnapshot, moving: Sequence[LineUnits], news: 
         return Refusal(
             RefusalCode.ORDER_HELD, f"The order is held ({snapshot.order.hold.value}); it cannot be shipped yet."
         )
-    named = [unit.line_id for unit in news.lines] or [unit.line_id for unit in moving]
+    named = [unit.line_id for unit in update.lines] or [unit.line_id for unit in moving]
     for unit in moving:
         line = snapshot.line(unit.line_id)
         if not 1 <= unit.quantity <= line.free_quantity:
@@ -244,13 +244,13 @@ def _plan_parcel(
     known: Shipment | None,
     parcel: Shipment,
     moving: Sequence[LineUnits],
-    news: ShipmentNews,
+    update: ShipmentUpdate,
     by: Actor,
     now: datetime,
 ) -> Plan:
     leaving = moving if has_left(parcel.degree) else ()
     leaves = has_left(parcel.degree) and not (known is not None and has_left(known.degree))
-    commanded = news.source is ShipmentSource.MERCHANT
+    commanded = update.source is ShipmentSource.MERCHANT
     parcel = _by_command(parcel, leaving) if commanded else parcel
     moved: tuple[Change, ...] = (
         PutShipment(parcel, waybill_of(parcel.tracking_no)),
@@ -260,7 +260,7 @@ def _plan_parcel(
     changes: tuple[Change, ...] = (
         *moved,
         *incidents,
-        *_noted_on_tickets(snapshot, parcel, news, by, now),
+        *_noted_on_tickets(snapshot, parcel, update, by, now),
         *_announcements(snapshot, parcel, incidents, leaves=leaves, now=now),
     )
     return Plan(changes)
@@ -331,10 +331,10 @@ def _incident(
 
 
 def _noted_on_tickets(
-    snapshot: OrderSnapshot, parcel: Shipment, news: ShipmentNews, by: Actor, now: datetime
+    snapshot: OrderSnapshot, parcel: Shipment, update: ShipmentUpdate, by: Actor, now: datetime
 ) -> tuple[AddTimeline, ...]:
     """A carrier's scan stands on the timeline of every ticket that it touches; the state does not move."""
-    if news.source is not ShipmentSource.CARRIER:
+    if update.source is not ShipmentSource.CARRIER:
         return ()
     touched = {unit.line_id for unit in parcel.lines}
     detail = {"degree": parcel.degree.value, "carrier": parcel.carrier, "tracking_no": parcel.tracking_no}

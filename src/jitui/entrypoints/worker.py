@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.dispute import link_parked
-from jitui.aftersales.doubt import differing
+from jitui.aftersales.mismatch import mismatch_task
 from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.review import expire
@@ -106,7 +106,7 @@ async def _pay_one(app: App, claimed: ClaimedRefund) -> None:
     """A fault of one refund leaves its lease to run out; the others go on."""
     try:
         done = await pay_claimed(app.store, app.providers, claimed, clock=app.clock)
-        if isinstance(done, Executed) and (task := differing(done.changes)) is not None:
+        if isinstance(done, Executed) and (task := mismatch_task(done.changes)) is not None:
             log.warning("answer_differs", task=str(task.task_id), **task.evidence)
     except Exception:
         log.exception("refund_not_confirmed", refund=str(claimed.refund.refund_id))

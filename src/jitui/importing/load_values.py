@@ -172,7 +172,7 @@ async def _on_order(app: App, value: Payment | Parcel, terms: Terms | None) -> E
     if isinstance(value, Payment):
         assert terms is not None
         return await capture_payment(app.store, ref, value.tender, terms, now=app.clock())
-    return await record_shipment(app.store, ref, value.news, by=BY, now=app.clock())
+    return await record_shipment(app.store, ref, value.update, by=BY, now=app.clock())
 
 
 async def _try(app: App, item: Item, files: _Files, terms: Terms | None) -> Refusal | None:
@@ -189,7 +189,7 @@ async def _try(app: App, item: Item, files: _Files, terms: Terms | None) -> Refu
         assert terms is not None
         planned = plan_payment(snapshot, DecisionInputs(), value.tender, terms, app.clock())
     else:
-        planned = plan_shipment(snapshot, value.news, BY, app.clock())
+        planned = plan_shipment(snapshot, value.update, BY, app.clock())
     if isinstance(planned, Refusal):
         return planned
     files[value.order_id] = apply_all(snapshot, planned.changes)

@@ -24,7 +24,7 @@ from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import NewOrder, OrderRef, TicketRef
 from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
 from jitui.aftersales.review import approve, expire
-from jitui.aftersales.ship import ShipmentNews, complete_order, record_shipment
+from jitui.aftersales.ship import ShipmentUpdate, complete_order, record_shipment
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, Reason, TicketState
 from jitui.backtest.history import History, PastEvent, PastOrder, PastRequest
@@ -219,10 +219,10 @@ async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
 async def _record_parcel(
     replay: Replay, ref: OrderRef, at: datetime, lines: tuple[LineUnits, ...]
 ) -> Executed | Refusal | StoredResponse:
-    news = ShipmentNews(
+    update = ShipmentUpdate(
         ParcelDegree.SHIPPED, CARRIER, f"parcel-{ref.order_id}", ShipmentSource.MERCHANT, happened_at=at, lines=lines
     )
-    return await record_shipment(replay.app.store, ref, news, by=_merchant(replay), now=at)
+    return await record_shipment(replay.app.store, ref, update, by=_merchant(replay), now=at)
 
 
 def _is_awaited(snapshot: OrderSnapshot) -> bool:

@@ -27,14 +27,14 @@ from jitui.aftersales.ports import (
     Transaction,
 )
 from jitui.aftersales.provider import (
-    Answer,
     Capabilities,
     DisputeNotification,
     Notification,
     NotificationIgnored,
     NotificationRefused,
     PaymentProvider,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
 )
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.demo.simulation.messages import Ended, Go, News, Parked, Result, write
@@ -258,21 +258,21 @@ class GatedProvider:
         """The provider's own."""
         return self._patient.capabilities
 
-    async def send(self, refund: RefundOrder) -> Answer:
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
         """Ask for the refund."""
-        key = str(refund.attempt_id)
+        key = str(instruction.attempt_id)
         go = await self._gate.stop_at("send", key)
-        answer = await (self._impatient if go.impatient else self._patient).send(refund)
-        await self._gate.stop_at(f"sent: {answer.kind}", key)
-        return answer
+        result = await (self._impatient if go.impatient else self._patient).send(instruction)
+        await self._gate.stop_at(f"sent: {result.kind}", key)
+        return result
 
-    async def look_up(self, refund: RefundOrder) -> Answer:
+    async def look_up(self, instruction: RefundInstruction) -> RefundResult:
         """Ask what became of it."""
-        key = str(refund.attempt_id)
+        key = str(instruction.attempt_id)
         go = await self._gate.stop_at("look up", key)
-        answer = await (self._impatient if go.impatient else self._patient).look_up(refund)
-        await self._gate.stop_at(f"looked up: {answer.kind}", key)
-        return answer
+        result = await (self._impatient if go.impatient else self._patient).look_up(instruction)
+        await self._gate.stop_at(f"looked up: {result.kind}", key)
+        return result
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime

@@ -27,12 +27,12 @@ from jitui.adapters.payments.simulator import SimulatorProvider
 from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
-from jitui.aftersales.pay import News, confirm, retry
+from jitui.aftersales.pay import RefundUpdate, confirm, retry
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
 from jitui.aftersales.request_refund import RefundAsk, request_refund
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
-from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.demo.simulation.gates import Gate, GatedFeed, GatedProvider, GatedStore, MortalLoop
 from jitui.demo.simulation.messages import Begin, Go, Hello, Result, read_order
@@ -198,15 +198,15 @@ async def _ask(app: App, words: Words) -> Result:
 
 
 async def _ship(app: App, words: Words) -> Result:
-    news = _parcel(app, words)
-    kind = ActorKind.CARRIER if news.source is ShipmentSource.CARRIER else ActorKind.MERCHANT
+    update = _parcel(app, words)
+    kind = ActorKind.CARRIER if update.source is ShipmentSource.CARRIER else ActorKind.MERCHANT
     ref = OrderRef(lane_of(_text(words, "buyer_id")), _text(words, "order_id"))
-    return _result(await record_shipment(app.store, ref, news, by=Actor(kind, "somebody"), now=app.clock()))
+    return _result(await record_shipment(app.store, ref, update, by=Actor(kind, "somebody"), now=app.clock()))
 
 
-def _parcel(app: App, words: Words) -> ShipmentNews:
+def _parcel(app: App, words: Words) -> ShipmentUpdate:
     degree, source = ParcelDegree(_text(words, "degree")), ShipmentSource(_text(words, "source"))
-    return ShipmentNews(degree, "SF", _text(words, "waybill"), source, app.clock(), _units(words))
+    return ShipmentUpdate(degree, "SF", _text(words, "waybill"), source, app.clock(), _units(words))
 
 
 def _ticket(words: Words) -> TicketRef:
@@ -250,7 +250,7 @@ async def _notify(app: App, words: Words) -> Result:
     if isinstance(read, NotificationRefused):
         return Result("refusal", "signature-refused", status=401, text=read.reason)
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
-    done = await confirm(app.store, ref, News(read.answer, provider=provider.name), now=app.clock())
+    done = await confirm(app.store, ref, RefundUpdate(read.result, provider=provider.name), now=app.clock())
     return msgspec.structs.replace(_result(done), status=404 if isinstance(done, Refusal) else 204)
 
 

@@ -18,7 +18,7 @@ from jitui.aftersales.people import Role
 from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.registry import Coverage, Scope
 from jitui.aftersales.review import Rejection, approve, reject
-from jitui.aftersales.ship import ShipmentNews, goods_with_carrier
+from jitui.aftersales.ship import ShipmentUpdate, goods_with_carrier
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import GRANTED_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from jitui.aftersales.view import view_ticket, without_staff
@@ -195,10 +195,10 @@ async def _ticket_page(
     )
 
 
-def _shipment(visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID, form: RejectForm) -> ShipmentNews | None:
+def _shipment(visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID, form: RejectForm) -> ShipmentUpdate | None:
     if not form.tracking_no:
         return None
-    return ShipmentNews(
+    return ShipmentUpdate(
         degree=ParcelDegree.SHIPPED,
         carrier=form.carrier,
         tracking_no=form.tracking_no,

@@ -11,7 +11,7 @@ from msgspec import Meta, field
 
 from jitui.aftersales.order import ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.entrypoints.http.fields import Code, NameOrNone, Time
 from jitui.entrypoints.http.mapping import taken
@@ -81,9 +81,9 @@ async def record_a_shipment(request: RequestContext, order_id: FromPath[str]) ->
     ref = await find_order(request, order_id)
     if ref is None:
         return not_found()
-    news = taken(ShipmentNews, sent, carrier=sent.carrier or "", lines=units(sent.lines))
+    update = taken(ShipmentUpdate, sent, carrier=sent.carrier or "", lines=units(sent.lines))
     acting = request.actor_for(sent.acting_for, sent.person)
-    by = Actor(ActorKind.CARRIER, news.carrier) if by_carrier else acting
+    by = Actor(ActorKind.CARRIER, update.carrier) if by_carrier else acting
     service, shop_id = request.service, request.own_shop
     return await respond(
         request,
@@ -91,7 +91,7 @@ async def record_a_shipment(request: RequestContext, order_id: FromPath[str]) ->
         lambda reply: record_shipment(
             service.store,
             ref,
-            news,
+            update,
             by=by,
             now=service.clock(),
             shop_id=shop_id,

@@ -15,7 +15,7 @@ from jitui.aftersales.order import ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import TicketFilter, TicketRef
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
-from jitui.aftersales.ship import ShipmentNews
+from jitui.aftersales.ship import ShipmentUpdate
 from jitui.aftersales.ticket import ApprovedBy, Reason, TicketState
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
@@ -303,15 +303,15 @@ def _rejection(sent: RejectionSent) -> Rejection:
     if parcel is None:
         return Rejection(sent.reason)
     check_shipment(parcel.lines, parcel.happened_at, "shipment.")
-    news = taken(
-        ShipmentNews,
+    update = taken(
+        ShipmentUpdate,
         parcel,
         degree=ParcelDegree.SHIPPED,
         carrier=parcel.carrier or "",
         source=ShipmentSource.MERCHANT,
         lines=units(parcel.lines),
     )
-    return Rejection(sent.reason, news)
+    return Rejection(sent.reason, update)
 
 
 _Done = Awaitable[Executed | Refusal | StoredResponse]

@@ -13,9 +13,9 @@ from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.command import Executed, Plan
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import News, confirm, plan_news
+from jitui.aftersales.pay import RefundUpdate, confirm, plan_refund_update
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import Task, TaskFilter, TaskKind
@@ -23,8 +23,8 @@ from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
 from tests.threads.steps import claim, postings, snapshot_of
 
-RIGHT = Answer(
-    AnswerKind.SUCCEEDED,
+RIGHT = RefundResult(
+    RefundResultKind.SUCCEEDED,
     provider_refund_id="r-1",
     payment_ids=("pay-o-1-1", "another-name-of-it"),
     amount_minor=10000,
@@ -44,9 +44,9 @@ WRONG: dict[str, dict[str, Any]] = {
     "less in all": {"amount_minor": None, "refunds_in_all_minor": 9999},
 }
 TELLERS = {
-    "answer": News(RIGHT),
-    "look-up": News(RIGHT, looked_up=True),
-    "notification": News(RIGHT, provider="simulator"),
+    "answer": RefundUpdate(RIGHT),
+    "look-up": RefundUpdate(RIGHT, looked_up=True),
+    "notification": RefundUpdate(RIGHT, provider="simulator"),
 }
 A_SECOND = timedelta(seconds=1)
 
@@ -75,8 +75,8 @@ async def test_news_about_something_else_pays_nothing_whoever_tells_it(market: M
     snapshot = await the_file(market, claimed)
     for teller in TELLERS.values():
         for wrong, told in WRONG.items():
-            news = replace(teller, answer=replace(RIGHT, **told))
-            planned = plan_news(snapshot, claimed.attempt.attempt_id, news, NOW)
+            update = replace(teller, result=replace(RIGHT, **told))
+            planned = plan_refund_update(snapshot, claimed.attempt.attempt_id, update, NOW)
             assert isinstance(planned, Plan)
             kinds = {type(change).__name__ for change in planned.changes}
             assert kinds == {"MoveAttempt", "MoveRefund", "OpenTask", "AddTimeline"}, wrong
@@ -88,9 +88,9 @@ async def test_news_about_something_else_pays_nothing_whoever_tells_it(market: M
 
 async def test_a_person_is_told_once_of_one_difference(market: Market) -> None:
     claimed = await paying(market)
-    news = News(replace(RIGHT, payment_ids=("pay-2",)), provider="simulator")
+    update = RefundUpdate(replace(RIGHT, payment_ids=("pay-2",)), provider="simulator")
     for _ in range(3):
-        assert isinstance(await confirm(market.store, ref_of(claimed), news, now=NOW + A_SECOND), Executed)
+        assert isinstance(await confirm(market.store, ref_of(claimed), update, now=NOW + A_SECOND), Executed)
     snapshot = await the_file(market, claimed)
     assert (snapshot.tickets[0].state, snapshot.refunds[0].state) == (TicketState.REFUNDING, RefundState.UNKNOWN)
     assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].refunded_minor) == (10000, 0)
@@ -106,17 +106,17 @@ async def test_another_difference_is_told_by_itself(market: Market) -> None:
     claimed = await paying(market)
     differences: list[dict[str, Any]] = [{"payment_ids": ("pay-2",)}, {"payment_ids": ("pay-3",)}, {"amount_minor": 1}]
     for number, told in enumerate(differences):
-        news = News(replace(RIGHT, **told), provider="simulator")
-        await confirm(market.store, ref_of(claimed), news, now=NOW + number * A_SECOND)
+        update = RefundUpdate(replace(RIGHT, **told), provider="simulator")
+        await confirm(market.store, ref_of(claimed), update, now=NOW + number * A_SECOND)
     assert sorted(str(task.evidence["told"]) for task in await tasks(market)) == ["1", "pay-2", "pay-3"]
 
 
 async def test_a_provider_has_nothing_to_say_of_anothers_attempts(market: Market) -> None:
     claimed = await paying(market)
     before = await the_file(market, claimed)
-    for kind in (AnswerKind.SUCCEEDED, AnswerKind.DECLINED, AnswerKind.PENDING):
-        news = News(replace(RIGHT, kind=kind), provider="stripe")
-        done = await confirm(market.store, ref_of(claimed), news, now=NOW + A_SECOND)
+    for kind in (RefundResultKind.SUCCEEDED, RefundResultKind.DECLINED, RefundResultKind.PENDING):
+        update = RefundUpdate(replace(RIGHT, kind=kind), provider="stripe")
+        done = await confirm(market.store, ref_of(claimed), update, now=NOW + A_SECOND)
         assert isinstance(done, Refusal) and done.code is RefusalCode.NOT_FOUND
     assert await the_file(market, claimed) == before
     assert await tasks(market) == []
@@ -127,7 +127,7 @@ async def test_our_own_call_is_over_once_it_is_answered_so_that_nobody_waits_for
     market: Market, looked_up: bool
 ) -> None:
     claimed = await paying(market)
-    wrong = News(replace(RIGHT, payment_ids=("pay-2",)), looked_up=looked_up)
+    wrong = RefundUpdate(replace(RIGHT, payment_ids=("pay-2",)), looked_up=looked_up)
     await confirm(market.store, ref_of(claimed), wrong, now=NOW + A_SECOND)
     assert len(await claim(market, NOW + 11 * A_SECOND)) == 1
 
@@ -137,30 +137,30 @@ async def test_the_same_money_in_other_words_is_paid(market: Market) -> None:
     snapshot = await the_file(market, claimed)
     same: list[dict[str, Any]] = [{}, {"currency": "cny"}, {"payment_ids": ()}, {"refunds_in_all_minor": 10001}]
     for right in same:
-        news = News(replace(RIGHT, **right), provider="simulator")
-        planned = plan_news(snapshot, claimed.attempt.attempt_id, news, NOW)
+        update = RefundUpdate(replace(RIGHT, **right), provider="simulator")
+        planned = plan_refund_update(snapshot, claimed.attempt.attempt_id, update, NOW)
         assert isinstance(planned, Plan)
         assert apply_all(snapshot, planned.changes).tickets[0].state is TicketState.REFUNDED
 
 
-@pytest.mark.parametrize("kind", [AnswerKind.DECLINED, AnswerKind.PENDING])
+@pytest.mark.parametrize("kind", [RefundResultKind.DECLINED, RefundResultKind.PENDING])
 async def test_a_refusal_or_an_acceptance_of_another_payment_is_not_ours_either(
-    market: Market, kind: AnswerKind
+    market: Market, kind: RefundResultKind
 ) -> None:
     """A decline would let an operator send it again beside the first; a pending one would keep it from being sent."""
     claimed = await paying(market)
-    answer = replace(RIGHT, kind=kind, payment_ids=("pay-2",), stuck=kind is AnswerKind.PENDING)
-    await confirm(market.store, ref_of(claimed), News(answer, provider="simulator"), now=NOW)
+    result = replace(RIGHT, kind=kind, payment_ids=("pay-2",), stuck=kind is RefundResultKind.PENDING)
+    await confirm(market.store, ref_of(claimed), RefundUpdate(result, provider="simulator"), now=NOW)
     snapshot = await the_file(market, claimed)
     assert (snapshot.refunds[0].state, snapshot.attempts[0].state) == (RefundState.UNKNOWN, AttemptState.UNKNOWN)
 
 
 async def test_what_was_paid_stays_paid_whatever_is_told_of_another_payment(market: Market) -> None:
     claimed = await paying(market)
-    await confirm(market.store, ref_of(claimed), News(RIGHT), now=NOW)
-    for kind in (AnswerKind.DECLINED, AnswerKind.SUCCEEDED):
-        for news in TELLERS.values():
-            other = replace(news, answer=replace(RIGHT, kind=kind, payment_ids=("pay-2",)))
+    await confirm(market.store, ref_of(claimed), RefundUpdate(RIGHT), now=NOW)
+    for kind in (RefundResultKind.DECLINED, RefundResultKind.SUCCEEDED):
+        for update in TELLERS.values():
+            other = replace(update, result=replace(RIGHT, kind=kind, payment_ids=("pay-2",)))
             await confirm(market.store, ref_of(claimed), other, now=NOW + A_SECOND)
     snapshot = await the_file(market, claimed)
     assert (snapshot.tickets[0].state, snapshot.tenders[0].refunded_minor) == (TicketState.REFUNDED, 10000)
@@ -170,11 +170,13 @@ async def test_what_was_paid_stays_paid_whatever_is_told_of_another_payment(mark
 
 async def test_a_second_payment_of_another_amount_is_no_second_payment_of_ours(market: Market) -> None:
     claimed = await paying(market)
-    await confirm(market.store, ref_of(claimed), News(RIGHT), now=NOW)
+    await confirm(market.store, ref_of(claimed), RefundUpdate(RIGHT), now=NOW)
     snapshot = await the_file(market, claimed)
     old = replace(snapshot.attempts[0], attempt_id=UUID(int=9), attempt_no=0, state=AttemptState.DECLINED)
     before = replace(snapshot, attempts=(*snapshot.attempts, old))
-    planned = plan_news(before, old.attempt_id, News(replace(RIGHT, amount_minor=1), looked_up=True), NOW)
+    planned = plan_refund_update(
+        before, old.attempt_id, RefundUpdate(replace(RIGHT, amount_minor=1), looked_up=True), NOW
+    )
     assert isinstance(planned, Plan)
     assert [type(change).__name__ for change in planned.changes] == ["OpenTask", "AddTimeline"]
 
@@ -182,7 +184,7 @@ async def test_a_second_payment_of_another_amount_is_no_second_payment_of_ours(m
 async def test_a_rumour_does_not_cut_a_call_short_that_is_under_way(market: Market) -> None:
     """Who holds the lease is asking the provider now; a second worker would ask beside it."""
     claimed = await paying(market)
-    rumour = News(replace(RIGHT, payment_ids=("pay-2",)), provider="simulator")
+    rumour = RefundUpdate(replace(RIGHT, payment_ids=("pay-2",)), provider="simulator")
     await confirm(market.store, ref_of(claimed), rumour, now=NOW + A_SECOND)
     assert await claim(market, NOW + 58 * A_SECOND) == []
     (again,) = await claim(market, NOW + 61 * A_SECOND)
@@ -191,7 +193,7 @@ async def test_a_rumour_does_not_cut_a_call_short_that_is_under_way(market: Mark
 
 async def test_the_right_answer_after_a_rumour_pays_it(market: Market) -> None:
     claimed = await paying(market)
-    rumour = News(replace(RIGHT, payment_ids=("pay-2",)), provider="simulator")
+    rumour = RefundUpdate(replace(RIGHT, payment_ids=("pay-2",)), provider="simulator")
     await confirm(market.store, ref_of(claimed), rumour, now=NOW)
-    await confirm(market.store, ref_of(claimed), News(RIGHT), now=NOW + A_SECOND)
+    await confirm(market.store, ref_of(claimed), RefundUpdate(RIGHT), now=NOW + A_SECOND)
     assert (await the_file(market, claimed)).tickets[0].state is TicketState.REFUNDED

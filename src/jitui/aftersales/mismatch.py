@@ -13,7 +13,7 @@ from datetime import datetime
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.changes import AddTimeline, Change, OpenTask
 from jitui.aftersales.command import Plan
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.task import NewTask, TaskKind
@@ -21,7 +21,7 @@ from jitui.aftersales.ticket import Actor, ActorKind
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ResultMismatch:
     """What an answer tells otherwise than the refund says."""
 
     what: str  # payment | currency | amount
@@ -34,31 +34,31 @@ class Difference:
         return f"the provider speaks of {self.what} {self.told}, the refund's is {self.ours}"
 
 
-def difference(answer: Answer, refund: Refund) -> Difference | None:
+def find_mismatch(result: RefundResult, refund: Refund) -> ResultMismatch | None:
     """In what the answer is about something else, if in anything; what a provider does not tell is not compared."""
-    if answer.payment_ids and refund.payment_id not in answer.payment_ids:
-        return Difference("payment", ", ".join(answer.payment_ids), refund.payment_id)
-    if answer.currency is not None and answer.currency.upper() != refund.currency:
-        return Difference("currency", answer.currency, refund.currency)
-    if answer.amount_minor is not None and answer.amount_minor != refund.amount_minor:
-        return Difference("amount", str(answer.amount_minor), str(refund.amount_minor))
-    if answer.refunds_in_all_minor is not None and answer.refunds_in_all_minor < refund.amount_minor:
-        return Difference("amount", f"{answer.refunds_in_all_minor} in all", str(refund.amount_minor))
+    if result.payment_ids and refund.payment_id not in result.payment_ids:
+        return ResultMismatch("payment", ", ".join(result.payment_ids), refund.payment_id)
+    if result.currency is not None and result.currency.upper() != refund.currency:
+        return ResultMismatch("currency", result.currency, refund.currency)
+    if result.amount_minor is not None and result.amount_minor != refund.amount_minor:
+        return ResultMismatch("amount", str(result.amount_minor), str(refund.amount_minor))
+    if result.refunds_in_all_minor is not None and result.refunds_in_all_minor < refund.amount_minor:
+        return ResultMismatch("amount", f"{result.refunds_in_all_minor} in all", str(refund.amount_minor))
     return None
 
 
-def taken_for_none(found: Difference, refund: Refund, now: datetime, *, unasked: bool) -> Answer:
+def as_unknown(found: ResultMismatch, refund: Refund, now: datetime, *, unasked: bool) -> RefundResult:
     """The answer as it counts: nothing is known. Told unasked, it waits for the call that may be under way."""
     lease = refund.leased_until if unasked else None
     wait_seconds = (lease - now).total_seconds() if lease is not None and lease > now else None
-    return Answer(AnswerKind.UNKNOWN, found.sentence, retry_after_seconds=wait_seconds)
+    return RefundResult(RefundResultKind.UNKNOWN, found.sentence, retry_after_seconds=wait_seconds)
 
 
-def with_difference(
+def with_mismatch_task(
     snapshot: OrderSnapshot,
     plan: Plan,
-    found: Difference,
-    answer: Answer,
+    found: ResultMismatch,
+    result: RefundResult,
     refund: Refund,
     attempt: Attempt,
     now: datetime,
@@ -76,7 +76,7 @@ def with_difference(
         evidence={
             "refund_id": str(refund.refund_id),
             "attempt_id": str(attempt.attempt_id),
-            "provider_refund_id": answer.provider_refund_id or attempt.provider_refund_id,
+            "provider_refund_id": result.provider_refund_id or attempt.provider_refund_id,
             "differs": found.what,
             "told": found.told,
             "ours": found.ours,
@@ -102,7 +102,7 @@ def with_difference(
     return Plan((*plan.changes, *told), plan.ticket_id)
 
 
-def differing(changes: Iterable[Change]) -> NewTask | None:
+def mismatch_task(changes: Iterable[Change]) -> NewTask | None:
     """The task that a plan opens because an answer was about something else: whoever carried it out says so."""
     opened = (change.task for change in changes if isinstance(change, OpenTask))
     return next((task for task in opened if task.kind is TaskKind.ANSWER_DIFFERS), None)
