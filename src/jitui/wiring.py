@@ -31,7 +31,7 @@ from jitui.aftersales.provider import PaymentProvider
 from jitui.aftersales.queries import Queries
 from jitui.aftersales.reconcile import StatementFormat, StatementStaging
 from jitui.aftersales.registry import Registry
-from jitui.aftersales.request_refund import Terms
+from jitui.aftersales.request_refund import DecisionSettings
 from jitui.aftersales.task import Tasks
 from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
@@ -67,9 +67,9 @@ class App:
     policy_in_force: PolicyInForce
     clock: Clock = utc_now
 
-    async def terms(self, deadline_passed: Callable[[], bool] = lambda: False) -> Terms:
+    async def decision_settings(self, deadline_passed: Callable[[], bool] = lambda: False) -> DecisionSettings:
         """How a request is decided right now."""
-        return Terms(
+        return DecisionSettings(
             await self.policy_in_force.current(),
             self.settings.time_zone,
             deadline_passed,

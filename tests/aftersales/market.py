@@ -24,7 +24,7 @@ from jitui.aftersales.order import Buyer, Funding, LineUnits, OrderLine, ParcelD
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
 from jitui.aftersales.registry import Selection
-from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
+from jitui.aftersales.request_refund import DecisionSettings, RefundRequest, request_refund
 from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket
 from jitui.ids import lane_of
@@ -57,8 +57,8 @@ class Market:
     policy: Policy = DEFAULT_POLICY
 
     @property
-    def terms(self) -> Terms:
-        return Terms(self.policy, ZoneInfo(TIME_ZONE))
+    def decision_settings(self) -> DecisionSettings:
+        return DecisionSettings(self.policy, ZoneInfo(TIME_ZONE))
 
     async def premium_buyer(self, buyer_id: str, now: datetime = NOW) -> str:
         """A buyer for whom every condition of the default policy on history holds, taken on the allow list."""
@@ -99,7 +99,7 @@ class Market:
         assert not isinstance(taken, Refusal), taken
         for index, captured in enumerate([sum(amounts) + freight_minor] if tenders is None else tenders, start=1):
             tender = Tender(f"t{index}", "simulator", f"pay-{order_id}-{index}", "CNY", captured, now)
-            paid = await capture_payment(self.store, taken.ref, tender, self.terms, now=now)
+            paid = await capture_payment(self.store, taken.ref, tender, self.decision_settings, now=now)
             assert isinstance(paid, Executed), paid
         return taken.ref
 
@@ -107,8 +107,8 @@ class Market:
         self, buyer_id: str, order_id: str, *, lines: Sequence[tuple[str, int]] = (), now: datetime = NOW
     ) -> Executed | Refusal | StoredResponse:
         """The buyer asks."""
-        ask = RefundAsk(buyer_id, order_id, lines=tuple(LineUnits(*line) for line in lines))
-        return await request_refund(self.store, self.terms, ask, now=now)
+        request = RefundRequest(buyer_id, order_id, lines=tuple(LineUnits(*line) for line in lines))
+        return await request_refund(self.store, self.decision_settings, request, now=now)
 
     async def asked(
         self, buyer_id: str, order_id: str, *, lines: Sequence[tuple[str, int]] = (), now: datetime = NOW

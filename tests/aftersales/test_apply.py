@@ -88,7 +88,7 @@ async def pay_in(story: Story, tender_id: str, payment: str, minor: int, total: 
     order = story.orders[second]
     name = f"{story.buyer}-{payment}"
     tender = Tender(tender_id, "simulator", name, "CNY", minor, story.now, payment_total_minor=total)
-    return await capture_payment(story.store, order, tender, story.market.terms, now=story.now)
+    return await capture_payment(story.store, order, tender, story.market.decision_settings, now=story.now)
 
 
 async def ask(story: Story, units: list[tuple[str, int]]) -> object:

@@ -29,8 +29,8 @@ def tender(**changed: Any) -> c.CaptureTender:
     return c.CaptureTender(replace(Tender("t9", "simulator", "pay-9", "CNY", 1, NOW), **changed))
 
 
-def post(**changed: Any) -> c.Post:
-    return replace(c.Post("captured:t9", "escrow", "manual_payout", 1, "CNY", NOW), **changed)
+def post(**changed: Any) -> c.LedgerEntry:
+    return replace(c.LedgerEntry("captured:t9", "escrow", "manual_payout", 1, "CNY", NOW), **changed)
 
 
 def disputed(**changed: Any) -> c.PutDispute:

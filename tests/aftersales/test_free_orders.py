@@ -182,7 +182,9 @@ async def test_money_for_an_order_that_costs_nothing_is_a_task_before_and_after_
             await market.asked(buyer, order_id)
         tender = Tender("t", "simulator", f"pay-{order_id}", "CNY", 500, NOW)
         for _ in range(2):
-            assert isinstance(await capture_payment(market.store, ref, tender, market.terms, now=NOW), Executed)
+            assert isinstance(
+                await capture_payment(market.store, ref, tender, market.decision_settings, now=NOW), Executed
+            )
     assert await tasks_of(market) == [(TaskKind.CAPTURED_AFTER_REFUND, 500)] * 2
 
 
@@ -192,7 +194,7 @@ async def test_money_above_an_order_that_was_refunded_whole_is_a_task_and_before
     assert await tasks_of(market) == [], "a shop may charge for what is no line"
     await market.asked(buyer, "o-1")
     more = Tender("t2", "simulator", "another", "CNY", 300, NOW)
-    assert isinstance(await capture_payment(market.store, ref, more, market.terms, now=NOW), Executed)
+    assert isinstance(await capture_payment(market.store, ref, more, market.decision_settings, now=NOW), Executed)
     assert await tasks_of(market) == [(TaskKind.CAPTURED_AFTER_REFUND, 300)]
 
 

@@ -31,7 +31,9 @@ async def test_an_order_is_replaced_until_something_stands_on_it(market: Market)
     cheaper = replace(ORDER, lines=(replace(LINE, paid_minor=9000),))
     again = await put_order(market.store, cheaper, now=NOW)
     assert isinstance(again, OrderTaken) and (again.created, again.changed) == (False, True)
-    assert isinstance(await capture_payment(market.store, first.ref, TENDER, market.terms, now=NOW), Executed)
+    assert isinstance(
+        await capture_payment(market.store, first.ref, TENDER, market.decision_settings, now=NOW), Executed
+    )
     paid = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(paid, OrderTaken) and paid.changed, "a payment alone does not fix the goods"
     assert isinstance(await market.ship(first.ref), Executed)
@@ -67,7 +69,7 @@ DIFFERENCES: list[tuple[str, dict[str, Any]]] = [
 async def test_what_differs_from_an_order_that_something_stands_on_is_named(market: Market, stands: str) -> None:
     taken = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(taken, OrderTaken)
-    await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
+    await capture_payment(market.store, taken.ref, TENDER, market.decision_settings, now=NOW)
     match stands:
         case "ticket":
             assert isinstance(await market.ask("b-1", "o-1"), Executed)
@@ -86,7 +88,7 @@ async def test_what_differs_from_an_order_that_something_stands_on_is_named(mark
 async def test_a_paid_order_keeps_its_shop_and_currency(market: Market) -> None:
     taken = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(taken, OrderTaken)
-    await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
+    await capture_payment(market.store, taken.ref, TENDER, market.decision_settings, now=NOW)
     for path, changed in (
         ("shop_id", replace(ORDER, shop_id="shop-2")),
         ("currency", replace(ORDER, currency="USD")),
@@ -100,7 +102,7 @@ async def test_what_the_category_said_and_the_line_does_not_repeat_is_no_differe
     await market.registry.put_category(Category("mugs", customised=True, virtual=False), NOW)
     taken = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(taken, OrderTaken)
-    await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
+    await capture_payment(market.store, taken.ref, TENDER, market.decision_settings, now=NOW)
     assert isinstance(await market.ship(taken.ref), Executed)
     again = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(again, OrderTaken) and not again.changed
@@ -114,7 +116,7 @@ async def test_the_ledger_follows_the_funding_of_a_paid_order_that_is_replaced(m
     taken = await put_order(market.store, funded, now=NOW)
     assert isinstance(taken, OrderTaken)
     half = replace(TENDER, captured_minor=5000)
-    await capture_payment(market.store, taken.ref, half, market.terms, now=NOW)
+    await capture_payment(market.store, taken.ref, half, market.decision_settings, now=NOW)
     for funding in (
         (Funding(subsidy, 500), Funding(coupon, 70)),
         (Funding(coupon, 70),),
@@ -128,7 +130,7 @@ async def test_the_ledger_follows_the_funding_of_a_paid_order_that_is_replaced(m
         assert balance["escrow"] == -(5000 + sum(shares.values()))
         assert sum(balance.values()) == 0
     second = replace(TENDER, tender_id="t2", payment_id="pay-2", captured_minor=5500)
-    await capture_payment(market.store, taken.ref, second, market.terms, now=NOW)
+    await capture_payment(market.store, taken.ref, second, market.decision_settings, now=NOW)
     assert (await balances_of(market, "o-1"))["escrow"] == -(10500 + 60)
 
 
@@ -170,13 +172,15 @@ async def test_a_repeated_payment_is_one_payment_and_another_amount_is_refused(m
     taken = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(taken, OrderTaken)
     results = await asyncio.gather(
-        *(capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW) for _ in range(5))
+        *(capture_payment(market.store, taken.ref, TENDER, market.decision_settings, now=NOW) for _ in range(5))
     )
     assert all(isinstance(result, Executed) for result in results)
-    other = await capture_payment(market.store, taken.ref, replace(TENDER, captured_minor=1), market.terms, now=NOW)
+    other = await capture_payment(
+        market.store, taken.ref, replace(TENDER, captured_minor=1), market.decision_settings, now=NOW
+    )
     assert isinstance(other, Refusal) and other.code is RefusalCode.DUPLICATE_PAYMENT_DIFFERS
     foreign = await capture_payment(
-        market.store, taken.ref, replace(TENDER, tender_id="t2", currency="USD"), market.terms, now=NOW
+        market.store, taken.ref, replace(TENDER, tender_id="t2", currency="USD"), market.decision_settings, now=NOW
     )
     assert isinstance(foreign, Refusal) and foreign.code is RefusalCode.CURRENCY_MISMATCH
     snapshot = await market.store.read_order(taken.ref)
@@ -193,7 +197,7 @@ async def test_a_held_order_is_unshipped_and_not_shippable(market: Market) -> No
     held = replace(ORDER, hold=Hold.PRESALE, placed_at=NOW - timedelta(hours=1))
     taken = await put_order(market.store, held, now=NOW)
     assert isinstance(taken, OrderTaken)
-    await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
+    await capture_payment(market.store, taken.ref, TENDER, market.decision_settings, now=NOW)
     refused = await market.ship(taken.ref)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_HELD
     assert isinstance(await market.ask(buyer, "o-1"), Executed)

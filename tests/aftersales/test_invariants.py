@@ -17,7 +17,7 @@ from jitui.aftersales.refund import RefundState
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
 from jitui.aftersales.ship import ShipmentUpdate
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import GRANTED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState
+from jitui.aftersales.ticket import APPROVED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from tests.aftersales.market import NOW, Market, on_both_stores
 
 ANYBODY = Actor(ActorKind.OPERATOR, "somebody")
@@ -118,7 +118,7 @@ async def check_order(market: Market, order: OrderRef) -> None:
     """Every sum of the order snapshot against every other way to count it."""
     snapshot = await market.store.read_order(order)
     assert snapshot is not None
-    holding = [ticket for ticket in snapshot.tickets if ticket.state in OPEN_STATES | GRANTED_STATES]
+    holding = [ticket for ticket in snapshot.tickets if ticket.state in OPEN_STATES | APPROVED_STATES]
     for line in snapshot.lines:
         rows = [row for ticket in holding for row in snapshot.lines_of(ticket.ticket_id) if row.line_id == line.line_id]
         assert line.claimed_quantity == sum(row.quantity for row in rows)
@@ -133,7 +133,7 @@ async def check_order(market: Market, order: OrderRef) -> None:
 
 
 def _check_money(snapshot: OrderSnapshot) -> None:
-    granted = [ticket for ticket in snapshot.tickets if ticket.state in GRANTED_STATES]
+    granted = [ticket for ticket in snapshot.tickets if ticket.state in APPROVED_STATES]
     for ticket in granted:
         refunds = snapshot.refunds_of(ticket.ticket_id)
         assert sum(refund.amount_minor for refund in refunds) == ticket.amount_minor
@@ -152,9 +152,9 @@ def _check_money(snapshot: OrderSnapshot) -> None:
 
 
 async def _check_ledger(market: Market, snapshot: OrderSnapshot) -> None:
-    posts = await market.queries.ledger(OrderRef(snapshot.order.lane, snapshot.order.order_id))
-    balance = {account: minor for (account, _), minor in balances(posts).items()}
-    assert all(post.amount_minor > 0 and post.debit != post.credit for post in posts)
+    entries = await market.queries.ledger(OrderRef(snapshot.order.lane, snapshot.order.order_id))
+    balance = {account: minor for (account, _), minor in balances(entries).items()}
+    assert all(entry.amount_minor > 0 and entry.debit != entry.credit for entry in entries)
     owed = sum(tender.pending_minor for tender in snapshot.tenders)
     out = sum(tender.refunded_minor for tender in snapshot.tenders)
     by_hand = sum(refund.amount_minor for refund in snapshot.refunds if refund.settlement is not None)

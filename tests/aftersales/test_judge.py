@@ -17,7 +17,7 @@ from jitui.aftersales.reconcile import (
     EDGE,
     Finding,
     Group,
-    Posting,
+    ProviderMovement,
     RowKind,
     StatementRow,
     StatementSummary,
@@ -35,8 +35,8 @@ ATTEMPT = UUID(int=7)
 PAID, BACK = RowKind.REFUND, RowKind.REFUND_RETURNED
 
 
-def ours(kind: RowKind = PAID, amount: int = 100, at: datetime = NOON, currency: str = "CNY") -> Posting:
-    return Posting(kind, at, at - timedelta(minutes=1), amount, currency, f"paid:{at.isoformat()}:{amount}")
+def ours(kind: RowKind = PAID, amount: int = 100, at: datetime = NOON, currency: str = "CNY") -> ProviderMovement:
+    return ProviderMovement(kind, at, at - timedelta(minutes=1), amount, currency, f"paid:{at.isoformat()}:{amount}")
 
 
 def theirs(kind: RowKind = PAID, amount: int = 100, line: int = 1, currency: str = "CNY") -> StatementRow:
@@ -63,10 +63,10 @@ def verdicts(group: Group) -> list[Verdict]:
     return [finding.verdict for finding in judge(group, WINDOW)]
 
 
-def group(*movements: Posting | StatementRow, attempt: UUID | None = ATTEMPT) -> Group:
+def group(*movements: ProviderMovement | StatementRow, attempt: UUID | None = ATTEMPT) -> Group:
     return Group(
         "key",
-        tuple(m for m in movements if isinstance(m, Posting)),
+        tuple(m for m in movements if isinstance(m, ProviderMovement)),
         tuple(m for m in movements if isinstance(m, StatementRow)),
         attempt_id=attempt,
     )
@@ -94,7 +94,7 @@ def group(*movements: Posting | StatementRow, attempt: UUID | None = ATTEMPT) ->
         ((ours(), replace(theirs(), final=False)), [Verdict.NOT_FINAL]),
     ],
 )
-def test_what_each_case_is(movements: tuple[Posting | StatementRow, ...], expected: list[Verdict]) -> None:
+def test_what_each_case_is(movements: tuple[ProviderMovement | StatementRow, ...], expected: list[Verdict]) -> None:
     assert verdicts(group(*movements)) == expected
 
 
@@ -107,7 +107,7 @@ AMOUNTS = st.integers(1, 3)
 KINDS = st.sampled_from(RowKind)
 MOMENTS = st.sampled_from([DAY - timedelta(days=1), DAY + EDGE / 2, NOON, NOON + timedelta(hours=1), WINDOW.until])
 OURS = st.builds(
-    Posting,
+    ProviderMovement,
     kind=KINDS,
     at=MOMENTS,
     possible_from=st.just(DAY - timedelta(days=1)) | st.just(NOON),
@@ -126,7 +126,7 @@ THEIRS = st.builds(
 )
 
 
-def _sides(findings: tuple[Finding, ...]) -> tuple[Counter[Posting], Counter[StatementRow]]:
+def _sides(findings: tuple[Finding, ...]) -> tuple[Counter[ProviderMovement], Counter[StatementRow]]:
     mine = Counter(finding.ours for finding in findings if finding.ours is not None)
     other = Counter(finding.theirs for finding in findings if finding.theirs is not None)
     return mine, other
@@ -134,13 +134,13 @@ def _sides(findings: tuple[Finding, ...]) -> tuple[Counter[Posting], Counter[Sta
 
 @given(mine=st.lists(OURS, max_size=5), other=st.lists(THEIRS, max_size=5), known=st.booleans())
 def test_every_movement_has_one_verdict_and_totals_add_up(
-    mine: list[Posting], other: list[StatementRow], known: bool
+    mine: list[ProviderMovement], other: list[StatementRow], known: bool
 ) -> None:
     findings = judge(group(*mine, *other, attempt=ATTEMPT if known else None), WINDOW)
     of_ours, of_theirs = _sides(findings)
     assert of_theirs == Counter(other)
     assert of_ours <= Counter(mine)
-    inside = Counter(posting for posting in mine if WINDOW.covers(posting.at))
+    inside = Counter(movement for movement in mine if WINDOW.covers(movement.at))
     assert inside <= of_ours, "what lies in the window is never left out"
     for finding in findings:
         pair = (finding.ours, finding.theirs)
@@ -157,10 +157,10 @@ def test_every_movement_has_one_verdict_and_totals_add_up(
 
 
 @given(mine=st.lists(OURS, max_size=5))
-def test_a_statement_that_says_what_we_say_matches_whole(mine: list[Posting]) -> None:
+def test_a_statement_that_says_what_we_say_matches_whole(mine: list[ProviderMovement]) -> None:
     mirrored = [
-        StatementRow(line, posting.kind, posting.at, posting.amount_minor, posting.currency)
-        for line, posting in enumerate(mine)
+        StatementRow(line, movement.kind, movement.at, movement.amount_minor, movement.currency)
+        for line, movement in enumerate(mine)
     ]
     findings = judge(group(*mine, *mirrored), WINDOW)
     assert {finding.verdict for finding in findings} <= {Verdict.MATCHED}
@@ -168,10 +168,10 @@ def test_a_statement_that_says_what_we_say_matches_whole(mine: list[Posting]) ->
 
 
 @given(mine=st.lists(OURS, min_size=1, max_size=4), data=st.data())
-def test_one_wrong_amount_is_one_difference(mine: list[Posting], data: st.DataObject) -> None:
+def test_one_wrong_amount_is_one_difference(mine: list[ProviderMovement], data: st.DataObject) -> None:
     mirrored = [
-        StatementRow(line, posting.kind, posting.at, posting.amount_minor, posting.currency)
-        for line, posting in enumerate(mine)
+        StatementRow(line, movement.kind, movement.at, movement.amount_minor, movement.currency)
+        for line, movement in enumerate(mine)
     ]
     at = data.draw(st.integers(0, len(mine) - 1))
     mirrored[at] = replace(mirrored[at], amount_minor=1000)
@@ -213,7 +213,9 @@ def test_what_a_statement_covers() -> None:
 def test_a_payment_for_several_orders_or_in_several_captures_is_compared_by_its_sum(
     ours: tuple[int, ...], theirs: tuple[int, ...], same: bool
 ) -> None:
-    mine = [Posting(RowKind.PAYMENT, NOON, NOON, minor, "CNY", f"captured:{at}") for at, minor in enumerate(ours)]
+    mine = [
+        ProviderMovement(RowKind.PAYMENT, NOON, NOON, minor, "CNY", f"captured:{at}") for at, minor in enumerate(ours)
+    ]
     rows = [StatementRow(line, RowKind.PAYMENT, NOON, minor, "CNY") for line, minor in enumerate(theirs)]
     findings = judge(group(*mine, *rows), WINDOW)
     assert (not [finding for finding in findings if finding.verdict in DIFFERENCES]) is same

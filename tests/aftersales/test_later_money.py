@@ -35,7 +35,7 @@ async def deposit_refunded(market: Market, worth_minor: int = 10000, **order: An
 
 
 async def capture(market: Market, ref: OrderRef, tender: Tender) -> object:
-    return await capture_payment(market.store, ref, tender, market.terms, now=NOW)
+    return await capture_payment(market.store, ref, tender, market.decision_settings, now=NOW)
 
 
 def balance_of(minor: int) -> Tender:

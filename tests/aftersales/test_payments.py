@@ -25,7 +25,7 @@ async def placed(market: Market, order_id: str, amount_minor: int, buyer_id: str
 
 
 async def capture(market: Market, ref: OrderRef, tender: Tender) -> Executed | Refusal | StoredResponse:
-    return await capture_payment(market.store, ref, tender, market.terms, now=NOW)
+    return await capture_payment(market.store, ref, tender, market.decision_settings, now=NOW)
 
 
 async def captured(market: Market, ref: OrderRef) -> list[tuple[str, int]]:

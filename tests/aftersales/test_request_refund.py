@@ -20,7 +20,7 @@ from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.registry import Coverage, Pause, Restriction, Scope
-from jitui.aftersales.request_refund import RefundAsk, check_eligibility, request_refund
+from jitui.aftersales.request_refund import RefundRequest, check_eligibility, request_refund
 from jitui.aftersales.review import approve, withdraw
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.ids import lane_of, new_id
@@ -134,8 +134,8 @@ async def test_pause_restriction_and_coverage_each_send_the_request_to_review(ma
 async def test_a_deadline_that_has_passed_approves_nothing_and_the_request_stands(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")
-    terms = replace(market.terms, deadline_passed=lambda: True)
-    asked = await request_refund(market.store, terms, RefundAsk(buyer, "o-1"), now=NOW)
+    decision_settings = replace(market.decision_settings, deadline_passed=lambda: True)
+    asked = await request_refund(market.store, decision_settings, RefundRequest(buyer, "o-1"), now=NOW)
     assert isinstance(asked, Executed) and asked.ticket_id is not None
     ticket = asked.snapshot.ticket(asked.ticket_id)
     assert (ticket.state, ticket.review_reason) == (TicketState.AWAITING_MERCHANT, "deadline_passed")
@@ -157,7 +157,7 @@ async def test_i4_the_stored_facts_give_the_stored_decision(market: Market) -> N
 async def test_a_dry_run_says_the_same_and_writes_nothing(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")
-    dry = await check_eligibility(market.store, market.terms, RefundAsk(buyer, "o-1"), now=NOW)
+    dry = await check_eligibility(market.store, market.decision_settings, RefundRequest(buyer, "o-1"), now=NOW)
     assert not isinstance(dry, Refusal)
     assert (dry.decision.outcome, dry.amount_minor, dry.currency) == (Outcome.INSTANT, 12900, "CNY")
     assert (await market.asked(buyer, "o-1")).version == 2, "the dry run opened no ticket"
@@ -266,13 +266,13 @@ async def test_the_same_key_gives_the_first_answer_and_another_body_is_refused(m
         return StoredResponse(201, str(plan.ticket_id).encode(), NOW)
 
     reply = IdempotentReply(idempotency_key, render)
-    ask = RefundAsk(buyer, "o-1")
-    first = await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
-    again = await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
+    request = RefundRequest(buyer, "o-1")
+    first = await request_refund(market.store, market.decision_settings, request, now=NOW, reply=reply)
+    again = await request_refund(market.store, market.decision_settings, request, now=NOW, reply=reply)
     assert isinstance(first, Executed)
     assert again == StoredResponse(201, str(first.ticket_id).encode(), NOW)
     other = IdempotentReply(replace(idempotency_key, body_hash=b"other"), render)
-    reused = await request_refund(market.store, market.terms, ask, now=NOW, reply=other)
+    reused = await request_refund(market.store, market.decision_settings, request, now=NOW, reply=other)
     assert isinstance(reused, Refusal) and reused.code is RefusalCode.IDEMPOTENCY_KEY_REUSED
 
 
@@ -340,9 +340,9 @@ async def test_an_answer_is_forgotten_only_after_it_was_promised(market: Market)
         return StoredResponse(201, b"first", NOW)
 
     reply = IdempotentReply(idempotency_key, render)
-    ask = RefundAsk(buyer, "o-1")
-    await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
+    request = RefundRequest(buyer, "o-1")
+    await request_refund(market.store, market.decision_settings, request, now=NOW, reply=reply)
     assert await market.store.purge_responses(NOW) == 0
-    again = await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
+    again = await request_refund(market.store, market.decision_settings, request, now=NOW, reply=reply)
     assert isinstance(again, StoredResponse)
     assert await market.store.purge_responses(NOW + timedelta(seconds=1)) == 1

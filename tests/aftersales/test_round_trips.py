@@ -6,7 +6,7 @@ import tempfile
 
 from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
-from jitui.aftersales.request_refund import RefundAsk, request_refund
+from jitui.aftersales.request_refund import RefundRequest, request_refund
 from jitui.aftersales.ticket import ApprovedBy
 from tests.aftersales.market import NOW, open_market
 
@@ -20,8 +20,8 @@ async def test_a_decision_takes_two_round_trips_answer_and_commit_included(datab
                 connection.pgconn.trace(trace.fileno())
             done = await request_refund(
                 market.store,
-                market.terms,
-                RefundAsk("b-1", "o-1"),
+                market.decision_settings,
+                RefundRequest("b-1", "o-1"),
                 now=NOW,
                 reply=IdempotentReply(idempotency_key, lambda _: StoredResponse(201, b"", NOW)),
             )

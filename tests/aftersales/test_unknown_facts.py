@@ -15,7 +15,7 @@ from jitui.aftersales.order import Buyer, OrderLine, ParcelDegree, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef, TicketRef
 from jitui.aftersales.registry import Category, Coverage, Pause, Scope
-from jitui.aftersales.request_refund import RefundAsk, check_eligibility
+from jitui.aftersales.request_refund import RefundRequest, check_eligibility
 from jitui.aftersales.review import approve, expire
 from jitui.aftersales.ship import complete_order
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
@@ -63,7 +63,9 @@ async def paid(
     assert not isinstance(taken, Refusal), taken
     amount = sum(line.paid_minor for line in bought) + freight_minor
     tender = Tender("t", "simulator", f"pay-{order_id}", currency, amount, captured_at)
-    assert isinstance(await capture_payment(market.store, taken.ref, tender, market.terms, now=NOW), Executed)
+    assert isinstance(
+        await capture_payment(market.store, taken.ref, tender, market.decision_settings, now=NOW), Executed
+    )
     return taken.ref
 
 
@@ -211,7 +213,7 @@ async def test_a_completed_order_has_gone_whatever_was_told_of_its_shipments(
     for lines in ((), (("l1", 1),)):
         refused = await market.ask("b", "o", lines=lines)
         assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
-    checked = await check_eligibility(market.store, market.terms, RefundAsk("b", "o"), now=NOW)
+    checked = await check_eligibility(market.store, market.decision_settings, RefundRequest("b", "o"), now=NOW)
     assert isinstance(checked, Refusal) and checked.code is RefusalCode.ORDER_ALREADY_SHIPPED
 
 

@@ -17,7 +17,7 @@ from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.people import Person, Role, enrol
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
 from jitui.aftersales.registry import Coverage, Scope, Selection, Shop
-from jitui.aftersales.request_refund import RefundAsk, request_refund
+from jitui.aftersales.request_refund import RefundRequest, request_refund
 from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind, Reason
 from jitui.ids import lane_of
@@ -83,8 +83,8 @@ class Marketplace:
         """The buyer asks, by the core itself; the ticket's id."""
         app = self.app
         wanted = tuple(LineUnits(*line) for line in lines)
-        ask = RefundAsk(person.subject_id, order_id, Reason.NO_LONGER_WANTED, wanted)
-        done = await request_refund(app.store, await app.terms(), ask, now=app.clock())
+        request = RefundRequest(person.subject_id, order_id, Reason.NO_LONGER_WANTED, wanted)
+        done = await request_refund(app.store, await app.decision_settings(), request, now=app.clock())
         assert isinstance(done, Executed), done
         assert done.ticket_id is not None
         return done.ticket_id
@@ -104,7 +104,7 @@ class Marketplace:
         if self.pay is not None:
             await self.pay(payment_id, amount_minor)
         tender = Tender("t1", "simulator", payment_id, "CNY", amount_minor, now)
-        done = await capture_payment(self.app.store, ref, tender, await self.app.terms(), now=now)
+        done = await capture_payment(self.app.store, ref, tender, await self.app.decision_settings(), now=now)
         assert isinstance(done, Executed), done
 
 

@@ -13,7 +13,7 @@ from jitui.aftersales.command import Executed
 from jitui.aftersales.order import ParcelDegree, ShipmentSource
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef
-from jitui.aftersales.ticket import GRANTED_STATES
+from jitui.aftersales.ticket import APPROVED_STATES
 from tests.aftersales.market import Market, ticket_of
 
 
@@ -72,7 +72,7 @@ async def test_refunding_one_line_does_not_stop_another_from_shipping(market: Ma
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(5000, 6000))
     ticket = await market.asked(buyer, "o-1", lines=[("l1", 1)])
-    assert ticket.state in GRANTED_STATES
+    assert ticket.state in APPROVED_STATES
     assert isinstance(await market.ship(ref, lines=[("l2", 1)]), Executed)
     refused = await market.ship(ref, lines=[("l1", 1)], tracking_no="SF2")
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.UNITS_REFUNDED
@@ -151,6 +151,6 @@ async def _no_unit_twice(market: Market, refs: list[OrderRef]) -> None:
             granted = sum(
                 row.quantity
                 for row in snapshot.ticket_lines
-                if row.line_id == line.line_id and snapshot.ticket(row.ticket_id).state in GRANTED_STATES
+                if row.line_id == line.line_id and snapshot.ticket(row.ticket_id).state in APPROVED_STATES
             )
             assert granted + line.shipped_quantity <= line.quantity

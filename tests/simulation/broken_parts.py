@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from jitui.aftersales.changes import AddTimeline, Change, HoldTender, MoveRefund, Post, PutShipment
+from jitui.aftersales.changes import AddTimeline, Change, HoldTender, LedgerEntry, MoveRefund, PutShipment
 from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store, Transaction, Usage
 from jitui.aftersales.provider import (
@@ -231,7 +231,7 @@ def no_hold_on_the_tender(app: App) -> App:
 
 def no_posting(app: App) -> App:
     """The ledger hears of nothing."""
-    return replace(app, store=_Forgetful(app.store, Post))
+    return replace(app, store=_Forgetful(app.store, LedgerEntry))
 
 
 def no_timeline(app: App) -> App:

@@ -26,10 +26,12 @@ from tests.threads.steps import SUCCEEDED, postings, refused, snapshot_of
 async def test_t06_a_capture_that_races_or_is_done_already_refunds_nothing(market: Market) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(10000,), tenders=(6000,))
     second = Tender("t2", "simulator", "pay-o-1-2", "CNY", 4000, NOW)
-    done = await asyncio.gather(*(capture_payment(market.store, ref, second, market.terms, now=NOW) for _ in range(8)))
+    done = await asyncio.gather(
+        *(capture_payment(market.store, ref, second, market.decision_settings, now=NOW) for _ in range(8))
+    )
     assert all(isinstance(outcome, Executed) for outcome in done)
     other = Tender("t2", "simulator", "pay-o-1-2", "CNY", 3999, NOW)
-    differs = await capture_payment(market.store, ref, other, market.terms, now=NOW)
+    differs = await capture_payment(market.store, ref, other, market.decision_settings, now=NOW)
     assert refused(differs) is RefusalCode.DUPLICATE_PAYMENT_DIFFERS
     snapshot = await snapshot_of(market, ref)
     assert [(tender.captured_minor, tender.remaining_minor) for tender in snapshot.tenders] == [
@@ -64,7 +66,9 @@ async def test_t33_a_capture_that_arrives_after_the_refund_is_paid_back_once(mar
     ref = await market.paid_order(buyer, "o-1", amounts=(10000,), tenders=(2000,))
     await market.asked(buyer, "o-1")
     balance = Tender("t2", "simulator", "pay-o-1-2", "CNY", 8000, NOW)
-    done = await asyncio.gather(*(capture_payment(market.store, ref, balance, market.terms, now=NOW) for _ in range(5)))
+    done = await asyncio.gather(
+        *(capture_payment(market.store, ref, balance, market.decision_settings, now=NOW) for _ in range(5))
+    )
     assert all(isinstance(outcome, Executed) for outcome in done)
     snapshot = await snapshot_of(market, ref)
     assert sorted(refund.amount_minor for refund in snapshot.refunds) == [2000, 8000]

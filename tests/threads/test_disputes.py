@@ -262,7 +262,9 @@ async def shared_payment(market: Market, *amounts: int, total_minor: int | None 
     for number, amount in enumerate(amounts, start=1):
         refs.append(await market.paid_order(buyer, f"o-{number}", amounts=(amount,), tenders=()))
         part = Tender("t1", "simulator", "pay-1", "CNY", amount, NOW, payment_total_minor=total_minor)
-        assert isinstance(await capture_payment(market.store, refs[-1], part, market.terms, now=NOW), Executed)
+        assert isinstance(
+            await capture_payment(market.store, refs[-1], part, market.decision_settings, now=NOW), Executed
+        )
     return refs
 
 
@@ -352,7 +354,7 @@ async def test_t34_an_order_that_the_first_half_of_the_news_freed_is_not_taken_f
     after = [("won", 1000, 0), ("lost", 2000, 0)]
     assert await parts(market, refs) == after
     more = Tender("t1", "simulator", "pay-1", "CNY", 1500, NOW, payment_total_minor=4000)
-    assert isinstance(await capture_payment(market.store, refs[0], more, market.terms, now=NOW), Executed)
+    assert isinstance(await capture_payment(market.store, refs[0], more, market.decision_settings, now=NOW), Executed)
     await told(market, DisputeState.LOST, 2000)
     assert await parts(market, refs) == after
     assert TaskKind.DISPUTE_DIFFERS not in {task.kind for task in await tasks(market)}

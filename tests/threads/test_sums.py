@@ -68,7 +68,7 @@ def test_t42_exponents_are_the_currencys_in_both_directions(code: str, text: str
 async def test_t42_an_amount_in_another_currency_is_no_payment_of_the_order(market: Market) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(10000,), tenders=(6000,))
     yen = Tender("t2", "simulator", "p", "JPY", 4000, NOW)
-    done = await capture_payment(market.store, ref, yen, market.terms, now=NOW)
+    done = await capture_payment(market.store, ref, yen, market.decision_settings, now=NOW)
     assert refused(done) is RefusalCode.CURRENCY_MISMATCH
 
 

@@ -182,10 +182,10 @@ async def test_a_kept_500_is_never_sent_past_its_keys_life_but_shown_to_an_opera
     for _ in range(3):
         await shop.pass_of_the_worker(seconds=700)
         assert await shop.state(ticket) == "refunding"
-    posts = shop.stripe.calls.count("POST /v1/refunds")
+    entries = shop.stripe.calls.count("POST /v1/refunds")
     await shop.pass_of_the_worker(seconds=24 * 3600)
     assert await shop.state(ticket) == "refund_failed"
-    assert shop.stripe.calls.count("POST /v1/refunds") == posts
+    assert shop.stripe.calls.count("POST /v1/refunds") == entries
     refund_id = (await shop.api.get(f"/v1/after-sales/{ticket}")).json()["refunds"][0]["refund_id"]
     refund = (await shop.api.get(f"/v1/refunds/{refund_id}")).json()
     assert "idempotency key has expired" in refund["reason"]

@@ -289,7 +289,7 @@ async def test_a_payment_that_two_orders_share_is_one_payment_of_the_statement(i
     for name, amount in (("o-1", 1000), ("o-2", 2500)):
         ref = await market.paid_order(buyer, name, amounts=(amount,), tenders=(), now=now)
         part = Tender("t1", "simulator", "pay-shared", "CNY", amount, now, payment_total_minor=3500)
-        assert isinstance(await capture_payment(market.store, ref, part, market.terms, now=now), Executed)
+        assert isinstance(await capture_payment(market.store, ref, part, market.decision_settings, now=now), Executed)
         assert (await market.asked(buyer, name, now=now)).state is TicketState.REFUNDING
         refs.append(ref)
     await pay_all(installed, refs)

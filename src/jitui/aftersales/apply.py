@@ -63,7 +63,7 @@ def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
             c.RecordDecision()
             | c.RecordLaterDecision()
             | c.Announce()
-            | c.Post()
+            | c.LedgerEntry()
             | c.OpenTask()
             | c.OpenIncident()
             | c.ClaimPayment()

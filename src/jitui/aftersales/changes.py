@@ -165,7 +165,7 @@ class MoveAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class LedgerEntry:
     """One ledger row; the same posting twice is one row (I7)."""
 
     posting: str
@@ -359,7 +359,7 @@ Change = (
     | MoveRefund
     | SettleRefund
     | MoveAttempt
-    | Post
+    | LedgerEntry
     | OpenTask
     | RecordBuyerEvent
     | Announce

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from jitui.aftersales import ledger
-from jitui.aftersales.changes import Announce, Change, OpenTask, OutgoingEventKind, Post, PutDispute
+from jitui.aftersales.changes import Announce, Change, LedgerEntry, OpenTask, OutgoingEventKind, PutDispute
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.order import Dispute, DisputeState, Tender
@@ -91,12 +91,12 @@ def _effects(snapshot: OrderSnapshot, dispute: Dispute, now: datetime) -> tuple[
     if dispute.state is not DisputeState.LOST:
         return changes
     twice_minor = dispute.amount_minor - dispute.lost_minor
-    posts: list[Post] = []
+    entries: list[LedgerEntry] = []
     if dispute.lost_minor:
-        posts.append(ledger.charged_back(Cause.CHARGED_BACK, dispute, dispute.lost_minor, now))
+        entries.append(ledger.charged_back(Cause.CHARGED_BACK, dispute, dispute.lost_minor, now))
     if twice_minor:
-        posts.append(ledger.charged_back(Cause.CHARGED_BACK_TOO, dispute, twice_minor, now))
-    return (*changes, *posts, *((_overlap(snapshot, dispute, twice_minor, now),) if twice_minor else ()))
+        entries.append(ledger.charged_back(Cause.CHARGED_BACK_TOO, dispute, twice_minor, now))
+    return (*changes, *entries, *((_overlap(snapshot, dispute, twice_minor, now),) if twice_minor else ()))
 
 
 def _overlap(snapshot: OrderSnapshot, dispute: Dispute, twice_minor: int, now: datetime) -> OpenTask:

@@ -34,10 +34,10 @@ from jitui.aftersales.ports import (
     PaymentName,
     Store,
 )
-from jitui.aftersales.request_refund import Terms
+from jitui.aftersales.request_refund import DecisionSettings
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import NewTask, TaskKind
-from jitui.aftersales.ticket import GRANTED_STATES
+from jitui.aftersales.ticket import APPROVED_STATES
 from jitui.errors import Overtaken
 from jitui.ids import lane_of
 
@@ -55,7 +55,7 @@ async def capture_payment(
     store: Store,
     ref: OrderRef,
     tender: Tender,
-    terms: Terms,
+    decision_settings: DecisionSettings,
     *,
     now: datetime,
     reply: IdempotentReply | None = None,
@@ -66,10 +66,10 @@ async def capture_payment(
     goods that were refunded already is decided again under `terms` (T33).
     """
     name = PaymentName(tender.provider, tender.payment_id)
-    query = replace(decision_query(terms.policy, now, terms.time_zone), payment=name)
+    query = replace(decision_query(decision_settings.policy, now, decision_settings.time_zone), payment=name)
 
     def plan(snapshot: OrderSnapshot, inputs: DecisionInputs) -> Plan | Refusal:
-        return plan_payment(snapshot, inputs, tender, terms, now)
+        return plan_payment(snapshot, inputs, tender, decision_settings, now)
 
     try:
         return await carry_out(store, ref, plan, query=query, reply=reply)
@@ -78,7 +78,7 @@ async def capture_payment(
 
 
 def plan_payment(
-    snapshot: OrderSnapshot, inputs: DecisionInputs, tender: Tender, terms: Terms, now: datetime
+    snapshot: OrderSnapshot, inputs: DecisionInputs, tender: Tender, decision_settings: DecisionSettings, now: datetime
 ) -> Plan | Refusal:
     """The payment, its ledger rows, for the first one the buyer's history and the feed; and what refunds it touches."""
     known = next((other for other in snapshot.tenders if _name(other) == _name(tender)), None)
@@ -92,7 +92,7 @@ def plan_payment(
     if not captured:
         return Plan()
     after = apply_all(snapshot, captured)
-    later = plan_later_money(after, inputs, terms, tender, now)
+    later = plan_later_money(after, inputs, decision_settings, tender, now)
     return Plan((*captured, *later, *_surplus_task(snapshot, after, tender, now)))
 
 
@@ -100,7 +100,7 @@ def _surplus_task(before: OrderSnapshot, after: OrderSnapshot, tender: Tender, n
     """Money above what lines and freight sum to belongs to no goods: where nothing is left to pay, a person is told."""
     stated_minor = sum(line.paid_minor for line in after.lines) + after.order.freight_minor
     surplus_minor = captured_minor(after.tenders) - max(stated_minor, captured_minor(before.tenders))
-    nothing_left = stated_minor == 0 or any(ticket.state in GRANTED_STATES for ticket in before.tickets)
+    nothing_left = stated_minor == 0 or any(ticket.state in APPROVED_STATES for ticket in before.tickets)
     if surplus_minor <= 0 or not nothing_left:
         return ()
     task = NewTask(

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jitui.aftersales import ledger
+from jitui.aftersales.allocation import net_paid, refundable_minor
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.approval import queue_refunds
 from jitui.aftersales.changes import (
     AddTimeline,
     Announce,
@@ -30,16 +32,14 @@ from jitui.aftersales.changes import (
     move_ticket,
 )
 from jitui.aftersales.facts import arm_of, gather_facts, history_read
-from jitui.aftersales.grant import queue_refunds
 from jitui.aftersales.order import LineUnits, Tender
 from jitui.aftersales.pay import state_from, ticket_changes
 from jitui.aftersales.ports import DecisionInputs
-from jitui.aftersales.request_refund import Terms, asked_body, guard_of, record_decision
+from jitui.aftersales.request_refund import DecisionSettings, guard_of, record_decision, requested_body
 from jitui.aftersales.snapshot import OrderSnapshot, transition
-from jitui.aftersales.split import refundable_minor, worth
 from jitui.aftersales.task import NewTask, TaskKind
 from jitui.aftersales.ticket import (
-    GRANTED_STATES,
+    APPROVED_STATES,
     SYSTEM,
     ApprovedBy,
     Ticket,
@@ -77,7 +77,7 @@ class _Again:
 
 
 def plan_later_money(
-    snapshot: OrderSnapshot, inputs: DecisionInputs, terms: Terms, tender: Tender, now: datetime
+    snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings: DecisionSettings, tender: Tender, now: datetime
 ) -> tuple[Change, ...]:
     """What a capture, which the snapshot holds already, does to the tickets that stand on the order's units."""
     changes: tuple[Change, ...] = ()
@@ -85,19 +85,19 @@ def plan_later_money(
     for more in found:
         if more.ticket.state is TicketState.AWAITING_MERCHANT:
             changes += _raise(snapshot, more, now)
-    granted = [more for more in found if more.ticket.state in GRANTED_STATES]
-    instant = [more for more in granted if more.ticket.approved_by is ApprovedBy.INSTANT_REFUND]
-    if not granted:
+    approved = [more for more in found if more.ticket.state in APPROVED_STATES]
+    instant = [more for more in approved if more.ticket.approved_by is ApprovedBy.INSTANT_REFUND]
+    if not approved:
         return changes
-    again = _decide_again(apply_all(snapshot, changes), inputs, terms, instant or granted, now)
+    again = _decide_again(apply_all(snapshot, changes), inputs, decision_settings, instant or approved, now)
     extended = instant if again.holds and _fits(snapshot, instant) else []
     for more in extended:
         changes += _extend(apply_all(snapshot, changes), more, again, now)
-    rest = [more for more in granted if more not in extended]
+    rest = [more for more in approved if more not in extended]
     if rest:
         after = apply_all(snapshot, changes)
-        again = again if rest == (instant or granted) else _decide_again(after, inputs, terms, rest, now)
-        changes += _review(after, rest, again, inputs, terms, tender, now)
+        again = again if rest == (instant or approved) else _decide_again(after, inputs, decision_settings, rest, now)
+        changes += _review(after, rest, again, inputs, decision_settings, tender, now)
     return changes
 
 
@@ -107,10 +107,10 @@ def plan_later_money(
 def _more(snapshot: OrderSnapshot) -> list[_More]:
     """For each ticket on the order's units, oldest first, what it lacks; rounding as in `split.units_due_minor`."""
     standing = sorted(
-        (t for t in snapshot.tickets if t.state in GRANTED_STATES or t.state is TicketState.AWAITING_MERCHANT),
+        (t for t in snapshot.tickets if t.state in APPROVED_STATES or t.state is TicketState.AWAITING_MERCHANT),
         key=lambda ticket: (ticket.requested_at, ticket.ticket_id),
     )
-    paid = worth(snapshot)
+    paid = net_paid(snapshot)
     parts: dict[object, dict[str, int]] = {ticket.ticket_id: {} for ticket in standing}
     for line in snapshot.lines:
         lacks_minor = paid.lines[line.line_id] * line.claimed_quantity // line.quantity - line.claimed_minor
@@ -128,9 +128,9 @@ def _more(snapshot: OrderSnapshot) -> list[_More]:
     return [_More(ticket, parts[ticket.ticket_id], freight.get(ticket.ticket_id, 0)) for ticket in standing]
 
 
-def _freight_more(snapshot: OrderSnapshot, standing: Sequence[Ticket], worth_minor: int) -> dict[object, int]:
+def _freight_more(snapshot: OrderSnapshot, standing: Sequence[Ticket], net_paid_minor: int) -> dict[object, int]:
     """Freight goes with the ticket that has it, else with the last one of an order that is asked for whole."""
-    lacks_minor = worth_minor - snapshot.order.freight_claimed_minor
+    lacks_minor = net_paid_minor - snapshot.order.freight_claimed_minor
     whole = all(line.claimed_quantity == line.quantity and not line.left_quantity for line in snapshot.lines)
     if lacks_minor <= 0 or not whole or not standing:
         return {}
@@ -157,7 +157,11 @@ def _raise(snapshot: OrderSnapshot, more: _More, now: datetime) -> tuple[Change,
 
 
 def _decide_again(
-    snapshot: OrderSnapshot, inputs: DecisionInputs, terms: Terms, mores: Sequence[_More], now: datetime
+    snapshot: OrderSnapshot,
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    mores: Sequence[_More],
+    now: datetime,
 ) -> _Again:
     """One decision on everything that these approvals would then give back; caps count what they gave already."""
     tickets = {more.ticket.ticket_id for more in mores}
@@ -166,25 +170,27 @@ def _decide_again(
         if row.ticket_id in tickets:
             units[row.line_id] = units.get(row.line_id, 0) + row.quantity
     facts = gather_facts(
-        terms.policy,
+        decision_settings.policy,
         snapshot,
-        _usage_beside(inputs, terms, mores, now),
+        _usage_beside(inputs, decision_settings, mores, now),
         asked=[LineUnits(line_id, quantity) for line_id, quantity in units.items()],
         amount_minor=sum(more.ticket.amount_minor + more.amount_minor for more in mores),
         cap_amount_minor=sum(more.amount_minor for more in mores),
         now=now,
-        time_zone=terms.time_zone,
-        usage_max_age=terms.usage_max_age,
+        time_zone=decision_settings.time_zone,
+        usage_max_age=decision_settings.usage_max_age,
     )
-    decision = decide(terms.policy, facts)
-    read_from = history_read(terms.policy, snapshot, inputs)
-    holds = decision.outcome is Outcome.INSTANT and guard_of(snapshot, inputs, terms) is None
+    decision = decide(decision_settings.policy, facts)
+    read_from = history_read(decision_settings.policy, snapshot, inputs)
+    holds = decision.outcome is Outcome.INSTANT and guard_of(snapshot, inputs, decision_settings) is None
     return _Again(holds, lambda ticket: record_decision(ticket.ticket_id, decision, facts, read_from, now))
 
 
-def _usage_beside(inputs: DecisionInputs, terms: Terms, mores: Sequence[_More], now: datetime) -> DecisionInputs:
+def _usage_beside(
+    inputs: DecisionInputs, decision_settings: DecisionSettings, mores: Sequence[_More], now: datetime
+) -> DecisionInputs:
     """The buyer's cap counts an approval once, at its own time; one that has left the window is no longer in there."""
-    cap, usage = terms.policy.caps.per_buyer, inputs.buyer_usage
+    cap, usage = decision_settings.policy.caps.per_buyer, inputs.buyer_usage
     if cap is None or usage is None:
         return inputs
     since = now - timedelta(seconds=cap.over_seconds)
@@ -227,12 +233,12 @@ def _review(
     mores: Sequence[_More],
     again: _Again,
     inputs: DecisionInputs,
-    terms: Terms,
+    decision_settings: DecisionSettings,
     tender: Tender,
     now: datetime,
 ) -> tuple[Change, ...]:
     """One request for all of it, on no units: they are their first ticket's for good."""
-    ticket = _new_ticket(snapshot, mores, inputs, terms, now)
+    ticket = _new_ticket(snapshot, mores, inputs, decision_settings, now)
     event = TicketEvent(
         ticket_id=ticket.ticket_id,
         seq=1,
@@ -261,14 +267,18 @@ def _review(
         again.record(ticket),
         AddTimeline((event,)),
         OpenTask(task.task_id, task),
-        Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
+        Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, requested_body(ticket), ticket.ticket_id),
     )
 
 
 def _new_ticket(
-    snapshot: OrderSnapshot, mores: Sequence[_More], inputs: DecisionInputs, terms: Terms, now: datetime
+    snapshot: OrderSnapshot,
+    mores: Sequence[_More],
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    now: datetime,
 ) -> Ticket:
-    first, review = mores[0].ticket, terms.policy.review
+    first, review = mores[0].ticket, decision_settings.policy.review
     return replace(
         first,
         ticket_id=new_id(snapshot.order.lane),
@@ -277,7 +287,7 @@ def _new_ticket(
         amount_minor=sum(more.amount_minor for more in mores),
         freight_minor=sum(more.freight_minor for more in mores),
         funding_returns={},
-        arm=arm_of(terms.policy, first.buyer_id, inputs.selection),
+        arm=arm_of(decision_settings.policy, first.buyer_id, inputs.selection),
         requested_at=now,
         notice=None,
         review_reason=CAPTURED_LATER,

@@ -468,11 +468,11 @@ def _paid_again(
     told: tuple[Change, ...] = (OpenTask(task.task_id, task),)
     if doubtful:
         return Plan(told, refund.ticket_id)
-    posting = ledger.at_provider(Cause.PAID_AGAIN, refund, attempt, now)
+    entry = ledger.at_provider(Cause.PAID_AGAIN, refund, attempt, now)
     if refund.settlement is None or _other_is_open(snapshot, attempt):
-        return Plan((*told, posting), refund.ticket_id)
+        return Plan((*told, entry), refund.ticket_id)
     moved = _attempt_moved(attempt, AttemptState.SUCCEEDED, result, now)
-    return Plan((*told, posting, moved, _due(refund, None)), refund.ticket_id)
+    return Plan((*told, entry, moved, _due(refund, None)), refund.ticket_id)
 
 
 def paid_twice_name(attempt_id: UUID) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitui.aftersales import ledger
-from jitui.aftersales.changes import Post
+from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import Account, Cause
 from jitui.aftersales.order import Buyer, Funder, Funding, Order, OrderLine, captured_minor
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -53,17 +53,17 @@ class OrderPut:
 
     replaces: bool
     paid_now: bool = False
-    postings: tuple[Post, ...] = ()
+    entries: tuple[LedgerEntry, ...] = ()
 
 
 def standing_order(
-    snapshot: OrderSnapshot, posts: Iterable[Post] = (), categories: Mapping[str, CategoryFlags] | None = None
+    snapshot: OrderSnapshot, entries: Iterable[LedgerEntry] = (), categories: Mapping[str, CategoryFlags] | None = None
 ) -> StandingOrder:
     """The order of a snapshot, with what its ledger has of the funding.
 
     Without the ledger it says what putting the order again would be refused for, and not what it would book.
     """
-    booked = [post for post in posts if post.posting.startswith(Cause.FUNDED)]
+    booked = [entry for entry in entries if entry.posting.startswith(Cause.FUNDED)]
     order = snapshot.order
     standing = (
         (snapshot.tickets, "a ticket"),
@@ -86,12 +86,12 @@ def standing_order(
     )
 
 
-def _booked(posts: Iterable[Post]) -> dict[Funder, int]:
+def _booked(entries: Iterable[LedgerEntry]) -> dict[Funder, int]:
     shares: dict[Funder, int] = {}
-    for post in posts:
-        put_in = post.debit.startswith(_SUBSIDY)
-        funder = Funder((post.debit if put_in else post.credit).removeprefix(_SUBSIDY))
-        shares[funder] = shares.get(funder, 0) + (post.amount_minor if put_in else -post.amount_minor)
+    for entry in entries:
+        put_in = entry.debit.startswith(_SUBSIDY)
+        funder = Funder((entry.debit if put_in else entry.credit).removeprefix(_SUBSIDY))
+        shares[funder] = shares.get(funder, 0) + (entry.amount_minor if put_in else -entry.amount_minor)
     return shares
 
 
@@ -145,7 +145,7 @@ def _total_minor(lines: Sequence[OrderLine], freight_minor: int) -> int:
 def plan_order(standing: StandingOrder | None, new: NewOrder, now: datetime) -> OrderPut | Refusal:
     """An order can be replaced until a ticket, a shipment or its completion stands on it; payments stay as they are."""
     if standing is None:
-        return OrderPut(replaces=True, paid_now=is_free(new), postings=_postings(_nothing(new), new, now))
+        return OrderPut(replaces=True, paid_now=is_free(new), entries=_entries(_nothing(new), new, now))
     changed = next(_differences(standing, new), None)
     if changed is None:
         return OrderPut(replaces=False)
@@ -171,7 +171,7 @@ def plan_order(standing: StandingOrder | None, new: NewOrder, now: datetime) -> 
             changed,
         )
     paid_now = is_free(new) and not standing.paid and not _costs_nothing(standing.lines, standing.freight_minor)
-    return OrderPut(replaces=True, paid_now=paid_now, postings=_postings(standing, new, now))
+    return OrderPut(replaces=True, paid_now=paid_now, entries=_entries(standing, new, now))
 
 
 def _nothing(new: NewOrder) -> StandingOrder:
@@ -224,7 +224,7 @@ def _shares(funding: Sequence[Funding]) -> dict[Funder, int]:
 # Funding in the ledger -------------------------------------------------------------------------------------------
 
 
-def _postings(standing: StandingOrder, new: NewOrder, now: datetime) -> tuple[Post, ...]:
+def _entries(standing: StandingOrder, new: NewOrder, now: datetime) -> tuple[LedgerEntry, ...]:
     """Shares are booked when an order is paid, or placed for nothing; from then on the ledger follows the funding."""
     if not standing.booked_minor and not standing.paid and not is_free(new):
         return ()

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from jitui.aftersales.changes import Post
+from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.order import Order
 from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
 from jitui.aftersales.refund import Attempt, Refund
@@ -56,7 +56,7 @@ class Queries(Protocol):
         self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
     ) -> Sequence[Incident]: ...
 
-    async def ledger(self, ref: OrderRef) -> Sequence[Post]: ...
+    async def ledger(self, ref: OrderRef) -> Sequence[LedgerEntry]: ...
 
     async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit: ...
 

@@ -97,7 +97,7 @@ class StatementFormat(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
+class ProviderMovement:
     """One of our movements at the provider; `possible_from`: the provider cannot have made it earlier."""
 
     kind: RowKind
@@ -114,7 +114,7 @@ class Group:
     """All that both sides say of one attempt or one payment, whenever we posted it."""
 
     key: str
-    ours: tuple[Posting, ...] = ()
+    ours: tuple[ProviderMovement, ...] = ()
     theirs: tuple[StatementRow, ...] = ()
     order_id: str | None = None
     refund_id: UUID | None = None
@@ -222,86 +222,86 @@ class Finding:
 
     verdict: Verdict
     kind: RowKind
-    ours: Posting | None = None
+    ours: ProviderMovement | None = None
     theirs: StatementRow | None = None
 
 
 def judge(group: Group, window: Window) -> tuple[Finding, ...]:
     """Every movement of a group, each once; ours outside the window count only where the statement names them."""
     findings: list[Finding] = []
-    left: dict[RowKind, tuple[list[Posting], list[StatementRow]]] = {kind: ([], []) for kind in RowKind}
-    kinds = {posting.kind for posting in group.ours} | {row.kind for row in group.theirs}
+    left: dict[RowKind, tuple[list[ProviderMovement], list[StatementRow]]] = {kind: ([], []) for kind in RowKind}
+    kinds = {movement.kind for movement in group.ours} | {row.kind for row in group.theirs}
     for kind in sorted(kinds):
         ours = sorted((p for p in group.ours if p.kind is kind), key=lambda p: (not window.covers(p.at), p.at))
         theirs = sorted((r for r in group.theirs if r.kind is kind), key=lambda r: (not r.final, r.at, r.line))
         pairs = _nearest(ours, theirs)
         if kind is RowKind.PAYMENT and _same_in_all_only(ours, theirs, pairs):
-            findings += [Finding(Verdict.MATCHED_IN_ALL, kind, ours=posting) for posting in ours]
+            findings += [Finding(Verdict.MATCHED_IN_ALL, kind, ours=movement) for movement in ours]
             findings += [Finding(Verdict.MATCHED_IN_ALL, kind, theirs=row) for row in theirs]
             continue
-        findings += [_pair(kind, posting, row) for posting, row in pairs]
+        findings += [_pair(kind, movement, row) for movement, row in pairs]
         paired = {id(movement) for pair in pairs for movement in pair}
         left[kind] = (
-            [posting for posting in ours if id(posting) not in paired and window.covers(posting.at)],
+            [movement for movement in ours if id(movement) not in paired and window.covers(movement.at)],
             [row for row in theirs if id(row) not in paired],
         )
     findings += _undone(left)
     for kind, (ours, theirs) in left.items():
-        known = any(posting.kind is kind for posting in group.ours)
-        findings += [Finding(_of_ours(posting, window), kind, ours=posting) for posting in ours]
+        known = any(movement.kind is kind for movement in group.ours)
+        findings += [Finding(_of_ours(movement, window), kind, ours=movement) for movement in ours]
         findings += [Finding(_of_theirs(group, row, known), kind, theirs=row) for row in theirs]
     return tuple(findings)
 
 
 def _same_in_all_only(
-    ours: list[Posting], theirs: list[StatementRow], pairs: list[tuple[Posting, StatementRow]]
+    ours: list[ProviderMovement], theirs: list[StatementRow], pairs: list[tuple[ProviderMovement, StatementRow]]
 ) -> bool:
     """One payment for several orders, or captured in steps: each side may show it in other parts than the other."""
-    exact = len(ours) == len(theirs) and all(posting.amount_minor == row.amount_minor for posting, row in pairs)
+    exact = len(ours) == len(theirs) and all(movement.amount_minor == row.amount_minor for movement, row in pairs)
     if exact or not ours or not theirs or not all(row.final for row in theirs):
         return False
-    currencies = {posting.currency for posting in ours} | {row.currency for row in theirs}
+    currencies = {movement.currency for movement in ours} | {row.currency for row in theirs}
     return len(currencies) == 1 and sum(p.amount_minor for p in ours) == sum(r.amount_minor for r in theirs)
 
 
-def _nearest(ours: list[Posting], theirs: list[StatementRow]) -> list[tuple[Posting, StatementRow]]:
+def _nearest(ours: list[ProviderMovement], theirs: list[StatementRow]) -> list[tuple[ProviderMovement, StatementRow]]:
     """Equal amounts first, so that one wrong amount among several is named and no other; then in their order."""
-    pairs: list[tuple[Posting, StatementRow]] = []
+    pairs: list[tuple[ProviderMovement, StatementRow]] = []
     rest = list(theirs)
-    waiting: list[Posting] = []
-    for posting in ours:
-        at = next((at for at, row in enumerate(rest) if _money(row) == _money(posting)), None)
+    waiting: list[ProviderMovement] = []
+    for movement in ours:
+        at = next((at for at, row in enumerate(rest) if _money(row) == _money(movement)), None)
         if at is None:
-            waiting.append(posting)
+            waiting.append(movement)
         else:
-            pairs.append((posting, rest.pop(at)))
+            pairs.append((movement, rest.pop(at)))
     return [*pairs, *zip(waiting, rest, strict=False)]
 
 
-def _pair(kind: RowKind, posting: Posting, row: StatementRow) -> Finding:
-    if row.payment_ids and posting.payment_id is not None and posting.payment_id not in row.payment_ids:
+def _pair(kind: RowKind, movement: ProviderMovement, row: StatementRow) -> Finding:
+    if row.payment_ids and movement.payment_id is not None and movement.payment_id not in row.payment_ids:
         verdict = Verdict.PAYMENT_DIFFERS
-    elif row.currency != posting.currency:
+    elif row.currency != movement.currency:
         verdict = Verdict.CURRENCY_DIFFERS
-    elif row.amount_minor != posting.amount_minor:
+    elif row.amount_minor != movement.amount_minor:
         verdict = Verdict.AMOUNT_DIFFERS
-    elif _is_second(posting):
+    elif _is_second(movement):
         verdict = Verdict.PAID_TWICE
     else:
         verdict = Verdict.MATCHED if row.final else Verdict.NOT_FINAL
-    return Finding(verdict, kind, posting, row)
+    return Finding(verdict, kind, movement, row)
 
 
-def _is_second(posting: Posting | None) -> bool:
+def _is_second(movement: ProviderMovement | None) -> bool:
     """Whether we know already that this payment was one too many."""
-    return posting is not None and posting.posting.startswith(f"{Cause.PAID_AGAIN}:")
+    return movement is not None and movement.posting.startswith(f"{Cause.PAID_AGAIN}:")
 
 
-def _money(movement: Posting | StatementRow) -> tuple[int, str]:
+def _money(movement: ProviderMovement | StatementRow) -> tuple[int, str]:
     return movement.amount_minor, movement.currency
 
 
-def _undone(left: dict[RowKind, tuple[list[Posting], list[StatementRow]]]) -> list[Finding]:
+def _undone(left: dict[RowKind, tuple[list[ProviderMovement], list[StatementRow]]]) -> list[Finding]:
     """Takes out of `left` what one side paid and got back while the other saw neither."""
     findings: list[Finding] = []
     paid, back = left[RowKind.REFUND], left[RowKind.REFUND_RETURNED]
@@ -314,8 +314,8 @@ def _undone(left: dict[RowKind, tuple[list[Posting], list[StatementRow]]]) -> li
     return findings
 
 
-def _of_ours(posting: Posting, window: Window) -> Verdict:
-    inside = window.covers(posting.possible_from - EDGE) and window.covers(posting.at + EDGE)
+def _of_ours(movement: ProviderMovement, window: Window) -> Verdict:
+    inside = window.covers(movement.possible_from - EDGE) and window.covers(movement.at + EDGE)
     return Verdict.OURS_ONLY if inside else Verdict.EDGE
 
 
@@ -495,13 +495,13 @@ def _task(provider: str, group: Group, finding: Finding, now: datetime) -> NewTa
     )
 
 
-def _shown(movement: Posting | StatementRow) -> dict[str, object]:
+def _shown(movement: ProviderMovement | StatementRow) -> dict[str, object]:
     money = {
         "at": movement.at.isoformat(),
         "amount_minor": movement.amount_minor,
         "currency": movement.currency,
     }
-    if isinstance(movement, Posting):
+    if isinstance(movement, ProviderMovement):
         return {**money, "posting": movement.posting, "payment_id": movement.payment_id}
     return {
         **money,

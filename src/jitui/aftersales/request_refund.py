@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from jitui.aftersales.allocation import net_paid, refundable_minor, units_due_minor
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.approval import approve_ticket
 from jitui.aftersales.changes import (
     AddTimeline,
     Announce,
@@ -24,12 +26,10 @@ from jitui.aftersales.changes import (
 )
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
 from jitui.aftersales.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read, is_paused
-from jitui.aftersales.grant import grant
 from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.split import refundable_minor, units_due_minor, worth
 from jitui.aftersales.ticket import (
     SYSTEM,
     Actor,
@@ -51,7 +51,7 @@ REQUESTS_PER_LINE = 5
 
 
 @dataclass(frozen=True, slots=True)
-class RefundAsk:
+class RefundRequest:
     """What a buyer sends: which order, which units (none named: all that can be refunded), why; no amount (T30)."""
 
     buyer_id: str
@@ -61,7 +61,7 @@ class RefundAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class DecisionSettings:
     """How this installation decides: the policy in force, calendar days in its time zone, and a deadline to keep.
 
     Usage of the shops' and the platform's caps that is older than `usage_max_age` is unknown.
@@ -85,94 +85,107 @@ class Eligibility:
 
 async def request_refund(
     store: Store,
-    terms: Terms,
-    ask: RefundAsk,
+    decision_settings: DecisionSettings,
+    request: RefundRequest,
     *,
     now: datetime,
     by: Actor | None = None,
     reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | StoredResponse:
     """Open a ticket, decide it, and queue its refunds, in one transaction of two round trips."""
-    actor = by or Actor(ActorKind.BUYER, ask.buyer_id)
+    actor = by or Actor(ActorKind.BUYER, request.buyer_id)
 
     def plan(snapshot: OrderSnapshot, inputs: DecisionInputs) -> Plan | Refusal:
-        return plan_request(snapshot, inputs, terms, ask, actor, now)
+        return plan_request(snapshot, inputs, decision_settings, request, actor, now)
 
-    ref = OrderRef(lane_of(ask.buyer_id), ask.order_id)
-    query = decision_query(terms.policy, now, terms.time_zone)
+    ref = OrderRef(lane_of(request.buyer_id), request.order_id)
+    query = decision_query(decision_settings.policy, now, decision_settings.time_zone)
     return await carry_out(store, ref, plan, query=query, reply=reply)
 
 
-async def check_eligibility(store: Store, terms: Terms, ask: RefundAsk, *, now: datetime) -> Eligibility | Refusal:
+async def check_eligibility(
+    store: Store, decision_settings: DecisionSettings, request: RefundRequest, *, now: datetime
+) -> Eligibility | Refusal:
     """Would this be refunded at once, and why: nothing is written and no lock is taken."""
-    query = decision_query(terms.policy, now, terms.time_zone)
-    read = await store.read_inputs(OrderRef(lane_of(ask.buyer_id), ask.order_id), query)
+    query = decision_query(decision_settings.policy, now, decision_settings.time_zone)
+    read = await store.read_inputs(OrderRef(lane_of(request.buyer_id), request.order_id), query)
     if read is None:
         return not_found()
     snapshot, inputs = read
-    wanted = _what_is_asked(snapshot, ask, now)
-    if isinstance(wanted, Refusal):
-        return wanted
-    decision, _ = _decide(snapshot, inputs, terms, wanted, now)
-    guard = guard_of(snapshot, inputs, terms)
-    return Eligibility(decision, wanted.amount_minor, snapshot.order.currency, guard)
+    requested = _requested_lines(snapshot, request, now)
+    if isinstance(requested, Refusal):
+        return requested
+    decision, _ = _decide(snapshot, inputs, decision_settings, requested, now)
+    guard = guard_of(snapshot, inputs, decision_settings)
+    return Eligibility(decision, requested.amount_minor, snapshot.order.currency, guard)
 
 
 def plan_request(
-    snapshot: OrderSnapshot, inputs: DecisionInputs, terms: Terms, ask: RefundAsk, by: Actor, now: datetime
+    snapshot: OrderSnapshot,
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    request: RefundRequest,
+    by: Actor,
+    now: datetime,
 ) -> Plan | Refusal:
     """The whole decision as a pure function of the snapshot, the inputs and the policy."""
-    wanted = _what_is_asked(snapshot, ask, now)
-    if isinstance(wanted, Refusal):
-        return wanted
-    decision, facts = _decide(snapshot, inputs, terms, wanted, now)
-    guard = guard_of(snapshot, inputs, terms)
+    requested = _requested_lines(snapshot, request, now)
+    if isinstance(requested, Refusal):
+        return requested
+    decision, facts = _decide(snapshot, inputs, decision_settings, requested, now)
+    guard = guard_of(snapshot, inputs, decision_settings)
     instant = decision.outcome is Outcome.INSTANT and guard is None
-    ticket = _new_ticket(snapshot, terms, inputs, ask, wanted, now, instant=instant, review_reason=guard)
-    lines = tuple(TicketLine(ticket.ticket_id, line.line_id, line.quantity, line.amount_minor) for line in wanted.lines)
+    ticket = _new_ticket(
+        snapshot, decision_settings, inputs, request, requested, now, instant=instant, review_reason=guard
+    )
+    lines = tuple(
+        TicketLine(ticket.ticket_id, line.line_id, line.quantity, line.amount_minor) for line in requested.lines
+    )
     opening = OpenTicket(ticket, lines)
     begun: tuple[Change, ...] = (
         *(ClaimUnits(line.line_id, line.quantity, line.amount_minor) for line in lines),
-        *((ClaimFreight(wanted.freight_minor),) if wanted.freight_minor else ()),
-        AddTimeline((_asked_event(ticket, by, ask, now),)),
+        *((ClaimFreight(requested.freight_minor),) if requested.freight_minor else ()),
+        AddTimeline((_requested_event(ticket, by, request, now),)),
     )
-    granted: tuple[Change, ...] = ()
+    approved: tuple[Change, ...] = ()
     if instant:
-        opening, granted = _granted_at_once(apply_all(snapshot, (opening, *begun)), ticket, now)
+        opening, approved = _approved_at_once(apply_all(snapshot, (opening, *begun)), ticket, now)
     ticket = opening.ticket
     changes: tuple[Change, ...] = (
         opening,
         *begun,
-        record_decision(ticket.ticket_id, decision, facts, history_read(terms.policy, snapshot, inputs), now),
+        record_decision(
+            ticket.ticket_id, decision, facts, history_read(decision_settings.policy, snapshot, inputs), now
+        ),
         _history_event(ticket, now),
-        Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
-        *granted,
+        Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, requested_body(ticket), ticket.ticket_id),
+        *approved,
     )
     return Plan(changes, ticket.ticket_id)
 
 
-def _granted_at_once(begun: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[OpenTicket, tuple[Change, ...]]:
+def _approved_at_once(begun: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[OpenTicket, tuple[Change, ...]]:
     """The approval of a ticket that is opened in the same plan: its row is written once, as it is then."""
-    granted = grant(begun, ticket, approved_by=ApprovedBy.INSTANT_REFUND, by=SYSTEM, now=now)
-    moves = [change for change in granted if isinstance(change, MoveTicket) and change.ticket_id == ticket.ticket_id]
+    approved = approve_ticket(begun, ticket, approved_by=ApprovedBy.INSTANT_REFUND, by=SYSTEM, now=now)
+    moves = [change for change in approved if isinstance(change, MoveTicket) and change.ticket_id == ticket.ticket_id]
     after = apply_all(begun, moves)
     opening = OpenTicket(after.ticket(ticket.ticket_id), after.lines_of(ticket.ticket_id))
-    return opening, tuple(change for change in granted if change not in moves)
+    return opening, tuple(change for change in approved if change not in moves)
 
 
 # What is asked -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _WantedLine:
+class _RequestedLine:
     line_id: str
     quantity: int
     amount_minor: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    lines: tuple[_WantedLine, ...]
+class _RequestedLines:
+    lines: tuple[_RequestedLine, ...]
     freight_minor: int
 
     @property
@@ -184,8 +197,8 @@ class _Wanted:
         return tuple(LineUnits(line.line_id, line.quantity) for line in self.lines)
 
 
-def _what_is_asked(snapshot: OrderSnapshot, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
-    if snapshot.order.buyer_id != ask.buyer_id:
+def _requested_lines(snapshot: OrderSnapshot, request: RefundRequest, now: datetime) -> _RequestedLines | Refusal:
+    if snapshot.order.buyer_id != request.buyer_id:
         return not_found()
     if snapshot.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "Nothing has been paid on this order yet.")
@@ -193,7 +206,7 @@ def _what_is_asked(snapshot: OrderSnapshot, ask: RefundAsk, now: datetime) -> _W
         return Refusal(
             RefusalCode.ORDER_ALREADY_SHIPPED, "All goods have left; ask for a refund after shipment instead."
         )
-    units = _units_asked(snapshot, ask)
+    units = _requested_units(snapshot, request)
     if isinstance(units, Refusal):
         return units
     limit = _request_limits(snapshot, units, now)
@@ -202,18 +215,18 @@ def _what_is_asked(snapshot: OrderSnapshot, ask: RefundAsk, now: datetime) -> _W
     return _price(snapshot, units)
 
 
-def _units_asked(snapshot: OrderSnapshot, ask: RefundAsk) -> tuple[LineUnits, ...] | Refusal:
+def _requested_units(snapshot: OrderSnapshot, request: RefundRequest) -> tuple[LineUnits, ...] | Refusal:
     lines = {line.line_id: line for line in snapshot.lines}
     busy = {line.line_id for line in snapshot.ticket_lines if line.open}
-    if not ask.lines:
+    if not request.lines:
         return _everything_free(snapshot.lines, busy)
-    for index, wanted in enumerate(ask.lines):
-        if any(earlier.line_id == wanted.line_id for earlier in ask.lines[:index]):
+    for index, wanted in enumerate(request.lines):
+        if any(earlier.line_id == wanted.line_id for earlier in request.lines[:index]):
             return Refusal(RefusalCode.UNKNOWN_LINE, "A line is named twice.", f"lines[{index}].line_id")
         refused = _check_units(lines.get(wanted.line_id), wanted, busy, path=f"lines[{index}]")
         if refused is not None:
             return refused
-    return ask.lines
+    return request.lines
 
 
 def _everything_free(lines: Sequence[OrderLine], busy: set[str]) -> tuple[LineUnits, ...] | Refusal:
@@ -266,11 +279,11 @@ def _request_limits(snapshot: OrderSnapshot, units: Sequence[LineUnits], now: da
     return None
 
 
-def _price(snapshot: OrderSnapshot, units: Sequence[LineUnits]) -> _Wanted | Refusal:
+def _price(snapshot: OrderSnapshot, units: Sequence[LineUnits]) -> _RequestedLines | Refusal:
     """Each unit's exact share; freight with the last line when nothing has shipped; never above what was captured."""
     wanted = {unit.line_id: unit.quantity for unit in units}
     asked = [line for line in snapshot.lines if line.line_id in wanted]
-    paid = worth(snapshot)
+    paid = net_paid(snapshot)
     due_minor = [units_due_minor(line, paid.lines[line.line_id], wanted[line.line_id]) for line in asked]
     due_minor.append(_freight_with(snapshot, wanted, paid.freight_minor, alone=not any(due_minor)))
     payable_minor = min(sum(due_minor), refundable_minor(snapshot.tenders))
@@ -278,10 +291,10 @@ def _price(snapshot: OrderSnapshot, units: Sequence[LineUnits]) -> _Wanted | Ref
         return _nothing_due(snapshot)
     *line_amounts, freight_minor = split_by_weight(payable_minor, due_minor)
     lines = tuple(
-        _WantedLine(line.line_id, wanted[line.line_id], amount)
+        _RequestedLine(line.line_id, wanted[line.line_id], amount)
         for line, amount in zip(asked, line_amounts, strict=True)
     )
-    return _Wanted(lines, freight_minor)
+    return _RequestedLines(lines, freight_minor)
 
 
 def _nothing_due(snapshot: OrderSnapshot) -> Refusal:
@@ -292,36 +305,40 @@ def _nothing_due(snapshot: OrderSnapshot) -> Refusal:
     return Refusal(RefusalCode.NOTHING_TO_REFUND, message)
 
 
-def _freight_with(snapshot: OrderSnapshot, wanted: dict[str, int], worth_minor: int, *, alone: bool) -> int:
+def _freight_with(snapshot: OrderSnapshot, wanted: dict[str, int], net_paid_minor: int, *, alone: bool) -> int:
     """What is left of the freight, for a request that leaves no unit free; freight alone waits for all other grants."""
     last = all(line.claimed_quantity + wanted.get(line.line_id, 0) == line.quantity for line in snapshot.lines)
     shipped = any(line.left_quantity for line in snapshot.lines)
     waiting = alone and any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in snapshot.tickets)
-    return max(0, worth_minor - snapshot.order.freight_claimed_minor) if last and not shipped and not waiting else 0
+    return max(0, net_paid_minor - snapshot.order.freight_claimed_minor) if last and not shipped and not waiting else 0
 
 
 # Deciding ------------------------------------------------------------------------------------------------------
 
 
 def _decide(
-    snapshot: OrderSnapshot, inputs: DecisionInputs, terms: Terms, wanted: _Wanted, now: datetime
+    snapshot: OrderSnapshot,
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    requested: _RequestedLines,
+    now: datetime,
 ) -> tuple[Decision, dict[str, FactValue]]:
     facts = gather_facts(
-        terms.policy,
+        decision_settings.policy,
         snapshot,
         inputs,
-        asked=wanted.units,
-        amount_minor=wanted.amount_minor,
+        asked=requested.units,
+        amount_minor=requested.amount_minor,
         now=now,
-        time_zone=terms.time_zone,
-        usage_max_age=terms.usage_max_age,
+        time_zone=decision_settings.time_zone,
+        usage_max_age=decision_settings.usage_max_age,
     )
-    return decide(terms.policy, facts), facts
+    return decide(decision_settings.policy, facts), facts
 
 
-def guard_of(snapshot: OrderSnapshot, inputs: DecisionInputs, terms: Terms) -> str | None:
+def guard_of(snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings: DecisionSettings) -> str | None:
     """What stops an instant approval whatever a policy says; the ticket names it as its review reason."""
-    if terms.deadline_passed():
+    if decision_settings.deadline_passed():
         return "deadline_passed"
     paused = is_paused(snapshot, inputs)
     if paused is not False:
@@ -342,16 +359,16 @@ def guard_of(snapshot: OrderSnapshot, inputs: DecisionInputs, terms: Terms) -> s
 
 def _new_ticket(
     snapshot: OrderSnapshot,
-    terms: Terms,
+    decision_settings: DecisionSettings,
     inputs: DecisionInputs,
-    ask: RefundAsk,
-    wanted: _Wanted,
+    request: RefundRequest,
+    requested: _RequestedLines,
     now: datetime,
     *,
     instant: bool,
     review_reason: str | None,
 ) -> Ticket:
-    order, review = snapshot.order, terms.policy.review
+    order, review = snapshot.order, decision_settings.policy.review
     return Ticket(
         lane=order.lane,
         ticket_id=new_id(order.lane),
@@ -360,20 +377,20 @@ def _new_ticket(
         shop_id=order.shop_id,
         state=TicketState.AWAITING_MERCHANT,
         version=1,
-        reason=ask.reason,
+        reason=request.reason,
         currency=order.currency,
-        amount_minor=wanted.amount_minor,
-        freight_minor=wanted.freight_minor,
-        arm=arm_of(terms.policy, order.buyer_id, inputs.selection),
+        amount_minor=requested.amount_minor,
+        freight_minor=requested.freight_minor,
+        arm=arm_of(decision_settings.policy, order.buyer_id, inputs.selection),
         requested_at=now,
-        notice=dict(terms.policy.notice) if instant else None,
+        notice=dict(decision_settings.policy.notice) if instant else None,
         review_reason=review_reason,
         on_timeout=review.on_timeout,
         expires_at=None if instant else now + timedelta(seconds=review.deadline_seconds),
     )
 
 
-def _asked_event(ticket: Ticket, by: Actor, ask: RefundAsk, now: datetime) -> TicketEvent:
+def _requested_event(ticket: Ticket, by: Actor, request: RefundRequest, now: datetime) -> TicketEvent:
     return TicketEvent(
         ticket_id=ticket.ticket_id,
         seq=1,
@@ -383,11 +400,11 @@ def _asked_event(ticket: Ticket, by: Actor, ask: RefundAsk, now: datetime) -> Ti
         from_state=None,
         to_state=TicketState.AWAITING_MERCHANT,
         why="requested",
-        detail={"reason": ask.reason.value, "amount_minor": ticket.amount_minor},
+        detail={"reason": request.reason.value, "amount_minor": ticket.amount_minor},
     )
 
 
-def asked_body(ticket: Ticket) -> dict[str, object]:
+def requested_body(ticket: Ticket) -> dict[str, object]:
     """A new ticket on the feed."""
     return {
         "state": ticket.state.value,

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from jitui.aftersales.allocation import refundable_minor
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.approval import amount_now, approve_ticket
 from jitui.aftersales.changes import (
     AddTimeline,
     Announce,
@@ -17,13 +19,11 @@ from jitui.aftersales.changes import (
     move_ticket,
 )
 from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
-from jitui.aftersales.grant import amount_now, grant
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
 from jitui.aftersales.ship import ShipmentUpdate, goods_with_carrier, plan_shipment
 from jitui.aftersales.snapshot import OrderSnapshot, transition
-from jitui.aftersales.split import refundable_minor
-from jitui.aftersales.ticket import GRANTED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState, approver
+from jitui.aftersales.ticket import APPROVED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState, approver
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def plan_approval(
             RefusalCode.DISPUTE_OPEN,
             "The buyer's bank is asked for the same money: wait until it has decided, or reject the ticket.",
         )
-    return Plan(grant(snapshot, ticket, approved_by=approved_by, by=by, now=now), ticket.ticket_id)
+    return Plan(approve_ticket(snapshot, ticket, approved_by=approved_by, by=by, now=now), ticket.ticket_id)
 
 
 def plan_expiry(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> Plan:
@@ -228,7 +228,7 @@ async def _on_ticket(
 def _may_act(ticket: Ticket, version: int | None, shop_id: str | None, buyer_id: str | None) -> Refusal | None:
     if (shop_id is not None and ticket.shop_id != shop_id) or (buyer_id is not None and ticket.buyer_id != buyer_id):
         return not_found()
-    if ticket.state in GRANTED_STATES:
+    if ticket.state in APPROVED_STATES:
         return Refusal(
             RefusalCode.TICKET_ALREADY_APPROVED, f"The ticket was approved already, by {ticket.approved_by}."
         )

@@ -36,7 +36,7 @@ from jitui.aftersales.order import (
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.snapshot import OrderSnapshot, transition
-from jitui.aftersales.ticket import GRANTED_STATES, Actor, Ticket, TicketState
+from jitui.aftersales.ticket import APPROVED_STATES, Actor, Ticket, TicketState
 from jitui.ids import new_id
 
 
@@ -225,7 +225,7 @@ def _why_not_free(snapshot: OrderSnapshot, line: OrderLine, path: str) -> Refusa
             "with the tracking number.",
             path,
         )
-    if states & GRANTED_STATES:
+    if states & APPROVED_STATES:
         return Refusal(
             RefusalCode.UNITS_REFUNDED, f"Line {line.line_id!r} was refunded: do not ship these units.", path
         )
@@ -292,7 +292,7 @@ def _incidents(after: OrderSnapshot, parcel: Shipment, now: datetime) -> tuple[O
     found = []
     for ticket in after.tickets:
         lines = _overlapping_lines(after, ticket.ticket_id)
-        if ticket.state in GRANTED_STATES and lines:
+        if ticket.state in APPROVED_STATES and lines:
             found.append(_incident(after, ticket, lines, parcel, now))
     return tuple(found)
 

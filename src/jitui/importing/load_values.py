@@ -19,7 +19,7 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, NewOrder, OrderRef, OrderTaken, Store
 from jitui.aftersales.put_order import plan_order, standing_order
 from jitui.aftersales.registry import Registry
-from jitui.aftersales.request_refund import Terms
+from jitui.aftersales.request_refund import DecisionSettings
 from jitui.aftersales.ship import plan_shipment, record_shipment
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind
@@ -42,7 +42,7 @@ class App(Protocol):
     @property
     def clock(self) -> Callable[[], datetime]: ...
 
-    async def terms(self) -> Terms: ...
+    async def decision_settings(self) -> DecisionSettings: ...
 
 
 Advance = Callable[[int], None]
@@ -78,13 +78,13 @@ async def load(app: App, items: Sequence[Item], advance: Advance, counts: Counte
         await app.registry.record_buyer_events(_told(batch))
         advance(len(batch))
     others = [item for item in items if not isinstance(item.value, RecordBuyerEvent)]
-    terms = await _terms_for(app, others)
-    return refused + await _each(others, lambda item, _: _write(app, item, terms, counts), advance)
+    decision_settings = await _settings_for(app, others)
+    return refused + await _each(others, lambda item, _: _write(app, item, decision_settings, counts), advance)
 
 
-async def _terms_for(app: App, items: Sequence[Item]) -> Terms | None:
+async def _settings_for(app: App, items: Sequence[Item]) -> DecisionSettings | None:
     """A payment is decided on where its goods were refunded already; nothing else needs a policy."""
-    return await app.terms() if any(isinstance(item.value, Payment) for item in items) else None
+    return await app.decision_settings() if any(isinstance(item.value, Payment) for item in items) else None
 
 
 async def _contradicting(app: App, items: Sequence[Item]) -> list[Refused]:
@@ -98,9 +98,9 @@ def _told(items: Sequence[Item]) -> list[RecordBuyerEvent]:
 
 async def check(app: App, items: Sequence[Item], advance: Advance) -> list[Refused]:
     """What `load` would be refused as things stand now; nothing is written."""
-    terms = await _terms_for(app, items)
+    decision_settings = await _settings_for(app, items)
     contradicting = await _contradicting(app, items)
-    return contradicting + await _each(items, lambda item, files: _try(app, item, files, terms), advance)
+    return contradicting + await _each(items, lambda item, files: _try(app, item, files, decision_settings), advance)
 
 
 _Files = dict[str, OrderSnapshot]
@@ -135,7 +135,9 @@ def _by_subject(items: Sequence[Item]) -> list[list[Item]]:
     return list(groups.values())
 
 
-async def _write(app: App, item: Item, terms: Terms | None, counts: Counter[Loaded]) -> Refusal | None:
+async def _write(
+    app: App, item: Item, decision_settings: DecisionSettings | None, counts: Counter[Loaded]
+) -> Refusal | None:
     now = app.clock()
     value = item.value
     done: object
@@ -148,7 +150,7 @@ async def _write(app: App, item: Item, terms: Terms | None, counts: Counter[Load
     elif isinstance(value, RecordBuyerEvent):
         raise AssertionError("history is written in batches")
     else:
-        done = await _on_order(app, value, terms)
+        done = await _on_order(app, value, decision_settings)
     if isinstance(done, Refusal):
         return done
     counts[_became(done)] += 1
@@ -165,17 +167,19 @@ def _became(done: object) -> Loaded:
             return Loaded.NEW
 
 
-async def _on_order(app: App, value: Payment | Parcel, terms: Terms | None) -> Executed | Refusal | StoredResponse:
+async def _on_order(
+    app: App, value: Payment | Parcel, decision_settings: DecisionSettings | None
+) -> Executed | Refusal | StoredResponse:
     ref = await app.store.find_order(value.order_id)
     if ref is None:
         return _no_such_order(value.order_id)
     if isinstance(value, Payment):
-        assert terms is not None
-        return await capture_payment(app.store, ref, value.tender, terms, now=app.clock())
+        assert decision_settings is not None
+        return await capture_payment(app.store, ref, value.tender, decision_settings, now=app.clock())
     return await record_shipment(app.store, ref, value.update, by=BY, now=app.clock())
 
 
-async def _try(app: App, item: Item, files: _Files, terms: Terms | None) -> Refusal | None:
+async def _try(app: App, item: Item, files: _Files, decision_settings: DecisionSettings | None) -> Refusal | None:
     """The pure plan of the command on the file as it is, carried forward over the items of one order."""
     value = item.value
     if isinstance(value, Buyer | RecordBuyerEvent):
@@ -186,8 +190,8 @@ async def _try(app: App, item: Item, files: _Files, terms: Terms | None) -> Refu
     if snapshot is None:
         return _no_such_order(value.order_id)
     if isinstance(value, Payment):
-        assert terms is not None
-        planned = plan_payment(snapshot, DecisionInputs(), value.tender, terms, app.clock())
+        assert decision_settings is not None
+        planned = plan_payment(snapshot, DecisionInputs(), value.tender, decision_settings, app.clock())
     else:
         planned = plan_shipment(snapshot, value.update, BY, app.clock())
     if isinstance(planned, Refusal):

@@ -10,7 +10,7 @@ from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Value, run_batch,
 from jitui.adapters.postgres.pool import Connection
 from jitui.adapters.postgres.reading import COMPLETED_BY_EVENT
 from jitui.adapters.postgres.writing import STATEMENTS
-from jitui.aftersales.changes import Post
+from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
 from jitui.aftersales.put_order import OrderPut, StandingOrder, is_free, plan_order
@@ -141,9 +141,9 @@ def _calls(planned: OrderPut, new: NewOrder, params: dict[str, Value], *, standi
     if planned.paid_now:
         steps.append(_FREE_ORDER_PAID)
     calls: list[Call] = [(step, params) for step in steps]
-    if planned.postings:
-        rows = msgspec.json.encode(planned.postings).decode()
-        calls.append((STATEMENTS[Post], {**params, "rows": rows}))
+    if planned.entries:
+        rows = msgspec.json.encode(planned.entries).decode()
+        calls.append((STATEMENTS[LedgerEntry], {**params, "rows": rows}))
     return calls
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from jitui.adapters.postgres.migrate import newest_revision
 from jitui.adapters.postgres.pool import Pool, read_rows
-from jitui.aftersales.changes import Post
+from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import story
 from jitui.aftersales.order import Order
 from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
@@ -144,10 +144,10 @@ class PostgresQueries:
         params = {"shop_id": shop_id, "limit": limit, "after_at": at, "after_id": incident_id}
         return await read_rows(self._pool, _INCIDENTS, params, Incident)
 
-    async def ledger(self, ref: OrderRef) -> Sequence[Post]:
+    async def ledger(self, ref: OrderRef) -> Sequence[LedgerEntry]:
         """The order's postings as they happened."""
         query: LiteralString = "SELECT to_json(l)::text FROM ledger l WHERE lane = %(lane)s AND order_id = %(id)s"
-        return story(await read_rows(self._pool, query, {"lane": ref.lane, "id": ref.order_id}, Post))
+        return story(await read_rows(self._pool, query, {"lane": ref.lane, "id": ref.order_id}, LedgerEntry))
 
     async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit:
         """What the service did since a time."""

@@ -22,7 +22,7 @@ from jitui.aftersales.reconcile import (
     AnyRow,
     Group,
     OtherRow,
-    Posting,
+    ProviderMovement,
     RowKind,
     StatementRow,
     StatementSummary,
@@ -137,7 +137,7 @@ WHERE a.lane = %(lane)s AND a.attempt_id = %(attempt_id)s AND %(clearing)s IN (l
 """
 
 _GROUP = msgspec.json.Decoder(Group)
-_POSTING = msgspec.json.Decoder(Posting)
+_POSTING = msgspec.json.Decoder(ProviderMovement)
 _CAUSES = [cause.value for cause in AT_PROVIDER]
 
 

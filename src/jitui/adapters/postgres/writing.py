@@ -124,7 +124,7 @@ _SQL: dict[type, LiteralString] = {
         FROM {_ROWS} AS r (attempt_id uuid, state text, provider_refund_id text, reason text, news_at timestamptz)
         WHERE a.lane = %(lane)s AND a.attempt_id = r.attempt_id
         """,
-    c.Post: f"""
+    c.LedgerEntry: f"""
         INSERT INTO ledger (lane, order_id, posting, debit, credit, amount_minor, currency, posted_at)
         SELECT %(lane)s, %(order_id)s, r.posting, r.debit, r.credit, r.amount_minor, r.currency, r.posted_at
         FROM {_ROWS} AS r (posting text, debit text, credit text, amount_minor bigint, currency text,

@@ -15,7 +15,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales import ledger
-from jitui.aftersales.changes import Change, ClaimRefund, Post
+from jitui.aftersales.changes import Change, ClaimRefund, LedgerEntry
 from jitui.aftersales.claim import claimed, plan_claim
 from jitui.aftersales.memory_store.inputs import decision_inputs
 from jitui.aftersales.memory_store.registry import MemoryRegistry
@@ -76,9 +76,9 @@ class MemoryStore:
                 return Refusal(
                     RefusalCode.ORDER_BELONGS_TO_ANOTHER, "An order with this id belongs to another buyer.", "buyer_id"
                 )
-            posts = tables.ledger.get(ref.order_id, {}).values()
+            entries = tables.ledger.get(ref.order_id, {}).values()
             flags = {name: CategoryFlags(row.customised, row.virtual) for name, row in tables.categories.items()}
-            planned = plan_order(None if known is None else standing_order(known, posts, flags), new, now)
+            planned = plan_order(None if known is None else standing_order(known, entries, flags), new, now)
             if isinstance(planned, Refusal):
                 return planned
             tables.put_order(order_after(known, tables.buyer(new.buyer_id), new, planned), planned, now)
@@ -144,7 +144,7 @@ class MemoryStore:
         snapshot = self._tables.find(ref)
         return None if snapshot is None else (snapshot, decision_inputs(self._tables, snapshot, query))
 
-    async def ledger(self, ref: OrderRef) -> Sequence[Post]:
+    async def ledger(self, ref: OrderRef) -> Sequence[LedgerEntry]:
         """The order's postings as they happened."""
         return ledger.story(self._tables.ledger.get(ref.order_id, {}).values())
 

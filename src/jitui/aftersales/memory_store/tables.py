@@ -15,10 +15,10 @@ from jitui.aftersales.changes import (
     Change,
     ClaimPayment,
     ClaimRefund,
+    LedgerEntry,
     OpenIncident,
     OpenTask,
     OutgoingEventKind,
-    Post,
     RecordBuyerEvent,
     RecordDecision,
     RecordLaterDecision,
@@ -67,7 +67,7 @@ class Tables:
     selections: dict[str, Selection] = field(default_factory=dict)
     history: dict[str, HistoryRecord] = field(default_factory=dict)
     events: dict[str, dict[str, RecordBuyerEvent]] = field(default_factory=dict)
-    ledger: dict[str, dict[str, Post]] = field(default_factory=dict)
+    ledger: dict[str, dict[str, LedgerEntry]] = field(default_factory=dict)
     decisions: dict[UUID, RecordDecision] = field(default_factory=dict)
     later_decisions: dict[tuple[UUID, datetime], RecordDecision] = field(default_factory=dict)
     incidents: dict[UUID, Incident] = field(default_factory=dict)  # by ticket
@@ -131,9 +131,9 @@ class Tables:
 
     def put_order(self, snapshot: OrderSnapshot, put: OrderPut, now: datetime) -> None:
         """An order as a platform puts it; one that costs nothing is paid when it is placed."""
-        self._judge(snapshot, put.postings)
+        self._judge(snapshot, put.entries)
         self.put(snapshot)
-        self.post(snapshot.order.order_id, put.postings)
+        self.add_entry(snapshot.order.order_id, put.entries)
         if put.paid_now:
             body = {"amount_minor": 0, "currency": snapshot.order.currency, "free_of_charge": True}
             self.announce(snapshot, Announce(OutgoingEventKind.ORDER_PAID, now, snapshot.order.shop_id, body))
@@ -158,10 +158,10 @@ class Tables:
         )
         self.feed.append(event)
 
-    def post(self, order_id: str, posts: Iterable[Post]) -> None:
+    def add_entry(self, order_id: str, entries: Iterable[LedgerEntry]) -> None:
         """The same posting twice is one."""
-        for post in posts:
-            self.ledger.setdefault(order_id, {}).setdefault(post.posting, post)
+        for entry in entries:
+            self.ledger.setdefault(order_id, {}).setdefault(entry.posting, entry)
 
     def record_event(self, event: RecordBuyerEvent) -> bool:
         """Whether it is new. Nothing of an order that cost nothing counts; amounts are in the order's currency."""
@@ -191,10 +191,10 @@ class Tables:
             raise InvariantBroken(f"The store refused a write: it breaks {broken}.")
 
     def _broken_beside(self, snapshot: OrderSnapshot, changes: Sequence[Change | ClaimRefund]) -> str | None:
-        posts = [change for change in changes if isinstance(change, Post)]
-        if any(post.amount_minor <= 0 for post in posts):
+        entries = [change for change in changes if isinstance(change, LedgerEntry)]
+        if any(entry.amount_minor <= 0 for entry in entries):
             return "ledger_amount_minor_check"
-        if any(post.debit == post.credit for post in posts):
+        if any(entry.debit == entry.credit for entry in entries):
             return "ledger_check"
         if _taken([change.ticket_id for change in changes if isinstance(change, RecordDecision)], self.decisions):
             return "decision_pkey"
@@ -223,8 +223,8 @@ class Tables:
 
     def _write_beside(self, snapshot: OrderSnapshot, change: Change | ClaimRefund) -> None:
         match change:
-            case Post():
-                self.post(snapshot.order.order_id, [change])
+            case LedgerEntry():
+                self.add_entry(snapshot.order.order_id, [change])
             case Announce():
                 self.announce(snapshot, change)
             case RecordBuyerEvent():

@@ -22,7 +22,7 @@ from jitui.aftersales.order import LineUnits, OrderLine, ParcelDegree, ShipmentS
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import NewOrder, OrderRef, TicketRef
-from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
+from jitui.aftersales.request_refund import DecisionSettings, RefundRequest, request_refund
 from jitui.aftersales.review import approve, expire
 from jitui.aftersales.ship import ShipmentUpdate, complete_order, record_shipment
 from jitui.aftersales.snapshot import OrderSnapshot
@@ -84,7 +84,7 @@ class Replay:
 
     app: App
     books: Books
-    terms: Terms
+    decision_settings: DecisionSettings
     history: History
     assumptions: Assumptions
     completed: frozenset[str]
@@ -170,7 +170,7 @@ async def _place(replay: Replay, order: PastOrder) -> None:
         raise BadInput(f"Order {order.order_id} stands in the database otherwise: {taken.message}", path=order.order_id)
     replay.progress.new_orders += taken.created
     tender = Tender("t1", PROVIDER, _payment_id(order), replay.history.currency, order.paid_minor, at)
-    _done(await capture_payment(store, taken.ref, tender, replay.terms, now=at))
+    _done(await capture_payment(store, taken.ref, tender, replay.decision_settings, now=at))
 
 
 def _new_order(replay: Replay, order: PastOrder) -> NewOrder:
@@ -292,7 +292,7 @@ async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
         return _stored(_ticket(done), at)
 
     done = await request_refund(
-        store, replay.terms, _refund_ask(asked), now=at, reply=IdempotentReply(idempotency_key, keep)
+        store, replay.decision_settings, _refund_ask(asked), now=at, reply=IdempotentReply(idempotency_key, keep)
     )
     if isinstance(done, StoredResponse):
         return msgspec.json.decode(done.body, type=Answer), False
@@ -310,9 +310,9 @@ async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
     return refused, True
 
 
-def _refund_ask(asked: PastRequest) -> RefundAsk:
+def _refund_ask(asked: PastRequest) -> RefundRequest:
     units = tuple(LineUnits(unit.line_id, unit.quantity) for unit in asked.units)
-    return RefundAsk(asked.buyer_id, asked.order_id, Reason.OTHER, units)
+    return RefundRequest(asked.buyer_id, asked.order_id, Reason.OTHER, units)
 
 
 def _idempotency_key(asked: PastRequest) -> IdempotencyKey:

@@ -10,7 +10,7 @@ from jitui.aftersales.changes import BuyerEventKind
 from jitui.aftersales.policy_in_force import publish
 from jitui.aftersales.ports import HistoryRecord, OrderFilter
 from jitui.aftersales.registry import Category, Shop
-from jitui.aftersales.request_refund import Terms
+from jitui.aftersales.request_refund import DecisionSettings
 from jitui.backtest.history import History, PastEvent, SetAside, Span, Unmatched
 from jitui.demo.replay.assumptions import Assumptions, as_attributes, refuse_others
 from jitui.demo.replay.books import open_books_of
@@ -73,7 +73,7 @@ async def replay_history(
         run = Replay(
             app=app,
             books=books,
-            terms=Terms(policy, history.time_zone),
+            decision_settings=DecisionSettings(policy, history.time_zone),
             history=history,
             assumptions=assumptions,
             completed=await _completed_orders(app, history.shop_id),

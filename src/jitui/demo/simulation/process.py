@@ -30,7 +30,7 @@ from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.pay import RefundUpdate, confirm, retry
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
-from jitui.aftersales.request_refund import RefundAsk, request_refund
+from jitui.aftersales.request_refund import RefundRequest, request_refund
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
 from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
@@ -181,9 +181,9 @@ def _of_plan(done: Executed) -> Result:
 
 async def _ask(app: App, words: Words) -> Result:
     buyer_id = _text(words, "buyer_id")
-    ask = RefundAsk(buyer_id, _text(words, "order_id"), lines=_units(words))
+    request = RefundRequest(buyer_id, _text(words, "order_id"), lines=_units(words))
     key = _text(words, "key")
-    idempotency_key = IdempotencyKey(buyer_id, "ask", key, msgspec.json.encode(ask))
+    idempotency_key = IdempotencyKey(buyer_id, "ask", key, msgspec.json.encode(request))
 
     made: list[Result] = []
 
@@ -193,7 +193,7 @@ async def _ask(app: App, words: Words) -> Result:
         return StoredResponse(201, msgspec.json.encode(made[-1]), answered_at)
 
     reply = IdempotentReply(idempotency_key, render)
-    done = await request_refund(app.store, await app.terms(), ask, now=app.clock(), reply=reply)
+    done = await request_refund(app.store, await app.decision_settings(), request, now=app.clock(), reply=reply)
     return made[-1] if isinstance(done, Executed) else _result(done)
 
 

@@ -20,7 +20,7 @@ from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import NewOrder, Store
-from jitui.aftersales.request_refund import Terms
+from jitui.aftersales.request_refund import DecisionSettings
 from jitui.demo.simulation.actors import Process, Task, gives_up
 from jitui.demo.simulation.ground import Ground
 from jitui.demo.simulation.keys import Keys
@@ -139,7 +139,7 @@ class World:
         settings = Settings(home=self.ground.folder, database_url=self.database_url, pool_size=2)
         async with open_app(settings, self.database_url, clock=lambda: STARTS_AT) as app:
             for deal in self.script.deals:
-                await _place(app.store, deal, await app.terms())
+                await _place(app.store, deal, await app.decision_settings())
                 for number, minor in enumerate(deal.tenders_minor, start=1):
                     payment = PaymentRequest(payment_id(deal.order_id, number), deal.order_id, minor, "CNY")
                     self.provider.books.capture(payment, self.provider.now_ms())
@@ -595,7 +595,7 @@ def _answer(flight: Flight) -> Answered:
     return flight.answered
 
 
-async def _place(store: Store, deal: Deal, terms: Terms) -> None:
+async def _place(store: Store, deal: Deal, decision_settings: DecisionSettings) -> None:
     lines = tuple(
         OrderLine(line_id, f"sku-{line_id}", f"item-{line_id}", units, paid, "apparel", customised=False, virtual=False)
         for line_id, units, paid in deal.lines
@@ -607,7 +607,7 @@ async def _place(store: Store, deal: Deal, terms: Terms) -> None:
     assert not isinstance(taken, Refusal), taken
     for number, minor in enumerate(deal.tenders_minor, start=1):
         tender = Tender(f"t{number}", "simulator", payment_id(deal.order_id, number), "CNY", minor, STARTS_AT)
-        done = await capture_payment(store, taken.ref, tender, terms, now=STARTS_AT)
+        done = await capture_payment(store, taken.ref, tender, decision_settings, now=STARTS_AT)
         assert isinstance(done, Executed), done
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode
-from jitui.aftersales.request_refund import RefundAsk, check_eligibility
+from jitui.aftersales.request_refund import RefundRequest, check_eligibility
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Reason
 from jitui.entrypoints.console.visit import Visit
@@ -42,13 +42,13 @@ def askable(snapshot: OrderSnapshot) -> tuple[OrderLine, ...]:
     return tuple(line for line in snapshot.lines if line.free_quantity and line.line_id not in busy)
 
 
-def everything(buyer_id: str, snapshot: OrderSnapshot) -> RefundAsk:
+def everything(buyer_id: str, snapshot: OrderSnapshot) -> RefundRequest:
     """What the form shows at first: all that can be asked for."""
     units = tuple(LineUnits(line.line_id, line.free_quantity) for line in askable(snapshot))
-    return RefundAsk(buyer_id, snapshot.order.order_id, Reason.NO_LONGER_WANTED, units)
+    return RefundRequest(buyer_id, snapshot.order.order_id, Reason.NO_LONGER_WANTED, units)
 
 
-def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundAsk | Refusal:
+def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundRequest | Refusal:
     """What was chosen; a form without units asks for nothing, which the core would take for everything."""
     units = tuple(
         LineUnits(name.removeprefix(UNITS_FIELD), count)
@@ -58,13 +58,13 @@ def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundAsk
     if not units:
         return Refusal(RefusalCode.UNKNOWN_LINE, "Nothing was chosen.", "lines")
     reason = form.get("reason", "")
-    return RefundAsk(buyer_id, order_id, Reason(reason) if reason in tuple(Reason) else Reason.OTHER, units)
+    return RefundRequest(buyer_id, order_id, Reason(reason) if reason in tuple(Reason) else Reason.OTHER, units)
 
 
-async def check(visit: Visit, ask: RefundAsk) -> Check | Refusal:
+async def check(visit: Visit, request: RefundRequest) -> Check | Refusal:
     """The same dry run as the API's."""
     app = visit.app
-    found = await check_eligibility(app.store, await app.terms(), ask, now=app.clock())
+    found = await check_eligibility(app.store, await app.decision_settings(), request, now=app.clock())
     if isinstance(found, Refusal):
         return found
     return Check(
@@ -76,9 +76,9 @@ async def check(visit: Visit, ask: RefundAsk) -> Check | Refusal:
     )
 
 
-def sent_once(visit: Visit, ask: RefundAsk, nonce: str) -> IdempotencyKey:
+def sent_once(visit: Visit, request: RefundRequest, nonce: str) -> IdempotencyKey:
     """A page that is sent twice (a double click, a reload) asks once."""
-    body_hash = hashlib.sha256(msgspec.json.encode(ask)).digest()
+    body_hash = hashlib.sha256(msgspec.json.encode(request)).digest()
     key = nonce if nonce.isprintable() and 0 < len(nonce) <= 64 else new_nonce()
     return IdempotencyKey(f"console:{visit.reader.name}", "ask", key, body_hash)
 

@@ -16,7 +16,7 @@ from jitui.aftersales.order import captured_minor
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.people import Role
 from jitui.aftersales.ports import OrderFilter, OrderRef, TicketRef
-from jitui.aftersales.request_refund import RefundAsk, request_refund
+from jitui.aftersales.request_refund import RefundRequest, request_refund
 from jitui.aftersales.review import withdraw
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, Reason
@@ -88,7 +88,7 @@ async def ask(visit: Visiting, data: Form) -> Response[str]:
     )
     done = await request_refund(
         app.store,
-        await app.terms(),
+        await app.decision_settings(),
         chosen,
         now=app.clock(),
         reply=reply,
@@ -134,7 +134,7 @@ async def withdraw_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form
 
 
 async def _ask_page(
-    visit: Visit, snapshot: OrderSnapshot, chosen: RefundAsk, *, refusal: Refusal | None = None
+    visit: Visit, snapshot: OrderSnapshot, chosen: RefundRequest, *, refusal: Refusal | None = None
 ) -> Page:
     if refusal is not None and refusal.code is RefusalCode.NOT_FOUND:
         raise NotFoundException

@@ -20,7 +20,7 @@ from jitui.aftersales.registry import Coverage, Scope
 from jitui.aftersales.review import Rejection, approve, reject
 from jitui.aftersales.ship import ShipmentUpdate, goods_with_carrier
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import GRANTED_STATES, Actor, ActorKind, ApprovedBy, TicketState
+from jitui.aftersales.ticket import APPROVED_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from jitui.aftersales.view import view_ticket, without_staff
 from jitui.entrypoints.console.access import only, own_ticket
 from jitui.entrypoints.console.progress import steps_of
@@ -183,7 +183,7 @@ async def _ticket_page(
         degree=snapshot.degree,
         labels=[parcel for parcel in snapshot.shipments if parcel.degree is ParcelDegree.LABEL_PRINTED],
         paid_minor=captured_minor(snapshot.tenders),
-        granted=view.state in GRANTED_STATES,
+        granted=view.state in APPROVED_STATES,
         goods_left=goods_with_carrier(snapshot, ticket_id),
         steps=steps_of(view),
         explanation=await explained(visit, ticket_id),

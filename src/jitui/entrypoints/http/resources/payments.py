@@ -83,7 +83,7 @@ async def record_payment(request: RequestContext, order_id: FromPath[str]) -> Re
         return not_found()
     tender = taken(Tender, sent, currency=sent.amount.currency, captured_minor=sent.amount.amount_minor)
     service = request.service
-    terms = await service.terms()
+    decision_settings = await service.decision_settings()
     return await respond(
         request,
         sent,
@@ -91,7 +91,7 @@ async def record_payment(request: RequestContext, order_id: FromPath[str]) -> Re
             service.store,
             ref,
             tender,
-            terms,
+            decision_settings,
             now=service.clock(),
             reply=reply,
         ),

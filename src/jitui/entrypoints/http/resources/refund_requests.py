@@ -13,7 +13,7 @@ from msgspec import Meta, field
 from jitui.aftersales.changes import RecordDecision
 from jitui.aftersales.command import Executed
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.request_refund import RefundAsk, check_eligibility, request_refund
+from jitui.aftersales.request_refund import RefundRequest, check_eligibility, request_refund
 from jitui.aftersales.ticket import Reason, Ticket
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http.fields import Id
@@ -107,24 +107,28 @@ _REFUSALS = (
 async def ask_for_a_refund(request: RequestContext) -> Reply:
     """Open a ticket, decide it, and queue its refunds."""
     sent = await read_body(request, RefundRequestSent)
-    ask = _ask(request, sent)
-    if ask is None:
+    refund_request = _ask(request, sent)
+    if refund_request is None:
         return not_found()
     deadline = _Deadline(request.arrived_at, read_deadline_ms(request.sent_headers.get(b"jitui-deadline-ms")))
-    return await deadline.keep(_ask_within(request, sent, ask, deadline))
+    return await deadline.keep(_ask_within(request, sent, refund_request, deadline))
 
 
-async def _ask_within(request: RequestContext, sent: RefundRequestSent, ask: RefundAsk, deadline: _Deadline) -> Reply:
+async def _ask_within(
+    request: RequestContext, sent: RefundRequestSent, refund_request: RefundRequest, deadline: _Deadline
+) -> Reply:
     service = request.service
-    terms = await service.terms(deadline.passed)
+    decision_settings = await service.decision_settings(deadline.passed)
     by = request.actor if request.key_scope is BUYER else None
     return await respond(
         request,
-        msgspec.structs.replace(sent, buyer_id=ask.buyer_id),  # leaving it out and naming it are the same request
+        msgspec.structs.replace(
+            sent, buyer_id=refund_request.buyer_id
+        ),  # leaving it out and naming it are the same request
         lambda reply: request_refund(
             service.store,
-            terms,
-            ask,
+            decision_settings,
+            refund_request,
             now=service.clock(),
             by=by,
             reply=reply,
@@ -134,7 +138,7 @@ async def _ask_within(request: RequestContext, sent: RefundRequestSent, ask: Ref
     )
 
 
-def _ask(request: RequestContext, sent: RefundRequestSent) -> RefundAsk | None:
+def _ask(request: RequestContext, sent: RefundRequestSent) -> RefundRequest | None:
     """What is asked; None when it is asked for another buyer than the key's own."""
     faults = Faults()
     faults.unique("lines", "line_id", (line.line_id for line in sent.lines))
@@ -144,7 +148,7 @@ def _ask(request: RequestContext, sent: RefundRequestSent) -> RefundAsk | None:
         raise refuse("buyer_id", "This field is required with a platform key.")
     if not request.may_see(buyer_id=buyer_id):
         return None
-    return RefundAsk(buyer_id, sent.order_id, sent.reason, units(sent.lines))
+    return RefundRequest(buyer_id, sent.order_id, sent.reason, units(sent.lines))
 
 
 class _Deadline:
@@ -200,11 +204,13 @@ def _count(request: RequestContext, ticket: Ticket, decision: Decision) -> None:
 )
 async def check_if_eligible(request: RequestContext) -> Reply:
     """A dry run of the same decision."""
-    ask = _ask(request, await read_body(request, RefundRequestSent))
-    if ask is None:
+    refund_request = _ask(request, await read_body(request, RefundRequestSent))
+    if refund_request is None:
         return not_found()
     service = request.service
-    done = await check_eligibility(service.store, await service.terms(), ask, now=service.clock())
+    done = await check_eligibility(
+        service.store, await service.decision_settings(), refund_request, now=service.clock()
+    )
     if isinstance(done, Refusal):
         return done
     decision, whole = done.decision, request.key_scope is PLATFORM

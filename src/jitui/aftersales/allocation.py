@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from jitui.aftersales.order import Funder, OrderLine, Tender, captured_minor
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import GRANTED_STATES, OPEN_STATES, Ticket, TicketLine, TicketState
+from jitui.aftersales.ticket import APPROVED_STATES, OPEN_STATES, Ticket, TicketLine, TicketState
 from jitui.money import split_by_weight, split_further
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
+class NetPaid:
     """What the buyer really paid for each line, and for the freight."""
 
     lines: dict[str, int]
@@ -28,7 +28,7 @@ class Worth:
         return sum(self.lines.values())
 
 
-def worth(snapshot: OrderSnapshot) -> Worth:
+def net_paid(snapshot: OrderSnapshot) -> NetPaid:
     """The lines' own amounts; where less was captured than they sum to, everything is worth its part of that.
 
     Such an order was paid by a deposit, or its discount was not taken off its lines: the money that is there belongs to
@@ -36,7 +36,7 @@ def worth(snapshot: OrderSnapshot) -> Worth:
     """
     stated = [line.paid_minor for line in snapshot.lines] + [snapshot.order.freight_minor]
     *lines, freight_minor = split_by_weight(min(sum(stated), captured_minor(snapshot.tenders)), stated)
-    return Worth({line.line_id: part for line, part in zip(snapshot.lines, lines, strict=True)}, freight_minor)
+    return NetPaid({line.line_id: part for line, part in zip(snapshot.lines, lines, strict=True)}, freight_minor)
 
 
 def refundable_minor(tenders: Sequence[Tender]) -> int:
@@ -44,9 +44,9 @@ def refundable_minor(tenders: Sequence[Tender]) -> int:
     return sum(tender.remaining_minor for tender in tenders)
 
 
-def units_due_minor(line: OrderLine, worth_minor: int, quantity: int) -> int:
+def units_due_minor(line: OrderLine, net_paid_minor: int, quantity: int) -> int:
     """What so many more units of a line bring back: the floor of their share together with all earlier units (T26)."""
-    return max(0, worth_minor * (line.claimed_quantity + quantity) // line.quantity - line.claimed_minor)
+    return max(0, net_paid_minor * (line.claimed_quantity + quantity) // line.quantity - line.claimed_minor)
 
 
 def over_tenders(tenders: Sequence[Tender], amount_minor: int) -> tuple[int, ...]:
@@ -57,12 +57,12 @@ def over_tenders(tenders: Sequence[Tender], amount_minor: int) -> tuple[int, ...
 
 def is_last(snapshot: OrderSnapshot, ticket: Ticket) -> bool:
     """Whether with this ticket every unit of the order is refunded, and none has left: freight goes with it."""
-    return _all_units_under(GRANTED_STATES, snapshot, ticket)
+    return _all_units_under(APPROVED_STATES, snapshot, ticket)
 
 
 def leaves_no_unit_free(snapshot: OrderSnapshot, ticket: Ticket) -> bool:
     """Whether with this ticket every unit is refunded or asked for, and none has left."""
-    return _all_units_under(GRANTED_STATES | OPEN_STATES, snapshot, ticket)
+    return _all_units_under(APPROVED_STATES | OPEN_STATES, snapshot, ticket)
 
 
 def _all_units_under(states: Set[TicketState], snapshot: OrderSnapshot, ticket: Ticket) -> bool:
@@ -77,13 +77,13 @@ def over_funders(snapshot: OrderSnapshot, ticket: Ticket) -> dict[Funder, int]:
 
     Only what was granted counts: a request in review may yet be withdrawn.
     """
-    granted = _lines_under(GRANTED_STATES, snapshot, ticket)
-    whole_minor = worth(snapshot).goods_minor
-    goods_minor = min(whole_minor, sum(row.amount_minor for row in granted))
-    everything = sum(row.quantity for row in granted) == sum(line.quantity for line in snapshot.lines)
+    approved = _lines_under(APPROVED_STATES, snapshot, ticket)
+    whole_minor = net_paid(snapshot).goods_minor
+    goods_minor = min(whole_minor, sum(row.amount_minor for row in approved))
+    everything = sum(row.quantity for row in approved) == sum(line.quantity for line in snapshot.lines)
     due = {}
     if snapshot.order.free_of_charge:  # no line has a price to go by: each unit weighs the same
-        goods_minor, whole_minor = sum(row.quantity for row in granted), sum(line.quantity for line in snapshot.lines)
+        goods_minor, whole_minor = sum(row.quantity for row in approved), sum(line.quantity for line in snapshot.lines)
     for fund in snapshot.funding:
         share = fund.amount_minor * goods_minor // whole_minor if whole_minor else 0
         due[fund.funder] = (fund.amount_minor if everything else share) - fund.returned_minor

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from jitui.aftersales import ledger
+from jitui.aftersales.allocation import is_last, leaves_no_unit_free, over_funders, over_tenders
 from jitui.aftersales.apply import apply
 from jitui.aftersales.changes import (
     AddTimeline,
@@ -14,8 +15,8 @@ from jitui.aftersales.changes import (
     Change,
     ClaimFreight,
     HoldTender,
+    LedgerEntry,
     OutgoingEventKind,
-    Post,
     QueueRefund,
     ReturnFunding,
     move_ticket,
@@ -23,12 +24,11 @@ from jitui.aftersales.changes import (
 from jitui.aftersales.order import ParcelDegree
 from jitui.aftersales.refund import Refund, RefundState
 from jitui.aftersales.snapshot import OrderSnapshot, transition
-from jitui.aftersales.split import is_last, leaves_no_unit_free, over_funders, over_tenders
 from jitui.aftersales.ticket import SYSTEM, Actor, ApprovedBy, Ticket, TicketEvent, TicketState
 from jitui.ids import new_id
 
 
-def grant(
+def approve_ticket(
     snapshot: OrderSnapshot, ticket: Ticket, *, approved_by: ApprovedBy, by: Actor, now: datetime
 ) -> tuple[Change, ...]:
     """Approve a ticket of the snapshot whose amount is within what is refundable.
@@ -36,7 +36,7 @@ def grant(
     Two transitions are recorded at once: approved (by whom), and refunding (queued for payment). The split is made now,
     from what is granted and has left by now; the hold on every tender is the database's to check (I1).
     """
-    granted = replace(
+    approved = replace(
         amount_now(snapshot, ticket),
         state=TicketState.REFUNDING,
         version=ticket.version + 1,
@@ -44,35 +44,35 @@ def grant(
         approved_at=now,
         expires_at=None,
     )
-    why = {"approved_by": approved_by.value, "amount_minor": granted.amount_minor}
+    why = {"approved_by": approved_by.value, "amount_minor": approved.amount_minor}
     event = transition(
         snapshot, ticket, TicketState.REFUNDING, by=by, why=f"approved_{approved_by.value}", now=now, detail=why
     )
-    refunds = queue_refunds(snapshot, granted, granted.amount_minor, now)
-    ended = () if refunds else _nothing_to_pay(snapshot, granted, event, now)
+    refunds = queue_refunds(snapshot, approved, approved.amount_minor, now)
+    ended = () if refunds else _nothing_to_pay(snapshot, approved, event, now)
     return (
-        *(() if ended else (move_ticket(granted),)),
+        *(() if ended else (move_ticket(approved),)),
         AddTimeline((event,)),
         *(
             change
             for refund in refunds
             for change in (QueueRefund(refund), HoldTender(refund.tender_id, refund.amount_minor))
         ),
-        *(ReturnFunding(funder, amount) for funder, amount in granted.funding_returns.items()),
-        *_freight_elsewhere(snapshot, ticket, ticket.freight_minor - granted.freight_minor, now),
-        *_postings(granted, refunds, now),
-        *_announcements(snapshot, granted, now),
+        *(ReturnFunding(funder, amount) for funder, amount in approved.funding_returns.items()),
+        *_freight_elsewhere(snapshot, ticket, ticket.freight_minor - approved.freight_minor, now),
+        *_entries(approved, refunds, now),
+        *_announcements(snapshot, approved, now),
         *ended,
     )
 
 
 def _nothing_to_pay(
-    snapshot: OrderSnapshot, granted: Ticket, approved: TicketEvent, now: datetime
+    snapshot: OrderSnapshot, ticket: Ticket, approved: TicketEvent, now: datetime
 ) -> tuple[Change, ...]:
     """An order that cost nothing: its approval is the end already."""
     noted = apply(snapshot, AddTimeline((approved,)))
-    paid = transition(noted, granted, TicketState.REFUNDED, by=SYSTEM, why="paid", now=now)
-    ended = replace(granted, state=TicketState.REFUNDED, version=granted.version + 1, closed_at=now)
+    paid = transition(noted, ticket, TicketState.REFUNDED, by=SYSTEM, why="paid", now=now)
+    ended = replace(ticket, state=TicketState.REFUNDED, version=ticket.version + 1, closed_at=now)
     return move_ticket(ended), AddTimeline((paid,)), _refunded(ended, now)
 
 
@@ -158,7 +158,7 @@ def queue_refunds(snapshot: OrderSnapshot, ticket: Ticket, amount_minor: int, no
     )
 
 
-def _postings(ticket: Ticket, refunds: Sequence[Refund], now: datetime) -> tuple[Post, ...]:
+def _entries(ticket: Ticket, refunds: Sequence[Refund], now: datetime) -> tuple[LedgerEntry, ...]:
     """The order's escrow now owes the buyer; a funder's share goes straight back to it."""
     to_buyer = (ledger.granted(refund, now) for refund in refunds)
     to_funders = (

@@ -35,17 +35,17 @@ from jitui.aftersales.order import (
 )
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, TicketRef
-from jitui.aftersales.request_refund import RefundAsk, Terms, plan_request
+from jitui.aftersales.request_refund import DecisionSettings, RefundRequest, plan_request
 from jitui.aftersales.review import Rejection, approve, plan_approval, plan_rejection, withdraw
 from jitui.aftersales.ship import ShipmentUpdate, plan_shipment
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import GRANTED_STATES, Actor, ActorKind, ApprovedBy, Ticket, TicketState
+from jitui.aftersales.ticket import APPROVED_STATES, Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.money import split_by_weight, split_further
 from tests.aftersales.market import DEFAULT_POLICY, NOW, TIME_ZONE, Market, ticket_of
 
 A_MINUTE = timedelta(seconds=61)
 MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
-TERMS = Terms(DEFAULT_POLICY, ZoneInfo(TIME_ZONE))
+TERMS = DecisionSettings(DEFAULT_POLICY, ZoneInfo(TIME_ZONE))
 
 
 # The two splits of money.py --------------------------------------------------------------------------------------
@@ -104,16 +104,16 @@ class OrderCase:
     """An order snapshot and the commands on it; every write is judged as the tables judge it."""
 
     snapshot: OrderSnapshot
-    postings: dict[str, c.Post] = field(default_factory=dict)
+    postings: dict[str, c.LedgerEntry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.at = NOW
 
     def ask(self, units: Sequence[tuple[str, int]]) -> Ticket | Refusal:
         self.at += A_MINUTE
-        ask = RefundAsk("b-1", "o-1", lines=tuple(LineUnits(*unit) for unit in units))
+        request = RefundRequest("b-1", "o-1", lines=tuple(LineUnits(*unit) for unit in units))
         buyer = Actor(ActorKind.BUYER, "b-1")
-        return self.done(plan_request(self.snapshot, DecisionInputs(), TERMS, ask, buyer, self.at))
+        return self.done(plan_request(self.snapshot, DecisionInputs(), TERMS, request, buyer, self.at))
 
     def approve(self, ticket: Ticket) -> Ticket | Refusal:
         current = self.snapshot.ticket(ticket.ticket_id)
@@ -148,7 +148,7 @@ class OrderCase:
                 assert pending > 0, "a hold of nothing"
             case c.ReturnFunding(_, amount):
                 assert amount > 0, "a return of nothing"
-            case c.Post(posting, _, _, amount):
+            case c.LedgerEntry(posting, _, _, amount):
                 assert amount > 0 and posting not in self.postings
                 self.postings[posting] = change
 
@@ -159,7 +159,7 @@ class OrderCase:
 
     def totals(self) -> tuple[dict[str, int], dict[str, int], dict[Funder, int], int]:
         """What went back by line, tender and funder, and of the freight."""
-        granted = {ticket.ticket_id for ticket in self.snapshot.tickets if ticket.state in GRANTED_STATES}
+        granted = {ticket.ticket_id for ticket in self.snapshot.tickets if ticket.state in APPROVED_STATES}
         rows = [row for row in self.snapshot.ticket_lines if row.ticket_id in granted]
         return (
             {x.line_id: sum(r.amount_minor for r in rows if r.line_id == x.line_id) for x in self.snapshot.lines},
@@ -268,7 +268,7 @@ def test_when_everything_is_refunded_everybody_has_exactly_what_they_paid(
     assert tenders == {tender.tender_id: tender.captured_minor for tender in opened.snapshot.tenders}
     assert funders == {fund.funder: fund.amount_minor for fund in opened.snapshot.funding}
     assert freight == opened.snapshot.order.freight_minor
-    escrow = sum(post.amount_minor for post in opened.postings.values() if post.debit == "escrow")
+    escrow = sum(entry.amount_minor for entry in opened.postings.values() if entry.debit == "escrow")
     assert escrow == sum(tenders.values()) + sum(funders.values()), "nothing stays in escrow"
 
 
