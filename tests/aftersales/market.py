@@ -20,7 +20,7 @@ from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.memory_store import MemoryStore
-from jitui.aftersales.order import Buyer, Funding, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
+from jitui.aftersales.order import Buyer, Funding, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
 from jitui.aftersales.registry import Selection
@@ -120,14 +120,14 @@ class Market:
         self,
         ref: OrderRef,
         *,
-        degree: ParcelDegree = ParcelDegree.SHIPPED,
+        status: ShipmentStatus = ShipmentStatus.SHIPPED,
         source: ShipmentSource = ShipmentSource.MERCHANT,
         tracking_no: str = "SF1",
         lines: Sequence[tuple[str, int]] = (),
         now: datetime = NOW,
     ) -> Executed | Refusal | StoredResponse:
-        """Somebody says something of a parcel."""
-        update = ShipmentUpdate(degree, "sf", tracking_no, source, now, tuple(LineUnits(*line) for line in lines))
+        """Somebody says something of a shipment."""
+        update = ShipmentUpdate(status, "sf", tracking_no, source, now, tuple(LineUnits(*line) for line in lines))
         kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
         return await record_shipment(self.store, ref, update, by=Actor(kind, "somebody"), now=now)
 

@@ -29,8 +29,8 @@ from jitui.aftersales.order import (
     LineUnits,
     Order,
     OrderLine,
-    ParcelDegree,
     ShipmentSource,
+    ShipmentStatus,
     Tender,
 )
 from jitui.aftersales.outcomes import Refusal, RefusalCode
@@ -310,7 +310,7 @@ def test_freight_stays_when_a_unit_has_left(opened: OrderCase, seed: int) -> Non
     units = units_of(opened)
     rng.shuffle(units)
     gone = LineUnits(units.pop(), 1)
-    update = ShipmentUpdate(ParcelDegree.SHIPPED, "sf", "SF1", ShipmentSource.MERCHANT, NOW, (gone,))
+    update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", "SF1", ShipmentSource.MERCHANT, NOW, (gone,))
     for change in _planned(plan_shipment(opened.snapshot, update, MERCHANT, NOW)).changes:
         opened.take(change)
     if units:
@@ -363,7 +363,7 @@ def test_freight_stays_behind_when_the_other_line_ships_after_all() -> None:
     first, second = asked(opened, ("l1", 1)), asked(opened, ("l2", 1))
     assert (first.freight_minor, second.freight_minor) == (0, 8)
     opened.close(
-        first, ShipmentUpdate(ParcelDegree.SHIPPED, "sf", "SF1", ShipmentSource.MERCHANT, NOW, (LineUnits("l1", 1),))
+        first, ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", "SF1", ShipmentSource.MERCHANT, NOW, (LineUnits("l1", 1),))
     )
     done = granted(opened, second)
     assert (done.amount_minor, done.freight_minor) == (60, 0)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from jitui.aftersales.changes import Change, ClaimRefund, MoveRefund, PutDispute, PutShipment, SettleRefund
 from jitui.aftersales.dispute import record_dispute
 from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, LineUnits, OrderLine, ParcelDegree, Tender
+from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, LineUnits, OrderLine, ShipmentStatus, Tender
 from jitui.aftersales.order import ShipmentSource as Source
 from jitui.aftersales.pay import ManualPayout, RefundUpdate, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, RefundRef, TicketRef
@@ -96,9 +96,9 @@ async def ask(story: Story, units: list[tuple[str, int]]) -> object:
 
 
 async def ship(
-    story: Story, source: Source, degree: ParcelDegree, number: str, units: list[tuple[str, int]], carrier: str
+    story: Story, source: Source, status: ShipmentStatus, number: str, units: list[tuple[str, int]], carrier: str
 ) -> object:
-    update = ShipmentUpdate(degree, carrier, number, source, story.now, tuple(LineUnits(*unit) for unit in units))
+    update = ShipmentUpdate(status, carrier, number, source, story.now, tuple(LineUnits(*unit) for unit in units))
     return await record_shipment(story.store, story.orders[0], update, by=ANYBODY, now=story.now)
 
 
@@ -115,7 +115,7 @@ async def review(story: Story, what: str, which: int) -> object:
             return await withdraw(story.store, ref, version=None, by=ANYBODY, now=story.now)
         case "expire":
             return await expire(story.store, ref, now=story.now + timedelta(days=3))
-    update = ShipmentUpdate(ParcelDegree.SHIPPED, "sf", "R", Source.MERCHANT, story.now, (LineUnits("l1", 1),))
+    update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", "R", Source.MERCHANT, story.now, (LineUnits("l1", 1),))
     rejection = Rejection("no", update if what == "ship" else None)
     return await reject(story.store, ref, rejection, version=None, by=ANYBODY, now=story.now)
 
@@ -234,18 +234,18 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
             ("review", "approve", 0),
             ("ask", [("l2", 2)]),
             ("review", "withdraw", 1),
-            ("ship", Source.CARRIER, ParcelDegree.SHIPPED, "A", ALL, "sf"),
-            ("ship", Source.CARRIER, ParcelDegree.DELIVERED, "a", ALL, "sf"),
+            ("ship", Source.CARRIER, ShipmentStatus.SHIPPED, "A", ALL, "sf"),
+            ("ship", Source.CARRIER, ShipmentStatus.DELIVERED, "a", ALL, "sf"),
             ("complete",),
         ],
     ),
-    "shipped in two parcels by command, and the carrier's name comes later": (
+    "shipped in two shipments by command, and the carrier's name comes later": (
         False,
         [
             PAID,
-            ("ship", Source.MERCHANT, ParcelDegree.SHIPPED, "A", [("l1", 1)], ""),
-            ("ship", Source.MERCHANT, ParcelDegree.SHIPPED, "B", [("l1", 1), ("l2", 3)], "sf"),
-            ("ship", Source.CARRIER, ParcelDegree.SHIPPED, "a", ALL, "yto"),
+            ("ship", Source.MERCHANT, ShipmentStatus.SHIPPED, "A", [("l1", 1)], ""),
+            ("ship", Source.MERCHANT, ShipmentStatus.SHIPPED, "B", [("l1", 1), ("l2", 3)], "sf"),
+            ("ship", Source.CARRIER, ShipmentStatus.SHIPPED, "a", ALL, "yto"),
         ],
     ),
     "freight moves to the request that waits, and is left behind by the rejection that ships": (
@@ -305,11 +305,11 @@ async def test_every_kind_of_change_is_what_the_database_makes_of_it(market: Mar
 
 
 async def test_changes_that_come_with_others_are_each_applied_as_they_are_written(market: Market) -> None:
-    """What no plan shows alone: a settlement is kept once; a parcel keeps its number, a dispute its beginning."""
+    """What no plan shows alone: a settlement is kept once; a shipment keeps its number, a dispute its beginning."""
     story = await begin(market)
-    parcel: Step = ("ship", Source.CARRIER, ParcelDegree.LABEL_PRINTED, "A", ALL, "sf")
+    shipment: Step = ("ship", Source.CARRIER, ShipmentStatus.LABEL_PRINTED, "A", ALL, "sf")
     disputed: Step = ("dispute", "d1", DisputeState.OPEN, 100)
-    await follow(story, [PAID, ("ask", ALL), ("claim", False), DECLINED, parcel, disputed])
+    await follow(story, [PAID, ("ask", ALL), ("claim", False), DECLINED, shipment, disputed])
     snapshot = await story.snapshot()
     refund_id = snapshot.refunds[0].refund_id
     first, second = (SettleRefund(refund_id, Settlement(name, "by hand", "li.na", story.now)) for name in ("a", "b"))
@@ -345,7 +345,7 @@ STEP = st.one_of(
     st.tuples(
         st.just("ship"),
         st.sampled_from(list(Source)),
-        st.sampled_from(list(ParcelDegree)),
+        st.sampled_from(list(ShipmentStatus)),
         st.sampled_from("AB"),
         UNITS,
         st.sampled_from(["", "sf", "yto"]),

@@ -12,7 +12,7 @@ import pytest
 
 from jitui.aftersales import changes as c
 from jitui.aftersales.constraints import broken_constraint
-from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, ParcelDegree, ShipmentSource, Tender
+from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.outcomes import IdempotencyKey
 from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.refund import AttemptState, RefundState, Settlement
@@ -53,7 +53,7 @@ def another_ticket(snapshot: OrderSnapshot) -> c.OpenTicket:
     return c.OpenTicket(ticket, (replace(snapshot.ticket_lines[0], ticket_id=other, open=True),))
 
 
-def second_parcel(snapshot: OrderSnapshot) -> c.PutShipment:
+def second_shipment(snapshot: OrderSnapshot) -> c.PutShipment:
     return c.PutShipment(replace(snapshot.shipments[0], shipment_id=uuid4(), tracking_no="sf1"), "sf1")
 
 
@@ -86,7 +86,7 @@ BAD: dict[str, Callable[[OrderSnapshot], tuple[c.Change, ...]]] = {
         c.RecordLaterDecision(decided(snapshot)),
         c.RecordLaterDecision(decided(snapshot)),
     ),
-    "two parcels of one waybill": lambda snapshot: (second_parcel(snapshot),),
+    "two shipments of one waybill": lambda snapshot: (second_shipment(snapshot),),
     "a dispute of an unknown payment": lambda _: (disputed(tender_id="t9"),),
     "more lost than is disputed": lambda _: (disputed(state=DisputeState.LOST, closed_at=NOW, lost_minor=6),),
     "lost while it is open": lambda _: (disputed(lost_minor=1),),
@@ -106,7 +106,7 @@ async def under_way(market: Market) -> OrderRef:
     await market.asked(buyer, "o-1", lines=[("l1", 1)])
     await claim(market)
     await market.ship(
-        ref, degree=ParcelDegree.LABEL_PRINTED, source=ShipmentSource.CARRIER, tracking_no="SF1", lines=[("l2", 1)]
+        ref, status=ShipmentStatus.LABEL_PRINTED, source=ShipmentSource.CARRIER, tracking_no="SF1", lines=[("l2", 1)]
     )
     return ref
 

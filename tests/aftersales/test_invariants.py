@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from jitui.aftersales.ledger import balances
-from jitui.aftersales.order import Funder, Funding, ParcelDegree, ShipmentSource
+from jitui.aftersales.order import Funder, Funding, ShipmentSource, ShipmentStatus
 from jitui.aftersales.pay import ManualPayout, RefundUpdate, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
@@ -26,8 +26,8 @@ UNITS = st.lists(st.tuples(st.sampled_from(LINES), st.integers(1, 2)), max_size=
 WAYBILL = st.sampled_from(["A", "B"])
 STEP = st.one_of(
     st.tuples(st.just("ask"), UNITS),
-    st.tuples(st.just("ship"), UNITS, WAYBILL, st.sampled_from([ParcelDegree.LABEL_PRINTED, ParcelDegree.SHIPPED])),
-    st.tuples(st.just("scan"), UNITS, WAYBILL, st.sampled_from([ParcelDegree.PICKED_UP, ParcelDegree.SHIPPED])),
+    st.tuples(st.just("ship"), UNITS, WAYBILL, st.sampled_from([ShipmentStatus.LABEL_PRINTED, ShipmentStatus.SHIPPED])),
+    st.tuples(st.just("scan"), UNITS, WAYBILL, st.sampled_from([ShipmentStatus.PICKED_UP, ShipmentStatus.SHIPPED])),
     st.tuples(st.just("approve")),
     st.tuples(st.just("reject"), st.booleans()),
     st.tuples(st.just("withdraw")),
@@ -82,15 +82,15 @@ async def _do(market: Market, order: OrderRef, buyer: str, step: tuple[object, .
     match step:
         case ("ask", list(units)):
             return await market.ask(buyer, order.order_id, lines=units, now=now)
-        case ("ship", list(units), str(waybill), ParcelDegree() as degree):
-            return await market.ship(order, degree=degree, tracking_no=waybill, lines=units, now=now)
-        case ("scan", list(units), str(waybill), ParcelDegree() as degree):
+        case ("ship", list(units), str(waybill), ShipmentStatus() as status):
+            return await market.ship(order, status=status, tracking_no=waybill, lines=units, now=now)
+        case ("scan", list(units), str(waybill), ShipmentStatus() as status):
             source = ShipmentSource.CARRIER
-            return await market.ship(order, degree=degree, source=source, tracking_no=waybill, lines=units, now=now)
+            return await market.ship(order, status=status, source=source, tracking_no=waybill, lines=units, now=now)
         case ("approve",) if tickets:
             return await approve(market.store, tickets[-1], version=None, by=ANYBODY, now=now)
         case ("reject", bool(ships)) if tickets:
-            update = ShipmentUpdate(ParcelDegree.SHIPPED, "sf", "R", ShipmentSource.MERCHANT, now) if ships else None
+            update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", "R", ShipmentSource.MERCHANT, now) if ships else None
             return await reject(market.store, tickets[-1], Rejection("no", update), version=None, by=ANYBODY, now=now)
         case ("withdraw",) if tickets:
             return await withdraw(market.store, tickets[-1], version=None, by=ANYBODY, now=now)

@@ -11,7 +11,7 @@ import pytest
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment
-from jitui.aftersales.order import Funder, Funding, ParcelDegree, ShipmentSource, Tender
+from jitui.aftersales.order import Funder, Funding, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.aftersales.review import Rejection, approve, expire, reject
@@ -140,7 +140,7 @@ async def test_silence_approves_the_balance_unless_the_goods_have_left(market: M
     await capture(market, ref, balance_of(498000))
     review = next(t for t in (await snapshot_of(market, ref)).tickets if t.ticket_id != ticket.ticket_id)
     assert review.expires_at is not None
-    shipped = await market.ship(ref, source=ShipmentSource.CARRIER, degree=ParcelDegree.SHIPPED)
+    shipped = await market.ship(ref, source=ShipmentSource.CARRIER, status=ShipmentStatus.SHIPPED)
     assert isinstance(shipped, Executed)
     await expire(market.store, TicketRef(ref.lane, review.ticket_id), now=review.expires_at)
     assert await paid_back(market, ref) == 2000

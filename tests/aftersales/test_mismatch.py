@@ -18,7 +18,7 @@ from jitui.aftersales.ports import AttemptRef, ClaimedRefund
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.task import Task, TaskFilter, TaskKind
+from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
 from tests.threads.steps import claim, postings, snapshot_of
@@ -62,7 +62,7 @@ def ref_of(claimed: ClaimedRefund) -> AttemptRef:
     return AttemptRef(claimed.lane, claimed.attempt.attempt_id)
 
 
-async def tasks(market: Market) -> list[Task]:
+async def tasks(market: Market) -> list[OperatorTask]:
     return list(await PostgresTasks(market.pool).list(TaskFilter()))
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jitui.aftersales.changes import MoveRefund
-from jitui.aftersales.command import Executed, Plan, carry_out
+from jitui.aftersales.command import Executed, Plan, execute
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.pay import RefundUpdate, confirm, retry
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef
@@ -134,7 +134,7 @@ async def test_a_failed_refund_is_not_retried_beside_an_attempt_that_is_not_decl
         return Plan((failed,), refund.ticket_id)
 
     ref = RefundRef(paying.claimed.lane, refund.refund_id)
-    await carry_out(market.store, ref, fail)
+    await execute(market.store, ref, fail)
     refused = await retry(market.store, ref, by=OPERATOR, now=NOW + timedelta(seconds=4))
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
     assert await claim_all(market, after=timedelta(days=1)) == []

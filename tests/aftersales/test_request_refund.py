@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.order import Buyer, Funder, Funding, ParcelDegree, ShipmentSource
+from jitui.aftersales.order import Buyer, Funder, Funding, ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
@@ -210,7 +210,7 @@ async def test_a_line_can_be_asked_for_five_times_in_all(market: Market) -> None
 async def test_picked_up_goes_to_review_and_fully_shipped_is_another_process(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1")
-    await market.ship(ref, degree=ParcelDegree.PICKED_UP, source=ShipmentSource.CARRIER)
+    await market.ship(ref, status=ShipmentStatus.PICKED_UP, source=ShipmentSource.CARRIER)
     ticket = await market.asked(buyer, "o-1")
     assert await failing(market, ticket) == {"unshipped": "false"}
     other = await market.paid_order(buyer, "o-2")

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.order import ParcelDegree, ShipmentSource
+from jitui.aftersales.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
@@ -94,7 +94,7 @@ async def test_a_withdrawn_request_frees_units_and_freight(market: Market) -> No
 @on_both_stores
 async def test_rejecting_with_a_tracking_number_records_the_shipment_in_the_same_step(market: Market) -> None:
     order, _, ref = await reviewed(market)
-    update = ShipmentUpdate(ParcelDegree.SHIPPED, "sf", "SF77", ShipmentSource.MERCHANT, NOW)
+    update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", "SF77", ShipmentSource.MERCHANT, NOW)
     done = await reject(market.store, ref, Rejection("shipped", update), version=None, by=MERCHANT, now=NOW)
     assert ticket_of(done).state is TicketState.REJECTED
     snapshot = await market.store.read_order(order)
@@ -125,7 +125,7 @@ async def test_silence_till_the_deadline_approves(market: Market) -> None:
 @on_both_stores
 async def test_silence_never_pays_for_a_parcel_that_has_left(market: Market) -> None:
     order, _, ref = await reviewed(market)
-    await market.ship(order, degree=ParcelDegree.PICKED_UP, source=ShipmentSource.CARRIER)
+    await market.ship(order, status=ShipmentStatus.PICKED_UP, source=ShipmentSource.CARRIER)
     done = ticket_of(await expire(market.store, ref, now=DEADLINE))
     assert (done.state, done.approved_by) == (TicketState.CLOSED, None)
     snapshot = await market.store.read_order(order)
@@ -136,7 +136,7 @@ async def test_silence_never_pays_for_a_parcel_that_has_left(market: Market) -> 
 @on_both_stores
 async def test_a_merchant_cannot_approve_an_unshipped_refund_for_goods_that_left(market: Market) -> None:
     order, _, ref = await reviewed(market)
-    await market.ship(order, degree=ParcelDegree.SHIPPED, source=ShipmentSource.CARRIER)
+    await market.ship(order, status=ShipmentStatus.SHIPPED, source=ShipmentSource.CARRIER)
     done = await approve(market.store, ref, version=None, by=MERCHANT, now=NOW)
     assert refused(done) is RefusalCode.ORDER_ALREADY_SHIPPED
 

@@ -11,7 +11,7 @@ import pytest
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import Buyer, OrderLine, ParcelDegree, Tender
+from jitui.aftersales.order import Buyer, OrderLine, ShipmentStatus, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef, TicketRef
 from jitui.aftersales.registry import Category, Coverage, Pause, Scope
@@ -219,9 +219,9 @@ async def test_a_completed_order_has_gone_whatever_was_told_of_its_shipments(
 
 @on_both_stores
 async def test_a_label_or_part_of_the_goods_do_not_make_a_completed_order_less_gone(market: Market) -> None:
-    for index, degree in enumerate((ParcelDegree.LABEL_PRINTED, ParcelDegree.PICKED_UP, ParcelDegree.SHIPPED)):
+    for index, status in enumerate((ShipmentStatus.LABEL_PRINTED, ShipmentStatus.PICKED_UP, ShipmentStatus.SHIPPED)):
         ref = await paid(market, f"o{index}", LINE, replace(LINE, line_id="l2"))
-        await market.ship(ref, degree=degree, lines=[("l1", 1)], tracking_no=f"SF{index}")
+        await market.ship(ref, status=status, lines=[("l1", 1)], tracking_no=f"SF{index}")
         await completed(market, ref, "call")
         refused = await market.ask("b", f"o{index}")
         assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
-from jitui.aftersales.order import Buyer, LineUnits, ParcelDegree, ShipmentSource
+from jitui.aftersales.order import Buyer, LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.policy_in_force import publish
 from jitui.aftersales.ports import HistoryRecord, OrderRef
 from jitui.aftersales.registry import Coverage, Pause, Restriction, Scope, Selection
@@ -171,10 +171,12 @@ class Day:
         if self.orders:
             _, ref = self.random.choice(self.orders[-15:])
             self.number += 1
-            degree = self.random.choice([ParcelDegree.LABEL_PRINTED, ParcelDegree.PICKED_UP, ParcelDegree.SHIPPED])
+            status = self.random.choice(
+                [ShipmentStatus.LABEL_PRINTED, ShipmentStatus.PICKED_UP, ShipmentStatus.SHIPPED]
+            )
             source = ShipmentSource.CARRIER if self.random.random() < 0.5 else ShipmentSource.MERCHANT
             number = f"SF{self.number}"
-            await self.market.ship(ref, degree=degree, source=source, tracking_no=number, now=self.now)
+            await self.market.ship(ref, status=status, source=source, tracking_no=number, now=self.now)
 
     async def describe(self, buyer_id: str = "") -> None:
         """What the platform says of a buyer changes, the day of registration too."""

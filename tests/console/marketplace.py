@@ -12,7 +12,7 @@ from uuid import UUID
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import Buyer, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
+from jitui.aftersales.order import Buyer, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.people import Person, Role, enrol
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
@@ -90,12 +90,12 @@ class Marketplace:
         return done.ticket_id
 
     async def parcel(
-        self, ref: OrderRef, degree: ParcelDegree, source: ShipmentSource = ShipmentSource.MERCHANT
+        self, ref: OrderRef, status: ShipmentStatus, source: ShipmentSource = ShipmentSource.MERCHANT
     ) -> None:
         """Somebody says something of the order's parcel."""
         now = self.app.clock()
         kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
-        update = ShipmentUpdate(degree, "顺丰", "SF1020304050", source, now)
+        update = ShipmentUpdate(status, "顺丰", "SF1020304050", source, now)
         done = await record_shipment(self.app.store, ref, update, by=Actor(kind, "somebody"), now=now)
         assert isinstance(done, Executed), done
 

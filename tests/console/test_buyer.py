@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from jitui.aftersales.order import ParcelDegree
+from jitui.aftersales.order import ShipmentStatus
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.entrypoints.console.progress import StepState
@@ -17,7 +17,7 @@ GOODS = [("登山杖", 1, 12900), ("速干衣", 2, 9800)]
 async def test_an_order_that_can_be_refunded_says_so(market: Marketplace, visit: Visit) -> None:
     await market.order(PREMIUM, "A-1", GOODS)
     gone = await market.order(PREMIUM, "A-2", GOODS)
-    await market.parcel(gone, ParcelDegree.SHIPPED)
+    await market.parcel(gone, ShipmentStatus.SHIPPED)
     await market.order(PREMIUM, "A-3", GOODS, paid=False)
     page = await (await visit(PREMIUM)).see("/buyer/orders")
     links = [given["href"] for tag, given in page.tags if tag == "a"]
@@ -96,7 +96,7 @@ async def test_an_order_that_has_left_cannot_be_asked_for(market: Marketplace, v
     ref = await market.order(PREMIUM, "A-1", GOODS)
     visitor = await visit(PREMIUM)
     form = (await visitor.see("/buyer/ask?order=A-1")).form("/buyer/ask")
-    await market.parcel(ref, ParcelDegree.SHIPPED)
+    await market.parcel(ref, ShipmentStatus.SHIPPED)
     done = await visitor.post("/buyer/ask", form.fields)
     assert done.status_code == 409
     assert "These goods have left" in done.text

@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from jitui.aftersales.order import ParcelDegree, ShipmentSource
+from jitui.aftersales.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.registry import Coverage, Scope
 from jitui.aftersales.review import approve
@@ -65,13 +65,13 @@ async def test_why_shows_the_public_conditions_and_no_figure_of_the_buyer(market
 
 async def test_refunded_goods_must_not_be_shipped(market: Marketplace, visit: Visit) -> None:
     ref = await market.order(PREMIUM, "A-1", GOODS)
-    await market.parcel(ref, ParcelDegree.LABEL_PRINTED)
+    await market.parcel(ref, ShipmentStatus.LABEL_PRINTED)
     ticket_id = await market.ask(PREMIUM, "A-1")
     visitor = await visit(SHOP)
     page = await visitor.see(f"/merchant/tickets/{ticket_id}")
     assert "Do not ship these goods." in page.text
     assert "SF1020304050" in page.text
-    await market.parcel(ref, ParcelDegree.PICKED_UP, ShipmentSource.CARRIER)
+    await market.parcel(ref, ShipmentStatus.PICKED_UP, ShipmentSource.CARRIER)
     assert "with the carrier although they were refunded" in (await visitor.see(f"/merchant/tickets/{ticket_id}")).text
 
 
@@ -160,7 +160,9 @@ async def test_rejecting_with_a_tracking_number_ships(market: Marketplace, visit
     snapshot = await market.app.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id))
     assert snapshot is not None
     assert snapshot.ticket(ticket_id).state is TicketState.REJECTED
-    assert [(parcel.tracking_no, parcel.degree) for parcel in snapshot.shipments] == [("SF1", ParcelDegree.SHIPPED)]
+    assert [(shipment.tracking_no, shipment.degree) for shipment in snapshot.shipments] == [
+        ("SF1", ShipmentStatus.SHIPPED)
+    ]
 
 
 @pytest.mark.parametrize("action", ["approve", "reject"])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from jitui.aftersales.order import ParcelDegree
+from jitui.aftersales.order import ShipmentStatus
 from jitui.demo.audit import (
     AttemptRow,
     BookedPayment,
@@ -107,7 +107,7 @@ def test_units_are_counted_from_the_database_and_a_bent_row_is_found(database_ur
             ref = await market.paid_order("b-1", "o-1", amounts=(6_000, 4_000), quantities=(2, 1))
             ticket = await market.asked("b-1", "o-1", lines=(("l1", 1),))
             assert ticket.state == "refunding"
-            await market.ship(ref, degree=ParcelDegree.SHIPPED, lines=(("l2", 1),))
+            await market.ship(ref, status=ShipmentStatus.SHIPPED, lines=(("l2", 1),))
 
     asyncio.run(one_refunded_one_shipped())
     records = read_records(database_url)

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.order import ParcelDegree, ShipmentSource
+from jitui.aftersales.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.ticket import APPROVED_STATES
@@ -102,11 +102,11 @@ async def test_the_database_itself_refuses_a_unit_both_refunded_and_shipped(mark
 async def test_a_carriers_scan_after_the_approval_is_recorded_and_opens_an_incident(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1")
-    assert isinstance(await market.ship(ref, degree=ParcelDegree.LABEL_PRINTED), Executed)
+    assert isinstance(await market.ship(ref, status=ShipmentStatus.LABEL_PRINTED), Executed)
     ticket = await market.asked(buyer, "o-1")
     assert ticket.approved_by is not None, "a printed label alone is still unshipped"
-    for degree in (ParcelDegree.PICKED_UP, ParcelDegree.SHIPPED, ParcelDegree.SHIPPED):
-        assert isinstance(await market.ship(ref, degree=degree, source=ShipmentSource.CARRIER), Executed)
+    for status in (ShipmentStatus.PICKED_UP, ShipmentStatus.SHIPPED, ShipmentStatus.SHIPPED):
+        assert isinstance(await market.ship(ref, status=status, source=ShipmentSource.CARRIER), Executed)
     (incident,) = await market.queries.incidents(shop_id="shop-1", limit=10)
     assert incident.ticket_id == ticket.ticket_id
     assert incident.amount_minor == ticket.amount_minor
@@ -119,7 +119,7 @@ async def test_a_carriers_scan_after_the_approval_is_recorded_and_opens_an_incid
 async def test_the_approval_itself_puts_a_stop_ship_for_its_lines_on_the_feed(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(5000, 6000))
-    await market.ship(ref, degree=ParcelDegree.LABEL_PRINTED, lines=[("l1", 1)], tracking_no="SF9")
+    await market.ship(ref, status=ShipmentStatus.LABEL_PRINTED, lines=[("l1", 1)], tracking_no="SF9")
     ticket = ticket_of(await market.ask(buyer, "o-1", lines=[("l1", 1)]))
     changes = await market.feed.events(0, 100)
     (stop,) = [event for event in changes if event.kind == "stop_ship"]

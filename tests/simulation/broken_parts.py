@@ -244,7 +244,7 @@ def refund_not_moved(app: App) -> App:
     return replace(app, store=_Forgetful(app.store, MoveRefund))
 
 
-def parcel_forgotten(app: App) -> App:
+def shipment_forgotten(app: App) -> App:
     """The merchant was told that it is recorded."""
     return replace(app, store=_Forgetful(app.store, PutShipment))
 

@@ -56,7 +56,7 @@ def test_what_was_answered_survives_the_database_server_killed_in_the_middle() -
         broken_parts.no_posting,
         broken_parts.no_timeline,
         broken_parts.refund_not_moved,
-        broken_parts.parcel_forgotten,
+        broken_parts.shipment_forgotten,
         broken_parts.quota_forgotten,
         broken_parts.keys_forgotten,
         broken_parts.no_locks,

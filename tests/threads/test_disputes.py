@@ -26,7 +26,7 @@ from jitui.aftersales.pay import retry
 from jitui.aftersales.ports import OrderRef, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind, ToldDispute
 from jitui.aftersales.review import approve, expire
-from jitui.aftersales.task import Task, TaskFilter, TaskKind
+from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from tests.aftersales.market import NOW, Market, ticket_of
 from tests.http.api import Api, money
@@ -44,7 +44,7 @@ async def tell(market: Market, ref: OrderRef, *disputes: Dispute) -> None:
         assert isinstance(done, Executed), done
 
 
-async def tasks(market: Market) -> list[Task]:
+async def tasks(market: Market) -> list[OperatorTask]:
     return list(await PostgresTasks(market.pool).list(TaskFilter()))
 
 

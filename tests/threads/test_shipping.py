@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.order import ParcelDegree
+from jitui.aftersales.order import ShipmentStatus
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.pay import retry
 from jitui.aftersales.ports import RefundRef
@@ -94,7 +94,7 @@ async def test_t20_units_go_back_to_stock_once_whatever_happens_to_the_money(mar
     """Asked for twice at once, approved again by the shop, refused by the provider, retried, paid twice: one stop."""
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", quantities=(2,))
-    assert isinstance(await market.ship(ref, degree=ParcelDegree.LABEL_PRINTED), Executed)
+    assert isinstance(await market.ship(ref, status=ShipmentStatus.LABEL_PRINTED), Executed)
     done = await asyncio.gather(*(market.ask(buyer, "o-1") for _ in range(3)))
     (plan,) = [outcome for outcome in done if isinstance(outcome, Executed)]
     assert plan.ticket_id is not None

@@ -20,7 +20,7 @@ from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRe
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.reconcile import Reconciling, Report, RowKind, Verdict, reconcile, window_of
 from jitui.aftersales.refund import RefundState
-from jitui.aftersales.task import Task, TaskFilter, TaskKind
+from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from jitui.errors import BadInput
 from jitui.wiring import App, open_app, statement_formats, utc_now
@@ -71,7 +71,7 @@ class Books:
         covers = partial(window_of, whole_days_in=None, since=now - timedelta(days=1), until=now + timedelta(days=1))
         return await reconcile(parts, "simulator", layout.read(path), covers)
 
-    async def tasks(self) -> list[Task]:
+    async def tasks(self) -> list[OperatorTask]:
         return list(await self.app.tasks.list(TaskFilter()))
 
     async def claimed(self) -> ClaimedRefund:

@@ -269,16 +269,16 @@ def _move_attempt(draft: _Draft, change: c.MoveAttempt) -> None:
     )
 
 
-# Parcels and disputes --------------------------------------------------------------------------------------------
+# Shipments and disputes --------------------------------------------------------------------------------------------
 
 
 def _put_shipment(draft: _Draft, change: c.PutShipment) -> None:
-    """A known parcel keeps the number that it was first told with."""
+    """A known shipment keeps the number that it was first told with."""
     told = change.shipment
-    known = next((parcel for parcel in draft.shipments if parcel.shipment_id == told.shipment_id), None)
-    parcel = told if known is None else _changed(told, tracking_no=known.tracking_no)
-    parcels = (*(other for other in draft.shipments if other is not known), parcel)
-    draft.shipments = tuple(sorted(parcels, key=lambda x: (x.recorded_at, x.shipment_id)))
+    known = next((shipment for shipment in draft.shipments if shipment.shipment_id == told.shipment_id), None)
+    shipment = told if known is None else _changed(told, tracking_no=known.tracking_no)
+    shipments = (*(other for other in draft.shipments if other is not known), shipment)
+    draft.shipments = tuple(sorted(shipments, key=lambda x: (x.recorded_at, x.shipment_id)))
 
 
 def _put_dispute(draft: _Draft, change: c.PutDispute) -> None:

@@ -21,7 +21,7 @@ from jitui.aftersales.changes import (
     ReturnFunding,
     move_ticket,
 )
-from jitui.aftersales.order import ParcelDegree
+from jitui.aftersales.order import ShipmentStatus
 from jitui.aftersales.refund import Refund, RefundState
 from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.ticket import SYSTEM, Actor, ApprovedBy, Ticket, TicketEvent, TicketState
@@ -176,9 +176,9 @@ def _announcements(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> tu
     lines = snapshot.lines_of(ticket.ticket_id)
     refunded = {line.line_id for line in lines}
     labels = [
-        {"carrier": parcel.carrier, "tracking_no": parcel.tracking_no}
-        for parcel in snapshot.shipments
-        if parcel.degree is ParcelDegree.LABEL_PRINTED and refunded & {unit.line_id for unit in parcel.lines}
+        {"carrier": shipment.carrier, "tracking_no": shipment.tracking_no}
+        for shipment in snapshot.shipments
+        if shipment.degree is ShipmentStatus.LABEL_PRINTED and refunded & {unit.line_id for unit in shipment.lines}
     ]
     units = [
         {

@@ -243,7 +243,7 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class PutShipment:
-    """A new parcel, or more about a known one; a second parcel of one `waybill` is refused by the database."""
+    """A new shipment, or more about a known one; a second shipment of one `waybill` is refused by the database."""
 
     shipment: Shipment
     waybill: str

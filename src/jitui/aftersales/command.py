@@ -54,7 +54,7 @@ class IdempotentReply:
     render: Callable[[Executed], StoredResponse]
 
 
-async def carry_out(
+async def execute(
     store: Store,
     ref: Ref,
     plan: Callable[[OrderSnapshot, DecisionInputs], Plan | Refusal],

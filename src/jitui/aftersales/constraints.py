@@ -32,7 +32,7 @@ def _rules(snapshot: OrderSnapshot) -> Iterator[Rule]:
     for fund in snapshot.funding:
         yield "funding_amount_minor_check", fund.amount_minor > 0
         yield "returned_within_funding", 0 <= fund.returned_minor <= fund.amount_minor
-    waybills = [waybill_of(parcel.tracking_no) for parcel in snapshot.shipments]
+    waybills = [waybill_of(shipment.tracking_no) for shipment in snapshot.shipments]
     yield "shipment_lane_order_id_waybill_key", _unique(waybills)
     yield from _tender_rules(snapshot)
     yield from _ticket_rules(snapshot)

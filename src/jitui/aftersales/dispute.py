@@ -12,7 +12,7 @@ from typing import Protocol
 
 from jitui.aftersales import ledger
 from jitui.aftersales.changes import Announce, Change, LedgerEntry, OpenTask, OutgoingEventKind, PutDispute
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.order import Dispute, DisputeState, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
@@ -30,7 +30,7 @@ async def record_dispute(
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
         return plan_dispute(snapshot, told, now)
 
-    return await carry_out(store, ref, plan, reply=reply)
+    return await execute(store, ref, plan, reply=reply)
 
 
 def plan_dispute(snapshot: OrderSnapshot, told: Dispute, now: datetime) -> Plan | Refusal:

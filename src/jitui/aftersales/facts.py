@@ -86,7 +86,7 @@ def gather_facts(
         "request.whole_order": _is_whole_order(snapshot.lines, asked),
         "order.paid_minor": captured_minor(snapshot.tenders),
         "order.currency": order.currency,
-        "order.shipment": snapshot.degree.value,
+        "order.shipment": snapshot.fulfillment.value,
         "order.hold": order.hold.value,
         "order.age_seconds": _age_seconds(order.placed_at, now),
         "order.paid_age_seconds": _age_seconds(order.paid_at, now),

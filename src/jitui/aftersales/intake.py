@@ -20,7 +20,7 @@ from jitui.aftersales.changes import (
     SharePayment,
     StatePaymentTotal,
 )
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute
 from jitui.aftersales.facts import decision_query
 from jitui.aftersales.later_money import plan_later_money
 from jitui.aftersales.order import Tender, captured_minor
@@ -72,9 +72,9 @@ async def capture_payment(
         return plan_payment(snapshot, inputs, tender, decision_settings, now)
 
     try:
-        return await carry_out(store, ref, plan, query=query, reply=reply)
+        return await execute(store, ref, plan, query=query, reply=reply)
     except Overtaken:  # another buyer's order took the payment's name meanwhile: now it can be seen, and is refused
-        return await carry_out(store, ref, plan, query=query, reply=reply)
+        return await execute(store, ref, plan, query=query, reply=reply)
 
 
 def plan_payment(

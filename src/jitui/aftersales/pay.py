@@ -28,7 +28,7 @@ from jitui.aftersales.changes import (
     SettleRefund,
     move_ticket,
 )
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute, not_found
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.mismatch import as_unknown, find_mismatch, with_mismatch_task
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
@@ -145,7 +145,7 @@ async def confirm(
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
         return plan_refund_update(snapshot, ref.attempt_id, update, now)
 
-    return await carry_out(store, ref, plan)
+    return await execute(store, ref, plan)
 
 
 async def retry(
@@ -178,7 +178,7 @@ async def retry(
         queued = _moved(refund, RefundState.QUEUED, due_at=now, reason="retried")
         return _with_ticket_following(snapshot, (queued,), refund.ticket_id, by, "retried", now)
 
-    return await carry_out(store, ref, plan, reply=reply)
+    return await execute(store, ref, plan, reply=reply)
 
 
 def _is_disputed(snapshot: OrderSnapshot, refund: Refund) -> bool:
@@ -212,7 +212,7 @@ async def settle(
         refund = next(refund for refund in snapshot.refunds if refund.refund_id == ref.refund_id)
         return plan_settlement(snapshot, refund, payout, by, now)
 
-    return await carry_out(store, ref, plan, reply=reply)
+    return await execute(store, ref, plan, reply=reply)
 
 
 def plan_settlement(

@@ -1,4 +1,4 @@
-"""Ask → decide → money → ticket: a buyer asks for the money back before the parcel leaves (R3, R4, R5)."""
+"""Ask → decide → money → ticket: a buyer asks for the money back before the shipment leaves (R3, R4, R5)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from jitui.aftersales.changes import (
     RecordBuyerEvent,
     RecordDecision,
 )
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute, not_found
 from jitui.aftersales.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read, is_paused
-from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
+from jitui.aftersales.order import FulfillmentStatus, LineUnits, OrderLine
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.snapshot import OrderSnapshot
@@ -100,7 +100,7 @@ async def request_refund(
 
     ref = OrderRef(lane_of(request.buyer_id), request.order_id)
     query = decision_query(decision_settings.policy, now, decision_settings.time_zone)
-    return await carry_out(store, ref, plan, query=query, reply=reply)
+    return await execute(store, ref, plan, query=query, reply=reply)
 
 
 async def check_eligibility(
@@ -202,7 +202,7 @@ def _requested_lines(snapshot: OrderSnapshot, request: RefundRequest, now: datet
         return not_found()
     if snapshot.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "Nothing has been paid on this order yet.")
-    if snapshot.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED):
+    if snapshot.fulfillment in (FulfillmentStatus.SHIPPED, FulfillmentStatus.DELIVERED):
         return Refusal(
             RefusalCode.ORDER_ALREADY_SHIPPED, "All goods have left; ask for a refund after shipment instead."
         )
@@ -345,10 +345,10 @@ def guard_of(snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings:
         return "service_paused" if paused else "pause_unknown"
     if snapshot.is_disputed:
         return "dispute_open"
-    if snapshot.degree not in (
-        ShipmentDegree.UNSHIPPED,
-        ShipmentDegree.LABEL_PRINTED,
-        ShipmentDegree.PICKED_UP,
+    if snapshot.fulfillment not in (
+        FulfillmentStatus.UNSHIPPED,
+        FulfillmentStatus.LABEL_PRINTED,
+        FulfillmentStatus.PICKED_UP,
     ):
         return "partly_shipped"
     return None

@@ -18,7 +18,7 @@ from jitui.aftersales.changes import (
     OutgoingEventKind,
     move_ticket,
 )
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute, not_found
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
 from jitui.aftersales.ship import ShipmentUpdate, goods_with_carrier, plan_shipment
@@ -133,7 +133,7 @@ def plan_approval(
 
 
 def plan_expiry(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> Plan:
-    """Silence never pays for a parcel that has left or is with the carrier."""
+    """Silence never pays for a shipment that has left or is with the carrier."""
     if snapshot.is_completed or goods_with_carrier(snapshot, ticket.ticket_id):
         return _plan_closing(
             snapshot, ticket, TicketState.CLOSED, "goods_left", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
@@ -222,7 +222,7 @@ async def _on_ticket(
         refused = _may_act(ticket, version, shop_id, buyer_id)
         return refused if refused is not None else plan(snapshot, ticket)
 
-    return await carry_out(store, ref, on_file, reply=reply)
+    return await execute(store, ref, on_file, reply=reply)
 
 
 def _may_act(ticket: Ticket, version: int | None, shop_id: str | None, buyer_id: str | None) -> Refusal | None:

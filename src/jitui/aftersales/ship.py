@@ -20,14 +20,14 @@ from jitui.aftersales.changes import (
     RecordBuyerEvent,
     UnitsLeft,
 )
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute, not_found
 from jitui.aftersales.order import (
     Hold,
     LineUnits,
     OrderLine,
-    ParcelDegree,
     Shipment,
     ShipmentSource,
+    ShipmentStatus,
     captured_minor,
     has_left,
     is_further,
@@ -42,9 +42,12 @@ from jitui.ids import new_id
 
 @dataclass(frozen=True, slots=True)
 class ShipmentUpdate:
-    """What is said of a parcel; no lines named: the parcel's known lines, else everything not in another parcel."""
+    """What is said of a shipment.
 
-    degree: ParcelDegree
+    No lines named: the shipment's known lines, else everything not in another shipment.
+    """
+
+    degree: ShipmentStatus
     carrier: str
     tracking_no: str
     source: ShipmentSource
@@ -69,7 +72,7 @@ async def record_shipment(
             return not_found()
         return plan_shipment(snapshot, update, by, now)
 
-    return await carry_out(store, ref, plan, reply=reply)
+    return await execute(store, ref, plan, reply=reply)
 
 
 async def complete_order(
@@ -89,7 +92,7 @@ async def complete_order(
             return Plan()
         return _plan_completion(snapshot, completed_at, now)
 
-    return await carry_out(store, ref, plan, reply=reply)
+    return await execute(store, ref, plan, reply=reply)
 
 
 def plan_shipment(snapshot: OrderSnapshot, update: ShipmentUpdate, by: Actor, now: datetime) -> Plan | Refusal:
@@ -97,21 +100,21 @@ def plan_shipment(snapshot: OrderSnapshot, update: ShipmentUpdate, by: Actor, no
 
     What is said again, or less than was said, changes nothing; more units, a further degree or the carrier's name do.
     """
-    known = _parcel(snapshot, update)
+    known = _shipment(snapshot, update)
     said = _summed(update.lines) if update.lines or known else _summed(_everything_else(snapshot, update))
     ordered = {line.line_id for line in snapshot.lines}
     unknown = next((line_id for line_id in said if line_id not in ordered), None)
     if unknown is not None:
         return Refusal(RefusalCode.UNKNOWN_LINE, f"The order has no line {unknown!r}.", "lines")
-    parcel = _parcel_now(snapshot, known, update, said, now)
-    moving = _units_moving(known, parcel)
-    if known is not None and not moving and parcel.degree is known.degree:
-        return _with_carrier(known, parcel)
+    shipment = _shipment_now(snapshot, known, update, said, now)
+    moving = _units_moving(known, shipment)
+    if known is not None and not moving and shipment.degree is known.degree:
+        return _with_carrier(known, shipment)
     if update.source is ShipmentSource.MERCHANT and moving:
         refused = _refuse_command(snapshot, moving, update)
         if refused is not None:
             return refused
-    return _plan_parcel(snapshot, known, parcel, moving, update, by, now)
+    return _plan_shipment(snapshot, known, shipment, moving, update, by, now)
 
 
 def goods_with_carrier(snapshot: OrderSnapshot, ticket_id: UUID) -> bool:
@@ -122,16 +125,16 @@ def goods_with_carrier(snapshot: OrderSnapshot, ticket_id: UUID) -> bool:
 # Command or fact -----------------------------------------------------------------------------------------------
 
 
-def _parcel(snapshot: OrderSnapshot, update: ShipmentUpdate) -> Shipment | None:
-    """The order's parcel of this waybill, whoever is said to carry it."""
+def _shipment(snapshot: OrderSnapshot, update: ShipmentUpdate) -> Shipment | None:
+    """The order's shipment of this waybill, whoever is said to carry it."""
     waybill = waybill_of(update.tracking_no)
-    return next((parcel for parcel in snapshot.shipments if waybill_of(parcel.tracking_no) == waybill), None)
+    return next((shipment for shipment in snapshot.shipments if waybill_of(shipment.tracking_no) == waybill), None)
 
 
-def _parcel_now(
+def _shipment_now(
     snapshot: OrderSnapshot, known: Shipment | None, update: ShipmentUpdate, said: Mapping[str, int], now: datetime
 ) -> Shipment:
-    """The parcel with what is news about it: it only moves forward, and only grows."""
+    """The shipment with what is news about it: it only moves forward, and only grows."""
     if known is None:
         return Shipment(
             shipment_id=new_id(snapshot.order.lane),
@@ -152,24 +155,24 @@ def _parcel_now(
     return replace(grown, degree=update.degree, source=update.source, happened_at=update.happened_at, recorded_at=now)
 
 
-def _by_command(parcel: Shipment, leaving: Sequence[LineUnits]) -> Shipment:
-    """The parcel once these units have left by a ship command."""
+def _by_command(shipment: Shipment, leaving: Sequence[LineUnits]) -> Shipment:
+    """The shipment once these units have left by a ship command."""
     if not leaving:
-        return parcel
-    units = _summed((*parcel.commanded_lines, *leaving))
-    return replace(parcel, commanded=True, commanded_lines=_as_lines(units))
+        return shipment
+    units = _summed((*shipment.commanded_lines, *leaving))
+    return replace(shipment, commanded=True, commanded_lines=_as_lines(units))
 
 
 def _as_lines(units: Mapping[str, int]) -> tuple[LineUnits, ...]:
     return tuple(LineUnits(line_id, quantity) for line_id, quantity in units.items())
 
 
-def _units_moving(known: Shipment | None, parcel: Shipment) -> tuple[LineUnits, ...]:
-    """Units that this news is about: of a parcel that had left, those that were not known to be in it."""
+def _units_moving(known: Shipment | None, shipment: Shipment) -> tuple[LineUnits, ...]:
+    """Units that this news is about: of a shipment that had left, those that were not known to be in it."""
     gone = _summed(known.lines) if known is not None and has_left(known.degree) else {}
-    if known is not None and parcel.degree is known.degree and parcel.lines == known.lines:
+    if known is not None and shipment.degree is known.degree and shipment.lines == known.lines:
         return ()
-    moving = ((unit.line_id, unit.quantity - gone.get(unit.line_id, 0)) for unit in parcel.lines)
+    moving = ((unit.line_id, unit.quantity - gone.get(unit.line_id, 0)) for unit in shipment.lines)
     return tuple(LineUnits(line_id, quantity) for line_id, quantity in moving if quantity)
 
 
@@ -180,16 +183,16 @@ def _summed(units: Iterable[LineUnits]) -> dict[str, int]:
     return found
 
 
-def _with_carrier(known: Shipment, parcel: Shipment) -> Plan:
+def _with_carrier(known: Shipment, shipment: Shipment) -> Plan:
     """Nothing has moved; the carrier's name may have been filled in or corrected."""
-    if parcel.carrier == known.carrier:
+    if shipment.carrier == known.carrier:
         return Plan()
-    named = replace(known, carrier=parcel.carrier)
+    named = replace(known, carrier=shipment.carrier)
     return Plan((PutShipment(named, waybill_of(named.tracking_no)),))
 
 
 def _everything_else(snapshot: OrderSnapshot, update: ShipmentUpdate) -> tuple[LineUnits, ...]:
-    """A merchant means all that has not left; a carrier's unknown parcel holds what no other parcel holds."""
+    """A merchant means all that has not left; a carrier's unknown shipment holds what no other shipment holds."""
     units = []
     for line in snapshot.lines:
         packed = sum(u.quantity for p in snapshot.shipments for u in p.lines if u.line_id == line.line_id)
@@ -236,32 +239,32 @@ def _why_not_free(snapshot: OrderSnapshot, line: OrderLine, path: str) -> Refusa
     )
 
 
-# The parcel ----------------------------------------------------------------------------------------------------
+# The shipment ----------------------------------------------------------------------------------------------------
 
 
-def _plan_parcel(
+def _plan_shipment(
     snapshot: OrderSnapshot,
     known: Shipment | None,
-    parcel: Shipment,
+    shipment: Shipment,
     moving: Sequence[LineUnits],
     update: ShipmentUpdate,
     by: Actor,
     now: datetime,
 ) -> Plan:
-    leaving = moving if has_left(parcel.degree) else ()
-    leaves = has_left(parcel.degree) and not (known is not None and has_left(known.degree))
+    leaving = moving if has_left(shipment.degree) else ()
+    leaves = has_left(shipment.degree) and not (known is not None and has_left(known.degree))
     commanded = update.source is ShipmentSource.MERCHANT
-    parcel = _by_command(parcel, leaving) if commanded else parcel
+    shipment = _by_command(shipment, leaving) if commanded else shipment
     moved: tuple[Change, ...] = (
-        PutShipment(parcel, waybill_of(parcel.tracking_no)),
+        PutShipment(shipment, waybill_of(shipment.tracking_no)),
         *(_units_left(unit, commanded=commanded) for unit in leaving),
     )
-    incidents = _incidents(apply_all(snapshot, moved), parcel, now)
+    incidents = _incidents(apply_all(snapshot, moved), shipment, now)
     changes: tuple[Change, ...] = (
         *moved,
         *incidents,
-        *_noted_on_tickets(snapshot, parcel, update, by, now),
-        *_announcements(snapshot, parcel, incidents, leaves=leaves, now=now),
+        *_noted_on_tickets(snapshot, shipment, update, by, now),
+        *_announcements(snapshot, shipment, incidents, leaves=leaves, now=now),
     )
     return Plan(changes)
 
@@ -273,27 +276,27 @@ def _units_left(unit: LineUnits, *, commanded: bool) -> UnitsLeft:
 
 
 def _units_with_carrier(snapshot: OrderSnapshot, line_id: str) -> int:
-    """Units of a line in parcels that the carrier has, at any degree from picked up on."""
+    """Units of a line in shipments that the carrier has, at any degree from picked up on."""
     return sum(
         unit.quantity
-        for parcel in snapshot.shipments
-        for unit in parcel.lines
-        if unit.line_id == line_id and parcel.degree is not ParcelDegree.LABEL_PRINTED
+        for shipment in snapshot.shipments
+        for unit in shipment.lines
+        if unit.line_id == line_id and shipment.degree is not ShipmentStatus.LABEL_PRINTED
     )
 
 
 # Incidents and news --------------------------------------------------------------------------------------------
 
 
-def _incidents(after: OrderSnapshot, parcel: Shipment, now: datetime) -> tuple[OpenIncident, ...]:
+def _incidents(after: OrderSnapshot, shipment: Shipment, now: datetime) -> tuple[OpenIncident, ...]:
     """Goods with the carrier although their ticket was granted: one incident a ticket, with the evidence (R9)."""
-    if parcel.degree is ParcelDegree.LABEL_PRINTED:
+    if shipment.degree is ShipmentStatus.LABEL_PRINTED:
         return ()
     found = []
     for ticket in after.tickets:
         lines = _overlapping_lines(after, ticket.ticket_id)
         if ticket.state in APPROVED_STATES and lines:
-            found.append(_incident(after, ticket, lines, parcel, now))
+            found.append(_incident(after, ticket, lines, shipment, now))
     return tuple(found)
 
 
@@ -307,15 +310,15 @@ def _overlapping_lines(snapshot: OrderSnapshot, ticket_id: UUID) -> tuple[str, .
 
 
 def _incident(
-    snapshot: OrderSnapshot, ticket: Ticket, line_ids: Sequence[str], parcel: Shipment, now: datetime
+    snapshot: OrderSnapshot, ticket: Ticket, line_ids: Sequence[str], shipment: Shipment, now: datetime
 ) -> OpenIncident:
     amount = sum(line.amount_minor for line in snapshot.lines_of(ticket.ticket_id) if line.line_id in line_ids)
     evidence = {
-        "degree": parcel.degree.value,
-        "carrier": parcel.carrier,
-        "tracking_no": parcel.tracking_no,
+        "degree": shipment.degree.value,
+        "carrier": shipment.carrier,
+        "tracking_no": shipment.tracking_no,
         "lines": list(line_ids),
-        "happened_at": parcel.happened_at.isoformat(),
+        "happened_at": shipment.happened_at.isoformat(),
         "recorded_at": now.isoformat(),
         "approved_at": ticket.approved_at.isoformat() if ticket.approved_at else None,
     }
@@ -331,13 +334,13 @@ def _incident(
 
 
 def _noted_on_tickets(
-    snapshot: OrderSnapshot, parcel: Shipment, update: ShipmentUpdate, by: Actor, now: datetime
+    snapshot: OrderSnapshot, shipment: Shipment, update: ShipmentUpdate, by: Actor, now: datetime
 ) -> tuple[AddTimeline, ...]:
     """A carrier's scan stands on the timeline of every ticket that it touches; the state does not move."""
     if update.source is not ShipmentSource.CARRIER:
         return ()
-    touched = {unit.line_id for unit in parcel.lines}
-    detail = {"degree": parcel.degree.value, "carrier": parcel.carrier, "tracking_no": parcel.tracking_no}
+    touched = {unit.line_id for unit in shipment.lines}
+    detail = {"degree": shipment.degree.value, "carrier": shipment.carrier, "tracking_no": shipment.tracking_no}
     events = tuple(
         transition(snapshot, ticket, ticket.state, by=by, why="carrier_scan", now=now, detail=detail)
         for ticket in snapshot.tickets
@@ -347,17 +350,17 @@ def _noted_on_tickets(
 
 
 def _announcements(
-    snapshot: OrderSnapshot, parcel: Shipment, incidents: Sequence[OpenIncident], *, leaves: bool, now: datetime
+    snapshot: OrderSnapshot, shipment: Shipment, incidents: Sequence[OpenIncident], *, leaves: bool, now: datetime
 ) -> tuple[Announce, ...]:
     order = snapshot.order
     body: dict[str, object] = {
-        "degree": parcel.degree.value,
-        "carrier": parcel.carrier,
-        "tracking_no": parcel.tracking_no,
-        "source": parcel.source.value,
-        "lines": [{"line_id": unit.line_id, "quantity": unit.quantity} for unit in parcel.lines],
+        "degree": shipment.degree.value,
+        "carrier": shipment.carrier,
+        "tracking_no": shipment.tracking_no,
+        "source": shipment.source.value,
+        "lines": [{"line_id": unit.line_id, "quantity": unit.quantity} for unit in shipment.lines],
         "left": leaves,
-        "on_time": parcel.happened_at <= order.ship_by if leaves and order.ship_by is not None else None,
+        "on_time": shipment.happened_at <= order.ship_by if leaves and order.ship_by is not None else None,
     }
     opened = (
         Announce(

@@ -11,13 +11,13 @@ from jitui.aftersales.order import (
     Buyer,
     Dispute,
     DisputeState,
+    FulfillmentStatus,
     Funding,
     Order,
     OrderLine,
     Shipment,
-    ShipmentDegree,
     Tender,
-    order_degree,
+    fulfillment_status_of,
 )
 from jitui.aftersales.refund import Attempt, Refund
 from jitui.aftersales.ticket import Actor, Ticket, TicketEvent, TicketLine, TicketState
@@ -47,9 +47,9 @@ class OrderSnapshot:
         return self.order.completed_at is not None or self.completed_by_event
 
     @property
-    def degree(self) -> ShipmentDegree:
+    def fulfillment(self) -> FulfillmentStatus:
         """How far the order has gone."""
-        return order_degree(self.lines, self.shipments, completed=self.is_completed)
+        return fulfillment_status_of(self.lines, self.shipments, completed=self.is_completed)
 
     @property
     def is_disputed(self) -> bool:

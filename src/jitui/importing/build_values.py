@@ -15,8 +15,8 @@ from jitui.aftersales.order import (
     Hold,
     LineUnits,
     OrderLine,
-    ParcelDegree,
     ShipmentSource,
+    ShipmentStatus,
     Tender,
     waybill_of,
 )
@@ -303,7 +303,7 @@ def _parcel(group: Sequence[Cells], _: Defaults) -> Parcel:
         LineUnits(cells.id("line_id"), cells.whole("quantity", least=1, most=MOST_UNITS)) for cells in group if named
     )
     update = ShipmentUpdate(
-        degree=first.word("degree", ParcelDegree),
+        degree=first.word("degree", ShipmentStatus),
         carrier=next((carrier for cells in group if (carrier := cells.name("carrier"))), ""),
         tracking_no=first.code("tracking_no"),
         source=first.word("source", ShipmentSource, ShipmentSource.MERCHANT),

@@ -38,7 +38,7 @@ from jitui.aftersales.ports import (
 from jitui.aftersales.put_order import CategoryFlags, order_after, plan_order, standing_order
 from jitui.aftersales.refund import Refund
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.task import Task
+from jitui.aftersales.task import OperatorTask
 from jitui.errors import InvariantBroken
 from jitui.ids import new_id
 
@@ -169,7 +169,7 @@ class MemoryStore:
         found = (one for one in self._tables.incidents.values() if shop_id in (None, one.shop_id))
         return sorted(found, key=lambda one: (one.opened_at, one.incident_id), reverse=True)[:limit]
 
-    async def tasks(self) -> Sequence[Task]:
+    async def tasks(self) -> Sequence[OperatorTask]:
         """What people must look at, newest first."""
         return sorted(self._tables.tasks.values(), key=lambda task: (task.opened_at, task.task_id), reverse=True)
 

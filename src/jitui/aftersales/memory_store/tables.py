@@ -42,7 +42,7 @@ from jitui.aftersales.put_order import OrderPut
 from jitui.aftersales.refund import Refund
 from jitui.aftersales.registry import Category, Coverage, Pause, Restriction, Scope, Selection
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.task import NewTask, Task, TaskState
+from jitui.aftersales.task import NewTask, OperatorTask, TaskState
 from jitui.aftersales.ticket import Ticket, TicketState
 from jitui.errors import InvariantBroken, Overtaken
 from jitui.ids import lane_of
@@ -71,7 +71,7 @@ class Tables:
     decisions: dict[UUID, RecordDecision] = field(default_factory=dict)
     later_decisions: dict[tuple[UUID, datetime], RecordDecision] = field(default_factory=dict)
     incidents: dict[UUID, Incident] = field(default_factory=dict)  # by ticket
-    tasks: dict[UUID, Task] = field(default_factory=dict)
+    tasks: dict[UUID, OperatorTask] = field(default_factory=dict)
     feed: list[OutgoingEvent] = field(default_factory=list)
     payments: dict[Payment, str] = field(default_factory=dict)  # to the buyer
     shared: dict[Payment, tuple[int, int]] = field(default_factory=dict)  # total, and what its parts sum to
@@ -284,8 +284,8 @@ def _either(line: bool | None, category: bool) -> bool:
     return category if line is None else line
 
 
-def _task(new: NewTask) -> Task:
-    return Task(
+def _task(new: NewTask) -> OperatorTask:
+    return OperatorTask(
         task_id=new.task_id,
         kind=new.kind,
         provider=new.provider,

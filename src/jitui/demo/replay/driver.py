@@ -16,9 +16,9 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute
 from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
+from jitui.aftersales.order import LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import NewOrder, OrderRef, TicketRef
@@ -188,7 +188,7 @@ def _payment_id(order: PastOrder) -> str:
 
 async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
     """The merchant ships what is free to go; while a request is open the parcel waits for its decision."""
-    done = await _record_parcel(replay, ref, at, ())
+    done = await _record_shipment(replay, ref, at, ())
     if isinstance(done, Refusal):
         snapshot = await replay.app.store.read_order(ref)
         assert snapshot is not None
@@ -201,9 +201,9 @@ async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
         # A run that was killed may come here late: the parcel left when the last decision was made.
         decided = (ticket.approved_at or ticket.closed_at for ticket in snapshot.tickets)
         at = max([at, *(moment for moment in decided if moment is not None)])
-        done = await _record_parcel(replay, ref, at, free)
+        done = await _record_shipment(replay, ref, at, free)
     snapshot = _done(done).snapshot
-    left_at = max((parcel.happened_at for parcel in snapshot.shipments), default=at)
+    left_at = max((shipment.happened_at for shipment in snapshot.shipments), default=at)
     complete_at = left_at + replay.assumptions.complete_delay
     replay.timeline.add(
         Step(
@@ -216,11 +216,11 @@ async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
     )
 
 
-async def _record_parcel(
+async def _record_shipment(
     replay: Replay, ref: OrderRef, at: datetime, lines: tuple[LineUnits, ...]
 ) -> Executed | Refusal | StoredResponse:
     update = ShipmentUpdate(
-        ParcelDegree.SHIPPED, CARRIER, f"parcel-{ref.order_id}", ShipmentSource.MERCHANT, happened_at=at, lines=lines
+        ShipmentStatus.SHIPPED, CARRIER, f"parcel-{ref.order_id}", ShipmentSource.MERCHANT, happened_at=at, lines=lines
     )
     return await record_shipment(replay.app.store, ref, update, by=_merchant(replay), now=at)
 
@@ -280,7 +280,7 @@ async def _answer_kept(replay: Replay, asked: PastRequest) -> Answer | None:
     nothing = Refusal(RefusalCode.NOT_FOUND, "This request was not made yet.")
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
     reply = IdempotentReply(_idempotency_key(asked), lambda _: _stored(Answer(), asked.asked_at))
-    done = await carry_out(replay.app.store, ref, lambda _, __: nothing, reply=reply)
+    done = await execute(replay.app.store, ref, lambda _, __: nothing, reply=reply)
     return msgspec.json.decode(done.body, type=Answer) if isinstance(done, StoredResponse) else None
 
 
@@ -305,7 +305,7 @@ async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
     # A refusal writes nothing by itself; asked again after the parcel has moved on, it could come out otherwise.
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
     reply = IdempotentReply(idempotency_key, lambda _: _stored(refused, at))
-    stored = await carry_out(store, ref, lambda _, __: Plan(), reply=reply)
+    stored = await execute(store, ref, lambda _, __: Plan(), reply=reply)
     _done(stored)
     return refused, True
 

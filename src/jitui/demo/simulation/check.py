@@ -147,11 +147,11 @@ def _broken_promises(connection: psycopg.Connection, promises: Sequence[Promise]
     """What somebody was told before a process or the database died still stands."""
     rows = connection.execute("SELECT ticket_id::text, state FROM ticket").fetchall()
     states: dict[str, str] = dict(rows)
-    parcels = {row[0] for row in connection.execute("SELECT tracking_no FROM shipment").fetchall()}
+    shipments = {row[0] for row in connection.execute("SELECT tracking_no FROM shipment").fetchall()}
     for promise in promises:
         if promise.ticket_id and promise.ticket_id not in states:
             yield f"{promise.kind} was answered with ticket {promise.ticket_id}, which is not there"
         elif promise.approved and states.get(promise.ticket_id) != "refunded":
             yield f"ticket {promise.ticket_id} was approved and is {states.get(promise.ticket_id)}"
-        if promise.kind in ("ship", "reject") and promise.waybill and promise.waybill not in parcels:
+        if promise.kind in ("ship", "reject") and promise.waybill and promise.waybill not in shipments:
             yield f"parcel {promise.waybill} was recorded and is not there"

@@ -25,7 +25,7 @@ import structlog
 
 from jitui.adapters.payments.simulator import SimulatorProvider
 from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource
+from jitui.aftersales.order import LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.pay import RefundUpdate, confirm, retry
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
@@ -198,15 +198,15 @@ async def _ask(app: App, words: Words) -> Result:
 
 
 async def _ship(app: App, words: Words) -> Result:
-    update = _parcel(app, words)
+    update = _shipment(app, words)
     kind = ActorKind.CARRIER if update.source is ShipmentSource.CARRIER else ActorKind.MERCHANT
     ref = OrderRef(lane_of(_text(words, "buyer_id")), _text(words, "order_id"))
     return _result(await record_shipment(app.store, ref, update, by=Actor(kind, "somebody"), now=app.clock()))
 
 
-def _parcel(app: App, words: Words) -> ShipmentUpdate:
-    degree, source = ParcelDegree(_text(words, "degree")), ShipmentSource(_text(words, "source"))
-    return ShipmentUpdate(degree, "SF", _text(words, "waybill"), source, app.clock(), _units(words))
+def _shipment(app: App, words: Words) -> ShipmentUpdate:
+    status, source = ShipmentStatus(_text(words, "degree")), ShipmentSource(_text(words, "source"))
+    return ShipmentUpdate(status, "SF", _text(words, "waybill"), source, app.clock(), _units(words))
 
 
 def _ticket(words: Words) -> TicketRef:
@@ -224,8 +224,8 @@ async def _approve(app: App, words: Words) -> Result:
 
 
 async def _reject(app: App, words: Words) -> Result:
-    parcel = _parcel(app, words) if words.get("waybill") else None
-    rejection = Rejection("no", parcel)
+    shipment = _shipment(app, words) if words.get("waybill") else None
+    rejection = Rejection("no", shipment)
     return _result(await reject(app.store, _ticket(words), rejection, version=None, by=_MERCHANT, now=app.clock()))
 
 

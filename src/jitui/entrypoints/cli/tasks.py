@@ -12,7 +12,7 @@ from jitui.entrypoints.cli.output import Json, echo, print_json
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from jitui.aftersales.task import Task
+    from jitui.aftersales.task import OperatorTask
     from jitui.wiring import App
 
 
@@ -33,7 +33,7 @@ def tasks(
 
     chosen = _chosen(resolve, note)
 
-    async def work(app: App) -> Sequence[Task]:
+    async def work(app: App) -> Sequence[OperatorTask]:
         from jitui.aftersales.task import TaskFilter, TaskState
 
         if chosen is not None:
@@ -66,7 +66,7 @@ def _chosen(resolve: str | None, note: str) -> UUID | None:
         raise BadInput(f"{resolve!r} is not a task's id (a UUID).", path="--resolve") from None
 
 
-async def _resolve(app: App, task_id: UUID, note: str, by: str) -> Task:
+async def _resolve(app: App, task_id: UUID, note: str, by: str) -> OperatorTask:
     from jitui.errors import BadInput
 
     task = await app.tasks.resolve(task_id, note=note, by=by, now=app.clock())
@@ -75,7 +75,7 @@ async def _resolve(app: App, task_id: UUID, note: str, by: str) -> Task:
     return task
 
 
-def _show(task: Task) -> None:
+def _show(task: OperatorTask) -> None:
     from jitui.money import to_decimal_text
 
     known = task.amount_minor is not None and task.currency is not None

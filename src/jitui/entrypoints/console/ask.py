@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import msgspec
 
-from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
+from jitui.aftersales.order import FulfillmentStatus, LineUnits, OrderLine
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode
 from jitui.aftersales.request_refund import RefundRequest, check_eligibility
 from jitui.aftersales.snapshot import OrderSnapshot
@@ -35,7 +35,7 @@ class Check:
 
 def askable(snapshot: OrderSnapshot) -> tuple[OrderLine, ...]:
     """Lines with units that can still be asked for; the core has the last word."""
-    gone = snapshot.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED)
+    gone = snapshot.fulfillment in (FulfillmentStatus.SHIPPED, FulfillmentStatus.DELIVERED)
     if gone or snapshot.order.paid_at is None:
         return ()
     busy = {line.line_id for line in snapshot.ticket_lines if line.open}

@@ -12,7 +12,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Response, Stream
 
-from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource, captured_minor
+from jitui.aftersales.order import LineUnits, ShipmentSource, ShipmentStatus, captured_minor
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.people import Role
 from jitui.aftersales.ports import TicketRef
@@ -180,8 +180,8 @@ async def _ticket_page(
         status_code=status_code,
         view=view,
         order=snapshot.order,
-        degree=snapshot.degree,
-        labels=[parcel for parcel in snapshot.shipments if parcel.degree is ParcelDegree.LABEL_PRINTED],
+        degree=snapshot.fulfillment,
+        labels=[shipment for shipment in snapshot.shipments if shipment.degree is ShipmentStatus.LABEL_PRINTED],
         paid_minor=captured_minor(snapshot.tenders),
         granted=view.state in APPROVED_STATES,
         goods_left=goods_with_carrier(snapshot, ticket_id),
@@ -199,7 +199,7 @@ def _shipment(visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID, form: Reje
     if not form.tracking_no:
         return None
     return ShipmentUpdate(
-        degree=ParcelDegree.SHIPPED,
+        degree=ShipmentStatus.SHIPPED,
         carrier=form.carrier,
         tracking_no=form.tracking_no,
         source=ShipmentSource.MERCHANT,

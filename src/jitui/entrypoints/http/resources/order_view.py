@@ -8,11 +8,11 @@ from uuid import UUID
 from jitui.aftersales.command import Executed
 from jitui.aftersales.order import (
     DisputeState,
+    FulfillmentStatus,
     Funder,
     Hold,
-    ParcelDegree,
-    ShipmentDegree,
     ShipmentSource,
+    ShipmentStatus,
     captured_minor,
 )
 from jitui.aftersales.ports import OrderRef
@@ -55,7 +55,7 @@ class UnitsAnswer(Shown, frozen=True, kw_only=True):
 class ParcelAnswer(Shown, frozen=True, kw_only=True):
     """A parcel as it is known."""
 
-    degree: ParcelDegree
+    degree: ShipmentStatus
     carrier: str
     tracking_no: str
     source: ShipmentSource
@@ -103,7 +103,7 @@ class OrderAnswer(Shown, frozen=True, kw_only=True):
     order_id: str
     buyer_id: str
     shop_id: str
-    shipment: ShipmentDegree
+    shipment: FulfillmentStatus
     hold: Hold
     placed_at: datetime
     paid_at: datetime | None
@@ -126,7 +126,7 @@ def order_answer(snapshot: OrderSnapshot, request: RequestContext) -> OrderAnswe
     return shown(
         OrderAnswer,
         order,
-        shipment=snapshot.degree,
+        shipment=snapshot.fulfillment,
         paid=Amount(captured_minor(snapshot.tenders), currency),
         lines=tuple(shown(LineAnswer, line, currency=currency) for line in snapshot.lines),
         shipments=snapshot.shipments,
@@ -152,7 +152,7 @@ EXAMPLES = (
         order_id="o-1001",
         buyer_id="b-1",
         shop_id="s-1",
-        shipment=ShipmentDegree.LABEL_PRINTED,
+        shipment=FulfillmentStatus.LABEL_PRINTED,
         hold=Hold.NONE,
         placed_at=sample.PAID_AT,
         paid_at=sample.PAID_AT,
@@ -179,7 +179,7 @@ EXAMPLES = (
         ),
         shipments=(
             ParcelAnswer(
-                degree=ParcelDegree.LABEL_PRINTED,
+                degree=ShipmentStatus.LABEL_PRINTED,
                 carrier="sf",
                 tracking_no="SF1000000001",
                 source=ShipmentSource.MERCHANT,

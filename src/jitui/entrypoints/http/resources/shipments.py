@@ -9,7 +9,7 @@ from typing import Annotated
 from litestar.params import FromPath
 from msgspec import Meta, field
 
-from jitui.aftersales.order import ParcelDegree, ShipmentSource
+from jitui.aftersales.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
@@ -30,7 +30,7 @@ Carrier = Annotated[NameOrNone | None, Meta(description="Empty or not given: as 
 class ShipmentSent(ActingSent, frozen=True, kw_only=True):
     """News of a parcel; the same waybill again is the same parcel. No lines: everything not in another parcel."""
 
-    degree: ParcelDegree
+    degree: ShipmentStatus
     tracking_no: Code
     happened_at: Time
     carrier: Carrier = None
@@ -105,7 +105,7 @@ HANDLERS = (record_a_shipment,)
 
 EXAMPLES = (
     ShipmentSent(
-        degree=ParcelDegree.LABEL_PRINTED,
+        degree=ShipmentStatus.LABEL_PRINTED,
         carrier="sf",
         tracking_no="SF1000000001",
         happened_at=sample.ASKED_AT,

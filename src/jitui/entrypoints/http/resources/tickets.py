@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from msgspec import Meta, field
 
 from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.order import ParcelDegree, ShipmentSource
+from jitui.aftersales.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import TicketFilter, TicketRef
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
@@ -306,7 +306,7 @@ def _rejection(sent: RejectionSent) -> Rejection:
     update = taken(
         ShipmentUpdate,
         parcel,
-        degree=ParcelDegree.SHIPPED,
+        degree=ShipmentStatus.SHIPPED,
         carrier=parcel.carrier or "",
         source=ShipmentSource.MERCHANT,
         lines=units(parcel.lines),

@@ -1,4 +1,4 @@
-"""One waybill is one parcel of an order, however the number and the carrier are spelled, and whoever speaks first."""
+"""One waybill is one shipment of an order, however the number and the carrier are spelled, and whoever speaks first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentDegree, ShipmentSource, waybill_of
+from jitui.aftersales.order import FulfillmentStatus, LineUnits, ShipmentSource, ShipmentStatus, waybill_of
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.ship import ShipmentUpdate, record_shipment
@@ -17,7 +17,7 @@ from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind
 from tests.aftersales.market import NOW, Market, on_both_stores
 
-LABEL, PICKED_UP, SHIPPED, DELIVERED = ParcelDegree
+LABEL, PICKED_UP, SHIPPED, DELIVERED = ShipmentStatus
 MERCHANT, CARRIER = ShipmentSource.MERCHANT, ShipmentSource.CARRIER
 
 
@@ -25,12 +25,12 @@ async def say(
     market: Market,
     ref: OrderRef,
     source: ShipmentSource,
-    degree: ParcelDegree,
+    status: ShipmentStatus,
     *units: tuple[str, int],
     carrier: str = "",
     number: str = "SF1",
 ) -> Executed | Refusal:
-    update = ShipmentUpdate(degree, carrier, number, source, NOW, tuple(LineUnits(*unit) for unit in units))
+    update = ShipmentUpdate(status, carrier, number, source, NOW, tuple(LineUnits(*unit) for unit in units))
     by = Actor(ActorKind.CARRIER if source is CARRIER else ActorKind.MERCHANT, "somebody")
     done = await record_shipment(market.store, ref, update, by=by, now=NOW)
     assert isinstance(done, Executed | Refusal)
@@ -56,21 +56,23 @@ async def test_a_scan_of_the_merchants_parcel_is_no_second_parcel(market: Market
     await say(market, ref, MERCHANT, SHIPPED, ("l1", 1), carrier="sf", number="SF1")
     await say(market, ref, CARRIER, DELIVERED, carrier=carrier, number=number)
     snapshot = await file_of(market, ref)
-    (parcel,) = snapshot.shipments
-    assert (parcel.degree, parcel.tracking_no, parcel.carrier) == (DELIVERED, "SF1", carrier or "sf")
+    (shipment,) = snapshot.shipments
+    assert (shipment.degree, shipment.tracking_no, shipment.carrier) == (DELIVERED, "SF1", carrier or "sf")
     assert left(snapshot) == {"l1": (1, 0), "l2": (0, 0)}, "the second line is in the warehouse"
-    assert snapshot.degree is ShipmentDegree.PARTLY_SHIPPED
+    assert snapshot.fulfillment is FulfillmentStatus.PARTLY_SHIPPED
 
 
 @pytest.mark.parametrize("first", [PICKED_UP, SHIPPED, DELIVERED])
 @on_both_stores
-async def test_the_merchants_word_after_the_carriers_counts_no_unit_again(market: Market, first: ParcelDegree) -> None:
+async def test_the_merchants_word_after_the_carriers_counts_no_unit_again(
+    market: Market, first: ShipmentStatus
+) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
     await say(market, ref, CARRIER, first, ("l1", 1), number="sf1")
     assert isinstance(await say(market, ref, MERCHANT, SHIPPED, ("l1", 1), carrier="sf"), Executed)
     snapshot = await file_of(market, ref)
     assert left(snapshot)["l1"] == ((1, 0) if first is PICKED_UP else (0, 1))
-    assert [parcel.carrier for parcel in snapshot.shipments] == ["sf"], "filled in later"
+    assert [shipment.carrier for shipment in snapshot.shipments] == ["sf"], "filled in later"
 
 
 @on_both_stores
@@ -96,10 +98,10 @@ async def test_a_later_larger_word_moves_the_units_with_it_and_a_smaller_one_not
     snapshot = await file_of(market, ref)
     assert left(snapshot) == {"l1": (2, 1), "l2": (0, 1)}
     assert isinstance(again, Executed) and not again.changes
-    (parcel,) = snapshot.shipments
-    assert parcel.lines == (LineUnits("l1", 3), LineUnits("l2", 1))
-    assert parcel.commanded_lines == (LineUnits("l1", 2),)
-    assert snapshot.degree is ShipmentDegree.SHIPPED
+    (shipment,) = snapshot.shipments
+    assert shipment.lines == (LineUnits("l1", 3), LineUnits("l2", 1))
+    assert shipment.commanded_lines == (LineUnits("l1", 2),)
+    assert snapshot.fulfillment is FulfillmentStatus.SHIPPED
 
 
 @on_both_stores
