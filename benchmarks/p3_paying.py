@@ -34,8 +34,8 @@ from jitui.adapters.postgres.pool import Connection, make_pool
 from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.bootstrap import utc_now
 from jitui.ids import lane_of, new_id
-from jitui.wiring import utc_now
 
 AT_LEAST = 0.8
 REFUNDS_A_SECOND = 500

@@ -146,8 +146,8 @@ async def test_the_page_looks_for_news_only_until_it_is_final(market: Marketplac
 
 
 async def _file(market: Marketplace, order_id: str) -> OrderSnapshot:
-    ref = await market.app.store.find_order(order_id)
+    ref = await market.service.store.find_order(order_id)
     assert ref is not None
-    snapshot = await market.app.store.read_order(ref)
+    snapshot = await market.service.store.read_order(ref)
     assert snapshot is not None
     return snapshot

@@ -88,8 +88,8 @@ async def test_tasks_are_paged_filtered_and_resolved_once(api: Api) -> None:
         NewTask(f"task {kind}", kind, "simulator", {}, api.now() + timedelta(seconds=at))
         for at, kind in enumerate(kinds)
     ]
-    await api.app.tasks.open(tasks)
-    await api.app.tasks.open(tasks)
+    await api.service.tasks.open(tasks)
+    await api.service.tasks.open(tasks)
     first = (await api.get("/v1/tasks?limit=2")).json()
     rest = (await api.get(f"/v1/tasks?limit=2&cursor={first['next']}")).json()
     assert [task["kind"] for task in (*first["tasks"], *rest["tasks"])] == [kind.value for kind in reversed(kinds)]

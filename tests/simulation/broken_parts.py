@@ -24,7 +24,7 @@ from jitui.aftersales.provider import (
     RefundResultKind,
 )
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.wiring import App
+from jitui.bootstrap import Service
 
 
 @dataclass(frozen=True)
@@ -205,60 +205,60 @@ class _NoKeysTransaction:
         await self.inner.commit(snapshot, changes)
 
 
-def _with_provider(app: App, kind: type[_Provider]) -> App:
-    return replace(app, providers={name: kind(provider) for name, provider in app.providers.items()})
+def _with_provider(service: Service, kind: type[_Provider]) -> Service:
+    return replace(service, providers={name: kind(provider) for name, provider in service.providers.items()})
 
 
-def fresh_key_for_each_send(app: App) -> App:
+def fresh_key_for_each_send(service: Service) -> Service:
     """A retry is a new refund to the provider."""
-    return _with_provider(app, _FreshKeys)
+    return _with_provider(service, _FreshKeys)
 
 
-def unknown_is_failed(app: App) -> App:
+def unknown_is_failed(service: Service) -> Service:
     """A time-out counts as refused, so the operator pays again."""
-    return _with_provider(app, _UnknownIsFailed)
+    return _with_provider(service, _UnknownIsFailed)
 
 
-def deaf_to_bad_news(app: App) -> App:
+def deaf_to_bad_news(service: Service) -> Service:
     """Succeeded, then failed days later: nobody listens."""
-    return _with_provider(app, _DeafToBadNews)
+    return _with_provider(service, _DeafToBadNews)
 
 
-def no_hold_on_the_tender(app: App) -> App:
+def no_hold_on_the_tender(service: Service) -> Service:
     """The tender's sums stay as they are."""
-    return replace(app, store=_Forgetful(app.store, HoldTender))
+    return replace(service, store=_Forgetful(service.store, HoldTender))
 
 
-def no_posting(app: App) -> App:
+def no_posting(service: Service) -> Service:
     """The ledger hears of nothing."""
-    return replace(app, store=_Forgetful(app.store, LedgerEntry))
+    return replace(service, store=_Forgetful(service.store, LedgerEntry))
 
 
-def no_timeline(app: App) -> App:
+def no_timeline(service: Service) -> Service:
     """The ticket moves and nobody writes down why."""
-    return replace(app, store=_Forgetful(app.store, AddTimeline))
+    return replace(service, store=_Forgetful(service.store, AddTimeline))
 
 
-def refund_not_moved(app: App) -> App:
+def refund_not_moved(service: Service) -> Service:
     """The news is taken and the queue does not learn of it."""
-    return replace(app, store=_Forgetful(app.store, MoveRefund))
+    return replace(service, store=_Forgetful(service.store, MoveRefund))
 
 
-def shipment_forgotten(app: App) -> App:
+def shipment_forgotten(service: Service) -> Service:
     """The merchant was told that it is recorded."""
-    return replace(app, store=_Forgetful(app.store, PutShipment))
+    return replace(service, store=_Forgetful(service.store, PutShipment))
 
 
-def quota_forgotten(app: App) -> App:
+def quota_forgotten(service: Service) -> Service:
     """Earlier approvals of the buyer are not counted."""
-    return replace(app, store=_NoQuota(app.store, type(None)))
+    return replace(service, store=_NoQuota(service.store, type(None)))
 
 
-def keys_forgotten(app: App) -> App:
+def keys_forgotten(service: Service) -> Service:
     """The same Idempotency-Key is a new request."""
-    return replace(app, store=_NoKeys(app.store, type(None)))
+    return replace(service, store=_NoKeys(service.store, type(None)))
 
 
-def no_locks(app: App) -> App:
+def no_locks(service: Service) -> Service:
     """Read in one transaction, written in another."""
-    return replace(app, store=_Unlocked(app.store, type(None)))
+    return replace(service, store=_Unlocked(service.store, type(None)))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from jitui.bootstrap import Service, default_policy
 from jitui.demo.simulation import Options, Report, Stage, open_stage, run_seeds
 from jitui.demo.simulation.check import QUOTA_APPROVALS, QUOTA_DAYS, QUOTA_MINOR
 from jitui.demo.simulation.script import write_script
-from jitui.wiring import App, default_policy
 from tests.simulation import broken_parts
 
 FEWEST_SEEDS, SECONDS = 6, 45.0
@@ -63,7 +63,7 @@ def test_what_was_answered_survives_the_database_server_killed_in_the_middle() -
     ],
 )
 @pytest.mark.timeout(600)
-def test_a_broken_part_is_noticed(stage: Stage, dress: Callable[[App], App]) -> None:
+def test_a_broken_part_is_noticed(stage: Stage, dress: Callable[[Service], Service]) -> None:
     name = f"{broken_parts.__name__}:{getattr(dress, '__name__', '')}"
     report = run_seeds(stage, Options(MOST_SEEDS_TO_NOTICE, dress=name, stop_at_failure=True))
     assert not report.holds, f"{name} went unnoticed in {report.seeds} worlds"

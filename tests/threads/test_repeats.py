@@ -37,8 +37,8 @@ from jitui.aftersales.provider import (
     RefundResult,
 )
 from jitui.aftersales.ticket import TicketState
+from jitui.bootstrap import utc_now
 from jitui.ids import lane_of
-from jitui.wiring import utc_now
 from tests.aftersales.market import open_market
 from tests.http.api import BUYER, Api
 from tests.provider_simulator.server import SimulatorProcess
@@ -107,9 +107,9 @@ async def test_t11_a_webhook_before_our_own_commit_makes_one_record_and_one_debi
     database_url: str, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     async with one_refund(database_url, simulator, tmp_path) as floor:
-        provider = QuickToTell(floor.app.providers["simulator"], floor.app.store)
-        (claimed,) = await floor.app.store.claim_refunds(now=utc_now(), lease_until=utc_now() + A_MINUTE, limit=9)
-        await pay_claimed(floor.app.store, {"simulator": provider}, claimed, clock=utc_now)
+        provider = QuickToTell(floor.service.providers["simulator"], floor.service.store)
+        (claimed,) = await floor.service.store.claim_refunds(now=utc_now(), lease_until=utc_now() + A_MINUTE, limit=9)
+        await pay_claimed(floor.service.store, {"simulator": provider}, claimed, clock=utc_now)
         assert [isinstance(outcome, Executed) for outcome in provider.told] == [True]
         (snapshot,) = await floor.snapshots()
         assert (len(snapshot.refunds), len(snapshot.attempts)) == (1, 1)
@@ -122,7 +122,7 @@ async def test_t14_one_click_and_its_webhooks_at_once_are_one_refund(
 ) -> None:
     """The answer and three deliveries of the webhook come on four connections at the same time."""
     async with one_refund(database_url, simulator, tmp_path) as floor:
-        store, providers = floor.app.store, floor.app.providers
+        store, providers = floor.service.store, floor.service.providers
         again = await floor.market.ask("b-0", "o-0", now=utc_now())
         assert not isinstance(again, Executed), "a second click opens no second ticket"
         (claimed,) = await store.claim_refunds(now=utc_now(), lease_until=utc_now() + A_MINUTE, limit=9)

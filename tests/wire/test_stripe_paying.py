@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from jitui.bootstrap import utc_now
 from jitui.entrypoints.worker import pay_due
 from jitui.settings import Settings
-from jitui.wiring import utc_now
 from tests.aftersales.market import open_market
 from tests.http.api import Api, Now, money, open_api, order, payment
 from tests.provider_simulator.server import SimulatorProcess
@@ -72,7 +72,7 @@ class Shop:
 
     async def pass_of_the_worker(self, *, seconds: float = 0) -> None:
         self.api.now.later(seconds=seconds)
-        await pay_due(self.api.app)
+        await pay_due(self.api.service)
 
 
 def secrets_of_stripe(folder: Path, stripe: StripeServer) -> dict[str, Any]:
@@ -123,7 +123,7 @@ async def test_t10_webhook_1_redelivered_after_refund_2_makes_no_duplicate(shop:
         tickets.append(await shop.asked("o-1", lines=[{"line_id": line, "quantity": 1}]))
         await shop.pass_of_the_worker()
         shop.api.now.later(seconds=61)  # one request a minute on one order
-        await shop.api.app.feed.roll_up(shop.api.now())
+        await shop.api.service.feed.roll_up(shop.api.now())
     await shop.told_all()
     rows, tender = await shop.rows(), await shop.tender("o-1")
     for body in shop.stripe.told("refund.created")[:1] * 3:
@@ -219,7 +219,7 @@ async def test_stripe_that_hangs_holds_up_only_its_own_refunds(
             stripe.pay(name=ref.order_id)
             stripe.faults.append(Fault.HANG)
         settings = settings_of(database_url, simulator, tmp_path, worker_batch=4, **secrets_of_stripe(tmp_path, stripe))
-        async with floor_with(market, settings, simulator, 12) as floor, working(floor.app):
+        async with floor_with(market, settings, simulator, 12) as floor, working(floor.service):
             await until(floor.all_refunded)
             assert stripe.refunds == []
             stripe.released.set()

@@ -18,9 +18,9 @@ from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import TicketState
+from jitui.bootstrap import Service, open_service, utc_now
 from jitui.entrypoints.worker import run_worker
 from jitui.settings import Settings
-from jitui.wiring import App, open_app, utc_now
 from tests.aftersales.market import Market
 from tests.provider_simulator.server import API_KEY, WEBHOOK_SECRET, SimulatorProcess, client_of
 
@@ -30,14 +30,14 @@ import asyncio, json, signal, sys
 from pathlib import Path
 from jitui.entrypoints.worker import run_worker
 from jitui.settings import Settings
-from jitui.wiring import open_app
+from jitui.bootstrap import open_service
 
 async def main():
     given = json.load(sys.stdin)
     settings = Settings(home=Path(given.pop("home")), **given)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with open_app(settings, settings.database_url) as app:
+    async with open_service(settings, settings.database_url) as app:
         print("up", flush=True)
         await run_worker(app, stop)
 
@@ -49,12 +49,12 @@ asyncio.run(main())
 class Floor:
     """Everything a worker works on."""
 
-    app: App
+    service: Service
     market: Market
     orders: list[OrderRef]
 
     async def snapshots(self) -> list[OrderSnapshot]:
-        found = [await self.app.store.read_order(ref) for ref in self.orders]
+        found = [await self.service.store.read_order(ref) for ref in self.orders]
         return [snapshot for snapshot in found if snapshot is not None]
 
     async def tickets(self) -> list[TicketState]:
@@ -117,10 +117,10 @@ def settings_of(url: str, simulator: SimulatorProcess, home: Path, **changed: An
 
 
 @asynccontextmanager
-async def working(app: App) -> AsyncIterator[None]:
+async def working(service: Service) -> AsyncIterator[None]:
     """A worker in this event loop, told to stop and waited for at the end."""
     stop = asyncio.Event()
-    task = asyncio.create_task(run_worker(app, stop))
+    task = asyncio.create_task(run_worker(service, stop))
     try:
         yield
     finally:
@@ -166,5 +166,5 @@ async def floor_with(
     await market.feed.roll_up()
     refs = await approve(market, [str(index) for index in range(count)], now=utc_now())
     await tell(simulator, refs)
-    async with open_app(settings, settings.database_url) as app:
-        yield Floor(app, market, refs)
+    async with open_service(settings, settings.database_url) as service:
+        yield Floor(service, market, refs)

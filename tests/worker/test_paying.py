@@ -22,8 +22,8 @@ from jitui.aftersales.provider import (
 )
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.ticket import TicketState
+from jitui.bootstrap import utc_now
 from jitui.entrypoints.worker import pay_due
-from jitui.wiring import utc_now
 from tests.aftersales.market import Market, open_market
 from tests.provider_simulator.server import SimulatorProcess, StartSimulator, client_of
 from tests.worker.paying import approve, books, floor_with, settings_of, tell, until, worker_process, working
@@ -50,7 +50,7 @@ async def test_approved_refunds_are_paid_confirmed_and_posted(
     market: Market, database_url: str, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     async with floor_with(market, settings_of(database_url, simulator, tmp_path), simulator, MANY) as floor:
-        async with working(floor.app):
+        async with working(floor.service):
             await until(floor.all_refunded)
         assert await paid_once(simulator, MANY)
         for snapshot in await floor.snapshots():
@@ -62,9 +62,9 @@ async def test_one_pass_pays_what_is_due(
     market: Market, database_url: str, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     async with floor_with(market, settings_of(database_url, simulator, tmp_path), simulator, 5) as floor:
-        assert await pay_due(floor.app) == 5
+        assert await pay_due(floor.service) == 5
         assert await floor.all_refunded()
-        assert await pay_due(floor.app) == 0
+        assert await pay_due(floor.service) == 0
 
 
 async def test_no_more_are_claimed_than_can_be_called_for_now(
@@ -75,7 +75,7 @@ async def test_no_more_are_claimed_than_can_be_called_for_now(
     async with floor_with(
         market, settings_of(database_url, simulator, tmp_path, worker_batch=4), simulator, 12
     ) as floor:
-        async with working(floor.app):
+        async with working(floor.service):
             for _ in range(10):
                 assert (await floor.refunds()).count(RefundState.SENDING) <= 4
                 await asyncio.sleep(0.05)
@@ -131,7 +131,7 @@ async def test_a_provider_that_was_down_is_paid_through_once_it_is_up_again(
 ) -> None:
     async with floor_with(market, settings_of(database_url, simulator, tmp_path), simulator, 5) as floor:
         simulator.kill()
-        async with working(floor.app):
+        async with working(floor.service):
             await until(floor.all_unknown)
             assert set(await floor.tickets()) == {TicketState.REFUNDING}, "down is unknown, and unknown is not failed"
             simulator.start()
@@ -167,7 +167,7 @@ async def test_a_provider_that_hangs_holds_up_only_its_own_refunds(
     settings = settings_of(database_url, simulator, tmp_path, worker_batch=4)
     async with floor_with(market, settings, simulator, 12) as floor:
         stuck = Stuck()
-        async with working(replace(floor.app, providers={**floor.app.providers, stuck.name: stuck})):
+        async with working(replace(floor.service, providers={**floor.service.providers, stuck.name: stuck})):
             await until(floor.all_refunded)
             stuck.freed.set()
     assert await paid_once(simulator, 12)
@@ -179,11 +179,11 @@ async def test_a_lease_that_ran_out_is_looked_up_before_anything_is_sent(
     """The call went out and paid; its worker died before it could say so."""
     async with floor_with(market, settings_of(database_url, simulator, tmp_path), simulator, 1) as floor:
         now = utc_now()
-        (claimed,) = await floor.app.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=1), limit=10)
+        (claimed,) = await floor.service.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=1), limit=10)
         async with client_of(simulator) as client:
             key = str(claimed.attempt.attempt_id)
             await client.refund(claimed.refund.payment_id, 10_000, key=key, reference=key)
-        async with working(floor.app):
+        async with working(floor.service):
             await until(floor.all_refunded)
         assert await paid_once(simulator, 1)
 
@@ -194,11 +194,11 @@ async def test_refunds_of_a_provider_that_is_not_configured_here_are_left_alone(
     refs = await approve(market, ["elsewhere"], now=utc_now(), provider="elsewhere")
     await tell(simulator, refs)
     async with floor_with(market, settings_of(database_url, simulator, tmp_path), simulator, 1) as floor:
-        async with working(floor.app):
+        async with working(floor.service):
             await until(floor.all_refunded)
-        snapshot = await floor.app.store.read_order(refs[0])
+        snapshot = await floor.service.store.read_order(refs[0])
         assert snapshot is not None and snapshot.refunds[0].state is RefundState.QUEUED
-        assert await floor.app.store.due_providers(utc_now()) == {"elsewhere"}
+        assert await floor.service.store.due_providers(utc_now()) == {"elsewhere"}
 
 
 async def test_when_the_worker_that_rolls_up_is_killed_or_stopped_another_goes_on(

@@ -22,8 +22,8 @@ from jitui.aftersales.reconcile import Reconciling, Report, RowKind, Verdict, re
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
+from jitui.bootstrap import Service, open_service, statement_formats, utc_now
 from jitui.errors import BadInput
-from jitui.wiring import App, open_app, statement_formats, utc_now
 from tests.aftersales.market import Market, open_market
 from tests.provider_simulator.server import SimulatorProcess, StartSimulator, client_of
 from tests.worker.paying import Floor, books, settings_of, until, working
@@ -36,7 +36,7 @@ Change = Callable[[list[str]], list[str]]
 class Books:
     """An installation, its provider, and the days that the test takes (midnight may pass)."""
 
-    app: App
+    service: Service
     market: Market
     simulator: SimulatorProcess
     folder: Path
@@ -64,20 +64,20 @@ class Books:
         return path
 
     async def reconcile(self, path: Path, *, asks: bool = True) -> Report:
-        app, now = self.app, utc_now()
-        provider = app.providers["simulator"] if asks else None
-        parts = Reconciling(app.store, app.staging, app.tasks, app.clock, provider)
+        service, now = self.service, utc_now()
+        provider = service.providers["simulator"] if asks else None
+        parts = Reconciling(service.store, service.staging, service.tasks, service.clock, provider)
         layout = statement_formats()["simulator"]
         covers = partial(window_of, whole_days_in=None, since=now - timedelta(days=1), until=now + timedelta(days=1))
         return await reconcile(parts, "simulator", layout.read(path), covers)
 
     async def tasks(self) -> list[OperatorTask]:
-        return list(await self.app.tasks.list(TaskFilter()))
+        return list(await self.service.tasks.list(TaskFilter()))
 
     async def claimed(self) -> ClaimedRefund:
         """A worker has claimed the one refund that is due, and died."""
         now = utc_now()
-        (claim,) = await self.app.store.claim_refunds(now=now, lease_until=now + timedelta(hours=1), limit=9)
+        (claim,) = await self.service.store.claim_refunds(now=now, lease_until=now + timedelta(hours=1), limit=9)
         return claim
 
     async def pays(self, claim: ClaimedRefund) -> None:
@@ -94,8 +94,8 @@ class Books:
 async def installed(database_url: str, start_simulator: StartSimulator, tmp_path: Path) -> AsyncIterator[Books]:
     simulator = start_simulator(faults="amounts")
     settings = settings_of(database_url, simulator, tmp_path)
-    async with open_market(database_url, now=utc_now()) as market, open_app(settings, database_url) as app:
-        yield Books(app, market, simulator, tmp_path)
+    async with open_market(database_url, now=utc_now()) as market, open_service(settings, database_url) as service:
+        yield Books(service, market, simulator, tmp_path)
 
 
 def counted(report: Report) -> dict[tuple[RowKind, Verdict], tuple[int, int]]:
@@ -103,12 +103,12 @@ def counted(report: Report) -> dict[tuple[RowKind, Verdict], tuple[int, int]]:
 
 
 async def pay_all(installed: Books, orders: list[OrderRef]) -> None:
-    floor = Floor(installed.app, installed.market, orders)
+    floor = Floor(installed.service, installed.market, orders)
 
     async def done() -> bool:
         return set(await floor.refunds()) <= {RefundState.SUCCEEDED, RefundState.FAILED}
 
-    async with working(installed.app):
+    async with working(installed.service):
         await until(done)
 
 
@@ -133,7 +133,7 @@ async def test_a_refund_that_came_back_unheard_is_looked_up_and_owed_again(insta
     await asyncio.sleep(1)
     report = await installed.reconcile(await installed.statement())
     assert (report.learned, report.open) == (1, 0)
-    snapshot = await installed.app.store.read_order(order)
+    snapshot = await installed.service.store.read_order(order)
     assert snapshot is not None and snapshot.refunds[0].state is RefundState.QUEUED
     assert counted(report)[RowKind.REFUND_RETURNED, Verdict.MATCHED] == (1, 1)
 
@@ -207,7 +207,7 @@ async def test_what_was_tampered_with_is_one_task_and_nothing_is_paid(
     assert task.kind is kind and task.evidence
     again = await installed.reconcile(path)
     assert (again.open, await installed.tasks()) == (1, [task]), "the same statement opens no second task"
-    await installed.app.tasks.resolve(task.task_id, note="asked the provider", by="li.na", now=utc_now())
+    await installed.service.tasks.resolve(task.task_id, note="asked the provider", by="li.na", now=utc_now())
     last = await installed.reconcile(path)
     assert (last.open, last.resolved_before) == (0, 1)
     assert await installed.refunds_made() == before, "it never pays"
@@ -220,7 +220,7 @@ async def test_a_payment_that_we_had_not_heard_of_is_confirmed_as_any_news(insta
     await installed.pays(claim)
     report = await installed.reconcile(await installed.statement(), asks=asks)
     assert (report.learned, report.open, await installed.tasks()) == (1, 0, [])
-    snapshot = await installed.app.store.read_order(order)
+    snapshot = await installed.service.store.read_order(order)
     assert snapshot is not None and snapshot.tickets[0].state is TicketState.REFUNDED
     assert counted(report)[RowKind.REFUND, Verdict.MATCHED] == (1, 1)
 
@@ -240,7 +240,7 @@ async def test_a_statement_of_another_amount_confirms_nothing(installed: Books) 
     await installed.pays(await installed.claimed())
     report = await installed.reconcile(await installed.statement(wrong_amount), asks=False)
     assert (report.learned, report.open) == (0, 1)
-    snapshot = await installed.app.store.read_order(order)
+    snapshot = await installed.service.store.read_order(order)
     assert snapshot is not None and snapshot.tickets[0].state is TicketState.REFUNDING
     assert {task.kind for task in await installed.tasks()} == {TaskKind.THEIRS_ONLY, TaskKind.ANSWER_DIFFERS}
 
@@ -250,17 +250,17 @@ async def test_a_refund_settled_by_hand_and_paid_by_the_provider_is_found(instal
     claim = await installed.claimed()
     declined = RefundUpdate(RefundResult(RefundResultKind.DECLINED, reason="as it said"))
     attempt = AttemptRef(claim.lane, claim.attempt.attempt_id)
-    await confirm(installed.app.store, attempt, declined, now=utc_now())
+    await confirm(installed.service.store, attempt, declined, now=utc_now())
     payout = ManualPayout("BANK-7", "by hand", 10_000, "CNY")
     refund = RefundRef(claim.lane, claim.refund.refund_id)
-    await settle(installed.app.store, refund, payout, by=OPERATOR, now=utc_now())
+    await settle(installed.service.store, refund, payout, by=OPERATOR, now=utc_now())
     await installed.pays(claim)
     for _ in range(2):
         report = await installed.reconcile(await installed.statement())
         assert report.open == 1
         assert counted(report)[RowKind.REFUND, Verdict.PAID_TWICE] == (1, 1)
     assert [task.kind for task in await installed.tasks()] == [TaskKind.PAID_TWICE]
-    held = balances(await installed.app.queries.ledger(order))
+    held = balances(await installed.service.queries.ledger(order))
     assert held["buyer_receivable", "CNY"] == 10_000 and held["manual_payout", "CNY"] == -10_000
 
 

@@ -16,6 +16,7 @@ import msgspec
 from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.aftersales.people import Person
+from jitui.bootstrap import Service, install_policy, open_service
 from jitui.demo.audit import Findings, audit
 from jitui.demo.home import Children, Home, State, free_port, opened_home, own_database, write_exports, write_json
 from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, Order, generate
@@ -33,7 +34,6 @@ from jitui.demo.summary import Summary, on_the_way, summarise
 from jitui.errors import Unavailable
 from jitui.provider_simulator import new_webhook_secret
 from jitui.settings import LogLevel, Settings, environment_for
-from jitui.wiring import App, install_policy, open_app
 
 DEFAULT_SEED = 7
 START_SECONDS = 60
@@ -183,17 +183,17 @@ async def _one_day(site: _Site, options: Options, watcher: Watcher, begun: float
     now = datetime.now(UTC)
     market = generate(seed=site.state.seed, orders=options.orders, ends_at=now, day=site.state.day)
     people = sample_people(market)
-    async with open_app(site.settings, site.database_url) as app:
-        await install_policy(app)
-        await enrol_people(app, people, now=now)
-        keys = await issue_keys(app, market, _with_keys(market, people), now=now)
+    async with open_service(site.settings, site.database_url) as service:
+        await install_policy(service)
+        await enrol_people(service, people, now=now)
+        keys = await issue_keys(service, market, _with_keys(market, people), now=now)
         with watcher.counting("History of the buyers", len(market.buyers)) as advance:
-            stocking = stock(app, market, now=now, advance=advance)
+            stocking = stock(service, market, now=now, advance=advance)
             await asyncio.gather(stocking, _announced(site, watcher, begun))
-        await _worker_ready(site, app, now)
+        await _worker_ready(site, service, now)
         await capture_at_provider(site.simulator_url, site.state.simulator_key, market)
         day = Day(market, site.base_url, keys)
-        since = app.clock()
+        since = service.clock()
         with watcher.counting("Playing the day", len(market.events)) as advance:
             await play(day, advance)
         await _settled(site, watcher)
@@ -234,10 +234,10 @@ async def _announced(site: _Site, watcher: Watcher, begun: float) -> None:
     watcher.say(f"The service is up at {site.base_url} after {time.monotonic() - begun:.0f} s.")
 
 
-async def _worker_ready(site: _Site, app: App, since: datetime) -> None:
+async def _worker_ready(site: _Site, service: Service, since: datetime) -> None:
     """The worker has rolled up; without it nothing is approved at once."""
     deadline = time.monotonic() + START_SECONDS
-    while (rolled := (await app.queries.health(app.clock())).usage_as_of) is None or rolled < since:
+    while (rolled := (await service.queries.health(service.clock())).usage_as_of) is None or rolled < since:
         await _wait(site, deadline, "The worker")
 
 

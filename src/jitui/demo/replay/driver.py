@@ -28,12 +28,12 @@ from jitui.aftersales.ship import ShipmentUpdate, complete_order, record_shipmen
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, Reason, TicketState
 from jitui.backtest.history import History, PastEvent, PastOrder, PastRequest
+from jitui.bootstrap import Service
 from jitui.demo.replay.assumptions import Assumptions
 from jitui.demo.replay.books import Books, Payment
 from jitui.demo.replay.timeline import Rank, Step, Timeline
 from jitui.errors import BadInput, InvariantBroken
 from jitui.ids import lane_of, lane_of_id
-from jitui.wiring import App
 
 PROVIDER = "simulator"
 CARRIER = "assumed"
@@ -82,7 +82,7 @@ class Replay:
     `repeating`: an earlier run was here, and every request so far has found its stored response.
     """
 
-    app: App
+    service: Service
     books: Books
     decision_settings: DecisionSettings
     history: History
@@ -106,13 +106,13 @@ async def drive(replay: Replay, events: Iterator[PastEvent], *, watch: Callable[
     await _record_payments(replay)
     if replay.progress.day is not None:
         await _pay(replay, replay.progress.day + LOOK_AGAIN)
-        await replay.app.feed.roll_up(replay.progress.day)
+        await replay.service.feed.roll_up(replay.progress.day)
 
 
 async def _run_segment(replay: Replay, segment: Sequence[Step]) -> None:
     """Buyers beside each other, the steps of each in order; a failure of one ends the run."""
     by_buyer = sorted(segment, key=lambda step: step.buyer_id)  # stable: each buyer's steps stay in time order
-    at_once = asyncio.Semaphore(replay.app.settings.pool_size)
+    at_once = asyncio.Semaphore(replay.service.settings.pool_size)
 
     async def in_order(steps: list[Step]) -> None:
         async with at_once:
@@ -164,7 +164,7 @@ def _order_steps(replay: Replay, order: PastOrder) -> Iterator[tuple[Step, ...]]
 
 
 async def _place(replay: Replay, order: PastOrder) -> None:
-    store, at = replay.app.store, order.placed_at
+    store, at = replay.service.store, order.placed_at
     taken = await put_order(store, _new_order(replay, order), now=at)
     if isinstance(taken, Refusal):
         raise BadInput(f"Order {order.order_id} stands in the database otherwise: {taken.message}", path=order.order_id)
@@ -190,7 +190,7 @@ async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
     """The merchant ships what is free to go; while a request is open the parcel waits for its decision."""
     done = await _record_shipment(replay, ref, at, ())
     if isinstance(done, Refusal):
-        snapshot = await replay.app.store.read_order(ref)
+        snapshot = await replay.service.store.read_order(ref)
         assert snapshot is not None
         if _is_awaited(snapshot):
             replay.waiting[ref.order_id] = ref
@@ -222,7 +222,7 @@ async def _record_shipment(
     update = ShipmentUpdate(
         ShipmentStatus.SHIPPED, CARRIER, f"parcel-{ref.order_id}", ShipmentSource.MERCHANT, happened_at=at, lines=lines
     )
-    return await record_shipment(replay.app.store, ref, update, by=_merchant(replay), now=at)
+    return await record_shipment(replay.service.store, ref, update, by=_merchant(replay), now=at)
 
 
 def _is_awaited(snapshot: OrderSnapshot) -> bool:
@@ -230,7 +230,7 @@ def _is_awaited(snapshot: OrderSnapshot) -> bool:
 
 
 async def _complete(replay: Replay, ref: OrderRef, at: datetime) -> None:
-    _done(await complete_order(replay.app.store, ref, now=at, completed_at=at))
+    _done(await complete_order(replay.service.store, ref, now=at, completed_at=at))
 
 
 # Requests ------------------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ async def _ask(replay: Replay, asked: PastRequest) -> None:
 async def _roll_up(replay: Replay, at: datetime) -> None:
     """Usage of the caps is counted up to this very request, not only up to a minute ago as in the running service."""
     if replay.rolled_up_at != at:
-        await replay.app.feed.roll_up(at)
+        await replay.service.feed.roll_up(at)
         replay.rolled_up_at = at
 
 
@@ -280,13 +280,13 @@ async def _answer_kept(replay: Replay, asked: PastRequest) -> Answer | None:
     nothing = Refusal(RefusalCode.NOT_FOUND, "This request was not made yet.")
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
     reply = IdempotentReply(_idempotency_key(asked), lambda _: _stored(Answer(), asked.asked_at))
-    done = await execute(replay.app.store, ref, lambda _, __: nothing, reply=reply)
+    done = await execute(replay.service.store, ref, lambda _, __: nothing, reply=reply)
     return msgspec.json.decode(done.body, type=Answer) if isinstance(done, StoredResponse) else None
 
 
 async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
     """The ticket or the refusal, and whether it is new."""
-    store, at, idempotency_key = replay.app.store, asked.asked_at, _idempotency_key(asked)
+    store, at, idempotency_key = replay.service.store, asked.asked_at, _idempotency_key(asked)
 
     def keep(done: Executed) -> StoredResponse:
         return _stored(_ticket(done), at)
@@ -332,7 +332,7 @@ def _stored(answer: Answer, at: datetime) -> StoredResponse:
 
 async def _decide(replay: Replay, ref: TicketRef, order_id: str, at: datetime, *, by_silence: bool) -> None:
     """The merchant approves, or the deadline does; the parcel that waited for it goes with what is left."""
-    store = replay.app.store
+    store = replay.service.store
     if by_silence:
         done = await expire(store, ref, now=at)
     else:
@@ -350,10 +350,10 @@ async def _decide(replay: Replay, ref: TicketRef, order_id: str, at: datetime, *
 async def _pay(replay: Replay, at: datetime) -> None:
     """Pay whatever is due; the lease ends at once, so that a run that was killed finds its refunds at the same time."""
     await _record_payments(replay)
-    app = replay.app
-    while claimed := await app.store.claim_refunds(now=at, lease_until=at, limit=app.settings.worker_batch):
+    service = replay.service
+    while claimed := await service.store.claim_refunds(now=at, lease_until=at, limit=service.settings.worker_batch):
         for claim in claimed:
-            await pay_claimed(app.store, app.providers, claim, clock=lambda: at)
+            await pay_claimed(service.store, service.providers, claim, clock=lambda: at)
 
 
 async def _record_payments(replay: Replay) -> None:

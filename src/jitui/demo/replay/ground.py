@@ -13,10 +13,10 @@ import psycopg
 from psycopg import errors, sql
 
 from jitui.adapters.embedded_postgres import with_database
+from jitui.bootstrap import database
 from jitui.demo.replay.provider import RunningSimulator, running_simulator
 from jitui.errors import BadInput, Unavailable
 from jitui.settings import Settings
-from jitui.wiring import database
 
 DATABASE = "jitui_replay"
 

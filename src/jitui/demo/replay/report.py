@@ -166,7 +166,9 @@ async def make_report(run: Replay, left_out: LeftOut, counts: FileCounts, check:
 
 async def _tickets(run: Replay) -> AsyncIterator[Ticket]:
     after: tuple[datetime, UUID] | None = None
-    while page := await run.app.queries.tickets(TicketFilter(shop_id=run.history.shop_id, after=after, limit=_PAGE)):
+    while page := await run.service.queries.tickets(
+        TicketFilter(shop_id=run.history.shop_id, after=after, limit=_PAGE)
+    ):
         for ticket in page:
             yield ticket
         after = (page[-1].requested_at, page[-1].ticket_id)
@@ -232,7 +234,7 @@ def _decided(asked: Sequence[Asked], instant: set[UUID]) -> Decided:
 async def _stopped(run: Replay, reviewed: Iterable[Ticket]) -> dict[str, Stopped]:
     every, alone, first, unknown = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for ticket in reviewed:
-        stored = await run.app.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
+        stored = await run.service.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
         assert stored is not None
         decision = decision_from_json(stored.decision)
         if decision.outcome is Outcome.INSTANT:

@@ -21,11 +21,11 @@ from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
 from jitui.aftersales.registry import Selection
+from jitui.bootstrap import install_policy, open_service
 from jitui.demo.simulation.script import BUYERS, REVIEWED_BUYER, STARTS_AT
 from jitui.errors import BadInput
 from jitui.ids import lane_of
 from jitui.settings import Settings
-from jitui.wiring import install_policy, open_app
 
 _HISTORY = ("order_paid", "order_completed", "refund_before_shipment", "dispute_lost", "shipped", "shipped_on_time")
 
@@ -112,19 +112,19 @@ async def stock(ground: Ground) -> None:
     """Buyers with a good record, a complete history, the default policy, and roll-ups of the moment worlds start at."""
     url = with_database(ground.server_url, ground.template)
     settings = Settings(home=ground.folder, database_url=url, pool_size=2)
-    async with open_app(settings, url, clock=lambda: STARTS_AT) as app:
-        await install_policy(app)
+    async with open_service(settings, url, clock=lambda: STARTS_AT) as service:
+        await install_policy(service)
         since = STARTS_AT - timedelta(days=3650)
-        await app.registry.record_history([HistoryRecord(kind, since) for kind in _HISTORY])
+        await service.registry.record_history([HistoryRecord(kind, since) for kind in _HISTORY])
         for buyer_id in BUYERS:
             registered = STARTS_AT - timedelta(days=5 if buyer_id == REVIEWED_BUYER else 400)
-            await app.registry.put_buyer(Buyer(lane_of(buyer_id), buyer_id, registered), STARTS_AT)
-            await app.registry.select(Selection(buyer_id, "allow", "", "simulation", STARTS_AT))
-            await app.registry.record_buyer_events(
+            await service.registry.put_buyer(Buyer(lane_of(buyer_id), buyer_id, registered), STARTS_AT)
+            await service.registry.select(Selection(buyer_id, "allow", "", "simulation", STARTS_AT))
+            await service.registry.record_buyer_events(
                 [
                     RecordBuyerEvent(buyer_id, f"{kind}-{day}", kind, STARTS_AT - timedelta(days=day + 5), STARTS_AT)
                     for kind in ("order_paid", "order_completed")
                     for day in range(30)
                 ]
             )
-        await app.feed.roll_up(STARTS_AT)
+        await service.feed.roll_up(STARTS_AT)

@@ -34,6 +34,7 @@ from jitui.aftersales.request_refund import RefundRequest, request_refund
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
 from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
+from jitui.bootstrap import Service, open_service
 from jitui.demo.simulation.gates import Gate, GatedFeed, GatedProvider, GatedStore, MortalLoop
 from jitui.demo.simulation.messages import Begin, Go, Hello, Result, read_order
 from jitui.demo.simulation.zygote import Birth
@@ -41,7 +42,6 @@ from jitui.entrypoints.worker import KEEP_RESPONSES, expire_due, pay_due
 from jitui.errors import JituiError
 from jitui.ids import lane_of, lane_of_id
 from jitui.settings import Settings
-from jitui.wiring import App, open_app
 
 PROCESS_HEADER = "x-simulated-process"
 PATIENT_SECONDS = 120.0
@@ -90,10 +90,10 @@ async def _live(birth: Birth, line: socket.socket, loop: MortalLoop) -> None:
     )
     headers = {PROCESS_HEADER: str(birth.number)}
     async with (
-        open_app(settings, birth.database_url, clock=gate.clock) as app,
+        open_service(settings, birth.database_url, clock=gate.clock) as service,
         aiohttp.ClientSession(headers=headers) as client,
     ):
-        dressed = _behind_gates(birth, app, gate, client)
+        dressed = _behind_gates(birth, service, gate, client)
         gate.report(Hello())
         tasks: set[asyncio.Task[object]] = set()
         while (order := await read_order(reader)) is not None:
@@ -107,7 +107,7 @@ async def _live(birth: Birth, line: socket.socket, loop: MortalLoop) -> None:
             task.add_done_callback(tasks.discard)
 
 
-def _behind_gates(birth: Birth, app: App, gate: Gate, client: aiohttp.ClientSession) -> App:
+def _behind_gates(birth: Birth, service: Service, gate: Gate, client: aiohttp.ClientSession) -> Service:
     """The service's parts as they are, each call stopped at a gate; `dress` puts a broken part in, to test the test."""
     patient, impatient = (
         SimulatorProvider(
@@ -121,24 +121,24 @@ def _behind_gates(birth: Birth, app: App, gate: Gate, client: aiohttp.ClientSess
         for seconds in (PATIENT_SECONDS, IMPATIENT_SECONDS)
     )
     provider = GatedProvider(patient, impatient, gate)
-    app = replace(
-        app,
-        store=GatedStore(app.store, gate),
-        feed=GatedFeed(app.feed, gate),
+    service = replace(
+        service,
+        store=GatedStore(service.store, gate),
+        feed=GatedFeed(service.feed, gate),
         providers={provider.name: provider},
     )
     if birth.dress:
         module, _, name = birth.dress.partition(":")
-        dress: Callable[[App], App] = getattr(import_module(module), name)
-        app = dress(app)
-    return app
+        dress: Callable[[Service], Service] = getattr(import_module(module), name)
+        service = dress(service)
+    return service
 
 
-async def _carry_out(app: App, gate: Gate, begin: Begin) -> None:
+async def _carry_out(service: Service, gate: Gate, begin: Begin) -> None:
     task = asyncio.current_task()
     assert task is not None
     try:
-        result = await COMMANDS[begin.command](app, begin.words)
+        result = await COMMANDS[begin.command](service, begin.words)
     except JituiError as error:
         result = Result("broken", type(error).__name__, text=str(error))
     except Exception as error:
@@ -179,7 +179,7 @@ def _of_plan(done: Executed) -> Result:
     return Result("plan", ticket_id=str(ticket.ticket_id), state=ticket.state.value, approved_by=approved_by)
 
 
-async def _ask(app: App, words: Words) -> Result:
+async def _ask(service: Service, words: Words) -> Result:
     buyer_id = _text(words, "buyer_id")
     request = RefundRequest(buyer_id, _text(words, "order_id"), lines=_units(words))
     key = _text(words, "key")
@@ -188,25 +188,27 @@ async def _ask(app: App, words: Words) -> Result:
     made: list[Result] = []
 
     def render(done: Executed) -> StoredResponse:
-        answered_at = app.clock()
+        answered_at = service.clock()
         made.append(msgspec.structs.replace(_of_plan(done), answered_at=answered_at.timestamp()))
         return StoredResponse(201, msgspec.json.encode(made[-1]), answered_at)
 
     reply = IdempotentReply(idempotency_key, render)
-    done = await request_refund(app.store, await app.decision_settings(), request, now=app.clock(), reply=reply)
+    done = await request_refund(
+        service.store, await service.decision_settings(), request, now=service.clock(), reply=reply
+    )
     return made[-1] if isinstance(done, Executed) else _result(done)
 
 
-async def _ship(app: App, words: Words) -> Result:
-    update = _shipment(app, words)
+async def _ship(service: Service, words: Words) -> Result:
+    update = _shipment(service, words)
     kind = ActorKind.CARRIER if update.source is ShipmentSource.CARRIER else ActorKind.MERCHANT
     ref = OrderRef(lane_of(_text(words, "buyer_id")), _text(words, "order_id"))
-    return _result(await record_shipment(app.store, ref, update, by=Actor(kind, "somebody"), now=app.clock()))
+    return _result(await record_shipment(service.store, ref, update, by=Actor(kind, "somebody"), now=service.clock()))
 
 
-def _shipment(app: App, words: Words) -> ShipmentUpdate:
+def _shipment(service: Service, words: Words) -> ShipmentUpdate:
     status, source = ShipmentStatus(_text(words, "degree")), ShipmentSource(_text(words, "source"))
-    return ShipmentUpdate(status, "SF", _text(words, "waybill"), source, app.clock(), _units(words))
+    return ShipmentUpdate(status, "SF", _text(words, "waybill"), source, service.clock(), _units(words))
 
 
 def _ticket(words: Words) -> TicketRef:
@@ -217,61 +219,63 @@ def _ticket(words: Words) -> TicketRef:
 _MERCHANT = Actor(ActorKind.MERCHANT, "m")
 
 
-async def _approve(app: App, words: Words) -> Result:
+async def _approve(service: Service, words: Words) -> Result:
     version = words.get("version")
     assert version is None or isinstance(version, int)
-    return _result(await approve(app.store, _ticket(words), version=version, by=_MERCHANT, now=app.clock()))
+    return _result(await approve(service.store, _ticket(words), version=version, by=_MERCHANT, now=service.clock()))
 
 
-async def _reject(app: App, words: Words) -> Result:
-    shipment = _shipment(app, words) if words.get("waybill") else None
+async def _reject(service: Service, words: Words) -> Result:
+    shipment = _shipment(service, words) if words.get("waybill") else None
     rejection = Rejection("no", shipment)
-    return _result(await reject(app.store, _ticket(words), rejection, version=None, by=_MERCHANT, now=app.clock()))
+    return _result(
+        await reject(service.store, _ticket(words), rejection, version=None, by=_MERCHANT, now=service.clock())
+    )
 
 
-async def _withdraw(app: App, words: Words) -> Result:
+async def _withdraw(service: Service, words: Words) -> Result:
     buyer = Actor(ActorKind.BUYER, _text(words, "buyer_id"))
-    return _result(await withdraw(app.store, _ticket(words), version=None, by=buyer, now=app.clock()))
+    return _result(await withdraw(service.store, _ticket(words), version=None, by=buyer, now=service.clock()))
 
 
-async def _retry(app: App, words: Words) -> Result:
+async def _retry(service: Service, words: Words) -> Result:
     refund_id = UUID(_text(words, "refund_id"))
     ref = RefundRef(lane_of_id(refund_id), refund_id)
-    return _result(await retry(app.store, ref, by=Actor(ActorKind.OPERATOR, "o"), now=app.clock()))
+    return _result(await retry(service.store, ref, by=Actor(ActorKind.OPERATOR, "o"), now=service.clock()))
 
 
-async def _notify(app: App, words: Words) -> Result:
+async def _notify(service: Service, words: Words) -> Result:
     """As the HTTP entry does it: the bytes are checked, and what they say goes to `confirm`."""
-    (provider,) = app.providers.values()
+    (provider,) = service.providers.values()
     headers = msgspec.json.decode(_text(words, "headers"), type=dict[str, str])
-    read = provider.read_notification(headers, _text(words, "body").encode(), app.clock())
+    read = provider.read_notification(headers, _text(words, "body").encode(), service.clock())
     if isinstance(read, NotificationIgnored | DisputeNotification):  # the simulator tells of no disputes
         return Result("ignored", status=204)
     if isinstance(read, NotificationRefused):
         return Result("refusal", "signature-refused", status=401, text=read.reason)
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
-    done = await confirm(app.store, ref, RefundUpdate(read.result, provider=provider.name), now=app.clock())
+    done = await confirm(service.store, ref, RefundUpdate(read.result, provider=provider.name), now=service.clock())
     return msgspec.structs.replace(_result(done), status=404 if isinstance(done, Refusal) else 204)
 
 
-async def _pay(app: App, _: Words) -> Result:
-    return Result("done", status=await pay_due(app))
+async def _pay(service: Service, _: Words) -> Result:
+    return Result("done", status=await pay_due(service))
 
 
-async def _expire(app: App, _: Words) -> Result:
-    return Result("done", status=await expire_due(app))
+async def _expire(service: Service, _: Words) -> Result:
+    return Result("done", status=await expire_due(service))
 
 
-async def _roll_up(app: App, _: Words) -> Result:
-    await app.feed.roll_up(app.clock())
+async def _roll_up(service: Service, _: Words) -> Result:
+    await service.feed.roll_up(service.clock())
     return Result("done")
 
 
-async def _forget(app: App, _: Words) -> Result:
-    return Result("done", status=await app.store.purge_responses(app.clock() - KEEP_RESPONSES))
+async def _forget(service: Service, _: Words) -> Result:
+    return Result("done", status=await service.store.purge_responses(service.clock() - KEEP_RESPONSES))
 
 
-COMMANDS: dict[str, Callable[[App, Words], Awaitable[Result]]] = {
+COMMANDS: dict[str, Callable[[Service, Words], Awaitable[Result]]] = {
     "ask": _ask,
     "ship": _ship,
     "approve": _approve,

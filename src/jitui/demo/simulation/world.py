@@ -21,6 +21,7 @@ from jitui.aftersales.order import OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import NewOrder, Store
 from jitui.aftersales.request_refund import DecisionSettings
+from jitui.bootstrap import open_service
 from jitui.demo.simulation.actors import Process, Task, gives_up
 from jitui.demo.simulation.ground import Ground
 from jitui.demo.simulation.keys import Keys
@@ -35,7 +36,6 @@ from jitui.entrypoints.worker import KEEP_RESPONSES
 from jitui.errors import JituiError
 from jitui.provider_simulator.books import PaymentRequest
 from jitui.settings import Settings
-from jitui.wiring import open_app
 
 GLANCE_SECONDS, LONGEST_GLANCE_SECONDS = 0.005, 0.1
 STUCK_SECONDS = 40.0
@@ -137,9 +137,9 @@ class World:
     async def begin(self) -> None:
         """Orders placed and paid, and two processes of each kind."""
         settings = Settings(home=self.ground.folder, database_url=self.database_url, pool_size=2)
-        async with open_app(settings, self.database_url, clock=lambda: STARTS_AT) as app:
+        async with open_service(settings, self.database_url, clock=lambda: STARTS_AT) as service:
             for deal in self.script.deals:
-                await _place(app.store, deal, await app.decision_settings())
+                await _place(service.store, deal, await service.decision_settings())
                 for number, minor in enumerate(deal.tenders_minor, start=1):
                     payment = PaymentRequest(payment_id(deal.order_id, number), deal.order_id, minor, "CNY")
                     self.provider.books.capture(payment, self.provider.now_ms())

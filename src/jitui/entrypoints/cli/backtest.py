@@ -149,9 +149,9 @@ def _read_from(order: Order, work: Path) -> Iterator[str]:
     """The history's place as the back-test reads it: the service's own tables are exported to the work folder."""
     from dataclasses import replace
 
+    from jitui.bootstrap import own_history, server
     from jitui.demo.home import own_database
     from jitui.settings import read_settings
-    from jitui.wiring import own_history, server
 
     history, settings = order.history, read_settings()
     if history == "demo":

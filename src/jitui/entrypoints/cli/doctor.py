@@ -137,8 +137,8 @@ def _disk(home: Path) -> Finding:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
+    from jitui.bootstrap import server
     from jitui.errors import JituiError
-    from jitui.wiring import server
 
     where = "embedded" if settings.database_url is None else "JITUI_DATABASE_URL"
     try:
@@ -177,7 +177,7 @@ async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[Fin
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.queries import PostgresQueries
     from jitui.adapters.postgres.registry import PostgresRegistry
-    from jitui.wiring import utc_now
+    from jitui.bootstrap import utc_now
 
     async with make_pool(url, max_size=1) as pool:
         live = await PostgresRegistry(pool, time_zone).live_policy()
@@ -221,14 +221,17 @@ def _queue(health: Health) -> Finding:
 
 
 def _providers(settings: Settings) -> Iterator[Finding]:
-    from jitui import wiring
+    from jitui import bootstrap
 
     app, merchant = settings.alipay_app_id, settings.wechat_pay_merchant_id
-    yield _opened("Alipay", "alipay", partial(wiring.alipay, settings), f"the keys of app {app} can be used")
+    yield _opened("Alipay", "alipay", partial(bootstrap.alipay, settings), f"the keys of app {app} can be used")
     yield _simulator(settings)
-    yield _opened("Stripe", "stripe", partial(wiring.stripe, settings), "the key is taken", _problem_of_stripe)
+    yield _opened("Stripe", "stripe", partial(bootstrap.stripe, settings), "the key is taken", _problem_of_stripe)
     yield _opened(
-        "WeChat Pay", "wechat-pay", partial(wiring.wechat_pay, settings), f"the keys of merchant {merchant} can be used"
+        "WeChat Pay",
+        "wechat-pay",
+        partial(bootstrap.wechat_pay, settings),
+        f"the keys of merchant {merchant} can be used",
     )
 
 

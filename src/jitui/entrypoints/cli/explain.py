@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from jitui.aftersales.ports import StoredDecision
     from jitui.aftersales.view import TicketView
+    from jitui.bootstrap import Service
     from jitui.policy import Explanation, ExplanationRow
-    from jitui.wiring import App
 
 
 class Language(StrEnum):
@@ -45,8 +45,8 @@ def explain(
 
     ticket_id = _ticket_id(ticket)
 
-    async def work(app: App) -> tuple[TicketView, StoredDecision]:
-        return await _read(app, ticket_id)
+    async def work(service: Service) -> tuple[TicketView, StoredDecision]:
+        return await _read(service, ticket_id)
 
     view, stored = with_app(work)
     decision = decision_from_json(stored.decision)
@@ -76,14 +76,14 @@ def _audience_word(audience: Audience) -> Literal["platform", "merchant", "buyer
     return words[audience]
 
 
-async def _read(app: App, ticket_id: UUID) -> tuple[TicketView, StoredDecision]:
+async def _read(service: Service, ticket_id: UUID) -> tuple[TicketView, StoredDecision]:
     from jitui.aftersales.ports import TicketRef
     from jitui.aftersales.view import view_ticket
     from jitui.errors import BadInput
     from jitui.ids import lane_of_id
 
     ref = TicketRef(lane_of_id(ticket_id), ticket_id)
-    snapshot, stored = await app.store.read_order(ref), await app.queries.decision(ref)
+    snapshot, stored = await service.store.read_order(ref), await service.queries.decision(ref)
     if snapshot is None or stored is None:
         raise BadInput(f"There is no ticket {ticket_id} in this database.", path="ticket")
     return view_ticket(snapshot, ticket_id), stored

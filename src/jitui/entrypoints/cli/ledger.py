@@ -11,7 +11,7 @@ from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
     from jitui.aftersales.changes import LedgerEntry
-    from jitui.wiring import App
+    from jitui.bootstrap import Service
 
 
 def ledger(
@@ -22,7 +22,7 @@ def ledger(
     from jitui.aftersales.ledger import balances
     from jitui.entrypoints.cli.running import with_app
 
-    entries = with_app(lambda app: _read(app, order))
+    entries = with_app(lambda service: _read(service, order))
     if as_json:
         held = [
             {"account": account, "balance_minor": minor, "currency": currency}
@@ -33,13 +33,13 @@ def ledger(
         _show(order, entries)
 
 
-async def _read(app: App, order: str) -> Sequence[LedgerEntry]:
+async def _read(service: Service, order: str) -> Sequence[LedgerEntry]:
     from jitui.errors import BadInput
 
-    ref = await app.store.find_order(order)
+    ref = await service.store.find_order(order)
     if ref is None:
         raise BadInput(f"There is no order {order!r} in this database.", path="order")
-    return await app.queries.ledger(ref)
+    return await service.queries.ledger(ref)
 
 
 def _show(order: str, entries: Sequence[LedgerEntry]) -> None:

@@ -17,8 +17,8 @@ from jitui.entrypoints.cli.policy_schema import schema
 from jitui.entrypoints.cli.policy_test import run_cases
 
 if TYPE_CHECKING:
+    from jitui.bootstrap import Service
     from jitui.policy import FactSpec, Policy, Problem
-    from jitui.wiring import App
 
 policy = typer.Typer(
     help="Check, test, compare and publish policies.",
@@ -110,10 +110,10 @@ def publish(
     for problem in loaded.advice:
         say(f"{problem} (advice)")
 
-    async def work(app: App) -> bool:
+    async def work(service: Service) -> bool:
         from jitui.aftersales.policy_in_force import publish as make_live
 
-        return await make_live(app.registry, loaded, by=by, now=app.clock())
+        return await make_live(service.registry, loaded, by=by, now=service.clock())
 
     fresh = with_app(work)
     if as_json:

@@ -49,13 +49,13 @@ def only(role: Role) -> Guard:
 
 async def own_ticket(visit: Visit, ticket_id: UUID) -> OrderSnapshot:
     """The order snapshot of a ticket that is the reader's own."""
-    return _own(visit, await visit.app.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id)))
+    return _own(visit, await visit.service.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id)))
 
 
 async def own_order(visit: Visit, order_id: str) -> OrderSnapshot:
     """The file of an order that is the buyer's own."""
     reader = visit.reader
-    return _own(visit, await visit.app.store.read_order(OrderRef(lane_of(reader.subject_id), known_text(order_id))))
+    return _own(visit, await visit.service.store.read_order(OrderRef(lane_of(reader.subject_id), known_text(order_id))))
 
 
 def known_text(text: str) -> str:

@@ -63,8 +63,8 @@ def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundReq
 
 async def check(visit: Visit, request: RefundRequest) -> Check | Refusal:
     """The same dry run as the API's."""
-    app = visit.app
-    found = await check_eligibility(app.store, await app.decision_settings(), request, now=app.clock())
+    service = visit.service
+    found = await check_eligibility(service.store, await service.decision_settings(), request, now=service.clock())
     if isinstance(found, Refusal):
         return found
     return Check(

@@ -40,10 +40,10 @@ async def orders(visit: Visiting, request: ConsoleRequest) -> Page:
     """The buyer's orders, newest first."""
     after = read_place(request.query_params["after"]) if request.query_params.get("after") else None
     wanted = OrderFilter(buyer_id=visit.reader.subject_id, after=after, limit=ORDERS_PER_PAGE + 1)
-    found = await visit.app.queries.orders(wanted)
+    found = await visit.service.queries.orders(wanted)
     shown = found[:ORDERS_PER_PAGE]
     snapshots = await asyncio.gather(
-        *(visit.app.store.read_order(OrderRef(order.lane, order.order_id)) for order in shown)
+        *(visit.service.store.read_order(OrderRef(order.lane, order.order_id)) for order in shown)
     )
     last = shown[-1] if len(found) > len(shown) else None
     return show(
@@ -77,20 +77,20 @@ async def check_choice(visit: Visiting, request: ConsoleRequest) -> Page:
 @post("/ask", status_code=303)
 async def ask(visit: Visiting, data: Form) -> Response[str]:
     """Open the ticket; the same page sent again leads to the same ticket."""
-    app, buyer_id = visit.app, visit.reader.subject_id
+    service, buyer_id = visit.service, visit.reader.subject_id
     snapshot = await own_order(visit, data.get("order", ""))
     chosen = read_ask(buyer_id, snapshot.order.order_id, data)
     if isinstance(chosen, Refusal):
         return await _ask_page(visit, snapshot, everything(buyer_id, snapshot), refusal=chosen)
     reply = IdempotentReply(
         sent_once(visit, chosen, data.get("nonce", "")),
-        lambda done: StoredResponse(303, str(done.ticket_id).encode(), app.clock()),
+        lambda done: StoredResponse(303, str(done.ticket_id).encode(), service.clock()),
     )
     done = await request_refund(
-        app.store,
-        await app.decision_settings(),
+        service.store,
+        await service.decision_settings(),
         chosen,
-        now=app.clock(),
+        now=service.clock(),
         reply=reply,
     )
     if isinstance(done, Refusal):
@@ -118,9 +118,9 @@ async def ticket_news(visit: Visiting, request: ConsoleRequest, ticket_id: FromP
 async def withdraw_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
     """Take the request back while the shop has not decided."""
     snapshot = await own_ticket(visit, ticket_id)
-    reader, now = visit.reader, visit.app.clock()
+    reader, now = visit.reader, visit.service.clock()
     done = await withdraw(
-        visit.app.store,
+        visit.service.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
         version=seen_version(data) if data.get("version") else None,
         by=Actor(ActorKind.BUYER, reader.subject_id),
@@ -139,7 +139,7 @@ async def _ask_page(
     if refusal is not None and refusal.code is RefusalCode.NOT_FOUND:
         raise NotFoundException
     lines = askable(snapshot)
-    policy = await visit.app.policy_in_force.current()
+    policy = await visit.service.policy_in_force.current()
     return show(
         visit,
         "buyer/ask.html",
@@ -160,7 +160,7 @@ async def _ask_page(
 
 
 async def _check_part(visit: Visit, checked: object) -> Page:
-    policy = await visit.app.policy_in_force.current()
+    policy = await visit.service.policy_in_force.current()
     return show(
         visit,
         "buyer/_check.html",
@@ -190,7 +190,7 @@ async def _ticket_values(visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID)
         "rejection": _rejection(view),
         "seen": version_of(view),
         "final": view.state in FINAL_STATES,
-        "now": visit.app.clock(),
+        "now": visit.service.clock(),
         "on_timeout": snapshot.ticket(ticket_id).on_timeout,
     }
 

@@ -64,7 +64,7 @@ async def tickets(visit: Visiting, request: ConsoleRequest) -> Page:
     """The shop's tickets, newest first, and what the guarantee did for the shop (R6 to R8, R15)."""
     query = read_query(request.query_params)
     shown, next_page = await page_of(visit, query)
-    since = visit.app.clock() - timedelta(days=BENEFIT_DAYS)
+    since = visit.service.clock() - timedelta(days=BENEFIT_DAYS)
     return show(
         visit,
         "merchant/tickets.html",
@@ -74,10 +74,10 @@ async def tickets(visit: Visiting, request: ConsoleRequest) -> Page:
         next_page=next_page,
         states=tuple(TicketState),
         approvers=tuple(ApprovedBy),
-        benefit=await visit.app.queries.benefit(shop_id=visit.reader.subject_id, since=since),
+        benefit=await visit.service.queries.benefit(shop_id=visit.reader.subject_id, since=since),
         benefit_days=BENEFIT_DAYS,
         shop=await shop_name(visit, visit.reader.subject_id),
-        now=visit.app.clock(),
+        now=visit.service.clock(),
     )
 
 
@@ -105,11 +105,11 @@ async def ticket_page(visit: Visiting, ticket_id: FromPath[UUID]) -> Page:
 async def approve_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
     """The money goes back."""
     done = await approve(
-        visit.app.store,
+        visit.service.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
         version=seen_version(data),
         by=_merchant(visit),
-        now=visit.app.clock(),
+        now=visit.service.clock(),
         shop_id=visit.reader.subject_id,
     )
     return await _after(visit, ticket_id, done if isinstance(done, Refusal) else None)
@@ -124,12 +124,12 @@ async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) 
     if problem is not None:
         return await _ticket_page(visit, snapshot, ticket_id, form=form, problem=problem, status_code=422)
     done = await reject(
-        visit.app.store,
+        visit.service.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
         Rejection(form.reason, _shipment(visit, snapshot, ticket_id, form)),
         version=seen_version(data),
         by=_merchant(visit),
-        now=visit.app.clock(),
+        now=visit.service.clock(),
         shop_id=visit.reader.subject_id,
     )
     return await _after(visit, ticket_id, done if isinstance(done, Refusal) else None, form)
@@ -139,7 +139,7 @@ async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) 
 async def coverage(visit: Visiting) -> Page:
     """Whether the guarantee covers the shop, its categories and items, and why; there is no switch (R13)."""
     shop_id = visit.reader.subject_id
-    rows = await visit.app.registry.coverage_of(shop_id)
+    rows = await visit.service.registry.coverage_of(shop_id)
     nearest = _nearest(rows)
     return show(
         visit,
@@ -191,7 +191,7 @@ async def _ticket_page(
         on_timeout=snapshot.ticket(ticket_id).on_timeout,
         form=form or RejectForm(),
         problem=visit.speech.say(problem) if problem else None,
-        now=visit.app.clock(),
+        now=visit.service.clock(),
     )
 
 
@@ -203,7 +203,7 @@ def _shipment(visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID, form: Reje
         carrier=form.carrier,
         tracking_no=form.tracking_no,
         source=ShipmentSource.MERCHANT,
-        happened_at=visit.app.clock(),
+        happened_at=visit.service.clock(),
         lines=tuple(LineUnits(line.line_id, line.quantity) for line in snapshot.lines_of(ticket_id)),
     )
 

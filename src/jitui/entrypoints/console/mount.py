@@ -12,13 +12,13 @@ from litestar.handlers import BaseRouteHandler
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
+from jitui.bootstrap import Service
 from jitui.entrypoints.console import buyer, merchant, published, start
 from jitui.entrypoints.console.access import Sessions
 from jitui.entrypoints.console.errors import error_pages
 from jitui.entrypoints.console.forms import protected_forms
 from jitui.entrypoints.console.visit import STATIC, AnyConnection, ConsoleRequest, Options, Visit, asset, visit_of
 from jitui.entrypoints.http.headers import guard_answer
-from jitui.wiring import App
 
 LARGEST_FORM_BYTES = 100_000
 ASSETS = ("vendor/tabler.min.css", "vendor/htmx.min.js", "console.css", "console.js", "theme.js", "icon.svg")
@@ -62,7 +62,7 @@ def require_assets() -> None:
         asset(name)
 
 
-def console_app(app: App, *, one_click: bool = False) -> Litestar:
+def console_app(service: Service, *, one_click: bool = False) -> Litestar:
     """The console alone."""
     litestar = Litestar(
         route_handlers=console_handlers(one_click=one_click),
@@ -71,7 +71,7 @@ def console_app(app: App, *, one_click: bool = False) -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
-    litestar.state.jitui = app
+    litestar.state.jitui = service
     return litestar
 
 

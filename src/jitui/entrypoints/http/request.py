@@ -16,6 +16,7 @@ from msgspec import UnsetType
 from jitui.aftersales.outcomes import IdempotencyKey
 from jitui.aftersales.registry import ApiKey, KeyScope
 from jitui.aftersales.ticket import Actor, ActorKind
+from jitui.bootstrap import Service
 from jitui.entrypoints.http.exchange import exchange_of
 from jitui.entrypoints.http.keys import KnownKeys
 from jitui.entrypoints.http.limits import Meters, Rate, Readers, rate_a_minute, rate_of
@@ -24,7 +25,6 @@ from jitui.entrypoints.http.operation import BUYER, PLATFORM, SHOP, Operation
 from jitui.entrypoints.http.problems import refuse
 from jitui.errors import Unavailable
 from jitui.settings import Settings
-from jitui.wiring import App
 
 
 class Stopping:
@@ -47,7 +47,7 @@ class Stopping:
 class Api:
     """What the handlers of one process share; the service is there from start-up to shutdown."""
 
-    def __init__(self, settings: Settings, rate: Rate | None = None, service: App | None = None) -> None:
+    def __init__(self, settings: Settings, rate: Rate | None = None, service: Service | None = None) -> None:
         self.opened = service
         self.keys = KnownKeys(rate_a_minute(settings.wrong_keys_per_minute))
         self.meters = Meters(rate or rate_of(settings.rate_per_key), rate_of(settings.rate_per_address))
@@ -57,7 +57,7 @@ class Api:
         self.stopping = Stopping()
 
     @property
-    def service(self) -> App:
+    def service(self) -> Service:
         """The service with its parts in place."""
         if self.opened is None:
             raise Unavailable("The service is starting.")
@@ -70,7 +70,7 @@ class RequestContext(Request[None, ApiKey | None, State]):
     __slots__ = ("api", "idempotency_key", "key", "operation", "sent_headers", "service")
 
     api: Api
-    service: App
+    service: Service
     operation: Operation
     key: ApiKey | None
     sent_headers: dict[bytes, str]

@@ -51,7 +51,7 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class App:
+class Service:
     """The service with its parts in place; entry points call the core's functions with these."""
 
     settings: Settings
@@ -121,13 +121,13 @@ def _exported(url: str, time_zone: ZoneInfo, work: Path) -> str:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_now) -> AsyncIterator[App]:
+async def open_service(settings: Settings, database_url: str, *, clock: Clock = utc_now) -> AsyncIterator[Service]:
     """The service on a migrated database; nothing is published."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(make_pool(database_url, max_size=settings.pool_size))
         time_zone = settings.time_zone.key
         registry = PostgresRegistry(pool, time_zone)
-        app = App(
+        service = Service(
             settings=settings,
             store=PostgresStore(pool, time_zone),
             registry=registry,
@@ -141,7 +141,7 @@ async def open_app(settings: Settings, database_url: str, *, clock: Clock = utc_
             policy_in_force=PolicyInForce(registry),
             clock=clock,
         )
-        yield app
+        yield service
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:
@@ -247,13 +247,13 @@ def statement_formats() -> dict[str, StatementFormat]:
     }
 
 
-async def install_policy(app: App) -> bool:
+async def install_policy(service: Service) -> bool:
     """Publish the first policy: the configured file's, else the default one; False when one is live already."""
-    if await app.registry.live_policy() is not None:
+    if await service.registry.live_policy() is not None:
         return False
-    file = app.settings.policy_file
+    file = service.settings.policy_file
     policy = default_policy() if file is None else Policy.from_file(file)
-    return await publish(app.registry, policy, by="installation", now=app.clock())
+    return await publish(service.registry, policy, by="installation", now=service.clock())
 
 
 def default_policy() -> Policy:
