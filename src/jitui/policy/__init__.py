@@ -22,10 +22,10 @@ from jitui.policy.facts import (
     Line,
     facts_to_json,
 )
-from jitui.policy.parts import Cap, Caps, Condition, Definition, Feature, RestrictionRule
 from jitui.policy.policy import Policy
 from jitui.policy.problems import PolicyRefused, Problem
 from jitui.policy.public import PublicPolicy, public_view
+from jitui.policy.sections import Cap, Caps, Condition, Definition, Feature, RestrictionRule
 from jitui.policy.selection import held_out
 
 __all__ = [

@@ -12,9 +12,9 @@ from typing import Any
 from jitui.money import to_decimal_text
 from jitui.policy.facts import LINE_FIELDS, FactSpec
 from jitui.policy.model import LoadedPolicy
-from jitui.policy.parts import Cap, Condition, Definition, Feature, RestrictionRule
+from jitui.policy.sections import Cap, Condition, Definition, Feature, RestrictionRule
 from jitui.policy.syntax import Call, DefinitionRef, Fact, LineField, Literal, Node, walk
-from jitui.policy.written import Moved, expanded, moved_constants, written
+from jitui.policy.unparse import Moved, expanded, moved_constants, unparse
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ def _rewritten(
     signs = {one.sign for one in moved} if _read_alike(before, old[0], new[0]) else {0}
     follows = {frozenset({1}): f": {more}", frozenset({-1}): f": {less}"}.get(frozenset(signs), "")
     told = [
-        f"`{written(one.old)}` → `{written(one.new)}`{_amounts(one, old[0], new[0])}" for one in dict.fromkeys(moved)
+        f"`{unparse(one.old)}` → `{unparse(one.new)}`{_amounts(one, old[0], new[0])}" for one in dict.fromkeys(moved)
     ]
     return "; ".join(told) + follows
 

@@ -12,26 +12,9 @@ from typing import Literal, TypeVar, cast
 from jitui.money import MAX_AMOUNT_MINOR, is_currency
 from jitui.policy import file_format as form
 from jitui.policy.definitions import check_definitions
-from jitui.policy.document import Node, Place, Scalar, decoded, parse
 from jitui.policy.expression import Checked, check
 from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, MONEY, SHOP_EVENTS, FactSpec, FactType
-from jitui.policy.file_kinds import PolicySection
-from jitui.policy.model import LoadedPolicy
-from jitui.policy.parts import (
-    DAY_SECONDS,
-    OTHER_FACTORS,
-    Cap,
-    Caps,
-    Condition,
-    Definition,
-    Feature,
-    RestrictionRule,
-    Review,
-    Selection,
-)
-from jitui.policy.problems import PolicyRefused, Problem, did_you_mean
-from jitui.policy.program import Programs, Reads, compile_programs, reads_of
-from jitui.policy.reading import (
+from jitui.policy.field_readers import (
     Notes,
     bilingual,
     boolean,
@@ -48,7 +31,24 @@ from jitui.policy.reading import (
     slug,
     string,
 )
+from jitui.policy.file_kinds import PolicySection
+from jitui.policy.model import LoadedPolicy
+from jitui.policy.problems import PolicyRefused, Problem, did_you_mean
+from jitui.policy.program import Programs, Reads, compile_programs, reads_of
+from jitui.policy.sections import (
+    DAY_SECONDS,
+    OTHER_FACTORS,
+    Cap,
+    Caps,
+    Condition,
+    Definition,
+    Feature,
+    RestrictionRule,
+    Review,
+    Selection,
+)
 from jitui.policy.syntax import Names
+from jitui.policy.yaml_document import Node, Place, Scalar, decoded, parse
 
 _FEATURE_NAME = re.compile(rf"{form.BUYER_NAME}|{form.SHOP_NAME}")
 _ATTRIBUTE_NAME = re.compile(form.BUYER_NAME)

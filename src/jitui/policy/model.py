@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jitui.policy.facts import FactSpec
-from jitui.policy.parts import Caps, Condition, Definition, Feature, RestrictionRule, Review, Selection, Text
 from jitui.policy.problems import Problem
 from jitui.policy.program import Programs
+from jitui.policy.sections import Caps, Condition, Definition, Feature, RestrictionRule, Review, Selection, Text
 
 
 @dataclass(frozen=True, eq=False)

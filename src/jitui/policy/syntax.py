@@ -188,7 +188,7 @@ class Names:
 
 def read_tree(serialized: bytes, text: str, names: Names) -> Node | tuple[Fault, ...]:
     """The tree of a checked expression, or everything in it that is not supported."""
-    from jitui.policy.checked import parse_checked  # protobuf is slow to import, and only loading needs it
+    from jitui.policy.checked_expr import parse_checked  # protobuf is slow to import, and only loading needs it
 
     message = parse_checked(serialized)
     reader = _Reader(message, text, names)

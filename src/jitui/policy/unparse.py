@@ -23,7 +23,7 @@ _METHODS = (Operator.STARTS_WITH, Operator.ENDS_WITH, Operator.CONTAINS)
 _RISING_RIGHT = {Operator.LESS: 1, Operator.LESS_OR_EQUAL: 1, Operator.GREATER: -1, Operator.GREATER_OR_EQUAL: -1}
 
 
-def written(node: Node) -> str:
+def unparse(node: Node) -> str:
     """The expression in CEL; parentheses wherever an operand has operands itself."""
     match node:
         case Literal(value=value):
@@ -34,9 +34,9 @@ def written(node: Node) -> str:
         case LineField(name=name):
             return f"l.{name}"
         case InList(value=value, words=words):
-            return f"{_operand(value)} in [{', '.join(written(word) for word in words)}]"
+            return f"{_operand(value)} in [{', '.join(unparse(word) for word in words)}]"
         case Quantifier(every=every, body=body):
-            return f"{LINES}.{'all' if every else 'exists'}(l, {written(body)})"
+            return f"{LINES}.{'all' if every else 'exists'}(l, {unparse(body)})"
     return _call(node)
 
 
@@ -47,17 +47,17 @@ def _call(call: Call) -> str:
         case Operator.NEGATE:
             return f"-{_operand(call.args[0])}"
         case Operator.SIZE:
-            return f"size({written(call.args[0])})"
+            return f"size({unparse(call.args[0])})"
         case Operator.CONDITIONAL:
             return "{} ? {} : {}".format(*(_operand(arg) for arg in call.args))
         case operator if operator in _METHODS:
-            return f"{_operand(call.args[0])}.{operator}({written(call.args[1])})"
+            return f"{_operand(call.args[0])}.{operator}({unparse(call.args[1])})"
     return f" {call.operator} ".join(_operand(arg) for arg in call.args)
 
 
 def _operand(node: Node) -> str:
     simple = not isinstance(node, Call | InList) or (isinstance(node, Call) and node.operator is Operator.SIZE)
-    return written(node) if simple else f"({written(node)})"
+    return unparse(node) if simple else f"({unparse(node)})"
 
 
 def expanded(node: Node, definitions: Mapping[str, Node]) -> Node:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from jitui.policy.document import Listing, Mapped, Node, Place, Scalar
 from jitui.policy.file_kinds import IDENTIFIER, LANGUAGES, MAX_ENTRIES, SLUG
 from jitui.policy.problems import Problem, did_you_mean
+from jitui.policy.yaml_document import Listing, Mapped, Node, Place, Scalar
 
 _UNITS = {"h": 3_600, "d": 86_400}
 _UNIT_WORDS = {"h": "hours, as in 48h", "d": "whole days, as in 90d"}
