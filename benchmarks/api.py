@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from litestar import Litestar
 
-from benchmarks import ground
+from benchmarks import environment
 from benchmarks.processes import ROOT, started, wait_for_http
 from benchmarks.replay import RecordingStore, Script, script_of
 from jitui.adapters.postgres import reading
@@ -38,10 +38,10 @@ class Serving:
 
 async def prepare(url: str, home: Path) -> str:
     """Publish the default policy, complete the history, roll up, and issue a platform key."""
-    async with open_service(ground.settings_for(url, home), url) as service:
+    async with open_service(environment.settings_for(url, home), url) as service:
         await install_policy(service)
         now = service.clock()
-        records = [HistoryRecord(kind, ground.long_ago(now)) for kind in ground.HISTORY_KINDS]
+        records = [HistoryRecord(kind, environment.long_ago(now)) for kind in environment.HISTORY_KINDS]
         await service.registry.record_history(records)
         await service.feed.roll_up(now)
         return await issue_key(service.registry, KeyScope.PLATFORM, "", label="bench", now=now)
@@ -49,9 +49,9 @@ async def prepare(url: str, home: Path) -> str:
 
 async def roll_up(url: str, home: Path) -> None:
     """What a worker does every second; usage of a window's begin stands for all of it (USAGE_MAX_AGE_SECONDS)."""
-    async with open_service(ground.settings_for(url, home), url) as service:
+    async with open_service(environment.settings_for(url, home), url) as service:
         await service.feed.roll_up()
-    ground.settle(url)
+    environment.settle(url)
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def serving(url: str, home: Path, *, processes: int, source: Path = ROOT / "src"
 
 async def record_request(url: str, home: Path, key: str, numbers: range) -> Script:
     """Ask once through the HTTP application and turn what went to the database into a pgbench script."""
-    async with open_service(ground.settings_for(url, home), url) as service:
+    async with open_service(environment.settings_for(url, home), url) as service:
         for number in numbers:
             async with make_pool(url, max_size=1) as pool:
                 store = RecordingStore(pool, service.settings.time_zone.key)

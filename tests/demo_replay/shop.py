@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from jitui.backtest.history import open_history
-from jitui.demo.replay import Assumptions, Progress, Report, open_ground, replay_history
+from jitui.demo.replay import Assumptions, Progress, Report, open_environment, replay_history
 from jitui.policy import Policy
 from jitui.settings import Settings
 from tests.backtest.invoices import InvoiceRow, write_parquet
@@ -59,8 +59,11 @@ def replayed(
     """One run of a file on a database."""
     settings = Settings(home=home)
     assumed = assumptions or assumed_of(path)
-    with open_history(path, "online-retail") as history, open_ground(settings, database_url=database_url) as ground:
-        return asyncio.run(replay_history(ground, history, POLICY, assumed, watch=watch))
+    with (
+        open_history(path, "online-retail") as history,
+        open_environment(settings, database_url=database_url) as environment,
+    ):
+        return asyncio.run(replay_history(environment, history, POLICY, assumed, watch=watch))
 
 
 def same_as(first: Report, again: Report) -> bool:

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from jitui.backtest.history import UnmatchedReason
-from jitui.demo.replay import Report, open_ground
+from jitui.demo.replay import Report, open_environment
 from jitui.errors import BadInput
 from jitui.settings import Settings
 from tests.aftersales.market import open_market
@@ -204,7 +204,7 @@ def test_a_database_with_other_orders_is_left_alone(tmp_path: Path, database_url
 def test_a_named_database_is_never_dropped(tmp_path: Path, database_url: str) -> None:
     with (
         pytest.raises(BadInput, match="empty the one that you name yourself"),
-        open_ground(Settings(home=tmp_path), database_url=database_url, fresh=True),
+        open_environment(Settings(home=tmp_path), database_url=database_url, fresh=True),
     ):
         pass
 

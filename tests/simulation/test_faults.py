@@ -8,8 +8,8 @@ import pytest
 
 from jitui.bootstrap import Service, default_policy
 from jitui.demo.simulation import Options, Report, Stage, open_stage, run_seeds
-from jitui.demo.simulation.check import QUOTA_APPROVALS, QUOTA_DAYS, QUOTA_MINOR
-from jitui.demo.simulation.script import write_script
+from jitui.demo.simulation.invariants import QUOTA_APPROVALS, QUOTA_DAYS, QUOTA_MINOR
+from jitui.demo.simulation.workload import draw_workload
 from tests.simulation import broken_parts
 
 FEWEST_SEEDS, SECONDS = 6, 45.0
@@ -47,7 +47,7 @@ def test_what_was_answered_survives_the_database_server_killed_in_the_middle() -
 
 
 @pytest.mark.parametrize(
-    "dress",
+    "override",
     [
         broken_parts.fresh_key_for_each_send,
         broken_parts.unknown_is_failed,
@@ -63,15 +63,15 @@ def test_what_was_answered_survives_the_database_server_killed_in_the_middle() -
     ],
 )
 @pytest.mark.timeout(600)
-def test_a_broken_part_is_noticed(stage: Stage, dress: Callable[[Service], Service]) -> None:
-    name = f"{broken_parts.__name__}:{getattr(dress, '__name__', '')}"
-    report = run_seeds(stage, Options(MOST_SEEDS_TO_NOTICE, dress=name, stop_at_failure=True))
+def test_a_broken_part_is_noticed(stage: Stage, override: Callable[[Service], Service]) -> None:
+    name = f"{broken_parts.__name__}:{getattr(override, '__name__', '')}"
+    report = run_seeds(stage, Options(MOST_SEEDS_TO_NOTICE, override=name, stop_at_failure=True))
     assert not report.holds, f"{name} went unnoticed in {report.seeds} worlds"
 
 
 def test_a_seed_writes_the_same_script_again() -> None:
-    assert write_script(7) == write_script(7)
-    assert write_script(7) != write_script(8)
+    assert draw_workload(7) == draw_workload(7)
+    assert draw_workload(7) != draw_workload(8)
 
 
 def test_the_quota_that_is_checked_is_the_default_policys() -> None:

@@ -17,7 +17,7 @@ from jitui.demo.replay.assumptions import Assumptions, as_attributes, refuse_oth
 from jitui.demo.replay.books import open_books_of
 from jitui.demo.replay.check import check_books
 from jitui.demo.replay.driver import Progress, Replay, drive
-from jitui.demo.replay.ground import Ground
+from jitui.demo.replay.environment import ReplayEnvironment
 from jitui.demo.replay.left_out import LeftOut
 from jitui.demo.replay.report import Report, make_report
 from jitui.errors import BadInput
@@ -42,7 +42,7 @@ _PAGE = 1_000
 
 
 async def replay_history(
-    ground: Ground,
+    environment: ReplayEnvironment,
     history: History,
     policy: Policy,
     assumptions: Assumptions,
@@ -61,12 +61,12 @@ async def replay_history(
         raise BadInput("There is no row with a readable date in these days.")
     since = _midnight(history, span.since or counts.first_day)
     settings = replace(
-        ground.settings, time_zone=history.time_zone, pool_size=min(ground.settings.pool_size, BUYERS_AT_ONCE)
+        environment.settings, time_zone=history.time_zone, pool_size=min(environment.settings.pool_size, BUYERS_AT_ONCE)
     )
     left_out = LeftOut(keep_first, on_unmatched)
     async with (
-        open_books_of(ground.simulator) as books,
-        open_service(settings, ground.database_url, clock=lambda: since) as service,
+        open_books_of(environment.simulator) as books,
+        open_service(settings, environment.database_url, clock=lambda: since) as service,
     ):
         was_here = await _prepare(service, history, assumptions, since)
         await publish(service.registry, policy, by="replay", now=since)
@@ -81,7 +81,7 @@ async def replay_history(
             progress=Progress(),
         )
         await drive(run, _sifted(history.events(span), left_out), watch=watch)
-        return await make_report(run, left_out, counts, await check_books(ground))
+        return await make_report(run, left_out, counts, await check_books(environment))
 
 
 async def _prepare(service: Service, history: History, assumptions: Assumptions, since: datetime) -> bool:

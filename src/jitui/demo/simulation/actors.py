@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jitui.demo.simulation.gates import FIRST_OWN_NUMBER
-from jitui.demo.simulation.messages import Ended, Hello, Parked, Result, read_news
+from jitui.demo.simulation.checkpoints import FIRST_OWN_NUMBER
+from jitui.demo.simulation.messages import Ended, Hello, Parked, Result, read_messages
 from jitui.demo.simulation.network import IMPATIENT, Answered, Fate, Flight
 from jitui.demo.simulation.process import Words
 
@@ -16,7 +16,10 @@ TURNS = ("pay", "expire", "roll_up", "forget")
 
 @dataclass(eq=False)
 class Task:
-    """A command, or what a command began by itself; `at` is the gate where it waits, None while it is on its way."""
+    """A command, or what a command began by itself.
+
+    `at` is the checkpoint where it waits, None while it is on its way.
+    """
 
     number: int
     command: str
@@ -52,14 +55,14 @@ class Process:
         return f"{self.kind}-{self.number}"
 
     def under_way(self) -> list[Task]:
-        """Tasks that are neither at a gate nor waiting for those that they began."""
+        """Tasks that are neither at a checkpoint nor waiting for those that they began."""
         own = any(task.own for task in self.tasks.values())
         return [task for task in self.tasks.values() if task.at is None and (task.own or not own)]
 
     async def listen(self, reader: asyncio.StreamReader) -> None:
         """Take in reports until the process is gone."""
-        while (news := await read_news(reader)) is not None:
-            for report in news:
+        while (messages := await read_messages(reader)) is not None:
+            for report in messages:
                 self._take(report)
             self.stirred.set()
         self.gone = True

@@ -1,4 +1,4 @@
-"""A process of the world: the service's own parts behind gates, doing the commands that the world begins.
+"""A process of the world: the service's own parts behind checkpoints, doing the commands that the world begins.
 
 An API process takes the buyers', merchants', carriers' and operators' commands and the provider's webhooks; a worker
 does the turns of `jitui.entrypoints.worker`. Both are this code.
@@ -35,9 +35,15 @@ from jitui.aftersales.review import Rejection, approve, reject, withdraw
 from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.bootstrap import Service, open_service
-from jitui.demo.simulation.gates import Gate, GatedFeed, GatedProvider, GatedStore, MortalLoop
+from jitui.demo.simulation.checkpoints import (
+    CheckpointedFeed,
+    CheckpointedProvider,
+    CheckpointedStore,
+    Checkpoints,
+    MortalLoop,
+)
+from jitui.demo.simulation.fork_server import ProcessSpec
 from jitui.demo.simulation.messages import Begin, Go, Hello, Result, read_order
-from jitui.demo.simulation.zygote import Birth
 from jitui.entrypoints.worker import KEEP_RESPONSES, expire_due, pay_due
 from jitui.errors import JituiError
 from jitui.ids import lane_of, lane_of_id
@@ -53,14 +59,14 @@ Words: TypeAlias = dict[str, str | int | None]
 Done: TypeAlias = Executed | Refusal | StoredResponse
 
 
-def live(birth: Birth, line: socket.socket) -> None:
+def live(spec: ProcessSpec, line: socket.socket) -> None:
     """Until the world closes the line, or kills us."""
     structlog.configure(processors=[_overhear])
     logging.disable(logging.CRITICAL)
-    random.seed(f"{birth.seed}/{birth.number}")
+    random.seed(f"{spec.seed}/{spec.number}")
     loop = MortalLoop()
     asyncio.set_event_loop(loop)
-    loop.run_until_complete(_live(birth, line, loop))
+    loop.run_until_complete(_live(spec, line, loop))
 
 
 _overheard: list[str] = []
@@ -74,67 +80,72 @@ def _overhear(_: object, method: str, event: MutableMapping[str, object]) -> str
     raise structlog.DropEvent
 
 
-async def _live(birth: Birth, line: socket.socket, loop: MortalLoop) -> None:
+async def _live(spec: ProcessSpec, line: socket.socket, loop: MortalLoop) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=line)
-    gate = Gate(loop, writer)
+    checkpoints = Checkpoints(loop, writer)
     settings = Settings(
-        home=Path(birth.home),
-        database_url=birth.database_url,
-        simulator_url=birth.provider_url,
-        simulator_key=birth.api_key,
-        simulator_webhook_secret=birth.webhook_secret,
+        home=Path(spec.home),
+        database_url=spec.database_url,
+        simulator_url=spec.provider_url,
+        simulator_key=spec.api_key,
+        simulator_webhook_secret=spec.webhook_secret,
         pool_size=12,
         usage_max_age_seconds=60,  # a world's worker rolls up at random moments, seldom once a second of its time
-        worker_batch=birth.batch,
-        worker_lease_seconds=birth.lease_seconds,
+        worker_batch=spec.batch,
+        worker_lease_seconds=spec.lease_seconds,
     )
-    headers = {PROCESS_HEADER: str(birth.number)}
+    headers = {PROCESS_HEADER: str(spec.number)}
     async with (
-        open_service(settings, birth.database_url, clock=gate.clock) as service,
+        open_service(settings, spec.database_url, clock=checkpoints.clock) as service,
         aiohttp.ClientSession(headers=headers) as client,
     ):
-        dressed = _behind_gates(birth, service, gate, client)
-        gate.report(Hello())
+        service = _with_checkpoints(spec, service, checkpoints, client)
+        checkpoints.report(Hello())
         tasks: set[asyncio.Task[object]] = set()
         while (order := await read_order(reader)) is not None:
             if isinstance(order, Go):
-                gate.let_go(order)
+                checkpoints.let_go(order)
                 continue
-            gate.hear(order.now)
-            task: asyncio.Task[object] = loop.create_task(_carry_out(dressed, gate, order))
-            gate.number(task, order.task)
+            checkpoints.hear(order.now)
+            task: asyncio.Task[object] = loop.create_task(_carry_out(service, checkpoints, order))
+            checkpoints.number(task, order.task)
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
 
-def _behind_gates(birth: Birth, service: Service, gate: Gate, client: aiohttp.ClientSession) -> Service:
-    """The service's parts as they are, each call stopped at a gate; `dress` puts a broken part in, to test the test."""
+def _with_checkpoints(
+    spec: ProcessSpec, service: Service, checkpoints: Checkpoints, client: aiohttp.ClientSession
+) -> Service:
+    """The service's parts as they are, each call stopped at a checkpoint.
+
+    `override` puts a broken part in, to test the test.
+    """
     patient, impatient = (
         SimulatorProvider(
-            base_url=birth.provider_url,
-            api_key=birth.api_key,
-            webhook_secret=birth.webhook_secret,
+            base_url=spec.provider_url,
+            api_key=spec.api_key,
+            webhook_secret=spec.webhook_secret,
             timeout_seconds=seconds,
             key_life=KEY_LIFE,
             client=client,
         )
         for seconds in (PATIENT_SECONDS, IMPATIENT_SECONDS)
     )
-    provider = GatedProvider(patient, impatient, gate)
+    provider = CheckpointedProvider(patient, impatient, checkpoints)
     service = replace(
         service,
-        store=GatedStore(service.store, gate),
-        feed=GatedFeed(service.feed, gate),
+        store=CheckpointedStore(service.store, checkpoints),
+        feed=CheckpointedFeed(service.feed, checkpoints),
         providers={provider.name: provider},
     )
-    if birth.dress:
-        module, _, name = birth.dress.partition(":")
-        dress: Callable[[Service], Service] = getattr(import_module(module), name)
-        service = dress(service)
+    if spec.override:
+        module, _, name = spec.override.partition(":")
+        override: Callable[[Service], Service] = getattr(import_module(module), name)
+        service = override(service)
     return service
 
 
-async def _carry_out(service: Service, gate: Gate, begin: Begin) -> None:
+async def _carry_out(service: Service, checkpoints: Checkpoints, begin: Begin) -> None:
     task = asyncio.current_task()
     assert task is not None
     try:
@@ -146,7 +157,7 @@ async def _carry_out(service: Service, gate: Gate, begin: Begin) -> None:
     if _overheard:
         result = msgspec.structs.replace(result, text="; ".join((*_overheard, result.text)))
         _overheard.clear()
-    gate.command_ended(task, result)
+    checkpoints.command_ended(task, result)
 
 
 # The commands ------------------------------------------------------------------------------------------------------

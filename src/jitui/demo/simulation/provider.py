@@ -52,7 +52,7 @@ class Message:
     sent_at: float
 
 
-class WorldProvider:
+class ModelProvider:
     """Books, faults and events; `now` is the world's time in seconds."""
 
     def __init__(self, books_path: Path, rng: Random, now: Callable[[], float], counts: Counter[str]) -> None:

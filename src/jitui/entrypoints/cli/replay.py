@@ -94,15 +94,15 @@ def _run(
 ) -> Report:
     import uvloop
 
-    from jitui.demo.replay import open_ground, replay_history
+    from jitui.demo.replay import open_environment, replay_history
     from jitui.settings import read_settings
 
     with ExitStack() as open_here:
         on_unmatched = open_here.enter_context(_unmatched_file(unmatched))
-        ground = open_here.enter_context(open_ground(read_settings(), database_url=database_url, fresh=fresh))
+        environment = open_here.enter_context(open_environment(read_settings(), database_url=database_url, fresh=fresh))
         watch = open_here.enter_context(_progress(_orders_in(history, assumptions)))
         work = replay_history(
-            ground, history, policy, assumptions, watch=watch, on_unmatched=on_unmatched, keep_first=show
+            environment, history, policy, assumptions, watch=watch, on_unmatched=on_unmatched, keep_first=show
         )
         try:
             return uvloop.run(work)

@@ -23,14 +23,14 @@ from jitui.aftersales.ports import NewOrder, Store
 from jitui.aftersales.request_refund import DecisionSettings
 from jitui.bootstrap import open_service
 from jitui.demo.simulation.actors import Process, Task, gives_up
-from jitui.demo.simulation.ground import Ground
+from jitui.demo.simulation.environment import Environment
+from jitui.demo.simulation.fork_server import ForkServer, ProcessSpec
 from jitui.demo.simulation.keys import Keys
 from jitui.demo.simulation.messages import Begin, Go, Result, write
 from jitui.demo.simulation.network import IMPATIENT, Answered, Fate, Flight, Network
 from jitui.demo.simulation.process import Words
-from jitui.demo.simulation.provider import API_KEY, WEBHOOK_SECRET, Message, WorldProvider
-from jitui.demo.simulation.script import STARTS_AT, Deal, Script, Step, write_script
-from jitui.demo.simulation.zygote import Birth, Zygote
+from jitui.demo.simulation.provider import API_KEY, WEBHOOK_SECRET, Message, ModelProvider
+from jitui.demo.simulation.workload import STARTS_AT, Deal, Step, Workload, draw_workload
 from jitui.demo.stock import payment_id
 from jitui.entrypoints.worker import KEEP_RESPONSES
 from jitui.errors import JituiError
@@ -95,16 +95,16 @@ class Promise:
 
 
 @dataclass
-class World:
+class MarketplaceModel:
     """Everything of one seed that is not in the database or in the provider's books."""
 
-    script: Script
-    ground: Ground
+    workload: Workload
+    environment: Environment
     database_url: str
     network: Network
-    zygote: Zygote
+    fork_server: ForkServer
     restarts: bool
-    dress: str
+    override: str
     rng: Random
     counts: Counter[str] = field(default_factory=Counter)
     trace: list[str] = field(default_factory=list)
@@ -125,8 +125,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.restart_at = self.rng.randint(20, 200) if self.restarts else -1
-        books = self.ground.folder / f"books-{self.script.seed}-{uuid4().hex[:6]}"
-        self.provider = WorldProvider(books, self.rng, lambda: self.now, self.counts)
+        books = self.environment.folder / f"books-{self.workload.seed}-{uuid4().hex[:6]}"
+        self.provider = ModelProvider(books, self.rng, lambda: self.now, self.counts)
         self.books_path = books
         self.network.app = self.provider.app
         self.network.flew = self._flew
@@ -136,23 +136,23 @@ class World:
 
     async def begin(self) -> None:
         """Orders placed and paid, and two processes of each kind."""
-        settings = Settings(home=self.ground.folder, database_url=self.database_url, pool_size=2)
+        settings = Settings(home=self.environment.folder, database_url=self.database_url, pool_size=2)
         async with open_service(settings, self.database_url, clock=lambda: STARTS_AT) as service:
-            for deal in self.script.deals:
+            for deal in self.workload.deals:
                 await _place(service.store, deal, await service.decision_settings())
                 for number, minor in enumerate(deal.tenders_minor, start=1):
                     payment = PaymentRequest(payment_id(deal.order_id, number), deal.order_id, minor, "CNY")
                     self.provider.books.capture(payment, self.provider.now_ms())
         await self.provider.books.durable()
         for kind in ("api", "api", "worker", "worker"):
-            await self.bear(kind)
+            await self.spawn(kind)
         await self.settle()
 
     def end(self) -> None:
         """No process, connection or file of this world is left."""
         for process in self.processes:
             process.die()
-            self.zygote.kill(process.pid)
+            self.fork_server.kill(process.pid)
         for listener in self.listeners:
             listener.cancel()
         for flight in self.flights:
@@ -162,36 +162,36 @@ class World:
         self.provider.close()
         self.books_path.unlink(missing_ok=True)
 
-    async def bear(self, kind: str) -> None:
+    async def spawn(self, kind: str) -> None:
         """A new process."""
         self.numbers += 1
-        birth = Birth(
+        spec = ProcessSpec(
             number=self.numbers,
-            seed=self.script.seed,
+            seed=self.workload.seed,
             database_url=self.database_url,
             provider_url=self.network.url,
             api_key=API_KEY,
             webhook_secret=WEBHOOK_SECRET,
-            home=str(self.ground.folder),
-            dress=self.dress,
+            home=str(self.environment.folder),
+            override=self.override,
             lease_seconds=LEASE_SECONDS,
         )
-        pid, line = self.zygote.fork(birth)
+        pid, line = self.fork_server.fork(spec)
         line.setblocking(False)
         reader, writer = await asyncio.open_unix_connection(sock=line)
-        process = Process(birth.number, kind, pid, writer, self.stirred)
+        process = Process(spec.number, kind, pid, writer, self.stirred)
         self.processes.append(process)
         self.listeners.append(asyncio.create_task(process.listen(reader)))
 
     # Coming to rest ------------------------------------------------------------------------------------------------
 
     async def settle(self) -> None:
-        """Until every task is at a gate, in the network's hands, or waits for a lock that another holds."""
+        """Until every task is at a checkpoint, in the network's hands, or waits for a lock that another holds."""
         limit = time.monotonic() + STUCK_SECONDS
         glance_seconds = GLANCE_SECONDS
         while True:
             self.stirred.clear()
-            await self._bury()
+            await self._reap()
             under_way = [task for process in self.processes for task in process.under_way()]
             unborn = [process for process in self.processes if not process.ready]
             giving_up = [task for task in under_way if gives_up(task)]
@@ -214,14 +214,14 @@ class World:
         return int(str(rows[0][0]))
 
     def ask(self, query: str, *params: object) -> list[tuple[object, ...]]:
-        """A look into the database past all gates."""
+        """A look into the database past all checkpoints."""
         try:
             return self.monitor.execute(query, params).fetchall()
         except psycopg.OperationalError:
             self.monitor = psycopg.connect(self.database_url, autocommit=True)
             return self.monitor.execute(query, params).fetchall()
 
-    async def _bury(self) -> None:
+    async def _reap(self) -> None:
         """Those that killed themselves are collected and replaced, as a supervisor does."""
         for process in [one for one in self.processes if one.gone]:
             self.counts["cut:waiting_for_database"] += 1
@@ -231,9 +231,9 @@ class World:
     async def _replace(self, process: Process) -> None:
         self.processes.remove(process)
         lost = process.die()
-        self.zygote.kill(process.pid)
+        self.fork_server.kill(process.pid)
         self.counts["kills"] += 1
-        await self.bear(process.kind)
+        await self.spawn(process.kind)
         for task in lost:
             task.on_end(None)
 
@@ -260,8 +260,8 @@ class World:
     # Moving --------------------------------------------------------------------------------------------------------
 
     async def play(self) -> None:
-        """The noisy part: whatever the seed draws, until the script is played and some more."""
-        while self.moves < MOST_MOVES and (self.script.steps or self.moves < 120):
+        """The noisy part: whatever the seed draws, until the workload is played and some more."""
+        while self.moves < MOST_MOVES and (self.workload.steps or self.moves < 120):
             await self._move(self._noisy_moves())
 
     async def _move(self, moves: list[Move]) -> None:
@@ -275,9 +275,9 @@ class World:
 
     def _noisy_moves(self) -> list[Move]:
         moves = [*self._task_moves(), *self._flight_moves(), *self._mail_moves(), *self._turn_moves()]
-        rush = self.script.rushed and self.moves < RUSH_MOVES
+        rush = self.workload.rushed and self.moves < RUSH_MOVES
         moves.append((0.3 if rush else 3.0, "time passes", self._pass_time))
-        if self.script.steps and self._commands() < AT_ONCE:
+        if self.workload.steps and self._commands() < AT_ONCE:
             moves.append((20.0 if rush else 9.0, "somebody acts", self._act))
         moves += [(0.25, f"kill {one.name}", partial(self._kill, one)) for one in self.processes]
         moves.append((0.2, "the provider's process dies and comes back", self._crash_provider))
@@ -415,9 +415,9 @@ class World:
         self.broken.append(f"{what} ended with {result.code} {result.text}".strip())
 
     async def _act(self) -> None:
-        last = len(self.script.steps) - 1
-        place = last if self.script.rushed else self.rng.randint(0, last)
-        step = self.script.steps.pop(place)
+        last = len(self.workload.steps) - 1
+        place = last if self.workload.rushed else self.rng.randint(0, last)
+        step = self.workload.steps.pop(place)
         words = self._words(step)
         if words is None:
             self._again(step)
@@ -447,7 +447,7 @@ class World:
     def _again(self, step: Step) -> None:
         step.tries -= 1
         if step.tries > 0:
-            self.script.steps.insert(0, step)
+            self.workload.steps.insert(0, step)
 
     def _heard(self, step: Step, words: Words, result: Result | None) -> None:
         """What the client of a command does with the answer, or without one."""
@@ -505,7 +505,7 @@ class World:
         self.shaken = True
         self.counts["database:kills"] += 1
         self.monitor.close()
-        await asyncio.to_thread(self.ground.restart)
+        await asyncio.to_thread(self.environment.restart)
         self.monitor = psycopg.connect(self.database_url, autocommit=True)
 
     async def _operate(self) -> None:
@@ -543,7 +543,7 @@ class World:
         if due is None:
             return False
         self.rounds += 1
-        if self.rounds > (MOST_ROUNDS_OF_BROKEN if self.dress else MOST_ROUNDS):
+        if self.rounds > (MOST_ROUNDS_OF_BROKEN if self.override else MOST_ROUNDS):
             self.broken.append("the world does not come to an end: something is due again and again")
             return False
         self.now = max(self.now, due) + min(21_600.0, self.rounds**2)  # days of polling need not be walked through
@@ -611,9 +611,18 @@ async def _place(store: Store, deal: Deal, decision_settings: DecisionSettings) 
         assert isinstance(done, Executed), done
 
 
-def new_world(
-    seed: int, ground: Ground, database_url: str, network: Network, zygote: Zygote, *, restarts: bool, dress: str
-) -> World:
+def new_model(
+    seed: int,
+    environment: Environment,
+    database_url: str,
+    network: Network,
+    fork_server: ForkServer,
+    *,
+    restarts: bool,
+    override: str,
+) -> MarketplaceModel:
     """The world of a seed, not yet begun."""
     rng = Random(f"schedule/{seed}")
-    return World(write_script(seed), ground, database_url, network, zygote, restarts, dress, rng)
+    return MarketplaceModel(
+        draw_workload(seed), environment, database_url, network, fork_server, restarts, override, rng
+    )

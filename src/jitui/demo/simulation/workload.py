@@ -49,7 +49,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class Workload:
     """One seed's marketplace."""
 
     seed: int
@@ -58,7 +58,7 @@ class Script:
     rushed: bool = False
 
 
-def write_script(seed: int) -> Script:
+def draw_workload(seed: int) -> Workload:
     """The same seed gives the same script."""
     rng = Random(f"script/{seed}")
     greedy = rng.choice(BUYERS[:-1])
@@ -69,7 +69,7 @@ def write_script(seed: int) -> Script:
     rng.shuffle(steps)
     if greed == 1.0:  # everything at once, at the very beginning: their quota is what they race for
         steps.sort(key=lambda step: step.kind == "ask")
-    return Script(seed, deals, steps, rushed=greed == 1.0)
+    return Workload(seed, deals, steps, rushed=greed == 1.0)
 
 
 def _deal(rng: Random, number: int, buyer_id: str) -> Deal:

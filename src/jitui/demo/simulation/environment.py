@@ -22,7 +22,7 @@ from jitui.aftersales.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
 from jitui.aftersales.registry import Selection
 from jitui.bootstrap import install_policy, open_service
-from jitui.demo.simulation.script import BUYERS, REVIEWED_BUYER, STARTS_AT
+from jitui.demo.simulation.workload import BUYERS, REVIEWED_BUYER, STARTS_AT
 from jitui.errors import BadInput
 from jitui.ids import lane_of
 from jitui.settings import Settings
@@ -31,7 +31,7 @@ _HISTORY = ("order_paid", "order_completed", "refund_before_shipment", "dispute_
 
 
 @dataclass
-class Ground:
+class Environment:
     """A running server with a stocked template; `folder` is for books and everything else, and goes at the end."""
 
     server_url: str
@@ -69,7 +69,7 @@ class Ground:
 
 
 @contextmanager
-def open_ground(server_url: str | None, *, restarts: bool) -> Iterator[Ground]:
+def open_environment(server_url: str | None, *, restarts: bool) -> Iterator[Environment]:
     """A server of our own, durable where it will be killed; or the one that is named, which is never killed."""
     if server_url is not None and restarts:
         raise BadInput("Only a server of our own can be killed; leave the database URL away.")
@@ -77,13 +77,13 @@ def open_ground(server_url: str | None, *, restarts: bool) -> Iterator[Ground]:
     name = f"jitui_faults_{uuid4().hex[:8]}"
     try:
         if server_url is not None:
-            with _stocked(Ground(server_url, folder, name)) as ground:
-                yield ground
+            with _stocked(Environment(server_url, folder, name)) as environment:
+                yield environment
             return
         options = ServerOptions(durable=restarts, shared_buffers_mb=64)
         server = embedded_postgres.start(folder / "postgres", options)
-        with _stocked(Ground(server.url, folder, name, server, options)) as ground:
-            yield ground
+        with _stocked(Environment(server.url, folder, name, server, options)) as environment:
+            yield environment
     finally:
         embedded_postgres.shut_down(folder / "postgres")
         _remove(folder)
@@ -98,20 +98,20 @@ def _remove(folder: Path) -> None:
 
 
 @contextmanager
-def _stocked(ground: Ground) -> Iterator[Ground]:
-    with psycopg.connect(ground.server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(ground.template)))
+def _stocked(environment: Environment) -> Iterator[Environment]:
+    with psycopg.connect(environment.server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(environment.template)))
     try:
-        upgrade(with_database(ground.server_url, ground.template))
-        yield ground
+        upgrade(with_database(environment.server_url, environment.template))
+        yield environment
     finally:
-        ground._drop(ground.template)
+        environment._drop(environment.template)
 
 
-async def stock(ground: Ground) -> None:
+async def stock(environment: Environment) -> None:
     """Buyers with a good record, a complete history, the default policy, and roll-ups of the moment worlds start at."""
-    url = with_database(ground.server_url, ground.template)
-    settings = Settings(home=ground.folder, database_url=url, pool_size=2)
+    url = with_database(environment.server_url, environment.template)
+    settings = Settings(home=environment.folder, database_url=url, pool_size=2)
     async with open_service(settings, url, clock=lambda: STARTS_AT) as service:
         await install_policy(service)
         since = STARTS_AT - timedelta(days=3650)

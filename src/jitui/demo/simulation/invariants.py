@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import psycopg
 
 from jitui.demo.audit import Books, PaidState, judge, read_records
-from jitui.demo.simulation.world import Promise
+from jitui.demo.simulation.marketplace_model import Promise
 
 QUOTA_APPROVALS, QUOTA_MINOR, QUOTA_DAYS = 3, 60_000, timedelta(days=30)
 """The default policy's cap per buyer (I6); a test holds the two together."""
@@ -96,7 +96,7 @@ _WRONG = (
 )
 
 
-def check(database_url: str, books: Books, promises: Sequence[Promise]) -> list[str]:
+def violations_of(database_url: str, books: Books, promises: Sequence[Promise]) -> list[str]:
     """Everything that is wrong, one sentence each; nothing is the expected answer."""
     found = judge(read_records(database_url), books)
     wrong = [*found.paid_twice, *found.over_refunded, *found.shipped_and_refunded, *found.approved_but_unpaid]

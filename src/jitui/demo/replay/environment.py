@@ -22,7 +22,7 @@ DATABASE = "jitui_replay"
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class ReplayEnvironment:
     """A migrated database and a running simulator; `settings` name both."""
 
     settings: Settings
@@ -31,7 +31,9 @@ class Ground:
 
 
 @contextmanager
-def open_ground(settings: Settings, *, database_url: str | None = None, fresh: bool = False) -> Iterator[Ground]:
+def open_environment(
+    settings: Settings, *, database_url: str | None = None, fresh: bool = False
+) -> Iterator[ReplayEnvironment]:
     """The database that is named, else `jitui_replay` on the configured or embedded server, made when it is missing.
 
     `fresh` drops what an earlier replay left there, database and books. Raises BadInput for `fresh` with a named
@@ -40,8 +42,8 @@ def open_ground(settings: Settings, *, database_url: str | None = None, fresh: b
     if database_url is not None:
         if fresh:
             raise BadInput("--fresh drops only the replay's own database; empty the one that you name yourself.")
-        with _on(settings, database_url) as ground:
-            yield ground
+        with _on(settings, database_url) as environment:
+            yield environment
         return
     with database(settings) as server_url:
         url = with_database(server_url, DATABASE)
@@ -49,12 +51,12 @@ def open_ground(settings: Settings, *, database_url: str | None = None, fresh: b
             _drop(server_url)
             _books_of(settings, url).unlink(missing_ok=True)
         _make(server_url)
-        with _on(settings, url) as ground:
-            yield ground
+        with _on(settings, url) as environment:
+            yield environment
 
 
 @contextmanager
-def _on(settings: Settings, database_url: str) -> Iterator[Ground]:
+def _on(settings: Settings, database_url: str) -> Iterator[ReplayEnvironment]:
     on_it = replace(settings, database_url=database_url)
     with database(on_it) as url, running_simulator(_books_of(settings, url)) as simulator:
         paid = replace(
@@ -63,7 +65,7 @@ def _on(settings: Settings, database_url: str) -> Iterator[Ground]:
             simulator_key=simulator.api_key,
             simulator_webhook_secret=simulator.webhook_secret,
         )
-        yield Ground(paid, url, simulator)
+        yield ReplayEnvironment(paid, url, simulator)
 
 
 def _books_of(settings: Settings, database_url: str) -> Path:

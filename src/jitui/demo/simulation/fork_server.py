@@ -1,4 +1,4 @@
-"""The mother of the world's processes: it has imported everything, runs no thread and no loop, and only forks.
+"""The fork server of a world's processes: it has imported everything, runs no thread and no loop, and only forks.
 
 It alone kills its children and collects them, so a process number is never another's by the time of the kill. It ends,
 with all of them, when the world's end of its socket is closed, by hand or by death.
@@ -22,10 +22,10 @@ from msgspec import Struct
 _ANSWER = struct.Struct("!i")
 _BYTES = 64 * 1024
 _STOP_SECONDS = 20
-_PROGRAM = "import sys; from jitui.demo.simulation.zygote import main; sys.exit(main())"
+_PROGRAM = "import sys; from jitui.demo.simulation.fork_server import main; sys.exit(main())"
 
 
-class Birth(Struct, frozen=True):
+class ProcessSpec(Struct, frozen=True):
     """What a new process is to be."""
 
     number: int
@@ -35,12 +35,12 @@ class Birth(Struct, frozen=True):
     api_key: str
     webhook_secret: str
     home: str
-    dress: str = ""
+    override: str = ""
     lease_seconds: int = 60
     batch: int = 4
 
 
-class Zygote:
+class ForkServer:
     """The world's side."""
 
     def __init__(self) -> None:
@@ -56,12 +56,12 @@ class Zygote:
         ours.sendall(msgspec.json.encode(sys.path))
         self._answer()
 
-    def fork(self, birth: Birth) -> tuple[int, socket.socket]:
+    def fork(self, spec: ProcessSpec) -> tuple[int, socket.socket]:
         """A new process: its number and our end of the line to it."""
         ours, theirs = socket.socketpair()
         with theirs:
             ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))]
-            self._socket.sendmsg([b"f" + msgspec.json.encode(birth)], ancillary)
+            self._socket.sendmsg([b"f" + msgspec.json.encode(spec)], ancillary)
             pid = self._answer()
         return pid, ours
 
@@ -73,7 +73,7 @@ class Zygote:
     def _answer(self) -> int:
         answer = self._socket.recv(_ANSWER.size)
         if len(answer) != _ANSWER.size:
-            raise RuntimeError("the mother of the simulated processes is gone")
+            raise RuntimeError("the fork server of the simulated processes is gone")
         number: int = _ANSWER.unpack(answer)[0]
         return number
 
@@ -102,7 +102,7 @@ def main() -> int:
                 pid = os.fork()
                 if pid == 0:
                     line.close()
-                    _live(process.live, msgspec.json.decode(word[1:], type=Birth), fds[0])
+                    _live(process.live, msgspec.json.decode(word[1:], type=ProcessSpec), fds[0])
                 os.close(fds[0])
                 children.add(pid)
                 line.sendall(_ANSWER.pack(pid))
@@ -126,12 +126,12 @@ def _request(line: socket.socket) -> tuple[bytes, list[int]] | None:
     return (word, fds) if word else None
 
 
-def _live(live: object, birth: Birth, fd: int) -> None:
-    """The child's whole life; it never returns into the mother's code."""
+def _live(live: object, spec: ProcessSpec, fd: int) -> None:
+    """The child's whole life; it never returns into the fork server's code."""
     code = 1
     try:
         assert callable(live)
-        live(birth, socket.socket(fileno=fd))
+        live(spec, socket.socket(fileno=fd))
         code = 0
     except BaseException:
         import traceback

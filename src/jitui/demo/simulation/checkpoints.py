@@ -1,4 +1,4 @@
-"""Every call through a port stops at a gate, says where it is, and waits until the world lets it go on."""
+"""Every call through a port stops at a checkpoint, says where it is, and waits until the world lets it go on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from jitui.aftersales.provider import (
     RefundResult,
 )
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.demo.simulation.messages import Ended, Go, News, Parked, Result, write
+from jitui.demo.simulation.messages import Ended, Go, Parked, ProcessMessage, Result, write
 
 FIRST_OWN_NUMBER = 1_000_000
 """Tasks that a command starts by itself are numbered from here; the world numbers the commands."""
@@ -62,7 +62,7 @@ class MortalLoop(asyncio.SelectorEventLoop):
         super().add_reader(fd, callback, *args)  # type: ignore[arg-type]
 
 
-class Gate:
+class Checkpoints:
     """One per process: numbers the tasks, reports where they stand, and keeps the time that the world tells."""
 
     def __init__(self, loop: MortalLoop, writer: asyncio.StreamWriter) -> None:
@@ -71,7 +71,7 @@ class Gate:
         self._numbers: dict[asyncio.Task[object], int] = {}
         self._waiting: dict[int, asyncio.Future[Go]] = {}
         self._next = FIRST_OWN_NUMBER
-        self._news: list[News] = []
+        self._messages: list[ProcessMessage] = []
         self._now = 0.0
 
     def clock(self) -> datetime:
@@ -110,37 +110,37 @@ class Gate:
         """The last word of a command."""
         self.report(Ended(self._numbers.pop(task), result))
 
-    def report(self, news: News) -> None:
+    def report(self, message: ProcessMessage) -> None:
         """Put news in line; what comes within a few turns of the loop goes out together."""
-        self._news.append(news)
-        if len(self._news) == 1:
+        self._messages.append(message)
+        if len(self._messages) == 1:
             self._loop.call_soon(self._breathe, _BREATHS)
 
     def _breathe(self, left: int) -> None:
         if left:
             self._loop.call_soon(self._breathe, left - 1)
             return
-        news, self._news = self._news, []
-        write(self._writer, news)
+        messages, self._messages = self._messages, []
+        write(self._writer, messages)
 
     def _own_task_ended(self, task: asyncio.Task[object]) -> None:
         self.report(Ended(self._numbers.pop(task)))
 
 
-class GatedTransaction:
+class CheckpointedTransaction:
     """Stops before and after each of the two round trips."""
 
-    def __init__(self, inner: Transaction, gate: Gate) -> None:
+    def __init__(self, inner: Transaction, checkpoints: Checkpoints) -> None:
         self._inner = inner
-        self._gate = gate
+        self._checkpoints = checkpoints
 
     async def open(
         self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
     ) -> Opened:
-        """Locks are held while it waits at the second gate."""
-        await self._gate.stop_at("open")
+        """Locks are held while it waits at the second checkpoint."""
+        await self._checkpoints.stop_at("open")
         opened = await self._inner.open(ref, idempotency_key=idempotency_key, query=query)
-        await self._gate.stop_at("opened")
+        await self._checkpoints.stop_at("opened")
         return opened
 
     async def commit(
@@ -151,51 +151,51 @@ class GatedTransaction:
         idempotency_key: IdempotencyKey | None = None,
         response: StoredResponse | None = None,
     ) -> None:
-        """What is committed is not yet told to anybody at the second gate."""
-        await self._gate.stop_at("commit")
+        """What is committed is not yet told to anybody at the second checkpoint."""
+        await self._checkpoints.stop_at("commit")
         await self._inner.commit(snapshot, changes, idempotency_key=idempotency_key, response=response)
-        await self._gate.stop_at("committed")
+        await self._checkpoints.stop_at("committed")
 
 
-class GatedStore:
+class CheckpointedStore:
     """See `jitui.aftersales.ports.Store`; every call stops before and after."""
 
-    def __init__(self, inner: Store, gate: Gate) -> None:
+    def __init__(self, inner: Store, checkpoints: Checkpoints) -> None:
         self._inner = inner
-        self._gate = gate
+        self._checkpoints = checkpoints
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """A transaction whose steps stop at gates."""
+        """A transaction whose steps stop at checkpoints."""
         return self._transaction()
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Transaction]:
         async with self._inner.transaction() as transaction:
-            yield GatedTransaction(transaction, self._gate)
+            yield CheckpointedTransaction(transaction, self._checkpoints)
 
     async def claim_refunds(
         self, *, now: datetime, lease_until: datetime, limit: int, provider: str | None = None
     ) -> list[ClaimedRefund]:
-        """What is claimed is in doubt while it waits at the second gate."""
-        await self._gate.stop_at("claim")
+        """What is claimed is in doubt while it waits at the second checkpoint."""
+        await self._checkpoints.stop_at("claim")
         claimed = await self._inner.claim_refunds(now=now, lease_until=lease_until, limit=limit, provider=provider)
-        await self._gate.stop_at("claimed")
+        await self._checkpoints.stop_at("claimed")
         return claimed
 
     async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]:
         """Tickets found here may have been decided by the time that each is expired."""
-        await self._gate.stop_at("expired")
+        await self._checkpoints.stop_at("expired")
         found = await self._inner.expired_tickets(now, limit)
-        await self._gate.stop_at("expired found")
+        await self._checkpoints.stop_at("expired found")
         return found
 
     async def purge_responses(self, before: datetime) -> int:
         """Stops before only."""
-        await self._gate.stop_at("forget")
+        await self._checkpoints.stop_at("forget")
         return await self._inner.purge_responses(before)
 
     async def find_order(self, order_id: str) -> OrderRef | None:
-        """Reads need no gate: they change nothing and hold nothing."""
+        """Reads need no checkpoint: they change nothing and hold nothing."""
         return await self._inner.find_order(order_id)
 
     async def read_order(self, ref: Ref) -> OrderSnapshot | None:
@@ -208,7 +208,7 @@ class GatedStore:
 
     async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
         """Stops before only."""
-        await self._gate.stop_at("put order")
+        await self._checkpoints.stop_at("put order")
         return await self._inner.put_order(ref, new, now)
 
     async def due_providers(self, now: datetime) -> frozenset[str]:
@@ -216,16 +216,16 @@ class GatedStore:
         return await self._inner.due_providers(now)
 
 
-class GatedFeed:
+class CheckpointedFeed:
     """See `jitui.aftersales.feed.Feed`."""
 
-    def __init__(self, inner: Feed, gate: Gate) -> None:
+    def __init__(self, inner: Feed, checkpoints: Checkpoints) -> None:
         self._inner = inner
-        self._gate = gate
+        self._checkpoints = checkpoints
 
     async def publish(self, limit: int = 10_000) -> int:
         """Stops before only."""
-        await self._gate.stop_at("publish")
+        await self._checkpoints.stop_at("publish")
         return await self._inner.publish(limit)
 
     async def events(
@@ -236,17 +236,17 @@ class GatedFeed:
 
     async def roll_up(self, now: datetime | None = None) -> None:
         """Publishing and counting in one call: a process dies in it by `die_at`."""
-        await self._gate.stop_at("roll up")
+        await self._checkpoints.stop_at("roll up")
         await self._inner.roll_up(now)
 
 
-class GatedProvider:
-    """A provider that is called through the gate, patiently or not."""
+class CheckpointedProvider:
+    """A provider that is called through the checkpoint, patiently or not."""
 
-    def __init__(self, patient: PaymentProvider, impatient: PaymentProvider, gate: Gate) -> None:
+    def __init__(self, patient: PaymentProvider, impatient: PaymentProvider, checkpoints: Checkpoints) -> None:
         self._patient = patient
         self._impatient = impatient
-        self._gate = gate
+        self._checkpoints = checkpoints
 
     @property
     def name(self) -> str:
@@ -261,21 +261,21 @@ class GatedProvider:
     async def send(self, instruction: RefundInstruction) -> RefundResult:
         """Ask for the refund."""
         key = str(instruction.attempt_id)
-        go = await self._gate.stop_at("send", key)
+        go = await self._checkpoints.stop_at("send", key)
         result = await (self._impatient if go.impatient else self._patient).send(instruction)
-        await self._gate.stop_at(f"sent: {result.kind}", key)
+        await self._checkpoints.stop_at(f"sent: {result.kind}", key)
         return result
 
     async def look_up(self, instruction: RefundInstruction) -> RefundResult:
         """Ask what became of it."""
         key = str(instruction.attempt_id)
-        go = await self._gate.stop_at("look up", key)
+        go = await self._checkpoints.stop_at("look up", key)
         result = await (self._impatient if go.impatient else self._patient).look_up(instruction)
-        await self._gate.stop_at(f"looked up: {result.kind}", key)
+        await self._checkpoints.stop_at(f"looked up: {result.kind}", key)
         return result
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
-        """No waiting, no gate."""
+        """No waiting, no checkpoint."""
         return self._patient.read_notification(headers, body, now)
