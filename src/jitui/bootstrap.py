@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.migrate import upgrade
-from jitui.adapters.postgres.parked import PostgresWaiting
+from jitui.adapters.postgres.parked_disputes import PostgresParkedDisputes
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.pool import make_pool
 from jitui.adapters.postgres.queries import PostgresQueries
@@ -22,7 +22,7 @@ from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
-from jitui.aftersales.dispute import Waiting
+from jitui.aftersales.dispute import ParkedDisputes
 from jitui.aftersales.feed import Feed
 from jitui.aftersales.people import People
 from jitui.aftersales.policy_in_force import PolicyInForce, publish
@@ -62,7 +62,7 @@ class Service:
     people: People
     tasks: Tasks
     staging: StatementStaging
-    waiting: Waiting
+    parked_disputes: ParkedDisputes
     providers: Mapping[str, PaymentProvider]
     policy_in_force: PolicyInForce
     clock: Clock = utc_now
@@ -136,7 +136,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             people=PostgresPeople(pool),
             tasks=PostgresTasks(pool),
             staging=PostgresStatementStaging(pool),
-            waiting=PostgresWaiting(pool),
+            parked_disputes=PostgresParkedDisputes(pool),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
             clock=clock,

@@ -1,7 +1,7 @@
 """`apply` and PostgreSQL say the same of every change: after each commit the snapshot read again is the snapshot
 applied.
 
-Every test with a market in `tests/aftersales`, `tests/threads` and `tests/race` checks that too (`watched.py`). Here
+Every test with a market in `tests/aftersales`, `tests/known_bugs` and `tests/race` checks that too (`watched.py`). Here
 are sequences of all commands, and the proof that no kind of change was left out.
 """
 

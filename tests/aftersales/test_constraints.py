@@ -20,7 +20,7 @@ from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import NewTask, TaskKind
 from jitui.errors import InvariantBroken, Overtaken
 from tests.aftersales.market import NOW, Market, on_both_stores
-from tests.threads.steps import claim, snapshot_of
+from tests.known_bugs.steps import claim, snapshot_of
 
 MANY = 10**9
 

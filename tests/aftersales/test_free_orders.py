@@ -19,7 +19,7 @@ from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
-from tests.threads.steps import snapshot_of
+from tests.known_bugs.steps import snapshot_of
 
 COUPON = (Funding(Funder.PLATFORM_SUBSIDY, 999),)
 

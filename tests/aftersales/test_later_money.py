@@ -18,7 +18,7 @@ from jitui.aftersales.review import Rejection, approve, expire, reject
 from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketState
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
-from tests.threads.steps import MERCHANT, claim, heard, snapshot_of, where
+from tests.known_bugs.steps import MERCHANT, claim, heard, snapshot_of, where
 
 DEPOSIT = Tender("t1", "simulator", "pay-1", "CNY", 2000, NOW)
 LATER = NOW + timedelta(minutes=5)

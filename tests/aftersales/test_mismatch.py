@@ -21,7 +21,7 @@ from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
-from tests.threads.steps import claim, postings, snapshot_of
+from tests.known_bugs.steps import claim, postings, snapshot_of
 
 RIGHT = RefundResult(
     RefundResultKind.SUCCEEDED,

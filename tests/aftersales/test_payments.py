@@ -15,7 +15,7 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import OrderRef
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
-from tests.threads.steps import snapshot_of
+from tests.known_bugs.steps import snapshot_of
 
 PAYMENT = Tender("t1", "simulator", "pay-1", "CNY", 1000, NOW)
 

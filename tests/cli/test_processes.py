@@ -22,7 +22,7 @@ import pytest
 from jitui.adapters import embedded_postgres
 from jitui.aftersales.registry import KeyScope, issue_key
 from jitui.bootstrap import open_service, utc_now
-from jitui.demo.home import Children, Home
+from jitui.demo.home import DemoProcesses, Home
 from jitui.errors import Unavailable
 from jitui.settings import Settings
 
@@ -195,7 +195,7 @@ def module_path(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_demo_starts_what_it_keeps_again(home: Home, tmp_path: Path) -> None:
-    children, up = Children(home), tmp_path / "up"
+    children, up = DemoProcesses(home), tmp_path / "up"
 
     def is_up_again() -> bool:
         children.check()
@@ -213,11 +213,11 @@ def test_the_demo_starts_what_it_keeps_again(home: Home, tmp_path: Path) -> None
 
 
 def test_what_dies_again_and_again_is_given_up_and_what_is_not_kept_at_once(home: Home, tmp_path: Path) -> None:
-    children = Children(home)
+    children = DemoProcesses(home)
     children.start("worker", "no_such_module", environment=module_path(tmp_path), is_kept=True)
     with pytest.raises(Unavailable, match=r"worker has ended with code 1:\n(.|\n)*no_such_module"):
         until(children.check)
-    children = Children(home)
+    children = DemoProcesses(home)
     children.start("api", "no_such_module", environment=module_path(tmp_path))
     children._running[0].process.wait()
     with pytest.raises(Unavailable):

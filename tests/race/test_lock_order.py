@@ -14,8 +14,8 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, Ref, RefundRef, TicketRef
 from jitui.aftersales.ticket import Ticket
 from tests.aftersales.market import NOW, Market
+from tests.known_bugs.steps import claim
 from tests.race.locks import another, wait_for_a_lock
-from tests.threads.steps import claim
 
 REFS: dict[str, Callable[[OrderRef, Ticket, ClaimedRefund], Ref]] = {
     "order": lambda ref, ticket, claimed: ref,

@@ -11,7 +11,7 @@ from jitui.aftersales.review import approve
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.money import split_by_weight
 from tests.aftersales.market import NOW, Market
-from tests.threads.steps import A_MINUTE, snapshot_of
+from tests.known_bugs.steps import A_MINUTE, snapshot_of
 
 MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
 

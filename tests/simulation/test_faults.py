@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from jitui.bootstrap import Service, default_policy
-from jitui.demo.simulation import Options, Report, Stage, open_stage, run_seeds
+from jitui.demo.simulation import SimulationOptions, SimulationReport, Stage, open_stage, run_seeds
 from jitui.demo.simulation.invariants import QUOTA_APPROVALS, QUOTA_DAYS, QUOTA_MINOR
 from jitui.demo.simulation.workload import draw_workload
 from tests.simulation import broken_parts
@@ -23,7 +23,7 @@ def stage(server_url: str) -> Iterator[Stage]:
         yield opened
 
 
-def explained(report: Report) -> str:
+def explained(report: SimulationReport) -> str:
     return "\n".join(
         line for failure in report.failures for line in (f"seed {failure.seed}:", *failure.wrong, failure.command)
     )
@@ -31,7 +31,7 @@ def explained(report: Report) -> str:
 
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_paid_twice_or_paid_over(stage: Stage) -> None:
-    report = run_seeds(stage, Options(FEWEST_SEEDS, seconds=SECONDS))
+    report = run_seeds(stage, SimulationOptions(FEWEST_SEEDS, seconds=SECONDS))
     assert report.holds, explained(report)
     assert report.refunds > 0 and report.paid == report.refunds
     for fault in ("kills", "webhook:lost", "webhook:repeated", "webhook:reordered", "clock:jumps"):
@@ -41,7 +41,7 @@ def test_nothing_is_lost_paid_twice_or_paid_over(stage: Stage) -> None:
 @pytest.mark.timeout(600)
 def test_what_was_answered_survives_the_database_server_killed_in_the_middle() -> None:
     with open_stage(restarts=True) as stage:
-        report = run_seeds(stage, Options(2, restart_database=True))
+        report = run_seeds(stage, SimulationOptions(2, restart_database=True))
     assert report.holds, explained(report)
     assert report.counts["database:kills"] == 2
 
@@ -65,7 +65,7 @@ def test_what_was_answered_survives_the_database_server_killed_in_the_middle() -
 @pytest.mark.timeout(600)
 def test_a_broken_part_is_noticed(stage: Stage, override: Callable[[Service], Service]) -> None:
     name = f"{broken_parts.__name__}:{getattr(override, '__name__', '')}"
-    report = run_seeds(stage, Options(MOST_SEEDS_TO_NOTICE, override=name, stop_at_failure=True))
+    report = run_seeds(stage, SimulationOptions(MOST_SEEDS_TO_NOTICE, override=name, stop_at_failure=True))
     assert not report.holds, f"{name} went unnoticed in {report.seeds} worlds"
 
 

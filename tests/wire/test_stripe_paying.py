@@ -20,7 +20,7 @@ from tests.aftersales.market import open_market
 from tests.http.api import Api, Now, money, open_api, order, payment
 from tests.provider_simulator.server import SimulatorProcess
 from tests.wire.stripe_server import SECRET_KEY, WEBHOOK_SECRET, Fault, StripeServer, stripe_server
-from tests.worker.paying import approve, floor_with, settings_of, until, working
+from tests.worker.paying import approve, paid_market_with, settings_of, until, working
 
 
 @dataclass
@@ -219,9 +219,9 @@ async def test_stripe_that_hangs_holds_up_only_its_own_refunds(
             stripe.pay(name=ref.order_id)
             stripe.faults.append(Fault.HANG)
         settings = settings_of(database_url, simulator, tmp_path, worker_batch=4, **secrets_of_stripe(tmp_path, stripe))
-        async with floor_with(market, settings, simulator, 12) as floor, working(floor.service):
-            await until(floor.all_refunded)
+        async with paid_market_with(market, settings, simulator, 12) as paid_market, working(paid_market.service):
+            await until(paid_market.all_refunded)
             assert stripe.refunds == []
             stripe.released.set()
-            await until(replace(floor, orders=refs).all_refunded)
+            await until(replace(paid_market, orders=refs).all_refunded)
         assert len(stripe.refunds) == 4

@@ -19,7 +19,7 @@ from tests.http.api import Api, open_api, order, payment
 from tests.provider_simulator.server import SimulatorProcess, simulator, start_simulator
 from tests.wire import wechat_pay_server as wire
 from tests.wire.wechat_pay_server import Payment, Seconds, WeChatPayServer, provider_at, wechat_pay_server
-from tests.worker.paying import approve, floor_with, settings_of, until, working
+from tests.worker.paying import approve, paid_market_with, settings_of, until, working
 
 __all__ = ["simulator", "start_simulator"]
 
@@ -162,8 +162,8 @@ async def test_wechat_pay_that_hangs_holds_up_only_its_own_refunds(
             provider_timeout_seconds=2,
             **wire.secrets_in(tmp_path, server.url),
         )
-        async with floor_with(market, settings, simulator, 12) as floor, working(floor.service):
-            await until(floor.all_refunded)
+        async with paid_market_with(market, settings, simulator, 12) as paid_market, working(paid_market.service):
+            await until(paid_market.all_refunded)
         assert server.calls, "WeChat Pay was asked meanwhile"
         assert server.refunds == {}
 

@@ -1,4 +1,4 @@
-"""A shop floor for the worker's tests: approved refunds, a simulator that knows their payments, and workers."""
+"""A market for the worker's tests: approved refunds, a simulator that knows their payments, and workers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ asyncio.run(main())
 
 
 @dataclass(frozen=True)
-class Floor:
+class PaidMarket:
     """Everything a worker works on."""
 
     service: Service
@@ -158,13 +158,13 @@ async def until(holds: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) 
 
 
 @asynccontextmanager
-async def floor_with(
+async def paid_market_with(
     market: Market, settings: Settings, simulator: SimulatorProcess, count: int
-) -> AsyncIterator[Floor]:
+) -> AsyncIterator[PaidMarket]:
     """`count` approved refunds whose payments the simulator knows."""
     assert settings.database_url is not None
     await market.feed.roll_up()
     refs = await approve(market, [str(index) for index in range(count)], now=utc_now())
     await tell(simulator, refs)
     async with open_service(settings, settings.database_url) as service:
-        yield Floor(service, market, refs)
+        yield PaidMarket(service, market, refs)

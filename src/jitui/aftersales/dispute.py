@@ -138,7 +138,7 @@ class FoundTender:
         return self.known is not None and self.known[0] is not DisputeState.OPEN
 
 
-class Waiting(Protocol):
+class ParkedDisputes(Protocol):
     """Where news waits whose order is not known yet."""
 
     async def find_tenders(self, told: ToldDispute) -> list[FoundTender]:
@@ -154,11 +154,13 @@ class Waiting(Protocol):
     async def unpark(self, told: ToldDispute) -> None: ...
 
 
-async def take_dispute(store: Store, waiting: Waiting, tasks: Tasks, told: ToldDispute, *, now: datetime) -> bool:
+async def take_dispute(
+    store: Store, parked_disputes: ParkedDisputes, tasks: Tasks, told: ToldDispute, *, now: datetime
+) -> bool:
     """What a provider says of a dispute; False: its payment is not known yet, so it was parked (T40)."""
-    found = await waiting.find_tenders(told)
+    found = await parked_disputes.find_tenders(told)
     if not found:
-        await waiting.park(told, now)
+        await parked_disputes.park(told, now)
         return False
     for tender, part in zip(found, _parts(told, found), strict=True):
         done = await record_dispute(store, tender.ref, part, now=now)
@@ -167,12 +169,14 @@ async def take_dispute(store: Store, waiting: Waiting, tasks: Tasks, told: ToldD
     return True
 
 
-async def link_parked(store: Store, waiting: Waiting, tasks: Tasks, *, now: datetime, limit: int = 100) -> int:
+async def link_parked(
+    store: Store, parked_disputes: ParkedDisputes, tasks: Tasks, *, now: datetime, limit: int = 100
+) -> int:
     """Take in parked news whose payment has become known; returns how many."""
-    found = await waiting.parked(limit)
+    found = await parked_disputes.parked(limit)
     for told in found:
-        if await take_dispute(store, waiting, tasks, told, now=now):
-            await waiting.unpark(told)
+        if await take_dispute(store, parked_disputes, tasks, told, now=now):
+            await parked_disputes.unpark(told)
     return len(found)
 
 

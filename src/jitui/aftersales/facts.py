@@ -14,10 +14,10 @@ from jitui.aftersales.order import Buyer, LineUnits, OrderLine, captured_minor
 from jitui.aftersales.ports import (
     DecisionInputs,
     DecisionQuery,
+    FeatureWindow,
     HistoryRecord,
     ScopedRow,
     Usage,
-    Window,
     WindowValue,
 )
 from jitui.aftersales.snapshot import OrderSnapshot
@@ -146,15 +146,15 @@ def is_selected(policy: Policy, buyer_id: str, selection: str | None) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _windows(features: tuple[Feature, ...], today: date) -> tuple[Window, ...]:
+def _windows(features: tuple[Feature, ...], today: date) -> tuple[FeatureWindow, ...]:
     """One for each feature, the same all day."""
     return tuple(_window(feature, today) for feature in features)
 
 
-def _window(feature: Feature, today: date) -> Window:
+def _window(feature: Feature, today: date) -> FeatureWindow:
     # A buyer's features reach into today; a shop's end yesterday, where the roll-up ends.
     last = today if feature.subject == "buyer" else today - timedelta(days=1)
-    return Window(
+    return FeatureWindow(
         name=feature.name,
         subject=feature.subject,
         function=feature.function,
@@ -251,7 +251,9 @@ def _feature_facts(
     return facts
 
 
-def _is_known(window: Window, record: HistoryRecord | None, buyer: Buyer, now: datetime, time_zone: ZoneInfo) -> bool:
+def _is_known(
+    window: FeatureWindow, record: HistoryRecord | None, buyer: Buyer, now: datetime, time_zone: ZoneInfo
+) -> bool:
     """History that was never fed is unknown, not zero (I5) — unless the account is younger than the record.
 
     An account that is said to be opened later than now is of no known age.
@@ -265,11 +267,13 @@ def _is_known(window: Window, record: HistoryRecord | None, buyer: Buyer, now: d
     return window.subject == "buyer" and young
 
 
-def _rolled_up_through(window: Window, as_of: datetime | None, time_zone: ZoneInfo) -> bool:
+def _rolled_up_through(window: FeatureWindow, as_of: datetime | None, time_zone: ZoneInfo) -> bool:
     return as_of is not None and as_of.astimezone(time_zone).date() > window.to_day
 
 
-def _window_fact(window: Window, value: WindowValue | None, now: datetime, time_zone: ZoneInfo) -> FactValue | None:
+def _window_fact(
+    window: FeatureWindow, value: WindowValue | None, now: datetime, time_zone: ZoneInfo
+) -> FactValue | None:
     if value is None:
         return None if window.function == "last_age_days" else 0
     if value.ahead:

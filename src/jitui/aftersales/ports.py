@@ -86,7 +86,7 @@ class OrderTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class FeatureWindow:
     """One feature as a look-up: events of a kind, of the buyer or the shop, in calendar days `from_day` to `to_day`."""
 
     name: str
@@ -113,7 +113,7 @@ class DecisionQuery:
     `payment`: for a capture, what is known of that payment on other orders.
     """
 
-    windows: tuple[Window, ...]
+    windows: tuple[FeatureWindow, ...]
     now: datetime
     ahead_from: datetime
     currency: str

@@ -110,7 +110,7 @@ class ProviderMovement:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class MovementGroup:
     """All that both sides say of one attempt or one payment, whenever we posted it."""
 
     key: str
@@ -123,7 +123,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class StatementWindow:
     """What the statement covers: from the first moment, and before the last."""
 
     since: datetime
@@ -150,7 +150,7 @@ class StatementStaging(Protocol):
 
     def stage(self, provider: str, rows: Iterable[AnyRow]) -> AbstractAsyncContextManager[StagedStatement]: ...
 
-    async def group_of(self, provider: str, group: Group) -> Group:
+    async def group_of(self, provider: str, group: MovementGroup) -> MovementGroup:
         """The same group with our side as it is now."""
         ...
 
@@ -161,12 +161,12 @@ class StagedStatement(Protocol):
     @property
     def summary(self) -> StatementSummary: ...
 
-    def groups(self, window: Window) -> AsyncIterator[Group]: ...
+    def groups(self, window: StatementWindow) -> AsyncIterator[MovementGroup]: ...
 
 
 def window_of(
     summary: StatementSummary, whole_days_in: tzinfo | None, since: datetime | None, until: datetime | None
-) -> Window:
+) -> StatementWindow:
     """What a statement covers: as it is told, else from its first row to its last, in whole days where it has those.
 
     Raises BadInput for an empty statement of which nothing is told, and for a window that ends before it begins.
@@ -177,7 +177,7 @@ def window_of(
         raise BadInput("The statement has no rows, so nothing says what it covers: give --from and --until.")
     if first >= last:
         raise BadInput(f"The statement would cover nothing: {first.isoformat()} is not before {last.isoformat()}.")
-    return Window(first, last)
+    return StatementWindow(first, last)
 
 
 def _day_of(at: datetime | None, zone: tzinfo | None, later: timedelta) -> datetime | None:
@@ -189,7 +189,7 @@ def _day_of(at: datetime | None, zone: tzinfo | None, later: timedelta) -> datet
 # Judging: pure ----------------------------------------------------------------------------------------------------
 
 
-class Verdict(StrEnum):
+class MovementVerdict(StrEnum):
     """What becomes of a movement; each of ours in the window and each of theirs has exactly one."""
 
     MATCHED = "matched"
@@ -206,13 +206,13 @@ class Verdict(StrEnum):
     PAID_TWICE = "paid_twice"
 
 
-DIFFERENCES: Mapping[Verdict, TaskKind] = {
-    Verdict.OURS_ONLY: TaskKind.OURS_ONLY,
-    Verdict.THEIRS_ONLY: TaskKind.THEIRS_ONLY,
-    Verdict.PAYMENT_DIFFERS: TaskKind.PAYMENT_DIFFERS,
-    Verdict.AMOUNT_DIFFERS: TaskKind.AMOUNT_DIFFERS,
-    Verdict.CURRENCY_DIFFERS: TaskKind.CURRENCY_DIFFERS,
-    Verdict.PAID_TWICE: TaskKind.PAID_TWICE,
+DIFFERENCES: Mapping[MovementVerdict, TaskKind] = {
+    MovementVerdict.OURS_ONLY: TaskKind.OURS_ONLY,
+    MovementVerdict.THEIRS_ONLY: TaskKind.THEIRS_ONLY,
+    MovementVerdict.PAYMENT_DIFFERS: TaskKind.PAYMENT_DIFFERS,
+    MovementVerdict.AMOUNT_DIFFERS: TaskKind.AMOUNT_DIFFERS,
+    MovementVerdict.CURRENCY_DIFFERS: TaskKind.CURRENCY_DIFFERS,
+    MovementVerdict.PAID_TWICE: TaskKind.PAID_TWICE,
 }
 
 
@@ -220,13 +220,13 @@ DIFFERENCES: Mapping[Verdict, TaskKind] = {
 class Finding:
     """A verdict on a movement of one side, or on a pair."""
 
-    verdict: Verdict
+    verdict: MovementVerdict
     kind: RowKind
     ours: ProviderMovement | None = None
     theirs: StatementRow | None = None
 
 
-def judge(group: Group, window: Window) -> tuple[Finding, ...]:
+def judge(group: MovementGroup, window: StatementWindow) -> tuple[Finding, ...]:
     """Every movement of a group, each once; ours outside the window count only where the statement names them."""
     findings: list[Finding] = []
     left: dict[RowKind, tuple[list[ProviderMovement], list[StatementRow]]] = {kind: ([], []) for kind in RowKind}
@@ -236,8 +236,8 @@ def judge(group: Group, window: Window) -> tuple[Finding, ...]:
         theirs = sorted((r for r in group.theirs if r.kind is kind), key=lambda r: (not r.final, r.at, r.line))
         pairs = _nearest(ours, theirs)
         if kind is RowKind.PAYMENT and _same_in_all_only(ours, theirs, pairs):
-            findings += [Finding(Verdict.MATCHED_IN_ALL, kind, ours=movement) for movement in ours]
-            findings += [Finding(Verdict.MATCHED_IN_ALL, kind, theirs=row) for row in theirs]
+            findings += [Finding(MovementVerdict.MATCHED_IN_ALL, kind, ours=movement) for movement in ours]
+            findings += [Finding(MovementVerdict.MATCHED_IN_ALL, kind, theirs=row) for row in theirs]
             continue
         findings += [_pair(kind, movement, row) for movement, row in pairs]
         paired = {id(movement) for pair in pairs for movement in pair}
@@ -280,15 +280,15 @@ def _nearest(ours: list[ProviderMovement], theirs: list[StatementRow]) -> list[t
 
 def _pair(kind: RowKind, movement: ProviderMovement, row: StatementRow) -> Finding:
     if row.payment_ids and movement.payment_id is not None and movement.payment_id not in row.payment_ids:
-        verdict = Verdict.PAYMENT_DIFFERS
+        verdict = MovementVerdict.PAYMENT_DIFFERS
     elif row.currency != movement.currency:
-        verdict = Verdict.CURRENCY_DIFFERS
+        verdict = MovementVerdict.CURRENCY_DIFFERS
     elif row.amount_minor != movement.amount_minor:
-        verdict = Verdict.AMOUNT_DIFFERS
+        verdict = MovementVerdict.AMOUNT_DIFFERS
     elif _is_second(movement):
-        verdict = Verdict.PAID_TWICE
+        verdict = MovementVerdict.PAID_TWICE
     else:
-        verdict = Verdict.MATCHED if row.final else Verdict.NOT_FINAL
+        verdict = MovementVerdict.MATCHED if row.final else MovementVerdict.NOT_FINAL
     return Finding(verdict, kind, movement, row)
 
 
@@ -306,25 +306,25 @@ def _undone(left: dict[RowKind, tuple[list[ProviderMovement], list[StatementRow]
     findings: list[Finding] = []
     paid, back = left[RowKind.REFUND], left[RowKind.REFUND_RETURNED]
     while paid[0] and back[0] and _money(paid[0][0]) == _money(back[0][0]):
-        findings.append(Finding(Verdict.UNDONE, RowKind.REFUND, ours=paid[0].pop(0)))
-        findings.append(Finding(Verdict.UNDONE, RowKind.REFUND_RETURNED, ours=back[0].pop(0)))
+        findings.append(Finding(MovementVerdict.UNDONE, RowKind.REFUND, ours=paid[0].pop(0)))
+        findings.append(Finding(MovementVerdict.UNDONE, RowKind.REFUND_RETURNED, ours=back[0].pop(0)))
     while paid[1] and back[1] and paid[1][0].final and _money(paid[1][0]) == _money(back[1][0]):
-        findings.append(Finding(Verdict.UNDONE, RowKind.REFUND, theirs=paid[1].pop(0)))
-        findings.append(Finding(Verdict.UNDONE, RowKind.REFUND_RETURNED, theirs=back[1].pop(0)))
+        findings.append(Finding(MovementVerdict.UNDONE, RowKind.REFUND, theirs=paid[1].pop(0)))
+        findings.append(Finding(MovementVerdict.UNDONE, RowKind.REFUND_RETURNED, theirs=back[1].pop(0)))
     return findings
 
 
-def _of_ours(movement: ProviderMovement, window: Window) -> Verdict:
+def _of_ours(movement: ProviderMovement, window: StatementWindow) -> MovementVerdict:
     inside = window.covers(movement.possible_from - EDGE) and window.covers(movement.at + EDGE)
-    return Verdict.OURS_ONLY if inside else Verdict.EDGE
+    return MovementVerdict.OURS_ONLY if inside else MovementVerdict.EDGE
 
 
-def _of_theirs(group: Group, row: StatementRow, known: bool) -> Verdict:
+def _of_theirs(group: MovementGroup, row: StatementRow, known: bool) -> MovementVerdict:
     if not row.final:
-        return Verdict.NOT_FINAL
+        return MovementVerdict.NOT_FINAL
     if known:
-        return Verdict.PAID_TWICE if row.kind is not RowKind.REFUND_RETURNED else Verdict.THEIRS_ONLY
-    return Verdict.NEWS if group.attempt_id is not None else Verdict.THEIRS_ONLY
+        return MovementVerdict.PAID_TWICE if row.kind is not RowKind.REFUND_RETURNED else MovementVerdict.THEIRS_ONLY
+    return MovementVerdict.NEWS if group.attempt_id is not None else MovementVerdict.THEIRS_ONLY
 
 
 # Carrying out -----------------------------------------------------------------------------------------------------
@@ -350,7 +350,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class OpenDifference:
     """A difference as it is shown; its task carries the same evidence."""
 
     task: NewTask
@@ -358,16 +358,16 @@ class Difference:
 
 
 @dataclass(slots=True)
-class Report:
+class ReconciliationReport:
     """What came of a statement; `first` holds the first differences that nobody has resolved."""
 
     provider: str
-    window: Window
+    window: StatementWindow
     rows: Mapping[RowKind, int]
     others: int
     unreadable: int
-    counts: dict[tuple[RowKind, Verdict], Count] = field(default_factory=dict)
-    first: list[Difference] = field(default_factory=list)
+    counts: dict[tuple[RowKind, MovementVerdict], Count] = field(default_factory=dict)
+    first: list[OpenDifference] = field(default_factory=list)
     open: int = 0
     resolved_before: int = 0
     learned: int = 0
@@ -393,8 +393,8 @@ async def reconcile(
     parts: Reconciling,
     provider: str,
     rows: Iterable[AnyRow],
-    window_of: Callable[[StatementSummary], Window],
-) -> Report:
+    window_of: Callable[[StatementSummary], StatementWindow],
+) -> ReconciliationReport:
     """Compare one statement with the ledger, open a task for each difference, and take in what was news.
 
     Raises BadInput, and writes nothing, where the statement cannot be read or says no time that it covers.
@@ -402,11 +402,11 @@ async def reconcile(
     async with parts.staging.stage(provider, rows) as statement:
         summary = statement.summary
         window = window_of(summary)
-        report = Report(provider, window, summary.rows, summary.others, len(summary.unreadable))
+        report = ReconciliationReport(provider, window, summary.rows, summary.others, len(summary.unreadable))
         await _take_in(parts, report, [_unreadable(provider, row, parts.clock()) for row in summary.unreadable])
         async for group in statement.groups(window):
             findings = judge(group, window)
-            if any(finding.verdict is Verdict.NEWS for finding in findings):
+            if any(finding.verdict is MovementVerdict.NEWS for finding in findings):
                 findings = await _take_news(parts, report, group, window)
             for finding in findings:
                 report.add(finding)
@@ -415,7 +415,7 @@ async def reconcile(
     return report
 
 
-async def _take_in(parts: Reconciling, report: Report, found: Sequence[NewTask]) -> None:
+async def _take_in(parts: Reconciling, report: ReconciliationReport, found: Sequence[NewTask]) -> None:
     if not found:
         return
     states = await parts.tasks.open(found)
@@ -425,10 +425,12 @@ async def _take_in(parts: Reconciling, report: Report, found: Sequence[NewTask])
             continue
         report.open += 1
         if len(report.first) < parts.most_shown:
-            report.first.append(Difference(task, state))
+            report.first.append(OpenDifference(task, state))
 
 
-async def _take_news(parts: Reconciling, report: Report, group: Group, window: Window) -> tuple[Finding, ...]:
+async def _take_news(
+    parts: Reconciling, report: ReconciliationReport, group: MovementGroup, window: StatementWindow
+) -> tuple[Finding, ...]:
     """Ask the provider's books about the attempt, else take the statement's word; then look at our side again."""
     assert group.attempt_id is not None
     ref = AttemptRef(lane_of_id(group.attempt_id), group.attempt_id)
@@ -436,13 +438,14 @@ async def _take_news(parts: Reconciling, report: Report, group: Group, window: W
     if update is not None:
         await confirm(parts.store, ref, update, now=parts.clock())
     after = judge(await parts.staging.group_of(report.provider, group), window)
-    report.learned += not any(finding.verdict is Verdict.NEWS for finding in after)
+    report.learned += not any(finding.verdict is MovementVerdict.NEWS for finding in after)
     return tuple(
-        Finding(Verdict.THEIRS_ONLY, f.kind, theirs=f.theirs) if f.verdict is Verdict.NEWS else f for f in after
+        Finding(MovementVerdict.THEIRS_ONLY, f.kind, theirs=f.theirs) if f.verdict is MovementVerdict.NEWS else f
+        for f in after
     )
 
 
-async def _refund_update(parts: Reconciling, ref: AttemptRef, group: Group) -> RefundUpdate | None:
+async def _refund_update(parts: Reconciling, ref: AttemptRef, group: MovementGroup) -> RefundUpdate | None:
     snapshot = await parts.store.read_order(ref)
     if snapshot is None:
         return None
@@ -468,7 +471,7 @@ async def _refund_update(parts: Reconciling, ref: AttemptRef, group: Group) -> R
 # Tasks ------------------------------------------------------------------------------------------------------------
 
 
-def _task(provider: str, group: Group, finding: Finding, now: datetime) -> NewTask:
+def _task(provider: str, group: MovementGroup, finding: Finding, now: datetime) -> NewTask:
     """Named by what is wrong, and not by when it was found or where in the file it stands."""
     ours, theirs = finding.ours, finding.theirs
     at = theirs.at.isoformat() if theirs is not None else ""

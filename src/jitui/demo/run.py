@@ -18,11 +18,11 @@ from jitui.adapters.postgres.migrate import upgrade
 from jitui.aftersales.people import Person
 from jitui.bootstrap import Service, install_policy, open_service
 from jitui.demo.audit import Findings, audit
-from jitui.demo.home import Children, Home, State, free_port, opened_home, own_database, write_exports, write_json
-from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, Order, generate
+from jitui.demo.home import DemoProcesses, Home, State, free_port, opened_home, own_database, write_exports, write_json
+from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, PlannedOrder, generate
 from jitui.demo.play import Day, play
 from jitui.demo.stock import (
-    Keys,
+    DemoKeys,
     capture_at_provider,
     enrol_people,
     issue_keys,
@@ -30,7 +30,7 @@ from jitui.demo.stock import (
     sample_people,
     stock,
 )
-from jitui.demo.summary import Summary, on_the_way, summarise
+from jitui.demo.summary import DaySummary, on_the_way, summarise
 from jitui.errors import Unavailable
 from jitui.provider_simulator import new_webhook_secret
 from jitui.settings import LogLevel, Settings, environment_for
@@ -51,7 +51,7 @@ FAULTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class DemoOptions:
     """What the command line asks for."""
 
     orders: int = 2_000
@@ -90,7 +90,7 @@ class Played:
     seconds: float
     base_url: str
     database_url: str
-    summary: Summary
+    summary: DaySummary
     findings: Findings
     outcomes: dict[str, int]
     unexpected: tuple[str, ...]
@@ -104,14 +104,14 @@ class _Site:
     settings: Settings
     home: Home
     state: State
-    children: Children
+    children: DemoProcesses
     database_url: str
     base_url: str
     simulator_url: str
 
 
 @contextmanager
-def running_demo(settings: Settings, options: Options, watcher: Watcher) -> Iterator[tuple[Played, Children]]:
+def running_demo(settings: Settings, options: DemoOptions, watcher: Watcher) -> Iterator[tuple[Played, DemoProcesses]]:
     """Start everything, play a day, wait until every approved refund is final, and check it; stop it all at the end.
 
     Raises Unavailable when a part does not start, dies, or refunds are not final in time.
@@ -124,7 +124,7 @@ def running_demo(settings: Settings, options: Options, watcher: Watcher) -> Iter
         state.seed = state.seed if options.seed is None else options.seed
         state.day += 1
         home.write_state(state)
-        children = Children(home)
+        children = DemoProcesses(home)
         try:
             site = _start(settings, home, state, children, database_url)
             yield asyncio.run(_one_day(site, options, watcher, begun)), children
@@ -141,7 +141,7 @@ def _server(settings: Settings) -> Iterator[str]:
         yield server.url
 
 
-def _start(settings: Settings, home: Home, state: State, children: Children, database_url: str) -> _Site:
+def _start(settings: Settings, home: Home, state: State, children: DemoProcesses, database_url: str) -> _Site:
     """Simulator, API and worker, each a process of its own."""
     port, simulator_port = free_port(settings.port), free_port(0)
     base_url, simulator_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}"
@@ -179,7 +179,7 @@ def _start(settings: Settings, home: Home, state: State, children: Children, dat
 # The day ---------------------------------------------------------------------------------------------------------
 
 
-async def _one_day(site: _Site, options: Options, watcher: Watcher, begun: float) -> Played:
+async def _one_day(site: _Site, options: DemoOptions, watcher: Watcher, begun: float) -> Played:
     now = datetime.now(UTC)
     market = generate(seed=site.state.seed, orders=options.orders, ends_at=now, day=site.state.day)
     people = sample_people(market)
@@ -276,7 +276,7 @@ async def _settled(site: _Site, watcher: Watcher) -> None:
 async def _sample(site: _Site, day: Day, people: Sequence[Person]) -> Sample:
     """Keys of the platform, a shop and a buyer, and an order of that buyer's that would be refunded at once."""
     order = await _instant_order(site, day, people[0].subject_id) or day.market.orders[0]
-    keys: Keys = day.keys
+    keys: DemoKeys = day.keys
     buyer_id = order.buyer_id if order.buyer_id in keys.buyers else next(iter(keys.buyers))
     ticket = next(iter(day.tickets.values()), None)
     return Sample(
@@ -290,7 +290,7 @@ async def _sample(site: _Site, day: Day, people: Sequence[Person]) -> Sample:
     )
 
 
-async def _instant_order(site: _Site, day: Day, first_buyer: str) -> Order | None:
+async def _instant_order(site: _Site, day: Day, first_buyer: str) -> PlannedOrder | None:
     """Asked of the service itself, without asking for a refund."""
     open_orders = [order for order in open_instantly(day.market) if order.buyer_id in day.keys.buyers]
     open_orders.sort(key=lambda order: order.buyer_id != first_buyer)

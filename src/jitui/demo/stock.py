@@ -24,7 +24,7 @@ from jitui.aftersales.registry import (
     issue_key,
 )
 from jitui.bootstrap import Service
-from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, Order, Shopper
+from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, PlannedOrder, Shopper
 from jitui.errors import Unavailable
 from jitui.ids import lane_of, new_id
 from jitui.policy.facts import BUYER_EVENTS, SHOP_EVENTS
@@ -42,7 +42,7 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class DemoKeys:
     """API keys for the day: the platform's, one per shop, and one per buyer who asks with an own key."""
 
     platform: str
@@ -108,14 +108,14 @@ def _events(buyer: Shopper) -> Iterable[RecordBuyerEvent]:
         )
 
 
-async def issue_keys(service: Service, market: Marketplace, asking: Sequence[str], *, now: datetime) -> Keys:
+async def issue_keys(service: Service, market: Marketplace, asking: Sequence[str], *, now: datetime) -> DemoKeys:
     """Fresh keys for this run; they end by themselves."""
     ends = now + KEY_LIFE
 
     async def key(scope: KeyScope, subject: str) -> str:
         return await issue_key(service.registry, scope, subject, label=BY, now=now, expires_at=ends)
 
-    return Keys(
+    return DemoKeys(
         platform=await key(KeyScope.PLATFORM, ""),
         shops={shop.shop_id: await key(KeyScope.SHOP, shop.shop_id) for shop in market.shops},
         buyers={buyer_id: await key(KeyScope.BUYER, buyer_id) for buyer_id in asking},
@@ -155,7 +155,7 @@ def sample_people(market: Marketplace) -> tuple[Person, ...]:
     return (*buyers, *shops)
 
 
-def open_instantly(market: Marketplace) -> list[Order]:
+def open_instantly(market: Marketplace) -> list[PlannedOrder]:
     """Paid orders, not asked back and not shipped on the day, of which no item speaks against an instant refund."""
     gone = {event.order_id for event in market.events if event.kind in (EventKind.ASK, EventKind.SHIP, EventKind.SCAN)}
     plain = {

@@ -120,7 +120,7 @@ async def _warn_of_unpaid(service: Service) -> bool:
 
 
 async def _link_parked(service: Service) -> bool:
-    await link_parked(service.store, service.waiting, service.tasks, now=service.clock())
+    await link_parked(service.store, service.parked_disputes, service.tasks, now=service.clock())
     return False
 
 

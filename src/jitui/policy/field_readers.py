@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from jitui.policy.file_kinds import IDENTIFIER, LANGUAGES, MAX_ENTRIES, SLUG
-from jitui.policy.problems import Problem, did_you_mean
+from jitui.policy.problems import PolicyProblem, did_you_mean
 from jitui.policy.yaml_document import Listing, Mapped, Node, Place, Scalar
 
 _UNITS = {"h": 3_600, "d": 86_400}
@@ -30,11 +30,11 @@ class Notes:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.problems: list[Problem] = []
+        self.problems: list[PolicyProblem] = []
 
     def add(self, place: Place, message: str) -> None:
         """Note one problem."""
-        self.problems.append(Problem(self.file, place.line, place.column, message))
+        self.problems.append(PolicyProblem(self.file, place.line, place.column, message))
 
 
 def fields(

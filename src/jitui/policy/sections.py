@@ -87,7 +87,7 @@ class Caps:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class SelectionSection:
     """The share of buyers whose requests go to review for comparison (R7)."""
 
     hold_out_percent: int = 0

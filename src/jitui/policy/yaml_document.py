@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from jitui.policy.problems import Problem
+from jitui.policy.problems import PolicyProblem
 
 if TYPE_CHECKING:
     from ruamel.yaml.events import Event
@@ -97,7 +97,7 @@ class _Refused(Exception):
         self.message = message
 
 
-def decoded(data: bytes, file: str, genre: Genre = POLICY) -> str | Problem:
+def decoded(data: bytes, file: str, genre: Genre = POLICY) -> str | PolicyProblem:
     """The text of a file, or why it is none that can be read."""
     if len(data) > MAX_BYTES:
         return _too_large(file, genre)
@@ -106,14 +106,14 @@ def decoded(data: bytes, file: str, genre: Genre = POLICY) -> str | Problem:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
-        return Problem(file, line, column, "this is not UTF-8 text")
+        return PolicyProblem(file, line, column, "this is not UTF-8 text")
 
 
-def _too_large(file: str, genre: Genre) -> Problem:
-    return Problem(file, 1, 1, f"the file is over {MAX_BYTES // 1024} KiB: {genre.name} is a short text")
+def _too_large(file: str, genre: Genre) -> PolicyProblem:
+    return PolicyProblem(file, 1, 1, f"the file is over {MAX_BYTES // 1024} KiB: {genre.name} is a short text")
 
 
-def parse(text: str, file: str, genre: Genre = POLICY) -> tuple[Node | None, list[Problem]]:
+def parse(text: str, file: str, genre: Genre = POLICY) -> tuple[Node | None, list[PolicyProblem]]:
     """The root of the document and the faults of its YAML; the root is None where reading had to stop."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         return None, [_too_large(file, genre)]
@@ -123,16 +123,18 @@ def parse(text: str, file: str, genre: Genre = POLICY) -> tuple[Node | None, lis
     try:
         return composer.document(), composer.problems
     except _Refused as refused:
-        problem = Problem(file, refused.place.line, refused.place.column, refused.message)
+        problem = PolicyProblem(file, refused.place.line, refused.place.column, refused.message)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-        problem = Problem(file, place.line, place.column, f"this is not YAML: {error.problem or error.context}")
+        problem = PolicyProblem(file, place.line, place.column, f"this is not YAML: {error.problem or error.context}")
     except YAMLError as error:
         position = getattr(error, "position", 0)
         line_start = text.rfind("\n", 0, position) + 1
         line = text.count("\n", 0, position) + 1
-        problem = Problem(file, line, position - line_start + 1, "this is not YAML: a character it does not allow")
+        problem = PolicyProblem(
+            file, line, position - line_start + 1, "this is not YAML: a character it does not allow"
+        )
     return None, [*composer.problems, problem]
 
 
@@ -145,7 +147,7 @@ class _Composer:
         self.text = text.removeprefix("\ufeff").replace("\r\n", "\n")
         self.file = file
         self.genre = genre
-        self.problems: list[Problem] = []
+        self.problems: list[PolicyProblem] = []
         self.events: Iterator[Event] = YAML(typ="safe", pure=True).parse(self.text)
         self.seen = 0
 
@@ -193,7 +195,7 @@ class _Composer:
                 raise _Refused(key.place, "a key is one word, not a list or a mapping")
             if key.value in seen:
                 message = f"{key.value} is already given in line {seen[key.value].line}"
-                self.problems.append(Problem(self.file, key.place.line, key.place.column, message))
+                self.problems.append(PolicyProblem(self.file, key.place.line, key.place.column, message))
                 continue
             seen[key.value] = key.place
             if isinstance(value, Scalar) and not value.raw:  # YAML sets an absent value at the next token

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Value, run_batch, statement
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.adapters.postgres.reading import COMPLETED_BY_EVENT
 from jitui.adapters.postgres.writing import STATEMENTS
@@ -134,13 +134,13 @@ async def put_order(connection: Connection, ref: OrderRef, new: NewOrder, now: d
     return OrderTaken(ref, created=not found, changed=planned.replaces)
 
 
-def _calls(planned: OrderPut, new: NewOrder, params: dict[str, Value], *, standing: bool) -> list[Call]:
+def _calls(planned: OrderPut, new: NewOrder, params: dict[str, Value], *, standing: bool) -> list[BatchCall]:
     if not planned.replaces:
         return [(_HOLD, params)]
     steps = ([_CLEAR] if standing else []) + [_ORDER, _LINES] + ([_FUNDING] if new.funding else [])
     if planned.paid_now:
         steps.append(_FREE_ORDER_PAID)
-    calls: list[Call] = [(step, params) for step in steps]
+    calls: list[BatchCall] = [(step, params) for step in steps]
     if planned.entries:
         rows = msgspec.json.encode(planned.entries).decode()
         calls.append((STATEMENTS[LedgerEntry], {**params, "rows": rows}))

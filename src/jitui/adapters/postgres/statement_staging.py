@@ -20,14 +20,14 @@ from jitui.aftersales.ledger import AT_PROVIDER, Account, Cause
 from jitui.aftersales.reconcile import (
     MOST_UNREADABLE,
     AnyRow,
-    Group,
+    MovementGroup,
     OtherRow,
     ProviderMovement,
     RowKind,
     StatementRow,
     StatementSummary,
+    StatementWindow,
     UnreadableRow,
-    Window,
 )
 from jitui.errors import BadInput
 from jitui.ids import lane_of_id
@@ -136,7 +136,7 @@ WHERE a.lane = %(lane)s AND a.attempt_id = %(attempt_id)s AND %(clearing)s IN (l
   AND split_part(l.posting, ':', 1) = ANY (%(causes)s) AND split_part(l.posting, ':', 2) = %(attempt_id)s::text
 """
 
-_GROUP = msgspec.json.Decoder(Group)
+_GROUP = msgspec.json.Decoder(MovementGroup)
 _POSTING = msgspec.json.Decoder(ProviderMovement)
 _CAUSES = [cause.value for cause in AT_PROVIDER]
 
@@ -153,7 +153,7 @@ class PostgresStagedStatement:
     provider: str
     summary: StatementSummary
 
-    async def groups(self, window: Window) -> AsyncIterator[Group]:
+    async def groups(self, window: StatementWindow) -> AsyncIterator[MovementGroup]:
         """Refunds, then payments; payments only where the statement lists any: many bills are of refunds alone."""
         params = {
             "clearing": _clearing(self.provider),
@@ -192,7 +192,7 @@ class PostgresStatementStaging:
             await connection.execute("ANALYZE statement_of_ours")
             yield PostgresStagedStatement(connection, provider, summary)
 
-    async def group_of(self, provider: str, group: Group) -> Group:
+    async def group_of(self, provider: str, group: MovementGroup) -> MovementGroup:
         """Our side of an attempt as it is now."""
         assert group.attempt_id is not None
         params = {

@@ -12,7 +12,7 @@ import msgspec
 from psycopg import errors
 
 from jitui.adapters.postgres import queue, reading, writing
-from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Row, Value, run_batch, statement
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Row, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection, Pool
 from jitui.adapters.postgres.put_order import put_order
 from jitui.aftersales.changes import Change
@@ -66,7 +66,7 @@ class PostgresTransaction:
     ) -> Opened:
         """First round trip: claim the key, lock buyer then order, and only then read, each a statement of its own."""
         kind, params = type(ref), reading.ref_params(ref)
-        calls: list[Call] = [(BEGIN, {})]
+        calls: list[BatchCall] = [(BEGIN, {})]
         if idempotency_key is not None:
             named = {**params, **_key_params(idempotency_key), "lock": _lock_number(idempotency_key)}
             calls += [(reading.TRY_KEY[kind], named), (reading.STORED_RESPONSE[kind], named)]

@@ -11,7 +11,7 @@ from typing import LiteralString
 
 import msgspec
 
-from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Value, run_batch, statement
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales import changes as c
 from jitui.aftersales.snapshot import OrderSnapshot
@@ -333,7 +333,7 @@ _encode = msgspec.json.Encoder().encode
 _ONCE = frozenset(facts.ONCE_PER_ORDER)
 
 
-def calls(snapshot: OrderSnapshot, changes: Sequence[c.Change], time_zone: str) -> list[Call]:
+def calls(snapshot: OrderSnapshot, changes: Sequence[c.Change], time_zone: str) -> list[BatchCall]:
     """The calls of a plan in the order in which its kinds of write first appear."""
     by_kind: dict[type, list[c.Change]] = {}
     for change in changes:
@@ -344,7 +344,7 @@ def calls(snapshot: OrderSnapshot, changes: Sequence[c.Change], time_zone: str) 
         "buyer_id": snapshot.order.buyer_id,
         "time_zone": time_zone,
     }
-    made: list[Call] = []
+    made: list[BatchCall] = []
     for kind, rows in by_kind.items():
         params = {**common, "rows": _encode(rows).decode()}
         made.append((STATEMENTS[kind], params))

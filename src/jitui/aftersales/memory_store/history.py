@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.changes import OutgoingEventKind, RecordBuyerEvent
-from jitui.aftersales.ports import DecisionQuery, OutgoingEvent, Usage, Window, WindowValue
+from jitui.aftersales.ports import DecisionQuery, FeatureWindow, OutgoingEvent, Usage, WindowValue
 from jitui.policy.facts import ONCE_PER_ORDER
 
 _MOST = 2**63
@@ -31,7 +31,7 @@ Days = Mapping[tuple[date, str], Sum]
 """By day and currency; the empty currency is one that is not known."""
 
 
-def window_value(window: Window, days: Days, currency: str, *, ahead: bool) -> WindowValue:
+def window_value(window: FeatureWindow, days: Days, currency: str, *, ahead: bool) -> WindowValue:
     """Amounts of no known currency make a sum unknown; those in other currencies are no part of it."""
     inside = [(day, of, found) for (day, of), found in days.items() if window.from_day <= day <= window.to_day]
     unknown = sum(found.amount_minor for _, of, found in inside if not of)
@@ -64,7 +64,7 @@ def counting(events: Iterable[RecordBuyerEvent]) -> Iterator[RecordBuyerEvent]:
 
 
 def buyer_window(
-    window: Window, standing: Sequence[RecordBuyerEvent], query: DecisionQuery, time_zone: ZoneInfo
+    window: FeatureWindow, standing: Sequence[RecordBuyerEvent], query: DecisionQuery, time_zone: ZoneInfo
 ) -> WindowValue:
     """A buyer's feature, from the events that count."""
     of_kind = [event for event in standing if event.kind == window.kind]
@@ -116,7 +116,7 @@ class RollUps:
         amount = sum(bucket.amount_minor for of, bucket in inside if of == currency)
         return Usage(sum(bucket.events for _, bucket in inside), amount)
 
-    def shop_window(self, shop_id: str, window: Window, currency: str) -> WindowValue:
+    def shop_window(self, shop_id: str, window: FeatureWindow, currency: str) -> WindowValue:
         """A shop's feature."""
         return window_value(window, self.shop_days.get((shop_id, window.kind), {}), currency, ahead=False)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from jitui.aftersales.memory_store.history import buyer_window, counting
-from jitui.aftersales.memory_store.tables import Tables
+from jitui.aftersales.memory_store.tables import MemoryTables
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, KnownPayment, PaymentName, ScopedRow, Usage
 from jitui.aftersales.registry import Coverage, Pause, Scope
 from jitui.aftersales.snapshot import OrderSnapshot
@@ -14,7 +14,7 @@ from jitui.aftersales.ticket import ApprovedBy
 from jitui.text import folded
 
 
-def decision_inputs(tables: Tables, snapshot: OrderSnapshot, query: DecisionQuery) -> DecisionInputs:
+def decision_inputs(tables: MemoryTables, snapshot: OrderSnapshot, query: DecisionQuery) -> DecisionInputs:
     """Everything that the query asks for; usage and shops' days are rolled up to its moment first."""
     order, buyer_id, roll_ups = snapshot.order, snapshot.order.buyer_id, tables.roll_ups
     roll_ups.roll_up(tables.feed, query.now)
@@ -64,12 +64,12 @@ def _scoped(row: Coverage | Pause) -> ScopedRow:
     return ScopedRow(row.scope.value, row.ref, row.covered if isinstance(row, Coverage) else True, row.reason)
 
 
-def _uncovered_scopes(tables: Tables) -> tuple[str, ...]:
+def _uncovered_scopes(tables: MemoryTables) -> tuple[str, ...]:
     uncovered = any(row.scope is Scope.CATEGORY and not row.covered for row in tables.coverage.values())
     return (Scope.CATEGORY.value,) if uncovered else ()
 
 
-def _is_restricted(tables: Tables, buyer_id: str, now: datetime) -> bool:
+def _is_restricted(tables: MemoryTables, buyer_id: str, now: datetime) -> bool:
     return any(
         one.buyer_id == buyer_id
         and one.lifted_at is None
@@ -79,7 +79,7 @@ def _is_restricted(tables: Tables, buyer_id: str, now: datetime) -> bool:
     )
 
 
-def _buyer_usage(tables: Tables, snapshot: OrderSnapshot, query: DecisionQuery) -> Usage:
+def _buyer_usage(tables: MemoryTables, snapshot: OrderSnapshot, query: DecisionQuery) -> Usage:
     """Instant approvals count in whatever currency they were, amounts in the policy's alone."""
     since = query.buyer_cap_from or query.now
     approved = [
@@ -93,7 +93,7 @@ def _buyer_usage(tables: Tables, snapshot: OrderSnapshot, query: DecisionQuery) 
     return Usage(len(approved), sum(one.amount_minor for one in approved if one.currency == query.currency))
 
 
-def _known_payment(tables: Tables, snapshot: OrderSnapshot, payment: PaymentName) -> KnownPayment:
+def _known_payment(tables: MemoryTables, snapshot: OrderSnapshot, payment: PaymentName) -> KnownPayment:
     """The parts of a payment on the buyer's other orders."""
     parts = [
         tender

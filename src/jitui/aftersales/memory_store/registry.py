@@ -12,7 +12,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.memory_store.tables import Tables
+from jitui.aftersales.memory_store.tables import MemoryTables
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
 from jitui.aftersales.registry import (
@@ -32,7 +32,7 @@ _Row = TypeVar("_Row", Buyer, Category, HistoryRecord)
 class MemoryRegistry:
     """Decisions read what was set from the next request on."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: MemoryTables) -> None:
         self._tables = tables
 
     async def put_buyer(self, buyer: Buyer, now: datetime, *, kept: Collection[str] = ()) -> Buyer:

@@ -19,7 +19,7 @@ from jitui.aftersales.changes import Change, ClaimRefund, LedgerEntry
 from jitui.aftersales.claim import claimed, plan_claim
 from jitui.aftersales.memory_store.inputs import decision_inputs
 from jitui.aftersales.memory_store.registry import MemoryRegistry
-from jitui.aftersales.memory_store.tables import Tables
+from jitui.aftersales.memory_store.tables import MemoryTables
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import (
     ClaimedRefund,
@@ -49,7 +49,7 @@ class MemoryStore:
     """See `jitui.aftersales.ports.Store`; `registry` sets the rows that decisions read."""
 
     def __init__(self, time_zone: ZoneInfo) -> None:
-        self._tables = Tables(time_zone)
+        self._tables = MemoryTables(time_zone)
         self._lock = asyncio.Lock()
         self._in_flight: set[_Key] = set()
         self.registry = MemoryRegistry(self._tables)
@@ -189,7 +189,7 @@ class MemoryStore:
 class MemoryTransaction:
     """See `jitui.aftersales.ports.Transaction`: the store is this transaction's own from `open` to the end."""
 
-    def __init__(self, tables: Tables, lock: asyncio.Lock, in_flight: set[_Key]) -> None:
+    def __init__(self, tables: MemoryTables, lock: asyncio.Lock, in_flight: set[_Key]) -> None:
         self._tables = tables
         self._lock = lock
         self._in_flight = in_flight

@@ -52,7 +52,7 @@ Payment = tuple[str, str]
 
 
 @dataclass
-class Tables:
+class MemoryTables:
     """By the ids that the database has as keys. A snapshot's lines are as the order says, without their categories."""
 
     time_zone: ZoneInfo

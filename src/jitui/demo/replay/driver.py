@@ -29,9 +29,9 @@ from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, Reason, TicketState
 from jitui.backtest.history import History, PastEvent, PastOrder, PastRequest
 from jitui.bootstrap import Service
-from jitui.demo.replay.assumptions import Assumptions
-from jitui.demo.replay.books import Books, Payment
-from jitui.demo.replay.timeline import Rank, Step, Timeline
+from jitui.demo.replay.assumptions import ReplayAssumptions
+from jitui.demo.replay.books import ReplayBooks, ReplayPayment
+from jitui.demo.replay.timeline import Rank, ReplayStep, Timeline
 from jitui.errors import BadInput, InvariantBroken
 from jitui.ids import lane_of, lane_of_id
 
@@ -42,7 +42,7 @@ LOOK_AGAIN = timedelta(hours=1)
 """At the end, for refunds of which the provider gave no clear answer: longer than any backoff."""
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class StoredOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept under a request's Idempotency-Key: a ticket, or the code of a refusal."""
 
     ticket_id: UUID | None = None
@@ -58,7 +58,7 @@ class Asked:
     delay_seconds: int
     before_dispatch: bool
     credited_minor: int
-    answer: Answer
+    answer: StoredOutcome
     is_new: bool
 
 
@@ -83,14 +83,14 @@ class Replay:
     """
 
     service: Service
-    books: Books
+    books: ReplayBooks
     decision_settings: DecisionSettings
     history: History
-    assumptions: Assumptions
+    assumptions: ReplayAssumptions
     completed: frozenset[str]
     repeating: bool
     progress: Progress
-    unpaid: list[Payment] = field(default_factory=list)
+    unpaid: list[ReplayPayment] = field(default_factory=list)
     waiting: dict[str, OrderRef] = field(default_factory=dict)
     rolled_up_at: datetime | None = None
     timeline: Timeline = field(init=False)
@@ -109,12 +109,12 @@ async def drive(replay: Replay, events: Iterator[PastEvent], *, watch: Callable[
         await replay.service.feed.roll_up(replay.progress.day)
 
 
-async def _run_segment(replay: Replay, segment: Sequence[Step]) -> None:
+async def _run_segment(replay: Replay, segment: Sequence[ReplayStep]) -> None:
     """Buyers beside each other, the steps of each in order; a failure of one ends the run."""
     by_buyer = sorted(segment, key=lambda step: step.buyer_id)  # stable: each buyer's steps stay in time order
     at_once = asyncio.Semaphore(replay.service.settings.pool_size)
 
-    async def in_order(steps: list[Step]) -> None:
+    async def in_order(steps: list[ReplayStep]) -> None:
         async with at_once:
             for step in steps:
                 await step.run()
@@ -127,7 +127,7 @@ async def _run_segment(replay: Replay, segment: Sequence[Step]) -> None:
 # From the history to steps -------------------------------------------------------------------------------------
 
 
-def _steps(replay: Replay, events: Iterator[PastEvent]) -> Iterator[tuple[Step, ...]]:
+def _steps(replay: Replay, events: Iterator[PastEvent]) -> Iterator[tuple[ReplayStep, ...]]:
     for event in events:
         match event:
             case PastOrder():
@@ -140,23 +140,23 @@ def _steps(replay: Replay, events: Iterator[PastEvent]) -> Iterator[tuple[Step, 
                 pass
 
 
-def _ask_step(replay: Replay, asked: PastRequest) -> Step:
-    return Step(asked.asked_at, Rank.ASK, asked.request_id, asked.buyer_id, lambda: _ask(replay, asked))
+def _ask_step(replay: Replay, asked: PastRequest) -> ReplayStep:
+    return ReplayStep(asked.asked_at, Rank.ASK, asked.request_id, asked.buyer_id, lambda: _ask(replay, asked))
 
 
-def _order_steps(replay: Replay, order: PastOrder) -> Iterator[tuple[Step, ...]]:
+def _order_steps(replay: Replay, order: PastOrder) -> Iterator[tuple[ReplayStep, ...]]:
     """Placing and dispatch; nothing for an order that an earlier run has taken to its end."""
     replay.progress.orders += 1
     replay.progress.order_lines += len(order.lines)
     replay.progress.paid_minor += order.paid_minor
-    replay.unpaid.append(Payment(_payment_id(order), order.order_id, order.paid_minor, replay.history.currency))
+    replay.unpaid.append(ReplayPayment(_payment_id(order), order.order_id, order.paid_minor, replay.history.currency))
     if order.order_id in replay.completed:
         return
     ref = OrderRef(lane_of(order.buyer_id), order.order_id)
     dispatch_at = order.placed_at + replay.assumptions.dispatch_delay
     yield (
-        Step(order.placed_at, Rank.ORDER, order.order_id, order.buyer_id, lambda: _place(replay, order)),
-        Step(dispatch_at, Rank.SHIP, order.order_id, order.buyer_id, lambda: _ship(replay, ref, dispatch_at)),
+        ReplayStep(order.placed_at, Rank.ORDER, order.order_id, order.buyer_id, lambda: _place(replay, order)),
+        ReplayStep(dispatch_at, Rank.SHIP, order.order_id, order.buyer_id, lambda: _ship(replay, ref, dispatch_at)),
     )
 
 
@@ -206,7 +206,7 @@ async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
     left_at = max((shipment.happened_at for shipment in snapshot.shipments), default=at)
     complete_at = left_at + replay.assumptions.complete_delay
     replay.timeline.add(
-        Step(
+        ReplayStep(
             complete_at,
             Rank.COMPLETE,
             ref.order_id,
@@ -258,7 +258,7 @@ async def _ask(replay: Replay, asked: PastRequest) -> None:
     decide_at = min(at + replay.assumptions.merchant_delay, answer.expires_at)
     ref = TicketRef(lane_of_id(answer.ticket_id), answer.ticket_id)
     replay.timeline.add(
-        Step(
+        ReplayStep(
             decide_at,
             Rank.DECIDE,
             asked.request_id,
@@ -275,16 +275,16 @@ async def _roll_up(replay: Replay, at: datetime) -> None:
         replay.rolled_up_at = at
 
 
-async def _answer_kept(replay: Replay, asked: PastRequest) -> Answer | None:
+async def _answer_kept(replay: Replay, asked: PastRequest) -> StoredOutcome | None:
     """What an earlier run was answered; None where it did not come that far."""
     nothing = Refusal(RefusalCode.NOT_FOUND, "This request was not made yet.")
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
-    reply = IdempotentReply(_idempotency_key(asked), lambda _: _stored(Answer(), asked.asked_at))
+    reply = IdempotentReply(_idempotency_key(asked), lambda _: _stored(StoredOutcome(), asked.asked_at))
     done = await execute(replay.service.store, ref, lambda _, __: nothing, reply=reply)
-    return msgspec.json.decode(done.body, type=Answer) if isinstance(done, StoredResponse) else None
+    return msgspec.json.decode(done.body, type=StoredOutcome) if isinstance(done, StoredResponse) else None
 
 
-async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
+async def _answer(replay: Replay, asked: PastRequest) -> tuple[StoredOutcome, bool]:
     """The ticket or the refusal, and whether it is new."""
     store, at, idempotency_key = replay.service.store, asked.asked_at, _idempotency_key(asked)
 
@@ -295,13 +295,13 @@ async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
         store, replay.decision_settings, _refund_ask(asked), now=at, reply=IdempotentReply(idempotency_key, keep)
     )
     if isinstance(done, StoredResponse):
-        return msgspec.json.decode(done.body, type=Answer), False
+        return msgspec.json.decode(done.body, type=StoredOutcome), False
     if isinstance(done, Executed):
         replay.rolled_up_at = None  # what was just granted counts for the next request, even in the same minute
         return _ticket(done), True
     if done.code in (RefusalCode.REQUEST_IN_FLIGHT, RefusalCode.IDEMPOTENCY_KEY_REUSED, RefusalCode.NOT_FOUND):
         raise InvariantBroken(f"Request {asked.request_id}: {done.message}")
-    refused = Answer(refused=done.code)
+    refused = StoredOutcome(refused=done.code)
     # A refusal writes nothing by itself; asked again after the parcel has moved on, it could come out otherwise.
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
     reply = IdempotentReply(idempotency_key, lambda _: _stored(refused, at))
@@ -321,12 +321,12 @@ def _idempotency_key(asked: PastRequest) -> IdempotencyKey:
     return IdempotencyKey("replay", "requests", asked.request_id, hashlib.sha256(body).digest())
 
 
-def _ticket(done: Executed) -> Answer:
+def _ticket(done: Executed) -> StoredOutcome:
     assert done.ticket_id is not None
-    return Answer(done.ticket_id, done.ticket.expires_at)
+    return StoredOutcome(done.ticket_id, done.ticket.expires_at)
 
 
-def _stored(answer: Answer, at: datetime) -> StoredResponse:
+def _stored(answer: StoredOutcome, at: datetime) -> StoredResponse:
     return StoredResponse(409 if answer.refused else 201, msgspec.json.encode(answer), at)
 
 

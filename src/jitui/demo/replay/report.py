@@ -12,9 +12,9 @@ from uuid import UUID
 from jitui.aftersales.ports import TicketFilter, TicketRef
 from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketState
 from jitui.backtest.history import FileCounts, SetAside, Unmatched
-from jitui.demo.replay.check import Check
+from jitui.demo.replay.check import BooksCheck
 from jitui.demo.replay.driver import Asked, Replay
-from jitui.demo.replay.left_out import LeftOut, Units
+from jitui.demo.replay.left_out import LeftOutRows, Units
 from jitui.policy import Outcome, decision_from_json
 
 _Value = TypeVar("_Value")
@@ -80,7 +80,7 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Amounts:
+class ReplayAmounts:
     """Minor units of one currency; `asked` is what the tickets are about."""
 
     currency: str
@@ -101,7 +101,7 @@ class New:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReplayReport:
     """The whole outcome; everything but `new` is the same however often a replay is run."""
 
     assumed: Mapping[str, object]
@@ -120,18 +120,18 @@ class Report:
     reviewed_by_guard: Mapping[str, int]
     approved_by: Mapping[str, int]
     tickets_by_state: Mapping[str, int]
-    amounts: Amounts
+    amounts: ReplayAmounts
     new: New
-    check: Check
+    check: BooksCheck
 
 
-async def make_report(run: Replay, left_out: LeftOut, counts: FileCounts, check: Check) -> Report:
+async def make_report(run: Replay, left_out: LeftOutRows, counts: FileCounts, check: BooksCheck) -> ReplayReport:
     """Count it all up; reads every ticket, and the decision of those that went to review."""
     tickets = {ticket.ticket_id: ticket async for ticket in _tickets(run)}
     instant = {ticket_id for ticket_id, ticket in tickets.items() if ticket.approved_by is ApprovedBy.INSTANT_REFUND}
     asked = run.progress.asked
     reviewed = [ticket for ticket_id, ticket in tickets.items() if ticket_id not in instant]
-    return Report(
+    return ReplayReport(
         assumed=_assumed(run),
         file=FromFile(
             rows=counts.rows,
@@ -186,7 +186,7 @@ def _assumed(run: Replay) -> dict[str, object]:
     }
 
 
-def _matching(run: Replay, left_out: LeftOut) -> Matching:
+def _matching(run: Replay, left_out: LeftOutRows) -> Matching:
     every = Units()
     for units in left_out.unmatched_by_reason.values():
         every.rows += units.rows
@@ -248,9 +248,9 @@ async def _stopped(run: Replay, reviewed: Iterable[Ticket]) -> dict[str, Stopped
     return {name: Stopped(count, alone[name], first[name], unknown[name]) for name, count in every.most_common()}
 
 
-def _amounts(run: Replay, tickets: Iterable[Ticket], instant: set[UUID]) -> Amounts:
+def _amounts(run: Replay, tickets: Iterable[Ticket], instant: set[UUID]) -> ReplayAmounts:
     known = list(tickets)
-    return Amounts(
+    return ReplayAmounts(
         currency=run.history.currency,
         paid_minor=run.progress.paid_minor,
         asked_minor=sum(ticket.amount_minor for ticket in known),

@@ -13,13 +13,13 @@ from jitui.aftersales.registry import Category, Shop
 from jitui.aftersales.request_refund import DecisionSettings
 from jitui.backtest.history import History, PastEvent, SetAside, Span, Unmatched
 from jitui.bootstrap import Service, open_service
-from jitui.demo.replay.assumptions import Assumptions, as_attributes, refuse_others
+from jitui.demo.replay.assumptions import ReplayAssumptions, as_attributes, refuse_others
 from jitui.demo.replay.books import open_books_of
 from jitui.demo.replay.check import check_books
 from jitui.demo.replay.driver import Progress, Replay, drive
 from jitui.demo.replay.environment import ReplayEnvironment
-from jitui.demo.replay.left_out import LeftOut
-from jitui.demo.replay.report import Report, make_report
+from jitui.demo.replay.left_out import LeftOutRows
+from jitui.demo.replay.report import ReplayReport, make_report
 from jitui.errors import BadInput
 from jitui.policy import Policy
 
@@ -45,12 +45,12 @@ async def replay_history(
     environment: ReplayEnvironment,
     history: History,
     policy: Policy,
-    assumptions: Assumptions,
+    assumptions: ReplayAssumptions,
     *,
     watch: Callable[[Progress], None] = lambda _: None,
     on_unmatched: Callable[[Unmatched], None] = lambda _: None,
     keep_first: int = 20,
-) -> Report:
+) -> ReplayReport:
     """Drive a history through the service on this ground; the same again changes nothing and reports the same.
 
     Raises BadInput where the database holds other orders, or a replay under other assumptions.
@@ -63,7 +63,7 @@ async def replay_history(
     settings = replace(
         environment.settings, time_zone=history.time_zone, pool_size=min(environment.settings.pool_size, BUYERS_AT_ONCE)
     )
-    left_out = LeftOut(keep_first, on_unmatched)
+    left_out = LeftOutRows(keep_first, on_unmatched)
     async with (
         open_books_of(environment.simulator) as books,
         open_service(settings, environment.database_url, clock=lambda: since) as service,
@@ -84,7 +84,7 @@ async def replay_history(
         return await make_report(run, left_out, counts, await check_books(environment))
 
 
-async def _prepare(service: Service, history: History, assumptions: Assumptions, since: datetime) -> bool:
+async def _prepare(service: Service, history: History, assumptions: ReplayAssumptions, since: datetime) -> bool:
     """The shop with what is assumed, the category table, the history's start; whether an earlier run was here."""
     shop = await service.registry.get_shop(history.shop_id)
     if shop is not None:
@@ -110,7 +110,7 @@ async def _completed_orders(service: Service, shop_id: str) -> frozenset[str]:
     return frozenset(completed)
 
 
-def _sifted(events: Iterator[PastEvent], left_out: LeftOut) -> Iterator[PastEvent]:
+def _sifted(events: Iterator[PastEvent], left_out: LeftOutRows) -> Iterator[PastEvent]:
     """Orders and requests; what is neither is counted on the way."""
     for event in events:
         match event:

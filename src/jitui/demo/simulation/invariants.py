@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from jitui.demo.audit import Books, PaidState, judge, read_records
+from jitui.demo.audit import PaidState, ProviderRecords, judge, read_records
 from jitui.demo.simulation.marketplace_model import Promise
 
 QUOTA_APPROVALS, QUOTA_MINOR, QUOTA_DAYS = 3, 60_000, timedelta(days=30)
@@ -96,7 +96,7 @@ _WRONG = (
 )
 
 
-def violations_of(database_url: str, books: Books, promises: Sequence[Promise]) -> list[str]:
+def violations_of(database_url: str, books: ProviderRecords, promises: Sequence[Promise]) -> list[str]:
     """Everything that is wrong, one sentence each; nothing is the expected answer."""
     found = judge(read_records(database_url), books)
     wrong = [*found.paid_twice, *found.over_refunded, *found.shipped_and_refunded, *found.approved_but_unpaid]
@@ -125,7 +125,7 @@ def _over_quota(connection: psycopg.Connection) -> Iterator[str]:
                 break
 
 
-def _clearing(connection: psycopg.Connection, books: Books) -> Iterator[str]:
+def _clearing(connection: psycopg.Connection, books: ProviderRecords) -> Iterator[str]:
     """Our account at the provider agrees with the provider's books, order by order (I7)."""
     theirs: Counter[str] = Counter()
     order_of = {payment.id: payment.order_id for payment in books.payments}

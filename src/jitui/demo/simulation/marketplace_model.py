@@ -22,15 +22,15 @@ from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import NewOrder, Store
 from jitui.aftersales.request_refund import DecisionSettings
 from jitui.bootstrap import open_service
-from jitui.demo.simulation.actors import Process, Task, gives_up
+from jitui.demo.simulation.actors import Process, RunningCommand, gives_up
 from jitui.demo.simulation.environment import Environment
 from jitui.demo.simulation.fork_server import ForkServer, ProcessSpec
-from jitui.demo.simulation.keys import Keys
+from jitui.demo.simulation.keys import PromisedKeys
 from jitui.demo.simulation.messages import Begin, Go, Result, write
 from jitui.demo.simulation.network import IMPATIENT, Answered, Fate, Flight, Network
 from jitui.demo.simulation.process import Words
 from jitui.demo.simulation.provider import API_KEY, WEBHOOK_SECRET, Message, ModelProvider
-from jitui.demo.simulation.workload import STARTS_AT, Deal, Step, Workload, draw_workload
+from jitui.demo.simulation.workload import STARTS_AT, Deal, Workload, WorkloadStep, draw_workload
 from jitui.demo.stock import payment_id
 from jitui.entrypoints.worker import KEEP_RESPONSES
 from jitui.errors import JituiError
@@ -110,7 +110,7 @@ class MarketplaceModel:
     trace: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     promises: list[Promise] = field(default_factory=list)
-    keys: Keys = field(default_factory=lambda: Keys(KEEP_RESPONSES))
+    keys: PromisedKeys = field(default_factory=lambda: PromisedKeys(KEEP_RESPONSES))
     processes: list[Process] = field(default_factory=list)
     flights: list[Flight] = field(default_factory=list)
     mail: list[Message] = field(default_factory=list)
@@ -305,7 +305,7 @@ class MarketplaceModel:
             for one, task in waiting
         ]
 
-    async def _let_go(self, process: Process, task: Task) -> None:
+    async def _let_go(self, process: Process, task: RunningCommand) -> None:
         task.fate = Fate.SMOOTH
         die_at = 0
         if not self.quiet and task.at in ("send", "look up"):
@@ -390,7 +390,7 @@ class MarketplaceModel:
 
     def _begin(self, process: Process, command: str, words: Words, on_end: Callable[[Result | None], None]) -> None:
         self.numbers += 1
-        process.tasks[self.numbers] = Task(self.numbers, command, words, on_end)
+        process.tasks[self.numbers] = RunningCommand(self.numbers, command, words, on_end)
         write(process.writer, Begin(self.numbers, self.now, command, words))
 
     def _turn_moves(self) -> list[Move]:
@@ -426,7 +426,7 @@ class MarketplaceModel:
         self.counts[f"act:{step.kind}"] += 1
         self._command(step.kind, words, lambda result: self._heard(step, words, result))
 
-    def _words(self, step: Step) -> Words | None:
+    def _words(self, step: WorkloadStep) -> Words | None:
         deal = step.deal
         words: Words = {"order_id": deal.order_id, "buyer_id": deal.buyer_id, "units": step.units, "key": step.key}
         if step.waybill:
@@ -444,12 +444,12 @@ class MarketplaceModel:
         ticket_id, version = self.rng.choice(rows)
         return {**words, "ticket_id": str(ticket_id), "version": int(str(version)) if self.rng.random() < 0.5 else None}
 
-    def _again(self, step: Step) -> None:
+    def _again(self, step: WorkloadStep) -> None:
         step.tries -= 1
         if step.tries > 0:
             self.workload.steps.insert(0, step)
 
-    def _heard(self, step: Step, words: Words, result: Result | None) -> None:
+    def _heard(self, step: WorkloadStep, words: Words, result: Result | None) -> None:
         """What the client of a command does with the answer, or without one."""
         if result is None or result.kind == "error" or result.code in ("too-many-requests", "request-in-flight"):
             self._look_at(result, step.kind)
@@ -575,7 +575,7 @@ class MarketplaceModel:
         return min(times, default=None)
 
 
-def sorted_tasks(process: Process) -> list[Task]:
+def sorted_tasks(process: Process) -> list[RunningCommand]:
     """In the order in which they were begun."""
     return [task for _, task in sorted(process.tasks.items())]
 

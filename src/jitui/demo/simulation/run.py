@@ -19,7 +19,7 @@ from jitui.demo.simulation.provider import API_KEY
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class SimulationOptions:
     """Which worlds, and how harsh; `override` names a function that puts a broken part in, to test the test.
 
     `seconds`: begin no other world after so long, once `seeds` are done as a minimum.
@@ -44,7 +44,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class SimulationReport:
     """What was run, what was injected by kind, and what did not hold."""
 
     seeds: int
@@ -89,12 +89,14 @@ def open_stage(server_url: str | None = None, *, restarts: bool = False) -> Iter
         yield Stage(environment, fork_server)
 
 
-def run_seeds(stage: Stage, options: Options, advance: Callable[[int], None] = lambda failures: None) -> Report:
+def run_seeds(
+    stage: Stage, options: SimulationOptions, advance: Callable[[int], None] = lambda failures: None
+) -> SimulationReport:
     """Run the worlds one after another; `advance` hears after each how many have failed."""
     return asyncio.run(_run_seeds(stage, options, advance))
 
 
-async def _run_seeds(stage: Stage, options: Options, advance: Callable[[int], None]) -> Report:
+async def _run_seeds(stage: Stage, options: SimulationOptions, advance: Callable[[int], None]) -> SimulationReport:
     begun = time.monotonic()
     counts: Counter[str] = Counter()
     failures: list[Failure] = []
@@ -110,7 +112,7 @@ async def _run_seeds(stage: Stage, options: Options, advance: Callable[[int], No
                 break
     sums = {name: counts.pop(name, 0) for name in ("refunds", "tickets", "attempts", "paid", "paid_minor")}
     seconds = round(time.monotonic() - begun, 1)
-    return Report(
+    return SimulationReport(
         seeds=done,
         first_seed=options.first_seed,
         counts=dict(sorted(counts.items())),
@@ -120,7 +122,9 @@ async def _run_seeds(stage: Stage, options: Options, advance: Callable[[int], No
     )
 
 
-async def _run_one(seed: int, options: Options, stage: Stage, network: Network, counts: Counter[str]) -> Failure | None:
+async def _run_one(
+    seed: int, options: SimulationOptions, stage: Stage, network: Network, counts: Counter[str]
+) -> Failure | None:
     restarts = options.restart_database
     with stage.environment.database(seed) as url:
         model = new_model(

@@ -35,7 +35,7 @@ class Deal:
 
 
 @dataclass(slots=True)
-class Step:
+class WorkloadStep:
     """Something that somebody will try; `tries` more times where it cannot be done yet or nobody answered."""
 
     kind: str
@@ -54,7 +54,7 @@ class Workload:
 
     seed: int
     deals: tuple[Deal, ...]
-    steps: list[Step] = field(default_factory=list)  # taken from the end, or at random
+    steps: list[WorkloadStep] = field(default_factory=list)  # taken from the end, or at random
     rushed: bool = False
 
 
@@ -101,18 +101,18 @@ def _tenders(rng: Random, total_minor: int) -> tuple[int, ...]:
     return tuple(upper - lower for lower, upper in pairwise(bounds))
 
 
-def _steps(rng: Random, deal: Deal) -> list[Step]:
+def _steps(rng: Random, deal: Deal) -> list[WorkloadStep]:
     """Asks first, in number; the order of all steps is shuffled and their running interleaved."""
-    steps: list[Step] = []
+    steps: list[WorkloadStep] = []
     asks = rng.choices((0, 1, 2, 3), (1, 10, 6, 3))[0]
     for number in range(asks):
-        ask = Step("ask", deal, units=_units(rng, deal), key=f"{deal.order_id}/ask/{number}")
+        ask = WorkloadStep("ask", deal, units=_units(rng, deal), key=f"{deal.order_id}/ask/{number}")
         steps.append(ask)
         if rng.random() < 0.3:  # a double click: the same key
-            steps.append(Step("ask", deal, units=ask.units, key=ask.key))
+            steps.append(WorkloadStep("ask", deal, units=ask.units, key=ask.key))
     for kind, chance in (("approve", 0.45), ("reject", 0.2), ("withdraw", 0.15), ("approve", 0.2)):
         if rng.random() < chance:
-            steps.append(Step(kind, deal, waybill="W-9" if kind == "reject" and rng.random() < 0.5 else ""))
+            steps.append(WorkloadStep(kind, deal, waybill="W-9" if kind == "reject" and rng.random() < 0.5 else ""))
     for degree, source, chance in (
         ("label_printed", "merchant", 0.3),
         ("shipped", "merchant", 0.4),
@@ -122,7 +122,9 @@ def _steps(rng: Random, deal: Deal) -> list[Step]:
     ):
         if rng.random() < chance:
             waybill = f"W-{rng.randint(1, 2)}"
-            steps.append(Step("ship", deal, units=_units(rng, deal), waybill=waybill, degree=degree, source=source))
+            steps.append(
+                WorkloadStep("ship", deal, units=_units(rng, deal), waybill=waybill, degree=degree, source=source)
+            )
     return steps
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jitui.policy import Explanation, ExplanationRow
 
 
-class Language(StrEnum):
+class ExplainLanguage(StrEnum):
     ZH = "zh"
     EN = "en"
 
@@ -32,7 +32,7 @@ class Audience(StrEnum):
 
 def explain(
     ticket: Annotated[str, typer.Argument(metavar="TICKET", help="The ticket's id.", show_default=False)],
-    language: Annotated[Language, typer.Option(help="Language of the sentences.")] = Language.ZH,
+    language: Annotated[ExplainLanguage, typer.Option(help="Language of the sentences.")] = ExplainLanguage.ZH,
     audience: Annotated[Audience, typer.Option(help="Whose view: others than the platform see less.")] = (
         Audience.PLATFORM
     ),
@@ -66,8 +66,8 @@ def _ticket_id(text: str) -> UUID:
         raise BadInput(f"{text!r} is not a ticket's id (a UUID).", path="ticket") from None
 
 
-def _word(language: Language) -> Literal["zh", "en"]:
-    return "zh" if language is Language.ZH else "en"
+def _word(language: ExplainLanguage) -> Literal["zh", "en"]:
+    return "zh" if language is ExplainLanguage.ZH else "en"
 
 
 def _audience_word(audience: Audience) -> Literal["platform", "merchant", "buyer"]:

@@ -48,11 +48,11 @@ def diff(
 
 
 def _replayed(before: Policy, after: Policy, history: str, time_zone: str) -> Backtest:
-    from jitui.backtest.run import Order, run_backtest
+    from jitui.backtest.run import BacktestSpec, run_backtest
 
-    order = Order(policy=before, history=history, time_zone=zone_of(time_zone), against=after)
+    spec = BacktestSpec(policy=before, history=history, time_zone=zone_of(time_zone), against=after)
     with work_folder(None) as work, reporting() as report:
-        return run_backtest(order, work, report)
+        return run_backtest(spec, work, report)
 
 
 def _print_changes(changes: Sequence[PolicyChange]) -> None:

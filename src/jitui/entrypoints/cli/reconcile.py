@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from jitui.aftersales.reconcile import Count, Report, StatementFormat
+    from jitui.aftersales.reconcile import Count, ReconciliationReport, StatementFormat
     from jitui.bootstrap import Service
 
 
@@ -46,7 +46,7 @@ def reconcile(
     layout = _format(provider)
     window = (_time("--from", since, layout.whole_days_in), _time("--until", until, layout.whole_days_in))
 
-    async def work(service: Service) -> Report:
+    async def work(service: Service) -> ReconciliationReport:
         from jitui.aftersales import reconcile as core
         from jitui.errors import NotConfigured
 
@@ -88,7 +88,7 @@ def _time(name: str, text: str | None, zone: tzinfo | None) -> datetime | None:
 # Showing -----------------------------------------------------------------------------------------------------------
 
 
-def _document(report: Report) -> dict[str, object]:
+def _document(report: ReconciliationReport) -> dict[str, object]:
     return {
         "provider": report.provider,
         "from": report.window.since,
@@ -124,7 +124,7 @@ def _document(report: Report) -> dict[str, object]:
     }
 
 
-def _show(report: Report) -> None:
+def _show(report: ReconciliationReport) -> None:
     covered = [at.isoformat(timespec="seconds") for at in (report.window.since, report.window.until)]
     echo(f"{report.provider}, {covered[0]} to {covered[1]}")
     results().print(_table(report))
@@ -161,7 +161,7 @@ def _money(side: object) -> str:
     return f"{to_decimal_text(int(side['amount_minor']), str(side['currency']))} {side['currency']}"
 
 
-def _table(report: Report) -> Table:
+def _table(report: ReconciliationReport) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)

@@ -23,7 +23,7 @@ _NO_SUCH_NUMBER = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DryRun:
     """The dry run: how much, whether at once, and the public conditions in the buyer's language (R16)."""
 
     amount_minor: int
@@ -61,13 +61,13 @@ def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundReq
     return RefundRequest(buyer_id, order_id, Reason(reason) if reason in tuple(Reason) else Reason.OTHER, units)
 
 
-async def check(visit: Visit, request: RefundRequest) -> Check | Refusal:
+async def check(visit: Visit, request: RefundRequest) -> DryRun | Refusal:
     """The same dry run as the API's."""
     service = visit.service
     found = await check_eligibility(service.store, await service.decision_settings(), request, now=service.clock())
     if isinstance(found, Refusal):
         return found
-    return Check(
+    return DryRun(
         amount_minor=found.amount_minor,
         currency=found.currency,
         instant=found.decision.outcome is Outcome.INSTANT and found.review_reason is None,

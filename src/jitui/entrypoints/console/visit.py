@@ -69,7 +69,7 @@ class Theme(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ConsoleOptions:
     """How this console is run; a demo lets a visitor sign in as one of its own people by one click."""
 
     one_click: bool = False
@@ -80,7 +80,7 @@ class Visit:
     """What every page knows; `here` is the address that a change of language comes back to."""
 
     service: Service
-    options: Options
+    options: ConsoleOptions
     person: Person | None
     speech: Speech
     theme: Theme
@@ -103,7 +103,7 @@ def service_of(connection: AnyConnection) -> Service:
     return service
 
 
-def visit_of(options: Options, request: ConsoleRequest) -> Visit:
+def visit_of(options: ConsoleOptions, request: ConsoleRequest) -> Visit:
     """The visit that a request is; asks nothing of the database, so that an error page can be made too."""
     service = service_of(request)
     language = choose(

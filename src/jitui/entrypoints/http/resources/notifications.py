@@ -45,7 +45,9 @@ async def take_notification(request: RequestContext, provider: FromPath[str]) ->
     if isinstance(read, NotificationIgnored):
         return _acknowledged(read.acknowledgement)  # anything else, and the provider would send it again for days
     if isinstance(read, DisputeNotification):
-        if not await take_dispute(service.store, service.waiting, service.tasks, read.dispute, now=service.clock()):
+        if not await take_dispute(
+            service.store, service.parked_disputes, service.tasks, read.dispute, now=service.clock()
+        ):
             log.warning("dispute_parked", provider=told_by.name, dispute=read.dispute.dispute_id)
         return _acknowledged("")
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)

@@ -27,7 +27,7 @@ from jitui.entrypoints.http.fields import (
 )
 from jitui.entrypoints.http.mapping import shown, taken
 from jitui.entrypoints.http.operation import EVERY_SCOPE, PLATFORM, get, operation, put
-from jitui.entrypoints.http.problems import Faults, not_found
+from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
@@ -144,7 +144,7 @@ async def put_an_order(request: RequestContext, order_id: FromPath[str]) -> Repl
 
 
 def _check_order(sent: OrderSent) -> None:
-    faults = Faults()
+    faults = FaultCollector()
     if not is_currency(sent.currency):
         faults.add(
             "currency", f"{sent.currency} is no currency of ISO 4217 with minor units, so no amount can be in it"
@@ -167,7 +167,7 @@ def _check_order(sent: OrderSent) -> None:
     faults.settle()
 
 
-def _check_currency(faults: Faults, path: str, money: Money | PositiveMoney, currency: str) -> None:
+def _check_currency(faults: FaultCollector, path: str, money: Money | PositiveMoney, currency: str) -> None:
     if money.currency != currency:
         faults.add(f"{path}.currency", f"The order is in {currency}")
 

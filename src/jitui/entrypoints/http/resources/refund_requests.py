@@ -18,7 +18,7 @@ from jitui.aftersales.ticket import Reason, Ticket
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http.fields import Id
 from jitui.entrypoints.http.operation import BUYER, PLATFORM, operation, post
-from jitui.entrypoints.http.problems import UNAVAILABLE, Faults, Problem, not_found, refuse
+from jitui.entrypoints.http.problems import UNAVAILABLE, FaultCollector, Problem, not_found, refuse
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_headers import read_deadline_ms
 from jitui.entrypoints.http.reply import Answer, Reply, answer, respond
@@ -140,7 +140,7 @@ async def _ask_within(
 
 def _ask(request: RequestContext, sent: RefundRequestSent) -> RefundRequest | None:
     """What is asked; None when it is asked for another buyer than the key's own."""
-    faults = Faults()
+    faults = FaultCollector()
     faults.unique("lines", "line_id", (line.line_id for line in sent.lines))
     faults.settle()
     buyer_id = sent.buyer_id or request.own_buyer

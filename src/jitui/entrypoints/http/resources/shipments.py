@@ -16,7 +16,7 @@ from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.entrypoints.http.fields import Code, NameOrNone, Time
 from jitui.entrypoints.http.mapping import taken
 from jitui.entrypoints.http.operation import PLATFORM, SHOP, operation, post
-from jitui.entrypoints.http.problems import SCOPE_NOT_ALLOWED, Faults, Problem, not_found
+from jitui.entrypoints.http.problems import SCOPE_NOT_ALLOWED, FaultCollector, Problem, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Reply, respond
 from jitui.entrypoints.http.request import RequestContext
@@ -42,7 +42,7 @@ class ShipmentSent(ActingSent, frozen=True, kw_only=True):
 
 def check_shipment(lines: Sequence[UnitsSent], happened_at: datetime, path: str = "") -> None:
     """What a schema cannot say of a parcel."""
-    faults = Faults()
+    faults = FaultCollector()
     faults.time(f"{path}happened_at", happened_at)
     faults.unique(f"{path}lines", "line_id", (line.line_id for line in lines))
     faults.settle()

@@ -22,7 +22,7 @@ from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Code, Cursor, Id, PageLimit, Time, Why
 from jitui.entrypoints.http.mapping import shown, taken
 from jitui.entrypoints.http.operation import BUYER, EVERY_SCOPE, NOTHING, PLATFORM, SHOP, get, operation, post
-from jitui.entrypoints.http.problems import VERSION_REQUIRED, Faults, Problem, not_found
+from jitui.entrypoints.http.problems import VERSION_REQUIRED, FaultCollector, Problem, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_headers import read_version
 from jitui.entrypoints.http.read_query import read_query
@@ -120,7 +120,7 @@ _TAG = ["After-sales"]
 async def list_tickets(request: RequestContext) -> Reply:
     """Tickets, newest first."""
     query = read_query(request, TicketQuery)
-    faults = Faults()
+    faults = FaultCollector()
     faults.time("requested_from", query.requested_from)
     faults.time("requested_until", query.requested_until)
     faults.settle()

@@ -21,7 +21,7 @@ from jitui.aftersales.review import approve
 from jitui.aftersales.ticket import TicketState
 from jitui.money import from_decimal_text, split_by_weight, to_decimal_text
 from tests.aftersales.market import NOW, Market
-from tests.threads.steps import MERCHANT, claim, heard, later, refused, snapshot_of, where
+from tests.known_bugs.steps import MERCHANT, claim, heard, later, refused, snapshot_of, where
 
 
 async def paid_back(market: Market, buyer: str, units: int, number: int) -> int:

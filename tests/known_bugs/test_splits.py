@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from tests.aftersales.market import Market
-from tests.threads.steps import claim, heard, later, snapshot_of
+from tests.known_bugs.steps import claim, heard, later, snapshot_of
 
 
 async def test_t22_over_two_payments_units_are_counted_once(market: Market) -> None:

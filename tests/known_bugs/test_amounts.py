@@ -25,7 +25,7 @@ from jitui.aftersales.review import approve
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market, ticket_of
 from tests.http.api import BUYER, Api
-from tests.threads.steps import MERCHANT, claim, heard, later, refused, snapshot_of, where
+from tests.known_bugs.steps import MERCHANT, claim, heard, later, refused, snapshot_of, where
 
 
 async def test_t01_two_requests_at_once_for_the_same_units_end_in_one_refund(market: Market) -> None:

@@ -1,4 +1,4 @@
-"""See `jitui.aftersales.dispute.Waiting`: news whose order is not known yet, and finding a payment's orders."""
+"""See `jitui.aftersales.dispute.ParkedDisputes`: news whose order is not known yet, and finding a payment's orders."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _decode = msgspec.json.Decoder(ToldDispute).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class PostgresWaiting:
-    """See `jitui.aftersales.dispute.Waiting`."""
+class PostgresParkedDisputes:
+    """See `jitui.aftersales.dispute.ParkedDisputes`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

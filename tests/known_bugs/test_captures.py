@@ -20,7 +20,7 @@ from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef
 from tests.aftersales.market import NOW, Market
-from tests.threads.steps import SUCCEEDED, postings, refused, snapshot_of
+from tests.known_bugs.steps import SUCCEEDED, postings, refused, snapshot_of
 
 
 async def test_t06_a_capture_that_races_or_is_done_already_refunds_nothing(market: Market) -> None:

@@ -29,7 +29,7 @@ from jitui.aftersales.provider import (
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
-from tests.threads.steps import MERCHANT, SUCCEEDED, claim, heard, postings, refused, snapshot_of
+from tests.known_bugs.steps import MERCHANT, SUCCEEDED, claim, heard, postings, refused, snapshot_of
 
 PENDING = RefundResult(RefundResultKind.PENDING)
 UNKNOWN = RefundResult(RefundResultKind.UNKNOWN, "no answer in time")

@@ -41,21 +41,21 @@ from jitui.bootstrap import utc_now
 from jitui.ids import lane_of
 from tests.aftersales.market import open_market
 from tests.http.api import BUYER, Api
+from tests.known_bugs.steps import A_MINUTE, SUCCEEDED, postings
 from tests.provider_simulator.server import SimulatorProcess
-from tests.threads.steps import A_MINUTE, SUCCEEDED, postings
-from tests.worker.paying import Floor, books, floor_with, settings_of, until, worker_process
+from tests.worker.paying import PaidMarket, books, paid_market_with, settings_of, until, worker_process
 
 SENT_ONCE = ["captured", "granted", "paid"]
 
 
 @asynccontextmanager
-async def one_refund(database_url: str, simulator: SimulatorProcess, home: Path) -> AsyncIterator[Floor]:
+async def one_refund(database_url: str, simulator: SimulatorProcess, home: Path) -> AsyncIterator[PaidMarket]:
     settings = settings_of(database_url, simulator, home)
     async with (
         open_market(database_url, now=utc_now()) as market,
-        floor_with(market, settings, simulator, 1) as floor,
+        paid_market_with(market, settings, simulator, 1) as paid_market,
     ):
-        yield floor
+        yield paid_market
 
 
 async def paid(simulator: SimulatorProcess) -> dict[str, object]:
@@ -106,24 +106,26 @@ class QuickToTell:
 async def test_t11_a_webhook_before_our_own_commit_makes_one_record_and_one_debit(
     database_url: str, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
-    async with one_refund(database_url, simulator, tmp_path) as floor:
-        provider = QuickToTell(floor.service.providers["simulator"], floor.service.store)
-        (claimed,) = await floor.service.store.claim_refunds(now=utc_now(), lease_until=utc_now() + A_MINUTE, limit=9)
-        await pay_claimed(floor.service.store, {"simulator": provider}, claimed, clock=utc_now)
+    async with one_refund(database_url, simulator, tmp_path) as paid_market:
+        provider = QuickToTell(paid_market.service.providers["simulator"], paid_market.service.store)
+        (claimed,) = await paid_market.service.store.claim_refunds(
+            now=utc_now(), lease_until=utc_now() + A_MINUTE, limit=9
+        )
+        await pay_claimed(paid_market.service.store, {"simulator": provider}, claimed, clock=utc_now)
         assert [isinstance(outcome, Executed) for outcome in provider.told] == [True]
-        (snapshot,) = await floor.snapshots()
+        (snapshot,) = await paid_market.snapshots()
         assert (len(snapshot.refunds), len(snapshot.attempts)) == (1, 1)
         assert (snapshot.tenders[0].refunded_minor, snapshot.tenders[0].pending_minor) == (10_000, 0)
-        assert await postings(floor.market, "o-0") == SENT_ONCE
+        assert await postings(paid_market.market, "o-0") == SENT_ONCE
 
 
 async def test_t14_one_click_and_its_webhooks_at_once_are_one_refund(
     database_url: str, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     """The answer and three deliveries of the webhook come on four connections at the same time."""
-    async with one_refund(database_url, simulator, tmp_path) as floor:
-        store, providers = floor.service.store, floor.service.providers
-        again = await floor.market.ask("b-0", "o-0", now=utc_now())
+    async with one_refund(database_url, simulator, tmp_path) as paid_market:
+        store, providers = paid_market.service.store, paid_market.service.providers
+        again = await paid_market.market.ask("b-0", "o-0", now=utc_now())
         assert not isinstance(again, Executed), "a second click opens no second ticket"
         (claimed,) = await store.claim_refunds(now=utc_now(), lease_until=utc_now() + A_MINUTE, limit=9)
         ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
@@ -132,8 +134,8 @@ async def test_t14_one_click_and_its_webhooks_at_once_are_one_refund(
             *(confirm(store, ref, RefundUpdate(SUCCEEDED, provider="simulator"), now=utc_now()) for _ in range(3)),
         )
         assert await paid(simulator) == {"succeeded": 1}
-        assert await floor.tickets() == [TicketState.REFUNDED]
-        assert await postings(floor.market, "o-0") == SENT_ONCE
+        assert await paid_market.tickets() == [TicketState.REFUNDED]
+        assert await postings(paid_market.market, "o-0") == SENT_ONCE
 
 
 @asynccontextmanager
@@ -168,7 +170,7 @@ async def test_t15_a_worker_killed_after_the_payout_and_before_its_checkpoint_pa
     database_url: str, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
     """SIGKILL while the money is out and nobody here knows; the rerun asks with the same key and pays nothing."""
-    async with one_refund(database_url, simulator, tmp_path) as floor:
+    async with one_refund(database_url, simulator, tmp_path) as paid_market:
         direct = settings_of(database_url, simulator, tmp_path, worker_lease_seconds=5, provider_timeout_seconds=2)
         async with answers_never_come(simulator) as (url, paid_out):
             with worker_process(replace(direct, simulator_url=url)) as first:
@@ -176,12 +178,12 @@ async def test_t15_a_worker_killed_after_the_payout_and_before_its_checkpoint_pa
                 first.send_signal(signal.SIGKILL)
                 first.wait()
         assert await paid(simulator) == {"succeeded": 1}
-        (snapshot,) = await floor.snapshots()
+        (snapshot,) = await paid_market.snapshots()
         assert [attempt.state.value for attempt in snapshot.attempts] == ["sending"], "nobody wrote down how it ended"
         key = snapshot.attempts[0].attempt_id
         with worker_process(direct):
-            await until(floor.all_refunded)
-        (snapshot,) = await floor.snapshots()
+            await until(paid_market.all_refunded)
+        (snapshot,) = await paid_market.snapshots()
         assert [attempt.attempt_id for attempt in snapshot.attempts] == [key]
         assert await paid(simulator) == {"succeeded": 1}
-        assert await postings(floor.market, "o-0") == SENT_ONCE
+        assert await postings(paid_market.market, "o-0") == SENT_ONCE

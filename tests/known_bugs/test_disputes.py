@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from jitui.adapters.postgres.parked import PostgresWaiting
+from jitui.adapters.postgres.parked_disputes import PostgresParkedDisputes
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.command import Executed
 from jitui.aftersales.dispute import link_parked, record_dispute, take_dispute
@@ -30,7 +30,7 @@ from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from tests.aftersales.market import NOW, Market, ticket_of
 from tests.http.api import Api, money
-from tests.threads.steps import MERCHANT, claim, heard, later, postings, refused, snapshot_of, where
+from tests.known_bugs.steps import MERCHANT, claim, heard, later, postings, refused, snapshot_of, where
 
 OPEN = Dispute("dp-1", "t1", "", DisputeState.OPEN, 4000, "CNY", NOW)
 LOST = replace(OPEN, state=DisputeState.LOST, closed_at=NOW)
@@ -270,7 +270,7 @@ async def shared_payment(market: Market, *amounts: int, total_minor: int | None 
 
 async def told(market: Market, state: DisputeState, amount_minor: int) -> None:
     news = replace(TOLD, payment_ids=("pay-1",), state=state, amount_minor=amount_minor)
-    waiting = PostgresWaiting(market.pool)
+    waiting = PostgresParkedDisputes(market.pool)
     assert await take_dispute(market.store, waiting, PostgresTasks(market.pool), news, now=NOW)
 
 
@@ -384,7 +384,7 @@ async def test_t34_less_than_one_order_lost_already_takes_nothing_off_the_others
 
 async def test_t34_a_dispute_of_more_than_we_know_to_be_captured_holds_what_we_know(market: Market) -> None:
     ref = await premium_order(market)
-    waiting, opened = PostgresWaiting(market.pool), PostgresTasks(market.pool)
+    waiting, opened = PostgresParkedDisputes(market.pool), PostgresTasks(market.pool)
     larger = replace(TOLD, amount_minor=10001)
     await take_dispute(market.store, waiting, opened, larger, now=NOW)
     assert (await market.asked("b-1", "o-1")).review_reason == "dispute_open"
@@ -394,7 +394,7 @@ async def test_t34_a_dispute_of_more_than_we_know_to_be_captured_holds_what_we_k
 
 
 async def test_t40_news_of_a_payment_that_no_order_names_yet_is_kept_and_linked(market: Market) -> None:
-    waiting, opened = PostgresWaiting(market.pool), PostgresTasks(market.pool)
+    waiting, opened = PostgresParkedDisputes(market.pool), PostgresTasks(market.pool)
     lost = replace(TOLD, state=DisputeState.LOST)
     for told in (TOLD, TOLD, lost):
         assert not await take_dispute(market.store, waiting, opened, told, now=NOW)
@@ -409,7 +409,7 @@ async def test_t40_news_of_a_payment_that_no_order_names_yet_is_kept_and_linked(
 
 
 async def test_t40_a_payment_by_another_name_or_of_another_provider_stays_parked(market: Market) -> None:
-    waiting, opened = PostgresWaiting(market.pool), PostgresTasks(market.pool)
+    waiting, opened = PostgresParkedDisputes(market.pool), PostgresTasks(market.pool)
     await premium_order(market)
     for other in (replace(TOLD, payment_ids=("PAY-O-1-1",)), replace(TOLD, provider="stripe")):
         assert not await take_dispute(market.store, waiting, opened, other, now=NOW)
@@ -418,7 +418,7 @@ async def test_t40_a_payment_by_another_name_or_of_another_provider_stays_parked
 
 
 async def test_t40_parked_news_is_taken_in_as_it_came(market: Market) -> None:
-    waiting, opened = PostgresWaiting(market.pool), PostgresTasks(market.pool)
+    waiting, opened = PostgresParkedDisputes(market.pool), PostgresTasks(market.pool)
     for minutes, amount in ((0, 4000), (2, 2000), (1, 3000)):
         told_at = NOW + timedelta(minutes=minutes)
         await take_dispute(market.store, waiting, opened, replace(TOLD, amount_minor=amount), now=told_at)
@@ -428,7 +428,7 @@ async def test_t40_parked_news_is_taken_in_as_it_came(market: Market) -> None:
 
 
 async def test_t40_parked_news_whose_handling_fails_stays_parked(market: Market) -> None:
-    waiting, opened = PostgresWaiting(market.pool), PostgresTasks(market.pool)
+    waiting, opened = PostgresParkedDisputes(market.pool), PostgresTasks(market.pool)
     await take_dispute(market.store, waiting, opened, TOLD, now=NOW)
     ref = await premium_order(market)
     async with market.pool.connection() as connection:
@@ -442,7 +442,7 @@ async def test_t40_parked_news_whose_handling_fails_stays_parked(market: Market)
 
 
 async def test_t40_what_a_provider_tells_against_what_is_known_opens_a_task(market: Market) -> None:
-    waiting, opened = PostgresWaiting(market.pool), PostgresTasks(market.pool)
+    waiting, opened = PostgresParkedDisputes(market.pool), PostgresTasks(market.pool)
     ref = await premium_order(market)
     await tell(market, ref, LOST)
     for _ in range(2):

@@ -25,7 +25,7 @@ from jitui.aftersales.review import approve
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
 from tests.http.api import Api, money, order, payment, shipment
-from tests.threads.steps import MERCHANT, SUCCEEDED, claim, heard, refused, snapshot_of, where
+from tests.known_bugs.steps import MERCHANT, SUCCEEDED, claim, heard, refused, snapshot_of, where
 
 
 async def test_t16_of_a_cancel_and_a_ship_at_once_exactly_one_goes_through(market: Market) -> None:
