@@ -10,7 +10,7 @@ help:
 	@echo "make setup   prepare this checkout: .venv, the console's files, what the tests need (a browser, Java)"
 	@echo "make demo    a running marketplace on this machine"
 	@echo "make test    everything that must hold"
-	@echo "make check   lint, format, types, contracts between the floors"
+	@echo "make check   lint, format, types, contracts between the layers"
 	@echo "make docs    the documentation as a site, in build/site; a broken link fails"
 	@echo "make bench   speed against its floors and peers"
 	@echo "make lock    write requirements.lock and package-lock.json anew (LOCK_OPTIONS=--upgrade for newer releases)"

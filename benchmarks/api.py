@@ -12,16 +12,16 @@ from pathlib import Path
 import msgspec
 from litestar import Litestar
 
-from benchmarks import ground
+from benchmarks import environment
 from benchmarks.processes import ROOT, started, wait_for_http
 from benchmarks.replay import RecordingStore, Script, script_of
 from jitui.adapters.postgres import reading
 from jitui.adapters.postgres.pool import make_pool
 from jitui.aftersales.ports import HistoryRecord, OrderRef
 from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.bootstrap import install_policy, open_service
 from jitui.entrypoints.http.app import create_app
 from jitui.ids import lane_of
-from jitui.wiring import install_policy, open_app
 
 USAGE_MAX_AGE_SECONDS = "600"
 """No worker runs while the asking is measured; longer than a window, so that every request of it is decided alike."""
@@ -38,20 +38,20 @@ class Serving:
 
 async def prepare(url: str, home: Path) -> str:
     """Publish the default policy, complete the history, roll up, and issue a platform key."""
-    async with open_app(ground.settings_for(url, home), url) as app:
-        await install_policy(app)
-        now = app.clock()
-        records = [HistoryRecord(kind, ground.long_ago(now)) for kind in ground.HISTORY_KINDS]
-        await app.registry.record_history(records)
-        await app.feed.roll_up(now)
-        return await issue_key(app.registry, KeyScope.PLATFORM, "", label="bench", now=now)
+    async with open_service(environment.settings_for(url, home), url) as service:
+        await install_policy(service)
+        now = service.clock()
+        records = [HistoryRecord(kind, environment.long_ago(now)) for kind in environment.HISTORY_KINDS]
+        await service.registry.record_history(records)
+        await service.feed.roll_up(now)
+        return await issue_key(service.registry, KeyScope.PLATFORM, "", label="bench", now=now)
 
 
 async def roll_up(url: str, home: Path) -> None:
     """What a worker does every second; usage of a window's begin stands for all of it (USAGE_MAX_AGE_SECONDS)."""
-    async with open_app(ground.settings_for(url, home), url) as app:
-        await app.feed.roll_up()
-    ground.settle(url)
+    async with open_service(environment.settings_for(url, home), url) as service:
+        await service.feed.roll_up()
+    environment.settle(url)
 
 
 @contextmanager
@@ -75,11 +75,11 @@ def serving(url: str, home: Path, *, processes: int, source: Path = ROOT / "src"
 
 async def record_request(url: str, home: Path, key: str, numbers: range) -> Script:
     """Ask once through the HTTP application and turn what went to the database into a pgbench script."""
-    async with open_app(ground.settings_for(url, home), url) as app:
+    async with open_service(environment.settings_for(url, home), url) as service:
         for number in numbers:
             async with make_pool(url, max_size=1) as pool:
-                store = RecordingStore(pool, app.settings.time_zone.key)
-                status, body = await _post(create_app(replace(app, store=store)), key, number)
+                store = RecordingStore(pool, service.settings.time_zone.key)
+                status, body = await _post(create_app(replace(service, store=store)), key, number)
             assert status == 201 and b'"approved_by":"instant_refund"' in body, body
             asking = store.recorded[0]
             try_key = reading.TRY_KEY[OrderRef]

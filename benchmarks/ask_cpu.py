@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from benchmarks import api, ground
+from benchmarks import api, environment
 from benchmarks.load import Load
 from benchmarks.processes import ROOT, apply, cpu_seconds
 
@@ -29,9 +29,9 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8)
     options = parser.parse_args()
     sources = [ROOT / "src", *([options.against.resolve()] if options.against else [])]
-    with tempfile.TemporaryDirectory() as home, ground.server() as server, ExitStack() as stack:
-        url = ground.new_database(server, "ours")
-        numbers = ground.seed(url, (options.windows + 1) * len(sources) * options.asks)
+    with tempfile.TemporaryDirectory() as home, environment.server() as server, ExitStack() as stack:
+        url = environment.new_database(server, "ours")
+        numbers = environment.seed(url, (options.windows + 1) * len(sources) * options.asks)
         key = asyncio.run(api.prepare(url, Path(home)))
         services = [stack.enter_context(api.serving(url, Path(home), processes=1, source=one)) for one in sources]
         first, ratios = numbers.start, []

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from jitui.backtest.engine import EngineName, open_engine
 from jitui.backtest.facts import Choice, request_facts
 from jitui.backtest.replay import tables_in
-from jitui.wiring import default_policy
+from jitui.bootstrap import default_policy
 
 
 def main(history: str, out: str, engine_name: str, master: str, memory_mib: str) -> None:

@@ -18,8 +18,8 @@ import zen
 from celpy.adapter import json_to_cel
 
 from benchmarks.frame import Measured, Run, result
+from jitui.bootstrap import default_policy
 from jitui.policy import Policy, decide
-from jitui.wiring import default_policy
 
 AT_MOST_OF_ZEN = 2.0
 AT_LEAST_OF_CEL_PYTHON = 50.0

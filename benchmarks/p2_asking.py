@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import api, ground
+from benchmarks import api, environment
 from benchmarks.frame import Measured, Run, result
 from benchmarks.load import Load, Loaded
 from benchmarks.processes import apply, cpu_seconds
@@ -56,7 +56,7 @@ class Scene:
 
 def measure(run: Run) -> Measured:
     """Every number of clients, first ours with one process and with two, then the floor."""
-    with tempfile.TemporaryDirectory() as home, ground.server() as server:
+    with tempfile.TemporaryDirectory() as home, environment.server() as server:
         scene = _prepare(server, Path(home), run)
         ours = {count: _ask(scene, run, processes=count) for count in PROCESSES}
         floor = [_replay(scene, run, clients) for clients in CLIENTS]
@@ -86,12 +86,14 @@ def measure(run: Run) -> Measured:
 
 def _prepare(server: EmbeddedServer, home: Path, run: Run) -> Scene:
     windows = len(CLIENTS) * len(PROCESSES) + 2  # and the warm-up of each service
-    url, floor_url = ground.new_database(server, "ours"), ground.new_database(server, "floor")
+    url, floor_url = environment.new_database(server, "ours"), environment.new_database(server, "floor")
     run.say("   preparing orders")
     recorded = 200
-    numbers = ground.seed(url, round((windows * run.seconds + 2 * (len(PROCESSES) + 1)) * MOST_A_SECOND) + recorded)
-    floor_numbers = ground.seed(
-        floor_url, round(len(CLIENTS) * (run.seconds + 2) * MOST_A_SECOND_REPLAYED), lane=ground.BY_NUMBER
+    numbers = environment.seed(
+        url, round((windows * run.seconds + 2 * (len(PROCESSES) + 1)) * MOST_A_SECOND) + recorded
+    )
+    floor_numbers = environment.seed(
+        floor_url, round(len(CLIENTS) * (run.seconds + 2) * MOST_A_SECOND_REPLAYED), lane=environment.BY_NUMBER
     )
     key = asyncio.run(api.prepare(url, home))
     asyncio.run(api.prepare(floor_url, home))
@@ -146,7 +148,7 @@ def _paced(scene: Scene, run: Run, processes: int, per_second: float) -> Loaded:
 
 
 def _replay(scene: Scene, run: Run, clients: int) -> Replayed:
-    ground.settle(scene.floor_url)
+    environment.settle(scene.floor_url)
     before = cpu_seconds(scene.server.pid)
     first = scene.floor_orders.numbers.start + scene.floor_orders.used
     replayed = replay(scene.server, scene.floor_url, scene.script, first=first, clients=clients, seconds=run.seconds)

@@ -23,7 +23,7 @@ import msgspec
 import psycopg
 import uvloop
 
-from benchmarks import ground
+from benchmarks import environment
 from benchmarks.frame import Measured, Run, result
 from benchmarks.processes import ROOT, cpu_seconds, started
 from benchmarks.replay import Pipelines, Recording, RecordingStore, filled, tapped, templates
@@ -31,11 +31,11 @@ from jitui.adapters.embedded_postgres import EmbeddedServer
 from jitui.adapters.postgres import queue
 from jitui.adapters.postgres.batch import run_batch
 from jitui.adapters.postgres.pool import Connection, make_pool
-from jitui.aftersales.pay import News, confirm
+from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.bootstrap import utc_now
 from jitui.ids import lane_of, new_id
-from jitui.wiring import utc_now
 
 AT_LEAST = 0.8
 REFUNDS_A_SECOND = 500
@@ -70,7 +70,7 @@ _APPROVE: tuple[LiteralString, ...] = (
 def measure(run: Run) -> Measured:
     """The floor first and last, ours between, so that a machine that grows slower favours neither."""
     count = round(run.seconds * REFUNDS_A_SECOND)
-    with tempfile.TemporaryDirectory() as folder, ground.server() as server:
+    with tempfile.TemporaryDirectory() as folder, environment.server() as server:
         home = Path(folder)
         urls = {name: _queue(server, name, count) for name in ("first", "ours", "last", "slow")}
         claim, confirming = asyncio.run(_record(_queue(server, "recorded", 8)))
@@ -106,12 +106,12 @@ def measure(run: Run) -> Measured:
 
 def _queue(server: EmbeddedServer, name: str, count: int) -> str:
     """A database in which so many approved refunds wait to be paid."""
-    url = ground.new_database(server, name)
-    ground.seed(url, count)
+    url = environment.new_database(server, name)
+    environment.seed(url, count)
     with psycopg.connect(url) as connection:
         for insert in _APPROVE:
-            connection.execute(insert, {"now": utc_now(), "amount": ground.AMOUNT_MINOR})
-    ground.settle(url)
+            connection.execute(insert, {"now": utc_now(), "amount": environment.AMOUNT_MINOR})
+    environment.settle(url)
     return url
 
 
@@ -145,10 +145,15 @@ def _call(url: str, path: str, body: bytes | None = None) -> bytes:
 
 def _tell(url: str, count: int) -> None:
     """The provider has captured what the refunds give back."""
-    numbers = range(ground.FIRST_ORDER, ground.FIRST_ORDER + count)
+    numbers = range(environment.FIRST_ORDER, environment.FIRST_ORDER + count)
     for at in range(0, count, 500):
         payments = [
-            {"id": f"pay-{number}", "order_id": str(number), "amount_minor": ground.AMOUNT_MINOR, "currency": "CNY"}
+            {
+                "id": f"pay-{number}",
+                "order_id": str(number),
+                "amount_minor": environment.AMOUNT_MINOR,
+                "currency": "CNY",
+            }
             for number in numbers[at : at + 500]
         ]
         _call(url, "/payments/batch", json.dumps({"payments": payments}).encode())
@@ -227,7 +232,7 @@ async def _record(url: str) -> tuple[Pipelines, Pipelines]:
                 break
     async with make_pool(url, max_size=1) as pool:
         store = RecordingStore(pool, "Asia/Shanghai")
-        paid = News(Answer(AnswerKind.SUCCEEDED, provider_refund_id="re_1"))
+        paid = RefundUpdate(RefundResult(RefundResultKind.SUCCEEDED, provider_refund_id="re_1"))
         await confirm(store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), paid, now=now)
     marks = {
         claimed.refund.order_id: "@order",
@@ -245,7 +250,7 @@ def _floor(url: str, claim: Pipelines, confirming: Pipelines, count: int) -> flo
 
 async def _floor_run(url: str, claim: Pipelines, confirming: Pipelines, count: int) -> float:
     """As many connections as the worker has; each claims one refund, commits, confirms it, commits."""
-    numbers = iter(range(ground.FIRST_ORDER, ground.FIRST_ORDER + count))
+    numbers = iter(range(environment.FIRST_ORDER, environment.FIRST_ORDER + count))
     async with make_pool(url, max_size=CONNECTIONS, min_size=CONNECTIONS) as pool:
         await pool.wait()
         ended_at: list[float] = []

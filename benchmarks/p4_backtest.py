@@ -21,8 +21,8 @@ from benchmarks.histories import write_given_facts
 from jitui.backtest.engine import Engine, EngineName, open_engine
 from jitui.backtest.facts import Choice
 from jitui.backtest.replay import ReplayChoice, replay, tables_in
+from jitui.bootstrap import default_policy
 from jitui.policy import Policy
-from jitui.wiring import default_policy
 
 REQUESTS = 10_000_000
 REQUESTS_IN_ORDER = 1_000_000

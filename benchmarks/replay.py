@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 from psycopg import pq
 
 from jitui.adapters.embedded_postgres import EmbeddedServer
-from jitui.adapters.postgres.batch import Call, Statement
+from jitui.adapters.postgres.batch import BatchCall, Statement
 from jitui.adapters.postgres.pool import Connection, Pool
 from jitui.adapters.postgres.store import PostgresStore, PostgresTransaction
 
@@ -222,7 +222,7 @@ def _template(sent: Sent, marks: Mapping[str, str], lane: int) -> Template:
     return Template(Statement(sent.sql.encode(), names), tuple(values))
 
 
-def filled(template: Template, known: Mapping[str, str]) -> Call:
+def filled(template: Template, known: Mapping[str, str]) -> BatchCall:
     """The statement with this run's values in it."""
     return template.made, {
         name: _fill(value, known) for name, value in zip(template.made.names, template.values, strict=True)

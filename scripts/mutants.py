@@ -47,7 +47,7 @@ COPIED = (
 CODE = ("src/jitui/policy", "src/jitui/aftersales")
 SQL = "src/jitui/adapters/postgres"
 TESTS = ("policy", "aftersales", "race", "threads", "worker", "adapters", "agreement", "cli", "console", "http", "wire")
-NEAR = {CODE[0]: ("tests/policy",), CODE[1]: ("tests/aftersales", "tests/threads", "tests/race"), SQL: ()}
+NEAR = {CODE[0]: ("tests/policy",), CODE[1]: ("tests/aftersales", "tests/known_bugs", "tests/race"), SQL: ()}
 ALWAYS_FOR_SQL = "tests/adapters/test_lanes.py"
 FIRST_SECONDS, THEN_SECONDS = 8.0, 14.0
 """Measured time of the tests that are tried on one change: the nearest first, and the others when those all pass."""

@@ -57,7 +57,7 @@ class Notes:
 
         send = batch._send
 
-        def noting_send(pgconn: pq.abc.PGconn, calls: Sequence[batch.Call]) -> list[bytes | None]:
+        def noting_send(pgconn: pq.abc.PGconn, calls: Sequence[batch.BatchCall]) -> list[bytes | None]:
             self.sent.update(made.sql.decode() for made, _ in calls)
             return send(pgconn, calls)
 

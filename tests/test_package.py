@@ -33,6 +33,6 @@ def test_import_pulls_in_nothing_heavy() -> None:
 
 def test_the_policy_floor_pulls_in_no_floor_above_and_no_way_out() -> None:
     loaded = loaded_after("from jitui.policy import Policy, decide\nfrom jitui import policy")
-    above = {"jitui.aftersales", "jitui.backtest", "jitui.adapters", "jitui.entrypoints", "jitui.wiring"}
+    above = {"jitui.aftersales", "jitui.backtest", "jitui.adapters", "jitui.entrypoints", "jitui.bootstrap"}
     assert not loaded & above
     assert not loaded & {"jitui.settings", "psycopg", "httpx", "litestar", "duckdb"}

@@ -13,20 +13,20 @@ import pytest
 
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.pool import Pool, make_pool
+from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.registry import PostgresRegistry
-from jitui.adapters.postgres.shelf import PostgresShelf
 from jitui.adapters.postgres.store import PostgresStore
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.memory_store import MemoryStore
-from jitui.aftersales.order import Buyer, Funding, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
-from jitui.aftersales.outcomes import KeptAnswer, Refusal
+from jitui.aftersales.order import Buyer, Funding, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
 from jitui.aftersales.registry import Selection
-from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
-from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.request_refund import DecisionSettings, RefundRequest, request_refund
+from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
 from jitui.policy import Policy
 from tests.aftersales.watched import WatchedStore
@@ -53,12 +53,12 @@ class Market:
     store: PostgresStore
     registry: PostgresRegistry
     feed: PostgresFeed
-    shelf: PostgresShelf
+    queries: PostgresQueries
     policy: Policy = DEFAULT_POLICY
 
     @property
-    def terms(self) -> Terms:
-        return Terms(self.policy, ZoneInfo(TIME_ZONE))
+    def decision_settings(self) -> DecisionSettings:
+        return DecisionSettings(self.policy, ZoneInfo(TIME_ZONE))
 
     async def premium_buyer(self, buyer_id: str, now: datetime = NOW) -> str:
         """A buyer for whom every condition of the default policy on history holds, taken on the allow list."""
@@ -99,16 +99,16 @@ class Market:
         assert not isinstance(taken, Refusal), taken
         for index, captured in enumerate([sum(amounts) + freight_minor] if tenders is None else tenders, start=1):
             tender = Tender(f"t{index}", "simulator", f"pay-{order_id}-{index}", "CNY", captured, now)
-            paid = await capture_payment(self.store, taken.ref, tender, self.terms, now=now)
+            paid = await capture_payment(self.store, taken.ref, tender, self.decision_settings, now=now)
             assert isinstance(paid, Executed), paid
         return taken.ref
 
     async def ask(
         self, buyer_id: str, order_id: str, *, lines: Sequence[tuple[str, int]] = (), now: datetime = NOW
-    ) -> Executed | Refusal | KeptAnswer:
+    ) -> Executed | Refusal | StoredResponse:
         """The buyer asks."""
-        ask = RefundAsk(buyer_id, order_id, lines=tuple(LineUnits(*line) for line in lines))
-        return await request_refund(self.store, self.terms, ask, now=now)
+        request = RefundRequest(buyer_id, order_id, lines=tuple(LineUnits(*line) for line in lines))
+        return await request_refund(self.store, self.decision_settings, request, now=now)
 
     async def asked(
         self, buyer_id: str, order_id: str, *, lines: Sequence[tuple[str, int]] = (), now: datetime = NOW
@@ -120,27 +120,27 @@ class Market:
         self,
         ref: OrderRef,
         *,
-        degree: ParcelDegree = ParcelDegree.SHIPPED,
+        status: ShipmentStatus = ShipmentStatus.SHIPPED,
         source: ShipmentSource = ShipmentSource.MERCHANT,
         tracking_no: str = "SF1",
         lines: Sequence[tuple[str, int]] = (),
         now: datetime = NOW,
-    ) -> Executed | Refusal | KeptAnswer:
-        """Somebody says something of a parcel."""
-        news = ShipmentNews(degree, "sf", tracking_no, source, now, tuple(LineUnits(*line) for line in lines))
+    ) -> Executed | Refusal | StoredResponse:
+        """Somebody says something of a shipment."""
+        update = ShipmentUpdate(status, "sf", tracking_no, source, now, tuple(LineUnits(*line) for line in lines))
         kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
-        return await record_shipment(self.store, ref, news, by=Actor(kind, "somebody"), now=now)
+        return await record_shipment(self.store, ref, update, by=Actor(kind, "somebody"), now=now)
 
     def deciding_by(self, policy: Policy) -> Market:
         """The same market under another policy."""
         return replace(self, policy=policy)
 
 
-def ticket_of(done: Executed | Refusal | KeptAnswer) -> Ticket:
+def ticket_of(done: Executed | Refusal | StoredResponse) -> Ticket:
     """The ticket that a command is about; fails the test on a refusal."""
     assert isinstance(done, Executed), done
     assert done.ticket_id is not None
-    return done.file.ticket(done.ticket_id)
+    return done.snapshot.ticket(done.ticket_id)
 
 
 async def memory_market(now: datetime = NOW) -> Market:
@@ -165,7 +165,7 @@ async def open_market(
             (WatchedStore if watched else PostgresStore)(pool, TIME_ZONE),
             PostgresRegistry(pool, TIME_ZONE),
             PostgresFeed(pool, TIME_ZONE),
-            PostgresShelf(pool),
+            PostgresQueries(pool),
         )
         since = now - timedelta(days=3650)
         await market.registry.record_history([HistoryRecord(kind, since) for kind in HISTORY_KINDS])

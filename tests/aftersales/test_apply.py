@@ -1,6 +1,7 @@
-"""`apply` and PostgreSQL say the same of every change: after each commit the file read again is the file applied.
+"""`apply` and PostgreSQL say the same of every change: after each commit the snapshot read again is the snapshot
+applied.
 
-Every test with a market in `tests/aftersales`, `tests/threads` and `tests/race` checks that too (`watched.py`). Here
+Every test with a market in `tests/aftersales`, `tests/known_bugs` and `tests/race` checks that too (`watched.py`). Here
 are sequences of all commands, and the proof that no kind of change was left out.
 """
 
@@ -16,23 +17,23 @@ from uuid import uuid4
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from jitui.aftersales.changes import Change, ClaimRefund, MoveRefund, PutDispute, PutShipment, SettleRefund
 from jitui.aftersales.dispute import record_dispute
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, LineUnits, OrderLine, ParcelDegree, Tender
+from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, LineUnits, OrderLine, ShipmentStatus, Tender
 from jitui.aftersales.order import ShipmentSource as Source
-from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
+from jitui.aftersales.pay import ManualPayout, RefundUpdate, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, RefundRef, TicketRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import RefundState, Settlement
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
-from jitui.aftersales.ship import ShipmentNews, complete_order, record_shipment
+from jitui.aftersales.ship import ShipmentUpdate, complete_order, record_shipment
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind
-from jitui.aftersales.writes import ClaimRefund, MoveRefund, PutDispute, PutShipment, SettleRefund, Write
 from tests.aftersales.market import NOW, Market
 from tests.aftersales.watched import SEEN, WatchedStore
 
-KINDS = frozenset(get_args(Write)) | {ClaimRefund}
+KINDS = frozenset(get_args(Change)) | {ClaimRefund}
 ANYBODY = Actor(ActorKind.OPERATOR, "somebody")
 A_MINUTE = timedelta(seconds=61)
 Step = tuple[object, ...]
@@ -54,8 +55,8 @@ class Story:
         assert isinstance(self.market.store, WatchedStore)
         return self.market.store
 
-    async def file(self, order: OrderRef | None = None) -> OrderFile:
-        found = await self.store.read_file(order or self.orders[0])
+    async def snapshot(self, order: OrderRef | None = None) -> OrderSnapshot:
+        found = await self.store.read_order(order or self.orders[0])
         assert found is not None
         return found
 
@@ -87,7 +88,7 @@ async def pay_in(story: Story, tender_id: str, payment: str, minor: int, total: 
     order = story.orders[second]
     name = f"{story.buyer}-{payment}"
     tender = Tender(tender_id, "simulator", name, "CNY", minor, story.now, payment_total_minor=total)
-    return await capture_payment(story.store, order, tender, story.market.terms, now=story.now)
+    return await capture_payment(story.store, order, tender, story.market.decision_settings, now=story.now)
 
 
 async def ask(story: Story, units: list[tuple[str, int]]) -> object:
@@ -95,14 +96,14 @@ async def ask(story: Story, units: list[tuple[str, int]]) -> object:
 
 
 async def ship(
-    story: Story, source: Source, degree: ParcelDegree, number: str, units: list[tuple[str, int]], carrier: str
+    story: Story, source: Source, status: ShipmentStatus, number: str, units: list[tuple[str, int]], carrier: str
 ) -> object:
-    news = ShipmentNews(degree, carrier, number, source, story.now, tuple(LineUnits(*unit) for unit in units))
-    return await record_shipment(story.store, story.orders[0], news, by=ANYBODY, now=story.now)
+    update = ShipmentUpdate(status, carrier, number, source, story.now, tuple(LineUnits(*unit) for unit in units))
+    return await record_shipment(story.store, story.orders[0], update, by=ANYBODY, now=story.now)
 
 
 async def review(story: Story, what: str, which: int) -> object:
-    tickets = (await story.file()).tickets
+    tickets = (await story.snapshot()).tickets
     if not tickets:
         return None
     ticket = tickets[which % len(tickets)]
@@ -114,8 +115,8 @@ async def review(story: Story, what: str, which: int) -> object:
             return await withdraw(story.store, ref, version=None, by=ANYBODY, now=story.now)
         case "expire":
             return await expire(story.store, ref, now=story.now + timedelta(days=3))
-    news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "R", Source.MERCHANT, story.now, (LineUnits("l1", 1),))
-    rejection = Rejection("no", news if what == "ship" else None)
+    update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", "R", Source.MERCHANT, story.now, (LineUnits("l1", 1),))
+    rejection = Rejection("no", update if what == "ship" else None)
     return await reject(story.store, ref, rejection, version=None, by=ANYBODY, now=story.now)
 
 
@@ -126,17 +127,17 @@ async def claim(story: Story, waited: bool) -> object:
     return found
 
 
-async def hear(story: Story, kind: AnswerKind, looked_up: bool, which: int, more: dict[str, Any]) -> object:
+async def hear(story: Story, kind: RefundResultKind, looked_up: bool, which: int, more: dict[str, Any]) -> object:
     if not story.claims:
         return None
     claimed = story.claims[which % len(story.claims)]
-    answer = Answer(kind, reason="as drawn", **more)
+    result = RefundResult(kind, reason="as drawn", **more)
     ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
-    return await confirm(story.store, ref, News(answer, looked_up), now=story.now)
+    return await confirm(story.store, ref, RefundUpdate(result, looked_up), now=story.now)
 
 
 async def operate(story: Story, what: str) -> object:
-    refunds = (await story.file()).refunds
+    refunds = (await story.snapshot()).refunds
     if not refunds:
         return None
     refund = refunds[-1]
@@ -183,8 +184,8 @@ async def follow(story: Story, steps: list[Step]) -> list[str]:
 PAID: Step = ("pay_in", "t2", "p", 9341, None, False)
 DEPOSIT: Step = ("pay_in", "t2", "p", 4000, None, False)
 ALL: list[tuple[str, int]] = []
-SUCCEEDED: Step = ("hear", AnswerKind.SUCCEEDED, False, 0, {"provider_refund_id": "r-1"})
-DECLINED: Step = ("hear", AnswerKind.DECLINED, False, 0, {"provider_refund_id": "r-1"})
+SUCCEEDED: Step = ("hear", RefundResultKind.SUCCEEDED, False, 0, {"provider_refund_id": "r-1"})
+DECLINED: Step = ("hear", RefundResultKind.DECLINED, False, 0, {"provider_refund_id": "r-1"})
 SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
     "approved at once over two payments, paid, undone, paid again": (
         True,
@@ -195,8 +196,8 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
             ("claim", False),
             ("claim", True),
             SUCCEEDED,
-            ("hear", AnswerKind.UNKNOWN, False, 1, {}),
-            ("hear", AnswerKind.DECLINED, True, 0, {}),
+            ("hear", RefundResultKind.UNKNOWN, False, 1, {}),
+            ("hear", RefundResultKind.DECLINED, True, 0, {}),
             ("claim", True),
         ],
     ),
@@ -206,10 +207,10 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
             PAID,
             ("ask", ALL),
             ("claim", False),
-            ("hear", AnswerKind.PENDING, False, 0, {"stuck": True}),
+            ("hear", RefundResultKind.PENDING, False, 0, {"stuck": True}),
             ("operate", "settle"),
             SUCCEEDED,
-            ("hear", AnswerKind.DECLINED, True, 0, {}),
+            ("hear", RefundResultKind.DECLINED, True, 0, {}),
         ],
     ),
     "refused by the provider, sent again, and another payment is spoken of": (
@@ -221,8 +222,8 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
             DECLINED,
             ("operate", "retry"),
             ("claim", False),
-            ("hear", AnswerKind.SUCCEEDED, True, 1, {"payment_ids": ("another",)}),
-            ("hear", AnswerKind.SUCCEEDED, True, 1, {}),
+            ("hear", RefundResultKind.SUCCEEDED, True, 1, {"payment_ids": ("another",)}),
+            ("hear", RefundResultKind.SUCCEEDED, True, 1, {}),
         ],
     ),
     "reviewed, and the goods leave in spite of the approval": (
@@ -233,18 +234,18 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
             ("review", "approve", 0),
             ("ask", [("l2", 2)]),
             ("review", "withdraw", 1),
-            ("ship", Source.CARRIER, ParcelDegree.SHIPPED, "A", ALL, "sf"),
-            ("ship", Source.CARRIER, ParcelDegree.DELIVERED, "a", ALL, "sf"),
+            ("ship", Source.CARRIER, ShipmentStatus.SHIPPED, "A", ALL, "sf"),
+            ("ship", Source.CARRIER, ShipmentStatus.DELIVERED, "a", ALL, "sf"),
             ("complete",),
         ],
     ),
-    "shipped in two parcels by command, and the carrier's name comes later": (
+    "shipped in two shipments by command, and the carrier's name comes later": (
         False,
         [
             PAID,
-            ("ship", Source.MERCHANT, ParcelDegree.SHIPPED, "A", [("l1", 1)], ""),
-            ("ship", Source.MERCHANT, ParcelDegree.SHIPPED, "B", [("l1", 1), ("l2", 3)], "sf"),
-            ("ship", Source.CARRIER, ParcelDegree.SHIPPED, "a", ALL, "yto"),
+            ("ship", Source.MERCHANT, ShipmentStatus.SHIPPED, "A", [("l1", 1)], ""),
+            ("ship", Source.MERCHANT, ShipmentStatus.SHIPPED, "B", [("l1", 1), ("l2", 3)], "sf"),
+            ("ship", Source.CARRIER, ShipmentStatus.SHIPPED, "a", ALL, "yto"),
         ],
     ),
     "freight moves to the request that waits, and is left behind by the rejection that ships": (
@@ -304,28 +305,28 @@ async def test_every_kind_of_change_is_what_the_database_makes_of_it(market: Mar
 
 
 async def test_changes_that_come_with_others_are_each_applied_as_they_are_written(market: Market) -> None:
-    """What no plan shows alone: a settlement is kept once; a parcel keeps its number, a dispute its beginning."""
+    """What no plan shows alone: a settlement is kept once; a shipment keeps its number, a dispute its beginning."""
     story = await begin(market)
-    parcel: Step = ("ship", Source.CARRIER, ParcelDegree.LABEL_PRINTED, "A", ALL, "sf")
+    shipment: Step = ("ship", Source.CARRIER, ShipmentStatus.LABEL_PRINTED, "A", ALL, "sf")
     disputed: Step = ("dispute", "d1", DisputeState.OPEN, 100)
-    await follow(story, [PAID, ("ask", ALL), ("claim", False), DECLINED, parcel, disputed])
-    file = await story.file()
-    refund_id = file.refunds[0].refund_id
+    await follow(story, [PAID, ("ask", ALL), ("claim", False), DECLINED, shipment, disputed])
+    snapshot = await story.snapshot()
+    refund_id = snapshot.refunds[0].refund_id
     first, second = (SettleRefund(refund_id, Settlement(name, "by hand", "li.na", story.now)) for name in ("a", "b"))
     moved = MoveRefund(refund_id, RefundState.UNKNOWN, story.now, "put back", None, tries=7)
-    numbered = PutShipment(replace(file.shipments[0], tracking_no="another"), "another")
-    later = PutDispute(replace(file.disputes[0], opened_at=story.now + A_MINUTE, provider="another"))
+    numbered = PutShipment(replace(snapshot.shipments[0], tracking_no="another"), "another")
+    later = PutDispute(replace(snapshot.disputes[0], opened_at=story.now + A_MINUTE, provider="another"))
     for change in (moved, first, second, numbered, later):
         async with story.store.transaction() as transaction:
             opened = await transaction.open(story.orders[0])
-            assert opened.file is not None
-            await transaction.commit(opened.file, (change,))
+            assert opened.snapshot is not None
+            await transaction.commit(opened.snapshot, (change,))
 
 
 async def test_an_order_that_cost_nothing_is_applied_as_it_is_written(market: Market) -> None:
     story = await begin(market, premium=False, free=True)
     assert await follow(story, [("ask", ALL), ("review", "approve", 0)]) == ["Executed", "Executed"]
-    assert (await story.file()).tickets[0].closed_at is not None
+    assert (await story.snapshot()).tickets[0].closed_at is not None
 
 
 UNITS = st.lists(st.tuples(st.sampled_from(["l1", "l2"]), st.integers(1, 3)), max_size=2, unique_by=lambda u: u[0])
@@ -344,14 +345,14 @@ STEP = st.one_of(
     st.tuples(
         st.just("ship"),
         st.sampled_from(list(Source)),
-        st.sampled_from(list(ParcelDegree)),
+        st.sampled_from(list(ShipmentStatus)),
         st.sampled_from("AB"),
         UNITS,
         st.sampled_from(["", "sf", "yto"]),
     ),
     st.tuples(st.just("review"), st.sampled_from(["approve", "withdraw", "expire", "reject", "ship"]), WHICH),
     st.tuples(st.just("claim"), st.booleans()),
-    st.tuples(st.just("hear"), st.sampled_from(list(AnswerKind)[:4]), st.booleans(), WHICH, MORE),
+    st.tuples(st.just("hear"), st.sampled_from(list(RefundResultKind)[:4]), st.booleans(), WHICH, MORE),
     st.tuples(st.just("operate"), st.sampled_from(["retry", "settle"])),
     st.tuples(
         st.just("dispute"),

@@ -21,8 +21,8 @@ async def test_a_reader_that_remembers_its_position_misses_nothing(market: Marke
             await read()
 
     async def read() -> bool:
-        page = await market.feed.changes(seen[-1] if seen else 0, 7)
-        seen.extend(change.position for change in page)
+        page = await market.feed.events(seen[-1] if seen else 0, 7)
+        seen.extend(event.position for event in page)
         return bool(page)
 
     reader = asyncio.create_task(follow())
@@ -31,16 +31,16 @@ async def test_a_reader_that_remembers_its_position_misses_nothing(market: Marke
     await reader
     assert seen == sorted(set(seen))
     assert len(seen) == 20 * 4, "paid, requested, approved, stop_ship for each"
-    everything = await market.feed.changes(0, 1000)
-    for ticket in {change.ticket_id for change in everything if change.ticket_id}:
-        kinds = [change.kind for change in everything if change.ticket_id == ticket]
+    everything = await market.feed.events(0, 1000)
+    for ticket in {event.ticket_id for event in everything if event.ticket_id}:
+        kinds = [event.kind for event in everything if event.ticket_id == ticket]
         assert kinds == ["ticket.requested", "ticket.approved", "stop_ship"]
 
 
 async def test_a_shop_reads_only_its_own(market: Market) -> None:
     for index in (1, 2):
         await market.paid_order(await market.premium_buyer(f"b-{index}"), f"o-{index}", shop_id=f"shop-{index}")
-    assert {change.shop_id for change in await market.feed.changes(0, 100, shop_id="shop-2")} == {"shop-2"}
+    assert {event.shop_id for event in await market.feed.events(0, 100, shop_id="shop-2")} == {"shop-2"}
 
 
 async def test_the_platforms_cap_stops_the_next_period(market: Market) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jitui.adapters.postgres.tasks import PostgresTasks
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Funder, Funding, LineUnits, OrderLine, Tender
@@ -15,11 +16,10 @@ from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
 from jitui.aftersales.ship import complete_order
 from jitui.aftersales.task import TaskFilter, TaskKind
 from jitui.aftersales.ticket import ApprovedBy, TicketState
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
-from tests.threads.steps import file_of
+from tests.known_bugs.steps import snapshot_of
 
 COUPON = (Funding(Funder.PLATFORM_SUBSIDY, 999),)
 
@@ -46,7 +46,7 @@ async def counted(market: Market) -> list[object]:
 @on_both_stores
 async def test_it_is_paid_when_it_is_placed_and_its_funders_are_booked(market: Market) -> None:
     ref = await free_order(market, "b-1")
-    order = (await file_of(market, ref)).order
+    order = (await snapshot_of(market, ref)).order
     assert (order.free_of_charge, order.paid_at) == (True, order.placed_at)
     assert await balances_of(market, "o-1") == {"subsidy:platform_subsidy": 999, "escrow": -999}
 
@@ -62,11 +62,11 @@ async def test_its_refund_returns_the_funders_stops_the_parcel_and_closes_at_onc
         0,
     )
     assert ticket.notice and ticket.closed_at == NOW
-    file = await file_of(market, ref)
-    assert file.refunds == ()
-    assert [event.to_state for event in file.timeline][-2:] == [TicketState.REFUNDING, TicketState.REFUNDED]
+    snapshot = await snapshot_of(market, ref)
+    assert snapshot.refunds == ()
+    assert [event.to_state for event in snapshot.timeline][-2:] == [TicketState.REFUNDING, TicketState.REFUNDED]
     assert set((await balances_of(market, "o-1")).values()) == {0}
-    kinds = [change.kind for change in await market.feed.changes(0, 100)]
+    kinds = [event.kind for event in await market.feed.events(0, 100)]
     assert kinds == ["order.paid", "ticket.requested", "ticket.approved", "stop_ship", "ticket.refunded"]
     shipped = await market.ship(ref)
     assert isinstance(shipped, Refusal) and shipped.code is RefusalCode.UNITS_REFUNDED
@@ -102,7 +102,7 @@ async def test_completed_by_an_event_it_has_gone_as_any_other(market: Market) ->
         await market.registry.record_buyer_events([event])
     refused = await market.ask(buyer, "o-1")
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
-    assert [(await file_of(market, one)).order.completed_at for one in (ref, other)] == [NOW, None]
+    assert [(await snapshot_of(market, one)).order.completed_at for one in (ref, other)] == [NOW, None]
 
 
 async def test_it_counts_in_no_feature_of_buyer_or_shop(market: Market) -> None:
@@ -132,15 +132,15 @@ async def test_a_line_that_costs_nothing_beside_others_brings_nothing_alone(mark
 @on_both_stores
 async def test_an_order_that_is_replaced_by_a_free_one_is_paid_then_and_by_a_priced_one_no_more(market: Market) -> None:
     ref = await market.paid_order("b-1", "o-1", amounts=(500,), tenders=())
-    assert (await file_of(market, ref)).order.paid_at is None
+    assert (await snapshot_of(market, ref)).order.paid_at is None
     line = OrderLine("l1", "sku-1", "item-1", 1, 0, "apparel", customised=False, virtual=False)
     free = NewOrder("o-1", "b-1", "shop-1", "CNY", NOW - timedelta(hours=1), (line,), COUPON)
     assert isinstance(await put_order(market.store, free, now=NOW), OrderTaken)
-    assert (await file_of(market, ref)).order.free_of_charge
+    assert (await snapshot_of(market, ref)).order.free_of_charge
     assert (await balances_of(market, "o-1"))["escrow"] == -999
     priced = NewOrder("o-1", "b-1", "shop-1", "CNY", NOW - timedelta(hours=1), (replace_paid(line, 700),), COUPON)
     assert isinstance(await put_order(market.store, priced, now=NOW), OrderTaken)
-    order = (await file_of(market, ref)).order
+    order = (await snapshot_of(market, ref)).order
     assert (order.free_of_charge, order.paid_at) == (False, None)
     assert (await balances_of(market, "o-1"))["escrow"] == -999, "booked already, and booked once"
     unpaid = await market.ask("b-1", "o-1")
@@ -165,9 +165,9 @@ async def test_a_request_for_some_units_leaves_the_others(market: Market) -> Non
     buyer = await market.premium_buyer("b-1")
     ref = await free_order(market, buyer)
     assert isinstance(await market.ask(buyer, "o-1", lines=[("l1", 2)]), Executed)
-    file = await file_of(market, ref)
-    assert file.lines[0].free_quantity == 1
-    assert [LineUnits(row.line_id, row.quantity) for row in file.ticket_lines] == [LineUnits("l1", 2)]
+    snapshot = await snapshot_of(market, ref)
+    assert snapshot.lines[0].free_quantity == 1
+    assert [LineUnits(row.line_id, row.quantity) for row in snapshot.ticket_lines] == [LineUnits("l1", 2)]
 
 
 async def tasks_of(market: Market) -> list[tuple[TaskKind, int | None]]:
@@ -182,7 +182,9 @@ async def test_money_for_an_order_that_costs_nothing_is_a_task_before_and_after_
             await market.asked(buyer, order_id)
         tender = Tender("t", "simulator", f"pay-{order_id}", "CNY", 500, NOW)
         for _ in range(2):
-            assert isinstance(await capture_payment(market.store, ref, tender, market.terms, now=NOW), Executed)
+            assert isinstance(
+                await capture_payment(market.store, ref, tender, market.decision_settings, now=NOW), Executed
+            )
     assert await tasks_of(market) == [(TaskKind.CAPTURED_AFTER_REFUND, 500)] * 2
 
 
@@ -192,7 +194,7 @@ async def test_money_above_an_order_that_was_refunded_whole_is_a_task_and_before
     assert await tasks_of(market) == [], "a shop may charge for what is no line"
     await market.asked(buyer, "o-1")
     more = Tender("t2", "simulator", "another", "CNY", 300, NOW)
-    assert isinstance(await capture_payment(market.store, ref, more, market.terms, now=NOW), Executed)
+    assert isinstance(await capture_payment(market.store, ref, more, market.decision_settings, now=NOW), Executed)
     assert await tasks_of(market) == [(TaskKind.CAPTURED_AFTER_REFUND, 300)]
 
 

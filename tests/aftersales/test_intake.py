@@ -31,7 +31,9 @@ async def test_an_order_is_replaced_until_something_stands_on_it(market: Market)
     cheaper = replace(ORDER, lines=(replace(LINE, paid_minor=9000),))
     again = await put_order(market.store, cheaper, now=NOW)
     assert isinstance(again, OrderTaken) and (again.created, again.changed) == (False, True)
-    assert isinstance(await capture_payment(market.store, first.ref, TENDER, market.terms, now=NOW), Executed)
+    assert isinstance(
+        await capture_payment(market.store, first.ref, TENDER, market.decision_settings, now=NOW), Executed
+    )
     paid = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(paid, OrderTaken) and paid.changed, "a payment alone does not fix the goods"
     assert isinstance(await market.ship(first.ref), Executed)
@@ -40,10 +42,10 @@ async def test_an_order_is_replaced_until_something_stands_on_it(market: Market)
     assert late.path == "lines[0].paid"
     same = await put_order(market.store, replace(ORDER, hold=Hold.PRESALE), now=NOW)
     assert isinstance(same, OrderTaken) and (same.created, same.changed) == (False, False)
-    file = await market.store.read_file(first.ref)
-    assert file is not None
-    assert (file.lines[0].paid_minor, file.order.hold) == (10000, Hold.PRESALE)
-    assert [tender.captured_minor for tender in file.tenders] == [10500], "tenders never change by this call"
+    snapshot = await market.store.read_order(first.ref)
+    assert snapshot is not None
+    assert (snapshot.lines[0].paid_minor, snapshot.order.hold) == (10000, Hold.PRESALE)
+    assert [tender.captured_minor for tender in snapshot.tenders] == [10500], "tenders never change by this call"
 
 
 DIFFERENCES: list[tuple[str, dict[str, Any]]] = [
@@ -67,7 +69,7 @@ DIFFERENCES: list[tuple[str, dict[str, Any]]] = [
 async def test_what_differs_from_an_order_that_something_stands_on_is_named(market: Market, stands: str) -> None:
     taken = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(taken, OrderTaken)
-    await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
+    await capture_payment(market.store, taken.ref, TENDER, market.decision_settings, now=NOW)
     match stands:
         case "ticket":
             assert isinstance(await market.ask("b-1", "o-1"), Executed)
@@ -86,7 +88,7 @@ async def test_what_differs_from_an_order_that_something_stands_on_is_named(mark
 async def test_a_paid_order_keeps_its_shop_and_currency(market: Market) -> None:
     taken = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(taken, OrderTaken)
-    await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
+    await capture_payment(market.store, taken.ref, TENDER, market.decision_settings, now=NOW)
     for path, changed in (
         ("shop_id", replace(ORDER, shop_id="shop-2")),
         ("currency", replace(ORDER, currency="USD")),
@@ -100,7 +102,7 @@ async def test_what_the_category_said_and_the_line_does_not_repeat_is_no_differe
     await market.registry.put_category(Category("mugs", customised=True, virtual=False), NOW)
     taken = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(taken, OrderTaken)
-    await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
+    await capture_payment(market.store, taken.ref, TENDER, market.decision_settings, now=NOW)
     assert isinstance(await market.ship(taken.ref), Executed)
     again = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(again, OrderTaken) and not again.changed
@@ -114,7 +116,7 @@ async def test_the_ledger_follows_the_funding_of_a_paid_order_that_is_replaced(m
     taken = await put_order(market.store, funded, now=NOW)
     assert isinstance(taken, OrderTaken)
     half = replace(TENDER, captured_minor=5000)
-    await capture_payment(market.store, taken.ref, half, market.terms, now=NOW)
+    await capture_payment(market.store, taken.ref, half, market.decision_settings, now=NOW)
     for funding in (
         (Funding(subsidy, 500), Funding(coupon, 70)),
         (Funding(coupon, 70),),
@@ -128,14 +130,14 @@ async def test_the_ledger_follows_the_funding_of_a_paid_order_that_is_replaced(m
         assert balance["escrow"] == -(5000 + sum(shares.values()))
         assert sum(balance.values()) == 0
     second = replace(TENDER, tender_id="t2", payment_id="pay-2", captured_minor=5500)
-    await capture_payment(market.store, taken.ref, second, market.terms, now=NOW)
+    await capture_payment(market.store, taken.ref, second, market.decision_settings, now=NOW)
     assert (await balances_of(market, "o-1"))["escrow"] == -(10500 + 60)
 
 
 async def balances_of(market: Market, order_id: str) -> dict[str, int]:
     ref = await market.store.find_order(order_id)
     assert ref is not None
-    return {account: minor for (account, _), minor in balances(await market.shelf.ledger(ref)).items()}
+    return {account: minor for (account, _), minor in balances(await market.queries.ledger(ref)).items()}
 
 
 @on_both_stores
@@ -161,27 +163,29 @@ async def test_who_says_customised_wins_the_line_or_its_category_and_silence_of_
     )
     taken = await put_order(market.store, replace(ORDER, lines=lines), now=NOW)
     assert isinstance(taken, OrderTaken)
-    file = await market.store.read_file(taken.ref)
-    assert file is not None
-    assert [(line.customised, line.virtual) for line in file.lines] == [(True, False), (True, False), (None, None)]
+    snapshot = await market.store.read_order(taken.ref)
+    assert snapshot is not None
+    assert [(line.customised, line.virtual) for line in snapshot.lines] == [(True, False), (True, False), (None, None)]
 
 
 async def test_a_repeated_payment_is_one_payment_and_another_amount_is_refused(market: Market) -> None:
     taken = await put_order(market.store, ORDER, now=NOW)
     assert isinstance(taken, OrderTaken)
     results = await asyncio.gather(
-        *(capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW) for _ in range(5))
+        *(capture_payment(market.store, taken.ref, TENDER, market.decision_settings, now=NOW) for _ in range(5))
     )
     assert all(isinstance(result, Executed) for result in results)
-    other = await capture_payment(market.store, taken.ref, replace(TENDER, captured_minor=1), market.terms, now=NOW)
+    other = await capture_payment(
+        market.store, taken.ref, replace(TENDER, captured_minor=1), market.decision_settings, now=NOW
+    )
     assert isinstance(other, Refusal) and other.code is RefusalCode.DUPLICATE_PAYMENT_DIFFERS
     foreign = await capture_payment(
-        market.store, taken.ref, replace(TENDER, tender_id="t2", currency="USD"), market.terms, now=NOW
+        market.store, taken.ref, replace(TENDER, tender_id="t2", currency="USD"), market.decision_settings, now=NOW
     )
     assert isinstance(foreign, Refusal) and foreign.code is RefusalCode.CURRENCY_MISMATCH
-    file = await market.store.read_file(taken.ref)
-    assert file is not None
-    assert [tender.captured_minor for tender in file.tenders] == [10500]
+    snapshot = await market.store.read_order(taken.ref)
+    assert snapshot is not None
+    assert [tender.captured_minor for tender in snapshot.tenders] == [10500]
     async with market.pool.connection() as connection:
         cursor = await connection.execute("SELECT kind, events FROM buyer_day WHERE buyer_id = 'b-1'")
         assert await cursor.fetchall() == [("order_paid", 1)], "five messages, one paid order in the history"
@@ -193,7 +197,7 @@ async def test_a_held_order_is_unshipped_and_not_shippable(market: Market) -> No
     held = replace(ORDER, hold=Hold.PRESALE, placed_at=NOW - timedelta(hours=1))
     taken = await put_order(market.store, held, now=NOW)
     assert isinstance(taken, OrderTaken)
-    await capture_payment(market.store, taken.ref, TENDER, market.terms, now=NOW)
+    await capture_payment(market.store, taken.ref, TENDER, market.decision_settings, now=NOW)
     refused = await market.ship(taken.ref)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_HELD
     assert isinstance(await market.ask(buyer, "o-1"), Executed)

@@ -8,16 +8,16 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.ledger import balances
-from jitui.aftersales.order import Funder, Funding, ParcelDegree, ShipmentSource
-from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
+from jitui.aftersales.order import Funder, Funding, ShipmentSource, ShipmentStatus
+from jitui.aftersales.pay import ManualPayout, RefundUpdate, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
-from jitui.aftersales.ship import ShipmentNews
-from jitui.aftersales.ticket import GRANTED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState
+from jitui.aftersales.ship import ShipmentUpdate
+from jitui.aftersales.snapshot import OrderSnapshot
+from jitui.aftersales.ticket import APPROVED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from tests.aftersales.market import NOW, Market, on_both_stores
 
 ANYBODY = Actor(ActorKind.OPERATOR, "somebody")
@@ -26,13 +26,13 @@ UNITS = st.lists(st.tuples(st.sampled_from(LINES), st.integers(1, 2)), max_size=
 WAYBILL = st.sampled_from(["A", "B"])
 STEP = st.one_of(
     st.tuples(st.just("ask"), UNITS),
-    st.tuples(st.just("ship"), UNITS, WAYBILL, st.sampled_from([ParcelDegree.LABEL_PRINTED, ParcelDegree.SHIPPED])),
-    st.tuples(st.just("scan"), UNITS, WAYBILL, st.sampled_from([ParcelDegree.PICKED_UP, ParcelDegree.SHIPPED])),
+    st.tuples(st.just("ship"), UNITS, WAYBILL, st.sampled_from([ShipmentStatus.LABEL_PRINTED, ShipmentStatus.SHIPPED])),
+    st.tuples(st.just("scan"), UNITS, WAYBILL, st.sampled_from([ShipmentStatus.PICKED_UP, ShipmentStatus.SHIPPED])),
     st.tuples(st.just("approve")),
     st.tuples(st.just("reject"), st.booleans()),
     st.tuples(st.just("withdraw")),
     st.tuples(st.just("expire")),
-    st.tuples(st.just("pay"), st.sampled_from(list(AnswerKind)[:4]), st.booleans()),
+    st.tuples(st.just("pay"), st.sampled_from(list(RefundResultKind)[:4]), st.booleans()),
     st.tuples(st.just("retry")),
     st.tuples(st.just("settle")),
 )
@@ -76,94 +76,94 @@ async def test_nothing_that_is_done_to_an_order_breaks_it(
 
 
 async def _do(market: Market, order: OrderRef, buyer: str, step: tuple[object, ...], now: datetime) -> object:
-    file = await market.store.read_file(order)
-    assert file is not None
-    tickets = [TicketRef(ticket.lane, ticket.ticket_id) for ticket in file.tickets]
+    snapshot = await market.store.read_order(order)
+    assert snapshot is not None
+    tickets = [TicketRef(ticket.lane, ticket.ticket_id) for ticket in snapshot.tickets]
     match step:
         case ("ask", list(units)):
             return await market.ask(buyer, order.order_id, lines=units, now=now)
-        case ("ship", list(units), str(waybill), ParcelDegree() as degree):
-            return await market.ship(order, degree=degree, tracking_no=waybill, lines=units, now=now)
-        case ("scan", list(units), str(waybill), ParcelDegree() as degree):
+        case ("ship", list(units), str(waybill), ShipmentStatus() as status):
+            return await market.ship(order, status=status, tracking_no=waybill, lines=units, now=now)
+        case ("scan", list(units), str(waybill), ShipmentStatus() as status):
             source = ShipmentSource.CARRIER
-            return await market.ship(order, degree=degree, source=source, tracking_no=waybill, lines=units, now=now)
+            return await market.ship(order, status=status, source=source, tracking_no=waybill, lines=units, now=now)
         case ("approve",) if tickets:
             return await approve(market.store, tickets[-1], version=None, by=ANYBODY, now=now)
         case ("reject", bool(ships)) if tickets:
-            news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "R", ShipmentSource.MERCHANT, now) if ships else None
-            return await reject(market.store, tickets[-1], Rejection("no", news), version=None, by=ANYBODY, now=now)
+            update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", "R", ShipmentSource.MERCHANT, now) if ships else None
+            return await reject(market.store, tickets[-1], Rejection("no", update), version=None, by=ANYBODY, now=now)
         case ("withdraw",) if tickets:
             return await withdraw(market.store, tickets[-1], version=None, by=ANYBODY, now=now)
         case ("expire",) if tickets:
             return await expire(market.store, tickets[-1], now=now + timedelta(days=3))
-        case ("pay", AnswerKind() as kind, bool(looked_up)):
-            await _pay(market, order, Answer(kind, reason="as drawn"), looked_up, now)
-        case ("retry",) if file.refunds:
-            return await retry(market.store, RefundRef(order.lane, file.refunds[-1].refund_id), by=ANYBODY, now=now)
-        case ("settle",) if file.refunds:
-            refund = file.refunds[-1]
+        case ("pay", RefundResultKind() as kind, bool(looked_up)):
+            await _pay(market, order, RefundResult(kind, reason="as drawn"), looked_up, now)
+        case ("retry",) if snapshot.refunds:
+            return await retry(market.store, RefundRef(order.lane, snapshot.refunds[-1].refund_id), by=ANYBODY, now=now)
+        case ("settle",) if snapshot.refunds:
+            refund = snapshot.refunds[-1]
             payout = ManualPayout("BANK-1", "by hand", refund.amount_minor, refund.currency)
             return await settle(market.store, RefundRef(order.lane, refund.refund_id), payout, by=ANYBODY, now=now)
     return None
 
 
-async def _pay(market: Market, order: OrderRef, answer: Answer, looked_up: bool, now: datetime) -> None:
+async def _pay(market: Market, order: OrderRef, result: RefundResult, looked_up: bool, now: datetime) -> None:
     for claim in await market.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=9), limit=99):
         if claim.refund.order_id == order.order_id:
-            news = News(answer, looked_up)
-            await confirm(market.store, AttemptRef(claim.lane, claim.attempt.attempt_id), news, now=now)
+            update = RefundUpdate(result, looked_up)
+            await confirm(market.store, AttemptRef(claim.lane, claim.attempt.attempt_id), update, now=now)
 
 
 async def check_order(market: Market, order: OrderRef) -> None:
-    """Every sum of the order file against every other way to count it."""
-    file = await market.store.read_file(order)
-    assert file is not None
-    holding = [ticket for ticket in file.tickets if ticket.state in OPEN_STATES | GRANTED_STATES]
-    for line in file.lines:
-        rows = [row for ticket in holding for row in file.lines_of(ticket.ticket_id) if row.line_id == line.line_id]
+    """Every sum of the order snapshot against every other way to count it."""
+    snapshot = await market.store.read_order(order)
+    assert snapshot is not None
+    holding = [ticket for ticket in snapshot.tickets if ticket.state in OPEN_STATES | APPROVED_STATES]
+    for line in snapshot.lines:
+        rows = [row for ticket in holding for row in snapshot.lines_of(ticket.ticket_id) if row.line_id == line.line_id]
         assert line.claimed_quantity == sum(row.quantity for row in rows)
         assert line.claimed_minor == sum(row.amount_minor for row in rows)
         assert line.claimed_quantity + line.shipped_quantity <= line.quantity, "I3"
-    assert file.order.freight_claimed_minor == sum(ticket.freight_minor for ticket in holding)
-    for row in file.ticket_lines:
-        refunded_before = any(event.to_state is TicketState.REFUNDED for event in file.timeline_of(row.ticket_id))
-        assert row.open == (file.ticket(row.ticket_id).state in OPEN_STATES and not refunded_before)
-    _check_money(file)
-    await _check_ledger(market, file)
+    assert snapshot.order.freight_claimed_minor == sum(ticket.freight_minor for ticket in holding)
+    for row in snapshot.ticket_lines:
+        refunded_before = any(event.to_state is TicketState.REFUNDED for event in snapshot.timeline_of(row.ticket_id))
+        assert row.open == (snapshot.ticket(row.ticket_id).state in OPEN_STATES and not refunded_before)
+    _check_money(snapshot)
+    await _check_ledger(market, snapshot)
 
 
-def _check_money(file: OrderFile) -> None:
-    granted = [ticket for ticket in file.tickets if ticket.state in GRANTED_STATES]
+def _check_money(snapshot: OrderSnapshot) -> None:
+    granted = [ticket for ticket in snapshot.tickets if ticket.state in APPROVED_STATES]
     for ticket in granted:
-        refunds = file.refunds_of(ticket.ticket_id)
+        refunds = snapshot.refunds_of(ticket.ticket_id)
         assert sum(refund.amount_minor for refund in refunds) == ticket.amount_minor
-        lines = sum(line.amount_minor for line in file.lines_of(ticket.ticket_id))
+        lines = sum(line.amount_minor for line in snapshot.lines_of(ticket.ticket_id))
         assert lines + ticket.freight_minor == ticket.amount_minor
         if ticket.approved_by is ApprovedBy.INSTANT_REFUND:
             assert ticket.notice is not None
-    for tender in file.tenders:
-        theirs = [refund for refund in file.refunds if refund.tender_id == tender.tender_id]
+    for tender in snapshot.tenders:
+        theirs = [refund for refund in snapshot.refunds if refund.tender_id == tender.tender_id]
         paid = sum(refund.amount_minor for refund in theirs if refund.state is RefundState.SUCCEEDED)
         assert tender.refunded_minor == paid
         assert tender.pending_minor == sum(refund.amount_minor for refund in theirs) - paid
         assert tender.remaining_minor >= 0, "I1"
     returned = sum(amount for ticket in granted for amount in ticket.funding_returns.values())
-    assert sum(fund.returned_minor for fund in file.funding) == returned
+    assert sum(fund.returned_minor for fund in snapshot.funding) == returned
 
 
-async def _check_ledger(market: Market, file: OrderFile) -> None:
-    posts = await market.shelf.ledger(OrderRef(file.order.lane, file.order.order_id))
-    balance = {account: minor for (account, _), minor in balances(posts).items()}
-    assert all(post.amount_minor > 0 and post.debit != post.credit for post in posts)
-    owed = sum(tender.pending_minor for tender in file.tenders)
-    out = sum(tender.refunded_minor for tender in file.tenders)
-    by_hand = sum(refund.amount_minor for refund in file.refunds if refund.settlement is not None)
-    captured = sum(tender.captured_minor for tender in file.tenders)
+async def _check_ledger(market: Market, snapshot: OrderSnapshot) -> None:
+    entries = await market.queries.ledger(OrderRef(snapshot.order.lane, snapshot.order.order_id))
+    balance = {account: minor for (account, _), minor in balances(entries).items()}
+    assert all(entry.amount_minor > 0 and entry.debit != entry.credit for entry in entries)
+    owed = sum(tender.pending_minor for tender in snapshot.tenders)
+    out = sum(tender.refunded_minor for tender in snapshot.tenders)
+    by_hand = sum(refund.amount_minor for refund in snapshot.refunds if refund.settlement is not None)
+    captured = sum(tender.captured_minor for tender in snapshot.tenders)
     again = balance.get("buyer_receivable", 0)
     assert again >= 0
     assert balance.get("escrow", 0) <= 0, "more was granted than is kept"
     assert balance.get("buyer_payable", 0) == -owed
     assert balance.get("manual_payout", 0) == -by_hand
     assert balance["provider_clearing:simulator"] == captured - (out - by_hand) - again
-    assert balance["subsidy:platform_subsidy"] == sum(f.amount_minor - f.returned_minor for f in file.funding)
+    assert balance["subsidy:platform_subsidy"] == sum(f.amount_minor - f.returned_minor for f in snapshot.funding)
     assert sum(balance.values()) == 0, "I7"

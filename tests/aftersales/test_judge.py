@@ -16,27 +16,27 @@ from jitui.aftersales.reconcile import (
     DIFFERENCES,
     EDGE,
     Finding,
-    Group,
-    Posting,
+    MovementGroup,
+    MovementVerdict,
+    ProviderMovement,
     RowKind,
-    Staged,
     StatementRow,
-    Verdict,
-    Window,
+    StatementSummary,
+    StatementWindow,
     judge,
     window_of,
 )
 from jitui.errors import BadInput
 
 DAY = datetime(2026, 11, 23, tzinfo=UTC)
-WINDOW = Window(DAY, DAY + timedelta(days=1))
+WINDOW = StatementWindow(DAY, DAY + timedelta(days=1))
 NOON = DAY + timedelta(hours=12)
 ATTEMPT = UUID(int=7)
 PAID, BACK = RowKind.REFUND, RowKind.REFUND_RETURNED
 
 
-def ours(kind: RowKind = PAID, amount: int = 100, at: datetime = NOON, currency: str = "CNY") -> Posting:
-    return Posting(kind, at, at - timedelta(minutes=1), amount, currency, f"paid:{at.isoformat()}:{amount}")
+def ours(kind: RowKind = PAID, amount: int = 100, at: datetime = NOON, currency: str = "CNY") -> ProviderMovement:
+    return ProviderMovement(kind, at, at - timedelta(minutes=1), amount, currency, f"paid:{at.isoformat()}:{amount}")
 
 
 def theirs(kind: RowKind = PAID, amount: int = 100, line: int = 1, currency: str = "CNY") -> StatementRow:
@@ -46,27 +46,27 @@ def theirs(kind: RowKind = PAID, amount: int = 100, line: int = 1, currency: str
 @pytest.mark.parametrize(
     ("named", "verdict"),
     [
-        (("pay-1",), Verdict.MATCHED),
-        (("order-1", "pay-1"), Verdict.MATCHED),
-        ((), Verdict.MATCHED),
-        (("pay-2",), Verdict.PAYMENT_DIFFERS),
+        (("pay-1",), MovementVerdict.MATCHED),
+        (("order-1", "pay-1"), MovementVerdict.MATCHED),
+        ((), MovementVerdict.MATCHED),
+        (("pay-2",), MovementVerdict.PAYMENT_DIFFERS),
     ],
 )
 def test_a_refund_of_another_payment_under_our_reference_is_a_difference(
-    named: tuple[str, ...], verdict: Verdict
+    named: tuple[str, ...], verdict: MovementVerdict
 ) -> None:
     both = group(replace(ours(), payment_id="pay-1"), replace(theirs(), payment_ids=named))
     assert verdicts(both) == [verdict]
 
 
-def verdicts(group: Group) -> list[Verdict]:
+def verdicts(group: MovementGroup) -> list[MovementVerdict]:
     return [finding.verdict for finding in judge(group, WINDOW)]
 
 
-def group(*movements: Posting | StatementRow, attempt: UUID | None = ATTEMPT) -> Group:
-    return Group(
+def group(*movements: ProviderMovement | StatementRow, attempt: UUID | None = ATTEMPT) -> MovementGroup:
+    return MovementGroup(
         "key",
-        tuple(m for m in movements if isinstance(m, Posting)),
+        tuple(m for m in movements if isinstance(m, ProviderMovement)),
         tuple(m for m in movements if isinstance(m, StatementRow)),
         attempt_id=attempt,
     )
@@ -75,39 +75,41 @@ def group(*movements: Posting | StatementRow, attempt: UUID | None = ATTEMPT) ->
 @pytest.mark.parametrize(
     ("movements", "expected"),
     [
-        ((ours(), theirs()), [Verdict.MATCHED]),
-        ((ours(),), [Verdict.OURS_ONLY]),
-        ((theirs(),), [Verdict.NEWS]),
-        ((ours(), theirs(amount=101)), [Verdict.AMOUNT_DIFFERS]),
-        ((ours(), theirs(currency="USD")), [Verdict.CURRENCY_DIFFERS]),
-        ((ours(), theirs(), theirs(line=2)), [Verdict.MATCHED, Verdict.PAID_TWICE]),
-        ((ours(), theirs(amount=5), theirs(line=2)), [Verdict.MATCHED, Verdict.PAID_TWICE]),
-        ((ours(), ours(BACK), theirs(), theirs(BACK, line=2)), [Verdict.MATCHED, Verdict.MATCHED]),
-        ((theirs(), theirs(BACK, line=2)), [Verdict.UNDONE, Verdict.UNDONE]),
-        ((ours(), theirs(), theirs(BACK, line=2)), [Verdict.MATCHED, Verdict.NEWS]),
-        ((ours(at=DAY - timedelta(days=3)), theirs()), [Verdict.MATCHED]),
+        ((ours(), theirs()), [MovementVerdict.MATCHED]),
+        ((ours(),), [MovementVerdict.OURS_ONLY]),
+        ((theirs(),), [MovementVerdict.NEWS]),
+        ((ours(), theirs(amount=101)), [MovementVerdict.AMOUNT_DIFFERS]),
+        ((ours(), theirs(currency="USD")), [MovementVerdict.CURRENCY_DIFFERS]),
+        ((ours(), theirs(), theirs(line=2)), [MovementVerdict.MATCHED, MovementVerdict.PAID_TWICE]),
+        ((ours(), theirs(amount=5), theirs(line=2)), [MovementVerdict.MATCHED, MovementVerdict.PAID_TWICE]),
+        ((ours(), ours(BACK), theirs(), theirs(BACK, line=2)), [MovementVerdict.MATCHED, MovementVerdict.MATCHED]),
+        ((theirs(), theirs(BACK, line=2)), [MovementVerdict.UNDONE, MovementVerdict.UNDONE]),
+        ((ours(), theirs(), theirs(BACK, line=2)), [MovementVerdict.MATCHED, MovementVerdict.NEWS]),
+        ((ours(at=DAY - timedelta(days=3)), theirs()), [MovementVerdict.MATCHED]),
         ((ours(at=DAY - timedelta(days=3)),), []),
-        ((ours(at=DAY + timedelta(seconds=1)),), [Verdict.EDGE]),
-        ((ours(at=WINDOW.until - timedelta(seconds=1)),), [Verdict.EDGE]),
-        ((replace(ours(), possible_from=DAY - timedelta(hours=2)),), [Verdict.EDGE]),
-        ((replace(theirs(), final=False),), [Verdict.NOT_FINAL]),
-        ((ours(), replace(theirs(), final=False)), [Verdict.NOT_FINAL]),
+        ((ours(at=DAY + timedelta(seconds=1)),), [MovementVerdict.EDGE]),
+        ((ours(at=WINDOW.until - timedelta(seconds=1)),), [MovementVerdict.EDGE]),
+        ((replace(ours(), possible_from=DAY - timedelta(hours=2)),), [MovementVerdict.EDGE]),
+        ((replace(theirs(), final=False),), [MovementVerdict.NOT_FINAL]),
+        ((ours(), replace(theirs(), final=False)), [MovementVerdict.NOT_FINAL]),
     ],
 )
-def test_what_each_case_is(movements: tuple[Posting | StatementRow, ...], expected: list[Verdict]) -> None:
+def test_what_each_case_is(
+    movements: tuple[ProviderMovement | StatementRow, ...], expected: list[MovementVerdict]
+) -> None:
     assert verdicts(group(*movements)) == expected
 
 
 def test_a_refund_that_is_no_attempt_of_ours_is_theirs_only() -> None:
-    assert verdicts(group(theirs(), attempt=None)) == [Verdict.THEIRS_ONLY]
-    assert verdicts(group(theirs(RowKind.PAYMENT), attempt=None)) == [Verdict.THEIRS_ONLY]
+    assert verdicts(group(theirs(), attempt=None)) == [MovementVerdict.THEIRS_ONLY]
+    assert verdicts(group(theirs(RowKind.PAYMENT), attempt=None)) == [MovementVerdict.THEIRS_ONLY]
 
 
 AMOUNTS = st.integers(1, 3)
 KINDS = st.sampled_from(RowKind)
 MOMENTS = st.sampled_from([DAY - timedelta(days=1), DAY + EDGE / 2, NOON, NOON + timedelta(hours=1), WINDOW.until])
 OURS = st.builds(
-    Posting,
+    ProviderMovement,
     kind=KINDS,
     at=MOMENTS,
     possible_from=st.just(DAY - timedelta(days=1)) | st.just(NOON),
@@ -126,7 +128,7 @@ THEIRS = st.builds(
 )
 
 
-def _sides(findings: tuple[Finding, ...]) -> tuple[Counter[Posting], Counter[StatementRow]]:
+def _sides(findings: tuple[Finding, ...]) -> tuple[Counter[ProviderMovement], Counter[StatementRow]]:
     mine = Counter(finding.ours for finding in findings if finding.ours is not None)
     other = Counter(finding.theirs for finding in findings if finding.theirs is not None)
     return mine, other
@@ -134,67 +136,67 @@ def _sides(findings: tuple[Finding, ...]) -> tuple[Counter[Posting], Counter[Sta
 
 @given(mine=st.lists(OURS, max_size=5), other=st.lists(THEIRS, max_size=5), known=st.booleans())
 def test_every_movement_has_one_verdict_and_totals_add_up(
-    mine: list[Posting], other: list[StatementRow], known: bool
+    mine: list[ProviderMovement], other: list[StatementRow], known: bool
 ) -> None:
     findings = judge(group(*mine, *other, attempt=ATTEMPT if known else None), WINDOW)
     of_ours, of_theirs = _sides(findings)
     assert of_theirs == Counter(other)
     assert of_ours <= Counter(mine)
-    inside = Counter(posting for posting in mine if WINDOW.covers(posting.at))
+    inside = Counter(movement for movement in mine if WINDOW.covers(movement.at))
     assert inside <= of_ours, "what lies in the window is never left out"
     for finding in findings:
         pair = (finding.ours, finding.theirs)
-        if finding.verdict is Verdict.MATCHED:
+        if finding.verdict is MovementVerdict.MATCHED:
             assert None not in pair
         if None not in pair and finding.ours and finding.theirs:
             same = (finding.ours.amount_minor, finding.ours.currency) == (
                 finding.theirs.amount_minor,
                 finding.theirs.currency,
             )
-            assert same == (finding.verdict in (Verdict.MATCHED, Verdict.NOT_FINAL))
+            assert same == (finding.verdict in (MovementVerdict.MATCHED, MovementVerdict.NOT_FINAL))
         else:
             assert pair != (None, None)
 
 
 @given(mine=st.lists(OURS, max_size=5))
-def test_a_statement_that_says_what_we_say_matches_whole(mine: list[Posting]) -> None:
+def test_a_statement_that_says_what_we_say_matches_whole(mine: list[ProviderMovement]) -> None:
     mirrored = [
-        StatementRow(line, posting.kind, posting.at, posting.amount_minor, posting.currency)
-        for line, posting in enumerate(mine)
+        StatementRow(line, movement.kind, movement.at, movement.amount_minor, movement.currency)
+        for line, movement in enumerate(mine)
     ]
     findings = judge(group(*mine, *mirrored), WINDOW)
-    assert {finding.verdict for finding in findings} <= {Verdict.MATCHED}
+    assert {finding.verdict for finding in findings} <= {MovementVerdict.MATCHED}
     assert len(findings) == len(mine)
 
 
 @given(mine=st.lists(OURS, min_size=1, max_size=4), data=st.data())
-def test_one_wrong_amount_is_one_difference(mine: list[Posting], data: st.DataObject) -> None:
+def test_one_wrong_amount_is_one_difference(mine: list[ProviderMovement], data: st.DataObject) -> None:
     mirrored = [
-        StatementRow(line, posting.kind, posting.at, posting.amount_minor, posting.currency)
-        for line, posting in enumerate(mine)
+        StatementRow(line, movement.kind, movement.at, movement.amount_minor, movement.currency)
+        for line, movement in enumerate(mine)
     ]
     at = data.draw(st.integers(0, len(mine) - 1))
     mirrored[at] = replace(mirrored[at], amount_minor=1000)
     found = [f.verdict for f in judge(group(*mine, *mirrored), WINDOW) if f.verdict in DIFFERENCES]
-    assert found == [Verdict.AMOUNT_DIFFERS]
+    assert found == [MovementVerdict.AMOUNT_DIFFERS]
 
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 FIRST, LAST = NOON, NOON + timedelta(hours=5)
 
 
-def staged(first: datetime | None, last: datetime | None) -> Staged:
-    return Staged({}, 0, (), first, last)
+def staged(first: datetime | None, last: datetime | None) -> StatementSummary:
+    return StatementSummary({}, 0, (), first, last)
 
 
 def test_what_a_statement_covers() -> None:
     rows = staged(FIRST, LAST)  # 20:00 of the 23rd to 01:00 of the 24th in Beijing
-    assert window_of(rows, None, None, None) == Window(FIRST, LAST + timedelta(microseconds=1))
+    assert window_of(rows, None, None, None) == StatementWindow(FIRST, LAST + timedelta(microseconds=1))
     assert window_of(rows, UTC, None, None) == WINDOW
-    days = Window(datetime(2026, 11, 23, tzinfo=SHANGHAI), datetime(2026, 11, 25, tzinfo=SHANGHAI))
+    days = StatementWindow(datetime(2026, 11, 23, tzinfo=SHANGHAI), datetime(2026, 11, 25, tzinfo=SHANGHAI))
     assert window_of(rows, SHANGHAI, None, None) == days
     told = window_of(staged(None, None), SHANGHAI, DAY, NOON)
-    assert told == Window(DAY, NOON)
+    assert told == StatementWindow(DAY, NOON)
     for empty, since, until in ((staged(None, None), None, NOON), (rows, NOON, NOON), (rows, LAST, FIRST)):
         with pytest.raises(BadInput):
             window_of(empty, UTC, since, until)
@@ -213,7 +215,9 @@ def test_what_a_statement_covers() -> None:
 def test_a_payment_for_several_orders_or_in_several_captures_is_compared_by_its_sum(
     ours: tuple[int, ...], theirs: tuple[int, ...], same: bool
 ) -> None:
-    mine = [Posting(RowKind.PAYMENT, NOON, NOON, minor, "CNY", f"captured:{at}") for at, minor in enumerate(ours)]
+    mine = [
+        ProviderMovement(RowKind.PAYMENT, NOON, NOON, minor, "CNY", f"captured:{at}") for at, minor in enumerate(ours)
+    ]
     rows = [StatementRow(line, RowKind.PAYMENT, NOON, minor, "CNY") for line, minor in enumerate(theirs)]
     findings = judge(group(*mine, *rows), WINDOW)
     assert (not [finding for finding in findings if finding.verdict in DIFFERENCES]) is same

@@ -11,14 +11,14 @@ import pytest
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment
-from jitui.aftersales.order import Funder, Funding, ParcelDegree, ShipmentSource, Tender
+from jitui.aftersales.order import Funder, Funding, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.aftersales.review import Rejection, approve, expire, reject
 from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketState
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
-from tests.threads.steps import MERCHANT, claim, file_of, heard, where
+from tests.known_bugs.steps import MERCHANT, claim, heard, snapshot_of, where
 
 DEPOSIT = Tender("t1", "simulator", "pay-1", "CNY", 2000, NOW)
 LATER = NOW + timedelta(minutes=5)
@@ -35,7 +35,7 @@ async def deposit_refunded(market: Market, worth_minor: int = 10000, **order: An
 
 
 async def capture(market: Market, ref: OrderRef, tender: Tender) -> object:
-    return await capture_payment(market.store, ref, tender, market.terms, now=NOW)
+    return await capture_payment(market.store, ref, tender, market.decision_settings, now=NOW)
 
 
 def balance_of(minor: int) -> Tender:
@@ -47,7 +47,7 @@ async def paid_back(market: Market, ref: OrderRef) -> int:
     """What has gone back or is on its way over all payments; everything that is due is paid first."""
     for claimed in await claim(market):
         await heard(market, claimed)
-    return sum(tender.pending_minor + tender.refunded_minor for tender in (await file_of(market, ref)).tenders)
+    return sum(tender.pending_minor + tender.refunded_minor for tender in (await snapshot_of(market, ref)).tenders)
 
 
 async def tasks(market: Market) -> list[tuple[str, int]]:
@@ -66,13 +66,13 @@ async def test_the_same_approval_carries_the_balance_where_the_policy_still_hold
         assert await paid_back(market, ref) == 2000
     assert isinstance(await capture(market, ref, balance), Executed)
     assert isinstance(await capture(market, ref, balance), Executed), "told again, nothing more happens"
-    file = await file_of(market, ref)
-    (raised,) = file.tickets
+    snapshot = await snapshot_of(market, ref)
+    (raised,) = snapshot.tickets
     assert (raised.ticket_id, raised.amount_minor, raised.state) == (ticket.ticket_id, 10000, TicketState.REFUNDING)
     assert raised.version > ticket.version
-    assert sum(refund.amount_minor for refund in file.refunds) == 10000
+    assert sum(refund.amount_minor for refund in snapshot.refunds) == 10000
     assert await paid_back(market, ref) == 10000
-    after = await file_of(market, ref)
+    after = await snapshot_of(market, ref)
     assert after.tickets[0].state is TicketState.REFUNDED
     assert (await balances_of(market, "o-1")).get("escrow", 0) == 0
     assert await tasks(market) == []
@@ -94,8 +94,8 @@ async def test_a_small_deposit_does_not_carry_a_balance_over_the_policys_limit(m
     """29999 is the most that the policy refunds at once; the deposit's approval says nothing of the rest."""
     ref, ticket = await deposit_refunded(market, 500000)
     assert isinstance(await capture(market, ref, balance_of(498000)), Executed)
-    file = await file_of(market, ref)
-    review = next(other for other in file.tickets if other.ticket_id != ticket.ticket_id)
+    snapshot = await snapshot_of(market, ref)
+    review = next(other for other in snapshot.tickets if other.ticket_id != ticket.ticket_id)
     assert (review.state, review.amount_minor, review.review_reason) == (
         TicketState.AWAITING_MERCHANT,
         498000,
@@ -120,8 +120,8 @@ async def test_the_balance_in_review_goes_back_when_it_is_approved_and_stays_whe
 ) -> None:
     ref, ticket = await deposit_refunded(market, 500000)
     await capture(market, ref, balance_of(498000))
-    file = await file_of(market, ref)
-    review = where(next(other for other in file.tickets if other.ticket_id != ticket.ticket_id))
+    snapshot = await snapshot_of(market, ref)
+    review = where(next(other for other in snapshot.tickets if other.ticket_id != ticket.ticket_id))
     if approved:
         done: object = await approve(market.store, review, version=1, by=MERCHANT, now=LATER)
     else:
@@ -130,7 +130,7 @@ async def test_the_balance_in_review_goes_back_when_it_is_approved_and_stays_whe
     async with market.pool.connection() as connection:
         await connection.execute("UPDATE refund SET due_at = %s WHERE state = 'queued'", (NOW,))
     assert await paid_back(market, ref) == (500000 if approved else 2000)
-    line = (await file_of(market, ref)).lines[0]
+    line = (await snapshot_of(market, ref)).lines[0]
     assert (line.claimed_quantity, line.claimed_minor) == (1, 500000 if approved else 2000)
 
 
@@ -138,9 +138,9 @@ async def test_the_balance_in_review_goes_back_when_it_is_approved_and_stays_whe
 async def test_silence_approves_the_balance_unless_the_goods_have_left(market: Market) -> None:
     ref, ticket = await deposit_refunded(market, 500000)
     await capture(market, ref, balance_of(498000))
-    review = next(t for t in (await file_of(market, ref)).tickets if t.ticket_id != ticket.ticket_id)
+    review = next(t for t in (await snapshot_of(market, ref)).tickets if t.ticket_id != ticket.ticket_id)
     assert review.expires_at is not None
-    shipped = await market.ship(ref, source=ShipmentSource.CARRIER, degree=ParcelDegree.SHIPPED)
+    shipped = await market.ship(ref, source=ShipmentSource.CARRIER, status=ShipmentStatus.SHIPPED)
     assert isinstance(shipped, Executed)
     await expire(market.store, TicketRef(ref.lane, review.ticket_id), now=review.expires_at)
     assert await paid_back(market, ref) == 2000
@@ -160,7 +160,7 @@ async def test_the_cap_counts_the_balance_and_the_approval_once(market: Market) 
     assert ticket.approved_by is ApprovedBy.INSTANT_REFUND, "three approvals, 59800 + 200: exactly the cap"
     await capture(market, third, replace(other, payment_id="pay-o-3-2", captured_minor=1))
     assert await tasks(market) == [("captured_after_refund", 1)], "one more minor unit does not fit"
-    assert (await file_of(market, ref)).tickets[0].amount_minor == 29900
+    assert (await snapshot_of(market, ref)).tickets[0].amount_minor == 29900
 
 
 async def test_the_roll_up_counts_the_money_and_no_further_approval(market: Market) -> None:
@@ -180,7 +180,7 @@ async def test_a_request_in_review_takes_the_balance_in_and_its_version_moves(ma
     waiting = await market.asked("stranger", "o-1")
     assert (waiting.state, waiting.amount_minor) == (TicketState.AWAITING_MERCHANT, 5500)
     await capture(market, ref, replace(balance_of(5500), payment_id="pay-o-1-2"))
-    raised = (await file_of(market, ref)).tickets[0]
+    raised = (await snapshot_of(market, ref)).tickets[0]
     assert (raised.amount_minor, raised.freight_minor) == (11000, 1000)
     stale = await approve(market.store, where(raised), version=waiting.version, by=MERCHANT, now=LATER)
     assert isinstance(stale, Refusal)
@@ -205,8 +205,8 @@ async def test_a_partial_refund_takes_its_share_of_the_balance_and_no_more(marke
     ref = await market.paid_order(buyer, "o-1", amounts=(9000,), quantities=(3,), tenders=(3000,))
     assert (await market.asked(buyer, "o-1", lines=[("l1", 1)])).amount_minor == 1000
     await capture(market, ref, replace(balance_of(6000), payment_id="pay-o-1-2"))
-    file = await file_of(market, ref)
-    assert (file.tickets[0].amount_minor, file.lines[0].claimed_minor) == (3000, 3000)
+    snapshot = await snapshot_of(market, ref)
+    assert (snapshot.tickets[0].amount_minor, snapshot.lines[0].claimed_minor) == (3000, 3000)
     assert await paid_back(market, ref) == 3000
 
 
@@ -239,9 +239,9 @@ async def test_captures_and_requests_that_race_give_back_what_was_captured(marke
             market.ask(buyer, f"o-{number}"), *(capture(market, ref, balance) for _ in range(3))
         )
         assert all(isinstance(one, Executed) for one in done)
-        file = await file_of(market, ref)
-        assert sum(ticket.amount_minor for ticket in file.tickets) == 9000
-        assert sum(refund.amount_minor for refund in file.refunds) == 9000
+        snapshot = await snapshot_of(market, ref)
+        assert sum(ticket.amount_minor for ticket in snapshot.tickets) == 9000
+        assert sum(refund.amount_minor for refund in snapshot.refunds) == 9000
 
 
 async def test_the_second_decision_is_stored_with_its_facts(market: Market) -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import ACCOUNTS, FLOWS, Account, Cause, balances, cause_of
 from jitui.aftersales.order import Funder, Funding
-from jitui.aftersales.writes import Post
 from tests.aftersales.market import NOW, Market
 from tests.aftersales.test_pay import SUCCEEDED, start_paying
 
@@ -45,8 +45,8 @@ async def test_an_orders_story_from_payment_to_refund(market: Market) -> None:
     funding = (Funding(Funder.PLATFORM_SUBSIDY, 500), Funding(Funder.MERCHANT_COUPON, 300))
     order = await market.paid_order(buyer, "o-1", amounts=(10000,), funding=funding, now=NOW - timedelta(hours=1))
     await market.asked(buyer, "o-1")
-    posts = await market.shelf.ledger(order)
-    assert [cause_of(post) for post in posts] == [
+    entries = await market.queries.ledger(order)
+    assert [cause_of(entry) for entry in entries] == [
         Cause.CAPTURED,
         Cause.FUNDED,
         Cause.FUNDED,
@@ -54,7 +54,7 @@ async def test_an_orders_story_from_payment_to_refund(market: Market) -> None:
         Cause.RETURNED,
         Cause.RETURNED,
     ]
-    assert balances(posts) == {
+    assert balances(entries) == {
         ("buyer_payable", "CNY"): -10000,
         ("escrow", "CNY"): 0,
         ("provider_clearing:simulator", "CNY"): 10000,
@@ -67,12 +67,12 @@ async def test_the_same_news_posts_once(market: Market) -> None:
     paying = await start_paying(market)
     for _ in range(3):
         await paying.hears(SUCCEEDED)
-    posts = await market.shelf.ledger(paying.order)
-    assert sorted(cause_of(post) for post in posts) == [Cause.CAPTURED, Cause.GRANTED, Cause.PAID]
+    entries = await market.queries.ledger(paying.order)
+    assert sorted(cause_of(entry) for entry in entries) == [Cause.CAPTURED, Cause.GRANTED, Cause.PAID]
 
 
 POSTS = st.builds(
-    Post,
+    LedgerEntry,
     posting=st.just("granted:1"),
     debit=st.sampled_from(["escrow", "buyer_payable"]),
     credit=st.sampled_from(["manual_payout", "provider_clearing:x"]),
@@ -82,8 +82,8 @@ POSTS = st.builds(
 )
 
 
-@given(posts=st.lists(POSTS, max_size=20))
-def test_balances_of_a_currency_sum_to_zero(posts: list[Post]) -> None:
-    found = balances(posts)
-    for currency in {post.currency for post in posts}:
+@given(entries=st.lists(POSTS, max_size=20))
+def test_balances_of_a_currency_sum_to_zero(entries: list[LedgerEntry]) -> None:
+    found = balances(entries)
+    for currency in {entry.currency for entry in entries}:
         assert sum(minor for (_, of), minor in found.items() if of == currency) == 0

@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.pool import Connection
 from jitui.adapters.postgres.tasks import PostgresTasks
+from jitui.aftersales.changes import Change
 from jitui.aftersales.claim import plan_claim
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.memory_store import MemoryStore
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.ports import (
-    Change,
     ClaimedRefund,
     DecisionInputs,
     DecisionQuery,
@@ -28,12 +27,13 @@ from jitui.aftersales.ports import (
     Opened,
     OrderRef,
     OrderTaken,
+    OutgoingEvent,
     Ref,
     TicketRef,
     Transaction,
 )
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import TaskFilter
-from jitui.aftersales.writes import Write
 from tests.aftersales.market import NOW, TIME_ZONE, Market
 from tests.aftersales.test_apply import ALL, SCRIPTS, STEP, Step, Story, begin, follow
 from tests.aftersales.watched import WatchedStore, WatchedTransaction, differences
@@ -71,10 +71,10 @@ class Twin(WatchedStore):
             ref = OrderRef(claim.lane, claim.refund.order_id)
             async with self.memory.transaction() as transaction:
                 opened = await transaction.open(ref)
-                assert opened.file is not None
-                refund = next(one for one in opened.file.refunds if one.refund_id == claim.refund.refund_id)
+                assert opened.snapshot is not None
+                refund = next(one for one in opened.snapshot.refunds if one.refund_id == claim.refund.refund_id)
                 change = plan_claim(refund, now=now, lease_until=lease_until, new_attempt_id=claim.attempt.attempt_id)
-                await transaction.commit(opened.file, [change])
+                await transaction.commit(opened.snapshot, [change])
         return found
 
 
@@ -83,22 +83,29 @@ class TwinTransaction(WatchedTransaction):
         super().__init__(connection, time_zone)
         self._other = other
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
-        opened = await super().open(ref, once=once, query=query)
-        other = await self._other.open(ref, once=once, query=query)
-        assert replace(other, file=None, inputs=None) == replace(opened, file=None, inputs=None)
-        assert (other.file is None, other.inputs is None) == (opened.file is None, opened.inputs is None)
-        if other.file is not None and opened.file is not None:
-            assert differences(other.file, opened.file) == {}
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
+        opened = await super().open(ref, idempotency_key=idempotency_key, query=query)
+        other = await self._other.open(ref, idempotency_key=idempotency_key, query=query)
+        assert replace(other, snapshot=None, inputs=None) == replace(opened, snapshot=None, inputs=None)
+        assert (other.snapshot is None, other.inputs is None) == (opened.snapshot is None, opened.inputs is None)
+        if other.snapshot is not None and opened.snapshot is not None:
+            assert differences(other.snapshot, opened.snapshot) == {}
         if other.inputs is not None and opened.inputs is not None:
             assert unlike(other.inputs, opened.inputs) == {}
         return opened
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        changes: Sequence[Change],
+        *,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
-        await super().commit(file, writes, once=once, answer=answer)
-        await self._other.commit(file, writes, once=once, answer=answer)
+        await super().commit(snapshot, changes, idempotency_key=idempotency_key, response=response)
+        await self._other.commit(snapshot, changes, idempotency_key=idempotency_key, response=response)
 
 
 def unlike(said: DecisionInputs, found: DecisionInputs) -> dict[str, object]:
@@ -113,7 +120,7 @@ def _sorted(inputs: DecisionInputs, name: str) -> object:
 
 
 async def same_file(twin: Twin, ref: OrderRef) -> None:
-    said, found = await twin.memory.read_file(ref), await twin.read_file(ref)
+    said, found = await twin.memory.read_order(ref), await twin.read_order(ref)
     assert (said is None) == (found is None)
     assert said is None or found is None or differences(said, found) == {}
 
@@ -144,8 +151,8 @@ class TwinFeed:
         await self.feed.roll_up(now)
         await self.memory.roll_up(now)
 
-    async def changes(self, after: int, limit: int) -> Sequence[Change]:
-        return await self.feed.changes(after, limit)
+    async def events(self, after: int, limit: int) -> Sequence[OutgoingEvent]:
+        return await self.feed.events(after, limit)
 
 
 @pytest.fixture
@@ -161,23 +168,23 @@ async def twins(market: Market) -> Market:
 
 
 async def compare(story: Story) -> None:
-    """All that is written beside the file, too."""
+    """All that is written beside the snapshot, too."""
     twin, market = story.store, story.market
     assert isinstance(twin, Twin)
     memory = twin.memory
     for ref in story.orders:
         await same_file(twin, ref)
-        assert await memory.ledger(ref) == await market.shelf.ledger(ref)
-    for ticket in (await story.file()).tickets:
+        assert await memory.ledger(ref) == await market.queries.ledger(ref)
+    for ticket in (await story.snapshot()).tickets:
         where = TicketRef(ticket.lane, ticket.ticket_id)
-        assert await memory.decision(where) == await market.shelf.decision(where)
+        assert await memory.decision(where) == await market.queries.decision(where)
         assert await memory.expired_tickets(NOW + timedelta(days=900), 999) == sorted(
             await twin.expired_tickets(NOW + timedelta(days=900), 999), key=lambda ref: ref.ticket_id
         )
-    rows = [replace(row, position=0) for row in await market.feed.changes(0, 10_000)]
-    assert [replace(row, position=0) for row in await memory.changes(0, 10_000)] == rows
+    rows = [replace(row, position=0) for row in await market.feed.events(0, 10_000)]
+    assert [replace(row, position=0) for row in await memory.events(0, 10_000)] == rows
     assert await memory.tasks() == await PostgresTasks(market.pool).list(TaskFilter(limit=1000))
-    assert await memory.incidents(shop_id=None, limit=1000) == await market.shelf.incidents(shop_id=None, limit=1000)
+    assert await memory.incidents(shop_id=None, limit=1000) == await market.queries.incidents(shop_id=None, limit=1000)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

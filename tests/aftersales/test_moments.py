@@ -20,7 +20,7 @@ HALF_PAST = NOW + timedelta(minutes=30, seconds=30)
 
 
 async def inputs_at(market: Market, ref: OrderRef, now: datetime) -> DecisionInputs:
-    read = await market.store.read_inputs(ref, decision_query(market.policy, now, market.terms.time_zone))
+    read = await market.store.read_inputs(ref, decision_query(market.policy, now, market.decision_settings.time_zone))
     assert read is not None
     return read[1]
 

@@ -13,24 +13,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import KEY_EXPIRED, News, confirm, retry
+from jitui.aftersales.pay import KEY_EXPIRED, RefundUpdate, confirm, retry
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import AttemptState, RefundState
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market, on_both_stores
 
 OPERATOR = Actor(ActorKind.OPERATOR, "li.na")
-SUCCEEDED = Answer(AnswerKind.SUCCEEDED, provider_refund_id="r-1")
-PENDING = Answer(AnswerKind.PENDING)
-UNKNOWN = Answer(AnswerKind.UNKNOWN, reason="time-out")
-DECLINED = Answer(AnswerKind.DECLINED, reason="account closed")
-STUCK = Answer(AnswerKind.PENDING, reason="card closed", stuck=True)
-EXPIRED = Answer(AnswerKind.DECLINED, reason=KEY_EXPIRED)
-RATE_LIMITED = Answer(AnswerKind.DECLINED, reason="rate limit", final=False, retry_after_seconds=3)
+SUCCEEDED = RefundResult(RefundResultKind.SUCCEEDED, provider_refund_id="r-1")
+PENDING = RefundResult(RefundResultKind.PENDING)
+UNKNOWN = RefundResult(RefundResultKind.UNKNOWN, reason="time-out")
+DECLINED = RefundResult(RefundResultKind.DECLINED, reason="account closed")
+STUCK = RefundResult(RefundResultKind.PENDING, reason="card closed", stuck=True)
+EXPIRED = RefundResult(RefundResultKind.DECLINED, reason=KEY_EXPIRED)
+RATE_LIMITED = RefundResult(RefundResultKind.DECLINED, reason="rate limit", final=False, retry_after_seconds=3)
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Paying:
     ticket_id: UUID
     claimed: ClaimedRefund
 
-    async def hears(self, answer: Answer, *, looked_up: bool = False) -> Executed | Refusal | object:
+    async def hears(self, result: RefundResult, *, looked_up: bool = False) -> Executed | Refusal | object:
         ref = AttemptRef(self.claimed.lane, self.claimed.attempt.attempt_id)
-        return await confirm(self.market.store, ref, News(answer, looked_up), now=NOW + timedelta(seconds=1))
+        return await confirm(self.market.store, ref, RefundUpdate(result, looked_up), now=NOW + timedelta(seconds=1))
 
-    async def file(self) -> OrderFile:
-        found = await self.market.store.read_file(self.order)
+    async def snapshot(self) -> OrderSnapshot:
+        found = await self.market.store.read_order(self.order)
         assert found is not None
         return found
 
@@ -68,9 +68,9 @@ async def claim_all(market: Market, after: timedelta = timedelta()) -> list[Clai
 @on_both_stores
 async def test_a_claim_commits_sending_and_an_attempt_before_any_call(market: Market) -> None:
     paying = await start_paying(market)
-    file = await paying.file()
-    assert [refund.state for refund in file.refunds] == [RefundState.SENDING]
-    assert [attempt.attempt_id for attempt in file.attempts] == [paying.claimed.attempt.attempt_id]
+    snapshot = await paying.snapshot()
+    assert [refund.state for refund in snapshot.refunds] == [RefundState.SENDING]
+    assert [attempt.attempt_id for attempt in snapshot.attempts] == [paying.claimed.attempt.attempt_id]
     assert not paying.claimed.look_up_first
     assert await claim_all(market) == [], "a leased refund is nobody else's"
 
@@ -86,13 +86,13 @@ async def test_t15_a_lease_that_ran_out_is_looked_up_and_sent_with_the_same_key(
 async def test_success_moves_tender_ledger_ticket_history_and_feed_together(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
-    file = await paying.file()
-    (tender,) = file.tenders
+    snapshot = await paying.snapshot()
+    (tender,) = snapshot.tenders
     assert (tender.pending_minor, tender.refunded_minor) == (0, 10000)
-    ticket = file.ticket(paying.ticket_id)
+    ticket = snapshot.ticket(paying.ticket_id)
     assert (ticket.state, ticket.closed_at) == (TicketState.REFUNDED, NOW + timedelta(seconds=1))
-    assert [line.open for line in file.ticket_lines] == [False]
-    kinds = [change.kind for change in await market.feed.changes(0, 100)]
+    assert [line.open for line in snapshot.ticket_lines] == [False]
+    kinds = [event.kind for event in await market.feed.events(0, 100)]
     assert kinds == ["order.paid", "ticket.requested", "ticket.approved", "stop_ship", "ticket.refunded"]
     assert await _ledger_balances(market) == {
         "provider_clearing:simulator": 0,
@@ -103,21 +103,21 @@ async def test_success_moves_tender_ledger_ticket_history_and_feed_together(mark
 
 @pytest.mark.parametrize("repeat", [SUCCEEDED, PENDING, STUCK, UNKNOWN, RATE_LIMITED])
 @on_both_stores
-async def test_t10_late_or_repeated_news_after_success_changes_nothing(market: Market, repeat: Answer) -> None:
+async def test_t10_late_or_repeated_news_after_success_changes_nothing(market: Market, repeat: RefundResult) -> None:
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
-    before = await paying.file()
+    before = await paying.snapshot()
     await paying.hears(repeat)
-    assert await paying.file() == before
+    assert await paying.snapshot() == before
 
 
 @on_both_stores
 async def test_unknown_is_never_failed(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(UNKNOWN)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDING
-    assert file.refunds[0].state is RefundState.UNKNOWN
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDING
+    assert snapshot.refunds[0].state is RefundState.UNKNOWN
     (again,) = await claim_all(market, after=timedelta(seconds=30))
     assert again.look_up_first and again.attempt.attempt_id == paying.claimed.attempt.attempt_id
 
@@ -142,9 +142,9 @@ async def test_a_rate_limited_refund_waits_as_long_as_the_provider_says(market: 
 async def test_declined_for_good_waits_for_an_operator_and_keeps_its_hold(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
-    assert file.tenders[0].pending_minor == 10000, "the money is still owed"
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert snapshot.tenders[0].pending_minor == 10000, "the money is still owed"
     assert await claim_all(market, after=timedelta(days=1)) == []
 
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
@@ -160,19 +160,21 @@ async def test_t12_succeeded_then_failed_is_looked_up_then_owed_again_and_reache
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
     await paying.hears(DECLINED)
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDED, "hearsay moves no money"
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDED, (
+        "a notification alone moves no money"
+    )
     (doubt,) = await claim_all(market, after=timedelta(seconds=2))
     assert doubt.look_up_first and not doubt.may_send
 
     await paying.hears(DECLINED, looked_up=True)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDING
-    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (10000, 0)
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDING
+    assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].refunded_minor) == (10000, 0)
     (again,) = await claim_all(market, after=timedelta(seconds=2))
     assert again.attempt.attempt_no == 2 and not again.look_up_first
     ref = AttemptRef(again.lane, again.attempt.attempt_id)
-    await confirm(market.store, ref, News(SUCCEEDED), now=NOW)
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDED
+    await confirm(market.store, ref, RefundUpdate(SUCCEEDED), now=NOW)
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDED
     assert (await _ledger_balances(market))["buyer_payable"] == 0
     assert await _day_total(market, "b-1", "refund_before_shipment") == 1, "the undone one was retracted"
 
@@ -183,10 +185,10 @@ async def test_a_stuck_refund_is_on_the_operators_list_and_no_second_attempt_is_
     paying = await start_paying(market)
     await paying.hears(PENDING)
     await paying.hears(STUCK, looked_up=True)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
-    assert (file.refunds[0].state, file.refunds[0].reason) == (RefundState.FAILED, "card closed")
-    assert file.attempts[0].state is AttemptState.PENDING, "it may still be paid"
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert (snapshot.refunds[0].state, snapshot.refunds[0].reason) == (RefundState.FAILED, "card closed")
+    assert snapshot.attempts[0].state is AttemptState.PENDING, "it may still be paid"
     assert await claim_all(market, after=timedelta(days=1)) == [], "nobody asks again by himself"
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
     refused = await retry(market.store, ref, by=OPERATOR, now=NOW)
@@ -194,7 +196,7 @@ async def test_a_stuck_refund_is_on_the_operators_list_and_no_second_attempt_is_
     assert "pay twice" in refused.message
     for unclear in (UNKNOWN, RATE_LIMITED, STUCK):
         await paying.hears(unclear)
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
 
 
 @pytest.mark.parametrize("looked_up", [False, True])
@@ -202,14 +204,14 @@ async def test_a_stuck_refund_that_a_person_freed_is_paid_after_all(market: Mark
     paying = await start_paying(market)
     await paying.hears(STUCK)
     await paying.hears(PENDING)
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDING
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDING
     (poll,) = await claim_all(market, after=timedelta(seconds=30))
     assert poll.look_up_first and not poll.may_send
     await paying.hears(STUCK)
     await paying.hears(SUCCEEDED, looked_up=looked_up)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDED
-    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (0, 10000)
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDED
+    assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].refunded_minor) == (0, 10000)
     assert (await _ledger_balances(market))["buyer_payable"] == 0
 
 
@@ -227,22 +229,22 @@ async def test_a_stuck_refund_that_is_closed_may_be_retried(market: Market) -> N
 @pytest.mark.parametrize("heard", [PENDING, STUCK])
 @on_both_stores
 async def test_a_refund_that_turns_up_after_its_key_expired_is_not_sent_anew_beside_it(
-    market: Market, heard: Answer
+    market: Market, heard: RefundResult
 ) -> None:
     """Our books closed the attempt, the provider never did: what it says of it now is looked up before a retry."""
     paying = await start_paying(market)
     await paying.hears(EXPIRED, looked_up=True)
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
     assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Executed)
     await paying.hears(heard)
     (doubt,) = await claim_all(market, after=timedelta(seconds=2))
     assert doubt.look_up_first and doubt.attempt.attempt_id == paying.claimed.attempt.attempt_id
     await paying.hears(heard, looked_up=True)
-    file = await paying.file()
-    assert [attempt.state for attempt in file.attempts] == [AttemptState.PENDING]
+    snapshot = await paying.snapshot()
+    assert [attempt.state for attempt in snapshot.attempts] == [AttemptState.PENDING]
     failed = TicketState.REFUND_FAILED if heard.stuck else TicketState.REFUNDING
-    assert file.ticket(paying.ticket_id).state is failed
+    assert snapshot.ticket(paying.ticket_id).state is failed
     assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Refusal)
 
 
@@ -252,19 +254,19 @@ async def test_a_conflict_that_the_books_call_stuck_is_on_the_operators_list(mar
     await paying.hears(DECLINED)
     await paying.hears(SUCCEEDED)
     await paying.hears(STUCK, looked_up=True)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
-    assert file.attempts[0].state is AttemptState.PENDING, "it may still be paid"
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert snapshot.attempts[0].state is AttemptState.PENDING, "it may still be paid"
 
 
 @on_both_stores
 async def test_late_news_that_a_declined_refund_was_pending_changes_nothing(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
-    before = await paying.file()
+    before = await paying.snapshot()
     await paying.hears(PENDING)
     await paying.hears(STUCK)
-    assert await paying.file() == before
+    assert await paying.snapshot() == before
 
 
 async def test_t12_a_refund_that_is_undone_while_another_ticket_stands_on_the_line_is_owed_again(
@@ -275,22 +277,22 @@ async def test_t12_a_refund_that_is_undone_while_another_ticket_stands_on_the_li
     first = await market.asked(buyer, "o-1", lines=[("l1", 1)])
     (claimed,) = await claim_all(market)
     ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
-    await confirm(market.store, ref, News(SUCCEEDED), now=NOW)
+    await confirm(market.store, ref, RefundUpdate(SUCCEEDED), now=NOW)
     second = await market.asked(buyer, "o-1", lines=[("l1", 1)], now=NOW + timedelta(minutes=2))
 
-    await confirm(market.store, ref, News(DECLINED, looked_up=True), now=NOW + timedelta(minutes=3))
-    file = await market.store.read_file(order)
-    assert file is not None
-    assert file.ticket(first.ticket_id).state is TicketState.REFUNDING
-    assert [line.claimed_quantity for line in file.lines] == [2]
+    await confirm(market.store, ref, RefundUpdate(DECLINED, looked_up=True), now=NOW + timedelta(minutes=3))
+    snapshot = await market.store.read_order(order)
+    assert snapshot is not None
+    assert snapshot.ticket(first.ticket_id).state is TicketState.REFUNDING
+    assert [line.claimed_quantity for line in snapshot.lines] == [2]
     (again,) = await claim_all(market, after=timedelta(minutes=4))
     ref = AttemptRef(again.lane, again.attempt.attempt_id)
-    await confirm(market.store, ref, News(SUCCEEDED), now=NOW + timedelta(minutes=4))
-    file = await market.store.read_file(order)
-    assert file is not None
-    states = {ticket.ticket_id: ticket.state for ticket in file.tickets}
+    await confirm(market.store, ref, RefundUpdate(SUCCEEDED), now=NOW + timedelta(minutes=4))
+    snapshot = await market.store.read_order(order)
+    assert snapshot is not None
+    states = {ticket.ticket_id: ticket.state for ticket in snapshot.tickets}
     assert states == {first.ticket_id: TicketState.REFUNDED, second.ticket_id: TicketState.AWAITING_MERCHANT}
-    assert [line.open for line in file.ticket_lines if line.ticket_id == first.ticket_id] == [False]
+    assert [line.open for line in snapshot.ticket_lines if line.ticket_id == first.ticket_id] == [False]
 
 
 @on_both_stores
@@ -303,7 +305,7 @@ async def test_t12_success_heard_again_after_the_failure_does_not_call_off_the_l
     (doubt,) = await claim_all(market, after=timedelta(seconds=2))
     assert doubt.look_up_first and not doubt.may_send
     await paying.hears(DECLINED, looked_up=True)
-    assert (await paying.file()).refunds[0].state is RefundState.QUEUED
+    assert (await paying.snapshot()).refunds[0].state is RefundState.QUEUED
 
 
 @on_both_stores
@@ -314,7 +316,7 @@ async def test_t12_a_look_up_from_before_the_doubt_does_not_settle_it(market: Ma
     (asking,) = await claim_all(market, after=timedelta(seconds=30))
     await paying.hears(SUCCEEDED)
     await paying.hears(DECLINED)
-    old = News(SUCCEEDED, looked_up=True, lease=asking.refund.leased_until)
+    old = RefundUpdate(SUCCEEDED, looked_up=True, lease=asking.refund.leased_until)
     ref = AttemptRef(asking.lane, asking.attempt.attempt_id)
     await confirm(market.store, ref, old, now=NOW + timedelta(seconds=40))
     (doubt,) = await claim_all(market, after=timedelta(seconds=41))
@@ -328,7 +330,7 @@ async def test_a_key_that_expired_while_the_success_was_confirmed_does_not_pay_a
     await paying.hears(UNKNOWN)
     (asking,) = await claim_all(market, after=timedelta(seconds=30))
     await paying.hears(SUCCEEDED)
-    expired = News(DECLINED, looked_up=True, lease=asking.refund.leased_until)
+    expired = RefundUpdate(DECLINED, looked_up=True, lease=asking.refund.leased_until)
     ref = AttemptRef(asking.lane, asking.attempt.attempt_id)
     await confirm(market.store, ref, expired, now=NOW + timedelta(seconds=40))
     (doubt,) = await claim_all(market, after=timedelta(seconds=41))
@@ -341,10 +343,10 @@ async def test_a_decline_heard_again_does_not_settle_a_doubt(market: Market) -> 
     await paying.hears(DECLINED)
     await paying.hears(SUCCEEDED)
     ref = AttemptRef(paying.claimed.lane, paying.claimed.attempt.attempt_id)
-    await confirm(market.store, ref, News(DECLINED, provider="simulator"), now=NOW + timedelta(seconds=2))
-    assert (await paying.file()).refunds[0].state is RefundState.UNKNOWN
+    await confirm(market.store, ref, RefundUpdate(DECLINED, provider="simulator"), now=NOW + timedelta(seconds=2))
+    assert (await paying.snapshot()).refunds[0].state is RefundState.UNKNOWN
     await paying.hears(SUCCEEDED, looked_up=True)
-    assert (await paying.file()).refunds[0].state is RefundState.SUCCEEDED
+    assert (await paying.snapshot()).refunds[0].state is RefundState.SUCCEEDED
 
 
 @on_both_stores
@@ -352,20 +354,20 @@ async def test_success_heard_after_a_decline_counts_once_the_books_say_so(market
     paying = await start_paying(market)
     await paying.hears(DECLINED)
     await paying.hears(SUCCEEDED)
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDING
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDING
     await paying.hears(SUCCEEDED, looked_up=True)
-    file = await paying.file()
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDED
-    assert file.tenders[0].refunded_minor == 10000
+    snapshot = await paying.snapshot()
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDED
+    assert snapshot.tenders[0].refunded_minor == 10000
 
 
 @on_both_stores
 async def test_an_answer_about_another_amount_is_no_answer(market: Market) -> None:
     paying = await start_paying(market)
-    await paying.hears(Answer(AnswerKind.SUCCEEDED, amount_minor=1))
-    file = await paying.file()
-    assert file.refunds[0].state is RefundState.UNKNOWN
-    assert "speaks of amount 1" in file.refunds[0].reason
+    await paying.hears(RefundResult(RefundResultKind.SUCCEEDED, amount_minor=1))
+    snapshot = await paying.snapshot()
+    assert snapshot.refunds[0].state is RefundState.UNKNOWN
+    assert "speaks of amount 1" in snapshot.refunds[0].reason
 
 
 @on_both_stores
@@ -376,14 +378,14 @@ async def test_a_ticket_over_two_tenders_is_refunded_when_both_are(market: Marke
     claims = await claim_all(market)
     assert sorted(claim.refund.amount_minor for claim in claims) == [3000, 7000]
     for claim, expected in zip(claims, (TicketState.REFUNDING, TicketState.REFUNDED), strict=True):
-        await confirm(market.store, AttemptRef(claim.lane, claim.attempt.attempt_id), News(SUCCEEDED), now=NOW)
-        file = await market.store.read_file(order)
-        assert file is not None and file.ticket(ticket.ticket_id).state is expected
+        await confirm(market.store, AttemptRef(claim.lane, claim.attempt.attempt_id), RefundUpdate(SUCCEEDED), now=NOW)
+        snapshot = await market.store.read_order(order)
+        assert snapshot is not None and snapshot.ticket(ticket.ticket_id).state is expected
 
 
 @on_both_stores
 async def test_news_of_an_unknown_attempt_is_not_found(market: Market) -> None:
-    refused = await confirm(market.store, AttemptRef(lane_of("b-1"), uuid4()), News(SUCCEEDED), now=NOW)
+    refused = await confirm(market.store, AttemptRef(lane_of("b-1"), uuid4()), RefundUpdate(SUCCEEDED), now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.NOT_FOUND
 
 
@@ -397,7 +399,7 @@ NEWS = st.tuples(
             DECLINED,
             EXPIRED,
             RATE_LIMITED,
-            Answer(AnswerKind.SUCCEEDED, amount_minor=9),
+            RefundResult(RefundResultKind.SUCCEEDED, amount_minor=9),
         ]
     ),
     st.booleans(),
@@ -406,22 +408,24 @@ NEWS = st.tuples(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(news=st.lists(NEWS, max_size=6))
-async def test_no_order_of_news_breaks_a_hold_or_the_ledger(market: Market, news: list[tuple[Answer, bool]]) -> None:
+async def test_no_order_of_news_breaks_a_hold_or_the_ledger(
+    market: Market, news: list[tuple[RefundResult, bool]]
+) -> None:
     paying = await start_paying(market, name=uuid4().hex)
-    for answer, looked_up in news:
-        await paying.hears(answer, looked_up=looked_up)
-    file = await paying.file()
-    (tender,), (refund,) = file.tenders, file.refunds
+    for result, looked_up in news:
+        await paying.hears(result, looked_up=looked_up)
+    snapshot = await paying.snapshot()
+    (tender,), (refund,) = snapshot.tenders, snapshot.refunds
     assert tender.pending_minor + tender.refunded_minor == 10000
     assert (tender.refunded_minor == 10000) == (refund.state is RefundState.SUCCEEDED)
-    assert (file.ticket(paying.ticket_id).state is TicketState.REFUNDED) == (tender.refunded_minor == 10000)
+    assert (snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDED) == (tender.refunded_minor == 10000)
     balances = await _ledger_balances(market, paying.order.order_id)
     assert balances["buyer_payable"] == (0 if tender.refunded_minor else -10000)
     waiting = refund.state in (RefundState.QUEUED, RefundState.SENDING, RefundState.PENDING, RefundState.UNKNOWN)
     assert refund.due_at is not None or not waiting, "a refund that waits is looked at again"
 
 
-Step = Literal["retry", "claim"] | tuple[bool, tuple[Answer, bool]]
+Step = Literal["retry", "claim"] | tuple[bool, tuple[RefundResult, bool]]
 
 STEPS: st.SearchStrategy[Step] = st.one_of(st.just("retry"), st.just("claim"), st.tuples(st.booleans(), NEWS))
 
@@ -436,20 +440,20 @@ async def test_no_order_of_news_retries_and_claims_opens_two_attempts(market: Ma
     later = NOW
     for step in steps:
         later += timedelta(hours=1)
-        file = await paying.file()
+        snapshot = await paying.snapshot()
         if step == "claim":
             await claim_all(market, after=later - NOW)
         elif step == "retry":
             await retry(market.store, refund, by=OPERATOR, now=later)
         else:
-            first, (answer, looked_up) = step
-            attempt = min(file.attempts, key=lambda a: a.attempt_no if first else -a.attempt_no)
+            first, (result, looked_up) = step
+            attempt = min(snapshot.attempts, key=lambda a: a.attempt_no if first else -a.attempt_no)
             ref = AttemptRef(paying.claimed.lane, attempt.attempt_id)
-            await confirm(market.store, ref, News(answer, looked_up), now=later)
-        file = await paying.file()
-        states = [attempt.state for attempt in sorted(file.attempts, key=lambda a: a.attempt_no)]
+            await confirm(market.store, ref, RefundUpdate(result, looked_up), now=later)
+        snapshot = await paying.snapshot()
+        states = [attempt.state for attempt in sorted(snapshot.attempts, key=lambda a: a.attempt_no)]
         assert set(states[:-1]) <= {AttemptState.DECLINED}
-        (tender,) = file.tenders
+        (tender,) = snapshot.tenders
         assert tender.pending_minor + tender.refunded_minor == 10000
         assert (tender.refunded_minor == 10000) == (states[-1] is AttemptState.SUCCEEDED)
 

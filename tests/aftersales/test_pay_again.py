@@ -6,15 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from jitui.aftersales.command import Executed, Plan, carry_out
-from jitui.aftersales.file import OrderFile
+from jitui.aftersales.changes import MoveRefund
+from jitui.aftersales.command import Executed, Plan, execute
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import News, confirm, retry
+from jitui.aftersales.pay import RefundUpdate, confirm, retry
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import RefundState
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import TicketState
-from jitui.aftersales.writes import MoveRefund
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_pay import DECLINED, OPERATOR, PENDING, SUCCEEDED, UNKNOWN, claim_all, start_paying
 
@@ -41,7 +41,7 @@ async def test_the_wait_after_a_lost_answer_doubles_up_to_ten_minutes(market: Ma
     paying = await start_paying(market)
     for tries in range(1, 16):
         await paying.hears(UNKNOWN)
-        due_at = (await paying.file()).refunds[0].due_at
+        due_at = (await paying.snapshot()).refunds[0].due_at
         assert due_at is not None
         wait_seconds = (due_at - NOW - timedelta(seconds=1)).total_seconds()
         longest = min(600.0, 2.0**tries)
@@ -55,7 +55,7 @@ async def test_an_accepted_refund_is_looked_up_after_five_seconds_and_then_ever_
     waits: list[float] = []
     for tries in range(1, 13):
         await paying.hears(PENDING)
-        due_at = (await paying.file()).refunds[0].due_at
+        due_at = (await paying.snapshot()).refunds[0].due_at
         assert due_at is not None
         waits.append((due_at - NOW - timedelta(seconds=1)).total_seconds())
         await claim_all(market, after=timedelta(days=tries))
@@ -75,10 +75,10 @@ async def test_a_refund_that_fails_after_success_is_attempted_anew_three_times_a
         assert claimed.attempt.attempt_no == attempt_no
     await _succeeds_and_fails(market, claimed)
     assert await claim_all(market, after=timedelta(days=1)) == []
-    file = await paying.file()
-    assert file.refunds[0].state is RefundState.FAILED
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
-    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (10000, 0), "it is still owed"
+    snapshot = await paying.snapshot()
+    assert snapshot.refunds[0].state is RefundState.FAILED
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
+    assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].refunded_minor) == (10000, 0), "it is still owed"
     ref = RefundRef(claimed.lane, claimed.refund.refund_id)
     assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Executed), (
         "and an operator may send it again"
@@ -88,13 +88,13 @@ async def test_a_refund_that_fails_after_success_is_attempted_anew_three_times_a
 @on_both_stores
 async def test_the_providers_number_stays_known_when_later_news_does_not_repeat_it(market: Market) -> None:
     paying = await start_paying(market)
-    await paying.hears(Answer(AnswerKind.PENDING, provider_refund_id="r-9"))
-    await paying.hears(Answer(AnswerKind.SUCCEEDED))
-    assert [attempt.provider_refund_id for attempt in (await paying.file()).attempts] == ["r-9"]
+    await paying.hears(RefundResult(RefundResultKind.PENDING, provider_refund_id="r-9"))
+    await paying.hears(RefundResult(RefundResultKind.SUCCEEDED))
+    assert [attempt.provider_refund_id for attempt in (await paying.snapshot()).attempts] == ["r-9"]
     other = await start_paying(market, "2")
-    await other.hears(Answer(AnswerKind.PENDING, provider_refund_id="r-1"))
-    await other.hears(Answer(AnswerKind.SUCCEEDED, provider_refund_id="r-2"))
-    assert [attempt.provider_refund_id for attempt in (await other.file()).attempts] == ["r-2"]
+    await other.hears(RefundResult(RefundResultKind.PENDING, provider_refund_id="r-1"))
+    await other.hears(RefundResult(RefundResultKind.SUCCEEDED, provider_refund_id="r-2"))
+    assert [attempt.provider_refund_id for attempt in (await other.snapshot()).attempts] == ["r-2"]
 
 
 @on_both_stores
@@ -109,17 +109,17 @@ async def test_a_decline_of_an_earlier_attempt_does_not_fail_a_refund_whose_newe
     await retry(market.store, ref, by=OPERATOR, now=NOW)
     (second,) = await claim_all(market, after=timedelta(seconds=2))
     newest = AttemptRef(second.lane, second.attempt.attempt_id)
-    await confirm(market.store, newest, News(UNKNOWN), now=NOW + timedelta(seconds=3))
+    await confirm(market.store, newest, RefundUpdate(UNKNOWN), now=NOW + timedelta(seconds=3))
     for _ in range(repeats):
         await paying.hears(DECLINED, looked_up=True)
-    refund = (await paying.file()).refunds[0]
+    refund = (await paying.snapshot()).refunds[0]
     assert refund.state is RefundState.UNKNOWN and refund.due_at is not None, "it is looked up again"
     refused = await retry(market.store, ref, by=OPERATOR, now=NOW + timedelta(seconds=4))
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
-    await confirm(market.store, newest, News(SUCCEEDED), now=NOW + timedelta(seconds=5))
-    file = await paying.file()
-    assert file.refunds[0].state is RefundState.SUCCEEDED
-    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (0, 10000)
+    await confirm(market.store, newest, RefundUpdate(SUCCEEDED), now=NOW + timedelta(seconds=5))
+    snapshot = await paying.snapshot()
+    assert snapshot.refunds[0].state is RefundState.SUCCEEDED
+    assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].refunded_minor) == (0, 10000)
 
 
 @on_both_stores
@@ -127,14 +127,14 @@ async def test_a_failed_refund_is_not_retried_beside_an_attempt_that_is_not_decl
     """However the refund came to stand as failed: a second live attempt could pay twice (I2)."""
     paying = await start_paying(market)
     await paying.hears(UNKNOWN)
-    refund = (await paying.file()).refunds[0]
+    refund = (await paying.snapshot()).refunds[0]
 
-    def fail(_: OrderFile, __: DecisionInputs) -> Plan:
+    def fail(_: OrderSnapshot, __: DecisionInputs) -> Plan:
         failed = MoveRefund(refund.refund_id, RefundState.FAILED, None, "set by hand", None, refund.tries)
         return Plan((failed,), refund.ticket_id)
 
     ref = RefundRef(paying.claimed.lane, refund.refund_id)
-    await carry_out(market.store, ref, fail)
+    await execute(market.store, ref, fail)
     refused = await retry(market.store, ref, by=OPERATOR, now=NOW + timedelta(seconds=4))
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
     assert await claim_all(market, after=timedelta(days=1)) == []
@@ -142,6 +142,6 @@ async def test_a_failed_refund_is_not_retried_beside_an_attempt_that_is_not_decl
 
 async def _succeeds_and_fails(market: Market, claimed: ClaimedRefund) -> None:
     ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
-    for answer, looked_up in ((SUCCEEDED, False), (DECLINED, True)):
-        done = await confirm(market.store, ref, News(answer, looked_up), now=NOW + timedelta(seconds=1))
+    for result, looked_up in ((SUCCEEDED, False), (DECLINED, True)):
+        done = await confirm(market.store, ref, RefundUpdate(result, looked_up), now=NOW + timedelta(seconds=1))
         assert isinstance(done, Executed)

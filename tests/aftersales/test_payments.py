@@ -11,11 +11,11 @@ import pytest
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.order import Tender
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import OrderRef
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
-from tests.threads.steps import file_of
+from tests.known_bugs.steps import snapshot_of
 
 PAYMENT = Tender("t1", "simulator", "pay-1", "CNY", 1000, NOW)
 
@@ -24,12 +24,12 @@ async def placed(market: Market, order_id: str, amount_minor: int, buyer_id: str
     return await market.paid_order(buyer_id, order_id, amounts=(amount_minor,), tenders=())
 
 
-async def capture(market: Market, ref: OrderRef, tender: Tender) -> Executed | Refusal | KeptAnswer:
-    return await capture_payment(market.store, ref, tender, market.terms, now=NOW)
+async def capture(market: Market, ref: OrderRef, tender: Tender) -> Executed | Refusal | StoredResponse:
+    return await capture_payment(market.store, ref, tender, market.decision_settings, now=NOW)
 
 
 async def captured(market: Market, ref: OrderRef) -> list[tuple[str, int]]:
-    return [(tender.tender_id, tender.captured_minor) for tender in (await file_of(market, ref)).tenders]
+    return [(tender.tender_id, tender.captured_minor) for tender in (await snapshot_of(market, ref)).tenders]
 
 
 def code_of(done: object) -> tuple[RefusalCode, str]:
@@ -107,7 +107,7 @@ async def test_a_payment_that_was_told_for_one_order_is_shared_after_it_is_told_
     assert code_of(await capture(market, second, part))[0] is RefusalCode.PAYMENT_TOTAL_DIFFERS
     assert isinstance(await capture(market, first, replace(PAYMENT, payment_total_minor=3500)), Executed)
     assert isinstance(await capture(market, second, part), Executed)
-    (tender,) = (await file_of(market, first)).tenders
+    (tender,) = (await snapshot_of(market, first)).tenders
     assert (tender.captured_minor, tender.payment_minor) == (1000, 3500)
 
 
@@ -157,5 +157,5 @@ async def test_the_provider_is_told_the_whole_payment_with_the_refund_of_a_part(
     ref = await placed(market, "o-1", 1000, buyer)
     await capture(market, ref, replace(PAYMENT, payment_total_minor=3500))
     await market.asked(buyer, "o-1")
-    (refund,) = (await file_of(market, ref)).refunds
+    (refund,) = (await snapshot_of(market, ref)).refunds
     assert (refund.amount_minor, refund.captured_minor) == (1000, 3500)

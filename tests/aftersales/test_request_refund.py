@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.order import Buyer, Funder, Funding, ParcelDegree, ShipmentSource
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
-from jitui.aftersales.pay import News, confirm
+from jitui.aftersales.order import Buyer, Funder, Funding, ShipmentSource, ShipmentStatus
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
+from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.registry import Coverage, Pause, Restriction, Scope
-from jitui.aftersales.request_refund import RefundAsk, check_eligibility, request_refund
+from jitui.aftersales.request_refund import RefundRequest, check_eligibility, request_refund
 from jitui.aftersales.review import approve, withdraw
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.ids import lane_of, new_id
@@ -34,7 +34,7 @@ A_MINUTE = timedelta(seconds=61)
 
 async def failing(market: Market, ticket: Ticket) -> dict[str, str]:
     """The conditions of a ticket's stored decision that did not hold, with their verdicts."""
-    stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    stored = await market.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
     assert stored is not None
     decision = decision_from_json(stored.decision)
     return {row.id: row.verdict.value for row in decision.conditions if row.verdict.value != "true"}
@@ -48,9 +48,9 @@ async def test_a_premium_buyers_unshipped_order_under_300_is_approved_at_once(ma
     assert (ticket.state, ticket.approved_by) == (TicketState.REFUNDING, ApprovedBy.INSTANT_REFUND)
     assert ticket.amount_minor == 12900
     assert ticket.notice is not None and ticket.notice["zh"] == NOTICE, "R14: in these words"
-    file = await market.store.read_file(TicketRef(ticket.lane, ticket.ticket_id))
-    assert file is not None
-    assert [(event.why, event.actor_kind) for event in file.timeline] == [
+    snapshot = await market.store.read_order(TicketRef(ticket.lane, ticket.ticket_id))
+    assert snapshot is not None
+    assert [(event.why, event.actor_kind) for event in snapshot.timeline] == [
         ("requested", ActorKind.BUYER),
         ("approved_instant_refund", ActorKind.SYSTEM),
     ]
@@ -76,7 +76,7 @@ async def test_history_that_was_never_fed_is_unknown_and_goes_to_review(market: 
         await connection.execute("DELETE FROM history_record WHERE kind = 'dispute_lost'")
     ticket = await market.asked(buyer, "o-1")
     assert await failing(market, ticket) == {"premium_buyer": "unknown"}
-    stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    stored = await market.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
     assert stored is not None
     assert list(decision_from_json(stored.decision).unknown) == ["buyer.disputes_lost_365d"]
 
@@ -134,10 +134,10 @@ async def test_pause_restriction_and_coverage_each_send_the_request_to_review(ma
 async def test_a_deadline_that_has_passed_approves_nothing_and_the_request_stands(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")
-    terms = replace(market.terms, deadline_passed=lambda: True)
-    asked = await request_refund(market.store, terms, RefundAsk(buyer, "o-1"), now=NOW)
+    decision_settings = replace(market.decision_settings, deadline_passed=lambda: True)
+    asked = await request_refund(market.store, decision_settings, RefundRequest(buyer, "o-1"), now=NOW)
     assert isinstance(asked, Executed) and asked.ticket_id is not None
-    ticket = asked.file.ticket(asked.ticket_id)
+    ticket = asked.snapshot.ticket(asked.ticket_id)
     assert (ticket.state, ticket.review_reason) == (TicketState.AWAITING_MERCHANT, "deadline_passed")
 
 
@@ -147,7 +147,7 @@ async def test_i4_the_stored_facts_give_the_stored_decision(market: Market) -> N
         buyer = await market.premium_buyer(f"b-{index}")
         await market.paid_order(buyer, f"o-{index}", amounts=(amount,))
         ticket = await market.asked(buyer, f"o-{index}")
-        stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+        stored = await market.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
         assert stored is not None
         facts = cast(Mapping[str, FactValue], stored.facts)
         assert decide(DEFAULT_POLICY, facts) == decision_from_json(stored.decision)
@@ -157,7 +157,7 @@ async def test_i4_the_stored_facts_give_the_stored_decision(market: Market) -> N
 async def test_a_dry_run_says_the_same_and_writes_nothing(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")
-    dry = await check_eligibility(market.store, market.terms, RefundAsk(buyer, "o-1"), now=NOW)
+    dry = await check_eligibility(market.store, market.decision_settings, RefundRequest(buyer, "o-1"), now=NOW)
     assert not isinstance(dry, Refusal)
     assert (dry.decision.outcome, dry.amount_minor, dry.currency) == (Outcome.INSTANT, 12900, "CNY")
     assert (await market.asked(buyer, "o-1")).version == 2, "the dry run opened no ticket"
@@ -210,7 +210,7 @@ async def test_a_line_can_be_asked_for_five_times_in_all(market: Market) -> None
 async def test_picked_up_goes_to_review_and_fully_shipped_is_another_process(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1")
-    await market.ship(ref, degree=ParcelDegree.PICKED_UP, source=ShipmentSource.CARRIER)
+    await market.ship(ref, status=ShipmentStatus.PICKED_UP, source=ShipmentSource.CARRIER)
     ticket = await market.asked(buyer, "o-1")
     assert await failing(market, ticket) == {"unshipped": "false"}
     other = await market.paid_order(buyer, "o-2")
@@ -248,9 +248,9 @@ async def test_every_funder_gets_its_own_share_back(market: Market) -> None:
     await market.asked(buyer, "o-1", lines=[("l1", 1)])
     await market.feed.roll_up(NOW + timedelta(seconds=60))
     await market.asked(buyer, "o-1", lines=[("l2", 1)], now=NOW + timedelta(seconds=60))
-    file = await market.store.read_file(ref)
-    assert file is not None
-    assert {fund.funder: fund.returned_minor for fund in file.funding} == {
+    snapshot = await market.store.read_order(ref)
+    assert snapshot is not None
+    assert {fund.funder: fund.returned_minor for fund in snapshot.funding} == {
         Funder.PLATFORM_SUBSIDY: 1001,
         Funder.MERCHANT_COUPON: 500,
     }
@@ -260,19 +260,19 @@ async def test_every_funder_gets_its_own_share_back(market: Market) -> None:
 async def test_the_same_key_gives_the_first_answer_and_another_body_is_refused(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")
-    once = Once("key", "POST /v1/after-sales", "abc", b"hash")
+    idempotency_key = IdempotencyKey("key", "POST /v1/after-sales", "abc", b"hash")
 
-    def render(plan: Executed) -> KeptAnswer:
-        return KeptAnswer(201, str(plan.ticket_id).encode(), NOW)
+    def render(plan: Executed) -> StoredResponse:
+        return StoredResponse(201, str(plan.ticket_id).encode(), NOW)
 
-    reply = IdempotentReply(once, render)
-    ask = RefundAsk(buyer, "o-1")
-    first = await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
-    again = await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
+    reply = IdempotentReply(idempotency_key, render)
+    request = RefundRequest(buyer, "o-1")
+    first = await request_refund(market.store, market.decision_settings, request, now=NOW, reply=reply)
+    again = await request_refund(market.store, market.decision_settings, request, now=NOW, reply=reply)
     assert isinstance(first, Executed)
-    assert again == KeptAnswer(201, str(first.ticket_id).encode(), NOW)
-    other = IdempotentReply(replace(once, body_hash=b"other"), render)
-    reused = await request_refund(market.store, market.terms, ask, now=NOW, reply=other)
+    assert again == StoredResponse(201, str(first.ticket_id).encode(), NOW)
+    other = IdempotentReply(replace(idempotency_key, body_hash=b"other"), render)
+    reused = await request_refund(market.store, market.decision_settings, request, now=NOW, reply=other)
     assert isinstance(reused, Refusal) and reused.code is RefusalCode.IDEMPOTENCY_KEY_REUSED
 
 
@@ -309,38 +309,40 @@ async def test_partial_refunds_in_any_sequence_sum_to_what_was_captured(
         wanted = Counter(units[start:end])
         asked = await market.ask(buyer, name, lines=list(wanted.items()), now=now)
         assert isinstance(asked, Executed) and asked.ticket_id is not None
-        ticket = asked.file.ticket(asked.ticket_id)
+        ticket = asked.snapshot.ticket(asked.ticket_id)
         if ticket.state is TicketState.AWAITING_MERCHANT:
             ref = TicketRef(lane_of(buyer), ticket.ticket_id)
             asked = await approve(market.store, ref, version=None, by=Actor(ActorKind.MERCHANT, "shop-1"), now=now)
             assert isinstance(asked, Executed)
-            ticket = asked.file.ticket(ticket.ticket_id)
+            ticket = asked.snapshot.ticket(ticket.ticket_id)
         assert ticket.state is TicketState.REFUNDING
         total += ticket.amount_minor
         now += A_MINUTE
         await market.feed.roll_up(now)
         for claimed in await market.store.claim_refunds(now=now, lease_until=now + A_MINUTE, limit=100):
-            paid = News(Answer(AnswerKind.SUCCEEDED))
+            paid = RefundUpdate(RefundResult(RefundResultKind.SUCCEEDED))
             await confirm(market.store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), paid, now=now)
     assert total == captured
-    file = await market.store.read_file(OrderRef(lane_of(buyer), name))
-    assert file is not None
-    assert [(tender.refunded_minor, tender.pending_minor) for tender in file.tenders] == [(part, 0) for part in parts]
+    snapshot = await market.store.read_order(OrderRef(lane_of(buyer), name))
+    assert snapshot is not None
+    assert [(tender.refunded_minor, tender.pending_minor) for tender in snapshot.tenders] == [
+        (part, 0) for part in parts
+    ]
 
 
 @on_both_stores
 async def test_an_answer_is_forgotten_only_after_it_was_promised(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")
-    once = Once("key", "POST /v1/after-sales", "abc", b"hash")
+    idempotency_key = IdempotencyKey("key", "POST /v1/after-sales", "abc", b"hash")
 
-    def render(plan: Executed) -> KeptAnswer:
-        return KeptAnswer(201, b"first", NOW)
+    def render(plan: Executed) -> StoredResponse:
+        return StoredResponse(201, b"first", NOW)
 
-    reply = IdempotentReply(once, render)
-    ask = RefundAsk(buyer, "o-1")
-    await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
-    assert await market.store.forget_answers(NOW) == 0
-    again = await request_refund(market.store, market.terms, ask, now=NOW, reply=reply)
-    assert isinstance(again, KeptAnswer)
-    assert await market.store.forget_answers(NOW + timedelta(seconds=1)) == 1
+    reply = IdempotentReply(idempotency_key, render)
+    request = RefundRequest(buyer, "o-1")
+    await request_refund(market.store, market.decision_settings, request, now=NOW, reply=reply)
+    assert await market.store.purge_responses(NOW) == 0
+    again = await request_refund(market.store, market.decision_settings, request, now=NOW, reply=reply)
+    assert isinstance(again, StoredResponse)
+    assert await market.store.purge_responses(NOW + timedelta(seconds=1)) == 1

@@ -6,11 +6,11 @@ import asyncio
 from datetime import timedelta
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.order import ParcelDegree, ShipmentSource
+from jitui.aftersales.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
-from jitui.aftersales.ship import ShipmentNews
+from jitui.aftersales.ship import ShipmentUpdate
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from tests.aftersales.market import NOW, Market, on_both_stores, ticket_of
 
@@ -45,10 +45,10 @@ async def test_a_merchants_approval_queues_the_money(market: Market) -> None:
     done = ticket_of(await approve(market.store, ref, version=ticket.version, by=MERCHANT, now=NOW))
     assert (done.state, done.approved_by, done.version) == (TicketState.REFUNDING, ApprovedBy.MERCHANT, 2)
     assert done.notice is None, "R14's sentence is for tickets that the service decided"
-    file = await market.store.read_file(ref)
-    assert file is not None
-    assert [refund.amount_minor for refund in file.refunds] == [40000]
-    assert file.tenders[0].pending_minor == 40000
+    snapshot = await market.store.read_order(ref)
+    assert snapshot is not None
+    assert [refund.amount_minor for refund in snapshot.refunds] == [40000]
+    assert snapshot.tenders[0].pending_minor == 40000
 
 
 @on_both_stores
@@ -84,9 +84,9 @@ async def test_another_shops_merchant_sees_no_such_ticket(market: Market) -> Non
 async def test_a_withdrawn_request_frees_units_and_freight(market: Market) -> None:
     order, _, ref = await reviewed(market)
     ticket_of(await withdraw(market.store, ref, version=None, by=BUYER, now=NOW))
-    file = await market.store.read_file(order)
-    assert file is not None
-    assert (file.lines[0].claimed_quantity, file.lines[0].claimed_minor) == (0, 0)
+    snapshot = await market.store.read_order(order)
+    assert snapshot is not None
+    assert (snapshot.lines[0].claimed_quantity, snapshot.lines[0].claimed_minor) == (0, 0)
     again = await market.asked("b-1", "o-1", now=NOW + timedelta(seconds=61))
     assert again.amount_minor == 40000
 
@@ -94,13 +94,13 @@ async def test_a_withdrawn_request_frees_units_and_freight(market: Market) -> No
 @on_both_stores
 async def test_rejecting_with_a_tracking_number_records_the_shipment_in_the_same_step(market: Market) -> None:
     order, _, ref = await reviewed(market)
-    news = ShipmentNews(ParcelDegree.SHIPPED, "sf", "SF77", ShipmentSource.MERCHANT, NOW)
-    done = await reject(market.store, ref, Rejection("shipped", news), version=None, by=MERCHANT, now=NOW)
+    update = ShipmentUpdate(ShipmentStatus.SHIPPED, "sf", "SF77", ShipmentSource.MERCHANT, NOW)
+    done = await reject(market.store, ref, Rejection("shipped", update), version=None, by=MERCHANT, now=NOW)
     assert ticket_of(done).state is TicketState.REJECTED
-    file = await market.store.read_file(order)
-    assert file is not None
-    assert (file.lines[0].shipped_quantity, file.lines[0].claimed_quantity) == (1, 0)
-    assert file.timeline[-1].detail == {"reason": "shipped", "carrier": "sf", "tracking_no": "SF77"}
+    snapshot = await market.store.read_order(order)
+    assert snapshot is not None
+    assert (snapshot.lines[0].shipped_quantity, snapshot.lines[0].claimed_quantity) == (1, 0)
+    assert snapshot.timeline[-1].detail == {"reason": "shipped", "carrier": "sf", "tracking_no": "SF77"}
     late = await market.ask("b-1", "o-1", now=NOW + timedelta(seconds=61))
     assert refused(late) is RefusalCode.ORDER_ALREADY_SHIPPED
 
@@ -125,18 +125,18 @@ async def test_silence_till_the_deadline_approves(market: Market) -> None:
 @on_both_stores
 async def test_silence_never_pays_for_a_parcel_that_has_left(market: Market) -> None:
     order, _, ref = await reviewed(market)
-    await market.ship(order, degree=ParcelDegree.PICKED_UP, source=ShipmentSource.CARRIER)
+    await market.ship(order, status=ShipmentStatus.PICKED_UP, source=ShipmentSource.CARRIER)
     done = ticket_of(await expire(market.store, ref, now=DEADLINE))
     assert (done.state, done.approved_by) == (TicketState.CLOSED, None)
-    file = await market.store.read_file(order)
-    assert file is not None
-    assert file.refunds == () and file.tenders[0].pending_minor == 0
+    snapshot = await market.store.read_order(order)
+    assert snapshot is not None
+    assert snapshot.refunds == () and snapshot.tenders[0].pending_minor == 0
 
 
 @on_both_stores
 async def test_a_merchant_cannot_approve_an_unshipped_refund_for_goods_that_left(market: Market) -> None:
     order, _, ref = await reviewed(market)
-    await market.ship(order, degree=ParcelDegree.SHIPPED, source=ShipmentSource.CARRIER)
+    await market.ship(order, status=ShipmentStatus.SHIPPED, source=ShipmentSource.CARRIER)
     done = await approve(market.store, ref, version=None, by=MERCHANT, now=NOW)
     assert refused(done) is RefusalCode.ORDER_ALREADY_SHIPPED
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 
 from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.outcomes import KeptAnswer, Once
-from jitui.aftersales.request_refund import RefundAsk, request_refund
+from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
+from jitui.aftersales.request_refund import RefundRequest, request_refund
 from jitui.aftersales.ticket import ApprovedBy
 from tests.aftersales.market import NOW, open_market
 
@@ -14,16 +14,16 @@ from tests.aftersales.market import NOW, open_market
 async def test_a_decision_takes_two_round_trips_answer_and_commit_included(database_url: str) -> None:
     async with open_market(database_url, pool_size=1) as market:
         await market.paid_order(await market.premium_buyer("b-1"), "o-1")
-        once = Once("key", "route", "k-1", b"body")
+        idempotency_key = IdempotencyKey("key", "route", "k-1", b"body")
         with tempfile.TemporaryFile() as trace:
             async with market.pool.connection() as connection:
                 connection.pgconn.trace(trace.fileno())
             done = await request_refund(
                 market.store,
-                market.terms,
-                RefundAsk("b-1", "o-1"),
+                market.decision_settings,
+                RefundRequest("b-1", "o-1"),
                 now=NOW,
-                reply=IdempotentReply(once, lambda _: KeptAnswer(201, b"", NOW)),
+                reply=IdempotentReply(idempotency_key, lambda _: StoredResponse(201, b"", NOW)),
             )
             async with market.pool.connection() as connection:
                 connection.pgconn.untrace()

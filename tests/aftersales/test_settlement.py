@@ -15,9 +15,9 @@ from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.command import Executed
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import ManualPayout, News, confirm, retry, settle
+from jitui.aftersales.pay import ManualPayout, RefundUpdate, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, RefundRef
-from jitui.aftersales.provider import Answer
+from jitui.aftersales.provider import RefundResult
 from jitui.aftersales.refund import AttemptState, RefundState
 from jitui.aftersales.task import TaskFilter, TaskKind
 from jitui.aftersales.ticket import TicketState
@@ -51,7 +51,9 @@ async def settled(market: Market, payout: ManualPayout = PAID_BY_HAND) -> Paying
 
 
 async def held(paying: Paying) -> dict[str, int]:
-    return {account: minor for (account, _), minor in balances(await paying.market.shelf.ledger(paying.order)).items()}
+    return {
+        account: minor for (account, _), minor in balances(await paying.market.queries.ledger(paying.order)).items()
+    }
 
 
 async def tasks_of(market: Market) -> list[TaskKind]:
@@ -60,16 +62,16 @@ async def tasks_of(market: Market) -> list[TaskKind]:
 
 async def test_a_failed_refund_is_settled_with_evidence(market: Market) -> None:
     paying = await settled(market)
-    file = await paying.file()
-    (refund,), ticket = file.refunds, file.ticket(paying.ticket_id)
+    snapshot = await paying.snapshot()
+    (refund,), ticket = snapshot.refunds, snapshot.ticket(paying.ticket_id)
     assert (refund.state, refund.due_at, refund.closed_at) == (RefundState.SUCCEEDED, None, LATER)
     assert refund.settlement is not None
     assert (refund.settlement.reference, refund.settlement.by, refund.settlement.at) == ("BANK-7", "li.na", LATER)
     assert ticket.state is TicketState.REFUNDED
-    event = file.timeline_of(paying.ticket_id)[-1]
+    event = snapshot.timeline_of(paying.ticket_id)[-1]
     assert (event.actor_id, event.why, event.detail["reference"]) == ("li.na", "settled_by_hand", "BANK-7")
     assert "note" not in event.detail, "the note is the platform's own"
-    assert (file.tenders[0].pending_minor, file.tenders[0].refunded_minor) == (0, 10000)
+    assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].refunded_minor) == (0, 10000)
     assert await held(paying) == {
         "provider_clearing:simulator": 10000,
         "escrow": 0,
@@ -79,15 +81,15 @@ async def test_a_failed_refund_is_settled_with_evidence(market: Market) -> None:
     assert await claim_all(market, after=timedelta(days=1)) == [], "nothing is sent any more"
 
 
-@pytest.mark.parametrize("answer", [None, PENDING, UNKNOWN, SUCCEEDED])
-async def test_only_a_failed_refund_is_settled(market: Market, answer: Answer | None) -> None:
+@pytest.mark.parametrize("result", [None, PENDING, UNKNOWN, SUCCEEDED])
+async def test_only_a_failed_refund_is_settled(market: Market, result: RefundResult | None) -> None:
     paying = await start_paying(market)
-    if answer is not None:
-        await paying.hears(answer)
-    before = await paying.file()
+    if result is not None:
+        await paying.hears(result)
+    before = await paying.snapshot()
     refused = await settle(market.store, ref_of(paying), PAID_BY_HAND, by=OPERATOR, now=LATER)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
-    assert await paying.file() == before
+    assert await paying.snapshot() == before
 
 
 @pytest.mark.parametrize(("amount", "currency"), [(9999, "CNY"), (10001, "CNY"), (10000, "USD")])
@@ -125,20 +127,20 @@ async def test_one_of_two_tenders_settled_is_in_the_timeline_and_the_ticket_wait
     paying = await start_paying(market, tenders=(7000, 3000))
     for claim in [paying.claimed, *await claim_all(market, after=timedelta(seconds=90))]:
         ref = AttemptRef(claim.lane, claim.attempt.attempt_id)
-        await confirm(market.store, ref, News(DECLINED), now=NOW)
-    amounts = {refund.refund_id: refund.amount_minor for refund in (await paying.file()).refunds}
+        await confirm(market.store, ref, RefundUpdate(DECLINED), now=NOW)
+    amounts = {refund.refund_id: refund.amount_minor for refund in (await paying.snapshot()).refunds}
     states = []
     for refund_id, amount in amounts.items():
         payout = ManualPayout("BANK-7", "by hand", amount, "CNY")
         await settle(market.store, RefundRef(paying.claimed.lane, refund_id), payout, by=OPERATOR, now=LATER)
-        states.append((await paying.file()).ticket(paying.ticket_id).state)
+        states.append((await paying.snapshot()).ticket(paying.ticket_id).state)
     assert states == [TicketState.REFUND_FAILED, TicketState.REFUNDED]
-    whys = [event.why for event in (await paying.file()).timeline_of(paying.ticket_id)]
+    whys = [event.why for event in (await paying.snapshot()).timeline_of(paying.ticket_id)]
     assert whys.count("settled_by_hand") == 2
 
 
 async def test_a_payment_after_the_settlement_is_a_second_one(market: Market) -> None:
-    """Hearsay is looked up; what the books say is posted and becomes a task; the refund stays settled."""
+    """A notification alone is looked up; what the books say is posted and becomes a task; the refund stays settled."""
     paying = await settled(market)
     await paying.hears(SUCCEEDED)
     assert await tasks_of(market) == [], "it had declined: its books are asked first"
@@ -147,10 +149,10 @@ async def test_a_payment_after_the_settlement_is_a_second_one(market: Market) ->
     for _ in range(2):
         await paying.hears(SUCCEEDED, looked_up=True)
     assert await tasks_of(market) == [TaskKind.PAID_TWICE]
-    file = await paying.file()
-    assert file.refunds[0].settlement is not None and file.refunds[0].due_at is None
-    assert file.attempts[0].state is AttemptState.SUCCEEDED
-    assert file.ticket(paying.ticket_id).state is TicketState.REFUNDED
+    snapshot = await paying.snapshot()
+    assert snapshot.refunds[0].settlement is not None and snapshot.refunds[0].due_at is None
+    assert snapshot.attempts[0].state is AttemptState.SUCCEEDED
+    assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDED
     assert (await held(paying))["buyer_receivable"] == 10000
     assert (await held(paying))["provider_clearing:simulator"] == 0
 
@@ -159,16 +161,16 @@ async def test_a_payment_after_the_settlement_is_a_second_one(market: Market) ->
     assert doubt.look_up_first and not doubt.may_send
     await paying.hears(DECLINED, looked_up=True)
     assert (await held(paying))["buyer_receivable"] == 0, "the second payment came back"
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDED
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDED
 
 
-@pytest.mark.parametrize("answer", [PENDING, UNKNOWN, DECLINED])
-async def test_other_news_after_the_settlement_changes_nothing(market: Market, answer: Answer) -> None:
+@pytest.mark.parametrize("result", [PENDING, UNKNOWN, DECLINED])
+async def test_other_news_after_the_settlement_changes_nothing(market: Market, result: RefundResult) -> None:
     paying = await settled(market)
-    before = await paying.file()
+    before = await paying.snapshot()
     for looked_up in (False, True):
-        await paying.hears(answer, looked_up=looked_up)
-    assert await paying.file() == before
+        await paying.hears(result, looked_up=looked_up)
+    assert await paying.snapshot() == before
 
 
 async def test_a_look_up_without_an_answer_is_made_again(market: Market) -> None:
@@ -179,21 +181,21 @@ async def test_a_look_up_without_an_answer_is_made_again(market: Market) -> None
     assert len(await claim_all(market, after=timedelta(seconds=30))) == 1
 
 
-@pytest.mark.parametrize("answer", [PENDING, UNKNOWN, DECLINED])
-async def test_hearsay_calls_no_look_up_off(market: Market, answer: Answer) -> None:
+@pytest.mark.parametrize("result", [PENDING, UNKNOWN, DECLINED])
+async def test_a_notification_alone_calls_no_look_up_off(market: Market, result: RefundResult) -> None:
     paying = await settled(market)
     await paying.hears(SUCCEEDED)
-    await paying.hears(answer)
+    await paying.hears(result)
     assert len(await claim_all(market, after=timedelta(seconds=2))) == 1
 
 
 async def test_a_look_up_that_is_older_than_the_doubt_does_not_settle_it(market: Market) -> None:
-    """The provider said "succeeded" while its books were asked: what they said before counts as hearsay."""
+    """The provider said "succeeded" while its books were asked: that look-up proves no more than the message."""
     paying = await settled(market)
     await paying.hears(SUCCEEDED)
     (asking,) = await claim_all(market, after=timedelta(seconds=2))
     await paying.hears(SUCCEEDED)
-    old = News(DECLINED, looked_up=True, lease=asking.refund.leased_until)
+    old = RefundUpdate(DECLINED, looked_up=True, lease=asking.refund.leased_until)
     await confirm(market.store, AttemptRef(asking.lane, asking.attempt.attempt_id), old, now=LATER)
     assert len(await claim_all(market, after=timedelta(seconds=3))) == 1
 
@@ -217,7 +219,7 @@ async def test_an_earlier_attempt_that_was_paid_after_all_is_a_second_payment(ma
     await paying.hears(DECLINED)
     await retry(market.store, ref_of(paying), by=OPERATOR, now=NOW)
     (second,) = await claim_all(market)
-    await confirm(market.store, AttemptRef(second.lane, second.attempt.attempt_id), News(SUCCEEDED), now=NOW)
+    await confirm(market.store, AttemptRef(second.lane, second.attempt.attempt_id), RefundUpdate(SUCCEEDED), now=NOW)
     await paying.hears(SUCCEEDED)
     assert await tasks_of(market) == [TaskKind.PAID_TWICE]
     assert "buyer_receivable" not in await held(paying), "its word alone makes no posting"
@@ -225,7 +227,7 @@ async def test_an_earlier_attempt_that_was_paid_after_all_is_a_second_payment(ma
         await paying.hears(SUCCEEDED, looked_up=True)
     assert await tasks_of(market) == [TaskKind.PAID_TWICE]
     assert (await held(paying))["buyer_receivable"] == 10000
-    assert (await paying.file()).ticket(paying.ticket_id).state is TicketState.REFUNDED
+    assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDED
 
 
 async def test_of_settling_and_retrying_at_once_one_wins(market: Market) -> None:
@@ -245,7 +247,7 @@ async def test_of_settling_and_retrying_at_once_one_wins(market: Market) -> None
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(news=st.lists(NEWS, max_size=6), stuck=st.booleans())
 async def test_no_news_moves_a_settled_refund_and_a_second_payment_is_never_lost(
-    market: Market, news: list[tuple[Answer, bool]], stuck: bool
+    market: Market, news: list[tuple[RefundResult, bool]], stuck: bool
 ) -> None:
     paying = await start_paying(market, uuid4().hex)
     await paying.hears(PENDING if stuck else DECLINED)
@@ -255,19 +257,19 @@ async def test_no_news_moves_a_settled_refund_and_a_second_payment_is_never_lost
         await connection.execute(f"UPDATE refund SET state = 'failed', due_at = NULL {where}", (refund_id,))
     assert isinstance(await settle(market.store, ref_of(paying), PAID_BY_HAND, by=OPERATOR, now=LATER), Executed)
     paid, ever = False, False
-    for answer, looked_up in news:
-        await paying.hears(answer, looked_up=looked_up)
-        file = await paying.file()
-        paid = file.attempts[0].state is AttemptState.SUCCEEDED
+    for result, looked_up in news:
+        await paying.hears(result, looked_up=looked_up)
+        snapshot = await paying.snapshot()
+        paid = snapshot.attempts[0].state is AttemptState.SUCCEEDED
         ever |= paid
-        (refund,) = file.refunds
+        (refund,) = snapshot.refunds
         assert (refund.state, refund.settlement is None) == (RefundState.SUCCEEDED, False)
-        assert file.ticket(paying.ticket_id).state is TicketState.REFUNDED
-        assert file.tenders[0].refunded_minor == 10000
+        assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDED
+        assert snapshot.tenders[0].refunded_minor == 10000
         assert (await held(paying)).get("buyer_receivable", 0) == (10000 if paid else 0)
     tasks = await PostgresTasks(market.pool).list(TaskFilter(limit=1000))
     known = [task for task in tasks if task.evidence["attempt_id"] == str(paying.claimed.attempt.attempt_id)]
-    about_another_amount = [answer for answer, _ in news if answer.amount_minor is not None]
+    about_another_amount = [result for result, _ in news if result.amount_minor is not None]
     expected = {TaskKind.PAID_TWICE} if ever else set()
     expected |= {TaskKind.ANSWER_DIFFERS} if about_another_amount else set()
     assert {task.kind for task in known} == expected and len(known) == len(expected)

@@ -38,7 +38,7 @@ async def test_what_is_asked_of_a_line_is_a_fact_of_that_line_alone(market: Mark
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1", amounts=(5000, 6000, 7000), quantities=(3, 3, 3))
     ticket = await market.asked(buyer, "o-1", lines=[("l2", 2)])
-    decision = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    decision = await market.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
     assert decision is not None
     lines = decision.facts["order.lines"]
     assert isinstance(lines, list)

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import Buyer, OrderLine, ParcelDegree, Tender
+from jitui.aftersales.order import Buyer, OrderLine, ShipmentStatus, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef, TicketRef
 from jitui.aftersales.registry import Category, Coverage, Pause, Scope
-from jitui.aftersales.request_refund import RefundAsk, check_eligibility
+from jitui.aftersales.request_refund import RefundRequest, check_eligibility
 from jitui.aftersales.review import approve, expire
 from jitui.aftersales.ship import complete_order
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of
 from jitui.policy import Policy
 from tests.aftersales.market import DEFAULT_POLICY, NOW, Market, on_both_stores
@@ -63,12 +63,14 @@ async def paid(
     assert not isinstance(taken, Refusal), taken
     amount = sum(line.paid_minor for line in bought) + freight_minor
     tender = Tender("t", "simulator", f"pay-{order_id}", currency, amount, captured_at)
-    assert isinstance(await capture_payment(market.store, taken.ref, tender, market.terms, now=NOW), Executed)
+    assert isinstance(
+        await capture_payment(market.store, taken.ref, tender, market.decision_settings, now=NOW), Executed
+    )
     return taken.ref
 
 
 async def facts_of(market: Market, ticket: Ticket) -> dict[str, Any]:
-    stored = await market.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    stored = await market.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
     assert stored is not None
     return dict(stored.facts)
 
@@ -211,15 +213,15 @@ async def test_a_completed_order_has_gone_whatever_was_told_of_its_shipments(
     for lines in ((), (("l1", 1),)):
         refused = await market.ask("b", "o", lines=lines)
         assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
-    checked = await check_eligibility(market.store, market.terms, RefundAsk("b", "o"), now=NOW)
+    checked = await check_eligibility(market.store, market.decision_settings, RefundRequest("b", "o"), now=NOW)
     assert isinstance(checked, Refusal) and checked.code is RefusalCode.ORDER_ALREADY_SHIPPED
 
 
 @on_both_stores
 async def test_a_label_or_part_of_the_goods_do_not_make_a_completed_order_less_gone(market: Market) -> None:
-    for index, degree in enumerate((ParcelDegree.LABEL_PRINTED, ParcelDegree.PICKED_UP, ParcelDegree.SHIPPED)):
+    for index, status in enumerate((ShipmentStatus.LABEL_PRINTED, ShipmentStatus.PICKED_UP, ShipmentStatus.SHIPPED)):
         ref = await paid(market, f"o{index}", LINE, replace(LINE, line_id="l2"))
-        await market.ship(ref, degree=degree, lines=[("l1", 1)], tracking_no=f"SF{index}")
+        await market.ship(ref, status=status, lines=[("l1", 1)], tracking_no=f"SF{index}")
         await completed(market, ref, "call")
         refused = await market.ask("b", f"o{index}")
         assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
@@ -248,7 +250,7 @@ async def test_a_request_in_review_is_not_approved_once_its_order_is_completed(m
     refused = await approve(market.store, at, version=None, by=by, now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
     late = await expire(market.store, at, now=NOW + timedelta(hours=49))
-    assert isinstance(late, Executed) and late.file.ticket(ticket.ticket_id).state is TicketState.CLOSED
+    assert isinstance(late, Executed) and late.snapshot.ticket(ticket.ticket_id).state is TicketState.CLOSED
 
 
 async def test_a_completion_by_call_stands_whatever_becomes_of_its_event(market: Market) -> None:

@@ -13,7 +13,7 @@ from jitui.adapters.postgres import feed as postgres_feed
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales.facts import USAGE_MAX_AGE
 from jitui.aftersales.ticket import ApprovedBy
-from jitui.wiring import utc_now
+from jitui.bootstrap import utc_now
 from tests.aftersales.market import NOW, Market
 
 AN_INSTANT = timedelta(microseconds=1)

@@ -12,39 +12,44 @@ from jitui.adapters.postgres.batch import run_batch
 from jitui.adapters.postgres.pool import Pool
 from jitui.adapters.postgres.store import PostgresStore, PostgresTransaction, refusals
 from jitui.aftersales.apply import apply, apply_all
+from jitui.aftersales.changes import Change
 from jitui.aftersales.claim import plan_claim
-from jitui.aftersales.file import OrderFile
-from jitui.aftersales.outcomes import KeptAnswer, Once
+from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
 from jitui.aftersales.ports import ClaimedRefund, OrderRef
-from jitui.aftersales.writes import Write
+from jitui.aftersales.snapshot import OrderSnapshot
 
 SEEN: set[type] = set()
 """Kinds of change that were checked in this process."""
 
 
-def differences(said: OrderFile, found: OrderFile) -> dict[str, object]:
+def differences(said: OrderSnapshot, found: OrderSnapshot) -> dict[str, object]:
     """By field, what `apply` says and what the database has."""
-    names = [field.name for field in fields(OrderFile)]
+    names = [field.name for field in fields(OrderSnapshot)]
     pairs = {name: (getattr(said, name), getattr(found, name)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 class WatchedTransaction(PostgresTransaction):
-    """Reads the file again before the commit, in the same transaction, so that nobody else can have changed it."""
+    """Reads the snapshot again before the commit, in the same transaction, so that nobody else can have changed it."""
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        changes: Sequence[Change],
+        *,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
         read = (
-            reading.READ_FILE[OrderRef],
-            reading.ref_params(OrderRef(file.order.lane, file.order.order_id)),
+            reading.READ_ORDER[OrderRef],
+            reading.ref_params(OrderRef(snapshot.order.lane, snapshot.order.order_id)),
         )
         with refusals():
-            *_, rows = await run_batch(self._connection, [*writing.calls(file, writes, self._time_zone), read])
-        found = reading.decode_file(rows[0][0] or b"")
-        assert differences(apply_all(file, writes), found) == {}, [type(write).__name__ for write in writes]
-        SEEN.update(type(write) for write in writes)
-        await super().commit(file, (), once=once, answer=answer)
+            *_, rows = await run_batch(self._connection, [*writing.calls(snapshot, changes, self._time_zone), read])
+        found = reading.decode_snapshot(rows[0][0] or b"")
+        assert differences(apply_all(snapshot, changes), found) == {}, [type(change).__name__ for change in changes]
+        SEEN.update(type(change) for change in changes)
+        await super().commit(snapshot, (), idempotency_key=idempotency_key, response=response)
 
 
 class WatchedStore(PostgresStore):
@@ -83,7 +88,7 @@ class WatchedStore(PostgresStore):
             assert differences(said[ref.order_id], await self._file(ref)) == {}
         return found
 
-    async def _file(self, ref: OrderRef) -> OrderFile:
-        file = await self.read_file(ref)
-        assert file is not None
-        return file
+    async def _file(self, ref: OrderRef) -> OrderSnapshot:
+        snapshot = await self.read_order(ref)
+        assert snapshot is not None
+        return snapshot

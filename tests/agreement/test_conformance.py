@@ -8,10 +8,10 @@ import pytest
 
 from jitui.backtest.conformance import (
     CASES_FILE,
-    Case,
+    ConformanceCase,
     Included,
     LeftOut,
-    Reason,
+    LeftOutReason,
     classify,
     left_out_text,
     load_cases,
@@ -27,17 +27,17 @@ REWRITE = f"jitui policy conformance --left-out > tests/agreement/{LEFT_OUT.name
 
 
 @pytest.fixture(scope="module")
-def cases() -> tuple[Case, ...]:
+def cases() -> tuple[ConformanceCase, ...]:
     return load_cases(CASES_FILE)
 
 
-def test_the_cases_left_out_are_those_of_the_list_each_with_its_reason(cases: tuple[Case, ...]) -> None:
+def test_the_cases_left_out_are_those_of_the_list_each_with_its_reason(cases: tuple[ConformanceCase, ...]) -> None:
     found = left_out_text(one for one in map(classify, cases) if isinstance(one, LeftOut))
     assert found == LEFT_OUT.read_text(encoding="utf-8"), f"Look at the difference, then: {REWRITE}"
 
 
 def test_cel_and_duckdb_give_the_values_of_the_specification(
-    cases: tuple[Case, ...], duckdb_engine: Engine, tmp_path: Path
+    cases: tuple[ConformanceCase, ...], duckdb_engine: Engine, tmp_path: Path
 ) -> None:
     found = run_conformance(cases, [duckdb_engine], tmp_path)
     assert found.wrong == ()
@@ -48,7 +48,7 @@ def test_cel_and_duckdb_give_the_values_of_the_specification(
 
 @pytest.mark.xdist_group("spark")
 def test_spark_gives_the_values_of_the_specification(
-    cases: tuple[Case, ...], spark_engine: Engine, tmp_path: Path
+    cases: tuple[ConformanceCase, ...], spark_engine: Engine, tmp_path: Path
 ) -> None:
     assert run_conformance(cases, [spark_engine], tmp_path).wrong == ()
 
@@ -57,17 +57,19 @@ def test_spark_gives_the_values_of_the_specification(
 def test_a_wrong_value_is_told_from_the_right_one(
     duckdb_engine: Engine, tmp_path: Path, expected: ScalarValue | None
 ) -> None:
-    case = Case("x", "n + 1", {"n": FactType.INT}, {"n": 1}, expected, None)
+    case = ConformanceCase("x", "n + 1", {"n": FactType.INT}, {"n": 1}, expected, None)
     found = run_conformance([case], [duckdb_engine], tmp_path)
     assert {one.reading for one in found.wrong} == set(found.read)
     assert {one.found for one in found.wrong} == {2}
 
 
 def test_a_case_outside_the_subset_says_why() -> None:
-    judged = [classify(Case("x", text, {}, {}, True, None)) for text in ("1 + 1 == 2", "1.5 < 2.0", "[1] == [1]")]
+    judged = [
+        classify(ConformanceCase("x", text, {}, {}, True, None)) for text in ("1 + 1 == 2", "1.5 < 2.0", "[1] == [1]")
+    ]
     reasons = [one.reason if isinstance(one, LeftOut) else one.checked.type for one in judged]
     assert isinstance(judged[0], Included)
-    assert reasons == [FactType.BOOL, Reason.NUMBER, Reason.LIST]
+    assert reasons == [FactType.BOOL, LeftOutReason.NUMBER, LeftOutReason.LIST]
 
 
 def test_without_the_cases_the_way_to_them_is_said(tmp_path: Path) -> None:

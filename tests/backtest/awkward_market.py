@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
-from jitui.aftersales.order import Buyer, LineUnits, ParcelDegree, ShipmentSource
+from jitui.aftersales.order import Buyer, LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.policy_in_force import publish
 from jitui.aftersales.ports import HistoryRecord, OrderRef
 from jitui.aftersales.registry import Coverage, Pause, Restriction, Scope, Selection
-from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
-from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.aftersales.request_refund import DecisionSettings, RefundRequest, request_refund
 from jitui.ids import lane_of, new_id
 from jitui.policy import Policy
 from tests.aftersales.market import NOW, TIME_ZONE, Market
@@ -131,9 +131,9 @@ class Day:
 
     async def ask_late(self, buyer_id: str, order_id: str, *, lines: list[tuple[str, int]], now: datetime) -> object:
         """The platform's deadline has passed: the policy's outcome is stored, the ticket goes to review."""
-        ask = RefundAsk(buyer_id, order_id, lines=tuple(LineUnits(*line) for line in lines))
-        terms = Terms(self.policy, ZoneInfo(TIME_ZONE), lambda: True)
-        return await request_refund(self.market.store, terms, ask, now=now)
+        request = RefundRequest(buyer_id, order_id, lines=tuple(LineUnits(*line) for line in lines))
+        decision_settings = DecisionSettings(self.policy, ZoneInfo(TIME_ZONE), lambda: True)
+        return await request_refund(self.market.store, decision_settings, request, now=now)
 
     async def feed(self) -> None:
         """Events of today, of the edge of a window, of tomorrow; recorded now, or said to be recorded long ago."""
@@ -171,10 +171,12 @@ class Day:
         if self.orders:
             _, ref = self.random.choice(self.orders[-15:])
             self.number += 1
-            degree = self.random.choice([ParcelDegree.LABEL_PRINTED, ParcelDegree.PICKED_UP, ParcelDegree.SHIPPED])
+            status = self.random.choice(
+                [ShipmentStatus.LABEL_PRINTED, ShipmentStatus.PICKED_UP, ShipmentStatus.SHIPPED]
+            )
             source = ShipmentSource.CARRIER if self.random.random() < 0.5 else ShipmentSource.MERCHANT
             number = f"SF{self.number}"
-            await self.market.ship(ref, degree=degree, source=source, tracking_no=number, now=self.now)
+            await self.market.ship(ref, status=status, source=source, tracking_no=number, now=self.now)
 
     async def describe(self, buyer_id: str = "") -> None:
         """What the platform says of a buyer changes, the day of registration too."""

@@ -14,17 +14,17 @@ import pytest
 from jitui.backtest.engine import EngineName, open_engine
 from jitui.backtest.facts import Choice, request_facts
 from jitui.backtest.gaps import GAPS
-from jitui.backtest.run import Backtest, Order, run_backtest
+from jitui.backtest.run import Backtest, BacktestSpec, run_backtest
 from jitui.backtest.source import prepare
+from jitui.bootstrap import default_policy
 from jitui.errors import BadInput
-from jitui.wiring import default_policy
 from tests.backtest.histories import request, small_history, write_csv
 
 ASKED = "2025-06-01T12:00:00+08:00"
 
 
 def backtested(folder: Path, work: Path) -> Backtest:
-    return run_backtest(Order(default_policy(), str(folder), ZoneInfo("Asia/Shanghai")), work)
+    return run_backtest(BacktestSpec(default_policy(), str(folder), ZoneInfo("Asia/Shanghai")), work)
 
 
 def outcomes(work: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from jitui.backtest.generator import Assumptions, generate
+from jitui.backtest.generator import GeneratorAssumptions, generate
 from jitui.backtest.new_folder import with_values
 from jitui.backtest.schema import TABLES
 from jitui.backtest.source import prepare
@@ -20,7 +20,7 @@ ORDERS = 20_000
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generator") / "history"
-    generate(folder, ORDERS, 5, Assumptions(), all_orders=True)
+    generate(folder, ORDERS, 5, GeneratorAssumptions(), all_orders=True)
     return folder
 
 
@@ -43,8 +43,8 @@ def test_a_made_up_history_fits_the_schema_without_a_row_set_aside(made: Path, t
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_seed_others(made: Path, tmp_path: Path) -> None:
-    generate(tmp_path / "same", ORDERS, 5, Assumptions(), all_orders=True)
-    generate(tmp_path / "other", ORDERS, 6, Assumptions(), all_orders=True)
+    generate(tmp_path / "same", ORDERS, 5, GeneratorAssumptions(), all_orders=True)
+    generate(tmp_path / "other", ORDERS, 6, GeneratorAssumptions(), all_orders=True)
     digest = "SELECT (SELECT sum(hash(e)) FROM events e), (SELECT sum(hash(r)) FROM requests r)"
     assert ask(made, digest) == ask(tmp_path / "same", digest)
     assert ask(made, digest) != ask(tmp_path / "other", digest)
@@ -76,7 +76,7 @@ def test_no_event_is_recorded_before_it_happened_or_after_the_end(made: Path) ->
 
 
 def test_an_assumption_changes_what_it_says(tmp_path: Path) -> None:
-    changed = with_values(Assumptions(), ["customised_percent=100", "ring_percent=0"])
+    changed = with_values(GeneratorAssumptions(), ["customised_percent=100", "ring_percent=0"])
     generate(tmp_path / "h", 2_000, 1, changed, all_orders=True)
     query = "SELECT bool_and(customised) FROM order_lines WHERE line_id = '1'"
     assert ask(tmp_path / "h", query) == (True,)
@@ -94,17 +94,17 @@ def test_an_assumption_changes_what_it_says(tmp_path: Path) -> None:
 )
 def test_a_wrong_assumption_is_refused(setting: str, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
-        with_values(Assumptions(), [setting])
+        with_values(GeneratorAssumptions(), [setting])
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("kept")
     with pytest.raises(BadInput, match="not empty"):
-        generate(tmp_path, 10, 1, Assumptions())
+        generate(tmp_path, 10, 1, GeneratorAssumptions())
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_every_assumption_is_on_the_page_with_its_default() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reference" / "generator.md").read_text(encoding="utf-8")
-    for field in fields(Assumptions):
+    for field in fields(GeneratorAssumptions):
         assert f"| `{field.name}` | {field.default:g} |" in page, field.name

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jitui.backtest.history.importing import import_history
-from jitui.backtest.run import Order, run_backtest
+from jitui.backtest.run import BacktestSpec, run_backtest
 from jitui.backtest.source import prepare
 from jitui.errors import BadInput
 from jitui.policy import Policy
@@ -226,7 +226,7 @@ def test_an_imported_history_fits_the_schema_and_can_be_tested(tmp_path: Path, n
     assert prepared.set_aside == ()
     assert dict(prepared.rows) == dict(done.rows)
     policy = Policy.from_file(CHECKOUT / "examples" / "policies" / f"{name}.yaml")
-    tested = run_backtest(Order(policy, str(tmp_path / "out"), ZoneInfo(zone)), tmp_path / "work")
+    tested = run_backtest(BacktestSpec(policy, str(tmp_path / "out"), ZoneInfo(zone)), tmp_path / "work")
     assert tested.summary.requests == done.rows["requests"]
     unshipped = next(one for one in tested.summary.obstacles if one.id == "unshipped")
     assert unshipped.stopped == done.counts.get("asked_after_dispatch", done.counts.get("asked_after_shipment", 0))

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from jitui.backtest.history.import_mapped import MappedImport, Wish, import_mapped
 from jitui.backtest.history.mapped_fields import CellType
 from jitui.backtest.history.read_columns import ARROW_TYPES, Field, Reader, read_column
-from jitui.backtest.run import Order, run_backtest
+from jitui.backtest.run import BacktestSpec, run_backtest
 from jitui.errors import BadInput
 from jitui.policy import Policy
 from jitui.tabular.cells import Unreadable
@@ -81,7 +81,7 @@ def outcomes(folder: Path) -> dict[str, str]:
     policy = Policy.from_text(POLICY, "trial.yaml")
     work = folder / "work"
     shutil.rmtree(work, ignore_errors=True)
-    run_backtest(Order(policy, str(folder / "history"), ZoneInfo("Asia/Shanghai")), work)
+    run_backtest(BacktestSpec(policy, str(folder / "history"), ZoneInfo("Asia/Shanghai")), work)
     with duckdb.connect() as connection:
         found = connection.execute(f"SELECT request_id, outcome FROM '{work}/decisions.parquet'").fetchall()
     return dict(found)

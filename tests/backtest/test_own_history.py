@@ -13,17 +13,17 @@ import pytest
 
 from jitui.adapters.postgres.history import export_history, is_own_database
 from jitui.adapters.postgres.migrate import upgrade
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.ports import HistoryRecord, PublishedPolicy
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.backtest.engine import EngineName, open_engine
 from jitui.backtest.logged import Verification, verify_logged
 from jitui.backtest.source import prepare
 from jitui.backtest.summary import write_really_decided
+from jitui.bootstrap import own_history
 from jitui.errors import BadInput, Unavailable
 from jitui.ids import lane_of
 from jitui.settings import read_settings
-from jitui.wiring import own_history
 from tests.aftersales.market import NOW, TIME_ZONE, open_market
 from tests.backtest.awkward_market import FIRST, MICROSECOND, Day, play
 from tests.backtest.histories import request, small_history

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jitui.backtest.schema import TABLES, ColumnType
-from jitui.backtest.source import Prepared, SetAsideReason, prepare
+from jitui.backtest.source import Prepared, RowsSetAsideReason, prepare
 from jitui.errors import BadInput
 from tests.backtest.histories import REQUESTS, request, small_history, write_csv
 
@@ -163,7 +163,7 @@ def test_a_missing_column_is_named_with_what_it_may_be(tmp_path: Path) -> None:
 def test_the_schema_is_whole() -> None:
     assert {column.type for spec in TABLES.values() for column in spec.columns} == set(ColumnType)
     assert all(spec.column(key) for spec in TABLES.values() for key in spec.key)
-    assert len(SetAsideReason) == 5
+    assert len(RowsSetAsideReason) == 5
 
 
 def test_every_table_and_column_is_on_the_page() -> None:

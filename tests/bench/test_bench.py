@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from benchmarks import api, ground
+from benchmarks import api, environment
 from benchmarks.frame import TARGETS, Measured, choose, measure_of, result
 from benchmarks.replay import replay
 
@@ -73,10 +73,10 @@ def test_a_ratio_needs_a_floor(floor: float | None, ratio: float | None) -> None
 
 def test_a_recorded_request_is_replayed_for_other_orders(tmp_path: Path) -> None:
     """The floor of P2: the statements of one request, with another order and another lock each time."""
-    with ground.server() as server:
-        url, floor_url = ground.new_database(server, "ours"), ground.new_database(server, "floor")
-        numbers = ground.seed(url, 200)
-        first = ground.seed(floor_url, 8_000, lane=ground.BY_NUMBER).start
+    with environment.server() as server:
+        url, floor_url = environment.new_database(server, "ours"), environment.new_database(server, "floor")
+        numbers = environment.seed(url, 200)
+        first = environment.seed(floor_url, 8_000, lane=environment.BY_NUMBER).start
         key = asyncio.run(api.prepare(url, tmp_path))
         asyncio.run(api.prepare(floor_url, tmp_path))
         script = asyncio.run(api.record_request(url, tmp_path, key, numbers))

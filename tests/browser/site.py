@@ -42,9 +42,9 @@ async def running_site(home: Path, database_url: str, simulator: SimulatorProces
 
     async with open_marketplace(settings, database_url, pay) as market:
         stop = asyncio.Event()
-        worker = asyncio.create_task(run_worker(market.app, stop))
+        worker = asyncio.create_task(run_worker(market.service, stop))
         try:
-            async with served(console_app(market.app, one_click=True)) as url:
+            async with served(console_app(market.service, one_click=True)) as url:
                 yield Site(url, market)
         finally:
             stop.set()

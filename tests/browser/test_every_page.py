@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jitui.aftersales.order import ParcelDegree
+from jitui.aftersales.order import ShipmentStatus
 from jitui.aftersales.people import Person
 from jitui.entrypoints.console.catalogues import translations_in
 from jitui.settings import Language
@@ -39,7 +39,7 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
     await market.order(PREMIUM, "KS-0001", [(LONG, 1, 12900), ("速干 T 恤", 12, 9800)], freight_minor=800)
     await market.order(PREMIUM, "KS-0002-" + "8" * 40, [("保温水壶", 1, 8900)])
     labelled = await market.order(PREMIUM, "KS-0003", [("帐篷地钉", 1, 4500)])
-    await market.parcel(labelled, ParcelDegree.LABEL_PRINTED)
+    await market.parcel(labelled, ShipmentStatus.LABEL_PRINTED)
     await market.order(NEWCOMER, "KS-0004", [(LONG, 1, 59900)], shop=OTHER_SHOP)
     await market.order(NEWCOMER, "KS-0005", [("头灯", 1, 6900)])
     instant = await market.ask(PREMIUM, "KS-0003")

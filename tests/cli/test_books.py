@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jitui.wiring import utc_now
+from jitui.bootstrap import utc_now
 from tests.aftersales.market import open_market
 from tests.cli.conftest import Jitui
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jitui.bootstrap import open_service
 from jitui.settings import Settings
-from jitui.wiring import open_app
 from tests.cli.conftest import Jitui, in_a_process
 
 HEADER = "order_id,buyer_id,shop_id,currency,placed_at,line_id,item_id,quantity,paid,customised"
@@ -98,8 +98,8 @@ def test_their_columns_become_our_fields(jitui: Jitui, database_url: str, tmp_pa
     assert (done.code, done.json["ignored_columns"]) == (0, ["备注"])
 
     async def buyer() -> tuple[datetime | None, object]:
-        async with open_app(Settings(home=tmp_path), database_url) as app:
-            row = await app.registry.get_buyer("b1")
+        async with open_service(Settings(home=tmp_path), database_url) as service:
+            row = await service.registry.get_buyer("b1")
             assert row is not None
             return row.registered_at, row.attributes
 

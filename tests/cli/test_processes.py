@@ -21,10 +21,10 @@ import pytest
 
 from jitui.adapters import embedded_postgres
 from jitui.aftersales.registry import KeyScope, issue_key
-from jitui.demo.home import Children, Home
+from jitui.bootstrap import open_service, utc_now
+from jitui.demo.home import DemoProcesses, Home
 from jitui.errors import Unavailable
 from jitui.settings import Settings
-from jitui.wiring import open_app, utc_now
 
 
 def until(holds: Callable[[], object], *, seconds: float = 60.0) -> None:
@@ -155,8 +155,8 @@ def test_the_database_of_a_serve_that_was_killed_is_found_by_the_next_command_an
 
 def test_300_idle_connections_leave_a_service_with_256_descriptors_answering(database_url: str, tmp_path: Path) -> None:
     async def key_of_platform() -> str:
-        async with open_app(Settings(home=tmp_path), database_url) as app:
-            return await issue_key(app.registry, KeyScope.PLATFORM, "", label="", now=utc_now())
+        async with open_service(Settings(home=tmp_path), database_url) as service:
+            return await issue_key(service.registry, KeyScope.PLATFORM, "", label="", now=utc_now())
 
     headers = {"authorization": f"Bearer {asyncio.run(key_of_platform())}"}
     few = ("bash", "-c", 'ulimit -n 256; exec "$@"', "few")
@@ -195,7 +195,7 @@ def module_path(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_demo_starts_what_it_keeps_again(home: Home, tmp_path: Path) -> None:
-    children, up = Children(home), tmp_path / "up"
+    children, up = DemoProcesses(home), tmp_path / "up"
 
     def is_up_again() -> bool:
         children.check()
@@ -213,11 +213,11 @@ def test_the_demo_starts_what_it_keeps_again(home: Home, tmp_path: Path) -> None
 
 
 def test_what_dies_again_and_again_is_given_up_and_what_is_not_kept_at_once(home: Home, tmp_path: Path) -> None:
-    children = Children(home)
+    children = DemoProcesses(home)
     children.start("worker", "no_such_module", environment=module_path(tmp_path), is_kept=True)
     with pytest.raises(Unavailable, match=r"worker has ended with code 1:\n(.|\n)*no_such_module"):
         until(children.check)
-    children = Children(home)
+    children = DemoProcesses(home)
     children.start("api", "no_such_module", environment=module_path(tmp_path))
     children._running[0].process.wait()
     with pytest.raises(Unavailable):

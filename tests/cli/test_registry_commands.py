@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from jitui.aftersales.registry import KeyScope, authenticate
+from jitui.bootstrap import open_service, utc_now
 from jitui.settings import Settings
-from jitui.wiring import open_app, utc_now
 from tests.cli.conftest import Jitui
 
 
@@ -58,8 +58,8 @@ def test_a_key_opens_what_it_was_issued_for(jitui: Jitui, database_url: str, tmp
     secret = jitui("keys", "issue", "--scope", "shop", "--subject", "s-1", "--days", "1", "--json").json["key"]
 
     async def whose() -> tuple[KeyScope, str] | None:
-        async with open_app(Settings(home=tmp_path), database_url) as app:
-            key = await authenticate(app.registry, secret, utc_now())
+        async with open_service(Settings(home=tmp_path), database_url) as service:
+            key = await authenticate(service.registry, secret, utc_now())
             return None if key is None else (key.scope, key.subject_id)
 
     assert asyncio.run(whose()) == (KeyScope.SHOP, "s-1")

@@ -23,7 +23,7 @@ async def market(database_url: str, tmp_path: Path) -> AsyncIterator[Marketplace
 
 @pytest.fixture
 def console(market: Marketplace) -> Litestar:
-    return console_app(market.app, one_click=True)
+    return console_app(market.service, one_click=True)
 
 
 @pytest.fixture

@@ -9,20 +9,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import Buyer, LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
+from jitui.aftersales.order import Buyer, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.people import Person, Role, enrol
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
 from jitui.aftersales.registry import Coverage, Scope, Selection, Shop
-from jitui.aftersales.request_refund import RefundAsk, request_refund
-from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.request_refund import RefundRequest, request_refund
+from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind, Reason
-from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.bootstrap import Service, install_policy, open_service
 from jitui.ids import lane_of
 from jitui.settings import Settings
-from jitui.wiring import App, install_policy, open_app
 from tests.aftersales.market import HISTORY_KINDS
 
 PASSWORD = "correct horse battery"
@@ -44,7 +44,7 @@ Pay = Callable[[str, int], Awaitable[object]]
 class Marketplace:
     """The service, and short ways to make things happen in it."""
 
-    app: App
+    service: Service
     pay: Pay | None = None
 
     async def order(
@@ -59,7 +59,7 @@ class Marketplace:
         placed_ago: timedelta = timedelta(hours=2),
     ) -> OrderRef:
         """Goods are title, units and what was paid for all of them."""
-        now = self.app.clock()
+        now = self.service.clock()
         lines = tuple(
             OrderLine(f"l{index}", f"sku-{index}", f"item-{index}", units, minor, "outdoor", title, False, False)
             for index, (title, units, minor) in enumerate(goods, start=1)
@@ -73,7 +73,7 @@ class Marketplace:
             lines,
             freight_minor=freight_minor,
         )
-        taken = await put_order(self.app.store, new, now=now)
+        taken = await put_order(self.service.store, new, now=now)
         assert not isinstance(taken, Refusal), taken
         if paid:
             await self._capture(taken.ref, sum(minor for _, _, minor in goods) + freight_minor, now)
@@ -81,22 +81,22 @@ class Marketplace:
 
     async def ask(self, person: Person, order_id: str, *lines: tuple[str, int]) -> UUID:
         """The buyer asks, by the core itself; the ticket's id."""
-        app = self.app
+        service = self.service
         wanted = tuple(LineUnits(*line) for line in lines)
-        ask = RefundAsk(person.subject_id, order_id, Reason.NO_LONGER_WANTED, wanted)
-        done = await request_refund(app.store, await app.terms(), ask, now=app.clock())
+        request = RefundRequest(person.subject_id, order_id, Reason.NO_LONGER_WANTED, wanted)
+        done = await request_refund(service.store, await service.decision_settings(), request, now=service.clock())
         assert isinstance(done, Executed), done
         assert done.ticket_id is not None
         return done.ticket_id
 
     async def parcel(
-        self, ref: OrderRef, degree: ParcelDegree, source: ShipmentSource = ShipmentSource.MERCHANT
+        self, ref: OrderRef, status: ShipmentStatus, source: ShipmentSource = ShipmentSource.MERCHANT
     ) -> None:
         """Somebody says something of the order's parcel."""
-        now = self.app.clock()
+        now = self.service.clock()
         kind = ActorKind.MERCHANT if source is ShipmentSource.MERCHANT else ActorKind.CARRIER
-        news = ShipmentNews(degree, "顺丰", "SF1020304050", source, now)
-        done = await record_shipment(self.app.store, ref, news, by=Actor(kind, "somebody"), now=now)
+        update = ShipmentUpdate(status, "顺丰", "SF1020304050", source, now)
+        done = await record_shipment(self.service.store, ref, update, by=Actor(kind, "somebody"), now=now)
         assert isinstance(done, Executed), done
 
     async def _capture(self, ref: OrderRef, amount_minor: int, now: datetime) -> None:
@@ -104,29 +104,31 @@ class Marketplace:
         if self.pay is not None:
             await self.pay(payment_id, amount_minor)
         tender = Tender("t1", "simulator", payment_id, "CNY", amount_minor, now)
-        done = await capture_payment(self.app.store, ref, tender, await self.app.terms(), now=now)
+        done = await capture_payment(self.service.store, ref, tender, await self.service.decision_settings(), now=now)
         assert isinstance(done, Executed), done
 
 
 @asynccontextmanager
 async def open_marketplace(settings: Settings, database_url: str, pay: Pay | None = None) -> AsyncIterator[Marketplace]:
     """With its people, two shops, and one buyer for whom every condition holds."""
-    async with open_app(settings, database_url) as app:
-        now = app.clock()
-        await install_policy(app)
-        await app.registry.record_history([HistoryRecord(kind, now - timedelta(days=3650)) for kind in HISTORY_KINDS])
-        await app.feed.roll_up(now)
+    async with open_service(settings, database_url) as service:
+        now = service.clock()
+        await install_policy(service)
+        await service.registry.record_history(
+            [HistoryRecord(kind, now - timedelta(days=3650)) for kind in HISTORY_KINDS]
+        )
+        await service.feed.roll_up(now)
         for person in EVERYBODY:
-            await enrol(app.people, person, PASSWORD, now=now)
+            await enrol(service.people, person, PASSWORD, now=now)
         for shop in (SHOP, OTHER_SHOP):
-            await app.registry.put_shop(Shop(shop.subject_id, shop.display_name), now)
-        await _premium(app, PREMIUM, now)
+            await service.registry.put_shop(Shop(shop.subject_id, shop.display_name), now)
+        await _premium(service, PREMIUM, now)
         newcomer = Buyer(lane_of(NEWCOMER.subject_id), NEWCOMER.subject_id, now - timedelta(days=7))
-        await app.registry.put_buyer(newcomer, now)
-        await app.registry.set_coverage(
+        await service.registry.put_buyer(newcomer, now)
+        await service.registry.set_coverage(
             Coverage(Scope.SHOP, OTHER_SHOP.subject_id, False, "近 30 天发货及时率低于 80%", "platform", now)
         )
-        yield Marketplace(app, pay)
+        yield Marketplace(service, pay)
 
 
 def plain_settings(home: Path) -> Settings:
@@ -134,12 +136,14 @@ def plain_settings(home: Path) -> Settings:
     return Settings(home=home)
 
 
-async def _premium(app: App, person: Person, now: datetime) -> None:
-    await app.registry.put_buyer(Buyer(lane_of(person.subject_id), person.subject_id, now - timedelta(days=900)), now)
+async def _premium(service: Service, person: Person, now: datetime) -> None:
+    await service.registry.put_buyer(
+        Buyer(lane_of(person.subject_id), person.subject_id, now - timedelta(days=900)), now
+    )
     events = [
         RecordBuyerEvent(person.subject_id, f"{kind}-{index}", kind, now - timedelta(days=index + 5), now)
         for kind in ("order_paid", "order_completed")
         for index in range(12)
     ]
-    await app.registry.record_buyer_events(events)
-    await app.registry.select(Selection(person.subject_id, "allow", "test", "test", now))
+    await service.registry.record_buyer_events(events)
+    await service.registry.select(Selection(person.subject_id, "allow", "test", "test", now))

@@ -45,9 +45,9 @@ async def test_only_its_own_shop_decides_a_ticket(market: Marketplace, visit: Vi
     fields = {"_csrf_token": token, "version": "1", "reason": "no"}
     done = await visitor.post(f"/merchant/tickets/{ticket_id}/{action}", fields)
     assert done.status_code == SHOP_PAGES[who]
-    file = await market.app.store.read_file(TicketRef(lane_of_id(ticket_id), ticket_id))
-    assert file is not None
-    assert file.ticket(ticket_id).state is TicketState.AWAITING_MERCHANT
+    snapshot = await market.service.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id))
+    assert snapshot is not None
+    assert snapshot.ticket(ticket_id).state is TicketState.AWAITING_MERCHANT
 
 
 @pytest.mark.parametrize("who", ["nobody", "other buyer", "own shop"])
@@ -64,11 +64,11 @@ async def test_only_the_buyer_takes_a_request_back_or_asks(market: Marketplace, 
         done = await visitor.post(action, {"_csrf_token": token, "version": "1", **fields})
         assert done.status_code == BUYER_PAGES[who], action
     for order_id in ("A-1", "A-2"):
-        ref = await market.app.store.find_order(order_id)
+        ref = await market.service.store.find_order(order_id)
         assert ref is not None
-        file = await market.app.store.read_file(ref)
-        assert file is not None
-        assert [ticket.state for ticket in file.tickets if ticket.ticket_id != ticket_id] == []
+        snapshot = await market.service.store.read_order(ref)
+        assert snapshot is not None
+        assert [ticket.state for ticket in snapshot.tickets if ticket.ticket_id != ticket_id] == []
 
 
 async def test_what_belongs_to_another_looks_like_what_is_not_there(market: Marketplace, visit: Visit) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from jitui.aftersales.file import OrderFile
-from jitui.aftersales.order import ParcelDegree
+from jitui.aftersales.order import ShipmentStatus
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.entrypoints.console.progress import StepState
 from tests.console.conftest import Visit
@@ -17,7 +17,7 @@ GOODS = [("登山杖", 1, 12900), ("速干衣", 2, 9800)]
 async def test_an_order_that_can_be_refunded_says_so(market: Marketplace, visit: Visit) -> None:
     await market.order(PREMIUM, "A-1", GOODS)
     gone = await market.order(PREMIUM, "A-2", GOODS)
-    await market.parcel(gone, ParcelDegree.SHIPPED)
+    await market.parcel(gone, ShipmentStatus.SHIPPED)
     await market.order(PREMIUM, "A-3", GOODS, paid=False)
     page = await (await visit(PREMIUM)).see("/buyer/orders")
     links = [given["href"] for tag, given in page.tags if tag == "a"]
@@ -96,7 +96,7 @@ async def test_an_order_that_has_left_cannot_be_asked_for(market: Marketplace, v
     ref = await market.order(PREMIUM, "A-1", GOODS)
     visitor = await visit(PREMIUM)
     form = (await visitor.see("/buyer/ask?order=A-1")).form("/buyer/ask")
-    await market.parcel(ref, ParcelDegree.SHIPPED)
+    await market.parcel(ref, ShipmentStatus.SHIPPED)
     done = await visitor.post("/buyer/ask", form.fields)
     assert done.status_code == 409
     assert "These goods have left" in done.text
@@ -145,9 +145,9 @@ async def test_the_page_looks_for_news_only_until_it_is_final(market: Marketplac
     assert f"way-{StepState.STOPPED}" in news.text
 
 
-async def _file(market: Marketplace, order_id: str) -> OrderFile:
-    ref = await market.app.store.find_order(order_id)
+async def _file(market: Marketplace, order_id: str) -> OrderSnapshot:
+    ref = await market.service.store.find_order(order_id)
     assert ref is not None
-    file = await market.app.store.read_file(ref)
-    assert file is not None
-    return file
+    snapshot = await market.service.store.read_order(ref)
+    assert snapshot is not None
+    return snapshot

@@ -177,8 +177,8 @@ async def test_error_pages_speak_the_readers_language(visit: Visit, language: st
 
 
 def _pool(market: Marketplace) -> Pool:
-    assert isinstance(market.app.store, PostgresStore)
-    return market.app.store._pool
+    assert isinstance(market.service.store, PostgresStore)
+    return market.service.store._pool
 
 
 async def test_a_fault_shows_nothing_of_the_inside(market: Marketplace, visit: Visit) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from jitui.aftersales.order import ParcelDegree, ShipmentSource
+from jitui.aftersales.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.registry import Coverage, Scope
 from jitui.aftersales.review import approve
@@ -35,9 +35,9 @@ async def reviewed(market: Marketplace, order_id: str = "B-1") -> UUID:
 
 
 async def ticket(market: Marketplace, ticket_id: UUID) -> Ticket:
-    file = await market.app.store.read_file(TicketRef(lane_of_id(ticket_id), ticket_id))
-    assert file is not None
-    return file.ticket(ticket_id)
+    snapshot = await market.service.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id))
+    assert snapshot is not None
+    return snapshot.ticket(ticket_id)
 
 
 async def test_a_ticket_decided_by_the_service_says_so_in_the_readers_language(
@@ -65,13 +65,13 @@ async def test_why_shows_the_public_conditions_and_no_figure_of_the_buyer(market
 
 async def test_refunded_goods_must_not_be_shipped(market: Marketplace, visit: Visit) -> None:
     ref = await market.order(PREMIUM, "A-1", GOODS)
-    await market.parcel(ref, ParcelDegree.LABEL_PRINTED)
+    await market.parcel(ref, ShipmentStatus.LABEL_PRINTED)
     ticket_id = await market.ask(PREMIUM, "A-1")
     visitor = await visit(SHOP)
     page = await visitor.see(f"/merchant/tickets/{ticket_id}")
     assert "Do not ship these goods." in page.text
     assert "SF1020304050" in page.text
-    await market.parcel(ref, ParcelDegree.PICKED_UP, ShipmentSource.CARRIER)
+    await market.parcel(ref, ShipmentStatus.PICKED_UP, ShipmentSource.CARRIER)
     assert "with the carrier although they were refunded" in (await visitor.see(f"/merchant/tickets/{ticket_id}")).text
 
 
@@ -89,7 +89,7 @@ async def test_the_saved_filter_shows_what_the_platform_decided(market: Marketpl
 
 async def test_days_are_those_of_the_platforms_zone(market: Marketplace, visit: Visit) -> None:
     await instant(market)
-    today = market.app.clock().astimezone(market.app.settings.time_zone).date()
+    today = market.service.clock().astimezone(market.service.settings.time_zone).date()
     yesterday, visitor = today - timedelta(days=1), await visit(SHOP)
     assert orders_on(await visitor.get(f"/merchant/tickets?since={today}&until={today}")) == {"A-1"}
     assert orders_on(await visitor.get(f"/merchant/tickets?until={yesterday}")) == set()
@@ -157,10 +157,12 @@ async def test_rejecting_with_a_tracking_number_ships(market: Marketplace, visit
     path = f"/merchant/tickets/{ticket_id}"
     done = await (await visit(SHOP)).send(path, f"{path}/reject", reason="已发出", carrier="SF", tracking_no="SF1")
     assert done.status_code == 303
-    file = await market.app.store.read_file(TicketRef(lane_of_id(ticket_id), ticket_id))
-    assert file is not None
-    assert file.ticket(ticket_id).state is TicketState.REJECTED
-    assert [(parcel.tracking_no, parcel.degree) for parcel in file.shipments] == [("SF1", ParcelDegree.SHIPPED)]
+    snapshot = await market.service.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id))
+    assert snapshot is not None
+    assert snapshot.ticket(ticket_id).state is TicketState.REJECTED
+    assert [(shipment.tracking_no, shipment.degree) for shipment in snapshot.shipments] == [
+        ("SF1", ShipmentStatus.SHIPPED)
+    ]
 
 
 @pytest.mark.parametrize("action", ["approve", "reject"])
@@ -175,7 +177,9 @@ async def test_a_decision_on_what_has_changed_is_refused_and_shows_how_it_stands
     assert stale.status_code == 409
     assert "Somebody changed this ticket since you opened it" in stale.text
     ref = TicketRef(lane_of_id(ticket_id), ticket_id)
-    await approve(market.app.store, ref, version=1, by=Actor(ActorKind.MERCHANT, "colleague"), now=market.app.clock())
+    await approve(
+        market.service.store, ref, version=1, by=Actor(ActorKind.MERCHANT, "colleague"), now=market.service.clock()
+    )
     late = await visitor.post(f"{path}/{action}", {**form.fields, "reason": "no"})
     assert late.status_code == 409
     assert "approved already" in late.text
@@ -195,8 +199,8 @@ async def test_the_benefit_is_the_shops_own(market: Marketplace, visit: Visit) -
 
 async def test_coverage_says_whether_and_why_and_has_no_switch(market: Marketplace, visit: Visit) -> None:
     await market.order(PREMIUM, "A-1", GOODS)
-    row = Coverage(Scope.CATEGORY, "outdoor", False, "试运行阶段", "platform", market.app.clock())
-    await market.app.registry.set_coverage(row)
+    row = Coverage(Scope.CATEGORY, "outdoor", False, "试运行阶段", "platform", market.service.clock())
+    await market.service.registry.set_coverage(row)
     page = await (await visit(SHOP)).see("/merchant/coverage")
     assert "Your shop is covered" in page.text
     assert "试运行阶段" in page.text

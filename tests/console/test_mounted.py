@@ -15,7 +15,7 @@ from tests.console.pages import Visitor, visiting
 
 @pytest.fixture
 async def both(market: Marketplace) -> AsyncIterator[Visitor]:
-    async with visiting(create_app(market.app, extra_handlers=console_handlers(one_click=True))) as visitor:
+    async with visiting(create_app(market.service, extra_handlers=console_handlers(one_click=True))) as visitor:
         yield visitor
 
 
@@ -41,7 +41,9 @@ async def test_each_answers_in_its_own_way(both: Visitor, path: str, status: int
 
 async def test_the_api_asks_for_a_key_and_not_for_a_form(market: Marketplace, both: Visitor) -> None:
     await market.order(PREMIUM, "A-1", [("水壶", 1, 8900)])
-    key = await issue_key(market.app.registry, KeyScope.BUYER, PREMIUM.subject_id, label="test", now=market.app.clock())
+    key = await issue_key(
+        market.service.registry, KeyScope.BUYER, PREMIUM.subject_id, label="test", now=market.service.clock()
+    )
     headers = {"authorization": f"Bearer {key}", "idempotency-key": "one"}
     asked = await both.http.post("/v1/after-sales", json={"order_id": "A-1"}, headers=headers)
     assert asked.status_code == 201, asked.text

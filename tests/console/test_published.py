@@ -16,7 +16,7 @@ from tests.console.marketplace import Marketplace
 async def _publish(market: Marketplace, count: int) -> None:
     for number in range(2, count + 1):
         policy = Policy.from_text(DEFAULT_POLICY.text.replace('version: "1"', f'version: "v{number}"'))
-        await publish(market.app.registry, policy, by="tests", now=market.app.clock())
+        await publish(market.service.registry, policy, by="tests", now=market.service.clock())
 
 
 async def test_versions_come_by_pages(market: Marketplace, visit: Visit) -> None:
@@ -46,7 +46,7 @@ async def test_a_version_that_is_not_there_is_not_found(visit: Visit, query: str
 
 async def test_a_page_of_stored_versions_compiles_nothing(market: Marketplace, visit: Visit) -> None:
     await _publish(market, 2)
-    assert isinstance(market.app.registry, PostgresRegistry)
-    async with market.app.registry._pool.connection() as connection:
+    assert isinstance(market.service.registry, PostgresRegistry)
+    async with market.service.registry._pool.connection() as connection:
         await connection.execute("UPDATE policy SET document = 'no policy' WHERE publication = 1")
     assert "v2" in (await (await visit()).see("/policy?publication=1")).text

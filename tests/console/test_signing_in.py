@@ -39,7 +39,7 @@ async def test_guessing_is_stopped(visit: Visit) -> None:
 
 
 async def test_one_click_is_for_demos_alone(market: Marketplace) -> None:
-    async with visiting(console_app(market.app)) as visitor:
+    async with visiting(console_app(market.service)) as visitor:
         page = await visitor.see("/")
         assert "/sign-in/sample" not in {form.action for form in page.forms}
         token = page.form("/sign-in").fields["_csrf_token"]

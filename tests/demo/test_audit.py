@@ -8,36 +8,36 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from jitui.aftersales.order import ParcelDegree
+from jitui.aftersales.order import ShipmentStatus
 from jitui.demo.audit import (
     AttemptRow,
+    AuditedTicket,
     BookedPayment,
     BookedRefund,
-    Books,
     Findings,
     LineRow,
     PaidState,
-    Records,
-    TicketRow,
+    ProviderRecords,
+    ServiceRecords,
     judge,
     read_records,
 )
 from tests.aftersales.market import open_market
 
 CLEAN = Findings((), (), (), ())
-RECORDS = Records(
-    tickets=(TicketRow("t1", "o1", "refunded", 5_000), TicketRow("t2", "o2", "awaiting_merchant", 900)),
+RECORDS = ServiceRecords(
+    tickets=(AuditedTicket("t1", "o1", "refunded", 5_000), AuditedTicket("t2", "o2", "awaiting_merchant", 900)),
     attempts=(AttemptRow("a1", "r1", "t1", 3_000), AttemptRow("a2", "r2", "t1", 2_000)),
     lines=(LineRow("o1", "l1", 2, 1, 1), LineRow("o2", "l1", 1, 1, 0)),
 )
 PAID = BookedRefund("p1", "a1", "pay-1", 3_000, "CNY", PaidState.SUCCEEDED)
-BOOKS = Books(
+BOOKS = ProviderRecords(
     payments=(BookedPayment("pay-1", "o1", "CNY", 3_000), BookedPayment("pay-2", "o1", "CNY", 9_000)),
     refunds=(PAID, BookedRefund("p2", "a2", "pay-2", 2_000, "CNY", PaidState.SUCCEEDED)),
 )
 
 
-def with_refund(*refunds: BookedRefund) -> Books:
+def with_refund(*refunds: BookedRefund) -> ProviderRecords:
     return replace(BOOKS, refunds=(*BOOKS.refunds, *refunds))
 
 
@@ -90,13 +90,13 @@ def test_a_unit_that_was_refunded_and_shipped_is_found() -> None:
 
 @pytest.mark.parametrize("state", ["refunding", "refunded", "refund_failed"])
 def test_an_approved_ticket_without_its_money_is_found(state: str) -> None:
-    records = replace(RECORDS, tickets=(TicketRow("t1", "o1", state, 5_000),))
+    records = replace(RECORDS, tickets=(AuditedTicket("t1", "o1", state, 5_000),))
     books = replace(BOOKS, refunds=(PAID,))
     assert judge(records, books).approved_but_unpaid == (f"ticket t1 ({state}): 3000 of 5000 paid",)
 
 
 def test_money_without_an_approval_is_found() -> None:
-    records = replace(RECORDS, tickets=(TicketRow("t1", "o1", "rejected", 5_000),))
+    records = replace(RECORDS, tickets=(AuditedTicket("t1", "o1", "rejected", 5_000),))
     assert len(judge(records, BOOKS).approved_but_unpaid) == 1
 
 
@@ -107,14 +107,14 @@ def test_units_are_counted_from_the_database_and_a_bent_row_is_found(database_ur
             ref = await market.paid_order("b-1", "o-1", amounts=(6_000, 4_000), quantities=(2, 1))
             ticket = await market.asked("b-1", "o-1", lines=(("l1", 1),))
             assert ticket.state == "refunding"
-            await market.ship(ref, degree=ParcelDegree.SHIPPED, lines=(("l2", 1),))
+            await market.ship(ref, status=ShipmentStatus.SHIPPED, lines=(("l2", 1),))
 
     asyncio.run(one_refunded_one_shipped())
     records = read_records(database_url)
     assert [(line.line_id, line.commanded, line.granted) for line in records.lines] == [("l1", 0, 1), ("l2", 1, 0)]
-    assert judge(records, Books((), ())).shipped_and_refunded == ()
-    assert len(judge(records, Books((), ())).approved_but_unpaid) == 1
+    assert judge(records, ProviderRecords((), ())).shipped_and_refunded == ()
+    assert len(judge(records, ProviderRecords((), ())).approved_but_unpaid) == 1
     with psycopg.connect(database_url) as connection:
         connection.execute("""UPDATE shipment SET commanded_lines = '[{"line_id": "l1", "quantity": 2}]'""")
-    found = judge(read_records(database_url), Books((), ()))
+    found = judge(read_records(database_url), ProviderRecords((), ()))
     assert found.shipped_and_refunded == ("order o-1, line l1: 2 shipped and 1 refunded of 2",)

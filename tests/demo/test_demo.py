@@ -17,7 +17,7 @@ import pytest
 
 from jitui.adapters.embedded_postgres import with_database
 from jitui.demo.audit import audit
-from jitui.demo.home import Children, Home, State, free_port, opened_home, own_database
+from jitui.demo.home import DemoProcesses, Home, State, free_port, opened_home, own_database
 from jitui.errors import NotConfigured, Unavailable
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -90,7 +90,7 @@ def test_one_demo_at_a_time(tmp_path: Path) -> None:
 
 def test_what_a_killed_demo_left_running_is_ended_by_the_next(tmp_path: Path) -> None:
     with opened_home(tmp_path / "demo", fresh=False) as home:
-        children = Children(home)
+        children = DemoProcesses(home)
         children.start("sleeper", "http.server", ("0", "--bind", "127.0.0.1"), environment={"PATH": "/usr/bin:/bin"})
         process = children._running[0].process
         assert psutil.pid_exists(process.pid)
@@ -101,7 +101,7 @@ def test_what_a_killed_demo_left_running_is_ended_by_the_next(tmp_path: Path) ->
 
 def test_a_part_that_dies_is_named_with_its_last_words(tmp_path: Path) -> None:
     with opened_home(tmp_path / "demo", fresh=False) as home:
-        children = Children(home)
+        children = DemoProcesses(home)
         children.start("broken", "no_such_module", environment={"PATH": "/usr/bin:/bin"})
         children._running[0].process.wait(30)
         with pytest.raises(Unavailable, match=r"(?s)broken has ended with code 1:\n.*no_such_module"):

@@ -13,7 +13,7 @@ from jitui.demo.marketplace import (
     UNPAID_SHARE,
     EventKind,
     Marketplace,
-    Verdict,
+    MerchantVerdict,
     generate,
 )
 
@@ -78,7 +78,7 @@ def test_amounts_add_up_and_everything_is_somewhere(large: Marketplace) -> None:
     assert any(not shop.covered for shop in large.shops)
     assert any(len(order.tenders_minor) == 2 for order in large.orders)
     assert any(order.funding for order in large.orders)
-    assert {event.verdict for event in large.events} == {None, *Verdict}
+    assert {event.verdict for event in large.events} == {None, *MerchantVerdict}
     assert any(event.races for event in large.events)
     assert any(event.twice for event in large.events)
     assert any(event.units for event in large.events)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from jitui.backtest.history import open_history
-from jitui.demo.replay import Assumptions, Progress, Report, open_ground, replay_history
+from jitui.demo.replay import Progress, ReplayAssumptions, ReplayReport, open_environment, replay_history
 from jitui.policy import Policy
 from jitui.settings import Settings
 from tests.backtest.invoices import InvoiceRow, write_parquet
@@ -43,27 +43,30 @@ EARLY = InvoiceRow(invoice="400000", at="2011-02-01 09:00", customer=1.0)
 """The record begins a month before anything is asked, so that two days of history are known by then."""
 
 
-def assumed_of(path: Path) -> Assumptions:
+def assumed_of(path: Path) -> ReplayAssumptions:
     """The usual assumptions about a file."""
-    return Assumptions(history_sha256=path.name, format_name="online-retail", policy_sha256=POLICY.sha256)
+    return ReplayAssumptions(history_sha256=path.name, format_name="online-retail", policy_sha256=POLICY.sha256)
 
 
 def replayed(
     path: Path,
     home: Path,
     database_url: str,
-    assumptions: Assumptions | None = None,
+    assumptions: ReplayAssumptions | None = None,
     *,
     watch: Callable[[Progress], None] = lambda _: None,
-) -> Report:
+) -> ReplayReport:
     """One run of a file on a database."""
     settings = Settings(home=home)
     assumed = assumptions or assumed_of(path)
-    with open_history(path, "online-retail") as history, open_ground(settings, database_url=database_url) as ground:
-        return asyncio.run(replay_history(ground, history, POLICY, assumed, watch=watch))
+    with (
+        open_history(path, "online-retail") as history,
+        open_environment(settings, database_url=database_url) as environment,
+    ):
+        return asyncio.run(replay_history(environment, history, POLICY, assumed, watch=watch))
 
 
-def same_as(first: Report, again: Report) -> bool:
+def same_as(first: ReplayReport, again: ReplayReport) -> bool:
     """Whether two runs came to the same, whatever each of them had to add."""
     return replace(first, new=again.new) == again
 

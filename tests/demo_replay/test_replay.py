@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from jitui.backtest.history import UnmatchedReason
-from jitui.demo.replay import Report, open_ground
+from jitui.demo.replay import ReplayReport, open_environment
 from jitui.errors import BadInput
 from jitui.settings import Settings
 from tests.aftersales.market import open_market
@@ -47,7 +47,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(home: Path, module_database_url: str) -> Report:
+def report(home: Path, module_database_url: str) -> ReplayReport:
     """Of one run that many tests look at."""
     return replayed(write_parquet(home / "shop.parquet", ROWS), home, module_database_url)
 
@@ -63,7 +63,7 @@ def orders_of(database_url: str) -> dict[str, tuple[int, int, bool]]:
         return {name: (shipped, claimed, done) for name, shipped, claimed, done in connection.execute(query)}
 
 
-def test_every_request_is_decided_by_the_policy_as_of_its_own_time(report: Report) -> None:
+def test_every_request_is_decided_by_the_policy_as_of_its_own_time(report: ReplayReport) -> None:
     assert (report.requests, report.decided, report.instant, report.reviewed, report.refused) == (6, 5, 2, 3, 1)
     assert report.before_dispatch.requests == 5
     assert report.after_dispatch.refused_by_code == {"units-not-available": 1}
@@ -76,7 +76,7 @@ def test_every_request_is_decided_by_the_policy_as_of_its_own_time(report: Repor
     assert report.approved_by == {"instant_refund": 2, "merchant": 3}
 
 
-def test_amounts_are_exact(report: Report) -> None:
+def test_amounts_are_exact(report: ReplayReport) -> None:
     amounts = report.amounts
     assert amounts.paid_minor == 1530 + 1800 + 20000 + 2000 + 2000 + 2000
     assert amounts.instant_minor == 400 + 2000
@@ -84,24 +84,26 @@ def test_amounts_are_exact(report: Report) -> None:
     assert amounts.refunded_minor == report.check.refunded_by_provider_minor == 16400
 
 
-def test_what_has_no_order_is_counted_and_listed(report: Report) -> None:
+def test_what_has_no_order_is_counted_and_listed(report: ReplayReport) -> None:
     assert report.matching.requests == report.matching.cancellations_matched == 6
     (left,) = report.matching.first_unmatched
     assert (left.row, left.reason, left.quantity) == (14, UnmatchedReason.NEVER_BOUGHT, 1)
     assert report.matching.unmatched_by_reason["never_bought"].credited_minor == 300
 
 
-def test_delays_are_counted_by_class(report: Report) -> None:
+def test_delays_are_counted_by_class(report: ReplayReport) -> None:
     counted = {name: count for name, count in report.cancel_delays.requests.items() if count}
     assert counted == {"under_4h": 5, "under_168h": 1}  # the last one after 72 hours to the minute
     assert report.cancel_delays.hours_median == 2.0
 
 
-def test_the_database_agrees_with_the_provider(report: Report) -> None:
+def test_the_database_agrees_with_the_provider(report: ReplayReport) -> None:
     assert report.check.holds
 
 
-def test_what_was_not_taken_back_ships_once_nothing_is_undecided(report: Report, module_database_url: str) -> None:
+def test_what_was_not_taken_back_ships_once_nothing_is_undecided(
+    report: ReplayReport, module_database_url: str
+) -> None:
     assert report.check.shipped_and_refunded == 0
     assert orders_of(module_database_url) == {
         "400000": (6, 0, True),
@@ -113,7 +115,7 @@ def test_what_was_not_taken_back_ships_once_nothing_is_undecided(report: Report,
     }
 
 
-def test_times_in_the_database_are_those_of_the_invoices(report: Report, module_database_url: str) -> None:
+def test_times_in_the_database_are_those_of_the_invoices(report: ReplayReport, module_database_url: str) -> None:
     """The parcel of the reviewed order left when the merchant had decided, a day after the request."""
     query = "SELECT happened_at, recorded_at FROM shipment WHERE order_id = '500002-12'"
     with psycopg.connect(module_database_url) as connection:
@@ -125,7 +127,7 @@ def test_times_in_the_database_are_those_of_the_invoices(report: Report, module_
 
 
 def test_running_it_again_changes_nothing_and_says_the_same(
-    report: Report, home: Path, module_database_url: str
+    report: ReplayReport, home: Path, module_database_url: str
 ) -> None:
     before = _contents(module_database_url)
     again = replayed(home / "shop.parquet", home, module_database_url)
@@ -170,7 +172,7 @@ def test_a_part_of_the_file_can_be_tried(tmp_path: Path, database_url: str, new_
     assert (first_day.file.orders, first_day.requests) == (5, 5)
 
 
-def test_other_assumptions_need_another_database(report: Report, home: Path, module_database_url: str) -> None:
+def test_other_assumptions_need_another_database(report: ReplayReport, home: Path, module_database_url: str) -> None:
     path = home / "shop.parquet"
     other = replace(assumed_of(path), dispatch_hours=48)
     with pytest.raises(BadInput, match="dispatch_hours was 24 and is now 48"):
@@ -204,7 +206,7 @@ def test_a_database_with_other_orders_is_left_alone(tmp_path: Path, database_url
 def test_a_named_database_is_never_dropped(tmp_path: Path, database_url: str) -> None:
     with (
         pytest.raises(BadInput, match="empty the one that you name yourself"),
-        open_ground(Settings(home=tmp_path), database_url=database_url, fresh=True),
+        open_environment(Settings(home=tmp_path), database_url=database_url, fresh=True),
     ):
         pass
 
@@ -253,7 +255,7 @@ def test_a_killed_run_is_finished_by_running_it_again(tmp_path: Path, new_databa
     assert finished.check.holds
 
 
-def _steps(report: Report) -> int:
+def _steps(report: ReplayReport) -> int:
     return report.new.orders + report.new.tickets + report.new.answers
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitui.demo.replay.timeline import ALONE, LARGEST_SEGMENT, SEGMENT, Rank, Step, Timeline
+from jitui.demo.replay.timeline import ALONE, LARGEST_SEGMENT, SEGMENT, Rank, ReplayStep, Timeline
 
 BEGIN = datetime(2011, 3, 1, tzinfo=UTC)
 
@@ -16,11 +16,11 @@ async def nothing() -> None:
     """These tests only look at the order."""
 
 
-def step(hours: float, rank: Rank, key: str = "", buyer_id: str = "") -> Step:
-    return Step(BEGIN + timedelta(hours=hours), rank, key, buyer_id, nothing)
+def step(hours: float, rank: Rank, key: str = "", buyer_id: str = "") -> ReplayStep:
+    return ReplayStep(BEGIN + timedelta(hours=hours), rank, key, buyer_id, nothing)
 
 
-def emptied(timeline: Timeline) -> list[list[Step]]:
+def emptied(timeline: Timeline) -> list[list[ReplayStep]]:
     segments = []
     while segment := timeline.next_segment():
         segments.append(segment)

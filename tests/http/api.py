@@ -14,9 +14,9 @@ import msgspec
 from litestar import Litestar
 
 from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.bootstrap import Service, install_policy, open_service
 from jitui.entrypoints.http.app import create_app
 from jitui.settings import Settings
-from jitui.wiring import App, install_policy, open_app
 from tests.aftersales.market import NOW, Market, open_market
 from tests.asgi import transport_to
 
@@ -41,7 +41,7 @@ class Now:
 class Api:
     """The application over a real database; `platform`, `shop` and `buyer` are keys."""
 
-    app: App
+    service: Service
     litestar: Litestar
     client: httpx.AsyncClient
     market: Market
@@ -162,23 +162,26 @@ async def open_api(database_url: str, *, home: Path, pool_size: int = 8, setting
     """Everything open; `buyer-1` is premium, so that its requests on small orders are refunded at once."""
     now = Now()
     wanted = settings or Settings(home=home, pool_size=pool_size)
-    async with open_market(database_url, pool_size=4) as market, open_app(wanted, database_url, clock=now) as app:
-        await install_policy(app)
+    async with (
+        open_market(database_url, pool_size=4) as market,
+        open_service(wanted, database_url, clock=now) as service,
+    ):
+        await install_policy(service)
         await market.premium_buyer(BUYER)
         keys = {
-            "platform": await issue_key(app.registry, KeyScope.PLATFORM, "", label="tests", now=now.at),
-            "shop": await issue_key(app.registry, KeyScope.SHOP, SHOP, label="tests", now=now.at),
-            "buyer": await issue_key(app.registry, KeyScope.BUYER, BUYER, label="tests", now=now.at),
+            "platform": await issue_key(service.registry, KeyScope.PLATFORM, "", label="tests", now=now.at),
+            "shop": await issue_key(service.registry, KeyScope.SHOP, SHOP, label="tests", now=now.at),
+            "buyer": await issue_key(service.registry, KeyScope.BUYER, BUYER, label="tests", now=now.at),
         }
-        litestar = create_app(app)
+        litestar = create_app(service)
         transport = transport_to(litestar)
         async with httpx.AsyncClient(transport=transport, base_url="http://jitui") as client:
-            yield Api(app, litestar, client, market, now, keys["platform"], keys["shop"], keys["buyer"])
+            yield Api(service, litestar, client, market, now, keys["platform"], keys["shop"], keys["buyer"])
 
 
 def with_providers(api: Api, **providers: Any) -> Api:
     """The same service with other payment providers."""
-    litestar = create_app(replace(api.app, providers=providers))
+    litestar = create_app(replace(api.service, providers=providers))
     transport = transport_to(litestar)
     client = httpx.AsyncClient(transport=transport, base_url="http://jitui")
     return replace(api, litestar=litestar, client=client)

@@ -66,7 +66,7 @@ async def test_only_the_platform_reads_figures_and_private_conditions(api: Api) 
 
 
 async def test_others_than_the_platform_read_a_guard_as_other_factors(api: Api) -> None:
-    await api.app.registry.set_pause(Pause(Scope.SHOP, SHOP, "moving", "test", api.now()))
+    await api.service.registry.set_pause(Pause(Scope.SHOP, SHOP, "moving", "test", api.now()))
     await api.paid_order("o-1")
     got = (await api.post("/v1/after-sales", {"order_id": "o-1"}, key=api.buyer)).json()
     assert got["decision"]["outcome"] == "review"
@@ -246,7 +246,7 @@ async def test_a_merchant_filters_what_the_service_decided(api: Api) -> None:
 
 
 async def test_a_key_lists_its_own_only(api: Api) -> None:
-    other = await issue_key(api.app.registry, KeyScope.SHOP, "shop-2", label="", now=api.now())
+    other = await issue_key(api.service.registry, KeyScope.SHOP, "shop-2", label="", now=api.now())
     await api.reviewed("o-1")
     assert (await api.get("/v1/after-sales", key=other)).json()["tickets"] == []
     assert (await api.get("/v1/orders", key=other)).json()["orders"] == []

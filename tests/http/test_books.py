@@ -10,9 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from jitui.aftersales.pay import News, confirm
+from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.task import NewTask, TaskKind
 from tests.http.api import Api, money, open_api
 
@@ -32,7 +32,9 @@ async def failed_refund(api: Api) -> tuple[str, UUID]:
     now = api.now()
     (claim,) = await api.market.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=60), limit=9)
     attempt = AttemptRef(claim.lane, claim.attempt.attempt_id)
-    await confirm(api.market.store, attempt, News(Answer(AnswerKind.DECLINED, reason="closed")), now=now)
+    await confirm(
+        api.market.store, attempt, RefundUpdate(RefundResult(RefundResultKind.DECLINED, reason="closed")), now=now
+    )
     return ticket["refunds"][0]["refund_id"], claim.attempt.attempt_id
 
 
@@ -86,8 +88,8 @@ async def test_tasks_are_paged_filtered_and_resolved_once(api: Api) -> None:
         NewTask(f"task {kind}", kind, "simulator", {}, api.now() + timedelta(seconds=at))
         for at, kind in enumerate(kinds)
     ]
-    await api.app.tasks.open(tasks)
-    await api.app.tasks.open(tasks)
+    await api.service.tasks.open(tasks)
+    await api.service.tasks.open(tasks)
     first = (await api.get("/v1/tasks?limit=2")).json()
     rest = (await api.get(f"/v1/tasks?limit=2&cursor={first['next']}")).json()
     assert [task["kind"] for task in (*first["tasks"], *rest["tasks"])] == [kind.value for kind in reversed(kinds)]

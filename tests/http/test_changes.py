@@ -35,7 +35,7 @@ async def test_which_arm_decided_stays_with_the_platform(api: Api) -> None:
 
 
 async def test_a_reader_that_remembers_its_place_sees_everything_once(api: Api) -> None:
-    other = await issue_key(api.app.registry, KeyScope.SHOP, "shop-2", label="", now=api.now())
+    other = await issue_key(api.service.registry, KeyScope.SHOP, "shop-2", label="", now=api.now())
     for number in range(6):
         await api.paid_order(f"o-{number}", shop_id=f"shop-{number % 2 + 1}")
     seen: list[int] = []

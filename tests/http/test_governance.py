@@ -175,7 +175,7 @@ async def _publish_versions(api: Api, count: int) -> None:
     for number in range(2, count + 1):
         policy = Policy.from_text(text.replace('version: "1"', f'version: "{number}"'))
         assert policy.version == str(number)
-        assert await publish(api.app.registry, policy, by="tests", now=api.now.at)
+        assert await publish(api.service.registry, policy, by="tests", now=api.now.at)
 
 
 async def test_versions_of_the_policy_come_by_pages_newest_first(api: Api) -> None:
@@ -240,10 +240,10 @@ async def test_nobody_reads_the_name_of_anothers_staff(api: Api) -> None:
     ticket = await api.reviewed("o-1", buyer_id="buyer-2")
     ref = TicketRef(lane_of("buyer-2"), UUID(ticket["ticket_id"]))
     done = await approve(
-        api.app.store, ref, version=1, by=Actor(ActorKind.MERCHANT, "Zhang San"), now=api.now.at, shop_id=SHOP
+        api.service.store, ref, version=1, by=Actor(ActorKind.MERCHANT, "Zhang San"), now=api.now.at, shop_id=SHOP
     )
     assert isinstance(done, Executed)
-    own = await issue_key(api.app.registry, KeyScope.BUYER, "buyer-2", label="", now=api.now.at)
+    own = await issue_key(api.service.registry, KeyScope.BUYER, "buyer-2", label="", now=api.now.at)
     path = f"/v1/after-sales/{ticket['ticket_id']}"
     for key, wanted in ((api.platform, "Zhang San"), (api.shop, "Zhang San"), (own, SHOP)):
         got = (await api.get(path, key=key)).json()["timeline"]

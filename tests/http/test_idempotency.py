@@ -102,7 +102,7 @@ async def test_a_key_in_flight_for_one_buyer_holds_up_no_other_buyer_of_its_lane
 
 
 async def test_a_key_in_flight_under_one_api_key_or_route_is_not_in_flight_under_another(api: Api) -> None:
-    other = await issue_key(api.app.registry, KeyScope.PLATFORM, "", label="", now=api.now())
+    other = await issue_key(api.service.registry, KeyScope.PLATFORM, "", label="", now=api.now())
     for order_id in ("o-1", "o-2"):
         await api.paid_order(order_id)
     async with api.market.pool.connection() as holder:
@@ -136,7 +136,7 @@ async def test_a_restriction_of_before_the_buyer_was_part_of_its_key_is_met_by_t
     digest = sha256(f"{key_id} {KEY['idempotency-key']}".encode()).digest()
     former = UUID(bytes=digest[:15] + bytes([lane_of("buyer-9")]), version=5)
     row = Restriction(former, body["buyer_id"], body["reason"], api.now(), None, "before")
-    await api.app.registry.restrict(row)
+    await api.service.registry.restrict(row)
     again = await api.post("/v1/restrictions", body, headers=KEY)
     assert (again.status_code, again.json()["restriction_id"]) == (201, str(former))
     assert (await api.post("/v1/restrictions", {**body, "reason": "Another."}, headers=KEY)).status_code == 422
@@ -149,7 +149,7 @@ def buyer_in_the_lane_of(buyer_id: str) -> str:
 
 
 async def test_a_key_is_scoped_to_route_and_api_key(api: Api) -> None:
-    other = await issue_key(api.app.registry, KeyScope.PLATFORM, "", label="", now=api.now())
+    other = await issue_key(api.service.registry, KeyScope.PLATFORM, "", label="", now=api.now())
     await api.paid_order("o-1")
     await api.paid_order("o-2")
     await api.ask("o-1", headers=KEY)

@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from jitui.aftersales.registry import ApiKey, KeyScope, issue_key
+from jitui.bootstrap import Service
 from jitui.entrypoints.http import keys as api_keys
 from jitui.entrypoints.http import limits
 from jitui.entrypoints.http.app import create_app
 from jitui.entrypoints.http.limits import Buckets, Rate, Readers
-from jitui.wiring import App
 from tests.asgi import transport_to
 from tests.http.api import Api
 
@@ -43,9 +43,9 @@ class CountingRegistry:
 @asynccontextmanager
 async def limited(api: Api, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, CountingRegistry]]:
     """Another process on the same database: it knows no key yet."""
-    registry = CountingRegistry(api.app.registry)
-    app = replace(api.app, registry=registry, settings=replace(api.app.settings, **settings))
-    transport = transport_to(create_app(app), client=("192.0.2.1", 4711))
+    registry = CountingRegistry(api.service.registry)
+    service = replace(api.service, registry=registry, settings=replace(api.service.settings, **settings))
+    transport = transport_to(create_app(service), client=("192.0.2.1", 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://jitui") as client:
         yield client, registry
 
@@ -98,7 +98,7 @@ async def test_guessing_the_secret_of_a_key_asks_the_database_once_and_counts(ap
 
 
 async def test_right_keys_are_never_counted_as_wrong(api: Api) -> None:
-    keys = [await issue_key(api.app.registry, KeyScope.PLATFORM, "", label="", now=api.now()) for _ in range(8)]
+    keys = [await issue_key(api.service.registry, KeyScope.PLATFORM, "", label="", now=api.now()) for _ in range(8)]
     async with limited(api, wrong_keys_per_minute=1) as (client, _):
         for key in keys:
             assert (await client.get("/v1/history", headers=bearer(key))).status_code == 200
@@ -233,9 +233,9 @@ class Recording(api_keys.Lookups):
         super().__init__()
         self.asked: list[str] = []
 
-    async def find(self, app: App, key_id: str) -> tuple[ApiKey, bytes] | None:
+    async def find(self, service: Service, key_id: str) -> tuple[ApiKey, bytes] | None:
         self.asked.append(key_id)
-        return await super().find(app, key_id)
+        return await super().find(service, key_id)
 
 
 async def test_beyond_the_count_keys_are_asked_for_at_a_slow_pace_but_for_those_that_were_right_before(
@@ -246,12 +246,12 @@ async def test_beyond_the_count_keys_are_asked_for_at_a_slow_pace_but_for_those_
     keys._prompt, keys._paced = prompt, paced = Recording(), Recording()
     scope: Any = {"type": "http", "client": ("192.0.2.1", 1), "headers": []}
     right = api.platform.split("_")[1]
-    assert isinstance(await keys.find(api.app, f"Bearer {api.platform}", scope), ApiKey)
+    assert isinstance(await keys.find(api.service, f"Bearer {api.platform}", scope), ApiKey)
     for number in range(4):
-        assert not isinstance(await keys.find(api.app, f"Bearer jt_guess{number}_x", scope), ApiKey)
+        assert not isinstance(await keys.find(api.service, f"Bearer jt_guess{number}_x", scope), ApiKey)
     assert (prompt.asked, paced.asked) == ([right, "guess0", "guess1"], ["guess2", "guess3"])
     seconds.now += api_keys.KEY_SECONDS
-    assert isinstance(await keys.find(api.app, f"Bearer {api.platform}", scope), ApiKey)
+    assert isinstance(await keys.find(api.service, f"Bearer {api.platform}", scope), ApiKey)
     assert prompt.asked[3:] == [right]
     assert paced.asked == ["guess2", "guess3"]
 

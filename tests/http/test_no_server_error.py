@@ -49,8 +49,8 @@ FORM_VALUES = ("9" * 5_000, "\x00", "\u202e\ufeff", "x" * 5_000, "\U0001f600" * 
 async def site(api: Api) -> AsyncIterator[Litestar]:
     """The API with the console beside it, and two people of the sample."""
     for name, role, subject in (("lin", Role.BUYER, BUYER), ("shan", Role.MERCHANT, SHOP)):
-        await enrol(api.app.people, Person(name, role, subject, name, sample=True), None, now=api.now.at)
-    yield create_app(api.app, extra_handlers=console_handlers(one_click=True))
+        await enrol(api.service.people, Person(name, role, subject, name, sample=True), None, now=api.now.at)
+    yield create_app(api.service, extra_handlers=console_handlers(one_click=True))
 
 
 @asynccontextmanager
@@ -277,12 +277,12 @@ async def test_what_is_stored_under_an_id_that_is_refused_now_can_be_read_and_us
     for order_id in (name, f"{name}-2"):
         await api.market.paid_order(premium, order_id, shop_id=name, now=api.now())
     ticket = await api.market.asked(premium, name, now=api.now())
-    await api.app.registry.put_shop(Shop(name, name), api.now())
-    await api.app.registry.set_pause(Pause(Scope.SHOP, name, name, "t", api.now()))
+    await api.service.registry.put_shop(Shop(name, name), api.now())
+    await api.service.registry.set_pause(Pause(Scope.SHOP, name, name, "t", api.now()))
     keys = [
         api.platform,
-        await issue_key(api.app.registry, KeyScope.SHOP, name, label="", now=api.now()),
-        await issue_key(api.app.registry, KeyScope.BUYER, name, label="", now=api.now()),
+        await issue_key(api.service.registry, KeyScope.SHOP, name, label="", now=api.now()),
+        await issue_key(api.service.registry, KeyScope.BUYER, name, label="", now=api.now()),
     ]
     quoted = quote(name, safe="")
     for key in keys:
@@ -303,7 +303,7 @@ async def test_what_is_stored_under_an_id_that_is_refused_now_can_be_read_and_us
     shipped = await api.post(f"/v1/orders/{quoted}-2/shipments", shipment())
     assert shipped.status_code == 201, shipped.text
     assert (await api.delete(f"/v1/pauses/shop/{quoted}")).status_code == 204
-    await enrol(api.app.people, Person("old", Role.MERCHANT, name, name, sample=True), None, now=api.now())
+    await enrol(api.service.people, Person("old", Role.MERCHANT, name, name, sample=True), None, now=api.now())
     async with browser(site, "old") as client:
         for path in ("/merchant/tickets", f"/merchant/tickets/{ticket.ticket_id}"):
             assert (await client.get(path)).status_code == 200

@@ -68,7 +68,7 @@ async def paying(database_url: str, tmp_path: Path) -> AsyncIterator[Paying]:
         api = with_providers(opened, simulator=simulator, other=simulator)
         await api.paid_order("o-1")
         ticket = (await api.ask("o-1"))["ticket"]
-        (claimed,) = await api.app.store.claim_refunds(
+        (claimed,) = await api.service.store.claim_refunds(
             now=api.now(), lease_until=api.now() + timedelta(minutes=1), limit=5
         )
         yield Paying(api, claimed, ticket["ticket_id"])

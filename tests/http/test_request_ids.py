@@ -42,7 +42,7 @@ ANSWERS = [
 
 @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
 async def test_every_answer_has_an_id_of_its_own(api: Api, method: str, path: str, status: int) -> None:
-    async with client_of(create_app(api.app, extra_handlers=console_handlers())) as client:
+    async with client_of(create_app(api.service, extra_handlers=console_handlers())) as client:
         headers = {"authorization": f"Bearer {api.platform}"}
         got = [await client.request(method, path, headers=headers) for _ in range(2)]
     assert [answer.status_code for answer in got] == [status, status]
@@ -87,13 +87,13 @@ async def test_lines_of_the_log_carry_the_id(api: Api, capsys: pytest.CaptureFix
             raise ZeroDivisionError
 
     telling: Any = Telling()
-    configure(replace(Settings(home=api.app.settings.home), log_format=LogFormat.JSON))
+    configure(replace(Settings(home=api.service.settings.home), log_format=LogFormat.JSON))
     try:
-        async with client_of(create_app(replace(api.app, shelf=telling))) as client:
+        async with client_of(create_app(replace(api.service, queries=telling))) as client:
             headers = {"authorization": f"Bearer {api.platform}", "x-request-id": "ask-7"}
             got = await client.get("/v1/orders", headers=headers)
     finally:
-        configure(api.app.settings)
+        configure(api.service.settings)
     assert (got.status_code, got.json()["request_id"]) == (500, "ask-7")
     told = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
     assert [(line["event"], line["request_id"]) for line in told] == [

@@ -143,13 +143,13 @@ async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFact
         granted = (await api.ask("o-1"))["ticket"]
         await api.paid_order("o-2", paid=30000)
         waiting = (await api.ask("o-2"))["ticket"]
-        registry = api.app.registry
+        registry = api.service.registry
         foreign = {
             S: await issue_key(registry, KeyScope.SHOP, "shop-2", label="", now=api.now()),
             B: await issue_key(registry, KeyScope.BUYER, "buyer-2", label="", now=api.now()),
         }
         task = NewTask("a task", TaskKind.OURS_ONLY, "simulator", {"ours": {}}, api.now())
-        await api.app.tasks.open([task])
+        await api.service.tasks.open([task])
         things = {
             "order": "o-1",
             "buyer": BUYER,
@@ -253,9 +253,9 @@ async def test_public_operations_take_no_key_and_refuse_a_bad_one(market: Market
 
 async def test_a_revoked_or_expired_key_is_none(market: Market) -> None:
     api, now = market.api, market.api.now()
-    expired = await issue_key(api.app.registry, KeyScope.PLATFORM, "", label="", now=now, expires_at=now)
+    expired = await issue_key(api.service.registry, KeyScope.PLATFORM, "", label="", now=now, expires_at=now)
     assert (await api.get("/v1/history", key=expired)).status_code == 401
-    revoked = await issue_key(api.app.registry, KeyScope.PLATFORM, "", label="", now=now)
+    revoked = await issue_key(api.service.registry, KeyScope.PLATFORM, "", label="", now=now)
     async with api.market.pool.connection() as connection:
         await connection.execute("UPDATE api_key SET revoked_at = %s WHERE key_id = %s", (now, revoked.split("_")[1]))
     assert (await api.get("/v1/history", key=revoked)).status_code == 401

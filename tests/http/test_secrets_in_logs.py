@@ -81,7 +81,7 @@ async def prepare(database_url: str, home: Path) -> tuple[str, str]:
     """A platform's and a buyer's key, a person with the planted password, and a refund that waits to be paid."""
     async with open_api(database_url, home=home) as api:
         person = Person("lin", Role.BUYER, BUYER, "Lin")
-        await enrol(api.app.people, person, PASSWORD, now=api.now.at)
+        await enrol(api.service.people, person, PASSWORD, now=api.now.at)
         await api.paid_order("o-1")
         await api.ask("o-1")
         return api.platform, api.buyer

@@ -72,14 +72,14 @@ async def test_metrics_tell_requests_decisions_queue_and_age(api: Api) -> None:
 
 async def test_metrics_are_for_the_platform_and_for_monitoring_alone(api: Api) -> None:
     token = "a-token-for-monitoring"
-    settings = replace(api.app.settings, metrics_token=token)
+    settings = replace(api.service.settings, metrics_token=token)
 
     class Away:
         def __getattr__(self, name: str) -> Any:
             raise Unavailable("The database does not answer: connection refused")
 
     away: Any = Away()
-    async with client_of(create_app(replace(api.app, settings=settings, registry=away, shelf=away))) as client:
+    async with client_of(create_app(replace(api.service, settings=settings, registry=away, queries=away))) as client:
         for sent, status in (
             (f"Bearer {token}", 200),
             (f"bearer {token}", 200),
@@ -103,7 +103,7 @@ async def test_a_database_that_is_away_is_503(api: Api) -> None:
             raise Unavailable("The database does not answer: connection refused")
 
     away: Any = Away()
-    async with client_of(create_app(replace(api.app, store=away, shelf=away))) as client:
+    async with client_of(create_app(replace(api.service, store=away, queries=away))) as client:
         headers = {"authorization": f"Bearer {api.platform}"}
         got = await client.post("/v1/after-sales", json={"order_id": "o-1", "buyer_id": BUYER}, headers=headers)
         assert (got.status_code, got.json()["type"]) == (503, "/problems/unavailable")
@@ -119,7 +119,7 @@ async def test_a_surprise_is_500_with_a_number_and_no_internals(api: Api) -> Non
             raise ZeroDivisionError("the secret of the database")
 
     broken: Any = Broken()
-    async with client_of(create_app(replace(api.app, shelf=broken))) as client:
+    async with client_of(create_app(replace(api.service, queries=broken))) as client:
         with capture_logs() as logs:
             got = await client.get("/v1/orders", headers={"authorization": f"Bearer {api.platform}"})
     assert (got.status_code, got.json()["type"]) == (500, "/problems/internal-error")
@@ -132,7 +132,7 @@ async def test_a_surprise_is_500_with_a_number_and_no_internals(api: Api) -> Non
 
 
 async def test_a_key_that_asks_too_fast_is_slowed_down(api: Api) -> None:
-    async with client_of(create_app(api.app, rate=Rate(per_second=0.001, burst=3))) as client:
+    async with client_of(create_app(api.service, rate=Rate(per_second=0.001, burst=3))) as client:
         headers = {"authorization": f"Bearer {api.platform}"}
         got = [await client.get("/v1/history", headers=headers) for _ in range(4)]
         assert [answer.status_code for answer in got] == [200, 200, 200, 429]
@@ -173,6 +173,8 @@ async def test_other_handlers_stand_beside_the_api(api: Api) -> None:
     def hello() -> str:
         return "hello"
 
-    async with client_of(create_app(api.app, extra_handlers=[Router("/console", route_handlers=[hello])])) as client:
+    async with client_of(
+        create_app(api.service, extra_handlers=[Router("/console", route_handlers=[hello])])
+    ) as client:
         assert (await client.get("/console/hello")).text == "hello"
         assert (await client.get("/v1/history")).status_code == 401

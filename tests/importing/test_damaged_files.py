@@ -162,7 +162,7 @@ def test_a_scan_that_is_in_the_file_twice_is_one_scan(tmp_path: Path) -> None:
     assert faults == []
     (parcel,) = [one.value for one in items]
     assert isinstance(parcel, Parcel)
-    assert (parcel.news.lines, parcel.news.carrier) == ((), "SF Express")
+    assert (parcel.update.lines, parcel.update.carrier) == ((), "SF Express")
     units = "o1,picked_up,SF1,2026-11-01T10:00:00Z,SF Express,carrier,l1,1"
     _, faults = read(csv(tmp_path, [scan, units], header), kind="shipments")
     assert [fault.field for fault in faults] == ["line_id", "quantity"], "some units named, others not"

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 import pytest
 
 from jitui.policy import Policy, PolicyRefused
-from jitui.policy.difference import Change, differences
-from jitui.policy.document import Listing, Mapped, Node, Scalar, parse
-from jitui.policy.written import written
+from jitui.policy.difference import PolicyChange, differences
+from jitui.policy.unparse import unparse
+from jitui.policy.yaml_document import Listing, Mapped, Node, Scalar, parse
 from tests.policy.policy_samples import DEFAULT, SMALL, default_policy, small_text
 
 TEXT = DEFAULT.read_text(encoding="utf-8")
 
 
-def between(old: str, new: str) -> tuple[Change, ...]:
+def between(old: str, new: str) -> tuple[PolicyChange, ...]:
     return differences(Policy.from_text(old), Policy.from_text(new))
 
 
@@ -209,5 +209,5 @@ def test_a_cap_is_said_with_its_direction() -> None:
 @pytest.mark.parametrize("policy", [default_policy()])
 def test_a_tree_is_written_as_text_that_reads_as_the_same_tree(policy: Policy) -> None:
     for condition in policy.conditions:
-        text = TEXT.replace(f"when: {condition.when}", f"when: {json.dumps(written(condition.tree))}")
+        text = TEXT.replace(f"when: {condition.when}", f"when: {json.dumps(unparse(condition.tree))}")
         assert between(TEXT, text) == ()

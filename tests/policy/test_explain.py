@@ -8,7 +8,7 @@ import pytest
 
 from jitui.policy import FactValue, Outcome, Policy, Verdict, decide, explain
 from jitui.policy.explain import Audience
-from jitui.policy.parts import OTHER_FACTORS
+from jitui.policy.sections import OTHER_FACTORS
 from tests.policy.policy_samples import GOOD_FACTS, PLAIN_LINE, SMALL, default_policy
 
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from jitui.errors import BadInput, Unavailable
 from jitui.provider_simulator.books import (
+    BookRefusal,
     Books,
     PaymentRequest,
     RefundMade,
-    RefundRequest,
-    Refusal,
+    SimulatedRefundRequest,
     Status,
     open_books,
 )
-from jitui.provider_simulator.faults import FaultTiming, OutcomeFault, Plan, WebhookFault
+from jitui.provider_simulator.faults import FaultPlan, FaultTiming, OutcomeFault, WebhookFault
 
 TIMING = FaultTiming(settle_ms=10, fail_ms=20, hold_ms=1, late_ms=30)
 
@@ -33,7 +33,7 @@ commands = st.one_of(
     st.tuples(st.just("wait"), st.integers(1, 40)),
 )
 plans = st.builds(
-    Plan, st.none() | st.sampled_from(list(OutcomeFault)), st.none() | st.sampled_from(list(WebhookFault))
+    FaultPlan, st.none() | st.sampled_from(list(OutcomeFault)), st.none() | st.sampled_from(list(WebhookFault))
 )
 
 
@@ -55,7 +55,7 @@ def close(books: Books) -> None:
     asyncio.run(books.journal.close())
 
 
-def play(books: Books, script: list[tuple[tuple[object, ...], Plan]]) -> None:
+def play(books: Books, script: list[tuple[tuple[object, ...], FaultPlan]]) -> None:
     now_ms = 1_000_000
     for command, plan in script:
         now_ms += 1
@@ -63,7 +63,7 @@ def play(books: Books, script: list[tuple[tuple[object, ...], Plan]]) -> None:
             case ("capture", str(name), int(amount_minor)):
                 books.capture(PaymentRequest(name, "o", amount_minor, "CNY"), now_ms)
             case ("refund", str(name), int(amount_minor), str(key)):
-                request = RefundRequest(key, name, amount_minor, "CNY")
+                request = SimulatedRefundRequest(key, name, amount_minor, "CNY")
                 if books.remembered(key, request, now_ms, key_life_ms=25) is None:
                     books.refund(request, key, now_ms, plan, TIMING, notify=True)
             case ("wait", int(passed_ms)):
@@ -77,7 +77,7 @@ def play(books: Books, script: list[tuple[tuple[object, ...], Plan]]) -> None:
 
 @given(st.lists(st.tuples(commands, plans), max_size=40))
 def test_nothing_is_over_refunded_and_reading_again_gives_the_same_books(
-    script: list[tuple[tuple[object, ...], Plan]],
+    script: list[tuple[tuple[object, ...], FaultPlan]],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         books = open_books(Path(folder) / "books.journal")
@@ -111,7 +111,7 @@ def path(tmp_path: Path) -> Path:
     books = open_books(kept)
     books.capture(PaymentRequest("p1", "o1", 100, "CNY"), 1)
     for key in ("r1", "r2"):
-        assert isinstance(books.refund(RefundRequest(key, "p1", 10, "CNY"), key, 2), RefundMade)
+        assert isinstance(books.refund(SimulatedRefundRequest(key, "p1", 10, "CNY"), key, 2), RefundMade)
     close(books)
     return kept
 
@@ -121,7 +121,7 @@ def test_an_entry_cut_off_by_a_crash_is_dropped_and_the_books_go_on(path: Path, 
     path.write_bytes(path.read_bytes()[:-cut_bytes])
     books = open_books(path)
     assert list(books.by_reference) == ["r1"]
-    assert isinstance(books.refund(RefundRequest("r3", "p1", 90, "CNY"), "r3", 3), RefundMade)
+    assert isinstance(books.refund(SimulatedRefundRequest("r3", "p1", 90, "CNY"), "r3", 3), RefundMade)
     close(books)
     again = open_books(path)
     assert list(again.by_reference) == ["r1", "r3"]
@@ -154,11 +154,11 @@ def test_a_full_disk_stops_the_books_instead_of_losing_entries(path: Path) -> No
         os.dup2(full.fileno(), books.journal._file)
 
     async def write() -> None:
-        books.refund(RefundRequest("r3", "p1", 10, "CNY"), "r3", 3)
+        books.refund(SimulatedRefundRequest("r3", "p1", 10, "CNY"), "r3", 3)
         with pytest.raises(Unavailable, match="cannot be written"):
             await books.durable()
         with pytest.raises(Unavailable, match="cannot be written"):
-            books.refund(RefundRequest("r4", "p1", 10, "CNY"), "r4", 3)
+            books.refund(SimulatedRefundRequest("r4", "p1", 10, "CNY"), "r4", 3)
 
     asyncio.run(write())
     books.journal.release()
@@ -170,10 +170,10 @@ def test_a_full_disk_stops_the_books_instead_of_losing_entries(path: Path) -> No
 def test_the_refusals_of_refunds(path: Path) -> None:
     books = open_books(path)
     for amount_minor, currency, payment_id, refusal in (
-        (81, "CNY", "p1", Refusal.AMOUNT_EXCEEDS_REFUNDABLE),
-        (0, "CNY", "p1", Refusal.AMOUNT_NOT_POSITIVE),
-        (1, "JPY", "p1", Refusal.CURRENCY_DIFFERS),
-        (1, "CNY", "p2", Refusal.UNKNOWN_PAYMENT),
+        (81, "CNY", "p1", BookRefusal.AMOUNT_EXCEEDS_REFUNDABLE),
+        (0, "CNY", "p1", BookRefusal.AMOUNT_NOT_POSITIVE),
+        (1, "JPY", "p1", BookRefusal.CURRENCY_DIFFERS),
+        (1, "CNY", "p2", BookRefusal.UNKNOWN_PAYMENT),
     ):
-        assert books.refund(RefundRequest("r9", payment_id, amount_minor, currency), "r9", 3) is refusal
+        assert books.refund(SimulatedRefundRequest("r9", payment_id, amount_minor, currency), "r9", 3) is refusal
     close(books)

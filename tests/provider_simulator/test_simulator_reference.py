@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jitui.provider_simulator.app import ROUTES
-from jitui.provider_simulator.books import Refusal
+from jitui.provider_simulator.books import BookRefusal
 from jitui.provider_simulator.faults import AMOUNT_TRIGGERS, FaultTiming
 from jitui.provider_simulator.settings import SimulatorSettings
 
@@ -20,7 +20,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "provider-simulator.m
     "word",
     [
         *(f"{method} {path}" for method, path in ROUTES),
-        *Refusal,
+        *BookRefusal,
         *(field.name for field in dataclasses.fields(SimulatorSettings)),
         *(field.name for field in dataclasses.fields(FaultTiming)),
     ],

@@ -7,15 +7,15 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.intake import put_order
 from jitui.aftersales.order import OrderLine
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, Ref, RefundRef, TicketRef
 from jitui.aftersales.ticket import Ticket
-from jitui.aftersales.writes import RecordBuyerEvent
 from tests.aftersales.market import NOW, Market
+from tests.known_bugs.steps import claim
 from tests.race.locks import another, wait_for_a_lock
-from tests.threads.steps import claim
 
 REFS: dict[str, Callable[[OrderRef, Ticket, ClaimedRefund], Ref]] = {
     "order": lambda ref, ticket, claimed: ref,
@@ -43,7 +43,7 @@ async def test_a_command_that_waits_for_the_buyer_holds_no_order(
 
     async def opened() -> object:
         async with market.store.transaction() as transaction:
-            return (await transaction.open(REFS[named_by](ref, ticket, claimed))).file
+            return (await transaction.open(REFS[named_by](ref, ticket, claimed))).snapshot
 
     async with another(database_url) as other:
         await other.execute(LOCK_BUYER, (ref.lane,))

@@ -11,7 +11,7 @@ from jitui.aftersales.review import approve
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.money import split_by_weight
 from tests.aftersales.market import NOW, Market
-from tests.threads.steps import A_MINUTE, file_of
+from tests.known_bugs.steps import A_MINUTE, snapshot_of
 
 MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
 
@@ -37,11 +37,11 @@ async def test_partial_refunds_at_once_share_the_payments_as_if_one_after_the_ot
             )
         )
         assert all(isinstance(outcome, Executed) for outcome in done)
-        file = await file_of(market, ref)
-        gone = tuple(tender.pending_minor for tender in file.tenders)
+        snapshot = await snapshot_of(market, ref)
+        gone = tuple(tender.pending_minor for tender in snapshot.tenders)
         assert gone == split_by_weight(50002 + number, [33333, 17169, 7])
-        for ticket in file.tickets:
-            assert sum(refund.amount_minor for refund in file.refunds_of(ticket.ticket_id)) == ticket.amount_minor
+        for ticket in snapshot.tickets:
+            assert sum(refund.amount_minor for refund in snapshot.refunds_of(ticket.ticket_id)) == ticket.amount_minor
 
 
 async def test_two_requests_at_once_for_two_lines_leave_nothing_half_held(market: Market) -> None:
@@ -51,9 +51,9 @@ async def test_two_requests_at_once_for_two_lines_leave_nothing_half_held(market
     done = await asyncio.gather(*(market.ask(buyer, "o-1", lines=[(line, 1)]) for line in ("l1", "l2")))
     (plan,) = [outcome for outcome in done if isinstance(outcome, Executed)]
     assert plan.ticket_id is not None
-    amount = plan.file.ticket(plan.ticket_id).amount_minor
-    file = await file_of(market, ref)
-    assert tuple(tender.pending_minor for tender in file.tenders) == split_by_weight(amount, [7003, 2000])
+    amount = plan.snapshot.ticket(plan.ticket_id).amount_minor
+    snapshot = await snapshot_of(market, ref)
+    assert tuple(tender.pending_minor for tender in snapshot.tenders) == split_by_weight(amount, [7003, 2000])
 
 
 async def test_one_line_is_refunded_while_another_ships(market: Market) -> None:
@@ -65,6 +65,6 @@ async def test_one_line_is_refunded_while_another_ships(market: Market) -> None:
             market.ask(buyer, ref.order_id, lines=[("l1", 1)]), market.ship(ref, lines=[("l2", 1)])
         )
         assert isinstance(asked, Executed) and isinstance(shipped, Executed)
-        file = await file_of(market, ref)
-        assert [(line.claimed_quantity, line.shipped_quantity) for line in file.lines] == [(1, 0), (0, 1)]
-        assert [(ticket.amount_minor, ticket.freight_minor) for ticket in file.tickets] == [(5000, 0)]
+        snapshot = await snapshot_of(market, ref)
+        assert [(line.claimed_quantity, line.shipped_quantity) for line in snapshot.lines] == [(1, 0), (0, 1)]
+        assert [(ticket.amount_minor, ticket.freight_minor) for ticket in snapshot.tickets] == [(5000, 0)]

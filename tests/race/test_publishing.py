@@ -24,7 +24,7 @@ async def test_two_publishers_give_each_change_one_position(market: Market, data
         await wait_for_a_lock(database_url, first, second)
         await other.rollback()
         assert [await first, await second] == [4, 0], "paid, requested, approved, stop_ship"
-    assert [change.position for change in await market.feed.changes(0, 10)] == [1, 2, 3, 4]
+    assert [event.position for event in await market.feed.events(0, 10)] == [1, 2, 3, 4]
 
 
 async def test_the_change_at_which_the_last_roll_up_ended_is_not_counted_again(market: Market) -> None:

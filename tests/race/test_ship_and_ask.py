@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.order import ParcelDegree, ShipmentSource
+from jitui.aftersales.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef
-from jitui.aftersales.ticket import GRANTED_STATES
+from jitui.aftersales.ticket import APPROVED_STATES
 from tests.aftersales.market import Market, ticket_of
 
 
@@ -72,7 +72,7 @@ async def test_refunding_one_line_does_not_stop_another_from_shipping(market: Ma
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(5000, 6000))
     ticket = await market.asked(buyer, "o-1", lines=[("l1", 1)])
-    assert ticket.state in GRANTED_STATES
+    assert ticket.state in APPROVED_STATES
     assert isinstance(await market.ship(ref, lines=[("l2", 1)]), Executed)
     refused = await market.ship(ref, lines=[("l1", 1)], tracking_no="SF2")
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.UNITS_REFUNDED
@@ -102,27 +102,27 @@ async def test_the_database_itself_refuses_a_unit_both_refunded_and_shipped(mark
 async def test_a_carriers_scan_after_the_approval_is_recorded_and_opens_an_incident(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1")
-    assert isinstance(await market.ship(ref, degree=ParcelDegree.LABEL_PRINTED), Executed)
+    assert isinstance(await market.ship(ref, status=ShipmentStatus.LABEL_PRINTED), Executed)
     ticket = await market.asked(buyer, "o-1")
     assert ticket.approved_by is not None, "a printed label alone is still unshipped"
-    for degree in (ParcelDegree.PICKED_UP, ParcelDegree.SHIPPED, ParcelDegree.SHIPPED):
-        assert isinstance(await market.ship(ref, degree=degree, source=ShipmentSource.CARRIER), Executed)
-    (incident,) = await market.shelf.incidents(shop_id="shop-1", limit=10)
+    for status in (ShipmentStatus.PICKED_UP, ShipmentStatus.SHIPPED, ShipmentStatus.SHIPPED):
+        assert isinstance(await market.ship(ref, status=status, source=ShipmentSource.CARRIER), Executed)
+    (incident,) = await market.queries.incidents(shop_id="shop-1", limit=10)
     assert incident.ticket_id == ticket.ticket_id
     assert incident.amount_minor == ticket.amount_minor
     assert [item["degree"] for item in incident.evidence] == ["picked_up", "shipped"]
-    file = await market.store.read_file(ref)
-    assert file is not None
-    assert [event.why for event in file.timeline_of(ticket.ticket_id)][-2:] == ["carrier_scan", "carrier_scan"]
+    snapshot = await market.store.read_order(ref)
+    assert snapshot is not None
+    assert [event.why for event in snapshot.timeline_of(ticket.ticket_id)][-2:] == ["carrier_scan", "carrier_scan"]
 
 
 async def test_the_approval_itself_puts_a_stop_ship_for_its_lines_on_the_feed(market: Market) -> None:
     buyer = await market.premium_buyer("b-1")
     ref = await market.paid_order(buyer, "o-1", amounts=(5000, 6000))
-    await market.ship(ref, degree=ParcelDegree.LABEL_PRINTED, lines=[("l1", 1)], tracking_no="SF9")
+    await market.ship(ref, status=ShipmentStatus.LABEL_PRINTED, lines=[("l1", 1)], tracking_no="SF9")
     ticket = ticket_of(await market.ask(buyer, "o-1", lines=[("l1", 1)]))
-    changes = await market.feed.changes(0, 100)
-    (stop,) = [change for change in changes if change.kind == "stop_ship"]
+    changes = await market.feed.events(0, 100)
+    (stop,) = [event for event in changes if event.kind == "stop_ship"]
     assert stop.ticket_id == ticket.ticket_id
     assert stop.body["lines"] == [{"sku": "sku-1", "item_id": "item-1", "line_id": "l1", "quantity": 1}]
     assert stop.body["labels_printed"] == [{"carrier": "sf", "tracking_no": "SF9"}]
@@ -133,9 +133,9 @@ async def test_the_same_waybill_again_changes_nothing(market: Market) -> None:
     ref = await market.paid_order(buyer, "o-1", amounts=(5000,), quantities=(2,))
     for _ in range(3):
         assert isinstance(await market.ship(ref, lines=[("l1", 1)]), Executed)
-    file = await market.store.read_file(ref)
-    assert file is not None
-    assert [line.shipped_quantity for line in file.lines] == [1]
+    snapshot = await market.store.read_order(ref)
+    assert snapshot is not None
+    assert [line.shipped_quantity for line in snapshot.lines] == [1]
 
 
 async def _after(delay_seconds: float, act: Callable[[], Awaitable[object]]) -> object:
@@ -145,12 +145,12 @@ async def _after(delay_seconds: float, act: Callable[[], Awaitable[object]]) -> 
 
 async def _no_unit_twice(market: Market, refs: list[OrderRef]) -> None:
     for ref in refs:
-        file = await market.store.read_file(ref)
-        assert file is not None
-        for line in file.lines:
+        snapshot = await market.store.read_order(ref)
+        assert snapshot is not None
+        for line in snapshot.lines:
             granted = sum(
                 row.quantity
-                for row in file.ticket_lines
-                if row.line_id == line.line_id and file.ticket(row.ticket_id).state in GRANTED_STATES
+                for row in snapshot.ticket_lines
+                if row.line_id == line.line_id and snapshot.ticket(row.ticket_id).state in APPROVED_STATES
             )
             assert granted + line.shipped_quantity <= line.quantity

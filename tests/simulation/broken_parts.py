@@ -9,22 +9,22 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from jitui.aftersales.file import OrderFile
-from jitui.aftersales.outcomes import KeptAnswer, Once
+from jitui.aftersales.changes import AddTimeline, Change, HoldTender, LedgerEntry, MoveRefund, PutShipment
+from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store, Transaction, Usage
 from jitui.aftersales.provider import (
-    Answer,
-    AnswerKind,
     Capabilities,
     DisputeNotification,
     Notification,
     NotificationIgnored,
     NotificationRefused,
     PaymentProvider,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
 )
-from jitui.aftersales.writes import AddTimeline, HoldTender, MoveRefund, Post, PutShipment, Write
-from jitui.wiring import App
+from jitui.aftersales.snapshot import OrderSnapshot
+from jitui.bootstrap import Service
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class _Provider:
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities
 
-    async def send(self, refund: RefundOrder) -> Answer:
-        return await self.inner.send(refund)
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
+        return await self.inner.send(instruction)
 
-    async def look_up(self, refund: RefundOrder) -> Answer:
-        return await self.inner.look_up(refund)
+    async def look_up(self, instruction: RefundInstruction) -> RefundResult:
+        return await self.inner.look_up(instruction)
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
@@ -54,14 +54,14 @@ class _Provider:
 
 
 class _FreshKeys(_Provider):
-    async def send(self, refund: RefundOrder) -> Answer:
-        return await self.inner.send(replace(refund, attempt_id=uuid4()))
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
+        return await self.inner.send(replace(instruction, attempt_id=uuid4()))
 
 
 class _UnknownIsFailed(_Provider):
-    async def send(self, refund: RefundOrder) -> Answer:
-        answer = await self.inner.send(refund)
-        return replace(answer, kind=AnswerKind.DECLINED) if answer.kind is AnswerKind.UNKNOWN else answer
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
+        result = await self.inner.send(instruction)
+        return replace(result, kind=RefundResultKind.DECLINED) if result.kind is RefundResultKind.UNKNOWN else result
 
 
 class _DeafToBadNews(_Provider):
@@ -69,8 +69,8 @@ class _DeafToBadNews(_Provider):
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
         read = self.inner.read_notification(headers, body, now)
-        if isinstance(read, Notification) and read.answer.kind is AnswerKind.DECLINED:
-            return replace(read, answer=replace(read.answer, kind=AnswerKind.PENDING))
+        if isinstance(read, Notification) and read.result.kind is RefundResultKind.DECLINED:
+            return replace(read, result=replace(read.result, kind=RefundResultKind.PENDING))
         return read
 
 
@@ -99,14 +99,21 @@ class _ForgetfulTransaction:
     inner: Transaction
     forgotten: type
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
-        return await self.inner.open(ref, once=once, query=query)
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
+        return await self.inner.open(ref, idempotency_key=idempotency_key, query=query)
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        changes: Sequence[Change],
+        *,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
-        kept = [write for write in writes if not isinstance(write, self.forgotten)]
-        await self.inner.commit(file, kept, once=once, answer=answer)
+        kept = [change for change in changes if not isinstance(change, self.forgotten)]
+        await self.inner.commit(snapshot, kept, idempotency_key=idempotency_key, response=response)
 
 
 class _Unlocked(_Forgetful):
@@ -121,18 +128,25 @@ class _Unlocked(_Forgetful):
 class _UnlockedTransaction:
     store: Store
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
         async with self.store.transaction() as transaction:
-            return await transaction.open(ref, once=once, query=query)
+            return await transaction.open(ref, idempotency_key=idempotency_key, query=query)
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        changes: Sequence[Change],
+        *,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
         from jitui.aftersales.ports import OrderRef
 
         async with self.store.transaction() as transaction:
-            await transaction.open(OrderRef(file.order.lane, file.order.order_id))
-            await transaction.commit(file, writes, once=once, answer=answer)
+            await transaction.open(OrderRef(snapshot.order.lane, snapshot.order.order_id))
+            await transaction.commit(snapshot, changes, idempotency_key=idempotency_key, response=response)
 
 
 class _NoQuota(_Forgetful):
@@ -146,15 +160,22 @@ class _NoQuota(_Forgetful):
 class _NoQuotaTransaction:
     inner: Transaction
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
-        opened = await self.inner.open(ref, once=once, query=query)
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
+        opened = await self.inner.open(ref, idempotency_key=idempotency_key, query=query)
         inputs: DecisionInputs | None = opened.inputs
         return replace(opened, inputs=replace(inputs, buyer_usage=Usage())) if inputs is not None else opened
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        changes: Sequence[Change],
+        *,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
-        await self.inner.commit(file, writes, once=once, answer=answer)
+        await self.inner.commit(snapshot, changes, idempotency_key=idempotency_key, response=response)
 
 
 class _NoKeys(_Forgetful):
@@ -168,69 +189,76 @@ class _NoKeys(_Forgetful):
 class _NoKeysTransaction:
     inner: Transaction
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
         return await self.inner.open(ref, query=query)
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        changes: Sequence[Change],
+        *,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
-        await self.inner.commit(file, writes)
+        await self.inner.commit(snapshot, changes)
 
 
-def _with_provider(app: App, kind: type[_Provider]) -> App:
-    return replace(app, providers={name: kind(provider) for name, provider in app.providers.items()})
+def _with_provider(service: Service, kind: type[_Provider]) -> Service:
+    return replace(service, providers={name: kind(provider) for name, provider in service.providers.items()})
 
 
-def fresh_key_for_each_send(app: App) -> App:
+def fresh_key_for_each_send(service: Service) -> Service:
     """A retry is a new refund to the provider."""
-    return _with_provider(app, _FreshKeys)
+    return _with_provider(service, _FreshKeys)
 
 
-def unknown_is_failed(app: App) -> App:
+def unknown_is_failed(service: Service) -> Service:
     """A time-out counts as refused, so the operator pays again."""
-    return _with_provider(app, _UnknownIsFailed)
+    return _with_provider(service, _UnknownIsFailed)
 
 
-def deaf_to_bad_news(app: App) -> App:
+def deaf_to_bad_news(service: Service) -> Service:
     """Succeeded, then failed days later: nobody listens."""
-    return _with_provider(app, _DeafToBadNews)
+    return _with_provider(service, _DeafToBadNews)
 
 
-def no_hold_on_the_tender(app: App) -> App:
+def no_hold_on_the_tender(service: Service) -> Service:
     """The tender's sums stay as they are."""
-    return replace(app, store=_Forgetful(app.store, HoldTender))
+    return replace(service, store=_Forgetful(service.store, HoldTender))
 
 
-def no_posting(app: App) -> App:
+def no_posting(service: Service) -> Service:
     """The ledger hears of nothing."""
-    return replace(app, store=_Forgetful(app.store, Post))
+    return replace(service, store=_Forgetful(service.store, LedgerEntry))
 
 
-def no_timeline(app: App) -> App:
+def no_timeline(service: Service) -> Service:
     """The ticket moves and nobody writes down why."""
-    return replace(app, store=_Forgetful(app.store, AddTimeline))
+    return replace(service, store=_Forgetful(service.store, AddTimeline))
 
 
-def refund_not_moved(app: App) -> App:
+def refund_not_moved(service: Service) -> Service:
     """The news is taken and the queue does not learn of it."""
-    return replace(app, store=_Forgetful(app.store, MoveRefund))
+    return replace(service, store=_Forgetful(service.store, MoveRefund))
 
 
-def parcel_forgotten(app: App) -> App:
+def shipment_forgotten(service: Service) -> Service:
     """The merchant was told that it is recorded."""
-    return replace(app, store=_Forgetful(app.store, PutShipment))
+    return replace(service, store=_Forgetful(service.store, PutShipment))
 
 
-def quota_forgotten(app: App) -> App:
+def quota_forgotten(service: Service) -> Service:
     """Earlier approvals of the buyer are not counted."""
-    return replace(app, store=_NoQuota(app.store, type(None)))
+    return replace(service, store=_NoQuota(service.store, type(None)))
 
 
-def keys_forgotten(app: App) -> App:
+def keys_forgotten(service: Service) -> Service:
     """The same Idempotency-Key is a new request."""
-    return replace(app, store=_NoKeys(app.store, type(None)))
+    return replace(service, store=_NoKeys(service.store, type(None)))
 
 
-def no_locks(app: App) -> App:
+def no_locks(service: Service) -> Service:
     """Read in one transaction, written in another."""
-    return replace(app, store=_Unlocked(app.store, type(None)))
+    return replace(service, store=_Unlocked(service.store, type(None)))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from jitui.demo.simulation import Options, Report, Stage, open_stage, run_seeds
-from jitui.demo.simulation.check import QUOTA_APPROVALS, QUOTA_DAYS, QUOTA_MINOR
-from jitui.demo.simulation.script import write_script
-from jitui.wiring import App, default_policy
+from jitui.bootstrap import Service, default_policy
+from jitui.demo.simulation import SimulationOptions, SimulationReport, Stage, open_stage, run_seeds
+from jitui.demo.simulation.invariants import QUOTA_APPROVALS, QUOTA_DAYS, QUOTA_MINOR
+from jitui.demo.simulation.workload import draw_workload
 from tests.simulation import broken_parts
 
 FEWEST_SEEDS, SECONDS = 6, 45.0
@@ -23,7 +23,7 @@ def stage(server_url: str) -> Iterator[Stage]:
         yield opened
 
 
-def explained(report: Report) -> str:
+def explained(report: SimulationReport) -> str:
     return "\n".join(
         line for failure in report.failures for line in (f"seed {failure.seed}:", *failure.wrong, failure.command)
     )
@@ -31,7 +31,7 @@ def explained(report: Report) -> str:
 
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_paid_twice_or_paid_over(stage: Stage) -> None:
-    report = run_seeds(stage, Options(FEWEST_SEEDS, seconds=SECONDS))
+    report = run_seeds(stage, SimulationOptions(FEWEST_SEEDS, seconds=SECONDS))
     assert report.holds, explained(report)
     assert report.refunds > 0 and report.paid == report.refunds
     for fault in ("kills", "webhook:lost", "webhook:repeated", "webhook:reordered", "clock:jumps"):
@@ -41,13 +41,13 @@ def test_nothing_is_lost_paid_twice_or_paid_over(stage: Stage) -> None:
 @pytest.mark.timeout(600)
 def test_what_was_answered_survives_the_database_server_killed_in_the_middle() -> None:
     with open_stage(restarts=True) as stage:
-        report = run_seeds(stage, Options(2, restart_database=True))
+        report = run_seeds(stage, SimulationOptions(2, restart_database=True))
     assert report.holds, explained(report)
     assert report.counts["database:kills"] == 2
 
 
 @pytest.mark.parametrize(
-    "dress",
+    "override",
     [
         broken_parts.fresh_key_for_each_send,
         broken_parts.unknown_is_failed,
@@ -56,22 +56,22 @@ def test_what_was_answered_survives_the_database_server_killed_in_the_middle() -
         broken_parts.no_posting,
         broken_parts.no_timeline,
         broken_parts.refund_not_moved,
-        broken_parts.parcel_forgotten,
+        broken_parts.shipment_forgotten,
         broken_parts.quota_forgotten,
         broken_parts.keys_forgotten,
         broken_parts.no_locks,
     ],
 )
 @pytest.mark.timeout(600)
-def test_a_broken_part_is_noticed(stage: Stage, dress: Callable[[App], App]) -> None:
-    name = f"{broken_parts.__name__}:{getattr(dress, '__name__', '')}"
-    report = run_seeds(stage, Options(MOST_SEEDS_TO_NOTICE, dress=name, stop_at_failure=True))
+def test_a_broken_part_is_noticed(stage: Stage, override: Callable[[Service], Service]) -> None:
+    name = f"{broken_parts.__name__}:{getattr(override, '__name__', '')}"
+    report = run_seeds(stage, SimulationOptions(MOST_SEEDS_TO_NOTICE, override=name, stop_at_failure=True))
     assert not report.holds, f"{name} went unnoticed in {report.seeds} worlds"
 
 
 def test_a_seed_writes_the_same_script_again() -> None:
-    assert write_script(7) == write_script(7)
-    assert write_script(7) != write_script(8)
+    assert draw_workload(7) == draw_workload(7)
+    assert draw_workload(7) != draw_workload(8)
 
 
 def test_the_quota_that_is_checked_is_the_default_policys() -> None:

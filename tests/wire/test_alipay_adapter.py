@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from jitui.adapters.payments import alipay
 from jitui.adapters.payments.alipay import AlipayProvider
 from jitui.aftersales.provider import (
-    Answer,
-    AnswerKind,
     Notification,
     NotificationIgnored,
     NotificationRefused,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
 )
 from jitui.errors import NotConfigured
 from tests.wire.alipay_server import (
@@ -40,10 +40,10 @@ from tests.wire.alipay_server import (
 )
 
 SUCCEEDED, DECLINED, UNKNOWN, ABSENT = (
-    AnswerKind.SUCCEEDED,
-    AnswerKind.DECLINED,
-    AnswerKind.UNKNOWN,
-    AnswerKind.ABSENT,
+    RefundResultKind.SUCCEEDED,
+    RefundResultKind.DECLINED,
+    RefundResultKind.UNKNOWN,
+    RefundResultKind.NOT_FOUND,
 )
 
 
@@ -59,8 +59,8 @@ async def provider(server: AlipayServer) -> AsyncIterator[AlipayProvider]:
         yield opened
 
 
-def order_of(trade: Trade, amount_minor: int, *, by_trade_no: bool = False) -> RefundOrder:
-    return RefundOrder(
+def instruction_of(trade: Trade, amount_minor: int, *, by_trade_no: bool = False) -> RefundInstruction:
+    return RefundInstruction(
         attempt_id=uuid4(),
         provider="alipay",
         payment_id=trade.trade_no if by_trade_no else trade.out_trade_no,
@@ -76,13 +76,15 @@ async def test_a_refund_succeeds_and_is_found_again(
     server: AlipayServer, provider: AlipayProvider, by_trade_no: bool
 ) -> None:
     trade = server.capture("pay-1")
-    order = order_of(trade, 250, by_trade_no=by_trade_no)
-    sent = await provider.send(order)
-    told = Answer(SUCCEEDED, provider_refund_id=trade.trade_no, payment_ids=(trade.trade_no, "pay-1"), currency="CNY")
+    instruction = instruction_of(trade, 250, by_trade_no=by_trade_no)
+    sent = await provider.send(instruction)
+    told = RefundResult(
+        SUCCEEDED, provider_refund_id=trade.trade_no, payment_ids=(trade.trade_no, "pay-1"), currency="CNY"
+    )
     assert sent == replace(told, refunds_in_all_minor=250)
-    found = await provider.look_up(order)
+    found = await provider.look_up(instruction)
     assert found == replace(told, amount_minor=250, occurred_at=datetime(2026, 11, 23, 10, 0, tzinfo=UTC))
-    assert trade.refunds == {order.attempt_id.hex: 250}
+    assert trade.refunds == {instruction.attempt_id.hex: 250}
     asked = {"trade_no": trade.trade_no} if by_trade_no else {"out_trade_no": "pay-1"}
     assert asked.items() <= server.seen[0]["biz"].items()
     assert "notify_url" not in server.seen[0], "the refund takes no parameter that its page does not name"
@@ -94,35 +96,39 @@ async def test_a_second_part_succeeds_although_the_trades_sum_is_larger(
     """T26: refund_fee counts all refunds of the trade."""
     trade = server.capture("pay-1")
     for in_all in (300, 600):
-        sent = await provider.send(order_of(trade, 300))
+        sent = await provider.send(instruction_of(trade, 300))
         assert (sent.kind, sent.refunds_in_all_minor, sent.amount_minor) == (SUCCEEDED, in_all, None)
     assert trade.refunded == 600
 
 
 async def test_an_attempt_never_sent_is_absent(server: AlipayServer, provider: AlipayProvider) -> None:
-    order = order_of(server.capture("pay-1"), 1)
-    assert await provider.look_up(order) == Answer(ABSENT, "no refund of this number")
-    nowhere = await provider.look_up(replace(order, payment_id="never-captured"))
-    assert nowhere == Answer(ABSENT, "ACQ.TRADE_NOT_EXIST")
+    instruction = instruction_of(server.capture("pay-1"), 1)
+    assert await provider.look_up(instruction) == RefundResult(ABSENT, "no refund of this number")
+    nowhere = await provider.look_up(replace(instruction, payment_id="never-captured"))
+    assert nowhere == RefundResult(ABSENT, "ACQ.TRADE_NOT_EXIST")
 
 
 async def test_t1_of_two_concurrent_refunds_of_60_on_100_exactly_one_succeeds(
     server: AlipayServer, provider: AlipayProvider
 ) -> None:
     trade = server.capture("pay-1", 100)
-    answers = await asyncio.gather(*(provider.send(order_of(trade, 60)) for _ in range(2)))
-    assert sorted(answer.kind for answer in answers) == [DECLINED, SUCCEEDED]
-    (declined,) = (answer for answer in answers if answer.kind is DECLINED)
+    answers = await asyncio.gather(*(provider.send(instruction_of(trade, 60)) for _ in range(2)))
+    assert sorted(result.kind for result in answers) == [DECLINED, SUCCEEDED]
+    (declined,) = (result for result in answers if result.kind is DECLINED)
     assert (declined.reason, declined.final) == ("ACQ.REASON_TRADE_REFUND_FEE_ERR", True)
 
 
 async def test_t2_zero_negative_and_foreign_amounts_never_leave_the_house(
     server: AlipayServer, provider: AlipayProvider
 ) -> None:
-    order = order_of(server.capture("pay-1"), 1)
-    for wrong in (replace(order, amount_minor=0), replace(order, amount_minor=-1), replace(order, currency="USD")):
-        answer = await provider.send(wrong)
-        assert (answer.kind, answer.final) == (DECLINED, True)
+    instruction = instruction_of(server.capture("pay-1"), 1)
+    for wrong in (
+        replace(instruction, amount_minor=0),
+        replace(instruction, amount_minor=-1),
+        replace(instruction, currency="USD"),
+    ):
+        result = await provider.send(wrong)
+        assert (result.kind, result.final) == (DECLINED, True)
     assert server.seen == []
 
 
@@ -131,11 +137,11 @@ async def test_t4_t5_the_same_number_again_moves_nothing_and_the_look_up_decides
 ) -> None:
     """Code 10000 with fund_change=N is no success."""
     trade = server.capture("pay-1")
-    order = order_of(trade, 100)
-    first = await provider.send(order)
-    again = await provider.send(order)
+    instruction = instruction_of(trade, 100)
+    first = await provider.send(instruction)
+    again = await provider.send(instruction)
     assert (again.kind, again.reason) == (UNKNOWN, "no funds moved with this call")
-    assert (await provider.look_up(order)).kind is first.kind is SUCCEEDED
+    assert (await provider.look_up(instruction)).kind is first.kind is SUCCEEDED
     assert trade.refunded == 100
 
 
@@ -144,7 +150,7 @@ async def test_code_10000_without_fund_change_y_is_not_success(
     server: AlipayServer, provider: AlipayProvider, fund_change: str
 ) -> None:
     server.says["refund"] = [lambda node: {**node, "fund_change": fund_change}]
-    assert (await provider.send(order_of(server.capture("pay-1"), 100))).kind is UNKNOWN
+    assert (await provider.send(instruction_of(server.capture("pay-1"), 100))).kind is UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -156,9 +162,9 @@ async def test_t27_a_lost_answer_is_unknown_then_looked_up_and_never_paid_twice(
 ) -> None:
     server.faults["refund"] = [fault]
     trade = server.capture("pay-1")
-    order = order_of(trade, 100)
-    assert (await provider.send(order)).kind is UNKNOWN
-    assert (await provider.look_up(order)).kind is SUCCEEDED
+    instruction = instruction_of(trade, 100)
+    assert (await provider.send(instruction)).kind is UNKNOWN
+    assert (await provider.look_up(instruction)).kind is SUCCEEDED
     assert trade.refunded == 100
 
 
@@ -168,10 +174,10 @@ async def test_a_call_that_never_arrived_is_unknown_then_absent_then_paid(
 ) -> None:
     server.faults["refund"] = [fault]
     trade = server.capture("pay-1")
-    order = order_of(trade, 100)
-    assert (await provider.send(order)).kind is UNKNOWN
-    assert (await provider.look_up(order)).kind is ABSENT
-    assert (await provider.send(order)).kind is SUCCEEDED
+    instruction = instruction_of(trade, 100)
+    assert (await provider.send(instruction)).kind is UNKNOWN
+    assert (await provider.look_up(instruction)).kind is ABSENT
+    assert (await provider.send(instruction)).kind is SUCCEEDED
 
 
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault not in (Fault.HANG, Fault.DRIP)])
@@ -179,14 +185,14 @@ async def test_a_look_up_that_cannot_be_trusted_is_unknown_even_when_nothing_was
     server: AlipayServer, provider: AlipayProvider, fault: Fault
 ) -> None:
     server.faults["fastpay.refund.query"] = [fault]
-    assert (await provider.look_up(order_of(server.capture("pay-1"), 100))).kind is UNKNOWN
+    assert (await provider.look_up(instruction_of(server.capture("pay-1"), 100))).kind is UNKNOWN
 
 
 async def test_a_gateway_that_is_down_is_unknown() -> None:
     async with provider_at("http://127.0.0.1:9/gateway.do") as provider:
-        order = order_of(Trade("x", "pay-1", 100), 1)
-        for answer in (await provider.send(order), await provider.look_up(order)):
-            assert answer == Answer(UNKNOWN, "connection broken: URLError")
+        instruction = instruction_of(Trade("x", "pay-1", 100), 1)
+        for result in (await provider.send(instruction), await provider.look_up(instruction)):
+            assert result == RefundResult(UNKNOWN, "connection broken: URLError")
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.DRIP])
@@ -196,12 +202,12 @@ async def test_calls_that_hang_hold_up_no_call_longer_than_its_own_time_out(serv
     trade = server.capture("pay-1")
     async with provider_at(server.url, timeout_seconds=0.3, threads=2) as provider:
         async with asyncio.timeout(5):
-            answers = await asyncio.gather(*(provider.send(order_of(trade, 1)) for _ in range(7)))
-            assert answers == [Answer(UNKNOWN, "no answer in time")] * 7
-            order = order_of(trade, 2)
-            while (await provider.look_up(order)).kind is not ABSENT:
+            answers = await asyncio.gather(*(provider.send(instruction_of(trade, 1)) for _ in range(7)))
+            assert answers == [RefundResult(UNKNOWN, "no answer in time")] * 7
+            instruction = instruction_of(trade, 2)
+            while (await provider.look_up(instruction)).kind is not ABSENT:
                 pass
-            assert (await provider.send(order)).kind is SUCCEEDED
+            assert (await provider.send(instruction)).kind is SUCCEEDED
 
 
 async def test_t28_the_same_number_with_another_amount_is_doubt_not_a_refund(
@@ -209,10 +215,10 @@ async def test_t28_the_same_number_with_another_amount_is_doubt_not_a_refund(
 ) -> None:
     """Something was paid under this number, so it is neither refused nor done: a person must look."""
     trade = server.capture("pay-1")
-    order = order_of(trade, 100)
-    await provider.send(order)
-    other = replace(order, amount_minor=101)
-    assert await provider.send(other) == Answer(UNKNOWN, "ACQ.DISCORDANT_REPEAT_REQUEST")
+    instruction = instruction_of(trade, 100)
+    await provider.send(instruction)
+    other = replace(instruction, amount_minor=101)
+    assert await provider.send(other) == RefundResult(UNKNOWN, "ACQ.DISCORDANT_REPEAT_REQUEST")
     found = await provider.look_up(other)
     assert (found.kind, found.reason) == (UNKNOWN, "the answer's amount is 1.00, asked was 1.01")
     assert found.amount_minor == 100, "it goes on to be held against the refund"
@@ -307,18 +313,18 @@ UNAVAILABLE = [
 ]
 
 
-async def refused(server: AlipayServer, provider: AlipayProvider, node: dict[str, Any]) -> Answer:
+async def refused(server: AlipayServer, provider: AlipayProvider, node: dict[str, Any]) -> RefundResult:
     """What a first call gets when the gateway says this."""
     server.says["refund"] = [node]
     server.faults["refund"] = [Fault.UNSIGNED] if node["code"] == "unsigned" else []
-    return await provider.send(order_of(server.capture(f"pay-{uuid4()}"), 100))
+    return await provider.send(instruction_of(server.capture(f"pay-{uuid4()}"), 100))
 
 
 async def test_refusals_for_good_are_final(server: AlipayServer, provider: AlipayProvider) -> None:
     for code in FOR_GOOD:
         server.says["refund"] = [business_error(f"ACQ.{code}")]
-        order = replace(order_of(server.capture("pay-1"), 100), payment_id="not-refunded")
-        assert await provider.send(order) == Answer(DECLINED, f"ACQ.{code}"), code
+        instruction = replace(instruction_of(server.capture("pay-1"), 100), payment_id="not-refunded")
+        assert await provider.send(instruction) == RefundResult(DECLINED, f"ACQ.{code}"), code
 
 
 async def test_a_refusal_that_this_refund_itself_may_have_caused_is_looked_up_first(
@@ -327,13 +333,13 @@ async def test_a_refusal_that_this_refund_itself_may_have_caused_is_looked_up_fi
     """Closed, or nothing left: because somebody else was refunded, or because this attempt was."""
     for code in MAY_BE_DONE:
         trade = server.capture(f"pay-{code}")
-        order = order_of(trade, 100)
-        await provider.send(order)
+        instruction = instruction_of(trade, 100)
+        await provider.send(instruction)
         server.says["refund"] = [business_error(f"ACQ.{code}")]
-        assert (await provider.send(order)).kind is SUCCEEDED, code
+        assert (await provider.send(instruction)).kind is SUCCEEDED, code
         server.says["refund"] = [business_error(f"ACQ.{code}")]
         server.faults["fastpay.refund.query"] = [Fault.DROPPED_BEFORE]
-        assert (await provider.send(order)).kind is UNKNOWN, code
+        assert (await provider.send(instruction)).kind is UNKNOWN, code
 
 
 async def test_errors_that_leave_doubt_are_unknown(server: AlipayServer, provider: AlipayProvider) -> None:
@@ -341,17 +347,17 @@ async def test_errors_that_leave_doubt_are_unknown(server: AlipayServer, provide
         *(business_error(f"ACQ.{code}") for code in IN_DOUBT),
         *({"code": code, "msg": "m", "sub_code": sub_code} for code, sub_code in UNAVAILABLE),
     ):
-        answer = await refused(server, provider, node)
-        assert answer == Answer(UNKNOWN, node["sub_code"] or f"{node['code']} m"), node
+        result = await refused(server, provider, node)
+        assert result == RefundResult(UNKNOWN, node["sub_code"] or f"{node['code']} m"), node
 
 
 async def test_a_balance_that_is_too_short_is_tried_again_with_the_same_number(
     server: AlipayServer, provider: AlipayProvider
 ) -> None:
     trade = server.capture("pay-1")
-    order = order_of(trade, 100)
+    instruction = instruction_of(trade, 100)
     server.says["refund"] = [business_error("ACQ.SELLER_BALANCE_NOT_ENOUGH")]
-    short = await provider.send(order)
+    short = await provider.send(instruction)
     assert (short.kind, short.final, short.retry_after_seconds) == (DECLINED, False, 600.0)
 
 
@@ -359,8 +365,8 @@ async def test_refusals_at_the_gateways_door_are_not_final_and_need_no_signature
     server: AlipayServer, provider: AlipayProvider
 ) -> None:
     for code, sub_code in AT_THE_DOOR:
-        answer = await refused(server, provider, {"code": code, "msg": "m", "sub_code": sub_code})
-        assert answer == Answer(DECLINED, sub_code, final=False), sub_code
+        result = await refused(server, provider, {"code": code, "msg": "m", "sub_code": sub_code})
+        assert result == RefundResult(DECLINED, sub_code, final=False), sub_code
 
 
 async def test_a_refusal_for_good_without_a_signature_is_only_a_rumour(
@@ -368,11 +374,11 @@ async def test_a_refusal_for_good_without_a_signature_is_only_a_rumour(
 ) -> None:
     for fault in (Fault.UNSIGNED, Fault.FORGED):
         server.says["refund"], server.faults["refund"] = [business_error("ACQ.BUYER_ERROR")], [fault]
-        assert (await provider.send(order_of(server.capture("pay-1"), 100))).kind is UNKNOWN
+        assert (await provider.send(instruction_of(server.capture("pay-1"), 100))).kind is UNKNOWN
 
 
 async def test_errors_of_the_look_up_are_unknown(server: AlipayServer, provider: AlipayProvider) -> None:
-    order = order_of(server.capture("pay-1"), 100)
+    instruction = instruction_of(server.capture("pay-1"), 100)
     for node in (
         business_error("ACQ.SYSTEM_ERROR"),
         business_error("ACQ.INVALID_PARAMETER"),
@@ -380,13 +386,13 @@ async def test_errors_of_the_look_up_are_unknown(server: AlipayServer, provider:
         *({"code": code, "msg": "m", "sub_code": sub_code} for code, sub_code in (*AT_THE_DOOR, *UNAVAILABLE)),
     ):
         server.says["fastpay.refund.query"] = [node]
-        assert (await provider.look_up(order)).kind is UNKNOWN, node
+        assert (await provider.look_up(instruction)).kind is UNKNOWN, node
 
 
 @pytest.mark.parametrize("code", ["ACQ.TRADE_NOT_EXIST", "TRADE_NOT_EXIST"])
 async def test_without_the_trade_there_is_no_refund(server: AlipayServer, provider: AlipayProvider, code: str) -> None:
     server.says["fastpay.refund.query"] = [business_error(code)]
-    assert await provider.look_up(order_of(server.capture("pay-1"), 100)) == Answer(ABSENT, code)
+    assert await provider.look_up(instruction_of(server.capture("pay-1"), 100)) == RefundResult(ABSENT, code)
 
 
 @pytest.mark.parametrize(
@@ -408,10 +414,10 @@ async def test_without_the_trade_there_is_no_refund(server: AlipayServer, provid
 async def test_a_look_up_that_speaks_of_something_else_is_unknown(
     server: AlipayServer, provider: AlipayProvider, wrong: dict[str, Any]
 ) -> None:
-    order = order_of(server.capture("pay-1"), 100)
-    await provider.send(order)
+    instruction = instruction_of(server.capture("pay-1"), 100)
+    await provider.send(instruction)
     server.says["fastpay.refund.query"] = [lambda node: {**node, **wrong}]
-    assert (await provider.look_up(order)).kind is UNKNOWN
+    assert (await provider.look_up(instruction)).kind is UNKNOWN
 
 
 @pytest.mark.parametrize("wrong", [{"out_trade_no": "another"}, {"refund_fee": "0.99"}, {"refund_fee": ""}])
@@ -419,7 +425,7 @@ async def test_a_success_that_speaks_of_something_else_is_unknown(
     server: AlipayServer, provider: AlipayProvider, wrong: dict[str, str]
 ) -> None:
     server.says["refund"] = [lambda node: {**node, **wrong}]
-    assert (await provider.send(order_of(server.capture("pay-1"), 100))).kind is UNKNOWN
+    assert (await provider.send(instruction_of(server.capture("pay-1"), 100))).kind is UNKNOWN
 
 
 # Keys and amounts ----------------------------------------------------------------------------------------------
@@ -430,7 +436,7 @@ async def test_keys_are_read_as_pem_and_as_the_key_tool_writes_them(server: Alip
     for private in (private_pem("app"), private_bare("app")):
         for public in (public_pem("platform"), public_bare("platform")):
             async with provider_at(server.url, private_key=private, public_key=public) as provider:
-                assert (await provider.send(order_of(trade, 1))).kind is SUCCEEDED
+                assert (await provider.send(instruction_of(trade, 1))).kind is SUCCEEDED
 
 
 async def test_another_apps_key_or_number_is_refused_at_the_door(server: AlipayServer) -> None:
@@ -438,8 +444,8 @@ async def test_another_apps_key_or_number_is_refused_at_the_door(server: AlipayS
     wrongs: list[dict[str, Any]] = [{"private_key": private_pem("stranger")}, {"app_id": "2021"}]
     for wrong in wrongs:
         async with provider_at(server.url, **wrong) as provider:
-            answer = await provider.send(order_of(trade, 1))
-        assert (answer.kind, answer.final, answer.reason[:12]) == (DECLINED, False, "isv.invalid-")
+            result = await provider.send(instruction_of(trade, 1))
+        assert (result.kind, result.final, result.reason[:12]) == (DECLINED, False, "isv.invalid-")
     assert trade.refunds == {}
 
 
@@ -487,11 +493,11 @@ def test_a_signed_notification_says_that_the_attempt_was_refunded_and_not_how_mu
     news = read(told, encoding=charset)  # the signature is over the bytes of the notification's own charset
     assert isinstance(news, Notification)
     assert (news.attempt_id, news.event_id, news.acknowledgement) == (ATTEMPT, NEWS["notify_id"], "success")
-    assert (news.answer.kind, news.answer.amount_minor) == (SUCCEEDED, None)
-    assert (news.answer.payment_ids, news.answer.currency) == ((TRADE.trade_no, "pay-1"), "CNY")
-    assert news.answer.refunds_in_all_minor == 100
-    assert news.answer.occurred_at is not None
-    assert f"{news.answer.occurred_at.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}" == NEWS["gmt_refund"].partition(".")[0]
+    assert (news.result.kind, news.result.amount_minor) == (SUCCEEDED, None)
+    assert (news.result.payment_ids, news.result.currency) == ((TRADE.trade_no, "pay-1"), "CNY")
+    assert news.result.refunds_in_all_minor == 100
+    assert news.result.occurred_at is not None
+    assert f"{news.result.occurred_at.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}" == NEWS["gmt_refund"].partition(".")[0]
 
 
 @pytest.mark.parametrize(("age", "good"), [(-6, False), (-4, True), (0, True), (25 * 60, True), (26 * 60 + 1, False)])

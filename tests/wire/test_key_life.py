@@ -9,10 +9,10 @@ import pytest
 
 from jitui.adapters.payments.simulator import SimulatorProvider
 from jitui.aftersales.command import Executed
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.pay import KEY_EXPIRED, pay_claimed, retry
 from jitui.aftersales.ports import ClaimedRefund, OrderRef, RefundRef
 from jitui.aftersales.refund import AttemptState, RefundState
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from tests.aftersales.market import NOW, Market, open_market
 from tests.provider_simulator.server import API_KEY, WEBHOOK_SECRET, SimulatorProcess
@@ -50,10 +50,10 @@ async def pay_at(market: Market, simulator: SimulatorProcess, now: datetime, key
     assert isinstance(done, Executed)
 
 
-async def file_of(market: Market, ref: OrderRef) -> OrderFile:
-    file = await market.store.read_file(ref)
-    assert file is not None
-    return file
+async def file_of(market: Market, ref: OrderRef) -> OrderSnapshot:
+    snapshot = await market.store.read_order(ref)
+    assert snapshot is not None
+    return snapshot
 
 
 async def refunds_made(simulator: SimulatorProcess) -> int:
@@ -66,17 +66,17 @@ async def test_past_its_keys_life_a_lost_attempt_goes_to_the_operator_whose_retr
     market: Market, simulator: SimulatorProcess, lost: OrderRef
 ) -> None:
     await pay_at(market, simulator, NOW + DAY, DAY)
-    file = await file_of(market, lost)
+    snapshot = await file_of(market, lost)
     assert await refunds_made(simulator) == 0
-    assert [(refund.state, refund.reason) for refund in file.refunds] == [(RefundState.FAILED, KEY_EXPIRED)]
-    assert file.tickets[0].state is TicketState.REFUND_FAILED
-    assert file.tenders[0].pending_minor == 10_000, "the money is still owed"
+    assert [(refund.state, refund.reason) for refund in snapshot.refunds] == [(RefundState.FAILED, KEY_EXPIRED)]
+    assert snapshot.tickets[0].state is TicketState.REFUND_FAILED
+    assert snapshot.tenders[0].pending_minor == 10_000, "the money is still owed"
 
-    ref = RefundRef(lost.lane, file.refunds[0].refund_id)
+    ref = RefundRef(lost.lane, snapshot.refunds[0].refund_id)
     assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW + DAY), Executed)
     await pay_at(market, simulator, NOW + DAY, DAY)
-    file = await file_of(market, lost)
-    assert [attempt.state for attempt in file.attempts] == [AttemptState.DECLINED, AttemptState.SUCCEEDED]
+    snapshot = await file_of(market, lost)
+    assert [attempt.state for attempt in snapshot.attempts] == [AttemptState.DECLINED, AttemptState.SUCCEEDED]
     assert await refunds_made(simulator) == 1
 
 

@@ -19,12 +19,12 @@ from aiohttp import web
 
 from jitui.adapters.payments.simulator import SimulatorProvider
 from jitui.aftersales.provider import (
-    Answer,
-    AnswerKind,
     Notification,
     NotificationRefused,
     PaymentProvider,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
 )
 from jitui.errors import NotConfigured
 from tests.provider_simulator.server import (
@@ -57,8 +57,8 @@ async def client(simulator: SimulatorProcess) -> AsyncIterator[Client]:
         yield opened
 
 
-def order_of(payment_id: str, amount_minor: int, captured_minor: int = 10_000) -> RefundOrder:
-    return RefundOrder(
+def instruction_of(payment_id: str, amount_minor: int, captured_minor: int = 10_000) -> RefundInstruction:
+    return RefundInstruction(
         attempt_id=uuid4(),
         provider="simulator",
         payment_id=payment_id,
@@ -74,17 +74,17 @@ async def paid_out(client: Client, payment_id: str) -> object:
 
 
 async def test_a_refund_succeeds_and_is_found_again(provider: PaymentProvider, client: Client) -> None:
-    order = order_of(await client.pay(), 250)
-    sent = await provider.send(order)
-    assert (sent.kind, sent.amount_minor, sent.currency) == (AnswerKind.SUCCEEDED, 250, "CNY")
+    instruction = instruction_of(await client.pay(), 250)
+    sent = await provider.send(instruction)
+    assert (sent.kind, sent.amount_minor, sent.currency) == (RefundResultKind.SUCCEEDED, 250, "CNY")
     assert sent.provider_refund_id
     assert sent.occurred_at is not None
     assert abs(datetime.now(UTC) - sent.occurred_at) < timedelta(minutes=1)
-    assert await provider.look_up(order) == sent
+    assert await provider.look_up(instruction) == sent
 
 
 async def test_an_attempt_never_sent_is_absent(provider: PaymentProvider, client: Client) -> None:
-    assert (await provider.look_up(order_of(await client.pay(), 1))).kind is AnswerKind.ABSENT
+    assert (await provider.look_up(instruction_of(await client.pay(), 1))).kind is RefundResultKind.NOT_FOUND
 
 
 async def test_t1_of_two_concurrent_refunds_of_60_on_100_exactly_one_succeeds(
@@ -92,9 +92,12 @@ async def test_t1_of_two_concurrent_refunds_of_60_on_100_exactly_one_succeeds(
 ) -> None:
     for _ in range(10):
         paid = await client.pay(100)
-        answers = await asyncio.gather(*(provider.send(order_of(paid, 60, 100)) for _ in range(2)))
-        assert Counter(answer.kind for answer in answers) == {AnswerKind.SUCCEEDED: 1, AnswerKind.DECLINED: 1}
-        (declined,) = (answer for answer in answers if answer.kind is AnswerKind.DECLINED)
+        answers = await asyncio.gather(*(provider.send(instruction_of(paid, 60, 100)) for _ in range(2)))
+        assert Counter(result.kind for result in answers) == {
+            RefundResultKind.SUCCEEDED: 1,
+            RefundResultKind.DECLINED: 1,
+        }
+        (declined,) = (result for result in answers if result.kind is RefundResultKind.DECLINED)
         assert (declined.reason, declined.final) == ("amount_exceeds_refundable", True)
 
 
@@ -102,53 +105,53 @@ async def test_t1_of_two_concurrent_refunds_of_60_on_100_exactly_one_succeeds(
 async def test_t2_zero_and_negative_amounts_are_declined_for_good(
     provider: PaymentProvider, client: Client, amount_minor: int
 ) -> None:
-    answer = await provider.send(order_of(await client.pay(), amount_minor))
-    assert answer == Answer(AnswerKind.DECLINED, "amount_not_positive")
+    result = await provider.send(instruction_of(await client.pay(), amount_minor))
+    assert result == RefundResult(RefundResultKind.DECLINED, "amount_not_positive")
 
 
 async def test_other_refusals_of_the_provider_are_final(provider: PaymentProvider, client: Client) -> None:
-    unknown = await provider.send(order_of("never-captured", 1))
-    assert unknown == Answer(AnswerKind.DECLINED, "unknown_payment")
-    foreign = await provider.send(replace(order_of(await client.pay(), 1), currency="USD"))
-    assert foreign == Answer(AnswerKind.DECLINED, "currency_differs")
+    unknown = await provider.send(instruction_of("never-captured", 1))
+    assert unknown == RefundResult(RefundResultKind.DECLINED, "unknown_payment")
+    foreign = await provider.send(replace(instruction_of(await client.pay(), 1), currency="USD"))
+    assert foreign == RefundResult(RefundResultKind.DECLINED, "currency_differs")
 
 
 async def test_t4_t5_the_same_attempt_again_is_the_same_answer_and_one_payout(
     provider: PaymentProvider, client: Client
 ) -> None:
-    order = order_of(await client.pay(), 100)
-    answers = [await provider.send(order) for _ in range(3)]
+    instruction = instruction_of(await client.pay(), 100)
+    answers = [await provider.send(instruction) for _ in range(3)]
     assert len(set(answers)) == 1
-    assert await paid_out(client, order.payment_id) == 100
+    assert await paid_out(client, instruction.payment_id) == 100
 
 
 async def test_t5_a_time_out_is_unknown_and_the_retry_pays_once(start_simulator: StartSimulator) -> None:
     """The simulator pays after our time-out; the second call meets the same key."""
     simulator = start_simulator(latency_ms=400)
     async with client_of(simulator) as client, provider_at(simulator.url, timeout_seconds=0.1) as hasty:
-        order = order_of(await client.pay(), 100)
-        assert await hasty.send(order) == Answer(AnswerKind.UNKNOWN, "no answer in time")
+        instruction = instruction_of(await client.pay(), 100)
+        assert await hasty.send(instruction) == RefundResult(RefundResultKind.UNKNOWN, "no answer in time")
         async with provider_at(simulator.url) as patient:
-            in_use = await patient.send(order)
-            assert in_use == Answer(AnswerKind.UNKNOWN, "idempotency_key_in_use")
-            found = await until_found(patient, order)
-            assert found.kind is AnswerKind.SUCCEEDED
-            assert await patient.send(order) == found
-        assert await paid_out(client, order.payment_id) == 100
+            in_use = await patient.send(instruction)
+            assert in_use == RefundResult(RefundResultKind.UNKNOWN, "idempotency_key_in_use")
+            found = await until_found(patient, instruction)
+            assert found.kind is RefundResultKind.SUCCEEDED
+            assert await patient.send(instruction) == found
+        assert await paid_out(client, instruction.payment_id) == 100
 
 
-async def until_found(provider: PaymentProvider, order: RefundOrder) -> Answer:
+async def until_found(provider: PaymentProvider, instruction: RefundInstruction) -> RefundResult:
     async with asyncio.timeout(20):
         while True:
-            if (answer := await provider.look_up(order)).kind is not AnswerKind.ABSENT:
-                return answer
+            if (result := await provider.look_up(instruction)).kind is not RefundResultKind.NOT_FOUND:
+                return result
             await asyncio.sleep(0.02)
 
 
-async def until_paid(provider: PaymentProvider, order: RefundOrder) -> None:
+async def until_paid(provider: PaymentProvider, instruction: RefundInstruction) -> None:
     async with asyncio.timeout(20):
         while True:
-            if (await provider.send(order)).kind is AnswerKind.SUCCEEDED:
+            if (await provider.send(instruction)).kind is RefundResultKind.SUCCEEDED:
                 return
             await asyncio.sleep(0.02)
 
@@ -166,11 +169,11 @@ async def test_t27_a_lost_answer_is_unknown_then_looked_up_and_never_paid_twice(
 ) -> None:
     simulator = start_simulator(faults="amounts")
     async with client_of(simulator) as client, provider_at(simulator.url) as provider:
-        order = order_of(await client.pay(), amount_minor)
-        assert await provider.send(order) == Answer(AnswerKind.UNKNOWN, reason)
-        assert (await provider.look_up(order)).kind is AnswerKind.SUCCEEDED
-        assert (await provider.send(order)).kind is AnswerKind.SUCCEEDED
-        assert await paid_out(client, order.payment_id) == amount_minor
+        instruction = instruction_of(await client.pay(), amount_minor)
+        assert await provider.send(instruction) == RefundResult(RefundResultKind.UNKNOWN, reason)
+        assert (await provider.look_up(instruction)).kind is RefundResultKind.SUCCEEDED
+        assert (await provider.send(instruction)).kind is RefundResultKind.SUCCEEDED
+        assert await paid_out(client, instruction.payment_id) == amount_minor
 
 
 async def test_a_request_that_stalls_before_paying_is_unknown_then_absent_then_paid(
@@ -178,47 +181,47 @@ async def test_a_request_that_stalls_before_paying_is_unknown_then_absent_then_p
 ) -> None:
     simulator = start_simulator(faults="amounts", timing={"hold_ms": 400})
     async with client_of(simulator) as client:
-        order = order_of(await client.pay(), 108)
+        instruction = instruction_of(await client.pay(), 108)
         async with provider_at(simulator.url, timeout_seconds=0.1) as hasty:
-            assert (await hasty.send(order)).kind is AnswerKind.UNKNOWN
-            assert (await hasty.look_up(order)).kind is AnswerKind.ABSENT
+            assert (await hasty.send(instruction)).kind is RefundResultKind.UNKNOWN
+            assert (await hasty.look_up(instruction)).kind is RefundResultKind.NOT_FOUND
         async with provider_at(simulator.url) as patient:
-            await until_paid(patient, order)
-        assert await paid_out(client, order.payment_id) == 108
+            await until_paid(patient, instruction)
+        assert await paid_out(client, instruction.payment_id) == 108
 
 
 async def test_t28_the_same_attempt_with_another_amount_is_doubt_not_a_refund(
     provider: PaymentProvider, client: Client
 ) -> None:
     """Something was paid under this key, so it is neither refused nor done: a person must look."""
-    order = order_of(await client.pay(), 100)
-    await provider.send(order)
-    other = replace(order, amount_minor=101)
-    assert await provider.send(other) == Answer(AnswerKind.UNKNOWN, "idempotency_key_reused")
+    instruction = instruction_of(await client.pay(), 100)
+    await provider.send(instruction)
+    other = replace(instruction, amount_minor=101)
+    assert await provider.send(other) == RefundResult(RefundResultKind.UNKNOWN, "idempotency_key_reused")
     found = await provider.look_up(other)
-    assert (found.kind, found.reason) == (AnswerKind.UNKNOWN, "the answer's amount is 100, asked was 101")
-    assert await paid_out(client, order.payment_id) == 100
+    assert (found.kind, found.reason) == (RefundResultKind.UNKNOWN, "the answer's amount is 100, asked was 101")
+    assert await paid_out(client, instruction.payment_id) == 100
 
 
 async def test_an_attempt_paid_twice_past_its_keys_life_is_doubt(start_simulator: StartSimulator) -> None:
     simulator = start_simulator(key_life_seconds=0.05)
     async with client_of(simulator) as client, provider_at(simulator.url) as provider:
-        order = order_of(await client.pay(), 100)
-        await provider.send(order)
+        instruction = instruction_of(await client.pay(), 100)
+        await provider.send(instruction)
         await asyncio.sleep(0.1)
-        await provider.send(order)
-        found = await provider.look_up(order)
-        assert found == Answer(AnswerKind.UNKNOWN, "the provider has 2 refunds of this attempt")
+        await provider.send(instruction)
+        found = await provider.look_up(instruction)
+        assert found == RefundResult(RefundResultKind.UNKNOWN, "the provider has 2 refunds of this attempt")
 
 
 async def test_pending_and_failed_are_told_apart(start_simulator: StartSimulator) -> None:
     simulator = start_simulator(faults="amounts", timing={"settle_ms": 60_000})
     async with client_of(simulator) as client, provider_at(simulator.url) as provider:
         paid = await client.pay()
-        pending = await provider.send(order_of(paid, 102))
-        declined = await provider.send(order_of(paid, 101))
-        assert (pending.kind, pending.reason) == (AnswerKind.PENDING, "")
-        assert (declined.kind, declined.reason) == (AnswerKind.DECLINED, "payment_method_closed")
+        pending = await provider.send(instruction_of(paid, 102))
+        declined = await provider.send(instruction_of(paid, 101))
+        assert (pending.kind, pending.reason) == (RefundResultKind.PENDING, "")
+        assert (declined.kind, declined.reason) == (RefundResultKind.DECLINED, "payment_method_closed")
         assert declined.final
 
 
@@ -226,30 +229,30 @@ async def test_a_rate_limit_declines_for_now_and_says_when(start_simulator: Star
     simulator = start_simulator(rate_limit_per_second=1)
     async with client_of(simulator) as client, provider_at(simulator.url) as provider:
         paid = await client.pay()
-        answers = await asyncio.gather(*(provider.send(order_of(paid, 1)) for _ in range(4)))
-        limited = [answer for answer in answers if answer.kind is AnswerKind.DECLINED]
+        answers = await asyncio.gather(*(provider.send(instruction_of(paid, 1)) for _ in range(4)))
+        limited = [result for result in answers if result.kind is RefundResultKind.DECLINED]
         assert limited
-        for answer in limited:
-            assert (answer.reason, answer.final, answer.retry_after_seconds) == ("rate_limited", False, 1.0)
+        for result in limited:
+            assert (result.reason, result.final, result.retry_after_seconds) == ("rate_limited", False, 1.0)
 
 
 async def test_a_wrong_key_of_ours_declines_nothing_for_good(simulator: SimulatorProcess, client: Client) -> None:
     async with provider_at(simulator.url, api_key="old") as provider:
-        order = order_of(await client.pay(), 1)
-        assert await provider.send(order) == Answer(AnswerKind.DECLINED, "unauthorised", final=False)
-        assert (await provider.look_up(order)).kind is AnswerKind.UNKNOWN
+        instruction = instruction_of(await client.pay(), 1)
+        assert await provider.send(instruction) == RefundResult(RefundResultKind.DECLINED, "unauthorised", final=False)
+        assert (await provider.look_up(instruction)).kind is RefundResultKind.UNKNOWN
 
 
 async def test_a_provider_that_is_away_leaves_everything_unknown(simulator: SimulatorProcess) -> None:
     async with provider_at(simulator.url) as provider:
         async with client_of(simulator) as client:
-            order = order_of(await client.pay(), 1)
+            instruction = instruction_of(await client.pay(), 1)
         simulator.kill()
-        assert (await provider.send(order)).kind is AnswerKind.UNKNOWN
-        assert (await provider.look_up(order)).kind is AnswerKind.UNKNOWN
+        assert (await provider.send(instruction)).kind is RefundResultKind.UNKNOWN
+        assert (await provider.look_up(instruction)).kind is RefundResultKind.UNKNOWN
         simulator.start()
-        assert (await provider.look_up(order)).kind is AnswerKind.ABSENT
-        assert (await provider.send(order)).kind is AnswerKind.SUCCEEDED
+        assert (await provider.look_up(instruction)).kind is RefundResultKind.NOT_FOUND
+        assert (await provider.send(instruction)).kind is RefundResultKind.SUCCEEDED
 
 
 # --- servers that answer nonsense ------------------------------------------------------------------------
@@ -277,7 +280,7 @@ async def answering(
         await runner.cleanup()
 
 
-ORDER = RefundOrder(
+INSTRUCTION = RefundInstruction(
     attempt_id=UUID(int=7),
     provider="simulator",
     payment_id="p1",
@@ -291,7 +294,7 @@ ORDER = RefundOrder(
 def refund_json(**changed: object) -> dict[str, object]:
     return {
         "id": "re_1",
-        "reference": str(ORDER.attempt_id),
+        "reference": str(INSTRUCTION.attempt_id),
         "payment_id": "p1",
         "amount_minor": 100,
         "currency": "CNY",
@@ -305,7 +308,7 @@ def refund_json(**changed: object) -> dict[str, object]:
 
 async def test_the_plain_answer_of_these_tests_is_good() -> None:
     async with answering(201, json.dumps(refund_json()).encode()) as provider:
-        assert (await provider.send(ORDER)).kind is AnswerKind.SUCCEEDED
+        assert (await provider.send(INSTRUCTION)).kind is RefundResultKind.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -323,11 +326,11 @@ async def test_the_plain_answer_of_these_tests_is_good() -> None:
 async def test_an_answer_about_something_else_is_unknown_with_the_reason(changed: dict[str, object]) -> None:
     refund = refund_json(**changed)
     async with answering(201, json.dumps(refund).encode()) as provider:
-        sent = await provider.send(ORDER)
-        assert (sent.kind, bool(sent.reason)) == (AnswerKind.UNKNOWN, True)
+        sent = await provider.send(INSTRUCTION)
+        assert (sent.kind, bool(sent.reason)) == (RefundResultKind.UNKNOWN, True)
     async with answering(200, json.dumps({"refunds": [refund]}).encode()) as provider:
-        found = await provider.look_up(ORDER)
-        assert (found.kind, bool(found.reason)) == (AnswerKind.UNKNOWN, True)
+        found = await provider.look_up(INSTRUCTION)
+        assert (found.kind, bool(found.reason)) == (RefundResultKind.UNKNOWN, True)
 
 
 @pytest.mark.parametrize(
@@ -356,15 +359,15 @@ async def test_whatever_is_not_plainly_an_answer_is_unknown(status: int, body: b
     """A gateway's page proves nothing about the money; only the provider's own words do."""
     headers = {"location": "http://127.0.0.1:9/"} if status == 301 else None
     async with answering(status, body, headers) as provider:
-        assert (await provider.send(ORDER)).kind is AnswerKind.UNKNOWN
-        assert (await provider.look_up(ORDER)).kind is AnswerKind.UNKNOWN
+        assert (await provider.send(INSTRUCTION)).kind is RefundResultKind.UNKNOWN
+        assert (await provider.look_up(INSTRUCTION)).kind is RefundResultKind.UNKNOWN
 
 
 @pytest.mark.parametrize("retry_after", ["", "soon", "-1", "Mon, 23 Nov 2026 10:00:00 GMT"])
 async def test_a_rate_limit_without_seconds_is_still_not_final(retry_after: str) -> None:
     async with answering(429, b"", {"retry-after": retry_after}) as provider:
-        answer = await provider.send(ORDER)
-    assert (answer.kind, answer.final, answer.retry_after_seconds) == (AnswerKind.DECLINED, False, None)
+        result = await provider.send(INSTRUCTION)
+    assert (result.kind, result.final, result.retry_after_seconds) == (RefundResultKind.DECLINED, False, None)
 
 
 # --- notifications ---------------------------------------------------------------------------------------
@@ -392,24 +395,24 @@ def signed(body: bytes, *, sent_at: datetime = NOW, secret: str = WEBHOOK_SECRET
 @pytest.mark.parametrize(
     ("status", "failure_code", "kind"),
     [
-        ("succeeded", "", AnswerKind.SUCCEEDED),
-        ("pending", "", AnswerKind.PENDING),
-        ("failed", "payment_method_closed", AnswerKind.DECLINED),
+        ("succeeded", "", RefundResultKind.SUCCEEDED),
+        ("pending", "", RefundResultKind.PENDING),
+        ("failed", "payment_method_closed", RefundResultKind.DECLINED),
     ],
 )
-def test_a_signed_notification_is_news_about_an_attempt(status: str, failure_code: str, kind: AnswerKind) -> None:
+def test_a_signed_notification_is_news_about_an_attempt(status: str, failure_code: str, kind: RefundResultKind) -> None:
     body = event(status=status, failure_code=failure_code)
     read = READER.read_notification(signed(body), body, NOW)
-    answer = Answer(
+    result = RefundResult(
         kind,
         failure_code,
         provider_refund_id="re_1",
-        payment_ids=(ORDER.payment_id,),
+        payment_ids=(INSTRUCTION.payment_id,),
         amount_minor=100,
         currency="CNY",
         occurred_at=datetime(2026, 11, 23, 10, 0, tzinfo=UTC),
     )
-    assert read == Notification("simulator", "evt_1", ORDER.attempt_id, answer)
+    assert read == Notification("simulator", "evt_1", INSTRUCTION.attempt_id, result)
 
 
 def test_while_the_secret_changes_one_good_signature_of_several_is_enough() -> None:
@@ -503,17 +506,17 @@ async def test_the_simulators_own_webhooks_are_read_in_whatever_order_they_come(
         simulator = start_simulator(webhook_url=inbox.url, faults="amounts", timing=timing)
         async with client_of(simulator) as client, provider_at(simulator.url) as provider:
             paid = await client.pay()
-            reversed_news, thrice = order_of(paid, 113), order_of(paid, 111)
+            reversed_news, thrice = instruction_of(paid, 113), instruction_of(paid, 111)
             await provider.send(reversed_news)
             first = [read_now(provider, one) for one in await inbox.wait_for(2)]
             assert {news.attempt_id for news in first} == {reversed_news.attempt_id}
-            assert [news.answer.kind for news in first] == [AnswerKind.SUCCEEDED, AnswerKind.PENDING]
-            times = [news.answer.occurred_at for news in first]
+            assert [news.result.kind for news in first] == [RefundResultKind.SUCCEEDED, RefundResultKind.PENDING]
+            times = [news.result.occurred_at for news in first]
             assert None not in times
             assert times == sorted((time for time in times if time), reverse=True)
             sent = await provider.send(thrice)
             repeated = [read_now(provider, one) for one in (await inbox.wait_for(5))[2:]]
-            assert {(news.attempt_id, news.answer) for news in repeated} == {(thrice.attempt_id, sent)}
+            assert {(news.attempt_id, news.result) for news in repeated} == {(thrice.attempt_id, sent)}
             assert len({news.event_id for news in repeated}) == 1
 
 

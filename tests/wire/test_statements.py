@@ -14,8 +14,8 @@ from uuid import UUID
 import pytest
 
 from jitui.aftersales.reconcile import AnyRow, OtherRow, RowKind, StatementRow, UnreadableRow
+from jitui.bootstrap import statement_formats
 from jitui.errors import BadInput
-from jitui.wiring import statement_formats
 
 STATEMENTS = statement_formats()
 ATTEMPT = UUID("0197312a-6c40-7a13-8e22-5f60718293a4")

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from jitui.adapters.payments.stripe import KEY_LIFE, StripeProvider, from_stripe_amount, to_stripe_amount
 from jitui.aftersales.order import DisputeState
 from jitui.aftersales.provider import (
-    Answer,
-    AnswerKind,
     DisputeNotification,
     Notification,
     NotificationIgnored,
     NotificationRefused,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
 )
 from jitui.errors import NotConfigured
 from tests.wire.stripe_server import SECRET_KEY, WEBHOOK_SECRET, Fault, Payment, StripeServer, refusal, stripe_server
@@ -47,9 +47,9 @@ def provider_at(url: str, *, timeout_seconds: float = 10.0, secret_key: str = SE
     )
 
 
-def order_of(payment: Payment | str, amount_minor: int = 100, currency: str = "CNY") -> RefundOrder:
+def instruction_of(payment: Payment | str, amount_minor: int = 100, currency: str = "CNY") -> RefundInstruction:
     payment_id = payment if isinstance(payment, str) else payment.intent
-    return RefundOrder(uuid4(), "stripe", payment_id, "order-1", amount_minor, currency, 10_000)
+    return RefundInstruction(uuid4(), "stripe", payment_id, "order-1", amount_minor, currency, 10_000)
 
 
 # Paying -----------------------------------------------------------------------------------------------------------
@@ -59,40 +59,40 @@ def order_of(payment: Payment | str, amount_minor: int = 100, currency: str = "C
 async def test_a_refund_is_paid_once_with_our_ids_and_found_again(
     server: StripeServer, provider: StripeProvider, by: str
 ) -> None:
-    order = order_of(getattr(server.pay(), by), 250)
-    sent = await provider.send(order)
-    assert (sent.kind, sent.amount_minor, sent.currency) == (AnswerKind.SUCCEEDED, 250, "CNY")
+    instruction = instruction_of(getattr(server.pay(), by), 250)
+    sent = await provider.send(instruction)
+    assert (sent.kind, sent.amount_minor, sent.currency) == (RefundResultKind.SUCCEEDED, 250, "CNY")
     assert sent.provider_refund_id == "re_1" and sent.occurred_at is not None
-    assert await provider.look_up(order) == sent == await provider.send(order)
+    assert await provider.look_up(instruction) == sent == await provider.send(instruction)
     (made,) = server.refunds
-    assert made["metadata"] == {"jitui_attempt": str(order.attempt_id), "jitui_order": "order-1"}
+    assert made["metadata"] == {"jitui_attempt": str(instruction.attempt_id), "jitui_order": "order-1"}
     assert made["reason"] == "requested_by_customer"
-    assert server.headers[0]["idempotency-key"] == str(order.attempt_id)
+    assert server.headers[0]["idempotency-key"] == str(instruction.attempt_id)
 
 
 @pytest.mark.parametrize(
     ("begins", "kind", "reason"),
     [
-        ({"status": "succeeded"}, AnswerKind.SUCCEEDED, ""),
-        ({"status": "pending"}, AnswerKind.PENDING, ""),
-        ({"status": "pending", "pending_reason": "insufficient_funds"}, AnswerKind.PENDING, "insufficient_funds"),
-        ({"status": "requires_action"}, AnswerKind.PENDING, "requires_action"),
-        ({"status": "canceled"}, AnswerKind.DECLINED, "canceled"),
-        ({"status": "failed"}, AnswerKind.DECLINED, "failed"),
+        ({"status": "succeeded"}, RefundResultKind.SUCCEEDED, ""),
+        ({"status": "pending"}, RefundResultKind.PENDING, ""),
+        ({"status": "pending", "pending_reason": "insufficient_funds"}, RefundResultKind.PENDING, "insufficient_funds"),
+        ({"status": "requires_action"}, RefundResultKind.PENDING, "requires_action"),
+        ({"status": "canceled"}, RefundResultKind.DECLINED, "canceled"),
+        ({"status": "failed"}, RefundResultKind.DECLINED, "failed"),
         *(
-            ({"status": "failed", "failure_reason": reason}, AnswerKind.DECLINED, reason)
+            ({"status": "failed", "failure_reason": reason}, RefundResultKind.DECLINED, reason)
             for reason in ("lost_or_stolen_card", "expired_or_canceled_card", "insufficient_funds", "unknown")
         ),
     ],
 )
 async def test_every_status_is_told_in_our_words(
-    server: StripeServer, provider: StripeProvider, begins: dict[str, Any], kind: AnswerKind, reason: str
+    server: StripeServer, provider: StripeProvider, begins: dict[str, Any], kind: RefundResultKind, reason: str
 ) -> None:
-    order = order_of(server.pay())
+    instruction = instruction_of(server.pay())
     server.becomes.append(begins)
-    sent = await provider.send(order)
+    sent = await provider.send(instruction)
     assert (sent.kind, sent.reason, sent.final) == (kind, reason, True)
-    assert await provider.look_up(order) == sent
+    assert await provider.look_up(instruction) == sent
 
 
 async def test_an_attempt_never_sent_is_absent_and_its_key_does_not_live_for_ever(
@@ -100,27 +100,27 @@ async def test_an_attempt_never_sent_is_absent_and_its_key_does_not_live_for_eve
 ) -> None:
     payment = server.pay()
     server.refund(payment, 5)
-    answer = await provider.look_up(order_of(payment))
-    assert (answer.kind, answer.key_life) == (AnswerKind.ABSENT, KEY_LIFE)
+    result = await provider.look_up(instruction_of(payment))
+    assert (result.kind, result.key_life) == (RefundResultKind.NOT_FOUND, KEY_LIFE)
     assert timedelta() < KEY_LIFE < timedelta(hours=24)
 
 
 async def test_a_look_up_reads_every_page(server: StripeServer, provider: StripeProvider) -> None:
-    order = order_of(server.pay())
-    await provider.send(order)
+    instruction = instruction_of(server.pay())
+    await provider.send(instruction)
     for _ in range(6):
         server.refund(server.payments[0], 1)
     server.page, server.calls = 2, []
-    assert (await provider.look_up(order)).provider_refund_id == "re_1"
+    assert (await provider.look_up(instruction)).provider_refund_id == "re_1"
     assert len(server.calls) == 4
 
 
 async def test_two_refunds_of_one_attempt_are_doubt(server: StripeServer, provider: StripeProvider) -> None:
-    order = order_of(server.pay())
+    instruction = instruction_of(server.pay())
     for _ in range(2):
-        server.refund(server.payments[0], 100, metadata={"jitui_attempt": str(order.attempt_id)})
-    assert await provider.look_up(order) == Answer(
-        AnswerKind.UNKNOWN, "Stripe has 2 refunds of this attempt: re_2, re_1"
+        server.refund(server.payments[0], 100, metadata={"jitui_attempt": str(instruction.attempt_id)})
+    assert await provider.look_up(instruction) == RefundResult(
+        RefundResultKind.UNKNOWN, "Stripe has 2 refunds of this attempt: re_2, re_1"
     )
 
 
@@ -130,22 +130,22 @@ async def test_two_refunds_of_one_attempt_are_doubt(server: StripeServer, provid
 async def test_an_answer_about_something_else_is_unknown(
     server: StripeServer, provider: StripeProvider, changed: dict[str, Any]
 ) -> None:
-    order = order_of(server.pay())
-    made = server.refund(server.payments[0], 100, metadata={"jitui_attempt": str(order.attempt_id)})
+    instruction = instruction_of(server.pay())
+    made = server.refund(server.payments[0], 100, metadata={"jitui_attempt": str(instruction.attempt_id)})
     server.refusals.append((200, made | changed))
-    answer = await provider.send(order)
-    assert answer.kind is AnswerKind.UNKNOWN and answer.reason
+    result = await provider.send(instruction)
+    assert result.kind is RefundResultKind.UNKNOWN and result.reason
 
 
 @pytest.mark.parametrize("body", [{}, {"object": "refund"}, {"object": "list", "data": []}, {"error": "?"}])
 async def test_a_body_that_is_no_refund_is_unknown(
     server: StripeServer, provider: StripeProvider, body: dict[str, Any]
 ) -> None:
-    order = order_of(server.pay())
+    instruction = instruction_of(server.pay())
     server.refusals.append((200, body))
     server.list_answers.append((200, body if body.get("object") != "list" else {"object": "list"}))
-    assert (await provider.send(order)).kind is AnswerKind.UNKNOWN
-    assert (await provider.look_up(order)).kind is AnswerKind.UNKNOWN
+    assert (await provider.send(instruction)).kind is RefundResultKind.UNKNOWN
+    assert (await provider.look_up(instruction)).kind is RefundResultKind.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -167,20 +167,20 @@ async def test_a_body_that_is_no_refund_is_unknown(
 async def test_a_page_of_something_between_us_and_stripe_is_neither_paid_nor_refused_nor_absent(
     server: StripeServer, provider: StripeProvider, body: bytes
 ) -> None:
-    order = order_of(server.pay())
+    instruction = instruction_of(server.pay())
     for status in (200, 302, 400, 404, 502):
         server.raw = [(status, body)] * 3
-        assert (await provider.look_up(order)).kind is AnswerKind.UNKNOWN
-        assert (await provider.send(order)).kind is AnswerKind.UNKNOWN
+        assert (await provider.look_up(instruction)).kind is RefundResultKind.UNKNOWN
+        assert (await provider.send(instruction)).kind is RefundResultKind.UNKNOWN
 
 
 async def test_a_list_that_breaks_off_is_no_proof_of_absence(server: StripeServer, provider: StripeProvider) -> None:
-    order = order_of(server.pay())
+    instruction = instruction_of(server.pay())
     server.refund(server.payments[0], 1)
     whole = {"object": "list", "url": "/v1/refunds", "data": server.refunds, "has_more": True}
     for first in (whole, whole | {"data": []}):
         server.list_answers = [(200, first), (200, whole | {"data": []})]
-        assert (await provider.look_up(order)).kind is AnswerKind.UNKNOWN
+        assert (await provider.look_up(instruction)).kind is RefundResultKind.UNKNOWN
 
 
 # Lost answers, limits and keys ------------------------------------------------------------------------------------
@@ -191,23 +191,23 @@ async def test_t27_a_lost_answer_is_unknown_and_the_look_up_finds_the_payout(
     server: StripeServer, provider: StripeProvider, fault: Fault
 ) -> None:
     """razorpay-mcp-server PR 128: look up first, then retry with the key."""
-    order = order_of(server.pay())
+    instruction = instruction_of(server.pay())
     server.faults.append(fault)
-    assert (await provider.send(order)).kind is AnswerKind.UNKNOWN
+    assert (await provider.send(instruction)).kind is RefundResultKind.UNKNOWN
     assert len(server.calls) == 1, "the library did not retry by itself"
-    assert (await provider.look_up(order)).kind is AnswerKind.SUCCEEDED
+    assert (await provider.look_up(instruction)).kind is RefundResultKind.SUCCEEDED
     assert server.refunded(server.payments[0]) == 100
 
 
 async def test_t27_a_lost_request_is_absent_and_the_same_key_pays_once(
     server: StripeServer, provider: StripeProvider
 ) -> None:
-    order = order_of(server.pay())
+    instruction = instruction_of(server.pay())
     server.faults.append(Fault.LOSE_REQUEST)
-    lost = await provider.send(order)
-    assert (lost.kind, lost.reason) == (AnswerKind.UNKNOWN, "connection broken: RemoteProtocolError")
-    assert (await provider.look_up(order)).kind is AnswerKind.ABSENT
-    assert (await provider.send(order)).kind is AnswerKind.SUCCEEDED
+    lost = await provider.send(instruction)
+    assert (lost.kind, lost.reason) == (RefundResultKind.UNKNOWN, "connection broken: RemoteProtocolError")
+    assert (await provider.look_up(instruction)).kind is RefundResultKind.NOT_FOUND
+    assert (await provider.send(instruction)).kind is RefundResultKind.SUCCEEDED
     assert server.refunded(server.payments[0]) == 100
 
 
@@ -215,78 +215,78 @@ async def test_a_kept_error_is_repeated_for_a_day_and_stays_doubt(server: Stripe
     now = [datetime(2026, 11, 25, tzinfo=UTC)]
     server.clock = lambda: now[0]
     async with provider_at(server.url) as provider:
-        order = order_of(server.pay())
+        instruction = instruction_of(server.pay())
         server.faults.append(Fault.FAIL_UNDONE)
         for _ in range(2):
-            assert (await provider.send(order)).kind is AnswerKind.UNKNOWN
+            assert (await provider.send(instruction)).kind is RefundResultKind.UNKNOWN
         assert server.refunds == []
         now[0] += timedelta(hours=24)
-        assert (await provider.send(order)).kind is AnswerKind.SUCCEEDED, "the key was forgotten"
+        assert (await provider.send(instruction)).kind is RefundResultKind.SUCCEEDED, "the key was forgotten"
 
 
 async def test_a_time_out_is_unknown_and_a_repeat_meets_the_key_in_use(server: StripeServer) -> None:
-    order = order_of(server.pay())
+    instruction = instruction_of(server.pay())
     server.faults.append(Fault.HANG)
     async with provider_at(server.url, timeout_seconds=0.2) as hasty, provider_at(server.url) as patient:
-        assert await hasty.send(order) == Answer(AnswerKind.UNKNOWN, "no answer in time")
-        assert (await patient.look_up(order)).kind is AnswerKind.ABSENT
-        assert await patient.send(order) == Answer(AnswerKind.UNKNOWN, "idempotency_key_in_use")
+        assert await hasty.send(instruction) == RefundResult(RefundResultKind.UNKNOWN, "no answer in time")
+        assert (await patient.look_up(instruction)).kind is RefundResultKind.NOT_FOUND
+        assert await patient.send(instruction) == RefundResult(RefundResultKind.UNKNOWN, "idempotency_key_in_use")
         server.released.set()
-        assert (await found(patient, order)).kind is AnswerKind.SUCCEEDED
-        assert (await patient.send(order)).kind is AnswerKind.SUCCEEDED
+        assert (await found(patient, instruction)).kind is RefundResultKind.SUCCEEDED
+        assert (await patient.send(instruction)).kind is RefundResultKind.SUCCEEDED
     assert server.refunded(server.payments[0]) == 100
 
 
-async def found(provider: StripeProvider, order: RefundOrder) -> Answer:
+async def found(provider: StripeProvider, instruction: RefundInstruction) -> RefundResult:
     async with asyncio.timeout(10):
         while True:
-            if (answer := await provider.look_up(order)).kind is not AnswerKind.ABSENT:
-                return answer
+            if (result := await provider.look_up(instruction)).kind is not RefundResultKind.NOT_FOUND:
+                return result
             await asyncio.sleep(0.01)
 
 
 async def test_t28_the_same_key_with_another_amount_is_doubt(server: StripeServer, provider: StripeProvider) -> None:
-    order = order_of(server.pay())
-    await provider.send(order)
-    answer = await provider.send(replace(order, amount_minor=101))
-    assert (answer.kind, answer.reason[:17]) == (AnswerKind.UNKNOWN, "idempotency_error")
-    assert (await provider.look_up(replace(order, amount_minor=101))).kind is AnswerKind.UNKNOWN
+    instruction = instruction_of(server.pay())
+    await provider.send(instruction)
+    result = await provider.send(replace(instruction, amount_minor=101))
+    assert (result.kind, result.reason[:17]) == (RefundResultKind.UNKNOWN, "idempotency_error")
+    assert (await provider.look_up(replace(instruction, amount_minor=101))).kind is RefundResultKind.UNKNOWN
 
 
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        (Fault.RATE_LIMIT, Answer(AnswerKind.DECLINED, "rate_limit", final=False, retry_after_seconds=2.0)),
-        (Fault.LOCK_TIMEOUT, Answer(AnswerKind.DECLINED, "lock_timeout", final=False)),
+        (Fault.RATE_LIMIT, RefundResult(RefundResultKind.DECLINED, "rate_limit", final=False, retry_after_seconds=2.0)),
+        (Fault.LOCK_TIMEOUT, RefundResult(RefundResultKind.DECLINED, "lock_timeout", final=False)),
     ],
 )
 async def test_a_limit_declines_for_now_with_nothing_done(
-    server: StripeServer, provider: StripeProvider, fault: Fault, expected: Answer
+    server: StripeServer, provider: StripeProvider, fault: Fault, expected: RefundResult
 ) -> None:
-    order = order_of(server.pay())
+    instruction = instruction_of(server.pay())
     server.faults.append(fault)
-    assert await provider.send(order) == expected
+    assert await provider.send(instruction) == expected
     assert len(server.calls) == 1
-    assert (await provider.send(order)).kind is AnswerKind.SUCCEEDED
+    assert (await provider.send(instruction)).kind is RefundResultKind.SUCCEEDED
 
 
 async def test_a_limit_on_the_look_up_leaves_the_refund_unknown(server: StripeServer, provider: StripeProvider) -> None:
-    order = order_of(server.pay())
+    instruction = instruction_of(server.pay())
     server.list_answers.append(refusal(429, "rate_limit"))
-    assert await provider.look_up(order) == Answer(AnswerKind.UNKNOWN, "look-up: rate_limit")
+    assert await provider.look_up(instruction) == RefundResult(RefundResultKind.UNKNOWN, "look-up: rate_limit")
 
 
-@pytest.mark.parametrize(("status", "kind"), [(401, AnswerKind.DECLINED), (403, AnswerKind.DECLINED)])
+@pytest.mark.parametrize(("status", "kind"), [(401, RefundResultKind.DECLINED), (403, RefundResultKind.DECLINED)])
 async def test_a_key_that_stripe_does_not_take_declines_nothing_for_good(
-    server: StripeServer, provider: StripeProvider, status: int, kind: AnswerKind
+    server: StripeServer, provider: StripeProvider, status: int, kind: RefundResultKind
 ) -> None:
-    order = order_of(server.pay())
+    instruction = instruction_of(server.pay())
     server.refusals.append(refusal(status, None))
-    answer = await provider.send(order)
-    assert (answer.kind, answer.final) == (kind, False)
-    assert answer.reason in ("AuthenticationError", "PermissionError")
+    result = await provider.send(instruction)
+    assert (result.kind, result.final) == (kind, False)
+    assert result.reason in ("AuthenticationError", "PermissionError")
     server.list_answers.append(refusal(status, None))
-    assert (await provider.look_up(order)).kind is AnswerKind.UNKNOWN
+    assert (await provider.look_up(instruction)).kind is RefundResultKind.UNKNOWN
 
 
 @pytest.mark.parametrize("status", [409, 500, 502, 503, 504])
@@ -294,14 +294,14 @@ async def test_what_stripe_calls_indeterminate_is_unknown(
     server: StripeServer, provider: StripeProvider, status: int
 ) -> None:
     server.refusals.append(refusal(status, None, kind="api_error"))
-    answer = await provider.send(order_of(server.pay()))
-    assert answer == Answer(AnswerKind.UNKNOWN, f"Stripe answered {status}")
+    result = await provider.send(instruction_of(server.pay()))
+    assert result == RefundResult(RefundResultKind.UNKNOWN, f"Stripe answered {status}")
 
 
 async def test_a_provider_that_is_away_leaves_everything_unknown() -> None:
     async with provider_at("http://127.0.0.1:9") as provider:
-        assert (await provider.send(order_of("pi_1"))).kind is AnswerKind.UNKNOWN
-        assert (await provider.look_up(order_of("pi_1"))).kind is AnswerKind.UNKNOWN
+        assert (await provider.send(instruction_of("pi_1"))).kind is RefundResultKind.UNKNOWN
+        assert (await provider.look_up(instruction_of("pi_1"))).kind is RefundResultKind.UNKNOWN
         assert await provider.problem() == "connection broken: ConnectError"
 
 
@@ -325,8 +325,8 @@ async def test_a_refusal_of_stripe_is_final_when_its_books_have_nothing_of_the_a
     server: StripeServer, provider: StripeProvider, status: int, code: str
 ) -> None:
     server.refusals.append(refusal(status, code, kind="card_error" if status == 402 else "invalid_request_error"))
-    answer = await provider.send(order_of(server.pay()))
-    assert answer == Answer(AnswerKind.DECLINED, f"{code}: A sentence of Stripe.")
+    result = await provider.send(instruction_of(server.pay()))
+    assert result == RefundResult(RefundResultKind.DECLINED, f"{code}: A sentence of Stripe.")
 
 
 async def test_a_refusal_counts_for_nothing_while_the_books_cannot_be_read(
@@ -334,7 +334,7 @@ async def test_a_refusal_counts_for_nothing_while_the_books_cannot_be_read(
 ) -> None:
     server.refusals.append(refusal(400, "charge_already_refunded"))
     server.list_answers.append(refusal(500, None, kind="api_error"))
-    assert (await provider.send(order_of(server.pay()))).kind is AnswerKind.UNKNOWN
+    assert (await provider.send(instruction_of(server.pay()))).kind is RefundResultKind.UNKNOWN
 
 
 @pytest.mark.parametrize("captured", [100, 150])
@@ -343,19 +343,22 @@ async def test_what_left_nothing_to_refund_may_be_the_attempt_itself(server: Str
     now = [datetime(2026, 11, 25, tzinfo=UTC)]
     server.clock = lambda: now[0]
     async with provider_at(server.url) as provider:
-        order = order_of(server.pay(captured))
-        first = await provider.send(order)
+        instruction = instruction_of(server.pay(captured))
+        first = await provider.send(instruction)
         now[0] += timedelta(hours=25)
-        assert await provider.send(order) == first
+        assert await provider.send(instruction) == first
     assert len(server.refunds) == 1
 
 
 async def test_a_wrong_payment_is_refused_and_never_absent(server: StripeServer, provider: StripeProvider) -> None:
     """A key of another account sees no payment either, so a look-up that finds none proves nothing."""
-    answer = await provider.send(order_of("pi_gone"))
-    assert (answer.kind, answer.reason) == (AnswerKind.DECLINED, "resource_missing: No such payment_intent: 'pi_gone'")
-    assert (await provider.look_up(order_of("pi_gone"))).kind is AnswerKind.UNKNOWN
-    assert (await provider.send(order_of("4200001"))).kind is AnswerKind.DECLINED
+    result = await provider.send(instruction_of("pi_gone"))
+    assert (result.kind, result.reason) == (
+        RefundResultKind.DECLINED,
+        "resource_missing: No such payment_intent: 'pi_gone'",
+    )
+    assert (await provider.look_up(instruction_of("pi_gone"))).kind is RefundResultKind.UNKNOWN
+    assert (await provider.send(instruction_of("4200001"))).kind is RefundResultKind.DECLINED
     assert not [call for call in server.calls[2:] if call.startswith("POST")]
 
 
@@ -386,8 +389,8 @@ def test_an_amount_that_stripe_can_say_comes_back_the_same(amount_minor: int, cu
 async def test_an_amount_that_stripe_cannot_say_is_declined_before_any_call(
     server: StripeServer, provider: StripeProvider
 ) -> None:
-    answer = await provider.send(order_of(server.pay(currency="bhd"), 1_011, "BHD"))
-    assert (answer.kind, answer.final, server.calls) == (AnswerKind.DECLINED, True, [])
+    result = await provider.send(instruction_of(server.pay(currency="bhd"), 1_011, "BHD"))
+    assert (result.kind, result.final, server.calls) == (RefundResultKind.DECLINED, True, [])
 
 
 # Notifications ----------------------------------------------------------------------------------------------------
@@ -408,21 +411,21 @@ def told(status: str = "succeeded", **changed: Any) -> StripeServer:
 @pytest.mark.parametrize(
     ("kind", "status", "answer"),
     [
-        ("refund.created", "succeeded", AnswerKind.SUCCEEDED),
-        ("refund.updated", "pending", AnswerKind.PENDING),
-        ("charge.refund.updated", "canceled", AnswerKind.DECLINED),
-        ("refund.failed", "failed", AnswerKind.DECLINED),
+        ("refund.created", "succeeded", RefundResultKind.SUCCEEDED),
+        ("refund.updated", "pending", RefundResultKind.PENDING),
+        ("charge.refund.updated", "canceled", RefundResultKind.DECLINED),
+        ("refund.failed", "failed", RefundResultKind.DECLINED),
     ],
 )
-def test_an_event_about_a_refund_of_ours_is_news(kind: str, status: str, answer: AnswerKind) -> None:
+def test_an_event_about_a_refund_of_ours_is_news(kind: str, status: str, answer: RefundResultKind) -> None:
     server = told(status)
     (body,) = server.told(kind)
     read = READER.read_notification(server.signed(body), body, NOW)
     assert isinstance(read, Notification)
-    assert (read.attempt_id, read.event_id, read.answer.kind) == (ATTEMPT, json.loads(body)["id"], answer)
-    assert (read.answer.amount_minor, read.answer.currency, read.answer.occurred_at) == (100, "CNY", NOW)
+    assert (read.attempt_id, read.event_id, read.result.kind) == (ATTEMPT, json.loads(body)["id"], answer)
+    assert (read.result.amount_minor, read.result.currency, read.result.occurred_at) == (100, "CNY", NOW)
     refund = json.loads(body)["data"]["object"]
-    assert read.answer.payment_ids == (refund["payment_intent"], refund["charge"])
+    assert read.result.payment_ids == (refund["payment_intent"], refund["charge"])
 
 
 def test_an_event_that_names_no_payment_says_nothing_of_ours() -> None:
@@ -432,7 +435,7 @@ def test_an_event_that_names_no_payment_says_nothing_of_ours() -> None:
     event["data"]["object"] |= {"payment_intent": None, "charge": None}
     body = json.dumps(event).encode()
     read = READER.read_notification(server.signed(body), body, NOW)
-    assert isinstance(read, Notification) and read.answer.kind is AnswerKind.UNKNOWN
+    assert isinstance(read, Notification) and read.result.kind is RefundResultKind.UNKNOWN
 
 
 def test_t13_events_that_are_not_ours_are_ignored_not_refused() -> None:

@@ -13,14 +13,14 @@ from typing import Any
 import httpx
 import pytest
 
+from jitui.bootstrap import utc_now
 from jitui.entrypoints.worker import pay_due
 from jitui.settings import Settings
-from jitui.wiring import utc_now
 from tests.aftersales.market import open_market
 from tests.http.api import Api, Now, money, open_api, order, payment
 from tests.provider_simulator.server import SimulatorProcess
 from tests.wire.stripe_server import SECRET_KEY, WEBHOOK_SECRET, Fault, StripeServer, stripe_server
-from tests.worker.paying import approve, floor_with, settings_of, until, working
+from tests.worker.paying import approve, paid_market_with, settings_of, until, working
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Shop:
 
     async def pass_of_the_worker(self, *, seconds: float = 0) -> None:
         self.api.now.later(seconds=seconds)
-        await pay_due(self.api.app)
+        await pay_due(self.api.service)
 
 
 def secrets_of_stripe(folder: Path, stripe: StripeServer) -> dict[str, Any]:
@@ -123,7 +123,7 @@ async def test_t10_webhook_1_redelivered_after_refund_2_makes_no_duplicate(shop:
         tickets.append(await shop.asked("o-1", lines=[{"line_id": line, "quantity": 1}]))
         await shop.pass_of_the_worker()
         shop.api.now.later(seconds=61)  # one request a minute on one order
-        await shop.api.app.feed.roll_up(shop.api.now())
+        await shop.api.service.feed.roll_up(shop.api.now())
     await shop.told_all()
     rows, tender = await shop.rows(), await shop.tender("o-1")
     for body in shop.stripe.told("refund.created")[:1] * 3:
@@ -182,10 +182,10 @@ async def test_a_kept_500_is_never_sent_past_its_keys_life_but_shown_to_an_opera
     for _ in range(3):
         await shop.pass_of_the_worker(seconds=700)
         assert await shop.state(ticket) == "refunding"
-    posts = shop.stripe.calls.count("POST /v1/refunds")
+    entries = shop.stripe.calls.count("POST /v1/refunds")
     await shop.pass_of_the_worker(seconds=24 * 3600)
     assert await shop.state(ticket) == "refund_failed"
-    assert shop.stripe.calls.count("POST /v1/refunds") == posts
+    assert shop.stripe.calls.count("POST /v1/refunds") == entries
     refund_id = (await shop.api.get(f"/v1/after-sales/{ticket}")).json()["refunds"][0]["refund_id"]
     refund = (await shop.api.get(f"/v1/refunds/{refund_id}")).json()
     assert "idempotency key has expired" in refund["reason"]
@@ -219,9 +219,9 @@ async def test_stripe_that_hangs_holds_up_only_its_own_refunds(
             stripe.pay(name=ref.order_id)
             stripe.faults.append(Fault.HANG)
         settings = settings_of(database_url, simulator, tmp_path, worker_batch=4, **secrets_of_stripe(tmp_path, stripe))
-        async with floor_with(market, settings, simulator, 12) as floor, working(floor.app):
-            await until(floor.all_refunded)
+        async with paid_market_with(market, settings, simulator, 12) as paid_market, working(paid_market.service):
+            await until(paid_market.all_refunded)
             assert stripe.refunds == []
             stripe.released.set()
-            await until(replace(floor, orders=refs).all_refunded)
+            await until(replace(paid_market, orders=refs).all_refunded)
         assert len(stripe.refunds) == 4

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from jitui.adapters.payments.wechat_pace import ERRORS_PER_SECOND, REFUNDS_PER_SECOND, Pace
 from jitui.adapters.payments.wechat_pay import WeChatPayProvider, refund_number
 from jitui.aftersales.provider import (
-    Answer,
-    AnswerKind,
     Notification,
     NotificationIgnored,
     NotificationRefused,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
 )
 from jitui.errors import NotConfigured
 from tests.wire import wechat_pay_server as wire
@@ -40,8 +40,8 @@ async def provider(server: WeChatPayServer) -> AsyncIterator[WeChatPayProvider]:
         yield opened
 
 
-def order_of(payment: Payment, amount_minor: int = 100, *, by_our_number: bool = False) -> RefundOrder:
-    return RefundOrder(
+def instruction_of(payment: Payment, amount_minor: int = 100, *, by_our_number: bool = False) -> RefundInstruction:
+    return RefundInstruction(
         attempt_id=uuid4(),
         provider="wechat_pay",
         payment_id=payment.out_trade_no if by_our_number else payment.transaction_id,
@@ -58,50 +58,50 @@ def order_of(payment: Payment, amount_minor: int = 100, *, by_our_number: bool =
 async def test_a_refund_is_asked_for_in_the_documented_words(
     provider: WeChatPayProvider, server: WeChatPayServer
 ) -> None:
-    order = order_of(server.pay(), 250)
-    sent = await provider.send(order)
-    assert (sent.kind, sent.amount_minor, sent.currency, sent.reason) == (AnswerKind.SUCCEEDED, 250, "CNY", "")
+    instruction = instruction_of(server.pay(), 250)
+    sent = await provider.send(instruction)
+    assert (sent.kind, sent.amount_minor, sent.currency, sent.reason) == (RefundResultKind.SUCCEEDED, 250, "CNY", "")
     assert sent.occurred_at == datetime(2026, 11, 25, 3, 20, tzinfo=UTC)
     assert server.bodies == [
         {
             "notify_url": wire.NOTIFY_URL,
-            "out_refund_no": order.attempt_id.hex,
+            "out_refund_no": instruction.attempt_id.hex,
             "amount": {"refund": 250, "total": 10_000, "currency": "CNY"},
-            "transaction_id": order.payment_id,
+            "transaction_id": instruction.payment_id,
             "reason": "订单退款",
         }
     ]
-    assert await provider.look_up(order) == sent
-    assert server.calls[-1] == ("GET", f"{wire.REFUNDS}/{order.attempt_id.hex}")
+    assert await provider.look_up(instruction) == sent
+    assert server.calls[-1] == ("GET", f"{wire.REFUNDS}/{instruction.attempt_id.hex}")
 
 
 async def test_a_payment_is_named_by_the_merchants_number_where_it_is_not_one_of_theirs(
     provider: WeChatPayProvider, server: WeChatPayServer
 ) -> None:
-    order = order_of(server.pay(out_trade_no="20261125-0001"), by_our_number=True)
-    assert (await provider.send(order)).kind is AnswerKind.SUCCEEDED
+    instruction = instruction_of(server.pay(out_trade_no="20261125-0001"), by_our_number=True)
+    assert (await provider.send(instruction)).kind is RefundResultKind.SUCCEEDED
     assert server.bodies[0]["out_trade_no"] == "20261125-0001" and "transaction_id" not in server.bodies[0]
 
 
 @pytest.mark.parametrize(
     ("status", "kind", "stuck"),
     [
-        ("SUCCESS", AnswerKind.SUCCEEDED, False),
-        ("PROCESSING", AnswerKind.PENDING, False),
-        ("CLOSED", AnswerKind.DECLINED, False),
-        ("ABNORMAL", AnswerKind.PENDING, True),
+        ("SUCCESS", RefundResultKind.SUCCEEDED, False),
+        ("PROCESSING", RefundResultKind.PENDING, False),
+        ("CLOSED", RefundResultKind.DECLINED, False),
+        ("ABNORMAL", RefundResultKind.PENDING, True),
     ],
 )
 async def test_every_documented_status(
-    provider: WeChatPayProvider, server: WeChatPayServer, status: str, kind: AnswerKind, stuck: bool
+    provider: WeChatPayProvider, server: WeChatPayServer, status: str, kind: RefundResultKind, stuck: bool
 ) -> None:
     server.next_status = status
-    order = order_of(server.pay())
-    sent = await provider.send(order)
+    instruction = instruction_of(server.pay())
+    sent = await provider.send(instruction)
     assert (sent.kind, sent.final, sent.stuck) == (kind, True, stuck)
-    assert sent.provider_refund_id == server.refunds[refund_number(order.attempt_id)]["refund_id"]
+    assert sent.provider_refund_id == server.refunds[refund_number(instruction.attempt_id)]["refund_id"]
     assert (sent.reason == "") == (status in ("SUCCESS", "PROCESSING"))
-    assert await provider.look_up(order) == sent
+    assert await provider.look_up(instruction) == sent
 
 
 FOR_GOOD, FOR_NOW, DOUBT = "for good", "for now", "doubt"
@@ -135,17 +135,19 @@ async def test_every_documented_error(
     provider: WeChatPayProvider, server: WeChatPayServer, status: int, code: str, means: str
 ) -> None:
     server.faults = [error(status, code)]
-    order = order_of(server.pay())
-    sent = await provider.send(order)
+    instruction = instruction_of(server.pay())
+    sent = await provider.send(instruction)
     if means == DOUBT:
-        assert sent.kind is AnswerKind.UNKNOWN and sent.reason
+        assert sent.kind is RefundResultKind.UNKNOWN and sent.reason
     else:
-        assert (sent.kind, sent.final, sent.reason) == (AnswerKind.DECLINED, means == FOR_GOOD, f"{code}: 说明")
+        assert (sent.kind, sent.final, sent.reason) == (RefundResultKind.DECLINED, means == FOR_GOOD, f"{code}: 说明")
         assert sent.retry_after_seconds == (60.0 if status == 429 else None)
-    assert (await provider.look_up(order)).kind is AnswerKind.ABSENT
+    assert (await provider.look_up(instruction)).kind is RefundResultKind.NOT_FOUND
     if means != FOR_GOOD:
-        assert (await provider.send(order)).kind is AnswerKind.SUCCEEDED, "the same number goes through later"
-        assert {body["out_refund_no"] for body in server.bodies} == {order.attempt_id.hex}
+        assert (await provider.send(instruction)).kind is RefundResultKind.SUCCEEDED, (
+            "the same number goes through later"
+        )
+        assert {body["out_refund_no"] for body in server.bodies} == {instruction.attempt_id.hex}
 
 
 @pytest.mark.parametrize(
@@ -165,16 +167,16 @@ async def test_only_the_books_own_word_says_that_there_is_no_refund(
     provider: WeChatPayProvider, server: WeChatPayServer, status: int, code: str
 ) -> None:
     server.look_up_faults = [error(status, code)]
-    found = await provider.look_up(order_of(server.pay()))
-    assert found == Answer(AnswerKind.UNKNOWN, f"look-up answered {status} {code}".rstrip())
+    found = await provider.look_up(instruction_of(server.pay()))
+    assert found == RefundResult(RefundResultKind.UNKNOWN, f"look-up answered {status} {code}".rstrip())
 
 
 async def test_a_limit_that_comes_as_an_invalid_request_is_for_now(
     provider: WeChatPayProvider, server: WeChatPayServer
 ) -> None:
     server.faults = [error(400, "INVALID_REQUEST", "频率限制，请降低频率后重试")]
-    sent = await provider.send(order_of(server.pay()))
-    assert (sent.kind, sent.final, sent.retry_after_seconds) == (AnswerKind.DECLINED, False, 60.0)
+    sent = await provider.send(instruction_of(server.pay()))
+    assert (sent.kind, sent.final, sent.retry_after_seconds) == (RefundResultKind.DECLINED, False, 60.0)
 
 
 # --- once, and only once ---------------------------------------------------------------------------------------
@@ -184,8 +186,8 @@ async def test_t4_t5_the_same_attempt_again_is_the_same_answer_and_one_payout(
     provider: WeChatPayProvider, server: WeChatPayServer
 ) -> None:
     payment = server.pay()
-    order = order_of(payment)
-    assert len({await provider.send(order) for _ in range(3)}) == 1
+    instruction = instruction_of(payment)
+    assert len({await provider.send(instruction) for _ in range(3)}) == 1
     assert server.paid_out(payment) == 100
 
 
@@ -196,13 +198,15 @@ async def test_t27_a_lost_answer_is_unknown_and_the_same_number_pays_once(
     server: WeChatPayServer, fault: str, done: bool
 ) -> None:
     payment = server.pay()
-    order = order_of(payment)
+    instruction = instruction_of(payment)
     server.faults = [fault]
     async with provider_at(server.url, timeout_seconds=0.3 if fault == "hang" else 10.0) as provider:
-        sent = await provider.send(order)
-        assert sent.kind is AnswerKind.UNKNOWN and sent.reason
-        assert (await provider.look_up(order)).kind is (AnswerKind.SUCCEEDED if done else AnswerKind.ABSENT)
-        assert (await provider.send(order)).kind is AnswerKind.SUCCEEDED
+        sent = await provider.send(instruction)
+        assert sent.kind is RefundResultKind.UNKNOWN and sent.reason
+        assert (await provider.look_up(instruction)).kind is (
+            RefundResultKind.SUCCEEDED if done else RefundResultKind.NOT_FOUND
+        )
+        assert (await provider.send(instruction)).kind is RefundResultKind.SUCCEEDED
     server.released.set()
     await asyncio.sleep(0.05)
     assert server.paid_out(payment) == 100
@@ -212,37 +216,37 @@ async def test_a_refusal_counts_only_once_the_books_have_no_such_refund(
     provider: WeChatPayProvider, server: WeChatPayServer
 ) -> None:
     """The first answer was lost; the repetition is refused, and the refund stands all the same."""
-    order = order_of(server.pay())
+    instruction = instruction_of(server.pay())
     server.faults = ["drop_after", error(400, "INVALID_REQUEST", "订单已全额退款")]
-    assert (await provider.send(order)).kind is AnswerKind.UNKNOWN
-    assert (await provider.send(order)).kind is AnswerKind.SUCCEEDED
+    assert (await provider.send(instruction)).kind is RefundResultKind.UNKNOWN
+    assert (await provider.send(instruction)).kind is RefundResultKind.SUCCEEDED
     server.faults, server.look_up_faults = [error(400, "INVALID_REQUEST")], [error(500, "SYSTEM_ERROR")]
-    assert (await provider.send(order)).kind is AnswerKind.UNKNOWN
+    assert (await provider.send(instruction)).kind is RefundResultKind.UNKNOWN
 
 
 async def test_t28_the_same_attempt_with_another_amount_is_doubt(
     provider: WeChatPayProvider, server: WeChatPayServer
 ) -> None:
     payment = server.pay()
-    order = order_of(payment)
-    await provider.send(order)
-    other = replace(order, amount_minor=101)
+    instruction = instruction_of(payment)
+    await provider.send(instruction)
+    other = replace(instruction, amount_minor=101)
     sent = await provider.send(other)
-    assert (sent.kind, sent.reason) == (AnswerKind.UNKNOWN, "the answer's amount is 100, asked was 101")
+    assert (sent.kind, sent.reason) == (RefundResultKind.UNKNOWN, "the answer's amount is 100, asked was 101")
     assert sent.amount_minor == 100, "it goes on to be held against the refund"
     assert server.paid_out(payment) == 100
 
 
 async def test_after_closed_the_old_number_is_refused_and_a_new_one_pays(server: WeChatPayServer) -> None:
     payment = server.pay()
-    order, clock = order_of(payment), Seconds()
+    instruction, clock = instruction_of(payment), Seconds()
     async with provider_at(server.url, clock=clock) as provider:
         server.next_status = "CLOSED"
-        closed = await provider.send(order)
-        assert (closed.kind, closed.final) == (AnswerKind.DECLINED, True)
-        assert await provider.send(order) == closed, "the old number stays closed, whatever the balance"
+        closed = await provider.send(instruction)
+        assert (closed.kind, closed.final) == (RefundResultKind.DECLINED, True)
+        assert await provider.send(instruction) == closed, "the old number stays closed, whatever the balance"
         server.next_status, clock.now = "SUCCESS", clock.now + 60
-        assert (await provider.send(replace(order, attempt_id=uuid4()))).kind is AnswerKind.SUCCEEDED
+        assert (await provider.send(replace(instruction, attempt_id=uuid4()))).kind is RefundResultKind.SUCCEEDED
     assert server.paid_out(payment) == 100
 
 
@@ -251,10 +255,10 @@ async def test_t8_refunds_cannot_exceed_the_payment(server: WeChatPayServer) -> 
     async with provider_at(server.url, clock=clock) as provider:
         answers = []
         for amount_minor in (60, 60, 40, 1):
-            answers.append(await provider.send(order_of(payment, amount_minor)))
+            answers.append(await provider.send(instruction_of(payment, amount_minor)))
             clock.now += 60
-    assert [answer.kind.value for answer in answers] == ["succeeded", "declined", "succeeded", "declined"]
-    assert all(answer.final for answer in answers)
+    assert [result.kind.value for result in answers] == ["succeeded", "declined", "succeeded", "declined"]
+    assert all(result.final for result in answers)
     assert server.paid_out(payment) == 100
 
 
@@ -263,9 +267,9 @@ async def test_the_51st_partial_refund_of_a_payment_is_refused_for_good(server: 
     async with provider_at(server.url, clock=clock) as provider:
         for index in range(51):
             clock.now += 60
-            answer = await provider.send(order_of(payment, 1))
-            assert (answer.kind, answer.final) == (
-                AnswerKind.SUCCEEDED if index < 50 else AnswerKind.DECLINED,
+            result = await provider.send(instruction_of(payment, 1))
+            assert (result.kind, result.final) == (
+                RefundResultKind.SUCCEEDED if index < 50 else RefundResultKind.DECLINED,
                 True,
             )
 
@@ -284,17 +288,17 @@ async def test_the_51st_partial_refund_of_a_payment_is_refused_for_good(server: 
 async def test_an_answer_about_something_else_is_unknown(
     provider: WeChatPayProvider, server: WeChatPayServer, changed: dict[str, object]
 ) -> None:
-    order = order_of(server.pay())
-    await provider.send(order)
-    other = {**server.refunds[order.attempt_id.hex], **changed}
+    instruction = instruction_of(server.pay())
+    await provider.send(instruction)
+    other = {**server.refunds[instruction.attempt_id.hex], **changed}
     server.look_up_faults = [(200, other)]
-    found = await provider.look_up(order)
-    assert found.kind is AnswerKind.UNKNOWN and found.reason
+    found = await provider.look_up(instruction)
+    assert found.kind is RefundResultKind.UNKNOWN and found.reason
 
 
 async def test_another_currency_is_refused_without_a_call(provider: WeChatPayProvider, server: WeChatPayServer) -> None:
-    sent = await provider.send(replace(order_of(server.pay()), currency="USD"))
-    assert (sent.kind, sent.final) == (AnswerKind.DECLINED, True)
+    sent = await provider.send(replace(instruction_of(server.pay()), currency="USD"))
+    assert (sent.kind, sent.final) == (RefundResultKind.DECLINED, True)
     assert server.calls == []
 
 
@@ -302,15 +306,17 @@ async def test_another_currency_is_refused_without_a_call(provider: WeChatPayPro
 async def test_t2_zero_and_negative_amounts_are_declined_for_good(
     provider: WeChatPayProvider, server: WeChatPayServer, amount_minor: int
 ) -> None:
-    assert await provider.send(order_of(server.pay(), amount_minor)) == Answer(AnswerKind.DECLINED, "PARAM_ERROR: 说明")
+    assert await provider.send(instruction_of(server.pay(), amount_minor)) == RefundResult(
+        RefundResultKind.DECLINED, "PARAM_ERROR: 说明"
+    )
 
 
 async def test_a_wrong_key_of_ours_declines_nothing_for_good(server: WeChatPayServer) -> None:
     async with provider_at(server.url, certificate_serial="OLD") as provider:
-        order = order_of(server.pay())
-        sent = await provider.send(order)
-        assert (sent.kind, sent.final, sent.reason) == (AnswerKind.DECLINED, False, "SIGN_ERROR: 说明")
-        assert (await provider.look_up(order)).kind is AnswerKind.UNKNOWN
+        instruction = instruction_of(server.pay())
+        sent = await provider.send(instruction)
+        assert (sent.kind, sent.final, sent.reason) == (RefundResultKind.DECLINED, False, "SIGN_ERROR: 说明")
+        assert (await provider.look_up(instruction)).kind is RefundResultKind.UNKNOWN
 
 
 # --- down and slow ---------------------------------------------------------------------------------------------
@@ -318,26 +324,26 @@ async def test_a_wrong_key_of_ours_declines_nothing_for_good(server: WeChatPaySe
 
 async def test_a_provider_that_is_away_leaves_everything_unknown() -> None:
     async with provider_at("http://127.0.0.1:9") as provider:
-        order = order_of(Payment("o1", "4" * 28, 100))
-        assert await provider.send(order) == Answer(AnswerKind.UNKNOWN, "no answer: ConnectionError")
-        assert (await provider.look_up(order)).kind is AnswerKind.UNKNOWN
+        instruction = instruction_of(Payment("o1", "4" * 28, 100))
+        assert await provider.send(instruction) == RefundResult(RefundResultKind.UNKNOWN, "no answer: ConnectionError")
+        assert (await provider.look_up(instruction)).kind is RefundResultKind.UNKNOWN
 
 
 async def test_every_call_ends_in_time_even_when_all_threads_hang(server: WeChatPayServer) -> None:
     """The calls that no thread began are withdrawn: they never reach the provider."""
     server.faults = ["hang"] * 10
     async with provider_at(server.url, timeout_seconds=0.4, threads=2) as provider:
-        orders = [order_of(server.pay()) for _ in range(8)]
+        orders = [instruction_of(server.pay()) for _ in range(8)]
         async with asyncio.timeout(10):
-            answers = await asyncio.gather(*(provider.send(order) for order in orders))
-        assert {answer.kind for answer in answers} == {AnswerKind.UNKNOWN}
+            answers = await asyncio.gather(*(provider.send(instruction) for instruction in orders))
+        assert {result.kind for result in answers} == {RefundResultKind.UNKNOWN}
         assert len(server.calls) <= 4, "a thread that gives up in time takes one more at most"
 
 
 async def test_after_closing_nothing_is_called(server: WeChatPayServer) -> None:
     provider = provider_at(server.url)
     await provider.close()
-    assert (await provider.send(order_of(server.pay()))).kind is AnswerKind.UNKNOWN
+    assert (await provider.send(instruction_of(server.pay()))).kind is RefundResultKind.UNKNOWN
     assert server.calls == []
 
 
@@ -346,17 +352,17 @@ async def test_after_closing_nothing_is_called(server: WeChatPayServer) -> None:
 
 async def test_a_second_refund_of_a_payment_waits_a_minute_and_the_same_one_does_not(server: WeChatPayServer) -> None:
     payment, clock = server.pay(), Seconds()
-    first, second = order_of(payment), order_of(payment)
+    first, second = instruction_of(payment), instruction_of(payment)
     async with provider_at(server.url, clock=clock) as provider:
         await provider.send(first)
-        assert (await provider.send(first)).kind is AnswerKind.SUCCEEDED
+        assert (await provider.send(first)).kind is RefundResultKind.SUCCEEDED
         clock.now += 20
         sent = await provider.send(second)
-        assert sent == Answer(AnswerKind.DECLINED, "rate_limited", final=False, retry_after_seconds=40.0)
+        assert sent == RefundResult(RefundResultKind.DECLINED, "rate_limited", final=False, retry_after_seconds=40.0)
         assert len(server.calls) == 2, "nothing was called"
-        assert (await provider.send(order_of(server.pay()))).kind is AnswerKind.SUCCEEDED, "others go on"
+        assert (await provider.send(instruction_of(server.pay()))).kind is RefundResultKind.SUCCEEDED, "others go on"
         clock.now += 40
-        assert (await provider.send(second)).kind is AnswerKind.SUCCEEDED
+        assert (await provider.send(second)).kind is RefundResultKind.SUCCEEDED
 
 
 def test_150_refunds_a_second_and_six_errors() -> None:
@@ -395,8 +401,8 @@ async def test_six_refusals_in_a_second_hold_the_next_refund_back(server: WeChat
     async with provider_at(server.url, clock=Seconds()) as provider:
         server.faults = [error(403, "NOT_ENOUGH")] * 6
         for _ in range(6):
-            await provider.send(order_of(server.pay()))
-        held = await provider.send(order_of(server.pay()))
+            await provider.send(instruction_of(server.pay()))
+        held = await provider.send(instruction_of(server.pay()))
         assert (held.reason, held.retry_after_seconds, len(server.calls)) == ("rate_limited", 1.0, 6)
 
 
@@ -435,23 +441,25 @@ def read(
 @pytest.mark.parametrize(
     ("status", "kind", "stuck"),
     [
-        ("SUCCESS", AnswerKind.SUCCEEDED, False),
-        ("CLOSED", AnswerKind.DECLINED, False),
-        ("ABNORMAL", AnswerKind.PENDING, True),
+        ("SUCCESS", RefundResultKind.SUCCEEDED, False),
+        ("CLOSED", RefundResultKind.DECLINED, False),
+        ("ABNORMAL", RefundResultKind.PENDING, True),
     ],
 )
-def test_every_documented_notification(reader: WeChatPayProvider, status: str, kind: AnswerKind, stuck: bool) -> None:
+def test_every_documented_notification(
+    reader: WeChatPayProvider, status: str, kind: RefundResultKind, stuck: bool
+) -> None:
     refund = refund_in(status)
     news = read(reader, wire.notification(refund, id="event-1"))
     assert isinstance(news, Notification)
     assert (news.provider, news.event_id, news.attempt_id.hex) == ("wechat_pay", "event-1", refund["out_refund_no"])
-    assert (news.answer.kind, news.answer.stuck, news.answer.amount_minor) == (kind, stuck, 100)
-    assert news.answer.provider_refund_id == refund["refund_id"]
-    assert (news.answer.payment_ids, news.answer.currency) == (
+    assert (news.result.kind, news.result.stuck, news.result.amount_minor) == (kind, stuck, 100)
+    assert news.result.provider_refund_id == refund["refund_id"]
+    assert (news.result.payment_ids, news.result.currency) == (
         (refund["transaction_id"], refund["out_trade_no"]),
         "CNY",
     )
-    assert (news.answer.occurred_at is not None) == (status == "SUCCESS")
+    assert (news.result.occurred_at is not None) == (status == "SUCCESS")
 
 
 @pytest.mark.parametrize("age_seconds", [-301, 301, 86_400])

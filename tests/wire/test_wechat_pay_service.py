@@ -11,15 +11,15 @@ from uuid import UUID
 import httpx
 import pytest
 
+from jitui.bootstrap import utc_now
 from jitui.entrypoints.worker import pay_due
 from jitui.settings import Settings, environment_for, read_settings
-from jitui.wiring import utc_now
 from tests.aftersales.market import open_market
 from tests.http.api import Api, open_api, order, payment
 from tests.provider_simulator.server import SimulatorProcess, simulator, start_simulator
 from tests.wire import wechat_pay_server as wire
 from tests.wire.wechat_pay_server import Payment, Seconds, WeChatPayServer, provider_at, wechat_pay_server
-from tests.worker.paying import approve, floor_with, settings_of, until, working
+from tests.worker.paying import approve, paid_market_with, settings_of, until, working
 
 __all__ = ["simulator", "start_simulator"]
 
@@ -65,7 +65,7 @@ async def shop(database_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
 
 async def test_an_accepted_refund_is_done_when_wechat_pay_says_so(shop: Shop) -> None:
     shop.server.next_status = "PROCESSING"
-    assert await pay_due(shop.api.app) == 1
+    assert await pay_due(shop.api.service) == 1
     assert await shop.state() == "refunding"
     (number,) = shop.server.refunds
     for nonce, status in (("n1", 204), ("n1", 401), ("n2", 204)):
@@ -79,18 +79,18 @@ async def test_an_accepted_refund_is_done_when_wechat_pay_says_so(shop: Shop) ->
 
 async def test_an_accepted_refund_is_looked_up_when_nobody_says_anything(shop: Shop) -> None:
     shop.server.next_status = "PROCESSING"
-    await pay_due(shop.api.app)
+    await pay_due(shop.api.service)
     (number,) = shop.server.refunds
     shop.server.move(number, "SUCCESS")
     shop.api.now.later(seconds=10)
-    await pay_due(shop.api.app)
+    await pay_due(shop.api.service)
     assert await shop.state() == "refunded"
     assert [method for method, _ in shop.server.calls] == ["POST", "GET"]
 
 
 async def test_an_abnormal_refund_waits_for_a_person_and_is_never_paid_twice(shop: Shop) -> None:
     shop.server.next_status = "ABNORMAL"
-    await pay_due(shop.api.app)
+    await pay_due(shop.api.service)
     assert await shop.state() == "refund_failed"
     refund = await shop.refund()
     assert (refund["state"], str(refund["reason"])[:8]) == ("failed", "ABNORMAL")
@@ -108,19 +108,19 @@ async def test_an_abnormal_refund_waits_for_a_person_and_is_never_paid_twice(sho
 async def test_a_closed_refund_is_retried_under_a_new_number_after_a_minute(shop: Shop) -> None:
     clock = Seconds()
     async with provider_at(shop.server.url, clock=clock) as provider:
-        app = replace(shop.api.app, providers={provider.name: provider})
+        service = replace(shop.api.service, providers={provider.name: provider})
         shop.server.next_status = "CLOSED"
-        await pay_due(app)
+        await pay_due(service)
         assert await shop.state() == "refund_failed"
         path = f"/v1/refunds/{(await shop.refund())['refund_id']}/retry"
         assert (await shop.api.post(path, headers={"idempotency-key": "k" * 16})).status_code == 200
 
         shop.server.next_status = "SUCCESS"
-        await pay_due(app)
+        await pay_due(service)
         assert (await shop.state(), (await shop.refund())["reason"]) == ("refunding", "rate_limited")
         shop.api.now.later(seconds=60)
         clock.now += 60
-        await pay_due(app)
+        await pay_due(service)
     assert await shop.state() == "refunded"
     assert [refund["status"] for refund in shop.server.refunds.values()] == ["CLOSED", "SUCCESS"]
     assert shop.server.paid_out(shop.payment) == PAID
@@ -128,10 +128,10 @@ async def test_a_closed_refund_is_retried_under_a_new_number_after_a_minute(shop
 
 async def test_a_short_balance_is_tried_again_with_the_same_number(shop: Shop) -> None:
     shop.server.faults = [wire.error(403, "NOT_ENOUGH", "余额不足")]
-    await pay_due(shop.api.app)
+    await pay_due(shop.api.service)
     assert (await shop.state(), (await shop.refund())["reason"]) == ("refunding", "NOT_ENOUGH: 余额不足")
     shop.api.now.later(minutes=10)
-    await pay_due(shop.api.app)
+    await pay_due(shop.api.service)
     assert await shop.state() == "refunded"
     attempts = (await shop.refund())["attempts"]
     assert isinstance(attempts, list) and len(attempts) == 1
@@ -139,7 +139,7 @@ async def test_a_short_balance_is_tried_again_with_the_same_number(shop: Shop) -
 
 async def test_t13_a_notification_of_a_refund_made_by_hand_is_taken_and_changes_nothing(shop: Shop) -> None:
     shop.server.next_status = "PROCESSING"
-    await pay_due(shop.api.app)
+    await pay_due(shop.api.service)
     (refund,) = shop.server.refunds.values()
     shop.server.refunds["by-hand"] = {**refund, "out_refund_no": "by-hand"}
     assert (await shop.notify("by-hand", "SUCCESS")).status_code == 204
@@ -162,8 +162,8 @@ async def test_wechat_pay_that_hangs_holds_up_only_its_own_refunds(
             provider_timeout_seconds=2,
             **wire.secrets_in(tmp_path, server.url),
         )
-        async with floor_with(market, settings, simulator, 12) as floor, working(floor.app):
-            await until(floor.all_refunded)
+        async with paid_market_with(market, settings, simulator, 12) as paid_market, working(paid_market.service):
+            await until(paid_market.all_refunded)
         assert server.calls, "WeChat Pay was asked meanwhile"
         assert server.refunds == {}
 

@@ -1,4 +1,4 @@
-"""A shop floor for the worker's tests: approved refunds, a simulator that knows their payments, and workers."""
+"""A market for the worker's tests: approved refunds, a simulator that knows their payments, and workers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.refund import RefundState
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import TicketState
+from jitui.bootstrap import Service, open_service, utc_now
 from jitui.entrypoints.worker import run_worker
 from jitui.settings import Settings
-from jitui.wiring import App, open_app, utc_now
 from tests.aftersales.market import Market
 from tests.provider_simulator.server import API_KEY, WEBHOOK_SECRET, SimulatorProcess, client_of
 
@@ -30,14 +30,14 @@ import asyncio, json, signal, sys
 from pathlib import Path
 from jitui.entrypoints.worker import run_worker
 from jitui.settings import Settings
-from jitui.wiring import open_app
+from jitui.bootstrap import open_service
 
 async def main():
     given = json.load(sys.stdin)
     settings = Settings(home=Path(given.pop("home")), **given)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with open_app(settings, settings.database_url) as app:
+    async with open_service(settings, settings.database_url) as app:
         print("up", flush=True)
         await run_worker(app, stop)
 
@@ -46,22 +46,22 @@ asyncio.run(main())
 
 
 @dataclass(frozen=True)
-class Floor:
+class PaidMarket:
     """Everything a worker works on."""
 
-    app: App
+    service: Service
     market: Market
     orders: list[OrderRef]
 
-    async def files(self) -> list[OrderFile]:
-        found = [await self.app.store.read_file(ref) for ref in self.orders]
-        return [file for file in found if file is not None]
+    async def snapshots(self) -> list[OrderSnapshot]:
+        found = [await self.service.store.read_order(ref) for ref in self.orders]
+        return [snapshot for snapshot in found if snapshot is not None]
 
     async def tickets(self) -> list[TicketState]:
-        return [ticket.state for file in await self.files() for ticket in file.tickets]
+        return [ticket.state for snapshot in await self.snapshots() for ticket in snapshot.tickets]
 
     async def refunds(self) -> list[RefundState]:
-        return [refund.state for file in await self.files() for refund in file.refunds]
+        return [refund.state for snapshot in await self.snapshots() for refund in snapshot.refunds]
 
     async def all_refunded(self) -> bool:
         return set(await self.tickets()) == {TicketState.REFUNDED}
@@ -117,10 +117,10 @@ def settings_of(url: str, simulator: SimulatorProcess, home: Path, **changed: An
 
 
 @asynccontextmanager
-async def working(app: App) -> AsyncIterator[None]:
+async def working(service: Service) -> AsyncIterator[None]:
     """A worker in this event loop, told to stop and waited for at the end."""
     stop = asyncio.Event()
-    task = asyncio.create_task(run_worker(app, stop))
+    task = asyncio.create_task(run_worker(service, stop))
     try:
         yield
     finally:
@@ -158,13 +158,13 @@ async def until(holds: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) 
 
 
 @asynccontextmanager
-async def floor_with(
+async def paid_market_with(
     market: Market, settings: Settings, simulator: SimulatorProcess, count: int
-) -> AsyncIterator[Floor]:
+) -> AsyncIterator[PaidMarket]:
     """`count` approved refunds whose payments the simulator knows."""
     assert settings.database_url is not None
     await market.feed.roll_up()
     refs = await approve(market, [str(index) for index in range(count)], now=utc_now())
     await tell(simulator, refs)
-    async with open_app(settings, settings.database_url) as app:
-        yield Floor(app, market, refs)
+    async with open_service(settings, settings.database_url) as service:
+        yield PaidMarket(service, market, refs)

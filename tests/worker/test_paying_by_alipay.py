@@ -13,10 +13,10 @@ import pytest
 
 from jitui.aftersales.refund import RefundState
 from jitui.aftersales.ticket import TicketState
+from jitui.bootstrap import Service, open_service, utc_now
 from jitui.entrypoints.http.app import create_app
 from jitui.entrypoints.worker import pay_due
 from jitui.settings import Settings
-from jitui.wiring import App, open_app, utc_now
 from tests.aftersales.market import Market, open_market
 from tests.asgi import transport_to
 from tests.provider_simulator.server import SimulatorProcess
@@ -31,7 +31,7 @@ from tests.wire.alipay_server import (
     public_bare,
     signed_form,
 )
-from tests.worker.paying import Floor, approve, settings_of, tell, until, working
+from tests.worker.paying import PaidMarket, approve, settings_of, tell, until, working
 
 PAID = 10_000
 
@@ -63,21 +63,21 @@ def with_alipay(settings: Settings, server: AlipayServer) -> Settings:
 @asynccontextmanager
 async def one_refund(
     market: Market, database_url: str, server: AlipayServer, home: Path
-) -> AsyncIterator[tuple[Floor, Trade]]:
+) -> AsyncIterator[tuple[PaidMarket, Trade]]:
     """An approved refund of an order that was paid through Alipay, and the trade in Alipay's books."""
     settings = with_alipay(Settings(home=home, database_url=database_url), server)
     refs = await approve(market, ["1"], now=utc_now(), provider="alipay")
     trade = server.capture(f"pay-{refs[0].order_id}-1", PAID)
-    async with open_app(settings, database_url) as app:
-        yield Floor(app, market, refs), trade
+    async with open_service(settings, database_url) as service:
+        yield PaidMarket(service, market, refs), trade
 
 
-def later(app: App, **span: float) -> App:
-    return replace(app, clock=lambda: utc_now() + timedelta(**span))
+def later(service: Service, **span: float) -> Service:
+    return replace(service, clock=lambda: utc_now() + timedelta(**span))
 
 
-async def notify(app: App, body: bytes) -> httpx.Response:
-    transport = transport_to(create_app(app))
+async def notify(service: Service, body: bytes) -> httpx.Response:
+    transport = transport_to(create_app(service))
     async with httpx.AsyncClient(transport=transport, base_url="http://jitui") as client:
         headers = {"content-type": "application/x-www-form-urlencoded"}
         return await client.post(NOTIFY_PATH, content=body, headers=headers)
@@ -86,32 +86,32 @@ async def notify(app: App, body: bytes) -> httpx.Response:
 async def test_a_refund_is_paid_and_its_notification_changes_nothing_more(
     market: Market, database_url: str, server: AlipayServer, tmp_path: Path
 ) -> None:
-    async with one_refund(market, database_url, server, tmp_path) as (floor, trade):
-        assert await pay_due(floor.app) == 1
-        assert await floor.tickets() == [TicketState.REFUNDED]
+    async with one_refund(market, database_url, server, tmp_path) as (paid_market, trade):
+        assert await pay_due(paid_market.service) == 1
+        assert await paid_market.tickets() == [TicketState.REFUNDED]
         (number,) = trade.refunds
         for _ in range(2):
-            got = await notify(floor.app, signed_form(server.notification(trade, number)))
+            got = await notify(paid_market.service, signed_form(server.notification(trade, number)))
             assert (got.status_code, got.text) == (200, "success")
-        (file,) = await floor.files()
-        assert (file.tenders[0].refunded_minor, file.tenders[0].pending_minor) == (PAID, 0)
+        (snapshot,) = await paid_market.snapshots()
+        assert (snapshot.tenders[0].refunded_minor, snapshot.tenders[0].pending_minor) == (PAID, 0)
         assert server.methods() == ["refund"]
 
 
 async def test_a_lost_answer_is_settled_by_the_notification(
     market: Market, database_url: str, server: AlipayServer, tmp_path: Path
 ) -> None:
-    async with one_refund(market, database_url, server, tmp_path) as (floor, trade):
+    async with one_refund(market, database_url, server, tmp_path) as (paid_market, trade):
         server.faults["refund"] = [Fault.DROPPED_AFTER]
-        await pay_due(floor.app)
-        assert await floor.refunds() == [RefundState.UNKNOWN]
+        await pay_due(paid_market.service)
+        assert await paid_market.refunds() == [RefundState.UNKNOWN]
         (number,) = trade.refunds
         body = signed_form(server.notification(trade, number))
-        forged = await notify(floor.app, body.replace(b"refund_fee=100.00", b"refund_fee=999.00"))
+        forged = await notify(paid_market.service, body.replace(b"refund_fee=100.00", b"refund_fee=999.00"))
         assert forged.status_code == 401
-        assert await floor.tickets() == [TicketState.REFUNDING]
-        assert (await notify(floor.app, body)).text == "success"
-        assert await floor.tickets() == [TicketState.REFUNDED]
+        assert await paid_market.tickets() == [TicketState.REFUNDING]
+        assert (await notify(paid_market.service, body)).text == "success"
+        assert await paid_market.tickets() == [TicketState.REFUNDED]
         assert trade.refunds == {number: PAID}
 
 
@@ -119,27 +119,27 @@ async def test_a_lost_answer_is_settled_by_the_notification(
 async def test_t27_whatever_happens_to_the_first_answer_the_money_goes_back_once(
     market: Market, database_url: str, server: AlipayServer, tmp_path: Path, fault: Fault
 ) -> None:
-    async with one_refund(market, database_url, server, tmp_path) as (floor, trade):
+    async with one_refund(market, database_url, server, tmp_path) as (paid_market, trade):
         server.faults["refund"] = [fault]
-        await pay_due(floor.app)
-        assert await floor.refunds() == [RefundState.UNKNOWN]
-        await pay_due(later(floor.app, minutes=5))
-        assert await floor.tickets() == [TicketState.REFUNDED]
+        await pay_due(paid_market.service)
+        assert await paid_market.refunds() == [RefundState.UNKNOWN]
+        await pay_due(later(paid_market.service, minutes=5))
+        assert await paid_market.tickets() == [TicketState.REFUNDED]
         assert list(trade.refunds.values()) == [PAID]
 
 
 async def test_a_refusal_for_good_goes_to_the_operator_and_news_of_others_is_taken(
     market: Market, database_url: str, server: AlipayServer, tmp_path: Path
 ) -> None:
-    async with one_refund(market, database_url, server, tmp_path) as (floor, trade):
+    async with one_refund(market, database_url, server, tmp_path) as (paid_market, trade):
         trade.refunds["by-hand"] = PAID
-        await pay_due(floor.app)
-        assert await floor.tickets() == [TicketState.REFUND_FAILED]
-        (file,) = await floor.files()
-        assert file.refunds[0].reason == "ACQ.TRADE_HAS_CLOSE"
-        got = await notify(floor.app, signed_form(server.notification(trade, "by-hand")))
+        await pay_due(paid_market.service)
+        assert await paid_market.tickets() == [TicketState.REFUND_FAILED]
+        (snapshot,) = await paid_market.snapshots()
+        assert snapshot.refunds[0].reason == "ACQ.TRADE_HAS_CLOSE"
+        got = await notify(paid_market.service, signed_form(server.notification(trade, "by-hand")))
         assert (got.status_code, got.text) == (200, "success")
-        assert await floor.tickets() == [TicketState.REFUND_FAILED]
+        assert await paid_market.tickets() == [TicketState.REFUND_FAILED]
 
 
 async def test_a_gateway_that_hangs_holds_up_its_own_refunds_and_no_others(
@@ -150,8 +150,8 @@ async def test_a_gateway_that_hangs_holds_up_its_own_refunds_and_no_others(
     server.faults["refund"] = [Fault.HANG] * len(hung)
     others = await approve(market, ["1", "2", "3"], now=utc_now())
     await tell(simulator, others)
-    async with open_app(settings, database_url) as app, working(app):
-        await until(Floor(app, market, others).all_refunded)
-        assert await Floor(app, market, hung).refunds() == [RefundState.SENDING] * len(hung)
+    async with open_service(settings, database_url) as service, working(service):
+        await until(PaidMarket(service, market, others).all_refunded)
+        assert await PaidMarket(service, market, hung).refunds() == [RefundState.SENDING] * len(hung)
         server.released.set()
-        await until(Floor(app, market, hung).all_unknown)
+        await until(PaidMarket(service, market, hung).all_unknown)

@@ -15,18 +15,18 @@ from jitui.aftersales.command import Executed
 from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.order import Tender
-from jitui.aftersales.pay import ManualPayout, News, confirm, settle
+from jitui.aftersales.pay import ManualPayout, RefundUpdate, confirm, settle
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
-from jitui.aftersales.provider import Answer, AnswerKind
-from jitui.aftersales.reconcile import Reconciling, Report, RowKind, Verdict, reconcile, window_of
+from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.aftersales.reconcile import MovementVerdict, ReconciliationReport, Reconciling, RowKind, reconcile, window_of
 from jitui.aftersales.refund import RefundState
-from jitui.aftersales.task import Task, TaskFilter, TaskKind
+from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
+from jitui.bootstrap import Service, open_service, statement_formats, utc_now
 from jitui.errors import BadInput
-from jitui.wiring import App, open_app, statement_formats, utc_now
 from tests.aftersales.market import Market, open_market
 from tests.provider_simulator.server import SimulatorProcess, StartSimulator, client_of
-from tests.worker.paying import Floor, books, settings_of, until, working
+from tests.worker.paying import PaidMarket, books, settings_of, until, working
 
 OPERATOR = Actor(ActorKind.OPERATOR, "li.na")
 Change = Callable[[list[str]], list[str]]
@@ -36,7 +36,7 @@ Change = Callable[[list[str]], list[str]]
 class Books:
     """An installation, its provider, and the days that the test takes (midnight may pass)."""
 
-    app: App
+    service: Service
     market: Market
     simulator: SimulatorProcess
     folder: Path
@@ -63,21 +63,21 @@ class Books:
         path.write_text("\n".join([lines[0], *change(lines[1:])]) + "\n")
         return path
 
-    async def reconcile(self, path: Path, *, asks: bool = True) -> Report:
-        app, now = self.app, utc_now()
-        provider = app.providers["simulator"] if asks else None
-        parts = Reconciling(app.store, app.desk, app.tasks, app.clock, provider)
+    async def reconcile(self, path: Path, *, asks: bool = True) -> ReconciliationReport:
+        service, now = self.service, utc_now()
+        provider = service.providers["simulator"] if asks else None
+        parts = Reconciling(service.store, service.staging, service.tasks, service.clock, provider)
         layout = statement_formats()["simulator"]
         covers = partial(window_of, whole_days_in=None, since=now - timedelta(days=1), until=now + timedelta(days=1))
         return await reconcile(parts, "simulator", layout.read(path), covers)
 
-    async def tasks(self) -> list[Task]:
-        return list(await self.app.tasks.list(TaskFilter()))
+    async def tasks(self) -> list[OperatorTask]:
+        return list(await self.service.tasks.list(TaskFilter()))
 
     async def claimed(self) -> ClaimedRefund:
         """A worker has claimed the one refund that is due, and died."""
         now = utc_now()
-        (claim,) = await self.app.store.claim_refunds(now=now, lease_until=now + timedelta(hours=1), limit=9)
+        (claim,) = await self.service.store.claim_refunds(now=now, lease_until=now + timedelta(hours=1), limit=9)
         return claim
 
     async def pays(self, claim: ClaimedRefund) -> None:
@@ -94,21 +94,21 @@ class Books:
 async def installed(database_url: str, start_simulator: StartSimulator, tmp_path: Path) -> AsyncIterator[Books]:
     simulator = start_simulator(faults="amounts")
     settings = settings_of(database_url, simulator, tmp_path)
-    async with open_market(database_url, now=utc_now()) as market, open_app(settings, database_url) as app:
-        yield Books(app, market, simulator, tmp_path)
+    async with open_market(database_url, now=utc_now()) as market, open_service(settings, database_url) as service:
+        yield Books(service, market, simulator, tmp_path)
 
 
-def counted(report: Report) -> dict[tuple[RowKind, Verdict], tuple[int, int]]:
+def counted(report: ReconciliationReport) -> dict[tuple[RowKind, MovementVerdict], tuple[int, int]]:
     return {key: (count.ours, count.theirs) for key, count in report.counts.items()}
 
 
 async def pay_all(installed: Books, orders: list[OrderRef]) -> None:
-    floor = Floor(installed.app, installed.market, orders)
+    paid_market = PaidMarket(installed.service, installed.market, orders)
 
     async def done() -> bool:
-        return set(await floor.refunds()) <= {RefundState.SUCCEEDED, RefundState.FAILED}
+        return set(await paid_market.refunds()) <= {RefundState.SUCCEEDED, RefundState.FAILED}
 
-    async with working(installed.app):
+    async with working(installed.service):
         await until(done)
 
 
@@ -119,11 +119,11 @@ async def test_orders_paid_with_every_fault_agree_with_the_statement(installed: 
     await pay_all(installed, orders)
     report = await installed.reconcile(await installed.statement())
     assert counted(report) == {
-        (RowKind.PAYMENT, Verdict.MATCHED): (8, 8),
-        (RowKind.REFUND, Verdict.MATCHED): (6, 6),
+        (RowKind.PAYMENT, MovementVerdict.MATCHED): (8, 8),
+        (RowKind.REFUND, MovementVerdict.MATCHED): (6, 6),
     }
     paid = sum(amounts) - 10_001 - 10_003
-    assert dict(report.counts[RowKind.REFUND, Verdict.MATCHED].theirs_minor) == {"CNY": paid}
+    assert dict(report.counts[RowKind.REFUND, MovementVerdict.MATCHED].theirs_minor) == {"CNY": paid}
     assert (report.open, await installed.tasks()) == (0, [])
 
 
@@ -133,9 +133,9 @@ async def test_a_refund_that_came_back_unheard_is_looked_up_and_owed_again(insta
     await asyncio.sleep(1)
     report = await installed.reconcile(await installed.statement())
     assert (report.learned, report.open) == (1, 0)
-    file = await installed.app.store.read_file(order)
-    assert file is not None and file.refunds[0].state is RefundState.QUEUED
-    assert counted(report)[RowKind.REFUND_RETURNED, Verdict.MATCHED] == (1, 1)
+    snapshot = await installed.service.store.read_order(order)
+    assert snapshot is not None and snapshot.refunds[0].state is RefundState.QUEUED
+    assert counted(report)[RowKind.REFUND_RETURNED, MovementVerdict.MATCHED] == (1, 1)
 
 
 def refund_lines(lines: list[str]) -> list[int]:
@@ -182,18 +182,18 @@ def nonsense(lines: list[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("change", "kind", "verdict"),
     [
-        (wrong_amount, TaskKind.AMOUNT_DIFFERS, (RowKind.REFUND, Verdict.AMOUNT_DIFFERS, (1, 1))),
-        (removed, TaskKind.OURS_ONLY, (RowKind.REFUND, Verdict.OURS_ONLY, (1, 0))),
-        (added, TaskKind.THEIRS_ONLY, (RowKind.REFUND, Verdict.THEIRS_ONLY, (0, 1))),
-        (doubled, TaskKind.PAID_TWICE, (RowKind.REFUND, Verdict.PAID_TWICE, (0, 1))),
-        (paid_again, TaskKind.PAID_TWICE, (RowKind.REFUND, Verdict.PAID_TWICE, (0, 1))),
-        (other_currency, TaskKind.CURRENCY_DIFFERS, (RowKind.REFUND, Verdict.CURRENCY_DIFFERS, (1, 1))),
-        (no_payment, TaskKind.OURS_ONLY, (RowKind.PAYMENT, Verdict.OURS_ONLY, (1, 0))),
+        (wrong_amount, TaskKind.AMOUNT_DIFFERS, (RowKind.REFUND, MovementVerdict.AMOUNT_DIFFERS, (1, 1))),
+        (removed, TaskKind.OURS_ONLY, (RowKind.REFUND, MovementVerdict.OURS_ONLY, (1, 0))),
+        (added, TaskKind.THEIRS_ONLY, (RowKind.REFUND, MovementVerdict.THEIRS_ONLY, (0, 1))),
+        (doubled, TaskKind.PAID_TWICE, (RowKind.REFUND, MovementVerdict.PAID_TWICE, (0, 1))),
+        (paid_again, TaskKind.PAID_TWICE, (RowKind.REFUND, MovementVerdict.PAID_TWICE, (0, 1))),
+        (other_currency, TaskKind.CURRENCY_DIFFERS, (RowKind.REFUND, MovementVerdict.CURRENCY_DIFFERS, (1, 1))),
+        (no_payment, TaskKind.OURS_ONLY, (RowKind.PAYMENT, MovementVerdict.OURS_ONLY, (1, 0))),
         (nonsense, TaskKind.UNREADABLE_ROW, None),
     ],
 )
 async def test_what_was_tampered_with_is_one_task_and_nothing_is_paid(
-    installed: Books, change: Change, kind: TaskKind, verdict: tuple[RowKind, Verdict, tuple[int, int]] | None
+    installed: Books, change: Change, kind: TaskKind, verdict: tuple[RowKind, MovementVerdict, tuple[int, int]] | None
 ) -> None:
     orders = [await installed.order(str(at), 10_000) for at in range(3)]
     await pay_all(installed, orders)
@@ -207,7 +207,7 @@ async def test_what_was_tampered_with_is_one_task_and_nothing_is_paid(
     assert task.kind is kind and task.evidence
     again = await installed.reconcile(path)
     assert (again.open, await installed.tasks()) == (1, [task]), "the same statement opens no second task"
-    await installed.app.tasks.resolve(task.task_id, note="asked the provider", by="li.na", now=utc_now())
+    await installed.service.tasks.resolve(task.task_id, note="asked the provider", by="li.na", now=utc_now())
     last = await installed.reconcile(path)
     assert (last.open, last.resolved_before) == (0, 1)
     assert await installed.refunds_made() == before, "it never pays"
@@ -220,9 +220,9 @@ async def test_a_payment_that_we_had_not_heard_of_is_confirmed_as_any_news(insta
     await installed.pays(claim)
     report = await installed.reconcile(await installed.statement(), asks=asks)
     assert (report.learned, report.open, await installed.tasks()) == (1, 0, [])
-    file = await installed.app.store.read_file(order)
-    assert file is not None and file.tickets[0].state is TicketState.REFUNDED
-    assert counted(report)[RowKind.REFUND, Verdict.MATCHED] == (1, 1)
+    snapshot = await installed.service.store.read_order(order)
+    assert snapshot is not None and snapshot.tickets[0].state is TicketState.REFUNDED
+    assert counted(report)[RowKind.REFUND, MovementVerdict.MATCHED] == (1, 1)
 
 
 async def test_two_different_differences_of_one_refund_are_two_tasks(installed: Books) -> None:
@@ -240,27 +240,27 @@ async def test_a_statement_of_another_amount_confirms_nothing(installed: Books) 
     await installed.pays(await installed.claimed())
     report = await installed.reconcile(await installed.statement(wrong_amount), asks=False)
     assert (report.learned, report.open) == (0, 1)
-    file = await installed.app.store.read_file(order)
-    assert file is not None and file.tickets[0].state is TicketState.REFUNDING
+    snapshot = await installed.service.store.read_order(order)
+    assert snapshot is not None and snapshot.tickets[0].state is TicketState.REFUNDING
     assert {task.kind for task in await installed.tasks()} == {TaskKind.THEIRS_ONLY, TaskKind.ANSWER_DIFFERS}
 
 
 async def test_a_refund_settled_by_hand_and_paid_by_the_provider_is_found(installed: Books) -> None:
     order = await installed.order("twice", 10_000)
     claim = await installed.claimed()
-    declined = News(Answer(AnswerKind.DECLINED, reason="as it said"))
+    declined = RefundUpdate(RefundResult(RefundResultKind.DECLINED, reason="as it said"))
     attempt = AttemptRef(claim.lane, claim.attempt.attempt_id)
-    await confirm(installed.app.store, attempt, declined, now=utc_now())
+    await confirm(installed.service.store, attempt, declined, now=utc_now())
     payout = ManualPayout("BANK-7", "by hand", 10_000, "CNY")
     refund = RefundRef(claim.lane, claim.refund.refund_id)
-    await settle(installed.app.store, refund, payout, by=OPERATOR, now=utc_now())
+    await settle(installed.service.store, refund, payout, by=OPERATOR, now=utc_now())
     await installed.pays(claim)
     for _ in range(2):
         report = await installed.reconcile(await installed.statement())
         assert report.open == 1
-        assert counted(report)[RowKind.REFUND, Verdict.PAID_TWICE] == (1, 1)
+        assert counted(report)[RowKind.REFUND, MovementVerdict.PAID_TWICE] == (1, 1)
     assert [task.kind for task in await installed.tasks()] == [TaskKind.PAID_TWICE]
-    held = balances(await installed.app.shelf.ledger(order))
+    held = balances(await installed.service.queries.ledger(order))
     assert held["buyer_receivable", "CNY"] == 10_000 and held["manual_payout", "CNY"] == -10_000
 
 
@@ -270,7 +270,7 @@ async def test_an_attempt_of_another_provider_is_not_ours_there(installed: Books
     async with installed.market.pool.connection() as connection:
         await connection.execute("UPDATE refund SET provider = 'elsewhere'")
     report = await installed.reconcile(await installed.statement())
-    assert counted(report)[RowKind.REFUND, Verdict.THEIRS_ONLY] == (0, 1)
+    assert counted(report)[RowKind.REFUND, MovementVerdict.THEIRS_ONLY] == (0, 1)
 
 
 async def test_a_statement_that_cannot_be_read_writes_nothing(installed: Books) -> None:
@@ -289,13 +289,13 @@ async def test_a_payment_that_two_orders_share_is_one_payment_of_the_statement(i
     for name, amount in (("o-1", 1000), ("o-2", 2500)):
         ref = await market.paid_order(buyer, name, amounts=(amount,), tenders=(), now=now)
         part = Tender("t1", "simulator", "pay-shared", "CNY", amount, now, payment_total_minor=3500)
-        assert isinstance(await capture_payment(market.store, ref, part, market.terms, now=now), Executed)
+        assert isinstance(await capture_payment(market.store, ref, part, market.decision_settings, now=now), Executed)
         assert (await market.asked(buyer, name, now=now)).state is TicketState.REFUNDING
         refs.append(ref)
     await pay_all(installed, refs)
     report = await installed.reconcile(await installed.statement())
     assert counted(report) == {
-        (RowKind.PAYMENT, Verdict.MATCHED_IN_ALL): (2, 1),
-        (RowKind.REFUND, Verdict.MATCHED): (2, 2),
+        (RowKind.PAYMENT, MovementVerdict.MATCHED_IN_ALL): (2, 1),
+        (RowKind.REFUND, MovementVerdict.MATCHED): (2, 2),
     }
     assert await installed.tasks() == []

@@ -1,10 +1,10 @@
-"""What an order file is after a change: the one place that says so. Pure.
+"""What an order snapshot is after a change: the one place that says so. Pure.
 
-A planner returns changes; the answer that a caller is shown and the next step of the same plan take the file that
+A planner returns changes; the answer that a caller is shown and the next step of the same plan take the snapshot that
 `apply` makes of them. PostgreSQL says the same with its statements (`adapters.postgres.writing` and `queue`), and a
 property test holds the two together over every kind of change.
 
-Rows stand in the order in which the database reads them. What is written beside the file (ledger, feed, tasks,
+Rows stand in the order in which the database reads them. What is written beside the snapshot (ledger, feed, tasks,
 decisions, the buyer's history but for this order's completion) leaves it as it is.
 """
 
@@ -15,29 +15,29 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, TypeVar, assert_never
 
-from jitui.aftersales import writes as w
-from jitui.aftersales.file import OrderFile
+from jitui.aftersales import changes as c
 from jitui.aftersales.order import Buyer, Dispute, Funding, Order, OrderLine, Shipment, Tender
 from jitui.aftersales.refund import Attempt, Refund, RefundState
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Ticket, TicketEvent, TicketLine
 
 
-def apply(file: OrderFile, change: w.Write | w.ClaimRefund) -> OrderFile:
-    """The file after one change. A change of a row that is not there changes nothing, as in the database."""
-    return apply_all(file, (change,))
+def apply(snapshot: OrderSnapshot, change: c.Change | c.ClaimRefund) -> OrderSnapshot:
+    """The snapshot after one change. A change of a row that is not there changes nothing, as in the database."""
+    return apply_all(snapshot, (change,))
 
 
-def apply_all(file: OrderFile, changes: Iterable[w.Write | w.ClaimRefund]) -> OrderFile:
-    """The file after several changes, in their sequence."""
-    draft = _Draft(*_read_file(file))
+def apply_all(snapshot: OrderSnapshot, changes: Iterable[c.Change | c.ClaimRefund]) -> OrderSnapshot:
+    """The snapshot after several changes, in their sequence."""
+    draft = _Draft(*_read_snapshot(snapshot))
     for change in changes:
         _apply(draft, change)
-    return OrderFile(*_read_file(draft))
+    return OrderSnapshot(*_read_snapshot(draft))
 
 
 @dataclass(slots=True)
 class _Draft:
-    """The fields of a file on the way from one to the next, so that a plan of twenty changes copies it once."""
+    """The fields of a snapshot on the way from one to the next, so that a plan of twenty changes copies it once."""
 
     order: Order
     buyer: Buyer
@@ -54,66 +54,66 @@ class _Draft:
     completed_by_event: bool
 
 
-_read_file = attrgetter(*(field.name for field in fields(OrderFile)))
+_read_snapshot = attrgetter(*(field.name for field in fields(OrderSnapshot)))
 
 
-def _apply(file: _Draft, change: w.Write | w.ClaimRefund) -> None:
+def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
     match change:
         case (
-            w.RecordDecision()
-            | w.RecordLaterDecision()
-            | w.Announce()
-            | w.Post()
-            | w.OpenTask()
-            | w.OpenIncident()
-            | w.ClaimPayment()
-            | w.SharePayment()
+            c.RecordDecision()
+            | c.RecordLaterDecision()
+            | c.Announce()
+            | c.LedgerEntry()
+            | c.OpenTask()
+            | c.OpenIncident()
+            | c.ClaimPayment()
+            | c.SharePayment()
         ):
             pass
-        case w.RecordBuyerEvent():
-            file.completed_by_event |= _completes(file.order, change)
-        case w.OpenTicket():
-            _open_ticket(file, change)
-        case w.MoveTicket():
-            _move_ticket(file, change)
-        case w.RaiseTicketLine():
-            _raise_ticket_line(file, change)
-        case w.AddTimeline():
-            file.timeline = tuple(
-                sorted((*file.timeline, *change.events), key=lambda event: (event.ticket_id, event.seq))
+        case c.RecordBuyerEvent():
+            draft.completed_by_event |= _completes(draft.order, change)
+        case c.OpenTicket():
+            _open_ticket(draft, change)
+        case c.MoveTicket():
+            _move_ticket(draft, change)
+        case c.RaiseTicketLine():
+            _raise_ticket_line(draft, change)
+        case c.AddTimeline():
+            draft.timeline = tuple(
+                sorted((*draft.timeline, *change.events), key=lambda event: (event.ticket_id, event.seq))
             )
-        case w.ClaimFreight():
-            freight_minor = file.order.freight_claimed_minor + change.amount_minor
-            file.order = _changed(file.order, freight_claimed_minor=freight_minor)
-        case w.CompleteOrder():
-            file.order = _changed(file.order, completed_at=change.completed_at)
-        case w.ClaimUnits() | w.UnitsLeft():
-            file.lines = tuple(_line_after(x, change) if x.line_id == change.line_id else x for x in file.lines)
-        case w.CaptureTender():
-            _capture_tender(file, change)
-        case w.HoldTender() | w.CaptureMore() | w.StatePaymentTotal():
-            file.tenders = tuple(
-                _tender_after(x, change) if x.tender_id == change.tender_id else x for x in file.tenders
+        case c.ClaimFreight():
+            freight_minor = draft.order.freight_claimed_minor + change.amount_minor
+            draft.order = _changed(draft.order, freight_claimed_minor=freight_minor)
+        case c.CompleteOrder():
+            draft.order = _changed(draft.order, completed_at=change.completed_at)
+        case c.ClaimUnits() | c.UnitsLeft():
+            draft.lines = tuple(_line_after(x, change) if x.line_id == change.line_id else x for x in draft.lines)
+        case c.CaptureTender():
+            _capture_tender(draft, change)
+        case c.HoldTender() | c.CaptureMore() | c.StatePaymentTotal():
+            draft.tenders = tuple(
+                _tender_after(x, change) if x.tender_id == change.tender_id else x for x in draft.tenders
             )
-        case w.ReturnFunding():
-            file.funding = tuple(_fund_after(x, change) if x.funder is change.funder else x for x in file.funding)
-        case w.QueueRefund():
-            file.refunds = tuple(sorted((*file.refunds, change.refund), key=lambda x: (x.queued_at, x.refund_id)))
-        case w.MoveRefund() | w.SettleRefund() | w.ClaimRefund():
-            _change_refund(file, change)
-        case w.MoveAttempt():
-            _move_attempt(file, change)
-        case w.PutShipment():
-            _put_shipment(file, change)
-        case w.PutDispute():
-            _put_dispute(file, change)
+        case c.ReturnFunding():
+            draft.funding = tuple(_fund_after(x, change) if x.funder is change.funder else x for x in draft.funding)
+        case c.QueueRefund():
+            draft.refunds = tuple(sorted((*draft.refunds, change.refund), key=lambda x: (x.queued_at, x.refund_id)))
+        case c.MoveRefund() | c.SettleRefund() | c.ClaimRefund():
+            _change_refund(draft, change)
+        case c.MoveAttempt():
+            _move_attempt(draft, change)
+        case c.PutShipment():
+            _put_shipment(draft, change)
+        case c.PutDispute():
+            _put_dispute(draft, change)
         case _:
             assert_never(change)
 
 
-def _completes(order: Order, event: w.RecordBuyerEvent) -> bool:
+def _completes(order: Order, event: c.RecordBuyerEvent) -> bool:
     """Whether this buyer's event says that this order was received."""
-    completion = event.kind == w.BuyerEventKind.ORDER_COMPLETED and event.retracts is None
+    completion = event.kind == c.BuyerEventKind.ORDER_COMPLETED and event.retracts is None
     return completion and event.order_id == order.order_id
 
 
@@ -139,21 +139,21 @@ _READ = {kind: attrgetter(*names) for kind, names in _NAMES.items()}
 # Tickets ---------------------------------------------------------------------------------------------------------
 
 
-def _open_ticket(file: _Draft, change: w.OpenTicket) -> None:
-    file.tickets = tuple(sorted((*file.tickets, change.ticket), key=lambda x: (x.requested_at, x.ticket_id)))
-    file.ticket_lines = tuple(sorted((*file.ticket_lines, *change.lines), key=lambda x: (x.ticket_id, x.line_id)))
+def _open_ticket(draft: _Draft, change: c.OpenTicket) -> None:
+    draft.tickets = tuple(sorted((*draft.tickets, change.ticket), key=lambda x: (x.requested_at, x.ticket_id)))
+    draft.ticket_lines = tuple(sorted((*draft.ticket_lines, *change.lines), key=lambda x: (x.ticket_id, x.line_id)))
 
 
-def _move_ticket(file: _Draft, change: w.MoveTicket) -> None:
-    file.tickets = tuple(_ticket_after(x, change) if x.ticket_id == change.ticket_id else x for x in file.tickets)
+def _move_ticket(draft: _Draft, change: c.MoveTicket) -> None:
+    draft.tickets = tuple(_ticket_after(x, change) if x.ticket_id == change.ticket_id else x for x in draft.tickets)
     if not change.open:
-        file.ticket_lines = tuple(
+        draft.ticket_lines = tuple(
             _changed(line, open=False) if line.open and line.ticket_id == change.ticket_id else line
-            for line in file.ticket_lines
+            for line in draft.ticket_lines
         )
 
 
-def _ticket_after(ticket: Ticket, change: w.MoveTicket) -> Ticket:
+def _ticket_after(ticket: Ticket, change: c.MoveTicket) -> Ticket:
     return _changed(
         ticket,
         state=change.state,
@@ -168,27 +168,27 @@ def _ticket_after(ticket: Ticket, change: w.MoveTicket) -> Ticket:
     )
 
 
-def _raise_ticket_line(file: _Draft, change: w.RaiseTicketLine) -> None:
-    file.ticket_lines = tuple(
+def _raise_ticket_line(draft: _Draft, change: c.RaiseTicketLine) -> None:
+    draft.ticket_lines = tuple(
         _changed(line, amount_minor=line.amount_minor + change.amount_minor)
         if (line.ticket_id, line.line_id) == (change.ticket_id, change.line_id)
         else line
-        for line in file.ticket_lines
+        for line in draft.ticket_lines
     )
 
 
 # The order, its goods and its money ------------------------------------------------------------------------------
 
 
-def _line_after(line: OrderLine, change: w.ClaimUnits | w.UnitsLeft) -> OrderLine:
+def _line_after(line: OrderLine, change: c.ClaimUnits | c.UnitsLeft) -> OrderLine:
     match change:
-        case w.ClaimUnits():
+        case c.ClaimUnits():
             return _changed(
                 line,
                 claimed_quantity=line.claimed_quantity + change.quantity,
                 claimed_minor=line.claimed_minor + change.amount_minor,
             )
-        case w.UnitsLeft():
+        case c.UnitsLeft():
             return _changed(
                 line,
                 shipped_quantity=line.shipped_quantity + change.shipped,
@@ -196,43 +196,43 @@ def _line_after(line: OrderLine, change: w.ClaimUnits | w.UnitsLeft) -> OrderLin
             )
 
 
-def _capture_tender(file: _Draft, change: w.CaptureTender) -> None:
+def _capture_tender(draft: _Draft, change: c.CaptureTender) -> None:
     """The first payment makes the order paid."""
-    file.tenders = tuple(sorted((*file.tenders, change.tender), key=lambda x: x.tender_id))
-    if file.order.paid_at is None:
-        file.order = _changed(file.order, paid_at=change.tender.captured_at)
+    draft.tenders = tuple(sorted((*draft.tenders, change.tender), key=lambda x: x.tender_id))
+    if draft.order.paid_at is None:
+        draft.order = _changed(draft.order, paid_at=change.tender.captured_at)
 
 
-def _tender_after(tender: Tender, change: w.HoldTender | w.CaptureMore | w.StatePaymentTotal) -> Tender:
+def _tender_after(tender: Tender, change: c.HoldTender | c.CaptureMore | c.StatePaymentTotal) -> Tender:
     match change:
-        case w.HoldTender():
+        case c.HoldTender():
             return _changed(
                 tender,
                 pending_minor=tender.pending_minor + change.pending_minor,
                 refunded_minor=tender.refunded_minor + change.refunded_minor,
             )
-        case w.CaptureMore():
+        case c.CaptureMore():
             return _changed(tender, captured_minor=tender.captured_minor + change.amount_minor)
-        case w.StatePaymentTotal():
+        case c.StatePaymentTotal():
             return _changed(tender, payment_total_minor=change.total_minor)
 
 
-def _fund_after(fund: Funding, change: w.ReturnFunding) -> Funding:
+def _fund_after(fund: Funding, change: c.ReturnFunding) -> Funding:
     return _changed(fund, returned_minor=fund.returned_minor + change.amount_minor)
 
 
 # Refunds ---------------------------------------------------------------------------------------------------------
 
 
-def _change_refund(file: _Draft, change: w.MoveRefund | w.SettleRefund | w.ClaimRefund) -> None:
-    file.refunds = tuple(_refund_after(x, change) if x.refund_id == change.refund_id else x for x in file.refunds)
-    if isinstance(change, w.ClaimRefund) and change.attempt is not None:
-        file.attempts = tuple(sorted((*file.attempts, change.attempt), key=lambda x: (x.refund_id, x.attempt_no)))
+def _change_refund(draft: _Draft, change: c.MoveRefund | c.SettleRefund | c.ClaimRefund) -> None:
+    draft.refunds = tuple(_refund_after(x, change) if x.refund_id == change.refund_id else x for x in draft.refunds)
+    if isinstance(change, c.ClaimRefund) and change.attempt is not None:
+        draft.attempts = tuple(sorted((*draft.attempts, change.attempt), key=lambda x: (x.refund_id, x.attempt_no)))
 
 
-def _refund_after(refund: Refund, change: w.MoveRefund | w.SettleRefund | w.ClaimRefund) -> Refund:
+def _refund_after(refund: Refund, change: c.MoveRefund | c.SettleRefund | c.ClaimRefund) -> Refund:
     match change:
-        case w.MoveRefund():
+        case c.MoveRefund():
             return _changed(
                 refund,
                 state=change.state,
@@ -242,19 +242,19 @@ def _refund_after(refund: Refund, change: w.MoveRefund | w.SettleRefund | w.Clai
                 closed_at=change.closed_at,
                 tries=change.tries,
             )
-        case w.SettleRefund():
+        case c.SettleRefund():
             if refund.settlement is not None:
                 return refund
             return _changed(refund, settlement=change.settlement, state=RefundState.SUCCEEDED, due_at=None)
-        case w.ClaimRefund():
+        case c.ClaimRefund():
             leased = _changed(refund, leased_until=change.lease_until, due_at=change.lease_until)
             if change.attempt is None:
                 return _changed(leased, tries=refund.tries + 1)
             return _changed(leased, state=RefundState.SENDING, attempt_no=change.attempt.attempt_no, tries=1)
 
 
-def _move_attempt(file: _Draft, change: w.MoveAttempt) -> None:
-    file.attempts = tuple(
+def _move_attempt(draft: _Draft, change: c.MoveAttempt) -> None:
+    draft.attempts = tuple(
         _changed(
             attempt,
             state=change.state,
@@ -265,26 +265,26 @@ def _move_attempt(file: _Draft, change: w.MoveAttempt) -> None:
         )
         if attempt.attempt_id == change.attempt_id
         else attempt
-        for attempt in file.attempts
+        for attempt in draft.attempts
     )
 
 
-# Parcels and disputes --------------------------------------------------------------------------------------------
+# Shipments and disputes --------------------------------------------------------------------------------------------
 
 
-def _put_shipment(file: _Draft, change: w.PutShipment) -> None:
-    """A known parcel keeps the number that it was first told with."""
+def _put_shipment(draft: _Draft, change: c.PutShipment) -> None:
+    """A known shipment keeps the number that it was first told with."""
     told = change.shipment
-    known = next((parcel for parcel in file.shipments if parcel.shipment_id == told.shipment_id), None)
-    parcel = told if known is None else _changed(told, tracking_no=known.tracking_no)
-    parcels = (*(other for other in file.shipments if other is not known), parcel)
-    file.shipments = tuple(sorted(parcels, key=lambda x: (x.recorded_at, x.shipment_id)))
+    known = next((shipment for shipment in draft.shipments if shipment.shipment_id == told.shipment_id), None)
+    shipment = told if known is None else _changed(told, tracking_no=known.tracking_no)
+    shipments = (*(other for other in draft.shipments if other is not known), shipment)
+    draft.shipments = tuple(sorted(shipments, key=lambda x: (x.recorded_at, x.shipment_id)))
 
 
-def _put_dispute(file: _Draft, change: w.PutDispute) -> None:
+def _put_dispute(draft: _Draft, change: c.PutDispute) -> None:
     """A known dispute keeps its payment, and since when it is open; what was lost goes off the tender."""
     told = change.dispute
-    known = next((dispute for dispute in file.disputes if dispute.dispute_id == told.dispute_id), None)
+    known = next((dispute for dispute in draft.disputes if dispute.dispute_id == told.dispute_id), None)
     dispute = told
     if known is not None:
         dispute = _changed(
@@ -295,11 +295,11 @@ def _put_dispute(file: _Draft, change: w.PutDispute) -> None:
             reason=told.reason,
             closed_at=told.closed_at,
         )
-    disputes = (*(other for other in file.disputes if other is not known), dispute)
-    file.disputes = tuple(sorted(disputes, key=lambda x: (x.opened_at, x.dispute_id)))
-    file.tenders = tuple(
+    disputes = (*(other for other in draft.disputes if other is not known), dispute)
+    draft.disputes = tuple(sorted(disputes, key=lambda x: (x.opened_at, x.dispute_id)))
+    draft.tenders = tuple(
         _changed(tender, lost_minor=tender.lost_minor + told.lost_minor)
         if tender.tender_id == told.tender_id
         else tender
-        for tender in file.tenders
+        for tender in draft.tenders
     )

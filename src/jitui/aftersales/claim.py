@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from jitui.aftersales.changes import ClaimRefund
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
-from jitui.aftersales.writes import ClaimRefund
 
 
 def plan_claim(refund: Refund, *, now: datetime, lease_until: datetime, new_attempt_id: UUID) -> ClaimRefund:

@@ -1,6 +1,6 @@
-"""How every command runs: open the order file under its locks, plan purely, write and commit.
+"""How every command runs: open the order snapshot under its locks, plan purely, write and commit.
 
-A planner is a pure function from the file to changes; `apply` alone says what the file is after them.
+A planner is a pure function from the snapshot to changes; `apply` alone says what the snapshot is after them.
 """
 
 from __future__ import annotations
@@ -11,89 +11,89 @@ from functools import cached_property
 from uuid import UUID
 
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.file import OrderFile
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.changes import Announce, Change, RecordBuyerEvent
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Ticket
-from jitui.aftersales.writes import Announce, RecordBuyerEvent, Write
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a command will write, and the ticket (if any) that it is about."""
 
-    writes: tuple[Write, ...] = ()
+    changes: tuple[Change, ...] = ()
     ticket_id: UUID | None = None
 
 
 @dataclass(frozen=True)
 class Executed:
-    """What a command wrote on the file that it found, and the ticket (if any) that it was about."""
+    """What a command wrote on the snapshot that it found, and the ticket (if any) that it was about."""
 
-    before: OrderFile
-    writes: tuple[Write, ...]
+    before: OrderSnapshot
+    changes: tuple[Change, ...]
     ticket_id: UUID | None = None
 
     @cached_property
-    def file(self) -> OrderFile:
-        """The file as it is now; a worker, who shows it to nobody, does without."""
-        return apply_all(self.before, self.writes)
+    def snapshot(self) -> OrderSnapshot:
+        """The snapshot as it is now; a worker, who shows it to nobody, does without."""
+        return apply_all(self.before, self.changes)
 
     @property
     def ticket(self) -> Ticket:
         """The ticket as it is now, for a command that is about one."""
         assert self.ticket_id is not None
-        return self.file.ticket(self.ticket_id)
+        return self.snapshot.ticket(self.ticket_id)
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotentReply:
     """The caller's answer, made and kept in the transaction of the effect it answers, under an Idempotency-Key."""
 
-    key: Once
-    render: Callable[[Executed], KeptAnswer]
+    key: IdempotencyKey
+    render: Callable[[Executed], StoredResponse]
 
 
-async def carry_out(
+async def execute(
     store: Store,
     ref: Ref,
-    plan: Callable[[OrderFile, DecisionInputs], Plan | Refusal],
+    plan: Callable[[OrderSnapshot, DecisionInputs], Plan | Refusal],
     *,
     query: DecisionQuery | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """Two round trips: lock (buyer, order) and read; then everything the plan writes, with the commit.
 
-    Returns what was committed, the answer kept from an earlier call with the same Idempotency-Key,
+    Returns what was committed, the response stored by an earlier call with the same Idempotency-Key,
     or a refusal, after which nothing was written.
     """
-    once = reply.key if reply is not None else None
+    idempotency_key = reply.key if reply is not None else None
     async with store.transaction() as transaction:
-        opened = await transaction.open(ref, once=once, query=query)
+        opened = await transaction.open(ref, idempotency_key=idempotency_key, query=query)
         early = _before_planning(opened)
         if early is not None:
             return early
-        assert opened.file is not None
-        planned = plan(opened.file, opened.inputs or DecisionInputs())
+        assert opened.snapshot is not None
+        planned = plan(opened.snapshot, opened.inputs or DecisionInputs())
         if isinstance(planned, Refusal):
             return planned
-        writes = _uncounted(planned.writes) if opened.file.order.free_of_charge else planned.writes
-        executed = Executed(opened.file, writes, planned.ticket_id)
-        answer = reply.render(executed) if reply is not None else None
-        await transaction.commit(opened.file, writes, once=once, answer=answer)
+        changes = _uncounted(planned.changes) if opened.snapshot.order.free_of_charge else planned.changes
+        executed = Executed(opened.snapshot, changes, planned.ticket_id)
+        response = reply.render(executed) if reply is not None else None
+        await transaction.commit(opened.snapshot, changes, idempotency_key=idempotency_key, response=response)
         return executed
 
 
-def _uncounted(writes: tuple[Write, ...]) -> tuple[Write, ...]:
+def _uncounted(changes: tuple[Change, ...]) -> tuple[Change, ...]:
     """An order that costs nothing counts in no feature of buyer or shop: it would be a cheap way to a good record."""
     return tuple(
-        replace(write, body={**write.body, "free_of_charge": True}) if isinstance(write, Announce) else write
-        for write in writes
-        if not isinstance(write, RecordBuyerEvent)
+        replace(change, body={**change.body, "free_of_charge": True}) if isinstance(change, Announce) else change
+        for change in changes
+        if not isinstance(change, RecordBuyerEvent)
     )
 
 
-def _before_planning(opened: Opened) -> KeptAnswer | Refusal | None:
+def _before_planning(opened: Opened) -> StoredResponse | Refusal | None:
     if opened.in_flight:
         return Refusal(
             RefusalCode.REQUEST_IN_FLIGHT,
@@ -105,9 +105,9 @@ def _before_planning(opened: Opened) -> KeptAnswer | Refusal | None:
             RefusalCode.IDEMPOTENCY_KEY_REUSED,
             "This Idempotency-Key was used with another body; use a new key for a new request.",
         )
-    if opened.kept is not None:
-        return opened.kept
-    if opened.file is None:
+    if opened.stored is not None:
+        return opened.stored
+    if opened.snapshot is None:
         return not_found()
     return None
 

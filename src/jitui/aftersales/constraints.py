@@ -1,4 +1,4 @@
-"""What the database's constraints hold of an order file, for a store that has no database. Pure.
+"""What the database's constraints hold of an order snapshot, for a store that has no database. Pure.
 
 Each rule has the name of the constraint that holds it in PostgreSQL. States, funders and the like are held by their
 types. What is held across orders (a payment's buyer and total, one task for one cause) is `memory_store`'s to hold.
@@ -8,35 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import Dispute, DisputeState, OrderLine, Tender, waybill_of
 from jitui.aftersales.refund import AttemptState, Refund, RefundState
+from jitui.aftersales.snapshot import OrderSnapshot
 
 Rule = tuple[str, bool]
 
 
-def broken_constraint(file: OrderFile) -> str | None:
-    """The name of the first constraint that the file breaks; None where it keeps them all."""
-    return next((name for name, holds in _rules(file) if not holds), None)
+def broken_constraint(snapshot: OrderSnapshot) -> str | None:
+    """The name of the first constraint that the snapshot breaks; None where it keeps them all."""
+    return next((name for name, holds in _rules(snapshot) if not holds), None)
 
 
-def _rules(file: OrderFile) -> Iterator[Rule]:
-    order = file.order
+def _rules(snapshot: OrderSnapshot) -> Iterator[Rule]:
+    order = snapshot.order
     yield "orders_currency_check", len(order.currency) == 3
     yield "orders_freight_minor_check", order.freight_minor >= 0
     yield "orders_check", 0 <= order.freight_claimed_minor <= order.freight_minor
-    yield "order_line_pkey", _unique([line.line_id for line in file.lines])
-    for line in file.lines:
+    yield "order_line_pkey", _unique([line.line_id for line in snapshot.lines])
+    for line in snapshot.lines:
         yield from _line_rules(line)
-    yield "funding_pkey", _unique([fund.funder for fund in file.funding])
-    for fund in file.funding:
+    yield "funding_pkey", _unique([fund.funder for fund in snapshot.funding])
+    for fund in snapshot.funding:
         yield "funding_amount_minor_check", fund.amount_minor > 0
         yield "returned_within_funding", 0 <= fund.returned_minor <= fund.amount_minor
-    waybills = [waybill_of(parcel.tracking_no) for parcel in file.shipments]
+    waybills = [waybill_of(shipment.tracking_no) for shipment in snapshot.shipments]
     yield "shipment_lane_order_id_waybill_key", _unique(waybills)
-    yield from _tender_rules(file)
-    yield from _ticket_rules(file)
-    yield from _refund_rules(file)
+    yield from _tender_rules(snapshot)
+    yield from _ticket_rules(snapshot)
+    yield from _refund_rules(snapshot)
 
 
 def _line_rules(line: OrderLine) -> Iterator[Rule]:
@@ -49,17 +49,17 @@ def _line_rules(line: OrderLine) -> Iterator[Rule]:
     yield "line_refund_within_paid", 0 <= line.claimed_minor <= line.paid_minor
 
 
-def _tender_rules(file: OrderFile) -> Iterator[Rule]:
-    yield "tender_pkey", _unique([tender.tender_id for tender in file.tenders])
-    yield "one_tender_per_payment", _unique([(tender.provider, tender.payment_id) for tender in file.tenders])
-    for tender in file.tenders:
+def _tender_rules(snapshot: OrderSnapshot) -> Iterator[Rule]:
+    yield "tender_pkey", _unique([tender.tender_id for tender in snapshot.tenders])
+    yield "one_tender_per_payment", _unique([(tender.provider, tender.payment_id) for tender in snapshot.tenders])
+    for tender in snapshot.tenders:
         yield "tender_captured_minor_check", tender.captured_minor > 0
         yield "tender_pending_minor_check", tender.pending_minor >= 0
         yield "tender_refunded_minor_check", tender.refunded_minor >= 0
         yield "tender_lost_minor_check", tender.lost_minor >= 0
         yield "refund_within_captured", tender.remaining_minor >= 0
-    for dispute in file.disputes:
-        yield from _dispute_rules(dispute, file.tenders)
+    for dispute in snapshot.disputes:
+        yield from _dispute_rules(dispute, snapshot.tenders)
 
 
 def _dispute_rules(dispute: Dispute, tenders: Sequence[Tender]) -> Iterator[Rule]:
@@ -70,31 +70,31 @@ def _dispute_rules(dispute: Dispute, tenders: Sequence[Tender]) -> Iterator[Rule
     yield "dispute_check2", (dispute.state is DisputeState.OPEN) == (dispute.closed_at is None)
 
 
-def _ticket_rules(file: OrderFile) -> Iterator[Rule]:
-    yield "ticket_pkey", _unique([ticket.ticket_id for ticket in file.tickets])
-    for ticket in file.tickets:
+def _ticket_rules(snapshot: OrderSnapshot) -> Iterator[Rule]:
+    yield "ticket_pkey", _unique([ticket.ticket_id for ticket in snapshot.tickets])
+    for ticket in snapshot.tickets:
         yield "ticket_amount_minor_check", ticket.amount_minor >= 0
         yield "ticket_freight_minor_check", ticket.freight_minor >= 0
-    yield "ticket_line_pkey", _unique([(line.ticket_id, line.line_id) for line in file.ticket_lines])
-    yield "one_open_ticket_per_line", _unique([line.line_id for line in file.ticket_lines if line.open])
-    for line in file.ticket_lines:
+    yield "ticket_line_pkey", _unique([(line.ticket_id, line.line_id) for line in snapshot.ticket_lines])
+    yield "one_open_ticket_per_line", _unique([line.line_id for line in snapshot.ticket_lines if line.open])
+    for line in snapshot.ticket_lines:
         yield "ticket_line_quantity_check", line.quantity >= 0
         yield "ticket_line_amount_minor_check", line.amount_minor >= 0
-    yield "ticket_event_pkey", _unique([(event.ticket_id, event.seq) for event in file.timeline])
+    yield "ticket_event_pkey", _unique([(event.ticket_id, event.seq) for event in snapshot.timeline])
 
 
-def _refund_rules(file: OrderFile) -> Iterator[Rule]:
-    tender_ids = {tender.tender_id for tender in file.tenders}
-    refund_ids = [refund.refund_id for refund in file.refunds]
+def _refund_rules(snapshot: OrderSnapshot) -> Iterator[Rule]:
+    tender_ids = {tender.tender_id for tender in snapshot.tenders}
+    refund_ids = [refund.refund_id for refund in snapshot.refunds]
     yield "refund_pkey", _unique(refund_ids)
-    for refund in file.refunds:
+    for refund in snapshot.refunds:
         yield "refund_tender_fkey", refund.tender_id in tender_ids
         yield "refund_amount_minor_check", refund.amount_minor > 0
         yield "settled_is_not_sent", _is_settled_or_none(refund)
-    live = [attempt.refund_id for attempt in file.attempts if attempt.state is not AttemptState.DECLINED]
-    yield "refund_attempt_pkey", _unique([attempt.attempt_id for attempt in file.attempts])
-    yield "refund_attempt_refund_fkey", {attempt.refund_id for attempt in file.attempts} <= set(refund_ids)
-    yield "one_attempt_per_number", _unique([(attempt.refund_id, attempt.attempt_no) for attempt in file.attempts])
+    live = [attempt.refund_id for attempt in snapshot.attempts if attempt.state is not AttemptState.DECLINED]
+    yield "refund_attempt_pkey", _unique([attempt.attempt_id for attempt in snapshot.attempts])
+    yield "refund_attempt_refund_fkey", {attempt.refund_id for attempt in snapshot.attempts} <= set(refund_ids)
+    yield "one_attempt_per_number", _unique([(attempt.refund_id, attempt.attempt_no) for attempt in snapshot.attempts])
     yield "one_live_attempt_per_refund", _unique(live)
 
 

@@ -11,31 +11,31 @@ from datetime import datetime
 from typing import Protocol
 
 from jitui.aftersales import ledger
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
-from jitui.aftersales.file import OrderFile
+from jitui.aftersales.changes import Announce, Change, LedgerEntry, OpenTask, OutgoingEventKind, PutDispute
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute
 from jitui.aftersales.ledger import Cause
 from jitui.aftersales.order import Dispute, DisputeState, Tender
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.aftersales.provider import ToldDispute
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import NewTask, TaskKind, Tasks
-from jitui.aftersales.writes import Announce, ChangeKind, OpenTask, Post, PutDispute, Write
 
 
 async def record_dispute(
     store: Store, ref: OrderRef, told: Dispute, *, now: datetime, reply: IdempotentReply | None = None
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """Record that a card dispute was opened, won or lost; the same again changes nothing."""
 
-    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        return plan_dispute(file, told, now)
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        return plan_dispute(snapshot, told, now)
 
-    return await carry_out(store, ref, plan, reply=reply)
+    return await execute(store, ref, plan, reply=reply)
 
 
-def plan_dispute(file: OrderFile, told: Dispute, now: datetime) -> Plan | Refusal:
+def plan_dispute(snapshot: OrderSnapshot, told: Dispute, now: datetime) -> Plan | Refusal:
     """Late news of an open dispute never opens a closed one again; a closed one stays as it was closed."""
-    tender = next((tender for tender in file.tenders if tender.tender_id == told.tender_id), None)
+    tender = next((tender for tender in snapshot.tenders if tender.tender_id == told.tender_id), None)
     if tender is None:
         return Refusal(RefusalCode.UNKNOWN_TENDER, f"The order has no tender {told.tender_id!r}.", "tender_id")
     if told.currency != tender.currency:
@@ -44,7 +44,7 @@ def plan_dispute(file: OrderFile, told: Dispute, now: datetime) -> Plan | Refusa
             f"The payment is in {tender.currency}, the dispute in {told.currency}.",
             "amount.currency",
         )
-    known = next((dispute for dispute in file.disputes if dispute.dispute_id == told.dispute_id), None)
+    known = next((dispute for dispute in snapshot.disputes if dispute.dispute_id == told.dispute_id), None)
     differs = _why_not(tender, known, told)
     if differs:
         return Refusal(RefusalCode.DISPUTE_DIFFERS, differs)
@@ -58,7 +58,7 @@ def plan_dispute(file: OrderFile, told: Dispute, now: datetime) -> Plan | Refusa
         opened_at=known.opened_at if known is not None else told.opened_at,
         lost_minor=lost_minor,
     )
-    return Plan((PutDispute(dispute), *_effects(file, dispute, now)))
+    return Plan((PutDispute(dispute), *_effects(snapshot, dispute, now)))
 
 
 def _why_not(tender: Tender, known: Dispute | None, told: Dispute) -> str:
@@ -80,39 +80,39 @@ def _same(known: Dispute, told: Dispute) -> bool:
     return (known.state, known.amount_minor) == (told.state, told.amount_minor)
 
 
-def _effects(file: OrderFile, dispute: Dispute, now: datetime) -> tuple[Write, ...]:
+def _effects(snapshot: OrderSnapshot, dispute: Dispute, now: datetime) -> tuple[Change, ...]:
     body: dict[str, object] = {
         "dispute_id": dispute.dispute_id,
         "state": dispute.state.value,
         "amount_minor": dispute.amount_minor,
         "currency": dispute.currency,
     }
-    writes: tuple[Write, ...] = (Announce(ChangeKind.DISPUTE_RECORDED, now, file.order.shop_id, body),)
+    changes: tuple[Change, ...] = (Announce(OutgoingEventKind.DISPUTE_RECORDED, now, snapshot.order.shop_id, body),)
     if dispute.state is not DisputeState.LOST:
-        return writes
+        return changes
     twice_minor = dispute.amount_minor - dispute.lost_minor
-    posts: list[Post] = []
+    entries: list[LedgerEntry] = []
     if dispute.lost_minor:
-        posts.append(ledger.charged_back(Cause.CHARGED_BACK, dispute, dispute.lost_minor, now))
+        entries.append(ledger.charged_back(Cause.CHARGED_BACK, dispute, dispute.lost_minor, now))
     if twice_minor:
-        posts.append(ledger.charged_back(Cause.CHARGED_BACK_TOO, dispute, twice_minor, now))
-    return (*writes, *posts, *((_overlap(file, dispute, twice_minor, now),) if twice_minor else ()))
+        entries.append(ledger.charged_back(Cause.CHARGED_BACK_TOO, dispute, twice_minor, now))
+    return (*changes, *entries, *((_overlap(snapshot, dispute, twice_minor, now),) if twice_minor else ()))
 
 
-def _overlap(file: OrderFile, dispute: Dispute, twice_minor: int, now: datetime) -> OpenTask:
+def _overlap(snapshot: OrderSnapshot, dispute: Dispute, twice_minor: int, now: datetime) -> OpenTask:
     """The bank gave back what was refunded, or granted, already."""
     task = NewTask(
-        name=f"dispute_overlaps:{file.order.order_id}:{dispute.dispute_id}",
+        name=f"dispute_overlaps:{snapshot.order.order_id}:{dispute.dispute_id}",
         kind=TaskKind.DISPUTE_OVERLAPS,
         provider=dispute.provider,
-        order_id=file.order.order_id,
+        order_id=snapshot.order.order_id,
         amount_minor=twice_minor,
         currency=dispute.currency,
         evidence={
             "dispute_id": dispute.dispute_id,
             "tender_id": dispute.tender_id,
             "dispute_minor": dispute.amount_minor,
-            "not_sent_yet": [str(refund.refund_id) for refund in file.refunds if refund.closed_at is None],
+            "not_sent_yet": [str(refund.refund_id) for refund in snapshot.refunds if refund.closed_at is None],
         },
         opened_at=now,
     )
@@ -138,7 +138,7 @@ class FoundTender:
         return self.known is not None and self.known[0] is not DisputeState.OPEN
 
 
-class Waiting(Protocol):
+class ParkedDisputes(Protocol):
     """Where news waits whose order is not known yet."""
 
     async def find_tenders(self, told: ToldDispute) -> list[FoundTender]:
@@ -154,11 +154,13 @@ class Waiting(Protocol):
     async def unpark(self, told: ToldDispute) -> None: ...
 
 
-async def take_dispute(store: Store, waiting: Waiting, tasks: Tasks, told: ToldDispute, *, now: datetime) -> bool:
+async def take_dispute(
+    store: Store, parked_disputes: ParkedDisputes, tasks: Tasks, told: ToldDispute, *, now: datetime
+) -> bool:
     """What a provider says of a dispute; False: its payment is not known yet, so it was parked (T40)."""
-    found = await waiting.find_tenders(told)
+    found = await parked_disputes.find_tenders(told)
     if not found:
-        await waiting.park(told, now)
+        await parked_disputes.park(told, now)
         return False
     for tender, part in zip(found, _parts(told, found), strict=True):
         done = await record_dispute(store, tender.ref, part, now=now)
@@ -167,12 +169,14 @@ async def take_dispute(store: Store, waiting: Waiting, tasks: Tasks, told: ToldD
     return True
 
 
-async def link_parked(store: Store, waiting: Waiting, tasks: Tasks, *, now: datetime, limit: int = 100) -> int:
+async def link_parked(
+    store: Store, parked_disputes: ParkedDisputes, tasks: Tasks, *, now: datetime, limit: int = 100
+) -> int:
     """Take in parked news whose payment has become known; returns how many."""
-    found = await waiting.parked(limit)
+    found = await parked_disputes.parked(limit)
     for told in found:
-        if await take_dispute(store, waiting, tasks, told, now=now):
-            await waiting.unpark(told)
+        if await take_dispute(store, parked_disputes, tasks, told, now=now):
+            await parked_disputes.unpark(told)
     return len(found)
 
 

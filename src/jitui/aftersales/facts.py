@@ -1,4 +1,4 @@
-"""Gathering the facts of one decision from the order file and the inputs read beside it. Pure.
+"""Gathering the facts of one decision from the order snapshot and the inputs read beside it. Pure.
 
 A fact that cannot be known is left out: an unknown condition never approves (I5).
 """
@@ -10,17 +10,17 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import Buyer, LineUnits, OrderLine, captured_minor
 from jitui.aftersales.ports import (
     DecisionInputs,
     DecisionQuery,
+    FeatureWindow,
     HistoryRecord,
     ScopedRow,
     Usage,
-    Window,
     WindowValue,
 )
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Arm
 from jitui.policy import CLOCKS_DIFFER_SECONDS, CapUsage, FactValue, Feature, Policy, Usages, caps_facts, held_out
 from jitui.text import spelled_alike
@@ -61,7 +61,7 @@ def bucket_seconds(over_seconds: int) -> int:
 
 def gather_facts(
     policy: Policy,
-    file: OrderFile,
+    snapshot: OrderSnapshot,
     inputs: DecisionInputs,
     *,
     asked: Sequence[LineUnits],
@@ -76,24 +76,24 @@ def gather_facts(
     `cap_amount_minor`: what the caps do not count yet, where that is less than `amount_minor`.
     INVARIANT: no amount is known for an order in another currency than the policy's.
     """
-    order, buyer = file.order, file.buyer
+    order, buyer = snapshot.order, snapshot.buyer
     in_currency = order.currency == policy.currency
     known: dict[str, FactValue | None] = {
         "buyer.account_age_days": _age_days(buyer.registered_at, now),
         "buyer.selected": is_selected(policy, buyer.buyer_id, inputs.selection),
         "buyer.restricted": inputs.restricted,
         "request.amount_minor": amount_minor,
-        "request.whole_order": _is_whole_order(file.lines, asked),
-        "order.paid_minor": captured_minor(file.tenders),
+        "request.whole_order": _is_whole_order(snapshot.lines, asked),
+        "order.paid_minor": captured_minor(snapshot.tenders),
         "order.currency": order.currency,
-        "order.shipment": file.degree.value,
+        "order.shipment": snapshot.fulfillment.value,
         "order.hold": order.hold.value,
         "order.age_seconds": _age_seconds(order.placed_at, now),
         "order.paid_age_seconds": _age_seconds(order.paid_at, now),
         "order.freight_minor": order.freight_minor,
-        "order.lines": [_line_facts(line, asked, inputs, in_currency=in_currency) for line in file.lines],
+        "order.lines": [_line_facts(line, asked, inputs, in_currency=in_currency) for line in snapshot.lines],
         "shop.covered": _covered(inputs.coverage, ("shop", order.shop_id), ("platform", "")),
-        "service.paused": is_paused(file, inputs),
+        "service.paused": is_paused(snapshot, inputs),
     }
     known.update(_feature_facts(policy, inputs, buyer, now, time_zone))
     known.update(_attribute_facts(policy, buyer))
@@ -107,28 +107,28 @@ def gather_facts(
     }
 
 
-def history_read(policy: Policy, file: OrderFile, inputs: DecisionInputs) -> dict[str, object]:
+def history_read(policy: Policy, snapshot: OrderSnapshot, inputs: DecisionInputs) -> dict[str, object]:
     """What made each feature known or unknown, as it was then: stored, so that a replay need not guess it (I4)."""
     kinds = {feature.kind for feature in policy.features}
     return {
         "records": [record for record in inputs.history if record.kind in kinds],
-        "registered_at": file.buyer.registered_at,
+        "registered_at": snapshot.buyer.registered_at,
         "shop_days_as_of": inputs.shop_days_as_of,
     }
 
 
-def is_paused(file: OrderFile, inputs: DecisionInputs) -> bool | None:
+def is_paused(snapshot: OrderSnapshot, inputs: DecisionInputs) -> bool | None:
     """Whether instant approvals are stopped here.
 
     None where it hangs on a region or a category that is not known, or a paused place is spelled as one of the order's
     but for letter case or width: it may be the same.
     """
-    places = {("platform", ""), ("shop", file.order.shop_id), ("region", file.buyer.region)}
-    places |= {(scope, ref) for line in file.lines for scope, ref in _places_of(line)}
+    places = {("platform", ""), ("shop", snapshot.order.shop_id), ("region", snapshot.buyer.region)}
+    places |= {(scope, ref) for line in snapshot.lines for scope, ref in _places_of(line)}
     if any((row.scope, row.ref) in places for row in inputs.pauses):
         return True
-    perhaps = ("region" in inputs.paused_scopes and not file.buyer.region) or (
-        "category" in inputs.paused_scopes and any(not line.category_id for line in file.lines)
+    perhaps = ("region" in inputs.paused_scopes and not snapshot.buyer.region) or (
+        "category" in inputs.paused_scopes and any(not line.category_id for line in snapshot.lines)
     )
     return None if perhaps or inputs.pauses else False
 
@@ -146,15 +146,15 @@ def is_selected(policy: Policy, buyer_id: str, selection: str | None) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _windows(features: tuple[Feature, ...], today: date) -> tuple[Window, ...]:
+def _windows(features: tuple[Feature, ...], today: date) -> tuple[FeatureWindow, ...]:
     """One for each feature, the same all day."""
     return tuple(_window(feature, today) for feature in features)
 
 
-def _window(feature: Feature, today: date) -> Window:
+def _window(feature: Feature, today: date) -> FeatureWindow:
     # A buyer's features reach into today; a shop's end yesterday, where the roll-up ends.
     last = today if feature.subject == "buyer" else today - timedelta(days=1)
-    return Window(
+    return FeatureWindow(
         name=feature.name,
         subject=feature.subject,
         function=feature.function,
@@ -251,7 +251,9 @@ def _feature_facts(
     return facts
 
 
-def _is_known(window: Window, record: HistoryRecord | None, buyer: Buyer, now: datetime, time_zone: ZoneInfo) -> bool:
+def _is_known(
+    window: FeatureWindow, record: HistoryRecord | None, buyer: Buyer, now: datetime, time_zone: ZoneInfo
+) -> bool:
     """History that was never fed is unknown, not zero (I5) — unless the account is younger than the record.
 
     An account that is said to be opened later than now is of no known age.
@@ -265,11 +267,13 @@ def _is_known(window: Window, record: HistoryRecord | None, buyer: Buyer, now: d
     return window.subject == "buyer" and young
 
 
-def _rolled_up_through(window: Window, as_of: datetime | None, time_zone: ZoneInfo) -> bool:
+def _rolled_up_through(window: FeatureWindow, as_of: datetime | None, time_zone: ZoneInfo) -> bool:
     return as_of is not None and as_of.astimezone(time_zone).date() > window.to_day
 
 
-def _window_fact(window: Window, value: WindowValue | None, now: datetime, time_zone: ZoneInfo) -> FactValue | None:
+def _window_fact(
+    window: FeatureWindow, value: WindowValue | None, now: datetime, time_zone: ZoneInfo
+) -> FactValue | None:
     if value is None:
         return None if window.function == "last_age_days" else 0
     if value.ahead:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from jitui.aftersales.ports import Change
+from jitui.aftersales.ports import OutgoingEvent
 
 
 class Feed(Protocol):
@@ -14,9 +14,9 @@ class Feed(Protocol):
 
     async def publish(self, limit: int = 10_000) -> int: ...
 
-    async def changes(
+    async def events(
         self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
-    ) -> Sequence[Change]: ...
+    ) -> Sequence[OutgoingEvent]: ...
 
     async def roll_up(self, now: datetime | None = None) -> None:
         """Count cap usage as of `now`, a clock of the caller's own; without, as of the database's clock."""

@@ -7,12 +7,24 @@ from datetime import datetime
 
 from jitui.aftersales import ledger
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
+from jitui.aftersales.changes import (
+    Announce,
+    BuyerEventKind,
+    CaptureMore,
+    CaptureTender,
+    Change,
+    ClaimPayment,
+    OpenTask,
+    OutgoingEventKind,
+    RecordBuyerEvent,
+    SharePayment,
+    StatePaymentTotal,
+)
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute
 from jitui.aftersales.facts import decision_query
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.later_money import plan_later_money
 from jitui.aftersales.order import Tender, captured_minor
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import (
     DecisionInputs,
     KnownPayment,
@@ -22,22 +34,10 @@ from jitui.aftersales.ports import (
     PaymentName,
     Store,
 )
-from jitui.aftersales.request_refund import Terms
+from jitui.aftersales.request_refund import DecisionSettings
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import NewTask, TaskKind
-from jitui.aftersales.ticket import GRANTED_STATES
-from jitui.aftersales.writes import (
-    Announce,
-    BuyerEventKind,
-    CaptureMore,
-    CaptureTender,
-    ChangeKind,
-    ClaimPayment,
-    OpenTask,
-    RecordBuyerEvent,
-    SharePayment,
-    StatePaymentTotal,
-    Write,
-)
+from jitui.aftersales.ticket import APPROVED_STATES
 from jitui.errors import Overtaken
 from jitui.ids import lane_of
 
@@ -55,52 +55,52 @@ async def capture_payment(
     store: Store,
     ref: OrderRef,
     tender: Tender,
-    terms: Terms,
+    decision_settings: DecisionSettings,
     *,
     now: datetime,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """Record what was captured with a payment so far; within an order a provider's payment is one tender.
 
     The same amount again changes nothing, a larger one is a later capture, a smaller one is refused (T28). Money for
     goods that were refunded already is decided again under `terms` (T33).
     """
     name = PaymentName(tender.provider, tender.payment_id)
-    query = replace(decision_query(terms.policy, now, terms.time_zone), payment=name)
+    query = replace(decision_query(decision_settings.policy, now, decision_settings.time_zone), payment=name)
 
-    def plan(file: OrderFile, inputs: DecisionInputs) -> Plan | Refusal:
-        return plan_payment(file, inputs, tender, terms, now)
+    def plan(snapshot: OrderSnapshot, inputs: DecisionInputs) -> Plan | Refusal:
+        return plan_payment(snapshot, inputs, tender, decision_settings, now)
 
     try:
-        return await carry_out(store, ref, plan, query=query, reply=reply)
+        return await execute(store, ref, plan, query=query, reply=reply)
     except Overtaken:  # another buyer's order took the payment's name meanwhile: now it can be seen, and is refused
-        return await carry_out(store, ref, plan, query=query, reply=reply)
+        return await execute(store, ref, plan, query=query, reply=reply)
 
 
 def plan_payment(
-    file: OrderFile, inputs: DecisionInputs, tender: Tender, terms: Terms, now: datetime
+    snapshot: OrderSnapshot, inputs: DecisionInputs, tender: Tender, decision_settings: DecisionSettings, now: datetime
 ) -> Plan | Refusal:
     """The payment, its ledger rows, for the first one the buyer's history and the feed; and what refunds it touches."""
-    known = next((other for other in file.tenders if _name(other) == _name(tender)), None)
-    refused = _refused(file, inputs.payment, known, tender)
+    known = next((other for other in snapshot.tenders if _name(other) == _name(tender)), None)
+    refused = _refused(snapshot, inputs.payment, known, tender)
     if refused is not None:
         return refused
     if known is None:
-        captured = _captured(file, inputs.payment, tender, now)
+        captured = _captured(snapshot, inputs.payment, tender, now)
     else:
         captured = (*_captured_more(known, tender, now), *_shared(known, tender))
     if not captured:
         return Plan()
-    after = apply_all(file, captured)
-    later = plan_later_money(after, inputs, terms, tender, now)
-    return Plan((*captured, *later, *_surplus_task(file, after, tender, now)))
+    after = apply_all(snapshot, captured)
+    later = plan_later_money(after, inputs, decision_settings, tender, now)
+    return Plan((*captured, *later, *_surplus_task(snapshot, after, tender, now)))
 
 
-def _surplus_task(before: OrderFile, after: OrderFile, tender: Tender, now: datetime) -> tuple[OpenTask, ...]:
+def _surplus_task(before: OrderSnapshot, after: OrderSnapshot, tender: Tender, now: datetime) -> tuple[OpenTask, ...]:
     """Money above what lines and freight sum to belongs to no goods: where nothing is left to pay, a person is told."""
     stated_minor = sum(line.paid_minor for line in after.lines) + after.order.freight_minor
     surplus_minor = captured_minor(after.tenders) - max(stated_minor, captured_minor(before.tenders))
-    nothing_left = stated_minor == 0 or any(ticket.state in GRANTED_STATES for ticket in before.tickets)
+    nothing_left = stated_minor == 0 or any(ticket.state in APPROVED_STATES for ticket in before.tickets)
     if surplus_minor <= 0 or not nothing_left:
         return ()
     task = NewTask(
@@ -120,11 +120,11 @@ def _name(tender: Tender) -> tuple[str, str]:
     return tender.provider, tender.payment_id
 
 
-def _refused(file: OrderFile, elsewhere: KnownPayment, known: Tender | None, tender: Tender) -> Refusal | None:
-    if tender.currency != file.order.currency:
+def _refused(snapshot: OrderSnapshot, elsewhere: KnownPayment, known: Tender | None, tender: Tender) -> Refusal | None:
+    if tender.currency != snapshot.order.currency:
         return Refusal(
             RefusalCode.CURRENCY_MISMATCH,
-            f"The order is in {file.order.currency}, the payment in {tender.currency}.",
+            f"The order is in {snapshot.order.currency}, the payment in {tender.currency}.",
             "amount.currency",
         )
     if elsewhere.currency not in (None, tender.currency):
@@ -133,13 +133,13 @@ def _refused(file: OrderFile, elsewhere: KnownPayment, known: Tender | None, ten
             f"This payment is in {elsewhere.currency} on another order.",
             "amount.currency",
         )
-    if elsewhere.buyer_id not in (None, file.order.buyer_id):
+    if elsewhere.buyer_id not in (None, snapshot.order.buyer_id):
         return Refusal(
             RefusalCode.PAYMENT_BELONGS_TO_ANOTHER,
             f"{tender.provider} payment {tender.payment_id!r} paid another buyer's order.",
             "payment_id",
         )
-    if known is None and any(other.tender_id == tender.tender_id for other in file.tenders):
+    if known is None and any(other.tender_id == tender.tender_id for other in snapshot.tenders):
         return Refusal(
             RefusalCode.DUPLICATE_PAYMENT_DIFFERS,
             f"Tender {tender.tender_id!r} is known with another payment; a second payment needs its own id.",
@@ -186,17 +186,17 @@ def _total_refused(elsewhere: KnownPayment, known: Tender | None, tender: Tender
     return None
 
 
-def _captured(file: OrderFile, elsewhere: KnownPayment, tender: Tender, now: datetime) -> tuple[Write, ...]:
+def _captured(snapshot: OrderSnapshot, elsewhere: KnownPayment, tender: Tender, now: datetime) -> tuple[Change, ...]:
     return (
         *(() if elsewhere.buyer_id is not None else (ClaimPayment(tender.provider, tender.payment_id),)),
         *_share(tender, tender.payment_total_minor, tender.captured_minor),
         CaptureTender(tender),
         ledger.captured(tender),
-        *(_first_payment(file, tender, now) if not file.tenders else ()),
+        *(_first_payment(snapshot, tender, now) if not snapshot.tenders else ()),
     )
 
 
-def _captured_more(known: Tender, told: Tender, now: datetime) -> tuple[Write, ...]:
+def _captured_more(known: Tender, told: Tender, now: datetime) -> tuple[Change, ...]:
     more_minor = told.captured_minor - known.captured_minor
     if more_minor <= 0:
         return ()
@@ -207,7 +207,7 @@ def _captured_more(known: Tender, told: Tender, now: datetime) -> tuple[Write, .
     )
 
 
-def _shared(known: Tender, told: Tender) -> tuple[Write, ...]:
+def _shared(known: Tender, told: Tender) -> tuple[Change, ...]:
     """A payment that was told for this order alone turns out to be shared: its part here counts from now on."""
     if known.payment_total_minor is not None or told.payment_total_minor is None:
         return ()
@@ -217,13 +217,13 @@ def _shared(known: Tender, told: Tender) -> tuple[Write, ...]:
     )
 
 
-def _share(tender: Tender, total_minor: int | None, amount_minor: int) -> tuple[Write, ...]:
+def _share(tender: Tender, total_minor: int | None, amount_minor: int) -> tuple[Change, ...]:
     return () if total_minor is None else (SharePayment(tender.provider, tender.payment_id, total_minor, amount_minor),)
 
 
-def _first_payment(file: OrderFile, tender: Tender, now: datetime) -> tuple[Write, ...]:
-    order = file.order
-    funded = tuple(ledger.funded(fund, order.currency, now) for fund in file.funding)
+def _first_payment(snapshot: OrderSnapshot, tender: Tender, now: datetime) -> tuple[Change, ...]:
+    order = snapshot.order
+    funded = tuple(ledger.funded(fund, order.currency, now) for fund in snapshot.funding)
     paid = RecordBuyerEvent(
         buyer_id=order.buyer_id,
         event_id=f"paid:{order.order_id}",
@@ -234,4 +234,4 @@ def _first_payment(file: OrderFile, tender: Tender, now: datetime) -> tuple[Writ
         amount_minor=tender.captured_minor,
     )
     body = {"amount_minor": tender.captured_minor, "currency": tender.currency}
-    return (*funded, paid, Announce(ChangeKind.ORDER_PAID, now, order.shop_id, body))
+    return (*funded, paid, Announce(OutgoingEventKind.ORDER_PAID, now, order.shop_id, body))

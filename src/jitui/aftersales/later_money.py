@@ -12,40 +12,40 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jitui.aftersales import ledger
+from jitui.aftersales.allocation import net_paid, refundable_minor
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.approval import queue_refunds
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Announce,
+    Change,
+    ClaimFreight,
+    ClaimUnits,
+    HoldTender,
+    OpenTask,
+    OpenTicket,
+    OutgoingEventKind,
+    QueueRefund,
+    RaiseTicketLine,
+    RecordDecision,
+    RecordLaterDecision,
+    move_ticket,
+)
 from jitui.aftersales.facts import arm_of, gather_facts, history_read
-from jitui.aftersales.file import OrderFile, transition
-from jitui.aftersales.grant import queue_refunds
 from jitui.aftersales.order import LineUnits, Tender
-from jitui.aftersales.pay import state_from, ticket_writes
+from jitui.aftersales.pay import state_from, ticket_changes
 from jitui.aftersales.ports import DecisionInputs
-from jitui.aftersales.request_refund import Terms, asked_body, guard_of, record_decision
-from jitui.aftersales.split import refundable_minor, worth
+from jitui.aftersales.request_refund import DecisionSettings, guard_of, record_decision, requested_body
+from jitui.aftersales.snapshot import OrderSnapshot, transition
 from jitui.aftersales.task import NewTask, TaskKind
 from jitui.aftersales.ticket import (
-    GRANTED_STATES,
+    APPROVED_STATES,
     SYSTEM,
     ApprovedBy,
     Ticket,
     TicketEvent,
     TicketLine,
     TicketState,
-)
-from jitui.aftersales.writes import (
-    AddTimeline,
-    Announce,
-    ChangeKind,
-    ClaimFreight,
-    ClaimUnits,
-    HoldTender,
-    OpenTask,
-    OpenTicket,
-    QueueRefund,
-    RaiseTicketLine,
-    RecordDecision,
-    RecordLaterDecision,
-    Write,
-    move_ticket,
 )
 from jitui.ids import new_id
 from jitui.money import split_by_weight
@@ -77,59 +77,61 @@ class _Again:
 
 
 def plan_later_money(
-    file: OrderFile, inputs: DecisionInputs, terms: Terms, tender: Tender, now: datetime
-) -> tuple[Write, ...]:
-    """What a capture, which the file holds already, does to the tickets that stand on the order's units."""
-    writes: tuple[Write, ...] = ()
-    found = [more for more in _more(file) if more.amount_minor]
+    snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings: DecisionSettings, tender: Tender, now: datetime
+) -> tuple[Change, ...]:
+    """What a capture, which the snapshot holds already, does to the tickets that stand on the order's units."""
+    changes: tuple[Change, ...] = ()
+    found = [more for more in _more(snapshot) if more.amount_minor]
     for more in found:
         if more.ticket.state is TicketState.AWAITING_MERCHANT:
-            writes += _raise(file, more, now)
-    granted = [more for more in found if more.ticket.state in GRANTED_STATES]
-    instant = [more for more in granted if more.ticket.approved_by is ApprovedBy.INSTANT_REFUND]
-    if not granted:
-        return writes
-    again = _decide_again(apply_all(file, writes), inputs, terms, instant or granted, now)
-    extended = instant if again.holds and _fits(file, instant) else []
+            changes += _raise(snapshot, more, now)
+    approved = [more for more in found if more.ticket.state in APPROVED_STATES]
+    instant = [more for more in approved if more.ticket.approved_by is ApprovedBy.INSTANT_REFUND]
+    if not approved:
+        return changes
+    again = _decide_again(apply_all(snapshot, changes), inputs, decision_settings, instant or approved, now)
+    extended = instant if again.holds and _fits(snapshot, instant) else []
     for more in extended:
-        writes += _extend(apply_all(file, writes), more, again, now)
-    rest = [more for more in granted if more not in extended]
+        changes += _extend(apply_all(snapshot, changes), more, again, now)
+    rest = [more for more in approved if more not in extended]
     if rest:
-        after = apply_all(file, writes)
-        again = again if rest == (instant or granted) else _decide_again(after, inputs, terms, rest, now)
-        writes += _review(after, rest, again, inputs, terms, tender, now)
-    return writes
+        after = apply_all(snapshot, changes)
+        again = again if rest == (instant or approved) else _decide_again(after, inputs, decision_settings, rest, now)
+        changes += _review(after, rest, again, inputs, decision_settings, tender, now)
+    return changes
 
 
 # How much more ---------------------------------------------------------------------------------------------------
 
 
-def _more(file: OrderFile) -> list[_More]:
+def _more(snapshot: OrderSnapshot) -> list[_More]:
     """For each ticket on the order's units, oldest first, what it lacks; rounding as in `split.units_due_minor`."""
     standing = sorted(
-        (t for t in file.tickets if t.state in GRANTED_STATES or t.state is TicketState.AWAITING_MERCHANT),
+        (t for t in snapshot.tickets if t.state in APPROVED_STATES or t.state is TicketState.AWAITING_MERCHANT),
         key=lambda ticket: (ticket.requested_at, ticket.ticket_id),
     )
-    paid = worth(file)
+    paid = net_paid(snapshot)
     parts: dict[object, dict[str, int]] = {ticket.ticket_id: {} for ticket in standing}
-    for line in file.lines:
+    for line in snapshot.lines:
         lacks_minor = paid.lines[line.line_id] * line.claimed_quantity // line.quantity - line.claimed_minor
         holders = [
-            row for row in file.ticket_lines if row.line_id == line.line_id and row.quantity and row.ticket_id in parts
+            row
+            for row in snapshot.ticket_lines
+            if row.line_id == line.line_id and row.quantity and row.ticket_id in parts
         ]
         if lacks_minor > 0 and holders:
             shares = split_by_weight(lacks_minor, [row.quantity for row in holders])
             for row, share in zip(holders, shares, strict=True):
                 if share:
                     parts[row.ticket_id][line.line_id] = share
-    freight = _freight_more(file, standing, paid.freight_minor)
+    freight = _freight_more(snapshot, standing, paid.freight_minor)
     return [_More(ticket, parts[ticket.ticket_id], freight.get(ticket.ticket_id, 0)) for ticket in standing]
 
 
-def _freight_more(file: OrderFile, standing: Sequence[Ticket], worth_minor: int) -> dict[object, int]:
+def _freight_more(snapshot: OrderSnapshot, standing: Sequence[Ticket], net_paid_minor: int) -> dict[object, int]:
     """Freight goes with the ticket that has it, else with the last one of an order that is asked for whole."""
-    lacks_minor = worth_minor - file.order.freight_claimed_minor
-    whole = all(line.claimed_quantity == line.quantity and not line.left_quantity for line in file.lines)
+    lacks_minor = net_paid_minor - snapshot.order.freight_claimed_minor
+    whole = all(line.claimed_quantity == line.quantity and not line.left_quantity for line in snapshot.lines)
     if lacks_minor <= 0 or not whole or not standing:
         return {}
     ticket = next((ticket for ticket in reversed(standing) if ticket.freight_minor), standing[-1])
@@ -139,14 +141,14 @@ def _freight_more(file: OrderFile, standing: Sequence[Ticket], worth_minor: int)
 # In review -------------------------------------------------------------------------------------------------------
 
 
-def _raise(file: OrderFile, more: _More, now: datetime) -> tuple[Write, ...]:
+def _raise(snapshot: OrderSnapshot, more: _More, now: datetime) -> tuple[Change, ...]:
     """A request that waits: its amount grows, and whoever has read it must read it again."""
     raised = _raised(more.ticket, more)
     return (
         *_claims([more]),
         *_line_raises(more),
         move_ticket(raised),
-        AddTimeline((_event(file, more.ticket, raised, now),)),
+        AddTimeline((_event(snapshot, more.ticket, raised, now),)),
         _announce_raise(raised, more, now),
     )
 
@@ -155,34 +157,40 @@ def _raise(file: OrderFile, more: _More, now: datetime) -> tuple[Write, ...]:
 
 
 def _decide_again(
-    file: OrderFile, inputs: DecisionInputs, terms: Terms, mores: Sequence[_More], now: datetime
+    snapshot: OrderSnapshot,
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    mores: Sequence[_More],
+    now: datetime,
 ) -> _Again:
     """One decision on everything that these approvals would then give back; caps count what they gave already."""
     tickets = {more.ticket.ticket_id for more in mores}
     units: dict[str, int] = {}
-    for row in file.ticket_lines:
+    for row in snapshot.ticket_lines:
         if row.ticket_id in tickets:
             units[row.line_id] = units.get(row.line_id, 0) + row.quantity
     facts = gather_facts(
-        terms.policy,
-        file,
-        _usage_beside(inputs, terms, mores, now),
+        decision_settings.policy,
+        snapshot,
+        _usage_beside(inputs, decision_settings, mores, now),
         asked=[LineUnits(line_id, quantity) for line_id, quantity in units.items()],
         amount_minor=sum(more.ticket.amount_minor + more.amount_minor for more in mores),
         cap_amount_minor=sum(more.amount_minor for more in mores),
         now=now,
-        time_zone=terms.time_zone,
-        usage_max_age=terms.usage_max_age,
+        time_zone=decision_settings.time_zone,
+        usage_max_age=decision_settings.usage_max_age,
     )
-    decision = decide(terms.policy, facts)
-    read_from = history_read(terms.policy, file, inputs)
-    holds = decision.outcome is Outcome.INSTANT and guard_of(file, inputs, terms) is None
+    decision = decide(decision_settings.policy, facts)
+    read_from = history_read(decision_settings.policy, snapshot, inputs)
+    holds = decision.outcome is Outcome.INSTANT and guard_of(snapshot, inputs, decision_settings) is None
     return _Again(holds, lambda ticket: record_decision(ticket.ticket_id, decision, facts, read_from, now))
 
 
-def _usage_beside(inputs: DecisionInputs, terms: Terms, mores: Sequence[_More], now: datetime) -> DecisionInputs:
+def _usage_beside(
+    inputs: DecisionInputs, decision_settings: DecisionSettings, mores: Sequence[_More], now: datetime
+) -> DecisionInputs:
     """The buyer's cap counts an approval once, at its own time; one that has left the window is no longer in there."""
-    cap, usage = terms.policy.caps.per_buyer, inputs.buyer_usage
+    cap, usage = decision_settings.policy.caps.per_buyer, inputs.buyer_usage
     if cap is None or usage is None:
         return inputs
     since = now - timedelta(seconds=cap.over_seconds)
@@ -191,15 +199,15 @@ def _usage_beside(inputs: DecisionInputs, terms: Terms, mores: Sequence[_More], 
     return replace(inputs, buyer_usage=replace(usage, approvals=max(0, usage.approvals - 1)))
 
 
-def _fits(file: OrderFile, mores: Iterable[_More]) -> bool:
-    return sum(more.amount_minor for more in mores) <= refundable_minor(file.tenders)
+def _fits(snapshot: OrderSnapshot, mores: Iterable[_More]) -> bool:
+    return sum(more.amount_minor for more in mores) <= refundable_minor(snapshot.tenders)
 
 
-def _extend(file: OrderFile, more: _More, again: _Again, now: datetime) -> tuple[Write, ...]:
+def _extend(snapshot: OrderSnapshot, more: _More, again: _Again, now: datetime) -> tuple[Change, ...]:
     """The same approval carries the new money: more refunds of the same ticket."""
     ticket = more.ticket
-    refunds = queue_refunds(file, ticket, more.amount_minor, now)
-    writes: tuple[Write, ...] = (
+    refunds = queue_refunds(snapshot, ticket, more.amount_minor, now)
+    changes: tuple[Change, ...] = (
         *_claims([more]),
         *_line_raises(more),
         *(QueueRefund(refund) for refund in refunds),
@@ -207,30 +215,30 @@ def _extend(file: OrderFile, more: _More, again: _Again, now: datetime) -> tuple
         *(ledger.granted(refund, now) for refund in refunds),
         RecordLaterDecision(again.record(ticket)),
     )
-    state = state_from(apply_all(file, writes).refunds_of(ticket.ticket_id))
+    state = state_from(apply_all(snapshot, changes).refunds_of(ticket.ticket_id))
     raised = replace(_raised(ticket, more), state=state, closed_at=None)
-    event = _event(file, ticket, raised, now)
+    event = _event(snapshot, ticket, raised, now)
     told = (_announce_raise(raised, more, now),)
     if raised.state is ticket.state:
-        return (*writes, *told, move_ticket(raised), AddTimeline((event,)))
+        return (*changes, *told, move_ticket(raised), AddTimeline((event,)))
     # It was refunded: the feed and the buyer's history say that it is not any more.
-    return (*writes, *told, *ticket_writes(raised, event, now))
+    return (*changes, *told, *ticket_changes(raised, event, now))
 
 
 # To review -------------------------------------------------------------------------------------------------------
 
 
 def _review(
-    file: OrderFile,
+    snapshot: OrderSnapshot,
     mores: Sequence[_More],
     again: _Again,
     inputs: DecisionInputs,
-    terms: Terms,
+    decision_settings: DecisionSettings,
     tender: Tender,
     now: datetime,
-) -> tuple[Write, ...]:
+) -> tuple[Change, ...]:
     """One request for all of it, on no units: they are their first ticket's for good."""
-    ticket = _new_ticket(file, mores, inputs, terms, now)
+    ticket = _new_ticket(snapshot, mores, inputs, decision_settings, now)
     event = TicketEvent(
         ticket_id=ticket.ticket_id,
         seq=1,
@@ -259,21 +267,27 @@ def _review(
         again.record(ticket),
         AddTimeline((event,)),
         OpenTask(task.task_id, task),
-        Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
+        Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, requested_body(ticket), ticket.ticket_id),
     )
 
 
-def _new_ticket(file: OrderFile, mores: Sequence[_More], inputs: DecisionInputs, terms: Terms, now: datetime) -> Ticket:
-    first, review = mores[0].ticket, terms.policy.review
+def _new_ticket(
+    snapshot: OrderSnapshot,
+    mores: Sequence[_More],
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    now: datetime,
+) -> Ticket:
+    first, review = mores[0].ticket, decision_settings.policy.review
     return replace(
         first,
-        ticket_id=new_id(file.order.lane),
+        ticket_id=new_id(snapshot.order.lane),
         state=TicketState.AWAITING_MERCHANT,
         version=1,
         amount_minor=sum(more.amount_minor for more in mores),
         freight_minor=sum(more.freight_minor for more in mores),
         funding_returns={},
-        arm=arm_of(terms.policy, first.buyer_id, inputs.selection),
+        arm=arm_of(decision_settings.policy, first.buyer_id, inputs.selection),
         requested_at=now,
         notice=None,
         review_reason=CAPTURED_LATER,
@@ -305,9 +319,9 @@ def _raised(ticket: Ticket, more: _More) -> Ticket:
     )
 
 
-def _event(file: OrderFile, ticket: Ticket, raised: Ticket, now: datetime) -> TicketEvent:
+def _event(snapshot: OrderSnapshot, ticket: Ticket, raised: Ticket, now: datetime) -> TicketEvent:
     detail = {"amount_minor": raised.amount_minor, "more_minor": raised.amount_minor - ticket.amount_minor}
-    return transition(file, ticket, raised.state, by=SYSTEM, why=CAPTURED_LATER, now=now, detail=detail)
+    return transition(snapshot, ticket, raised.state, by=SYSTEM, why=CAPTURED_LATER, now=now, detail=detail)
 
 
 def _announce_raise(ticket: Ticket, more: _More, now: datetime) -> Announce:
@@ -320,10 +334,10 @@ def _announce_raise(ticket: Ticket, more: _More, now: datetime) -> Announce:
         "version": ticket.version,
         "approved_by": ticket.approved_by.value if ticket.approved_by else None,
     }
-    return Announce(ChangeKind.TICKET_AMOUNT_RAISED, now, ticket.shop_id, body, ticket.ticket_id)
+    return Announce(OutgoingEventKind.TICKET_AMOUNT_RAISED, now, ticket.shop_id, body, ticket.ticket_id)
 
 
-def _claims(mores: Iterable[_More]) -> tuple[Write, ...]:
+def _claims(mores: Iterable[_More]) -> tuple[Change, ...]:
     return tuple(
         write
         for more in mores

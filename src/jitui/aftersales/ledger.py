@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.order import Dispute, Funder, Funding, Tender
 from jitui.aftersales.refund import Attempt, Refund
-from jitui.aftersales.writes import Post
 
 
 class Account(StrEnum):
@@ -92,61 +92,61 @@ AT_PROVIDER = frozenset({Cause.PAID, Cause.UNPAID, Cause.PAID_AGAIN, Cause.PAID_
 # Postings ----------------------------------------------------------------------------------------------------------
 
 
-def captured(tender: Tender) -> Post:
+def captured(tender: Tender) -> LedgerEntry:
     """A payment was captured at its provider."""
     name = (Cause.CAPTURED, tender.tender_id)
-    return _post(name, tender.captured_minor, tender.currency, tender.captured_at, provider=tender.provider)
+    return _entry(name, tender.captured_minor, tender.currency, tender.captured_at, provider=tender.provider)
 
 
-def captured_more(tender: Tender, amount_minor: int, at: datetime) -> Post:
+def captured_more(tender: Tender, amount_minor: int, at: datetime) -> LedgerEntry:
     """More was captured with a payment that is known; `tender` says how much in all, which names the posting."""
     name = (Cause.CAPTURED_MORE, tender.captured_minor, tender.tender_id)
-    return _post(name, amount_minor, tender.currency, at, provider=tender.provider)
+    return _entry(name, amount_minor, tender.currency, at, provider=tender.provider)
 
 
-def funded(fund: Funding, currency: str, now: datetime) -> Post:
+def funded(fund: Funding, currency: str, now: datetime) -> LedgerEntry:
     """A funder's share joins the escrow with the first payment."""
-    return _post((Cause.FUNDED, fund.funder.value), fund.amount_minor, currency, now, funder=fund.funder)
+    return _entry((Cause.FUNDED, fund.funder.value), fund.amount_minor, currency, now, funder=fund.funder)
 
 
-def funding_changed(funder: Funder, delta_minor: int, currency: str, now: datetime, number: int) -> Post:
+def funding_changed(funder: Funder, delta_minor: int, currency: str, now: datetime, number: int) -> LedgerEntry:
     """A funder's share after its order was replaced; `number` is 0 for its first booking, else how many there were."""
     if number == 0:
         return funded(Funding(funder, delta_minor), currency, now)
     cause = Cause.FUNDED_MORE if delta_minor > 0 else Cause.FUNDED_LESS
-    return _post((cause, funder.value, number), abs(delta_minor), currency, now, funder=funder)
+    return _entry((cause, funder.value, number), abs(delta_minor), currency, now, funder=funder)
 
 
-def granted(refund: Refund, now: datetime) -> Post:
+def granted(refund: Refund, now: datetime) -> LedgerEntry:
     """The order's escrow now owes the buyer."""
-    return _post((Cause.GRANTED, refund.refund_id), refund.amount_minor, refund.currency, now)
+    return _entry((Cause.GRANTED, refund.refund_id), refund.amount_minor, refund.currency, now)
 
 
-def returned(ticket_id: object, funder: Funder, amount_minor: int, currency: str, now: datetime) -> Post:
+def returned(ticket_id: object, funder: Funder, amount_minor: int, currency: str, now: datetime) -> LedgerEntry:
     """A funder's share goes straight back to it."""
-    return _post((Cause.RETURNED, ticket_id, funder.value), amount_minor, currency, now, funder=funder)
+    return _entry((Cause.RETURNED, ticket_id, funder.value), amount_minor, currency, now, funder=funder)
 
 
-def at_provider(cause: Cause, refund: Refund, attempt: Attempt, now: datetime) -> Post:
+def at_provider(cause: Cause, refund: Refund, attempt: Attempt, now: datetime) -> LedgerEntry:
     """Money moved at the provider for an attempt.
 
     One name for each move of an attempt: a provider may take back a refund and then pay it after all.
     """
     name = (cause, attempt.attempt_id, attempt.moves)
-    return _post(name, refund.amount_minor, refund.currency, now, provider=refund.provider)
+    return _entry(name, refund.amount_minor, refund.currency, now, provider=refund.provider)
 
 
-def settled(refund: Refund, now: datetime) -> Post:
+def settled(refund: Refund, now: datetime) -> LedgerEntry:
     """What was owed was paid outside the provider."""
-    return _post((Cause.SETTLED, refund.refund_id), refund.amount_minor, refund.currency, now)
+    return _entry((Cause.SETTLED, refund.refund_id), refund.amount_minor, refund.currency, now)
 
 
-def charged_back(cause: Cause, dispute: Dispute, amount_minor: int, now: datetime) -> Post:
+def charged_back(cause: Cause, dispute: Dispute, amount_minor: int, now: datetime) -> LedgerEntry:
     """A card dispute was lost: its money left the provider for the buyer's bank."""
-    return _post((cause, dispute.dispute_id), amount_minor, dispute.currency, now, provider=dispute.provider)
+    return _entry((cause, dispute.dispute_id), amount_minor, dispute.currency, now, provider=dispute.provider)
 
 
-def _post(
+def _entry(
     name: tuple[Cause, *tuple[object, ...]],
     amount_minor: int,
     currency: str,
@@ -154,9 +154,9 @@ def _post(
     *,
     provider: str = "",
     funder: Funder | None = None,
-) -> Post:
+) -> LedgerEntry:
     flow = FLOWS[name[0]]
-    return Post(
+    return LedgerEntry(
         posting=":".join(map(str, name)),
         debit=flow.debit.value.format(provider=provider, funder=funder),
         credit=flow.credit.value.format(provider=provider, funder=funder),
@@ -169,21 +169,21 @@ def _post(
 # Reading -----------------------------------------------------------------------------------------------------------
 
 
-def cause_of(post: Post) -> Cause:
+def cause_of(entry: LedgerEntry) -> Cause:
     """Why this posting was made."""
-    return Cause(post.posting.partition(":")[0])
+    return Cause(entry.posting.partition(":")[0])
 
 
-def story(posts: Iterable[Post]) -> tuple[Post, ...]:
+def story(entries: Iterable[LedgerEntry]) -> tuple[LedgerEntry, ...]:
     """Postings as they happened; at the same moment in the order of an order's life."""
     rank = {cause: place for place, cause in enumerate(Cause)}
-    return tuple(sorted(posts, key=lambda post: (post.posted_at, rank[cause_of(post)], post.posting)))
+    return tuple(sorted(entries, key=lambda entry: (entry.posted_at, rank[cause_of(entry)], entry.posting)))
 
 
-def balances(posts: Sequence[Post]) -> dict[tuple[str, str], int]:
+def balances(entries: Sequence[LedgerEntry]) -> dict[tuple[str, str], int]:
     """Debits less credits by (account, currency), in minor units; over all accounts of a currency they sum to zero."""
     sums: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for post in posts:
-        sums[post.debit, post.currency] += post.amount_minor
-        sums[post.credit, post.currency] -= post.amount_minor
+    for entry in entries:
+        sums[entry.debit, entry.currency] += entry.amount_minor
+        sums[entry.credit, entry.currency] -= entry.amount_minor
     return dict(sorted(sums.items()))

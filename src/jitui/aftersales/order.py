@@ -31,8 +31,8 @@ class Funder(StrEnum):
     TALENT_SUBSIDY = "talent_subsidy"
 
 
-class ParcelDegree(StrEnum):
-    """How far one parcel has gone; a printed label is not yet on its way."""
+class ShipmentStatus(StrEnum):
+    """How far one shipment has gone; a printed label is not yet on its way."""
 
     LABEL_PRINTED = "label_printed"
     PICKED_UP = "picked_up"
@@ -40,20 +40,20 @@ class ParcelDegree(StrEnum):
     DELIVERED = "delivered"
 
 
-_FURTHER = {degree: rank for rank, degree in enumerate(ParcelDegree)}
+_FURTHER = {status: rank for rank, status in enumerate(ShipmentStatus)}
 
 
-def is_further(new: ParcelDegree, old: ParcelDegree) -> bool:
-    """Parcels only move forward; late news of an earlier degree changes nothing."""
+def is_further(new: ShipmentStatus, old: ShipmentStatus) -> bool:
+    """Shipments only move forward; late news of an earlier degree changes nothing."""
     return _FURTHER[new] > _FURTHER[old]
 
 
-def has_left(degree: ParcelDegree) -> bool:
+def has_left(status: ShipmentStatus) -> bool:
     """Whether the goods are gone: shipped or delivered. Picked up is a degree that a policy may choose to allow."""
-    return degree in (ParcelDegree.SHIPPED, ParcelDegree.DELIVERED)
+    return status in (ShipmentStatus.SHIPPED, ShipmentStatus.DELIVERED)
 
 
-class ShipmentDegree(StrEnum):
+class FulfillmentStatus(StrEnum):
     """How far an order as a whole has gone, as a decision reads it."""
 
     UNSHIPPED = "unshipped"
@@ -172,13 +172,13 @@ class Funding:
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """A parcel by its waybill; repeating the waybill is the same parcel.
+    """A shipment by its waybill; repeating the waybill is the same shipment.
 
     `commanded_lines`: those of its units that left by a ship command; the others left by the carrier's word alone.
     """
 
     shipment_id: UUID
-    degree: ParcelDegree
+    degree: ShipmentStatus
     carrier: str
     tracking_no: str
     source: ShipmentSource
@@ -220,7 +220,7 @@ class Buyer:
 
 
 def waybill_of(tracking_no: str) -> str:
-    """What tells a parcel from the order's others: its number in whatever letters and widths it is written.
+    """What tells a shipment from the order's others: its number in whatever letters and widths it is written.
 
     Hyphens stay, all dashes as one: some carriers number the pieces of a consignment behind one. The carrier's name has
     many spellings.
@@ -236,26 +236,26 @@ def captured_minor(tenders: Iterable[Tender]) -> int:
     return sum(tender.captured_minor for tender in tenders)
 
 
-def order_degree(
+def fulfillment_status_of(
     lines: Sequence[OrderLine], shipments: Sequence[Shipment], *, completed: bool = False
-) -> ShipmentDegree:
+) -> FulfillmentStatus:
     """How far the order has gone: the furthest that is true of all goods, *partly shipped* when only some have left.
 
     INVARIANT: a completed order has gone, whatever was told of its shipments: the buyer has the goods.
     """
     if completed:
-        return ShipmentDegree.DELIVERED
+        return FulfillmentStatus.DELIVERED
     left = sum(line.left_quantity for line in lines)
     whole = sum(line.quantity for line in lines)
     if left >= whole:
-        gone = [parcel for parcel in shipments if has_left(parcel.degree)]
-        delivered = bool(gone) and all(parcel.degree is ParcelDegree.DELIVERED for parcel in gone)
-        return ShipmentDegree.DELIVERED if delivered else ShipmentDegree.SHIPPED
+        gone = [shipment for shipment in shipments if has_left(shipment.degree)]
+        delivered = bool(gone) and all(shipment.degree is ShipmentStatus.DELIVERED for shipment in gone)
+        return FulfillmentStatus.DELIVERED if delivered else FulfillmentStatus.SHIPPED
     if left:
-        return ShipmentDegree.PARTLY_SHIPPED
-    degrees = {parcel.degree for parcel in shipments}
-    if ParcelDegree.PICKED_UP in degrees:
-        return ShipmentDegree.PICKED_UP
-    if ParcelDegree.LABEL_PRINTED in degrees:
-        return ShipmentDegree.LABEL_PRINTED
-    return ShipmentDegree.UNSHIPPED
+        return FulfillmentStatus.PARTLY_SHIPPED
+    degrees = {shipment.degree for shipment in shipments}
+    if ShipmentStatus.PICKED_UP in degrees:
+        return FulfillmentStatus.PICKED_UP
+    if ShipmentStatus.LABEL_PRINTED in degrees:
+        return FulfillmentStatus.LABEL_PRINTED
+    return FulfillmentStatus.UNSHIPPED

@@ -54,7 +54,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class IdempotencyKey:
     """An Idempotency-Key of an API key and route, for the buyer that the command is about: another buyer's is another.
 
     `body_hash` covers everything that shapes the effect.
@@ -67,7 +67,7 @@ class Once:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class StoredResponse:
     """The first answer to an Idempotency-Key, to be given again byte for byte."""
 
     status: int

@@ -14,30 +14,30 @@ from uuid import UUID
 
 from jitui.aftersales import ledger
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
-from jitui.aftersales.doubt import difference, taken_for_none, with_difference
-from jitui.aftersales.file import OrderFile, transition
-from jitui.aftersales.ledger import Cause
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
-from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef, Store
-from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider, RefundOrder
-from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState, Settlement
-from jitui.aftersales.task import NewTask, TaskKind
-from jitui.aftersales.ticket import Actor, ActorKind, Ticket, TicketEvent, TicketState
-from jitui.aftersales.writes import (
+from jitui.aftersales.changes import (
     AddTimeline,
     Announce,
     BuyerEventKind,
-    ChangeKind,
+    Change,
     HoldTender,
     MoveAttempt,
     MoveRefund,
     OpenTask,
+    OutgoingEventKind,
     RecordBuyerEvent,
     SettleRefund,
-    Write,
     move_ticket,
 )
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute, not_found
+from jitui.aftersales.ledger import Cause
+from jitui.aftersales.mismatch import as_unknown, find_mismatch, with_mismatch_task
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef, Store
+from jitui.aftersales.provider import PaymentProvider, RefundInstruction, RefundResult, RefundResultKind
+from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState, Settlement
+from jitui.aftersales.snapshot import OrderSnapshot, transition
+from jitui.aftersales.task import NewTask, TaskKind
+from jitui.aftersales.ticket import Actor, ActorKind, Ticket, TicketEvent, TicketState
 
 Clock = Callable[[], datetime]
 
@@ -64,14 +64,14 @@ REOPENINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class RefundUpdate:
     """What somebody says of an attempt; `looked_up`: the provider's own books said so just now.
 
     `provider`: who says so unasked; a provider has nothing to say of another's attempts. `lease`: under which the
     books were asked; when it is no longer the refund's, there was news since, and the look-up may be older than that.
     """
 
-    answer: Answer
+    result: RefundResult
     looked_up: bool = False
     provider: str | None = None
     lease: datetime | None = None
@@ -79,42 +79,50 @@ class News:
 
 async def pay_claimed(
     store: Store, providers: Mapping[str, PaymentProvider], claimed: ClaimedRefund, *, clock: Clock
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """Call the provider for one claimed refund and confirm its answer; never raises for what a provider does."""
     provider = providers[claimed.refund.provider]
-    news = await _call(provider, claimed, clock)
-    return await confirm(store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), news, now=clock())
+    update = await _call(provider, claimed, clock)
+    return await confirm(store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), update, now=clock())
 
 
-async def _call(provider: PaymentProvider, claimed: ClaimedRefund, clock: Clock) -> News:
-    order = refund_order(claimed.refund, claimed.attempt)
+async def _call(provider: PaymentProvider, claimed: ClaimedRefund, clock: Clock) -> RefundUpdate:
+    instruction = refund_instruction(claimed.refund, claimed.attempt)
     if claimed.look_up_first and not provider.capabilities.look_up:
         if not (provider.capabilities.keys and claimed.may_send):
-            return News(Answer(AnswerKind.UNKNOWN, reason=NO_WAY_TO_ASK, retry_after_seconds=A_DAY_SECONDS))
+            return RefundUpdate(
+                RefundResult(RefundResultKind.UNKNOWN, reason=NO_WAY_TO_ASK, retry_after_seconds=A_DAY_SECONDS)
+            )
     elif claimed.look_up_first:
-        found = await provider.look_up(order)
-        if found.kind is not AnswerKind.ABSENT:
-            return News(found, looked_up=True, lease=claimed.refund.leased_until)
+        found = await provider.look_up(instruction)
+        if found.kind is not RefundResultKind.NOT_FOUND:
+            return RefundUpdate(found, looked_up=True, lease=claimed.refund.leased_until)
         if not claimed.may_send:
-            return News(
-                Answer(AnswerKind.UNKNOWN, reason="the provider no longer knows an attempt that it had accepted")
+            return RefundUpdate(
+                RefundResult(
+                    RefundResultKind.UNKNOWN, reason="the provider no longer knows an attempt that it had accepted"
+                )
             )
         if not provider.capabilities.keys:
-            return News(Answer(AnswerKind.UNKNOWN, reason=NO_WAY_TO_REPEAT, retry_after_seconds=A_DAY_SECONDS))
+            return RefundUpdate(
+                RefundResult(RefundResultKind.UNKNOWN, reason=NO_WAY_TO_REPEAT, retry_after_seconds=A_DAY_SECONDS)
+            )
         if found.key_life is not None and clock() - claimed.attempt.started_at >= found.key_life:
-            gone = Answer(AnswerKind.DECLINED, reason=KEY_EXPIRED)
-            return News(gone, looked_up=True, lease=claimed.refund.leased_until)
+            gone = RefundResult(RefundResultKind.DECLINED, reason=KEY_EXPIRED)
+            return RefundUpdate(gone, looked_up=True, lease=claimed.refund.leased_until)
     lease = claimed.refund.leased_until
     if lease is not None and clock() > lease:
         # Held up for so long that another worker may be at it, or the provider has forgotten the key.
-        return News(Answer(AnswerKind.UNKNOWN, reason="the lease ran out before the refund was sent"))
+        return RefundUpdate(
+            RefundResult(RefundResultKind.UNKNOWN, reason="the lease ran out before the refund was sent")
+        )
     # Never heard of, or never sent: the same attempt with the same key is safe (T5, T15, T27).
-    return News(await provider.send(order))
+    return RefundUpdate(await provider.send(instruction))
 
 
-def refund_order(refund: Refund, attempt: Attempt) -> RefundOrder:
+def refund_instruction(refund: Refund, attempt: Attempt) -> RefundInstruction:
     """What the provider is asked to do; the attempt's id is the idempotency key."""
-    return RefundOrder(
+    return RefundInstruction(
         attempt_id=attempt.attempt_id,
         provider=refund.provider,
         payment_id=refund.payment_id,
@@ -125,17 +133,19 @@ def refund_order(refund: Refund, attempt: Attempt) -> RefundOrder:
     )
 
 
-async def confirm(store: Store, ref: AttemptRef, news: News, *, now: datetime) -> Executed | Refusal | KeptAnswer:
+async def confirm(
+    store: Store, ref: AttemptRef, update: RefundUpdate, *, now: datetime
+) -> Executed | Refusal | StoredResponse:
     """The one place where news about money becomes state: answer, webhook, poll and reconciliation alike.
 
     Idempotent; takes the locks of every other command (buyer, order); ignores leases. One transaction moves the
     attempt, the refund, the tender, the ledger, the ticket and the feed.
     """
 
-    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        return plan_news(file, ref.attempt_id, news, now)
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        return plan_refund_update(snapshot, ref.attempt_id, update, now)
 
-    return await carry_out(store, ref, plan)
+    return await execute(store, ref, plan)
 
 
 async def retry(
@@ -145,36 +155,36 @@ async def retry(
     by: Actor,
     now: datetime,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """An operator sends a finally failed refund again, as a new attempt with a new key."""
 
-    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        refund = next(refund for refund in file.refunds if refund.refund_id == ref.refund_id)
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        refund = next(refund for refund in snapshot.refunds if refund.refund_id == ref.refund_id)
         if refund.state is not RefundState.FAILED:
             return Refusal(
                 RefusalCode.REFUND_NOT_FAILED,
                 f"The refund is {refund.state.value}; only a failed one is retried.",
             )
-        if _may_still_be_paid(file, refund):
+        if _may_still_be_paid(snapshot, refund):
             return Refusal(
                 RefusalCode.REFUND_NOT_FAILED,
                 f"{refund.provider} still holds this refund and may pay it: act there, a new attempt could pay twice.",
             )
-        if _is_disputed(file, refund):
+        if _is_disputed(snapshot, refund):
             return Refusal(
                 RefusalCode.DISPUTE_OPEN,
                 "The buyer's bank is asked for the same money: wait until it has decided before you send it again.",
             )
         queued = _moved(refund, RefundState.QUEUED, due_at=now, reason="retried")
-        return _with_ticket_following(file, (queued,), refund.ticket_id, by, "retried", now)
+        return _with_ticket_following(snapshot, (queued,), refund.ticket_id, by, "retried", now)
 
-    return await carry_out(store, ref, plan, reply=reply)
+    return await execute(store, ref, plan, reply=reply)
 
 
-def _is_disputed(file: OrderFile, refund: Refund) -> bool:
+def _is_disputed(snapshot: OrderSnapshot, refund: Refund) -> bool:
     """Whether the payment's open disputes are about more than it has left beside what is promised of it."""
-    tender = next(tender for tender in file.tenders if tender.tender_id == refund.tender_id)
-    return file.disputed_minor(tender) > tender.remaining_minor
+    tender = next(tender for tender in snapshot.tenders if tender.tender_id == refund.tender_id)
+    return snapshot.disputed_minor(tender) > tender.remaining_minor
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,17 +205,19 @@ async def settle(
     by: Actor,
     now: datetime,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """An operator has paid a finally failed refund by hand: it is settled with evidence and never sent again."""
 
-    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        refund = next(refund for refund in file.refunds if refund.refund_id == ref.refund_id)
-        return plan_settlement(file, refund, payout, by, now)
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        refund = next(refund for refund in snapshot.refunds if refund.refund_id == ref.refund_id)
+        return plan_settlement(snapshot, refund, payout, by, now)
 
-    return await carry_out(store, ref, plan, reply=reply)
+    return await execute(store, ref, plan, reply=reply)
 
 
-def plan_settlement(file: OrderFile, refund: Refund, payout: ManualPayout, by: Actor, now: datetime) -> Plan | Refusal:
+def plan_settlement(
+    snapshot: OrderSnapshot, refund: Refund, payout: ManualPayout, by: Actor, now: datetime
+) -> Plan | Refusal:
     """Only FAILED: in every other state the provider may still pay, or has paid."""
     if refund.state is not RefundState.FAILED:
         return Refusal(
@@ -219,18 +231,18 @@ def plan_settlement(file: OrderFile, refund: Refund, payout: ManualPayout, by: A
             "amount",
         )
     settlement = Settlement(payout.reference, payout.note, by.id, now)
-    writes: tuple[Write, ...] = (
+    changes: tuple[Change, ...] = (
         SettleRefund(refund.refund_id, settlement),
         _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="settled by hand", closed_at=now),
         HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
         ledger.settled(refund, now),
     )
     evidence = {"reference": payout.reference, "refund_id": str(refund.refund_id), "amount_minor": refund.amount_minor}
-    done = _with_ticket_following(file, writes, refund.ticket_id, by, "settled_by_hand", now, detail=evidence)
-    if done.writes == writes:  # another refund of the ticket is not paid yet: the ticket stays, its timeline tells
-        ticket = file.ticket(refund.ticket_id)
-        event = transition(file, ticket, ticket.state, by=by, why="settled_by_hand", now=now, detail=evidence)
-        return Plan((*writes, AddTimeline((event,))), refund.ticket_id)
+    done = _with_ticket_following(snapshot, changes, refund.ticket_id, by, "settled_by_hand", now, detail=evidence)
+    if done.changes == changes:  # another refund of the ticket is not paid yet: the ticket stays, its timeline tells
+        ticket = snapshot.ticket(refund.ticket_id)
+        event = transition(snapshot, ticket, ticket.state, by=by, why="settled_by_hand", now=now, detail=evidence)
+        return Plan((*changes, AddTimeline((event,))), refund.ticket_id)
     return done
 
 
@@ -239,48 +251,54 @@ def plan_settlement(file: OrderFile, refund: Refund, payout: ManualPayout, by: A
 _FINAL = frozenset({AttemptState.SUCCEEDED, AttemptState.DECLINED})
 
 
-def plan_news(file: OrderFile, attempt_id: UUID, news: News, now: datetime) -> Plan | Refusal:
+def plan_refund_update(
+    snapshot: OrderSnapshot, attempt_id: UUID, update: RefundUpdate, now: datetime
+) -> Plan | Refusal:
     """Order late, repeated and conflicting news: knowledge only grows, and a conflict is looked up before it counts."""
-    attempt = next(attempt for attempt in file.attempts if attempt.attempt_id == attempt_id)
-    refund = next(refund for refund in file.refunds if refund.refund_id == attempt.refund_id)
-    if news.provider not in (None, refund.provider):
+    attempt = next(attempt for attempt in snapshot.attempts if attempt.attempt_id == attempt_id)
+    refund = next(refund for refund in snapshot.refunds if refund.refund_id == attempt.refund_id)
+    if update.provider not in (None, refund.provider):
         return not_found()
-    found = difference(news.answer, refund)
+    found = find_mismatch(update.result, refund)
     if found is None:
-        return _plan_answer(file, refund, attempt, news.answer, news, now)
-    nothing = taken_for_none(found, refund, now, unasked=news.provider is not None)
-    plan = _plan_answer(file, refund, attempt, nothing, news, now)
-    return with_difference(file, plan, found, news.answer, refund, attempt, now, looked_up=news.looked_up)
+        return _plan_result(snapshot, refund, attempt, update.result, update, now)
+    nothing = as_unknown(found, refund, now, unasked=update.provider is not None)
+    plan = _plan_result(snapshot, refund, attempt, nothing, update, now)
+    return with_mismatch_task(snapshot, plan, found, update.result, refund, attempt, now, looked_up=update.looked_up)
 
 
-def _plan_answer(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, news: News, now: datetime) -> Plan:
+def _plan_result(
+    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, update: RefundUpdate, now: datetime
+) -> Plan:
     latest = attempt.attempt_no == refund.attempt_no
-    looked_up = news.looked_up and news.lease in (None, refund.leased_until)
+    looked_up = update.looked_up and update.lease in (None, refund.leased_until)
     if refund.settlement is not None:
-        return _after_settlement(file, refund, attempt, answer, looked_up, now)
-    match answer.kind, attempt.state:
-        case AnswerKind.SUCCEEDED, AttemptState.SUCCEEDED:
+        return _after_settlement(snapshot, refund, attempt, result, looked_up, now)
+    match result.kind, attempt.state:
+        case RefundResultKind.SUCCEEDED, AttemptState.SUCCEEDED:
             return _nothing_new(refund) if looked_up else Plan(ticket_id=refund.ticket_id)
-        case AnswerKind.SUCCEEDED, AttemptState.DECLINED if latest and not looked_up:
-            return _look_up(file, refund, "succeeded after it was declined", now)
-        case AnswerKind.SUCCEEDED, state if latest or state not in _FINAL:
-            return _succeeded(file, refund, attempt, answer, now)
-        case AnswerKind.SUCCEEDED, _:
-            return _paid_again(file, refund, attempt, answer, looked_up, now)
-        case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and latest:
+        case RefundResultKind.SUCCEEDED, AttemptState.DECLINED if latest and not looked_up:
+            return _look_up(snapshot, refund, "succeeded after it was declined", now)
+        case RefundResultKind.SUCCEEDED, state if latest or state not in _FINAL:
+            return _succeeded(snapshot, refund, attempt, result, now)
+        case RefundResultKind.SUCCEEDED, _:
+            return _paid_again(snapshot, refund, attempt, result, looked_up, now)
+        case RefundResultKind.DECLINED, AttemptState.SUCCEEDED if result.final and latest:
             if looked_up:
-                return _reversed(file, refund, attempt, answer, now)
-            return _look_up(file, refund, "declined after it had succeeded", now)
-        case AnswerKind.DECLINED, state if answer.final and (state not in _FINAL or _settles(news, refund, latest)):
-            return _declined(file, refund, attempt, answer, now)
-        case AnswerKind.PENDING, AttemptState.DECLINED if latest and not looked_up and _ours_alone(attempt):
-            return _look_up(file, refund, "accepted, although its books had nothing when its key expired", now)
-        case AnswerKind.PENDING, state if state not in _FINAL or (latest and looked_up and _in_doubt(refund)):
-            if answer.stuck and latest:
-                return _stuck(file, refund, attempt, answer, now)
-            return _waiting(file, refund, attempt, answer, AttemptState.PENDING, now)
+                return _reversed(snapshot, refund, attempt, result, now)
+            return _look_up(snapshot, refund, "declined after it had succeeded", now)
+        case RefundResultKind.DECLINED, state if result.final and (
+            state not in _FINAL or _settles(update, refund, latest)
+        ):
+            return _declined(snapshot, refund, attempt, result, now)
+        case RefundResultKind.PENDING, AttemptState.DECLINED if latest and not looked_up and _ours_alone(attempt):
+            return _look_up(snapshot, refund, "accepted, although its books had nothing when its key expired", now)
+        case RefundResultKind.PENDING, state if state not in _FINAL or (latest and looked_up and _in_doubt(refund)):
+            if result.stuck and latest:
+                return _stuck(snapshot, refund, attempt, result, now)
+            return _waiting(snapshot, refund, attempt, result, AttemptState.PENDING, now)
         case _, state if state not in _FINAL and latest and refund.state is not RefundState.FAILED:
-            return _waiting(file, refund, attempt, answer, _unless_pending(attempt), now)
+            return _waiting(snapshot, refund, attempt, result, _unless_pending(attempt), now)
     return Plan(ticket_id=refund.ticket_id)
 
 
@@ -289,9 +307,9 @@ def _in_doubt(refund: Refund) -> bool:
     return refund.state is RefundState.UNKNOWN
 
 
-def _settles(news: News, refund: Refund, latest: bool) -> bool:
+def _settles(update: RefundUpdate, refund: Refund, latest: bool) -> bool:
     """Whether a decline ends such a doubt: not a notification, and not what became of an earlier attempt."""
-    return latest and _in_doubt(refund) and news.provider is None
+    return latest and _in_doubt(refund) and update.provider is None
 
 
 def _ours_alone(attempt: Attempt) -> bool:
@@ -310,73 +328,76 @@ def _unless_pending(attempt: Attempt) -> AttemptState:
     return AttemptState.PENDING if attempt.state is AttemptState.PENDING else AttemptState.UNKNOWN
 
 
-def _succeeded(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
-    writes: tuple[Write, ...] = (
-        _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now),
+def _succeeded(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
+    changes: tuple[Change, ...] = (
+        _attempt_moved(attempt, AttemptState.SUCCEEDED, result, now),
         _moved(refund, RefundState.SUCCEEDED, due_at=None, reason="", closed_at=now),
         HoldTender(refund.tender_id, pending_minor=-refund.amount_minor, refunded_minor=refund.amount_minor),
         ledger.at_provider(Cause.PAID, refund, attempt, now),
     )
-    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "paid", now)
+    return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "paid", now)
 
 
-def _reversed(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _reversed(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
     """Succeeded, later failed: the amount is owed again and a new attempt is queued (T12), a few times at most."""
     again = refund.attempt_no <= REOPENINGS
     state = RefundState.QUEUED if again else RefundState.FAILED
-    writes: tuple[Write, ...] = (
-        _attempt_moved(attempt, AttemptState.DECLINED, answer, now),
-        _moved(refund, state, due_at=now if again else None, reason=answer.reason),
+    changes: tuple[Change, ...] = (
+        _attempt_moved(attempt, AttemptState.DECLINED, result, now),
+        _moved(refund, state, due_at=now if again else None, reason=result.reason),
         HoldTender(refund.tender_id, pending_minor=refund.amount_minor, refunded_minor=-refund.amount_minor),
         ledger.at_provider(Cause.UNPAID, refund, attempt, now),
     )
-    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "failed_after_success", now)
+    return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "failed_after_success", now)
 
 
-def _declined(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _declined(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
     """Refused for good: the hold stays, because the money is still owed; the ticket goes on the operator's list."""
-    failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
-    writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), failed)
-    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "declined", now)
+    failed = _moved(refund, RefundState.FAILED, due_at=None, reason=result.reason)
+    changes = (_attempt_moved(attempt, AttemptState.DECLINED, result, now), failed)
+    return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "declined", now)
 
 
-def _stuck(file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _stuck(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
     """Accepted, not paid, and waiting for a person: on the operator's list, while the attempt stays open.
 
     An open attempt says that the money may still arrive: later news of it counts, and `retry` refuses a second one.
     """
-    failed = _moved(refund, RefundState.FAILED, due_at=None, reason=answer.reason)
-    writes = (_attempt_moved(attempt, AttemptState.PENDING, answer, now), failed)
-    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "stuck", now)
+    failed = _moved(refund, RefundState.FAILED, due_at=None, reason=result.reason)
+    changes = (_attempt_moved(attempt, AttemptState.PENDING, result, now), failed)
+    return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "stuck", now)
 
 
-def _may_still_be_paid(file: OrderFile, refund: Refund) -> bool:
+def _may_still_be_paid(snapshot: OrderSnapshot, refund: Refund) -> bool:
     """Whether any attempt is not declined: a refund has one such attempt at most (I2)."""
     return any(
         attempt.refund_id == refund.refund_id and attempt.state is not AttemptState.DECLINED
-        for attempt in file.attempts
+        for attempt in snapshot.attempts
     )
 
 
 def _waiting(
-    file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, state: AttemptState, now: datetime
+    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, state: AttemptState, now: datetime
 ) -> Plan:
     """Not final: look again later, sooner for an accepted refund, with backoff and jitter for an unknown one."""
     if state is AttemptState.PENDING:
         wait = max(POLL_PENDING, timedelta(seconds=_backoff_seconds(attempt, refund.tries)))
     else:
-        wait = timedelta(seconds=answer.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
+        wait = timedelta(seconds=result.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
     refund_state = RefundState.PENDING if state is AttemptState.PENDING else RefundState.UNKNOWN
-    waiting = _moved(refund, refund_state, due_at=now + wait, reason=answer.reason)
-    writes = (_attempt_moved(attempt, state, answer, now), waiting)
-    return _with_ticket_following(file, writes, refund.ticket_id, _provider(refund), "under_way", now)
+    waiting = _moved(refund, refund_state, due_at=now + wait, reason=result.reason)
+    changes = (_attempt_moved(attempt, state, result, now), waiting)
+    return _with_ticket_following(snapshot, changes, refund.ticket_id, _provider(refund), "under_way", now)
 
 
-def _look_up(file: OrderFile, refund: Refund, reason: str, now: datetime) -> Plan:
-    """Two pieces of news conflict: the worker asks the provider's books at once; the state does not move on hearsay."""
+def _look_up(snapshot: OrderSnapshot, refund: Refund, reason: str, now: datetime) -> Plan:
+    """Two pieces of news conflict: the worker asks the provider's books at once.
+
+    The state does not move before that look-up.
+    """
     state = RefundState.SUCCEEDED if refund.state is RefundState.SUCCEEDED else RefundState.UNKNOWN
     asked = _moved(refund, state, due_at=now, reason=reason, closed_at=refund.closed_at)
-    return _with_ticket_following(file, (asked,), refund.ticket_id, _provider(refund), "conflicting_news", now)
+    return _with_ticket_following(snapshot, (asked,), refund.ticket_id, _provider(refund), "conflicting_news", now)
 
 
 def _backoff_seconds(attempt: Attempt, tries: int) -> float:
@@ -390,32 +411,34 @@ def _backoff_seconds(attempt: Attempt, tries: int) -> float:
 
 
 def _after_settlement(
-    file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, looked_up: bool, now: datetime
+    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, looked_up: bool, now: datetime
 ) -> Plan:
     """News of a refund that was settled by hand: it stays settled, and a payment at the provider is a second one.
 
     A look-up that is due is called off by the provider's books alone.
     """
-    match answer.kind, attempt.state:
-        case AnswerKind.SUCCEEDED, state if state is not AttemptState.SUCCEEDED:
-            return _paid_again(file, refund, attempt, answer, looked_up, now)
-        case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and looked_up:
-            return _paid_back(refund, attempt, answer, now)
-        case AnswerKind.DECLINED, AttemptState.SUCCEEDED if answer.final and attempt.attempt_no == refund.attempt_no:
-            return _look_up(file, refund, "declined after it had succeeded", now)
-        case AnswerKind.DECLINED, state if answer.final and state not in _FINAL:
-            writes = (_attempt_moved(attempt, AttemptState.DECLINED, answer, now), _due(refund, None))
-            return Plan(writes, refund.ticket_id)
+    match result.kind, attempt.state:
+        case RefundResultKind.SUCCEEDED, state if state is not AttemptState.SUCCEEDED:
+            return _paid_again(snapshot, refund, attempt, result, looked_up, now)
+        case RefundResultKind.DECLINED, AttemptState.SUCCEEDED if result.final and looked_up:
+            return _paid_back(refund, attempt, result, now)
+        case RefundResultKind.DECLINED, AttemptState.SUCCEEDED if (
+            result.final and attempt.attempt_no == refund.attempt_no
+        ):
+            return _look_up(snapshot, refund, "declined after it had succeeded", now)
+        case RefundResultKind.DECLINED, state if result.final and state not in _FINAL:
+            changes = (_attempt_moved(attempt, AttemptState.DECLINED, result, now), _due(refund, None))
+            return Plan(changes, refund.ticket_id)
     if refund.due_at is None or not looked_up:
         return Plan(ticket_id=refund.ticket_id)
-    if answer.kind is AnswerKind.SUCCEEDED or (answer.kind is AnswerKind.DECLINED and answer.final):
+    if result.kind is RefundResultKind.SUCCEEDED or (result.kind is RefundResultKind.DECLINED and result.final):
         return _nothing_new(refund)
-    wait = timedelta(seconds=answer.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
+    wait = timedelta(seconds=result.retry_after_seconds or _backoff_seconds(attempt, refund.tries))
     return Plan((_due(refund, now + wait),), refund.ticket_id)
 
 
 def _paid_again(
-    file: OrderFile, refund: Refund, attempt: Attempt, answer: Answer, looked_up: bool, now: datetime
+    snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, looked_up: bool, now: datetime
 ) -> Plan:
     """The provider paid an attempt beside the payment that counts: a task for a person, and the ledger shows it.
 
@@ -425,7 +448,7 @@ def _paid_again(
     latest = attempt.attempt_no == refund.attempt_no
     doubtful = attempt.state is AttemptState.DECLINED and not looked_up
     if doubtful and latest:
-        return _look_up(file, refund, "succeeded after it was declined", now)
+        return _look_up(snapshot, refund, "succeeded after it was declined", now)
     task = NewTask(
         name=paid_twice_name(attempt.attempt_id),
         kind=TaskKind.PAID_TWICE,
@@ -436,20 +459,20 @@ def _paid_again(
         evidence={
             "refund_id": str(refund.refund_id),
             "attempt_id": str(attempt.attempt_id),
-            "provider_refund_id": answer.provider_refund_id or attempt.provider_refund_id,
+            "provider_refund_id": result.provider_refund_id or attempt.provider_refund_id,
             "settled_by_hand": refund.settlement is not None,
             "looked_up": looked_up,
         },
         opened_at=now,
     )
-    told: tuple[Write, ...] = (OpenTask(task.task_id, task),)
+    told: tuple[Change, ...] = (OpenTask(task.task_id, task),)
     if doubtful:
         return Plan(told, refund.ticket_id)
-    posting = ledger.at_provider(Cause.PAID_AGAIN, refund, attempt, now)
-    if refund.settlement is None or _other_is_open(file, attempt):
-        return Plan((*told, posting), refund.ticket_id)
-    moved = _attempt_moved(attempt, AttemptState.SUCCEEDED, answer, now)
-    return Plan((*told, posting, moved, _due(refund, None)), refund.ticket_id)
+    entry = ledger.at_provider(Cause.PAID_AGAIN, refund, attempt, now)
+    if refund.settlement is None or _other_is_open(snapshot, attempt):
+        return Plan((*told, entry), refund.ticket_id)
+    moved = _attempt_moved(attempt, AttemptState.SUCCEEDED, result, now)
+    return Plan((*told, entry, moved, _due(refund, None)), refund.ticket_id)
 
 
 def paid_twice_name(attempt_id: UUID) -> str:
@@ -457,32 +480,32 @@ def paid_twice_name(attempt_id: UUID) -> str:
     return f"paid_twice:{attempt_id}"
 
 
-def _other_is_open(file: OrderFile, attempt: Attempt) -> bool:
+def _other_is_open(snapshot: OrderSnapshot, attempt: Attempt) -> bool:
     """A refund has at most one attempt that is not declined: the database holds to it (I2)."""
     return any(
         other.refund_id == attempt.refund_id
         and other.attempt_id != attempt.attempt_id
         and other.state is not AttemptState.DECLINED
-        for other in file.attempts
+        for other in snapshot.attempts
     )
 
 
-def _paid_back(refund: Refund, attempt: Attempt, answer: Answer, now: datetime) -> Plan:
+def _paid_back(refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
     """The second payment failed after all; the task stays for a person to close."""
-    writes: tuple[Write, ...] = (
-        _attempt_moved(attempt, AttemptState.DECLINED, answer, now),
+    changes: tuple[Change, ...] = (
+        _attempt_moved(attempt, AttemptState.DECLINED, result, now),
         ledger.at_provider(Cause.PAID_BACK, refund, attempt, now),
         _due(refund, None),
     )
-    return Plan(writes, refund.ticket_id)
+    return Plan(changes, refund.ticket_id)
 
 
 # Moving the ticket with its refunds ----------------------------------------------------------------------------
 
 
 def _with_ticket_following(
-    file: OrderFile,
-    writes: tuple[Write, ...],
+    snapshot: OrderSnapshot,
+    changes: tuple[Change, ...],
     ticket_id: UUID,
     by: Actor,
     why: str,
@@ -491,14 +514,14 @@ def _with_ticket_following(
     detail: Mapping[str, object] | None = None,
 ) -> Plan:
     """A ticket over several tenders is refunded when all are, failed when one is final, refunding otherwise."""
-    ticket = file.ticket(ticket_id)
-    state = state_from(apply_all(file, writes).refunds_of(ticket_id))
+    ticket = snapshot.ticket(ticket_id)
+    state = state_from(apply_all(snapshot, changes).refunds_of(ticket_id))
     if state is ticket.state:
-        return Plan(writes, ticket_id)
+        return Plan(changes, ticket_id)
     closed_at = now if state is TicketState.REFUNDED else None
     moved = replace(ticket, state=state, version=ticket.version + 1, closed_at=closed_at)
-    event = transition(file, ticket, state, by=by, why=why, now=now, detail=detail)
-    return Plan((*writes, *ticket_writes(moved, event, now)), ticket_id)
+    event = transition(snapshot, ticket, state, by=by, why=why, now=now, detail=detail)
+    return Plan((*changes, *ticket_changes(moved, event, now)), ticket_id)
 
 
 def state_from(refunds: tuple[Refund, ...]) -> TicketState:
@@ -510,13 +533,13 @@ def state_from(refunds: tuple[Refund, ...]) -> TicketState:
 
 
 _ANNOUNCED = {
-    TicketState.REFUNDED: ChangeKind.TICKET_REFUNDED,
-    TicketState.REFUND_FAILED: ChangeKind.TICKET_REFUND_FAILED,
-    TicketState.REFUNDING: ChangeKind.TICKET_REOPENED,
+    TicketState.REFUNDED: OutgoingEventKind.TICKET_REFUNDED,
+    TicketState.REFUND_FAILED: OutgoingEventKind.TICKET_REFUND_FAILED,
+    TicketState.REFUNDING: OutgoingEventKind.TICKET_REOPENED,
 }
 
 
-def ticket_writes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[Write, ...]:
+def ticket_changes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[Change, ...]:
     """A ticket that moved with its refunds: its row, timeline, feed, and the buyer's history."""
     body = {
         "state": ticket.state.value,
@@ -576,11 +599,11 @@ def _due(refund: Refund, due_at: datetime | None) -> MoveRefund:
     return _moved(refund, refund.state, due_at=due_at, reason=refund.reason, closed_at=refund.closed_at)
 
 
-def _attempt_moved(attempt: Attempt, state: AttemptState, answer: Answer, now: datetime) -> MoveAttempt:
+def _attempt_moved(attempt: Attempt, state: AttemptState, result: RefundResult, now: datetime) -> MoveAttempt:
     return MoveAttempt(
         attempt_id=attempt.attempt_id,
         state=state,
-        provider_refund_id=answer.provider_refund_id or attempt.provider_refund_id,
-        reason=answer.reason,
+        provider_refund_id=result.provider_refund_id or attempt.provider_refund_id,
+        reason=result.reason,
         news_at=now,
     )

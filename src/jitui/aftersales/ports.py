@@ -9,12 +9,12 @@ from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
-from jitui.aftersales.file import OrderFile
+from jitui.aftersales.changes import Change
 from jitui.aftersales.order import Funding, Hold, OrderLine
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.refund import Attempt, Refund
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import ApprovedBy, TicketState
-from jitui.aftersales.writes import Write
 from jitui.policy import PublicPolicy
 
 # References: how a command names the order that it works on -----------------------------------------------------
@@ -82,11 +82,11 @@ class OrderTaken:
     changed: bool = True
 
 
-# What a decision reads beside the order file ---------------------------------------------------------------------
+# What a decision reads beside the order snapshot ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class FeatureWindow:
     """One feature as a look-up: events of a kind, of the buyer or the shop, in calendar days `from_day` to `to_day`."""
 
     name: str
@@ -113,7 +113,7 @@ class DecisionQuery:
     `payment`: for a capture, what is known of that payment on other orders.
     """
 
-    windows: tuple[Window, ...]
+    windows: tuple[FeatureWindow, ...]
     now: datetime
     ahead_from: datetime
     currency: str
@@ -180,7 +180,7 @@ class KnownPayment:
 
 @dataclass(frozen=True, slots=True)
 class DecisionInputs:
-    """Everything that decides beside the order file itself, read under the buyer's lock.
+    """Everything that decides beside the order snapshot itself, read under the buyer's lock.
 
     `paused_scopes` and `uncovered_scopes`: which of the scopes *region* and *category* have a place that is paused, or
     not covered. An order whose own region or category is unknown may be there.
@@ -207,11 +207,11 @@ class DecisionInputs:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the first round trip brought: the file (None: no such order), the key's state, and decision inputs."""
+    """What the first round trip brought: the snapshot (None: no such order), the key's state, and decision inputs."""
 
-    file: OrderFile | None
+    snapshot: OrderSnapshot | None
     in_flight: bool = False
-    kept: KeptAnswer | None = None
+    stored: StoredResponse | None = None
     key_reused: bool = False
     inputs: DecisionInputs | None = None
 
@@ -219,15 +219,17 @@ class Opened:
 class Transaction(Protocol):
     """One transaction in two round trips: `open` locks (buyer, then order) and reads, `commit` writes and commits."""
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened: ...
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened: ...
 
     async def commit(
         self,
-        file: OrderFile,
-        writes: Sequence[Write],
+        snapshot: OrderSnapshot,
+        changes: Sequence[Change],
         *,
-        once: Once | None = None,
-        answer: KeptAnswer | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None: ...
 
 
@@ -274,7 +276,7 @@ class StoredDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class OutgoingEvent:
     """A published row of the feed."""
 
     position: int
@@ -354,9 +356,9 @@ class Store(Protocol):
 
     async def find_order(self, order_id: str) -> OrderRef | None: ...
 
-    async def read_file(self, ref: Ref) -> OrderFile | None: ...
+    async def read_order(self, ref: Ref) -> OrderSnapshot | None: ...
 
-    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderFile, DecisionInputs] | None: ...
+    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderSnapshot, DecisionInputs] | None: ...
 
     async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal: ...
 
@@ -368,4 +370,4 @@ class Store(Protocol):
 
     async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]: ...
 
-    async def forget_answers(self, before: datetime) -> int: ...
+    async def purge_responses(self, before: datetime) -> int: ...

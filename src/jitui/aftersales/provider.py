@@ -12,14 +12,14 @@ from uuid import UUID
 from jitui.aftersales.order import DisputeState
 
 
-class AnswerKind(StrEnum):
+class RefundResultKind(StrEnum):
     """What is known of an attempt after asking; UNKNOWN is knowledge too, and never means failed."""
 
     SUCCEEDED = "succeeded"
     PENDING = "pending"
     DECLINED = "declined"
     UNKNOWN = "unknown"
-    ABSENT = "absent"  # only from look_up: the provider has never heard of this attempt
+    NOT_FOUND = "absent"  # only from look_up: the provider has never heard of this attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ BOTH = Capabilities(keys=True, look_up=True)
 
 
 @dataclass(frozen=True, slots=True)
-class RefundOrder:
+class RefundInstruction:
     """What one attempt asks a provider to do; asking again with the same attempt is always safe."""
 
     attempt_id: UUID  # the idempotency key and our reference
@@ -47,10 +47,10 @@ class RefundOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RefundResult:
     """One piece of news about an attempt, in our words; the provider's words go into the reason."""
 
-    kind: AnswerKind
+    kind: RefundResultKind
     reason: str = ""
     provider_refund_id: str | None = None
     payment_ids: tuple[str, ...] = ()  # every name that it gives the payment; empty where it tells none
@@ -60,7 +60,7 @@ class Answer:
     occurred_at: datetime | None = None
     final: bool = True  # for DECLINED: refused for good; False may be tried again later (rate limit …)
     retry_after_seconds: float | None = None
-    key_life: timedelta | None = None  # for ABSENT: how long its key keeps a repeat from paying; None: for ever
+    key_life: timedelta | None = None  # for NOT_FOUND: how long its key keeps a repeat from paying; None: for ever
     stuck: bool = False  # for PENDING: it may still be paid, but only once a person has acted at the provider
 
 
@@ -71,7 +71,7 @@ class Notification:
     provider: str
     event_id: str
     attempt_id: UUID
-    answer: Answer
+    result: RefundResult
     acknowledgement: str = ""  # the text that the provider wants to read once we have it; "" where a status is enough
 
 
@@ -114,7 +114,7 @@ class NotificationIgnored:
 
 
 class PaymentProvider(Protocol):
-    """A provider of refunds. Calls never raise for what the network or the provider does: see Answer."""
+    """A provider of refunds. Calls never raise for what the network or the provider does: see RefundResult."""
 
     @property
     def name(self) -> str: ...
@@ -122,12 +122,12 @@ class PaymentProvider(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    async def send(self, refund: RefundOrder) -> Answer:
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
         """Ask for the refund, with the attempt's id as idempotency key; UNKNOWN after any lost answer."""
         ...
 
-    async def look_up(self, refund: RefundOrder) -> Answer:
-        """What became of this attempt; ABSENT only where the provider itself says it has none.
+    async def look_up(self, instruction: RefundInstruction) -> RefundResult:
+        """What became of this attempt; NOT_FOUND only where the provider itself says it has none.
 
         Called only where the provider is declared to have look-ups.
         """

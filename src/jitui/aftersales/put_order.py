@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitui.aftersales import ledger
-from jitui.aftersales.file import OrderFile
+from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import Account, Cause
 from jitui.aftersales.order import Buyer, Funder, Funding, Order, OrderLine, captured_minor
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder
-from jitui.aftersales.writes import Post
+from jitui.aftersales.snapshot import OrderSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +53,32 @@ class OrderPut:
 
     replaces: bool
     paid_now: bool = False
-    postings: tuple[Post, ...] = ()
+    entries: tuple[LedgerEntry, ...] = ()
 
 
 def standing_order(
-    file: OrderFile, posts: Iterable[Post] = (), categories: Mapping[str, CategoryFlags] | None = None
+    snapshot: OrderSnapshot, entries: Iterable[LedgerEntry] = (), categories: Mapping[str, CategoryFlags] | None = None
 ) -> StandingOrder:
-    """The order of a file, with what its ledger has of the funding.
+    """The order of a snapshot, with what its ledger has of the funding.
 
     Without the ledger it says what putting the order again would be refused for, and not what it would book.
     """
-    booked = [post for post in posts if post.posting.startswith(Cause.FUNDED)]
-    order = file.order
+    booked = [entry for entry in entries if entry.posting.startswith(Cause.FUNDED)]
+    order = snapshot.order
     standing = (
-        (file.tickets, "a ticket"),
-        (file.shipments, "a shipment"),
-        (file.is_completed, "the completion"),
+        (snapshot.tickets, "a ticket"),
+        (snapshot.shipments, "a shipment"),
+        (snapshot.is_completed, "the completion"),
     )
     return StandingOrder(
         shop_id=order.shop_id,
         currency=order.currency,
         placed_at=order.placed_at,
         freight_minor=order.freight_minor,
-        lines=file.lines,
-        funding=file.funding,
-        paid=bool(file.tenders),
-        captured_minor=captured_minor(file.tenders),
+        lines=snapshot.lines,
+        funding=snapshot.funding,
+        paid=bool(snapshot.tenders),
+        captured_minor=captured_minor(snapshot.tenders),
         stands_on_it=next((what for there, what in standing if there), None),
         booked_minor=_booked(booked),
         bookings=len(booked),
@@ -86,23 +86,23 @@ def standing_order(
     )
 
 
-def _booked(posts: Iterable[Post]) -> dict[Funder, int]:
+def _booked(entries: Iterable[LedgerEntry]) -> dict[Funder, int]:
     shares: dict[Funder, int] = {}
-    for post in posts:
-        put_in = post.debit.startswith(_SUBSIDY)
-        funder = Funder((post.debit if put_in else post.credit).removeprefix(_SUBSIDY))
-        shares[funder] = shares.get(funder, 0) + (post.amount_minor if put_in else -post.amount_minor)
+    for entry in entries:
+        put_in = entry.debit.startswith(_SUBSIDY)
+        funder = Funder((entry.debit if put_in else entry.credit).removeprefix(_SUBSIDY))
+        shares[funder] = shares.get(funder, 0) + (entry.amount_minor if put_in else -entry.amount_minor)
     return shares
 
 
 _SUBSIDY = Account.SUBSIDY.value.partition(":")[0] + ":"
 
 
-def order_after(file: OrderFile | None, buyer: Buyer, new: NewOrder, put: OrderPut) -> OrderFile:
-    """The file once the order was put; a replaced one keeps its payments, and the moment at which it was paid."""
-    if file is not None and not put.replaces:
-        return replace(file, order=replace(file.order, hold=new.hold, ship_by=new.ship_by))
-    tenders = file.tenders if file is not None else ()
+def order_after(snapshot: OrderSnapshot | None, buyer: Buyer, new: NewOrder, put: OrderPut) -> OrderSnapshot:
+    """The snapshot once the order was put; a replaced one keeps its payments, and the moment at which it was paid."""
+    if snapshot is not None and not put.replaces:
+        return replace(snapshot, order=replace(snapshot.order, hold=new.hold, ship_by=new.ship_by))
+    tenders = snapshot.tenders if snapshot is not None else ()
     free = is_free(new)
     order = Order(
         lane=buyer.lane,
@@ -112,16 +112,16 @@ def order_after(file: OrderFile | None, buyer: Buyer, new: NewOrder, put: OrderP
         currency=new.currency,
         placed_at=new.placed_at,
         freight_minor=new.freight_minor,
-        freight_claimed_minor=file.order.freight_claimed_minor if file is not None else 0,
+        freight_claimed_minor=snapshot.order.freight_claimed_minor if snapshot is not None else 0,
         hold=new.hold,
         paid_at=min((tender.captured_at for tender in tenders), default=new.placed_at if free else None),
-        completed_at=file.order.completed_at if file is not None else None,
+        completed_at=snapshot.order.completed_at if snapshot is not None else None,
         ship_by=new.ship_by,
         free_of_charge=free and not tenders,
     )
     lines = tuple(_as_sold(line) for line in new.lines)
     funding = tuple(sorted((Funding(fund.funder, fund.amount_minor) for fund in new.funding), key=lambda x: x.funder))
-    return replace(file or OrderFile(order, buyer), order=order, lines=lines, funding=funding)
+    return replace(snapshot or OrderSnapshot(order, buyer), order=order, lines=lines, funding=funding)
 
 
 def _as_sold(line: OrderLine) -> OrderLine:
@@ -145,7 +145,7 @@ def _total_minor(lines: Sequence[OrderLine], freight_minor: int) -> int:
 def plan_order(standing: StandingOrder | None, new: NewOrder, now: datetime) -> OrderPut | Refusal:
     """An order can be replaced until a ticket, a shipment or its completion stands on it; payments stay as they are."""
     if standing is None:
-        return OrderPut(replaces=True, paid_now=is_free(new), postings=_postings(_nothing(new), new, now))
+        return OrderPut(replaces=True, paid_now=is_free(new), entries=_entries(_nothing(new), new, now))
     changed = next(_differences(standing, new), None)
     if changed is None:
         return OrderPut(replaces=False)
@@ -171,7 +171,7 @@ def plan_order(standing: StandingOrder | None, new: NewOrder, now: datetime) -> 
             changed,
         )
     paid_now = is_free(new) and not standing.paid and not _costs_nothing(standing.lines, standing.freight_minor)
-    return OrderPut(replaces=True, paid_now=paid_now, postings=_postings(standing, new, now))
+    return OrderPut(replaces=True, paid_now=paid_now, entries=_entries(standing, new, now))
 
 
 def _nothing(new: NewOrder) -> StandingOrder:
@@ -224,7 +224,7 @@ def _shares(funding: Sequence[Funding]) -> dict[Funder, int]:
 # Funding in the ledger -------------------------------------------------------------------------------------------
 
 
-def _postings(standing: StandingOrder, new: NewOrder, now: datetime) -> tuple[Post, ...]:
+def _entries(standing: StandingOrder, new: NewOrder, now: datetime) -> tuple[LedgerEntry, ...]:
     """Shares are booked when an order is paid, or placed for nothing; from then on the ledger follows the funding."""
     if not standing.booked_minor and not standing.paid and not is_free(new):
         return ()

@@ -18,9 +18,9 @@ from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.ledger import Cause
-from jitui.aftersales.pay import Clock, News, confirm, paid_twice_name, refund_order
+from jitui.aftersales.pay import Clock, RefundUpdate, confirm, paid_twice_name, refund_instruction
 from jitui.aftersales.ports import AttemptRef, Store
-from jitui.aftersales.provider import Answer, AnswerKind, PaymentProvider
+from jitui.aftersales.provider import PaymentProvider, RefundResult, RefundResultKind
 from jitui.aftersales.refund import AttemptState
 from jitui.aftersales.task import NewTask, TaskKind, Tasks, TaskState
 from jitui.errors import BadInput
@@ -97,7 +97,7 @@ class StatementFormat(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
+class ProviderMovement:
     """One of our movements at the provider; `possible_from`: the provider cannot have made it earlier."""
 
     kind: RowKind
@@ -110,11 +110,11 @@ class Posting:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class MovementGroup:
     """All that both sides say of one attempt or one payment, whenever we posted it."""
 
     key: str
-    ours: tuple[Posting, ...] = ()
+    ours: tuple[ProviderMovement, ...] = ()
     theirs: tuple[StatementRow, ...] = ()
     order_id: str | None = None
     refund_id: UUID | None = None
@@ -123,7 +123,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class StatementWindow:
     """What the statement covers: from the first moment, and before the last."""
 
     since: datetime
@@ -135,7 +135,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StatementSummary:
     """A statement that was read: what it holds, and when its first and last row happened."""
 
     rows: Mapping[RowKind, int]
@@ -145,37 +145,39 @@ class Staged:
     last_at: datetime | None
 
 
-class StatementDesk(Protocol):
+class StatementStaging(Protocol):
     """Where a statement lies beside our postings."""
 
-    def lay_out(self, provider: str, rows: Iterable[AnyRow]) -> AbstractAsyncContextManager[LaidOut]: ...
+    def stage(self, provider: str, rows: Iterable[AnyRow]) -> AbstractAsyncContextManager[StagedStatement]: ...
 
-    async def group_of(self, provider: str, group: Group) -> Group:
+    async def group_of(self, provider: str, group: MovementGroup) -> MovementGroup:
         """The same group with our side as it is now."""
         ...
 
 
-class LaidOut(Protocol):
-    """One statement on the desk."""
+class StagedStatement(Protocol):
+    """One statement beside our movements."""
 
     @property
-    def staged(self) -> Staged: ...
+    def summary(self) -> StatementSummary: ...
 
-    def groups(self, window: Window) -> AsyncIterator[Group]: ...
+    def groups(self, window: StatementWindow) -> AsyncIterator[MovementGroup]: ...
 
 
-def window_of(staged: Staged, whole_days_in: tzinfo | None, since: datetime | None, until: datetime | None) -> Window:
+def window_of(
+    summary: StatementSummary, whole_days_in: tzinfo | None, since: datetime | None, until: datetime | None
+) -> StatementWindow:
     """What a statement covers: as it is told, else from its first row to its last, in whole days where it has those.
 
     Raises BadInput for an empty statement of which nothing is told, and for a window that ends before it begins.
     """
-    first = since if since is not None else _day_of(staged.first_at, whole_days_in, timedelta())
-    last = until if until is not None else _day_of(staged.last_at, whole_days_in, timedelta(days=1))
+    first = since if since is not None else _day_of(summary.first_at, whole_days_in, timedelta())
+    last = until if until is not None else _day_of(summary.last_at, whole_days_in, timedelta(days=1))
     if first is None or last is None:
         raise BadInput("The statement has no rows, so nothing says what it covers: give --from and --until.")
     if first >= last:
         raise BadInput(f"The statement would cover nothing: {first.isoformat()} is not before {last.isoformat()}.")
-    return Window(first, last)
+    return StatementWindow(first, last)
 
 
 def _day_of(at: datetime | None, zone: tzinfo | None, later: timedelta) -> datetime | None:
@@ -187,7 +189,7 @@ def _day_of(at: datetime | None, zone: tzinfo | None, later: timedelta) -> datet
 # Judging: pure ----------------------------------------------------------------------------------------------------
 
 
-class Verdict(StrEnum):
+class MovementVerdict(StrEnum):
     """What becomes of a movement; each of ours in the window and each of theirs has exactly one."""
 
     MATCHED = "matched"
@@ -204,13 +206,13 @@ class Verdict(StrEnum):
     PAID_TWICE = "paid_twice"
 
 
-DIFFERENCES: Mapping[Verdict, TaskKind] = {
-    Verdict.OURS_ONLY: TaskKind.OURS_ONLY,
-    Verdict.THEIRS_ONLY: TaskKind.THEIRS_ONLY,
-    Verdict.PAYMENT_DIFFERS: TaskKind.PAYMENT_DIFFERS,
-    Verdict.AMOUNT_DIFFERS: TaskKind.AMOUNT_DIFFERS,
-    Verdict.CURRENCY_DIFFERS: TaskKind.CURRENCY_DIFFERS,
-    Verdict.PAID_TWICE: TaskKind.PAID_TWICE,
+DIFFERENCES: Mapping[MovementVerdict, TaskKind] = {
+    MovementVerdict.OURS_ONLY: TaskKind.OURS_ONLY,
+    MovementVerdict.THEIRS_ONLY: TaskKind.THEIRS_ONLY,
+    MovementVerdict.PAYMENT_DIFFERS: TaskKind.PAYMENT_DIFFERS,
+    MovementVerdict.AMOUNT_DIFFERS: TaskKind.AMOUNT_DIFFERS,
+    MovementVerdict.CURRENCY_DIFFERS: TaskKind.CURRENCY_DIFFERS,
+    MovementVerdict.PAID_TWICE: TaskKind.PAID_TWICE,
 }
 
 
@@ -218,111 +220,111 @@ DIFFERENCES: Mapping[Verdict, TaskKind] = {
 class Finding:
     """A verdict on a movement of one side, or on a pair."""
 
-    verdict: Verdict
+    verdict: MovementVerdict
     kind: RowKind
-    ours: Posting | None = None
+    ours: ProviderMovement | None = None
     theirs: StatementRow | None = None
 
 
-def judge(group: Group, window: Window) -> tuple[Finding, ...]:
+def judge(group: MovementGroup, window: StatementWindow) -> tuple[Finding, ...]:
     """Every movement of a group, each once; ours outside the window count only where the statement names them."""
     findings: list[Finding] = []
-    left: dict[RowKind, tuple[list[Posting], list[StatementRow]]] = {kind: ([], []) for kind in RowKind}
-    kinds = {posting.kind for posting in group.ours} | {row.kind for row in group.theirs}
+    left: dict[RowKind, tuple[list[ProviderMovement], list[StatementRow]]] = {kind: ([], []) for kind in RowKind}
+    kinds = {movement.kind for movement in group.ours} | {row.kind for row in group.theirs}
     for kind in sorted(kinds):
         ours = sorted((p for p in group.ours if p.kind is kind), key=lambda p: (not window.covers(p.at), p.at))
         theirs = sorted((r for r in group.theirs if r.kind is kind), key=lambda r: (not r.final, r.at, r.line))
         pairs = _nearest(ours, theirs)
         if kind is RowKind.PAYMENT and _same_in_all_only(ours, theirs, pairs):
-            findings += [Finding(Verdict.MATCHED_IN_ALL, kind, ours=posting) for posting in ours]
-            findings += [Finding(Verdict.MATCHED_IN_ALL, kind, theirs=row) for row in theirs]
+            findings += [Finding(MovementVerdict.MATCHED_IN_ALL, kind, ours=movement) for movement in ours]
+            findings += [Finding(MovementVerdict.MATCHED_IN_ALL, kind, theirs=row) for row in theirs]
             continue
-        findings += [_pair(kind, posting, row) for posting, row in pairs]
+        findings += [_pair(kind, movement, row) for movement, row in pairs]
         paired = {id(movement) for pair in pairs for movement in pair}
         left[kind] = (
-            [posting for posting in ours if id(posting) not in paired and window.covers(posting.at)],
+            [movement for movement in ours if id(movement) not in paired and window.covers(movement.at)],
             [row for row in theirs if id(row) not in paired],
         )
     findings += _undone(left)
     for kind, (ours, theirs) in left.items():
-        known = any(posting.kind is kind for posting in group.ours)
-        findings += [Finding(_of_ours(posting, window), kind, ours=posting) for posting in ours]
+        known = any(movement.kind is kind for movement in group.ours)
+        findings += [Finding(_of_ours(movement, window), kind, ours=movement) for movement in ours]
         findings += [Finding(_of_theirs(group, row, known), kind, theirs=row) for row in theirs]
     return tuple(findings)
 
 
 def _same_in_all_only(
-    ours: list[Posting], theirs: list[StatementRow], pairs: list[tuple[Posting, StatementRow]]
+    ours: list[ProviderMovement], theirs: list[StatementRow], pairs: list[tuple[ProviderMovement, StatementRow]]
 ) -> bool:
     """One payment for several orders, or captured in steps: each side may show it in other parts than the other."""
-    exact = len(ours) == len(theirs) and all(posting.amount_minor == row.amount_minor for posting, row in pairs)
+    exact = len(ours) == len(theirs) and all(movement.amount_minor == row.amount_minor for movement, row in pairs)
     if exact or not ours or not theirs or not all(row.final for row in theirs):
         return False
-    currencies = {posting.currency for posting in ours} | {row.currency for row in theirs}
+    currencies = {movement.currency for movement in ours} | {row.currency for row in theirs}
     return len(currencies) == 1 and sum(p.amount_minor for p in ours) == sum(r.amount_minor for r in theirs)
 
 
-def _nearest(ours: list[Posting], theirs: list[StatementRow]) -> list[tuple[Posting, StatementRow]]:
+def _nearest(ours: list[ProviderMovement], theirs: list[StatementRow]) -> list[tuple[ProviderMovement, StatementRow]]:
     """Equal amounts first, so that one wrong amount among several is named and no other; then in their order."""
-    pairs: list[tuple[Posting, StatementRow]] = []
+    pairs: list[tuple[ProviderMovement, StatementRow]] = []
     rest = list(theirs)
-    waiting: list[Posting] = []
-    for posting in ours:
-        at = next((at for at, row in enumerate(rest) if _money(row) == _money(posting)), None)
+    waiting: list[ProviderMovement] = []
+    for movement in ours:
+        at = next((at for at, row in enumerate(rest) if _money(row) == _money(movement)), None)
         if at is None:
-            waiting.append(posting)
+            waiting.append(movement)
         else:
-            pairs.append((posting, rest.pop(at)))
+            pairs.append((movement, rest.pop(at)))
     return [*pairs, *zip(waiting, rest, strict=False)]
 
 
-def _pair(kind: RowKind, posting: Posting, row: StatementRow) -> Finding:
-    if row.payment_ids and posting.payment_id is not None and posting.payment_id not in row.payment_ids:
-        verdict = Verdict.PAYMENT_DIFFERS
-    elif row.currency != posting.currency:
-        verdict = Verdict.CURRENCY_DIFFERS
-    elif row.amount_minor != posting.amount_minor:
-        verdict = Verdict.AMOUNT_DIFFERS
-    elif _is_second(posting):
-        verdict = Verdict.PAID_TWICE
+def _pair(kind: RowKind, movement: ProviderMovement, row: StatementRow) -> Finding:
+    if row.payment_ids and movement.payment_id is not None and movement.payment_id not in row.payment_ids:
+        verdict = MovementVerdict.PAYMENT_DIFFERS
+    elif row.currency != movement.currency:
+        verdict = MovementVerdict.CURRENCY_DIFFERS
+    elif row.amount_minor != movement.amount_minor:
+        verdict = MovementVerdict.AMOUNT_DIFFERS
+    elif _is_second(movement):
+        verdict = MovementVerdict.PAID_TWICE
     else:
-        verdict = Verdict.MATCHED if row.final else Verdict.NOT_FINAL
-    return Finding(verdict, kind, posting, row)
+        verdict = MovementVerdict.MATCHED if row.final else MovementVerdict.NOT_FINAL
+    return Finding(verdict, kind, movement, row)
 
 
-def _is_second(posting: Posting | None) -> bool:
+def _is_second(movement: ProviderMovement | None) -> bool:
     """Whether we know already that this payment was one too many."""
-    return posting is not None and posting.posting.startswith(f"{Cause.PAID_AGAIN}:")
+    return movement is not None and movement.posting.startswith(f"{Cause.PAID_AGAIN}:")
 
 
-def _money(movement: Posting | StatementRow) -> tuple[int, str]:
+def _money(movement: ProviderMovement | StatementRow) -> tuple[int, str]:
     return movement.amount_minor, movement.currency
 
 
-def _undone(left: dict[RowKind, tuple[list[Posting], list[StatementRow]]]) -> list[Finding]:
+def _undone(left: dict[RowKind, tuple[list[ProviderMovement], list[StatementRow]]]) -> list[Finding]:
     """Takes out of `left` what one side paid and got back while the other saw neither."""
     findings: list[Finding] = []
     paid, back = left[RowKind.REFUND], left[RowKind.REFUND_RETURNED]
     while paid[0] and back[0] and _money(paid[0][0]) == _money(back[0][0]):
-        findings.append(Finding(Verdict.UNDONE, RowKind.REFUND, ours=paid[0].pop(0)))
-        findings.append(Finding(Verdict.UNDONE, RowKind.REFUND_RETURNED, ours=back[0].pop(0)))
+        findings.append(Finding(MovementVerdict.UNDONE, RowKind.REFUND, ours=paid[0].pop(0)))
+        findings.append(Finding(MovementVerdict.UNDONE, RowKind.REFUND_RETURNED, ours=back[0].pop(0)))
     while paid[1] and back[1] and paid[1][0].final and _money(paid[1][0]) == _money(back[1][0]):
-        findings.append(Finding(Verdict.UNDONE, RowKind.REFUND, theirs=paid[1].pop(0)))
-        findings.append(Finding(Verdict.UNDONE, RowKind.REFUND_RETURNED, theirs=back[1].pop(0)))
+        findings.append(Finding(MovementVerdict.UNDONE, RowKind.REFUND, theirs=paid[1].pop(0)))
+        findings.append(Finding(MovementVerdict.UNDONE, RowKind.REFUND_RETURNED, theirs=back[1].pop(0)))
     return findings
 
 
-def _of_ours(posting: Posting, window: Window) -> Verdict:
-    inside = window.covers(posting.possible_from - EDGE) and window.covers(posting.at + EDGE)
-    return Verdict.OURS_ONLY if inside else Verdict.EDGE
+def _of_ours(movement: ProviderMovement, window: StatementWindow) -> MovementVerdict:
+    inside = window.covers(movement.possible_from - EDGE) and window.covers(movement.at + EDGE)
+    return MovementVerdict.OURS_ONLY if inside else MovementVerdict.EDGE
 
 
-def _of_theirs(group: Group, row: StatementRow, known: bool) -> Verdict:
+def _of_theirs(group: MovementGroup, row: StatementRow, known: bool) -> MovementVerdict:
     if not row.final:
-        return Verdict.NOT_FINAL
+        return MovementVerdict.NOT_FINAL
     if known:
-        return Verdict.PAID_TWICE if row.kind is not RowKind.REFUND_RETURNED else Verdict.THEIRS_ONLY
-    return Verdict.NEWS if group.attempt_id is not None else Verdict.THEIRS_ONLY
+        return MovementVerdict.PAID_TWICE if row.kind is not RowKind.REFUND_RETURNED else MovementVerdict.THEIRS_ONLY
+    return MovementVerdict.NEWS if group.attempt_id is not None else MovementVerdict.THEIRS_ONLY
 
 
 # Carrying out -----------------------------------------------------------------------------------------------------
@@ -348,7 +350,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class OpenDifference:
     """A difference as it is shown; its task carries the same evidence."""
 
     task: NewTask
@@ -356,16 +358,16 @@ class Difference:
 
 
 @dataclass(slots=True)
-class Report:
+class ReconciliationReport:
     """What came of a statement; `first` holds the first differences that nobody has resolved."""
 
     provider: str
-    window: Window
+    window: StatementWindow
     rows: Mapping[RowKind, int]
     others: int
     unreadable: int
-    counts: dict[tuple[RowKind, Verdict], Count] = field(default_factory=dict)
-    first: list[Difference] = field(default_factory=list)
+    counts: dict[tuple[RowKind, MovementVerdict], Count] = field(default_factory=dict)
+    first: list[OpenDifference] = field(default_factory=list)
     open: int = 0
     resolved_before: int = 0
     learned: int = 0
@@ -380,7 +382,7 @@ class Reconciling:
     """What reconciling works with; a provider that is not configured here cannot be asked."""
 
     store: Store
-    desk: StatementDesk
+    staging: StatementStaging
     tasks: Tasks
     clock: Clock
     provider: PaymentProvider | None = None
@@ -391,21 +393,21 @@ async def reconcile(
     parts: Reconciling,
     provider: str,
     rows: Iterable[AnyRow],
-    window_of: Callable[[Staged], Window],
-) -> Report:
+    window_of: Callable[[StatementSummary], StatementWindow],
+) -> ReconciliationReport:
     """Compare one statement with the ledger, open a task for each difference, and take in what was news.
 
     Raises BadInput, and writes nothing, where the statement cannot be read or says no time that it covers.
     """
-    async with parts.desk.lay_out(provider, rows) as laid_out:
-        staged = laid_out.staged
-        window = window_of(staged)
-        report = Report(provider, window, staged.rows, staged.others, len(staged.unreadable))
-        await _take_in(parts, report, [_unreadable(provider, row, parts.clock()) for row in staged.unreadable])
-        async for group in laid_out.groups(window):
+    async with parts.staging.stage(provider, rows) as statement:
+        summary = statement.summary
+        window = window_of(summary)
+        report = ReconciliationReport(provider, window, summary.rows, summary.others, len(summary.unreadable))
+        await _take_in(parts, report, [_unreadable(provider, row, parts.clock()) for row in summary.unreadable])
+        async for group in statement.groups(window):
             findings = judge(group, window)
-            if any(finding.verdict is Verdict.NEWS for finding in findings):
-                findings = await _heard(parts, report, group, window)
+            if any(finding.verdict is MovementVerdict.NEWS for finding in findings):
+                findings = await _take_news(parts, report, group, window)
             for finding in findings:
                 report.add(finding)
             found = [_task(provider, group, f, parts.clock()) for f in findings if f.verdict in DIFFERENCES]
@@ -413,7 +415,7 @@ async def reconcile(
     return report
 
 
-async def _take_in(parts: Reconciling, report: Report, found: Sequence[NewTask]) -> None:
+async def _take_in(parts: Reconciling, report: ReconciliationReport, found: Sequence[NewTask]) -> None:
     if not found:
         return
     states = await parts.tasks.open(found)
@@ -423,36 +425,39 @@ async def _take_in(parts: Reconciling, report: Report, found: Sequence[NewTask])
             continue
         report.open += 1
         if len(report.first) < parts.most_shown:
-            report.first.append(Difference(task, state))
+            report.first.append(OpenDifference(task, state))
 
 
-async def _heard(parts: Reconciling, report: Report, group: Group, window: Window) -> tuple[Finding, ...]:
+async def _take_news(
+    parts: Reconciling, report: ReconciliationReport, group: MovementGroup, window: StatementWindow
+) -> tuple[Finding, ...]:
     """Ask the provider's books about the attempt, else take the statement's word; then look at our side again."""
     assert group.attempt_id is not None
     ref = AttemptRef(lane_of_id(group.attempt_id), group.attempt_id)
-    news = await _news(parts, ref, group)
-    if news is not None:
-        await confirm(parts.store, ref, news, now=parts.clock())
-    after = judge(await parts.desk.group_of(report.provider, group), window)
-    report.learned += not any(finding.verdict is Verdict.NEWS for finding in after)
+    update = await _refund_update(parts, ref, group)
+    if update is not None:
+        await confirm(parts.store, ref, update, now=parts.clock())
+    after = judge(await parts.staging.group_of(report.provider, group), window)
+    report.learned += not any(finding.verdict is MovementVerdict.NEWS for finding in after)
     return tuple(
-        Finding(Verdict.THEIRS_ONLY, f.kind, theirs=f.theirs) if f.verdict is Verdict.NEWS else f for f in after
+        Finding(MovementVerdict.THEIRS_ONLY, f.kind, theirs=f.theirs) if f.verdict is MovementVerdict.NEWS else f
+        for f in after
     )
 
 
-async def _news(parts: Reconciling, ref: AttemptRef, group: Group) -> News | None:
-    file = await parts.store.read_file(ref)
-    if file is None:
+async def _refund_update(parts: Reconciling, ref: AttemptRef, group: MovementGroup) -> RefundUpdate | None:
+    snapshot = await parts.store.read_order(ref)
+    if snapshot is None:
         return None
-    attempt = next(attempt for attempt in file.attempts if attempt.attempt_id == ref.attempt_id)
-    refund = next(refund for refund in file.refunds if refund.refund_id == attempt.refund_id)
+    attempt = next(attempt for attempt in snapshot.attempts if attempt.attempt_id == ref.attempt_id)
+    refund = next(refund for refund in snapshot.refunds if refund.refund_id == attempt.refund_id)
     if parts.provider is not None and parts.provider.capabilities.look_up:
-        found = await parts.provider.look_up(refund_order(refund, attempt))
-        return News(found, looked_up=True, lease=refund.leased_until)
+        found = await parts.provider.look_up(refund_instruction(refund, attempt))
+        return RefundUpdate(found, looked_up=True, lease=refund.leased_until)
     last = max((row for row in group.theirs if row.final), key=lambda row: (row.at, row.line))
     returned = last.kind is RowKind.REFUND_RETURNED
-    answer = Answer(
-        AnswerKind.DECLINED if returned else AnswerKind.SUCCEEDED,
+    result = RefundResult(
+        RefundResultKind.DECLINED if returned else RefundResultKind.SUCCEEDED,
         reason="returned, as the statement says" if returned else "",
         provider_refund_id=last.provider_refund_id,
         payment_ids=last.payment_ids,
@@ -460,13 +465,13 @@ async def _news(parts: Reconciling, ref: AttemptRef, group: Group) -> News | Non
         currency=last.currency,
         occurred_at=last.at,
     )
-    return News(answer, provider=refund.provider)
+    return RefundUpdate(result, provider=refund.provider)
 
 
 # Tasks ------------------------------------------------------------------------------------------------------------
 
 
-def _task(provider: str, group: Group, finding: Finding, now: datetime) -> NewTask:
+def _task(provider: str, group: MovementGroup, finding: Finding, now: datetime) -> NewTask:
     """Named by what is wrong, and not by when it was found or where in the file it stands."""
     ours, theirs = finding.ours, finding.theirs
     at = theirs.at.isoformat() if theirs is not None else ""
@@ -493,13 +498,13 @@ def _task(provider: str, group: Group, finding: Finding, now: datetime) -> NewTa
     )
 
 
-def _shown(movement: Posting | StatementRow) -> dict[str, object]:
+def _shown(movement: ProviderMovement | StatementRow) -> dict[str, object]:
     money = {
         "at": movement.at.isoformat(),
         "amount_minor": movement.amount_minor,
         "currency": movement.currency,
     }
-    if isinstance(movement, Posting):
+    if isinstance(movement, ProviderMovement):
         return {**money, "posting": movement.posting, "payment_id": movement.payment_id}
     return {
         **money,

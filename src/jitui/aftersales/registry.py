@@ -14,10 +14,10 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.policy import CLOCKS_DIFFER_SECONDS, PublicPolicy
 
 

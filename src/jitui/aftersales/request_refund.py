@@ -1,4 +1,4 @@
-"""Ask → decide → money → ticket: a buyer asks for the money back before the parcel leaves (R3, R4, R5)."""
+"""Ask → decide → money → ticket: a buyer asks for the money back before the shipment leaves (R3, R4, R5)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,28 @@ from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from jitui.aftersales.allocation import net_paid, refundable_minor, units_due_minor
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
+from jitui.aftersales.approval import approve_ticket
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Announce,
+    BuyerEventKind,
+    Change,
+    ClaimFreight,
+    ClaimUnits,
+    MoveTicket,
+    OpenTicket,
+    OutgoingEventKind,
+    RecordBuyerEvent,
+    RecordDecision,
+)
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute, not_found
 from jitui.aftersales.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read, is_paused
-from jitui.aftersales.file import OrderFile
-from jitui.aftersales.grant import grant
-from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.order import FulfillmentStatus, LineUnits, OrderLine
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
-from jitui.aftersales.split import refundable_minor, units_due_minor, worth
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import (
     SYSTEM,
     Actor,
@@ -28,19 +41,6 @@ from jitui.aftersales.ticket import (
     TicketLine,
     TicketState,
 )
-from jitui.aftersales.writes import (
-    AddTimeline,
-    Announce,
-    BuyerEventKind,
-    ChangeKind,
-    ClaimFreight,
-    ClaimUnits,
-    MoveTicket,
-    OpenTicket,
-    RecordBuyerEvent,
-    RecordDecision,
-    Write,
-)
 from jitui.ids import lane_of, new_id
 from jitui.money import split_by_weight
 from jitui.policy import Decision, FactValue, Outcome, Policy, decide, decision_to_json
@@ -51,7 +51,7 @@ REQUESTS_PER_LINE = 5
 
 
 @dataclass(frozen=True, slots=True)
-class RefundAsk:
+class RefundRequest:
     """What a buyer sends: which order, which units (none named: all that can be refunded), why; no amount (T30)."""
 
     buyer_id: str
@@ -61,7 +61,7 @@ class RefundAsk:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class DecisionSettings:
     """How this installation decides: the policy in force, calendar days in its time zone, and a deadline to keep.
 
     Usage of the shops' and the platform's caps that is older than `usage_max_age` is unknown.
@@ -85,94 +85,107 @@ class Eligibility:
 
 async def request_refund(
     store: Store,
-    terms: Terms,
-    ask: RefundAsk,
+    decision_settings: DecisionSettings,
+    request: RefundRequest,
     *,
     now: datetime,
     by: Actor | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """Open a ticket, decide it, and queue its refunds, in one transaction of two round trips."""
-    actor = by or Actor(ActorKind.BUYER, ask.buyer_id)
+    actor = by or Actor(ActorKind.BUYER, request.buyer_id)
 
-    def plan(file: OrderFile, inputs: DecisionInputs) -> Plan | Refusal:
-        return plan_request(file, inputs, terms, ask, actor, now)
+    def plan(snapshot: OrderSnapshot, inputs: DecisionInputs) -> Plan | Refusal:
+        return plan_request(snapshot, inputs, decision_settings, request, actor, now)
 
-    ref = OrderRef(lane_of(ask.buyer_id), ask.order_id)
-    query = decision_query(terms.policy, now, terms.time_zone)
-    return await carry_out(store, ref, plan, query=query, reply=reply)
+    ref = OrderRef(lane_of(request.buyer_id), request.order_id)
+    query = decision_query(decision_settings.policy, now, decision_settings.time_zone)
+    return await execute(store, ref, plan, query=query, reply=reply)
 
 
-async def check_eligibility(store: Store, terms: Terms, ask: RefundAsk, *, now: datetime) -> Eligibility | Refusal:
+async def check_eligibility(
+    store: Store, decision_settings: DecisionSettings, request: RefundRequest, *, now: datetime
+) -> Eligibility | Refusal:
     """Would this be refunded at once, and why: nothing is written and no lock is taken."""
-    query = decision_query(terms.policy, now, terms.time_zone)
-    read = await store.read_inputs(OrderRef(lane_of(ask.buyer_id), ask.order_id), query)
+    query = decision_query(decision_settings.policy, now, decision_settings.time_zone)
+    read = await store.read_inputs(OrderRef(lane_of(request.buyer_id), request.order_id), query)
     if read is None:
         return not_found()
-    file, inputs = read
-    wanted = _what_is_asked(file, ask, now)
-    if isinstance(wanted, Refusal):
-        return wanted
-    decision, _ = _decide(file, inputs, terms, wanted, now)
-    guard = guard_of(file, inputs, terms)
-    return Eligibility(decision, wanted.amount_minor, file.order.currency, guard)
+    snapshot, inputs = read
+    requested = _requested_lines(snapshot, request, now)
+    if isinstance(requested, Refusal):
+        return requested
+    decision, _ = _decide(snapshot, inputs, decision_settings, requested, now)
+    guard = guard_of(snapshot, inputs, decision_settings)
+    return Eligibility(decision, requested.amount_minor, snapshot.order.currency, guard)
 
 
 def plan_request(
-    file: OrderFile, inputs: DecisionInputs, terms: Terms, ask: RefundAsk, by: Actor, now: datetime
+    snapshot: OrderSnapshot,
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    request: RefundRequest,
+    by: Actor,
+    now: datetime,
 ) -> Plan | Refusal:
-    """The whole decision as a pure function of the file, the inputs and the policy."""
-    wanted = _what_is_asked(file, ask, now)
-    if isinstance(wanted, Refusal):
-        return wanted
-    decision, facts = _decide(file, inputs, terms, wanted, now)
-    guard = guard_of(file, inputs, terms)
+    """The whole decision as a pure function of the snapshot, the inputs and the policy."""
+    requested = _requested_lines(snapshot, request, now)
+    if isinstance(requested, Refusal):
+        return requested
+    decision, facts = _decide(snapshot, inputs, decision_settings, requested, now)
+    guard = guard_of(snapshot, inputs, decision_settings)
     instant = decision.outcome is Outcome.INSTANT and guard is None
-    ticket = _new_ticket(file, terms, inputs, ask, wanted, now, instant=instant, review_reason=guard)
-    lines = tuple(TicketLine(ticket.ticket_id, line.line_id, line.quantity, line.amount_minor) for line in wanted.lines)
-    opening = OpenTicket(ticket, lines)
-    begun: tuple[Write, ...] = (
-        *(ClaimUnits(line.line_id, line.quantity, line.amount_minor) for line in lines),
-        *((ClaimFreight(wanted.freight_minor),) if wanted.freight_minor else ()),
-        AddTimeline((_asked_event(ticket, by, ask, now),)),
+    ticket = _new_ticket(
+        snapshot, decision_settings, inputs, request, requested, now, instant=instant, review_reason=guard
     )
-    granted: tuple[Write, ...] = ()
+    lines = tuple(
+        TicketLine(ticket.ticket_id, line.line_id, line.quantity, line.amount_minor) for line in requested.lines
+    )
+    opening = OpenTicket(ticket, lines)
+    begun: tuple[Change, ...] = (
+        *(ClaimUnits(line.line_id, line.quantity, line.amount_minor) for line in lines),
+        *((ClaimFreight(requested.freight_minor),) if requested.freight_minor else ()),
+        AddTimeline((_requested_event(ticket, by, request, now),)),
+    )
+    approved: tuple[Change, ...] = ()
     if instant:
-        opening, granted = _granted_at_once(apply_all(file, (opening, *begun)), ticket, now)
+        opening, approved = _approved_at_once(apply_all(snapshot, (opening, *begun)), ticket, now)
     ticket = opening.ticket
-    writes: tuple[Write, ...] = (
+    changes: tuple[Change, ...] = (
         opening,
         *begun,
-        record_decision(ticket.ticket_id, decision, facts, history_read(terms.policy, file, inputs), now),
+        record_decision(
+            ticket.ticket_id, decision, facts, history_read(decision_settings.policy, snapshot, inputs), now
+        ),
         _history_event(ticket, now),
-        Announce(ChangeKind.TICKET_REQUESTED, now, ticket.shop_id, asked_body(ticket), ticket.ticket_id),
-        *granted,
+        Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, requested_body(ticket), ticket.ticket_id),
+        *approved,
     )
-    return Plan(writes, ticket.ticket_id)
+    return Plan(changes, ticket.ticket_id)
 
 
-def _granted_at_once(begun: OrderFile, ticket: Ticket, now: datetime) -> tuple[OpenTicket, tuple[Write, ...]]:
+def _approved_at_once(begun: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[OpenTicket, tuple[Change, ...]]:
     """The approval of a ticket that is opened in the same plan: its row is written once, as it is then."""
-    granted = grant(begun, ticket, approved_by=ApprovedBy.INSTANT_REFUND, by=SYSTEM, now=now)
-    moves = [write for write in granted if isinstance(write, MoveTicket) and write.ticket_id == ticket.ticket_id]
+    approved = approve_ticket(begun, ticket, approved_by=ApprovedBy.INSTANT_REFUND, by=SYSTEM, now=now)
+    moves = [change for change in approved if isinstance(change, MoveTicket) and change.ticket_id == ticket.ticket_id]
     after = apply_all(begun, moves)
     opening = OpenTicket(after.ticket(ticket.ticket_id), after.lines_of(ticket.ticket_id))
-    return opening, tuple(write for write in granted if write not in moves)
+    return opening, tuple(change for change in approved if change not in moves)
 
 
 # What is asked -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _WantedLine:
+class _RequestedLine:
     line_id: str
     quantity: int
     amount_minor: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    lines: tuple[_WantedLine, ...]
+class _RequestedLines:
+    lines: tuple[_RequestedLine, ...]
     freight_minor: int
 
     @property
@@ -184,36 +197,36 @@ class _Wanted:
         return tuple(LineUnits(line.line_id, line.quantity) for line in self.lines)
 
 
-def _what_is_asked(file: OrderFile, ask: RefundAsk, now: datetime) -> _Wanted | Refusal:
-    if file.order.buyer_id != ask.buyer_id:
+def _requested_lines(snapshot: OrderSnapshot, request: RefundRequest, now: datetime) -> _RequestedLines | Refusal:
+    if snapshot.order.buyer_id != request.buyer_id:
         return not_found()
-    if file.order.paid_at is None:
+    if snapshot.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "Nothing has been paid on this order yet.")
-    if file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED):
+    if snapshot.fulfillment in (FulfillmentStatus.SHIPPED, FulfillmentStatus.DELIVERED):
         return Refusal(
             RefusalCode.ORDER_ALREADY_SHIPPED, "All goods have left; ask for a refund after shipment instead."
         )
-    units = _units_asked(file, ask)
+    units = _requested_units(snapshot, request)
     if isinstance(units, Refusal):
         return units
-    limit = _request_limits(file, units, now)
+    limit = _request_limits(snapshot, units, now)
     if limit is not None:
         return limit
-    return _price(file, units)
+    return _price(snapshot, units)
 
 
-def _units_asked(file: OrderFile, ask: RefundAsk) -> tuple[LineUnits, ...] | Refusal:
-    lines = {line.line_id: line for line in file.lines}
-    busy = {line.line_id for line in file.ticket_lines if line.open}
-    if not ask.lines:
-        return _everything_free(file.lines, busy)
-    for index, wanted in enumerate(ask.lines):
-        if any(earlier.line_id == wanted.line_id for earlier in ask.lines[:index]):
+def _requested_units(snapshot: OrderSnapshot, request: RefundRequest) -> tuple[LineUnits, ...] | Refusal:
+    lines = {line.line_id: line for line in snapshot.lines}
+    busy = {line.line_id for line in snapshot.ticket_lines if line.open}
+    if not request.lines:
+        return _everything_free(snapshot.lines, busy)
+    for index, wanted in enumerate(request.lines):
+        if any(earlier.line_id == wanted.line_id for earlier in request.lines[:index]):
             return Refusal(RefusalCode.UNKNOWN_LINE, "A line is named twice.", f"lines[{index}].line_id")
         refused = _check_units(lines.get(wanted.line_id), wanted, busy, path=f"lines[{index}]")
         if refused is not None:
             return refused
-    return ask.lines
+    return request.lines
 
 
 def _everything_free(lines: Sequence[OrderLine], busy: set[str]) -> tuple[LineUnits, ...] | Refusal:
@@ -245,8 +258,8 @@ def _in_progress(path: str) -> Refusal:
     return Refusal(RefusalCode.REFUND_IN_PROGRESS, "There is an open refund ticket on these goods already.", path)
 
 
-def _request_limits(file: OrderFile, units: Sequence[LineUnits], now: datetime) -> Refusal | None:
-    latest = max((ticket.requested_at for ticket in file.tickets), default=None)
+def _request_limits(snapshot: OrderSnapshot, units: Sequence[LineUnits], now: datetime) -> Refusal | None:
+    latest = max((ticket.requested_at for ticket in snapshot.tickets), default=None)
     if latest is not None and now < latest + BETWEEN_REQUESTS:
         wait_seconds = max(1, int((latest + BETWEEN_REQUESTS - now).total_seconds()))
         return Refusal(
@@ -255,7 +268,10 @@ def _request_limits(file: OrderFile, units: Sequence[LineUnits], now: datetime) 
             retry_after_seconds=wait_seconds,
         )
     for wanted in units:
-        if sum(line.line_id == wanted.line_id and line.quantity > 0 for line in file.ticket_lines) >= REQUESTS_PER_LINE:
+        if (
+            sum(line.line_id == wanted.line_id and line.quantity > 0 for line in snapshot.ticket_lines)
+            >= REQUESTS_PER_LINE
+        ):
             return Refusal(
                 RefusalCode.LINE_REQUEST_LIMIT,
                 f"Line {wanted.line_id!r} was asked for {REQUESTS_PER_LINE} times; ask the shop or support.",
@@ -263,72 +279,76 @@ def _request_limits(file: OrderFile, units: Sequence[LineUnits], now: datetime) 
     return None
 
 
-def _price(file: OrderFile, units: Sequence[LineUnits]) -> _Wanted | Refusal:
+def _price(snapshot: OrderSnapshot, units: Sequence[LineUnits]) -> _RequestedLines | Refusal:
     """Each unit's exact share; freight with the last line when nothing has shipped; never above what was captured."""
     wanted = {unit.line_id: unit.quantity for unit in units}
-    asked = [line for line in file.lines if line.line_id in wanted]
-    paid = worth(file)
+    asked = [line for line in snapshot.lines if line.line_id in wanted]
+    paid = net_paid(snapshot)
     due_minor = [units_due_minor(line, paid.lines[line.line_id], wanted[line.line_id]) for line in asked]
-    due_minor.append(_freight_with(file, wanted, paid.freight_minor, alone=not any(due_minor)))
-    payable_minor = min(sum(due_minor), refundable_minor(file.tenders))
-    if payable_minor <= 0 and not file.order.free_of_charge:
-        return _nothing_due(file)
+    due_minor.append(_freight_with(snapshot, wanted, paid.freight_minor, alone=not any(due_minor)))
+    payable_minor = min(sum(due_minor), refundable_minor(snapshot.tenders))
+    if payable_minor <= 0 and not snapshot.order.free_of_charge:
+        return _nothing_due(snapshot)
     *line_amounts, freight_minor = split_by_weight(payable_minor, due_minor)
     lines = tuple(
-        _WantedLine(line.line_id, wanted[line.line_id], amount)
+        _RequestedLine(line.line_id, wanted[line.line_id], amount)
         for line, amount in zip(asked, line_amounts, strict=True)
     )
-    return _Wanted(lines, freight_minor)
+    return _RequestedLines(lines, freight_minor)
 
 
-def _nothing_due(file: OrderFile) -> Refusal:
-    if refundable_minor(file.tenders):
+def _nothing_due(snapshot: OrderSnapshot) -> Refusal:
+    if refundable_minor(snapshot.tenders):
         message = "These units alone bring nothing back; ask for them together with the rest of the order."
     else:
         message = "What was paid on this order has been refunded already."
     return Refusal(RefusalCode.NOTHING_TO_REFUND, message)
 
 
-def _freight_with(file: OrderFile, wanted: dict[str, int], worth_minor: int, *, alone: bool) -> int:
+def _freight_with(snapshot: OrderSnapshot, wanted: dict[str, int], net_paid_minor: int, *, alone: bool) -> int:
     """What is left of the freight, for a request that leaves no unit free; freight alone waits for all other grants."""
-    last = all(line.claimed_quantity + wanted.get(line.line_id, 0) == line.quantity for line in file.lines)
-    shipped = any(line.left_quantity for line in file.lines)
-    waiting = alone and any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in file.tickets)
-    return max(0, worth_minor - file.order.freight_claimed_minor) if last and not shipped and not waiting else 0
+    last = all(line.claimed_quantity + wanted.get(line.line_id, 0) == line.quantity for line in snapshot.lines)
+    shipped = any(line.left_quantity for line in snapshot.lines)
+    waiting = alone and any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in snapshot.tickets)
+    return max(0, net_paid_minor - snapshot.order.freight_claimed_minor) if last and not shipped and not waiting else 0
 
 
 # Deciding ------------------------------------------------------------------------------------------------------
 
 
 def _decide(
-    file: OrderFile, inputs: DecisionInputs, terms: Terms, wanted: _Wanted, now: datetime
+    snapshot: OrderSnapshot,
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    requested: _RequestedLines,
+    now: datetime,
 ) -> tuple[Decision, dict[str, FactValue]]:
     facts = gather_facts(
-        terms.policy,
-        file,
+        decision_settings.policy,
+        snapshot,
         inputs,
-        asked=wanted.units,
-        amount_minor=wanted.amount_minor,
+        asked=requested.units,
+        amount_minor=requested.amount_minor,
         now=now,
-        time_zone=terms.time_zone,
-        usage_max_age=terms.usage_max_age,
+        time_zone=decision_settings.time_zone,
+        usage_max_age=decision_settings.usage_max_age,
     )
-    return decide(terms.policy, facts), facts
+    return decide(decision_settings.policy, facts), facts
 
 
-def guard_of(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | None:
+def guard_of(snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings: DecisionSettings) -> str | None:
     """What stops an instant approval whatever a policy says; the ticket names it as its review reason."""
-    if terms.deadline_passed():
+    if decision_settings.deadline_passed():
         return "deadline_passed"
-    paused = is_paused(file, inputs)
+    paused = is_paused(snapshot, inputs)
     if paused is not False:
         return "service_paused" if paused else "pause_unknown"
-    if file.is_disputed:
+    if snapshot.is_disputed:
         return "dispute_open"
-    if file.degree not in (
-        ShipmentDegree.UNSHIPPED,
-        ShipmentDegree.LABEL_PRINTED,
-        ShipmentDegree.PICKED_UP,
+    if snapshot.fulfillment not in (
+        FulfillmentStatus.UNSHIPPED,
+        FulfillmentStatus.LABEL_PRINTED,
+        FulfillmentStatus.PICKED_UP,
     ):
         return "partly_shipped"
     return None
@@ -338,17 +358,17 @@ def guard_of(file: OrderFile, inputs: DecisionInputs, terms: Terms) -> str | Non
 
 
 def _new_ticket(
-    file: OrderFile,
-    terms: Terms,
+    snapshot: OrderSnapshot,
+    decision_settings: DecisionSettings,
     inputs: DecisionInputs,
-    ask: RefundAsk,
-    wanted: _Wanted,
+    request: RefundRequest,
+    requested: _RequestedLines,
     now: datetime,
     *,
     instant: bool,
     review_reason: str | None,
 ) -> Ticket:
-    order, review = file.order, terms.policy.review
+    order, review = snapshot.order, decision_settings.policy.review
     return Ticket(
         lane=order.lane,
         ticket_id=new_id(order.lane),
@@ -357,20 +377,20 @@ def _new_ticket(
         shop_id=order.shop_id,
         state=TicketState.AWAITING_MERCHANT,
         version=1,
-        reason=ask.reason,
+        reason=request.reason,
         currency=order.currency,
-        amount_minor=wanted.amount_minor,
-        freight_minor=wanted.freight_minor,
-        arm=arm_of(terms.policy, order.buyer_id, inputs.selection),
+        amount_minor=requested.amount_minor,
+        freight_minor=requested.freight_minor,
+        arm=arm_of(decision_settings.policy, order.buyer_id, inputs.selection),
         requested_at=now,
-        notice=dict(terms.policy.notice) if instant else None,
+        notice=dict(decision_settings.policy.notice) if instant else None,
         review_reason=review_reason,
         on_timeout=review.on_timeout,
         expires_at=None if instant else now + timedelta(seconds=review.deadline_seconds),
     )
 
 
-def _asked_event(ticket: Ticket, by: Actor, ask: RefundAsk, now: datetime) -> TicketEvent:
+def _requested_event(ticket: Ticket, by: Actor, request: RefundRequest, now: datetime) -> TicketEvent:
     return TicketEvent(
         ticket_id=ticket.ticket_id,
         seq=1,
@@ -380,11 +400,11 @@ def _asked_event(ticket: Ticket, by: Actor, ask: RefundAsk, now: datetime) -> Ti
         from_state=None,
         to_state=TicketState.AWAITING_MERCHANT,
         why="requested",
-        detail={"reason": ask.reason.value, "amount_minor": ticket.amount_minor},
+        detail={"reason": request.reason.value, "amount_minor": ticket.amount_minor},
     )
 
 
-def asked_body(ticket: Ticket) -> dict[str, object]:
+def requested_body(ticket: Ticket) -> dict[str, object]:
     """A new ticket on the feed."""
     return {
         "state": ticket.state.value,

@@ -6,24 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from jitui.aftersales.allocation import refundable_minor
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
-from jitui.aftersales.file import OrderFile, transition
-from jitui.aftersales.grant import amount_now, grant
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
-from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
-from jitui.aftersales.ship import ShipmentNews, goods_with_carrier, plan_shipment
-from jitui.aftersales.split import refundable_minor
-from jitui.aftersales.ticket import GRANTED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState, approver
-from jitui.aftersales.writes import (
+from jitui.aftersales.approval import amount_now, approve_ticket
+from jitui.aftersales.changes import (
     AddTimeline,
     Announce,
-    ChangeKind,
+    Change,
     ClaimFreight,
     ClaimUnits,
-    Write,
+    OutgoingEventKind,
     move_ticket,
 )
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute, not_found
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
+from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
+from jitui.aftersales.ship import ShipmentUpdate, goods_with_carrier, plan_shipment
+from jitui.aftersales.snapshot import OrderSnapshot, transition
+from jitui.aftersales.ticket import APPROVED_STATES, SYSTEM, Actor, ApprovedBy, Ticket, TicketState, approver
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Rejection:
     """Why a merchant rejects; a tracking number as evidence records the shipment in the same step."""
 
     reason: str
-    shipment: ShipmentNews | None = None
+    shipment: ShipmentUpdate | None = None
 
 
 async def approve(
@@ -43,14 +43,14 @@ async def approve(
     now: datetime,
     shop_id: str | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """The merchant approves, or an operator in its place; the money is queued in the same transaction.
 
     `version` None skips the stale check.
     """
 
-    def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
-        return plan_approval(file, ticket, approver(by), by, now)
+    def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
+        return plan_approval(snapshot, ticket, approver(by), by, now)
 
     return await _on_ticket(store, ref, plan, version=version, shop_id=shop_id, reply=reply)
 
@@ -65,11 +65,11 @@ async def reject(
     now: datetime,
     shop_id: str | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """The merchant rejects with a reason, or ships with tracking, which frees the units for that shipment."""
 
-    def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
-        return plan_rejection(file, ticket, rejection, by, now)
+    def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
+        return plan_rejection(snapshot, ticket, rejection, by, now)
 
     return await _on_ticket(store, ref, plan, version=version, shop_id=shop_id, reply=reply)
 
@@ -83,140 +83,152 @@ async def withdraw(
     now: datetime,
     buyer_id: str | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """The buyer takes the request back while it is still in review."""
 
-    def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
-        return _plan_closing(file, ticket, TicketState.WITHDRAWN, "withdrawn", by, now, ChangeKind.TICKET_WITHDRAWN)
+    def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
+        return _plan_closing(
+            snapshot, ticket, TicketState.WITHDRAWN, "withdrawn", by, now, OutgoingEventKind.TICKET_WITHDRAWN
+        )
 
     return await _on_ticket(store, ref, plan, version=version, buyer_id=buyer_id, reply=reply)
 
 
-async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Executed | Refusal | KeptAnswer:
+async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Executed | Refusal | StoredResponse:
     """The deadline has passed: silence approves, unless the goods are with the carrier or the policy says otherwise."""
 
-    def plan(file: OrderFile, ticket: Ticket) -> Plan | Refusal:
+    def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
         if ticket.expires_at is None or now < ticket.expires_at:
             return Refusal(RefusalCode.TICKET_NOT_EXPIRED, "The ticket's deadline has not passed.")
-        return plan_expiry(file, ticket, now)
+        return plan_expiry(snapshot, ticket, now)
 
     return await _on_ticket(store, ref, plan, version=None)
 
 
-def plan_approval(file: OrderFile, ticket: Ticket, approved_by: ApprovedBy, by: Actor, now: datetime) -> Plan | Refusal:
+def plan_approval(
+    snapshot: OrderSnapshot, ticket: Ticket, approved_by: ApprovedBy, by: Actor, now: datetime
+) -> Plan | Refusal:
     """An approval under the same locks and with the same look at shipment as a request."""
-    goods = [file.line(line.line_id) for line in file.lines_of(ticket.ticket_id)]
+    goods = [snapshot.line(line.line_id) for line in snapshot.lines_of(ticket.ticket_id)]
     left = any(line.left_quantity + line.claimed_quantity > line.quantity for line in goods)
-    if left or file.is_completed:
+    if left or snapshot.is_completed:
         return Refusal(RefusalCode.ORDER_ALREADY_SHIPPED, "These goods have left; this refund is for unshipped goods.")
-    amount_minor = amount_now(file, ticket).amount_minor
-    if amount_minor == 0 and not file.order.free_of_charge:
+    amount_minor = amount_now(snapshot, ticket).amount_minor
+    if amount_minor == 0 and not snapshot.order.free_of_charge:
         return Refusal(
             RefusalCode.NOTHING_TO_REFUND,
             "Only freight was asked for, and freight goes back with the last unshipped goods.",
         )
-    if amount_minor > refundable_minor(file.tenders):
+    if amount_minor > refundable_minor(snapshot.tenders):
         return Refusal(
             RefusalCode.AMOUNT_EXCEEDS_REFUNDABLE,
             "Less than the ticket's amount can still be refunded on this order.",
         )
-    if amount_minor > refundable_minor(file.undisputed_tenders):
+    if amount_minor > refundable_minor(snapshot.undisputed_tenders):
         return Refusal(
             RefusalCode.DISPUTE_OPEN,
             "The buyer's bank is asked for the same money: wait until it has decided, or reject the ticket.",
         )
-    return Plan(grant(file, ticket, approved_by=approved_by, by=by, now=now), ticket.ticket_id)
+    return Plan(approve_ticket(snapshot, ticket, approved_by=approved_by, by=by, now=now), ticket.ticket_id)
 
 
-def plan_expiry(file: OrderFile, ticket: Ticket, now: datetime) -> Plan:
-    """Silence never pays for a parcel that has left or is with the carrier."""
-    if file.is_completed or goods_with_carrier(file, ticket.ticket_id):
-        return _plan_closing(file, ticket, TicketState.CLOSED, "goods_left", SYSTEM, now, ChangeKind.TICKET_REJECTED)
-    if file.is_disputed:  # the bank may give the same money back: a person decides, or the buyer asks again
-        return _plan_closing(file, ticket, TicketState.CLOSED, "dispute_open", SYSTEM, now, ChangeKind.TICKET_REJECTED)
+def plan_expiry(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> Plan:
+    """Silence never pays for a shipment that has left or is with the carrier."""
+    if snapshot.is_completed or goods_with_carrier(snapshot, ticket.ticket_id):
+        return _plan_closing(
+            snapshot, ticket, TicketState.CLOSED, "goods_left", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
+        )
+    if snapshot.is_disputed:  # the bank may give the same money back: a person decides, or the buyer asks again
+        return _plan_closing(
+            snapshot, ticket, TicketState.CLOSED, "dispute_open", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
+        )
     if ticket.on_timeout == "reject":
-        return _plan_closing(file, ticket, TicketState.REJECTED, "timeout", SYSTEM, now, ChangeKind.TICKET_REJECTED)
-    approved = plan_approval(file, ticket, ApprovedBy.MERCHANT_TIMEOUT, SYSTEM, now)
+        return _plan_closing(
+            snapshot, ticket, TicketState.REJECTED, "timeout", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
+        )
+    approved = plan_approval(snapshot, ticket, ApprovedBy.MERCHANT_TIMEOUT, SYSTEM, now)
     if isinstance(approved, Refusal):  # nobody is there to be told: the ticket ends here, and says why
         return _plan_closing(
-            file, ticket, TicketState.CLOSED, approved.code.value, SYSTEM, now, ChangeKind.TICKET_REJECTED
+            snapshot, ticket, TicketState.CLOSED, approved.code.value, SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
         )
     return approved
 
 
-def plan_rejection(file: OrderFile, ticket: Ticket, rejection: Rejection, by: Actor, now: datetime) -> Plan | Refusal:
+def plan_rejection(
+    snapshot: OrderSnapshot, ticket: Ticket, rejection: Rejection, by: Actor, now: datetime
+) -> Plan | Refusal:
     """Reject, set the units free, and ship them in the same step where a tracking number came with it."""
     closed = _plan_closing(
-        file,
+        snapshot,
         ticket,
         TicketState.REJECTED,
         "rejected",
         by,
         now,
-        ChangeKind.TICKET_REJECTED,
+        OutgoingEventKind.TICKET_REJECTED,
         detail={"reason": rejection.reason},
         tracking=rejection.shipment,
     )
     if rejection.shipment is None:
         return closed
-    shipped = plan_shipment(apply_all(file, closed.writes), rejection.shipment, by, now)
+    shipped = plan_shipment(apply_all(snapshot, closed.changes), rejection.shipment, by, now)
     if isinstance(shipped, Refusal):
         return shipped
-    return Plan((*closed.writes, *shipped.writes), ticket.ticket_id)
+    return Plan((*closed.changes, *shipped.changes), ticket.ticket_id)
 
 
 def _plan_closing(
-    file: OrderFile,
+    snapshot: OrderSnapshot,
     ticket: Ticket,
     state: TicketState,
     why: str,
     by: Actor,
     now: datetime,
-    kind: ChangeKind,
+    kind: OutgoingEventKind,
     *,
     detail: dict[str, object] | None = None,
-    tracking: ShipmentNews | None = None,
+    tracking: ShipmentUpdate | None = None,
 ) -> Plan:
     """Close a ticket without a refund and set its units and freight free."""
     facts = dict(detail or {})
     if tracking is not None:
         facts |= {"carrier": tracking.carrier, "tracking_no": tracking.tracking_no}
     closed = replace(ticket, state=state, version=ticket.version + 1, closed_at=now, expires_at=None)
-    event = transition(file, ticket, state, by=by, why=why, now=now, detail=facts)
-    lines = file.lines_of(ticket.ticket_id)
+    event = transition(snapshot, ticket, state, by=by, why=why, now=now, detail=facts)
+    lines = snapshot.lines_of(ticket.ticket_id)
     body = {"state": state.value, "why": why, "version": closed.version, **facts}
-    writes: tuple[Write, ...] = (
+    changes: tuple[Change, ...] = (
         move_ticket(closed),
         *(ClaimUnits(line.line_id, -line.quantity, -line.amount_minor) for line in lines),
         *((ClaimFreight(-ticket.freight_minor),) if ticket.freight_minor else ()),
         AddTimeline((event,)),
         Announce(kind, now, ticket.shop_id, body, ticket.ticket_id),
     )
-    return Plan(writes, ticket.ticket_id)
+    return Plan(changes, ticket.ticket_id)
 
 
 async def _on_ticket(
     store: Store,
     ref: TicketRef,
-    plan: Callable[[OrderFile, Ticket], Plan | Refusal],
+    plan: Callable[[OrderSnapshot, Ticket], Plan | Refusal],
     *,
     version: int | None,
     shop_id: str | None = None,
     buyer_id: str | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
-    def on_file(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        ticket = file.ticket(ref.ticket_id)
+) -> Executed | Refusal | StoredResponse:
+    def on_file(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        ticket = snapshot.ticket(ref.ticket_id)
         refused = _may_act(ticket, version, shop_id, buyer_id)
-        return refused if refused is not None else plan(file, ticket)
+        return refused if refused is not None else plan(snapshot, ticket)
 
-    return await carry_out(store, ref, on_file, reply=reply)
+    return await execute(store, ref, on_file, reply=reply)
 
 
 def _may_act(ticket: Ticket, version: int | None, shop_id: str | None, buyer_id: str | None) -> Refusal | None:
     if (shop_id is not None and ticket.shop_id != shop_id) or (buyer_id is not None and ticket.buyer_id != buyer_id):
         return not_found()
-    if ticket.state in GRANTED_STATES:
+    if ticket.state in APPROVED_STATES:
         return Refusal(
             RefusalCode.TICKET_ALREADY_APPROVED, f"The ticket was approved already, by {ticket.approved_by}."
         )

@@ -8,43 +8,46 @@ from datetime import datetime
 from uuid import UUID
 
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out, not_found
-from jitui.aftersales.file import OrderFile, transition
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Announce,
+    BuyerEventKind,
+    Change,
+    CompleteOrder,
+    OpenIncident,
+    OutgoingEventKind,
+    PutShipment,
+    RecordBuyerEvent,
+    UnitsLeft,
+)
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute, not_found
 from jitui.aftersales.order import (
     Hold,
     LineUnits,
     OrderLine,
-    ParcelDegree,
     Shipment,
     ShipmentSource,
+    ShipmentStatus,
     captured_minor,
     has_left,
     is_further,
     waybill_of,
 )
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
-from jitui.aftersales.ticket import GRANTED_STATES, Actor, Ticket, TicketState
-from jitui.aftersales.writes import (
-    AddTimeline,
-    Announce,
-    BuyerEventKind,
-    ChangeKind,
-    CompleteOrder,
-    OpenIncident,
-    PutShipment,
-    RecordBuyerEvent,
-    UnitsLeft,
-    Write,
-)
+from jitui.aftersales.snapshot import OrderSnapshot, transition
+from jitui.aftersales.ticket import APPROVED_STATES, Actor, Ticket, TicketState
 from jitui.ids import new_id
 
 
 @dataclass(frozen=True, slots=True)
-class ShipmentNews:
-    """What is said of a parcel; no lines named: the parcel's known lines, else everything not in another parcel."""
+class ShipmentUpdate:
+    """What is said of a shipment.
 
-    degree: ParcelDegree
+    No lines named: the shipment's known lines, else everything not in another shipment.
+    """
+
+    degree: ShipmentStatus
     carrier: str
     tracking_no: str
     source: ShipmentSource
@@ -55,21 +58,21 @@ class ShipmentNews:
 async def record_shipment(
     store: Store,
     ref: OrderRef,
-    news: ShipmentNews,
+    update: ShipmentUpdate,
     *,
     by: Actor,
     now: datetime,
     shop_id: str | None = None,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """Record a label, a merchant's ship command or a carrier's scan; the same waybill again changes nothing."""
 
-    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        if shop_id is not None and file.order.shop_id != shop_id:
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        if shop_id is not None and snapshot.order.shop_id != shop_id:
             return not_found()
-        return plan_shipment(file, news, by, now)
+        return plan_shipment(snapshot, update, by, now)
 
-    return await carry_out(store, ref, plan, reply=reply)
+    return await execute(store, ref, plan, reply=reply)
 
 
 async def complete_order(
@@ -79,97 +82,97 @@ async def complete_order(
     now: datetime,
     completed_at: datetime,
     reply: IdempotentReply | None = None,
-) -> Executed | Refusal | KeptAnswer:
+) -> Executed | Refusal | StoredResponse:
     """The buyer has the goods and the order is closed well: it counts in the buyer's history."""
 
-    def plan(file: OrderFile, _: DecisionInputs) -> Plan | Refusal:
-        if file.order.paid_at is None:
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        if snapshot.order.paid_at is None:
             return Refusal(RefusalCode.ORDER_NOT_PAID, "An order that was never paid cannot be completed.")
-        if file.order.completed_at is not None:
+        if snapshot.order.completed_at is not None:
             return Plan()
-        return _plan_completion(file, completed_at, now)
+        return _plan_completion(snapshot, completed_at, now)
 
-    return await carry_out(store, ref, plan, reply=reply)
+    return await execute(store, ref, plan, reply=reply)
 
 
-def plan_shipment(file: OrderFile, news: ShipmentNews, by: Actor, now: datetime) -> Plan | Refusal:
+def plan_shipment(snapshot: OrderSnapshot, update: ShipmentUpdate, by: Actor, now: datetime) -> Plan | Refusal:
     """A command or a fact, by its source.
 
     What is said again, or less than was said, changes nothing; more units, a further degree or the carrier's name do.
     """
-    known = _parcel(file, news)
-    said = _summed(news.lines) if news.lines or known else _summed(_everything_else(file, news))
-    ordered = {line.line_id for line in file.lines}
+    known = _shipment(snapshot, update)
+    said = _summed(update.lines) if update.lines or known else _summed(_everything_else(snapshot, update))
+    ordered = {line.line_id for line in snapshot.lines}
     unknown = next((line_id for line_id in said if line_id not in ordered), None)
     if unknown is not None:
         return Refusal(RefusalCode.UNKNOWN_LINE, f"The order has no line {unknown!r}.", "lines")
-    parcel = _parcel_now(file, known, news, said, now)
-    moving = _units_moving(known, parcel)
-    if known is not None and not moving and parcel.degree is known.degree:
-        return _with_carrier(known, parcel)
-    if news.source is ShipmentSource.MERCHANT and moving:
-        refused = _refuse_command(file, moving, news)
+    shipment = _shipment_now(snapshot, known, update, said, now)
+    moving = _units_moving(known, shipment)
+    if known is not None and not moving and shipment.degree is known.degree:
+        return _with_carrier(known, shipment)
+    if update.source is ShipmentSource.MERCHANT and moving:
+        refused = _refuse_command(snapshot, moving, update)
         if refused is not None:
             return refused
-    return _plan_parcel(file, known, parcel, moving, news, by, now)
+    return _plan_shipment(snapshot, known, shipment, moving, update, by, now)
 
 
-def goods_with_carrier(file: OrderFile, ticket_id: UUID) -> bool:
+def goods_with_carrier(snapshot: OrderSnapshot, ticket_id: UUID) -> bool:
     """Whether units of the ticket must be with a carrier or gone, because too few are left for it."""
-    return bool(_overlapping_lines(file, ticket_id))
+    return bool(_overlapping_lines(snapshot, ticket_id))
 
 
 # Command or fact -----------------------------------------------------------------------------------------------
 
 
-def _parcel(file: OrderFile, news: ShipmentNews) -> Shipment | None:
-    """The order's parcel of this waybill, whoever is said to carry it."""
-    waybill = waybill_of(news.tracking_no)
-    return next((parcel for parcel in file.shipments if waybill_of(parcel.tracking_no) == waybill), None)
+def _shipment(snapshot: OrderSnapshot, update: ShipmentUpdate) -> Shipment | None:
+    """The order's shipment of this waybill, whoever is said to carry it."""
+    waybill = waybill_of(update.tracking_no)
+    return next((shipment for shipment in snapshot.shipments if waybill_of(shipment.tracking_no) == waybill), None)
 
 
-def _parcel_now(
-    file: OrderFile, known: Shipment | None, news: ShipmentNews, said: Mapping[str, int], now: datetime
+def _shipment_now(
+    snapshot: OrderSnapshot, known: Shipment | None, update: ShipmentUpdate, said: Mapping[str, int], now: datetime
 ) -> Shipment:
-    """The parcel with what is news about it: it only moves forward, and only grows."""
+    """The shipment with what is news about it: it only moves forward, and only grows."""
     if known is None:
         return Shipment(
-            shipment_id=new_id(file.order.lane),
-            degree=news.degree,
-            carrier=news.carrier,
-            tracking_no=news.tracking_no,
-            source=news.source,
+            shipment_id=new_id(snapshot.order.lane),
+            degree=update.degree,
+            carrier=update.carrier,
+            tracking_no=update.tracking_no,
+            source=update.source,
             commanded=False,
             lines=_as_lines(said),
-            happened_at=news.happened_at,
+            happened_at=update.happened_at,
             recorded_at=now,
         )
     before = _summed(known.lines)
     units = {line_id: max(before.get(line_id, 0), said.get(line_id, 0)) for line_id in {**before, **said}}
-    grown = replace(known, carrier=news.carrier or known.carrier, lines=_as_lines(units))
-    if not is_further(news.degree, known.degree):
+    grown = replace(known, carrier=update.carrier or known.carrier, lines=_as_lines(units))
+    if not is_further(update.degree, known.degree):
         return grown
-    return replace(grown, degree=news.degree, source=news.source, happened_at=news.happened_at, recorded_at=now)
+    return replace(grown, degree=update.degree, source=update.source, happened_at=update.happened_at, recorded_at=now)
 
 
-def _by_command(parcel: Shipment, leaving: Sequence[LineUnits]) -> Shipment:
-    """The parcel once these units have left by a ship command."""
+def _by_command(shipment: Shipment, leaving: Sequence[LineUnits]) -> Shipment:
+    """The shipment once these units have left by a ship command."""
     if not leaving:
-        return parcel
-    units = _summed((*parcel.commanded_lines, *leaving))
-    return replace(parcel, commanded=True, commanded_lines=_as_lines(units))
+        return shipment
+    units = _summed((*shipment.commanded_lines, *leaving))
+    return replace(shipment, commanded=True, commanded_lines=_as_lines(units))
 
 
 def _as_lines(units: Mapping[str, int]) -> tuple[LineUnits, ...]:
     return tuple(LineUnits(line_id, quantity) for line_id, quantity in units.items())
 
 
-def _units_moving(known: Shipment | None, parcel: Shipment) -> tuple[LineUnits, ...]:
-    """Units that this news is about: of a parcel that had left, those that were not known to be in it."""
+def _units_moving(known: Shipment | None, shipment: Shipment) -> tuple[LineUnits, ...]:
+    """Units that this news is about: of a shipment that had left, those that were not known to be in it."""
     gone = _summed(known.lines) if known is not None and has_left(known.degree) else {}
-    if known is not None and parcel.degree is known.degree and parcel.lines == known.lines:
+    if known is not None and shipment.degree is known.degree and shipment.lines == known.lines:
         return ()
-    moving = ((unit.line_id, unit.quantity - gone.get(unit.line_id, 0)) for unit in parcel.lines)
+    moving = ((unit.line_id, unit.quantity - gone.get(unit.line_id, 0)) for unit in shipment.lines)
     return tuple(LineUnits(line_id, quantity) for line_id, quantity in moving if quantity)
 
 
@@ -180,44 +183,44 @@ def _summed(units: Iterable[LineUnits]) -> dict[str, int]:
     return found
 
 
-def _with_carrier(known: Shipment, parcel: Shipment) -> Plan:
+def _with_carrier(known: Shipment, shipment: Shipment) -> Plan:
     """Nothing has moved; the carrier's name may have been filled in or corrected."""
-    if parcel.carrier == known.carrier:
+    if shipment.carrier == known.carrier:
         return Plan()
-    named = replace(known, carrier=parcel.carrier)
+    named = replace(known, carrier=shipment.carrier)
     return Plan((PutShipment(named, waybill_of(named.tracking_no)),))
 
 
-def _everything_else(file: OrderFile, news: ShipmentNews) -> tuple[LineUnits, ...]:
-    """A merchant means all that has not left; a carrier's unknown parcel holds what no other parcel holds."""
+def _everything_else(snapshot: OrderSnapshot, update: ShipmentUpdate) -> tuple[LineUnits, ...]:
+    """A merchant means all that has not left; a carrier's unknown shipment holds what no other shipment holds."""
     units = []
-    for line in file.lines:
-        packed = sum(u.quantity for p in file.shipments for u in p.lines if u.line_id == line.line_id)
-        gone = line.left_quantity if news.source is ShipmentSource.MERCHANT else packed
+    for line in snapshot.lines:
+        packed = sum(u.quantity for p in snapshot.shipments for u in p.lines if u.line_id == line.line_id)
+        gone = line.left_quantity if update.source is ShipmentSource.MERCHANT else packed
         if line.quantity > gone:
             units.append(LineUnits(line.line_id, line.quantity - gone))
-    return tuple(units) or tuple(LineUnits(line.line_id, line.quantity) for line in file.lines)
+    return tuple(units) or tuple(LineUnits(line.line_id, line.quantity) for line in snapshot.lines)
 
 
-def _refuse_command(file: OrderFile, moving: Sequence[LineUnits], news: ShipmentNews) -> Refusal | None:
+def _refuse_command(snapshot: OrderSnapshot, moving: Sequence[LineUnits], update: ShipmentUpdate) -> Refusal | None:
     """What a merchant may not ship: unpaid, held, under an open ticket, refunded, or gone already (T16, T18)."""
-    if file.order.paid_at is None:
+    if snapshot.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "The order is not paid; there is nothing to ship.")
-    if file.order.hold is not Hold.NONE:
+    if snapshot.order.hold is not Hold.NONE:
         return Refusal(
-            RefusalCode.ORDER_HELD, f"The order is held ({file.order.hold.value}); it cannot be shipped yet."
+            RefusalCode.ORDER_HELD, f"The order is held ({snapshot.order.hold.value}); it cannot be shipped yet."
         )
-    named = [unit.line_id for unit in news.lines] or [unit.line_id for unit in moving]
+    named = [unit.line_id for unit in update.lines] or [unit.line_id for unit in moving]
     for unit in moving:
-        line = file.line(unit.line_id)
+        line = snapshot.line(unit.line_id)
         if not 1 <= unit.quantity <= line.free_quantity:
             at = named.index(unit.line_id) if unit.line_id in named else 0
-            return _why_not_free(file, line, f"lines[{at}]")
+            return _why_not_free(snapshot, line, f"lines[{at}]")
     return None
 
 
-def _why_not_free(file: OrderFile, line: OrderLine, path: str) -> Refusal:
-    states = {file.ticket(row.ticket_id).state for row in file.ticket_lines if row.line_id == line.line_id}
+def _why_not_free(snapshot: OrderSnapshot, line: OrderLine, path: str) -> Refusal:
+    states = {snapshot.ticket(row.ticket_id).state for row in snapshot.ticket_lines if row.line_id == line.line_id}
     if TicketState.AWAITING_MERCHANT in states:
         return Refusal(
             RefusalCode.REFUND_IN_PROGRESS,
@@ -225,7 +228,7 @@ def _why_not_free(file: OrderFile, line: OrderLine, path: str) -> Refusal:
             "with the tracking number.",
             path,
         )
-    if states & GRANTED_STATES:
+    if states & APPROVED_STATES:
         return Refusal(
             RefusalCode.UNITS_REFUNDED, f"Line {line.line_id!r} was refunded: do not ship these units.", path
         )
@@ -236,34 +239,34 @@ def _why_not_free(file: OrderFile, line: OrderLine, path: str) -> Refusal:
     )
 
 
-# The parcel ----------------------------------------------------------------------------------------------------
+# The shipment ----------------------------------------------------------------------------------------------------
 
 
-def _plan_parcel(
-    file: OrderFile,
+def _plan_shipment(
+    snapshot: OrderSnapshot,
     known: Shipment | None,
-    parcel: Shipment,
+    shipment: Shipment,
     moving: Sequence[LineUnits],
-    news: ShipmentNews,
+    update: ShipmentUpdate,
     by: Actor,
     now: datetime,
 ) -> Plan:
-    leaving = moving if has_left(parcel.degree) else ()
-    leaves = has_left(parcel.degree) and not (known is not None and has_left(known.degree))
-    commanded = news.source is ShipmentSource.MERCHANT
-    parcel = _by_command(parcel, leaving) if commanded else parcel
-    moved: tuple[Write, ...] = (
-        PutShipment(parcel, waybill_of(parcel.tracking_no)),
+    leaving = moving if has_left(shipment.degree) else ()
+    leaves = has_left(shipment.degree) and not (known is not None and has_left(known.degree))
+    commanded = update.source is ShipmentSource.MERCHANT
+    shipment = _by_command(shipment, leaving) if commanded else shipment
+    moved: tuple[Change, ...] = (
+        PutShipment(shipment, waybill_of(shipment.tracking_no)),
         *(_units_left(unit, commanded=commanded) for unit in leaving),
     )
-    incidents = _incidents(apply_all(file, moved), parcel, now)
-    writes: tuple[Write, ...] = (
+    incidents = _incidents(apply_all(snapshot, moved), shipment, now)
+    changes: tuple[Change, ...] = (
         *moved,
         *incidents,
-        *_noted_on_tickets(file, parcel, news, by, now),
-        *_announcements(file, parcel, incidents, leaves=leaves, now=now),
+        *_noted_on_tickets(snapshot, shipment, update, by, now),
+        *_announcements(snapshot, shipment, incidents, leaves=leaves, now=now),
     )
-    return Plan(writes)
+    return Plan(changes)
 
 
 def _units_left(unit: LineUnits, *, commanded: bool) -> UnitsLeft:
@@ -272,50 +275,50 @@ def _units_left(unit: LineUnits, *, commanded: bool) -> UnitsLeft:
     )
 
 
-def _units_with_carrier(file: OrderFile, line_id: str) -> int:
-    """Units of a line in parcels that the carrier has, at any degree from picked up on."""
+def _units_with_carrier(snapshot: OrderSnapshot, line_id: str) -> int:
+    """Units of a line in shipments that the carrier has, at any degree from picked up on."""
     return sum(
         unit.quantity
-        for parcel in file.shipments
-        for unit in parcel.lines
-        if unit.line_id == line_id and parcel.degree is not ParcelDegree.LABEL_PRINTED
+        for shipment in snapshot.shipments
+        for unit in shipment.lines
+        if unit.line_id == line_id and shipment.degree is not ShipmentStatus.LABEL_PRINTED
     )
 
 
 # Incidents and news --------------------------------------------------------------------------------------------
 
 
-def _incidents(after: OrderFile, parcel: Shipment, now: datetime) -> tuple[OpenIncident, ...]:
+def _incidents(after: OrderSnapshot, shipment: Shipment, now: datetime) -> tuple[OpenIncident, ...]:
     """Goods with the carrier although their ticket was granted: one incident a ticket, with the evidence (R9)."""
-    if parcel.degree is ParcelDegree.LABEL_PRINTED:
+    if shipment.degree is ShipmentStatus.LABEL_PRINTED:
         return ()
     found = []
     for ticket in after.tickets:
         lines = _overlapping_lines(after, ticket.ticket_id)
-        if ticket.state in GRANTED_STATES and lines:
-            found.append(_incident(after, ticket, lines, parcel, now))
+        if ticket.state in APPROVED_STATES and lines:
+            found.append(_incident(after, ticket, lines, shipment, now))
     return tuple(found)
 
 
-def _overlapping_lines(file: OrderFile, ticket_id: UUID) -> tuple[str, ...]:
-    lines = [file.line(line.line_id) for line in file.lines_of(ticket_id)]
+def _overlapping_lines(snapshot: OrderSnapshot, ticket_id: UUID) -> tuple[str, ...]:
+    lines = [snapshot.line(line.line_id) for line in snapshot.lines_of(ticket_id)]
     return tuple(
         line.line_id
         for line in lines
-        if _units_with_carrier(file, line.line_id) + line.claimed_quantity > line.quantity
+        if _units_with_carrier(snapshot, line.line_id) + line.claimed_quantity > line.quantity
     )
 
 
 def _incident(
-    file: OrderFile, ticket: Ticket, line_ids: Sequence[str], parcel: Shipment, now: datetime
+    snapshot: OrderSnapshot, ticket: Ticket, line_ids: Sequence[str], shipment: Shipment, now: datetime
 ) -> OpenIncident:
-    amount = sum(line.amount_minor for line in file.lines_of(ticket.ticket_id) if line.line_id in line_ids)
+    amount = sum(line.amount_minor for line in snapshot.lines_of(ticket.ticket_id) if line.line_id in line_ids)
     evidence = {
-        "degree": parcel.degree.value,
-        "carrier": parcel.carrier,
-        "tracking_no": parcel.tracking_no,
+        "degree": shipment.degree.value,
+        "carrier": shipment.carrier,
+        "tracking_no": shipment.tracking_no,
         "lines": list(line_ids),
-        "happened_at": parcel.happened_at.isoformat(),
+        "happened_at": shipment.happened_at.isoformat(),
         "recorded_at": now.isoformat(),
         "approved_at": ticket.approved_at.isoformat() if ticket.approved_at else None,
     }
@@ -331,37 +334,37 @@ def _incident(
 
 
 def _noted_on_tickets(
-    file: OrderFile, parcel: Shipment, news: ShipmentNews, by: Actor, now: datetime
+    snapshot: OrderSnapshot, shipment: Shipment, update: ShipmentUpdate, by: Actor, now: datetime
 ) -> tuple[AddTimeline, ...]:
     """A carrier's scan stands on the timeline of every ticket that it touches; the state does not move."""
-    if news.source is not ShipmentSource.CARRIER:
+    if update.source is not ShipmentSource.CARRIER:
         return ()
-    touched = {unit.line_id for unit in parcel.lines}
-    detail = {"degree": parcel.degree.value, "carrier": parcel.carrier, "tracking_no": parcel.tracking_no}
+    touched = {unit.line_id for unit in shipment.lines}
+    detail = {"degree": shipment.degree.value, "carrier": shipment.carrier, "tracking_no": shipment.tracking_no}
     events = tuple(
-        transition(file, ticket, ticket.state, by=by, why="carrier_scan", now=now, detail=detail)
-        for ticket in file.tickets
-        if any(line.line_id in touched for line in file.lines_of(ticket.ticket_id))
+        transition(snapshot, ticket, ticket.state, by=by, why="carrier_scan", now=now, detail=detail)
+        for ticket in snapshot.tickets
+        if any(line.line_id in touched for line in snapshot.lines_of(ticket.ticket_id))
     )
     return (AddTimeline(events),) if events else ()
 
 
 def _announcements(
-    file: OrderFile, parcel: Shipment, incidents: Sequence[OpenIncident], *, leaves: bool, now: datetime
+    snapshot: OrderSnapshot, shipment: Shipment, incidents: Sequence[OpenIncident], *, leaves: bool, now: datetime
 ) -> tuple[Announce, ...]:
-    order = file.order
+    order = snapshot.order
     body: dict[str, object] = {
-        "degree": parcel.degree.value,
-        "carrier": parcel.carrier,
-        "tracking_no": parcel.tracking_no,
-        "source": parcel.source.value,
-        "lines": [{"line_id": unit.line_id, "quantity": unit.quantity} for unit in parcel.lines],
+        "degree": shipment.degree.value,
+        "carrier": shipment.carrier,
+        "tracking_no": shipment.tracking_no,
+        "source": shipment.source.value,
+        "lines": [{"line_id": unit.line_id, "quantity": unit.quantity} for unit in shipment.lines],
         "left": leaves,
-        "on_time": parcel.happened_at <= order.ship_by if leaves and order.ship_by is not None else None,
+        "on_time": shipment.happened_at <= order.ship_by if leaves and order.ship_by is not None else None,
     }
     opened = (
         Announce(
-            ChangeKind.INCIDENT_OPENED,
+            OutgoingEventKind.INCIDENT_OPENED,
             now,
             incident.shop_id,
             {
@@ -373,11 +376,11 @@ def _announcements(
         )
         for incident in incidents
     )
-    return (Announce(ChangeKind.SHIPMENT_RECORDED, now, order.shop_id, body), *opened)
+    return (Announce(OutgoingEventKind.SHIPMENT_RECORDED, now, order.shop_id, body), *opened)
 
 
-def _plan_completion(file: OrderFile, completed_at: datetime, now: datetime) -> Plan:
-    order = file.order
+def _plan_completion(snapshot: OrderSnapshot, completed_at: datetime, now: datetime) -> Plan:
+    order = snapshot.order
     event = RecordBuyerEvent(
         buyer_id=order.buyer_id,
         event_id=f"completed:{order.order_id}",
@@ -385,7 +388,7 @@ def _plan_completion(file: OrderFile, completed_at: datetime, now: datetime) -> 
         at=completed_at,
         recorded_at=now,
         order_id=order.order_id,
-        amount_minor=captured_minor(file.tenders),
+        amount_minor=captured_minor(snapshot.tenders),
     )
-    news = Announce(ChangeKind.ORDER_COMPLETED, now, order.shop_id, {"completed_at": completed_at.isoformat()})
+    news = Announce(OutgoingEventKind.ORDER_COMPLETED, now, order.shop_id, {"completed_at": completed_at.isoformat()})
     return Plan((CompleteOrder(completed_at), event, news))

@@ -55,7 +55,7 @@ class NewTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class OperatorTask:
     """A task's row; `amount_minor` is what the matter is about, where that is known."""
 
     task_id: UUID
@@ -90,8 +90,8 @@ class Tasks(Protocol):
         """The state in which each task now stands: a known one keeps its own."""
         ...
 
-    async def list(self, wanted: TaskFilter) -> Sequence[Task]: ...
+    async def list(self, wanted: TaskFilter) -> Sequence[OperatorTask]: ...
 
-    async def resolve(self, task_id: UUID, *, note: str, by: str, now: datetime) -> Task | None:
+    async def resolve(self, task_id: UUID, *, note: str, by: str, now: datetime) -> OperatorTask | None:
         """The task as it stands; a resolved one keeps its first note. None where there is none."""
         ...

@@ -26,7 +26,7 @@ class TicketState(StrEnum):
 OPEN_STATES = frozenset({TicketState.AWAITING_MERCHANT, TicketState.REFUNDING, TicketState.REFUND_FAILED})
 """While a ticket is in one of these, its units can neither be asked for again nor shipped."""
 
-GRANTED_STATES = frozenset({TicketState.REFUNDING, TicketState.REFUNDED, TicketState.REFUND_FAILED})
+APPROVED_STATES = frozenset({TicketState.REFUNDING, TicketState.REFUNDED, TicketState.REFUND_FAILED})
 """The refund was approved; the units stay the ticket's for good."""
 
 

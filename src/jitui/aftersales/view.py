@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.refund import Refund, RefundState
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import ActorKind, ApprovedBy, Reason, TicketEvent, TicketState
 
 
@@ -104,9 +104,9 @@ def _without_staff(event: TimelineView, view: TicketView, *, shop: bool) -> Time
     return replace(event, actor_id=actor_id)
 
 
-def view_ticket(file: OrderFile, ticket_id: UUID) -> TicketView:
-    """The ticket's view from its order file."""
-    ticket = file.ticket(ticket_id)
+def view_ticket(snapshot: OrderSnapshot, ticket_id: UUID) -> TicketView:
+    """The ticket's view from its order snapshot."""
+    ticket = snapshot.ticket(ticket_id)
     currency = ticket.currency
     refunded = ticket.state is TicketState.REFUNDED and ticket.closed_at is not None
     return TicketView(
@@ -129,14 +129,14 @@ def view_ticket(file: OrderFile, ticket_id: UUID) -> TicketView:
         seconds_to_refund=(ticket.closed_at - ticket.requested_at).total_seconds()
         if refunded and ticket.closed_at is not None
         else None,
-        lines=_lines(file, ticket_id, currency),
-        refunds=tuple(_refund(refund) for refund in file.refunds_of(ticket_id)),
-        timeline=tuple(_event(event) for event in file.timeline_of(ticket_id)),
+        lines=_lines(snapshot, ticket_id, currency),
+        refunds=tuple(_refund(refund) for refund in snapshot.refunds_of(ticket_id)),
+        timeline=tuple(_event(event) for event in snapshot.timeline_of(ticket_id)),
     )
 
 
-def _lines(file: OrderFile, ticket_id: UUID, currency: str) -> tuple[TicketLineView, ...]:
-    goods = {line.line_id: line for line in file.lines}
+def _lines(snapshot: OrderSnapshot, ticket_id: UUID, currency: str) -> tuple[TicketLineView, ...]:
+    goods = {line.line_id: line for line in snapshot.lines}
     return tuple(
         TicketLineView(
             line_id=line.line_id,
@@ -145,7 +145,7 @@ def _lines(file: OrderFile, ticket_id: UUID, currency: str) -> tuple[TicketLineV
             quantity=line.quantity,
             amount=Amount(line.amount_minor, currency),
         )
-        for line in file.lines_of(ticket_id)
+        for line in snapshot.lines_of(ticket_id)
     )
 
 

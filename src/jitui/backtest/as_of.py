@@ -28,7 +28,7 @@ from jitui.policy.facts import ONCE_PER_ORDER
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Completeness:
     """From when on a kind of event is complete, and up to when; None is up to the end."""
 
     kind: str
@@ -37,13 +37,13 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class Knowledge:
     """What can be known: the record of each kind, and the `readings` of requests that have some of their own.
 
     `readings` has request_id, kind, complete_us, fresh_us, registered_us, shop_days_us.
     """
 
-    by_kind: Mapping[str, Record]
+    by_kind: Mapping[str, Completeness]
     readings: ibis.Table | None = None
 
 
@@ -59,7 +59,7 @@ def feature_facts(
     features: Sequence[Feature],
     asked: ibis.Table,
     events: ibis.Table,
-    records: Records,
+    records: Knowledge,
     currency: str,
     *,
     with_retractions: bool,
@@ -363,7 +363,7 @@ def _with_readings(features: Sequence[Feature], swept: ibis.Table, readings: ibi
     return swept
 
 
-def _is_known(calendar: Calendar, feature: Feature, records: Records, swept: ibis.Table) -> Any:
+def _is_known(calendar: Calendar, feature: Feature, records: Knowledge, swept: ibis.Table) -> Any:
     """As online: fed from before the window on and up to the request, or the account is younger than the record.
 
     An account that was opened after the request is of no known age.

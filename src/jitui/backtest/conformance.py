@@ -38,7 +38,7 @@ _PRIMITIVES = {"BOOL": FactType.BOOL, "INT64": FactType.INT, "STRING": FactType.
 _ARROW = {FactType.INT: pa.int64(), FactType.BOOL: pa.bool_(), FactType.STRING: pa.string()}
 
 
-class Reason(StrEnum):
+class LeftOutReason(StrEnum):
     """Why a case is left out."""
 
     ONLY_CHECKED = "the case has no value, only a type"
@@ -58,25 +58,25 @@ class Reason(StrEnum):
 
 
 _BY_REFUSAL = (
-    (r"only whole numbers", Reason.NUMBER),
-    (r"does not fit .*(decimal|uint|bytes|null)", Reason.NUMBER),
-    (r"does not fit .*list", Reason.LIST),
-    (r"does not fit .*map", Reason.MAP_OR_MESSAGE),
-    (r"does not fit|arithmetic is for|orders whole numbers|compares values", Reason.OPERATOR),
-    (r"a list outside|right side of `in`", Reason.LIST),
-    (r"a map or|\[_\] is not|fields are read only|operand of a select", Reason.MAP_OR_MESSAGE),
-    (r"has\(\)", Reason.HAS),
-    (r"only order.lines|of the macros|variable name must be", Reason.MACRO),
-    (r"unsupported syntax", Reason.SYNTAX),
-    (r"character NUL", Reason.NUL),
-    (r"^(all|exists|exists_one|existsOne|map|filter|transform\w+)\(\) is not supported", Reason.MACRO),
-    (r"[\w)] is not supported", Reason.FUNCTION),
+    (r"only whole numbers", LeftOutReason.NUMBER),
+    (r"does not fit .*(decimal|uint|bytes|null)", LeftOutReason.NUMBER),
+    (r"does not fit .*list", LeftOutReason.LIST),
+    (r"does not fit .*map", LeftOutReason.MAP_OR_MESSAGE),
+    (r"does not fit|arithmetic is for|orders whole numbers|compares values", LeftOutReason.OPERATOR),
+    (r"a list outside|right side of `in`", LeftOutReason.LIST),
+    (r"a map or|\[_\] is not|fields are read only|operand of a select", LeftOutReason.MAP_OR_MESSAGE),
+    (r"has\(\)", LeftOutReason.HAS),
+    (r"only order.lines|of the macros|variable name must be", LeftOutReason.MACRO),
+    (r"unsupported syntax", LeftOutReason.SYNTAX),
+    (r"character NUL", LeftOutReason.NUL),
+    (r"^(all|exists|exists_one|existsOne|map|filter|transform\w+)\(\) is not supported", LeftOutReason.MACRO),
+    (r"[\w)] is not supported", LeftOutReason.FUNCTION),
 )
 _MACRO_CALL = re.compile(r"\.\s*(all|exists|exists_one|existsOne|map|filter|transform\w+)\s*\(")
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class ConformanceCase:
     """One public case; `variables` are typed, None where the type is none of Jitui's; `expected` None is an error."""
 
     name: str
@@ -84,7 +84,7 @@ class Case:
     variables: Mapping[str, FactType | None]
     bindings: Mapping[str, ScalarValue]
     expected: ScalarValue | None
-    left_out: Reason | None
+    left_out: LeftOutReason | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class LeftOut:
     """A case that is not run; `detail` is the sentence with which its expression is refused."""
 
     name: str
-    reason: Reason
+    reason: LeftOutReason
     detail: str = ""
 
 
@@ -100,7 +100,7 @@ class LeftOut:
 class Included:
     """A case of the supported subset."""
 
-    case: Case
+    case: ConformanceCase
     checked: Checked
 
 
@@ -121,7 +121,7 @@ class Conformance:
 
     cases: int
     included: int
-    left_out: Mapping[Reason, int]
+    left_out: Mapping[LeftOutReason, int]
     read: Mapping[str, int]
     wrong: tuple[Wrong, ...]
 
@@ -129,7 +129,7 @@ class Conformance:
 # The cases ---------------------------------------------------------------------------------------------------------
 
 
-def load_cases(path: Path = CASES_FILE) -> tuple[Case, ...]:
+def load_cases(path: Path = CASES_FILE) -> tuple[ConformanceCase, ...]:
     """Every case, named `file/section/name`; of cases with one name the second is `name#2`.
 
     Raises NotConfigured where set-up has not brought the file.
@@ -152,7 +152,7 @@ def _tests(suite: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[tuple[t
         yield from _tests(inner, (*place, inner["name"]))
 
 
-def _case(name: str, original: Mapping[str, Any]) -> Case:
+def _case(name: str, original: Mapping[str, Any]) -> ConformanceCase:
     declared = original.get("typeEnv", ())
     bindings = {key: _scalar(bound.get("value", {})) for key, bound in original.get("bindings", {}).items()}
     variables = {key: _type_of(value) for key, value in bindings.items()}
@@ -160,7 +160,7 @@ def _case(name: str, original: Mapping[str, Any]) -> Case:
     variables |= {key: _PRIMITIVES.get(kind.get("primitive")) for key, kind in identifiers.items()}
     known = {key: value for key, value in bindings.items() if value is not None}
     reason = _left_out_by_form(original, variables)
-    return Case(name, original["expr"], variables, known, _expected(original), reason)
+    return ConformanceCase(name, original["expr"], variables, known, _expected(original), reason)
 
 
 def _expected(original: Mapping[str, Any]) -> ScalarValue | None:
@@ -170,17 +170,17 @@ def _expected(original: Mapping[str, Any]) -> ScalarValue | None:
     return _scalar(value) if value else True  # the specification's word for a case that names no value
 
 
-def _left_out_by_form(original: Mapping[str, Any], variables: Mapping[str, FactType | None]) -> Reason | None:
+def _left_out_by_form(original: Mapping[str, Any], variables: Mapping[str, FactType | None]) -> LeftOutReason | None:
     """Why a case is left out whatever its expression is."""
     if any("function" in one for one in original.get("typeEnv", ())):
-        return Reason.FUNCTION_DECLARED
+        return LeftOutReason.FUNCTION_DECLARED
     if None in variables.values():
-        return Reason.VARIABLE
+        return LeftOutReason.VARIABLE
     if variables and original.get("container"):
-        return Reason.NAME
+        return LeftOutReason.NAME
     if original.get("checkOnly"):
-        return Reason.ONLY_CHECKED
-    return Reason.VALUE if "evalError" not in original and _expected(original) is None else None
+        return LeftOutReason.ONLY_CHECKED
+    return LeftOutReason.VALUE if "evalError" not in original and _expected(original) is None else None
 
 
 def _scalar(value: Mapping[str, Any]) -> ScalarValue | None:
@@ -200,7 +200,7 @@ def _type_of(value: ScalarValue | None) -> FactType | None:
 # Which are in ------------------------------------------------------------------------------------------------------
 
 
-def classify(case: Case) -> Included | LeftOut:
+def classify(case: ConformanceCase) -> Included | LeftOut:
     """Whether the case is in the supported subset, by Jitui's own check of its expression."""
     if case.left_out:
         return LeftOut(case.name, case.left_out)
@@ -211,18 +211,18 @@ def classify(case: Case) -> Included | LeftOut:
     return LeftOut(case.name, _reason(refusal, case.text), refusal)
 
 
-def _reason(refusal: str, text: str) -> Reason:
+def _reason(refusal: str, text: str) -> LeftOutReason:
     if match := re.match(r"there is no fact (\S+)", refusal):
         name = r"\s*\.\s*".join(re.escape(part) for part in match[1].strip(".").split("."))
         if _MACRO_CALL.search(text):
-            return Reason.MACRO
+            return LeftOutReason.MACRO
         if re.search(rf"{name}\s*(\.\s*\w+\s*)*\{{", text):
-            return Reason.MAP_OR_MESSAGE
-        return Reason.FUNCTION if re.search(rf"{name}\s*(\.\s*\w+\s*)*\(", text) else Reason.NAME
-    return next((reason for pattern, reason in _BY_REFUSAL if re.search(pattern, refusal)), Reason.NAME)
+            return LeftOutReason.MAP_OR_MESSAGE
+        return LeftOutReason.FUNCTION if re.search(rf"{name}\s*(\.\s*\w+\s*)*\(", text) else LeftOutReason.NAME
+    return next((reason for pattern, reason in _BY_REFUSAL if re.search(pattern, refusal)), LeftOutReason.NAME)
 
 
-def _names(case: Case) -> Names:
+def _names(case: ConformanceCase) -> Names:
     specs = {name: FactSpec(name, kind, "", "") for name, kind in case.variables.items() if kind}
     return Names(specs, {})
 
@@ -235,7 +235,7 @@ def left_out_text(left_out: Iterable[LeftOut]) -> str:
 # What the readings say ---------------------------------------------------------------------------------------------
 
 
-def run_conformance(cases: Sequence[Case], engines: Sequence[Engine], work: Path) -> Conformance:
+def run_conformance(cases: Sequence[ConformanceCase], engines: Sequence[Engine], work: Path) -> Conformance:
     """Every case of the subset read by CEL's run time and, as written and with its constants as columns, in bulk."""
     sorted_out = [classify(case) for case in cases]
     included = [one for one in sorted_out if isinstance(one, Included)]

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import ibis
 
-from jitui.backtest.as_of import Record, Records, feature_facts
+from jitui.backtest.as_of import Completeness, Knowledge, feature_facts
 from jitui.backtest.calendar import DAY_US, Calendar, calendar
 from jitui.backtest.engine import Engine
 from jitui.backtest.gaps import GAPS, lost_categories, with_gaps
@@ -324,7 +324,7 @@ def _with_features(
 ) -> ibis.Table:
     if not features or "events" not in tables:
         return rows
-    records = Records({one.kind: one for one in event_records(engine, tables)}, _readings(engine, tables))
+    records = Knowledge({one.kind: one for one in event_records(engine, tables)}, _readings(engine, tables))
     days = _calendar_of(engine, tables, features, choice)
     registered = rows.registered_us if "registered_us" in rows.columns else ibis.null("int64")
     asked = rows.select(
@@ -357,13 +357,13 @@ def _with_features(
     return rows
 
 
-def event_records(engine: Engine, tables: Tables) -> tuple[Record, ...]:
+def event_records(engine: Engine, tables: Tables) -> tuple[Completeness, ...]:
     """The record of each kind of event; none where the history has no such table."""
     if "event_records" not in tables:
         return ()
     rows = engine.connection.to_pyarrow(tables["event_records"]).to_pylist()
     return tuple(
-        Record(row["kind"], _utc(row["complete_from"]), _utc(row["fresh_until"]) if row["fresh_until"] else None)
+        Completeness(row["kind"], _utc(row["complete_from"]), _utc(row["fresh_until"]) if row["fresh_until"] else None)
         for row in rows
     )
 

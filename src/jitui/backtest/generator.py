@@ -23,7 +23,7 @@ HOUR_WEIGHTS = (3, 2, 1, 1, 1, 1, 2, 3, 4, 5, 6, 6, 6, 5, 5, 5, 5, 5, 5, 6, 7, 7
 
 
 @dataclass(frozen=True, slots=True)
-class Assumptions:
+class GeneratorAssumptions:
     """How the made-up marketplace behaves; shares are of orders unless the name says otherwise."""
 
     days: int = 545  # length of the record
@@ -82,7 +82,7 @@ def generate(
     out: Path,
     orders: int,
     seed: int,
-    assumptions: Assumptions,
+    assumptions: GeneratorAssumptions,
     *,
     all_orders: bool = False,
     memory_mib: int = 1024,
@@ -101,7 +101,13 @@ def generate(
 
 
 def _write(
-    folder: Path, orders: int, seed: int, known: Assumptions, all_orders: bool, memory_mib: int, progress: Progress
+    folder: Path,
+    orders: int,
+    seed: int,
+    known: GeneratorAssumptions,
+    all_orders: bool,
+    memory_mib: int,
+    progress: Progress,
 ) -> dict[str, int]:
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{memory_mib}MiB",
@@ -129,7 +135,7 @@ END_US = 1_767_196_800_000_000  # 2026-01-01T00:00 in Shanghai
 _ZONE_US = 8 * 3_600_000_000
 
 
-def _model(orders: int, seed: int, known: Assumptions) -> list[str]:
+def _model(orders: int, seed: int, known: GeneratorAssumptions) -> list[str]:
     """Macros and views: `placed` has one row for each order, with everything that happens to it."""
     start_us = END_US - known.days * DAY_SECONDS * 1_000_000
     buyers = max(1, round(orders / known.orders_per_buyer))
@@ -170,7 +176,7 @@ def _model(orders: int, seed: int, known: Assumptions) -> list[str]:
     ]
 
 
-def _paid(known: Assumptions) -> str:
+def _paid(known: GeneratorAssumptions) -> str:
     return f"""
         CREATE VIEW paid AS SELECT * REPLACE (greatest(placed_us, registered_us + 6e7) AS placed_us),
             greatest(placed_us, registered_us + 6e7) + lognormal(8e6, 1.4, n, 'pay') AS paid_us,
@@ -182,7 +188,7 @@ def _paid(known: Assumptions) -> str:
         FROM dated"""
 
 
-def _moved(known: Assumptions) -> str:
+def _moved(known: GeneratorAssumptions) -> str:
     """When the parcel would leave, when that would be known, and when its buyer would ask for the money."""
     hold = f"CASE WHEN presale THEN u(n, 'hold') * {known.presale_days} * 86400e6 ELSE 0 END"
     slow = f"CASE WHEN late_shop THEN {known.late_factor} ELSE 1 END"
@@ -200,7 +206,7 @@ def _moved(known: Assumptions) -> str:
         FROM paid"""
 
 
-def _placed(known: Assumptions) -> str:
+def _placed(known: GeneratorAssumptions) -> str:
     """What becomes of the order: it is asked back before the platform knows that it left, or it is shipped."""
     return f"""
         CREATE VIEW placed AS SELECT *, left_us + lag_us AS left_recorded_us,

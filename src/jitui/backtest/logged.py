@@ -24,7 +24,7 @@ _DESCRIBES_THE_RUN_TIME = ("engine",)
 
 
 @dataclass(frozen=True, slots=True)
-class Mismatch:
+class LoggedMismatch:
     """One thing of a logged decision that did not come out again.
 
     `what` is `outcome`, `arm`, `unknown`, `condition.<id>`, another field of the stored decision, or a feature's name.
@@ -49,7 +49,7 @@ class Verification:
     features_compared: int
     outcomes_differ: int
     features_differ: int
-    examples: tuple[Mismatch, ...]
+    examples: tuple[LoggedMismatch, ...]
 
     @property
     def holds(self) -> bool:
@@ -62,7 +62,7 @@ def verify_logged(engine: Engine, tables: Tables, policy: Policy, time_zone: Zon
     if "facts" not in tables or "decisions" not in tables:
         raise BadInput("This history has no logged facts and decisions to verify.", path="--verify")
     left, decided, compared, outcomes_differ, features_differ = limit, 0, 0, 0, 0
-    examples: list[Mismatch] = []
+    examples: list[LoggedMismatch] = []
     for text in _texts(engine, tables, policy):
         rows = _logged(engine, tables, text, left)
         left, decided = left - len(rows), decided + len(rows)
@@ -120,32 +120,32 @@ def _logged(engine: Engine, tables: Tables, policy: Policy, limit: int) -> list[
 # The stored facts give the stored decision -----------------------------------------------------------------------
 
 
-def _decisions(policy: Policy, rows: Sequence[dict[str, Any]]) -> Iterator[Mismatch]:
+def _decisions(policy: Policy, rows: Sequence[dict[str, Any]]) -> Iterator[LoggedMismatch]:
     for row in rows:
         facts = {name: row[name] for name in row if name in policy.facts}
         decision = decide(policy, facts)
         request_id, outcome = row["request_id"], decision.outcome.value
         if outcome != row["logged outcome"]:
-            yield Mismatch(request_id, "outcome", row["logged outcome"], outcome)
+            yield LoggedMismatch(request_id, "outcome", row["logged outcome"], outcome)
         if row.get("logged decision"):
             yield from _parts(request_id, msgspec.json.decode(row["logged decision"]), decision)
         if row.get("logged arm") == "hold_out" and not (
             held_out(policy, row["buyer_id"]) and facts.get("buyer.selected") is not True
         ):
-            yield Mismatch(request_id, "arm", "hold_out", "live")
+            yield LoggedMismatch(request_id, "arm", "hold_out", "live")
 
 
-def _parts(request_id: str, stored: Mapping[str, Any], decision: Decision) -> Iterator[Mismatch]:
+def _parts(request_id: str, stored: Mapping[str, Any], decision: Decision) -> Iterator[LoggedMismatch]:
     """What differs between a decision as it was stored and as it comes out now."""
     again = msgspec.json.decode(msgspec.json.encode(decision_to_json(decision)))
     for name in sorted({*stored, *again} - {"conditions", "outcome", *_DESCRIBES_THE_RUN_TIME}):
         if stored.get(name) != again.get(name):
-            yield Mismatch(request_id, name, stored.get(name), again.get(name))
+            yield LoggedMismatch(request_id, name, stored.get(name), again.get(name))
     then = {one["id"]: one for one in stored.get("conditions", ())}
     now = {one["id"]: one for one in again["conditions"]}
     for name in dict.fromkeys((*then, *now)):
         if then.get(name) != now.get(name):
-            yield Mismatch(request_id, f"condition.{name}", _said(then.get(name)), _said(now.get(name)))
+            yield LoggedMismatch(request_id, f"condition.{name}", _said(then.get(name)), _said(now.get(name)))
 
 
 def _said(condition: Mapping[str, Any] | None) -> object:
@@ -162,7 +162,7 @@ def _counted(policy: Policy, rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def _features(
     engine: Engine, tables: Tables, policy: Policy, rows: Sequence[dict[str, Any]], time_zone: ZoneInfo
-) -> Iterator[Mismatch]:
+) -> Iterator[LoggedMismatch]:
     names = _counted(policy, rows)
     if not names:
         return
@@ -174,4 +174,4 @@ def _features(
         for name in names:
             value = recomputed[row["request_id"]].get(name)
             if value != row.get(name):
-                yield Mismatch(row["request_id"], name, row.get(name), value)
+                yield LoggedMismatch(row["request_id"], name, row.get(name), value)

@@ -21,7 +21,7 @@ from jitui.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BacktestSpec:
     """What a back-test is asked to do; `against` is another policy, `decided` compares with what really was."""
 
     policy: Policy
@@ -56,39 +56,39 @@ class Backtest:
     """Requests that would be instant if the rows that were set aside had told nothing."""
 
 
-def run_backtest(order: Order, work: Path, progress: Progress = lambda _what, _done, _of: None) -> Backtest:
+def run_backtest(spec: BacktestSpec, work: Path, progress: Progress = lambda _what, _done, _of: None) -> Backtest:
     """Run it; `work` keeps `decisions.parquet`, `decisions_against.parquet` and what was set aside."""
     started = perf_counter()
     progress("reading the history", 0, 0)
-    facts = {**(order.against.facts if order.against else {}), **order.policy.facts}
-    prepared = prepare(order.history, work, memory_mib=order.memory_mib // 2, facts=facts, encoding=order.encoding)
-    if order.decided and "decisions" not in prepared.paths:
+    facts = {**(spec.against.facts if spec.against else {}), **spec.policy.facts}
+    prepared = prepare(spec.history, work, memory_mib=spec.memory_mib // 2, facts=facts, encoding=spec.encoding)
+    if spec.decided and "decisions" not in prepared.paths:
         raise BadInput("This history has no decisions to compare with (docs/reference/history.md).", path="--against")
-    with open_engine(order.engine, work, memory_mib=order.memory_mib, master=order.master) as engine:
+    with open_engine(spec.engine, work, memory_mib=spec.memory_mib, master=spec.master) as engine:
         tables = {name: engine.read(path) for name, path in prepared.paths.items()}
         as_if_whole = None
         if prepared.gaps is not None:
-            as_if_whole = _replay(engine, tables, order, order.policy, work / "as_if_whole.parquet", progress)
+            as_if_whole = _replay(engine, tables, spec, spec.policy, work / "as_if_whole.parquet", progress)
             tables[GAPS] = engine.read(prepared.gaps)
-        here = _replay(engine, tables, order, order.policy, work / "decisions.parquet", progress)
+        here = _replay(engine, tables, spec, spec.policy, work / "decisions.parquet", progress)
         there = None
-        if order.against is not None:
-            there = _replay(engine, tables, order, order.against, work / "decisions_against.parquet", progress)
+        if spec.against is not None:
+            there = _replay(engine, tables, spec, spec.against, work / "decisions_against.parquet", progress)
         verified = None
-        if order.verify:
-            verified = verify_logged(engine, tables, order.policy, order.time_zone, order.verify)
+        if spec.verify:
+            verified = verify_logged(engine, tables, spec.policy, spec.time_zone, spec.verify)
     progress("adding up", 0, 0)
-    summaries = [_summarise(order, one) for one in (here, there) if one is not None]
+    summaries = [_summarise(spec, one) for one in (here, there) if one is not None]
     return Backtest(
         summaries[0],
         summaries[1] if len(summaries) > 1 else None,
-        _compare(order, prepared, here, there, work),
+        _compare(spec, prepared, here, there, work),
         verified,
         prepared,
-        order.engine,
+        spec.engine,
         round(perf_counter() - started, 3),
         peak_memory_mib(),
-        order.memory_mib,
+        spec.memory_mib,
         0 if as_if_whole is None else _moved_to_review(as_if_whole, here),
     )
 
@@ -104,23 +104,27 @@ def peak_memory_mib() -> int:
     return int(peak // (1 << 20 if sys.platform == "darwin" else 1 << 10))
 
 
-def _replay(engine: Engine, tables: Tables, order: Order, policy: Policy, out: Path, progress: Progress) -> Replayed:
-    choice = ReplayChoice(Choice(order.time_zone, order.recompute_features), order.replay_caps)
+def _replay(
+    engine: Engine, tables: Tables, spec: BacktestSpec, policy: Policy, out: Path, progress: Progress
+) -> Replayed:
+    choice = ReplayChoice(Choice(spec.time_zone, spec.recompute_features), spec.replay_caps)
     return replay(engine, tables, policy, out, choice, progress)
 
 
-def _summarise(order: Order, replayed: Replayed) -> Summary:
-    return summarise(replayed, minutes_a_review=order.minutes_a_review, time_zone=order.time_zone.key)
+def _summarise(spec: BacktestSpec, replayed: Replayed) -> Summary:
+    return summarise(replayed, minutes_a_review=spec.minutes_a_review, time_zone=spec.time_zone.key)
 
 
-def _compare(order: Order, prepared: Prepared, here: Replayed, there: Replayed | None, work: Path) -> Comparison | None:
-    name = f"{order.policy.id} {order.policy.version}"
+def _compare(
+    spec: BacktestSpec, prepared: Prepared, here: Replayed, there: Replayed | None, work: Path
+) -> Comparison | None:
+    name = f"{spec.policy.id} {spec.policy.version}"
     if there is not None:
         other = f"{there.policy.id} {there.policy.version}"
         if other == name:
-            name, other = f"{name} ({order.policy.sha256[:8]})", f"{other} ({there.policy.sha256[:8]})"
-        return compare(here.path, there.path, name, other, order.policy.currency)
-    if order.decided:
+            name, other = f"{name} ({spec.policy.sha256[:8]})", f"{other} ({there.policy.sha256[:8]})"
+        return compare(here.path, there.path, name, other, spec.policy.currency)
+    if spec.decided:
         really = write_really_decided(prepared.paths["decisions"], work)
-        return compare(here.path, really, name, "really decided", order.policy.currency)
+        return compare(here.path, really, name, "really decided", spec.policy.currency)
     return None

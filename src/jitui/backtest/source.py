@@ -34,7 +34,7 @@ _WITHIN_EVENTS = {**_WITHIN, ColumnType.INT: f"0 AND {2**63 - 1}"}
 """A row of events may stand for many, and its amount for all of them."""
 
 
-class SetAsideReason(StrEnum):
+class RowsSetAsideReason(StrEnum):
     """Why a row is no part of the history."""
 
     BROKEN = "broken"  # cannot be cut into columns
@@ -45,11 +45,11 @@ class SetAsideReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class RowsSetAside:
     """Rows of one table that were left out for one reason, and the first of them."""
 
     table: str
-    reason: SetAsideReason
+    reason: RowsSetAsideReason
     column: str
     rows: int
     example: str
@@ -61,7 +61,7 @@ class Prepared:
 
     paths: Mapping[str, Path]
     rows: Mapping[str, int]
-    set_aside: tuple[SetAside, ...]
+    set_aside: tuple[RowsSetAside, ...]
     gaps: Path | None = None
     """What the rows that were set aside would have told (`jitui.backtest.gaps`)."""
 
@@ -122,16 +122,20 @@ def _require_tables(location: str, found: Mapping[str, Raw]) -> None:
 
 def _check(
     connection: duckdb.DuckDBPyConnection, raw: Raw, work: Path, facts: Mapping[str, FactSpec]
-) -> tuple[Path, int, tuple[SetAside, ...]]:
+) -> tuple[Path, int, tuple[RowsSetAside, ...]]:
     columns = _columns(raw, facts)
     aside = []
     if raw.broken:
         file, line, text = raw.broken[0]
-        aside.append(SetAside(raw.spec.name, SetAsideReason.BROKEN, "", len(raw.broken), f"{file}:{line}: {text}"))
+        aside.append(
+            RowsSetAside(raw.spec.name, RowsSetAsideReason.BROKEN, "", len(raw.broken), f"{file}:{line}: {text}")
+        )
     connection.execute(f"CREATE OR REPLACE TEMP VIEW judged AS {_judged(connection, raw, columns)}")
     query = "SELECT fault, faulty, count(*), min(whole) FROM judged WHERE fault IS NOT NULL GROUP BY ALL ORDER BY 1"
     whole = connection.execute(query).fetchall()
-    aside += [SetAside(raw.spec.name, SetAsideReason(fault), column, n, text) for fault, column, n, text in whole]
+    aside += [
+        RowsSetAside(raw.spec.name, RowsSetAsideReason(fault), column, n, text) for fault, column, n, text in whole
+    ]
     (good, as_it_is) = connection.execute(
         "SELECT count(*), coalesce(bool_and(as_it_is), true) FROM judged WHERE fault IS NULL"
     ).fetchone() or (0, True)
@@ -213,7 +217,7 @@ def _judged(connection: duckdb.DuckDBPyConnection, raw: Raw, columns: Sequence[C
     faulty = " ".join(f"WHEN {test} THEN '{name}'" for test, _, name in tests)
     repeated = _repeats(connection, raw, values)
     # Rows of one key told at one time that differ contradict one another: none is believed. Of the same one is kept.
-    again = f"WHEN {repeated} THEN '{SetAsideReason.REPEATED}'" if repeated else ""
+    again = f"WHEN {repeated} THEN '{RowsSetAsideReason.REPEATED}'" if repeated else ""
     again_in = f"WHEN {repeated} THEN '{', '.join(raw.spec.key)}'" if repeated else ""
     every = "to_json(struct_pack(" + ", ".join(f"{named(one.name)} := {named(one.name)}" for one in columns) + "))"
     keys, told = f"PARTITION BY {_names(raw.spec.key)}", _told(raw.spec)
@@ -238,24 +242,24 @@ def _judged(connection: duckdb.DuckDBPyConnection, raw: Raw, columns: Sequence[C
     """
 
 
-def _tests(raw: Raw, column: Column) -> Iterator[tuple[str, SetAsideReason, str]]:
+def _tests(raw: Raw, column: Column) -> Iterator[tuple[str, RowsSetAsideReason, str]]:
     name = named(column.name)
     if column.name in raw.types:
         kind = raw.types[column.name]
         if column.meaning != _UNREAD and (kind == "VARCHAR" or kind != sql_type(column)):
             misfit = f"CASE WHEN {name} IS NULL THEN {filled(column.name, kind)} ELSE false END"
-            yield misfit, SetAsideReason.MISFIT, column.name
+            yield misfit, RowsSetAsideReason.MISFIT, column.name
         if column.required:
-            yield f"{name} IS NULL", SetAsideReason.MISSING, column.name
+            yield f"{name} IS NULL", RowsSetAsideReason.MISSING, column.name
         if raw.spec.column(column.name) is not None and column.type in _WITHIN:
             within = _WITHIN_EVENTS if raw.spec.name == "events" else _WITHIN
-            yield f"{name} NOT BETWEEN {within[column.type]}", SetAsideReason.MISFIT, column.name
+            yield f"{name} NOT BETWEEN {within[column.type]}", RowsSetAsideReason.MISFIT, column.name
         if column.name == "kind" and raw.spec.name == "events":
             kinds = ", ".join(f"'{word}'" for word in sorted({*BUYER_EVENTS, *SHOP_EVENTS}))
-            yield f"{name} NOT IN ({kinds})", SetAsideReason.UNKNOWN_WORD, column.name
+            yield f"{name} NOT IN ({kinds})", RowsSetAsideReason.UNKNOWN_WORD, column.name
         if column.words:
             words = ", ".join(f"'{word}'" for word in column.words)
-            yield f"{name} NOT IN ({words})", SetAsideReason.UNKNOWN_WORD, column.name
+            yield f"{name} NOT IN ({words})", RowsSetAsideReason.UNKNOWN_WORD, column.name
 
 
 def _repeats(connection: duckdb.DuckDBPyConnection, raw: Raw, values: str) -> str | None:

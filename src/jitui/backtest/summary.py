@@ -49,7 +49,7 @@ class Obstacle:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingTimes:
     """How long requests took to be over, in seconds; None where the history has no end for any."""
 
     requests: int
@@ -78,8 +78,8 @@ class Summary:
     expected_incidents: int
     expected_incidents_minor: int
     minutes_saved: int
-    waited_as_it_was: Waiting
-    waited_by_instant: Waiting
+    waited_as_it_was: WaitingTimes
+    waited_by_instant: WaitingTimes
     by_day: tuple[Group, ...]
     by_category: tuple[Group, ...]
     by_amount: tuple[Group, ...]
@@ -230,7 +230,7 @@ def _obstacle(connection: duckdb.DuckDBPyConnection, condition: Condition) -> Ob
     return Obstacle(condition.id, condition.text, *row)
 
 
-def _waiting(connection: duckdb.DuckDBPyConnection, which: str) -> Waiting:
+def _waiting(connection: duckdb.DuckDBPyConnection, which: str) -> WaitingTimes:
     row = connection.execute(f"""
         WITH over AS (SELECT (epoch_us(closed_at) - epoch_us(asked_at)) / 1e6 AS seconds
                       FROM decided WHERE closed_at IS NOT NULL AND {which})
@@ -238,7 +238,7 @@ def _waiting(connection: duckdb.DuckDBPyConnection, which: str) -> Waiting:
         FROM over
     """).fetchone()
     assert row is not None
-    return Waiting(*row)
+    return WaitingTimes(*row)
 
 
 def _false_counts(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[str, int]:

@@ -58,14 +58,14 @@ class BookedPayment:
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class ProviderRecords:
     """Everything the provider knows."""
 
     payments: tuple[BookedPayment, ...]
     refunds: tuple[BookedRefund, ...]
 
 
-async def read_books(url: str, key: str) -> Books:
+async def read_books(url: str, key: str) -> ProviderRecords:
     """All payments and refunds of the simulator's books. Raises Unavailable when it does not answer."""
     try:
         async with aiohttp.ClientSession(headers={"authorization": f"Bearer {key}"}) as client:
@@ -73,7 +73,7 @@ async def read_books(url: str, key: str) -> Books:
             refunds = await _lines(client, f"{url}/books/refunds", BookedRefund)
     except aiohttp.ClientError as error:
         raise Unavailable(f"The provider simulator at {url} does not show its books: {error}.") from error
-    return Books(payments, refunds)
+    return ProviderRecords(payments, refunds)
 
 
 async def _lines(client: aiohttp.ClientSession, url: str, kind: type[_Row]) -> tuple[_Row, ...]:
@@ -86,7 +86,7 @@ async def _lines(client: aiohttp.ClientSession, url: str, kind: type[_Row]) -> t
 
 
 @dataclass(frozen=True, slots=True)
-class TicketRow:
+class AuditedTicket:
     """A ticket's state and what it promises."""
 
     ticket_id: str
@@ -117,10 +117,10 @@ class LineRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Records:
+class ServiceRecords:
     """What our database says."""
 
-    tickets: tuple[TicketRow, ...]
+    tickets: tuple[AuditedTicket, ...]
     attempts: tuple[AttemptRow, ...]
     lines: tuple[LineRow, ...]
 
@@ -149,15 +149,15 @@ ORDER BY l.lane, l.order_id, l.position
 """
 
 
-def read_records(database_url: str) -> Records:
+def read_records(database_url: str) -> ServiceRecords:
     """All tickets, attempts and order lines, as of one moment."""
     with psycopg.connect(database_url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        tickets = connection.cursor(row_factory=class_row(TicketRow)).execute(_TICKETS).fetchall()
+        tickets = connection.cursor(row_factory=class_row(AuditedTicket)).execute(_TICKETS).fetchall()
         attempts = connection.cursor(row_factory=class_row(AttemptRow)).execute(_ATTEMPTS).fetchall()
         granted = {"granted": list(GRANTED)}
         lines = connection.cursor(row_factory=class_row(LineRow)).execute(_LINES, granted).fetchall()
-    return Records(tuple(tickets), tuple(attempts), tuple(lines))
+    return ServiceRecords(tuple(tickets), tuple(attempts), tuple(lines))
 
 
 # Judging ---------------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ async def audit(database_url: str, books_url: str, books_key: str) -> Findings:
     return judge(read_records(database_url), books)
 
 
-def judge(records: Records, books: Books) -> Findings:
+def judge(records: ServiceRecords, books: ProviderRecords) -> Findings:
     """All four checks."""
     return Findings(
         tuple(paid_twice(records, books)),
@@ -194,7 +194,7 @@ def judge(records: Records, books: Books) -> Findings:
     )
 
 
-def paid_twice(records: Records, books: Books) -> Iterable[str]:
+def paid_twice(records: ServiceRecords, books: ProviderRecords) -> Iterable[str]:
     """Refunds of ours that the provider paid more than once, and payouts that no refund of ours knows (I2)."""
     refund_of = {attempt.attempt_id: attempt.refund_id for attempt in records.attempts}
     paid = [refund for refund in books.refunds if refund.status is PaidState.SUCCEEDED]
@@ -207,7 +207,7 @@ def paid_twice(records: Records, books: Books) -> Iterable[str]:
             yield f"payout {refund.id} of {refund.amount_minor} on {refund.payment_id} is no refund of ours"
 
 
-def over_refunded(books: Books) -> Iterable[str]:
+def over_refunded(books: ProviderRecords) -> Iterable[str]:
     """Payments, and orders over all their payments, that gave or are giving back more than was captured (I1)."""
     back: Counter[str] = Counter()
     for refund in books.refunds:
@@ -238,7 +238,7 @@ def shipped_and_refunded(lines: Sequence[LineRow]) -> Iterable[str]:
             )
 
 
-def approved_but_unpaid(records: Records, books: Books) -> Iterable[str]:
+def approved_but_unpaid(records: ServiceRecords, books: ProviderRecords) -> Iterable[str]:
     """Granted tickets for which the provider did not pay exactly their amount."""
     ticket_of = {attempt.attempt_id: attempt.ticket_id for attempt in records.attempts}
     paid: Mapping[str, int] = _paid_by_ticket(ticket_of, books)
@@ -250,7 +250,7 @@ def approved_but_unpaid(records: Records, books: Books) -> Iterable[str]:
             yield f"ticket {ticket.ticket_id} ({ticket.state}): {got} paid without an approval"
 
 
-def _paid_by_ticket(ticket_of: Mapping[str, str], books: Books) -> Mapping[str, int]:
+def _paid_by_ticket(ticket_of: Mapping[str, str], books: ProviderRecords) -> Mapping[str, int]:
     paid: defaultdict[str, int] = defaultdict(int)
     for refund in books.refunds:
         if refund.status is PaidState.SUCCEEDED and refund.reference in ticket_of:

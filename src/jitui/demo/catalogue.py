@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Category:
+class CatalogueCategory:
     """A row of the platform's category table, with what the platform covers (R2, R12)."""
 
     category_id: str
@@ -29,7 +29,7 @@ class Goods:
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class CatalogueShop:
     """A shop and its goods; `slowness` multiplies the time from payment to carrier."""
 
     shop_id: str
@@ -41,24 +41,24 @@ class Shop:
 
 
 CATEGORIES = (
-    Category("apparel", "女装 Women's wear"),
-    Category("shoes", "鞋靴 Shoes"),
-    Category("home", "家居日用 Home"),
-    Category("kitchen", "厨房用品 Kitchen"),
-    Category("beauty", "美妆个护 Beauty"),
-    Category("snacks", "休闲零食 Snacks"),
-    Category("tea", "茗茶 Tea"),
-    Category("baby", "母婴 Mother and baby"),
-    Category("digital", "数码配件 Accessories"),
-    Category("sports", "运动户外 Outdoor"),
-    Category(
+    CatalogueCategory("apparel", "女装 Women's wear"),
+    CatalogueCategory("shoes", "鞋靴 Shoes"),
+    CatalogueCategory("home", "家居日用 Home"),
+    CatalogueCategory("kitchen", "厨房用品 Kitchen"),
+    CatalogueCategory("beauty", "美妆个护 Beauty"),
+    CatalogueCategory("snacks", "休闲零食 Snacks"),
+    CatalogueCategory("tea", "茗茶 Tea"),
+    CatalogueCategory("baby", "母婴 Mother and baby"),
+    CatalogueCategory("digital", "数码配件 Accessories"),
+    CatalogueCategory("sports", "运动户外 Outdoor"),
+    CatalogueCategory(
         "fresh",
         "生鲜 Fresh food",
         covered=False,
         reason="生鲜易腐，暂不在服务范围内 Perishable goods are not covered yet",
     ),
-    Category("engraving", "刻字定制 Made to order", customised=True),
-    Category("vouchers", "充值卡券 Top-ups and vouchers", virtual=True),
+    CatalogueCategory("engraving", "刻字定制 Made to order", customised=True),
+    CatalogueCategory("vouchers", "充值卡券 Top-ups and vouchers", virtual=True),
 )
 
 _WARES: dict[str, tuple[str, ...]] = {
@@ -113,19 +113,19 @@ UNCOVERED_SHOP = "s-24"
 UNCOVERED_ITEM = "i-09-2"
 
 
-def shops() -> tuple[Shop, ...]:
+def shops() -> tuple[CatalogueShop, ...]:
     """The shops with four items each; one shop and one single item are not covered (R12)."""
     return tuple(_shop(number, *entry) for number, entry in enumerate(_NAMES, start=1))
 
 
-def _shop(number: int, category_id: str, name: str, slowness: float) -> Shop:
+def _shop(number: int, category_id: str, name: str, slowness: float) -> CatalogueShop:
     shop_id = f"s-{number:02d}"
     covered = shop_id != UNCOVERED_SHOP
     reason = "" if covered else "发货及时率长期不达标 Persistently late shipping"
     goods = tuple(
         _goods(f"i-{number:02d}-{index}", category_id, title) for index, title in enumerate(_WARES[category_id])
     )
-    return Shop(shop_id, name, goods, slowness, covered, reason)
+    return CatalogueShop(shop_id, name, goods, slowness, covered, reason)
 
 
 def _goods(item_id: str, category_id: str, title: str) -> Goods:

@@ -173,7 +173,7 @@ class _Child:
 
 
 @dataclass(slots=True)
-class Children:
+class DemoProcesses:
     """The processes that a demo started; they end with it, and `stop` ends them, the last one first."""
 
     home: Home

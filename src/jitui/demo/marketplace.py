@@ -15,7 +15,7 @@ from random import Random
 
 from jitui.aftersales.order import Funder, Funding, Hold
 from jitui.aftersales.ticket import Reason
-from jitui.demo.catalogue import CATEGORIES, Category, Goods, Shop, shops
+from jitui.demo.catalogue import CATEGORIES, CatalogueCategory, CatalogueShop, Goods, shops
 from jitui.money import split_by_weight
 
 CURRENCY = "CNY"
@@ -91,7 +91,7 @@ class Shopper:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PlannedLine:
     """Units of one item and what the buyer pays for all of them."""
 
     line_id: str
@@ -101,7 +101,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class PlannedOrder:
     """An order of the day; `tenders_minor` is empty where it is never paid."""
 
     order_id: str
@@ -109,7 +109,7 @@ class Order:
     shop_id: str
     placed_at: datetime
     ship_by: datetime
-    lines: tuple[Line, ...]
+    lines: tuple[PlannedLine, ...]
     freight_minor: int
     funding: tuple[Funding, ...]
     hold: Hold
@@ -133,7 +133,7 @@ class EventKind(StrEnum):
     DECIDE = "decide"
 
 
-class Verdict(StrEnum):
+class MerchantVerdict(StrEnum):
     """What a merchant will say of a request that reaches the review; `ship`: reject, with the tracking number."""
 
     APPROVE = "approve"
@@ -142,7 +142,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class OrderEvent:
     """Something that happens to an order.
 
     `races`: at the same moment as the event before it, so neither waits for the other. `twice`: a double click.
@@ -155,7 +155,7 @@ class Event:
     tracking_no: str = ""
     reason: Reason = Reason.OTHER
     units: tuple[tuple[str, int], ...] = ()
-    verdict: Verdict | None = None
+    verdict: MerchantVerdict | None = None
     races: bool = False
     twice: bool = False
 
@@ -166,11 +166,11 @@ class Marketplace:
 
     seed: int
     day: int
-    shops: tuple[Shop, ...]
-    categories: tuple[Category, ...]
+    shops: tuple[CatalogueShop, ...]
+    categories: tuple[CatalogueCategory, ...]
     buyers: tuple[Shopper, ...]
-    orders: tuple[Order, ...]
-    events: tuple[Event, ...]
+    orders: tuple[PlannedOrder, ...]
+    events: tuple[OrderEvent, ...]
 
 
 def generate(*, seed: int, orders: int, ends_at: datetime, day: int = 1) -> Marketplace:
@@ -181,8 +181,8 @@ def generate(*, seed: int, orders: int, ends_at: datetime, day: int = 1) -> Mark
     all_shops = shops()
     count = max(10, round(orders / ORDERS_PER_BUYER))
     buyers = tuple(_shopper(seed, number, ends_at - DAY) for number in range(1, count + 1))
-    made: list[Order] = []
-    events: list[Event] = []
+    made: list[PlannedOrder] = []
+    events: list[OrderEvent] = []
     shelves = _Weighted(all_shops, [3.0 / (1 + rank * 0.15) for rank in range(len(all_shops))])
     for number in range(1, orders + 1):
         rng = Random(f"{seed}/{day}/order/{number}")
@@ -244,12 +244,12 @@ def _history(
 # Orders ----------------------------------------------------------------------------------------------------------
 
 
-def _order(rng: Random, order_id: str, buyer: Shopper, shop: Shop, ends_at: datetime) -> Order:
+def _order(rng: Random, order_id: str, buyer: Shopper, shop: CatalogueShop, ends_at: datetime) -> PlannedOrder:
     total_minor = _amount_minor(rng)
     freight_minor = rng.choice((500, 600, 800, 1000)) if total_minor > 3000 and rng.random() < FREIGHT_SHARE else 0
     placed_at = ends_at - DAY + timedelta(hours=_hour(rng), seconds=rng.uniform(0, 3600))
     presale = rng.random() < PRESALE_SHARE
-    return Order(
+    return PlannedOrder(
         order_id=order_id,
         buyer_id=buyer.buyer_id,
         shop_id=shop.shop_id,
@@ -274,11 +274,11 @@ def _hour(rng: Random) -> int:
 _HOURS = tuple(accumulate(HOUR_WEIGHTS))
 
 
-def _lines(rng: Random, shop: Shop, goods_minor: int) -> tuple[Line, ...]:
+def _lines(rng: Random, shop: CatalogueShop, goods_minor: int) -> tuple[PlannedLine, ...]:
     count = rng.choices((1, 2, 3), weights=(72, 20, 8))[0]
     amounts = split_by_weight(goods_minor, [rng.randint(1, 5) for _ in range(count)])
     return tuple(
-        Line(f"l{index}", goods, rng.choices((1, 2, 3), weights=(80, 15, 5))[0], amount)
+        PlannedLine(f"l{index}", goods, rng.choices((1, 2, 3), weights=(80, 15, 5))[0], amount)
         for index, (goods, amount) in enumerate(zip(rng.sample(shop.goods, count), amounts, strict=True), start=1)
     )
 
@@ -299,13 +299,15 @@ def _tenders(rng: Random, total_minor: int) -> tuple[int, ...]:
 # The day ---------------------------------------------------------------------------------------------------------
 
 
-def _events(rng: Random, order: Order, buyer: Shopper, shop: Shop, ends_at: datetime) -> Iterator[Event]:
+def _events(
+    rng: Random, order: PlannedOrder, buyer: Shopper, shop: CatalogueShop, ends_at: datetime
+) -> Iterator[OrderEvent]:
     """What happens to one order before the day ends, in order of time."""
-    yield Event(order.placed_at, EventKind.PLACE, order.order_id)
+    yield OrderEvent(order.placed_at, EventKind.PLACE, order.order_id)
     paid_at = order.placed_at + timedelta(seconds=_quantile(rng, PAY_DELAY_SECONDS))
     if not order.tenders_minor or paid_at >= ends_at:
         return
-    yield Event(paid_at, EventKind.PAY, order.order_id)
+    yield OrderEvent(paid_at, EventKind.PAY, order.order_id)
     goods_ship = order.hold is Hold.NONE and not any(_is_virtual(line.goods) for line in order.lines)
     carrier_at = paid_at + timedelta(hours=_quantile(rng, CARRIER_DELAY_HOURS) * shop.slowness)
     label_at = paid_at + (carrier_at - paid_at) * rng.uniform(0.35, 0.9)
@@ -314,21 +316,21 @@ def _events(rng: Random, order: Order, buyer: Shopper, shop: Shop, ends_at: date
         yield from _asked_day(rng, order, paid_at, label_at if goods_ship else ends_at, waybill, ends_at)
         return
     if goods_ship and label_at < ends_at:
-        yield Event(label_at, EventKind.LABEL, order.order_id, *waybill)
+        yield OrderEvent(label_at, EventKind.LABEL, order.order_id, *waybill)
     if goods_ship and carrier_at < ends_at:
-        yield Event(carrier_at, EventKind.SHIP, order.order_id, *waybill)
+        yield OrderEvent(carrier_at, EventKind.SHIP, order.order_id, *waybill)
         if carrier_at + timedelta(hours=1) < ends_at:
-            yield Event(carrier_at + timedelta(hours=1), EventKind.SCAN, order.order_id, *waybill)
+            yield OrderEvent(carrier_at + timedelta(hours=1), EventKind.SCAN, order.order_id, *waybill)
 
 
 def _asked_day(
-    rng: Random, order: Order, paid_at: datetime, label_at: datetime, waybill: tuple[str, str], ends_at: datetime
-) -> Iterator[Event]:
+    rng: Random, order: PlannedOrder, paid_at: datetime, label_at: datetime, waybill: tuple[str, str], ends_at: datetime
+) -> Iterator[OrderEvent]:
     """The buyer asks some time after paying; now and then exactly while the merchant ships."""
     asked_at = paid_at + (ends_at - paid_at) * rng.random() ** 2
     if label_at < asked_at:
-        yield Event(label_at, EventKind.LABEL, order.order_id, *waybill)
-    yield Event(
+        yield OrderEvent(label_at, EventKind.LABEL, order.order_id, *waybill)
+    yield OrderEvent(
         asked_at,
         EventKind.ASK,
         order.order_id,
@@ -339,18 +341,18 @@ def _asked_day(
     drawn = rng.random()
     ships = order.hold is Hold.NONE and not any(_is_virtual(line.goods) for line in order.lines)
     if ships and drawn < RACE_SHARE:
-        yield Event(asked_at, EventKind.SHIP, order.order_id, *waybill, races=True)
+        yield OrderEvent(asked_at, EventKind.SHIP, order.order_id, *waybill, races=True)
         return
     if ships and drawn < RACE_SHARE + SCAN_AFTER_ASK_SHARE:
-        yield Event(asked_at + (ends_at - asked_at) * 0.5, EventKind.SCAN, order.order_id, *waybill)
+        yield OrderEvent(asked_at + (ends_at - asked_at) * 0.5, EventKind.SCAN, order.order_id, *waybill)
         return
     if rng.random() < DECIDED_SHARE:
-        verdict = rng.choices(tuple(Verdict), weights=(62, 20, 18 if ships else 0))[0]
+        verdict = rng.choices(tuple(MerchantVerdict), weights=(62, 20, 18 if ships else 0))[0]
         decided_at = asked_at + (ends_at - asked_at) * rng.uniform(0.1, 0.9)
-        yield Event(decided_at, EventKind.DECIDE, order.order_id, *waybill, verdict=verdict)
+        yield OrderEvent(decided_at, EventKind.DECIDE, order.order_id, *waybill, verdict=verdict)
 
 
-def _ask_probability(order: Order, buyer: Shopper) -> float:
+def _ask_probability(order: PlannedOrder, buyer: Shopper) -> float:
     """The rate of the amount's band; who has cancelled before asks more often, the others less, the mean stays."""
     amount_cny = order.paid_minor / 100
     rate = next(rate for below, rate in REFUND_RATE_BELOW_CNY if amount_cny < below)
@@ -358,7 +360,7 @@ def _ask_probability(order: Order, buyer: Shopper) -> float:
     return rate * (CANCELLER_LIFT if buyer.cancels else others)
 
 
-def _units_asked(rng: Random, order: Order) -> tuple[tuple[str, int], ...]:
+def _units_asked(rng: Random, order: PlannedOrder) -> tuple[tuple[str, int], ...]:
     """Nothing named is everything; else one line, or some units of it."""
     divisible = len(order.lines) > 1 or order.lines[0].quantity > 1
     if not divisible or rng.random() >= PARTIAL_ASK_SHARE:
@@ -390,10 +392,10 @@ def _quantile(rng: Random, points: Sequence[tuple[float, float]]) -> float:
 class _Weighted:
     """Draws with fixed weights; the sums are made once."""
 
-    def __init__(self, shops: Sequence[Shop], weights: Sequence[float]) -> None:
+    def __init__(self, shops: Sequence[CatalogueShop], weights: Sequence[float]) -> None:
         self._shops = shops
         self._sums = tuple(accumulate(weights))
 
-    def pick(self, rng: Random) -> Shop:
+    def pick(self, rng: Random) -> CatalogueShop:
         """One of them."""
         return rng.choices(self._shops, cum_weights=self._sums)[0]

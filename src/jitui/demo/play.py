@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import aiohttp
 import msgspec
 
-from jitui.demo.marketplace import CURRENCY, Event, EventKind, Marketplace, Order, Verdict
-from jitui.demo.stock import Keys, payment_id
+from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, MerchantVerdict, OrderEvent, PlannedOrder
+from jitui.demo.stock import DemoKeys, payment_id
 from jitui.errors import Unavailable
 
 AT_ONCE = 16
@@ -60,7 +60,7 @@ class Day:
 
     market: Marketplace
     base_url: str
-    keys: Keys
+    keys: DemoKeys
     outcomes: Counter[str] = field(default_factory=Counter)
     unexpected: list[str] = field(default_factory=list)
     tickets: dict[str, _TicketSeen] = field(default_factory=dict)
@@ -100,7 +100,7 @@ async def play(day: Day, advance: Callable[[int], None]) -> None:
 
 
 async def _play_one(
-    day: Day, client: aiohttp.ClientSession, order: Order, event: Event, previous: asyncio.Task[None] | None
+    day: Day, client: aiohttp.ClientSession, order: PlannedOrder, event: OrderEvent, previous: asyncio.Task[None] | None
 ) -> None:
     if previous is not None:
         await previous
@@ -115,7 +115,7 @@ async def _play_one(
 # What each event does --------------------------------------------------------------------------------------------
 
 
-async def _place(day: Day, client: aiohttp.ClientSession, order: Order, _: Event) -> _Reply:
+async def _place(day: Day, client: aiohttp.ClientSession, order: PlannedOrder, _: OrderEvent) -> _Reply:
     body = {
         "buyer_id": order.buyer_id,
         "shop_id": order.shop_id,
@@ -141,7 +141,7 @@ async def _place(day: Day, client: aiohttp.ClientSession, order: Order, _: Event
     return await _call(day, client, "PUT", f"/v1/orders/{order.order_id}", body, day.keys.platform)
 
 
-async def _pay(day: Day, client: aiohttp.ClientSession, order: Order, event: Event) -> _Reply:
+async def _pay(day: Day, client: aiohttp.ClientSession, order: PlannedOrder, event: OrderEvent) -> _Reply:
     reply = _Reply(200, b"")
     for number, minor in enumerate(order.tenders_minor, start=1):
         body = {
@@ -158,27 +158,27 @@ async def _pay(day: Day, client: aiohttp.ClientSession, order: Order, event: Eve
     return reply
 
 
-async def _label(day: Day, client: aiohttp.ClientSession, order: Order, event: Event) -> _Reply:
+async def _label(day: Day, client: aiohttp.ClientSession, order: PlannedOrder, event: OrderEvent) -> _Reply:
     return await _parcel(day, client, order, event, "label_printed", "merchant")
 
 
-async def _ship(day: Day, client: aiohttp.ClientSession, order: Order, event: Event) -> _Reply:
+async def _ship(day: Day, client: aiohttp.ClientSession, order: PlannedOrder, event: OrderEvent) -> _Reply:
     return await _parcel(day, client, order, event, "shipped", "merchant")
 
 
-async def _scan(day: Day, client: aiohttp.ClientSession, order: Order, event: Event) -> _Reply:
+async def _scan(day: Day, client: aiohttp.ClientSession, order: PlannedOrder, event: OrderEvent) -> _Reply:
     return await _parcel(day, client, order, event, "shipped", "carrier")
 
 
 async def _parcel(
-    day: Day, client: aiohttp.ClientSession, order: Order, event: Event, degree: str, source: str
+    day: Day, client: aiohttp.ClientSession, order: PlannedOrder, event: OrderEvent, degree: str, source: str
 ) -> _Reply:
     body = {"degree": degree, "source": source, "happened_at": event.at} | _waybill(event)
     key = day.keys.platform if source == "carrier" else day.keys.shops[order.shop_id]
     return await _call(day, client, "POST", f"/v1/orders/{order.order_id}/shipments", body, key)
 
 
-async def _ask(day: Day, client: aiohttp.ClientSession, order: Order, event: Event) -> _Reply:
+async def _ask(day: Day, client: aiohttp.ClientSession, order: PlannedOrder, event: OrderEvent) -> _Reply:
     """The buyer asks, with an own key where there is one; a double click is one request under one key."""
     body: dict[str, object] = {
         "order_id": order.order_id,
@@ -201,17 +201,17 @@ async def _ask(day: Day, client: aiohttp.ClientSession, order: Order, event: Eve
     return replies[0]
 
 
-async def _decide(day: Day, client: aiohttp.ClientSession, order: Order, event: Event) -> _Reply | None:
+async def _decide(day: Day, client: aiohttp.ClientSession, order: PlannedOrder, event: OrderEvent) -> _Reply | None:
     """The merchant decides what reached the review; None where nothing did."""
     ticket = day.tickets.get(order.order_id)
     if ticket is None or ticket.state != "awaiting_merchant":
         return None
     body: dict[str, object] = {}
-    if event.verdict is not Verdict.APPROVE:
+    if event.verdict is not MerchantVerdict.APPROVE:
         body["reason"] = "商品已打包 The goods are packed"
-    if event.verdict is Verdict.SHIP:
+    if event.verdict is MerchantVerdict.SHIP:
         body["shipment"] = {"happened_at": event.at} | _waybill(event)
-    verb = "approve" if event.verdict is Verdict.APPROVE else "reject"
+    verb = "approve" if event.verdict is MerchantVerdict.APPROVE else "reject"
     path = f"/v1/after-sales/{ticket.ticket_id}/{verb}"
     headers = {"if-match": f'"{ticket.version}"'}
     key = day.keys.shops[order.shop_id]
@@ -233,7 +233,7 @@ def _money(amount_minor: int) -> dict[str, object]:
     return {"amount_minor": amount_minor, "currency": CURRENCY}
 
 
-def _waybill(event: Event) -> dict[str, object]:
+def _waybill(event: OrderEvent) -> dict[str, object]:
     return {"carrier": event.carrier, "tracking_no": event.tracking_no}
 
 

@@ -16,12 +16,13 @@ import msgspec
 from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.aftersales.people import Person
+from jitui.bootstrap import Service, install_policy, open_service
 from jitui.demo.audit import Findings, audit
-from jitui.demo.home import Children, Home, State, free_port, opened_home, own_database, write_exports, write_json
-from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, Order, generate
+from jitui.demo.home import DemoProcesses, Home, State, free_port, opened_home, own_database, write_exports, write_json
+from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, PlannedOrder, generate
 from jitui.demo.play import Day, play
 from jitui.demo.stock import (
-    Keys,
+    DemoKeys,
     capture_at_provider,
     enrol_people,
     issue_keys,
@@ -29,11 +30,10 @@ from jitui.demo.stock import (
     sample_people,
     stock,
 )
-from jitui.demo.summary import Summary, on_the_way, summarise
+from jitui.demo.summary import DaySummary, on_the_way, summarise
 from jitui.errors import Unavailable
 from jitui.provider_simulator import new_webhook_secret
 from jitui.settings import LogLevel, Settings, environment_for
-from jitui.wiring import App, install_policy, open_app
 
 DEFAULT_SEED = 7
 START_SECONDS = 60
@@ -51,7 +51,7 @@ FAULTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class DemoOptions:
     """What the command line asks for."""
 
     orders: int = 2_000
@@ -90,7 +90,7 @@ class Played:
     seconds: float
     base_url: str
     database_url: str
-    summary: Summary
+    summary: DaySummary
     findings: Findings
     outcomes: dict[str, int]
     unexpected: tuple[str, ...]
@@ -104,14 +104,14 @@ class _Site:
     settings: Settings
     home: Home
     state: State
-    children: Children
+    children: DemoProcesses
     database_url: str
     base_url: str
     simulator_url: str
 
 
 @contextmanager
-def running_demo(settings: Settings, options: Options, watcher: Watcher) -> Iterator[tuple[Played, Children]]:
+def running_demo(settings: Settings, options: DemoOptions, watcher: Watcher) -> Iterator[tuple[Played, DemoProcesses]]:
     """Start everything, play a day, wait until every approved refund is final, and check it; stop it all at the end.
 
     Raises Unavailable when a part does not start, dies, or refunds are not final in time.
@@ -124,7 +124,7 @@ def running_demo(settings: Settings, options: Options, watcher: Watcher) -> Iter
         state.seed = state.seed if options.seed is None else options.seed
         state.day += 1
         home.write_state(state)
-        children = Children(home)
+        children = DemoProcesses(home)
         try:
             site = _start(settings, home, state, children, database_url)
             yield asyncio.run(_one_day(site, options, watcher, begun)), children
@@ -141,7 +141,7 @@ def _server(settings: Settings) -> Iterator[str]:
         yield server.url
 
 
-def _start(settings: Settings, home: Home, state: State, children: Children, database_url: str) -> _Site:
+def _start(settings: Settings, home: Home, state: State, children: DemoProcesses, database_url: str) -> _Site:
     """Simulator, API and worker, each a process of its own."""
     port, simulator_port = free_port(settings.port), free_port(0)
     base_url, simulator_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}"
@@ -179,21 +179,21 @@ def _start(settings: Settings, home: Home, state: State, children: Children, dat
 # The day ---------------------------------------------------------------------------------------------------------
 
 
-async def _one_day(site: _Site, options: Options, watcher: Watcher, begun: float) -> Played:
+async def _one_day(site: _Site, options: DemoOptions, watcher: Watcher, begun: float) -> Played:
     now = datetime.now(UTC)
     market = generate(seed=site.state.seed, orders=options.orders, ends_at=now, day=site.state.day)
     people = sample_people(market)
-    async with open_app(site.settings, site.database_url) as app:
-        await install_policy(app)
-        await enrol_people(app, people, now=now)
-        keys = await issue_keys(app, market, _with_keys(market, people), now=now)
+    async with open_service(site.settings, site.database_url) as service:
+        await install_policy(service)
+        await enrol_people(service, people, now=now)
+        keys = await issue_keys(service, market, _with_keys(market, people), now=now)
         with watcher.counting("History of the buyers", len(market.buyers)) as advance:
-            stocking = stock(app, market, now=now, advance=advance)
+            stocking = stock(service, market, now=now, advance=advance)
             await asyncio.gather(stocking, _announced(site, watcher, begun))
-        await _worker_ready(site, app, now)
+        await _worker_ready(site, service, now)
         await capture_at_provider(site.simulator_url, site.state.simulator_key, market)
         day = Day(market, site.base_url, keys)
-        since = app.clock()
+        since = service.clock()
         with watcher.counting("Playing the day", len(market.events)) as advance:
             await play(day, advance)
         await _settled(site, watcher)
@@ -234,10 +234,10 @@ async def _announced(site: _Site, watcher: Watcher, begun: float) -> None:
     watcher.say(f"The service is up at {site.base_url} after {time.monotonic() - begun:.0f} s.")
 
 
-async def _worker_ready(site: _Site, app: App, since: datetime) -> None:
+async def _worker_ready(site: _Site, service: Service, since: datetime) -> None:
     """The worker has rolled up; without it nothing is approved at once."""
     deadline = time.monotonic() + START_SECONDS
-    while (rolled := (await app.shelf.health(app.clock())).usage_as_of) is None or rolled < since:
+    while (rolled := (await service.queries.health(service.clock())).usage_as_of) is None or rolled < since:
         await _wait(site, deadline, "The worker")
 
 
@@ -276,7 +276,7 @@ async def _settled(site: _Site, watcher: Watcher) -> None:
 async def _sample(site: _Site, day: Day, people: Sequence[Person]) -> Sample:
     """Keys of the platform, a shop and a buyer, and an order of that buyer's that would be refunded at once."""
     order = await _instant_order(site, day, people[0].subject_id) or day.market.orders[0]
-    keys: Keys = day.keys
+    keys: DemoKeys = day.keys
     buyer_id = order.buyer_id if order.buyer_id in keys.buyers else next(iter(keys.buyers))
     ticket = next(iter(day.tickets.values()), None)
     return Sample(
@@ -290,7 +290,7 @@ async def _sample(site: _Site, day: Day, people: Sequence[Person]) -> Sample:
     )
 
 
-async def _instant_order(site: _Site, day: Day, first_buyer: str) -> Order | None:
+async def _instant_order(site: _Site, day: Day, first_buyer: str) -> PlannedOrder | None:
     """Asked of the service itself, without asking for a refund."""
     open_orders = [order for order in open_instantly(day.market) if order.buyer_id in day.keys.buyers]
     open_orders.sort(key=lambda order: order.buyer_id != first_buyer)

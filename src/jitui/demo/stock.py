@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import aiohttp
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.people import Person, Role, enrol
 from jitui.aftersales.ports import HistoryRecord
@@ -22,12 +23,11 @@ from jitui.aftersales.registry import (
     Shop,
     issue_key,
 )
-from jitui.aftersales.writes import RecordBuyerEvent
-from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, Order, Shopper
+from jitui.bootstrap import Service
+from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, PlannedOrder, Shopper
 from jitui.errors import Unavailable
 from jitui.ids import lane_of, new_id
 from jitui.policy.facts import BUYER_EVENTS, SHOP_EVENTS
-from jitui.wiring import App
 
 BY = "demo"
 COMPLETE_FOR = timedelta(days=400)
@@ -42,7 +42,7 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class DemoKeys:
     """API keys for the day: the platform's, one per shop, and one per buyer who asks with an own key."""
 
     platform: str
@@ -50,37 +50,37 @@ class Keys:
     buyers: dict[str, str]
 
 
-async def stock(app: App, market: Marketplace, *, now: datetime, advance: Advance) -> None:
+async def stock(service: Service, market: Marketplace, *, now: datetime, advance: Advance) -> None:
     """Tell the service what the platform knows; doing it again changes nothing."""
     kinds = sorted({*BUYER_EVENTS, *SHOP_EVENTS})
-    await app.registry.record_history([HistoryRecord(kind, now - COMPLETE_FOR) for kind in kinds])
+    await service.registry.record_history([HistoryRecord(kind, now - COMPLETE_FOR) for kind in kinds])
     for category in market.categories:
         row = Category(category.category_id, category.title, category.customised, category.virtual)
-        await app.registry.put_category(row, now)
+        await service.registry.put_category(row, now)
         if not category.covered:
-            await _uncover(app, Scope.CATEGORY, category.category_id, category.reason, now)
+            await _uncover(service, Scope.CATEGORY, category.category_id, category.reason, now)
     for shop in market.shops:
-        await app.registry.put_shop(Shop(shop.shop_id, shop.name), now)
+        await service.registry.put_shop(Shop(shop.shop_id, shop.name), now)
         if not shop.covered:
-            await _uncover(app, Scope.SHOP, shop.shop_id, shop.reason, now)
+            await _uncover(service, Scope.SHOP, shop.shop_id, shop.reason, now)
         for goods in shop.goods:
             if not goods.covered:
-                await _uncover(app, Scope.ITEM, goods.item_id, goods.reason, now)
-    await _stock_buyers(app, market.buyers, now, advance)
+                await _uncover(service, Scope.ITEM, goods.item_id, goods.reason, now)
+    await _stock_buyers(service, market.buyers, now, advance)
 
 
-async def _uncover(app: App, scope: Scope, ref: str, reason: str, now: datetime) -> None:
-    await app.registry.set_coverage(Coverage(scope, ref, False, reason, BY, now))
+async def _uncover(service: Service, scope: Scope, ref: str, reason: str, now: datetime) -> None:
+    await service.registry.set_coverage(Coverage(scope, ref, False, reason, BY, now))
 
 
-async def _stock_buyers(app: App, buyers: Sequence[Shopper], now: datetime, advance: Advance) -> None:
+async def _stock_buyers(service: Service, buyers: Sequence[Shopper], now: datetime, advance: Advance) -> None:
     gate = asyncio.Semaphore(GROUPS_AT_ONCE)
 
     async def one_group(group: Sequence[Shopper]) -> None:
         async with gate:
             for buyer in group:
-                await _stock_buyer(app, buyer, now)
-            await app.registry.record_buyer_events([event for buyer in group for event in _events(buyer)])
+                await _stock_buyer(service, buyer, now)
+            await service.registry.record_buyer_events([event for buyer in group for event in _events(buyer)])
             advance(len(group))
 
     async with asyncio.TaskGroup() as tasks:
@@ -88,14 +88,16 @@ async def _stock_buyers(app: App, buyers: Sequence[Shopper], now: datetime, adva
             tasks.create_task(one_group(buyers[start : start + BUYERS_AT_ONCE]))
 
 
-async def _stock_buyer(app: App, buyer: Shopper, now: datetime) -> None:
+async def _stock_buyer(service: Service, buyer: Shopper, now: datetime) -> None:
     row = Buyer(lane_of(buyer.buyer_id), buyer.buyer_id, buyer.registered_at, buyer.region)
-    await app.registry.put_buyer(row, now)
+    await service.registry.put_buyer(row, now)
     if buyer.selection is not None:
-        await app.registry.select(Selection(buyer.buyer_id, buyer.selection, "", BY, now))
-    if buyer.restricted and not await app.registry.restrictions_of(buyer.buyer_id):
+        await service.registry.select(Selection(buyer.buyer_id, buyer.selection, "", BY, now))
+    if buyer.restricted and not await service.registry.restrictions_of(buyer.buyer_id):
         ends_at = now + timedelta(days=90)
-        await app.registry.restrict(Restriction(new_id(row.lane), buyer.buyer_id, buyer.restricted, now, ends_at, BY))
+        await service.registry.restrict(
+            Restriction(new_id(row.lane), buyer.buyer_id, buyer.restricted, now, ends_at, BY)
+        )
 
 
 def _events(buyer: Shopper) -> Iterable[RecordBuyerEvent]:
@@ -106,26 +108,26 @@ def _events(buyer: Shopper) -> Iterable[RecordBuyerEvent]:
         )
 
 
-async def issue_keys(app: App, market: Marketplace, asking: Sequence[str], *, now: datetime) -> Keys:
+async def issue_keys(service: Service, market: Marketplace, asking: Sequence[str], *, now: datetime) -> DemoKeys:
     """Fresh keys for this run; they end by themselves."""
     ends = now + KEY_LIFE
 
     async def key(scope: KeyScope, subject: str) -> str:
-        return await issue_key(app.registry, scope, subject, label=BY, now=now, expires_at=ends)
+        return await issue_key(service.registry, scope, subject, label=BY, now=now, expires_at=ends)
 
-    return Keys(
+    return DemoKeys(
         platform=await key(KeyScope.PLATFORM, ""),
         shops={shop.shop_id: await key(KeyScope.SHOP, shop.shop_id) for shop in market.shops},
         buyers={buyer_id: await key(KeyScope.BUYER, buyer_id) for buyer_id in asking},
     )
 
 
-async def enrol_people(app: App, people: Sequence[Person], *, now: datetime) -> None:
+async def enrol_people(service: Service, people: Sequence[Person], *, now: datetime) -> None:
     """The demo's own people may sign in to the console; they have no password, a demo signs them in by a click."""
     for person in people:
-        await enrol(app.people, person, None, now=now)
+        await enrol(service.people, person, None, now=now)
     # The first one is there to be refunded at once, so chance must not hold this buyer out.
-    await app.registry.select(Selection(people[0].subject_id, "allow", "", BY, now))
+    await service.registry.select(Selection(people[0].subject_id, "allow", "", BY, now))
 
 
 def sample_people(market: Marketplace) -> tuple[Person, ...]:
@@ -153,7 +155,7 @@ def sample_people(market: Marketplace) -> tuple[Person, ...]:
     return (*buyers, *shops)
 
 
-def open_instantly(market: Marketplace) -> list[Order]:
+def open_instantly(market: Marketplace) -> list[PlannedOrder]:
     """Paid orders, not asked back and not shipped on the day, of which no item speaks against an instant refund."""
     gone = {event.order_id for event in market.events if event.kind in (EventKind.ASK, EventKind.SHIP, EventKind.SCAN)}
     plain = {

@@ -48,7 +48,7 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
-class Amounts:
+class DayAmounts:
     """Minor units: asked for, approved at once, and back with the buyers."""
 
     currency: str
@@ -58,7 +58,7 @@ class Amounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class DaySummary:
     """`reviewed_by_condition`: the first condition that did not hold, or the guard that held the request back."""
 
     requests: int
@@ -72,10 +72,10 @@ class Summary:
     seconds_to_refund: Times
     instant_seconds_to_refund: Times
     reviewed_seconds_to_refund: Times
-    amounts: Amounts
+    amounts: DayAmounts
 
 
-def summarise(database_url: str, since: datetime, currency: str) -> Summary:
+def summarise(database_url: str, since: datetime, currency: str) -> DaySummary:
     """The tickets that were asked for since a time."""
     with psycopg.connect(database_url) as connection:
         rows = connection.cursor(row_factory=class_row(_Row)).execute(_TICKETS, {"since": since}).fetchall()
@@ -83,7 +83,7 @@ def summarise(database_url: str, since: datetime, currency: str) -> Summary:
     instant = [row for row in rows if row.approved_by == "instant_refund"]
     reviewed = [row for row in rows if row.approved_by != "instant_refund"]
     reasons = Counter(row.missed or row.review_reason for row in reviewed)
-    return Summary(
+    return DaySummary(
         requests=len(rows),
         instant=len(instant),
         reviewed=len(reviewed),
@@ -95,7 +95,7 @@ def summarise(database_url: str, since: datetime, currency: str) -> Summary:
         seconds_to_refund=_times(rows),
         instant_seconds_to_refund=_times(instant),
         reviewed_seconds_to_refund=_times(reviewed),
-        amounts=Amounts(
+        amounts=DayAmounts(
             currency=currency,
             requested_minor=sum(row.amount_minor for row in rows),
             instant_minor=sum(row.amount_minor for row in instant),

@@ -12,12 +12,12 @@ from datetime import timedelta
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.dispute import link_parked
-from jitui.aftersales.doubt import differing
+from jitui.aftersales.mismatch import mismatch_task
 from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.review import expire
+from jitui.bootstrap import Service
 from jitui.entrypoints.logs import get_logger
-from jitui.wiring import App
 
 IDLE_SECONDS = 0.05
 GATHER_SECONDS = 0.005
@@ -29,47 +29,47 @@ EXPIRY_BATCH = 200
 WATCH_SECONDS = 60.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
-KEEP_ANSWERS = timedelta(hours=48)
+KEEP_RESPONSES = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
 
 log = get_logger("jitui.worker")
 
 
-async def run_worker(app: App, stop: asyncio.Event) -> None:
+async def run_worker(service: Service, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then finish the calls in hand."""
     await asyncio.gather(
-        *(_pay_through(app, provider, stop) for provider in app.providers),
-        _repeat("expiry", stop, lambda: expire_due(app), every_seconds=EXPIRY_SECONDS),
-        _repeat("roll_up", stop, lambda: _roll_up(app), every_seconds=ROLL_UP_SECONDS),
-        _repeat("parked", stop, lambda: _link_parked(app), every_seconds=PARKED_SECONDS),
-        _repeat("watch", stop, lambda: _warn_of_unpaid(app), every_seconds=WATCH_SECONDS),
-        _repeat("forget", stop, lambda: _forget(app), every_seconds=FORGET_SECONDS),
+        *(_pay_through(service, provider, stop) for provider in service.providers),
+        _repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
+        _repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
+        _repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
+        _repeat("watch", stop, lambda: _warn_of_unpaid(service), every_seconds=WATCH_SECONDS),
+        _repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
     )
 
 
-async def pay_due(app: App) -> int:
+async def pay_due(service: Service) -> int:
     """Claim all that is due, pay it, and wait until it is done; returns how many refunds were claimed."""
     paid = 0
-    for provider in app.providers:
-        while claimed := await _claim(app, provider, app.settings.worker_batch):
-            await asyncio.gather(*(_pay_one(app, refund) for refund in claimed))
+    for provider in service.providers:
+        while claimed := await _claim(service, provider, service.settings.worker_batch):
+            await asyncio.gather(*(_pay_one(service, refund) for refund in claimed))
             paid += len(claimed)
     return paid
 
 
-async def expire_due(app: App) -> int:
+async def expire_due(service: Service) -> int:
     """Close or approve every ticket whose deadline has passed; returns how many it closed or approved."""
-    now = app.clock()
+    now = service.clock()
     done = 0
-    for ref in await app.store.expired_tickets(now, EXPIRY_BATCH):
+    for ref in await service.store.expired_tickets(now, EXPIRY_BATCH):
         try:
-            done += isinstance(await expire(app.store, ref, now=now), Executed)
+            done += isinstance(await expire(service.store, ref, now=now), Executed)
         except Exception:
             log.exception("ticket_not_expired", ticket=str(ref.ticket_id))
     return done
 
 
-async def _pay_through(app: App, provider: str, stop: asyncio.Event) -> None:
+async def _pay_through(service: Service, provider: str, stop: asyncio.Event) -> None:
     """Keep calls to one provider in flight, `worker_batch` at most, and claim only what can be called for now.
 
     Each provider has places of its own, so one that is slow or down holds up nobody else's refunds; and each call
@@ -77,15 +77,15 @@ async def _pay_through(app: App, provider: str, stop: asyncio.Event) -> None:
     """
     calls: set[asyncio.Task[None]] = set()
     while not stop.is_set():
-        free = app.settings.worker_batch - len(calls)
+        free = service.settings.worker_batch - len(calls)
         try:
-            claimed = await _claim(app, provider, free)
+            claimed = await _claim(service, provider, free)
         except Exception:
             log.exception("step_failed", step="claim", provider=provider)
             await _pause(stop, AFTER_FAULT_SECONDS)
             continue
         for refund in claimed:
-            call = asyncio.create_task(_pay_one(app, refund))
+            call = asyncio.create_task(_pay_one(service, refund))
             calls.add(call)
             call.add_done_callback(calls.discard)
         if not claimed and free:
@@ -96,42 +96,42 @@ async def _pay_through(app: App, provider: str, stop: asyncio.Event) -> None:
     await asyncio.gather(*calls)
 
 
-async def _claim(app: App, provider: str, limit: int) -> list[ClaimedRefund]:
-    now = app.clock()
-    lease_until = now + timedelta(seconds=app.settings.worker_lease_seconds)
-    return await app.store.claim_refunds(now=now, lease_until=lease_until, limit=limit, provider=provider)
+async def _claim(service: Service, provider: str, limit: int) -> list[ClaimedRefund]:
+    now = service.clock()
+    lease_until = now + timedelta(seconds=service.settings.worker_lease_seconds)
+    return await service.store.claim_refunds(now=now, lease_until=lease_until, limit=limit, provider=provider)
 
 
-async def _pay_one(app: App, claimed: ClaimedRefund) -> None:
+async def _pay_one(service: Service, claimed: ClaimedRefund) -> None:
     """A fault of one refund leaves its lease to run out; the others go on."""
     try:
-        done = await pay_claimed(app.store, app.providers, claimed, clock=app.clock)
-        if isinstance(done, Executed) and (task := differing(done.writes)) is not None:
+        done = await pay_claimed(service.store, service.providers, claimed, clock=service.clock)
+        if isinstance(done, Executed) and (task := mismatch_task(done.changes)) is not None:
             log.warning("answer_differs", task=str(task.task_id), **task.evidence)
     except Exception:
         log.exception("refund_not_confirmed", refund=str(claimed.refund.refund_id))
 
 
-async def _warn_of_unpaid(app: App) -> bool:
+async def _warn_of_unpaid(service: Service) -> bool:
     """Nobody claims a refund whose provider is not configured here; somebody must hear of it."""
-    for name in await app.store.due_providers(app.clock()) - set(app.providers):
+    for name in await service.store.due_providers(service.clock()) - set(service.providers):
         log.warning("provider_not_configured", provider=name)
     return False
 
 
-async def _link_parked(app: App) -> bool:
-    await link_parked(app.store, app.waiting, app.tasks, now=app.clock())
+async def _link_parked(service: Service) -> bool:
+    await link_parked(service.store, service.parked_disputes, service.tasks, now=service.clock())
     return False
 
 
-async def _roll_up(app: App) -> bool:
+async def _roll_up(service: Service) -> bool:
     """By the database's clock, so that the age of usage does not depend on this machine's."""
-    await app.feed.roll_up()
+    await service.feed.roll_up()
     return False
 
 
-async def _forget(app: App) -> bool:
-    await app.store.forget_answers(app.clock() - KEEP_ANSWERS)
+async def _forget(service: Service) -> bool:
+    await service.store.purge_responses(service.clock() - KEEP_RESPONSES)
     return False
 
 

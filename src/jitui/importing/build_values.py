@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.order import (
     MOST_ATTRIBUTES,
     Buyer,
@@ -14,14 +15,13 @@ from jitui.aftersales.order import (
     Hold,
     LineUnits,
     OrderLine,
-    ParcelDegree,
     ShipmentSource,
+    ShipmentStatus,
     Tender,
     waybill_of,
 )
 from jitui.aftersales.ports import NewOrder
-from jitui.aftersales.ship import ShipmentNews
-from jitui.aftersales.writes import RecordBuyerEvent
+from jitui.aftersales.ship import ShipmentUpdate
 from jitui.ids import lane_of
 from jitui.importing.fields import MOST_UNITS, NO_ID, Cells, Fault
 from jitui.money import MAX_AMOUNT_MINOR
@@ -46,7 +46,7 @@ class Parcel:
     """News of a parcel and its order."""
 
     order_id: str
-    news: ShipmentNews
+    update: ShipmentUpdate
 
 
 Value = NewOrder | Payment | Parcel | Buyer | RecordBuyerEvent
@@ -302,15 +302,15 @@ def _parcel(group: Sequence[Cells], _: Defaults) -> Parcel:
     lines = tuple(
         LineUnits(cells.id("line_id"), cells.whole("quantity", least=1, most=MOST_UNITS)) for cells in group if named
     )
-    news = ShipmentNews(
-        degree=first.word("degree", ParcelDegree),
+    update = ShipmentUpdate(
+        degree=first.word("degree", ShipmentStatus),
         carrier=next((carrier for cells in group if (carrier := cells.name("carrier"))), ""),
         tracking_no=first.code("tracking_no"),
         source=first.word("source", ShipmentSource, ShipmentSource.MERCHANT),
         happened_at=first.time("happened_at"),
         lines=lines,
     )
-    return Parcel(first.id("order_id"), news)
+    return Parcel(first.id("order_id"), update)
 
 
 def _buyer(group: Sequence[Cells], defaults: Defaults) -> Buyer:

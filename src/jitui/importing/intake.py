@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.ports import HistoryRecord
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.importing.build_values import ATTRIBUTE, Defaults, Item, Kind, items_of, named_rows
 from jitui.importing.field_columns import FieldColumns, SaidOfColumns, field_columns
 from jitui.importing.fields import NO_ID, Cells, Fault

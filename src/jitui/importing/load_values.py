@@ -11,18 +11,18 @@ from enum import StrEnum
 from typing import Protocol
 
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.command import Executed
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.intake import capture_payment, plan_payment, put_order
 from jitui.aftersales.order import Buyer
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, NewOrder, OrderRef, OrderTaken, Store
 from jitui.aftersales.put_order import plan_order, standing_order
 from jitui.aftersales.registry import Registry
-from jitui.aftersales.request_refund import Terms
+from jitui.aftersales.request_refund import DecisionSettings
 from jitui.aftersales.ship import plan_shipment, record_shipment
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.importing.build_values import Item, Parcel, Payment
 
 BY = Actor(ActorKind.PLATFORM, "import")
@@ -42,7 +42,7 @@ class App(Protocol):
     @property
     def clock(self) -> Callable[[], datetime]: ...
 
-    async def terms(self) -> Terms: ...
+    async def decision_settings(self) -> DecisionSettings: ...
 
 
 Advance = Callable[[int], None]
@@ -78,13 +78,13 @@ async def load(app: App, items: Sequence[Item], advance: Advance, counts: Counte
         await app.registry.record_buyer_events(_told(batch))
         advance(len(batch))
     others = [item for item in items if not isinstance(item.value, RecordBuyerEvent)]
-    terms = await _terms_for(app, others)
-    return refused + await _each(others, lambda item, _: _write(app, item, terms, counts), advance)
+    decision_settings = await _settings_for(app, others)
+    return refused + await _each(others, lambda item, _: _write(app, item, decision_settings, counts), advance)
 
 
-async def _terms_for(app: App, items: Sequence[Item]) -> Terms | None:
+async def _settings_for(app: App, items: Sequence[Item]) -> DecisionSettings | None:
     """A payment is decided on where its goods were refunded already; nothing else needs a policy."""
-    return await app.terms() if any(isinstance(item.value, Payment) for item in items) else None
+    return await app.decision_settings() if any(isinstance(item.value, Payment) for item in items) else None
 
 
 async def _contradicting(app: App, items: Sequence[Item]) -> list[Refused]:
@@ -98,12 +98,12 @@ def _told(items: Sequence[Item]) -> list[RecordBuyerEvent]:
 
 async def check(app: App, items: Sequence[Item], advance: Advance) -> list[Refused]:
     """What `load` would be refused as things stand now; nothing is written."""
-    terms = await _terms_for(app, items)
+    decision_settings = await _settings_for(app, items)
     contradicting = await _contradicting(app, items)
-    return contradicting + await _each(items, lambda item, files: _try(app, item, files, terms), advance)
+    return contradicting + await _each(items, lambda item, files: _try(app, item, files, decision_settings), advance)
 
 
-_Files = dict[str, OrderFile]
+_Files = dict[str, OrderSnapshot]
 _Step = Callable[[Item, _Files], Awaitable[Refusal | None]]
 
 
@@ -135,7 +135,9 @@ def _by_subject(items: Sequence[Item]) -> list[list[Item]]:
     return list(groups.values())
 
 
-async def _write(app: App, item: Item, terms: Terms | None, counts: Counter[Loaded]) -> Refusal | None:
+async def _write(
+    app: App, item: Item, decision_settings: DecisionSettings | None, counts: Counter[Loaded]
+) -> Refusal | None:
     now = app.clock()
     value = item.value
     done: object
@@ -148,7 +150,7 @@ async def _write(app: App, item: Item, terms: Terms | None, counts: Counter[Load
     elif isinstance(value, RecordBuyerEvent):
         raise AssertionError("history is written in batches")
     else:
-        done = await _on_order(app, value, terms)
+        done = await _on_order(app, value, decision_settings)
     if isinstance(done, Refusal):
         return done
     counts[_became(done)] += 1
@@ -159,56 +161,58 @@ def _became(done: object) -> Loaded:
     match done:
         case OrderTaken(created=False, changed=changed):
             return Loaded.REPLACED if changed else Loaded.UNCHANGED
-        case Executed(writes=()):
+        case Executed(changes=()):
             return Loaded.UNCHANGED
         case _:
             return Loaded.NEW
 
 
-async def _on_order(app: App, value: Payment | Parcel, terms: Terms | None) -> Executed | Refusal | KeptAnswer:
+async def _on_order(
+    app: App, value: Payment | Parcel, decision_settings: DecisionSettings | None
+) -> Executed | Refusal | StoredResponse:
     ref = await app.store.find_order(value.order_id)
     if ref is None:
         return _no_such_order(value.order_id)
     if isinstance(value, Payment):
-        assert terms is not None
-        return await capture_payment(app.store, ref, value.tender, terms, now=app.clock())
-    return await record_shipment(app.store, ref, value.news, by=BY, now=app.clock())
+        assert decision_settings is not None
+        return await capture_payment(app.store, ref, value.tender, decision_settings, now=app.clock())
+    return await record_shipment(app.store, ref, value.update, by=BY, now=app.clock())
 
 
-async def _try(app: App, item: Item, files: _Files, terms: Terms | None) -> Refusal | None:
+async def _try(app: App, item: Item, files: _Files, decision_settings: DecisionSettings | None) -> Refusal | None:
     """The pure plan of the command on the file as it is, carried forward over the items of one order."""
     value = item.value
     if isinstance(value, Buyer | RecordBuyerEvent):
         return None
     if isinstance(value, NewOrder):
         return await _try_order(app, value)
-    file = files.get(value.order_id) or await _read(app, value.order_id)
-    if file is None:
+    snapshot = files.get(value.order_id) or await _read(app, value.order_id)
+    if snapshot is None:
         return _no_such_order(value.order_id)
     if isinstance(value, Payment):
-        assert terms is not None
-        planned = plan_payment(file, DecisionInputs(), value.tender, terms, app.clock())
+        assert decision_settings is not None
+        planned = plan_payment(snapshot, DecisionInputs(), value.tender, decision_settings, app.clock())
     else:
-        planned = plan_shipment(file, value.news, BY, app.clock())
+        planned = plan_shipment(snapshot, value.update, BY, app.clock())
     if isinstance(planned, Refusal):
         return planned
-    files[value.order_id] = apply_all(file, planned.writes)
+    files[value.order_id] = apply_all(snapshot, planned.changes)
     return None
 
 
 async def _try_order(app: App, new: NewOrder) -> Refusal | None:
-    file = await _read(app, new.order_id)
-    if file is None:
+    snapshot = await _read(app, new.order_id)
+    if snapshot is None:
         return None
-    if file.order.buyer_id != new.buyer_id:
+    if snapshot.order.buyer_id != new.buyer_id:
         return Refusal(RefusalCode.ORDER_BELONGS_TO_ANOTHER, "An order with this id belongs to another buyer.")
-    planned = plan_order(standing_order(file), new, app.clock())
+    planned = plan_order(standing_order(snapshot), new, app.clock())
     return planned if isinstance(planned, Refusal) else None
 
 
-async def _read(app: App, order_id: str) -> OrderFile | None:
+async def _read(app: App, order_id: str) -> OrderSnapshot | None:
     ref: OrderRef | None = await app.store.find_order(order_id)
-    return None if ref is None else await app.store.read_file(ref)
+    return None if ref is None else await app.store.read_order(ref)
 
 
 def _no_such_order(order_id: str) -> Refusal:

@@ -1,4 +1,4 @@
-"""The policy floor: facts in, decision out. Pure: no clock, no database, no environment."""
+"""The policy layer: facts in, decision out. Pure: no clock, no database, no environment."""
 
 from jitui.policy.caps import CapUsage, Usages, caps_facts, fits_cap
 from jitui.policy.decide import (
@@ -22,10 +22,10 @@ from jitui.policy.facts import (
     Line,
     facts_to_json,
 )
-from jitui.policy.parts import Cap, Caps, Condition, Definition, Feature, RestrictionRule
 from jitui.policy.policy import Policy
-from jitui.policy.problems import PolicyRefused, Problem
+from jitui.policy.problems import PolicyProblem, PolicyRefused
 from jitui.policy.public import PublicPolicy, public_view
+from jitui.policy.sections import Cap, Caps, Condition, Definition, Feature, RestrictionRule
 from jitui.policy.selection import held_out
 
 __all__ = [
@@ -48,8 +48,8 @@ __all__ = [
     "Line",
     "Outcome",
     "Policy",
+    "PolicyProblem",
     "PolicyRefused",
-    "Problem",
     "PublicPolicy",
     "RestrictionRule",
     "Usages",

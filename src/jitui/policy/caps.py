@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jitui.policy.facts import FactValue
-from jitui.policy.parts import Cap, Caps
+from jitui.policy.sections import Cap, Caps
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@
         facts: {order.paid_minor: 30000}                          # null takes a fact of `given` away: unknown
         expect: {outcome: review, stopped_by: [paid_under_300]}
 
-Pure, as everything on this floor: the same file gives the same results anywhere.
+Pure, as everything in this layer: the same file gives the same results anywhere.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jitui.policy.decide import ConditionResult, Decision, Outcome, Verdict, decide, restriction_hits
-from jitui.policy.document import Genre, Listing, Node, Place, Scalar, decoded, parse
 from jitui.policy.facts import LINE_FIELDS, LINES, FactSpec, FactType, FactValue, LineValues, ScalarValue
+from jitui.policy.field_readers import Notes, boolean, choice, entries, fields, integer, items, read, string
 from jitui.policy.model import LoadedPolicy
-from jitui.policy.problems import CasesRefused, Problem, did_you_mean
-from jitui.policy.reading import Notes, boolean, choice, entries, fields, integer, items, read, string
+from jitui.policy.problems import CasesRefused, PolicyProblem, did_you_mean
+from jitui.policy.yaml_document import Genre, Listing, Node, Place, Scalar, decoded, parse
 
 MAX_CASES = 1_000
 _GENRE = Genre("a cases file", "cases")
@@ -80,7 +80,7 @@ class NeverSeen:
 def read_cases(policy: LoadedPolicy, data: bytes, file: str) -> tuple[Case, ...]:
     """The cases in the bytes of a file; raises CasesRefused with every problem that was found."""
     text = decoded(data, file, _GENRE)
-    if isinstance(text, Problem):
+    if isinstance(text, PolicyProblem):
         raise CasesRefused((text,))
     root, problems = parse(text, file, _GENRE)
     notes = Notes(file)

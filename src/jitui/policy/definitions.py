@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from jitui.policy.document import Node, Scalar
 from jitui.policy.expression import Checked, check
 from jitui.policy.facts import FactSpec, FactType
+from jitui.policy.field_readers import Notes, scalar
 from jitui.policy.file_format import TAKEN_BY_CEL
 from jitui.policy.file_kinds import IDENTIFIER
-from jitui.policy.parts import Definition
-from jitui.policy.reading import Notes, scalar
+from jitui.policy.sections import Definition
 from jitui.policy.syntax import STRING_OR_COMMENT, Names
+from jitui.policy.yaml_document import Node, Scalar
 
 _NAME = re.compile(IDENTIFIER)
 _TOKEN = re.compile(STRING_OR_COMMENT + r"|(?P<name>[A-Za-z_]\w*)(?:\s*\.\s*[A-Za-z_]\w*)*", re.DOTALL)

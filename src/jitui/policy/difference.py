@@ -12,13 +12,13 @@ from typing import Any
 from jitui.money import to_decimal_text
 from jitui.policy.facts import LINE_FIELDS, FactSpec
 from jitui.policy.model import LoadedPolicy
-from jitui.policy.parts import Cap, Condition, Definition, Feature, RestrictionRule
+from jitui.policy.sections import Cap, Condition, Definition, Feature, RestrictionRule
 from jitui.policy.syntax import Call, DefinitionRef, Fact, LineField, Literal, Node, walk
-from jitui.policy.written import Moved, expanded, moved_constants, written
+from jitui.policy.unparse import Moved, expanded, moved_constants, unparse
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PolicyChange:
     """One difference: `name` as in the file, `decides` whether the same request can come out otherwise."""
 
     name: str
@@ -37,7 +37,7 @@ _CAP_NAMES = ("per_buyer", "per_shop", "platform")
 _CAP_FACTS = {"per_buyer": "caps.buyer_ok", "per_shop": "caps.shop_ok", "platform": "caps.platform_ok"}
 
 
-def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[Change, ...]:
+def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[PolicyChange, ...]:
     """Every difference in the order of the file; empty when only comments or layout differ, or nothing."""
     return (
         *_header(old, new),
@@ -53,25 +53,25 @@ def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[Change, ...]:
     )
 
 
-def _header(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+def _header(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
     for field, (name, decides, means) in _HEADER.items():
         before, after = getattr(old, field), getattr(new, field)
         if before != after or (field == "effective_from" and before.utcoffset() != after.utcoffset()):
-            yield Change(name, f"{before} → {after}" + (f": {means}" if means else ""), decides)
+            yield PolicyChange(name, f"{before} → {after}" + (f": {means}" if means else ""), decides)
 
 
-def _texts(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+def _texts(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
     for name in ("title", "legal_basis", "notice"):
         yield from _words(name, getattr(old, name), getattr(new, name))
 
 
-def _words(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+def _words(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[PolicyChange]:
     for key in dict.fromkeys((*old, *new)):
         if old.get(key) != new.get(key):
-            yield Change(f"{name}.{key}", f"“{old.get(key, '')}” → “{new.get(key, '')}”", decides=False)
+            yield PolicyChange(f"{name}.{key}", f"“{old.get(key, '')}” → “{new.get(key, '')}”", decides=False)
 
 
-def _attributes(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+def _attributes(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
     yield from _declared("attributes", old, new, old.attributes, new.attributes, _kind_of)
 
 
@@ -79,7 +79,7 @@ def _kind_of(spec: FactSpec) -> str:
     return f"one of {', '.join(spec.enum)}" if spec.enum else spec.type.value
 
 
-def _features(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+def _features(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
     before, after = ({one.name: one for one in policy.features} for policy in (old, new))
     yield from _declared("features", old, new, before, after, _aggregate)
 
@@ -90,13 +90,13 @@ def _aggregate(feature: Feature) -> str:
 
 def _declared(
     part: str, old: LoadedPolicy, new: LoadedPolicy, before: Mapping[str, Any], after: Mapping[str, Any], say: Any
-) -> Iterator[Change]:
+) -> Iterator[PolicyChange]:
     """Facts that the policy declares, with the rules that read them."""
     for name in dict.fromkeys((*before, *after)):
         if before.get(name) == after.get(name):
             continue
         users = tuple(dict.fromkeys((*_readers(old, name), *_readers(new, name))))
-        yield Change(f"{part}.{name}", _before_after(name, before, after, say), bool(users), users)
+        yield PolicyChange(f"{part}.{name}", _before_after(name, before, after, say), bool(users), users)
 
 
 def _before_after(name: str, before: Mapping[str, Any], after: Mapping[str, Any], say: Any) -> str:
@@ -118,7 +118,7 @@ def _trees(policy: LoadedPolicy) -> dict[str, Node]:
     return {definition.name: definition.tree for definition in policy.definitions}
 
 
-def _definitions(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+def _definitions(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
     before, after = ({one.name: one for one in policy.definitions} for policy in (old, new))
     for name in dict.fromkeys((*before, *after)):
         one, other = before.get(name), after.get(name)
@@ -130,7 +130,7 @@ def _definitions(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
         if one and other:
             more, less = "true more often", "true less often"
             what = _rewritten((old, one.tree), (new, other.tree), {}, {}, more, less) or what
-        yield Change(f"definitions.{name}", what, decides, users)
+        yield PolicyChange(f"definitions.{name}", what, decides, users)
 
 
 def _when(rule: Definition | Condition | RestrictionRule) -> str:
@@ -146,23 +146,23 @@ def _meanings(policy: LoadedPolicy, user: str) -> list[Node]:
     return [expanded(rule.tree, _trees(policy)) for rule in rules if rule.id == user]
 
 
-def _rules(part: str, old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+def _rules(part: str, old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
     before, after = ({rule.id: rule for rule in getattr(policy, part)} for policy in (old, new))
     for name in dict.fromkeys((*before, *after)):
         one, other = before.get(name), after.get(name)
         if one is None or other is None:
             means = "; every request must meet it too" if part == "conditions" and one is None else ""
             means = "; nothing asks for it any more" if part == "conditions" and other is None else means
-            yield Change(f"{part}.{name}", _before_after(name, before, after, _when) + means, decides=True)
+            yield PolicyChange(f"{part}.{name}", _before_after(name, before, after, _when) + means, decides=True)
         else:
             yield from _rule(f"{part}.{name}", old, new, one, other)
     kept = [[name for name in side if name in before and name in after] for side in (before, after)]
     if kept[0] != kept[1]:
         means = "; the outcome stays, the first one that stops a request may be another" if part == "conditions" else ""
-        yield Change(part, f"reordered: {', '.join(kept[1])}{means}", decides=False)
+        yield PolicyChange(part, f"reordered: {', '.join(kept[1])}{means}", decides=False)
 
 
-def _rule(name: str, old: LoadedPolicy, new: LoadedPolicy, one: Any, other: Any) -> Iterator[Change]:
+def _rule(name: str, old: LoadedPolicy, new: LoadedPolicy, one: Any, other: Any) -> Iterator[PolicyChange]:
     """A condition or a restriction that is there in both."""
     before, after = expanded(one.tree, {}), expanded(other.tree, {})
     more, less = ("looser", "stricter") if isinstance(one, Condition) else ("stricter", "looser")
@@ -171,23 +171,23 @@ def _rule(name: str, old: LoadedPolicy, new: LoadedPolicy, one: Any, other: Any)
     if before != after:
         what = _rewritten((old, one.tree), (new, other.tree), *whole, more, less) if not same else None
         what = what or f"{_when(one)} → {_when(other)}" + (": the same, written otherwise" if same else "")
-        yield Change(name, what, not same)
+        yield PolicyChange(name, what, not same)
     elif not same:
         what = _rewritten((old, one.tree), (new, other.tree), *whole, more, less)
-        yield Change(name, f"by its definitions: {what or 'they changed'}", decides=True)
+        yield PolicyChange(name, f"by its definitions: {what or 'they changed'}", decides=True)
     if isinstance(one, Condition):
         if one.public != other.public:
-            yield Change(f"{name}.public", f"made {'public' if other.public else 'private'}", decides=False)
+            yield PolicyChange(f"{name}.public", f"made {'public' if other.public else 'private'}", decides=False)
         elif one.detail_public != other.detail_public:
             shown = "public" if other.detail_public else "private"
-            yield Change(f"{name}.detail", f"its figures are made {shown}", decides=False)
+            yield PolicyChange(f"{name}.detail", f"its figures are made {shown}", decides=False)
         yield from _words(f"{name}.text", one.text, other.text)
     else:
         if one.withdraw != other.withdraw:
-            yield Change(f"{name}.withdraw", f"{one.withdraw} → {other.withdraw}", decides=True)
+            yield PolicyChange(f"{name}.withdraw", f"{one.withdraw} → {other.withdraw}", decides=True)
         if one.for_days != other.for_days:
             means = more if other.for_days > one.for_days else less
-            yield Change(f"{name}.for", f"{one.for_days}d → {other.for_days}d: {means}", decides=True)
+            yield PolicyChange(f"{name}.for", f"{one.for_days}d → {other.for_days}d: {means}", decides=True)
 
 
 # Constants that moved --------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def _rewritten(
     signs = {one.sign for one in moved} if _read_alike(before, old[0], new[0]) else {0}
     follows = {frozenset({1}): f": {more}", frozenset({-1}): f": {less}"}.get(frozenset(signs), "")
     told = [
-        f"`{written(one.old)}` → `{written(one.new)}`{_amounts(one, old[0], new[0])}" for one in dict.fromkeys(moved)
+        f"`{unparse(one.old)}` → `{unparse(one.new)}`{_amounts(one, old[0], new[0])}" for one in dict.fromkeys(moved)
     ]
     return "; ".join(told) + follows
 
@@ -260,15 +260,15 @@ def _unit(node: Fact | LineField, policy: LoadedPolicy) -> str:
 # Numbers beside the conditions -----------------------------------------------------------------------------------
 
 
-def _selection(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+def _selection(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
     before, after = old.selection.hold_out_percent, new.selection.hold_out_percent
     if before != after:
         means = "more" if after > before else "fewer"
         what = f"{before} → {after}: {means} buyers are held out"
-        yield Change("selection.hold_out_percent", what, decides=True)
+        yield PolicyChange("selection.hold_out_percent", what, decides=True)
 
 
-def _caps(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
+def _caps(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
     for scope in _CAP_NAMES:
         before, after = getattr(old.caps, scope), getattr(new.caps, scope)
         if before == after:
@@ -278,7 +278,7 @@ def _caps(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
         if before is None or after is None:
             cap, state = (after, "added") if before is None else (before, "removed")
             means = "stricter" if before is None else "looser"
-            yield Change(name, f"{state}: {_cap(cap)}: {means}", bool(users), users)
+            yield PolicyChange(name, f"{state}: {_cap(cap)}: {means}", bool(users), users)
             continue
         for field in fields(Cap):
             one, other = getattr(before, field.name), getattr(after, field.name)
@@ -287,7 +287,7 @@ def _caps(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[Change]:
                 key = field.name.removesuffix("_seconds")
                 comparable = key != "amount_minor" or old.currency == new.currency
                 means = _cap_means(field.name, one, other) if comparable else ""
-                yield Change(f"{name}.{key}", f"{what}{means}", bool(users), users)
+                yield PolicyChange(f"{name}.{key}", f"{what}{means}", bool(users), users)
 
 
 def _cap(cap: Cap) -> str:
@@ -316,16 +316,16 @@ def _span(seconds: int) -> str:
     return f"{seconds // 86_400}d" if seconds % 86_400 == 0 else f"{seconds // 3_600}h"
 
 
-def _fields(name: str, old: Any, new: Any, *, decides: bool) -> Iterator[Change]:
+def _fields(name: str, old: Any, new: Any, *, decides: bool) -> Iterator[PolicyChange]:
     for field in fields(old):
         before, after = getattr(old, field.name), getattr(new, field.name)
         if before != after:
             if field.name.endswith("_seconds"):
                 before, after = _span(before), _span(after)
-            yield Change(f"{name}.{field.name.removesuffix('_seconds')}", f"{before} → {after}", decides)
+            yield PolicyChange(f"{name}.{field.name.removesuffix('_seconds')}", f"{before} → {after}", decides)
 
 
-def summary(changes: Sequence[Change]) -> str:
+def summary(changes: Sequence[PolicyChange]) -> str:
     """One sentence for the whole."""
     if not changes:
         return "Nothing that decides has changed, and nothing that is shown."

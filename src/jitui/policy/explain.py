@@ -8,7 +8,7 @@ from typing import Literal
 
 from jitui.policy.decide import ConditionResult, Decision, Outcome, ReadValue, Verdict
 from jitui.policy.facts import FACTS
-from jitui.policy.parts import OTHER_FACTORS
+from jitui.policy.sections import OTHER_FACTORS
 
 Language = Literal["zh", "en"]
 Audience = Literal["platform", "merchant", "buyer"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cel_expr_python import cel
 
 from jitui.policy.facts import LINE_FIELDS, FactType
-from jitui.policy.syntax import Fault, Names, Node, read_tree
+from jitui.policy.syntax import ExpressionFault, Names, Node, read_tree
 from jitui.policy.wording import compile_faults, written_wrongly
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def engine_name() -> str:
     return f"cel-expr-python {version('cel-expr-python')}"
 
 
-def check(text: str, names: Names) -> Checked | tuple[Fault, ...]:
+def check(text: str, names: Names) -> Checked | tuple[ExpressionFault, ...]:
     """The checked expression, or every fault that was found in it."""
     if len(text) > MAX_CHARACTERS:
-        return (Fault(0, f"over {MAX_CHARACTERS} characters: split the expression into definitions"),)
+        return (ExpressionFault(0, f"over {MAX_CHARACTERS} characters: split the expression into definitions"),)
     if wrong := written_wrongly(text):
         return wrong
     try:
@@ -60,7 +60,7 @@ def check(text: str, names: Names) -> Checked | tuple[Fault, ...]:
     if isinstance(tree, tuple):
         return tree
     if tree.type is FactType.LINES:
-        return (Fault(tree.at, "order.lines is a list: ask for all() or exists() of its lines"),)
+        return (ExpressionFault(tree.at, "order.lines is a list: ask for all() or exists() of its lines"),)
     return Checked(text, tree.type, tree)
 
 

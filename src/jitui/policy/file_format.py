@@ -27,7 +27,7 @@ from jitui.policy.file_kinds import (
     TextKind,
     WordsKind,
 )
-from jitui.policy.parts import OTHER_FACTORS
+from jitui.policy.sections import OTHER_FACTORS
 
 MAX_WINDOW_DAYS = 730
 MAX_REVIEW_DAYS = 60

@@ -12,26 +12,9 @@ from typing import Literal, TypeVar, cast
 from jitui.money import MAX_AMOUNT_MINOR, is_currency
 from jitui.policy import file_format as form
 from jitui.policy.definitions import check_definitions
-from jitui.policy.document import Node, Place, Scalar, decoded, parse
 from jitui.policy.expression import Checked, check
 from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, MONEY, SHOP_EVENTS, FactSpec, FactType
-from jitui.policy.file_kinds import PolicySection
-from jitui.policy.model import LoadedPolicy
-from jitui.policy.parts import (
-    DAY_SECONDS,
-    OTHER_FACTORS,
-    Cap,
-    Caps,
-    Condition,
-    Definition,
-    Feature,
-    RestrictionRule,
-    Review,
-    Selection,
-)
-from jitui.policy.problems import PolicyRefused, Problem, did_you_mean
-from jitui.policy.program import Programs, Reads, compile_programs, reads_of
-from jitui.policy.reading import (
+from jitui.policy.field_readers import (
     Notes,
     bilingual,
     boolean,
@@ -48,7 +31,24 @@ from jitui.policy.reading import (
     slug,
     string,
 )
+from jitui.policy.file_kinds import PolicySection
+from jitui.policy.model import LoadedPolicy
+from jitui.policy.problems import PolicyProblem, PolicyRefused, did_you_mean
+from jitui.policy.program import Programs, Reads, compile_programs, reads_of
+from jitui.policy.sections import (
+    DAY_SECONDS,
+    OTHER_FACTORS,
+    Cap,
+    Caps,
+    Condition,
+    Definition,
+    Feature,
+    RestrictionRule,
+    Review,
+    SelectionSection,
+)
 from jitui.policy.syntax import Names
+from jitui.policy.yaml_document import Node, Place, Scalar, decoded, parse
 
 _FEATURE_NAME = re.compile(rf"{form.BUYER_NAME}|{form.SHOP_NAME}")
 _ATTRIBUTE_NAME = re.compile(form.BUYER_NAME)
@@ -67,7 +67,7 @@ _Policy = TypeVar("_Policy", bound=LoadedPolicy)
 def load_bytes(kind: type[_Policy], data: bytes, file: str) -> _Policy:
     """As `load`, from the bytes of a file."""
     text = decoded(data, file)
-    if isinstance(text, Problem):
+    if isinstance(text, PolicyProblem):
         raise PolicyRefused((text,))
     return load(kind, text, file)
 
@@ -359,9 +359,9 @@ def _check_restriction_reads(notes: Notes, leaf: Scalar, when: Checked, words: _
             notes.add(leaf.place_of(at), f"a restriction looks at the buyer's history and attributes, not at {name}")
 
 
-def _selection(notes: Notes, node: Node | None) -> Selection:
+def _selection(notes: Notes, node: Node | None) -> SelectionSection:
     found = _section(notes, node, form.SELECTION) if node is not None else {}
-    return Selection(read(notes, found, "hold_out_percent", integer(0, 100)) or 0)
+    return SelectionSection(read(notes, found, "hold_out_percent", integer(0, 100)) or 0)
 
 
 def _caps(notes: Notes, node: Node | None) -> Caps:
@@ -386,10 +386,10 @@ def _review(notes: Notes, node: Node, what: str) -> Review | None:
     return Review(deadline, cast(Literal["approve", "reject"], on_timeout)) if deadline and on_timeout else None
 
 
-def _advice(file: str, place: Place, programs: Programs, caps: Caps) -> tuple[Problem, ...]:
+def _advice(file: str, place: Place, programs: Programs, caps: Caps) -> tuple[PolicyProblem, ...]:
     reads = programs.condition_reads.facts
     advice = [f"no condition reads {name}: {why}" for name, why in _SAFEGUARDS.items() if name not in reads]
     for scope, cap in (("buyer", caps.per_buyer), ("shop", caps.per_shop), ("platform", caps.platform)):
         if cap is not None and f"caps.{scope}_ok" not in reads:
             advice.append(f"no condition reads caps.{scope}_ok: the cap limits nothing")
-    return tuple(Problem(file, place.line, place.column, message) for message in advice)
+    return tuple(PolicyProblem(file, place.line, place.column, message) for message in advice)

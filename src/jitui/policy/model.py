@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jitui.policy.facts import FactSpec
-from jitui.policy.parts import Caps, Condition, Definition, Feature, RestrictionRule, Review, Selection, Text
-from jitui.policy.problems import Problem
+from jitui.policy.problems import PolicyProblem
 from jitui.policy.program import Programs
+from jitui.policy.sections import Caps, Condition, Definition, Feature, RestrictionRule, Review, SelectionSection, Text
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +30,13 @@ class LoadedPolicy:
     features: tuple[Feature, ...]
     definitions: tuple[Definition, ...]
     conditions: tuple[Condition, ...]
-    selection: Selection
+    selection: SelectionSection
     caps: Caps
     restrictions: tuple[RestrictionRule, ...]
     review: Review
     facts: Mapping[str, FactSpec]
     """Every fact that this policy may read: the table, its features and its attributes."""
-    advice: tuple[Problem, ...]
+    advice: tuple[PolicyProblem, ...]
     """What loads but is probably not meant, such as a policy that `pause` cannot stop."""
     programs: Programs
 

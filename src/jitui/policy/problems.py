@@ -10,7 +10,7 @@ from jitui.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class PolicyProblem:
     """One fault of a policy file; `line` and `column` count from 1, `column` in characters."""
 
     file: str
@@ -25,11 +25,11 @@ class Problem:
 class PolicyRefused(BadInput):
     """The policy cannot be loaded; `problems` lists everything that was found, in the order of the file."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[PolicyProblem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems), path=problems[0].file)
         self.problems = problems
 
-    def __reduce__(self) -> tuple[type[PolicyRefused], tuple[tuple[Problem, ...]]]:
+    def __reduce__(self) -> tuple[type[PolicyRefused], tuple[tuple[PolicyProblem, ...]]]:
         return type(self), (self.problems,)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jitui.policy.expression import evaluating_env, value_of
 from jitui.policy.facts import LINES, Facts, FactSpec, FactType, KnownValue, ScalarValue, fitting, known_lines
-from jitui.policy.parts import Condition, Definition, RestrictionRule
+from jitui.policy.sections import Condition, Definition, RestrictionRule
 from jitui.policy.syntax import DefinitionRef, Fact, LineField, Names, Node, Quantifier, walk
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from jitui.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
-class PublicCondition:
+class PublishedCondition:
     """A published condition, in words."""
 
     id: str
@@ -27,7 +27,7 @@ class PublicPolicy:
     legal_basis: Mapping[str, str]
     effective_from: datetime
     notice: Mapping[str, str]
-    conditions: tuple[PublicCondition, ...]
+    conditions: tuple[PublishedCondition, ...]
     other_factors: bool
     deadline_seconds: int
     on_timeout: str
@@ -42,7 +42,7 @@ def public_view(policy: Policy) -> PublicPolicy:
         legal_basis=policy.legal_basis,
         effective_from=policy.effective_from,
         notice=policy.notice,
-        conditions=tuple(PublicCondition(one.id, one.text) for one in policy.conditions if one.public),
+        conditions=tuple(PublishedCondition(one.id, one.text) for one in policy.conditions if one.public),
         other_factors=any(not one.public for one in policy.conditions),
         deadline_seconds=policy.review.deadline_seconds,
         on_timeout=policy.review.on_timeout,

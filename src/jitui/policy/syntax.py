@@ -110,7 +110,7 @@ Node = Literal | Fact | DefinitionRef | LineField | Call | InList | Quantifier
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ExpressionFault:
     """What is wrong with an expression, at an offset of its text."""
 
     at: int
@@ -122,7 +122,7 @@ class Unsupported(Exception):
 
     def __init__(self, at: int, message: str) -> None:
         super().__init__(message)
-        self.fault = Fault(at, message)
+        self.fault = ExpressionFault(at, message)
 
 
 SUPPORTED = (
@@ -186,9 +186,9 @@ class Names:
         return variable in roots or variable in self.definitions
 
 
-def read_tree(serialized: bytes, text: str, names: Names) -> Node | tuple[Fault, ...]:
+def read_tree(serialized: bytes, text: str, names: Names) -> Node | tuple[ExpressionFault, ...]:
     """The tree of a checked expression, or everything in it that is not supported."""
-    from jitui.policy.checked import parse_checked  # protobuf is slow to import, and only loading needs it
+    from jitui.policy.checked_expr import parse_checked  # protobuf is slow to import, and only loading needs it
 
     message = parse_checked(serialized)
     reader = _Reader(message, text, names)
@@ -203,7 +203,7 @@ class _Reader:
         self.positions = checked.source_info.positions
         self.text = text
         self.names = names
-        self.faults: list[Fault] = []
+        self.faults: list[ExpressionFault] = []
 
     def node(self, expr: Any, variable: str | None, depth: int) -> Node | None:
         """The node of one expression, None after noting a fault; `variable` names the line of a quantifier."""
@@ -323,7 +323,9 @@ class _Reader:
     def word(self, expr: Any) -> Literal | None:
         if expr.HasField("const_expr"):
             return self.literal(expr)
-        self.faults.append(Fault(self.at(expr), "the list of `in` holds only constants; write == and || for others"))
+        self.faults.append(
+            ExpressionFault(self.at(expr), "the list of `in` holds only constants; write == and || for others")
+        )
         return None
 
     def quantifier(self, expr: Any, variable: str | None, depth: int) -> Quantifier | None:
@@ -371,7 +373,7 @@ def _check_operands(operator: Operator, args: tuple[Node, ...], at: int) -> None
         raise Unsupported(at, f"{operator} compares values of one type, not {' and '.join(sorted(types))}")
 
 
-def _enum_faults(node: Node, names: Names) -> Iterator[Fault]:
+def _enum_faults(node: Node, names: Names) -> Iterator[ExpressionFault]:
     """Words that an enum does not have, and a comparison that puts enum words in an order."""
     match node:
         case InList(value=value, words=words):
@@ -382,14 +384,14 @@ def _enum_faults(node: Node, names: Names) -> Iterator[Fault]:
                     yield from _word_faults(_enum_of(side, names), (other,))
         case Call(operator=operator, args=args) if operator in _ORDERING:
             if enum := next((found for arg in args if (found := _enum_of(arg, names))), ()):
-                yield Fault(node.at, f"{', '.join(enum)} have no order: use == or in")
+                yield ExpressionFault(node.at, f"{', '.join(enum)} have no order: use == or in")
 
 
-def _word_faults(enum: tuple[str, ...], words: tuple[Literal, ...]) -> Iterator[Fault]:
+def _word_faults(enum: tuple[str, ...], words: tuple[Literal, ...]) -> Iterator[ExpressionFault]:
     for word in words:
         if enum and word.value not in enum:
             hint = did_you_mean(str(word.value), enum)
-            yield Fault(word.at, f"'{word.value}' is none of {', '.join(enum)}{hint}")
+            yield ExpressionFault(word.at, f"'{word.value}' is none of {', '.join(enum)}{hint}")
 
 
 def _enum_of(node: Node, names: Names) -> tuple[str, ...]:

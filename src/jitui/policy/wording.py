@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jitui.policy.facts import LINE_FIELDS
 from jitui.policy.problems import did_you_mean
-from jitui.policy.syntax import NO_CLOCK, STRING_OR_COMMENT, SUPPORTED, Fault, Names, start_of_name
+from jitui.policy.syntax import NO_CLOCK, STRING_OR_COMMENT, SUPPORTED, ExpressionFault, Names, start_of_name
 
 _CEL_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _TOO_DEEP = "too long or too deep for CEL: split it into definitions"
@@ -54,7 +54,7 @@ _TOKEN = re.compile(
 )
 
 
-def written_wrongly(text: str) -> tuple[Fault, ...]:
+def written_wrongly(text: str) -> tuple[ExpressionFault, ...]:
     """What CEL would take, and mean something else by: `has(a.b)`, which reads the value, and a bare date.
 
     The checker turns the field inside has() into the fact of that name, so the tree no longer tells them apart.
@@ -64,18 +64,18 @@ def written_wrongly(text: str) -> tuple[Fault, ...]:
     for place, token in enumerate(tokens):
         following = tokens[place + 1] if place + 1 < len(tokens) else None
         if token.kind == "date":
-            faults.append(Fault(token.at, f"{token.text} is a subtraction here: {NO_CLOCK}"))
+            faults.append(ExpressionFault(token.at, f"{token.text} is a subtraction here: {NO_CLOCK}"))
         elif token.text == "has" and following and following.text == "(" and not _is_selected(tokens, place):
             message = f"has() is not supported: an unknown field makes the condition unknown; {SUPPORTED}"
-            faults.append(Fault(following.at, message))
+            faults.append(ExpressionFault(following.at, message))
     return tuple(faults)
 
 
-def compile_faults(message: str, text: str, names: Names) -> tuple[Fault, ...]:
+def compile_faults(message: str, text: str, names: Names) -> tuple[ExpressionFault, ...]:
     """The faults in what the compiler said of a text."""
     found = _CEL_ERROR.findall(message)
     if not found:
-        return (Fault(0, _TOO_DEEP),)
+        return (ExpressionFault(0, _TOO_DEEP),)
     lines = text.split("\n")
     faults = []
     calls = list(_unknown_calls(text, found, names))
@@ -84,7 +84,7 @@ def compile_faults(message: str, text: str, names: Names) -> tuple[Fault, ...]:
         at = sum(len(earlier) + 1 for earlier in lines[:row]) + max(int(column) - 1, 0)
         if not any(call.first <= at <= call.last for call in calls) or "undeclared reference" not in words:
             faults.append(_in_our_words(at, words.removesuffix(" [INVALID_ARGUMENT]"), text, names))
-    faults += [Fault(call.first, f"{call.name}() is not supported{call.hint}; {SUPPORTED}") for call in calls]
+    faults += [ExpressionFault(call.first, f"{call.name}() is not supported{call.hint}; {SUPPORTED}") for call in calls]
     return tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.at))
 
 
@@ -146,35 +146,35 @@ def _hint(name: str) -> str:
     return did_you_mean(name, _KNOWN_CALLS)
 
 
-def _in_our_words(at: int, words: str, text: str, names: Names) -> Fault:
+def _in_our_words(at: int, words: str, text: str, names: Names) -> ExpressionFault:
     if match := re.match(r"undeclared reference to '([^']*)'", words):
         return _no_fact(start_of_name(text, at, match[1]), match[1], names)
     if match := re.match(r"undefined field '([^']*)' not found in struct", words):
-        return Fault(at + 1, f"a line has no field {match[1]}{did_you_mean(match[1], list(LINE_FIELDS))}")
+        return ExpressionFault(at + 1, f"a line has no field {match[1]}{did_you_mean(match[1], list(LINE_FIELDS))}")
     if match := re.match(r"found no matching overload for '([^']*)' applied to '(.*)'", words):
         does = match[1].strip("_@").replace("_", " ")
-        return Fault(at, f"{does} does not fit {_types(match[2])}{_for_types(match[2], text)}")
+        return ExpressionFault(at, f"{does} does not fit {_types(match[2])}{_for_types(match[2], text)}")
     if "recursion depth" in words:
-        return Fault(at, _TOO_DEEP)
+        return ExpressionFault(at, _TOO_DEEP)
     if words.startswith("Syntax error: ") and "<EOF>" in words.split(" expecting ")[0]:
-        return Fault(at, "the expression ends too early")
+        return ExpressionFault(at, "the expression ends too early")
     if words.startswith("Syntax error: "):
         said = words.removeprefix("Syntax error: ").split(" expecting ")[0]
-        return Fault(at, f"this is not CEL: {said}{_instead(text, at)}")
+        return ExpressionFault(at, f"this is not CEL: {said}{_instead(text, at)}")
     if words.startswith("reserved identifier: if"):
-        return Fault(at, "if is not supported: write a ? b : c")
-    return Fault(at, f"{words}; {SUPPORTED}")
+        return ExpressionFault(at, "if is not supported: write a ? b : c")
+    return ExpressionFault(at, f"{words}; {SUPPORTED}")
 
 
-def _no_fact(at: int, name: str, names: Names) -> Fault:
+def _no_fact(at: int, name: str, names: Names) -> ExpressionFault:
     last = name.rsplit(".", 1)[-1]
     if name.lower() in ("true", "false"):
-        return Fault(at, f"there is no fact {name}; did you mean {name.lower()}?")
+        return ExpressionFault(at, f"there is no fact {name}; did you mean {name.lower()}?")
     if name.lower() in _NULLS:
-        return Fault(at, f"there is no fact {name}: {_NO_NULL}")
+        return ExpressionFault(at, f"there is no fact {name}: {_NO_NULL}")
     if _CLOCKS.fullmatch(last):
-        return Fault(at, f"there is no fact {name}: {NO_CLOCK}")
-    return Fault(at, f"there is no fact {name}{did_you_mean(name, [*names.facts, *names.definitions])}")
+        return ExpressionFault(at, f"there is no fact {name}: {NO_CLOCK}")
+    return ExpressionFault(at, f"there is no fact {name}{did_you_mean(name, [*names.facts, *names.definitions])}")
 
 
 def _types(signature: str) -> str:

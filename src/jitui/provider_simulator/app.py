@@ -34,14 +34,14 @@ from jitui.provider_simulator.asgi import (
     serve_lifespan,
 )
 from jitui.provider_simulator.books import (
+    BookRefusal,
     Books,
     PaymentRequest,
     RefundMade,
     RefundRefused,
-    RefundRequest,
-    Refusal,
+    SimulatedRefundRequest,
 )
-from jitui.provider_simulator.faults import FaultTiming, OutcomeFault, Plan, plan_for
+from jitui.provider_simulator.faults import FaultPlan, FaultTiming, OutcomeFault, plan_for
 from jitui.provider_simulator.settings import SimulatorSettings
 from jitui.provider_simulator.views import (
     Lookup,
@@ -60,13 +60,13 @@ MAX_BATCH_BYTES = 16 * 1024 * 1024
 MAX_BATCH_PAYMENTS = 10_000
 MAX_KEY_LENGTH = 255
 
-_REFUSALS: dict[Refusal, tuple[int, str]] = {
-    Refusal.UNKNOWN_PAYMENT: (404, "no payment has this id"),
-    Refusal.AMOUNT_NOT_POSITIVE: (422, "amounts are more than zero"),
-    Refusal.CURRENCY_DIFFERS: (422, "a refund is in the currency of its payment"),
-    Refusal.AMOUNT_EXCEEDS_REFUNDABLE: (422, "the payment has less than this left to refund"),
-    Refusal.IDEMPOTENCY_KEY_REUSED: (422, "this key was used with another request"),
-    Refusal.PAYMENT_DIFFERS: (422, "another payment has this id"),
+_REFUSALS: dict[BookRefusal, tuple[int, str]] = {
+    BookRefusal.UNKNOWN_PAYMENT: (404, "no payment has this id"),
+    BookRefusal.AMOUNT_NOT_POSITIVE: (422, "amounts are more than zero"),
+    BookRefusal.CURRENCY_DIFFERS: (422, "a refund is in the currency of its payment"),
+    BookRefusal.AMOUNT_EXCEEDS_REFUNDABLE: (422, "the payment has less than this left to refund"),
+    BookRefusal.IDEMPOTENCY_KEY_REUSED: (422, "this key was used with another request"),
+    BookRefusal.PAYMENT_DIFFERS: (422, "another payment has this id"),
 }
 
 
@@ -81,11 +81,11 @@ class BatchAnswer(Struct, frozen=True):
 
 _read_payment = body_reader(PaymentRequest)
 _read_batch = body_reader(PaymentBatch)
-_read_refund = body_reader(RefundRequest)
+_read_refund = body_reader(SimulatedRefundRequest)
 
 T = TypeVar("T")
 NowMs: TypeAlias = Callable[[], int]
-Planner: TypeAlias = Callable[[RefundRequest], tuple[Plan, FaultTiming]]
+Planner: TypeAlias = Callable[[SimulatedRefundRequest], tuple[FaultPlan, FaultTiming]]
 
 
 class RateLimit:
@@ -125,7 +125,7 @@ class Simulator:
         self.stalled_once: set[str] = set()
         self.latencies = random.Random(settings.faults.seed)
 
-    def _plan_of_settings(self, refund: RefundRequest) -> tuple[Plan, FaultTiming]:
+    def _plan_of_settings(self, refund: SimulatedRefundRequest) -> tuple[FaultPlan, FaultTiming]:
         faults = self.settings.faults
         return plan_for(faults, refund.reference, refund.amount_minor), faults.timing
 
@@ -207,7 +207,7 @@ async def _create_payment(simulator: Simulator, request: Request) -> Reply:
         return payment
     known = payment.id in simulator.books.accounts
     captured = simulator.books.capture(payment, simulator.now_ms())
-    if isinstance(captured, Refusal):
+    if isinstance(captured, BookRefusal):
         return _refuse(captured)
     return json_reply(200 if known else 201, payment_view(simulator.books.accounts[payment.id]))
 
@@ -222,7 +222,7 @@ async def _create_payments(simulator: Simulator, request: Request) -> Reply:
     for position, payment in enumerate(batch.payments):
         refusal = books.check_capture(payment)
         if first_of.setdefault(payment.id, payment) != payment:
-            refusal = Refusal.PAYMENT_DIFFERS
+            refusal = BookRefusal.PAYMENT_DIFFERS
         if refusal is not None:
             status, message = _REFUSALS[refusal]
             return error_reply(status, refusal, f"payments[{position}]: {message}")
@@ -237,7 +237,7 @@ async def _create_payments(simulator: Simulator, request: Request) -> Reply:
 async def _show_payment(simulator: Simulator, request: Request) -> Reply:
     account = simulator.books.accounts.get(_last_part(request.path))
     if account is None:
-        return _refuse(Refusal.UNKNOWN_PAYMENT)
+        return _refuse(BookRefusal.UNKNOWN_PAYMENT)
     return json_reply(200, payment_view(account))
 
 
@@ -267,7 +267,7 @@ async def _create_refund(simulator: Simulator, request: Request) -> Reply:
         simulator.keys_in_use.discard(key)
 
 
-def _answer_again(simulator: Simulator, key: str, refund: RefundRequest) -> Response | None:
+def _answer_again(simulator: Simulator, key: str, refund: SimulatedRefundRequest) -> Response | None:
     life_seconds = simulator.settings.key_life_seconds
     life_ms = None if life_seconds is None else life_seconds * 1000
     replayed = {"idempotent-replayed": "true"}
@@ -276,13 +276,13 @@ def _answer_again(simulator: Simulator, key: str, refund: RefundRequest) -> Resp
             return json_reply(201, first_answer(made), replayed)
         case RefundRefused() as refused:
             return _refuse(refused.refusal, replayed)
-        case Refusal() as mismatch:
+        case BookRefusal() as mismatch:
             return _refuse(mismatch)
         case None:
             return None
 
 
-async def _pay(simulator: Simulator, key: str, refund: RefundRequest) -> Reply:
+async def _pay(simulator: Simulator, key: str, refund: SimulatedRefundRequest) -> Reply:
     settings, books = simulator.settings, simulator.books
     plan, timing = simulator.planner(refund)
     await _spend_latency(simulator)
@@ -292,14 +292,14 @@ async def _pay(simulator: Simulator, key: str, refund: RefundRequest) -> Reply:
         return error_reply(504, "upstream_timeout", "the bank did not answer; nothing was paid")
     notify = settings.webhook_url is not None
     made = books.refund(refund, key, simulator.now_ms(), plan, timing, notify=notify)
-    if isinstance(made, Refusal):
+    if isinstance(made, BookRefusal):
         return _refuse(made)
     if notify or made.then_status is not None:
         simulator.agenda.wake.set()
     return _answer_to_paid(plan, made)
 
 
-def _answer_to_paid(plan: Plan, made: RefundMade) -> Reply:
+def _answer_to_paid(plan: FaultPlan, made: RefundMade) -> Reply:
     """What the caller gets to hear once the books have the refund."""
     match plan.outcome:
         case OutcomeFault.PAID_THEN_CLOSED:
@@ -377,7 +377,7 @@ def _json_lines(views: Iterable[Struct]) -> Stream:
 # --- small things ----------------------------------------------------------------------------------------
 
 
-def _refuse(refusal: Refusal, headers: dict[str, str] | None = None) -> Response:
+def _refuse(refusal: BookRefusal, headers: dict[str, str] | None = None) -> Response:
     status, message = _REFUSALS[refusal]
     return error_reply(status, refusal, message, headers)
 

@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 
 from jitui.errors import BadInput
 from jitui.money import MAX_AMOUNT_MINOR
-from jitui.provider_simulator.faults import SMOOTH, FaultTiming, OutcomeFault, Plan, WebhookFault
+from jitui.provider_simulator.faults import SMOOTH, FaultPlan, FaultTiming, OutcomeFault, WebhookFault
 from jitui.provider_simulator.journal import Journal
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
@@ -35,7 +35,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-class Refusal(StrEnum):
+class BookRefusal(StrEnum):
     """Why nothing was done; the HTTP layer gives each its status code and its sentence."""
 
     UNKNOWN_PAYMENT = "unknown_payment"
@@ -53,7 +53,7 @@ class PaymentRequest(Struct, frozen=True, forbid_unknown_fields=True):
     currency: Currency
 
 
-class RefundRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class SimulatedRefundRequest(Struct, frozen=True, forbid_unknown_fields=True):
     reference: Name
     payment_id: Name
     amount_minor: Amount
@@ -68,7 +68,7 @@ class PaymentCaptured(Struct, tag="payment", tag_field="entry", frozen=True, gc=
 class RefundMade(Struct, tag="refund", tag_field="entry", frozen=True, omit_defaults=True):
     """A refund, and all that was settled about its future at that moment: a restart changes nothing."""
 
-    request: RefundRequest
+    request: SimulatedRefundRequest
     id: str
     status: Status
     at_ms: int
@@ -91,9 +91,9 @@ class RefundChanged(Struct, tag="change", tag_field="entry", frozen=True, omit_d
 class RefundRefused(Struct, tag="refusal", tag_field="entry", frozen=True):
     """A refusal that the key remembers: asking again gets the same words (Stripe does the same)."""
 
-    request: RefundRequest
+    request: SimulatedRefundRequest
     key: str
-    refusal: Refusal
+    refusal: BookRefusal
     at_ms: int
 
 
@@ -105,7 +105,7 @@ class NoticeDone(Struct, tag="notice", tag_field="entry", frozen=True, gc=False)
 Entry: TypeAlias = PaymentCaptured | RefundMade | RefundChanged | RefundRefused | NoticeDone
 
 
-class Account(Struct):
+class PaymentAccount(Struct):
     """A payment and what has gone back or is about to."""
 
     captured: PaymentCaptured
@@ -117,7 +117,7 @@ class Account(Struct):
         return self.captured.request.amount_minor - self.pending_minor - self.refunded_minor
 
 
-class Refund(Struct):
+class SimulatedRefund(Struct):
     made: RefundMade
     status: Status
     failure: str
@@ -128,7 +128,7 @@ class Notice(Struct):
     """One event on its way to the webhook URL; it says what was true when it happened."""
 
     event_id: str
-    refund: Refund
+    refund: SimulatedRefund
     status: Status
     failure: str
     happened_at_ms: int
@@ -158,9 +158,9 @@ class Books:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self.accounts: dict[str, Account] = {}
-        self.refunds: list[Refund] = []
-        self.by_reference: dict[str, list[Refund]] = {}
+        self.accounts: dict[str, PaymentAccount] = {}
+        self.refunds: list[SimulatedRefund] = []
+        self.by_reference: dict[str, list[SimulatedRefund]] = {}
         self.keys: dict[str, RefundMade | RefundRefused] = {}
         self.notices: dict[str, Notice] = {}
         self.movements: defaultdict[date, list[Movement]] = defaultdict(list)
@@ -172,7 +172,7 @@ class Books:
 
     # --- commands: decide, append, apply -----------------------------------------------------------------
 
-    def capture(self, request: PaymentRequest, now_ms: int) -> PaymentCaptured | Refusal:
+    def capture(self, request: PaymentRequest, now_ms: int) -> PaymentCaptured | BookRefusal:
         """Record a captured payment; the same payment again is the same answer."""
         if (refusal := self.check_capture(request)) is not None:
             return refusal
@@ -180,43 +180,43 @@ class Books:
             self._record(PaymentCaptured(request, now_ms))
         return self.accounts[request.id].captured
 
-    def check_capture(self, request: PaymentRequest) -> Refusal | None:
+    def check_capture(self, request: PaymentRequest) -> BookRefusal | None:
         """What would stand in the way of recording this payment."""
         if request.amount_minor <= 0:
-            return Refusal.AMOUNT_NOT_POSITIVE
+            return BookRefusal.AMOUNT_NOT_POSITIVE
         known = self.accounts.get(request.id)
-        return Refusal.PAYMENT_DIFFERS if known is not None and known.captured.request != request else None
+        return BookRefusal.PAYMENT_DIFFERS if known is not None and known.captured.request != request else None
 
     def remembered(
-        self, key: str, request: RefundRequest, now_ms: int, key_life_ms: float | None
-    ) -> RefundMade | RefundRefused | Refusal | None:
+        self, key: str, request: SimulatedRefundRequest, now_ms: int, key_life_ms: float | None
+    ) -> RefundMade | RefundRefused | BookRefusal | None:
         """What this key was answered before; None for a key that is new, or older than its life."""
         known = self.keys.get(key)
         if known is None or (key_life_ms is not None and now_ms - known.at_ms > key_life_ms):
             return None
-        return known if known.request == request else Refusal.IDEMPOTENCY_KEY_REUSED
+        return known if known.request == request else BookRefusal.IDEMPOTENCY_KEY_REUSED
 
     def refund(
         self,
-        request: RefundRequest,
+        request: SimulatedRefundRequest,
         key: str,
         now_ms: int,
-        plan: Plan = SMOOTH,
+        plan: FaultPlan = SMOOTH,
         timing: FaultTiming | None = None,
         *,
         notify: bool = False,
-    ) -> RefundMade | Refusal:
+    ) -> RefundMade | BookRefusal:
         """Pay, promise to pay, or refuse; never more than the payment still has."""
         account = self.accounts.get(request.payment_id)
         if account is None:
-            return Refusal.UNKNOWN_PAYMENT
+            return BookRefusal.UNKNOWN_PAYMENT
         if request.amount_minor <= 0:
-            return Refusal.AMOUNT_NOT_POSITIVE
+            return BookRefusal.AMOUNT_NOT_POSITIVE
         if request.currency != account.captured.request.currency:
-            return Refusal.CURRENCY_DIFFERS
+            return BookRefusal.CURRENCY_DIFFERS
         if request.amount_minor > account.refundable_minor:
-            self._record(RefundRefused(request, key, Refusal.AMOUNT_EXCEEDS_REFUNDABLE, now_ms))
-            return Refusal.AMOUNT_EXCEEDS_REFUNDABLE
+            self._record(RefundRefused(request, key, BookRefusal.AMOUNT_EXCEEDS_REFUNDABLE, now_ms))
+            return BookRefusal.AMOUNT_EXCEEDS_REFUNDABLE
         made = _planned_refund(
             request,
             key="" if key == request.reference else key,
@@ -248,7 +248,7 @@ class Books:
 
     # --- questions ---------------------------------------------------------------------------------------
 
-    def refund_of(self, refund_id: str) -> Refund:
+    def refund_of(self, refund_id: str) -> SimulatedRefund:
         return self.refunds[int(refund_id.removeprefix("re_")) - 1]
 
     async def durable(self) -> None:
@@ -265,7 +265,7 @@ class Books:
         """Change the state as the entry says; the only place that does."""
         match entry:
             case PaymentCaptured():
-                self.accounts[entry.request.id] = Account(entry)
+                self.accounts[entry.request.id] = PaymentAccount(entry)
                 request = entry.request
                 self._move(entry.at_ms, MovementKind.CAPTURE, request.id, "", request, request.amount_minor)
             case RefundMade():
@@ -279,7 +279,7 @@ class Books:
                 self.given_up += not entry.delivered
 
     def _apply_refund(self, made: RefundMade) -> None:
-        refund = Refund(made, made.status, made.failure, made.at_ms)
+        refund = SimulatedRefund(made, made.status, made.failure, made.at_ms)
         self.refunds.append(refund)
         self.by_reference.setdefault(made.request.reference, []).append(refund)
         self.keys[made.key or made.request.reference] = made
@@ -316,7 +316,7 @@ class Books:
         if refund.made.notify_at_ms is not None:
             self._announce(refund, change.at_ms + refund.made.then_notify_delay_ms)
 
-    def _pay(self, refund: Refund, account: Account) -> None:
+    def _pay(self, refund: SimulatedRefund, account: PaymentAccount) -> None:
         request = refund.made.request
         account.refunded_minor += request.amount_minor
         self._move(
@@ -345,7 +345,7 @@ class Books:
         day = moment(at_ms).date()
         self.movements[day].append(Movement(at_ms, kind, provider_id, reference, payment, amount_minor))
 
-    def _announce(self, refund: Refund, due_at_ms: int) -> None:
+    def _announce(self, refund: SimulatedRefund, due_at_ms: int) -> None:
         """One event per state; a duplicate is the same event in the queue more than once."""
         event_id = f"evt_{refund.made.id}_{refund.status}"
         self.notices[event_id] = Notice(
@@ -355,12 +355,12 @@ class Books:
 
 
 def _planned_refund(
-    request: RefundRequest,
+    request: SimulatedRefundRequest,
     *,
     key: str,
     refund_id: str,
     now_ms: int,
-    plan: Plan,
+    plan: FaultPlan,
     timing: FaultTiming,
     notify: bool,
 ) -> RefundMade:

@@ -69,14 +69,14 @@ class Faults:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FaultPlan:
     """The faults one refund will meet; an outcome and a webhook fault can come together."""
 
     outcome: OutcomeFault | None = None
     webhook: WebhookFault | None = None
 
 
-SMOOTH = Plan()
+SMOOTH = FaultPlan()
 
 F = TypeVar("F", bound=StrEnum)
 
@@ -113,14 +113,14 @@ def _parse_rates(text: str) -> tuple[tuple[OutcomeFault | WebhookFault, float], 
     return tuple(rates.items())
 
 
-def plan_for(faults: Faults, reference: str, amount_minor: int) -> Plan:
+def plan_for(faults: Faults, reference: str, amount_minor: int) -> FaultPlan:
     """The same seed, reference and amount always meet the same faults, on any machine, after any restart."""
     if faults.by_amount:
         trigger = AMOUNT_TRIGGERS.get(amount_minor % 100)
         if trigger is None:
             return SMOOTH
         if isinstance(trigger, OutcomeFault):
-            return Plan(outcome=trigger)
+            return FaultPlan(outcome=trigger)
         return _with_webhook_fault(None, trigger)
     if not faults.rates:
         return SMOOTH
@@ -129,11 +129,11 @@ def plan_for(faults: Faults, reference: str, amount_minor: int) -> Plan:
     return _with_webhook_fault(outcome, webhook)
 
 
-def _with_webhook_fault(outcome: OutcomeFault | None, webhook: WebhookFault | None) -> Plan:
+def _with_webhook_fault(outcome: OutcomeFault | None, webhook: WebhookFault | None) -> FaultPlan:
     """Only a refund that changes has two pieces of news to put out of order."""
     if webhook is WebhookFault.OUT_OF_ORDER and outcome is None:
         outcome = OutcomeFault.PENDING_THEN_SUCCEEDED
-    return Plan(outcome, webhook)
+    return FaultPlan(outcome, webhook)
 
 
 def _draw(seed: int, kind: str, reference: str, rates: Iterable[tuple[F, float]]) -> F | None:

@@ -14,12 +14,12 @@ from msgspec import Struct
 
 from jitui.money import to_decimal_text
 from jitui.provider_simulator.books import (
-    Account,
     Books,
     Movement,
     Notice,
-    Refund,
+    PaymentAccount,
     RefundMade,
+    SimulatedRefund,
     Status,
     moment,
 )
@@ -29,7 +29,7 @@ _ROWS_A_PIECE = 500
 T = TypeVar("T")
 
 
-class RefundView(Struct, frozen=True):
+class RefundBody(Struct, frozen=True):
     id: str
     reference: str
     payment_id: str
@@ -64,7 +64,7 @@ class AttemptView(Struct, frozen=True):
 
 class Lookup(Struct, frozen=True):
     reference: str
-    refunds: list[RefundView]
+    refunds: list[RefundBody]
 
 
 class CurrencyTotals(Struct, frozen=True):
@@ -87,7 +87,7 @@ class BooksView(Struct, frozen=True):
 
 
 class EventData(Struct, frozen=True):
-    refund: RefundView
+    refund: RefundBody
 
 
 class Event(Struct, frozen=True):
@@ -96,18 +96,18 @@ class Event(Struct, frozen=True):
     data: EventData
 
 
-def refund_view(refund: Refund) -> RefundView:
+def refund_view(refund: SimulatedRefund) -> RefundBody:
     return _view(refund.made, refund.status, refund.failure, refund.updated_at_ms)
 
 
-def first_answer(made: RefundMade) -> RefundView:
+def first_answer(made: RefundMade) -> RefundBody:
     """The refund as it was when it was made, which is what its key is answered for life."""
     return _view(made, made.status, made.failure, made.at_ms)
 
 
-def _view(made: RefundMade, status: Status, failure: str, updated_at_ms: int) -> RefundView:
+def _view(made: RefundMade, status: Status, failure: str, updated_at_ms: int) -> RefundBody:
     request = made.request
-    return RefundView(
+    return RefundBody(
         made.id,
         request.reference,
         request.payment_id,
@@ -120,7 +120,7 @@ def _view(made: RefundMade, status: Status, failure: str, updated_at_ms: int) ->
     )
 
 
-def payment_view(account: Account) -> PaymentView:
+def payment_view(account: PaymentAccount) -> PaymentView:
     payment = account.captured.request
     return PaymentView(
         payment.id,
@@ -133,7 +133,7 @@ def payment_view(account: Account) -> PaymentView:
     )
 
 
-def attempt_view(reference: str, refunds: Sequence[Refund]) -> AttemptView:
+def attempt_view(reference: str, refunds: Sequence[SimulatedRefund]) -> AttemptView:
     request = refunds[0].made.request
     paid = [r.made.request.amount_minor for r in refunds if r.status is Status.SUCCEEDED]
     pending = sum(r.made.request.amount_minor for r in refunds if r.status is Status.PENDING)

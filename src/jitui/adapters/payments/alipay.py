@@ -30,13 +30,13 @@ from msgspec import Struct
 from jitui.adapters.payments.calls import THREADS, Closing, Threads, attempt_of, doubted, in_time, unknown
 from jitui.aftersales.provider import (
     BOTH,
-    Answer,
-    AnswerKind,
     Capabilities,
     Notification,
     NotificationIgnored,
     NotificationRefused,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
 )
 from jitui.errors import NotConfigured
 
@@ -164,17 +164,17 @@ class AlipayProvider(Closing):
         """Begin no more calls."""
         self._threads.close()
 
-    async def send(self, refund: RefundOrder) -> Answer:
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
         """alipay.trade.refund with the attempt's id as out_request_no: asked again, it pays nothing more."""
-        if refund.currency != CURRENCY:
-            return Answer(AnswerKind.DECLINED, f"Alipay refunds {CURRENCY}, not {refund.currency}")
-        if refund.amount_minor <= 0:
-            return Answer(AnswerKind.DECLINED, "amount_not_positive")
-        return await in_time(self._send(refund), self._timeout_seconds)
+        if instruction.currency != CURRENCY:
+            return RefundResult(RefundResultKind.DECLINED, f"Alipay refunds {CURRENCY}, not {instruction.currency}")
+        if instruction.amount_minor <= 0:
+            return RefundResult(RefundResultKind.DECLINED, "amount_not_positive")
+        return await in_time(self._send(instruction), self._timeout_seconds)
 
-    async def look_up(self, refund: RefundOrder) -> Answer:
-        """alipay.trade.fastpay.refund.query; ABSENT also for one not there yet, as sending again is safe."""
-        return await in_time(self._look_up(refund), self._timeout_seconds)
+    async def look_up(self, instruction: RefundInstruction) -> RefundResult:
+        """alipay.trade.fastpay.refund.query; NOT_FOUND also for one not there yet, as sending again is safe."""
+        return await in_time(self._look_up(instruction), self._timeout_seconds)
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
@@ -192,36 +192,36 @@ class AlipayProvider(Closing):
             return refused
         if told.get("app_id") != self._app_id:
             return _not_ours(f"for app {told.get('app_id')}")
-        return _news(told)
+        return _notification(told)
 
-    async def _send(self, refund: RefundOrder) -> Answer:
+    async def _send(self, instruction: RefundInstruction) -> RefundResult:
         content = {
-            **_trade(refund.payment_id),
-            "refund_amount": _yuan(refund.amount_minor),
-            "refund_reason": f"订单 {refund.order_id} 退款"[:_REASON_CHARACTERS],
-            "out_request_no": refund.attempt_id.hex,
+            **_trade(instruction.payment_id),
+            "refund_amount": _yuan(instruction.amount_minor),
+            "refund_reason": f"订单 {instruction.order_id} 退款"[:_REASON_CHARACTERS],
+            "out_request_no": instruction.attempt_id.hex,
         }
         reply = await self._call("alipay.trade.refund", content)
-        if isinstance(reply, Answer):
+        if isinstance(reply, RefundResult):
             return reply
         if reply.node.code == "10000":
-            return _answer_to_refund(refund, reply)
-        answer = _answer_to_error(reply)
-        if answer.kind is AnswerKind.DECLINED and reply.node.sub_code in _FINAL_UNLESS_DONE:
-            found = await self._look_up(refund)
-            return answer if found.kind is AnswerKind.ABSENT else found
-        return answer
+            return _result_to_refund(instruction, reply)
+        result = _result_to_error(reply)
+        if result.kind is RefundResultKind.DECLINED and reply.node.sub_code in _FINAL_UNLESS_DONE:
+            found = await self._look_up(instruction)
+            return result if found.kind is RefundResultKind.NOT_FOUND else found
+        return result
 
-    async def _look_up(self, refund: RefundOrder) -> Answer:
+    async def _look_up(self, instruction: RefundInstruction) -> RefundResult:
         content = {
-            **_trade(refund.payment_id),
-            "out_request_no": refund.attempt_id.hex,
+            **_trade(instruction.payment_id),
+            "out_request_no": instruction.attempt_id.hex,
             "query_options": ["gmt_refund_pay"],
         }
         reply = await self._call("alipay.trade.fastpay.refund.query", content)
-        return reply if isinstance(reply, Answer) else _answer_to_query(refund, reply)
+        return reply if isinstance(reply, RefundResult) else _result_to_query(instruction, reply)
 
-    async def _call(self, method: str, content: dict[str, Any]) -> _Reply | Answer:
+    async def _call(self, method: str, content: dict[str, Any]) -> _Reply | RefundResult:
         """The gateway's word, signed or not; whatever keeps us from reading it is UNKNOWN."""
         try:
             reply: _Reply = await self._threads.run(self._client.server_api, method, content)
@@ -285,47 +285,55 @@ class _Client(AliPay):  # type: ignore[misc]  # the library has no types
 # What answers mean ---------------------------------------------------------------------------------------------
 
 
-def _answer_to_refund(order: RefundOrder, reply: _Reply) -> Answer:
+def _result_to_refund(instruction: RefundInstruction, reply: _Reply) -> RefundResult:
     """Code 10000: the call was taken. Money moved only with fund_change=Y; all else is for the look-up to say."""
     node = reply.node
     if not reply.signed:
         return unknown("the answer's signature does not match")
     if node.fund_change != "Y":
-        return Answer(AnswerKind.UNKNOWN, "no funds moved with this call", retry_after_seconds=ASK_AGAIN_SECONDS)
+        return RefundResult(
+            RefundResultKind.UNKNOWN, "no funds moved with this call", retry_after_seconds=ASK_AGAIN_SECONDS
+        )
     refunded = _minor(node.refund_fee)  # of the whole trade, so no less than ours
-    answer = _succeeded(node, refunds_in_all_minor=refunded)
-    if refunded is None or refunded < order.amount_minor:
+    result = _succeeded(node, refunds_in_all_minor=refunded)
+    if refunded is None or refunded < instruction.amount_minor:
         told = node.refund_fee or "not told"
-        reason = f"the trade's refunds are {told}, asked was {_yuan(order.amount_minor)}"
-        return replace(answer, kind=AnswerKind.UNKNOWN, reason=reason)
-    return doubted(answer, [_payment_told(order, node)])
+        reason = f"the trade's refunds are {told}, asked was {_yuan(instruction.amount_minor)}"
+        return replace(result, kind=RefundResultKind.UNKNOWN, reason=reason)
+    return doubted(result, [_payment_told(instruction, node)])
 
 
-def _answer_to_query(order: RefundOrder, reply: _Reply) -> Answer:
+def _result_to_query(instruction: RefundInstruction, reply: _Reply) -> RefundResult:
     node = reply.node
     if not reply.signed:
         return unknown(_gateway_words(node) if node.code != "10000" else "the answer's signature does not match")
     if node.code == "40004" and node.sub_code in _NO_TRADE:
-        return Answer(AnswerKind.ABSENT, node.sub_code)
+        return RefundResult(RefundResultKind.NOT_FOUND, node.sub_code)
     if node.code != "10000":
         return unknown(_gateway_words(node))
     if not node.refund_status and not node.refund_amount:
-        return Answer(AnswerKind.ABSENT, "no refund of this number")
+        return RefundResult(RefundResultKind.NOT_FOUND, "no refund of this number")
     if node.refund_status != "REFUND_SUCCESS":
         return unknown(f"refund_status is {node.refund_status or 'not told'}")
     amount_minor = _minor(node.refund_amount)
     asked = (
-        _payment_told(order, node),
-        ("out_request_no", order.attempt_id.hex, node.out_request_no),
-        ("amount", _yuan(order.amount_minor), node.refund_amount if amount_minor is None else _yuan(amount_minor)),
+        _payment_told(instruction, node),
+        ("out_request_no", instruction.attempt_id.hex, node.out_request_no),
+        (
+            "amount",
+            _yuan(instruction.amount_minor),
+            node.refund_amount if amount_minor is None else _yuan(amount_minor),
+        ),
     )
     return doubted(_succeeded(node, amount_minor=amount_minor), asked)
 
 
-def _succeeded(node: _Node, *, amount_minor: int | None = None, refunds_in_all_minor: int | None = None) -> Answer:
+def _succeeded(
+    node: _Node, *, amount_minor: int | None = None, refunds_in_all_minor: int | None = None
+) -> RefundResult:
     """Alipay gives a refund no number of its own; the trade's stands for it."""
-    return Answer(
-        AnswerKind.SUCCEEDED,
+    return RefundResult(
+        RefundResultKind.SUCCEEDED,
         provider_refund_id=node.trade_no or None,
         payment_ids=tuple(filter(None, (node.trade_no, node.out_trade_no))),
         amount_minor=amount_minor,
@@ -335,26 +343,26 @@ def _succeeded(node: _Node, *, amount_minor: int | None = None, refunds_in_all_m
     )
 
 
-def _answer_to_error(reply: _Reply) -> Answer:
+def _result_to_error(reply: _Reply) -> RefundResult:
     """DECLINED for good only by a signed and documented word; refusals at the gateway's door come without signature."""
     node = reply.node
     words = _gateway_words(node)
     if "SYSTEM_ERROR" in node.sub_code or "unknow-error" in node.sub_code:
         return unknown(words)
     if node.code == _RATE_LIMITED or node.code in _OURS_TO_MEND:
-        return Answer(AnswerKind.DECLINED, words, final=False)
+        return RefundResult(RefundResultKind.DECLINED, words, final=False)
     if node.code != "40004" or not reply.signed:
         return unknown(words)
     if node.sub_code == _BALANCE:
-        return Answer(AnswerKind.DECLINED, words, final=False, retry_after_seconds=BALANCE_SECONDS)
+        return RefundResult(RefundResultKind.DECLINED, words, final=False, retry_after_seconds=BALANCE_SECONDS)
     if node.sub_code in _FINAL or node.sub_code in _FINAL_UNLESS_DONE:
-        return Answer(AnswerKind.DECLINED, words)
+        return RefundResult(RefundResultKind.DECLINED, words)
     return unknown(words)  # also ACQ.DISCORDANT_REPEAT_REQUEST: something was paid under this number (T28)
 
 
-def _payment_told(order: RefundOrder, node: _Node) -> tuple[str, str, str]:
+def _payment_told(instruction: RefundInstruction, node: _Node) -> tuple[str, str, str]:
     """The payment's number as it was asked for, and as the answer has it."""
-    ((name, asked),) = _trade(order.payment_id).items()
+    ((name, asked),) = _trade(instruction.payment_id).items()
     return name, asked, getattr(node, name)
 
 
@@ -448,7 +456,7 @@ def _age_refused(notify_time: str, now: datetime) -> NotificationRefused | None:
     return NotificationRefused(f"sent {int((now - sent_at).total_seconds())} seconds ago, 26 hours are allowed")
 
 
-def _news(told: Mapping[str, str]) -> Notification | NotificationIgnored | NotificationRefused:
+def _notification(told: Mapping[str, str]) -> Notification | NotificationIgnored | NotificationRefused:
     """A trade's news is about a refund where it has gmt_refund and, as out_biz_no, the number of the refund."""
     if not told.get("gmt_refund") or not told.get("refund_fee"):
         return _not_ours("it is about no refund")
@@ -462,15 +470,15 @@ def _news(told: Mapping[str, str]) -> Notification | NotificationIgnored | Notif
     payment_ids = tuple(filter(None, (told.get("trade_no"), told.get("out_trade_no"))))
     if not payment_ids:
         return NotificationRefused("neither trade_no nor out_trade_no is told", signed=True)
-    answer = Answer(
-        AnswerKind.SUCCEEDED,
+    result = RefundResult(
+        RefundResultKind.SUCCEEDED,
         provider_refund_id=told.get("trade_no") or None,
         payment_ids=payment_ids,
         currency=CURRENCY,
         refunds_in_all_minor=_minor(told["refund_fee"]),
         occurred_at=_time(told["gmt_refund"]),
     )
-    return Notification(NAME, told["notify_id"], attempt_id, answer, acknowledgement=ACKNOWLEDGED)
+    return Notification(NAME, told["notify_id"], attempt_id, result, acknowledgement=ACKNOWLEDGED)
 
 
 def _not_ours(why: str) -> NotificationIgnored:

@@ -12,19 +12,19 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from jitui.aftersales.provider import Answer, AnswerKind
+from jitui.aftersales.provider import RefundResult, RefundResultKind
 
 THREADS = 32
 
 _Result = TypeVar("_Result")
 
 
-def unknown(reason: str, retry_after_seconds: float | None = None) -> Answer:
+def unknown(reason: str, retry_after_seconds: float | None = None) -> RefundResult:
     """Whatever keeps us from reading an answer."""
-    return Answer(AnswerKind.UNKNOWN, reason, retry_after_seconds=retry_after_seconds)
+    return RefundResult(RefundResultKind.UNKNOWN, reason, retry_after_seconds=retry_after_seconds)
 
 
-def doubted(answer: Answer, asked: Iterable[tuple[str, object, object]]) -> Answer:
+def doubted(result: RefundResult, asked: Iterable[tuple[str, object, object]]) -> RefundResult:
     """The answer, or UNKNOWN where one of (name, asked, told) is not what was asked.
 
     What the provider told goes on to `confirm`, which holds it against the refund and tells a person.
@@ -33,8 +33,8 @@ def doubted(answer: Answer, asked: Iterable[tuple[str, object, object]]) -> Answ
         if ours != theirs:
             told = "not told" if theirs in (None, "") else theirs
             reason = f"the answer's {name} is {told}, asked was {ours}"
-            return replace(answer, kind=AnswerKind.UNKNOWN, reason=reason, stuck=False)
-    return answer
+            return replace(result, kind=RefundResultKind.UNKNOWN, reason=reason, stuck=False)
+    return result
 
 
 def attempt_of(number: str) -> UUID | None:
@@ -42,7 +42,7 @@ def attempt_of(number: str) -> UUID | None:
     return UUID(number) if re.fullmatch(r"[0-9a-f]{32}", number) else None
 
 
-async def in_time(asking: Coroutine[Any, Any, Answer], timeout_seconds: float) -> Answer:
+async def in_time(asking: Coroutine[Any, Any, RefundResult], timeout_seconds: float) -> RefundResult:
     """One time-out for all calls that an answer needs, the wait for a thread included; UNKNOWN after it.
 
     The worker's lease counts on it: a look-up and a sending take no longer than twice the time-out.

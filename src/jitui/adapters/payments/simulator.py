@@ -19,12 +19,12 @@ from msgspec import Meta, Struct
 from jitui.adapters.payments.calls import Closing, doubted, unknown
 from jitui.aftersales.provider import (
     BOTH,
-    Answer,
-    AnswerKind,
     Capabilities,
     Notification,
     NotificationRefused,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
 )
 from jitui.errors import NotConfigured
 
@@ -41,9 +41,9 @@ class _Status(StrEnum):
 
 
 _KINDS = {
-    _Status.PENDING: AnswerKind.PENDING,
-    _Status.SUCCEEDED: AnswerKind.SUCCEEDED,
-    _Status.FAILED: AnswerKind.DECLINED,
+    _Status.PENDING: RefundResultKind.PENDING,
+    _Status.SUCCEEDED: RefundResultKind.SUCCEEDED,
+    _Status.FAILED: RefundResultKind.DECLINED,
 }
 
 
@@ -133,33 +133,33 @@ class SimulatorProvider(Closing):
             await self._client.close()
             self._client = None
 
-    async def send(self, refund: RefundOrder) -> Answer:
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
         """POST /refunds with the attempt's id as key and reference."""
         body = _encode(
             {
-                "reference": str(refund.attempt_id),
-                "payment_id": refund.payment_id,
-                "amount_minor": refund.amount_minor,
-                "currency": refund.currency,
+                "reference": str(instruction.attempt_id),
+                "payment_id": instruction.payment_id,
+                "amount_minor": instruction.amount_minor,
+                "currency": instruction.currency,
             }
         )
-        headers = {"idempotency-key": str(refund.attempt_id), "content-type": "application/json"}
+        headers = {"idempotency-key": str(instruction.attempt_id), "content-type": "application/json"}
         reply = await self._call("POST", "/refunds", body, headers)
-        if isinstance(reply, Answer):
+        if isinstance(reply, RefundResult):
             return reply
         status, retry_after, content = reply
         if status == 201:
-            return _answer_about(refund, _decoded_refund(content))
-        return _answer_to_error(status, retry_after, content)
+            return _result_about(instruction, _decoded_refund(content))
+        return _result_to_error(status, retry_after, content)
 
-    async def look_up(self, refund: RefundOrder) -> Answer:
+    async def look_up(self, instruction: RefundInstruction) -> RefundResult:
         """GET /refunds/{attempt}; two refunds of one attempt are doubt, not an answer."""
-        reply = await self._call("GET", f"/refunds/{refund.attempt_id}", None, {})
-        if isinstance(reply, Answer):
+        reply = await self._call("GET", f"/refunds/{instruction.attempt_id}", None, {})
+        if isinstance(reply, RefundResult):
             return reply
         status, _, content = reply
         if status == 404 and _error_code(content) == "unknown_reference":
-            return Answer(AnswerKind.ABSENT, "unknown_reference", key_life=self._key_life)
+            return RefundResult(RefundResultKind.NOT_FOUND, "unknown_reference", key_life=self._key_life)
         if status != 200:
             return unknown(f"look-up answered {status} {_error_code(content) or ''}".rstrip())
         try:
@@ -168,7 +168,7 @@ class SimulatorProvider(Closing):
             return unknown(f"unreadable answer: {error}")
         if len(found) != 1:
             return unknown(f"the provider has {len(found)} refunds of this attempt")
-        return _answer_about(refund, found[0])
+        return _result_about(instruction, found[0])
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
@@ -187,11 +187,11 @@ class SimulatorProvider(Closing):
         refund = event.data.refund
         if event.type != f"refund.{refund.status}":
             return NotificationRefused(f"event type {event.type!r}, refund {refund.status}", signed=True)
-        return Notification(NAME, event_id, attempt_id, _answer_from(refund))
+        return Notification(NAME, event_id, attempt_id, _result_from(refund))
 
     async def _call(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> tuple[int, str | None, bytes] | Answer:
+    ) -> tuple[int, str | None, bytes] | RefundResult:
         """Status, Retry-After and body; whatever keeps us from reading all of them is UNKNOWN."""
         try:
             async with self._session().request(
@@ -226,21 +226,21 @@ def _decoded_refund(content: bytes) -> _Refund | str:
         return f"unreadable answer: {error}"
 
 
-def _answer_about(order: RefundOrder, refund: _Refund | str) -> Answer:
+def _result_about(instruction: RefundInstruction, refund: _Refund | str) -> RefundResult:
     """Believed only where it speaks of this attempt, this payment and this amount."""
     if isinstance(refund, str):
         return unknown(refund)
     asked = (
-        ("reference", str(order.attempt_id), refund.reference),
-        ("payment", order.payment_id, refund.payment_id),
-        ("amount", order.amount_minor, refund.amount_minor),
-        ("currency", order.currency, refund.currency.upper()),
+        ("reference", str(instruction.attempt_id), refund.reference),
+        ("payment", instruction.payment_id, refund.payment_id),
+        ("amount", instruction.amount_minor, refund.amount_minor),
+        ("currency", instruction.currency, refund.currency.upper()),
     )
-    return doubted(_answer_from(refund), asked)
+    return doubted(_result_from(refund), asked)
 
 
-def _answer_from(refund: _Refund) -> Answer:
-    return Answer(
+def _result_from(refund: _Refund) -> RefundResult:
+    return RefundResult(
         _KINDS[refund.status],
         refund.failure_code,
         provider_refund_id=refund.id,
@@ -251,15 +251,17 @@ def _answer_from(refund: _Refund) -> Answer:
     )
 
 
-def _answer_to_error(status: int, retry_after: str | None, content: bytes) -> Answer:
+def _result_to_error(status: int, retry_after: str | None, content: bytes) -> RefundResult:
     """DECLINED only in the provider's own words: a proxy's 404 says nothing about the money."""
     code = _error_code(content)
     if status == 429:
-        return Answer(AnswerKind.DECLINED, "rate_limited", final=False, retry_after_seconds=_seconds(retry_after))
+        return RefundResult(
+            RefundResultKind.DECLINED, "rate_limited", final=False, retry_after_seconds=_seconds(retry_after)
+        )
     if status == 401 and code == "unauthorised":
-        return Answer(AnswerKind.DECLINED, code, final=False)
+        return RefundResult(RefundResultKind.DECLINED, code, final=False)
     if 400 <= status < 500 and code in _REFUSED_FOR_GOOD:
-        return Answer(AnswerKind.DECLINED, code)
+        return RefundResult(RefundResultKind.DECLINED, code)
     return unknown(code or f"the provider answered {status}")
 
 

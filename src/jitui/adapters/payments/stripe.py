@@ -20,14 +20,14 @@ from jitui.adapters.payments.calls import Closing, doubted, in_time, unknown
 from jitui.aftersales.order import DisputeState
 from jitui.aftersales.provider import (
     BOTH,
-    Answer,
-    AnswerKind,
     Capabilities,
     DisputeNotification,
     Notification,
     NotificationIgnored,
     NotificationRefused,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
     ToldDispute,
 )
 from jitui.errors import NotConfigured
@@ -59,11 +59,11 @@ class _Status(StrEnum):
 
 
 _KINDS = {
-    _Status.PENDING: AnswerKind.PENDING,
-    _Status.REQUIRES_ACTION: AnswerKind.PENDING,
-    _Status.SUCCEEDED: AnswerKind.SUCCEEDED,
-    _Status.FAILED: AnswerKind.DECLINED,
-    _Status.CANCELED: AnswerKind.DECLINED,
+    _Status.PENDING: RefundResultKind.PENDING,
+    _Status.REQUIRES_ACTION: RefundResultKind.PENDING,
+    _Status.SUCCEEDED: RefundResultKind.SUCCEEDED,
+    _Status.FAILED: RefundResultKind.DECLINED,
+    _Status.CANCELED: RefundResultKind.DECLINED,
 }
 
 _DISPUTE_EVENTS = frozenset({"charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"})
@@ -159,55 +159,60 @@ class StripeProvider(Closing):
         """Close the HTTP client."""
         await self._http.close_async()  # type: ignore[no-untyped-call]
 
-    async def send(self, refund: RefundOrder) -> Answer:
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
         """POST /v1/refunds with the attempt's id as key and in the metadata.
 
         A refusal for good counts only once the payment's books have no refund of this attempt: it may itself be what
         left nothing to refund.
         """
-        return await in_time(self._send(refund), self._timeout_seconds)
+        return await in_time(self._send(instruction), self._timeout_seconds)
 
-    async def look_up(self, refund: RefundOrder) -> Answer:
-        """Read all refunds of the payment; ABSENT only from a listing that was read to its end."""
-        return await in_time(self._look_up(refund), self._timeout_seconds)
+    async def look_up(self, instruction: RefundInstruction) -> RefundResult:
+        """Read all refunds of the payment; NOT_FOUND only from a listing that was read to its end."""
+        return await in_time(self._look_up(instruction), self._timeout_seconds)
 
-    async def _send(self, refund: RefundOrder) -> Answer:
-        amount = to_stripe_amount(refund.amount_minor, refund.currency)
-        payment = _payment_of(refund.payment_id)
+    async def _send(self, instruction: RefundInstruction) -> RefundResult:
+        amount = to_stripe_amount(instruction.amount_minor, instruction.currency)
+        payment = _payment_of(instruction.payment_id)
         if amount is None:
-            return Answer(AnswerKind.DECLINED, f"Stripe cannot refund {refund.amount_minor} minor {refund.currency}")
+            return RefundResult(
+                RefundResultKind.DECLINED,
+                f"Stripe cannot refund {instruction.amount_minor} minor {instruction.currency}",
+            )
         if payment is None:
-            return Answer(AnswerKind.DECLINED, f"{refund.payment_id!r} is no payment of Stripe (pi_…, ch_… or py_…)")
+            return RefundResult(
+                RefundResultKind.DECLINED, f"{instruction.payment_id!r} is no payment of Stripe (pi_…, ch_… or py_…)"
+            )
         params: RefundCreateParams = {
             "amount": amount,
             "reason": "requested_by_customer",
-            "metadata": {ATTEMPT: str(refund.attempt_id), ORDER: refund.order_id[:_METADATA_LENGTH]},
+            "metadata": {ATTEMPT: str(instruction.attempt_id), ORDER: instruction.order_id[:_METADATA_LENGTH]},
         }
         params.update(payment)  # type: ignore[typeddict-item]
-        answer = await self._answered(
-            self._client.v1.refunds.create_async(params, {"idempotency_key": str(refund.attempt_id)}), refund
+        result = await self._answered(
+            self._client.v1.refunds.create_async(params, {"idempotency_key": str(instruction.attempt_id)}), instruction
         )
-        if answer.kind is AnswerKind.DECLINED and answer.final and answer.provider_refund_id is None:
-            return await self._unless_in_the_books(answer, refund)
-        return answer
+        if result.kind is RefundResultKind.DECLINED and result.final and result.provider_refund_id is None:
+            return await self._unless_in_the_books(result, instruction)
+        return result
 
-    async def _unless_in_the_books(self, refused: Answer, refund: RefundOrder) -> Answer:
+    async def _unless_in_the_books(self, refused: RefundResult, instruction: RefundInstruction) -> RefundResult:
         if refused.reason.startswith("resource_missing"):
             return refused
-        found = await self._look_up(refund)
-        return refused if found.kind is AnswerKind.ABSENT else found
+        found = await self._look_up(instruction)
+        return refused if found.kind is RefundResultKind.NOT_FOUND else found
 
-    async def _look_up(self, refund: RefundOrder) -> Answer:
-        payment = _payment_of(refund.payment_id)
+    async def _look_up(self, instruction: RefundInstruction) -> RefundResult:
+        payment = _payment_of(instruction.payment_id)
         if payment is None:
-            return Answer(AnswerKind.ABSENT, "no payment of Stripe")
-        answer = await self._answered(self._found(payment, refund), refund)
-        if answer.kind is AnswerKind.DECLINED and answer.provider_refund_id is None:
-            return unknown(f"look-up: {answer.reason}", answer.retry_after_seconds)
-        return answer
+            return RefundResult(RefundResultKind.NOT_FOUND, "no payment of Stripe")
+        result = await self._answered(self._found(payment, instruction), instruction)
+        if result.kind is RefundResultKind.DECLINED and result.provider_refund_id is None:
+            return unknown(f"look-up: {result.reason}", result.retry_after_seconds)
+        return result
 
-    async def _found(self, payment: RefundListParams, refund: RefundOrder) -> object:
-        """The one refund that carries this attempt; an Answer where there is none, or more than one."""
+    async def _found(self, payment: RefundListParams, instruction: RefundInstruction) -> object:
+        """The one refund that carries this attempt; a RefundResult where there is none, or more than one."""
         page = await self._client.v1.refunds.list_async({**payment, "limit": _PAGE})
         listed = list(page.data)
         while page.has_more:
@@ -215,24 +220,24 @@ class StripeProvider(Closing):
             if not page.data:  # the library would take this for the end
                 return unknown("the list of the payment's refunds breaks off")
             listed += page.data
-        ours = [one for one in listed if _attempt_in(one) == str(refund.attempt_id)]
+        ours = [one for one in listed if _attempt_in(one) == str(instruction.attempt_id)]
         if not ours:
-            return Answer(AnswerKind.ABSENT, "not among the payment's refunds", key_life=KEY_LIFE)
+            return RefundResult(RefundResultKind.NOT_FOUND, "not among the payment's refunds", key_life=KEY_LIFE)
         if len(ours) > 1:
             return unknown(f"Stripe has {len(ours)} refunds of this attempt: {', '.join(one.id for one in ours)}")
         return ours[0]
 
-    async def _answered(self, call: Awaitable[Any], refund: RefundOrder) -> Answer:
+    async def _answered(self, call: Awaitable[Any], instruction: RefundInstruction) -> RefundResult:
         """What the call says of the refund; whatever keeps us from reading it is UNKNOWN."""
         from stripe import StripeError
 
         try:
             got = await call
-            if isinstance(got, Answer):
+            if isinstance(got, RefundResult):
                 return got
-            return _answer_about(refund, msgspec.convert(got.to_dict(), _Refund))
+            return _result_about(instruction, msgspec.convert(got.to_dict(), _Refund))
         except StripeError as error:
-            return _answer_to_error(error)
+            return _result_to_error(error)
         except Exception as error:  # the library trips over bodies that are not of Stripe's making
             return unknown(f"unreadable answer: {error or type(error).__name__}")
 
@@ -246,7 +251,7 @@ class StripeProvider(Closing):
         except TimeoutError:
             return "no answer in time"
         except StripeError as error:
-            return _answer_to_error(error).reason
+            return _result_to_error(error).reason
         except Exception as error:
             return f"unreadable answer: {error or type(error).__name__}"
         return ""
@@ -277,8 +282,8 @@ class StripeProvider(Closing):
             attempt_id = UUID(reference)
         except ValueError:
             return NotificationRefused(f"{ATTEMPT} is not one of our attempts", signed=True)
-        answer = _answer_from(refund, datetime.fromtimestamp(event.created, UTC))
-        return Notification(NAME, event.id, attempt_id, answer)
+        result = _result_from(refund, datetime.fromtimestamp(event.created, UTC))
+        return Notification(NAME, event.id, attempt_id, result)
 
 
 # Amounts ----------------------------------------------------------------------------------------------------------
@@ -340,19 +345,19 @@ def _attempt_in(refund: Refund) -> str | None:
     return None if refund.metadata is None else refund.metadata.to_dict().get(ATTEMPT)
 
 
-def _answer_about(order: RefundOrder, refund: _Refund) -> Answer:
+def _result_about(instruction: RefundInstruction, refund: _Refund) -> RefundResult:
     """Believed only where it speaks of this attempt, this payment and this amount."""
-    payment_id = refund.payment_intent if order.payment_id.startswith("pi_") else refund.charge
+    payment_id = refund.payment_intent if instruction.payment_id.startswith("pi_") else refund.charge
     asked = (
-        ("attempt", str(order.attempt_id), (refund.metadata or {}).get(ATTEMPT)),
-        ("payment", order.payment_id, payment_id),
-        ("currency", order.currency, refund.currency.upper()),
-        ("amount", to_stripe_amount(order.amount_minor, order.currency), refund.amount),
+        ("attempt", str(instruction.attempt_id), (refund.metadata or {}).get(ATTEMPT)),
+        ("payment", instruction.payment_id, payment_id),
+        ("currency", instruction.currency, refund.currency.upper()),
+        ("amount", to_stripe_amount(instruction.amount_minor, instruction.currency), refund.amount),
     )
-    return doubted(_answer_from(refund, datetime.fromtimestamp(refund.created, UTC)), asked)
+    return doubted(_result_from(refund, datetime.fromtimestamp(refund.created, UTC)), asked)
 
 
-def _answer_from(refund: _Refund, at: datetime) -> Answer:
+def _result_from(refund: _Refund, at: datetime) -> RefundResult:
     currency = refund.currency.upper()
     payment_ids = tuple(filter(None, (refund.payment_intent, refund.charge)))
     amount_minor = from_stripe_amount(refund.amount, currency)
@@ -360,7 +365,7 @@ def _answer_from(refund: _Refund, at: datetime) -> Answer:
         return unknown(f"Stripe does not say of which payment {refund.id} is")
     if amount_minor is None:
         return unknown(f"Stripe speaks of {refund.amount} {currency}, which is no whole number of our units")
-    return Answer(
+    return RefundResult(
         _KINDS[refund.status],
         _reason(refund),
         provider_refund_id=refund.id,
@@ -404,7 +409,7 @@ def _reason(refund: _Refund) -> str:
             return ""
 
 
-def _answer_to_error(error: StripeError) -> Answer:
+def _result_to_error(error: StripeError) -> RefundResult:
     """DECLINED only in Stripe's own words; a 5xx, a key in use or used otherwise, and a proxy's page leave doubt."""
     import stripe
 
@@ -415,11 +420,13 @@ def _answer_to_error(error: StripeError) -> Answer:
         case stripe.APIConnectionError():
             return unknown(f"connection broken: {type(error.__cause__).__name__}")
         case stripe.RateLimitError():  # lock_timeout too: another call held the payment, and nothing was done
-            return Answer(AnswerKind.DECLINED, code or "rate_limit", final=False, retry_after_seconds=retry_after)
+            return RefundResult(
+                RefundResultKind.DECLINED, code or "rate_limit", final=False, retry_after_seconds=retry_after
+            )
         case stripe.AuthenticationError() | stripe.PermissionError():
-            return Answer(AnswerKind.DECLINED, code or type(error).__name__, final=False)
+            return RefundResult(RefundResultKind.DECLINED, code or type(error).__name__, final=False)
         case stripe.InvalidRequestError() | stripe.CardError():
-            return Answer(AnswerKind.DECLINED, reason or f"refused with {error.http_status}")
+            return RefundResult(RefundResultKind.DECLINED, reason or f"refused with {error.http_status}")
         case stripe.IdempotencyError():
             return unknown("idempotency_error: the attempt's key was used for another refund; look at both in Stripe")
     return unknown(code or f"Stripe answered {error.http_status}", retry_after)

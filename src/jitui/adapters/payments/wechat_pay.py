@@ -23,13 +23,13 @@ from jitui.adapters.payments.calls import THREADS, Closing, Threads, attempt_of,
 from jitui.adapters.payments.wechat_pace import Pace
 from jitui.aftersales.provider import (
     BOTH,
-    Answer,
-    AnswerKind,
     Capabilities,
     Notification,
     NotificationIgnored,
     NotificationRefused,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
 )
 from jitui.errors import NotConfigured
 
@@ -54,10 +54,10 @@ class _Status(StrEnum):
 
 
 _KINDS = {
-    _Status.SUCCESS: AnswerKind.SUCCEEDED,
-    _Status.PROCESSING: AnswerKind.PENDING,
-    _Status.CLOSED: AnswerKind.DECLINED,
-    _Status.ABNORMAL: AnswerKind.PENDING,
+    _Status.SUCCESS: RefundResultKind.SUCCEEDED,
+    _Status.PROCESSING: RefundResultKind.PENDING,
+    _Status.CLOSED: RefundResultKind.DECLINED,
+    _Status.ABNORMAL: RefundResultKind.PENDING,
 }
 _REASONS = {
     _Status.CLOSED: "CLOSED: the balance was short for seven days; top it up, then retry",
@@ -87,7 +87,7 @@ class _Refund(Struct, frozen=True):
     success_time: _Moment | None = None
 
 
-class _RefundNews(Struct, frozen=True):
+class _RefundNotice(Struct, frozen=True):
     mchid: str
     refund_id: str
     out_refund_no: str
@@ -193,21 +193,21 @@ class WeChatPayProvider(Closing):
         """Begin no more calls."""
         self._threads.close()
 
-    async def send(self, refund: RefundOrder) -> Answer:
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
         """POST /v3/refund/domestic/refunds; the number is the attempt's, so the same attempt is refunded once.
 
         Over WeChat Pay's documented rates nothing is called: declined for now.
         """
-        if refund.currency != CURRENCY:
-            return Answer(AnswerKind.DECLINED, f"WeChat Pay refunds {CURRENCY}, not {refund.currency}")
-        wait_seconds = self._pace.seconds_to_wait(refund.payment_id, refund_number(refund.attempt_id))
+        if instruction.currency != CURRENCY:
+            return RefundResult(RefundResultKind.DECLINED, f"WeChat Pay refunds {CURRENCY}, not {instruction.currency}")
+        wait_seconds = self._pace.seconds_to_wait(instruction.payment_id, refund_number(instruction.attempt_id))
         if wait_seconds > 0:
             return _for_now("rate_limited", wait_seconds)
-        return await in_time(self._send(refund), self._timeout_seconds)
+        return await in_time(self._send(instruction), self._timeout_seconds)
 
-    async def look_up(self, refund: RefundOrder) -> Answer:
+    async def look_up(self, instruction: RefundInstruction) -> RefundResult:
         """GET /v3/refund/domestic/refunds/{number}."""
-        return await in_time(self._look_up(refund), self._timeout_seconds)
+        return await in_time(self._look_up(instruction), self._timeout_seconds)
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
@@ -228,13 +228,13 @@ class WeChatPayProvider(Closing):
             event = msgspec.convert(content, _Event)
             if event.event_type not in _EVENTS:
                 return NotificationIgnored(f"{event.event_type} is not about a refund")
-            refund = msgspec.convert(event.resource, _RefundNews)
+            refund = msgspec.convert(event.resource, _RefundNotice)
         except Exception as error:  # the library raises whatever a strange body makes it stumble over
             return NotificationRefused(f"unreadable body: {error}", signed=True)
         return self._notification(event, refund)
 
     def _notification(
-        self, event: _Event, refund: _RefundNews
+        self, event: _Event, refund: _RefundNotice
     ) -> Notification | NotificationIgnored | NotificationRefused:
         if refund.mchid != self._merchant_id:
             return NotificationIgnored(f"for merchant {refund.mchid}")
@@ -244,7 +244,7 @@ class WeChatPayProvider(Closing):
         attempt_id = attempt_of(refund.out_refund_no)
         if attempt_id is None:
             return NotificationIgnored(f"{refund.out_refund_no} was not made by us")
-        return Notification(NAME, event.id, attempt_id, _answer(refund, refund.refund_status))
+        return Notification(NAME, event.id, attempt_id, _result(refund, refund.refund_status))
 
     def _signed_body(
         self, headers: Mapping[str, str], body: bytes, now: datetime
@@ -292,37 +292,37 @@ class WeChatPayProvider(Closing):
 
     # Calls ------------------------------------------------------------------------------------------------------
 
-    async def _send(self, refund: RefundOrder) -> Answer:
-        number = refund_number(refund.attempt_id)
-        amount = {"refund": refund.amount_minor, "total": refund.captured_minor, "currency": CURRENCY}
-        payment = {_payment_field(refund.payment_id): refund.payment_id}
+    async def _send(self, instruction: RefundInstruction) -> RefundResult:
+        number = refund_number(instruction.attempt_id)
+        amount = {"refund": instruction.amount_minor, "total": instruction.captured_minor, "currency": CURRENCY}
+        payment = {_payment_field(instruction.payment_id): instruction.payment_id}
         reply = await self._call(lambda: self._client.refund(number, amount, reason=_REASON, **payment))
-        if isinstance(reply, Answer):
+        if isinstance(reply, RefundResult):
             return reply
         status, content = reply
         if status == 200:
-            return _answer_about(refund, content)
+            return _result_about(instruction, content)
         self._pace.count_error()
-        refused = _answer_to_error(status, content)
-        if refused.kind is not AnswerKind.DECLINED or not refused.final:
+        refused = _result_to_error(status, content)
+        if refused.kind is not RefundResultKind.DECLINED or not refused.final:
             return refused
-        found = await self._look_up(refund)
-        return refused if found.kind is AnswerKind.ABSENT else found
+        found = await self._look_up(instruction)
+        return refused if found.kind is RefundResultKind.NOT_FOUND else found
 
-    async def _look_up(self, refund: RefundOrder) -> Answer:
-        number = refund_number(refund.attempt_id)
+    async def _look_up(self, instruction: RefundInstruction) -> RefundResult:
+        number = refund_number(instruction.attempt_id)
         reply = await self._call(lambda: self._client.query_refund(number))
-        if isinstance(reply, Answer):
+        if isinstance(reply, RefundResult):
             return reply
         status, content = reply
         if status == 200:
-            return _answer_about(refund, content)
+            return _result_about(instruction, content)
         error = _error(content)
         if (status, error.code) == (404, "RESOURCE_NOT_EXISTS"):
-            return Answer(AnswerKind.ABSENT, error.code)
+            return RefundResult(RefundResultKind.NOT_FOUND, error.code)
         return unknown(f"look-up answered {status} {error.code}".rstrip())
 
-    async def _call(self, request: Callable[[], tuple[int, str | bytes]]) -> tuple[int, bytes] | Answer:
+    async def _call(self, request: Callable[[], tuple[int, str | bytes]]) -> tuple[int, bytes] | RefundResult:
         """Status and body; whatever keeps us from reading them, a bad signature too, is UNKNOWN."""
         try:
             status, content = await self._threads.run(request)
@@ -345,24 +345,24 @@ def _payment_field(payment_id: str) -> str:
     return "transaction_id" if is_theirs else "out_trade_no"
 
 
-def _answer_about(order: RefundOrder, content: bytes) -> Answer:
+def _result_about(instruction: RefundInstruction, content: bytes) -> RefundResult:
     """Believed only where it speaks of this attempt, this payment and this amount."""
     try:
         refund = _read_refund(content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return unknown(f"unreadable answer: {error}")
     asked = (
-        ("number", refund_number(order.attempt_id), refund.out_refund_no),
-        ("payment", order.payment_id, getattr(refund, _payment_field(order.payment_id))),
-        ("amount", order.amount_minor, refund.amount.refund),
-        ("currency", order.currency, refund.amount.currency or CURRENCY),
+        ("number", refund_number(instruction.attempt_id), refund.out_refund_no),
+        ("payment", instruction.payment_id, getattr(refund, _payment_field(instruction.payment_id))),
+        ("amount", instruction.amount_minor, refund.amount.refund),
+        ("currency", instruction.currency, refund.amount.currency or CURRENCY),
     )
-    return doubted(_answer(refund, refund.status), asked)
+    return doubted(_result(refund, refund.status), asked)
 
 
-def _answer(refund: _Refund | _RefundNews, status: _Status) -> Answer:
+def _result(refund: _Refund | _RefundNotice, status: _Status) -> RefundResult:
     """ABNORMAL is accepted and not final: the money waits at WeChat Pay until somebody acts there."""
-    return Answer(
+    return RefundResult(
         _KINDS[status],
         _REASONS.get(status, ""),
         provider_refund_id=refund.refund_id,
@@ -374,7 +374,7 @@ def _answer(refund: _Refund | _RefundNews, status: _Status) -> Answer:
     )
 
 
-def _answer_to_error(status: int, content: bytes) -> Answer:
+def _result_to_error(status: int, content: bytes) -> RefundResult:
     """DECLINED only in WeChat Pay's own words: a gateway's 404 says nothing about the money."""
     error = _error(content)
     reason = f"{error.code}: {error.message}".rstrip(": ")
@@ -383,7 +383,7 @@ def _answer_to_error(status: int, content: bytes) -> Answer:
     if (status, error.code) in _REFUSED_FOR_NOW:
         return _for_now(reason)
     if (status, error.code) in _REFUSED_FOR_GOOD:
-        return Answer(AnswerKind.DECLINED, reason)
+        return RefundResult(RefundResultKind.DECLINED, reason)
     return unknown(reason or f"WeChat Pay answered {status}")
 
 
@@ -394,5 +394,5 @@ def _error(content: bytes) -> _Error:
         return _Error("")
 
 
-def _for_now(reason: str, retry_after_seconds: float | None = None) -> Answer:
-    return Answer(AnswerKind.DECLINED, reason, final=False, retry_after_seconds=retry_after_seconds)
+def _for_now(reason: str, retry_after_seconds: float | None = None) -> RefundResult:
+    return RefundResult(RefundResultKind.DECLINED, reason, final=False, retry_after_seconds=retry_after_seconds)

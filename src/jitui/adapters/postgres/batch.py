@@ -47,12 +47,12 @@ def statement(sql: LiteralString) -> Statement:
 BEGIN = statement("BEGIN")
 COMMIT = statement("COMMIT")
 
-Call = tuple[Statement, Mapping[str, Value]]
+BatchCall = tuple[Statement, Mapping[str, Value]]
 
 _prepared: WeakKeyDictionary[pq.abc.PGconn, set[bytes]] = WeakKeyDictionary()
 
 
-async def run_batch(connection: Connection, calls: Sequence[Call]) -> list[list[Row]]:
+async def run_batch(connection: Connection, calls: Sequence[BatchCall]) -> list[list[Row]]:
     """Send every call and one sync, wait once, and return each call's rows as text bytes.
 
     A call that fails makes the rest be skipped and its error raised; the transaction is then aborted, and the
@@ -71,7 +71,7 @@ async def run_batch(connection: Connection, calls: Sequence[Call]) -> list[list[
     return _answers(pgconn, messages, results)
 
 
-def _send(pgconn: pq.abc.PGconn, calls: Sequence[Call]) -> list[bytes | None]:
+def _send(pgconn: pq.abc.PGconn, calls: Sequence[BatchCall]) -> list[bytes | None]:
     """Queue the messages; for each its preparation's name, or None for a call."""
     known = _prepared.setdefault(pgconn, set())
     messages: list[bytes | None] = []

@@ -9,7 +9,7 @@ from typing import LiteralString
 import msgspec
 
 from jitui.adapters.postgres.pool import Connection, Pool
-from jitui.aftersales.ports import Change
+from jitui.aftersales.ports import OutgoingEvent
 
 _PUBLISHER_LOCK = 7405102
 _ROLL_UP_LOCK = 7405103
@@ -115,16 +115,16 @@ class PostgresFeed:
         async with self._pool.connection() as connection:
             return await _publish(connection, limit)
 
-    async def changes(
+    async def events(
         self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
-    ) -> Sequence[Change]:
+    ) -> Sequence[OutgoingEvent]:
         """Published rows after a position; publishes first, so what has committed is there."""
         async with self._pool.connection() as connection:
             await _publish(connection, 10_000)
             cursor = await connection.execute(
                 _CHANGES, {"after": after, "limit": limit, "shop_id": shop_id, "buyer_id": buyer_id}
             )
-            return [msgspec.json.decode(str(row[0]), type=Change) for row in await cursor.fetchall()]
+            return [msgspec.json.decode(str(row[0]), type=OutgoingEvent) for row in await cursor.fetchall()]
 
     async def roll_up(self, now: datetime | None = None) -> None:
         """Count what was published since the last time into cap usage and shop days; one worker at a time."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Row, Value, run_batch, statement
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Row, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales.claim import claimed
 from jitui.aftersales.ports import ClaimedRefund, TicketRef
@@ -93,7 +93,7 @@ async def claim_refunds(
     if not shares:
         return []
     common: dict[str, Value] = {"now": now, "lease_until": lease_until, "provider": provider}
-    calls: list[Call] = []
+    calls: list[BatchCall] = []
     for lane, share in shares:
         new_ids = msgspec.json.encode([new_id(lane) for _ in range(share)]).decode()
         calls += [(BEGIN, {}), (CLAIM, {**common, "lane": lane, "limit": share, "new_ids": new_ids}), (COMMIT, {})]

@@ -1,4 +1,4 @@
-"""The statements that lock and read an order file and a decision's inputs.
+"""The statements that lock and read an order snapshot and a decision's inputs.
 
 Every statement names its lane. Rows come back as one JSON value that decodes straight into the core's own values:
 a field there is a column here, by the same name.
@@ -12,7 +12,6 @@ from uuid import UUID
 import msgspec
 
 from jitui.adapters.postgres.batch import Value, statement
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.ports import (
     AttemptRef,
     DecisionInputs,
@@ -24,6 +23,7 @@ from jitui.aftersales.ports import (
     RefundRef,
     TicketRef,
 )
+from jitui.aftersales.snapshot import OrderSnapshot
 
 # How each kind of reference finds its order: by columns that never change, so no lock is needed to read them.
 _BY_ORDER: LiteralString = "%(id)s"
@@ -47,7 +47,7 @@ SELECT set_config('jitui.key_is_mine', coalesce(
 """
 
 
-def _kept_answer(locator: LiteralString) -> LiteralString:
+def _stored_response(locator: LiteralString) -> LiteralString:
     return f"""
 SELECT json_build_object('status', status, 'answer', encode(answer, 'base64'), 'body_hash', encode(body_hash, 'base64'),
                          'answered_at', answered_at)::text
@@ -92,7 +92,7 @@ EXISTS (
 
 
 # In one order whatever the database's locale, and in the one that `aftersales.apply` keeps.
-def _read_file(locator: LiteralString) -> LiteralString:
+def _read_order(locator: LiteralString) -> LiteralString:
     return f"""
 SELECT json_build_object(
     'order', to_json(o),
@@ -225,13 +225,13 @@ WITH places (scope, ref) AS (
 """
 READ_INPUTS = statement(_PLACES + _READ_INPUTS)
 
-_FILE = msgspec.json.Decoder(OrderFile)
+_FILE = msgspec.json.Decoder(OrderSnapshot)
 _INPUTS = msgspec.json.Decoder(DecisionInputs)
 _PAYMENT = msgspec.json.Decoder(KnownPayment)
 
 
-def decode_file(text: bytes) -> OrderFile:
-    """The file as the core's own value."""
+def decode_snapshot(text: bytes) -> OrderSnapshot:
+    """The snapshot as the core's own value."""
     return _FILE.decode(text)
 
 
@@ -301,7 +301,7 @@ _LOCATORS: dict[type, LiteralString] = {
 TRY_KEY = {kind: statement(_try_key(locator)) for kind, locator in _LOCATORS.items()}
 """Whether the key is anybody's right now, by the kind of reference; so is what was answered to it before."""
 
-KEPT_ANSWER = {kind: statement(_kept_answer(locator)) for kind, locator in _LOCATORS.items()}
+STORED_RESPONSE = {kind: statement(_stored_response(locator)) for kind, locator in _LOCATORS.items()}
 
 LOCK_BUYER = {kind: statement(_lock_buyer(locator)) for kind, locator in _LOCATORS.items()}
 """The first lock of every path, by the kind of reference."""
@@ -309,5 +309,5 @@ LOCK_BUYER = {kind: statement(_lock_buyer(locator)) for kind, locator in _LOCATO
 LOCK_ORDER = {kind: statement(_lock_order(locator)) for kind, locator in _LOCATORS.items()}
 """The second lock; tickets and refunds of the order are only changed under it."""
 
-READ_FILE = {kind: statement(_read_file(locator)) for kind, locator in _LOCATORS.items()}
-"""The whole order file: a statement of its own, so that it sees what was committed while we waited for locks."""
+READ_ORDER = {kind: statement(_read_order(locator)) for kind, locator in _LOCATORS.items()}
+"""The whole order snapshot: a statement of its own, so that it sees what was committed while we waited for locks."""

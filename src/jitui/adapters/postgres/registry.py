@@ -11,6 +11,7 @@ import msgspec
 
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.writing import record_buyer_events
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
 from jitui.aftersales.registry import (
@@ -25,7 +26,6 @@ from jitui.aftersales.registry import (
     Shop,
     contradicting,
 )
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.ids import lane_of, lane_of_id
 from jitui.policy import PublicPolicy
 

@@ -12,11 +12,11 @@ import msgspec
 from psycopg import errors
 
 from jitui.adapters.postgres import queue, reading, writing
-from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Row, Value, run_batch, statement
-from jitui.adapters.postgres.intake import put_order
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Row, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection, Pool
-from jitui.aftersales.file import OrderFile
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
+from jitui.adapters.postgres.put_order import put_order
+from jitui.aftersales.changes import Change
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.ports import (
     ClaimedRefund,
     DecisionInputs,
@@ -29,7 +29,7 @@ from jitui.aftersales.ports import (
     Ref,
     TicketRef,
 )
-from jitui.aftersales.writes import Write
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.errors import InvariantBroken, Overtaken
 
 _FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(order_id)s")
@@ -37,7 +37,7 @@ _FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(ord
 _SHARED_NAME = "payment_directory_pkey"
 """A payment has one buyer in all lanes. No lock reaches across lanes, so of two at once the database takes one."""
 
-_FORGET_ANSWERS = statement(
+_PURGE_RESPONSES = statement(
     "WITH old AS (DELETE FROM idempotency WHERE answered_at < %(before)s::timestamptz RETURNING 1) "
     "SELECT count(*) FROM old"
 )
@@ -61,37 +61,44 @@ class PostgresTransaction:
         self._connection = connection
         self._time_zone = time_zone
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
         """First round trip: claim the key, lock buyer then order, and only then read, each a statement of its own."""
         kind, params = type(ref), reading.ref_params(ref)
-        calls: list[Call] = [(BEGIN, {})]
-        if once is not None:
-            named = {**params, **_key_params(once), "lock": _lock_number(once)}
-            calls += [(reading.TRY_KEY[kind], named), (reading.KEPT_ANSWER[kind], named)]
-        calls += [(locked[kind], params) for locked in (reading.LOCK_BUYER, reading.LOCK_ORDER, reading.READ_FILE)]
+        calls: list[BatchCall] = [(BEGIN, {})]
+        if idempotency_key is not None:
+            named = {**params, **_key_params(idempotency_key), "lock": _lock_number(idempotency_key)}
+            calls += [(reading.TRY_KEY[kind], named), (reading.STORED_RESPONSE[kind], named)]
+        calls += [(locked[kind], params) for locked in (reading.LOCK_BUYER, reading.LOCK_ORDER, reading.READ_ORDER)]
         if query is not None:
             assert isinstance(ref, OrderRef)
             calls.append((reading.READ_INPUTS, reading.input_params(ref.lane, ref.order_id, query)))
             if query.payment is not None:
                 calls.append((reading.READ_PAYMENT, reading.payment_params(ref.lane, ref.order_id, query.payment)))
         answers = await run_batch(self._connection, calls)
-        if once is not None:
-            early = _key_state(answers[1], answers[2], once)
+        if idempotency_key is not None:
+            early = _key_state(answers[1], answers[2], idempotency_key)
             if early is not None:
                 return early
         payment = _payment(answers.pop()) if query is not None and query.payment is not None else None
         inputs = _inputs(answers.pop()) if query is not None else None
         if inputs is not None and payment is not None:
             inputs = replace(inputs, payment=payment)
-        return Opened(_file(answers.pop()), inputs=inputs)
+        return Opened(_snapshot(answers.pop()), inputs=inputs)
 
     async def commit(
-        self, file: OrderFile, writes: Sequence[Write], *, once: Once | None = None, answer: KeptAnswer | None = None
+        self,
+        snapshot: OrderSnapshot,
+        changes: Sequence[Change],
+        *,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
-        """Second round trip: everything the plan writes, the kept answer, and the commit."""
-        calls = writing.calls(file, writes, self._time_zone)
-        if once is not None and answer is not None:
-            calls.append((writing.KEEP_ANSWER, _answer_params(file, once, answer)))
+        """Second round trip: everything the plan writes, the stored response, and the commit."""
+        calls = writing.calls(snapshot, changes, self._time_zone)
+        if idempotency_key is not None and response is not None:
+            calls.append((writing.STORE_RESPONSE, _response_params(snapshot, idempotency_key, response)))
         with refusals():
             await run_batch(self._connection, [*calls, (COMMIT, {})])
 
@@ -119,27 +126,27 @@ class PostgresStore:
             (rows,) = await run_batch(connection, [(_FIND_ORDER, {"order_id": order_id})])
         return OrderRef(int(rows[0][0] or 0), order_id) if rows else None
 
-    async def read_file(self, ref: Ref) -> OrderFile | None:
-        """The file as it is now, without locks."""
+    async def read_order(self, ref: Ref) -> OrderSnapshot | None:
+        """The snapshot as it is now, without locks."""
         async with self._pool.connection() as connection:
-            (rows,) = await run_batch(connection, [(reading.READ_FILE[type(ref)], reading.ref_params(ref))])
-        return _file(rows)
+            (rows,) = await run_batch(connection, [(reading.READ_ORDER[type(ref)], reading.ref_params(ref))])
+        return _snapshot(rows)
 
-    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderFile, DecisionInputs] | None:
-        """File and decision inputs without locks, for a dry run."""
+    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderSnapshot, DecisionInputs] | None:
+        """Snapshot and decision inputs without locks, for a dry run."""
         async with self._pool.connection() as connection:
             rows, inputs = await run_batch(
                 connection,
                 [
-                    (reading.READ_FILE[OrderRef], reading.ref_params(ref)),
+                    (reading.READ_ORDER[OrderRef], reading.ref_params(ref)),
                     (reading.READ_INPUTS, reading.input_params(ref.lane, ref.order_id, query)),
                 ],
             )
-        file = _file(rows)
-        return None if file is None else (file, _inputs(inputs))
+        snapshot = _snapshot(rows)
+        return None if snapshot is None else (snapshot, _inputs(inputs))
 
     async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
-        """See `jitui.adapters.postgres.intake`."""
+        """See `jitui.adapters.postgres.put_order`."""
         async with self._pool.connection() as connection:
             return await put_order(connection, ref, new, now)
 
@@ -162,25 +169,25 @@ class PostgresStore:
         async with self._pool.connection() as connection:
             return await queue.expired_tickets(connection, now, limit)
 
-    async def forget_answers(self, before: datetime) -> int:
+    async def purge_responses(self, before: datetime) -> int:
         """Drop answers to Idempotency-Keys that are older than the promise to keep them; returns how many."""
         async with self._pool.connection() as connection:
-            (rows,) = await run_batch(connection, [(_FORGET_ANSWERS, {"before": before})])
+            (rows,) = await run_batch(connection, [(_PURGE_RESPONSES, {"before": before})])
         return int(rows[0][0] or 0)
 
 
-class _Kept(msgspec.Struct):
+class _StoredRow(msgspec.Struct):
     status: int
     answer: bytes
     body_hash: bytes
     answered_at: datetime
 
 
-_KEPT = msgspec.json.Decoder(_Kept)
+_STORED_ROW = msgspec.json.Decoder(_StoredRow)
 
 
-def _file(rows: list[Row]) -> OrderFile | None:
-    return reading.decode_file(rows[0][0] or b"") if rows else None
+def _snapshot(rows: list[Row]) -> OrderSnapshot | None:
+    return reading.decode_snapshot(rows[0][0] or b"") if rows else None
 
 
 def _payment(rows: list[Row]) -> KnownPayment:
@@ -191,36 +198,40 @@ def _inputs(rows: list[Row]) -> DecisionInputs:
     return reading.decode_inputs(rows[0][0] or b"") if rows else DecisionInputs()
 
 
-def _key_state(tried: list[Row], kept_rows: list[Row], once: Once) -> Opened | None:
+def _key_state(tried: list[Row], stored_rows: list[Row], idempotency_key: IdempotencyKey) -> Opened | None:
     """What the key found: in flight elsewhere, used for something else, answered before, or nothing."""
     if tried[0][0] == b"false":
         return Opened(None, in_flight=True)
-    if not kept_rows:
+    if not stored_rows:
         return None
-    kept = _KEPT.decode((kept_rows[0][0] or b"").replace(b"\\n", b""))
-    if kept.body_hash != once.body_hash:
+    stored = _STORED_ROW.decode((stored_rows[0][0] or b"").replace(b"\\n", b""))
+    if stored.body_hash != idempotency_key.body_hash:
         return Opened(None, key_reused=True)
-    return Opened(None, kept=KeptAnswer(kept.status, kept.answer, kept.answered_at))
+    return Opened(None, stored=StoredResponse(stored.status, stored.answer, stored.answered_at))
 
 
-def _lock_number(once: Once) -> int:
+def _lock_number(idempotency_key: IdempotencyKey) -> int:
     """Of API key, route and key; the statement adds the buyer."""
-    digest = hashlib.sha256("\x00".join((once.key_id, once.route, once.key)).encode()).digest()
+    digest = hashlib.sha256(
+        "\x00".join((idempotency_key.key_id, idempotency_key.route, idempotency_key.key)).encode()
+    ).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def _key_params(once: Once) -> dict[str, Value]:
-    return {"key_id": once.key_id, "route": once.route, "key": once.key}
+def _key_params(idempotency_key: IdempotencyKey) -> dict[str, Value]:
+    return {"key_id": idempotency_key.key_id, "route": idempotency_key.route, "key": idempotency_key.key}
 
 
-def _answer_params(file: OrderFile, once: Once, answer: KeptAnswer) -> dict[str, Value]:
+def _response_params(
+    snapshot: OrderSnapshot, idempotency_key: IdempotencyKey, response: StoredResponse
+) -> dict[str, Value]:
     # In the lane of the buyer, as all that the transaction touches (decision 0017).
     return {
-        **_key_params(once),
-        "lane": file.order.lane,
-        "buyer_id": file.order.buyer_id,
-        "body_hash": once.body_hash,
-        "status": answer.status,
-        "answer": answer.body,
-        "answered_at": answer.answered_at,
+        **_key_params(idempotency_key),
+        "lane": snapshot.order.lane,
+        "buyer_id": snapshot.order.buyer_id,
+        "body_hash": idempotency_key.body_hash,
+        "status": response.status,
+        "answer": response.body,
+        "answered_at": response.answered_at,
     }

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from jitui.adapters.postgres.pool import Pool, read_rows
-from jitui.aftersales.task import NewTask, Task, TaskFilter, TaskState
+from jitui.aftersales.task import NewTask, OperatorTask, TaskFilter, TaskState
 
 _OPEN: LiteralString = """
 WITH sent AS (
@@ -55,7 +55,7 @@ class PostgresTasks:
             cursor = await connection.execute(_OPEN, {"rows": msgspec.json.encode(rows).decode()})
             return [TaskState(str(state)) for (state,) in await cursor.fetchall()]
 
-    async def list(self, wanted: TaskFilter) -> Sequence[Task]:
+    async def list(self, wanted: TaskFilter) -> Sequence[OperatorTask]:
         """A page, newest first."""
         at, task_id = wanted.after or (None, None)
         params = {
@@ -66,10 +66,10 @@ class PostgresTasks:
             "after_id": task_id,
             "limit": wanted.limit,
         }
-        return await read_rows(self._pool, _LIST, params, Task)
+        return await read_rows(self._pool, _LIST, params, OperatorTask)
 
-    async def resolve(self, task_id: UUID, *, note: str, by: str, now: datetime) -> Task | None:
+    async def resolve(self, task_id: UUID, *, note: str, by: str, now: datetime) -> OperatorTask | None:
         """Close an open task; one that is closed keeps its first note."""
         params = {"task_id": task_id, "note": note, "by": by, "now": now}
-        found = await read_rows(self._pool, _RESOLVE, params, Task)
+        found = await read_rows(self._pool, _RESOLVE, params, OperatorTask)
         return found[0] if found else None

@@ -1,4 +1,4 @@
-"""One statement for each kind of write; all writes of a kind in a plan travel as one JSON array of rows.
+"""One statement for each kind of change; all changes of a kind in a plan travel as one JSON array of rows.
 
 Every statement takes the same parameters (`lane`, `order_id`, `buyer_id`, `time_zone`, `rows`) and names its lane.
 Amounts and units are deltas, so that the tables' CHECKs judge every change (I1, I3).
@@ -11,10 +11,10 @@ from typing import LiteralString
 
 import msgspec
 
-from jitui.adapters.postgres.batch import BEGIN, COMMIT, Call, Value, run_batch, statement
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
-from jitui.aftersales import writes as w
-from jitui.aftersales.file import OrderFile
+from jitui.aftersales import changes as c
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.ids import lane_of
 from jitui.policy import facts
 
@@ -24,7 +24,7 @@ ONCE_PER_ORDER: LiteralString = "'order_paid', 'order_completed', 'order_cancell
 """`jitui.policy.facts.ONCE_PER_ORDER`, as the constraint `once_per_order` has it."""
 
 _SQL: dict[type, LiteralString] = {
-    w.OpenTicket: f"""
+    c.OpenTicket: f"""
         WITH rows AS (SELECT ticket, lines FROM {_ROWS} AS r (ticket jsonb, lines jsonb)),
         opened AS (
             INSERT INTO ticket (lane, ticket_id, order_id, buyer_id, shop_id, state, version, reason, currency,
@@ -38,7 +38,7 @@ _SQL: dict[type, LiteralString] = {
         SELECT %(lane)s, l.ticket_id, %(order_id)s, l.line_id, l.quantity, l.amount_minor, l.open
         FROM rows, jsonb_populate_recordset(NULL::ticket_line, rows.lines) l
         """,
-    w.MoveTicket: f"""
+    c.MoveTicket: f"""
         WITH rows AS (
             SELECT * FROM {_ROWS} AS r (ticket_id uuid, state text, version int, open boolean, amount_minor bigint,
                 freight_minor bigint, funding_returns jsonb, expires_at timestamptz, approved_by text,
@@ -51,7 +51,7 @@ _SQL: dict[type, LiteralString] = {
         UPDATE ticket_line l SET open = false
         FROM rows r WHERE l.lane = %(lane)s AND l.ticket_id = r.ticket_id AND l.open AND NOT r.open
         """,
-    w.RecordDecision: f"""
+    c.RecordDecision: f"""
         INSERT INTO decision (lane, ticket_id, order_id, policy_id, policy_version, policy_sha256, outcome, decided_at,
             facts, decision, read_from)
         SELECT %(lane)s, r.ticket_id, %(order_id)s, r.policy_id, r.policy_version, r.policy_sha256, r.outcome,
@@ -59,33 +59,33 @@ _SQL: dict[type, LiteralString] = {
         FROM {_ROWS} AS r (ticket_id uuid, policy_id text, policy_version text, policy_sha256 text, outcome text,
             decided_at timestamptz, facts jsonb, decision jsonb, read_from jsonb)
         """,
-    w.AddTimeline: f"""
+    c.AddTimeline: f"""
         INSERT INTO ticket_event (lane, ticket_id, seq, order_id, at, actor_kind, actor_id, from_state, to_state, why,
             detail)
         SELECT %(lane)s, e.ticket_id, e.seq, %(order_id)s, e.at, e.actor_kind, e.actor_id, e.from_state, e.to_state,
             e.why, e.detail
         FROM {_ROWS} AS r (events jsonb), jsonb_populate_recordset(NULL::ticket_event, r.events) e
         """,
-    w.ClaimUnits: f"""
+    c.ClaimUnits: f"""
         UPDATE order_line l SET claimed_quantity = l.claimed_quantity + r.quantity,
             claimed_minor = l.claimed_minor + r.amount_minor
         FROM (SELECT line_id, sum(quantity) AS quantity, sum(amount_minor) AS amount_minor
               FROM {_ROWS} AS r (line_id text, quantity bigint, amount_minor bigint) GROUP BY line_id) r
         WHERE l.lane = %(lane)s AND l.order_id = %(order_id)s AND l.line_id = r.line_id
         """,
-    w.ClaimFreight: f"""
+    c.ClaimFreight: f"""
         UPDATE orders o SET freight_claimed_minor = o.freight_claimed_minor + r.amount_minor
         FROM (SELECT sum(amount_minor) AS amount_minor FROM {_ROWS} AS r (amount_minor bigint)) r
         WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
         """,
-    w.UnitsLeft: f"""
+    c.UnitsLeft: f"""
         UPDATE order_line l SET shipped_quantity = l.shipped_quantity + r.shipped,
             scanned_quantity = l.scanned_quantity + r.scanned
         FROM (SELECT line_id, sum(shipped) AS shipped, sum(scanned) AS scanned
               FROM {_ROWS} AS r (line_id text, shipped bigint, scanned bigint) GROUP BY line_id) r
         WHERE l.lane = %(lane)s AND l.order_id = %(order_id)s AND l.line_id = r.line_id
         """,
-    w.QueueRefund: f"""
+    c.QueueRefund: f"""
         INSERT INTO refund (lane, refund_id, ticket_id, order_id, tender_id, provider, payment_id, amount_minor,
             captured_minor, currency, state, attempt_no, tries, due_at, leased_until, reason, queued_at, closed_at)
         SELECT %(lane)s, f.refund_id, f.ticket_id, %(order_id)s, f.tender_id, f.provider, f.payment_id, f.amount_minor,
@@ -93,45 +93,45 @@ _SQL: dict[type, LiteralString] = {
             f.queued_at, f.closed_at
         FROM {_ROWS} AS r (refund jsonb), jsonb_populate_record(NULL::refund, r.refund) f
         """,
-    w.HoldTender: f"""
+    c.HoldTender: f"""
         UPDATE tender t SET pending_minor = t.pending_minor + r.pending_minor,
             refunded_minor = t.refunded_minor + r.refunded_minor
         FROM (SELECT tender_id, sum(pending_minor) AS pending_minor, sum(refunded_minor) AS refunded_minor
               FROM {_ROWS} AS r (tender_id text, pending_minor bigint, refunded_minor bigint) GROUP BY tender_id) r
         WHERE t.lane = %(lane)s AND t.order_id = %(order_id)s AND t.tender_id = r.tender_id
         """,
-    w.ReturnFunding: f"""
+    c.ReturnFunding: f"""
         UPDATE funding f SET returned_minor = f.returned_minor + r.amount_minor
         FROM (SELECT funder, sum(amount_minor) AS amount_minor
               FROM {_ROWS} AS r (funder text, amount_minor bigint) GROUP BY funder) r
         WHERE f.lane = %(lane)s AND f.order_id = %(order_id)s AND f.funder = r.funder
         """,
-    w.MoveRefund: f"""
+    c.MoveRefund: f"""
         UPDATE refund f SET state = r.state, due_at = r.due_at, leased_until = NULL, reason = r.reason,
             closed_at = r.closed_at, tries = r.tries
         FROM {_ROWS} AS r (refund_id uuid, state text, due_at timestamptz, reason text, closed_at timestamptz,
             tries int)
         WHERE f.lane = %(lane)s AND f.refund_id = r.refund_id
         """,
-    w.SettleRefund: f"""
+    c.SettleRefund: f"""
         UPDATE refund f SET settlement = r.settlement, state = 'succeeded', due_at = NULL
         FROM {_ROWS} AS r (refund_id uuid, settlement jsonb)
         WHERE f.lane = %(lane)s AND f.refund_id = r.refund_id AND f.settlement IS NULL
         """,
-    w.MoveAttempt: f"""
+    c.MoveAttempt: f"""
         UPDATE refund_attempt a SET state = r.state, provider_refund_id = r.provider_refund_id, reason = r.reason,
             news_at = r.news_at, moves = a.moves + 1
         FROM {_ROWS} AS r (attempt_id uuid, state text, provider_refund_id text, reason text, news_at timestamptz)
         WHERE a.lane = %(lane)s AND a.attempt_id = r.attempt_id
         """,
-    w.Post: f"""
+    c.LedgerEntry: f"""
         INSERT INTO ledger (lane, order_id, posting, debit, credit, amount_minor, currency, posted_at)
         SELECT %(lane)s, %(order_id)s, r.posting, r.debit, r.credit, r.amount_minor, r.currency, r.posted_at
         FROM {_ROWS} AS r (posting text, debit text, credit text, amount_minor bigint, currency text,
             posted_at timestamptz)
         ON CONFLICT (lane, order_id, posting) DO NOTHING
         """,
-    w.OpenTask: f"""
+    c.OpenTask: f"""
         INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at)
         SELECT r.task_id, t.kind, t.provider, t.order_id, t.amount_minor, t.currency, t.evidence, t.opened_at
         FROM {_ROWS} AS r (task_id uuid, task jsonb), jsonb_populate_record(NULL::task, r.task) t
@@ -141,7 +141,7 @@ _SQL: dict[type, LiteralString] = {
     # before its event keeps the event out. So the roll-up is what counting the events gives, in whatever order.
     # Events that happen once to an order are counted by `ONE_PER_ORDER`, which follows. What is told of an order that
     # costs nothing is no event; that such an order is completed stands on the order itself.
-    w.RecordBuyerEvent: f"""
+    c.RecordBuyerEvent: f"""
         WITH new AS (
             INSERT INTO buyer_event (lane, buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, currency,
                 retracts)
@@ -189,12 +189,12 @@ _SQL: dict[type, LiteralString] = {
         ON CONFLICT (lane, buyer_id, kind, day, currency) DO UPDATE
         SET events = buyer_day.events + excluded.events, amount_minor = buyer_day.amount_minor + excluded.amount_minor
         """,
-    w.Announce: f"""
+    c.Announce: f"""
         INSERT INTO change (lane, kind, order_id, ticket_id, buyer_id, shop_id, at, body)
         SELECT %(lane)s, r.kind, %(order_id)s, r.ticket_id, %(buyer_id)s, r.shop_id, r.at, r.body
         FROM {_ROWS} AS r (kind text, ticket_id uuid, shop_id text, at timestamptz, body jsonb)
         """,
-    w.PutShipment: f"""
+    c.PutShipment: f"""
         INSERT INTO shipment (lane, order_id, shipment_id, degree, carrier, tracking_no, waybill, source, commanded,
             lines, commanded_lines, happened_at, recorded_at)
         SELECT %(lane)s, %(order_id)s, s.shipment_id, s.degree, s.carrier, s.tracking_no, r.waybill, s.source,
@@ -205,7 +205,7 @@ _SQL: dict[type, LiteralString] = {
             commanded = excluded.commanded, lines = excluded.lines, commanded_lines = excluded.commanded_lines,
             happened_at = excluded.happened_at, recorded_at = excluded.recorded_at
         """,
-    w.OpenIncident: f"""
+    c.OpenIncident: f"""
         INSERT INTO incident (lane, incident_id, order_id, ticket_id, shop_id, kind, state, amount_minor, currency,
             evidence, opened_at)
         SELECT %(lane)s, r.incident_id, %(order_id)s, r.ticket_id, r.shop_id, 'goods_left_after_refund', 'open',
@@ -216,40 +216,40 @@ _SQL: dict[type, LiteralString] = {
         SET evidence = incident.evidence || excluded.evidence,
             amount_minor = greatest(incident.amount_minor, excluded.amount_minor)
         """,
-    w.ClaimPayment: f"""
+    c.ClaimPayment: f"""
         INSERT INTO payment_directory (provider, payment_id, lane, buyer_id)
         SELECT r.provider, r.payment_id, %(lane)s, %(buyer_id)s FROM {_ROWS} AS r (provider text, payment_id text)
         """,
-    w.SharePayment: f"""
+    c.SharePayment: f"""
         INSERT INTO shared_payment (lane, provider, payment_id, total_minor, captured_minor)
         SELECT %(lane)s, r.provider, r.payment_id, r.total_minor, r.amount_minor
         FROM {_ROWS} AS r (provider text, payment_id text, total_minor bigint, amount_minor bigint)
         ON CONFLICT (lane, provider, payment_id) DO UPDATE
         SET captured_minor = shared_payment.captured_minor + excluded.captured_minor
         """,
-    w.StatePaymentTotal: f"""
+    c.StatePaymentTotal: f"""
         UPDATE tender t SET payment_total_minor = r.total_minor
         FROM {_ROWS} AS r (tender_id text, total_minor bigint)
         WHERE t.lane = %(lane)s AND t.order_id = %(order_id)s AND t.tender_id = r.tender_id
         """,
-    w.CaptureMore: f"""
+    c.CaptureMore: f"""
         UPDATE tender t SET captured_minor = t.captured_minor + r.amount_minor
         FROM {_ROWS} AS r (tender_id text, amount_minor bigint)
         WHERE t.lane = %(lane)s AND t.order_id = %(order_id)s AND t.tender_id = r.tender_id
         """,
-    w.RaiseTicketLine: f"""
+    c.RaiseTicketLine: f"""
         UPDATE ticket_line l SET amount_minor = l.amount_minor + r.amount_minor
         FROM {_ROWS} AS r (ticket_id uuid, line_id text, amount_minor bigint)
         WHERE l.lane = %(lane)s AND l.ticket_id = r.ticket_id AND l.line_id = r.line_id
         """,
-    w.RecordLaterDecision: f"""
+    c.RecordLaterDecision: f"""
         INSERT INTO later_decision (lane, ticket_id, order_id, policy_id, policy_version, policy_sha256, outcome,
             decided_at, facts, decision, read_from)
         SELECT %(lane)s, d.ticket_id, %(order_id)s, d.policy_id, d.policy_version, d.policy_sha256, d.outcome,
             d.decided_at, d.facts, d.decision, d.read_from
         FROM {_ROWS} AS r (decision jsonb), jsonb_populate_record(NULL::later_decision, r.decision) d
         """,
-    w.CaptureTender: f"""
+    c.CaptureTender: f"""
         WITH captured AS (
             INSERT INTO tender (lane, order_id, tender_id, provider, payment_id, currency, captured_minor, captured_at,
                 payment_total_minor)
@@ -261,7 +261,7 @@ _SQL: dict[type, LiteralString] = {
         FROM (SELECT min(captured_at) AS captured_at FROM captured) c
         WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
         """,
-    w.PutDispute: f"""
+    c.PutDispute: f"""
         WITH rows AS (
             SELECT d.* FROM {_ROWS} AS r (dispute jsonb), jsonb_populate_record(NULL::dispute, r.dispute) d),
         put AS (
@@ -275,7 +275,7 @@ _SQL: dict[type, LiteralString] = {
         UPDATE tender t SET lost_minor = t.lost_minor + r.lost_minor FROM rows r
         WHERE t.lane = %(lane)s AND t.order_id = %(order_id)s AND t.tender_id = r.tender_id
         """,
-    w.CompleteOrder: f"""
+    c.CompleteOrder: f"""
         UPDATE orders o SET completed_at = r.completed_at FROM {_ROWS} AS r (completed_at timestamptz)
         WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
         """,
@@ -324,7 +324,7 @@ ON CONFLICT (lane, buyer_id) DO NOTHING
 _LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE")
 _EVENTS_OF = statement("SELECT count(*) FROM buyer_event WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s")
 
-KEEP_ANSWER = statement("""
+STORE_RESPONSE = statement("""
 INSERT INTO idempotency (lane, key_id, route, buyer_id, key, body_hash, status, answer, answered_at)
 VALUES (%(lane)s, %(key_id)s, %(route)s, %(buyer_id)s, %(key)s, %(body_hash)s, %(status)s, %(answer)s, %(answered_at)s)
 """)
@@ -333,28 +333,28 @@ _encode = msgspec.json.Encoder().encode
 _ONCE = frozenset(facts.ONCE_PER_ORDER)
 
 
-def calls(file: OrderFile, writes: Sequence[w.Write], time_zone: str) -> list[Call]:
+def calls(snapshot: OrderSnapshot, changes: Sequence[c.Change], time_zone: str) -> list[BatchCall]:
     """The calls of a plan in the order in which its kinds of write first appear."""
-    by_kind: dict[type, list[w.Write]] = {}
-    for write in writes:
-        by_kind.setdefault(type(write), []).append(write)
+    by_kind: dict[type, list[c.Change]] = {}
+    for change in changes:
+        by_kind.setdefault(type(change), []).append(change)
     common: dict[str, Value] = {
-        "lane": file.order.lane,
-        "order_id": file.order.order_id,
-        "buyer_id": file.order.buyer_id,
+        "lane": snapshot.order.lane,
+        "order_id": snapshot.order.order_id,
+        "buyer_id": snapshot.order.buyer_id,
         "time_zone": time_zone,
     }
-    made: list[Call] = []
+    made: list[BatchCall] = []
     for kind, rows in by_kind.items():
         params = {**common, "rows": _encode(rows).decode()}
         made.append((STATEMENTS[kind], params))
-        if any(isinstance(row, w.RecordBuyerEvent) and row.kind in _ONCE for row in rows):
+        if any(isinstance(row, c.RecordBuyerEvent) and row.kind in _ONCE for row in rows):
             made.append((ONE_PER_ORDER, params))
     return made
 
 
 async def record_buyer_events(
-    connection: Connection, buyer_id: str, events: Sequence[w.RecordBuyerEvent], time_zone: str
+    connection: Connection, buyer_id: str, events: Sequence[c.RecordBuyerEvent], time_zone: str
 ) -> int:
     """Append one buyer's events under the buyer's lock and commit; returns how many were new."""
     params: dict[str, Value] = {
@@ -364,7 +364,7 @@ async def record_buyer_events(
         "now": events[0].recorded_at,
         "rows": _encode(events).decode(),
     }
-    record = (STATEMENTS[w.RecordBuyerEvent], ONE_PER_ORDER)
+    record = (STATEMENTS[c.RecordBuyerEvent], ONE_PER_ORDER)
     steps = (BEGIN, _ENSURE_BUYER, _LOCK_BUYER, _EVENTS_OF, *record, _EVENTS_OF, COMMIT)
     _, _, _, before, _, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
     return int(after[0][0] or 0) - int(before[0][0] or 0)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from jitui.aftersales.ports import Change, DecisionQuery, Usage, Window, WindowValue
-from jitui.aftersales.writes import ChangeKind, RecordBuyerEvent
+from jitui.aftersales.changes import OutgoingEventKind, RecordBuyerEvent
+from jitui.aftersales.ports import DecisionQuery, FeatureWindow, OutgoingEvent, Usage, WindowValue
 from jitui.policy.facts import ONCE_PER_ORDER
 
 _MOST = 2**63
@@ -31,7 +31,7 @@ Days = Mapping[tuple[date, str], Sum]
 """By day and currency; the empty currency is one that is not known."""
 
 
-def window_value(window: Window, days: Days, currency: str, *, ahead: bool) -> WindowValue:
+def window_value(window: FeatureWindow, days: Days, currency: str, *, ahead: bool) -> WindowValue:
     """Amounts of no known currency make a sum unknown; those in other currencies are no part of it."""
     inside = [(day, of, found) for (day, of), found in days.items() if window.from_day <= day <= window.to_day]
     unknown = sum(found.amount_minor for _, of, found in inside if not of)
@@ -64,7 +64,7 @@ def counting(events: Iterable[RecordBuyerEvent]) -> Iterator[RecordBuyerEvent]:
 
 
 def buyer_window(
-    window: Window, standing: Sequence[RecordBuyerEvent], query: DecisionQuery, time_zone: ZoneInfo
+    window: FeatureWindow, standing: Sequence[RecordBuyerEvent], query: DecisionQuery, time_zone: ZoneInfo
 ) -> WindowValue:
     """A buyer's feature, from the events that count."""
     of_kind = [event for event in standing if event.kind == window.kind]
@@ -98,12 +98,12 @@ class RollUps:
         default_factory=lambda: defaultdict(lambda: defaultdict(Sum))
     )
 
-    def roll_up(self, feed: Sequence[Change], now: datetime) -> None:
+    def roll_up(self, feed: Sequence[OutgoingEvent], now: datetime) -> None:
         """Count what is new; a day that was read stays as it was, so what is late counts on the day it is known."""
         closed = None if self.as_of is None else self.as_of.astimezone(self.time_zone).date()
-        for change in feed[self.position :]:
-            self._count_usage(change)
-            self._count_shop_day(change, closed)
+        for event in feed[self.position :]:
+            self._count_usage(event)
+            self._count_shop_day(event, closed)
         self.position = len(feed)
         self.as_of = now if self.as_of is None else max(self.as_of, now)
 
@@ -116,47 +116,47 @@ class RollUps:
         amount = sum(bucket.amount_minor for of, bucket in inside if of == currency)
         return Usage(sum(bucket.events for _, bucket in inside), amount)
 
-    def shop_window(self, shop_id: str, window: Window, currency: str) -> WindowValue:
+    def shop_window(self, shop_id: str, window: FeatureWindow, currency: str) -> WindowValue:
         """A shop's feature."""
         return window_value(window, self.shop_days.get((shop_id, window.kind), {}), currency, ahead=False)
 
-    def _count_usage(self, change: Change) -> None:
-        approved = change.kind == ChangeKind.TICKET_APPROVED
-        if not approved and change.kind != ChangeKind.TICKET_AMOUNT_RAISED:
+    def _count_usage(self, event: OutgoingEvent) -> None:
+        approved = event.kind == OutgoingEventKind.TICKET_APPROVED
+        if not approved and event.kind != OutgoingEventKind.TICKET_AMOUNT_RAISED:
             return
-        if change.body.get("approved_by") != "instant_refund":
+        if event.body.get("approved_by") != "instant_refund":
             return
-        amount_minor = _number(change.body.get("amount_minor" if approved else "more_minor"))
-        for scope, ref in (("shop", change.shop_id), ("platform", "")):
+        amount_minor = _number(event.body.get("amount_minor" if approved else "more_minor"))
+        for scope, ref in (("shop", event.shop_id), ("platform", "")):
             for seconds in _BUCKETS:
-                began = datetime.fromtimestamp(change.at.timestamp() // seconds * seconds, tz=change.at.tzinfo)
-                bucket = self.usage[scope, ref, seconds][began, str(change.body.get("currency", ""))]
+                began = datetime.fromtimestamp(event.at.timestamp() // seconds * seconds, tz=event.at.tzinfo)
+                bucket = self.usage[scope, ref, seconds][began, str(event.body.get("currency", ""))]
                 bucket.events += approved
                 bucket.amount_minor += amount_minor
 
-    def _count_shop_day(self, change: Change, closed: date | None) -> None:
-        if change.body.get("free_of_charge"):
+    def _count_shop_day(self, event: OutgoingEvent, closed: date | None) -> None:
+        if event.body.get("free_of_charge"):
             return
-        day = change.at.astimezone(self.time_zone).date()
-        for kind in _shop_kinds(change):
-            days = self.shop_days[change.shop_id, kind]
-            found = days[max(day, closed or day), str(change.body.get("currency", ""))]
+        day = event.at.astimezone(self.time_zone).date()
+        for kind in _shop_kinds(event):
+            days = self.shop_days[event.shop_id, kind]
+            found = days[max(day, closed or day), str(event.body.get("currency", ""))]
             found.events += 1
-            found.amount_minor += _number(change.body.get("amount_minor"))
+            found.amount_minor += _number(event.body.get("amount_minor"))
 
 
-def _shop_kinds(change: Change) -> Iterator[str]:
-    match change.kind:
-        case ChangeKind.SHIPMENT_RECORDED:
-            if change.body.get("left"):
+def _shop_kinds(event: OutgoingEvent) -> Iterator[str]:
+    match event.kind:
+        case OutgoingEventKind.SHIPMENT_RECORDED:
+            if event.body.get("left"):
                 yield "shipped"
-            if change.body.get("on_time"):
+            if event.body.get("on_time"):
                 yield "shipped_on_time"
-        case ChangeKind.ORDER_PAID:
+        case OutgoingEventKind.ORDER_PAID:
             yield "order_paid"
-        case ChangeKind.TICKET_REFUNDED:
+        case OutgoingEventKind.TICKET_REFUNDED:
             yield "refund_before_shipment"
-        case ChangeKind.INCIDENT_OPENED:
+        case OutgoingEventKind.INCIDENT_OPENED:
             yield "incident"
 
 

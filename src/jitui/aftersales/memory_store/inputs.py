@@ -1,24 +1,24 @@
-"""What decides beside the order file, read from memory: what the database's statement of the same name reads."""
+"""What decides beside the order snapshot, read from memory: what the database's statement of the same name reads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.memory_store.history import buyer_window, counting
-from jitui.aftersales.memory_store.tables import Tables
+from jitui.aftersales.memory_store.tables import MemoryTables
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, KnownPayment, PaymentName, ScopedRow, Usage
 from jitui.aftersales.registry import Coverage, Pause, Scope
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import ApprovedBy
 from jitui.text import folded
 
 
-def decision_inputs(tables: Tables, file: OrderFile, query: DecisionQuery) -> DecisionInputs:
+def decision_inputs(tables: MemoryTables, snapshot: OrderSnapshot, query: DecisionQuery) -> DecisionInputs:
     """Everything that the query asks for; usage and shops' days are rolled up to its moment first."""
-    order, buyer_id, roll_ups = file.order, file.order.buyer_id, tables.roll_ups
+    order, buyer_id, roll_ups = snapshot.order, snapshot.order.buyer_id, tables.roll_ups
     roll_ups.roll_up(tables.feed, query.now)
-    places = {(scope, folded(ref)) for scope, ref in _places(file)}
+    places = {(scope, folded(ref)) for scope, ref in _places(snapshot)}
     standing = list(counting(tables.events.get(buyer_id, {}).values()))
     selection = tables.selections.get(buyer_id)
     shop_from, platform_from = query.shop_cap_from or query.now, query.platform_cap_from or query.now
@@ -39,35 +39,37 @@ def decision_inputs(tables: Tables, file: OrderFile, query: DecisionQuery) -> De
             scope.value for scope in (Scope.REGION, Scope.CATEGORY) if any(place[0] is scope for place in tables.pauses)
         ),
         uncovered_scopes=_uncovered_scopes(tables),
-        buyer_usage=_buyer_usage(tables, file, query),
+        buyer_usage=_buyer_usage(tables, snapshot, query),
         shop_usage=roll_ups.used("shop", order.shop_id, shop_seconds, shop_from, query.currency),
         platform_usage=roll_ups.used("platform", "", platform_seconds, platform_from, query.currency),
         usage_as_of=roll_ups.as_of,
         shop_days_as_of=roll_ups.as_of,
-        payment=KnownPayment() if query.payment is None else _known_payment(tables, file, query.payment),
+        payment=KnownPayment() if query.payment is None else _known_payment(tables, snapshot, query.payment),
     )
 
 
-def _places(file: OrderFile) -> Iterator[tuple[Scope, str]]:
+def _places(snapshot: OrderSnapshot) -> Iterator[tuple[Scope, str]]:
     """Each once: the platform, the shop, what is sold, and the buyer's region."""
     yield Scope.PLATFORM, ""
-    yield Scope.SHOP, file.order.shop_id
-    yield from dict.fromkeys((Scope.ITEM, line.item_id) for line in file.lines)
-    yield from dict.fromkeys((Scope.CATEGORY, line.category_id) for line in file.lines if line.category_id is not None)
-    if file.buyer.region is not None:
-        yield Scope.REGION, file.buyer.region
+    yield Scope.SHOP, snapshot.order.shop_id
+    yield from dict.fromkeys((Scope.ITEM, line.item_id) for line in snapshot.lines)
+    yield from dict.fromkeys(
+        (Scope.CATEGORY, line.category_id) for line in snapshot.lines if line.category_id is not None
+    )
+    if snapshot.buyer.region is not None:
+        yield Scope.REGION, snapshot.buyer.region
 
 
 def _scoped(row: Coverage | Pause) -> ScopedRow:
     return ScopedRow(row.scope.value, row.ref, row.covered if isinstance(row, Coverage) else True, row.reason)
 
 
-def _uncovered_scopes(tables: Tables) -> tuple[str, ...]:
+def _uncovered_scopes(tables: MemoryTables) -> tuple[str, ...]:
     uncovered = any(row.scope is Scope.CATEGORY and not row.covered for row in tables.coverage.values())
     return (Scope.CATEGORY.value,) if uncovered else ()
 
 
-def _is_restricted(tables: Tables, buyer_id: str, now: datetime) -> bool:
+def _is_restricted(tables: MemoryTables, buyer_id: str, now: datetime) -> bool:
     return any(
         one.buyer_id == buyer_id
         and one.lifted_at is None
@@ -77,13 +79,13 @@ def _is_restricted(tables: Tables, buyer_id: str, now: datetime) -> bool:
     )
 
 
-def _buyer_usage(tables: Tables, file: OrderFile, query: DecisionQuery) -> Usage:
+def _buyer_usage(tables: MemoryTables, snapshot: OrderSnapshot, query: DecisionQuery) -> Usage:
     """Instant approvals count in whatever currency they were, amounts in the policy's alone."""
     since = query.buyer_cap_from or query.now
     approved = [
         ticket
-        for order_id in tables.orders_of[file.order.buyer_id]
-        for ticket in tables.files[order_id].tickets
+        for order_id in tables.orders_of[snapshot.order.buyer_id]
+        for ticket in tables.snapshots[order_id].tickets
         if ticket.approved_by is ApprovedBy.INSTANT_REFUND
         and ticket.approved_at is not None
         and ticket.approved_at > since
@@ -91,12 +93,12 @@ def _buyer_usage(tables: Tables, file: OrderFile, query: DecisionQuery) -> Usage
     return Usage(len(approved), sum(one.amount_minor for one in approved if one.currency == query.currency))
 
 
-def _known_payment(tables: Tables, file: OrderFile, payment: PaymentName) -> KnownPayment:
+def _known_payment(tables: MemoryTables, snapshot: OrderSnapshot, payment: PaymentName) -> KnownPayment:
     """The parts of a payment on the buyer's other orders."""
     parts = [
         tender
-        for order_id in tables.orders_of[file.order.buyer_id] - {file.order.order_id}
-        for tender in tables.files[order_id].tenders
+        for order_id in tables.orders_of[snapshot.order.buyer_id] - {snapshot.order.order_id}
+        for tender in tables.snapshots[order_id].tenders
         if (tender.provider, tender.payment_id) == (payment.provider, payment.payment_id)
     ]
     return KnownPayment(

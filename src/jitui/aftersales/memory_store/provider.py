@@ -8,11 +8,11 @@ from uuid import UUID
 
 from jitui.aftersales.provider import (
     BOTH,
-    Answer,
-    AnswerKind,
     Capabilities,
     NotificationRefused,
-    RefundOrder,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
 )
 
 
@@ -20,11 +20,13 @@ class MemoryProvider:
     """See `jitui.aftersales.provider.PaymentProvider`; `answer` says what becomes of a refund that is new to it."""
 
     def __init__(
-        self, name: str, answer: Callable[[RefundOrder], Answer] = lambda _: Answer(AnswerKind.SUCCEEDED)
+        self,
+        name: str,
+        answer: Callable[[RefundInstruction], RefundResult] = lambda _: RefundResult(RefundResultKind.SUCCEEDED),
     ) -> None:
         self._name = name
         self._answer = answer
-        self.books: dict[UUID, Answer] = {}
+        self.books: dict[UUID, RefundResult] = {}
 
     @property
     def name(self) -> str:
@@ -36,15 +38,15 @@ class MemoryProvider:
         """The same attempt again is the same refund, and it can be looked up."""
         return BOTH
 
-    async def send(self, refund: RefundOrder) -> Answer:
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
         """The answer of the first time, also to a repeat."""
-        if refund.attempt_id not in self.books:
-            self.books[refund.attempt_id] = self._answer(refund)
-        return self.books[refund.attempt_id]
+        if instruction.attempt_id not in self.books:
+            self.books[instruction.attempt_id] = self._answer(instruction)
+        return self.books[instruction.attempt_id]
 
-    async def look_up(self, refund: RefundOrder) -> Answer:
+    async def look_up(self, instruction: RefundInstruction) -> RefundResult:
         """What the books say."""
-        return self.books.get(refund.attempt_id, Answer(AnswerKind.ABSENT))
+        return self.books.get(instruction.attempt_id, RefundResult(RefundResultKind.NOT_FOUND))
 
     def read_notification(self, headers: Mapping[str, str], body: bytes, now: datetime) -> NotificationRefused:
         """It sends none."""

@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from jitui.aftersales.memory_store.tables import Tables
+from jitui.aftersales.changes import RecordBuyerEvent
+from jitui.aftersales.memory_store.tables import MemoryTables
 from jitui.aftersales.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
 from jitui.aftersales.registry import (
@@ -24,7 +25,6 @@ from jitui.aftersales.registry import (
     Selection,
     contradicting,
 )
-from jitui.aftersales.writes import RecordBuyerEvent
 
 _Row = TypeVar("_Row", Buyer, Category, HistoryRecord)
 
@@ -32,7 +32,7 @@ _Row = TypeVar("_Row", Buyer, Category, HistoryRecord)
 class MemoryRegistry:
     """Decisions read what was set from the next request on."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: MemoryTables) -> None:
         self._tables = tables
 
     async def put_buyer(self, buyer: Buyer, now: datetime, *, kept: Collection[str] = ()) -> Buyer:
@@ -121,7 +121,7 @@ class MemoryRegistry:
         return new
 
     def _is_of_another(self, event: RecordBuyerEvent) -> bool:
-        named = self._tables.files.get(event.order_id or "")
+        named = self._tables.snapshots.get(event.order_id or "")
         return named is not None and named.order.buyer_id != event.buyer_id
 
     def _is_of_another_kind(self, event: RecordBuyerEvent) -> bool:

@@ -15,14 +15,13 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales import ledger
+from jitui.aftersales.changes import Change, ClaimRefund, LedgerEntry
 from jitui.aftersales.claim import claimed, plan_claim
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.memory_store.inputs import decision_inputs
 from jitui.aftersales.memory_store.registry import MemoryRegistry
-from jitui.aftersales.memory_store.tables import Tables
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.memory_store.tables import MemoryTables
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import (
-    Change,
     ClaimedRefund,
     DecisionInputs,
     DecisionQuery,
@@ -31,14 +30,15 @@ from jitui.aftersales.ports import (
     Opened,
     OrderRef,
     OrderTaken,
+    OutgoingEvent,
     Ref,
     StoredDecision,
     TicketRef,
 )
 from jitui.aftersales.put_order import CategoryFlags, order_after, plan_order, standing_order
 from jitui.aftersales.refund import Refund
-from jitui.aftersales.task import Task
-from jitui.aftersales.writes import ClaimRefund, Post, Write
+from jitui.aftersales.snapshot import OrderSnapshot
+from jitui.aftersales.task import OperatorTask
 from jitui.errors import InvariantBroken
 from jitui.ids import new_id
 
@@ -49,7 +49,7 @@ class MemoryStore:
     """See `jitui.aftersales.ports.Store`; `registry` sets the rows that decisions read."""
 
     def __init__(self, time_zone: ZoneInfo) -> None:
-        self._tables = Tables(time_zone)
+        self._tables = MemoryTables(time_zone)
         self._lock = asyncio.Lock()
         self._in_flight: set[_Key] = set()
         self.registry = MemoryRegistry(self._tables)
@@ -69,26 +69,26 @@ class MemoryStore:
         """What `plan_order` says; hold and ship-by may always change."""
         tables = self._tables
         async with self._lock:
-            known = tables.files.get(ref.order_id)
+            known = tables.snapshots.get(ref.order_id)
             if known is not None:
                 known = replace(known, completed_by_event=tables.is_completed_by_event(known))
             if known is not None and known.order.buyer_id != new.buyer_id:
                 return Refusal(
                     RefusalCode.ORDER_BELONGS_TO_ANOTHER, "An order with this id belongs to another buyer.", "buyer_id"
                 )
-            posts = tables.ledger.get(ref.order_id, {}).values()
+            entries = tables.ledger.get(ref.order_id, {}).values()
             flags = {name: CategoryFlags(row.customised, row.virtual) for name, row in tables.categories.items()}
-            planned = plan_order(None if known is None else standing_order(known, posts, flags), new, now)
+            planned = plan_order(None if known is None else standing_order(known, entries, flags), new, now)
             if isinstance(planned, Refusal):
                 return planned
             tables.put_order(order_after(known, tables.buyer(new.buyer_id), new, planned), planned, now)
             return OrderTaken(ref, created=known is None, changed=planned.replaces)
 
-    async def forget_answers(self, before: datetime) -> int:
+    async def purge_responses(self, before: datetime) -> int:
         """Drop answers to Idempotency-Keys that are older than the promise to keep them; returns how many."""
-        old = [key for key, (_, kept) in self._tables.answers.items() if kept.answered_at < before]
+        old = [key for key, (_, stored) in self._tables.responses.items() if stored.answered_at < before]
         for key in old:
-            del self._tables.answers[key]
+            del self._tables.responses[key]
         return len(old)
 
     # Workers -------------------------------------------------------------------------------------------------------
@@ -119,12 +119,12 @@ class MemoryStore:
         ]
 
     def _claim(self, refund: Refund, now: datetime, lease_until: datetime) -> ClaimedRefund:
-        lane = self._tables.files[refund.order_id].order.lane
+        lane = self._tables.snapshots[refund.order_id].order.lane
         change = plan_claim(refund, now=now, lease_until=lease_until, new_attempt_id=new_id(lane))
         self._tables.write(OrderRef(lane, refund.order_id), [change])
-        file = self._tables.files[refund.order_id]
-        leased = next(one for one in file.refunds if one.refund_id == refund.refund_id)
-        attempts = (one for one in file.attempts if one.refund_id == refund.refund_id)
+        snapshot = self._tables.snapshots[refund.order_id]
+        leased = next(one for one in snapshot.refunds if one.refund_id == refund.refund_id)
+        attempts = (one for one in snapshot.attempts if one.refund_id == refund.refund_id)
         attempt = next(one for one in attempts if one.attempt_no == leased.attempt_no)
         return claimed(lane, leased, attempt, is_new=change.attempt is not None)
 
@@ -132,19 +132,19 @@ class MemoryStore:
 
     async def find_order(self, order_id: str) -> OrderRef | None:
         """For callers that know a platform's order id and not its buyer."""
-        file = self._tables.files.get(order_id)
-        return None if file is None else OrderRef(file.order.lane, order_id)
+        snapshot = self._tables.snapshots.get(order_id)
+        return None if snapshot is None else OrderRef(snapshot.order.lane, order_id)
 
-    async def read_file(self, ref: Ref) -> OrderFile | None:
-        """The file as it is now."""
+    async def read_order(self, ref: Ref) -> OrderSnapshot | None:
+        """The snapshot as it is now."""
         return self._tables.find(ref)
 
-    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderFile, DecisionInputs] | None:
-        """File and decision inputs, for a dry run."""
-        file = self._tables.find(ref)
-        return None if file is None else (file, decision_inputs(self._tables, file, query))
+    async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderSnapshot, DecisionInputs] | None:
+        """Snapshot and decision inputs, for a dry run."""
+        snapshot = self._tables.find(ref)
+        return None if snapshot is None else (snapshot, decision_inputs(self._tables, snapshot, query))
 
-    async def ledger(self, ref: OrderRef) -> Sequence[Post]:
+    async def ledger(self, ref: OrderRef) -> Sequence[LedgerEntry]:
         """The order's postings as they happened."""
         return ledger.story(self._tables.ledger.get(ref.order_id, {}).values())
 
@@ -169,7 +169,7 @@ class MemoryStore:
         found = (one for one in self._tables.incidents.values() if shop_id in (None, one.shop_id))
         return sorted(found, key=lambda one: (one.opened_at, one.incident_id), reverse=True)[:limit]
 
-    async def tasks(self) -> Sequence[Task]:
+    async def tasks(self) -> Sequence[OperatorTask]:
         """What people must look at, newest first."""
         return sorted(self._tables.tasks.values(), key=lambda task: (task.opened_at, task.task_id), reverse=True)
 
@@ -177,9 +177,9 @@ class MemoryStore:
         """Count usage and shops' days as of `now`, as every decision does before it reads them."""
         self._tables.roll_ups.roll_up(self._tables.feed, now)
 
-    async def changes(
+    async def events(
         self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
-    ) -> Sequence[Change]:
+    ) -> Sequence[OutgoingEvent]:
         """Rows of the feed after a position."""
         rows = self._tables.feed[after:]
         found = (row for row in rows if shop_id in (None, row.shop_id) and buyer_id in (None, row.buyer_id))
@@ -189,48 +189,56 @@ class MemoryStore:
 class MemoryTransaction:
     """See `jitui.aftersales.ports.Transaction`: the store is this transaction's own from `open` to the end."""
 
-    def __init__(self, tables: Tables, lock: asyncio.Lock, in_flight: set[_Key]) -> None:
+    def __init__(self, tables: MemoryTables, lock: asyncio.Lock, in_flight: set[_Key]) -> None:
         self._tables = tables
         self._lock = lock
         self._in_flight = in_flight
         self._key: _Key | None = None
         self._holds = False
 
-    async def open(self, ref: Ref, *, once: Once | None = None, query: DecisionQuery | None = None) -> Opened:
+    async def open(
+        self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
+    ) -> Opened:
         """A key that is in flight elsewhere is not waited for."""
         known = self._tables.find(ref)
-        if known is not None and once is not None:
-            key = (once.key_id, once.route, known.order.buyer_id, once.key)
+        if known is not None and idempotency_key is not None:
+            key = (idempotency_key.key_id, idempotency_key.route, known.order.buyer_id, idempotency_key.key)
             if key in self._in_flight:
                 return Opened(None, in_flight=True)
             self._in_flight.add(key)
             self._key = key
         await self._lock.acquire()
         self._holds = True
-        file = self._tables.find(ref)
-        if file is None:
+        snapshot = self._tables.find(ref)
+        if snapshot is None:
             return Opened(None)
-        if once is not None and self._key in self._tables.answers:
-            body_hash, kept = self._tables.answers[self._key]
-            return Opened(None, kept=kept) if body_hash == once.body_hash else Opened(None, key_reused=True)
-        return Opened(file, inputs=None if query is None else decision_inputs(self._tables, file, query))
+        if idempotency_key is not None and self._key in self._tables.responses:
+            body_hash, stored = self._tables.responses[self._key]
+            return (
+                Opened(None, stored=stored) if body_hash == idempotency_key.body_hash else Opened(None, key_reused=True)
+            )
+        return Opened(snapshot, inputs=None if query is None else decision_inputs(self._tables, snapshot, query))
 
     async def commit(
         self,
-        file: OrderFile,
-        writes: Sequence[Write | ClaimRefund],
+        snapshot: OrderSnapshot,
+        changes: Sequence[Change | ClaimRefund],
         *,
-        once: Once | None = None,
-        answer: KeptAnswer | None = None,
+        idempotency_key: IdempotencyKey | None = None,
+        response: StoredResponse | None = None,
     ) -> None:
-        """Everything the plan writes, and the kept answer."""
-        order = file.order
-        key = None if once is None else (once.key_id, once.route, order.buyer_id, once.key)
-        if key in self._tables.answers and answer is not None:
+        """Everything the plan writes, and the stored response."""
+        order = snapshot.order
+        key = (
+            None
+            if idempotency_key is None
+            else (idempotency_key.key_id, idempotency_key.route, order.buyer_id, idempotency_key.key)
+        )
+        if key in self._tables.responses and response is not None:
             raise InvariantBroken("The store refused a write: it breaks idempotency_pkey.")
-        self._tables.write(OrderRef(order.lane, order.order_id), writes)
-        if key is not None and once is not None and answer is not None:
-            self._tables.answers[key] = once.body_hash, answer
+        self._tables.write(OrderRef(order.lane, order.order_id), changes)
+        if key is not None and idempotency_key is not None and response is not None:
+            self._tables.responses[key] = idempotency_key.body_hash, response
 
     def end(self) -> None:
         """Let the next one in."""

@@ -9,17 +9,31 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import (
+    Announce,
+    BuyerEventKind,
+    Change,
+    ClaimPayment,
+    ClaimRefund,
+    LedgerEntry,
+    OpenIncident,
+    OpenTask,
+    OutgoingEventKind,
+    RecordBuyerEvent,
+    RecordDecision,
+    RecordLaterDecision,
+    SharePayment,
+)
 from jitui.aftersales.constraints import broken_constraint
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.memory_store.history import RollUps, counting
 from jitui.aftersales.order import Buyer, OrderLine
-from jitui.aftersales.outcomes import KeptAnswer
+from jitui.aftersales.outcomes import StoredResponse
 from jitui.aftersales.ports import (
     AttemptRef,
-    Change,
     HistoryRecord,
     Incident,
     OrderRef,
+    OutgoingEvent,
     Ref,
     RefundRef,
     TicketRef,
@@ -27,23 +41,9 @@ from jitui.aftersales.ports import (
 from jitui.aftersales.put_order import OrderPut
 from jitui.aftersales.refund import Refund
 from jitui.aftersales.registry import Category, Coverage, Pause, Restriction, Scope, Selection
-from jitui.aftersales.task import NewTask, Task, TaskState
+from jitui.aftersales.snapshot import OrderSnapshot
+from jitui.aftersales.task import NewTask, OperatorTask, TaskState
 from jitui.aftersales.ticket import Ticket, TicketState
-from jitui.aftersales.writes import (
-    Announce,
-    BuyerEventKind,
-    ChangeKind,
-    ClaimPayment,
-    ClaimRefund,
-    OpenIncident,
-    OpenTask,
-    Post,
-    RecordBuyerEvent,
-    RecordDecision,
-    RecordLaterDecision,
-    SharePayment,
-    Write,
-)
 from jitui.errors import InvariantBroken, Overtaken
 from jitui.ids import lane_of
 
@@ -52,11 +52,11 @@ Payment = tuple[str, str]
 
 
 @dataclass
-class Tables:
-    """By the ids that the database has as keys. A file's lines are as the order says, without their categories."""
+class MemoryTables:
+    """By the ids that the database has as keys. A snapshot's lines are as the order says, without their categories."""
 
     time_zone: ZoneInfo
-    files: dict[str, OrderFile] = field(default_factory=dict)
+    snapshots: dict[str, OrderSnapshot] = field(default_factory=dict)
     orders_of: dict[str, set[str]] = field(default_factory=dict)
     order_of: dict[UUID, str] = field(default_factory=dict)  # of a ticket, a refund, an attempt
     buyers: dict[str, Buyer] = field(default_factory=dict)
@@ -67,15 +67,15 @@ class Tables:
     selections: dict[str, Selection] = field(default_factory=dict)
     history: dict[str, HistoryRecord] = field(default_factory=dict)
     events: dict[str, dict[str, RecordBuyerEvent]] = field(default_factory=dict)
-    ledger: dict[str, dict[str, Post]] = field(default_factory=dict)
+    ledger: dict[str, dict[str, LedgerEntry]] = field(default_factory=dict)
     decisions: dict[UUID, RecordDecision] = field(default_factory=dict)
     later_decisions: dict[tuple[UUID, datetime], RecordDecision] = field(default_factory=dict)
     incidents: dict[UUID, Incident] = field(default_factory=dict)  # by ticket
-    tasks: dict[UUID, Task] = field(default_factory=dict)
-    feed: list[Change] = field(default_factory=list)
+    tasks: dict[UUID, OperatorTask] = field(default_factory=dict)
+    feed: list[OutgoingEvent] = field(default_factory=list)
     payments: dict[Payment, str] = field(default_factory=dict)  # to the buyer
     shared: dict[Payment, tuple[int, int]] = field(default_factory=dict)  # total, and what its parts sum to
-    answers: dict[tuple[str, str, str, str], tuple[bytes, KeptAnswer]] = field(default_factory=dict)
+    responses: dict[tuple[str, str, str, str], tuple[bytes, StoredResponse]] = field(default_factory=dict)
     due: dict[UUID, Refund] = field(default_factory=dict)  # the refund queue
     waiting: dict[UUID, Ticket] = field(default_factory=dict)  # for the merchant, until a deadline
     roll_ups: RollUps = field(init=False)
@@ -83,26 +83,26 @@ class Tables:
     def __post_init__(self) -> None:
         self.roll_ups = RollUps(self.time_zone)
 
-    def read(self, order_id: str) -> OrderFile:
-        """The file with its buyer as it stands, and with what categories say of its lines."""
-        file = self.files[order_id]
-        lines = tuple(self._with_category(line) for line in file.lines)
-        completed = self.is_completed_by_event(file)
-        return replace(file, buyer=self.buyers[file.order.buyer_id], lines=lines, completed_by_event=completed)
+    def read(self, order_id: str) -> OrderSnapshot:
+        """The snapshot with its buyer as it stands, and with what categories say of its lines."""
+        snapshot = self.snapshots[order_id]
+        lines = tuple(self._with_category(line) for line in snapshot.lines)
+        completed = self.is_completed_by_event(snapshot)
+        return replace(snapshot, buyer=self.buyers[snapshot.order.buyer_id], lines=lines, completed_by_event=completed)
 
-    def is_completed_by_event(self, file: OrderFile) -> bool:
+    def is_completed_by_event(self, snapshot: OrderSnapshot) -> bool:
         """Whether the buyer's history says so of this order."""
         return any(
-            event.kind == BuyerEventKind.ORDER_COMPLETED and event.order_id == file.order.order_id
-            for event in counting(self.events.get(file.order.buyer_id, {}).values())
+            event.kind == BuyerEventKind.ORDER_COMPLETED and event.order_id == snapshot.order.order_id
+            for event in counting(self.events.get(snapshot.order.buyer_id, {}).values())
         )
 
-    def find(self, ref: Ref) -> OrderFile | None:
-        """The file that a reference names, as a reader sees it."""
+    def find(self, ref: Ref) -> OrderSnapshot | None:
+        """The snapshot that a reference names, as a reader sees it."""
         match ref:
             case OrderRef(lane, order_id):
-                file = self.files.get(order_id)
-                return self.read(order_id) if file is not None and file.order.lane == lane else None
+                snapshot = self.snapshots.get(order_id)
+                return self.read(order_id) if snapshot is not None and snapshot.order.lane == lane else None
             case TicketRef(_, subject) | RefundRef(_, subject) | AttemptRef(_, subject):
                 found = self.order_of.get(subject)
                 return None if found is None else self.read(found)
@@ -111,61 +111,61 @@ class Tables:
         """The buyer's row, made where there is none."""
         return self.buyers.setdefault(buyer_id, Buyer(lane_of(buyer_id), buyer_id))
 
-    def put(self, file: OrderFile) -> None:
-        """The file as it is from now on."""
-        order = file.order
-        self.files[order.order_id] = file
+    def put(self, snapshot: OrderSnapshot) -> None:
+        """The snapshot as it is from now on."""
+        order = snapshot.order
+        self.snapshots[order.order_id] = snapshot
         self.orders_of.setdefault(order.buyer_id, set()).add(order.order_id)
-        for ticket in file.tickets:
+        for ticket in snapshot.tickets:
             self.order_of[ticket.ticket_id] = order.order_id
             self.waiting.pop(ticket.ticket_id, None)
             if ticket.state is TicketState.AWAITING_MERCHANT and ticket.expires_at is not None:
                 self.waiting[ticket.ticket_id] = ticket
-        for refund in file.refunds:
+        for refund in snapshot.refunds:
             self.order_of[refund.refund_id] = order.order_id
             self.due.pop(refund.refund_id, None)
             if refund.due_at is not None:
                 self.due[refund.refund_id] = refund
-        for attempt in file.attempts:
+        for attempt in snapshot.attempts:
             self.order_of[attempt.attempt_id] = order.order_id
 
-    def put_order(self, file: OrderFile, put: OrderPut, now: datetime) -> None:
+    def put_order(self, snapshot: OrderSnapshot, put: OrderPut, now: datetime) -> None:
         """An order as a platform puts it; one that costs nothing is paid when it is placed."""
-        self._judge(file, put.postings)
-        self.put(file)
-        self.post(file.order.order_id, put.postings)
+        self._judge(snapshot, put.entries)
+        self.put(snapshot)
+        self.add_entry(snapshot.order.order_id, put.entries)
         if put.paid_now:
-            body = {"amount_minor": 0, "currency": file.order.currency, "free_of_charge": True}
-            self.announce(file, Announce(ChangeKind.ORDER_PAID, now, file.order.shop_id, body))
+            body = {"amount_minor": 0, "currency": snapshot.order.currency, "free_of_charge": True}
+            self.announce(snapshot, Announce(OutgoingEventKind.ORDER_PAID, now, snapshot.order.shop_id, body))
 
-    def write(self, ref: OrderRef, writes: Sequence[Write | ClaimRefund]) -> None:
+    def write(self, ref: OrderRef, changes: Sequence[Change | ClaimRefund]) -> None:
         """All of a plan.
 
         Raises InvariantBroken where the database would refuse it, and Overtaken where a payment is another's.
         """
-        file = apply_all(self.files[ref.order_id], writes)
-        self._judge(file, writes)
-        self.put(file)
-        for write in writes:
-            self._write_beside(file, write)
+        snapshot = apply_all(self.snapshots[ref.order_id], changes)
+        self._judge(snapshot, changes)
+        self.put(snapshot)
+        for change in changes:
+            self._write_beside(snapshot, change)
 
-    def announce(self, file: OrderFile, told: Announce) -> None:
+    def announce(self, snapshot: OrderSnapshot, told: Announce) -> None:
         """The next event of the feed."""
-        order = file.order
+        order = snapshot.order
         number = len(self.feed) + 1
-        change = Change(
+        event = OutgoingEvent(
             number, told.kind, told.at, order.order_id, order.buyer_id, told.shop_id, told.ticket_id, told.body
         )
-        self.feed.append(change)
+        self.feed.append(event)
 
-    def post(self, order_id: str, posts: Iterable[Post]) -> None:
+    def add_entry(self, order_id: str, entries: Iterable[LedgerEntry]) -> None:
         """The same posting twice is one."""
-        for post in posts:
-            self.ledger.setdefault(order_id, {}).setdefault(post.posting, post)
+        for entry in entries:
+            self.ledger.setdefault(order_id, {}).setdefault(entry.posting, entry)
 
     def record_event(self, event: RecordBuyerEvent) -> bool:
         """Whether it is new. Nothing of an order that cost nothing counts; amounts are in the order's currency."""
-        named = self.files.get(event.order_id or "")
+        named = self.snapshots.get(event.order_id or "")
         if named is not None and named.order.free_of_charge and named.order.lane == lane_of(event.buyer_id):
             self._complete_free(named, event)
             return False
@@ -174,75 +174,75 @@ class Tables:
         events = self.events.setdefault(event.buyer_id, {})
         return events.setdefault(event.event_id, event) is event
 
-    def _complete_free(self, file: OrderFile, event: RecordBuyerEvent) -> None:
+    def _complete_free(self, snapshot: OrderSnapshot, event: RecordBuyerEvent) -> None:
         """That an order is completed which costs nothing stands on the order itself."""
         told = event.kind == BuyerEventKind.ORDER_COMPLETED and event.retracts is None
-        if told and file.order.completed_at is None and file.order.buyer_id == event.buyer_id:
-            self.put(replace(file, order=replace(file.order, completed_at=event.at)))
+        if told and snapshot.order.completed_at is None and snapshot.order.buyer_id == event.buyer_id:
+            self.put(replace(snapshot, order=replace(snapshot.order, completed_at=event.at)))
 
     # What a plan may write -----------------------------------------------------------------------------------------
 
-    def _judge(self, file: OrderFile, writes: Sequence[Write | ClaimRefund]) -> None:
-        claimed = [(write.provider, write.payment_id) for write in writes if isinstance(write, ClaimPayment)]
+    def _judge(self, snapshot: OrderSnapshot, changes: Sequence[Change | ClaimRefund]) -> None:
+        claimed = [(change.provider, change.payment_id) for change in changes if isinstance(change, ClaimPayment)]
         if _taken(claimed, self.payments):
             raise Overtaken("Another transaction recorded this payment first; read again.")
-        broken = broken_constraint(file) or self._broken_beside(file, writes)
+        broken = broken_constraint(snapshot) or self._broken_beside(snapshot, changes)
         if broken is not None:
             raise InvariantBroken(f"The store refused a write: it breaks {broken}.")
 
-    def _broken_beside(self, file: OrderFile, writes: Sequence[Write | ClaimRefund]) -> str | None:
-        posts = [write for write in writes if isinstance(write, Post)]
-        if any(post.amount_minor <= 0 for post in posts):
+    def _broken_beside(self, snapshot: OrderSnapshot, changes: Sequence[Change | ClaimRefund]) -> str | None:
+        entries = [change for change in changes if isinstance(change, LedgerEntry)]
+        if any(entry.amount_minor <= 0 for entry in entries):
             return "ledger_amount_minor_check"
-        if any(post.debit == post.credit for post in posts):
+        if any(entry.debit == entry.credit for entry in entries):
             return "ledger_check"
-        if _taken([write.ticket_id for write in writes if isinstance(write, RecordDecision)], self.decisions):
+        if _taken([change.ticket_id for change in changes if isinstance(change, RecordDecision)], self.decisions):
             return "decision_pkey"
-        again = [write.decision for write in writes if isinstance(write, RecordLaterDecision)]
+        again = [change.decision for change in changes if isinstance(change, RecordLaterDecision)]
         if _taken([(one.ticket_id, one.decided_at) for one in again], self.later_decisions):
             return "later_decision_pkey"
-        shared = self._shared_after(writes)
+        shared = self._shared_after(changes)
         if any(parts > total for total, parts in shared.values()):
             return "parts_within_payment"
-        for tender in file.tenders:
+        for tender in snapshot.tenders:
             name = tender.provider, tender.payment_id
             total_minor, _ = shared.get(name) or self.shared.get(name) or (None, 0)
             if tender.payment_total_minor not in (None, total_minor):
                 return "one_total_per_payment"
         return None
 
-    def _shared_after(self, writes: Sequence[Write | ClaimRefund]) -> Mapping[Payment, tuple[int, int]]:
+    def _shared_after(self, changes: Sequence[Change | ClaimRefund]) -> Mapping[Payment, tuple[int, int]]:
         """The payments that are shared here: the first total stays, the parts add up."""
         shared: dict[Payment, tuple[int, int]] = {}
-        for write in writes:
-            if isinstance(write, SharePayment):
-                name = write.provider, write.payment_id
-                total_minor, parts_minor = shared.get(name) or self.shared.get(name) or (write.total_minor, 0)
-                shared[name] = total_minor, parts_minor + write.amount_minor
+        for change in changes:
+            if isinstance(change, SharePayment):
+                name = change.provider, change.payment_id
+                total_minor, parts_minor = shared.get(name) or self.shared.get(name) or (change.total_minor, 0)
+                shared[name] = total_minor, parts_minor + change.amount_minor
         return shared
 
-    def _write_beside(self, file: OrderFile, write: Write | ClaimRefund) -> None:
-        match write:
-            case Post():
-                self.post(file.order.order_id, [write])
+    def _write_beside(self, snapshot: OrderSnapshot, change: Change | ClaimRefund) -> None:
+        match change:
+            case LedgerEntry():
+                self.add_entry(snapshot.order.order_id, [change])
             case Announce():
-                self.announce(file, write)
+                self.announce(snapshot, change)
             case RecordBuyerEvent():
-                self.record_event(write)
+                self.record_event(change)
             case RecordDecision():
-                self.decisions[write.ticket_id] = write
+                self.decisions[change.ticket_id] = change
             case RecordLaterDecision():
-                self.later_decisions[write.decision.ticket_id, write.decision.decided_at] = write.decision
+                self.later_decisions[change.decision.ticket_id, change.decision.decided_at] = change.decision
             case OpenTask():
-                self.tasks.setdefault(write.task_id, _task(write.task))
+                self.tasks.setdefault(change.task_id, _task(change.task))
             case OpenIncident():
-                self._open_incident(file, write)
+                self._open_incident(snapshot, change)
             case ClaimPayment():
-                self.payments[write.provider, write.payment_id] = file.order.buyer_id
+                self.payments[change.provider, change.payment_id] = snapshot.order.buyer_id
             case SharePayment():
-                self.shared.update(self._shared_after([write]))
+                self.shared.update(self._shared_after([change]))
 
-    def _open_incident(self, file: OrderFile, told: OpenIncident) -> None:
+    def _open_incident(self, snapshot: OrderSnapshot, told: OpenIncident) -> None:
         """More evidence joins the ticket's incident."""
         known = self.incidents.get(told.ticket_id)
         if known is not None:
@@ -252,7 +252,7 @@ class Tables:
             return
         self.incidents[told.ticket_id] = Incident(
             incident_id=told.incident_id,
-            order_id=file.order.order_id,
+            order_id=snapshot.order.order_id,
             ticket_id=told.ticket_id,
             shop_id=told.shop_id,
             kind="goods_left_after_refund",
@@ -284,8 +284,8 @@ def _either(line: bool | None, category: bool) -> bool:
     return category if line is None else line
 
 
-def _task(new: NewTask) -> Task:
-    return Task(
+def _task(new: NewTask) -> OperatorTask:
+    return OperatorTask(
         task_id=new.task_id,
         kind=new.kind,
         provider=new.provider,

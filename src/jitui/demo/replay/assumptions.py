@@ -9,7 +9,7 @@ from jitui.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
-class Assumptions:
+class ReplayAssumptions:
     """Hours and days pass on every day alike; what is replayed (file, days, number of orders) is assumed with them."""
 
     history_sha256: str
@@ -38,17 +38,17 @@ class Assumptions:
         return timedelta(hours=self.merchant_hours)
 
 
-def as_attributes(assumptions: Assumptions) -> dict[str, int | str | bool]:
+def as_attributes(assumptions: ReplayAssumptions) -> dict[str, int | str | bool]:
     """For the replayed shop's own row, which tells later runs what this database holds."""
     return {f"replay_{name}": _plain(value) for name, value in asdict(assumptions).items()}
 
 
-def refuse_others(assumptions: Assumptions, attributes: dict[str, int | str | bool]) -> None:
+def refuse_others(assumptions: ReplayAssumptions, attributes: dict[str, int | str | bool]) -> None:
     """Raises BadInput, naming what differs, where a database holds a replay under other assumptions."""
     kept = as_attributes(assumptions)
     differing = [
         f"{field.name} was {_shown(attributes.get(name))} and is now {_shown(kept[name])}"
-        for field in fields(Assumptions)
+        for field in fields(ReplayAssumptions)
         if attributes.get(name := f"replay_{field.name}") != kept[name]
     ]
     if differing:

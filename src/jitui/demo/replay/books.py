@@ -14,7 +14,7 @@ from jitui.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True)
-class Payment:
+class ReplayPayment:
     """A captured payment as the provider knows it."""
 
     id: str
@@ -23,14 +23,14 @@ class Payment:
     currency: str
 
 
-class Books:
+class ReplayBooks:
     """One per event loop; see `open_books_of`."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
         self._url = url
 
-    async def record(self, payments: Sequence[Payment]) -> None:
+    async def record(self, payments: Sequence[ReplayPayment]) -> None:
         """Record captured payments; the same payments again are the same payments."""
         body = msgspec.json.encode({"payments": payments})
         async with self._http.post(f"{self._url}/payments/batch", data=body) as response:
@@ -39,8 +39,8 @@ class Books:
 
 
 @asynccontextmanager
-async def open_books_of(simulator: RunningSimulator) -> AsyncIterator[Books]:
+async def open_books_of(simulator: RunningSimulator) -> AsyncIterator[ReplayBooks]:
     """The books of a running simulator."""
     headers = {"authorization": f"Bearer {simulator.api_key}"}
     async with aiohttp.ClientSession(headers=headers) as http:
-        yield Books(http, simulator.url)
+        yield ReplayBooks(http, simulator.url)

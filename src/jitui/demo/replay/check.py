@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from jitui.aftersales.ticket import TicketState
 from jitui.demo.audit import PaidState, judge, read_books, read_records
-from jitui.demo.replay.ground import Ground
+from jitui.demo.replay.environment import ReplayEnvironment
 
 _SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class BooksCheck:
     """Every count must be zero and the two sums equal; `findings` says of the first ones what is wrong."""
 
     paid_twice: int
@@ -30,15 +30,15 @@ class Check:
         return not self.findings and self.refunded_by_database_minor == self.refunded_by_provider_minor
 
 
-async def check_books(ground: Ground) -> Check:
+async def check_books(environment: ReplayEnvironment) -> BooksCheck:
     """The audit that the demo ends with, and the sums of both sides."""
-    books = await read_books(ground.simulator.url, ground.simulator.api_key)
-    records = await asyncio.to_thread(read_records, ground.database_url)
+    books = await read_books(environment.simulator.url, environment.simulator.api_key)
+    records = await asyncio.to_thread(read_records, environment.database_url)
     found = judge(records, books)
     every = (*found.paid_twice, *found.over_refunded, *found.shipped_and_refunded, *found.approved_but_unpaid)
     paid = (refund.amount_minor for refund in books.refunds if refund.status is PaidState.SUCCEEDED)
     refunded = (ticket.amount_minor for ticket in records.tickets if ticket.state == TicketState.REFUNDED)
-    return Check(
+    return BooksCheck(
         paid_twice=len(found.paid_twice),
         over_refunded=len(found.over_refunded),
         shipped_and_refunded=len(found.shipped_and_refunded),

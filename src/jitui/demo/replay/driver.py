@@ -16,24 +16,24 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, carry_out
-from jitui.aftersales.file import OrderFile
+from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute
 from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import LineUnits, OrderLine, ParcelDegree, ShipmentSource, Tender
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal, RefusalCode
+from jitui.aftersales.order import LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import NewOrder, OrderRef, TicketRef
-from jitui.aftersales.request_refund import RefundAsk, Terms, request_refund
+from jitui.aftersales.request_refund import DecisionSettings, RefundRequest, request_refund
 from jitui.aftersales.review import approve, expire
-from jitui.aftersales.ship import ShipmentNews, complete_order, record_shipment
+from jitui.aftersales.ship import ShipmentUpdate, complete_order, record_shipment
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, Reason, TicketState
 from jitui.backtest.history import History, PastEvent, PastOrder, PastRequest
-from jitui.demo.replay.assumptions import Assumptions
-from jitui.demo.replay.books import Books, Payment
-from jitui.demo.replay.timeline import Rank, Step, Timeline
+from jitui.bootstrap import Service
+from jitui.demo.replay.assumptions import ReplayAssumptions
+from jitui.demo.replay.books import ReplayBooks, ReplayPayment
+from jitui.demo.replay.timeline import Rank, ReplayStep, Timeline
 from jitui.errors import BadInput, InvariantBroken
 from jitui.ids import lane_of, lane_of_id
-from jitui.wiring import App
 
 PROVIDER = "simulator"
 CARRIER = "assumed"
@@ -42,7 +42,7 @@ LOOK_AGAIN = timedelta(hours=1)
 """At the end, for refunds of which the provider gave no clear answer: longer than any backoff."""
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class StoredOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is kept under a request's Idempotency-Key: a ticket, or the code of a refusal."""
 
     ticket_id: UUID | None = None
@@ -58,7 +58,7 @@ class Asked:
     delay_seconds: int
     before_dispatch: bool
     credited_minor: int
-    answer: Answer
+    answer: StoredOutcome
     is_new: bool
 
 
@@ -79,18 +79,18 @@ class Progress:
 class Replay:
     """One run: the service, what is assumed, and what is under way.
 
-    `repeating`: an earlier run was here, and every request so far has found its kept answer.
+    `repeating`: an earlier run was here, and every request so far has found its stored response.
     """
 
-    app: App
-    books: Books
-    terms: Terms
+    service: Service
+    books: ReplayBooks
+    decision_settings: DecisionSettings
     history: History
-    assumptions: Assumptions
+    assumptions: ReplayAssumptions
     completed: frozenset[str]
     repeating: bool
     progress: Progress
-    unpaid: list[Payment] = field(default_factory=list)
+    unpaid: list[ReplayPayment] = field(default_factory=list)
     waiting: dict[str, OrderRef] = field(default_factory=dict)
     rolled_up_at: datetime | None = None
     timeline: Timeline = field(init=False)
@@ -106,15 +106,15 @@ async def drive(replay: Replay, events: Iterator[PastEvent], *, watch: Callable[
     await _record_payments(replay)
     if replay.progress.day is not None:
         await _pay(replay, replay.progress.day + LOOK_AGAIN)
-        await replay.app.feed.roll_up(replay.progress.day)
+        await replay.service.feed.roll_up(replay.progress.day)
 
 
-async def _run_segment(replay: Replay, segment: Sequence[Step]) -> None:
+async def _run_segment(replay: Replay, segment: Sequence[ReplayStep]) -> None:
     """Buyers beside each other, the steps of each in order; a failure of one ends the run."""
     by_buyer = sorted(segment, key=lambda step: step.buyer_id)  # stable: each buyer's steps stay in time order
-    at_once = asyncio.Semaphore(replay.app.settings.pool_size)
+    at_once = asyncio.Semaphore(replay.service.settings.pool_size)
 
-    async def in_order(steps: list[Step]) -> None:
+    async def in_order(steps: list[ReplayStep]) -> None:
         async with at_once:
             for step in steps:
                 await step.run()
@@ -127,7 +127,7 @@ async def _run_segment(replay: Replay, segment: Sequence[Step]) -> None:
 # From the history to steps -------------------------------------------------------------------------------------
 
 
-def _steps(replay: Replay, events: Iterator[PastEvent]) -> Iterator[tuple[Step, ...]]:
+def _steps(replay: Replay, events: Iterator[PastEvent]) -> Iterator[tuple[ReplayStep, ...]]:
     for event in events:
         match event:
             case PastOrder():
@@ -140,23 +140,23 @@ def _steps(replay: Replay, events: Iterator[PastEvent]) -> Iterator[tuple[Step, 
                 pass
 
 
-def _ask_step(replay: Replay, asked: PastRequest) -> Step:
-    return Step(asked.asked_at, Rank.ASK, asked.request_id, asked.buyer_id, lambda: _ask(replay, asked))
+def _ask_step(replay: Replay, asked: PastRequest) -> ReplayStep:
+    return ReplayStep(asked.asked_at, Rank.ASK, asked.request_id, asked.buyer_id, lambda: _ask(replay, asked))
 
 
-def _order_steps(replay: Replay, order: PastOrder) -> Iterator[tuple[Step, ...]]:
+def _order_steps(replay: Replay, order: PastOrder) -> Iterator[tuple[ReplayStep, ...]]:
     """Placing and dispatch; nothing for an order that an earlier run has taken to its end."""
     replay.progress.orders += 1
     replay.progress.order_lines += len(order.lines)
     replay.progress.paid_minor += order.paid_minor
-    replay.unpaid.append(Payment(_payment_id(order), order.order_id, order.paid_minor, replay.history.currency))
+    replay.unpaid.append(ReplayPayment(_payment_id(order), order.order_id, order.paid_minor, replay.history.currency))
     if order.order_id in replay.completed:
         return
     ref = OrderRef(lane_of(order.buyer_id), order.order_id)
     dispatch_at = order.placed_at + replay.assumptions.dispatch_delay
     yield (
-        Step(order.placed_at, Rank.ORDER, order.order_id, order.buyer_id, lambda: _place(replay, order)),
-        Step(dispatch_at, Rank.SHIP, order.order_id, order.buyer_id, lambda: _ship(replay, ref, dispatch_at)),
+        ReplayStep(order.placed_at, Rank.ORDER, order.order_id, order.buyer_id, lambda: _place(replay, order)),
+        ReplayStep(dispatch_at, Rank.SHIP, order.order_id, order.buyer_id, lambda: _ship(replay, ref, dispatch_at)),
     )
 
 
@@ -164,13 +164,13 @@ def _order_steps(replay: Replay, order: PastOrder) -> Iterator[tuple[Step, ...]]
 
 
 async def _place(replay: Replay, order: PastOrder) -> None:
-    store, at = replay.app.store, order.placed_at
+    store, at = replay.service.store, order.placed_at
     taken = await put_order(store, _new_order(replay, order), now=at)
     if isinstance(taken, Refusal):
         raise BadInput(f"Order {order.order_id} stands in the database otherwise: {taken.message}", path=order.order_id)
     replay.progress.new_orders += taken.created
     tender = Tender("t1", PROVIDER, _payment_id(order), replay.history.currency, order.paid_minor, at)
-    _done(await capture_payment(store, taken.ref, tender, replay.terms, now=at))
+    _done(await capture_payment(store, taken.ref, tender, replay.decision_settings, now=at))
 
 
 def _new_order(replay: Replay, order: PastOrder) -> NewOrder:
@@ -188,49 +188,49 @@ def _payment_id(order: PastOrder) -> str:
 
 async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
     """The merchant ships what is free to go; while a request is open the parcel waits for its decision."""
-    done = await _record_parcel(replay, ref, at, ())
+    done = await _record_shipment(replay, ref, at, ())
     if isinstance(done, Refusal):
-        file = await replay.app.store.read_file(ref)
-        assert file is not None
-        if _is_awaited(file):
+        snapshot = await replay.service.store.read_order(ref)
+        assert snapshot is not None
+        if _is_awaited(snapshot):
             replay.waiting[ref.order_id] = ref
             return
-        free = tuple(LineUnits(line.line_id, line.free_quantity) for line in file.lines if line.free_quantity)
+        free = tuple(LineUnits(line.line_id, line.free_quantity) for line in snapshot.lines if line.free_quantity)
         if not free:
             return  # everything was taken back: nothing ships, and nothing completes
         # A run that was killed may come here late: the parcel left when the last decision was made.
-        decided = (ticket.approved_at or ticket.closed_at for ticket in file.tickets)
+        decided = (ticket.approved_at or ticket.closed_at for ticket in snapshot.tickets)
         at = max([at, *(moment for moment in decided if moment is not None)])
-        done = await _record_parcel(replay, ref, at, free)
-    file = _done(done).file
-    left_at = max((parcel.happened_at for parcel in file.shipments), default=at)
+        done = await _record_shipment(replay, ref, at, free)
+    snapshot = _done(done).snapshot
+    left_at = max((shipment.happened_at for shipment in snapshot.shipments), default=at)
     complete_at = left_at + replay.assumptions.complete_delay
     replay.timeline.add(
-        Step(
+        ReplayStep(
             complete_at,
             Rank.COMPLETE,
             ref.order_id,
-            file.order.buyer_id,
+            snapshot.order.buyer_id,
             lambda: _complete(replay, ref, complete_at),
         )
     )
 
 
-async def _record_parcel(
+async def _record_shipment(
     replay: Replay, ref: OrderRef, at: datetime, lines: tuple[LineUnits, ...]
-) -> Executed | Refusal | KeptAnswer:
-    news = ShipmentNews(
-        ParcelDegree.SHIPPED, CARRIER, f"parcel-{ref.order_id}", ShipmentSource.MERCHANT, happened_at=at, lines=lines
+) -> Executed | Refusal | StoredResponse:
+    update = ShipmentUpdate(
+        ShipmentStatus.SHIPPED, CARRIER, f"parcel-{ref.order_id}", ShipmentSource.MERCHANT, happened_at=at, lines=lines
     )
-    return await record_shipment(replay.app.store, ref, news, by=_merchant(replay), now=at)
+    return await record_shipment(replay.service.store, ref, update, by=_merchant(replay), now=at)
 
 
-def _is_awaited(file: OrderFile) -> bool:
-    return any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in file.tickets)
+def _is_awaited(snapshot: OrderSnapshot) -> bool:
+    return any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in snapshot.tickets)
 
 
 async def _complete(replay: Replay, ref: OrderRef, at: datetime) -> None:
-    _done(await complete_order(replay.app.store, ref, now=at, completed_at=at))
+    _done(await complete_order(replay.service.store, ref, now=at, completed_at=at))
 
 
 # Requests ------------------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ async def _ask(replay: Replay, asked: PastRequest) -> None:
     decide_at = min(at + replay.assumptions.merchant_delay, answer.expires_at)
     ref = TicketRef(lane_of_id(answer.ticket_id), answer.ticket_id)
     replay.timeline.add(
-        Step(
+        ReplayStep(
             decide_at,
             Rank.DECIDE,
             asked.request_id,
@@ -271,66 +271,68 @@ async def _ask(replay: Replay, asked: PastRequest) -> None:
 async def _roll_up(replay: Replay, at: datetime) -> None:
     """Usage of the caps is counted up to this very request, not only up to a minute ago as in the running service."""
     if replay.rolled_up_at != at:
-        await replay.app.feed.roll_up(at)
+        await replay.service.feed.roll_up(at)
         replay.rolled_up_at = at
 
 
-async def _answer_kept(replay: Replay, asked: PastRequest) -> Answer | None:
+async def _answer_kept(replay: Replay, asked: PastRequest) -> StoredOutcome | None:
     """What an earlier run was answered; None where it did not come that far."""
     nothing = Refusal(RefusalCode.NOT_FOUND, "This request was not made yet.")
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
-    reply = IdempotentReply(_once(asked), lambda _: _kept(Answer(), asked.asked_at))
-    done = await carry_out(replay.app.store, ref, lambda _, __: nothing, reply=reply)
-    return msgspec.json.decode(done.body, type=Answer) if isinstance(done, KeptAnswer) else None
+    reply = IdempotentReply(_idempotency_key(asked), lambda _: _stored(StoredOutcome(), asked.asked_at))
+    done = await execute(replay.service.store, ref, lambda _, __: nothing, reply=reply)
+    return msgspec.json.decode(done.body, type=StoredOutcome) if isinstance(done, StoredResponse) else None
 
 
-async def _answer(replay: Replay, asked: PastRequest) -> tuple[Answer, bool]:
+async def _answer(replay: Replay, asked: PastRequest) -> tuple[StoredOutcome, bool]:
     """The ticket or the refusal, and whether it is new."""
-    store, at, once = replay.app.store, asked.asked_at, _once(asked)
+    store, at, idempotency_key = replay.service.store, asked.asked_at, _idempotency_key(asked)
 
-    def keep(done: Executed) -> KeptAnswer:
-        return _kept(_ticket(done), at)
+    def keep(done: Executed) -> StoredResponse:
+        return _stored(_ticket(done), at)
 
-    done = await request_refund(store, replay.terms, _refund_ask(asked), now=at, reply=IdempotentReply(once, keep))
-    if isinstance(done, KeptAnswer):
-        return msgspec.json.decode(done.body, type=Answer), False
+    done = await request_refund(
+        store, replay.decision_settings, _refund_ask(asked), now=at, reply=IdempotentReply(idempotency_key, keep)
+    )
+    if isinstance(done, StoredResponse):
+        return msgspec.json.decode(done.body, type=StoredOutcome), False
     if isinstance(done, Executed):
         replay.rolled_up_at = None  # what was just granted counts for the next request, even in the same minute
         return _ticket(done), True
     if done.code in (RefusalCode.REQUEST_IN_FLIGHT, RefusalCode.IDEMPOTENCY_KEY_REUSED, RefusalCode.NOT_FOUND):
         raise InvariantBroken(f"Request {asked.request_id}: {done.message}")
-    refused = Answer(refused=done.code)
+    refused = StoredOutcome(refused=done.code)
     # A refusal writes nothing by itself; asked again after the parcel has moved on, it could come out otherwise.
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
-    reply = IdempotentReply(once, lambda _: _kept(refused, at))
-    kept = await carry_out(store, ref, lambda _, __: Plan(), reply=reply)
-    _done(kept)
+    reply = IdempotentReply(idempotency_key, lambda _: _stored(refused, at))
+    stored = await execute(store, ref, lambda _, __: Plan(), reply=reply)
+    _done(stored)
     return refused, True
 
 
-def _refund_ask(asked: PastRequest) -> RefundAsk:
+def _refund_ask(asked: PastRequest) -> RefundRequest:
     units = tuple(LineUnits(unit.line_id, unit.quantity) for unit in asked.units)
-    return RefundAsk(asked.buyer_id, asked.order_id, Reason.OTHER, units)
+    return RefundRequest(asked.buyer_id, asked.order_id, Reason.OTHER, units)
 
 
-def _once(asked: PastRequest) -> Once:
+def _idempotency_key(asked: PastRequest) -> IdempotencyKey:
     """The Idempotency-Key of a cancellation and order, over everything that shapes the request."""
     body = msgspec.json.encode((asked.asked_at, _refund_ask(asked)))
-    return Once("replay", "requests", asked.request_id, hashlib.sha256(body).digest())
+    return IdempotencyKey("replay", "requests", asked.request_id, hashlib.sha256(body).digest())
 
 
-def _ticket(done: Executed) -> Answer:
+def _ticket(done: Executed) -> StoredOutcome:
     assert done.ticket_id is not None
-    return Answer(done.ticket_id, done.ticket.expires_at)
+    return StoredOutcome(done.ticket_id, done.ticket.expires_at)
 
 
-def _kept(answer: Answer, at: datetime) -> KeptAnswer:
-    return KeptAnswer(409 if answer.refused else 201, msgspec.json.encode(answer), at)
+def _stored(answer: StoredOutcome, at: datetime) -> StoredResponse:
+    return StoredResponse(409 if answer.refused else 201, msgspec.json.encode(answer), at)
 
 
 async def _decide(replay: Replay, ref: TicketRef, order_id: str, at: datetime, *, by_silence: bool) -> None:
     """The merchant approves, or the deadline does; the parcel that waited for it goes with what is left."""
-    store = replay.app.store
+    store = replay.service.store
     if by_silence:
         done = await expire(store, ref, now=at)
     else:
@@ -348,10 +350,10 @@ async def _decide(replay: Replay, ref: TicketRef, order_id: str, at: datetime, *
 async def _pay(replay: Replay, at: datetime) -> None:
     """Pay whatever is due; the lease ends at once, so that a run that was killed finds its refunds at the same time."""
     await _record_payments(replay)
-    app = replay.app
-    while claimed := await app.store.claim_refunds(now=at, lease_until=at, limit=app.settings.worker_batch):
+    service = replay.service
+    while claimed := await service.store.claim_refunds(now=at, lease_until=at, limit=service.settings.worker_batch):
         for claim in claimed:
-            await pay_claimed(app.store, app.providers, claim, clock=lambda: at)
+            await pay_claimed(service.store, service.providers, claim, clock=lambda: at)
 
 
 async def _record_payments(replay: Replay) -> None:
@@ -365,7 +367,7 @@ def _merchant(replay: Replay) -> Actor:
     return Actor(ActorKind.MERCHANT, replay.history.shop_id)
 
 
-def _done(outcome: Executed | Refusal | KeptAnswer) -> Executed:
+def _done(outcome: Executed | Refusal | StoredResponse) -> Executed:
     """What cannot be refused in a replay; where it is, something of this replay is wrong."""
     if isinstance(outcome, Executed):
         return outcome

@@ -24,7 +24,7 @@ class Units:
 
 
 @dataclass(slots=True)
-class LeftOut:
+class LeftOutRows:
     """`keep` of the broken rows and of the unmatched cancellations stay listed; `on_unmatched` gets every one."""
 
     keep: int

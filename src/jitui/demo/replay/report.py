@@ -12,9 +12,9 @@ from uuid import UUID
 from jitui.aftersales.ports import TicketFilter, TicketRef
 from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketState
 from jitui.backtest.history import FileCounts, SetAside, Unmatched
-from jitui.demo.replay.check import Check
+from jitui.demo.replay.check import BooksCheck
 from jitui.demo.replay.driver import Asked, Replay
-from jitui.demo.replay.left_out import LeftOut, Units
+from jitui.demo.replay.left_out import LeftOutRows, Units
 from jitui.policy import Outcome, decision_from_json
 
 _Value = TypeVar("_Value")
@@ -80,7 +80,7 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Amounts:
+class ReplayAmounts:
     """Minor units of one currency; `asked` is what the tickets are about."""
 
     currency: str
@@ -101,7 +101,7 @@ class New:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReplayReport:
     """The whole outcome; everything but `new` is the same however often a replay is run."""
 
     assumed: Mapping[str, object]
@@ -120,18 +120,18 @@ class Report:
     reviewed_by_guard: Mapping[str, int]
     approved_by: Mapping[str, int]
     tickets_by_state: Mapping[str, int]
-    amounts: Amounts
+    amounts: ReplayAmounts
     new: New
-    check: Check
+    check: BooksCheck
 
 
-async def make_report(run: Replay, left_out: LeftOut, counts: FileCounts, check: Check) -> Report:
+async def make_report(run: Replay, left_out: LeftOutRows, counts: FileCounts, check: BooksCheck) -> ReplayReport:
     """Count it all up; reads every ticket, and the decision of those that went to review."""
     tickets = {ticket.ticket_id: ticket async for ticket in _tickets(run)}
     instant = {ticket_id for ticket_id, ticket in tickets.items() if ticket.approved_by is ApprovedBy.INSTANT_REFUND}
     asked = run.progress.asked
     reviewed = [ticket for ticket_id, ticket in tickets.items() if ticket_id not in instant]
-    return Report(
+    return ReplayReport(
         assumed=_assumed(run),
         file=FromFile(
             rows=counts.rows,
@@ -166,7 +166,9 @@ async def make_report(run: Replay, left_out: LeftOut, counts: FileCounts, check:
 
 async def _tickets(run: Replay) -> AsyncIterator[Ticket]:
     after: tuple[datetime, UUID] | None = None
-    while page := await run.app.shelf.tickets(TicketFilter(shop_id=run.history.shop_id, after=after, limit=_PAGE)):
+    while page := await run.service.queries.tickets(
+        TicketFilter(shop_id=run.history.shop_id, after=after, limit=_PAGE)
+    ):
         for ticket in page:
             yield ticket
         after = (page[-1].requested_at, page[-1].ticket_id)
@@ -175,8 +177,8 @@ async def _tickets(run: Replay) -> AsyncIterator[Ticket]:
 def _assumed(run: Replay) -> dict[str, object]:
     return {
         **{name: value for name, value in asdict(run.assumptions).items() if value is not None},
-        "policy_id": run.terms.policy.id,
-        "policy_version": run.terms.policy.version,
+        "policy_id": run.decision_settings.policy.id,
+        "policy_version": run.decision_settings.policy.version,
         "time_zone": run.history.time_zone.key,
         "paid_in_full_when_placed": True,
         "merchant_approves_reviewed_requests": True,
@@ -184,7 +186,7 @@ def _assumed(run: Replay) -> dict[str, object]:
     }
 
 
-def _matching(run: Replay, left_out: LeftOut) -> Matching:
+def _matching(run: Replay, left_out: LeftOutRows) -> Matching:
     every = Units()
     for units in left_out.unmatched_by_reason.values():
         every.rows += units.rows
@@ -232,7 +234,7 @@ def _decided(asked: Sequence[Asked], instant: set[UUID]) -> Decided:
 async def _stopped(run: Replay, reviewed: Iterable[Ticket]) -> dict[str, Stopped]:
     every, alone, first, unknown = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for ticket in reviewed:
-        stored = await run.app.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+        stored = await run.service.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
         assert stored is not None
         decision = decision_from_json(stored.decision)
         if decision.outcome is Outcome.INSTANT:
@@ -246,9 +248,9 @@ async def _stopped(run: Replay, reviewed: Iterable[Ticket]) -> dict[str, Stopped
     return {name: Stopped(count, alone[name], first[name], unknown[name]) for name, count in every.most_common()}
 
 
-def _amounts(run: Replay, tickets: Iterable[Ticket], instant: set[UUID]) -> Amounts:
+def _amounts(run: Replay, tickets: Iterable[Ticket], instant: set[UUID]) -> ReplayAmounts:
     known = list(tickets)
-    return Amounts(
+    return ReplayAmounts(
         currency=run.history.currency,
         paid_minor=run.progress.paid_minor,
         asked_minor=sum(ticket.amount_minor for ticket in known),

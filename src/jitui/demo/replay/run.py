@@ -6,22 +6,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 
+from jitui.aftersales.changes import BuyerEventKind
 from jitui.aftersales.policy_in_force import publish
 from jitui.aftersales.ports import HistoryRecord, OrderFilter
 from jitui.aftersales.registry import Category, Shop
-from jitui.aftersales.request_refund import Terms
-from jitui.aftersales.writes import BuyerEventKind
+from jitui.aftersales.request_refund import DecisionSettings
 from jitui.backtest.history import History, PastEvent, SetAside, Span, Unmatched
-from jitui.demo.replay.assumptions import Assumptions, as_attributes, refuse_others
+from jitui.bootstrap import Service, open_service
+from jitui.demo.replay.assumptions import ReplayAssumptions, as_attributes, refuse_others
 from jitui.demo.replay.books import open_books_of
 from jitui.demo.replay.check import check_books
 from jitui.demo.replay.driver import Progress, Replay, drive
-from jitui.demo.replay.ground import Ground
-from jitui.demo.replay.left_out import LeftOut
-from jitui.demo.replay.report import Report, make_report
+from jitui.demo.replay.environment import ReplayEnvironment
+from jitui.demo.replay.left_out import LeftOutRows
+from jitui.demo.replay.report import ReplayReport, make_report
 from jitui.errors import BadInput
 from jitui.policy import Policy
-from jitui.wiring import App, open_app
 
 CATEGORIES = {
     "goods": "Giftware",
@@ -42,15 +42,15 @@ _PAGE = 1_000
 
 
 async def replay_history(
-    ground: Ground,
+    environment: ReplayEnvironment,
     history: History,
     policy: Policy,
-    assumptions: Assumptions,
+    assumptions: ReplayAssumptions,
     *,
     watch: Callable[[Progress], None] = lambda _: None,
     on_unmatched: Callable[[Unmatched], None] = lambda _: None,
     keep_first: int = 20,
-) -> Report:
+) -> ReplayReport:
     """Drive a history through the service on this ground; the same again changes nothing and reports the same.
 
     Raises BadInput where the database holds other orders, or a replay under other assumptions.
@@ -61,56 +61,56 @@ async def replay_history(
         raise BadInput("There is no row with a readable date in these days.")
     since = _midnight(history, span.since or counts.first_day)
     settings = replace(
-        ground.settings, time_zone=history.time_zone, pool_size=min(ground.settings.pool_size, BUYERS_AT_ONCE)
+        environment.settings, time_zone=history.time_zone, pool_size=min(environment.settings.pool_size, BUYERS_AT_ONCE)
     )
-    left_out = LeftOut(keep_first, on_unmatched)
+    left_out = LeftOutRows(keep_first, on_unmatched)
     async with (
-        open_books_of(ground.simulator) as books,
-        open_app(settings, ground.database_url, clock=lambda: since) as app,
+        open_books_of(environment.simulator) as books,
+        open_service(settings, environment.database_url, clock=lambda: since) as service,
     ):
-        was_here = await _prepare(app, history, assumptions, since)
-        await publish(app.registry, policy, by="replay", now=since)
+        was_here = await _prepare(service, history, assumptions, since)
+        await publish(service.registry, policy, by="replay", now=since)
         run = Replay(
-            app=app,
+            service=service,
             books=books,
-            terms=Terms(policy, history.time_zone),
+            decision_settings=DecisionSettings(policy, history.time_zone),
             history=history,
             assumptions=assumptions,
-            completed=await _completed_orders(app, history.shop_id),
+            completed=await _completed_orders(service, history.shop_id),
             repeating=was_here,
             progress=Progress(),
         )
         await drive(run, _sifted(history.events(span), left_out), watch=watch)
-        return await make_report(run, left_out, counts, await check_books(ground))
+        return await make_report(run, left_out, counts, await check_books(environment))
 
 
-async def _prepare(app: App, history: History, assumptions: Assumptions, since: datetime) -> bool:
+async def _prepare(service: Service, history: History, assumptions: ReplayAssumptions, since: datetime) -> bool:
     """The shop with what is assumed, the category table, the history's start; whether an earlier run was here."""
-    shop = await app.registry.get_shop(history.shop_id)
+    shop = await service.registry.get_shop(history.shop_id)
     if shop is not None:
         refuse_others(assumptions, shop.attributes)
-    elif await app.shelf.orders(OrderFilter(limit=1)):
+    elif await service.queries.orders(OrderFilter(limit=1)):
         raise BadInput("This database holds other orders; a replay needs a database of its own.")
     name = f"Replay of {history.format_name}"
-    await app.registry.put_shop(Shop(history.shop_id, name, as_attributes(assumptions)), since)
+    await service.registry.put_shop(Shop(history.shop_id, name, as_attributes(assumptions)), since)
     for category_id, title in CATEGORIES.items():
         category = Category(category_id, title, customised=False, virtual=category_id == "gift-voucher")
-        await app.registry.put_category(category, since)
-    await app.registry.record_history([HistoryRecord(kind, since) for kind in FED])
+        await service.registry.put_category(category, since)
+    await service.registry.record_history([HistoryRecord(kind, since) for kind in FED])
     return shop is not None
 
 
-async def _completed_orders(app: App, shop_id: str) -> frozenset[str]:
+async def _completed_orders(service: Service, shop_id: str) -> frozenset[str]:
     """Orders that an earlier run has taken to their end; nothing is left to do on them but to ask."""
     completed: set[str] = set()
     after: tuple[datetime, str] | None = None
-    while page := await app.shelf.orders(OrderFilter(shop_id=shop_id, after=after, limit=_PAGE)):
+    while page := await service.queries.orders(OrderFilter(shop_id=shop_id, after=after, limit=_PAGE)):
         completed.update(order.order_id for order in page if order.completed_at is not None)
         after = (page[-1].placed_at, page[-1].order_id)
     return frozenset(completed)
 
 
-def _sifted(events: Iterator[PastEvent], left_out: LeftOut) -> Iterator[PastEvent]:
+def _sifted(events: Iterator[PastEvent], left_out: LeftOutRows) -> Iterator[PastEvent]:
     """Orders and requests; what is neither is counted on the way."""
     for event in events:
         match event:

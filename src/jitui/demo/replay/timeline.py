@@ -29,7 +29,7 @@ ALONE = frozenset({Rank.DECIDE, Rank.ASK})
 
 
 @dataclass(order=True, frozen=True, slots=True)
-class Step:
+class ReplayStep:
     """One thing that happens at a time; `key` orders steps of the same rank and time."""
 
     at: datetime
@@ -45,18 +45,18 @@ class Timeline:
     The first steps of what `source` brings are in time order; whatever follows from them comes later.
     """
 
-    def __init__(self, source: Iterator[tuple[Step, ...]]) -> None:
+    def __init__(self, source: Iterator[tuple[ReplayStep, ...]]) -> None:
         self._source = source
         self._ahead = next(source, None)
-        self._heap: list[Step] = []
+        self._heap: list[ReplayStep] = []
 
-    def add(self, step: Step) -> None:
+    def add(self, step: ReplayStep) -> None:
         """A step that another one brought about."""
         heapq.heappush(self._heap, step)
 
-    def next_segment(self) -> list[Step]:
+    def next_segment(self) -> list[ReplayStep]:
         """Steps that may run beside each other, those of one buyer in order; or one that must run alone."""
-        segment: list[Step] = []
+        segment: list[ReplayStep] = []
         while (step := self._earliest()) is not None:
             apart = bool(segment) and step.at > segment[0].at + SEGMENT
             if apart or len(segment) == LARGEST_SEGMENT or (segment and step.rank in ALONE):
@@ -66,7 +66,7 @@ class Timeline:
                 break
         return segment
 
-    def _earliest(self) -> Step | None:
+    def _earliest(self) -> ReplayStep | None:
         while self._ahead is not None and (not self._heap or self._ahead[0].at <= self._heap[0].at):
             for step in self._ahead:
                 self.add(step)

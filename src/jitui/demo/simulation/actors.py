@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jitui.demo.simulation.gates import FIRST_OWN_NUMBER
-from jitui.demo.simulation.messages import Ended, Hello, Parked, Result, read_news
+from jitui.demo.simulation.checkpoints import FIRST_OWN_NUMBER
+from jitui.demo.simulation.messages import Ended, Hello, Parked, Result, read_messages
 from jitui.demo.simulation.network import IMPATIENT, Answered, Fate, Flight
 from jitui.demo.simulation.process import Words
 
@@ -15,8 +15,11 @@ TURNS = ("pay", "expire", "roll_up", "forget")
 
 
 @dataclass(eq=False)
-class Task:
-    """A command, or what a command began by itself; `at` is the gate where it waits, None while it is on its way."""
+class RunningCommand:
+    """A command, or what a command began by itself.
+
+    `at` is the checkpoint where it waits, None while it is on its way.
+    """
 
     number: int
     command: str
@@ -42,7 +45,7 @@ class Process:
     pid: int
     writer: asyncio.StreamWriter
     stirred: asyncio.Event
-    tasks: dict[int, Task] = field(default_factory=dict)
+    tasks: dict[int, RunningCommand] = field(default_factory=dict)
     ready: bool = False
     gone: bool = False
 
@@ -51,15 +54,15 @@ class Process:
         """How the trace calls it."""
         return f"{self.kind}-{self.number}"
 
-    def under_way(self) -> list[Task]:
-        """Tasks that are neither at a gate nor waiting for those that they began."""
+    def under_way(self) -> list[RunningCommand]:
+        """Tasks that are neither at a checkpoint nor waiting for those that they began."""
         own = any(task.own for task in self.tasks.values())
         return [task for task in self.tasks.values() if task.at is None and (task.own or not own)]
 
     async def listen(self, reader: asyncio.StreamReader) -> None:
         """Take in reports until the process is gone."""
-        while (news := await read_news(reader)) is not None:
-            for report in news:
+        while (messages := await read_messages(reader)) is not None:
+            for report in messages:
                 self._take(report)
             self.stirred.set()
         self.gone = True
@@ -79,17 +82,17 @@ class Process:
                     _land(ended)
                     ended.on_end(report.result)
 
-    def _begun_by_itself(self, number: int) -> Task:
-        self.tasks[number] = Task(number, "refund", {}, lambda _: None)
+    def _begun_by_itself(self, number: int) -> RunningCommand:
+        self.tasks[number] = RunningCommand(number, "refund", {}, lambda _: None)
         return self.tasks[number]
 
-    def caller_of(self, flight: Flight) -> Task | None:
+    def caller_of(self, flight: Flight) -> RunningCommand | None:
         """The task whose request this is."""
         named = flight.path.rpartition("/")[2]
         key = next((value.decode() for name, value in flight.headers if name == b"idempotency-key"), named)
         return next((task for task in self.tasks.values() if task.key == key and task.at is None), None)
 
-    def die(self) -> list[Task]:
+    def die(self) -> list[RunningCommand]:
         """Everything under way here is lost; whoever asked hears nothing."""
         lost = list(self.tasks.values())
         self.tasks.clear()
@@ -100,13 +103,13 @@ class Process:
         return lost
 
 
-def _land(task: Task) -> None:
+def _land(task: RunningCommand) -> None:
     """Its caller no longer waits for a flight."""
     if task.flight is not None and not task.flight.caller.done():
         task.flight.caller.set_result(Answered(hung_up=True))
     task.flight = None
 
 
-def gives_up(task: Task) -> bool:
+def gives_up(task: RunningCommand) -> bool:
     """Whether it will hear nothing and report by itself."""
     return task.flight is not None and task.flight.fate in IMPATIENT

@@ -15,7 +15,7 @@ class _Told:
 
 
 @dataclass
-class Keys:
+class PromisedKeys:
     """For as long as answers are kept, a key stands for one ticket; after that it may be used again.
 
     Counted from when an answer was made, not from when a client heard it: an answer may be lost, and is then heard by

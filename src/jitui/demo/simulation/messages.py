@@ -17,7 +17,7 @@ class Hello(Struct, tag=True, frozen=True):
 
 
 class Parked(Struct, tag=True, frozen=True):
-    """A task waits at a gate; `key` is the attempt that a call to the provider is about."""
+    """A task waits at a checkpoint; `key` is the attempt that a call to the provider is about."""
 
     task: int
     at: str
@@ -66,11 +66,11 @@ class Go(Struct, tag=True, frozen=True):
     die_at: int = 0
 
 
-News: TypeAlias = Hello | Parked | Ended
+ProcessMessage: TypeAlias = Hello | Parked | Ended
 Order: TypeAlias = Begin | Go
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_news = msgspec.msgpack.Decoder(list[News]).decode
+_decode_messages = msgspec.msgpack.Decoder(list[ProcessMessage]).decode
 _decode_order = msgspec.msgpack.Decoder(Order).decode
 
 
@@ -80,10 +80,10 @@ def write(writer: asyncio.StreamWriter, message: object) -> None:
     writer.write(_LENGTH.pack(len(body)) + body)
 
 
-async def read_news(reader: asyncio.StreamReader) -> list[News] | None:
+async def read_messages(reader: asyncio.StreamReader) -> list[ProcessMessage] | None:
     """What a process reports in one breath; None once it is gone."""
     body = await _read(reader)
-    return None if body is None else _decode_news(body)
+    return None if body is None else _decode_messages(body)
 
 
 async def read_order(reader: asyncio.StreamReader) -> Order | None:

@@ -1,4 +1,4 @@
-"""A process of the world: the service's own parts behind gates, doing the commands that the world begins.
+"""A process of the world: the service's own parts behind checkpoints, doing the commands that the world begins.
 
 An API process takes the buyers', merchants', carriers' and operators' commands and the provider's webhooks; a worker
 does the turns of `jitui.entrypoints.worker`. Both are this code.
@@ -25,23 +25,29 @@ import structlog
 
 from jitui.adapters.payments.simulator import SimulatorProvider
 from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource
-from jitui.aftersales.outcomes import KeptAnswer, Once, Refusal
-from jitui.aftersales.pay import News, confirm, retry
+from jitui.aftersales.order import LineUnits, ShipmentSource, ShipmentStatus
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
+from jitui.aftersales.pay import RefundUpdate, confirm, retry
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
-from jitui.aftersales.request_refund import RefundAsk, request_refund
+from jitui.aftersales.request_refund import RefundRequest, request_refund
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
-from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
-from jitui.demo.simulation.gates import Gate, GatedFeed, GatedProvider, GatedStore, MortalLoop
+from jitui.bootstrap import Service, open_service
+from jitui.demo.simulation.checkpoints import (
+    CheckpointedFeed,
+    CheckpointedProvider,
+    CheckpointedStore,
+    Checkpoints,
+    MortalLoop,
+)
+from jitui.demo.simulation.fork_server import ProcessSpec
 from jitui.demo.simulation.messages import Begin, Go, Hello, Result, read_order
-from jitui.demo.simulation.zygote import Birth
-from jitui.entrypoints.worker import KEEP_ANSWERS, expire_due, pay_due
+from jitui.entrypoints.worker import KEEP_RESPONSES, expire_due, pay_due
 from jitui.errors import JituiError
 from jitui.ids import lane_of, lane_of_id
 from jitui.settings import Settings
-from jitui.wiring import App, open_app
 
 PROCESS_HEADER = "x-simulated-process"
 PATIENT_SECONDS = 120.0
@@ -50,17 +56,17 @@ KEY_LIFE = timedelta(days=1)
 """As long as the world's provider remembers a key."""
 
 Words: TypeAlias = dict[str, str | int | None]
-Done: TypeAlias = Executed | Refusal | KeptAnswer
+Done: TypeAlias = Executed | Refusal | StoredResponse
 
 
-def live(birth: Birth, line: socket.socket) -> None:
+def live(spec: ProcessSpec, line: socket.socket) -> None:
     """Until the world closes the line, or kills us."""
     structlog.configure(processors=[_overhear])
     logging.disable(logging.CRITICAL)
-    random.seed(f"{birth.seed}/{birth.number}")
+    random.seed(f"{spec.seed}/{spec.number}")
     loop = MortalLoop()
     asyncio.set_event_loop(loop)
-    loop.run_until_complete(_live(birth, line, loop))
+    loop.run_until_complete(_live(spec, line, loop))
 
 
 _overheard: list[str] = []
@@ -74,71 +80,76 @@ def _overhear(_: object, method: str, event: MutableMapping[str, object]) -> str
     raise structlog.DropEvent
 
 
-async def _live(birth: Birth, line: socket.socket, loop: MortalLoop) -> None:
+async def _live(spec: ProcessSpec, line: socket.socket, loop: MortalLoop) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=line)
-    gate = Gate(loop, writer)
+    checkpoints = Checkpoints(loop, writer)
     settings = Settings(
-        home=Path(birth.home),
-        database_url=birth.database_url,
-        simulator_url=birth.provider_url,
-        simulator_key=birth.api_key,
-        simulator_webhook_secret=birth.webhook_secret,
+        home=Path(spec.home),
+        database_url=spec.database_url,
+        simulator_url=spec.provider_url,
+        simulator_key=spec.api_key,
+        simulator_webhook_secret=spec.webhook_secret,
         pool_size=12,
         usage_max_age_seconds=60,  # a world's worker rolls up at random moments, seldom once a second of its time
-        worker_batch=birth.batch,
-        worker_lease_seconds=birth.lease_seconds,
+        worker_batch=spec.batch,
+        worker_lease_seconds=spec.lease_seconds,
     )
-    headers = {PROCESS_HEADER: str(birth.number)}
+    headers = {PROCESS_HEADER: str(spec.number)}
     async with (
-        open_app(settings, birth.database_url, clock=gate.clock) as app,
+        open_service(settings, spec.database_url, clock=checkpoints.clock) as service,
         aiohttp.ClientSession(headers=headers) as client,
     ):
-        dressed = _behind_gates(birth, app, gate, client)
-        gate.report(Hello())
+        service = _with_checkpoints(spec, service, checkpoints, client)
+        checkpoints.report(Hello())
         tasks: set[asyncio.Task[object]] = set()
         while (order := await read_order(reader)) is not None:
             if isinstance(order, Go):
-                gate.let_go(order)
+                checkpoints.let_go(order)
                 continue
-            gate.hear(order.now)
-            task: asyncio.Task[object] = loop.create_task(_carry_out(dressed, gate, order))
-            gate.number(task, order.task)
+            checkpoints.hear(order.now)
+            task: asyncio.Task[object] = loop.create_task(_carry_out(service, checkpoints, order))
+            checkpoints.number(task, order.task)
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
 
-def _behind_gates(birth: Birth, app: App, gate: Gate, client: aiohttp.ClientSession) -> App:
-    """The service's parts as they are, each call stopped at a gate; `dress` puts a broken part in, to test the test."""
+def _with_checkpoints(
+    spec: ProcessSpec, service: Service, checkpoints: Checkpoints, client: aiohttp.ClientSession
+) -> Service:
+    """The service's parts as they are, each call stopped at a checkpoint.
+
+    `override` puts a broken part in, to test the test.
+    """
     patient, impatient = (
         SimulatorProvider(
-            base_url=birth.provider_url,
-            api_key=birth.api_key,
-            webhook_secret=birth.webhook_secret,
+            base_url=spec.provider_url,
+            api_key=spec.api_key,
+            webhook_secret=spec.webhook_secret,
             timeout_seconds=seconds,
             key_life=KEY_LIFE,
             client=client,
         )
         for seconds in (PATIENT_SECONDS, IMPATIENT_SECONDS)
     )
-    provider = GatedProvider(patient, impatient, gate)
-    app = replace(
-        app,
-        store=GatedStore(app.store, gate),
-        feed=GatedFeed(app.feed, gate),
+    provider = CheckpointedProvider(patient, impatient, checkpoints)
+    service = replace(
+        service,
+        store=CheckpointedStore(service.store, checkpoints),
+        feed=CheckpointedFeed(service.feed, checkpoints),
         providers={provider.name: provider},
     )
-    if birth.dress:
-        module, _, name = birth.dress.partition(":")
-        dress: Callable[[App], App] = getattr(import_module(module), name)
-        app = dress(app)
-    return app
+    if spec.override:
+        module, _, name = spec.override.partition(":")
+        override: Callable[[Service], Service] = getattr(import_module(module), name)
+        service = override(service)
+    return service
 
 
-async def _carry_out(app: App, gate: Gate, begin: Begin) -> None:
+async def _carry_out(service: Service, checkpoints: Checkpoints, begin: Begin) -> None:
     task = asyncio.current_task()
     assert task is not None
     try:
-        result = await COMMANDS[begin.command](app, begin.words)
+        result = await COMMANDS[begin.command](service, begin.words)
     except JituiError as error:
         result = Result("broken", type(error).__name__, text=str(error))
     except Exception as error:
@@ -146,7 +157,7 @@ async def _carry_out(app: App, gate: Gate, begin: Begin) -> None:
     if _overheard:
         result = msgspec.structs.replace(result, text="; ".join((*_overheard, result.text)))
         _overheard.clear()
-    gate.command_ended(task, result)
+    checkpoints.command_ended(task, result)
 
 
 # The commands ------------------------------------------------------------------------------------------------------
@@ -166,7 +177,7 @@ def _units(words: Words) -> tuple[LineUnits, ...]:
 def _result(done: Done) -> Result:
     if isinstance(done, Refusal):
         return Result("refusal", done.code.value)
-    if isinstance(done, KeptAnswer):
+    if isinstance(done, StoredResponse):
         return msgspec.structs.replace(msgspec.json.decode(done.body, type=Result), kind="kept")
     return _of_plan(done)
 
@@ -179,34 +190,36 @@ def _of_plan(done: Executed) -> Result:
     return Result("plan", ticket_id=str(ticket.ticket_id), state=ticket.state.value, approved_by=approved_by)
 
 
-async def _ask(app: App, words: Words) -> Result:
+async def _ask(service: Service, words: Words) -> Result:
     buyer_id = _text(words, "buyer_id")
-    ask = RefundAsk(buyer_id, _text(words, "order_id"), lines=_units(words))
+    request = RefundRequest(buyer_id, _text(words, "order_id"), lines=_units(words))
     key = _text(words, "key")
-    once = Once(buyer_id, "ask", key, msgspec.json.encode(ask))
+    idempotency_key = IdempotencyKey(buyer_id, "ask", key, msgspec.json.encode(request))
 
     made: list[Result] = []
 
-    def render(done: Executed) -> KeptAnswer:
-        answered_at = app.clock()
+    def render(done: Executed) -> StoredResponse:
+        answered_at = service.clock()
         made.append(msgspec.structs.replace(_of_plan(done), answered_at=answered_at.timestamp()))
-        return KeptAnswer(201, msgspec.json.encode(made[-1]), answered_at)
+        return StoredResponse(201, msgspec.json.encode(made[-1]), answered_at)
 
-    reply = IdempotentReply(once, render)
-    done = await request_refund(app.store, await app.terms(), ask, now=app.clock(), reply=reply)
+    reply = IdempotentReply(idempotency_key, render)
+    done = await request_refund(
+        service.store, await service.decision_settings(), request, now=service.clock(), reply=reply
+    )
     return made[-1] if isinstance(done, Executed) else _result(done)
 
 
-async def _ship(app: App, words: Words) -> Result:
-    news = _parcel(app, words)
-    kind = ActorKind.CARRIER if news.source is ShipmentSource.CARRIER else ActorKind.MERCHANT
+async def _ship(service: Service, words: Words) -> Result:
+    update = _shipment(service, words)
+    kind = ActorKind.CARRIER if update.source is ShipmentSource.CARRIER else ActorKind.MERCHANT
     ref = OrderRef(lane_of(_text(words, "buyer_id")), _text(words, "order_id"))
-    return _result(await record_shipment(app.store, ref, news, by=Actor(kind, "somebody"), now=app.clock()))
+    return _result(await record_shipment(service.store, ref, update, by=Actor(kind, "somebody"), now=service.clock()))
 
 
-def _parcel(app: App, words: Words) -> ShipmentNews:
-    degree, source = ParcelDegree(_text(words, "degree")), ShipmentSource(_text(words, "source"))
-    return ShipmentNews(degree, "SF", _text(words, "waybill"), source, app.clock(), _units(words))
+def _shipment(service: Service, words: Words) -> ShipmentUpdate:
+    status, source = ShipmentStatus(_text(words, "degree")), ShipmentSource(_text(words, "source"))
+    return ShipmentUpdate(status, "SF", _text(words, "waybill"), source, service.clock(), _units(words))
 
 
 def _ticket(words: Words) -> TicketRef:
@@ -217,61 +230,63 @@ def _ticket(words: Words) -> TicketRef:
 _MERCHANT = Actor(ActorKind.MERCHANT, "m")
 
 
-async def _approve(app: App, words: Words) -> Result:
+async def _approve(service: Service, words: Words) -> Result:
     version = words.get("version")
     assert version is None or isinstance(version, int)
-    return _result(await approve(app.store, _ticket(words), version=version, by=_MERCHANT, now=app.clock()))
+    return _result(await approve(service.store, _ticket(words), version=version, by=_MERCHANT, now=service.clock()))
 
 
-async def _reject(app: App, words: Words) -> Result:
-    parcel = _parcel(app, words) if words.get("waybill") else None
-    rejection = Rejection("no", parcel)
-    return _result(await reject(app.store, _ticket(words), rejection, version=None, by=_MERCHANT, now=app.clock()))
+async def _reject(service: Service, words: Words) -> Result:
+    shipment = _shipment(service, words) if words.get("waybill") else None
+    rejection = Rejection("no", shipment)
+    return _result(
+        await reject(service.store, _ticket(words), rejection, version=None, by=_MERCHANT, now=service.clock())
+    )
 
 
-async def _withdraw(app: App, words: Words) -> Result:
+async def _withdraw(service: Service, words: Words) -> Result:
     buyer = Actor(ActorKind.BUYER, _text(words, "buyer_id"))
-    return _result(await withdraw(app.store, _ticket(words), version=None, by=buyer, now=app.clock()))
+    return _result(await withdraw(service.store, _ticket(words), version=None, by=buyer, now=service.clock()))
 
 
-async def _retry(app: App, words: Words) -> Result:
+async def _retry(service: Service, words: Words) -> Result:
     refund_id = UUID(_text(words, "refund_id"))
     ref = RefundRef(lane_of_id(refund_id), refund_id)
-    return _result(await retry(app.store, ref, by=Actor(ActorKind.OPERATOR, "o"), now=app.clock()))
+    return _result(await retry(service.store, ref, by=Actor(ActorKind.OPERATOR, "o"), now=service.clock()))
 
 
-async def _notify(app: App, words: Words) -> Result:
+async def _notify(service: Service, words: Words) -> Result:
     """As the HTTP entry does it: the bytes are checked, and what they say goes to `confirm`."""
-    (provider,) = app.providers.values()
+    (provider,) = service.providers.values()
     headers = msgspec.json.decode(_text(words, "headers"), type=dict[str, str])
-    read = provider.read_notification(headers, _text(words, "body").encode(), app.clock())
+    read = provider.read_notification(headers, _text(words, "body").encode(), service.clock())
     if isinstance(read, NotificationIgnored | DisputeNotification):  # the simulator tells of no disputes
         return Result("ignored", status=204)
     if isinstance(read, NotificationRefused):
         return Result("refusal", "signature-refused", status=401, text=read.reason)
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
-    done = await confirm(app.store, ref, News(read.answer, provider=provider.name), now=app.clock())
+    done = await confirm(service.store, ref, RefundUpdate(read.result, provider=provider.name), now=service.clock())
     return msgspec.structs.replace(_result(done), status=404 if isinstance(done, Refusal) else 204)
 
 
-async def _pay(app: App, _: Words) -> Result:
-    return Result("done", status=await pay_due(app))
+async def _pay(service: Service, _: Words) -> Result:
+    return Result("done", status=await pay_due(service))
 
 
-async def _expire(app: App, _: Words) -> Result:
-    return Result("done", status=await expire_due(app))
+async def _expire(service: Service, _: Words) -> Result:
+    return Result("done", status=await expire_due(service))
 
 
-async def _roll_up(app: App, _: Words) -> Result:
-    await app.feed.roll_up(app.clock())
+async def _roll_up(service: Service, _: Words) -> Result:
+    await service.feed.roll_up(service.clock())
     return Result("done")
 
 
-async def _forget(app: App, _: Words) -> Result:
-    return Result("done", status=await app.store.forget_answers(app.clock() - KEEP_ANSWERS))
+async def _forget(service: Service, _: Words) -> Result:
+    return Result("done", status=await service.store.purge_responses(service.clock() - KEEP_RESPONSES))
 
 
-COMMANDS: dict[str, Callable[[App, Words], Awaitable[Result]]] = {
+COMMANDS: dict[str, Callable[[Service, Words], Awaitable[Result]]] = {
     "ask": _ask,
     "ship": _ship,
     "approve": _approve,

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from jitui.provider_simulator import FaultTiming, SimulatorSettings, create_app, new_webhook_secret, open_books
 from jitui.provider_simulator.asgi import ASGIApp
-from jitui.provider_simulator.books import Books, RefundRequest
-from jitui.provider_simulator.faults import SMOOTH, OutcomeFault, Plan, WebhookFault
+from jitui.provider_simulator.books import Books, SimulatedRefundRequest
+from jitui.provider_simulator.faults import SMOOTH, FaultPlan, OutcomeFault, WebhookFault
 from jitui.provider_simulator.signature import signing_key
 from jitui.provider_simulator.webhooks import signed_message
 
@@ -52,7 +52,7 @@ class Message:
     sent_at: float
 
 
-class WorldProvider:
+class ModelProvider:
     """Books, faults and events; `now` is the world's time in seconds."""
 
     def __init__(self, books_path: Path, rng: Random, now: Callable[[], float], counts: Counter[str]) -> None:
@@ -86,7 +86,7 @@ class WorldProvider:
         """Let go of the file."""
         self.books.journal.release()
 
-    def _plan(self, _: RefundRequest) -> tuple[Plan, FaultTiming]:
+    def _plan(self, _: SimulatedRefundRequest) -> tuple[FaultPlan, FaultTiming]:
         """What a new refund will meet, drawn as it arrives."""
         if not self.faulty:
             return SMOOTH, FaultTiming(hold_ms=0)
@@ -106,7 +106,7 @@ class WorldProvider:
         )
         if days and outcome in (OutcomeFault.SUCCEEDED_THEN_FAILED, OutcomeFault.PENDING_THEN_FAILED):
             self._counts["provider:days_later"] += 1
-        return Plan(outcome, webhook), timing
+        return FaultPlan(outcome, webhook), timing
 
     # Events ------------------------------------------------------------------------------------------------------
 

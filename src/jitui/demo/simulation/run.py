@@ -10,17 +10,17 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from jitui.demo.audit import read_books
-from jitui.demo.simulation.check import check
-from jitui.demo.simulation.ground import Ground, open_ground, stock
+from jitui.demo.simulation.environment import Environment, open_environment, stock
+from jitui.demo.simulation.fork_server import ForkServer
+from jitui.demo.simulation.invariants import violations_of
+from jitui.demo.simulation.marketplace_model import MarketplaceModel, Stuck, new_model
 from jitui.demo.simulation.network import Network, open_network
 from jitui.demo.simulation.provider import API_KEY
-from jitui.demo.simulation.world import Stuck, World, new_world
-from jitui.demo.simulation.zygote import Zygote
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """Which worlds, and how harsh; `dress` names a function that puts a broken part in, to test the test.
+class SimulationOptions:
+    """Which worlds, and how harsh; `override` names a function that puts a broken part in, to test the test.
 
     `seconds`: begin no other world after so long, once `seeds` are done as a minimum.
     """
@@ -28,7 +28,7 @@ class Options:
     seeds: int
     first_seed: int = 1
     restart_database: bool = False
-    dress: str = ""
+    override: str = ""
     seconds: float | None = None
     stop_at_failure: bool = False
 
@@ -44,7 +44,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class SimulationReport:
     """What was run, what was injected by kind, and what did not hold."""
 
     seeds: int
@@ -72,10 +72,10 @@ def replay_command(seed: int, *, restart_database: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What all worlds share: a server with a stocked template, and the mother of their processes."""
+    """What all worlds share: a server with a stocked template, and the fork server of their processes."""
 
-    ground: Ground
-    zygote: Zygote
+    environment: Environment
+    fork_server: ForkServer
 
 
 @contextmanager
@@ -84,17 +84,19 @@ def open_stage(server_url: str | None = None, *, restarts: bool = False) -> Iter
 
     Raises BadInput where the named server would have to be killed.
     """
-    with open_ground(server_url, restarts=restarts) as ground, closing(Zygote()) as zygote:
-        asyncio.run(stock(ground))
-        yield Stage(ground, zygote)
+    with open_environment(server_url, restarts=restarts) as environment, closing(ForkServer()) as fork_server:
+        asyncio.run(stock(environment))
+        yield Stage(environment, fork_server)
 
 
-def run_seeds(stage: Stage, options: Options, advance: Callable[[int], None] = lambda failures: None) -> Report:
+def run_seeds(
+    stage: Stage, options: SimulationOptions, advance: Callable[[int], None] = lambda failures: None
+) -> SimulationReport:
     """Run the worlds one after another; `advance` hears after each how many have failed."""
     return asyncio.run(_run_seeds(stage, options, advance))
 
 
-async def _run_seeds(stage: Stage, options: Options, advance: Callable[[int], None]) -> Report:
+async def _run_seeds(stage: Stage, options: SimulationOptions, advance: Callable[[int], None]) -> SimulationReport:
     begun = time.monotonic()
     counts: Counter[str] = Counter()
     failures: list[Failure] = []
@@ -110,7 +112,7 @@ async def _run_seeds(stage: Stage, options: Options, advance: Callable[[int], No
                 break
     sums = {name: counts.pop(name, 0) for name in ("refunds", "tickets", "attempts", "paid", "paid_minor")}
     seconds = round(time.monotonic() - begun, 1)
-    return Report(
+    return SimulationReport(
         seeds=done,
         first_seed=options.first_seed,
         counts=dict(sorted(counts.items())),
@@ -120,37 +122,41 @@ async def _run_seeds(stage: Stage, options: Options, advance: Callable[[int], No
     )
 
 
-async def _run_one(seed: int, options: Options, stage: Stage, network: Network, counts: Counter[str]) -> Failure | None:
+async def _run_one(
+    seed: int, options: SimulationOptions, stage: Stage, network: Network, counts: Counter[str]
+) -> Failure | None:
     restarts = options.restart_database
-    with stage.ground.database(seed) as url:
-        world = new_world(seed, stage.ground, url, network, stage.zygote, restarts=restarts, dress=options.dress)
+    with stage.environment.database(seed) as url:
+        model = new_model(
+            seed, stage.environment, url, network, stage.fork_server, restarts=restarts, override=options.override
+        )
         try:
-            await world.begin()
-            await world.play()
-            await world.come_to_an_end()
-            wrong = [*world.broken, *await _check(world, url)]
+            await model.begin()
+            await model.play()
+            await model.come_to_an_end()
+            wrong = [*model.broken, *await _check(model, url)]
         except Stuck as stuck:
-            wrong = [*world.broken, f"the world does not come to rest: {stuck}"]
+            wrong = [*model.broken, f"the world does not come to rest: {stuck}"]
         finally:
-            world.end()
-            counts.update(world.counts)
+            model.end()
+            counts.update(model.counts)
     if not wrong:
         return None
     command = replay_command(seed, restart_database=options.restart_database)
-    return Failure(seed, tuple(wrong), command, tuple(world.trace))
+    return Failure(seed, tuple(wrong), command, tuple(model.trace))
 
 
-async def _check(world: World, url: str) -> list[str]:
-    books = await read_books(world.network.url, API_KEY)
-    ((refunds, tickets, attempts),) = world.ask(
+async def _check(model: MarketplaceModel, url: str) -> list[str]:
+    books = await read_books(model.network.url, API_KEY)
+    ((refunds, tickets, attempts),) = model.ask(
         "SELECT (SELECT count(*) FROM refund), (SELECT count(*) FROM ticket), (SELECT count(*) FROM refund_attempt)"
     )
     paid = [refund.amount_minor for refund in books.refunds if refund.status == "succeeded"]
-    world.counts.update(
+    model.counts.update(
         refunds=int(str(refunds)),
         tickets=int(str(tickets)),
         attempts=int(str(attempts)),
         paid=len(paid),
         paid_minor=sum(paid),
     )
-    return check(url, books, world.promises)
+    return violations_of(url, books, model.promises)

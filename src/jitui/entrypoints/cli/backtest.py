@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from jitui.backtest.replay import Progress
-    from jitui.backtest.run import Backtest, Order
+    from jitui.backtest.run import Backtest, BacktestSpec
 
 
 def backtest(
@@ -60,7 +60,7 @@ def backtest(
 
     from jitui.backtest.run import run_backtest
 
-    order = _order(
+    spec = _spec(
         policy,
         history,
         against,
@@ -76,8 +76,8 @@ def backtest(
     _check_language(language)
     with work_folder(out) as work, reporting() as report:
         report("reading the history", 0, 0)
-        with _read_from(order, work) as place:
-            done = run_backtest(replace(order, history=place, encoding=encoding), work, report)
+        with _read_from(spec, work) as place:
+            done = run_backtest(replace(spec, history=place, encoding=encoding), work, report)
         if out is not None:
             _write_report(done, work, language)
     if as_json:
@@ -99,7 +99,7 @@ def _all_set_aside(done: Backtest) -> list[str]:
     return [table for table in having if done.prepared.rows[table] == 0]
 
 
-def _order(
+def _spec(
     policy: Path,
     history: str,
     against: str,
@@ -112,14 +112,14 @@ def _order(
     recompute_features: bool,
     replay_caps: bool,
     verify: int,
-) -> Order:
+) -> BacktestSpec:
     from jitui.backtest.engine import EngineName
-    from jitui.backtest.run import Order
+    from jitui.backtest.run import BacktestSpec
     from jitui.errors import BadInput
 
     if engine not in list(EngineName):
         raise BadInput(f"There is no engine {engine!r}: it is duckdb or spark.", path="--engine")
-    return Order(
+    return BacktestSpec(
         policy=load_policy(policy),
         history=history,
         time_zone=zone,
@@ -151,22 +151,22 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 @contextmanager
-def _read_from(order: Order, work: Path) -> Iterator[str]:
+def _read_from(spec: BacktestSpec, work: Path) -> Iterator[str]:
     """The history's place as the back-test reads it: the service's own tables are exported to the work folder."""
     from dataclasses import replace
 
+    from jitui.bootstrap import own_history, server
     from jitui.demo.home import own_database
     from jitui.settings import read_settings
-    from jitui.wiring import own_history, server
 
-    history, settings = order.history, read_settings()
+    history, settings = spec.history, read_settings()
     if history == "demo":
         with server(settings) as url:
             settings = replace(settings, database_url=own_database(url, fresh=False))
-            with own_history("service", settings, order.time_zone, work) as place:
+            with own_history("service", settings, spec.time_zone, work) as place:
                 yield place
         return
-    with own_history(history, settings, order.time_zone, work) as place:
+    with own_history(history, settings, spec.time_zone, work) as place:
         yield place
 
 

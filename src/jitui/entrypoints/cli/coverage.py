@@ -12,7 +12,7 @@ from jitui.text import visible
 
 if TYPE_CHECKING:
     from jitui.aftersales.registry import Coverage
-    from jitui.wiring import App
+    from jitui.bootstrap import Service
 
 coverage = typer.Typer(
     help="Show and set what the service covers: shops, categories and single items.",
@@ -30,8 +30,8 @@ def show(
     """What a shop is told: every row that touches it. Without any row everything is covered."""
     from jitui.entrypoints.cli.running import with_app
 
-    async def work(app: App) -> Sequence[Coverage]:
-        return await app.registry.coverage_of(shop)
+    async def work(service: Service) -> Sequence[Coverage]:
+        return await service.registry.coverage_of(shop)
 
     rows = with_app(work)
     if as_json:
@@ -68,9 +68,9 @@ def set_row(
     if not covered and not reason.strip():
         raise BadInput("Taking a place out needs a --reason: the merchant reads it.", path="--reason")
 
-    async def work(app: App) -> Coverage:
-        row = Coverage(*place, covered, reason, by, app.clock())
-        await app.registry.set_coverage(row)
+    async def work(service: Service) -> Coverage:
+        row = Coverage(*place, covered, reason, by, service.clock())
+        await service.registry.set_coverage(row)
         return row
 
     row = with_app(work)

@@ -16,7 +16,7 @@ from jitui.entrypoints.cli.output import Json, echo, print_json, progress, resul
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from jitui.demo.home import Children
+    from jitui.demo.home import DemoProcesses
     from jitui.demo.run import Played
     from jitui.demo.summary import Times
 
@@ -36,12 +36,12 @@ def demo(
     With --once the exit code is 0 only when nobody was paid twice or too much, nothing was both shipped and
     refunded, and every approved refund was paid, by the provider's own books.
     """
-    from jitui.demo.run import Options, running_demo
+    from jitui.demo.run import DemoOptions, running_demo
     from jitui.settings import read_settings
 
     _stop_with_the_terminal()
     settings = read_settings()
-    with running_demo(settings, Options(orders, seed, fresh), _Watcher()) as (played, children):
+    with running_demo(settings, DemoOptions(orders, seed, fresh), _Watcher()) as (played, children):
         if as_json:
             print_json(_document(played))
         else:
@@ -73,7 +73,7 @@ class _Watcher:
             yield lambda count: bar.advance(task, count)
 
 
-def _stay(played: Played, children: Children) -> None:
+def _stay(played: Played, children: DemoProcesses) -> None:
     say("Ctrl-C stops everything.")
     while True:
         children.check()

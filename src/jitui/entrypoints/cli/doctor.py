@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from jitui.adapters.payments.stripe import StripeProvider
     from jitui.aftersales.ports import PublishedPolicy
-    from jitui.aftersales.shelf import Health
+    from jitui.aftersales.queries import Health
     from jitui.settings import Settings
 
 LEAST_POSTGRES = 15
@@ -42,7 +42,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One line of the report; `mend` says what to do about it."""
 
     what: str
@@ -65,11 +65,11 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(FAILED)
 
 
-def _missing(findings: list[Finding]) -> bool:
+def _missing(findings: list[DoctorFinding]) -> bool:
     return any(finding.level is Level.MISSING for finding in findings)
 
 
-def _show(findings: list[Finding]) -> None:
+def _show(findings: list[DoctorFinding]) -> None:
     from rich.padding import Padding
 
     console = results()
@@ -82,7 +82,7 @@ def _show(findings: list[Finding]) -> None:
             console.print(Padding(styled(finding.mend, style="dim"), (0, 0, 0, 8)))
 
 
-def _findings() -> Iterator[Finding]:
+def _findings() -> Iterator[DoctorFinding]:
     from jitui.errors import JituiError
     from jitui.settings import read_settings
 
@@ -90,9 +90,9 @@ def _findings() -> Iterator[Finding]:
     try:
         settings = read_settings()
     except JituiError as error:
-        yield Finding("settings", Level.MISSING, str(error), "docs/reference/settings.md lists all of them.")
+        yield DoctorFinding("settings", Level.MISSING, str(error), "docs/reference/settings.md lists all of them.")
         return
-    yield Finding("settings", Level.OK, f"home is {settings.home}")
+    yield DoctorFinding("settings", Level.OK, f"home is {settings.home}")
     yield _zones()
     yield _disk(settings.home)
     yield from _database(settings)
@@ -102,43 +102,43 @@ def _findings() -> Iterator[Finding]:
     yield _fonts()
 
 
-def _metrics(settings: Settings) -> Finding:
+def _metrics(settings: Settings) -> DoctorFinding:
     if settings.metrics_token is not None:
-        return Finding("metrics", Level.OK, "JITUI_METRICS_TOKEN opens /metrics")
+        return DoctorFinding("metrics", Level.OK, "JITUI_METRICS_TOKEN opens /metrics")
     mend = "Set JITUI_METRICS_TOKEN for a scrape that works while the database is away."
-    return Finding("metrics", Level.ABSENT, "no token: /metrics wants a platform key", mend)
+    return DoctorFinding("metrics", Level.ABSENT, "no token: /metrics wants a platform key", mend)
 
 
-def _python() -> Finding:
+def _python() -> DoctorFinding:
     """An older Python would not have come this far."""
-    return Finding("python", Level.OK, ".".join(map(str, sys.version_info[:3])))
+    return DoctorFinding("python", Level.OK, ".".join(map(str, sys.version_info[:3])))
 
 
-def _zones() -> Finding:
+def _zones() -> DoctorFinding:
     from datetime import UTC, datetime
     from zoneinfo import ZoneInfo, available_timezones
 
     offset = datetime(2026, 1, 1, tzinfo=UTC).astimezone(ZoneInfo("Asia/Shanghai")).utcoffset()
     if offset is not None and offset.total_seconds() == 8 * 3600:
-        return Finding("time zones", Level.OK, f"{len(available_timezones())} zones")
-    return Finding("time zones", Level.MISSING, "Asia/Shanghai is not eight hours ahead", "Install tzdata anew.")
+        return DoctorFinding("time zones", Level.OK, f"{len(available_timezones())} zones")
+    return DoctorFinding("time zones", Level.MISSING, "Asia/Shanghai is not eight hours ahead", "Install tzdata anew.")
 
 
-def _disk(home: Path) -> Finding:
+def _disk(home: Path) -> DoctorFinding:
     folder = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(folder).free
     found = f"{free / (1 << 30):.1f} GiB free at {folder}"
     if free >= LEAST_FREE_BYTES:
-        return Finding("disk", Level.OK, found)
-    return Finding("disk", Level.MISSING, found, "Make room, or set JITUI_HOME to another disk.")
+        return DoctorFinding("disk", Level.OK, found)
+    return DoctorFinding("disk", Level.MISSING, found, "Make room, or set JITUI_HOME to another disk.")
 
 
 # The database -----------------------------------------------------------------------------------------------------
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
+def _database(settings: Settings) -> Iterator[DoctorFinding]:
+    from jitui.bootstrap import server
     from jitui.errors import JituiError
-    from jitui.wiring import server
 
     where = "embedded" if settings.database_url is None else "JITUI_DATABASE_URL"
     try:
@@ -146,89 +146,94 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield from _server(url, where)
             yield from _schema(settings, url)
     except JituiError as error:
-        yield Finding("database", Level.MISSING, str(error), "Start it, or mend the setting it names.")
+        yield DoctorFinding("database", Level.MISSING, str(error), "Start it, or mend the setting it names.")
 
 
-def _server(url: str, where: str) -> Iterator[Finding]:
+def _server(url: str, where: str) -> Iterator[DoctorFinding]:
     from jitui.adapters.postgres.migrate import server_version
 
     number = server_version(url)
     found = f"PostgreSQL {number // 10_000}.{number % 10_000} ({where})"
     if number // 10_000 >= LEAST_POSTGRES:
-        yield Finding("database", Level.OK, found)
+        yield DoctorFinding("database", Level.OK, found)
     else:
-        yield Finding("database", Level.MISSING, found, f"Use PostgreSQL {LEAST_POSTGRES} or newer.")
+        yield DoctorFinding("database", Level.MISSING, found, f"Use PostgreSQL {LEAST_POSTGRES} or newer.")
 
 
-def _schema(settings: Settings, url: str) -> Iterator[Finding]:
+def _schema(settings: Settings, url: str) -> Iterator[DoctorFinding]:
     from jitui.adapters.postgres.migrate import current_revision, newest_revision
 
     stands, needed = current_revision(url), newest_revision()
     if stands != needed:
         found = f"at revision {stands or 'none'}, this version needs {needed}"
-        yield Finding("migrations", Level.MISSING, found, "Run `jitui migrate`.")
+        yield DoctorFinding("migrations", Level.MISSING, found, "Run `jitui migrate`.")
         return
-    yield Finding("migrations", Level.OK, f"at revision {stands}")
+    yield DoctorFinding("migrations", Level.OK, f"at revision {stands}")
     yield from asyncio.run(_rows(url, settings.time_zone.key, settings.usage_max_age))
 
 
-async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[Finding, ...]:
+async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[DoctorFinding, ...]:
     """Read without opening the service, which would publish a policy where none is live."""
     from jitui.adapters.postgres.pool import make_pool
+    from jitui.adapters.postgres.queries import PostgresQueries
     from jitui.adapters.postgres.registry import PostgresRegistry
-    from jitui.adapters.postgres.shelf import PostgresShelf
-    from jitui.wiring import utc_now
+    from jitui.bootstrap import utc_now
 
     async with make_pool(url, max_size=1) as pool:
         live = await PostgresRegistry(pool, time_zone).live_policy()
         now = utc_now()
-        health = await PostgresShelf(pool).health(now)
+        health = await PostgresQueries(pool).health(now)
     return _policy(live), _roll_up(health, now, usage_max_age), _queue(health)
 
 
-def _policy(live: PublishedPolicy | None) -> Finding:
+def _policy(live: PublishedPolicy | None) -> DoctorFinding:
     from jitui.policy import Policy, PolicyRefused
 
     if live is None:
-        return Finding("policy", Level.MISSING, "none is live", "Run `jitui migrate`, or `jitui policy publish FILE`.")
+        return DoctorFinding(
+            "policy", Level.MISSING, "none is live", "Run `jitui migrate`, or `jitui policy publish FILE`."
+        )
     try:
         policy = Policy.from_text(live.document, f"{live.policy_id}.yaml")
     except PolicyRefused as refused:
         first = str(refused.problems[0])
-        return Finding("policy", Level.MISSING, f"the live one cannot be read: {first}", "Publish one that can.")
-    return Finding("policy", Level.OK, f"{policy.id}, version {policy.version}")
+        return DoctorFinding("policy", Level.MISSING, f"the live one cannot be read: {first}", "Publish one that can.")
+    return DoctorFinding("policy", Level.OK, f"{policy.id}, version {policy.version}")
 
 
-def _roll_up(health: Health, now: datetime, usage_max_age: timedelta) -> Finding:
+def _roll_up(health: Health, now: datetime, usage_max_age: timedelta) -> DoctorFinding:
     from jitui.aftersales.facts import usage_is_fresh
 
     mend = "Without a worker nothing is refunded at once and nothing is paid: run `jitui worker`."
     if health.usage_as_of is None:
-        return Finding("roll-up", Level.ABSENT, "cap usage was never rolled up", mend)
+        return DoctorFinding("roll-up", Level.ABSENT, "cap usage was never rolled up", mend)
     found = f"cap usage is {(now - health.usage_as_of).total_seconds():.0f} s old"
     if usage_is_fresh(health.usage_as_of, now, usage_max_age):
-        return Finding("roll-up", Level.OK, found)
-    return Finding("roll-up", Level.ABSENT, f"{found}, hence unknown", mend)
+        return DoctorFinding("roll-up", Level.OK, found)
+    return DoctorFinding("roll-up", Level.ABSENT, f"{found}, hence unknown", mend)
 
 
-def _queue(health: Health) -> Finding:
+def _queue(health: Health) -> DoctorFinding:
     waiting = {state: count for state, count in health.refund_queue.items() if count}
     found = ", ".join(f"{count} {state}" for state, count in sorted(waiting.items())) or "empty"
-    return Finding("refund queue", Level.OK, found)
+    return DoctorFinding("refund queue", Level.OK, found)
 
 
 # What only some things need ---------------------------------------------------------------------------------------
 
 
-def _providers(settings: Settings) -> Iterator[Finding]:
-    from jitui import wiring
+def _providers(settings: Settings) -> Iterator[DoctorFinding]:
+    from jitui import bootstrap
 
     app, merchant = settings.alipay_app_id, settings.wechat_pay_merchant_id
-    yield _opened("Alipay", "alipay", partial(wiring.alipay, settings), f"the keys of app {app} can be used")
+    yield _opened("Alipay", "alipay", partial(bootstrap.alipay, settings), f"the keys of app {app} can be used")
     yield _simulator(settings)
-    yield _opened("Stripe", "stripe", partial(wiring.stripe, settings), "the key is taken", _problem_of_stripe)
+    yield _opened("Stripe", "stripe", partial(bootstrap.stripe, settings), "the key is taken", _problem_of_stripe)
     yield _opened(
-        "WeChat Pay", "wechat-pay", partial(wiring.wechat_pay, settings), f"the keys of merchant {merchant} can be used"
+        "WeChat Pay",
+        "wechat-pay",
+        partial(bootstrap.wechat_pay, settings),
+        f"the keys of merchant {merchant} can be used",
     )
 
 
@@ -246,7 +251,7 @@ def _opened(
     make: Callable[[], _Provider | None],
     found: str,
     problem_of: Callable[[_Provider], Awaitable[str]] = _nobody_asked,
-) -> Finding:
+) -> DoctorFinding:
     """A provider is made as the service makes it; its secrets are read and tried. Only Stripe is called."""
     from jitui.errors import NotConfigured
 
@@ -258,16 +263,16 @@ def _opened(
     try:
         provider = make()
         if provider is None:
-            return Finding(name, Level.ABSENT, "not configured", f"Only payments by {name} need it: {how}.")
+            return DoctorFinding(name, Level.ABSENT, "not configured", f"Only payments by {name} need it: {how}.")
         wrong = asyncio.run(problem(provider))
     except NotConfigured as error:
         wrong = str(error)
     if wrong:
-        return Finding(name, Level.MISSING, wrong, f"{how} says what it needs.")
-    return Finding(name, Level.OK, found)
+        return DoctorFinding(name, Level.MISSING, wrong, f"{how} says what it needs.")
+    return DoctorFinding(name, Level.OK, found)
 
 
-def _simulator(settings: Settings) -> Finding:
+def _simulator(settings: Settings) -> DoctorFinding:
     import httpx
 
     if settings.simulator_url is None:
@@ -275,26 +280,26 @@ def _simulator(settings: Settings) -> Finding:
         mend = "Nothing can be paid until a provider is configured; `jitui demo` brings its own simulator."
         if any(other is not None for other in others):
             mend = "Only trying things out needs it: docs/reference/provider-simulator.md."
-        return Finding("provider simulator", Level.ABSENT, "not configured", mend)
+        return DoctorFinding("provider simulator", Level.ABSENT, "not configured", mend)
     try:
         answer = httpx.get(f"{settings.simulator_url}/health", timeout=5)
         reached = answer.status_code == httpx.codes.OK
     except httpx.HTTPError:
         reached = False
     if reached:
-        return Finding("provider simulator", Level.OK, settings.simulator_url)
+        return DoctorFinding("provider simulator", Level.OK, settings.simulator_url)
     mend = "Start it: `jitui provider-simulator`."
-    return Finding("provider simulator", Level.MISSING, f"{settings.simulator_url} does not answer", mend)
+    return DoctorFinding("provider simulator", Level.MISSING, f"{settings.simulator_url} does not answer", mend)
 
 
-def _browser() -> Finding:
+def _browser() -> DoctorFinding:
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found:
-        return Finding("browser", Level.OK, found)
-    return Finding("browser", Level.ABSENT, "no Chromium", "Only the tests of the console need it: `make setup`.")
+        return DoctorFinding("browser", Level.OK, found)
+    return DoctorFinding("browser", Level.ABSENT, "no Chromium", "Only the tests of the console need it: `make setup`.")
 
 
-def _fonts() -> Finding:
+def _fonts() -> DoctorFinding:
     """Chinese text in screenshots needs glyphs."""
     lister = shutil.which("fc-list")
     listed = (
@@ -302,5 +307,7 @@ def _fonts() -> Finding:
     )
     families = sorted({line.partition(",")[0] for line in listed.stdout.splitlines()}) if listed else []
     if families:
-        return Finding("fonts", Level.OK, families[0])
-    return Finding("fonts", Level.ABSENT, "none for Chinese", "Only the tests of the console need them: `make setup`.")
+        return DoctorFinding("fonts", Level.OK, families[0])
+    return DoctorFinding(
+        "fonts", Level.ABSENT, "none for Chinese", "Only the tests of the console need them: `make setup`."
+    )

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from jitui.aftersales.ports import StoredDecision
     from jitui.aftersales.view import TicketView
+    from jitui.bootstrap import Service
     from jitui.policy import Explanation, ExplanationRow
-    from jitui.wiring import App
 
 
-class Language(StrEnum):
+class ExplainLanguage(StrEnum):
     ZH = "zh"
     EN = "en"
 
@@ -32,7 +32,7 @@ class Audience(StrEnum):
 
 def explain(
     ticket: Annotated[str, typer.Argument(metavar="TICKET", help="The ticket's id.", show_default=False)],
-    language: Annotated[Language, typer.Option(help="Language of the sentences.")] = Language.ZH,
+    language: Annotated[ExplainLanguage, typer.Option(help="Language of the sentences.")] = ExplainLanguage.ZH,
     audience: Annotated[Audience, typer.Option(help="Whose view: others than the platform see less.")] = (
         Audience.PLATFORM
     ),
@@ -45,8 +45,8 @@ def explain(
 
     ticket_id = _ticket_id(ticket)
 
-    async def work(app: App) -> tuple[TicketView, StoredDecision]:
-        return await _read(app, ticket_id)
+    async def work(service: Service) -> tuple[TicketView, StoredDecision]:
+        return await _read(service, ticket_id)
 
     view, stored = with_app(work)
     decision = decision_from_json(stored.decision)
@@ -66,8 +66,8 @@ def _ticket_id(text: str) -> UUID:
         raise BadInput(f"{text!r} is not a ticket's id (a UUID).", path="ticket") from None
 
 
-def _word(language: Language) -> Literal["zh", "en"]:
-    return "zh" if language is Language.ZH else "en"
+def _word(language: ExplainLanguage) -> Literal["zh", "en"]:
+    return "zh" if language is ExplainLanguage.ZH else "en"
 
 
 def _audience_word(audience: Audience) -> Literal["platform", "merchant", "buyer"]:
@@ -76,17 +76,17 @@ def _audience_word(audience: Audience) -> Literal["platform", "merchant", "buyer
     return words[audience]
 
 
-async def _read(app: App, ticket_id: UUID) -> tuple[TicketView, StoredDecision]:
+async def _read(service: Service, ticket_id: UUID) -> tuple[TicketView, StoredDecision]:
     from jitui.aftersales.ports import TicketRef
     from jitui.aftersales.view import view_ticket
     from jitui.errors import BadInput
     from jitui.ids import lane_of_id
 
     ref = TicketRef(lane_of_id(ticket_id), ticket_id)
-    file, stored = await app.store.read_file(ref), await app.shelf.decision(ref)
-    if file is None or stored is None:
+    snapshot, stored = await service.store.read_order(ref), await service.queries.decision(ref)
+    if snapshot is None or stored is None:
         raise BadInput(f"There is no ticket {ticket_id} in this database.", path="ticket")
-    return view_ticket(file, ticket_id), stored
+    return view_ticket(snapshot, ticket_id), stored
 
 
 def _document(

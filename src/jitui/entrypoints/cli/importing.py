@@ -99,7 +99,7 @@ def _run(wish: Wish, folder: Path) -> tuple[Read, Done]:
             bar.update(task, description=text, completed=done, total=of or None)
 
         read = read_files(wish, folder, advance)
-        return read, with_app(lambda app: take(app, wish, read, advance))
+        return read, with_app(lambda service: take(service, wish, read, advance))
 
 
 # What the columns mean --------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from jitui.entrypoints.cli.output import Json, echo, print_json, say
 
 if TYPE_CHECKING:
     from jitui.aftersales.registry import KeyScope
-    from jitui.wiring import App
+    from jitui.bootstrap import Service
 
 keys = typer.Typer(help="Issue API keys.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
@@ -34,12 +34,12 @@ def issue(
 
     whose = _scope(scope, subject)
 
-    async def work(app: App) -> str:
+    async def work(service: Service) -> str:
         from jitui.aftersales.registry import issue_key
 
-        now = app.clock()
+        now = service.clock()
         ends = now + timedelta(days=days) if days is not None else None
-        return await issue_key(app.registry, whose, subject, label=label, now=now, expires_at=ends)
+        return await issue_key(service.registry, whose, subject, label=label, now=now, expires_at=ends)
 
     key = with_app(work)
     if as_json:

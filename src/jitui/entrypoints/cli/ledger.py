@@ -10,8 +10,8 @@ import typer
 from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
-    from jitui.aftersales.writes import Post
-    from jitui.wiring import App
+    from jitui.aftersales.changes import LedgerEntry
+    from jitui.bootstrap import Service
 
 
 def ledger(
@@ -22,40 +22,40 @@ def ledger(
     from jitui.aftersales.ledger import balances
     from jitui.entrypoints.cli.running import with_app
 
-    posts = with_app(lambda app: _read(app, order))
+    entries = with_app(lambda service: _read(service, order))
     if as_json:
         held = [
             {"account": account, "balance_minor": minor, "currency": currency}
-            for (account, currency), minor in balances(posts).items()
+            for (account, currency), minor in balances(entries).items()
         ]
-        print_json({"order_id": order, "postings": posts, "balances": held})
+        print_json({"order_id": order, "postings": entries, "balances": held})
     else:
-        _show(order, posts)
+        _show(order, entries)
 
 
-async def _read(app: App, order: str) -> Sequence[Post]:
+async def _read(service: Service, order: str) -> Sequence[LedgerEntry]:
     from jitui.errors import BadInput
 
-    ref = await app.store.find_order(order)
+    ref = await service.store.find_order(order)
     if ref is None:
         raise BadInput(f"There is no order {order!r} in this database.", path="order")
-    return await app.shelf.ledger(ref)
+    return await service.queries.ledger(ref)
 
 
-def _show(order: str, posts: Sequence[Post]) -> None:
+def _show(order: str, entries: Sequence[LedgerEntry]) -> None:
     from datetime import UTC
 
     from jitui.aftersales.ledger import FLOWS, balances, cause_of
     from jitui.money import to_decimal_text
 
-    if not posts:
+    if not entries:
         echo(f"No money has moved for order {order}.")
         return
-    for post in posts:
-        at = post.posted_at.astimezone(UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
-        amount = f"{to_decimal_text(post.amount_minor, post.currency)} {post.currency}"
-        echo(f"{at}  {FLOWS[cause_of(post)].meaning:<36} {amount:>19}")
-        echo(f"    debit {post.debit}, credit {post.credit}")
+    for entry in entries:
+        at = entry.posted_at.astimezone(UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+        amount = f"{to_decimal_text(entry.amount_minor, entry.currency)} {entry.currency}"
+        echo(f"{at}  {FLOWS[cause_of(entry)].meaning:<36} {amount:>19}")
+        echo(f"    debit {entry.debit}, credit {entry.credit}")
     echo("\nBalances, debits less credits")
-    for (account, currency), minor in balances(posts).items():
+    for (account, currency), minor in balances(entries).items():
         echo(f"  {account:<55} {to_decimal_text(minor, currency):>17} {currency}")

@@ -9,7 +9,7 @@ import typer
 from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
-    from jitui.wiring import App
+    from jitui.bootstrap import Service
 
 
 def migrate(
@@ -49,8 +49,8 @@ def _newest() -> str:
 
 def _show() -> tuple[str | None, str | None, str | None]:
     from jitui.adapters.postgres.migrate import current_revision
+    from jitui.bootstrap import server
     from jitui.settings import read_settings
-    from jitui.wiring import server
 
     with server(read_settings()) as url:
         revision = current_revision(url)
@@ -59,15 +59,15 @@ def _show() -> tuple[str | None, str | None, str | None]:
 
 def _migrate(iso_amounts: str) -> tuple[str | None, str | None, str | None]:
     from jitui.adapters.postgres.migrate import current_revision, upgrade
+    from jitui.bootstrap import server
     from jitui.entrypoints.cli.running import with_app
     from jitui.settings import read_settings
-    from jitui.wiring import server
 
-    async def work(app: App) -> str:
-        from jitui.wiring import install_policy
+    async def work(service: Service) -> str:
+        from jitui.bootstrap import install_policy
 
-        await install_policy(app)
-        live = await app.registry.live_policy()
+        await install_policy(service)
+        live = await service.registry.live_policy()
         assert live is not None, "the first policy has just been published"
         return f"{live.policy_id}, version {live.version}"
 

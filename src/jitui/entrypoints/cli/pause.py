@@ -13,7 +13,7 @@ from jitui.text import visible
 
 if TYPE_CHECKING:
     from jitui.aftersales.registry import Pause, Scope
-    from jitui.wiring import App
+    from jitui.bootstrap import Service
 
 
 def pause(
@@ -36,13 +36,13 @@ def pause(
     place = _place(scope, ref)
     lifted = True
 
-    async def work(app: App) -> Sequence[Pause]:
+    async def work(service: Service) -> Sequence[Pause]:
         nonlocal lifted
         if lift:
-            lifted = await app.registry.lift_pause(*place)
+            lifted = await service.registry.lift_pause(*place)
         elif not listing:
-            await _set(app, place, reason, by)
-        return await app.registry.pauses()
+            await _set(service, place, reason, by)
+        return await service.registry.pauses()
 
     standing = with_app(work)
     if as_json:
@@ -61,7 +61,7 @@ def _place(scope: str, ref: str) -> tuple[Scope, str]:
     return place_of(scope, ref, tuple(Scope))
 
 
-async def _set(app: App, place: tuple[Scope, str], reason: str, by: str) -> None:
+async def _set(service: Service, place: tuple[Scope, str], reason: str, by: str) -> None:
     from jitui.aftersales.registry import Pause
     from jitui.entrypoints.cli.words import id_of
     from jitui.errors import BadInput
@@ -70,7 +70,7 @@ async def _set(app: App, place: tuple[Scope, str], reason: str, by: str) -> None
         raise BadInput("A pause needs a --reason: tickets show it.", path="--reason")
     if place[1]:
         id_of(place[1], "ref")
-    await app.registry.set_pause(Pause(*place, reason, by, app.clock()))
+    await service.registry.set_pause(Pause(*place, reason, by, service.clock()))
 
 
 def _show(standing: Sequence[Pause]) -> None:

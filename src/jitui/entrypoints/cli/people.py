@@ -13,7 +13,7 @@ from jitui.entrypoints.cli.words import id_of
 
 if TYPE_CHECKING:
     from jitui.aftersales.registry import Restriction
-    from jitui.wiring import App
+    from jitui.bootstrap import Service
 
 BuyerId = Annotated[str, typer.Argument(metavar="BUYER", help="The platform's id of the buyer.", show_default=False)]
 By = Annotated[str, typer.Option(help="Who does this, for the record.")]
@@ -35,13 +35,13 @@ def restrict(
     if not lift and not listing:
         id_of(buyer, "buyer")
 
-    async def work(app: App) -> Sequence[Restriction]:
+    async def work(service: Service) -> Sequence[Restriction]:
         nonlocal lifted
         if lift:
-            lifted = await _lift(app, buyer)
+            lifted = await _lift(service, buyer)
         elif not listing:
-            await _restrict(app, buyer, reason, days, by)
-        return await app.registry.restrictions_of(buyer)
+            await _restrict(service, buyer, reason, days, by)
+        return await service.registry.restrictions_of(buyer)
 
     rows = with_app(work)
     if as_json:
@@ -53,7 +53,7 @@ def restrict(
         raise typer.Exit(FAILED)
 
 
-async def _restrict(app: App, buyer: str, reason: str, days: int, by: str) -> None:
+async def _restrict(service: Service, buyer: str, reason: str, days: int, by: str) -> None:
     from datetime import timedelta
 
     from jitui.aftersales.registry import Restriction
@@ -62,15 +62,15 @@ async def _restrict(app: App, buyer: str, reason: str, days: int, by: str) -> No
 
     if not reason.strip():
         raise BadInput("A restriction needs a --reason: the buyer can read it.", path="--reason")
-    now = app.clock()
+    now = service.clock()
     row = Restriction(new_id(lane_of(buyer)), buyer, reason, now, now + timedelta(days=days), by)
-    await app.registry.restrict(row)
+    await service.registry.restrict(row)
 
 
-async def _lift(app: App, buyer: str) -> int:
-    now = app.clock()
-    standing = [row for row in await app.registry.restrictions_of(buyer) if row.lifted_at is None]
-    return sum([await app.registry.lift_restriction(row.restriction_id, now) for row in standing])
+async def _lift(service: Service, buyer: str) -> int:
+    now = service.clock()
+    standing = [row for row in await service.registry.restrictions_of(buyer) if row.lifted_at is None]
+    return sum([await service.registry.lift_restriction(row.restriction_id, now) for row in standing])
 
 
 def _show(buyer: str, rows: Sequence[Restriction]) -> None:
@@ -100,9 +100,9 @@ def select(
 
     id_of(buyer, "buyer")
 
-    async def work(app: App) -> Selection:
-        row = Selection(buyer, verdict, reason, by, app.clock())
-        await app.registry.select(row)
+    async def work(service: Service) -> Selection:
+        row = Selection(buyer, verdict, reason, by, service.clock())
+        await service.registry.select(row)
         return row
 
     row = with_app(work)

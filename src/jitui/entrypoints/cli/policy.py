@@ -17,8 +17,8 @@ from jitui.entrypoints.cli.policy_schema import schema
 from jitui.entrypoints.cli.policy_test import run_cases
 
 if TYPE_CHECKING:
-    from jitui.policy import FactSpec, Policy, Problem
-    from jitui.wiring import App
+    from jitui.bootstrap import Service
+    from jitui.policy import FactSpec, Policy, PolicyProblem
 
 policy = typer.Typer(
     help="Check, test, compare and publish policies.",
@@ -51,7 +51,7 @@ def check(files: Files, as_json: Json = False) -> None:
         raise typer.Exit(FAILED)
 
 
-def _check(file: Path) -> tuple[Path, Policy | None, tuple[Problem, ...]]:
+def _check(file: Path) -> tuple[Path, Policy | None, tuple[PolicyProblem, ...]]:
     """The policy, or None, and its problems; a policy that loads may still have advice."""
     from jitui.policy import PolicyRefused
 
@@ -62,7 +62,7 @@ def _check(file: Path) -> tuple[Path, Policy | None, tuple[Problem, ...]]:
     return file, loaded, loaded.advice
 
 
-def _report_json(file: Path, loaded: Policy | None, problems: tuple[Problem, ...]) -> dict[str, object]:
+def _report_json(file: Path, loaded: Policy | None, problems: tuple[PolicyProblem, ...]) -> dict[str, object]:
     rows = [{"line": p.line, "column": p.column, "message": p.message} for p in problems]
     report: dict[str, object] = {"file": str(file), "ok": loaded is not None}
     if loaded is None:
@@ -110,10 +110,10 @@ def publish(
     for problem in loaded.advice:
         say(f"{problem} (advice)")
 
-    async def work(app: App) -> bool:
+    async def work(service: Service) -> bool:
         from jitui.aftersales.policy_in_force import publish as make_live
 
-        return await make_live(app.registry, loaded, by=by, now=app.clock())
+        return await make_live(service.registry, loaded, by=by, now=service.clock())
 
     fresh = with_app(work)
     if as_json:

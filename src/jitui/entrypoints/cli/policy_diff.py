@@ -16,7 +16,7 @@ from jitui.entrypoints.cli.policy_files import load_policy
 if TYPE_CHECKING:
     from jitui.backtest.run import Backtest
     from jitui.policy import Policy
-    from jitui.policy.difference import Change
+    from jitui.policy.difference import PolicyChange
 
 
 def diff(
@@ -48,14 +48,14 @@ def diff(
 
 
 def _replayed(before: Policy, after: Policy, history: str, time_zone: str) -> Backtest:
-    from jitui.backtest.run import Order, run_backtest
+    from jitui.backtest.run import BacktestSpec, run_backtest
 
-    order = Order(policy=before, history=history, time_zone=zone_of(time_zone), against=after)
+    spec = BacktestSpec(policy=before, history=history, time_zone=zone_of(time_zone), against=after)
     with work_folder(None) as work, reporting() as report:
-        return run_backtest(order, work, report)
+        return run_backtest(spec, work, report)
 
 
-def _print_changes(changes: Sequence[Change]) -> None:
+def _print_changes(changes: Sequence[PolicyChange]) -> None:
     from rich.padding import Padding
 
     from jitui.policy.difference import summary
@@ -86,7 +86,9 @@ def _counts(done: Backtest) -> dict[str, int]:
     return {"requests": sum(cell.requests for cell in cells), "differ": differ}
 
 
-def _document(before: Policy, after: Policy, changes: Sequence[Change], done: Backtest | None) -> dict[str, object]:
+def _document(
+    before: Policy, after: Policy, changes: Sequence[PolicyChange], done: Backtest | None
+) -> dict[str, object]:
     named = [{"policy": one.id, "version": one.version, "sha256": one.sha256} for one in (before, after)]
     document: dict[str, object] = {"old": named[0], "new": named[1], "changes": changes}
     document["decides"] = any(change.decides for change in changes)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from jitui.aftersales.reconcile import Count, Report, StatementFormat
-    from jitui.wiring import App
+    from jitui.aftersales.reconcile import Count, ReconciliationReport, StatementFormat
+    from jitui.bootstrap import Service
 
 
 def reconcile(
@@ -46,13 +46,15 @@ def reconcile(
     layout = _format(provider)
     window = (_time("--from", since, layout.whole_days_in), _time("--until", until, layout.whole_days_in))
 
-    async def work(app: App) -> Report:
+    async def work(service: Service) -> ReconciliationReport:
         from jitui.aftersales import reconcile as core
         from jitui.errors import NotConfigured
 
-        if app.settings.pool_size < 2:
+        if service.settings.pool_size < 2:
             raise NotConfigured("Reconciling needs two connections: set JITUI_POOL_SIZE to 2 or more.")
-        parts = core.Reconciling(app.store, app.desk, app.tasks, app.clock, app.providers.get(provider))
+        parts = core.Reconciling(
+            service.store, service.staging, service.tasks, service.clock, service.providers.get(provider)
+        )
         covers = partial(core.window_of, whole_days_in=layout.whole_days_in, since=window[0], until=window[1])
         return await core.reconcile(parts, provider, layout.read(statement), covers)
 
@@ -66,8 +68,8 @@ def reconcile(
 
 
 def _format(provider: str) -> StatementFormat:
+    from jitui.bootstrap import statement_formats
     from jitui.errors import BadInput
-    from jitui.wiring import statement_formats
 
     formats = statement_formats()
     layout = formats.get(provider)
@@ -86,7 +88,7 @@ def _time(name: str, text: str | None, zone: tzinfo | None) -> datetime | None:
 # Showing -----------------------------------------------------------------------------------------------------------
 
 
-def _document(report: Report) -> dict[str, object]:
+def _document(report: ReconciliationReport) -> dict[str, object]:
     return {
         "provider": report.provider,
         "from": report.window.since,
@@ -122,7 +124,7 @@ def _document(report: Report) -> dict[str, object]:
     }
 
 
-def _show(report: Report) -> None:
+def _show(report: ReconciliationReport) -> None:
     covered = [at.isoformat(timespec="seconds") for at in (report.window.since, report.window.until)]
     echo(f"{report.provider}, {covered[0]} to {covered[1]}")
     results().print(_table(report))
@@ -159,7 +161,7 @@ def _money(side: object) -> str:
     return f"{to_decimal_text(int(side['amount_minor']), str(side['currency']))} {side['currency']}"
 
 
-def _table(report: Report) -> Table:
+def _table(report: ReconciliationReport) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from jitui.backtest.history import History, Unmatched
-    from jitui.demo.replay import Assumptions, Progress, Report
+    from jitui.demo.replay import Progress, ReplayAssumptions, ReplayReport
     from jitui.policy import Policy
 
 
@@ -51,7 +51,7 @@ def replay(
     again. Exit code 1 when the database and the provider's books do not agree.
     """
     from jitui.backtest.history import open_history
-    from jitui.demo.replay import Assumptions
+    from jitui.demo.replay import ReplayAssumptions
     from jitui.errors import BadInput
 
     begun = monotonic()
@@ -59,7 +59,7 @@ def replay(
     with open_history(file, format_name) as history:
         if chosen.currency != history.currency:
             raise BadInput(f"{policy} decides in {chosen.currency}, {format_name} is in {history.currency}.")
-        assumptions = Assumptions(
+        assumptions = ReplayAssumptions(
             history_sha256=_sha256(file),
             format_name=format_name,
             policy_sha256=chosen.sha256,
@@ -85,24 +85,24 @@ def replay(
 def _run(
     history: History,
     policy: Policy,
-    assumptions: Assumptions,
+    assumptions: ReplayAssumptions,
     *,
     database_url: str | None,
     fresh: bool,
     unmatched: Path | None,
     show: int,
-) -> Report:
+) -> ReplayReport:
     import uvloop
 
-    from jitui.demo.replay import open_ground, replay_history
+    from jitui.demo.replay import open_environment, replay_history
     from jitui.settings import read_settings
 
     with ExitStack() as open_here:
         on_unmatched = open_here.enter_context(_unmatched_file(unmatched))
-        ground = open_here.enter_context(open_ground(read_settings(), database_url=database_url, fresh=fresh))
+        environment = open_here.enter_context(open_environment(read_settings(), database_url=database_url, fresh=fresh))
         watch = open_here.enter_context(_progress(_orders_in(history, assumptions)))
         work = replay_history(
-            ground, history, policy, assumptions, watch=watch, on_unmatched=on_unmatched, keep_first=show
+            environment, history, policy, assumptions, watch=watch, on_unmatched=on_unmatched, keep_first=show
         )
         try:
             return uvloop.run(work)
@@ -111,7 +111,7 @@ def _run(
             raise
 
 
-def _orders_in(history: History, assumptions: Assumptions) -> int:
+def _orders_in(history: History, assumptions: ReplayAssumptions) -> int:
     from jitui.backtest.history import Span
 
     orders = history.count(Span(assumptions.since, assumptions.until)).orders
@@ -179,13 +179,13 @@ def _sha256(path: Path) -> str:
 # Output ----------------------------------------------------------------------------------------------------------
 
 
-def _document(report: Report) -> dict[str, object]:
+def _document(report: ReplayReport) -> dict[str, object]:
     from dataclasses import asdict
 
     return asdict(report)
 
 
-def _print_tables(report: Report, seconds: float) -> None:
+def _print_tables(report: ReplayReport, seconds: float) -> None:
     from jitui.money import to_decimal_text
 
     def money(amount_minor: int) -> str:
@@ -212,7 +212,7 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _requests(report: Report, money: Callable[[int], str]) -> Table:
+def _requests(report: ReplayReport, money: Callable[[int], str]) -> Table:
     table = _table("Requests", "", "before dispatch", "after", "all", "amount")
     before, after, amounts = report.before_dispatch, report.after_dispatch, report.amounts
     rows = [
@@ -230,7 +230,7 @@ def _requests(report: Report, money: Callable[[int], str]) -> Table:
     return table
 
 
-def _conditions(report: Report) -> Table:
+def _conditions(report: ReplayReport) -> Table:
     table = _table("What sent requests to review", "condition", "in all", "alone", "first", "of these unknown")
     for name, stopped in report.reviewed_by_condition.items():
         table.add_row(name, str(stopped.requests), str(stopped.alone), str(stopped.first), str(stopped.unknown))
@@ -239,7 +239,7 @@ def _conditions(report: Report) -> Table:
     return table
 
 
-def _cancellations(report: Report, money: Callable[[int], str]) -> Table:
+def _cancellations(report: ReplayReport, money: Callable[[int], str]) -> Table:
     table = _table("Cancelled goods, and rows that are neither", "", "rows", "units", "credited")
     matched = report.matching
     table.add_row("matched: requests", str(matched.requests), "", money(matched.credited_minor))
@@ -250,14 +250,14 @@ def _cancellations(report: Report, money: Callable[[int], str]) -> Table:
     return table
 
 
-def _delays(report: Report) -> Table:
+def _delays(report: ReplayReport) -> Table:
     table = _table("From order to cancellation", "", "requests")
     for name, count in report.cancel_delays.requests.items():
         table.add_row(name.replace("_", " "), str(count))
     return table
 
 
-def _print_check(report: Report, money: Callable[[int], str], seconds: float) -> None:
+def _print_check(report: ReplayReport, money: Callable[[int], str], seconds: float) -> None:
     console, check, new = results(), report.check, report.new
     verdict = "agree" if check.holds else "DO NOT AGREE"
     console.print(

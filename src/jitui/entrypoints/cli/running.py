@@ -7,26 +7,26 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from jitui.wiring import App
+    from jitui.bootstrap import Service
 
 _Result = TypeVar("_Result")
 
 
-def with_app(work: Callable[[App], Awaitable[_Result]]) -> _Result:
+def with_app(work: Callable[[Service], Awaitable[_Result]]) -> _Result:
     """Open the configured or embedded database and the service on it, and do one piece of work.
 
     Raises NotConfigured for a setting, Unavailable for a database that does not answer.
     """
+    from jitui.bootstrap import database, open_service
     from jitui.entrypoints.logs import configure
     from jitui.settings import read_settings
-    from jitui.wiring import database, open_app
 
     settings = read_settings()
     configure(settings)
 
     async def run(url: str) -> _Result:
-        async with open_app(settings, url) as app:
-            return await work(app)
+        async with open_service(settings, url) as service:
+            return await work(service)
 
     with database(settings) as url:
         return asyncio.run(run(url))

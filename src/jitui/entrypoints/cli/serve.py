@@ -26,12 +26,12 @@ def serve(
     from dataclasses import replace
     from functools import partial
 
+    from jitui.bootstrap import database
     from jitui.child import command_of, kept_running
     from jitui.entrypoints.console.mount import console_handlers, require_assets
     from jitui.entrypoints.http.server import WorkerBeside
     from jitui.entrypoints.http.server import serve as serve_http
     from jitui.settings import read_settings
-    from jitui.wiring import database
 
     require_assets()
     settings = read_settings()
@@ -56,10 +56,10 @@ def _require_policy(settings: Settings, url: str) -> None:
     """Without one every request would be answered 503. Raises NotConfigured, with what to do."""
     import asyncio
 
-    from jitui.wiring import open_app
+    from jitui.bootstrap import open_service
 
     async def look() -> None:
-        async with open_app(settings, url) as app:
-            await app.policy_in_force.current()
+        async with open_service(settings, url) as service:
+            await service.policy_in_force.current()
 
     asyncio.run(look())

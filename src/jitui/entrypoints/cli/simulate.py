@@ -28,12 +28,12 @@ def simulate(
 
     docs/reference/generator.md lists the assumptions. The folder appears when it is complete.
     """
-    from jitui.backtest.generator import Assumptions, generate
+    from jitui.backtest.generator import GeneratorAssumptions, generate
     from jitui.backtest.new_folder import with_values
     from jitui.backtest.run import peak_memory_mib
 
     begun = perf_counter()
-    assumptions = with_values(Assumptions(), settings or [])
+    assumptions = with_values(GeneratorAssumptions(), settings or [])
     with progress() as bar:
         task = bar.add_task("", total=None)
 

@@ -10,7 +10,7 @@ from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
 
 if TYPE_CHECKING:
-    from jitui.demo.simulation import Options, Report
+    from jitui.demo.simulation import SimulationOptions, SimulationReport
 
 
 def simulate_faults(
@@ -27,9 +27,9 @@ def simulate_faults(
     docs/reference/fault-simulation.md says what is injected and what is checked. Exit code 1 when anything was lost,
     paid twice or paid over; each seed that fails prints the command that runs it again.
     """
-    from jitui.demo.simulation import Options
+    from jitui.demo.simulation import SimulationOptions
 
-    report = _run(Options(seeds, first_seed, restart_database=restart_database))
+    report = _run(SimulationOptions(seeds, first_seed, restart_database=restart_database))
     if trace:
         for failure in report.failures:
             say("\n".join((f"Schedule of seed {failure.seed}:", *failure.trace)))
@@ -41,7 +41,7 @@ def simulate_faults(
         raise typer.Exit(FAILED)
 
 
-def _run(options: Options) -> Report:
+def _run(options: SimulationOptions) -> SimulationReport:
     from jitui.demo.simulation import open_stage, run_seeds
 
     with open_stage(restarts=options.restart_database) as stage, progress() as bar:
@@ -53,7 +53,7 @@ def _run(options: Options) -> Report:
         return run_seeds(stage, options, advance)
 
 
-def _document(report: Report) -> dict[str, object]:
+def _document(report: SimulationReport) -> dict[str, object]:
     return {
         "holds": report.holds,
         "seeds": report.seeds,
@@ -71,7 +71,7 @@ def _document(report: Report) -> dict[str, object]:
     }
 
 
-def _print(report: Report) -> None:
+def _print(report: SimulationReport) -> None:
     for name, count in report.counts.items():
         echo(f"{name:<44}{count:>12,}")
     echo(

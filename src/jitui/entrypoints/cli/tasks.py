@@ -12,8 +12,8 @@ from jitui.entrypoints.cli.output import Json, echo, print_json
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from jitui.aftersales.task import Task
-    from jitui.wiring import App
+    from jitui.aftersales.task import OperatorTask
+    from jitui.bootstrap import Service
 
 
 def tasks(
@@ -33,13 +33,13 @@ def tasks(
 
     chosen = _chosen(resolve, note)
 
-    async def work(app: App) -> Sequence[Task]:
+    async def work(service: Service) -> Sequence[OperatorTask]:
         from jitui.aftersales.task import TaskFilter, TaskState
 
         if chosen is not None:
-            return [await _resolve(app, chosen, note, by)]
+            return [await _resolve(service, chosen, note, by)]
         state = None if everything else TaskState.OPEN
-        return await app.tasks.list(TaskFilter(state, provider, limit=limit))
+        return await service.tasks.list(TaskFilter(state, provider, limit=limit))
 
     found = with_app(work)
     if as_json:
@@ -66,16 +66,16 @@ def _chosen(resolve: str | None, note: str) -> UUID | None:
         raise BadInput(f"{resolve!r} is not a task's id (a UUID).", path="--resolve") from None
 
 
-async def _resolve(app: App, task_id: UUID, note: str, by: str) -> Task:
+async def _resolve(service: Service, task_id: UUID, note: str, by: str) -> OperatorTask:
     from jitui.errors import BadInput
 
-    task = await app.tasks.resolve(task_id, note=note, by=by, now=app.clock())
+    task = await service.tasks.resolve(task_id, note=note, by=by, now=service.clock())
     if task is None:
         raise BadInput(f"There is no task {task_id} in this database.", path="--resolve")
     return task
 
 
-def _show(task: Task) -> None:
+def _show(task: OperatorTask) -> None:
     from jitui.money import to_decimal_text
 
     known = task.amount_minor is not None and task.currency is not None

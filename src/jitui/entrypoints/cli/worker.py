@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jitui.entrypoints.cli.output import say
 
 if TYPE_CHECKING:
-    from jitui.wiring import App
+    from jitui.bootstrap import Service
 
 
 def worker() -> None:
@@ -22,7 +22,7 @@ def worker() -> None:
         raise KeyboardInterrupt
 
 
-async def _work(app: App) -> bool:
+async def _work(service: Service) -> bool:
     """Whether it was Ctrl-C that ended it."""
     import asyncio
     import signal
@@ -43,6 +43,6 @@ async def _work(app: App) -> bool:
 
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, leave, one)
-    say(f"Working; pays through {', '.join(app.providers) or 'no provider (none is configured)'}.")
-    await run_worker(app, stop)
+    say(f"Working; pays through {', '.join(service.providers) or 'no provider (none is configured)'}.")
+    await run_worker(service, stop)
     return interrupted

@@ -9,9 +9,9 @@ from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.types import Guard
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.people import Role, whose_session
 from jitui.aftersales.ports import OrderRef, TicketRef
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.entrypoints.console.visit import AnyConnection, Visit, service_of
 from jitui.ids import lane_of, lane_of_id
 from jitui.text import why_no_id
@@ -47,15 +47,15 @@ def only(role: Role) -> Guard:
     return guard
 
 
-async def own_ticket(visit: Visit, ticket_id: UUID) -> OrderFile:
-    """The order file of a ticket that is the reader's own."""
-    return _own(visit, await visit.app.store.read_file(TicketRef(lane_of_id(ticket_id), ticket_id)))
+async def own_ticket(visit: Visit, ticket_id: UUID) -> OrderSnapshot:
+    """The order snapshot of a ticket that is the reader's own."""
+    return _own(visit, await visit.service.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id)))
 
 
-async def own_order(visit: Visit, order_id: str) -> OrderFile:
+async def own_order(visit: Visit, order_id: str) -> OrderSnapshot:
     """The file of an order that is the buyer's own."""
     reader = visit.reader
-    return _own(visit, await visit.app.store.read_file(OrderRef(lane_of(reader.subject_id), known_text(order_id))))
+    return _own(visit, await visit.service.store.read_order(OrderRef(lane_of(reader.subject_id), known_text(order_id))))
 
 
 def known_text(text: str) -> str:
@@ -65,11 +65,11 @@ def known_text(text: str) -> str:
     return text
 
 
-def _own(visit: Visit, file: OrderFile | None) -> OrderFile:
+def _own(visit: Visit, snapshot: OrderSnapshot | None) -> OrderSnapshot:
     reader = visit.reader
-    if file is None:
+    if snapshot is None:
         raise NotFoundException
-    owner = file.order.buyer_id if reader.role is Role.BUYER else file.order.shop_id
+    owner = snapshot.order.buyer_id if reader.role is Role.BUYER else snapshot.order.shop_id
     if owner != reader.subject_id:
         raise NotFoundException
-    return file
+    return snapshot

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import msgspec
 
-from jitui.aftersales.file import OrderFile
-from jitui.aftersales.order import LineUnits, OrderLine, ShipmentDegree
-from jitui.aftersales.outcomes import Once, Refusal, RefusalCode
-from jitui.aftersales.request_refund import RefundAsk, check_eligibility
+from jitui.aftersales.order import FulfillmentStatus, LineUnits, OrderLine
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode
+from jitui.aftersales.request_refund import RefundRequest, check_eligibility
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Reason
 from jitui.entrypoints.console.visit import Visit
 from jitui.policy import Explanation, Outcome, explain
@@ -23,7 +23,7 @@ _NO_SUCH_NUMBER = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DryRun:
     """The dry run: how much, whether at once, and the public conditions in the buyer's language (R16)."""
 
     amount_minor: int
@@ -33,22 +33,22 @@ class Check:
     review_reason: str | None
 
 
-def askable(file: OrderFile) -> tuple[OrderLine, ...]:
+def askable(snapshot: OrderSnapshot) -> tuple[OrderLine, ...]:
     """Lines with units that can still be asked for; the core has the last word."""
-    gone = file.degree in (ShipmentDegree.SHIPPED, ShipmentDegree.DELIVERED)
-    if gone or file.order.paid_at is None:
+    gone = snapshot.fulfillment in (FulfillmentStatus.SHIPPED, FulfillmentStatus.DELIVERED)
+    if gone or snapshot.order.paid_at is None:
         return ()
-    busy = {line.line_id for line in file.ticket_lines if line.open}
-    return tuple(line for line in file.lines if line.free_quantity and line.line_id not in busy)
+    busy = {line.line_id for line in snapshot.ticket_lines if line.open}
+    return tuple(line for line in snapshot.lines if line.free_quantity and line.line_id not in busy)
 
 
-def everything(buyer_id: str, file: OrderFile) -> RefundAsk:
+def everything(buyer_id: str, snapshot: OrderSnapshot) -> RefundRequest:
     """What the form shows at first: all that can be asked for."""
-    units = tuple(LineUnits(line.line_id, line.free_quantity) for line in askable(file))
-    return RefundAsk(buyer_id, file.order.order_id, Reason.NO_LONGER_WANTED, units)
+    units = tuple(LineUnits(line.line_id, line.free_quantity) for line in askable(snapshot))
+    return RefundRequest(buyer_id, snapshot.order.order_id, Reason.NO_LONGER_WANTED, units)
 
 
-def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundAsk | Refusal:
+def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundRequest | Refusal:
     """What was chosen; a form without units asks for nothing, which the core would take for everything."""
     units = tuple(
         LineUnits(name.removeprefix(UNITS_FIELD), count)
@@ -58,16 +58,16 @@ def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundAsk
     if not units:
         return Refusal(RefusalCode.UNKNOWN_LINE, "Nothing was chosen.", "lines")
     reason = form.get("reason", "")
-    return RefundAsk(buyer_id, order_id, Reason(reason) if reason in tuple(Reason) else Reason.OTHER, units)
+    return RefundRequest(buyer_id, order_id, Reason(reason) if reason in tuple(Reason) else Reason.OTHER, units)
 
 
-async def check(visit: Visit, ask: RefundAsk) -> Check | Refusal:
+async def check(visit: Visit, request: RefundRequest) -> DryRun | Refusal:
     """The same dry run as the API's."""
-    app = visit.app
-    found = await check_eligibility(app.store, await app.terms(), ask, now=app.clock())
+    service = visit.service
+    found = await check_eligibility(service.store, await service.decision_settings(), request, now=service.clock())
     if isinstance(found, Refusal):
         return found
-    return Check(
+    return DryRun(
         amount_minor=found.amount_minor,
         currency=found.currency,
         instant=found.decision.outcome is Outcome.INSTANT and found.review_reason is None,
@@ -76,11 +76,11 @@ async def check(visit: Visit, ask: RefundAsk) -> Check | Refusal:
     )
 
 
-def sent_once(visit: Visit, ask: RefundAsk, nonce: str) -> Once:
+def sent_once(visit: Visit, request: RefundRequest, nonce: str) -> IdempotencyKey:
     """A page that is sent twice (a double click, a reload) asks once."""
-    body_hash = hashlib.sha256(msgspec.json.encode(ask)).digest()
+    body_hash = hashlib.sha256(msgspec.json.encode(request)).digest()
     key = nonce if nonce.isprintable() and 0 < len(nonce) <= 64 else new_nonce()
-    return Once(f"console:{visit.reader.name}", "ask", key, body_hash)
+    return IdempotencyKey(f"console:{visit.reader.name}", "ask", key, body_hash)
 
 
 def new_nonce() -> str:

@@ -12,13 +12,13 @@ from litestar.params import FromPath
 from litestar.response import Response
 
 from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import captured_minor
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.people import Role
 from jitui.aftersales.ports import OrderFilter, OrderRef, TicketRef
-from jitui.aftersales.request_refund import RefundAsk, request_refund
+from jitui.aftersales.request_refund import RefundRequest, request_refund
 from jitui.aftersales.review import withdraw
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, Reason
 from jitui.aftersales.view import TicketView, view_ticket, without_staff
 from jitui.entrypoints.console.access import known_text, only, own_order, own_ticket
@@ -40,17 +40,19 @@ async def orders(visit: Visiting, request: ConsoleRequest) -> Page:
     """The buyer's orders, newest first."""
     after = read_place(request.query_params["after"]) if request.query_params.get("after") else None
     wanted = OrderFilter(buyer_id=visit.reader.subject_id, after=after, limit=ORDERS_PER_PAGE + 1)
-    found = await visit.app.shelf.orders(wanted)
+    found = await visit.service.queries.orders(wanted)
     shown = found[:ORDERS_PER_PAGE]
-    files = await asyncio.gather(*(visit.app.store.read_file(OrderRef(order.lane, order.order_id)) for order in shown))
+    snapshots = await asyncio.gather(
+        *(visit.service.store.read_order(OrderRef(order.lane, order.order_id)) for order in shown)
+    )
     last = shown[-1] if len(found) > len(shown) else None
     return show(
         visit,
         "buyer/orders.html",
-        files=[file for file in files if file is not None],
+        snapshots=[snapshot for snapshot in snapshots if snapshot is not None],
         shops={order.shop_id: await shop_name(visit, order.shop_id) for order in shown},
         askable=askable,
-        paid=lambda file: captured_minor(file.tenders),
+        paid=lambda snapshot: captured_minor(snapshot.tenders),
         first_page=after is None,
         next_page=to_cursor(last.placed_at, last.order_id) if last else None,
     )
@@ -59,8 +61,8 @@ async def orders(visit: Visiting, request: ConsoleRequest) -> Page:
 @get("/ask")
 async def ask_page(visit: Visiting, request: ConsoleRequest) -> Page:
     """Choose units and a reason; the amount is computed."""
-    file = await own_order(visit, request.query_params.get("order", ""))
-    return await _ask_page(visit, file, everything(visit.reader.subject_id, file))
+    snapshot = await own_order(visit, request.query_params.get("order", ""))
+    return await _ask_page(visit, snapshot, everything(visit.reader.subject_id, snapshot))
 
 
 @get("/ask/check")
@@ -75,24 +77,24 @@ async def check_choice(visit: Visiting, request: ConsoleRequest) -> Page:
 @post("/ask", status_code=303)
 async def ask(visit: Visiting, data: Form) -> Response[str]:
     """Open the ticket; the same page sent again leads to the same ticket."""
-    app, buyer_id = visit.app, visit.reader.subject_id
-    file = await own_order(visit, data.get("order", ""))
-    chosen = read_ask(buyer_id, file.order.order_id, data)
+    service, buyer_id = visit.service, visit.reader.subject_id
+    snapshot = await own_order(visit, data.get("order", ""))
+    chosen = read_ask(buyer_id, snapshot.order.order_id, data)
     if isinstance(chosen, Refusal):
-        return await _ask_page(visit, file, everything(buyer_id, file), refusal=chosen)
+        return await _ask_page(visit, snapshot, everything(buyer_id, snapshot), refusal=chosen)
     reply = IdempotentReply(
         sent_once(visit, chosen, data.get("nonce", "")),
-        lambda done: KeptAnswer(303, str(done.ticket_id).encode(), app.clock()),
+        lambda done: StoredResponse(303, str(done.ticket_id).encode(), service.clock()),
     )
     done = await request_refund(
-        app.store,
-        await app.terms(),
+        service.store,
+        await service.decision_settings(),
         chosen,
-        now=app.clock(),
+        now=service.clock(),
         reply=reply,
     )
     if isinstance(done, Refusal):
-        return await _ask_page(visit, file, chosen, refusal=done)
+        return await _ask_page(visit, snapshot, chosen, refusal=done)
     ticket_id = done.ticket_id if isinstance(done, Executed) else UUID(done.body.decode())
     return go_to(f"/buyer/tickets/{ticket_id}")
 
@@ -106,19 +108,19 @@ async def ticket_page(visit: Visiting, ticket_id: FromPath[UUID]) -> Page:
 @get("/tickets/{ticket_id:uuid}/news")
 async def ticket_news(visit: Visiting, request: ConsoleRequest, ticket_id: FromPath[UUID]) -> Response[str]:
     """The changing part of the page, or 204 when the reader has seen it as it is."""
-    file = await own_ticket(visit, ticket_id)
-    if request.query_params.get("seen") == version_of(view_ticket(file, ticket_id)):
+    snapshot = await own_ticket(visit, ticket_id)
+    if request.query_params.get("seen") == version_of(view_ticket(snapshot, ticket_id)):
         return Response("", status_code=204)
-    return show(visit, "buyer/_ticket.html", **await _ticket_values(visit, file, ticket_id))
+    return show(visit, "buyer/_ticket.html", **await _ticket_values(visit, snapshot, ticket_id))
 
 
 @post("/tickets/{ticket_id:uuid}/withdraw", status_code=303)
 async def withdraw_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
     """Take the request back while the shop has not decided."""
-    file = await own_ticket(visit, ticket_id)
-    reader, now = visit.reader, visit.app.clock()
+    snapshot = await own_ticket(visit, ticket_id)
+    reader, now = visit.reader, visit.service.clock()
     done = await withdraw(
-        visit.app.store,
+        visit.service.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
         version=seen_version(data) if data.get("version") else None,
         by=Actor(ActorKind.BUYER, reader.subject_id),
@@ -126,22 +128,24 @@ async def withdraw_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form
         buyer_id=reader.subject_id,
     )
     if isinstance(done, Refusal):
-        file = await own_ticket(visit, ticket_id)
-        return await _ticket_page(visit, file, ticket_id, refusal=done)
+        snapshot = await own_ticket(visit, ticket_id)
+        return await _ticket_page(visit, snapshot, ticket_id, refusal=done)
     return go_to(f"/buyer/tickets/{ticket_id}")
 
 
-async def _ask_page(visit: Visit, file: OrderFile, chosen: RefundAsk, *, refusal: Refusal | None = None) -> Page:
+async def _ask_page(
+    visit: Visit, snapshot: OrderSnapshot, chosen: RefundRequest, *, refusal: Refusal | None = None
+) -> Page:
     if refusal is not None and refusal.code is RefusalCode.NOT_FOUND:
         raise NotFoundException
-    lines = askable(file)
-    policy = await visit.app.policy_in_force.current()
+    lines = askable(snapshot)
+    policy = await visit.service.policy_in_force.current()
     return show(
         visit,
         "buyer/ask.html",
         status_code=200 if refusal is None else 409,
-        file=file,
-        shop=await shop_name(visit, file.order.shop_id),
+        snapshot=snapshot,
+        shop=await shop_name(visit, snapshot.order.shop_id),
         lines=lines,
         chosen={units.line_id: units.quantity for units in chosen.lines},
         reason=chosen.reason,
@@ -156,7 +160,7 @@ async def _ask_page(visit: Visit, file: OrderFile, chosen: RefundAsk, *, refusal
 
 
 async def _check_part(visit: Visit, checked: object) -> Page:
-    policy = await visit.app.policy_in_force.current()
+    policy = await visit.service.policy_in_force.current()
     return show(
         visit,
         "buyer/_check.html",
@@ -167,14 +171,16 @@ async def _check_part(visit: Visit, checked: object) -> Page:
     )
 
 
-async def _ticket_page(visit: Visit, file: OrderFile, ticket_id: UUID, *, refusal: Refusal | None = None) -> Page:
-    values = await _ticket_values(visit, file, ticket_id)
+async def _ticket_page(
+    visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID, *, refusal: Refusal | None = None
+) -> Page:
+    values = await _ticket_values(visit, snapshot, ticket_id)
     status_code = 200 if refusal is None else 409
     return show(visit, "buyer/ticket.html", status_code=status_code, refusal=refusal, **values)
 
 
-async def _ticket_values(visit: Visit, file: OrderFile, ticket_id: UUID) -> dict[str, Any]:
-    view = without_staff(view_ticket(file, ticket_id), shop=False)
+async def _ticket_values(visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID) -> dict[str, Any]:
+    view = without_staff(view_ticket(snapshot, ticket_id), shop=False)
     return {
         "view": view,
         "shop": await shop_name(visit, view.shop_id),
@@ -184,8 +190,8 @@ async def _ticket_values(visit: Visit, file: OrderFile, ticket_id: UUID) -> dict
         "rejection": _rejection(view),
         "seen": version_of(view),
         "final": view.state in FINAL_STATES,
-        "now": visit.app.clock(),
-        "on_timeout": file.ticket(ticket_id).on_timeout,
+        "now": visit.service.clock(),
+        "on_timeout": snapshot.ticket(ticket_id).on_timeout,
     }
 
 

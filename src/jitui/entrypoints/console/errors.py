@@ -11,7 +11,7 @@ from litestar.types import ExceptionHandlersMap
 from litestar.utils.scope.state import ScopeState
 
 from jitui.entrypoints.console.forms import CSRF_COOKIE, SAFE_METHODS
-from jitui.entrypoints.console.visit import ConsoleRequest, Options, go_to, show, visit_of
+from jitui.entrypoints.console.visit import ConsoleOptions, ConsoleRequest, go_to, show, visit_of
 from jitui.entrypoints.logs import get_logger
 from jitui.errors import Unavailable
 
@@ -20,7 +20,7 @@ _PAGES = (400, 403, 404, 405, 413, 500, 503)
 log = get_logger("jitui.console")
 
 
-def error_pages(options: Options) -> ExceptionHandlersMap:
+def error_pages(options: ConsoleOptions) -> ExceptionHandlersMap:
     """What a router of pages answers instead of the API's problem details."""
 
     def on_http_error(request: ConsoleRequest, error: HTTPException) -> Response[str]:

@@ -12,15 +12,15 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Response, Stream
 
-from jitui.aftersales.file import OrderFile
-from jitui.aftersales.order import LineUnits, ParcelDegree, ShipmentSource, captured_minor
+from jitui.aftersales.order import LineUnits, ShipmentSource, ShipmentStatus, captured_minor
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.people import Role
 from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.registry import Coverage, Scope
 from jitui.aftersales.review import Rejection, approve, reject
-from jitui.aftersales.ship import ShipmentNews, goods_with_carrier
-from jitui.aftersales.ticket import GRANTED_STATES, Actor, ActorKind, ApprovedBy, TicketState
+from jitui.aftersales.ship import ShipmentUpdate, goods_with_carrier
+from jitui.aftersales.snapshot import OrderSnapshot
+from jitui.aftersales.ticket import APPROVED_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from jitui.aftersales.view import view_ticket, without_staff
 from jitui.entrypoints.console.access import only, own_ticket
 from jitui.entrypoints.console.progress import steps_of
@@ -64,7 +64,7 @@ async def tickets(visit: Visiting, request: ConsoleRequest) -> Page:
     """The shop's tickets, newest first, and what the guarantee did for the shop (R6 to R8, R15)."""
     query = read_query(request.query_params)
     shown, next_page = await page_of(visit, query)
-    since = visit.app.clock() - timedelta(days=BENEFIT_DAYS)
+    since = visit.service.clock() - timedelta(days=BENEFIT_DAYS)
     return show(
         visit,
         "merchant/tickets.html",
@@ -74,10 +74,10 @@ async def tickets(visit: Visiting, request: ConsoleRequest) -> Page:
         next_page=next_page,
         states=tuple(TicketState),
         approvers=tuple(ApprovedBy),
-        benefit=await visit.app.shelf.benefit(shop_id=visit.reader.subject_id, since=since),
+        benefit=await visit.service.queries.benefit(shop_id=visit.reader.subject_id, since=since),
         benefit_days=BENEFIT_DAYS,
         shop=await shop_name(visit, visit.reader.subject_id),
-        now=visit.app.clock(),
+        now=visit.service.clock(),
     )
 
 
@@ -105,11 +105,11 @@ async def ticket_page(visit: Visiting, ticket_id: FromPath[UUID]) -> Page:
 async def approve_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
     """The money goes back."""
     done = await approve(
-        visit.app.store,
+        visit.service.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
         version=seen_version(data),
         by=_merchant(visit),
-        now=visit.app.clock(),
+        now=visit.service.clock(),
         shop_id=visit.reader.subject_id,
     )
     return await _after(visit, ticket_id, done if isinstance(done, Refusal) else None)
@@ -119,17 +119,17 @@ async def approve_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form)
 async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
     """With a reason; with a tracking number the goods are recorded as shipped in the same step."""
     form = RejectForm(*(_clean(data.get(name, "")) for name in ("reason", "carrier", "tracking_no")))
-    file = await own_ticket(visit, ticket_id)
+    snapshot = await own_ticket(visit, ticket_id)
     problem = form.problem()
     if problem is not None:
-        return await _ticket_page(visit, file, ticket_id, form=form, problem=problem, status_code=422)
+        return await _ticket_page(visit, snapshot, ticket_id, form=form, problem=problem, status_code=422)
     done = await reject(
-        visit.app.store,
+        visit.service.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
-        Rejection(form.reason, _shipment(visit, file, ticket_id, form)),
+        Rejection(form.reason, _shipment(visit, snapshot, ticket_id, form)),
         version=seen_version(data),
         by=_merchant(visit),
-        now=visit.app.clock(),
+        now=visit.service.clock(),
         shop_id=visit.reader.subject_id,
     )
     return await _after(visit, ticket_id, done if isinstance(done, Refusal) else None, form)
@@ -139,7 +139,7 @@ async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) 
 async def coverage(visit: Visiting) -> Page:
     """Whether the guarantee covers the shop, its categories and items, and why; there is no switch (R13)."""
     shop_id = visit.reader.subject_id
-    rows = await visit.app.registry.coverage_of(shop_id)
+    rows = await visit.service.registry.coverage_of(shop_id)
     nearest = _nearest(rows)
     return show(
         visit,
@@ -159,52 +159,52 @@ async def _after(
         return go_to(f"/merchant/tickets/{ticket_id}")
     if refusal.code is RefusalCode.NOT_FOUND:
         raise NotFoundException
-    file = await own_ticket(visit, ticket_id)
+    snapshot = await own_ticket(visit, ticket_id)
     problem = visit.speech.word(refusal.code)
-    return await _ticket_page(visit, file, ticket_id, form=form, problem=problem, status_code=409)
+    return await _ticket_page(visit, snapshot, ticket_id, form=form, problem=problem, status_code=409)
 
 
 async def _ticket_page(
     visit: Visit,
-    file: OrderFile,
+    snapshot: OrderSnapshot,
     ticket_id: UUID,
     *,
     form: RejectForm | None = None,
     problem: str | None = None,
     status_code: int = 200,
 ) -> Page:
-    view = without_staff(view_ticket(file, ticket_id), shop=True)
+    view = without_staff(view_ticket(snapshot, ticket_id), shop=True)
     return show(
         visit,
         "merchant/ticket.html",
         status_code=status_code,
         view=view,
-        order=file.order,
-        degree=file.degree,
-        labels=[parcel for parcel in file.shipments if parcel.degree is ParcelDegree.LABEL_PRINTED],
-        paid_minor=captured_minor(file.tenders),
-        granted=view.state in GRANTED_STATES,
-        goods_left=goods_with_carrier(file, ticket_id),
+        order=snapshot.order,
+        degree=snapshot.fulfillment,
+        labels=[shipment for shipment in snapshot.shipments if shipment.degree is ShipmentStatus.LABEL_PRINTED],
+        paid_minor=captured_minor(snapshot.tenders),
+        granted=view.state in APPROVED_STATES,
+        goods_left=goods_with_carrier(snapshot, ticket_id),
         steps=steps_of(view),
         explanation=await explained(visit, ticket_id),
         review_reasons=REVIEW_REASONS,
-        on_timeout=file.ticket(ticket_id).on_timeout,
+        on_timeout=snapshot.ticket(ticket_id).on_timeout,
         form=form or RejectForm(),
         problem=visit.speech.say(problem) if problem else None,
-        now=visit.app.clock(),
+        now=visit.service.clock(),
     )
 
 
-def _shipment(visit: Visit, file: OrderFile, ticket_id: UUID, form: RejectForm) -> ShipmentNews | None:
+def _shipment(visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID, form: RejectForm) -> ShipmentUpdate | None:
     if not form.tracking_no:
         return None
-    return ShipmentNews(
-        degree=ParcelDegree.SHIPPED,
+    return ShipmentUpdate(
+        degree=ShipmentStatus.SHIPPED,
         carrier=form.carrier,
         tracking_no=form.tracking_no,
         source=ShipmentSource.MERCHANT,
-        happened_at=visit.app.clock(),
-        lines=tuple(LineUnits(line.line_id, line.quantity) for line in file.lines_of(ticket_id)),
+        happened_at=visit.service.clock(),
+        lines=tuple(LineUnits(line.line_id, line.quantity) for line in snapshot.lines_of(ticket_id)),
     )
 
 

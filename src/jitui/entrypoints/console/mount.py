@@ -12,13 +12,21 @@ from litestar.handlers import BaseRouteHandler
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
+from jitui.bootstrap import Service
 from jitui.entrypoints.console import buyer, merchant, published, start
 from jitui.entrypoints.console.access import Sessions
 from jitui.entrypoints.console.errors import error_pages
 from jitui.entrypoints.console.forms import protected_forms
-from jitui.entrypoints.console.visit import STATIC, AnyConnection, ConsoleRequest, Options, Visit, asset, visit_of
+from jitui.entrypoints.console.visit import (
+    STATIC,
+    AnyConnection,
+    ConsoleOptions,
+    ConsoleRequest,
+    Visit,
+    asset,
+    visit_of,
+)
 from jitui.entrypoints.http.headers import guard_answer
-from jitui.wiring import App
 
 LARGEST_FORM_BYTES = 100_000
 ASSETS = ("vendor/tabler.min.css", "vendor/htmx.min.js", "console.css", "console.js", "theme.js", "icon.svg")
@@ -30,7 +38,7 @@ def console_handlers(*, one_click: bool = False) -> list[ControllerRouterHandler
     With `one_click`, which is for demos alone, a visitor may sign in as a sample person without a password.
     Raises NotConfigured when the style sheets and scripts from npm are missing.
     """
-    options = Options(one_click)
+    options = ConsoleOptions(one_click)
     require_assets()
 
     def visit(request: ConsoleRequest) -> Visit:
@@ -62,16 +70,16 @@ def require_assets() -> None:
         asset(name)
 
 
-def console_app(app: App, *, one_click: bool = False) -> Litestar:
+def console_app(service: Service, *, one_click: bool = False) -> Litestar:
     """The console alone."""
     litestar = Litestar(
         route_handlers=console_handlers(one_click=one_click),
-        exception_handlers=error_pages(Options(one_click)),
+        exception_handlers=error_pages(ConsoleOptions(one_click)),
         before_send=[guard_answer],
         openapi_config=None,
         logging_config=None,
     )
-    litestar.state.jitui = app
+    litestar.state.jitui = service
     return litestar
 
 

@@ -24,7 +24,7 @@ class StepState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ProgressStep:
     """One step; `title` is an English text of the catalogues."""
 
     title: str
@@ -43,22 +43,29 @@ _STOPPED = {
 }
 
 
-def steps_of(view: TicketView) -> Sequence[Step]:
+def steps_of(view: TicketView) -> Sequence[ProgressStep]:
     """Asked, approved, on its way, refunded; or where it stopped."""
-    asked = Step(_("Asked"), StepState.DONE, view.requested_at)
+    asked = ProgressStep(_("Asked"), StepState.DONE, view.requested_at)
     if view.state in _STOPPED:
-        return asked, Step(_STOPPED[view.state], StepState.STOPPED, view.closed_at)
+        return asked, ProgressStep(_STOPPED[view.state], StepState.STOPPED, view.closed_at)
     if view.state is TicketState.AWAITING_MERCHANT:
-        with_shop = Step(_("With the shop"), StepState.NOW)
-        return asked, with_shop, Step(_("On its way"), StepState.TO_COME), Step(_("Refunded"), StepState.TO_COME)
+        with_shop = ProgressStep(_("With the shop"), StepState.NOW)
+        return (
+            asked,
+            with_shop,
+            ProgressStep(_("On its way"), StepState.TO_COME),
+            ProgressStep(_("Refunded"), StepState.TO_COME),
+        )
     by_platform = view.approved_by is ApprovedBy.INSTANT_REFUND
-    approved = Step(_("Approved at once") if by_platform else _("Approved"), StepState.DONE, view.approved_at)
+    approved = ProgressStep(_("Approved at once") if by_platform else _("Approved"), StepState.DONE, view.approved_at)
     return asked, approved, *_payment(view)
 
 
-def _payment(view: TicketView) -> tuple[Step, Step]:
+def _payment(view: TicketView) -> tuple[ProgressStep, ProgressStep]:
     if view.state is TicketState.REFUNDED:
-        return Step(_("On its way"), StepState.DONE), Step(_("Refunded"), StepState.DONE, view.closed_at)
+        return ProgressStep(_("On its way"), StepState.DONE), ProgressStep(
+            _("Refunded"), StepState.DONE, view.closed_at
+        )
     if view.state is TicketState.REFUND_FAILED:
-        return Step(_("Payment held up"), StepState.STOPPED), Step(_("Refunded"), StepState.TO_COME)
-    return Step(_("On its way"), StepState.NOW), Step(_("Refunded"), StepState.TO_COME)
+        return ProgressStep(_("Payment held up"), StepState.STOPPED), ProgressStep(_("Refunded"), StepState.TO_COME)
+    return ProgressStep(_("On its way"), StepState.NOW), ProgressStep(_("Refunded"), StepState.TO_COME)

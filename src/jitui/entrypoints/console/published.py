@@ -16,7 +16,7 @@ VERSIONS_PER_PAGE = 20
 @get("/policy")
 async def published_policy(visit: Visiting, request: ConsoleRequest) -> Page:
     """The newest publication, or the one that the link names, beside a page of all of them."""
-    registry = visit.app.registry
+    registry = visit.service.registry
     found = await registry.publication(_number(request.query_params, "publication"))
     chosen = await with_public_view(registry, found) if found is not None else None
     if chosen is None or chosen.public_view is None:

@@ -51,8 +51,8 @@ async def sign_in_by_password(visit: Visiting, request: ConsoleRequest, data: Fo
     name, password = data.get("name", "").strip(), data.get("password", "")
     if not name.isprintable() or len(name) > LONGEST_ID or len(password) > 1_000:
         return await _start_page(visit, refusal=SignInRefusal.WRONG, name="", next_path=data.get("next"))
-    address = client_of(request.scope, visit.app.settings.trusted_proxies).counted_as
-    done = await sign_in(visit.app.people, name, password, address=address, now=visit.app.clock())
+    address = client_of(request.scope, visit.service.settings.trusted_proxies).counted_as
+    done = await sign_in(visit.service.people, name, password, address=address, now=visit.service.clock())
     if isinstance(done, SignInRefusal):
         return await _start_page(visit, refusal=done, name=name, next_path=data.get("next"))
     return await _welcome(visit, request, done, data.get("next", ""))
@@ -64,7 +64,7 @@ async def sign_in_by_click(visit: Visiting, request: ConsoleRequest, data: Form)
     name = data.get("name", "")
     if not visit.options.one_click or not name.isprintable():
         return await _start_page(visit, refusal=SignInRefusal.WRONG)
-    done = await sign_in_sample(visit.app.people, name, now=visit.app.clock())
+    done = await sign_in_sample(visit.service.people, name, now=visit.service.clock())
     if isinstance(done, SignInRefusal):
         return await _start_page(visit, refusal=done)
     return await _welcome(visit, request, done, data.get("next", ""))
@@ -74,7 +74,7 @@ async def sign_in_by_click(visit: Visiting, request: ConsoleRequest, data: Form)
 async def leave(visit: Visiting, request: ConsoleRequest) -> Response[str]:
     """Ends the session here and in the database."""
     if request.auth:
-        await sign_out(visit.app.people, request.auth)
+        await sign_out(visit.service.people, request.auth)
     response = go_to("/")
     response.headers["clear-site-data"] = '"cache"'
     response.delete_cookie(SESSION_COOKIE)
@@ -107,8 +107,8 @@ async def _start_page(
         visit,
         "start.html",
         status_code=200 if refusal is None else 429 if refusal is SignInRefusal.TOO_MANY_ATTEMPTS else 403,
-        samples=await visit.app.people.samples() if visit.options.one_click else (),
-        policy=await visit.app.policy_in_force.current(),
+        samples=await visit.service.people.samples() if visit.options.one_click else (),
+        policy=await visit.service.policy_in_force.current(),
         refusal=refusal,
         name=name,
         next_path=next_path,
@@ -118,7 +118,7 @@ async def _start_page(
 async def _welcome(visit: Visit, request: ConsoleRequest, done: SignedIn, next_path: str) -> Response[str]:
     """The old session, if there is one, ends; its token is not used again."""
     if request.auth:
-        await sign_out(visit.app.people, request.auth)
+        await sign_out(visit.service.people, request.auth)
     home = HOMES[done.person.role]
     mine = next_path.startswith(home.rsplit("/", 1)[0] + "/")
     response = go_to(next_path if mine else home, otherwise=home)

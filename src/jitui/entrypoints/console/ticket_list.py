@@ -95,7 +95,7 @@ def _day(text: str) -> date | None:
 
 async def page_of(visit: Visit, query: ListQuery) -> tuple[Sequence[Ticket], str]:
     """A page of the shop's tickets, and the cursor of the next page where there is one."""
-    found = await visit.app.shelf.tickets(replace(_filter(visit, query), limit=TICKETS_PER_PAGE + 1))
+    found = await visit.service.queries.tickets(replace(_filter(visit, query), limit=TICKETS_PER_PAGE + 1))
     shown = found[:TICKETS_PER_PAGE]
     return shown, _cursor(shown[-1]) if len(found) > len(shown) else ""
 
@@ -104,7 +104,7 @@ async def csv_of(visit: Visit, query: ListQuery) -> AsyncIterator[bytes]:
     """The whole filtered list, batch by batch; marked as UTF-8 for spreadsheets."""
     yield "\ufeff".encode() + _csv_rows([_headings(visit.speech)])
     wanted = replace(_filter(visit, replace(query, after="")), limit=CSV_BATCH)
-    while batch := await visit.app.shelf.tickets(wanted):
+    while batch := await visit.service.queries.tickets(wanted):
         yield _csv_rows([_csv_row(visit.speech, ticket) for ticket in batch])
         wanted = replace(wanted, after=(batch[-1].requested_at, batch[-1].ticket_id))
 
@@ -122,7 +122,7 @@ def _filter(visit: Visit, query: ListQuery) -> TicketFilter:
 
 
 def _midnight(visit: Visit, day: date) -> datetime:
-    return datetime.combine(day, time.min, visit.app.settings.time_zone)
+    return datetime.combine(day, time.min, visit.service.settings.time_zone)
 
 
 def _cursor(ticket: Ticket) -> str:

@@ -22,12 +22,12 @@ from litestar.utils.scope.state import ScopeState
 
 from jitui.aftersales.people import Person, Role
 from jitui.aftersales.ticket import TicketState
+from jitui.bootstrap import Service
 from jitui.entrypoints.console import words
 from jitui.entrypoints.console.isolation import ExactAttributes, exact, isolate_values_of_messages, shown
 from jitui.entrypoints.console.language import Speech, catalogue, choose
 from jitui.errors import NotConfigured
 from jitui.settings import Language
-from jitui.wiring import App
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -69,7 +69,7 @@ class Theme(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ConsoleOptions:
     """How this console is run; a demo lets a visitor sign in as one of its own people by one click."""
 
     one_click: bool = False
@@ -79,8 +79,8 @@ class Options:
 class Visit:
     """What every page knows; `here` is the address that a change of language comes back to."""
 
-    app: App
-    options: Options
+    service: Service
+    options: ConsoleOptions
     person: Person | None
     speech: Speech
     theme: Theme
@@ -97,26 +97,26 @@ class Visit:
 Visiting = NamedDependency[SkipValidation[Visit]]
 
 
-def service_of(connection: AnyConnection) -> App:
+def service_of(connection: AnyConnection) -> Service:
     """The open service behind the application that serves us."""
-    app: App = connection.app.state.jitui
-    return app
+    service: Service = connection.app.state.jitui
+    return service
 
 
-def visit_of(options: Options, request: ConsoleRequest) -> Visit:
+def visit_of(options: ConsoleOptions, request: ConsoleRequest) -> Visit:
     """The visit that a request is; asks nothing of the database, so that an error page can be made too."""
-    app = service_of(request)
+    service = service_of(request)
     language = choose(
-        request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""), app.settings.language
+        request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""), service.settings.language
     )
     theme = request.cookies.get(THEME_COOKIE)
     token = ScopeState.from_scope(request.scope).csrf_token
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return Visit(
-        app=app,
+        service=service,
         options=options,
         person=request.scope.get("user"),
-        speech=Speech(language, app.settings.time_zone),
+        speech=Speech(language, service.settings.time_zone),
         theme=Theme(theme) if theme in tuple(Theme) else Theme.SYSTEM,
         csrf_token=token if isinstance(token, str) else "",
         here=here if request.method == "GET" else "/",

@@ -15,7 +15,7 @@ from jitui.policy.explain import Audience
 
 async def explained(visit: Visit, ticket_id: UUID) -> Explanation | None:
     """The stored decision as the reader may see it (R16)."""
-    stored = await visit.app.shelf.decision(TicketRef(lane_of_id(ticket_id), ticket_id))
+    stored = await visit.service.queries.decision(TicketRef(lane_of_id(ticket_id), ticket_id))
     if stored is None:
         return None
     audience: Audience = "buyer" if visit.reader.role is Role.BUYER else "merchant"
@@ -24,7 +24,7 @@ async def explained(visit: Visit, ticket_id: UUID) -> Explanation | None:
 
 async def shop_name(visit: Visit, shop_id: str) -> str:
     """The shop's name, or its id where the platform gave none."""
-    shop = await visit.app.registry.get_shop(shop_id)
+    shop = await visit.service.registry.get_shop(shop_id)
     return shop.name if shop is not None and shop.name else shop_id
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from jitui.aftersales.order import Hold, ShipmentDegree
+from jitui.aftersales.order import FulfillmentStatus, Hold
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.people import Role, SignInRefusal
 from jitui.aftersales.refund import RefundState
@@ -60,13 +60,13 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         ActorKind.CARRIER: _("The carrier"),
         ActorKind.PROVIDER: _("Payment provider"),
     },
-    ShipmentDegree: {
-        ShipmentDegree.UNSHIPPED: _("Not shipped"),
-        ShipmentDegree.LABEL_PRINTED: _("Label printed"),
-        ShipmentDegree.PICKED_UP: _("Picked up by the carrier"),
-        ShipmentDegree.PARTLY_SHIPPED: _("Partly shipped"),
-        ShipmentDegree.SHIPPED: _("Shipped"),
-        ShipmentDegree.DELIVERED: _("Delivered"),
+    FulfillmentStatus: {
+        FulfillmentStatus.UNSHIPPED: _("Not shipped"),
+        FulfillmentStatus.LABEL_PRINTED: _("Label printed"),
+        FulfillmentStatus.PICKED_UP: _("Picked up by the carrier"),
+        FulfillmentStatus.PARTLY_SHIPPED: _("Partly shipped"),
+        FulfillmentStatus.SHIPPED: _("Shipped"),
+        FulfillmentStatus.DELIVERED: _("Delivered"),
     },
     Hold: {
         Hold.NONE: _("Not held"),

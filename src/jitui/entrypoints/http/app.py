@@ -24,6 +24,7 @@ from litestar.types import (
     Send,
 )
 
+from jitui.bootstrap import Service
 from jitui.entrypoints.http.auth import admission
 from jitui.entrypoints.http.exchange import begin_exchange, exchange_of
 from jitui.entrypoints.http.headers import guarded
@@ -45,11 +46,10 @@ from jitui.entrypoints.http.resources import HANDLERS
 from jitui.entrypoints.logs import get_logger
 from jitui.errors import NotConfigured, Unavailable
 from jitui.settings import Settings
-from jitui.wiring import App
 
 log = get_logger("jitui.http")
 
-Opener = Callable[[], AbstractAsyncContextManager[App]]
+Opener = Callable[[], AbstractAsyncContextManager[Service]]
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -65,7 +65,7 @@ class Application(Litestar):
 
 
 def create_app(
-    app: App,
+    service: Service,
     *,
     extra_handlers: Sequence[ControllerRouterHandler] = (),
     rate: Rate | None = None,
@@ -74,7 +74,7 @@ def create_app(
 
     Handlers find the service as `request.app.state.jitui`.
     """
-    return _litestar(Api(app.settings, rate, app), extra_handlers, ())
+    return _litestar(Api(service.settings, rate, service), extra_handlers, ())
 
 
 def create_opening_app(

@@ -13,11 +13,11 @@ from cachetools import LRUCache, TTLCache
 from litestar.types import Scope
 
 from jitui.aftersales.registry import ApiKey, hash_secret
+from jitui.bootstrap import Service
 from jitui.entrypoints.http.client import client_of
 from jitui.entrypoints.http.limits import Buckets, Rate, Taken
 from jitui.entrypoints.http.problems import RATE_LIMITED, UNAUTHENTICATED, Problem
 from jitui.settings import Settings
-from jitui.wiring import App
 
 KEY_SECONDS = 5.0
 """How long a process may go on with what it knows of a key; a revoked key lives at most that much longer."""
@@ -45,28 +45,28 @@ class Lookups:
     def __len__(self) -> int:
         return len(self._wanted)
 
-    async def find(self, app: App, key_id: str) -> _Row:
+    async def find(self, service: Service, key_id: str) -> _Row:
         """The row of a key; raises what the database raises."""
         answer = self._wanted.get(key_id)
         if answer is None:
             answer = self._wanted[key_id] = asyncio.get_running_loop().create_future()
         if self._running is None:
-            self._running = asyncio.create_task(self._run(app))
+            self._running = asyncio.create_task(self._run(service))
         return await asyncio.shield(answer)
 
-    async def _run(self, app: App) -> None:
+    async def _run(self, service: Service) -> None:
         try:
             while self._wanted:
                 await asyncio.sleep(self._pause_seconds)
                 wanted, self._wanted = self._wanted, {}
-                await _answer(app, wanted)
+                await _answer(service, wanted)
         finally:
             self._running = None
 
 
-async def _answer(app: App, wanted: dict[str, asyncio.Future[_Row]]) -> None:
+async def _answer(service: Service, wanted: dict[str, asyncio.Future[_Row]]) -> None:
     try:
-        found = await app.registry.find_keys(tuple(wanted))
+        found = await service.registry.find_keys(tuple(wanted))
     except Exception as error:
         for answer in wanted.values():
             answer.set_exception(error)
@@ -94,38 +94,41 @@ class KnownKeys:
         self._prompt = Lookups()
         self._paced = Lookups(pause_seconds=PACE_SECONDS)
 
-    async def find(self, app: App, authorization: str, scope: Scope) -> ApiKey | Problem:
+    async def find(self, service: Service, authorization: str, scope: Scope) -> ApiKey | Problem:
         """The key of an Authorization header, or why there is none."""
         word, _, presented = authorization.partition(" ")
         parts = _PRESENTED.fullmatch(presented) if word.lower() == "bearer" else None
         if parts is None:
-            return self._refuse_wrong(app, scope)
+            return self._refuse_wrong(service, scope)
         key_id, secret_hash = parts[1], hash_secret(parts[2])
         known = self._known.get(key_id)
         if known is not None and known[0] > self._seconds():
-            return self._judge(app, known[1:], secret_hash) or self._refuse_wrong(app, scope)
+            return self._judge(service, known[1:], secret_hash) or self._refuse_wrong(service, scope)
         if key_id in self._absent:
-            return self._refuse_wrong(app, scope)
+            return self._refuse_wrong(service, scope)
         if known is not None and secrets.compare_digest(known[2], secret_hash):
             # It was right a moment ago: no guess.
-            return self._judge(app, await self._look_up(app, key_id, self._prompt), secret_hash) or unauthenticated()
-        return await self._find_new(app, key_id, secret_hash, scope)
+            return (
+                self._judge(service, await self._look_up(service, key_id, self._prompt), secret_hash)
+                or unauthenticated()
+            )
+        return await self._find_new(service, key_id, secret_hash, scope)
 
-    async def _find_new(self, app: App, key_id: str, secret_hash: bytes, scope: Scope) -> ApiKey | Problem:
-        source = _source(app, scope)
+    async def _find_new(self, service: Service, key_id: str, secret_hash: bytes, scope: Scope) -> ApiKey | Problem:
+        source = _source(service, scope)
         counted = self._wrong.take(source)
         if not counted.within and len(self._paced) >= MOST_PACED:
             return refuse_wrong_keys(counted)
-        row = await self._look_up(app, key_id, self._prompt if counted.within else self._paced)
-        key = self._judge(app, row, secret_hash)
+        row = await self._look_up(service, key_id, self._prompt if counted.within else self._paced)
+        key = self._judge(service, row, secret_hash)
         if key is None:
             return unauthenticated() if counted.within else refuse_wrong_keys(counted)
         if counted.within:
             self._wrong.give_back(source)
         return key
 
-    async def _look_up(self, app: App, key_id: str, lookups: Lookups) -> _Row:
-        row = await lookups.find(app, key_id)
+    async def _look_up(self, service: Service, key_id: str, lookups: Lookups) -> _Row:
+        row = await lookups.find(service, key_id)
         if row is None:
             self._known.pop(key_id, None)
             self._absent[key_id] = None
@@ -133,15 +136,15 @@ class KnownKeys:
             self._known[key_id] = (self._seconds() + KEY_SECONDS, *row)
         return row
 
-    def _judge(self, app: App, row: _Row, secret_hash: bytes) -> ApiKey | None:
+    def _judge(self, service: Service, row: _Row, secret_hash: bytes) -> ApiKey | None:
         if row is None or not secrets.compare_digest(row[1], secret_hash):
             return None
         key = row[0]
-        ended = key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= app.clock())
+        ended = key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= service.clock())
         return None if ended else key
 
-    def _refuse_wrong(self, app: App, scope: Scope) -> Problem:
-        counted = self._wrong.take(_source(app, scope))
+    def _refuse_wrong(self, service: Service, scope: Scope) -> Problem:
+        counted = self._wrong.take(_source(service, scope))
         return unauthenticated() if counted.within else refuse_wrong_keys(counted)
 
 
@@ -154,8 +157,8 @@ def is_monitoring(settings: Settings, authorization: str | None) -> bool:
     return word.lower() == "bearer" and same
 
 
-def _source(app: App, scope: Scope) -> str:
-    return client_of(scope, app.settings.trusted_proxies).counted_as
+def _source(service: Service, scope: Scope) -> str:
+    return client_of(scope, service.settings.trusted_proxies).counted_as
 
 
 def unauthenticated() -> Problem:

@@ -150,7 +150,7 @@ def refuse(path: str, detail: str) -> ProblemRaised:
     return ProblemRaised(Problem(INVALID_REQUEST, detail, path))
 
 
-class Faults:
+class FaultCollector:
     """Collects what is wrong beyond what a schema can say, so that all of it is told at once."""
 
     def __init__(self) -> None:

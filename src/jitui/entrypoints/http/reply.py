@@ -12,7 +12,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
 
 from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.outcomes import KeptAnswer, Refusal
+from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.entrypoints.http.exchange import Headers
 from jitui.entrypoints.http.problems import MEDIA_TYPE, Problem, body_of, of_refusal
 from jitui.entrypoints.http.request import RequestContext
@@ -47,7 +47,7 @@ def answer(body: object, status: int = 200, headers: Headers = ()) -> Answer:
 async def respond(
     request: RequestContext,
     sent: object,
-    command: Callable[[IdempotentReply | None], Awaitable[Executed | Refusal | KeptAnswer]],
+    command: Callable[[IdempotentReply | None], Awaitable[Executed | Refusal | StoredResponse]],
     render: Callable[[Executed], Answer],
     headers: Callable[[bytes], Headers] = lambda _: (),
     shaping: tuple[str, ...] = (),
@@ -59,15 +59,15 @@ async def respond(
     """
     made: list[Answer] = []
 
-    def keep(done: Executed) -> KeptAnswer:
+    def keep(done: Executed) -> StoredResponse:
         made.append(render(done))
-        return KeptAnswer(made[0].status, made[0].body, request.service.clock())
+        return StoredResponse(made[0].status, made[0].body, request.service.clock())
 
-    key = request.once(sent, *shaping)
+    key = request.idempotency_key_for(sent, *shaping)
     done = await command(IdempotentReply(key, keep) if key is not None else None)
     if isinstance(done, Refusal):
         return done
-    if isinstance(done, KeptAnswer):
+    if isinstance(done, StoredResponse):
         return Answer(done.status, done.body, (*headers(done.body), ("idempotency-replayed", "true")))
     return made[0] if made else render(done)
 

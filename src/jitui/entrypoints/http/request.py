@@ -13,9 +13,10 @@ from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 from msgspec import UnsetType
 
-from jitui.aftersales.outcomes import Once
+from jitui.aftersales.outcomes import IdempotencyKey
 from jitui.aftersales.registry import ApiKey, KeyScope
 from jitui.aftersales.ticket import Actor, ActorKind
+from jitui.bootstrap import Service
 from jitui.entrypoints.http.exchange import exchange_of
 from jitui.entrypoints.http.keys import KnownKeys
 from jitui.entrypoints.http.limits import Meters, Rate, Readers, rate_a_minute, rate_of
@@ -24,7 +25,6 @@ from jitui.entrypoints.http.operation import BUYER, PLATFORM, SHOP, Operation
 from jitui.entrypoints.http.problems import refuse
 from jitui.errors import Unavailable
 from jitui.settings import Settings
-from jitui.wiring import App
 
 
 class Stopping:
@@ -47,7 +47,7 @@ class Stopping:
 class Api:
     """What the handlers of one process share; the service is there from start-up to shutdown."""
 
-    def __init__(self, settings: Settings, rate: Rate | None = None, service: App | None = None) -> None:
+    def __init__(self, settings: Settings, rate: Rate | None = None, service: Service | None = None) -> None:
         self.opened = service
         self.keys = KnownKeys(rate_a_minute(settings.wrong_keys_per_minute))
         self.meters = Meters(rate or rate_of(settings.rate_per_key), rate_of(settings.rate_per_address))
@@ -57,7 +57,7 @@ class Api:
         self.stopping = Stopping()
 
     @property
-    def service(self) -> App:
+    def service(self) -> Service:
         """The service with its parts in place."""
         if self.opened is None:
             raise Unavailable("The service is starting.")
@@ -70,7 +70,7 @@ class RequestContext(Request[None, ApiKey | None, State]):
     __slots__ = ("api", "idempotency_key", "key", "operation", "sent_headers", "service")
 
     api: Api
-    service: App
+    service: Service
     operation: Operation
     key: ApiKey | None
     sent_headers: dict[bytes, str]
@@ -138,7 +138,7 @@ class RequestContext(Request[None, ApiKey | None, State]):
             raise refuse("acting_for", "Only a platform's key acts for a merchant; yours already says whose it is.")
         return Actor(ActorKind.MERCHANT, person, through=self.actor.id)
 
-    def once(self, body: object, *more: str) -> Once | None:
+    def idempotency_key_for(self, body: object, *more: str) -> IdempotencyKey | None:
         """The Idempotency-Key of this request, if one was sent, bound to everything that shapes its effect."""
         if self.idempotency_key is None or self.key is None:
             return None
@@ -146,4 +146,4 @@ class RequestContext(Request[None, ApiKey | None, State]):
         for text in (self.method, str(self.scope["path"]), *more):
             shapes.update(b"\x00" + text.encode())
         route = f"{self.method} {self.scope['path_template']}"
-        return Once(self.key.key_id, route, self.idempotency_key, shapes.digest())
+        return IdempotencyKey(self.key.key_id, route, self.idempotency_key, shapes.digest())

@@ -20,6 +20,7 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 from uvicorn.supervisors import Multiprocess
 
+from jitui.bootstrap import Service, open_service
 from jitui.child import end_with_parent
 from jitui.connections import BoundedProtocol, Limits, most_connections
 from jitui.entrypoints.http.app import create_opening_app
@@ -27,7 +28,6 @@ from jitui.entrypoints.http.request import Stopping
 from jitui.entrypoints.logs import configure
 from jitui.errors import NotConfigured
 from jitui.settings import Settings, read_settings
-from jitui.wiring import App, open_app
 
 GRACE_SECONDS = 10
 START_SECONDS = 60
@@ -161,9 +161,9 @@ def _signals_end_quietly(server: uvicorn.Server) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, database_url: str) -> AsyncIterator[App]:
-    async with open_app(settings, database_url) as app:
-        yield app
+async def _opened(settings: Settings, database_url: str) -> AsyncIterator[Service]:
+    async with open_service(settings, database_url) as service:
+        yield service
 
 
 def _end_waiting_on_signal(app: Litestar) -> None:

@@ -10,8 +10,8 @@ from typing import Annotated
 from litestar.params import FromPath
 from msgspec import UNSET, Meta, UnsetType
 
+from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.order import Buyer
-from jitui.aftersales.writes import RecordBuyerEvent
 from jitui.entrypoints.http.fields import (
     AmountMinor,
     Attributes,
@@ -25,7 +25,7 @@ from jitui.entrypoints.http.fields import (
 )
 from jitui.entrypoints.http.mapping import shown, taken
 from jitui.entrypoints.http.operation import BUYER, PLATFORM, get, operation, post, put
-from jitui.entrypoints.http.problems import Faults, not_found
+from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
@@ -97,7 +97,7 @@ async def put_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     sent = await read_body(request, BuyerSent)
     buyer_id = id_of_address("buyer_id", buyer_id)
     registered_at = said(sent.registered_at, None)
-    faults = Faults()
+    faults = FaultCollector()
     faults.time("registered_at", registered_at)
     faults.settle()
     attributes = dict(said(sent.attributes, {}))
@@ -136,7 +136,7 @@ async def record_events(request: RequestContext, buyer_id: FromPath[str]) -> Rep
     """Append to a buyer's history."""
     events = (await read_body(request, EventsSent)).events
     buyer_id, now = id_of_address("buyer_id", buyer_id), request.service.clock()
-    faults = Faults()
+    faults = FaultCollector()
     faults.unique("events", "event_id", (event.event_id for event in events))
     for index, event in enumerate(events):
         faults.time(f"events[{index}].at", event.at)

@@ -10,7 +10,7 @@ from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ship import complete_order
 from jitui.entrypoints.http.fields import Time
 from jitui.entrypoints.http.operation import PLATFORM, operation, post
-from jitui.entrypoints.http.problems import Faults, not_found
+from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Reply, respond
 from jitui.entrypoints.http.request import RequestContext
@@ -41,7 +41,7 @@ class CompletionSent(Sent, frozen=True, kw_only=True):
 async def record_completion(request: RequestContext, order_id: FromPath[str]) -> Reply:
     """The order is closed well."""
     sent = await read_body(request, CompletionSent)
-    faults = Faults()
+    faults = FaultCollector()
     faults.time("completed_at", sent.completed_at)
     faults.settle()
     ref = await find_order(request, order_id)

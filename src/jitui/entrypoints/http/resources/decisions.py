@@ -109,7 +109,7 @@ async def get_decision(request: RequestContext, ticket_id: FromPath[str]) -> Rep
     if found is None:
         return not_found()
     ticket = found[1]
-    stored = await request.service.shelf.decision(TicketRef(ticket.lane, ticket.ticket_id))
+    stored = await request.service.queries.decision(TicketRef(ticket.lane, ticket.ticket_id))
     if stored is None:
         return not_found()
     decision = decision_from_json(stored.decision)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from jitui.aftersales.ports import Change
+from jitui.aftersales.ports import OutgoingEvent
 from jitui.entrypoints.cursor import to_cursor
 from jitui.entrypoints.http.cursors import FeedPlace, read_cursor
 from jitui.entrypoints.http.fields import Cursor, PageLimit
@@ -75,7 +75,7 @@ async def list_changes(request: RequestContext) -> Reply:
     query = read_query(request, ChangeQuery)
     place = read_cursor(query.after, FeedPlace, "after")
     after = place.position if place is not None else 0
-    found = await request.service.feed.changes(after, query.limit, shop_id=request.own_shop)
+    found = await request.service.feed.events(after, query.limit, shop_id=request.own_shop)
     if not found and query.wait_seconds > 0:
         assert request.key is not None
         with request.api.readers.place(request.key.key_id) as has_place:
@@ -91,7 +91,7 @@ async def list_changes(request: RequestContext) -> Reply:
     return answer(ChangePage(changes=rows, next=to_cursor(last)))
 
 
-async def _wait_for_news(request: RequestContext, query: ChangeQuery, after: int) -> Sequence[Change]:
+async def _wait_for_news(request: RequestContext, query: ChangeQuery, after: int) -> Sequence[OutgoingEvent]:
     """Until there is some, the time is over, the process stops, or the reader has gone and gives its place back."""
     until = request.arrived_at + query.wait_seconds
     gone = asyncio.create_task(_gone(request))
@@ -100,7 +100,7 @@ async def _wait_for_news(request: RequestContext, query: ChangeQuery, after: int
             left_seconds = until - monotonic()
             if left_seconds <= 0 or await request.api.stopping.within(min(POLL_SECONDS, left_seconds)):
                 break
-            found = await request.service.feed.changes(after, query.limit, shop_id=request.own_shop)
+            found = await request.service.feed.events(after, query.limit, shop_id=request.own_shop)
             if found:
                 return found
     finally:
@@ -113,7 +113,7 @@ async def _gone(request: RequestContext) -> None:
         pass
 
 
-def _change(request: RequestContext, row: Change) -> ChangeAnswer:
+def _change(request: RequestContext, row: OutgoingEvent) -> ChangeAnswer:
     body = row.body
     if request.key_scope is not PLATFORM:
         body = {name: value for name, value in body.items() if name != "arm"}

@@ -12,7 +12,7 @@ from jitui.aftersales.ports import HistoryRecord
 from jitui.entrypoints.http.fields import Time
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, get, operation, put
-from jitui.entrypoints.http.problems import Faults
+from jitui.entrypoints.http.problems import FaultCollector
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
@@ -57,7 +57,7 @@ async def put_history(request: RequestContext, kind: FromPath[str]) -> Reply:
     """Declare from when on a kind of event is complete."""
     sent = await read_body(request, HistorySent)
     fresh_until = said(sent.fresh_until, None)
-    faults = Faults()
+    faults = FaultCollector()
     check_event_kind(faults, "kind", kind, _KINDS)
     faults.time("complete_from", sent.complete_from)
     faults.time("fresh_until", fresh_until)

@@ -61,7 +61,7 @@ async def list_incidents(request: RequestContext) -> Reply:
     if not request.may_filter(shop_id=query.shop_id, buyer_id=None):
         return not_found()
     place = read_cursor(query.cursor, TimePlace)
-    found = await request.service.shelf.incidents(
+    found = await request.service.queries.incidents(
         shop_id=request.own_shop or query.shop_id,
         limit=query.limit + 1,
         after=(place.at, place.id) if place is not None else None,

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from litestar.params import FromPath
 
+from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import FLOWS, Cause, balances, cause_of
 from jitui.aftersales.view import Amount
-from jitui.aftersales.writes import Post
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, get, operation
 from jitui.entrypoints.http.problems import not_found
@@ -59,17 +59,17 @@ async def get_ledger(request: RequestContext, order_id: FromPath[str]) -> Reply:
     ref = await request.service.store.find_order(order_id)
     if ref is None:
         return not_found()
-    posts = await request.service.shelf.ledger(ref)
+    entries = await request.service.queries.ledger(ref)
     sums = tuple(
         BalanceAnswer(account=account, balance_minor=minor, currency=currency)
-        for (account, currency), minor in balances(posts).items()
+        for (account, currency), minor in balances(entries).items()
     )
-    return answer(LedgerAnswer(order_id=order_id, postings=tuple(map(_posting, posts)), balances=sums))
+    return answer(LedgerAnswer(order_id=order_id, postings=tuple(map(_posting, entries)), balances=sums))
 
 
-def _posting(post: Post) -> PostingAnswer:
-    cause = cause_of(post)
-    return shown(PostingAnswer, post, cause=cause, meaning=FLOWS[cause].meaning)
+def _posting(entry: LedgerEntry) -> PostingAnswer:
+    cause = cause_of(entry)
+    return shown(PostingAnswer, entry, cause=cause, meaning=FLOWS[cause].meaning)
 
 
 HANDLERS = (get_ledger,)

@@ -6,9 +6,9 @@ from litestar.params import FromPath
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.dispute import take_dispute
-from jitui.aftersales.doubt import differing
+from jitui.aftersales.mismatch import mismatch_task
 from jitui.aftersales.outcomes import Refusal
-from jitui.aftersales.pay import News, confirm
+from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef
 from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
 from jitui.entrypoints.http.operation import operation, post
@@ -45,12 +45,14 @@ async def take_notification(request: RequestContext, provider: FromPath[str]) ->
     if isinstance(read, NotificationIgnored):
         return _acknowledged(read.acknowledgement)  # anything else, and the provider would send it again for days
     if isinstance(read, DisputeNotification):
-        if not await take_dispute(service.store, service.waiting, service.tasks, read.dispute, now=service.clock()):
+        if not await take_dispute(
+            service.store, service.parked_disputes, service.tasks, read.dispute, now=service.clock()
+        ):
             log.warning("dispute_parked", provider=told_by.name, dispute=read.dispute.dispute_id)
         return _acknowledged("")
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
-    done = await confirm(service.store, ref, News(read.answer, provider=told_by.name), now=service.clock())
-    if isinstance(done, Executed) and (task := differing(done.writes)) is not None:
+    done = await confirm(service.store, ref, RefundUpdate(read.result, provider=told_by.name), now=service.clock())
+    if isinstance(done, Executed) and (task := mismatch_task(done.changes)) is not None:
         log.warning("answer_differs", task=str(task.task_id), **task.evidence)
     return done if isinstance(done, Refusal) else _acknowledged(read.acknowledgement)
 

@@ -6,17 +6,17 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.order import (
     DisputeState,
+    FulfillmentStatus,
     Funder,
     Hold,
-    ParcelDegree,
-    ShipmentDegree,
     ShipmentSource,
+    ShipmentStatus,
     captured_minor,
 )
 from jitui.aftersales.ports import OrderRef
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.view import Amount
 from jitui.entrypoints.http.fields import may_name
 from jitui.entrypoints.http.mapping import shown
@@ -55,7 +55,7 @@ class UnitsAnswer(Shown, frozen=True, kw_only=True):
 class ParcelAnswer(Shown, frozen=True, kw_only=True):
     """A parcel as it is known."""
 
-    degree: ParcelDegree
+    degree: ShipmentStatus
     carrier: str
     tracking_no: str
     source: ShipmentSource
@@ -103,7 +103,7 @@ class OrderAnswer(Shown, frozen=True, kw_only=True):
     order_id: str
     buyer_id: str
     shop_id: str
-    shipment: ShipmentDegree
+    shipment: FulfillmentStatus
     hold: Hold
     placed_at: datetime
     paid_at: datetime | None
@@ -119,27 +119,27 @@ class OrderAnswer(Shown, frozen=True, kw_only=True):
     ticket_ids: tuple[UUID, ...]
 
 
-def order_answer(file: OrderFile, request: RequestContext) -> OrderAnswer:
+def order_answer(snapshot: OrderSnapshot, request: RequestContext) -> OrderAnswer:
     """The order as the caller may see it: a shop does not see how the buyer paid."""
-    order, currency = file.order, file.order.currency
+    order, currency = snapshot.order, snapshot.order.currency
     for_shop = request.key_scope is SHOP
     return shown(
         OrderAnswer,
         order,
-        shipment=file.degree,
-        paid=Amount(captured_minor(file.tenders), currency),
-        lines=tuple(shown(LineAnswer, line, currency=currency) for line in file.lines),
-        shipments=file.shipments,
-        tenders=() if for_shop else tuple(shown(TenderAnswer, tender) for tender in file.tenders),
-        disputes=() if for_shop else tuple(shown(DisputeAnswer, dispute) for dispute in file.disputes),
-        funding=tuple(shown(FundingAnswer, fund, currency=currency) for fund in file.funding),
-        ticket_ids=tuple(ticket.ticket_id for ticket in file.tickets),
+        shipment=snapshot.fulfillment,
+        paid=Amount(captured_minor(snapshot.tenders), currency),
+        lines=tuple(shown(LineAnswer, line, currency=currency) for line in snapshot.lines),
+        shipments=snapshot.shipments,
+        tenders=() if for_shop else tuple(shown(TenderAnswer, tender) for tender in snapshot.tenders),
+        disputes=() if for_shop else tuple(shown(DisputeAnswer, dispute) for dispute in snapshot.disputes),
+        funding=tuple(shown(FundingAnswer, fund, currency=currency) for fund in snapshot.funding),
+        ticket_ids=tuple(ticket.ticket_id for ticket in snapshot.tickets),
     )
 
 
 def recorded(request: RequestContext, done: Executed) -> Answer:
     """201 for news, 200 for what was known already."""
-    return answer(order_answer(done.file, request), 201 if done.writes else 200)
+    return answer(order_answer(done.snapshot, request), 201 if done.changes else 200)
 
 
 async def find_order(request: RequestContext, order_id: str) -> OrderRef | None:
@@ -152,7 +152,7 @@ EXAMPLES = (
         order_id="o-1001",
         buyer_id="b-1",
         shop_id="s-1",
-        shipment=ShipmentDegree.LABEL_PRINTED,
+        shipment=FulfillmentStatus.LABEL_PRINTED,
         hold=Hold.NONE,
         placed_at=sample.PAID_AT,
         paid_at=sample.PAID_AT,
@@ -179,7 +179,7 @@ EXAMPLES = (
         ),
         shipments=(
             ParcelAnswer(
-                degree=ParcelDegree.LABEL_PRINTED,
+                degree=ShipmentStatus.LABEL_PRINTED,
                 carrier="sf",
                 tracking_no="SF1000000001",
                 source=ShipmentSource.MERCHANT,

@@ -27,7 +27,7 @@ from jitui.entrypoints.http.fields import (
 )
 from jitui.entrypoints.http.mapping import shown, taken
 from jitui.entrypoints.http.operation import EVERY_SCOPE, PLATFORM, get, operation, put
-from jitui.entrypoints.http.problems import Faults, not_found
+from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
@@ -144,7 +144,7 @@ async def put_an_order(request: RequestContext, order_id: FromPath[str]) -> Repl
 
 
 def _check_order(sent: OrderSent) -> None:
-    faults = Faults()
+    faults = FaultCollector()
     if not is_currency(sent.currency):
         faults.add(
             "currency", f"{sent.currency} is no currency of ISO 4217 with minor units, so no amount can be in it"
@@ -167,7 +167,7 @@ def _check_order(sent: OrderSent) -> None:
     faults.settle()
 
 
-def _check_currency(faults: Faults, path: str, money: Money | PositiveMoney, currency: str) -> None:
+def _check_currency(faults: FaultCollector, path: str, money: Money | PositiveMoney, currency: str) -> None:
     if money.currency != currency:
         faults.add(f"{path}.currency", f"The order is in {currency}")
 
@@ -192,10 +192,10 @@ def _new_order(order_id: str, sent: OrderSent) -> NewOrder:
 async def get_order(request: RequestContext, order_id: FromPath[str]) -> Reply:
     """An order with everything that belongs to it."""
     ref = await find_order(request, order_id)
-    file = await request.service.store.read_file(ref) if ref is not None else None
-    if file is None or not request.may_see(shop_id=file.order.shop_id, buyer_id=file.order.buyer_id):
+    snapshot = await request.service.store.read_order(ref) if ref is not None else None
+    if snapshot is None or not request.may_see(shop_id=snapshot.order.shop_id, buyer_id=snapshot.order.buyer_id):
         return not_found()
-    return answer(order_answer(file, request))
+    return answer(order_answer(snapshot, request))
 
 
 @get(
@@ -217,7 +217,7 @@ async def list_orders(request: RequestContext) -> Reply:
         after=(place.at, place.id) if place is not None else None,
         limit=query.limit + 1,
     )
-    found = await request.service.shelf.orders(wanted)
+    found = await request.service.queries.orders(wanted)
     rows, following = page_of(found, query.limit, lambda order: (order.placed_at, order.order_id))
     return answer(OrderPage(orders=tuple(shown(OrderRow, order) for order in rows), next=following))
 

@@ -14,7 +14,7 @@ from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.fields import Code, Kind, PositiveMinor, PositiveMoney, Text, Time
 from jitui.entrypoints.http.mapping import taken
 from jitui.entrypoints.http.operation import PLATFORM, operation, post
-from jitui.entrypoints.http.problems import Faults, not_found
+from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Reply, respond
 from jitui.entrypoints.http.request import RequestContext
@@ -75,7 +75,7 @@ _TAG = ["Orders"]
 async def record_payment(request: RequestContext, order_id: FromPath[str]) -> Reply:
     """Record a captured payment."""
     sent = await read_body(request, PaymentSent)
-    faults = Faults()
+    faults = FaultCollector()
     faults.time("captured_at", sent.captured_at)
     faults.settle()
     ref = await find_order(request, order_id)
@@ -83,7 +83,7 @@ async def record_payment(request: RequestContext, order_id: FromPath[str]) -> Re
         return not_found()
     tender = taken(Tender, sent, currency=sent.amount.currency, captured_minor=sent.amount.amount_minor)
     service = request.service
-    terms = await service.terms()
+    decision_settings = await service.decision_settings()
     return await respond(
         request,
         sent,
@@ -91,7 +91,7 @@ async def record_payment(request: RequestContext, order_id: FromPath[str]) -> Re
             service.store,
             ref,
             tender,
-            terms,
+            decision_settings,
             now=service.clock(),
             reply=reply,
         ),
@@ -117,7 +117,7 @@ async def record_payment(request: RequestContext, order_id: FromPath[str]) -> Re
 async def record_a_dispute(request: RequestContext, order_id: FromPath[str]) -> Reply:
     """Record that a card dispute was opened, won or lost."""
     sent = await read_body(request, DisputeSent)
-    faults = Faults()
+    faults = FaultCollector()
     faults.time("happened_at", sent.happened_at)
     faults.settle()
     ref = await find_order(request, order_id)

@@ -10,15 +10,15 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, field
 
+from jitui.aftersales.changes import RecordDecision
 from jitui.aftersales.command import Executed
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.request_refund import RefundAsk, check_eligibility, request_refund
+from jitui.aftersales.request_refund import RefundRequest, check_eligibility, request_refund
 from jitui.aftersales.ticket import Reason, Ticket
 from jitui.aftersales.view import Amount, TicketView
-from jitui.aftersales.writes import RecordDecision
 from jitui.entrypoints.http.fields import Id
 from jitui.entrypoints.http.operation import BUYER, PLATFORM, operation, post
-from jitui.entrypoints.http.problems import UNAVAILABLE, Faults, Problem, not_found, refuse
+from jitui.entrypoints.http.problems import UNAVAILABLE, FaultCollector, Problem, not_found, refuse
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_headers import read_deadline_ms
 from jitui.entrypoints.http.reply import Answer, Reply, answer, respond
@@ -107,24 +107,28 @@ _REFUSALS = (
 async def ask_for_a_refund(request: RequestContext) -> Reply:
     """Open a ticket, decide it, and queue its refunds."""
     sent = await read_body(request, RefundRequestSent)
-    ask = _ask(request, sent)
-    if ask is None:
+    refund_request = _ask(request, sent)
+    if refund_request is None:
         return not_found()
     deadline = _Deadline(request.arrived_at, read_deadline_ms(request.sent_headers.get(b"jitui-deadline-ms")))
-    return await deadline.keep(_ask_within(request, sent, ask, deadline))
+    return await deadline.keep(_ask_within(request, sent, refund_request, deadline))
 
 
-async def _ask_within(request: RequestContext, sent: RefundRequestSent, ask: RefundAsk, deadline: _Deadline) -> Reply:
+async def _ask_within(
+    request: RequestContext, sent: RefundRequestSent, refund_request: RefundRequest, deadline: _Deadline
+) -> Reply:
     service = request.service
-    terms = await service.terms(deadline.passed)
+    decision_settings = await service.decision_settings(deadline.passed)
     by = request.actor if request.key_scope is BUYER else None
     return await respond(
         request,
-        msgspec.structs.replace(sent, buyer_id=ask.buyer_id),  # leaving it out and naming it are the same request
+        msgspec.structs.replace(
+            sent, buyer_id=refund_request.buyer_id
+        ),  # leaving it out and naming it are the same request
         lambda reply: request_refund(
             service.store,
-            terms,
-            ask,
+            decision_settings,
+            refund_request,
             now=service.clock(),
             by=by,
             reply=reply,
@@ -134,9 +138,9 @@ async def _ask_within(request: RequestContext, sent: RefundRequestSent, ask: Ref
     )
 
 
-def _ask(request: RequestContext, sent: RefundRequestSent) -> RefundAsk | None:
+def _ask(request: RequestContext, sent: RefundRequestSent) -> RefundRequest | None:
     """What is asked; None when it is asked for another buyer than the key's own."""
-    faults = Faults()
+    faults = FaultCollector()
     faults.unique("lines", "line_id", (line.line_id for line in sent.lines))
     faults.settle()
     buyer_id = sent.buyer_id or request.own_buyer
@@ -144,7 +148,7 @@ def _ask(request: RequestContext, sent: RefundRequestSent) -> RefundAsk | None:
         raise refuse("buyer_id", "This field is required with a platform key.")
     if not request.may_see(buyer_id=buyer_id):
         return None
-    return RefundAsk(buyer_id, sent.order_id, sent.reason, units(sent.lines))
+    return RefundRequest(buyer_id, sent.order_id, sent.reason, units(sent.lines))
 
 
 class _Deadline:
@@ -177,8 +181,8 @@ def _decided(request: RequestContext, done: Executed) -> Answer:
     """The new ticket and why, in the words that the caller may read."""
     assert done.ticket_id is not None
     ticket = done.ticket
-    record = next(write for write in done.writes if isinstance(write, RecordDecision))
-    view = ticket_for(request, done.file, done.ticket_id)
+    record = next(change for change in done.changes if isinstance(change, RecordDecision))
+    view = ticket_for(request, done.snapshot, done.ticket_id)
     decision = decision_from_json(record.decision)
     _count(request, ticket, decision)
     explained = decision_for(request, ticket, decision, record.decided_at, record.facts)
@@ -200,11 +204,13 @@ def _count(request: RequestContext, ticket: Ticket, decision: Decision) -> None:
 )
 async def check_if_eligible(request: RequestContext) -> Reply:
     """A dry run of the same decision."""
-    ask = _ask(request, await read_body(request, RefundRequestSent))
-    if ask is None:
+    refund_request = _ask(request, await read_body(request, RefundRequestSent))
+    if refund_request is None:
         return not_found()
     service = request.service
-    done = await check_eligibility(service.store, await service.terms(), ask, now=service.clock())
+    done = await check_eligibility(
+        service.store, await service.decision_settings(), refund_request, now=service.clock()
+    )
     if isinstance(done, Refusal):
         return done
     decision, whole = done.decision, request.key_scope is PLATFORM

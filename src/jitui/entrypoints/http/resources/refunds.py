@@ -88,12 +88,12 @@ _TAG = ["Refunds"]
 async def get_refund(request: RequestContext, refund_id: FromPath[str]) -> Reply:
     """One tender's share on its way back."""
     ref = _ref(refund_id)
-    found = await request.service.shelf.refund(ref) if ref is not None else None
+    found = await request.service.queries.refund(ref) if ref is not None else None
     if ref is None or found is None:
         return not_found()
     if request.key_scope is not PLATFORM:
-        file = await request.service.store.read_file(ref)
-        if file is None or not request.may_see(shop_id=file.order.shop_id, buyer_id=file.order.buyer_id):
+        snapshot = await request.service.store.read_order(ref)
+        if snapshot is None or not request.may_see(shop_id=snapshot.order.shop_id, buyer_id=snapshot.order.buyer_id):
             return not_found()
     return answer(_refund(request, *found))
 
@@ -182,7 +182,7 @@ async def retry_refund(request: RequestContext, refund_id: FromPath[str]) -> Rep
 
 def _ticket(request: RequestContext, done: Executed) -> Answer:
     assert done.ticket_id is not None
-    return ticket_answer(request, done.file, done.ticket_id)
+    return ticket_answer(request, done.snapshot, done.ticket_id)
 
 
 HANDLERS = (get_refund, retry_refund, settle_refund)

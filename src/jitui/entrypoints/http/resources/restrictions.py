@@ -14,7 +14,7 @@ from jitui.aftersales.registry import Restriction, Selection
 from jitui.entrypoints.http.fields import Id, Text, Time, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, get, operation, post, put
-from jitui.entrypoints.http.problems import Faults, not_found
+from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import NO_CONTENT, Reply, answer
@@ -88,7 +88,7 @@ async def restrict_buyer(request: RequestContext) -> Reply:
     """Withdraw the service from a buyer."""
     sent = await read_body(request, RestrictionSent)
     starts_at = sent.starts_at or request.service.clock()
-    faults = Faults()
+    faults = FaultCollector()
     faults.time("starts_at", sent.starts_at)
     faults.time("ends_at", sent.ends_at)
     if sent.ends_at is not None and sent.ends_at <= starts_at:

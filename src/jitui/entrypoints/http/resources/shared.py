@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from jitui.aftersales.order import LineUnits
 from jitui.aftersales.registry import Scope
 from jitui.entrypoints.http.fields import Code, Id, Quantity
-from jitui.entrypoints.http.problems import Faults, refuse
+from jitui.entrypoints.http.problems import FaultCollector, refuse
 from jitui.policy.problems import did_you_mean
 from jitui.text import why_no_id
 
@@ -68,7 +68,7 @@ def left_out(sent: Struct) -> list[str]:
     return [name for name in sent.__struct_fields__ if getattr(sent, name) is UNSET]
 
 
-def check_event_kind(faults: Faults, path: str, kind: str, known: Sequence[str]) -> None:
+def check_event_kind(faults: FaultCollector, path: str, kind: str, known: Sequence[str]) -> None:
     """What nobody counts would be lost: no policy can ask for it."""
     if kind not in known:
         faults.add(path, f"Expected {', '.join(known[:-1])} or {known[-1]}{did_you_mean(kind, known)}")

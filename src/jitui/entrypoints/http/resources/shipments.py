@@ -9,14 +9,14 @@ from typing import Annotated
 from litestar.params import FromPath
 from msgspec import Meta, field
 
-from jitui.aftersales.order import ParcelDegree, ShipmentSource
+from jitui.aftersales.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.ship import ShipmentNews, record_shipment
+from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.entrypoints.http.fields import Code, NameOrNone, Time
 from jitui.entrypoints.http.mapping import taken
 from jitui.entrypoints.http.operation import PLATFORM, SHOP, operation, post
-from jitui.entrypoints.http.problems import SCOPE_NOT_ALLOWED, Faults, Problem, not_found
+from jitui.entrypoints.http.problems import SCOPE_NOT_ALLOWED, FaultCollector, Problem, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Reply, respond
 from jitui.entrypoints.http.request import RequestContext
@@ -30,7 +30,7 @@ Carrier = Annotated[NameOrNone | None, Meta(description="Empty or not given: as 
 class ShipmentSent(ActingSent, frozen=True, kw_only=True):
     """News of a parcel; the same waybill again is the same parcel. No lines: everything not in another parcel."""
 
-    degree: ParcelDegree
+    degree: ShipmentStatus
     tracking_no: Code
     happened_at: Time
     carrier: Carrier = None
@@ -42,7 +42,7 @@ class ShipmentSent(ActingSent, frozen=True, kw_only=True):
 
 def check_shipment(lines: Sequence[UnitsSent], happened_at: datetime, path: str = "") -> None:
     """What a schema cannot say of a parcel."""
-    faults = Faults()
+    faults = FaultCollector()
     faults.time(f"{path}happened_at", happened_at)
     faults.unique(f"{path}lines", "line_id", (line.line_id for line in lines))
     faults.settle()
@@ -81,9 +81,9 @@ async def record_a_shipment(request: RequestContext, order_id: FromPath[str]) ->
     ref = await find_order(request, order_id)
     if ref is None:
         return not_found()
-    news = taken(ShipmentNews, sent, carrier=sent.carrier or "", lines=units(sent.lines))
+    update = taken(ShipmentUpdate, sent, carrier=sent.carrier or "", lines=units(sent.lines))
     acting = request.actor_for(sent.acting_for, sent.person)
-    by = Actor(ActorKind.CARRIER, news.carrier) if by_carrier else acting
+    by = Actor(ActorKind.CARRIER, update.carrier) if by_carrier else acting
     service, shop_id = request.service, request.own_shop
     return await respond(
         request,
@@ -91,7 +91,7 @@ async def record_a_shipment(request: RequestContext, order_id: FromPath[str]) ->
         lambda reply: record_shipment(
             service.store,
             ref,
-            news,
+            update,
             by=by,
             now=service.clock(),
             shop_id=shop_id,
@@ -105,7 +105,7 @@ HANDLERS = (record_a_shipment,)
 
 EXAMPLES = (
     ShipmentSent(
-        degree=ParcelDegree.LABEL_PRINTED,
+        degree=ShipmentStatus.LABEL_PRINTED,
         carrier="sf",
         tracking_no="SF1000000001",
         happened_at=sample.ASKED_AT,

@@ -14,7 +14,7 @@ from jitui.aftersales.registry import Shop
 from jitui.entrypoints.http.fields import Attributes, AttributeValues, Text, Time, may_name
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation, put
-from jitui.entrypoints.http.problems import Faults, not_found
+from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
@@ -104,10 +104,10 @@ async def get_benefit(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     since = read_query(request, BenefitQuery).since
     if not request.may_see(shop_id=shop_id) or not may_name(shop_id):
         return not_found()
-    faults = Faults()
+    faults = FaultCollector()
     faults.time("since", since)
     faults.settle()
-    benefit = await request.service.shelf.benefit(shop_id=shop_id, since=since)
+    benefit = await request.service.queries.benefit(shop_id=shop_id, since=since)
     return answer(shown(BenefitAnswer, benefit, shop_id=shop_id, since=since))
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from jitui.aftersales.facts import usage_is_fresh
-from jitui.aftersales.shelf import Benefit, Health
+from jitui.aftersales.queries import Benefit, Health
+from jitui.bootstrap import Service
 from jitui.entrypoints.http.metrics import MEDIA_TYPE
 from jitui.entrypoints.http.operation import PLATFORM, get, operation
 from jitui.entrypoints.http.problems import UNAVAILABLE, Problem
@@ -15,7 +16,6 @@ from jitui.entrypoints.http.reply import Answer, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources.shared import Shown
 from jitui.errors import JituiError
-from jitui.wiring import App
 
 LOOK_SECONDS = 3.0
 """How long the database may take to say how it is."""
@@ -113,17 +113,17 @@ async def metrics(request: RequestContext) -> Reply:
     return Answer(200, request.api.metrics.exposition(health, age_seconds, benefit), media_type=MEDIA_TYPE)
 
 
-async def _health(service: App) -> Health | None:
+async def _health(service: Service) -> Health | None:
     try:
-        return await asyncio.wait_for(service.shelf.health(service.clock()), LOOK_SECONDS)
+        return await asyncio.wait_for(service.queries.health(service.clock()), LOOK_SECONDS)
     except (JituiError, TimeoutError):
         return None
 
 
-async def _benefit(service: App) -> Benefit | None:
+async def _benefit(service: Service) -> Benefit | None:
     try:
         since = service.clock() - REFUND_TIMES_OVER
-        return await asyncio.wait_for(service.shelf.benefit(shop_id=None, since=since), LOOK_SECONDS)
+        return await asyncio.wait_for(service.queries.benefit(shop_id=None, since=since), LOOK_SECONDS)
     except (JituiError, TimeoutError):
         return None
 

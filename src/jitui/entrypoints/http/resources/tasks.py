@@ -8,7 +8,7 @@ from uuid import UUID
 
 from litestar.params import FromPath
 
-from jitui.aftersales.task import Task, TaskFilter, TaskKind, TaskState
+from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind, TaskState
 from jitui.aftersales.view import Amount
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Cursor, Kind, PageLimit, Why, read_uuid
@@ -98,7 +98,7 @@ async def resolve_task(request: RequestContext, task_id: FromPath[str]) -> Reply
     return not_found() if task is None else answer(_task(task))
 
 
-def _task(task: Task) -> TaskAnswer:
+def _task(task: OperatorTask) -> TaskAnswer:
     known = task.amount_minor is not None and task.currency is not None
     return shown(TaskAnswer, task, amount=Amount(task.amount_minor or 0, task.currency or "") if known else None)
 

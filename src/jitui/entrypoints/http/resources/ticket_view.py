@@ -7,9 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.aftersales.file import OrderFile
 from jitui.aftersales.ports import TicketRef
 from jitui.aftersales.refund import RefundState
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import ActorKind, ApprovedBy, Reason, Ticket, TicketState
 from jitui.aftersales.view import RefundView, TicketLineView, TicketView, TimelineView, view_ticket, without_staff
 from jitui.entrypoints.http.exchange import Headers
@@ -29,19 +29,19 @@ def ticket_ref(ticket_id: str) -> TicketRef | None:
     return TicketRef(lane_of_id(known), known) if known is not None else None
 
 
-async def find_ticket(request: RequestContext, ticket_id: str) -> tuple[OrderFile, Ticket] | None:
+async def find_ticket(request: RequestContext, ticket_id: str) -> tuple[OrderSnapshot, Ticket] | None:
     """The ticket of an address with its order, where the caller may see it."""
     ref = ticket_ref(ticket_id)
-    file = await request.service.store.read_file(ref) if ref is not None else None
-    if ref is None or file is None:
+    snapshot = await request.service.store.read_order(ref) if ref is not None else None
+    if ref is None or snapshot is None:
         return None
-    ticket = file.ticket(ref.ticket_id)
-    return (file, ticket) if request.may_see(shop_id=ticket.shop_id, buyer_id=ticket.buyer_id) else None
+    ticket = snapshot.ticket(ref.ticket_id)
+    return (snapshot, ticket) if request.may_see(shop_id=ticket.shop_id, buyer_id=ticket.buyer_id) else None
 
 
-def ticket_for(request: RequestContext, file: OrderFile, ticket_id: UUID) -> TicketView:
+def ticket_for(request: RequestContext, snapshot: OrderSnapshot, ticket_id: UUID) -> TicketView:
     """The ticket's view; what the platform keeps to itself is left out for others."""
-    view = view_ticket(file, ticket_id)
+    view = view_ticket(snapshot, ticket_id)
     if request.key_scope is PLATFORM:
         return view
     view = without_staff(view, shop=request.key_scope is SHOP)
@@ -49,9 +49,9 @@ def ticket_for(request: RequestContext, file: OrderFile, ticket_id: UUID) -> Tic
     return replace(view, refunds=refunds, review_reason=public_review_reason(request, view.review_reason))
 
 
-def ticket_answer(request: RequestContext, file: OrderFile, ticket_id: UUID) -> Answer:
+def ticket_answer(request: RequestContext, snapshot: OrderSnapshot, ticket_id: UUID) -> Answer:
     """The ticket as an answer, its version as the ETag."""
-    view = ticket_for(request, file, ticket_id)
+    view = ticket_for(request, snapshot, ticket_id)
     return answer(view, headers=(_etag(view.version),))
 
 
@@ -60,7 +60,7 @@ def public_review_reason(request: RequestContext, reason: str | None) -> str | N
     return reason if request.key_scope is PLATFORM or reason in _PUBLIC_REVIEW_REASONS else None
 
 
-# Headers, from the body, so that a kept answer gets the same ----------------------------------------------------
+# Headers, from the body, so that a stored response gets the same ----------------------------------------------------
 
 
 class _Named(msgspec.Struct):
@@ -77,12 +77,12 @@ _read_new = msgspec.json.Decoder(_NamedInside).decode
 
 
 def headers_of_ticket(body: bytes) -> Headers:
-    """The ticket's version as its ETag, from a kept answer."""
+    """The ticket's version as its ETag, from a stored response."""
     return (_etag(_read_ticket(body).version),)
 
 
 def headers_of_new(body: bytes) -> Headers:
-    """Version and address of a new ticket, from a kept answer."""
+    """Version and address of a new ticket, from a stored response."""
     return headers_for_new(_read_new(body).ticket)
 
 

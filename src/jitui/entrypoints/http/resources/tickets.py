@@ -11,18 +11,18 @@ from litestar.params import FromPath
 from msgspec import Meta, field
 
 from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.order import ParcelDegree, ShipmentSource
-from jitui.aftersales.outcomes import KeptAnswer, Refusal, RefusalCode
+from jitui.aftersales.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import TicketFilter, TicketRef
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
-from jitui.aftersales.ship import ShipmentNews
+from jitui.aftersales.ship import ShipmentUpdate
 from jitui.aftersales.ticket import ApprovedBy, Reason, TicketState
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Code, Cursor, Id, PageLimit, Time, Why
 from jitui.entrypoints.http.mapping import shown, taken
 from jitui.entrypoints.http.operation import BUYER, EVERY_SCOPE, NOTHING, PLATFORM, SHOP, get, operation, post
-from jitui.entrypoints.http.problems import VERSION_REQUIRED, Faults, Problem, not_found
+from jitui.entrypoints.http.problems import VERSION_REQUIRED, FaultCollector, Problem, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_headers import read_version
 from jitui.entrypoints.http.read_query import read_query
@@ -120,7 +120,7 @@ _TAG = ["After-sales"]
 async def list_tickets(request: RequestContext) -> Reply:
     """Tickets, newest first."""
     query = read_query(request, TicketQuery)
-    faults = Faults()
+    faults = FaultCollector()
     faults.time("requested_from", query.requested_from)
     faults.time("requested_until", query.requested_until)
     faults.settle()
@@ -135,7 +135,7 @@ async def list_tickets(request: RequestContext) -> Reply:
         after=(place.at, place.id) if place is not None else None,
         limit=query.limit + 1,
     )
-    found = await request.service.shelf.tickets(wanted)
+    found = await request.service.queries.tickets(wanted)
     rows, following = page_of(found, query.limit, lambda ticket: (ticket.requested_at, ticket.ticket_id))
     return answer(TicketPage(tickets=tuple(shown(TicketRow, ticket) for ticket in rows), next=following))
 
@@ -151,8 +151,8 @@ async def get_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply
     found = await find_ticket(request, ticket_id)
     if found is None:
         return not_found()
-    file, ticket = found
-    return ticket_answer(request, file, ticket.ticket_id)
+    snapshot, ticket = found
+    return ticket_answer(request, snapshot, ticket.ticket_id)
 
 
 # Reviewing -------------------------------------------------------------------------------------------------------
@@ -303,18 +303,18 @@ def _rejection(sent: RejectionSent) -> Rejection:
     if parcel is None:
         return Rejection(sent.reason)
     check_shipment(parcel.lines, parcel.happened_at, "shipment.")
-    news = taken(
-        ShipmentNews,
+    update = taken(
+        ShipmentUpdate,
         parcel,
-        degree=ParcelDegree.SHIPPED,
+        degree=ShipmentStatus.SHIPPED,
         carrier=parcel.carrier or "",
         source=ShipmentSource.MERCHANT,
         lines=units(parcel.lines),
     )
-    return Rejection(sent.reason, news)
+    return Rejection(sent.reason, update)
 
 
-_Done = Awaitable[Executed | Refusal | KeptAnswer]
+_Done = Awaitable[Executed | Refusal | StoredResponse]
 
 
 async def _on_ticket(
@@ -331,7 +331,7 @@ async def _on_ticket(
         request,
         sent,
         lambda reply: command(ref, reply),
-        lambda done: ticket_answer(request, done.file, ref.ticket_id),
+        lambda done: ticket_answer(request, done.snapshot, ref.ticket_id),
         headers_of_ticket,
         (str(version),),
     )

@@ -1,0 +1,164 @@
+"""See `jitui.aftersales.queries.Queries`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from typing import LiteralString
+from uuid import UUID
+
+from jitui.adapters.postgres.migrate import newest_revision
+from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.aftersales.changes import LedgerEntry
+from jitui.aftersales.ledger import story
+from jitui.aftersales.order import Order
+from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
+from jitui.aftersales.queries import Benefit, Health
+from jitui.aftersales.refund import Attempt, Refund
+from jitui.aftersales.ticket import Ticket
+from jitui.ids import lane_of
+
+_TICKETS: LiteralString = """
+SELECT to_json(t)::text FROM ticket t
+WHERE (%(lane)s::smallint IS NULL OR t.lane = %(lane)s)
+  AND (%(buyer_id)s::text IS NULL OR t.buyer_id = %(buyer_id)s)
+  AND (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)
+  AND (%(order_id)s::text IS NULL OR t.order_id = %(order_id)s)
+  AND (%(state)s::text IS NULL OR t.state = %(state)s)
+  AND (%(approved_by)s::text IS NULL OR t.approved_by = %(approved_by)s)
+  AND (%(requested_from)s::timestamptz IS NULL OR t.requested_at >= %(requested_from)s)
+  AND (%(requested_until)s::timestamptz IS NULL OR t.requested_at < %(requested_until)s)
+  AND (%(after_at)s::timestamptz IS NULL OR (t.requested_at, t.ticket_id) < (%(after_at)s, %(after_id)s::uuid))
+ORDER BY t.requested_at DESC, t.ticket_id DESC LIMIT %(limit)s
+"""
+
+_ORDERS: LiteralString = """
+SELECT to_json(o)::text FROM orders o
+WHERE (%(lane)s::smallint IS NULL OR o.lane = %(lane)s)
+  AND (%(buyer_id)s::text IS NULL OR o.buyer_id = %(buyer_id)s)
+  AND (%(shop_id)s::text IS NULL OR o.shop_id = %(shop_id)s)
+  AND (%(after_at)s::timestamptz IS NULL OR (o.placed_at, o.order_id) < (%(after_at)s, %(after_id)s::text))
+ORDER BY o.placed_at DESC, o.order_id DESC LIMIT %(limit)s
+"""
+
+_BENEFIT: LiteralString = """
+SELECT json_build_object(
+    'requests', count(*),
+    'instant', count(*) FILTER (WHERE approved_by = 'instant_refund'),
+    'refunded', count(*) FILTER (WHERE state = 'refunded'),
+    'awaiting', count(*) FILTER (WHERE state = 'awaiting_merchant'),
+    'instant_median_seconds', percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE is_instant),
+    'instant_p99_seconds', percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE is_instant),
+    'reviewed_median_seconds', percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT is_instant),
+    'reviewed_p99_seconds', percentile_cont(0.99) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT is_instant)
+)::text
+FROM (
+    SELECT approved_by, state, approved_by = 'instant_refund' AS is_instant,
+        CASE WHEN state = 'refunded' THEN extract(epoch FROM closed_at - requested_at)::float8 END AS seconds
+    FROM ticket t
+    WHERE (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)
+      AND (%(since)s::timestamptz IS NULL OR t.requested_at >= %(since)s)) t
+"""
+
+_INCIDENTS: LiteralString = """
+SELECT to_json(i)::text FROM incident i
+WHERE (%(shop_id)s::text IS NULL OR shop_id = %(shop_id)s)
+  AND (%(after_at)s::timestamptz IS NULL OR (opened_at, incident_id) < (%(after_at)s, %(after_id)s::uuid))
+ORDER BY opened_at DESC, incident_id DESC LIMIT %(limit)s
+"""
+
+_HEALTH: LiteralString = """
+SELECT json_build_object(
+    'migrated', EXISTS (SELECT 1 FROM alembic_version WHERE version_num = %(revision)s),
+    'usage_as_of', (
+        SELECT CASE WHEN r.by_database_clock THEN %(now)s::timestamptz - (clock_timestamp() - r.as_of) ELSE r.as_of END
+        FROM roll_up r WHERE r.name = 'usage'),
+    'refund_queue', (SELECT coalesce(json_object_agg(state, depth), '{}') FROM (
+        SELECT state, count(*) AS depth FROM refund WHERE due_at IS NOT NULL GROUP BY state) q)
+)::text
+"""
+
+
+class PostgresQueries:
+    """Lists by index, newest first."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def tickets(self, wanted: TicketFilter) -> Sequence[Ticket]:
+        """A page of tickets."""
+        at, ticket_id = wanted.after or (None, None)
+        params = {
+            "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
+            "buyer_id": wanted.buyer_id,
+            "shop_id": wanted.shop_id,
+            "order_id": wanted.order_id,
+            "state": wanted.state,
+            "approved_by": wanted.approved_by,
+            "requested_from": wanted.requested_from,
+            "requested_until": wanted.requested_until,
+            "after_at": at,
+            "after_id": ticket_id,
+            "limit": wanted.limit,
+        }
+        return await read_rows(self._pool, _TICKETS, params, Ticket)
+
+    async def orders(self, wanted: OrderFilter) -> Sequence[Order]:
+        """A page of orders."""
+        at, order_id = wanted.after or (None, None)
+        params = {
+            "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
+            "buyer_id": wanted.buyer_id,
+            "shop_id": wanted.shop_id,
+            "after_at": at,
+            "after_id": order_id,
+            "limit": wanted.limit,
+        }
+        return await read_rows(self._pool, _ORDERS, params, Order)
+
+    async def decision(self, ref: TicketRef) -> StoredDecision | None:
+        """The decision that was stored with a ticket."""
+        query: LiteralString = "SELECT to_json(d)::text FROM decision d WHERE lane = %(lane)s AND ticket_id = %(id)s"
+        found = await read_rows(self._pool, query, {"lane": ref.lane, "id": ref.ticket_id}, StoredDecision)
+        return found[0] if found else None
+
+    async def refund(self, ref: RefundRef) -> tuple[Refund, Sequence[Attempt]] | None:
+        """A refund with its attempts."""
+        params = {"lane": ref.lane, "id": ref.refund_id}
+        query: LiteralString = "SELECT to_json(r)::text FROM refund r WHERE lane = %(lane)s AND refund_id = %(id)s"
+        found = await read_rows(self._pool, query, params, Refund)
+        if not found:
+            return None
+        attempts: LiteralString = (
+            "SELECT to_json(a)::text FROM refund_attempt a WHERE lane = %(lane)s AND refund_id = %(id)s "
+            "ORDER BY attempt_no"
+        )
+        return found[0], await read_rows(self._pool, attempts, params, Attempt)
+
+    async def incidents(
+        self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
+    ) -> Sequence[Incident]:
+        """Newest first; `after` is the last row of the page before."""
+        at, incident_id = after or (None, None)
+        params = {"shop_id": shop_id, "limit": limit, "after_at": at, "after_id": incident_id}
+        return await read_rows(self._pool, _INCIDENTS, params, Incident)
+
+    async def ledger(self, ref: OrderRef) -> Sequence[LedgerEntry]:
+        """The order's postings as they happened."""
+        query: LiteralString = "SELECT to_json(l)::text FROM ledger l WHERE lane = %(lane)s AND order_id = %(id)s"
+        return story(await read_rows(self._pool, query, {"lane": ref.lane, "id": ref.order_id}, LedgerEntry))
+
+    async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit:
+        """What the service did since a time."""
+        return (await read_rows(self._pool, _BENEFIT, {"shop_id": shop_id, "since": since}, Benefit))[0]
+
+    async def health(self, now: datetime) -> Health:
+        """Raises a ProgrammingError of psycopg's on a database that was never migrated, or is at an earlier release."""
+        params = {"revision": _newest_revision(), "now": now}
+        return (await read_rows(self._pool, _HEALTH, params, Health))[0]
+
+
+@cache
+def _newest_revision() -> str:
+    return newest_revision()

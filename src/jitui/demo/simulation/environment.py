@@ -1,0 +1,130 @@
+"""Where the worlds take place: one PostgreSQL server for all seeds, one stocked template, one fresh database each."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+
+from jitui.adapters import embedded_postgres
+from jitui.adapters.embedded_postgres import EmbeddedServer, ServerOptions, with_database
+from jitui.adapters.postgres.migrate import upgrade
+from jitui.aftersales.changes import RecordBuyerEvent
+from jitui.aftersales.order import Buyer
+from jitui.aftersales.ports import HistoryRecord
+from jitui.aftersales.registry import Selection
+from jitui.bootstrap import install_policy, open_service
+from jitui.demo.simulation.workload import BUYERS, REVIEWED_BUYER, STARTS_AT
+from jitui.errors import BadInput
+from jitui.ids import lane_of
+from jitui.settings import Settings
+
+_HISTORY = ("order_paid", "order_completed", "refund_before_shipment", "dispute_lost", "shipped", "shipped_on_time")
+
+
+@dataclass
+class Environment:
+    """A running server with a stocked template; `folder` is for books and everything else, and goes at the end."""
+
+    server_url: str
+    folder: Path
+    name: str
+    server: EmbeddedServer | None = None
+    options: ServerOptions | None = None
+
+    @property
+    def template(self) -> str:
+        """The stocked database that worlds are copied from."""
+        return f"{self.name}_template"
+
+    @contextmanager
+    def database(self, number: int) -> Iterator[str]:
+        """A fresh world's database, dropped at the end whoever is still connected."""
+        name = f"{self.name}_{number}"
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(self.template))
+        with psycopg.connect(self.server_url, autocommit=True) as connection:
+            connection.execute(create)
+        try:
+            yield with_database(self.server_url, name)
+        finally:
+            self._drop(name)
+
+    def restart(self) -> None:
+        """SIGKILL the postmaster, and start the server again: it recovers from its log."""
+        assert self.server is not None and self.options is not None
+        embedded_postgres.crash(self.server)
+        self.server = embedded_postgres.start(self.server.folder, self.options)
+
+    def _drop(self, name: str) -> None:
+        with psycopg.connect(self.server_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def open_environment(server_url: str | None, *, restarts: bool) -> Iterator[Environment]:
+    """A server of our own, durable where it will be killed; or the one that is named, which is never killed."""
+    if server_url is not None and restarts:
+        raise BadInput("Only a server of our own can be killed; leave the database URL away.")
+    folder = Path(tempfile.mkdtemp(prefix="jitui-faults-"))
+    name = f"jitui_faults_{uuid4().hex[:8]}"
+    try:
+        if server_url is not None:
+            with _stocked(Environment(server_url, folder, name)) as environment:
+                yield environment
+            return
+        options = ServerOptions(durable=restarts, shared_buffers_mb=64)
+        server = embedded_postgres.start(folder / "postgres", options)
+        with _stocked(Environment(server.url, folder, name, server, options)) as environment:
+            yield environment
+    finally:
+        embedded_postgres.shut_down(folder / "postgres")
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """The server's folder too, which may be a link to a place that its account can reach."""
+    postgres = folder / "postgres"
+    if postgres.is_symlink():
+        shutil.rmtree(postgres.resolve(), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _stocked(environment: Environment) -> Iterator[Environment]:
+    with psycopg.connect(environment.server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(environment.template)))
+    try:
+        upgrade(with_database(environment.server_url, environment.template))
+        yield environment
+    finally:
+        environment._drop(environment.template)
+
+
+async def stock(environment: Environment) -> None:
+    """Buyers with a good record, a complete history, the default policy, and roll-ups of the moment worlds start at."""
+    url = with_database(environment.server_url, environment.template)
+    settings = Settings(home=environment.folder, database_url=url, pool_size=2)
+    async with open_service(settings, url, clock=lambda: STARTS_AT) as service:
+        await install_policy(service)
+        since = STARTS_AT - timedelta(days=3650)
+        await service.registry.record_history([HistoryRecord(kind, since) for kind in _HISTORY])
+        for buyer_id in BUYERS:
+            registered = STARTS_AT - timedelta(days=5 if buyer_id == REVIEWED_BUYER else 400)
+            await service.registry.put_buyer(Buyer(lane_of(buyer_id), buyer_id, registered), STARTS_AT)
+            await service.registry.select(Selection(buyer_id, "allow", "", "simulation", STARTS_AT))
+            await service.registry.record_buyer_events(
+                [
+                    RecordBuyerEvent(buyer_id, f"{kind}-{day}", kind, STARTS_AT - timedelta(days=day + 5), STARTS_AT)
+                    for kind in ("order_paid", "order_completed")
+                    for day in range(30)
+                ]
+            )
+        await service.feed.roll_up(STARTS_AT)

@@ -1,0 +1,157 @@
+"""After a world has ended: I1 to I3, I6 and I7, the database against the provider's books and what people were told.
+
+The four checks of `jitui.demo.audit`, and what only a world that has come to rest can be held to. Every query selects
+what is wrong, as one sentence a row; none of the service's code is asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import psycopg
+
+from jitui.demo.audit import PaidState, ProviderRecords, judge, read_records
+from jitui.demo.simulation.marketplace_model import Promise
+
+QUOTA_APPROVALS, QUOTA_MINOR, QUOTA_DAYS = 3, 60_000, timedelta(days=30)
+"""The default policy's cap per buyer (I6); a test holds the two together."""
+
+_WRONG = (
+    # Nothing that is owed may be without a time at which somebody looks at it again.
+    """
+    SELECT format('refund %s is %s and nobody will look at it again', refund_id, state) FROM refund
+    WHERE due_at IS NULL AND state NOT IN ('succeeded', 'failed')
+    """,
+    """
+    SELECT format('refund %s of a settled world is %s', refund_id, state) FROM refund WHERE state <> 'succeeded'
+    """,
+    """
+    SELECT format('ticket %s is %s and its refunds are %s', t.ticket_id, t.state, r.states)
+    FROM ticket t LEFT JOIN (
+        SELECT ticket_id, array_agg(DISTINCT state) AS states, sum(amount_minor) AS amount_minor
+        FROM refund GROUP BY ticket_id) r USING (ticket_id)
+    WHERE (t.state = 'refunded') <> (r.states IS NOT NULL AND r.states = ARRAY['succeeded'])
+       OR (r.states IS NULL) <> (t.state IN ('awaiting_merchant', 'rejected', 'withdrawn', 'closed'))
+       OR r.amount_minor <> t.amount_minor
+    """,
+    # The tender's sums against its refunds (I1), the line's against its tickets and parcels (I3).
+    """
+    SELECT format('tender %s of %s: %s refunded and %s pending, its refunds say %s and %s', t.tender_id, t.order_id,
+                  t.refunded_minor, t.pending_minor, coalesce(r.paid, 0), coalesce(r.open, 0))
+    FROM tender t LEFT JOIN (
+        SELECT order_id, tender_id, sum(amount_minor) FILTER (WHERE state = 'succeeded') AS paid,
+               sum(amount_minor) FILTER (WHERE state <> 'succeeded') AS open
+        FROM refund GROUP BY 1, 2) r USING (order_id, tender_id)
+    WHERE t.refunded_minor <> coalesce(r.paid, 0) OR t.pending_minor <> coalesce(r.open, 0)
+    """,
+    """
+    SELECT format('line %s of %s: %s claimed, its tickets say %s', l.line_id, l.order_id, l.claimed_quantity,
+                  coalesce(k.units, 0))
+    FROM order_line l LEFT JOIN (
+        SELECT k.order_id, k.line_id, sum(k.quantity) AS units FROM ticket_line k JOIN ticket t USING (lane, ticket_id)
+        WHERE t.state NOT IN ('rejected', 'withdrawn', 'closed') GROUP BY 1, 2) k USING (order_id, line_id)
+    WHERE l.claimed_quantity <> coalesce(k.units, 0)
+    """,
+    # The timeline: numbered without a gap, each row begins where the last one ended, the last one is the ticket's.
+    """
+    SELECT format('timeline of ticket %s: row %s is number %s, from %s after %s', ticket_id, place, seq, from_state,
+                  before)
+    FROM (SELECT ticket_id, seq, from_state, row_number() OVER w AS place, lag(to_state) OVER w AS before
+          FROM ticket_event WINDOW w AS (PARTITION BY ticket_id ORDER BY seq)) e
+    WHERE seq <> place OR from_state IS DISTINCT FROM before
+    """,
+    """
+    SELECT format('ticket %s is %s, its timeline ends with %s', t.ticket_id, t.state, e.to_state)
+    FROM ticket t LEFT JOIN LATERAL (
+        SELECT to_state FROM ticket_event WHERE ticket_id = t.ticket_id ORDER BY seq DESC LIMIT 1) e ON true
+    WHERE t.state IS DISTINCT FROM e.to_state
+    """,
+    # The ledger (I7): what was granted and not paid is payable, and nothing else is.
+    """
+    SELECT format('ledger of %s %s: %s is owed to the buyer', order_id, currency, owed) FROM (
+        SELECT order_id, currency, sum(CASE 'buyer_payable' WHEN credit THEN amount_minor WHEN debit
+                                       THEN -amount_minor ELSE 0 END) AS owed
+        FROM ledger GROUP BY 1, 2) l
+    WHERE owed <> 0
+    """,
+    """
+    SELECT format('posting %s of %s moves %s from %s to %s', posting, order_id, amount_minor, debit, credit)
+    FROM ledger WHERE amount_minor <= 0 OR debit = credit
+    """,
+    """
+    SELECT format('ticket %s has no decision', ticket_id) FROM ticket t
+    WHERE NOT EXISTS (SELECT FROM decision d WHERE d.ticket_id = t.ticket_id)
+    """,
+    """
+    SELECT format('change %s of %s was never published', change_id, order_id) FROM change WHERE position IS NULL
+    """,
+    """
+    SELECT format('ticket %s was announced as refunded %s times more than it was reopened', c.ticket_id, c.more)
+    FROM (SELECT ticket_id, sum(CASE kind WHEN 'ticket.refunded' THEN 1 ELSE 0 END) AS more FROM change
+          GROUP BY ticket_id) c JOIN ticket t USING (ticket_id)
+    WHERE t.state = 'refunded' AND c.more = 0
+    """,
+)
+
+
+def violations_of(database_url: str, books: ProviderRecords, promises: Sequence[Promise]) -> list[str]:
+    """Everything that is wrong, one sentence each; nothing is the expected answer."""
+    found = judge(read_records(database_url), books)
+    wrong = [*found.paid_twice, *found.over_refunded, *found.shipped_and_refunded, *found.approved_but_unpaid]
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for query in _WRONG:
+            wrong += [str(row[0]) for row in connection.execute(query).fetchall()]
+        wrong += _over_quota(connection)
+        wrong += _clearing(connection, books)
+        wrong += _broken_promises(connection, promises)
+    return wrong
+
+
+def _over_quota(connection: psycopg.Connection) -> Iterator[str]:
+    """Instant approvals of one buyer within any thirty days (I6)."""
+    rows = connection.execute(
+        "SELECT buyer_id, approved_at, amount_minor FROM ticket WHERE approved_by = 'instant_refund' ORDER BY 2"
+    ).fetchall()
+    by_buyer: defaultdict[str, list[tuple[datetime, int]]] = defaultdict(list)
+    for buyer_id, approved_at, amount_minor in rows:
+        by_buyer[buyer_id].append((approved_at, amount_minor))
+    for buyer_id, approvals in by_buyer.items():
+        for since, _ in approvals:
+            window = [amount for at, amount in approvals if since <= at < since + QUOTA_DAYS]
+            if len(window) > QUOTA_APPROVALS or sum(window) > QUOTA_MINOR:
+                yield f"buyer {buyer_id}: {len(window)} instant approvals of {sum(window)} in {QUOTA_DAYS.days} days"
+                break
+
+
+def _clearing(connection: psycopg.Connection, books: ProviderRecords) -> Iterator[str]:
+    """Our account at the provider agrees with the provider's books, order by order (I7)."""
+    theirs: Counter[str] = Counter()
+    order_of = {payment.id: payment.order_id for payment in books.payments}
+    for payment in books.payments:
+        theirs[payment.order_id] += payment.captured_minor
+    for refund in books.refunds:
+        if refund.status is PaidState.SUCCEEDED:
+            theirs[order_of.get(refund.payment_id, "?")] -= refund.amount_minor
+    rows = connection.execute(
+        "SELECT order_id, sum(CASE WHEN debit LIKE 'provider_clearing:%' THEN amount_minor ELSE 0 END "
+        "- CASE WHEN credit LIKE 'provider_clearing:%' THEN amount_minor ELSE 0 END)::bigint FROM ledger GROUP BY 1"
+    ).fetchall()
+    for order_id, ours in rows:
+        if ours != theirs[order_id]:
+            yield f"order {order_id}: {ours} at the provider by our ledger, {theirs[order_id]} by its books"
+
+
+def _broken_promises(connection: psycopg.Connection, promises: Sequence[Promise]) -> Iterator[str]:
+    """What somebody was told before a process or the database died still stands."""
+    rows = connection.execute("SELECT ticket_id::text, state FROM ticket").fetchall()
+    states: dict[str, str] = dict(rows)
+    shipments = {row[0] for row in connection.execute("SELECT tracking_no FROM shipment").fetchall()}
+    for promise in promises:
+        if promise.ticket_id and promise.ticket_id not in states:
+            yield f"{promise.kind} was answered with ticket {promise.ticket_id}, which is not there"
+        elif promise.approved and states.get(promise.ticket_id) != "refunded":
+            yield f"ticket {promise.ticket_id} was approved and is {states.get(promise.ticket_id)}"
+        if promise.kind in ("ship", "reject") and promise.waybill and promise.waybill not in shipments:
+            yield f"parcel {promise.waybill} was recorded and is not there"
