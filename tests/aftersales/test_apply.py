@@ -22,11 +22,12 @@ from jitui.aftersales.dispute import record_dispute
 from jitui.aftersales.intake import capture_payment, put_order
 from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, LineUnits, OrderLine, ShipmentStatus, Tender
 from jitui.aftersales.order import ShipmentSource as Source
-from jitui.aftersales.pay import ManualPayout, RefundUpdate, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, RefundRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import RefundState, Settlement
+from jitui.aftersales.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
+from jitui.aftersales.settle_refund import ManualPayout, retry, settle
 from jitui.aftersales.ship import ShipmentUpdate, complete_order, record_shipment
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind

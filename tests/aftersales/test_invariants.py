@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.order import Funder, Funding, ShipmentSource, ShipmentStatus
-from jitui.aftersales.pay import ManualPayout, RefundUpdate, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import RefundState
+from jitui.aftersales.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
+from jitui.aftersales.settle_refund import ManualPayout, retry, settle
 from jitui.aftersales.ship import ShipmentUpdate
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import APPROVED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState

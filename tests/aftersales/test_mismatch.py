@@ -13,10 +13,10 @@ from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.command import Executed, Plan
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import RefundUpdate, confirm, plan_refund_update
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import AttemptState, RefundState
+from jitui.aftersales.refund_updates import RefundUpdate, confirm, plan_refund_update
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.ticket import TicketState

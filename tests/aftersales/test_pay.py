@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import KEY_EXPIRED, RefundUpdate, confirm, retry
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import AttemptState, RefundState
+from jitui.aftersales.refund_updates import KEY_EXPIRED, RefundUpdate, confirm
+from jitui.aftersales.settle_refund import retry
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from jitui.ids import lane_of

@@ -9,10 +9,11 @@ import pytest
 from jitui.aftersales.changes import MoveRefund
 from jitui.aftersales.command import Executed, Plan, execute
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import RefundUpdate, confirm, retry
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import RefundState
+from jitui.aftersales.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.settle_refund import retry
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market, on_both_stores

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.order import Buyer, Funder, Funding, ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
-from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.aftersales.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.registry import Coverage, Pause, Restriction, Scope
 from jitui.aftersales.request_refund import RefundRequest, check_eligibility, request_refund
 from jitui.aftersales.review import approve, withdraw

@@ -15,10 +15,11 @@ from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.command import Executed
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import ManualPayout, RefundUpdate, confirm, retry, settle
 from jitui.aftersales.ports import AttemptRef, RefundRef
 from jitui.aftersales.provider import RefundResult
 from jitui.aftersales.refund import AttemptState, RefundState
+from jitui.aftersales.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.settle_refund import ManualPayout, retry, settle
 from jitui.aftersales.task import TaskFilter, TaskKind
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market

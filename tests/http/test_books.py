@@ -10,9 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.aftersales.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.task import NewTask, TaskKind
 from tests.http.api import Api, money, open_api
 

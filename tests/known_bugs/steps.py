@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, Ref, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.aftersales.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, Ticket
 from tests.aftersales.market import NOW, Market

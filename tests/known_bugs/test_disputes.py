@@ -22,10 +22,10 @@ from jitui.aftersales.dispute import link_parked, record_dispute, take_dispute
 from jitui.aftersales.intake import capture_payment
 from jitui.aftersales.order import Dispute, DisputeState, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import retry
 from jitui.aftersales.ports import OrderRef, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind, ToldDispute
 from jitui.aftersales.review import approve, expire
+from jitui.aftersales.settle_refund import retry
 from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from tests.aftersales.market import NOW, Market, ticket_of

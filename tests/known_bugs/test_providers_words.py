@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.pay import NO_WAY_TO_ASK, NO_WAY_TO_REPEAT, RefundUpdate, confirm, pay_claimed, retry
+from jitui.aftersales.pay import NO_WAY_TO_ASK, NO_WAY_TO_REPEAT, pay_claimed
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef
 from jitui.aftersales.provider import (
     BOTH,
@@ -27,6 +27,8 @@ from jitui.aftersales.provider import (
     RefundResultKind,
 )
 from jitui.aftersales.refund import RefundState
+from jitui.aftersales.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.settle_refund import retry
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
 from tests.known_bugs.steps import MERCHANT, SUCCEEDED, claim, heard, postings, refused, snapshot_of

@@ -23,7 +23,7 @@ import aiohttp
 from aiohttp import web
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.pay import RefundUpdate, confirm, pay_claimed
+from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import AttemptRef, Store
 from jitui.aftersales.provider import (
     BOTH,
@@ -36,6 +36,7 @@ from jitui.aftersales.provider import (
     RefundInstruction,
     RefundResult,
 )
+from jitui.aftersales.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.ticket import TicketState
 from jitui.bootstrap import utc_now
 from jitui.ids import lane_of

@@ -18,10 +18,10 @@ import pytest
 from jitui.aftersales.command import Executed
 from jitui.aftersales.order import ShipmentStatus
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.pay import retry
 from jitui.aftersales.ports import RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.review import approve
+from jitui.aftersales.settle_refund import retry
 from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
 from tests.http.api import Api, money, order, payment, shipment

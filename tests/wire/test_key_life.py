@@ -9,9 +9,11 @@ import pytest
 
 from jitui.adapters.payments.simulator import SimulatorProvider
 from jitui.aftersales.command import Executed
-from jitui.aftersales.pay import KEY_EXPIRED, pay_claimed, retry
+from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import ClaimedRefund, OrderRef, RefundRef
 from jitui.aftersales.refund import AttemptState, RefundState
+from jitui.aftersales.refund_updates import KEY_EXPIRED
+from jitui.aftersales.settle_refund import retry
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from tests.aftersales.market import NOW, Market, open_market

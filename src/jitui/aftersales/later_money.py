@@ -33,7 +33,6 @@ from jitui.aftersales.changes import (
 )
 from jitui.aftersales.facts import arm_of, gather_facts, history_read
 from jitui.aftersales.order import LineUnits, Tender
-from jitui.aftersales.pay import state_from, ticket_changes
 from jitui.aftersales.ports import DecisionInputs
 from jitui.aftersales.request_refund import DecisionSettings, guard_of, record_decision, requested_body
 from jitui.aftersales.snapshot import OrderSnapshot, transition
@@ -47,6 +46,7 @@ from jitui.aftersales.ticket import (
     TicketLine,
     TicketState,
 )
+from jitui.aftersales.ticket_state import state_from, ticket_changes
 from jitui.ids import new_id
 from jitui.money import split_by_weight
 from jitui.policy import Outcome, decide

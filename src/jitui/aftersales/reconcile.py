@@ -18,10 +18,11 @@ from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.ledger import Cause
-from jitui.aftersales.pay import Clock, RefundUpdate, confirm, paid_twice_name, refund_instruction
+from jitui.aftersales.pay import Clock, refund_instruction
 from jitui.aftersales.ports import AttemptRef, Store
 from jitui.aftersales.provider import PaymentProvider, RefundResult, RefundResultKind
 from jitui.aftersales.refund import AttemptState
+from jitui.aftersales.refund_updates import RefundUpdate, confirm, paid_twice_name
 from jitui.aftersales.task import NewTask, TaskKind, Tasks, TaskState
 from jitui.errors import BadInput
 from jitui.ids import lane_of_id

@@ -27,11 +27,12 @@ from jitui.adapters.payments.simulator import SimulatorProvider
 from jitui.aftersales.command import Executed, IdempotentReply
 from jitui.aftersales.order import LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
-from jitui.aftersales.pay import RefundUpdate, confirm, retry
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
+from jitui.aftersales.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.request_refund import RefundRequest, request_refund
 from jitui.aftersales.review import Rejection, approve, reject, withdraw
+from jitui.aftersales.settle_refund import retry
 from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.bootstrap import Service, open_service

@@ -8,9 +8,9 @@ from jitui.aftersales.command import Executed
 from jitui.aftersales.dispute import take_dispute
 from jitui.aftersales.mismatch import mismatch_task
 from jitui.aftersales.outcomes import Refusal
-from jitui.aftersales.pay import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef
 from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
+from jitui.aftersales.refund_updates import RefundUpdate, confirm
 from jitui.entrypoints.http.operation import operation, post
 from jitui.entrypoints.http.problems import INVALID_REQUEST, SIGNATURE_REFUSED, Problem, not_found
 from jitui.entrypoints.http.read_body import read_all

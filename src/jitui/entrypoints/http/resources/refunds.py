@@ -12,9 +12,9 @@ from msgspec import Meta
 
 from jitui.aftersales.command import Executed
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.pay import ManualPayout, retry, settle
 from jitui.aftersales.ports import RefundRef
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
+from jitui.aftersales.settle_refund import ManualPayout, retry, settle
 from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http.fields import Code, PositiveMoney, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown
