@@ -380,6 +380,25 @@ def test_freight_moves_to_the_request_that_is_granted_last() -> None:
     assert granted(opened, first).amount_minor == 58
 
 
+def test_freight_is_set_free_when_units_of_the_order_are_not_asked_for_any_more() -> None:
+    """It goes with whoever asks for the last of them, and not with a request that merely waits."""
+    opened = order_case([(1, 50), (1, 60), (1, 70)], freight=8)
+    first, second, third = (asked(opened, (f"l{n}", 1)) for n in (1, 2, 3))
+    assert [ticket.freight_minor for ticket in (first, second, third)] == [0, 0, 8]
+    opened.close(first)
+    assert granted(opened, third).amount_minor == 70
+    assert (opened.file.ticket(second.ticket_id).freight_minor, opened.file.order.freight_claimed_minor) == (0, 0)
+    assert asked(opened, ("l1", 1)).freight_minor == 8
+
+
+def test_a_funder_whose_share_of_the_goods_is_nothing_is_not_named() -> None:
+    opened = order_case([(3, 300)], funding=[1])
+    first = granted(opened, asked(opened, ("l1", 1)))
+    assert first.funding_returns == {}
+    opened.settle(first)
+    assert granted(opened, asked(opened, ("l1", 2))).funding_returns == {Funder.PLATFORM_SUBSIDY: 1}
+
+
 def test_a_gift_alone_waits_with_the_freight_until_the_rest_is_decided() -> None:
     opened = order_case([(1, 50), (1, 0)], freight=8)
     first = asked(opened, ("l1", 1))

@@ -163,6 +163,14 @@ async def test_a_refund_has_one_attempt_that_may_still_pay(market: Market) -> No
     assert broken_constraint(orphan) == "refund_attempt_refund_fkey"
 
 
+async def test_a_funder_gives_more_than_nothing(market: Market) -> None:
+    """The database's CHECK is its table's; this is the rule of the store in memory."""
+    snapshot = await snapshot_of(market, await under_way(market))
+    nothing = replace(snapshot, funding=(Funding(Funder.MERCHANT_COUPON, 0),))
+    least = replace(snapshot, funding=(Funding(Funder.MERCHANT_COUPON, 1),))
+    assert [broken_constraint(nothing), broken_constraint(least)] == ["funding_amount_minor_check", None]
+
+
 @on_both_stores
 async def test_a_key_in_flight_is_told_at_once_and_free_again_afterwards(market: Market) -> None:
     ref = await under_way(market)

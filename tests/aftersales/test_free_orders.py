@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -145,6 +146,18 @@ async def test_an_order_that_is_replaced_by_a_free_one_is_paid_then_and_by_a_pri
     assert (await balances_of(market, "o-1"))["escrow"] == -999, "booked already, and booked once"
     unpaid = await market.ask("b-1", "o-1")
     assert isinstance(unpaid, Refusal) and unpaid.code is RefusalCode.ORDER_NOT_PAID
+
+
+@on_both_stores
+async def test_an_order_is_paid_once_when_it_comes_to_cost_nothing_and_not_by_any_other_change(market: Market) -> None:
+    line = OrderLine("l1", "sku-1", "item-1", 1, 0, "apparel", customised=False, virtual=False)
+    paid = []
+    for amount, title in ((500, ""), (700, ""), (0, ""), (0, "another title")):
+        priced = replace(replace_paid(line, amount), title=title)
+        new = NewOrder("o-1", "b-1", "shop-1", "CNY", NOW - timedelta(hours=1), (priced,))
+        assert isinstance(await put_order(market.store, new, now=NOW), OrderTaken)
+        paid.append([change.kind for change in await market.feed.changes(0, 100)].count("order.paid"))
+    assert paid == [0, 0, 1, 1]
 
 
 def replace_paid(line: OrderLine, paid_minor: int) -> OrderLine:

@@ -211,6 +211,43 @@ async def test_a_partial_refund_takes_its_share_of_the_balance_and_no_more(marke
 
 
 @on_both_stores
+async def test_each_line_of_a_request_takes_its_own_share_of_the_balance(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    ref = await market.paid_order(buyer, "o-1", amounts=(6000, 3000), tenders=(3000,))
+    assert (await market.asked(buyer, "o-1")).amount_minor == 3000
+    await capture(market, ref, replace(balance_of(6000), payment_id="pay-o-1-2"))
+    snapshot = await snapshot_of(market, ref)
+    assert {row.line_id: row.amount_minor for row in snapshot.ticket_lines} == {"l1": 6000, "l2": 3000}
+    assert {line.line_id: line.claimed_minor for line in snapshot.lines} == {"l1": 6000, "l2": 3000}
+    assert await paid_back(market, ref) == 9000
+
+
+@on_both_stores
+async def test_a_request_that_was_rejected_takes_nothing_of_the_balance(market: Market) -> None:
+    ref = await market.paid_order("stranger", "o-1", amounts=(9000,), quantities=(3,), tenders=(3000,))
+    ticket = await market.asked("stranger", "o-1", lines=[("l1", 1)])
+    done = await reject(market.store, where(ticket), Rejection("made already"), version=1, by=MERCHANT, now=NOW)
+    assert isinstance(done, Executed), done
+    waiting = await market.asked("stranger", "o-1", lines=[("l1", 2)], now=NOW + timedelta(minutes=2))
+    await capture(market, ref, replace(balance_of(6000), payment_id="pay-o-1-2"))
+    snapshot = await snapshot_of(market, ref)
+    amounts = {one.ticket_id: one.amount_minor for one in snapshot.tickets}
+    assert amounts == {ticket.ticket_id: 1000, waiting.ticket_id: 6000}
+
+
+@on_both_stores
+async def test_freight_that_is_captured_later_stays_while_units_of_the_order_are_not_asked_for(market: Market) -> None:
+    ref = await market.paid_order(
+        "stranger", "o-1", amounts=(9000,), quantities=(3,), freight_minor=900, tenders=(3300,)
+    )
+    await market.asked("stranger", "o-1", lines=[("l1", 1)])
+    await capture(market, ref, replace(balance_of(6600), payment_id="pay-o-1-2"))
+    snapshot = await snapshot_of(market, ref)
+    (raised,) = snapshot.tickets
+    assert (raised.amount_minor, raised.freight_minor, snapshot.order.freight_claimed_minor) == (3000, 0, 0)
+
+
+@on_both_stores
 async def test_the_funders_share_went_back_once_with_the_units(market: Market) -> None:
     funding = (Funding(Funder.PLATFORM_SUBSIDY, 700),)
     ref, _ = await deposit_refunded(market, funding=funding)

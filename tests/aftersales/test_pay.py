@@ -102,13 +102,16 @@ async def test_success_moves_tender_ledger_ticket_history_and_feed_together(mark
     }
 
 
+@pytest.mark.parametrize("looked_up", [False, True])
 @pytest.mark.parametrize("repeat", [SUCCEEDED, PENDING, STUCK, UNKNOWN, RATE_LIMITED])
 @on_both_stores
-async def test_t10_late_or_repeated_news_after_success_changes_nothing(market: Market, repeat: RefundResult) -> None:
+async def test_t10_late_or_repeated_news_after_success_changes_nothing(
+    market: Market, repeat: RefundResult, looked_up: bool
+) -> None:
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
     before = await paying.snapshot()
-    await paying.hears(repeat)
+    await paying.hears(repeat, looked_up=looked_up)
     assert await paying.snapshot() == before
 
 
@@ -160,6 +163,7 @@ async def test_declined_for_good_waits_for_an_operator_and_keeps_its_hold(market
 async def test_t12_succeeded_then_failed_is_looked_up_then_owed_again_and_reaches_the_provider(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(SUCCEEDED)
+    assert await _day_total(market, "b-1", "refund_before_shipment") == 1
     await paying.hears(DECLINED)
     assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDED, (
         "a notification alone moves no money"
@@ -171,13 +175,14 @@ async def test_t12_succeeded_then_failed_is_looked_up_then_owed_again_and_reache
     snapshot = await paying.snapshot()
     assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUNDING
     assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].refunded_minor) == (10000, 0)
+    assert await _day_total(market, "b-1", "refund_before_shipment") == 0, "it was retracted"
     (again,) = await claim_all(market, after=timedelta(seconds=2))
     assert again.attempt.attempt_no == 2 and not again.look_up_first
     ref = AttemptRef(again.lane, again.attempt.attempt_id)
     await confirm(market.store, ref, RefundUpdate(SUCCEEDED), now=NOW)
     assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUNDED
     assert (await _ledger_balances(market))["buyer_payable"] == 0
-    assert await _day_total(market, "b-1", "refund_before_shipment") == 1, "the undone one was retracted"
+    assert await _day_total(market, "b-1", "refund_before_shipment") == 1, "the second one counts"
 
 
 @on_both_stores
@@ -262,12 +267,29 @@ async def test_a_conflict_that_the_books_call_stuck_is_on_the_operators_list(mar
 
 @on_both_stores
 async def test_late_news_that_a_declined_refund_was_pending_changes_nothing(market: Market) -> None:
+    """A failed refund stays failed, and hearsay settles no doubt."""
+    paying = await start_paying(market)
+    await paying.hears(DECLINED)
+    for conflict in ((), (SUCCEEDED,)):
+        for heard in conflict:
+            await paying.hears(heard)
+        before = await paying.snapshot()
+        await paying.hears(PENDING)
+        await paying.hears(STUCK)
+        assert await paying.snapshot() == before
+
+
+@on_both_stores
+async def test_books_that_call_a_failed_refund_pending_reopen_it_only_where_it_was_in_doubt(market: Market) -> None:
     paying = await start_paying(market)
     await paying.hears(DECLINED)
     before = await paying.snapshot()
-    await paying.hears(PENDING)
-    await paying.hears(STUCK)
+    await paying.hears(PENDING, looked_up=True)
     assert await paying.snapshot() == before
+    await paying.hears(SUCCEEDED)
+    await paying.hears(PENDING, looked_up=True)
+    snapshot = await paying.snapshot()
+    assert (snapshot.refunds[0].state, snapshot.attempts[0].state) == (RefundState.PENDING, AttemptState.PENDING)
 
 
 async def test_t12_a_refund_that_is_undone_while_another_ticket_stands_on_the_line_is_owed_again(

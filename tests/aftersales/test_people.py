@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 
@@ -15,6 +16,7 @@ from jitui.aftersales.people import (
     ATTEMPTS_FROM_AN_ADDRESS,
     ATTEMPTS_ON_A_NAME,
     SESSION_LASTS,
+    People,
     Person,
     Role,
     SignedIn,
@@ -121,3 +123,15 @@ async def test_what_is_refused_without_being_checked_is_no_failure_of_the_addres
     for _ in range(ATTEMPTS_ON_A_NAME + ATTEMPTS_FROM_AN_ADDRESS):
         await sign_in(people, "somebody", "wrong", address=HERE, now=NOW)
     assert isinstance(await sign_in(people, "ada", PASSWORD, address=HERE, now=NOW), SignedIn)
+
+
+async def test_a_guess_at_a_password_costs_at_least_what_owasp_recommends() -> None:
+    """Argon2id with 19 MiB, two passes and one thread: the smallest row of its password storage sheet."""
+    kept: list[str | None] = []
+
+    class Kept:
+        async def put_person(self, person: Person, password_hash: str | None, now: datetime) -> None:
+            kept.append(password_hash)
+
+    await enrol(cast(People, Kept()), ADA, PASSWORD, now=NOW)
+    assert kept[0] is not None and kept[0].startswith("$argon2id$v=19$m=19456,t=2,p=1$")

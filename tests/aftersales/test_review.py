@@ -8,11 +8,14 @@ from datetime import timedelta
 from jitui.aftersales.command import Executed
 from jitui.aftersales.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.ports import OrderRef, TicketRef
+from jitui.aftersales.pay import confirm
+from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
 from jitui.aftersales.ship import ShipmentUpdate
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
+from jitui.aftersales.view import view_ticket
 from tests.aftersales.market import NOW, Market, on_both_stores, ticket_of
+from tests.threads.steps import SUCCEEDED, claim, where
 
 MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
 BUYER = Actor(ActorKind.BUYER, "b-1")
@@ -169,3 +172,20 @@ async def test_silence_closes_a_ticket_that_can_no_longer_be_paid(market: Market
         done = await expire(market.store, TicketRef(ticket.lane, ticket.ticket_id), now=later)
         assert ticket_of(done).state is state
     assert await market.store.expired_tickets(later, 10) == []
+
+
+@on_both_stores
+async def test_how_long_a_refund_took_is_shown_of_a_refunded_ticket_alone(market: Market) -> None:
+    buyer = await market.premium_buyer("b-1")
+    await market.paid_order(buyer, "o-1", amounts=(5000,))
+    await market.paid_order(buyer, "o-2", amounts=(40000,))
+    paid = await market.asked(buyer, "o-1")
+    waiting = await market.asked(buyer, "o-2")
+    assert isinstance(await withdraw(market.store, where(waiting), version=None, by=BUYER, now=NOW), Executed)
+    shown = view_ticket(await snapshot_of(market, where(paid)), paid.ticket_id)
+    assert (shown.state, shown.seconds_to_refund) == (TicketState.REFUNDING, None)
+    (claimed,) = await claim(market)
+    ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
+    await confirm(market.store, ref, RefundUpdate(SUCCEEDED), now=NOW + timedelta(seconds=90))
+    shown_now = [view_ticket(await snapshot_of(market, where(one)), one.ticket_id) for one in (paid, waiting)]
+    assert [one.seconds_to_refund for one in shown_now] == [90.0, None]

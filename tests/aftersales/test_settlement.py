@@ -28,6 +28,7 @@ from tests.aftersales.test_pay import (
     NEWS,
     OPERATOR,
     PENDING,
+    RATE_LIMITED,
     SUCCEEDED,
     UNKNOWN,
     Paying,
@@ -171,6 +172,29 @@ async def test_other_news_after_the_settlement_changes_nothing(market: Market, r
     before = await paying.snapshot()
     for looked_up in (False, True):
         await paying.hears(result, looked_up=looked_up)
+    assert await paying.snapshot() == before
+
+
+async def test_an_answer_that_is_not_final_makes_no_look_up_of_a_second_payment(market: Market) -> None:
+    paying = await settled(market)
+    await paying.hears(SUCCEEDED, looked_up=True)
+    before = await paying.snapshot()
+    await paying.hears(RATE_LIMITED)
+    assert await paying.snapshot() == before
+
+
+async def test_a_decline_of_an_earlier_attempt_after_the_settlement_makes_no_look_up(market: Market) -> None:
+    """A look-up asks about the newest attempt; what became of an earlier one the statement says."""
+    paying = await start_paying(market)
+    await paying.hears(DECLINED)
+    await retry(market.store, ref_of(paying), by=OPERATOR, now=NOW)
+    (second,) = await claim_all(market)
+    await confirm(market.store, AttemptRef(second.lane, second.attempt.attempt_id), RefundUpdate(DECLINED), now=NOW)
+    assert isinstance(await settle(market.store, ref_of(paying), PAID_BY_HAND, by=OPERATOR, now=LATER), Executed)
+    await paying.hears(SUCCEEDED, looked_up=True)
+    before = await paying.snapshot()
+    assert [attempt.state for attempt in before.attempts] == [AttemptState.SUCCEEDED, AttemptState.DECLINED]
+    await paying.hears(DECLINED)
     assert await paying.snapshot() == before
 
 

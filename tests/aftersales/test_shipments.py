@@ -9,15 +9,18 @@ import psycopg
 import pytest
 
 from jitui.aftersales.command import Executed
-from jitui.aftersales.order import FulfillmentStatus, LineUnits, ShipmentSource, ShipmentStatus, waybill_of
+from jitui.aftersales.intake import put_order
+from jitui.aftersales.order import FulfillmentStatus, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, waybill_of
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.ports import OrderRef
+from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken, TicketRef
+from jitui.aftersales.review import approve
 from jitui.aftersales.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Actor, ActorKind
 from tests.aftersales.market import NOW, Market, on_both_stores
 
 LABEL, PICKED_UP, SHIPPED, DELIVERED = ShipmentStatus
+SHOP = Actor(ActorKind.MERCHANT, "shop-1")
 MERCHANT, CARRIER = ShipmentSource.MERCHANT, ShipmentSource.CARRIER
 
 
@@ -180,3 +183,46 @@ async def test_carriers_word_is_on_the_timeline_where_it_says_more_and_not_where
     scans = [event for event in snapshot.timeline_of(ticket.ticket_id) if event.why == "carrier_scan"]
     assert len(scans) == 1
     assert snapshot.shipments[0].carrier == "SF"
+
+
+@on_both_stores
+async def test_a_parcel_is_commanded_once_the_merchant_ships_it_and_not_by_the_carriers_word(market: Market) -> None:
+    ref = await market.paid_order("b-1", "o-1", amounts=(5000, 6000))
+    await say(market, ref, CARRIER, SHIPPED, ("l1", 1))
+    await say(market, ref, MERCHANT, LABEL, ("l2", 1), number="SF2")
+    assert [parcel.commanded for parcel in (await file_of(market, ref)).shipments] == [False, False]
+    await say(market, ref, MERCHANT, SHIPPED, number="SF2")
+    snapshot = await file_of(market, ref)
+    assert {parcel.tracking_no: parcel.commanded for parcel in snapshot.shipments} == {"SF1": False, "SF2": True}
+
+
+@on_both_stores
+async def test_an_approval_names_the_printed_labels_of_its_own_goods_alone(market: Market) -> None:
+    """Another line's label is still needed, and a parcel that the carrier has is no label to void."""
+    buyer = await market.premium_buyer("b-1")
+    ref = await market.paid_order(buyer, "o-1", amounts=(5000, 6000), quantities=(2, 1))
+    await say(market, ref, MERCHANT, SHIPPED, ("l1", 1), number="SF1")
+    await say(market, ref, MERCHANT, LABEL, ("l1", 1), number="SF2")
+    await say(market, ref, MERCHANT, LABEL, ("l2", 1), number="SF3")
+    ticket = await market.asked(buyer, "o-1", lines=[("l1", 1)])
+    done = await approve(market.store, TicketRef(ticket.lane, ticket.ticket_id), version=None, by=SHOP, now=NOW)
+    assert isinstance(done, Executed), done
+    (stop,) = [change.body for change in await market.feed.changes(0, 100) if change.kind == "stop_ship"]
+    assert stop["labels_printed"] == [{"carrier": "", "tracking_no": "SF2"}]
+
+
+@pytest.mark.parametrize(
+    ("late", "on_time"), [(timedelta(0), True), (timedelta(microseconds=1), False), (timedelta(days=-1), True)]
+)
+@on_both_stores
+async def test_a_parcel_is_on_time_up_to_the_moment_by_which_it_was_to_be_shipped(
+    market: Market, late: timedelta, on_time: bool
+) -> None:
+    line = OrderLine("l1", "sku", "item", 1, 0)
+    new = NewOrder("o-1", "b-1", "shop-1", "CNY", NOW - timedelta(hours=1), (line,), ship_by=NOW - late)
+    taken = await put_order(market.store, new, now=NOW)
+    assert isinstance(taken, OrderTaken)
+    await say(market, taken.ref, MERCHANT, SHIPPED)
+    await say(market, taken.ref, CARRIER, DELIVERED)
+    told = [change for change in await market.feed.changes(0, 100) if change.kind == "shipment.recorded"]
+    assert [change.body["on_time"] for change in told] == [on_time, None], "said once, when it leaves"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from jitui.aftersales.facts import SHORT_CAP_SECONDS, arm_of, bucket_seconds, is_selected
+from jitui.aftersales.facts import SHORT_CAP_SECONDS, arm_of, bucket_seconds, gather_facts, is_selected
+from jitui.aftersales.order import Buyer, Order
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.ports import TicketRef
+from jitui.aftersales.ports import DecisionInputs, HistoryRecord, TicketRef
+from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.aftersales.ticket import Arm
 from jitui.policy import held_out
-from tests.aftersales.market import DEFAULT_POLICY, Market, on_both_stores
+from tests.aftersales.market import DEFAULT_POLICY, HISTORY_KINDS, NOW, TIME_ZONE, Market, on_both_stores
 
 
 def test_a_buyer_whom_the_platform_put_on_a_list_is_not_held_out_by_chance() -> None:
@@ -52,3 +56,20 @@ async def test_units_that_are_none_or_more_than_there_are_cannot_be_asked_for(ma
     await market.paid_order(buyer, "o-1", amounts=(6000,), quantities=(3,))
     refused = await market.ask(buyer, "o-1", lines=[("l1", quantity)])
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.UNITS_NOT_AVAILABLE
+
+
+def test_a_feature_that_was_not_counted_is_unknown_although_its_history_is_known() -> None:
+    """A store that leaves a window out has not said that nothing happened (I5)."""
+    history = tuple(HistoryRecord(kind, NOW - timedelta(days=3650)) for kind in HISTORY_KINDS)
+    order = Order(0, "o-1", "b-1", "shop-1", "CNY", NOW, 0, paid_at=NOW)
+    facts = gather_facts(
+        DEFAULT_POLICY,
+        OrderSnapshot(order, Buyer(0, "b-1")),
+        DecisionInputs(history=history, shop_days_as_of=NOW),
+        asked=[],
+        amount_minor=0,
+        cap_amount_minor=0,
+        now=NOW,
+        time_zone=ZoneInfo(TIME_ZONE),
+    )
+    assert not {feature.name for feature in DEFAULT_POLICY.features if facts.get(feature.name) is not None}

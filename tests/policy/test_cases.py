@@ -6,10 +6,10 @@ import pickle
 
 import pytest
 
-from jitui.policy import Verdict
+from jitui.policy import Policy, Verdict
 from jitui.policy.cases import read_cases, run_case
 from jitui.policy.problems import CasesRefused
-from tests.policy.policy_samples import default_policy
+from tests.policy.policy_samples import SMALL, default_policy
 
 GOOD = "cases:\n  - name: a\n    facts: {}\n    expect: {outcome: review}\n"
 
@@ -88,3 +88,16 @@ def test_every_part_of_an_expectation_is_compared(expect: str, wrong: list[str])
     text = f"cases: [{{name: nothing is known, expect: {{{expect}}}}}]"
     (case,) = read_cases(default_policy(), text.encode(), "c.yaml")
     assert [miss.what for miss in run_case(default_policy(), case).mismatches] == wrong
+
+
+@pytest.mark.parametrize(("count", "named"), [(1, True), (12, True), (13, False)])
+def test_up_to_twelve_names_are_named_where_another_was_written(count: int, named: bool) -> None:
+    row = "  - {id: a, when: good, public: true, text: {zh: 甲, en: A}}\n"
+    ids = [f"c{number:02}" for number in range(count)]
+    policy = Policy.from_text(SMALL.replace(row, "".join(row.replace("id: a", f"id: {name}") for name in ids)))
+    text = GOOD.replace("review}", "review, stopped_by: [something else]}")
+    with pytest.raises(CasesRefused) as caught:
+        read_cases(policy, text.encode(), "c.yaml")
+    said = [problem.message for problem in caught.value.problems]
+    hint = f": there are {', '.join(ids)}" if named else ""
+    assert f"there is no condition something else{hint}" in said

@@ -12,7 +12,7 @@ from jitui.policy import Policy, PolicyRefused
 from jitui.policy.difference import PolicyChange, differences
 from jitui.policy.unparse import unparse
 from jitui.policy.yaml_document import Listing, Mapped, Node, Scalar, parse
-from tests.policy.policy_samples import DEFAULT, SMALL, default_policy, small_text
+from tests.policy.policy_samples import DEFAULT, SMALL, default_policy, small_policy, small_text
 
 TEXT = DEFAULT.read_text(encoding="utf-8")
 
@@ -162,10 +162,11 @@ def test_conditions_added_removed_and_reordered() -> None:
     two = SMALL.replace(row, row + row.replace("id: a", "id: b"))
     (added,) = between(SMALL, two)
     (removed,) = between(two, SMALL)
+    moved_text = "reordered: b, a; the outcome stays, the first one that stops a request may be another"
     (moved,) = between(two, SMALL.replace(row, row.replace("id: a", "id: b") + row))
     assert (added.name, added.what[:5], added.decides) == ("conditions.b", "added", True)
     assert (removed.name, removed.what[:7], removed.decides) == ("conditions.b", "removed", True)
-    assert (moved.name, moved.what[:9], moved.decides) == ("conditions", "reordered", False)
+    assert (moved.name, moved.what, moved.decides) == ("conditions", moved_text, False)
 
 
 def test_a_definition_that_moved_is_said_with_its_direction_and_one_that_comes_or_goes_is_not() -> None:
@@ -198,6 +199,8 @@ def test_a_cap_is_said_with_its_direction() -> None:
     (tighter,) = between(TEXT, TEXT.replace("count: 3, amount_minor: 60000", "count: 3, amount_minor: 50000"))
     assert (tighter.name, tighter.used_by) == ("caps.per_buyer.amount_minor", ("within_caps",))
     assert tighter.what == "600.00 CNY → 500.00 CNY: stricter"
+    (shorter,) = between(TEXT, TEXT.replace("amount_minor: 60000, over: 30d", "amount_minor: 60000, over: 60h"))
+    assert (shorter.name, shorter.what) == ("caps.per_buyer.over", "30d → 60h: looser")
     (open_ended,) = between(TEXT, TEXT.replace("{count: 3, amount_minor: 60000", "{amount_minor: 60000"))
     assert open_ended.what == "3 → no limit: looser"
     abroad = TEXT.replace("currency: CNY", "currency: USD").replace("amount_minor: 60000", "amount_minor: 50000")
@@ -211,3 +214,9 @@ def test_a_tree_is_written_as_text_that_reads_as_the_same_tree(policy: Policy) -
     for condition in policy.conditions:
         text = TEXT.replace(f"when: {condition.when}", f"when: {json.dumps(unparse(condition.tree))}")
         assert between(TEXT, text) == ()
+
+
+@pytest.mark.parametrize("method", ["startsWith", "endsWith", "contains"])
+def test_a_method_is_written_with_what_it_looks_for(method: str) -> None:
+    when = f"order.currency.{method}('C')"
+    assert unparse(small_policy(when).conditions[0].tree) == when

@@ -223,6 +223,7 @@ async def test_a_payment_that_we_had_not_heard_of_is_confirmed_as_any_news(insta
     assert (report.learned, report.open, await installed.tasks()) == (1, 0, [])
     snapshot = await installed.service.store.read_order(order)
     assert snapshot is not None and snapshot.tickets[0].state is TicketState.REFUNDED
+    assert [attempt.reason for attempt in snapshot.attempts] == [""], "a payment needs no reason"
     assert counted(report)[RowKind.REFUND, MovementVerdict.MATCHED] == (1, 1)
 
 

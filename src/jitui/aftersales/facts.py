@@ -275,7 +275,7 @@ def _window_fact(
     window: FeatureWindow, value: WindowValue | None, now: datetime, time_zone: ZoneInfo
 ) -> FactValue | None:
     if value is None:
-        return None if window.function == "last_age_days" else 0
+        return None  # nobody counted it
     if value.ahead:
         return None  # what is said to happen later than now contradicts itself: how much has happened is not known
     if window.function == "count":

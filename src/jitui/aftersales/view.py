@@ -108,7 +108,7 @@ def view_ticket(snapshot: OrderSnapshot, ticket_id: UUID) -> TicketView:
     """The ticket's view from its order snapshot."""
     ticket = snapshot.ticket(ticket_id)
     currency = ticket.currency
-    refunded = ticket.state is TicketState.REFUNDED and ticket.closed_at is not None
+    refunded_at = ticket.closed_at if ticket.state is TicketState.REFUNDED else None
     return TicketView(
         ticket_id=ticket.ticket_id,
         order_id=ticket.order_id,
@@ -126,9 +126,7 @@ def view_ticket(snapshot: OrderSnapshot, ticket_id: UUID) -> TicketView:
         expires_at=ticket.expires_at,
         approved_at=ticket.approved_at,
         closed_at=ticket.closed_at,
-        seconds_to_refund=(ticket.closed_at - ticket.requested_at).total_seconds()
-        if refunded and ticket.closed_at is not None
-        else None,
+        seconds_to_refund=None if refunded_at is None else (refunded_at - ticket.requested_at).total_seconds(),
         lines=_lines(snapshot, ticket_id, currency),
         refunds=tuple(_refund(refund) for refund in snapshot.refunds_of(ticket_id)),
         timeline=tuple(_event(event) for event in snapshot.timeline_of(ticket_id)),

@@ -303,9 +303,9 @@ class _Reader:
         if len(args) < len(nodes):
             return None
         kind = self.type(expr)
-        if kind is None or kind is FactType.LINES:
-            raise Unsupported(at, f"{operator} here gives a value that no condition can use; {SUPPORTED}")
         _check_operands(operator, args, at)
+        if kind is None:
+            raise Unsupported(at, f"{operator} here gives a value that no condition can use; {SUPPORTED}")
         return Call(operator, args, kind, at)
 
     def in_list(self, at: int, operands: list[Any], variable: str | None, depth: int) -> InList | None:
