@@ -156,7 +156,7 @@ async def test_an_order_is_paid_once_when_it_comes_to_cost_nothing_and_not_by_an
         priced = replace(replace_paid(line, amount), title=title)
         new = NewOrder("o-1", "b-1", "shop-1", "CNY", NOW - timedelta(hours=1), (priced,))
         assert isinstance(await put_order(market.store, new, now=NOW), OrderTaken)
-        paid.append([change.kind for change in await market.feed.changes(0, 100)].count("order.paid"))
+        paid.append([change.kind for change in await market.feed.events(0, 100)].count("order.paid"))
     assert paid == [0, 0, 1, 1]
 
 

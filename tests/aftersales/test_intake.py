@@ -81,9 +81,9 @@ async def test_what_differs_from_an_order_that_something_stands_on_is_named(mark
         refused = await put_order(market.store, replace(ORDER, **changes), now=NOW)
         assert isinstance(refused, Refusal), path
         assert (refused.code, refused.path) == (RefusalCode.ORDER_NOT_REPLACEABLE, path)
-    before = await market.store.read_file(taken.ref)
+    before = await market.store.read_order(taken.ref)
     assert isinstance(await put_order(market.store, ORDER, now=NOW), OrderTaken)
-    assert await market.store.read_file(taken.ref) == before, "put again, all that stands on it stays"
+    assert await market.store.read_order(taken.ref) == before, "put again, all that stands on it stays"
 
 
 @on_both_stores

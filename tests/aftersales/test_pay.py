@@ -267,7 +267,7 @@ async def test_a_conflict_that_the_books_call_stuck_is_on_the_operators_list(mar
 
 @on_both_stores
 async def test_late_news_that_a_declined_refund_was_pending_changes_nothing(market: Market) -> None:
-    """A failed refund stays failed, and hearsay settles no doubt."""
+    """A failed refund stays failed, and a notification alone settles no doubt."""
     paying = await start_paying(market)
     await paying.hears(DECLINED)
     for conflict in ((), (SUCCEEDED,)):

@@ -8,14 +8,14 @@ from datetime import timedelta
 from jitui.aftersales.command import Executed
 from jitui.aftersales.order import ShipmentSource, ShipmentStatus
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.pay import confirm
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
+from jitui.aftersales.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
 from jitui.aftersales.ship import ShipmentUpdate
 from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.view import view_ticket
 from tests.aftersales.market import NOW, Market, on_both_stores, ticket_of
-from tests.threads.steps import SUCCEEDED, claim, where
+from tests.known_bugs.steps import SUCCEEDED, claim, snapshot_of, where
 
 MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
 BUYER = Actor(ActorKind.BUYER, "b-1")

@@ -207,7 +207,7 @@ async def test_an_approval_names_the_printed_labels_of_its_own_goods_alone(marke
     ticket = await market.asked(buyer, "o-1", lines=[("l1", 1)])
     done = await approve(market.store, TicketRef(ticket.lane, ticket.ticket_id), version=None, by=SHOP, now=NOW)
     assert isinstance(done, Executed), done
-    (stop,) = [change.body for change in await market.feed.changes(0, 100) if change.kind == "stop_ship"]
+    (stop,) = [change.body for change in await market.feed.events(0, 100) if change.kind == "stop_ship"]
     assert stop["labels_printed"] == [{"carrier": "", "tracking_no": "SF2"}]
 
 
@@ -224,5 +224,5 @@ async def test_a_parcel_is_on_time_up_to_the_moment_by_which_it_was_to_be_shippe
     assert isinstance(taken, OrderTaken)
     await say(market, taken.ref, MERCHANT, SHIPPED)
     await say(market, taken.ref, CARRIER, DELIVERED)
-    told = [change for change in await market.feed.changes(0, 100) if change.kind == "shipment.recorded"]
+    told = [change for change in await market.feed.events(0, 100) if change.kind == "shipment.recorded"]
     assert [change.body["on_time"] for change in told] == [on_time, None], "said once, when it leaves"

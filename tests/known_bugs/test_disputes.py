@@ -360,11 +360,12 @@ async def test_t34_an_order_that_the_first_half_of_the_news_freed_is_not_taken_f
     assert TaskKind.DISPUTE_DIFFERS not in {task.kind for task in await tasks(market)}
 
 
+@pytest.mark.parametrize("orders", [(1000, 2500), (3500,), (500, 500, 2500)])
 @pytest.mark.parametrize("then", [500, 1499, 1501, 4000])
-async def test_t34_another_amount_than_before_on_a_shared_payment_moves_nothing_and_is_told(
-    market: Market, then: int
+async def test_t34_another_amount_than_before_on_a_payment_moves_nothing_and_is_told(
+    market: Market, then: int, orders: tuple[int, ...]
 ) -> None:
-    refs = await shared_payment(market, 1000, 2500)
+    refs = await shared_payment(market, *orders)
     await told(market, DisputeState.LOST, 1500)
     before = await parts(market, refs)
     await told(market, DisputeState.LOST, then)

@@ -25,6 +25,7 @@ from jitui.policy import (
     decision_to_json,
     facts_to_json,
 )
+from jitui.policy.facts import ScalarValue
 from tests.policy.policy_samples import GOOD_FACTS, PLAIN_LINE, SMALL, default_policy, small_policy
 
 flags = st.sampled_from([True, True, True, False, None])
@@ -159,7 +160,7 @@ def test_lines_may_be_mappings_and_carry_more_than_is_read() -> None:
     decision = decide(policy, {"order.lines": [{"line_id": "7", "quantity": 2, "colour": "red"}]})
     assert decision.outcome is Outcome.INSTANT
     assert decision.conditions[0].facts == {"order.lines": ({"line_id": "7", "quantity": 2},)}
-    kept = MappingProxyType({"line_id": "7", "quantity": 2})
+    kept: Mapping[str, ScalarValue | None] = MappingProxyType({"line_id": "7", "quantity": 2})
     for same in (replace(PLAIN_LINE, line_id="7", quantity=2), kept):
         assert decide(policy, {"order.lines": [same]}) == decision
 

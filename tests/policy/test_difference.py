@@ -220,3 +220,16 @@ def test_a_tree_is_written_as_text_that_reads_as_the_same_tree(policy: Policy) -
 def test_a_method_is_written_with_what_it_looks_for(method: str) -> None:
     when = f"order.currency.{method}('C')"
     assert unparse(small_policy(when).conditions[0].tree) == when
+
+
+def test_an_amount_that_moved_with_the_currency_is_not_said_in_either() -> None:
+    cheaper = TEXT.replace("order.paid_minor < 30000", "order.paid_minor < 20000")
+    abroad = cheaper.replace("currency: CNY", "currency: USD")
+    said = {change.name: change.what for change in between(TEXT, abroad)}
+    assert said["conditions.paid_under_300"] == "`order.paid_minor < 30000` → `order.paid_minor < 20000`"
+
+
+@pytest.mark.parametrize(("percent", "means"), [(3, "more"), (1, "fewer")])
+def test_a_held_out_share_is_said_with_its_direction(percent: int, means: str) -> None:
+    (change,) = between(TEXT, TEXT.replace("hold_out_percent: 2", f"hold_out_percent: {percent}"))
+    assert change.what == f"2 → {percent}: {means} buyers are held out"

@@ -199,7 +199,7 @@ class Order:
     shop_id: str
     currency: str
     placed_at: datetime
-    freight_minor: int = 0
+    freight_minor: int
     freight_claimed_minor: int = 0
     hold: Hold = Hold.NONE
     paid_at: datetime | None = None
