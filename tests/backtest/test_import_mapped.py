@@ -97,7 +97,7 @@ _TEXTS = [
     "a\nb", "杯子", "2026-03-02 10:15:01.123456", None,
     "2026-11-01 01:30:00",
 ]  # fmt: skip
-_SPECIAL = CellRules(None, ("%Y/%m/%d %H:%M",), frozenset({"-", "7"}), ("*",), ("¥",), ",")
+_SPECIAL = CellRules(None, ("%Y/%m/%d %H:%M",), frozenset({"-", "7"}), ("*", "a-"), ("¥",), ",")
 _KINDS = sorted(set(CellType) - {CellType.WORD})
 _ZONES = [None, "Asia/Shanghai", "America/New_York"]
 

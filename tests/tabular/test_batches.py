@@ -74,6 +74,13 @@ def test_blocks_are_read_as_records_are(
     assert blocks == told(lambda: one_by_one(path))
 
 
+def test_a_cell_that_goes_over_lines_keeps_the_lines_between(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('a,b,c\n1,2,3\no1,"open\np,q,r\nclose",z\n4,5,6\n')
+    wanted = [(1, 2, ["1", "2", "3"]), (2, 3, ["o1", "open\np,q,r\nclose", "z"]), (3, 6, ["4", "5", "6"])]
+    assert by_blocks(path, Reading()) == one_by_one(path) == wanted
+
+
 def test_a_file_is_read_in_the_first_encoding_that_decodes_all_of_it(tmp_path: Path) -> None:
     path = tmp_path / "orders.csv"
     path.write_bytes("订单,标题\n1,杯子\n".encode("gb18030"))
