@@ -121,6 +121,7 @@ def _break_everything(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         for table in ("order_line", "shop", "sign_in_attempt", "policy"):
             connection.execute(f"ALTER TABLE {table} RENAME TO {table}_away")
+            connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {table}_away WHERE 1 / 0 = 1")
         connection.execute("ALTER TABLE buyer ADD CONSTRAINT nobody CHECK (buyer_id LIKE 'buyer-1') NOT VALID")
 
 

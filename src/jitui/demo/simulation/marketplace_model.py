@@ -48,9 +48,7 @@ MOST_QUIET_MOVES, MOST_ROUNDS, MOST_ROUNDS_OF_BROKEN = 5_000, 150, 40
 ENOUGH_BROKEN = 12
 AT_ONCE = 5
 LEASE_SECONDS = 60
-SHAKEN = frozenset(
-    {"OperationalError", "AdminShutdown", "CannotConnectNow", "CrashShutdown", "PoolTimeout", "InterfaceError"}
-)
+DATABASE_AWAY = "Unavailable"
 """What a command may end with when the database was killed under it."""
 
 _FATES: tuple[tuple[Fate, int], ...] = (
@@ -409,7 +407,7 @@ class MarketplaceModel:
         if result.kind == "refusal":
             return
         self.note(f"  {what}: {result.kind} {result.code} {result.text}")
-        if self.shaken and any(name in f"{result.code} {result.text}" for name in SHAKEN):
+        if self.shaken and DATABASE_AWAY in f"{result.code} {result.text}":
             self.counts["database:errors"] += 1
             return
         self.broken.append(f"{what} ended with {result.code} {result.text}".strip())

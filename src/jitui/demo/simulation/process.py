@@ -46,7 +46,7 @@ from jitui.demo.simulation.checkpoints import (
 from jitui.demo.simulation.fork_server import ProcessSpec
 from jitui.demo.simulation.messages import Begin, Go, Hello, Result, read_order
 from jitui.entrypoints.worker import KEEP_RESPONSES, expire_due, pay_due
-from jitui.errors import JituiError
+from jitui.errors import JituiError, Unavailable
 from jitui.ids import lane_of, lane_of_id
 from jitui.settings import Settings
 
@@ -151,6 +151,8 @@ async def _carry_out(service: Service, checkpoints: Checkpoints, begin: Begin) -
     assert task is not None
     try:
         result = await COMMANDS[begin.command](service, begin.words)
+    except Unavailable as error:  # the API would answer 503, and its client comes again
+        result = Result("error", type(error).__name__, text=str(error))
     except JituiError as error:
         result = Result("broken", type(error).__name__, text=str(error))
     except Exception as error:
