@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from jitui.errors import NotConfigured
+from jitui.time_zones import named_zone
 
 PREFIX = "JITUI_"
 VARIABLES_OF_TESTS = frozenset({"JITUI_TEST_DATABASE_URL"})
@@ -101,10 +102,10 @@ def _word(words: type[_Word]) -> Callable[[str], _Word]:
 
 
 def _time_zone(text: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(text)
-    except (KeyError, ValueError, OSError):  # not in the database, not a key at all, a folder of the database
-        raise _Expected("a zone of the IANA database, such as Asia/Shanghai") from None
+    zone = named_zone(text)
+    if zone is None:
+        raise _Expected("a zone of the IANA database, such as Asia/Shanghai")
+    return zone
 
 
 def _host(text: str) -> str:

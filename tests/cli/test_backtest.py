@@ -66,6 +66,7 @@ def test_really_decided_beside_would_be_decided(jitui: Jitui, history: Path) -> 
         (["--engine", "polars"], "There is no engine 'polars'"),
         (["--language", "fr"], "There is no report in 'fr'"),
         (["--time-zone", "Moon/Base"], "There is no time zone 'Moon/Base'"),
+        (["--time-zone", "Asia"], "There is no time zone 'Asia'"),
         (["--verify", "10"], "no logged facts"),
         (["--against", "missing.yaml"], "missing.yaml"),
     ],

@@ -137,17 +137,14 @@ def _spec(
 
 def zone_of(name: str) -> ZoneInfo:
     """The time zone of that name, the service's without one; raises BadInput."""
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
     from jitui.errors import BadInput
     from jitui.settings import read_settings
+    from jitui.time_zones import named_zone
 
-    if not name:
-        return read_settings().time_zone
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise BadInput(f"There is no time zone {name!r}; name one as Asia/Shanghai.", path="--time-zone") from None
+    zone = named_zone(name) if name else read_settings().time_zone
+    if zone is None:
+        raise BadInput(f"There is no time zone {name!r}; name one as Asia/Shanghai.", path="--time-zone")
+    return zone
 
 
 @contextmanager
