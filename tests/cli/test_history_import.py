@@ -54,6 +54,7 @@ def test_what_cannot_be_imported_leaves_with_two_and_writes_nothing(jitui: Jitui
         (("csv", file, "--map-file", "alipay-bill"), "has no column '支付宝交易号'"),
         (("csv", file, *WORDS, "--complete-from", "soon"), "--complete-from"),
         (("csv", file, *WORDS, "--time-zone", "Mars"), "There is no time zone"),
+        (("csv", file, *WORDS, "--time-zone", "Asia"), "There is no time zone 'Asia'"),
         (("olist", file, "--map", "a=b"), "--map is for csv, parquet, xlsx"),
         (("online-retail", file, file), "is one file"),
         (("cvs", file), "known are"),

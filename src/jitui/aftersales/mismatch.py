@@ -6,7 +6,7 @@ an answer tells against the refund, whoever told it, and takes what differs for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,24 +66,9 @@ def with_mismatch_task(
     looked_up: bool,
 ) -> Plan:
     """The plan with a task for a person and a line in the ticket's timeline: one for one difference, however often."""
-    task = NewTask(
-        name=f"answer_differs:{attempt.attempt_id}:{found.what}:{found.told}",
-        kind=TaskKind.ANSWER_DIFFERS,
-        provider=refund.provider,
-        order_id=refund.order_id,
-        amount_minor=refund.amount_minor,
-        currency=refund.currency,
-        evidence={
-            "refund_id": str(refund.refund_id),
-            "attempt_id": str(attempt.attempt_id),
-            "provider_refund_id": result.provider_refund_id or attempt.provider_refund_id,
-            "differs": found.what,
-            "told": found.told,
-            "ours": found.ours,
-            "looked_up": looked_up,
-        },
-        opened_at=now,
-    )
+    name = f"answer_differs:{attempt.attempt_id}:{found.what}:{found.told}"
+    evidence = {"differs": found.what, "told": found.told, "ours": found.ours, "looked_up": looked_up}
+    task = task_about(refund, attempt, result, TaskKind.ANSWER_DIFFERS, name, evidence, now)
     known = str(task.task_id)
     after = apply_all(snapshot, plan.changes)
     if any(event.detail.get("task_id") == known for event in after.timeline_of(refund.ticket_id)):
@@ -100,6 +85,33 @@ def with_mismatch_task(
     )
     told: tuple[Change, ...] = (OpenTask(task.task_id, task), AddTimeline((event,)))
     return Plan((*plan.changes, *told), plan.ticket_id)
+
+
+def task_about(
+    refund: Refund,
+    attempt: Attempt,
+    result: RefundResult,
+    kind: TaskKind,
+    name: str,
+    evidence: Mapping[str, object],
+    now: datetime,
+) -> NewTask:
+    """A task for a person about what a provider said of an attempt."""
+    about = {
+        "refund_id": str(refund.refund_id),
+        "attempt_id": str(attempt.attempt_id),
+        "provider_refund_id": result.provider_refund_id or attempt.provider_refund_id,
+    }
+    return NewTask(
+        name=name,
+        kind=kind,
+        provider=refund.provider,
+        order_id=refund.order_id,
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+        evidence={**about, **evidence},
+        opened_at=now,
+    )
 
 
 def mismatch_task(changes: Iterable[Change]) -> NewTask | None:

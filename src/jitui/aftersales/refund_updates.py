@@ -17,13 +17,13 @@ from jitui.aftersales.changes import (
 )
 from jitui.aftersales.command import Executed, Plan, execute, not_found
 from jitui.aftersales.ledger import Cause
-from jitui.aftersales.mismatch import as_unknown, find_mismatch, with_mismatch_task
+from jitui.aftersales.mismatch import as_unknown, find_mismatch, task_about, with_mismatch_task
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.ports import AttemptRef, DecisionInputs, Store
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
 from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.task import NewTask, TaskKind
+from jitui.aftersales.task import TaskKind
 from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.aftersales.ticket_state import with_ticket_following
 
@@ -263,22 +263,9 @@ def _paid_again(
     doubtful = attempt.state is AttemptState.DECLINED and not looked_up
     if doubtful and latest:
         return _look_up(snapshot, refund, "succeeded after it was declined", now)
-    task = NewTask(
-        name=paid_twice_name(attempt.attempt_id),
-        kind=TaskKind.PAID_TWICE,
-        provider=refund.provider,
-        order_id=refund.order_id,
-        amount_minor=refund.amount_minor,
-        currency=refund.currency,
-        evidence={
-            "refund_id": str(refund.refund_id),
-            "attempt_id": str(attempt.attempt_id),
-            "provider_refund_id": result.provider_refund_id or attempt.provider_refund_id,
-            "settled_by_hand": refund.settlement is not None,
-            "looked_up": looked_up,
-        },
-        opened_at=now,
-    )
+    evidence = {"settled_by_hand": refund.settlement is not None, "looked_up": looked_up}
+    name = paid_twice_name(attempt.attempt_id)
+    task = task_about(refund, attempt, result, TaskKind.PAID_TWICE, name, evidence, now)
     told: tuple[Change, ...] = (OpenTask(task.task_id, task),)
     if doubtful:
         return Plan(told, refund.ticket_id)

@@ -18,11 +18,11 @@ from jitui.importing.fields import NO_ID, Cells, Fault
 from jitui.importing.load_values import Advance, App, Loaded, Refused, check, load
 from jitui.importing.row_spool import Part, RowSpool
 from jitui.policy import FactType, Policy
+from jitui.tabular.bad_rows import MOST_KEPT, BadRow
 from jitui.tabular.batches import Reading
 from jitui.tabular.rejected import RejectedRows
 from jitui.tabular.table import Row, Table, open_table
 
-MOST_TOLD = 1_000
 Progress = Callable[[str, int, int], None]
 
 
@@ -64,29 +64,16 @@ class Read:
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Bad:
-    """Why a row was not taken; `field` is empty where it is about the row as a whole."""
-
-    file: str
-    row: int
-    line: int | None
-    field: str
-    reason: str
-    column: str = ""
-    value: str | None = None
-
-
 @dataclass(slots=True)
 class Done:
     """What became of the rows: `bad` are the first, `reasons` counts all of them, `rejected` are files of rows."""
 
     loaded: int = 0
     loaded_rows: int = 0
-    bad: list[Bad] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)
     bad_rows: int = 0
     rejected_rows: int = 0
-    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     rejected: list[str] = field(default_factory=list)
     unwritten: list[str] = field(default_factory=list)
     became: Counter[Loaded] = field(default_factory=Counter)
@@ -223,8 +210,8 @@ async def _take_part(
         done.loaded += len(kept)
         done.loaded_rows += sum(len(item.rows) for item in kept)
         done.kinds |= {item.value.kind for item in kept if isinstance(item.value, RecordBuyerEvent)}
-    bad = [Bad(f.row.file, f.row.number, f.row.line, f.field, f.reason, f.column, f.value) for f in faults]
-    bad += [Bad(row.file, row.number, row.line, "", one.reason) for one in refused for row in one.item.rows[:1]]
+    bad = [BadRow(f.row.file, f.row.number, f.row.line, f.field, f.reason, f.column, f.value) for f in faults]
+    bad += [BadRow(row.file, row.number, row.line, "", one.reason) for one in refused for row in one.item.rows[:1]]
     _tell(done, sorted(bad, key=lambda one: (one.file, one.row)), rejected)
     _write_rejected(read, done, rejected, bad, writers)
 
@@ -234,24 +221,23 @@ def _without(items: Sequence[Item], refused: Sequence[Refused]) -> list[Item]:
     return [item for item in items if id(item) not in gone]
 
 
-def _tell(done: Done, bad: Sequence[Bad], rejected: Sequence[Row]) -> None:
+def _tell(done: Done, bad: Sequence[BadRow], rejected: Sequence[Row]) -> None:
     """Counts of all, and the first; a fault of a row that is in another part is counted there."""
     here = {(row.file, row.number) for row in rejected}
     done.rejected_rows += len(here)
     done.bad_rows += len({(one.file, one.row) for one in bad} & here)
-    done.reasons.update((one.field, one.reason.partition(", not ")[0]) for one in bad)
-    done.bad += bad[: max(MOST_TOLD - len(done.bad), 0)]
+    done.reasons.update(one.kind for one in bad)
+    done.bad += bad[: max(MOST_KEPT - len(done.bad), 0)]
 
 
 def _write_rejected(
-    read: Read, done: Done, rejected: Sequence[Row], bad: Sequence[Bad], writers: Sequence[RejectedRows]
+    read: Read, done: Done, rejected: Sequence[Row], bad: Sequence[BadRow], writers: Sequence[RejectedRows]
 ) -> None:
     """The rows that were not taken, beside each file; one that cannot be written there is only told."""
     reasons: dict[tuple[str, int], str] = {}
     for one in bad:
-        told = f"{one.field}: {one.reason}" if one.field else one.reason
         key = (one.file, one.row)
-        reasons[key] = f"{reasons[key]}; {told}" if key in reasons else told
+        reasons[key] = f"{reasons[key]}; {one.told}" if key in reasons else one.told
     numbers = {name: number for number, (name, _) in enumerate(read.spool.files)}
     for row in sorted({(row.file, row.number): row for row in rejected}.values(), key=lambda row: row.number):
         reason = reasons.get((row.file, row.number), "belongs with a row that was not taken")

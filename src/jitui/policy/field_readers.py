@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from jitui.policy.file_kinds import IDENTIFIER, LANGUAGES, MAX_ENTRIES, SLUG
+from jitui.policy.file_kinds import IDENTIFIER, LANGUAGES, MAX_ENTRIES, SLUG, DurationKind, IntegerKind, in_words
 from jitui.policy.problems import PolicyProblem, did_you_mean
 from jitui.policy.yaml_document import Listing, Mapped, Node, Place, Scalar
 
 _UNITS = {"h": 3_600, "d": 86_400}
-_UNIT_WORDS = {"h": "hours, as in 48h", "d": "whole days, as in 90d"}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([a-z]+)")
 _IDENTIFIER = re.compile(IDENTIFIER)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
@@ -135,7 +134,7 @@ def integer(least: int, most: int) -> Callable[[Notes, Node, str], int | None]:
             number = int(node.value)
             if least <= number <= most:
                 return number
-        notes.add(node.place, f"{what} is a whole number from {least} to {most}")
+        notes.add(node.place, f"{what} is {in_words(IntegerKind(least, most))}")
         return None
 
     return reader
@@ -163,8 +162,7 @@ def duration(units: str, most_days: int) -> Callable[[Notes, Node, str], int | N
             seconds = int(match[1]) * _UNITS[match[2]]
             if seconds <= most_days * _UNITS["d"]:
                 return seconds
-        wanted = " or ".join(_UNIT_WORDS[unit] for unit in units)
-        notes.add(node.place, f"{what} is a number of {wanted}, up to {most_days}d")
+        notes.add(node.place, f"{what} is {in_words(DurationKind(units, most_days))}")
         return None
 
     return reader

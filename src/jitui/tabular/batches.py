@@ -36,6 +36,7 @@ from jitui.tabular.files import (
     open_binary,
     read_records,
 )
+from jitui.tabular.mapping import FileMap
 from jitui.tabular.workbook import open_workbook
 
 PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
@@ -81,6 +82,11 @@ class Reading:
     skip_lines: str = ""
     ends_at: str = ""
     block_bytes: int = BLOCK_BYTES
+
+
+def reading_by(file_map: FileMap, delimiter: str | None = None) -> Reading:
+    """How a map says that its files are read; a delimiter that is given wins."""
+    return Reading(file_map.encodings, delimiter or file_map.delimiter, file_map.skip_lines, file_map.ends_at)
 
 
 def open_batches(file: Path, reading: Reading) -> Opened:

@@ -35,7 +35,8 @@ class RejectedRows:
         self.path: Path | None = None
         self._out = rejected_beside(file)
         self._part = self._out.with_name(f".{self._out.name}.part")
-        self._columns, self._layout, self._schema = columns, layout if schema is not None else layout or TEXT, schema
+        self._columns, self._schema = columns, schema
+        self._layout = TEXT if layout is None and schema is None else layout
         self._places = [place for place, name in enumerate(columns) if name != REASON]
         self._open = ExitStack()
         self._writer: Any = None

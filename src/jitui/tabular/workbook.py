@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jitui.errors import BadInput
 from jitui.tabular.cells import bare
-from jitui.tabular.files import Record
+from jitui.tabular.files import Record, check_columns
 from jitui.tabular.shown import shown
 
 EXACT_DIGITS = 15
@@ -27,10 +27,7 @@ def open_workbook(file: Path) -> tuple[tuple[str, ...], Iterator[Record]]:
     """
     records = _records(file)
     columns = tuple(bare(name) for name in next(records).cells)
-    named = [name for name in columns if name]
-    twice = next((name for name in named if named.count(name) > 1), None)
-    if twice is not None:
-        raise BadInput(f"{file}: the column {shown(twice)} is there twice.", path=str(file))
+    check_columns(file, columns)
     return columns, records
 
 

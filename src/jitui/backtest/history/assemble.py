@@ -27,13 +27,12 @@ _LINE = (
 
 
 def gather_orders(work: Work) -> None:
-    """`bad_orders`, `lost` (bad rows that name no order) and `o`, a row for each order that a file lists."""
+    """`bad_orders` and `o`, a row for each order that a file lists."""
     named_bad = [
         f"SELECT {rows.column('order_id')} AS order_id FROM {rows.relation} WHERE {BAD}" for rows in work.rows.values()
     ]
     union = " UNION ".join(named_bad)
-    work.db.execute(f"CREATE TABLE every_bad AS {union}")
-    work.db.execute("CREATE TABLE bad_orders AS SELECT order_id FROM every_bad WHERE order_id IS NOT NULL")
+    work.db.execute(f"CREATE TABLE bad_orders AS SELECT order_id FROM ({union}) WHERE order_id IS NOT NULL")
     rows = work.of("orders")
     if not rows.files:
         typed = ", ".join(f"{rows.column(name)} AS {name}" for name in _ONCE[:9])
@@ -82,7 +81,7 @@ def gather_payments(work: Work) -> None:
         return
     order = rows.column("order_id")
     key = rows.column("payment_id")
-    once = "payment_id IS NOT NULL" if rows.has("payment_id") else "false"
+    once = "r.payment_id IS NOT NULL" if rows.has("payment_id") else "false"
     work.db.execute(f"""CREATE TABLE paid_rows AS
         WITH r AS (SELECT {order} AS order_id, {key} AS payment_id, {rows.column("currency")} AS currency,
             {rows.amount("amount")} AS amount, {rows.column("captured_at")} AS happened_at, {BAD} AS bad,
@@ -94,7 +93,7 @@ def gather_payments(work: Work) -> None:
                 OR min(r.currency) IS DISTINCT FROM max(r.currency) AS bad
         FROM r LEFT JOIN (SELECT payment_id, min(order_id) AS order_id FROM o WHERE payment_id IS NOT NULL GROUP BY 1
             HAVING count(*) = 1) byid ON r.order_id IS NULL AND byid.payment_id = r.payment_id
-        GROUP BY 1, 2, CASE WHEN {once.replace("payment_id", "r.payment_id")} THEN 0 ELSE n END""")
+        GROUP BY 1, 2, CASE WHEN {once} THEN 0 ELSE n END""")
     differing = work.fetch("SELECT order_id FROM paid_rows WHERE differs ORDER BY 1")
     if differing:
         told = tuple(str(order) for (order,) in differing[:MOST_EXAMPLES])

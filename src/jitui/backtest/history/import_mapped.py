@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -22,9 +22,10 @@ from jitui.backtest.history.staged_tables import Found, Rows, Work, rows_of_tabl
 from jitui.backtest.history.staging import Source, Staged, stage
 from jitui.backtest.new_folder import new_folder, write_assumptions
 from jitui.errors import BadInput
-from jitui.tabular.batches import PARQUET, ZIP, Reading, first_bytes, open_batches
+from jitui.tabular.batches import PARQUET, ZIP, Reading, first_bytes, open_batches, reading_by
 from jitui.tabular.cells import Unreadable, read_moment
 from jitui.tabular.mapping import FileMap, with_changes
+from jitui.time_zones import named_zone
 
 FORMATS = ("csv", "parquet", "xlsx")
 _SUFFIXES = {"csv": (".csv", ".csv.gz", ".tsv", ".txt"), "parquet": (".parquet", ".pq"), "xlsx": (".xlsx", ".xlsm")}
@@ -84,7 +85,8 @@ def import_mapped(wish: Wish, out: Path, progress: Progress = lambda _what, _don
     """
     complete_from = _complete_from(wish)
     files, left = _files(wish)
-    sources, same = _without_copies([_source(wish, file, partitions) for file, partitions in files.items()])
+    maps = [_changed(wish, one) for one in wish.maps]
+    sources, same = _without_copies([_source(wish, maps, file, partitions) for file, partitions in files.items()])
     asked = _fingerprint(wish, sources)
     if _fingerprint_in(out) == asked:
         return MappedImport(out, unchanged=True)
@@ -150,17 +152,15 @@ def _partitions(folder: Path, file: Path) -> dict[str, str]:
     return {name: value for name, sign, value in pairs if sign}
 
 
-def _source(wish: Wish, file: Path, partitions: dict[str, str]) -> Source:
+def _source(wish: Wish, maps: Sequence[FileMap], file: Path, partitions: dict[str, str]) -> Source:
     """The file with the one map that fits its columns."""
-    maps = [_changed(wish, one) for one in wish.maps]
-    fitting = []
+    fitting: list[FileMap] = []
+    columns_by: dict[Reading, tuple[str, ...]] = {}
     for one in maps:
-        reading = Reading(one.encodings, wish.delimiter or one.delimiter, one.skip_lines, one.ends_at)
-        columns = open_batches(file, reading).columns
-        twice = next((name for name in partitions if name in columns), None)
-        if twice is not None:
-            raise BadInput(f"{file}: {twice!r} is a column and a folder's name too.", path=str(file))
-        columns = (*columns, *partitions)
+        reading = reading_by(one, wish.delimiter)
+        if reading not in columns_by:
+            columns_by[reading] = _columns(file, reading, partitions)
+        columns = columns_by[reading]
         if one.fits(columns):
             fitting.append(one)
         elif len(maps) == 1:
@@ -180,6 +180,14 @@ def _source(wish: Wish, file: Path, partitions: dict[str, str]) -> Source:
     return Source(file, found, with_full_names(found), zone, wish.delimiter, sha256, partitions)
 
 
+def _columns(file: Path, reading: Reading, partitions: dict[str, str]) -> tuple[str, ...]:
+    columns = open_batches(file, reading).columns
+    twice = next((name for name in partitions if name in columns), None)
+    if twice is not None:
+        raise BadInput(f"{file}: {twice!r} is a column and a folder's name too.", path=str(file))
+    return (*columns, *partitions)
+
+
 def _changed(wish: Wish, file_map: FileMap) -> FileMap:
     full = {full_name(name): column for name, column in wish.columns.items()}
     constants = {full_name(name): value for name, value in wish.constants.items()}
@@ -194,10 +202,10 @@ def _changed(wish: Wish, file_map: FileMap) -> FileMap:
 def _zone(name: str | None) -> ZoneInfo | None:
     if not name:
         return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise BadInput(f"There is no time zone {name!r}; name one as Asia/Shanghai.", path="--time-zone") from None
+    zone = named_zone(name)
+    if zone is None:
+        raise BadInput(f"There is no time zone {name!r}; name one as Asia/Shanghai.", path="--time-zone")
+    return zone
 
 
 def _without_copies(sources: Sequence[Source]) -> tuple[list[Source], tuple[str, ...]]:

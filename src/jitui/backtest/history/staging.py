@@ -21,16 +21,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jitui.backtest.history.mapped_fields import CellType, tables_of, type_of
-from jitui.backtest.history.read_columns import ARROW_TYPES, Field, Reader, read_column
-from jitui.tabular.batches import Batch, Reading, open_batches
+from jitui.backtest.history.mapped_fields import tables_of, type_of
+from jitui.backtest.history.read_columns import Field, Reader, read_column
+from jitui.tabular.bad_rows import MOST_KEPT, BadRow
+from jitui.tabular.batches import Batch, open_batches, reading_by
 from jitui.tabular.cells import Unreadable
 from jitui.tabular.mapping import FileMap, RowMap, column_in, is_taken
 from jitui.tabular.rejected import RejectedRows
 from jitui.tabular.shown import shown
 
 BATCHES_A_PART = 20
-MOST_SHOWN = 1_000
 SOURCE, ROW, BAD, SAME = "source", "row", "bad", "same"
 """Columns of staged rows beside the fields: which file, which row, whether it is bad, a hash of its cells."""
 _NEEDED = {
@@ -57,19 +57,6 @@ class Source:
     sha256: str = ""
     partitions: Mapping[str, str] = field(default_factory=dict)
     """`year` and `2026` of a file in a folder `year=2026`: a column that says the same in every row."""
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """What is wrong with a row: in which field (ours) and column (theirs), the value as it stands, and what to do."""
-
-    file: str
-    row: int
-    line: int | None
-    field: str
-    column: str
-    value: str | None
-    reason: str
 
 
 @dataclass(slots=True)
@@ -105,9 +92,7 @@ class _Part:
 
 def stage(source: Source, number: int, folder: Path, progress: Progress) -> Staged:
     """Write `NUMBER.MAP.PART.parquet` of a file into the folder. Raises BadInput for a file that cannot be read."""
-    known = source.file_map
-    reading = Reading(known.encodings, source.delimiter or known.delimiter, known.skip_lines, known.ends_at)
-    opened = open_batches(source.path, reading)
+    opened = open_batches(source.path, reading_by(source.file_map, source.delimiter))
     done = Staged(str(source.path), str(opened.layout or opened.file.suffix.lstrip(".")), len(opened.columns))
     columns = (*opened.columns, *source.partitions)
     readers = [_RowReader.of(source, row, columns) for row in source.rows]
@@ -184,20 +169,13 @@ def _stage_batch(
     part.left_out += len(batch) - (pc.sum(taken).as_py() or 0)
     for number, line, cells in batch.broken:
         reason = f"the row has {len(cells)} cells, the header {done.columns}; a stray delimiter is put in quotes"
-        faults.setdefault(number, []).append(BadRow(done.file, number, line, "", "", None, reason))
+        faults.setdefault(number, []).append(BadRow(done.file, number, line, "", reason))
     if faults:
         part.bad_rows += len(faults)
         _reject(batch, faults, staging)
         for row in sorted(faults):
-            done.reasons.update(
-                f"{one.field}: {kind_of(one.reason)}" if one.field else kind_of(one.reason) for one in faults[row]
-            )
-            done.bad.extend(faults[row][: max(MOST_SHOWN - len(done.bad), 0)])
-
-
-def kind_of(reason: str) -> str:
-    """A reason without the value that it is about, by which rows are counted."""
-    return reason.partition(", not ")[0] if not reason.startswith("'") else reason.rpartition("' ")[2]
+            done.reasons.update(one.kind for one in faults[row])
+            done.bad.extend(faults[row][: max(MOST_KEPT - len(done.bad), 0)])
 
 
 def _reject(batch: Batch, faults: Mapping[int, Sequence[BadRow]], staging: _Staging) -> None:
@@ -208,7 +186,7 @@ def _reject(batch: Batch, faults: Mapping[int, Sequence[BadRow]], staging: _Stag
     columns = [column.take(places).to_pylist() for column in own]
     cells = {number: [column[at] for column in columns] for at, number in enumerate(whole)}
     for number in sorted(faults):
-        told = "; ".join(f"{one.field}: {one.reason}" if one.field else one.reason for one in faults[number])
+        told = "; ".join(one.told for one in faults[number])
         staging.rejected.add(broken[number] if number in broken else cells[number], told)
 
 
@@ -299,8 +277,8 @@ class _RowReader:
             cell = one.source.constant if one.column is None else batch.columns[one.column][at].as_py()
             why = self.reader.cell(one, cell, currency[at].as_py())
             assert isinstance(why, Unreadable), (one.name, cell)
-            number, line = batch.numbers[at].as_py(), None if batch.lines is None else batch.lines[at].as_py()
-            found = BadRow(file, number, line, one.name, one.column or "", shown(cell), why.reason)
+            number, line = _place(batch, at)
+            found = BadRow(file, number, line, one.name, why.reason, one.column or "", shown(cell))
             faults.setdefault(number, []).append(found)
 
     def _without_a_name(
@@ -315,10 +293,10 @@ class _RowReader:
                 continue
             bad = pc.or_(bad, missing)
             for at in pc.indices_nonzero(missing).to_pylist():
-                number, line = batch.numbers[at].as_py(), None if batch.lines is None else batch.lines[at].as_py()
+                number, line = _place(batch, at)
                 if not any(one.field in names for one in faults.get(number, ())):
                     column = next((one.column for one in self.fields if one.name == names[0] and one.column), "")
-                    found = BadRow(file, number, line, names[0], column or "", None, "is missing; fill it in")
+                    found = BadRow(file, number, line, names[0], "is missing; fill it in", column or "")
                     faults.setdefault(number, []).append(found)
         return bad
 
@@ -328,17 +306,14 @@ class _RowReader:
         return pa.table({one.name: pa.array(known.get(one.name, [None] * len(numbers)), one.type) for one in schema})
 
 
+def _place(batch: Batch, at: int) -> tuple[int, int | None]:
+    """The number of a row, and its line where the file has lines."""
+    return batch.numbers[at].as_py(), None if batch.lines is None else batch.lines[at].as_py()
+
+
 def _hashes(hasher: duckdb.DuckDBPyConnection, batch: Batch) -> pa.Array:
     """The same number for rows of the same cells."""
     cells = pa.table({f"c{place}": column for place, column in enumerate(batch.columns.values())})
     names = ", ".join(cells.column_names)
     found = hasher.from_arrow(cells).project(f"hash({names}) AS same").to_arrow_table().column("same")
     return pa.concat_arrays(found.chunks) if found.num_chunks else pa.array([], pa.uint64())
-
-
-def schema_of(rows: Sequence[RowMap]) -> Mapping[str, CellType]:
-    """Every field that staged rows of these maps may have."""
-    return {name: type_of(name) for row in rows for name in row.fields}
-
-
-__all__ = ["ARROW_TYPES", "BadRow", "Progress", "Source", "Staged", "kind_of", "schema_of", "stage"]

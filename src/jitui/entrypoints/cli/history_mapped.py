@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jitui.backtest.history.import_mapped import MappedImport, Wish
-    from jitui.backtest.history.staging import BadRow, Staged
+    from jitui.backtest.history.staging import Staged
     from jitui.tabular.mapping import FileMap
 
 MOST_SHOWN = 20
@@ -87,10 +87,10 @@ def _print_file(one: Staged) -> None:
     if one.unmapped:
         say(f"  Fields without a column, so unknown: {', '.join(one.unmapped)}.")
     for bad in one.bad[:MOST_SHOWN]:
-        say(str_of(bad))
+        say(str(bad))
     if one.bad_rows > MOST_SHOWN or len(one.bad) > MOST_SHOWN:
-        for reason, count in one.reasons.most_common():
-            say(f"  {count:,} × {reason}")
+        for kind, count in one.reasons.most_common():
+            say(f"  {count:,} × {kind}")
     if one.rejected is not None:
         say(f"The bad rows are in {one.rejected}, each with its reason.")
     resumed = f", {one.resumed_rows:,} of them before the interruption" if one.resumed_rows else ""
@@ -101,13 +101,3 @@ def _print_file(one: Staged) -> None:
 
 def _more(count: int) -> str:
     return f" and {count - MOST_SHOWN} more" if count > MOST_SHOWN else ""
-
-
-def str_of(bad: BadRow) -> str:
-    """`orders.csv:5: row 4, order_lines.quantity (column 'qty'): expected …`."""
-    place = f"{bad.file}:{bad.line}: row {bad.row}" if bad.line else f"{bad.file}: row {bad.row}"
-    if not bad.field:
-        return f"{place}: {bad.reason}"
-    named = f"{bad.field} (column {shown(bad.column)})" if bad.column else bad.field
-    value = "" if bad.value is None or bad.value in bad.reason else f" (it is {bad.value})"
-    return f"{place}, {named}: {bad.reason}{value}"

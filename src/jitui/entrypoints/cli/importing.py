@@ -14,13 +14,13 @@ import typer
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
 from jitui.entrypoints.cli.words import moment_of
-from jitui.tabular.shown import shown
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from jitui.importing.field_columns import SaidOfColumns
-    from jitui.importing.intake import Bad, Done, Read, Wish
+    from jitui.importing.intake import Done, Read, Wish
+    from jitui.tabular.bad_rows import BadRow
     from jitui.tabular.batches import Reading
 
 
@@ -117,26 +117,24 @@ def _said(columns: Sequence[str], constants: Sequence[str], map_file: str | None
 
 
 def _reading(said: SaidOfColumns, encoding: str | None, delimiter: str | None) -> Reading:
-    from jitui.tabular.batches import Reading
+    from dataclasses import replace
+
+    from jitui.tabular.batches import Reading, reading_by
 
     known = said.file_map
     if known is None:
         return Reading((encoding or "utf-8",), delimiter)
-    encodings = (encoding,) if encoding else known.encodings
-    return Reading(encodings, delimiter or known.delimiter, known.skip_lines, known.ends_at)
+    return reading_by(replace(known, encodings=(encoding,)) if encoding else known, delimiter)
 
 
 def _zone(name: str | None) -> ZoneInfo | None:
-    from zoneinfo import ZoneInfo
-
     from jitui.errors import BadInput
+    from jitui.time_zones import named_zone
 
-    try:
-        return None if name is None else ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise BadInput(
-            f"{name!r} is not a zone of the IANA database, such as Asia/Shanghai.", path="--time-zone"
-        ) from None
+    zone = None if name is None else named_zone(name)
+    if name is not None and zone is None:
+        raise BadInput(f"{name!r} is not a zone of the IANA database, such as Asia/Shanghai.", path="--time-zone")
+    return zone
 
 
 def _complete_from(what: What, text: str | None) -> datetime | None:
@@ -174,7 +172,7 @@ def _report(wish: Wish, read: Read, done: Done, *, as_json: bool) -> None:
         _report_check(wish, read, done)
         return
     for bad in done.bad:
-        say(str_of(bad))
+        say(str(bad))
     told = len({(bad.file, bad.row) for bad in done.bad})
     if done.bad_rows > told:
         say(f"… and {done.bad_rows - told:,} more bad rows.")
@@ -203,22 +201,11 @@ FIRST_OF_A_KIND = 3
 
 def _report_check(wish: Wish, read: Read, done: Done) -> None:
     """What would be refused, by kind: how many rows, and the first of them."""
-    kinds: dict[tuple[str, str], list[Bad]] = {}
+    kinds: dict[str, list[BadRow]] = {}
     for bad in done.bad:
-        kinds.setdefault((bad.field, bad.reason.partition(", not ")[0]), []).append(bad)
-    for (about, reason), count in done.reasons.most_common():
-        named = f"{about}: {reason}" if about else reason
-        echo(f"{count} × {named}")
-        for bad in kinds.get((about, reason), [])[:FIRST_OF_A_KIND]:
-            say(f"  {str_of(bad)}")
+        kinds.setdefault(bad.kind, []).append(bad)
+    for kind, count in done.reasons.most_common():
+        echo(f"{count} × {kind}")
+        for bad in kinds.get(kind, [])[:FIRST_OF_A_KIND]:
+            say(f"  {bad}")
     echo(f"{read.rows} rows read, {done.rejected_rows} of them would be refused; no {wish.name} were loaded (--check).")
-
-
-def str_of(bad: Bad) -> str:
-    """`orders.csv:4: row 3, quantity (column 'qty'): expected …`."""
-    place = f"{bad.file}:{bad.line}: row {bad.row}" if bad.line else f"{bad.file}: row {bad.row}"
-    if not bad.field:
-        return f"{place}: {bad.reason}"
-    named = bad.field if bad.column in ("", bad.field) else f"{bad.field} (column {shown(bad.column)})"
-    value = "" if bad.value is None or bad.value in bad.reason else f" (it is {bad.value})"
-    return f"{place}, {named}: {bad.reason}{value}"

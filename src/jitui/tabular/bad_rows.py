@@ -1,0 +1,49 @@
+"""What is told of a row that could not be taken, whoever reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jitui.tabular.shown import shown
+
+MOST_KEPT = 1_000
+"""Bad rows that are kept to be told; all of them are counted by `kind`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """Why a row was not taken: `field` is ours and empty where the reason is about the whole row, `column` is theirs.
+
+    `row` counts from 1 after the header, `line` only where the file has lines, `value` is the cell as it stands.
+    """
+
+    file: str
+    row: int
+    line: int | None
+    field: str
+    reason: str
+    column: str = ""
+    value: str | None = None
+
+    @property
+    def told(self) -> str:
+        """The reason with the field that it is about."""
+        return self._about(self.reason)
+
+    @property
+    def kind(self) -> str:
+        """The same without the value that it is about, by which bad rows are counted."""
+        begins_with_value = self.reason.startswith("'")
+        return self._about(self.reason.rpartition("' ")[2] if begins_with_value else self.reason.partition(", not ")[0])
+
+    def _about(self, text: str) -> str:
+        return f"{self.field}: {text}" if self.field else text
+
+    def __str__(self) -> str:
+        """`orders.csv:4: row 3, quantity (column 'qty'): expected …`."""
+        place = f"{self.file}:{self.line}: row {self.row}" if self.line else f"{self.file}: row {self.row}"
+        if not self.field:
+            return f"{place}: {self.reason}"
+        named = self.field if self.column in ("", self.field) else f"{self.field} (column {shown(self.column)})"
+        value = "" if self.value is None or self.value in self.reason else f" (it is {self.value})"
+        return f"{place}, {named}: {self.reason}{value}"
