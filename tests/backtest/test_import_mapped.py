@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jitui.backtest.history.import_mapped import MappedImport, Wish, import_mapped
+from jitui.backtest.history.import_mapped import MappedImport, MappedImportSpec, import_mapped
 from jitui.backtest.history.mapped_fields import CellType
 from jitui.backtest.history.read_columns import ARROW_TYPES, Field, Reader, read_column
 from jitui.backtest.run import BacktestSpec, run_backtest
@@ -61,14 +61,14 @@ def csv(path: Path, rows: Sequence[str], header: str = HEADER, encoding: str = "
     return path
 
 
-def wish(*files: Path, maps: Sequence[FileMap] = (), format_name: str = "csv", **more: Any) -> Wish:
+def spec(*files: Path, maps: Sequence[FileMap] = (), format_name: str = "csv", **more: Any) -> MappedImportSpec:
     given_columns = {"columns": {} if maps else COLUMNS, "constants": {} if maps else {"currency": "CNY"}}
     filled = {"time_zone": "Asia/Shanghai", **given_columns, **more}
-    return Wish(format_name, files, maps or (FileMap("--map", (RowMap({}),)),), **filled)
+    return MappedImportSpec(format_name, files, maps or (FileMap("--map", (RowMap({}),)),), **filled)
 
 
 def imported(folder: Path, *files: Path, **more: Any) -> MappedImport:
-    return import_mapped(wish(*files, **more), folder / "history")
+    return import_mapped(spec(*files, **more), folder / "history")
 
 
 def rows(folder: Path, table: str, columns: str = "*") -> list[Any]:
@@ -430,9 +430,9 @@ def test_an_interrupted_import_goes_on_where_it_was(tmp_path: Path) -> None:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        import_mapped(wish(one, two), tmp_path / "history", interrupt)
+        import_mapped(spec(one, two), tmp_path / "history", interrupt)
     assert not (tmp_path / "history").exists()
-    done = import_mapped(wish(one, two), tmp_path / "history")
+    done = import_mapped(spec(one, two), tmp_path / "history")
     assert [(file.rows, file.resumed_rows) for file in done.files] == [(3, 3), (3, 0)]
     assert len(rows(tmp_path, "orders")) == 6
     assert not (tmp_path / ".history.staged").exists()
@@ -446,9 +446,9 @@ def test_bad_rows_are_told_and_written_again_after_an_interruption(tmp_path: Pat
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        import_mapped(wish(one, two), tmp_path / "history", interrupt)
+        import_mapped(spec(one, two), tmp_path / "history", interrupt)
     (tmp_path / "1.rejected.csv").unlink()
-    done = import_mapped(wish(one, two), tmp_path / "history")
+    done = import_mapped(spec(one, two), tmp_path / "history")
     assert [bad.row for bad in done.files[0].bad] == [1]
     assert (tmp_path / "1.rejected.csv").exists()
 
@@ -461,9 +461,9 @@ def test_what_was_read_of_a_file_that_changed_since_is_read_again(tmp_path: Path
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        import_mapped(wish(one, two), tmp_path / "history", interrupt)
+        import_mapped(spec(one, two), tmp_path / "history", interrupt)
     csv(one, [row("other")])
-    done = import_mapped(wish(one, two), tmp_path / "history")
+    done = import_mapped(spec(one, two), tmp_path / "history")
     assert done.files[0].resumed_rows == 0
     assert rows(tmp_path, "orders", "order_id") == [("o2",), ("other",)]
 

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from jitui.backtest.history.import_mapped import MappedImport, Wish, import_mapped
+from jitui.backtest.history.import_mapped import MappedImport, MappedImportSpec, import_mapped
 from jitui.backtest.history.mapped_fields import OF_TABLES, SHARED, with_full_names
 from jitui.errors import BadInput
 from jitui.tabular.mapping import ORDER_EXPORT, PAYMENT_BILL, read_map, ready_maps
@@ -29,10 +29,10 @@ def utc(*when: int) -> datetime:
 def imported(
     folder: Path, files: Sequence[Path], maps: Sequence[str], format_name: str = "csv", **more: Any
 ) -> MappedImport:
-    wish = Wish(
+    spec = MappedImportSpec(
         format_name, files, [read_map(name) for name in maps], constants={**SHOP, **more.pop("set", {})}, **more
     )
-    return import_mapped(wish, folder / "history")
+    return import_mapped(spec, folder / "history")
 
 
 def rows(folder: Path, table: str, columns: str) -> list[Any]:

@@ -8,7 +8,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jitui.tabular.batches import Reading
+from jitui.tabular.batches import ReadOptions
 from jitui.tabular.rejected import RejectedRows, rejected_beside
 from jitui.tabular.table import open_table
 from tests.cli.conftest import Jitui
@@ -59,7 +59,7 @@ def test_a_history_of_which_rows_were_refused_is_not_complete(jitui: Jitui, data
 
 
 def written(file: Path, encoding: str = "utf-8") -> Path:
-    table = open_table(file, Reading((encoding,)))
+    table = open_table(file, ReadOptions((encoding,)))
     with RejectedRows(file, table.columns, table.layout, table.schema) as rejected:
         for row in table.rows:
             rejected.add(list(row.cells.values()), "why" if row.number == 1 else "other")

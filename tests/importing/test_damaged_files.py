@@ -13,7 +13,7 @@ import pytest
 from jitui.aftersales.order import Buyer, Hold
 from jitui.aftersales.ports import NewOrder
 from jitui.importing.build_values import KINDS, Defaults, Item, Parcel, items_of
-from jitui.importing.fields import Cells, Fault
+from jitui.importing.fields import Cells, RowFault
 from jitui.policy import FactType
 from jitui.tabular.table import open_table
 
@@ -25,7 +25,7 @@ def row(order_id: str, item: str = "i1", paid: str = "5.00", title: str = "Mug")
     return f"{order_id},b1,s1,2026-11-01T10:00:00+08:00,{item},{title},{paid}"
 
 
-def read(*files: Path, kind: str = "orders") -> tuple[list[Item], list[Fault]]:
+def read(*files: Path, kind: str = "orders") -> tuple[list[Item], list[RowFault]]:
     cells = []
     for file in files:
         table = open_table(file)
@@ -35,7 +35,7 @@ def read(*files: Path, kind: str = "orders") -> tuple[list[Item], list[Fault]]:
     return [one for one in made if isinstance(one, Item)], faults
 
 
-def orders(*files: Path) -> tuple[dict[str, NewOrder], list[Fault]]:
+def orders(*files: Path) -> tuple[dict[str, NewOrder], list[RowFault]]:
     items, faults = read(*files)
     return {one.value.order_id: one.value for one in items if isinstance(one.value, NewOrder)}, faults
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jitui.errors import BadInput
-from jitui.tabular.batches import Reading, open_batches
+from jitui.tabular.batches import ReadOptions, open_batches
 from jitui.tabular.cells import Unreadable, read_id
 from jitui.tabular.files import open_csv
 from tests.backtest.exports import workbook
@@ -26,7 +26,7 @@ CELLS = st.sampled_from(["a", "", " ", "1,5", 'say "hi"', "two\nlines", "杯", "
 Rows = list[tuple[int, int | None, list[str]]]
 
 
-def by_blocks(path: Path, reading: Reading) -> Rows:
+def by_blocks(path: Path, reading: ReadOptions) -> Rows:
     """Number, line and cells of each row."""
     found: Rows = []
     for batch in open_batches(path, reading).batches:
@@ -70,7 +70,7 @@ def test_blocks_are_read_as_records_are(
     content = (text.getvalue() + "".join(line + end for line in raw)).encode()
     path = tmp_path_factory.mktemp("blocks") / "rows.csv"
     path.write_bytes(gzip.compress(content) if packed else content)
-    blocks = told(lambda: by_blocks(path, Reading(block_bytes=block_bytes)))
+    blocks = told(lambda: by_blocks(path, ReadOptions(block_bytes=block_bytes)))
     assert blocks == told(lambda: one_by_one(path))
 
 
@@ -78,28 +78,28 @@ def test_a_cell_that_goes_over_lines_keeps_the_lines_between(tmp_path: Path) -> 
     path = tmp_path / "rows.csv"
     path.write_text('a,b,c\n1,2,3\no1,"open\np,q,r\nclose",z\n4,5,6\n')
     wanted = [(1, 2, ["1", "2", "3"]), (2, 3, ["o1", "open\np,q,r\nclose", "z"]), (3, 6, ["4", "5", "6"])]
-    assert by_blocks(path, Reading()) == one_by_one(path) == wanted
+    assert by_blocks(path, ReadOptions()) == one_by_one(path) == wanted
 
 
 def test_a_file_is_read_in_the_first_encoding_that_decodes_all_of_it(tmp_path: Path) -> None:
     path = tmp_path / "orders.csv"
     path.write_bytes("订单,标题\n1,杯子\n".encode("gb18030"))
-    opened = open_batches(path, Reading(("utf-8", "gb18030")))
+    opened = open_batches(path, ReadOptions(("utf-8", "gb18030")))
     assert (opened.columns, str(opened.layout)[:7]) == (("订单", "标题"), "gb18030")
     with pytest.raises(BadInput, match=r"orders\.csv:2: not ascii text"):
         path.write_bytes("a\n杯\n".encode())
-        list(open_batches(path, Reading(("ascii",))).batches)
+        list(open_batches(path, ReadOptions(("ascii",))).batches)
 
 
 def test_lines_that_are_no_rows_are_skipped_and_rows_end_where_the_totals_begin(tmp_path: Path) -> None:
     path = tmp_path / "bill.csv"
     path.write_text("#bill\n#of a day\nid,amount\n1,2\n#between\n2,3\ntotals,\n9,9\n")
-    assert by_blocks(path, Reading(skip_lines="#", ends_at="totals")) == [(1, 4, ["1", "2"]), (2, 6, ["2", "3"])]
+    assert by_blocks(path, ReadOptions(skip_lines="#", ends_at="totals")) == [(1, 4, ["1", "2"]), (2, 6, ["2", "3"])]
 
 
 def test_parquet_is_read_with_its_types_and_the_numbers_of_its_rows(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": pa.array([7, None], pa.int16())}), tmp_path / "a.parquet")
-    assert by_blocks(tmp_path / "a.parquet", Reading()) == [(1, None, [7]), (2, None, [None])]
+    assert by_blocks(tmp_path / "a.parquet", ReadOptions()) == [(1, None, [7]), (2, None, [None])]
 
 
 # Workbooks --------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def test_cells_of_a_workbook_are_text_as_it_shows_them_and_long_numbers_are_no_i
     path = workbook(
         tmp_path / "a.xlsx", ["id", "value"], [[{"id": str(n), "value": one} for n, one in enumerate(values)]]
     )
-    found = [cells[1] for _, _, cells in by_blocks(path, Reading())]
+    found = [cells[1] for _, _, cells in by_blocks(path, ReadOptions())]
     assert found == [
         "59.9", "0.3", "123456789012345", "6.90000000000000E+18", "12", "2026-03-02 10:15:01", "true", "",
     ]  # fmt: skip
@@ -122,12 +122,12 @@ def test_sheets_with_other_headers_are_refused(tmp_path: Path) -> None:
     from openpyxl import load_workbook
 
     path = workbook(tmp_path / "a.xlsx", ["id", "value"], [[{"id": "1"}], [{"id": "2"}]])
-    assert [cells[0] for _, _, cells in by_blocks(path, Reading())] == ["1", "2"]
+    assert [cells[0] for _, _, cells in by_blocks(path, ReadOptions())] == ["1", "2"]
     book = load_workbook(path)
     book.worksheets[1]["B1"] = "other"
     book.save(path)
     with pytest.raises(BadInput, match="has other columns than the first"):
-        by_blocks(path, Reading())
+        by_blocks(path, ReadOptions())
     path.write_bytes(b"PK\x03\x04 and nothing more")
     with pytest.raises(BadInput, match="broken workbook"):
-        by_blocks(path, Reading())
+        by_blocks(path, ReadOptions())

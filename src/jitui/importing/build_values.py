@@ -23,7 +23,7 @@ from jitui.aftersales.order import (
 from jitui.aftersales.ports import NewOrder
 from jitui.aftersales.ship import ShipmentUpdate
 from jitui.ids import lane_of
-from jitui.importing.fields import MOST_UNITS, NO_ID, Cells, Fault
+from jitui.importing.fields import MOST_UNITS, NO_ID, Cells, RowFault
 from jitui.money import MAX_AMOUNT_MINOR
 from jitui.policy import FactType
 from jitui.policy.facts import BUYER_EVENTS
@@ -64,7 +64,7 @@ class Item:
 class Spoiled:
     """Rows that make no value, all that belong together, and what is wrong with some of them."""
 
-    faults: list[Fault]
+    faults: list[RowFault]
     rows: tuple[Row, ...]
 
 
@@ -114,7 +114,7 @@ def items_of(
         made = _item(kind, group, defaults)
         by = spoiled.get(name[0])
         if by is not None and isinstance(made, Item):
-            fault = Fault(by, "", f"it may belong with {place_of(group[0].row)}, which is left out with it")
+            fault = RowFault(by, "", f"it may belong with {place_of(group[0].row)}, which is left out with it")
             yield Spoiled([fault], made.rows)
         else:
             yield made
@@ -167,7 +167,7 @@ def place_of(row: Row) -> str:
 
 def _item(kind: Kind, group: list[Cells], defaults: Defaults) -> Item | Spoiled:
     """One bad row takes the whole value with it: an order without one of its lines would be another order."""
-    faults = [Fault(cells.row, "", cells.row.fault) for cells in group if cells.row.fault]
+    faults = [RowFault(cells.row, "", cells.row.fault) for cells in group if cells.row.fault]
     whole = [cells for cells in group if not cells.row.fault]
     if whole:
         value = kind.build(whole, defaults)
@@ -176,7 +176,7 @@ def _item(kind: Kind, group: list[Cells], defaults: Defaults) -> Item | Spoiled:
     return Spoiled(faults, rows) if faults else Item(value, rows)
 
 
-def _of_all(group: Sequence[Cells]) -> Iterator[Fault]:
+def _of_all(group: Sequence[Cells]) -> Iterator[RowFault]:
     for cells in group:
         seen: set[tuple[str, str]] = set()
         for fault in cells.faults:

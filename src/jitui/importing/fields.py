@@ -31,7 +31,7 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RowFault:
     """What is wrong with a row: in which field (ours) and column (theirs), the value as it stands, and what to do."""
 
     row: Row
@@ -49,7 +49,7 @@ class Cells:
     theirs: dict[str, str]
     """The file's column for each of our fields."""
     zone: ZoneInfo | None
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[RowFault] = field(default_factory=list)
     sources: Mapping[str, FieldSource] = field(default_factory=dict)
     """What a map says of our fields: constants, words, prefixes."""
     rules: CellRules = field(default_factory=CellRules)
@@ -57,7 +57,7 @@ class Cells:
     def fault(self, name: str, reason: str) -> None:
         """Keep one more fault."""
         column, value = self.theirs.get(name, ""), self._raw(name)
-        self.faults.append(Fault(self.row, name, reason, column, None if value is None else shown(value)))
+        self.faults.append(RowFault(self.row, name, reason, column, None if value is None else shown(value)))
 
     def has(self, name: str) -> bool:
         """Whether the field is there and not empty."""

@@ -14,12 +14,12 @@ from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.ports import HistoryRecord
 from jitui.importing.build_values import ATTRIBUTE, Defaults, Item, Kind, items_of, named_rows
 from jitui.importing.field_columns import FieldColumns, SaidOfColumns, field_columns
-from jitui.importing.fields import NO_ID, Cells, Fault
+from jitui.importing.fields import NO_ID, Cells, RowFault
 from jitui.importing.load_values import Advance, App, Loaded, Refused, check, load
 from jitui.importing.row_spool import Part, RowSpool
 from jitui.policy import FactType, Policy
 from jitui.tabular.bad_rows import MOST_KEPT, BadRow
-from jitui.tabular.batches import Reading
+from jitui.tabular.batches import ReadOptions
 from jitui.tabular.rejected import RejectedRows
 from jitui.tabular.table import Row, Table, open_table
 
@@ -27,14 +27,14 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ImportSpec:
     """Files of one kind, how they are read, and what is to become of them."""
 
     name: str
     kind: Kind
     files: Sequence[Path]
     said: SaidOfColumns
-    reading: Reading
+    reading: ReadOptions
     zone: ZoneInfo | None
     currency: str | None
     atomic: bool = False
@@ -80,19 +80,19 @@ class Done:
     kinds: set[str] = field(default_factory=set)
 
 
-def read_files(wish: Wish, folder: Path, progress: Progress) -> Read:
+def read_files(spec: ImportSpec, folder: Path, progress: Progress) -> Read:
     """Read every file to its end, before anything is loaded. Raises BadInput for one that cannot be read."""
-    read = Read(RowSpool(folder, sum(_size(file) for file in wish.files)))
-    for number, file in enumerate(wish.files):
-        table = open_table(file, wish.reading)
-        columns = field_columns(wish.kind, wish.name, file, table.columns, wish.said, wish.zone)
+    read = Read(RowSpool(folder, sum(_size(file) for file in spec.files)))
+    for number, file in enumerate(spec.files):
+        table = open_table(file, spec.reading)
+        columns = field_columns(spec.kind, spec.name, file, table.columns, spec.said, spec.zone)
         read.tables.append(table)
         read.columns.append(columns)
         read.layouts.append(FileLayout(str(file), str(table.layout or _named(file)), len(table.columns)))
         used = {*columns.theirs.values(), *columns.where}
         read.ignored |= dict.fromkeys(name for name in table.columns if name and name not in used)
         read.spool.files.append((str(file), table.columns))
-        _spool(wish, read, number, table, progress)
+        _spool(spec, read, number, table, progress)
     return read
 
 
@@ -107,7 +107,7 @@ def _named(file: Path) -> str:
     return "Excel" if file.suffix.lower() in (".xlsx", ".xlsm") else "Parquet"
 
 
-def _spool(wish: Wish, read: Read, number: int, table: Table, progress: Progress) -> None:
+def _spool(spec: ImportSpec, read: Read, number: int, table: Table, progress: Progress) -> None:
     columns = read.columns[number]
 
     def taken(row: Row) -> bool:
@@ -118,11 +118,11 @@ def _spool(wish: Wish, read: Read, number: int, table: Table, progress: Progress
         return columns.takes(row)
 
     rows = (columns.cells(row) for row in table.rows if taken(row))
-    if wish.kind.group is None:
+    if spec.kind.group is None:
         for cells in rows:
-            read.spool.add(_subject(wish.kind, cells), number, cells.row, frozenset())
+            read.spool.add(_subject(spec.kind, cells), number, cells.row, frozenset())
         return
-    for cells, name, of in named_rows(wish.kind, rows):
+    for cells, name, of in named_rows(spec.kind, rows):
         read.spool.add("" if NO_ID in name else name[0], number, cells.row, of)
 
 
@@ -133,20 +133,20 @@ def _subject(kind: Kind, cells: Cells) -> str:
 # Taking what was read ---------------------------------------------------------------------------------------------
 
 
-async def take(app: App, wish: Wish, read: Read, progress: Progress) -> Done:
+async def take(app: App, spec: ImportSpec, read: Read, progress: Progress) -> Done:
     """Check what was read, where that was asked for, and load it; part by part, each order in one part."""
     attributes = await _attributes(app) if _has_attributes(read) else {}
-    defaults = Defaults(wish.currency, app.clock(), attributes)
+    defaults = Defaults(spec.currency, app.clock(), attributes)
     done = Done()
-    if wish.atomic or wish.check_only:
-        await _pass(app, wish, read, defaults, done, progress, loading=False)
-        if wish.check_only or done.bad_rows:
+    if spec.atomic or spec.check_only:
+        await _pass(app, spec, read, defaults, done, progress, loading=False)
+        if spec.check_only or done.bad_rows:
             return done
         done = Done()
-    await _pass(app, wish, read, defaults, done, progress, loading=True)
+    await _pass(app, spec, read, defaults, done, progress, loading=True)
     # INVARIANT: a history of which rows were refused is never said to be complete (I5).
-    if wish.complete_from is not None and not done.bad_rows:
-        records = [HistoryRecord(kind, wish.complete_from) for kind in sorted(done.kinds)]
+    if spec.complete_from is not None and not done.bad_rows:
+        records = [HistoryRecord(kind, spec.complete_from) for kind in sorted(done.kinds)]
         await app.registry.record_history(records, kept=["fresh_until"])
     return done
 
@@ -163,14 +163,14 @@ async def _attributes(app: App) -> Mapping[str, FactType]:
 
 
 async def _pass(
-    app: App, wish: Wish, read: Read, defaults: Defaults, done: Done, progress: Progress, *, loading: bool
+    app: App, spec: ImportSpec, read: Read, defaults: Defaults, done: Done, progress: Progress, *, loading: bool
 ) -> None:
     what, seen = ("Loading" if loading else "Checking"), 0
     total = read.rows - read.left_out
     with ExitStack() as stack:
-        writers = [] if wish.check_only else [_rejected(stack, table) for table in read.tables]
+        writers = [] if spec.check_only else [_rejected(stack, table) for table in read.tables]
         for part in read.spool.parts():
-            await _take_part(app, wish, (read, part), defaults, done, writers, loading=loading)
+            await _take_part(app, spec, (read, part), defaults, done, writers, loading=loading)
             seen += len(part.rows)
             progress(what, seen, total)
     done.rejected += [str(one.path) for one in writers if one.path is not None]
@@ -183,7 +183,7 @@ def _rejected(stack: ExitStack, table: Table) -> RejectedRows:
 
 async def _take_part(
     app: App,
-    wish: Wish,
+    spec: ImportSpec,
     where: tuple[Read, Part],
     defaults: Defaults,
     done: Done,
@@ -194,9 +194,9 @@ async def _take_part(
     read, part = where
     cells = [read.columns[number].cells(row) for number, row in part.rows]
     items: list[Item] = []
-    faults: list[Fault] = []
+    faults: list[RowFault] = []
     rejected: list[Row] = []
-    for made in items_of(wish.kind, cells, defaults, part.spoiled):
+    for made in items_of(spec.kind, cells, defaults, part.spoiled):
         if isinstance(made, Item):
             items.append(made)
         else:

@@ -45,7 +45,7 @@ ROWS_AT_ONCE = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ColumnBatch:
     """Some rows of a file, column by column; `lines` is empty where the file has none.
 
     `broken`: rows that cannot be cut into the columns, each with its number, its line and its cells.
@@ -61,12 +61,12 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedFile:
     """A file to read once: `layout` of CSV, `schema` of Parquet; `done` tells how many of `size` bytes were read."""
 
     file: Path
     columns: tuple[str, ...]
-    batches: Iterator[Batch]
+    batches: Iterator[ColumnBatch]
     layout: Layout | None = None
     schema: pa.Schema | None = None
     size: int = 0
@@ -74,7 +74,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadOptions:
     """How text is to be read: the first encoding that decodes all of it; lines that are no rows; where rows end."""
 
     encodings: Sequence[str] = ("utf-8",)
@@ -84,19 +84,19 @@ class Reading:
     block_bytes: int = BLOCK_BYTES
 
 
-def reading_by(file_map: FileMap, delimiter: str | None = None) -> Reading:
+def reading_by(file_map: FileMap, delimiter: str | None = None) -> ReadOptions:
     """How a map says that its files are read; a delimiter that is given wins."""
-    return Reading(file_map.encodings, delimiter or file_map.delimiter, file_map.skip_lines, file_map.ends_at)
+    return ReadOptions(file_map.encodings, delimiter or file_map.delimiter, file_map.skip_lines, file_map.ends_at)
 
 
-def open_batches(file: Path, reading: Reading) -> Opened:
+def open_batches(file: Path, reading: ReadOptions) -> OpenedFile:
     """A CSV, Parquet or Excel file, told apart by its first bytes. Raises BadInput, while reading too."""
     head = first_bytes(file)
     if head == PARQUET:
         return _parquet(file)
     if head == ZIP:
         columns, records = open_workbook(file)
-        return Opened(file, columns, _of_records(records, columns), size=file.stat().st_size)
+        return OpenedFile(file, columns, _of_records(records, columns), size=file.stat().st_size)
     return _csv(file, reading)
 
 
@@ -155,7 +155,7 @@ class _Text:
             yield line
 
 
-def _csv(file: Path, reading: Reading) -> Opened:
+def _csv(file: Path, reading: ReadOptions) -> OpenedFile:
     csv.field_size_limit(LONGEST_CELL)
     encoding = _encoding(file, reading.encodings)
     raw = open_binary(file)
@@ -174,7 +174,7 @@ def _csv(file: Path, reading: Reading) -> Opened:
     size = file.stat().st_size
     place = raw.fileobj if isinstance(raw, gzip.GzipFile) and raw.fileobj is not None else raw
     batches = _text_batches(text, records, columns, layout, reading.ends_at)
-    return Opened(file, columns, batches, layout, size=size, done=lambda: size if raw.closed else place.tell())
+    return OpenedFile(file, columns, batches, layout, size=size, done=lambda: size if raw.closed else place.tell())
 
 
 def _encoding(file: Path, encodings: Sequence[str]) -> str:
@@ -234,7 +234,7 @@ def _decoded_block(file: Path, raw: bytes, encoding: str, line: int) -> str:
 
 def _text_batches(
     text: _Text, records: Iterator[Record], columns: tuple[str, ...], layout: Layout, ends_at: str
-) -> Iterator[Batch]:
+) -> Iterator[ColumnBatch]:
     number, rows = 1, _Rows(columns)
     while True:
         if not text.waiting:
@@ -321,11 +321,11 @@ def _cut_plain(block: str, layout: Layout, width: int) -> pa.Table | None:
         return None
 
 
-def _of_table(cut: pa.Table, columns: tuple[str, ...], number: int, line: int) -> Iterator[Batch]:
+def _of_table(cut: pa.Table, columns: tuple[str, ...], number: int, line: int) -> Iterator[ColumnBatch]:
     for start in range(0, cut.num_rows, ROWS_AT_ONCE):
         part = cut.slice(start, ROWS_AT_ONCE).combine_chunks()
         cells = {name: _one(part.column(place)) for place, name in enumerate(columns)}
-        yield Batch(_range(number + start, len(part)), _range(line + start, len(part)), cells)
+        yield ColumnBatch(_range(number + start, len(part)), _range(line + start, len(part)), cells)
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:
@@ -357,12 +357,12 @@ class _Rows:
         else:
             self.broken.append((number, record.line, cells))
 
-    def taken(self) -> Batch:
+    def taken(self) -> ColumnBatch:
         """All of them as a batch; none is left."""
         rows, broken = self.kept, self.broken
         self.kept, self.broken = [], []
         texts = zip(*(record.cells for _, record in rows), strict=True) if rows else ((),) * len(self.columns)
-        return Batch(
+        return ColumnBatch(
             pa.array([number for number, _ in rows], pa.int64()),
             pa.array([record.line for _, record in rows], pa.int64()),
             {name: pa.array(text, pa.string()) for name, text in zip(self.columns, texts, strict=True)},
@@ -370,7 +370,7 @@ class _Rows:
         )
 
 
-def _of_records(records: Iterator[Record], columns: tuple[str, ...]) -> Iterator[Batch]:
+def _of_records(records: Iterator[Record], columns: tuple[str, ...]) -> Iterator[ColumnBatch]:
     rows = _Rows(columns)
     for number, record in enumerate(records, start=1):
         rows.add(number, record)
@@ -383,7 +383,7 @@ def _of_records(records: Iterator[Record], columns: tuple[str, ...]) -> Iterator
 # Parquet ----------------------------------------------------------------------------------------------------------
 
 
-def _parquet(file: Path) -> Opened:
+def _parquet(file: Path) -> OpenedFile:
     try:
         opened = pq.ParquetFile(file)
     except (pa.ArrowException, OSError) as error:
@@ -392,19 +392,21 @@ def _parquet(file: Path) -> Opened:
     check_columns(file, tuple(schema.names))
     size, rows, read = file.stat().st_size, max(opened.metadata.num_rows, 1), [0]
 
-    def batches() -> Iterator[Batch]:
+    def batches() -> Iterator[ColumnBatch]:
         try:
             for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE):
                 start = read[0] + 1
                 read[0] += batch.num_rows
                 cells = {name: batch.column(place) for place, name in enumerate(schema.names)}
-                yield Batch(_range(start, batch.num_rows), None, cells)
+                yield ColumnBatch(_range(start, batch.num_rows), None, cells)
         except (pa.ArrowException, OSError) as error:
             raise BadInput(
                 f"{file}: broken Parquet after row {read[0]}: {_first_line(error)}.", path=str(file)
             ) from None
 
-    return Opened(file, tuple(schema.names), batches(), schema=schema, size=size, done=lambda: size * read[0] // rows)
+    return OpenedFile(
+        file, tuple(schema.names), batches(), schema=schema, size=size, done=lambda: size * read[0] // rows
+    )
 
 
 def _first_line(error: Any) -> str:

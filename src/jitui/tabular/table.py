@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jitui.errors import BadInput
-from jitui.tabular.batches import Opened, Reading, open_batches
+from jitui.tabular.batches import OpenedFile, ReadOptions, open_batches
 from jitui.tabular.files import Layout
 
 
@@ -37,19 +37,19 @@ class Table:
     rows: Iterator[Row]
     layout: Layout | None
     schema: Any
-    opened: Opened
+    opened: OpenedFile
 
 
-def open_table(file: Path, reading: Reading | None = None) -> Table:
+def open_table(file: Path, reading: ReadOptions | None = None) -> Table:
     """A CSV file (comma, semicolon, tab or pipe, with a header), a Parquet file or a workbook, told apart by its bytes.
 
     Raises BadInput for a file that is not there, not readable, or neither.
     """
-    opened = open_batches(file, reading or Reading())
+    opened = open_batches(file, reading or ReadOptions())
     return Table(opened.columns, _rows(opened), opened.layout, opened.schema, opened)
 
 
-def _rows(opened: Opened) -> Iterator[Row]:
+def _rows(opened: OpenedFile) -> Iterator[Row]:
     file, width = str(opened.file), len(opened.columns)
     for batch in opened.batches:
         numbers = batch.numbers.to_pylist()

@@ -22,7 +22,7 @@ from jitui.backtest.history.staged_tables import Found, Rows, Work, rows_of_tabl
 from jitui.backtest.history.staging import Source, Staged, stage
 from jitui.backtest.new_folder import new_folder, write_assumptions
 from jitui.errors import BadInput
-from jitui.tabular.batches import PARQUET, ZIP, Reading, first_bytes, open_batches, reading_by
+from jitui.tabular.batches import PARQUET, ZIP, ReadOptions, first_bytes, open_batches, reading_by
 from jitui.tabular.cells import Unreadable, read_moment
 from jitui.tabular.mapping import FileMap, with_changes
 from jitui.time_zones import named_zone
@@ -37,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class MappedImportSpec:
     """What to import: files or folders of one format, the maps that may read them, and what is said beside them."""
 
     format_name: str
@@ -77,17 +77,19 @@ class MappedImport:
         return not (self.bad_rows or self.empty or any(one.is_fault for one in self.found))
 
 
-def import_mapped(wish: Wish, out: Path, progress: Progress = lambda _what, _done, _of: None) -> MappedImport:
+def import_mapped(
+    spec: MappedImportSpec, out: Path, progress: Progress = lambda _what, _done, _of: None
+) -> MappedImport:
     """Write the folder `out`, which appears only when it is complete; the same files and maps again change nothing.
 
     What an interrupted import had read is beside it, in `.NAME.staged`, and is not read again. Raises BadInput for maps
     and files that do not fit, and for tables that share no key.
     """
-    complete_from = _complete_from(wish)
-    files, left = _files(wish)
-    maps = [_changed(wish, one) for one in wish.maps]
-    sources, same = _without_copies([_source(wish, maps, file, partitions) for file, partitions in files.items()])
-    asked = _fingerprint(wish, sources)
+    complete_from = _complete_from(spec)
+    files, left = _files(spec)
+    maps = [_changed(spec, one) for one in spec.maps]
+    sources, same = _without_copies([_source(spec, maps, file, partitions) for file, partitions in files.items()])
+    asked = _fingerprint(spec, sources)
     if _fingerprint_in(out) == asked:
         return MappedImport(out, unchanged=True)
     with new_folder(out) as folder:
@@ -100,15 +102,15 @@ def import_mapped(wish: Wish, out: Path, progress: Progress = lambda _what, _don
         progress("Writing tables", 0, 0)
         done = _assembled(sources, staged, staging, folder, complete_from)
         done = replace(done, folder=out, left_files=left, same_files=same)
-        write_assumptions(folder, _about(wish, sources, done, asked))
+        write_assumptions(folder, _about(spec, sources, done, asked))
     rmtree(staging, ignore_errors=True)
     return done
 
 
-def _complete_from(wish: Wish) -> datetime | None:
-    if wish.complete_from is None:
+def _complete_from(spec: MappedImportSpec) -> datetime | None:
+    if spec.complete_from is None:
         return None
-    found = read_moment(wish.complete_from, _zone(wish.time_zone))
+    found = read_moment(spec.complete_from, _zone(spec.time_zone))
     if isinstance(found, Unreadable):
         raise BadInput(f"--complete-from: {found.reason}.", path="--complete-from")
     return found.astimezone(UTC)
@@ -117,11 +119,11 @@ def _complete_from(wish: Wish) -> datetime | None:
 # Which files, by which map ----------------------------------------------------------------------------------------
 
 
-def _files(wish: Wish) -> tuple[dict[Path, dict[str, str]], tuple[str, ...]]:
+def _files(spec: MappedImportSpec) -> tuple[dict[Path, dict[str, str]], tuple[str, ...]]:
     """The files of the paths with what their folders say, and those that are left out because an import wrote them."""
     files: dict[Path, dict[str, str]] = {}
     left: list[str] = []
-    for path in wish.paths:
+    for path in spec.paths:
         if not path.is_dir():
             files[path] = {}
             continue
@@ -129,10 +131,10 @@ def _files(wish: Wish) -> tuple[dict[Path, dict[str, str]], tuple[str, ...]]:
         rejected = [one for one in inside if ".rejected." in one.name]
         left += map(str, rejected)
         taken = [one for one in inside if one not in rejected]
-        other = next((one for one in taken if not one.name.lower().endswith(_SUFFIXES[wish.format_name])), None)
+        other = next((one for one in taken if not one.name.lower().endswith(_SUFFIXES[spec.format_name])), None)
         if other is not None:
             raise BadInput(
-                f"{path} has {other.name}, which is not {wish.format_name}: name the files, or keep each format in a"
+                f"{path} has {other.name}, which is not {spec.format_name}: name the files, or keep each format in a"
                 " folder of its own.",
                 path=str(other),
             )
@@ -142,8 +144,8 @@ def _files(wish: Wish) -> tuple[dict[Path, dict[str, str]], tuple[str, ...]]:
     for file in files:
         head = first_bytes(file)
         found = "parquet" if head == PARQUET else "xlsx" if head == ZIP else "csv"
-        if found != wish.format_name:
-            raise BadInput(f"{file} is {found}, not {wish.format_name}.", path=str(file))
+        if found != spec.format_name:
+            raise BadInput(f"{file} is {found}, not {spec.format_name}.", path=str(file))
     return files, tuple(left)
 
 
@@ -152,12 +154,12 @@ def _partitions(folder: Path, file: Path) -> dict[str, str]:
     return {name: value for name, sign, value in pairs if sign}
 
 
-def _source(wish: Wish, maps: Sequence[FileMap], file: Path, partitions: dict[str, str]) -> Source:
+def _source(spec: MappedImportSpec, maps: Sequence[FileMap], file: Path, partitions: dict[str, str]) -> Source:
     """The file with the one map that fits its columns."""
     fitting: list[FileMap] = []
-    columns_by: dict[Reading, tuple[str, ...]] = {}
+    columns_by: dict[ReadOptions, tuple[str, ...]] = {}
     for one in maps:
-        reading = reading_by(one, wish.delimiter)
+        reading = reading_by(one, spec.delimiter)
         if reading not in columns_by:
             columns_by[reading] = _columns(file, reading, partitions)
         columns = columns_by[reading]
@@ -174,13 +176,13 @@ def _source(wish: Wish, maps: Sequence[FileMap], file: Path, partitions: dict[st
         what = "fits several maps" if fitting else "fits none of the maps"
         raise BadInput(f"{file} {what}: {names}. A map names the columns that it needs in `needs`.", path=str(file))
     found = fitting[0]
-    zone = _zone(wish.time_zone or found.rules.time_zone)
+    zone = _zone(spec.time_zone or found.rules.time_zone)
     with file.open("rb") as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-    return Source(file, found, with_full_names(found), zone, wish.delimiter, sha256, partitions)
+    return Source(file, found, with_full_names(found), zone, spec.delimiter, sha256, partitions)
 
 
-def _columns(file: Path, reading: Reading, partitions: dict[str, str]) -> tuple[str, ...]:
+def _columns(file: Path, reading: ReadOptions, partitions: dict[str, str]) -> tuple[str, ...]:
     columns = open_batches(file, reading).columns
     twice = next((name for name in partitions if name in columns), None)
     if twice is not None:
@@ -188,15 +190,15 @@ def _columns(file: Path, reading: Reading, partitions: dict[str, str]) -> tuple[
     return (*columns, *partitions)
 
 
-def _changed(wish: Wish, file_map: FileMap) -> FileMap:
-    full = {full_name(name): column for name, column in wish.columns.items()}
-    constants = {full_name(name): value for name, value in wish.constants.items()}
+def _changed(spec: MappedImportSpec, file_map: FileMap) -> FileMap:
+    full = {full_name(name): column for name, column in spec.columns.items()}
+    constants = {full_name(name): value for name, value in spec.constants.items()}
     # A map may name a field in short; then the two are one.
     rows = tuple(
         replace(row, fields={full_name(name): one for name, one in row.fields.items()}) for row in file_map.rows
     )
     changed = with_changes(replace(file_map, rows=rows), full, constants)
-    return replace(changed, encodings=(wish.encoding,)) if wish.encoding else changed
+    return replace(changed, encodings=(spec.encoding,)) if spec.encoding else changed
 
 
 def _zone(name: str | None) -> ZoneInfo | None:
@@ -222,8 +224,8 @@ def _without_copies(sources: Sequence[Source]) -> tuple[list[Source], tuple[str,
 # The same again ---------------------------------------------------------------------------------------------------
 
 
-def _fingerprint(wish: Wish, sources: Sequence[Source]) -> str:
-    parts = [_VERSION, duckdb.__version__, wish.time_zone, wish.encoding, wish.delimiter, wish.complete_from]
+def _fingerprint(spec: MappedImportSpec, sources: Sequence[Source]) -> str:
+    parts = [_VERSION, duckdb.__version__, spec.time_zone, spec.encoding, spec.delimiter, spec.complete_from]
     for source in sources:
         parts += [source.path.name, source.sha256, source.file_map.fingerprint(), repr(source.partitions)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
@@ -246,7 +248,7 @@ def _begin_staging(staging: Path, asked: str) -> None:
         note.write_text(asked)
 
 
-def _about(wish: Wish, sources: Sequence[Source], done: MappedImport, asked: str) -> dict[str, object]:
+def _about(spec: MappedImportSpec, sources: Sequence[Source], done: MappedImport, asked: str) -> dict[str, object]:
     return {
         "of_these_files": asked,
         "files": {
@@ -258,11 +260,11 @@ def _about(wish: Wish, sources: Sequence[Source], done: MappedImport, asked: str
             }
             for source, one in zip(sources, done.files, strict=True)
         },
-        "constants": wish.constants,
-        "time_zone": wish.time_zone,
+        "constants": spec.constants,
+        "time_zone": spec.time_zone,
         "rows": done.rows,
         "found": [asdict(one) for one in done.found],
-        "complete_from": wish.complete_from if done.complete_kinds else None,
+        "complete_from": spec.complete_from if done.complete_kinds else None,
         "complete_kinds": done.complete_kinds,
     }
 

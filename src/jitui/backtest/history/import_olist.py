@@ -60,7 +60,7 @@ KINDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Assumptions:
+class OlistAssumptions:
     """What the set does not say."""
 
     seed: int = 1  # another seed, other times of request
@@ -75,7 +75,7 @@ class Assumptions:
 MAY_BE_ZERO = ("seed", "unavailable_asks", "merchant_hours")
 
 
-def import_olist(path: Path, folder: Path, assumed: Assumptions) -> Imported:
+def import_olist(path: Path, folder: Path, assumed: OlistAssumptions) -> Imported:
     """Write the tables into a folder that is there. Raises BadInput for a missing file or column."""
     if not path.is_dir():
         raise BadInput(f"{path} is no folder; the format olist is a folder of files.", path=str(path))
@@ -165,7 +165,7 @@ _CHECKED = (
 # What follows from the good rows ---------------------------------------------------------------------------------
 
 
-def _model(assumed: Assumptions) -> Iterator[str]:
+def _model(assumed: OlistAssumptions) -> Iterator[str]:
     """`line` and `placed`: one row for each order, with all that happens to it, in UTC and centavos."""
     yield """CREATE TABLE line AS SELECT order_id, order_item_id, product_id, seller_id, minor(price) AS price_minor,
         minor(freight_value) AS freight_minor, utc(shipping_limit_date) AS ship_by,
@@ -201,7 +201,7 @@ def _model(assumed: Assumptions) -> Iterator[str]:
             AS before_shipment FROM placed WHERE asks"""
 
 
-def _tables(assumed: Assumptions) -> Iterator[tuple[str, str]]:
+def _tables(assumed: OlistAssumptions) -> Iterator[tuple[str, str]]:
     yield (
         "requests",
         f"""SELECT order_id AS request_id, order_id, buyer_id, coalesce(shop_id, '{UNKNOWN_SHOP}') AS shop_id, asked_at,
@@ -241,7 +241,7 @@ def _tables(assumed: Assumptions) -> Iterator[tuple[str, str]]:
     )
 
 
-def _events(assumed: Assumptions) -> str:
+def _events(assumed: OlistAssumptions) -> str:
     completed = f"delivered_at + to_microseconds({round(assumed.complete_days * 86_400_000_000)})"
     parts = [
         _event(subject, kind, at, table, which)

@@ -43,7 +43,7 @@ _ASIDE_SCHEMA = pa.schema(_ASIDE_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
-class Assumptions:
+class RetailAssumptions:
     """What invoices do not say; the first three are those of `jitui replay`."""
 
     dispatch_hours: int = 24  # from the order to the merchant's ship command
@@ -75,7 +75,7 @@ class _State:
 
     tables: Tables
     history: History
-    assumed: Assumptions
+    assumed: RetailAssumptions
     orders: dict[str, PastOrder] = field(default_factory=dict)
     asked: dict[str, _Asked] = field(default_factory=dict)
     aside: dict[str, Counter[str]] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class _State:
 
 
 def import_online_retail(
-    path: Path, folder: Path, assumed: Assumptions, on_order: OnOrder = lambda _done, _of: None
+    path: Path, folder: Path, assumed: RetailAssumptions, on_order: OnOrder = lambda _done, _of: None
 ) -> Imported:
     """Write the tables into a folder that is there; memory grows with the requests and one copy of their orders.
 

@@ -30,11 +30,11 @@ def import_history(
         raise BadInput(f"There is no format {format_name!r}; known are: {', '.join(IMPORTS)}.{hint}", path="format")
     with new_folder(out) as folder:
         if format_name == "olist":
-            brazil = with_values(import_olist.Assumptions(), settings, may_be_zero=import_olist.MAY_BE_ZERO)
+            brazil = with_values(import_olist.OlistAssumptions(), settings, may_be_zero=import_olist.MAY_BE_ZERO)
             done = import_olist.import_olist(path, folder, brazil)
         else:
             retail = with_values(
-                import_online_retail.Assumptions(), settings, may_be_zero=import_online_retail.MAY_BE_ZERO
+                import_online_retail.RetailAssumptions(), settings, may_be_zero=import_online_retail.MAY_BE_ZERO
             )
             done = import_online_retail.import_online_retail(path, folder, retail, progress)
         rmtree(folder / "spill", ignore_errors=True)

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from jitui.backtest.history.mapped_fields import tables_of, type_of
 from jitui.backtest.history.read_columns import Field, Reader, read_column
 from jitui.tabular.bad_rows import MOST_KEPT, BadRow
-from jitui.tabular.batches import Batch, open_batches, reading_by
+from jitui.tabular.batches import ColumnBatch, open_batches, reading_by
 from jitui.tabular.cells import Unreadable
 from jitui.tabular.mapping import FileMap, RowMap, column_in, is_taken
 from jitui.tabular.rejected import RejectedRows
@@ -124,7 +124,7 @@ class _Staging:
 
 
 def _stage_part(
-    staging: _Staging, place: int, batches: Iterable[Batch], done: Staged, advance: Callable[[], None]
+    staging: _Staging, place: int, batches: Iterable[ColumnBatch], done: Staged, advance: Callable[[], None]
 ) -> None:
     marker = staging.folder / f"{staging.number}.{place}.done"
     if marker.exists():
@@ -155,7 +155,7 @@ def _stage_part(
 
 
 def _stage_batch(
-    staging: _Staging, batch: Batch, part: _Part, done: Staged, writer: Callable[[int, pa.Schema], Any]
+    staging: _Staging, batch: ColumnBatch, part: _Part, done: Staged, writer: Callable[[int, pa.Schema], Any]
 ) -> None:
     faults: dict[int, list[BadRow]] = {}
     taken = pa.repeat(False, len(batch))
@@ -178,7 +178,7 @@ def _stage_batch(
             done.bad.extend(faults[row][: max(MOST_KEPT - len(done.bad), 0)])
 
 
-def _reject(batch: Batch, faults: Mapping[int, Sequence[BadRow]], staging: _Staging) -> None:
+def _reject(batch: ColumnBatch, faults: Mapping[int, Sequence[BadRow]], staging: _Staging) -> None:
     broken = {number: cells for number, _, cells in batch.broken}
     whole = sorted(set(faults) - set(broken))
     places = pc.index_in(pa.array(whole, pa.int64()), batch.numbers) if whole else pa.array([], pa.int32())
@@ -190,7 +190,7 @@ def _reject(batch: Batch, faults: Mapping[int, Sequence[BadRow]], staging: _Stag
         staging.rejected.add(broken[number] if number in broken else cells[number], told)
 
 
-def _taken(batch: Batch, row: RowMap) -> pa.Array:
+def _taken(batch: ColumnBatch, row: RowMap) -> pa.Array:
     """Which rows match the conditions of a map."""
     mask = pa.repeat(True, len(batch))
     for name, patterns in row.where.items():
@@ -208,17 +208,17 @@ def _same(cell: object, _name: str) -> object:
     return cell
 
 
-def _with_partitions(batch: Batch, partitions: Mapping[str, str]) -> Batch:
+def _with_partitions(batch: ColumnBatch, partitions: Mapping[str, str]) -> ColumnBatch:
     if not partitions:
         return batch
     same = {name: pa.repeat(value, len(batch)) for name, value in partitions.items()}
-    return Batch(batch.numbers, batch.lines, {**batch.columns, **same}, batch.broken)
+    return ColumnBatch(batch.numbers, batch.lines, {**batch.columns, **same}, batch.broken)
 
 
-def _filtered(batch: Batch, mask: pa.Array) -> Batch:
+def _filtered(batch: ColumnBatch, mask: pa.Array) -> ColumnBatch:
     lines = None if batch.lines is None else batch.lines.filter(mask)
     columns = {name: column.filter(mask) for name, column in batch.columns.items()}
-    return Batch(batch.numbers.filter(mask), lines, columns, batch.broken)
+    return ColumnBatch(batch.numbers.filter(mask), lines, columns, batch.broken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ class _RowReader:
         hashed = "order_lines" in tables and not any(one.name == "order_lines.line_id" for one in fields)
         return cls(Reader(source.file_map.rules, source.zone), tuple(fields), needed, tuple(unmapped), hashed)
 
-    def read(self, batch: Batch, staging: _Staging, file: str, faults: dict[int, list[BadRow]]) -> pa.Table:
+    def read(self, batch: ColumnBatch, staging: _Staging, file: str, faults: dict[int, list[BadRow]]) -> pa.Table:
         """The typed rows, those that cannot be cut into columns as bad ones without a value; `faults` by row number."""
         rows = len(batch)
         currency, bad = pa.nulls(rows, pa.string()), pa.repeat(False, rows)
@@ -271,7 +271,13 @@ class _RowReader:
         return pa.concat_tables([table, self._broken(batch, staging, table.schema)]) if batch.broken else table
 
     def _tell(
-        self, one: Field, batch: Batch, faulty: pa.Array, currency: pa.Array, file: str, faults: dict[int, list[BadRow]]
+        self,
+        one: Field,
+        batch: ColumnBatch,
+        faulty: pa.Array,
+        currency: pa.Array,
+        file: str,
+        faults: dict[int, list[BadRow]],
     ) -> None:
         for at in pc.indices_nonzero(faulty).to_pylist():
             cell = one.source.constant if one.column is None else batch.columns[one.column][at].as_py()
@@ -282,7 +288,7 @@ class _RowReader:
             faults.setdefault(number, []).append(found)
 
     def _without_a_name(
-        self, batch: Batch, values: Mapping[str, pa.Array], file: str, faults: dict[int, list[BadRow]]
+        self, batch: ColumnBatch, values: Mapping[str, pa.Array], file: str, faults: dict[int, list[BadRow]]
     ) -> pa.Array:
         """Which rows do not say whose they are."""
         bad = pa.repeat(False, len(batch))
@@ -300,18 +306,18 @@ class _RowReader:
                     faults.setdefault(number, []).append(found)
         return bad
 
-    def _broken(self, batch: Batch, staging: _Staging, schema: pa.Schema) -> pa.Table:
+    def _broken(self, batch: ColumnBatch, staging: _Staging, schema: pa.Schema) -> pa.Table:
         numbers = [number for number, _, _ in batch.broken]
         known = {SOURCE: [staging.number] * len(numbers), ROW: numbers, BAD: [True] * len(numbers)}
         return pa.table({one.name: pa.array(known.get(one.name, [None] * len(numbers)), one.type) for one in schema})
 
 
-def _place(batch: Batch, at: int) -> tuple[int, int | None]:
+def _place(batch: ColumnBatch, at: int) -> tuple[int, int | None]:
     """The number of a row, and its line where the file has lines."""
     return batch.numbers[at].as_py(), None if batch.lines is None else batch.lines[at].as_py()
 
 
-def _hashes(hasher: duckdb.DuckDBPyConnection, batch: Batch) -> pa.Array:
+def _hashes(hasher: duckdb.DuckDBPyConnection, batch: ColumnBatch) -> pa.Array:
     """The same number for rows of the same cells."""
     cells = pa.table({f"c{place}": column for place, column in enumerate(batch.columns.values())})
     names = ", ".join(cells.column_names)

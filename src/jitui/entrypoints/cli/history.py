@@ -71,13 +71,13 @@ def import_(
     olist are public sets (docs/how-to/back-test-real-orders.md). The folder appears when it is complete; the same files
     again change nothing. Exit code 1 when a row was bad, 2 when nothing could be imported.
     """
-    from jitui.backtest.history.import_mapped import FORMATS, Wish
+    from jitui.backtest.history.import_mapped import FORMATS, MappedImportSpec
     from jitui.entrypoints.cli import history_mapped
     from jitui.errors import BadInput
     from jitui.tabular.mapping import pairs
 
     if format_name in FORMATS:
-        wish = Wish(
+        spec = MappedImportSpec(
             format_name,
             paths,
             history_mapped.maps_of(map_files or []),
@@ -88,7 +88,7 @@ def import_(
             delimiter,
             complete_from,
         )
-        history_mapped.run(wish, out, as_json=as_json)
+        history_mapped.run(spec, out, as_json=as_json)
         return
     given = {"--map": columns, "--map-file": map_files, "--encoding": encoding, "--delimiter": delimiter,
              "--time-zone": time_zone, "--complete-from": complete_from}  # fmt: skip

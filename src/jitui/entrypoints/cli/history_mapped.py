@@ -15,7 +15,7 @@ from jitui.tabular.shown import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jitui.backtest.history.import_mapped import MappedImport, Wish
+    from jitui.backtest.history.import_mapped import MappedImport, MappedImportSpec
     from jitui.backtest.history.staging import Staged
     from jitui.tabular.mapping import FileMap
 
@@ -29,7 +29,7 @@ def maps_of(names: Sequence[str]) -> list[FileMap]:
     return [read_map(name) for name in names] or [FileMap("--map", (RowMap({}),))]
 
 
-def run(wish: Wish, out: Path, *, as_json: bool) -> None:
+def run(spec: MappedImportSpec, out: Path, *, as_json: bool) -> None:
     """Import, print, and leave with 1 where a row was bad or a table is empty."""
     from jitui.backtest.history.import_mapped import import_mapped
     from jitui.backtest.run import peak_memory_mib
@@ -38,7 +38,7 @@ def run(wish: Wish, out: Path, *, as_json: bool) -> None:
     with progress() as bar:
         task = bar.add_task("", total=None)
         done = import_mapped(
-            wish, out, lambda what, n, of: bar.update(task, description=what, completed=n, total=of or None)
+            spec, out, lambda what, n, of: bar.update(task, description=what, completed=n, total=of or None)
         )
     seconds, peak = round(perf_counter() - begun, 1), peak_memory_mib()
     if as_json:

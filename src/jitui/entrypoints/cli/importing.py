@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from jitui.importing.field_columns import SaidOfColumns
-    from jitui.importing.intake import Done, Read, Wish
+    from jitui.importing.intake import Done, ImportSpec, Read
     from jitui.tabular.bad_rows import BadRow
-    from jitui.tabular.batches import Reading
+    from jitui.tabular.batches import ReadOptions
 
 
 class What(StrEnum):
@@ -66,29 +66,29 @@ def importing(
     """
     from jitui.importing.build_values import KINDS
     from jitui.importing.field_columns import check_fields
-    from jitui.importing.intake import Wish
+    from jitui.importing.intake import ImportSpec
 
     said = _said(columns or [], constants or [], map_file)
     check_fields(KINDS[what], what, said)
     since = _complete_from(what, complete_from)
     zone = time_zone or (said.file_map.rules.time_zone if said.file_map is not None else None)
-    wish = Wish(
+    spec = ImportSpec(
         what, KINDS[what], files, said, _reading(said, encoding, delimiter), _zone(zone), currency, atomic, check, since
     )
     with TemporaryDirectory(prefix="jitui-import-") as folder:
-        read, done = _run(wish, Path(folder))
+        read, done = _run(spec, Path(folder))
     for layout in read.layouts:
         say(f"{layout.file}: {layout.layout}; {layout.columns} columns.")
     for name in read.ignored:
         say(f"Column {name!r} is ignored; --map {name}=FIELD says what it is.")
-    _report(wish, read, done, as_json=as_json)
+    _report(spec, read, done, as_json=as_json)
     if since is not None and done.bad_rows and not check:
         say("Rows are missing, so no kind was recorded as complete; import them whole with --complete-from.")
     if done.bad_rows:
         raise typer.Exit(FAILED)
 
 
-def _run(wish: Wish, folder: Path) -> tuple[Read, Done]:
+def _run(spec: ImportSpec, folder: Path) -> tuple[Read, Done]:
     from jitui.entrypoints.cli.running import with_app
     from jitui.importing.intake import read_files, take
 
@@ -98,8 +98,8 @@ def _run(wish: Wish, folder: Path) -> tuple[Read, Done]:
         def advance(text: str, done: int, of: int) -> None:
             bar.update(task, description=text, completed=done, total=of or None)
 
-        read = read_files(wish, folder, advance)
-        return read, with_app(lambda service: take(service, wish, read, advance))
+        read = read_files(spec, folder, advance)
+        return read, with_app(lambda service: take(service, spec, read, advance))
 
 
 # What the columns mean --------------------------------------------------------------------------------------------
@@ -116,14 +116,14 @@ def _said(columns: Sequence[str], constants: Sequence[str], map_file: str | None
     )
 
 
-def _reading(said: SaidOfColumns, encoding: str | None, delimiter: str | None) -> Reading:
+def _reading(said: SaidOfColumns, encoding: str | None, delimiter: str | None) -> ReadOptions:
     from dataclasses import replace
 
-    from jitui.tabular.batches import Reading, reading_by
+    from jitui.tabular.batches import ReadOptions, reading_by
 
     known = said.file_map
     if known is None:
-        return Reading((encoding or "utf-8",), delimiter)
+        return ReadOptions((encoding or "utf-8",), delimiter)
     return reading_by(replace(known, encodings=(encoding,)) if encoding else known, delimiter)
 
 
@@ -150,11 +150,11 @@ def _complete_from(what: What, text: str | None) -> datetime | None:
 # What came of it --------------------------------------------------------------------------------------------------
 
 
-def _report(wish: Wish, read: Read, done: Done, *, as_json: bool) -> None:
+def _report(spec: ImportSpec, read: Read, done: Done, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "kind": wish.name,
+                "kind": spec.name,
                 "rows": read.rows,
                 **({"left_out": read.left_out} if read.left_out else {}),
                 "loaded": done.loaded,
@@ -168,8 +168,8 @@ def _report(wish: Wish, read: Read, done: Done, *, as_json: bool) -> None:
             }
         )
         return
-    if wish.check_only:
-        _report_check(wish, read, done)
+    if spec.check_only:
+        _report_check(spec, read, done)
         return
     for bad in done.bad:
         say(str(bad))
@@ -182,24 +182,24 @@ def _report(wish: Wish, read: Read, done: Done, *, as_json: bool) -> None:
         say(f"The rows that were not taken are in {name}, each with its reason.")
     if done.bad:
         say("Mend these rows (a row of more cells than the header has a stray delimiter) and import the file again.")
-    _report_counts(wish, read, done)
+    _report_counts(spec, read, done)
 
 
-def _report_counts(wish: Wish, read: Read, done: Done) -> None:
+def _report_counts(spec: ImportSpec, read: Read, done: Done) -> None:
     beside = read.rows - read.left_out - done.loaded_rows - done.bad_rows
-    nothing = " Nothing was loaded (--atomic)." if wish.atomic and done.bad_rows else ""
+    nothing = " Nothing was loaded (--atomic)." if spec.atomic and done.bad_rows else ""
     others = f", {beside} rows left out with them" if beside and not nothing else ""
     bad_part = f"; {done.bad_rows} bad rows{others}" if done.bad_rows else ""
     parts = ", ".join(f"{number} {became}" for became, number in sorted(done.became.items()))
     became = f" ({parts})" if parts else ""
     left = f", {read.left_out} that the map does not take" if read.left_out else ""
-    echo(f"{read.rows} rows read{left}, {done.loaded} {wish.name} loaded{became}{bad_part}.{nothing}")
+    echo(f"{read.rows} rows read{left}, {done.loaded} {spec.name} loaded{became}{bad_part}.{nothing}")
 
 
 FIRST_OF_A_KIND = 3
 
 
-def _report_check(wish: Wish, read: Read, done: Done) -> None:
+def _report_check(spec: ImportSpec, read: Read, done: Done) -> None:
     """What would be refused, by kind: how many rows, and the first of them."""
     kinds: dict[str, list[BadRow]] = {}
     for bad in done.bad:
@@ -208,4 +208,4 @@ def _report_check(wish: Wish, read: Read, done: Done) -> None:
         echo(f"{count} × {kind}")
         for bad in kinds.get(kind, [])[:FIRST_OF_A_KIND]:
             say(f"  {bad}")
-    echo(f"{read.rows} rows read, {done.rejected_rows} of them would be refused; no {wish.name} were loaded (--check).")
+    echo(f"{read.rows} rows read, {done.rejected_rows} of them would be refused; no {spec.name} were loaded (--check).")
