@@ -17,8 +17,8 @@ from benchmarks.processes import ROOT, started, wait_for_http
 from benchmarks.replay import RecordingStore, Script, script_of
 from jitui.adapters.postgres import reading
 from jitui.adapters.postgres.pool import make_pool
+from jitui.aftersales.governance.registry import KeyScope, issue_key
 from jitui.aftersales.ports import HistoryRecord, OrderRef
-from jitui.aftersales.registry import KeyScope, issue_key
 from jitui.bootstrap import install_policy, open_service
 from jitui.entrypoints.http.app import create_app
 from jitui.ids import lane_of

@@ -31,9 +31,9 @@ from jitui.adapters.embedded_postgres import EmbeddedServer
 from jitui.adapters.postgres import queue
 from jitui.adapters.postgres.batch import run_batch
 from jitui.adapters.postgres.pool import Connection, make_pool
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
 from jitui.bootstrap import utc_now
 from jitui.ids import lane_of, new_id
 

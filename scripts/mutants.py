@@ -46,7 +46,20 @@ COPIED = (
 )
 CODE = ("src/jitui/policy", "src/jitui/aftersales")
 SQL = "src/jitui/adapters/postgres"
-TESTS = ("policy", "aftersales", "race", "threads", "worker", "adapters", "agreement", "cli", "console", "http", "wire")
+TESTS = (
+    "policy",
+    "aftersales",
+    "identity",
+    "race",
+    "known_bugs",
+    "worker",
+    "adapters",
+    "agreement",
+    "cli",
+    "console",
+    "http",
+    "wire",
+)
 NEAR = {CODE[0]: ("tests/policy",), CODE[1]: ("tests/aftersales", "tests/known_bugs", "tests/race"), SQL: ()}
 ALWAYS_FOR_SQL = "tests/adapters/test_lanes.py"
 FIRST_SECONDS, THEN_SECONDS = 8.0, 14.0

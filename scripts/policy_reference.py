@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from jitui.policy import file_format as form
 from jitui.policy.facts import (
     BUYER_EVENTS,
     EVENTS_WITHOUT_MONEY,
@@ -23,7 +22,8 @@ from jitui.policy.facts import (
     SHOP_EVENTS,
     FactSpec,
 )
-from jitui.policy.file_kinds import (
+from jitui.policy.loading import file_format as form
+from jitui.policy.loading.file_kinds import (
     EitherKind,
     ListKind,
     MapKind,
@@ -33,7 +33,7 @@ from jitui.policy.file_kinds import (
     WordsKind,
     in_words,
 )
-from jitui.policy.json_schema import policy_schema
+from jitui.policy.loading.json_schema import policy_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "policy-file.md"

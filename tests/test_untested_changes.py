@@ -79,3 +79,10 @@ def test_code_is_changed_where_another_program_comes_out_and_annotations_are_lef
     assert "ReplaceComparisonOperator_Lt_LtE: < -> <=" in whats
     assert "NumberReplacer: 3 -> 4" in whats
     assert not any("|" in what for what in whats)
+
+
+def test_every_folder_that_the_script_names_is_there() -> None:
+    mutants = script("mutants")
+    root = mutants.ROOT
+    assert [name for name in mutants.TESTS if not (root / "tests" / name).is_dir()] == []
+    assert [path for paths in mutants.NEAR.values() for path in paths if not (root / path).is_dir()] == []

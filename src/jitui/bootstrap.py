@@ -22,17 +22,17 @@ from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
-from jitui.aftersales.dispute import ParkedDisputes
+from jitui.aftersales.commands.dispute import ParkedDisputes
+from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.feed import Feed
-from jitui.aftersales.people import People
-from jitui.aftersales.policy_in_force import PolicyInForce, publish
+from jitui.aftersales.governance.policy_in_force import PolicyInForce, publish
+from jitui.aftersales.governance.registry import Registry
+from jitui.aftersales.model.task import Tasks
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
 from jitui.aftersales.queries import Queries
-from jitui.aftersales.reconcile import StatementFormat, StatementStaging
-from jitui.aftersales.registry import Registry
-from jitui.aftersales.request_refund import DecisionSettings
-from jitui.aftersales.task import Tasks
+from jitui.aftersales.reconciliation.reconcile import StatementFormat, StatementStaging
+from jitui.identity.people import People
 from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
 

@@ -17,16 +17,16 @@ from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import capture_payment, put_order
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment, put_order
+from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
+from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
+from jitui.aftersales.governance.registry import Selection
 from jitui.aftersales.memory_store import MemoryStore
-from jitui.aftersales.order import Buyer, Funding, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.model.order import Buyer, Funding, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.model.ticket import Actor, ActorKind, Ticket
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
-from jitui.aftersales.registry import Selection
-from jitui.aftersales.request_refund import DecisionSettings, RefundRequest, request_refund
-from jitui.aftersales.ship import ShipmentUpdate, record_shipment
-from jitui.aftersales.ticket import Actor, ActorKind, Ticket
 from jitui.ids import lane_of
 from jitui.policy import Policy
 from tests.aftersales.watched import WatchedStore

@@ -20,9 +20,12 @@ from hypothesis import strategies as st
 
 from jitui.aftersales import changes as c
 from jitui.aftersales.apply import apply
-from jitui.aftersales.command import Plan
+from jitui.aftersales.commands.execute import Plan
+from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, plan_request
+from jitui.aftersales.commands.review import Rejection, approve, plan_approval, plan_rejection, withdraw
+from jitui.aftersales.commands.ship import ShipmentUpdate, plan_shipment
 from jitui.aftersales.constraints import broken_constraint
-from jitui.aftersales.order import (
+from jitui.aftersales.model.order import (
     Buyer,
     Funder,
     Funding,
@@ -33,13 +36,10 @@ from jitui.aftersales.order import (
     ShipmentStatus,
     Tender,
 )
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import APPROVED_STATES, Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, TicketRef
-from jitui.aftersales.request_refund import DecisionSettings, RefundRequest, plan_request
-from jitui.aftersales.review import Rejection, approve, plan_approval, plan_rejection, withdraw
-from jitui.aftersales.ship import ShipmentUpdate, plan_shipment
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import APPROVED_STATES, Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.money import split_by_weight, split_further
 from tests.aftersales.market import DEFAULT_POLICY, NOW, TIME_ZONE, Market, ticket_of
 

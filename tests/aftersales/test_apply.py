@@ -18,19 +18,28 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from jitui.aftersales.changes import Change, ClaimRefund, MoveRefund, PutDispute, PutShipment, SettleRefund
-from jitui.aftersales.dispute import record_dispute
-from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, LineUnits, OrderLine, ShipmentStatus, Tender
-from jitui.aftersales.order import ShipmentSource as Source
+from jitui.aftersales.commands.dispute import record_dispute
+from jitui.aftersales.commands.intake import capture_payment, put_order
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.commands.review import Rejection, approve, expire, reject, withdraw
+from jitui.aftersales.commands.settle_refund import ManualPayout, retry, settle
+from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, record_shipment
+from jitui.aftersales.model.order import (
+    Dispute,
+    DisputeState,
+    Funder,
+    Funding,
+    LineUnits,
+    OrderLine,
+    ShipmentStatus,
+    Tender,
+)
+from jitui.aftersales.model.order import ShipmentSource as Source
+from jitui.aftersales.model.refund import RefundState, Settlement
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, RefundRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.refund import RefundState, Settlement
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
-from jitui.aftersales.settle_refund import ManualPayout, retry, settle
-from jitui.aftersales.ship import ShipmentUpdate, complete_order, record_shipment
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import Actor, ActorKind
 from tests.aftersales.market import NOW, Market
 from tests.aftersales.watched import SEEN, WatchedStore
 

@@ -10,8 +10,8 @@ import pytest
 
 from jitui.adapters.postgres.writing import ONCE_PER_ORDER as IN_STATEMENTS
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.command import Executed
-from jitui.aftersales.ship import complete_order
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.ship import complete_order
 from jitui.policy import CLOCKS_DIFFER_SECONDS
 from jitui.policy.facts import BUYER_EVENTS, ONCE_PER_ORDER
 from tests.aftersales.market import NOW, Market

@@ -12,12 +12,12 @@ import pytest
 
 from jitui.aftersales import changes as c
 from jitui.aftersales.constraints import broken_constraint
-from jitui.aftersales.order import Dispute, DisputeState, Funder, Funding, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.model.order import Dispute, DisputeState, Funder, Funding, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.model.refund import AttemptState, RefundState, Settlement
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.task import NewTask, TaskKind
 from jitui.aftersales.outcomes import IdempotencyKey
 from jitui.aftersales.ports import OrderRef
-from jitui.aftersales.refund import AttemptState, RefundState, Settlement
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.task import NewTask, TaskKind
 from jitui.errors import InvariantBroken, Overtaken
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.known_bugs.steps import claim, snapshot_of

@@ -9,14 +9,14 @@ import pytest
 
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import Funder, Funding, LineUnits, OrderLine, Tender
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment, put_order
+from jitui.aftersales.commands.ship import complete_order
+from jitui.aftersales.model.order import Funder, Funding, LineUnits, OrderLine, Tender
+from jitui.aftersales.model.task import TaskFilter, TaskKind
+from jitui.aftersales.model.ticket import ApprovedBy, TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
-from jitui.aftersales.ship import complete_order
-from jitui.aftersales.task import TaskFilter, TaskKind
-from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import capture_payment, put_order
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment, put_order
+from jitui.aftersales.commands.ship import complete_order
+from jitui.aftersales.governance.registry import Category
 from jitui.aftersales.ledger import balances
-from jitui.aftersales.order import Funder, Funding, Hold, OrderLine, Tender
+from jitui.aftersales.model.order import Funder, Funding, Hold, OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderTaken
-from jitui.aftersales.registry import Category
-from jitui.aftersales.ship import complete_order
 from tests.aftersales.market import NOW, Market, on_both_stores
 
 LINE = OrderLine("l1", "sku", "item", 2, 10000, "mugs", "杯子")

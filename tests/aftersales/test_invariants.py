@@ -8,17 +8,17 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.commands.review import Rejection, approve, expire, reject, withdraw
+from jitui.aftersales.commands.settle_refund import ManualPayout, retry, settle
+from jitui.aftersales.commands.ship import ShipmentUpdate
 from jitui.aftersales.ledger import balances
-from jitui.aftersales.order import Funder, Funding, ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.order import Funder, Funding, ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import APPROVED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.refund import RefundState
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
-from jitui.aftersales.settle_refund import ManualPayout, retry, settle
-from jitui.aftersales.ship import ShipmentUpdate
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import APPROVED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from tests.aftersales.market import NOW, Market, on_both_stores
 
 ANYBODY = Actor(ActorKind.OPERATOR, "somebody")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitui.aftersales.reconcile import (
+from jitui.aftersales.reconciliation.reconcile import (
     DIFFERENCES,
     EDGE,
     Finding,

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import capture_payment
-from jitui.aftersales.order import Funder, Funding, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment
+from jitui.aftersales.commands.review import Rejection, approve, expire, reject
+from jitui.aftersales.model.order import Funder, Funding, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.model.ticket import ApprovedBy, Ticket, TicketState
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import OrderRef, TicketRef
-from jitui.aftersales.review import Rejection, approve, expire, reject
-from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketState
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_intake import balances_of
 from tests.known_bugs.steps import MERCHANT, claim, heard, snapshot_of, where

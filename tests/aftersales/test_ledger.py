@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import ACCOUNTS, FLOWS, Account, Cause, balances, cause_of
-from jitui.aftersales.order import Funder, Funding
+from jitui.aftersales.model.order import Funder, Funding
 from tests.aftersales.market import NOW, Market
 from tests.aftersales.test_pay import SUCCEEDED, start_paying
 

@@ -16,8 +16,10 @@ from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.pool import Connection
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.changes import Change
-from jitui.aftersales.claim import plan_claim
+from jitui.aftersales.commands.claim import plan_claim
 from jitui.aftersales.memory_store import MemoryStore
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.task import TaskFilter
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.ports import (
     ClaimedRefund,
@@ -32,8 +34,6 @@ from jitui.aftersales.ports import (
     TicketRef,
     Transaction,
 )
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.task import TaskFilter
 from tests.aftersales.market import NOW, TIME_ZONE, Market
 from tests.aftersales.test_apply import ALL, SCRIPTS, STEP, Step, Story, begin, follow
 from tests.aftersales.watched import WatchedStore, WatchedTransaction, differences

@@ -12,16 +12,16 @@ import pytest
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.changes import OpenTask
-from jitui.aftersales.command import Executed, Plan
-from jitui.aftersales.mismatch import mismatch_task
+from jitui.aftersales.commands.execute import Executed, Plan
+from jitui.aftersales.commands.mismatch import mismatch_task
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm, plan_refund_update
+from jitui.aftersales.model.refund import AttemptState, RefundState
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.task import NewTask, OperatorTask, TaskFilter, TaskKind
+from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.refund import AttemptState, RefundState
-from jitui.aftersales.refund_updates import RefundUpdate, confirm, plan_refund_update
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.task import NewTask, OperatorTask, TaskFilter, TaskKind
-from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
 from tests.known_bugs.steps import claim, postings, snapshot_of
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from jitui.aftersales.facts import decision_query
+from jitui.aftersales.commands.facts import decision_query
+from jitui.aftersales.governance.registry import Restriction
+from jitui.aftersales.model.ticket import ApprovedBy
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Usage
-from jitui.aftersales.registry import Restriction
-from jitui.aftersales.ticket import ApprovedBy
 from jitui.ids import lane_of, new_id
 from tests.aftersales.market import NOW, Market, on_both_stores
 

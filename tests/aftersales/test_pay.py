@@ -12,15 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jitui.aftersales.command import Executed
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.refund_updates import KEY_EXPIRED, RefundUpdate, confirm
+from jitui.aftersales.commands.settle_refund import retry
+from jitui.aftersales.model.refund import AttemptState, RefundState
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Actor, ActorKind, TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.refund import AttemptState, RefundState
-from jitui.aftersales.refund_updates import KEY_EXPIRED, RefundUpdate, confirm
-from jitui.aftersales.settle_refund import retry
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market, on_both_stores
 

@@ -7,15 +7,15 @@ from datetime import timedelta
 import pytest
 
 from jitui.aftersales.changes import MoveRefund
-from jitui.aftersales.command import Executed, Plan, execute
+from jitui.aftersales.commands.execute import Executed, Plan, execute
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.commands.settle_refund import retry
+from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.refund import RefundState
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.settle_refund import retry
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market, on_both_stores
 from tests.aftersales.test_pay import DECLINED, OPERATOR, PENDING, SUCCEEDED, UNKNOWN, claim_all, start_paying
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import capture_payment
-from jitui.aftersales.order import Tender
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment
+from jitui.aftersales.model.order import Tender
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import OrderRef
 from tests.aftersales.market import NOW, Market, on_both_stores

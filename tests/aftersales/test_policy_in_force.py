@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jitui.aftersales.policy_in_force import RE_READ_SECONDS, PolicyInForce, publish
+from jitui.aftersales.governance.policy_in_force import RE_READ_SECONDS, PolicyInForce, publish
 from jitui.errors import NotConfigured
 from jitui.policy import Policy
 from tests.aftersales.market import DEFAULT_POLICY, NOW, Market

@@ -13,16 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.order import Buyer, Funder, Funding, ShipmentSource, ShipmentStatus
+from jitui.aftersales.commands.execute import Executed, IdempotentReply
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility, request_refund
+from jitui.aftersales.commands.review import approve, withdraw
+from jitui.aftersales.governance.registry import Coverage, Pause, Restriction, Scope
+from jitui.aftersales.model.order import Buyer, Funder, Funding, ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.registry import Coverage, Pause, Restriction, Scope
-from jitui.aftersales.request_refund import RefundRequest, check_eligibility, request_refund
-from jitui.aftersales.review import approve, withdraw
-from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.ids import lane_of, new_id
 from jitui.money import split_by_weight
 from jitui.policy import FactValue, Outcome, decide, decision_from_json

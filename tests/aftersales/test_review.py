@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.commands.review import Rejection, approve, expire, reject, withdraw
+from jitui.aftersales.commands.ship import ShipmentUpdate
+from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
+from jitui.aftersales.model.view import view_ticket
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.review import Rejection, approve, expire, reject, withdraw
-from jitui.aftersales.ship import ShipmentUpdate
-from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
-from jitui.aftersales.view import view_ticket
 from tests.aftersales.market import NOW, Market, on_both_stores, ticket_of
 from tests.known_bugs.steps import SUCCEEDED, claim, snapshot_of, where
 

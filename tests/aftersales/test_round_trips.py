@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tempfile
 
-from jitui.aftersales.command import Executed, IdempotentReply
+from jitui.aftersales.commands.execute import Executed, IdempotentReply
+from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
+from jitui.aftersales.model.ticket import ApprovedBy
 from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
-from jitui.aftersales.request_refund import RefundRequest, request_refund
-from jitui.aftersales.ticket import ApprovedBy
 from tests.aftersales.market import NOW, open_market
 
 

@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jitui.adapters.postgres.tasks import PostgresTasks
-from jitui.aftersales.command import Executed
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.commands.settle_refund import ManualPayout, retry, settle
 from jitui.aftersales.ledger import balances
+from jitui.aftersales.model.refund import AttemptState, RefundState
+from jitui.aftersales.model.task import TaskFilter, TaskKind
+from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, RefundRef
 from jitui.aftersales.provider import RefundResult
-from jitui.aftersales.refund import AttemptState, RefundState
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.settle_refund import ManualPayout, retry, settle
-from jitui.aftersales.task import TaskFilter, TaskKind
-from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
 from tests.aftersales.test_pay import (
     DECLINED,

@@ -8,15 +8,22 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import put_order
-from jitui.aftersales.order import FulfillmentStatus, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, waybill_of
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import put_order
+from jitui.aftersales.commands.review import approve
+from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
+from jitui.aftersales.model.order import (
+    FulfillmentStatus,
+    LineUnits,
+    OrderLine,
+    ShipmentSource,
+    ShipmentStatus,
+    waybill_of,
+)
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken, TicketRef
-from jitui.aftersales.review import approve
-from jitui.aftersales.ship import ShipmentUpdate, record_shipment
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import Actor, ActorKind
 from tests.aftersales.market import NOW, Market, on_both_stores
 
 LABEL, PICKED_UP, SHIPPED, DELIVERED = ShipmentStatus

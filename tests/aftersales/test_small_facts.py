@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jitui.aftersales.facts import SHORT_CAP_SECONDS, arm_of, bucket_seconds, gather_facts, is_selected
-from jitui.aftersales.order import Buyer, Order
+from jitui.aftersales.commands.facts import SHORT_CAP_SECONDS, arm_of, bucket_seconds, gather_facts, is_selected
+from jitui.aftersales.model.order import Buyer, Order
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Arm
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, HistoryRecord, TicketRef
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import Arm
 from jitui.policy import held_out
 from tests.aftersales.market import DEFAULT_POLICY, HISTORY_KINDS, NOW, TIME_ZONE, Market, on_both_stores
 

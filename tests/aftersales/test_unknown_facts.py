@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import Buyer, OrderLine, ShipmentStatus, Tender
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment, put_order
+from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility
+from jitui.aftersales.commands.review import approve, expire
+from jitui.aftersales.commands.ship import complete_order
+from jitui.aftersales.governance.registry import Category, Coverage, Pause, Scope
+from jitui.aftersales.model.order import Buyer, OrderLine, ShipmentStatus, Tender
+from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef, TicketRef
-from jitui.aftersales.registry import Category, Coverage, Pause, Scope
-from jitui.aftersales.request_refund import RefundRequest, check_eligibility
-from jitui.aftersales.review import approve, expire
-from jitui.aftersales.ship import complete_order
-from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.ids import lane_of
 from jitui.policy import Policy
 from tests.aftersales.market import DEFAULT_POLICY, NOW, Market, on_both_stores

@@ -13,10 +13,10 @@ from jitui.adapters.postgres.pool import Pool
 from jitui.adapters.postgres.store import PostgresStore, PostgresTransaction, refusals
 from jitui.aftersales.apply import apply, apply_all
 from jitui.aftersales.changes import Change
-from jitui.aftersales.claim import plan_claim
+from jitui.aftersales.commands.claim import plan_claim
+from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
 from jitui.aftersales.ports import ClaimedRefund, OrderRef
-from jitui.aftersales.snapshot import OrderSnapshot
 
 SEEN: set[type] = set()
 """Kinds of change that were checked in this process."""

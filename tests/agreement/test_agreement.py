@@ -15,7 +15,7 @@ from jitui.backtest.agreement import Agreement, Batch, compare_batch, draw_batch
 from jitui.backtest.columns import Reading
 from jitui.backtest.engine import Engine
 from jitui.policy import Policy
-from jitui.policy.syntax import Call, Node, Operator, Quantifier
+from jitui.policy.language.syntax import Call, Node, Operator, Quantifier
 
 
 @given(random=st.randoms(use_true_random=False))

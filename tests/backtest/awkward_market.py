@@ -9,12 +9,12 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.command import Executed
-from jitui.aftersales.order import Buyer, LineUnits, ShipmentSource, ShipmentStatus
-from jitui.aftersales.policy_in_force import publish
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
+from jitui.aftersales.governance.policy_in_force import publish
+from jitui.aftersales.governance.registry import Coverage, Pause, Restriction, Scope, Selection
+from jitui.aftersales.model.order import Buyer, LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.ports import HistoryRecord, OrderRef
-from jitui.aftersales.registry import Coverage, Pause, Restriction, Scope, Selection
-from jitui.aftersales.request_refund import DecisionSettings, RefundRequest, request_refund
 from jitui.ids import lane_of, new_id
 from jitui.policy import Policy
 from tests.aftersales.market import NOW, TIME_ZONE, Market

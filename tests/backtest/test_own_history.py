@@ -14,7 +14,7 @@ import pytest
 from jitui.adapters.postgres.history import export_history, is_own_database
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.order import Buyer
+from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord, PublishedPolicy
 from jitui.backtest.engine import EngineName, open_engine
 from jitui.backtest.logged import Verification, verify_logged

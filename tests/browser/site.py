@@ -13,8 +13,8 @@ import uvicorn
 from litestar import Litestar
 
 from jitui.entrypoints.console.mount import console_app
-from jitui.entrypoints.worker import run_worker
 from jitui.settings import Settings
+from jitui.worker import run_worker
 from tests.console.marketplace import Marketplace, open_marketplace
 from tests.provider_simulator.server import SimulatorProcess, client_of
 

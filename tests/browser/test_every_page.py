@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jitui.aftersales.order import ShipmentStatus
-from jitui.aftersales.people import Person
+from jitui.aftersales.model.order import ShipmentStatus
 from jitui.entrypoints.console.catalogues import translations_in
+from jitui.identity.people import Person
 from jitui.settings import Language
 from tests.browser.browser import ALL_RULES, COLOURS, NARROW, WIDE, Scheme, Window, chromium, window
 from tests.browser.site import Site

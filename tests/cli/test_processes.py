@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from jitui.adapters import embedded_postgres
-from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.aftersales.governance.registry import KeyScope, issue_key
 from jitui.bootstrap import open_service, utc_now
 from jitui.demo.home import DemoProcesses, Home
 from jitui.errors import Unavailable

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jitui.aftersales.registry import KeyScope, authenticate
+from jitui.aftersales.governance.registry import KeyScope, authenticate
 from jitui.bootstrap import open_service, utc_now
 from jitui.settings import Settings
 from tests.cli.conftest import Jitui

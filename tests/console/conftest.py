@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from litestar import Litestar
 
-from jitui.aftersales.people import Person
 from jitui.entrypoints.console.mount import console_app
+from jitui.identity.people import Person
 from tests.console.marketplace import Marketplace, open_marketplace, plain_settings
 from tests.console.pages import Visitor, visiting
 

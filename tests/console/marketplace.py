@@ -10,17 +10,17 @@ from pathlib import Path
 from uuid import UUID
 
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import Buyer, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment, put_order
+from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
+from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
+from jitui.aftersales.governance.registry import Coverage, Scope, Selection, Shop
+from jitui.aftersales.model.order import Buyer, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.model.ticket import Actor, ActorKind, Reason
 from jitui.aftersales.outcomes import Refusal
-from jitui.aftersales.people import Person, Role, enrol
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
-from jitui.aftersales.registry import Coverage, Scope, Selection, Shop
-from jitui.aftersales.request_refund import RefundRequest, request_refund
-from jitui.aftersales.ship import ShipmentUpdate, record_shipment
-from jitui.aftersales.ticket import Actor, ActorKind, Reason
 from jitui.bootstrap import Service, install_policy, open_service
+from jitui.identity.people import Person, Role, enrol
 from jitui.ids import lane_of
 from jitui.settings import Settings
 from tests.aftersales.market import HISTORY_KINDS

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import httpx
 from litestar import Litestar
 
-from jitui.aftersales.people import Person
+from jitui.identity.people import Person
 from tests.asgi import transport_to
 
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from jitui.aftersales.people import Person
+from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.ports import TicketRef
-from jitui.aftersales.ticket import TicketState
+from jitui.identity.people import Person
 from jitui.ids import lane_of_id
 from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace

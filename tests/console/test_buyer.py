@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from jitui.aftersales.order import ShipmentStatus
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import ApprovedBy, TicketState
+from jitui.aftersales.model.order import ShipmentStatus
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import ApprovedBy, TicketState
 from jitui.entrypoints.console.progress import StepState
 from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, PREMIUM, Marketplace

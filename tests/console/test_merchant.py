@@ -10,11 +10,11 @@ from uuid import UUID
 import httpx
 import pytest
 
-from jitui.aftersales.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.commands.review import approve
+from jitui.aftersales.governance.registry import Coverage, Scope
+from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.aftersales.ports import TicketRef
-from jitui.aftersales.registry import Coverage, Scope
-from jitui.aftersales.review import approve
-from jitui.aftersales.ticket import Actor, ActorKind, ApprovedBy, Ticket, TicketState
 from jitui.ids import lane_of_id
 from tests.console.conftest import Visit
 from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace

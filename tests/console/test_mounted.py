@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.aftersales.governance.registry import KeyScope, issue_key
 from jitui.entrypoints.console.mount import console_handlers
 from jitui.entrypoints.http.app import create_app
 from tests.console.marketplace import PREMIUM, SHOP, Marketplace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jitui.adapters.postgres.registry import PostgresRegistry
-from jitui.aftersales.policy_in_force import publish
+from jitui.aftersales.governance.policy_in_force import publish
 from jitui.entrypoints.console.published import VERSIONS_PER_PAGE
 from jitui.policy import Policy
 from tests.aftersales.market import DEFAULT_POLICY

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from jitui.aftersales.people import ATTEMPTS_ON_A_NAME
 from jitui.entrypoints.console.mount import console_app
+from jitui.identity.people import ATTEMPTS_ON_A_NAME
 from tests.asgi import transport_to
 from tests.console.conftest import Visit
 from tests.console.marketplace import PASSWORD, PREMIUM, SHOP, Marketplace

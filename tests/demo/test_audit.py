@@ -8,7 +8,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from jitui.aftersales.order import ShipmentStatus
+from jitui.aftersales.model.order import ShipmentStatus
 from jitui.demo.audit import (
     AttemptRow,
     AuditedTicket,

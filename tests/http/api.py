@@ -13,7 +13,7 @@ import httpx
 import msgspec
 from litestar import Litestar
 
-from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.aftersales.governance.registry import KeyScope, issue_key
 from jitui.bootstrap import Service, install_policy, open_service
 from jitui.entrypoints.http.app import create_app
 from jitui.settings import Settings

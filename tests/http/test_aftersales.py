@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from jitui.aftersales.registry import KeyScope, Pause, Scope, issue_key
+from jitui.aftersales.governance.registry import KeyScope, Pause, Scope, issue_key
 from tests.http.api import BUYER, SHOP, Api, shipment
 
 NOTICE_ZH = "该用户为平台优质用户且订单满足极速退款条件，平台已自动审核通过卖家发货前仅退款申请"

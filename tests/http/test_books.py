@@ -10,10 +10,10 @@ from uuid import UUID
 
 import pytest
 
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.model.task import NewTask, TaskKind
 from jitui.aftersales.ports import AttemptRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.task import NewTask, TaskKind
 from tests.http.api import Api, money, open_api
 
 PAYOUT = {"reference": "BANK-7", "note": "By hand.", "amount": money(12900)}

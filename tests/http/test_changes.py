@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from jitui.aftersales.registry import KeyScope, issue_key
+from jitui.aftersales.governance.registry import KeyScope, issue_key
 from tests.http.api import Api, shipment
 
 

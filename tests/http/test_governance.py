@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.policy_in_force import publish
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.review import approve
+from jitui.aftersales.governance.policy_in_force import publish
+from jitui.aftersales.governance.registry import KeyScope, issue_key
+from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import TicketRef
-from jitui.aftersales.registry import KeyScope, issue_key
-from jitui.aftersales.review import approve
-from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.ids import lane_of
 from jitui.policy import Policy
 from tests.aftersales.market import DEFAULT_POLICY

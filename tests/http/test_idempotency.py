@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from jitui.aftersales.registry import KeyScope, Restriction, issue_key
+from jitui.aftersales.governance.registry import KeyScope, Restriction, issue_key
 from jitui.ids import lane_of
 from tests.http.api import BUYER, Api, payment, shipment
 

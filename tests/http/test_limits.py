@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from jitui.aftersales.registry import ApiKey, KeyScope, issue_key
+from jitui.aftersales.governance.registry import ApiKey, KeyScope, issue_key
 from jitui.bootstrap import Service
 from jitui.entrypoints.http import keys as api_keys
 from jitui.entrypoints.http import limits

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from jitui.aftersales.people import Person, Role, enrol
-from jitui.aftersales.registry import KeyScope, Pause, Scope, Shop, issue_key
+from jitui.aftersales.governance.registry import KeyScope, Pause, Scope, Shop, issue_key
 from jitui.entrypoints.console.mount import console_handlers
 from jitui.entrypoints.http.app import create_app
+from jitui.identity.people import Person, Role, enrol
 from tests.asgi import transport_to
 from tests.console.pages import Page
 from tests.http.api import BUYER, SHOP, Api, order, shipment

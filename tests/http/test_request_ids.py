@@ -14,7 +14,7 @@ import structlog
 from jitui.connections import BAD_REQUEST, _named
 from jitui.entrypoints.console.mount import console_handlers
 from jitui.entrypoints.http.app import create_app
-from jitui.entrypoints.logs import configure
+from jitui.logs import configure
 from jitui.settings import LogFormat, Settings
 from tests.http.api import Api
 

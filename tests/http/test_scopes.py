@@ -15,8 +15,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from jitui.aftersales.registry import KeyScope, issue_key
-from jitui.aftersales.task import NewTask, TaskKind
+from jitui.aftersales.governance.registry import KeyScope, issue_key
+from jitui.aftersales.model.task import NewTask, TaskKind
 from jitui.entrypoints.http.operation import method_of
 from jitui.entrypoints.http.resources import HANDLERS
 from jitui.ids import lane_of, new_id

@@ -21,8 +21,8 @@ import psycopg
 import pytest
 import structlog
 
-from jitui.aftersales.people import Person, Role, enrol
 from jitui.entrypoints import logs
+from jitui.identity.people import Person, Role, enrol
 from jitui.settings import Settings
 from tests.http.api import BUYER, open_api, order
 
@@ -208,5 +208,5 @@ def test_nobody_logs_but_through_the_log_of_the_service() -> None:
         for path in sorted(root.rglob("*.py"))
         if re.search(r"^\s*(import structlog|from structlog)", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
-    assert found == ["demo/simulation/process.py", "entrypoints/logs.py"]
+    assert found == ["demo/simulation/process.py", "logs.py"]
     assert structlog.is_configured()

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jitui.aftersales.order import Buyer, Hold
+from jitui.aftersales.model.order import Buyer, Hold
 from jitui.aftersales.ports import NewOrder
 from jitui.importing.build_values import KINDS, Defaults, Item, Parcel, items_of
 from jitui.importing.fields import Cells, RowFault

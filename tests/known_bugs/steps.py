@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from jitui.aftersales.command import Executed
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Actor, ActorKind, Ticket
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, Ref, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import Actor, ActorKind, Ticket
 from tests.aftersales.market import NOW, Market
 
 MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")

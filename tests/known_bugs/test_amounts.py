@@ -19,10 +19,10 @@ import asyncio
 import psycopg
 import pytest
 
-from jitui.aftersales.command import Executed
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.review import approve
+from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.review import approve
-from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market, ticket_of
 from tests.http.api import BUYER, Api
 from tests.known_bugs.steps import MERCHANT, claim, heard, later, refused, snapshot_of, where

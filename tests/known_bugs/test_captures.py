@@ -13,12 +13,12 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import capture_payment
-from jitui.aftersales.order import Tender
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.model.order import Tender
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import AttemptRef
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
 from tests.aftersales.market import NOW, Market
 from tests.known_bugs.steps import SUCCEEDED, postings, refused, snapshot_of
 

@@ -17,17 +17,17 @@ import pytest
 
 from jitui.adapters.postgres.parked_disputes import PostgresParkedDisputes
 from jitui.adapters.postgres.tasks import PostgresTasks
-from jitui.aftersales.command import Executed
-from jitui.aftersales.dispute import link_parked, record_dispute, take_dispute
-from jitui.aftersales.intake import capture_payment
-from jitui.aftersales.order import Dispute, DisputeState, Tender
+from jitui.aftersales.commands.dispute import link_parked, record_dispute, take_dispute
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment
+from jitui.aftersales.commands.review import approve, expire
+from jitui.aftersales.commands.settle_refund import retry
+from jitui.aftersales.model.order import Dispute, DisputeState, Tender
+from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind
+from jitui.aftersales.model.ticket import Actor, ActorKind, TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind, ToldDispute
-from jitui.aftersales.review import approve, expire
-from jitui.aftersales.settle_refund import retry
-from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind
-from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from jitui.errors import Unavailable
 from tests.aftersales.market import NOW, Market, ticket_of
 from tests.http.api import Api, money

@@ -14,9 +14,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from jitui.aftersales.command import Executed
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.pay import NO_WAY_TO_ASK, NO_WAY_TO_REPEAT, pay_claimed
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.commands.settle_refund import retry
+from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.pay import NO_WAY_TO_ASK, NO_WAY_TO_REPEAT, pay_claimed
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef
 from jitui.aftersales.provider import (
     BOTH,
@@ -26,10 +30,6 @@ from jitui.aftersales.provider import (
     RefundResult,
     RefundResultKind,
 )
-from jitui.aftersales.refund import RefundState
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.settle_refund import retry
-from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
 from tests.known_bugs.steps import MERCHANT, SUCCEEDED, claim, heard, postings, refused, snapshot_of
 

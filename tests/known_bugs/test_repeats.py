@@ -22,8 +22,10 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.pay import pay_claimed
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.pay import pay_claimed
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.ports import AttemptRef, Store
 from jitui.aftersales.provider import (
     BOTH,
@@ -36,8 +38,6 @@ from jitui.aftersales.provider import (
     RefundInstruction,
     RefundResult,
 )
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.ticket import TicketState
 from jitui.bootstrap import utc_now
 from jitui.ids import lane_of
 from tests.aftersales.market import open_market

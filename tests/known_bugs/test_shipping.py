@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.order import ShipmentStatus
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.review import approve
+from jitui.aftersales.commands.settle_refund import retry
+from jitui.aftersales.model.order import ShipmentStatus
+from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.review import approve
-from jitui.aftersales.settle_refund import retry
-from jitui.aftersales.ticket import TicketState
 from tests.aftersales.market import NOW, Market
 from tests.http.api import Api, money, order, payment, shipment
 from tests.known_bugs.steps import MERCHANT, SUCCEEDED, claim, heard, refused, snapshot_of, where

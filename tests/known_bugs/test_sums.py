@@ -13,12 +13,12 @@ from __future__ import annotations
 import pytest
 
 from jitui.adapters.payments.stripe import from_stripe_amount, to_stripe_amount
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import capture_payment
-from jitui.aftersales.order import Tender
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment
+from jitui.aftersales.commands.review import approve
+from jitui.aftersales.model.order import Tender
+from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.review import approve
-from jitui.aftersales.ticket import TicketState
 from jitui.money import from_decimal_text, split_by_weight, to_decimal_text
 from tests.aftersales.market import NOW, Market
 from tests.known_bugs.steps import MERCHANT, claim, heard, later, refused, snapshot_of, where

@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 
 from jitui.policy.facts import FactType, ScalarValue
-from jitui.policy.syntax import Call, DefinitionRef, Fact, InList, LineField, Literal, Node, Operator, Quantifier
+from jitui.policy.language.syntax import (
+    Call,
+    DefinitionRef,
+    Fact,
+    InList,
+    LineField,
+    Literal,
+    Node,
+    Operator,
+    Quantifier,
+)
 
 Value = ScalarValue | None
 LineValues = Mapping[str, ScalarValue]

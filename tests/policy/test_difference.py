@@ -10,8 +10,8 @@ import pytest
 
 from jitui.policy import Policy, PolicyRefused
 from jitui.policy.difference import PolicyChange, differences
-from jitui.policy.unparse import unparse
-from jitui.policy.yaml_document import Listing, Mapped, Node, Scalar, parse
+from jitui.policy.language.unparse import unparse
+from jitui.policy.loading.yaml_document import Listing, Mapped, Node, Scalar, parse
 from tests.policy.policy_samples import DEFAULT, SMALL, default_policy, small_policy, small_text
 
 TEXT = DEFAULT.read_text(encoding="utf-8")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jitui.policy.expression import Checked, check, evaluating_env, value_of
 from jitui.policy.facts import FACTS, HOLD, LINE_FIELDS, SHIPMENT, FactType, ScalarValue
-from jitui.policy.syntax import Names
+from jitui.policy.language.expression import Checked, check, evaluating_env, value_of
+from jitui.policy.language.syntax import Names
 from tests.policy.kleene import read
 
 NAMES = Names(FACTS, {})

@@ -17,8 +17,8 @@ from jsonschema import Draft7Validator
 
 from jitui.money import MAX_AMOUNT_MINOR
 from jitui.policy import Policy, PolicyRefused
-from jitui.policy.json_schema import policy_schema
-from jitui.policy.yaml_document import Listing, Node, Scalar, parse
+from jitui.policy.loading.json_schema import policy_schema
+from jitui.policy.loading.yaml_document import Listing, Node, Scalar, parse
 from tests.policy.policy_samples import ROOT, SMALL
 
 SCHEMA_FILE = ROOT / "policies" / "policy.schema.json"

@@ -12,11 +12,19 @@ import pytest
 from jsonschema import Draft7Validator
 
 from jitui.policy import FACTS, LINE_FIELDS, Policy
-from jitui.policy.expression import MAX_CHARACTERS
-from jitui.policy.file_format import BUYER_FEATURE, CAP, POLICY
-from jitui.policy.file_kinds import MAX_ENTRIES, EitherKind, ListKind, MapKind, PolicyField, PolicySection, ValueKind
-from jitui.policy.json_schema import schema_of
-from jitui.policy.yaml_document import MAX_BYTES
+from jitui.policy.language.expression import MAX_CHARACTERS
+from jitui.policy.loading.file_format import BUYER_FEATURE, CAP, POLICY
+from jitui.policy.loading.file_kinds import (
+    MAX_ENTRIES,
+    EitherKind,
+    ListKind,
+    MapKind,
+    PolicyField,
+    PolicySection,
+    ValueKind,
+)
+from jitui.policy.loading.json_schema import schema_of
+from jitui.policy.loading.yaml_document import MAX_BYTES
 from tests.policy.policy_samples import ROOT
 from tests.policy.test_json_schema import as_an_editor_reads_it, refused_by_the_schema
 

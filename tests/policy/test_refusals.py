@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jitui.policy import Policy, PolicyRefused
-from jitui.policy.yaml_document import MAX_BYTES
+from jitui.policy.loading.yaml_document import MAX_BYTES
 from tests.policy.policy_samples import SMALL, small_text
 
 

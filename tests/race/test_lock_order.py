@@ -8,11 +8,11 @@ from collections.abc import Callable, Coroutine
 import pytest
 
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.intake import put_order
-from jitui.aftersales.order import OrderLine
+from jitui.aftersales.commands.intake import put_order
+from jitui.aftersales.model.order import OrderLine
+from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, Ref, RefundRef, TicketRef
-from jitui.aftersales.ticket import Ticket
 from tests.aftersales.market import NOW, Market
 from tests.known_bugs.steps import claim
 from tests.race.locks import another, wait_for_a_lock

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 
-from jitui.aftersales.command import Executed
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.review import approve
+from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import TicketRef
-from jitui.aftersales.review import approve
-from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.money import split_by_weight
 from tests.aftersales.market import NOW, Market
 from tests.known_bugs.steps import A_MINUTE, snapshot_of

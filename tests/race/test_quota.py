@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from jitui.aftersales.ticket import ApprovedBy
+from jitui.aftersales.model.ticket import ApprovedBy
 from tests.aftersales.market import NOW, Market
 
 

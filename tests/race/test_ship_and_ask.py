@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 import psycopg
 import pytest
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.ticket import APPROVED_STATES
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef
-from jitui.aftersales.ticket import APPROVED_STATES
 from tests.aftersales.market import Market, ticket_of
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from jitui.aftersales.changes import AddTimeline, Change, HoldTender, LedgerEntry, MoveRefund, PutShipment
+from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.outcomes import IdempotencyKey, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store, Transaction, Usage
 from jitui.aftersales.provider import (
@@ -23,7 +24,6 @@ from jitui.aftersales.provider import (
     RefundResult,
     RefundResultKind,
 )
-from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.bootstrap import Service
 
 

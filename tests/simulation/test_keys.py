@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from jitui.demo.simulation.keys import PromisedKeys
 from jitui.demo.simulation.messages import Result
-from jitui.entrypoints.worker import KEEP_RESPONSES
+from jitui.worker import KEEP_RESPONSES
 
 HOUR = 3600.0
 

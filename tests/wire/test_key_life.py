@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from jitui.adapters.payments.simulator import SimulatorProvider
-from jitui.aftersales.command import Executed
-from jitui.aftersales.pay import pay_claimed
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.pay import pay_claimed
+from jitui.aftersales.commands.refund_updates import KEY_EXPIRED
+from jitui.aftersales.commands.settle_refund import retry
+from jitui.aftersales.model.refund import AttemptState, RefundState
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Actor, ActorKind, TicketState
 from jitui.aftersales.ports import ClaimedRefund, OrderRef, RefundRef
-from jitui.aftersales.refund import AttemptState, RefundState
-from jitui.aftersales.refund_updates import KEY_EXPIRED
-from jitui.aftersales.settle_refund import retry
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import Actor, ActorKind, TicketState
 from tests.aftersales.market import NOW, Market, open_market
 from tests.provider_simulator.server import API_KEY, WEBHOOK_SECRET, SimulatorProcess
 from tests.worker.paying import approve, books, tell

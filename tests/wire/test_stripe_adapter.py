@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jitui.adapters.payments.stripe import KEY_LIFE, StripeProvider, from_stripe_amount, to_stripe_amount
-from jitui.aftersales.order import DisputeState
+from jitui.aftersales.model.order import DisputeState
 from jitui.aftersales.provider import (
     DisputeNotification,
     Notification,

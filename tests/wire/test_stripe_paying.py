@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from jitui.bootstrap import utc_now
-from jitui.entrypoints.worker import pay_due
 from jitui.settings import Settings
+from jitui.worker import pay_due
 from tests.aftersales.market import open_market
 from tests.http.api import Api, Now, money, open_api, order, payment
 from tests.provider_simulator.server import SimulatorProcess

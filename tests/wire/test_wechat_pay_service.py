@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from jitui.bootstrap import utc_now
-from jitui.entrypoints.worker import pay_due
 from jitui.settings import Settings, environment_for, read_settings
+from jitui.worker import pay_due
 from tests.aftersales.market import open_market
 from tests.http.api import Api, open_api, order, payment
 from tests.provider_simulator.server import SimulatorProcess, simulator, start_simulator

@@ -14,13 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.ports import OrderRef
-from jitui.aftersales.refund import RefundState
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import TicketState
 from jitui.bootstrap import Service, open_service, utc_now
-from jitui.entrypoints.worker import run_worker
 from jitui.settings import Settings
+from jitui.worker import run_worker
 from tests.aftersales.market import Market
 from tests.provider_simulator.server import API_KEY, WEBHOOK_SECRET, SimulatorProcess, client_of
 
@@ -28,7 +28,7 @@ from tests.provider_simulator.server import API_KEY, WEBHOOK_SECRET, SimulatorPr
 _PROGRAM = """
 import asyncio, json, signal, sys
 from pathlib import Path
-from jitui.entrypoints.worker import run_worker
+from jitui.worker import run_worker
 from jitui.settings import Settings
 from jitui.bootstrap import open_service
 

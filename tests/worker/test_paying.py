@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.provider import (
     BOTH,
     Notification,
@@ -20,10 +22,8 @@ from jitui.aftersales.provider import (
     RefundResult,
     RefundResultKind,
 )
-from jitui.aftersales.refund import RefundState
-from jitui.aftersales.ticket import TicketState
 from jitui.bootstrap import utc_now
-from jitui.entrypoints.worker import pay_due
+from jitui.worker import pay_due
 from tests.aftersales.market import Market, open_market
 from tests.provider_simulator.server import SimulatorProcess, StartSimulator, client_of
 from tests.worker.paying import approve, books, paid_market_with, settings_of, tell, until, worker_process, working

@@ -11,12 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jitui.aftersales.refund import RefundState
-from jitui.aftersales.ticket import TicketState
+from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.ticket import TicketState
 from jitui.bootstrap import Service, open_service, utc_now
 from jitui.entrypoints.http.app import create_app
-from jitui.entrypoints.worker import pay_due
 from jitui.settings import Settings
+from jitui.worker import pay_due
 from tests.aftersales.market import Market, open_market
 from tests.asgi import transport_to
 from tests.provider_simulator.server import SimulatorProcess

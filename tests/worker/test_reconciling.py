@@ -11,18 +11,25 @@ from pathlib import Path
 
 import pytest
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import capture_payment
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.commands.settle_refund import ManualPayout, settle
 from jitui.aftersales.ledger import balances
-from jitui.aftersales.order import Tender
+from jitui.aftersales.model.order import Tender
+from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind
+from jitui.aftersales.model.ticket import Actor, ActorKind, TicketState
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.reconcile import MovementVerdict, ReconciliationReport, Reconciling, RowKind, reconcile, window_of
-from jitui.aftersales.refund import RefundState
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.settle_refund import ManualPayout, settle
-from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind
-from jitui.aftersales.ticket import Actor, ActorKind, TicketState
+from jitui.aftersales.reconciliation.reconcile import (
+    MovementVerdict,
+    ReconciliationReport,
+    Reconciling,
+    RowKind,
+    reconcile,
+    window_of,
+)
 from jitui.bootstrap import Service, open_service, statement_formats, utc_now
 from jitui.errors import BadInput
 from tests.aftersales.market import Market, open_market

@@ -16,10 +16,10 @@ from operator import attrgetter
 from typing import Any, TypeVar, assert_never
 
 from jitui.aftersales import changes as c
-from jitui.aftersales.order import Buyer, Dispute, Funding, Order, OrderLine, Shipment, Tender
-from jitui.aftersales.refund import Attempt, Refund, RefundState
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import Ticket, TicketEvent, TicketLine
+from jitui.aftersales.model.order import Buyer, Dispute, Funding, Order, OrderLine, Shipment, Tender
+from jitui.aftersales.model.refund import Attempt, Refund, RefundState
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Ticket, TicketEvent, TicketLine
 
 
 def apply(snapshot: OrderSnapshot, change: c.Change | c.ClaimRefund) -> OrderSnapshot:

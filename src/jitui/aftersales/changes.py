@@ -11,10 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from jitui.aftersales.order import Dispute, Funder, Shipment, Tender
-from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState, Settlement
-from jitui.aftersales.task import NewTask
-from jitui.aftersales.ticket import OPEN_STATES, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
+from jitui.aftersales.model.order import Dispute, Funder, Shipment, Tender
+from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState, Settlement
+from jitui.aftersales.model.task import NewTask
+from jitui.aftersales.model.ticket import OPEN_STATES, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +337,7 @@ class CompleteOrder:
 class ClaimRefund:
     """A worker has a due refund until its lease ends: with a new attempt, or None, the same attempt once more.
 
-    No plan writes it: a store claims what is due (`jitui.aftersales.claim`), PostgreSQL many refunds at a time.
+    No plan writes it: a store claims what is due (`commands.claim`), PostgreSQL many refunds at a time.
     """
 
     refund_id: UUID

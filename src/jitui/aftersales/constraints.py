@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from jitui.aftersales.order import Dispute, DisputeState, OrderLine, Tender, waybill_of
-from jitui.aftersales.refund import AttemptState, Refund, RefundState
-from jitui.aftersales.snapshot import OrderSnapshot
+from jitui.aftersales.model.order import Dispute, DisputeState, OrderLine, Tender, waybill_of
+from jitui.aftersales.model.refund import AttemptState, Refund, RefundState
+from jitui.aftersales.model.snapshot import OrderSnapshot
 
 Rule = tuple[str, bool]
 

@@ -13,8 +13,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from jitui.aftersales.changes import LedgerEntry
-from jitui.aftersales.order import Dispute, Funder, Funding, Tender
-from jitui.aftersales.refund import Attempt, Refund
+from jitui.aftersales.model.order import Dispute, Funder, Funding, Tender
+from jitui.aftersales.model.refund import Attempt, Refund
 
 
 class Account(StrEnum):

@@ -10,11 +10,11 @@ from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.changes import Change
-from jitui.aftersales.order import Funding, Hold, OrderLine
+from jitui.aftersales.model.order import Funding, Hold, OrderLine
+from jitui.aftersales.model.refund import Attempt, Refund
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import ApprovedBy, TicketState
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
-from jitui.aftersales.refund import Attempt, Refund
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import ApprovedBy, TicketState
 from jitui.policy import PublicPolicy
 
 # References: how a command names the order that it works on -----------------------------------------------------

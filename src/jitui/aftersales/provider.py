@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from jitui.aftersales.order import DisputeState
+from jitui.aftersales.model.order import DisputeState
 
 
 class RefundResultKind(StrEnum):

@@ -9,10 +9,10 @@ from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.changes import LedgerEntry
-from jitui.aftersales.order import Order
+from jitui.aftersales.model.order import Order
+from jitui.aftersales.model.refund import Attempt, Refund
+from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
-from jitui.aftersales.refund import Attempt, Refund
-from jitui.aftersales.ticket import Ticket
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,18 @@ import ibis
 from jitui.backtest.engine import Engine
 from jitui.policy import LINE_FIELDS, FactSpec, FactType, Policy
 from jitui.policy.facts import LINES, NUL
+from jitui.policy.language.syntax import (
+    Call,
+    DefinitionRef,
+    Fact,
+    InList,
+    LineField,
+    Literal,
+    Node,
+    Operator,
+    Quantifier,
+)
 from jitui.policy.program import Program
-from jitui.policy.syntax import Call, DefinitionRef, Fact, InList, LineField, Literal, Node, Operator, Quantifier
 
 Value = Any
 """An Ibis expression; Ibis has no types that a checker could follow through operators."""

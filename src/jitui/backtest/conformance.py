@@ -25,9 +25,9 @@ from jitui.backtest.columns import Reading
 from jitui.backtest.engine import Engine
 from jitui.errors import NotConfigured
 from jitui.policy import FactSpec, FactType
-from jitui.policy.expression import Checked, check, evaluating_env, value_of
 from jitui.policy.facts import ScalarValue
-from jitui.policy.syntax import Call, Fact, InList, Literal, Names, Node
+from jitui.policy.language.expression import Checked, check, evaluating_env, value_of
+from jitui.policy.language.syntax import Call, Fact, InList, Literal, Names, Node
 
 CASES_FILE = Path(__file__).resolve().parents[3] / ".venv" / "frontend" / "cel-conformance.json"
 """Where `make setup` of a checkout puts the cases."""

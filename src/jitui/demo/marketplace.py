@@ -13,8 +13,8 @@ from itertools import accumulate, pairwise
 from math import exp, log
 from random import Random
 
-from jitui.aftersales.order import Funder, Funding, Hold
-from jitui.aftersales.ticket import Reason
+from jitui.aftersales.model.order import Funder, Funding, Hold
+from jitui.aftersales.model.ticket import Reason
 from jitui.demo.catalogue import CATEGORIES, CatalogueCategory, CatalogueShop, Goods, shops
 from jitui.money import split_by_weight
 

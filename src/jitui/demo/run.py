@@ -15,7 +15,6 @@ import msgspec
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.migrate import upgrade
-from jitui.aftersales.people import Person
 from jitui.bootstrap import Service, install_policy, open_service
 from jitui.demo.audit import Findings, audit
 from jitui.demo.home import DemoProcesses, Home, State, free_port, opened_home, own_database, write_exports, write_json
@@ -32,6 +31,7 @@ from jitui.demo.stock import (
 )
 from jitui.demo.summary import DaySummary, on_the_way, summarise
 from jitui.errors import Unavailable
+from jitui.identity.people import Person
 from jitui.provider_simulator import new_webhook_secret
 from jitui.settings import LogLevel, Settings, environment_for
 

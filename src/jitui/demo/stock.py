@@ -10,10 +10,7 @@ from datetime import datetime, timedelta
 import aiohttp
 
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.order import Buyer
-from jitui.aftersales.people import Person, Role, enrol
-from jitui.aftersales.ports import HistoryRecord
-from jitui.aftersales.registry import (
+from jitui.aftersales.governance.registry import (
     Category,
     Coverage,
     KeyScope,
@@ -23,9 +20,12 @@ from jitui.aftersales.registry import (
     Shop,
     issue_key,
 )
+from jitui.aftersales.model.order import Buyer
+from jitui.aftersales.ports import HistoryRecord
 from jitui.bootstrap import Service
 from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, PlannedOrder, Shopper
 from jitui.errors import Unavailable
+from jitui.identity.people import Person, Role, enrol
 from jitui.ids import lane_of, new_id
 from jitui.policy.facts import BUYER_EVENTS, SHOP_EVENTS
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.order import (
+from jitui.aftersales.commands.ship import ShipmentUpdate
+from jitui.aftersales.model.order import (
     MOST_ATTRIBUTES,
     Buyer,
     Funder,
@@ -21,7 +22,6 @@ from jitui.aftersales.order import (
     waybill_of,
 )
 from jitui.aftersales.ports import NewOrder
-from jitui.aftersales.ship import ShipmentUpdate
 from jitui.ids import lane_of
 from jitui.importing.fields import MOST_UNITS, NO_ID, Cells, RowFault
 from jitui.money import MAX_AMOUNT_MINOR

@@ -12,17 +12,17 @@ from typing import Protocol
 
 from jitui.aftersales.apply import apply_all
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import capture_payment, plan_payment, put_order
-from jitui.aftersales.order import Buyer
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment, plan_payment, put_order
+from jitui.aftersales.commands.put_order import plan_order, standing_order
+from jitui.aftersales.commands.request_refund import DecisionSettings
+from jitui.aftersales.commands.ship import plan_shipment, record_shipment
+from jitui.aftersales.governance.registry import Registry
+from jitui.aftersales.model.order import Buyer
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, NewOrder, OrderRef, OrderTaken, Store
-from jitui.aftersales.put_order import plan_order, standing_order
-from jitui.aftersales.registry import Registry
-from jitui.aftersales.request_refund import DecisionSettings
-from jitui.aftersales.ship import plan_shipment, record_shipment
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.importing.build_values import Item, Parcel, Payment
 
 BY = Actor(ActorKind.PLATFORM, "import")

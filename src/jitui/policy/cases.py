@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from jitui.policy.decide import ConditionResult, Decision, Outcome, Verdict, decide, restriction_hits
 from jitui.policy.facts import LINE_FIELDS, LINES, FactSpec, FactType, FactValue, LineValues, ScalarValue
-from jitui.policy.field_readers import Notes, boolean, choice, entries, fields, integer, items, read, string
+from jitui.policy.loading.field_readers import Notes, boolean, choice, entries, fields, integer, items, read, string
+from jitui.policy.loading.yaml_document import Genre, Listing, Node, Place, Scalar, decoded, parse
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.problems import CasesRefused, PolicyProblem, did_you_mean
-from jitui.policy.yaml_document import Genre, Listing, Node, Place, Scalar, decoded, parse
 
 MAX_CASES = 1_000
 _GENRE = Genre("a cases file", "cases")

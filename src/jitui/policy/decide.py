@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from msgspec import Struct, convert
 
-from jitui.policy.expression import engine_name
 from jitui.policy.facts import LINES, Facts, KnownValue
+from jitui.policy.language.expression import engine_name
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.program import Program, Programs, evaluate, known_facts
 from jitui.policy.sections import RestrictionRule, Text

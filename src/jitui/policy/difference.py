@@ -11,10 +11,10 @@ from typing import Any
 
 from jitui.money import to_decimal_text
 from jitui.policy.facts import LINE_FIELDS, FactSpec
+from jitui.policy.language.syntax import Call, DefinitionRef, Fact, LineField, Literal, Node, walk
+from jitui.policy.language.unparse import Moved, expanded, moved_constants, unparse
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.sections import Cap, Condition, Definition, Feature, RestrictionRule
-from jitui.policy.syntax import Call, DefinitionRef, Fact, LineField, Literal, Node, walk
-from jitui.policy.unparse import Moved, expanded, moved_constants, unparse
 
 
 @dataclass(frozen=True, slots=True)

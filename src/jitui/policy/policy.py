@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jitui.policy.load import load, load_bytes
+from jitui.policy.loading.loader import load, load_bytes
 from jitui.policy.model import LoadedPolicy
 
 

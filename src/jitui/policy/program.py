@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jitui.policy.expression import evaluating_env, value_of
 from jitui.policy.facts import LINES, Facts, FactSpec, FactType, KnownValue, ScalarValue, fitting, known_lines
+from jitui.policy.language.expression import evaluating_env, value_of
+from jitui.policy.language.syntax import DefinitionRef, Fact, LineField, Names, Node, Quantifier, walk
 from jitui.policy.sections import Condition, Definition, RestrictionRule
-from jitui.policy.syntax import DefinitionRef, Fact, LineField, Names, Node, Quantifier, walk
 
 if TYPE_CHECKING:
     from cel_expr_python.cel import Env, Expression

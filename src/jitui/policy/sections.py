@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jitui.policy.facts import FactType
-from jitui.policy.syntax import Node
+from jitui.policy.language.syntax import Node
 
 OTHER_FACTORS = "other_factors"
 """The id of the row that stands for private conditions in an explanation; no condition may take it."""

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from jitui.adapters.payments.calls import Closing, doubted, in_time, unknown
-from jitui.aftersales.order import DisputeState
+from jitui.aftersales.model.order import DisputeState
 from jitui.aftersales.provider import (
     BOTH,
     Capabilities,

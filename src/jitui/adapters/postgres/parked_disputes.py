@@ -1,4 +1,4 @@
-"""See `jitui.aftersales.dispute.ParkedDisputes`: news whose order is not known yet, and finding a payment's orders."""
+"""`commands.dispute.ParkedDisputes`: news whose order is not known yet, and finding a payment's orders."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import datetime
 import msgspec
 
 from jitui.adapters.postgres.pool import Pool
-from jitui.aftersales.dispute import FoundTender
-from jitui.aftersales.order import DisputeState
+from jitui.aftersales.commands.dispute import FoundTender
+from jitui.aftersales.model.order import DisputeState
 from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.provider import ToldDispute
 
@@ -38,7 +38,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PostgresParkedDisputes:
-    """See `jitui.aftersales.dispute.ParkedDisputes`."""
+    """See `jitui.aftersales.commands.dispute.ParkedDisputes`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -1,4 +1,4 @@
-"""See `jitui.aftersales.people.People`."""
+"""See `jitui.identity.people.People`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import LiteralString
 import msgspec
 
 from jitui.adapters.postgres.pool import Pool
-from jitui.aftersales.people import Person
+from jitui.identity.people import Person
 
 _PERSON: LiteralString = """
 json_build_object('name', p.name, 'role', p.role, 'subject_id', p.subject_id, 'display_name', p.display_name,

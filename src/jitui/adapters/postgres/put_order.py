@@ -11,9 +11,9 @@ from jitui.adapters.postgres.pool import Connection
 from jitui.adapters.postgres.reading import COMPLETED_BY_EVENT
 from jitui.adapters.postgres.writing import STATEMENTS
 from jitui.aftersales.changes import LedgerEntry
+from jitui.aftersales.commands.put_order import OrderPut, StandingOrder, is_free, plan_order
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
-from jitui.aftersales.put_order import OrderPut, StandingOrder, is_free, plan_order
 
 _STANDING_ORDER = msgspec.json.Decoder(StandingOrder)
 

@@ -12,11 +12,11 @@ from jitui.adapters.postgres.migrate import newest_revision
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import story
-from jitui.aftersales.order import Order
+from jitui.aftersales.model.order import Order
+from jitui.aftersales.model.refund import Attempt, Refund
+from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
 from jitui.aftersales.queries import Benefit, Health
-from jitui.aftersales.refund import Attempt, Refund
-from jitui.aftersales.ticket import Ticket
 from jitui.ids import lane_of
 
 _TICKETS: LiteralString = """

@@ -11,9 +11,9 @@ import msgspec
 
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Row, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
-from jitui.aftersales.claim import claimed
+from jitui.aftersales.commands.claim import claimed
+from jitui.aftersales.model.refund import Attempt, Refund
 from jitui.aftersales.ports import ClaimedRefund, TicketRef
-from jitui.aftersales.refund import Attempt, Refund
 from jitui.ids import LANES, new_id
 
 LANES_AT_ONCE = 16
@@ -33,7 +33,7 @@ WHERE d.due > 0
 LIMIT %(lanes)s::bigint
 """)
 
-# What `aftersales.claim.plan_claim` says of one refund, for many at a time; new attempts have the ids given.
+# What `aftersales.commands.claim.plan_claim` says of one refund, for many at a time; new attempts have the ids given.
 CLAIM = statement("""
 WITH due AS MATERIALIZED (
     SELECT r.refund_id, r.state, r.attempt_no FROM refund r

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from jitui.adapters.postgres.batch import Value, statement
+from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.ports import (
     AttemptRef,
     DecisionInputs,
@@ -23,7 +24,6 @@ from jitui.aftersales.ports import (
     RefundRef,
     TicketRef,
 )
-from jitui.aftersales.snapshot import OrderSnapshot
 
 # How each kind of reference finds its order: by columns that never change, so no lock is needed to read them.
 _BY_ORDER: LiteralString = "%(id)s"

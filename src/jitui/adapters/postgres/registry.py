@@ -1,4 +1,4 @@
-"""See `jitui.aftersales.registry.Registry`."""
+"""See `jitui.aftersales.governance.registry.Registry`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ import msgspec
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.writing import record_buyer_events
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.order import Buyer
-from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
-from jitui.aftersales.registry import (
+from jitui.aftersales.governance.registry import (
     ApiKey,
     Category,
     Coverage,
@@ -26,6 +24,8 @@ from jitui.aftersales.registry import (
     Shop,
     contradicting,
 )
+from jitui.aftersales.model.order import Buyer
+from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
 from jitui.ids import lane_of, lane_of_id
 from jitui.policy import PublicPolicy
 

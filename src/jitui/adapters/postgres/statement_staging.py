@@ -1,4 +1,4 @@
-"""See `jitui.aftersales.reconcile.StatementStaging`: a statement in temporary tables, grouped with our postings.
+"""`reconciliation.reconcile.StatementStaging`: a statement in temporary tables, grouped with our postings.
 
 A statement may have millions of rows, so it goes in by COPY, the database gathers, and groups come out one by one.
 """
@@ -17,7 +17,7 @@ import msgspec
 
 from jitui.adapters.postgres.pool import Connection, Pool
 from jitui.aftersales.ledger import AT_PROVIDER, Account, Cause
-from jitui.aftersales.reconcile import (
+from jitui.aftersales.reconciliation.reconcile import (
     MOST_UNREADABLE,
     AnyRow,
     MovementGroup,
@@ -147,7 +147,7 @@ def _clearing(provider: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PostgresStagedStatement:
-    """See `jitui.aftersales.reconcile.StagedStatement`."""
+    """See `jitui.aftersales.reconciliation.reconcile.StagedStatement`."""
 
     connection: Connection
     provider: str

@@ -16,6 +16,7 @@ from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Row, Value, 
 from jitui.adapters.postgres.pool import Connection, Pool
 from jitui.adapters.postgres.put_order import put_order
 from jitui.aftersales.changes import Change
+from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.ports import (
     ClaimedRefund,
@@ -29,7 +30,6 @@ from jitui.aftersales.ports import (
     Ref,
     TicketRef,
 )
-from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.errors import InvariantBroken, Overtaken
 
 _FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(order_id)s")

@@ -1,4 +1,4 @@
-"""See `jitui.aftersales.task.Tasks`."""
+"""See `jitui.aftersales.model.task.Tasks`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from jitui.adapters.postgres.pool import Pool, read_rows
-from jitui.aftersales.task import NewTask, OperatorTask, TaskFilter, TaskState
+from jitui.aftersales.model.task import NewTask, OperatorTask, TaskFilter, TaskState
 
 _OPEN: LiteralString = """
 WITH sent AS (

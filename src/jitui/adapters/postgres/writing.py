@@ -14,7 +14,7 @@ import msgspec
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales import changes as c
-from jitui.aftersales.snapshot import OrderSnapshot
+from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.ids import lane_of
 from jitui.policy import facts
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from jitui.aftersales.governance.registry import Coverage, Pause, Scope
 from jitui.aftersales.memory_store.history import buyer_window, counting
 from jitui.aftersales.memory_store.tables import MemoryTables
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import ApprovedBy
 from jitui.aftersales.ports import DecisionInputs, DecisionQuery, KnownPayment, PaymentName, ScopedRow, Usage
-from jitui.aftersales.registry import Coverage, Pause, Scope
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import ApprovedBy
 from jitui.text import folded
 
 

@@ -1,4 +1,4 @@
-"""The rows that people set and decisions read, for a store without a database: see `jitui.aftersales.registry`.
+"""The rows that people set and decisions read, for a store without a database: see `governance.registry`.
 
 Shops' descriptions, API keys and the publication log are not here: no decision reads them.
 """
@@ -12,10 +12,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.memory_store.tables import MemoryTables
-from jitui.aftersales.order import Buyer
-from jitui.aftersales.ports import HistoryRecord
-from jitui.aftersales.registry import (
+from jitui.aftersales.governance.registry import (
     Category,
     Coverage,
     Pause,
@@ -25,6 +22,9 @@ from jitui.aftersales.registry import (
     Selection,
     contradicting,
 )
+from jitui.aftersales.memory_store.tables import MemoryTables
+from jitui.aftersales.model.order import Buyer
+from jitui.aftersales.ports import HistoryRecord
 
 _Row = TypeVar("_Row", Buyer, Category, HistoryRecord)
 

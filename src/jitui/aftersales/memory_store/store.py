@@ -16,10 +16,14 @@ from zoneinfo import ZoneInfo
 
 from jitui.aftersales import ledger
 from jitui.aftersales.changes import Change, ClaimRefund, LedgerEntry
-from jitui.aftersales.claim import claimed, plan_claim
+from jitui.aftersales.commands.claim import claimed, plan_claim
+from jitui.aftersales.commands.put_order import CategoryFlags, order_after, plan_order, standing_order
 from jitui.aftersales.memory_store.inputs import decision_inputs
 from jitui.aftersales.memory_store.registry import MemoryRegistry
 from jitui.aftersales.memory_store.tables import MemoryTables
+from jitui.aftersales.model.refund import Refund
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.task import OperatorTask
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import (
     ClaimedRefund,
@@ -35,10 +39,6 @@ from jitui.aftersales.ports import (
     StoredDecision,
     TicketRef,
 )
-from jitui.aftersales.put_order import CategoryFlags, order_after, plan_order, standing_order
-from jitui.aftersales.refund import Refund
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.task import OperatorTask
 from jitui.errors import InvariantBroken
 from jitui.ids import new_id
 

@@ -24,9 +24,15 @@ from jitui.aftersales.changes import (
     RecordLaterDecision,
     SharePayment,
 )
+from jitui.aftersales.commands.put_order import OrderPut
 from jitui.aftersales.constraints import broken_constraint
+from jitui.aftersales.governance.registry import Category, Coverage, Pause, Restriction, Scope, Selection
 from jitui.aftersales.memory_store.history import RollUps, counting
-from jitui.aftersales.order import Buyer, OrderLine
+from jitui.aftersales.model.order import Buyer, OrderLine
+from jitui.aftersales.model.refund import Refund
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.task import NewTask, OperatorTask, TaskState
+from jitui.aftersales.model.ticket import Ticket, TicketState
 from jitui.aftersales.outcomes import StoredResponse
 from jitui.aftersales.ports import (
     AttemptRef,
@@ -38,12 +44,6 @@ from jitui.aftersales.ports import (
     RefundRef,
     TicketRef,
 )
-from jitui.aftersales.put_order import OrderPut
-from jitui.aftersales.refund import Refund
-from jitui.aftersales.registry import Category, Coverage, Pause, Restriction, Scope, Selection
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.task import NewTask, OperatorTask, TaskState
-from jitui.aftersales.ticket import Ticket, TicketState
 from jitui.errors import InvariantBroken, Overtaken
 from jitui.ids import lane_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from jitui.aftersales.ticket import TicketState
+from jitui.aftersales.model.ticket import TicketState
 from jitui.demo.audit import PaidState, judge, read_books, read_records
 from jitui.demo.replay.environment import ReplayEnvironment
 

@@ -16,17 +16,17 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.aftersales.command import Executed, IdempotentReply, Plan, execute
-from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.commands.execute import Executed, IdempotentReply, Plan, execute
+from jitui.aftersales.commands.intake import capture_payment, put_order
+from jitui.aftersales.commands.pay import pay_claimed
+from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
+from jitui.aftersales.commands.review import approve, expire
+from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, record_shipment
+from jitui.aftersales.model.order import LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Actor, ActorKind, Reason, TicketState
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
-from jitui.aftersales.pay import pay_claimed
 from jitui.aftersales.ports import NewOrder, OrderRef, TicketRef
-from jitui.aftersales.request_refund import DecisionSettings, RefundRequest, request_refund
-from jitui.aftersales.review import approve, expire
-from jitui.aftersales.ship import ShipmentUpdate, complete_order, record_shipment
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import Actor, ActorKind, Reason, TicketState
 from jitui.backtest.history import History, PastEvent, PastOrder, PastRequest
 from jitui.bootstrap import Service
 from jitui.demo.replay.assumptions import ReplayAssumptions

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
+from jitui.aftersales.model.ticket import ApprovedBy, Ticket, TicketState
 from jitui.aftersales.ports import TicketFilter, TicketRef
-from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketState
 from jitui.backtest.history import FileCounts, SetAside, Unmatched
 from jitui.demo.replay.check import BooksCheck
 from jitui.demo.replay.driver import Asked, Replay

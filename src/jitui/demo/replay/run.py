@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time
 
 from jitui.aftersales.changes import BuyerEventKind
-from jitui.aftersales.policy_in_force import publish
+from jitui.aftersales.commands.request_refund import DecisionSettings
+from jitui.aftersales.governance.policy_in_force import publish
+from jitui.aftersales.governance.registry import Category, Shop
 from jitui.aftersales.ports import HistoryRecord, OrderFilter
-from jitui.aftersales.registry import Category, Shop
-from jitui.aftersales.request_refund import DecisionSettings
 from jitui.backtest.history import History, PastEvent, SetAside, Span, Unmatched
 from jitui.bootstrap import Service, open_service
 from jitui.demo.replay.assumptions import ReplayAssumptions, as_attributes, refuse_others

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from jitui.aftersales.changes import Change
 from jitui.aftersales.feed import Feed
+from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.ports import (
     ClaimedRefund,
@@ -36,7 +37,6 @@ from jitui.aftersales.provider import (
     RefundInstruction,
     RefundResult,
 )
-from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.demo.simulation.messages import Ended, Go, Parked, ProcessMessage, Result, write
 
 FIRST_OWN_NUMBER = 1_000_000

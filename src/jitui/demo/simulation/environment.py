@@ -18,9 +18,9 @@ from jitui.adapters import embedded_postgres
 from jitui.adapters.embedded_postgres import EmbeddedServer, ServerOptions, with_database
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.order import Buyer
+from jitui.aftersales.governance.registry import Selection
+from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
-from jitui.aftersales.registry import Selection
 from jitui.bootstrap import install_policy, open_service
 from jitui.demo.simulation.workload import BUYERS, REVIEWED_BUYER, STARTS_AT
 from jitui.errors import BadInput

@@ -17,27 +17,13 @@ import sys
 from contextlib import suppress
 
 import msgspec
-from msgspec import Struct
+
+from jitui.demo.simulation.messages import ProcessSpec
 
 _ANSWER = struct.Struct("!i")
 _BYTES = 64 * 1024
 _STOP_SECONDS = 20
 _PROGRAM = "import sys; from jitui.demo.simulation.fork_server import main; sys.exit(main())"
-
-
-class ProcessSpec(Struct, frozen=True):
-    """What a new process is to be."""
-
-    number: int
-    seed: int
-    database_url: str
-    provider_url: str
-    api_key: str
-    webhook_secret: str
-    home: str
-    override: str = ""
-    lease_seconds: int = 60
-    batch: int = 4
 
 
 class ForkServer:

@@ -15,27 +15,27 @@ from uuid import uuid4
 import msgspec
 import psycopg
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.intake import capture_payment, put_order
-from jitui.aftersales.order import OrderLine, Tender
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.intake import capture_payment, put_order
+from jitui.aftersales.commands.request_refund import DecisionSettings
+from jitui.aftersales.model.order import OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import NewOrder, Store
-from jitui.aftersales.request_refund import DecisionSettings
 from jitui.bootstrap import open_service
 from jitui.demo.simulation.actors import Process, RunningCommand, gives_up
 from jitui.demo.simulation.environment import Environment
-from jitui.demo.simulation.fork_server import ForkServer, ProcessSpec
+from jitui.demo.simulation.fork_server import ForkServer
 from jitui.demo.simulation.keys import PromisedKeys
-from jitui.demo.simulation.messages import Begin, Go, Result, write
+from jitui.demo.simulation.messages import Begin, Go, ProcessSpec, Result, write
 from jitui.demo.simulation.network import IMPATIENT, Answered, Fate, Flight, Network
 from jitui.demo.simulation.process import Words
 from jitui.demo.simulation.provider import API_KEY, WEBHOOK_SECRET, Message, ModelProvider
 from jitui.demo.simulation.workload import STARTS_AT, Deal, Workload, WorkloadStep, draw_workload
 from jitui.demo.stock import payment_id
-from jitui.entrypoints.worker import KEEP_RESPONSES
 from jitui.errors import JituiError
 from jitui.provider_simulator.books import PaymentRequest
 from jitui.settings import Settings
+from jitui.worker import KEEP_RESPONSES
 
 GLANCE_SECONDS, LONGEST_GLANCE_SECONDS = 0.005, 0.1
 STUCK_SECONDS = 40.0

@@ -12,6 +12,21 @@ from msgspec import Struct
 _LENGTH = struct.Struct("!I")
 
 
+class ProcessSpec(Struct, frozen=True):
+    """What a new process is to be."""
+
+    number: int
+    seed: int
+    database_url: str
+    provider_url: str
+    api_key: str
+    webhook_secret: str
+    home: str
+    override: str = ""
+    lease_seconds: int = 60
+    batch: int = 4
+
+
 class Hello(Struct, tag=True, frozen=True):
     """The process is ready."""
 

@@ -1,7 +1,7 @@
 """A process of the world: the service's own parts behind checkpoints, doing the commands that the world begins.
 
 An API process takes the buyers', merchants', carriers' and operators' commands and the provider's webhooks; a worker
-does the turns of `jitui.entrypoints.worker`. Both are this code.
+does the turns of `jitui.worker`. Both are this code.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ import msgspec
 import structlog
 
 from jitui.adapters.payments.simulator import SimulatorProvider
-from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.order import LineUnits, ShipmentSource, ShipmentStatus
+from jitui.aftersales.commands.execute import Executed, IdempotentReply
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
+from jitui.aftersales.commands.review import Rejection, approve, reject, withdraw
+from jitui.aftersales.commands.settle_refund import retry
+from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
+from jitui.aftersales.model.order import LineUnits, ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.request_refund import RefundRequest, request_refund
-from jitui.aftersales.review import Rejection, approve, reject, withdraw
-from jitui.aftersales.settle_refund import retry
-from jitui.aftersales.ship import ShipmentUpdate, record_shipment
-from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.bootstrap import Service, open_service
 from jitui.demo.simulation.checkpoints import (
     CheckpointedFeed,
@@ -43,12 +43,11 @@ from jitui.demo.simulation.checkpoints import (
     Checkpoints,
     MortalLoop,
 )
-from jitui.demo.simulation.fork_server import ProcessSpec
-from jitui.demo.simulation.messages import Begin, Go, Hello, Result, read_order
-from jitui.entrypoints.worker import KEEP_RESPONSES, expire_due, pay_due
+from jitui.demo.simulation.messages import Begin, Go, Hello, ProcessSpec, Result, read_order
 from jitui.errors import JituiError, Unavailable
 from jitui.ids import lane_of, lane_of_id
 from jitui.settings import Settings
+from jitui.worker import KEEP_RESPONSES, expire_due, pay_due
 
 PROCESS_HEADER = "x-simulated-process"
 PATIENT_SECONDS = 120.0

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from random import Random
 
-from jitui.aftersales.order import Funder, Funding, Hold
+from jitui.aftersales.model.order import Funder, Funding, Hold
 
 STARTS_AT = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
 BUYERS = tuple(f"buyer-{number}" for number in range(6))

@@ -11,7 +11,7 @@ from jitui.entrypoints.cli.output import Json, echo, print_json
 from jitui.text import visible
 
 if TYPE_CHECKING:
-    from jitui.aftersales.registry import Coverage
+    from jitui.aftersales.governance.registry import Coverage
     from jitui.bootstrap import Service
 
 coverage = typer.Typer(
@@ -57,7 +57,7 @@ def set_row(
     A shop goes by its row, else the platform's; a line by its item's, else its category's.
     An order is covered when its shop is and every line is.
     """
-    from jitui.aftersales.registry import Coverage, Scope
+    from jitui.aftersales.governance.registry import Coverage, Scope
     from jitui.entrypoints.cli.running import with_app
     from jitui.entrypoints.cli.words import id_of, place_of
     from jitui.errors import BadInput

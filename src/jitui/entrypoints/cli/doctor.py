@@ -202,7 +202,7 @@ def _policy(live: PublishedPolicy | None) -> DoctorFinding:
 
 
 def _roll_up(health: Health, now: datetime, usage_max_age: timedelta) -> DoctorFinding:
-    from jitui.aftersales.facts import usage_is_fresh
+    from jitui.aftersales.commands.facts import usage_is_fresh
 
     mend = "Without a worker nothing is refunded at once and nothing is paid: run `jitui worker`."
     if health.usage_as_of is None:

@@ -13,8 +13,8 @@ from jitui.entrypoints.cli.output import Json, print_json, results, styled
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from jitui.aftersales.model.view import TicketView
     from jitui.aftersales.ports import StoredDecision
-    from jitui.aftersales.view import TicketView
     from jitui.bootstrap import Service
     from jitui.policy import Explanation, ExplanationRow
 
@@ -77,8 +77,8 @@ def _audience_word(audience: Audience) -> Literal["platform", "merchant", "buyer
 
 
 async def _read(service: Service, ticket_id: UUID) -> tuple[TicketView, StoredDecision]:
+    from jitui.aftersales.model.view import view_ticket
     from jitui.aftersales.ports import TicketRef
-    from jitui.aftersales.view import view_ticket
     from jitui.errors import BadInput
     from jitui.ids import lane_of_id
 

@@ -10,7 +10,7 @@ import typer
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 
 if TYPE_CHECKING:
-    from jitui.aftersales.registry import KeyScope
+    from jitui.aftersales.governance.registry import KeyScope
     from jitui.bootstrap import Service
 
 keys = typer.Typer(help="Issue API keys.", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -35,7 +35,7 @@ def issue(
     whose = _scope(scope, subject)
 
     async def work(service: Service) -> str:
-        from jitui.aftersales.registry import issue_key
+        from jitui.aftersales.governance.registry import issue_key
 
         now = service.clock()
         ends = now + timedelta(days=days) if days is not None else None
@@ -50,7 +50,7 @@ def issue(
 
 
 def _scope(scope: str, subject: str) -> KeyScope:
-    from jitui.aftersales.registry import KeyScope
+    from jitui.aftersales.governance.registry import KeyScope
     from jitui.entrypoints.cli.words import id_of, word_of
     from jitui.errors import BadInput
 

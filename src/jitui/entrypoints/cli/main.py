@@ -168,7 +168,7 @@ def _refuse_what_is_no_text(words: list[str]) -> None:
 
 def _tell(error: Exception, sentence: str, *, debug: bool) -> None:
     """An error's sentence, or with --debug its trace; never a secret or a local value."""
-    from jitui.entrypoints.logs import isolated_trace, without_secrets
+    from jitui.logs import isolated_trace, without_secrets
 
     say(isolated_trace(error) if debug else without_secrets(sentence))
 

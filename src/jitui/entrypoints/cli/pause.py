@@ -12,7 +12,7 @@ from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.text import visible
 
 if TYPE_CHECKING:
-    from jitui.aftersales.registry import Pause, Scope
+    from jitui.aftersales.governance.registry import Pause, Scope
     from jitui.bootstrap import Service
 
 
@@ -55,14 +55,14 @@ def pause(
 
 
 def _place(scope: str, ref: str) -> tuple[Scope, str]:
-    from jitui.aftersales.registry import Scope
+    from jitui.aftersales.governance.registry import Scope
     from jitui.entrypoints.cli.words import place_of
 
     return place_of(scope, ref, tuple(Scope))
 
 
 async def _set(service: Service, place: tuple[Scope, str], reason: str, by: str) -> None:
-    from jitui.aftersales.registry import Pause
+    from jitui.aftersales.governance.registry import Pause
     from jitui.entrypoints.cli.words import id_of
     from jitui.errors import BadInput
 

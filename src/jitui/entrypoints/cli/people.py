@@ -12,7 +12,7 @@ from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.entrypoints.cli.words import id_of
 
 if TYPE_CHECKING:
-    from jitui.aftersales.registry import Restriction
+    from jitui.aftersales.governance.registry import Restriction
     from jitui.bootstrap import Service
 
 BuyerId = Annotated[str, typer.Argument(metavar="BUYER", help="The platform's id of the buyer.", show_default=False)]
@@ -56,7 +56,7 @@ def restrict(
 async def _restrict(service: Service, buyer: str, reason: str, days: int, by: str) -> None:
     from datetime import timedelta
 
-    from jitui.aftersales.registry import Restriction
+    from jitui.aftersales.governance.registry import Restriction
     from jitui.errors import BadInput
     from jitui.ids import lane_of, new_id
 
@@ -91,7 +91,7 @@ def select(
     as_json: Json = False,
 ) -> None:
     """Put a buyer on the platform's allow or deny list; it goes before the hold-out."""
-    from jitui.aftersales.registry import Selection
+    from jitui.aftersales.governance.registry import Selection
     from jitui.entrypoints.cli.running import with_app
     from jitui.errors import BadInput
 

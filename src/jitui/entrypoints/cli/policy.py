@@ -111,7 +111,7 @@ def publish(
         say(f"{problem} (advice)")
 
     async def work(service: Service) -> bool:
-        from jitui.aftersales.policy_in_force import publish as make_live
+        from jitui.aftersales.governance.policy_in_force import publish as make_live
 
         return await make_live(service.registry, loaded, by=by, now=service.clock())
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def load_policy(file: Path) -> Policy:
     """The policy in a file; raises PolicyRefused with every problem, BadInput when it cannot be read."""
     from jitui.policy import Policy
-    from jitui.policy.load import load_bytes
+    from jitui.policy.loading.loader import load_bytes
 
     return load_bytes(Policy, read_bytes(file), str(file))
 

@@ -10,6 +10,6 @@ def schema() -> None:
 
     docs/reference/policy-file.md says how an editor is told of it.
     """
-    from jitui.policy.json_schema import policy_schema
+    from jitui.policy.loading.json_schema import policy_schema
 
     print_json(policy_schema())

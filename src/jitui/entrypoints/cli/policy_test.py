@@ -34,7 +34,7 @@ def run_cases(
     Exit code 1 when a case fails or none was there, 2 when a file cannot be read or does not fit the policy.
     """
     from jitui.policy.cases import never_seen, read_cases, run_case
-    from jitui.policy.file_kinds import LANGUAGES
+    from jitui.policy.loading.file_kinds import LANGUAGES
 
     if language not in LANGUAGES:
         raise typer.BadParameter(f"it is {' or '.join(LANGUAGES)}", param_hint="--language")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from jitui.aftersales.reconcile import Count, ReconciliationReport, StatementFormat
+    from jitui.aftersales.reconciliation.reconcile import Count, ReconciliationReport, StatementFormat
     from jitui.bootstrap import Service
 
 
@@ -47,7 +47,7 @@ def reconcile(
     window = (_time("--from", since, layout.whole_days_in), _time("--until", until, layout.whole_days_in))
 
     async def work(service: Service) -> ReconciliationReport:
-        from jitui.aftersales import reconcile as core
+        from jitui.aftersales.reconciliation import reconcile as core
         from jitui.errors import NotConfigured
 
         if service.settings.pool_size < 2:

@@ -18,7 +18,7 @@ def with_app(work: Callable[[Service], Awaitable[_Result]]) -> _Result:
     Raises NotConfigured for a setting, Unavailable for a database that does not answer.
     """
     from jitui.bootstrap import database, open_service
-    from jitui.entrypoints.logs import configure
+    from jitui.logs import configure
     from jitui.settings import read_settings
 
     settings = read_settings()

@@ -12,7 +12,7 @@ from jitui.entrypoints.cli.output import Json, echo, print_json
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from jitui.aftersales.task import OperatorTask
+    from jitui.aftersales.model.task import OperatorTask
     from jitui.bootstrap import Service
 
 
@@ -34,7 +34,7 @@ def tasks(
     chosen = _chosen(resolve, note)
 
     async def work(service: Service) -> Sequence[OperatorTask]:
-        from jitui.aftersales.task import TaskFilter, TaskState
+        from jitui.aftersales.model.task import TaskFilter, TaskState
 
         if chosen is not None:
             return [await _resolve(service, chosen, note, by)]

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
     from enum import StrEnum
 
-    from jitui.aftersales.registry import Scope
+    from jitui.aftersales.governance.registry import Scope
 
     _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -25,7 +25,7 @@ def word_of(text: str, allowed: tuple[_Word, ...], what: str) -> _Word:
 
 def place_of(scope: str, ref: str, allowed: tuple[Scope, ...]) -> tuple[Scope, str]:
     """A scope with the id it needs; the platform has none."""
-    from jitui.aftersales.registry import Scope
+    from jitui.aftersales.governance.registry import Scope
     from jitui.errors import BadInput
 
     place = word_of(scope, allowed, "the scope")

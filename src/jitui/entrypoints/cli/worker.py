@@ -27,7 +27,7 @@ async def _work(service: Service) -> bool:
     import asyncio
     import signal
 
-    from jitui.entrypoints.worker import run_worker
+    from jitui.worker import run_worker
 
     stop = asyncio.Event()
     interrupted = False

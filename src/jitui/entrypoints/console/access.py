@@ -9,10 +9,10 @@ from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.types import Guard
 
-from jitui.aftersales.people import Role, whose_session
+from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.ports import OrderRef, TicketRef
-from jitui.aftersales.snapshot import OrderSnapshot
 from jitui.entrypoints.console.visit import AnyConnection, Visit, service_of
+from jitui.identity.people import Role, whose_session
 from jitui.ids import lane_of, lane_of_id
 from jitui.text import why_no_id
 

@@ -9,11 +9,11 @@ from uuid import uuid4
 
 import msgspec
 
-from jitui.aftersales.order import FulfillmentStatus, LineUnits, OrderLine
+from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility
+from jitui.aftersales.model.order import FulfillmentStatus, LineUnits, OrderLine
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Reason
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode
-from jitui.aftersales.request_refund import RefundRequest, check_eligibility
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import Reason
 from jitui.entrypoints.console.visit import Visit
 from jitui.policy import Explanation, Outcome, explain
 

@@ -11,16 +11,15 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Response
 
-from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.order import captured_minor
+from jitui.aftersales.commands.execute import Executed, IdempotentReply
+from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
+from jitui.aftersales.commands.review import withdraw
+from jitui.aftersales.model.order import captured_minor
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Actor, ActorKind, Reason
+from jitui.aftersales.model.view import TicketView, view_ticket, without_staff
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
-from jitui.aftersales.people import Role
 from jitui.aftersales.ports import OrderFilter, OrderRef, TicketRef
-from jitui.aftersales.request_refund import RefundRequest, request_refund
-from jitui.aftersales.review import withdraw
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import Actor, ActorKind, Reason
-from jitui.aftersales.view import TicketView, view_ticket, without_staff
 from jitui.entrypoints.console.access import known_text, only, own_order, own_ticket
 from jitui.entrypoints.console.ask import askable, check, everything, new_nonce, read_ask, sent_once
 from jitui.entrypoints.console.cursor import read_place
@@ -30,6 +29,7 @@ from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visitin
 from jitui.entrypoints.console.why import explained, shop_name, version_of
 from jitui.entrypoints.console.words import REVIEW_REASONS
 from jitui.entrypoints.cursor import to_cursor
+from jitui.identity.people import Role
 from jitui.ids import lane_of_id
 
 ORDERS_PER_PAGE = 10

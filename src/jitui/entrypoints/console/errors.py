@@ -12,8 +12,8 @@ from litestar.utils.scope.state import ScopeState
 
 from jitui.entrypoints.console.forms import CSRF_COOKIE, SAFE_METHODS
 from jitui.entrypoints.console.visit import ConsoleOptions, ConsoleRequest, go_to, show, visit_of
-from jitui.entrypoints.logs import get_logger
 from jitui.errors import Unavailable
+from jitui.logs import get_logger
 
 _PAGES = (400, 403, 404, 405, 413, 500, 503)
 

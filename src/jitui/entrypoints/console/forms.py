@@ -12,10 +12,10 @@ from litestar.exceptions import PermissionDeniedException
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
 
-from jitui.aftersales.people import installation_secret
 from jitui.entrypoints.console.access import SESSION_COOKIE
 from jitui.entrypoints.console.origin import is_foreign, is_tls
 from jitui.entrypoints.console.visit import ConsoleRequest
+from jitui.identity.people import installation_secret
 
 CSRF_COOKIE = "jitui_csrf"
 TOKEN_FIELD = "_csrf_token"

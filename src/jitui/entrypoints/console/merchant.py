@@ -12,16 +12,15 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Response, Stream
 
-from jitui.aftersales.order import LineUnits, ShipmentSource, ShipmentStatus, captured_minor
+from jitui.aftersales.commands.review import Rejection, approve, reject
+from jitui.aftersales.commands.ship import ShipmentUpdate, goods_with_carrier
+from jitui.aftersales.governance.registry import Coverage, Scope
+from jitui.aftersales.model.order import LineUnits, ShipmentSource, ShipmentStatus, captured_minor
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import APPROVED_STATES, Actor, ActorKind, ApprovedBy, TicketState
+from jitui.aftersales.model.view import view_ticket, without_staff
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.people import Role
 from jitui.aftersales.ports import TicketRef
-from jitui.aftersales.registry import Coverage, Scope
-from jitui.aftersales.review import Rejection, approve, reject
-from jitui.aftersales.ship import ShipmentUpdate, goods_with_carrier
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import APPROVED_STATES, Actor, ActorKind, ApprovedBy, TicketState
-from jitui.aftersales.view import view_ticket, without_staff
 from jitui.entrypoints.console.access import only, own_ticket
 from jitui.entrypoints.console.progress import steps_of
 from jitui.entrypoints.console.start import Form, seen_version
@@ -29,6 +28,7 @@ from jitui.entrypoints.console.ticket_list import TABS, csv_of, page_of, read_qu
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.why import explained, shop_name
 from jitui.entrypoints.console.words import REVIEW_REASONS
+from jitui.identity.people import Role
 from jitui.ids import lane_of_id
 
 BENEFIT_DAYS = 30

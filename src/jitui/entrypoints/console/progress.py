@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from jitui.aftersales.ticket import ApprovedBy, TicketState
-from jitui.aftersales.view import TicketView
+from jitui.aftersales.model.ticket import ApprovedBy, TicketState
+from jitui.aftersales.model.view import TicketView
 
 FINAL_STATES = frozenset({TicketState.REFUNDED, TicketState.REJECTED, TicketState.WITHDRAWN, TicketState.CLOSED})
 """A page need not look again."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from litestar import get
 from litestar.exceptions import NotFoundException
 
-from jitui.aftersales.policy_in_force import with_public_view
+from jitui.aftersales.governance.policy_in_force import with_public_view
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visiting, show
 
 VERSIONS_PER_PAGE = 20

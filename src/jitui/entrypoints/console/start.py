@@ -10,14 +10,6 @@ from litestar.exceptions import ValidationException
 from litestar.params import URLEncodedBody
 from litestar.response import Response
 
-from jitui.aftersales.people import (
-    SESSION_LASTS,
-    SignedIn,
-    SignInRefusal,
-    sign_in,
-    sign_in_sample,
-    sign_out,
-)
 from jitui.entrypoints.console.access import LONGEST_ID, SESSION_COOKIE
 from jitui.entrypoints.console.origin import is_tls
 from jitui.entrypoints.console.visit import (
@@ -33,6 +25,14 @@ from jitui.entrypoints.console.visit import (
     show,
 )
 from jitui.entrypoints.http.client import client_of
+from jitui.identity.people import (
+    SESSION_LASTS,
+    SignedIn,
+    SignInRefusal,
+    sign_in,
+    sign_in_sample,
+    sign_out,
+)
 from jitui.settings import Language
 
 Form = URLEncodedBody[dict[str, str]]

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from litestar.exceptions import ValidationException
 
+from jitui.aftersales.model.ticket import ApprovedBy, Ticket, TicketState
 from jitui.aftersales.ports import TicketFilter
-from jitui.aftersales.ticket import ApprovedBy, Ticket, TicketState
 from jitui.entrypoints.console.cursor import read_place
 from jitui.entrypoints.console.language import Speech
 from jitui.entrypoints.console.visit import Visit

@@ -20,13 +20,13 @@ from litestar.params import SkipValidation
 from litestar.response import Response
 from litestar.utils.scope.state import ScopeState
 
-from jitui.aftersales.people import Person, Role
-from jitui.aftersales.ticket import TicketState
+from jitui.aftersales.model.ticket import TicketState
 from jitui.bootstrap import Service
 from jitui.entrypoints.console import words
 from jitui.entrypoints.console.isolation import ExactAttributes, exact, isolate_values_of_messages, shown
 from jitui.entrypoints.console.language import Speech, catalogue, choose
 from jitui.errors import NotConfigured
+from jitui.identity.people import Person, Role
 from jitui.settings import Language
 
 HERE = Path(__file__).parent

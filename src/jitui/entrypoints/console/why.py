@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from jitui.aftersales.people import Role
+from jitui.aftersales.model.view import TicketView
 from jitui.aftersales.ports import TicketRef
-from jitui.aftersales.view import TicketView
 from jitui.entrypoints.console.visit import Visit
+from jitui.identity.people import Role
 from jitui.ids import lane_of_id
 from jitui.policy import Explanation, decision_from_json, explain
 from jitui.policy.explain import Audience

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from jitui.aftersales.order import FulfillmentStatus, Hold
+from jitui.aftersales.governance.registry import Scope
+from jitui.aftersales.model.order import FulfillmentStatus, Hold
+from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketState
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.people import Role, SignInRefusal
-from jitui.aftersales.refund import RefundState
-from jitui.aftersales.registry import Scope
-from jitui.aftersales.ticket import ActorKind, ApprovedBy, Reason, TicketState
+from jitui.identity.people import Role, SignInRefusal
 from jitui.policy import Verdict
 
 

@@ -43,8 +43,8 @@ from jitui.entrypoints.http.problems import (
 from jitui.entrypoints.http.reply import Answer, ApiResponse, Reply, response_of
 from jitui.entrypoints.http.request import Api, RequestContext
 from jitui.entrypoints.http.resources import HANDLERS
-from jitui.entrypoints.logs import get_logger
 from jitui.errors import NotConfigured, Unavailable
+from jitui.logs import get_logger
 from jitui.settings import Settings
 
 log = get_logger("jitui.http")

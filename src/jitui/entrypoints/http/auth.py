@@ -12,7 +12,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import AsyncAnyCallable
 
-from jitui.aftersales.registry import ApiKey
+from jitui.aftersales.governance.registry import ApiKey
 from jitui.entrypoints.http.client import client_of
 from jitui.entrypoints.http.exchange import exchange_of
 from jitui.entrypoints.http.keys import is_monitoring, unauthenticated

@@ -11,7 +11,7 @@ from typing import cast
 from litestar.types import Scope
 from uuid_utils import uuid7
 
-from jitui.entrypoints.logs import name_request
+from jitui.logs import name_request
 
 Headers = tuple[tuple[str, str], ...]
 

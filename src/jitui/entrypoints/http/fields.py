@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from jitui.aftersales.order import MOST_ATTRIBUTES
+from jitui.aftersales.model.order import MOST_ATTRIBUTES
 from jitui.money import MAX_AMOUNT_MINOR
 from jitui.tabular.cells import EARLIEST as EARLIEST
 from jitui.tabular.cells import LATEST as LATEST

@@ -12,7 +12,7 @@ from time import monotonic
 from cachetools import LRUCache, TTLCache
 from litestar.types import Scope
 
-from jitui.aftersales.registry import ApiKey, hash_secret
+from jitui.aftersales.governance.registry import ApiKey, hash_secret
 from jitui.bootstrap import Service
 from jitui.entrypoints.http.client import client_of
 from jitui.entrypoints.http.limits import Buckets, Rate, Taken

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from jitui.aftersales.view import Amount
+from jitui.aftersales.model.view import Amount
 
 _Kind = TypeVar("_Kind")
 

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
+from jitui.aftersales.model.view import TicketView
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.view import TicketView
 from jitui.entrypoints.http.descriptions import description_of
 from jitui.entrypoints.http.fields import Id, Kind
 from jitui.entrypoints.http.operation import Nothing, Operation, described, method_of, path_of

@@ -15,8 +15,8 @@ from litestar import HttpMethod
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
+from jitui.aftersales.governance.registry import KeyScope
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.registry import KeyScope
 from jitui.entrypoints.http.problems import REFUSALS, ProblemKind
 
 PLATFORM, SHOP, BUYER = KeyScope.PLATFORM, KeyScope.SHOP, KeyScope.BUYER

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from jitui.aftersales import command
+from jitui.aftersales.commands import execute as command
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.entrypoints.http.fields import EARLIEST, LATEST
 

@@ -11,7 +11,7 @@ from litestar.response import Response
 from litestar.response.base import ASGIResponse
 from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
 
-from jitui.aftersales.command import Executed, IdempotentReply
+from jitui.aftersales.commands.execute import Executed, IdempotentReply
 from jitui.aftersales.outcomes import Refusal, StoredResponse
 from jitui.entrypoints.http.exchange import Headers
 from jitui.entrypoints.http.problems import MEDIA_TYPE, Problem, body_of, of_refusal

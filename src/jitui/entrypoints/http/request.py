@@ -13,9 +13,9 @@ from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 from msgspec import UnsetType
 
+from jitui.aftersales.governance.registry import ApiKey, KeyScope
+from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.outcomes import IdempotencyKey
-from jitui.aftersales.registry import ApiKey, KeyScope
-from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.bootstrap import Service
 from jitui.entrypoints.http.exchange import exchange_of
 from jitui.entrypoints.http.keys import KnownKeys

@@ -25,8 +25,8 @@ from jitui.child import end_with_parent
 from jitui.connections import BoundedProtocol, Limits, most_connections
 from jitui.entrypoints.http.app import create_opening_app
 from jitui.entrypoints.http.request import Stopping
-from jitui.entrypoints.logs import configure
 from jitui.errors import NotConfigured
+from jitui.logs import configure
 from jitui.settings import Settings, read_settings
 
 GRACE_SECONDS = 10

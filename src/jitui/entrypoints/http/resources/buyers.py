@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from msgspec import UNSET, Meta, UnsetType
 
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.order import Buyer
+from jitui.aftersales.model.order import Buyer
 from jitui.entrypoints.http.fields import (
     AmountMinor,
     Attributes,

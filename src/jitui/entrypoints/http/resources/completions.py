@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from litestar.params import FromPath
 
+from jitui.aftersales.commands.ship import complete_order
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.ship import complete_order
 from jitui.entrypoints.http.fields import Time
 from jitui.entrypoints.http.operation import PLATFORM, operation, post
 from jitui.entrypoints.http.problems import FaultCollector, not_found

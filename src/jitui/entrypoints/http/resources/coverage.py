@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from litestar.params import FromPath
 from msgspec import UNSET, Meta, UnsetType
 
+from jitui.aftersales.governance.registry import Category, Coverage, Scope, refuse_opt_out
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.registry import Category, Coverage, Scope, refuse_opt_out
 from jitui.entrypoints.http.fields import IdOrNone, Text, Why, may_name
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation, put

@@ -9,8 +9,8 @@ from typing import Literal
 
 from litestar.params import FromPath
 
+from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.ports import TicketRef
-from jitui.aftersales.ticket import Ticket
 from jitui.entrypoints.http.operation import BUYER, EVERY_SCOPE, PLATFORM, SHOP, get, operation
 from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.reply import Reply, answer

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from jitui.aftersales.view import Amount
+from jitui.aftersales.model.view import Amount
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Cursor, Id, PageLimit
 from jitui.entrypoints.http.mapping import shown

@@ -8,7 +8,7 @@ from litestar.params import FromPath
 
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import FLOWS, Cause, balances, cause_of
-from jitui.aftersales.view import Amount
+from jitui.aftersales.model.view import Amount
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, get, operation
 from jitui.entrypoints.http.problems import not_found

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from litestar.params import FromPath
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.dispute import take_dispute
-from jitui.aftersales.mismatch import mismatch_task
+from jitui.aftersales.commands.dispute import take_dispute
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.mismatch import mismatch_task
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import AttemptRef
 from jitui.aftersales.provider import DisputeNotification, NotificationIgnored, NotificationRefused
-from jitui.aftersales.refund_updates import RefundUpdate, confirm
 from jitui.entrypoints.http.operation import operation, post
 from jitui.entrypoints.http.problems import INVALID_REQUEST, SIGNATURE_REFUSED, Problem, not_found
 from jitui.entrypoints.http.read_body import read_all
 from jitui.entrypoints.http.reply import NO_CONTENT, Answer, Reply
 from jitui.entrypoints.http.request import RequestContext
-from jitui.entrypoints.logs import get_logger
 from jitui.ids import lane_of_id
+from jitui.logs import get_logger
 
 log = get_logger("jitui.http")
 

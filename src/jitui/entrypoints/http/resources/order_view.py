@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from jitui.aftersales.command import Executed
-from jitui.aftersales.order import (
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.model.order import (
     DisputeState,
     FulfillmentStatus,
     Funder,
@@ -15,9 +15,9 @@ from jitui.aftersales.order import (
     ShipmentStatus,
     captured_minor,
 )
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.view import Amount
 from jitui.aftersales.ports import OrderRef
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.view import Amount
 from jitui.entrypoints.http.fields import may_name
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import SHOP

@@ -8,8 +8,8 @@ from typing import Annotated
 from litestar.params import FromPath
 from msgspec import Meta, field
 
-from jitui.aftersales.intake import put_order
-from jitui.aftersales.order import Funder, Funding, Hold, OrderLine
+from jitui.aftersales.commands.intake import put_order
+from jitui.aftersales.model.order import Funder, Funding, Hold, OrderLine
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import NewOrder, OrderFilter
 from jitui.entrypoints.http.cursors import NamedPlace, page_of, read_cursor

@@ -8,7 +8,7 @@ from typing import Annotated
 from litestar.params import FromPath
 from msgspec import Meta
 
-from jitui.aftersales.registry import Pause, Scope
+from jitui.aftersales.governance.registry import Pause, Scope
 from jitui.entrypoints.http.fields import IdOrNone, Why, may_name
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, delete, get, operation, post

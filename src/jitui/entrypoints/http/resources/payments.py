@@ -7,9 +7,9 @@ from typing import Annotated
 from litestar.params import FromPath
 from msgspec import Meta
 
-from jitui.aftersales.dispute import record_dispute
-from jitui.aftersales.intake import capture_payment
-from jitui.aftersales.order import Dispute, DisputeState, Tender
+from jitui.aftersales.commands.dispute import record_dispute
+from jitui.aftersales.commands.intake import capture_payment
+from jitui.aftersales.model.order import Dispute, DisputeState, Tender
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.fields import Code, Kind, PositiveMinor, PositiveMoney, Text, Time
 from jitui.entrypoints.http.mapping import taken

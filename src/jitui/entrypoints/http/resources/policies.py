@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from jitui.aftersales.policy_in_force import with_public_view
+from jitui.aftersales.governance.policy_in_force import with_public_view
 from jitui.aftersales.ports import Publication
 from jitui.entrypoints.http.cursors import PublicationPlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Cursor, PageLimit

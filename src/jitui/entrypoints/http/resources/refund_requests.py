@@ -11,11 +11,11 @@ import msgspec
 from msgspec import Meta, field
 
 from jitui.aftersales.changes import RecordDecision
-from jitui.aftersales.command import Executed
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.request_refund import RefundRequest, check_eligibility, request_refund
+from jitui.aftersales.model.ticket import Reason, Ticket
+from jitui.aftersales.model.view import Amount, TicketView
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.request_refund import RefundRequest, check_eligibility, request_refund
-from jitui.aftersales.ticket import Reason, Ticket
-from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http.fields import Id
 from jitui.entrypoints.http.operation import BUYER, PLATFORM, operation, post
 from jitui.entrypoints.http.problems import UNAVAILABLE, FaultCollector, Problem, not_found, refuse

@@ -10,12 +10,12 @@ from uuid import UUID
 from litestar.params import FromPath
 from msgspec import Meta
 
-from jitui.aftersales.command import Executed
+from jitui.aftersales.commands.execute import Executed
+from jitui.aftersales.commands.settle_refund import ManualPayout, retry, settle
+from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState
+from jitui.aftersales.model.view import Amount, TicketView
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import RefundRef
-from jitui.aftersales.refund import Attempt, AttemptState, Refund, RefundState
-from jitui.aftersales.settle_refund import ManualPayout, retry, settle
-from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http.fields import Code, PositiveMoney, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import EVERY_SCOPE, NOTHING, PLATFORM, get, operation, post

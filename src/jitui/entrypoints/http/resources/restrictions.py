@@ -9,8 +9,8 @@ from uuid import UUID
 
 from litestar.params import FromPath
 
+from jitui.aftersales.governance.registry import Restriction, Selection
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.registry import Restriction, Selection
 from jitui.entrypoints.http.fields import Id, Text, Time, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, get, operation, post, put

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from jitui.aftersales.view import Amount
+from jitui.aftersales.model.view import Amount
 
 ASKED_AT = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 PAID_AT = ASKED_AT - timedelta(hours=1)

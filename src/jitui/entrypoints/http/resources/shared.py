@@ -7,8 +7,8 @@ from typing import Annotated, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from jitui.aftersales.order import LineUnits
-from jitui.aftersales.registry import Scope
+from jitui.aftersales.governance.registry import Scope
+from jitui.aftersales.model.order import LineUnits
 from jitui.entrypoints.http.fields import Code, Id, Quantity
 from jitui.entrypoints.http.problems import FaultCollector, refuse
 from jitui.policy.problems import did_you_mean

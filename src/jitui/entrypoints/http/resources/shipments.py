@@ -9,10 +9,10 @@ from typing import Annotated
 from litestar.params import FromPath
 from msgspec import Meta, field
 
-from jitui.aftersales.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
+from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.ship import ShipmentUpdate, record_shipment
-from jitui.aftersales.ticket import Actor, ActorKind
 from jitui.entrypoints.http.fields import Code, NameOrNone, Time
 from jitui.entrypoints.http.mapping import taken
 from jitui.entrypoints.http.operation import PLATFORM, SHOP, operation, post

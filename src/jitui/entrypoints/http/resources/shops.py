@@ -10,7 +10,7 @@ from typing import Annotated
 from litestar.params import FromPath
 from msgspec import UNSET, Meta, UnsetType
 
-from jitui.aftersales.registry import Shop
+from jitui.aftersales.governance.registry import Shop
 from jitui.entrypoints.http.fields import Attributes, AttributeValues, Text, Time, may_name
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation, put

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from jitui.aftersales.facts import usage_is_fresh
+from jitui.aftersales.commands.facts import usage_is_fresh
 from jitui.aftersales.queries import Benefit, Health
 from jitui.bootstrap import Service
 from jitui.entrypoints.http.metrics import MEDIA_TYPE

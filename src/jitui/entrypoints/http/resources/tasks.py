@@ -8,8 +8,8 @@ from uuid import UUID
 
 from litestar.params import FromPath
 
-from jitui.aftersales.task import OperatorTask, TaskFilter, TaskKind, TaskState
-from jitui.aftersales.view import Amount
+from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind, TaskState
+from jitui.aftersales.model.view import Amount
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Cursor, Kind, PageLimit, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown

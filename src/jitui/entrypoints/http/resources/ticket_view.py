@@ -7,11 +7,11 @@ from uuid import UUID
 
 import msgspec
 
+from jitui.aftersales.model.refund import RefundState
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, Ticket, TicketState
+from jitui.aftersales.model.view import RefundView, TicketLineView, TicketView, TimelineView, view_ticket, without_staff
 from jitui.aftersales.ports import TicketRef
-from jitui.aftersales.refund import RefundState
-from jitui.aftersales.snapshot import OrderSnapshot
-from jitui.aftersales.ticket import ActorKind, ApprovedBy, Reason, Ticket, TicketState
-from jitui.aftersales.view import RefundView, TicketLineView, TicketView, TimelineView, view_ticket, without_staff
 from jitui.entrypoints.http.exchange import Headers
 from jitui.entrypoints.http.fields import read_uuid
 from jitui.entrypoints.http.operation import PLATFORM, SHOP

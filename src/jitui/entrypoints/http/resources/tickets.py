@@ -10,14 +10,14 @@ from uuid import UUID
 from litestar.params import FromPath
 from msgspec import Meta, field
 
-from jitui.aftersales.command import Executed, IdempotentReply
-from jitui.aftersales.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.commands.execute import Executed, IdempotentReply
+from jitui.aftersales.commands.review import Rejection, approve, reject, withdraw
+from jitui.aftersales.commands.ship import ShipmentUpdate
+from jitui.aftersales.model.order import ShipmentSource, ShipmentStatus
+from jitui.aftersales.model.ticket import ApprovedBy, Reason, TicketState
+from jitui.aftersales.model.view import Amount, TicketView
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import TicketFilter, TicketRef
-from jitui.aftersales.review import Rejection, approve, reject, withdraw
-from jitui.aftersales.ship import ShipmentUpdate
-from jitui.aftersales.ticket import ApprovedBy, Reason, TicketState
-from jitui.aftersales.view import Amount, TicketView
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Code, Cursor, Id, PageLimit, Time, Why
 from jitui.entrypoints.http.mapping import shown, taken

@@ -1,0 +1,207 @@
+"""Granting a ticket: the one place where an approval turns into refunds, holds and a stop-ship signal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from jitui.aftersales import ledger
+from jitui.aftersales.apply import apply
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Announce,
+    Change,
+    ClaimFreight,
+    HoldTender,
+    LedgerEntry,
+    OutgoingEventKind,
+    QueueRefund,
+    ReturnFunding,
+    move_ticket,
+)
+from jitui.aftersales.commands.allocation import is_last, leaves_no_unit_free, over_funders, over_tenders
+from jitui.aftersales.model.order import ShipmentStatus
+from jitui.aftersales.model.refund import Refund, RefundState
+from jitui.aftersales.model.snapshot import OrderSnapshot, transition
+from jitui.aftersales.model.ticket import SYSTEM, Actor, ApprovedBy, Ticket, TicketEvent, TicketState
+from jitui.ids import new_id
+
+
+def approve_ticket(
+    snapshot: OrderSnapshot, ticket: Ticket, *, approved_by: ApprovedBy, by: Actor, now: datetime
+) -> tuple[Change, ...]:
+    """Approve a ticket of the snapshot whose amount is within what is refundable.
+
+    Two transitions are recorded at once: approved (by whom), and refunding (queued for payment). The split is made now,
+    from what is granted and has left by now; the hold on every tender is the database's to check (I1).
+    """
+    approved = replace(
+        amount_now(snapshot, ticket),
+        state=TicketState.REFUNDING,
+        version=ticket.version + 1,
+        approved_by=approved_by,
+        approved_at=now,
+        expires_at=None,
+    )
+    why = {"approved_by": approved_by.value, "amount_minor": approved.amount_minor}
+    event = transition(
+        snapshot, ticket, TicketState.REFUNDING, by=by, why=f"approved_{approved_by.value}", now=now, detail=why
+    )
+    refunds = queue_refunds(snapshot, approved, approved.amount_minor, now)
+    ended = () if refunds else _nothing_to_pay(snapshot, approved, event, now)
+    return (
+        *(() if ended else (move_ticket(approved),)),
+        AddTimeline((event,)),
+        *(
+            change
+            for refund in refunds
+            for change in (QueueRefund(refund), HoldTender(refund.tender_id, refund.amount_minor))
+        ),
+        *(ReturnFunding(funder, amount) for funder, amount in approved.funding_returns.items()),
+        *_freight_elsewhere(snapshot, ticket, ticket.freight_minor - approved.freight_minor, now),
+        *_entries(approved, refunds, now),
+        *_announcements(snapshot, approved, now),
+        *ended,
+    )
+
+
+def _nothing_to_pay(
+    snapshot: OrderSnapshot, ticket: Ticket, approved: TicketEvent, now: datetime
+) -> tuple[Change, ...]:
+    """An order that cost nothing: its approval is the end already."""
+    noted = apply(snapshot, AddTimeline((approved,)))
+    paid = transition(noted, ticket, TicketState.REFUNDED, by=SYSTEM, why="paid", now=now)
+    ended = replace(ticket, state=TicketState.REFUNDED, version=ticket.version + 1, closed_at=now)
+    return move_ticket(ended), AddTimeline((paid,)), _refunded(ended, now)
+
+
+def _refunded(ticket: Ticket, now: datetime) -> Announce:
+    body = {
+        "state": ticket.state.value,
+        "version": ticket.version,
+        "amount_minor": ticket.amount_minor,
+        "currency": ticket.currency,
+        "approved_by": ticket.approved_by.value if ticket.approved_by else None,
+    }
+    return Announce(OutgoingEventKind.TICKET_REFUNDED, now, ticket.shop_id, body, ticket.ticket_id)
+
+
+def amount_now(snapshot: OrderSnapshot, ticket: Ticket) -> Ticket:
+    """The ticket with what an approval at this moment gives back: never more than was asked for.
+
+    Freight that was promised with the last goods stays behind while other goods of the order are not refunded for good,
+    or when any have left (`refund-split.md`).
+    """
+    freight_minor = ticket.freight_minor if is_last(snapshot, ticket) else 0
+    return replace(
+        ticket,
+        amount_minor=ticket.amount_minor - ticket.freight_minor + freight_minor,
+        freight_minor=freight_minor,
+        funding_returns=over_funders(snapshot, ticket),
+    )
+
+
+def _freight_elsewhere(
+    snapshot: OrderSnapshot, ticket: Ticket, freight_minor: int, now: datetime
+) -> tuple[Change, ...]:
+    """Freight that this ticket leaves behind goes with the latest request that still waits, else it is set free."""
+    if not freight_minor:
+        return ()
+    waiting = [
+        other
+        for other in snapshot.tickets
+        if other.state is TicketState.AWAITING_MERCHANT and other.ticket_id != ticket.ticket_id
+    ]
+    if not waiting or not leaves_no_unit_free(snapshot, ticket):
+        return (ClaimFreight(-freight_minor),)
+    other = max(waiting, key=lambda waiter: waiter.requested_at)
+    moved = replace(
+        other,
+        amount_minor=other.amount_minor + freight_minor,
+        freight_minor=other.freight_minor + freight_minor,
+        version=other.version + 1,
+    )
+    event = transition(
+        snapshot,
+        other,
+        other.state,
+        by=SYSTEM,
+        why="freight_moved",
+        now=now,
+        detail={"freight_minor": freight_minor, "amount_minor": moved.amount_minor},
+    )
+    return move_ticket(moved), AddTimeline((event,))
+
+
+def queue_refunds(snapshot: OrderSnapshot, ticket: Ticket, amount_minor: int, now: datetime) -> tuple[Refund, ...]:
+    """One refund for each payment that gives a part of the amount, none of it what a bank may take as well."""
+    tenders = snapshot.undisputed_tenders
+    parts = over_tenders(tenders, amount_minor)
+    return tuple(
+        Refund(
+            refund_id=new_id(ticket.lane),
+            ticket_id=ticket.ticket_id,
+            order_id=ticket.order_id,
+            tender_id=tender.tender_id,
+            provider=tender.provider,
+            payment_id=tender.payment_id,
+            amount_minor=part,
+            captured_minor=tender.payment_minor,
+            currency=tender.currency,
+            state=RefundState.QUEUED,
+            queued_at=now,
+            due_at=now,
+        )
+        for tender, part in zip(tenders, parts, strict=True)
+        if part
+    )
+
+
+def _entries(ticket: Ticket, refunds: Sequence[Refund], now: datetime) -> tuple[LedgerEntry, ...]:
+    """The order's escrow now owes the buyer; a funder's share goes straight back to it."""
+    to_buyer = (ledger.granted(refund, now) for refund in refunds)
+    to_funders = (
+        ledger.returned(ticket.ticket_id, funder, amount, ticket.currency, now)
+        for funder, amount in ticket.funding_returns.items()
+        if amount
+    )
+    return (*to_buyer, *to_funders)
+
+
+def _announcements(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[Announce, ...]:
+    """The approval itself tells the warehouse which units to hold back and which printed labels to void (T19)."""
+    assert ticket.approved_by is not None
+    goods = {line.line_id: line for line in snapshot.lines}
+    lines = snapshot.lines_of(ticket.ticket_id)
+    refunded = {line.line_id for line in lines}
+    labels = [
+        {"carrier": shipment.carrier, "tracking_no": shipment.tracking_no}
+        for shipment in snapshot.shipments
+        if shipment.degree is ShipmentStatus.LABEL_PRINTED and refunded & {unit.line_id for unit in shipment.lines}
+    ]
+    units = [
+        {
+            "line_id": line.line_id,
+            "sku": goods[line.line_id].sku,
+            "item_id": goods[line.line_id].item_id,
+            "quantity": line.quantity,
+        }
+        for line in lines
+    ]
+    approved = {
+        "approved_by": ticket.approved_by.value,
+        "amount_minor": ticket.amount_minor,
+        "currency": ticket.currency,
+        "version": ticket.version,
+    }
+    return (
+        Announce(OutgoingEventKind.TICKET_APPROVED, now, ticket.shop_id, approved, ticket.ticket_id),
+        Announce(
+            OutgoingEventKind.STOP_SHIP,
+            now,
+            ticket.shop_id,
+            {"lines": units, "labels_printed": labels},
+            ticket.ticket_id,
+        ),
+    )

@@ -1,0 +1,117 @@
+"""How every command runs: open the order snapshot under its locks, plan purely, write and commit.
+
+A planner is a pure function from the snapshot to changes; `apply` alone says what the snapshot is after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from uuid import UUID
+
+from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import Announce, Change, RecordBuyerEvent
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Ticket
+from jitui.aftersales.outcomes import IdempotencyKey, Refusal, RefusalCode, StoredResponse
+from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a command will write, and the ticket (if any) that it is about."""
+
+    changes: tuple[Change, ...] = ()
+    ticket_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What a command wrote on the snapshot that it found, and the ticket (if any) that it was about."""
+
+    before: OrderSnapshot
+    changes: tuple[Change, ...]
+    ticket_id: UUID | None = None
+
+    @cached_property
+    def snapshot(self) -> OrderSnapshot:
+        """The snapshot as it is now; a worker, who shows it to nobody, does without."""
+        return apply_all(self.before, self.changes)
+
+    @property
+    def ticket(self) -> Ticket:
+        """The ticket as it is now, for a command that is about one."""
+        assert self.ticket_id is not None
+        return self.snapshot.ticket(self.ticket_id)
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentReply:
+    """The caller's answer, made and kept in the transaction of the effect it answers, under an Idempotency-Key."""
+
+    key: IdempotencyKey
+    render: Callable[[Executed], StoredResponse]
+
+
+async def execute(
+    store: Store,
+    ref: Ref,
+    plan: Callable[[OrderSnapshot, DecisionInputs], Plan | Refusal],
+    *,
+    query: DecisionQuery | None = None,
+    reply: IdempotentReply | None = None,
+) -> Executed | Refusal | StoredResponse:
+    """Two round trips: lock (buyer, order) and read; then everything the plan writes, with the commit.
+
+    Returns what was committed, the response stored by an earlier call with the same Idempotency-Key,
+    or a refusal, after which nothing was written.
+    """
+    idempotency_key = reply.key if reply is not None else None
+    async with store.transaction() as transaction:
+        opened = await transaction.open(ref, idempotency_key=idempotency_key, query=query)
+        early = _before_planning(opened)
+        if early is not None:
+            return early
+        assert opened.snapshot is not None
+        planned = plan(opened.snapshot, opened.inputs or DecisionInputs())
+        if isinstance(planned, Refusal):
+            return planned
+        changes = _uncounted(planned.changes) if opened.snapshot.order.free_of_charge else planned.changes
+        executed = Executed(opened.snapshot, changes, planned.ticket_id)
+        response = reply.render(executed) if reply is not None else None
+        await transaction.commit(opened.snapshot, changes, idempotency_key=idempotency_key, response=response)
+        return executed
+
+
+def _uncounted(changes: tuple[Change, ...]) -> tuple[Change, ...]:
+    """An order that costs nothing counts in no feature of buyer or shop: it would be a cheap way to a good record."""
+    return tuple(
+        replace(change, body={**change.body, "free_of_charge": True}) if isinstance(change, Announce) else change
+        for change in changes
+        if not isinstance(change, RecordBuyerEvent)
+    )
+
+
+def _before_planning(opened: Opened) -> StoredResponse | Refusal | None:
+    if opened.in_flight:
+        return Refusal(
+            RefusalCode.REQUEST_IN_FLIGHT,
+            "A request with this Idempotency-Key is being worked on; try again shortly.",
+            retry_after_seconds=1,
+        )
+    if opened.key_reused:
+        return Refusal(
+            RefusalCode.IDEMPOTENCY_KEY_REUSED,
+            "This Idempotency-Key was used with another body; use a new key for a new request.",
+        )
+    if opened.stored is not None:
+        return opened.stored
+    if opened.snapshot is None:
+        return not_found()
+    return None
+
+
+def not_found() -> Refusal:
+    """One answer for what does not exist and for what belongs to somebody else (I8)."""
+    return Refusal(RefusalCode.NOT_FOUND, "There is no such thing here, or it is not yours to see.")

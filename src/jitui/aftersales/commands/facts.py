@@ -1,0 +1,313 @@
+"""Gathering the facts of one decision from the order snapshot and the inputs read beside it. Pure.
+
+A fact that cannot be known is left out: an unknown condition never approves (I5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from jitui.aftersales.model.order import Buyer, LineUnits, OrderLine, captured_minor
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import Arm
+from jitui.aftersales.ports import (
+    DecisionInputs,
+    DecisionQuery,
+    FeatureWindow,
+    HistoryRecord,
+    ScopedRow,
+    Usage,
+    WindowValue,
+)
+from jitui.policy import CLOCKS_DIFFER_SECONDS, CapUsage, FactValue, Feature, Policy, Usages, caps_facts, held_out
+from jitui.text import spelled_alike
+
+USAGE_MAX_AGE = timedelta(seconds=10)
+"""Shop and platform usage that was rolled up longer ago is unknown: no worker, no instant approvals over a cap.
+
+INVARIANT: what the shops' and the platform's caps are exceeded by is what is approved within so long, and no more.
+"""
+
+CLOCKS_DIFFER = timedelta(seconds=CLOCKS_DIFFER_SECONDS)
+"""A moment up to so far ahead of now is taken for now; what is said to happen later than that is unknown (I5)."""
+
+SHORT_CAP_SECONDS = 7200
+"""Caps over windows up to this long are counted in buckets of a minute, longer ones in buckets of an hour."""
+
+
+def decision_query(policy: Policy, now: datetime, time_zone: ZoneInfo) -> DecisionQuery:
+    """What the deciding statement has to read for this policy at this moment."""
+    caps = policy.caps
+    return DecisionQuery(
+        windows=_windows(policy.features, now.astimezone(time_zone).date()),
+        now=now,
+        ahead_from=now + CLOCKS_DIFFER,
+        currency=policy.currency,
+        buyer_cap_from=_cap_from(caps.per_buyer.over_seconds, now) if caps.per_buyer else None,
+        shop_cap_from=_cap_from(caps.per_shop.over_seconds, now) if caps.per_shop else None,
+        shop_cap_bucket_seconds=bucket_seconds(caps.per_shop.over_seconds) if caps.per_shop else 60,
+        platform_cap_from=_cap_from(caps.platform.over_seconds, now) if caps.platform else None,
+        platform_cap_bucket_seconds=bucket_seconds(caps.platform.over_seconds) if caps.platform else 3600,
+    )
+
+
+def bucket_seconds(over_seconds: int) -> int:
+    """The grain in which usage is counted for a cap of this length."""
+    return 60 if over_seconds <= SHORT_CAP_SECONDS else 3600
+
+
+def gather_facts(
+    policy: Policy,
+    snapshot: OrderSnapshot,
+    inputs: DecisionInputs,
+    *,
+    asked: Sequence[LineUnits],
+    amount_minor: int,
+    now: datetime,
+    time_zone: ZoneInfo,
+    cap_amount_minor: int | None = None,
+    usage_max_age: timedelta = USAGE_MAX_AGE,
+) -> dict[str, FactValue]:
+    """The facts table's values for one request; unknown ones are absent.
+
+    `cap_amount_minor`: what the caps do not count yet, where that is less than `amount_minor`.
+    INVARIANT: no amount is known for an order in another currency than the policy's.
+    """
+    order, buyer = snapshot.order, snapshot.buyer
+    in_currency = order.currency == policy.currency
+    known: dict[str, FactValue | None] = {
+        "buyer.account_age_days": _age_days(buyer.registered_at, now),
+        "buyer.selected": is_selected(policy, buyer.buyer_id, inputs.selection),
+        "buyer.restricted": inputs.restricted,
+        "request.amount_minor": amount_minor,
+        "request.whole_order": _is_whole_order(snapshot.lines, asked),
+        "order.paid_minor": captured_minor(snapshot.tenders),
+        "order.currency": order.currency,
+        "order.shipment": snapshot.fulfillment.value,
+        "order.hold": order.hold.value,
+        "order.age_seconds": _age_seconds(order.placed_at, now),
+        "order.paid_age_seconds": _age_seconds(order.paid_at, now),
+        "order.freight_minor": order.freight_minor,
+        "order.lines": [_line_facts(line, asked, inputs, in_currency=in_currency) for line in snapshot.lines],
+        "shop.covered": _covered(inputs.coverage, ("shop", order.shop_id), ("platform", "")),
+        "service.paused": is_paused(snapshot, inputs),
+    }
+    known.update(_feature_facts(policy, inputs, buyer, now, time_zone))
+    known.update(_attribute_facts(policy, buyer))
+    uncounted_minor = amount_minor if cap_amount_minor is None else cap_amount_minor
+    usages = _usages(inputs, now, usage_max_age)
+    known.update(caps_facts(policy.caps, usages, uncounted_minor if in_currency else None))
+    return {
+        name: value
+        for name, value in known.items()
+        if value is not None and (in_currency or not policy.facts[name].is_money)
+    }
+
+
+def history_read(policy: Policy, snapshot: OrderSnapshot, inputs: DecisionInputs) -> dict[str, object]:
+    """What made each feature known or unknown, as it was then: stored, so that a replay need not guess it (I4)."""
+    kinds = {feature.kind for feature in policy.features}
+    return {
+        "records": [record for record in inputs.history if record.kind in kinds],
+        "registered_at": snapshot.buyer.registered_at,
+        "shop_days_as_of": inputs.shop_days_as_of,
+    }
+
+
+def is_paused(snapshot: OrderSnapshot, inputs: DecisionInputs) -> bool | None:
+    """Whether instant approvals are stopped here.
+
+    None where it hangs on a region or a category that is not known, or a paused place is spelled as one of the order's
+    but for letter case or width: it may be the same.
+    """
+    places = {("platform", ""), ("shop", snapshot.order.shop_id), ("region", snapshot.buyer.region)}
+    places |= {(scope, ref) for line in snapshot.lines for scope, ref in _places_of(line)}
+    if any((row.scope, row.ref) in places for row in inputs.pauses):
+        return True
+    perhaps = ("region" in inputs.paused_scopes and not snapshot.buyer.region) or (
+        "category" in inputs.paused_scopes and any(not line.category_id for line in snapshot.lines)
+    )
+    return None if perhaps or inputs.pauses else False
+
+
+def arm_of(policy: Policy, buyer_id: str, selection: str | None) -> Arm:
+    """The hold-out arm goes to review by chance alone, so that life without the service can be measured (R7)."""
+    return Arm.HOLD_OUT if selection is None and held_out(policy, buyer_id) else Arm.LIVE
+
+
+def is_selected(policy: Policy, buyer_id: str, selection: str | None) -> bool:
+    """The platform's lists first, then the hold-out by hash (R3a)."""
+    if selection is not None:
+        return selection == "allow"
+    return not held_out(policy, buyer_id)
+
+
+@lru_cache(maxsize=64)
+def _windows(features: tuple[Feature, ...], today: date) -> tuple[FeatureWindow, ...]:
+    """One for each feature, the same all day."""
+    return tuple(_window(feature, today) for feature in features)
+
+
+def _window(feature: Feature, today: date) -> FeatureWindow:
+    # A buyer's features reach into today; a shop's end yesterday, where the roll-up ends.
+    last = today if feature.subject == "buyer" else today - timedelta(days=1)
+    return FeatureWindow(
+        name=feature.name,
+        subject=feature.subject,
+        function=feature.function,
+        kind=feature.kind,
+        from_day=today - timedelta(days=feature.days),
+        to_day=last,
+    )
+
+
+def _cap_from(over_seconds: int, now: datetime) -> datetime:
+    return now - timedelta(seconds=over_seconds)
+
+
+def _age(since: datetime | None, now: datetime) -> timedelta | None:
+    """At least 0; unknown for a moment that is further ahead of now than clocks differ."""
+    if since is None or since - now > CLOCKS_DIFFER:
+        return None
+    return max(timedelta(0), now - since)
+
+
+def _age_days(since: datetime | None, now: datetime) -> int | None:
+    """Whole periods of 24 hours, whatever the calendar says of them."""
+    age = _age(since, now)
+    return None if age is None else age.days
+
+
+def _age_seconds(since: datetime | None, now: datetime) -> int | None:
+    age = _age(since, now)
+    return None if age is None else age // timedelta(seconds=1)
+
+
+def _is_whole_order(lines: Sequence[OrderLine], asked: Sequence[LineUnits]) -> bool:
+    wanted = {units.line_id: units.quantity for units in asked}
+    return all(wanted.get(line.line_id) == line.quantity for line in lines)
+
+
+def _line_facts(
+    line: OrderLine, asked: Sequence[LineUnits], inputs: DecisionInputs, *, in_currency: bool
+) -> Mapping[str, str | int | bool | None]:
+    requested = sum(units.quantity for units in asked if units.line_id == line.line_id)
+    return {
+        "line_id": line.line_id,
+        "sku": line.sku,
+        "item_id": line.item_id,
+        "category_id": line.category_id,
+        "quantity": line.quantity,
+        "requested_quantity": requested,
+        "shipped_quantity": line.left_quantity,
+        "paid_minor": line.paid_minor if in_currency else None,
+        "customised": line.customised,
+        "virtual": line.virtual,
+        "covered": _line_covered(line, inputs),
+    }
+
+
+def _line_covered(line: OrderLine, inputs: DecisionInputs) -> bool | None:
+    """The item's own row, else its category's, else yes (R2); None where a category not known may be one left out."""
+    otherwise = True if line.category_id or "category" not in inputs.uncovered_scopes else None
+    return _covered(inputs.coverage, *_places_of(line), otherwise=otherwise)
+
+
+def _places_of(line: OrderLine) -> tuple[tuple[str, str], ...]:
+    item = ("item", line.item_id)
+    return (item, ("category", line.category_id)) if line.category_id else (item,)
+
+
+def _covered(rows: Sequence[ScopedRow], *nearest_first: tuple[str, str], otherwise: bool | None = True) -> bool | None:
+    """What the first of these places that has a row says; without one every shop and item is covered (R2).
+
+    None where a place that is not covered is spelled alike: it may be this one.
+    """
+    for scope, ref in nearest_first:
+        alike = [row for row in rows if row.scope == scope and spelled_alike(row.ref, ref)]
+        said = next((row.covered for row in alike if row.ref == ref), None)
+        if said is not None:
+            return said
+        if not all(row.covered for row in alike):
+            return None
+    return otherwise
+
+
+def _feature_facts(
+    policy: Policy, inputs: DecisionInputs, buyer: Buyer, now: datetime, time_zone: ZoneInfo
+) -> dict[str, FactValue | None]:
+    values = {value.name: value for value in inputs.windows}
+    records = {record.kind: record for record in inputs.history}
+    facts: dict[str, FactValue | None] = {}
+    windows = _windows(policy.features, now.astimezone(time_zone).date())
+    for feature, window in zip(policy.features, windows, strict=True):
+        known = _is_known(window, records.get(feature.kind), buyer, now, time_zone)
+        if feature.subject == "shop":
+            known = known and _rolled_up_through(window, inputs.shop_days_as_of, time_zone)
+        facts[feature.name] = _window_fact(window, values.get(feature.name), now, time_zone) if known else None
+    return facts
+
+
+def _is_known(
+    window: FeatureWindow, record: HistoryRecord | None, buyer: Buyer, now: datetime, time_zone: ZoneInfo
+) -> bool:
+    """History that was never fed is unknown, not zero (I5) — unless the account is younger than the record.
+
+    An account that is said to be opened later than now is of no known age.
+    """
+    if record is None or (record.fresh_until is not None and record.fresh_until < now):
+        return False
+    if record.complete_from <= datetime.combine(window.from_day, time.min, time_zone):
+        return True
+    opened = buyer.registered_at
+    young = opened is not None and record.complete_from <= opened <= now + CLOCKS_DIFFER
+    return window.subject == "buyer" and young
+
+
+def _rolled_up_through(window: FeatureWindow, as_of: datetime | None, time_zone: ZoneInfo) -> bool:
+    return as_of is not None and as_of.astimezone(time_zone).date() > window.to_day
+
+
+def _window_fact(
+    window: FeatureWindow, value: WindowValue | None, now: datetime, time_zone: ZoneInfo
+) -> FactValue | None:
+    if value is None:
+        return None  # nobody counted it
+    if value.ahead:
+        return None  # what is said to happen later than now contradicts itself: how much has happened is not known
+    if window.function == "count":
+        return value.events
+    if window.function == "sum":
+        return value.amount_minor  # None: more than 64 bits hold, or of no known currency, which is unknown
+    if value.last_day is None:
+        return None
+    return (now.astimezone(time_zone).date() - value.last_day).days
+
+
+def _attribute_facts(policy: Policy, buyer: Buyer) -> dict[str, FactValue | None]:
+    return {
+        name: buyer.attributes.get(name.removeprefix("buyer."))
+        for name in policy.attributes
+        if name.startswith("buyer.")
+    }
+
+
+def usage_is_fresh(as_of: datetime | None, now: datetime, max_age: timedelta) -> bool:
+    """Whether usage is as young as it must be; a time to come is some clock's mistake, and nothing is known by it."""
+    return as_of is not None and timedelta(0) <= now - as_of <= max_age
+
+
+def _usages(inputs: DecisionInputs, now: datetime, max_age: timedelta) -> Usages:
+    fresh = usage_is_fresh(inputs.usage_as_of, now, max_age)
+    return Usages(
+        buyer=_used(inputs.buyer_usage) if inputs.buyer_usage is not None else None,
+        shop=_used(inputs.shop_usage) if fresh else None,
+        platform=_used(inputs.platform_usage) if fresh else None,
+    )
+
+
+def _used(usage: Usage) -> CapUsage:
+    return CapUsage(usage.approvals, usage.amount_minor)

@@ -1,0 +1,352 @@
+"""Money that is captured after its goods were asked for or refunded: the balance of a deposit, a late capture (T33).
+
+What the units under a ticket bring back follows from what was captured. A request in review takes the new money in.
+An instant approval is decided again on the new total, caps included, and carries it where the policy still holds. All
+other new money of refunded goods opens a task and goes to review, as a request of its own that stands on no units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from jitui.aftersales import ledger
+from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Announce,
+    Change,
+    ClaimFreight,
+    ClaimUnits,
+    HoldTender,
+    OpenTask,
+    OpenTicket,
+    OutgoingEventKind,
+    QueueRefund,
+    RaiseTicketLine,
+    RecordDecision,
+    RecordLaterDecision,
+    move_ticket,
+)
+from jitui.aftersales.commands.allocation import net_paid, refundable_minor
+from jitui.aftersales.commands.approval import queue_refunds
+from jitui.aftersales.commands.facts import arm_of, gather_facts, history_read
+from jitui.aftersales.commands.request_refund import DecisionSettings, guard_of, record_decision, requested_body
+from jitui.aftersales.commands.ticket_state import state_from, ticket_changes
+from jitui.aftersales.model.order import LineUnits, Tender
+from jitui.aftersales.model.snapshot import OrderSnapshot, transition
+from jitui.aftersales.model.task import NewTask, TaskKind
+from jitui.aftersales.model.ticket import (
+    APPROVED_STATES,
+    SYSTEM,
+    ApprovedBy,
+    Ticket,
+    TicketEvent,
+    TicketLine,
+    TicketState,
+)
+from jitui.aftersales.ports import DecisionInputs
+from jitui.ids import new_id
+from jitui.money import split_by_weight
+from jitui.policy import Outcome, decide
+
+CAPTURED_LATER = "captured_later"
+"""Why a ticket's amount grew, and the review reason of a request for money that came after its goods were refunded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _More:
+    """What a ticket's units bring back beyond what it has: by line, and freight."""
+
+    ticket: Ticket
+    lines: dict[str, int]
+    freight_minor: int
+
+    @property
+    def amount_minor(self) -> int:
+        return sum(self.lines.values()) + self.freight_minor
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """The approvals decided again: whether the policy still holds, and the decision for a ticket."""
+
+    holds: bool
+    record: Callable[[Ticket], RecordDecision]
+
+
+def plan_later_money(
+    snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings: DecisionSettings, tender: Tender, now: datetime
+) -> tuple[Change, ...]:
+    """What a capture, which the snapshot holds already, does to the tickets that stand on the order's units."""
+    changes: tuple[Change, ...] = ()
+    found = [more for more in _more(snapshot) if more.amount_minor]
+    for more in found:
+        if more.ticket.state is TicketState.AWAITING_MERCHANT:
+            changes += _raise(snapshot, more, now)
+    approved = [more for more in found if more.ticket.state in APPROVED_STATES]
+    instant = [more for more in approved if more.ticket.approved_by is ApprovedBy.INSTANT_REFUND]
+    if not approved:
+        return changes
+    again = _decide_again(apply_all(snapshot, changes), inputs, decision_settings, instant or approved, now)
+    extended = instant if again.holds and _fits(snapshot, instant) else []
+    for more in extended:
+        changes += _extend(apply_all(snapshot, changes), more, again, now)
+    rest = [more for more in approved if more not in extended]
+    if rest:
+        after = apply_all(snapshot, changes)
+        again = again if rest == (instant or approved) else _decide_again(after, inputs, decision_settings, rest, now)
+        changes += _review(after, rest, again, inputs, decision_settings, tender, now)
+    return changes
+
+
+# How much more ---------------------------------------------------------------------------------------------------
+
+
+def _more(snapshot: OrderSnapshot) -> list[_More]:
+    """For each ticket on the order's units, oldest first, what it lacks; rounding as in `split.units_due_minor`."""
+    standing = sorted(
+        (t for t in snapshot.tickets if t.state in APPROVED_STATES or t.state is TicketState.AWAITING_MERCHANT),
+        key=lambda ticket: (ticket.requested_at, ticket.ticket_id),
+    )
+    paid = net_paid(snapshot)
+    parts: dict[object, dict[str, int]] = {ticket.ticket_id: {} for ticket in standing}
+    for line in snapshot.lines:
+        lacks_minor = paid.lines[line.line_id] * line.claimed_quantity // line.quantity - line.claimed_minor
+        holders = [
+            row
+            for row in snapshot.ticket_lines
+            if row.line_id == line.line_id and row.quantity and row.ticket_id in parts
+        ]
+        if lacks_minor > 0 and holders:
+            shares = split_by_weight(lacks_minor, [row.quantity for row in holders])
+            for row, share in zip(holders, shares, strict=True):
+                if share:
+                    parts[row.ticket_id][line.line_id] = share
+    freight = _freight_more(snapshot, standing, paid.freight_minor)
+    return [_More(ticket, parts[ticket.ticket_id], freight.get(ticket.ticket_id, 0)) for ticket in standing]
+
+
+def _freight_more(snapshot: OrderSnapshot, standing: Sequence[Ticket], net_paid_minor: int) -> dict[object, int]:
+    """Freight goes with the ticket that has it, else with the last one of an order that is asked for whole."""
+    lacks_minor = net_paid_minor - snapshot.order.freight_claimed_minor
+    whole = all(line.claimed_quantity == line.quantity and not line.left_quantity for line in snapshot.lines)
+    if lacks_minor <= 0 or not whole or not standing:
+        return {}
+    ticket = next((ticket for ticket in reversed(standing) if ticket.freight_minor), standing[-1])
+    return {ticket.ticket_id: lacks_minor}
+
+
+# In review -------------------------------------------------------------------------------------------------------
+
+
+def _raise(snapshot: OrderSnapshot, more: _More, now: datetime) -> tuple[Change, ...]:
+    """A request that waits: its amount grows, and whoever has read it must read it again."""
+    raised = _raised(more.ticket, more)
+    return (
+        *_claims([more]),
+        *_line_raises(more),
+        move_ticket(raised),
+        AddTimeline((_event(snapshot, more.ticket, raised, now),)),
+        _announce_raise(raised, more, now),
+    )
+
+
+# Decided again ---------------------------------------------------------------------------------------------------
+
+
+def _decide_again(
+    snapshot: OrderSnapshot,
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    mores: Sequence[_More],
+    now: datetime,
+) -> _Again:
+    """One decision on everything that these approvals would then give back; caps count what they gave already."""
+    tickets = {more.ticket.ticket_id for more in mores}
+    units: dict[str, int] = {}
+    for row in snapshot.ticket_lines:
+        if row.ticket_id in tickets:
+            units[row.line_id] = units.get(row.line_id, 0) + row.quantity
+    facts = gather_facts(
+        decision_settings.policy,
+        snapshot,
+        _usage_beside(inputs, decision_settings, mores, now),
+        asked=[LineUnits(line_id, quantity) for line_id, quantity in units.items()],
+        amount_minor=sum(more.ticket.amount_minor + more.amount_minor for more in mores),
+        cap_amount_minor=sum(more.amount_minor for more in mores),
+        now=now,
+        time_zone=decision_settings.time_zone,
+        usage_max_age=decision_settings.usage_max_age,
+    )
+    decision = decide(decision_settings.policy, facts)
+    read_from = history_read(decision_settings.policy, snapshot, inputs)
+    holds = decision.outcome is Outcome.INSTANT and guard_of(snapshot, inputs, decision_settings) is None
+    return _Again(holds, lambda ticket: record_decision(ticket.ticket_id, decision, facts, read_from, now))
+
+
+def _usage_beside(
+    inputs: DecisionInputs, decision_settings: DecisionSettings, mores: Sequence[_More], now: datetime
+) -> DecisionInputs:
+    """The buyer's cap counts an approval once, at its own time; one that has left the window is no longer in there."""
+    cap, usage = decision_settings.policy.caps.per_buyer, inputs.buyer_usage
+    if cap is None or usage is None:
+        return inputs
+    since = now - timedelta(seconds=cap.over_seconds)
+    if any(more.ticket.approved_at is None or more.ticket.approved_at <= since for more in mores):
+        return replace(inputs, buyer_usage=None)
+    return replace(inputs, buyer_usage=replace(usage, approvals=max(0, usage.approvals - 1)))
+
+
+def _fits(snapshot: OrderSnapshot, mores: Iterable[_More]) -> bool:
+    return sum(more.amount_minor for more in mores) <= refundable_minor(snapshot.tenders)
+
+
+def _extend(snapshot: OrderSnapshot, more: _More, again: _Again, now: datetime) -> tuple[Change, ...]:
+    """The same approval carries the new money: more refunds of the same ticket."""
+    ticket = more.ticket
+    refunds = queue_refunds(snapshot, ticket, more.amount_minor, now)
+    changes: tuple[Change, ...] = (
+        *_claims([more]),
+        *_line_raises(more),
+        *(QueueRefund(refund) for refund in refunds),
+        *(HoldTender(refund.tender_id, refund.amount_minor) for refund in refunds),
+        *(ledger.granted(refund, now) for refund in refunds),
+        RecordLaterDecision(again.record(ticket)),
+    )
+    state = state_from(apply_all(snapshot, changes).refunds_of(ticket.ticket_id))
+    raised = replace(_raised(ticket, more), state=state, closed_at=None)
+    event = _event(snapshot, ticket, raised, now)
+    told = (_announce_raise(raised, more, now),)
+    if raised.state is ticket.state:
+        return (*changes, *told, move_ticket(raised), AddTimeline((event,)))
+    # It was refunded: the feed and the buyer's history say that it is not any more.
+    return (*changes, *told, *ticket_changes(raised, event, now))
+
+
+# To review -------------------------------------------------------------------------------------------------------
+
+
+def _review(
+    snapshot: OrderSnapshot,
+    mores: Sequence[_More],
+    again: _Again,
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    tender: Tender,
+    now: datetime,
+) -> tuple[Change, ...]:
+    """One request for all of it, on no units: they are their first ticket's for good."""
+    ticket = _new_ticket(snapshot, mores, inputs, decision_settings, now)
+    event = TicketEvent(
+        ticket_id=ticket.ticket_id,
+        seq=1,
+        at=now,
+        actor_kind=SYSTEM.kind,
+        actor_id=SYSTEM.id,
+        from_state=None,
+        to_state=ticket.state,
+        why=CAPTURED_LATER,
+        detail={"amount_minor": ticket.amount_minor, "ticket_ids": [str(more.ticket.ticket_id) for more in mores]},
+    )
+    task = NewTask(
+        name=f"{TaskKind.CAPTURED_AFTER_REFUND}:{ticket.order_id}:{tender.provider}:{tender.payment_id}:"
+        f"{tender.captured_minor}",
+        kind=TaskKind.CAPTURED_AFTER_REFUND,
+        provider=tender.provider,
+        order_id=ticket.order_id,
+        amount_minor=ticket.amount_minor,
+        currency=ticket.currency,
+        evidence={"ticket_id": str(ticket.ticket_id), "payment_id": tender.payment_id, **event.detail},
+        opened_at=now,
+    )
+    return (
+        OpenTicket(ticket, _lines(ticket, mores)),
+        *_claims(mores),
+        again.record(ticket),
+        AddTimeline((event,)),
+        OpenTask(task.task_id, task),
+        Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, requested_body(ticket), ticket.ticket_id),
+    )
+
+
+def _new_ticket(
+    snapshot: OrderSnapshot,
+    mores: Sequence[_More],
+    inputs: DecisionInputs,
+    decision_settings: DecisionSettings,
+    now: datetime,
+) -> Ticket:
+    first, review = mores[0].ticket, decision_settings.policy.review
+    return replace(
+        first,
+        ticket_id=new_id(snapshot.order.lane),
+        state=TicketState.AWAITING_MERCHANT,
+        version=1,
+        amount_minor=sum(more.amount_minor for more in mores),
+        freight_minor=sum(more.freight_minor for more in mores),
+        funding_returns={},
+        arm=arm_of(decision_settings.policy, first.buyer_id, inputs.selection),
+        requested_at=now,
+        notice=None,
+        review_reason=CAPTURED_LATER,
+        approved_by=None,
+        on_timeout=review.on_timeout,
+        expires_at=now + timedelta(seconds=review.deadline_seconds),
+        approved_at=None,
+        closed_at=None,
+    )
+
+
+def _lines(ticket: Ticket, mores: Sequence[_More]) -> tuple[TicketLine, ...]:
+    amounts: dict[str, int] = {}
+    for more in mores:
+        for line_id, amount in more.lines.items():
+            amounts[line_id] = amounts.get(line_id, 0) + amount
+    return tuple(TicketLine(ticket.ticket_id, line_id, 0, amount, open=False) for line_id, amount in amounts.items())
+
+
+# Small pieces ----------------------------------------------------------------------------------------------------
+
+
+def _raised(ticket: Ticket, more: _More) -> Ticket:
+    return replace(
+        ticket,
+        amount_minor=ticket.amount_minor + more.amount_minor,
+        freight_minor=ticket.freight_minor + more.freight_minor,
+        version=ticket.version + 1,
+    )
+
+
+def _event(snapshot: OrderSnapshot, ticket: Ticket, raised: Ticket, now: datetime) -> TicketEvent:
+    detail = {"amount_minor": raised.amount_minor, "more_minor": raised.amount_minor - ticket.amount_minor}
+    return transition(snapshot, ticket, raised.state, by=SYSTEM, why=CAPTURED_LATER, now=now, detail=detail)
+
+
+def _announce_raise(ticket: Ticket, more: _More, now: datetime) -> Announce:
+    """The roll-up of cap usage counts the money and no further approval."""
+    body = {
+        "state": ticket.state.value,
+        "amount_minor": ticket.amount_minor,
+        "more_minor": more.amount_minor,
+        "currency": ticket.currency,
+        "version": ticket.version,
+        "approved_by": ticket.approved_by.value if ticket.approved_by else None,
+    }
+    return Announce(OutgoingEventKind.TICKET_AMOUNT_RAISED, now, ticket.shop_id, body, ticket.ticket_id)
+
+
+def _claims(mores: Iterable[_More]) -> tuple[Change, ...]:
+    return tuple(
+        write
+        for more in mores
+        for write in (
+            *(ClaimUnits(line_id, 0, amount) for line_id, amount in more.lines.items()),
+            *((ClaimFreight(more.freight_minor),) if more.freight_minor else ()),
+        )
+    )
+
+
+def _line_raises(more: _More) -> tuple[RaiseTicketLine, ...]:
+    return tuple(RaiseTicketLine(more.ticket.ticket_id, line_id, amount) for line_id, amount in more.lines.items())

@@ -1,0 +1,394 @@
+"""Shipments: a merchant's ship is a command and may meet a conflict; a carrier's scan is a fact (I3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from jitui.aftersales.apply import apply_all
+from jitui.aftersales.changes import (
+    AddTimeline,
+    Announce,
+    BuyerEventKind,
+    Change,
+    CompleteOrder,
+    OpenIncident,
+    OutgoingEventKind,
+    PutShipment,
+    RecordBuyerEvent,
+    UnitsLeft,
+)
+from jitui.aftersales.commands.execute import Executed, IdempotentReply, Plan, execute, not_found
+from jitui.aftersales.model.order import (
+    Hold,
+    LineUnits,
+    OrderLine,
+    Shipment,
+    ShipmentSource,
+    ShipmentStatus,
+    captured_minor,
+    has_left,
+    is_further,
+    waybill_of,
+)
+from jitui.aftersales.model.snapshot import OrderSnapshot, transition
+from jitui.aftersales.model.ticket import APPROVED_STATES, Actor, Ticket, TicketState
+from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
+from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
+from jitui.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentUpdate:
+    """What is said of a shipment.
+
+    No lines named: the shipment's known lines, else everything not in another shipment.
+    """
+
+    degree: ShipmentStatus
+    carrier: str
+    tracking_no: str
+    source: ShipmentSource
+    happened_at: datetime
+    lines: tuple[LineUnits, ...] = ()
+
+
+async def record_shipment(
+    store: Store,
+    ref: OrderRef,
+    update: ShipmentUpdate,
+    *,
+    by: Actor,
+    now: datetime,
+    shop_id: str | None = None,
+    reply: IdempotentReply | None = None,
+) -> Executed | Refusal | StoredResponse:
+    """Record a label, a merchant's ship command or a carrier's scan; the same waybill again changes nothing."""
+
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        if shop_id is not None and snapshot.order.shop_id != shop_id:
+            return not_found()
+        return plan_shipment(snapshot, update, by, now)
+
+    return await execute(store, ref, plan, reply=reply)
+
+
+async def complete_order(
+    store: Store,
+    ref: OrderRef,
+    *,
+    now: datetime,
+    completed_at: datetime,
+    reply: IdempotentReply | None = None,
+) -> Executed | Refusal | StoredResponse:
+    """The buyer has the goods and the order is closed well: it counts in the buyer's history."""
+
+    def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
+        if snapshot.order.paid_at is None:
+            return Refusal(RefusalCode.ORDER_NOT_PAID, "An order that was never paid cannot be completed.")
+        if snapshot.order.completed_at is not None:
+            return Plan()
+        return _plan_completion(snapshot, completed_at, now)
+
+    return await execute(store, ref, plan, reply=reply)
+
+
+def plan_shipment(snapshot: OrderSnapshot, update: ShipmentUpdate, by: Actor, now: datetime) -> Plan | Refusal:
+    """A command or a fact, by its source.
+
+    What is said again, or less than was said, changes nothing; more units, a further degree or the carrier's name do.
+    """
+    known = _shipment(snapshot, update)
+    said = _summed(update.lines) if update.lines or known else _summed(_everything_else(snapshot, update))
+    ordered = {line.line_id for line in snapshot.lines}
+    unknown = next((line_id for line_id in said if line_id not in ordered), None)
+    if unknown is not None:
+        return Refusal(RefusalCode.UNKNOWN_LINE, f"The order has no line {unknown!r}.", "lines")
+    shipment = _shipment_now(snapshot, known, update, said, now)
+    moving = _units_moving(known, shipment)
+    if known is not None and not moving and shipment.degree is known.degree:
+        return _with_carrier(known, shipment)
+    if update.source is ShipmentSource.MERCHANT and moving:
+        refused = _refuse_command(snapshot, moving, update)
+        if refused is not None:
+            return refused
+    return _plan_shipment(snapshot, known, shipment, moving, update, by, now)
+
+
+def goods_with_carrier(snapshot: OrderSnapshot, ticket_id: UUID) -> bool:
+    """Whether units of the ticket must be with a carrier or gone, because too few are left for it."""
+    return bool(_overlapping_lines(snapshot, ticket_id))
+
+
+# Command or fact -----------------------------------------------------------------------------------------------
+
+
+def _shipment(snapshot: OrderSnapshot, update: ShipmentUpdate) -> Shipment | None:
+    """The order's shipment of this waybill, whoever is said to carry it."""
+    waybill = waybill_of(update.tracking_no)
+    return next((shipment for shipment in snapshot.shipments if waybill_of(shipment.tracking_no) == waybill), None)
+
+
+def _shipment_now(
+    snapshot: OrderSnapshot, known: Shipment | None, update: ShipmentUpdate, said: Mapping[str, int], now: datetime
+) -> Shipment:
+    """The shipment with what is news about it: it only moves forward, and only grows."""
+    if known is None:
+        return Shipment(
+            shipment_id=new_id(snapshot.order.lane),
+            degree=update.degree,
+            carrier=update.carrier,
+            tracking_no=update.tracking_no,
+            source=update.source,
+            commanded=False,
+            lines=_as_lines(said),
+            happened_at=update.happened_at,
+            recorded_at=now,
+        )
+    before = _summed(known.lines)
+    units = {line_id: max(before.get(line_id, 0), said.get(line_id, 0)) for line_id in {**before, **said}}
+    grown = replace(known, carrier=update.carrier or known.carrier, lines=_as_lines(units))
+    if not is_further(update.degree, known.degree):
+        return grown
+    return replace(grown, degree=update.degree, source=update.source, happened_at=update.happened_at, recorded_at=now)
+
+
+def _by_command(shipment: Shipment, leaving: Sequence[LineUnits]) -> Shipment:
+    """The shipment once these units have left by a ship command."""
+    if not leaving:
+        return shipment
+    units = _summed((*shipment.commanded_lines, *leaving))
+    return replace(shipment, commanded=True, commanded_lines=_as_lines(units))
+
+
+def _as_lines(units: Mapping[str, int]) -> tuple[LineUnits, ...]:
+    return tuple(LineUnits(line_id, quantity) for line_id, quantity in units.items())
+
+
+def _units_moving(known: Shipment | None, shipment: Shipment) -> tuple[LineUnits, ...]:
+    """Units that this news is about: of a shipment that had left, those that were not known to be in it."""
+    gone = _summed(known.lines) if known is not None and has_left(known.degree) else {}
+    if known is not None and shipment.degree is known.degree and shipment.lines == known.lines:
+        return ()
+    moving = ((unit.line_id, unit.quantity - gone.get(unit.line_id, 0)) for unit in shipment.lines)
+    return tuple(LineUnits(line_id, quantity) for line_id, quantity in moving if quantity)
+
+
+def _summed(units: Iterable[LineUnits]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for unit in units:
+        found[unit.line_id] = found.get(unit.line_id, 0) + unit.quantity
+    return found
+
+
+def _with_carrier(known: Shipment, shipment: Shipment) -> Plan:
+    """Nothing has moved; the carrier's name may have been filled in or corrected."""
+    if shipment.carrier == known.carrier:
+        return Plan()
+    named = replace(known, carrier=shipment.carrier)
+    return Plan((PutShipment(named, waybill_of(named.tracking_no)),))
+
+
+def _everything_else(snapshot: OrderSnapshot, update: ShipmentUpdate) -> tuple[LineUnits, ...]:
+    """A merchant means all that has not left; a carrier's unknown shipment holds what no other shipment holds."""
+    units = []
+    for line in snapshot.lines:
+        packed = sum(u.quantity for p in snapshot.shipments for u in p.lines if u.line_id == line.line_id)
+        gone = line.left_quantity if update.source is ShipmentSource.MERCHANT else packed
+        if line.quantity > gone:
+            units.append(LineUnits(line.line_id, line.quantity - gone))
+    return tuple(units) or tuple(LineUnits(line.line_id, line.quantity) for line in snapshot.lines)
+
+
+def _refuse_command(snapshot: OrderSnapshot, moving: Sequence[LineUnits], update: ShipmentUpdate) -> Refusal | None:
+    """What a merchant may not ship: unpaid, held, under an open ticket, refunded, or gone already (T16, T18)."""
+    if snapshot.order.paid_at is None:
+        return Refusal(RefusalCode.ORDER_NOT_PAID, "The order is not paid; there is nothing to ship.")
+    if snapshot.order.hold is not Hold.NONE:
+        return Refusal(
+            RefusalCode.ORDER_HELD, f"The order is held ({snapshot.order.hold.value}); it cannot be shipped yet."
+        )
+    named = [unit.line_id for unit in update.lines] or [unit.line_id for unit in moving]
+    for unit in moving:
+        line = snapshot.line(unit.line_id)
+        if not 1 <= unit.quantity <= line.free_quantity:
+            at = named.index(unit.line_id) if unit.line_id in named else 0
+            return _why_not_free(snapshot, line, f"lines[{at}]")
+    return None
+
+
+def _why_not_free(snapshot: OrderSnapshot, line: OrderLine, path: str) -> Refusal:
+    states = {snapshot.ticket(row.ticket_id).state for row in snapshot.ticket_lines if row.line_id == line.line_id}
+    if TicketState.AWAITING_MERCHANT in states:
+        return Refusal(
+            RefusalCode.REFUND_IN_PROGRESS,
+            f"The buyer asks for the money back on line {line.line_id!r}: decide the ticket first, or reject it "
+            "with the tracking number.",
+            path,
+        )
+    if states & APPROVED_STATES:
+        return Refusal(
+            RefusalCode.UNITS_REFUNDED, f"Line {line.line_id!r} was refunded: do not ship these units.", path
+        )
+    return Refusal(
+        RefusalCode.UNITS_NOT_AVAILABLE,
+        f"Of line {line.line_id!r}, {line.free_quantity} units can still be shipped.",
+        path,
+    )
+
+
+# The shipment ----------------------------------------------------------------------------------------------------
+
+
+def _plan_shipment(
+    snapshot: OrderSnapshot,
+    known: Shipment | None,
+    shipment: Shipment,
+    moving: Sequence[LineUnits],
+    update: ShipmentUpdate,
+    by: Actor,
+    now: datetime,
+) -> Plan:
+    leaving = moving if has_left(shipment.degree) else ()
+    leaves = has_left(shipment.degree) and not (known is not None and has_left(known.degree))
+    commanded = update.source is ShipmentSource.MERCHANT
+    shipment = _by_command(shipment, leaving) if commanded else shipment
+    moved: tuple[Change, ...] = (
+        PutShipment(shipment, waybill_of(shipment.tracking_no)),
+        *(_units_left(unit, commanded=commanded) for unit in leaving),
+    )
+    incidents = _incidents(apply_all(snapshot, moved), shipment, now)
+    changes: tuple[Change, ...] = (
+        *moved,
+        *incidents,
+        *_noted_on_tickets(snapshot, shipment, update, by, now),
+        *_announcements(snapshot, shipment, incidents, leaves=leaves, now=now),
+    )
+    return Plan(changes)
+
+
+def _units_left(unit: LineUnits, *, commanded: bool) -> UnitsLeft:
+    return (
+        UnitsLeft(unit.line_id, shipped=unit.quantity) if commanded else UnitsLeft(unit.line_id, scanned=unit.quantity)
+    )
+
+
+def _units_with_carrier(snapshot: OrderSnapshot, line_id: str) -> int:
+    """Units of a line in shipments that the carrier has, at any degree from picked up on."""
+    return sum(
+        unit.quantity
+        for shipment in snapshot.shipments
+        for unit in shipment.lines
+        if unit.line_id == line_id and shipment.degree is not ShipmentStatus.LABEL_PRINTED
+    )
+
+
+# Incidents and news --------------------------------------------------------------------------------------------
+
+
+def _incidents(after: OrderSnapshot, shipment: Shipment, now: datetime) -> tuple[OpenIncident, ...]:
+    """Goods with the carrier although their ticket was granted: one incident a ticket, with the evidence (R9)."""
+    if shipment.degree is ShipmentStatus.LABEL_PRINTED:
+        return ()
+    found = []
+    for ticket in after.tickets:
+        lines = _overlapping_lines(after, ticket.ticket_id)
+        if ticket.state in APPROVED_STATES and lines:
+            found.append(_incident(after, ticket, lines, shipment, now))
+    return tuple(found)
+
+
+def _overlapping_lines(snapshot: OrderSnapshot, ticket_id: UUID) -> tuple[str, ...]:
+    lines = [snapshot.line(line.line_id) for line in snapshot.lines_of(ticket_id)]
+    return tuple(
+        line.line_id
+        for line in lines
+        if _units_with_carrier(snapshot, line.line_id) + line.claimed_quantity > line.quantity
+    )
+
+
+def _incident(
+    snapshot: OrderSnapshot, ticket: Ticket, line_ids: Sequence[str], shipment: Shipment, now: datetime
+) -> OpenIncident:
+    amount = sum(line.amount_minor for line in snapshot.lines_of(ticket.ticket_id) if line.line_id in line_ids)
+    evidence = {
+        "degree": shipment.degree.value,
+        "carrier": shipment.carrier,
+        "tracking_no": shipment.tracking_no,
+        "lines": list(line_ids),
+        "happened_at": shipment.happened_at.isoformat(),
+        "recorded_at": now.isoformat(),
+        "approved_at": ticket.approved_at.isoformat() if ticket.approved_at else None,
+    }
+    return OpenIncident(
+        incident_id=new_id(ticket.lane),
+        ticket_id=ticket.ticket_id,
+        shop_id=ticket.shop_id,
+        amount_minor=amount,
+        currency=ticket.currency,
+        evidence=evidence,
+        opened_at=now,
+    )
+
+
+def _noted_on_tickets(
+    snapshot: OrderSnapshot, shipment: Shipment, update: ShipmentUpdate, by: Actor, now: datetime
+) -> tuple[AddTimeline, ...]:
+    """A carrier's scan stands on the timeline of every ticket that it touches; the state does not move."""
+    if update.source is not ShipmentSource.CARRIER:
+        return ()
+    touched = {unit.line_id for unit in shipment.lines}
+    detail = {"degree": shipment.degree.value, "carrier": shipment.carrier, "tracking_no": shipment.tracking_no}
+    events = tuple(
+        transition(snapshot, ticket, ticket.state, by=by, why="carrier_scan", now=now, detail=detail)
+        for ticket in snapshot.tickets
+        if any(line.line_id in touched for line in snapshot.lines_of(ticket.ticket_id))
+    )
+    return (AddTimeline(events),) if events else ()
+
+
+def _announcements(
+    snapshot: OrderSnapshot, shipment: Shipment, incidents: Sequence[OpenIncident], *, leaves: bool, now: datetime
+) -> tuple[Announce, ...]:
+    order = snapshot.order
+    body: dict[str, object] = {
+        "degree": shipment.degree.value,
+        "carrier": shipment.carrier,
+        "tracking_no": shipment.tracking_no,
+        "source": shipment.source.value,
+        "lines": [{"line_id": unit.line_id, "quantity": unit.quantity} for unit in shipment.lines],
+        "left": leaves,
+        "on_time": shipment.happened_at <= order.ship_by if leaves and order.ship_by is not None else None,
+    }
+    opened = (
+        Announce(
+            OutgoingEventKind.INCIDENT_OPENED,
+            now,
+            incident.shop_id,
+            {
+                "amount_minor": incident.amount_minor,
+                "currency": incident.currency,
+                "evidence": incident.evidence,
+            },
+            incident.ticket_id,
+        )
+        for incident in incidents
+    )
+    return (Announce(OutgoingEventKind.SHIPMENT_RECORDED, now, order.shop_id, body), *opened)
+
+
+def _plan_completion(snapshot: OrderSnapshot, completed_at: datetime, now: datetime) -> Plan:
+    order = snapshot.order
+    event = RecordBuyerEvent(
+        buyer_id=order.buyer_id,
+        event_id=f"completed:{order.order_id}",
+        kind=BuyerEventKind.ORDER_COMPLETED,
+        at=completed_at,
+        recorded_at=now,
+        order_id=order.order_id,
+        amount_minor=captured_minor(snapshot.tenders),
+    )
+    news = Announce(OutgoingEventKind.ORDER_COMPLETED, now, order.shop_id, {"completed_at": completed_at.isoformat()})
+    return Plan((CompleteOrder(completed_at), event, news))

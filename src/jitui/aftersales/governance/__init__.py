@@ -1,0 +1,1 @@
+"""Which policy is in force, and what platform staff switch on and off."""

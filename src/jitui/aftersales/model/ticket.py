@@ -1,0 +1,144 @@
+"""The ticket: its states, who approved it, its timeline, and what a reader is shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from jitui.aftersales.model.order import Funder
+
+
+class TicketState(StrEnum):
+    """The states of a ticket; `refunding` covers everything from the approval until the money has arrived."""
+
+    AWAITING_MERCHANT = "awaiting_merchant"
+    REFUNDING = "refunding"
+    REFUNDED = "refunded"
+    REFUND_FAILED = "refund_failed"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    CLOSED = "closed"
+
+
+OPEN_STATES = frozenset({TicketState.AWAITING_MERCHANT, TicketState.REFUNDING, TicketState.REFUND_FAILED})
+"""While a ticket is in one of these, its units can neither be asked for again nor shipped."""
+
+APPROVED_STATES = frozenset({TicketState.REFUNDING, TicketState.REFUNDED, TicketState.REFUND_FAILED})
+"""The refund was approved; the units stay the ticket's for good."""
+
+
+class ApprovedBy(StrEnum):
+    """Which automation or person approved: exactly one path wins."""
+
+    INSTANT_REFUND = "instant_refund"
+    MERCHANT = "merchant"
+    MERCHANT_TIMEOUT = "merchant_timeout"
+    ARBITRATION = "arbitration"
+    OPERATOR = "operator"
+
+
+class Reason(StrEnum):
+    """Why the buyer asks; the words are the field's (WeChat shop, Taobao)."""
+
+    NO_LONGER_WANTED = "no_longer_wanted"
+    WRONG_SELECTION = "wrong_selection"
+    NOT_SHIPPED_IN_TIME = "not_shipped_in_time"
+    FOUND_CHEAPER = "found_cheaper"
+    OUT_OF_STOCK = "out_of_stock"
+    OTHER = "other"
+
+
+class Arm(StrEnum):
+    """Which arm of the policy's life decided: the hold-out measures life without the service (R7)."""
+
+    LIVE = "live"
+    HOLD_OUT = "hold_out"
+
+
+class ActorKind(StrEnum):
+    """Who did something, as the timeline names them."""
+
+    BUYER = "buyer"
+    MERCHANT = "merchant"
+    PLATFORM = "platform"
+    OPERATOR = "operator"
+    SYSTEM = "system"
+    CARRIER = "carrier"
+    PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Somebody who acts; operators act under their own name (I8). `through`: whose key passed it on for them."""
+
+    kind: ActorKind
+    id: str = ""
+    through: str = ""
+
+
+SYSTEM = Actor(ActorKind.SYSTEM, "jitui")
+
+
+def approver(by: Actor) -> ApprovedBy:
+    """As what an approval by a person counts: the merchant's own, or one that the platform gave in its place."""
+    return ApprovedBy.MERCHANT if by.kind is ActorKind.MERCHANT else ApprovedBy.OPERATOR
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The ticket's own row; `version` is the token that a decision on it must carry."""
+
+    lane: int
+    ticket_id: UUID
+    order_id: str
+    buyer_id: str
+    shop_id: str
+    state: TicketState
+    version: int
+    reason: Reason
+    currency: str
+    amount_minor: int
+    freight_minor: int
+    arm: Arm
+    requested_at: datetime
+    funding_returns: dict[Funder, int] = field(default_factory=dict)
+    notice: dict[str, str] | None = None
+    approved_by: ApprovedBy | None = None
+    review_reason: str | None = None
+    on_timeout: str = "approve"
+    expires_at: datetime | None = None
+    approved_at: datetime | None = None
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketLine:
+    """Units and money of one order line under a ticket.
+
+    `open` until the ticket first leaves `OPEN_STATES`, for the one-open-ticket index. A refund that is undone later
+    does not open it again: by then another ticket may stand on the line's other units, and these units stay claimed.
+    """
+
+    ticket_id: UUID
+    line_id: str
+    quantity: int
+    amount_minor: int
+    open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TicketEvent:
+    """One transition: when, who, from, to, why."""
+
+    ticket_id: UUID
+    seq: int
+    at: datetime
+    actor_kind: ActorKind
+    actor_id: str
+    from_state: TicketState | None
+    to_state: TicketState
+    why: str
+    detail: Mapping[str, object] = field(default_factory=dict)

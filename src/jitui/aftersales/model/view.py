@@ -1,0 +1,172 @@
+"""The ticket as every reader is shown it: API, console, command line and feed render this one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from jitui.aftersales.model.refund import Refund, RefundState
+from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketEvent, TicketState
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Money as the API writes it."""
+
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketLineView:
+    """Units of one line and what they bring back."""
+
+    line_id: str
+    sku: str
+    title: str
+    quantity: int
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class RefundView:
+    """One tender's share on its way back."""
+
+    refund_id: UUID
+    tender_id: str
+    provider: str
+    state: RefundState
+    amount: Amount
+    queued_at: datetime
+    closed_at: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineView:
+    """One transition: when, who, from, to, why."""
+
+    at: datetime
+    actor: ActorKind
+    actor_id: str
+    from_state: TicketState | None
+    to_state: TicketState
+    why: str
+    detail: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketView:
+    """A ticket with its lines, refunds and timeline; `notice` says so where the service decided."""
+
+    ticket_id: UUID
+    order_id: str
+    buyer_id: str
+    shop_id: str
+    state: TicketState
+    version: int
+    reason: Reason
+    amount: Amount
+    freight: Amount
+    approved_by: ApprovedBy | None
+    notice: Mapping[str, str] | None
+    review_reason: str | None
+    requested_at: datetime
+    expires_at: datetime | None
+    approved_at: datetime | None
+    closed_at: datetime | None
+    seconds_to_refund: float | None
+    lines: tuple[TicketLineView, ...]
+    refunds: tuple[RefundView, ...]
+    timeline: tuple[TimelineView, ...]
+
+
+_OWN_STAFF = frozenset({ActorKind.PLATFORM, ActorKind.OPERATOR})
+
+
+def without_staff(view: TicketView, *, shop: bool) -> TicketView:
+    """The view for a buyer, or for the shop: people are named to their own employer alone (R16).
+
+    Of the shop's people a buyer reads the shop's id, of the platform's nobody reads a name.
+    """
+    return replace(view, timeline=tuple(_without_staff(event, view, shop=shop) for event in view.timeline))
+
+
+def _without_staff(event: TimelineView, view: TicketView, *, shop: bool) -> TimelineView:
+    actor_id = event.actor_id
+    if event.actor in _OWN_STAFF:
+        actor_id = ""
+    elif event.actor is ActorKind.MERCHANT and not shop:
+        actor_id = view.shop_id
+    return replace(event, actor_id=actor_id)
+
+
+def view_ticket(snapshot: OrderSnapshot, ticket_id: UUID) -> TicketView:
+    """The ticket's view from its order snapshot."""
+    ticket = snapshot.ticket(ticket_id)
+    currency = ticket.currency
+    refunded_at = ticket.closed_at if ticket.state is TicketState.REFUNDED else None
+    return TicketView(
+        ticket_id=ticket.ticket_id,
+        order_id=ticket.order_id,
+        buyer_id=ticket.buyer_id,
+        shop_id=ticket.shop_id,
+        state=ticket.state,
+        version=ticket.version,
+        reason=ticket.reason,
+        amount=Amount(ticket.amount_minor, currency),
+        freight=Amount(ticket.freight_minor, currency),
+        approved_by=ticket.approved_by,
+        notice=ticket.notice,
+        review_reason=ticket.review_reason,
+        requested_at=ticket.requested_at,
+        expires_at=ticket.expires_at,
+        approved_at=ticket.approved_at,
+        closed_at=ticket.closed_at,
+        seconds_to_refund=None if refunded_at is None else (refunded_at - ticket.requested_at).total_seconds(),
+        lines=_lines(snapshot, ticket_id, currency),
+        refunds=tuple(_refund(refund) for refund in snapshot.refunds_of(ticket_id)),
+        timeline=tuple(_event(event) for event in snapshot.timeline_of(ticket_id)),
+    )
+
+
+def _lines(snapshot: OrderSnapshot, ticket_id: UUID, currency: str) -> tuple[TicketLineView, ...]:
+    goods = {line.line_id: line for line in snapshot.lines}
+    return tuple(
+        TicketLineView(
+            line_id=line.line_id,
+            sku=goods[line.line_id].sku,
+            title=goods[line.line_id].title,
+            quantity=line.quantity,
+            amount=Amount(line.amount_minor, currency),
+        )
+        for line in snapshot.lines_of(ticket_id)
+    )
+
+
+def _refund(refund: Refund) -> RefundView:
+    return RefundView(
+        refund_id=refund.refund_id,
+        tender_id=refund.tender_id,
+        provider=refund.provider,
+        state=refund.state,
+        amount=Amount(refund.amount_minor, refund.currency),
+        queued_at=refund.queued_at,
+        closed_at=refund.closed_at,
+        reason=refund.reason,
+    )
+
+
+def _event(event: TicketEvent) -> TimelineView:
+    return TimelineView(
+        at=event.at,
+        actor=event.actor_kind,
+        actor_id=event.actor_id,
+        from_state=event.from_state,
+        to_state=event.to_state,
+        why=event.why,
+        detail=event.detail,
+    )

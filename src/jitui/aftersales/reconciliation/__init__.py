@@ -1,0 +1,1 @@
+"""The books against a provider's own records."""

@@ -1,0 +1,1 @@
+"""Who may sign in and call: people, their roles and sessions."""

@@ -1,0 +1,1 @@
+"""Expressions: checked trees, the runtime, and their wording."""

@@ -1,0 +1,104 @@
+"""Google's CEL run time: one environment that checks, one that evaluates, and verdicts of three values.
+
+Both environments compile the same text. In the checking one a line is a message with typed fields, so a
+misspelt or mistyped field is refused. In the evaluating one a line is a map, because a field that a message does
+not carry reads as zero, "" or null, and `l.quantity != 0` would then be true of a line whose quantity nobody knows.
+A key that a map does not carry is an error, which `&&`, `||`, all() and exists() absorb by Kleene's rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from cel_expr_python import cel
+
+from jitui.policy.facts import LINE_FIELDS, FactType
+from jitui.policy.language.syntax import ExpressionFault, Names, Node, read_tree
+from jitui.policy.language.wording import compile_faults, written_wrongly
+
+if TYPE_CHECKING:
+    from cel_expr_python.cel import Env, Expression, Type
+    from google.protobuf.descriptor_pool import DescriptorPool
+
+MAX_CHARACTERS = 8_000
+_LINE = "jitui.Line"
+_SCALAR_TYPES = {FactType.INT: cel.Type.INT, FactType.BOOL: cel.Type.BOOL, FactType.STRING: cel.Type.STRING}
+_PROTO_TYPES = {FactType.INT: 3, FactType.BOOL: 8, FactType.STRING: 9}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An expression of the supported subset, with its type and its tree."""
+
+    text: str
+    type: FactType
+    tree: Node
+
+
+@cache
+def engine_name() -> str:
+    """Name and version of the run time that evaluates; stored with every decision."""
+    from importlib.metadata import version
+
+    return f"cel-expr-python {version('cel-expr-python')}"
+
+
+def check(text: str, names: Names) -> Checked | tuple[ExpressionFault, ...]:
+    """The checked expression, or every fault that was found in it."""
+    if len(text) > MAX_CHARACTERS:
+        return (ExpressionFault(0, f"over {MAX_CHARACTERS} characters: split the expression into definitions"),)
+    if wrong := written_wrongly(text):
+        return wrong
+    try:
+        compiled = _checking_env(names).compile(text)
+    except RuntimeError as error:  # the binding raises this one class for every compile error
+        return compile_faults(str(error), text, names)
+    tree = read_tree(compiled.serialize(), text, names)
+    if isinstance(tree, tuple):
+        return tree
+    if tree.type is FactType.LINES:
+        return (ExpressionFault(tree.at, "order.lines is a list: ask for all() or exists() of its lines"),)
+    return Checked(text, tree.type, tree)
+
+
+def evaluating_env(names: Names) -> Env:
+    """The environment in which checked expressions are compiled for evaluation."""
+    line = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+    return cel.NewEnv(_line_pool(), variables=_variables(names, cel.Type.List(line)))
+
+
+def value_of(program: Expression, data: Any, kind: FactType) -> bool | int | str | None:
+    """The value of an expression on the known facts, None when it is unknown; never raises for data."""
+    # A run-time error is a value of type ERROR (its text is a str): the type decides, not the value.
+    result = program.eval(data)
+    value = result.value()
+    if kind is FactType.BOOL:
+        return value if value is True or value is False else None
+    return value if result.type() == _SCALAR_TYPES[kind] else None
+
+
+def _checking_env(names: Names) -> Env:
+    return cel.NewEnv(_line_pool(), variables=_variables(names, cel.Type.List(cel.Type(_LINE))))
+
+
+def _variables(names: Names, lines: Type) -> Mapping[str, Type]:
+    facts = {name: _SCALAR_TYPES.get(spec.type, lines) for name, spec in names.facts.items()}
+    # A definition that is wrong itself fits everywhere: one fault is not reported twice.
+    definitions = {name: _SCALAR_TYPES[kind] if kind else cel.Type.DYN for name, kind in names.definitions.items()}
+    return facts | definitions
+
+
+@cache
+def _line_pool() -> DescriptorPool:
+    from google.protobuf import descriptor_pb2, descriptor_pool  # slow to import, and only loading needs it
+
+    file = descriptor_pb2.FileDescriptorProto(name="jitui/line.proto", package="jitui", syntax="proto2")
+    message = file.message_type.add(name="Line")
+    for number, spec in enumerate(LINE_FIELDS.values(), 1):
+        message.field.add(name=spec.name, number=number, type=_PROTO_TYPES[spec.type], label=1)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return pool

@@ -1,0 +1,150 @@
+"""A tree as text again, and two trees held against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from jitui.policy.facts import LINES, FactType
+from jitui.policy.language.syntax import (
+    Call,
+    DefinitionRef,
+    Fact,
+    InList,
+    LineField,
+    Literal,
+    Node,
+    Operator,
+    Quantifier,
+    children,
+)
+
+_METHODS = (Operator.STARTS_WITH, Operator.ENDS_WITH, Operator.CONTAINS)
+_RISING_RIGHT = {Operator.LESS: 1, Operator.LESS_OR_EQUAL: 1, Operator.GREATER: -1, Operator.GREATER_OR_EQUAL: -1}
+
+
+def unparse(node: Node) -> str:
+    """The expression in CEL; parentheses wherever an operand has operands itself."""
+    match node:
+        case Literal(value=value):
+            escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+            return f"'{escaped}'" if isinstance(value, str) else str(value).lower()
+        case Fact(name=name) | DefinitionRef(name=name):
+            return name
+        case LineField(name=name):
+            return f"l.{name}"
+        case InList(value=value, words=words):
+            return f"{_operand(value)} in [{', '.join(unparse(word) for word in words)}]"
+        case Quantifier(every=every, body=body):
+            return f"{LINES}.{'all' if every else 'exists'}(l, {unparse(body)})"
+    return _call(node)
+
+
+def _call(call: Call) -> str:
+    match call.operator:
+        case Operator.NOT:
+            return f"!{_operand(call.args[0])}"
+        case Operator.NEGATE:
+            return f"-{_operand(call.args[0])}"
+        case Operator.SIZE:
+            return f"size({unparse(call.args[0])})"
+        case Operator.CONDITIONAL:
+            return "{} ? {} : {}".format(*(_operand(arg) for arg in call.args))
+        case operator if operator in _METHODS:
+            return f"{_operand(call.args[0])}.{operator}({unparse(call.args[1])})"
+    return f" {call.operator} ".join(_operand(arg) for arg in call.args)
+
+
+def _operand(node: Node) -> str:
+    simple = not isinstance(node, Call | InList) or (isinstance(node, Call) and node.operator is Operator.SIZE)
+    return unparse(node) if simple else f"({unparse(node)})"
+
+
+def expanded(node: Node, definitions: Mapping[str, Node]) -> Node:
+    """The tree with every definition written out and without positions: equal trees decide equally."""
+    match node:
+        case DefinitionRef(name=name) if name in definitions:
+            return expanded(definitions[name], definitions)
+        case Call(args=args):
+            return replace(node, args=tuple(expanded(arg, definitions) for arg in args), at=0)
+        case InList(value=value, words=words):
+            bare = tuple(sorted({replace(word, at=0) for word in words}, key=lambda word: (str(word.type), word.value)))
+            return replace(node, value=expanded(value, definitions), words=bare, at=0)
+        case Quantifier(body=body):
+            return replace(node, body=expanded(body, definitions), at=0)
+    return replace(node, at=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where two trees differ in one constant, or in the words of one `in`.
+
+    `old` and `new` are the comparisons around it. `sign` is 1 where the whole is true more often now, -1 where less
+    often, 0 where that does not follow from the operators alone.
+    """
+
+    old: Node
+    new: Node
+    sign: int
+
+
+def moved_constants(old: Node, new: Node) -> tuple[Moved, ...] | None:
+    """The constants that moved between two trees without positions; None when they differ in more than that."""
+    found = list(_moved(old, new, 1))
+    return None if None in found else tuple(one for one in found if one is not None)
+
+
+def _moved(old: Node, new: Node, sign: int) -> Iterator[Moved | None]:
+    if old == new:
+        return
+    if not _alike(old, new):
+        yield None
+        return
+    if isinstance(old, InList) and isinstance(new, InList):
+        if old.value != new.value:
+            yield None
+            return
+        grown, shrunk = set(new.words) >= set(old.words), set(old.words) >= set(new.words)
+        yield Moved(old, new, sign * (grown - shrunk))
+        return
+    pairs = list(zip(children(old), children(new), strict=True))
+    for place, (one, other) in enumerate(pairs):
+        if isinstance(one, Literal) and isinstance(other, Literal) and one != other:
+            yield Moved(old, new, sign * _rising(old, place, one, other))
+        else:
+            yield from _moved(one, other, sign * _passed_on(old, place))
+
+
+def _alike(old: Node, new: Node) -> bool:
+    """Whether two nodes are the same but for what is under them."""
+    match old, new:
+        case Call(operator=one, args=those), Call(operator=other, args=these):
+            return one is other and len(those) == len(these)
+        case Quantifier(every=first), Quantifier(every=second):
+            return first is second
+        case InList(), InList():
+            return True
+    return False
+
+
+def _passed_on(parent: Node, place: int) -> int:
+    """Whether a child that is true more often makes its parent true more often: 1, -1, or 0 for not certain."""
+    if isinstance(parent, Quantifier):
+        return 1
+    if not isinstance(parent, Call) or parent.type is not FactType.BOOL:
+        return 0
+    if parent.operator in (Operator.AND, Operator.OR):
+        return 1
+    if parent.operator is Operator.CONDITIONAL:
+        return 1 if place > 0 else 0
+    return -1 if parent.operator is Operator.NOT else 0
+
+
+def _rising(parent: Node, place: int, old: Literal, new: Literal) -> int:
+    """Whether moving this operand of a comparison makes it true more often."""
+    if not isinstance(parent, Call) or parent.operator not in _RISING_RIGHT:
+        return 0
+    if type(old.value) is not int or type(new.value) is not int:
+        return 0
+    direction = 1 if new.value > old.value else -1
+    return direction * _RISING_RIGHT[parent.operator] * (1 if place == 1 else -1)

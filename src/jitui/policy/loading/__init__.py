@@ -1,0 +1,1 @@
+"""A policy file as values, with every problem told at its line."""

@@ -1,0 +1,91 @@
+"""Named expressions: checked in the order in which they need one another.
+
+A definition is evaluated once and then stands as a variable. One that is unknown is left out like an unknown
+fact, so a condition gets what the written-out expression would give; a fault is reported where it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from jitui.policy.facts import FactSpec, FactType
+from jitui.policy.language.expression import Checked, check
+from jitui.policy.language.syntax import STRING_OR_COMMENT, Names
+from jitui.policy.loading.field_readers import Notes, scalar
+from jitui.policy.loading.file_format import TAKEN_BY_CEL
+from jitui.policy.loading.file_kinds import IDENTIFIER
+from jitui.policy.loading.yaml_document import Node, Scalar
+from jitui.policy.sections import Definition
+
+_NAME = re.compile(IDENTIFIER)
+_TOKEN = re.compile(STRING_OR_COMMENT + r"|(?P<name>[A-Za-z_]\w*)(?:\s*\.\s*[A-Za-z_]\w*)*", re.DOTALL)
+Types = dict[str, FactType | None]
+
+
+def check_definitions(
+    notes: Notes, named: Iterable[tuple[Scalar, Node]], facts: Mapping[str, FactSpec]
+) -> tuple[tuple[Definition, ...], Types]:
+    """The definitions in dependency order, and the type of every name; None for one that is wrong itself."""
+    texts = _readable(notes, named, facts)
+    types: Types = dict.fromkeys(texts)
+    definitions = []
+    for name in _in_order(notes, texts):
+        leaf = texts[name]
+        checked = check(leaf.value, Names(facts, types))
+        if isinstance(checked, Checked):
+            types[name] = checked.type
+            definitions.append(Definition(name, leaf.value, checked.type, checked.tree))
+            continue
+        for fault in checked:
+            if not fault.message.startswith("the definition "):
+                notes.add(leaf.place_of(fault.at), fault.message)
+    return tuple(definitions), types
+
+
+def _readable(notes: Notes, named: Iterable[tuple[Scalar, Node]], facts: Mapping[str, FactSpec]) -> dict[str, Scalar]:
+    roots = {name.split(".", 1)[0] for name in facts}
+    texts = {}
+    for key, node in named:
+        leaf = scalar(notes, node, "a definition")
+        if not _NAME.fullmatch(key.value):
+            notes.add(key.place, "a definition is a name of small letters, digits and _, as in premium_buyer")
+        elif key.value in roots or key.value in TAKEN_BY_CEL:
+            notes.add(
+                key.place,
+                f"{key.value} already has a meaning in conditions: give the definition another name",
+            )
+        elif leaf is not None:
+            texts[key.value] = leaf
+    return texts
+
+
+def _in_order(notes: Notes, texts: Mapping[str, Scalar]) -> list[str]:
+    """Names with what they need before them; those on a circle are noted and left out."""
+    uses = {name: _uses(leaf.value, texts) for name, leaf in texts.items()}
+    done: dict[str, bool] = {}  # False while its needs are being visited
+    ordered: list[str] = []
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        done[name] = False
+        for used, at in uses[name].items():
+            if used not in done:
+                visit(used, (*path, used))
+            elif not done[used] and used in path:
+                circle = " → ".join((*path[path.index(used) :], used))
+                notes.add(texts[name].place_of(at), f"definitions in a circle have no value: {circle}")
+        done[name] = True
+        ordered.append(name)
+
+    for name in texts:
+        if name not in done:
+            visit(name, (name,))
+    return ordered
+
+
+def _uses(text: str, names: Mapping[str, Scalar]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for token in _TOKEN.finditer(text):
+        if token["name"] in names:
+            found.setdefault(token["name"], token.start())
+    return found

@@ -1,0 +1,380 @@
+"""The form of a policy file: its sections and fields, written once for all who need it.
+
+The loader reads by it, the JSON Schema for editors is made from it, and so are the tables of
+`docs/reference/policy-file.md`.
+"""
+
+from __future__ import annotations
+
+from jitui.money import MAX_AMOUNT_MINOR
+from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, SHOP_EVENTS
+from jitui.policy.loading.file_kinds import (
+    IDENTIFIER,
+    LANGUAGES,
+    SLUG,
+    BooleanKind,
+    CurrencyKind,
+    DurationKind,
+    EitherKind,
+    ExpressionKind,
+    IntegerKind,
+    ListKind,
+    MapKind,
+    MomentKind,
+    NameKind,
+    PolicyField,
+    PolicySection,
+    TextKind,
+    WordsKind,
+)
+from jitui.policy.sections import OTHER_FACTORS
+
+MAX_WINDOW_DAYS = 730
+MAX_REVIEW_DAYS = 60
+MAX_CAP_COUNT = 10**9
+BUYER_NAME = r"buyer\.[a-z][a-z0-9_]{0,58}"
+SHOP_NAME = r"shop\.[a-z][a-z0-9_]{0,58}"
+
+NAME = "a name of small letters, digits and _"
+NAME_WITH_HYPHENS = "a name of small letters, digits, - and _"
+
+WORDS_OF_CEL = ("true", "false", "null", "in")
+"""CEL reads these as themselves after a dot too, so no condition could name a fact that ends in one."""
+
+_TAKEN = (
+    "true false null in as break const continue else for function if import let loop package namespace return var void "
+    "while all exists exists_one map filter has size int uint double bool string bytes list type dyn"
+)
+TAKEN_BY_CEL = tuple(_TAKEN.split())
+"""What a definition cannot be called, together with the first words of facts."""
+
+FUNCTIONS = ("count", "sum", "last_age_days")
+ATTRIBUTE_TYPES = ("int", "bool", "string")
+DETAILS = ("public", "private")
+WITHDRAWN = ("instant_refund",)
+ON_TIMEOUT = ("approve", "reject")
+
+
+NONE = "none"
+_EITHER_ONE = "one of the three is given"
+
+
+def _texts(what: str, example: dict[str, str]) -> PolicySection:
+    languages = {"zh": "In Chinese.", "en": "In English."}
+    fields = [PolicyField(name, TextKind(), languages[name], example[name]) for name in LANGUAGES]
+    return PolicySection(what, tuple(fields))
+
+
+def _feature(kinds: tuple[str, ...]) -> PolicySection:
+    """What a feature of a buyer or a shop may be; only what is recorded with an amount can be summed."""
+    money = tuple(kind for kind in kinds if kind not in EVENTS_WITHOUT_MONEY)
+    return PolicySection(
+        "a feature",
+        (
+            PolicyField(
+                "over",
+                DurationKind("d", MAX_WINDOW_DAYS),
+                "The window: so many calendar days before today in the platform's time zone, plus today so far. "
+                "A shop's window ends with yesterday.",
+                "90d",
+            ),
+            PolicyField(
+                "count",
+                WordsKind(kinds),
+                "How many events of this kind there were.",
+                "order_paid",
+                _EITHER_ONE,
+            ),
+            PolicyField(
+                "sum",
+                WordsKind(money),
+                "Their amounts in the policy's currency, in minor units. Unknown where an amount has no currency.",
+                "order_paid",
+                _EITHER_ONE,
+            ),
+            PolicyField(
+                "last_age_days",
+                WordsKind(kinds),
+                "Calendar days since the last one. Unknown when the window holds none.",
+                "order_paid",
+                _EITHER_ONE,
+            ),
+        ),
+        exactly_one_of=FUNCTIONS,
+    )
+
+
+BUYER_FEATURE = _feature(BUYER_EVENTS)
+SHOP_FEATURE = _feature(SHOP_EVENTS)
+
+LEGAL_BASIS = PolicySection(
+    "legal_basis",
+    (
+        PolicyField("zh", TextKind(), "In Chinese.", "快手小店售后服务管理规则"),
+        PolicyField("en", TextKind(), "In English.", "Kuaishou shop after-sales service rules", NONE),
+        PolicyField("url", TextKind(), "Where the rule can be read.", '"https://example.com/rules"', NONE),
+    ),
+)
+
+ENUM = PolicySection(
+    "the type of an attribute",
+    (
+        PolicyField(
+            "enum",
+            ListKind(TextKind(), least=1),
+            "The words that the attribute can be. Any other value of it is unknown.",
+            "[gold, silver]",
+        ),
+    ),
+)
+
+CONDITION = PolicySection(
+    "a condition",
+    (
+        PolicyField(
+            "id",
+            NameKind(IDENTIFIER, NAME, (OTHER_FACTORS,)),
+            "Names the condition in decisions, reports and cases. Two conditions cannot share one.",
+            "paid_under_300",
+        ),
+        PolicyField("when", ExpressionKind(condition=True), "What must be true.", "order.paid_minor < 30000"),
+        PolicyField(
+            "public",
+            BooleanKind(),
+            "Whether buyers and merchants may know of it. What a private condition stops reads to them as "
+            f"`{OTHER_FACTORS}`.",
+            "true",
+        ),
+        PolicyField(
+            "detail",
+            WordsKind(DETAILS),
+            "`private`: people see the verdict and the sentence of a public condition, and none of its figures. "
+            "The figures of a private condition are never shown to them.",
+            "private",
+            "`public`",
+        ),
+        PolicyField(
+            "text",
+            _texts("text", {"zh": "订单实付金额低于 300 元", "en": "The order's paid amount is under 300.00 CNY"}),
+            "The condition in words.",
+            "{zh: 订单实付金额低于 300 元, en: The order's paid amount is under 300.00 CNY}",
+        ),
+    ),
+)
+
+SELECTION = PolicySection(
+    "selection",
+    (
+        PolicyField(
+            "hold_out_percent",
+            IntegerKind(0, 100),
+            "The share of buyers, chosen by a hash of policy and buyer, whose requests go to review so that the effect "
+            "can be measured. For them `buyer.selected` is false, unless they are on the allow list.",
+            "2",
+            "`0`",
+        ),
+    ),
+)
+
+CAP = PolicySection(
+    "a cap",
+    (
+        PolicyField(
+            "over",
+            DurationKind("hd", MAX_WINDOW_DAYS),
+            "The window, which ends at the request.",
+            "30d",
+        ),
+        PolicyField(
+            "count",
+            IntegerKind(0, MAX_CAP_COUNT),
+            "Most instant approvals, in any currency.",
+            "3",
+            "no limit",
+        ),
+        PolicyField(
+            "amount_minor",
+            IntegerKind(0, MAX_AMOUNT_MINOR),
+            "Most money that they give back, in minor units of the policy's currency.",
+            "60000",
+            "no limit",
+        ),
+    ),
+    at_least_one_of=("count", "amount_minor"),
+)
+
+CAPS = PolicySection(
+    "caps",
+    (
+        PolicyField("per_buyer", CAP, "Of one buyer. Exact.", "{count: 3, amount_minor: 60000, over: 30d}", "no limit"),
+        PolicyField(
+            "per_shop",
+            CAP,
+            "Of one shop. May be exceeded by what is approved while the usage is rolled up.",
+            "{amount_minor: 2000000, over: 1h}",
+            "no limit",
+        ),
+        PolicyField(
+            "platform",
+            CAP,
+            "Of all shops together, as exact as a shop's.",
+            "{count: 10000, over: 24h}",
+            "no limit",
+        ),
+    ),
+)
+
+RESTRICTION = PolicySection(
+    "a restriction",
+    (
+        PolicyField(
+            "id",
+            NameKind(IDENTIFIER, NAME, (OTHER_FACTORS,)),
+            "Names the rule. Two rules cannot share one.",
+            "serial_canceller",
+        ),
+        PolicyField(
+            "when",
+            ExpressionKind(condition=True),
+            "What must be true of the buyer. It reads the buyer's features and attributes and the age of the account, "
+            "and nothing of an order.",
+            "buyer.refunds_before_shipment_90d >= 10",
+        ),
+        PolicyField("withdraw", WordsKind(WITHDRAWN), "What the buyer loses.", "instant_refund"),
+        PolicyField("for", DurationKind("d", MAX_WINDOW_DAYS), "For how long.", "90d"),
+    ),
+)
+
+REVIEW = PolicySection(
+    "review",
+    (
+        PolicyField("deadline", DurationKind("hd", MAX_REVIEW_DAYS), "How long a merchant has to answer.", "48h"),
+        PolicyField(
+            "on_timeout",
+            WordsKind(ON_TIMEOUT),
+            "What silence means. It never approves what has left, and nothing while a card dispute is open.",
+            "approve",
+        ),
+    ),
+)
+
+_FEATURES = MapKind(
+    (
+        (NameKind(BUYER_NAME, f"buyer.x: {NAME}", tuple(FACTS), WORDS_OF_CEL), BUYER_FEATURE),
+        (NameKind(SHOP_NAME, f"shop.x: {NAME}", tuple(FACTS), WORDS_OF_CEL), SHOP_FEATURE),
+    )
+)
+_ATTRIBUTE_TYPE = EitherKind((WordsKind(ATTRIBUTE_TYPES), ENUM))
+_ATTRIBUTES = MapKind(((NameKind(BUYER_NAME, f"buyer.x: {NAME}", tuple(FACTS), WORDS_OF_CEL), _ATTRIBUTE_TYPE),))
+_DEFINITION_NAME = NameKind(
+    IDENTIFIER,
+    NAME,
+    (*TAKEN_BY_CEL, *dict.fromkeys(name.partition(".")[0] for name in FACTS)),
+)
+
+POLICY = PolicySection(
+    "a policy",
+    (
+        PolicyField(
+            "policy",
+            NameKind(SLUG, NAME_WITH_HYPHENS),
+            "Names the policy, the same in all its versions. The hold-out is drawn by it.",
+            "unshipped-instant-refund",
+        ),
+        PolicyField(
+            "version",
+            TextKind(),
+            "Names this text. A bare number is refused, since 1.10 and 1.1 are the same number.",
+            '"1"',
+        ),
+        PolicyField(
+            "effective_from",
+            MomentKind(),
+            "From when on the policy says that it applies. It is shown with the published conditions and schedules "
+            "nothing: `jitui policy publish` puts a policy in force at once.",
+            "2025-01-26T00:00:00+08:00",
+        ),
+        PolicyField(
+            "currency",
+            CurrencyKind(),
+            "All amounts of the policy are in its minor units. For an order in another currency every amount is "
+            "unknown.",
+            "CNY",
+        ),
+        PolicyField(
+            "title",
+            _texts("title", {"zh": "未发货极速退款", "en": "Instant refund before shipment"}),
+            "The policy's name for people.",
+            "{zh: 未发货极速退款, en: Instant refund before shipment}",
+        ),
+        PolicyField(
+            "legal_basis",
+            LEGAL_BASIS,
+            "The rules that the policy follows.",
+            "{zh: 快手小店售后服务管理规则}",
+            NONE,
+        ),
+        PolicyField(
+            "attributes",
+            _ATTRIBUTES,
+            "The platform's own facts of a buyer, each with its type. Their values come with the buyer.",
+            "{buyer.level: int, buyer.tier: {enum: [gold, silver]}}",
+            NONE,
+        ),
+        PolicyField(
+            "features",
+            _FEATURES,
+            "Whole numbers that are counted from the history of the buyer or the shop.",
+            "{buyer.paid_orders_90d: {count: order_paid, over: 90d}}",
+            NONE,
+        ),
+        PolicyField(
+            "definitions",
+            MapKind(((_DEFINITION_NAME, ExpressionKind(condition=False)),)),
+            "Named expressions. Conditions, restrictions and other definitions use them by name.",
+            "{regular_buyer: buyer.paid_orders_90d >= 3}",
+            NONE,
+        ),
+        PolicyField(
+            "conditions",
+            ListKind(CONDITION, least=1),
+            "All of them must be true for an approval at once.",
+            "[{id: not_paused, when: '!service.paused', public: false, text: {zh: 服务未暂停, en: Not paused}}]",
+        ),
+        PolicyField(
+            "selection",
+            SELECTION,
+            "Who is left out for comparison.",
+            "{hold_out_percent: 2}",
+            "nobody is left out",
+        ),
+        PolicyField(
+            "caps",
+            CAPS,
+            "The most that is approved at once within a time. A cap limits only where a condition reads its fact, "
+            "such as `caps.buyer_ok`.",
+            "{per_buyer: {count: 3, over: 30d}}",
+            "no limits",
+        ),
+        PolicyField(
+            "restrictions",
+            ListKind(RESTRICTION),
+            "When a buyer should lose the service. Cases and back-tests show whom the rules meet; the running service "
+            "restricts nobody by them: that is `jitui restrict`.",
+            "[{id: serial_canceller, when: buyer.account_age_days < 3, withdraw: instant_refund, for: 90d}]",
+            NONE,
+        ),
+        PolicyField(
+            "review",
+            REVIEW,
+            "What happens to a request that goes to the merchant.",
+            "{deadline: 48h, on_timeout: approve}",
+        ),
+        PolicyField(
+            "notice",
+            _texts("notice", {"zh": "平台已自动审核通过", "en": "The platform approved this request automatically"}),
+            "What a ticket says that was approved at once.",
+            "{zh: 平台已自动审核通过, en: The platform approved this request automatically}",
+        ),
+    ),
+)

@@ -1,0 +1,395 @@
+"""A policy text to a Policy, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Literal, TypeVar, cast
+
+from jitui.money import MAX_AMOUNT_MINOR, is_currency
+from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, MONEY, SHOP_EVENTS, FactSpec, FactType
+from jitui.policy.language.expression import Checked, check
+from jitui.policy.language.syntax import Names
+from jitui.policy.loading import file_format as form
+from jitui.policy.loading.definitions import check_definitions
+from jitui.policy.loading.field_readers import (
+    Notes,
+    bilingual,
+    boolean,
+    choice,
+    date,
+    duration,
+    entries,
+    fields,
+    identifier,
+    integer,
+    items,
+    read,
+    scalar,
+    slug,
+    string,
+)
+from jitui.policy.loading.file_kinds import PolicySection
+from jitui.policy.loading.yaml_document import Node, Place, Scalar, decoded, parse
+from jitui.policy.model import LoadedPolicy
+from jitui.policy.problems import PolicyProblem, PolicyRefused, did_you_mean
+from jitui.policy.program import Programs, Reads, compile_programs, reads_of
+from jitui.policy.sections import (
+    DAY_SECONDS,
+    OTHER_FACTORS,
+    Cap,
+    Caps,
+    Condition,
+    Definition,
+    Feature,
+    RestrictionRule,
+    Review,
+    SelectionSection,
+)
+
+_FEATURE_NAME = re.compile(rf"{form.BUYER_NAME}|{form.SHOP_NAME}")
+_ATTRIBUTE_NAME = re.compile(form.BUYER_NAME)
+_OWN_APPROVALS = re.compile(r"approv|instant")
+_SAFEGUARDS = {
+    "service.paused": "`pause` cannot stop it",
+    "buyer.restricted": "a restriction does not stop it",
+    "order.shipment": "it can refund what has left",
+    "shop.covered": "coverage does not limit it",
+}
+
+
+_Policy = TypeVar("_Policy", bound=LoadedPolicy)
+
+
+def load_bytes(kind: type[_Policy], data: bytes, file: str) -> _Policy:
+    """As `load`, from the bytes of a file."""
+    text = decoded(data, file)
+    if isinstance(text, PolicyProblem):
+        raise PolicyRefused((text,))
+    return load(kind, text, file)
+
+
+def load(kind: type[_Policy], text: str, file: str) -> _Policy:
+    """The policy in a text; raises PolicyRefused with every problem that was found."""
+    root, problems = parse(text, file)
+    notes = Notes(file)
+    notes.problems += problems
+    policy = _read_policy(kind, notes, root, text) if root is not None else None
+    if notes.problems or policy is None:
+        raise PolicyRefused(tuple(sorted(set(notes.problems))))
+    return policy
+
+
+@dataclass(frozen=True, slots=True)
+class _Vocabulary:
+    """What the expressions of this policy may use."""
+
+    names: Names
+    definitions: tuple[Definition, ...]
+    reads: Mapping[str, Reads]
+
+
+def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _Policy | None:
+    found = _section(notes, root, form.POLICY)
+    policy_id = read(notes, found, "policy", slug)
+    version = read(notes, found, "version", string)
+    effective_from = read(notes, found, "effective_from", date)
+    currency = read(notes, found, "currency", _currency)
+    title, notice = read(notes, found, "title", bilingual), read(notes, found, "notice", bilingual)
+    legal_basis = _legal_basis(notes, found.get("legal_basis"))
+    features = _features(notes, found.get("features"))
+    attributes = _attributes(notes, found.get("attributes"), features)
+    words = _vocabulary(notes, found.get("definitions"), features, attributes)
+    conditions = _conditions(notes, found.get("conditions"), words)
+    restrictions = _restrictions(notes, found.get("restrictions"), words)
+    selection = _selection(notes, found.get("selection"))
+    caps = _caps(notes, found.get("caps"))
+    review = read(notes, found, "review", _review)
+    if notes.problems or review is None:
+        return None
+    programs = compile_programs(words.names.facts, words.definitions, conditions, restrictions)
+    return kind(
+        name=notes.file,
+        text=text,
+        sha256=sha256(text.encode()).hexdigest(),
+        id=cast(str, policy_id),
+        version=cast(str, version),
+        effective_from=cast(datetime, effective_from),
+        currency=cast(str, currency),
+        title=title or {},
+        notice=notice or {},
+        legal_basis=legal_basis,
+        attributes={name: spec for name, spec in attributes.items() if spec},
+        features=tuple(feature for feature in features.values() if feature),
+        definitions=words.definitions,
+        conditions=conditions,
+        selection=selection,
+        caps=caps,
+        restrictions=restrictions,
+        review=review,
+        facts=words.names.facts,
+        advice=_advice(notes.file, found["conditions"].place, programs, caps),
+        programs=programs,
+    )
+
+
+def _section(notes: Notes, node: Node, section: PolicySection) -> dict[str, Node]:
+    """The values of a section's keys; wrong and missing keys are noted."""
+    return fields(notes, node, section.what, section.required, section.optional)
+
+
+def _currency(notes: Notes, node: Node, what: str) -> str | None:
+    code = string(notes, node, what)
+    if code is not None and not is_currency(code):
+        notes.add(
+            node.place,
+            "currency is an ISO 4217 code in capitals that has minor units, as in CNY: every amount is in them",
+        )
+        return None
+    return code
+
+
+def _legal_basis(notes: Notes, node: Node | None) -> dict[str, str]:
+    if node is None:
+        return {}
+    found = _section(notes, node, form.LEGAL_BASIS)
+    return {key: text for key in found if (text := read(notes, found, key, string)) is not None}
+
+
+def _features(notes: Notes, node: Node | None) -> dict[str, Feature | None]:
+    """The features by name; None for one that is wrong, so that its users are not called wrong too."""
+    features: dict[str, Feature | None] = {}
+    for key, value in entries(notes, node, "features"):
+        if not _FEATURE_NAME.fullmatch(key.value):
+            notes.add(key.place, "a feature is named buyer.x or shop.x, in small letters, digits and _")
+        elif _cannot_be_written(key.value):
+            notes.add(key.place, _cannot_be_written(key.value))
+        elif key.value in FACTS:
+            notes.add(key.place, f"{key.value} is already a fact: give the feature another name")
+        else:
+            features[key.value] = _feature(notes, key.value, value)
+    return features
+
+
+def _feature(notes: Notes, name: str, node: Node) -> Feature | None:
+    subject = "shop" if name.startswith("shop.") else "buyer"
+    found = _section(notes, node, form.SHOP_FEATURE if subject == "shop" else form.BUYER_FEATURE)
+    over = read(notes, found, "over", duration("d", form.MAX_WINDOW_DAYS))
+    functions = [function for function in form.FUNCTIONS if function in found]
+    if len(functions) != 1:
+        if found:
+            notes.add(node.place, f"a feature has exactly one of {', '.join(form.FUNCTIONS)}")
+        return None
+    kind = _event_kind(notes, found[functions[0]], subject)
+    if functions[0] == "sum" and kind in EVENTS_WITHOUT_MONEY:
+        money = ", ".join(word for word in _kinds_of(subject) if word not in EVENTS_WITHOUT_MONEY)
+        notes.add(
+            found["sum"].place,
+            f"{kind} is recorded without an amount, so there is nothing to sum: count it, or sum one of {money}",
+        )
+        return None
+    if over is None or kind is None:
+        return None
+    function = cast(Literal["count", "sum", "last_age_days"], functions[0])
+    return Feature(name, cast(Literal["buyer", "shop"], subject), function, kind, over // DAY_SECONDS)
+
+
+def _kinds_of(subject: str) -> tuple[str, ...]:
+    return SHOP_EVENTS if subject == "shop" else BUYER_EVENTS
+
+
+def _event_kind(notes: Notes, node: Node, subject: str) -> str | None:
+    kind = scalar(notes, node, "the event kind")
+    known = _kinds_of(subject)
+    if kind is None or kind.value in known:
+        return kind.value if kind else None
+    if _OWN_APPROVALS.search(kind.value):
+        message = (
+            f"{kind.value} counts this service's own approvals, which depend on the policy that is tested: "
+            "limit them with caps"
+        )
+    else:
+        hint = did_you_mean(kind.value, known) or f": it is {' or '.join(known)}"
+        message = f"{kind.value} is no event of a {subject}{hint}"
+    notes.add(kind.place, message)
+    return None
+
+
+def _attributes(notes: Notes, node: Node | None, features: Mapping[str, Feature | None]) -> dict[str, FactSpec | None]:
+    attributes: dict[str, FactSpec | None] = {}
+    for key, value in entries(notes, node, "attributes"):
+        if not _ATTRIBUTE_NAME.fullmatch(key.value):
+            notes.add(
+                key.place,
+                "an attribute is named buyer.x, in small letters, digits and _: it arrives with the buyer",
+            )
+        elif _cannot_be_written(key.value):
+            notes.add(key.place, _cannot_be_written(key.value))
+        elif key.value in FACTS or key.value in features:
+            notes.add(key.place, f"{key.value} is already a fact: give the attribute another name")
+        else:
+            attributes[key.value] = _attribute(notes, key.value, value)
+    return attributes
+
+
+def _cannot_be_written(name: str) -> str:
+    """Why no condition could name it, or nothing: CEL reads these words as themselves after a dot too."""
+    word = name.rpartition(".")[2]
+    if word not in form.WORDS_OF_CEL:
+        return ""
+    return f"{word} is a word of CEL, so that no condition can say {name}: take another name"
+
+
+def _attribute(notes: Notes, name: str, node: Node) -> FactSpec | None:
+    meaning = "the platform's own attribute"
+    if isinstance(node, Scalar):
+        kind = choice(*form.ATTRIBUTE_TYPES)(notes, node, "the type of an attribute (or {enum: [a, b]})")
+        return FactSpec(name, FactType(kind), "platform", meaning) if kind else None
+    found = _section(notes, node, form.ENUM)
+    words = [string(notes, item, "a word of an enum") for item in items(notes, found.get("enum"), "enum")]
+    if found and not words:
+        notes.add(node.place, "an enum needs at least one word")
+    enum = tuple(dict.fromkeys(word for word in words if word is not None))
+    return FactSpec(name, FactType.STRING, "platform", meaning, enum=enum) if enum else None
+
+
+def _vocabulary(
+    notes: Notes,
+    node: Node | None,
+    features: Mapping[str, Feature | None],
+    attributes: Mapping[str, FactSpec | None],
+) -> _Vocabulary:
+    facts = dict(FACTS)
+    for name, feature in features.items():
+        facts[name] = _feature_spec(feature) if feature else FactSpec(name, FactType.INT, "", "")
+    for name, spec in attributes.items():
+        facts[name] = spec or FactSpec(name, FactType.INT, "", "")
+    definitions, types = check_definitions(notes, entries(notes, node, "definitions"), facts)
+    reads: dict[str, Reads] = {}
+    for definition in definitions:
+        reads[definition.name] = reads_of(definition.tree, reads)
+    return _Vocabulary(Names(facts, types), definitions, reads)
+
+
+def _feature_spec(feature: Feature) -> FactSpec:
+    unit = {"count": "events", "sum": MONEY, "last_age_days": "calendar days"}[feature.function]
+    meaning = f"{feature.function} of {feature.kind} over {feature.days} calendar days"
+    return FactSpec(feature.name, FactType.INT, "history", meaning, unit)
+
+
+def _conditions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[Condition, ...]:
+    conditions = []
+    ids: dict[str, Place] = {OTHER_FACTORS: Place(0, 0)}
+    nodes = items(notes, node, "conditions")
+    if node is not None and not nodes:
+        notes.add(
+            node.place,
+            "conditions needs at least one condition: without any, every request would be approved",
+        )
+    for item in nodes:
+        found = _section(notes, item, form.CONDITION)
+        condition_id = read(notes, found, "id", identifier)
+        _note_repeated(notes, ids, condition_id, found.get("id"))
+        public = read(notes, found, "public", boolean)
+        detail = read(notes, found, "detail", choice(*form.DETAILS))
+        text = read(notes, found, "text", bilingual)
+        when = _rule(notes, found.get("when"), words)
+        if condition_id and when and public is not None and text:
+            detail_public = public and detail != "private"
+            conditions.append(Condition(condition_id, when.text, public, detail_public, text, when.tree))
+    return tuple(conditions)
+
+
+def _note_repeated(notes: Notes, ids: dict[str, Place], name: str | None, node: Node | None) -> None:
+    if name is None or node is None:
+        return
+    if name == OTHER_FACTORS:
+        notes.add(
+            node.place,
+            f"{OTHER_FACTORS} is the name of the row that stands for private conditions: take another",
+        )
+    elif name in ids:
+        notes.add(node.place, f"the id {name} is already used in line {ids[name].line}")
+    else:
+        ids[name] = node.place
+
+
+def _rule(notes: Notes, node: Node | None, words: _Vocabulary) -> Checked | None:
+    """A checked expression that is true or false."""
+    leaf = scalar(notes, node, "when") if node is not None else None
+    if leaf is None:
+        return None
+    checked = check(leaf.value, words.names)
+    if not isinstance(checked, Checked):
+        for fault in checked:
+            if not fault.message.startswith("the definition "):  # it is reported where it is written
+                notes.add(leaf.place_of(fault.at), fault.message)
+        return None
+    if checked.type is not FactType.BOOL:
+        notes.add(leaf.place_of(0), f"when is a condition, true or false, and this is {checked.type}: compare it")
+        return None
+    return checked
+
+
+def _restrictions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[RestrictionRule, ...]:
+    rules = []
+    ids: dict[str, Place] = {}
+    for item in items(notes, node, "restrictions"):
+        found = _section(notes, item, form.RESTRICTION)
+        rule_id = read(notes, found, "id", identifier)
+        _note_repeated(notes, ids, rule_id, found.get("id"))
+        withdraw = read(notes, found, "withdraw", choice(*form.WITHDRAWN))
+        seconds = read(notes, found, "for", duration("d", form.MAX_WINDOW_DAYS))
+        when = _rule(notes, found.get("when"), words)
+        if when is not None:
+            _check_restriction_reads(notes, cast(Scalar, found["when"]), when, words)
+        if rule_id and when and withdraw and seconds:
+            rules.append(RestrictionRule(rule_id, when.text, withdraw, seconds // DAY_SECONDS, when.tree))
+    return tuple(rules)
+
+
+def _check_restriction_reads(notes: Notes, leaf: Scalar, when: Checked, words: _Vocabulary) -> None:
+    """A restriction is found without an order at hand, from what the buyer did."""
+    for name in reads_of(when.tree, words.reads).facts:
+        if not name.startswith("buyer.") or name in ("buyer.restricted", "buyer.selected"):
+            at = max(leaf.value.find(name), 0)
+            notes.add(leaf.place_of(at), f"a restriction looks at the buyer's history and attributes, not at {name}")
+
+
+def _selection(notes: Notes, node: Node | None) -> SelectionSection:
+    found = _section(notes, node, form.SELECTION) if node is not None else {}
+    return SelectionSection(read(notes, found, "hold_out_percent", integer(0, 100)) or 0)
+
+
+def _caps(notes: Notes, node: Node | None) -> Caps:
+    found = _section(notes, node, form.CAPS) if node is not None else {}
+    return Caps(**{scope: read(notes, found, scope, _cap) for scope in form.CAPS.optional})
+
+
+def _cap(notes: Notes, node: Node, what: str) -> Cap | None:
+    found = fields(notes, node, what, form.CAP.required, form.CAP.optional)
+    over = read(notes, found, "over", duration("hd", form.MAX_WINDOW_DAYS))
+    count = read(notes, found, "count", integer(0, form.MAX_CAP_COUNT))
+    amount_minor = read(notes, found, "amount_minor", integer(0, MAX_AMOUNT_MINOR))
+    if found and "count" not in found and "amount_minor" not in found:
+        notes.add(node.place, f"{what} caps nothing: give it a count, an amount_minor, or both")
+    return Cap(count, amount_minor, over) if over else None
+
+
+def _review(notes: Notes, node: Node, what: str) -> Review | None:
+    found = _section(notes, node, form.REVIEW)
+    deadline = read(notes, found, "deadline", duration("hd", form.MAX_REVIEW_DAYS))
+    on_timeout = read(notes, found, "on_timeout", choice(*form.ON_TIMEOUT))
+    return Review(deadline, cast(Literal["approve", "reject"], on_timeout)) if deadline and on_timeout else None
+
+
+def _advice(file: str, place: Place, programs: Programs, caps: Caps) -> tuple[PolicyProblem, ...]:
+    reads = programs.condition_reads.facts
+    advice = [f"no condition reads {name}: {why}" for name, why in _SAFEGUARDS.items() if name not in reads]
+    for scope, cap in (("buyer", caps.per_buyer), ("shop", caps.per_shop), ("platform", caps.platform)):
+        if cap is not None and f"caps.{scope}_ok" not in reads:
+            advice.append(f"no condition reads caps.{scope}_ok: the cap limits nothing")
+    return tuple(PolicyProblem(file, place.line, place.column, message) for message in advice)
