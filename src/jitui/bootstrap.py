@@ -72,6 +72,7 @@ class Service:
         return DecisionSettings(
             await self.policy_in_force.current(),
             self.settings.time_zone,
+            frozenset(self.providers),
             deadline_passed,
             self.settings.usage_max_age,
         )

@@ -32,6 +32,7 @@ from jitui.policy import Policy
 from tests.aftersales.watched import WatchedStore
 
 TIME_ZONE = "Asia/Shanghai"
+PROVIDERS = frozenset({"simulator", "stripe", "wechat_pay", "alipay"})
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 POLICY_FILE = Path(__file__).parents[2] / "policies" / "unshipped-instant-refund.yaml"
 DEFAULT_POLICY = Policy.from_file(POLICY_FILE)
@@ -58,7 +59,7 @@ class Market:
 
     @property
     def decision_settings(self) -> DecisionSettings:
-        return DecisionSettings(self.policy, ZoneInfo(TIME_ZONE))
+        return DecisionSettings(self.policy, ZoneInfo(TIME_ZONE), PROVIDERS)
 
     async def premium_buyer(self, buyer_id: str, now: datetime = NOW) -> str:
         """A buyer for whom every condition of the default policy on history holds, taken on the allow list."""

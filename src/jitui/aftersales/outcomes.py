@@ -29,6 +29,7 @@ class RefusalCode(StrEnum):
     PAYMENT_BELONGS_TO_ANOTHER = "payment-belongs-to-another"
     PAYMENT_TOTAL_DIFFERS = "payment-total-differs"
     PAYMENT_TOTAL_EXCEEDED = "payment-total-exceeded"
+    PROVIDER_NOT_CONFIGURED = "provider-not-configured"
     TICKET_STALE = "ticket-stale"
     TICKET_ALREADY_APPROVED = "ticket-already-approved"
     TICKET_ALREADY_CLOSED = "ticket-already-closed"

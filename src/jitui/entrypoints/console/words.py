@@ -114,6 +114,7 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.PAYMENT_BELONGS_TO_ANOTHER: _("The payment belongs to another buyer."),
         RefusalCode.PAYMENT_TOTAL_DIFFERS: _("The orders of this payment were reported with different totals."),
         RefusalCode.PAYMENT_TOTAL_EXCEEDED: _("The orders of this payment are more than the payment."),
+        RefusalCode.PROVIDER_NOT_CONFIGURED: _("The platform cannot refund through this payment provider."),
         RefusalCode.TICKET_STALE: _("Somebody changed this ticket since you opened it. This is how it stands now."),
         RefusalCode.TICKET_ALREADY_APPROVED: _("This ticket was approved already. This is how it stands now."),
         RefusalCode.TICKET_ALREADY_CLOSED: _("This ticket was closed already. This is how it stands now."),

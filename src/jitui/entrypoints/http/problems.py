@@ -85,6 +85,7 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.PAYMENT_BELONGS_TO_ANOTHER, 409, "The payment belongs to another buyer"),
         (RefusalCode.PAYMENT_TOTAL_DIFFERS, 409, "The orders that share the payment say different totals"),
         (RefusalCode.PAYMENT_TOTAL_EXCEEDED, 409, "The parts are more than the payment"),
+        (RefusalCode.PROVIDER_NOT_CONFIGURED, 422, "This installation cannot refund through that provider"),
         (RefusalCode.TICKET_STALE, 412, "The ticket has changed"),
         (RefusalCode.TICKET_ALREADY_APPROVED, 409, "The ticket was approved already"),
         (RefusalCode.TICKET_ALREADY_CLOSED, 409, "The ticket is closed"),
