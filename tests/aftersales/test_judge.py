@@ -12,18 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitui.aftersales.reconciliation.reconcile import (
+from jitui.aftersales.reconciliation.match import (
     DIFFERENCES,
     EDGE,
     Finding,
     MovementGroup,
     MovementVerdict,
     ProviderMovement,
+    judge,
+)
+from jitui.aftersales.reconciliation.statement import (
     RowKind,
     StatementRow,
     StatementSummary,
     StatementWindow,
-    judge,
     window_of,
 )
 from jitui.errors import BadInput

@@ -22,14 +22,9 @@ from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.model.ticket import Actor, ActorKind, TicketState
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.reconciliation.reconcile import (
-    MovementVerdict,
-    ReconciliationReport,
-    Reconciling,
-    RowKind,
-    reconcile,
-    window_of,
-)
+from jitui.aftersales.reconciliation.match import MovementVerdict
+from jitui.aftersales.reconciliation.reconcile import ReconciliationReport, Reconciling, reconcile
+from jitui.aftersales.reconciliation.statement import RowKind, window_of
 from jitui.bootstrap import Service, open_service, statement_formats, utc_now
 from jitui.errors import BadInput
 from tests.aftersales.market import Market, open_market
