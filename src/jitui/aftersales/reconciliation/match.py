@@ -112,7 +112,7 @@ def _same_in_all_only(
 ) -> bool:
     """One payment for several orders, or captured in steps: each side may show it in other parts than the other."""
     exact = len(ours) == len(theirs) and all(movement.amount_minor == row.amount_minor for movement, row in pairs)
-    if exact or not ours or not theirs or not all(row.final for row in theirs):
+    if exact or not all(row.final for row in theirs):
         return False
     currencies = {movement.currency for movement in ours} | {row.currency for row in theirs}
     return len(currencies) == 1 and sum(p.amount_minor for p in ours) == sum(r.amount_minor for r in theirs)
