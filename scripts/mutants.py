@@ -219,7 +219,7 @@ def drawn(work: Path, seed: int, size: int) -> list[Change]:
 
 def sampled(copy: Path, seed: int, size: int) -> list[Change]:
     """Places drawn evenly, one change for each."""
-    sources = {path: path.read_text() for folder in CODE for path in sorted((copy / folder).glob("*.py"))}
+    sources = {path: path.read_text() for folder in CODE for path in sorted((copy / folder).rglob("*.py"))}
     places = [(path, place, ways) for path, source in sources.items() for place, ways in code_places(source).items()]
     draw = random.Random(seed)
     draw.shuffle(places)

@@ -16,7 +16,7 @@ from iso4217 import Currency
 from jitui.adapters.payments.statements.stripe import StripeStatements
 from jitui.adapters.payments.stripe import from_stripe_amount, to_stripe_amount
 from jitui.adapters.postgres.migrate import current_revision, upgrade
-from jitui.aftersales.reconciliation.reconcile import StatementRow
+from jitui.aftersales.reconciliation.statement import StatementRow
 from jitui.entrypoints.console.language import Speech
 from jitui.errors import BadInput
 from jitui.money import currency_exponent, from_decimal_text, is_currency, share_of_units, to_decimal_text

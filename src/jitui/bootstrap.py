@@ -31,7 +31,8 @@ from jitui.aftersales.model.task import Tasks
 from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
 from jitui.aftersales.queries import Queries
-from jitui.aftersales.reconciliation.reconcile import StatementFormat, StatementStaging
+from jitui.aftersales.reconciliation.reconcile import StatementStaging
+from jitui.aftersales.reconciliation.statement import StatementFormat
 from jitui.identity.people import People
 from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file

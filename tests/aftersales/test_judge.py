@@ -12,18 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitui.aftersales.reconciliation.reconcile import (
+from jitui.aftersales.reconciliation.match import (
     DIFFERENCES,
     EDGE,
     Finding,
     MovementGroup,
     MovementVerdict,
     ProviderMovement,
+    judge,
+)
+from jitui.aftersales.reconciliation.statement import (
     RowKind,
     StatementRow,
     StatementSummary,
     StatementWindow,
-    judge,
     window_of,
 )
 from jitui.errors import BadInput
@@ -214,6 +216,8 @@ def test_what_a_statement_covers() -> None:
         ((3500,), (1000, 2500), True),
         ((1000, 2500), (2000, 1500), True),
         ((1000, 2500), (3501,), False),
+        ((1000, 2500), (1000, 2500), True),
+        ((2500, 1000), (1000, 2500), True),
         ((1000,), (3500,), False),
     ],
 )

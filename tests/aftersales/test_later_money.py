@@ -12,6 +12,7 @@ import pytest
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment
 from jitui.aftersales.commands.review import Rejection, approve, expire, reject
+from jitui.aftersales.governance.registry import Pause, Scope
 from jitui.aftersales.model.order import Funder, Funding, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.model.ticket import ApprovedBy, Ticket, TicketState
 from jitui.aftersales.outcomes import Refusal
@@ -290,3 +291,25 @@ async def test_the_second_decision_is_stored_with_its_facts(market: Market) -> N
             "FROM later_decision"
         )
         assert await rows.fetchall() == [(ticket.ticket_id, "instant", "10000", "10000")]
+
+
+async def test_a_review_of_the_balance_is_decided_on_its_own_tickets_beside_an_extended_one(market: Market) -> None:
+    """Half was refunded at once and half by the merchant: the review's decision is about the merchant's half."""
+    buyer = await market.premium_buyer("b-1")
+    ref = await market.paid_order(buyer, "o-1", amounts=(8000, 6000), tenders=(7000,))
+    instant = await market.asked(buyer, "o-1", lines=[("l1", 1)])
+    await market.registry.set_pause(Pause(Scope.SHOP, "shop-1", "audit", "li.na", NOW))
+    waiting = await market.asked(buyer, "o-1", lines=[("l2", 1)], now=LATER)
+    await market.registry.lift_pause(Scope.SHOP, "shop-1")
+    assert isinstance(await approve(market.store, where(waiting), version=1, by=MERCHANT, now=NOW), Executed)
+    await capture(market, ref, replace(balance_of(7000), payment_id="pay-o-1-2"))
+    tickets = (await snapshot_of(market, ref)).tickets
+    (review,) = [ticket for ticket in tickets if ticket.ticket_id not in (instant.ticket_id, waiting.ticket_id)]
+    async with market.pool.connection() as connection:
+        rows = await connection.execute(
+            "SELECT ticket_id, facts ->> 'request.amount_minor' FROM decision WHERE ticket_id = %(review)s "
+            "UNION ALL SELECT ticket_id, facts ->> 'request.amount_minor' FROM later_decision",
+            {"review": review.ticket_id},
+        )
+        assert set(await rows.fetchall()) == {(instant.ticket_id, "8000"), (review.ticket_id, "6000")}
+    assert review.amount_minor == 3000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import cast
 
@@ -91,14 +91,16 @@ async def test_an_account_younger_than_the_record_has_a_known_history(market: Ma
     assert (await market.asked(buyer, "o-1")).approved_by is ApprovedBy.INSTANT_REFUND
 
 
-async def test_a_history_that_is_no_longer_fresh_is_unknown(market: Market) -> None:
+@pytest.mark.parametrize(("fresh_until", "known"), [(NOW, True), (NOW - timedelta(microseconds=1), False)])
+async def test_a_history_is_known_up_to_the_moment_that_it_is_fresh_until(
+    market: Market, fresh_until: datetime, known: bool
+) -> None:
     buyer = await market.premium_buyer("b-1")
     await market.paid_order(buyer, "o-1")
     async with market.pool.connection() as connection:
-        await connection.execute(
-            "UPDATE history_record SET fresh_until = %s WHERE kind = 'order_paid'", (NOW - timedelta(hours=1),)
-        )
-    assert await failing(market, await market.asked(buyer, "o-1")) == {"premium_buyer": "unknown"}
+        await connection.execute("UPDATE history_record SET fresh_until = %s WHERE kind = 'order_paid'", (fresh_until,))
+    missed = {} if known else {"premium_buyer": "unknown"}
+    assert await failing(market, await market.asked(buyer, "o-1")) == missed
 
 
 async def test_cap_usage_that_nobody_rolled_up_for_a_minute_is_unknown(market: Market) -> None:

@@ -233,3 +233,18 @@ def test_an_amount_that_moved_with_the_currency_is_not_said_in_either() -> None:
 def test_a_held_out_share_is_said_with_its_direction(percent: int, means: str) -> None:
     (change,) = between(TEXT, TEXT.replace("hold_out_percent: 2", f"hold_out_percent: {percent}"))
     assert change.what == f"2 → {percent}: {means} buyers are held out"
+
+
+@pytest.mark.parametrize(("one", "other"), [("Alpha", "Zulu"), ("Zulu", "Alpha")])
+def test_a_text_that_changed_is_named_whichever_comes_first_in_the_alphabet(one: str, other: str) -> None:
+    old, new = (SMALL.replace("en: Title", f"en: {text}") for text in (one, other))
+    (change,) = between(old, new)
+    assert (change.name, change.what, change.decides) == ("title.en", f"“{one}” → “{other}”", False)
+
+
+def test_figures_that_are_hidden_or_shown_are_said_so() -> None:
+    shown = SMALL.replace("public: true,", "public: true, detail: public,")
+    hidden = SMALL.replace("public: true,", "public: true, detail: private,")
+    for old, new, says in ((hidden, shown, "public"), (shown, hidden, "private")):
+        (change,) = between(old, new)
+        assert (change.name.rsplit(".", 1)[1], change.what) == ("detail", f"its figures are made {says}")

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from jitui.aftersales.reconciliation.reconcile import AnyRow, OtherRow, RowKind, StatementRow, UnreadableRow
+from jitui.aftersales.reconciliation.statement import AnyRow, OtherRow, RowKind, StatementRow, UnreadableRow
 from jitui.bootstrap import statement_formats
 from jitui.errors import BadInput
 

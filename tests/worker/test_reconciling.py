@@ -22,14 +22,9 @@ from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.model.ticket import Actor, ActorKind, TicketState
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from jitui.aftersales.reconciliation.reconcile import (
-    MovementVerdict,
-    ReconciliationReport,
-    Reconciling,
-    RowKind,
-    reconcile,
-    window_of,
-)
+from jitui.aftersales.reconciliation.match import MovementVerdict
+from jitui.aftersales.reconciliation.reconcile import ReconciliationReport, Reconciling, reconcile
+from jitui.aftersales.reconciliation.statement import RowKind, window_of
 from jitui.bootstrap import Service, open_service, statement_formats, utc_now
 from jitui.errors import BadInput
 from tests.aftersales.market import Market, open_market
@@ -213,6 +208,10 @@ async def test_what_was_tampered_with_is_one_task_and_nothing_is_paid(
         assert counted(report)[verdict[0], verdict[1]] == verdict[2]
     (task,) = await installed.tasks()
     assert task.kind is kind and task.evidence
+    if verdict is not None and verdict[0] is RowKind.REFUND and kind is not TaskKind.THEIRS_ONLY:
+        snapshots = [await installed.service.store.read_order(ref) for ref in orders]
+        attempts = {str(one.attempt_id): str(one.refund_id) for x in snapshots if x is not None for one in x.attempts}
+        assert attempts[str(task.evidence["attempt_id"])] == task.evidence["refund_id"]
     again = await installed.reconcile(path)
     assert (again.open, await installed.tasks()) == (1, [task]), "the same statement opens no second task"
     await installed.service.tasks.resolve(task.task_id, note="asked the provider", by="li.na", now=utc_now())

@@ -59,16 +59,9 @@ _read_snapshot = attrgetter(*(field.name for field in fields(OrderSnapshot)))
 
 def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
     match change:
-        case (
-            c.RecordDecision()
-            | c.RecordLaterDecision()
-            | c.Announce()
-            | c.LedgerEntry()
-            | c.OpenTask()
-            | c.OpenIncident()
-            | c.ClaimPayment()
-            | c.SharePayment()
-        ):
+        case c.RecordDecision() | c.RecordLaterDecision() | c.Announce() | c.LedgerEntry() | c.OpenTask():
+            pass
+        case c.OpenIncident() | c.ClaimPayment() | c.SharePayment():
             pass
         case c.RecordBuyerEvent():
             draft.completed_by_event |= _completes(draft.order, change)
@@ -79,9 +72,8 @@ def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
         case c.RaiseTicketLine():
             _raise_ticket_line(draft, change)
         case c.AddTimeline():
-            draft.timeline = tuple(
-                sorted((*draft.timeline, *change.events), key=lambda event: (event.ticket_id, event.seq))
-            )
+            timeline = (*draft.timeline, *change.events)
+            draft.timeline = tuple(sorted(timeline, key=lambda event: (event.ticket_id, event.seq)))
         case c.ClaimFreight():
             freight_minor = draft.order.freight_claimed_minor + change.amount_minor
             draft.order = _changed(draft.order, freight_claimed_minor=freight_minor)

@@ -17,12 +17,11 @@ import msgspec
 
 from jitui.adapters.postgres.pool import Connection, Pool
 from jitui.aftersales.ledger import AT_PROVIDER, Account, Cause
-from jitui.aftersales.reconciliation.reconcile import (
+from jitui.aftersales.reconciliation.match import MovementGroup, ProviderMovement
+from jitui.aftersales.reconciliation.statement import (
     MOST_UNREADABLE,
     AnyRow,
-    MovementGroup,
     OtherRow,
-    ProviderMovement,
     RowKind,
     StatementRow,
     StatementSummary,

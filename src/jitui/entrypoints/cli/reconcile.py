@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from jitui.aftersales.reconciliation.reconcile import Count, ReconciliationReport, StatementFormat
+    from jitui.aftersales.reconciliation.reconcile import Count, ReconciliationReport
+    from jitui.aftersales.reconciliation.statement import StatementFormat
     from jitui.bootstrap import Service
 
 
@@ -47,16 +48,17 @@ def reconcile(
     window = (_time("--from", since, layout.whole_days_in), _time("--until", until, layout.whole_days_in))
 
     async def work(service: Service) -> ReconciliationReport:
-        from jitui.aftersales.reconciliation import reconcile as core
+        from jitui.aftersales.reconciliation.reconcile import Reconciling, reconcile
+        from jitui.aftersales.reconciliation.statement import window_of
         from jitui.errors import NotConfigured
 
         if service.settings.pool_size < 2:
             raise NotConfigured("Reconciling needs two connections: set JITUI_POOL_SIZE to 2 or more.")
-        parts = core.Reconciling(
+        parts = Reconciling(
             service.store, service.staging, service.tasks, service.clock, service.providers.get(provider)
         )
-        covers = partial(core.window_of, whole_days_in=layout.whole_days_in, since=window[0], until=window[1])
-        return await core.reconcile(parts, provider, layout.read(statement), covers)
+        covers = partial(window_of, whole_days_in=layout.whole_days_in, since=window[0], until=window[1])
+        return await reconcile(parts, provider, layout.read(statement), covers)
 
     report = with_app(work)
     if as_json:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jitui.adapters.payments.statements import tables
 from jitui.adapters.payments.statements.tables import Cells
-from jitui.aftersales.reconciliation.reconcile import AnyRow, OtherRow, RowKind, StatementRow, UnreadableRow
+from jitui.aftersales.reconciliation.statement import AnyRow, OtherRow, RowKind, StatementRow, UnreadableRow
 
 CURRENCY = "CNY"
 """The bill has no column for it: the domestic product knows yuan alone."""
@@ -26,7 +26,7 @@ _ENCODINGS = ("gb18030", "utf-8-sig")
 
 
 class AlipayStatements:
-    """See `jitui.aftersales.reconciliation.reconcile.StatementFormat`."""
+    """See `jitui.aftersales.reconciliation.statement.StatementFormat`."""
 
     whole_days_in: tzinfo | None = tables.BEIJING
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from jitui.adapters.payments.statements import tables
 from jitui.adapters.payments.statements.tables import Cells
-from jitui.aftersales.reconciliation.reconcile import AnyRow, RowKind, StatementRow
+from jitui.aftersales.reconciliation.statement import AnyRow, RowKind, StatementRow
 
 _COLUMNS = {"time", "kind", "provider_id", "payment_id", "reference", "order_id", "amount", "currency"}
 _KINDS = {"capture": RowKind.PAYMENT, "refund": RowKind.REFUND, "refund_returned": RowKind.REFUND_RETURNED}
 
 
 class SimulatorStatements:
-    """See `jitui.aftersales.reconciliation.reconcile.StatementFormat`."""
+    """See `jitui.aftersales.reconciliation.statement.StatementFormat`."""
 
     whole_days_in: tzinfo | None = UTC
 

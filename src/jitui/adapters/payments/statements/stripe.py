@@ -20,7 +20,7 @@ from msgspec import Struct
 from jitui.adapters.payments.statements import tables
 from jitui.adapters.payments.statements.tables import Cells
 from jitui.adapters.payments.stripe import ATTEMPT, from_stripe_amount
-from jitui.aftersales.reconciliation.reconcile import AnyRow, OtherRow, RowKind, StatementRow
+from jitui.aftersales.reconciliation.statement import AnyRow, OtherRow, RowKind, StatementRow
 from jitui.errors import BadInput
 from jitui.money import MAX_AMOUNT_MINOR
 
@@ -65,7 +65,7 @@ _read_transaction = msgspec.json.Decoder(_Transaction).decode
 
 
 class StripeStatements:
-    """See `jitui.aftersales.reconciliation.reconcile.StatementFormat`."""
+    """See `jitui.aftersales.reconciliation.statement.StatementFormat`."""
 
     whole_days_in: tzinfo | None = None
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 from zoneinfo import ZoneInfo
 
-from jitui.aftersales.reconciliation.reconcile import AnyRow, StatementRow, UnreadableRow
+from jitui.aftersales.reconciliation.statement import AnyRow, StatementRow, UnreadableRow
 from jitui.errors import BadInput
 from jitui.tabular import cells as reading
 from jitui.tabular.cells import Unreadable

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jitui.adapters.payments.statements import tables
 from jitui.adapters.payments.statements.tables import Cells
-from jitui.aftersales.reconciliation.reconcile import AnyRow, OtherRow, RowKind, StatementRow
+from jitui.aftersales.reconciliation.statement import AnyRow, OtherRow, RowKind, StatementRow
 
 _TIME, _STATE = "交易时间", "交易状态"
 _TOTALS = "总交易单数"
@@ -26,7 +26,7 @@ _UNDER_WAY = {"PROCESSING", "CHANGE", "ABNORMAL"}
 
 
 class WeChatPayStatements:
-    """See `jitui.aftersales.reconciliation.reconcile.StatementFormat`."""
+    """See `jitui.aftersales.reconciliation.statement.StatementFormat`."""
 
     whole_days_in: tzinfo | None = tables.BEIJING
 
