@@ -24,6 +24,7 @@ from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.commands.dispute import ParkedDisputes
 from jitui.aftersales.commands.request_refund import DecisionSettings
+from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.feed import Feed
 from jitui.aftersales.governance.policy_in_force import PolicyInForce, publish
 from jitui.aftersales.governance.registry import Registry
@@ -77,6 +78,12 @@ class Service:
             deadline_passed,
             self.settings.usage_max_age,
         )
+
+    @property
+    def manual_payment_rules(self) -> ManualPaymentRules:
+        """What may be paid by hand here, and up to which amounts by one person."""
+        limits = {limit.currency: limit.amount_minor for limit in self.settings.settle_alone_up_to}
+        return ManualPaymentRules(frozenset(self.providers), limits)
 
 
 @contextmanager

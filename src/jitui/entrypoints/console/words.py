@@ -121,6 +121,9 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.TICKET_NOT_EXPIRED: _("The ticket's deadline has not passed."),
         RefusalCode.REFUND_NOT_FAILED: _("This refund has not failed."),
         RefusalCode.SETTLEMENT_DIFFERS: _("This is not the amount of the refund."),
+        RefusalCode.SETTLEMENT_PROPOSED: _("A payment by hand waits for a second person."),
+        RefusalCode.SETTLEMENT_NOT_PROPOSED: _("No payment by hand waits for a second person."),
+        RefusalCode.SECOND_PERSON_NEEDED: _("Another person must confirm this payment."),
         RefusalCode.UNKNOWN_TENDER: _("This order has no such payment."),
         RefusalCode.DISPUTE_DIFFERS: _("This dispute was reported otherwise before."),
         RefusalCode.DISPUTE_OPEN: _(
@@ -156,6 +159,8 @@ WHY: Mapping[str, str] = {
     "under_way": _("The payment is under way again"),
     "retried": _("The platform tries the payment again"),
     "settled_by_hand": _("The platform paid it back by another way"),
+    "settlement_proposed": _("The platform looks for another way to pay it back"),
+    "settlement_rejected": _("The other way was not taken; the platform looks into it"),
 }
 """The timeline's `why`, as a reader sees it."""
 

@@ -138,6 +138,7 @@ async def settle_refund(request: RequestContext, refund_id: FromPath[str]) -> Re
             service.store,
             ref,
             payout,
+            service.manual_payment_rules,
             by=by,
             now=service.clock(),
             reply=reply,
@@ -171,6 +172,7 @@ async def retry_refund(request: RequestContext, refund_id: FromPath[str]) -> Rep
         lambda reply: retry(
             service.store,
             ref,
+            service.manual_payment_rules,
             by=by,
             now=service.clock(),
             reply=reply,
