@@ -10,9 +10,17 @@ from uuid import UUID
 
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.model.order import Order
-from jitui.aftersales.model.refund import Attempt, Refund
+from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.ticket import Ticket
-from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
+from jitui.aftersales.ports import (
+    Incident,
+    OrderFilter,
+    OrderRef,
+    RefundFilter,
+    StoredDecision,
+    TicketFilter,
+    TicketRef,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,7 @@ class Queries(Protocol):
 
     async def decision(self, ref: TicketRef) -> StoredDecision | None: ...
 
-    async def refund(self, ref: RefundRef) -> tuple[Refund, Sequence[Attempt]] | None: ...
+    async def refunds(self, wanted: RefundFilter) -> Sequence[Refund]: ...
 
     async def incidents(
         self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None

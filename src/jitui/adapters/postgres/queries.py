@@ -13,9 +13,17 @@ from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import story
 from jitui.aftersales.model.order import Order
-from jitui.aftersales.model.refund import Attempt, Refund
+from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.ticket import Ticket
-from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
+from jitui.aftersales.ports import (
+    Incident,
+    OrderFilter,
+    OrderRef,
+    RefundFilter,
+    StoredDecision,
+    TicketFilter,
+    TicketRef,
+)
 from jitui.aftersales.queries import Benefit, Health
 from jitui.ids import lane_of
 
@@ -31,6 +39,21 @@ WHERE (%(lane)s::smallint IS NULL OR t.lane = %(lane)s)
   AND (%(requested_until)s::timestamptz IS NULL OR t.requested_at < %(requested_until)s)
   AND (%(after_at)s::timestamptz IS NULL OR (t.requested_at, t.ticket_id) < (%(after_at)s, %(after_id)s::uuid))
 ORDER BY t.requested_at DESC, t.ticket_id DESC LIMIT %(limit)s
+"""
+
+_REFUNDS: LiteralString = """
+SELECT to_json(r)::text FROM refund r
+WHERE (%(lane)s::smallint IS NULL OR r.lane = %(lane)s)
+  AND (%(state)s::text IS NULL OR r.state = %(state)s)
+  AND (%(provider)s::text IS NULL OR r.provider = %(provider)s)
+  AND (%(order_id)s::text IS NULL OR r.order_id = %(order_id)s)
+  AND (coalesce(%(buyer_id)s::text, %(shop_id)s::text) IS NULL OR EXISTS (
+      SELECT 1 FROM ticket t WHERE t.lane = r.lane AND t.ticket_id = r.ticket_id
+        AND (%(buyer_id)s::text IS NULL OR t.buyer_id = %(buyer_id)s)
+        AND (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)))
+  AND (%(queued_before)s::timestamptz IS NULL OR r.queued_at < %(queued_before)s)
+  AND (%(after_at)s::timestamptz IS NULL OR (r.queued_at, r.refund_id) < (%(after_at)s, %(after_id)s::uuid))
+ORDER BY r.queued_at DESC, r.refund_id DESC LIMIT %(limit)s
 """
 
 _ORDERS: LiteralString = """
@@ -123,18 +146,22 @@ class PostgresQueries:
         found = await read_rows(self._pool, query, {"lane": ref.lane, "id": ref.ticket_id}, StoredDecision)
         return found[0] if found else None
 
-    async def refund(self, ref: RefundRef) -> tuple[Refund, Sequence[Attempt]] | None:
-        """A refund with its attempts."""
-        params = {"lane": ref.lane, "id": ref.refund_id}
-        query: LiteralString = "SELECT to_json(r)::text FROM refund r WHERE lane = %(lane)s AND refund_id = %(id)s"
-        found = await read_rows(self._pool, query, params, Refund)
-        if not found:
-            return None
-        attempts: LiteralString = (
-            "SELECT to_json(a)::text FROM refund_attempt a WHERE lane = %(lane)s AND refund_id = %(id)s "
-            "ORDER BY attempt_no"
-        )
-        return found[0], await read_rows(self._pool, attempts, params, Attempt)
+    async def refunds(self, wanted: RefundFilter) -> Sequence[Refund]:
+        """A page of refunds."""
+        at, refund_id = wanted.after or (None, None)
+        params = {
+            "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
+            "state": wanted.state,
+            "provider": wanted.provider,
+            "order_id": wanted.order_id,
+            "buyer_id": wanted.buyer_id,
+            "shop_id": wanted.shop_id,
+            "queued_before": wanted.queued_before,
+            "after_at": at,
+            "after_id": refund_id,
+            "limit": wanted.limit,
+        }
+        return await read_rows(self._pool, _REFUNDS, params, Refund)
 
     async def incidents(
         self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
