@@ -342,6 +342,7 @@ async def test_every_kind_of_change_is_what_the_database_makes_of_it(market: Mar
         came = await follow(await begin(market, premium=premium), steps)
         assert set(came) <= {"Executed", "list"}, f"{name}: {came}"
     assert {kind.__name__ for kind in KINDS - SEEN} == set()
+    assert await market.queries.unbalanced_orders(None, 10) == [], "the ledger says what the payments say"
 
 
 async def test_changes_that_come_with_others_are_each_applied_as_they_are_written(market: Market) -> None:
@@ -413,3 +414,4 @@ async def test_whatever_is_done_the_file_read_again_is_the_file_applied(
     first: list[Step] = [("pay_in", "t2", "r", paid, None, False), ("ask", [("l1", 1)])]
     for came in await follow(story, first + steps):
         event(came)
+    assert await market.queries.unbalanced_orders(None, 10) == []

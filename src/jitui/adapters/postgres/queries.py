@@ -24,7 +24,7 @@ from jitui.aftersales.ports import (
     TicketFilter,
     TicketRef,
 )
-from jitui.aftersales.queries import Benefit, Health
+from jitui.aftersales.queries import Benefit, Health, OperationsState, UnbalancedOrder
 from jitui.ids import lane_of
 
 _TICKETS: LiteralString = """
@@ -100,6 +100,67 @@ SELECT json_build_object(
     'refund_queue', (SELECT coalesce(json_object_agg(state, depth), '{}') FROM (
         SELECT state, count(*) AS depth FROM refund WHERE due_at IS NOT NULL GROUP BY state) q)
 )::text
+"""
+
+
+# What a refund waits for decides since when it stands so.
+_OPERATIONS: LiteralString = """
+SELECT json_build_object(
+    'refunds', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
+        SELECT r.provider, r.state, count(*) AS count,
+            min(CASE WHEN r.state = 'queued' THEN coalesce(r.due_at, r.queued_at)
+                     WHEN r.state = 'failed' THEN coalesce(a.news_at, r.queued_at)
+                     ELSE coalesce(a.started_at, r.queued_at) END) AS oldest_at,
+            min(r.due_at) FILTER (WHERE r.due_at <= %(now)s::timestamptz) AS due_since
+        FROM refund r LEFT JOIN refund_attempt a
+            ON a.lane = r.lane AND a.refund_id = r.refund_id AND a.attempt_no = r.attempt_no
+        WHERE r.state <> 'succeeded' GROUP BY r.provider, r.state ORDER BY r.provider, r.state) x),
+    'workers', (SELECT coalesce(json_agg(json_build_object(
+            'name', w.name, 'started_at', w.started_at, 'providers', w.providers, 'trouble', w.trouble,
+            'seen_seconds_ago', greatest(0, extract(epoch FROM clock_timestamp() - w.seen_at))::float8)
+        ORDER BY w.name), '[]') FROM worker w),
+    'usage_as_of', (
+        SELECT CASE WHEN r.by_database_clock THEN %(now)s::timestamptz - (clock_timestamp() - r.as_of) ELSE r.as_of END
+        FROM roll_up r WHERE r.name = 'usage'),
+    'open_tasks', (SELECT coalesce(json_object_agg(kind, open), '{}') FROM (
+        SELECT kind, count(*) AS open FROM task WHERE state = 'open' GROUP BY kind) t)
+)::text
+"""
+
+# What the ledger says of an order against what its payments say. Both are written by the same plan, so they differ only
+# when somebody or something else has written.
+_UNBALANCED: LiteralString = """
+WITH checked AS (
+    SELECT DISTINCT lane, order_id FROM ledger WHERE %(since)s::timestamptz IS NULL OR posted_at >= %(since)s
+    UNION SELECT d.lane, d.order_id FROM task t JOIN order_directory d USING (order_id)
+        WHERE t.kind = 'ledger_unbalanced' AND t.state = 'open'
+    UNION SELECT lane, order_id FROM tender WHERE %(since)s::timestamptz IS NULL),
+posted AS (
+    SELECT c.lane, c.order_id, coalesce(max(l.currency), '') AS currency,
+        coalesce(sum(amount_minor) FILTER (WHERE cause IN ('captured', 'captured_more')), 0) AS captured,
+        coalesce(sum(CASE 'buyer_payable' WHEN credit THEN amount_minor WHEN debit THEN -amount_minor END), 0)
+            AS promised,
+        coalesce(sum(CASE WHEN cause IN ('paid', 'settled') THEN amount_minor WHEN cause = 'unpaid' THEN -amount_minor
+                 END), 0) AS paid_back,
+        coalesce(sum(amount_minor) FILTER (WHERE cause = 'charged_back'), 0) AS charged_back,
+        coalesce(sum(CASE 'escrow' WHEN debit THEN amount_minor WHEN credit THEN -amount_minor END), 0) AS escrow
+    FROM checked c LEFT JOIN (SELECT *, split_part(posting, ':', 1) AS cause FROM ledger) l
+        ON l.lane = c.lane AND l.order_id = c.order_id
+    GROUP BY c.lane, c.order_id),
+held AS (
+    SELECT c.lane, c.order_id, coalesce(max(t.currency), '') AS currency,
+        coalesce(sum(captured_minor), 0) AS captured, coalesce(sum(pending_minor), 0) AS promised,
+        coalesce(sum(refunded_minor), 0) AS paid_back, coalesce(sum(lost_minor), 0) AS charged_back
+    FROM checked c LEFT JOIN tender t ON t.lane = c.lane AND t.order_id = c.order_id
+    GROUP BY c.lane, c.order_id)
+SELECT json_build_object('order_id', p.order_id, 'currency', greatest(p.currency, h.currency), 'what', d.what,
+    'ledger_minor', d.ledger_minor::bigint, 'order_minor', d.order_minor::bigint)::text
+FROM posted p JOIN held h USING (lane, order_id) CROSS JOIN LATERAL (VALUES
+    ('captured', p.captured, h.captured), ('promised', p.promised, h.promised), ('paid_back', p.paid_back, h.paid_back),
+    ('charged_back', p.charged_back, h.charged_back), ('escrow', greatest(p.escrow, 0), 0)
+    ) d (what, ledger_minor, order_minor)
+WHERE d.ledger_minor <> d.order_minor
+ORDER BY p.order_id, d.what LIMIT %(limit)s
 """
 
 
@@ -184,6 +245,14 @@ class PostgresQueries:
         """Raises a ProgrammingError of psycopg's on a database that was never migrated, or is at an earlier release."""
         params = {"revision": _newest_revision(), "now": now}
         return (await read_rows(self._pool, _HEALTH, params, Health))[0]
+
+    async def operations(self, now: datetime) -> OperationsState:
+        """What an operator must see."""
+        return (await read_rows(self._pool, _OPERATIONS, {"now": now}, OperationsState))[0]
+
+    async def unbalanced_orders(self, since: datetime | None, limit: int) -> Sequence[UnbalancedOrder]:
+        """Where ledger and payments say different amounts."""
+        return await read_rows(self._pool, _UNBALANCED, {"since": since, "limit": limit}, UnbalancedOrder)
 
 
 @cache

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Sequence
 from jitui.adapters.postgres import writing
 from jitui.adapters.postgres.batch import BatchCall, Row
 from jitui.aftersales.changes import Change, CloseTask, OpenTask
-from jitui.aftersales.model.task import NewTask, OperatorTask
+from jitui.aftersales.model.task import NewTask, OperatorTask, TaskKind
 from jitui.logs import get_logger
 
 log = get_logger("jitui.tasks")
 
 
 def log_opened(task: NewTask | OperatorTask) -> None:
-    """Something that a person must look at has begun."""
+    """Something that a person must look at has begun; a provider's trouble is told by the worker that has it."""
+    if task.kind is TaskKind.PROVIDER_TROUBLE:
+        return
     about = {
         "task": str(task.task_id),
         "provider": task.provider or None,
@@ -29,6 +31,8 @@ def log_opened(task: NewTask | OperatorTask) -> None:
 def log_ended(condition: str, note: str) -> None:
     """What a task was open for has ended; the name of a condition begins with its kind."""
     kind, _, subject = condition.partition(":")
+    if kind == TaskKind.PROVIDER_TROUBLE:
+        return
     log.info(f"{kind}_ended", **({"of": subject} if subject else {}), note=note)
 
 
