@@ -15,6 +15,7 @@ from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.adapters.postgres.parked_disputes import PostgresParkedDisputes
+from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.pool import make_pool
 from jitui.adapters.postgres.queries import PostgresQueries
@@ -32,6 +33,7 @@ from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
 from jitui.aftersales.queries import Queries
 from jitui.aftersales.reconciliation.reconcile import StatementStaging
+from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
 from jitui.identity.people import People
 from jitui.policy import Policy
@@ -64,9 +66,15 @@ class Service:
     tasks: Tasks
     staging: StatementStaging
     parked_disputes: ParkedDisputes
+    payouts: PayoutHold
     providers: Mapping[str, PaymentProvider]
     policy_in_force: PolicyInForce
     clock: Clock = utc_now
+
+    def restoring(self) -> Restoring:
+        """What comparing with the providers' refunds works with."""
+        listings = {name: found for name, found in self.providers.items() if isinstance(found, RefundListing)}
+        return Restoring(self.store, self.tasks, self.payouts, self.clock, self.providers, listings)
 
     async def decision_settings(self, deadline_passed: Callable[[], bool] = lambda: False) -> DecisionSettings:
         """How a request is decided right now."""
@@ -138,6 +146,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             tasks=PostgresTasks(pool),
             staging=PostgresStatementStaging(pool),
             parked_disputes=PostgresParkedDisputes(pool),
+            payouts=PostgresPayoutHold(pool, settings.home / "worker-marks.json"),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
             clock=clock,

@@ -16,6 +16,7 @@ from jitui.aftersales.commands.mismatch import mismatch_task
 from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.commands.review import expire
 from jitui.aftersales.ports import ClaimedRefund
+from jitui.aftersales.reconciliation.restore import explain_refunds
 from jitui.bootstrap import Service
 from jitui.logs import get_logger
 
@@ -27,6 +28,7 @@ ROLL_UP_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
 EXPIRY_BATCH = 200
 WATCH_SECONDS = 60.0
+PAYOUTS_SECONDS = 10.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
 KEEP_RESPONSES = timedelta(hours=48)
@@ -37,12 +39,14 @@ log = get_logger("jitui.worker")
 
 async def run_worker(service: Service, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then finish the calls in hand."""
+    await _first_look(service, stop)
     await asyncio.gather(
         *(_pay_through(service, provider, stop) for provider in service.providers),
         _repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
         _repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
         _repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
         _repeat("watch", stop, lambda: _warn_of_unpaid(service), every_seconds=WATCH_SECONDS),
+        _repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
         _repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
     )
 
@@ -116,6 +120,29 @@ async def _warn_of_unpaid(service: Service) -> bool:
     """Nobody claims a refund whose provider is not configured here; somebody must hear of it."""
     for name in await service.store.due_providers(service.clock()) - set(service.providers):
         log.warning("provider_not_configured", provider=name)
+    return False
+
+
+async def _first_look(service: Service, stop: asyncio.Event) -> None:
+    """Whether this database is the one that was at work when we stopped, before anything is claimed."""
+    while not stop.is_set():
+        try:
+            await _watch_payouts(service)
+            return
+        except Exception:
+            log.exception("step_failed", step="payouts")
+            await _pause(stop, AFTER_FAULT_SECONDS)
+
+
+async def _watch_payouts(service: Service) -> bool:
+    """Say that payouts are held, and leave a mark by which a restored backup shows how old it is."""
+    status = await service.payouts.status()
+    if status.allowed:
+        await service.payouts.mark(service.clock())
+        if status.unexplained:
+            await explain_refunds(service.restoring())
+    else:
+        log.warning("payouts_held", open_refunds=status.open_refunds, reason=status.held_reason or "restored database")
     return False
 
 

@@ -26,6 +26,7 @@ class TaskKind(StrEnum):
     PAYMENT_DIFFERS = "payment_differs"
     DISPUTE_DIFFERS = "dispute_differs"
     DISPUTE_OVERLAPS = "dispute_overlaps"
+    REFUND_NOT_IN_BOOKS = "refund_not_in_books"
 
 
 class TaskState(StrEnum):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jitui.adapters.payments.stripe import StripeProvider
     from jitui.aftersales.ports import PublishedPolicy
     from jitui.aftersales.queries import Health
+    from jitui.aftersales.reconciliation.restore import PayoutStatus
     from jitui.settings import Settings
 
 LEAST_POSTGRES = 15
@@ -174,6 +175,7 @@ def _schema(settings: Settings, url: str) -> Iterator[DoctorFinding]:
 
 async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[DoctorFinding, ...]:
     """Read without opening the service, which would publish a policy where none is live."""
+    from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.queries import PostgresQueries
     from jitui.adapters.postgres.registry import PostgresRegistry
@@ -183,7 +185,8 @@ async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[Doc
         live = await PostgresRegistry(pool, time_zone).live_policy()
         now = utc_now()
         health = await PostgresQueries(pool).health(now)
-    return _policy(live), _roll_up(health, now, usage_max_age), _queue(health)
+        payouts = await PostgresPayoutHold(pool, Path()).status()
+    return _policy(live), _payouts(payouts), _roll_up(health, now, usage_max_age), _queue(health)
 
 
 def _policy(live: PublishedPolicy | None) -> DoctorFinding:
@@ -199,6 +202,14 @@ def _policy(live: PublishedPolicy | None) -> DoctorFinding:
         first = str(refused.problems[0])
         return DoctorFinding("policy", Level.MISSING, f"the live one cannot be read: {first}", "Publish one that can.")
     return DoctorFinding("policy", Level.OK, f"{policy.id}, version {policy.version}")
+
+
+def _payouts(status: PayoutStatus) -> DoctorFinding:
+    mend = "Nothing is paid until it is accepted: docs/how-to/restore-a-backup.md."
+    if not status.allowed:
+        found = f"held: {status.held_reason or f'a restored or promoted database, timeline {status.timeline_id}'}"
+        return DoctorFinding("payouts", Level.MISSING, found, mend)
+    return DoctorFinding("payouts", Level.OK, f"accepted by {status.accepted_by}")
 
 
 def _roll_up(health: Health, now: datetime, usage_max_age: timedelta) -> DoctorFinding:
