@@ -39,7 +39,7 @@ from jitui.settings import Settings, read_secret_file
 if TYPE_CHECKING:
     from jitui.adapters.payments.alipay import AlipayProvider
     from jitui.adapters.payments.simulator import SimulatorProvider
-    from jitui.adapters.payments.stripe import StripeProvider
+    from jitui.adapters.payments.stripe.provider import StripeProvider
     from jitui.adapters.payments.wechat_pay import WeChatPayProvider
 
 Clock = Callable[[], datetime]
@@ -195,7 +195,7 @@ def stripe(settings: Settings) -> StripeProvider | None:
     """Stripe with the secrets that its files hold now."""
     if settings.stripe_secret_key_file is None or settings.stripe_webhook_secret_file is None:
         return None
-    from jitui.adapters.payments.stripe import StripeProvider
+    from jitui.adapters.payments.stripe.provider import StripeProvider
 
     return StripeProvider(
         secret_key=read_secret_file(settings.stripe_secret_key_file),
