@@ -37,7 +37,7 @@ from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
 
 if TYPE_CHECKING:
-    from jitui.adapters.payments.alipay import AlipayProvider
+    from jitui.adapters.payments.alipay.provider import AlipayProvider
     from jitui.adapters.payments.simulator import SimulatorProvider
     from jitui.adapters.payments.stripe.provider import StripeProvider
     from jitui.adapters.payments.wechat_pay import WeChatPayProvider
@@ -166,7 +166,7 @@ def alipay(settings: Settings) -> AlipayProvider | None:
         or settings.alipay_public_key_file is None
     ):
         return None
-    from jitui.adapters.payments.alipay import AlipayProvider
+    from jitui.adapters.payments.alipay.provider import AlipayProvider
 
     return AlipayProvider(
         app_id=settings.alipay_app_id,

@@ -22,6 +22,7 @@ from jitui.aftersales.provider import (
 
 NAME = "stripe"
 NOTIFICATION_TOLERANCE = timedelta(minutes=5)
+
 _DISPUTE_EVENTS = frozenset({"charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"})
 _DISPUTE_STATES = {
     "won": DisputeState.WON,
@@ -30,6 +31,7 @@ _DISPUTE_STATES = {
     "lost": DisputeState.LOST,
 }
 """Every other status, also one that Stripe may add, is an open dispute: what is not known must not pay."""
+
 _REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 KEY_LIFE = timedelta(hours=23)
 """Stripe may forget a key once it is 24 hours old; an hour is left for clocks and for calls under way."""
+
 _PAGE = 100
 _METADATA_LENGTH = 500
 
