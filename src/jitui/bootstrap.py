@@ -40,9 +40,9 @@ from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
 
 if TYPE_CHECKING:
-    from jitui.adapters.payments.alipay import AlipayProvider
+    from jitui.adapters.payments.alipay.provider import AlipayProvider
     from jitui.adapters.payments.simulator import SimulatorProvider
-    from jitui.adapters.payments.stripe import StripeProvider
+    from jitui.adapters.payments.stripe.provider import StripeProvider
     from jitui.adapters.payments.wechat_pay import WeChatPayProvider
 
 Clock = Callable[[], datetime]
@@ -176,7 +176,7 @@ def alipay(settings: Settings) -> AlipayProvider | None:
         or settings.alipay_public_key_file is None
     ):
         return None
-    from jitui.adapters.payments.alipay import AlipayProvider
+    from jitui.adapters.payments.alipay.provider import AlipayProvider
 
     return AlipayProvider(
         app_id=settings.alipay_app_id,
@@ -205,7 +205,7 @@ def stripe(settings: Settings) -> StripeProvider | None:
     """Stripe with the secrets that its files hold now."""
     if settings.stripe_secret_key_file is None or settings.stripe_webhook_secret_file is None:
         return None
-    from jitui.adapters.payments.stripe import StripeProvider
+    from jitui.adapters.payments.stripe.provider import StripeProvider
 
     return StripeProvider(
         secret_key=read_secret_file(settings.stripe_secret_key_file),

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitui.adapters.payments.stripe import KEY_LIFE, StripeProvider, from_stripe_amount, to_stripe_amount
+from jitui.adapters.payments.stripe.amounts import from_stripe_amount, to_stripe_amount
+from jitui.adapters.payments.stripe.provider import KEY_LIFE, StripeProvider
 from jitui.aftersales.model.order import DisputeState
 from jitui.aftersales.provider import (
     DisputeNotification,

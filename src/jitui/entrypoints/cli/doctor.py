@@ -22,7 +22,7 @@ from jitui.entrypoints.cli.output import Json, assembled, print_json, results, s
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from jitui.adapters.payments.stripe import StripeProvider
+    from jitui.adapters.payments.stripe.provider import StripeProvider
     from jitui.aftersales.ports import PublishedPolicy
     from jitui.aftersales.queries import Health
     from jitui.aftersales.reconciliation.restore import PayoutStatus
