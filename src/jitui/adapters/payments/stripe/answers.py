@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 from jitui.adapters.payments.calls import doubted, unknown
 from jitui.adapters.payments.stripe.amounts import from_stripe_amount, to_stripe_amount
 from jitui.aftersales.provider import RefundInstruction, RefundResult, RefundResultKind
+from jitui.aftersales.reconciliation.restore import ProviderRefund
+from jitui.errors import Unavailable
 
 if TYPE_CHECKING:
     from stripe import StripeError
@@ -85,6 +87,24 @@ def result_from(refund: RefundObject, at: datetime) -> RefundResult:
         amount_minor=amount_minor,
         currency=currency,
         occurred_at=at,
+    )
+
+
+def listed_refund(refund: RefundObject) -> ProviderRefund:
+    """A refund of the account's list. Raises Unavailable for one that cannot be told in our units."""
+    at = datetime.fromtimestamp(refund.created, UTC)
+    told = result_from(refund, at)
+    if told.amount_minor is None or told.currency is None:
+        raise Unavailable(f"Stripe's list of refunds cannot be read: {told.reason}.")
+    return ProviderRefund(
+        provider="stripe",
+        provider_refund_id=refund.id,
+        payment_ids=told.payment_ids,
+        amount_minor=told.amount_minor,
+        currency=told.currency,
+        at=at,
+        kind=told.kind,
+        reference=(refund.metadata or {}).get(ATTEMPT),
     )
 
 

@@ -11,7 +11,14 @@ import msgspec
 
 from jitui.adapters.payments.calls import Closing, in_time, unknown
 from jitui.adapters.payments.stripe.amounts import to_stripe_amount
-from jitui.adapters.payments.stripe.answers import ATTEMPT, ORDER, RefundObject, result_about, result_to_error
+from jitui.adapters.payments.stripe.answers import (
+    ATTEMPT,
+    ORDER,
+    RefundObject,
+    listed_refund,
+    result_about,
+    result_to_error,
+)
 from jitui.adapters.payments.stripe.notifications import NAME, read_notification
 from jitui.aftersales.provider import (
     BOTH,
@@ -24,7 +31,8 @@ from jitui.aftersales.provider import (
     RefundResult,
     RefundResultKind,
 )
-from jitui.errors import NotConfigured
+from jitui.aftersales.reconciliation.restore import ProviderRefund
+from jitui.errors import NotConfigured, Unavailable
 
 if TYPE_CHECKING:
     from stripe import Refund
@@ -133,19 +141,40 @@ class StripeProvider(Closing):
 
     async def _found(self, payment: RefundListParams, instruction: RefundInstruction) -> object:
         """The one refund that carries this attempt; a RefundResult where there is none, or more than one."""
-        page = await self._client.v1.refunds.list_async({**payment, "limit": _PAGE})
-        listed = list(page.data)
-        while page.has_more:
-            page = await page.next_page_async()
-            if not page.data:  # the library would take this for the end
-                return unknown("the list of the payment's refunds breaks off")
-            listed += page.data
+        listed = await self._listed(payment)
+        if listed is None:
+            return unknown("the list of the payment's refunds breaks off")
         ours = [one for one in listed if _attempt_in(one) == str(instruction.attempt_id)]
         if not ours:
             return RefundResult(RefundResultKind.NOT_FOUND, "not among the payment's refunds", key_life=KEY_LIFE)
         if len(ours) > 1:
             return unknown(f"Stripe has {len(ours)} refunds of this attempt: {', '.join(one.id for one in ours)}")
         return ours[0]
+
+    async def _listed(self, which: RefundListParams) -> list[Refund] | None:
+        """All pages of a list; None where it breaks off, which the library would take for its end."""
+        page = await self._client.v1.refunds.list_async({**which, "limit": _PAGE})
+        listed = list(page.data)
+        while page.has_more:
+            page = await page.next_page_async()
+            if not page.data:
+                return None
+            listed += page.data
+        return listed
+
+    async def refunds_since(self, since: datetime) -> list[ProviderRefund]:
+        """See `jitui.aftersales.reconciliation.restore.RefundListing`; the amounts are in our minor units."""
+        from stripe import StripeError
+
+        try:
+            listed = await self._listed({"created": {"gte": int(since.timestamp())}})
+            if listed is None:
+                raise Unavailable("Stripe's list of refunds breaks off.")
+            return [listed_refund(msgspec.convert(one.to_dict(), RefundObject)) for one in listed]
+        except StripeError as error:
+            raise Unavailable(f"Stripe did not list its refunds: {result_to_error(error).reason}.") from error
+        except msgspec.ValidationError as error:
+            raise Unavailable(f"Stripe's list of refunds cannot be read: {error}.") from error
 
     async def _answered(self, call: Awaitable[Any], instruction: RefundInstruction) -> RefundResult:
         """What the call says of the refund; whatever keeps us from reading it is UNKNOWN."""
