@@ -226,7 +226,7 @@ async def _record(url: str) -> tuple[Pipelines, Pipelines]:
         wire = tapped(connection, claims)
         while True:
             (claimed,) = await queue.claim_refunds(
-                wire, now=now, lease_until=now + timedelta(hours=1), limit=1, provider="simulator"
+                wire, queue.SeenLog(), now=now, lease_until=now + timedelta(hours=1), limit=1, provider="simulator"
             )
             if claimed.lane > 100:  # told from the other parameters by its value
                 break

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from iso4217 import Currency
 
 from jitui.adapters.payments.statements.stripe import StripeStatements
-from jitui.adapters.payments.stripe import from_stripe_amount, to_stripe_amount
+from jitui.adapters.payments.stripe.amounts import from_stripe_amount, to_stripe_amount
 from jitui.adapters.postgres.migrate import current_revision, upgrade
 from jitui.aftersales.reconciliation.statement import StatementRow
 from jitui.entrypoints.console.language import Speech

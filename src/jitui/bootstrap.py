@@ -15,6 +15,7 @@ from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.adapters.postgres.parked_disputes import PostgresParkedDisputes
+from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.pool import make_pool
 from jitui.adapters.postgres.queries import PostgresQueries
@@ -36,6 +37,7 @@ from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import Capabilities, PaymentProvider
 from jitui.aftersales.queries import Queries
 from jitui.aftersales.reconciliation.reconcile import StatementStaging
+from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
 from jitui.errors import NotConfigured
 from jitui.identity.people import People
@@ -43,9 +45,9 @@ from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
 
 if TYPE_CHECKING:
-    from jitui.adapters.payments.alipay import AlipayProvider
+    from jitui.adapters.payments.alipay.provider import AlipayProvider
     from jitui.adapters.payments.simulator import SimulatorProvider
-    from jitui.adapters.payments.stripe import StripeProvider
+    from jitui.adapters.payments.stripe.provider import StripeProvider
     from jitui.adapters.payments.wechat_pay import WeChatPayProvider
 
 Clock = Callable[[], datetime]
@@ -70,9 +72,15 @@ class Service:
     staging: StatementStaging
     parked_disputes: ParkedDisputes
     workers: Workers
+    payouts: PayoutHold
     providers: Mapping[str, PaymentProvider]
     policy_in_force: PolicyInForce
     clock: Clock = utc_now
+
+    def restoring(self) -> Restoring:
+        """What comparing with the providers' refunds works with."""
+        listings = {name: found for name, found in self.providers.items() if isinstance(found, RefundListing)}
+        return Restoring(self.store, self.tasks, self.payouts, self.clock, self.providers, listings)
 
     async def decision_settings(self, deadline_passed: Callable[[], bool] = lambda: False) -> DecisionSettings:
         """How a request is decided right now."""
@@ -158,6 +166,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             staging=PostgresStatementStaging(pool),
             parked_disputes=PostgresParkedDisputes(pool),
             workers=PostgresWorkers(pool),
+            payouts=PostgresPayoutHold(pool, settings.home / "worker-marks.json"),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
             clock=clock,
@@ -200,7 +209,7 @@ def alipay(settings: Settings) -> AlipayProvider | None:
         or settings.alipay_public_key_file is None
     ):
         return None
-    from jitui.adapters.payments.alipay import AlipayProvider
+    from jitui.adapters.payments.alipay.provider import AlipayProvider
 
     return AlipayProvider(
         app_id=settings.alipay_app_id,
@@ -229,7 +238,7 @@ def stripe(settings: Settings) -> StripeProvider | None:
     """Stripe with the secrets that its files hold now."""
     if settings.stripe_secret_key_file is None or settings.stripe_webhook_secret_file is None:
         return None
-    from jitui.adapters.payments.stripe import StripeProvider
+    from jitui.adapters.payments.stripe.provider import StripeProvider
 
     return StripeProvider(
         secret_key=read_secret_file(settings.stripe_secret_key_file),

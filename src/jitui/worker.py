@@ -18,6 +18,7 @@ from jitui.aftersales.commands.review import expire
 from jitui.aftersales.operations.provider_health import ProvidersHealth, TroubleBegan, TroubleEnded, TroubleNews
 from jitui.aftersales.operations.workers import WorkerBeat
 from jitui.aftersales.ports import ClaimedRefund
+from jitui.aftersales.reconciliation.restore import explain_refunds
 from jitui.bootstrap import Service
 from jitui.errors import JituiError
 from jitui.logs import get_logger
@@ -30,6 +31,7 @@ ROLL_UP_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
 EXPIRY_BATCH = 200
 BEAT_SECONDS = 10.0
+PAYOUTS_SECONDS = 10.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
 KEEP_RESPONSES = timedelta(hours=48)
@@ -43,17 +45,19 @@ log = get_logger("jitui.worker")
 async def run_worker(service: Service, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then finish the calls in hand."""
     health = ProvidersHealth(service.clock, _tell_trouble)
-    service = replace(service, providers=health.watching(service.providers))
+    paying = replace(service, providers=health.watching(service.providers))
     name = service.settings.worker_name or socket.gethostname()
     worker = WorkerBeat(name, service.clock(), tuple(sorted(service.providers)))
     with suppress(JituiError):  # before anybody looks; the loop below says why when it cannot
         await _beat(service, worker, health)
+    await _first_look(service, stop)
     await asyncio.gather(
-        *(_pay_through(service, provider, stop) for provider in service.providers),
+        *(_pay_through(paying, provider, stop) for provider in paying.providers),
         repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
         repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
         repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
         watch(service, stop),
+        repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
         repeat("beat", stop, lambda: _beat(service, worker, health), every_seconds=BEAT_SECONDS),
         repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
     )
@@ -143,6 +147,29 @@ def _tell_trouble(news: TroubleNews) -> None:
             log.warning(
                 "provider_trouble_ended", provider=news.provider, trouble=news.trouble.value, lasted_seconds=lasted
             )
+
+
+async def _first_look(service: Service, stop: asyncio.Event) -> None:
+    """Whether this database is the one that was at work when we stopped, before anything is claimed."""
+    while not stop.is_set():
+        try:
+            await _watch_payouts(service)
+            return
+        except Exception:
+            log.exception("step_failed", step="payouts")
+            await pause(stop, AFTER_FAULT_SECONDS)
+
+
+async def _watch_payouts(service: Service) -> bool:
+    """Say that payouts are held, and leave a mark by which a restored backup shows how old it is."""
+    status = await service.payouts.status()
+    if status.allowed:
+        await service.payouts.mark(service.clock())
+        if status.unexplained:
+            await explain_refunds(service.restoring())
+    else:
+        log.warning("payouts_held", open_refunds=status.open_refunds, reason=status.held_reason or "restored database")
+    return False
 
 
 async def _link_parked(service: Service) -> bool:

@@ -174,7 +174,7 @@ async def test_an_answer_about_something_else_is_one_warning_however_often_it_co
 def test_refunds_that_failed_before_have_a_task_after_the_migration(empty_database_url: str) -> None:
     import psycopg
 
-    upgrade(empty_database_url, "0011")
+    upgrade(empty_database_url, "0012")
     refunds = {state: uuid4() for state in ("failed", "queued", "succeeded", "unknown")}
     with psycopg.connect(empty_database_url) as connection:
         connection.execute("INSERT INTO buyer (lane, buyer_id, updated_at) VALUES (1, 'b', now())")

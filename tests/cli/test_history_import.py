@@ -35,6 +35,15 @@ def test_bad_rows_leave_with_one_and_are_in_the_document(jitui: Jitui, tmp_path:
     assert found["rejected"] == str(tmp_path / "orders.rejected.csv")
 
 
+def test_columns_without_a_name_stand_where_they_stood_in_the_rows_that_are_given_back(
+    jitui: Jitui, tmp_path: Path
+) -> None:
+    file = csv_file(tmp_path, ["o1,a,b,gestern,A"], "id,,,placed,sku")
+    assert jitui("history", "import", "csv", file, "--out", str(tmp_path / "history"), *WORDS).code == 1
+    kept = (tmp_path / "orders.rejected.csv").read_text(encoding="utf-8").splitlines()
+    assert (kept[0], kept[1][:17]) == ("id,,,placed,sku,reason", "o1,a,b,gestern,A,")
+
+
 def test_rows_that_contradict_each_other_leave_with_one(jitui: Jitui, tmp_path: Path) -> None:
     file = csv_file(tmp_path, ["o1,2026-03-01 10:00:00Z,A", "o1,2026-03-02 10:00:00Z,B"], HEADER)
     done = jitui("history", "import", "csv", file, "--out", str(tmp_path / "history"), *WORDS)

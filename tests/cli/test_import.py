@@ -230,6 +230,17 @@ def test_a_broken_file_loads_nothing_and_says_where(jitui: Jitui, database_url: 
     assert count(database_url, "orders") == 0
 
 
+def test_columns_without_a_name_stand_where_they_stood_in_the_rows_that_are_given_back(
+    jitui: Jitui, database_url: str, tmp_path: Path
+) -> None:
+    header = HEADER.replace("shop_id", "shop_id,,")
+    rows = [GOOD[0].replace("s1,", "s1,a,b,"), BAD[0].replace("s1,", "s1,a,b,")]
+    done = jitui("import", "orders", csv_file(tmp_path, rows, header))
+    assert (done.code, count(database_url, "orders")) == (1, 1), done.err
+    kept = (tmp_path / "orders.rejected.csv").read_text(encoding="utf-8").splitlines()
+    assert (kept[0], kept[1].rpartition(',"')[0]) == (f"{header},reason", rows[1])
+
+
 def test_a_field_that_we_do_not_have_is_refused_with_a_hint(jitui: Jitui, tmp_path: Path) -> None:
     done = jitui("import", "orders", csv_file(tmp_path, GOOD), "--map", "x=byer_id")
     assert done.code == 2

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import pytest
 
-from jitui.adapters.payments.stripe import from_stripe_amount, to_stripe_amount
+from jitui.adapters.payments.stripe.amounts import from_stripe_amount, to_stripe_amount
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment
 from jitui.aftersales.commands.review import approve

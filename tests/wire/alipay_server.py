@@ -23,7 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from jitui.adapters.payments.alipay import AlipayProvider
+from jitui.adapters.payments.alipay.provider import AlipayProvider
 
 APP_ID = "2021000000000001"
 BEIJING = ZoneInfo("Asia/Shanghai")

@@ -179,6 +179,8 @@ class StripeServer:
         found = [
             one for one in self.refunds if all(one[n] == query[n] for n in ("payment_intent", "charge") if n in query)
         ]
+        if "created[gte]" in query:
+            found = [one for one in found if one["created"] >= int(query["created[gte]"])]
         if "starting_after" in query:
             place = [one["id"] for one in found].index(query["starting_after"])
             found = found[place + 1 :]

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitui.adapters.payments import alipay
-from jitui.adapters.payments.alipay import AlipayProvider
+from jitui.adapters.payments.alipay.fields import minor_of
+from jitui.adapters.payments.alipay.provider import AlipayProvider
 from jitui.aftersales.provider import (
     Notification,
     NotificationIgnored,
@@ -24,6 +24,7 @@ from jitui.aftersales.provider import (
     RefundResultKind,
 )
 from jitui.errors import NotConfigured
+from jitui.money import to_decimal_text
 from tests.wire.alipay_server import (
     BEIJING,
     AlipayServer,
@@ -466,12 +467,12 @@ def test_keys_that_cannot_work_are_refused_at_once(changed: dict[str, Any], says
 
 @given(st.integers(1, 10**14))
 def test_an_amount_is_the_same_after_its_way_through_yuan(amount_minor: int) -> None:
-    assert alipay._minor(alipay._yuan(amount_minor)) == amount_minor
+    assert minor_of(to_decimal_text(amount_minor, "CNY")) == amount_minor
 
 
 @pytest.mark.parametrize(("text", "amount_minor"), [("1", 100), ("1.5", 150), ("0.07", 7), ("88.88", 8888)])
 def test_yuan_with_fewer_digits_are_read_exactly(text: str, amount_minor: int) -> None:
-    assert alipay._minor(text) == amount_minor
+    assert minor_of(text) == amount_minor
 
 
 # Notifications -------------------------------------------------------------------------------------------------

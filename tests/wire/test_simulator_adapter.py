@@ -26,7 +26,7 @@ from jitui.aftersales.provider import (
     RefundResult,
     RefundResultKind,
 )
-from jitui.errors import NotConfigured
+from jitui.errors import NotConfigured, Unavailable
 from tests.provider_simulator.server import (
     API_KEY,
     WEBHOOK_SECRET,
@@ -524,3 +524,22 @@ def read_now(provider: PaymentProvider, received: Received) -> Notification:
     read = provider.read_notification(received.headers, received.body, datetime.now(UTC))
     assert isinstance(read, Notification)
     return read
+
+
+# After a restored backup -------------------------------------------------------------------------------------------
+
+
+async def test_a_list_that_cannot_be_had_is_said_and_never_taken_for_an_empty_one(simulator: SimulatorProcess) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    async with provider_at(simulator.url, api_key="sim_key_of_somebody_else") as stranger:
+        with pytest.raises(Unavailable, match="401"):
+            await stranger.refunds_since(since)
+    simulator.stop()
+    async with provider_at(simulator.url) as late:
+        with pytest.raises(Unavailable, match="connection broken"):
+            await late.refunds_since(since)
+
+
+@pytest.mark.parametrize("query", ["", "since=yesterday", "since=2026-11-23T08:00:00", "since=2026-11-23&offset=-1"])
+async def test_a_list_is_asked_for_from_a_moment_with_its_zone(client: Client, query: str) -> None:
+    assert (await client.call("GET", f"/refunds?{query}")).code == "malformed_request"

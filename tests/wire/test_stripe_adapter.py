@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jitui.adapters.payments.stripe import KEY_LIFE, StripeProvider, from_stripe_amount, to_stripe_amount
+from jitui.adapters.payments.stripe.amounts import from_stripe_amount, to_stripe_amount
+from jitui.adapters.payments.stripe.provider import KEY_LIFE, StripeProvider
 from jitui.aftersales.model.order import DisputeState
 from jitui.aftersales.provider import (
     DisputeNotification,
@@ -25,7 +26,7 @@ from jitui.aftersales.provider import (
     RefundResult,
     RefundResultKind,
 )
-from jitui.errors import NotConfigured
+from jitui.errors import NotConfigured, Unavailable
 from tests.wire.stripe_server import SECRET_KEY, WEBHOOK_SECRET, Fault, Payment, StripeServer, refusal, stripe_server
 
 
@@ -585,3 +586,43 @@ async def test_what_keeps_our_key_from_being_taken_is_said(server: StripeServer,
     assert await provider.problem() == ""
     async with provider_at(server.url, secret_key="sk_test_old") as other:
         assert await other.problem() == "AuthenticationError"
+
+
+# After a restored backup -------------------------------------------------------------------------------------------
+
+
+async def test_every_refund_of_the_account_since_a_moment_is_listed(
+    server: StripeServer, provider: StripeProvider
+) -> None:
+    server.page = 2
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    payment, yen = server.pay(), server.pay(1_000, "jpy")
+    asked = instruction_of(payment)
+    await provider.send(asked)
+    server.refund(payment, 300)
+    server.refund(payment, 400, status="failed")
+    server.refund(yen, 500, status="pending")
+    server.refund(payment, 600, created=int(since.timestamp()) - 1)
+    found = {one.amount_minor: one for one in await provider.refunds_since(since)}
+    assert set(found) == {100, 300, 400, 500}
+    assert found[100].attempt_id == asked.attempt_id and found[300].attempt_id is None
+    assert set(found[100].payment_ids) == {payment.intent, payment.charge}
+    assert (found[500].currency, found[500].kind) == ("JPY", RefundResultKind.PENDING)
+    assert (found[400].kind, found[300].kind) == (RefundResultKind.DECLINED, RefundResultKind.SUCCEEDED)
+
+
+async def test_a_list_of_the_account_that_is_not_whole_is_not_taken(
+    server: StripeServer, provider: StripeProvider
+) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    made = server.refund(server.pay(), 100)
+    more = {"object": "list", "url": "/v1/refunds", "data": [made], "has_more": True}
+    for answers in (
+        [(200, more), (200, {**more, "data": []})],
+        [(200, {**more, "data": [{**made, "status": "unheard of"}], "has_more": False})],
+        [(200, {**more, "data": [{**made, "charge": None, "payment_intent": None}], "has_more": False})],
+        [refusal(401, None)],
+    ):
+        server.list_answers = answers
+        with pytest.raises(Unavailable):
+            await provider.refunds_since(since)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jitui.tabular.files import keys
 from jitui.tabular.table import Row
 
 BYTES_A_PART = 2 << 20
@@ -87,5 +88,5 @@ class RowSpool:
     def _row(self, kept: _Kept) -> Row:
         file, number, line, cells, fault = kept
         name, columns = self.files[file]
-        names: Sequence[Any] = [str(place) for place in range(len(cells))] if fault else columns
+        names: Sequence[Any] = [str(place) for place in range(len(cells))] if fault else keys(columns)
         return Row(name, number, line, dict(zip(names, cells, strict=True)), fault)

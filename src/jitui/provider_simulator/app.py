@@ -7,7 +7,7 @@ import hmac
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import date
+from datetime import date, datetime
 from itertools import islice
 from math import ceil
 from typing import Annotated, TypeAlias, TypeVar, cast
@@ -45,6 +45,7 @@ from jitui.provider_simulator.faults import FaultPlan, FaultTiming, OutcomeFault
 from jitui.provider_simulator.settings import SimulatorSettings
 from jitui.provider_simulator.views import (
     Lookup,
+    RefundPage,
     attempt_view,
     books_view,
     first_answer,
@@ -57,6 +58,8 @@ from jitui.provider_simulator.webhooks import Agenda
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_BATCH_BYTES = 16 * 1024 * 1024
+LISTED = 100
+"""How many refunds a page of their list has."""
 MAX_BATCH_PAYMENTS = 10_000
 MAX_KEY_LENGTH = 255
 
@@ -327,6 +330,21 @@ async def _show_refunds(simulator: Simulator, request: Request) -> Reply:
     return json_reply(200, Lookup(reference, [refund_view(refund) for refund in refunds]))
 
 
+async def _list_refunds_since(simulator: Simulator, request: Request) -> Reply:
+    """A page of refunds made from a moment on, oldest first; `offset` counts those before the page."""
+    try:
+        since = datetime.fromisoformat(request.parameter("since") or "")
+        offset = int(request.parameter("offset") or 0)
+    except ValueError:
+        return error_reply(400, "malformed_request", "since is a time like 2026-11-23T08:00:00+00:00")
+    if since.tzinfo is None or offset < 0:
+        return error_reply(400, "malformed_request", "since has a zone, and offset is a whole number from 0")
+    since_ms = since.timestamp() * 1000
+    found = (refund for refund in simulator.books.refunds if refund.made.at_ms >= since_ms)
+    page = list(islice(found, offset, offset + LISTED + 1))
+    return json_reply(200, RefundPage([refund_view(refund) for refund in page[:LISTED]], len(page) > LISTED))
+
+
 # --- books and statement ---------------------------------------------------------------------------------
 
 
@@ -394,6 +412,7 @@ _EXACT: dict[tuple[str, str], Handler] = {
     ("POST", "/payments"): _create_payment,
     ("POST", "/payments/batch"): _create_payments,
     ("POST", "/refunds"): _create_refund,
+    ("GET", "/refunds"): _list_refunds_since,
     ("GET", "/books"): _show_books,
     ("GET", "/books/refunds"): _list_refunds,
     ("GET", "/books/attempts"): _list_attempts,

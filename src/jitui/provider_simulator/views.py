@@ -67,6 +67,11 @@ class Lookup(Struct, frozen=True):
     refunds: list[RefundBody]
 
 
+class RefundPage(Struct, frozen=True):
+    refunds: list[RefundBody]
+    has_more: bool
+
+
 class CurrencyTotals(Struct, frozen=True):
     payments: int
     captured_minor: int

@@ -33,6 +33,7 @@ from jitui.tabular.files import (
     decoded_lines,
     delimiter_named,
     found_delimiter,
+    keys,
     open_binary,
     read_records,
 )
@@ -46,7 +47,7 @@ ROWS_AT_ONCE = 50_000
 
 @dataclass(frozen=True, slots=True)
 class ColumnBatch:
-    """Some rows of a file, column by column; `lines` is empty where the file has none.
+    """Some rows of a file, column by column, by their `keys`; `lines` is empty where the file has none.
 
     `broken`: rows that cannot be cut into the columns, each with its number, its line and its cells.
     """
@@ -324,7 +325,7 @@ def _cut_plain(block: str, layout: Layout, width: int) -> pa.Table | None:
 def _of_table(cut: pa.Table, columns: tuple[str, ...], number: int, line: int) -> Iterator[ColumnBatch]:
     for start in range(0, cut.num_rows, ROWS_AT_ONCE):
         part = cut.slice(start, ROWS_AT_ONCE).combine_chunks()
-        cells = {name: _one(part.column(place)) for place, name in enumerate(columns)}
+        cells = {key: _one(part.column(place)) for place, key in enumerate(keys(columns))}
         yield ColumnBatch(_range(number + start, len(part)), _range(line + start, len(part)), cells)
 
 
@@ -365,7 +366,7 @@ class _Rows:
         return ColumnBatch(
             pa.array([number for number, _ in rows], pa.int64()),
             pa.array([record.line for _, record in rows], pa.int64()),
-            {name: pa.array(text, pa.string()) for name, text in zip(self.columns, texts, strict=True)},
+            {key: pa.array(text, pa.string()) for key, text in zip(keys(self.columns), texts, strict=True)},
             broken,
         )
 
@@ -397,7 +398,7 @@ def _parquet(file: Path) -> OpenedFile:
             for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE):
                 start = read[0] + 1
                 read[0] += batch.num_rows
-                cells = {name: batch.column(place) for place, name in enumerate(schema.names)}
+                cells = {key: batch.column(place) for place, key in enumerate(keys(schema.names))}
                 yield ColumnBatch(_range(start, batch.num_rows), None, cells)
         except (pa.ArrowException, OSError) as error:
             raise BadInput(

@@ -177,6 +177,14 @@ def check_columns(file: Path, columns: tuple[str, ...]) -> None:
             raise BadInput(f"{file}:1: the column {shown(name)} is there twice.", path=str(file))
 
 
+def keys(columns: Sequence[str]) -> tuple[str, ...]:
+    """A key for each column: its name, and its place for one without a name, of which a file may have several.
+
+    A name has no space in front, so no other column has such a key.
+    """
+    return tuple(name or f" {place}" for place, name in enumerate(columns, start=1))
+
+
 def _whole(file: Path, records: Iterator[Record], columns: tuple[str, ...], layout: Layout) -> Iterator[Record]:
     """Trailing empty cells beyond the header are none: spreadsheets pad rows to the widest."""
     for record in records:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jitui.errors import BadInput
 from jitui.tabular.batches import OpenedFile, ReadOptions, open_batches
-from jitui.tabular.files import Layout
+from jitui.tabular.files import Layout, keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def open_table(file: Path, reading: ReadOptions | None = None) -> Table:
 
 
 def _rows(opened: OpenedFile) -> Iterator[Row]:
-    file, width = str(opened.file), len(opened.columns)
+    file, width, names = str(opened.file), len(opened.columns), keys(opened.columns)
     for batch in opened.batches:
         numbers = batch.numbers.to_pylist()
         lines = [None] * len(numbers) if batch.lines is None else batch.lines.to_pylist()
@@ -61,7 +61,7 @@ def _rows(opened: OpenedFile) -> Iterator[Row]:
             raise BadInput(f"{file}: broken Parquet after row {last}: {error}.", path=file) from None
         values = zip(*cells, strict=True) if cells else ()
         whole = (
-            Row(file, number, line, dict(zip(opened.columns, row, strict=True)))
+            Row(file, number, line, dict(zip(names, row, strict=True)))
             for number, line, row in zip(numbers, lines, values, strict=True)
         )
         broken = (

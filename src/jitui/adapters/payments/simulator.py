@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
+from urllib.parse import urlencode
 from uuid import UUID
 
 import aiohttp
@@ -26,7 +27,8 @@ from jitui.aftersales.provider import (
     RefundResult,
     RefundResultKind,
 )
-from jitui.errors import NotConfigured
+from jitui.aftersales.reconciliation.restore import ProviderRefund
+from jitui.errors import NotConfigured, Unavailable
 
 NAME = "simulator"
 NOTIFICATION_TOLERANCE = timedelta(minutes=5)
@@ -62,6 +64,11 @@ class _Lookup(Struct, frozen=True):
     refunds: list[_Refund]
 
 
+class _RefundPage(Struct, frozen=True):
+    refunds: list[_Refund]
+    has_more: bool
+
+
 class _Error(Struct, frozen=True):
     code: str
     message: str = ""
@@ -82,6 +89,7 @@ class _Event(Struct, frozen=True):
 
 _read_refund = msgspec.json.Decoder(_Refund).decode
 _read_lookup = msgspec.json.Decoder(_Lookup).decode
+_read_page = msgspec.json.Decoder(_RefundPage).decode
 _read_error = msgspec.json.Decoder(_ErrorBody).decode
 _read_event = msgspec.json.Decoder(_Event).decode
 _encode = msgspec.json.Encoder().encode
@@ -170,6 +178,28 @@ class SimulatorProvider(Closing):
             return unknown(f"the provider has {len(found)} refunds of this attempt")
         return _result_about(instruction, found[0])
 
+    async def refunds_since(self, since: datetime) -> list[ProviderRefund]:
+        """GET /refunds?since=…: see `jitui.aftersales.reconciliation.restore.RefundListing`."""
+        found: list[ProviderRefund] = []
+        while True:
+            page = await self._refund_page(since, len(found))
+            found += [_listed(refund) for refund in page.refunds]
+            if not page.has_more:
+                return found
+
+    async def _refund_page(self, since: datetime, offset: int) -> _RefundPage:
+        query = urlencode({"since": since.isoformat(), "offset": offset})
+        reply = await self._call("GET", f"/refunds?{query}", None, {})
+        if isinstance(reply, RefundResult):
+            raise Unavailable(f"The simulator did not list its refunds: {reply.reason}.")
+        status, _, content = reply
+        if status != 200:
+            raise Unavailable(f"The simulator did not list its refunds: it answered {status}.")
+        try:
+            return _read_page(content)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Unavailable(f"The simulator's list of refunds cannot be read: {error}.") from error
+
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Notification | NotificationRefused:
@@ -217,6 +247,19 @@ class SimulatorProvider(Closing):
         if self._client is None:
             self._client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_CONNECTIONS))
         return self._client
+
+
+def _listed(refund: _Refund) -> ProviderRefund:
+    return ProviderRefund(
+        provider=NAME,
+        provider_refund_id=refund.id,
+        payment_ids=(refund.payment_id,),
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+        at=refund.updated_at,
+        kind=_KINDS[refund.status],
+        reference=refund.reference,
+    )
 
 
 def _decoded_refund(content: bytes) -> _Refund | str:

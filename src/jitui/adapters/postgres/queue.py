@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from random import randrange
+from typing import LiteralString
 from uuid import UUID
 
 import msgspec
 
-from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Row, Value, run_batch, statement
+from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Row, Statement, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales.commands.claim import claimed
 from jitui.aftersales.model.refund import Attempt, Refund
-from jitui.aftersales.ports import ClaimedRefund, TicketRef
+from jitui.aftersales.ports import ClaimedRefund, RefundRef, TicketRef
 from jitui.ids import LANES, new_id
 
 LANES_AT_ONCE = 16
@@ -21,25 +23,27 @@ LANES_AT_ONCE = 16
 
 # Without locks: a hint of where to look and how much is there, not a claim.
 DUE_LANES = statement("""
-SELECT l.lane, d.due FROM (
-    SELECT (place + %(from_lane)s::integer) %% 256 AS lane FROM generate_series(0, 255) AS s (place)) l
-CROSS JOIN LATERAL (
-    SELECT count(*) AS due FROM (
-        SELECT 1 FROM refund r
-        WHERE r.lane = l.lane AND r.due_at <= %(now)s::timestamptz
-          AND (%(provider)s::text IS NULL OR r.provider = %(provider)s::text)
-        LIMIT %(limit)s::bigint) x) d
-WHERE d.due > 0
-LIMIT %(lanes)s::bigint
+SELECT current_system_id(), current_timeline_id(), (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint, x.lane, x.due
+FROM (VALUES (1)) AS one (n) LEFT JOIN LATERAL (
+    SELECT l.lane, d.due FROM (
+        SELECT (place + %(from_lane)s::integer) %% 256 AS lane FROM generate_series(0, 255) AS s (place)) l
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS due FROM (
+            SELECT 1 FROM refund r
+            WHERE r.lane = l.lane AND r.due_at <= %(now)s::timestamptz
+              AND (%(provider)s::text IS NULL OR r.provider = %(provider)s::text)
+            LIMIT %(limit)s::bigint) y) d
+    WHERE d.due > 0
+    LIMIT %(lanes)s::bigint) x ON true
 """)
 
-# What `aftersales.commands.claim.plan_claim` says of one refund, for many at a time; new attempts have the ids given.
-CLAIM = statement("""
+
+def _claim(which: LiteralString) -> Statement:
+    """What `aftersales.commands.claim.plan_claim` says of one refund, for many; new attempts have the ids given."""
+    return statement(f"""
 WITH due AS MATERIALIZED (
     SELECT r.refund_id, r.state, r.attempt_no FROM refund r
-    WHERE r.lane = %(lane)s AND r.due_at <= %(now)s::timestamptz
-      AND (%(provider)s::text IS NULL OR r.provider = %(provider)s::text)
-    ORDER BY r.due_at LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED),
+    WHERE r.lane = %(lane)s AND {which} FOR UPDATE SKIP LOCKED),
 numbered AS (
     SELECT refund_id, state = 'queued' OR attempt_no = 0 AS is_new, row_number() OVER () AS place FROM due),
 claimed AS (
@@ -61,35 +65,97 @@ JOIN refund_attempt a ON a.lane = %(lane)s AND a.refund_id = c.refund_id AND a.a
 WHERE NOT c.is_new
 """)
 
+
+# Nothing is claimed on a restored database that nobody has accepted, and nothing of an order that has a refund at its
+# provider which these books do not explain (`aftersales.reconciliation.restore`).
+CLAIM = _claim("""r.due_at <= %(now)s::timestamptz
+      AND (%(provider)s::text IS NULL OR r.provider = %(provider)s::text)
+      AND payouts_allowed()
+      AND NOT EXISTS (SELECT 1 FROM task k WHERE k.order_id = r.order_id
+                        AND k.kind = 'refund_not_in_books' AND k.state = 'open')
+    ORDER BY r.due_at LIMIT %(limit)s::bigint""")
+
+CLAIM_QUEUED = _claim("r.refund_id = %(refund_id)s::uuid AND r.state = 'queued'")
+
+RESTORED = "the database is older than a worker has seen it: it was restored"
+
+# A hold that stands keeps its reason. A database without a row of its own is held already: it is another system.
+HOLD = statement("""
+UPDATE accepted_database
+SET held_since = %(now)s::timestamptz, held_by = %(by)s::text, held_reason = %(reason)s::text
+WHERE system_id = current_system_id() AND held_since IS NULL
+""")
+
 DUE_PROVIDERS = statement("""
 SELECT DISTINCT d.provider FROM generate_series(0, 255) AS l (lane) CROSS JOIN LATERAL (
     SELECT r.provider FROM refund r WHERE r.lane = l.lane AND r.due_at <= %(now)s::timestamptz) d
 """)
 
+# Silence approves nothing while payouts are held: what the merchant said may be lost.
 EXPIRED = statement("""
 SELECT t.lane, t.ticket_id FROM generate_series(0, 255) AS l (lane)
 CROSS JOIN LATERAL (
     SELECT lane, ticket_id FROM ticket
-    WHERE lane = l.lane AND state = 'awaiting_merchant' AND expires_at <= %(now)s::timestamptz
+    WHERE lane = l.lane AND state = 'awaiting_merchant' AND expires_at <= %(now)s::timestamptz AND payouts_allowed()
     ORDER BY expires_at LIMIT %(limit)s::bigint) t
 LIMIT %(limit)s::bigint
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """A place in the log of one database system; `position` counts the bytes that are safe on its disk."""
+
+    system_id: int
+    timeline_id: int
+    position: int
+
+    def is_behind(self, seen: LogPosition | None) -> bool:
+        """Whether the same log was longer when it was seen before."""
+        if seen is None or (self.system_id, self.timeline_id) != (seen.system_id, seen.timeline_id):
+            return False
+        return self.position < seen.position
+
+
+@dataclass(slots=True)
+class SeenLog:
+    """The furthest place that this process has seen: a backup put in its place beneath us is behind it."""
+
+    latest: LogPosition | None = None
+
+    def advance(self, found: LogPosition) -> None:
+        """Of two that were read at once the further one stays."""
+        if not found.is_behind(self.latest):
+            self.latest = found
+
 
 _REFUND = msgspec.json.Decoder(Refund)
 _ATTEMPT = msgspec.json.Decoder(Attempt)
 
 
 async def claim_refunds(
-    connection: Connection, *, now: datetime, lease_until: datetime, limit: int, provider: str | None = None
+    connection: Connection,
+    seen: SeenLog,
+    *,
+    now: datetime,
+    lease_until: datetime,
+    limit: int,
+    provider: str | None = None,
 ) -> list[ClaimedRefund]:
     """Claim up to `limit` due refunds and commit `sending` for them before any call goes out (`architecture.md`).
 
     Two round trips for up to LANES_AT_ONCE lanes, each of them a transaction of its own: none is left only when none
-    is claimed.
+    is claimed. A database that is older than the one seen before is held, and nothing of it is claimed.
     """
+    seen_before = seen.latest  # what another call sees meanwhile may be further than what this one is answered
     look: dict[str, Value] = {"from_lane": randrange(LANES), "lanes": LANES_AT_ONCE, "limit": limit}
     (rows,) = await run_batch(connection, [(DUE_LANES, {**look, "now": now, "provider": provider})])
-    shares = _shares([(int(lane or 0), int(due or 0)) for lane, due in rows], limit)
+    shares = _shares([(int(lane), int(due or 0)) for *_, lane, due in rows if lane is not None], limit)
+    found = LogPosition(*(int(value or 0) for value in rows[0][:3]))
+    if found.is_behind(seen_before):
+        await run_batch(connection, [(HOLD, {"now": now, "by": "worker", "reason": RESTORED})])
+        return []
+    seen.advance(found)
     if not shares:
         return []
     common: dict[str, Value] = {"now": now, "lease_until": lease_until, "provider": provider}
@@ -99,6 +165,16 @@ async def claim_refunds(
         calls += [(BEGIN, {}), (CLAIM, {**common, "lane": lane, "limit": share, "new_ids": new_ids}), (COMMIT, {})]
     answers = await run_batch(connection, calls)
     return [_claimed(lane, row) for (lane, _), rows in zip(shares, answers[1::3], strict=True) for row in rows]
+
+
+async def claim_queued(
+    connection: Connection, ref: RefundRef, attempt_id: UUID, *, now: datetime, lease_until: datetime
+) -> ClaimedRefund | None:
+    """Begin an attempt whose id is known already at the provider; None where the refund is not queued any more."""
+    call: dict[str, Value] = {"lane": ref.lane, "refund_id": ref.refund_id, "now": now, "lease_until": lease_until}
+    new_ids = msgspec.json.encode([attempt_id]).decode()
+    answers = await run_batch(connection, [(BEGIN, {}), (CLAIM_QUEUED, {**call, "new_ids": new_ids}), (COMMIT, {})])
+    return next((_claimed(ref.lane, row) for row in answers[1]), None)
 
 
 def _shares(due: Sequence[tuple[int, int]], limit: int) -> list[tuple[int, int]]:

@@ -163,9 +163,13 @@ SELECT json_build_object(
         WHERE (c.scope, lower(normalize(c.ref, NFKC))) IN (
             SELECT p.scope, lower(normalize(p.ref, NFKC)) FROM places p)),
     'pauses', (
-        SELECT coalesce(json_agg(to_json(c)), '[]') FROM pause c
-        WHERE (c.scope, lower(normalize(c.ref, NFKC))) IN (
-            SELECT p.scope, lower(normalize(p.ref, NFKC)) FROM places p)),
+        SELECT coalesce(json_agg(to_json(c)), '[]') FROM (
+            SELECT scope, ref, reason FROM pause c
+            WHERE (c.scope, lower(normalize(c.ref, NFKC))) IN (
+                SELECT p.scope, lower(normalize(p.ref, NFKC)) FROM places p)
+            UNION ALL
+            -- A restored database has lost shipments and history: nothing is approved at once until it is accepted.
+            SELECT 'platform', '', 'payouts are held' WHERE NOT payouts_allowed()) c),
     'paused_scopes', (
         SELECT coalesce(json_agg(s.scope), '[]') FROM (VALUES ('region'), ('category')) s (scope)
         WHERE EXISTS (SELECT 1 FROM pause c WHERE c.scope = s.scope)),

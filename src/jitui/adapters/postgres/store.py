@@ -117,6 +117,7 @@ class PostgresStore:
     def __init__(self, pool: Pool, time_zone: str) -> None:
         self._pool = pool
         self._time_zone = time_zone
+        self._seen = queue.SeenLog()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
@@ -164,7 +165,7 @@ class PostgresStore:
         """See `jitui.adapters.postgres.queue`."""
         async with self._pool.connection() as connection:
             return await queue.claim_refunds(
-                connection, now=now, lease_until=lease_until, limit=limit, provider=provider
+                connection, self._seen, now=now, lease_until=lease_until, limit=limit, provider=provider
             )
 
     async def due_providers(self, now: datetime) -> frozenset[str]:

@@ -31,6 +31,7 @@ class TaskKind(StrEnum):
     PAYMENT_DIFFERS = "payment_differs"
     DISPUTE_DIFFERS = "dispute_differs"
     DISPUTE_OVERLAPS = "dispute_overlaps"
+    REFUND_NOT_IN_BOOKS = "refund_not_in_books"
     REFUND_FAILED = "refund_failed"
     OUTCOME_OVERDUE = "outcome_overdue"
     PROVIDER_NOT_CONFIGURED = "provider_not_configured"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TypeVar
 
+from jitui.demo.simulation.workload import drawn
 from jitui.provider_simulator import FaultTiming, SimulatorSettings, create_app, new_webhook_secret, open_books
 from jitui.provider_simulator.asgi import ASGIApp
 from jitui.provider_simulator.books import Books, SimulatedRefundRequest
@@ -18,7 +18,6 @@ from jitui.provider_simulator.webhooks import signed_message
 
 API_KEY = "simulated-provider-key"
 WEBHOOK_SECRET = new_webhook_secret()
-_Fault = TypeVar("_Fault", OutcomeFault, WebhookFault)
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 RESEND_SECONDS = 20.0
 """How long the provider waits before it sends an event again that nobody took."""
@@ -90,8 +89,8 @@ class ModelProvider:
         """What a new refund will meet, drawn as it arrives."""
         if not self.faulty:
             return SMOOTH, FaultTiming(hold_ms=0)
-        outcome = _drawn(self._rng, _OUTCOMES)
-        webhook = _drawn(self._rng, _WEBHOOKS)
+        outcome = drawn(self._rng, _OUTCOMES)
+        webhook = drawn(self._rng, _WEBHOOKS)
         if webhook is WebhookFault.OUT_OF_ORDER and outcome is None:
             outcome = OutcomeFault.PENDING_THEN_SUCCEEDED
         for fault in (outcome, webhook):
@@ -131,11 +130,6 @@ class ModelProvider:
             messages += [message] * notice.refund.made.notify_times
         return messages
 
-    async def taken(self, event_id: str) -> None:
-        """Somebody answered 204."""
-        self.books.notice_done(event_id, delivered=True)
-        await self.books.durable()
-
     def next_due(self) -> float | None:
         """When the provider has something to do next, in the world's seconds."""
         times = [at / 1000 for at, _ in self.books.changes_due[:1]]
@@ -144,7 +138,3 @@ class ModelProvider:
             for event_id, notice in self.books.notices.items()
         ]
         return min(times, default=None)
-
-
-def _drawn(rng: Random, weighted: tuple[tuple[_Fault | None, int], ...]) -> _Fault | None:
-    return rng.choices([fault for fault, _ in weighted], [weight for _, weight in weighted])[0]

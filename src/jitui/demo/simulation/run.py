@@ -8,14 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from random import Random
 
 from jitui.demo.audit import read_books
 from jitui.demo.simulation.environment import Environment, open_environment, stock
+from jitui.demo.simulation.flights import take_off
 from jitui.demo.simulation.fork_server import ForkServer
 from jitui.demo.simulation.invariants import violations_of
-from jitui.demo.simulation.marketplace_model import MarketplaceModel, Stuck, new_model
+from jitui.demo.simulation.marketplace_model import MarketplaceModel, Stuck
 from jitui.demo.simulation.network import Network, open_network
 from jitui.demo.simulation.provider import API_KEY
+from jitui.demo.simulation.schedule import come_to_an_end, play
+from jitui.demo.simulation.workload import draw_workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +130,12 @@ async def _run_seeds(stage: Stage, options: SimulationOptions, advance: Callable
 async def _run_one(
     seed: int, options: SimulationOptions, stage: Stage, network: Network, counts: Counter[str]
 ) -> Failure | None:
-    restarts = options.restart_database
     with stage.environment.database(seed) as url:
-        model = new_model(
-            seed, stage.environment, url, network, stage.fork_server, restarts=restarts, override=options.override
-        )
+        model = _new_model(seed, options, stage, network, url)
         try:
             await model.begin()
-            await model.play()
-            await model.come_to_an_end()
+            await play(model)
+            await come_to_an_end(model)
             wrong = [*model.broken, *await _check(model, url)]
         except Stuck as stuck:
             wrong = [*model.broken, f"the world does not come to rest: {stuck}"]
@@ -144,6 +146,22 @@ async def _run_one(
         return None
     command = replay_command(seed, restart_database=options.restart_database)
     return Failure(seed, tuple(wrong), command, tuple(model.trace))
+
+
+def _new_model(seed: int, options: SimulationOptions, stage: Stage, network: Network, url: str) -> MarketplaceModel:
+    """The world of a seed, not yet begun."""
+    model = MarketplaceModel(
+        draw_workload(seed),
+        stage.environment,
+        url,
+        network,
+        stage.fork_server,
+        options.restart_database,
+        options.override,
+        Random(f"schedule/{seed}"),
+    )
+    network.app, network.flew = model.provider.app, partial(take_off, model)
+    return model
 
 
 async def _check(model: MarketplaceModel, url: str) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from random import Random
+from typing import TypeVar
 
 from jitui.aftersales.model.order import Funder, Funding, Hold
 
@@ -14,6 +16,7 @@ BUYERS = tuple(f"buyer-{number}" for number in range(6))
 """All of them premium buyers on the allow list, but for the last, whose requests go to the review."""
 REVIEWED_BUYER = BUYERS[-1]
 TRIES = 4
+_Drawn = TypeVar("_Drawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class Workload:
     deals: tuple[Deal, ...]
     steps: list[WorkloadStep] = field(default_factory=list)  # taken from the end, or at random
     rushed: bool = False
+
+
+def drawn(rng: Random, weighted: Sequence[tuple[_Drawn, int]]) -> _Drawn:
+    """One of several, by their weights."""
+    return rng.choices([one for one, _ in weighted], [weight for _, weight in weighted])[0]
 
 
 def draw_workload(seed: int) -> Workload:

@@ -17,122 +17,117 @@ from jitui.entrypoints.cli.policy_files import load_policy
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from jitui.backtest.engine import EngineName
     from jitui.backtest.replay import Progress
     from jitui.backtest.run import Backtest, BacktestSpec
 
 
+_PolicyFile = Annotated[Path, typer.Argument(metavar="POLICY", help="Policy file (YAML).", show_default=False)]
+_HistoryLocation = Annotated[
+    str,
+    typer.Option(
+        help="A folder of Parquet or CSV, a DuckDB file, a database's URL; service or demo: their own tables.",
+        show_default=False,
+    ),
+]
+_Against = Annotated[str, typer.Option(metavar="FILE|decided", help="Another policy, or what was really decided.")]
+_Engine = Annotated[str, typer.Option(help="duckdb, or spark.")]
+_Master = Annotated[str, typer.Option(help="Spark's master URL.")]
+_MemoryMib = Annotated[int, typer.Option(min=512, help="What the engine may keep in memory.")]
+_Out = Annotated[
+    Path | None, typer.Option(help="Keep decisions (Parquet), summary.json and report.html in this folder.")
+]
+_Language = Annotated[str, typer.Option(help="Of the report: zh or en.")]
+_MinutesAReview = Annotated[float, typer.Option(min=0, help="What a merchant spends on one request.")]
+DaysIn = Annotated[str, typer.Option(help="Whose days are counted; the service's by default.")]
+_RecomputeFeatures = Annotated[
+    bool, typer.Option("--recompute-features", help="Count features anew where they were logged.")
+]
+_LoggedCaps = Annotated[bool, typer.Option("--logged-caps", help="Believe logged caps instead of replaying them.")]
+_Verify = Annotated[int, typer.Option(min=0, help="Replay so many logged decisions, and their features.")]
+_Encoding = Annotated[str, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")]
+
+
 def backtest(
-    policy: Annotated[Path, typer.Argument(metavar="POLICY", help="Policy file (YAML).", show_default=False)],
-    history: Annotated[
-        str,
-        typer.Option(
-            help="A folder of Parquet or CSV, a DuckDB file, a database's URL; service or demo: their own tables.",
-            show_default=False,
-        ),
-    ],
-    against: Annotated[
-        str, typer.Option(metavar="FILE|decided", help="Another policy, or what was really decided.")
-    ] = "",
-    engine: Annotated[str, typer.Option(help="duckdb, or spark.")] = "duckdb",
-    master: Annotated[str, typer.Option(help="Spark's master URL.")] = "local[2]",
-    memory_mib: Annotated[int, typer.Option(min=512, help="What the engine may keep in memory.")] = 4096,
-    out: Annotated[
-        Path | None, typer.Option(help="Keep decisions (Parquet), summary.json and report.html in this folder.")
-    ] = None,
-    language: Annotated[str, typer.Option(help="Of the report: zh or en.")] = "en",
-    minutes_a_review: Annotated[float, typer.Option(min=0, help="What a merchant spends on one request.")] = 4.0,
-    time_zone: Annotated[str, typer.Option(help="Whose days are counted; the service's by default.")] = "",
-    recompute_features: Annotated[
-        bool, typer.Option("--recompute-features", help="Count features anew where they were logged.")
-    ] = False,
-    logged_caps: Annotated[
-        bool, typer.Option("--logged-caps", help="Believe logged caps instead of replaying them.")
-    ] = False,
-    verify: Annotated[int, typer.Option(min=0, help="Replay so many logged decisions, and their features.")] = 0,
-    encoding: Annotated[str, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")] = "utf-8",
+    policy: _PolicyFile,
+    history: _HistoryLocation,
+    against: _Against = "",
+    engine: _Engine = "duckdb",
+    master: _Master = "local[2]",
+    memory_mib: _MemoryMib = 4096,
+    out: _Out = None,
+    language: _Language = "en",
+    minutes_a_review: _MinutesAReview = 4.0,
+    time_zone: DaysIn = "",
+    recompute_features: _RecomputeFeatures = False,
+    logged_caps: _LoggedCaps = False,
+    verify: _Verify = 0,
+    encoding: _Encoding = "utf-8",
     as_json: Json = False,
 ) -> None:
     """Replay a history by a policy: what would be refunded at once, what stopped the rest, and what it would cost.
 
     Exit code 1 when --verify finds a logged decision that does not come out again.
     """
-    from dataclasses import replace
+    from jitui.backtest.run import BacktestSpec
 
-    from jitui.backtest.run import run_backtest
-
-    spec = _spec(
-        policy,
-        history,
-        against,
-        engine,
+    spec = BacktestSpec(
+        time_zone=zone_of(time_zone),
+        engine=_engine_of(engine),
+        policy=load_policy(policy),
+        history=history,
+        against=load_policy(Path(against)) if against not in ("", "decided") else None,
+        decided=against == "decided",
         master=master,
         memory_mib=memory_mib,
         minutes_a_review=minutes_a_review,
-        zone=zone_of(time_zone),
         recompute_features=recompute_features,
         replay_caps=not logged_caps,
         verify=verify,
+        encoding=encoding,
     )
     _check_language(language)
-    with work_folder(out) as work, reporting() as report:
-        report("reading the history", 0, 0)
-        with _read_from(spec, work) as place:
-            done = run_backtest(replace(spec, history=place, encoding=encoding), work, report)
-        if out is not None:
-            _write_report(done, work, language)
+    done = _run(spec, out, language)
     if as_json:
         print_json(_document(done))
     else:
         _print(done)
     if out is not None:
         say(f"Decisions, summary.json and report.html are in {out}.")
-    if empty := _all_set_aside(done):
+    if not _holds(done):
+        raise typer.Exit(FAILED)
+
+
+def _run(spec: BacktestSpec, out: Path | None, language: str) -> Backtest:
+    from dataclasses import replace
+
+    from jitui.backtest.run import run_backtest
+
+    with work_folder(out) as work, reporting() as report:
+        report("reading the history", 0, 0)
+        with _read_from(spec, work) as place:
+            done = run_backtest(replace(spec, history=place), work, report)
+        if out is not None:
+            _write_report(done, work, language)
+    return done
+
+
+def _holds(done: Backtest) -> bool:
+    """Whether no table lost all of its rows, which is said, and every logged decision came out again."""
+    tables = dict.fromkeys(one.table for one in done.prepared.set_aside)
+    empty = [table for table in tables if done.prepared.rows[table] == 0]
+    if empty:
         say(f"Every row was set aside of: {', '.join(empty)}. What they would have said is unknown.")
-        raise typer.Exit(FAILED)
-    if done.verification is not None and not done.verification.holds:
-        raise typer.Exit(FAILED)
+    return not empty and (done.verification is None or done.verification.holds)
 
 
-def _all_set_aside(done: Backtest) -> list[str]:
-    """The tables of which no row was taken, although there were some."""
-    having = dict.fromkeys(one.table for one in done.prepared.set_aside)
-    return [table for table in having if done.prepared.rows[table] == 0]
-
-
-def _spec(
-    policy: Path,
-    history: str,
-    against: str,
-    engine: str,
-    *,
-    master: str,
-    memory_mib: int,
-    minutes_a_review: float,
-    zone: ZoneInfo,
-    recompute_features: bool,
-    replay_caps: bool,
-    verify: int,
-) -> BacktestSpec:
+def _engine_of(name: str) -> EngineName:
     from jitui.backtest.engine import EngineName
-    from jitui.backtest.run import BacktestSpec
     from jitui.errors import BadInput
 
-    if engine not in list(EngineName):
-        raise BadInput(f"There is no engine {engine!r}: it is duckdb or spark.", path="--engine")
-    return BacktestSpec(
-        policy=load_policy(policy),
-        history=history,
-        time_zone=zone,
-        against=load_policy(Path(against)) if against not in ("", "decided") else None,
-        decided=against == "decided",
-        engine=EngineName(engine),
-        master=master,
-        memory_mib=memory_mib,
-        minutes_a_review=minutes_a_review,
-        recompute_features=recompute_features,
-        replay_caps=replay_caps,
-        verify=verify,
-    )
+    if name not in list(EngineName):
+        raise BadInput(f"There is no engine {name!r}: it is duckdb or spark.", path="--engine")
+    return EngineName(name)
 
 
 def zone_of(name: str) -> ZoneInfo:

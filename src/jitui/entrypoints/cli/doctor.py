@@ -21,9 +21,10 @@ from jitui.entrypoints.cli.output import Json, assembled, print_json, results, s
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from jitui.adapters.payments.stripe import StripeProvider
+    from jitui.adapters.payments.stripe.provider import StripeProvider
     from jitui.aftersales.ports import PublishedPolicy
     from jitui.aftersales.queries import Health
+    from jitui.aftersales.reconciliation.restore import PayoutStatus
     from jitui.settings import Settings
 
 LEAST_POSTGRES = 15
@@ -157,6 +158,7 @@ def _schema(settings: Settings, url: str) -> Iterator[DoctorFinding]:
 
 async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
     """Read without opening the service, which would publish a policy where none is live."""
+    from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.queries import PostgresQueries
     from jitui.adapters.postgres.registry import PostgresRegistry
@@ -167,11 +169,12 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
         live = await PostgresRegistry(pool, settings.time_zone.key).live_policy()
         queries, now = PostgresQueries(pool), utc_now()
         health = await queries.health(now)
+        payouts = await PostgresPayoutHold(pool, Path()).status()
         standing = await Watch().standing(queries, await expected_of(settings), now)
         state = await queries.operations(now)
     is_stale = any(task.kind == "roll_up_stale" for task in standing)
     rolled_up = () if is_stale else (_roll_up(health, now, settings.usage_max_age),)
-    return _policy(live), *rolled_up, _queue(health), *operations(state, standing, now)
+    return _policy(live), _payouts(payouts), *rolled_up, _queue(health), *operations(state, standing, now)
 
 
 def _policy(live: PublishedPolicy | None) -> DoctorFinding:
@@ -187,6 +190,14 @@ def _policy(live: PublishedPolicy | None) -> DoctorFinding:
         first = str(refused.problems[0])
         return DoctorFinding("policy", Level.MISSING, f"the live one cannot be read: {first}", "Publish one that can.")
     return DoctorFinding("policy", Level.OK, f"{policy.id}, version {policy.version}")
+
+
+def _payouts(status: PayoutStatus) -> DoctorFinding:
+    mend = "Nothing is paid until it is accepted: docs/how-to/restore-a-backup.md."
+    if not status.allowed:
+        found = f"held: {status.held_reason or f'a restored or promoted database, timeline {status.timeline_id}'}"
+        return DoctorFinding("payouts", Level.MISSING, found, mend)
+    return DoctorFinding("payouts", Level.OK, f"accepted by {status.accepted_by}")
 
 
 def _roll_up(health: Health, now: datetime, usage_max_age: timedelta) -> DoctorFinding:

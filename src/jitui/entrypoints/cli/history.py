@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jitui.entrypoints.cli.file_options import Columns, TimeZone
 from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
 
 if TYPE_CHECKING:
@@ -35,34 +36,42 @@ def maps() -> None:
         echo(f"{name:<24}{read_map(name).about}")
 
 
+_FormatName = Annotated[
+    str, typer.Argument(metavar="FORMAT", help="csv, parquet, xlsx; online-retail, olist.", show_default=False)
+]
+_Paths = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", help="The files, or folders of files.", show_default=False)
+]
+_Out = Annotated[Path, typer.Option(help="A new folder for the Parquet files.", show_default=False)]
+_MapFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map-file", help="A map as TOML or YAML, or the name of a ready one; repeat it.", show_default=False
+    ),
+]
+_Constants = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A field of ours is this in every row; or an assumption."),
+]
+_Encoding = Annotated[str | None, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")]
+_Delimiter = Annotated[str | None, typer.Option(help="Of CSV files: comma, semicolon, tab, pipe.")]
+_CompleteFrom = Annotated[
+    str | None, typer.Option(help="From this time on no event of the kinds in the files is missing.")
+]
+
+
 @history.command("import")
 def import_(
-    format_name: Annotated[
-        str, typer.Argument(metavar="FORMAT", help="csv, parquet, xlsx; online-retail, olist.", show_default=False)
-    ],
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="The files, or folders of files.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option(help="A new folder for the Parquet files.", show_default=False)],
-    columns: Annotated[
-        list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help="Their column is our field; repeat it.")
-    ] = None,
-    map_files: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map-file", help="A map as TOML or YAML, or the name of a ready one; repeat it.", show_default=False
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A field of ours is this in every row; or an assumption."),
-    ] = None,
-    time_zone: Annotated[str | None, typer.Option(help="Of times that say none, such as Asia/Shanghai.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="Of CSV files: comma, semicolon, tab, pipe.")] = None,
-    complete_from: Annotated[
-        str | None, typer.Option(help="From this time on no event of the kinds in the files is missing.")
-    ] = None,
+    format_name: _FormatName,
+    paths: _Paths,
+    out: _Out,
+    columns: Columns = None,
+    map_files: _MapFiles = None,
+    settings: _Constants = None,
+    time_zone: TimeZone = None,
+    encoding: _Encoding = None,
+    delimiter: _Delimiter = None,
+    complete_from: _CompleteFrom = None,
     as_json: Json = False,
 ) -> None:
     """Write a set of orders as a history, and print what was assumed and what was set aside.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.file_options import Columns, TimeZone
 from jitui.entrypoints.cli.output import Json, echo, print_json, progress, say
 from jitui.entrypoints.cli.words import moment_of
 
@@ -32,31 +33,37 @@ class What(StrEnum):
     HISTORY = "history"
 
 
+_Kind = Annotated[What, typer.Argument(help="What the files hold.", show_default=False)]
+_Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, Parquet or Excel.", show_default=False)]
+_MapFile = Annotated[str | None, typer.Option("--map-file", help="A map as TOML or YAML, or the name of a ready one.")]
+_Constants = Annotated[
+    list[str] | None, typer.Option("--set", metavar="OURS=VALUE", help="Our field is this in every row; repeat it.")
+]
+_Atomic = Annotated[bool, typer.Option("--atomic", help="Load nothing when a single row is bad.")]
+_Check = Annotated[bool, typer.Option("--check", help="Load nothing: say what would be refused, and why.")]
+_Currency = Annotated[str | None, typer.Option(help="Where the file has no such column.")]
+_Encoding = Annotated[str | None, typer.Option(help="Of CSV files, utf-8 by default; gb18030 for many Chinese ones.")]
+_Delimiter = Annotated[
+    str | None, typer.Option(help="Of CSV files: comma, semicolon, tab, pipe; by default as the header has it.")
+]
+_CompleteFrom = Annotated[
+    str | None, typer.Option(help="History only: from this time on the kinds in the files are complete.")
+]
+
+
 def importing(
-    what: Annotated[What, typer.Argument(help="What the files hold.", show_default=False)],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, Parquet or Excel.", show_default=False)],
-    columns: Annotated[
-        list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help="Their column is our field; repeat it.")
-    ] = None,
-    map_file: Annotated[
-        str | None, typer.Option("--map-file", help="A map as TOML or YAML, or the name of a ready one.")
-    ] = None,
-    constants: Annotated[
-        list[str] | None, typer.Option("--set", metavar="OURS=VALUE", help="Our field is this in every row; repeat it.")
-    ] = None,
-    atomic: Annotated[bool, typer.Option("--atomic", help="Load nothing when a single row is bad.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Load nothing: say what would be refused, and why.")] = False,
-    currency: Annotated[str | None, typer.Option(help="Where the file has no such column.")] = None,
-    time_zone: Annotated[str | None, typer.Option(help="Of times that say none, such as Asia/Shanghai.")] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="Of CSV files, utf-8 by default; gb18030 for many Chinese ones.")
-    ] = None,
-    delimiter: Annotated[
-        str | None, typer.Option(help="Of CSV files: comma, semicolon, tab, pipe; by default as the header has it.")
-    ] = None,
-    complete_from: Annotated[
-        str | None, typer.Option(help="History only: from this time on the kinds in the files are complete.")
-    ] = None,
+    what: _Kind,
+    files: _Files,
+    columns: Columns = None,
+    map_file: _MapFile = None,
+    constants: _Constants = None,
+    atomic: _Atomic = False,
+    check: _Check = False,
+    currency: _Currency = None,
+    time_zone: TimeZone = None,
+    encoding: _Encoding = None,
+    delimiter: _Delimiter = None,
+    complete_from: _CompleteFrom = None,
     as_json: Json = False,
 ) -> None:
     """Load files; each bad row is named with its number, column, value and reason, the good ones are loaded.

@@ -47,6 +47,7 @@ COMMANDS = {
     "reconcile": Slot("reconcile:reconcile", "A provider's statement against the ledger."),
     "refunds": Slot("refunds:refunds", "Find refunds that failed, and mend them."),
     "tasks": Slot("tasks:tasks", "Differences that a person must look at."),
+    "restore": Slot("restore:restore", "From a restored backup to paying again."),
     "pause": Slot("pause:pause", "Stop instant approvals, everywhere or for a place."),
     "restrict": Slot("people:restrict", "Withdraw the service from a buyer."),
     "select": Slot("people:select", "Put a buyer on the allow or the deny list."),

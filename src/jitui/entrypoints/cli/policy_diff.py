@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jitui.entrypoints.cli.backtest import reporting, work_folder, zone_of
+from jitui.entrypoints.cli.backtest import DaysIn, reporting, work_folder, zone_of
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, print_json, results, styled
 from jitui.entrypoints.cli.policy_files import load_policy
@@ -25,7 +25,7 @@ def diff(
     history: Annotated[
         str, typer.Option(metavar="WHERE", help="Replay this history by both: a folder, DuckDB file or URL.")
     ] = "",
-    time_zone: Annotated[str, typer.Option(help="Whose days are counted; the service's by default.")] = "",
+    time_zone: DaysIn = "",
     as_json: Json = False,
 ) -> None:
     """Explain what changed between two policies; with a history, which requests come out otherwise.

@@ -23,26 +23,37 @@ if TYPE_CHECKING:
     from jitui.policy import Policy
 
 
+_HistoryFile = Annotated[Path, typer.Argument(help="Parquet or CSV.", show_default=False)]
+_PolicyFile = Annotated[Path, typer.Option(help="The policy that decides, in the currency of the file.")]
+_FormatName = Annotated[str, typer.Option("--format", help="What the columns mean.")]
+_DispatchHours = Annotated[int, typer.Option(min=0, max=2_160, help="From order to dispatch.")]
+_CompleteDays = Annotated[int, typer.Option(min=1, max=365, help="From dispatch to a completed order.")]
+_MerchantHours = Annotated[int, typer.Option(min=0, max=2_160, help="From a reviewed request to the approval.")]
+_Since = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")]
+_Until = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day after the last.")]
+_LimitOrders = Annotated[int | None, typer.Option(min=1, help="Stop reading after so many orders.")]
+_DatabaseUrl = Annotated[
+    str | None, typer.Option(help="An empty PostgreSQL database; without: jitui_replay, made when needed.")
+]
+_Fresh = Annotated[bool, typer.Option("--fresh", help="Drop what an earlier replay left, and start again.")]
+_UnmatchedFile = Annotated[Path | None, typer.Option(help="Write every unmatched cancellation row to this CSV file.")]
+_Show = Annotated[int, typer.Option(min=0, help="How many unmatched and broken rows --json lists.")]
+
+
 def replay(
-    file: Annotated[Path, typer.Argument(help="Parquet or CSV.", show_default=False)],
-    policy: Annotated[Path, typer.Option(help="The policy that decides, in the currency of the file.")],
-    format_name: Annotated[str, typer.Option("--format", help="What the columns mean.")] = "online-retail",
-    dispatch_hours: Annotated[int, typer.Option(min=0, max=2_160, help="From order to dispatch.")] = 24,
-    complete_days: Annotated[int, typer.Option(min=1, max=365, help="From dispatch to a completed order.")] = 7,
-    merchant_hours: Annotated[
-        int, typer.Option(min=0, max=2_160, help="From a reviewed request to the approval.")
-    ] = 24,
-    since: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")] = None,
-    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day after the last.")] = None,
-    limit_orders: Annotated[int | None, typer.Option(min=1, help="Stop reading after so many orders.")] = None,
-    database_url: Annotated[
-        str | None, typer.Option(help="An empty PostgreSQL database; without: jitui_replay, made when needed.")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Drop what an earlier replay left, and start again.")] = False,
-    unmatched: Annotated[
-        Path | None, typer.Option(help="Write every unmatched cancellation row to this CSV file.")
-    ] = None,
-    show: Annotated[int, typer.Option(min=0, help="How many unmatched and broken rows --json lists.")] = 20,
+    file: _HistoryFile,
+    policy: _PolicyFile,
+    format_name: _FormatName = "online-retail",
+    dispatch_hours: _DispatchHours = 24,
+    complete_days: _CompleteDays = 7,
+    merchant_hours: _MerchantHours = 24,
+    since: _Since = None,
+    until: _Until = None,
+    limit_orders: _LimitOrders = None,
+    database_url: _DatabaseUrl = None,
+    fresh: _Fresh = False,
+    unmatched: _UnmatchedFile = None,
+    show: _Show = 20,
     as_json: Json = False,
 ) -> None:
     """Drive real orders and cancellations through the service, in time order, and print what came of them.
@@ -52,13 +63,11 @@ def replay(
     """
     from jitui.backtest.history import open_history
     from jitui.demo.replay import ReplayAssumptions
-    from jitui.errors import BadInput
 
     begun = monotonic()
     chosen = load_policy(policy)
     with open_history(file, format_name) as history:
-        if chosen.currency != history.currency:
-            raise BadInput(f"{policy} decides in {chosen.currency}, {format_name} is in {history.currency}.")
+        _check_currency(policy, chosen, history)
         assumptions = ReplayAssumptions(
             history_sha256=_sha256(file),
             format_name=format_name,
@@ -80,6 +89,13 @@ def replay(
         _print_tables(report, seconds)
     if not report.check.holds:
         raise typer.Exit(FAILED)
+
+
+def _check_currency(file: Path, policy: Policy, history: History) -> None:
+    from jitui.errors import BadInput
+
+    if policy.currency != history.currency:
+        raise BadInput(f"{file} decides in {policy.currency}, {history.format_name} is in {history.currency}.")
 
 
 def _run(

@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from jitui.adapters.payments.statements import tables
 from jitui.adapters.payments.statements.tables import Cells
-from jitui.adapters.payments.stripe import ATTEMPT, from_stripe_amount
+from jitui.adapters.payments.stripe.amounts import from_stripe_amount
+from jitui.adapters.payments.stripe.answers import ATTEMPT
 from jitui.aftersales.reconciliation.statement import AnyRow, OtherRow, RowKind, StatementRow
 from jitui.errors import BadInput
 from jitui.money import MAX_AMOUNT_MINOR

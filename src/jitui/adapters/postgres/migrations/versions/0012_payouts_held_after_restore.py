@@ -1,4 +1,4 @@
-"""What operators see and do: tasks that end by themselves, workers that are seen, refunds settled by two persons."""
+"""Nothing is paid or approved on a database that was restored until a person has accepted it."""
 
 from pathlib import Path
 

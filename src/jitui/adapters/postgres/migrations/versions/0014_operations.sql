@@ -5,7 +5,7 @@ CREATE UNIQUE INDEX one_open_task_per_condition ON task (condition) WHERE state 
 ALTER TABLE task DROP CONSTRAINT task_kind_check, ADD CONSTRAINT task_kind_check CHECK (kind IN (
     'ours_only', 'theirs_only', 'amount_differs', 'currency_differs', 'paid_twice', 'unreadable_row',
     'captured_after_refund', 'answer_differs', 'payment_differs', 'dispute_differs', 'dispute_overlaps',
-    'refund_failed', 'outcome_overdue', 'provider_not_configured', 'provider_trouble', 'ledger_unbalanced',
+    'refund_not_in_books', 'refund_failed', 'outcome_overdue', 'provider_not_configured', 'provider_trouble', 'ledger_unbalanced',
     'roll_up_stale', 'worker_silent', 'no_worker'));
 
 -- A payment by hand above the limit waits for a second person: {reference, note, by, at}.

@@ -1,0 +1,26 @@
+"""A real PostgreSQL from a wheel: started, shared, re-attached to, recovered and stopped by a few functions.
+
+A server lives in one folder: `data/` is the cluster, `server.log` its log, `start.lock` lets one process at a
+time start or stop it, and `users.lock` is held, shared, by every process that uses it. The kernel drops a
+dead process's hold, so the last one to leave stops the server whatever happened to the others. A server whose
+users were all killed keeps running until the next start attaches to it. Reasons: docs/decisions/0001.
+"""
+
+from __future__ import annotations
+
+from jitui.adapters.embedded_postgres.cluster import with_database
+from jitui.adapters.embedded_postgres.place import SYSTEM_STATE
+from jitui.adapters.embedded_postgres.postmaster import ServerOptions
+from jitui.adapters.embedded_postgres.server import EmbeddedServer, crash, running, shut_down, start, stop
+
+__all__ = [
+    "SYSTEM_STATE",
+    "EmbeddedServer",
+    "ServerOptions",
+    "crash",
+    "running",
+    "shut_down",
+    "start",
+    "stop",
+    "with_database",
+]

@@ -1,0 +1,126 @@
+"""Starting a server or joining the one that runs, and leaving it: the last one to leave stops it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+from jitui.adapters.embedded_postgres.cluster import DATABASE, SUPERUSER, make_cluster, make_database
+from jitui.adapters.embedded_postgres.place import Place, settle
+from jitui.adapters.embedded_postgres.postmaster import (
+    Postmaster,
+    ServerOptions,
+    find_postmaster,
+    is_alive,
+    launch_postmaster,
+    stop_postmaster,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedServer:
+    """One process's hold on a running server; `url` names its database, `bin_folder` has psql and pgbench."""
+
+    url: str
+    pid: int
+    folder: Path
+    bin_folder: Path
+    _place: Place = field(repr=False)
+    _hold: BinaryIO = field(repr=False, compare=False)
+
+
+DURABLE = ServerOptions()
+
+
+def start(folder: Path, options: ServerOptions = DURABLE) -> EmbeddedServer:
+    """Start the server of this folder, or join the one that runs; makes the folder and the cluster when new.
+
+    Raises NotConfigured for a folder that cannot be used (another major version, not ours, not writable) and
+    Unavailable, with the end of the server's log, when the server does not come up within `start_seconds`.
+    """
+    place = settle(folder)
+    with _locked(place):
+        hold = _hold(place)
+        try:
+            make_cluster(place)
+            deadline = time.monotonic() + options.start_seconds
+            postmaster = find_postmaster(place, deadline) or launch_postmaster(place, options, deadline)
+            url = _url(postmaster)
+            make_database(url)
+        except BaseException:
+            hold.close()
+            raise
+    return EmbeddedServer(url, postmaster.pid, place.folder, place.bin_folder, place, hold)
+
+
+def stop(server: EmbeddedServer) -> bool:
+    """Leave the server, and stop it when nobody else uses it; tells whether it was stopped."""
+    if server._hold.closed:
+        return False
+    with _locked(server._place):
+        # Closing, not unlocking: a forked child that shares the descriptor still uses the server.
+        server._hold.close()
+        return not _is_held(server._place) and stop_postmaster(server._place)
+
+
+def crash(server: EmbeddedServer) -> None:
+    """SIGKILL the server's first process and leave: the next start recovers. For those who test what survives it."""
+    with _locked(server._place):
+        if is_alive(server.pid, server._place):
+            os.kill(server.pid, signal.SIGKILL)
+        server._hold.close()
+
+
+def shut_down(folder: Path) -> bool:
+    """Stop whatever server runs in this folder, users or not; tells whether one ran."""
+    if not (folder / "start.lock").exists():
+        return False
+    place = settle(folder)
+    with _locked(place):
+        return stop_postmaster(place)
+
+
+@contextmanager
+def running(folder: Path, options: ServerOptions = DURABLE) -> Iterator[EmbeddedServer]:
+    """`start` and `stop` around a block."""
+    server = start(folder, options)
+    try:
+        yield server
+    finally:
+        stop(server)
+
+
+@contextmanager
+def _locked(place: Place) -> Iterator[None]:
+    """One process at a time starts or stops the server; the others wait for it to finish."""
+    with (place.folder / "start.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _hold(place: Place) -> BinaryIO:
+    users = (place.folder / "users.lock").open("ab")
+    fcntl.flock(users, fcntl.LOCK_SH)
+    return users
+
+
+def _is_held(place: Place) -> bool:
+    with (place.folder / "users.lock").open("ab") as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _url(postmaster: Postmaster) -> str:
+    host = quote(postmaster.socket_folder, safe="")
+    return f"postgresql://{SUPERUSER}@/{DATABASE}?host={host}&port={postmaster.port}"

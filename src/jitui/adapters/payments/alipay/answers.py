@@ -1,0 +1,147 @@
+"""What answers to a refund and to its look-up mean, by business code and sub code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jitui.adapters.payments.alipay.client import Node, Reply
+from jitui.adapters.payments.alipay.fields import CURRENCY, minor_of, moment_of, trade_parameter
+from jitui.adapters.payments.calls import doubted, unknown
+from jitui.aftersales.provider import RefundInstruction, RefundResult, RefundResultKind
+from jitui.money import to_decimal_text
+
+ASK_AGAIN_SECONDS = 10.0
+"""A refund may be missing from the provider's look-up for so long after it was asked for."""
+BALANCE_SECONDS = 600.0
+"""How soon a refund is tried again for which the seller's balance is too short: somebody has to pay in first."""
+
+_FINAL = frozenset(
+    f"ACQ.{code}"
+    for code in (
+        "ALLOC_AMOUNT_VALIDATE_ERROR",
+        "BUYER_ENABLE_STATUS_FORBID",
+        "BUYER_ERROR",
+        "BUYER_NOT_EXIST",
+        "CURRENCY_NOT_SUPPORT",
+        "CUSTOMER_VALIDATE_ERROR",
+        "ENTERPRISE_PAY_BIZ_ERROR",
+        "INVALID_PARAMETER",
+        "NOT_ALLOW_PARTIAL_REFUND",
+        "ONLINE_TRADE_VOUCHER_NOT_ALLOW_REFUND",
+        "OVERDRAFT_AGREEMENT_NOT_MATCH",
+        "OVERDRAFT_ASSIGN_ACCOUNT_INVALID",
+        "REASON_TRADE_BEEN_FREEZEN",
+        "REFUNDALLOC_UNAUTH_LIMIT",
+        "REFUND_ACCOUNT_NOT_EXIST",
+        "REFUND_ROYALTY_PAYEE_ACCOUNT_NOT_EXIST",
+        "TRADE_NOT_EXIST",
+        "TRADE_SETTLE_ERROR",
+        "USER_NOT_MATCH_ERR",
+    )
+)
+"""Signed words for "nothing was done", which waiting does not mend: somebody has to change something first."""
+
+FINAL_UNLESS_DONE = frozenset(
+    f"ACQ.{code}"
+    for code in (
+        "REASON_TRADE_REFUND_FEE_ERR",
+        "REASON_TRADE_STATUS_INVALID",
+        "REFUND_AMT_NOT_EQUAL_TOTAL",
+        "REFUND_FEE_ERROR",
+        "TRADE_HAS_CLOSE",
+        "TRADE_HAS_FINISHED",
+        "TRADE_NOT_ALLOW_REFUND",
+        "TRADE_STATUS_ERROR",
+    )
+)
+"""The same about a trade's state or rest, which this very refund, already paid, may have brought about: look it up."""
+
+_BALANCE = "ACQ.SELLER_BALANCE_NOT_ENOUGH"
+_NO_TRADE = frozenset({"ACQ.TRADE_NOT_EXIST", "TRADE_NOT_EXIST"})
+_OURS_TO_MEND = frozenset({"20001", "40001", "40002", "40003", "40006"})
+"""Refused at the gateway's door: key, permission or form of our request. Nothing was done; mended, it goes through."""
+_RATE_LIMITED = "40005"
+
+
+def result_to_refund(instruction: RefundInstruction, reply: Reply) -> RefundResult:
+    """Code 10000: the call was taken. Money moved only with fund_change=Y; all else is for the look-up to say."""
+    node = reply.node
+    if not reply.signed:
+        return unknown("the answer's signature does not match")
+    if node.fund_change != "Y":
+        return RefundResult(
+            RefundResultKind.UNKNOWN, "no funds moved with this call", retry_after_seconds=ASK_AGAIN_SECONDS
+        )
+    refunded = minor_of(node.refund_fee)  # of the whole trade, so no less than ours
+    result = _succeeded(node, refunds_in_all_minor=refunded)
+    if refunded is None or refunded < instruction.amount_minor:
+        told = node.refund_fee or "not told"
+        reason = f"the trade's refunds are {told}, asked was {to_decimal_text(instruction.amount_minor, CURRENCY)}"
+        return replace(result, kind=RefundResultKind.UNKNOWN, reason=reason)
+    return doubted(result, [_payment_told(instruction, node)])
+
+
+def result_to_query(instruction: RefundInstruction, reply: Reply) -> RefundResult:
+    """NOT_FOUND, or SUCCEEDED, only by Alipay's signed word about this refund."""
+    node = reply.node
+    if not reply.signed:
+        return unknown(_gateway_words(node) if node.code != "10000" else "the answer's signature does not match")
+    if node.code == "40004" and node.sub_code in _NO_TRADE:
+        return RefundResult(RefundResultKind.NOT_FOUND, node.sub_code)
+    if node.code != "10000":
+        return unknown(_gateway_words(node))
+    if not node.refund_status and not node.refund_amount:
+        return RefundResult(RefundResultKind.NOT_FOUND, "no refund of this number")
+    if node.refund_status != "REFUND_SUCCESS":
+        return unknown(f"refund_status is {node.refund_status or 'not told'}")
+    amount_minor = minor_of(node.refund_amount)
+    asked = (
+        _payment_told(instruction, node),
+        ("out_request_no", instruction.attempt_id.hex, node.out_request_no),
+        (
+            "amount",
+            to_decimal_text(instruction.amount_minor, CURRENCY),
+            node.refund_amount if amount_minor is None else to_decimal_text(amount_minor, CURRENCY),
+        ),
+    )
+    return doubted(_succeeded(node, amount_minor=amount_minor), asked)
+
+
+def _succeeded(node: Node, *, amount_minor: int | None = None, refunds_in_all_minor: int | None = None) -> RefundResult:
+    """Alipay gives a refund no number of its own; the trade's stands for it."""
+    return RefundResult(
+        RefundResultKind.SUCCEEDED,
+        provider_refund_id=node.trade_no or None,
+        payment_ids=tuple(filter(None, (node.trade_no, node.out_trade_no))),
+        amount_minor=amount_minor,
+        currency=CURRENCY,
+        refunds_in_all_minor=refunds_in_all_minor,
+        occurred_at=moment_of(node.gmt_refund_pay),
+    )
+
+
+def result_to_error(reply: Reply) -> RefundResult:
+    """DECLINED for good only by a signed and documented word; refusals at the gateway's door come without signature."""
+    node = reply.node
+    words = _gateway_words(node)
+    if "SYSTEM_ERROR" in node.sub_code or "unknow-error" in node.sub_code:
+        return unknown(words)
+    if node.code == _RATE_LIMITED or node.code in _OURS_TO_MEND:
+        return RefundResult(RefundResultKind.DECLINED, words, final=False)
+    if node.code != "40004" or not reply.signed:
+        return unknown(words)
+    if node.sub_code == _BALANCE:
+        return RefundResult(RefundResultKind.DECLINED, words, final=False, retry_after_seconds=BALANCE_SECONDS)
+    if node.sub_code in _FINAL or node.sub_code in FINAL_UNLESS_DONE:
+        return RefundResult(RefundResultKind.DECLINED, words)
+    return unknown(words)  # also ACQ.DISCORDANT_REPEAT_REQUEST: something was paid under this number (T28)
+
+
+def _payment_told(instruction: RefundInstruction, node: Node) -> tuple[str, str, str]:
+    """The payment's number as it was asked for, and as the answer has it."""
+    ((name, asked),) = trade_parameter(instruction.payment_id).items()
+    return name, asked, getattr(node, name)
+
+
+def _gateway_words(node: Node) -> str:
+    return node.sub_code or f"{node.code} {node.msg}".rstrip()

@@ -1,0 +1,229 @@
+"""Calls to Stripe: a refund is asked for, and looked up among the payment's refunds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from jitui.adapters.payments.calls import Closing, in_time, unknown
+from jitui.adapters.payments.stripe.amounts import to_stripe_amount
+from jitui.adapters.payments.stripe.answers import (
+    ATTEMPT,
+    ORDER,
+    RefundObject,
+    listed_refund,
+    result_about,
+    result_to_error,
+)
+from jitui.adapters.payments.stripe.notifications import NAME, read_notification
+from jitui.aftersales.provider import (
+    BOTH,
+    Capabilities,
+    DisputeNotification,
+    Notification,
+    NotificationIgnored,
+    NotificationRefused,
+    RefundInstruction,
+    RefundResult,
+    RefundResultKind,
+)
+from jitui.aftersales.reconciliation.restore import ProviderRefund
+from jitui.errors import NotConfigured, Unavailable
+
+if TYPE_CHECKING:
+    from stripe import Refund
+    from stripe.params import RefundCreateParams, RefundListParams
+
+KEY_LIFE = timedelta(hours=23)
+"""Stripe may forget a key once it is 24 hours old; an hour is left for clocks and for calls under way."""
+
+_PAGE = 100
+_METADATA_LENGTH = 500
+
+
+class StripeProvider(Closing):
+    """One per event loop; a context manager that owns its HTTP client."""
+
+    def __init__(
+        self,
+        *,
+        secret_key: str,
+        webhook_secret: str,
+        api_base: str | None = None,
+        timeout_seconds: float = 10.0,
+    ) -> None:
+        """Raises NotConfigured for a secret that cannot be used; opens no connection."""
+        import stripe  # half a second: only where Stripe is configured
+
+        if not secret_key.startswith(("sk_", "rk_")) or len(secret_key.split()) > 1:
+            raise NotConfigured("The secret key of Stripe is one word that begins with 'sk_' or 'rk_'.")
+        self._webhook_secrets = tuple(webhook_secret.split())  # two while one changes: what either signed is good
+        if not self._webhook_secrets or not all(secret.startswith("whsec_") for secret in self._webhook_secrets):
+            raise NotConfigured("The webhook secret of Stripe begins with 'whsec_'; several have spaces between them.")
+        self._timeout_seconds = timeout_seconds
+        stripe.enable_telemetry = False  # it would leave a file in the user's home and report each call's latency
+        self._http = stripe.HTTPXClient(timeout=timeout_seconds)
+        # Our queue retries, after a look-up; the library's own retries would only lengthen a call past its time-out.
+        self._client = stripe.StripeClient(
+            secret_key,
+            http_client=self._http,
+            base_addresses={"api": api_base} if api_base else {},
+            max_network_retries=0,
+        )
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return BOTH
+
+    async def close(self) -> None:
+        """Close the HTTP client."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+
+    async def send(self, instruction: RefundInstruction) -> RefundResult:
+        """POST /v1/refunds with the attempt's id as key and in the metadata.
+
+        A refusal for good counts only once the payment's books have no refund of this attempt: it may itself be what
+        left nothing to refund.
+        """
+        return await in_time(self._send(instruction), self._timeout_seconds)
+
+    async def look_up(self, instruction: RefundInstruction) -> RefundResult:
+        """Read all refunds of the payment; NOT_FOUND only from a listing that was read to its end."""
+        return await in_time(self._look_up(instruction), self._timeout_seconds)
+
+    async def _send(self, instruction: RefundInstruction) -> RefundResult:
+        amount = to_stripe_amount(instruction.amount_minor, instruction.currency)
+        payment = _payment_of(instruction.payment_id)
+        if amount is None:
+            return RefundResult(
+                RefundResultKind.DECLINED,
+                f"Stripe cannot refund {instruction.amount_minor} minor {instruction.currency}",
+            )
+        if payment is None:
+            return RefundResult(
+                RefundResultKind.DECLINED, f"{instruction.payment_id!r} is no payment of Stripe (pi_…, ch_… or py_…)"
+            )
+        params: RefundCreateParams = {
+            "amount": amount,
+            "reason": "requested_by_customer",
+            "metadata": {ATTEMPT: str(instruction.attempt_id), ORDER: instruction.order_id[:_METADATA_LENGTH]},
+        }
+        params.update(payment)  # type: ignore[typeddict-item]
+        result = await self._answered(
+            self._client.v1.refunds.create_async(params, {"idempotency_key": str(instruction.attempt_id)}), instruction
+        )
+        if result.kind is RefundResultKind.DECLINED and result.final and result.provider_refund_id is None:
+            return await self._unless_in_the_books(result, instruction)
+        return result
+
+    async def _unless_in_the_books(self, refused: RefundResult, instruction: RefundInstruction) -> RefundResult:
+        if refused.reason.startswith("resource_missing"):
+            return refused
+        found = await self._look_up(instruction)
+        return refused if found.kind is RefundResultKind.NOT_FOUND else found
+
+    async def _look_up(self, instruction: RefundInstruction) -> RefundResult:
+        payment = _payment_of(instruction.payment_id)
+        if payment is None:
+            return RefundResult(RefundResultKind.NOT_FOUND, "no payment of Stripe")
+        result = await self._answered(self._found(payment, instruction), instruction)
+        if result.kind is RefundResultKind.DECLINED and result.provider_refund_id is None:
+            return unknown(f"look-up: {result.reason}", result.retry_after_seconds)
+        return result
+
+    async def _found(self, payment: RefundListParams, instruction: RefundInstruction) -> object:
+        """The one refund that carries this attempt; a RefundResult where there is none, or more than one."""
+        listed = await self._listed(payment)
+        if listed is None:
+            return unknown("the list of the payment's refunds breaks off")
+        ours = [one for one in listed if _attempt_in(one) == str(instruction.attempt_id)]
+        if not ours:
+            return RefundResult(RefundResultKind.NOT_FOUND, "not among the payment's refunds", key_life=KEY_LIFE)
+        if len(ours) > 1:
+            return unknown(f"Stripe has {len(ours)} refunds of this attempt: {', '.join(one.id for one in ours)}")
+        return ours[0]
+
+    async def _listed(self, which: RefundListParams) -> list[Refund] | None:
+        """All pages of a list; None where it breaks off, which the library would take for its end."""
+        page = await self._client.v1.refunds.list_async({**which, "limit": _PAGE})
+        listed = list(page.data)
+        while page.has_more:
+            page = await page.next_page_async()
+            if not page.data:
+                return None
+            listed += page.data
+        return listed
+
+    async def refunds_since(self, since: datetime) -> list[ProviderRefund]:
+        """See `jitui.aftersales.reconciliation.restore.RefundListing`; the amounts are in our minor units."""
+        from stripe import StripeError
+
+        try:
+            listed = await self._listed({"created": {"gte": int(since.timestamp())}})
+            if listed is None:
+                raise Unavailable("Stripe's list of refunds breaks off.")
+            return [listed_refund(msgspec.convert(one.to_dict(), RefundObject)) for one in listed]
+        except StripeError as error:
+            raise Unavailable(f"Stripe did not list its refunds: {result_to_error(error).reason}.") from error
+        except msgspec.ValidationError as error:
+            raise Unavailable(f"Stripe's list of refunds cannot be read: {error}.") from error
+
+    async def _answered(self, call: Awaitable[Any], instruction: RefundInstruction) -> RefundResult:
+        """What the call says of the refund; whatever keeps us from reading it is UNKNOWN."""
+        from stripe import StripeError
+
+        try:
+            got = await call
+            if isinstance(got, RefundResult):
+                return got
+            return result_about(instruction, msgspec.convert(got.to_dict(), RefundObject))
+        except StripeError as error:
+            return result_to_error(error)
+        except Exception as error:  # the library trips over bodies that are not of Stripe's making
+            return unknown(f"unreadable answer: {error or type(error).__name__}")
+
+    async def problem(self) -> str:
+        """Why Stripe does not take our key, or does not answer; empty when it does. Reads, never writes."""
+        from stripe import StripeError
+
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._client.v1.refunds.list_async({"limit": 1})
+        except TimeoutError:
+            return "no answer in time"
+        except StripeError as error:
+            return result_to_error(error).reason
+        except Exception as error:
+            return f"unreadable answer: {error or type(error).__name__}"
+        return ""
+
+    def read_notification(
+        self, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
+        """An event of Stripe, signed with the endpoint's secret, at most five minutes old or ahead.
+
+        Events about other things, and about refunds that others made, are ignored (T13).
+        """
+        return read_notification(self._webhook_secrets, headers, body, now)
+
+
+def _payment_of(payment_id: str) -> RefundListParams | None:
+    """The parameter that names the payment: refunds are made on a PaymentIntent or on a charge."""
+    if payment_id.startswith("pi_"):
+        return {"payment_intent": payment_id}
+    if payment_id.startswith(("ch_", "py_")):
+        return {"charge": payment_id}
+    return None
+
+
+def _attempt_in(refund: Refund) -> str | None:
+    """A refund that a person made, or that has a status unknown to us, is not in the way of ours."""
+    return None if refund.metadata is None else refund.metadata.to_dict().get(ATTEMPT)

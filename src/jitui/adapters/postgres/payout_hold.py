@@ -1,0 +1,142 @@
+"""See `jitui.aftersales.reconciliation.restore.PayoutHold`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import msgspec
+
+from jitui.adapters.postgres.batch import run_batch
+from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.adapters.postgres.queue import HOLD, RESTORED, claim_queued
+from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef
+from jitui.aftersales.reconciliation.restore import PayoutStatus
+
+_STATUS = """
+SELECT json_build_object(
+    'allowed', payouts_allowed(), 'timeline_id', current_timeline_id(), 'accepted_timeline_id', d.timeline_id,
+    'accepted_at', d.accepted_at, 'accepted_by', d.accepted_by, 'held_since', d.held_since, 'held_by', d.held_by,
+    'held_reason', d.held_reason,
+    'last_seen_at', (SELECT max(at) FROM worker_mark),
+    'open_refunds', (SELECT count(*) FROM refund WHERE state NOT IN ('succeeded', 'failed')),
+    'unexplained', (SELECT count(*) FROM task WHERE kind = 'refund_not_in_books' AND state = 'open'))::text
+FROM (VALUES (current_system_id())) AS here (system_id) LEFT JOIN accepted_database d USING (system_id)
+"""
+
+_ACCEPT = """
+INSERT INTO accepted_database (system_id, timeline_id, accepted_at, accepted_by, note)
+VALUES (current_system_id(), current_timeline_id(), %(now)s, %(by)s, %(note)s)
+ON CONFLICT (system_id) DO UPDATE SET timeline_id = EXCLUDED.timeline_id, acceptance_id = EXCLUDED.acceptance_id,
+    accepted_at = EXCLUDED.accepted_at, accepted_by = EXCLUDED.accepted_by, note = EXCLUDED.note,
+    held_since = NULL, held_by = NULL, held_reason = NULL
+"""
+
+_MARK = """
+INSERT INTO worker_mark AS w (acceptance_id, home_id, marks, at)
+SELECT d.acceptance_id, %(home_id)s, 1, %(now)s FROM accepted_database d
+WHERE d.system_id = current_system_id() AND payouts_allowed()
+ON CONFLICT (acceptance_id, home_id) DO UPDATE SET marks = w.marks + 1, at = EXCLUDED.at
+RETURNING acceptance_id, marks
+"""
+
+_OPEN_ATTEMPTS = """
+SELECT a.lane, a.attempt_id FROM refund r
+JOIN refund_attempt a ON a.lane = r.lane AND a.refund_id = r.refund_id AND a.attempt_no = r.attempt_no
+WHERE r.state IN ('sending', 'pending', 'unknown') ORDER BY a.started_at, a.attempt_id
+"""
+
+_PROVIDERS = "SELECT DISTINCT provider FROM tender ORDER BY provider"
+
+_ORDERS = """
+SELECT t.lane, t.order_id FROM generate_series(0, 255) AS l (lane) CROSS JOIN LATERAL (
+    SELECT lane, order_id FROM tender
+    WHERE lane = l.lane AND provider = %(provider)s AND payment_id = ANY (%(payment_ids)s)) t
+GROUP BY t.lane, t.order_id ORDER BY t.order_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """What a worker's home keeps: how often it has marked each accepted database."""
+
+    home_id: UUID = field(default_factory=uuid4)
+    marks: Mapping[str, int] = field(default_factory=dict)
+
+
+def _read(path: Path) -> _Marks:
+    """A file that is not there or was cut off says nothing, and is begun anew."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Marks)
+    except (OSError, msgspec.MsgspecError):
+        return _Marks()
+
+
+def _write(path: Path, marks: _Marks) -> None:
+    """Whole or not at all; in a home that cannot be written nothing is kept."""
+    beside = path.with_name(f"{path.name}.{uuid4().hex}")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(msgspec.json.encode(marks))
+        beside.replace(path)
+
+
+class PostgresPayoutHold:
+    """Which database a person has accepted to pay from."""
+
+    def __init__(self, pool: Pool, marks: Path) -> None:
+        self._pool = pool
+        self._marks = marks
+
+    async def status(self) -> PayoutStatus:
+        """As it is now."""
+        (found,) = await read_rows(self._pool, _STATUS, {}, PayoutStatus)
+        return found
+
+    async def hold(self, *, reason: str, by: str, now: datetime) -> None:
+        """A hold that stands already keeps its reason."""
+        async with self._pool.connection() as connection:
+            await run_batch(connection, [(HOLD, {"reason": reason, "by": by, "now": now})])
+
+    async def accept(self, *, note: str, by: str, now: datetime) -> None:
+        """Ends a hold too."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_ACCEPT, {"note": note, "by": by, "now": now})
+
+    async def mark(self, now: datetime) -> None:
+        """Nothing is marked while payouts are held, so that a restored database keeps its last moment at work."""
+        kept = _read(self._marks)
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_MARK, {"home_id": kept.home_id, "now": now})).fetchall()
+        for acceptance_id, marks in rows:
+            if int(str(marks)) <= kept.marks.get(str(acceptance_id), 0):
+                await self.hold(reason=RESTORED, by="worker", now=now)
+            else:  # only after the database has it: what is kept at home is never ahead of a database that went on
+                _write(self._marks, replace(kept, marks={**kept.marks, str(acceptance_id): int(str(marks))}))
+
+    async def open_attempts(self) -> Sequence[AttemptRef]:
+        """Oldest first."""
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_OPEN_ATTEMPTS)).fetchall()
+        return [AttemptRef(int(str(lane)), UUID(str(attempt_id))) for lane, attempt_id in rows]
+
+    async def providers(self) -> Sequence[str]:
+        """By name."""
+        async with self._pool.connection() as connection:
+            return [str(name) for (name,) in await (await connection.execute(_PROVIDERS)).fetchall()]
+
+    async def begin_attempt(self, ref: RefundRef, attempt_id: UUID, *, now: datetime, lease_until: datetime) -> bool:
+        """The row's lock decides: of two that begin one, the second finds it sending."""
+        async with self._pool.connection() as connection:
+            begun = await claim_queued(connection, ref, attempt_id, now=now, lease_until=lease_until)
+        return begun is not None
+
+    async def orders_paid_by(self, provider: str, payment_ids: Sequence[str]) -> Sequence[OrderRef]:
+        """By order; a payment may be shared by several."""
+        async with self._pool.connection() as connection:
+            found = await connection.execute(_ORDERS, {"provider": provider, "payment_ids": list(payment_ids)})
+            return [OrderRef(int(str(lane)), str(order_id)) for lane, order_id in await found.fetchall()]
