@@ -55,16 +55,18 @@ class Paying:
         return found
 
 
-async def start_paying(market: Market, name: str = "1", tenders: Sequence[int] | None = None) -> Paying:
-    buyer = await market.premium_buyer(f"b-{name}")
-    order = await market.paid_order(buyer, f"o-{name}", amounts=(10000,), tenders=tenders)
-    ticket = await market.asked(buyer, f"o-{name}")
-    (claimed,) = [claim for claim in await claim_all(market) if claim.refund.ticket_id == ticket.ticket_id][:1]
+async def start_paying(
+    market: Market, name: str = "1", tenders: Sequence[int] | None = None, *, now: datetime = NOW
+) -> Paying:
+    buyer = await market.premium_buyer(f"b-{name}", now)
+    order = await market.paid_order(buyer, f"o-{name}", amounts=(10000,), tenders=tenders, now=now)
+    ticket = await market.asked(buyer, f"o-{name}", now=now)
+    (claimed,) = [claim for claim in await claim_all(market, now=now) if claim.refund.ticket_id == ticket.ticket_id][:1]
     return Paying(market, order, ticket.ticket_id, claimed)
 
 
-async def claim_all(market: Market, after: timedelta = timedelta()) -> list[ClaimedRefund]:
-    now = NOW + after
+async def claim_all(market: Market, after: timedelta = timedelta(), *, now: datetime = NOW) -> list[ClaimedRefund]:
+    now += after
     return await market.store.claim_refunds(now=now, lease_until=now + timedelta(seconds=60), limit=100)
 
 

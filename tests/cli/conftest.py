@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 
 from jitui.entrypoints.cli.main import main
+from tests.provider_simulator.server import simulator, start_simulator
+
+__all__ = ["simulator", "start_simulator"]
 
 
 @dataclass(frozen=True)

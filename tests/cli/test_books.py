@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from jitui.bootstrap import utc_now
@@ -123,3 +124,20 @@ def test_an_unknown_task_is_a_sentence(jitui: Jitui) -> None:
     assert jitui("tasks", "--resolve", "x", "--note", "n").code == 2
     done = jitui("tasks", "--resolve", "0197312a-6c40-7a13-8e22-5f60718293a4", "--note", "n")
     assert done.code == 2 and done.err.startswith("There is no task ")
+
+
+def test_every_orders_ledger_is_held_against_its_payments(jitui: Jitui, paid: str, database_url: str) -> None:
+    done = jitui("ledger", "--check")
+    assert (done.code, done.out) == (0, "Every order's ledger agrees with its payments.\n")
+    assert jitui("ledger", "--check", "--json").json == {"balanced": True, "differences": []}
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE ledger SET amount_minor = 12800 WHERE posting LIKE 'captured%'")
+    done = jitui("ledger", "--check")
+    assert (done.code, done.err) == (1, "")
+    assert "order o-1: captured is 128.00 CNY by the ledger, 129.00 by the order\n" in done.out
+    told = jitui("ledger", "--check", "--json")
+    assert (told.code, told.json["balanced"]) == (1, False)
+    assert {one["what"] for one in told.json["differences"]} == {"captured", "escrow"}
+    for words in ((), ("o-1", "--check")):
+        refused = jitui("ledger", *words)
+        assert (refused.code, refused.err) == (2, "Name an order, or --check all of them.\n")

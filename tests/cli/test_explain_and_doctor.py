@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from jitui.adapters.postgres.workers import PostgresWorkers
+from jitui.aftersales.operations.workers import WorkerBeat
+from jitui.aftersales.queries import ProviderTroubleSeen
 from tests.aftersales.market import open_market
+from tests.aftersales.test_pay import DECLINED, UNKNOWN, start_paying
 from tests.cli.conftest import Jitui, in_a_process
+from tests.provider_simulator.server import SIMULATOR_AWAY, SimulatorProcess
 from tests.wire import wechat_pay_server as wechat_pay
 from tests.wire.alipay_server import private_pem, public_pem
 
@@ -83,18 +89,19 @@ def test_doctor_is_content_with_a_migrated_database(jitui: Jitui) -> None:
 
 
 def test_doctor_says_when_the_simulator_is_away(jitui: Jitui, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JITUI_SIMULATOR_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("JITUI_SIMULATOR_KEY", "k" * 16)
-    monkeypatch.setenv("JITUI_SIMULATOR_WEBHOOK_SECRET", "s" * 16)
+    simulator_settings(monkeypatch, "http://127.0.0.1:9")
     done = jitui("doctor")
     assert done.code == 1
-    assert "missing provider simulator: http://127.0.0.1:9 does not answer" in done.out
+    assert "failed  provider simulator: unreachable: connection broken" in done.out
+    assert "Start it: `jitui provider-simulator`." in done.out
+    monkeypatch.setenv("JITUI_SIMULATOR_WEBHOOK_SECRET", "s" * 16)
+    assert "missing provider simulator: the simulator's webhook secret is 'whsec_'" in jitui("doctor").out
 
 
 @pytest.mark.parametrize(
     ("key", "found"),
     [
-        ("sk_test_jitui", "missing Stripe: connection broken: ConnectError"),
+        ("sk_test_jitui", "failed Stripe: unreachable: connection broken: ConnectError"),
         ("pk_test_jitui", "missing Stripe: The secret key of Stripe is one word that begins with 'sk_' or 'rk_'."),
         ("", "JITUI_STRIPE_SECRET_KEY_FILE must be the path of a file that can be read and holds one secret"),
         (None, "JITUI_STRIPE_SECRET_KEY_FILE must be set too"),
@@ -120,7 +127,7 @@ def test_doctor_tries_the_keys_of_wechat_pay_and_says_what_is_missing(
     given = wechat_pay.secrets_in(tmp_path, "http://127.0.0.1:9")
     for name, value in given.items():
         monkeypatch.setenv(f"JITUI_{name.upper()}", str(value))
-    assert f"ok      WeChat Pay: the keys of merchant {wechat_pay.MERCHANT} can be used" in jitui("doctor").out
+    assert "failed  WeChat Pay: unreachable: connection broken: ConnectionError" in jitui("doctor").out
 
     given["wechat_pay_api_v3_key_file"].write_text("too short", encoding="utf-8")
     done = jitui("doctor")
@@ -137,7 +144,8 @@ def test_doctor_says_whether_alipay_can_be_used(jitui: Jitui, monkeypatch: pytes
         monkeypatch.setenv(f"JITUI_ALIPAY_{name}_KEY_FILE", str(tmp_path / name))
     assert "JITUI_ALIPAY_APP_ID must be set too" in jitui("doctor").out
     monkeypatch.setenv("JITUI_ALIPAY_APP_ID", "2021")
-    assert "ok      Alipay: the keys of app 2021 can be used" in jitui("doctor").out
+    monkeypatch.setenv("JITUI_ALIPAY_GATEWAY", "http://127.0.0.1:9/gateway.do")
+    assert "failed  Alipay: unreachable: connection broken: URLError" in jitui("doctor").out
     (tmp_path / "PUBLIC").write_text(public_pem("app"))
     done = jitui("doctor", "--json")
     (found,) = (row for row in done.json["findings"] if row["what"] == "Alipay")
@@ -150,3 +158,108 @@ def test_doctor_survives_a_bad_setting(jitui: Jitui, monkeypatch: pytest.MonkeyP
     done = jitui("doctor")
     assert done.code == 1
     assert "JITUI_PORT must be a whole number" in done.out
+
+
+# Providers that answer ---------------------------------------------------------------------------------------------
+
+
+def simulator_settings(monkeypatch: pytest.MonkeyPatch, url: str, **changed: str) -> None:
+    given = {**SIMULATOR_AWAY, "simulator_url": url, **changed}
+    for name, value in given.items():
+        monkeypatch.setenv(f"JITUI_{name.upper()}", value)
+
+
+def told_of(jitui: Jitui, what: str) -> tuple[int, str, str, str]:
+    """The exit code, and level, finding and remedy of the report's line."""
+    done = jitui("doctor", "--json")
+    (found,) = (row for row in done.json["findings"] if row["what"] == what)
+    return done.code, found["level"], found["found"], found["mend"]
+
+
+def test_doctor_asks_each_provider_whether_it_takes_our_key(
+    jitui: Jitui, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess
+) -> None:
+    assert jitui("migrate").code == 0
+    simulator_settings(monkeypatch, simulator.url)
+    assert told_of(jitui, "provider simulator") == (0, "ok", "it answers, and takes our key", "")
+    simulator_settings(monkeypatch, simulator.url, simulator_key="a-key-that-is-not-its")
+    code, level, found, mend = told_of(jitui, "provider simulator")
+    assert (code, level, found) == (1, "failed", "unauthorised: look-up answered 401 unauthorised")
+    assert mend.startswith("It does not take our key: mend the settings")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        simulator_settings(monkeypatch, url, provider_timeout_seconds="1")
+        code, level, found, mend = told_of(jitui, "provider simulator")
+    assert (code, level, found) == (1, "failed", "timed_out: no answer in time")
+    assert mend.startswith("It answers too late")
+
+
+# What goes on ------------------------------------------------------------------------------------------------------
+
+
+async def _everything_wrong(database_url: str) -> str:
+    """One service with everything wrong for an hour; the failed refund's id."""
+    now = datetime.now(UTC) - timedelta(hours=1)
+    async with open_market(database_url, now=now) as market:
+        failed = await start_paying(market, "failed", now=now)
+        await failed.hears(DECLINED, now=now)
+        await (await start_paying(market, "unknown", now=now)).hears(UNKNOWN, now=now)
+        buyer = await market.premium_buyer("b-queued", now)
+        await market.paid_order(buyer, "o-queued", amounts=(10_000,), now=now)
+        await market.asked(buyer, "o-queued", now=now)
+        workers = PostgresWorkers(market.pool)
+        trouble = {"stripe": ProviderTroubleSeen("unauthorised", "invalid_api_key", now)}
+        await workers.beat(WorkerBeat("w-1", now, ("simulator",), trouble))
+        await workers.beat(WorkerBeat("w-2", now, ("simulator",)))
+        async with market.pool.connection() as connection:
+            await connection.execute("UPDATE refund SET provider = 'paypal' WHERE order_id = 'o-queued'")
+            await connection.execute("UPDATE tender SET captured_minor = 10001 WHERE order_id = 'o-queued'")
+            await connection.execute("UPDATE worker SET seen_at = seen_at - interval '2 hours' WHERE name = 'w-2'")
+        return str(failed.claimed.refund.refund_id)
+
+
+def test_doctor_is_red_for_everything_that_goes_wrong_and_says_what_to_do(
+    jitui: Jitui, database_url: str, monkeypatch: pytest.MonkeyPatch, simulator: SimulatorProcess
+) -> None:
+    simulator_settings(monkeypatch, simulator.url)
+    assert jitui("migrate").code == 0
+    asyncio.run(_everything_wrong(database_url))
+    done = jitui("doctor", "--json")
+    red = {row["what"]: (row["found"], row["mend"]) for row in done.json["findings"] if row["level"] == "failed"}
+    assert (done.code, set(red)) == (
+        1,
+        {
+            "refunds",
+            "outcomes at simulator",
+            "provider paypal",
+            "provider stripe",
+            "ledger",
+            "roll-up",
+            "worker w-2",
+        },
+    )
+    assert red["refunds"][0] == "1 failed (simulator), the oldest 60 min ago"
+    assert red["refunds"][1].startswith("`jitui refunds list --state failed`")
+    assert red["outcomes at simulator"][0] == "1 unknown for longer than is usual, the oldest 60 min ago"
+    assert red["provider paypal"][0] == "not configured, and 1 refunds wait for it, 60 min ago"
+    assert red["provider stripe"][0] == "unauthorised 60 min ago: invalid_api_key"
+    assert red["ledger"][0] == "order o-queued differs: captured is 10000 by the ledger and 10001 by the order"
+    assert red["roll-up"][0].startswith("cap usage is from 60 min ago")
+    assert red["worker w-2"][0] == "silent, last seen 2 h ago"
+    shown = jitui("doctor").out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "failed  provider paypal: not configured, and 1 refunds wait for it" in shown
+    tasks = next(row for row in done.json["findings"] if row["what"] == "tasks")
+    assert (tasks["level"], tasks["found"]) == ("absent", "open are 1 refund_failed")
+
+
+def test_doctor_is_red_without_a_worker_where_there_was_one(jitui: Jitui, database_url: str) -> None:
+    assert jitui("migrate").code == 0
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+
+    async def roll_up() -> None:
+        async with open_market(database_url, now=long_ago):
+            pass
+
+    asyncio.run(roll_up())
+    assert told_of(jitui, "workers")[:3] == (1, "failed", "none at work; 0 refunds wait")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from jitui.entrypoints.http.read_body import MAX_BODY_BYTES
@@ -113,6 +114,18 @@ def test_a_reader_that_waits_does_not_keep_the_server_from_stopping(database_url
         got = asyncio.run(wait_and_stop(address, process))
         assert (got.status_code, got.json()["changes"]) == (200, [])
         assert process.wait(30) == 0
+
+
+def test_a_server_sees_that_there_is_no_worker_any_more(database_url: str, tmp_path: Path) -> None:
+    """A dead worker cannot say so; each process of the API looks."""
+    asyncio.run(_prepare(database_url, tmp_path))  # which has rolled up half a year ago
+    with served(database_url, tmp_path), psycopg.connect(database_url, autocommit=True) as connection:
+        for _ in range(300):
+            found = connection.execute("SELECT kind FROM task ORDER BY kind").fetchall()
+            if found:
+                break
+            time.sleep(0.1)
+    assert found == [("no_worker",), ("roll_up_stale",)]
 
 
 def test_a_port_that_is_taken_is_said_in_one_sentence() -> None:

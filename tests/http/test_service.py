@@ -6,11 +6,17 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
 from structlog.testing import capture_logs
 
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
+from jitui.aftersales.operations.workers import WorkerBeat
+from jitui.aftersales.ports import AttemptRef
+from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.aftersales.queries import ProviderTroubleSeen
 from jitui.entrypoints.http.app import create_app
 from jitui.entrypoints.http.limits import Rate
 from jitui.errors import Unavailable
@@ -68,6 +74,41 @@ async def test_metrics_tell_requests_decisions_queue_and_age(api: Api) -> None:
         "jitui_http_request_seconds_bucket",
     ):
         assert wanted in text, wanted
+
+
+async def test_metrics_tell_what_an_operator_must_see(api: Api) -> None:
+    for name in ("o-1", "o-2"):
+        await api.paid_order(name)
+        await api.ask(name)
+        api.now.later(seconds=61)
+        await api.market.feed.roll_up(api.now())
+    now = api.now()
+    first, second = await api.market.store.claim_refunds(now=now, lease_until=now + timedelta(minutes=1), limit=9)
+    for claimed, kind in ((first, RefundResultKind.DECLINED), (second, RefundResultKind.UNKNOWN)):
+        ref = AttemptRef(claimed.lane, claimed.attempt.attempt_id)
+        await confirm(api.market.store, ref, RefundUpdate(RefundResult(kind)), now=now)
+    trouble = {"simulator": ProviderTroubleSeen("timed_out", "late", now)}
+    for name, seen in (("w-1", {}), ("w-2", trouble)):
+        await api.service.workers.beat(WorkerBeat(name, now, ("simulator",), seen))
+    api.now.later(seconds=5)
+    lines = (await api.get("/metrics")).text.splitlines()
+    for wanted in (
+        'jitui_refunds{provider="simulator",state="failed"} 1.0',
+        'jitui_refunds{provider="simulator",state="unknown"} 1.0',
+        'jitui_refund_oldest_seconds{provider="simulator",state="unknown"} 5.0',
+        'jitui_open_tasks{kind="refund_failed"} 1.0',
+        'jitui_open_tasks{kind="no_worker"} 0.0',
+        "jitui_workers 2.0",
+        'jitui_provider_trouble{provider="simulator",trouble="timed_out"} 1.0',
+    ):
+        assert wanted in lines, wanted
+    assert [line for line in lines if line.startswith('jitui_worker_seen_seconds{worker="w-1"}')]
+    async with api.market.pool.connection() as connection:
+        await connection.execute("UPDATE worker SET seen_at = seen_at - interval '61 seconds'")
+        await connection.execute("UPDATE refund SET state = 'succeeded'")
+    text = (await api.get("/metrics")).text
+    assert "jitui_workers 0.0" in text
+    assert "jitui_refunds{" not in text and "jitui_provider_trouble{" not in text
 
 
 async def test_metrics_are_for_the_platform_and_for_monitoring_alone(api: Api) -> None:

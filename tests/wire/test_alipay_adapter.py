@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jitui.adapters.payments.alipay.fields import minor_of
 from jitui.adapters.payments.alipay.provider import AlipayProvider
 from jitui.aftersales.provider import (
+    CallTrouble,
     Notification,
     NotificationIgnored,
     NotificationRefused,
@@ -193,7 +194,7 @@ async def test_a_gateway_that_is_down_is_unknown() -> None:
     async with provider_at("http://127.0.0.1:9/gateway.do") as provider:
         instruction = instruction_of(Trade("x", "pay-1", 100), 1)
         for result in (await provider.send(instruction), await provider.look_up(instruction)):
-            assert result == RefundResult(UNKNOWN, "connection broken: URLError")
+            assert result == RefundResult(UNKNOWN, "connection broken: URLError", trouble=CallTrouble.UNREACHABLE)
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.DRIP])
@@ -204,7 +205,7 @@ async def test_calls_that_hang_hold_up_no_call_longer_than_its_own_time_out(serv
     async with provider_at(server.url, timeout_seconds=0.3, threads=2) as provider:
         async with asyncio.timeout(5):
             answers = await asyncio.gather(*(provider.send(instruction_of(trade, 1)) for _ in range(7)))
-            assert answers == [RefundResult(UNKNOWN, "no answer in time")] * 7
+            assert answers == [RefundResult(UNKNOWN, "no answer in time", trouble=CallTrouble.TIMED_OUT)] * 7
             instruction = instruction_of(trade, 2)
             while (await provider.look_up(instruction)).kind is not ABSENT:
                 pass
@@ -349,7 +350,9 @@ async def test_errors_that_leave_doubt_are_unknown(server: AlipayServer, provide
         *({"code": code, "msg": "m", "sub_code": sub_code} for code, sub_code in UNAVAILABLE),
     ):
         result = await refused(server, provider, node)
-        assert result == RefundResult(UNKNOWN, node["sub_code"] or f"{node['code']} m"), node
+        failing = "SYSTEM_ERROR" in node["sub_code"] or "unknow-error" in node["sub_code"]
+        trouble = CallTrouble.FAILING if failing else None
+        assert result == RefundResult(UNKNOWN, node["sub_code"] or f"{node['code']} m", trouble=trouble), node
 
 
 async def test_a_balance_that_is_too_short_is_tried_again_with_the_same_number(
@@ -367,7 +370,8 @@ async def test_refusals_at_the_gateways_door_are_not_final_and_need_no_signature
 ) -> None:
     for code, sub_code in AT_THE_DOOR:
         result = await refused(server, provider, {"code": code, "msg": "m", "sub_code": sub_code})
-        assert result == RefundResult(DECLINED, sub_code, final=False), sub_code
+        trouble = None if code == "40005" else CallTrouble.UNAUTHORISED  # asked too often is nobody's trouble
+        assert result == RefundResult(DECLINED, sub_code, final=False, trouble=trouble), sub_code
 
 
 async def test_a_refusal_for_good_without_a_signature_is_only_a_rumour(

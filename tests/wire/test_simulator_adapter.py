@@ -19,6 +19,7 @@ from aiohttp import web
 
 from jitui.adapters.payments.simulator import SimulatorProvider
 from jitui.aftersales.provider import (
+    CallTrouble,
     Notification,
     NotificationRefused,
     PaymentProvider,
@@ -130,7 +131,8 @@ async def test_t5_a_time_out_is_unknown_and_the_retry_pays_once(start_simulator:
     simulator = start_simulator(latency_ms=400)
     async with client_of(simulator) as client, provider_at(simulator.url, timeout_seconds=0.1) as hasty:
         instruction = instruction_of(await client.pay(), 100)
-        assert await hasty.send(instruction) == RefundResult(RefundResultKind.UNKNOWN, "no answer in time")
+        late = await hasty.send(instruction)
+        assert late == RefundResult(RefundResultKind.UNKNOWN, "no answer in time", trouble=CallTrouble.TIMED_OUT)
         async with provider_at(simulator.url) as patient:
             in_use = await patient.send(instruction)
             assert in_use == RefundResult(RefundResultKind.UNKNOWN, "idempotency_key_in_use")
@@ -157,20 +159,20 @@ async def until_paid(provider: PaymentProvider, instruction: RefundInstruction) 
 
 
 @pytest.mark.parametrize(
-    ("amount_minor", "reason"),
+    ("amount_minor", "reason", "trouble"),
     [
-        (105, "connection broken: ServerDisconnectedError"),
-        (106, "internal_error"),
-        (107, "upstream_timeout"),
+        (105, "connection broken: ServerDisconnectedError", CallTrouble.UNREACHABLE),
+        (106, "internal_error", CallTrouble.FAILING),
+        (107, "upstream_timeout", CallTrouble.FAILING),
     ],
 )
 async def test_t27_a_lost_answer_is_unknown_then_looked_up_and_never_paid_twice(
-    start_simulator: StartSimulator, amount_minor: int, reason: str
+    start_simulator: StartSimulator, amount_minor: int, reason: str, trouble: CallTrouble
 ) -> None:
     simulator = start_simulator(faults="amounts")
     async with client_of(simulator) as client, provider_at(simulator.url) as provider:
         instruction = instruction_of(await client.pay(), amount_minor)
-        assert await provider.send(instruction) == RefundResult(RefundResultKind.UNKNOWN, reason)
+        assert await provider.send(instruction) == RefundResult(RefundResultKind.UNKNOWN, reason, trouble=trouble)
         assert (await provider.look_up(instruction)).kind is RefundResultKind.SUCCEEDED
         assert (await provider.send(instruction)).kind is RefundResultKind.SUCCEEDED
         assert await paid_out(client, instruction.payment_id) == amount_minor
@@ -239,8 +241,10 @@ async def test_a_rate_limit_declines_for_now_and_says_when(start_simulator: Star
 async def test_a_wrong_key_of_ours_declines_nothing_for_good(simulator: SimulatorProcess, client: Client) -> None:
     async with provider_at(simulator.url, api_key="old") as provider:
         instruction = instruction_of(await client.pay(), 1)
-        assert await provider.send(instruction) == RefundResult(RefundResultKind.DECLINED, "unauthorised", final=False)
-        assert (await provider.look_up(instruction)).kind is RefundResultKind.UNKNOWN
+        sent, found = await provider.send(instruction), await provider.look_up(instruction)
+        assert (sent.kind, sent.reason, sent.final) == (RefundResultKind.DECLINED, "unauthorised", False)
+        assert found.kind is RefundResultKind.UNKNOWN
+        assert sent.trouble is found.trouble is CallTrouble.UNAUTHORISED
 
 
 async def test_a_provider_that_is_away_leaves_everything_unknown(simulator: SimulatorProcess) -> None:

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from jitui.adapters.payments.stripe.amounts import from_stripe_amount, to_stripe_amount
 from jitui.adapters.payments.stripe.provider import KEY_LIFE, StripeProvider
 from jitui.aftersales.model.order import DisputeState
+from jitui.aftersales.operations.probe import ProviderProblem, probe
 from jitui.aftersales.provider import (
+    CallTrouble,
     DisputeNotification,
     Notification,
     NotificationIgnored,
@@ -229,7 +231,8 @@ async def test_a_time_out_is_unknown_and_a_repeat_meets_the_key_in_use(server: S
     instruction = instruction_of(server.pay())
     server.faults.append(Fault.HANG)
     async with provider_at(server.url, timeout_seconds=0.2) as hasty, provider_at(server.url) as patient:
-        assert await hasty.send(instruction) == RefundResult(RefundResultKind.UNKNOWN, "no answer in time")
+        late = await hasty.send(instruction)
+        assert late == RefundResult(RefundResultKind.UNKNOWN, "no answer in time", trouble=CallTrouble.TIMED_OUT)
         assert (await patient.look_up(instruction)).kind is RefundResultKind.NOT_FOUND
         assert await patient.send(instruction) == RefundResult(RefundResultKind.UNKNOWN, "idempotency_key_in_use")
         server.released.set()
@@ -296,14 +299,16 @@ async def test_what_stripe_calls_indeterminate_is_unknown(
 ) -> None:
     server.refusals.append(refusal(status, None, kind="api_error"))
     result = await provider.send(instruction_of(server.pay()))
-    assert result == RefundResult(RefundResultKind.UNKNOWN, f"Stripe answered {status}")
+    trouble = CallTrouble.FAILING if status >= 500 else None
+    assert result == RefundResult(RefundResultKind.UNKNOWN, f"Stripe answered {status}", trouble=trouble)
 
 
 async def test_a_provider_that_is_away_leaves_everything_unknown() -> None:
     async with provider_at("http://127.0.0.1:9") as provider:
         assert (await provider.send(instruction_of("pi_1"))).kind is RefundResultKind.UNKNOWN
         assert (await provider.look_up(instruction_of("pi_1"))).kind is RefundResultKind.UNKNOWN
-        assert await provider.problem() == "connection broken: ConnectError"
+        problem = await probe(provider)
+        assert problem == ProviderProblem(CallTrouble.UNREACHABLE, "connection broken: ConnectError")
 
 
 # Refused for good -------------------------------------------------------------------------------------------------
@@ -583,9 +588,10 @@ def test_secrets_that_cannot_be_stripes_are_refused_at_once(key: str, secret: st
 
 
 async def test_what_keeps_our_key_from_being_taken_is_said(server: StripeServer, provider: StripeProvider) -> None:
-    assert await provider.problem() == ""
+    assert await probe(provider) is None
     async with provider_at(server.url, secret_key="sk_test_old") as other:
-        assert await other.problem() == "AuthenticationError"
+        refused = ProviderProblem(CallTrouble.UNAUTHORISED, "look-up: AuthenticationError")
+        assert await probe(other) == refused
 
 
 # After a restored backup -------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jitui.adapters.payments.wechat_pace import ERRORS_PER_SECOND, REFUNDS_PER_SECOND, Pace
 from jitui.adapters.payments.wechat_pay import WeChatPayProvider, refund_number
 from jitui.aftersales.provider import (
+    CallTrouble,
     Notification,
     NotificationIgnored,
     NotificationRefused,
@@ -151,24 +152,25 @@ async def test_every_documented_error(
 
 
 @pytest.mark.parametrize(
-    ("status", "code"),
+    ("status", "code", "trouble"),
     [
-        (400, "PARAM_ERROR"),
-        (401, "SIGN_ERROR"),
-        (403, "NO_AUTH"),
-        (404, "MCH_NOT_EXISTS"),
-        (404, ""),
-        (429, "FREQUENCY_LIMITED"),
-        (500, "SYSTEM_ERROR"),
-        (502, ""),
+        (400, "PARAM_ERROR", None),
+        (401, "SIGN_ERROR", CallTrouble.UNAUTHORISED),
+        (403, "NO_AUTH", CallTrouble.UNAUTHORISED),
+        (404, "MCH_NOT_EXISTS", CallTrouble.UNAUTHORISED),
+        (404, "", CallTrouble.UNREADABLE),
+        (429, "FREQUENCY_LIMITED", None),
+        (500, "SYSTEM_ERROR", CallTrouble.FAILING),
+        (502, "", CallTrouble.FAILING),
     ],
 )
 async def test_only_the_books_own_word_says_that_there_is_no_refund(
-    provider: WeChatPayProvider, server: WeChatPayServer, status: int, code: str
+    provider: WeChatPayProvider, server: WeChatPayServer, status: int, code: str, trouble: CallTrouble | None
 ) -> None:
     server.look_up_faults = [error(status, code)]
     found = await provider.look_up(instruction_of(server.pay()))
-    assert found == RefundResult(RefundResultKind.UNKNOWN, f"look-up answered {status} {code}".rstrip())
+    assert (found.kind, found.reason) == (RefundResultKind.UNKNOWN, f"look-up answered {status} {code}".rstrip())
+    assert found.trouble is trouble
 
 
 async def test_a_limit_that_comes_as_an_invalid_request_is_for_now(
@@ -325,7 +327,9 @@ async def test_a_wrong_key_of_ours_declines_nothing_for_good(server: WeChatPaySe
 async def test_a_provider_that_is_away_leaves_everything_unknown() -> None:
     async with provider_at("http://127.0.0.1:9") as provider:
         instruction = instruction_of(Payment("o1", "4" * 28, 100))
-        assert await provider.send(instruction) == RefundResult(RefundResultKind.UNKNOWN, "no answer: ConnectionError")
+        sent = await provider.send(instruction)
+        assert (sent.kind, sent.reason) == (RefundResultKind.UNKNOWN, "connection broken: ConnectionError")
+        assert sent.trouble is CallTrouble.UNREACHABLE
         assert (await provider.look_up(instruction)).kind is RefundResultKind.UNKNOWN
 
 

@@ -12,16 +12,47 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.aftersales.provider import CallTrouble, RefundResult, RefundResultKind
 
 THREADS = 32
 
 _Result = TypeVar("_Result")
 
 
-def unknown(reason: str, retry_after_seconds: float | None = None) -> RefundResult:
-    """Whatever keeps us from reading an answer."""
-    return RefundResult(RefundResultKind.UNKNOWN, reason, retry_after_seconds=retry_after_seconds)
+def unknown(
+    reason: str, retry_after_seconds: float | None = None, *, trouble: CallTrouble | None = None
+) -> RefundResult:
+    """Whatever keeps us from reading an answer; `trouble` where that is the provider's, whichever refund it is."""
+    return RefundResult(RefundResultKind.UNKNOWN, reason, retry_after_seconds=retry_after_seconds, trouble=trouble)
+
+
+def unreadable(reason: str) -> RefundResult:
+    """An answer that is not the provider's, or not as it is documented."""
+    return unknown(f"unreadable answer: {reason}", trouble=CallTrouble.UNREADABLE)
+
+
+def no_answer(error: BaseException) -> RefundResult:
+    """What a broken call, of whichever library, says of the provider: it was late, or it was not there."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or getattr(chain[-1], "reason", None)) is not None:
+        if not isinstance(cause, BaseException) or cause in chain:
+            break
+        chain.append(cause)
+    if any(isinstance(one, TimeoutError) or "Timeout" in type(one).__name__ for one in chain):
+        return unknown("no answer in time", trouble=CallTrouble.TIMED_OUT)
+    return unknown(f"connection broken: {type(error).__name__}", trouble=CallTrouble.UNREACHABLE)
+
+
+def trouble_of(status: int, code: str | None = None) -> CallTrouble | None:
+    """What an HTTP status says of the provider; a documented error below 500, by its code, is about the refund.
+
+    Being asked too often, or twice at the same time, is no trouble.
+    """
+    if status in (401, 403):
+        return CallTrouble.UNAUTHORISED
+    if status >= 500:
+        return CallTrouble.FAILING
+    return None if code or status in (409, 429) else CallTrouble.UNREADABLE
 
 
 def doubted(result: RefundResult, asked: Iterable[tuple[str, object, object]]) -> RefundResult:
@@ -51,7 +82,7 @@ async def in_time(asking: Coroutine[Any, Any, RefundResult], timeout_seconds: fl
         async with asyncio.timeout(timeout_seconds):
             return await asking
     except TimeoutError:
-        return unknown("no answer in time")
+        return unknown("no answer in time", trouble=CallTrouble.TIMED_OUT)
 
 
 class Closing(ABC):

@@ -17,9 +17,10 @@ import aiohttp
 import msgspec
 from msgspec import Meta, Struct
 
-from jitui.adapters.payments.calls import Closing, doubted, unknown
+from jitui.adapters.payments.calls import Closing, doubted, no_answer, trouble_of, unknown, unreadable
 from jitui.aftersales.provider import (
     BOTH,
+    CallTrouble,
     Capabilities,
     Notification,
     NotificationRefused,
@@ -169,11 +170,12 @@ class SimulatorProvider(Closing):
         if status == 404 and _error_code(content) == "unknown_reference":
             return RefundResult(RefundResultKind.NOT_FOUND, "unknown_reference", key_life=self._key_life)
         if status != 200:
-            return unknown(f"look-up answered {status} {_error_code(content) or ''}".rstrip())
+            code = _error_code(content)
+            return unknown(f"look-up answered {status} {code or ''}".rstrip(), trouble=trouble_of(status, code))
         try:
             found = _read_lookup(content).refunds
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return unknown(f"unreadable answer: {error}")
+            return unreadable(str(error))
         if len(found) != 1:
             return unknown(f"the provider has {len(found)} refunds of this attempt")
         return _result_about(instruction, found[0])
@@ -236,12 +238,10 @@ class SimulatorProvider(Closing):
                 while len(content) <= MAX_ANSWER_BYTES and (more := await response.content.readany()):
                     content += more
                 if len(content) > MAX_ANSWER_BYTES:
-                    return unknown("the answer is too long")
+                    return unreadable("it is too long")
                 return response.status, response.headers.get("retry-after"), content
-        except TimeoutError:
-            return unknown("no answer in time")
-        except (aiohttp.ClientError, OSError) as error:
-            return unknown(f"connection broken: {type(error).__name__}")
+        except (aiohttp.ClientError, OSError) as error:  # a time-out is one
+            return no_answer(error)
 
     def _session(self) -> aiohttp.ClientSession:
         if self._client is None:
@@ -262,17 +262,17 @@ def _listed(refund: _Refund) -> ProviderRefund:
     )
 
 
-def _decoded_refund(content: bytes) -> _Refund | str:
+def _decoded_refund(content: bytes) -> _Refund | RefundResult:
     try:
         return _read_refund(content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return f"unreadable answer: {error}"
+        return unreadable(str(error))
 
 
-def _result_about(instruction: RefundInstruction, refund: _Refund | str) -> RefundResult:
+def _result_about(instruction: RefundInstruction, refund: _Refund | RefundResult) -> RefundResult:
     """Believed only where it speaks of this attempt, this payment and this amount."""
-    if isinstance(refund, str):
-        return unknown(refund)
+    if isinstance(refund, RefundResult):
+        return refund
     asked = (
         ("reference", str(instruction.attempt_id), refund.reference),
         ("payment", instruction.payment_id, refund.payment_id),
@@ -302,10 +302,10 @@ def _result_to_error(status: int, retry_after: str | None, content: bytes) -> Re
             RefundResultKind.DECLINED, "rate_limited", final=False, retry_after_seconds=_seconds(retry_after)
         )
     if status == 401 and code == "unauthorised":
-        return RefundResult(RefundResultKind.DECLINED, code, final=False)
+        return RefundResult(RefundResultKind.DECLINED, code, final=False, trouble=CallTrouble.UNAUTHORISED)
     if 400 <= status < 500 and code in _REFUSED_FOR_GOOD:
         return RefundResult(RefundResultKind.DECLINED, code)
-    return unknown(code or f"the provider answered {status}")
+    return unknown(code or f"the provider answered {status}", trouble=trouble_of(status, code))
 
 
 def _error_code(content: bytes) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from time import monotonic
@@ -19,10 +20,21 @@ from msgspec import Meta, Struct
 from wechatpayv3 import WeChatPay, WeChatPayType
 from wechatpayv3.utils import load_public_key, rsa_verify
 
-from jitui.adapters.payments.calls import THREADS, Closing, Threads, attempt_of, doubted, in_time, unknown
+from jitui.adapters.payments.calls import (
+    THREADS,
+    Closing,
+    Threads,
+    attempt_of,
+    doubted,
+    in_time,
+    no_answer,
+    trouble_of,
+    unknown,
+    unreadable,
+)
 from jitui.adapters.payments.wechat_pace import Pace
 from jitui.aftersales.provider import (
-    BOTH,
+    CallTrouble,
     Capabilities,
     Notification,
     NotificationIgnored,
@@ -39,6 +51,9 @@ NOTIFICATION_TOLERANCE = timedelta(minutes=5)
 MOST_NONCES = 65_536
 AGAIN_AFTER_SECONDS = 60.0
 """When WeChat Pay says that it is asked too often; it names no time itself."""
+
+_CAPABILITIES = Capabilities(keys=True, look_up=True, paid_within=timedelta(days=5))
+"""To the balance within minutes, to a bank card within three working days."""
 
 _REASON = "订单退款"  # the buyer reads it in WeChat
 _TRANSACTION_ID_DIGITS = 28
@@ -131,6 +146,7 @@ _REFUSED_FOR_NOW = frozenset(
     }
 )
 """Nothing was done, and the same number goes through once the balance or our settings are put right."""
+_OURS_TO_MEND = frozenset({"SIGN_ERROR", "NO_AUTH", "REQUEST_BLOCKED", "MCH_NOT_EXISTS"})
 
 
 class WeChatPayProvider(Closing):
@@ -187,7 +203,7 @@ class WeChatPayProvider(Closing):
 
     @property
     def capabilities(self) -> Capabilities:
-        return BOTH
+        return _CAPABILITIES
 
     async def close(self) -> None:
         """Begin no more calls."""
@@ -320,14 +336,17 @@ class WeChatPayProvider(Closing):
         error = _error(content)
         if (status, error.code) == (404, "RESOURCE_NOT_EXISTS"):
             return RefundResult(RefundResultKind.NOT_FOUND, error.code)
-        return unknown(f"look-up answered {status} {error.code}".rstrip())
+        told = f"look-up answered {status} {error.code}".rstrip()
+        return unknown(told, trouble=_trouble_of(status, error))
 
     async def _call(self, request: Callable[[], tuple[int, str | bytes]]) -> tuple[int, bytes] | RefundResult:
         """Status and body; whatever keeps us from reading them, a bad signature too, is UNKNOWN."""
         try:
             status, content = await self._threads.run(request)
-        except Exception as error:  # of requests, of urllib3, and plain ones of the library
-            return unknown(str(error) if type(error) is Exception else f"no answer: {type(error).__name__}")
+        except OSError as error:  # all of requests
+            return no_answer(error)
+        except Exception as error:  # plain ones of the library say what they mean
+            return unreadable(str(error) if type(error) is Exception else type(error).__name__)
         return status, content.encode() if isinstance(content, str) else content
 
 
@@ -381,10 +400,17 @@ def _result_to_error(status: int, content: bytes) -> RefundResult:
     if status == 429 or (status == 400 and "频率" in error.message):  # some limits come as INVALID_REQUEST
         return _for_now(reason or "rate_limited", AGAIN_AFTER_SECONDS)
     if (status, error.code) in _REFUSED_FOR_NOW:
-        return _for_now(reason)
+        return replace(_for_now(reason), trouble=_trouble_of(status, error))
     if (status, error.code) in _REFUSED_FOR_GOOD:
         return RefundResult(RefundResultKind.DECLINED, reason)
-    return unknown(reason or f"WeChat Pay answered {status}")
+    return unknown(reason or f"WeChat Pay answered {status}", trouble=_trouble_of(status, error))
+
+
+def _trouble_of(status: int, error: _Error) -> CallTrouble | None:
+    """What a refusal says of our account at WeChat Pay, or of WeChat Pay, whichever refund it is about."""
+    if error.code in _OURS_TO_MEND:
+        return CallTrouble.UNAUTHORISED
+    return trouble_of(status, error.code)
 
 
 def _error(content: bytes) -> _Error:

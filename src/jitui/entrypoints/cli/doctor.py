@@ -6,30 +6,36 @@ import asyncio
 import shutil
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import typer
 
-from jitui.entrypoints.cli.doctor_operations import RUN_A_WORKER, DoctorFinding, Level, operations
+from jitui.entrypoints.cli.doctor_operations import MEND_TROUBLE, RUN_A_WORKER, DoctorFinding, Level, operations
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, assembled, print_json, results, styled
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime, timedelta
+    from typing import Protocol
 
-    from jitui.adapters.payments.stripe.provider import StripeProvider
+    from jitui.aftersales.operations.probe import ProviderProblem
     from jitui.aftersales.ports import PublishedPolicy
+    from jitui.aftersales.provider import PaymentProvider
     from jitui.aftersales.queries import Health
     from jitui.aftersales.reconciliation.restore import PayoutStatus
     from jitui.settings import Settings
 
+    class OpenedProvider(PaymentProvider, AbstractAsyncContextManager[object], Protocol):
+        """A provider that is closed at the end of a block."""
+
+
 LEAST_POSTGRES = 15
 LEAST_FREE_BYTES = 1 << 30
-_Provider = TypeVar("_Provider", bound=AbstractAsyncContextManager[Any])
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -223,71 +229,49 @@ def _queue(health: Health) -> DoctorFinding:
 def _providers(settings: Settings) -> Iterator[DoctorFinding]:
     from jitui import bootstrap
 
-    app, merchant = settings.alipay_app_id, settings.wechat_pay_merchant_id
-    yield _opened("Alipay", "alipay", partial(bootstrap.alipay, settings), f"the keys of app {app} can be used")
+    yield _provider("Alipay", "how-to/pay-with-alipay.md", partial(bootstrap.alipay, settings))
     yield _simulator(settings)
-    yield _opened("Stripe", "stripe", partial(bootstrap.stripe, settings), "the key is taken", _problem_of_stripe)
-    yield _opened(
-        "WeChat Pay",
-        "wechat-pay",
-        partial(bootstrap.wechat_pay, settings),
-        f"the keys of merchant {merchant} can be used",
-    )
+    yield _provider("Stripe", "how-to/pay-with-stripe.md", partial(bootstrap.stripe, settings))
+    yield _provider("WeChat Pay", "how-to/pay-with-wechat-pay.md", partial(bootstrap.wechat_pay, settings))
 
 
-async def _nobody_asked(_: object) -> str:
-    return ""
-
-
-async def _problem_of_stripe(provider: StripeProvider) -> str:
-    return await provider.problem()
-
-
-def _opened(
-    name: str,
-    page: str,
-    make: Callable[[], _Provider | None],
-    found: str,
-    problem_of: Callable[[_Provider], Awaitable[str]] = _nobody_asked,
-) -> DoctorFinding:
-    """A provider is made as the service makes it; its secrets are read and tried. Only Stripe is called."""
+def _provider(name: str, page: str, make: Callable[[], OpenedProvider | None]) -> DoctorFinding:
+    """A provider is made as the service makes it, and asked whether it knows us."""
     from jitui.errors import NotConfigured
 
-    async def problem(provider: _Provider) -> str:
-        async with provider:
-            return await problem_of(provider)
-
-    how = f"docs/how-to/pay-with-{page}.md"
     try:
         provider = make()
-        if provider is None:
-            return DoctorFinding(name, Level.ABSENT, "not configured", f"Only payments by {name} need it: {how}.")
-        wrong = asyncio.run(problem(provider))
     except NotConfigured as error:
-        wrong = str(error)
-    if wrong:
-        return DoctorFinding(name, Level.MISSING, wrong, f"{how} says what it needs.")
-    return DoctorFinding(name, Level.OK, found)
+        return DoctorFinding(name, Level.MISSING, str(error), f"docs/{page} says what it needs.")
+    if provider is None:
+        return DoctorFinding(name, Level.ABSENT, "not configured", f"Only payments by {name} need it: docs/{page}.")
+    problem = asyncio.run(_probe(provider))
+    if problem is None:
+        return DoctorFinding(name, Level.OK, "it answers, and takes our key")
+    mend = MEND_TROUBLE.get(problem.trouble.value, f"docs/{page} says what it needs.")
+    return DoctorFinding(name, Level.FAILED, f"{problem.trouble.value}: {problem.reason}", mend)
+
+
+async def _probe(provider: OpenedProvider) -> ProviderProblem | None:
+    from jitui.aftersales.operations.probe import probe
+
+    async with provider:
+        return await probe(provider)
 
 
 def _simulator(settings: Settings) -> DoctorFinding:
-    import httpx
+    from jitui import bootstrap
 
+    name = "provider simulator"
     if settings.simulator_url is None:
         others = (settings.alipay_app_id, settings.stripe_secret_key_file, settings.wechat_pay_merchant_id)
         mend = "Nothing can be paid until a provider is configured; `jitui demo` brings its own simulator."
         if any(other is not None for other in others):
             mend = "Only trying things out needs it: docs/reference/provider-simulator.md."
-        return DoctorFinding("provider simulator", Level.ABSENT, "not configured", mend)
-    try:
-        answer = httpx.get(f"{settings.simulator_url}/health", timeout=5)
-        reached = answer.status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        reached = False
-    if reached:
-        return DoctorFinding("provider simulator", Level.OK, settings.simulator_url)
-    mend = "Start it: `jitui provider-simulator`."
-    return DoctorFinding("provider simulator", Level.MISSING, f"{settings.simulator_url} does not answer", mend)
+        return DoctorFinding(name, Level.ABSENT, "not configured", mend)
+    found = _provider(name, "reference/provider-simulator.md", partial(bootstrap.simulator, settings))
+    is_away = found.found.startswith("unreachable")
+    return replace(found, mend="Start it: `jitui provider-simulator`.") if is_away else found
 
 
 def _browser() -> DoctorFinding:

@@ -84,7 +84,7 @@ def _of_condition(task: NewTask, now: datetime) -> DoctorFinding:
             return DoctorFinding(f"provider {name}", Level.FAILED, found, mend)
         case TaskKind.PROVIDER_TROUBLE:
             found = f"{told['trouble']} {_since(told, 'since', now)}: {told['reason']}"
-            return DoctorFinding(f"provider {name}", Level.FAILED, found, _MEND_TROUBLE.get(str(told["trouble"]), ""))
+            return DoctorFinding(f"provider {name}", Level.FAILED, found, MEND_TROUBLE.get(str(told["trouble"]), ""))
         case TaskKind.LEDGER_UNBALANCED:
             found = f"order {task.order_id} differs: {_differences(told)}"
             mend = f"`jitui ledger {task.order_id}`. Something else than Jitui has written to the database."
@@ -100,7 +100,7 @@ def _of_condition(task: NewTask, now: datetime) -> DoctorFinding:
             return DoctorFinding("workers", Level.FAILED, f"none at work; {told['refunds']} refunds wait", RUN_A_WORKER)
 
 
-_MEND_TROUBLE = {
+MEND_TROUBLE = {
     "unauthorised": "It does not take our key: mend the settings, and start the workers anew.",
     "timed_out": "It answers too late: look at its status page and at the network.",
     "unreachable": "There is no connection: look at the network, a proxy, the address in the settings.",

@@ -56,6 +56,7 @@ FIELDS: dict[str, str] = {
     "completed_at": "When the buyer had the goods and the order was closed well; null until then.",
     "CompletionSent.completed_at": "When the buyer had the goods and the order was closed well.",
     "confirmed_by": "The other person who confirmed it; null where one person was enough.",
+    "condition": "What goes on until it ends, and then the task is closed; null for what happened once.",
     "conditions": "The conditions, in the policy's order.",
     "covered": "Whether the guarantee covers the place.",
     "created": "Whether the order is new here.",

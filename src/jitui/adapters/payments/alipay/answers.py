@@ -7,7 +7,7 @@ from dataclasses import replace
 from jitui.adapters.payments.alipay.client import Node, Reply
 from jitui.adapters.payments.alipay.fields import CURRENCY, minor_of, moment_of, trade_parameter
 from jitui.adapters.payments.calls import doubted, unknown
-from jitui.aftersales.provider import RefundInstruction, RefundResult, RefundResultKind
+from jitui.aftersales.provider import CallTrouble, RefundInstruction, RefundResult, RefundResultKind
 from jitui.money import to_decimal_text
 
 ASK_AGAIN_SECONDS = 10.0
@@ -67,7 +67,7 @@ def result_to_refund(instruction: RefundInstruction, reply: Reply) -> RefundResu
     """Code 10000: the call was taken. Money moved only with fund_change=Y; all else is for the look-up to say."""
     node = reply.node
     if not reply.signed:
-        return unknown("the answer's signature does not match")
+        return _not_signed()
     if node.fund_change != "Y":
         return RefundResult(
             RefundResultKind.UNKNOWN, "no funds moved with this call", retry_after_seconds=ASK_AGAIN_SECONDS
@@ -84,12 +84,12 @@ def result_to_refund(instruction: RefundInstruction, reply: Reply) -> RefundResu
 def result_to_query(instruction: RefundInstruction, reply: Reply) -> RefundResult:
     """NOT_FOUND, or SUCCEEDED, only by Alipay's signed word about this refund."""
     node = reply.node
-    if not reply.signed:
-        return unknown(_gateway_words(node) if node.code != "10000" else "the answer's signature does not match")
-    if node.code == "40004" and node.sub_code in _NO_TRADE:
+    if node.code == "10000" and not reply.signed:
+        return _not_signed()
+    if reply.signed and node.code == "40004" and node.sub_code in _NO_TRADE:
         return RefundResult(RefundResultKind.NOT_FOUND, node.sub_code)
     if node.code != "10000":
-        return unknown(_gateway_words(node))
+        return unknown(_gateway_words(node), trouble=_trouble_of(node))
     if not node.refund_status and not node.refund_amount:
         return RefundResult(RefundResultKind.NOT_FOUND, "no refund of this number")
     if node.refund_status != "REFUND_SUCCESS":
@@ -124,10 +124,11 @@ def result_to_error(reply: Reply) -> RefundResult:
     """DECLINED for good only by a signed and documented word; refusals at the gateway's door come without signature."""
     node = reply.node
     words = _gateway_words(node)
-    if "SYSTEM_ERROR" in node.sub_code or "unknow-error" in node.sub_code:
-        return unknown(words)
+    trouble = _trouble_of(node)
+    if trouble is CallTrouble.FAILING:
+        return unknown(words, trouble=trouble)
     if node.code == _RATE_LIMITED or node.code in _OURS_TO_MEND:
-        return RefundResult(RefundResultKind.DECLINED, words, final=False)
+        return RefundResult(RefundResultKind.DECLINED, words, final=False, trouble=trouble)
     if node.code != "40004" or not reply.signed:
         return unknown(words)
     if node.sub_code == _BALANCE:
@@ -135,6 +136,17 @@ def result_to_error(reply: Reply) -> RefundResult:
     if node.sub_code in _FINAL or node.sub_code in FINAL_UNLESS_DONE:
         return RefundResult(RefundResultKind.DECLINED, words)
     return unknown(words)  # also ACQ.DISCORDANT_REPEAT_REQUEST: something was paid under this number (T28)
+
+
+def _trouble_of(node: Node) -> CallTrouble | None:
+    """What a refusal says of the gateway, or of our app at the gateway, whichever refund it is about."""
+    if "SYSTEM_ERROR" in node.sub_code or "unknow-error" in node.sub_code:
+        return CallTrouble.FAILING
+    return CallTrouble.UNAUTHORISED if node.code in _OURS_TO_MEND else None
+
+
+def _not_signed() -> RefundResult:
+    return unknown("the answer's signature does not match", trouble=CallTrouble.UNREADABLE)
 
 
 def _payment_told(instruction: RefundInstruction, node: Node) -> tuple[str, str, str]:

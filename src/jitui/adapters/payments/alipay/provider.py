@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.error import HTTPError
 
 from jitui.adapters.payments.alipay.answers import (
     FINAL_UNLESS_DONE,
@@ -15,7 +16,7 @@ from jitui.adapters.payments.alipay.answers import (
 from jitui.adapters.payments.alipay.client import GatewayClient, Reply, read_keys
 from jitui.adapters.payments.alipay.fields import CURRENCY, trade_parameter
 from jitui.adapters.payments.alipay.notifications import NAME, read_notification
-from jitui.adapters.payments.calls import THREADS, Closing, Threads, in_time, unknown
+from jitui.adapters.payments.calls import THREADS, Closing, Threads, in_time, no_answer, trouble_of, unknown, unreadable
 from jitui.aftersales.provider import (
     BOTH,
     Capabilities,
@@ -117,9 +118,9 @@ class AlipayProvider(Closing):
         try:
             reply: Reply = await self._threads.run(self._client.server_api, method, content)
             return reply
-        except TimeoutError:
-            return unknown("no answer in time")
-        except OSError as error:
-            return unknown(f"connection broken: {type(error).__name__}")
+        except HTTPError as error:
+            return unknown(f"the gateway answered {error.code}", trouble=trouble_of(error.code))
+        except OSError as error:  # a time-out is one
+            return no_answer(error)
         except Exception as error:  # the library and http.client raise what they like, and none of it is knowledge
-            return unknown(f"unreadable answer: {type(error).__name__}")
+            return unreadable(type(error).__name__)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
-from jitui.adapters.payments.calls import doubted, unknown
+from jitui.adapters.payments.calls import doubted, no_answer, trouble_of, unknown
 from jitui.adapters.payments.stripe.amounts import from_stripe_amount, to_stripe_amount
-from jitui.aftersales.provider import RefundInstruction, RefundResult, RefundResultKind
+from jitui.aftersales.provider import CallTrouble, RefundInstruction, RefundResult, RefundResultKind
 from jitui.aftersales.reconciliation.restore import ProviderRefund
 from jitui.errors import Unavailable
 
@@ -129,18 +129,20 @@ def result_to_error(error: StripeError) -> RefundResult:
     reason = ": ".join(filter(None, (code, error.user_message)))[:_REASON_LENGTH]
     match error:
         case stripe.APIConnectionError():
-            return unknown(f"connection broken: {type(error.__cause__).__name__}")
+            return no_answer(error.__cause__ or error)
         case stripe.RateLimitError():  # lock_timeout too: another call held the payment, and nothing was done
             return RefundResult(
                 RefundResultKind.DECLINED, code or "rate_limit", final=False, retry_after_seconds=retry_after
             )
         case stripe.AuthenticationError() | stripe.PermissionError():
-            return RefundResult(RefundResultKind.DECLINED, code or type(error).__name__, final=False)
+            refused = code or type(error).__name__
+            return RefundResult(RefundResultKind.DECLINED, refused, final=False, trouble=CallTrouble.UNAUTHORISED)
         case stripe.InvalidRequestError() | stripe.CardError():
             return RefundResult(RefundResultKind.DECLINED, reason or f"refused with {error.http_status}")
         case stripe.IdempotencyError():
             return unknown("idempotency_error: the attempt's key was used for another refund; look at both in Stripe")
-    return unknown(code or f"Stripe answered {error.http_status}", retry_after)
+    told = code or f"Stripe answered {error.http_status}"
+    return unknown(told, retry_after, trouble=trouble_of(error.http_status or 0, code))
 
 
 def _seconds(retry_after: str | None) -> float | None:

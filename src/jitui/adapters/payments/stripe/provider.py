@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from jitui.adapters.payments.calls import Closing, in_time, unknown
+from jitui.adapters.payments.calls import Closing, in_time, unknown, unreadable
 from jitui.adapters.payments.stripe.amounts import to_stripe_amount
 from jitui.adapters.payments.stripe.answers import (
     ATTEMPT,
@@ -21,7 +20,6 @@ from jitui.adapters.payments.stripe.answers import (
 )
 from jitui.adapters.payments.stripe.notifications import NAME, read_notification
 from jitui.aftersales.provider import (
-    BOTH,
     Capabilities,
     DisputeNotification,
     Notification,
@@ -40,6 +38,9 @@ if TYPE_CHECKING:
 
 KEY_LIFE = timedelta(hours=23)
 """Stripe may forget a key once it is 24 hours old; an hour is left for clocks and for calls under way."""
+
+_CAPABILITIES = Capabilities(keys=True, look_up=True, paid_within=timedelta(days=5))
+"""A card's refund succeeds at once; one to a bank account may be `pending` for days."""
 
 _PAGE = 100
 _METADATA_LENGTH = 500
@@ -81,7 +82,7 @@ class StripeProvider(Closing):
 
     @property
     def capabilities(self) -> Capabilities:
-        return BOTH
+        return _CAPABILITIES
 
     async def close(self) -> None:
         """Close the HTTP client."""
@@ -136,7 +137,7 @@ class StripeProvider(Closing):
             return RefundResult(RefundResultKind.NOT_FOUND, "no payment of Stripe")
         result = await self._answered(self._found(payment, instruction), instruction)
         if result.kind is RefundResultKind.DECLINED and result.provider_refund_id is None:
-            return unknown(f"look-up: {result.reason}", result.retry_after_seconds)
+            return unknown(f"look-up: {result.reason}", result.retry_after_seconds, trouble=result.trouble)
         return result
 
     async def _found(self, payment: RefundListParams, instruction: RefundInstruction) -> object:
@@ -188,22 +189,7 @@ class StripeProvider(Closing):
         except StripeError as error:
             return result_to_error(error)
         except Exception as error:  # the library trips over bodies that are not of Stripe's making
-            return unknown(f"unreadable answer: {error or type(error).__name__}")
-
-    async def problem(self) -> str:
-        """Why Stripe does not take our key, or does not answer; empty when it does. Reads, never writes."""
-        from stripe import StripeError
-
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                await self._client.v1.refunds.list_async({"limit": 1})
-        except TimeoutError:
-            return "no answer in time"
-        except StripeError as error:
-            return result_to_error(error).reason
-        except Exception as error:
-            return f"unreadable answer: {error or type(error).__name__}"
-        return ""
+            return unreadable(f"{error or type(error).__name__}")
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime

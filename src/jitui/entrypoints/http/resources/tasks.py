@@ -1,4 +1,4 @@
-"""Tasks: what differs from the providers' statements or was paid twice, for a person to look at."""
+"""Tasks: what differs, what was paid twice, what failed and what goes on, for a person to look at."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ class TaskAnswer(Shown, frozen=True, kw_only=True):
     order_id: str | None
     amount: Amount | None
     evidence: Mapping[str, object]
+    condition: str | None
     opened_at: datetime
     resolved_at: datetime | None
     resolved_by: str | None
@@ -66,7 +67,8 @@ class TaskPage(Shown, frozen=True, kw_only=True):
     "/v1/tasks",
     tags=["Books"],
     summary="List tasks",
-    description="Differences from statements and double payments, newest first.",
+    description="Differences from statements, double payments, refunds that failed, and what goes wrong in the "
+    "service, newest first. A task with a `condition` closes itself when that has ended.",
     opt=operation({200: TaskPage}, [PLATFORM], query=TaskQuery),
 )
 async def list_tasks(request: RequestContext) -> Reply:
@@ -118,6 +120,7 @@ _TASK = TaskAnswer(
         "settled_by_hand": True,
         "looked_up": True,
     },
+    condition=None,
     opened_at=sample.REFUNDED_AT,
     resolved_at=None,
     resolved_by=None,
