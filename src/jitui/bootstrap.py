@@ -19,6 +19,7 @@ from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.pool import make_pool
 from jitui.adapters.postgres.queries import PostgresQueries
+from jitui.adapters.postgres.queue import SeenLog
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
@@ -136,9 +137,10 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
         pool = await stack.enter_async_context(make_pool(database_url, max_size=settings.pool_size))
         time_zone = settings.time_zone.key
         registry = PostgresRegistry(pool, time_zone)
+        seen = SeenLog()
         service = Service(
             settings=settings,
-            store=PostgresStore(pool, time_zone),
+            store=PostgresStore(pool, time_zone, seen),
             registry=registry,
             feed=PostgresFeed(pool, time_zone),
             queries=PostgresQueries(pool),
@@ -146,7 +148,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             tasks=PostgresTasks(pool),
             staging=PostgresStatementStaging(pool),
             parked_disputes=PostgresParkedDisputes(pool),
-            payouts=PostgresPayoutHold(pool, settings.home / "worker-marks.json"),
+            payouts=PostgresPayoutHold(pool, settings.home / "worker-marks.json", seen),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
             clock=clock,

@@ -28,7 +28,7 @@ ROLL_UP_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
 EXPIRY_BATCH = 200
 WATCH_SECONDS = 60.0
-PAYOUTS_SECONDS = 10.0
+PAYOUTS_SECONDS = 2.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
 KEEP_RESPONSES = timedelta(hours=48)
@@ -141,6 +141,8 @@ async def _watch_payouts(service: Service) -> bool:
         await service.payouts.mark(service.clock())
         if status.unexplained:
             await explain_refunds(service.restoring())
+    elif await service.payouts.accept_promotion(service.clock()):
+        log.warning("promoted_standby_accepted", timeline=status.timeline_id)
     else:
         log.warning("payouts_held", open_refunds=status.open_refunds, reason=status.held_reason or "restored database")
     return False

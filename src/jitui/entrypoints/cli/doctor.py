@@ -178,6 +178,7 @@ async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[Doc
     from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.queries import PostgresQueries
+    from jitui.adapters.postgres.queue import SeenLog
     from jitui.adapters.postgres.registry import PostgresRegistry
     from jitui.bootstrap import utc_now
 
@@ -185,7 +186,7 @@ async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[Doc
         live = await PostgresRegistry(pool, time_zone).live_policy()
         now = utc_now()
         health = await PostgresQueries(pool).health(now)
-        payouts = await PostgresPayoutHold(pool, Path()).status()
+        payouts = await PostgresPayoutHold(pool, Path(), SeenLog()).status()
     return _policy(live), _payouts(payouts), _roll_up(health, now, usage_max_age), _queue(health)
 
 
