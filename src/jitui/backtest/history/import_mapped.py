@@ -22,8 +22,9 @@ from jitui.backtest.history.staged_tables import Found, Rows, Work, rows_of_tabl
 from jitui.backtest.history.staging import Source, Staged, stage
 from jitui.backtest.new_folder import new_folder, write_assumptions
 from jitui.errors import BadInput
-from jitui.tabular.batches import PARQUET, ZIP, ReadOptions, first_bytes, open_batches, reading_by
+from jitui.tabular.batches import PARQUET, ZIP, ReadOptions, open_batches, reading_by
 from jitui.tabular.cells import Unreadable, read_moment
+from jitui.tabular.files import first_bytes
 from jitui.tabular.mapping import FileMap, with_changes
 from jitui.time_zones import named_zone
 
