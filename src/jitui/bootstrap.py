@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -24,18 +24,23 @@ from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
+from jitui.adapters.postgres.workers import PostgresWorkers
 from jitui.aftersales.commands.dispute import ParkedDisputes
 from jitui.aftersales.commands.request_refund import DecisionSettings
+from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.feed import Feed
 from jitui.aftersales.governance.policy_in_force import PolicyInForce, publish
 from jitui.aftersales.governance.registry import Registry
 from jitui.aftersales.model.task import Tasks
+from jitui.aftersales.operations.conditions import Expected
+from jitui.aftersales.operations.workers import Workers
 from jitui.aftersales.ports import Store
-from jitui.aftersales.provider import PaymentProvider
+from jitui.aftersales.provider import Capabilities, PaymentProvider
 from jitui.aftersales.queries import Queries
 from jitui.aftersales.reconciliation.reconcile import StatementStaging
 from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
+from jitui.errors import NotConfigured
 from jitui.identity.people import People
 from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
@@ -67,6 +72,7 @@ class Service:
     tasks: Tasks
     staging: StatementStaging
     parked_disputes: ParkedDisputes
+    workers: Workers
     payouts: PayoutHold
     providers: Mapping[str, PaymentProvider]
     policy_in_force: PolicyInForce
@@ -82,9 +88,22 @@ class Service:
         return DecisionSettings(
             await self.policy_in_force.current(),
             self.settings.time_zone,
+            frozenset(self.providers),
             deadline_passed,
             self.settings.usage_max_age,
         )
+
+    @property
+    def expected(self) -> Expected:
+        """What is usual here, by which one sees what is not."""
+        capabilities = {name: provider.capabilities for name, provider in self.providers.items()}
+        return Expected(capabilities, self.settings.usage_max_age)
+
+    @property
+    def manual_payment_rules(self) -> ManualPaymentRules:
+        """What may be paid by hand here, and up to which amounts by one person."""
+        limits = {limit.currency: limit.amount_minor for limit in self.settings.settle_alone_up_to}
+        return ManualPaymentRules(frozenset(self.providers), limits)
 
 
 @contextmanager
@@ -148,6 +167,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             tasks=PostgresTasks(pool),
             staging=PostgresStatementStaging(pool),
             parked_disputes=PostgresParkedDisputes(pool),
+            workers=PostgresWorkers(pool),
             payouts=PostgresPayoutHold(pool, settings.home / "worker-marks.json", seen),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
@@ -164,6 +184,19 @@ async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, Pay
             await stack.enter_async_context(provider)
             providers[provider.name] = provider
     return providers
+
+
+async def expected_of(settings: Settings) -> Expected:
+    """What is usual here, by the settings alone; a provider whose secrets cannot be used is left out."""
+    async with AsyncExitStack() as stack:
+        found: dict[str, Capabilities] = {}
+        for make in (alipay, simulator, stripe, wechat_pay):
+            with suppress(NotConfigured):
+                provider = make(settings)
+                if provider is not None:
+                    await stack.enter_async_context(provider)
+                    found[provider.name] = provider.capabilities
+        return Expected(found, settings.usage_max_age)
 
 
 # Each is None where it is not configured, raises NotConfigured for secrets that cannot be used, and calls nobody. The

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from jitui.errors import NotConfigured
+from jitui.money import MAX_AMOUNT_MINOR, is_currency
+from jitui.text import why_no_id
 from jitui.time_zones import named_zone
 
 PREFIX = "JITUI_"
@@ -45,6 +47,17 @@ class LogLevel(StrEnum):
 class LogFormat(StrEnum):
     CONSOLE = "console"
     JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyAmount:
+    """An amount of money in a setting, `CNY:100000`."""
+
+    currency: str
+    amount_minor: int
+
+    def __str__(self) -> str:
+        return f"{self.currency}:{self.amount_minor}"
 
 
 class _Expected(ValueError):
@@ -134,6 +147,24 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _amounts(text: str) -> tuple[CurrencyAmount, ...]:
+    amounts: dict[str, CurrencyAmount] = {}
+    for word in text.replace(",", " ").split():
+        currency, colon, minor = word.partition(":")
+        whole = minor.isascii() and minor.isdigit() and int(minor) <= MAX_AMOUNT_MINOR
+        if not (colon and whole and is_currency(currency)) or currency in amounts:
+            raise _Expected("amounts such as CNY:100000,JPY:20000, in minor units, one of each currency")
+        amounts[currency] = CurrencyAmount(currency, int(minor))
+    return tuple(amounts.values())
+
+
+def _name(text: str) -> str:
+    why = why_no_id(text)
+    if why is not None:
+        raise _Expected("a name of 1 to 128 visible characters, without spaces or slashes")
+    return text
+
+
 def _alipay_app_id(text: str) -> str:
     if not (text.isascii() and text.isdigit() and len(text) <= 32):
         raise _Expected("the app's number on the open platform, digits only")
@@ -208,7 +239,9 @@ class Settings:
     usage_max_age_seconds: int = _setting(_whole(2, 3_600), 10)
     worker_batch: int = _setting(_whole(1, 10_000), 64)
     worker_lease_seconds: int = _setting(_whole(1, 86_400), 60)
+    worker_name: str | None = _setting(_name, None)
     provider_timeout_seconds: int = _setting(_whole(1, 600), 10)
+    settle_alone_up_to: tuple[CurrencyAmount, ...] = _setting(_amounts, (CurrencyAmount("CNY", 100_000),))
     log_level: LogLevel = _setting(_word(LogLevel), LogLevel.INFO)
     log_format: LogFormat = _setting(_word(LogFormat), LogFormat.CONSOLE)
 

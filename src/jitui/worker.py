@@ -6,49 +6,63 @@ Any number of workers share one database; each loop survives a fault of what it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import socket
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 from jitui.aftersales.commands.dispute import link_parked
 from jitui.aftersales.commands.execute import Executed
-from jitui.aftersales.commands.mismatch import mismatch_task
 from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.commands.review import expire
+from jitui.aftersales.operations.provider_health import ProvidersHealth, TroubleBegan, TroubleEnded, TroubleNews
+from jitui.aftersales.operations.workers import WorkerBeat
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.reconciliation.restore import explain_refunds
 from jitui.bootstrap import Service
+from jitui.errors import JituiError
 from jitui.logs import get_logger
+from jitui.watching import AFTER_FAULT_SECONDS, pause, repeat, watch
 
 IDLE_SECONDS = 0.05
 GATHER_SECONDS = 0.005
 """How long a full worker lets calls end before it claims again: a claim costs the same for one refund as for many."""
-AFTER_FAULT_SECONDS = 1.0
 ROLL_UP_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
 EXPIRY_BATCH = 200
-WATCH_SECONDS = 60.0
+BEAT_SECONDS = 10.0
 PAYOUTS_SECONDS = 2.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
 KEEP_RESPONSES = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
+FORGET_SILENT = timedelta(days=1)
+"""How long a worker that fell silent is a task; then it is struck out, as one that does not come back."""
 
 log = get_logger("jitui.worker")
 
 
 async def run_worker(service: Service, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then finish the calls in hand."""
+    health = ProvidersHealth(service.clock, _tell_trouble)
+    paying = replace(service, providers=health.watching(service.providers))
+    name = service.settings.worker_name or socket.gethostname()
+    worker = WorkerBeat(name, service.clock(), tuple(sorted(service.providers)))
+    with suppress(JituiError):  # before anybody looks; the loop below says why when it cannot
+        await _beat(service, worker, health)
     await _first_look(service, stop)
     await asyncio.gather(
-        *(_pay_through(service, provider, stop) for provider in service.providers),
-        _repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
-        _repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
-        _repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
-        _repeat("watch", stop, lambda: _warn_of_unpaid(service), every_seconds=WATCH_SECONDS),
-        _repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
-        _repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
+        *(_pay_through(paying, provider, stop) for provider in paying.providers),
+        repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
+        repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
+        repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
+        watch(service, stop),
+        repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
+        repeat("beat", stop, lambda: _beat(service, worker, health), every_seconds=BEAT_SECONDS),
+        repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
     )
+    with suppress(JituiError):  # a worker that cannot say so is found to be silent
+        await service.workers.leave(name)
 
 
 async def pay_due(service: Service) -> int:
@@ -86,14 +100,14 @@ async def _pay_through(service: Service, provider: str, stop: asyncio.Event) -> 
             claimed = await _claim(service, provider, free)
         except Exception:
             log.exception("step_failed", step="claim", provider=provider)
-            await _pause(stop, AFTER_FAULT_SECONDS)
+            await pause(stop, AFTER_FAULT_SECONDS)
             continue
         for refund in claimed:
             call = asyncio.create_task(_pay_one(service, refund))
             calls.add(call)
             call.add_done_callback(calls.discard)
         if not claimed and free:
-            await _pause(stop, IDLE_SECONDS)
+            await pause(stop, IDLE_SECONDS)
         elif len(claimed) == free:
             await _first_of(calls, stop)
             await asyncio.sleep(GATHER_SECONDS)
@@ -109,18 +123,30 @@ async def _claim(service: Service, provider: str, limit: int) -> list[ClaimedRef
 async def _pay_one(service: Service, claimed: ClaimedRefund) -> None:
     """A fault of one refund leaves its lease to run out; the others go on."""
     try:
-        done = await pay_claimed(service.store, service.providers, claimed, clock=service.clock)
-        if isinstance(done, Executed) and (task := mismatch_task(done.changes)) is not None:
-            log.warning("answer_differs", task=str(task.task_id), **task.evidence)
+        await pay_claimed(service.store, service.providers, claimed, clock=service.clock)
     except Exception:
         log.exception("refund_not_confirmed", refund=str(claimed.refund.refund_id))
 
 
-async def _warn_of_unpaid(service: Service) -> bool:
-    """Nobody claims a refund whose provider is not configured here; somebody must hear of it."""
-    for name in await service.store.due_providers(service.clock()) - set(service.providers):
-        log.warning("provider_not_configured", provider=name)
+async def _beat(service: Service, worker: WorkerBeat, health: ProvidersHealth) -> bool:
+    """Say that this worker lives, and what it cannot work with."""
+    health.look()
+    await service.workers.beat(replace(worker, trouble=health.trouble))
     return False
+
+
+def _tell_trouble(news: TroubleNews) -> None:
+    """Once when it begins, with the reason, and once when it has ended."""
+    match news:
+        case TroubleBegan():
+            log.warning(
+                "provider_trouble_began", provider=news.provider, trouble=news.trouble.value, reason=news.reason
+            )
+        case TroubleEnded():
+            lasted = round(news.lasted.total_seconds())
+            log.warning(
+                "provider_trouble_ended", provider=news.provider, trouble=news.trouble.value, lasted_seconds=lasted
+            )
 
 
 async def _first_look(service: Service, stop: asyncio.Event) -> None:
@@ -131,7 +157,7 @@ async def _first_look(service: Service, stop: asyncio.Event) -> None:
             return
         except Exception:
             log.exception("step_failed", step="payouts")
-            await _pause(stop, AFTER_FAULT_SECONDS)
+            await pause(stop, AFTER_FAULT_SECONDS)
 
 
 async def _watch_payouts(service: Service) -> bool:
@@ -160,28 +186,9 @@ async def _roll_up(service: Service) -> bool:
 
 
 async def _forget(service: Service) -> bool:
+    await service.workers.forget(FORGET_SILENT)
     await service.store.purge_responses(service.clock() - KEEP_RESPONSES)
     return False
-
-
-async def _repeat(
-    name: str, stop: asyncio.Event, step: Callable[[], Awaitable[bool | int]], *, every_seconds: float
-) -> None:
-    """Run a step again and again; at once while it finds work, else after a pause."""
-    while not stop.is_set():
-        pause_seconds = every_seconds
-        try:
-            if await step():
-                continue
-        except Exception:
-            log.exception("step_failed", step=name)
-            pause_seconds = AFTER_FAULT_SECONDS
-        await _pause(stop, pause_seconds)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
 
 
 async def _first_of(calls: set[asyncio.Task[None]], stop: asyncio.Event) -> None:

@@ -20,6 +20,7 @@ from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment, put_order
 from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
+from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
 from jitui.aftersales.governance.registry import Selection
 from jitui.aftersales.memory_store import MemoryStore
@@ -32,6 +33,8 @@ from jitui.policy import Policy
 from tests.aftersales.watched import WatchedStore
 
 TIME_ZONE = "Asia/Shanghai"
+PROVIDERS = frozenset({"simulator", "stripe", "wechat_pay", "alipay"})
+RULES = ManualPaymentRules(PROVIDERS, {"CNY": 100_000})
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 POLICY_FILE = Path(__file__).parents[2] / "policies" / "unshipped-instant-refund.yaml"
 DEFAULT_POLICY = Policy.from_file(POLICY_FILE)
@@ -58,7 +61,7 @@ class Market:
 
     @property
     def decision_settings(self) -> DecisionSettings:
-        return DecisionSettings(self.policy, ZoneInfo(TIME_ZONE))
+        return DecisionSettings(self.policy, ZoneInfo(TIME_ZONE), PROVIDERS)
 
     async def premium_buyer(self, buyer_id: str, now: datetime = NOW) -> str:
         """A buyer for whom every condition of the default policy on history holds, taken on the allow list."""

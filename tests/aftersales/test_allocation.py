@@ -41,11 +41,11 @@ from jitui.aftersales.model.ticket import APPROVED_STATES, Actor, ActorKind, App
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import DecisionInputs, TicketRef
 from jitui.money import split_by_weight, split_further
-from tests.aftersales.market import DEFAULT_POLICY, NOW, TIME_ZONE, Market, ticket_of
+from tests.aftersales.market import DEFAULT_POLICY, NOW, PROVIDERS, TIME_ZONE, Market, ticket_of
 
 A_MINUTE = timedelta(seconds=61)
 MERCHANT = Actor(ActorKind.MERCHANT, "shop-1")
-TERMS = DecisionSettings(DEFAULT_POLICY, ZoneInfo(TIME_ZONE))
+TERMS = DecisionSettings(DEFAULT_POLICY, ZoneInfo(TIME_ZONE), PROVIDERS)
 
 
 # The two splits of money.py --------------------------------------------------------------------------------------

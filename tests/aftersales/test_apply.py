@@ -22,7 +22,7 @@ from jitui.aftersales.commands.dispute import record_dispute
 from jitui.aftersales.commands.intake import capture_payment, put_order
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.commands.review import Rejection, approve, expire, reject, withdraw
-from jitui.aftersales.commands.settle_refund import ManualPayout, retry, settle
+from jitui.aftersales.commands.settle_refund import ManualPayout, confirm_settlement, reject_settlement, retry, settle
 from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, record_shipment
 from jitui.aftersales.model.order import (
     Dispute,
@@ -40,11 +40,12 @@ from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, NewOrder, OrderRef, OrderTaken, RefundRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, RULES, Market
 from tests.aftersales.watched import SEEN, WatchedStore
 
 KINDS = frozenset(get_args(Change)) | {ClaimRefund}
 ANYBODY = Actor(ActorKind.OPERATOR, "somebody")
+ANOTHER = Actor(ActorKind.OPERATOR, "somebody else")
 A_MINUTE = timedelta(seconds=61)
 Step = tuple[object, ...]
 _begun = count()
@@ -153,9 +154,14 @@ async def operate(story: Story, what: str) -> object:
     refund = refunds[-1]
     ref = RefundRef(story.orders[0].lane, refund.refund_id)
     if what == "retry":
-        return await retry(story.store, ref, by=ANYBODY, now=story.now)
+        return await retry(story.store, ref, RULES, by=ANYBODY, now=story.now)
+    if what == "confirm":
+        return await confirm_settlement(story.store, ref, "BANK-1", RULES, by=ANOTHER, now=story.now)
+    if what == "reject":
+        return await reject_settlement(story.store, ref, "not found", by=ANOTHER, now=story.now)
+    rules = replace(RULES, alone_up_to_minor={}) if what == "propose" else RULES
     payout = ManualPayout("BANK-1", "by hand", refund.amount_minor, refund.currency)
-    return await settle(story.store, ref, payout, by=ANYBODY, now=story.now)
+    return await settle(story.store, ref, payout, rules, by=ANYBODY, now=story.now)
 
 
 async def dispute(story: Story, dispute_id: str, state: DisputeState, minor: int) -> object:
@@ -221,6 +227,30 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
             ("operate", "settle"),
             SUCCEEDED,
             ("hear", RefundResultKind.DECLINED, True, 0, {}),
+        ],
+    ),
+    "proposed by hand, rejected, proposed again, confirmed by another person": (
+        True,
+        [
+            PAID,
+            ("ask", ALL),
+            ("claim", False),
+            DECLINED,
+            ("operate", "propose"),
+            ("operate", "reject"),
+            ("operate", "propose"),
+            ("operate", "confirm"),
+        ],
+    ),
+    "proposed by hand, and the provider pays after all": (
+        True,
+        [
+            PAID,
+            ("ask", ALL),
+            ("claim", False),
+            ("hear", RefundResultKind.PENDING, False, 0, {"stuck": True}),
+            ("operate", "propose"),
+            SUCCEEDED,
         ],
     ),
     "refused by the provider, sent again, and another payment is spoken of": (
@@ -312,6 +342,7 @@ async def test_every_kind_of_change_is_what_the_database_makes_of_it(market: Mar
         came = await follow(await begin(market, premium=premium), steps)
         assert set(came) <= {"Executed", "list"}, f"{name}: {came}"
     assert {kind.__name__ for kind in KINDS - SEEN} == set()
+    assert await market.queries.unbalanced_orders(None, 10) == [], "the ledger says what the payments say"
 
 
 async def test_changes_that_come_with_others_are_each_applied_as_they_are_written(market: Market) -> None:
@@ -363,7 +394,7 @@ STEP = st.one_of(
     st.tuples(st.just("review"), st.sampled_from(["approve", "withdraw", "expire", "reject", "ship"]), WHICH),
     st.tuples(st.just("claim"), st.booleans()),
     st.tuples(st.just("hear"), st.sampled_from(list(RefundResultKind)[:4]), st.booleans(), WHICH, MORE),
-    st.tuples(st.just("operate"), st.sampled_from(["retry", "settle"])),
+    st.tuples(st.just("operate"), st.sampled_from(["retry", "settle", "propose", "confirm", "reject"])),
     st.tuples(
         st.just("dispute"),
         st.sampled_from(["d1", "d2"]),
@@ -383,3 +414,4 @@ async def test_whatever_is_done_the_file_read_again_is_the_file_applied(
     first: list[Step] = [("pay_in", "t2", "r", paid, None, False), ("ask", [("l1", 1)])]
     for came in await follow(story, first + steps):
         event(came)
+    assert await market.queries.unbalanced_orders(None, 10) == []

@@ -13,7 +13,7 @@ import pytest
 from jitui.aftersales import changes as c
 from jitui.aftersales.constraints import broken_constraint
 from jitui.aftersales.model.order import Dispute, DisputeState, Funder, Funding, ShipmentSource, ShipmentStatus, Tender
-from jitui.aftersales.model.refund import AttemptState, RefundState, Settlement
+from jitui.aftersales.model.refund import AttemptState, RefundState, Settlement, SettlementProposal
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.task import NewTask, TaskKind
 from jitui.aftersales.outcomes import IdempotencyKey
@@ -41,6 +41,11 @@ def disputed(**changed: Any) -> c.PutDispute:
 def queued(snapshot: OrderSnapshot, **changed: Any) -> c.QueueRefund:
     fresh = {"refund_id": uuid4(), "state": RefundState.QUEUED, "attempt_no": 0}
     return c.QueueRefund(replace(snapshot.refunds[0], **{**fresh, **changed}))
+
+
+def by_hand(snapshot: OrderSnapshot, **changed: Any) -> c.SettleRefund:
+    settlement = Settlement("BANK-1", "", "li.na", NOW, attempts=snapshot.refunds[0].attempt_no)
+    return c.SettleRefund(snapshot.refunds[0].refund_id, replace(settlement, **changed))
 
 
 def decided(snapshot: OrderSnapshot) -> c.RecordDecision:
@@ -75,9 +80,17 @@ BAD: dict[str, Callable[[OrderSnapshot], tuple[c.Change, ...]]] = {
     "a moment of the timeline twice": lambda snapshot: (c.AddTimeline((snapshot.timeline[0],)),),
     "a refund of nothing": lambda snapshot: (queued(snapshot, amount_minor=0),),
     "a refund of an unknown payment": lambda snapshot: (queued(snapshot, tender_id="t9"),),
-    "settled by hand before it was sent": lambda snapshot: (
+    "settled by hand while a worker began to send it": lambda snapshot: (by_hand(snapshot, attempts=0),),
+    "settled by hand before it was sent, and due all the same": lambda snapshot: (
         (new := queued(snapshot)),
         c.SettleRefund(new.refund.refund_id, Settlement("BANK-1", "", "li.na", NOW)),
+        c.MoveRefund(new.refund.refund_id, RefundState.SUCCEEDED, NOW, "", None, 0),
+    ),
+    "confirmed by the person who proposed it": lambda snapshot: (by_hand(snapshot, confirmed_by="li.na"),),
+    "confirmed by the same person in other letters": lambda snapshot: (by_hand(snapshot, confirmed_by=" Ｌi.NA"),),
+    "proposed after it was settled": lambda snapshot: (
+        by_hand(snapshot),
+        c.ProposeSettlement(snapshot.refunds[0].refund_id, SettlementProposal("BANK-1", "", "li.na", NOW)),
     ),
     "a posting of nothing": lambda _: (post(amount_minor=0),),
     "a posting from an account to itself": lambda _: (post(credit="escrow"),),

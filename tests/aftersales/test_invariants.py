@@ -19,7 +19,7 @@ from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import APPROVED_STATES, OPEN_STATES, Actor, ActorKind, ApprovedBy, TicketState
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from tests.aftersales.market import NOW, Market, on_both_stores
+from tests.aftersales.market import NOW, RULES, Market, on_both_stores
 
 ANYBODY = Actor(ActorKind.OPERATOR, "somebody")
 LINES = ("l1", "l2")
@@ -100,11 +100,15 @@ async def _do(market: Market, order: OrderRef, buyer: str, step: tuple[object, .
         case ("pay", RefundResultKind() as kind, bool(looked_up)):
             await _pay(market, order, RefundResult(kind, reason="as drawn"), looked_up, now)
         case ("retry",) if snapshot.refunds:
-            return await retry(market.store, RefundRef(order.lane, snapshot.refunds[-1].refund_id), by=ANYBODY, now=now)
+            return await retry(
+                market.store, RefundRef(order.lane, snapshot.refunds[-1].refund_id), RULES, by=ANYBODY, now=now
+            )
         case ("settle",) if snapshot.refunds:
             refund = snapshot.refunds[-1]
             payout = ManualPayout("BANK-1", "by hand", refund.amount_minor, refund.currency)
-            return await settle(market.store, RefundRef(order.lane, refund.refund_id), payout, by=ANYBODY, now=now)
+            return await settle(
+                market.store, RefundRef(order.lane, refund.refund_id), payout, RULES, by=ANYBODY, now=now
+            )
     return None
 
 

@@ -11,13 +11,11 @@ import pytest
 
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.aftersales.apply import apply_all
-from jitui.aftersales.changes import OpenTask
 from jitui.aftersales.commands.execute import Executed, Plan
-from jitui.aftersales.commands.mismatch import mismatch_task
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm, plan_refund_update
 from jitui.aftersales.model.refund import AttemptState, RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.model.task import NewTask, OperatorTask, TaskFilter, TaskKind
+from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind
 from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund
@@ -199,10 +197,3 @@ async def test_the_right_answer_after_a_rumour_pays_it(market: Market) -> None:
     await confirm(market.store, ref_of(claimed), rumour, now=NOW)
     await confirm(market.store, ref_of(claimed), RefundUpdate(RIGHT), now=NOW + A_SECOND)
     assert (await the_file(market, claimed)).tickets[0].state is TicketState.REFUNDED
-
-
-def test_of_the_tasks_of_a_plan_only_an_answer_about_something_else_is_said_to_differ() -> None:
-    kinds = (TaskKind.PAID_TWICE, TaskKind.ANSWER_DIFFERS)
-    twice, other = (NewTask(kind, kind, "simulator", {}, NOW) for kind in kinds)
-    opened = [OpenTask(task.task_id, task) for task in (twice, other)]
-    assert [mismatch_task(opened), mismatch_task(opened[:1]), mismatch_task([])] == [other, None, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
 
@@ -22,7 +22,7 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, OrderRef, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.ids import lane_of
-from tests.aftersales.market import NOW, Market, on_both_stores
+from tests.aftersales.market import NOW, RULES, Market, on_both_stores
 
 OPERATOR = Actor(ActorKind.OPERATOR, "li.na")
 SUCCEEDED = RefundResult(RefundResultKind.SUCCEEDED, provider_refund_id="r-1")
@@ -43,9 +43,11 @@ class Paying:
     ticket_id: UUID
     claimed: ClaimedRefund
 
-    async def hears(self, result: RefundResult, *, looked_up: bool = False) -> Executed | Refusal | object:
+    async def hears(
+        self, result: RefundResult, *, looked_up: bool = False, now: datetime = NOW + timedelta(seconds=1)
+    ) -> Executed | Refusal | object:
         ref = AttemptRef(self.claimed.lane, self.claimed.attempt.attempt_id)
-        return await confirm(self.market.store, ref, RefundUpdate(result, looked_up), now=NOW + timedelta(seconds=1))
+        return await confirm(self.market.store, ref, RefundUpdate(result, looked_up), now=now)
 
     async def snapshot(self) -> OrderSnapshot:
         found = await self.market.store.read_order(self.order)
@@ -152,11 +154,11 @@ async def test_declined_for_good_waits_for_an_operator_and_keeps_its_hold(market
     assert await claim_all(market, after=timedelta(days=1)) == []
 
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
-    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Executed)
+    assert isinstance(await retry(market.store, ref, RULES, by=OPERATOR, now=NOW), Executed)
     (again,) = await claim_all(market)
     assert again.attempt.attempt_id != paying.claimed.attempt.attempt_id, "proof of failure: a new key"
     assert again.attempt.attempt_no == 2
-    refused = await retry(market.store, ref, by=OPERATOR, now=NOW)
+    refused = await retry(market.store, ref, RULES, by=OPERATOR, now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
 
 
@@ -197,7 +199,7 @@ async def test_a_stuck_refund_is_on_the_operators_list_and_no_second_attempt_is_
     assert snapshot.attempts[0].state is AttemptState.PENDING, "it may still be paid"
     assert await claim_all(market, after=timedelta(days=1)) == [], "nobody asks again by himself"
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
-    refused = await retry(market.store, ref, by=OPERATOR, now=NOW)
+    refused = await retry(market.store, ref, RULES, by=OPERATOR, now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
     assert "pay twice" in refused.message
     for unclear in (UNKNOWN, RATE_LIMITED, STUCK):
@@ -227,7 +229,7 @@ async def test_a_stuck_refund_that_is_closed_may_be_retried(market: Market) -> N
     await paying.hears(STUCK)
     await paying.hears(DECLINED)
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
-    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Executed)
+    assert isinstance(await retry(market.store, ref, RULES, by=OPERATOR, now=NOW), Executed)
     (again,) = await claim_all(market)
     assert again.attempt.attempt_no == 2
 
@@ -242,7 +244,7 @@ async def test_a_refund_that_turns_up_after_its_key_expired_is_not_sent_anew_bes
     await paying.hears(EXPIRED, looked_up=True)
     assert (await paying.snapshot()).ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
-    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Executed)
+    assert isinstance(await retry(market.store, ref, RULES, by=OPERATOR, now=NOW), Executed)
     await paying.hears(heard)
     (doubt,) = await claim_all(market, after=timedelta(seconds=2))
     assert doubt.look_up_first and doubt.attempt.attempt_id == paying.claimed.attempt.attempt_id
@@ -251,7 +253,7 @@ async def test_a_refund_that_turns_up_after_its_key_expired_is_not_sent_anew_bes
     assert [attempt.state for attempt in snapshot.attempts] == [AttemptState.PENDING]
     failed = TicketState.REFUND_FAILED if heard.stuck else TicketState.REFUNDING
     assert snapshot.ticket(paying.ticket_id).state is failed
-    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Refusal)
+    assert isinstance(await retry(market.store, ref, RULES, by=OPERATOR, now=NOW), Refusal)
 
 
 @on_both_stores
@@ -467,7 +469,7 @@ async def test_no_order_of_news_retries_and_claims_opens_two_attempts(market: Ma
         if step == "claim":
             await claim_all(market, after=later - NOW)
         elif step == "retry":
-            await retry(market.store, refund, by=OPERATOR, now=later)
+            await retry(market.store, refund, RULES, by=OPERATOR, now=later)
         else:
             first, (result, looked_up) = step
             attempt = min(snapshot.attempts, key=lambda a: a.attempt_no if first else -a.attempt_no)

@@ -16,7 +16,7 @@ from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund, DecisionInputs, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from tests.aftersales.market import NOW, Market, on_both_stores
+from tests.aftersales.market import NOW, RULES, Market, on_both_stores
 from tests.aftersales.test_pay import DECLINED, OPERATOR, PENDING, SUCCEEDED, UNKNOWN, claim_all, start_paying
 
 
@@ -31,7 +31,7 @@ async def test_every_claim_of_an_attempt_is_another_try_and_a_new_attempt_begins
     assert tries == [1, 2, 3, 4]
     await paying.hears(DECLINED)
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
-    await retry(market.store, ref, by=OPERATOR, now=NOW)
+    await retry(market.store, ref, RULES, by=OPERATOR, now=NOW)
     (anew,) = await claim_all(market)
     assert (anew.attempt.attempt_no, anew.refund.tries) == (2, 1)
 
@@ -81,7 +81,7 @@ async def test_a_refund_that_fails_after_success_is_attempted_anew_three_times_a
     assert snapshot.ticket(paying.ticket_id).state is TicketState.REFUND_FAILED
     assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].refunded_minor) == (10000, 0), "it is still owed"
     ref = RefundRef(claimed.lane, claimed.refund.refund_id)
-    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW), Executed), (
+    assert isinstance(await retry(market.store, ref, RULES, by=OPERATOR, now=NOW), Executed), (
         "and an operator may send it again"
     )
 
@@ -107,7 +107,7 @@ async def test_a_decline_of_an_earlier_attempt_does_not_fail_a_refund_whose_newe
     paying = await start_paying(market)
     await paying.hears(DECLINED)
     ref = RefundRef(paying.claimed.lane, paying.claimed.refund.refund_id)
-    await retry(market.store, ref, by=OPERATOR, now=NOW)
+    await retry(market.store, ref, RULES, by=OPERATOR, now=NOW)
     (second,) = await claim_all(market, after=timedelta(seconds=2))
     newest = AttemptRef(second.lane, second.attempt.attempt_id)
     await confirm(market.store, newest, RefundUpdate(UNKNOWN), now=NOW + timedelta(seconds=3))
@@ -115,7 +115,7 @@ async def test_a_decline_of_an_earlier_attempt_does_not_fail_a_refund_whose_newe
         await paying.hears(DECLINED, looked_up=True)
     refund = (await paying.snapshot()).refunds[0]
     assert refund.state is RefundState.UNKNOWN and refund.due_at is not None, "it is looked up again"
-    refused = await retry(market.store, ref, by=OPERATOR, now=NOW + timedelta(seconds=4))
+    refused = await retry(market.store, ref, RULES, by=OPERATOR, now=NOW + timedelta(seconds=4))
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
     await confirm(market.store, newest, RefundUpdate(SUCCEEDED), now=NOW + timedelta(seconds=5))
     snapshot = await paying.snapshot()
@@ -136,7 +136,7 @@ async def test_a_failed_refund_is_not_retried_beside_an_attempt_that_is_not_decl
 
     ref = RefundRef(paying.claimed.lane, refund.refund_id)
     await execute(market.store, ref, fail)
-    refused = await retry(market.store, ref, by=OPERATOR, now=NOW + timedelta(seconds=4))
+    refused = await retry(market.store, ref, RULES, by=OPERATOR, now=NOW + timedelta(seconds=4))
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.REFUND_NOT_FAILED
     assert await claim_all(market, after=timedelta(days=1)) == []
 

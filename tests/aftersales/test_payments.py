@@ -159,3 +159,35 @@ async def test_the_provider_is_told_the_whole_payment_with_the_refund_of_a_part(
     await market.asked(buyer, "o-1")
     (refund,) = (await snapshot_of(market, ref)).refunds
     assert (refund.amount_minor, refund.captured_minor) == (1000, 3500)
+
+
+# A provider that nobody here can refund through -------------------------------------------------------------------
+
+
+@on_both_stores
+async def test_new_money_through_a_provider_that_is_not_configured_is_refused(market: Market) -> None:
+    ref = await placed(market, "o-1", 2000)
+    elsewhere = replace(PAYMENT, provider="paypal")
+    before = await snapshot_of(market, ref)
+    refused = await capture(market, ref, elsewhere)
+    assert code_of(refused) == (RefusalCode.PROVIDER_NOT_CONFIGURED, "provider")
+    assert isinstance(refused, Refusal) and "'paypal' (alipay, simulator, stripe, wechat_pay)" in refused.message
+    assert await snapshot_of(market, ref) == before
+
+    nobody = replace(market.decision_settings, providers=frozenset())
+    without = await capture_payment(market.store, ref, PAYMENT, nobody, now=NOW)
+    assert code_of(without) == (RefusalCode.PROVIDER_NOT_CONFIGURED, "provider")
+    assert isinstance(without, Refusal) and "(none is configured)" in without.message
+
+
+@on_both_stores
+async def test_a_payment_that_was_recorded_before_may_be_told_again_and_takes_no_more_money(market: Market) -> None:
+    """Its provider was configured when it was recorded; whoever tells of it once more is not in the wrong."""
+    ref = await placed(market, "o-1", 2000)
+    assert isinstance(await capture(market, ref, PAYMENT), Executed)
+    left = replace(market.decision_settings, providers=frozenset({"stripe"}))
+    again = await capture_payment(market.store, ref, PAYMENT, left, now=NOW)
+    assert isinstance(again, Executed) and again.changes == ()
+    more = await capture_payment(market.store, ref, replace(PAYMENT, captured_minor=1001), left, now=NOW)
+    assert code_of(more) == (RefusalCode.PROVIDER_NOT_CONFIGURED, "provider")
+    assert await captured(market, ref) == [("t1", 1000)]

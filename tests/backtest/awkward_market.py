@@ -17,7 +17,7 @@ from jitui.aftersales.model.order import Buyer, LineUnits, ShipmentSource, Shipm
 from jitui.aftersales.ports import HistoryRecord, OrderRef
 from jitui.ids import lane_of, new_id
 from jitui.policy import Policy
-from tests.aftersales.market import NOW, TIME_ZONE, Market
+from tests.aftersales.market import NOW, PROVIDERS, TIME_ZONE, Market
 
 MICROSECOND = timedelta(microseconds=1)
 KINDS = ("order_paid", "order_completed", "refund_before_shipment", "dispute_lost")
@@ -132,7 +132,7 @@ class Day:
     async def ask_late(self, buyer_id: str, order_id: str, *, lines: list[tuple[str, int]], now: datetime) -> object:
         """The platform's deadline has passed: the policy's outcome is stored, the ticket goes to review."""
         request = RefundRequest(buyer_id, order_id, lines=tuple(LineUnits(*line) for line in lines))
-        decision_settings = DecisionSettings(self.policy, ZoneInfo(TIME_ZONE), lambda: True)
+        decision_settings = DecisionSettings(self.policy, ZoneInfo(TIME_ZONE), PROVIDERS, lambda: True)
         return await request_refund(self.market.store, decision_settings, request, now=now)
 
     async def feed(self) -> None:

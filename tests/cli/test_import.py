@@ -15,6 +15,7 @@ import pytest
 from jitui.bootstrap import open_service
 from jitui.settings import Settings
 from tests.cli.conftest import Jitui, in_a_process
+from tests.provider_simulator.server import SIMULATOR_AWAY
 
 HEADER = "order_id,buyer_id,shop_id,currency,placed_at,line_id,item_id,quantity,paid,customised"
 GOOD = (
@@ -27,6 +28,12 @@ BAD = (
     "o4,b2,s1,CNY,2026-11-01T10:00:00+08:00,l1,i1,1",
 )
 OTHER = "o4,b2,s1,CNY,2026-11-01T10:00:00+08:00,l2,i1,1,5.00,"
+
+
+@pytest.fixture(autouse=True)
+def simulator_is_configured(settings: dict[str, str]) -> None:
+    """Payments that nobody here can refund are refused; the simulator is not asked for anything."""
+    settings.update({f"JITUI_{name.upper()}": value for name, value in SIMULATOR_AWAY.items()})
 
 
 def csv_file(folder: Path, rows: Sequence[str], header: str = HEADER, name: str = "orders.csv") -> str:
@@ -288,3 +295,18 @@ def test_a_ready_map_of_an_export_needs_the_columns_that_it_does_not_believe(
     assert "has no column for item_id, paid_minor or paid" in jitui(*words).err
     assert jitui(*words, "--map", "Line total=paid", "--map", "Lineitem sku=item_id").code == 0
     assert count(database_url, "order_line") == 1
+
+
+def test_a_payment_that_cannot_be_refunded_here_is_a_bad_row(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
+    assert jitui("migrate").code == 0
+    assert jitui("import", "orders", csv_file(tmp_path, GOOD)).code == 0
+    header = "order_id,provider,payment_id,amount,currency,captured_at"
+    row = "o1,paypal,p-o1,149.00,CNY,2026-11-01T10:01:00+08:00"
+    file = csv_file(tmp_path, [row], header, "payments.csv")
+    for flag in ("--check", "--atomic", "--json"):
+        assert (
+            jitui("import", "payments", file, flag, "--json")
+            .json["bad"][0]["reason"]
+            .startswith("This installation cannot refund through 'paypal' (simulator); configure the provider")
+        )
+        assert count(database_url, "tender") == 0

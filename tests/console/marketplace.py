@@ -24,6 +24,7 @@ from jitui.identity.people import Person, Role, enrol
 from jitui.ids import lane_of
 from jitui.settings import Settings
 from tests.aftersales.market import HISTORY_KINDS
+from tests.provider_simulator.server import SIMULATOR_AWAY
 
 PASSWORD = "correct horse battery"
 PREMIUM = Person(
@@ -132,8 +133,8 @@ async def open_marketplace(settings: Settings, database_url: str, pay: Pay | Non
 
 
 def plain_settings(home: Path) -> Settings:
-    """Without a payment provider: approved refunds stay on their way."""
-    return Settings(home=home)
+    """The payment provider does not answer: approved refunds stay on their way."""
+    return Settings(home=home, **SIMULATOR_AWAY)
 
 
 async def _premium(service: Service, person: Person, now: datetime) -> None:

@@ -19,6 +19,7 @@ from jitui.entrypoints.http.app import create_app
 from jitui.settings import Settings
 from tests.aftersales.market import NOW, Market, open_market
 from tests.asgi import transport_to
+from tests.provider_simulator.server import SIMULATOR_AWAY
 
 BUYER, SHOP = "buyer-1", "shop-1"
 MISSING_BODY = b"There is no such thing here"
@@ -161,7 +162,7 @@ def shipment(degree: str = "shipped", **more: Any) -> dict[str, Any]:
 async def open_api(database_url: str, *, home: Path, pool_size: int = 8, settings: Any = None) -> AsyncIterator[Api]:
     """Everything open; `buyer-1` is premium, so that its requests on small orders are refunded at once."""
     now = Now()
-    wanted = settings or Settings(home=home, pool_size=pool_size)
+    wanted = settings or Settings(home=home, pool_size=pool_size, **SIMULATOR_AWAY)
     async with (
         open_market(database_url, pool_size=4) as market,
         open_service(wanted, database_url, clock=now) as service,

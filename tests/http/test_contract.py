@@ -25,6 +25,7 @@ from jitui.entrypoints.http.openapi import document
 from jitui.entrypoints.http.server import build
 from jitui.settings import Settings
 from tests.http.api import BUYER, SHOP, open_api
+from tests.provider_simulator.server import SIMULATOR_AWAY
 
 CHECKS = [
     not_a_server_error,
@@ -79,7 +80,7 @@ schema.app = SERVED
 def application(
     seeded: dict[str, str], module_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    wanted = Settings(home=tmp_path_factory.mktemp("home"), pool_size=2)
+    wanted = Settings(home=tmp_path_factory.mktemp("home"), pool_size=2, **SIMULATOR_AWAY)
     SERVED.app = build(wanted, module_database_url)
     yield
     shutdown_lifespans()

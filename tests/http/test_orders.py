@@ -101,3 +101,16 @@ async def test_orders_are_listed_by_cursor(api: Api) -> None:
     rest = (await api.get("/v1/orders", key=api.buyer, params={"limit": 2, "cursor": first["next"]})).json()
     assert ([row["order_id"] for row in rest["orders"]], rest["next"]) == (["o-0"], None)
     assert first["orders"][0]["buyer_id"] == BUYER
+
+
+async def test_a_payment_that_nobody_here_can_refund_is_not_recorded(api: Api) -> None:
+    assert (await api.put("/v1/orders/o-1", order())).status_code == 201
+    got = await api.post("/v1/orders/o-1/payments", payment("o-1", provider="paypal"))
+    problem = got.json()
+    assert (got.status_code, problem["type"], problem["path"]) == (
+        422,
+        "/problems/provider-not-configured",
+        "provider",
+    )
+    assert "'paypal' (simulator)" in problem["detail"]
+    assert await api.count("tender") == 0

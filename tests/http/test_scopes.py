@@ -77,9 +77,12 @@ TABLE: dict[str, Row] = {
     "get_benefit": Row("/v1/shops/{shop}/benefit", {P, S}),
     "put_coverage": Row("/v1/coverage", {P}, {"scope": "shop", "ref": SHOP, "covered": True, "reason": "Yes."}),
     "put_category": Row("/v1/categories/mugs", {P}, {}),
+    "list_refunds": Row("/v1/refunds", {P, S, B}, foreign="empty"),
     "get_refund": Row("/v1/refunds/{refund}", {P, S, B}),
     "retry_refund": Row("/v1/refunds/{refund}/retry", {P}),
     "settle_refund": Row("/v1/refunds/{refund}/settle-manually", {P}, PAID_BY_HAND),
+    "confirm_refund_settlement": Row("/v1/refunds/{refund}/confirm-settlement", {P}, {"reference": "BANK-7"}),
+    "reject_refund_settlement": Row("/v1/refunds/{refund}/reject-settlement", {P}, {"note": "No such transfer."}),
     "get_ledger": Row("/v1/orders/{order}/ledger", {P}),
     "list_tasks": Row("/v1/tasks", {P}),
     "resolve_task": Row("/v1/tasks/{task}/resolve", {P}, {"note": "Booked a day later."}),
@@ -209,7 +212,7 @@ async def test_what_is_anothers_looks_exactly_like_what_does_not_exist(market: M
     assert await market.rows() == before
 
 
-@pytest.mark.parametrize("path", ["/v1/after-sales", "/v1/orders", "/v1/incidents"])
+@pytest.mark.parametrize("path", ["/v1/after-sales", "/v1/orders", "/v1/refunds", "/v1/incidents"])
 async def test_a_list_filtered_by_anothers_id_is_not_found(market: Market, path: str) -> None:
     got = await market.api.get(path, key=market.api.shop, params={"shop_id": "shop-2"})
     assert got.status_code == 404

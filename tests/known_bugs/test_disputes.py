@@ -29,7 +29,7 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef, RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind, ToldDispute
 from jitui.errors import Unavailable
-from tests.aftersales.market import NOW, Market, ticket_of
+from tests.aftersales.market import NOW, RULES, Market, ticket_of
 from tests.http.api import Api, money
 from tests.known_bugs.steps import MERCHANT, claim, heard, later, postings, refused, snapshot_of, where
 
@@ -125,10 +125,10 @@ async def test_t34_a_failed_refund_is_not_sent_again_while_the_bank_decides_abou
     await heard(market, claimed, RefundResult(RefundResultKind.DECLINED, "charge_disputed"))
     refund = RefundRef(ref.lane, claimed.refund.refund_id)
     await tell(market, ref, replace(OPEN, amount_minor=4001))
-    done = await retry(market.store, refund, by=MERCHANT, now=NOW)
+    done = await retry(market.store, refund, RULES, by=MERCHANT, now=NOW)
     assert refused(done) is RefusalCode.DISPUTE_OPEN
     await tell(market, ref, replace(OPEN, amount_minor=4000))
-    assert isinstance(await retry(market.store, refund, by=MERCHANT, now=NOW), Executed), (
+    assert isinstance(await retry(market.store, refund, RULES, by=MERCHANT, now=NOW), Executed), (
         "that leaves this refund alone"
     )
 

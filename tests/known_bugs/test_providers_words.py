@@ -30,7 +30,7 @@ from jitui.aftersales.provider import (
     RefundResult,
     RefundResultKind,
 )
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, RULES, Market
 from tests.known_bugs.steps import MERCHANT, SUCCEEDED, claim, heard, postings, refused, snapshot_of
 
 PENDING = RefundResult(RefundResultKind.PENDING)
@@ -88,8 +88,8 @@ async def test_t35_a_refused_attempt_and_its_retry_share_one_hold_and_nothing_re
     snapshot = await snapshot_of(market, ref)
     assert (snapshot.tenders[0].pending_minor, snapshot.tenders[0].remaining_minor) == (10000, 0)
     refund = RefundRef(ref.lane, snapshot.refunds[0].refund_id)
-    assert isinstance(await retry(market.store, refund, by=MERCHANT, now=NOW), Executed)
-    assert refused(await retry(market.store, refund, by=MERCHANT, now=NOW)) is RefusalCode.REFUND_NOT_FAILED
+    assert isinstance(await retry(market.store, refund, RULES, by=MERCHANT, now=NOW), Executed)
+    assert refused(await retry(market.store, refund, RULES, by=MERCHANT, now=NOW)) is RefusalCode.REFUND_NOT_FAILED
     assert (await snapshot_of(market, ref)).tenders[0].pending_minor == 10000
     await work(market, provider, NOW)
     (tender,) = (await snapshot_of(market, ref)).tenders

@@ -23,7 +23,7 @@ from jitui.aftersales.model.ticket import TicketState
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import RefundRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
-from tests.aftersales.market import NOW, Market
+from tests.aftersales.market import NOW, RULES, Market
 from tests.http.api import Api, money, order, payment, shipment
 from tests.known_bugs.steps import MERCHANT, SUCCEEDED, claim, heard, refused, snapshot_of, where
 
@@ -104,7 +104,7 @@ async def test_t20_units_go_back_to_stock_once_whatever_happens_to_the_money(mar
     (claimed,) = await claim(market)
     await heard(market, claimed, RefundResult(RefundResultKind.DECLINED, reason="account closed"))
     refund = RefundRef(claimed.lane, claimed.refund.refund_id)
-    assert isinstance(await retry(market.store, refund, by=MERCHANT, now=NOW), Executed)
+    assert isinstance(await retry(market.store, refund, RULES, by=MERCHANT, now=NOW), Executed)
     (claimed,) = await claim(market)
     for _ in range(2):
         await heard(market, claimed, SUCCEEDED)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import aiohttp
@@ -19,6 +20,12 @@ from aiohttp import web
 
 API_KEY = "sim_key_for_tests"
 WEBHOOK_SECRET = "whsec_dGhlIHNpbXVsYXRvcidzIHRlc3Qgc2VjcmV0"
+SIMULATOR_AWAY: dict[str, Any] = {
+    "simulator_url": "http://127.0.0.1:9",
+    "simulator_key": API_KEY,
+    "simulator_webhook_secret": WEBHOOK_SECRET,
+}
+"""Settings of an installation whose simulator is configured and does not answer."""
 
 
 @dataclass

@@ -16,7 +16,7 @@ from jitui.aftersales.model.refund import AttemptState, RefundState
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import Actor, ActorKind, TicketState
 from jitui.aftersales.ports import ClaimedRefund, OrderRef, RefundRef
-from tests.aftersales.market import NOW, Market, open_market
+from tests.aftersales.market import NOW, RULES, Market, open_market
 from tests.provider_simulator.server import API_KEY, WEBHOOK_SECRET, SimulatorProcess
 from tests.worker.paying import approve, books, tell
 
@@ -75,7 +75,7 @@ async def test_past_its_keys_life_a_lost_attempt_goes_to_the_operator_whose_retr
     assert snapshot.tenders[0].pending_minor == 10_000, "the money is still owed"
 
     ref = RefundRef(lost.lane, snapshot.refunds[0].refund_id)
-    assert isinstance(await retry(market.store, ref, by=OPERATOR, now=NOW + DAY), Executed)
+    assert isinstance(await retry(market.store, ref, RULES, by=OPERATOR, now=NOW + DAY), Executed)
     await pay_at(market, simulator, NOW + DAY, DAY)
     snapshot = await file_of(market, lost)
     assert [attempt.state for attempt in snapshot.attempts] == [AttemptState.DECLINED, AttemptState.SUCCEEDED]

@@ -27,7 +27,7 @@ from jitui.aftersales.reconciliation.reconcile import ReconciliationReport, Reco
 from jitui.aftersales.reconciliation.statement import RowKind, window_of
 from jitui.bootstrap import Service, open_service, statement_formats, utc_now
 from jitui.errors import BadInput
-from tests.aftersales.market import Market, open_market
+from tests.aftersales.market import RULES, Market, open_market
 from tests.provider_simulator.server import SimulatorProcess, StartSimulator, client_of
 from tests.worker.paying import PaidMarket, books, settings_of, until, working
 
@@ -261,7 +261,7 @@ async def test_a_refund_settled_by_hand_and_paid_by_the_provider_is_found(instal
     await confirm(installed.service.store, attempt, declined, now=utc_now())
     payout = ManualPayout("BANK-7", "by hand", 10_000, "CNY")
     refund = RefundRef(claim.lane, claim.refund.refund_id)
-    await settle(installed.service.store, refund, payout, by=OPERATOR, now=utc_now())
+    await settle(installed.service.store, refund, payout, RULES, by=OPERATOR, now=utc_now())
     await installed.pays(claim)
     for _ in range(2):
         report = await installed.reconcile(await installed.statement())

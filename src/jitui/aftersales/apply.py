@@ -61,7 +61,7 @@ def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
     match change:
         case c.RecordDecision() | c.RecordLaterDecision() | c.Announce() | c.LedgerEntry() | c.OpenTask():
             pass
-        case c.OpenIncident() | c.ClaimPayment() | c.SharePayment():
+        case c.CloseTask() | c.OpenIncident() | c.ClaimPayment() | c.SharePayment():
             pass
         case c.RecordBuyerEvent():
             draft.completed_by_event |= _completes(draft.order, change)
@@ -91,7 +91,7 @@ def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
             draft.funding = tuple(_fund_after(x, change) if x.funder is change.funder else x for x in draft.funding)
         case c.QueueRefund():
             draft.refunds = tuple(sorted((*draft.refunds, change.refund), key=lambda x: (x.queued_at, x.refund_id)))
-        case c.MoveRefund() | c.SettleRefund() | c.ClaimRefund():
+        case c.MoveRefund() | c.ProposeSettlement() | c.SettleRefund() | c.ClaimRefund():
             _change_refund(draft, change)
         case c.MoveAttempt():
             _move_attempt(draft, change)
@@ -216,13 +216,16 @@ def _fund_after(fund: Funding, change: c.ReturnFunding) -> Funding:
 # Refunds ---------------------------------------------------------------------------------------------------------
 
 
-def _change_refund(draft: _Draft, change: c.MoveRefund | c.SettleRefund | c.ClaimRefund) -> None:
+_RefundChange = c.MoveRefund | c.ProposeSettlement | c.SettleRefund | c.ClaimRefund
+
+
+def _change_refund(draft: _Draft, change: _RefundChange) -> None:
     draft.refunds = tuple(_refund_after(x, change) if x.refund_id == change.refund_id else x for x in draft.refunds)
     if isinstance(change, c.ClaimRefund) and change.attempt is not None:
         draft.attempts = tuple(sorted((*draft.attempts, change.attempt), key=lambda x: (x.refund_id, x.attempt_no)))
 
 
-def _refund_after(refund: Refund, change: c.MoveRefund | c.SettleRefund | c.ClaimRefund) -> Refund:
+def _refund_after(refund: Refund, change: _RefundChange) -> Refund:
     match change:
         case c.MoveRefund():
             return _changed(
@@ -234,10 +237,13 @@ def _refund_after(refund: Refund, change: c.MoveRefund | c.SettleRefund | c.Clai
                 closed_at=change.closed_at,
                 tries=change.tries,
             )
+        case c.ProposeSettlement():
+            return _changed(refund, proposal=change.proposal)
         case c.SettleRefund():
             if refund.settlement is not None:
                 return refund
-            return _changed(refund, settlement=change.settlement, state=RefundState.SUCCEEDED, due_at=None)
+            settled = _changed(refund, settlement=change.settlement, proposal=None)
+            return _changed(settled, state=RefundState.SUCCEEDED, due_at=None)
         case c.ClaimRefund():
             leased = _changed(refund, leased_until=change.lease_until, due_at=change.lease_until)
             if change.attempt is None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from jitui.aftersales.model.order import Dispute, Funder, Shipment, Tender
-from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState, Settlement
+from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState, Settlement, SettlementProposal
 from jitui.aftersales.model.task import NewTask
 from jitui.aftersales.model.ticket import OPEN_STATES, ApprovedBy, Ticket, TicketEvent, TicketLine, TicketState
 
@@ -146,6 +146,14 @@ class MoveRefund:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposeSettlement:
+    """A payment by hand waits for a second person; None: not any more."""
+
+    refund_id: UUID
+    proposal: SettlementProposal | None
+
+
+@dataclass(frozen=True, slots=True)
 class SettleRefund:
     """The evidence of a payment by hand joins the refund, once."""
 
@@ -182,6 +190,15 @@ class OpenTask:
 
     task_id: UUID
     task: NewTask
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTask:
+    """What a task was open for has ended; without an open task of the condition nothing changes."""
+
+    condition: str
+    note: str
+    at: datetime
 
 
 class BuyerEventKind(StrEnum):
@@ -357,10 +374,12 @@ Change = (
     | HoldTender
     | ReturnFunding
     | MoveRefund
+    | ProposeSettlement
     | SettleRefund
     | MoveAttempt
     | LedgerEntry
     | OpenTask
+    | CloseTask
     | RecordBuyerEvent
     | Announce
     | PutShipment

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from jitui.aftersales.model.order import Dispute, DisputeState, OrderLine, Tender, waybill_of
-from jitui.aftersales.model.refund import AttemptState, Refund, RefundState
+from jitui.aftersales.model.refund import AttemptState, Refund, RefundState, same_person
 from jitui.aftersales.model.snapshot import OrderSnapshot
 
 Rule = tuple[str, bool]
@@ -91,6 +91,8 @@ def _refund_rules(snapshot: OrderSnapshot) -> Iterator[Rule]:
         yield "refund_tender_fkey", refund.tender_id in tender_ids
         yield "refund_amount_minor_check", refund.amount_minor > 0
         yield "settled_is_not_sent", _is_settled_or_none(refund)
+        yield "settled_by_two_persons", _is_by_two_persons(refund)
+        yield "proposed_or_settled", refund.proposal is None or refund.settlement is None
     live = [attempt.refund_id for attempt in snapshot.attempts if attempt.state is not AttemptState.DECLINED]
     yield "refund_attempt_pkey", _unique([attempt.attempt_id for attempt in snapshot.attempts])
     yield "refund_attempt_refund_fkey", {attempt.refund_id for attempt in snapshot.attempts} <= set(refund_ids)
@@ -99,7 +101,17 @@ def _refund_rules(snapshot: OrderSnapshot) -> Iterator[Rule]:
 
 
 def _is_settled_or_none(refund: Refund) -> bool:
-    return refund.settlement is None or (refund.state is RefundState.SUCCEEDED and refund.attempt_no > 0)
+    """Settled as it was seen, and in no queue from which it would be sent."""
+    if refund.settlement is None:
+        return True
+    as_seen = refund.settlement.attempts in (None, refund.attempt_no)
+    return as_seen and refund.state is RefundState.SUCCEEDED and (refund.attempt_no > 0 or refund.due_at is None)
+
+
+def _is_by_two_persons(refund: Refund) -> bool:
+    settlement = refund.settlement
+    confirmed_by = settlement.confirmed_by if settlement is not None else None
+    return settlement is None or confirmed_by is None or not same_person(settlement.by, confirmed_by)
 
 
 def _unique(keys: Sequence[object]) -> bool:

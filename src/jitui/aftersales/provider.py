@@ -22,12 +22,28 @@ class RefundResultKind(StrEnum):
     NOT_FOUND = "absent"  # only from look_up: the provider has never heard of this attempt
 
 
+class CallTrouble(StrEnum):
+    """Why a call came to nothing, where that says something of the provider and not of the refund."""
+
+    UNAUTHORISED = "unauthorised"  # it does not take our key, signature or rights: somebody must mend the settings
+    TIMED_OUT = "timed_out"
+    UNREACHABLE = "unreachable"  # no connection, or one that broke
+    FAILING = "failing"  # it says itself that it cannot answer now
+    UNREADABLE = "unreadable"  # an answer that is not the provider's, or not as documented
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a provider can do after a lost answer. Without both, a lost one waits for reconciliation (T36)."""
+    """What a provider can do after a lost answer. Without both, a lost one waits for reconciliation (T36).
+
+    `known_within`, `paid_within`: how long it takes as a rule, at most, until it is known whether it has a refund, and
+    until one that it accepted is paid. What takes longer is a person's matter.
+    """
 
     keys: bool  # the same attempt again is the same refund
     look_up: bool  # it says what became of an attempt
+    known_within: timedelta = timedelta(minutes=15)
+    paid_within: timedelta = timedelta(minutes=15)
 
 
 BOTH = Capabilities(keys=True, look_up=True)
@@ -61,6 +77,7 @@ class RefundResult:
     final: bool = True  # for DECLINED: refused for good; False may be tried again later (rate limit …)
     retry_after_seconds: float | None = None
     key_life: timedelta | None = None  # for NOT_FOUND: how long its key keeps a repeat from paying; None: for ever
+    trouble: CallTrouble | None = None  # why the call came to nothing, where that is the provider's matter
     stuck: bool = False  # for PENDING: it may still be paid, but only once a person has acted at the provider
 
 

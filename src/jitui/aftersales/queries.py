@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.model.order import Order
-from jitui.aftersales.model.refund import Attempt, Refund
+from jitui.aftersales.model.refund import Refund, RefundState
 from jitui.aftersales.model.ticket import Ticket
-from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
+from jitui.aftersales.ports import (
+    Incident,
+    OrderFilter,
+    OrderRef,
+    RefundFilter,
+    StoredDecision,
+    TicketFilter,
+    TicketRef,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,65 @@ class Health:
     refund_queue: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class OpenRefunds:
+    """Refunds of one provider in one state, those aside that are paid.
+
+    `oldest_at`: since when the oldest stands so: sent, failed, or due. `due_since`: since when one waits that a worker
+    could take; None while nobody has to.
+    """
+
+    provider: str
+    state: RefundState
+    count: int
+    oldest_at: datetime
+    due_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTroubleSeen:
+    """That a worker cannot work with a provider, why, and since when."""
+
+    kind: str
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker that has not said that it stops; `seen_seconds_ago` by the database's clock."""
+
+    name: str
+    started_at: datetime
+    seen_seconds_ago: float
+    providers: tuple[str, ...]
+    trouble: Mapping[str, ProviderTroubleSeen] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationsState:
+    """What an operator must see: refunds that are not paid, workers, the age of the cap usage, open tasks by kind.
+
+    `usage_as_of` is on the clock of the caller's `now`.
+    """
+
+    refunds: tuple[OpenRefunds, ...] = ()
+    workers: tuple[WorkerSeen, ...] = ()
+    usage_as_of: datetime | None = None
+    open_tasks: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UnbalancedOrder:
+    """An order whose ledger and payments say different amounts of one thing (I7)."""
+
+    order_id: str
+    currency: str
+    what: str  # captured | promised | paid_back | charged_back | escrow
+    ledger_minor: int
+    order_minor: int
+
+
 class Queries(Protocol):
     """Reads without locks; a shop's or buyer's own filter is set by the caller (I8)."""
 
@@ -50,7 +117,7 @@ class Queries(Protocol):
 
     async def decision(self, ref: TicketRef) -> StoredDecision | None: ...
 
-    async def refund(self, ref: RefundRef) -> tuple[Refund, Sequence[Attempt]] | None: ...
+    async def refunds(self, wanted: RefundFilter) -> Sequence[Refund]: ...
 
     async def incidents(
         self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
@@ -61,3 +128,9 @@ class Queries(Protocol):
     async def benefit(self, *, shop_id: str | None, since: datetime | None) -> Benefit: ...
 
     async def health(self, now: datetime) -> Health: ...
+
+    async def operations(self, now: datetime) -> OperationsState: ...
+
+    async def unbalanced_orders(self, since: datetime | None, limit: int) -> Sequence[UnbalancedOrder]:
+        """Of orders with a posting since then, and of those with an open task about it; None: of all orders."""
+        ...

@@ -13,10 +13,18 @@ from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import story
 from jitui.aftersales.model.order import Order
-from jitui.aftersales.model.refund import Attempt, Refund
+from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.ticket import Ticket
-from jitui.aftersales.ports import Incident, OrderFilter, OrderRef, RefundRef, StoredDecision, TicketFilter, TicketRef
-from jitui.aftersales.queries import Benefit, Health
+from jitui.aftersales.ports import (
+    Incident,
+    OrderFilter,
+    OrderRef,
+    RefundFilter,
+    StoredDecision,
+    TicketFilter,
+    TicketRef,
+)
+from jitui.aftersales.queries import Benefit, Health, OperationsState, UnbalancedOrder
 from jitui.ids import lane_of
 
 _TICKETS: LiteralString = """
@@ -31,6 +39,21 @@ WHERE (%(lane)s::smallint IS NULL OR t.lane = %(lane)s)
   AND (%(requested_until)s::timestamptz IS NULL OR t.requested_at < %(requested_until)s)
   AND (%(after_at)s::timestamptz IS NULL OR (t.requested_at, t.ticket_id) < (%(after_at)s, %(after_id)s::uuid))
 ORDER BY t.requested_at DESC, t.ticket_id DESC LIMIT %(limit)s
+"""
+
+_REFUNDS: LiteralString = """
+SELECT to_json(r)::text FROM refund r
+WHERE (%(lane)s::smallint IS NULL OR r.lane = %(lane)s)
+  AND (%(state)s::text IS NULL OR r.state = %(state)s)
+  AND (%(provider)s::text IS NULL OR r.provider = %(provider)s)
+  AND (%(order_id)s::text IS NULL OR r.order_id = %(order_id)s)
+  AND (coalesce(%(buyer_id)s::text, %(shop_id)s::text) IS NULL OR EXISTS (
+      SELECT 1 FROM ticket t WHERE t.lane = r.lane AND t.ticket_id = r.ticket_id
+        AND (%(buyer_id)s::text IS NULL OR t.buyer_id = %(buyer_id)s)
+        AND (%(shop_id)s::text IS NULL OR t.shop_id = %(shop_id)s)))
+  AND (%(queued_before)s::timestamptz IS NULL OR r.queued_at < %(queued_before)s)
+  AND (%(after_at)s::timestamptz IS NULL OR (r.queued_at, r.refund_id) < (%(after_at)s, %(after_id)s::uuid))
+ORDER BY r.queued_at DESC, r.refund_id DESC LIMIT %(limit)s
 """
 
 _ORDERS: LiteralString = """
@@ -80,6 +103,67 @@ SELECT json_build_object(
 """
 
 
+# What a refund waits for decides since when it stands so.
+_OPERATIONS: LiteralString = """
+SELECT json_build_object(
+    'refunds', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
+        SELECT r.provider, r.state, count(*) AS count,
+            min(CASE WHEN r.state = 'queued' THEN coalesce(r.due_at, r.queued_at)
+                     WHEN r.state = 'failed' THEN coalesce(a.news_at, r.queued_at)
+                     ELSE coalesce(a.started_at, r.queued_at) END) AS oldest_at,
+            min(r.due_at) FILTER (WHERE r.due_at <= %(now)s::timestamptz) AS due_since
+        FROM refund r LEFT JOIN refund_attempt a
+            ON a.lane = r.lane AND a.refund_id = r.refund_id AND a.attempt_no = r.attempt_no
+        WHERE r.state <> 'succeeded' GROUP BY r.provider, r.state ORDER BY r.provider, r.state) x),
+    'workers', (SELECT coalesce(json_agg(json_build_object(
+            'name', w.name, 'started_at', w.started_at, 'providers', w.providers, 'trouble', w.trouble,
+            'seen_seconds_ago', greatest(0, extract(epoch FROM clock_timestamp() - w.seen_at))::float8)
+        ORDER BY w.name), '[]') FROM worker w),
+    'usage_as_of', (
+        SELECT CASE WHEN r.by_database_clock THEN %(now)s::timestamptz - (clock_timestamp() - r.as_of) ELSE r.as_of END
+        FROM roll_up r WHERE r.name = 'usage'),
+    'open_tasks', (SELECT coalesce(json_object_agg(kind, open), '{}') FROM (
+        SELECT kind, count(*) AS open FROM task WHERE state = 'open' GROUP BY kind) t)
+)::text
+"""
+
+# What the ledger says of an order against what its payments say. Both are written by the same plan, so they differ only
+# when somebody or something else has written.
+_UNBALANCED: LiteralString = """
+WITH checked AS (
+    SELECT DISTINCT lane, order_id FROM ledger WHERE %(since)s::timestamptz IS NULL OR posted_at >= %(since)s
+    UNION SELECT d.lane, d.order_id FROM task t JOIN order_directory d USING (order_id)
+        WHERE t.kind = 'ledger_unbalanced' AND t.state = 'open'
+    UNION SELECT lane, order_id FROM tender WHERE %(since)s::timestamptz IS NULL),
+posted AS (
+    SELECT c.lane, c.order_id, coalesce(max(l.currency), '') AS currency,
+        coalesce(sum(amount_minor) FILTER (WHERE cause IN ('captured', 'captured_more')), 0) AS captured,
+        coalesce(sum(CASE 'buyer_payable' WHEN credit THEN amount_minor WHEN debit THEN -amount_minor END), 0)
+            AS promised,
+        coalesce(sum(CASE WHEN cause IN ('paid', 'settled') THEN amount_minor WHEN cause = 'unpaid' THEN -amount_minor
+                 END), 0) AS paid_back,
+        coalesce(sum(amount_minor) FILTER (WHERE cause = 'charged_back'), 0) AS charged_back,
+        coalesce(sum(CASE 'escrow' WHEN debit THEN amount_minor WHEN credit THEN -amount_minor END), 0) AS escrow
+    FROM checked c LEFT JOIN (SELECT *, split_part(posting, ':', 1) AS cause FROM ledger) l
+        ON l.lane = c.lane AND l.order_id = c.order_id
+    GROUP BY c.lane, c.order_id),
+held AS (
+    SELECT c.lane, c.order_id, coalesce(max(t.currency), '') AS currency,
+        coalesce(sum(captured_minor), 0) AS captured, coalesce(sum(pending_minor), 0) AS promised,
+        coalesce(sum(refunded_minor), 0) AS paid_back, coalesce(sum(lost_minor), 0) AS charged_back
+    FROM checked c LEFT JOIN tender t ON t.lane = c.lane AND t.order_id = c.order_id
+    GROUP BY c.lane, c.order_id)
+SELECT json_build_object('order_id', p.order_id, 'currency', greatest(p.currency, h.currency), 'what', d.what,
+    'ledger_minor', d.ledger_minor::bigint, 'order_minor', d.order_minor::bigint)::text
+FROM posted p JOIN held h USING (lane, order_id) CROSS JOIN LATERAL (VALUES
+    ('captured', p.captured, h.captured), ('promised', p.promised, h.promised), ('paid_back', p.paid_back, h.paid_back),
+    ('charged_back', p.charged_back, h.charged_back), ('escrow', greatest(p.escrow, 0), 0)
+    ) d (what, ledger_minor, order_minor)
+WHERE d.ledger_minor <> d.order_minor
+ORDER BY p.order_id, d.what LIMIT %(limit)s
+"""
+
+
 class PostgresQueries:
     """Lists by index, newest first."""
 
@@ -123,18 +207,22 @@ class PostgresQueries:
         found = await read_rows(self._pool, query, {"lane": ref.lane, "id": ref.ticket_id}, StoredDecision)
         return found[0] if found else None
 
-    async def refund(self, ref: RefundRef) -> tuple[Refund, Sequence[Attempt]] | None:
-        """A refund with its attempts."""
-        params = {"lane": ref.lane, "id": ref.refund_id}
-        query: LiteralString = "SELECT to_json(r)::text FROM refund r WHERE lane = %(lane)s AND refund_id = %(id)s"
-        found = await read_rows(self._pool, query, params, Refund)
-        if not found:
-            return None
-        attempts: LiteralString = (
-            "SELECT to_json(a)::text FROM refund_attempt a WHERE lane = %(lane)s AND refund_id = %(id)s "
-            "ORDER BY attempt_no"
-        )
-        return found[0], await read_rows(self._pool, attempts, params, Attempt)
+    async def refunds(self, wanted: RefundFilter) -> Sequence[Refund]:
+        """A page of refunds."""
+        at, refund_id = wanted.after or (None, None)
+        params = {
+            "lane": lane_of(wanted.buyer_id) if wanted.buyer_id is not None else None,
+            "state": wanted.state,
+            "provider": wanted.provider,
+            "order_id": wanted.order_id,
+            "buyer_id": wanted.buyer_id,
+            "shop_id": wanted.shop_id,
+            "queued_before": wanted.queued_before,
+            "after_at": at,
+            "after_id": refund_id,
+            "limit": wanted.limit,
+        }
+        return await read_rows(self._pool, _REFUNDS, params, Refund)
 
     async def incidents(
         self, *, shop_id: str | None, limit: int, after: tuple[datetime, UUID] | None = None
@@ -157,6 +245,14 @@ class PostgresQueries:
         """Raises a ProgrammingError of psycopg's on a database that was never migrated, or is at an earlier release."""
         params = {"revision": _newest_revision(), "now": now}
         return (await read_rows(self._pool, _HEALTH, params, Health))[0]
+
+    async def operations(self, now: datetime) -> OperationsState:
+        """What an operator must see."""
+        return (await read_rows(self._pool, _OPERATIONS, {"now": now}, OperationsState))[0]
+
+    async def unbalanced_orders(self, since: datetime | None, limit: int) -> Sequence[UnbalancedOrder]:
+        """Where ledger and payments say different amounts."""
+        return await read_rows(self._pool, _UNBALANCED, {"since": since, "limit": limit}, UnbalancedOrder)
 
 
 @cache

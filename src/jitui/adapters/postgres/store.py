@@ -15,6 +15,7 @@ from jitui.adapters.postgres import queue, reading, writing
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Row, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection, Pool
 from jitui.adapters.postgres.put_order import put_order
+from jitui.adapters.postgres.task_log import log_committed
 from jitui.aftersales.changes import Change
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.outcomes import IdempotencyKey, Refusal, StoredResponse
@@ -34,8 +35,14 @@ from jitui.errors import InvariantBroken, Overtaken
 
 _FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(order_id)s")
 
-_SHARED_NAME = "payment_directory_pkey"
-"""A payment has one buyer in all lanes. No lock reaches across lanes, so of two at once the database takes one."""
+_OVERTAKEN = {
+    "payment_directory_pkey": "Another transaction recorded this payment first; read again.",
+    "settled_is_not_sent": "A worker took this refund first; read again.",
+}
+"""Where the order's lock does not reach: of two at once the database takes one.
+
+A payment has one buyer in all lanes, and workers claim refunds without the order's lock.
+"""
 
 _PURGE_RESPONSES = statement(
     "WITH old AS (DELETE FROM idempotency WHERE answered_at < %(before)s::timestamptz RETURNING 1) "
@@ -49,8 +56,8 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except errors.IntegrityError as error:
-        if error.diag.constraint_name == _SHARED_NAME:
-            raise Overtaken("Another transaction recorded this payment first; read again.") from error
+        if (overtaken := _OVERTAKEN.get(error.diag.constraint_name or "")) is not None:
+            raise Overtaken(overtaken) from error
         raise InvariantBroken(f"The database refused a write: {error.diag.message_primary}") from error
 
 
@@ -100,7 +107,8 @@ class PostgresTransaction:
         if idempotency_key is not None and response is not None:
             calls.append((writing.STORE_RESPONSE, _response_params(snapshot, idempotency_key, response)))
         with refusals():
-            await run_batch(self._connection, [*calls, (COMMIT, {})])
+            answers = await run_batch(self._connection, [*calls, (COMMIT, {})])
+        log_committed(changes, calls, answers)
 
 
 class PostgresStore:

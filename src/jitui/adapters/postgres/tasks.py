@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
@@ -10,17 +10,47 @@ from uuid import UUID
 import msgspec
 
 from jitui.adapters.postgres.pool import Pool, read_rows
-from jitui.aftersales.model.task import NewTask, OperatorTask, TaskFilter, TaskState
+from jitui.adapters.postgres.task_log import log_ended, log_opened
+from jitui.aftersales.model.task import (
+    BY_THE_SERVICE,
+    NewTask,
+    OperatorTask,
+    TaskFilter,
+    TaskKind,
+    TasksObserved,
+    TaskState,
+)
 
 _OPEN: LiteralString = """
 WITH sent AS (
     SELECT r.place, t.* FROM jsonb_array_elements(%(rows)s::jsonb) WITH ORDINALITY AS r (task, place),
         jsonb_populate_record(NULL::task, r.task) t),
 opened AS (
-    INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at)
-    SELECT task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at FROM sent
-    ON CONFLICT (task_id) DO NOTHING)
+    INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition)
+    SELECT task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition FROM sent
+    ON CONFLICT DO NOTHING)
 SELECT coalesce(k.state, 'open') FROM sent s LEFT JOIN task k ON k.task_id = s.task_id ORDER BY s.place
+"""
+
+# Of several who look at the same moment one opens a condition's task and one closes it: only they are told. Conditions
+# are opened in one order, so that two lookers never wait for one another.
+_OBSERVE: LiteralString = f"""
+WITH standing AS MATERIALIZED (
+    SELECT t.* FROM jsonb_array_elements(%(rows)s::jsonb) AS r (task), jsonb_populate_record(NULL::task, r.task) t),
+opened AS (
+    INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition)
+    SELECT task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition FROM standing
+    ORDER BY condition
+    ON CONFLICT DO NOTHING
+    RETURNING *),
+ended AS (
+    UPDATE task SET state = 'resolved', resolved_at = %(now)s, resolved_by = '{BY_THE_SERVICE}',
+        note = 'It has ended by itself.'
+    WHERE state = 'open' AND condition IS NOT NULL AND kind = ANY (%(kinds)s)
+      AND condition NOT IN (SELECT condition FROM standing)
+    RETURNING *)
+SELECT 'opened', to_json(o)::text FROM opened o
+UNION ALL SELECT 'ended', to_json(e)::text FROM ended e
 """
 
 _LIST: LiteralString = """
@@ -54,6 +84,20 @@ class PostgresTasks:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_OPEN, {"rows": msgspec.json.encode(rows).decode()})
             return [TaskState(str(state)) for (state,) in await cursor.fetchall()]
+
+    async def observe(self, standing: Sequence[NewTask], kinds: Collection[TaskKind], now: datetime) -> TasksObserved:
+        """Open a task for each condition that stands and has none, and close those whose condition ended."""
+        rows = [{**msgspec.to_builtins(task), "task_id": task.task_id} for task in standing]
+        params = {"rows": msgspec.json.encode(rows).decode(), "kinds": [str(kind) for kind in kinds], "now": now}
+        async with self._pool.connection() as connection:
+            found = await (await connection.execute(_OBSERVE, params)).fetchall()
+        tasks = [(what, msgspec.json.decode(str(row), type=OperatorTask)) for what, row in found]
+        opened, ended = (tuple(task for was, task in tasks if was == what) for what in ("opened", "ended"))
+        for task in opened:
+            log_opened(task)
+        for task in ended:
+            log_ended(task.condition or "", task.note or "")
+        return TasksObserved(opened, ended)
 
     async def list(self, wanted: TaskFilter) -> Sequence[OperatorTask]:
         """A page, newest first."""

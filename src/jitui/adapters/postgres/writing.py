@@ -15,6 +15,7 @@ from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_b
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales import changes as c
 from jitui.aftersales.model.snapshot import OrderSnapshot
+from jitui.aftersales.model.task import BY_THE_SERVICE
 from jitui.ids import lane_of
 from jitui.policy import facts
 
@@ -113,8 +114,13 @@ _SQL: dict[type, LiteralString] = {
             tries int)
         WHERE f.lane = %(lane)s AND f.refund_id = r.refund_id
         """,
+    c.ProposeSettlement: f"""
+        UPDATE refund f SET proposal = r.proposal
+        FROM {_ROWS} AS r (refund_id uuid, proposal jsonb)
+        WHERE f.lane = %(lane)s AND f.refund_id = r.refund_id
+        """,
     c.SettleRefund: f"""
-        UPDATE refund f SET settlement = r.settlement, state = 'succeeded', due_at = NULL
+        UPDATE refund f SET settlement = r.settlement, proposal = NULL, state = 'succeeded', due_at = NULL
         FROM {_ROWS} AS r (refund_id uuid, settlement jsonb)
         WHERE f.lane = %(lane)s AND f.refund_id = r.refund_id AND f.settlement IS NULL
         """,
@@ -132,10 +138,18 @@ _SQL: dict[type, LiteralString] = {
         ON CONFLICT (lane, order_id, posting) DO NOTHING
         """,
     c.OpenTask: f"""
-        INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at)
-        SELECT r.task_id, t.kind, t.provider, t.order_id, t.amount_minor, t.currency, t.evidence, t.opened_at
+        INSERT INTO task (task_id, kind, provider, order_id, amount_minor, currency, evidence, opened_at, condition)
+        SELECT r.task_id, t.kind, t.provider, t.order_id, t.amount_minor, t.currency, t.evidence, t.opened_at,
+            t.condition
         FROM {_ROWS} AS r (task_id uuid, task jsonb), jsonb_populate_record(NULL::task, r.task) t
-        ON CONFLICT (task_id) DO NOTHING
+        ON CONFLICT DO NOTHING  -- known by its id, or one of its condition is open
+        RETURNING task_id
+        """,
+    c.CloseTask: f"""
+        UPDATE task t SET state = 'resolved', resolved_at = r.at, resolved_by = '{BY_THE_SERVICE}', note = r.note
+        FROM {_ROWS} AS r (condition text, note text, at timestamptz)
+        WHERE t.condition = r.condition AND t.state = 'open'
+        RETURNING t.condition
         """,
     # An event that is taken back leaves the roll-up once, by its own kind, day and amount; a retraction that comes
     # before its event keeps the event out. So the roll-up is what counting the events gives, in whatever order.

@@ -62,8 +62,9 @@ async def capture_payment(
 ) -> Executed | Refusal | StoredResponse:
     """Record what was captured with a payment so far; within an order a provider's payment is one tender.
 
-    The same amount again changes nothing, a larger one is a later capture, a smaller one is refused (T28). Money for
-    goods that were refunded already is decided again under `terms` (T33).
+    The same amount again changes nothing, a larger one is a later capture, a smaller one is refused (T28). New money
+    through a provider that cannot refund it here is refused. Money for goods that were refunded already is decided
+    again (T33).
     """
     name = PaymentName(tender.provider, tender.payment_id)
     query = replace(decision_query(decision_settings.policy, now, decision_settings.time_zone), payment=name)
@@ -82,7 +83,7 @@ def plan_payment(
 ) -> Plan | Refusal:
     """The payment, its ledger rows, for the first one the buyer's history and the feed; and what refunds it touches."""
     known = next((other for other in snapshot.tenders if _name(other) == _name(tender)), None)
-    refused = _refused(snapshot, inputs.payment, known, tender)
+    refused = _refused(snapshot, inputs.payment, known, tender) or _unrefundable(known, tender, decision_settings)
     if refused is not None:
         return refused
     if known is None:
@@ -152,6 +153,21 @@ def _refused(snapshot: OrderSnapshot, elsewhere: KnownPayment, known: Tender | N
             "amount.amount_minor",
         )
     return _total_refused(elsewhere, known, tender)
+
+
+def _unrefundable(known: Tender | None, tender: Tender, decision_settings: DecisionSettings) -> Refusal | None:
+    """Money that nobody here could give back; what is recorded already may be told again."""
+    if tender.provider in decision_settings.providers:
+        return None
+    if known is not None and tender.captured_minor == known.captured_minor:
+        return None
+    here = ", ".join(sorted(decision_settings.providers)) or "none is configured"
+    return Refusal(
+        RefusalCode.PROVIDER_NOT_CONFIGURED,
+        f"This installation cannot refund through {tender.provider!r} ({here}); configure the provider, then record "
+        "the payment.",
+        "provider",
+    )
 
 
 def _total_refused(elsewhere: KnownPayment, known: Tender | None, tender: Tender) -> Refusal | None:

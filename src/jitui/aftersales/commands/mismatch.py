@@ -6,7 +6,7 @@ an answer tells against the refund, whoever told it, and takes what differs for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -112,9 +112,3 @@ def task_about(
         evidence={**about, **evidence},
         opened_at=now,
     )
-
-
-def mismatch_task(changes: Iterable[Change]) -> NewTask | None:
-    """The task that a plan opens because an answer was about something else: whoever carried it out says so."""
-    opened = (change.task for change in changes if isinstance(change, OpenTask))
-    return next((task for task in opened if task.kind is TaskKind.ANSWER_DIFFERS), None)

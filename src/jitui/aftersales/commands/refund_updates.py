@@ -16,6 +16,7 @@ from jitui.aftersales.changes import (
     OpenTask,
 )
 from jitui.aftersales.commands.execute import Executed, Plan, execute, not_found
+from jitui.aftersales.commands.failed_refund import paid_twice_name, with_failure_tasks
 from jitui.aftersales.commands.mismatch import as_unknown, find_mismatch, task_about, with_mismatch_task
 from jitui.aftersales.commands.ticket_state import with_ticket_following
 from jitui.aftersales.ledger import Cause
@@ -83,9 +84,10 @@ def plan_refund_update(
         return not_found()
     found = find_mismatch(update.result, refund)
     if found is None:
-        return _plan_result(snapshot, refund, attempt, update.result, update, now)
+        plan = _plan_result(snapshot, refund, attempt, update.result, update, now)
+        return with_failure_tasks(snapshot, plan, now)
     nothing = as_unknown(found, refund, now, unasked=update.provider is not None)
-    plan = _plan_result(snapshot, refund, attempt, nothing, update, now)
+    plan = with_failure_tasks(snapshot, _plan_result(snapshot, refund, attempt, nothing, update, now), now)
     return with_mismatch_task(snapshot, plan, found, update.result, refund, attempt, now, looked_up=update.looked_up)
 
 
@@ -274,11 +276,6 @@ def _paid_again(
         return Plan((*told, entry), refund.ticket_id)
     moved = _attempt_moved(attempt, AttemptState.SUCCEEDED, result, now)
     return Plan((*told, entry, moved, _due(refund, None)), refund.ticket_id)
-
-
-def paid_twice_name(attempt_id: UUID) -> str:
-    """One task for a second payment, whoever hears of it."""
-    return f"paid_twice:{attempt_id}"
 
 
 def _other_is_open(snapshot: OrderSnapshot, attempt: Attempt) -> bool:

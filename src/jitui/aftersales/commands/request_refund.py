@@ -64,11 +64,13 @@ class RefundRequest:
 class DecisionSettings:
     """How this installation decides: the policy in force, calendar days in its time zone, and a deadline to keep.
 
-    Usage of the shops' and the platform's caps that is older than `usage_max_age` is unknown.
+    `providers`: those through which it can refund; money through any other one is not recorded. Usage of the shops'
+    and the platform's caps that is older than `usage_max_age` is unknown.
     """
 
     policy: Policy
     time_zone: ZoneInfo
+    providers: frozenset[str]
     deadline_passed: Callable[[], bool] = lambda: False
     usage_max_age: timedelta = USAGE_MAX_AGE
 

@@ -15,6 +15,7 @@ from jitui.aftersales.changes import (
     Change,
     ClaimPayment,
     ClaimRefund,
+    CloseTask,
     LedgerEntry,
     OpenIncident,
     OpenTask,
@@ -31,7 +32,7 @@ from jitui.aftersales.memory_store.history import RollUps, counting
 from jitui.aftersales.model.order import Buyer, OrderLine
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
-from jitui.aftersales.model.task import NewTask, OperatorTask, TaskState
+from jitui.aftersales.model.task import BY_THE_SERVICE, NewTask, OperatorTask, TaskState
 from jitui.aftersales.model.ticket import Ticket, TicketState
 from jitui.aftersales.outcomes import StoredResponse
 from jitui.aftersales.ports import (
@@ -234,13 +235,31 @@ class MemoryTables:
             case RecordLaterDecision():
                 self.later_decisions[change.decision.ticket_id, change.decision.decided_at] = change.decision
             case OpenTask():
-                self.tasks.setdefault(change.task_id, _task(change.task))
+                self._open_task(change)
+            case CloseTask():
+                self._close_task(change)
             case OpenIncident():
                 self._open_incident(snapshot, change)
             case ClaimPayment():
                 self.payments[change.provider, change.payment_id] = snapshot.order.buyer_id
             case SharePayment():
                 self.shared.update(self._shared_after([change]))
+
+    def _open_task(self, told: OpenTask) -> None:
+        """Nothing new for a cause that is known, or while a task of the condition is open."""
+        condition = told.task.condition
+        if condition is None or self._open_task_of(condition) is None:
+            self.tasks.setdefault(told.task_id, _task(told.task))
+
+    def _close_task(self, told: CloseTask) -> None:
+        known = self._open_task_of(told.condition)
+        if known is not None:
+            closed = replace(known, state=TaskState.RESOLVED, resolved_at=told.at, resolved_by=BY_THE_SERVICE)
+            self.tasks[known.task_id] = replace(closed, note=told.note)
+
+    def _open_task_of(self, condition: str) -> OperatorTask | None:
+        open_ones = (task for task in self.tasks.values() if task.state is TaskState.OPEN)
+        return next((task for task in open_ones if task.condition == condition), None)
 
     def _open_incident(self, snapshot: OrderSnapshot, told: OpenIncident) -> None:
         """More evidence joins the ticket's incident."""
@@ -295,4 +314,5 @@ def _task(new: NewTask) -> OperatorTask:
         order_id=new.order_id,
         amount_minor=new.amount_minor,
         currency=new.currency,
+        condition=new.condition,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -30,13 +31,38 @@ class AttemptState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SettlementProposal:
+    """A payment by hand that waits for a second person: the evidence, who proposed it, and when."""
+
+    reference: str
+    note: str
+    by: str
+    at: datetime
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one person's, whatever their letters' case and width and the blanks around them."""
+    return _as_compared(one) == _as_compared(other)
+
+
+def _as_compared(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
-    """How an operator paid a failed refund outside its provider: the evidence, who, and when."""
+    """How an operator paid a refund outside its provider: the evidence, who, and when.
+
+    `confirmed_by`: another person, where it took two. `attempts`: how many there were then; the database refuses the
+    settlement when a worker has begun another one meanwhile.
+    """
 
     reference: str  # of the payment: a bank's, or another route's
     note: str
     by: str
     at: datetime
+    confirmed_by: str | None = None
+    attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +87,7 @@ class Refund:
     reason: str = ""
     closed_at: datetime | None = None
     settlement: Settlement | None = None
+    proposal: SettlementProposal | None = None
 
 
 @dataclass(frozen=True, slots=True)

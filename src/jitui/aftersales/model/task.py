@@ -1,8 +1,13 @@
-"""Tasks: differences and double payments that a person must look at; nothing here moves money."""
+"""Tasks: what a person must look at; nothing here moves money.
+
+Most tasks are about something that happened (a double payment) and stay until a person says what became of it. A task
+with a `condition` is about something that goes on (a failed refund, no worker): one is open as long as it does, and the
+service closes it when it has ended.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -27,6 +32,14 @@ class TaskKind(StrEnum):
     DISPUTE_DIFFERS = "dispute_differs"
     DISPUTE_OVERLAPS = "dispute_overlaps"
     REFUND_NOT_IN_BOOKS = "refund_not_in_books"
+    REFUND_FAILED = "refund_failed"
+    OUTCOME_OVERDUE = "outcome_overdue"
+    PROVIDER_NOT_CONFIGURED = "provider_not_configured"
+    PROVIDER_TROUBLE = "provider_trouble"
+    LEDGER_UNBALANCED = "ledger_unbalanced"
+    ROLL_UP_STALE = "roll_up_stale"
+    WORKER_SILENT = "worker_silent"
+    NO_WORKER = "no_worker"
 
 
 class TaskState(StrEnum):
@@ -38,7 +51,10 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A task to open; `name` is its cause: the same cause again opens nothing, also when it was resolved."""
+    """A task to open; `name` is its cause: the same cause again opens nothing, also when it was resolved.
+
+    Of a `condition` at most one task is open. When the condition comes back, it is another cause and another task.
+    """
 
     name: str
     kind: TaskKind
@@ -48,6 +64,7 @@ class NewTask:
     order_id: str | None = None
     amount_minor: int | None = None
     currency: str | None = None
+    condition: str | None = None
 
     @property
     def task_id(self) -> UUID:
@@ -71,6 +88,36 @@ class OperatorTask:
     resolved_at: datetime | None = None
     resolved_by: str | None = None
     note: str | None = None
+    condition: str | None = None
+
+
+BY_THE_SERVICE = "jitui"
+"""Who closes the task of a condition that has ended."""
+
+
+def task_of_condition(
+    condition: str,
+    kind: TaskKind,
+    evidence: Mapping[str, object],
+    now: datetime,
+    *,
+    provider: str = "",
+    order_id: str | None = None,
+    amount_minor: int | None = None,
+    currency: str | None = None,
+) -> NewTask:
+    """A task about something that goes on; each time that it begins has a name of its own."""
+    return NewTask(
+        name=f"{condition}@{now.isoformat()}",
+        kind=kind,
+        provider=provider,
+        evidence=evidence,
+        opened_at=now,
+        order_id=order_id,
+        amount_minor=amount_minor,
+        currency=currency,
+        condition=condition,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +131,23 @@ class TaskFilter:
     limit: int = 50
 
 
+@dataclass(frozen=True, slots=True)
+class TasksObserved:
+    """What a look at the conditions changed; of several who look at once, one is told."""
+
+    opened: tuple[OperatorTask, ...] = ()
+    ended: tuple[OperatorTask, ...] = ()
+
+
 class Tasks(Protocol):
     """What opens, lists and resolves tasks."""
 
     async def open(self, tasks: Sequence[NewTask]) -> Sequence[TaskState]:
         """The state in which each task now stands: a known one keeps its own."""
+        ...
+
+    async def observe(self, standing: Sequence[NewTask], kinds: Collection[TaskKind], now: datetime) -> TasksObserved:
+        """Open a task for each condition that stands and has none, and close those of `kinds` whose condition ended."""
         ...
 
     async def list(self, wanted: TaskFilter) -> Sequence[OperatorTask]: ...

@@ -90,7 +90,7 @@ _OWN_STAFF = frozenset({ActorKind.PLATFORM, ActorKind.OPERATOR})
 def without_staff(view: TicketView, *, shop: bool) -> TicketView:
     """The view for a buyer, or for the shop: people are named to their own employer alone (R16).
 
-    Of the shop's people a buyer reads the shop's id, of the platform's nobody reads a name.
+    Of the shop's people a buyer reads the shop's id, of the platform's nobody reads a name or what they noted.
     """
     return replace(view, timeline=tuple(_without_staff(event, view, shop=shop) for event in view.timeline))
 
@@ -101,7 +101,8 @@ def _without_staff(event: TimelineView, view: TicketView, *, shop: bool) -> Time
         actor_id = ""
     elif event.actor is ActorKind.MERCHANT and not shop:
         actor_id = view.shop_id
-    return replace(event, actor_id=actor_id)
+    detail = {name: value for name, value in event.detail.items() if name != "note"}
+    return replace(event, actor_id=actor_id, detail=detail)
 
 
 def view_ticket(snapshot: OrderSnapshot, ticket_id: UUID) -> TicketView:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from jitui.aftersales.commands.failed_refund import paid_twice_name
 from jitui.aftersales.commands.pay import Clock, refund_instruction
-from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm, paid_twice_name
+from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.model.task import NewTask, TaskKind, Tasks, TaskState
 from jitui.aftersales.ports import AttemptRef, Store
 from jitui.aftersales.provider import PaymentProvider, RefundResult, RefundResultKind

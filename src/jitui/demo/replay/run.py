@@ -73,7 +73,7 @@ async def replay_history(
         run = Replay(
             service=service,
             books=books,
-            decision_settings=DecisionSettings(policy, history.time_zone),
+            decision_settings=DecisionSettings(policy, history.time_zone, frozenset(service.providers)),
             history=history,
             assumptions=assumptions,
             completed=await _completed_orders(service, history.shop_id),

@@ -254,7 +254,8 @@ async def _withdraw(service: Service, words: Words) -> Result:
 async def _retry(service: Service, words: Words) -> Result:
     refund_id = UUID(_text(words, "refund_id"))
     ref = RefundRef(lane_of_id(refund_id), refund_id)
-    return _result(await retry(service.store, ref, by=Actor(ActorKind.OPERATOR, "o"), now=service.clock()))
+    by, now = Actor(ActorKind.OPERATOR, "o"), service.clock()
+    return _result(await retry(service.store, ref, service.manual_payment_rules, by=by, now=now))
 
 
 async def _notify(service: Service, words: Words) -> Result:

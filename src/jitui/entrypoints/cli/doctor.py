@@ -8,14 +8,13 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from jitui.entrypoints.cli.doctor_operations import RUN_A_WORKER, DoctorFinding, Level, operations
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, assembled, print_json, results, styled
 
@@ -34,47 +33,31 @@ _Provider = TypeVar("_Provider", bound=AbstractAsyncContextManager[Any])
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-class Level(StrEnum):
-    """`missing` is needed and fails the command; `absent` is only needed for some things."""
-
-    OK = "ok"
-    ABSENT = "absent"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class DoctorFinding:
-    """One line of the report; `mend` says what to do about it."""
-
-    what: str
-    level: Level
-    found: str
-    mend: str = ""
-
-
 def doctor(as_json: Json = False) -> None:
-    """Look at everything that Jitui needs here; exit code 1 when something needed is missing.
+    """Look at everything that Jitui needs here; exit code 1 when something needed is missing or goes wrong.
 
-    A database that is configured is looked at and not changed; the embedded one is started for it.
+    Each configured provider is asked whether it takes our key. A database that is configured is looked at and not
+    changed; the embedded one is started for it.
     """
     findings = list(_findings())
     if as_json:
-        print_json({"ok": not _missing(findings), "findings": findings})
+        print_json({"ok": not _is_bad(findings), "findings": findings})
     else:
         _show(findings)
-    if _missing(findings):
+    if _is_bad(findings):
         raise typer.Exit(FAILED)
 
 
-def _missing(findings: list[DoctorFinding]) -> bool:
-    return any(finding.level is Level.MISSING for finding in findings)
+def _is_bad(findings: list[DoctorFinding]) -> bool:
+    return any(finding.level in (Level.MISSING, Level.FAILED) for finding in findings)
 
 
 def _show(findings: list[DoctorFinding]) -> None:
     from rich.padding import Padding
 
     console = results()
-    colours = {Level.OK: "green", Level.ABSENT: "yellow", Level.MISSING: "bold red"}
+    bad = "bold red"
+    colours = {Level.OK: "green", Level.ABSENT: "yellow", Level.MISSING: bad, Level.FAILED: bad}
     for finding in findings:
         console.print(
             assembled((f"{finding.level.value:8}", colours[finding.level]), f"{finding.what}: {finding.found}")
@@ -170,24 +153,29 @@ def _schema(settings: Settings, url: str) -> Iterator[DoctorFinding]:
         yield DoctorFinding("migrations", Level.MISSING, found, "Run `jitui migrate`.")
         return
     yield DoctorFinding("migrations", Level.OK, f"at revision {stands}")
-    yield from asyncio.run(_rows(url, settings.time_zone.key, settings.usage_max_age))
+    yield from asyncio.run(_rows(url, settings))
 
 
-async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[DoctorFinding, ...]:
+async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
     """Read without opening the service, which would publish a policy where none is live."""
     from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.queries import PostgresQueries
     from jitui.adapters.postgres.queue import SeenLog
     from jitui.adapters.postgres.registry import PostgresRegistry
-    from jitui.bootstrap import utc_now
+    from jitui.aftersales.operations.watch import Watch
+    from jitui.bootstrap import expected_of, utc_now
 
     async with make_pool(url, max_size=1) as pool:
-        live = await PostgresRegistry(pool, time_zone).live_policy()
-        now = utc_now()
-        health = await PostgresQueries(pool).health(now)
+        live = await PostgresRegistry(pool, settings.time_zone.key).live_policy()
+        queries, now = PostgresQueries(pool), utc_now()
+        health = await queries.health(now)
         payouts = await PostgresPayoutHold(pool, Path(), SeenLog()).status()
-    return _policy(live), _payouts(payouts), _roll_up(health, now, usage_max_age), _queue(health)
+        standing = await Watch().standing(queries, await expected_of(settings), now)
+        state = await queries.operations(now)
+    is_stale = any(task.kind == "roll_up_stale" for task in standing)
+    rolled_up = () if is_stale else (_roll_up(health, now, settings.usage_max_age),)
+    return _policy(live), _payouts(payouts), *rolled_up, _queue(health), *operations(state, standing, now)
 
 
 def _policy(live: PublishedPolicy | None) -> DoctorFinding:
@@ -216,13 +204,12 @@ def _payouts(status: PayoutStatus) -> DoctorFinding:
 def _roll_up(health: Health, now: datetime, usage_max_age: timedelta) -> DoctorFinding:
     from jitui.aftersales.commands.facts import usage_is_fresh
 
-    mend = "Without a worker nothing is refunded at once and nothing is paid: run `jitui worker`."
     if health.usage_as_of is None:
-        return DoctorFinding("roll-up", Level.ABSENT, "cap usage was never rolled up", mend)
+        return DoctorFinding("roll-up", Level.ABSENT, "cap usage was never rolled up", RUN_A_WORKER)
     found = f"cap usage is {(now - health.usage_as_of).total_seconds():.0f} s old"
     if usage_is_fresh(health.usage_as_of, now, usage_max_age):
         return DoctorFinding("roll-up", Level.OK, found)
-    return DoctorFinding("roll-up", Level.ABSENT, f"{found}, hence unknown", mend)
+    return DoctorFinding("roll-up", Level.FAILED, f"{found}, hence unknown", RUN_A_WORKER)
 
 
 def _queue(health: Health) -> DoctorFinding:

@@ -7,23 +7,38 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json
 
 if TYPE_CHECKING:
     from jitui.aftersales.changes import LedgerEntry
+    from jitui.aftersales.queries import UnbalancedOrder
     from jitui.bootstrap import Service
+
+MOST_SHOWN = 1_000
 
 
 def ledger(
-    order: Annotated[str, typer.Argument(metavar="ORDER", help="The platform's order id.", show_default=False)],
+    order: Annotated[str, typer.Argument(metavar="[ORDER]", help="The platform's order id.", show_default=False)] = "",
+    check: Annotated[bool, typer.Option("--check", help="Every order's ledger against its payments.")] = False,
     as_json: Json = False,
 ) -> None:
-    """An order's story in accounts: when, what happened, debit, credit, amount; and what each account holds now."""
-    from jitui.aftersales.ledger import balances
-    from jitui.entrypoints.cli.running import with_app
+    """An order's story in accounts: when, what happened, debit, credit, amount; and what each account holds now.
 
+    --check reads all orders: exit code 1 when the ledger of one differs from what its payments say.
+    """
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.errors import BadInput
+
+    if check == bool(order):
+        raise BadInput("Name an order, or --check all of them.", path="order")
+    if check:
+        _report(with_app(lambda service: service.queries.unbalanced_orders(None, MOST_SHOWN)), as_json=as_json)
+        return
     entries = with_app(lambda service: _read(service, order))
     if as_json:
+        from jitui.aftersales.ledger import balances
+
         held = [
             {"account": account, "balance_minor": minor, "currency": currency}
             for (account, currency), minor in balances(entries).items()
@@ -31,6 +46,21 @@ def ledger(
         print_json({"order_id": order, "postings": entries, "balances": held})
     else:
         _show(order, entries)
+
+
+def _report(found: Sequence[UnbalancedOrder], *, as_json: bool) -> None:
+    from jitui.money import to_decimal_text
+
+    if as_json:
+        print_json({"balanced": not found, "differences": found})
+    for one in () if as_json else found:
+        by_ledger = to_decimal_text(one.ledger_minor, one.currency)
+        by_order = to_decimal_text(one.order_minor, one.currency)
+        echo(f"order {one.order_id}: {one.what} is {by_ledger} {one.currency} by the ledger, {by_order} by the order")
+    if found:
+        raise typer.Exit(FAILED)
+    if not as_json:
+        echo("Every order's ledger agrees with its payments.")
 
 
 async def _read(service: Service, order: str) -> Sequence[LedgerEntry]:

@@ -45,6 +45,7 @@ COMMANDS = {
     "explain": Slot("explain:explain", "Why a ticket was, or was not, refunded at once."),
     "ledger": Slot("ledger:ledger", "An order's story in accounts."),
     "reconcile": Slot("reconcile:reconcile", "A provider's statement against the ledger."),
+    "refunds": Slot("refunds:refunds", "Find refunds that failed, and mend them."),
     "tasks": Slot("tasks:tasks", "Differences that a person must look at."),
     "restore": Slot("restore:restore", "From a restored backup to paying again."),
     "pause": Slot("pause:pause", "Stop instant approvals, everywhere or for a place."),

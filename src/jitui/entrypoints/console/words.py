@@ -114,12 +114,16 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.PAYMENT_BELONGS_TO_ANOTHER: _("The payment belongs to another buyer."),
         RefusalCode.PAYMENT_TOTAL_DIFFERS: _("The orders of this payment were reported with different totals."),
         RefusalCode.PAYMENT_TOTAL_EXCEEDED: _("The orders of this payment are more than the payment."),
+        RefusalCode.PROVIDER_NOT_CONFIGURED: _("The platform cannot refund through this payment provider."),
         RefusalCode.TICKET_STALE: _("Somebody changed this ticket since you opened it. This is how it stands now."),
         RefusalCode.TICKET_ALREADY_APPROVED: _("This ticket was approved already. This is how it stands now."),
         RefusalCode.TICKET_ALREADY_CLOSED: _("This ticket was closed already. This is how it stands now."),
         RefusalCode.TICKET_NOT_EXPIRED: _("The ticket's deadline has not passed."),
         RefusalCode.REFUND_NOT_FAILED: _("This refund has not failed."),
         RefusalCode.SETTLEMENT_DIFFERS: _("This is not the amount of the refund."),
+        RefusalCode.SETTLEMENT_PROPOSED: _("A payment by hand waits for a second person."),
+        RefusalCode.SETTLEMENT_NOT_PROPOSED: _("No payment by hand waits for a second person."),
+        RefusalCode.SECOND_PERSON_NEEDED: _("Another person must confirm this payment."),
         RefusalCode.UNKNOWN_TENDER: _("This order has no such payment."),
         RefusalCode.DISPUTE_DIFFERS: _("This dispute was reported otherwise before."),
         RefusalCode.DISPUTE_OPEN: _(
@@ -155,6 +159,8 @@ WHY: Mapping[str, str] = {
     "under_way": _("The payment is under way again"),
     "retried": _("The platform tries the payment again"),
     "settled_by_hand": _("The platform paid it back by another way"),
+    "settlement_proposed": _("The platform looks for another way to pay it back"),
+    "settlement_rejected": _("The other way was not taken; the platform looks into it"),
 }
 """The timeline's `why`, as a reader sees it."""
 

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from jitui.aftersales.queries import Benefit, Health
+from jitui.entrypoints.http.operations_metrics import OperationsMetrics
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -55,6 +56,8 @@ class Metrics:
             ["path", "quantile"],
             registry=self._registry,
         )
+
+        self.operations = OperationsMetrics(self._registry)
 
     def answered(self, operation: str, status: int, seconds: float) -> None:
         """Count one request."""

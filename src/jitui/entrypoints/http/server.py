@@ -28,6 +28,7 @@ from jitui.entrypoints.http.request import Stopping
 from jitui.errors import NotConfigured
 from jitui.logs import configure
 from jitui.settings import Settings, read_settings
+from jitui.watching import watching
 
 GRACE_SECONDS = 10
 START_SECONDS = 60
@@ -162,7 +163,7 @@ def _signals_end_quietly(server: uvicorn.Server) -> Iterator[None]:
 
 @asynccontextmanager
 async def _opened(settings: Settings, database_url: str) -> AsyncIterator[Service]:
-    async with open_service(settings, database_url) as service:
+    async with open_service(settings, database_url) as service, watching(service):
         yield service
 
 

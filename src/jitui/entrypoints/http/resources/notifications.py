@@ -5,8 +5,6 @@ from __future__ import annotations
 from litestar.params import FromPath
 
 from jitui.aftersales.commands.dispute import take_dispute
-from jitui.aftersales.commands.execute import Executed
-from jitui.aftersales.commands.mismatch import mismatch_task
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import AttemptRef
@@ -52,8 +50,6 @@ async def take_notification(request: RequestContext, provider: FromPath[str]) ->
         return _acknowledged("")
     ref = AttemptRef(lane_of_id(read.attempt_id), read.attempt_id)
     done = await confirm(service.store, ref, RefundUpdate(read.result, provider=told_by.name), now=service.clock())
-    if isinstance(done, Executed) and (task := mismatch_task(done.changes)) is not None:
-        log.warning("answer_differs", task=str(task.task_id), **task.evidence)
     return done if isinstance(done, Refusal) else _acknowledged(read.acknowledgement)
 
 

@@ -69,6 +69,7 @@ _TAG = ["Orders"]
             RefusalCode.PAYMENT_BELONGS_TO_ANOTHER,
             RefusalCode.PAYMENT_TOTAL_DIFFERS,
             RefusalCode.PAYMENT_TOTAL_EXCEEDED,
+            RefusalCode.PROVIDER_NOT_CONFIGURED,
         ),
     ),
 )

@@ -1,8 +1,8 @@
-"""Refunds: money on its way back, one tender's share each."""
+"""Refunds: money on its way back, one tender's share each; and what an operator does about one that nobody pays."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -10,17 +10,28 @@ from uuid import UUID
 from litestar.params import FromPath
 from msgspec import Meta
 
-from jitui.aftersales.commands.execute import Executed
-from jitui.aftersales.commands.settle_refund import ManualPayout, retry, settle
-from jitui.aftersales.model.refund import Attempt, AttemptState, Refund, RefundState
+from jitui.aftersales.changes import ProposeSettlement
+from jitui.aftersales.commands.execute import Executed, IdempotentReply
+from jitui.aftersales.commands.settle_refund import (
+    ManualPayout,
+    Outcome,
+    confirm_settlement,
+    reject_settlement,
+    retry,
+    settle,
+)
+from jitui.aftersales.model.refund import AttemptState, Refund, RefundState
 from jitui.aftersales.model.view import Amount, TicketView
+from jitui.aftersales.operations.refunds import RefundAction, RefundDetails, read_refund
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.aftersales.ports import RefundRef
-from jitui.entrypoints.http.fields import Code, PositiveMoney, Why, read_uuid
+from jitui.aftersales.ports import RefundFilter, RefundRef
+from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
+from jitui.entrypoints.http.fields import Code, Cursor, Id, Kind, PageLimit, PositiveMoney, Time, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown
 from jitui.entrypoints.http.operation import EVERY_SCOPE, NOTHING, PLATFORM, get, operation, post
-from jitui.entrypoints.http.problems import not_found
+from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
+from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Answer, Reply, answer, respond
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
@@ -28,13 +39,65 @@ from jitui.entrypoints.http.resources.shared import Sent, Shown
 from jitui.entrypoints.http.resources.ticket_view import headers_of_ticket, ticket_answer
 from jitui.ids import lane_of_id
 
+# Sent ------------------------------------------------------------------------------------------------------------
+
+
+class RefundQuery(Sent, frozen=True, kw_only=True):
+    """Filters of the list of refunds."""
+
+    state: RefundState | None = None
+    provider: Kind | None = None
+    order_id: Id | None = None
+    buyer_id: Id | None = None
+    shop_id: Id | None = None
+    queued_before: Time | None = None
+    cursor: Cursor | None = None
+    limit: PageLimit = 50
+
 
 class ManualPayoutSent(Sent, frozen=True, kw_only=True):
-    """A failed refund was paid outside the provider: the evidence. The amount must be the refund's."""
+    """A refund was paid outside the provider: the evidence. The amount must be the refund's."""
 
     reference: Annotated[Code, Meta(description="The payment's own number, such as the bank's. Shown on the ticket.")]
     note: Annotated[Why, Meta(description="How it was paid and who checked. Shown to the platform alone.")]
     amount: PositiveMoney
+
+
+class ConfirmationSent(Sent, frozen=True, kw_only=True):
+    """Which proposed payment by hand is confirmed."""
+
+    reference: Annotated[Code, Meta(description="The proposal's, as it was read.")]
+
+
+class SettlementRejectionSent(Sent, frozen=True, kw_only=True):
+    """Why a proposed payment by hand is rejected."""
+
+    note: Why
+
+
+# Shown -----------------------------------------------------------------------------------------------------------
+
+
+class RefundRow(Shown, frozen=True, kw_only=True):
+    """A refund in a list."""
+
+    refund_id: UUID
+    ticket_id: UUID
+    order_id: str
+    tender_id: str
+    provider: str
+    state: RefundState
+    amount: Amount
+    queued_at: datetime
+    closed_at: datetime | None
+    reason: str
+
+
+class RefundPage(Shown, frozen=True, kw_only=True):
+    """A page of refunds, newest first; `next` is null on the last one."""
+
+    refunds: tuple[RefundRow, ...]
+    next: str | None
 
 
 class AttemptAnswer(Shown, frozen=True, kw_only=True):
@@ -49,8 +112,8 @@ class AttemptAnswer(Shown, frozen=True, kw_only=True):
     reason: str
 
 
-class SettlementAnswer(Shown, frozen=True, kw_only=True):
-    """How an operator paid a failed refund outside its provider."""
+class ProposalAnswer(Shown, frozen=True, kw_only=True):
+    """A payment by hand that waits for a second person."""
 
     reference: str
     note: str
@@ -58,8 +121,18 @@ class SettlementAnswer(Shown, frozen=True, kw_only=True):
     at: datetime
 
 
+class SettlementAnswer(Shown, frozen=True, kw_only=True):
+    """How a refund was paid outside its provider."""
+
+    reference: str
+    note: str
+    by: str
+    at: datetime
+    confirmed_by: str | None = None
+
+
 class RefundAnswer(Shown, frozen=True, kw_only=True):
-    """One tender's share of a ticket on its way back; attempts, reasons and settlement only for the platform."""
+    """One tender's share of a ticket on its way back; what follows `closed_at` is for the platform alone."""
 
     refund_id: UUID
     ticket_id: UUID
@@ -73,29 +146,68 @@ class RefundAnswer(Shown, frozen=True, kw_only=True):
     reason: str
     attempts: tuple[AttemptAnswer, ...]
     settlement: SettlementAnswer | None = None
+    proposal: ProposalAnswer | None = None
+    actions: tuple[RefundAction, ...] = ()
 
 
 _TAG = ["Refunds"]
+
+
+# Reading -----------------------------------------------------------------------------------------------------------
+
+
+@get(
+    "/v1/refunds",
+    tags=_TAG,
+    summary="List refunds",
+    description="Newest first. `queued_before`: those that are older. A shop's or buyer's key lists its own, without "
+    "reasons.",
+    opt=operation({200: RefundPage}, EVERY_SCOPE, query=RefundQuery),
+)
+async def list_refunds(request: RequestContext) -> Reply:
+    """Money on its way back, and what is held up."""
+    query = read_query(request, RefundQuery)
+    faults = FaultCollector()
+    faults.time("queued_before", query.queued_before)
+    faults.settle()
+    if not request.may_filter(shop_id=query.shop_id, buyer_id=query.buyer_id):
+        return not_found()
+    place = read_cursor(query.cursor, TimePlace)
+    wanted = RefundFilter(
+        state=query.state,
+        provider=query.provider,
+        order_id=query.order_id,
+        buyer_id=request.own_buyer or query.buyer_id,
+        shop_id=request.own_shop or query.shop_id,
+        queued_before=query.queued_before,
+        after=(place.at, place.id) if place is not None else None,
+        limit=query.limit + 1,
+    )
+    found = await request.service.queries.refunds(wanted)
+    rows, following = page_of(found, query.limit, lambda refund: (refund.queued_at, refund.refund_id))
+    return answer(RefundPage(refunds=tuple(_row(request, refund) for refund in rows), next=following))
+
+
+def _row(request: RequestContext, refund: Refund) -> RefundRow:
+    if request.key_scope is PLATFORM:
+        return shown(RefundRow, refund)
+    return shown(RefundRow, refund, reason="")
 
 
 @get(
     "/v1/refunds/{refund_id:str}",
     tags=_TAG,
     summary="Read a refund",
-    description="Attempts and reasons are shown to the platform alone.",
+    description="Attempts, reasons, settlement and what can be done now (`actions`) are shown to the platform alone.",
     opt=operation({200: RefundAnswer}, EVERY_SCOPE),
 )
 async def get_refund(request: RequestContext, refund_id: FromPath[str]) -> Reply:
     """One tender's share on its way back."""
-    ref = _ref(refund_id)
-    found = await request.service.queries.refund(ref) if ref is not None else None
-    if ref is None or found is None:
+    ref, service = _ref(refund_id), request.service
+    found = await read_refund(service.store, ref, service.manual_payment_rules) if ref is not None else None
+    if found is None or not request.may_see(shop_id=found.shop_id, buyer_id=found.buyer_id):
         return not_found()
-    if request.key_scope is not PLATFORM:
-        snapshot = await request.service.store.read_order(ref)
-        if snapshot is None or not request.may_see(shop_id=snapshot.order.shop_id, buyer_id=snapshot.order.buyer_id):
-            return not_found()
-    return answer(_refund(request, *found))
+    return answer(_refund(request, found))
 
 
 def _ref(refund_id: str) -> RefundRef | None:
@@ -103,48 +215,13 @@ def _ref(refund_id: str) -> RefundRef | None:
     return RefundRef(lane_of_id(known), known) if known is not None else None
 
 
-def _refund(request: RequestContext, refund: Refund, attempts: Sequence[Attempt]) -> RefundAnswer:
+def _refund(request: RequestContext, found: RefundDetails) -> RefundAnswer:
     if request.key_scope is PLATFORM:
-        return shown(RefundAnswer, refund, attempts=tuple(attempts))
-    return shown(RefundAnswer, refund, reason="", attempts=(), settlement=None)
+        return shown(RefundAnswer, found.refund, attempts=found.attempts, actions=found.actions)
+    return shown(RefundAnswer, found.refund, reason="", attempts=(), settlement=None, proposal=None, actions=())
 
 
-@post(
-    "/v1/refunds/{refund_id:str}/settle-manually",
-    tags=_TAG,
-    summary="Settle a failed refund by hand",
-    description="The refund was paid outside its provider: it counts as paid, with the evidence, and is never sent "
-    "again. Should the provider pay it after all, a task says so. The answer is the ticket.",
-    opt=operation(
-        {200: TicketView},
-        [PLATFORM],
-        body=ManualPayoutSent,
-        idempotent=True,
-        refusals=(RefusalCode.REFUND_NOT_FAILED, RefusalCode.SETTLEMENT_DIFFERS),
-    ),
-)
-async def settle_refund(request: RequestContext, refund_id: FromPath[str]) -> Reply:
-    """Say with evidence that a finally failed refund was paid outside its provider."""
-    sent = await read_body(request, ManualPayoutSent)
-    ref = _ref(refund_id)
-    if ref is None:
-        return not_found()
-    payout = ManualPayout(sent.reference, sent.note, sent.amount.amount_minor, sent.amount.currency)
-    service, by = request.service, request.actor
-    return await respond(
-        request,
-        sent,
-        lambda reply: settle(
-            service.store,
-            ref,
-            payout,
-            by=by,
-            now=service.clock(),
-            reply=reply,
-        ),
-        lambda done: _ticket(request, done),
-        headers_of_ticket,
-    )
+# What an operator does ---------------------------------------------------------------------------------------------
 
 
 @post(
@@ -156,64 +233,180 @@ async def settle_refund(request: RequestContext, refund_id: FromPath[str]) -> Re
         {200: TicketView},
         [PLATFORM],
         idempotent=True,
-        refusals=(RefusalCode.REFUND_NOT_FAILED, RefusalCode.DISPUTE_OPEN),
+        refusals=(
+            RefusalCode.REFUND_NOT_FAILED,
+            RefusalCode.DISPUTE_OPEN,
+            RefusalCode.SETTLEMENT_PROPOSED,
+            RefusalCode.PROVIDER_NOT_CONFIGURED,
+        ),
     ),
 )
 async def retry_refund(request: RequestContext, refund_id: FromPath[str]) -> Reply:
     """Send a finally failed refund again, as a new attempt."""
+    service, by = request.service, request.actor
+    return await _done(
+        request,
+        refund_id,
+        NOTHING,
+        lambda ref, reply: retry(
+            service.store, ref, service.manual_payment_rules, by=by, now=service.clock(), reply=reply
+        ),
+    )
+
+
+@post(
+    "/v1/refunds/{refund_id:str}/settle-manually",
+    tags=_TAG,
+    summary="Settle a failed refund by hand",
+    description="The refund was paid outside its provider: it counts as paid, with the evidence, and is never sent "
+    "again. Should the provider pay it after all, a task says so. Above the amount that one person may settle (a "
+    "setting) the answer is 202: it waits for another person, and nothing moves. The answer is the ticket.",
+    opt=operation(
+        {200: TicketView, 202: TicketView},
+        [PLATFORM],
+        body=ManualPayoutSent,
+        idempotent=True,
+        refusals=(
+            RefusalCode.REFUND_NOT_FAILED,
+            RefusalCode.SETTLEMENT_DIFFERS,
+            RefusalCode.SETTLEMENT_PROPOSED,
+            RefusalCode.SECOND_PERSON_NEEDED,
+        ),
+    ),
+)
+async def settle_refund(request: RequestContext, refund_id: FromPath[str]) -> Reply:
+    """Say with evidence that a finally failed refund was paid outside its provider."""
+    sent = await read_body(request, ManualPayoutSent)
+    payout = ManualPayout(sent.reference, sent.note, sent.amount.amount_minor, sent.amount.currency)
+    service, by = request.service, request.actor
+    return await _done(
+        request,
+        refund_id,
+        sent,
+        lambda ref, reply: settle(
+            service.store, ref, payout, service.manual_payment_rules, by=by, now=service.clock(), reply=reply
+        ),
+    )
+
+
+@post(
+    "/v1/refunds/{refund_id:str}/confirm-settlement",
+    tags=_TAG,
+    summary="Confirm a payment by hand",
+    description="By another person (another key) than the one who proposed it: the refund is settled. The answer is "
+    "the ticket.",
+    opt=operation(
+        {200: TicketView},
+        [PLATFORM],
+        body=ConfirmationSent,
+        idempotent=True,
+        refusals=(
+            RefusalCode.SETTLEMENT_NOT_PROPOSED,
+            RefusalCode.SECOND_PERSON_NEEDED,
+            RefusalCode.SETTLEMENT_DIFFERS,
+            RefusalCode.REFUND_NOT_FAILED,
+        ),
+    ),
+)
+async def confirm_refund_settlement(request: RequestContext, refund_id: FromPath[str]) -> Reply:
+    """The second person's word on a payment by hand."""
+    sent = await read_body(request, ConfirmationSent)
+    service, by = request.service, request.actor
+    return await _done(
+        request,
+        refund_id,
+        sent,
+        lambda ref, reply: confirm_settlement(
+            service.store, ref, sent.reference, service.manual_payment_rules, by=by, now=service.clock(), reply=reply
+        ),
+    )
+
+
+@post(
+    "/v1/refunds/{refund_id:str}/reject-settlement",
+    tags=_TAG,
+    summary="Reject a payment by hand",
+    description="A proposed payment by hand is taken back, by who proposed it or by another person; the refund stays "
+    "as it was. The answer is the ticket.",
+    opt=operation(
+        {200: TicketView},
+        [PLATFORM],
+        body=SettlementRejectionSent,
+        idempotent=True,
+        refusals=(RefusalCode.SETTLEMENT_NOT_PROPOSED,),
+    ),
+)
+async def reject_refund_settlement(request: RequestContext, refund_id: FromPath[str]) -> Reply:
+    """A payment by hand is not to count."""
+    sent = await read_body(request, SettlementRejectionSent)
+    service, by = request.service, request.actor
+    return await _done(
+        request,
+        refund_id,
+        sent,
+        lambda ref, reply: reject_settlement(service.store, ref, sent.note, by=by, now=service.clock(), reply=reply),
+    )
+
+
+_Command = Callable[[RefundRef, IdempotentReply | None], Awaitable[Outcome]]
+
+
+async def _done(request: RequestContext, refund_id: str, sent: object, command: _Command) -> Reply:
+    """Run a command on a refund; its answer is the ticket, 202 where it waits for a second person."""
     ref = _ref(refund_id)
     if ref is None:
         return not_found()
-    service, by = request.service, request.actor
     return await respond(
-        request,
-        NOTHING,
-        lambda reply: retry(
-            service.store,
-            ref,
-            by=by,
-            now=service.clock(),
-            reply=reply,
-        ),
-        lambda done: _ticket(request, done),
-        headers_of_ticket,
+        request, sent, lambda reply: command(ref, reply), lambda done: _ticket(request, done), headers_of_ticket
     )
 
 
 def _ticket(request: RequestContext, done: Executed) -> Answer:
     assert done.ticket_id is not None
-    return ticket_answer(request, done.snapshot, done.ticket_id)
+    waits = any(isinstance(change, ProposeSettlement) and change.proposal is not None for change in done.changes)
+    return ticket_answer(request, done.snapshot, done.ticket_id, status=202 if waits else 200)
 
 
-HANDLERS = (get_refund, retry_refund, settle_refund)
+HANDLERS = (
+    list_refunds,
+    get_refund,
+    retry_refund,
+    settle_refund,
+    confirm_refund_settlement,
+    reject_refund_settlement,
+)
 
+_SUCCEEDED = RefundAnswer(
+    refund_id=sample.REFUND_ID,
+    ticket_id=sample.TICKET_ID,
+    order_id="o-1001",
+    tender_id="t1",
+    provider="simulator",
+    state=RefundState.SUCCEEDED,
+    amount=sample.FULL,
+    queued_at=sample.ASKED_AT,
+    closed_at=sample.REFUNDED_AT,
+    reason="",
+    attempts=(
+        AttemptAnswer(
+            attempt_id=sample.ATTEMPT_ID,
+            attempt_no=1,
+            state=AttemptState.SUCCEEDED,
+            started_at=sample.ASKED_AT,
+            news_at=sample.REFUNDED_AT,
+            provider_refund_id="rf_1",
+            reason="",
+        ),
+    ),
+)
 EXAMPLES = (
     ManualPayoutSent(
         reference="BANK-20260601-0042",
         note="The card was closed; paid to the buyer's bank account.",
         amount=PositiveMoney(12900, "CNY"),
     ),
-    RefundAnswer(
-        refund_id=sample.REFUND_ID,
-        ticket_id=sample.TICKET_ID,
-        order_id="o-1001",
-        tender_id="t1",
-        provider="simulator",
-        state=RefundState.SUCCEEDED,
-        amount=sample.FULL,
-        queued_at=sample.ASKED_AT,
-        closed_at=sample.REFUNDED_AT,
-        reason="",
-        attempts=(
-            AttemptAnswer(
-                attempt_id=sample.ATTEMPT_ID,
-                attempt_no=1,
-                state=AttemptState.SUCCEEDED,
-                started_at=sample.ASKED_AT,
-                news_at=sample.REFUNDED_AT,
-                provider_refund_id="rf_1",
-                reason="",
-            ),
-        ),
-    ),
+    ConfirmationSent(reference="BANK-20260601-0042"),
+    SettlementRejectionSent(note="The bank knows no such transfer."),
+    _SUCCEEDED,
+    RefundPage(refunds=(shown(RefundRow, _SUCCEEDED, amount=sample.FULL),), next=None),
 )

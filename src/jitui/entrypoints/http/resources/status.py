@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from jitui.aftersales.commands.facts import usage_is_fresh
-from jitui.aftersales.queries import Benefit, Health
+from jitui.aftersales.queries import Benefit, Health, OperationsState
 from jitui.bootstrap import Service
 from jitui.entrypoints.http.metrics import MEDIA_TYPE
 from jitui.entrypoints.http.operation import PLATFORM, get, operation
@@ -110,6 +110,8 @@ async def metrics(request: RequestContext) -> Reply:
     health = await _health(request.service)
     age_seconds = _age_seconds(health.usage_as_of, request.service.clock()) if health is not None else None
     benefit = await _benefit(request.service) if health is not None else None
+    state = await _operations(request.service) if health is not None else None
+    request.api.metrics.operations.set(state, request.service.clock())
     return Answer(200, request.api.metrics.exposition(health, age_seconds, benefit), media_type=MEDIA_TYPE)
 
 
@@ -124,6 +126,13 @@ async def _benefit(service: Service) -> Benefit | None:
     try:
         since = service.clock() - REFUND_TIMES_OVER
         return await asyncio.wait_for(service.queries.benefit(shop_id=None, since=since), LOOK_SECONDS)
+    except (JituiError, TimeoutError):
+        return None
+
+
+async def _operations(service: Service) -> OperationsState | None:
+    try:
+        return await asyncio.wait_for(service.queries.operations(service.clock()), LOOK_SECONDS)
     except (JituiError, TimeoutError):
         return None
 

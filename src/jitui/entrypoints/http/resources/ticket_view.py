@@ -49,10 +49,10 @@ def ticket_for(request: RequestContext, snapshot: OrderSnapshot, ticket_id: UUID
     return replace(view, refunds=refunds, review_reason=public_review_reason(request, view.review_reason))
 
 
-def ticket_answer(request: RequestContext, snapshot: OrderSnapshot, ticket_id: UUID) -> Answer:
+def ticket_answer(request: RequestContext, snapshot: OrderSnapshot, ticket_id: UUID, status: int = 200) -> Answer:
     """The ticket as an answer, its version as the ETag."""
     view = ticket_for(request, snapshot, ticket_id)
-    return answer(view, headers=(_etag(view.version),))
+    return answer(view, status, headers=(_etag(view.version),))
 
 
 def public_review_reason(request: RequestContext, reason: str | None) -> str | None:

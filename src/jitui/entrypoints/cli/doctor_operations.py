@@ -1,0 +1,141 @@
+"""What `jitui doctor` says of the running service: conditions that a person must look at, each with what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jitui.aftersales.model.task import NewTask
+    from jitui.aftersales.queries import OperationsState
+
+
+class Level(StrEnum):
+    """`missing` is needed and `failed` goes wrong: both fail the command. `absent` is only needed for some things."""
+
+    OK = "ok"
+    ABSENT = "absent"
+    MISSING = "missing"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorFinding:
+    """One line of the report; `mend` says what to do about it."""
+
+    what: str
+    level: Level
+    found: str
+    mend: str = ""
+
+
+RUN_A_WORKER = "Without a worker nothing is refunded at once and nothing is paid: run `jitui worker`."
+
+
+def operations(state: OperationsState, standing: Sequence[NewTask], now: datetime) -> Iterator[DoctorFinding]:
+    """Refunds, workers, what goes on, and open tasks."""
+    yield _failed(state, now)
+    yield from _workers(state, standing)
+    for task in standing:
+        yield _of_condition(task, now)
+    if not any(task.kind == "ledger_unbalanced" for task in standing):
+        found = "balanced in the orders of the last day"
+        yield DoctorFinding("ledger", Level.OK, found, "`jitui ledger --check` looks at all orders.")
+    yield _tasks(state.open_tasks)
+
+
+def _failed(state: OperationsState, now: datetime) -> DoctorFinding:
+    failed = [found for found in state.refunds if found.state == "failed"]
+    if not failed:
+        return DoctorFinding("refunds", Level.OK, "none has failed")
+    count = sum(found.count for found in failed)
+    providers = ", ".join(sorted({found.provider for found in failed}))
+    oldest = _age(now, min(found.oldest_at for found in failed))
+    mend = "`jitui refunds list --state failed` says why; docs/how-to/mend-failed-refunds.md."
+    return DoctorFinding("refunds", Level.FAILED, f"{count} failed ({providers}), the oldest {oldest} ago", mend)
+
+
+def _workers(state: OperationsState, standing: Sequence[NewTask]) -> Iterator[DoctorFinding]:
+    from jitui.aftersales.operations.conditions import is_alive
+
+    alive = [worker.name for worker in state.workers if is_alive(worker)]
+    if alive:
+        yield DoctorFinding("workers", Level.OK, f"{len(alive)} at work: {', '.join(alive)}")
+    elif not any(task.kind == "no_worker" for task in standing):
+        yield DoctorFinding("workers", Level.ABSENT, "none at work", RUN_A_WORKER)
+
+
+def _of_condition(task: NewTask, now: datetime) -> DoctorFinding:
+    from jitui.aftersales.model.task import TaskKind
+
+    told, name = task.evidence, task.provider
+    match task.kind:
+        case TaskKind.OUTCOME_OVERDUE:
+            states = " or ".join(map(str, _list(told["states"])))
+            found = f"{told['refunds']} {states} for longer than is usual, the oldest {_since(told, 'oldest_at', now)}"
+            mend = f"`jitui refunds list --provider {name}`; ask the provider, or reconcile its statement."
+            return DoctorFinding(f"outcomes at {name}", Level.FAILED, found, mend)
+        case TaskKind.PROVIDER_NOT_CONFIGURED:
+            found = f"not configured, and {told['refunds']} refunds wait for it, {_since(told, 'due_since', now)}"
+            mend = "Set its settings and start the workers anew, or settle them by hand."
+            return DoctorFinding(f"provider {name}", Level.FAILED, found, mend)
+        case TaskKind.PROVIDER_TROUBLE:
+            found = f"{told['trouble']} {_since(told, 'since', now)}: {told['reason']}"
+            return DoctorFinding(f"provider {name}", Level.FAILED, found, _MEND_TROUBLE.get(str(told["trouble"]), ""))
+        case TaskKind.LEDGER_UNBALANCED:
+            found = f"order {task.order_id} differs: {_differences(told)}"
+            mend = f"`jitui ledger {task.order_id}`. Something else than Jitui has written to the database."
+            return DoctorFinding("ledger", Level.FAILED, found, mend)
+        case TaskKind.ROLL_UP_STALE:
+            return DoctorFinding(
+                "roll-up", Level.FAILED, f"cap usage is from {_since(told, 'as_of', now)}", RUN_A_WORKER
+            )
+        case TaskKind.WORKER_SILENT:
+            found = f"silent, last seen {_since(told, 'seen_at', now)}"
+            return DoctorFinding(f"worker {told['worker']}", Level.FAILED, found, "Start it anew, and read its log.")
+        case _:
+            return DoctorFinding("workers", Level.FAILED, f"none at work; {told['refunds']} refunds wait", RUN_A_WORKER)
+
+
+_MEND_TROUBLE = {
+    "unauthorised": "It does not take our key: mend the settings, and start the workers anew.",
+    "timed_out": "It answers too late: look at its status page and at the network.",
+    "unreachable": "There is no connection: look at the network, a proxy, the address in the settings.",
+    "failing": "It says itself that it cannot answer: look at its status page.",
+}
+
+
+def _tasks(open_tasks: Mapping[str, int]) -> DoctorFinding:
+    told = ", ".join(f"{count} {kind}" for kind, count in sorted(open_tasks.items()))
+    if not told:
+        return DoctorFinding("tasks", Level.OK, "none is open")
+    return DoctorFinding("tasks", Level.ABSENT, f"open are {told}", "`jitui tasks` lists them.")
+
+
+def _differences(evidence: Mapping[str, object]) -> str:
+    differs = evidence["differs"]
+    assert isinstance(differs, Mapping)
+    return ", ".join(
+        f"{what} is {one['ledger_minor']} by the ledger and {one['order_minor']} by the order"
+        for what, one in sorted(differs.items())
+    )
+
+
+def _list(value: object) -> Sequence[object]:
+    assert isinstance(value, list)
+    return value
+
+
+def _since(evidence: Mapping[str, object], name: str, now: datetime) -> str:
+    return f"{_age(now, datetime.fromisoformat(str(evidence[name])))} ago"
+
+
+def _age(now: datetime, since: datetime) -> str:
+    seconds = max(0, int((now - since).total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,263 @@
+"""`jitui refunds`: find refunds that nobody pays, and mend them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.exits import FAILED
+from jitui.entrypoints.cli.output import Json, echo, print_json, say
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from uuid import UUID
+
+    from jitui.aftersales.commands.settle_refund import ManualPayout, Outcome
+    from jitui.aftersales.model.refund import Refund
+    from jitui.aftersales.model.ticket import Actor
+    from jitui.aftersales.operations.refunds import RefundDetails
+    from jitui.aftersales.ports import RefundRef
+    from jitui.bootstrap import Service
+
+refunds = typer.Typer(
+    help="Find refunds that failed, send them again or settle them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+RefundId = Annotated[str, typer.Argument(metavar="REFUND", help="The refund's id.", show_default=False)]
+By = Annotated[str, typer.Option(help="Who does this, for the record.", show_default=False)]
+
+
+# Reading -----------------------------------------------------------------------------------------------------------
+
+
+@refunds.command("list")
+def list_refunds(
+    state: Annotated[
+        str | None, typer.Option(help="queued, sending, pending, unknown, succeeded or failed.", show_default=False)
+    ] = None,
+    provider: Annotated[str | None, typer.Option(help="Of one provider.", show_default=False)] = None,
+    order: Annotated[str | None, typer.Option(help="Of one order.", show_default=False)] = None,
+    buyer: Annotated[str | None, typer.Option(help="Of one buyer.", show_default=False)] = None,
+    shop: Annotated[str | None, typer.Option(help="Of one shop.", show_default=False)] = None,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Queued longer ago: 30m, 2h or 3d.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Refunds, newest first. Those that need a person: --state failed."""
+    from jitui.aftersales.model.refund import RefundState
+    from jitui.aftersales.ports import RefundFilter
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.words import word_of
+
+    wanted = None if state is None else word_of(state, tuple(RefundState), "the state")
+    age = None if older_than is None else _age(older_than)
+
+    def work(service: Service) -> Awaitable[Sequence[Refund]]:
+        before = None if age is None else service.clock() - age
+        return service.queries.refunds(RefundFilter(wanted, provider, order, buyer, shop, before, limit=limit))
+
+    found = with_app(work)
+    if as_json:
+        print_json({"refunds": found})
+        return
+    for refund in found:
+        _show(refund)
+    if not found:
+        echo("There are no such refunds.")
+
+
+def _age(text: str) -> timedelta:
+    from datetime import timedelta
+
+    from jitui.errors import BadInput
+
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    number, unit = text[:-1], units.get(text[-1:])
+    if unit is None or not (number.isascii() and number.isdigit() and len(number) <= 6):
+        raise BadInput(f"--older-than takes an age such as 30m, 2h or 3d, not {text!r}.", path="--older-than")
+    return timedelta(**{unit: int(number)})
+
+
+def _show(refund: Refund) -> None:
+    echo(f"{refund.refund_id}  {refund.state}")
+    echo(f"  {_amount(refund)}, {refund.provider}, order {refund.order_id}; since {_time(refund.queued_at)}")
+    if refund.reason:
+        echo(f"  {refund.reason}")
+    if refund.proposal is not None:
+        echo(f"  a payment by hand waits for a second person: {refund.proposal.reference}, by {refund.proposal.by}")
+
+
+def _amount(refund: Refund) -> str:
+    from jitui.money import to_decimal_text
+
+    return f"{to_decimal_text(refund.amount_minor, refund.currency)} {refund.currency}"
+
+
+def _time(moment: object) -> str:
+    from datetime import UTC, datetime
+
+    assert isinstance(moment, datetime)
+    return moment.astimezone(UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+
+
+@refunds.command()
+def show(refund: RefundId, as_json: Json = False) -> None:
+    """One refund: its attempts, its ticket's timeline, and what can be done about it now."""
+    from jitui.entrypoints.cli.running import with_app
+
+    found = with_app(lambda service: _read(service, _ref(refund)))
+    if as_json:
+        print_json(found)
+        return
+    _show(found.refund)
+    for attempt in found.attempts:
+        news = f", {_time(attempt.news_at)}" if attempt.news_at is not None else ""
+        echo(f"attempt {attempt.attempt_no}: {attempt.state}{news}  {attempt.reason}".rstrip())
+        echo(f"  {attempt.attempt_id}, at the provider {attempt.provider_refund_id or 'not named'}")
+    if found.refund.settlement is not None:
+        paid = found.refund.settlement
+        second = "" if paid.confirmed_by is None else f", confirmed by {paid.confirmed_by}"
+        echo(f"settled by hand: {paid.reference}, by {paid.by}{second}: {paid.note}")
+    echo(f"ticket {found.refund.ticket_id}: {found.ticket_state}")
+    for event in found.timeline:
+        echo(f"  {_time(event.at)}  {event.why}, {event.actor_kind} {event.actor_id}".rstrip())
+    echo(f"can be done now: {', '.join(found.actions) or 'nothing; it is on its way, or paid'}")
+
+
+async def _read(service: Service, ref: RefundRef) -> RefundDetails:
+    from jitui.aftersales.operations.refunds import read_refund
+
+    found = await read_refund(service.store, ref, service.manual_payment_rules)
+    if found is None:
+        raise _unknown(ref.refund_id)
+    return found
+
+
+def _ref(text: str) -> RefundRef:
+    from uuid import UUID
+
+    from jitui.aftersales.ports import RefundRef
+    from jitui.errors import BadInput
+    from jitui.ids import lane_of_id
+
+    try:
+        refund_id = UUID(text)
+    except ValueError:
+        raise BadInput(f"{text!r} is not a refund's id (a UUID).", path="refund") from None
+    return RefundRef(lane_of_id(refund_id), refund_id)
+
+
+def _unknown(refund_id: UUID) -> Exception:
+    from jitui.errors import BadInput
+
+    return BadInput(f"There is no refund {refund_id} in this database.", path="refund")
+
+
+# Mending -----------------------------------------------------------------------------------------------------------
+
+
+@refunds.command()
+def retry(refund: RefundId, by: By) -> None:
+    """Send a failed refund again, as a new attempt; a worker does it."""
+    from jitui.aftersales.commands.settle_refund import retry as command
+
+    def run(service: Service, ref: RefundRef, actor: Actor) -> Awaitable[Outcome]:
+        return command(service.store, ref, service.manual_payment_rules, by=actor, now=service.clock())
+
+    _do(refund, by, run)
+    echo("It is queued; a worker sends it.")
+
+
+@refunds.command()
+def settle(
+    refund: RefundId,
+    by: By,
+    reference: Annotated[str, typer.Option(help="The payment's own number, such as the bank's.")] = "",
+    amount: Annotated[str, typer.Option(help="What was paid, such as 129.00: the refund's amount.")] = "",
+    note: Annotated[str, typer.Option(help="How it was paid and who checked; or why it is rejected.")] = "",
+    confirm: Annotated[bool, typer.Option("--confirm", help="As the second person, by its --reference.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="Take a proposed payment back, with a --note.")] = False,
+) -> None:
+    """Say with evidence that a refund was paid outside its provider; it is never sent afterwards.
+
+    Above JITUI_SETTLE_ALONE_UP_TO it is proposed, and another person confirms or rejects it.
+    """
+    _check_words(reference, amount, note, confirm=confirm, reject=reject)
+
+    async def run(service: Service, ref: RefundRef, actor: Actor) -> Outcome:
+        from jitui.aftersales.commands import settle_refund as commands
+
+        rules, now = service.manual_payment_rules, service.clock()
+        if reject:
+            return await commands.reject_settlement(service.store, ref, note, by=actor, now=now)
+        if confirm:
+            return await commands.confirm_settlement(service.store, ref, reference, rules, by=actor, now=now)
+        payout = _payout((await _read(service, ref)).refund, reference, amount, note)
+        return await commands.settle(service.store, ref, payout, rules, by=actor, now=now)
+
+    done = _do(refund, by, run)
+    if reject:
+        echo("The payment by hand is rejected; the refund is as it was.")
+    elif done.proposal is not None:
+        echo("It waits for another person, and nothing has moved. They confirm it by:")
+        echo(f"  jitui refunds settle {refund} --confirm --reference {done.proposal.reference} --by NAME")
+    else:
+        echo("It is settled.")
+
+
+def _check_words(reference: str, amount: str, note: str, *, confirm: bool, reject: bool) -> None:
+    """What is needed for which of the three. Raises BadInput that names the option."""
+    from jitui.errors import BadInput
+    from jitui.text import why_no_id
+
+    if confirm and reject:
+        raise BadInput("Confirm it or reject it, not both.", path="--confirm")
+    needed = {"--reference": not reject, "--amount": not (confirm or reject), "--note": not confirm}
+    given = {"--reference": reference, "--amount": amount, "--note": note}
+    for option, is_needed in needed.items():
+        if is_needed and not given[option].strip():
+            raise BadInput(f"{option} is needed here.", path=option)
+    why = why_no_id(reference, slashes=True) if reference else None
+    if why is not None:
+        raise BadInput(f"--reference: this is no number of a payment: {why}.", path="--reference")
+    if len(note) > 500:
+        raise BadInput("--note takes at most 500 characters.", path="--note")
+
+
+def _payout(refund: Refund, reference: str, amount: str, note: str) -> ManualPayout:
+    from jitui.aftersales.commands.settle_refund import ManualPayout
+    from jitui.errors import BadInput
+    from jitui.money import from_decimal_text
+
+    amount_minor = from_decimal_text(amount, refund.currency)
+    if amount_minor is None:
+        raise BadInput(f"--amount: {amount!r} is no amount of {refund.currency}.", path="--amount")
+    return ManualPayout(reference, note, amount_minor, refund.currency)
+
+
+def _do(refund: str, by: str, run: Callable[[Service, RefundRef, Actor], Awaitable[Outcome]]) -> Refund:
+    """Run a command on a refund, which is returned as it is now; a refusal is told and ends with exit code 1."""
+    from jitui.aftersales.commands.execute import Executed
+    from jitui.aftersales.model.ticket import Actor, ActorKind
+    from jitui.aftersales.outcomes import Refusal, RefusalCode
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.errors import BadInput
+
+    ref = _ref(refund)
+    if not by.strip():
+        raise BadInput("Money is moved under a name: --by says whose.", path="--by")
+    done = with_app(lambda service: run(service, ref, Actor(ActorKind.OPERATOR, by)))
+    if isinstance(done, Refusal):
+        if done.code is RefusalCode.NOT_FOUND:
+            raise _unknown(ref.refund_id)
+        say(done.message)
+        raise typer.Exit(FAILED)
+    assert isinstance(done, Executed)
+    return next(one for one in done.snapshot.refunds if one.refund_id == ref.refund_id)
