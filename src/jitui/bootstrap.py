@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.feed import PostgresFeed
+from jitui.adapters.postgres.keys import PostgresKeys
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.adapters.postgres.parked_disputes import PostgresParkedDisputes
 from jitui.adapters.postgres.people import PostgresPeople
@@ -32,6 +33,7 @@ from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
 from jitui.aftersales.queries import Queries
 from jitui.aftersales.reconciliation.reconcile import StatementFormat, StatementStaging
+from jitui.identity.keys import Keys
 from jitui.identity.people import People
 from jitui.policy import Policy
 from jitui.settings import Settings, read_secret_file
@@ -59,6 +61,7 @@ class Service:
     registry: Registry
     feed: Feed
     queries: Queries
+    keys: Keys
     people: People
     tasks: Tasks
     staging: StatementStaging
@@ -133,6 +136,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             registry=registry,
             feed=PostgresFeed(pool, time_zone),
             queries=PostgresQueries(pool),
+            keys=PostgresKeys(pool),
             people=PostgresPeople(pool),
             tasks=PostgresTasks(pool),
             staging=PostgresStatementStaging(pool),

@@ -205,6 +205,7 @@ class Settings:
     rate_per_key: int = _setting(_whole(1, 100_000), 500)
     rate_per_address: int = _setting(_whole(1, 100_000), 100)
     wrong_keys_per_minute: int = _setting(_whole(1, 100_000), 600)
+    key_lifetime_days: int = _setting(_whole(1, 3_650), 365)
     usage_max_age_seconds: int = _setting(_whole(2, 3_600), 10)
     worker_batch: int = _setting(_whole(1, 10_000), 64)
     worker_lease_seconds: int = _setting(_whole(1, 86_400), 60)

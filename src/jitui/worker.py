@@ -29,6 +29,8 @@ EXPIRY_BATCH = 200
 WATCH_SECONDS = 60.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
+KEYS_SECONDS = 86_400.0
+MOST_KEYS_NAMED = 20
 KEEP_RESPONSES = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
 
@@ -43,6 +45,7 @@ async def run_worker(service: Service, stop: asyncio.Event) -> None:
         _repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
         _repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
         _repeat("watch", stop, lambda: _warn_of_unpaid(service), every_seconds=WATCH_SECONDS),
+        _repeat("keys", stop, lambda: warn_of_ending_keys(service), every_seconds=KEYS_SECONDS),
         _repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
     )
 
@@ -116,6 +119,15 @@ async def _warn_of_unpaid(service: Service) -> bool:
     """Nobody claims a refund whose provider is not configured here; somebody must hear of it."""
     for name in await service.store.due_providers(service.clock()) - set(service.providers):
         log.warning("provider_not_configured", provider=name)
+    return False
+
+
+async def warn_of_ending_keys(service: Service) -> bool:
+    """Whoever uses a key that ends soon learns of it in time, once a day from each worker; the first ends are named."""
+    ending = await service.keys.ending_soon(service.clock())
+    for key in ending[:MOST_KEYS_NAMED]:
+        ends_at = key.expires_at.isoformat(timespec="seconds") if key.expires_at is not None else ""
+        log.warning("api_key_ends_soon", key_id=key.key_id, label=key.label, ends_at=ends_at, ending=len(ending))
     return False
 
 

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jitui.adapters.payments.stripe import StripeProvider
     from jitui.aftersales.ports import PublishedPolicy
     from jitui.aftersales.queries import Health
+    from jitui.identity.keys import ApiKey
     from jitui.settings import Settings
 
 LEAST_POSTGRES = 15
@@ -174,6 +175,7 @@ def _schema(settings: Settings, url: str) -> Iterator[DoctorFinding]:
 
 async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[DoctorFinding, ...]:
     """Read without opening the service, which would publish a policy where none is live."""
+    from jitui.adapters.postgres.keys import PostgresKeys
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.queries import PostgresQueries
     from jitui.adapters.postgres.registry import PostgresRegistry
@@ -183,7 +185,8 @@ async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[Doc
         live = await PostgresRegistry(pool, time_zone).live_policy()
         now = utc_now()
         health = await PostgresQueries(pool).health(now)
-    return _policy(live), _roll_up(health, now, usage_max_age), _queue(health)
+        ending = await PostgresKeys(pool).ending_soon(now)
+    return _policy(live), _roll_up(health, now, usage_max_age), _queue(health), _keys(ending, now)
 
 
 def _policy(live: PublishedPolicy | None) -> DoctorFinding:
@@ -217,6 +220,16 @@ def _queue(health: Health) -> DoctorFinding:
     waiting = {state: count for state, count in health.refund_queue.items() if count}
     found = ", ".join(f"{count} {state}" for state, count in sorted(waiting.items())) or "empty"
     return DoctorFinding("refund queue", Level.OK, found)
+
+
+def _keys(ending: Sequence[ApiKey], now: datetime) -> DoctorFinding:
+    if not ending:
+        return DoctorFinding("API keys", Level.OK, "none ends within 30 days")
+    first = ending[0]
+    days = (first.expires_at - now).days if first.expires_at is not None else 0
+    named = f"{first.key_id} ({first.label})" if first.label else first.key_id
+    found = f"{len(ending)} end within 30 days, the first is {named} in {days} days"
+    return DoctorFinding("API keys", Level.ABSENT, found, f"Roll it: `jitui keys roll {first.key_id}`.")
 
 
 # What only some things need ---------------------------------------------------------------------------------------

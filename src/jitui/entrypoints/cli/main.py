@@ -50,7 +50,7 @@ COMMANDS = {
     "restrict": Slot("people:restrict", "Withdraw the service from a buyer."),
     "select": Slot("people:select", "Put a buyer on the allow or the deny list."),
     "coverage": Slot("coverage:coverage", "Show and set what the service covers."),
-    "keys": Slot("keys:keys", "Issue API keys."),
+    "keys": Slot("keys:keys", "Issue, list, roll and revoke API keys."),
     "replay": Slot("replay:replay", "Drive real invoices through the service."),
     "history": Slot("history:history", "Bring real sets of orders to a back-test."),
     "backtest": Slot("backtest:backtest", "What a policy would have done to a history."),

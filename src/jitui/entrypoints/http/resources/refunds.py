@@ -18,7 +18,7 @@ from jitui.aftersales.outcomes import RefusalCode
 from jitui.aftersales.ports import RefundRef
 from jitui.entrypoints.http.fields import Code, PositiveMoney, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import EVERY_SCOPE, NOTHING, PLATFORM, get, operation, post
+from jitui.entrypoints.http.operation import NOTHING, PLATFORM, get, operation, post
 from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Answer, Reply, answer, respond
@@ -26,6 +26,7 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown
 from jitui.entrypoints.http.resources.ticket_view import headers_of_ticket, ticket_answer
+from jitui.identity.access import Permission
 from jitui.ids import lane_of_id
 
 
@@ -83,7 +84,7 @@ _TAG = ["Refunds"]
     tags=_TAG,
     summary="Read a refund",
     description="Attempts and reasons are shown to the platform alone.",
-    opt=operation({200: RefundAnswer}, EVERY_SCOPE),
+    opt=operation({200: RefundAnswer}, Permission.REFUNDS_READ),
 )
 async def get_refund(request: RequestContext, refund_id: FromPath[str]) -> Reply:
     """One tender's share on its way back."""
@@ -117,7 +118,7 @@ def _refund(request: RequestContext, refund: Refund, attempts: Sequence[Attempt]
     "again. Should the provider pay it after all, a task says so. The answer is the ticket.",
     opt=operation(
         {200: TicketView},
-        [PLATFORM],
+        Permission.REFUNDS_WRITE,
         body=ManualPayoutSent,
         idempotent=True,
         refusals=(RefusalCode.REFUND_NOT_FAILED, RefusalCode.SETTLEMENT_DIFFERS),
@@ -154,7 +155,7 @@ async def settle_refund(request: RequestContext, refund_id: FromPath[str]) -> Re
     description="A new attempt with a new key; the answer is the ticket.",
     opt=operation(
         {200: TicketView},
-        [PLATFORM],
+        Permission.REFUNDS_WRITE,
         idempotent=True,
         refusals=(RefusalCode.REFUND_NOT_FAILED, RefusalCode.DISPUTE_OPEN),
     ),

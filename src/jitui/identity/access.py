@@ -1,0 +1,101 @@
+"""Who may do what, and on whose things: plain values by which the API and the console decide (I8).
+
+A permission is a resource and what is done with it. What a role or the scope of a key has no entry for, it may not do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class KeyScope(StrEnum):
+    """Whose things an API key sees: everybody's, those of one shop, those of one buyer."""
+
+    PLATFORM = "platform"
+    SHOP = "shop"
+    BUYER = "buyer"
+
+
+class Permission(StrEnum):
+    """A resource, and whether it is read or changed."""
+
+    REFUND_REQUESTS_READ = "refund_requests:read"
+    REFUND_REQUESTS_WRITE = "refund_requests:write"
+    TICKETS_READ = "tickets:read"
+    TICKETS_WRITE = "tickets:write"
+    ORDERS_READ = "orders:read"
+    ORDERS_WRITE = "orders:write"
+    PAYMENTS_WRITE = "payments:write"
+    DISPUTES_WRITE = "disputes:write"
+    SHIPMENTS_WRITE = "shipments:write"
+    BUYERS_READ = "buyers:read"
+    BUYERS_WRITE = "buyers:write"
+    HISTORY_READ = "history:read"
+    HISTORY_WRITE = "history:write"
+    SHOPS_READ = "shops:read"
+    SHOPS_WRITE = "shops:write"
+    CATEGORIES_WRITE = "categories:write"
+    COVERAGE_READ = "coverage:read"
+    COVERAGE_WRITE = "coverage:write"
+    REFUNDS_READ = "refunds:read"
+    REFUNDS_WRITE = "refunds:write"
+    LEDGER_READ = "ledger:read"
+    TASKS_READ = "tasks:read"
+    TASKS_WRITE = "tasks:write"
+    INCIDENTS_READ = "incidents:read"
+    CHANGES_READ = "changes:read"
+    PAUSES_READ = "pauses:read"
+    PAUSES_WRITE = "pauses:write"
+    RESTRICTIONS_READ = "restrictions:read"
+    RESTRICTIONS_WRITE = "restrictions:write"
+    POLICIES_READ = "policies:read"
+    METRICS_READ = "metrics:read"
+
+
+class Reach(StrEnum):
+    """On whose things a permission holds."""
+
+    OWN = "own"
+    ANY = "any"
+
+
+Grants = Mapping[Permission, Reach]
+
+
+def _grants(reach: Reach, *permissions: Permission) -> Grants:
+    return MappingProxyType(dict.fromkeys(permissions, reach))
+
+
+_BUYER = _grants(
+    Reach.OWN,
+    Permission.REFUND_REQUESTS_READ,
+    Permission.REFUND_REQUESTS_WRITE,
+    Permission.TICKETS_READ,
+    Permission.ORDERS_READ,
+    Permission.BUYERS_READ,
+    Permission.REFUNDS_READ,
+)
+_SHOP = _grants(
+    Reach.OWN,
+    Permission.TICKETS_READ,
+    Permission.TICKETS_WRITE,
+    Permission.ORDERS_READ,
+    Permission.SHIPMENTS_WRITE,
+    Permission.SHOPS_READ,
+    Permission.COVERAGE_READ,
+    Permission.REFUNDS_READ,
+    Permission.INCIDENTS_READ,
+    Permission.CHANGES_READ,
+)
+
+KEY_GRANTS: Mapping[KeyScope, Grants] = MappingProxyType(
+    {KeyScope.PLATFORM: _grants(Reach.ANY, *Permission), KeyScope.SHOP: _SHOP, KeyScope.BUYER: _BUYER}
+)
+"""What a key of each scope may do, unless it was restricted to a part of it."""
+
+
+def scopes_with(permission: Permission) -> frozenset[KeyScope]:
+    """The scopes of keys that may have a permission."""
+    return frozenset(scope for scope, grants in KEY_GRANTS.items() if permission in grants)
