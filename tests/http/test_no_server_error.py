@@ -15,9 +15,9 @@ from litestar import Litestar
 from jitui.aftersales.governance.registry import Pause, Scope, Shop
 from jitui.entrypoints.console.mount import console_handlers
 from jitui.entrypoints.http.app import create_app
-from jitui.identity.access import KeyScope
+from jitui.identity.access import KeyScope, Role
 from jitui.identity.keys import issue_key
-from jitui.identity.people import Person, Role, enrol
+from jitui.identity.people import Person, enrol
 from tests.asgi import transport_to
 from tests.console.pages import Page
 from tests.http.api import BUYER, SHOP, Api, order, shipment

@@ -23,9 +23,9 @@ from jitui.aftersales.ports import HistoryRecord
 from jitui.bootstrap import Service
 from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, PlannedOrder, Shopper
 from jitui.errors import Unavailable
-from jitui.identity.access import KeyScope
+from jitui.identity.access import KeyScope, Role
 from jitui.identity.keys import issue_key
-from jitui.identity.people import Person, Role, enrol
+from jitui.identity.people import Person, enrol
 from jitui.ids import lane_of, new_id
 from jitui.policy.facts import BUYER_EVENTS, SHOP_EVENTS
 

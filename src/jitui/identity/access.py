@@ -10,6 +10,35 @@ from enum import StrEnum
 from types import MappingProxyType
 
 
+class Role(StrEnum):
+    """What a person signs in to do; a buyer and a merchant are bound to one buyer or shop, the others to none."""
+
+    BUYER = "buyer"
+    MERCHANT = "merchant"
+    SUPPORT = "support"
+    RISK = "risk"
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+ROLE_MEANINGS: Mapping[Role, str] = MappingProxyType(
+    {
+        Role.BUYER: "one buyer: asks for refunds, sees their own orders",
+        Role.MERCHANT: "one shop: decides its tickets, ships, sees its coverage",
+        Role.SUPPORT: "answers why a request was, or was not, refunded at once",
+        Role.RISK: "restricts buyers, pauses places, keeps the lists",
+        Role.OPERATOR: "works on tasks and failed refunds, decides for the platform",
+        Role.AUDITOR: "reads everything, changes nothing",
+        Role.ADMIN: "manages people and keys",
+    }
+)
+"""What each role is for, in a line."""
+
+BOUND_ROLES = frozenset({Role.BUYER, Role.MERCHANT})
+"""Roles of people who see the things of one buyer or shop."""
+
+
 class KeyScope(StrEnum):
     """Whose things an API key sees: everybody's, those of one shop, those of one buyer."""
 

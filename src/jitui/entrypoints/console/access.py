@@ -12,7 +12,8 @@ from litestar.types import Guard
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.entrypoints.console.visit import AnyConnection, Visit, service_of
-from jitui.identity.people import Role, whose_session
+from jitui.identity.access import Role
+from jitui.identity.people import whose_session
 from jitui.ids import lane_of, lane_of_id
 from jitui.text import why_no_id
 

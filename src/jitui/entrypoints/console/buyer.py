@@ -29,7 +29,7 @@ from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visitin
 from jitui.entrypoints.console.why import explained, shop_name, version_of
 from jitui.entrypoints.console.words import REVIEW_REASONS
 from jitui.entrypoints.cursor import to_cursor
-from jitui.identity.people import Role
+from jitui.identity.access import Role
 from jitui.ids import lane_of_id
 
 ORDERS_PER_PAGE = 10

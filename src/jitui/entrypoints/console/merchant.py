@@ -28,7 +28,7 @@ from jitui.entrypoints.console.ticket_list import TABS, csv_of, page_of, read_qu
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.why import explained, shop_name
 from jitui.entrypoints.console.words import REVIEW_REASONS
-from jitui.identity.people import Role
+from jitui.identity.access import Role
 from jitui.ids import lane_of_id
 
 BENEFIT_DAYS = 30

@@ -118,6 +118,7 @@ def _litestar(
     litestar.state.jitui = api.opened
     litestar.state.stopping = api.stopping
     litestar.state.used_keys = api.used_keys
+    litestar.state.metrics = api.metrics
     return litestar
 
 

@@ -50,7 +50,14 @@ class Metrics:
             ["process", "reason"],
             registry=self._registry,
         )
+        refused_sign_ins = Counter(
+            "jitui_sign_in_refusals_total",
+            "Sign-ins to the console that were refused, by the reason.",
+            ["process", "reason"],
+            registry=self._registry,
+        )
         self._requests = Children(requests, process)
+        self._refused_sign_ins = Children(refused_sign_ins, process)
         self._refused_keys = Children(refused_keys, process)
         self._seconds = Children(seconds, process)
         self._decisions = Children(decisions, process)
@@ -87,6 +94,10 @@ class Metrics:
     def key_refused(self, reason: str) -> None:
         """Count one request whose key, or the lack of one, opened nothing."""
         self._refused_keys.counter(reason).inc()
+
+    def sign_in_refused(self, reason: str) -> None:
+        """Count one sign-in to the console that was refused."""
+        self._refused_sign_ins.counter(reason).inc()
 
     def keys_end_soon(self, ends: Sequence[datetime] | None) -> None:
         """When the keys end that end soon, the first one first; None when the database did not answer."""

@@ -6,13 +6,10 @@ import re
 from collections.abc import Callable
 from time import monotonic
 
-from jitui.entrypoints.http.limits import Buckets, Rate
+from jitui.entrypoints.http.log_lines import LogLines
 from jitui.entrypoints.http.metrics import Metrics
 from jitui.identity.keys import KeyFault
 from jitui.logs import get_logger
-
-LINES = Rate(per_second=1 / 60, burst=1)
-"""Of one fault of one key, or from one address where there is no such key; the metric counts all."""
 
 _OUR_ID = re.compile(r"[0-9a-f]{12}")
 """How ids of ours look; in the place of an id anything may have been sent, a secret too."""
@@ -26,12 +23,12 @@ class RefusedKeys:
 
     def __init__(self, metrics: Metrics, *, seconds: Callable[[], float] = monotonic) -> None:
         self._metrics = metrics
-        self._lines = Buckets(LINES, "log", seconds=seconds)
+        self._lines = LogLines(seconds=seconds)
 
     def tell(self, fault: KeyFault, key_id: str | None, client: str) -> None:
         """Count it, and write the line unless the same was written within the minute."""
         self._metrics.key_refused(fault.value)
-        about = client if fault in _NAMELESS else key_id
-        if self._lines.take(f"{fault.value} {about}").within:
+        about = client if fault in _NAMELESS or key_id is None else key_id
+        if self._lines.may_write(fault.value, about):
             told = key_id if key_id is not None and _OUR_ID.fullmatch(key_id) else None
             log.warning("api_key_refused", reason=fault.value, key_id=told, client=client)
