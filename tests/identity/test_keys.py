@@ -11,7 +11,7 @@ import pytest
 from jitui.adapters.postgres.keys import PostgresKeys
 from jitui.adapters.postgres.pool import make_pool
 from jitui.errors import BadInput
-from jitui.identity.access import KEY_GRANTS, KeyScope, Permission, Reach, scopes_with
+from jitui.identity.access import KeyScope
 from jitui.identity.keys import (
     ENDING_SOON,
     LIFETIME,
@@ -102,13 +102,6 @@ def test_permissions_that_are_not_known_any_more_are_named() -> None:
     key = ApiKey("k", KeyScope.PLATFORM, "", "", NOW, permissions=("orders:read", "orders:everything"))
     assert retired_permissions(key) == ("orders:everything",)
     assert retired_permissions(ApiKey("k", KeyScope.PLATFORM, "", "", NOW)) == ()
-
-
-def test_a_platform_key_may_do_everything_and_the_others_reach_their_own_things_only() -> None:
-    assert dict(KEY_GRANTS[KeyScope.PLATFORM]) == dict.fromkeys(Permission, Reach.ANY)
-    for scope in (KeyScope.SHOP, KeyScope.BUYER):
-        assert set(KEY_GRANTS[scope].values()) == {Reach.OWN}
-    assert scopes_with(Permission.TICKETS_WRITE) == {KeyScope.PLATFORM, KeyScope.SHOP}
 
 
 async def test_the_old_and_the_new_key_work_until_the_overlap_ends(keys: PostgresKeys) -> None:

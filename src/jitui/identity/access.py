@@ -81,10 +81,15 @@ class Permission(StrEnum):
     RESTRICTIONS_WRITE = "restrictions:write"
     POLICIES_READ = "policies:read"
     METRICS_READ = "metrics:read"
+    PEOPLE_READ = "people:read"
+    PEOPLE_WRITE = "people:write"
+    KEYS_READ = "keys:read"
+    KEYS_WRITE = "keys:write"
+    AUDIT_READ = "audit:read"
 
 
 class Reach(StrEnum):
-    """On whose things a permission holds."""
+    """On whose things a permission holds: those of one's own buyer or shop, or everybody's."""
 
     OWN = "own"
     ANY = "any"
@@ -97,30 +102,86 @@ def _grants(reach: Reach, *permissions: Permission) -> Grants:
     return MappingProxyType(dict.fromkeys(permissions, reach))
 
 
-_BUYER = _grants(
-    Reach.OWN,
+_ANSWERING = (
     Permission.REFUND_REQUESTS_READ,
-    Permission.REFUND_REQUESTS_WRITE,
     Permission.TICKETS_READ,
     Permission.ORDERS_READ,
-    Permission.BUYERS_READ,
     Permission.REFUNDS_READ,
-)
-_SHOP = _grants(
-    Reach.OWN,
-    Permission.TICKETS_READ,
-    Permission.TICKETS_WRITE,
-    Permission.ORDERS_READ,
-    Permission.SHIPMENTS_WRITE,
+    Permission.BUYERS_READ,
     Permission.SHOPS_READ,
     Permission.COVERAGE_READ,
-    Permission.REFUNDS_READ,
+    Permission.HISTORY_READ,
     Permission.INCIDENTS_READ,
-    Permission.CHANGES_READ,
+    Permission.PAUSES_READ,
+    Permission.RESTRICTIONS_READ,
+    Permission.POLICIES_READ,
 )
+"""What it takes to answer why a request was, or was not, refunded at once."""
+
+_OF_PEOPLE = (
+    Permission.PEOPLE_READ,
+    Permission.PEOPLE_WRITE,
+    Permission.KEYS_READ,
+    Permission.KEYS_WRITE,
+    Permission.AUDIT_READ,
+)
+"""What no key has: keys are for programs, and a program manages neither people nor keys."""
+
+ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
+    {
+        Role.BUYER: _grants(
+            Reach.OWN,
+            Permission.REFUND_REQUESTS_READ,
+            Permission.REFUND_REQUESTS_WRITE,
+            Permission.TICKETS_READ,
+            Permission.ORDERS_READ,
+            Permission.BUYERS_READ,
+            Permission.REFUNDS_READ,
+        ),
+        Role.MERCHANT: _grants(
+            Reach.OWN,
+            Permission.TICKETS_READ,
+            Permission.TICKETS_WRITE,
+            Permission.ORDERS_READ,
+            Permission.SHIPMENTS_WRITE,
+            Permission.SHOPS_READ,
+            Permission.COVERAGE_READ,
+            Permission.REFUNDS_READ,
+            Permission.INCIDENTS_READ,
+            Permission.CHANGES_READ,
+        ),
+        Role.SUPPORT: _grants(Reach.ANY, *_ANSWERING),
+        Role.RISK: _grants(
+            Reach.ANY,
+            *_ANSWERING,
+            Permission.PAUSES_WRITE,
+            Permission.RESTRICTIONS_WRITE,
+            Permission.COVERAGE_WRITE,
+        ),
+        Role.OPERATOR: _grants(
+            Reach.ANY,
+            *_ANSWERING,
+            Permission.TICKETS_WRITE,
+            Permission.REFUNDS_WRITE,
+            Permission.LEDGER_READ,
+            Permission.TASKS_READ,
+            Permission.TASKS_WRITE,
+            Permission.PAUSES_WRITE,
+            Permission.CHANGES_READ,
+            Permission.METRICS_READ,
+        ),
+        Role.AUDITOR: _grants(Reach.ANY, *(one for one in Permission if one.value.endswith(":read"))),
+        Role.ADMIN: _grants(Reach.ANY, *_OF_PEOPLE, Permission.POLICIES_READ, Permission.METRICS_READ),
+    }
+)
+"""What a person of each role may do."""
 
 KEY_GRANTS: Mapping[KeyScope, Grants] = MappingProxyType(
-    {KeyScope.PLATFORM: _grants(Reach.ANY, *Permission), KeyScope.SHOP: _SHOP, KeyScope.BUYER: _BUYER}
+    {
+        KeyScope.PLATFORM: _grants(Reach.ANY, *(one for one in Permission if one not in _OF_PEOPLE)),
+        KeyScope.SHOP: ROLE_GRANTS[Role.MERCHANT],
+        KeyScope.BUYER: ROLE_GRANTS[Role.BUYER],
+    }
 )
 """What a key of each scope may do, unless it was restricted to a part of it."""
 
@@ -128,3 +189,9 @@ KEY_GRANTS: Mapping[KeyScope, Grants] = MappingProxyType(
 def scopes_with(permission: Permission) -> frozenset[KeyScope]:
     """The scopes of keys that may have a permission."""
     return frozenset(scope for scope, grants in KEY_GRANTS.items() if permission in grants)
+
+
+def allows(grants: Grants, permission: Permission, *, own: bool) -> bool:
+    """Whether a permission holds on a thing that is, or is not, of one's own buyer or shop."""
+    reach = grants.get(permission)
+    return reach is Reach.ANY or (reach is Reach.OWN and own)

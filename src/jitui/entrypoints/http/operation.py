@@ -43,6 +43,7 @@ class Operation:
     answers: Mapping[int, type[Any] | None]
     permission: Permission | None = None
     scopes: frozenset[KeyScope] = frozenset()
+    refused_by_handler: frozenset[KeyScope] = frozenset()
     body: type[Any] = Nothing
     query: type[Any] = Nothing
     problems: tuple[ProblemKind, ...] = ()
@@ -71,8 +72,18 @@ def operation(
 ) -> dict[str, Operation]:
     """A handler's `opt`; `refusals` are the outcomes of the core, `problems` all others that it may answer."""
     kinds = (*problems, *(REFUSALS[code] for code in refusals))
-    scopes = frozenset() if permission is None else scopes_with(permission) | frozenset(refused_by_handler)
-    return {_KEY: Operation(answers=answers, permission=permission, scopes=scopes, problems=kinds, **more)}
+    refused = frozenset(refused_by_handler)
+    scopes = frozenset() if permission is None else scopes_with(permission) | refused
+    return {
+        _KEY: Operation(
+            answers=answers,
+            permission=permission,
+            scopes=scopes,
+            refused_by_handler=refused,
+            problems=kinds,
+            **more,
+        )
+    }
 
 
 class ApiHandler(HTTPRouteHandler):

@@ -26,7 +26,7 @@ from jitui.entrypoints.http.problems import Problem, ProblemRaised, refuse
 from jitui.entrypoints.http.refused_keys import RefusedKeys
 from jitui.entrypoints.http.used_keys import UsedKeys
 from jitui.errors import Unavailable
-from jitui.identity.access import KEY_GRANTS, KeyScope, Permission, Reach
+from jitui.identity.access import KEY_GRANTS, KeyScope, Permission, allows
 from jitui.identity.keys import ApiKey
 from jitui.settings import Settings
 
@@ -121,23 +121,19 @@ class RequestContext(Request[None, ApiKey | None, State]):
 
     def may_see(self, *, shop_id: str | None = None, buyer_id: str | None = None) -> bool:
         """Whether a thing of this shop and buyer is the caller's to see; what it has neither of is the platform's."""
-        if self._reaches_all:
-            return True
-        if self.key_scope is SHOP:
-            return shop_id is not None and shop_id == self.own_shop
-        return buyer_id is not None and buyer_id == self.own_buyer
+        needed = self.operation.permission
+        if self.key is None or needed is None:
+            return False
+        own = {SHOP: shop_id, BUYER: buyer_id}.get(self.key.scope) == self.key.subject_id
+        if self.key.scope in self.operation.refused_by_handler:
+            return own  # of its own things the handler says why not
+        return allows(KEY_GRANTS[self.key.scope], needed, own=own)
 
     def may_filter(self, *, shop_id: str | None, buyer_id: str | None) -> bool:
         """Whether a list may be asked for by these: a shop key by its own shop only, a buyer key by its own buyer."""
         foreign_shop = self.key_scope is SHOP and shop_id not in (None, self.own_shop)
         foreign_buyer = self.key_scope is BUYER and buyer_id not in (None, self.own_buyer)
         return not foreign_shop and not foreign_buyer
-
-    @property
-    def _reaches_all(self) -> bool:
-        """Whether the operation's permission holds on everybody's things for the key of this request."""
-        needed = self.operation.permission
-        return self.key is not None and needed is not None and KEY_GRANTS[self.key.scope].get(needed) is Reach.ANY
 
     async def check_key_again(self) -> None:
         """For a request that waits: raises a problem once the key that it came with has been revoked or has ended."""
