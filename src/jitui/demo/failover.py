@@ -27,13 +27,15 @@ from jitui.adapters.embedded_postgres import EmbeddedServer, ServerOptions
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.intake import capture_payment, put_order
-from jitui.aftersales.governance.registry import KeyScope, Selection, Shop, issue_key
+from jitui.aftersales.governance.registry import Selection, Shop
 from jitui.aftersales.model.order import Buyer, OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import HistoryRecord, NewOrder
 from jitui.bootstrap import Service, install_policy, open_service
 from jitui.demo.home import DemoProcesses, free_port, opened_home
 from jitui.errors import Unavailable
+from jitui.identity.access import KeyScope
+from jitui.identity.keys import issue_key
 from jitui.ids import lane_of
 from jitui.policy.facts import BUYER_EVENTS, SHOP_EVENTS
 from jitui.settings import LogLevel, Settings, environment_for
@@ -305,9 +307,9 @@ async def _stock(service: Service, orders: int) -> str:
     await service.registry.record_history([HistoryRecord(kind, now - timedelta(days=3650)) for kind in kinds])
     await service.registry.put_shop(Shop("s-1", "shop"), now)
     await asyncio.gather(*(_stock_order(service, f"o-{number}", now) for number in range(orders)))
-    return await issue_key(
-        service.registry, KeyScope.PLATFORM, "", label="failover", now=now, expires_at=now + timedelta(days=1)
-    )
+    lifetime = timedelta(days=1)
+    issued = await issue_key(service.keys, KeyScope.PLATFORM, "", label="failover", now=now, lifetime=lifetime)
+    return issued.secret
 
 
 async def _stock_order(service: Service, order_id: str, now: datetime) -> None:
