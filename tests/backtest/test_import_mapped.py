@@ -453,6 +453,40 @@ def test_bad_rows_are_told_and_written_again_after_an_interruption(tmp_path: Pat
     assert (tmp_path / "1.rejected.csv").exists()
 
 
+def test_the_same_again_holds_no_better_than_before(tmp_path: Path) -> None:
+    file = csv(tmp_path / "o.csv", [row("o1"), row("6E+9")])
+    assert not imported(tmp_path, file).holds
+    again = imported(tmp_path, file)
+    assert (again.unchanged, again.holds) == (True, False)
+
+
+def test_what_was_read_for_an_import_that_was_refused_is_gone(tmp_path: Path) -> None:
+    good = csv(tmp_path / "1.csv", [row("o1")])
+    for broken in (csv(tmp_path / "2.csv", ['"o2']), csv(tmp_path / "3.csv", [])):
+        files = [good, broken] if broken.name == "2.csv" else [broken]
+        with pytest.raises(BadInput):
+            imported(tmp_path, *files)
+        assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_bad_rows_that_cannot_be_written_beside_the_file_are_told_all_the_same(tmp_path: Path) -> None:
+    file = csv(tmp_path / "in" / "o.csv", [row("6E+9"), row("o1"), row("7E+9")])
+    (tmp_path / "in" / ".o.rejected.csv.part").mkdir()
+    done = imported(tmp_path, file)
+    assert (done.bad_rows, len(done.files[0].bad), done.files[0].rejected) == (2, 2, None)
+    assert "o.csv cannot be written beside it: " in done.files[0].unwritten
+    assert len(rows(tmp_path, "orders")) == 2
+
+
+def test_rows_of_which_some_cannot_be_written_beside_the_file_leave_no_part_of_it(tmp_path: Path) -> None:
+    """The reason of the second has a sign that the file's encoding lacks."""
+    text = "\n".join([HEADER, row("6E+9"), row("7E+9" + "x" * 90)]) + "\n"
+    (tmp_path / "o.csv").write_bytes(text.encode("latin-1"))
+    done = imported(tmp_path, tmp_path / "o.csv", encoding="latin-1", columns={**COLUMNS, "quantity": "id"})
+    assert done.bad_rows == 2 and "cannot be written" in done.files[0].unwritten
+    assert [path.name for path in tmp_path.iterdir() if "rejected" in path.name] == []
+
+
 def test_what_was_read_of_a_file_that_changed_since_is_read_again(tmp_path: Path) -> None:
     one, two = (csv(tmp_path / f"{n}.csv", [row(f"o{n}")]) for n in (1, 2))
 

@@ -76,6 +76,8 @@ class Staged:
     """Our fields of whose columns the file has none."""
     resumed_rows: int = 0
     rejected: str | None = None
+    unwritten: str = ""
+    """Why the bad rows could not be written beside the file."""
 
 
 Progress = Callable[[int, int], None]
@@ -172,13 +174,14 @@ def _stage_batch(
         faults.setdefault(number, []).append(BadRow(done.file, number, line, "", reason))
     if faults:
         part.bad_rows += len(faults)
-        _reject(batch, faults, staging)
+        _reject(batch, faults, staging, done)
         for row in sorted(faults):
             done.reasons.update(one.kind for one in faults[row])
             done.bad.extend(faults[row][: max(MOST_KEPT - len(done.bad), 0)])
 
 
-def _reject(batch: ColumnBatch, faults: Mapping[int, Sequence[BadRow]], staging: _Staging) -> None:
+def _reject(batch: ColumnBatch, faults: Mapping[int, Sequence[BadRow]], staging: _Staging, done: Staged) -> None:
+    """The bad rows, beside the file; where they cannot be written there, that is told once."""
     broken = {number: cells for number, _, cells in batch.broken}
     whole = sorted(set(faults) - set(broken))
     places = pc.index_in(pa.array(whole, pa.int64()), batch.numbers) if whole else pa.array([], pa.int32())
@@ -187,7 +190,13 @@ def _reject(batch: ColumnBatch, faults: Mapping[int, Sequence[BadRow]], staging:
     cells = {number: [column[at] for column in columns] for at, number in enumerate(whole)}
     for number in sorted(faults):
         told = "; ".join(one.told for one in faults[number])
-        staging.rejected.add(broken[number] if number in broken else cells[number], told)
+        if done.unwritten:
+            return
+        try:
+            staging.rejected.add(broken[number] if number in broken else cells[number], told)
+        except (OSError, UnicodeEncodeError) as error:
+            done.unwritten = f"The bad rows of {done.file} cannot be written beside it: {error}."
+            staging.rejected.abandon()
 
 
 def _taken(batch: ColumnBatch, row: RowMap) -> pa.Array:
