@@ -90,14 +90,16 @@ def outcomes(folder: Path) -> dict[str, str]:
 # Cells ------------------------------------------------------------------------------------------------------------
 
 _TEXTS = [
-    "", " ", "-", "0", "7", "07", "12.5", "12.345", "1,299.90", "¥3", "-3", "1e3", "6.92E+18", '="3"', "'5",
-    "a-1",
+    "", " ", "-", "0", "7", "07", "12.5", "12.345", "1.234.567", "1,299.90", "¥3", "-3", "1e3", "6.92E+18", '="3"',
+    "'5", "a-1",
     "ab**", "N/A", "true", "否", "no", "shipped", "2026-03-02 10:15:01", "2026-03-02T10:15:01+08:00",
     "2026/3/2 9:05", "2026-02-31 10:00:00", "2250-01-01 00:00:00", "2026-03-08 02:30:00", "CNY", "cny", "１２",
     "a\nb", "杯子", "2026-03-02 10:15:01.123456", None,
     "2026-11-01 01:30:00",
 ]  # fmt: skip
 _SPECIAL = CellRules(None, ("%Y/%m/%d %H:%M",), frozenset({"-", "7"}), ("*", "a-"), ("¥",), ",")
+_DAY_FIRST = CellRules(None, ("%Y-%d-%m %H:%M:%S",))
+_POINTS = CellRules(thousands=".")
 _KINDS = sorted(set(CellType) - {CellType.WORD})
 _ZONES = [None, "Asia/Shanghai", "America/New_York"]
 
@@ -122,13 +124,14 @@ def check_column(
     assert values.to_pylist() == wanted.to_pylist()
 
 
-@pytest.mark.parametrize("rules", [CellRules(), _SPECIAL])
+@pytest.mark.parametrize("rules", [CellRules(), _SPECIAL, _DAY_FIRST, _POINTS])
 @pytest.mark.parametrize("kind", _KINDS)
 def test_a_cell_is_read_alike_alone_and_in_a_column(kind: CellType, rules: CellRules) -> None:
     for text in _TEXTS:
         for zone in _ZONES if kind is CellType.MOMENT else _ZONES[:1]:
             for name in ("order_lines.sku", "order_id"):
-                check_column([text], kind, name, ["CNY"], rules, zone)
+                for currency in ("CNY", "KWD"):
+                    check_column([text], kind, name, [currency], rules, zone)
 
 
 @settings(max_examples=100, deadline=None)
@@ -136,7 +139,7 @@ def test_a_cell_is_read_alike_alone_and_in_a_column(kind: CellType, rules: CellR
     column=st.lists(st.one_of(st.sampled_from(_TEXTS), st.text(max_size=6)), min_size=1, max_size=8),
     kind=st.sampled_from(_KINDS),
     currencies=st.lists(st.sampled_from(["CNY", "JPY", None]), min_size=8, max_size=8),
-    rules=st.sampled_from([CellRules(), _SPECIAL]),
+    rules=st.sampled_from([CellRules(), _SPECIAL, _DAY_FIRST, _POINTS]),
     zone=st.sampled_from(_ZONES),
 )
 def test_a_column_is_read_as_its_cells_are(
@@ -527,12 +530,24 @@ def test_a_map_may_be_yaml(tmp_path: Path) -> None:
         ("[words.hold]\nx = 'none'", r"words\.hold: no column is mapped to this field"),
         ("rows = []", r"rows: expected tables"),
         ("[columns", r"no map file of TOML or YAML"),
+        *(
+            (f"[read]\ntime_formats = ['%d.%m.%Y %H:%M', '{form}']", rf"read\.time_formats: '{form}' does not say year")
+            for form in ("%Q", "%d/%m %H:%M", "%Y-%M-%d %H:%M", "%Y-%m %H:%M", "%d/%m/%Y %I:%M", "%-d/%m/%Y", "")
+        ),
     ],
 )
 def test_a_wrong_map_file_is_refused_with_its_key(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "m.toml").write_text(text)
     with pytest.raises(BadInput, match=said):
         read_map(str(tmp_path / "m.toml"))
+
+
+@pytest.mark.parametrize(
+    "form", ["%d/%m/%y %I:%M %p", "%Y年%m月%d日 %H:%M", "%b %d, %Y %H:%M:%S %z", "%Y%m%d", "%Y-%m-%dT%H:%M:%S.%f"]
+)
+def test_a_format_that_says_a_whole_day_is_taken(tmp_path: Path, form: str) -> None:
+    (tmp_path / "m.toml").write_text(f"[read]\ntime_formats = '{form}'", encoding="utf-8")
+    assert read_map(str(tmp_path / "m.toml")).rules.time_formats == (form,)
 
 
 def test_fields_that_are_none_or_several_are_refused_with_a_hint(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Each way gives the same: a test reads the same cells both ways. A cell that cann
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +36,8 @@ ARROW_TYPES = {
     CellType.WORD: pa.string(),
 }
 _PLAIN_WHOLE = "[0-9]{1,15}"
+_PLAIN_FORM = re.compile("%Y-%m-%d([ T]%H:%M(:%S([.]%f)?)?( ?%z)?)?")
+"""Stated formats by which a time that is written plainly means what it means without them."""
 _WITH_ZONE, _LOCAL = PLAIN_MOMENT.removesuffix("?"), PLAIN_MOMENT[: PLAIN_MOMENT.index("(?:Z|")]
 
 
@@ -213,7 +216,7 @@ def _plain(reader: Reader, column: pa.Array, pattern: str) -> pa.Array:
 
 
 def _quick_moments(reader: Reader, column: pa.Array) -> pa.Array | None:
-    if any(not form.startswith("%Y-") for form in reader.rules.time_formats):
+    if not all(map(_PLAIN_FORM.fullmatch, reader.rules.time_formats)):
         return None
     zoned = _plain(reader, column, _WITH_ZONE)
     found = zoned.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
@@ -227,7 +230,7 @@ def _quick_moments(reader: Reader, column: pa.Array) -> pa.Array | None:
 def _quick_amounts(reader: Reader, field: Field, column: pa.Array, currency: str | None) -> pa.Array | None:
     if currency is None or not is_currency(currency) or not pa.types.is_string(column.type):
         return None
-    if field.source.words is not None or field.source.prefix:
+    if field.source.words is not None or field.source.prefix or reader.rules.thousands == ".":
         return None
     digits = currency_exponent(currency)
     decimals = f"(?:\\.[0-9]{{1,{digits}}})?" if digits else ""
