@@ -6,7 +6,8 @@ import gzip
 import json
 import shutil
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -164,6 +165,39 @@ def test_floats_of_parquet_are_no_ids_and_no_amounts_and_whole_numbers_are_ids(t
         done = imported(tmp_path, tmp_path / "o.parquet", format_name="parquet", columns=columns)
         assert {(bad.column, "float" in bad.reason) for bad in done.files[0].bad} == {(name, True)}
         assert pq.read_table(tmp_path / "o.rejected.parquet").column(name).to_pylist() == [value, value]
+
+
+_TEXT_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+
+
+@pytest.mark.parametrize("kind", _TEXT_TYPES)
+def test_text_of_parquet_is_read_alike_whatever_its_type(tmp_path: Path, kind: pa.DataType) -> None:
+    texts = [row("o1"), row("o2", asked="soon")]
+    cells = zip(*(text.split(",") for text in texts), strict=True)
+    columns = {name: pa.array(column).cast(kind) for name, column in zip(HEADER.split(","), cells, strict=True)}
+    pq.write_table(pa.table(columns), tmp_path / "o.parquet")
+    done = imported(tmp_path, tmp_path / "o.parquet", format_name="parquet")
+    assert [bad.row for bad in done.files[0].bad] == [2]
+    assert rows(tmp_path, "order_lines", "order_id, sku, quantity") == [("o1", "A", 1), ("o2", None, None)]
+    assert pq.read_table(tmp_path / "o.rejected.parquet").column("id").to_pylist() == ["o2"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["o1"], {"a": 1}, b"o1", 1.5, True, timedelta(1), time(1), Decimal("1.5"),
+        pa.scalar(Decimal("12.5"), pa.decimal256(60, 2)), pa.scalar(1.5, pa.float16()),
+        pa.scalar([("a", 1)], pa.map_(pa.string(), pa.int8())),
+    ],
+)  # fmt: skip
+def test_what_no_id_can_be_is_a_bad_row_whatever_its_type(tmp_path: Path, value: object) -> None:
+    kind = value.type if isinstance(value, pa.Scalar) else None
+    cell = value.as_py() if isinstance(value, pa.Scalar) else value
+    table = {"id": pa.array([cell, cell], kind), "sku": ["A", "A"], "placed": ["2026-03-01 10:00:00Z"] * 2}
+    pq.write_table(pa.table(table), tmp_path / "o.parquet")
+    columns = {"order_id": "id", "sku": "sku", "placed_at": "placed"}
+    done = imported(tmp_path, tmp_path / "o.parquet", format_name="parquet", columns=columns)
+    assert [(bad.row, bad.field) for bad in done.files[0].bad] == [(1, "order_id"), (2, "order_id")]
 
 
 # Bad rows ---------------------------------------------------------------------------------------------------------

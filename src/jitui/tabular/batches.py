@@ -38,6 +38,7 @@ from jitui.tabular.files import (
     read_records,
 )
 from jitui.tabular.mapping import FileMap
+from jitui.tabular.parquet_columns import usual
 from jitui.tabular.workbook import open_workbook
 
 PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
@@ -398,7 +399,7 @@ def _parquet(file: Path) -> OpenedFile:
             for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE):
                 start = read[0] + 1
                 read[0] += batch.num_rows
-                cells = {key: batch.column(place) for place, key in enumerate(keys(schema.names))}
+                cells = {key: usual(batch.column(place)) for place, key in enumerate(keys(schema.names))}
                 yield ColumnBatch(_range(start, batch.num_rows), None, cells)
         except (pa.ArrowException, OSError) as error:
             raise BadInput(

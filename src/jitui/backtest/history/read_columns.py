@@ -22,6 +22,7 @@ from jitui.tabular import cells
 from jitui.tabular.cells import Unreadable, is_empty
 from jitui.tabular.foreign_cells import given, plain_amount, stated_moment, unmasked
 from jitui.tabular.mapping import CellRules, FieldSource
+from jitui.tabular.parquet_columns import distinct
 from jitui.tabular.shown import shown
 
 ARROW_TYPES = {
@@ -163,14 +164,14 @@ def _joined(
     left = pc.is_null(quick)
     if not pc.any(left).as_py():
         return quick, pa.repeat(False, len(column))
-    rest = column.filter(left).dictionary_encode(null_encoding="encode")
-    found = [reader.cell(field, cell, currency) for cell in rest.dictionary.to_pylist()]
+    different, which = distinct(column.filter(left))
+    found = [reader.cell(field, cell, currency) for cell in different]
     values = pa.array([None if isinstance(one, Unreadable) else one for one in found], kind)
     faulty = pa.array([isinstance(one, Unreadable) for one in found], pa.bool_())
-    if not len(found):
+    if not found:
         return quick, pa.repeat(False, len(column))
-    bad = pc.replace_with_mask(pa.repeat(False, len(column)), left, faulty.take(rest.indices))
-    return pc.replace_with_mask(quick, left, values.take(rest.indices)), bad
+    bad = pc.replace_with_mask(pa.repeat(False, len(column)), left, faulty.take(which))
+    return pc.replace_with_mask(quick, left, values.take(which)), bad
 
 
 def _quick(reader: Reader, field: Field, column: pa.Array) -> pa.Array | None:

@@ -27,6 +27,7 @@ from jitui.tabular.bad_rows import MOST_KEPT, BadRow
 from jitui.tabular.batches import ColumnBatch, open_batches, reading_by
 from jitui.tabular.cells import Unreadable
 from jitui.tabular.mapping import FileMap, RowMap, column_in, is_taken
+from jitui.tabular.parquet_columns import distinct
 from jitui.tabular.rejected import RejectedRows
 from jitui.tabular.shown import shown
 
@@ -207,9 +208,9 @@ def _taken(batch: ColumnBatch, row: RowMap) -> pa.Array:
         if column is None:
             mask = pc.and_(mask, pa.repeat(is_taken({name: patterns}, lambda _: None), len(batch)))
             continue
-        coded = column.dictionary_encode(null_encoding="encode")
-        known = [is_taken({name: patterns}, partial(_same, cell)) for cell in coded.dictionary.to_pylist()]
-        mask = pc.and_(mask, pa.array(known, pa.bool_()).take(coded.indices))
+        different, which = distinct(column)
+        known = [is_taken({name: patterns}, partial(_same, cell)) for cell in different]
+        mask = pc.and_(mask, pa.array(known, pa.bool_()).take(which))
     return mask
 
 
@@ -328,7 +329,13 @@ def _place(batch: ColumnBatch, at: int) -> tuple[int, int | None]:
 
 def _hashes(hasher: duckdb.DuckDBPyConnection, batch: ColumnBatch) -> pa.Array:
     """The same number for rows of the same cells."""
-    cells = pa.table({f"c{place}": column for place, column in enumerate(batch.columns.values())})
+    cells = pa.table({f"c{place}": _hashable(column) for place, column in enumerate(batch.columns.values())})
     names = ", ".join(cells.column_names)
     found = hasher.from_arrow(cells).project(f"hash({names}) AS same").to_arrow_table().column("same")
     return pa.concat_arrays(found.chunks) if found.num_chunks else pa.array([], pa.uint64())
+
+
+def _hashable(column: pa.Array) -> pa.Array:
+    """As text where it is of a type that DuckDB lacks."""
+    foreign = pa.types.is_decimal256(column.type) or pa.types.is_float16(column.type)
+    return column if not foreign else pa.array([None if one is None else str(one) for one in column.to_pylist()])
