@@ -360,6 +360,14 @@ def test_bad_rows_are_told_with_their_place_and_written_beside_the_file(tmp_path
 # Joins and doubles ------------------------------------------------------------------------------------------------
 
 
+def test_a_row_of_other_width_says_what_to_do_about_it(tmp_path: Path) -> None:
+    done = imported(tmp_path, csv(tmp_path / "o.csv", [row("o1"), row("o2") + ",more", "o3,b1"]))
+    assert [(bad.row, bad.reason) for bad in done.files[0].bad] == [
+        (2, "the row has 9 cells, the header 8; put a stray delimiter in quotes"),
+        (3, "the row has 2 cells, the header 8; fill it up"),
+    ]
+
+
 def test_ids_that_are_written_differently_join_nothing_and_nothing_is_written(tmp_path: Path) -> None:
     orders = csv(tmp_path / "orders.csv", [row("1"), row("2")])
     bill = csv(tmp_path / "bill.csv", [f"#{n},p{n},2026-03-01 10:01:00,1" for n in (1, 2, 3)], BILL)

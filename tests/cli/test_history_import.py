@@ -67,7 +67,7 @@ def test_what_cannot_be_imported_leaves_with_two_and_writes_nothing(jitui: Jitui
         (("csv", file, "--map", "id"), "--map takes THEIRS=OURS"),
         (("csv", file, "--map", "id=order_idd"), "order_id"),
         (("csv", str(tmp_path / "none.csv"), *WORDS), "none.csv"),
-        (("parquet", file, *WORDS), "is csv, not parquet"),
+        (("parquet", file, *WORDS), "is csv, not parquet: say `jitui history import csv`"),
         (("csv", file, "--map-file", "alipay-bill"), "has no column '支付宝交易号'"),
         (("csv", file, *WORDS, "--complete-from", "soon"), "--complete-from"),
         (("csv", file, *WORDS, "--time-zone", "Mars"), "There is no time zone"),

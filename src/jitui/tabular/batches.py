@@ -39,9 +39,9 @@ from jitui.tabular.files import (
 )
 from jitui.tabular.mapping import FileMap
 from jitui.tabular.parquet_columns import usual
-from jitui.tabular.workbook import open_workbook
+from jitui.tabular.workbook import is_zip_of_others, open_workbook
 
-PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
+_PARQUET, _ZIP, _OLD_EXCEL = b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 BLOCK_BYTES = 4 << 20
 ROWS_AT_ONCE = 50_000
 
@@ -93,22 +93,31 @@ def reading_by(file_map: FileMap, delimiter: str | None = None) -> ReadOptions:
 
 def open_batches(file: Path, reading: ReadOptions) -> OpenedFile:
     """A CSV, Parquet or Excel file, told apart by its first bytes. Raises BadInput, while reading too."""
-    head = first_bytes(file)
-    if head == PARQUET:
-        return _parquet(file)
-    if head == ZIP:
-        columns, records = open_workbook(file)
-        return OpenedFile(file, columns, _of_records(records, columns), size=file.stat().st_size)
-    return _csv(file, reading)
+    match format_of(file):
+        case "parquet":
+            return _parquet(file)
+        case "xlsx":
+            columns, records = open_workbook(file)
+            return OpenedFile(file, columns, _of_records(records, columns), size=file.stat().st_size)
+        case _:
+            return _csv(file, reading)
 
 
-def first_bytes(file: Path) -> bytes:
-    """By which a file is told apart. Raises BadInput where it cannot be read."""
+def format_of(file: Path) -> str:
+    """`parquet`, `xlsx`, else `csv`, by its first bytes. Raises BadInput where it cannot be read or is none of them."""
     try:
         with file.open("rb") as opened:
-            return opened.read(4)
+            head = opened.read(4)
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
+    if head == _OLD_EXCEL:
+        raise BadInput(
+            f"{file} is a workbook of an old kind (.xls), or has a password: save it as .xlsx without one.",
+            path=str(file),
+        )
+    if head == _ZIP and is_zip_of_others(file):
+        raise BadInput(f"{file} is a packed folder (.zip) and no workbook: unpack it.", path=str(file))
+    return {_PARQUET: "parquet", _ZIP: "xlsx"}.get(head, "csv")
 
 
 # CSV --------------------------------------------------------------------------------------------------------------

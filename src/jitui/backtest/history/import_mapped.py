@@ -22,7 +22,7 @@ from jitui.backtest.history.staged_tables import Found, Rows, Work, rows_of_tabl
 from jitui.backtest.history.staging import Source, Staged, stage
 from jitui.backtest.new_folder import new_folder, write_assumptions
 from jitui.errors import BadInput
-from jitui.tabular.batches import PARQUET, ZIP, ReadOptions, first_bytes, open_batches, reading_by
+from jitui.tabular.batches import ReadOptions, format_of, open_batches, reading_by
 from jitui.tabular.cells import Unreadable, read_moment
 from jitui.tabular.mapping import FileMap, with_changes
 from jitui.time_zones import named_zone
@@ -151,10 +151,11 @@ def _files(spec: MappedImportSpec) -> tuple[dict[Path, dict[str, str]], tuple[st
             raise BadInput(f"{path} has no file.", path=str(path))
         files |= {one: _partitions(path, one) for one in taken}
     for file in files:
-        head = first_bytes(file)
-        found = "parquet" if head == PARQUET else "xlsx" if head == ZIP else "csv"
+        found = format_of(file)
         if found != spec.format_name:
-            raise BadInput(f"{file} is {found}, not {spec.format_name}.", path=str(file))
+            raise BadInput(
+                f"{file} is {found}, not {spec.format_name}: say `jitui history import {found}`.", path=str(file)
+            )
     return files, tuple(left)
 
 

@@ -171,7 +171,8 @@ def _stage_batch(
     part.rows += len(batch) + len(batch.broken)
     part.left_out += len(batch) - (pc.sum(taken).as_py() or 0)
     for number, line, cells in batch.broken:
-        reason = f"the row has {len(cells)} cells, the header {done.columns}; a stray delimiter is put in quotes"
+        mend = "put a stray delimiter in quotes" if len(cells) > done.columns else "fill it up"
+        reason = f"the row has {len(cells)} cells, the header {done.columns}; {mend}"
         faults.setdefault(number, []).append(BadRow(done.file, number, line, "", reason))
     if faults:
         part.bad_rows += len(faults)
