@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from zipfile import ZipFile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -138,3 +139,13 @@ def test_sheets_with_other_headers_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 and nothing more")
     with pytest.raises(BadInput, match="broken workbook"):
         by_blocks(path, ReadOptions())
+
+
+def test_files_that_look_like_a_table_and_are_none_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    old, packed = tmp_path / "old.xls", tmp_path / "bill.zip"
+    old.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 512)
+    with ZipFile(packed, "w") as opened:
+        opened.writestr("bill.csv", "a,b\n")
+    for path, said in ((old, "save it as .xlsx without one"), (packed, "is a packed folder .* unpack it")):
+        with pytest.raises(BadInput, match=said):
+            open_batches(path, ReadOptions())

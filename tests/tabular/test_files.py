@@ -70,6 +70,20 @@ def test_a_stray_quote_that_would_swallow_the_next_row_is_refused_with_its_line(
         cells(path)
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('o1,"Mug', "a quote opens here and never ends"),
+        ('o1,"Mug"s,', "there is text after a quote that ends"),
+        ("o1,Mug\rs,", "a carriage return alone"),
+        ('o1,"' + "x" * 1_000_001, "a cell has more than 1,000,000 characters"),
+    ],
+)
+def test_a_row_that_is_no_csv_is_refused_with_its_line_and_what_to_mend(tmp_path: Path, row: str, said: str) -> None:
+    with pytest.raises(BadInput, match=rf"orders\.csv:3: broken CSV: {said}"):
+        cells(written(tmp_path, f"order_id,title\no0,Cup\n{row}\no2,Cup\n"))
+
+
 def test_a_quoted_line_break_is_part_of_its_cell(tmp_path: Path) -> None:
     path = written(tmp_path, 'order_id,title,paid\no1,"Mug,\nred",5\n\n,,\no2,12" pipe,7\n')
     assert rows(path) == [(2, ["o1", "Mug,\nred", "5"]), (6, ["o2", '12" pipe', "7"])]

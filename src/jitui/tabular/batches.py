@@ -38,9 +38,10 @@ from jitui.tabular.files import (
     read_records,
 )
 from jitui.tabular.mapping import FileMap
-from jitui.tabular.workbook import open_workbook
+from jitui.tabular.parquet_columns import usual
+from jitui.tabular.workbook import is_zip_of_others, open_workbook
 
-PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
+_PARQUET, _ZIP, _OLD_EXCEL = b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 ROWS_AT_ONCE = 50_000
 
 
@@ -91,13 +92,27 @@ def reading_by(file_map: FileMap, delimiter: str | None = None) -> ReadOptions:
 
 def open_batches(file: Path, reading: ReadOptions) -> OpenedFile:
     """A CSV, Parquet or Excel file, told apart by its first bytes. Raises BadInput, while reading too."""
+    match format_of(file):
+        case "parquet":
+            return _parquet(file)
+        case "xlsx":
+            columns, records = open_workbook(file)
+            return OpenedFile(file, columns, _of_records(records, columns), size=file.stat().st_size)
+        case _:
+            return open_csv(file, reading)
+
+
+def format_of(file: Path) -> str:
+    """`parquet`, `xlsx`, else `csv`, by its first bytes. Raises BadInput where it cannot be read or is none of them."""
     head = first_bytes(file)
-    if head == PARQUET:
-        return _parquet(file)
-    if head == ZIP:
-        columns, records = open_workbook(file)
-        return OpenedFile(file, columns, _of_records(records, columns), size=file.stat().st_size)
-    return open_csv(file, reading)
+    if head == _OLD_EXCEL:
+        raise BadInput(
+            f"{file} is a workbook of an old kind (.xls), or has a password: save it as .xlsx without one.",
+            path=str(file),
+        )
+    if head == _ZIP and is_zip_of_others(file):
+        raise BadInput(f"{file} is a packed folder (.zip) and no workbook: unpack it.", path=str(file))
+    return {_PARQUET: "parquet", _ZIP: "xlsx"}.get(head, "csv")
 
 
 # CSV --------------------------------------------------------------------------------------------------------------
@@ -346,7 +361,7 @@ def _parquet(file: Path) -> OpenedFile:
             for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE):
                 start = read[0] + 1
                 read[0] += batch.num_rows
-                cells = {key: batch.column(place) for place, key in enumerate(keys(schema.names))}
+                cells = {key: usual(batch.column(place)) for place, key in enumerate(keys(schema.names))}
                 yield ColumnBatch(_range(start, batch.num_rows), None, cells)
         except (pa.ArrowException, OSError) as error:
             raise BadInput(

@@ -163,7 +163,21 @@ def read_records(
                 yield Record(line, last, cells)
     except csv.Error as error:
         last = last_line() if last_line is not None else reader.line_num
-        raise BadInput(f"{file}:{last - max(len(taken), 1) + 1}: broken CSV: {error}.", path=str(file)) from None
+        place = f"{file}:{last - max(len(taken), 1) + 1}"
+        raise BadInput(f"{place}: broken CSV: {_what_to_mend(error, layout.quote)}.", path=str(file)) from None
+
+
+def _what_to_mend(error: csv.Error, quote: str) -> str:
+    said = str(error)
+    if said.startswith("unexpected end"):
+        return "a quote opens here and never ends; take it out, or put the other one"
+    if "expected after" in said:
+        return f"there is text after a quote that ends; take the stray quote out, or write one in a cell as {quote * 2}"
+    if said.startswith("field larger"):
+        return f"a cell has more than {LONGEST_CELL:,} characters; a quote that opens here may have no end"
+    if said.startswith("new-line"):
+        return "a carriage return alone stands in it; save the file with other ends of lines"
+    return said
 
 
 def _kept(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
