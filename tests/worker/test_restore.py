@@ -184,6 +184,8 @@ async def test_a_refund_whose_request_is_lost_holds_its_order_until_it_is_explai
 
     installed.restore(backup, POINT_IN_TIME)
     async with installed.market() as market, installed.service() as service:
+        status = await service.payouts.status()
+        assert (status.allowed, status.held_since, status.timeline_id) == (False, None, 2), "by its timeline alone"
         for _ in range(2):
             assert [task.order_id for task in (await compared(service)).unexplained] == ["o-1"]
         assert await tasks_of(service) == [TaskKind.REFUND_NOT_IN_BOOKS]
@@ -210,7 +212,8 @@ async def test_a_worker_that_starts_again_knows_that_its_database_went_back(inst
     async with installed.market() as market, installed.service() as service:
         await service.payouts.mark(utc_now())
         backup = installed.back_up()
-        await service.payouts.mark(utc_now())
+        for _ in range(5):
+            await service.payouts.mark(utc_now())
     installed.restore(backup, PLAIN)
     async with installed.market() as market, installed.service() as service:
         await approve(market, [str(number) for number in range(30)], now=utc_now())
@@ -223,6 +226,20 @@ async def test_a_worker_that_starts_again_knows_that_its_database_went_back(inst
         for _ in range(2):
             await service.payouts.mark(utc_now())
             assert (await service.payouts.status()).allowed, "what was accepted is marked anew"
+
+
+async def test_a_dump_that_is_loaded_into_another_server_is_another_database(service: Service, market: Market) -> None:
+    async with market.pool.connection() as connection:
+        await connection.execute("UPDATE accepted_database SET system_id = system_id + 1")
+    for hold in (False, True):
+        if hold:
+            await service.payouts.hold(reason="it has no row", by="li.na", now=utc_now())
+        status = await service.payouts.status()
+        assert (status.allowed, status.accepted_timeline_id, status.held_since) == (False, None, None)
+    await service.payouts.mark(utc_now())
+    assert (await service.payouts.status()).last_seen_at is None, "nothing is marked while payouts are held"
+    await service.payouts.accept(note="", by="li.na", now=utc_now())
+    assert (await service.payouts.status()).allowed
 
 
 async def test_marks_of_a_database_that_went_on_hold_nothing(service: Service, tmp_path: Path) -> None:
