@@ -17,10 +17,11 @@ from benchmarks.processes import ROOT, started, wait_for_http
 from benchmarks.replay import RecordingStore, Script, script_of
 from jitui.adapters.postgres import reading
 from jitui.adapters.postgres.pool import make_pool
-from jitui.aftersales.governance.registry import KeyScope, issue_key
 from jitui.aftersales.ports import HistoryRecord, OrderRef
 from jitui.bootstrap import install_policy, open_service
 from jitui.entrypoints.http.app import create_app
+from jitui.identity.access import KeyScope
+from jitui.identity.keys import issue_key
 from jitui.ids import lane_of
 
 USAGE_MAX_AGE_SECONDS = "600"
@@ -44,7 +45,7 @@ async def prepare(url: str, home: Path) -> str:
         records = [HistoryRecord(kind, environment.long_ago(now)) for kind in environment.HISTORY_KINDS]
         await service.registry.record_history(records)
         await service.feed.roll_up(now)
-        return await issue_key(service.registry, KeyScope.PLATFORM, "", label="bench", now=now)
+        return (await issue_key(service.keys, KeyScope.PLATFORM, "", label="bench", now=now)).secret
 
 
 async def roll_up(url: str, home: Path) -> None:

@@ -1,4 +1,4 @@
-"""How large the code is: its statements, without docstrings, and what is longer than the house rules allow.
+"""How large the code is: its statements, without docstrings.
 
 .venv/bin/python scripts/logical_lines.py [FOLDER …]
 """
@@ -12,21 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LONGEST_FILE, LONGEST_FUNCTION = 450, 50
 
 
 def main() -> None:
-    """Statements by package, their sum, and files and functions that are too long."""
+    """Statements by package, and their sum."""
     folders = [Path(name) for name in sys.argv[1:]] or [ROOT / "src" / "jitui"]
     for folder in folders:
         sizes: Counter[str] = Counter()
         for path in sorted(folder.rglob("*.py")):
-            text = path.read_text(encoding="utf-8")
-            tree = ast.parse(text)
-            place = path.relative_to(folder)
-            sizes[place.parts[0]] += sum(1 for _ in _statements(tree))
-            for found in _too_long(text, tree):
-                print(f"{place}{found}")
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            sizes[path.relative_to(folder).parts[0]] += sum(1 for _ in _statements(tree))
         for name, size in sizes.most_common():
             print(f"{size:7,}  {name}")
         print(f"{sizes.total():7,}  statements in {folder.name}")
@@ -37,17 +32,6 @@ def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
         text_alone = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if isinstance(node, ast.stmt) and not text_alone:
             yield node
-
-
-def _too_long(text: str, tree: ast.Module) -> Iterator[str]:
-    lines = text.count("\n")
-    if lines > LONGEST_FILE:
-        yield f": {lines} lines"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
-            length = node.end_lineno - node.lineno + 1
-            if length > LONGEST_FUNCTION:
-                yield f":{node.lineno} {node.name}: {length} lines"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from jitui.settings import VARIABLES_OF_TESTS, variable_names
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "src" / "jitui").rglob("*.py"))
-MOST_LINES = 70
+MOST_LINES_OF_A_FILE, MOST_LINES_OF_A_FUNCTION = 450, 50
 MOST_BYTES = 400 * 1024
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -111,12 +111,18 @@ def test_every_package_that_is_imported_is_declared() -> None:
 
 
 def test_functions_fit_a_screen() -> None:
-    long = [
-        f"{path}:{node.lineno} {node.name}"
+    lengths = {
+        f"{path}:{node.lineno} {node.name}": (node.end_lineno or 0) - node.lineno + 1
         for path, node in nodes()
-        if isinstance(node, Function) and (node.end_lineno or 0) - node.lineno >= MOST_LINES
-    ]
-    assert long == []
+        if isinstance(node, Function)
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FUNCTION} == {}
+
+
+def test_files_are_of_one_matter() -> None:
+    lengths = {str(path.relative_to(ROOT / "src" / "jitui")): len(path.read_bytes().splitlines()) for path in SOURCES}
+    long = {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FILE}
+    assert long == {}
 
 
 def test_decision_pages_are_numbered_once() -> None:

@@ -13,13 +13,17 @@ from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.postgres.feed import PostgresFeed
+from jitui.adapters.postgres.keys import PostgresKeys
+from jitui.adapters.postgres.links import PostgresLinks
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.adapters.postgres.parked_disputes import PostgresParkedDisputes
 from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.pool import make_pool
 from jitui.adapters.postgres.queries import PostgresQueries
+from jitui.adapters.postgres.queue import SeenLog
 from jitui.adapters.postgres.registry import PostgresRegistry
+from jitui.adapters.postgres.second_factors import PostgresSecondFactors
 from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
@@ -40,8 +44,12 @@ from jitui.aftersales.reconciliation.reconcile import StatementStaging
 from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
 from jitui.errors import NotConfigured
+from jitui.identity.keys import Keys
+from jitui.identity.links import Links
 from jitui.identity.people import People
+from jitui.identity.second_factor import SecondFactors
 from jitui.policy import Policy
+from jitui.sealing import Sealer, read_sealer
 from jitui.settings import Settings, read_secret_file
 
 if TYPE_CHECKING:
@@ -67,7 +75,11 @@ class Service:
     registry: Registry
     feed: Feed
     queries: Queries
+    keys: Keys
     people: People
+    links: Links
+    second_factors: SecondFactors
+    sealer: Sealer | None
     tasks: Tasks
     staging: StatementStaging
     parked_disputes: ParkedDisputes
@@ -155,23 +167,34 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
         pool = await stack.enter_async_context(make_pool(database_url, max_size=settings.pool_size))
         time_zone = settings.time_zone.key
         registry = PostgresRegistry(pool, time_zone)
+        seen = SeenLog()
         service = Service(
             settings=settings,
-            store=PostgresStore(pool, time_zone),
+            store=PostgresStore(pool, time_zone, seen),
             registry=registry,
             feed=PostgresFeed(pool, time_zone),
             queries=PostgresQueries(pool),
+            keys=PostgresKeys(pool),
             people=PostgresPeople(pool),
+            links=PostgresLinks(pool),
+            second_factors=PostgresSecondFactors(pool),
+            sealer=sealer(settings),
             tasks=PostgresTasks(pool),
             staging=PostgresStatementStaging(pool),
             parked_disputes=PostgresParkedDisputes(pool),
             workers=PostgresWorkers(pool),
-            payouts=PostgresPayoutHold(pool, settings.home / "worker-marks.json"),
+            payouts=PostgresPayoutHold(pool, settings.home / "worker-marks.json", seen),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
             clock=clock,
         )
         yield service
+
+
+def sealer(settings: Settings) -> Sealer | None:
+    """What encrypts stored secrets, with the keys that its file holds now; None where it is not configured."""
+    file = settings.encryption_key_file
+    return None if file is None else read_sealer(read_secret_file(file))
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:

@@ -236,6 +236,9 @@ class Settings:
     rate_per_key: int = _setting(_whole(1, 100_000), 500)
     rate_per_address: int = _setting(_whole(1, 100_000), 100)
     wrong_keys_per_minute: int = _setting(_whole(1, 100_000), 600)
+    public_url: str | None = _setting(_http_url, None)
+    encryption_key_file: Path | None = _setting(_secret_file, None)
+    key_lifetime_days: int = _setting(_whole(1, 3_650), 365)
     usage_max_age_seconds: int = _setting(_whole(2, 3_600), 10)
     worker_batch: int = _setting(_whole(1, 10_000), 64)
     worker_lease_seconds: int = _setting(_whole(1, 86_400), 60)
@@ -249,6 +252,11 @@ class Settings:
     def usage_max_age(self) -> timedelta:
         """How old rolled-up usage of a cap may be until it counts as unknown."""
         return timedelta(seconds=self.usage_max_age_seconds)
+
+    @property
+    def console_url(self) -> str:
+        """Where people reach the console, for links that are printed."""
+        return self.public_url or f"http://{self.host}:{self.port}"
 
     @property
     def embedded_folder(self) -> Path:

@@ -31,9 +31,11 @@ ROLL_UP_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
 EXPIRY_BATCH = 200
 BEAT_SECONDS = 10.0
-PAYOUTS_SECONDS = 10.0
+PAYOUTS_SECONDS = 2.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
+KEYS_SECONDS = 86_400.0
+MOST_KEYS_NAMED = 20
 KEEP_RESPONSES = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
 FORGET_SILENT = timedelta(days=1)
@@ -59,6 +61,7 @@ async def run_worker(service: Service, stop: asyncio.Event) -> None:
         watch(service, stop),
         repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
         repeat("beat", stop, lambda: _beat(service, worker, health), every_seconds=BEAT_SECONDS),
+        repeat("keys", stop, lambda: warn_of_ending_keys(service), every_seconds=KEYS_SECONDS),
         repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
     )
     with suppress(JituiError):  # a worker that cannot say so is found to be silent
@@ -167,8 +170,19 @@ async def _watch_payouts(service: Service) -> bool:
         await service.payouts.mark(service.clock())
         if status.unexplained:
             await explain_refunds(service.restoring())
+    elif await service.payouts.accept_promotion(service.clock()):
+        log.warning("promoted_standby_accepted", timeline=status.timeline_id)
     else:
         log.warning("payouts_held", open_refunds=status.open_refunds, reason=status.held_reason or "restored database")
+    return False
+
+
+async def warn_of_ending_keys(service: Service) -> bool:
+    """Whoever uses a key that ends soon learns of it in time, once a day from each worker; the first ends are named."""
+    ending = await service.keys.ending_soon(service.clock())
+    for key in ending[:MOST_KEYS_NAMED]:
+        ends_at = key.expires_at.isoformat(timespec="seconds") if key.expires_at is not None else ""
+        log.warning("api_key_ends_soon", key_id=key.key_id, label=key.label, ends_at=ends_at, ending=len(ending))
     return False
 
 

@@ -6,7 +6,8 @@ import gzip
 import json
 import shutil
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -90,14 +91,16 @@ def outcomes(folder: Path) -> dict[str, str]:
 # Cells ------------------------------------------------------------------------------------------------------------
 
 _TEXTS = [
-    "", " ", "-", "0", "7", "07", "12.5", "12.345", "1,299.90", "¥3", "-3", "1e3", "6.92E+18", '="3"', "'5",
-    "a-1",
+    "", " ", "-", "0", "7", "07", "12.5", "12.345", "1.234.567", "1,299.90", "¥3", "-3", "1e3", "6.92E+18", '="3"',
+    "'5", "a-1",
     "ab**", "N/A", "true", "否", "no", "shipped", "2026-03-02 10:15:01", "2026-03-02T10:15:01+08:00",
     "2026/3/2 9:05", "2026-02-31 10:00:00", "2250-01-01 00:00:00", "2026-03-08 02:30:00", "CNY", "cny", "１２",
     "a\nb", "杯子", "2026-03-02 10:15:01.123456", None,
     "2026-11-01 01:30:00",
 ]  # fmt: skip
 _SPECIAL = CellRules(None, ("%Y/%m/%d %H:%M",), frozenset({"-", "7"}), ("*", "a-"), ("¥",), ",")
+_DAY_FIRST = CellRules(None, ("%Y-%d-%m %H:%M:%S",))
+_POINTS = CellRules(thousands=".")
 _KINDS = sorted(set(CellType) - {CellType.WORD})
 _ZONES = [None, "Asia/Shanghai", "America/New_York"]
 
@@ -122,13 +125,14 @@ def check_column(
     assert values.to_pylist() == wanted.to_pylist()
 
 
-@pytest.mark.parametrize("rules", [CellRules(), _SPECIAL])
+@pytest.mark.parametrize("rules", [CellRules(), _SPECIAL, _DAY_FIRST, _POINTS])
 @pytest.mark.parametrize("kind", _KINDS)
 def test_a_cell_is_read_alike_alone_and_in_a_column(kind: CellType, rules: CellRules) -> None:
     for text in _TEXTS:
         for zone in _ZONES if kind is CellType.MOMENT else _ZONES[:1]:
             for name in ("order_lines.sku", "order_id"):
-                check_column([text], kind, name, ["CNY"], rules, zone)
+                for currency in ("CNY", "KWD"):
+                    check_column([text], kind, name, [currency], rules, zone)
 
 
 @settings(max_examples=100, deadline=None)
@@ -136,7 +140,7 @@ def test_a_cell_is_read_alike_alone_and_in_a_column(kind: CellType, rules: CellR
     column=st.lists(st.one_of(st.sampled_from(_TEXTS), st.text(max_size=6)), min_size=1, max_size=8),
     kind=st.sampled_from(_KINDS),
     currencies=st.lists(st.sampled_from(["CNY", "JPY", None]), min_size=8, max_size=8),
-    rules=st.sampled_from([CellRules(), _SPECIAL]),
+    rules=st.sampled_from([CellRules(), _SPECIAL, _DAY_FIRST, _POINTS]),
     zone=st.sampled_from(_ZONES),
 )
 def test_a_column_is_read_as_its_cells_are(
@@ -161,6 +165,39 @@ def test_floats_of_parquet_are_no_ids_and_no_amounts_and_whole_numbers_are_ids(t
         done = imported(tmp_path, tmp_path / "o.parquet", format_name="parquet", columns=columns)
         assert {(bad.column, "float" in bad.reason) for bad in done.files[0].bad} == {(name, True)}
         assert pq.read_table(tmp_path / "o.rejected.parquet").column(name).to_pylist() == [value, value]
+
+
+_TEXT_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+
+
+@pytest.mark.parametrize("kind", _TEXT_TYPES)
+def test_text_of_parquet_is_read_alike_whatever_its_type(tmp_path: Path, kind: pa.DataType) -> None:
+    texts = [row("o1"), row("o2", asked="soon")]
+    cells = zip(*(text.split(",") for text in texts), strict=True)
+    columns = {name: pa.array(column).cast(kind) for name, column in zip(HEADER.split(","), cells, strict=True)}
+    pq.write_table(pa.table(columns), tmp_path / "o.parquet")
+    done = imported(tmp_path, tmp_path / "o.parquet", format_name="parquet")
+    assert [bad.row for bad in done.files[0].bad] == [2]
+    assert rows(tmp_path, "order_lines", "order_id, sku, quantity") == [("o1", "A", 1), ("o2", None, None)]
+    assert pq.read_table(tmp_path / "o.rejected.parquet").column("id").to_pylist() == ["o2"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["o1"], {"a": 1}, b"o1", 1.5, True, timedelta(1), time(1), Decimal("1.5"),
+        pa.scalar(Decimal("12.5"), pa.decimal256(60, 2)), pa.scalar(1.5, pa.float16()),
+        pa.scalar([("a", 1)], pa.map_(pa.string(), pa.int8())),
+    ],
+)  # fmt: skip
+def test_what_no_id_can_be_is_a_bad_row_whatever_its_type(tmp_path: Path, value: object) -> None:
+    kind = value.type if isinstance(value, pa.Scalar) else None
+    cell = value.as_py() if isinstance(value, pa.Scalar) else value
+    table = {"id": pa.array([cell, cell], kind), "sku": ["A", "A"], "placed": ["2026-03-01 10:00:00Z"] * 2}
+    pq.write_table(pa.table(table), tmp_path / "o.parquet")
+    columns = {"order_id": "id", "sku": "sku", "placed_at": "placed"}
+    done = imported(tmp_path, tmp_path / "o.parquet", format_name="parquet", columns=columns)
+    assert [(bad.row, bad.field) for bad in done.files[0].bad] == [(1, "order_id"), (2, "order_id")]
 
 
 # Bad rows ---------------------------------------------------------------------------------------------------------
@@ -323,6 +360,14 @@ def test_bad_rows_are_told_with_their_place_and_written_beside_the_file(tmp_path
 # Joins and doubles ------------------------------------------------------------------------------------------------
 
 
+def test_a_row_of_other_width_says_what_to_do_about_it(tmp_path: Path) -> None:
+    done = imported(tmp_path, csv(tmp_path / "o.csv", [row("o1"), row("o2") + ",more", "o3,b1"]))
+    assert [(bad.row, bad.reason) for bad in done.files[0].bad] == [
+        (2, "the row has 9 cells, the header 8; put a stray delimiter in quotes"),
+        (3, "the row has 2 cells, the header 8; fill it up"),
+    ]
+
+
 def test_ids_that_are_written_differently_join_nothing_and_nothing_is_written(tmp_path: Path) -> None:
     orders = csv(tmp_path / "orders.csv", [row("1"), row("2")])
     bill = csv(tmp_path / "bill.csv", [f"#{n},p{n},2026-03-01 10:01:00,1" for n in (1, 2, 3)], BILL)
@@ -453,6 +498,40 @@ def test_bad_rows_are_told_and_written_again_after_an_interruption(tmp_path: Pat
     assert (tmp_path / "1.rejected.csv").exists()
 
 
+def test_the_same_again_holds_no_better_than_before(tmp_path: Path) -> None:
+    file = csv(tmp_path / "o.csv", [row("o1"), row("6E+9")])
+    assert not imported(tmp_path, file).holds
+    again = imported(tmp_path, file)
+    assert (again.unchanged, again.holds) == (True, False)
+
+
+def test_what_was_read_for_an_import_that_was_refused_is_gone(tmp_path: Path) -> None:
+    good = csv(tmp_path / "1.csv", [row("o1")])
+    for broken in (csv(tmp_path / "2.csv", ['"o2']), csv(tmp_path / "3.csv", [])):
+        files = [good, broken] if broken.name == "2.csv" else [broken]
+        with pytest.raises(BadInput):
+            imported(tmp_path, *files)
+        assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_bad_rows_that_cannot_be_written_beside_the_file_are_told_all_the_same(tmp_path: Path) -> None:
+    file = csv(tmp_path / "in" / "o.csv", [row("6E+9"), row("o1"), row("7E+9")])
+    (tmp_path / "in" / ".o.rejected.csv.part").mkdir()
+    done = imported(tmp_path, file)
+    assert (done.bad_rows, len(done.files[0].bad), done.files[0].rejected) == (2, 2, None)
+    assert "o.csv cannot be written beside it: " in done.files[0].unwritten
+    assert len(rows(tmp_path, "orders")) == 2
+
+
+def test_rows_of_which_some_cannot_be_written_beside_the_file_leave_no_part_of_it(tmp_path: Path) -> None:
+    """The reason of the second has a sign that the file's encoding lacks."""
+    text = "\n".join([HEADER, row("6E+9"), row("7E+9" + "x" * 90)]) + "\n"
+    (tmp_path / "o.csv").write_bytes(text.encode("latin-1"))
+    done = imported(tmp_path, tmp_path / "o.csv", encoding="latin-1", columns={**COLUMNS, "quantity": "id"})
+    assert done.bad_rows == 2 and "cannot be written" in done.files[0].unwritten
+    assert [path.name for path in tmp_path.iterdir() if "rejected" in path.name] == []
+
+
 def test_what_was_read_of_a_file_that_changed_since_is_read_again(tmp_path: Path) -> None:
     one, two = (csv(tmp_path / f"{n}.csv", [row(f"o{n}")]) for n in (1, 2))
 
@@ -493,12 +572,24 @@ def test_a_map_may_be_yaml(tmp_path: Path) -> None:
         ("[words.hold]\nx = 'none'", r"words\.hold: no column is mapped to this field"),
         ("rows = []", r"rows: expected tables"),
         ("[columns", r"no map file of TOML or YAML"),
+        *(
+            (f"[read]\ntime_formats = ['%d.%m.%Y %H:%M', '{form}']", rf"read\.time_formats: '{form}' does not say year")
+            for form in ("%Q", "%d/%m %H:%M", "%Y-%M-%d %H:%M", "%Y-%m %H:%M", "%d/%m/%Y %I:%M", "%-d/%m/%Y", "")
+        ),
     ],
 )
 def test_a_wrong_map_file_is_refused_with_its_key(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "m.toml").write_text(text)
     with pytest.raises(BadInput, match=said):
         read_map(str(tmp_path / "m.toml"))
+
+
+@pytest.mark.parametrize(
+    "form", ["%d/%m/%y %I:%M %p", "%Y年%m月%d日 %H:%M", "%b %d, %Y %H:%M:%S %z", "%Y%m%d", "%Y-%m-%dT%H:%M:%S.%f"]
+)
+def test_a_format_that_says_a_whole_day_is_taken(tmp_path: Path, form: str) -> None:
+    (tmp_path / "m.toml").write_text(f"[read]\ntime_formats = '{form}'", encoding="utf-8")
+    assert read_map(str(tmp_path / "m.toml")).rules.time_formats == (form,)
 
 
 def test_fields_that_are_none_or_several_are_refused_with_a_hint(tmp_path: Path) -> None:

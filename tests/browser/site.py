@@ -13,6 +13,7 @@ import uvicorn
 from litestar import Litestar
 
 from jitui.entrypoints.console.mount import console_app
+from jitui.sealing import new_key
 from jitui.settings import Settings
 from jitui.worker import run_worker
 from tests.console.marketplace import Marketplace, open_marketplace
@@ -29,8 +30,11 @@ class Site:
 
 @asynccontextmanager
 async def running_site(home: Path, database_url: str, simulator: SimulatorProcess) -> AsyncIterator[Site]:
+    keys = home / "encryption-keys"
+    keys.write_text(new_key())
     settings = Settings(
         home=home,
+        encryption_key_file=keys,
         simulator_url=simulator.url,
         simulator_key=simulator.api_key,
         simulator_webhook_secret=simulator.webhook_secret,

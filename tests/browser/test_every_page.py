@@ -6,7 +6,9 @@ import pytest
 
 from jitui.aftersales.model.order import ShipmentStatus
 from jitui.entrypoints.console.catalogues import translations_in
+from jitui.identity.links import make_link
 from jitui.identity.people import Person
+from jitui.identity.second_factor import begin
 from jitui.settings import Language
 from tests.browser.browser import ALL_RULES, COLOURS, NARROW, WIDE, Scheme, Window, chromium, window
 from tests.browser.site import Site
@@ -45,8 +47,12 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
     instant = await market.ask(PREMIUM, "KS-0003")
     await market.ask(PREMIUM, "KS-0002-" + "8" * 40)
     reviewed = await market.ask(NEWCOMER, "KS-0005")
+    service = market.service
+    await begin(service.second_factors, service.sealer, OTHER_SHOP.name)
+    link = await make_link(service.links, SHOP.name, by="ops", now=service.clock())
     return [
         (None, [("start", "/", 200), ("policy", "/policy", 200), ("nothing", "/nothing", 404)]),
+        (None, [("link", link.path, 200), ("link-over", "/welcome/over", 410)]),
         (
             PREMIUM,
             [
@@ -73,7 +79,14 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
                 ("coverage", "/merchant/coverage", 200),
             ],
         ),
-        (OTHER_SHOP, [("not-covered", "/merchant/coverage", 200)]),
+        (
+            OTHER_SHOP,
+            [
+                ("not-covered", "/merchant/coverage", 200),
+                ("account", "/account", 200),
+                ("second-factor", "/account/second-factor", 200),
+            ],
+        ),
     ]
 
 

@@ -78,6 +78,28 @@ def test_what_cannot_be_done_is_one_sentence(jitui: Jitui, history: Path, words:
     assert "Traceback" not in done.err
 
 
+def test_a_folder_that_cannot_be_made_is_one_sentence(jitui: Jitui, history: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    out = str(tmp_path / "file" / "out")
+    for words in (
+        ("backtest", str(DEFAULT), "--history", str(history)),
+        ("simulate", "--orders", "10"),
+        (
+            "history",
+            "import",
+            "csv",
+            str(history / "requests.csv"),
+            "--map",
+            "order_id=order_id",
+            "--map",
+            "asked_at=asked_at",
+        ),
+    ):
+        done = jitui(*words, "--out", out)
+        assert (done.code, done.out) == (2, ""), words
+        assert done.err == f"The folder {out} cannot be made: Not a directory; name another one.\n"
+
+
 def test_agreement_is_counted(jitui: Jitui) -> None:
     done = jitui("policy", "agree", "--cases", "4", "--seed", "2", "--json")
     found = json.loads(done.out)

@@ -35,6 +35,14 @@ def test_bad_rows_leave_with_one_and_are_in_the_document(jitui: Jitui, tmp_path:
     assert found["rejected"] == str(tmp_path / "orders.rejected.csv")
 
 
+def test_bad_rows_leave_with_one_the_second_time_too(jitui: Jitui, tmp_path: Path) -> None:
+    file, out = csv_file(tmp_path, ["o1,gestern,A", "o2,2026-03-01 10:00:00Z,B"], HEADER), str(tmp_path / "history")
+    assert jitui("history", "import", "csv", file, "--out", out, *WORDS).code == 1
+    again = jitui("history", "import", "csv", file, "--out", out, *WORDS)
+    assert (again.code, again.out) == (1, f"{out} is of these files and this map already: nothing was changed.\n")
+    assert again.err.endswith(f"mend them, remove {out} and import again.\n")
+
+
 def test_columns_without_a_name_stand_where_they_stood_in_the_rows_that_are_given_back(
     jitui: Jitui, tmp_path: Path
 ) -> None:
@@ -59,7 +67,7 @@ def test_what_cannot_be_imported_leaves_with_two_and_writes_nothing(jitui: Jitui
         (("csv", file, "--map", "id"), "--map takes THEIRS=OURS"),
         (("csv", file, "--map", "id=order_idd"), "order_id"),
         (("csv", str(tmp_path / "none.csv"), *WORDS), "none.csv"),
-        (("parquet", file, *WORDS), "is csv, not parquet"),
+        (("parquet", file, *WORDS), "is csv, not parquet: say `jitui history import csv`"),
         (("csv", file, "--map-file", "alipay-bill"), "has no column '支付宝交易号'"),
         (("csv", file, *WORDS, "--complete-from", "soon"), "--complete-from"),
         (("csv", file, *WORDS, "--time-zone", "Mars"), "There is no time zone"),

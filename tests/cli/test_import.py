@@ -181,6 +181,7 @@ BROKEN = {
     "columns.csv": b"order_id,buyer_id\no1,b1\n",
     "twice.csv": b"order_id,order_id\no1,b1\n",
     "short.parquet": b"PAR1 and no more",
+    "cut.csv": b"\x1f\x8b\x08",
 }
 
 

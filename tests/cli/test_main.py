@@ -94,3 +94,27 @@ def test_a_worker_leaves_when_it_is_told_to(settings: dict[str, str], number: si
 def test_bytes_that_are_no_text_are_refused_in_a_sentence(jitui: Jitui, words: tuple[str, ...]) -> None:
     done = jitui(*words)
     assert done.code == 2 and "is no text" in done.err and "should not happen" not in done.err
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_in_the_middle_of_a_query_is_no_surprise(number: str, code: int) -> None:
+    """DuckDB makes an error of its own of what the handler of the signal raised."""
+    program = (
+        "import signal, sys, threading, time, duckdb\n"
+        "from jitui.entrypoints.cli.main import _Terminated, exit_code_of\n"
+        "terminated = _Terminated()\n"
+        "signal.signal(signal.SIGTERM, terminated)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def again():\n"
+        "    while True:\n"
+        "        time.sleep(0.5)\n"
+        f"        signal.raise_signal(signal.{number})\n"
+        "def endless():\n"
+        "    connection = duckdb.connect(config={'threads': 1})\n"
+        "    threading.Thread(target=again, daemon=True).start()\n"
+        "    connection.execute('SELECT count(*) FROM range(1000000000000) t(n) WHERE hash(n) = 1').fetchall()\n"
+        "code = exit_code_of(endless, terminated)\n"
+        "import os; os._exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")

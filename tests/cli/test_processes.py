@@ -20,10 +20,11 @@ import psutil
 import pytest
 
 from jitui.adapters import embedded_postgres
-from jitui.aftersales.governance.registry import KeyScope, issue_key
 from jitui.bootstrap import open_service, utc_now
 from jitui.demo.home import DemoProcesses, Home
 from jitui.errors import Unavailable
+from jitui.identity.access import KeyScope
+from jitui.identity.keys import issue_key
 from jitui.settings import Settings
 
 
@@ -156,7 +157,7 @@ def test_the_database_of_a_serve_that_was_killed_is_found_by_the_next_command_an
 def test_300_idle_connections_leave_a_service_with_256_descriptors_answering(database_url: str, tmp_path: Path) -> None:
     async def key_of_platform() -> str:
         async with open_service(Settings(home=tmp_path), database_url) as service:
-            return await issue_key(service.registry, KeyScope.PLATFORM, "", label="", now=utc_now())
+            return (await issue_key(service.keys, KeyScope.PLATFORM, "", label="", now=utc_now())).secret
 
     headers = {"authorization": f"Bearer {asyncio.run(key_of_platform())}"}
     few = ("bash", "-c", 'ulimit -n 256; exec "$@"', "few")

@@ -1,15 +1,9 @@
-"""Pauses, restrictions, lists, coverage, keys and migration from the command line."""
+"""Pauses, restrictions, lists, coverage and migration from the command line."""
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
-
 import pytest
 
-from jitui.aftersales.governance.registry import KeyScope, authenticate
-from jitui.bootstrap import open_service, utc_now
-from jitui.settings import Settings
 from tests.cli.conftest import Jitui
 
 
@@ -50,19 +44,6 @@ def test_coverage_is_set_and_shown_to_the_shop(jitui: Jitui) -> None:
     rows = jitui("coverage", "show", "s-1", "--json").json["coverage"]
     assert [(row["scope"], row["covered"], row["reason"]) for row in rows] == [("shop", False, "late")]
     assert "covered, with every item" in jitui("coverage", "show", "s-2").out
-
-
-def test_a_key_opens_what_it_was_issued_for(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
-    assert jitui("keys", "issue", "--scope", "shop").code == 2
-    assert jitui("keys", "issue", "--scope", "platform", "--subject", "s-1").code == 2
-    secret = jitui("keys", "issue", "--scope", "shop", "--subject", "s-1", "--days", "1", "--json").json["key"]
-
-    async def whose() -> tuple[KeyScope, str] | None:
-        async with open_service(Settings(home=tmp_path), database_url) as service:
-            key = await authenticate(service.registry, secret, utc_now())
-            return None if key is None else (key.scope, key.subject_id)
-
-    assert asyncio.run(whose()) == (KeyScope.SHOP, "s-1")
 
 
 def test_migrating_shows_where_the_database_stands(

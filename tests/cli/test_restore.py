@@ -86,6 +86,25 @@ def test_what_was_paid_after_the_backup_is_taken_in_once(jitui: Jitui, restored:
     assert jitui("restore", "status").code == 1, "checking accepts nothing"
 
 
+def test_a_refund_that_came_back_is_still_owed(jitui: Jitui, restored: str, tmp_path: Path) -> None:
+    given = statement(tmp_path)
+    path = tmp_path / "statement.csv"
+    (row,) = path.read_text().splitlines()[1:]
+    path.write_text(f"{HEADER}{row}\n{row.replace(',refund,', ',refund_returned,').replace('-100.00', '100.00')}\n")
+    told = jitui("restore", "check", "--since", hours_ago(1), "--statement", given)
+    assert told.code == 0 and "1 refunds listed: 0 known here, 0 paid after the backup." in told.out
+    assert "1 refunds are open" in jitui("restore", "status").out
+
+
+def test_a_statement_with_a_row_that_cannot_be_read_is_not_taken(jitui: Jitui, restored: str, tmp_path: Path) -> None:
+    given = statement(tmp_path)
+    with (tmp_path / "statement.csv").open("a") as file:
+        file.write("yesterday,refund,re_2,p,r,o,much,CNY\n")
+    told = jitui("restore", "check", "--since", hours_ago(1), "--statement", given)
+    assert told.code == 2 and "line 3" in told.err
+    assert "1 refunds are open" in jitui("restore", "status").out, "nothing of it was taken in"
+
+
 def test_what_nobody_explains_is_a_task_and_leaves_with_1(jitui: Jitui, restored: str, tmp_path: Path) -> None:
     other = statement(tmp_path, reference="made in the console")
     told = jitui("restore", "check", "--since", hours_ago(1), "--statement", other)

@@ -20,7 +20,8 @@ from jitui.aftersales.model.ticket import Actor, ActorKind, Reason
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import HistoryRecord, NewOrder, OrderRef
 from jitui.bootstrap import Service, install_policy, open_service
-from jitui.identity.people import Person, Role, enrol
+from jitui.identity.access import Role
+from jitui.identity.people import Person, enrol
 from jitui.ids import lane_of
 from jitui.settings import Settings
 from tests.aftersales.market import HISTORY_KINDS

@@ -32,7 +32,7 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
     await market.order(NEWCOMER, "B-1", [("睡垫", 1, 15900)])
     instant, reviewed = await market.ask(PREMIUM, "A-2"), await market.ask(NEWCOMER, "B-1")
     pages: list[tuple[Person | None, list[str]]] = [
-        (None, ["/", "/?next=%2Fbuyer%2Forders", "/policy", "/nothing"]),
+        (None, ["/", "/?next=%2Fbuyer%2Forders", "/policy", "/nothing", "/welcome/nothing"]),
         (PREMIUM, ["/", "/buyer/orders", "/buyer/ask?order=A-1", "/buyer/ask?order=A-2", f"/buyer/tickets/{instant}"]),
         (NEWCOMER, [f"/buyer/tickets/{reviewed}", "/merchant/tickets"]),
         (
@@ -45,6 +45,8 @@ async def all_pages(market: Marketplace, visit: Visit, language: str) -> AsyncIt
                 f"/merchant/tickets/{reviewed}",
                 "/merchant/coverage",
                 "/policy?publication=1",
+                "/account",
+                "/account/nothing",
             ],
         ),
     ]

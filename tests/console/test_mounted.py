@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jitui.aftersales.governance.registry import KeyScope, issue_key
 from jitui.entrypoints.console.mount import console_handlers
 from jitui.entrypoints.http.app import create_app
+from jitui.identity.access import KeyScope
+from jitui.identity.keys import issue_key
 from tests.console.marketplace import PREMIUM, SHOP, Marketplace
 from tests.console.pages import Visitor, visiting
 
@@ -41,9 +42,11 @@ async def test_each_answers_in_its_own_way(both: Visitor, path: str, status: int
 
 async def test_the_api_asks_for_a_key_and_not_for_a_form(market: Marketplace, both: Visitor) -> None:
     await market.order(PREMIUM, "A-1", [("水壶", 1, 8900)])
-    key = await issue_key(
-        market.service.registry, KeyScope.BUYER, PREMIUM.subject_id, label="test", now=market.service.clock()
-    )
+    key = (
+        await issue_key(
+            market.service.keys, KeyScope.BUYER, PREMIUM.subject_id, label="test", now=market.service.clock()
+        )
+    ).secret
     headers = {"authorization": f"Bearer {key}", "idempotency-key": "one"}
     asked = await both.http.post("/v1/after-sales", json={"order_id": "A-1"}, headers=headers)
     assert asked.status_code == 201, asked.text

@@ -13,9 +13,10 @@ import httpx
 import msgspec
 from litestar import Litestar
 
-from jitui.aftersales.governance.registry import KeyScope, issue_key
 from jitui.bootstrap import Service, install_policy, open_service
 from jitui.entrypoints.http.app import create_app
+from jitui.identity.access import KeyScope
+from jitui.identity.keys import issue_key
 from jitui.settings import Settings
 from tests.aftersales.market import NOW, Market, open_market
 from tests.asgi import transport_to
@@ -170,9 +171,9 @@ async def open_api(database_url: str, *, home: Path, pool_size: int = 8, setting
         await install_policy(service)
         await market.premium_buyer(BUYER)
         keys = {
-            "platform": await issue_key(service.registry, KeyScope.PLATFORM, "", label="tests", now=now.at),
-            "shop": await issue_key(service.registry, KeyScope.SHOP, SHOP, label="tests", now=now.at),
-            "buyer": await issue_key(service.registry, KeyScope.BUYER, BUYER, label="tests", now=now.at),
+            "platform": (await issue_key(service.keys, KeyScope.PLATFORM, "", label="tests", now=now.at)).secret,
+            "shop": (await issue_key(service.keys, KeyScope.SHOP, SHOP, label="tests", now=now.at)).secret,
+            "buyer": (await issue_key(service.keys, KeyScope.BUYER, BUYER, label="tests", now=now.at)).secret,
         }
         litestar = create_app(service)
         transport = transport_to(litestar)

@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
-from jitui.aftersales.governance.registry import KeyScope, Pause, Scope, issue_key
+from jitui.aftersales.governance.registry import Pause, Scope
+from jitui.identity.access import KeyScope
+from jitui.identity.keys import issue_key
 from tests.http.api import BUYER, SHOP, Api, shipment
 
 NOTICE_ZH = "该用户为平台优质用户且订单满足极速退款条件，平台已自动审核通过卖家发货前仅退款申请"
@@ -246,7 +248,7 @@ async def test_a_merchant_filters_what_the_service_decided(api: Api) -> None:
 
 
 async def test_a_key_lists_its_own_only(api: Api) -> None:
-    other = await issue_key(api.service.registry, KeyScope.SHOP, "shop-2", label="", now=api.now())
+    other = (await issue_key(api.service.keys, KeyScope.SHOP, "shop-2", label="", now=api.now())).secret
     await api.reviewed("o-1")
     assert (await api.get("/v1/after-sales", key=other)).json()["tickets"] == []
     assert (await api.get("/v1/orders", key=other)).json()["orders"] == []

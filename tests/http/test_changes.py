@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from jitui.aftersales.governance.registry import KeyScope, issue_key
+from jitui.identity.access import KeyScope
+from jitui.identity.keys import issue_key
 from tests.http.api import Api, shipment
 
 
@@ -35,7 +36,7 @@ async def test_which_arm_decided_stays_with_the_platform(api: Api) -> None:
 
 
 async def test_a_reader_that_remembers_its_place_sees_everything_once(api: Api) -> None:
-    other = await issue_key(api.service.registry, KeyScope.SHOP, "shop-2", label="", now=api.now())
+    other = (await issue_key(api.service.keys, KeyScope.SHOP, "shop-2", label="", now=api.now())).secret
     for number in range(6):
         await api.paid_order(f"o-{number}", shop_id=f"shop-{number % 2 + 1}")
     seen: list[int] = []

@@ -7,9 +7,10 @@ from uuid import UUID
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.review import approve
 from jitui.aftersales.governance.policy_in_force import publish
-from jitui.aftersales.governance.registry import KeyScope, issue_key
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import TicketRef
+from jitui.identity.access import KeyScope
+from jitui.identity.keys import issue_key
 from jitui.ids import lane_of
 from jitui.policy import Policy
 from tests.aftersales.market import DEFAULT_POLICY
@@ -243,7 +244,7 @@ async def test_nobody_reads_the_name_of_anothers_staff(api: Api) -> None:
         api.service.store, ref, version=1, by=Actor(ActorKind.MERCHANT, "Zhang San"), now=api.now.at, shop_id=SHOP
     )
     assert isinstance(done, Executed)
-    own = await issue_key(api.service.registry, KeyScope.BUYER, "buyer-2", label="", now=api.now.at)
+    own = (await issue_key(api.service.keys, KeyScope.BUYER, "buyer-2", label="", now=api.now.at)).secret
     path = f"/v1/after-sales/{ticket['ticket_id']}"
     for key, wanted in ((api.platform, "Zhang San"), (api.shop, "Zhang San"), (own, SHOP)):
         got = (await api.get(path, key=key)).json()["timeline"]

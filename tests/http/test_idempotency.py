@@ -11,7 +11,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from jitui.aftersales.governance.registry import KeyScope, Restriction, issue_key
+from jitui.aftersales.governance.registry import Restriction
+from jitui.identity.access import KeyScope
+from jitui.identity.keys import issue_key
 from jitui.ids import lane_of
 from tests.http.api import BUYER, Api, payment, shipment
 
@@ -102,7 +104,7 @@ async def test_a_key_in_flight_for_one_buyer_holds_up_no_other_buyer_of_its_lane
 
 
 async def test_a_key_in_flight_under_one_api_key_or_route_is_not_in_flight_under_another(api: Api) -> None:
-    other = await issue_key(api.service.registry, KeyScope.PLATFORM, "", label="", now=api.now())
+    other = (await issue_key(api.service.keys, KeyScope.PLATFORM, "", label="", now=api.now())).secret
     for order_id in ("o-1", "o-2"):
         await api.paid_order(order_id)
     async with api.market.pool.connection() as holder:
@@ -149,7 +151,7 @@ def buyer_in_the_lane_of(buyer_id: str) -> str:
 
 
 async def test_a_key_is_scoped_to_route_and_api_key(api: Api) -> None:
-    other = await issue_key(api.service.registry, KeyScope.PLATFORM, "", label="", now=api.now())
+    other = (await issue_key(api.service.keys, KeyScope.PLATFORM, "", label="", now=api.now())).secret
     await api.paid_order("o-1")
     await api.paid_order("o-2")
     await api.ask("o-1", headers=KEY)

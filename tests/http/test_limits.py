@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_network
@@ -12,20 +12,21 @@ from typing import Any
 import httpx
 import pytest
 
-from jitui.aftersales.governance.registry import ApiKey, KeyScope, issue_key
 from jitui.bootstrap import Service
 from jitui.entrypoints.http import keys as api_keys
 from jitui.entrypoints.http import limits
 from jitui.entrypoints.http.app import create_app
 from jitui.entrypoints.http.limits import Buckets, Rate, Readers
+from jitui.identity.access import KeyScope
+from jitui.identity.keys import ApiKey, issue_key
 from tests.asgi import transport_to
 from tests.http.api import Api
 
 WRONG = "jt_{}_" + "w" * 43
 
 
-class CountingRegistry:
-    """The registry, which remembers which keys were asked for, one entry for each statement."""
+class CountingKeys:
+    """The kept keys, which remember which of them were asked for, one entry for each statement."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -34,20 +35,20 @@ class CountingRegistry:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def find_keys(self, key_ids: Sequence[str]) -> dict[str, tuple[ApiKey, bytes]]:
+    async def find(self, key_ids: Collection[str]) -> dict[str, tuple[ApiKey, bytes]]:
         self.asked.append(tuple(key_ids))
-        found: dict[str, tuple[ApiKey, bytes]] = await self._inner.find_keys(key_ids)
+        found: dict[str, tuple[ApiKey, bytes]] = await self._inner.find(key_ids)
         return found
 
 
 @asynccontextmanager
-async def limited(api: Api, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, CountingRegistry]]:
+async def limited(api: Api, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, CountingKeys]]:
     """Another process on the same database: it knows no key yet."""
-    registry = CountingRegistry(api.service.registry)
-    service = replace(api.service, registry=registry, settings=replace(api.service.settings, **settings))
+    kept = CountingKeys(api.service.keys)
+    service: Service = replace(api.service, keys=kept, settings=replace(api.service.settings, **settings))
     transport = transport_to(create_app(service), client=("192.0.2.1", 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://jitui") as client:
-        yield client, registry
+        yield client, kept
 
 
 def bearer(key: str, **more: str) -> dict[str, str]:
@@ -63,12 +64,12 @@ async def guess(client: httpx.AsyncClient, count: int, **headers: str) -> list[i
 
 
 async def test_beyond_their_number_wrong_keys_are_429_and_a_right_key_of_the_same_address_is_taken(api: Api) -> None:
-    async with limited(api, wrong_keys_per_minute=3) as (client, registry):
+    async with limited(api, wrong_keys_per_minute=3) as (client, kept):
         assert await guess(client, 6) == [401, 401, 401, 429, 429, 429]
-        before = len(registry.asked)
+        before = len(kept.asked)
         right = [await client.get("/v1/history", headers=bearer(api.platform)) for _ in range(5)]
         assert {answer.status_code for answer in right} == {200}
-        assert len(registry.asked) == before + 1, "known from then on"
+        assert len(kept.asked) == before + 1, "known from then on"
         refused = await client.get("/v1/history", headers=bearer(WRONG.format("again")))
         assert refused.json()["type"] == "/problems/rate-limited"
         assert int(refused.headers["retry-after"]) >= 1
@@ -76,40 +77,40 @@ async def test_beyond_their_number_wrong_keys_are_429_and_a_right_key_of_the_sam
 
 
 async def test_the_database_is_not_asked_once_for_each_wrong_key(api: Api) -> None:
-    async with limited(api, wrong_keys_per_minute=1) as (client, registry):
+    async with limited(api, wrong_keys_per_minute=1) as (client, kept):
         await guess(client, 1)
         await asyncio.gather(
             *(client.get("/v1/history", headers=bearer(WRONG.format(f"many{number}"))) for number in range(200))
         )
-        assert len(registry.asked) <= 3, "one statement for all that were shown meanwhile"
-        asked = len(registry.asked)
+        assert len(kept.asked) <= 3, "one statement for all that were shown meanwhile"
+        asked = len(kept.asked)
         for secret in range(20):
             await client.get("/v1/history", headers=bearer(f"jt_many1_{secret}"))
-        assert len(registry.asked) == asked, "a key that does not exist is remembered"
+        assert len(kept.asked) == asked, "a key that does not exist is remembered"
 
 
 async def test_guessing_the_secret_of_a_key_asks_the_database_once_and_counts(api: Api) -> None:
     key_id = api.platform.split("_")[1]
-    async with limited(api, wrong_keys_per_minute=3) as (client, registry):
+    async with limited(api, wrong_keys_per_minute=3) as (client, kept):
         got = [await client.get("/v1/history", headers=bearer(f"jt_{key_id}_{number}")) for number in range(5)]
         assert [answer.status_code for answer in got] == [401, 401, 401, 429, 429]
-        assert len(registry.asked) == 1
+        assert len(kept.asked) == 1
         assert (await client.get("/v1/history", headers=bearer(api.platform))).status_code == 200
 
 
 async def test_right_keys_are_never_counted_as_wrong(api: Api) -> None:
-    keys = [await issue_key(api.service.registry, KeyScope.PLATFORM, "", label="", now=api.now()) for _ in range(8)]
+    keys = [await issue_key(api.service.keys, KeyScope.PLATFORM, "", label="", now=api.now()) for _ in range(8)]
     async with limited(api, wrong_keys_per_minute=1) as (client, _):
         for key in keys:
-            assert (await client.get("/v1/history", headers=bearer(key))).status_code == 200
+            assert (await client.get("/v1/history", headers=bearer(key.secret))).status_code == 200
         assert await guess(client, 2) == [401, 429]
 
 
 async def test_what_cannot_be_a_key_counts_and_asks_nobody(api: Api) -> None:
-    async with limited(api, wrong_keys_per_minute=2) as (client, registry):
+    async with limited(api, wrong_keys_per_minute=2) as (client, kept):
         for header, status in (("Basic abc", 401), ("Bearer x", 401), ("Bearer jt__", 429), ("", 429)):
             assert (await client.get("/v1/history", headers={"authorization": header})).status_code == status
-        assert registry.asked == []
+        assert kept.asked == []
 
 
 async def test_wrong_keys_of_one_address_do_not_count_against_another(api: Api) -> None:
@@ -282,11 +283,11 @@ def test_places_are_counted_for_each_key(held: int) -> None:
 
 
 async def test_guessed_keys_never_push_a_known_one_out_of_memory(api: Api) -> None:
-    async with limited(api, wrong_keys_per_minute=100_000) as (client, registry):
+    async with limited(api, wrong_keys_per_minute=100_000) as (client, kept):
         assert (await client.get("/v1/history", headers=bearer(api.platform))).status_code == 200
         for number in range(50):
             await client.get("/v1/history", headers=bearer(WRONG.format(f"g{number}")))
-        asked = len(registry.asked)
+        asked = len(kept.asked)
         assert (await client.get("/v1/history", headers=bearer(api.platform))).status_code == 200
-        assert len(registry.asked) == asked
+        assert len(kept.asked) == asked
     assert api_keys.MOST_KEYS >= 1_000

@@ -12,10 +12,12 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from jitui.aftersales.governance.registry import KeyScope, Pause, Scope, Shop, issue_key
+from jitui.aftersales.governance.registry import Pause, Scope, Shop
 from jitui.entrypoints.console.mount import console_handlers
 from jitui.entrypoints.http.app import create_app
-from jitui.identity.people import Person, Role, enrol
+from jitui.identity.access import KeyScope, Role
+from jitui.identity.keys import issue_key
+from jitui.identity.people import Person, enrol
 from tests.asgi import transport_to
 from tests.console.pages import Page
 from tests.http.api import BUYER, SHOP, Api, order, shipment
@@ -281,8 +283,8 @@ async def test_what_is_stored_under_an_id_that_is_refused_now_can_be_read_and_us
     await api.service.registry.set_pause(Pause(Scope.SHOP, name, name, "t", api.now()))
     keys = [
         api.platform,
-        await issue_key(api.service.registry, KeyScope.SHOP, name, label="", now=api.now()),
-        await issue_key(api.service.registry, KeyScope.BUYER, name, label="", now=api.now()),
+        (await issue_key(api.service.keys, KeyScope.SHOP, name, label="", now=api.now())).secret,
+        (await issue_key(api.service.keys, KeyScope.BUYER, name, label="", now=api.now())).secret,
     ]
     quoted = quote(name, safe="")
     for key in keys:

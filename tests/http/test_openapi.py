@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,5 +103,9 @@ def test_every_problem_is_in_the_reference(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler.handler_name)
-def test_every_operation_is_in_the_reference(handler: Any) -> None:
-    assert f"`{route_of(handler)}`" in (REFERENCE / "http-api.md").read_text("utf-8")
+def test_every_operation_is_in_the_reference_with_its_scopes_and_its_permission(handler: Any) -> None:
+    page = (REFERENCE / "http-api.md").read_text("utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{route_of(handler)}` |")]
+    operation, (who, needed) = described(handler), row.split(" | ")[1:3]
+    assert needed.strip() == (f"`{operation.permission}`" if operation.permission is not None else "")
+    assert {scope.value for scope in operation.scopes} == set(re.findall("platform|shop|buyer", who))

@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
-from jitui.aftersales.governance.registry import KeyScope, issue_key
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund
 from jitui.aftersales.provider import RefundResult, RefundResultKind
+from jitui.identity.access import KeyScope
+from jitui.identity.keys import issue_key
 from tests.http.api import BUYER, SHOP, Api, money, with_providers
 
 PAYOUT = {"reference": "BANK-7", "note": "By hand.", "amount": money(12900)}
@@ -160,7 +161,7 @@ async def two_persons(api: Api) -> TwoPersons:
     refund_id = await failed(api)
     strict = replace(api.service, settings=replace(api.service.settings, settle_alone_up_to=()))
     keys = [
-        await issue_key(api.service.registry, KeyScope.PLATFORM, "", label=label, now=api.now())
+        (await issue_key(api.service.keys, KeyScope.PLATFORM, "", label=label, now=api.now())).secret
         for label in ("li.na", "wang.wei")
     ]
     return TwoPersons(with_providers(replace(api, service=strict), **api.service.providers), refund_id, *keys)

@@ -22,7 +22,8 @@ import pytest
 import structlog
 
 from jitui import logs
-from jitui.identity.people import Person, Role, enrol
+from jitui.identity.access import Role
+from jitui.identity.people import Person, enrol
 from jitui.settings import Settings
 from tests.http.api import BUYER, open_api, order
 

@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from zipfile import ZipFile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from jitui.errors import BadInput
 from jitui.tabular.batches import ReadOptions, open_batches
 from jitui.tabular.cells import Unreadable, read_id
-from jitui.tabular.files import open_csv
+from jitui.tabular.files import Layout, read_records
 from tests.backtest.exports import workbook
 
 CELLS = st.sampled_from(["a", "", " ", "1,5", 'say "hi"', "two\nlines", "杯", "\t7", "'5", 'x"y', "#1", "1e5"])
@@ -39,7 +40,14 @@ def by_blocks(path: Path, reading: ReadOptions) -> Rows:
 
 
 def one_by_one(path: Path) -> Rows:
-    return [(number, record.line, record.cells) for number, record in enumerate(open_csv(path).records, start=1)]
+    """By the reader of records alone, from the whole text."""
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw).decode()
+    header, *records = read_records(path, io.StringIO(text, newline="\n"), Layout("utf-8", ","))
+    for record in records:
+        while len(record.cells) > len(header.cells) and not record.cells[-1].strip():
+            record.cells.pop()
+    return [(number, record.line, record.cells) for number, record in enumerate(records, start=1)]
 
 
 def told(read: Callable[[], Rows]) -> Rows | str:
@@ -131,3 +139,13 @@ def test_sheets_with_other_headers_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 and nothing more")
     with pytest.raises(BadInput, match="broken workbook"):
         by_blocks(path, ReadOptions())
+
+
+def test_files_that_look_like_a_table_and_are_none_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    old, packed = tmp_path / "old.xls", tmp_path / "bill.zip"
+    old.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 512)
+    with ZipFile(packed, "w") as opened:
+        opened.writestr("bill.csv", "a,b\n")
+    for path, said in ((old, "save it as .xlsx without one"), (packed, "is a packed folder .* unpack it")):
+        with pytest.raises(BadInput, match=said):
+            open_batches(path, ReadOptions())

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jitui.errors import BadInput
-from jitui.tabular.files import Layout, check_same_columns, open_csv, read_records
+from jitui.tabular.batches import ReadOptions, open_csv
+from jitui.tabular.files import Layout, check_same_columns, read_records
 
 
 def written(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -20,8 +21,18 @@ def written(folder: Path, text: str, encoding: str = "utf-8") -> Path:
     return path
 
 
-def cells(path: Path, **how: str) -> list[list[str]]:
-    return [record.cells for record in open_csv(path, **how).records]
+def rows(path: Path, encoding: str = "utf-8") -> list[tuple[int, list[str]]]:
+    """Line and cells of each row."""
+    found: list[tuple[int, list[str]]] = []
+    for batch in open_csv(path, ReadOptions((encoding,))).batches:
+        assert batch.lines is not None
+        columns = [column.to_pylist() for column in batch.columns.values()]
+        found += [(line, [column[at] for column in columns]) for at, line in enumerate(batch.lines.to_pylist())]
+    return found
+
+
+def cells(path: Path, encoding: str = "utf-8") -> list[list[str]]:
+    return [row for _, row in rows(path, encoding)]
 
 
 @given(
@@ -43,13 +54,14 @@ def test_rows_are_read_as_they_were_written_or_refused(rows: list[list[str]], de
 
 def test_the_delimiter_is_the_headers_and_a_given_one_wins(tmp_path: Path) -> None:
     assert cells(written(tmp_path, '"a,b";c\n1;2\n')) == [["1", "2"]]
-    assert open_csv(written(tmp_path, "a|b,c\n"), delimiter="pipe").columns == ("a", "b,c")
+    assert open_csv(written(tmp_path, "a|b,c\n"), ReadOptions(delimiter="pipe")).columns == ("a", "b,c")
     with pytest.raises(BadInput, match="--delimiter is one of"):
-        open_csv(written(tmp_path, "a,b\n"), delimiter="x")
+        open_csv(written(tmp_path, "a,b\n"), ReadOptions(delimiter="x"))
 
 
 def test_headers_lose_what_spreadsheets_put_around_them(tmp_path: Path) -> None:
-    assert open_csv(written(tmp_path, '\ufeff order_id\t,"=""paid""",\n')).columns == ("order_id", "paid", "")
+    opened = open_csv(written(tmp_path, '\ufeff order_id\t,"=""paid""",\n'), ReadOptions())
+    assert opened.columns == ("order_id", "paid", "")
 
 
 def test_a_stray_quote_that_would_swallow_the_next_row_is_refused_with_its_line(tmp_path: Path) -> None:
@@ -58,10 +70,23 @@ def test_a_stray_quote_that_would_swallow_the_next_row_is_refused_with_its_line(
         cells(path)
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('o1,"Mug', "a quote opens here and never ends"),
+        ('o1,"Mug"s,', "there is text after a quote that ends"),
+        ("o1,Mug\rs,", "a carriage return alone"),
+        ('o1,"' + "x" * 1_000_001, "a cell has more than 1,000,000 characters"),
+    ],
+)
+def test_a_row_that_is_no_csv_is_refused_with_its_line_and_what_to_mend(tmp_path: Path, row: str, said: str) -> None:
+    with pytest.raises(BadInput, match=rf"orders\.csv:3: broken CSV: {said}"):
+        cells(written(tmp_path, f"order_id,title\no0,Cup\n{row}\no2,Cup\n"))
+
+
 def test_a_quoted_line_break_is_part_of_its_cell(tmp_path: Path) -> None:
     path = written(tmp_path, 'order_id,title,paid\no1,"Mug,\nred",5\n\n,,\no2,12" pipe,7\n')
-    found = list(open_csv(path).records)
-    assert [(one.line, one.cells) for one in found] == [(2, ["o1", "Mug,\nred", "5"]), (6, ["o2", '12" pipe', "7"])]
+    assert rows(path) == [(2, ["o1", "Mug,\nred", "5"]), (6, ["o2", '12" pipe', "7"])]
 
 
 def test_a_file_of_another_encoding_is_refused_until_it_is_named(tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ class Books:
         return await reconcile(parts, "simulator", layout.read(path), covers)
 
     async def tasks(self) -> list[OperatorTask]:
-        return list(await self.service.tasks.list(TaskFilter()))
+        """But for refunds that failed, whose tasks are not reconciliation's."""
+        found = await self.service.tasks.list(TaskFilter())
+        return [task for task in found if task.kind is not TaskKind.REFUND_FAILED]
 
     async def claimed(self) -> ClaimedRefund:
         """A worker has claimed the one refund that is due, and died."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
 from jitui.aftersales.commands.pay import refund_instruction
 from jitui.aftersales.model.task import TaskFilter, TaskKind, TaskState
 from jitui.aftersales.model.ticket import TicketState
+from jitui.aftersales.ports import RefundRef
 from jitui.aftersales.provider import RefundResultKind
 from jitui.aftersales.reconciliation.restore import (
     ProviderRefund,
@@ -56,26 +56,21 @@ class Installation:
 
     def back_up(self) -> Path:
         """The server's files as of now."""
-        backup, owner = new_folder(), self.server.folder.stat()
-        os.chown(backup, owner.st_uid, owner.st_gid)
-        command = [str(self.server.bin_folder / "pg_basebackup"), "--checkpoint=fast", "-d", self.server.url]
-        command += ["-D", str(backup / "data")]
-        subprocess.run(command, user=owner.st_uid, group=owner.st_gid, cwd="/", check=True, umask=0o077)
+        backup = new_folder()
+        embedded_postgres.base_backup(self.server, backup)
         return backup
 
     def restore(self, backup: Path, how: str) -> None:
         """The server is gone; its backup is started in its place."""
         embedded_postgres.stop(self.server)
-        data, owner = backup / "data", backup.stat()
-        made = [backup / "start.lock"]
+        data = backup / "data"
         if how == POINT_IN_TIME:
-            made.append(data / "recovery.signal")
             lines = ["restore_command = 'false'", "recovery_target = 'immediate'", "recovery_target_action = 'promote'"]
             with (data / "postgresql.auto.conf").open("a") as file:
                 file.writelines(f"{line}\n" for line in lines)
-        for path in made:
-            path.touch()
-            os.chown(path, owner.st_uid, owner.st_gid)
+            (data / "recovery.signal").touch()
+            owner = data.stat()
+            os.chown(data / "recovery.signal", owner.st_uid, owner.st_gid)
         self.server = embedded_postgres.start(backup, SMALL)
 
     @asynccontextmanager
@@ -189,6 +184,8 @@ async def test_a_refund_whose_request_is_lost_holds_its_order_until_it_is_explai
 
     installed.restore(backup, POINT_IN_TIME)
     async with installed.market() as market, installed.service() as service:
+        status = await service.payouts.status()
+        assert (status.allowed, status.held_since, status.timeline_id) == (False, None, 2), "by its timeline alone"
         for _ in range(2):
             assert [task.order_id for task in (await compared(service)).unexplained] == ["o-1"]
         assert await tasks_of(service) == [TaskKind.REFUND_NOT_IN_BOOKS]
@@ -215,7 +212,8 @@ async def test_a_worker_that_starts_again_knows_that_its_database_went_back(inst
     async with installed.market() as market, installed.service() as service:
         await service.payouts.mark(utc_now())
         backup = installed.back_up()
-        await service.payouts.mark(utc_now())
+        for _ in range(5):
+            await service.payouts.mark(utc_now())
     installed.restore(backup, PLAIN)
     async with installed.market() as market, installed.service() as service:
         await approve(market, [str(number) for number in range(30)], now=utc_now())
@@ -230,12 +228,26 @@ async def test_a_worker_that_starts_again_knows_that_its_database_went_back(inst
             assert (await service.payouts.status()).allowed, "what was accepted is marked anew"
 
 
+async def test_a_dump_that_is_loaded_into_another_server_is_another_database(service: Service, market: Market) -> None:
+    async with market.pool.connection() as connection:
+        await connection.execute("UPDATE accepted_database SET system_id = system_id + 1")
+    for hold in (False, True):
+        if hold:
+            await service.payouts.hold(reason="it has no row", by="li.na", now=utc_now())
+        status = await service.payouts.status()
+        assert (status.allowed, status.accepted_timeline_id, status.held_since) == (False, None, None)
+    await service.payouts.mark(utc_now())
+    assert (await service.payouts.status()).last_seen_at is None, "nothing is marked while payouts are held"
+    await service.payouts.accept(note="", by="li.na", now=utc_now())
+    assert (await service.payouts.status()).allowed
+
+
 async def test_marks_of_a_database_that_went_on_hold_nothing(service: Service, tmp_path: Path) -> None:
     for _ in range(3):
         await service.payouts.mark(utc_now())
     (tmp_path / "worker-marks.json").write_bytes(b'{"home_id": "cut o')
     await service.payouts.mark(utc_now())
-    shared = PostgresPayoutHold(service.payouts._pool, tmp_path / "worker-marks.json")  # type: ignore[attr-defined]  # another process of the same home
+    shared = PostgresPayoutHold(service.payouts._pool, tmp_path / "worker-marks.json", queue.SeenLog())  # type: ignore[attr-defined]  # another process of the same home
     for payouts in (service.payouts, shared, shared, service.payouts):
         await payouts.mark(utc_now())
     assert (await service.payouts.status()).allowed
@@ -315,7 +327,26 @@ async def test_a_refund_that_somebody_made_at_the_provider_is_a_task_and_not_our
     listed = replace(QUEUED, at=utc_now(), reference=reference)
     report = await check_restore(service.restoring(), utc_now() - timedelta(hours=1), {"simulator": [listed]})
     assert (report.adopted, len(report.unexplained)) == (0, 1)
+    (task,) = report.unexplained
+    await service.tasks.resolve(task.task_id, note="made for another order", by="li.na", now=utc_now())
+    again = await check_restore(service.restoring(), utc_now() - timedelta(hours=1), {"simulator": [listed]})
+    assert again.unexplained == [], "a person has explained it"
     assert await PaidMarket(service, market, [ref]).tickets() == [TicketState.REFUNDING]
+
+
+async def test_of_two_that_begin_an_attempt_of_a_queued_refund_one_does(service: Service, market: Market) -> None:
+    (ref,) = await approve(market, ["1"], now=utc_now())
+    snapshot = await service.store.read_order(ref)
+    assert snapshot is not None
+    refund = RefundRef(ref.lane, snapshot.refunds[0].refund_id)
+    now = utc_now()
+    begun = [
+        service.payouts.begin_attempt(refund, new_id(ref.lane), now=now, lease_until=now + timedelta(minutes=1))
+        for _ in range(4)
+    ]
+    assert sorted(await asyncio.gather(*begun)) == [False, False, False, True]
+    snapshot = await service.store.read_order(ref)
+    assert snapshot is not None and len(snapshot.attempts) == 1
 
 
 async def test_a_refund_that_came_back_leaves_the_money_owed(service: Service, market: Market) -> None:

@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 
 from jitui.backtest.schema import TABLES, TableSpec
 from jitui.errors import BadInput
-from jitui.tabular.files import CsvFile, Record, check_same_columns, open_csv
+from jitui.tabular.batches import ReadOptions, open_csv
+from jitui.tabular.files import check_same_columns
 from jitui.tabular.shown import shown
 
 FILE, LINE = "file of the row", "line of the row"
 """Columns beside those of a CSV file: where a row stands."""
 PARQUET, CSV = (".parquet",), (".csv", ".csv.gz")
-_ROWS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +126,27 @@ def _csv(
     """All cells as text, with the places of their rows."""
     out = work / "read" / f"{spec.name}.parquet"
     out.parent.mkdir(exist_ok=True)
-    first = open_csv(files[0], encoding)
+    first = open_csv(files[0], ReadOptions((encoding,)))
     columns = tuple(name or f"column {place}" for place, name in enumerate(first.columns, start=1))
     partitions = _partitions(folder, files[0])
     twice = next((name for name in partitions if name in columns), None)
     if twice is not None:
         raise BadInput(f"{files[0]}: {shown(twice)} is a column and a folder's name too.", path=str(files[0]))
     schema = pa.schema([(name, pa.string()) for name in (*columns, *partitions, FILE)] + [(LINE, pa.int64())])
+    layout = first.layout
+    assert layout is not None  # of CSV
     broken: list[tuple[str, int, str]] = []
     with pq.ParquetWriter(out, schema) as writer:
         for file in files:
-            found = open_csv(file, encoding, first.layout.delimiter)
+            found = open_csv(file, ReadOptions((encoding,), layout.delimiter))
             check_same_columns(files[0], first.columns, file, found.columns)
             own = _partitions(folder, file)
             check_same_columns(files[0], [*columns, *partitions], file, [*columns, *own])
-            for batch in _batches(file, found, schema, own, broken):
-                writer.write_batch(batch)
+            for batch in found.batches:
+                same = [pa.repeat(value, len(batch)) for value in (*own.values(), str(file))]
+                cells = [*batch.columns.values(), *same, batch.lines]
+                writer.write_batch(pa.RecordBatch.from_arrays(cells, schema=schema))
+                broken += [(str(file), line, layout.delimiter.join(row)) for _, line, row in batch.broken]
     relation = f"read_parquet('{quoted(str(out))}', hive_partitioning = false)"
     types = types_of(connection, relation, files[0])
     del types[FILE], types[LINE]
@@ -152,29 +157,6 @@ def _partitions(folder: Path, file: Path) -> dict[str, str]:
     """`year` and `2026` of a file in a folder `year=2026`."""
     pairs = (part.partition("=") for part in file.relative_to(folder).parts[:-1])
     return {name: value for name, sign, value in pairs if sign}
-
-
-def _batches(
-    file: Path, found: CsvFile, schema: pa.Schema, partitions: Mapping[str, str], broken: list[tuple[str, int, str]]
-) -> Iterator[pa.RecordBatch]:
-    rows: list[Record] = []
-    for record in found.records:
-        if len(record.cells) != len(found.columns):
-            broken.append((str(file), record.line, found.layout.delimiter.join(record.cells)))
-            continue
-        rows.append(record)
-        if len(rows) == _ROWS_AT_ONCE:
-            yield _batch(file, rows, schema, partitions)
-            rows = []
-    if rows:
-        yield _batch(file, rows, schema, partitions)
-
-
-def _batch(file: Path, rows: Sequence[Record], schema: pa.Schema, partitions: Mapping[str, str]) -> pa.RecordBatch:
-    texts = [pa.array(column, pa.string()) for column in zip(*(row.cells for row in rows), strict=True)]
-    same = [pa.array([value] * len(rows), pa.string()) for value in (*partitions.values(), str(file))]
-    lines = pa.array([row.line for row in rows], pa.int64())
-    return pa.RecordBatch.from_arrays([*texts, *same, lines], schema=schema)
 
 
 # Databases --------------------------------------------------------------------------------------------------------

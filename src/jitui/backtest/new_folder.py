@@ -20,13 +20,14 @@ _Assumptions = TypeVar("_Assumptions", bound=Any)
 def new_folder(out: Path) -> Iterator[Path]:
     """A hidden folder beside `out` to write into; it takes that place when the block ends well, and goes when not.
 
-    Raises BadInput where the folder is there already and not empty.
+    Raises BadInput where the folder is there already and not empty, and where none can be made.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"{out} is there already and is not empty.", path="--out")
-    unfinished = out.with_name(f".{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    with can_be_made(out):
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise BadInput(f"{out} is there already and is not empty: remove it, or name another folder.", path="--out")
+        unfinished = out.with_name(f".{out.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
     try:
         yield unfinished
         if out.exists():
@@ -34,6 +35,17 @@ def new_folder(out: Path) -> Iterator[Path]:
         unfinished.replace(out)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextmanager
+def can_be_made(out: Path) -> Iterator[None]:
+    """Raises BadInput where the file system does not let the block make the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(
+            f"The folder {out} cannot be made: {error.strerror or error}; name another one.", path="--out"
+        ) from None
 
 
 def write_assumptions(folder: Path, about: Mapping[str, object]) -> None:

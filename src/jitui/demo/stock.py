@@ -13,19 +13,19 @@ from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.governance.registry import (
     Category,
     Coverage,
-    KeyScope,
     Restriction,
     Scope,
     Selection,
     Shop,
-    issue_key,
 )
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
 from jitui.bootstrap import Service
 from jitui.demo.marketplace import CURRENCY, EventKind, Marketplace, PlannedOrder, Shopper
 from jitui.errors import Unavailable
-from jitui.identity.people import Person, Role, enrol
+from jitui.identity.access import KeyScope, Role
+from jitui.identity.keys import issue_key
+from jitui.identity.people import Person, enrol
 from jitui.ids import lane_of, new_id
 from jitui.policy.facts import BUYER_EVENTS, SHOP_EVENTS
 
@@ -110,10 +110,10 @@ def _events(buyer: Shopper) -> Iterable[RecordBuyerEvent]:
 
 async def issue_keys(service: Service, market: Marketplace, asking: Sequence[str], *, now: datetime) -> DemoKeys:
     """Fresh keys for this run; they end by themselves."""
-    ends = now + KEY_LIFE
 
     async def key(scope: KeyScope, subject: str) -> str:
-        return await issue_key(service.registry, scope, subject, label=BY, now=now, expires_at=ends)
+        issued = await issue_key(service.keys, scope, subject, label=BY, now=now, lifetime=KEY_LIFE, by=BY)
+        return issued.secret
 
     return DemoKeys(
         platform=await key(KeyScope.PLATFORM, ""),

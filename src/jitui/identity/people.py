@@ -1,43 +1,42 @@
-"""People who sign in to the console: whose eyes they see with, their passwords and their sessions."""
+"""People who sign in to the console: their roles, passwords and sessions."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 from asyncio import to_thread
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Protocol
+from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from jitui.errors import BadInput
+from jitui.identity.access import Role
 
 SHORTEST_PASSWORD = 10
+LONGEST_PASSWORD = 1_000
 SESSION_LASTS = timedelta(hours=12)
+CODE_WITHIN = timedelta(minutes=10)
+"""How long after the password the code of the second factor may come."""
 ATTEMPT_WINDOW = timedelta(minutes=15)
 ATTEMPTS_ON_A_NAME = 10
 ATTEMPTS_FROM_AN_ADDRESS = 50
 """Within one window; an address may be a whole office behind one router."""
+LONGEST_AGENT = 200
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 """Argon2id with the smallest costs that OWASP's password storage sheet recommends: a guess is dear, a page is not."""
 
 
-class Role(StrEnum):
-    """Whose eyes a person sees with (I8)."""
-
-    BUYER = "buyer"
-    MERCHANT = "merchant"
-
-
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who may sign in; `subject_id` is the one buyer or shop whose things this person may see."""
+    """Somebody who may sign in; `subject_id` is the one buyer or shop whose things this person may see, else empty."""
 
     name: str
     role: Role
@@ -45,6 +44,38 @@ class Person:
     display_name: str
     about: Mapping[str, str] = field(default_factory=dict)
     sample: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person as those see them who manage people."""
+
+    person: Person
+    created_at: datetime
+    disabled_at: datetime | None
+    password_set: bool
+    second_factor: bool
+    last_signed_in_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser in which somebody is signed in; `current` is the one that asks."""
+
+    session_id: UUID
+    started_at: datetime
+    expires_at: datetime
+    address: str
+    agent: str
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """Where a sign-in comes from: the address that limits count by, and what the browser says of itself."""
+
+    address: str
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +87,80 @@ class SignedIn:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class NeedsCode:
+    """The password was right, and the second factor is asked for; the token proves the password for a few minutes."""
+
+    token: str
+    expires_at: datetime
+
+
 class SignInRefusal(StrEnum):
     """Why nobody was signed in; whether a name exists is never told."""
 
     WRONG = "wrong"
     TOO_MANY_ATTEMPTS = "too-many-attempts"
+    WRONG_CODE = "wrong-code"
+    CODE_USED = "code-used"
+    TOO_LATE = "too-late"
+
+
+class SignInFault(StrEnum):
+    """Why somebody was not signed in, for the log and the metrics."""
+
+    UNKNOWN_NAME = "unknown_name"
+    WRONG_PASSWORD = "wrong_password"
+    DISABLED = "disabled"
+    TOO_MANY_ATTEMPTS = "too_many_attempts"
+    WRONG_CODE = "wrong_code"
+    CODE_USED = "code_used"
+    LINK_REFUSED = "link_refused"
+
+
+Tell = Callable[[SignInFault, str | None], None]
+"""Hears of a refused sign-in: why, and the name where there is such a person. What else was typed is not logged."""
+
+
+def tell_nobody(_: SignInFault, __: str | None) -> None:
+    """For those whom refusals do not interest."""
 
 
 class People(Protocol):
-    """What keeps people and sessions."""
+    """What keeps people, their sessions, and the count of attempts."""
 
     async def put_person(self, person: Person, password_hash: str | None, now: datetime) -> None: ...
 
-    async def find_person(self, name: str) -> tuple[Person, str | None] | None: ...
+    async def add_person(self, person: Person, password_hash: str | None, now: datetime) -> bool: ...
+
+    async def find_account(self, name: str) -> tuple[Account, str | None] | None: ...
+
+    async def accounts(self) -> Sequence[Account]: ...
 
     async def samples(self) -> Sequence[Person]: ...
 
-    async def add_session(self, token_hash: bytes, name: str, now: datetime, expires_at: datetime) -> None: ...
+    async def set_disabled(self, name: str, disabled_at: datetime | None) -> bool: ...
+
+    async def set_role(self, name: str, role: Role, subject_id: str) -> bool: ...
+
+    async def set_password(self, name: str, password_hash: str | None, *, but: bytes | None = None) -> bool: ...
+
+    async def add_session(
+        self, token_hash: bytes, name: str, now: datetime, expires_at: datetime, browser: Browser
+    ) -> None: ...
 
     async def find_session(self, token_hash: bytes, now: datetime) -> Person | None: ...
 
+    async def sessions(self, name: str, now: datetime, token_hash: bytes | None) -> Sequence[Session]: ...
+
     async def drop_session(self, token_hash: bytes) -> None: ...
+
+    async def end_sessions(self, name: str, session_id: UUID | None, *, but: bytes | None = None) -> int: ...
+
+    async def add_pending(self, token_hash: bytes, name: str, now: datetime, expires_at: datetime) -> None: ...
+
+    async def find_pending(self, token_hash: bytes, now: datetime) -> str | None: ...
+
+    async def take_pending(self, token_hash: bytes, now: datetime) -> Person | None: ...
 
     async def count_attempt(self, source: bytes, now: datetime, window_from: datetime) -> int: ...
 
@@ -92,45 +176,88 @@ async def enrol(people: People, person: Person, password: str | None, *, now: da
 
     Raises BadInput for a password that is too short.
     """
-    if password is not None and len(password) < SHORTEST_PASSWORD:
-        raise BadInput(f"A password has at least {SHORTEST_PASSWORD} characters.", path="password")
-    password_hash = None if password is None else await to_thread(_HASHER.hash, password)
-    await people.put_person(person, password_hash, now)
+    await people.put_person(person, None if password is None else await hash_password(password), now)
 
 
-async def sign_in(people: People, name: str, password: str, *, address: str, now: datetime) -> SignedIn | SignInRefusal:
+async def hash_password(password: str) -> str:
+    """What is kept of a password. Raises BadInput for one that is too short or too long."""
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise BadInput(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.", path="password")
+    return await to_thread(_HASHER.hash, password)
+
+
+async def sign_in(
+    people: People, name: str, password: str, *, browser: Browser, now: datetime, tell: Tell = tell_nobody
+) -> SignedIn | NeedsCode | SignInRefusal:
     """Check a name and password; failures are counted.
 
     Every attempt counts until it proves right, so that guessing many at once gains nothing.
     """
-    of_name, of_address = _hash(f"{address} {name}"), _hash(address)
-    if await _too_many(people, of_name, of_address, now):
+    account = await check_password(people, name, password, browser=browser, now=now, tell=tell)
+    if isinstance(account, SignInRefusal):
+        return account
+    if account.second_factor:
+        pending = NeedsCode(secrets.token_urlsafe(32), now + CODE_WITHIN)
+        await people.add_pending(hash_token(pending.token), name, now, pending.expires_at)
+        return pending
+    return await start_session(people, account.person, browser, now)
+
+
+async def check_password(
+    people: People, name: str, password: str, *, browser: Browser, now: datetime, tell: Tell = tell_nobody
+) -> Account | SignInRefusal:
+    """The account of a name whose password is right and who is not disabled; wrong passwords are counted."""
+    of_name, of_address = attempts_on(name, browser), attempts_from(browser)
+    if await too_many(people, ((of_name, ATTEMPTS_ON_A_NAME), (of_address, ATTEMPTS_FROM_AN_ADDRESS)), now):
+        tell(SignInFault.TOO_MANY_ATTEMPTS, None)
         return SignInRefusal.TOO_MANY_ATTEMPTS
-    found = await people.find_person(name)
-    password_hash = found[1] if found is not None else None
-    if not await to_thread(_matches, password_hash, password) or found is None:
+    found = await people.find_account(name)
+    matches = await to_thread(_matches, found[1] if found is not None else None, password)
+    if found is None:
+        tell(SignInFault.UNKNOWN_NAME, None)
         return SignInRefusal.WRONG
-    await people.forget_attempts(of_name, now - ATTEMPT_WINDOW)  # who knows the password was not guessing
+    account = found[0]
+    if not matches or account.disabled_at is not None:
+        tell(SignInFault.DISABLED if matches else SignInFault.WRONG_PASSWORD, name)
+        return SignInRefusal.WRONG
     await people.uncount_attempt(of_address)
-    return await _start_session(people, found[0], now)
+    if account.second_factor:
+        await people.uncount_attempt(of_name)  # wrong codes stay counted
+    else:
+        await people.forget_attempts(of_name, now - ATTEMPT_WINDOW)  # who knows the password was not guessing
+    return account
 
 
-async def sign_in_sample(people: People, name: str, *, now: datetime) -> SignedIn | SignInRefusal:
+async def change_password(
+    people: People, person: Person, old: str, new: str, *, token: str, browser: Browser, now: datetime
+) -> SignInRefusal | None:
+    """Change one's own password; the other sessions end. Raises BadInput for a password that is too short or long."""
+    hashed = await hash_password(new)
+    checked = await check_password(people, person.name, old, browser=browser, now=now)
+    if isinstance(checked, SignInRefusal):
+        return checked
+    await people.set_password(person.name, hashed, but=hash_token(token))
+    return None
+
+
+async def sign_in_sample(
+    people: People, name: str, *, now: datetime, browser: Browser | None = None
+) -> SignedIn | SignInRefusal:
     """Sign in as one of a demo's own people, without a password; the caller knows that this is a demo."""
-    found = await people.find_person(name)
-    if found is None or not found[0].sample:
+    found = await people.find_account(name)
+    if found is None or not found[0].person.sample or found[0].disabled_at is not None:
         return SignInRefusal.WRONG
-    return await _start_session(people, found[0], now)
+    return await start_session(people, found[0].person, browser or Browser(""), now)
 
 
 async def whose_session(people: People, token: str, *, now: datetime) -> Person | None:
     """Whom a cookie's token stands for; None when it is unknown or has ended."""
-    return await people.find_session(_hash(token), now)
+    return await people.find_session(hash_token(token), now)
 
 
 async def sign_out(people: People, token: str) -> None:
     """End a session everywhere."""
-    await people.drop_session(_hash(token))
+    await people.drop_session(hash_token(token))
 
 
 async def installation_secret(people: People, name: str) -> str:
@@ -138,19 +265,36 @@ async def installation_secret(people: People, name: str) -> str:
     return await people.installation_secret(name, secrets.token_urlsafe(32))
 
 
-async def _too_many(people: People, of_name: bytes, of_address: bytes, now: datetime) -> bool:
-    """What is refused here was not checked, so it is no failure of the address that others share."""
-    window_from = now - ATTEMPT_WINDOW
-    if await people.count_attempt(of_name, now, window_from) > ATTEMPTS_ON_A_NAME:
-        return True
-    return await people.count_attempt(of_address, now, window_from) > ATTEMPTS_FROM_AN_ADDRESS
-
-
-async def _start_session(people: People, person: Person, now: datetime) -> SignedIn:
+async def start_session(people: People, person: Person, browser: Browser, now: datetime) -> SignedIn:
     """Always a new token, so that a token from before the sign-in is worth nothing after it."""
     signed_in = SignedIn(person, secrets.token_urlsafe(32), now + SESSION_LASTS)
-    await people.add_session(_hash(signed_in.token), person.name, now, signed_in.expires_at)
+    told = Browser(browser.address, browser.agent[:LONGEST_AGENT])
+    await people.add_session(hash_token(signed_in.token), person.name, now, signed_in.expires_at, told)
     return signed_in
+
+
+# Attempts --------------------------------------------------------------------------------------------------------
+
+
+def attempts_on(name: str, browser: Browser) -> bytes:
+    """What attempts on a name from an address are counted under."""
+    return hash_token(f"{browser.address} {name}")
+
+
+def attempts_from(browser: Browser) -> bytes:
+    """What all attempts from an address are counted under."""
+    return hash_token(browser.address)
+
+
+async def too_many(people: People, limits: Sequence[tuple[bytes, int]], now: datetime) -> bool:
+    """Count an attempt under each source in turn, until one has had more than its number in the window.
+
+    What is refused here was not checked, so it is no failure of the address that others share.
+    """
+    for source, most in limits:
+        if await people.count_attempt(source, now, now - ATTEMPT_WINDOW) > most:
+            return True
+    return False
 
 
 def _matches(password_hash: str | None, password: str) -> bool:
@@ -167,5 +311,6 @@ def _hash_of_nobody() -> str:
     return _HASHER.hash(secrets.token_urlsafe(32))
 
 
-def _hash(text: str) -> bytes:
+def hash_token(text: str) -> bytes:
+    """What is kept of a token, and of what attempts are counted under."""
     return hashlib.sha256(text.encode()).digest()

@@ -9,13 +9,12 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,23 +24,24 @@ import pyarrow.parquet as pq
 from jitui.errors import BadInput
 from jitui.tabular.cells import bare
 from jitui.tabular.files import (
+    BLOCK_BYTES,
     LONGEST_CELL,
     Layout,
     Record,
     check_columns,
-    decode,
-    decoded_lines,
+    decoded_blocks,
     delimiter_named,
+    first_bytes,
     found_delimiter,
     keys,
     open_binary,
     read_records,
 )
 from jitui.tabular.mapping import FileMap
-from jitui.tabular.workbook import open_workbook
+from jitui.tabular.parquet_columns import usual
+from jitui.tabular.workbook import is_zip_of_others, open_workbook
 
-PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
-BLOCK_BYTES = 4 << 20
+_PARQUET, _ZIP, _OLD_EXCEL = b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 ROWS_AT_ONCE = 50_000
 
 
@@ -92,22 +92,27 @@ def reading_by(file_map: FileMap, delimiter: str | None = None) -> ReadOptions:
 
 def open_batches(file: Path, reading: ReadOptions) -> OpenedFile:
     """A CSV, Parquet or Excel file, told apart by its first bytes. Raises BadInput, while reading too."""
+    match format_of(file):
+        case "parquet":
+            return _parquet(file)
+        case "xlsx":
+            columns, records = open_workbook(file)
+            return OpenedFile(file, columns, _of_records(records, columns), size=file.stat().st_size)
+        case _:
+            return open_csv(file, reading)
+
+
+def format_of(file: Path) -> str:
+    """`parquet`, `xlsx`, else `csv`, by its first bytes. Raises BadInput where it cannot be read or is none of them."""
     head = first_bytes(file)
-    if head == PARQUET:
-        return _parquet(file)
-    if head == ZIP:
-        columns, records = open_workbook(file)
-        return OpenedFile(file, columns, _of_records(records, columns), size=file.stat().st_size)
-    return _csv(file, reading)
-
-
-def first_bytes(file: Path) -> bytes:
-    """By which a file is told apart. Raises BadInput where it cannot be read."""
-    try:
-        with file.open("rb") as opened:
-            return opened.read(4)
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
+    if head == _OLD_EXCEL:
+        raise BadInput(
+            f"{file} is a workbook of an old kind (.xls), or has a password: save it as .xlsx without one.",
+            path=str(file),
+        )
+    if head == _ZIP and is_zip_of_others(file):
+        raise BadInput(f"{file} is a packed folder (.zip) and no workbook: unpack it.", path=str(file))
+    return {_PARQUET: "parquet", _ZIP: "xlsx"}.get(head, "csv")
 
 
 # CSV --------------------------------------------------------------------------------------------------------------
@@ -156,11 +161,12 @@ class _Text:
             yield line
 
 
-def _csv(file: Path, reading: ReadOptions) -> OpenedFile:
+def open_csv(file: Path, reading: ReadOptions) -> OpenedFile:
+    """The layout is fixed by the header, or as it is given. Raises BadInput, while reading too."""
     csv.field_size_limit(LONGEST_CELL)
     encoding = _encoding(file, reading.encodings)
     raw = open_binary(file)
-    text = _Text(_blocks(file, raw, encoding, reading.block_bytes), reading.skip_lines)
+    text = _Text(decoded_blocks(file, raw, encoding, reading.block_bytes), reading.skip_lines)
     lines = text.pull()
     first = next((line for line in lines if line.strip()), "")
     if not first:
@@ -182,55 +188,12 @@ def _encoding(file: Path, encodings: Sequence[str]) -> str:
     """The first that decodes the whole file; of one alone the reading itself tells."""
     for encoding in encodings[:-1]:
         try:
-            with open_binary(file) as opened:
-                for _ in _blocks(file, opened, encoding):
-                    pass
+            for _ in decoded_blocks(file, open_binary(file), encoding):
+                pass
         except BadInput:
             continue
         return encoding
     return encodings[-1]
-
-
-def _blocks(file: Path, opened: BinaryIO, encoding: str, block_bytes: int = BLOCK_BYTES) -> Iterator[str]:
-    """Whole lines, decoded strictly, a few megabytes at a time."""
-    head = opened.read(2)
-    if head in (b"\xff\xfe", b"\xfe\xff") or "16" in encoding or "32" in encoding:
-        opened.close()
-        yield from decoded_lines(file, encoding)
-        return
-    rest, line = head, 1
-    try:
-        with opened:
-            while piece := opened.read(block_bytes):
-                whole, sign, part = (rest + piece).rpartition(b"\n")
-                if not sign:
-                    rest = part
-                    continue
-                rest = part
-                text = _decoded_block(file, whole + sign, encoding, line)
-                yield text
-                line += text.count("\n")
-            if rest:
-                yield _decoded_block(file, rest, encoding, line)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadInput(f"{file} is packed and breaks off: {error}.", path=str(file)) from None
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
-
-
-def _decoded_block(file: Path, raw: bytes, encoding: str, line: int) -> str:
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError:
-        for number, one in enumerate(raw.splitlines(keepends=True), start=line):
-            decode(file, one, encoding, number)
-        raise BadInput(f"{file}:{line}: not {encoding} text.", path=str(file)) from None
-    except LookupError:
-        raise BadInput(f"There is no encoding {encoding!r}.", path="--encoding") from None
-    if "\0" in text:
-        at = line + text[: text.index("\0")].count("\n")
-        raise BadInput(f"{file}:{at}: there is a NUL character; this is no text.", path=str(file))
-    return text.removeprefix("\ufeff") if line == 1 else text
 
 
 def _text_batches(
@@ -398,7 +361,7 @@ def _parquet(file: Path) -> OpenedFile:
             for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE):
                 start = read[0] + 1
                 read[0] += batch.num_rows
-                cells = {key: batch.column(place) for place, key in enumerate(keys(schema.names))}
+                cells = {key: usual(batch.column(place)) for place, key in enumerate(keys(schema.names))}
                 yield ColumnBatch(_range(start, batch.num_rows), None, cells)
         except (pa.ArrowException, OSError) as error:
             raise BadInput(

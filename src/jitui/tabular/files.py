@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from jitui.errors import BadInput
-from jitui.tabular.cells import bare
 from jitui.tabular.shown import shown
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 LONGEST_CELL = 1_000_000
+BLOCK_BYTES = 4 << 20
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -42,28 +42,6 @@ class Record:
     cells: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class CsvFile:
-    """A CSV file: its columns, and its records without the header; `records` can be read once."""
-
-    layout: Layout
-    columns: tuple[str, ...]
-    records: Iterator[Record]
-
-
-def open_csv(file: Path, encoding: str = "utf-8", delimiter: str | None = None) -> CsvFile:
-    """Fix the layout by the header, or as it is given. Raises BadInput, while reading too, for what is no such file."""
-    lines = decoded_lines(file, encoding)
-    first = next(lines, "")
-    if not first.strip():
-        raise BadInput(f"{file}: there is no header line.", path=str(file))
-    layout = Layout(encoding, delimiter_named(delimiter) if delimiter is not None else found_delimiter(first))
-    records = read_records(file, _again(first, lines), layout)
-    columns = tuple(bare(name) for name in next(records).cells)
-    check_columns(file, columns)
-    return CsvFile(layout, columns, _whole(file, records, columns, layout))
-
-
 def delimiter_named(text: str) -> str:
     """A delimiter by its name or as itself. Raises BadInput."""
     sign = DELIMITERS.get(text, "\t" if text == "\\t" else text)
@@ -77,45 +55,75 @@ def found_delimiter(header: str) -> str:
     return max(DELIMITERS.values(), key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
 
 
-def decoded_lines(file: Path, encoding: str) -> Iterator[str]:
-    """Lines of text with their ends, decoded strictly, so that the line of a wrong byte is known."""
+def first_bytes(file: Path) -> bytes:
+    """By which a file is told apart. Raises BadInput where it cannot be read."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(4)
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def open_binary(file: Path) -> BinaryIO:
+    """The bytes of a file, unpacked where it is gzip, whatever its name. Raises BadInput where it cannot be read."""
+    packed = first_bytes(file).startswith(b"\x1f\x8b")
+    return cast("BinaryIO", gzip.open(file, "rb")) if packed else file.open("rb")
+
+
+def decoded_blocks(file: Path, opened: BinaryIO, encoding: str, block_bytes: int = BLOCK_BYTES) -> Iterator[str]:
+    """The text of whole lines, a few megabytes at a time; UTF-16 and UTF-32 line by line, and all in memory.
+
+    Decoded strictly: raises BadInput with the line of a wrong byte, and for a file that breaks off.
+    """
     try:
         "".encode(encoding)
     except LookupError:
         raise BadInput(f"There is no encoding {shown(encoding)}.", path="--encoding") from None
     try:
-        with open_binary(file) as opened:
-            wide = opened.read(2) in _UTF16 or "16" in encoding or "32" in encoding
-            opened.seek(0)
-            if wide:
-                yield from _wide_lines(file, opened.read(), encoding)
+        with opened:
+            rest, line = opened.read(2), 1
+            if rest in _UTF16 or "16" in encoding or "32" in encoding:
+                yield from _wide_lines(file, rest + opened.read(), encoding)
                 return
-            for number, raw in enumerate(opened, start=1):
-                text = decode(file, raw, encoding, number)
-                if "\0" in text:
-                    raise BadInput(f"{file}:{number}: there is a NUL character; this is no text.", path=str(file))
-                yield text.removeprefix("\ufeff") if number == 1 else text
+            while piece := opened.read(block_bytes):
+                whole, sign, rest = (rest + piece).rpartition(b"\n")
+                if sign:
+                    text = _decoded(file, whole + sign, encoding, line)
+                    yield text
+                    line += text.count("\n")
+            if rest:
+                yield _decoded(file, rest, encoding, line)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(f"{file} is packed and breaks off: {error}.", path=str(file)) from None
     except OSError as error:
-        raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
+        raise _unreadable(file, error) from None
 
 
-def open_binary(file: Path) -> BinaryIO:
-    """The bytes of a file, unpacked where it is gzip, whatever its name."""
-    with file.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-    return cast("BinaryIO", gzip.open(file, "rb")) if packed else file.open("rb")
+def _unreadable(file: Path, error: OSError) -> BadInput:
+    return BadInput(f"{file}: {error.strerror or error}.", path=str(file))
 
 
 def _wide_lines(file: Path, raw: bytes, encoding: str) -> Iterator[str]:
     if "16" not in encoding and "32" not in encoding:
         raise BadInput(f"{file}: this is UTF-16; save it as UTF-8, or say --encoding utf-16.", path=str(file))
-    yield from io.StringIO(decode(file, raw, encoding, 1).removeprefix("\ufeff"), newline="")
+    yield from io.StringIO(_decoded_line(file, raw, encoding, 1).removeprefix("\ufeff"), newline="")
 
 
-def decode(file: Path, raw: bytes, encoding: str, line: int) -> str:
-    """The text of a line. Raises BadInput with the line and what to do."""
+def _decoded(file: Path, raw: bytes, encoding: str, line: int) -> str:
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError:
+        for number, one in enumerate(io.BytesIO(raw), start=line):
+            _decoded_line(file, one, encoding, number)
+        raise BadInput(f"{file}:{line}: not {encoding} text.", path=str(file)) from None
+    if "\0" in text:
+        at = line + text[: text.index("\0")].count("\n")
+        raise BadInput(f"{file}:{at}: there is a NUL character; this is no text.", path=str(file))
+    return text.removeprefix("\ufeff") if line == 1 else text
+
+
+def _decoded_line(file: Path, raw: bytes, encoding: str, line: int) -> str:
+    """Raises BadInput with the line and what to do."""
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError as error:
@@ -155,18 +163,27 @@ def read_records(
                 yield Record(line, last, cells)
     except csv.Error as error:
         last = last_line() if last_line is not None else reader.line_num
-        raise BadInput(f"{file}:{last - max(len(taken), 1) + 1}: broken CSV: {error}.", path=str(file)) from None
+        place = f"{file}:{last - max(len(taken), 1) + 1}"
+        raise BadInput(f"{place}: broken CSV: {_what_to_mend(error, layout.quote)}.", path=str(file)) from None
+
+
+def _what_to_mend(error: csv.Error, quote: str) -> str:
+    said = str(error)
+    if said.startswith("unexpected end"):
+        return "a quote opens here and never ends; take it out, or put the other one"
+    if "expected after" in said:
+        return f"there is text after a quote that ends; take the stray quote out, or write one in a cell as {quote * 2}"
+    if said.startswith("field larger"):
+        return f"a cell has more than {LONGEST_CELL:,} characters; a quote that opens here may have no end"
+    if said.startswith("new-line"):
+        return "a carriage return alone stands in it; save the file with other ends of lines"
+    return said
 
 
 def _kept(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
     for line in lines:
         taken.append(line)
         yield line
-
-
-def _again(first: str, lines: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from lines
 
 
 def check_columns(file: Path, columns: tuple[str, ...]) -> None:
@@ -183,14 +200,6 @@ def keys(columns: Sequence[str]) -> tuple[str, ...]:
     A name has no space in front, so no other column has such a key.
     """
     return tuple(name or f" {place}" for place, name in enumerate(columns, start=1))
-
-
-def _whole(file: Path, records: Iterator[Record], columns: tuple[str, ...], layout: Layout) -> Iterator[Record]:
-    """Trailing empty cells beyond the header are none: spreadsheets pad rows to the widest."""
-    for record in records:
-        while len(record.cells) > len(columns) and not record.cells[-1].strip():
-            record.cells.pop()
-        yield record
 
 
 def check_same_columns(first: Path, columns: Sequence[str], other: Path, others: Sequence[str]) -> None:

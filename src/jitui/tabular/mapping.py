@@ -7,9 +7,11 @@ there are is the caller's: here a field is a name.
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
@@ -171,7 +173,7 @@ class _Reader:
             self.text(read.get("ends_at", ""), "read.ends_at"),
             CellRules(
                 self.text(read["time_zone"], "read.time_zone") if "time_zone" in read else None,
-                self.texts(read.get("time_formats", ()), "read.time_formats"),
+                self.time_formats(read.get("time_formats", ())),
                 frozenset(self.texts(read.get("empty", ()), "read.empty")),
                 self.texts(read.get("masks", ()), "read.masks"),
                 self.texts(read.get("signs", ()), "read.signs"),
@@ -227,8 +229,32 @@ class _Reader:
         several = value if isinstance(value, list | tuple) else [value]
         return tuple(self.text(one, key) for one in several)
 
+    def time_formats(self, value: object) -> tuple[str, ...]:
+        """Formats of which each says the whole day and, if any, the whole hour: what it left out would be made up."""
+        forms = self.texts(value, "read.time_formats")
+        for form in forms:
+            if not _says_a_moment(form):
+                self.fail(
+                    "read.time_formats",
+                    f"{shown(form)} does not say year, month, day and hour as strptime takes them"
+                    " (%Y %m %d %H:%M; %p beside %I)",
+                )
+        return forms
+
     def fail(self, key: str, why: str) -> None:
         raise BadInput(f"{self.place}: {key}: {why}.", path=key)
+
+
+_PROBE = datetime(2026, 11, 23, 20, 45, tzinfo=UTC)
+
+
+def _says_a_moment(form: str) -> bool:
+    """Whether a time that is written in this format is read as the same again, or as its day where no hour is named."""
+    try:
+        found = datetime.strptime(_PROBE.strftime(form), form).replace(tzinfo=UTC)
+    except (ValueError, re.error):
+        return False
+    return found in (_PROBE, _PROBE.replace(hour=0, minute=0))
 
 
 def _word(value: object) -> str:

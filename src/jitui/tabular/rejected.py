@@ -52,6 +52,13 @@ class RejectedRows:
         whole += [""] * (len(self._places) - len(whole))
         self._writer.writerow([*whole, reason])
 
+    def abandon(self) -> None:
+        """Leave no file: one with some of the rows would look like all of them."""
+        if self._writer is not None:
+            self._open.close()
+            self._part.unlink(missing_ok=True)
+            self._writer = None
+
     def _begin(self) -> None:
         if self._layout is None:
             import pyarrow as pa

@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from jitui.errors import BadInput
 from jitui.tabular.cells import bare
@@ -31,9 +32,16 @@ def open_workbook(file: Path) -> tuple[tuple[str, ...], Iterator[Record]]:
     return columns, records
 
 
-def _records(file: Path) -> Iterator[Record]:
-    from zipfile import BadZipFile
+def is_zip_of_others(file: Path) -> bool:
+    """Whether the packed file lacks what every workbook has."""
+    try:
+        with ZipFile(file) as packed:
+            return "[Content_Types].xml" not in packed.namelist()
+    except (BadZipFile, OSError):
+        return False
 
+
+def _records(file: Path) -> Iterator[Record]:
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 

@@ -12,15 +12,19 @@ from jitui.adapters.embedded_postgres.cluster import with_database
 from jitui.adapters.embedded_postgres.place import SYSTEM_STATE
 from jitui.adapters.embedded_postgres.postmaster import ServerOptions
 from jitui.adapters.embedded_postgres.server import EmbeddedServer, crash, running, shut_down, start, stop
+from jitui.adapters.embedded_postgres.standby import base_backup, promote, start_standby
 
 __all__ = [
     "SYSTEM_STATE",
     "EmbeddedServer",
     "ServerOptions",
+    "base_backup",
     "crash",
+    "promote",
     "running",
     "shut_down",
     "start",
+    "start_standby",
     "stop",
     "with_database",
 ]

@@ -47,7 +47,7 @@ def start(folder: Path, options: ServerOptions = DURABLE) -> EmbeddedServer:
     Unavailable, with the end of the server's log, when the server does not come up within `start_seconds`.
     """
     place = settle(folder)
-    with _locked(place):
+    with locked(place):
         hold = _hold(place)
         try:
             make_cluster(place)
@@ -65,7 +65,7 @@ def stop(server: EmbeddedServer) -> bool:
     """Leave the server, and stop it when nobody else uses it; tells whether it was stopped."""
     if server._hold.closed:
         return False
-    with _locked(server._place):
+    with locked(server._place):
         # Closing, not unlocking: a forked child that shares the descriptor still uses the server.
         server._hold.close()
         return not _is_held(server._place) and stop_postmaster(server._place)
@@ -73,7 +73,7 @@ def stop(server: EmbeddedServer) -> bool:
 
 def crash(server: EmbeddedServer) -> None:
     """SIGKILL the server's first process and leave: the next start recovers. For those who test what survives it."""
-    with _locked(server._place):
+    with locked(server._place):
         if is_alive(server.pid, server._place):
             os.kill(server.pid, signal.SIGKILL)
         server._hold.close()
@@ -84,7 +84,7 @@ def shut_down(folder: Path) -> bool:
     if not (folder / "start.lock").exists():
         return False
     place = settle(folder)
-    with _locked(place):
+    with locked(place):
         return stop_postmaster(place)
 
 
@@ -99,7 +99,7 @@ def running(folder: Path, options: ServerOptions = DURABLE) -> Iterator[Embedded
 
 
 @contextmanager
-def _locked(place: Place) -> Iterator[None]:
+def locked(place: Place) -> Iterator[None]:
     """One process at a time starts or stops the server; the others wait for it to finish."""
     with (place.folder / "start.lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -13,7 +13,7 @@ import msgspec
 
 from jitui.adapters.postgres.batch import run_batch
 from jitui.adapters.postgres.pool import Pool, read_rows
-from jitui.adapters.postgres.queue import HOLD, RESTORED, claim_queued
+from jitui.adapters.postgres.queue import HOLD, RESTORED, SeenLog, claim_queued
 from jitui.aftersales.ports import AttemptRef, OrderRef, RefundRef
 from jitui.aftersales.reconciliation.restore import PayoutStatus
 
@@ -42,6 +42,27 @@ SELECT d.acceptance_id, %(home_id)s, 1, %(now)s FROM accepted_database d
 WHERE d.system_id = current_system_id() AND payouts_allowed()
 ON CONFLICT (acceptance_id, home_id) DO UPDATE SET marks = w.marks + 1, at = EXCLUDED.at
 RETURNING acceptance_id, marks
+"""
+
+_SYNCHRONOUS = """
+UPDATE accepted_database d SET synchronous = s.now
+FROM (SELECT current_setting('synchronous_standby_names') <> ''
+          AND current_setting('synchronous_commit') IN ('on', 'remote_apply')) AS s (now)
+WHERE d.system_id = current_system_id() AND payouts_allowed() AND d.synchronous IS DISTINCT FROM s.now
+"""
+
+# A standby for which every commit waited has all that was answered. That it did is known from before the promotion;
+# that it is so is seen in what this worker itself did last: its marks, and the last refund that it claimed.
+_ACCEPT_PROMOTION = """
+UPDATE accepted_database d SET timeline_id = current_timeline_id(), accepted_at = %(now)s, accepted_by = 'worker',
+    note = 'a standby was promoted that has everything'
+WHERE d.system_id = current_system_id() AND d.timeline_id + 1 = current_timeline_id()
+  AND d.held_since IS NULL AND d.synchronous
+  AND EXISTS (SELECT 1 FROM worker_mark w WHERE w.acceptance_id = d.acceptance_id AND w.home_id = %(home_id)s
+                AND w.marks >= (%(marks)s::jsonb ->> d.acceptance_id::text)::bigint)
+  AND (%(attempt_id)s::uuid IS NULL OR EXISTS (
+        SELECT 1 FROM refund_attempt a WHERE a.lane = %(lane)s AND a.attempt_id = %(attempt_id)s::uuid))
+RETURNING timeline_id
 """
 
 _OPEN_ATTEMPTS = """
@@ -88,9 +109,10 @@ def _write(path: Path, marks: _Marks) -> None:
 class PostgresPayoutHold:
     """Which database a person has accepted to pay from."""
 
-    def __init__(self, pool: Pool, marks: Path) -> None:
+    def __init__(self, pool: Pool, marks: Path, seen: SeenLog) -> None:
         self._pool = pool
         self._marks = marks
+        self._seen = seen
 
     async def status(self) -> PayoutStatus:
         """As it is now."""
@@ -111,12 +133,27 @@ class PostgresPayoutHold:
         """Nothing is marked while payouts are held, so that a restored database keeps its last moment at work."""
         kept = _read(self._marks)
         async with self._pool.connection() as connection:
+            await connection.execute(_SYNCHRONOUS)
             rows = await (await connection.execute(_MARK, {"home_id": kept.home_id, "now": now})).fetchall()
         for acceptance_id, marks in rows:
             if int(str(marks)) <= kept.marks.get(str(acceptance_id), 0):
                 await self.hold(reason=RESTORED, by="worker", now=now)
             else:  # only after the database has it: what is kept at home is never ahead of a database that went on
                 _write(self._marks, replace(kept, marks={**kept.marks, str(acceptance_id): int(str(marks))}))
+
+    async def accept_promotion(self, now: datetime) -> bool:
+        """Two workers at once: the second finds it accepted."""
+        kept, last = _read(self._marks), self._seen.last_claim
+        named = {
+            "now": now,
+            "home_id": kept.home_id,
+            "marks": msgspec.json.encode(kept.marks).decode(),
+            "attempt_id": None if last is None else last.attempt_id,
+            "lane": None if last is None else last.lane,
+        }
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_ACCEPT_PROMOTION, named)).fetchall()
+        return bool(rows)
 
     async def open_attempts(self) -> Sequence[AttemptRef]:
         """Oldest first."""

@@ -2,33 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString
+from uuid import UUID
 
 import msgspec
 
-from jitui.adapters.postgres.pool import Pool
-from jitui.identity.people import Person
+from jitui.adapters.postgres.pool import Pool, fetch, read_rows
+from jitui.identity.access import Role
+from jitui.identity.people import Account, Browser, Person, Session
 
-_PERSON: LiteralString = """
+PERSON: LiteralString = """
 json_build_object('name', p.name, 'role', p.role, 'subject_id', p.subject_id, 'display_name', p.display_name,
-                  'about', p.about, 'sample', p.sample)::text
+                  'about', p.about, 'sample', p.sample)
 """
 
-_PUT: LiteralString = """
+_ACCOUNT: LiteralString = f"""
+json_build_object('person', {PERSON}, 'created_at', p.created_at, 'disabled_at', p.disabled_at,
+                  'password_set', p.password_hash IS NOT NULL, 'second_factor', p.totp_seed IS NOT NULL,
+                  'last_signed_in_at', p.last_signed_in_at)::text
+"""
+
+_ADD: LiteralString = """
 INSERT INTO console_person (name, role, subject_id, display_name, about, sample, password_hash, created_at)
 VALUES (%(name)s, %(role)s, %(subject_id)s, %(display_name)s, %(about)s::jsonb, %(sample)s, %(password_hash)s, %(now)s)
+"""
+
+_PUT: LiteralString = f"""
+{_ADD}
 ON CONFLICT (name) DO UPDATE
 SET role = excluded.role, subject_id = excluded.subject_id, display_name = excluded.display_name,
     about = excluded.about, sample = excluded.sample, password_hash = excluded.password_hash
 """
 
+# What ends all that a person may be signed in by, links that were not used included; `but` is one session that stays.
+_ENDED: LiteralString = """
+ended AS (DELETE FROM console_session s USING changed c
+          WHERE s.name = c.name AND s.token_hash IS DISTINCT FROM %(but)s::bytea),
+given_up AS (DELETE FROM pending_sign_in s USING changed c WHERE s.name = c.name),
+void AS (DELETE FROM one_time_link l USING changed c WHERE l.name = c.name AND l.used_at IS NULL)
+"""
+
+_SET_DISABLED: LiteralString = f"""
+WITH changed AS (UPDATE console_person SET disabled_at = %(disabled_at)s WHERE name = %(name)s RETURNING name), {_ENDED}
+SELECT name FROM changed
+"""
+
+_SET_ROLE: LiteralString = f"""
+WITH changed AS (
+    UPDATE console_person SET role = %(role)s, subject_id = %(subject_id)s WHERE name = %(name)s RETURNING name
+), {_ENDED}
+SELECT name FROM changed
+"""
+
+_SET_PASSWORD: LiteralString = f"""
+WITH changed AS (
+    UPDATE console_person SET password_hash = %(password_hash)s WHERE name = %(name)s RETURNING name
+), {_ENDED}
+SELECT name FROM changed
+"""
+
 _ADD_SESSION: LiteralString = """
 WITH swept AS (DELETE FROM console_session WHERE token_hash IN (
-    SELECT token_hash FROM console_session WHERE expires_at <= %(now)s FOR UPDATE SKIP LOCKED))
-INSERT INTO console_session (token_hash, name, started_at, expires_at)
-VALUES (%(token_hash)s, %(name)s, %(now)s, %(expires_at)s)
+    SELECT token_hash FROM console_session WHERE expires_at <= %(now)s FOR UPDATE SKIP LOCKED)),
+seen AS (UPDATE console_person SET last_signed_in_at = %(now)s WHERE name = %(name)s)
+INSERT INTO console_session (token_hash, name, started_at, expires_at, address, agent)
+VALUES (%(token_hash)s, %(name)s, %(now)s, %(expires_at)s, %(address)s, %(agent)s)
+"""
+
+_FIND_SESSION: LiteralString = f"""
+SELECT {PERSON}::text FROM console_session s JOIN console_person p ON p.name = s.name
+WHERE s.token_hash = %(token_hash)s AND s.expires_at > %(now)s AND p.disabled_at IS NULL
+"""
+
+_SESSIONS: LiteralString = """
+SELECT json_build_object('session_id', session_id, 'started_at', started_at, 'expires_at', expires_at,
+                         'address', address, 'agent', agent,
+                         'current', token_hash IS NOT DISTINCT FROM %(token_hash)s::bytea)::text
+FROM console_session WHERE name = %(name)s AND expires_at > %(now)s ORDER BY started_at DESC, session_id
+"""
+
+_END_SESSIONS: LiteralString = """
+DELETE FROM console_session
+WHERE name = %(name)s AND (%(session_id)s::uuid IS NULL OR session_id = %(session_id)s)
+  AND token_hash IS DISTINCT FROM %(but)s::bytea
+RETURNING session_id
+"""
+
+_ADD_PENDING: LiteralString = """
+WITH swept AS (DELETE FROM pending_sign_in WHERE token_hash IN (
+    SELECT token_hash FROM pending_sign_in WHERE expires_at <= %(now)s FOR UPDATE SKIP LOCKED))
+INSERT INTO pending_sign_in (token_hash, name, expires_at) VALUES (%(token_hash)s, %(name)s, %(expires_at)s)
+"""
+
+_TAKE_PENDING: LiteralString = f"""
+WITH taken AS (
+    DELETE FROM pending_sign_in WHERE token_hash = %(token_hash)s AND expires_at > %(now)s RETURNING name
+)
+SELECT {PERSON}::text FROM taken t JOIN console_person p ON p.name = t.name WHERE p.disabled_at IS NULL
 """
 
 _COUNT_ATTEMPT: LiteralString = """
@@ -53,83 +125,138 @@ class PostgresPeople:
 
     async def put_person(self, person: Person, password_hash: str | None, now: datetime) -> None:
         """Create or replace."""
-        params = {
-            "name": person.name,
-            "role": person.role.value,
-            "subject_id": person.subject_id,
-            "display_name": person.display_name,
-            "about": msgspec.json.encode(person.about).decode(),
-            "sample": person.sample,
-            "password_hash": password_hash,
-            "now": now,
-        }
-        await self._rows(_PUT, params)
+        await fetch(self._pool, _PUT, _values(person, password_hash, now))
 
-    async def find_person(self, name: str) -> tuple[Person, str | None] | None:
-        """The person and the hash of the password."""
-        query: LiteralString = f"SELECT {_PERSON}, p.password_hash FROM console_person p WHERE p.name = %(name)s"
-        rows = await self._rows(query, {"name": name})
+    async def add_person(self, person: Person, password_hash: str | None, now: datetime) -> bool:
+        """Create; False, and nothing is changed, where the name is taken."""
+        statement: LiteralString = f"{_ADD} ON CONFLICT (name) DO NOTHING RETURNING name"
+        return bool(await fetch(self._pool, statement, _values(person, password_hash, now)))
+
+    async def find_account(self, name: str) -> tuple[Account, str | None] | None:
+        """The account and the hash of the password."""
+        query: LiteralString = f"SELECT {_ACCOUNT}, p.password_hash FROM console_person p WHERE p.name = %(name)s"
+        rows = await fetch(self._pool, query, {"name": name})
         if not rows:
             return None
-        person, password_hash = rows[0]
-        return _person(person), None if password_hash is None else str(password_hash)
+        account, password_hash = rows[0]
+        found = msgspec.json.decode(str(account), type=Account)
+        return found, None if password_hash is None else str(password_hash)
+
+    async def accounts(self) -> Sequence[Account]:
+        """Everybody, by name."""
+        query: LiteralString = f"SELECT {_ACCOUNT} FROM console_person p ORDER BY p.name"
+        return await read_rows(self._pool, query, {}, Account)
 
     async def samples(self) -> Sequence[Person]:
         """A demo's own people, buyers first."""
         query: LiteralString = (
-            f"SELECT {_PERSON} FROM console_person p WHERE p.sample ORDER BY p.role, p.created_at, p.name"
+            f"SELECT {PERSON}::text FROM console_person p WHERE p.sample AND p.disabled_at IS NULL "
+            "ORDER BY p.role, p.created_at, p.name"
         )
-        return [_person(row[0]) for row in await self._rows(query, {})]
+        return await read_rows(self._pool, query, {}, Person)
 
-    async def add_session(self, token_hash: bytes, name: str, now: datetime, expires_at: datetime) -> None:
+    async def set_disabled(self, name: str, disabled_at: datetime | None) -> bool:
+        """Disable or enable; what somebody was signed in by ends either way. False where there is no such person."""
+        params = {"name": name, "disabled_at": disabled_at, "but": None}
+        return bool(await fetch(self._pool, _SET_DISABLED, params))
+
+    async def set_role(self, name: str, role: Role, subject_id: str) -> bool:
+        """Give another role; the sessions end. False where there is no such person."""
+        params = {"name": name, "role": role.value, "subject_id": subject_id, "but": None}
+        return bool(await fetch(self._pool, _SET_ROLE, params))
+
+    async def set_password(self, name: str, password_hash: str | None, *, but: bytes | None = None) -> bool:
+        """Set or take away a password; the sessions end, except the one of that token."""
+        params = {"name": name, "password_hash": password_hash, "but": but}
+        return bool(await fetch(self._pool, _SET_PASSWORD, params))
+
+    async def add_session(
+        self, token_hash: bytes, name: str, now: datetime, expires_at: datetime, browser: Browser
+    ) -> None:
         """Keep a session; sweeps those that have ended."""
-        params = {"token_hash": token_hash, "name": name, "now": now, "expires_at": expires_at}
-        await self._rows(_ADD_SESSION, params)
+        params = {
+            "token_hash": token_hash,
+            "name": name,
+            "now": now,
+            "expires_at": expires_at,
+            "address": browser.address,
+            "agent": browser.agent,
+        }
+        await fetch(self._pool, _ADD_SESSION, params)
 
     async def find_session(self, token_hash: bytes, now: datetime) -> Person | None:
-        """Whose session it is, while it lasts."""
-        query: LiteralString = (
-            f"SELECT {_PERSON} FROM console_session s JOIN console_person p ON p.name = s.name "
-            "WHERE s.token_hash = %(token_hash)s AND s.expires_at > %(now)s"
-        )
-        rows = await self._rows(query, {"token_hash": token_hash, "now": now})
-        return _person(rows[0][0]) if rows else None
+        """Whose session it is, while it lasts and the person is not disabled."""
+        found = await read_rows(self._pool, _FIND_SESSION, {"token_hash": token_hash, "now": now}, Person)
+        return found[0] if found else None
+
+    async def sessions(self, name: str, now: datetime, token_hash: bytes | None) -> Sequence[Session]:
+        """Those that last, newest first."""
+        params = {"name": name, "now": now, "token_hash": token_hash}
+        return await read_rows(self._pool, _SESSIONS, params, Session)
 
     async def drop_session(self, token_hash: bytes) -> None:
         """Nothing happens when there is none."""
-        await self._rows("DELETE FROM console_session WHERE token_hash = %(token_hash)s", {"token_hash": token_hash})
+        statement: LiteralString = "DELETE FROM console_session WHERE token_hash = %(token_hash)s"
+        await fetch(self._pool, statement, {"token_hash": token_hash})
+
+    async def end_sessions(self, name: str, session_id: UUID | None, *, but: bytes | None = None) -> int:
+        """End one session of a person, or all, except the one of that token; how many ended."""
+        params = {"name": name, "session_id": session_id, "but": but}
+        return len(await fetch(self._pool, _END_SESSIONS, params))
+
+    async def add_pending(self, token_hash: bytes, name: str, now: datetime, expires_at: datetime) -> None:
+        """Remember that the password was right; sweeps what came to nothing."""
+        params = {"token_hash": token_hash, "name": name, "now": now, "expires_at": expires_at}
+        await fetch(self._pool, _ADD_PENDING, params)
+
+    async def find_pending(self, token_hash: bytes, now: datetime) -> str | None:
+        """The name behind a first step, while it lasts."""
+        query: LiteralString = (
+            "SELECT name FROM pending_sign_in WHERE token_hash = %(token_hash)s AND expires_at > %(now)s"
+        )
+        rows = await fetch(self._pool, query, {"token_hash": token_hash, "now": now})
+        return str(rows[0][0]) if rows else None
+
+    async def take_pending(self, token_hash: bytes, now: datetime) -> Person | None:
+        """The person of a first step, which is over then; None for the second who comes with it."""
+        found = await read_rows(self._pool, _TAKE_PENDING, {"token_hash": token_hash, "now": now}, Person)
+        return found[0] if found else None
 
     async def count_attempt(self, source: bytes, now: datetime, window_from: datetime) -> int:
         """How many there were in the window, this one included."""
-        rows = await self._rows(_COUNT_ATTEMPT, {"source": source, "now": now, "window_from": window_from})
+        rows = await fetch(self._pool, _COUNT_ATTEMPT, {"source": source, "now": now, "window_from": window_from})
         return int(str(rows[0][0]))
 
     async def uncount_attempt(self, source: bytes) -> None:
         """One fewer: it was no failure."""
-        await self._rows(
-            "UPDATE sign_in_attempt SET attempts = attempts - 1 WHERE source = %(source)s AND attempts > 0",
-            {"source": source},
+        statement: LiteralString = (
+            "UPDATE sign_in_attempt SET attempts = attempts - 1 WHERE source = %(source)s AND attempts > 0"
         )
+        await fetch(self._pool, statement, {"source": source})
 
     async def forget_attempts(self, source: bytes, window_from: datetime) -> None:
         """Those of a source, and all whose window is over."""
-        await self._rows(_FORGET_ATTEMPTS, {"source": source, "window_from": window_from})
+        await fetch(self._pool, _FORGET_ATTEMPTS, {"source": source, "window_from": window_from})
 
     async def installation_secret(self, name: str, if_new: str) -> str:
         """The secret of that name; `if_new` becomes it when there is none."""
         params = {"name": name, "secret": if_new}
-        await self._rows(
-            "INSERT INTO installation_secret (name, secret) VALUES (%(name)s, %(secret)s) ON CONFLICT DO NOTHING",
-            params,
+        statement: LiteralString = (
+            "INSERT INTO installation_secret (name, secret) VALUES (%(name)s, %(secret)s) ON CONFLICT DO NOTHING"
         )
-        rows = await self._rows("SELECT secret FROM installation_secret WHERE name = %(name)s", params)
+        await fetch(self._pool, statement, params)
+        rows = await fetch(self._pool, "SELECT secret FROM installation_secret WHERE name = %(name)s", params)
         return str(rows[0][0])
 
-    async def _rows(self, statement: LiteralString, params: Mapping[str, object]) -> list[tuple[object, ...]]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(statement, params)
-            return await cursor.fetchall() if cursor.description is not None else []
 
-
-def _person(row: object) -> Person:
-    return msgspec.json.decode(str(row), type=Person)
+def _values(person: Person, password_hash: str | None, now: datetime) -> dict[str, object]:
+    return {
+        "name": person.name,
+        "role": person.role.value,
+        "subject_id": person.subject_id,
+        "display_name": person.display_name,
+        "about": msgspec.json.encode(person.about).decode(),
+        "sample": person.sample,
+        "password_hash": password_hash,
+        "now": now,
+    }

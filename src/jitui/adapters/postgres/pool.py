@@ -69,3 +69,10 @@ async def read_rows(pool: Pool, query: LiteralString, params: Mapping[str, objec
     async with pool.connection() as connection:
         cursor = await connection.execute(query, params)
         return [msgspec.json.decode(str(row[0]), type=kind) for row in await cursor.fetchall()]
+
+
+async def fetch(pool: Pool, statement: LiteralString, params: Mapping[str, object]) -> list[tuple[object, ...]]:
+    """Run one statement in a transaction of its own; its rows, if it gives any."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(statement, params)
+        return await cursor.fetchall() if cursor.description is not None else []

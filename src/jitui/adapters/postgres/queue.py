@@ -15,7 +15,7 @@ from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Row, Stateme
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales.commands.claim import claimed
 from jitui.aftersales.model.refund import Attempt, Refund
-from jitui.aftersales.ports import ClaimedRefund, RefundRef, TicketRef
+from jitui.aftersales.ports import AttemptRef, ClaimedRefund, RefundRef, TicketRef
 from jitui.ids import LANES, new_id
 
 LANES_AT_ONCE = 16
@@ -122,6 +122,8 @@ class SeenLog:
     """The furthest place that this process has seen: a backup put in its place beneath us is behind it."""
 
     latest: LogPosition | None = None
+    last_claim: AttemptRef | None = None
+    """The newest attempt that this process has claimed: whatever was written before it is where it is."""
 
     def advance(self, found: LogPosition) -> None:
         """Of two that were read at once the further one stays."""
@@ -164,7 +166,10 @@ async def claim_refunds(
         new_ids = msgspec.json.encode([new_id(lane) for _ in range(share)]).decode()
         calls += [(BEGIN, {}), (CLAIM, {**common, "lane": lane, "limit": share, "new_ids": new_ids}), (COMMIT, {})]
     answers = await run_batch(connection, calls)
-    return [_claimed(lane, row) for (lane, _), rows in zip(shares, answers[1::3], strict=True) for row in rows]
+    claims = [_claimed(lane, row) for (lane, _), rows in zip(shares, answers[1::3], strict=True) for row in rows]
+    if claims:
+        seen.last_claim = AttemptRef(claims[-1].lane, claims[-1].attempt.attempt_id)
+    return claims
 
 
 async def claim_queued(

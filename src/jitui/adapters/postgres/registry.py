@@ -13,7 +13,6 @@ from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.writing import record_buyer_events
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.governance.registry import (
-    ApiKey,
     Category,
     Coverage,
     Pause,
@@ -124,11 +123,6 @@ UNION ALL
 SELECT t.place, 'kind' FROM told t JOIN buyer_event e
     ON e.lane = t.lane AND e.buyer_id = t.buyer_id AND e.retracts = t.event_id AND e.kind <> t.kind
 WHERE t.retracts IS NULL
-"""
-
-_ADD_KEY: LiteralString = """
-INSERT INTO api_key (key_id, secret_hash, scope, subject_id, label, created_at, expires_at)
-VALUES (%(key_id)s, %(secret_hash)s, %(scope)s, %(subject_id)s, %(label)s, %(created_at)s, %(expires_at)s)
 """
 
 _PUBLISH: LiteralString = """
@@ -263,25 +257,6 @@ class PostgresRegistry:
             for buyer_id, theirs in sorted(by_buyer.items()):
                 new += await record_buyer_events(connection, buyer_id, theirs, self._time_zone)
         return new
-
-    async def add_key(self, key: ApiKey, secret_hash: bytes) -> None:
-        """Keep a key's hash."""
-        await self._run(_ADD_KEY, {**_values(key), "secret_hash": secret_hash})
-
-    async def find_key(self, key_id: str) -> tuple[ApiKey, bytes] | None:
-        """The key and the hash of its secret."""
-        return (await self.find_keys((key_id,))).get(key_id)
-
-    async def find_keys(self, key_ids: Sequence[str]) -> dict[str, tuple[ApiKey, bytes]]:
-        """Those of them that there are."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                "SELECT (to_jsonb(k) - 'secret_hash')::text, secret_hash FROM api_key k WHERE key_id = ANY (%(ids)s)",
-                {"ids": list(key_ids)},
-            )
-            rows = await cursor.fetchall()
-        keys = ((msgspec.json.decode(str(row[0]), type=ApiKey), msgspec.convert(row[1], bytes)) for row in rows)
-        return {key.key_id: (key, secret_hash) for key, secret_hash in keys}
 
     async def publish_policy(self, policy: PublishedPolicy) -> None:
         """Append to the publication log; the number is the log's own."""

@@ -114,10 +114,10 @@ class PostgresTransaction:
 class PostgresStore:
     """See `jitui.aftersales.ports.Store`."""
 
-    def __init__(self, pool: Pool, time_zone: str) -> None:
+    def __init__(self, pool: Pool, time_zone: str, seen: queue.SeenLog | None = None) -> None:
         self._pool = pool
         self._time_zone = time_zone
-        self._seen = queue.SeenLog()
+        self._seen = seen or queue.SeenLog()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:

@@ -73,7 +73,7 @@ def _all_units_under(states: Set[TicketState], snapshot: OrderSnapshot, ticket: 
 
 
 def over_funders(snapshot: OrderSnapshot, ticket: Ticket) -> dict[Funder, int]:
-    """Each funder's share of the goods that are refunded with this ticket, less what went back to it before.
+    """Each funder's share of the goods that are refunded with this ticket, less what went back to it before; none is 0.
 
     Only what was granted counts: a request in review may yet be withdrawn.
     """

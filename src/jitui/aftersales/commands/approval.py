@@ -164,7 +164,6 @@ def _entries(ticket: Ticket, refunds: Sequence[Refund], now: datetime) -> tuple[
     to_funders = (
         ledger.returned(ticket.ticket_id, funder, amount, ticket.currency, now)
         for funder, amount in ticket.funding_returns.items()
-        if amount
     )
     return (*to_buyer, *to_funders)
 

@@ -1,12 +1,10 @@
-"""Plain rows that people set: shops, buyers, categories, coverage, pauses, restrictions, lists, history, keys.
+"""Plain rows that people set: shops, buyers, categories, coverage, pauses, restrictions, lists, history.
 
 Their full life (proposals, four eyes, appeals) comes with governance; what stands here is what a decision reads.
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -101,27 +99,6 @@ class Selection:
     set_at: datetime
 
 
-class KeyScope(StrEnum):
-    """Whose eyes an API key sees with (I8)."""
-
-    PLATFORM = "platform"
-    SHOP = "shop"
-    BUYER = "buyer"
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A key's row; the secret itself is shown once and kept only as a hash."""
-
-    key_id: str
-    scope: KeyScope
-    subject_id: str
-    label: str
-    created_at: datetime
-    expires_at: datetime | None = None
-    revoked_at: datetime | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class RefusedEvent:
     """An event of a buyer's history that contradicts what is known; `field` says where."""
@@ -205,12 +182,6 @@ class Registry(Protocol):
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int: ...
 
-    async def add_key(self, key: ApiKey, secret_hash: bytes) -> None: ...
-
-    async def find_key(self, key_id: str) -> tuple[ApiKey, bytes] | None: ...
-
-    async def find_keys(self, key_ids: Sequence[str]) -> dict[str, tuple[ApiKey, bytes]]: ...
-
     async def publish_policy(self, policy: PublishedPolicy) -> None: ...
 
     async def live_policy(self) -> PublishedPolicy | None: ...
@@ -222,46 +193,6 @@ class Registry(Protocol):
     async def publication(self, number: int | None, *, documents: bool = False) -> Publication | None: ...
 
     async def keep_public_view(self, number: int, view: PublicPolicy | None) -> None: ...
-
-
-KEY_PREFIX = "jt"
-
-
-async def issue_key(
-    registry: Registry,
-    scope: KeyScope,
-    subject_id: str,
-    *,
-    label: str,
-    now: datetime,
-    expires_at: datetime | None = None,
-) -> str:
-    """A new API key, `jt_<id>_<secret>`, shown once; only its SHA-256 is kept (the secret has 256 random bits)."""
-    key_id = secrets.token_hex(6)
-    secret = secrets.token_urlsafe(32)
-    await registry.add_key(ApiKey(key_id, scope, subject_id, label, now, expires_at), hash_secret(secret))
-    return f"{KEY_PREFIX}_{key_id}_{secret}"
-
-
-def hash_secret(secret: str) -> bytes:
-    """The hash that a key's row keeps."""
-    return hashlib.sha256(secret.encode()).digest()
-
-
-async def authenticate(registry: Registry, presented: str, now: datetime) -> ApiKey | None:
-    """The key that was presented, if it is known, matches, and is neither expired nor revoked."""
-    prefix, _, rest = presented.partition("_")
-    key_id, _, secret = rest.partition("_")
-    if prefix != KEY_PREFIX or not key_id or not secret:
-        return None
-    found = await registry.find_key(key_id)
-    if found is None:
-        return None
-    key, secret_hash = found
-    expired = key.expires_at is not None and key.expires_at <= now
-    if key.revoked_at is not None or expired:
-        return None
-    return key if secrets.compare_digest(secret_hash, hash_secret(secret)) else None
 
 
 def refuse_opt_out() -> Refusal:

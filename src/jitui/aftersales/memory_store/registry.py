@@ -1,6 +1,6 @@
 """The rows that people set and decisions read, for a store without a database: see `governance.registry`.
 
-Shops' descriptions, API keys and the publication log are not here: no decision reads them.
+Shops' descriptions and the publication log are not here: no decision reads them.
 """
 
 from __future__ import annotations

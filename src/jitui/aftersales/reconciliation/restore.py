@@ -95,6 +95,13 @@ class PayoutHold(Protocol):
         """A worker is at work. Holds payouts where its home remembers later marks than the database has."""
         ...
 
+    async def accept_promotion(self, now: datetime) -> bool:
+        """Accept a standby that was promoted, where every commit waited for it and it has what this worker did last.
+
+        False where that is not certain: then it is a restore, which a person accepts.
+        """
+        ...
+
     async def open_attempts(self) -> Sequence[AttemptRef]:
         """The newest attempt of every refund whose end is not known."""
         ...

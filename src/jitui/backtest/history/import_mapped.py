@@ -22,7 +22,7 @@ from jitui.backtest.history.staged_tables import Found, Rows, Work, rows_of_tabl
 from jitui.backtest.history.staging import Source, Staged, stage
 from jitui.backtest.new_folder import new_folder, write_assumptions
 from jitui.errors import BadInput
-from jitui.tabular.batches import PARQUET, ZIP, ReadOptions, first_bytes, open_batches, reading_by
+from jitui.tabular.batches import ReadOptions, format_of, open_batches, reading_by
 from jitui.tabular.cells import Unreadable, read_moment
 from jitui.tabular.mapping import FileMap, with_changes
 from jitui.time_zones import named_zone
@@ -53,7 +53,10 @@ class MappedImportSpec:
 
 @dataclass(frozen=True, slots=True)
 class MappedImport:
-    """What came of it. `empty`: tables of which no row could be taken; `unchanged`: it was there already."""
+    """What came of it. `empty`: tables of which no row could be taken; `unchanged`: it was there already.
+
+    `held`: whether it held when it was written, where it was there already.
+    """
 
     folder: Path
     files: tuple[Staged, ...] = ()
@@ -65,6 +68,7 @@ class MappedImport:
     left_files: tuple[str, ...] = ()
     same_files: tuple[str, ...] = ()
     unchanged: bool = False
+    held: bool = True
 
     @property
     def bad_rows(self) -> int:
@@ -74,7 +78,7 @@ class MappedImport:
     @property
     def holds(self) -> bool:
         """Whether every row was taken, no two contradict each other, and each table has some."""
-        return not (self.bad_rows or self.empty or any(one.is_fault for one in self.found))
+        return self.held and not (self.bad_rows or self.empty or any(one.is_fault for one in self.found))
 
 
 def import_mapped(
@@ -90,17 +94,22 @@ def import_mapped(
     maps = [_changed(spec, one) for one in spec.maps]
     sources, same = _without_copies([_source(spec, maps, file, partitions) for file, partitions in files.items()])
     asked = _fingerprint(spec, sources)
-    if _fingerprint_in(out) == asked:
-        return MappedImport(out, unchanged=True)
+    there = _assumptions_in(out)
+    if there.get("of_these_files") == asked:
+        return MappedImport(out, unchanged=True, held=there.get("holds") is True)
     with new_folder(out) as folder:
         staging = out.with_name(f".{out.name}.staged")
         _begin_staging(staging, asked)
-        staged = []
-        for number, source in enumerate(sources):
-            name = f"Reading {source.path.name}"
-            staged.append(stage(source, number, staging, partial(progress, name)))
-        progress("Writing tables", 0, 0)
-        done = _assembled(sources, staged, staging, folder, complete_from)
+        try:
+            staged = []
+            for number, source in enumerate(sources):
+                name = f"Reading {source.path.name}"
+                staged.append(stage(source, number, staging, partial(progress, name)))
+            progress("Writing tables", 0, 0)
+            done = _assembled(sources, staged, staging, folder, complete_from)
+        except BadInput:  # other files or maps are needed, for which what was read is of no use
+            rmtree(staging, ignore_errors=True)
+            raise
         done = replace(done, folder=out, left_files=left, same_files=same)
         write_assumptions(folder, _about(spec, sources, done, asked))
     rmtree(staging, ignore_errors=True)
@@ -142,10 +151,11 @@ def _files(spec: MappedImportSpec) -> tuple[dict[Path, dict[str, str]], tuple[st
             raise BadInput(f"{path} has no file.", path=str(path))
         files |= {one: _partitions(path, one) for one in taken}
     for file in files:
-        head = first_bytes(file)
-        found = "parquet" if head == PARQUET else "xlsx" if head == ZIP else "csv"
+        found = format_of(file)
         if found != spec.format_name:
-            raise BadInput(f"{file} is {found}, not {spec.format_name}.", path=str(file))
+            raise BadInput(
+                f"{file} is {found}, not {spec.format_name}: say `jitui history import {found}`.", path=str(file)
+            )
     return files, tuple(left)
 
 
@@ -231,12 +241,13 @@ def _fingerprint(spec: MappedImportSpec, sources: Sequence[Source]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _fingerprint_in(out: Path) -> str | None:
+def _assumptions_in(out: Path) -> dict[str, object]:
+    """What an import into this folder has noted; nothing where there was none."""
     try:
         about = json.loads((out / "assumptions.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return about.get("of_these_files") if isinstance(about, dict) else None
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
 def _begin_staging(staging: Path, asked: str) -> None:
@@ -251,6 +262,7 @@ def _begin_staging(staging: Path, asked: str) -> None:
 def _about(spec: MappedImportSpec, sources: Sequence[Source], done: MappedImport, asked: str) -> dict[str, object]:
     return {
         "of_these_files": asked,
+        "holds": done.holds,
         "files": {
             source.path.name: {
                 "map": source.file_map.name,

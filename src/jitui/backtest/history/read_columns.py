@@ -5,6 +5,7 @@ Each way gives the same: a test reads the same cells both ways. A cell that cann
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from jitui.tabular import cells
 from jitui.tabular.cells import Unreadable, is_empty
 from jitui.tabular.foreign_cells import given, plain_amount, stated_moment, unmasked
 from jitui.tabular.mapping import CellRules, FieldSource
+from jitui.tabular.parquet_columns import distinct
 from jitui.tabular.shown import shown
 
 ARROW_TYPES = {
@@ -35,6 +37,8 @@ ARROW_TYPES = {
     CellType.WORD: pa.string(),
 }
 _PLAIN_WHOLE = "[0-9]{1,15}"
+_PLAIN_FORM = re.compile("%Y-%m-%d([ T]%H:%M(:%S([.]%f)?)?( ?%z)?)?")
+"""Stated formats by which a time that is written plainly means what it means without them."""
 _WITH_ZONE, _LOCAL = PLAIN_MOMENT.removesuffix("?"), PLAIN_MOMENT[: PLAIN_MOMENT.index("(?:Z|")]
 
 
@@ -160,14 +164,14 @@ def _joined(
     left = pc.is_null(quick)
     if not pc.any(left).as_py():
         return quick, pa.repeat(False, len(column))
-    rest = column.filter(left).dictionary_encode(null_encoding="encode")
-    found = [reader.cell(field, cell, currency) for cell in rest.dictionary.to_pylist()]
+    different, which = distinct(column.filter(left))
+    found = [reader.cell(field, cell, currency) for cell in different]
     values = pa.array([None if isinstance(one, Unreadable) else one for one in found], kind)
     faulty = pa.array([isinstance(one, Unreadable) for one in found], pa.bool_())
-    if not len(found):
+    if not found:
         return quick, pa.repeat(False, len(column))
-    bad = pc.replace_with_mask(pa.repeat(False, len(column)), left, faulty.take(rest.indices))
-    return pc.replace_with_mask(quick, left, values.take(rest.indices)), bad
+    bad = pc.replace_with_mask(pa.repeat(False, len(column)), left, faulty.take(which))
+    return pc.replace_with_mask(quick, left, values.take(which)), bad
 
 
 def _quick(reader: Reader, field: Field, column: pa.Array) -> pa.Array | None:
@@ -213,7 +217,7 @@ def _plain(reader: Reader, column: pa.Array, pattern: str) -> pa.Array:
 
 
 def _quick_moments(reader: Reader, column: pa.Array) -> pa.Array | None:
-    if any(not form.startswith("%Y-") for form in reader.rules.time_formats):
+    if not all(map(_PLAIN_FORM.fullmatch, reader.rules.time_formats)):
         return None
     zoned = _plain(reader, column, _WITH_ZONE)
     found = zoned.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
@@ -227,7 +231,7 @@ def _quick_moments(reader: Reader, column: pa.Array) -> pa.Array | None:
 def _quick_amounts(reader: Reader, field: Field, column: pa.Array, currency: str | None) -> pa.Array | None:
     if currency is None or not is_currency(currency) or not pa.types.is_string(column.type):
         return None
-    if field.source.words is not None or field.source.prefix:
+    if field.source.words is not None or field.source.prefix or reader.rules.thousands == ".":
         return None
     digits = currency_exponent(currency)
     decimals = f"(?:\\.[0-9]{{1,{digits}}})?" if digits else ""

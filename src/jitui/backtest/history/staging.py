@@ -27,6 +27,7 @@ from jitui.tabular.bad_rows import MOST_KEPT, BadRow
 from jitui.tabular.batches import ColumnBatch, open_batches, reading_by
 from jitui.tabular.cells import Unreadable
 from jitui.tabular.mapping import FileMap, RowMap, column_in, is_taken
+from jitui.tabular.parquet_columns import distinct
 from jitui.tabular.rejected import RejectedRows
 from jitui.tabular.shown import shown
 
@@ -76,6 +77,8 @@ class Staged:
     """Our fields of whose columns the file has none."""
     resumed_rows: int = 0
     rejected: str | None = None
+    unwritten: str = ""
+    """Why the bad rows could not be written beside the file."""
 
 
 Progress = Callable[[int, int], None]
@@ -168,17 +171,19 @@ def _stage_batch(
     part.rows += len(batch) + len(batch.broken)
     part.left_out += len(batch) - (pc.sum(taken).as_py() or 0)
     for number, line, cells in batch.broken:
-        reason = f"the row has {len(cells)} cells, the header {done.columns}; a stray delimiter is put in quotes"
+        mend = "put a stray delimiter in quotes" if len(cells) > done.columns else "fill it up"
+        reason = f"the row has {len(cells)} cells, the header {done.columns}; {mend}"
         faults.setdefault(number, []).append(BadRow(done.file, number, line, "", reason))
     if faults:
         part.bad_rows += len(faults)
-        _reject(batch, faults, staging)
+        _reject(batch, faults, staging, done)
         for row in sorted(faults):
             done.reasons.update(one.kind for one in faults[row])
             done.bad.extend(faults[row][: max(MOST_KEPT - len(done.bad), 0)])
 
 
-def _reject(batch: ColumnBatch, faults: Mapping[int, Sequence[BadRow]], staging: _Staging) -> None:
+def _reject(batch: ColumnBatch, faults: Mapping[int, Sequence[BadRow]], staging: _Staging, done: Staged) -> None:
+    """The bad rows, beside the file; where they cannot be written there, that is told once."""
     broken = {number: cells for number, _, cells in batch.broken}
     whole = sorted(set(faults) - set(broken))
     places = pc.index_in(pa.array(whole, pa.int64()), batch.numbers) if whole else pa.array([], pa.int32())
@@ -187,7 +192,13 @@ def _reject(batch: ColumnBatch, faults: Mapping[int, Sequence[BadRow]], staging:
     cells = {number: [column[at] for column in columns] for at, number in enumerate(whole)}
     for number in sorted(faults):
         told = "; ".join(one.told for one in faults[number])
-        staging.rejected.add(broken[number] if number in broken else cells[number], told)
+        if done.unwritten:
+            return
+        try:
+            staging.rejected.add(broken[number] if number in broken else cells[number], told)
+        except (OSError, UnicodeEncodeError) as error:
+            done.unwritten = f"The bad rows of {done.file} cannot be written beside it: {error}."
+            staging.rejected.abandon()
 
 
 def _taken(batch: ColumnBatch, row: RowMap) -> pa.Array:
@@ -198,9 +209,9 @@ def _taken(batch: ColumnBatch, row: RowMap) -> pa.Array:
         if column is None:
             mask = pc.and_(mask, pa.repeat(is_taken({name: patterns}, lambda _: None), len(batch)))
             continue
-        coded = column.dictionary_encode(null_encoding="encode")
-        known = [is_taken({name: patterns}, partial(_same, cell)) for cell in coded.dictionary.to_pylist()]
-        mask = pc.and_(mask, pa.array(known, pa.bool_()).take(coded.indices))
+        different, which = distinct(column)
+        known = [is_taken({name: patterns}, partial(_same, cell)) for cell in different]
+        mask = pc.and_(mask, pa.array(known, pa.bool_()).take(which))
     return mask
 
 
@@ -319,7 +330,13 @@ def _place(batch: ColumnBatch, at: int) -> tuple[int, int | None]:
 
 def _hashes(hasher: duckdb.DuckDBPyConnection, batch: ColumnBatch) -> pa.Array:
     """The same number for rows of the same cells."""
-    cells = pa.table({f"c{place}": column for place, column in enumerate(batch.columns.values())})
+    cells = pa.table({f"c{place}": _hashable(column) for place, column in enumerate(batch.columns.values())})
     names = ", ".join(cells.column_names)
     found = hasher.from_arrow(cells).project(f"hash({names}) AS same").to_arrow_table().column("same")
     return pa.concat_arrays(found.chunks) if found.num_chunks else pa.array([], pa.uint64())
+
+
+def _hashable(column: pa.Array) -> pa.Array:
+    """As text where it is of a type that DuckDB lacks."""
+    foreign = pa.types.is_decimal256(column.type) or pa.types.is_float16(column.type)
+    return column if not foreign else pa.array([None if one is None else str(one) for one in column.to_pylist()])

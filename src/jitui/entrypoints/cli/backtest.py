@@ -173,7 +173,10 @@ def _check_language(language: str) -> None:
 def work_folder(out: Path | None) -> Iterator[Path]:
     """The folder that was asked for, else one that is gone afterwards."""
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        from jitui.backtest.new_folder import can_be_made
+
+        with can_be_made(out):
+            out.mkdir(parents=True, exist_ok=True)
         yield out
         return
     with TemporaryDirectory(prefix="jitui-backtest-") as folder:

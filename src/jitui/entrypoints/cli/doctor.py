@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jitui.aftersales.provider import PaymentProvider
     from jitui.aftersales.queries import Health
     from jitui.aftersales.reconciliation.restore import PayoutStatus
+    from jitui.identity.keys import ApiKey
     from jitui.settings import Settings
 
     class OpenedProvider(PaymentProvider, AbstractAsyncContextManager[object], Protocol):
@@ -164,9 +165,11 @@ def _schema(settings: Settings, url: str) -> Iterator[DoctorFinding]:
 
 async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
     """Read without opening the service, which would publish a policy where none is live."""
+    from jitui.adapters.postgres.keys import PostgresKeys
     from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.queries import PostgresQueries
+    from jitui.adapters.postgres.queue import SeenLog
     from jitui.adapters.postgres.registry import PostgresRegistry
     from jitui.aftersales.operations.watch import Watch
     from jitui.bootstrap import expected_of, utc_now
@@ -175,12 +178,14 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
         live = await PostgresRegistry(pool, settings.time_zone.key).live_policy()
         queries, now = PostgresQueries(pool), utc_now()
         health = await queries.health(now)
-        payouts = await PostgresPayoutHold(pool, Path()).status()
+        payouts = await PostgresPayoutHold(pool, Path(), SeenLog()).status()
         standing = await Watch().standing(queries, await expected_of(settings), now)
         state = await queries.operations(now)
+        ending = await PostgresKeys(pool).ending_soon(now)
     is_stale = any(task.kind == "roll_up_stale" for task in standing)
     rolled_up = () if is_stale else (_roll_up(health, now, settings.usage_max_age),)
-    return _policy(live), _payouts(payouts), *rolled_up, _queue(health), *operations(state, standing, now)
+    found = (_policy(live), _payouts(payouts), *rolled_up, _queue(health), _keys(ending, now))
+    return *found, *operations(state, standing, now)
 
 
 def _policy(live: PublishedPolicy | None) -> DoctorFinding:
@@ -221,6 +226,16 @@ def _queue(health: Health) -> DoctorFinding:
     waiting = {state: count for state, count in health.refund_queue.items() if count}
     found = ", ".join(f"{count} {state}" for state, count in sorted(waiting.items())) or "empty"
     return DoctorFinding("refund queue", Level.OK, found)
+
+
+def _keys(ending: Sequence[ApiKey], now: datetime) -> DoctorFinding:
+    if not ending:
+        return DoctorFinding("API keys", Level.OK, "none ends within 30 days")
+    first = ending[0]
+    days = (first.expires_at - now).days if first.expires_at is not None else 0
+    named = f"{first.key_id} ({first.label})" if first.label else first.key_id
+    found = f"{len(ending)} end within 30 days, the first is {named} in {days} days"
+    return DoctorFinding("API keys", Level.ABSENT, found, f"Roll it: `jitui keys roll {first.key_id}`.")
 
 
 # What only some things need ---------------------------------------------------------------------------------------

@@ -59,6 +59,8 @@ def _document(done: MappedImport, seconds: float, peak: int) -> dict[str, object
 def _print(done: MappedImport, out: Path, seconds: float, peak: int) -> None:
     if done.unchanged:
         echo(f"{out} is of these files and this map already: nothing was changed.")
+        if not done.holds:
+            say(f"Rows of these files were bad when it was written: mend them, remove {out} and import again.")
         return
     for one in done.files:
         _print_file(one)
@@ -74,7 +76,10 @@ def _print(done: MappedImport, out: Path, seconds: float, peak: int) -> None:
     if done.complete_kinds:
         echo(f"Said to be complete: {', '.join(done.complete_kinds)}.")
     if not done.holds:
-        say("Mend the rows in the files and import again; what they would have said is unknown in this history.")
+        say(
+            f"Mend the rows in the files, remove {out} and import again; what they would have said is unknown in this"
+            " history."
+        )
     echo(f"In {out}: {seconds} s, peak memory {peak:,} MiB.")
 
 
@@ -91,7 +96,9 @@ def _print_file(one: Staged) -> None:
     if one.bad_rows > MOST_SHOWN or len(one.bad) > MOST_SHOWN:
         for kind, count in one.reasons.most_common():
             say(f"  {count:,} × {kind}")
-    if one.rejected is not None:
+    if one.unwritten:
+        say(one.unwritten)
+    elif one.rejected is not None:
         say(f"The bad rows are in {one.rejected}, each with its reason.")
     resumed = f", {one.resumed_rows:,} of them before the interruption" if one.resumed_rows else ""
     left = f", {one.left_out:,} that the map does not take" if one.left_out else ""

@@ -49,10 +49,12 @@ COMMANDS = {
     "tasks": Slot("tasks:tasks", "Differences that a person must look at."),
     "restore": Slot("restore:restore", "From a restored backup to paying again."),
     "pause": Slot("pause:pause", "Stop instant approvals, everywhere or for a place."),
-    "restrict": Slot("people:restrict", "Withdraw the service from a buyer."),
-    "select": Slot("people:select", "Put a buyer on the allow or the deny list."),
+    "restrict": Slot("buyers:restrict", "Withdraw the service from a buyer."),
+    "select": Slot("buyers:select", "Put a buyer on the allow or the deny list."),
     "coverage": Slot("coverage:coverage", "Show and set what the service covers."),
-    "keys": Slot("keys:keys", "Issue API keys."),
+    "keys": Slot("keys:keys", "Issue, list, roll and revoke API keys."),
+    "people": Slot("people:people", "Who may sign in to the console."),
+    "secrets": Slot("secrets:secrets", "The keys that encrypt stored secrets."),
     "replay": Slot("replay:replay", "Drive real invoices through the service."),
     "history": Slot("history:history", "Bring real sets of orders to a back-test."),
     "backtest": Slot("backtest:backtest", "What a policy would have done to a history."),
@@ -131,19 +133,36 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code; errors of the JituiError tree become one sentence."""
     words = list(sys.argv[1:] if args is None else args)
     any_terminal()
-    signal.signal(signal.SIGTERM, _terminated)
+    terminated = _Terminated()
+    signal.signal(signal.SIGTERM, terminated)
     try:
-        sys.exit(_run(words, debug="--debug" in words[:1]))
+        sys.exit(exit_code_of(lambda: _run(words), terminated, debug="--debug" in words[:1]))
     except (_ClosedPipe, BrokenPipeError):
         _leave_closed_pipe()
 
 
-def _run(words: list[str], *, debug: bool) -> int:
+def _run(words: list[str]) -> None:
+    _refuse_what_is_no_text(words)
+    _root().main(words, prog_name="jitui")
+
+
+@dataclass(slots=True)
+class _Terminated:
+    """SIGTERM unwinds like an error, so that every `with` stops what it started; and it is known that it came."""
+
+    came: bool = False
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        self.came = True
+        raise SystemExit(TERMINATED)
+
+
+def exit_code_of(run: Callable[[], None], terminated: _Terminated | None = None, *, debug: bool = False) -> int:
+    """Run it; an error is told and becomes an exit code."""
     from jitui.errors import JituiError
 
     try:
-        _refuse_what_is_no_text(words)
-        _root().main(words, prog_name="jitui")
+        run()
         return 0
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else FAILED
@@ -153,10 +172,17 @@ def _run(words: list[str], *, debug: bool) -> int:
         _tell(error, str(error), debug=debug)
         return code_of(error)
     except Exception as error:
+        if _is_a_signal_in_duckdb(error):
+            return TERMINATED if terminated is not None and terminated.came else INTERRUPTED
         _tell(error, f"{type(error).__name__}: {error}", debug=debug)
         if not debug:
             say("This should not happen; jitui --debug … shows where it came from.")
         return FAILED
+
+
+def _is_a_signal_in_duckdb(error: Exception) -> bool:
+    """In the middle of a query DuckDB ends it at a signal, and what the signal's handler had raised is lost."""
+    return type(error) is RuntimeError and str(error) == "Query interrupted"
 
 
 def _refuse_what_is_no_text(words: list[str]) -> None:
@@ -173,11 +199,6 @@ def _tell(error: Exception, sentence: str, *, debug: bool) -> None:
     from jitui.logs import isolated_trace, without_secrets
 
     say(isolated_trace(error) if debug else without_secrets(sentence))
-
-
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM unwinds like an error, so that every `with` stops what it started."""
-    raise SystemExit(TERMINATED)
 
 
 def _leave_closed_pipe() -> NoReturn:

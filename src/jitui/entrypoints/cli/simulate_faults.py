@@ -19,6 +19,9 @@ def simulate_faults(
     restart_database: Annotated[
         bool, typer.Option("--restart-database", help="Kill the database server once in each world.")
     ] = False,
+    failover: Annotated[
+        bool, typer.Option("--failover", help="Kill a primary under load and promote its standby, once for each seed.")
+    ] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Show the schedule of every world that fails.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -29,6 +32,9 @@ def simulate_faults(
     """
     from jitui.demo.simulation import SimulationOptions
 
+    if failover:
+        _fail_over(range(first_seed, first_seed + seeds), as_json=as_json)
+        return
     report = _run(SimulationOptions(seeds, first_seed, restart_database=restart_database))
     if trace:
         for failure in report.failures:
@@ -51,6 +57,33 @@ def _run(options: SimulationOptions) -> SimulationReport:
             bar.update(task, advance=1, description=f"worlds, {failures} failed" if failures else "worlds")
 
         return run_seeds(stage, options, advance)
+
+
+def _fail_over(seeds: range, *, as_json: bool) -> None:
+    from jitui.demo.failover import FailoverReport, run_failover
+
+    reports: list[FailoverReport] = []
+    with progress() as bar:
+        task = bar.add_task("failovers", total=len(seeds))
+        for seed in seeds:
+            reports.append(run_failover(seed))
+            bar.update(task, advance=1)
+    if as_json:
+        print_json({"holds": all(one.holds for one in reports), "seeds": reports})
+    for one in [] if as_json else reports:
+        again, paid = (
+            "never" if seconds is None else f"after {seconds:.1f} s"
+            for seconds in (one.seconds_to_answer, one.seconds_to_pay)
+        )
+        echo(f"Seed {one.seed}: {one.answered:,} of {one.asked:,} asked, {one.approved:,} approved, {one.paid:,} paid;")
+        echo(f"  answered again {again}, all paid {paid} from the kill.")
+        for name, wrong in (("missing", one.missing), ("unpaid", one.unpaid), ("paid twice", one.paid_twice)):
+            if wrong:
+                echo(f"  {name}: {', '.join(wrong)}")
+        for fault in one.faults:
+            echo(f"  {fault}")
+    if not all(one.holds for one in reports):
+        raise typer.Exit(FAILED)
 
 
 def _document(report: SimulationReport) -> dict[str, object]:

@@ -12,12 +12,14 @@ from litestar.types import Guard
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.entrypoints.console.visit import AnyConnection, Visit, service_of
-from jitui.identity.people import Role, whose_session
+from jitui.identity.access import ROLE_GRANTS, Permission, Role, allows
+from jitui.identity.people import whose_session
 from jitui.ids import lane_of, lane_of_id
 from jitui.text import why_no_id
 
 SESSION_COOKIE = "jitui_session"
 LONGEST_ID = 200
+_NEEDED = "permission"
 
 
 class Sessions(AbstractAuthenticationMiddleware):
@@ -32,16 +34,28 @@ class Sessions(AbstractAuthenticationMiddleware):
         return AuthenticationResult(user=person, auth=token)
 
 
-def only(role: Role) -> Guard:
-    """Keeps a router for one role: others get 403, and who is not signed in is asked to."""
+def needs(permission: Permission) -> dict[str, Permission]:
+    """A handler's `opt`: the permission that it takes."""
+    return {_NEEDED: permission}
 
-    def guard(connection: AnyConnection, _: BaseRouteHandler) -> None:
+
+def permission_of(handler: BaseRouteHandler) -> Permission | None:
+    """The permission that a handler takes."""
+    found = handler.opt.get(_NEEDED)
+    return found if isinstance(found, Permission) else None
+
+
+def pages_of(role: Role) -> Guard:
+    """Keeps a router for one role and what it may do: others get 403, and who is not signed in is asked to."""
+
+    def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
         if connection.scope.get("method") == "OPTIONS":  # says what an address takes; no session is looked for
             return
         person = connection.user
         if person is None:
             raise NotAuthorizedException
-        if person.role is not role:
+        needed = permission_of(handler)
+        if person.role is not role or needed is None or needed not in ROLE_GRANTS[role]:
             raise PermissionDeniedException
 
     return guard
@@ -49,13 +63,15 @@ def only(role: Role) -> Guard:
 
 async def own_ticket(visit: Visit, ticket_id: UUID) -> OrderSnapshot:
     """The order snapshot of a ticket that is the reader's own."""
-    return _own(visit, await visit.service.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id)))
+    snapshot = await visit.service.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id))
+    return _seen(visit, snapshot, Permission.TICKETS_READ)
 
 
 async def own_order(visit: Visit, order_id: str) -> OrderSnapshot:
     """The file of an order that is the buyer's own."""
     reader = visit.reader
-    return _own(visit, await visit.service.store.read_order(OrderRef(lane_of(reader.subject_id), known_text(order_id))))
+    snapshot = await visit.service.store.read_order(OrderRef(lane_of(reader.subject_id), known_text(order_id)))
+    return _seen(visit, snapshot, Permission.ORDERS_READ)
 
 
 def known_text(text: str) -> str:
@@ -65,11 +81,12 @@ def known_text(text: str) -> str:
     return text
 
 
-def _own(visit: Visit, snapshot: OrderSnapshot | None) -> OrderSnapshot:
+def _seen(visit: Visit, snapshot: OrderSnapshot | None, permission: Permission) -> OrderSnapshot:
     reader = visit.reader
     if snapshot is None:
         raise NotFoundException
-    owner = snapshot.order.buyer_id if reader.role is Role.BUYER else snapshot.order.shop_id
-    if owner != reader.subject_id:
+    owners = {Role.BUYER: snapshot.order.buyer_id, Role.MERCHANT: snapshot.order.shop_id}
+    own = owners.get(reader.role) == reader.subject_id
+    if not allows(ROLE_GRANTS[reader.role], permission, own=own):
         raise NotFoundException
     return snapshot

@@ -20,7 +20,7 @@ from jitui.aftersales.model.ticket import Actor, ActorKind, Reason
 from jitui.aftersales.model.view import TicketView, view_ticket, without_staff
 from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import OrderFilter, OrderRef, TicketRef
-from jitui.entrypoints.console.access import known_text, only, own_order, own_ticket
+from jitui.entrypoints.console.access import known_text, needs, own_order, own_ticket, pages_of
 from jitui.entrypoints.console.ask import askable, check, everything, new_nonce, read_ask, sent_once
 from jitui.entrypoints.console.cursor import read_place
 from jitui.entrypoints.console.progress import FINAL_STATES, steps_of
@@ -29,13 +29,13 @@ from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visitin
 from jitui.entrypoints.console.why import explained, shop_name, version_of
 from jitui.entrypoints.console.words import REVIEW_REASONS
 from jitui.entrypoints.cursor import to_cursor
-from jitui.identity.people import Role
+from jitui.identity.access import Permission, Role
 from jitui.ids import lane_of_id
 
 ORDERS_PER_PAGE = 10
 
 
-@get("/orders")
+@get("/orders", opt=needs(Permission.ORDERS_READ))
 async def orders(visit: Visiting, request: ConsoleRequest) -> Page:
     """The buyer's orders, newest first."""
     after = read_place(request.query_params["after"]) if request.query_params.get("after") else None
@@ -58,14 +58,14 @@ async def orders(visit: Visiting, request: ConsoleRequest) -> Page:
     )
 
 
-@get("/ask")
+@get("/ask", opt=needs(Permission.REFUND_REQUESTS_READ))
 async def ask_page(visit: Visiting, request: ConsoleRequest) -> Page:
     """Choose units and a reason; the amount is computed."""
     snapshot = await own_order(visit, request.query_params.get("order", ""))
     return await _ask_page(visit, snapshot, everything(visit.reader.subject_id, snapshot))
 
 
-@get("/ask/check")
+@get("/ask/check", opt=needs(Permission.REFUND_REQUESTS_READ))
 async def check_choice(visit: Visiting, request: ConsoleRequest) -> Page:
     """The part of the page that follows what is chosen."""
     order_id = known_text(request.query_params.get("order", ""))
@@ -74,7 +74,7 @@ async def check_choice(visit: Visiting, request: ConsoleRequest) -> Page:
     return await _check_part(visit, checked)
 
 
-@post("/ask", status_code=303)
+@post("/ask", opt=needs(Permission.REFUND_REQUESTS_WRITE), status_code=303)
 async def ask(visit: Visiting, data: Form) -> Response[str]:
     """Open the ticket; the same page sent again leads to the same ticket."""
     service, buyer_id = visit.service, visit.reader.subject_id
@@ -99,13 +99,13 @@ async def ask(visit: Visiting, data: Form) -> Response[str]:
     return go_to(f"/buyer/tickets/{ticket_id}")
 
 
-@get("/tickets/{ticket_id:uuid}")
+@get("/tickets/{ticket_id:uuid}", opt=needs(Permission.TICKETS_READ))
 async def ticket_page(visit: Visiting, ticket_id: FromPath[UUID]) -> Page:
     """The ticket, which looks for news by itself until it is final."""
     return await _ticket_page(visit, await own_ticket(visit, ticket_id), ticket_id)
 
 
-@get("/tickets/{ticket_id:uuid}/news")
+@get("/tickets/{ticket_id:uuid}/news", opt=needs(Permission.TICKETS_READ))
 async def ticket_news(visit: Visiting, request: ConsoleRequest, ticket_id: FromPath[UUID]) -> Response[str]:
     """The changing part of the page, or 204 when the reader has seen it as it is."""
     snapshot = await own_ticket(visit, ticket_id)
@@ -114,7 +114,7 @@ async def ticket_news(visit: Visiting, request: ConsoleRequest, ticket_id: FromP
     return show(visit, "buyer/_ticket.html", **await _ticket_values(visit, snapshot, ticket_id))
 
 
-@post("/tickets/{ticket_id:uuid}/withdraw", status_code=303)
+@post("/tickets/{ticket_id:uuid}/withdraw", opt=needs(Permission.REFUND_REQUESTS_WRITE), status_code=303)
 async def withdraw_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
     """Take the request back while the shop has not decided."""
     snapshot = await own_ticket(visit, ticket_id)
@@ -203,5 +203,5 @@ def _rejection(view: TicketView) -> str:
 ROUTER = Router(
     "/buyer",
     route_handlers=[orders, ask_page, check_choice, ask, ticket_page, ticket_news, withdraw_ticket],
-    guards=[only(Role.BUYER)],
+    guards=[pages_of(Role.BUYER)],
 )

@@ -12,7 +12,7 @@ from litestar.utils.scope.state import ScopeState
 
 from jitui.entrypoints.console.forms import CSRF_COOKIE, SAFE_METHODS
 from jitui.entrypoints.console.visit import ConsoleOptions, ConsoleRequest, go_to, show, visit_of
-from jitui.errors import Unavailable
+from jitui.errors import NotConfigured, Unavailable
 from jitui.logs import get_logger
 
 _PAGES = (400, 403, 404, 405, 413, 500, 503)
@@ -33,7 +33,7 @@ def error_pages(options: ConsoleOptions) -> ExceptionHandlersMap:
         return _error_page(request, error.status_code)
 
     def on_failure(request: ConsoleRequest, error: Exception) -> Response[str]:
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable | NotConfigured):
             log.warning("unavailable", path=request.url.path, reason=str(error).partition("\n")[0])
             return _error_page(request, 503)
         log.error("page_failed", path=request.url.path, exc_info=error)

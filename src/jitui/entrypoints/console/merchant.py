@@ -21,14 +21,14 @@ from jitui.aftersales.model.ticket import APPROVED_STATES, Actor, ActorKind, App
 from jitui.aftersales.model.view import view_ticket, without_staff
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import TicketRef
-from jitui.entrypoints.console.access import only, own_ticket
+from jitui.entrypoints.console.access import needs, own_ticket, pages_of
 from jitui.entrypoints.console.progress import steps_of
 from jitui.entrypoints.console.start import Form, seen_version
 from jitui.entrypoints.console.ticket_list import TABS, csv_of, page_of, read_query
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.entrypoints.console.why import explained, shop_name
 from jitui.entrypoints.console.words import REVIEW_REASONS
-from jitui.identity.people import Role
+from jitui.identity.access import Permission, Role
 from jitui.ids import lane_of_id
 
 BENEFIT_DAYS = 30
@@ -59,7 +59,7 @@ class RejectForm:
         return None
 
 
-@get("/tickets")
+@get("/tickets", opt=needs(Permission.TICKETS_READ))
 async def tickets(visit: Visiting, request: ConsoleRequest) -> Page:
     """The shop's tickets, newest first, and what the guarantee did for the shop (R6 to R8, R15)."""
     query = read_query(request.query_params)
@@ -81,7 +81,7 @@ async def tickets(visit: Visiting, request: ConsoleRequest) -> Page:
     )
 
 
-@get("/tickets.csv")
+@get("/tickets.csv", opt=needs(Permission.TICKETS_READ))
 async def tickets_csv(visit: Visiting, request: ConsoleRequest) -> Stream:
     """The same list as a file."""
     return Stream(
@@ -95,13 +95,13 @@ async def tickets_csv(visit: Visiting, request: ConsoleRequest) -> Stream:
     )
 
 
-@get("/tickets/{ticket_id:uuid}")
+@get("/tickets/{ticket_id:uuid}", opt=needs(Permission.TICKETS_READ))
 async def ticket_page(visit: Visiting, ticket_id: FromPath[UUID]) -> Page:
     """The ticket with its notice (R14), timeline and why."""
     return await _ticket_page(visit, await own_ticket(visit, ticket_id), ticket_id)
 
 
-@post("/tickets/{ticket_id:uuid}/approve", status_code=303)
+@post("/tickets/{ticket_id:uuid}/approve", opt=needs(Permission.TICKETS_WRITE), status_code=303)
 async def approve_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
     """The money goes back."""
     done = await approve(
@@ -115,7 +115,7 @@ async def approve_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form)
     return await _after(visit, ticket_id, done if isinstance(done, Refusal) else None)
 
 
-@post("/tickets/{ticket_id:uuid}/reject", status_code=303)
+@post("/tickets/{ticket_id:uuid}/reject", opt=needs(Permission.TICKETS_WRITE), status_code=303)
 async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
     """With a reason; with a tracking number the goods are recorded as shipped in the same step."""
     form = RejectForm(*(_clean(data.get(name, "")) for name in ("reason", "carrier", "tracking_no")))
@@ -135,7 +135,7 @@ async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) 
     return await _after(visit, ticket_id, done if isinstance(done, Refusal) else None, form)
 
 
-@get("/coverage")
+@get("/coverage", opt=needs(Permission.COVERAGE_READ))
 async def coverage(visit: Visiting) -> Page:
     """Whether the guarantee covers the shop, its categories and items, and why; there is no switch (R13)."""
     shop_id = visit.reader.subject_id
@@ -225,5 +225,5 @@ def _nearest(rows: Sequence[Coverage]) -> Coverage | None:
 ROUTER = Router(
     "/merchant",
     route_handlers=[tickets, tickets_csv, ticket_page, approve_ticket, reject_ticket, coverage],
-    guards=[only(Role.MERCHANT)],
+    guards=[pages_of(Role.MERCHANT)],
 )

@@ -13,7 +13,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from jitui.bootstrap import Service
-from jitui.entrypoints.console import buyer, merchant, published, start
+from jitui.entrypoints.console import account, buyer, merchant, published, start
 from jitui.entrypoints.console.access import Sessions
 from jitui.entrypoints.console.errors import error_pages
 from jitui.entrypoints.console.forms import protected_forms
@@ -46,7 +46,15 @@ def console_handlers(*, one_click: bool = False) -> list[ControllerRouterHandler
 
     pages = Router(
         "/",
-        route_handlers=[*start.HANDLERS, *published.HANDLERS, buyer.ROUTER, merchant.ROUTER, no_such_page],
+        route_handlers=[
+            *start.HANDLERS,
+            *account.HANDLERS,
+            *published.HANDLERS,
+            account.ROUTER,
+            buyer.ROUTER,
+            merchant.ROUTER,
+            no_such_page,
+        ],
         dependencies={"visit": Provide(visit, sync_to_thread=False)},
         middleware=[Sessions, protected_forms],
         exception_handlers=error_pages(options),
@@ -94,7 +102,7 @@ def _files() -> frozenset[str]:
     return frozenset(str(path.relative_to(STATIC)) for path in STATIC.rglob("*") if path.is_file())
 
 
-@get(["/{page:str}", "/buyer/{rest:path}", "/merchant/{rest:path}"])
+@get(["/{page:str}", "/account/{rest:path}", "/buyer/{rest:path}", "/merchant/{rest:path}"])
 async def no_such_page() -> None:
     """What is not there is said in the reader's language."""
     raise NotFoundException

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from litestar import get, post
-from litestar.datastructures import Cookie
 from litestar.exceptions import ValidationException
 from litestar.params import URLEncodedBody
 from litestar.response import Response
 
 from jitui.entrypoints.console.access import LONGEST_ID, SESSION_COOKIE
-from jitui.entrypoints.console.origin import is_tls
+from jitui.entrypoints.console.signing_in import browser_of, cookie, telling, welcome
 from jitui.entrypoints.console.visit import (
-    HOMES,
     LANGUAGE_COOKIE,
     THEME_COOKIE,
     ConsoleRequest,
@@ -24,18 +23,22 @@ from jitui.entrypoints.console.visit import (
     go_to,
     show,
 )
-from jitui.entrypoints.http.client import client_of
 from jitui.identity.people import (
-    SESSION_LASTS,
-    SignedIn,
+    CODE_WITHIN,
+    LONGEST_PASSWORD,
+    NeedsCode,
     SignInRefusal,
     sign_in,
     sign_in_sample,
     sign_out,
 )
+from jitui.identity.second_factor import finish_sign_in
 from jitui.settings import Language
 
 Form = URLEncodedBody[dict[str, str]]
+CODE_PATH = "/sign-in/code"
+FIRST_STEP_COOKIE = "jitui_first_step"
+LONGEST_CODE = 100
 _YEAR_SECONDS = 365 * 86_400
 
 
@@ -49,13 +52,56 @@ async def start(visit: Visiting, request: ConsoleRequest) -> Page:
 async def sign_in_by_password(visit: Visiting, request: ConsoleRequest, data: Form) -> Response[str]:
     """A new session, or the start page again with the reason."""
     name, password = data.get("name", "").strip(), data.get("password", "")
-    if not name.isprintable() or len(name) > LONGEST_ID or len(password) > 1_000:
+    if not name.isprintable() or len(name) > LONGEST_ID or len(password) > LONGEST_PASSWORD:
         return await _start_page(visit, refusal=SignInRefusal.WRONG, name="", next_path=data.get("next"))
-    address = client_of(request.scope, visit.service.settings.trusted_proxies).counted_as
-    done = await sign_in(visit.service.people, name, password, address=address, now=visit.service.clock())
+    done = await sign_in(
+        visit.service.people,
+        name,
+        password,
+        browser=browser_of(visit, request),
+        now=visit.service.clock(),
+        tell=telling(visit, request),
+    )
     if isinstance(done, SignInRefusal):
         return await _start_page(visit, refusal=done, name=name, next_path=data.get("next"))
-    return await _welcome(visit, request, done, data.get("next", ""))
+    if isinstance(done, NeedsCode):
+        response = go_to(f"{CODE_PATH}?next={quote(data.get('next', ''), safe='')}")
+        response.set_cookie(cookie(request, FIRST_STEP_COOKIE, done.token, int(CODE_WITHIN.total_seconds())))
+        return response
+    return await welcome(visit, request, done, data.get("next", ""))
+
+
+@get(CODE_PATH)
+async def ask_for_code(visit: Visiting, request: ConsoleRequest) -> Page:
+    """The second step, for whoever has done the first."""
+    if FIRST_STEP_COOKIE not in request.cookies:
+        return go_to("/")
+    return show(visit, "code.html", refusal=None, next_path=request.query_params.get("next", ""))
+
+
+@post(CODE_PATH, status_code=200)
+async def sign_in_by_code(visit: Visiting, request: ConsoleRequest, data: Form) -> Response[str]:
+    """A new session, or the second step again with the reason; the start page once the first step is over."""
+    service, next_path = visit.service, data.get("next", "")
+    done = await finish_sign_in(
+        service.people,
+        service.second_factors,
+        service.sealer,
+        request.cookies.get(FIRST_STEP_COOKIE, ""),
+        data.get("code", "")[:LONGEST_CODE],
+        browser=browser_of(visit, request),
+        now=service.clock(),
+        tell=telling(visit, request),
+    )
+    if done is SignInRefusal.TOO_LATE:
+        response = await _start_page(visit, refusal=done, next_path=next_path)
+        response.delete_cookie(FIRST_STEP_COOKIE)
+        return response
+    if isinstance(done, SignInRefusal):
+        return show(visit, "code.html", status_code=_status_of(done), refusal=done, next_path=next_path)
+    response = await welcome(visit, request, done, next_path)
+    response.delete_cookie(FIRST_STEP_COOKIE)
+    return response
 
 
 @post("/sign-in/sample", status_code=200)
@@ -64,10 +110,11 @@ async def sign_in_by_click(visit: Visiting, request: ConsoleRequest, data: Form)
     name = data.get("name", "")
     if not visit.options.one_click or not name.isprintable():
         return await _start_page(visit, refusal=SignInRefusal.WRONG)
-    done = await sign_in_sample(visit.service.people, name, now=visit.service.clock())
+    browser, now = browser_of(visit, request), visit.service.clock()
+    done = await sign_in_sample(visit.service.people, name, now=now, browser=browser)
     if isinstance(done, SignInRefusal):
         return await _start_page(visit, refusal=done)
-    return await _welcome(visit, request, done, data.get("next", ""))
+    return await welcome(visit, request, done, data.get("next", ""))
 
 
 @post("/sign-out", status_code=303)
@@ -86,9 +133,9 @@ async def prefer(request: ConsoleRequest, data: Form) -> Response[str]:
     """Remember a choice in a cookie and go back to the page it was made on."""
     response = go_to(data.get("back", "/"))
     if data.get("language") in tuple(Language):
-        response.set_cookie(_cookie(request, LANGUAGE_COOKIE, data["language"], _YEAR_SECONDS))
+        response.set_cookie(cookie(request, LANGUAGE_COOKIE, data["language"], _YEAR_SECONDS))
     if data.get("theme") in tuple(Theme):
-        response.set_cookie(_cookie(request, THEME_COOKIE, data["theme"], _YEAR_SECONDS))
+        response.set_cookie(cookie(request, THEME_COOKIE, data["theme"], _YEAR_SECONDS))
     return response
 
 
@@ -100,13 +147,17 @@ def seen_version(data: Mapping[str, str]) -> int:
     return int(text)
 
 
+def _status_of(refusal: SignInRefusal) -> int:
+    return 429 if refusal is SignInRefusal.TOO_MANY_ATTEMPTS else 403
+
+
 async def _start_page(
     visit: Visit, *, refusal: SignInRefusal | None = None, name: str = "", next_path: str | None = None
 ) -> Page:
     return show(
         visit,
         "start.html",
-        status_code=200 if refusal is None else 429 if refusal is SignInRefusal.TOO_MANY_ATTEMPTS else 403,
+        status_code=200 if refusal is None else _status_of(refusal),
         samples=await visit.service.people.samples() if visit.options.one_click else (),
         policy=await visit.service.policy_in_force.current(),
         refusal=refusal,
@@ -115,19 +166,4 @@ async def _start_page(
     )
 
 
-async def _welcome(visit: Visit, request: ConsoleRequest, done: SignedIn, next_path: str) -> Response[str]:
-    """The old session, if there is one, ends; its token is not used again."""
-    if request.auth:
-        await sign_out(visit.service.people, request.auth)
-    home = HOMES[done.person.role]
-    mine = next_path.startswith(home.rsplit("/", 1)[0] + "/")
-    response = go_to(next_path if mine else home, otherwise=home)
-    response.set_cookie(_cookie(request, SESSION_COOKIE, done.token, int(SESSION_LASTS.total_seconds())))
-    return response
-
-
-def _cookie(request: ConsoleRequest, key: str, value: str, max_age: int) -> Cookie:
-    return Cookie(key=key, value=value, max_age=max_age, httponly=True, samesite="lax", secure=is_tls(request))
-
-
-HANDLERS = (start, sign_in_by_password, sign_in_by_click, leave, prefer)
+HANDLERS = (start, sign_in_by_password, ask_for_code, sign_in_by_code, sign_in_by_click, leave, prefer)

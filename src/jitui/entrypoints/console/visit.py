@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -25,15 +25,20 @@ from jitui.bootstrap import Service
 from jitui.entrypoints.console import words
 from jitui.entrypoints.console.isolation import ExactAttributes, exact, isolate_values_of_messages, shown
 from jitui.entrypoints.console.language import Speech, catalogue, choose
+from jitui.entrypoints.http.log_lines import LogLines
 from jitui.errors import NotConfigured
-from jitui.identity.people import Person, Role
+from jitui.identity.access import Role
+from jitui.identity.people import Person
 from jitui.settings import Language
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 LANGUAGE_COOKIE = "jitui_language"
 THEME_COOKIE = "jitui_theme"
-HOMES = {Role.BUYER: "/buyer/orders", Role.MERCHANT: "/merchant/tickets"}
+ACCOUNT = "/account"
+_OWN_HOMES = {Role.BUYER: "/buyer/orders", Role.MERCHANT: "/merchant/tickets"}
+HOMES = {role: _OWN_HOMES.get(role, ACCOUNT) for role in Role}
+"""Where each role comes to at sign-in; roles without pages of their own yet come to their account."""
 
 POLICY_OF_CONTENT = "; ".join(
     (
@@ -73,6 +78,7 @@ class ConsoleOptions:
     """How this console is run; a demo lets a visitor sign in as one of its own people by one click."""
 
     one_click: bool = False
+    log_lines: LogLines = field(default_factory=LogLines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 from jitui.aftersales.model.view import TicketView
 from jitui.aftersales.ports import TicketRef
 from jitui.entrypoints.console.visit import Visit
-from jitui.identity.people import Role
+from jitui.identity.access import Role
 from jitui.ids import lane_of_id
 from jitui.policy import Explanation, decision_from_json, explain
 from jitui.policy.explain import Audience

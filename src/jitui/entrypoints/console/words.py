@@ -13,7 +13,8 @@ from jitui.aftersales.model.order import FulfillmentStatus, Hold
 from jitui.aftersales.model.refund import RefundState
 from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketState
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.identity.people import Role, SignInRefusal
+from jitui.identity.access import Role
+from jitui.identity.people import SignInRefusal
 from jitui.policy import Verdict
 
 
@@ -22,10 +23,21 @@ def _(message: str) -> str:
 
 
 WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
-    Role: {Role.BUYER: _("Buyer"), Role.MERCHANT: _("Merchant")},
+    Role: {
+        Role.BUYER: _("Buyer"),
+        Role.MERCHANT: _("Merchant"),
+        Role.SUPPORT: _("Support"),
+        Role.RISK: _("Risk"),
+        Role.OPERATOR: _("Operator"),
+        Role.AUDITOR: _("Auditor"),
+        Role.ADMIN: _("Administrator"),
+    },
     SignInRefusal: {
         SignInRefusal.WRONG: _("The name or the password is not right."),
         SignInRefusal.TOO_MANY_ATTEMPTS: _("Too many attempts. Please wait a quarter of an hour and try again."),
+        SignInRefusal.WRONG_CODE: _("The code is not right."),
+        SignInRefusal.CODE_USED: _("This code was used already. Please wait for the next one."),
+        SignInRefusal.TOO_LATE: _("That took too long. Please sign in again."),
     },
     TicketState: {
         TicketState.AWAITING_MERCHANT: _("Waiting for the shop"),

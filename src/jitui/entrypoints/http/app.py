@@ -69,12 +69,13 @@ def create_app(
     *,
     extra_handlers: Sequence[ControllerRouterHandler] = (),
     rate: Rate | None = None,
+    seconds: Callable[[], float] = monotonic,
 ) -> Litestar:
     """The HTTP application over an open service; `extra_handlers` (the console) stand beside the API.
 
-    Handlers find the service as `request.app.state.jitui`.
+    Handlers find the service as `request.app.state.jitui`. `seconds` is the clock by which known keys grow old.
     """
-    return _litestar(Api(service.settings, rate, service), extra_handlers, ())
+    return _litestar(Api(service.settings, rate, service, seconds), extra_handlers, ())
 
 
 def create_opening_app(
@@ -95,6 +96,7 @@ def create_opening_app(
             try:
                 yield
             finally:
+                await api.used_keys.close(opened)
                 api.opened = None
 
     return _litestar(api, extra_handlers, (lifespan,))
@@ -115,6 +117,8 @@ def _litestar(
     )
     litestar.state.jitui = api.opened
     litestar.state.stopping = api.stopping
+    litestar.state.used_keys = api.used_keys
+    litestar.state.metrics = api.metrics
     return litestar
 
 

@@ -6,22 +6,29 @@ The one place where that is decided. Whose things a key sees within an operation
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import AsyncAnyCallable
 
-from jitui.aftersales.governance.registry import ApiKey
 from jitui.entrypoints.http.client import client_of
 from jitui.entrypoints.http.exchange import exchange_of
 from jitui.entrypoints.http.keys import is_monitoring, unauthenticated
 from jitui.entrypoints.http.limits import Taken
 from jitui.entrypoints.http.operation import Nothing, Operation, operation_of
-from jitui.entrypoints.http.problems import RATE_LIMITED, SCOPE_NOT_ALLOWED, Problem, ProblemRaised
+from jitui.entrypoints.http.problems import (
+    PERMISSION_MISSING,
+    RATE_LIMITED,
+    SCOPE_NOT_ALLOWED,
+    Problem,
+    ProblemRaised,
+)
 from jitui.entrypoints.http.read_headers import read_headers, read_idempotency_key
 from jitui.entrypoints.http.read_query import refuse_query
 from jitui.entrypoints.http.request import Api, RequestContext
+from jitui.identity.keys import ApiKey, retired_permissions
 
 
 def admission(api: Api) -> AsyncAnyCallable:
@@ -53,6 +60,7 @@ async def _admit_caller(request: RequestContext, authorization: str | None) -> N
         if isinstance(found, Problem):
             raise ProblemRaised(found)
         request.key = found
+        api.used_keys.note(service, found)
     if request.operation.rate_limited:
         taken = api.meters.take(
             request.key.key_id if request.key is not None else None,
@@ -63,17 +71,37 @@ async def _admit_caller(request: RequestContext, authorization: str | None) -> N
             raise ProblemRaised(refuse_rate(taken))
     refused = refuse_access(request.operation, request.key)
     if refused is not None:
-        raise ProblemRaised(refused)
+        api.metrics.key_refused(refused.reason)
+        raise ProblemRaised(refused.problem)
 
 
-def refuse_access(operation: Operation, key: ApiKey | None) -> Problem | None:
-    """Every operation names the scopes that may call it; public ones take no key or a good one."""
+@dataclass(frozen=True, slots=True)
+class AccessRefused:
+    """What the caller is told, and the word by which it is counted."""
+
+    problem: Problem
+    reason: str
+
+
+def refuse_access(operation: Operation, key: ApiKey | None) -> AccessRefused | None:
+    """Every operation names its permission; public ones take no key or a good one."""
+    needed = operation.permission
+    if needed is None:
+        return None
     if key is None:
-        return unauthenticated() if operation.scopes else None
-    if operation.scopes and key.scope not in operation.scopes:
+        return AccessRefused(unauthenticated(), "missing")
+    if key.scope not in operation.scopes:
         allowed = " and ".join(sorted(scope.value for scope in operation.scopes))
-        return Problem(SCOPE_NOT_ALLOWED, f"This takes a key of scope {allowed}; yours is of scope {key.scope.value}.")
-    return None
+        detail = f"This takes a key of scope {allowed}; yours is of scope {key.scope.value}."
+        return AccessRefused(Problem(SCOPE_NOT_ALLOWED, detail), "scope")
+    if key.permissions is None or needed.value in key.permissions:
+        return None
+    retired = ", ".join(retired_permissions(key))
+    if retired:
+        detail = f"This takes the permission {needed}; this key's {retired} was retired, so issue a new key."
+        return AccessRefused(Problem(PERMISSION_MISSING, detail), "retired_permission")
+    detail = f"This takes the permission {needed}, which this key was not issued with."
+    return AccessRefused(Problem(PERMISSION_MISSING, detail), "permission")
 
 
 def refuse_rate(taken: Taken) -> Problem:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import re
-import secrets
 from collections.abc import Callable
 from time import monotonic
 
 from cachetools import LRUCache, TTLCache
 from litestar.types import Scope
 
-from jitui.aftersales.governance.registry import ApiKey, hash_secret
 from jitui.bootstrap import Service
 from jitui.entrypoints.http.client import client_of
 from jitui.entrypoints.http.limits import Buckets, Rate, Taken
 from jitui.entrypoints.http.problems import RATE_LIMITED, UNAUTHENTICATED, Problem
+from jitui.identity.keys import ApiKey, KeyFault, judge, read_presented
 from jitui.settings import Settings
 
 KEY_SECONDS = 5.0
@@ -26,9 +24,10 @@ MOST_KEYS = 10_000
 PACE_SECONDS = 0.25
 """How often, at most, the database is asked about the keys of those who have shown too many wrong ones."""
 MOST_PACED = 1_000
-_PRESENTED = re.compile(r"jt_([0-9A-Za-z]{1,64})_([0-9A-Za-z_-]{1,128})")
 
 _Row = tuple[ApiKey, bytes] | None
+Tell = Callable[[KeyFault, str | None, str], None]
+"""Hears of what was refused: why, the id that was presented where there was one, and the client's address."""
 
 
 class Lookups:
@@ -66,7 +65,7 @@ class Lookups:
 
 async def _answer(service: Service, wanted: dict[str, asyncio.Future[_Row]]) -> None:
     try:
-        found = await service.registry.find_keys(tuple(wanted))
+        found = await service.keys.find(tuple(wanted))
     except Exception as error:
         for answer in wanted.values():
             answer.set_exception(error)
@@ -86,8 +85,11 @@ class KnownKeys:
     Keys that do not exist are kept apart from those that do, so that guessing pushes no known key out.
     """
 
-    def __init__(self, wrong: Rate, *, seconds: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, wrong: Rate, *, seconds: Callable[[], float] = monotonic, tell: Tell = lambda fault, key_id, client: None
+    ) -> None:
         self._seconds = seconds
+        self._tell = tell
         self._wrong = Buckets(wrong, "wrong-keys", seconds=seconds)
         self._known: LRUCache[str, tuple[float, ApiKey, bytes]] = LRUCache(MOST_KEYS)
         self._absent: TTLCache[str, None] = TTLCache(MOST_KEYS, KEY_SECONDS, timer=seconds)
@@ -97,21 +99,21 @@ class KnownKeys:
     async def find(self, service: Service, authorization: str, scope: Scope) -> ApiKey | Problem:
         """The key of an Authorization header, or why there is none."""
         word, _, presented = authorization.partition(" ")
-        parts = _PRESENTED.fullmatch(presented) if word.lower() == "bearer" else None
+        parts = read_presented(presented) if word.lower() == "bearer" else None
         if parts is None:
-            return self._refuse_wrong(service, scope)
-        key_id, secret_hash = parts[1], hash_secret(parts[2])
+            return self._refuse_wrong(service, scope, KeyFault.MALFORMED, None)
+        key_id, secret_hash = parts
         known = self._known.get(key_id)
         if known is not None and known[0] > self._seconds():
-            return self._judge(service, known[1:], secret_hash) or self._refuse_wrong(service, scope)
+            found = judge(known[1:], secret_hash, service.clock())
+            return found if isinstance(found, ApiKey) else self._refuse_wrong(service, scope, found, key_id)
         if key_id in self._absent:
-            return self._refuse_wrong(service, scope)
-        if known is not None and secrets.compare_digest(known[2], secret_hash):
+            return self._refuse_wrong(service, scope, KeyFault.UNKNOWN, key_id)
+        if known is not None and judge(known[1:], secret_hash, service.clock()) is not KeyFault.WRONG_SECRET:
             # It was right a moment ago: no guess.
-            return (
-                self._judge(service, await self._look_up(service, key_id, self._prompt), secret_hash)
-                or unauthenticated()
-            )
+            row = await self._look_up(service, key_id, self._prompt)
+            found = judge(row, secret_hash, service.clock())
+            return found if isinstance(found, ApiKey) else self._refuse(service, scope, found, key_id)
         return await self._find_new(service, key_id, secret_hash, scope)
 
     async def _find_new(self, service: Service, key_id: str, secret_hash: bytes, scope: Scope) -> ApiKey | Problem:
@@ -120,31 +122,33 @@ class KnownKeys:
         if not counted.within and len(self._paced) >= MOST_PACED:
             return refuse_wrong_keys(counted)
         row = await self._look_up(service, key_id, self._prompt if counted.within else self._paced)
-        key = self._judge(service, row, secret_hash)
-        if key is None:
+        found = judge(row, secret_hash, service.clock())
+        if not isinstance(found, ApiKey):
+            self._tell(found, key_id, source)
             return unauthenticated() if counted.within else refuse_wrong_keys(counted)
         if counted.within:
             self._wrong.give_back(source)
-        return key
+        return found
 
     async def _look_up(self, service: Service, key_id: str, lookups: Lookups) -> _Row:
+        """Held from the moment of the question: what changes while it is answered is not in the answer."""
+        asked_at = self._seconds()
         row = await lookups.find(service, key_id)
         if row is None:
             self._known.pop(key_id, None)
             self._absent[key_id] = None
         else:
-            self._known[key_id] = (self._seconds() + KEY_SECONDS, *row)
+            self._known[key_id] = (asked_at + KEY_SECONDS, *row)
         return row
 
-    def _judge(self, service: Service, row: _Row, secret_hash: bytes) -> ApiKey | None:
-        if row is None or not secrets.compare_digest(row[1], secret_hash):
-            return None
-        key = row[0]
-        ended = key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= service.clock())
-        return None if ended else key
+    def _refuse(self, service: Service, scope: Scope, fault: KeyFault, key_id: str) -> Problem:
+        self._tell(fault, key_id, _source(service, scope))
+        return unauthenticated()
 
-    def _refuse_wrong(self, service: Service, scope: Scope) -> Problem:
-        counted = self._wrong.take(_source(service, scope))
+    def _refuse_wrong(self, service: Service, scope: Scope, fault: KeyFault, key_id: str | None) -> Problem:
+        source = _source(service, scope)
+        counted = self._wrong.take(source)
+        self._tell(fault, key_id, source)
         return unauthenticated() if counted.within else refuse_wrong_keys(counted)
 
 

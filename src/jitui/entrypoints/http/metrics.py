@@ -7,6 +7,8 @@ of them); queue depth and times to refund come from the database and are the sam
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -43,12 +45,36 @@ class Metrics:
             ["process", "outcome", "first_failing"],
             registry=self._registry,
         )
+        refused_keys = Counter(
+            "jitui_api_key_refusals_total",
+            "Requests refused for their API key, by the reason.",
+            ["process", "reason"],
+            registry=self._registry,
+        )
+        refused_sign_ins = Counter(
+            "jitui_sign_in_refusals_total",
+            "Sign-ins to the console that were refused, by the reason.",
+            ["process", "reason"],
+            registry=self._registry,
+        )
         self._requests = Children(requests, process)
+        self._refused_sign_ins = Children(refused_sign_ins, process)
+        self._refused_keys = Children(refused_keys, process)
         self._seconds = Children(seconds, process)
         self._decisions = Children(decisions, process)
         self._queue = Gauge("jitui_refund_queue", "Refunds that wait for work.", ["state"], registry=self._registry)
         self._lag = Gauge(
             "jitui_roll_up_age_seconds", "Age of the cap usage that is rolled up.", registry=self._registry
+        )
+        self._keys_ending = Gauge(
+            "jitui_api_keys_ending_soon",
+            "API keys that work, end within 30 days and were not rolled.",
+            registry=self._registry,
+        )
+        self._first_end = Gauge(
+            "jitui_api_key_first_end_timestamp_seconds",
+            "When the first of the API keys ends that end soon.",
+            registry=self._registry,
         )
         self._refund_time = Gauge(
             "jitui_time_to_refund_seconds",
@@ -67,6 +93,20 @@ class Metrics:
     def decided(self, outcome: str, first_failing: str) -> None:
         """Count one decision."""
         self._decisions.counter(outcome, first_failing).inc()
+
+    def key_refused(self, reason: str) -> None:
+        """Count one request whose key, or the lack of one, opened nothing."""
+        self._refused_keys.counter(reason).inc()
+
+    def sign_in_refused(self, reason: str) -> None:
+        """Count one sign-in to the console that was refused."""
+        self._refused_sign_ins.counter(reason).inc()
+
+    def keys_end_soon(self, ends: Sequence[datetime] | None) -> None:
+        """When the keys end that end soon, the first one first; None when the database did not answer."""
+        unknown = float("nan")
+        self._keys_ending.set(unknown if ends is None else len(ends))
+        self._first_end.set(ends[0].timestamp() if ends else unknown)
 
     def exposition(self, health: Health | None, age_seconds: float | None, benefit: Benefit | None) -> bytes:
         """The text that a scrape gets; what the database did not answer is left out."""

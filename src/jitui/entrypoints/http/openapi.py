@@ -28,6 +28,7 @@ from jitui.entrypoints.http.problems import (
     KINDS,
     MEDIA_TYPE,
     NOT_FOUND,
+    PERMISSION_MISSING,
     RATE_LIMITED,
     REFUSALS,
     SCOPE_NOT_ALLOWED,
@@ -94,7 +95,7 @@ def document() -> Json:
                     "scheme": "bearer",
                     "bearerFormat": "jt_<id>_<secret>",
                     "description": "An API key of scope platform, shop or buyer; shop and buyer keys see their own "
-                    "things only.",
+                    "things only. A key may be restricted to some permissions.",
                 }
             },
         },
@@ -170,7 +171,9 @@ def _description(handler: HTTPRouteHandler, operation: Operation) -> str:
     if operation.signed:
         return description
     scopes = ", ".join(sorted(scope.value for scope in operation.scopes))
-    who = f"Keys of scope: {scopes}." if scopes else "Public; a key is not needed."
+    who = (
+        f"Keys of scope: {scopes}. Permission: `{operation.permission}`." if scopes else "Public; a key is not needed."
+    )
     return f"{description} {who}".strip()
 
 
@@ -356,7 +359,7 @@ def _edge_problems(handler: HTTPRouteHandler, operation: Operation) -> Sequence[
     else:
         found += [UNAUTHENTICATED]
     if operation.scopes:
-        found += [SCOPE_NOT_ALLOWED]
+        found += [SCOPE_NOT_ALLOWED, PERMISSION_MISSING]
     if not _is_status(handler):
         found += [NOT_FOUND]
     if operation.idempotent:

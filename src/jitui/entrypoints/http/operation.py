@@ -15,12 +15,11 @@ from litestar import HttpMethod
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
-from jitui.aftersales.governance.registry import KeyScope
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.problems import REFUSALS, ProblemKind
+from jitui.identity.access import KeyScope, Permission, scopes_with
 
 PLATFORM, SHOP, BUYER = KeyScope.PLATFORM, KeyScope.SHOP, KeyScope.BUYER
-EVERY_SCOPE = frozenset(KeyScope)
 _KEY = "operation"
 
 
@@ -33,15 +32,18 @@ NOTHING = Nothing()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """`answers` by status; `scopes` empty means public; `idempotent` that it honours an Idempotency-Key.
+    """`answers` by status; without a `permission` it is public; `idempotent`: it honours an Idempotency-Key.
 
+    `scopes` are those that may have the permission, and those whose keys the handler itself refuses with a reason.
     `signed`: the body itself proves who sends it, so no API key is looked for.
     `for_monitoring`: the token of the settings opens it too.
     `headers` may be sent, `needed_headers` must be; a `body_optional` may be left out.
     """
 
     answers: Mapping[int, type[Any] | None]
+    permission: Permission | None = None
     scopes: frozenset[KeyScope] = frozenset()
+    refused_by_handler: frozenset[KeyScope] = frozenset()
     body: type[Any] = Nothing
     query: type[Any] = Nothing
     problems: tuple[ProblemKind, ...] = ()
@@ -61,15 +63,27 @@ class Operation:
 
 def operation(
     answers: Mapping[int, type[Any] | None],
-    scopes: Collection[KeyScope] = (),
+    permission: Permission | None = None,
     *,
+    refused_by_handler: Collection[KeyScope] = (),
     refusals: Collection[RefusalCode] = (),
     problems: Collection[ProblemKind] = (),
     **more: Any,
 ) -> dict[str, Operation]:
     """A handler's `opt`; `refusals` are the outcomes of the core, `problems` all others that it may answer."""
     kinds = (*problems, *(REFUSALS[code] for code in refusals))
-    return {_KEY: Operation(answers=answers, scopes=frozenset(scopes), problems=kinds, **more)}
+    refused = frozenset(refused_by_handler)
+    scopes = frozenset() if permission is None else scopes_with(permission) | refused
+    return {
+        _KEY: Operation(
+            answers=answers,
+            permission=permission,
+            scopes=scopes,
+            refused_by_handler=refused,
+            problems=kinds,
+            **more,
+        )
+    }
 
 
 class ApiHandler(HTTPRouteHandler):

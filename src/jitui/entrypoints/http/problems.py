@@ -109,6 +109,7 @@ INVALID_REQUEST = ProblemKind("invalid-request", 400, "The request does not fit"
 UNAUTHENTICATED = ProblemKind("unauthenticated", 401, "An API key is needed")
 SIGNATURE_REFUSED = ProblemKind("signature-refused", 401, "The notification was refused")
 SCOPE_NOT_ALLOWED = ProblemKind("scope-not-allowed", 403, "This key may not do that")
+PERMISSION_MISSING = ProblemKind("permission-missing", 403, "This key lacks a permission")
 NOT_FOUND = REFUSALS[RefusalCode.NOT_FOUND]
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The address does not take this method")
 REQUEST_TIMEOUT = ProblemKind("request-timeout", 408, "The request came too slowly")
@@ -126,6 +127,7 @@ OF_THE_EDGE = (
     UNAUTHENTICATED,
     SIGNATURE_REFUSED,
     SCOPE_NOT_ALLOWED,
+    PERMISSION_MISSING,
     METHOD_NOT_ALLOWED,
     REQUEST_TIMEOUT,
     BODY_TOO_LARGE,

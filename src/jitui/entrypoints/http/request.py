@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
+from time import monotonic
 
 import msgspec
 from litestar import Request
@@ -13,7 +14,6 @@ from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 from msgspec import UnsetType
 
-from jitui.aftersales.governance.registry import ApiKey, KeyScope
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.outcomes import IdempotencyKey
 from jitui.bootstrap import Service
@@ -22,8 +22,12 @@ from jitui.entrypoints.http.keys import KnownKeys
 from jitui.entrypoints.http.limits import Meters, Rate, Readers, rate_a_minute, rate_of
 from jitui.entrypoints.http.metrics import Metrics
 from jitui.entrypoints.http.operation import BUYER, PLATFORM, SHOP, Operation
-from jitui.entrypoints.http.problems import refuse
+from jitui.entrypoints.http.problems import Problem, ProblemRaised, refuse
+from jitui.entrypoints.http.refused_keys import RefusedKeys
+from jitui.entrypoints.http.used_keys import UsedKeys
 from jitui.errors import Unavailable
+from jitui.identity.access import KEY_GRANTS, KeyScope, Permission, allows
+from jitui.identity.keys import ApiKey
 from jitui.settings import Settings
 
 
@@ -47,13 +51,21 @@ class Stopping:
 class Api:
     """What the handlers of one process share; the service is there from start-up to shutdown."""
 
-    def __init__(self, settings: Settings, rate: Rate | None = None, service: Service | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        rate: Rate | None = None,
+        service: Service | None = None,
+        seconds: Callable[[], float] = monotonic,
+    ) -> None:
         self.opened = service
-        self.keys = KnownKeys(rate_a_minute(settings.wrong_keys_per_minute))
+        self.metrics = Metrics()
+        refused = RefusedKeys(self.metrics, seconds=seconds)
+        self.keys = KnownKeys(rate_a_minute(settings.wrong_keys_per_minute), seconds=seconds, tell=refused.tell)
+        self.used_keys = UsedKeys()
         self.meters = Meters(rate or rate_of(settings.rate_per_key), rate_of(settings.rate_per_address))
         self.readers = Readers()
         self.worker_beside: Callable[[], bool] | None = None
-        self.metrics = Metrics()
         self.stopping = Stopping()
 
     @property
@@ -101,19 +113,35 @@ class RequestContext(Request[None, ApiKey | None, State]):
         """The buyer that a buyer key is bound to."""
         return self.key.subject_id if self.key is not None and self.key.scope is BUYER else None
 
+    def may(self, permission: Permission) -> bool:
+        """Whether the key has a permission, beside the one that the operation needs."""
+        if self.key is None or permission not in KEY_GRANTS[self.key.scope]:
+            return False
+        return self.key.permissions is None or permission.value in self.key.permissions
+
     def may_see(self, *, shop_id: str | None = None, buyer_id: str | None = None) -> bool:
         """Whether a thing of this shop and buyer is the caller's to see; what it has neither of is the platform's."""
-        if self.key_scope is PLATFORM:
-            return True
-        if self.key_scope is SHOP:
-            return shop_id is not None and shop_id == self.own_shop
-        return buyer_id is not None and buyer_id == self.own_buyer
+        needed = self.operation.permission
+        if self.key is None or needed is None:
+            return False
+        own = {SHOP: shop_id, BUYER: buyer_id}.get(self.key.scope) == self.key.subject_id
+        if self.key.scope in self.operation.refused_by_handler:
+            return own  # of its own things the handler says why not
+        return allows(KEY_GRANTS[self.key.scope], needed, own=own)
 
     def may_filter(self, *, shop_id: str | None, buyer_id: str | None) -> bool:
         """Whether a list may be asked for by these: a shop key by its own shop only, a buyer key by its own buyer."""
         foreign_shop = self.key_scope is SHOP and shop_id not in (None, self.own_shop)
         foreign_buyer = self.key_scope is BUYER and buyer_id not in (None, self.own_buyer)
         return not foreign_shop and not foreign_buyer
+
+    async def check_key_again(self) -> None:
+        """For a request that waits: raises a problem once the key that it came with has been revoked or has ended."""
+        authorization = self.sent_headers.get(b"authorization")
+        if authorization is not None:
+            found = await self.api.keys.find(self.service, authorization, self.scope)
+            if isinstance(found, Problem):
+                raise ProblemRaised(found)
 
     @property
     def actor(self) -> Actor:
@@ -146,4 +174,4 @@ class RequestContext(Request[None, ApiKey | None, State]):
         for text in (self.method, str(self.scope["path"]), *more):
             shapes.update(b"\x00" + text.encode())
         route = f"{self.method} {self.scope['path_template']}"
-        return IdempotencyKey(self.key.key_id, route, self.idempotency_key, shapes.digest())
+        return IdempotencyKey(self.key.client, route, self.idempotency_key, shapes.digest())

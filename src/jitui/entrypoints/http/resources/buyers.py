@@ -24,13 +24,14 @@ from jitui.entrypoints.http.fields import (
     may_name,
 )
 from jitui.entrypoints.http.mapping import shown, taken
-from jitui.entrypoints.http.operation import BUYER, PLATFORM, get, operation, post, put
+from jitui.entrypoints.http.operation import PLATFORM, get, operation, post, put
 from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown, check_event_kind, id_of_address, left_out, said
+from jitui.identity.access import Permission
 from jitui.ids import lane_of
 from jitui.policy.facts import BUYER_EVENTS
 
@@ -90,7 +91,7 @@ _TAG = ["Buyers"]
     summary="Put a buyer",
     description="Replaces what is given; what is not given stays as it was, `null` makes it unknown. Ids may be "
     "pseudonyms.",
-    opt=operation({200: BuyerAnswer}, [PLATFORM], body=BuyerSent),
+    opt=operation({200: BuyerAnswer}, Permission.BUYERS_WRITE, body=BuyerSent),
 )
 async def put_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     """Create or replace what is known of a buyer, as far as it is said."""
@@ -112,7 +113,7 @@ async def put_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     tags=_TAG,
     summary="Read a buyer",
     description="`attributes` are the platform's own and empty for others.",
-    opt=operation({200: BuyerAnswer}, [PLATFORM, BUYER]),
+    opt=operation({200: BuyerAnswer}, Permission.BUYERS_READ),
 )
 async def get_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     """What is known of a buyer."""
@@ -130,7 +131,7 @@ async def get_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     summary="Append to a buyer's history",
     description="Idempotent by nature: an `event_id` counts once, however often it is sent, and so do the payment, "
     "the completion and the cancellation of one order, whatever named them.",
-    opt=operation({200: EventsTaken}, [PLATFORM], body=EventsSent),
+    opt=operation({200: EventsTaken}, Permission.BUYERS_WRITE, body=EventsSent),
 )
 async def record_events(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     """Append to a buyer's history."""

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from jitui.aftersales.commands.ship import complete_order
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.fields import Time
-from jitui.entrypoints.http.operation import PLATFORM, operation, post
+from jitui.entrypoints.http.operation import operation, post
 from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Reply, respond
@@ -17,6 +17,7 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.order_view import OrderAnswer, find_order, recorded
 from jitui.entrypoints.http.resources.shared import Sent
+from jitui.identity.access import Permission
 
 
 class CompletionSent(Sent, frozen=True, kw_only=True):
@@ -32,7 +33,7 @@ class CompletionSent(Sent, frozen=True, kw_only=True):
     description="It counts in the buyer's history from then on.",
     opt=operation(
         {201: OrderAnswer, 200: OrderAnswer},
-        [PLATFORM],
+        Permission.ORDERS_WRITE,
         body=CompletionSent,
         idempotent=True,
         refusals=(RefusalCode.ORDER_NOT_PAID,),

@@ -12,13 +12,14 @@ from jitui.aftersales.governance.registry import Category, Coverage, Scope, refu
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.fields import IdOrNone, Text, Why, may_name
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation, put
+from jitui.entrypoints.http.operation import SHOP, get, operation, put
 from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Answer, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown, check_place, id_of_address, left_out, said
+from jitui.identity.access import Permission
 
 CoverageScope = Literal["platform", "shop", "category", "item"]
 
@@ -83,7 +84,7 @@ _TAG = ["Shops and coverage"]
     tags=_TAG,
     summary="Cover a place or take it out",
     description="The platform, a shop, a category or an item.",
-    opt=operation({200: CoverageRow}, [PLATFORM], body=CoverageSent),
+    opt=operation({200: CoverageRow}, Permission.COVERAGE_WRITE, body=CoverageSent),
 )
 async def put_coverage(request: RequestContext) -> Reply:
     """Say whether a place is covered."""
@@ -99,7 +100,8 @@ async def put_coverage(request: RequestContext) -> Reply:
     description="The platform's to decide; a shop that tries is told so.",
     opt=operation(
         {200: CoverageRow},
-        [PLATFORM, SHOP],
+        Permission.COVERAGE_WRITE,
+        refused_by_handler=(SHOP,),
         body=ShopCoverageSent,
         refusals=(RefusalCode.SHOP_CANNOT_OPT_OUT,),
     ),
@@ -130,7 +132,7 @@ async def _set_coverage(
     description="By shop, category and item. An order is covered when its shop is and every line is. A shop "
     "goes by its own row, else the platform's; a line by its item's row, else its category's. Without a row both "
     "are covered.",
-    opt=operation({200: ShopCoverageAnswer}, [PLATFORM, SHOP]),
+    opt=operation({200: ShopCoverageAnswer}, Permission.COVERAGE_READ),
 )
 async def get_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     """Whether the shop, its categories and items are covered, and why."""
@@ -154,7 +156,7 @@ async def get_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> 
     tags=_TAG,
     summary="Put a category",
     description="Orders that come in from now on read it. What is not given stays as it was.",
-    opt=operation({200: CategoryAnswer}, [PLATFORM], body=CategorySent),
+    opt=operation({200: CategoryAnswer}, Permission.CATEGORIES_WRITE, body=CategorySent),
 )
 async def put_category(request: RequestContext, category_id: FromPath[str]) -> Reply:
     """Create or replace a row of the category table, as far as it is said."""

@@ -11,13 +11,14 @@ from litestar.params import FromPath
 
 from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.ports import TicketRef
-from jitui.entrypoints.http.operation import BUYER, EVERY_SCOPE, PLATFORM, SHOP, get, operation
+from jitui.entrypoints.http.operation import BUYER, PLATFORM, SHOP, get, operation
 from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Shown
 from jitui.entrypoints.http.resources.ticket_view import find_ticket, public_review_reason
+from jitui.identity.access import Permission
 from jitui.policy import ConditionResult, Decision, Outcome, Verdict, decision_from_json, explain
 
 
@@ -101,7 +102,7 @@ def decision_for(
     "/v1/after-sales/{ticket_id:str}/decision",
     tags=["After-sales"],
     summary="Read the decision on a ticket",
-    opt=operation({200: DecisionAnswer}, EVERY_SCOPE),
+    opt=operation({200: DecisionAnswer}, Permission.TICKETS_READ),
 )
 async def get_decision(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
     """Why the ticket was or was not refunded at once."""

@@ -17,13 +17,14 @@ from jitui.entrypoints.http.cursors import FeedPlace, read_cursor
 from jitui.entrypoints.http.fields import Cursor, PageLimit
 from jitui.entrypoints.http.limits import READERS_PER_KEY
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation
+from jitui.entrypoints.http.operation import PLATFORM, get, operation
 from jitui.entrypoints.http.problems import RATE_LIMITED, Problem
 from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown
+from jitui.identity.access import Permission
 
 POLL_SECONDS = 0.5
 """How often a waiting reader of the feed looks again."""
@@ -68,7 +69,7 @@ class ChangePage(Shown, frozen=True, kw_only=True):
     summary="Read the feed",
     description="One ordered feed of what happened; a reader that remembers `next` misses nothing and sees nothing "
     "twice. Warehouses act on `stop_ship`. A shop key reads its own.",
-    opt=operation({200: ChangePage}, [PLATFORM, SHOP], query=ChangeQuery),
+    opt=operation({200: ChangePage}, Permission.CHANGES_READ, query=ChangeQuery),
 )
 async def list_changes(request: RequestContext) -> Reply:
     """What happened since a place in the feed; waits for something new when asked to."""
@@ -100,6 +101,7 @@ async def _wait_for_news(request: RequestContext, query: ChangeQuery, after: int
             left_seconds = until - monotonic()
             if left_seconds <= 0 or await request.api.stopping.within(min(POLL_SECONDS, left_seconds)):
                 break
+            await request.check_key_again()
             found = await request.service.feed.events(after, query.limit, shop_id=request.own_shop)
             if found:
                 return found

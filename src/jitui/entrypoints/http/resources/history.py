@@ -11,13 +11,14 @@ from msgspec import UNSET, Meta, UnsetType
 from jitui.aftersales.ports import HistoryRecord
 from jitui.entrypoints.http.fields import Time
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import PLATFORM, get, operation, put
+from jitui.entrypoints.http.operation import get, operation, put
 from jitui.entrypoints.http.problems import FaultCollector
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown, check_event_kind, left_out, said
+from jitui.identity.access import Permission
 from jitui.policy.facts import BUYER_EVENTS, SHOP_EVENTS
 
 _KINDS = sorted({*BUYER_EVENTS, *SHOP_EVENTS})
@@ -51,7 +52,7 @@ class HistoryList(Shown, frozen=True, kw_only=True):
     tags=["History"],
     summary="Declare a kind of history complete",
     description="History that was never declared is unknown, and unknown never approves.",
-    opt=operation({200: HistoryAnswer}, [PLATFORM], body=HistorySent),
+    opt=operation({200: HistoryAnswer}, Permission.HISTORY_WRITE, body=HistorySent),
 )
 async def put_history(request: RequestContext, kind: FromPath[str]) -> Reply:
     """Declare from when on a kind of event is complete."""
@@ -71,7 +72,7 @@ async def put_history(request: RequestContext, kind: FromPath[str]) -> Reply:
     "/v1/history",
     tags=["History"],
     summary="List what is declared complete",
-    opt=operation({200: HistoryList}, [PLATFORM]),
+    opt=operation({200: HistoryList}, Permission.HISTORY_READ),
 )
 async def list_history(request: RequestContext) -> Reply:
     """What is declared complete."""

@@ -10,13 +10,14 @@ from jitui.aftersales.model.view import Amount
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Cursor, Id, PageLimit
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation
+from jitui.entrypoints.http.operation import get, operation
 from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown
+from jitui.identity.access import Permission
 
 
 class IncidentQuery(Sent, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ class IncidentPage(Shown, frozen=True, kw_only=True):
     tags=["Incidents"],
     summary="List incidents",
     description="Newest first. A shop key lists its own.",
-    opt=operation({200: IncidentPage}, [PLATFORM, SHOP], query=IncidentQuery),
+    opt=operation({200: IncidentPage}, Permission.INCIDENTS_READ, query=IncidentQuery),
 )
 async def list_incidents(request: RequestContext) -> Reply:
     """Goods that left although they were refunded."""

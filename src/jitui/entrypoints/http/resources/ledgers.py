@@ -10,12 +10,13 @@ from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.ledger import FLOWS, Cause, balances, cause_of
 from jitui.aftersales.model.view import Amount
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import PLATFORM, get, operation
+from jitui.entrypoints.http.operation import get, operation
 from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Shown, id_of_address
+from jitui.identity.access import Permission
 
 
 class PostingAnswer(Shown, frozen=True, kw_only=True):
@@ -51,7 +52,7 @@ class LedgerAnswer(Shown, frozen=True, kw_only=True):
     tags=["Books"],
     summary="Read an order's ledger",
     description="Double entry: each posting moves a positive amount from `credit` to `debit`.",
-    opt=operation({200: LedgerAnswer}, [PLATFORM]),
+    opt=operation({200: LedgerAnswer}, Permission.LEDGER_READ),
 )
 async def get_ledger(request: RequestContext, order_id: FromPath[str]) -> Reply:
     """An order's story in accounts."""

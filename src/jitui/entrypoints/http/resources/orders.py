@@ -26,7 +26,7 @@ from jitui.entrypoints.http.fields import (
     Time,
 )
 from jitui.entrypoints.http.mapping import shown, taken
-from jitui.entrypoints.http.operation import EVERY_SCOPE, PLATFORM, get, operation, put
+from jitui.entrypoints.http.operation import get, operation, put
 from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
@@ -35,6 +35,7 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.order_view import OrderAnswer, find_order, order_answer
 from jitui.entrypoints.http.resources.shared import MOST_LINES, Sent, Shown, id_of_address
+from jitui.identity.access import Permission
 from jitui.money import MAX_AMOUNT_MINOR, is_currency
 
 # Sent ------------------------------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ _TAG = ["Orders"]
     "changes nothing; its hold and `ship_by` may change at any time.",
     opt=operation(
         {201: OrderTakenAnswer, 200: OrderTakenAnswer},
-        [PLATFORM],
+        Permission.ORDERS_WRITE,
         body=OrderSent,
         refusals=(RefusalCode.ORDER_NOT_REPLACEABLE, RefusalCode.ORDER_BELONGS_TO_ANOTHER),
     ),
@@ -187,7 +188,7 @@ def _new_order(order_id: str, sent: OrderSent) -> NewOrder:
     "/v1/orders/{order_id:str}",
     tags=_TAG,
     summary="Read an order",
-    opt=operation({200: OrderAnswer}, EVERY_SCOPE),
+    opt=operation({200: OrderAnswer}, Permission.ORDERS_READ),
 )
 async def get_order(request: RequestContext, order_id: FromPath[str]) -> Reply:
     """An order with everything that belongs to it."""
@@ -203,7 +204,7 @@ async def get_order(request: RequestContext, order_id: FromPath[str]) -> Reply:
     tags=_TAG,
     summary="List orders",
     description="Newest first. A shop or buyer key lists its own.",
-    opt=operation({200: OrderPage}, EVERY_SCOPE, query=OrderQuery),
+    opt=operation({200: OrderPage}, Permission.ORDERS_READ, query=OrderQuery),
 )
 async def list_orders(request: RequestContext) -> Reply:
     """Orders, newest first."""

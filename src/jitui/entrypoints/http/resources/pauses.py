@@ -11,13 +11,14 @@ from msgspec import Meta
 from jitui.aftersales.governance.registry import Pause, Scope
 from jitui.entrypoints.http.fields import IdOrNone, Why, may_name
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import PLATFORM, delete, get, operation, post
+from jitui.entrypoints.http.operation import delete, get, operation, post
 from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import NO_CONTENT, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown, check_place
+from jitui.identity.access import Permission
 
 
 class PauseSent(Sent, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ _TAG = ["Pauses"]
     summary="Pause instant refunds for a place",
     description="Every request there goes to review from the next one on. Idempotent by nature: a place is paused "
     "or it is not; pausing again replaces the reason.",
-    opt=operation({200: PauseAnswer}, [PLATFORM], body=PauseSent),
+    opt=operation({200: PauseAnswer}, Permission.PAUSES_WRITE, body=PauseSent),
 )
 async def set_pause(request: RequestContext) -> Reply:
     """Stop instant approvals for a place."""
@@ -65,7 +66,7 @@ async def set_pause(request: RequestContext) -> Reply:
     return answer(shown(PauseAnswer, pause))
 
 
-@get("/v1/pauses", tags=_TAG, summary="List pauses", opt=operation({200: PauseList}, [PLATFORM]))
+@get("/v1/pauses", tags=_TAG, summary="List pauses", opt=operation({200: PauseList}, Permission.PAUSES_READ))
 async def list_pauses(request: RequestContext) -> Reply:
     """What is paused."""
     pauses = await request.service.registry.pauses()
@@ -77,7 +78,7 @@ async def list_pauses(request: RequestContext) -> Reply:
     tags=_TAG,
     summary="Lift a pause",
     description="`place` is the scope: shop, category, item or region. 404 when nothing is paused there.",
-    opt=operation({204: None}, [PLATFORM]),
+    opt=operation({204: None}, Permission.PAUSES_WRITE),
 )
 async def lift_pause(request: RequestContext, place: FromPath[str], ref: FromPath[str]) -> Reply:
     """Let instant approvals go on for a shop, category, item or region."""
@@ -90,7 +91,7 @@ async def lift_pause(request: RequestContext, place: FromPath[str], ref: FromPat
     "/v1/pauses/platform",
     tags=_TAG,
     summary="Lift the pause of the whole platform",
-    opt=operation({204: None}, [PLATFORM]),
+    opt=operation({204: None}, Permission.PAUSES_WRITE),
 )
 async def lift_platform_pause(request: RequestContext) -> Reply:
     """Let instant approvals go on everywhere."""

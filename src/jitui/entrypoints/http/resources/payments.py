@@ -13,7 +13,7 @@ from jitui.aftersales.model.order import Dispute, DisputeState, Tender
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.fields import Code, Kind, PositiveMinor, PositiveMoney, Text, Time
 from jitui.entrypoints.http.mapping import taken
-from jitui.entrypoints.http.operation import PLATFORM, operation, post
+from jitui.entrypoints.http.operation import operation, post
 from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Reply, respond
@@ -21,6 +21,7 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.order_view import OrderAnswer, find_order, recorded
 from jitui.entrypoints.http.resources.shared import Sent
+from jitui.identity.access import Permission
 
 
 class PaymentSent(Sent, frozen=True, kw_only=True):
@@ -60,7 +61,7 @@ _TAG = ["Orders"]
     "that were refunded already is decided again, and goes back at once or to review.",
     opt=operation(
         {201: OrderAnswer, 200: OrderAnswer},
-        [PLATFORM],
+        Permission.PAYMENTS_WRITE,
         body=PaymentSent,
         idempotent=True,
         refusals=(
@@ -109,7 +110,7 @@ async def record_payment(request: RequestContext, order_id: FromPath[str]) -> Re
     "The same again changes nothing (200). Stripe tells of its disputes itself.",
     opt=operation(
         {201: OrderAnswer, 200: OrderAnswer},
-        [PLATFORM],
+        Permission.DISPUTES_WRITE,
         body=DisputeSent,
         idempotent=True,
         refusals=(RefusalCode.UNKNOWN_TENDER, RefusalCode.DISPUTE_DIFFERS, RefusalCode.CURRENCY_MISMATCH),

@@ -10,13 +10,14 @@ from jitui.aftersales.ports import Publication
 from jitui.entrypoints.http.cursors import PublicationPlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Cursor, PageLimit
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import PLATFORM, get, operation
+from jitui.entrypoints.http.operation import get, operation
 from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown
+from jitui.identity.access import Permission
 
 
 class PolicyQuery(Sent, frozen=True, kw_only=True):
@@ -66,7 +67,7 @@ _TAG = ["Policies"]
 )
 async def get_current_policy(request: RequestContext) -> Reply:
     """The published conditions in force."""
-    live = await request.service.registry.publication(None, documents=request.key_scope is PLATFORM)
+    live = await request.service.registry.publication(None, documents=_sees_documents(request))
     policy = await _policy(request, live) if live is not None else None
     return not_found() if policy is None else answer(policy)
 
@@ -85,18 +86,22 @@ async def list_policies(request: RequestContext) -> Reply:
     found = await request.service.registry.publications(
         before=place.publication if place is not None else None,
         limit=query.limit + 1,
-        documents=request.key_scope is PLATFORM,
+        documents=_sees_documents(request),
     )
     rows, following = page_of(found, query.limit, lambda row: (row.publication,))
     policies = [await _policy(request, row) for row in rows]
     return answer(PolicyList(policies=tuple(one for one in policies if one is not None), next=following))
 
 
+def _sees_documents(request: RequestContext) -> bool:
+    return request.may(Permission.POLICIES_READ)
+
+
 async def _policy(request: RequestContext, row: Publication) -> PolicyAnswer | None:
     view = (await with_public_view(request.service.registry, row)).public_view
     if view is None:
         return None
-    document = row.document if request.key_scope is PLATFORM else None
+    document = row.document if _sees_documents(request) else None
     return shown(PolicyAnswer, view, published_at=row.published_at, document=document)
 
 

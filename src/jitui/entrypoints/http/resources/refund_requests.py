@@ -43,6 +43,7 @@ from jitui.entrypoints.http.resources.ticket_view import (
     public_review_reason,
     ticket_for,
 )
+from jitui.identity.access import Permission
 from jitui.policy import Decision, Outcome, Verdict, decision_from_json
 
 GRACE_SECONDS = 5.0
@@ -97,7 +98,7 @@ _REFUSALS = (
     "the decision as far as the key's scope may know it.",
     opt=operation(
         {201: TicketDecided},
-        [PLATFORM, BUYER],
+        Permission.REFUND_REQUESTS_WRITE,
         body=RefundRequestSent,
         idempotent=True,
         refusals=_REFUSALS,
@@ -200,7 +201,9 @@ def _count(request: RequestContext, ticket: Ticket, decision: Decision) -> None:
     tags=_TAG,
     summary="Ask whether a refund would be given at once",
     description="A dry run of the same decision: nothing is written and no lock is taken.",
-    opt=operation({200: EligibilityAnswer}, [PLATFORM, BUYER], body=RefundRequestSent, refusals=_REFUSALS),
+    opt=operation(
+        {200: EligibilityAnswer}, Permission.REFUND_REQUESTS_READ, body=RefundRequestSent, refusals=_REFUSALS
+    ),
 )
 async def check_if_eligible(request: RequestContext) -> Reply:
     """A dry run of the same decision."""

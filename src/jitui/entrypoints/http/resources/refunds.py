@@ -28,7 +28,7 @@ from jitui.aftersales.ports import RefundFilter, RefundRef
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Code, Cursor, Id, Kind, PageLimit, PositiveMoney, Time, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import EVERY_SCOPE, NOTHING, PLATFORM, get, operation, post
+from jitui.entrypoints.http.operation import NOTHING, PLATFORM, get, operation, post
 from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
@@ -37,6 +37,7 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown
 from jitui.entrypoints.http.resources.ticket_view import headers_of_ticket, ticket_answer
+from jitui.identity.access import Permission
 from jitui.ids import lane_of_id
 
 # Sent ------------------------------------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ _TAG = ["Refunds"]
     summary="List refunds",
     description="Newest first. `queued_before`: those that are older. A shop's or buyer's key lists its own, without "
     "reasons.",
-    opt=operation({200: RefundPage}, EVERY_SCOPE, query=RefundQuery),
+    opt=operation({200: RefundPage}, Permission.REFUNDS_READ, query=RefundQuery),
 )
 async def list_refunds(request: RequestContext) -> Reply:
     """Money on its way back, and what is held up."""
@@ -199,7 +200,7 @@ def _row(request: RequestContext, refund: Refund) -> RefundRow:
     tags=_TAG,
     summary="Read a refund",
     description="Attempts, reasons, settlement and what can be done now (`actions`) are shown to the platform alone.",
-    opt=operation({200: RefundAnswer}, EVERY_SCOPE),
+    opt=operation({200: RefundAnswer}, Permission.REFUNDS_READ),
 )
 async def get_refund(request: RequestContext, refund_id: FromPath[str]) -> Reply:
     """One tender's share on its way back."""
@@ -231,7 +232,7 @@ def _refund(request: RequestContext, found: RefundDetails) -> RefundAnswer:
     description="A new attempt with a new key; the answer is the ticket.",
     opt=operation(
         {200: TicketView},
-        [PLATFORM],
+        Permission.REFUNDS_WRITE,
         idempotent=True,
         refusals=(
             RefusalCode.REFUND_NOT_FAILED,
@@ -263,7 +264,7 @@ async def retry_refund(request: RequestContext, refund_id: FromPath[str]) -> Rep
     "setting) the answer is 202: it waits for another person, and nothing moves. The answer is the ticket.",
     opt=operation(
         {200: TicketView, 202: TicketView},
-        [PLATFORM],
+        Permission.REFUNDS_WRITE,
         body=ManualPayoutSent,
         idempotent=True,
         refusals=(
@@ -297,7 +298,7 @@ async def settle_refund(request: RequestContext, refund_id: FromPath[str]) -> Re
     "the ticket.",
     opt=operation(
         {200: TicketView},
-        [PLATFORM],
+        Permission.REFUNDS_WRITE,
         body=ConfirmationSent,
         idempotent=True,
         refusals=(
@@ -330,7 +331,7 @@ async def confirm_refund_settlement(request: RequestContext, refund_id: FromPath
     "as it was. The answer is the ticket.",
     opt=operation(
         {200: TicketView},
-        [PLATFORM],
+        Permission.REFUNDS_WRITE,
         body=SettlementRejectionSent,
         idempotent=True,
         refusals=(RefusalCode.SETTLEMENT_NOT_PROPOSED,),

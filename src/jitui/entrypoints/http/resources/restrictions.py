@@ -13,7 +13,7 @@ from jitui.aftersales.governance.registry import Restriction, Selection
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.entrypoints.http.fields import Id, Text, Time, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import PLATFORM, get, operation, post, put
+from jitui.entrypoints.http.operation import get, operation, post, put
 from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
@@ -21,6 +21,7 @@ from jitui.entrypoints.http.reply import NO_CONTENT, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown, id_of_address
+from jitui.identity.access import Permission
 from jitui.ids import lane_of, new_id
 
 
@@ -82,7 +83,7 @@ _TAG = ["Restrictions and lists"]
     tags=_TAG,
     summary="Restrict a buyer",
     description="With an Idempotency-Key the restriction's id follows from the key and the buyer.",
-    opt=operation({201: RestrictionAnswer}, [PLATFORM], body=RestrictionSent, idempotent=True),
+    opt=operation({201: RestrictionAnswer}, Permission.RESTRICTIONS_WRITE, body=RestrictionSent, idempotent=True),
 )
 async def restrict_buyer(request: RequestContext) -> Reply:
     """Withdraw the service from a buyer."""
@@ -110,7 +111,7 @@ def _restriction_id(request: RequestContext, buyer_id: str) -> UUID:
     lane = lane_of(buyer_id)
     if request.idempotency_key is None or request.key is None:
         return new_id(lane)
-    digest = hashlib.sha256(f"{request.key.key_id} {request.idempotency_key} {buyer_id}".encode()).digest()
+    digest = hashlib.sha256(f"{request.key.client} {request.idempotency_key} {buyer_id}".encode()).digest()
     return UUID(bytes=digest[:15] + bytes([lane]), version=5)
 
 
@@ -118,7 +119,7 @@ def _former_id(request: RequestContext, buyer_id: str) -> UUID | None:
     """The id that the key gave before the buyer was part of it: a call may be repeated across an upgrade."""
     if request.idempotency_key is None or request.key is None:
         return None
-    digest = hashlib.sha256(f"{request.key.key_id} {request.idempotency_key}".encode()).digest()
+    digest = hashlib.sha256(f"{request.key.client} {request.idempotency_key}".encode()).digest()
     return UUID(bytes=digest[:15] + bytes([lane_of(buyer_id)]), version=5)
 
 
@@ -141,7 +142,7 @@ async def _known_restriction(request: RequestContext, sent: RestrictionSent, res
     "/v1/restrictions",
     tags=_TAG,
     summary="List a buyer's restrictions",
-    opt=operation({200: RestrictionList}, [PLATFORM], query=RestrictionQuery),
+    opt=operation({200: RestrictionList}, Permission.RESTRICTIONS_READ, query=RestrictionQuery),
 )
 async def list_restrictions(request: RequestContext) -> Reply:
     """A buyer's restrictions."""
@@ -155,7 +156,7 @@ async def list_restrictions(request: RequestContext) -> Reply:
     tags=_TAG,
     summary="Lift a restriction",
     description="404 when no such restriction stands, also when it was lifted already.",
-    opt=operation({204: None}, [PLATFORM]),
+    opt=operation({204: None}, Permission.RESTRICTIONS_WRITE),
 )
 async def lift_restriction(request: RequestContext, restriction_id: FromPath[str]) -> Reply:
     """Give the service back."""
@@ -171,7 +172,7 @@ async def lift_restriction(request: RequestContext, restriction_id: FromPath[str
     tags=_TAG,
     summary="Put a buyer on a list",
     description="`allow` overrides the hold-out, `deny` sends every request to review.",
-    opt=operation({200: SelectionAnswer}, [PLATFORM], body=SelectionSent),
+    opt=operation({200: SelectionAnswer}, Permission.RESTRICTIONS_WRITE, body=SelectionSent),
 )
 async def select_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     """Put a buyer on the allow or the deny list."""

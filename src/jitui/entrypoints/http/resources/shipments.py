@@ -15,7 +15,7 @@ from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.fields import Code, NameOrNone, Time
 from jitui.entrypoints.http.mapping import taken
-from jitui.entrypoints.http.operation import PLATFORM, SHOP, operation, post
+from jitui.entrypoints.http.operation import PLATFORM, operation, post
 from jitui.entrypoints.http.problems import SCOPE_NOT_ALLOWED, FaultCollector, Problem, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Reply, respond
@@ -23,6 +23,7 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.order_view import OrderAnswer, find_order, recorded
 from jitui.entrypoints.http.resources.shared import MOST_LINES, ActingSent, UnitsSent, units
+from jitui.identity.access import Permission
 
 Carrier = Annotated[NameOrNone | None, Meta(description="Empty or not given: as it was said before.")]
 
@@ -58,7 +59,7 @@ def check_shipment(lines: Sequence[UnitsSent], happened_at: datetime, path: str 
     "nothing (200).",
     opt=operation(
         {201: OrderAnswer, 200: OrderAnswer},
-        [PLATFORM, SHOP],
+        Permission.SHIPMENTS_WRITE,
         body=ShipmentSent,
         idempotent=True,
         refusals=(

@@ -13,13 +13,14 @@ from msgspec import UNSET, Meta, UnsetType
 from jitui.aftersales.governance.registry import Shop
 from jitui.entrypoints.http.fields import Attributes, AttributeValues, Text, Time, may_name
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation, put
+from jitui.entrypoints.http.operation import PLATFORM, get, operation, put
 from jitui.entrypoints.http.problems import FaultCollector, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
 from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources.shared import Sent, Shown, id_of_address, left_out, said
+from jitui.identity.access import Permission
 
 
 class ShopSent(Sent, frozen=True, kw_only=True):
@@ -66,7 +67,7 @@ _TAG = ["Shops and coverage"]
     tags=_TAG,
     summary="Put a shop",
     description="Replaces what is given; what is not given stays as it was.",
-    opt=operation({200: ShopAnswer}, [PLATFORM], body=ShopSent),
+    opt=operation({200: ShopAnswer}, Permission.SHOPS_WRITE, body=ShopSent),
 )
 async def put_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     """Create or replace what is known of a shop, as far as it is said."""
@@ -81,7 +82,7 @@ async def put_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     tags=_TAG,
     summary="Read a shop",
     description="`attributes` are the platform's own and empty for others.",
-    opt=operation({200: ShopAnswer}, [PLATFORM, SHOP]),
+    opt=operation({200: ShopAnswer}, Permission.SHOPS_READ),
 )
 async def get_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     """What is known of a shop."""
@@ -97,7 +98,7 @@ async def get_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     "/v1/shops/{shop_id:str}/benefit",
     tags=_TAG,
     summary="Read what the service did for a shop",
-    opt=operation({200: BenefitAnswer}, [PLATFORM, SHOP], query=BenefitQuery),
+    opt=operation({200: BenefitAnswer}, Permission.SHOPS_READ, query=BenefitQuery),
 )
 async def get_benefit(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     """What the service did for a shop."""

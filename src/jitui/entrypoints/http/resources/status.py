@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from jitui.aftersales.commands.facts import usage_is_fresh
 from jitui.aftersales.queries import Benefit, Health, OperationsState
 from jitui.bootstrap import Service
 from jitui.entrypoints.http.metrics import MEDIA_TYPE
-from jitui.entrypoints.http.operation import PLATFORM, get, operation
+from jitui.entrypoints.http.operation import get, operation
 from jitui.entrypoints.http.problems import UNAVAILABLE, Problem
 from jitui.entrypoints.http.reply import Answer, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources.shared import Shown
 from jitui.errors import JituiError
+from jitui.identity.access import Permission
 
 LOOK_SECONDS = 3.0
 """How long the database may take to say how it is."""
@@ -103,7 +104,7 @@ def _degraded(request: RequestContext, health: Health, now: datetime) -> Iterato
     summary="Read metrics for Prometheus",
     description="For a platform key, or `JITUI_METRICS_TOKEN` as the bearer token, which needs no database. "
     "Counters are those of the process that answers, under its `process` label.",
-    opt=operation({200: str}, [PLATFORM], rate_limited=False, for_monitoring=True),
+    opt=operation({200: str}, Permission.METRICS_READ, rate_limited=False, for_monitoring=True),
 )
 async def metrics(request: RequestContext) -> Reply:
     """Prometheus text; without an answer of the database, this process's own figures."""
@@ -112,6 +113,7 @@ async def metrics(request: RequestContext) -> Reply:
     benefit = await _benefit(request.service) if health is not None else None
     state = await _operations(request.service) if health is not None else None
     request.api.metrics.operations.set(state, request.service.clock())
+    request.api.metrics.keys_end_soon(await _ends_of_keys(request.service) if health is not None else None)
     return Answer(200, request.api.metrics.exposition(health, age_seconds, benefit), media_type=MEDIA_TYPE)
 
 
@@ -135,6 +137,14 @@ async def _operations(service: Service) -> OperationsState | None:
         return await asyncio.wait_for(service.queries.operations(service.clock()), LOOK_SECONDS)
     except (JituiError, TimeoutError):
         return None
+
+
+async def _ends_of_keys(service: Service) -> Sequence[datetime] | None:
+    try:
+        ending = await asyncio.wait_for(service.keys.ending_soon(service.clock()), LOOK_SECONDS)
+    except (JituiError, TimeoutError):
+        return None
+    return [key.expires_at for key in ending if key.expires_at is not None]
 
 
 def _age_seconds(as_of: datetime | None, now: datetime) -> float | None:

@@ -13,7 +13,7 @@ from jitui.aftersales.model.view import Amount
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Cursor, Kind, PageLimit, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import PLATFORM, get, operation, post
+from jitui.entrypoints.http.operation import get, operation, post
 from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_query import read_query
@@ -21,6 +21,7 @@ from jitui.entrypoints.http.reply import Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown
+from jitui.identity.access import Permission
 
 
 class TaskQuery(Sent, frozen=True, kw_only=True):
@@ -69,7 +70,7 @@ class TaskPage(Shown, frozen=True, kw_only=True):
     summary="List tasks",
     description="Differences from statements, double payments, refunds that failed, and what goes wrong in the "
     "service, newest first. A task with a `condition` closes itself when that has ended.",
-    opt=operation({200: TaskPage}, [PLATFORM], query=TaskQuery),
+    opt=operation({200: TaskPage}, Permission.TASKS_READ, query=TaskQuery),
 )
 async def list_tasks(request: RequestContext) -> Reply:
     """What a person must look at."""
@@ -87,7 +88,7 @@ async def list_tasks(request: RequestContext) -> Reply:
     tags=["Books"],
     summary="Resolve a task",
     description="Idempotent by nature: a task that was resolved keeps its first note. No money moves.",
-    opt=operation({200: TaskAnswer}, [PLATFORM], body=ResolutionSent),
+    opt=operation({200: TaskAnswer}, Permission.TASKS_WRITE, body=ResolutionSent),
 )
 async def resolve_task(request: RequestContext, task_id: FromPath[str]) -> Reply:
     """Say what became of a task."""

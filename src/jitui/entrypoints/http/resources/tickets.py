@@ -21,7 +21,7 @@ from jitui.aftersales.ports import TicketFilter, TicketRef
 from jitui.entrypoints.http.cursors import TimePlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Code, Cursor, Id, PageLimit, Time, Why
 from jitui.entrypoints.http.mapping import shown, taken
-from jitui.entrypoints.http.operation import BUYER, EVERY_SCOPE, NOTHING, PLATFORM, SHOP, get, operation, post
+from jitui.entrypoints.http.operation import NOTHING, get, operation, post
 from jitui.entrypoints.http.problems import VERSION_REQUIRED, FaultCollector, Problem, not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.read_headers import read_version
@@ -38,6 +38,7 @@ from jitui.entrypoints.http.resources.ticket_view import (
     ticket_answer,
     ticket_ref,
 )
+from jitui.identity.access import Permission
 
 # Sent ------------------------------------------------------------------------------------------------------------
 
@@ -115,7 +116,7 @@ _TAG = ["After-sales"]
     tags=_TAG,
     summary="List tickets",
     description="Newest first. A shop or buyer key lists its own.",
-    opt=operation({200: TicketPage}, EVERY_SCOPE, query=TicketQuery),
+    opt=operation({200: TicketPage}, Permission.TICKETS_READ, query=TicketQuery),
 )
 async def list_tickets(request: RequestContext) -> Reply:
     """Tickets, newest first."""
@@ -144,7 +145,7 @@ async def list_tickets(request: RequestContext) -> Reply:
     "/v1/after-sales/{ticket_id:str}",
     tags=_TAG,
     summary="Read a ticket",
-    opt=operation({200: TicketView}, EVERY_SCOPE),
+    opt=operation({200: TicketView}, Permission.TICKETS_READ),
 )
 async def get_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
     """A ticket with its lines, refunds and timeline."""
@@ -172,7 +173,7 @@ _STATE_REFUSALS = (
     "`merchant` where it says `acting_for` and `person`.",
     opt=operation(
         {200: TicketView},
-        [PLATFORM, SHOP],
+        Permission.TICKETS_WRITE,
         body=ApprovalSent,
         body_optional=True,
         idempotent=True,
@@ -216,7 +217,7 @@ async def approve_ticket(request: RequestContext, ticket_id: FromPath[str]) -> R
     description="With a shipment as evidence, the rejection and the shipment are recorded in one step.",
     opt=operation(
         {200: TicketView},
-        [PLATFORM, SHOP],
+        Permission.TICKETS_WRITE,
         body=RejectionSent,
         idempotent=True,
         problems=(VERSION_REQUIRED,),
@@ -264,7 +265,7 @@ async def reject_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Re
     description="If-Match is optional here.",
     opt=operation(
         {200: TicketView},
-        [PLATFORM, BUYER],
+        Permission.REFUND_REQUESTS_WRITE,
         idempotent=True,
         refusals=_STATE_REFUSALS,
         headers=("If-Match",),

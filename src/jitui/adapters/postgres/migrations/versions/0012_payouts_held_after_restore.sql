@@ -7,6 +7,7 @@ CREATE TABLE accepted_database (
     accepted_at   timestamptz NOT NULL,
     accepted_by   text NOT NULL,
     note          text NOT NULL DEFAULT '',
+    synchronous   boolean NOT NULL DEFAULT false,       -- as a worker saw it last: commits wait for a standby
     held_since    timestamptz,                          -- held by a person, or by a worker that had seen later marks
     held_by       text,
     held_reason   text,

@@ -1,0 +1,52 @@
+"""`jitui secrets`: the keys that encrypt what is stored, such as the seeds of second factors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jitui.entrypoints.cli.main import new_typer
+from jitui.entrypoints.cli.output import Json, echo, print_json, say
+from jitui.entrypoints.cli.running import with_app
+
+if TYPE_CHECKING:
+    from jitui.bootstrap import Service
+
+secrets = new_typer("The keys that encrypt stored secrets.")
+
+
+@secrets.callback()
+def _secrets() -> None:
+    """The keys that encrypt stored secrets."""
+
+
+@secrets.command("new-key")
+def new_key(as_json: Json = False) -> None:
+    """Print a new key, a line for the file of JITUI_ENCRYPTION_KEY_FILE."""
+    from jitui.sealing import new_key as make
+
+    key = make()
+    if as_json:
+        print_json({"key": key})
+        return
+    echo(key)
+    say("Put it first into the file of JITUI_ENCRYPTION_KEY_FILE, which only the user of Jitui may read.")
+
+
+@secrets.command()
+def rotate(as_json: Json = False) -> None:
+    """Encrypt every stored secret with the first key of the file; the other keys can be taken out then."""
+
+    async def work(service: Service) -> int:
+        from jitui.errors import NotConfigured
+        from jitui.identity.second_factor import reseal_all
+        from jitui.sealing import SETTING
+
+        if service.sealer is None:
+            raise NotConfigured(f"{SETTING} is not set: there is nothing to encrypt with.")
+        return await reseal_all(service.second_factors, service.sealer)
+
+    changed = with_app(work)
+    if as_json:
+        print_json({"changed": changed})
+    else:
+        echo(f"Encrypted anew: {changed}.")

@@ -1,0 +1,188 @@
+"""Every role at every page and form of the console, on own and on others' things: the whole matrix, by requests.
+
+The table here is written by hand, apart from the one that the console decides by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+from litestar import Router, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from jitui.aftersales.model.ticket import TicketState
+from jitui.entrypoints.console import account, buyer, merchant
+from jitui.entrypoints.console.access import Sessions, needs, pages_of, permission_of
+from jitui.entrypoints.console.mount import console_app
+from jitui.identity.access import Permission, Role
+from jitui.identity.people import Person, enrol
+from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
+from tests.console.pages import Visitor, visiting
+
+GOODS = [("水壶", 1, 8900)]
+STAFF = {role: Person(role.value, role, "", role.value, sample=True) for role in Role if role.value in (
+    "support", "risk", "operator", "auditor", "admin",
+)}  # fmt: skip
+VISITORS: dict[str, Person | None] = {
+    "nobody": None,
+    "buyer, own": NEWCOMER,
+    "buyer, other": PREMIUM,
+    "merchant, own": SHOP,
+    "merchant, other": OTHER_SHOP,
+    **{role.value: person for role, person in STAFF.items()},
+}
+TO_SIGN_IN, FORBIDDEN, HIDDEN = "to sign in", "403", "404"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What those get who may use it, on own things and on others'; the rest is asked to sign in, or gets 403."""
+
+    role: str
+    own: str
+    other: str
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+TABLE = {
+    "GET /buyer/orders": Row("buyer", "200", "200"),
+    "GET /buyer/ask?order={order}": Row("buyer", "200", HIDDEN),
+    "GET /buyer/ask/check?order={order}&units.l1=1": Row("buyer", "200", "200"),  # a part that says: not found
+    "POST /buyer/ask": Row("buyer", "303", HIDDEN, (("order", "{order}"), ("units.l1", "1"))),
+    "GET /buyer/tickets/{ticket}": Row("buyer", "200", HIDDEN),
+    "GET /buyer/tickets/{ticket}/news?seen=1": Row("buyer", "200", HIDDEN),
+    "POST /buyer/tickets/{ticket}/withdraw": Row("buyer", "303", HIDDEN, (("version", "1"),)),
+    "GET /merchant/tickets": Row("merchant", "200", "200"),
+    "GET /merchant/tickets.csv": Row("merchant", "200", "200"),
+    "GET /merchant/tickets/{ticket}": Row("merchant", "200", HIDDEN),
+    "POST /merchant/tickets/{ticket}/approve": Row("merchant", "303", HIDDEN, (("version", "1"),)),
+    "POST /merchant/tickets/{ticket}/reject": Row("merchant", "303", HIDDEN, (("version", "1"), ("reason", "No."))),
+    "GET /merchant/coverage": Row("merchant", "200", "200"),
+}
+
+
+def shape(operation: str) -> str:
+    """Method and address template, as a handler declares them."""
+    address = operation.partition("?")[0]
+    return address.replace("{ticket}", "{ticket_id:uuid}")
+
+
+def declared(router: Router) -> dict[str, HTTPRouteHandler]:
+    return {
+        f"{method} {route.path}": handler
+        for route in router.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        for method in handler.http_methods - {"OPTIONS"}
+    }
+
+
+def test_the_table_names_every_page_and_form_and_each_of_them_takes_a_permission() -> None:
+    handlers = {**declared(buyer.ROUTER), **declared(merchant.ROUTER)}
+    assert {shape(operation) for operation in TABLE} == set(handlers)
+    assert [name for name, handler in handlers.items() if permission_of(handler) is None] == []
+
+
+@pytest.fixture
+async def visitors(market: Marketplace) -> AsyncIterator[dict[str, Visitor]]:
+    """A browser for everybody."""
+    for person in STAFF.values():
+        await enrol(market.service.people, person, None, now=market.service.clock())
+    console = console_app(market.service, one_click=True)
+    async with AsyncExitStack() as stack:
+        yield {name: await stack.enter_async_context(visiting(console, one)) for name, one in VISITORS.items()}
+
+
+async def outcome(visitor: Visitor, operation: str, row: Row, things: dict[str, str]) -> str:
+    method, _, path = operation.partition(" ")
+    if method == "GET":
+        got = await visitor.get(path.format(**things))
+    else:
+        token = (await visitor.see("/policy")).form("/preferences").fields["_csrf_token"]
+        fields = {name: value.format(**things) for name, value in row.fields}
+        got = await visitor.post(path.format(**things), {"_csrf_token": token, **fields})
+    if got.status_code == 303 and got.headers["location"].startswith("/?next="):
+        return TO_SIGN_IN
+    return str(got.status_code)
+
+
+def expected(row: Row, who: str) -> str:
+    if who == "nobody":
+        return TO_SIGN_IN
+    role, _, whose = who.partition(", ")
+    if role != row.role:
+        return FORBIDDEN
+    return row.own if whose == "own" else row.other
+
+
+@pytest.mark.parametrize("operation", TABLE)
+async def test_everybody_gets_what_the_table_says_and_who_may_not_changes_nothing(
+    market: Marketplace, visitors: dict[str, Visitor], operation: str
+) -> None:
+    row = TABLE[operation]
+    await market.order(NEWCOMER, "A-1", GOODS)
+    await market.order(NEWCOMER, "A-2", GOODS)
+    things = {"order": "A-2", "ticket": str(await market.ask(NEWCOMER, "A-1"))}
+
+    async def state() -> list[TicketState]:
+        found = []
+        for order_id in ("A-1", "A-2"):
+            ref = await market.service.store.find_order(order_id)
+            assert ref is not None
+            snapshot = await market.service.store.read_order(ref)
+            assert snapshot is not None
+            found += [ticket.state for ticket in snapshot.tickets]
+        return found
+
+    before = await state()
+    refused = [who for who in VISITORS if expected(row, who) in (TO_SIGN_IN, FORBIDDEN, HIDDEN)]
+    for who in refused:
+        assert (await outcome(visitors[who], operation, row, things), who) == (expected(row, who), who)
+    assert await state() == before
+    allowed = [who for who in VISITORS if who not in refused]
+    assert allowed
+    for who in allowed:
+        assert (await outcome(visitors[who], operation, row, things), who) == (expected(row, who), who)
+    assert (await state() != before) == operation.startswith("POST")
+
+
+async def test_everybody_who_is_signed_in_has_an_account_and_nobody_else(visitors: dict[str, Visitor]) -> None:
+    for who, visitor in visitors.items():
+        for operation in ("GET /account", "POST /account/sessions/end"):
+            row = Row("", "", "")
+            got = await outcome(visitor, operation, row, {})
+            assert got == (TO_SIGN_IN if who == "nobody" else "200" if operation.startswith("GET") else "303"), who
+    assert len(declared(account.ROUTER)) == 8
+
+
+async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:
+    @get("/forgotten")
+    async def forgotten() -> str:
+        return "open"
+
+    @get("/declared", opt=needs(Permission.ORDERS_READ))
+    async def declared_page() -> str:
+        return "open"
+
+    @get("/of-another-role", opt=needs(Permission.TICKETS_WRITE))
+    async def of_another_role() -> str:
+        return "open"
+
+    app = console_app(market.service, one_click=True)
+    app.register(
+        Router(
+            "/buyer",
+            route_handlers=[forgotten, declared_page, of_another_role],
+            guards=[pages_of(Role.BUYER)],
+            middleware=[Sessions],
+        )
+    )
+    async with visiting(app, PREMIUM) as visitor:
+        got = [
+            (await visitor.get(f"/buyer/{page}")).status_code for page in ("declared", "forgotten", "of-another-role")
+        ]
+    assert got == [200, 403, 403]

@@ -1,0 +1,36 @@
+"""The worker warns of keys that end soon."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+from jitui import worker
+from jitui.bootstrap import open_service
+from jitui.identity.access import KeyScope
+from jitui.identity.keys import issue_key
+from jitui.settings import Settings
+from jitui.worker import warn_of_ending_keys
+from tests.aftersales.market import NOW
+
+DAY = timedelta(days=1)
+
+
+async def test_keys_that_end_soon_are_named_and_never_more_than_a_screenful(database_url: str, tmp_path: Path) -> None:
+    async with open_service(Settings(home=tmp_path), database_url, clock=lambda: NOW + 70 * DAY) as service:
+        for days in (99, 100, 200):
+            await issue_key(service.keys, KeyScope.PLATFORM, "", label=f"for {days}", now=NOW, lifetime=days * DAY)
+        with capture_logs() as logs:
+            await warn_of_ending_keys(service)
+        assert [(line["event"], line["log_level"], line["label"]) for line in logs] == [
+            ("api_key_ends_soon", "warning", "for 99"),
+            ("api_key_ends_soon", "warning", "for 100"),
+        ]
+        assert logs[0]["ends_at"] == (NOW + 99 * DAY).isoformat(timespec="seconds")
+        for _ in range(worker.MOST_KEYS_NAMED):
+            await issue_key(service.keys, KeyScope.PLATFORM, "", label="", now=NOW, lifetime=98 * DAY)
+        with capture_logs() as logs:
+            await warn_of_ending_keys(service)
+        assert (len(logs), logs[0]["ending"]) == (worker.MOST_KEYS_NAMED, worker.MOST_KEYS_NAMED + 2)
