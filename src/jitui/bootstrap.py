@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
+from jitui.adapters.postgres.audit import PostgresAuditLog
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.keys import PostgresKeys
 from jitui.adapters.postgres.links import PostgresLinks
@@ -35,6 +36,7 @@ from jitui.aftersales.ports import Store
 from jitui.aftersales.provider import PaymentProvider
 from jitui.aftersales.queries import Queries
 from jitui.aftersales.reconciliation.reconcile import StatementFormat, StatementStaging
+from jitui.identity.audit import AuditLog
 from jitui.identity.keys import Keys
 from jitui.identity.links import Links
 from jitui.identity.people import People
@@ -66,6 +68,7 @@ class Service:
     registry: Registry
     feed: Feed
     queries: Queries
+    audit_log: AuditLog
     keys: Keys
     people: People
     links: Links
@@ -144,6 +147,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             registry=registry,
             feed=PostgresFeed(pool, time_zone),
             queries=PostgresQueries(pool),
+            audit_log=PostgresAuditLog(pool),
             keys=PostgresKeys(pool),
             people=PostgresPeople(pool),
             links=PostgresLinks(pool),
