@@ -60,7 +60,13 @@ async def run_worker(service: Service, stop: asyncio.Event) -> None:
         repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
         watch(service, stop),
         repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
-        repeat("beat", stop, lambda: _beat(service, worker, health), every_seconds=BEAT_SECONDS),
+        repeat(
+            "beat",
+            stop,
+            lambda: _beat(service, worker, health),
+            every_seconds=BEAT_SECONDS,
+            after_fault_seconds=BEAT_SECONDS,
+        ),
         repeat("keys", stop, lambda: warn_of_ending_keys(service), every_seconds=KEYS_SECONDS),
         repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
     )
