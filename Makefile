@@ -4,7 +4,7 @@ READY := @$(PYTHON) scripts/setup.py
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs bench lock
+.PHONY: help setup demo test check docs bench lock release
 
 help:
 	@echo "make setup   prepare this checkout: .venv, the console's files, what the tests need (a browser, Java)"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   lint, format, types, contracts between the layers"
 	@echo "make docs    the documentation as a site, in build/site; a broken link fails"
 	@echo "make bench   speed against its floors and peers"
+	@echo "make release the last commit as wheel, sdist and SBOM, in dist"
 	@echo "make lock    write requirements.lock and package-lock.json anew (LOCK_OPTIONS=--upgrade for newer releases)"
 
 setup:
@@ -46,3 +47,7 @@ lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-emit-find-links --group dev $(LOCK_OPTIONS) --output-file requirements.lock pyproject.toml
 	npm install --package-lock-only --ignore-scripts
+
+release:
+	$(READY)
+	$(BIN)/python scripts/release.py

@@ -180,6 +180,29 @@ def test_half_a_provider_is_refused_and_what_is_missing_is_named(provider: str, 
         read_settings({**HOME, **named(provider, [optional], secret)})
 
 
+def test_a_secret_may_come_from_a_file_of_its_own(secret: Path) -> None:
+    secret.write_text("postgresql://jitui:open_sesame@db/jitui\n", encoding="utf-8")
+    settings = read_settings({**HOME, "JITUI_DATABASE_URL_FILE": str(secret)})
+    assert settings == read_settings({**HOME, "JITUI_DATABASE_URL": secret.read_text(encoding="utf-8")})
+    assert read_settings(environment_for(settings, {})) == settings
+
+
+def test_a_secret_that_is_given_twice_or_does_not_fit_is_refused_without_being_shown(secret: Path) -> None:
+    in_file = {"JITUI_DATABASE_URL_FILE": str(secret)}
+    for environ, says in (
+        (in_file, "What the file of JITUI_DATABASE_URL_FILE holds must be an address such as postgresql"),
+        ({"JITUI_METRICS_TOKEN_FILE": "/nowhere"}, "JITUI_METRICS_TOKEN_FILE must be the path of a file that exists"),
+        (
+            {**in_file, "JITUI_DATABASE_URL": "postgresql://db"},
+            "JITUI_DATABASE_URL and JITUI_DATABASE_URL_FILE are both",
+        ),
+        ({"JITUI_HOST_FILE": str(secret)}, "JITUI_HOST_FILE is not a setting"),
+    ):
+        with pytest.raises(NotConfigured, match=f"^{says}") as refused:
+            read_settings({**HOME, **environ})
+        assert "sesame" not in str(refused.value)
+
+
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe"])
 def test_a_file_that_holds_no_secret_is_refused(secret: Path, content: bytes) -> None:
     secret.write_bytes(content)

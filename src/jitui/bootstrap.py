@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
+from jitui.adapters.postgres.audit import PostgresAuditLog
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.keys import PostgresKeys
 from jitui.adapters.postgres.links import PostgresLinks
@@ -44,6 +45,7 @@ from jitui.aftersales.reconciliation.reconcile import StatementStaging
 from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
 from jitui.errors import NotConfigured
+from jitui.identity.audit import AuditLog
 from jitui.identity.keys import Keys
 from jitui.identity.links import Links
 from jitui.identity.people import People
@@ -75,6 +77,7 @@ class Service:
     registry: Registry
     feed: Feed
     queries: Queries
+    audit_log: AuditLog
     keys: Keys
     people: People
     links: Links
@@ -174,6 +177,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             registry=registry,
             feed=PostgresFeed(pool, time_zone),
             queries=PostgresQueries(pool),
+            audit_log=PostgresAuditLog(pool),
             keys=PostgresKeys(pool),
             people=PostgresPeople(pool),
             links=PostgresLinks(pool),

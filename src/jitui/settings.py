@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -23,6 +23,7 @@ from jitui.text import why_no_id
 from jitui.time_zones import named_zone
 
 PREFIX = "JITUI_"
+IN_FILE = "_FILE"
 VARIABLES_OF_TESTS = frozenset({"JITUI_TEST_DATABASE_URL"})
 """Read by the test suite alone; the application neither reads nor refuses them."""
 
@@ -196,7 +197,10 @@ def _key(text: str) -> str:
 
 
 def _setting(parse: Callable[[str], _Value], default: _Value, *, secret: bool = False) -> _Value:
-    """One field with the parser that reads it; a secret is shown neither in `repr` nor in an error."""
+    """One field with the parser that reads it; a secret is shown neither in `repr` nor in an error.
+
+    A secret may also come from the file that the variable with `_FILE` at its end names.
+    """
     return field(default=default, repr=not secret, metadata={"parse": parse, "secret": secret})
 
 
@@ -266,7 +270,12 @@ class Settings:
 
 def variable_names() -> tuple[str, ...]:
     """All variables that the application reads, in the order of the fields."""
-    return tuple(PREFIX + item.name.upper() for item in fields(Settings))
+    return tuple(name for item in fields(Settings) for name in _variables_of(item))
+
+
+def _variables_of(item: Field[Any]) -> tuple[str, ...]:
+    name = PREFIX + item.name.upper()
+    return (name, name + IN_FILE) if item.metadata["secret"] else (name,)
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -278,8 +287,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     _refuse_unknown(environ)
     values: dict[str, Any] = {"home": _default_home(environ)}
     for item in fields(Settings):
-        name = PREFIX + item.name.upper()
-        text = environ.get(name, "").strip()
+        name, text = _given(item, environ)
         if not text:
             continue
         try:
@@ -290,6 +298,20 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     settings = Settings(**values)
     _check_together(settings)
     return settings
+
+
+def _given(item: Field[Any], environ: Mapping[str, str]) -> tuple[str, str]:
+    """The variable that gives this field's value, and its text; empty where none does."""
+    found = [(name, text) for name in _variables_of(item) if (text := environ.get(name, "").strip())]
+    if len(found) > 1:
+        raise NotConfigured(f"{found[0][0]} and {found[1][0]} are both set; keep one of them.")
+    name, text = found[0] if found else ("", "")
+    if not item.metadata["secret"] or not name.endswith(IN_FILE):
+        return name, text
+    try:
+        return f"What the file of {name} holds", read_secret_file(_secret_file(text))
+    except _Expected as expected:
+        raise NotConfigured(f"{name} must be {expected}, not {text!r}.") from None
 
 
 def environment_for(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:

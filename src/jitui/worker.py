@@ -35,6 +35,7 @@ PAYOUTS_SECONDS = 2.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
 KEYS_SECONDS = 86_400.0
+AUDIT_SECONDS = 86_400.0
 MOST_KEYS_NAMED = 20
 KEEP_RESPONSES = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
@@ -68,6 +69,7 @@ async def run_worker(service: Service, stop: asyncio.Event) -> None:
             after_fault_seconds=BEAT_SECONDS,
         ),
         repeat("keys", stop, lambda: warn_of_ending_keys(service), every_seconds=KEYS_SECONDS),
+        repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
         repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
     )
     with suppress(JituiError):  # a worker that cannot say so is found to be silent
@@ -189,6 +191,13 @@ async def warn_of_ending_keys(service: Service) -> bool:
     for key in ending[:MOST_KEYS_NAMED]:
         ends_at = key.expires_at.isoformat(timespec="seconds") if key.expires_at is not None else ""
         log.warning("api_key_ends_soon", key_id=key.key_id, label=key.label, ends_at=ends_at, ending=len(ending))
+    return False
+
+
+async def note_audit_head(service: Service) -> bool:
+    """Where the audit log ends, kept outside of the database too: `jitui audit verify --noted` takes it."""
+    async with service.audit_log.reading() as reading:
+        log.info("audit_head", head=str(reading.head))
     return False
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 from uuid import NAMESPACE_OID, uuid5
 
 import psycopg
+import pytest
 
+from jitui.adapters.embedded_postgres import with_database
 from jitui.adapters.postgres.migrate import current_revision, newest_revision, upgrade
+from jitui.errors import NotConfigured
 
 
 def test_an_empty_database_is_brought_to_the_newest_revision_once(empty_database_url: str) -> None:
@@ -30,6 +35,34 @@ def test_data_survive_the_way_from_the_first_revision_to_the_newest(empty_databa
     upgrade(empty_database_url)
     with psycopg.connect(empty_database_url) as connection:
         assert connection.execute("SELECT shop_id FROM shop").fetchall() == [("s",)]
+
+
+@pytest.mark.skipif("JITUI_TEST_DATABASE_URL" in os.environ, reason="makes a role, and signs in without a password")
+def test_the_owner_of_the_database_needs_to_be_nobody_else(server_url: str) -> None:
+    """No superuser, no membership, no extension."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE plain_owner LOGIN")
+        connection.execute("CREATE DATABASE of_plain_owner OWNER plain_owner")
+        try:
+            as_owner = urlsplit(with_database(server_url, "of_plain_owner"))
+            url = as_owner._replace(netloc=f"plain_owner@{as_owner.netloc.rpartition('@')[2]}").geturl()
+            upgrade(url)
+            with psycopg.connect(url) as owner:
+                assert owner.execute("SELECT current_user::text, payouts_allowed()").fetchone() == ("plain_owner", True)
+        finally:
+            connection.execute("DROP DATABASE of_plain_owner WITH (FORCE)")
+            connection.execute("DROP ROLE plain_owner")
+
+
+def test_a_database_in_another_encoding_is_refused_with_what_to_do(server_url: str) -> None:
+    options = "TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE in_ascii {options}".encode())
+        try:
+            with pytest.raises(NotConfigured, match=r"in_ascii has the encoding SQL_ASCII.* ENCODING 'UTF8'"):
+                upgrade(with_database(server_url, "in_ascii"))
+        finally:
+            connection.execute("DROP DATABASE in_ascii WITH (FORCE)")
 
 
 def test_the_newest_file_is_the_end_of_the_chain() -> None:

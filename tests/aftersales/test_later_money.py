@@ -300,7 +300,7 @@ async def test_a_review_of_the_balance_is_decided_on_its_own_tickets_beside_an_e
     instant = await market.asked(buyer, "o-1", lines=[("l1", 1)])
     await market.registry.set_pause(Pause(Scope.SHOP, "shop-1", "audit", "li.na", NOW))
     waiting = await market.asked(buyer, "o-1", lines=[("l2", 1)], now=LATER)
-    await market.registry.lift_pause(Scope.SHOP, "shop-1")
+    await market.registry.lift_pause(Scope.SHOP, "shop-1", by="li.na", now=LATER)
     assert isinstance(await approve(market.store, where(waiting), version=1, by=MERCHANT, now=NOW), Executed)
     await capture(market, ref, replace(balance_of(7000), payment_id="pay-o-1-2"))
     tickets = (await snapshot_of(market, ref)).tickets

@@ -112,9 +112,9 @@ async def test_a_restriction_without_an_end_holds_until_it_is_lifted(market: Mar
     await market.registry.restrict(restriction)
     years_later = NOW + timedelta(days=3650)
     assert (await inputs_at(market, ref, years_later)).restricted
-    assert await market.registry.lift_restriction(restriction.restriction_id, NOW)
+    assert await market.registry.lift_restriction(restriction.restriction_id, NOW, by="t")
     assert not (await inputs_at(market, ref, years_later)).restricted
-    assert not await market.registry.lift_restriction(restriction.restriction_id, NOW), "it is lifted once"
+    assert not await market.registry.lift_restriction(restriction.restriction_id, NOW, by="t"), "it is lifted once"
 
 
 @on_both_stores

@@ -128,7 +128,7 @@ async def test_pause_restriction_and_coverage_each_send_the_request_to_review(ma
         ticket = await market.asked(buyer, f"o-{index}", now=later)
         assert ticket.state is TicketState.AWAITING_MERCHANT
         assert condition in await failing(market, ticket)
-        await market.registry.lift_pause(Scope.SHOP, "shop-1")
+        await market.registry.lift_pause(Scope.SHOP, "shop-1", by="t", now=NOW)
         await market.registry.set_coverage(Coverage(Scope.ITEM, "item-1", True, "", "li.na", NOW))
 
 

@@ -385,7 +385,7 @@ async def test_a_pause_that_is_lifted_stops_nothing_any_more(market: Market) -> 
         await paid(market, f"p{number}")
         await pause(market, scope, ref)
         assert not is_instant(await market.asked("b", f"o{number}")), scope
-        assert await market.registry.lift_pause(scope, ref)
+        assert await market.registry.lift_pause(scope, ref, by="t", now=NOW)
         assert is_instant(await market.asked("b", f"p{number}")), scope
 
 

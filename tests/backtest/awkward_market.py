@@ -193,7 +193,7 @@ class Day:
         if what == 0:
             await registry.set_pause(Pause(Scope.SHOP, "s2", "", "t", self.now))
         elif what == 1:
-            await registry.lift_pause(Scope.SHOP, "s2")
+            await registry.lift_pause(Scope.SHOP, "s2", by="t", now=self.now)
         elif what == 2:
             until = self.now + timedelta(hours=5)
             row = Restriction(new_id(lane_of(buyer_id)), buyer_id, "", self.now, until, "t")

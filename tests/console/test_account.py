@@ -110,7 +110,7 @@ async def test_a_disabled_person_is_sent_away_at_the_next_page(
     browsers: AsyncExitStack, console: Litestar, market: Marketplace
 ) -> None:
     visitor = await ada(browsers, console)
-    await market.service.people.set_disabled("ada", market.service.clock())
+    await market.service.people.set_disabled("ada", True, by="ops", now=market.service.clock())
     assert (await visitor.get("/account")).headers["location"] == "/?next=%2Faccount"
 
 

@@ -156,61 +156,61 @@ async def test_a_buyer_and_a_merchant_are_bound_to_one_buyer_or_shop_and_the_oth
     people: PostgresPeople, role: Role
 ) -> None:
     bound = role in BOUND_ROLES
-    await people.add_person(Person("one", role, "x-1" if bound else "", "One"), None, NOW)
+    await people.add_person(Person("one", role, "x-1" if bound else "", "One"), None, NOW, by="ops")
     with pytest.raises(psycopg.errors.CheckViolation):
-        await people.add_person(Person("two", role, "" if bound else "x-1", "Two"), None, NOW)
+        await people.add_person(Person("two", role, "" if bound else "x-1", "Two"), None, NOW, by="ops")
 
 
 async def test_a_name_is_given_once(people: PostgresPeople) -> None:
     other = replace(ADA, display_name="Somebody else")
-    assert not await people.add_person(other, None, NOW)
+    assert not await people.add_person(other, None, NOW, by="ops")
     found = await people.find_account("ada")
     assert found is not None and found[0].person == ADA
-    adding = (people.add_person(Person("bo", Role.ADMIN, "", f"Bo {n}"), None, NOW) for n in range(6))
+    adding = (people.add_person(Person("bo", Role.ADMIN, "", f"Bo {n}"), None, NOW, by="ops") for n in range(6))
     assert sorted(await asyncio.gather(*adding)) == [False] * 5 + [True]
 
 
 async def test_a_disabled_person_is_out_at_once_and_cannot_come_in(people: PostgresPeople) -> None:
     session = await signed_in(people)
     link = await make_link(PostgresLinks(people._pool), "ada", by="ops", now=NOW)
-    assert await people.set_disabled("ada", NOW)
+    assert await people.set_disabled("ada", True, by="ops", now=NOW)
     assert await whose_session(people, session.token, now=NOW) is None
     told: list[tuple[SignInFault, str | None]] = []
     refused = await sign_in(people, "ada", PASSWORD, browser=HERE, now=NOW, tell=lambda *what: told.append(what))
     assert (refused, told) == (SignInRefusal.WRONG, [(SignInFault.DISABLED, "ada")])
     assert await use_link(PostgresLinks(people._pool), link.token, "another password", now=NOW) is None
-    assert await people.set_disabled("ada", None)
+    assert await people.set_disabled("ada", False, by="ops", now=NOW)
     assert await whose_session(people, session.token, now=NOW) is None, "what ended stays ended"
     assert await use_link(PostgresLinks(people._pool), link.token, "another password", now=NOW) is None
     assert isinstance(await sign_in(people, "ada", PASSWORD, browser=HERE, now=NOW), SignedIn)
-    assert not await people.set_disabled("nobody", NOW)
+    assert not await people.set_disabled("nobody", True, by="ops", now=NOW)
 
 
 async def test_a_session_that_was_begun_while_its_person_was_disabled_is_none(people: PostgresPeople) -> None:
-    await people.set_disabled("ada", NOW)
+    await people.set_disabled("ada", True, by="ops", now=NOW)
     await people.add_session(b"t" * 32, "ada", NOW, NOW + SESSION_LASTS, HERE)
     assert await people.find_session(b"t" * 32, NOW) is None
-    await people.set_disabled("ada", None)
+    await people.set_disabled("ada", False, by="ops", now=NOW)
     assert await people.find_session(b"t" * 32, NOW) is None
 
 
 async def test_a_disabled_sample_person_is_no_sample(people: PostgresPeople) -> None:
     await enrol(people, Person("sample", Role.MERCHANT, "shop-1", "Shop", sample=True), None, now=NOW)
-    await people.set_disabled("sample", NOW)
+    await people.set_disabled("sample", True, by="ops", now=NOW)
     assert await people.samples() == []
     assert await sign_in_sample(people, "sample", now=NOW) is SignInRefusal.WRONG
 
 
 async def test_another_role_or_password_ends_the_sessions(people: PostgresPeople) -> None:
     session = await signed_in(people)
-    assert await people.set_role("ada", Role.SUPPORT, "")
+    assert await people.set_role("ada", Role.SUPPORT, "", by="ops", now=NOW)
     assert await whose_session(people, session.token, now=NOW) is None
     again = await signed_in_as(people, Role.SUPPORT)
-    assert await people.set_password("ada", None)
+    assert await people.set_password("ada", None, by="ops", now=NOW)
     assert await whose_session(people, again.token, now=NOW) is None
     assert await sign_in(people, "ada", PASSWORD, browser=HERE, now=NOW) is SignInRefusal.WRONG
-    assert not await people.set_role("nobody", Role.ADMIN, "")
-    assert not await people.set_password("nobody", None)
+    assert not await people.set_role("nobody", Role.ADMIN, "", by="ops", now=NOW)
+    assert not await people.set_password("nobody", None, by="ops", now=NOW)
 
 
 async def signed_in_as(people: PostgresPeople, role: Role) -> SignedIn:
@@ -230,13 +230,13 @@ async def test_sessions_are_listed_and_ended_one_by_one_or_all_but_ones_own(peop
     ] * 3
     assert sorted(one.current for one in listed) == [False, False, True]
     theirs = (await people.sessions("bo", NOW, None))[0].session_id
-    assert await people.end_sessions("ada", theirs) == 0, "another's session"
+    assert await people.end_sessions("ada", theirs, by="ops", now=NOW) == 0, "another's session"
     not_own = next(one for one in listed if not one.current)
-    assert await people.end_sessions("ada", not_own.session_id, but=hash_token(own.token)) == 1
-    assert await people.end_sessions("ada", None, but=hash_token(own.token)) == 1
+    assert await people.end_sessions("ada", not_own.session_id, by="ops", now=NOW, but=hash_token(own.token)) == 1
+    assert await people.end_sessions("ada", None, by="ops", now=NOW, but=hash_token(own.token)) == 1
     lasting = [await whose_session(people, one.token, now=NOW) for one in (first, second, own, other)]
     assert [one is not None for one in lasting] == [False, False, True, True]
-    assert await people.end_sessions("ada", None) == 1
+    assert await people.end_sessions("ada", None, by="ops", now=NOW) == 1
     assert await people.sessions("ada", NOW, None) == []
     assert await people.sessions("bo", NOW + SESSION_LASTS, None) == []
 

@@ -147,7 +147,7 @@ async def test_the_first_step_is_good_for_ten_minutes_and_ends_with_the_person(i
     just = late - timedelta(seconds=1)
     assert isinstance(await installation.second_step(token, installation.code(just), just), SignedIn)
     token = await installation.first_step()
-    await installation.people.set_disabled("ada", NOW)
+    await installation.people.set_disabled("ada", True, by="ops", now=NOW)
     assert await installation.second_step(token, installation.code(NOW + STEP)) is SignInRefusal.TOO_LATE
 
 
@@ -171,6 +171,13 @@ async def test_knowing_the_password_gives_no_new_guesses_at_the_code_from_wherev
         assert await installation.sign_in("wrong", browser=browser) is SignInRefusal.WRONG_CODE
     elsewhere = Browser("203.0.113.1")
     assert await installation.sign_in(installation.code(NOW), browser=elsewhere) is SignInRefusal.TOO_MANY_ATTEMPTS
+
+
+async def test_the_right_password_between_wrong_codes_forgets_none_of_them(installation: Installation) -> None:
+    for _ in range(ATTEMPTS_ON_A_NAME):
+        assert await installation.sign_in("wrong") is SignInRefusal.WRONG_CODE
+    refused = await sign_in(installation.people, "ada", PASSWORD, browser=HERE, now=NOW)
+    assert refused is SignInRefusal.TOO_MANY_ATTEMPTS
 
 
 async def test_a_right_code_forgets_the_wrong_ones(installation: Installation) -> None:
@@ -223,11 +230,11 @@ async def test_of_several_who_show_one_recovery_code_at_once_one_comes_in(instal
 
 
 async def test_new_recovery_codes_end_the_former_ones(installation: Installation) -> None:
-    new = await renew_recovery_codes(installation.factors, "ada")
+    new = await renew_recovery_codes(installation.factors, "ada", now=NOW)
     assert new is not None and not set(new) & set(installation.recovery_codes)
     assert await installation.sign_in(installation.recovery_codes[0]) is SignInRefusal.WRONG_CODE
     assert isinstance(await installation.sign_in(new[0]), SignedIn)
-    assert await renew_recovery_codes(installation.factors, "nobody") is None
+    assert await renew_recovery_codes(installation.factors, "nobody", now=NOW) is None
 
 
 async def test_a_recovery_code_is_anothers_nowhere(installation: Installation) -> None:
@@ -266,12 +273,12 @@ async def test_a_seed_in_use_is_not_replaced_by_another_one_without_being_remove
 
 
 async def test_what_was_removed_is_gone_with_its_recovery_codes(installation: Installation) -> None:
-    assert await installation.factors.remove("ada")
+    assert await installation.factors.remove("ada", by="ops", now=NOW)
     assert isinstance(await sign_in(installation.people, "ada", PASSWORD, browser=HERE, now=NOW), SignedIn)
     state = await installation.factors.state("ada")
     assert state is not None and (state.sealed, state.pending, state.recovery_codes) == (None, None, 0)
-    assert not await installation.factors.remove("ada")
-    assert not await installation.factors.remove("nobody")
+    assert not await installation.factors.remove("ada", by="ops", now=NOW)
+    assert not await installation.factors.remove("nobody", by="ops", now=NOW)
 
 
 # At rest -------------------------------------------------------------------------------------------------------------

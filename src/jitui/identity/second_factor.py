@@ -64,15 +64,17 @@ class SecondFactors(Protocol):
 
     async def put_pending(self, name: str, sealed: str) -> None: ...
 
-    async def confirm(self, name: str, sealed: str, step: int, code_hashes: Sequence[bytes]) -> bool: ...
+    async def confirm(
+        self, name: str, sealed: str, step: int, code_hashes: Sequence[bytes], *, now: datetime
+    ) -> bool: ...
 
     async def use_step(self, name: str, sealed: str, step: int) -> bool: ...
 
-    async def use_recovery_code(self, name: str, code_hash: bytes) -> bool: ...
+    async def use_recovery_code(self, name: str, code_hash: bytes, *, now: datetime) -> bool: ...
 
-    async def replace_recovery_codes(self, name: str, code_hashes: Sequence[bytes]) -> bool: ...
+    async def replace_recovery_codes(self, name: str, code_hashes: Sequence[bytes], *, now: datetime) -> bool: ...
 
-    async def remove(self, name: str) -> bool: ...
+    async def remove(self, name: str, *, by: str, now: datetime) -> bool: ...
 
     async def sealed_seeds(self) -> Sequence[tuple[str, str]]: ...
 
@@ -108,14 +110,14 @@ async def confirm(
     if step is None:
         return None
     codes = _new_recovery_codes()
-    taken = await factors.confirm(name, state.pending, step, [hash_token(_plain(one)) for one in codes])
+    taken = await factors.confirm(name, state.pending, step, [hash_token(_plain(one)) for one in codes], now=now)
     return codes if taken else None
 
 
-async def renew_recovery_codes(factors: SecondFactors, name: str) -> tuple[str, ...] | None:
+async def renew_recovery_codes(factors: SecondFactors, name: str, *, now: datetime) -> tuple[str, ...] | None:
     """New recovery codes in the place of all former ones; None for a person without a second factor."""
     codes = _new_recovery_codes()
-    done = await factors.replace_recovery_codes(name, [hash_token(_plain(one)) for one in codes])
+    done = await factors.replace_recovery_codes(name, [hash_token(_plain(one)) for one in codes], now=now)
     return codes if done else None
 
 
@@ -186,7 +188,7 @@ async def _use_code(
     if state is None or state.sealed is None:
         return SignInRefusal.WRONG_CODE
     if not _TOTP.fullmatch(code):
-        used = await factors.use_recovery_code(name, hash_token(code))
+        used = await factors.use_recovery_code(name, hash_token(code), now=now)
         return None if used else SignInRefusal.WRONG_CODE
     step = _step_of(_needed(sealer).unseal(state.sealed, name), code, now)
     if step is None:

@@ -8,8 +8,10 @@ from typing import LiteralString
 
 import msgspec
 
+from jitui.adapters.postgres.audit import AuditEntry, fetch_audited
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.identity.access import KeyScope
+from jitui.identity.audit import AuditAction
 from jitui.identity.keys import ENDING_SOON, ApiKey
 
 USE_PRECISION = timedelta(minutes=1)
@@ -33,8 +35,8 @@ ORDER BY created_at DESC, key_id LIMIT %(limit)s
 
 # A key that was revoked keeps the first moment and name.
 _REVOKE: LiteralString = f"""
-UPDATE api_key k SET revoked_at = coalesce(revoked_at, %(now)s), revoked_by = coalesce(revoked_by, %(by)s)
-WHERE key_id = %(key_id)s RETURNING {_SHOWN}
+UPDATE api_key k SET revoked_at = %(now)s, revoked_by = %(by)s
+WHERE key_id = %(key_id)s AND revoked_at IS NULL RETURNING {_SHOWN}
 """
 
 # Of two who roll one key at once the second finds it rolled.
@@ -92,8 +94,9 @@ class PostgresKeys:
             "expires_at": key.expires_at,
             "permissions": None if key.permissions is None else list(key.permissions),
         }
-        async with self._pool.connection() as connection:
-            await connection.execute(_ADD, params)
+        told = {"scope": key.scope, "permissions": key.permissions, "label": key.label, "expires_at": key.expires_at}
+        entry = AuditEntry(AuditAction.KEY_ISSUED, key.key_id, key.created_by, key.created_at, told)
+        await fetch_audited(self._pool, _ADD, params, entry)
 
     async def find(self, key_ids: Collection[str]) -> Mapping[str, tuple[ApiKey, bytes]]:
         """Those of them that there are, with the hashes of their secrets."""
@@ -117,8 +120,11 @@ class PostgresKeys:
 
     async def revoke(self, key_id: str, *, by: str, now: datetime) -> ApiKey | None:
         """The key as it stands, revoked; None when there is no such key."""
-        found = await read_rows(self._pool, _REVOKE, {"key_id": key_id, "by": by, "now": now}, ApiKey)
-        return found[0] if found else None
+        params = {"key_id": key_id, "by": by, "now": now}
+        rows = await fetch_audited(self._pool, _REVOKE, params, AuditEntry(AuditAction.KEY_REVOKED, key_id, by, now))
+        if rows:
+            return msgspec.json.decode(str(rows[0][0]), type=ApiKey)
+        return (await self.find((key_id,))).get(key_id, (None,))[0]
 
     async def replace(
         self,
@@ -141,8 +147,10 @@ class PostgresKeys:
             "expires_at": expires_at,
             "old_until": old_until,
         }
-        found = await read_rows(self._pool, _REPLACE, params, ApiKey)
-        return found[0] if found else None
+        told = {"to": new_id, "expires_at": expires_at, "old_until": old_until}
+        entry = AuditEntry(AuditAction.KEY_ROLLED, key_id, by, now, told)
+        rows = await fetch_audited(self._pool, _REPLACE, params, entry)
+        return msgspec.json.decode(str(rows[0][0]), type=ApiKey) if rows else None
 
     async def record_use(self, used_at: Mapping[str, datetime]) -> None:
         """Write down when keys were used; what is written already to the minute stays."""

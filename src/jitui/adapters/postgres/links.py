@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import LiteralString
 
+import msgspec
+
+from jitui.adapters.postgres.audit import AuditEntry, write_audit
 from jitui.adapters.postgres.people import PERSON
-from jitui.adapters.postgres.pool import Pool, fetch, read_rows
+from jitui.adapters.postgres.pool import Pool, read_rows
+from jitui.identity.audit import AuditAction
 from jitui.identity.people import Person
 
 _ADD: LiteralString = """
@@ -44,7 +48,10 @@ class PostgresLinks:
     async def add_link(self, token_hash: bytes, name: str, *, by: str, now: datetime, expires_at: datetime) -> None:
         """Keep a link; those of the person that were not used go."""
         params = {"token_hash": token_hash, "name": name, "by": by, "now": now, "expires_at": expires_at}
-        await fetch(self._pool, _ADD, params)
+        async with self._pool.connection() as connection:
+            await connection.execute(_ADD, params)
+            entry = AuditEntry(AuditAction.LINK_MADE, name, by, now, {"expires_at": expires_at})
+            await write_audit(connection, entry)
 
     async def find_link(self, token_hash: bytes, now: datetime) -> Person | None:
         """Whom a link that can be used is for."""
@@ -54,5 +61,10 @@ class PostgresLinks:
     async def take_link(self, token_hash: bytes, password_hash: str, now: datetime) -> Person | None:
         """Use a link, in one statement: the password is set and the sessions end; None where it cannot be used."""
         params = {"token_hash": token_hash, "password_hash": password_hash, "now": now}
-        found = await read_rows(self._pool, _TAKE, params, Person)
-        return found[0] if found else None
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_TAKE, params)).fetchall()
+            if not rows:
+                return None
+            person = msgspec.json.decode(str(rows[0][0]), type=Person)
+            await write_audit(connection, AuditEntry(AuditAction.LINK_USED, person.name, person.name, now))
+            return person

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from jitui.adapters.postgres.pool import unavailable
-from jitui.errors import BadInput
+from jitui.errors import BadInput, NotConfigured
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -58,13 +58,27 @@ def upgrade(
 
 
 def current_revision(database_url: str) -> str | None:
-    """The revision that a database is at; None when it was never migrated. Raises Unavailable as `upgrade` does."""
+    """The revision that a database is at; None when it was never migrated.
+
+    Raises Unavailable as `upgrade` does, and NotConfigured for a database in another encoding than UTF8.
+    """
     with unavailable():
         connection = psycopg.connect(database_url)
     with connection:
+        _refuse_encoding(connection)
         known = connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if known == (True,) else None
     return str(row[0]) if row else None
+
+
+def _refuse_encoding(connection: psycopg.Connection) -> None:
+    """In SQL_ASCII text comes back as bytes, and in others names of shops and buyers cannot be stored."""
+    found = connection.info.parameter_status("server_encoding")
+    if found != "UTF8":
+        raise NotConfigured(
+            f"The database {connection.info.dbname} has the encoding {found}, and Jitui needs UTF8:"
+            f" CREATE DATABASE {connection.info.dbname} TEMPLATE template0 ENCODING 'UTF8'."
+        )
 
 
 def server_version(database_url: str) -> int:

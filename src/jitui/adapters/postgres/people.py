@@ -9,8 +9,10 @@ from uuid import UUID
 
 import msgspec
 
+from jitui.adapters.postgres.audit import AuditEntry, fetch_audited
 from jitui.adapters.postgres.pool import Pool, fetch, read_rows
 from jitui.identity.access import Role
+from jitui.identity.audit import AuditAction
 from jitui.identity.people import Account, Browser, Person, Session
 
 PERSON: LiteralString = """
@@ -127,10 +129,11 @@ class PostgresPeople:
         """Create or replace."""
         await fetch(self._pool, _PUT, _values(person, password_hash, now))
 
-    async def add_person(self, person: Person, password_hash: str | None, now: datetime) -> bool:
+    async def add_person(self, person: Person, password_hash: str | None, now: datetime, *, by: str) -> bool:
         """Create; False, and nothing is changed, where the name is taken."""
         statement: LiteralString = f"{_ADD} ON CONFLICT (name) DO NOTHING RETURNING name"
-        return bool(await fetch(self._pool, statement, _values(person, password_hash, now)))
+        entry = AuditEntry(AuditAction.PERSON_ADDED, person.name, by, now, {"role": person.role})
+        return bool(await fetch_audited(self._pool, statement, _values(person, password_hash, now), entry))
 
     async def find_account(self, name: str) -> tuple[Account, str | None] | None:
         """The account and the hash of the password."""
@@ -155,20 +158,25 @@ class PostgresPeople:
         )
         return await read_rows(self._pool, query, {}, Person)
 
-    async def set_disabled(self, name: str, disabled_at: datetime | None) -> bool:
+    async def set_disabled(self, name: str, disabled: bool, *, by: str, now: datetime) -> bool:
         """Disable or enable; what somebody was signed in by ends either way. False where there is no such person."""
-        params = {"name": name, "disabled_at": disabled_at, "but": None}
-        return bool(await fetch(self._pool, _SET_DISABLED, params))
+        params = {"name": name, "disabled_at": now if disabled else None, "but": None}
+        action = AuditAction.PERSON_DISABLED if disabled else AuditAction.PERSON_ENABLED
+        return bool(await fetch_audited(self._pool, _SET_DISABLED, params, AuditEntry(action, name, by, now)))
 
-    async def set_role(self, name: str, role: Role, subject_id: str) -> bool:
+    async def set_role(self, name: str, role: Role, subject_id: str, *, by: str, now: datetime) -> bool:
         """Give another role; the sessions end. False where there is no such person."""
         params = {"name": name, "role": role.value, "subject_id": subject_id, "but": None}
-        return bool(await fetch(self._pool, _SET_ROLE, params))
+        entry = AuditEntry(AuditAction.ROLE_CHANGED, name, by, now, {"role": role})
+        return bool(await fetch_audited(self._pool, _SET_ROLE, params, entry))
 
-    async def set_password(self, name: str, password_hash: str | None, *, but: bytes | None = None) -> bool:
+    async def set_password(
+        self, name: str, password_hash: str | None, *, by: str, now: datetime, but: bytes | None = None
+    ) -> bool:
         """Set or take away a password; the sessions end, except the one of that token."""
         params = {"name": name, "password_hash": password_hash, "but": but}
-        return bool(await fetch(self._pool, _SET_PASSWORD, params))
+        action = AuditAction.PASSWORD_REMOVED if password_hash is None else AuditAction.PASSWORD_CHANGED
+        return bool(await fetch_audited(self._pool, _SET_PASSWORD, params, AuditEntry(action, name, by, now)))
 
     async def add_session(
         self, token_hash: bytes, name: str, now: datetime, expires_at: datetime, browser: Browser
@@ -182,7 +190,8 @@ class PostgresPeople:
             "address": browser.address,
             "agent": browser.agent,
         }
-        await fetch(self._pool, _ADD_SESSION, params)
+        entry = AuditEntry(AuditAction.SIGNED_IN, name, name, now, {"address": browser.address})
+        await fetch_audited(self._pool, _ADD_SESSION, params, entry)
 
     async def find_session(self, token_hash: bytes, now: datetime) -> Person | None:
         """Whose session it is, while it lasts and the person is not disabled."""
@@ -199,10 +208,13 @@ class PostgresPeople:
         statement: LiteralString = "DELETE FROM console_session WHERE token_hash = %(token_hash)s"
         await fetch(self._pool, statement, {"token_hash": token_hash})
 
-    async def end_sessions(self, name: str, session_id: UUID | None, *, but: bytes | None = None) -> int:
+    async def end_sessions(
+        self, name: str, session_id: UUID | None, *, by: str, now: datetime, but: bytes | None = None
+    ) -> int:
         """End one session of a person, or all, except the one of that token; how many ended."""
         params = {"name": name, "session_id": session_id, "but": but}
-        return len(await fetch(self._pool, _END_SESSIONS, params))
+        entry = AuditEntry(AuditAction.SESSIONS_ENDED, name, by, now, {"session_id": session_id})
+        return len(await fetch_audited(self._pool, _END_SESSIONS, params, entry))
 
     async def add_pending(self, token_hash: bytes, name: str, now: datetime, expires_at: datetime) -> None:
         """Remember that the password was right; sweeps what came to nothing."""

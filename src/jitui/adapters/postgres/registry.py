@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from jitui.adapters.postgres.audit import AuditEntry, write_audit
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.writing import record_buyer_events
 from jitui.aftersales.changes import RecordBuyerEvent
@@ -25,6 +26,7 @@ from jitui.aftersales.governance.registry import (
 )
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
+from jitui.identity.audit import AuditAction
 from jitui.ids import lane_of, lane_of_id
 from jitui.policy import PublicPolicy
 
@@ -182,7 +184,9 @@ class PostgresRegistry:
 
     async def set_coverage(self, coverage: Coverage) -> None:
         """Decisions read it from the next request on."""
-        await self._run(_SET_COVERAGE, _values(coverage))
+        place, told = _place(coverage.scope, coverage.ref), {"covered": coverage.covered, "reason": coverage.reason}
+        entry = AuditEntry(AuditAction.COVERAGE_SET, place, coverage.set_by, coverage.set_at, told)
+        await self._run(_SET_COVERAGE, _values(coverage), entry)
 
     async def coverage_of(self, shop_id: str) -> Sequence[Coverage]:
         """Every row that touches the shop."""
@@ -190,12 +194,15 @@ class PostgresRegistry:
 
     async def set_pause(self, pause: Pause) -> None:
         """Stops instant approvals from the next request on."""
-        await self._run(_SET_PAUSE, _values(pause))
+        told = {"reason": pause.reason}
+        entry = AuditEntry(AuditAction.PAUSE_SET, _place(pause.scope, pause.ref), pause.set_by, pause.set_at, told)
+        await self._run(_SET_PAUSE, _values(pause), entry)
 
-    async def lift_pause(self, scope: Scope, ref: str) -> bool:
+    async def lift_pause(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool:
         """Whether there was a pause to lift."""
         statement: LiteralString = "DELETE FROM pause WHERE scope = %(scope)s AND ref = %(ref)s"
-        return await self._run(statement, {"scope": scope.value, "ref": ref}) > 0
+        entry = AuditEntry(AuditAction.PAUSE_LIFTED, _place(scope, ref), by, now)
+        return await self._run(statement, {"scope": scope.value, "ref": ref}, entry) > 0
 
     async def pauses(self) -> Sequence[Pause]:
         """All that stand."""
@@ -203,15 +210,19 @@ class PostgresRegistry:
 
     async def restrict(self, restriction: Restriction) -> bool:
         """Withdraw the service from a buyer; False, and nothing changed, where the restriction's id is taken."""
-        return await self._run(_RESTRICT, {**_values(restriction), "lane": lane_of(restriction.buyer_id)}) > 0
+        row, told = restriction, {"ends_at": restriction.ends_at}
+        entry = AuditEntry(AuditAction.RESTRICTION_SET, str(row.restriction_id), row.set_by, row.starts_at, told)
+        return await self._run(_RESTRICT, {**_values(row), "lane": lane_of(row.buyer_id)}, entry) > 0
 
-    async def lift_restriction(self, restriction_id: UUID, now: datetime) -> bool:
+    async def lift_restriction(self, restriction_id: UUID, now: datetime, *, by: str) -> bool:
         """Whether there was a standing restriction to lift."""
         statement: LiteralString = (
             "UPDATE restriction SET lifted_at = %(now)s "
             "WHERE lane = %(lane)s AND restriction_id = %(id)s AND lifted_at IS NULL"
         )
-        return await self._run(statement, {"now": now, "lane": lane_of_id(restriction_id), "id": restriction_id}) > 0
+        params = {"now": now, "lane": lane_of_id(restriction_id), "id": restriction_id}
+        entry = AuditEntry(AuditAction.RESTRICTION_LIFTED, str(restriction_id), by, now)
+        return await self._run(statement, params, entry) > 0
 
     async def restrictions_of(self, buyer_id: str) -> Sequence[Restriction]:
         """Standing and past ones, newest first."""
@@ -261,7 +272,11 @@ class PostgresRegistry:
     async def publish_policy(self, policy: PublishedPolicy) -> None:
         """Append to the publication log; the number is the log's own."""
         view = None if policy.public_view is None else _json(policy.public_view)
-        await self._run(_PUBLISH, {**_values(policy), "public_view": view})
+        told = {"version": policy.version, "sha256": policy.sha256}
+        entry = AuditEntry(
+            AuditAction.POLICY_PUBLISHED, policy.policy_id, policy.published_by, policy.published_at, told
+        )
+        await self._run(_PUBLISH, {**_values(policy), "public_view": view}, entry)
 
     async def live_policy(self) -> PublishedPolicy | None:
         """The newest publication."""
@@ -282,9 +297,15 @@ class PostgresRegistry:
         """Keep what everybody may read of a publication; None for one that cannot be read any more."""
         await self._run(_KEEP_VIEW, {"number": number, "view": _json(view)})
 
-    async def _run(self, statement: LiteralString, params: Mapping[str, object]) -> int:
+    async def _run(
+        self, statement: LiteralString, params: Mapping[str, object], entry: AuditEntry | None = None
+    ) -> int:
+        """How many rows it changed; what changed any is written down."""
         async with self._pool.connection() as connection:
-            return (await connection.execute(statement, params)).rowcount
+            changed = (await connection.execute(statement, params)).rowcount
+            if entry is not None and changed > 0:
+                await write_audit(connection, entry)
+            return changed
 
     async def _put(self, statement: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> _Row:
         return (await read_rows(self._pool, statement, params, kind))[0]
@@ -292,6 +313,10 @@ class PostgresRegistry:
     async def _one(self, query: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> _Row | None:
         found = await read_rows(self._pool, query, params, kind)
         return found[0] if found else None
+
+
+def _place(scope: Scope, ref: str) -> str:
+    return f"{scope} {ref}" if ref else scope.value
 
 
 def _values(row: object) -> dict[str, object]:

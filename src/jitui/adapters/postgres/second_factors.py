@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import LiteralString
 
+from jitui.adapters.postgres.audit import AuditEntry, fetch_audited
 from jitui.adapters.postgres.pool import Pool, fetch, read_rows
+from jitui.identity.audit import AuditAction
 from jitui.identity.second_factor import FactorState
 
 _STATE: LiteralString = """
@@ -25,7 +28,7 @@ SELECT name FROM changed
 _CONFIRM: LiteralString = f"""
 WITH changed AS (
     UPDATE console_person SET totp_seed = totp_pending, totp_pending = NULL, totp_last_step = %(step)s
-    WHERE name = %(name)s AND totp_pending = %(sealed)s AND totp_seed IS NULL RETURNING name
+    WHERE name = %(name)s AND totp_pending = %(sealed)s RETURNING name
 ), {_NEW_CODES}
 """
 
@@ -80,29 +83,34 @@ class PostgresSecondFactors:
         )
         await fetch(self._pool, statement, {"name": name, "sealed": sealed})
 
-    async def confirm(self, name: str, sealed: str, step: int, code_hashes: Sequence[bytes]) -> bool:
+    async def confirm(self, name: str, sealed: str, step: int, code_hashes: Sequence[bytes], *, now: datetime) -> bool:
         """Take the waiting seed into use, with its recovery codes; False where another one waits by now."""
         params = {"name": name, "sealed": sealed, "step": step, "code_hashes": list(code_hashes)}
-        return bool(await fetch(self._pool, _CONFIRM, params))
+        entry = AuditEntry(AuditAction.SECOND_FACTOR_SET_UP, name, name, now)
+        return bool(await fetch_audited(self._pool, _CONFIRM, params, entry))
 
     async def use_step(self, name: str, sealed: str, step: int) -> bool:
         """Whether this step, or a later one, was not used before; it is used then."""
         return bool(await fetch(self._pool, _USE_STEP, {"name": name, "sealed": sealed, "step": step}))
 
-    async def use_recovery_code(self, name: str, code_hash: bytes) -> bool:
+    async def use_recovery_code(self, name: str, code_hash: bytes, *, now: datetime) -> bool:
         """Whether there was this code; it is gone then."""
         statement: LiteralString = (
             "DELETE FROM recovery_code WHERE name = %(name)s AND code_hash = %(code_hash)s RETURNING name"
         )
-        return bool(await fetch(self._pool, statement, {"name": name, "code_hash": code_hash}))
+        entry = AuditEntry(AuditAction.RECOVERY_CODE_USED, name, name, now)
+        return bool(await fetch_audited(self._pool, statement, {"name": name, "code_hash": code_hash}, entry))
 
-    async def replace_recovery_codes(self, name: str, code_hashes: Sequence[bytes]) -> bool:
+    async def replace_recovery_codes(self, name: str, code_hashes: Sequence[bytes], *, now: datetime) -> bool:
         """New codes for a person with a second factor."""
-        return bool(await fetch(self._pool, _RENEW, {"name": name, "code_hashes": list(code_hashes)}))
+        params = {"name": name, "code_hashes": list(code_hashes)}
+        entry = AuditEntry(AuditAction.RECOVERY_CODES_RENEWED, name, name, now)
+        return bool(await fetch_audited(self._pool, _RENEW, params, entry))
 
-    async def remove(self, name: str) -> bool:
+    async def remove(self, name: str, *, by: str, now: datetime) -> bool:
         """Take a second factor away, recovery codes included; whether there was one."""
-        return bool(await fetch(self._pool, _REMOVE, {"name": name}))
+        entry = AuditEntry(AuditAction.SECOND_FACTOR_REMOVED, name, by, now)
+        return bool(await fetch_audited(self._pool, _REMOVE, {"name": name}, entry))
 
     async def sealed_seeds(self) -> Sequence[tuple[str, str]]:
         """Every encrypted seed with the name of its person."""

@@ -62,7 +62,7 @@ class MemoryRegistry:
         """Stop instant approvals for a place."""
         self._tables.pauses[pause.scope, pause.ref] = pause
 
-    async def lift_pause(self, scope: Scope, ref: str) -> bool:
+    async def lift_pause(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool:
         """Whether there was a pause to lift."""
         return self._tables.pauses.pop((scope, ref), None) is not None
 
@@ -74,7 +74,7 @@ class MemoryRegistry:
         """Withdraw the service from a buyer; False, and nothing changed, where the restriction's id is taken."""
         return self._tables.restrictions.setdefault(restriction.restriction_id, restriction) is restriction
 
-    async def lift_restriction(self, restriction_id: UUID, now: datetime) -> bool:
+    async def lift_restriction(self, restriction_id: UUID, now: datetime, *, by: str) -> bool:
         """Whether there was a standing restriction to lift."""
         known = self._tables.restrictions.get(restriction_id)
         if known is None or known.lifted_at is not None:

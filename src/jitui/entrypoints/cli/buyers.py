@@ -38,7 +38,7 @@ def restrict(
     async def work(service: Service) -> Sequence[Restriction]:
         nonlocal lifted
         if lift:
-            lifted = await _lift(service, buyer)
+            lifted = await _lift(service, buyer, by)
         elif not listing:
             await _restrict(service, buyer, reason, days, by)
         return await service.registry.restrictions_of(buyer)
@@ -67,10 +67,10 @@ async def _restrict(service: Service, buyer: str, reason: str, days: int, by: st
     await service.registry.restrict(row)
 
 
-async def _lift(service: Service, buyer: str) -> int:
+async def _lift(service: Service, buyer: str, by: str) -> int:
     now = service.clock()
     standing = [row for row in await service.registry.restrictions_of(buyer) if row.lifted_at is None]
-    return sum([await service.registry.lift_restriction(row.restriction_id, now) for row in standing])
+    return sum([await service.registry.lift_restriction(row.restriction_id, now, by=by) for row in standing])
 
 
 def _show(buyer: str, rows: Sequence[Restriction]) -> None:

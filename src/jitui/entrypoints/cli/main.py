@@ -54,6 +54,7 @@ COMMANDS = {
     "coverage": Slot("coverage:coverage", "Show and set what the service covers."),
     "keys": Slot("keys:keys", "Issue, list, roll and revoke API keys."),
     "people": Slot("people:people", "Who may sign in to the console."),
+    "audit": Slot("audit:audit", "Who did what; and whether the log is whole."),
     "secrets": Slot("secrets:secrets", "The keys that encrypt stored secrets."),
     "replay": Slot("replay:replay", "Drive real invoices through the service."),
     "history": Slot("history:history", "Bring real sets of orders to a back-test."),

@@ -39,7 +39,7 @@ def pause(
     async def work(service: Service) -> Sequence[Pause]:
         nonlocal lifted
         if lift:
-            lifted = await service.registry.lift_pause(*place)
+            lifted = await service.registry.lift_pause(*place, by=by, now=service.clock())
         elif not listing:
             await _set(service, place, reason, by)
         return await service.registry.pauses()

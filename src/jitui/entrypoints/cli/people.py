@@ -49,6 +49,7 @@ def add(
         Path | None,
         typer.Option(help="A file with the password, - for standard input; without: none yet.", show_default=False),
     ] = None,
+    by: By = "command line",
     as_json: Json = False,
 ) -> None:
     """Add a person; without a password nobody can sign in by it until `jitui people invite`."""
@@ -58,7 +59,7 @@ def add(
     async def work(service: Service) -> None:
         from jitui.identity.people import hash_password
 
-        await _add(service, person, None if password is None else await hash_password(password))
+        await _add(service, person, None if password is None else await hash_password(password), by)
 
     with_app(work)
     if as_json:
@@ -86,7 +87,7 @@ def invite(
         from jitui.errors import BadInput
 
         if new is not None:
-            await _add(service, new, None)
+            await _add(service, new, None, by)
         account = await _account(service, name)
         if account.password_set:
             raise BadInput(f"{name} has a password; `jitui people reset {name}` makes a new link.", path="name")
@@ -115,22 +116,22 @@ def list_(as_json: Json = False) -> None:
 
 
 @people.command()
-def disable(name: Name, as_json: Json = False) -> None:
+def disable(name: Name, by: By = "command line", as_json: Json = False) -> None:
     """Shut a person out: sessions and links end at once, and nobody signs in by this name."""
 
     async def work(service: Service) -> Account:
-        _known(await service.people.set_disabled(name, service.clock()), name)
+        _known(await service.people.set_disabled(name, True, by=by, now=service.clock()), name)
         return await _account(service, name)
 
     _tell(with_app(work), as_json)
 
 
 @people.command()
-def enable(name: Name, as_json: Json = False) -> None:
+def enable(name: Name, by: By = "command line", as_json: Json = False) -> None:
     """Let a disabled person sign in again, with the password and second factor from before."""
 
     async def work(service: Service) -> Account:
-        _known(await service.people.set_disabled(name, None), name)
+        _known(await service.people.set_disabled(name, False, by=by, now=service.clock()), name)
         return await _account(service, name)
 
     _tell(with_app(work), as_json)
@@ -150,9 +151,9 @@ def reset(
 
     async def work(service: Service) -> tuple[OneTimeLink, Settings]:
         _refuse_disabled(await _account(service, name))
-        _known(await service.people.set_password(name, None), name)
+        _known(await service.people.set_password(name, None, by=by, now=service.clock()), name)
         if second_factor:
-            await service.second_factors.remove(name)
+            await service.second_factors.remove(name, by=by, now=service.clock())
         return await _link(service, name, hours, by), service.settings
 
     link, settings = with_app(work)
@@ -164,6 +165,7 @@ def roles(
     name: Annotated[str | None, typer.Argument(help="Whose role to change.", show_default=False)] = None,
     role: Annotated[str | None, typer.Argument(help="The new role.", show_default=False)] = None,
     subject: Subject = "",
+    by: By = "command line",
     as_json: Json = False,
 ) -> None:
     """What roles there are; with NAME and ROLE, give a person another one, which ends the sessions."""
@@ -177,7 +179,7 @@ def roles(
     wanted = _person(name, role, subject, "")
 
     async def work(service: Service) -> Account:
-        _known(await service.people.set_role(name, wanted.role, wanted.subject_id), name)
+        _known(await service.people.set_role(name, wanted.role, wanted.subject_id, by=by, now=service.clock()), name)
         return await _account(service, name)
 
     _tell(with_app(work), as_json)
@@ -188,6 +190,7 @@ def sessions(
     name: Name,
     action: Annotated[str | None, typer.Argument(metavar="end", help="End them.", show_default=False)] = None,
     session: Annotated[str | None, typer.Argument(help="Only this one.", show_default=False)] = None,
+    by: By = "command line",
     as_json: Json = False,
 ) -> None:
     """Where a person is signed in; `end` ends all of these sessions, or the one that is named."""
@@ -199,7 +202,7 @@ def sessions(
 
     async def work(service: Service) -> tuple[Sequence[Session], int]:
         await _account(service, name)
-        ended = await service.people.end_sessions(name, one) if action is not None else 0
+        ended = await service.people.end_sessions(name, one, by=by, now=service.clock()) if action is not None else 0
         return await service.people.sessions(name, service.clock(), None), ended
 
     found, ended = with_app(work)
@@ -230,10 +233,10 @@ def _person(name: str, role: str, subject: str, display_name: str) -> Person:
     return Person(id_of(name, "the name"), found, subject, display_name or name)
 
 
-async def _add(service: Service, person: Person, password_hash: str | None) -> None:
+async def _add(service: Service, person: Person, password_hash: str | None, by: str) -> None:
     from jitui.errors import BadInput
 
-    if not await service.people.add_person(person, password_hash, service.clock()):
+    if not await service.people.add_person(person, password_hash, service.clock(), by=by):
         raise BadInput(f"There is a person {person.name} already.", path="name")
 
 

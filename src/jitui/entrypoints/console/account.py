@@ -64,7 +64,8 @@ async def account(visit: Visiting, request: ConsoleRequest) -> Page:
 async def end_sessions(visit: Visiting, request: ConsoleRequest, data: Form) -> Response[str]:
     """End one other session, or all others; one's own ends by signing out."""
     one = _uuid(data["session"]) if "session" in data else None
-    await visit.service.people.end_sessions(visit.reader.name, one, but=_own_session(request))
+    name, now = visit.reader.name, visit.service.clock()
+    await visit.service.people.end_sessions(name, one, by=name, now=now, but=_own_session(request))
     return go_to(ACCOUNT)
 
 
@@ -155,7 +156,7 @@ async def new_recovery_codes(visit: Visiting, request: ConsoleRequest, data: For
     refused = await _check_code(visit, request, data)
     if refused is not None:
         return await _account_page(visit, request, refusal=refused)
-    codes = await renew_recovery_codes(visit.service.second_factors, visit.reader.name)
+    codes = await renew_recovery_codes(visit.service.second_factors, visit.reader.name, now=visit.service.clock())
     return go_to(ACCOUNT) if codes is None else show(visit, "recovery_codes.html", codes=codes)
 
 
@@ -165,7 +166,7 @@ async def remove_second_factor(visit: Visiting, request: ConsoleRequest, data: F
     refused = await _check_code(visit, request, data)
     if refused is not None:
         return await _account_page(visit, request, refusal=refused)
-    await visit.service.second_factors.remove(visit.reader.name)
+    await visit.service.second_factors.remove(visit.reader.name, by=visit.reader.name, now=visit.service.clock())
     return go_to(ACCOUNT)
 
 

@@ -84,7 +84,7 @@ async def lift_pause(request: RequestContext, place: FromPath[str], ref: FromPat
     """Let instant approvals go on for a shop, category, item or region."""
     if place not in set(Scope) - {Scope.PLATFORM} or not may_name(ref):
         return not_found()
-    return NO_CONTENT if await request.service.registry.lift_pause(Scope(place), ref) else not_found()
+    return NO_CONTENT if await _lift(request, Scope(place), ref) else not_found()
 
 
 @delete(
@@ -95,7 +95,12 @@ async def lift_pause(request: RequestContext, place: FromPath[str], ref: FromPat
 )
 async def lift_platform_pause(request: RequestContext) -> Reply:
     """Let instant approvals go on everywhere."""
-    return NO_CONTENT if await request.service.registry.lift_pause(Scope.PLATFORM, "") else not_found()
+    return NO_CONTENT if await _lift(request, Scope.PLATFORM, "") else not_found()
+
+
+async def _lift(request: RequestContext, scope: Scope, ref: str) -> bool:
+    service = request.service
+    return await service.registry.lift_pause(scope, ref, by=request.actor.id, now=service.clock())
 
 
 HANDLERS = (set_pause, list_pauses, lift_pause, lift_platform_pause)

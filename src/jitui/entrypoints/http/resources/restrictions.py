@@ -164,7 +164,8 @@ async def lift_restriction(request: RequestContext, restriction_id: FromPath[str
     if known_id is None:
         return not_found()
     service = request.service
-    return NO_CONTENT if await service.registry.lift_restriction(known_id, service.clock()) else not_found()
+    lifted = await service.registry.lift_restriction(known_id, service.clock(), by=request.actor.id)
+    return NO_CONTENT if lifted else not_found()
 
 
 @put(

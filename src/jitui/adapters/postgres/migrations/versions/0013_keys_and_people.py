@@ -1,4 +1,4 @@
-"""Keys that are restricted, rolled and revoked."""
+"""Keys that are restricted, rolled and revoked; people with roles, links and a second factor; the audit log."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The worker warns of keys that end soon."""
+"""What the worker says once a day: keys that end soon, and where the audit log ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jitui.bootstrap import open_service
 from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
 from jitui.settings import Settings
-from jitui.worker import warn_of_ending_keys
+from jitui.worker import note_audit_head, warn_of_ending_keys
 from tests.aftersales.market import NOW
 
 DAY = timedelta(days=1)
@@ -34,3 +34,12 @@ async def test_keys_that_end_soon_are_named_and_never_more_than_a_screenful(data
         with capture_logs() as logs:
             await warn_of_ending_keys(service)
         assert (len(logs), logs[0]["ending"]) == (worker.MOST_KEYS_NAMED, worker.MOST_KEYS_NAMED + 2)
+
+
+async def test_the_head_of_the_audit_log_is_kept_in_the_workers_log_too(database_url: str, tmp_path: Path) -> None:
+    async with open_service(Settings(home=tmp_path), database_url) as service:
+        await issue_key(service.keys, KeyScope.PLATFORM, "", label="", now=NOW)
+        (row,) = await service.audit_log.events(actor=None, action=None, subject=None, before=None, limit=9)
+        with capture_logs() as logs:
+            await note_audit_head(service)
+    assert [(line["event"], line["head"]) for line in logs] == [("audit_head", f"1:{row.hash.hex()}")]
