@@ -18,10 +18,12 @@ log = get_logger("jitui.watch")
 
 @asynccontextmanager
 async def watching(service: Service) -> AsyncIterator[None]:
-    """Look at the service from time to time for as long as the block lasts; a worker may be dead, and then nobody else
-    does."""
+    """Look at the service from time to time for as long as the block lasts: a dead worker does not look any more.
+
+    The ledger is the workers' to look at; without one nothing is posted for long.
+    """
     stop = asyncio.Event()
-    looking = asyncio.create_task(watch(service, stop))
+    looking = asyncio.create_task(watch(service, stop, reads_ledger=False))
     try:
         yield
     finally:
@@ -29,19 +31,24 @@ async def watching(service: Service) -> AsyncIterator[None]:
         await looking
 
 
-async def watch(service: Service, stop: asyncio.Event) -> None:
+async def watch(service: Service, stop: asyncio.Event, *, reads_ledger: bool = True) -> None:
     """Open and close the tasks of what goes on, until `stop` is set."""
-    watcher = Watch()
+    watcher = Watch(reads_ledger)
 
     async def look() -> bool:
         await watcher.look(service, service.clock())
         return False
 
-    await repeat("watch", stop, look, every_seconds=WATCH_SECONDS)
+    await repeat("watch", stop, look, every_seconds=WATCH_SECONDS, after_fault_seconds=WATCH_SECONDS)
 
 
 async def repeat(
-    name: str, stop: asyncio.Event, step: Callable[[], Awaitable[bool | int]], *, every_seconds: float
+    name: str,
+    stop: asyncio.Event,
+    step: Callable[[], Awaitable[bool | int]],
+    *,
+    every_seconds: float,
+    after_fault_seconds: float = AFTER_FAULT_SECONDS,
 ) -> None:
     """Run a step again and again; at once while it finds work, else after a pause."""
     while not stop.is_set():
@@ -51,7 +58,7 @@ async def repeat(
                 continue
         except Exception:
             log.exception("step_failed", step=name)
-            pause_seconds = AFTER_FAULT_SECONDS
+            pause_seconds = after_fault_seconds
         await pause(stop, pause_seconds)
 
 

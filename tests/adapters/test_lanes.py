@@ -28,7 +28,7 @@ HOT: dict[str, Statement] = {
 }
 """Deciding, confirming (its reads and writes are the same ones), claiming, and deadlines.
 
-Not `DUE_LANES` and `DUE_PROVIDERS`: listing, without a lock, what is due where is the one look across all of them.
+Not `DUE_LANES`: listing, without a lock, what is due where is the one look across all of them.
 """
 
 

@@ -198,8 +198,8 @@ def test_doctor_asks_each_provider_whether_it_takes_our_key(
 
 
 async def _everything_wrong(database_url: str) -> str:
-    """One service with everything wrong for an hour; the failed refund's id."""
-    now = datetime.now(UTC) - timedelta(hours=1)
+    """One service with everything wrong for fifty minutes; the failed refund's id."""
+    now = datetime.now(UTC) - timedelta(minutes=50)
     async with open_market(database_url, now=now) as market:
         failed = await start_paying(market, "failed", now=now)
         await failed.hears(DECLINED, now=now)
@@ -238,17 +238,17 @@ def test_doctor_is_red_for_everything_that_goes_wrong_and_says_what_to_do(
             "worker w-2",
         },
     )
-    assert red["refunds"][0] == "1 failed (simulator), the oldest 60 min ago"
+    assert red["refunds"][0] == "1 failed (simulator), the oldest for 50 min"
     assert red["refunds"][1].startswith("`jitui refunds list --state failed`")
-    assert red["outcomes at simulator"][0] == "1 unknown for longer than is usual, the oldest 60 min ago"
-    assert red["provider paypal"][0] == "not configured, and 1 refunds wait for it, 60 min ago"
-    assert red["provider stripe"][0] == "unauthorised 60 min ago: invalid_api_key"
+    assert red["outcomes at simulator"][0] == "1 unknown for longer than is usual, the oldest for 50 min"
+    assert red["provider paypal"][0] == "not configured; refunds that wait for it: 1, the oldest for 50 min"
+    assert red["provider stripe"][0] == "unauthorised for 50 min: invalid_api_key"
     assert red["ledger"][0] == "order o-queued differs: captured is 10000 by the ledger and 10001 by the order"
-    assert red["roll-up"][0].startswith("cap usage is from 60 min ago")
-    assert red["worker w-2"][0] == "silent, last seen 2 h ago"
+    assert red["roll-up"][0].startswith("cap usage is 50 min old")
+    assert red["worker w-2"][0] == "silent for 2 h"
     shown = jitui("doctor").out
     assert max(map(len, shown.splitlines())) <= 80
-    assert "failed  provider paypal: not configured, and 1 refunds wait for it" in shown
+    assert "failed  provider paypal: not configured; refunds that wait for it: 1" in shown
     tasks = next(row for row in done.json["findings"] if row["what"] == "tasks")
     assert (tasks["level"], tasks["found"]) == ("absent", "open are 1 refund_failed")
 
@@ -262,4 +262,4 @@ def test_doctor_is_red_without_a_worker_where_there_was_one(jitui: Jitui, databa
             pass
 
     asyncio.run(roll_up())
-    assert told_of(jitui, "workers")[:3] == (1, "failed", "none at work; 0 refunds wait")
+    assert told_of(jitui, "workers")[:3] == (1, "failed", "none at work; refunds that wait: 0")

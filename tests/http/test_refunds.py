@@ -11,7 +11,7 @@ from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.ports import AttemptRef, ClaimedRefund
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.identity.access import KeyScope
-from jitui.identity.keys import issue_key
+from jitui.identity.keys import issue_key, roll_key
 from tests.http.api import BUYER, SHOP, Api, money, with_providers
 
 PAYOUT = {"reference": "BANK-7", "note": "By hand.", "amount": money(12900)}
@@ -198,6 +198,18 @@ async def test_a_repeated_proposal_gets_the_first_answer_again(api: Api) -> None
     assert (another.status_code, another.json()["type"]) == (409, "/problems/settlement-proposed")
     retried = await two.do("retry", None, two.second)
     assert retried.json()["type"] == "/problems/settlement-proposed"
+
+
+async def test_a_key_that_is_rolled_makes_no_second_person(api: Api) -> None:
+    """Without a label a key is who acts; its successor is the same."""
+    two = await two_persons(api)
+    now = api.now()
+    first = await issue_key(api.service.keys, KeyScope.PLATFORM, "", label="", now=now)
+    rolled = await roll_key(api.service.keys, first.key.key_id, now=now, old_until=now + timedelta(days=1))
+    assert (await two.do("settle-manually", PAYOUT, first.secret)).status_code == 202
+    own = await two.do("confirm-settlement", {"reference": "BANK-7"}, rolled.secret)
+    assert (own.status_code, own.json()["type"]) == (403, "/problems/second-person-needed")
+    assert (await two.do("confirm-settlement", {"reference": "BANK-7"}, two.second)).status_code == 200
 
 
 async def test_a_rejected_proposal_is_told_to_the_platform_alone(api: Api) -> None:

@@ -204,7 +204,6 @@ async def test_refunds_of_a_provider_that_is_not_configured_here_are_left_alone(
             await until(paid_market.all_refunded)
         snapshot = await paid_market.service.store.read_order(refs[0])
         assert snapshot is not None and snapshot.refunds[0].state is RefundState.QUEUED
-        assert await paid_market.service.store.due_providers(utc_now()) == {"elsewhere"}
 
 
 async def test_when_the_worker_that_rolls_up_is_killed_or_stopped_another_goes_on(

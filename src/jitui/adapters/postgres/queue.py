@@ -86,11 +86,6 @@ SET held_since = %(now)s::timestamptz, held_by = %(by)s::text, held_reason = %(r
 WHERE system_id = current_system_id() AND held_since IS NULL
 """)
 
-DUE_PROVIDERS = statement("""
-SELECT DISTINCT d.provider FROM generate_series(0, 255) AS l (lane) CROSS JOIN LATERAL (
-    SELECT r.provider FROM refund r WHERE r.lane = l.lane AND r.due_at <= %(now)s::timestamptz) d
-""")
-
 # Silence approves nothing while payouts are held: what the merchant said may be lost.
 EXPIRED = statement("""
 SELECT t.lane, t.ticket_id FROM generate_series(0, 255) AS l (lane)
@@ -198,12 +193,6 @@ def _claimed(lane: int, row: Row) -> ClaimedRefund:
     is_new, refund_text, attempt_text = row
     refund, attempt = _REFUND.decode(refund_text or b""), _ATTEMPT.decode(attempt_text or b"")
     return claimed(lane, refund, attempt, is_new=is_new == b"t")
-
-
-async def due_providers(connection: Connection, now: datetime) -> frozenset[str]:
-    """The providers whom a due refund waits for, in any lane."""
-    (rows,) = await run_batch(connection, [(DUE_PROVIDERS, {"now": now})])
-    return frozenset((name or b"").decode() for (name,) in rows)
 
 
 async def expired_tickets(connection: Connection, now: datetime, limit: int) -> list[TicketRef]:

@@ -168,11 +168,6 @@ class PostgresStore:
                 connection, self._seen, now=now, lease_until=lease_until, limit=limit, provider=provider
             )
 
-    async def due_providers(self, now: datetime) -> frozenset[str]:
-        """See `jitui.adapters.postgres.queue`."""
-        async with self._pool.connection() as connection:
-            return await queue.due_providers(connection, now)
-
     async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]:
         """See `jitui.adapters.postgres.queue`."""
         async with self._pool.connection() as connection:

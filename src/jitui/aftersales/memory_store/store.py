@@ -101,10 +101,6 @@ class MemoryStore:
             due = sorted(self._due(now, provider), key=lambda refund: (refund.due_at or now, refund.refund_id))
             return [self._claim(refund, now, lease_until) for refund in due[:limit]]
 
-    async def due_providers(self, now: datetime) -> frozenset[str]:
-        """The providers whom a due refund waits for."""
-        return frozenset(refund.provider for refund in self._due(now, None))
-
     async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]:
         """Tickets whose deadline has passed, the oldest first."""
         waiting = ((ticket.expires_at, ticket.ticket_id, ticket.lane) for ticket in self._tables.waiting.values())

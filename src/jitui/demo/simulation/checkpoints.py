@@ -211,10 +211,6 @@ class CheckpointedStore:
         await self._checkpoints.stop_at("put order")
         return await self._inner.put_order(ref, new, now)
 
-    async def due_providers(self, now: datetime) -> frozenset[str]:
-        """A read."""
-        return await self._inner.due_providers(now)
-
 
 class CheckpointedFeed:
     """See `jitui.aftersales.feed.Feed`."""

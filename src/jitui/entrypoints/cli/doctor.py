@@ -171,7 +171,7 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
     from jitui.adapters.postgres.queries import PostgresQueries
     from jitui.adapters.postgres.queue import SeenLog
     from jitui.adapters.postgres.registry import PostgresRegistry
-    from jitui.aftersales.operations.watch import Watch
+    from jitui.aftersales.operations.watch import FIRST_LOOK, standing_now
     from jitui.bootstrap import expected_of, utc_now
 
     async with make_pool(url, max_size=1) as pool:
@@ -179,7 +179,7 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
         queries, now = PostgresQueries(pool), utc_now()
         health = await queries.health(now)
         payouts = await PostgresPayoutHold(pool, Path(), SeenLog()).status()
-        standing = await Watch().standing(queries, await expected_of(settings), now)
+        standing = await standing_now(queries, await expected_of(settings), now, ledger_since=now - FIRST_LOOK)
         state = await queries.operations(now)
         ending = await PostgresKeys(pool).ending_soon(now)
     is_stale = any(task.kind == "roll_up_stale" for task in standing)

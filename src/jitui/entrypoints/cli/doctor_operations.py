@@ -42,7 +42,7 @@ def operations(state: OperationsState, standing: Sequence[NewTask], now: datetim
     for task in standing:
         yield _of_condition(task, now)
     if not any(task.kind == "ledger_unbalanced" for task in standing):
-        found = "balanced in the orders of the last day"
+        found = "balanced in the orders of the last hour"
         yield DoctorFinding("ledger", Level.OK, found, "`jitui ledger --check` looks at all orders.")
     yield _tasks(state.open_tasks)
 
@@ -55,7 +55,7 @@ def _failed(state: OperationsState, now: datetime) -> DoctorFinding:
     providers = ", ".join(sorted({found.provider for found in failed}))
     oldest = _age(now, min(found.oldest_at for found in failed))
     mend = "`jitui refunds list --state failed` says why; docs/how-to/mend-failed-refunds.md."
-    return DoctorFinding("refunds", Level.FAILED, f"{count} failed ({providers}), the oldest {oldest} ago", mend)
+    return DoctorFinding("refunds", Level.FAILED, f"{count} failed ({providers}), the oldest for {oldest}", mend)
 
 
 def _workers(state: OperationsState, standing: Sequence[NewTask]) -> Iterator[DoctorFinding]:
@@ -75,15 +75,18 @@ def _of_condition(task: NewTask, now: datetime) -> DoctorFinding:
     match task.kind:
         case TaskKind.OUTCOME_OVERDUE:
             states = " or ".join(map(str, _list(told["states"])))
-            found = f"{told['refunds']} {states} for longer than is usual, the oldest {_since(told, 'oldest_at', now)}"
+            found = (
+                f"{told['refunds']} {states} for longer than is usual, the oldest for {_lasts(told, 'oldest_at', now)}"
+            )
             mend = f"`jitui refunds list --provider {name}`; ask the provider, or reconcile its statement."
             return DoctorFinding(f"outcomes at {name}", Level.FAILED, found, mend)
         case TaskKind.PROVIDER_NOT_CONFIGURED:
-            found = f"not configured, and {told['refunds']} refunds wait for it, {_since(told, 'due_since', now)}"
+            waits = f"{told['refunds']}, the oldest for {_lasts(told, 'due_since', now)}"
+            found = f"not configured; refunds that wait for it: {waits}"
             mend = "Set its settings and start the workers anew, or settle them by hand."
             return DoctorFinding(f"provider {name}", Level.FAILED, found, mend)
         case TaskKind.PROVIDER_TROUBLE:
-            found = f"{told['trouble']} {_since(told, 'since', now)}: {told['reason']}"
+            found = f"{told['trouble']} for {_lasts(told, 'since', now)}: {told['reason']}"
             return DoctorFinding(f"provider {name}", Level.FAILED, found, MEND_TROUBLE.get(str(told["trouble"]), ""))
         case TaskKind.LEDGER_UNBALANCED:
             found = f"order {task.order_id} differs: {_differences(told)}"
@@ -91,13 +94,15 @@ def _of_condition(task: NewTask, now: datetime) -> DoctorFinding:
             return DoctorFinding("ledger", Level.FAILED, found, mend)
         case TaskKind.ROLL_UP_STALE:
             return DoctorFinding(
-                "roll-up", Level.FAILED, f"cap usage is from {_since(told, 'as_of', now)}", RUN_A_WORKER
+                "roll-up", Level.FAILED, f"cap usage is {_lasts(told, 'as_of', now)} old, hence unknown", RUN_A_WORKER
             )
         case TaskKind.WORKER_SILENT:
-            found = f"silent, last seen {_since(told, 'seen_at', now)}"
+            found = f"silent for {_lasts(told, 'seen_at', now)}"
             return DoctorFinding(f"worker {told['worker']}", Level.FAILED, found, "Start it anew, and read its log.")
         case _:
-            return DoctorFinding("workers", Level.FAILED, f"none at work; {told['refunds']} refunds wait", RUN_A_WORKER)
+            return DoctorFinding(
+                "workers", Level.FAILED, f"none at work; refunds that wait: {told['refunds']}", RUN_A_WORKER
+            )
 
 
 MEND_TROUBLE = {
@@ -129,8 +134,8 @@ def _list(value: object) -> Sequence[object]:
     return value
 
 
-def _since(evidence: Mapping[str, object], name: str, now: datetime) -> str:
-    return f"{_age(now, datetime.fromisoformat(str(evidence[name])))} ago"
+def _lasts(evidence: Mapping[str, object], name: str, now: datetime) -> str:
+    return _age(now, datetime.fromisoformat(str(evidence[name])))
 
 
 def _age(now: datetime, since: datetime) -> str:

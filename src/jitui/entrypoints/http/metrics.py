@@ -24,8 +24,12 @@ class Metrics:
     """One set per application object, so that two of them in one process do not mix."""
 
     def __init__(self) -> None:
-        process = str(os.getpid())
         self._registry = CollectorRegistry()
+        self._make_counters(str(os.getpid()))
+        self._make_gauges()
+        self.operations = OperationsMetrics(self._registry)
+
+    def _make_counters(self, process: str) -> None:
         requests = Counter(
             "jitui_http_requests_total",
             "Requests answered.",
@@ -62,6 +66,8 @@ class Metrics:
         self._refused_keys = Children(refused_keys, process)
         self._seconds = Children(seconds, process)
         self._decisions = Children(decisions, process)
+
+    def _make_gauges(self) -> None:
         self._queue = Gauge("jitui_refund_queue", "Refunds that wait for work.", ["state"], registry=self._registry)
         self._lag = Gauge(
             "jitui_roll_up_age_seconds", "Age of the cap usage that is rolled up.", registry=self._registry
@@ -82,8 +88,6 @@ class Metrics:
             ["path", "quantile"],
             registry=self._registry,
         )
-
-        self.operations = OperationsMetrics(self._registry)
 
     def answered(self, operation: str, status: int, seconds: float) -> None:
         """Count one request."""

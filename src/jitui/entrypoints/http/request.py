@@ -145,13 +145,13 @@ class RequestContext(Request[None, ApiKey | None, State]):
 
     @property
     def actor(self) -> Actor:
-        """Who acts, as timelines name them."""
+        """Who acts, as timelines name them; who has rolled a key is still the same."""
         assert self.key is not None
         if self.key.scope is SHOP:
             return Actor(ActorKind.MERCHANT, self.key.subject_id)
         if self.key.scope is BUYER:
             return Actor(ActorKind.BUYER, self.key.subject_id)
-        return Actor(ActorKind.PLATFORM, self.key.label or self.key.key_id)
+        return Actor(ActorKind.PLATFORM, self.key.label or self.key.client)
 
     def actor_for(self, acting_for: str | UnsetType, person: str | UnsetType) -> Actor:
         """Who acts, when a platform may pass on what its merchant's person decided; a problem is raised for half."""
