@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_OID, uuid5
 
@@ -11,8 +13,14 @@ import psycopg
 import pytest
 
 from jitui.adapters.embedded_postgres import with_database
+from jitui.adapters.postgres.audit import PostgresAuditLog
+from jitui.adapters.postgres.keys import PostgresKeys
 from jitui.adapters.postgres.migrate import current_revision, newest_revision, upgrade
+from jitui.adapters.postgres.people import PostgresPeople
+from jitui.adapters.postgres.pool import make_pool
 from jitui.errors import NotConfigured
+from jitui.identity.audit import verify
+from jitui.identity.keys import ApiKey, authenticate
 
 
 def test_an_empty_database_is_brought_to_the_newest_revision_once(empty_database_url: str) -> None:
@@ -145,3 +153,32 @@ def test_what_is_stored_without_a_currency_gets_that_of_its_orders_where_they_sa
             "SELECT ref, currency, approvals, amount_minor FROM usage_bucket WHERE bucket_seconds = 60 ORDER BY 1, 2"
         )
         assert found(usage) == [("", "CNY", 3, 15), ("mixed", "CNY", 1, 5), ("s", "CNY", 2, 10)]
+
+
+def test_keys_people_and_sessions_from_before_go_on_working(empty_database_url: str) -> None:
+    upgrade(empty_database_url, "0011")
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(
+            "INSERT INTO api_key (key_id, secret_hash, scope, created_at) "
+            "VALUES ('old', sha256('secret'), 'platform', now())"
+        )
+        connection.execute(
+            "INSERT INTO console_person (name, role, subject_id, display_name, created_at) "
+            "VALUES ('lin', 'buyer', 'b-1', 'Lin', now()), ('odd', 'merchant', '', 'Odd', now())"
+        )
+        connection.execute("INSERT INTO console_session VALUES ('token', 'lin', now(), now() + interval '1 hour')")
+    upgrade(empty_database_url)
+
+    async def look() -> None:
+        async with make_pool(empty_database_url, max_size=1) as pool:
+            key = await authenticate(PostgresKeys(pool), "jt_old_secret", datetime.now(UTC))
+            assert isinstance(key, ApiKey)
+            assert (key.permissions, key.expires_at, key.client) == (None, None, "old"), (
+                "all that it could, without end"
+            )
+            person = await PostgresPeople(pool).find_session(b"token", datetime.now(UTC))
+            assert person is not None and person.name == "lin"
+            assert len(await PostgresPeople(pool).accounts()) == 2
+            assert (await verify(PostgresAuditLog(pool))).faults == ()
+
+    asyncio.run(look())
