@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_OID, uuid5
 
@@ -13,9 +15,10 @@ import psycopg
 import pytest
 
 from jitui.adapters.embedded_postgres import with_database
+from jitui.adapters.postgres import migrate
 from jitui.adapters.postgres.audit import PostgresAuditLog
 from jitui.adapters.postgres.keys import PostgresKeys
-from jitui.adapters.postgres.migrate import current_revision, newest_revision, upgrade
+from jitui.adapters.postgres.migrate import Standing, current_revision, newest_revision, standing, upgrade
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.pool import make_pool
 from jitui.errors import NotConfigured
@@ -182,3 +185,48 @@ def test_keys_people_and_sessions_from_before_go_on_working(empty_database_url: 
             assert (await verify(PostgresAuditLog(pool))).faults == ()
 
     asyncio.run(look())
+
+
+def ahead(url: str, revision: str = "9998", needs: str | None = None) -> None:
+    """What a newer version leaves behind."""
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
+        if needs is not None:
+            connection.execute(f"COMMENT ON TABLE alembic_version IS '{needs}'".encode())
+
+
+def test_tables_that_a_newer_version_has_expanded_are_used_as_they_are(database_url: str) -> None:
+    ahead(database_url, needs=newest_revision())
+    assert standing(database_url) == Standing("9998", newest_revision())
+    assert standing(database_url).usable
+    upgrade(database_url)
+    assert current_revision(database_url) == "9998"
+
+
+def test_tables_that_lack_what_this_version_uses_are_refused(database_url: str) -> None:
+    ahead(database_url, needs="9997")
+    assert not standing(database_url).usable
+    with pytest.raises(NotConfigured, match=f"knows revision 9997, and this one ends at {newest_revision()}"):
+        upgrade(database_url)
+
+
+def test_tables_behind_this_version_are_not_used(empty_database_url: str) -> None:
+    assert not standing(empty_database_url).usable
+    upgrade(empty_database_url, "0001")
+    assert not standing(empty_database_url).usable
+    upgrade(empty_database_url)
+    assert standing(empty_database_url) == Standing(newest_revision())
+    assert standing(empty_database_url).usable
+
+
+TAKES_AWAY = re.compile(
+    r"^\s*(ALTER TABLE .*)?\b(DROP (TABLE|COLUMN|FUNCTION|VIEW)|RENAME)\b", re.MULTILINE | re.IGNORECASE
+)
+
+
+def test_a_migration_that_takes_something_away_says_which_program_it_needs() -> None:
+    """From the first release on: a program of the version before it must know that it cannot go on."""
+    for path in sorted((Path(migrate.__file__).parent / "migrations" / "versions").glob("*.sql")):
+        text = path.read_text(encoding="utf-8")
+        if path.name[:4] > "0012" and TAKES_AWAY.search(text):
+            assert "COMMENT ON TABLE alembic_version IS" in text, path.name

@@ -50,9 +50,14 @@ async def test_without_a_worker_requests_are_taken_and_readyz_says_so(api: Api) 
 
 
 async def test_not_ready_at_another_migration(api: Api) -> None:
-    async with api.market.pool.connection() as connection:
-        await connection.execute("UPDATE alembic_version SET version_num = 'older'")
-    assert (await api.call("GET", "/readyz")).status_code == 503
+    for change, status in (
+        ("UPDATE alembic_version SET version_num = '0001'", 503),
+        ("UPDATE alembic_version SET version_num = '9998'", 200),  # a newer version has added to the tables
+        ("COMMENT ON TABLE alembic_version IS '9997'", 503),  # and taken something away
+    ):
+        async with api.market.pool.connection() as connection:
+            await connection.execute(change.encode())
+        assert (await api.call("GET", "/readyz")).status_code == status
     async with api.market.pool.connection() as connection:
         await connection.execute("DROP TABLE alembic_version")
     assert (await api.call("GET", "/readyz")).status_code == 503

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from psycopg import sql
 
-from jitui.adapters.postgres.migrate import newest_revision
+from jitui.adapters.postgres.migrate import newest_revision, standing_of
 from jitui.adapters.postgres.pool import unavailable
 from jitui.backtest.schema import TABLES, ColumnType
 from jitui.errors import BadInput
@@ -204,11 +204,11 @@ def _connect(database_url: str) -> _Connection:
 
 
 def _check_revision(connection: _Connection) -> None:
-    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    found, wanted = (row[0] if row else "none"), newest_revision()
-    if found != wanted:
+    found = standing_of(connection)
+    if not found.usable:
         raise BadInput(
-            f"The database is at revision {found} and this version reads {wanted}: run `jitui migrate` first.",
+            f"The database is at revision {found.revision or 'none'} and this version reads {newest_revision()}:"
+            " run `jitui migrate` first, or install the newer version.",
             path="--history",
         )
 

@@ -1,11 +1,17 @@
 """Migrations: Alembic runs the SQL files of `migrations/versions`, forward only.
 
+A migration expands what the tables hold, so that the version before works on them too. One that takes something away
+says which revision a program must know from then on, as its last statement: `COMMENT ON TABLE alembic_version IS
+'0021'`. A program that is older than that refuses the database (docs/how-to/upgrade.md).
+
 Alembic and SQLAlchemy take more than a second to import, so they are imported where there is something to migrate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +25,27 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent / "migrations"
 _NEWEST = "head"
+_STANDING = """
+SELECT version_num, coalesce(obj_description('alembic_version'::regclass, 'pg_class'), '') FROM alembic_version
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a database is: its revision, None when it was never migrated, and the one that a program must know."""
+
+    revision: str | None
+    needs: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether this version of the code can work on it, as it is."""
+        return self.revision is not None and self.needs <= newest_revision() <= self.revision
+
+    @property
+    def too_new(self) -> bool:
+        """Whether it lacks what this version of the code still uses."""
+        return self.needs > newest_revision()
 
 
 def upgrade(
@@ -30,12 +57,21 @@ def upgrade(
 ) -> None:
     """Bring a database to a revision; running it again changes nothing. Holds a lock, so two starters take turns.
 
+    One that a newer version has expanded stays as it is.
+
     `time_zone`: in which the buyers' days were counted, for migrations that count some of them again.
     `iso_amounts`: currencies whose stored amounts the operator says are in ISO 4217's minor units (revision 0006).
-    Raises Unavailable when the database cannot be reached, BadInput where a migration refuses the rows that it finds.
+    Raises Unavailable when the database cannot be reached, BadInput where a migration refuses the rows that it finds,
+    NotConfigured where a newer version has taken away what this one uses.
     """
     wanted = newest_revision() if revision == _NEWEST else revision
-    if current_revision(database_url) == wanted:
+    found = standing(database_url)
+    if found.too_new:
+        raise NotConfigured(
+            f"A newer version of Jitui has changed this database: it needs a program that knows revision {found.needs},"
+            f" and this one ends at {newest_revision()}. Install the newer version."
+        )
+    if found.revision is not None and found.revision >= wanted:
         return
     from alembic import command
     from sqlalchemy import create_engine, pool
@@ -58,7 +94,12 @@ def upgrade(
 
 
 def current_revision(database_url: str) -> str | None:
-    """The revision that a database is at; None when it was never migrated.
+    """The revision that a database is at; None when it was never migrated. Raises as `standing` does."""
+    return standing(database_url).revision
+
+
+def standing(database_url: str) -> Standing:
+    """Where a database is.
 
     Raises Unavailable as `upgrade` does, and NotConfigured for a database in another encoding than UTF8.
     """
@@ -66,9 +107,14 @@ def current_revision(database_url: str) -> str | None:
         connection = psycopg.connect(database_url)
     with connection:
         _refuse_encoding(connection)
-        known = connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if known == (True,) else None
-    return str(row[0]) if row else None
+        return standing_of(connection)
+
+
+def standing_of(connection: psycopg.Connection) -> Standing:
+    """The same of a connection."""
+    known = connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
+    row = connection.execute(_STANDING).fetchone() if known == (True,) else None
+    return Standing(str(row[0]), str(row[1])) if row else Standing(None)
 
 
 def _refuse_encoding(connection: psycopg.Connection) -> None:
@@ -87,6 +133,7 @@ def server_version(database_url: str) -> int:
         return connection.info.server_version
 
 
+@cache
 def newest_revision() -> str:
     """The revision that this version of the code needs: a migration's file name begins with its own."""
     return max(path.name for path in (_FOLDER / "versions").glob("*.py")).partition("_")[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
 from typing import LiteralString
 from uuid import UUID
 
@@ -93,7 +92,8 @@ ORDER BY opened_at DESC, incident_id DESC LIMIT %(limit)s
 
 _HEALTH: LiteralString = """
 SELECT json_build_object(
-    'migrated', EXISTS (SELECT 1 FROM alembic_version WHERE version_num = %(revision)s),
+    'migrated', EXISTS (SELECT 1 FROM alembic_version WHERE version_num >= %(revision)s
+        AND coalesce(obj_description('alembic_version'::regclass, 'pg_class'), '') <= %(revision)s),
     'usage_as_of', (
         SELECT CASE WHEN r.by_database_clock THEN %(now)s::timestamptz - (clock_timestamp() - r.as_of) ELSE r.as_of END
         FROM roll_up r WHERE r.name = 'usage'),
@@ -243,7 +243,7 @@ class PostgresQueries:
 
     async def health(self, now: datetime) -> Health:
         """Raises a ProgrammingError of psycopg's on a database that was never migrated, or is at an earlier release."""
-        params = {"revision": _newest_revision(), "now": now}
+        params = {"revision": newest_revision(), "now": now}
         return (await read_rows(self._pool, _HEALTH, params, Health))[0]
 
     async def operations(self, now: datetime) -> OperationsState:
@@ -253,8 +253,3 @@ class PostgresQueries:
     async def unbalanced_orders(self, since: datetime | None, limit: int) -> Sequence[UnbalancedOrder]:
         """Where ledger and payments say different amounts."""
         return await read_rows(self._pool, _UNBALANCED, {"since": since, "limit": limit}, UnbalancedOrder)
-
-
-@cache
-def _newest_revision() -> str:
-    return newest_revision()

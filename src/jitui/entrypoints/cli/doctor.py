@@ -152,14 +152,16 @@ def _server(url: str, where: str) -> Iterator[DoctorFinding]:
 
 
 def _schema(settings: Settings, url: str) -> Iterator[DoctorFinding]:
-    from jitui.adapters.postgres.migrate import current_revision, newest_revision
+    from jitui.adapters.postgres.migrate import newest_revision, standing
 
-    stands, needed = current_revision(url), newest_revision()
-    if stands != needed:
-        found = f"at revision {stands or 'none'}, this version needs {needed}"
-        yield DoctorFinding("migrations", Level.MISSING, found, "Run `jitui migrate`.")
+    stands, needed = standing(url), newest_revision()
+    if not stands.usable:
+        found = f"at revision {stands.revision or 'none'}, this version needs {needed}"
+        mend = "Install the newer version of Jitui." if stands.too_new else "Run `jitui migrate`."
+        yield DoctorFinding("migrations", Level.MISSING, found, mend)
         return
-    yield DoctorFinding("migrations", Level.OK, f"at revision {stands}")
+    ahead = "" if stands.revision == needed else f"; a newer version has added to this one's {needed}"
+    yield DoctorFinding("migrations", Level.OK, f"at revision {stands.revision}{ahead}")
     yield from asyncio.run(_rows(url, settings))
 
 
