@@ -1,6 +1,6 @@
-"""The worker: pays claimed refunds, closes tickets at their deadline, publishes and rolls up the feed.
+"""The worker: pays claimed refunds, closes tickets at their deadline, and rolls up the feed.
 
-Any number of workers share one database; each loop survives a fault of what it calls and says so in the log.
+Any number of workers share one database. A loop logs a failed step and goes on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jitui.logs import get_logger
 
 IDLE_SECONDS = 0.05
 GATHER_SECONDS = 0.005
-"""How long a full worker lets calls end before it claims again: a claim costs the same for one refund as for many."""
+"""How long a full worker waits for calls to end before it claims again: one claim costs as much as a claim of many."""
 AFTER_FAULT_SECONDS = 1.0
 ROLL_UP_SECONDS = 1.0
 EXPIRY_SECONDS = 1.0
@@ -32,13 +32,13 @@ PAYOUTS_SECONDS = 10.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
 KEEP_RESPONSES = timedelta(hours=48)
-"""How long the answer to an Idempotency-Key is promised to be repeated."""
+"""How long the response to an Idempotency-Key is kept for repetition, as promised to callers."""
 
 log = get_logger("jitui.worker")
 
 
 async def run_worker(service: Service, stop: asyncio.Event) -> None:
-    """Work until `stop` is set, then finish the calls in hand."""
+    """Work until `stop` is set, then finish the calls that are running."""
     await _first_look(service, stop)
     await asyncio.gather(
         *(_pay_through(service, provider, stop) for provider in service.providers),
@@ -52,7 +52,7 @@ async def run_worker(service: Service, stop: asyncio.Event) -> None:
 
 
 async def pay_due(service: Service) -> int:
-    """Claim all that is due, pay it, and wait until it is done; returns how many refunds were claimed."""
+    """Claim and pay all due refunds, and wait until they are paid; returns how many were claimed."""
     paid = 0
     for provider in service.providers:
         while claimed := await _claim(service, provider, service.settings.worker_batch):
@@ -74,10 +74,10 @@ async def expire_due(service: Service) -> int:
 
 
 async def _pay_through(service: Service, provider: str, stop: asyncio.Event) -> None:
-    """Keep calls to one provider in flight, `worker_batch` at most, and claim only what can be called for now.
+    """Keep up to `worker_batch` calls to one provider running, and claim only as many refunds as can be called now.
 
-    Each provider has places of its own, so one that is slow or down holds up nobody else's refunds; and each call
-    frees its place by itself, so a slow call holds up one place.
+    Each provider has a limit of its own, so a slow provider does not delay the refunds of another. A call that ends
+    makes room for the next one at once, so a slow call occupies one place.
     """
     calls: set[asyncio.Task[None]] = set()
     while not stop.is_set():
@@ -107,7 +107,7 @@ async def _claim(service: Service, provider: str, limit: int) -> list[ClaimedRef
 
 
 async def _pay_one(service: Service, claimed: ClaimedRefund) -> None:
-    """A fault of one refund leaves its lease to run out; the others go on."""
+    """Pay one claimed refund. When this fails, its lease runs out and it is claimed again later."""
     try:
         done = await pay_claimed(service.store, service.providers, claimed, clock=service.clock)
         if isinstance(done, Executed) and (task := mismatch_task(done.changes)) is not None:
@@ -117,14 +117,14 @@ async def _pay_one(service: Service, claimed: ClaimedRefund) -> None:
 
 
 async def _warn_of_unpaid(service: Service) -> bool:
-    """Nobody claims a refund whose provider is not configured here; somebody must hear of it."""
+    """Warn of due refunds whose provider is not configured here: no worker claims them."""
     for name in await service.store.due_providers(service.clock()) - set(service.providers):
         log.warning("provider_not_configured", provider=name)
     return False
 
 
 async def _first_look(service: Service, stop: asyncio.Event) -> None:
-    """Whether this database is the one that was at work when we stopped, before anything is claimed."""
+    """Check before the first claim whether the database is a restored backup; repeat until the check succeeds."""
     while not stop.is_set():
         try:
             await _watch_payouts(service)
@@ -135,7 +135,7 @@ async def _first_look(service: Service, stop: asyncio.Event) -> None:
 
 
 async def _watch_payouts(service: Service) -> bool:
-    """Say that payouts are held, and leave a mark by which a restored backup shows how old it is."""
+    """Warn when payouts are held; otherwise leave the mark that shows later how old a restored backup is."""
     status = await service.payouts.status()
     if status.allowed:
         await service.payouts.mark(service.clock())
@@ -152,7 +152,7 @@ async def _link_parked(service: Service) -> bool:
 
 
 async def _roll_up(service: Service) -> bool:
-    """By the database's clock, so that the age of usage does not depend on this machine's."""
+    """Roll up usage, by the database's clock: the age of usage must not depend on this machine's clock."""
     await service.feed.roll_up()
     return False
 
@@ -165,7 +165,7 @@ async def _forget(service: Service) -> bool:
 async def _repeat(
     name: str, stop: asyncio.Event, step: Callable[[], Awaitable[bool | int]], *, every_seconds: float
 ) -> None:
-    """Run a step again and again; at once while it finds work, else after a pause."""
+    """Call a step until `stop` is set: again at once when it found work, else after a pause."""
     while not stop.is_set():
         pause_seconds = every_seconds
         try:
@@ -183,7 +183,7 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
 
 
 async def _first_of(calls: set[asyncio.Task[None]], stop: asyncio.Event) -> None:
-    """Wait until a call ends, or until the worker is to stop."""
+    """Wait until one of the calls ends or `stop` is set."""
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({*calls, stopping}, return_when=asyncio.FIRST_COMPLETED)
