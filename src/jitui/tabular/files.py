@@ -1,4 +1,4 @@
-"""A file of text as records: its encoding, delimiter and quote are fixed once, for the whole of it, and shown."""
+"""Reads a text file as records, with one encoding, delimiter and quote for the whole file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a file is written; a quote inside a quoted cell is doubled, and nothing is an escape."""
+    """The encoding, delimiter and quote of a file. A quote inside a quoted cell is doubled; there are no escapes."""
 
     encoding: str
     delimiter: str
@@ -35,7 +35,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The cells of one row, and the lines of the file that it is in, from the first to the last."""
+    """The cells of one row, and its first and last line in the file."""
 
     line: int
     last_line: int
@@ -52,7 +52,7 @@ class CsvFile:
 
 
 def open_csv(file: Path, encoding: str = "utf-8", delimiter: str | None = None) -> CsvFile:
-    """Fix the layout by the header, or as it is given. Raises BadInput, while reading too, for what is no such file."""
+    """Open a CSV file; the delimiter is found in the header unless it is given. Raises BadInput, also while reading."""
     lines = decoded_lines(file, encoding)
     first = next(lines, "")
     if not first.strip():
@@ -65,7 +65,7 @@ def open_csv(file: Path, encoding: str = "utf-8", delimiter: str | None = None) 
 
 
 def delimiter_named(text: str) -> str:
-    """A delimiter by its name or as itself. Raises BadInput."""
+    """A delimiter, given by its name or as itself. Raises BadInput for any other text."""
     sign = DELIMITERS.get(text, "\t" if text == "\\t" else text)
     if sign not in DELIMITERS.values():
         raise BadInput(f"--delimiter is one of {', '.join(DELIMITERS)}, not {shown(text)}.", path="--delimiter")
@@ -73,12 +73,12 @@ def delimiter_named(text: str) -> str:
 
 
 def found_delimiter(header: str) -> str:
-    """The one that cuts the header, quotes respected, into the most columns."""
+    """The delimiter that splits the header into the most columns; quotes are respected."""
     return max(DELIMITERS.values(), key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
 
 
 def decoded_lines(file: Path, encoding: str) -> Iterator[str]:
-    """Lines of text with their ends, decoded strictly, so that the line of a wrong byte is known."""
+    """The lines of a text with their ends, each decoded by itself, so that an error can name the line."""
     try:
         "".encode(encoding)
     except LookupError:
@@ -102,7 +102,7 @@ def decoded_lines(file: Path, encoding: str) -> Iterator[str]:
 
 
 def open_binary(file: Path) -> BinaryIO:
-    """The bytes of a file, unpacked where it is gzip, whatever its name."""
+    """Open the file for its bytes, unpacked when it is gzip, whatever its name."""
     with file.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
     return cast("BinaryIO", gzip.open(file, "rb")) if packed else file.open("rb")
@@ -115,7 +115,7 @@ def _wide_lines(file: Path, raw: bytes, encoding: str) -> Iterator[str]:
 
 
 def decode(file: Path, raw: bytes, encoding: str, line: int) -> str:
-    """The text of a line. Raises BadInput with the line and what to do."""
+    """The text of a line. Raises BadInput with the line, and what to do."""
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError as error:
@@ -127,11 +127,11 @@ def decode(file: Path, raw: bytes, encoding: str, line: int) -> str:
 def read_records(
     file: Path, lines: Iterable[str], layout: Layout, last_line: Callable[[], int] | None = None
 ) -> Iterator[Record]:
-    """Records of text, empty ones left out.
+    """The records of a text; empty ones are left out.
 
-    `last_line` tells the number in the file of the line that was taken last, where not all of its lines pass here.
-    Raises BadInput for a quote that does not end, and for one that ends in a later line although each of the lines is a
-    whole row by itself: then a stray quote would move cells from one row into another.
+    `last_line` returns the number, in the file, of the line that was read last; it is needed when lines were left out
+    before. Raises BadInput for a quote that is not closed. Raises it too for a quoted cell over several lines when each
+    of these lines alone is a complete row: a stray quote would move cells from one row into another.
     """
     csv.field_size_limit(LONGEST_CELL)
     taken: list[str] = []
@@ -170,7 +170,7 @@ def _again(first: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def check_columns(file: Path, columns: tuple[str, ...]) -> None:
-    """Raises BadInput for a column that is there twice."""
+    """Raises BadInput for a column name that occurs twice."""
     named = [name for name in columns if name]
     for name in named:
         if named.count(name) > 1:
@@ -178,15 +178,15 @@ def check_columns(file: Path, columns: tuple[str, ...]) -> None:
 
 
 def keys(columns: Sequence[str]) -> tuple[str, ...]:
-    """A key for each column: its name, and its place for one without a name, of which a file may have several.
+    """A key for each column: its name, or its position for one without a name, of which a file may have several.
 
-    A name has no space in front, so no other column has such a key.
+    A position is written with a space in front, and no name begins with a space, so the keys are different.
     """
     return tuple(name or f" {place}" for place, name in enumerate(columns, start=1))
 
 
 def _whole(file: Path, records: Iterator[Record], columns: tuple[str, ...], layout: Layout) -> Iterator[Record]:
-    """Trailing empty cells beyond the header are none: spreadsheets pad rows to the widest."""
+    """Drop trailing empty cells beyond the header: spreadsheets pad rows to the widest."""
     for record in records:
         while len(record.cells) > len(columns) and not record.cells[-1].strip():
             record.cells.pop()
@@ -194,7 +194,7 @@ def _whole(file: Path, records: Iterator[Record], columns: tuple[str, ...], layo
 
 
 def check_same_columns(first: Path, columns: Sequence[str], other: Path, others: Sequence[str]) -> None:
-    """Raises BadInput for two files of one table that do not have the same columns."""
+    """Raises BadInput when two files of one table have different columns."""
     if list(columns) != list(others):
         differing = [name for name in (*columns, *others) if (name in columns) != (name in others)]
         what = f"only one of them has {shown(differing[0])}" if differing else "they stand in another order"
