@@ -1,4 +1,4 @@
-"""Tasks: differences and double payments that a person must look at; nothing here moves money."""
+"""Tasks: differences and double payments that a person must look at. A task moves no money."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMES = UUID("6a697475-6900-5000-8000-7461736b7300")
 
 
 class TaskKind(StrEnum):
-    """What is wrong."""
+    """What the task is about."""
 
     OURS_ONLY = "ours_only"
     THEIRS_ONLY = "theirs_only"
@@ -30,7 +30,7 @@ class TaskKind(StrEnum):
 
 
 class TaskState(StrEnum):
-    """A task is open until a person says what became of it."""
+    """A task is open until a person resolves it."""
 
     OPEN = "open"
     RESOLVED = "resolved"
@@ -38,7 +38,10 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A task to open; `name` is its cause: the same cause again opens nothing, also when it was resolved."""
+    """A task to open.
+
+    `name` is its cause: a second task with the same cause is not opened, even after the first is resolved.
+    """
 
     name: str
     kind: TaskKind
@@ -51,13 +54,13 @@ class NewTask:
 
     @property
     def task_id(self) -> UUID:
-        """The id follows from the name."""
+        """The id, which is derived from the name."""
         return uuid5(_NAMES, self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorTask:
-    """A task's row; `amount_minor` is what the matter is about, where that is known."""
+    """A task's row; `amount_minor` is the amount in question, if known."""
 
     task_id: UUID
     kind: TaskKind
@@ -75,7 +78,7 @@ class OperatorTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """A page of tasks, newest first; `after` is the last row of the page before."""
+    """A page of tasks, newest first; `after` is the last row of the previous page."""
 
     state: TaskState | None = None
     provider: str | None = None
@@ -85,14 +88,14 @@ class TaskFilter:
 
 
 class Tasks(Protocol):
-    """What opens, lists and resolves tasks."""
+    """Opens, lists and resolves tasks."""
 
     async def open(self, tasks: Sequence[NewTask]) -> Sequence[TaskState]:
-        """The state in which each task now stands: a known one keeps its own."""
+        """Open the tasks; returns the state of each. A task that exists keeps its state."""
         ...
 
     async def list(self, wanted: TaskFilter) -> Sequence[OperatorTask]: ...
 
     async def resolve(self, task_id: UUID, *, note: str, by: str, now: datetime) -> OperatorTask | None:
-        """The task as it stands; a resolved one keeps its first note. None where there is none."""
+        """Resolve the task and return it; None when there is none. A resolved task keeps its first note."""
         ...
