@@ -1,4 +1,4 @@
-"""What an operator does about a refund that finally failed: send it again, or settle it with evidence."""
+"""What an operator can do about a failed refund: send it again, or settle it with evidence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def retry(
     now: datetime,
     reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | StoredResponse:
-    """An operator sends a finally failed refund again, as a new attempt with a new key."""
+    """Send a failed refund again, as a new attempt with a new key."""
 
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
         refund = next(refund for refund in snapshot.refunds if refund.refund_id == ref.refund_id)
@@ -56,14 +56,14 @@ async def retry(
 
 
 def _is_disputed(snapshot: OrderSnapshot, refund: Refund) -> bool:
-    """Whether the payment's open disputes are about more than it has left beside what is promised of it."""
+    """Whether the open disputes of the payment exceed what is left of it after all promised refunds."""
     tender = next(tender for tender in snapshot.tenders if tender.tender_id == refund.tender_id)
     return snapshot.disputed_minor(tender) > tender.remaining_minor
 
 
 @dataclass(frozen=True, slots=True)
 class ManualPayout:
-    """What an operator shows of a payment outside the provider; the amount must be the refund's."""
+    """The evidence of a payment outside the provider; the amount must be the refund's."""
 
     reference: str
     note: str
@@ -80,7 +80,7 @@ async def settle(
     now: datetime,
     reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | StoredResponse:
-    """An operator has paid a finally failed refund by hand: it is settled with evidence and never sent again."""
+    """Record that an operator paid a failed refund by hand; it is never sent again."""
 
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
         refund = next(refund for refund in snapshot.refunds if refund.refund_id == ref.refund_id)
@@ -92,7 +92,7 @@ async def settle(
 def plan_settlement(
     snapshot: OrderSnapshot, refund: Refund, payout: ManualPayout, by: Actor, now: datetime
 ) -> Plan | Refusal:
-    """Only FAILED: in every other state the provider may still pay, or has paid."""
+    """Plan the settlement. Only a failed refund is settled: in any other state the provider may pay, or has paid."""
     if refund.state is not RefundState.FAILED:
         return Refusal(
             RefusalCode.REFUND_NOT_FAILED,
@@ -113,7 +113,8 @@ def plan_settlement(
     )
     evidence = {"reference": payout.reference, "refund_id": str(refund.refund_id), "amount_minor": refund.amount_minor}
     done = with_ticket_following(snapshot, changes, refund.ticket_id, by, "settled_by_hand", now, detail=evidence)
-    if done.changes == changes:  # another refund of the ticket is not paid yet: the ticket stays, its timeline tells
+    # another refund of the ticket is unpaid, so the ticket stays; only its timeline records the settlement
+    if done.changes == changes:
         ticket = snapshot.ticket(refund.ticket_id)
         event = transition(snapshot, ticket, ticket.state, by=by, why="settled_by_hand", now=now, detail=evidence)
         return Plan((*changes, AddTimeline((event,))), refund.ticket_id)
@@ -121,7 +122,7 @@ def plan_settlement(
 
 
 def _may_still_be_paid(snapshot: OrderSnapshot, refund: Refund) -> bool:
-    """Whether any attempt is not declined: a refund has one such attempt at most (I2)."""
+    """Whether any attempt is not declined; a refund has one such attempt at most (I2)."""
     return any(
         attempt.refund_id == refund.refund_id and attempt.state is not AttemptState.DECLINED
         for attempt in snapshot.attempts

@@ -1,6 +1,6 @@
-"""Plain rows that people set: shops, buyers, categories, coverage, pauses, restrictions, lists, history, keys.
+"""Rows that people set: shops, buyers, categories, coverage, pauses, restrictions, lists, history, keys.
 
-Their full life (proposals, four eyes, appeals) comes with governance; what stands here is what a decision reads.
+Only what a decision reads is here; proposals, approval by two people and appeals come with governance.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from jitui.policy import CLOCKS_DIFFER_SECONDS, PublicPolicy
 class Scope(StrEnum):
     """Where a pause or a coverage row applies.
 
-    Covered is an order whose shop is, by its own row or else the platform's, and whose every line is, by its item's row
-    or else its category's.
+    An order is covered when its shop is (by the shop's row, else the platform's) and every line is (by the item's row,
+    else its category's).
     """
 
     PLATFORM = "platform"
@@ -37,7 +37,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """A shop as the platform describes it; it cannot switch the guarantee on or off (R13)."""
+    """A shop, as the platform describes it; a shop cannot switch the guarantee on or off (R13)."""
 
     shop_id: str
     name: str = ""
@@ -46,7 +46,7 @@ class Shop:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A row of the platform's category table: customised and virtual are set apart from each other (R2)."""
+    """A row of the platform's category table; customised and virtual are separate flags (R2)."""
 
     category_id: str
     title: str = ""
@@ -56,7 +56,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Whether a place is covered, and why, as the merchant reads it (R12, R13)."""
+    """Whether a place is covered, and why, as the merchant reads it (R12, R13). `ref` is the id within the scope."""
 
     scope: Scope
     ref: str
@@ -68,7 +68,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Instant approvals stopped for a place; every request there goes to review."""
+    """Instant approvals are stopped for a place: every request there goes to review."""
 
     scope: Scope
     ref: str
@@ -79,7 +79,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """The service withdrawn from a buyer (R11), until `ends_at` or until it is lifted."""
+    """The service is withdrawn from a buyer (R11), until `ends_at` or until the restriction is lifted."""
 
     restriction_id: UUID
     buyer_id: str
@@ -102,7 +102,7 @@ class Selection:
 
 
 class KeyScope(StrEnum):
-    """Whose eyes an API key sees with (I8)."""
+    """The data that an API key may access: everything, one shop's, or one buyer's (I8)."""
 
     PLATFORM = "platform"
     SHOP = "shop"
@@ -111,7 +111,7 @@ class KeyScope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key's row; the secret itself is shown once and kept only as a hash."""
+    """The row of an API key; the secret is shown once, and only its hash is stored."""
 
     key_id: str
     scope: KeyScope
@@ -124,7 +124,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class RefusedEvent:
-    """An event of a buyer's history that contradicts what is known; `field` says where."""
+    """An event that contradicts a buyer's history; `field` is the field in conflict."""
 
     event: RecordBuyerEvent
     field: str
@@ -139,9 +139,10 @@ RETRACTS_FROM_AHEAD = "What takes an event back cannot lie in the future."
 def contradicting(
     events: Sequence[RecordBuyerEvent], of_others: Collection[int], of_another_kind: Collection[int]
 ) -> list[RefusedEvent]:
-    """The events that contradict what is known, by their places in `events`, or one another.
+    """The events that contradict the history or one another; the other arguments are positions in `events`.
 
-    `of_others` name another buyer's order; `of_another_kind` take back an event of another kind, or were taken back so.
+    `of_others`: name another buyer's order. `of_another_kind`: take back an event of another kind, or were taken back
+    by one.
     """
     said: dict[tuple[str, str | None], str] = {
         (event.buyer_id, event.event_id): event.kind for event in events if event.retracts is None
@@ -161,9 +162,9 @@ def contradicting(
 
 
 class Registry(Protocol):
-    """What reads and sets these rows."""
+    """Reads and sets these rows."""
 
-    # Puts replace what they say; fields in `kept` were not said and stay as they are (attributes: all but those given).
+    # A put replaces what it names; the fields in `kept` stay as they are (`attributes` in `kept`: all but those given).
 
     async def put_shop(self, shop: Shop, now: datetime, *, kept: Collection[str] = ()) -> Shop: ...
 
@@ -200,7 +201,7 @@ class Registry(Protocol):
     async def history_records(self) -> Sequence[HistoryRecord]: ...
 
     async def refused_events(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RefusedEvent]:
-        """Those that contradict what is known here or one another; `record_buyer_events` leaves them out."""
+        """The events that contradict the history or one another; `record_buyer_events` leaves them out."""
         ...
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int: ...
@@ -236,7 +237,7 @@ async def issue_key(
     now: datetime,
     expires_at: datetime | None = None,
 ) -> str:
-    """A new API key, `jt_<id>_<secret>`, shown once; only its SHA-256 is kept (the secret has 256 random bits)."""
+    """A new API key, `jt_<id>_<secret>`, shown once; only its SHA-256 is stored (the secret has 256 random bits)."""
     key_id = secrets.token_hex(6)
     secret = secrets.token_urlsafe(32)
     await registry.add_key(ApiKey(key_id, scope, subject_id, label, now, expires_at), hash_secret(secret))
@@ -244,12 +245,12 @@ async def issue_key(
 
 
 def hash_secret(secret: str) -> bytes:
-    """The hash that a key's row keeps."""
+    """The hash that is stored for a key's secret."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 async def authenticate(registry: Registry, presented: str, now: datetime) -> ApiKey | None:
-    """The key that was presented, if it is known, matches, and is neither expired nor revoked."""
+    """The key that was presented; None when it is unknown or wrong, expired or revoked."""
     prefix, _, rest = presented.partition("_")
     key_id, _, secret = rest.partition("_")
     if prefix != KEY_PREFIX or not key_id or not secret:
@@ -265,7 +266,7 @@ async def authenticate(registry: Registry, presented: str, now: datetime) -> Api
 
 
 def refuse_opt_out() -> Refusal:
-    """R13: the guarantee is the platform's; a merchant sees whether and why, and cannot switch it."""
+    """The refusal for a shop that wants to leave: the guarantee is the platform's, and a shop can only see it (R13)."""
     return Refusal(
         RefusalCode.SHOP_CANNOT_OPT_OUT,
         "Instant refund is a basic guarantee of the platform: a shop can see its coverage and cannot change it.",
