@@ -1,4 +1,4 @@
-"""Starting a server or joining the one that runs, and leaving it: the last one to leave stops it."""
+"""Starts a server or joins a running one, and leaves it; the last process to leave stops it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from jitui.adapters.embedded_postgres.postmaster import (
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedServer:
-    """One process's hold on a running server; `url` names its database, `bin_folder` has psql and pgbench."""
+    """This process's use of a running server; `url` is its database, `bin_folder` has psql and pgbench."""
 
     url: str
     pid: int
@@ -41,10 +41,10 @@ DURABLE = ServerOptions()
 
 
 def start(folder: Path, options: ServerOptions = DURABLE) -> EmbeddedServer:
-    """Start the server of this folder, or join the one that runs; makes the folder and the cluster when new.
+    """Start the server of this folder, or join the running one; the folder and the cluster are created when missing.
 
     Raises NotConfigured for a folder that cannot be used (another major version, not ours, not writable) and
-    Unavailable, with the end of the server's log, when the server does not come up within `start_seconds`.
+    Unavailable, with the end of the server's log, when the server is not ready within `start_seconds`.
     """
     place = settle(folder)
     with _locked(place):
@@ -62,17 +62,17 @@ def start(folder: Path, options: ServerOptions = DURABLE) -> EmbeddedServer:
 
 
 def stop(server: EmbeddedServer) -> bool:
-    """Leave the server, and stop it when nobody else uses it; tells whether it was stopped."""
+    """Leave the server, and stop it when no other process uses it; returns whether it was stopped."""
     if server._hold.closed:
         return False
     with _locked(server._place):
-        # Closing, not unlocking: a forked child that shares the descriptor still uses the server.
+        # Closed, not unlocked: a forked child may share the descriptor and still use the server.
         server._hold.close()
         return not _is_held(server._place) and stop_postmaster(server._place)
 
 
 def crash(server: EmbeddedServer) -> None:
-    """SIGKILL the server's first process and leave: the next start recovers. For those who test what survives it."""
+    """Kill the server with SIGKILL and leave it; the next start recovers. For tests of what survives a crash."""
     with _locked(server._place):
         if is_alive(server.pid, server._place):
             os.kill(server.pid, signal.SIGKILL)
@@ -80,7 +80,7 @@ def crash(server: EmbeddedServer) -> None:
 
 
 def shut_down(folder: Path) -> bool:
-    """Stop whatever server runs in this folder, users or not; tells whether one ran."""
+    """Stop the server of this folder even while it is used; returns whether one ran."""
     if not (folder / "start.lock").exists():
         return False
     place = settle(folder)
@@ -90,7 +90,7 @@ def shut_down(folder: Path) -> bool:
 
 @contextmanager
 def running(folder: Path, options: ServerOptions = DURABLE) -> Iterator[EmbeddedServer]:
-    """`start` and `stop` around a block."""
+    """Start the server, or join it, for the time of a `with` block."""
     server = start(folder, options)
     try:
         yield server
@@ -100,7 +100,7 @@ def running(folder: Path, options: ServerOptions = DURABLE) -> Iterator[Embedded
 
 @contextmanager
 def _locked(place: Place) -> Iterator[None]:
-    """One process at a time starts or stops the server; the others wait for it to finish."""
+    """Let one process at a time start or stop the server; the others wait."""
     with (place.folder / "start.lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

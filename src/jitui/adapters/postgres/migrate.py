@@ -1,6 +1,6 @@
-"""Migrations: Alembic runs the SQL files of `migrations/versions`, forward only.
+"""Runs the SQL files of `migrations/versions` with Alembic, forward only.
 
-Alembic and SQLAlchemy take more than a second to import, so they are imported where there is something to migrate.
+Alembic and SQLAlchemy take more than a second to import, so they are imported only when there is something to migrate.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def upgrade(
     time_zone: str = "Asia/Shanghai",
     iso_amounts: Sequence[str] = (),
 ) -> None:
-    """Bring a database to a revision; running it again changes nothing. Holds a lock, so two starters take turns.
+    """Migrate a database to a revision; running it again changes nothing. A lock lets one process migrate at a time.
 
-    `time_zone`: in which the buyers' days were counted, for migrations that count some of them again.
-    `iso_amounts`: currencies whose stored amounts the operator says are in ISO 4217's minor units (revision 0006).
-    Raises Unavailable when the database cannot be reached, BadInput where a migration refuses the rows that it finds.
+    `time_zone`: the zone of the buyers' days, for migrations that count days again. `iso_amounts`: currencies whose
+    stored amounts the operator declares to be in ISO 4217's minor units (revision 0006). Raises Unavailable when the
+    database cannot be reached, BadInput when a migration refuses existing rows.
     """
     wanted = newest_revision() if revision == _NEWEST else revision
     if current_revision(database_url) == wanted:
@@ -58,7 +58,7 @@ def upgrade(
 
 
 def current_revision(database_url: str) -> str | None:
-    """The revision that a database is at; None when it was never migrated. Raises Unavailable as `upgrade` does."""
+    """The revision of a database; None when it was never migrated. Raises Unavailable like `upgrade`."""
     with unavailable():
         connection = psycopg.connect(database_url)
     with connection:
@@ -74,7 +74,7 @@ def server_version(database_url: str) -> int:
 
 
 def newest_revision() -> str:
-    """The revision that this version of the code needs: a migration's file name begins with its own."""
+    """The revision that this version of the code needs, from the file names of the migrations."""
     return max(path.name for path in (_FOLDER / "versions").glob("*.py")).partition("_")[0]
 
 
