@@ -1,4 +1,4 @@
-"""A folder of results that appears only when it is complete, and the assumptions that shaped it."""
+"""A folder of results that appears only when it is complete, and a record of the assumptions behind it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _Assumptions = TypeVar("_Assumptions", bound=Any)
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A hidden folder beside `out` to write into; it takes that place when the block ends well, and goes when not.
+    """A hidden folder beside `out` to write into; it becomes `out` when the block succeeds, and is deleted otherwise.
 
-    Raises BadInput where the folder is there already and not empty.
+    Raises BadInput when the folder exists and is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out} is there already and is not empty.", path="--out")
@@ -37,7 +37,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def write_assumptions(folder: Path, about: Mapping[str, object]) -> None:
-    """`assumptions.json`: what was assumed, beside what it shaped."""
+    """Write `assumptions.json`, which records what was assumed for the results."""
     (folder / "assumptions.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
