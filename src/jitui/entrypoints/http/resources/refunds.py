@@ -30,7 +30,7 @@ from jitui.ids import lane_of_id
 
 
 class ManualPayoutSent(Sent, frozen=True, kw_only=True):
-    """A failed refund was paid outside the provider: the evidence. The amount must be the refund's."""
+    """The evidence that a failed refund was paid outside the provider; the amount must be the refund's."""
 
     reference: Annotated[Code, Meta(description="The payment's own number, such as the bank's. Shown on the ticket.")]
     note: Annotated[Why, Meta(description="How it was paid and who checked. Shown to the platform alone.")]

@@ -1,4 +1,4 @@
-"""Shops, and what the service did for them."""
+"""Shops, and the benefit of the service for them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from jitui.entrypoints.http.resources.shared import Sent, Shown, id_of_address, 
 
 
 class ShopSent(Sent, frozen=True, kw_only=True):
-    """What the platform knows of a shop; what is not given stays as it is."""
+    """What the platform knows of a shop; fields that are not sent stay."""
 
     name: Text | UnsetType = UNSET
-    attributes: Annotated[Attributes | UnsetType, Meta(description="All of them: others are forgotten.")] = UNSET
+    attributes: Annotated[Attributes | UnsetType, Meta(description="All attributes: others are deleted.")] = UNSET
 
 
 class BenefitQuery(Sent, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class BenefitQuery(Sent, frozen=True, kw_only=True):
 
 
 class ShopAnswer(Shown, frozen=True, kw_only=True):
-    """What the platform told of a shop; attributes only for the platform."""
+    """What the platform sent about a shop; attributes only for the platform."""
 
     shop_id: str
     name: str
@@ -44,7 +44,7 @@ class ShopAnswer(Shown, frozen=True, kw_only=True):
 
 
 class BenefitAnswer(Shown, frozen=True, kw_only=True):
-    """What the service did for a shop: requests handled, and how long money took."""
+    """The benefit for a shop: requests handled, and how long refunds took."""
 
     shop_id: str
     since: datetime | None
@@ -65,11 +65,11 @@ _TAG = ["Shops and coverage"]
     "/v1/shops/{shop_id:str}",
     tags=_TAG,
     summary="Put a shop",
-    description="Replaces what is given; what is not given stays as it was.",
+    description="Replaces the fields that are sent; the others stay.",
     opt=operation({200: ShopAnswer}, [PLATFORM], body=ShopSent),
 )
 async def put_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
-    """Create or replace what is known of a shop, as far as it is said."""
+    """Create or replace the fields of a shop that are sent."""
     sent = await read_body(request, ShopSent)
     shop = Shop(id_of_address("shop_id", shop_id), said(sent.name, ""), dict(said(sent.attributes, {})))
     service = request.service
@@ -80,11 +80,11 @@ async def put_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     "/v1/shops/{shop_id:str}",
     tags=_TAG,
     summary="Read a shop",
-    description="`attributes` are the platform's own and empty for others.",
+    description="`attributes` are shown to the platform only.",
     opt=operation({200: ShopAnswer}, [PLATFORM, SHOP]),
 )
 async def get_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
-    """What is known of a shop."""
+    """Return what is known of a shop."""
     if not request.may_see(shop_id=shop_id) or not may_name(shop_id):
         return not_found()
     shop = await request.service.registry.get_shop(shop_id)
@@ -100,7 +100,7 @@ async def get_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     opt=operation({200: BenefitAnswer}, [PLATFORM, SHOP], query=BenefitQuery),
 )
 async def get_benefit(request: RequestContext, shop_id: FromPath[str]) -> Reply:
-    """What the service did for a shop."""
+    """Return the benefit of the service for a shop."""
     since = read_query(request, BenefitQuery).since
     if not request.may_see(shop_id=shop_id) or not may_name(shop_id):
         return not_found()
