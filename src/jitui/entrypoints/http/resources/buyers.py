@@ -91,7 +91,8 @@ _TAG = ["Buyers"]
     "/v1/buyers/{buyer_id:str}",
     tags=_TAG,
     summary="Put a buyer",
-    description="Replaces the fields that are sent; the others stay; `null` makes a field unknown. Ids may be pseudonyms.",
+    description="Replaces the fields that are sent; the others stay; `null` makes a field unknown. Ids may be "
+    "pseudonyms.",
     opt=operation({200: BuyerAnswer}, [PLATFORM], body=BuyerSent),
 )
 async def put_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
