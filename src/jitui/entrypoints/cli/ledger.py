@@ -18,7 +18,7 @@ def ledger(
     order: Annotated[str, typer.Argument(metavar="ORDER", help="The platform's order id.", show_default=False)],
     as_json: Json = False,
 ) -> None:
-    """An order's story in accounts: when, what happened, debit, credit, amount; and what each account holds now."""
+    """An order's ledger: when, what happened, debit, credit, amount; and the balance of each account."""
     from jitui.aftersales.ledger import balances
     from jitui.entrypoints.cli.running import with_app
 

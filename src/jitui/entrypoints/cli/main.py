@@ -1,4 +1,4 @@
-"""The `jitui` command: a table of commands, each imported when it is called, and what becomes of their errors."""
+"""The `jitui` command: a table of commands, each imported when it is called, and the handling of their errors."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ used, 3 a part we depend on is not there."""
 
 
 class _ClosedPipe(BaseException):
-    """Whoever read our output has left."""
+    """The reader of our output has closed the pipe."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A command that is imported when it is called: a function for Typer, or a Typer with commands of its own."""
+    """A command that is imported when it is called: a function, or a Typer with commands of its own."""
 
     target: str
     help: str
@@ -43,20 +43,20 @@ COMMANDS = {
     "import": Slot("importing:importing", "Load orders, payments, shipments, buyers, history."),
     "policy": Slot("policy:policy", "Check, test, compare and publish policies."),
     "explain": Slot("explain:explain", "Why a ticket was, or was not, refunded at once."),
-    "ledger": Slot("ledger:ledger", "An order's story in accounts."),
-    "reconcile": Slot("reconcile:reconcile", "A provider's statement against the ledger."),
+    "ledger": Slot("ledger:ledger", "An order's ledger: postings and balances."),
+    "reconcile": Slot("reconcile:reconcile", "Compare a provider's statement with the ledger."),
     "tasks": Slot("tasks:tasks", "Differences that a person must look at."),
-    "restore": Slot("restore:restore", "From a restored backup to paying again."),
+    "restore": Slot("restore:restore", "Check a restored backup, then pay again."),
     "pause": Slot("pause:pause", "Stop instant approvals, everywhere or for a place."),
     "restrict": Slot("people:restrict", "Withdraw the service from a buyer."),
     "select": Slot("people:select", "Put a buyer on the allow or the deny list."),
     "coverage": Slot("coverage:coverage", "Show and set what the service covers."),
     "keys": Slot("keys:keys", "Issue API keys."),
-    "replay": Slot("replay:replay", "Drive real invoices through the service."),
-    "history": Slot("history:history", "Bring real sets of orders to a back-test."),
-    "backtest": Slot("backtest:backtest", "What a policy would have done to a history."),
-    "simulate": Slot("simulate:simulate", "Write a made-up history of any size."),
-    "simulate-faults": Slot("simulate_faults:simulate_faults", "The service in worlds of faults."),
+    "replay": Slot("replay:replay", "Replay real invoices through the service."),
+    "history": Slot("history:history", "Import real orders for back-tests."),
+    "backtest": Slot("backtest:backtest", "What a policy would have decided over a history."),
+    "simulate": Slot("simulate:simulate", "Generate a history of any size."),
+    "simulate-faults": Slot("simulate_faults:simulate_faults", "Run the service under simulated faults."),
     "bench": Slot("bench:bench", "Measure against floors and peers."),
     "provider-simulator": Slot("simulator:provider_simulator", "A payment provider to test with."),
     "doctor": Slot("doctor:doctor", "Is everything in place?"),
@@ -64,7 +64,7 @@ COMMANDS = {
 
 
 class LazyGroup(TyperGroup):
-    """Lists every command with its one line and imports none but the one that is called."""
+    """Lists every command with one line of help; imports only the command that is called."""
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, TyperCommand | None, list[str]]:  # type: ignore[override]
         if args and args[0] in COMMANDS:
@@ -76,12 +76,12 @@ class LazyGroup(TyperGroup):
             done: object = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError as error:
-            raise _ClosedPipe from error  # Typer would make it a failure of the command
+            raise _ClosedPipe from error  # Typer would report it as an error of the command
         return done
 
 
 def load(name: str) -> TyperCommand | TyperGroup:
-    """The real command behind a name."""
+    """The real command with this name."""
     module, _, attribute = COMMANDS[name].target.partition(":")
     target: object = getattr(import_module(f"jitui.entrypoints.cli.{module}"), attribute)
     if isinstance(target, typer.Typer):
@@ -95,7 +95,7 @@ def load(name: str) -> TyperCommand | TyperGroup:
 
 
 def new_typer(help_text: str = "") -> typer.Typer:
-    """A Typer as all of ours are: plain help (Rich's takes half a second to import), no completion options."""
+    """A Typer with our settings: plain help (Rich takes half a second to import), no completion options."""
     return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
@@ -123,11 +123,11 @@ def _options(
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """`main` has read --debug already: it must hold for errors of this very step too."""
+    """`main` has read --debug already, because it also applies to errors of this step."""
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and leave with its exit code; errors of the JituiError tree become one sentence."""
+    """Run a command and exit with its code; a JituiError is printed as one sentence."""
     words = list(sys.argv[1:] if args is None else args)
     any_terminal()
     signal.signal(signal.SIGTERM, _terminated)
@@ -159,7 +159,7 @@ def _run(words: list[str], *, debug: bool) -> int:
 
 
 def _refuse_what_is_no_text(words: list[str]) -> None:
-    """Bytes that are no text in the terminal's encoding come as halves of surrogate pairs, which nothing can store."""
+    """Refuse bytes that are not text in the terminal's encoding: they arrive as surrogates, which cannot be stored."""
     from jitui.errors import BadInput
 
     for word in words:
@@ -168,19 +168,19 @@ def _refuse_what_is_no_text(words: list[str]) -> None:
 
 
 def _tell(error: Exception, sentence: str, *, debug: bool) -> None:
-    """An error's sentence, or with --debug its trace; never a secret or a local value."""
+    """Print an error's sentence, or with --debug its trace; never a secret or a local variable."""
     from jitui.logs import isolated_trace, without_secrets
 
     say(isolated_trace(error) if debug else without_secrets(sentence))
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM unwinds like an error, so that every `with` stops what it started."""
+    """Unwind on SIGTERM as on an error, so that every `with` stops what it started."""
     raise SystemExit(TERMINATED)
 
 
 def _leave_closed_pipe() -> NoReturn:
-    """Whoever read our output has left; nothing more may be written, not even at the interpreter's own end."""
+    """Exit without writing anything more, because the reader of our output has closed the pipe."""
     import os
 
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""Who may see what, in one place (I8): a buyer only their own, a shop only its own, and the same 404 for the rest."""
+"""Access to pages (I8): buyers see their own things, shops their own, and everybody else gets the same 404."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST_ID = 200
 
 
 class Sessions(AbstractAuthenticationMiddleware):
-    """Puts the person behind the session cookie into the request; nobody is a visitor too."""
+    """Puts the person of the session cookie into the request; without one it is a visitor's."""
 
     async def authenticate_request(self, connection: AnyConnection) -> AuthenticationResult:
         token = connection.cookies.get(SESSION_COOKIE)
@@ -33,10 +33,10 @@ class Sessions(AbstractAuthenticationMiddleware):
 
 
 def only(role: Role) -> Guard:
-    """Keeps a router for one role: others get 403, and who is not signed in is asked to."""
+    """A guard for routes of one role: others get 403, and visitors are asked to sign in."""
 
     def guard(connection: AnyConnection, _: BaseRouteHandler) -> None:
-        if connection.scope.get("method") == "OPTIONS":  # says what an address takes; no session is looked for
+        if connection.scope.get("method") == "OPTIONS":  # the answer only lists methods, so no session is needed
             return
         person = connection.user
         if person is None:
@@ -48,18 +48,18 @@ def only(role: Role) -> Guard:
 
 
 async def own_ticket(visit: Visit, ticket_id: UUID) -> OrderSnapshot:
-    """The order snapshot of a ticket that is the reader's own."""
+    """The order snapshot of a ticket that belongs to the reader; raises NotFoundException otherwise."""
     return _own(visit, await visit.service.store.read_order(TicketRef(lane_of_id(ticket_id), ticket_id)))
 
 
 async def own_order(visit: Visit, order_id: str) -> OrderSnapshot:
-    """The file of an order that is the buyer's own."""
+    """The snapshot of an order that belongs to the buyer."""
     reader = visit.reader
     return _own(visit, await visit.service.store.read_order(OrderRef(lane_of(reader.subject_id), known_text(order_id))))
 
 
 def known_text(text: str) -> str:
-    """An id from outside, if it can be one at all."""
+    """The text, if it can be an id; raises NotFoundException otherwise."""
     if why_no_id(text) is not None:
         raise NotFoundException
     return text
