@@ -1,4 +1,4 @@
-"""What every file of this repository keeps to: rules that no linter knows."""
+"""Rules for every file of this repository that no linter checks."""
 
 from __future__ import annotations
 

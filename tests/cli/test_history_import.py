@@ -1,4 +1,4 @@
-"""`jitui history import` of somebody's own files: what it prints, and how it leaves."""
+"""`jitui history import` of foreign files: what it prints, and its exit codes."""
 
 from __future__ import annotations
 
