@@ -110,6 +110,21 @@ def test_every_package_that_is_imported_is_declared() -> None:
     assert found == set()
 
 
+FILLER = re.compile(r"(as (above|below)|the same( (again|here))?|one more|ditto|likewise|see (above|below))[.:]?", re.I)
+OPENING = re.compile(r"As (above|below)\b|The same[,:]|Ditto\b")
+
+
+def test_every_docstring_says_something_by_itself() -> None:
+    """A docstring such as `As above.` sends the reader to another one, which may be moved or rewritten."""
+    found = {}
+    for path, node in nodes():
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            text = node.value.value.strip()
+            if FILLER.fullmatch(text) or OPENING.match(text):
+                found[f"{path}:{node.lineno}"] = text
+    assert found == {}
+
+
 def test_functions_fit_a_screen() -> None:
     long = [
         f"{path}:{node.lineno} {node.name}"
