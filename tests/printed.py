@@ -1,4 +1,4 @@
-"""Pages whose commands run as printed, and whose outputs are what comes out.
+"""Runs the commands on a page and compares their output with the page.
 
 A block of shell commands (`sh`) is followed by the block of what it prints (without a language), or prints nothing.
 In an output `…` stands for any text of its line, and a line that is only `…` for any number of lines.

@@ -1,4 +1,4 @@
-"""Amounts are in ISO 4217's minor units; CLDR's digits are not money, and each provider counts in its own way."""
+"""Amounts are in ISO 4217's minor units; CLDR's decimals are not used, and providers count in their own units."""
 
 from __future__ import annotations
 

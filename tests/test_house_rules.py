@@ -1,4 +1,4 @@
-"""What every file of this repository keeps to: rules that no linter knows."""
+"""Rules for every file of this repository that no linter checks."""
 
 from __future__ import annotations
 
@@ -108,6 +108,21 @@ def test_every_package_that_is_imported_is_declared() -> None:
             if not declared & {name.replace("_", "-").lower() for name in providers.get(module, [])}:
                 found.add(f"{path} imports {module}")
     assert found == set()
+
+
+FILLER = re.compile(r"(as (above|below)|the same( (again|here))?|one more|ditto|likewise|see (above|below))[.:]?", re.I)
+OPENING = re.compile(r"As (above|below)\b|The same[,:]|Ditto\b")
+
+
+def test_every_docstring_says_something_by_itself() -> None:
+    """A docstring such as `As above.` sends the reader to another one, which may be moved or rewritten."""
+    found = {}
+    for path, node in nodes():
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            text = node.value.value.strip()
+            if FILLER.fullmatch(text) or OPENING.match(text):
+                found[f"{path}:{node.lineno}"] = text
+    assert found == {}
 
 
 def test_functions_fit_a_screen() -> None:

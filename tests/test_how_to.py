@@ -1,4 +1,4 @@
-"""Python and commands of the how-to pages run as printed."""
+"""The Python code and the commands of the how-to pages run as printed."""
 
 from __future__ import annotations
 

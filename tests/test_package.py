@@ -1,4 +1,4 @@
-"""The package from the outside: what `import jitui` gives, and what it does not pull in."""
+"""The package: what `import jitui` offers, and what it does not import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings are read once; what cannot be used is refused by name."""
+"""Settings are read once; a value that cannot be used is refused with its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scripts/mutants.py changes: each clause of a statement once, and only what another program is."""
+"""The changes that scripts/mutants.py makes: each clause of a statement once, and only when the program differs."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ __all__ = ["Policy", "PolicyRefused", "decide", "explain"]
 
 
 def __getattr__(name: str) -> object:
-    """The policy layer is imported when it is first used, so that `import jitui` stays cheap."""
+    """Import the policy layer when it is first used: `import jitui` alone loads nothing."""
     if name in ("Policy", "PolicyRefused", "decide", "explain"):
         from jitui import policy
 

@@ -1,4 +1,4 @@
-"""The only file that names concrete adapters: it puts the parts together, by explicit keywords."""
+"""Builds the service. This is the only module that names concrete adapters; it passes them as keyword arguments."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """The one place where the service reads the time of day."""
+    """The current time. The service reads the clock only here."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The service with its parts in place; entry points call the core's functions with these."""
+    """The settings and the adapters of one running service; entry points pass them to the functions of the core."""
 
     settings: Settings
     store: Store
@@ -93,12 +93,12 @@ class Service:
     clock: Clock = utc_now
 
     def restoring(self) -> Restoring:
-        """What comparing with the providers' refunds works with."""
+        """What `jitui.aftersales.reconciliation.restore` needs to compare a restored database with the providers."""
         listings = {name: found for name, found in self.providers.items() if isinstance(found, RefundListing)}
         return Restoring(self.store, self.tasks, self.payouts, self.clock, self.providers, listings)
 
     async def decision_settings(self, deadline_passed: Callable[[], bool] = lambda: False) -> DecisionSettings:
-        """How a request is decided right now."""
+        """The policy in force and the settings by which a request is decided now."""
         return DecisionSettings(
             await self.policy_in_force.current(),
             self.settings.time_zone,
@@ -122,7 +122,7 @@ class Service:
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """The URL of a running, migrated database: the one that is configured, else the embedded server."""
+    """The URL of a running, migrated database: the configured one, or that of the embedded server."""
     if settings.database_url is not None:
         upgrade(settings.database_url, time_zone=settings.time_zone.key)
         yield settings.database_url
@@ -134,7 +134,7 @@ def database(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def server(settings: Settings) -> Iterator[str]:
-    """The URL of a running server: the one that is configured, else the embedded one; nothing is migrated."""
+    """The URL of a running server, not migrated: the configured one, or that of the embedded server."""
     if settings.database_url is not None:
         yield settings.database_url
         return
@@ -144,9 +144,10 @@ def server(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def own_history(history: str, settings: Settings, time_zone: ZoneInfo, work: Path) -> Iterator[str]:
-    """Where a back-test reads: tables of the service are first exported into `work`, any other place stays as it is.
+    """The place that a back-test reads, with the tables of a service exported first.
 
-    `service` is the configured database, else the embedded one.
+    `service` means the configured database, or the embedded one. The tables of a service's database are exported into
+    `work`; every other place is returned unchanged.
     """
     if history == "service":
         with database(settings) as url:
@@ -165,7 +166,7 @@ def _exported(url: str, time_zone: ZoneInfo, work: Path) -> str:
 
 @asynccontextmanager
 async def open_service(settings: Settings, database_url: str, *, clock: Clock = utc_now) -> AsyncIterator[Service]:
-    """The service on a migrated database; nothing is published."""
+    """The service on a migrated database. It publishes no policy."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(make_pool(database_url, max_size=settings.pool_size))
         time_zone = settings.time_zone.key
@@ -202,7 +203,7 @@ def sealer(settings: Settings) -> Sealer | None:
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:
-    """Every provider that is configured, by name; each is closed with the service."""
+    """Every configured provider, by name; each is closed together with the service."""
     providers: dict[str, PaymentProvider] = {}
     for provider in (alipay(settings), simulator(settings), stripe(settings), wechat_pay(settings)):
         if provider is not None:
@@ -229,7 +230,7 @@ async def expected_of(settings: Settings) -> Expected:
 
 
 def alipay(settings: Settings) -> AlipayProvider | None:
-    """Alipay with the keys that its files hold now."""
+    """Alipay, with the keys that are in its files now."""
     if (
         settings.alipay_app_id is None
         or settings.alipay_private_key_file is None
@@ -262,7 +263,7 @@ def simulator(settings: Settings) -> SimulatorProvider | None:
 
 
 def stripe(settings: Settings) -> StripeProvider | None:
-    """Stripe with the secrets that its files hold now."""
+    """Stripe, with the secrets that are in its files now."""
     if settings.stripe_secret_key_file is None or settings.stripe_webhook_secret_file is None:
         return None
     from jitui.adapters.payments.stripe.provider import StripeProvider
@@ -276,7 +277,7 @@ def stripe(settings: Settings) -> StripeProvider | None:
 
 
 def wechat_pay(settings: Settings) -> WeChatPayProvider | None:
-    """WeChat Pay with the keys that its files hold now."""
+    """WeChat Pay, with the keys that are in its files now."""
     if (
         settings.wechat_pay_merchant_id is None
         or settings.wechat_pay_certificate_serial is None
@@ -303,7 +304,7 @@ def wechat_pay(settings: Settings) -> WeChatPayProvider | None:
 
 
 def statement_formats() -> dict[str, StatementFormat]:
-    """The formats of statements, by the provider's name on our payments."""
+    """The statement formats, by the provider's name on a payment."""
     from jitui.adapters.payments.statements.alipay import AlipayStatements
     from jitui.adapters.payments.statements.simulator import SimulatorStatements
     from jitui.adapters.payments.statements.stripe import StripeStatements
@@ -318,7 +319,7 @@ def statement_formats() -> dict[str, StatementFormat]:
 
 
 async def install_policy(service: Service) -> bool:
-    """Publish the first policy: the configured file's, else the default one; False when one is live already."""
+    """Publish the first policy: the configured file, or the default. Returns False when a policy is live already."""
     if await service.registry.live_policy() is not None:
         return False
     file = service.settings.policy_file

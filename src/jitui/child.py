@@ -1,7 +1,7 @@
-"""Processes that end with the one that started them, however that one ends.
+"""Child processes that end when their parent ends, even when the parent is killed.
 
 `python -m jitui.child PARENT MODULE WORDS…` runs a module as `python -m MODULE WORDS…` does, and ends when the process
-with the number PARENT is no longer its parent.
+with the id PARENT is no longer its parent.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from contextlib import contextmanager
 
 LOOK_SECONDS = 0.25
 GRACE_SECONDS = 25.0
-"""How long a process whose parent is gone may take to finish what it has in hand."""
+"""How long a process may take to finish its work after its parent is gone."""
 STOP_SECONDS = 20.0
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 HEALTHY_SECONDS = 60.0
-"""Who ran for so long is started again as quickly as the first time."""
+"""A process that ran for longer than this is restarted after the shortest pause again."""
 
 log = logging.getLogger("jitui.processes")
 
@@ -35,9 +35,10 @@ def command_of(module: str, *words: str) -> list[str]:
 
 
 def end_with_parent(parent: int) -> None:
-    """From now on this process is told to stop when its parent is gone, and killed when it does not.
+    """Stop this process when its parent is gone: SIGTERM first, SIGKILL after `GRACE_SECONDS`.
 
-    Every Unix gives an orphan another parent, so no signal of the kernel's is needed.
+    A thread watches the parent's id, which changes on every Unix when the parent ends; no signal of the kernel is
+    needed.
     """
 
     def watch() -> None:
@@ -52,7 +53,7 @@ def end_with_parent(parent: int) -> None:
 
 @contextmanager
 def kept_running(name: str, command: Sequence[str], *, tell: Callable[[bool], None]) -> Iterator[None]:
-    """A process beside this one, started again whenever it ends by itself; `tell` hears whether it runs."""
+    """Run a process and restart it whenever it ends; `tell` is called with whether it runs now."""
     stop = threading.Event()
     keeper = threading.Thread(target=_keep, args=(name, command, tell, stop), name=f"keeper of {name}")
     keeper.start()
@@ -79,7 +80,7 @@ def _keep(name: str, command: Sequence[str], tell: Callable[[bool], None], stop:
 
 
 def _run(command: Sequence[str], tell: Callable[[bool], None], stop: threading.Event) -> int | str:
-    """Run it until it ends or is to stop; returns its code."""
+    """Run the command until it ends or `stop` is set; returns the exit code, or the error when it cannot start."""
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     except OSError as error:
@@ -92,7 +93,7 @@ def _run(command: Sequence[str], tell: Callable[[bool], None], stop: threading.E
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Tell it to stop, and kill it when it does not."""
+    """Terminate the process, and kill it when it has not ended after `STOP_SECONDS`."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
@@ -102,7 +103,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    """See the module's own words."""
+    """The command line `jitui.child PARENT MODULE WORDS…`."""
     parent, module, *words = sys.argv[1:]
     end_with_parent(int(parent))
     sys.argv = [module, *words]

@@ -1,7 +1,7 @@
-"""What one connection may cost: uvicorn's HTTP/1.1 protocol with bounds on time, size and number.
+"""Limits for one connection: uvicorn's HTTP/1.1 protocol with bounds on time, size and number.
 
-uvicorn on httptools waits for ever for the rest of a header or a body, takes headers of any size into memory, and
-takes connections until no descriptor is left (docs/decisions/0018).
+uvicorn on httptools waits for ever for the rest of a header or a body, takes headers of any size into memory, and takes
+connections until no descriptor is left (docs/decisions/0018).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger("jitui.http")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of every connection; `connections` is the most of one process, None for as many as there are."""
+    """The limits of a connection; `connections` is the most that one process keeps open, None for no limit."""
 
     header_bytes: int = 32 * 1024
     headers: int = 100
@@ -35,27 +35,27 @@ class Limits:
     body_seconds: float = 30
     idle_seconds: float = 15
     unread_seconds: float = 30
-    """How long a client may leave an answer unread that does not fit into the buffers between us."""
+    """How long a response may wait in the send buffer for a client that does not read it."""
     pipelined: int = 16
-    """Requests that are sent ahead of their answers; what comes after them has to come on another connection."""
+    """Requests that may wait for their responses on one connection; further ones need another connection."""
     connections: int | None = None
 
 
 STANDARD = Limits()
 LINGER_SECONDS = 2.0
-"""What a client still sends is dropped for so long after the last answer, so that it can read that answer."""
+"""After the last response, what the client still sends is dropped for this long, so that it can read the response."""
 MOST_OF_A_REST_BYTES = 1024 * 1024
-"""So much of a body is dropped after its answer until the connection is closed instead."""
+"""Bytes of a body that are dropped after its response has been sent; when more come, the connection is closed."""
 MOST_DROPPED_BYTES = 64 * 1024 * 1024
 MOST_CONNECTIONS = 10_000
 SHARE_OF_DESCRIPTORS = 0.8
 MADE_ROOM_SHARE = 32
-"""Of so many connections one is closed when there is no room, so that making room is done once for many."""
+"""When there is no room, one connection out of this many is closed at once, so that room is not made one by one."""
 _FULL_IS_SAID_SECONDS = 60.0
 
 
 def most_connections() -> int:
-    """Four fifths of the descriptors that this process may have, after asking for as many as it may ask for."""
+    """Raise this process's limit of file descriptors where possible; returns four fifths of it, 10,000 at most."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max(soft, round(MOST_CONNECTIONS / SHARE_OF_DESCRIPTORS) + 1)
     raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -68,7 +68,7 @@ def most_connections() -> int:
 
 
 class Phase(IntEnum):
-    """What a connection is doing; where there is no room, the lowest goes first, and never one that waits for us."""
+    """What a connection is doing. To make room the lowest is closed first, but none from ANSWERING up."""
 
     OPENED = 0
     IDLE = 1
@@ -79,7 +79,7 @@ class Phase(IntEnum):
 
 
 def _answer(status: HTTPStatus, slug: str, title: str, detail: str, *more: str) -> bytes:
-    """A whole answer of the connection's own, as problem details like any other."""
+    """A complete response of the connection itself, with a body of problem details like every other error."""
     problem = {"type": f"/problems/{slug}", "title": title, "status": status.value, "detail": detail}
     body = json.dumps(problem, separators=(",", ":"))
     lines = (
@@ -93,7 +93,7 @@ def _answer(status: HTTPStatus, slug: str, title: str, detail: str, *more: str) 
 
 
 def _named(answer: bytes) -> bytes:
-    """The answer with an id, as every answer has one."""
+    """The response with an `x-request-id`, which every response has."""
     return answer.replace(b"\r\n\r\n", b"\r\nx-request-id: %s\r\n\r\n" % str(new_id(0)).encode(), 1)
 
 
@@ -119,11 +119,11 @@ NO_ROOM = _answer(
 
 
 class _Refused(Exception):
-    """Stops the parser; it never leaves this module."""
+    """Stops the parser. It is caught inside this module."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection within `limits`."""
+    """One connection, bounded by `limits`."""
 
     def __init__(self, *args: Any, limits: Limits = STANDARD, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -134,12 +134,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         self._in_header = self._in_body = False
         self._begun = 0
-        """Messages that began in the bytes that are being read."""
+        """Messages that began in the bytes that are now being parsed."""
         self._counted = self._fields = self._unread_header = self._silent = self._rest = self._dropped = 0
         self._refusal = BAD_REQUEST
         self._takes_nothing = False
 
-    # The transport's calls ---------------------------------------------------------------------------------------
+    # Called by the transport ---------------------------------------------------------------------------------------
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
@@ -160,7 +160,7 @@ class BoundedProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self.cycle.keep_alive = False  # answered as any other request; what follows it is no HTTP/1.1
+            self.cycle.keep_alive = False  # answered like any other request; what follows is not HTTP/1.1
             self._takes_nothing = True
         except httptools.HttpParserError:
             self._give_up(self._refusal)
@@ -175,7 +175,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
         self.unread_since = None
 
-    # The parser's calls ------------------------------------------------------------------------------------------
+    # Called by the parser ------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -190,10 +190,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Also for the fields behind a chunked body, which count together with the others."""
+        """Count a header field, and keep it. Fields after a chunked body (trailers) count too."""
         self._fields += 1
         self._count(len(name) + len(value) + 4)
-        name = name.lower()  # from here on as uvicorn does it, without a call for every field
+        name = name.lower()  # the rest is uvicorn's own code, without its extra call for every field
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
@@ -202,7 +202,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_header, self._in_body = False, True
         self._silent = self._rest = 0
         if len(self.pipeline) >= self.limits.pipelined:
-            self._in_body = False  # there is no such request for us
+            self._in_body = False  # this request is not taken
             raise _Refused
         super().on_headers_complete()
         if self._running is self.cycle:
@@ -223,14 +223,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._running is self.cycle:
             self._after_answer() if self.cycle.response_complete else self._enter(Phase.ANSWERING)
 
-    # The application's calls -------------------------------------------------------------------------------------
+    # Called by the application -------------------------------------------------------------------------------------
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        """As uvicorn does it, with our clock instead of its timer for idle connections."""
+        """Start the next request, as uvicorn does; idle connections are closed by `look`, not by uvicorn's timer."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._enter(Phase.CLOSING)
@@ -244,7 +244,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._after_answer()
 
     def _after_answer(self) -> None:
-        """Where all of the request came, the next one may; else the rest of it is dropped first, for a while."""
+        """Wait for the next request when this one has arrived completely; else drop the rest of its body first."""
         if self._in_body:
             self._enter(Phase.BODY)
         else:
@@ -253,7 +253,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # Bounds ------------------------------------------------------------------------------------------------------
 
     def look(self, now: float) -> None:
-        """Whether time is up; called once in a while."""
+        """Close the connection, or answer with a timeout, when its time is up. Called about once a second."""
         age = now - self.since
         limits = self.limits
         if self.unread_since is not None and now - self.unread_since > limits.unread_seconds:
@@ -276,7 +276,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.abort()
 
     def drop(self) -> None:
-        """Close at once, for somebody else."""
+        """Close at once, to make room for another connection."""
         self._takes_nothing = True
         self._enter(Phase.CLOSING)
         self.transport.abort()
@@ -295,7 +295,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise _Refused
 
     def _check_unfinished(self, size: int, *, clean: bool) -> None:
-        """What the parser holds back until it is whole: an unfinished field, an extension of a chunk."""
+        """Bound what the parser buffers without calling us: an unfinished header field, or the extension of a chunk."""
         if self._in_header:
             if self._begun == 0:
                 self._unread_header += size
@@ -307,12 +307,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._give_up(HEADER_TOO_LARGE)
 
     def _give_up(self, refusal: bytes) -> None:
-        """Take nothing more. What came whole before is answered first; then, or at once, the connection ends."""
+        """Read nothing more. Complete requests are answered first, then the connection ends."""
         if self._takes_nothing:
             return
         self._takes_nothing = True
         if self.pipeline and self._in_body:
-            self.pipeline.popleft()  # the newest, which will never be whole
+            self.pipeline.popleft()  # the newest, which will never be complete
         if self.pipeline:
             self.pipeline[0][0].keep_alive = False
         elif self._is_answering() and not (self._in_body and self._running is self.cycle):
@@ -324,14 +324,14 @@ class BoundedProtocol(HttpToolsProtocol):
         running = self._running if self._is_answering() else None
         started = running is not None and running.response_started
         if running is not None:
-            running.disconnected = True  # whoever waits for the rest of the body hears that it will not come
+            running.disconnected = True  # ends the wait of an application that reads the rest of the body
             running.message_event.set()
         if not started and not (self._in_body and running is None):
             self.transport.write(_named(refusal))
         self._close_politely()
 
     def _close_politely(self) -> None:
-        """No more from us. What still comes is dropped for a while; closed at once, our answer would be lost."""
+        """Send nothing more, and drop what still comes for a while: an immediate close would lose the response."""
         self._takes_nothing = True
         self._enter(Phase.CLOSING)
         if self.transport.is_closing():
@@ -344,7 +344,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class _Warden:
-    """Looks after the connections of one server."""
+    """Counts the connections of one server and closes them when their time is up."""
 
     def __init__(self, state: ServerState, loop: AbstractEventLoop, limits: Limits) -> None:
         self._connections = state.connections
@@ -355,7 +355,7 @@ class _Warden:
         self._full_said_at: float | None = None
 
     def has_room(self, newcomer: BoundedProtocol) -> bool:
-        """Whether there is room for one more, if need be by closing those of whom we know least."""
+        """Whether `newcomer` may stay; at the limit, connections in the lowest phases are closed to make room."""
         if not self._is_looking:
             self._is_looking = True
             self._loop.call_later(self._looks_every, self._look)

@@ -1,4 +1,4 @@
-"""Identifiers that carry their lane, so that an id alone finds its shard (`architecture.md`, *Lanes*)."""
+"""Ids that contain the lane of their buyer, so that the shard follows from the id (`architecture.md`, *Lanes*)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def lane_of(subject: str) -> int:
 
 
 def new_id(lane: int) -> UUID:
-    """A UUIDv7 whose last byte is the lane; the other 66 random bits keep it unique."""
+    """A UUIDv7 whose last byte is the lane; 66 random bits remain."""
     value = uuid_utils.uuid7().int & ~_LAST_BYTE
     return UUID(int=value | lane)
 
 
 def lane_of_id(value: UUID) -> int:
-    """The lane that `new_id` put into an id."""
+    """The lane in an id that `new_id` made."""
     return value.int & _LAST_BYTE

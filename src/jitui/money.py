@@ -8,19 +8,19 @@ from fractions import Fraction
 from functools import cache
 
 MAX_AMOUNT_MINOR = 10**15
-"""Far above any order and far below a 64-bit overflow, even summed over millions of rows."""
+"""The largest amount: far above any order, and sums over thousands of rows still fit into 64 bits."""
 
 
 _WITHDRAWN = {"ANG": 2, "BGN": 2, "CUC": 2, "HRK": 2, "SLL": 2, "ZWL": 2}
-"""Minor units of currencies that ISO 4217 withdrew since 2022: orders of their time can still be refunded."""
+"""Minor units of currencies that ISO 4217 withdrew since 2022, because older orders in them can still be refunded."""
 
 
 @cache
 def currency_exponent(currency: str) -> int:
-    """Digits of a currency's minor unit in ISO 4217 (CNY 2, JPY 0, BHD 3).
+    """The number of decimals of a currency in ISO 4217 (CNY 2, JPY 0, BHD 3).
 
-    Not CLDR's: its digits are for display, and it has none for currencies whose coins are out of use (RSD, ALL …).
-    A code without minor units is in no order that was taken; rows older than that rule are read as they were written.
+    CLDR's numbers are for display and differ: 0 for currencies whose coins are out of use, such as RSD and ALL. They
+    are used only for a code without minor units (such as XAU), which old rows may have and new orders may not.
     """
     listed = _listed_exponent(currency)
     if listed is not None:
@@ -32,13 +32,13 @@ def currency_exponent(currency: str) -> int:
 
 @cache
 def is_currency(currency: str) -> bool:
-    """Whether amounts can be in it: a code of ISO 4217 with minor units, in capitals; not XXX, XTS, XAU …"""
+    """Whether amounts can be in this currency: an ISO 4217 code in capitals, with minor units (not XXX, XTS, XAU)."""
     return _listed_exponent(currency) is not None
 
 
 @cache
 def currencies() -> tuple[str, ...]:
-    """Every code that amounts can be in, sorted: those for which `is_currency` is true."""
+    """Every code for which `is_currency` is true, sorted."""
     from iso4217 import Currency
 
     return tuple(sorted(code for code in {*(one.code for one in Currency), *_WITHDRAWN} if is_currency(code)))
@@ -55,7 +55,7 @@ def _listed_exponent(currency: str) -> int | None:
 
 
 def to_decimal_text(amount_minor: int, currency: str) -> str:
-    """`12900` in CNY as `"129.00"`: for files and providers that write amounts in major units."""
+    """12900 in CNY as `"129.00"`, for files and providers that write amounts in major units."""
     exponent = currency_exponent(currency)
     sign = "-" if amount_minor < 0 else ""
     digits = str(abs(amount_minor)).rjust(exponent + 1, "0")
@@ -63,20 +63,20 @@ def to_decimal_text(amount_minor: int, currency: str) -> str:
 
 
 def from_decimal_text(text: str, currency: str) -> int | None:
-    """`"129.00"` in CNY as 12900; None for what is no exact amount of the currency."""
+    """`"129.00"` in CNY as 12900; None for a text that is not an exact amount of the currency."""
     try:
         scaled = Decimal(text).scaleb(currency_exponent(currency))
         return int(scaled) if scaled == scaled.to_integral_value() else None
-    except (ArithmeticError, ValueError):  # of decimal too: a power beyond its range overflows
+    except (ArithmeticError, ValueError):  # also decimal's own: the exponent may overflow
         return None
 
 
 def split_by_weight(amount_minor: int, weights: Sequence[int]) -> tuple[int, ...]:
     """Split an amount in proportion to weights; the parts sum to the amount exactly.
 
-    Every share is rounded to the nearest unit; a unit too many or too few is settled where it weighs least, ties to the
-    earlier weight (Sainte-Laguë's divisor rule). A larger amount never makes a part smaller, and no part exceeds its
-    weight when the amount does not exceed their sum. Raises ValueError for a negative amount or weight, and for a
+    Every share is rounded to the nearest unit; a missing or surplus unit goes to the weight that it changes least, the
+    earlier one of equals (Sainte-Laguë's divisor rule). A larger amount never makes a part smaller, and no part exceeds
+    its weight when the amount does not exceed their sum. Raises ValueError for a negative amount or weight, and for a
     positive amount over weights that are all zero.
     """
     if amount_minor < 0 or any(weight < 0 for weight in weights):
@@ -98,10 +98,10 @@ def split_by_weight(amount_minor: int, weights: Sequence[int]) -> tuple[int, ...
 
 
 def split_further(amount_minor: int, weights: Sequence[int], taken_minor: Sequence[int]) -> tuple[int, ...]:
-    """Split an amount where each weight has given something before, so that the totals are as `split_by_weight` says.
+    """Split a further amount, so that each total (`taken_minor` plus the new part) is as `split_by_weight` gives it.
 
-    Totals therefore depend on what was split in all, not on the sequence of splits. Where a weight has given more than
-    its part it gives nothing now, and the others catch up. Raises ValueError as `split_by_weight`.
+    The totals depend on the sum of all splits, not on their sequence. A weight that has already given more than its
+    total gives nothing, and the others share the amount. Raises ValueError like `split_by_weight`.
     """
     giving = list(range(len(weights)))
     while True:
@@ -114,9 +114,10 @@ def split_further(amount_minor: int, weights: Sequence[int], taken_minor: Sequen
 
 
 def share_of_units(paid_minor: int, quantity: int, units_before: int, units: int) -> int:
-    """What `units` of a line are worth when `units_before` were refunded earlier.
+    """The value of `units` of a line, in minor units, when `units_before` of them were refunded earlier.
 
-    Cumulative flooring: the shares of all units, in any sequence of parts, sum to `paid_minor` (T26, T22).
+    Cumulative flooring: the shares of all units, in any sequence of parts, sum to `paid_minor` (T26, T22). Raises
+    ValueError for more units than the line has.
     """
     if not 0 <= units_before <= units_before + units <= quantity:
         raise ValueError("more units than the line has")

@@ -1,6 +1,6 @@
-"""The only reader of the environment: every `JITUI_…` variable, its type and its default.
+"""Every `JITUI_…` environment variable, with its type and default. Only this module reads the environment.
 
-People read about them in docs/reference/settings.md; a test keeps the two together.
+docs/reference/settings.md describes the variables; a test compares it with this module.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jitui.time_zones import named_zone
 PREFIX = "JITUI_"
 IN_FILE = "_FILE"
 VARIABLES_OF_TESTS = frozenset({"JITUI_TEST_DATABASE_URL"})
-"""Read by the test suite alone; the application neither reads nor refuses them."""
+"""Variables that only the test suite reads; the application ignores them."""
 
 Network = IPv4Network | IPv6Network
 
@@ -62,7 +62,7 @@ class CurrencyAmount:
 
 
 class _Expected(ValueError):
-    """Says what a value should have been: the end of the sentence 'X must be …'."""
+    """A bad value; the message completes the sentence "X must be …"."""
 
 
 def _folder(text: str) -> Path:
@@ -89,7 +89,7 @@ def _secret_file(text: str) -> Path:
 
 
 def read_secret_file(path: Path) -> str:
-    """The one secret that the file holds, a word or a key of many lines; empty where it has none or cannot be read."""
+    """The secret in the file: a word, or a key of several lines. Empty when it has none or cannot be read."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
@@ -206,7 +206,7 @@ def _setting(parse: Callable[[str], _Value], default: _Value, *, secret: bool = 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Each field `x_y` is the variable `JITUI_X_Y`."""
+    """The settings: field `x_y` is the variable `JITUI_X_Y`."""
 
     home: Path = field(metadata={"parse": _folder, "secret": False})
     database_url: str | None = _setting(_postgres_url, None, secret=True)
@@ -254,7 +254,7 @@ class Settings:
 
     @property
     def usage_max_age(self) -> timedelta:
-        """How old rolled-up usage of a cap may be until it counts as unknown."""
+        """The age from which rolled-up usage of a cap counts as unknown."""
         return timedelta(seconds=self.usage_max_age_seconds)
 
     @property
@@ -264,7 +264,7 @@ class Settings:
 
     @property
     def embedded_folder(self) -> Path:
-        """Where the embedded PostgreSQL lives when `database_url` is not set."""
+        """The folder of the embedded PostgreSQL, which runs when `database_url` is not set."""
         return self.home / "postgres"
 
 
@@ -315,7 +315,7 @@ def _given(item: Field[Any], environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def environment_for(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a child process that is to read exactly these settings, and ours in all else."""
+    """The environment for a child process: ours, with the variables set to exactly these settings."""
     environment = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
     for item in fields(Settings):
         value = getattr(settings, item.name)
@@ -354,7 +354,10 @@ def _check_together(settings: Settings) -> None:
 
 
 def _all_or_none(settings: Settings, group: str, provider: str, *, optional: str = "") -> None:
-    """A provider's settings are all there or none is; the optional one is nothing without the others."""
+    """Raise NotConfigured when some of a provider's settings are set and others are missing.
+
+    The setting `optional` may be missing, and may not be set alone.
+    """
     given = {item.name: getattr(settings, item.name) for item in fields(Settings) if item.name.startswith(f"{group}_")}
     missing = [PREFIX + name.upper() for name, value in given.items() if value is None and name != optional]
     if missing and any(value is not None for value in given.values()):

@@ -1,7 +1,7 @@
-"""Text that others wrote: how it is shown, and what an id may be made of.
+"""Text from outside: how it is shown, and which characters an id may have.
 
-Nothing that a buyer, a shop, a file or a provider sends may move a cursor, turn a line around or be invisible where
-a person reads it. Every terminal, log and page asks here.
+Text of a buyer, a shop, a file or a provider must not move a terminal's cursor, reverse a line or hide characters.
+Every terminal, log and page shows such text through this module.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
 
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _JOINERS = "\u200c\u200d"
-"""Persian and Indic words and many emoji need them."""
+"""Zero-width joiners, which Persian and Indic words and many emoji need."""
 
 _HIDDEN_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 _RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
 _TURNING = re.compile(f"[{_RIGHT_TO_LEFT}]+(?:[ '-]?[{_RIGHT_TO_LEFT}]+)*")
 
-# What cannot be seen in an id: controls, spaces of every width, marks that join, hide or turn text, letters without a
-# shape (Hangul fillers, the blank of Braille), and what is no character. A class of a regular expression, for the
-# published schemas too: the planes above the first are written as themselves.
+# Invisible characters, which an id may not have: controls, spaces of every width, marks that join, hide or reverse
+# text, letters without a shape (Hangul fillers, the Braille blank), and noncharacters. This is the inside of a regular
+# expression class. The published schemas contain it too, so characters above U+FFFF are written as themselves.
 UNSEEN = (
     r"\x00-\x20\x7f-\xa0\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680\u17b4\u17b5"
     r"\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufdd0-\ufdef\ufe00-\ufe0f"
@@ -31,7 +31,7 @@ UNSEEN = (
     + f"{chr(0x13430)}-{chr(0x1343F)}{chr(0xE0000)}-{chr(0xE0FFF)}"
 )
 END = r"$(?!\n)"
-"""Python's `$` also matches before a last line feed; the published schema leaves this out."""
+"""The end of a text: Python's `$` also matches before a final line feed. The published schema uses a plain `$`."""
 
 LONGEST_ID = 128
 ID_PATTERN = rf"^[^/{UNSEEN}]{{1,{LONGEST_ID}}}" + END
@@ -48,23 +48,23 @@ SENTENCES = {
 
 _UNSEEN_IN_ID = re.compile(f"[/{UNSEEN}\\ud800-\\udfff]")
 _UNSEEN_AT_ALL = re.compile(f"[{UNSEEN}\\ud800-\\udfff]")
-"""With the halves of surrogate pairs, which only the command line can bring."""
+"""With surrogates, which can come only from the command line."""
 
 
 def spelled_alike(one: str, other: str) -> bool:
-    """Whether two ids differ in letter case or in the width of their letters at most."""
+    """Whether two ids are equal apart from letter case and full-width or half-width letters."""
     return one == other or folded(one) == folded(other)
 
 
 def folded(text: str) -> str:
-    """What is the same of ids that are spelled alike."""
+    """The form in which ids are compared by `spelled_alike`."""
     return unicodedata.normalize("NFKC", text).lower()
 
 
 def visible(text: str) -> str:
-    """The text on one line, as it can be read: what would steer a terminal or hide is shown as an escape.
+    """The text on one line, with escapes for invisible characters and for those that would steer a terminal.
 
-    Words that run from right to left are isolated, so that what stands beside them keeps its place.
+    Words that run from right to left are isolated, so that the text beside them keeps its place.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -72,20 +72,20 @@ def visible(text: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """As `visible`, for text whose line breaks are kept: each line by itself."""
+    """As `visible`, but line breaks are kept."""
     return text if text.isascii() and text.isprintable() else "\n".join(map(visible, text.split("\n")))
 
 
 def escaped_in_json(document: str) -> str:
-    """A JSON document that means the same, with JSON's own escapes for what would steer a terminal or hide."""
+    """An equal JSON document in which invisible and terminal-steering characters are JSON escapes."""
     return document if document.isascii() and "\x7f" not in document else "".join(map(_json_escape, document))
 
 
 def for_spreadsheet(text: str) -> str:
-    """A cell of a CSV file that a spreadsheet shows as it is: never a formula, and no number that it would round.
+    """The text as a CSV cell that a spreadsheet shows unchanged.
 
-    Spreadsheets keep 15 digits and drop leading zeros; an apostrophe in front makes the cell a text. So does it for
-    what would be read as a formula, in Latin or full-width signs.
+    Spreadsheets keep 15 digits of a number, drop leading zeros and run formulas. A leading apostrophe makes such a cell
+    plain text. The first sign of a formula may also be full-width.
     """
     formula = text[:1] in _FORMULA or text.lstrip()[:1] in _FORMULA
     return f"'{text}" if formula or _NUMBER_THAT_CHANGES.fullmatch(text.strip()) else text
@@ -96,9 +96,9 @@ _NUMBER_THAT_CHANGES = re.compile(r"\d{16,}|0\d+|[\d.,]*\d{16,}[\d.,]*|\d+(?:\.\
 
 
 def why_no_id(text: str, *, slashes: bool = False) -> str | None:
-    """What keeps a text from being an id, as the end of a sentence about it; None for one that is.
+    """Why a text is not an id, as the end of a sentence ("it is empty"); None when it is one.
 
-    With `slashes` it may hold those too: an SKU, a waybill, a payment.
+    `slashes` allows them, for SKUs, waybills and payments.
     """
     found = (_UNSEEN_AT_ALL if slashes else _UNSEEN_IN_ID).search(text)
     if found is None and 0 < len(text) <= LONGEST_ID:

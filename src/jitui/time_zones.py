@@ -1,4 +1,4 @@
-"""Names of time zones as people write them."""
+"""Time zones by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 
 def named_zone(name: str) -> ZoneInfo | None:
-    """The zone of the IANA database with this name; None for a name that is none, or a folder of zones as `Asia`."""
+    """The zone of the IANA database with this name; None for an unknown name or a group such as `Asia`."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):

@@ -1,6 +1,6 @@
-"""The worker: pays claimed refunds, closes tickets at their deadline, publishes and rolls up the feed.
+"""The worker: pays claimed refunds, closes tickets at their deadline, and rolls up the feed.
 
-Any number of workers share one database; each loop survives a fault of what it calls and says so in the log.
+Any number of workers share one database. A loop logs a failed step and goes on.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ async def run_worker(service: Service, stop: asyncio.Event) -> None:
 
 
 async def pay_due(service: Service) -> int:
-    """Claim all that is due, pay it, and wait until it is done; returns how many refunds were claimed."""
+    """Claim and pay all due refunds, and wait until they are paid; returns how many were claimed."""
     paid = 0
     for provider in service.providers:
         while claimed := await _claim(service, provider, service.settings.worker_batch):
@@ -99,10 +99,10 @@ async def expire_due(service: Service) -> int:
 
 
 async def _pay_through(service: Service, provider: str, stop: asyncio.Event) -> None:
-    """Keep calls to one provider in flight, `worker_batch` at most, and claim only what can be called for now.
+    """Keep up to `worker_batch` calls to one provider running, and claim only as many refunds as can be called now.
 
-    Each provider has places of its own, so one that is slow or down holds up nobody else's refunds; and each call
-    frees its place by itself, so a slow call holds up one place.
+    Each provider has a limit of its own, so a slow provider does not delay the refunds of another. A call that ends
+    makes room for the next one at once, so a slow call occupies one place.
     """
     calls: set[asyncio.Task[None]] = set()
     while not stop.is_set():
@@ -132,7 +132,7 @@ async def _claim(service: Service, provider: str, limit: int) -> list[ClaimedRef
 
 
 async def _pay_one(service: Service, claimed: ClaimedRefund) -> None:
-    """A fault of one refund leaves its lease to run out; the others go on."""
+    """Pay one claimed refund. When this fails, its lease runs out and it is claimed again later."""
     try:
         await pay_claimed(service.store, service.providers, claimed, clock=service.clock)
     except Exception:
@@ -161,7 +161,7 @@ def _tell_trouble(news: TroubleNews) -> None:
 
 
 async def _first_look(service: Service, stop: asyncio.Event) -> None:
-    """Whether this database is the one that was at work when we stopped, before anything is claimed."""
+    """Check before the first claim whether the database is a restored backup; repeat until the check succeeds."""
     while not stop.is_set():
         try:
             await _watch_payouts(service)
@@ -172,7 +172,7 @@ async def _first_look(service: Service, stop: asyncio.Event) -> None:
 
 
 async def _watch_payouts(service: Service) -> bool:
-    """Say that payouts are held, and leave a mark by which a restored backup shows how old it is."""
+    """Warn when payouts are held; otherwise leave the mark that shows later how old a restored backup is."""
     status = await service.payouts.status()
     if status.allowed:
         await service.payouts.mark(service.clock())
@@ -207,7 +207,7 @@ async def _link_parked(service: Service) -> bool:
 
 
 async def _roll_up(service: Service) -> bool:
-    """By the database's clock, so that the age of usage does not depend on this machine's."""
+    """Roll up usage, by the database's clock: the age of usage must not depend on this machine's clock."""
     await service.feed.roll_up()
     return False
 
@@ -219,7 +219,7 @@ async def _forget(service: Service) -> bool:
 
 
 async def _first_of(calls: set[asyncio.Task[None]], stop: asyncio.Event) -> None:
-    """Wait until a call ends, or until the worker is to stop."""
+    """Wait until one of the calls ends or `stop` is set."""
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({*calls, stopping}, return_when=asyncio.FIRST_COMPLETED)

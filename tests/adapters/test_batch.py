@@ -1,4 +1,4 @@
-"""Batches on libpq: one round trip, errors that leave the connection usable, cancellation that poisons no pool."""
+"""Batches on libpq: one round trip; errors leave the connection usable, a cancelled one does not harm the pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded server comes up, is shared, survives what kills its users or itself, and says why when it cannot."""
+"""The embedded server starts, is shared, recovers when it or its users are killed, and says why it cannot start."""
 
 from __future__ import annotations
 

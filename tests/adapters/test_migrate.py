@@ -1,4 +1,4 @@
-"""Migrations go forward, twice is once, and two starters take turns."""
+"""Migrations run forward only, change nothing the second time, and run one at a time."""
 
 from __future__ import annotations
 

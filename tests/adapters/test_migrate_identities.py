@@ -1,4 +1,4 @@
-"""Stored rows on their way through revision 0008: keys to their buyers, events once an order, parcels by waybill."""
+"""Revision 0008: existing keys are assigned to their buyers, events count once per order, parcels have a waybill."""
 
 from __future__ import annotations
 

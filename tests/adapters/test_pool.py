@@ -1,4 +1,4 @@
-"""Whatever psycopg says of a database that cannot be used now is told as `Unavailable`, in one sentence."""
+"""Every psycopg error about a database that cannot be used now becomes `Unavailable`, with one sentence."""
 
 from __future__ import annotations
 

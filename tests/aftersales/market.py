@@ -1,4 +1,4 @@
-"""A small marketplace for tests: real store, real policy, plain helpers to place, pay and ask."""
+"""A small marketplace for tests: real store, real policy, and helpers to place, pay and request a refund."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The laws of the split: parts sum to the whole, nothing is negative, and the sequence of the requests does not matter.
+"""The split of money: parts sum to the whole, no part is negative, and the sequence of requests does not matter.
 
-Commands are planned purely and their writes are applied to the snapshot under the CHECKs that the tables have; a
-smaller number runs through the service and a real PostgreSQL. docs/reference/refund-split.md states the rules.
+Commands are planned purely, and their changes are applied to the snapshot under the tables' CHECKs; a
+smaller number runs on PostgreSQL. docs/reference/refund-split.md states the rules.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One order is paid, completed and cancelled once in its buyer's history, whatever named it and however often."""
+"""A buyer's history has one payment, completion and cancellation per order, whatever reported it and however often."""
 
 from __future__ import annotations
 

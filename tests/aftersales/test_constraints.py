@@ -1,4 +1,4 @@
-"""What the database's constraints refuse, the store in memory refuses too, and whole; keys and transactions as well."""
+"""The store in memory refuses what the database's constraints refuse, and then writes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The feed: every committed change once and in order, however commits and readers interleave; and what is rolled up."""
+"""The feed has every committed change once and in order, however commits and readers interleave; and its roll-ups."""
 
 from __future__ import annotations
 

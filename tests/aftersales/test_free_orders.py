@@ -1,4 +1,4 @@
-"""Orders that cost nothing: paid when placed, shipped, completed, asked back like others, counted in no feature."""
+"""Orders that cost nothing: paid when placed, shipped, completed, refunded like others, counted in no feature."""
 
 from __future__ import annotations
 

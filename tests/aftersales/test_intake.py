@@ -1,4 +1,4 @@
-"""Orders and payments coming in: created, replaced until paid, accepted again, refused — once each, whoever races."""
+"""Orders and payments are created, replaced until paid, repeated, or refused; concurrent requests count once."""
 
 from __future__ import annotations
 

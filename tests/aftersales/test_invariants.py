@@ -1,4 +1,4 @@
-"""Whatever is done to an order, in any sequence: units, claims, holds, freight, funding and ledger stay consistent."""
+"""After any sequence of commands on an order its units, claims, holds, freight, funding and ledger are consistent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judging a statement is pure: every movement has one verdict, and totals add up."""
+"""Judging a statement is pure: every movement gets one verdict, and the totals add up."""
 
 from __future__ import annotations
 

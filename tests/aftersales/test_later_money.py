@@ -1,4 +1,4 @@
-"""Money captured after its goods were asked for or refunded: decided again, never carried blindly, never lost."""
+"""Money captured after its goods were requested or refunded is decided on again, never approved unseen, never lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger's table: what the page says, what the database refuses, and how an order's story reads."""
+"""The ledger: its accounts on the reference page, what the database refuses, and the order of postings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store in memory keeps what PostgreSQL keeps: each command is read and written by both, and they are compared."""
+"""Each command runs on the store in memory and on PostgreSQL; what both read and write is compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""News about another payment, amount or currency settles nothing: whoever tells it, and whatever is known already."""
+"""A report about another payment, amount or currency settles nothing, whatever its source and the refund's state."""
 
 from __future__ import annotations
 

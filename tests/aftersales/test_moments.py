@@ -1,4 +1,4 @@
-"""The exact moments at which windows of caps and restrictions begin and end."""
+"""The exact times at which windows of caps and restrictions begin and end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paying exactly once: claims, leases, and every order in which news about money can arrive (I1, I2)."""
+"""Refunds are paid exactly once: claims, leases, and reports in every order in which they can arrive (I1, I2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a refund is tried, how long it waits between tries, and when an operator must look."""
+"""How often a refund is attempted, how long the pauses are, and when an operator must look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A provider's payment is one tender of an order, under whatever id it is told; a buyer's orders may share it."""
+"""A provider's payment is one tender of an order, under whatever id it is reported; a buyer's orders may share it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The policy that decides is the newest publication, at most a few seconds late."""
+"""The newest publication decides, after a few seconds at most."""
 
 from __future__ import annotations
 

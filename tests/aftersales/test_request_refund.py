@@ -1,4 +1,4 @@
-"""A buyer asks: what is decided at once, what goes to review, what is refused, and what each writes."""
+"""Refund requests: what is approved at once, what goes to review, what is refused, and what each writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ordinary review: approve, reject, withdraw, silence — and late paths that get their own answer."""
+"""The ordinary review: approve, reject, withdraw and deadline, and what the later of two decisions gets."""
 
 from __future__ import annotations
 

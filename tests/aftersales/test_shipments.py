@@ -1,4 +1,4 @@
-"""One waybill is one shipment of an order, however the number and the carrier are spelled, and whoever speaks first."""
+"""One waybill is one shipment of an order, however number and carrier are spelled, and whoever reports first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small parts of a decision's facts that only their own values tell apart."""
+"""Facts of a decision that differ only by their values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Usage of the shops' and the platform's caps: how old it may be, by which clock; how far a cap is exceeded."""
+"""The usage of shop and platform caps: how old it may be, by which clock, and by how much a cap can be exceeded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL store that checks every commit and every claim: what is read again is what `apply` says."""
+"""A PostgreSQL store that compares the snapshot read after every commit and claim with what `apply` computes."""
 
 from __future__ import annotations
 

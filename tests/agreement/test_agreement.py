@@ -1,4 +1,4 @@
-"""One policy text, two readings: CEL's run time and the query engines give every verdict alike."""
+"""CEL's run time and the query engines evaluate one policy text equally."""
 
 from __future__ import annotations
 

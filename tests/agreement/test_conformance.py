@@ -1,4 +1,4 @@
-"""The public CEL conformance cases: each of the supported subset has the specification's value in every reading."""
+"""CEL's public conformance cases of the supported subset have the specification's value in every evaluator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that the real service decided under every circumstance that could make a replay come out otherwise."""
+"""Requests decided by the real service in all circumstances in which a replay could decide differently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up files in the shapes that back ends of shops export, with their quirks."""
+"""Generated files in the forms that shop back ends export, with their irregularities."""
 
 from __future__ import annotations
 

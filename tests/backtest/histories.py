@@ -1,4 +1,4 @@
-"""Small histories that the tests of this folder write, CSV as people have them."""
+"""Small histories for the tests of this folder, as CSV files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up invoice files in the shape of the public one."""
+"""Generated invoice files in the form of the public one."""
 
 from __future__ import annotations
 

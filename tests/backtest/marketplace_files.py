@@ -1,4 +1,4 @@
-"""Made-up files in the shape of the public Olist set."""
+"""Generated files in the form of the public Olist data."""
 
 from __future__ import annotations
 

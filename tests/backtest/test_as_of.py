@@ -1,4 +1,4 @@
-"""Features as of each request: the sweep over a history against counting event by event."""
+"""Features as of each request: the running sums over a history equal a count event by event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row that was set aside makes unknown what it would have told; it never lets a request through (I5)."""
+"""A row that was set aside makes facts unknown, and never lets a request be approved (I5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The made-up marketplace: the same for a seed, within its assumptions, and a history like any other."""
+"""The generated history is equal for equal seeds, keeps to its assumptions, and can be back-tested."""
 
 from __future__ import annotations
 

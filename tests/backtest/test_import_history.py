@@ -1,4 +1,4 @@
-"""Foreign sets of orders as histories: nothing is lost, nothing is known too early, money is exact."""
+"""Foreign orders as histories: nothing is lost, nothing is known too early, money is exact."""
 
 from __future__ import annotations
 

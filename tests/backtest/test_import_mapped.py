@@ -1,4 +1,4 @@
-"""Somebody else's files as a history: read rightly or told, nothing merged, and what is not known stays unknown."""
+"""Foreign files as a history: read correctly or reported, nothing merged, and what is unknown stays unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which order a cancellation takes goods from, and what it can never do."""
+"""The order from which a cancellation takes goods, and what matching can never do."""
 
 from __future__ import annotations
 

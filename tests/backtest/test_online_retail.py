@@ -1,4 +1,4 @@
-"""What becomes of every kind of row in the public invoices, on files made up for it."""
+"""How every kind of row in the public invoices is read, on generated files."""
 
 from __future__ import annotations
 

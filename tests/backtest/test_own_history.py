@@ -1,4 +1,4 @@
-"""The service's own tables as a history: every decision comes out again, and every feature (I4)."""
+"""The service's own tables as a history: replays give every stored decision and feature (I4)."""
 
 from __future__ import annotations
 

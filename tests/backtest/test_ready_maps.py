@@ -1,4 +1,4 @@
-"""The maps that come with Jitui, each on a made-up file of its shape: its quirks are read, and no money is believed."""
+"""Each map that comes with Jitui reads a generated file of its form, and takes no payment from an order export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A policy over a whole history: the same verdicts as online, caps in order, unknown where nothing was fed."""
+"""A policy on a whole history: verdicts as online, caps in order, and unknown where nothing was fed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any history into the schema: what fits is taken, what does not is counted and kept aside."""
+"""Any history into the schema: rows that fit are taken, others are counted and set aside."""
 
 from __future__ import annotations
 

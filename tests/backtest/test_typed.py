@@ -1,4 +1,4 @@
-"""A history and an import never read a cell differently: what SQL casts at once is what the one reader reads."""
+"""Histories and imports read cells equally: what SQL casts is what `jitui.tabular.cells` reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is not known does not approve (I5), and what contradicts itself is not known: facts of a history, in bulk."""
+"""What is unknown does not approve (I5), and contradictory data is unknown: the facts of a history."""
 
 from __future__ import annotations
 

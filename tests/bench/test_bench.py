@@ -1,4 +1,4 @@
-"""The frame of `jitui bench`, and the request that it records; what it measures is not a matter of unit tests."""
+"""The frame of `jitui bench`, and the request that it records; measurements themselves are not tested."""
 
 from __future__ import annotations
 

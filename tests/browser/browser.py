@@ -1,4 +1,4 @@
-"""Chromium as the tests use it: where it is, pages that notice every fault, and what is looked at on each."""
+"""Chromium for the tests: where it is, pages that fail on any error, and the checks made on each page."""
 
 from __future__ import annotations
 

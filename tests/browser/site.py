@@ -1,4 +1,4 @@
-"""The whole thing running on this machine: console on uvicorn, worker, provider simulator, database."""
+"""The complete service on this machine: console on uvicorn, worker, provider simulator, database."""
 
 from __future__ import annotations
 

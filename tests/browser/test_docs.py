@@ -1,4 +1,4 @@
-"""The description of the API in a browser: drawn by Redoc, under a policy that lets nothing come from elsewhere."""
+"""The API's description in a browser: drawn by Redoc, under a content security policy without other hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every page in a real browser: wide and narrow, light and dark, in both languages, by the rules of accessibility."""
+"""Every page in a real browser: wide and narrow, light and dark, in both languages, with accessibility checks."""
 
 from __future__ import annotations
 

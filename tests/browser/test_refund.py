@@ -1,4 +1,4 @@
-"""From asking to refunded in a real browser, in Chinese; then the merchant's side of it, in English."""
+"""From the request to the refund in a real browser, in Chinese; then the merchant's pages, in English."""
 
 from __future__ import annotations
 

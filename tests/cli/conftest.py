@@ -1,4 +1,4 @@
-"""The command as people run it, and the same in this process where a new one would only cost time."""
+"""Runs the command as people do; in this process where a new one would only take time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An order's ledger, reconciling and tasks from the command line."""
+"""The ledger, reconciliation and tasks on the command line."""
 
 from __future__ import annotations
 

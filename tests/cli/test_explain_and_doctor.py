@@ -1,4 +1,4 @@
-"""`jitui explain` tells why from the ticket alone; `jitui doctor` tells what is missing."""
+"""`jitui explain` explains a stored ticket; `jitui doctor` reports what is missing."""
 
 from __future__ import annotations
 

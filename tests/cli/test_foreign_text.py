@@ -1,4 +1,4 @@
-"""What others wrote, on a terminal: data, never markup, never a command to the terminal; on any terminal."""
+"""Text from outside on a terminal is data: never markup, and never a control sequence; with any encoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`jitui history import` of somebody's own files: what it prints, and how it leaves."""
+"""`jitui history import` of foreign files: what it prints, and its exit codes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def test_an_import_says_what_it_read_and_wrote_and_the_same_again_that_nothing_c
     assert done.code == 0, done.err
     assert "orders.csv: 2 rows read.\nWritten\n" in done.out
     again = jitui("history", "import", "csv", file, "--out", out, "--time-zone", "Asia/Shanghai", *WORDS)
-    assert (again.code, again.out) == (0, f"{out} is of these files and this map already: nothing was changed.\n")
+    assert (again.code, again.out) == (
+        0,
+        f"{out} was made from these files with this map already: nothing was changed.\n",
+    )
 
 
 def test_bad_rows_leave_with_one_and_are_in_the_document(jitui: Jitui, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`jitui import`: good rows go in, every bad one is named, a broken file loads nothing."""
+"""`jitui import`: good rows are loaded, every bad one is reported, a broken file loads nothing."""
 
 from __future__ import annotations
 

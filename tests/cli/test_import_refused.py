@@ -1,4 +1,4 @@
-"""What an import does not take is told beforehand, given back to be mended, and never called complete."""
+"""Rows that an import refuses are reported beforehand, written to a file, and keep a history from being complete."""
 
 from __future__ import annotations
 

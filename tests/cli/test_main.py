@@ -1,4 +1,4 @@
-"""The command as a whole: what it imports, how it leaves, what it says where."""
+"""The command as a whole: what it imports, its exit codes, and what it writes to which stream."""
 
 from __future__ import annotations
 

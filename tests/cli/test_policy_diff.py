@@ -1,4 +1,4 @@
-"""`jitui policy diff`: in words, and in tickets."""
+"""`jitui policy diff`: the differences in sentences, and in requests of a history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`jitui policy test`: the shipped cases hold, and what does not hold is said."""
+"""`jitui policy test`: the shipped cases pass, and a failing case is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `serve` and the demo start: it is started again when it dies, and it ends with whoever started it."""
+"""Processes that `serve` and the demo start are restarted when they die, and end with their parent."""
 
 from __future__ import annotations
 

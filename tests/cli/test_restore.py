@@ -1,4 +1,4 @@
-"""`jitui restore`: held payouts are said, and accepted only when nothing was left out."""
+"""`jitui restore`: it reports held payouts, and accepts only when nothing was left out."""
 
 from __future__ import annotations
 

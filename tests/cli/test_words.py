@@ -1,4 +1,4 @@
-"""Times on the command line are read by the one reader: a day or a time with its zone, or a sentence."""
+"""Times on the command line: a day or a time with its zone, or a message about what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small marketplace with people who sign in, for tests of pages: the real service on a real database."""
+"""A small marketplace with people who sign in, for tests of pages, on a real database."""
 
 from __future__ import annotations
 

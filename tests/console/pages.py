@@ -1,4 +1,4 @@
-"""Looking at pages as a browser without scripts does: links, forms with their fields, and words."""
+"""Reads pages like a browser without scripts: links, forms with their fields, and text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""I8 on pages: a buyer sees only their own, a shop only its own, and nobody learns what else there is."""
+"""I8 on pages: buyers see only their own things, shops only their own, and nobody learns what else exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The buyer's way: what can be asked for, the dry run, the ticket, and taking it back."""
+"""The buyer's pages: what can be requested, the dry run, the ticket, and withdrawing."""
 
 from __future__ import annotations
 

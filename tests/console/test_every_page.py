@@ -1,4 +1,4 @@
-"""What holds for every page: nothing inline, nothing from elsewhere, both languages whole, names for what is shown."""
+"""Every page: nothing inline, nothing from other hosts, both languages complete, and accessible names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others wrote, on pages: it cannot turn or hide what stands beside it, and comes back from forms unchanged."""
+"""Text from outside on pages cannot reverse or hide the text beside it, and forms send it back unchanged."""
 
 from __future__ import annotations
 

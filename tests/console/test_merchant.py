@@ -1,4 +1,4 @@
-"""The merchant's pages: the notice, the list with its filters, decisions on what was seen, and the coverage."""
+"""The merchant's pages: the notice, the list with its filters, decisions with the version seen, and the coverage."""
 
 from __future__ import annotations
 

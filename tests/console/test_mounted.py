@@ -1,4 +1,4 @@
-"""The console stands beside the API: each keeps its own errors, and the API knows no forms."""
+"""Console and API in one application: each has its own errors, and the API accepts no forms."""
 
 from __future__ import annotations
 

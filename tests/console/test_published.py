@@ -1,4 +1,4 @@
-"""The page of the published policy: what is in force, and earlier versions by pages."""
+"""The page of the published policy: the one in force, and earlier versions by pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in, by password and in a demo by one click; sessions, and forms that somebody else made."""
+"""Signing in by password, and in a demo by one click; sessions, and forms from other sites."""
 
 from __future__ import annotations
 

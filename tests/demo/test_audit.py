@@ -1,4 +1,4 @@
-"""The audit finds each fault that it is there for, in the books and in the rows."""
+"""The audit finds each kind of fault that it checks for, in the books and in the rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample marketplace keeps to the figures it was calibrated on, and to its seed."""
+"""The sample marketplace keeps to its calibrated figures, and is equal for equal seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small made-up shop to replay: a policy with a cap, and everything in one call."""
+"""A small generated shop to replay: a policy with a cap, and one call that runs everything."""
 
 from __future__ import annotations
 

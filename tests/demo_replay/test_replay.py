@@ -1,4 +1,4 @@
-"""Made-up invoices through the real service: what is decided, paid, refused and shipped, and that it repeats."""
+"""Generated invoices through the real service: what is decided, paid, refused and shipped; and a second run."""
 
 from __future__ import annotations
 

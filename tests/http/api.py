@@ -1,4 +1,4 @@
-"""A service with its HTTP application and one key of each kind, and the few calls that most tests begin with."""
+"""The HTTP application with one key of each kind, and the calls with which most tests begin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who decided: the merchant with its own key, an operator of the platform, or the merchant's person through it."""
+"""Who decided: the merchant by its own key, an operator, or a person of the merchant through the platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking, deciding, reviewing and explaining over HTTP."""
+"""Requesting, deciding, reviewing and explaining over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer names the field and nothing is half-written."""
+"""For any bad input the response names the field, and nothing is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is at the far end: a header is believed from our own proxies, and from nobody else."""
+"""The client's address: forwarding headers count only from our own proxies."""
 
 from __future__ import annotations
 

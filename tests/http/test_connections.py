@@ -1,4 +1,4 @@
-"""What a connection may cost: real sockets against a server with small limits, and against the service as it is run."""
+"""Limits of a connection: real sockets to a server with small limits, and to the service as it is run."""
 
 from __future__ import annotations
 

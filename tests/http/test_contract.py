@@ -1,4 +1,4 @@
-"""Schemathesis reads the published description, sends what it allows and what it does not, and checks every answer."""
+"""Schemathesis sends what the published description allows and what it does not, and checks every response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Idempotency-Key: the first answer byte for byte, another request 422, in flight 409."""
+"""Idempotency-Key: the first response byte for byte, 422 for another request, 409 while it is in flight."""
 
 from __future__ import annotations
 

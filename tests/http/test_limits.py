@@ -1,4 +1,4 @@
-"""Limits that limit: requests of a key, wrong keys, readers that wait; and whom they must never stop."""
+"""Rate limits: requests of a key, wrong keys, and waiting readers; and who must never be limited."""
 
 from __future__ import annotations
 

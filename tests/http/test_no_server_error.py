@@ -1,4 +1,4 @@
-"""Whatever stands in an address or a form, the answer is not a fault of ours, and has the headers of every answer."""
+"""For any address or form the response is not a server error, and has the headers of every response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""News from a payment provider: signed, idempotent, and believed only about its own attempts."""
+"""Notifications by a payment provider: signed, idempotent, and accepted only about its own attempts."""
 
 from __future__ import annotations
 

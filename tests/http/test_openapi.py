@@ -1,4 +1,4 @@
-"""The description agrees with itself, with the code, and with the reference pages."""
+"""The description agrees with itself, the code, and the reference pages."""
 
 from __future__ import annotations
 

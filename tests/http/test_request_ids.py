@@ -1,4 +1,4 @@
-"""Every answer names its request; so does every line of the log that is written while it is answered."""
+"""Every response has its request's id; so has every log line that is written meanwhile."""
 
 from __future__ import annotations
 

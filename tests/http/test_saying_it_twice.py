@@ -1,4 +1,4 @@
-"""What is said twice in one request, not at all, or as something else than the description has it, is told."""
+"""Fields and headers that are sent twice, not at all, or in another form than described are reported."""
 
 from __future__ import annotations
 

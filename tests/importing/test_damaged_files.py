@@ -1,4 +1,4 @@
-"""Damaged files: an order is read as it was written, or refused whole and named; the others go on."""
+"""Damaged files: an order is imported as it was written, or refused completely and reported; others are imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that go over the disk in parts make the same values as rows that are held together."""
+"""Rows that are stored on disk in parts give the same values as rows in memory."""
 
 from __future__ import annotations
 

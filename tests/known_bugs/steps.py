@@ -1,4 +1,4 @@
-"""Steps that several threads need: the order file, what is claimed, and the provider's word on it."""
+"""Steps that the tests of several threads need: the order snapshot, what is claimed, and the provider's report."""
 
 from __future__ import annotations
 

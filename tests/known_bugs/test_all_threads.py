@@ -1,4 +1,4 @@
-"""Every thread of the table of other people's bugs, T1 to T46, has a test that carries its number."""
+"""Each bug thread T1 to T46 of the reference page has a test with its number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much may go back: what was captured, less what was promised or paid, whatever else an order says.
+"""How much can be refunded: what was captured, less what is refunded or pending, whatever else an order says.
 
 - T1 juspay/hyperswitch #13182: two refunds checked the balance at the same time and both passed.
 - T2 hyperswitch PR 11491: a refund of zero or less was let through to the provider.

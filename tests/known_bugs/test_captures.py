@@ -1,4 +1,4 @@
-"""Payments that come twice, late or from elsewhere: a good order stays a good order.
+"""Payments that are reported twice, late or by another provider do not damage a good order.
 
 - T6 medusajs/medusa #13301, #12674: a capture that raced with another, or was done already, was taken for a failure,
   and the compensation refunded the customer of a good order.

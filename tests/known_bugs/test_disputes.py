@@ -1,8 +1,8 @@
-"""Card disputes, and news whose order is not known yet.
+"""Card disputes, and reports whose order is not known yet.
 
 - T34 gumroad PR 4372, hyperswitch PR 10533, woocommerce-payments #6196: a refund went out while the card's dispute was
   open and the buyer had the money twice; a lost dispute made the rest of the payment unrefundable, or nothing of it.
-- T40 polar PR 9630: news of a payment came before its order was stored, was answered with an error, and was lost.
+- T40 polar PR 9630: the report of a payment came before its order was stored, was answered with an error, and was lost.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a provider can do, says late, or says only when it failed; and who hears "refunded" when.
+"""Providers without keys or look-ups, with late or missing reports; and when the buyer is told "refunded".
 
 - T35 hyperswitch PR 13853: a failed void blocked the refund and was tried for ever. This service never authorises, so
   it voids nothing; what must hold here is that a refused attempt and its retry share one hold, and nothing repeats it.

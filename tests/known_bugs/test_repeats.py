@@ -1,4 +1,4 @@
-"""The same thing twice, news before the answer, and a process that dies between paying and knowing.
+"""Repeated requests, a webhook before the response, and a process that dies between paying and recording it.
 
 - T4 juspay/hyperswitch PR 5282: a refund id that came again met a database error, or made a second refund.
 - T11 antiwork/gumroad PR 6193: the provider's webhook was there before the seller's own record was, and both made one.

@@ -1,4 +1,4 @@
-"""Who decides: the server, from its own facts.
+"""The server decides, from its own facts.
 
 - T30 eligibility in the browser only: shops whose page hid the refund button, while the call behind it took anything.
 """

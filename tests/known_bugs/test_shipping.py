@@ -1,4 +1,4 @@
-"""Money back and goods out: never both, and the warehouse hears of it once.
+"""Goods are refunded or shipped, never both, and the warehouse is told once.
 
 - T16 OpenBazaar/openbazaar-go #757: a buyer cancelled while the vendor fulfilled, and both went through.
 - T17 woocommerce/woocommerce-ios #1859: refunded items stayed on the list of things to fulfil.

@@ -1,4 +1,4 @@
-"""Partial refunds and several payments: everything is counted once.
+"""Partial refunds and several payments: each unit and amount is counted once.
 
 - T22 vendurehq/vendure #4135: a refund over two payments recorded its lines once for each payment, so that more units
   counted as refunded than the order had.

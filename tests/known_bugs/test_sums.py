@@ -1,4 +1,4 @@
-"""Which goods, which payment, how much: sums that come out, to the last unit.
+"""The goods, payments and amounts of refunds sum up exactly.
 
 - T31 nammayatri PR 15374: rules existed, none matched, and the request was approved.
 - T32 magento2 #22006, #36783: what could be shipped counted refunded units, and one refunded line blocked the others.

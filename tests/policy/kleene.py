@@ -1,4 +1,4 @@
-"""A second reading of the expression tree in plain Python, with None for unknown."""
+"""A second evaluator of the expression tree in plain Python, with None for unknown."""
 
 from __future__ import annotations
 

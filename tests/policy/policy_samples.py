@@ -1,4 +1,4 @@
-"""Policies and facts that the tests of this folder share."""
+"""Policies and facts for the tests of this folder."""
 
 from __future__ import annotations
 

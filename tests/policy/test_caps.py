@@ -1,4 +1,4 @@
-"""Caps as facts: at most so many and so much, this request included; what is not known does not fit (I5)."""
+"""The facts about caps: a request must fit into count and amount, and unknown usage does not fit (I5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases beside a policy: read with positions, compared exactly."""
+"""Test cases for a policy: read with their positions, and compared exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of a decision: pure, monotone in what is known, exact to store, and only `true` holds."""
+"""Decisions are pure, monotone in what is known, and stored exactly; only `true` approves."""
 
 from __future__ import annotations
 

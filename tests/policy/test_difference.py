@@ -1,4 +1,4 @@
-"""Two policies told apart in words: nothing for the same meaning, the right name for every field."""
+"""The differences between two policies: none for equal meanings, and the right name for every field."""
 
 from __future__ import annotations
 

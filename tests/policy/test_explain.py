@@ -1,4 +1,4 @@
-"""Who may read what of a decision (R14, R16)."""
+"""Which parts of a decision each audience may read (R14, R16)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schema and the loader say the same of a policy, as far as a schema can say it."""
+"""The JSON Schema and the loader accept the same policies, as far as a schema can tell."""
 
 from __future__ import annotations
 

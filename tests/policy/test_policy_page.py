@@ -1,4 +1,4 @@
-"""The reference page of the policy file says what the code does."""
+"""The reference page of the policy file agrees with the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What everybody may read of a policy says that there is more where there is."""
+"""The public view of a policy says so when the policy has private conditions."""
 
 from __future__ import annotations
 

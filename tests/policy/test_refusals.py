@@ -1,4 +1,4 @@
-"""A policy with a fault is refused with file, line and column, and every fault is named at once."""
+"""A policy with faults is refused, and every fault is reported with file, line and column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hold-out is a stable share of buyers (R7)."""
+"""The hold-out is a fixed share of buyers (R7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a refused expression is told: not only that it is wrong, but what to write instead."""
+"""The message about a refused expression says what to write instead."""
 
 from __future__ import annotations
 

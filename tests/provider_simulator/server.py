@@ -1,4 +1,4 @@
-"""A real simulator in a process of its own, and an inbox for its webhooks; for every test that pays."""
+"""A real simulator in a process of its own, and a receiver for its webhooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The books hold their rules under any sequence of commands, and are the same after being read again."""
+"""The books keep their rules under any sequence of commands, and are equal after a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the simulator has answered outlives SIGKILL, and what it had planned goes on after it."""
+"""What the simulator has answered survives SIGKILL, and planned changes happen after a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults are chosen by amount or by seed, and are the same every time."""
+"""Faults are chosen by amount or by seed, and are the same on every run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference page names every route, refusal, setting and fault, and its trigger amounts are the real ones."""
+"""The reference page names every route, refusal, setting and fault, and the right trigger amounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhooks are signed as Standard Webhooks says, repeated until taken, and go wrong as ordered."""
+"""Webhooks are signed by the Standard Webhooks specification, repeated until accepted, and have the planned faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telling that somebody waits for a lock, without guessing how long that takes."""
+"""Detects that a session waits for a lock, without assuming how long that takes."""
 
 from __future__ import annotations
 

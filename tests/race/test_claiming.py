@@ -1,4 +1,4 @@
-"""I2: what one worker is claiming no other claims, and nobody waits for it."""
+"""I2: a refund that one worker claims is claimed by no other, and no worker waits for it."""
 
 from __future__ import annotations
 

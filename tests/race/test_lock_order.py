@@ -1,4 +1,4 @@
-"""Every path locks the buyer before the order, so that no two of them can wait for one another."""
+"""Every transaction locks the buyer before the order, so that there are no deadlocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""I3: no unit of goods is both instantly refunded and shipped, however ship and ask interleave."""
+"""I3: no unit of goods is both refunded at once and shipped, however the two commands interleave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts that are broken on purpose, each in a way that real systems were: the simulation must notice every one."""
+"""Parts broken on purpose, like faults of real systems; the simulation must notice each of them."""
 
 from __future__ import annotations
 

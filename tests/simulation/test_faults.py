@@ -1,4 +1,4 @@
-"""The service in worlds of faults: whatever dies, is lost, comes twice or too late, everybody is paid exactly once."""
+"""Fault simulation: whatever fails, is lost, repeated or late, every refund is paid exactly once."""
 
 from __future__ import annotations
 

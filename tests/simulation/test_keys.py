@@ -1,4 +1,4 @@
-"""What the simulation demands of Idempotency-Keys: one ticket for as long as answers are kept, and no longer."""
+"""What the simulation checks of Idempotency-Keys: one ticket for as long as responses are kept."""
 
 from __future__ import annotations
 

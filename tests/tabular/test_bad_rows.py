@@ -1,4 +1,4 @@
-"""Bad rows are counted by what is wrong, not by the values that are wrong."""
+"""Bad rows are counted by their reason, not by the values of their cells."""
 
 from __future__ import annotations
 

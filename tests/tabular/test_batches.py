@@ -1,4 +1,4 @@
-"""Files are read in blocks at once where that is the same as reading their records one by one."""
+"""Reading a file in blocks gives the same as reading its records one by one."""
 
 from __future__ import annotations
 

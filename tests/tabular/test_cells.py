@@ -1,4 +1,4 @@
-"""A cell is read exactly as it was written, or refused: never guessed, never rounded, never changed."""
+"""A cell is read exactly as it is written, or refused: it is never guessed, rounded or changed."""
 
 from __future__ import annotations
 

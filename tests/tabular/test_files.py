@@ -1,4 +1,4 @@
-"""The layout of a file is fixed once; a stray quote or delimiter is found, and moves nothing between rows."""
+"""The layout of a file is determined once; a stray quote or delimiter is found, and moves nothing between rows."""
 
 from __future__ import annotations
 

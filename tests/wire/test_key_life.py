@@ -1,4 +1,4 @@
-"""An idempotency key does not live for ever: what was sent and lost is not sent again past its life (T27)."""
+"""An attempt whose result was lost is not sent again when its idempotency key may have expired (T27)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator's adapter against the real simulator over a socket, and against servers that answer nonsense."""
+"""The simulator's adapter with the real simulator over a socket, and with servers that send invalid responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statements in each provider's own format: what becomes a row, what is set aside, and what is no such statement."""
+"""Statements in each provider's format: what becomes a row, what is left out, and what is not a statement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole service with WeChat Pay as its provider: paid, heard of, stuck, closed, and down."""
+"""The whole service with WeChat Pay: refunds that are paid, notified, stuck or closed, and an outage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A market for the worker's tests: approved refunds, a simulator that knows their payments, and workers."""
+"""A market for the worker's tests: approved refunds, a simulator with their payments, and workers."""
 
 from __future__ import annotations
 

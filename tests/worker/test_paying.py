@@ -1,4 +1,4 @@
-"""The worker against a real provider in a process of its own: everything is paid once, whatever dies or is slow."""
+"""The worker with a real provider in a process of its own: every refund is paid once, whatever fails or is slow."""
 
 from __future__ import annotations
 

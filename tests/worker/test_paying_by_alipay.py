@@ -1,4 +1,4 @@
-"""A refund by Alipay all the way: configured by settings, paid by the worker, confirmed by answer or notification."""
+"""A refund by Alipay: configured by settings, paid by the worker, confirmed by a response or a notification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statements of a real simulator against the books of orders that were paid through it: every tampering is found."""
+"""Statements of a real simulator compared with the ledger of orders paid through it: every change is found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backup is older than the money: what was paid after it is found at the provider, and never paid again."""
+"""After a restore from a backup, refunds that were paid since are found at the provider, and not paid again."""
 
 from __future__ import annotations
 

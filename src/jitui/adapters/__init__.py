@@ -1,1 +1,1 @@
-"""How the outside is spoken to: databases, payment providers, platforms. Adapters never import one another."""
+"""Adapters to databases, payment providers and platforms. Adapters never import one another."""

@@ -1,1 +1,1 @@
-"""What happens between a buyer's request and the money: tickets, refunds, shipments. Owns the ports it needs."""
+"""The after-sales core: tickets, refunds and shipments. It declares the ports that the adapters implement."""

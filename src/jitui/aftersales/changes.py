@@ -1,6 +1,6 @@
-"""What a plan writes, one value per kind of row; the PostgreSQL adapter has one statement for each.
+"""The changes that a plan writes, one class per kind; the PostgreSQL adapter has one statement for each.
 
-Deltas, not totals, so that the database's own CHECKs stand guard over every amount and unit (I1, I3).
+Amounts and units are differences, not totals, so the database's CHECK constraints verify every result (I1, I3).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jitui.aftersales.model.ticket import OPEN_STATES, ApprovedBy, Ticket, Ticke
 
 @dataclass(frozen=True, slots=True)
 class OpenTicket:
-    """A new ticket with its lines; a second open ticket on a line is refused by the database."""
+    """A new ticket with its lines; the database refuses a second open ticket on a line."""
 
     ticket: Ticket
     lines: tuple[TicketLine, ...]
@@ -27,7 +27,10 @@ class OpenTicket:
 
 @dataclass(frozen=True, slots=True)
 class MoveTicket:
-    """A ticket's next state; not `open` closes the ticket's lines, for good. An approval's split is that moment's."""
+    """A ticket's new state.
+
+    `open` false closes the ticket's lines for good. An approval writes the amounts and the split of that moment.
+    """
 
     ticket_id: UUID
     state: TicketState
@@ -43,7 +46,7 @@ class MoveTicket:
 
 
 def move_ticket(ticket: Ticket) -> MoveTicket:
-    """The change that brings a ticket's row to where the ticket stands now."""
+    """The change that writes the ticket as it is now."""
     return MoveTicket(
         ticket_id=ticket.ticket_id,
         state=ticket.state,
@@ -61,9 +64,9 @@ def move_ticket(ticket: Ticket) -> MoveTicket:
 
 @dataclass(frozen=True, slots=True)
 class RecordDecision:
-    """The decision whole: outcome, policy version, facts and conditions (I4); JSON-ready values.
+    """A complete decision as JSON values: outcome, policy version, facts and conditions (I4).
 
-    `read_from` says how much history there was to count the features from.
+    `read_from`: how much history was available for the features.
     """
 
     ticket_id: UUID
@@ -79,14 +82,14 @@ class RecordDecision:
 
 @dataclass(frozen=True, slots=True)
 class AddTimeline:
-    """Timeline rows."""
+    """Timeline rows to add."""
 
     events: tuple[TicketEvent, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimUnits:
-    """Units and money of a line that come under a ticket (positive) or are set free (negative)."""
+    """Units and money of a line: positive when a ticket claims them, negative when it releases them."""
 
     line_id: str
     quantity: int
@@ -95,14 +98,14 @@ class ClaimUnits:
 
 @dataclass(frozen=True, slots=True)
 class ClaimFreight:
-    """Freight that goes with the last refunded line (positive) or is set free."""
+    """Freight: positive when the ticket of the last refunded line claims it, negative when it is released."""
 
     amount_minor: int
 
 
 @dataclass(frozen=True, slots=True)
 class UnitsLeft:
-    """Units that left by a ship command, or by a carrier's word alone."""
+    """Units that left: `shipped` by a ship command, `scanned` only by a carrier's scan."""
 
     line_id: str
     shipped: int = 0
@@ -111,14 +114,14 @@ class UnitsLeft:
 
 @dataclass(frozen=True, slots=True)
 class QueueRefund:
-    """A new refund, queued."""
+    """A new refund in the queue."""
 
     refund: Refund
 
 
 @dataclass(frozen=True, slots=True)
 class HoldTender:
-    """Moves between a tender's pending and refunded amounts."""
+    """Amounts to add to what is pending and what is refunded of a tender; both may be negative."""
 
     tender_id: str
     pending_minor: int = 0
@@ -127,7 +130,7 @@ class HoldTender:
 
 @dataclass(frozen=True, slots=True)
 class ReturnFunding:
-    """A funder's share on its way back."""
+    """A part of a funder's share that is returned to the funder."""
 
     funder: Funder
     amount_minor: int
@@ -135,7 +138,7 @@ class ReturnFunding:
 
 @dataclass(frozen=True, slots=True)
 class MoveRefund:
-    """A refund's next state and when the worker looks at it again (`due_at` None: nothing to do)."""
+    """A refund's new state, and when the worker looks at it again (`due_at` None: never)."""
 
     refund_id: UUID
     state: RefundState
@@ -155,7 +158,7 @@ class ProposeSettlement:
 
 @dataclass(frozen=True, slots=True)
 class SettleRefund:
-    """The evidence of a payment by hand joins the refund, once."""
+    """The evidence that a refund was paid by hand; only the first is kept."""
 
     refund_id: UUID
     settlement: Settlement
@@ -163,7 +166,7 @@ class SettleRefund:
 
 @dataclass(frozen=True, slots=True)
 class MoveAttempt:
-    """What has become known of an attempt."""
+    """The new state of an attempt."""
 
     attempt_id: UUID
     state: AttemptState
@@ -174,7 +177,7 @@ class MoveAttempt:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One ledger row; the same posting twice is one row (I7)."""
+    """A ledger row; the same posting written twice is one row (I7)."""
 
     posting: str
     debit: str
@@ -186,7 +189,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class OpenTask:
-    """A task for a person; the same task twice is one row."""
+    """A task for a person; the same task opened twice is one row."""
 
     task_id: UUID
     task: NewTask
@@ -202,7 +205,7 @@ class CloseTask:
 
 
 class BuyerEventKind(StrEnum):
-    """Kinds of a buyer's history that this service records itself."""
+    """The kinds of buyer events that this service records itself."""
 
     ORDER_PAID = "order_paid"
     ORDER_COMPLETED = "order_completed"
@@ -212,9 +215,11 @@ class BuyerEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordBuyerEvent:
-    """An event of the buyer's history; the same event id twice counts once. `retracts` names an event it takes back.
+    """An event in the buyer's history; the same event id counts once.
 
-    Without a `currency` the amount is in that of the order which the event names; else the currency is unknown.
+    `retracts`: the id of an event that is taken back.
+
+    Without a `currency` the amount is in the currency of the named order; without an order the currency is unknown.
     """
 
     buyer_id: str
@@ -229,7 +234,7 @@ class RecordBuyerEvent:
 
 
 class OutgoingEventKind(StrEnum):
-    """Kinds on the feed; warehouses act on `stop_ship`."""
+    """The kinds of events on the feed; warehouses act on `stop_ship`."""
 
     ORDER_PAID = "order.paid"
     SHIPMENT_RECORDED = "shipment.recorded"
@@ -249,7 +254,7 @@ class OutgoingEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """One event on the feed behind /v1/changes, roll-ups and webhooks."""
+    """An event on the feed, from which /v1/changes, roll-ups and webhooks read."""
 
     kind: OutgoingEventKind
     at: datetime
@@ -260,7 +265,7 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class PutShipment:
-    """A new shipment, or more about a known one; a second shipment of one `waybill` is refused by the database."""
+    """A new or updated shipment; the database refuses a second shipment with the same `waybill`."""
 
     shipment: Shipment
     waybill: str
@@ -268,7 +273,7 @@ class PutShipment:
 
 @dataclass(frozen=True, slots=True)
 class OpenIncident:
-    """Goods left although they were refunded (R9)."""
+    """Goods left the warehouse although they had been refunded (R9)."""
 
     incident_id: UUID
     ticket_id: UUID
@@ -288,7 +293,7 @@ class CaptureTender:
 
 @dataclass(frozen=True, slots=True)
 class CaptureMore:
-    """A later capture of a payment that is known: so much more."""
+    """A further captured amount of a known payment."""
 
     tender_id: str
     amount_minor: int
@@ -296,7 +301,7 @@ class CaptureMore:
 
 @dataclass(frozen=True, slots=True)
 class ClaimPayment:
-    """A payment belongs to this buyer from now on; another buyer's is refused by the database."""
+    """Records that a payment belongs to this buyer; the database refuses it when it is another buyer's."""
 
     provider: str
     payment_id: str
@@ -304,7 +309,7 @@ class ClaimPayment:
 
 @dataclass(frozen=True, slots=True)
 class SharePayment:
-    """A part of a payment for several orders; all parts together stay within the total, which never changes."""
+    """A part of a payment for several orders. All parts together stay within the total, which never changes."""
 
     provider: str
     payment_id: str
@@ -314,7 +319,7 @@ class SharePayment:
 
 @dataclass(frozen=True, slots=True)
 class StatePaymentTotal:
-    """The total of a payment that was told for one order and turns out to be for several."""
+    """The total of a payment that was first reported for one order, and pays for several."""
 
     tender_id: str
     total_minor: int
@@ -322,7 +327,7 @@ class StatePaymentTotal:
 
 @dataclass(frozen=True, slots=True)
 class RaiseTicketLine:
-    """More money for the same units of a ticket."""
+    """More money for units that a ticket already has."""
 
     ticket_id: UUID
     line_id: str
@@ -331,28 +336,28 @@ class RaiseTicketLine:
 
 @dataclass(frozen=True, slots=True)
 class RecordLaterDecision:
-    """An approval that was decided again, on more money."""
+    """A second decision on an approval, made because more money was captured."""
 
     decision: RecordDecision
 
 
 @dataclass(frozen=True, slots=True)
 class PutDispute:
-    """A card dispute, new or moved; `lost_minor` goes off what the tender can still give."""
+    """A new or updated card dispute; `lost_minor` is deducted from what the tender can still refund."""
 
     dispute: Dispute
 
 
 @dataclass(frozen=True, slots=True)
 class CompleteOrder:
-    """The buyer has the goods and the order is closed well."""
+    """The buyer has received the goods."""
 
     completed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRefund:
-    """A worker has a due refund until its lease ends: with a new attempt, or None, the same attempt once more.
+    """A worker's lease on a due refund: with a new attempt, or, when `attempt` is None, to repeat the same one.
 
     No plan writes it: a store claims what is due (`commands.claim`), PostgreSQL many refunds at a time.
     """

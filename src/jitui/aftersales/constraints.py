@@ -1,7 +1,7 @@
-"""What the database's constraints hold of an order snapshot, for a store that has no database. Pure.
+"""The database's constraints on one order, for a store without a database. Pure.
 
-Each rule has the name of the constraint that holds it in PostgreSQL. States, funders and the like are held by their
-types. What is held across orders (a payment's buyer and total, one task for one cause) is `memory_store`'s to hold.
+Each rule has the name of the constraint in PostgreSQL. States, funders and other enums need no rule, because their
+types hold them. Constraints across orders (a payment's buyer and total, one task per cause) are in `memory_store`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Rule = tuple[str, bool]
 
 
 def broken_constraint(snapshot: OrderSnapshot) -> str | None:
-    """The name of the first constraint that the snapshot breaks; None where it keeps them all."""
+    """The name of the first constraint that the snapshot breaks; None when it breaks none."""
     return next((name for name, holds in _rules(snapshot) if not holds), None)
 
 

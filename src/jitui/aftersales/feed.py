@@ -1,4 +1,4 @@
-"""The feed of what happened, and what is rolled up from it: cap usage and shop features (`architecture.md`)."""
+"""The feed of events, and what is rolled up from it: cap usage and shop features (`architecture.md`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from jitui.aftersales.ports import OutgoingEvent
 
 
 class Feed(Protocol):
-    """Publishing is serial, so a reader that remembers its position misses nothing and sees nothing twice."""
+    """Reads and publishes the feed.
+
+    Events are published one after another, so a reader that remembers its position misses none and reads none twice.
+    """
 
     async def publish(self, limit: int = 10_000) -> int: ...
 
@@ -19,4 +22,4 @@ class Feed(Protocol):
     ) -> Sequence[OutgoingEvent]: ...
 
     async def roll_up(self, now: datetime | None = None) -> None:
-        """Count cap usage as of `now`, a clock of the caller's own; without, as of the database's clock."""
+        """Roll up cap usage as of `now`, by the caller's clock; without `now`, by the database's clock."""

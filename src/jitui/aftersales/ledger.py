@@ -1,7 +1,7 @@
-"""The ledger: double entry, balanced by form; the one place that gives each cause its two accounts (I7).
+"""The double-entry ledger. Only this module decides which two accounts a cause of money has (I7).
 
-A posting moves a positive amount from `credit` to `debit`, so nothing can be unbalanced. Its name is its cause and
-what it happened to: the same cause twice is one posting. Balances are debits less credits.
+A posting moves a positive amount from `credit` to `debit`, so it is always balanced. Its name contains its cause and
+its object, so the same cause twice is one posting. A balance is the debits less the credits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jitui.aftersales.model.refund import Attempt, Refund
 
 
 class Account(StrEnum):
-    """The chart of accounts; `:` is followed by the provider or the funder."""
+    """The chart of accounts; after the `:` stands the provider or the funder."""
 
     PROVIDER_CLEARING = "provider_clearing:{provider}"
     ESCROW = "escrow"
@@ -39,7 +39,7 @@ ACCOUNTS: Mapping[Account, str] = {
 
 
 class Cause(StrEnum):
-    """Why money moved; the first word of a posting's name."""
+    """Why money moved; it is the first word of a posting's name."""
 
     CAPTURED = "captured"
     CAPTURED_MORE = "captured_more"
@@ -59,7 +59,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The two accounts of a cause, and what happened."""
+    """The two accounts of a cause, and a sentence about it."""
 
     debit: Account
     credit: Account
@@ -93,24 +93,27 @@ AT_PROVIDER = frozenset({Cause.PAID, Cause.UNPAID, Cause.PAID_AGAIN, Cause.PAID_
 
 
 def captured(tender: Tender) -> LedgerEntry:
-    """A payment was captured at its provider."""
+    """The posting of a payment that was captured."""
     name = (Cause.CAPTURED, tender.tender_id)
     return _entry(name, tender.captured_minor, tender.currency, tender.captured_at, provider=tender.provider)
 
 
 def captured_more(tender: Tender, amount_minor: int, at: datetime) -> LedgerEntry:
-    """More was captured with a payment that is known; `tender` says how much in all, which names the posting."""
+    """The posting of a further capture; it is named after the total that `tender` now has."""
     name = (Cause.CAPTURED_MORE, tender.captured_minor, tender.tender_id)
     return _entry(name, amount_minor, tender.currency, at, provider=tender.provider)
 
 
 def funded(fund: Funding, currency: str, now: datetime) -> LedgerEntry:
-    """A funder's share joins the escrow with the first payment."""
+    """The posting of a funder's share, which joins the escrow with the first payment."""
     return _entry((Cause.FUNDED, fund.funder.value), fund.amount_minor, currency, now, funder=fund.funder)
 
 
 def funding_changed(funder: Funder, delta_minor: int, currency: str, now: datetime, number: int) -> LedgerEntry:
-    """A funder's share after its order was replaced; `number` is 0 for its first booking, else how many there were."""
+    """The posting for a funder's share after the order was replaced.
+
+    `number` is how many postings of this share there were; 0 makes it the first one.
+    """
     if number == 0:
         return funded(Funding(funder, delta_minor), currency, now)
     cause = Cause.FUNDED_MORE if delta_minor > 0 else Cause.FUNDED_LESS
@@ -118,31 +121,31 @@ def funding_changed(funder: Funder, delta_minor: int, currency: str, now: dateti
 
 
 def granted(refund: Refund, now: datetime) -> LedgerEntry:
-    """The order's escrow now owes the buyer."""
+    """The posting of an approved refund: the order's escrow owes it to the buyer."""
     return _entry((Cause.GRANTED, refund.refund_id), refund.amount_minor, refund.currency, now)
 
 
 def returned(ticket_id: object, funder: Funder, amount_minor: int, currency: str, now: datetime) -> LedgerEntry:
-    """A funder's share goes straight back to it."""
+    """The posting of a funder's share that is returned to the funder."""
     return _entry((Cause.RETURNED, ticket_id, funder.value), amount_minor, currency, now, funder=funder)
 
 
 def at_provider(cause: Cause, refund: Refund, attempt: Attempt, now: datetime) -> LedgerEntry:
-    """Money moved at the provider for an attempt.
+    """The posting of money that moved at the provider for an attempt.
 
-    One name for each move of an attempt: a provider may take back a refund and then pay it after all.
+    Each move of an attempt has a name of its own: a provider may take back a refund and then pay it after all.
     """
     name = (cause, attempt.attempt_id, attempt.moves)
     return _entry(name, refund.amount_minor, refund.currency, now, provider=refund.provider)
 
 
 def settled(refund: Refund, now: datetime) -> LedgerEntry:
-    """What was owed was paid outside the provider."""
+    """The posting of a refund that was paid outside the provider."""
     return _entry((Cause.SETTLED, refund.refund_id), refund.amount_minor, refund.currency, now)
 
 
 def charged_back(cause: Cause, dispute: Dispute, amount_minor: int, now: datetime) -> LedgerEntry:
-    """A card dispute was lost: its money left the provider for the buyer's bank."""
+    """The posting of a lost card dispute: the provider gave the money to the buyer's bank."""
     return _entry((cause, dispute.dispute_id), amount_minor, dispute.currency, now, provider=dispute.provider)
 
 
@@ -170,18 +173,18 @@ def _entry(
 
 
 def cause_of(entry: LedgerEntry) -> Cause:
-    """Why this posting was made."""
+    """The cause in a posting's name."""
     return Cause(entry.posting.partition(":")[0])
 
 
 def story(entries: Iterable[LedgerEntry]) -> tuple[LedgerEntry, ...]:
-    """Postings as they happened; at the same moment in the order of an order's life."""
+    """Postings by time; those of the same time in the order in which causes happen to an order."""
     rank = {cause: place for place, cause in enumerate(Cause)}
     return tuple(sorted(entries, key=lambda entry: (entry.posted_at, rank[cause_of(entry)], entry.posting)))
 
 
 def balances(entries: Sequence[LedgerEntry]) -> dict[tuple[str, str], int]:
-    """Debits less credits by (account, currency), in minor units; over all accounts of a currency they sum to zero."""
+    """The balance of each (account, currency), in minor units; the balances of a currency sum to zero."""
     sums: defaultdict[tuple[str, str], int] = defaultdict(int)
     for entry in entries:
         sums[entry.debit, entry.currency] += entry.amount_minor

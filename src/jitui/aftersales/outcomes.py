@@ -1,4 +1,4 @@
-"""Outcomes that a caller expects: refusals with a stable code, and what an Idempotency-Key found."""
+"""Outcomes that a caller expects: refusals with a stable code, and what was found for an Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class RefusalCode(StrEnum):
-    """Stable codes; the HTTP API shows them as problem types, the CLI and console as they are."""
+    """Stable codes of refusals; the HTTP API shows them as problem types, the CLI and the console as they are."""
 
     NOT_FOUND = "not-found"
     ORDER_NOT_REPLACEABLE = "order-not-replaceable"
@@ -49,7 +49,7 @@ class RefusalCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Nothing was written; `message` says what to do, `path` names the field where there is one."""
+    """A refusal: nothing was written. `message` says what to do; `path` names the field, if there is one."""
 
     code: RefusalCode
     message: str
@@ -59,9 +59,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """An Idempotency-Key of an API key and route, for the buyer that the command is about: another buyer's is another.
+    """An Idempotency-Key, which is unique within an API key, a route, and the buyer of the command.
 
-    `body_hash` covers everything that shapes the effect.
+    `body_hash` covers everything that determines the effect.
     """
 
     key_id: str
@@ -72,7 +72,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """The first answer to an Idempotency-Key, to be given again byte for byte."""
+    """The first response to an Idempotency-Key, repeated byte for byte."""
 
     status: int
     body: bytes

@@ -1,4 +1,4 @@
-"""The ports of the after-sales core; PostgreSQL is the adapter (`jitui.adapters.postgres`)."""
+"""The ports of the after-sales core, which PostgreSQL implements (`jitui.adapters.postgres`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from jitui.policy import PublicPolicy
 
 @dataclass(frozen=True, slots=True)
 class OrderRef:
-    """An order by its buyer, so the lane is known without a look-up."""
+    """An order with the lane of its buyer, so that no look-up is needed."""
 
     lane: int
     order_id: str
@@ -30,7 +30,7 @@ class OrderRef:
 
 @dataclass(frozen=True, slots=True)
 class TicketRef:
-    """A ticket; its id carries the lane."""
+    """A ticket; its id contains the lane."""
 
     lane: int
     ticket_id: UUID
@@ -38,7 +38,7 @@ class TicketRef:
 
 @dataclass(frozen=True, slots=True)
 class RefundRef:
-    """A refund; its id carries the lane."""
+    """A refund; its id contains the lane."""
 
     lane: int
     refund_id: UUID
@@ -46,7 +46,7 @@ class RefundRef:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRef:
-    """An attempt, as a provider names it in its news; its id carries the lane."""
+    """An attempt, by the id that providers send back; the id contains the lane."""
 
     lane: int
     attempt_id: UUID
@@ -54,12 +54,12 @@ class AttemptRef:
 
 Ref = OrderRef | TicketRef | RefundRef | AttemptRef
 
-# Taking in -------------------------------------------------------------------------------------------------------
+# Recording an order ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """An order as a platform puts it; `lane` and everything that follows from payment and shipment is ours."""
+    """An order as the platform sends it; the lane, and what follows from payments and shipments, are added here."""
 
     order_id: str
     buyer_id: str
@@ -75,19 +75,19 @@ class NewOrder:
 
 @dataclass(frozen=True, slots=True)
 class OrderTaken:
-    """The order stands as it was put: new, replaced, or (neither created nor changed) the same as before."""
+    """The result of recording an order: created, changed, or (neither) equal to the recorded one."""
 
     ref: OrderRef
     created: bool
     changed: bool = True
 
 
-# What a decision reads beside the order snapshot ---------------------------------------------------------------------
+# What a decision reads in addition to the order snapshot -------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureWindow:
-    """One feature as a look-up: events of a kind, of the buyer or the shop, in calendar days `from_day` to `to_day`."""
+    """A feature to look up: events of one kind, of the buyer or the shop, from the day `from_day` to `to_day`."""
 
     name: str
     subject: str
@@ -99,7 +99,7 @@ class FeatureWindow:
 
 @dataclass(frozen=True, slots=True)
 class PaymentName:
-    """A payment as its provider names it."""
+    """A payment, by the provider's id."""
 
     provider: str
     payment_id: str
@@ -107,10 +107,10 @@ class PaymentName:
 
 @dataclass(frozen=True, slots=True)
 class DecisionQuery:
-    """What the deciding statement must read: windows of the policy's features and the starts of its caps.
+    """What the deciding statement reads: windows of the policy's features, and the starts of its caps.
 
-    Amounts are summed in `currency`, the policy's. An event later than `ahead_from` is too far ahead of `now`.
-    `payment`: for a capture, what is known of that payment on other orders.
+    Amounts are summed in `currency`, which is the policy's. Events later than `ahead_from` are too far ahead of `now`.
+    `payment`: for a capture, the payment to look up on other orders.
     """
 
     windows: tuple[FeatureWindow, ...]
@@ -127,10 +127,10 @@ class DecisionQuery:
 
 @dataclass(frozen=True, slots=True)
 class WindowValue:
-    """Sums of one window; `last_day` is None when the window holds no event.
+    """The sums of one window; `last_day` is None when the window has no event.
 
-    `amount_minor` is None beyond 64 bits, and where an amount's currency is unknown. `ahead`: an event of the kind is
-    said to happen later than now.
+    `amount_minor` is None when it exceeds 64 bits, and when the currency of an amount is unknown. `ahead`: an event of
+    the kind has a time later than now.
     """
 
     name: str
@@ -142,7 +142,7 @@ class WindowValue:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Instant approvals counted against a cap: how many in any currency, and how much in the policy's."""
+    """Instant approvals that count against a cap: in all currencies, and the amount in the policy's currency."""
 
     approvals: int = 0
     amount_minor: int = 0
@@ -150,7 +150,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRecord:
-    """From when on a kind of event is complete, and until when it is fresh (None: fed as it happens)."""
+    """From when on a kind of event is complete, and until when it is fresh (None: it is fed as it happens)."""
 
     kind: str
     complete_from: datetime
@@ -159,7 +159,7 @@ class HistoryRecord:
 
 @dataclass(frozen=True, slots=True)
 class ScopedRow:
-    """A coverage or pause row that touches this order."""
+    """A coverage or pause row that applies to this order."""
 
     scope: str
     ref: str
@@ -169,7 +169,7 @@ class ScopedRow:
 
 @dataclass(frozen=True, slots=True)
 class KnownPayment:
-    """A payment on other orders than the one in hand: whose it is, how many parts it has there, and its total."""
+    """A payment on orders other than this one: whose it is, its number of parts and their sum there, and its total."""
 
     buyer_id: str | None = None
     parts: int = 0
@@ -180,10 +180,10 @@ class KnownPayment:
 
 @dataclass(frozen=True, slots=True)
 class DecisionInputs:
-    """Everything that decides beside the order snapshot itself, read under the buyer's lock.
+    """Everything that decides in addition to the order snapshot, read under the buyer's lock.
 
-    `paused_scopes` and `uncovered_scopes`: which of the scopes *region* and *category* have a place that is paused, or
-    not covered. An order whose own region or category is unknown may be there.
+    `paused_scopes`, `uncovered_scopes`: those of the scopes *region* and *category* that have a paused (or not covered)
+    region or category. An order whose own region or category is unknown may be in it.
     """
 
     windows: tuple[WindowValue, ...] = ()
@@ -207,7 +207,7 @@ class DecisionInputs:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the first round trip brought: the snapshot (None: no such order), the key's state, and decision inputs."""
+    """What the first round trip read: the snapshot (None: no such order), the state of the key, and decision inputs."""
 
     snapshot: OrderSnapshot | None
     in_flight: bool = False
@@ -217,7 +217,10 @@ class Opened:
 
 
 class Transaction(Protocol):
-    """One transaction in two round trips: `open` locks (buyer, then order) and reads, `commit` writes and commits."""
+    """A transaction of two round trips.
+
+    `open` locks the buyer, then the order, and reads; `commit` writes and commits.
+    """
 
     async def open(
         self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
@@ -238,7 +241,7 @@ class Transaction(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TicketFilter:
-    """A page of tickets, newest first; `after` is the last row of the page before."""
+    """A page of tickets, newest first; `after` is the last row of the previous page."""
 
     shop_id: str | None = None
     buyer_id: str | None = None
@@ -277,7 +280,7 @@ class RefundFilter:
 
 @dataclass(frozen=True, slots=True)
 class StoredDecision:
-    """A decision as it was stored with its ticket."""
+    """A decision, as it was stored with its ticket."""
 
     ticket_id: UUID
     policy_id: str
@@ -291,7 +294,7 @@ class StoredDecision:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingEvent:
-    """A published row of the feed."""
+    """A published event of the feed."""
 
     position: int
     kind: str
@@ -305,10 +308,10 @@ class OutgoingEvent:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRefund:
-    """A refund that this worker may call the provider for until its lease ends.
+    """A refund for which this worker may call the provider until the lease ends.
 
-    `look_up_first`: an earlier call for the same attempt may have reached the provider (`architecture.md`).
-    `may_send`: it was not accepted yet as far as we know, so the same attempt may be sent again.
+    `look_up_first`: an earlier call for this attempt may have reached the provider (`architecture.md`). `may_send`: as
+    far as we know the provider has not accepted the attempt, so it may be sent again.
     """
 
     lane: int
@@ -320,7 +323,7 @@ class ClaimedRefund:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """An incident's row (R9)."""
+    """The row of an incident (R9)."""
 
     incident_id: UUID
     order_id: str
@@ -336,7 +339,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class PublishedPolicy:
-    """A row of the publication log; the newest is live."""
+    """A row of the publication log; the newest row is the live policy."""
 
     publication: int
     policy_id: str
@@ -350,9 +353,9 @@ class PublishedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A row of the publication log as it is shown; `public_view` is None for a version that cannot be read any more.
+    """A row of the publication log, as it is shown; `public_view` is None for a version that can no longer be read.
 
-    `viewed`: its public view was made. `document` is empty unless it was asked for or the view must still be made.
+    `viewed`: the public view was made. `document` is empty unless it was asked for, or the view still has to be made.
     """
 
     publication: int
@@ -364,7 +367,7 @@ class Publication:
 
 
 class Store(Protocol):
-    """What the core needs of its database. Writing an order's life goes through `transaction` alone."""
+    """What the core needs of its database. Tickets, refunds and shipments are written through `transaction` alone."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]: ...
 

@@ -1,4 +1,4 @@
-"""The payment provider as after-sales sees it: three calls, and answers that are values."""
+"""The port to a payment provider: three calls, whose results are values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from jitui.aftersales.model.order import DisputeState
 
 
 class RefundResultKind(StrEnum):
-    """What is known of an attempt after asking; UNKNOWN is knowledge too, and never means failed."""
+    """What is known of an attempt after a call. UNKNOWN does not mean failed."""
 
     SUCCEEDED = "succeeded"
     PENDING = "pending"
     DECLINED = "declined"
     UNKNOWN = "unknown"
-    NOT_FOUND = "absent"  # only from look_up: the provider has never heard of this attempt
+    NOT_FOUND = "absent"  # only from look_up: the provider has no record of this attempt
 
 
 class CallTrouble(StrEnum):
@@ -51,7 +51,7 @@ BOTH = Capabilities(keys=True, look_up=True)
 
 @dataclass(frozen=True, slots=True)
 class RefundInstruction:
-    """What one attempt asks a provider to do; asking again with the same attempt is always safe."""
+    """The refund that one attempt asks for; repeating the same attempt is always safe."""
 
     attempt_id: UUID  # the idempotency key and our reference
     provider: str
@@ -64,17 +64,18 @@ class RefundInstruction:
 
 @dataclass(frozen=True, slots=True)
 class RefundResult:
-    """One piece of news about an attempt, in our words; the provider's words go into the reason."""
+    """What a provider said about an attempt, in our terms; `reason` has the provider's own words."""
 
     kind: RefundResultKind
     reason: str = ""
     provider_refund_id: str | None = None
-    payment_ids: tuple[str, ...] = ()  # every name that it gives the payment; empty where it tells none
+    payment_ids: tuple[str, ...] = ()  # every id that the provider gives the payment; empty when it gives none
     amount_minor: int | None = None
     currency: str | None = None
-    refunds_in_all_minor: int | None = None  # where it tells only what was ever refunded of the payment, this included
+    # set instead when the provider tells only the sum of all refunds of the payment
+    refunds_in_all_minor: int | None = None
     occurred_at: datetime | None = None
-    final: bool = True  # for DECLINED: refused for good; False may be tried again later (rate limit …)
+    final: bool = True  # for DECLINED; False: may be tried again later (rate limit …)
     retry_after_seconds: float | None = None
     key_life: timedelta | None = None  # for NOT_FOUND: how long its key keeps a repeat from paying; None: for ever
     trouble: CallTrouble | None = None  # why the call came to nothing, where that is the provider's matter
@@ -83,18 +84,18 @@ class RefundResult:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A webhook whose signature, age and shape were good; the same event id may arrive many times."""
+    """A webhook with a valid signature, age and form; the same event id may arrive many times."""
 
     provider: str
     event_id: str
     attempt_id: UUID
     result: RefundResult
-    acknowledgement: str = ""  # the text that the provider wants to read once we have it; "" where a status is enough
+    acknowledgement: str = ""  # the body that the provider expects in our response; "" when a status is enough
 
 
 @dataclass(frozen=True, slots=True)
 class ToldDispute:
-    """What a provider says of a card dispute: on which payment, for how much, and how it stands."""
+    """What a provider said about a card dispute: on which payment, how much, and its state."""
 
     provider: str
     dispute_id: str
@@ -116,7 +117,7 @@ class DisputeNotification:
 
 @dataclass(frozen=True, slots=True)
 class NotificationRefused:
-    """A webhook that proves nothing, and why; `signed` where the sender is the provider and the body makes no sense."""
+    """A webhook that is not accepted, and why; `signed`: the provider sent it, but the body cannot be understood."""
 
     reason: str
     signed: bool = False
@@ -124,14 +125,17 @@ class NotificationRefused:
 
 @dataclass(frozen=True, slots=True)
 class NotificationIgnored:
-    """A webhook that the provider rightly sent and that is not about an attempt of ours (T13), and why."""
+    """A genuine webhook that is not about one of our attempts (T13), and why."""
 
     reason: str
-    acknowledgement: str = ""  # as above
+    acknowledgement: str = ""  # see Notification
 
 
 class PaymentProvider(Protocol):
-    """A provider of refunds. Calls never raise for what the network or the provider does: see RefundResult."""
+    """A payment provider.
+
+    Calls raise nothing for failures of the network or the provider; RefundResult says what is known.
+    """
 
     @property
     def name(self) -> str: ...
@@ -140,18 +144,18 @@ class PaymentProvider(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     async def send(self, instruction: RefundInstruction) -> RefundResult:
-        """Ask for the refund, with the attempt's id as idempotency key; UNKNOWN after any lost answer."""
+        """Ask for the refund, with the attempt's id as idempotency key; UNKNOWN when the response was lost."""
         ...
 
     async def look_up(self, instruction: RefundInstruction) -> RefundResult:
-        """What became of this attempt; NOT_FOUND only where the provider itself says it has none.
+        """What became of this attempt; NOT_FOUND only when the provider itself has no record of it.
 
-        Called only where the provider is declared to have look-ups.
+        Called only when `capabilities.look_up` is true.
         """
         ...
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
-        """Check signature, age (against `now`) and shape of a webhook's exact bytes."""
+        """Check the signature, age (against `now`) and form of a webhook, given its exact bytes."""
         ...

@@ -1,4 +1,4 @@
-"""Reading tickets, orders, decisions and incidents for lists and pages; newest first, by cursor."""
+"""Reads tickets, orders, decisions and incidents for lists and pages, newest first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from jitui.aftersales.ports import (
 
 @dataclass(frozen=True, slots=True)
 class Benefit:
-    """R6 to R8 for a shop or the platform: what was handled, and how long money took, instant against reviewed."""
+    """The benefit for a shop or the platform (R6 to R8): counts, and how long instant and reviewed refunds took."""
 
     requests: int
     instant: int
@@ -39,9 +39,10 @@ class Benefit:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What an operator looks at first: is the schema ours, how old is the cap usage, what waits to be paid.
+    """The state of the service for an operator.
 
-    `usage_as_of` is on the clock of `now`, whatever clock rolled the usage up.
+    `migrated`: the schema is the one that this version needs. `usage_as_of`: the age of the cap usage, by the clock of
+    the caller's `now`. `refund_queue`: the refunds that are not paid yet, by state.
     """
 
     migrated: bool
@@ -109,7 +110,7 @@ class UnbalancedOrder:
 
 
 class Queries(Protocol):
-    """Reads without locks; a shop's or buyer's own filter is set by the caller (I8)."""
+    """Reads without locks; the caller sets the filter for a shop or a buyer (I8)."""
 
     async def tickets(self, wanted: TicketFilter) -> Sequence[Ticket]: ...
 

@@ -1,1 +1,1 @@
-"""A policy over a history: what would have happened. Knows the policy and the past, never the running service."""
+"""Back-tests: what a policy would have decided over a history. It knows nothing of the running service."""

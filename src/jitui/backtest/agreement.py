@@ -1,8 +1,8 @@
-"""The gate of the two readings: random policies on random rows, read by CEL's run time and by a query engine.
+"""Checks that a condition evaluates equally in CEL's run time and in a query engine, on random policies and rows.
 
-Everything is drawn from one `random.Random`, so that a seed names a run and a property test can drive and shrink it.
-Policies use the whole supported subset; rows have unknowns, empty lists, the ends of int64, Chinese text, quotes and
-backslashes. Each policy goes the way of a real one: it is loaded from its text, and both readings start there.
+Everything comes from one `random.Random`, so a seed identifies a run, and a property test can shrink it. Policies use
+the whole supported subset; rows have unknowns, empty lists, the limits of int64, Chinese text, quotes and backslashes.
+Each policy is loaded from its text, as a real one is.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _ENUMS = {"order.shipment": ("unshipped", "shipped"), "buyer.tier": ("gold", "�
 _EDGES = (0, 1, -1, 2, 3, 7, 100, 30_000, 2**31, 2**53 + 1, 2**62, -(2**62), 2**63 - 1, -(2**63), 2**63 - 2)
 _TEXTS: tuple[str, ...] = ("", "a", "ab", " a", "CNY", "cny", "中文", "文", "é", "e\u0301", "🤦🏼")
 _TEXTS += ("a'b", 'a"b', "a\\b", "\\", "%", "_", "x\ny")
-# In the order of UTF-16 the last of these comes before the second; in that of code points it does not.
+# In UTF-16 order the last of these comes before the second, in code point order after it.
 _TEXTS += ("\x7f", "～", "a\x00b", "ß", "SS", "🤦")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Policies that are read on the same rows; a row has the facts that are known."""
+    """Policies that are evaluated on the same rows; a row has only the facts that are known."""
 
     policies: tuple[Policy, ...]
     rows: tuple[Mapping[str, Any], ...]
@@ -51,7 +51,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One condition on one row of which the readings say different things; None is unknown."""
+    """A condition that differs between CEL and an engine on one row; None is unknown."""
 
     expression: str
     definitions: Mapping[str, str]
@@ -67,7 +67,7 @@ class Disagreement:
 
 @dataclass(slots=True)
 class Agreement:
-    """What a run compared and found."""
+    """What a run compared, and what differed."""
 
     cases: int = 0
     refused: int = 0
@@ -92,8 +92,10 @@ def run_agreement(
     progress: Callable[[int], None] = lambda _done: None,
     policies_a_batch: int = POLICIES_A_BATCH,
 ) -> Agreement:
-    """Compare so many policies; stops at the first batch with a disagreement. A later engine is asked only after the
-    earlier ones agreed."""
+    """Compare this many policies; it stops after the first batch with a disagreement.
+
+    A later engine evaluates a batch only when the earlier ones agreed.
+    """
     found = Agreement()
     while found.cases < cases and not found.disagreements:
         batch = draw_batch(random, min(policies_a_batch, cases - found.cases), found)
@@ -105,7 +107,7 @@ def run_agreement(
 def compare_batch(
     batch: Batch, engines: Sequence[Engine], work: Path, found: Agreement, *, reading: ReadingOf = Reading
 ) -> None:
-    """Read one batch with every engine and note what differs from CEL."""
+    """Evaluate a batch with every engine, and add what differs from CEL to `found`."""
     online = [_online(policy, row) for row in batch.rows for policy in batch.policies]
     found.cases += len(batch.policies)
     for verdicts in online:
@@ -131,7 +133,7 @@ def _online(policy: Policy, row: Mapping[str, Any]) -> tuple[bool | None, ...]:
 
 
 def _in_bulk(engine: Engine, batch: Batch, path: Path, reading: ReadingOf) -> list[Mapping[str, bool | None]]:
-    """One query for all policies; their definitions have names of their own."""
+    """The results of an engine for a whole batch, from one query; each policy's definitions get names of their own."""
     table = engine.read(path)
     for policy in batch.policies:
         table = with_definitions(engine, policy, table, policy.programs.condition_definitions)
@@ -164,14 +166,14 @@ def _differing(
 
 
 def draw_batch(random: Random, policies: int, found: Agreement) -> Batch:
-    """Policies that load, and rows for them."""
+    """Random policies that load, and rows for them."""
     drawn: list[Policy] = []
     while len(drawn) < policies:
         try:
             drawn.append(Policy.from_text(_policy_text(random, f"n{found.cases}x{len(drawn)}")))
         except PolicyRefused:
             found.refused += 1
-    # Some facts are in no row: a history that has no such column.
+    # no row has these facts, as in a history without such a column
     absent = {name for name in (*_INTS, *_BOOLS, *_STRINGS, *_ENUMS, LINES) if random.random() < 0.1}
     rows = (draw_row(random) for _ in range(ROWS_A_BATCH))
     return Batch(tuple(drawn), tuple({name: row[name] for name in row if name not in absent} for row in rows))
@@ -189,7 +191,7 @@ def _policy_text(random: Random, suffix: str) -> str:
 
 
 def policy_text(conditions: Sequence[str], definitions: Mapping[str, str]) -> str:
-    """A policy with these conditions (c0, c1, …), and the attributes and features that rows of `rows_table` have."""
+    """A policy with these conditions (c0, c1, …), and with the attributes and features of the rows in `rows_table`."""
     lines = [
         "policy: agreement",
         'version: "1"',
@@ -216,7 +218,7 @@ def _quoted(text: str) -> str:
 
 
 class _Writer:
-    """Writes random expressions of a wanted type as CEL text."""
+    """Writes random expressions of a given type as CEL text."""
 
     def __init__(self, random: Random, definitions: dict[str, str]) -> None:
         self.random = random
@@ -319,7 +321,7 @@ def _cel_text(text: str) -> str:
 
 
 def draw_row(random: Random) -> dict[str, Any]:
-    """Facts of one request; a quarter is unknown, and some words are outside their enum."""
+    """The facts of one random request: a quarter is unknown, and some words are not in their enum."""
     pools: dict[str, Sequence[Any]] = dict.fromkeys(_INTS, _EDGES)
     pools |= dict.fromkeys(_BOOLS, (True, False)) | dict.fromkeys(_STRINGS, _TEXTS)
     pools |= {name: (*words, "elsewhere") for name, words in _ENUMS.items()}
@@ -336,7 +338,7 @@ def _draw_line(random: Random) -> dict[str, Any]:
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows as the bulk reading takes them: a column for each fact that some row has, `row` their number."""
+    """The rows as a table for an engine: a column for each fact that some row has, and `row` with their number."""
     kinds: dict[FactType, pa.DataType] = {
         FactType.INT: pa.int64(),
         FactType.BOOL: pa.bool_(),

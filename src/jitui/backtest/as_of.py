@@ -1,15 +1,15 @@
-"""Features as of each request, counted from the events that were recorded by then.
+"""Computes features for each request from the events that had been recorded by then.
 
-An event counts for the requests within one stretch of time: from when it was recorded (a shop's from the end of its
-day, where the roll-up ends) until its day leaves the window, or until it is taken back. So each event is a plus where
-its stretch begins and a minus where it ends, and a feature is the running sum at the request. One sort serves all
-features, in time that grows with the events whatever their skew, and the engine may spill it.
+An event counts for the requests in one period: from when it was recorded (for shops from the end of its day, up to
+which the roll-up counts) until its day leaves the window, or until it is retracted. So each event adds at the start of
+its period and subtracts at the end, and a feature is the running sum at the request. One sort serves all features; its
+time grows with the number of events, however they are distributed, and the engine may use the disk.
 
-A sum adds what is in the policy's currency; an amount whose currency is unknown makes it unknown. So does an event that
-is said to happen later than clocks differ after the request make every feature of its kind.
+A sum adds amounts in the policy's currency; an amount in an unknown currency makes it unknown. An event whose time lies
+further ahead of the request than clocks differ makes every feature of its kind unknown.
 
-Ties: an event recorded at the very moment of a request does not count for it, nor does a retraction; an event leaves
-the window with the last moment of its last day.
+Ties: an event or retraction recorded at the very time of a request does not count for it; an event leaves the window
+with the last moment of its last day.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from jitui.policy.facts import ONCE_PER_ORDER
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """From when on a kind of event is complete, and up to when; None is up to the end."""
+    """From when on, and up to when, a kind of event is complete; None is up to the end of the history."""
 
     kind: str
     complete_from: datetime
@@ -38,7 +38,7 @@ class Completeness:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What can be known: the record of each kind, and the `readings` of requests that have some of their own.
+    """How complete the history is: for each kind, and for requests that have `readings` of their own.
 
     `readings` has request_id, kind, complete_us, fresh_us, registered_us, shop_days_us.
     """
@@ -50,7 +50,7 @@ class Knowledge:
 _NEVER_US = 2**62
 _CLOCKS_DIFFER_US = CLOCKS_DIFFER_SECONDS * 1_000_000
 _MIDNIGHT, _REQUEST, _RECORDED = 0, 1, 2
-"""The order of what falls on one moment."""
+"""The order of what happens at the same time."""
 
 
 def feature_facts(
@@ -66,7 +66,7 @@ def feature_facts(
     with_days_apart: bool = False,
     with_ahead: bool = True,
 ) -> ibis.Table:
-    """`request_id` and one column for each feature, NULL where the history cannot tell (I5).
+    """`request_id` and one column for each feature, NULL when the history does not tell (I5).
 
     `asked` has request_id, buyer_id, shop_id, asked_us, seen_us, asked_day, registered_us; `events` has the columns of
     the history; all features have one subject.
@@ -104,7 +104,7 @@ def _stretches(
     *,
     with_retractions: bool,
 ) -> ibis.Table:
-    """Each event that can count, with its day and from when it does; `retracted_us` ends it early."""
+    """Each event that can count, with its day and the start of its period; `retracted_us` may end the period early."""
     kinds = sorted({feature.kind for feature in features})
     mine = events.filter(events.subject == subject)
     plain = mine.filter(mine.kind.isin(kinds), mine.retracts.isnull())
@@ -139,9 +139,9 @@ def _stretches(
 
 
 def _one_per_order(timed: ibis.Table, calendar: Calendar, subject: str, wanted: set[str]) -> ibis.Table:
-    """Of events that happen once to an order, one counts at a time: the first that stands, as online.
+    """Let one event of a kind that an order has once count at a time: the first that is not retracted, as online.
 
-    A later one begins to count when all that were recorded before it have been taken back, so often never.
+    A later one counts from when all that were recorded before it have been retracted, which is usually never.
     """
     if not wanted & set(ONCE_PER_ORDER):
         return _timed(timed, calendar, subject)
@@ -156,7 +156,7 @@ def _one_per_order(timed: ibis.Table, calendar: Calendar, subject: str, wanted: 
 
 
 def _timed(recorded: ibis.Table, calendar: Calendar, subject: str) -> ibis.Table:
-    """With the moment from which each event counts: when it is known, and its day has begun (a shop's: has ended)."""
+    """Add the start of each event's period: when it is recorded and its day has begun (for shops: has ended)."""
     first_midnight = calendar.midnight_us(recorded.day + (1 if subject == "shop" else 0))
     return recorded.mutate(
         from_us=ibis.greatest(recorded.recorded_us, first_midnight),
@@ -167,7 +167,7 @@ def _timed(recorded: ibis.Table, calendar: Calendar, subject: str) -> ibis.Table
 def _steps(
     calendar: Calendar, features: Sequence[Feature], stretches: ibis.Table, asked: ibis.Table, subject: str
 ) -> ibis.Table:
-    """Pluses, minuses and requests in one table of the same columns."""
+    """The additions, subtractions and requests in one table."""
     parts = [_requests_as_steps(features, asked, subject)]
     for days in sorted({feature.days for feature in features}):
         mine = [feature for feature in features if feature.days == days]
@@ -176,7 +176,7 @@ def _steps(
         until = ibis.least(leaves, ibis.coalesce(counted.retracted_us, leaves))
         until_rank = ibis.cases((until < leaves, _RECORDED), else_=_MIDNIGHT)
         lasting = counted.mutate(until_us=until, until_rank=until_rank)
-        # One that is taken back at the midnight at which it begins still counts for a request of that moment.
+        # An event that is retracted at the midnight at which its period starts still counts for a request of that time.
         at_once = (lasting.from_us == lasting.until_us) & (lasting.from_rank < lasting.until_rank)
         lasting = lasting.filter((lasting.from_us < lasting.until_us) | at_once)
         parts.append(_deltas(features, mine, lasting, lasting.from_us, lasting.from_rank, 1))
@@ -190,7 +190,7 @@ def _requests_as_steps(features: Sequence[Feature], asked: ibis.Table, subject: 
     nothing = {name: ibis.null("int64") for name in _delta_names(features)}
     return asked.select(
         subject_id=asked[f"{subject}_id"],
-        # A shop's days are over before the request; of a buyer's, what had been seen is told by `seen_us`.
+        # A shop's days end before the request; which of a buyer's events had been seen is in `seen_us`.
         at_us=asked.seen_us if subject == "buyer" else asked.asked_us,
         asked_us=asked.asked_us,
         rank=ibis.literal(_REQUEST, "int8"),
@@ -204,7 +204,7 @@ def _requests_as_steps(features: Sequence[Feature], asked: ibis.Table, subject: 
 def _deltas(
     features: Sequence[Feature], mine: Sequence[Feature], events: ibis.Table, at_us: Any, rank: Any, sign: int
 ) -> ibis.Table:
-    """One row for each event, with what it adds to each of the features in `mine`."""
+    """A row for each event, with what it adds to each of the features in `mine`."""
     columns = dict.fromkeys(_delta_names(features), ibis.null("int64"))
     for place, feature in enumerate(features):
         if feature in mine:
@@ -226,7 +226,7 @@ def _deltas(
 
 
 def _delta_names(features: Sequence[Feature]) -> list[str]:
-    """For each feature what it changes by, and for a sum also by how much in no known currency."""
+    """The columns for changes: one per feature, and for a sum also one for amounts in an unknown currency."""
     sums = [f"n{place}" for place, feature in enumerate(features) if feature.function == "sum"]
     return [f"d{place}" for place in range(len(features))] + sums
 
@@ -240,7 +240,7 @@ def _delta(feature: Feature, events: ibis.Table, sign: int) -> Any:
 
 
 def _sweep(features: Sequence[Feature], steps: ibis.Table) -> ibis.Table:
-    """Running sums and latest days at each request."""
+    """The running sums and latest days at each request."""
     window = ibis.window(group_by="subject_id", order_by=["at_us", "rank"], preceding=None, following=0)
     running = {}
     for place, feature in enumerate(features):
@@ -257,7 +257,7 @@ def _sweep(features: Sequence[Feature], steps: ibis.Table) -> ibis.Table:
 
 
 def _with_last_days_of_retracted(features: Sequence[Feature], swept: ibis.Table, stretches: ibis.Table) -> ibis.Table:
-    """The latest day cannot be summed: events that are taken back later are looked up for the requests before that."""
+    """Correct the latest days, which cannot be summed: requests before a retraction still see the retracted event."""
     gone = stretches.filter(stretches.retracted_us.notnull())
     for feature in (feature for feature in features if feature.function == "last_age_days"):
         mine = gone.filter(gone.kind == feature.kind).select(
@@ -269,7 +269,7 @@ def _with_last_days_of_retracted(features: Sequence[Feature], swept: ibis.Table,
         )
         latest = pairs.group_by("request_id").agg(latest_day=pairs.day.max())
         joined = swept.left_join(latest, "request_id")
-        # greatest() of a NULL is NULL in some engines and not in others.
+        # greatest() with a NULL is NULL in some engines only
         both = ibis.cases(
             (joined[feature.name].isnull(), joined.latest_day),
             (joined.latest_day.isnull(), joined[feature.name]),
@@ -282,9 +282,9 @@ def _with_last_days_of_retracted(features: Sequence[Feature], swept: ibis.Table,
 def _with_days_apart(
     calendar: Calendar, features: Sequence[Feature], swept: ibis.Table, stretches: ibis.Table
 ) -> ibis.Table:
-    """Requests that were asked before a midnight and saw what was written after it: counted event by event.
+    """Count again for requests that were made before a midnight and saw events that were recorded after it.
 
-    The sweep has moved on to the next day's windows by then, and these few were decided by the day on which they asked.
+    The running sums have moved on to the next day's windows by then, but the day of the request decides.
     """
     apart = swept.filter(calendar.day(swept.at_us) != swept.asked_day)
     apart = apart.select("request_id", "subject_id", seen_us=apart.at_us, day_asked=apart.asked_day)
@@ -313,7 +313,7 @@ def _with_days_apart(
 
 
 def _without_kinds_ahead(features: Sequence[Feature], swept: ibis.Table, stretches: ibis.Table) -> ibis.Table:
-    """While an event is said to happen later than now, how much of its kind has happened is unknown (I5)."""
+    """Make features unknown while an event of their kind has a time ahead of the request (I5)."""
     ahead = stretches.filter(stretches.at_us > stretches.recorded_us)
     ahead = ahead.select("subject_id", "kind", "recorded_us", "retracted_us", ahead_us=ahead.at_us)
     pairs = swept.select("request_id", "subject_id", "at_us", "asked_us").inner_join(ahead, "subject_id")
@@ -333,12 +333,12 @@ def _without_kinds_ahead(features: Sequence[Feature], swept: ibis.Table, stretch
 
 
 def _summed(total: Any, nameless: Any) -> Any:
-    """A sum, unknown where part of it is in no known currency."""
+    """A sum; unknown when a part of it is in an unknown currency."""
     return ibis.cases((nameless == 0, _fitting(total)), else_=ibis.null("int64"))
 
 
 def _fitting(total: Any) -> Any:
-    """A sum that 64 bits hold, else unknown. Ibis takes a sum of integers for one of 64 bits; the engine's is wider."""
+    """A sum that fits into 64 bits, else unknown. Ibis assumes a sum to have 64 bits; the engine's is wider."""
     return total.cast("decimal(38,0)").try_cast("int64")
 
 
@@ -351,7 +351,7 @@ def _value(feature: Feature, swept: ibis.Table) -> Any:
 
 
 def _with_readings(features: Sequence[Feature], swept: ibis.Table, readings: ibis.Table | None) -> ibis.Table:
-    """Beside each request that has readings, those of each kind that is counted."""
+    """Add to each request that has readings those of each counted kind."""
     if readings is None:
         return swept
     own = readings.select("request_id").distinct().mutate(has_readings=True)
@@ -364,9 +364,10 @@ def _with_readings(features: Sequence[Feature], swept: ibis.Table, readings: ibi
 
 
 def _is_known(calendar: Calendar, feature: Feature, records: Knowledge, swept: ibis.Table) -> Any:
-    """As online: fed from before the window on and up to the request, or the account is younger than the record.
+    """Whether the feature is known, as online: the kind is complete from before the window up to the request.
 
-    An account that was opened after the request is of no known age.
+    A buyer's feature is also known when the account is younger than the record. An account that was opened after the
+    request has no known age.
     """
     record = records.by_kind.get(feature.kind)
     by_record = ibis.literal(False)

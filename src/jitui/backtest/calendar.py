@@ -1,6 +1,6 @@
 """Days of the platform's time zone in a query, exact in every engine: microseconds and a table of offsets.
 
-Engines differ in what they know of time zones. Here a zone is the few moments at which its offset changes within the
+Engines know time zones in different ways. Here a zone is the list of times at which its offset changes within the
 history, computed once and written into the query as a case expression.
 """
 
@@ -18,30 +18,30 @@ from jitui.backtest.engine import Engine
 
 DAY_US = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SHIFT_DAYS = 1_000_000  # keeps dividends positive: engines truncate towards zero
+_SHIFT_DAYS = 1_000_000  # keeps dividends positive, because engines truncate towards zero
 _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Offsets of a time zone from a moment on (microseconds since 1970), and for the midnights from a day number on."""
+    """The offsets of a time zone: by time (microseconds since 1970), and for midnights by day number."""
 
     engine: Engine
     by_moment: tuple[tuple[int, int], ...]
     by_day: tuple[tuple[int, int], ...]
 
     def day(self, moment_us: Any) -> Any:
-        """The local day of a moment, in days since 1970."""
+        """The local day of a time, in days since 1970."""
         local = moment_us + _stepwise(moment_us, self.by_moment)
         return self.engine.divide(local + _SHIFT_DAYS * DAY_US, ibis.literal(DAY_US, "int64")) - _SHIFT_DAYS
 
     def midnight_us(self, day: Any) -> Any:
-        """The moment at which a local day begins."""
+        """The time at which a local day begins."""
         return day * DAY_US - _stepwise(day, self.by_day)
 
 
 def calendar(engine: Engine, time_zone: ZoneInfo, first: datetime, last: datetime, reach_days: int) -> Calendar:
-    """The calendar of a history from `first` to `last` (UTC), with windows that reach `reach_days` further."""
+    """The calendar of a history from `first` to `last` (UTC), for windows that reach `reach_days` further back."""
     start = first.date() - timedelta(days=reach_days + 2)
     days = (last.date() - start).days + reach_days + 4
     midnights = [datetime.combine(start + timedelta(days=n), time.min, time_zone) for n in range(days)]
@@ -66,7 +66,7 @@ def _offset_us(local: datetime) -> int:
 
 
 def _changes(first: datetime, last: datetime, time_zone: ZoneInfo) -> Iterator[tuple[int, int]]:
-    """The moments from which an offset holds, found to the second."""
+    """The times from which an offset applies, to the second."""
     here = first
     yield epoch_us(here), _offset_us(here.astimezone(time_zone))
     while here < last:
@@ -83,7 +83,7 @@ def _changes(first: datetime, last: datetime, time_zone: ZoneInfo) -> Iterator[t
 
 
 def _runs(steps: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Only the steps at which the offset becomes another one."""
+    """The steps at which the offset really changes."""
     before = None
     for at, offset in steps:
         if offset != before:
@@ -92,7 +92,7 @@ def _runs(steps: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _stepwise(value: Any, steps: tuple[tuple[int, int], ...]) -> Any:
-    """The offset of the last step that is not after the value."""
+    """The offset of the last step at or before the value."""
     if len(steps) == 1:
         return ibis.literal(steps[0][1], "int64")
     later_first = [(value >= at, ibis.literal(offset, "int64")) for at, offset in reversed(steps[1:])]

@@ -1,9 +1,9 @@
-"""Caps replayed in order: what each request would have found used, given what was approved before it.
+"""Replays caps in order: the usage that each request would have found, given what was approved before it.
 
-Usage depends on earlier approvals, so this part goes through the requests one by one, in the order of `asked_at` and
-then `request_id`. A buyer's window is exact. A shop's and the platform's are counted in buckets, as the service's
-roll-up counts them: a bucket that reaches into the window counts whole. Approvals count in whatever currency they were,
-amounts in the policy's alone: `amount_minor` is None for another one.
+Usage depends on earlier approvals, so requests are processed one by one, by `asked_at` and then `request_id`. A buyer's
+window is exact. A shop's and the platform's are counted in buckets, as the service's roll-up does: a bucket that is
+partly in the window counts completely. Approvals count in any currency, amounts only in the policy's: `amount_minor` is
+None for another one.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SHORT_CAP_SECONDS = 7200
 
 
 def bucket_seconds(over_seconds: int) -> int:
-    """The grain in which a shop's and the platform's usage is counted for a cap of this length."""
+    """The length of the buckets in which the usage of a shop or the platform is counted, for a cap over this window."""
     return 60 if over_seconds <= SHORT_CAP_SECONDS else 3600
 
 
 @dataclass(slots=True)
 class _Window:
-    """Approvals that still count, oldest first: when they stop counting, how many, and how much."""
+    """The approvals that still count, oldest first: when they stop counting, their number and their amount."""
 
     entries: deque[tuple[int, int, int]] = field(default_factory=deque)
     count: int = 0
@@ -51,7 +51,7 @@ class _Window:
 
 
 class CapsReplay:
-    """The usage of every cap of one policy, while its requests go by in order."""
+    """The usage of every cap of one policy while its requests are replayed in order."""
 
     def __init__(self, caps: Caps) -> None:
         self.caps = caps
@@ -60,7 +60,7 @@ class CapsReplay:
         self._platform = _Window()
 
     def facts(self, buyer_id: str, shop_id: str, now_us: int, amount_minor: int | None) -> dict[str, FactValue | None]:
-        """The facts `caps.*` of a request at this moment."""
+        """The facts `caps.*` of a request at this time."""
         usages = Usages(
             _usage(self._buyers.get(buyer_id), now_us),
             _usage(self._shops.get(shop_id), now_us),
@@ -89,6 +89,6 @@ def _usage(window: _Window | None, now_us: int) -> CapUsage:
 
 
 def _bucket_leaves_us(cap: Cap, now_us: int) -> int:
-    """When the bucket of this moment has left the window: its end and the length of the window later."""
+    """When the current bucket leaves the window: its end plus the length of the window."""
     bucket_us = bucket_seconds(cap.over_seconds) * _SECOND_US
     return (now_us // bucket_us + 1) * bucket_us + cap.over_seconds * _SECOND_US

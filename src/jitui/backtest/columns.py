@@ -1,7 +1,7 @@
-"""The bulk reading of a policy: checked expressions as columns of three truth values, NULL for unknown.
+"""Evaluates checked expressions over columns with three truth values, where NULL means unknown.
 
-The same trees that are checked at load become Ibis expressions, so that one policy text decides a request and a
-whole history alike. SQL differs from CEL in places, each guarded here: an overflow raises or wraps where CEL is
+The trees that were checked at load become Ibis expressions, so one policy text decides a single request and a whole
+history alike. SQL differs from CEL in some places, which are handled here: an overflow raises or wraps where CEL is
 unknown; `CASE WHEN NULL` takes the else branch; a quantifier over no lines is NULL; Ibis compiles the null test of a
 negation wrongly, so a negation is written as a comparison with false.
 """
@@ -34,22 +34,22 @@ Value = Any
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _SQL_TYPES = {FactType.INT: "int64", FactType.BOOL: "boolean", FactType.STRING: "string"}
-_WIDE = "decimal(19,0)"  # holds every int64; sums and products of two of them fit 38 digits
+_WIDE = "decimal(19,0)"  # holds every int64; sums and products of two of them fit into 38 digits
 LINES_TYPE = "array<struct<" + ",".join(f"{name}:{_SQL_TYPES[spec.type]}" for name, spec in LINE_FIELDS.items()) + ">>"
 
 
 def condition_column(condition_id: str) -> str:
-    """The column that holds a condition's truth."""
+    """The column with the truth values of a condition."""
     return f"condition.{condition_id}"
 
 
 def definition_column(name: str) -> str:
-    """The column that holds a definition's value."""
+    """The column with the values of a definition."""
     return f"definition.{name}"
 
 
 def with_definitions(engine: Engine, policy: Policy, facts: ibis.Table, needed: Iterable[Program]) -> ibis.Table:
-    """The facts and, beside them, the value of each definition that is needed, in dependency order."""
+    """The facts with a column for each definition that is needed, in the order of their dependencies."""
     trees = {definition.name: definition.tree for definition in policy.definitions}
     for program in needed:
         reader = Reading(engine, facts, policy.facts)
@@ -58,7 +58,7 @@ def with_definitions(engine: Engine, policy: Policy, facts: ibis.Table, needed: 
 
 
 class Reading:
-    """One table whose columns are named as facts, read through expression trees."""
+    """Evaluates trees on a table whose columns are named like facts."""
 
     def __init__(self, engine: Engine, table: ibis.Table, specs: Mapping[str, FactSpec]) -> None:
         self.engine = engine
@@ -66,7 +66,7 @@ class Reading:
         self.specs = specs
 
     def value(self, node: Node, line: Value = None) -> Value:
-        """The value of a tree in each row; `line` is the line that a quantifier is at."""
+        """The value of a tree in each row; `line` is the line that a quantifier visits."""
         match node:
             case Literal(value=value, type=kind):
                 return ibis.literal(value, _SQL_TYPES[kind])
@@ -78,7 +78,7 @@ class Reading:
                 return _text(line[name], kind) if name in line.type().names else _unknown(kind)
             case InList(value=inner, words=words):
                 among = self.value(inner, line).isin([self.value(word) for word in words])
-                # In a case of its own: in Spark's grammar a bare IN cannot be compared with anything.
+                # as a case expression, because Spark cannot compare a bare IN with anything
                 return among.cases((True, True), (False, False), else_=ibis.null("boolean"))
             case Quantifier():
                 return self._quantifier(node)
@@ -93,14 +93,14 @@ class Reading:
         if name not in self.table.columns:
             return _unknown(spec.type)
         column = self.table[name]
-        # A word that the table of facts does not list is unknown, as it is online.
+        # a word that is not in the fact's enum is unknown, as online
         return _when((column.isin(spec.enum), column), kind="string") if spec.enum else _text(column, spec.type)
 
     def _lines(self) -> Value:
         return self.table[LINES] if LINES in self.table.columns else ibis.null(LINES_TYPE)
 
     def _quantifier(self, node: Quantifier) -> Value:
-        """Each line scores 1, 0 or -1 for true, unknown and false: all() is the least score, exists() the greatest."""
+        """Score each line 1, 0 or -1 for true, unknown and false: all() is the lowest score, exists() the highest."""
         lines = self._lines()
         scores = lines.map(lambda line: (self.value(node.body, line).cast("int64") * 2 - 1).fill_null(0))
         extreme = scores.mins() if node.every else scores.maxs()
@@ -144,7 +144,7 @@ class Reading:
         return _bound(node.args, (left, right), lambda left, right: self._quotient(node.operator, left, right))
 
     def _quotient(self, operator: Operator, left: Value, right: Value) -> Value:
-        # The divisor is never zero and never -1 where the engine divides: some engines look at both branches.
+        # The divisor is never 0 or -1 where the engine divides, because some engines evaluate both branches.
         divisor = _when(((right != 0) & (right != -1), right))
         if operator is Operator.DIVIDE:
             return _when((right == -1, _negated(left)), (right != 0, self.engine.divide(left, divisor)))
@@ -152,7 +152,7 @@ class Reading:
 
 
 def _text(column: Value, kind: FactType) -> Value:
-    """A text with NUL in it is unknown, as it is online."""
+    """A text; one with NUL is unknown, as online."""
     return _when((column.contains(NUL) == False, column), kind="string") if kind is FactType.STRING else column  # noqa: E712
 
 
@@ -165,10 +165,10 @@ def _is_leaf(node: Node) -> bool:
 
 
 def _bound(nodes: Sequence[Node], values: Sequence[Value], build: Callable[..., Value]) -> Value:
-    """What `build` makes of values that it writes more than once.
+    """The result of `build` on values that it uses more than once.
 
-    SQL is a tree: an operand that is written twice doubles everything under it, at each level anew. So whatever is more
-    than a column becomes the one item of a list first, and its name stands for it.
+    SQL has no variables: an operand that is written twice doubles everything below it, at each level again. So a value
+    that is more than a column is first put into a list with one item, and that item is used.
     """
     if all(_is_leaf(node) for node in nodes):
         return build(*values)
@@ -177,13 +177,13 @@ def _bound(nodes: Sequence[Node], values: Sequence[Value], build: Callable[..., 
 
 
 def _unknown(kind: FactType) -> Value:
-    """A NULL that is no literal: `x == NULL` would become `x IS NULL` in Ibis, and an unknown could approve (I5)."""
+    """A NULL that is not a literal: Ibis turns `x == NULL` into `x IS NULL`, and an unknown could then approve (I5)."""
     something = ibis.literal({FactType.INT: 0, FactType.BOOL: True}.get(kind, ""), _SQL_TYPES[kind])
     return something.nullif(something)
 
 
 def _when(*branches: tuple[Value, Value], kind: str = "int64") -> Value:
-    """The first branch whose test is true; unknown when none is."""
+    """The value of the first branch whose test is true; unknown when none is."""
     return ibis.cases(*branches, else_=ibis.null(kind))
 
 
@@ -211,7 +211,7 @@ def _comparison(operator: Operator, left: Value, right: Value) -> Value:
 
 
 def _arithmetic(operator: Operator, nodes: tuple[Node, ...], left: Value, right: Value) -> Value:
-    """Unknown outside int64. Of a column and a constant the guard is a range, which costs next to nothing."""
+    """Arithmetic, unknown outside int64; with a column and a constant the guard is a cheap range test."""
     if isinstance(nodes[1], Literal) and _is_leaf(nodes[0]):
         return _guarded(operator, left, int(nodes[1].value))
     if isinstance(nodes[0], Literal) and _is_leaf(nodes[1]) and operator is not Operator.SUBTRACT:
@@ -228,7 +228,7 @@ def _guarded(operator: Operator, value: Value, constant: int) -> Value:
     least, most = _safe_range(operator, constant)
     number = ibis.literal(constant, "int64")
     inside = value.between(ibis.literal(least, "int64"), ibis.literal(most, "int64"))
-    # Clamped to the safe range first: an engine may compute the result before it looks at the guard.
+    # Clamp to the safe range first, because an engine may compute the result before it tests the guard.
     safe = _when((inside, value))
     if operator is Operator.ADD:
         return safe + number

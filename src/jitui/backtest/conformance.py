@@ -1,10 +1,10 @@
-"""CEL's public conformance cases, those of the supported subset read by every reading of a policy.
+"""Runs CEL's public conformance cases of the supported subset, in CEL's run time and in query engines.
 
-The cases are those of the CEL specification, as the npm package @bufbuild/cel-spec carries them; set-up writes them
-beside the environment and none is committed. A case is in when `check` takes its expression and its value is a whole
-number, true, false or text. An error that it expects (overflow, division by zero, a variable without a value) is
-*unknown* here. In bulk each case is read twice: as written, and with its constants as columns, because an engine may
-compute constants when it plans a query and a column only when it runs.
+The cases are those of the CEL specification, in the npm package @bufbuild/cel-spec; `make setup` puts them beside the
+environment, and none is committed. A case is included when `check` accepts its expression and its value is a whole
+number, true, false or text. An expected error (overflow, division by zero, a variable without a value) is *unknown*
+here. Engines evaluate each case twice: as written, and with its constants as columns, because an engine may compute
+constants when it plans a query, and columns only when it runs it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from jitui.policy.language.expression import Checked, check, evaluating_env, val
 from jitui.policy.language.syntax import Call, Fact, InList, Literal, Names, Node
 
 CASES_FILE = Path(__file__).resolve().parents[3] / ".venv" / "frontend" / "cel-conformance.json"
-"""Where `make setup` of a checkout puts the cases."""
+"""Where `make setup` puts the cases."""
 EXPRESSIONS_A_QUERY = 150
 
 _VALUES = {"boolValue": FactType.BOOL, "int64Value": FactType.INT, "stringValue": FactType.STRING}
@@ -77,7 +77,7 @@ _MACRO_CALL = re.compile(r"\.\s*(all|exists|exists_one|existsOne|map|filter|tran
 
 @dataclass(frozen=True, slots=True)
 class ConformanceCase:
-    """One public case; `variables` are typed, None where the type is none of Jitui's; `expected` None is an error."""
+    """A public case. A variable's type is None when Jitui has no such type; `expected` None is an error."""
 
     name: str
     text: str
@@ -89,7 +89,7 @@ class ConformanceCase:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A case that is not run; `detail` is the sentence with which its expression is refused."""
+    """A case that is not run; `detail` is the message with which its expression is refused."""
 
     name: str
     reason: LeftOutReason
@@ -106,7 +106,7 @@ class Included:
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A case to which a reading gives another value than the specification; None is an error and unknown."""
+    """A case whose value differs from the specification's; None is an error or unknown."""
 
     name: str
     text: str
@@ -117,7 +117,7 @@ class Wrong:
 
 @dataclass(frozen=True, slots=True)
 class Conformance:
-    """What a run found; `read` counts the values that each reading gave."""
+    """The result of a run; `read` counts the values per evaluator."""
 
     cases: int
     included: int
@@ -130,9 +130,9 @@ class Conformance:
 
 
 def load_cases(path: Path = CASES_FILE) -> tuple[ConformanceCase, ...]:
-    """Every case, named `file/section/name`; of cases with one name the second is `name#2`.
+    """Every case, named `file/section/name`; a second case with the same name is `name#2`.
 
-    Raises NotConfigured where set-up has not brought the file.
+    Raises NotConfigured when set-up has not installed the file.
     """
     if not path.exists():
         raise NotConfigured(f"CEL's conformance cases are not in {path}: run make setup in a checkout.")
@@ -167,11 +167,11 @@ def _expected(original: Mapping[str, Any]) -> ScalarValue | None:
     if "evalError" in original:
         return None
     value = original.get("value", original.get("typedResult", {}).get("result"))
-    return _scalar(value) if value else True  # the specification's word for a case that names no value
+    return _scalar(value) if value else True  # the specification: a case without a value expects true
 
 
 def _left_out_by_form(original: Mapping[str, Any], variables: Mapping[str, FactType | None]) -> LeftOutReason | None:
-    """Why a case is left out whatever its expression is."""
+    """Why a case is left out independent of its expression; None when it is not."""
     if any("function" in one for one in original.get("typeEnv", ())):
         return LeftOutReason.FUNCTION_DECLARED
     if None in variables.values():
@@ -184,7 +184,7 @@ def _left_out_by_form(original: Mapping[str, Any], variables: Mapping[str, FactT
 
 
 def _scalar(value: Mapping[str, Any]) -> ScalarValue | None:
-    """A value of protobuf's JSON, whose zero values are written too; None when it is of another type."""
+    """A value from protobuf's JSON; None when it has another type."""
     for field, kind in _VALUES.items():
         if field in value:
             return int(value[field]) if kind is FactType.INT else value[field]
@@ -201,7 +201,7 @@ def _type_of(value: ScalarValue | None) -> FactType | None:
 
 
 def classify(case: ConformanceCase) -> Included | LeftOut:
-    """Whether the case is in the supported subset, by Jitui's own check of its expression."""
+    """Include the case when Jitui's own check accepts its expression."""
     if case.left_out:
         return LeftOut(case.name, case.left_out)
     checked = check(case.text, _names(case))
@@ -228,15 +228,15 @@ def _names(case: ConformanceCase) -> Names:
 
 
 def left_out_text(left_out: Iterable[LeftOut]) -> str:
-    """One line for each case that is left out, `name: reason`, in order of name."""
+    """One line for each case that is left out, `name: reason`, ordered by name."""
     return "".join(sorted(f"{one.name}: {one.reason}\n" for one in left_out))
 
 
-# What the readings say ---------------------------------------------------------------------------------------------
+# Evaluation --------------------------------------------------------------------------------------------------------
 
 
 def run_conformance(cases: Sequence[ConformanceCase], engines: Sequence[Engine], work: Path) -> Conformance:
-    """Every case of the subset read by CEL's run time and, as written and with its constants as columns, in bulk."""
+    """Evaluate each case in CEL's run time, and in each engine as written and with its constants as columns."""
     sorted_out = [classify(case) for case in cases]
     included = [one for one in sorted_out if isinstance(one, Included)]
     left_out = Counter(one.reason for one in sorted_out if isinstance(one, LeftOut))
@@ -259,7 +259,7 @@ def _same(one: object, other: object) -> bool:
 
 
 def read_online(one: Included) -> ScalarValue | None:
-    """The value that CEL's run time gives, None for an error."""
+    """The value that CEL's run time gives; None for an error."""
     env = evaluating_env(_names(one.case))
     return value_of(env.compile(one.case.text), env.Activation(dict(one.case.bindings)), one.checked.type)
 
@@ -267,7 +267,7 @@ def read_online(one: Included) -> ScalarValue | None:
 def read_in_bulk(
     engine: Engine, included: Sequence[Included], work: Path, *, lifted: bool = False
 ) -> list[ScalarValue | None]:
-    """The values that an engine gives, all from one table of one row; `lifted` makes columns of the constants."""
+    """The values that an engine gives, from a table with one row; `lifted` turns constants into columns."""
     columns = _Columns()
     trees = [columns.renamed(one.checked.tree, f"case{place}", lifted) for place, one in enumerate(included)]
     for place, one in enumerate(included):
@@ -287,7 +287,7 @@ def read_in_bulk(
 
 
 class _Columns:
-    """The table of one row that trees are read on: a column for each variable of each case."""
+    """The table with one row: a column for each variable of each case."""
 
     def __init__(self) -> None:
         self.specs: dict[str, FactSpec] = {}
@@ -298,7 +298,7 @@ class _Columns:
         self.values[name] = value
 
     def renamed(self, node: Node, case: str, lifted: bool) -> Node:
-        """The tree with the facts of its own case; `lifted` puts a column for each constant outside `in` lists."""
+        """The tree with the columns of its case as facts; `lifted` also replaces constants outside `in` lists."""
         match node:
             case Fact(name=name):
                 return replace(node, name=f"{case}.{name}")

@@ -1,4 +1,4 @@
-"""Where a back-test runs: DuckDB inside this process, or Spark here and on a cluster, both through Ibis."""
+"""The engines of a back-test, through Ibis: DuckDB in this process, or Spark, here or on a cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULT_MEMORY_MIB = 4096
 
 
 class EngineName(StrEnum):
-    """The engines that the agreement of readings is tested on."""
+    """The engines that the agreement test covers."""
 
     DUCKDB = "duckdb"
     SPARK = "spark"
@@ -45,10 +45,10 @@ def _spark_epoch_us(moment: datetime) -> int: ...  # type: ignore[empty-body]
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A connection, and the two functions that Ibis has no exact word for.
+    """A connection, with the two functions for which Ibis has no exact equivalent.
 
     `divide` truncates towards zero on 64-bit integers (Ibis divides in floating point); `epoch_us` gives the
-    microseconds since 1970 of a moment in UTC.
+    microseconds since 1970 of a time in UTC.
     """
 
     name: EngineName
@@ -57,7 +57,7 @@ class Engine:
     epoch_us: Callable[[ir.Value], ir.Value]
 
     def read(self, path: Path) -> ir.Table:
-        """The Parquet file, or the folder of Parquet files, as a table."""
+        """A Parquet file, or a folder of Parquet files, as a table."""
         where = str(path / "*.parquet") if path.is_dir() else str(path)
         table: ir.Table = self.connection.read_parquet(where)
         return table
@@ -75,9 +75,9 @@ class Engine:
 def open_engine(
     name: EngineName, work: Path, *, memory_mib: int = DEFAULT_MEMORY_MIB, master: str = "local[2]"
 ) -> Iterator[Engine]:
-    """An engine that keeps under `memory_mib` and puts what does not fit into `work`.
+    """An engine that uses at most `memory_mib` and writes what does not fit to `work`.
 
-    Raises NotConfigured when Spark is asked for and PySpark or Java is not installed.
+    Raises NotConfigured when Spark is requested and PySpark or Java is not installed.
     """
     if name is EngineName.DUCKDB:
         yield from _duckdb(work, memory_mib)
@@ -112,7 +112,7 @@ def _spark(work: Path, memory_mib: int, master: str) -> Iterator[Engine]:
         "spark.local.dir": str(work / "spark"),
         "spark.sql.warehouse.dir": str(work / "warehouse"),
         "spark.sql.parquet.inferTimestampNTZ.enabled": "false",
-        "spark.log.level": "FATAL",  # what fails is raised; what Spark falls back from is no error
+        "spark.log.level": "FATAL",  # failures are raised; what Spark recovers from is not an error
     }
     for key, value in settings.items():
         builder = builder.config(key, value)

@@ -1,8 +1,8 @@
-"""One row for each request of a history, with every fact that a policy reads, as it was known at that moment.
+"""One row for each request of a history, with every fact that the policy reads, as it was known at that time.
 
-What was logged is taken as it is; the rest is derived from orders, lines, shipments, buyers and events by the rules
-that the service follows. What a history does not hold is NULL, unknown. A history has no record of coverage, pauses
-and restrictions: unless they were logged, everything was covered, nothing paused and nobody restricted.
+Logged facts are used as they are; the others are derived from orders, lines, shipments, buyers and events by the
+service's own rules. What a history does not have is NULL, which means unknown. A history does not record coverage,
+pauses and restrictions: unless these facts were logged, everything is covered, nothing paused and nobody restricted.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ IDENTITY = (
     "closed_at",
 )
 LEFT_UNRECORDED = "left_unrecorded"
-"""The parcel had left, and the platform did not know yet (R9)."""
+"""The column that says that the parcel had left and the platform did not know yet (R9)."""
 Tables = Mapping[str, ibis.Table]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How facts are come by: in which time zone days are counted, and whether logged features are believed."""
+    """How facts are obtained: the time zone of days, and whether logged features are computed again."""
 
     time_zone: ZoneInfo
     recompute_features: bool = False
 
 
 def request_facts(engine: Engine, tables: Tables, policy: Policy, names: Sequence[str], choice: Choice) -> ibis.Table:
-    """The requests with one column for each fact in `names` that can be known; caps only where they were logged.
+    """The requests with one column for each fact in `names` that can be known; caps only when they were logged.
 
-    `order.currency` is always one of them: no amount says anything without it.
+    `order.currency` is always included, because no amount has a meaning without it.
     """
     names = tuple(dict.fromkeys((*names, CURRENCY)))
     asked = _asked(engine, tables, policy)
@@ -79,11 +79,11 @@ def request_facts(engine: Engine, tables: Tables, policy: Policy, names: Sequenc
     return rows.select(*IDENTITY, "held_out", LEFT_UNRECORDED, "asked_minor", *present)
 
 
-# The request and what hangs on it ---------------------------------------------------------------------------------
+# The request and its order and buyer ------------------------------------------------------------------------------
 
 
 def _asked(engine: Engine, tables: Tables, policy: Policy) -> ibis.Table:
-    """The requests with their order's and buyer's columns, moments as microseconds."""
+    """The requests with the columns of their order and buyer, times in microseconds."""
     requests = tables["requests"]
     seen_at = requests.seen_at if "seen_at" in requests.columns else ibis.null("timestamp")
     rows = requests.mutate(
@@ -121,7 +121,7 @@ def _attributes(policy: Policy) -> list[str]:
 
 
 def _held_out(policy: Policy, rows: ibis.Table) -> Any:
-    """The same share by the same hash as online: the first sixteen hexadecimal digits, compared as text."""
+    """Whether the buyer is held out, by the same hash as online: its first 16 hexadecimal digits, compared as text."""
     bound = held_out_below(policy)
     if bound is None:
         return ibis.literal(policy.selection.hold_out_percent >= 100)
@@ -143,9 +143,9 @@ def _with_lines(engine: Engine, tables: Tables, asked: ibis.Table) -> ibis.Table
 def _with_words_of_categories(
     engine: Engine, lines: ibis.Table, categories: ibis.Table, lost: ibis.Table | None
 ) -> ibis.Table:
-    """Who says *customised* or *virtual* wins; false needs somebody who says so, and nobody who says otherwise (R2).
+    """The lines with their categories' flags: one that says *customised* or *virtual* overrides the other (R2).
 
-    What a category would say whose row was set aside (`lost`) is unknown, so only a line's own yes stands.
+    When the row of a category was set aside (`lost`), its flags are unknown, so only a line's own yes counts.
     """
     words = categories.select(
         "category_id", its_customised=categories.customised, its_virtual=categories.virtual, is_there=ibis.literal(True)
@@ -168,7 +168,7 @@ def _with_words_of_categories(
 
 
 def _with_shipment(engine: Engine, tables: Tables, asked: ibis.Table) -> ibis.Table:
-    """How far the parcel was, by what was recorded before the request; a completed order was delivered."""
+    """Add how far the parcel was, by what was recorded before the request; a completed order is delivered."""
     asked = _with_completion(engine, tables, asked)
     if "shipments" not in tables:
         return asked.mutate(shipment=ibis.cases((asked.completed, "delivered"), else_=ibis.null("string")))
@@ -186,7 +186,7 @@ def _with_shipment(engine: Engine, tables: Tables, asked: ibis.Table) -> ibis.Ta
 
 
 def _with_completion(engine: Engine, tables: Tables, asked: ibis.Table) -> ibis.Table:
-    """Whether the order was completed before the request, by its own word or by the buyer's history."""
+    """Add whether the order was completed before the request, by the order's own row or the buyer's history."""
     by_order = ibis.literal(False)
     if "completed_us" in asked.columns:
         by_order = (asked.completed_us < asked.asked_us).fill_null(False)
@@ -220,7 +220,7 @@ def _recorded_us(engine: Engine, events: ibis.Table) -> Any:
 
 
 def _with_unrecorded_departures(engine: Engine, tables: Tables, rows: ibis.Table) -> ibis.Table:
-    """Whether the parcel had left before the request and was only recorded after it (R9)."""
+    """Add whether the parcel had left before the request and was only recorded after it (R9)."""
     if "shipments" not in tables:
         return rows.mutate(**{LEFT_UNRECORDED: ibis.null("boolean")})
     shipments = tables["shipments"].filter(ibis._.degree != "label_printed")
@@ -240,7 +240,7 @@ def _with_unrecorded_departures(engine: Engine, tables: Tables, rows: ibis.Table
 
 
 def _derivation(engine: Engine, name: str, policy: Policy) -> Callable[[ibis.Table], Any] | None:
-    """How a fact follows from the columns at hand; None where a history cannot tell."""
+    """How to derive a fact from the columns; None when a history does not tell."""
     if name in policy.attributes:
         column = f"attribute.{name.removeprefix('buyer.')}"
         return lambda rows: _column(rows, column, "string" if policy.attributes[name].type == "string" else None)
@@ -268,7 +268,7 @@ def _column(rows: ibis.Table, name: str, kind: str | None) -> Any:
 
 
 def _age(engine: Engine, rows: ibis.Table, since: str, unit_us: int) -> Any:
-    """Whole units from a moment to the request, at least 0; a moment further ahead than clocks differ is unknown."""
+    """Whole units from a time to the request, at least 0; unknown when the time is too far ahead of the request."""
     if since not in rows.columns:
         return ibis.null("int64")
     passed = rows.asked_us - rows[since]
@@ -284,8 +284,8 @@ def _age(engine: Engine, rows: ibis.Table, since: str, unit_us: int) -> Any:
 def _without_other_currencies(
     policy: Policy, rows: ibis.Table, names: Sequence[str], logged: Collection[str]
 ) -> ibis.Table:
-    # INVARIANT: no amount is known for an order in another currency than the policy's, nor is one that was derived for
-    # an order in no known currency. An amount that was logged was known in the currency of its policy.
+    # INVARIANT: amounts are unknown for an order in another currency than the policy's. A derived amount is unknown too
+    # when the order's currency is unknown; a logged amount was in the currency of its policy.
     ours = rows[CURRENCY] == policy.currency
 
     def stands(name: str) -> Any:
@@ -358,7 +358,7 @@ def _with_features(
 
 
 def event_records(engine: Engine, tables: Tables) -> tuple[Completeness, ...]:
-    """The record of each kind of event; none where the history has no such table."""
+    """The completeness of each kind of event; empty when the history has no such table."""
     if "event_records" not in tables:
         return ()
     rows = engine.connection.to_pyarrow(tables["event_records"]).to_pylist()
@@ -386,7 +386,7 @@ def _calendar_of(engine: Engine, tables: Tables, features: Sequence[Feature], ch
     now = datetime(2020, 1, 1, tzinfo=UTC)  # an empty history has no days
     asked = _span(engine, tables["requests"].asked_at) or (now, now)
     days = max(feature.days for feature in features)
-    # Events count by the days of the requests: of those far from any, in the year 1 or 9999, the day need not be exact.
+    # Events count by the days near the requests; for events far away (in the year 1 or 9999) the day need not be exact.
     within = (asked[0] - timedelta(days=days + 3), asked[1] + timedelta(days=days + 3))
     first, last = _span(engine, tables["events"].at) or asked
     first, last = max(min(first, asked[0]), within[0]), min(max(last, asked[1]), within[1])
@@ -401,7 +401,7 @@ def _span(engine: Engine, moments: Any) -> tuple[datetime, datetime] | None:
 
 
 def _awkward_events(engine: Engine, events: ibis.Table) -> tuple[bool, bool]:
-    """Whether any is a retraction, and whether any is said to happen after it was recorded."""
+    """Whether any event is a retraction, and whether any has a time after it was recorded."""
     counts = events.agg(
         retracting=events.retracts.count(),
         ahead=events.count(where=(events.subject == "buyer") & (events.recorded_at < events.at)),

@@ -1,7 +1,6 @@
-"""Where the tables of a history are: a folder of Parquet or CSV files, a DuckDB file, or behind an Ibis URL.
+"""Finds the tables of a history: in a folder of Parquet or CSV files, a DuckDB file, or at an Ibis URL.
 
-CSV is read by `jitui.tabular`, as everywhere, into Parquet files of text; a row that cannot be cut into the columns of
-its file is kept beside them.
+CSV is read by `jitui.tabular` into Parquet files of text; rows with the wrong number of cells are kept separately.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from jitui.tabular.files import check_same_columns
 from jitui.tabular.shown import shown
 
 FILE, LINE = "file of the row", "line of the row"
-"""Columns beside those of a CSV file: where a row stands."""
+"""Columns that are added to those of a CSV file: the place of a row."""
 PARQUET, CSV = (".parquet",), (".csv", ".csv.gz")
 
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A table as it was found: what to select from, its columns with their SQL types, and its Parquet file, if so.
+    """A table as it was found: what to select from, its columns with their SQL types, and its Parquet file, if any.
 
-    `broken`: the rows that could not be cut into columns, each with its place.
+    `broken`: the rows with the wrong number of cells, each with its place.
     """
 
     spec: TableSpec
@@ -43,7 +42,7 @@ class Raw:
 
 
 def find(connection: duckdb.DuckDBPyConnection, location: str, work: Path, encoding: str) -> Iterator[Raw]:
-    """The tables at a location. Raises BadInput for one that cannot be read."""
+    """The tables at a location. Raises BadInput when it cannot be read."""
     if location.startswith("duckdb://"):
         yield from _from_duckdb(connection, Path(location.removeprefix("duckdb://")))
     elif "://" in location:
@@ -74,9 +73,9 @@ def _from_folder(connection: duckdb.DuckDBPyConnection, folder: Path, work: Path
 
 
 def files_of(folder: Path, name: str) -> list[Path]:
-    """The files of a table: `name.csv`, or all in the folder `name` and the folders in it (`name/year=2026/1.csv`).
+    """The files of a table: `name.csv`, or all files in the folder `name` and below (`name/year=2026/1.csv`).
 
-    Raises BadInput where there are two of them, as CSV and as Parquet for example, or a file that is neither.
+    Raises BadInput when the table is there twice, as CSV and as Parquet for example, and for a file that is neither.
     """
     alone = [folder / f"{name}{suffix}" for suffix in (*PARQUET, *CSV) if (folder / f"{name}{suffix}").is_file()]
     inside = sorted(path for path in (folder / name).rglob("*") if path.is_file() and path.name[0] not in "._")
@@ -98,7 +97,7 @@ def _suffix(path: Path) -> str:
 
 
 def _parquet(folder: Path, files: Sequence[Path]) -> str:
-    """The rows of Parquet files, which have the same columns; partitions named in folders are columns too."""
+    """The rows of Parquet files with the same columns; partitions in the names of folders are columns too."""
     first = _columns(files[0])
     for file in files[1:]:
         check_same_columns(files[0], sorted(first), file, sorted(_columns(file)))
@@ -154,7 +153,7 @@ def _csv(
 
 
 def _partitions(folder: Path, file: Path) -> dict[str, str]:
-    """`year` and `2026` of a file in a folder `year=2026`."""
+    """The partition names and values in the path of a file: `year` and `2026` for a folder `year=2026`."""
     pairs = (part.partition("=") for part in file.relative_to(folder).parts[:-1])
     return {name: value for name, sign, value in pairs if sign}
 
@@ -175,16 +174,17 @@ def _from_duckdb(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[
 
 
 def _from_url(connection: duckdb.DuckDBPyConnection, url: str, work: Path) -> Iterator[Raw]:
-    """Tables behind an Ibis URL are brought here first, a batch at a time."""
+    """The tables at an Ibis URL, copied to the work folder in batches."""
     import ibis
 
     place = urlsplit(url)
     try:
         remote = ibis.connect(url)
         there = set(remote.list_tables())
-    except Exception as error:  # each of Ibis's back ends raises its own kinds
+    except Exception as error:  # each of Ibis's back ends raises its own exceptions
         said = f"{url} cannot be read: {first_line(error)}."
-        raise BadInput(said.replace(place.netloc, place.hostname or ""), path="history") from None  # no password
+        # without the password
+        raise BadInput(said.replace(place.netloc, place.hostname or ""), path="history") from None
     for name in there & TABLES.keys():
         path = work / "fetched" / f"{name}.parquet"
         path.parent.mkdir(exist_ok=True)
@@ -197,7 +197,7 @@ def _from_url(connection: duckdb.DuckDBPyConnection, url: str, work: Path) -> It
 
 
 def types_of(connection: duckdb.DuckDBPyConnection, relation: str, path: Path) -> dict[str, str]:
-    """The columns of a relation with their SQL types. Raises BadInput where it cannot be read."""
+    """The columns of a relation with their SQL types. Raises BadInput when it cannot be read."""
     try:
         rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
@@ -206,15 +206,15 @@ def types_of(connection: duckdb.DuckDBPyConnection, relation: str, path: Path) -
 
 
 def quoted(text: str) -> str:
-    """For a literal of SQL."""
+    """Text escaped for a SQL literal."""
     return text.replace("'", "''")
 
 
 def named(column: str) -> str:
-    """A column's name in SQL, whatever it is made of."""
+    """A column's name quoted for SQL."""
     return '"' + column.replace('"', '""') + '"'
 
 
 def first_line(error: Any) -> str:
-    """What an error says, without its end."""
+    """The first line of an error's message, without the full stop."""
     return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else shown(type(error).__name__)

@@ -1,7 +1,7 @@
-"""What rows that were set aside would have told: unknown for the order, buyer, shop or request that they belong to.
+"""Makes facts unknown that rows which were set aside would have changed: of their order, buyer, shop or request.
 
-Where a row does not even say whose it is, what it tells is unknown for every request: to judge the rest as complete
-would make an unknown fact a known one, and what is unknown never approves (I5).
+When it is not known whose a row is, the facts are unknown for every request. Otherwise an unknown fact would count as
+known, and what is unknown never approves (I5).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jitui.policy.facts import BUYER_EVENTS, LINES, SHOP_EVENTS
 
 GAPS = "gaps"
 COLUMNS = ("what", "subject", "id", "kind")
-"""The table of gaps; `id` empty: whose it is cannot be read, `kind` empty: nor which kind of event."""
+"""The columns of the table of gaps. `id` is empty when it is unknown whose the row is, `kind` for an unknown kind."""
 
 _KINDS = ", ".join(f"'{word}'" for word in sorted({*BUYER_EVENTS, *SHOP_EVENTS}))
 _COMPLETED = "order_completed"
@@ -28,7 +28,7 @@ OF_TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "categories": (("'category', NULL, category_id, NULL", "true"),),
     "shipments": (("'shipment', NULL, order_id, NULL", "true"),),
     "events": (
-        # A row that takes back another may take back one of any kind.
+        # a retraction may retract an event of any kind
         (
             "'events', CASE WHEN subject IN ('buyer', 'shop') THEN subject END,"
             " CASE WHEN subject IN ('buyer', 'shop') THEN subject_id END,"
@@ -44,14 +44,14 @@ OF_TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "readings": (("'readings', 'buyer', request_id, NULL", "true"),),
 }
-"""What a faulty row of each table leaves a gap in, as SQL, and which rows do.
+"""For each table: what a faulty row makes unknown, as SQL, and which faulty rows do.
 
-The other tables are joined, and what a row that is not there would have said is NULL.
+The other tables are joined, so a missing row is NULL anyway.
 """
 
 
 def of_lost_lines(table: str) -> tuple[str, ...]:
-    """What lines leave a gap in that cannot even be cut into columns."""
+    """What rows with the wrong number of cells make unknown."""
     return tuple(
         f"{gap.split(',')[0]}, {_LOST.get(gap.split(',')[0], 'NULL')}, NULL, NULL" for gap, _ in OF_TABLE[table]
     )
@@ -68,7 +68,7 @@ def with_gaps(
     features: Sequence[Feature],
     departures: str,
 ) -> ibis.Table:
-    """The requests with NULL for each derived fact that a row which was set aside would have had a part in."""
+    """The requests, with NULL for each derived fact that a row which was set aside may have changed."""
     if gaps is None:
         return rows
     lost = gaps.filter(gaps.id.isnull()).select("what", "subject", "kind").distinct()
@@ -90,12 +90,12 @@ def with_gaps(
 def _without_shipment(
     gaps: ibis.Table, rows: ibis.Table, whats: set[str], derived: Sequence[str], departures: str
 ) -> ibis.Table:
-    """A parcel's row, the order's own (it may have been completed) or a completion that is lost leaves this unknown."""
+    """Make the shipment unknown where a row of a parcel, an order or a completion was set aside."""
     shipment = [name for name in ("order.shipment",) if name in derived and name in rows.columns]
     rows = _blanked(rows, _of(gaps, "shipment"), "order_id", [*shipment, departures], everywhere="shipment" in whats)
     rows = _blanked(rows, _of(gaps, "order"), "order_id", shipment, everywhere=False)
     if "order" in whats and shipment and "order.currency" in rows.columns:
-        # Whose it was cannot be read: it was of one of the orders that have no row.
+        # The order of the lost row is unknown; it is one of those that have no row.
         kept = ibis.cases((rows["order.currency"].notnull(), rows[shipment[0]]), else_=ibis.null("string"))
         rows = rows.mutate(**{shipment[0]: kept})
     told = _of(gaps, "completion")
@@ -104,12 +104,12 @@ def _without_shipment(
 
 
 def lost_categories(gaps: ibis.Table | None) -> ibis.Table | None:
-    """The categories whose rows were set aside, as `lost_id`, NULL for one that cannot be read."""
+    """The categories whose rows were set aside, as `lost_id`; NULL for one whose id is unknown."""
     return None if gaps is None else gaps.filter(gaps.what == "category").select(lost_id=gaps.id).distinct()
 
 
 def lost_usage(engine: Engine, gaps: ibis.Table | None) -> dict[str, frozenset[str]]:
-    """The buyers and the shops of whom a request was set aside; one that names neither is only counted."""
+    """The buyers and shops of requests that were set aside; a request that names neither is not included."""
     found: dict[str, set[str]] = {"buyer": set(), "shop": set()}
     if gaps is not None:
         for one in engine.connection.to_pyarrow(_of(gaps, "usage").select("subject", "id")).to_pylist():

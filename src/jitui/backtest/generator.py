@@ -1,8 +1,8 @@
-"""A made-up marketplace history of any size: each row is a function of the seed and its number, so nothing is kept.
+"""Generates a marketplace history of any size; each row is a function of the seed and its number.
 
 DuckDB computes every column from hashes and streams it to Parquet, so ten million orders need no more memory than ten
-thousand. The same seed, assumptions and release of DuckDB give the same rows. What is assumed, and from where, is said
-at each field of `Assumptions`; docs/reference/generator.md shows them as a table.
+thousand. The same seed, assumptions and release of DuckDB give the same rows. The source of each assumption is at the
+field of `GeneratorAssumptions`; docs/reference/generator.md has them as a table.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from jitui.backtest.new_folder import new_folder, write_assumptions
 
 DAY_SECONDS = 86_400
 HOUR_WEIGHTS = (3, 2, 1, 1, 1, 1, 2, 3, 4, 5, 6, 6, 6, 5, 5, 5, 5, 5, 5, 6, 7, 7, 6, 4)
-"""Orders by hour of the local day: an assumption, evenings strongest."""
+"""Orders by the hour of the local day (assumed; most in the evening)."""
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorAssumptions:
-    """How the made-up marketplace behaves; shares are of orders unless the name says otherwise."""
+    """How the generated marketplace behaves; shares are of orders unless the name says otherwise."""
 
-    days: int = 545  # length of the record
-    requests_from_day: int = 365  # requests before it are events only: their windows of a year would be unknown
+    days: int = 545  # the length of the history
+    requests_from_day: int = 365  # earlier requests are only events: their windows of a year would be unknown
     orders_per_buyer: float = 16.0  # assumed
     orders_per_shop: float = 2_000.0  # assumed
     buyer_skew: float = 2.0  # 1 is even; at 2 the busiest tenth of the buyers place a third of the orders
     shop_skew: float = 2.0  # assumed
-    new_account_percent: float = 20.0  # buyers who register during the record: assumed
+    new_account_percent: float = 20.0  # buyers who register during the history: assumed
     amount_log_mean: float = 4.361  # ln CNY: a Tmall shop of February 2020, 28,010 orders
     amount_log_sigma: float = 0.688  # the same shop; 97 % of its paid orders are under 300 CNY
     request_percent: float = (
         8.2  # 23.4 % of paid orders are refunded (same shop), assumed 35 % of these before shipment
     )
     request_sigma: float = (
-        1.6  # spread of buyers' inclination: the top tenth of cancellers make 61 % (UCI Online Retail)
+        1.6  # spread of buyers' inclination to cancel: the top tenth of cancellers make 61 % (UCI Online Retail)
     )
     request_delay_median_minutes: float = 150.0  # from payment to the request: assumed
     request_delay_sigma: float = 1.6  # assumed
@@ -48,7 +48,7 @@ class GeneratorAssumptions:
     label_share_of_delay_percent: float = 60.0  # the label is printed this far into the delay: assumed
     late_shop_percent: float = 9.0  # Olist: 9.05 % of orders reach the carrier late
     late_factor: float = 3.0  # how much slower those shops are: assumed
-    unrecorded_median_minutes: float = 20.0  # from the parcel leaving to the platform knowing (R9): assumed
+    unrecorded_median_minutes: float = 20.0  # from the parcel leaving to the platform's record of it (R9): assumed
     late_unrecorded_median_minutes: float = 240.0  # the same at late shops: assumed
     on_time_hours: float = 48.0  # shipped on time, as most platforms promise
     presale_percent: float = 3.0  # assumed
@@ -62,20 +62,20 @@ class GeneratorAssumptions:
     ring_percent: float = 0.4  # orders placed by abuse rings: assumed
     ring_orders: float = 60.0  # orders of one ring: assumed
     ring_buyers: int = 8  # accounts of one ring: assumed
-    ring_request_percent: float = 90.0  # of a ring's orders that are asked back: assumed
+    ring_request_percent: float = 90.0  # of a ring's orders that are refunded before shipment: assumed
     review_median_hours: float = 9.0  # until a merchant decides: assumed
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What was written: rows by table."""
+    """The number of rows written, by table."""
 
     folder: Path
     rows: Mapping[str, int]
 
 
 Progress = Callable[[str, int, int], None]
-"""What is being written, and how many tables of how many are done."""
+"""Called with what is being written, the number of finished tables, and the number of all tables."""
 
 
 def generate(
@@ -88,10 +88,10 @@ def generate(
     memory_mib: int = 1024,
     progress: Progress = lambda _what, _done, _of: None,
 ) -> Generated:
-    """Write a history of so many orders into a new folder; it appears only when it is complete.
+    """Write a history with this many orders into a new folder, which appears only when it is complete.
 
-    `orders`, `order_lines` and `shipments` hold the orders that are asked about, or all. Raises BadInput where the
-    folder is there already and not empty.
+    `orders`, `order_lines` and `shipments` have the orders with requests, or (`all_orders`) all. Raises BadInput when
+    the folder exists and is not empty.
     """
     with new_folder(out) as unfinished:
         rows = _write(unfinished, orders, seed, assumptions, all_orders, memory_mib, progress)
@@ -136,7 +136,7 @@ _ZONE_US = 8 * 3_600_000_000
 
 
 def _model(orders: int, seed: int, known: GeneratorAssumptions) -> list[str]:
-    """Macros and views: `placed` has one row for each order, with everything that happens to it."""
+    """Macros and views; `placed` has one row for each order, with everything that happens to it."""
     start_us = END_US - known.days * DAY_SECONDS * 1_000_000
     buyers = max(1, round(orders / known.orders_per_buyer))
     shops = max(1, round(orders / known.orders_per_shop))
@@ -151,7 +151,7 @@ def _model(orders: int, seed: int, known: GeneratorAssumptions) -> list[str]:
         "CREATE MACRO lognormal(median, sigma, i, salt) AS median * exp(sigma * z(i, salt))",
         "CREATE MACRO percent(i, salt, p) AS u(i, salt) * 100 < p",
         "CREATE MACRO moment(us) AS make_timestamp(us::BIGINT)",
-        # The stretch in which a buyer can order; a ring's accounts open days before they are used.
+        # When the buyer can order; the accounts of a ring are opened days before they are used.
         f"""CREATE MACRO registered(b) AS CASE WHEN percent(b, 'new', {known.new_account_percent})
             THEN {start_us} + u(b, 'since') * {known.days * 0.9 * DAY_SECONDS * 1e6}
             ELSE {start_us} - u(b, 'since') * {1500.0 * DAY_SECONDS * 1e6} END""",
@@ -189,7 +189,7 @@ def _paid(known: GeneratorAssumptions) -> str:
 
 
 def _moved(known: GeneratorAssumptions) -> str:
-    """When the parcel would leave, when that would be known, and when its buyer would ask for the money."""
+    """When the parcel would leave, when that would be recorded, and when the buyer would ask for a refund."""
     hold = f"CASE WHEN presale THEN u(n, 'hold') * {known.presale_days} * 86400e6 ELSE 0 END"
     slow = f"CASE WHEN late_shop THEN {known.late_factor} ELSE 1 END"
     lag = f"CASE WHEN late_shop THEN {known.late_unrecorded_median_minutes} ELSE {known.unrecorded_median_minutes} END"
@@ -207,7 +207,7 @@ def _moved(known: GeneratorAssumptions) -> str:
 
 
 def _placed(known: GeneratorAssumptions) -> str:
-    """What becomes of the order: it is asked back before the platform knows that it left, or it is shipped."""
+    """What happens to the order: it is requested back before the platform knows that it left, or it is shipped."""
     return f"""
         CREATE VIEW placed AS SELECT *, left_us + lag_us AS left_recorded_us,
             wants AND asked_us < left_us + lag_us AND asked_us < {END_US} AS asked,
@@ -267,7 +267,7 @@ def _tables(all_orders: bool, days: int) -> dict[str, str]:
 
 
 def _events() -> str:
-    """Buyers' events one by one, shops' by day."""
+    """The events: buyers' one by one, shops' by day."""
     buyer = (
         ("order_paid", "paid_us", "paid_us", "paid_minor", "true"),
         ("order_completed", "completed_us", "completed_us", "paid_minor", "NOT asked AND NOT refunded_after"),

@@ -1,6 +1,6 @@
-"""Logged decisions replayed (I4): the stored facts give the stored decision, the history gives the stored facts.
+"""Verifies logged decisions (I4): the stored facts give the stored decision, and the history gives the stored facts.
 
-Each decision is replayed by the text that made it: the policy that is looked at, or one of the history's `policies`.
+Each decision is replayed by the text that made it: the given policy, or one of the history's `policies`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from jitui.policy import Decision, Policy, PolicyRefused, decide, decision_to_js
 
 EXAMPLES = 10
 _DESCRIBES_THE_RUN_TIME = ("engine",)
-"""Parts of a stored decision that may change with an upgrade and decide nothing."""
+"""Parts of a stored decision that an upgrade may change and that decide nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedMismatch:
-    """One thing of a logged decision that did not come out again.
+    """One difference between a logged decision and its replay.
 
     `what` is `outcome`, `arm`, `unknown`, `condition.<id>`, another field of the stored decision, or a feature's name.
     """
@@ -38,10 +38,10 @@ class LoggedMismatch:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How many logged decisions were replayed, and the first of those that differ.
+    """How many logged decisions were replayed, and the first differences.
 
-    `outcomes_differ` counts decisions of which anything that was stored came out otherwise; `other_policies` those
-    whose text is not at hand, or is one that this version does not accept any more.
+    `outcomes_differ` counts decisions with any difference; `other_policies` those whose text is missing, or is one that
+    this version no longer accepts.
     """
 
     decisions: int
@@ -53,12 +53,12 @@ class Verification:
 
     @property
     def holds(self) -> bool:
-        """Whether every decision and every feature came out as it was logged."""
+        """Whether every decision and every feature is as it was logged."""
         return self.outcomes_differ == 0 and self.features_differ == 0
 
 
 def verify_logged(engine: Engine, tables: Tables, policy: Policy, time_zone: ZoneInfo, limit: int) -> Verification:
-    """Replay up to `limit` logged decisions, by request_id; raises BadInput where none were logged."""
+    """Replay up to `limit` logged decisions, by request_id; raises BadInput when none were logged."""
     if "facts" not in tables or "decisions" not in tables:
         raise BadInput("This history has no logged facts and decisions to verify.", path="--verify")
     left, decided, compared, outcomes_differ, features_differ = limit, 0, 0, 0, 0
@@ -107,7 +107,7 @@ def _without_text(engine: Engine, tables: Tables, policy: Policy) -> int:
 
 
 def _logged(engine: Engine, tables: Tables, policy: Policy, limit: int) -> list[dict[str, Any]]:
-    """Facts and decision of each request, as rows; asked for once, so that every step looks at the same ones."""
+    """The facts and the decision of each request as rows, read once, so that every step uses the same requests."""
     decisions = tables["decisions"]
     ours = decisions.filter(decisions.policy_sha256 == policy.sha256).order_by("request_id").limit(limit)
     kept = {f"logged {name}": ours[name] for name in ("outcome", "arm", "decision") if name in ours.columns}
@@ -136,7 +136,7 @@ def _decisions(policy: Policy, rows: Sequence[dict[str, Any]]) -> Iterator[Logge
 
 
 def _parts(request_id: str, stored: Mapping[str, Any], decision: Decision) -> Iterator[LoggedMismatch]:
-    """What differs between a decision as it was stored and as it comes out now."""
+    """The differences between a stored decision and its replay."""
     again = msgspec.json.decode(msgspec.json.encode(decision_to_json(decision)))
     for name in sorted({*stored, *again} - {"conditions", "outcome", *_DESCRIBES_THE_RUN_TIME}):
         if stored.get(name) != again.get(name):
@@ -156,7 +156,7 @@ def _said(condition: Mapping[str, Any] | None) -> object:
 
 
 def _counted(policy: Policy, rows: Sequence[dict[str, Any]]) -> list[str]:
-    """A feature that no decision knew has no column among the logged facts: it has to come out unknown again."""
+    """The features to compare. One that no decision knew has no logged column, and must be unknown again."""
     return [feature.name for feature in policy.features] if rows else []
 
 

@@ -1,4 +1,4 @@
-"""A folder of results that appears only when it is complete, and the assumptions that shaped it."""
+"""A folder of results that appears only when it is complete, and a record of the assumptions behind it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Assumptions = TypeVar("_Assumptions", bound=Any)
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A hidden folder beside `out` to write into; it takes that place when the block ends well, and goes when not.
+    """A hidden folder beside `out` to write into; it becomes `out` when the block succeeds, and is deleted otherwise.
 
     Raises BadInput where the folder is there already and not empty, and where none can be made.
     """
@@ -49,7 +49,7 @@ def can_be_made(out: Path) -> Iterator[None]:
 
 
 def write_assumptions(folder: Path, about: Mapping[str, object]) -> None:
-    """`assumptions.json`: what was assumed, beside what it shaped."""
+    """Write `assumptions.json`, which records what was assumed for the results."""
     (folder / "assumptions.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 

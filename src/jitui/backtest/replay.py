@@ -1,4 +1,4 @@
-"""A policy over a whole history: facts, conditions, caps in order, and one row for each decision."""
+"""Applies a policy to a whole history: facts, conditions, caps in order, and one row for each decision."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ CAPS = ("caps.buyer_ok", "caps.shop_ok", "caps.platform_ok")
 AMOUNT = "request.amount_minor"
 _NO_AMOUNT_USED = dict.fromkeys(f"caps.{scope}_used_minor" for scope in ("buyer", "shop", "platform"))
 Progress = Callable[[str, int, int], None]
-"""What is being done, how many requests of how many are through; 0 of 0 where that cannot be told."""
+"""Called with what is being done, and how many requests of how many are finished; 0 of 0 when unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayChoice:
-    """How a history is replayed; `replay_caps` counts usage anew instead of believing logged caps."""
+    """How to replay a history; `replay_caps` counts usage anew instead of using logged caps."""
 
     facts: Choice
     replay_caps: bool = True
@@ -42,7 +42,7 @@ class ReplayChoice:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A replay's decisions, one row for each request in `path` (Parquet), with the seconds that its parts took."""
+    """The decisions of a replay, one row per request in `path` (Parquet), and the seconds that its parts took."""
 
     policy: Policy
     path: Path
@@ -54,7 +54,7 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Which conditions are read in bulk, and which one by one because they look at caps."""
+    """Which conditions are evaluated over columns, and which one by one because they read caps."""
 
     bulk: tuple[Program, ...]
     in_order: tuple[Program, ...]
@@ -81,12 +81,11 @@ def replay(
     choice: ReplayChoice,
     progress: Progress = lambda _what, _done, _of: None,
 ) -> Replayed:
-    """Decide every request of a history by a policy; writes `out`, a Parquet file in the order of deciding.
+    """Decide every request of a history by a policy; writes `out`, a Parquet file in the order of the decisions.
 
-    Columns: the request's identity, `amount_minor` and the `currency` it is in,
-    `outcome` (instant or review), `first_obstacle` and `obstacles` (the first
-    condition that was not true, and how many were not), `condition.<id>` (true, false or NULL for unknown),
-    `restriction.<id>`, `caps.<scope>_ok` where caps were replayed, `held_out`, `left_unrecorded`.
+    Columns: the request's ids, `amount_minor` and its `currency`, `outcome` (instant or review), `first_obstacle` and
+    `obstacles` (the first condition that was not true, and their number), `condition.<id>` (true, false or NULL for
+    unknown), `restriction.<id>`, `caps.<scope>_ok` when caps were replayed, `held_out`, `left_unrecorded`.
     """
     started = perf_counter()
     progress(f"features and conditions of {policy.id} {policy.version}", 0, 0)
@@ -117,7 +116,7 @@ def _reads_caps(program: Program) -> bool:
     return any(name.startswith("caps.") for name in program.reads.facts)
 
 
-# In bulk ---------------------------------------------------------------------------------------------------------
+# Over columns ----------------------------------------------------------------------------------------------------
 
 
 def _decided_in_bulk(engine: Engine, tables: Tables, policy: Policy, plan: _Plan, choice: ReplayChoice) -> ibis.Table:
@@ -131,7 +130,7 @@ def _decided_in_bulk(engine: Engine, tables: Tables, policy: Policy, plan: _Plan
     trees = {condition.id: condition.tree for condition in policy.conditions}
     conditions = {condition_column(one.id): reading.value(trees[one.id]) for one in plan.bulk}
     restrictions = {f"restriction.{rule.id}": reading.value(rule.tree) for rule in policy.restrictions}
-    # In the order's own currency, for reports; the fact is known in the policy's alone.
+    # in the order's own currency, for reports; the fact is known only in the policy's currency
     amount = ibis.coalesce(rows[AMOUNT], rows.asked_minor)
     carried = {name: rows[name] for name in plan.carried if name in rows.columns}
     decided = rows.select(
@@ -148,7 +147,7 @@ def _decided_in_bulk(engine: Engine, tables: Tables, policy: Policy, plan: _Plan
 
 
 def _with_outcome(decided: ibis.Table, ids: Sequence[str]) -> ibis.Table:
-    # INVARIANT: true alone approves; false and NULL both send the request to review (I5).
+    # INVARIANT: only true approves; false and NULL both send the request to review (I5).
     failed = {name: decided[condition_column(name)].fill_null(False) == False for name in ids}  # noqa: E712
     obstacles = sum((test.cast("int64") for test in failed.values()), ibis.literal(0, "int64"))
     first = ibis.cases(*((test, name) for name, test in failed.items()), else_=ibis.null("string"))
@@ -163,7 +162,7 @@ def _with_outcome(decided: ibis.Table, ids: Sequence[str]) -> ibis.Table:
 def _in_order(
     policy: Policy, plan: _Plan, lost: Mapping[str, frozenset[str]], bulk: Path, out: Path, progress: Progress
 ) -> None:
-    """Add what depends on earlier approvals, one request after the other."""
+    """Add what depends on earlier approvals, one request after another."""
     source = str(bulk / "*.parquet") if bulk.is_dir() else str(bulk)
     with duckdb.connect(config={"temp_directory": str(out.parent / "spill"), "memory_limit": "2GiB"}) as connection:
         total = pq.read_metadata(bulk).num_rows if bulk.is_file() else 0
@@ -185,7 +184,7 @@ def _in_order(
 
 
 class _Deciding:
-    """The conditions that look at caps, evaluated with the run time that decides online, in order."""
+    """Evaluates the conditions that read caps in order, with the run time that decides online."""
 
     def __init__(self, policy: Policy, plan: _Plan, lost: Mapping[str, frozenset[str]]) -> None:
         self.policy = policy
@@ -199,7 +198,7 @@ class _Deciding:
         self.truths = lru_cache(maxsize=65_536)(self._truths)
 
     def batch(self, batch: pa.RecordBatch) -> pa.Table:
-        """The rows of a batch with their verdicts on caps and their outcome."""
+        """The rows of a batch, with their results for caps and their outcome."""
         table = pa.Table.from_batches([batch])
         bulk_ids = [one.id for one in self.plan.bulk]
         passed = [table[condition_column(name)].to_pylist() for name in bulk_ids]
@@ -227,7 +226,7 @@ class _Deciding:
         return self._finished(table, verdicts, outcomes)
 
     def _lost(self, caps: Mapping[str, FactValue | None], buyer: str, shop: str) -> dict[str, FactValue | None]:
-        """Usage is unknown where a request that was set aside may have had a part in it."""
+        """Make usage unknown where a request that was set aside may be part of it."""
         of_buyer, of_shop = buyer in self.lost_buyers, shop in self.lost_shops
         scopes = tuple(scope for scope, lost in (("caps.buyer_", of_buyer), ("caps.shop_", of_shop)) if lost)
         return dict.fromkeys(name for name in caps if name.startswith(scopes)) if scopes else {}

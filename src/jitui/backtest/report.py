@@ -1,4 +1,4 @@
-"""A back-test for people: tables at the terminal, and one HTML file that needs nothing else."""
+"""Reports of a back-test: tables for the terminal, and one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MOST_ROWS = 12
-"""Rows of a list at the terminal; the files have them all."""
+"""The most rows of a list at the terminal; the HTML file has all of them."""
 
 
 def money(amount_minor: int, currency: str) -> str:
@@ -27,7 +27,7 @@ def money(amount_minor: int, currency: str) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """A share in percent with one digit; a dash of nothing."""
+    """A percentage with one decimal; a dash when the whole is zero."""
     return f"{100 * part / whole:.1f} %" if whole else "–"
 
 
@@ -43,7 +43,7 @@ def band(name: str, currency: str) -> str:
 
 
 def terminal_tables(done: Backtest) -> Iterator[Table]:
-    """The tables of a back-test, each of them within 80 columns."""
+    """The tables of a back-test, each at most 80 columns wide."""
     for summary in (done.summary, done.against):
         if summary is not None:
             yield _totals(summary, done)
@@ -59,7 +59,7 @@ def terminal_tables(done: Backtest) -> Iterator[Table]:
 
 
 def comparison_tables(done: Backtest) -> Iterator[Table]:
-    """The two readings side by side, with examples, and the rows that neither could read."""
+    """The comparison of two policies, or of a policy with the real decisions, with examples."""
     if done.comparison is not None:
         yield _four_ways(done.comparison, done.summary.currency)
         yield _examples(done.comparison, done.summary.currency)
@@ -135,7 +135,7 @@ def _group_table(title: str, groups: Sequence[Group], summary: Summary) -> Table
 
 
 def _by_currency(summary: Summary) -> Table:
-    """Each currency for itself: amounts in several are never added."""
+    """The amounts in each currency; amounts in different currencies are never added."""
     table = _table("By currency", "", "requests", "at once", "asked for", "at once")
     for group in summary.by_currency:
         table.add_row(group.name or "?", f"{group.requests:,}", f"{group.instant:,}", *_amounts(group))
@@ -143,7 +143,7 @@ def _by_currency(summary: Summary) -> Table:
 
 
 def _amounts(group: Group) -> tuple[str, str]:
-    """What was asked for and refunded at once, in the currency that names the group."""
+    """The requested and the instantly refunded amount, in the currency that is the group's name."""
     if not is_currency(group.name):
         return "?", "?"
     return money(group.requested_minor, group.name), money(group.instant_minor, group.name)
@@ -206,7 +206,7 @@ _WIDTH, _HEIGHT = 720, 180
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar of a chart in its own pixels, with the text that a pointer sees."""
+    """A bar of a chart in pixels, with its tooltip."""
 
     x: float
     y: float
@@ -217,7 +217,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Requests behind, refunded at once in front; `top` is the number that the full height stands for."""
+    """A chart: requests behind, instant refunds in front; `top` is the number at full height."""
 
     all: tuple[Bar, ...]
     instant: tuple[Bar, ...]
@@ -227,7 +227,7 @@ class Chart:
 
 
 def render_html(done: Backtest, language: str) -> str:
-    """One self-contained page in both languages, opened in `language` (zh, en): no script, no font, no picture."""
+    """One self-contained page with both languages, opened in `language` (zh, en): no script, no font, no picture."""
     environment = Environment(
         loader=PackageLoader("jitui.backtest"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -256,7 +256,7 @@ def _html_groupings(summary: Summary, words: Mapping[str, str]) -> Iterator[tupl
 
 
 def chart(groups: Sequence[Group]) -> Chart:
-    """Bars for groups in their order, as wide as the page allows."""
+    """The chart of groups in their order, as wide as the page allows."""
     top = max((group.requests for group in groups), default=0)
     step = _WIDTH / max(len(groups), 1)
     width = max(step * 0.8, 0.5)

@@ -1,4 +1,4 @@
-"""A back-test from the history's location to its figures: prepared, replayed, summarised, compared."""
+"""Runs a back-test: prepares the history, replays it, and computes the figures and comparisons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from jitui.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class BacktestSpec:
-    """What a back-test is asked to do; `against` is another policy, `decided` compares with what really was."""
+    """What to do; `against` is a second policy, `decided` compares with the real decisions."""
 
     policy: Policy
     history: str
@@ -41,7 +41,7 @@ class BacktestSpec:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """What came of it; seconds and memory are of the whole run, the parts before the report included."""
+    """The result; seconds and memory are of the whole run."""
 
     summary: Summary
     against: Summary | None
@@ -53,11 +53,11 @@ class Backtest:
     peak_memory_mib: int
     memory_cap_mib: int
     moved_to_review: int = 0
-    """Requests that would be instant if the rows that were set aside had told nothing."""
+    """Requests that would be instant without the facts that rows set aside made unknown."""
 
 
 def run_backtest(spec: BacktestSpec, work: Path, progress: Progress = lambda _what, _done, _of: None) -> Backtest:
-    """Run it; `work` keeps `decisions.parquet`, `decisions_against.parquet` and what was set aside."""
+    """Run a back-test; `work` has `decisions.parquet`, `decisions_against.parquet` and the rows that were set aside."""
     started = perf_counter()
     progress("reading the history", 0, 0)
     facts = {**(spec.against.facts if spec.against else {}), **spec.policy.facts}
@@ -99,7 +99,7 @@ def _moved_to_review(as_if_whole: Replayed, here: Replayed) -> int:
 
 
 def peak_memory_mib() -> int:
-    """The most memory that this process, or one that it waited for, has had in use."""
+    """The most memory that this process, or a child that has ended, has used."""
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return int(peak // (1 << 20 if sys.platform == "darwin" else 1 << 10))
 

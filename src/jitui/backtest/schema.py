@@ -1,8 +1,8 @@
-"""The one schema of a history: which tables and columns a back-test reads, in whatever file or database they were kept.
+"""The schema of a history: the tables and columns that a back-test reads, from any kind of file or database.
 
-A table is a file (`requests.parquet`, `requests.csv`), a folder of such files, or a table of a database. Times are
-moments in UTC, amounts integer minor units of the order's currency. A column that is not required may be missing or
-empty: what it would say is unknown, and an unknown condition never approves.
+A table is a file (`requests.parquet`, `requests.csv`), a folder of such files, or a table of a database. Times are in
+UTC, amounts integers in minor units of the order's currency. A column that is not required may be missing or empty: its
+values are then unknown, and an unknown condition never approves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class ColumnType(StrEnum):
-    """What a column holds; a moment is a UTC time with microseconds."""
+    """The type of a column; a moment is a UTC time with microseconds."""
 
     TEXT = "text"
     INT = "int"
@@ -23,7 +23,7 @@ class ColumnType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; `words` lists the only words it may hold."""
+    """One column; with `words` it may have only these values."""
 
     name: str
     type: ColumnType
@@ -34,9 +34,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """One table; `key` is unique in it, `required` tables every history has.
+    """One table; `key` is unique in it, and every history has the `required` tables.
 
-    `open` tables may carry further columns, each with a meaning of its own: a buyer's attributes, logged facts.
+    `open` tables may have more columns, each with a meaning of its own: buyers' attributes, logged facts.
     """
 
     name: str
@@ -47,12 +47,12 @@ class TableSpec:
     open: bool = False
 
     def column(self, name: str) -> Column | None:
-        """The column of this name."""
+        """The column with this name; None when there is none."""
         return next((column for column in self.columns if column.name == name), None)
 
 
 DEGREES = ("label_printed", "picked_up", "partly_shipped", "shipped", "delivered")
-"""How far a parcel is, in rising order; without any shipment an order is `unshipped`."""
+"""How far a parcel is, in rising order; an order without shipments is `unshipped`."""
 
 _TEXT, _INT, _BOOL, _MOMENT = ColumnType.TEXT, ColumnType.INT, ColumnType.BOOL, ColumnType.MOMENT
 

@@ -1,7 +1,7 @@
-"""Any history into the one schema: each table checked and typed, rows that do not fit set aside and counted.
+"""Brings a history into the schema: each table is checked and typed; rows that do not fit are set aside and counted.
 
-A folder of Parquet or CSV files, a DuckDB file, or the tables behind an Ibis connection URL. A Parquet file that fits
-already is used where it is; everything else becomes a Parquet file of its own in the work folder.
+The history is a folder of Parquet or CSV files, a DuckDB file, or tables at an Ibis URL. A Parquet file that fits the
+schema is used where it is; everything else is rewritten as a Parquet file in the work folder.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ _WITHIN = {
     ColumnType.INT: f"0 AND {MAX_AMOUNT_MINOR}",
     ColumnType.MOMENT: f"TIMESTAMP '{EARLIEST:%Y-%m-%d}' AND TIMESTAMP '{LATEST:%Y-%m-%d}'",
 }
-"""No amount and no number of units is negative or beyond what the service takes."""
+"""The ranges of amounts and numbers of units: not negative, and not more than the service accepts."""
 _WITHIN_EVENTS = {**_WITHIN, ColumnType.INT: f"0 AND {2**63 - 1}"}
-"""A row of events may stand for many, and its amount for all of them."""
+"""The ranges for `events`, where a row may stand for many events with their total amount."""
 
 
 class RowsSetAsideReason(StrEnum):
-    """Why a row is no part of the history."""
+    """Why a row is not part of the history."""
 
-    BROKEN = "broken"  # cannot be cut into columns
-    MISSING = "missing"  # a required value is empty
-    MISFIT = "misfit"  # a value is not of its column's type
+    BROKEN = "broken"  # it has the wrong number of cells
+    MISSING = "missing"  # a required value is missing
+    MISFIT = "misfit"  # a value does not have its column's type
     UNKNOWN_WORD = "unknown_word"
-    REPEATED = "repeated"  # a row with this key came before
+    REPEATED = "repeated"  # an earlier row has this key
 
 
 @dataclass(frozen=True, slots=True)
 class RowsSetAside:
-    """Rows of one table that were left out for one reason, and the first of them."""
+    """The rows of one table that were left out for one reason, and the first of them."""
 
     table: str
     reason: RowsSetAsideReason
@@ -57,13 +57,13 @@ class RowsSetAside:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A history that fits the schema: where each of its tables is, how many rows it has, and what was set aside."""
+    """A history that fits the schema: the place of each table, its number of rows, and what was set aside."""
 
     paths: Mapping[str, Path]
     rows: Mapping[str, int]
     set_aside: tuple[RowsSetAside, ...]
     gaps: Path | None = None
-    """What the rows that were set aside would have told (`jitui.backtest.gaps`)."""
+    """The table of what the rows set aside make unknown (`jitui.backtest.gaps`)."""
 
 
 def prepare(
@@ -74,7 +74,7 @@ def prepare(
     facts: Mapping[str, FactSpec] = FACTS,
     encoding: str = "utf-8",
 ) -> Prepared:
-    """The history at a location, checked; `work` keeps what had to be rewritten and the rows that were set aside.
+    """Check the history at a location; `work` has what was rewritten, and the rows that were set aside.
 
     `facts` are those that the policy may read, with the types of its attributes; `encoding` is that of CSV files.
     Raises BadInput for a location that cannot be read, a missing table and a missing column.
@@ -157,7 +157,7 @@ def _check(
 
 
 def _keep_aside(connection: duckdb.DuckDBPyConnection, raw: Raw, columns: Sequence[Column], work: Path) -> None:
-    """Every row that was set aside, where it stands, and why."""
+    """Write every row that was set aside to a file, with its place and the reason."""
     path = work / "set_aside" / f"{raw.spec.name}.parquet"
     path.parent.mkdir(exist_ok=True)
     place = f"{named(FILE)} AS file, {named(LINE)} AS line" if raw.is_text else "NULL::VARCHAR AS file, NULL AS line"
@@ -173,7 +173,7 @@ def _keep_aside(connection: duckdb.DuckDBPyConnection, raw: Raw, columns: Sequen
 
 
 def _columns(raw: Raw, facts: Mapping[str, FactSpec]) -> list[Column]:
-    """The columns that this table has to give: all of the schema, and the further ones of an open table."""
+    """The columns that this table must have, and the further columns of an open table."""
     spec = raw.spec
     for column in spec.columns:
         if column.required and column.name not in raw.types:
@@ -188,9 +188,9 @@ _UNREAD = "nothing that was named reads it"
 
 
 def _further(raw: Raw, name: str, facts: Mapping[str, FactSpec]) -> Column | None:
-    """A logged fact or a buyer's attribute, with the type that the policy gives it; no other attribute is read.
+    """A logged fact or a buyer's attribute with the type that the policy gives it; other attributes are not read.
 
-    A fact that is not declared here may be a feature of the policy by which it was logged, so a whole number.
+    A fact that this policy does not declare may be a feature of the policy by which it was logged: a whole number.
     """
     spec = facts.get(name if raw.spec.name == "facts" else f"buyer.{name}")
     if spec is not None:
@@ -202,12 +202,12 @@ def _further(raw: Raw, name: str, facts: Mapping[str, FactSpec]) -> Column | Non
 
 
 def _fits(raw: Raw, columns: Sequence[Column]) -> bool:
-    """Whether the file as it is can be read as the table: every column there, and of exactly its type."""
+    """Whether the file can be used as it is: every column exists with exactly its type."""
     return all(raw.types.get(column.name) == sql_type(column) or is_lines(column) for column in columns)
 
 
 def _judged(connection: duckdb.DuckDBPyConnection, raw: Raw, columns: Sequence[Column]) -> str:
-    """The typed columns of each row, the first thing that is wrong with it (`fault`, `faulty`), and the row as text."""
+    """The typed columns of each row, its first fault (`fault`, `faulty`), and the row as text."""
     values = ", ".join(f"{typed(column, raw.types.get(column.name))} AS {named(column.name)}" for column in columns)
     originals = ", ".join(f"{named(name)} AS {named(f'raw {name}')}" for name in raw.types)
     places = f", {named(FILE)}, {named(LINE)}" if raw.is_text else ""
@@ -216,7 +216,7 @@ def _judged(connection: duckdb.DuckDBPyConnection, raw: Raw, columns: Sequence[C
     fault = " ".join(f"WHEN {test} THEN '{reason}'" for test, reason, _ in tests)
     faulty = " ".join(f"WHEN {test} THEN '{name}'" for test, _, name in tests)
     repeated = _repeats(connection, raw, values)
-    # Rows of one key told at one time that differ contradict one another: none is believed. Of the same one is kept.
+    # Different rows with one key at one time contradict one another, so none counts; of equal rows one is kept.
     again = f"WHEN {repeated} THEN '{RowsSetAsideReason.REPEATED}'" if repeated else ""
     again_in = f"WHEN {repeated} THEN '{', '.join(raw.spec.key)}'" if repeated else ""
     every = "to_json(struct_pack(" + ", ".join(f"{named(one.name)} := {named(one.name)}" for one in columns) + "))"
@@ -263,7 +263,7 @@ def _tests(raw: Raw, column: Column) -> Iterator[tuple[str, RowsSetAsideReason, 
 
 
 def _repeats(connection: duckdb.DuckDBPyConnection, raw: Raw, values: str) -> str | None:
-    """The test for a repeated key, only where there is one: numbering every row is dear."""
+    """The test for a repeated key; None when no key is repeated, because numbering every row is expensive."""
     if not raw.spec.key:
         return None
     key = _names(raw.spec.key)
@@ -279,5 +279,5 @@ def _names(columns: Sequence[str]) -> str:
 
 
 def _told(spec: TableSpec) -> str:
-    """When a row was known: of rows with one key the first that was told counts, as online; elsewhere all are equal."""
+    """When a row was known: of rows with one key the first counts, as online; without such a time all are equal."""
     return 'coalesce("recorded_at", "at")' if spec.column("recorded_at") else "true"

@@ -1,4 +1,4 @@
-"""What a replay's decisions come to: counts, money, what stopped how many, and two readings side by side."""
+"""Summarises the decisions of a replay: counts, money, obstacles, and a comparison of two sets of decisions."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from jitui.backtest.replay import CAPS, Replayed
 from jitui.policy import Condition
 
 AMOUNT_BANDS_MINOR = (5_000, 10_000, 20_000, 30_000, 50_000)
-"""Upper bounds of the bands in which money is shown; the last band is open."""
+"""The upper bounds of the amount bands; the last band is open."""
 
 WAITING_BANDS_HOURS = (1, 4, 12, 24, 48)
-"""Upper bounds of the bands in which completion times are shown; the last band is open."""
+"""The upper bounds of the bands of completion times, in hours; the last band is open."""
 
 EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Requests of one day, category, band, tier or currency; amounts in minor units of the policy's currency.
+    """The requests of one day, category, band, tier or currency.
 
-    Those of one currency are in that one.
+    Amounts are in minor units of the policy's currency, or of the currency that the group is named after.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """How often a condition was not true: at all, as the only one, as the first one; `unknown` of these."""
+    """How often a condition was not true: at all, as the only one, as the first one; `unknown` is part of `stopped`."""
 
     id: str
     text: Mapping[str, str]
@@ -50,7 +50,7 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class WaitingTimes:
-    """How long requests took to be over, in seconds; None where the history has no end for any."""
+    """How long requests took until they were closed, in seconds; None when none has such a time."""
 
     requests: int
     median_seconds: float | None
@@ -60,9 +60,9 @@ class WaitingTimes:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One policy over one history; amounts in minor units of `currency`, those in other currencies left out.
+    """The figures of one policy on one history; amounts in minor units of `currency`, without other currencies.
 
-    `by_currency` has them all, each for itself.
+    `by_currency` has every currency, each by itself.
     """
 
     policy_id: str
@@ -93,13 +93,13 @@ class Summary:
 
     @property
     def instant_share(self) -> float:
-        """The share of requests that would be refunded at once; 0 of none."""
+        """The share of requests that are refunded at once; 0 when there are none."""
         return self.instant / self.requests if self.requests else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One request on which two readings differ, with the first condition that stopped it in the stricter one."""
+    """A request that is decided differently, with the first condition that stopped it."""
 
     request_id: str
     asked_at: str
@@ -109,7 +109,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One of the four: instant or not here, instant or not there."""
+    """One of the four combinations: instant or not here, instant or not there."""
 
     here: str
     there: str
@@ -120,7 +120,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two readings of the same requests; `missing` were decided in only one of them."""
+    """A comparison of two sets of decisions; `missing` requests are in only one of them."""
 
     here: str
     there: str
@@ -130,7 +130,7 @@ class Comparison:
 
 
 def summarise(replayed: Replayed, *, minutes_a_review: float, time_zone: str) -> Summary:
-    """Aggregate a replay's decisions; `minutes_a_review` is what a merchant spends on one request (R6)."""
+    """Aggregate the decisions of a replay; `minutes_a_review` is a merchant's time for one request (R6)."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"CREATE VIEW decided AS {_in_currency(replayed.path, replayed.policy.currency)}")
@@ -138,7 +138,7 @@ def summarise(replayed: Replayed, *, minutes_a_review: float, time_zone: str) ->
 
 
 def _in_currency(decisions: Path, currency: str) -> str:
-    """Decisions with their amounts in this currency alone, and beside it in whatever currency they are."""
+    """The decisions with amounts in this currency only; `own_minor` is the amount in the order's own currency."""
     return f"""SELECT * REPLACE (CASE WHEN currency = '{currency}' THEN amount_minor END AS amount_minor),
                       amount_minor AS own_minor FROM read_parquet('{_quoted(decisions)}')"""
 
@@ -198,7 +198,7 @@ def _groups(
 
 
 def _band() -> str:
-    """The name of a request's band: its bounds in minor units, `5000-9999`."""
+    """The band of a request's amount, named by its bounds in minor units: `5000-9999`."""
     bounds = (0, *AMOUNT_BANDS_MINOR)
     cases = [
         f"WHEN amount_minor < {upper} THEN '{lower}-{upper - 1}'"
@@ -208,7 +208,7 @@ def _band() -> str:
 
 
 def _waiting_band() -> str:
-    """The name of a request's band by how long it took to be over: `4-12 h`."""
+    """The band of a request's completion time: `4-12 h`."""
     bounds = (0, *WAITING_BANDS_HOURS)
     cases = [
         f"WHEN closed_at - asked_at < to_hours({upper}) THEN '{lower}–{upper} h'"
@@ -249,11 +249,11 @@ def _true_counts(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) 
     return {name.split(".", 1)[1]: _count(connection, f'"{name}"') for name in columns}
 
 
-# Side by side ----------------------------------------------------------------------------------------------------
+# Comparison ----------------------------------------------------------------------------------------------------
 
 
 def compare(here: Path, there: Path, here_name: str, there_name: str, currency: str) -> Comparison:
-    """The four-way table of two sets of decisions, Parquet files with request_id and outcome; amounts in `currency`."""
+    """The four combinations for two Parquet files with request_id and outcome; amounts in `currency`."""
     with duckdb.connect() as connection:
         connection.execute(f"CREATE VIEW here AS {_in_currency(here, currency)}")
         connection.execute(f"CREATE VIEW there AS SELECT * FROM read_parquet('{_quoted(there)}')")
@@ -275,7 +275,7 @@ def compare(here: Path, there: Path, here_name: str, there_name: str, currency: 
 
 
 def write_really_decided(decisions: Path, work: Path) -> Path:
-    """What was really decided, in the shape in which replays are compared."""
+    """Write the real decisions as a Parquet file that `compare` can read."""
     out = work / "really_decided.parquet"
     with duckdb.connect() as connection:
         rows = f"read_parquet('{_quoted(decisions)}')"
@@ -302,7 +302,7 @@ def _cell(connection: duckdb.DuckDBPyConnection, here: str, there: str) -> Cell:
 
 
 def _stopped(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """What stopped the requests that only one of the two lets through."""
+    """How often each condition stopped a request that only one of the two approves."""
     rows = connection.execute(
         "SELECT coalesce(stopped_by, ''), count(*) FROM both_sides WHERE here <> there GROUP BY 1 ORDER BY 2 DESC, 1"
     ).fetchall()

@@ -1,8 +1,8 @@
-"""Cells of a history as values of the schema, in DuckDB: what is written plainly by SQL, all else by the one reader.
+"""Reads cells of a history as values of the schema, in DuckDB: plain cells by SQL, all others by `jitui.tabular.cells`.
 
-Text that can only mean one thing (`129`, `true`, `2026-11-23T08:00:00Z`, `o-17`) is cast at once, because a history has
-millions of such cells. Everything else goes through `jitui.tabular.cells`, so that a history and an import never read a
-cell differently.
+Text with only one possible meaning (`129`, `true`, `2026-11-23T08:00:00Z`, `o-17`) is cast by SQL, because a history
+has millions of such cells. Everything else goes through `jitui.tabular.cells`, so that a history and an import read a
+cell in the same way.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FACT_TYPES = {FactType.INT: "BIGINT", FactType.BOOL: "BOOLEAN", FactType.STRING
 _LINES_TYPE = "STRUCT(" + ", ".join(f'"{name}" {_FACT_TYPES[spec.type]}' for name, spec in LINE_FIELDS.items()) + ")[]"
 assert LINES_TYPE.count(":") == len(LINE_FIELDS)
 
-# What is cast by SQL; whatever these leave out is read by the reader. A test reads the same text both ways.
+# The patterns of text that SQL casts; all other text goes to the reader. A test reads the same text both ways.
 PLAIN_TEXT = r"[\p{Han}A-Za-z0-9](?:[^\x00]*[\p{Han}A-Za-z0-9])?"
 PLAIN_ID = r"[0-9]+|[0-9a-f]{32}|[A-Za-z]+[0-9_:-][A-Za-z0-9_:-]*"
 PLAIN_WHOLE = r"-?[0-9]{1,18}"
@@ -41,14 +41,14 @@ PLAIN_MOMENT = (
     r"(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])?"
 )
 _VERBATIM = ("document",)
-"""A policy is known by the hash of its text, to the last line break."""
+"""Columns that are kept unchanged: a policy is identified by the hash of its text, including the last line break."""
 _FLOATS = ("DOUBLE", "FLOAT")
 _EXACT_FLOAT = 2**53
 
 
 def teach(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give a connection the functions of the reader: `read_…` is a value or NULL, `why_…` why there is none."""
-    learn: Any = connection.create_function  # its stubs know neither these types nor words for them
+    """Register the reader's functions: `read_…` returns the value or NULL, `why_…` why there is none."""
+    learn: Any = connection.create_function  # its stubs know neither these types nor these names
     for name, read, kind in _READERS:
         learn(f"read_{name}", _value(read), [VARCHAR], kind, null_handling="special")
         learn(f"why_{name}", _why(read), [VARCHAR], VARCHAR, null_handling="special")
@@ -93,22 +93,22 @@ def _why(read: Callable[[str], Any]) -> Callable[[str | None], str | None]:
 
 
 def sql_type(column: Column) -> str:
-    """The type that a column has in DuckDB."""
+    """The column's type in DuckDB."""
     return _LINES_TYPE if is_lines(column) else _SQL_TYPES[column.type]
 
 
 def is_lines(column: Column) -> bool:
-    """Whether it holds an order's lines, as they were logged."""
+    """Whether the column has an order's lines, as they were logged."""
     return column.name in FACTS and FACTS[column.name].type is FactType.LINES
 
 
 def is_id(column: Column) -> bool:
-    """Whether it names something, so that a number which lost digits would merge two of them."""
+    """Whether the column has ids, where a number that lost digits would merge two of them."""
     return column.type is ColumnType.TEXT and (column.name.endswith("_id") or column.name == "retracts")
 
 
 def typed(column: Column, kind: str | None) -> str:
-    """The value of a column that was found with this SQL type, NULL where it is none; None: it is not there."""
+    """The value of a column that has this SQL type, NULL when it is not valid; without a type the column is missing."""
     if kind is None:
         return f"NULL::{sql_type(column)}"
     value = named(column.name)
@@ -140,7 +140,7 @@ def _plain_or(value: str, pattern: str, plain: str, read: str) -> str:
 
 
 def _of_typed(column: Column, value: str, kind: str) -> str:
-    """By the rules of the reader for cells of a typed file: nothing is rounded, and no number lost digits."""
+    """A cell of a typed file by the reader's rules: nothing is rounded, and no number has lost digits."""
     nothing = f"NULL::{sql_type(column)}"
     is_number = "INT" in kind or kind.startswith("DECIMAL")
     whole = f"{value} % 1 = 0"
@@ -162,15 +162,16 @@ def _of_typed(column: Column, value: str, kind: str) -> str:
 
 
 def filled(name: str, kind: str) -> str:
-    """The test for a cell that holds something, as it was found."""
+    """The test for a cell that is not empty."""
     value = named(f"raw {name}")
     if kind == "VARCHAR":
         return f"(regexp_full_match({value}, '{PLAIN_TEXT}') OR is_filled({value}))"
-    return f"NOT isnan({value})" if kind in _FLOATS else f"{value} IS NOT NULL"  # a table of numbers writes NULL as NaN
+    # a column of floats may have NaN for NULL
+    return f"NOT isnan({value})" if kind in _FLOATS else f"{value} IS NOT NULL"
 
 
 def why(columns: Sequence[Column], types: Mapping[str, str]) -> str:
-    """The reader's sentence about the cell that is wrong, `faulty` being its column; NULL where it has none."""
+    """The reader's message about the faulty cell, whose column is in `faulty`; NULL when there is none."""
     names = {ColumnType.INT: "whole", ColumnType.BOOL: "flag", ColumnType.MOMENT: "moment"}
     cases = "".join(_whys(columns, types, names))
     return f"CASE faulty {cases} END" if cases else "NULL::VARCHAR"

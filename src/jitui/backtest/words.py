@@ -1,4 +1,4 @@
-"""The words of the HTML report, in each language."""
+"""The texts of the HTML report in each language."""
 
 from __future__ import annotations
 

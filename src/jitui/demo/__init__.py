@@ -1,1 +1,1 @@
-"""A sample marketplace on the running service, and real histories driven through it."""
+"""The demo: a sample marketplace on the running service; replays of real histories; and simulations of faults."""

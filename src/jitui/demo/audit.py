@@ -1,6 +1,6 @@
-"""Was everybody paid exactly once? The database against the provider's own books; no code of the service is asked.
+"""Checks that everybody was paid exactly once, from the database and the provider's own books alone.
 
-Reading is apart from judging: `read_books` and `read_records` fetch plain rows, the other functions compare them.
+No code of the service is used. `read_books` and `read_records` fetch plain rows; the other functions compare them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from psycopg.rows import class_row
 from jitui.errors import Unavailable
 
 GRANTED = ("refunding", "refunded", "refund_failed")
-"""The refund was approved: the units are the buyer's to give back, the money is owed."""
+"""The states in which the refund was approved: the units are refunded, and the money is owed."""
 
 _Row = TypeVar("_Row")
 
@@ -37,7 +37,7 @@ class PaidState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BookedRefund:
-    """A refund as the provider has it; `reference` is our attempt."""
+    """A refund in the provider's books; `reference` is our attempt."""
 
     id: str
     reference: str
@@ -49,7 +49,7 @@ class BookedRefund:
 
 @dataclass(frozen=True, slots=True)
 class BookedPayment:
-    """A captured payment as the provider has it."""
+    """A captured payment in the provider's books."""
 
     id: str
     order_id: str
@@ -59,14 +59,14 @@ class BookedPayment:
 
 @dataclass(frozen=True, slots=True)
 class ProviderRecords:
-    """Everything the provider knows."""
+    """The payments and refunds of the provider."""
 
     payments: tuple[BookedPayment, ...]
     refunds: tuple[BookedRefund, ...]
 
 
 async def read_books(url: str, key: str) -> ProviderRecords:
-    """All payments and refunds of the simulator's books. Raises Unavailable when it does not answer."""
+    """All payments and refunds of the simulator. Raises Unavailable when it does not answer."""
     try:
         async with aiohttp.ClientSession(headers={"authorization": f"Bearer {key}"}) as client:
             payments = await _lines(client, f"{url}/books/payments", BookedPayment)
@@ -87,7 +87,7 @@ async def _lines(client: aiohttp.ClientSession, url: str, kind: type[_Row]) -> t
 
 @dataclass(frozen=True, slots=True)
 class AuditedTicket:
-    """A ticket's state and what it promises."""
+    """A ticket's state and approved amount."""
 
     ticket_id: str
     order_id: str
@@ -97,7 +97,7 @@ class AuditedTicket:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """One call to the provider, with the refund and the ticket it is for."""
+    """A call to the provider, with its refund and ticket."""
 
     attempt_id: str
     refund_id: str
@@ -107,7 +107,7 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class LineRow:
-    """Units of an order line: bought, commanded to ship by the merchant, and in granted tickets."""
+    """The units of an order line: bought, shipped by the merchant's command, and in approved tickets."""
 
     order_id: str
     line_id: str
@@ -118,7 +118,7 @@ class LineRow:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecords:
-    """What our database says."""
+    """The rows of our database."""
 
     tickets: tuple[AuditedTicket, ...]
     attempts: tuple[AttemptRow, ...]
@@ -132,7 +132,7 @@ SELECT a.attempt_id::text, r.refund_id::text, r.ticket_id::text, r.amount_minor
 FROM refund_attempt a JOIN refund r ON r.lane = a.lane AND r.refund_id = a.refund_id
 """
 
-# Counted from parcels and tickets, not from the line's own sums, which the service keeps.
+# Counted from shipments and tickets, not from the sums on the line, which the service computes.
 _LINES = """
 SELECT l.order_id, l.line_id, l.quantity, coalesce(s.units, 0)::bigint AS commanded,
        coalesce(t.units, 0)::bigint AS granted
@@ -150,7 +150,7 @@ ORDER BY l.lane, l.order_id, l.position
 
 
 def read_records(database_url: str) -> ServiceRecords:
-    """All tickets, attempts and order lines, as of one moment."""
+    """All tickets, attempts and order lines, from one snapshot."""
     with psycopg.connect(database_url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         tickets = connection.cursor(row_factory=class_row(AuditedTicket)).execute(_TICKETS).fetchall()
@@ -165,7 +165,7 @@ def read_records(database_url: str) -> ServiceRecords:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What must be empty; each entry names the refund, payment, order, line or ticket and says what is wrong."""
+    """The findings of each check; an entry names the refund, payment, order, line or ticket and says what is wrong."""
 
     paid_twice: tuple[str, ...]
     over_refunded: tuple[str, ...]
@@ -174,18 +174,18 @@ class Findings:
 
     @property
     def clean(self) -> bool:
-        """Whether there is nothing to find."""
+        """Whether there are no findings."""
         return not (self.paid_twice or self.over_refunded or self.shipped_and_refunded or self.approved_but_unpaid)
 
 
 async def audit(database_url: str, books_url: str, books_key: str) -> Findings:
-    """Compare the database with the simulator's books; meant for a moment when nothing is on its way."""
+    """Compare the database with the simulator's books; run it when no refund is being paid."""
     books = await read_books(books_url, books_key)
     return judge(read_records(database_url), books)
 
 
 def judge(records: ServiceRecords, books: ProviderRecords) -> Findings:
-    """All four checks."""
+    """The findings of all four checks."""
     return Findings(
         tuple(paid_twice(records, books)),
         tuple(over_refunded(books)),
@@ -195,7 +195,7 @@ def judge(records: ServiceRecords, books: ProviderRecords) -> Findings:
 
 
 def paid_twice(records: ServiceRecords, books: ProviderRecords) -> Iterable[str]:
-    """Refunds of ours that the provider paid more than once, and payouts that no refund of ours knows (I2)."""
+    """Refunds that the provider paid more than once, and payouts that belong to no refund of ours (I2)."""
     refund_of = {attempt.attempt_id: attempt.refund_id for attempt in records.attempts}
     paid = [refund for refund in books.refunds if refund.status is PaidState.SUCCEEDED]
     times = Counter(refund_of[refund.reference] for refund in paid if refund.reference in refund_of)
@@ -208,7 +208,7 @@ def paid_twice(records: ServiceRecords, books: ProviderRecords) -> Iterable[str]
 
 
 def over_refunded(books: ProviderRecords) -> Iterable[str]:
-    """Payments, and orders over all their payments, that gave or are giving back more than was captured (I1)."""
+    """Payments and orders that refunded, or are refunding, more than was captured (I1)."""
     back: Counter[str] = Counter()
     for refund in books.refunds:
         if refund.status is not PaidState.FAILED:
@@ -229,7 +229,7 @@ def over_refunded(books: ProviderRecords) -> Iterable[str]:
 
 
 def shipped_and_refunded(lines: Sequence[LineRow]) -> Iterable[str]:
-    """Lines of which more units were granted and commanded to ship than were bought (I3)."""
+    """Lines of which more units were approved and shipped by command than were bought (I3)."""
     for line in lines:
         if line.commanded + line.granted > line.quantity:
             yield (
@@ -239,7 +239,7 @@ def shipped_and_refunded(lines: Sequence[LineRow]) -> Iterable[str]:
 
 
 def approved_but_unpaid(records: ServiceRecords, books: ProviderRecords) -> Iterable[str]:
-    """Granted tickets for which the provider did not pay exactly their amount."""
+    """Approved tickets for which the provider did not pay exactly their amount."""
     ticket_of = {attempt.attempt_id: attempt.ticket_id for attempt in records.attempts}
     paid: Mapping[str, int] = _paid_by_ticket(ticket_of, books)
     for ticket in records.tickets:

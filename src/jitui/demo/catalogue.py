@@ -1,4 +1,4 @@
-"""Shops, categories and goods of the sample marketplace; all of them made up."""
+"""The shops, categories and goods of the sample marketplace; all of them are invented."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CatalogueCategory:
-    """A row of the platform's category table, with what the platform covers (R2, R12)."""
+    """A row of the platform's category table, and whether the platform covers it (R2, R12)."""
 
     category_id: str
     title: str
@@ -19,7 +19,7 @@ class CatalogueCategory:
 
 @dataclass(frozen=True, slots=True)
 class Goods:
-    """An item that a shop lists."""
+    """An item that a shop sells."""
 
     item_id: str
     category_id: str
@@ -30,7 +30,7 @@ class Goods:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueShop:
-    """A shop and its goods; `slowness` multiplies the time from payment to carrier."""
+    """A shop and its goods; `slowness` multiplies the time from payment to shipment."""
 
     shop_id: str
     name: str

@@ -1,4 +1,4 @@
-"""The demo's folder: its state between runs, its database, and the processes it starts."""
+"""The demo's folder: its state between runs, its database, and its processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STOP_SECONDS = 15
 
 
 class State(msgspec.Struct):
-    """What the next run goes on from; the secrets open nothing but this demo's own simulator."""
+    """The state for the next run; the secrets are only for this demo's own simulator."""
 
     seed: int
     day: int = 0
@@ -53,7 +53,7 @@ class Home:
 
     @property
     def session(self) -> Path:
-        """Address and sample keys as a shell reads them."""
+        """The file with the address and the sample keys, for a shell."""
         return self.folder / "session.sh"
 
     @property
@@ -65,7 +65,7 @@ class Home:
         return self.folder / "state.json"
 
     def read_state(self) -> State | None:
-        """None on the first run. Raises NotConfigured for a file that is damaged."""
+        """The state of the last run; None on the first run. Raises NotConfigured for a damaged file."""
         try:
             return msgspec.json.decode(self._state.read_bytes(), type=State)
         except FileNotFoundError:
@@ -74,19 +74,19 @@ class Home:
             raise NotConfigured(f"{self._state} cannot be read; `jitui demo --fresh` starts over.") from None
 
     def write_state(self, state: State) -> None:
-        """Whole or not at all."""
+        """Replace the state as a whole."""
         write_json(self._state, state)
 
 
 def write_exports(path: Path, values: Mapping[str, str]) -> None:
-    """Variables for a shell to read with `.`; for its owner's eyes, since keys are among them."""
+    """Write variables that a shell reads with `.`; only the owner may read the file, because it has keys."""
     path.touch(mode=0o600)
     lines = (f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
     path.write_text("".join(lines), encoding="utf-8")
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write beside, then rename; for nobody else to read."""
+    """Write to a temporary file and rename it; only the owner may read it."""
     aside = path.with_suffix(".new")
     aside.touch(mode=0o600)
     aside.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
@@ -95,7 +95,10 @@ def write_json(path: Path, value: object) -> None:
 
 @contextmanager
 def opened_home(folder: Path, *, fresh: bool) -> Iterator[Home]:
-    """One demo at a time; ends what a killed one left running. `fresh` forgets everything but the database."""
+    """The demo's folder, for one demo at a time; processes that a killed demo left running are ended.
+
+    `fresh` deletes everything but the database.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "demo.lock").open("ab") as lock:
         try:
@@ -111,13 +114,14 @@ def opened_home(folder: Path, *, fresh: bool) -> Iterator[Home]:
         yield home
 
 
-# The database of its own -----------------------------------------------------------------------------------------
+# The demo's database ---------------------------------------------------------------------------------------------
 
 
 def own_database(server_url: str, *, fresh: bool) -> str:
-    """The demo's database on a server, made if need be; no other is touched. `fresh` empties it.
+    """The demo's database on a server, created if it does not exist; `fresh` empties it. No other database is changed.
 
-    Its name is the given one's with `_demo` behind it, unless that is there. Raises NotConfigured, Unavailable.
+    Its name is that of the given database with `_demo` added, unless it ends so already. Raises NotConfigured,
+    Unavailable.
     """
     given = unquote(urlsplit(server_url).path.lstrip("/")) or "jitui"
     name = given if given.endswith(DATABASE_SUFFIX) else given + DATABASE_SUFFIX
@@ -147,7 +151,7 @@ _RUNNING = "running.json"
 
 
 class _Known(msgspec.Struct):
-    """A process by its number and its birth, so that a number that was given again is never taken for it."""
+    """A process by its id and start time, so that another process with a reused id is not mistaken for it."""
 
     pid: int
     started_at: float
@@ -159,7 +163,7 @@ QUICK_SECONDS = 10.0
 
 @dataclass(slots=True)
 class _Child:
-    """One process, how it is started again, and how often it ended soon after a start."""
+    """A process, how to restart it, and how often it ended soon after a start."""
 
     name: str
     command: Sequence[str]
@@ -174,7 +178,7 @@ class _Child:
 
 @dataclass(slots=True)
 class DemoProcesses:
-    """The processes that a demo started; they end with it, and `stop` ends them, the last one first."""
+    """The processes that a demo started; they end with the demo. `stop` ends them, the last one first."""
 
     home: Home
     _running: list[_Child] = field(default_factory=list)
@@ -189,16 +193,16 @@ class DemoProcesses:
         stdin: bytes = b"",
         is_kept: bool = False,
     ) -> None:
-        """Start a module of this installation, its output in the demo's logs; `check` restarts one that `is_kept`."""
+        """Start a module of this installation; its output goes to the demo's logs. `check` restarts it if `is_kept`."""
         command = command_of(module, *words)
         process = self._launch(name, command, environment, stdin)
         self._running.append(_Child(name, command, environment, stdin, is_kept, process, time.monotonic()))
         self._note()
 
     def check(self) -> None:
-        """Starts again what is kept and has died, after a growing pause.
+        """Restart kept processes that have ended, after a growing pause.
 
-        Raises Unavailable, with the end of its log, when another has died, or one that is kept again and again.
+        Raises Unavailable, with the end of the log, when another process has ended, or a kept one again and again.
         """
         for child in self._running:
             if child.process.poll() is not None:
@@ -228,7 +232,7 @@ class DemoProcesses:
                 stdout=log,
                 stderr=log,
                 env=dict(environment),
-                start_new_session=True,  # Ctrl-C is for us; we stop them in order
+                start_new_session=True,  # Ctrl-C is handled by us, so that the processes stop in order
             )
         assert process.stdin is not None
         with suppress(BrokenPipeError):
@@ -237,7 +241,7 @@ class DemoProcesses:
         return process
 
     def stop(self) -> None:
-        """End all of them; what does not leave in time is killed."""
+        """End all of them; those that do not end in time are killed."""
         for child in reversed(self._running):
             child.process.terminate()
         for child in reversed(self._running):
@@ -258,7 +262,7 @@ class DemoProcesses:
 
 
 def _end_orphans(note: Path) -> None:
-    """What a demo that was killed without a chance to clear up has left."""
+    """End the processes that a killed demo left running."""
     try:
         known = msgspec.json.decode(note.read_bytes(), type=list[_Known])
     except (FileNotFoundError, msgspec.DecodeError):
@@ -278,7 +282,7 @@ def _end_orphans(note: Path) -> None:
 
 
 def free_port(wanted: int) -> int:
-    """The port that is wanted where nobody has it, else a free one."""
+    """The wanted port if it is free, otherwise another free port."""
     for port in (wanted, 0):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,6 +1,6 @@
-"""A sample marketplace and one day of it, drawn from a seed: plain values, no clock, no I/O.
+"""A sample marketplace and one day of it, generated from a seed: plain values, no clock, no I/O.
 
-The calibrated figures are measured ones; each names its source. Every other share says that it is our own.
+Calibrated figures were measured, and name their sources. All others are assumptions and say so.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ CARRIER_DELAY_HOURS = (
     (0.0, 1.0), (0.1, 11.0), (0.25, 20.8), (0.5, 42.6), (0.75, 86.2), (0.95, 194.9), (1.0, 400.0),
 )  # fmt: skip
 # UCI Online Retail (public data set): share of buyers who ever cancel; the top tenth of them makes 61 % of the
-# cancellations, which a lognormal count with this spread gives.
+# cancellations, which a lognormal distribution with this spread gives.
 CANCELLERS_SHARE = 0.363
 CANCELLATIONS_LN_MU, CANCELLATIONS_LN_SIGMA = 0.4, 1.75
 
-# Our own assumptions, chosen so that every path of the service is walked.
+# Assumptions, chosen so that every path of the service is used.
 HOUR_WEIGHTS = (9, 5, 3, 2, 2, 3, 6, 12, 20, 28, 33, 34, 36, 33, 31, 31, 32, 34, 40, 52, 66, 70, 48, 22)
 ORDERS_PER_BUYER = 1.7
 LOYAL_SHARE = 0.8
@@ -53,7 +53,7 @@ SPLIT_TENDER_SHARE = 0.08
 SUBSIDY_SHARE = 0.20
 FREIGHT_SHARE = 0.25
 PARTIAL_ASK_SHARE = 0.35
-"""Of the requests on orders that can be asked for in part."""
+"""The share of requests for a part of the order, where a part can be requested."""
 RACE_SHARE = 0.04
 SCAN_AFTER_ASK_SHARE = 0.02
 DOUBLE_CLICK_SHARE = 0.03
@@ -68,7 +68,7 @@ CARRIERS = ("SF", "YTO", "ZTO", "STO")
 
 @dataclass(frozen=True, slots=True)
 class PastEvent:
-    """One event of a buyer's history before the day."""
+    """An event in a buyer's history before the day."""
 
     event_id: str
     kind: str
@@ -79,7 +79,7 @@ class PastEvent:
 
 @dataclass(frozen=True, slots=True)
 class Shopper:
-    """A buyer as the platform describes one; `cancels`: has cancelled before."""
+    """A buyer, as the platform describes one; `cancels`: has cancelled before."""
 
     buyer_id: str
     registered_at: datetime | None
@@ -92,7 +92,7 @@ class Shopper:
 
 @dataclass(frozen=True, slots=True)
 class PlannedLine:
-    """Units of one item and what the buyer pays for all of them."""
+    """Units of one item, and what the buyer pays for all of them."""
 
     line_id: str
     goods: Goods
@@ -102,7 +102,7 @@ class PlannedLine:
 
 @dataclass(frozen=True, slots=True)
 class PlannedOrder:
-    """An order of the day; `tenders_minor` is empty where it is never paid."""
+    """An order of the day; `tenders_minor` is empty when it is never paid."""
 
     order_id: str
     buyer_id: str
@@ -117,12 +117,12 @@ class PlannedOrder:
 
     @property
     def paid_minor(self) -> int:
-        """What the buyer's tenders capture, freight included."""
+        """What the buyer pays, freight included."""
         return sum(self.tenders_minor)
 
 
 class EventKind(StrEnum):
-    """What happens on the day."""
+    """The kinds of events of the day."""
 
     PLACE = "place"
     PAY = "pay"
@@ -134,7 +134,7 @@ class EventKind(StrEnum):
 
 
 class MerchantVerdict(StrEnum):
-    """What a merchant will say of a request that reaches the review; `ship`: reject, with the tracking number."""
+    """What a merchant will decide on a request in review; `ship`: reject, with the tracking number."""
 
     APPROVE = "approve"
     REJECT = "reject"
@@ -143,9 +143,9 @@ class MerchantVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderEvent:
-    """Something that happens to an order.
+    """An event of an order.
 
-    `races`: at the same moment as the event before it, so neither waits for the other. `twice`: a double click.
+    `races`: it happens at the same time as the event before it; neither waits for the other. `twice`: a double click.
     """
 
     at: datetime
@@ -162,7 +162,7 @@ class OrderEvent:
 
 @dataclass(frozen=True, slots=True)
 class Marketplace:
-    """Everything that the platform knows before the day, and the day in order of time."""
+    """What the platform knows before the day, and the events of the day, ordered by time."""
 
     seed: int
     day: int
@@ -174,9 +174,9 @@ class Marketplace:
 
 
 def generate(*, seed: int, orders: int, ends_at: datetime, day: int = 1) -> Marketplace:
-    """The marketplace of a seed and its numbered day that ends at a time; equal arguments give equal values.
+    """The marketplace of a seed, and its numbered day, which ends at `ends_at`; equal arguments give equal values.
 
-    Buyers and shops are the seed's own, the same on every day; orders are the day's.
+    Buyers and shops depend on the seed alone; orders also on the day.
     """
     all_shops = shops()
     count = max(10, round(orders / ORDERS_PER_BUYER))
@@ -190,7 +190,7 @@ def generate(*, seed: int, orders: int, ends_at: datetime, day: int = 1) -> Mark
         order = _order(rng, f"d{day}-{number:06d}", buyer, shop, ends_at)
         made.append(order)
         events += _events(rng, order, buyer, shop, ends_at)
-    events.sort(key=lambda event: event.at)  # stable: events of one order at one moment keep their order
+    events.sort(key=lambda event: event.at)  # the sort is stable: events of one order at one time keep their order
     return Marketplace(seed, day, all_shops, CATEGORIES, buyers, tuple(made), tuple(events))
 
 
@@ -225,7 +225,7 @@ def _cancellations(rng: Random) -> int:
 def _history(
     rng: Random, buyer_id: str, paid: int, cancelled: int, over_days: int, until: datetime
 ) -> Iterator[PastEvent]:
-    """Each past order was paid, then cancelled or completed; now and then a dispute was lost."""
+    """The past orders of a buyer: each was paid, then cancelled or completed; some had a lost dispute."""
     for index in range(paid):
         order_id = f"{buyer_id}-past-{index}"
         at = until - timedelta(seconds=rng.uniform(0.02, 0.98) * over_days * DAY.total_seconds())
@@ -302,7 +302,7 @@ def _tenders(rng: Random, total_minor: int) -> tuple[int, ...]:
 def _events(
     rng: Random, order: PlannedOrder, buyer: Shopper, shop: CatalogueShop, ends_at: datetime
 ) -> Iterator[OrderEvent]:
-    """What happens to one order before the day ends, in order of time."""
+    """The events of one order before the day ends, ordered by time."""
     yield OrderEvent(order.placed_at, EventKind.PLACE, order.order_id)
     paid_at = order.placed_at + timedelta(seconds=_quantile(rng, PAY_DELAY_SECONDS))
     if not order.tenders_minor or paid_at >= ends_at:
@@ -326,7 +326,7 @@ def _events(
 def _asked_day(
     rng: Random, order: PlannedOrder, paid_at: datetime, label_at: datetime, waybill: tuple[str, str], ends_at: datetime
 ) -> Iterator[OrderEvent]:
-    """The buyer asks some time after paying; now and then exactly while the merchant ships."""
+    """The events of an order whose buyer makes a request some time after paying, sometimes while the merchant ships."""
     asked_at = paid_at + (ends_at - paid_at) * rng.random() ** 2
     if label_at < asked_at:
         yield OrderEvent(label_at, EventKind.LABEL, order.order_id, *waybill)
@@ -353,7 +353,7 @@ def _asked_day(
 
 
 def _ask_probability(order: PlannedOrder, buyer: Shopper) -> float:
-    """The rate of the amount's band; who has cancelled before asks more often, the others less, the mean stays."""
+    """The rate for the amount; buyers who have cancelled before request more often, others less; the mean stays."""
     amount_cny = order.paid_minor / 100
     rate = next(rate for below, rate in REFUND_RATE_BELOW_CNY if amount_cny < below)
     others = (1 - CANCELLERS_SHARE * CANCELLER_LIFT) / (1 - CANCELLERS_SHARE)
@@ -361,7 +361,7 @@ def _ask_probability(order: PlannedOrder, buyer: Shopper) -> float:
 
 
 def _units_asked(rng: Random, order: PlannedOrder) -> tuple[tuple[str, int], ...]:
-    """Nothing named is everything; else one line, or some units of it."""
+    """The requested units: none named means all; otherwise one line, or some units of it."""
     divisible = len(order.lines) > 1 or order.lines[0].quantity > 1
     if not divisible or rng.random() >= PARTIAL_ASK_SHARE:
         return ()
@@ -376,11 +376,11 @@ def _is_virtual(goods: Goods) -> bool:
     return goods.category_id in _VIRTUAL
 
 
-# Drawing ---------------------------------------------------------------------------------------------------------
+# Random draws ----------------------------------------------------------------------------------------------------
 
 
 def _quantile(rng: Random, points: Sequence[tuple[float, float]]) -> float:
-    """A draw from a distribution that is known by quantiles, straight in the logarithm between them."""
+    """A value from a distribution that is given by quantiles, linear in the logarithm between them."""
     drawn = rng.random()
     for (low, low_value), (high, high_value) in pairwise(points):
         if drawn <= high:
@@ -390,12 +390,12 @@ def _quantile(rng: Random, points: Sequence[tuple[float, float]]) -> float:
 
 
 class _Weighted:
-    """Draws with fixed weights; the sums are made once."""
+    """Choices with fixed weights; the cumulative weights are computed once."""
 
     def __init__(self, shops: Sequence[CatalogueShop], weights: Sequence[float]) -> None:
         self._shops = shops
         self._sums = tuple(accumulate(weights))
 
     def pick(self, rng: Random) -> CatalogueShop:
-        """One of them."""
+        """One of the shops."""
         return rng.choices(self._shops, cum_weights=self._sums)[0]

@@ -1,4 +1,4 @@
-"""Plays the day through the HTTP API as the platform, the shops and the buyers would: real requests, in order."""
+"""Plays the day through the HTTP API, as the platform, the shops and the buyers: real requests, in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jitui.demo.stock import DemoKeys, payment_id
 from jitui.errors import Unavailable
 
 AT_ONCE = 16
-"""Requests on their way at a time."""
+"""The number of requests at a time."""
 TRIES = 8
 PROVIDER = "simulator"
 _AGAIN = frozenset({429, 500, 502, 503, 504})
@@ -45,7 +45,7 @@ class _Reply:
 
     @property
     def problem(self) -> str:
-        """The last word of the problem's type; empty for success."""
+        """The last part of the problem's type; empty for success."""
         if self.status < 400:
             return ""
         try:
@@ -56,7 +56,7 @@ class _Reply:
 
 @dataclass(slots=True)
 class Day:
-    """What has been played so far; `outcomes` counts by kind of event and what became of it."""
+    """What has been played so far; `outcomes` counts the events by kind and result."""
 
     market: Marketplace
     base_url: str
@@ -75,11 +75,11 @@ EXPECTED = {
     EventKind.ASK: frozenset({"", "order-already-shipped"}),
     EventKind.DECIDE: frozenset({"", "ticket-already-approved", "ticket-already-closed", "order-already-shipped"}),
 }
-"""What may become of an event when everything works: races have losers."""
+"""The possible results of each kind of event when everything works; of two that race, one is refused."""
 
 
 async def play(day: Day, advance: Callable[[int], None]) -> None:
-    """Play every event; those of one order one after another, at most sixteen at a time, begun in order of time."""
+    """Play every event, sixteen orders at a time; the events of one order follow one another."""
     orders = {order.order_id: order for order in day.market.orders}
     gate = asyncio.Semaphore(AT_ONCE)
     last: dict[str, asyncio.Task[None]] = {}
@@ -112,7 +112,7 @@ async def _play_one(
         day.unexpected.append(f"{event.kind} of {order.order_id}: {reply.status} {reply.body.decode(errors='replace')}")
 
 
-# What each event does --------------------------------------------------------------------------------------------
+# The events ------------------------------------------------------------------------------------------------------
 
 
 async def _place(day: Day, client: aiohttp.ClientSession, order: PlannedOrder, _: OrderEvent) -> _Reply:
@@ -179,7 +179,7 @@ async def _parcel(
 
 
 async def _ask(day: Day, client: aiohttp.ClientSession, order: PlannedOrder, event: OrderEvent) -> _Reply:
-    """The buyer asks, with an own key where there is one; a double click is one request under one key."""
+    """Make a request as the buyer, with an own API key if there is one; a double click uses one Idempotency-Key."""
     body: dict[str, object] = {
         "order_id": order.order_id,
         "reason": event.reason,
@@ -202,7 +202,7 @@ async def _ask(day: Day, client: aiohttp.ClientSession, order: PlannedOrder, eve
 
 
 async def _decide(day: Day, client: aiohttp.ClientSession, order: PlannedOrder, event: OrderEvent) -> _Reply | None:
-    """The merchant decides what reached the review; None where nothing did."""
+    """Decide as the merchant on a request in review; None when there is none."""
     ticket = day.tickets.get(order.order_id)
     if ticket is None or ticket.state != "awaiting_merchant":
         return None
@@ -251,7 +251,7 @@ async def _call(
     once: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> _Reply:
-    """Call as a careful client does: again, with the same Idempotency-Key, when the service was busy or away."""
+    """Call the service; when it is busy or not available, repeat with the same Idempotency-Key."""
     sent = {"authorization": f"Bearer {key}", "content-type": "application/json", **(headers or {})}
     if once:
         sent["idempotency-key"] = once

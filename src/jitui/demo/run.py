@@ -1,4 +1,4 @@
-"""`jitui demo`: a whole installation on this machine, a day of its requests, and the check of what came of it."""
+"""`jitui demo`: a complete installation on this machine, a day of requests, and a check of the results."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ BUYERS_WITH_KEYS = 40
 ORDERS_TRIED = 25
 LATENCY_MS = 15.0
 RATE_PER_KEY = 100_000
-"""The whole day of a platform comes with one key, as fast as this machine can."""
+"""All requests of a platform come with one key, as fast as this machine can."""
 FAULTS = (
     "pending_then_succeeded=0.06,paid_then_504=0.02,paid_then_closed=0.02,paid_then_500=0.01,"
     "webhook_duplicate=0.05,webhook_late=0.05,webhook_out_of_order=0.02"
 )
-"""What the provider gets wrong on this day: nothing that ends a refund for good, everything that could pay it twice."""
+"""The provider's faults on this day: none that ends a refund for good, all that could pay it twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     orders: int = 2_000
     seed: int | None = None
@@ -60,7 +60,7 @@ class DemoOptions:
 
 
 class Watcher(Protocol):
-    """Where a run says how far it is."""
+    """Is told how far a run is."""
 
     def say(self, text: str) -> None: ...
 
@@ -82,7 +82,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """One day, played and settled; `unexpected` holds answers that no race explains."""
+    """The result of a day; `unexpected` has responses that no race explains."""
 
     seed: int
     day: int
@@ -112,9 +112,10 @@ class _Site:
 
 @contextmanager
 def running_demo(settings: Settings, options: DemoOptions, watcher: Watcher) -> Iterator[tuple[Played, DemoProcesses]]:
-    """Start everything, play a day, wait until every approved refund is final, and check it; stop it all at the end.
+    """Start everything, play a day, wait until every approved refund is final, and check the result.
 
-    Raises Unavailable when a part does not start, dies, or refunds are not final in time.
+    Everything stops at the end of the block. Raises Unavailable when a part does not start or dies, or when refunds are
+    not final in time.
     """
     begun = time.monotonic()
     with opened_home(settings.home / "demo", fresh=options.fresh) as home, _server(settings) as server_url:
@@ -142,7 +143,7 @@ def _server(settings: Settings) -> Iterator[str]:
 
 
 def _start(settings: Settings, home: Home, state: State, children: DemoProcesses, database_url: str) -> _Site:
-    """Simulator, API and worker, each a process of its own."""
+    """Start simulator, API and worker, each as a process."""
     port, simulator_port = free_port(settings.port), free_port(0)
     base_url, simulator_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}"
     theirs = replace(
@@ -217,7 +218,7 @@ async def _one_day(site: _Site, options: DemoOptions, watcher: Watcher, begun: f
 
 
 def _with_keys(market: Marketplace, people: Sequence[Person]) -> list[str]:
-    """Some of the buyers who ask, and everybody whom a person may want to be."""
+    """The buyers who get API keys: some of those with requests, and all sample people."""
     orders = {order.order_id: order.buyer_id for order in market.orders}
     asking = [orders[event.order_id] for event in market.events if event.kind is EventKind.ASK]
     named = [person.subject_id for person in people if person.role.value == "buyer"]
@@ -225,7 +226,7 @@ def _with_keys(market: Marketplace, people: Sequence[Person]) -> list[str]:
 
 
 async def _announced(site: _Site, watcher: Watcher, begun: float) -> None:
-    """The API and the simulator answer: from now on people can look around."""
+    """Announce that the API and the simulator answer, so that people can look around."""
     deadline = time.monotonic() + START_SECONDS
     async with aiohttp.ClientSession() as client:
         for url in (f"{site.simulator_url}/health", f"{site.base_url}/healthz"):
@@ -235,7 +236,7 @@ async def _announced(site: _Site, watcher: Watcher, begun: float) -> None:
 
 
 async def _worker_ready(site: _Site, service: Service, since: datetime) -> None:
-    """The worker has rolled up; without it nothing is approved at once."""
+    """Wait until the worker has rolled up usage; without that nothing is approved at once."""
     deadline = time.monotonic() + START_SECONDS
     while (rolled := (await service.queries.health(service.clock())).usage_as_of) is None or rolled < since:
         await _wait(site, deadline, "The worker")
@@ -257,7 +258,7 @@ async def _wait(site: _Site, deadline: float, what: str) -> None:
 
 
 async def _settled(site: _Site, watcher: Watcher) -> None:
-    """Until every approved refund is final. Raises Unavailable when they are not in time."""
+    """Wait until every approved refund is final. Raises Unavailable when that takes too long."""
     deadline = time.monotonic() + SETTLE_SECONDS
     left = on_the_way(site.database_url)
     with watcher.counting("Refunds on their way", left) as advance:
@@ -274,7 +275,7 @@ async def _settled(site: _Site, watcher: Watcher) -> None:
 
 
 async def _sample(site: _Site, day: Day, people: Sequence[Person]) -> Sample:
-    """Keys of the platform, a shop and a buyer, and an order of that buyer's that would be refunded at once."""
+    """Keys of the platform, a shop and a buyer, and an order of this buyer that would be refunded at once."""
     order = await _instant_order(site, day, people[0].subject_id) or day.market.orders[0]
     keys: DemoKeys = day.keys
     buyer_id = order.buyer_id if order.buyer_id in keys.buyers else next(iter(keys.buyers))
@@ -291,7 +292,7 @@ async def _sample(site: _Site, day: Day, people: Sequence[Person]) -> Sample:
 
 
 async def _instant_order(site: _Site, day: Day, first_buyer: str) -> PlannedOrder | None:
-    """Asked of the service itself, without asking for a refund."""
+    """An order that the service would refund at once; it is asked by a dry run."""
     open_orders = [order for order in open_instantly(day.market) if order.buyer_id in day.keys.buyers]
     open_orders.sort(key=lambda order: order.buyer_id != first_buyer)
     async with aiohttp.ClientSession() as client:

@@ -36,14 +36,14 @@ GROUPS_AT_ONCE = 8
 PAYMENTS_AT_ONCE = 5_000
 KEY_LIFE = timedelta(days=30)
 MOST_INSTANT_MINOR = 30_000
-"""The published rule (R3b); only used to choose what to try."""
+"""The limit of the published rule (R3b); used only to choose an order to try."""
 
 Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class DemoKeys:
-    """API keys for the day: the platform's, one per shop, and one per buyer who asks with an own key."""
+    """The API keys of the day: the platform's, one per shop, and one per buyer who makes requests with an own key."""
 
     platform: str
     shops: dict[str, str]
@@ -51,7 +51,7 @@ class DemoKeys:
 
 
 async def stock(service: Service, market: Marketplace, *, now: datetime, advance: Advance) -> None:
-    """Tell the service what the platform knows; doing it again changes nothing."""
+    """Store everything that the platform knows; repeating it changes nothing."""
     kinds = sorted({*BUYER_EVENTS, *SHOP_EVENTS})
     await service.registry.record_history([HistoryRecord(kind, now - COMPLETE_FOR) for kind in kinds])
     for category in market.categories:
@@ -101,7 +101,7 @@ async def _stock_buyer(service: Service, buyer: Shopper, now: datetime) -> None:
 
 
 def _events(buyer: Shopper) -> Iterable[RecordBuyerEvent]:
-    """History counts from when it happened on, as imports do (`history.md`)."""
+    """The events of a buyer's history; each is recorded when it happens, as in imports (`history.md`)."""
     for past in buyer.history:
         yield RecordBuyerEvent(
             buyer.buyer_id, past.event_id, past.kind, past.at, past.at, past.order_id, past.amount_minor
@@ -123,15 +123,15 @@ async def issue_keys(service: Service, market: Marketplace, asking: Sequence[str
 
 
 async def enrol_people(service: Service, people: Sequence[Person], *, now: datetime) -> None:
-    """The demo's own people may sign in to the console; they have no password, a demo signs them in by a click."""
+    """Register the sample people for the console. They have no password; the demo signs them in by a click."""
     for person in people:
         await enrol(service.people, person, None, now=now)
-    # The first one is there to be refunded at once, so chance must not hold this buyer out.
+    # the first buyer is there to be refunded at once, so chance must not hold this buyer out
     await service.registry.select(Selection(people[0].subject_id, "allow", "", BY, now))
 
 
 def sample_people(market: Marketplace) -> tuple[Person, ...]:
-    """A premium buyer with goods still to be asked for, one whose requests go to review, and the shops of both."""
+    """A premium buyer with goods left to refund, a buyer whose requests go to review, and the shops of both."""
     asked = {event.order_id for event in market.events if event.kind is EventKind.ASK}
     by_id = {buyer.buyer_id: buyer for buyer in market.buyers}
     askers = {order.buyer_id for order in market.orders if order.order_id in asked}
@@ -156,7 +156,7 @@ def sample_people(market: Marketplace) -> tuple[Person, ...]:
 
 
 def open_instantly(market: Marketplace) -> list[PlannedOrder]:
-    """Paid orders, not asked back and not shipped on the day, of which no item speaks against an instant refund."""
+    """Paid orders that were neither requested nor shipped on the day, and whose items allow an instant refund."""
     gone = {event.order_id for event in market.events if event.kind in (EventKind.ASK, EventKind.SHIP, EventKind.SCAN)}
     plain = {
         category.category_id
@@ -186,12 +186,12 @@ def _about(zh: str, en: str) -> dict[str, str]:
 
 
 def payment_id(order_id: str, number: int) -> str:
-    """The provider's name of an order's nth payment."""
+    """The provider's id of an order's nth payment."""
     return f"pay-{order_id}-{number}"
 
 
 async def capture_at_provider(url: str, key: str, market: Marketplace) -> None:
-    """The buyers pay the provider; it tells nobody, so the platform tells the service on the day."""
+    """Record the payments in the simulator. It notifies nobody, so the platform reports them during the day."""
     payments = [
         {"id": payment_id(order.order_id, n), "order_id": order.order_id, "amount_minor": minor, "currency": CURRENCY}
         for order in market.orders

@@ -1,4 +1,4 @@
-"""What the day came to, read from the database: requests, instant, reviewed and why, refunded, how fast, how much."""
+"""The figures of the day, from the database: requests, instant, reviewed and why, refunded, how fast, how much."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """From the request to the money, in seconds; None where nothing was refunded."""
+    """Seconds from the request until the refund was paid; None when nothing was refunded."""
 
     median: float | None
     p99: float | None
@@ -49,7 +49,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class DayAmounts:
-    """Minor units: asked for, approved at once, and back with the buyers."""
+    """Amounts in minor units: requested, approved at once, and refunded."""
 
     currency: str
     requested_minor: int
@@ -59,7 +59,7 @@ class DayAmounts:
 
 @dataclass(frozen=True, slots=True)
 class DaySummary:
-    """`reviewed_by_condition`: the first condition that did not hold, or the guard that held the request back."""
+    """The figures; `reviewed_by_condition` has the first condition that did not hold, or the guard that stopped it."""
 
     requests: int
     instant: int
@@ -76,7 +76,7 @@ class DaySummary:
 
 
 def summarise(database_url: str, since: datetime, currency: str) -> DaySummary:
-    """The tickets that were asked for since a time."""
+    """The figures of the tickets that were requested since a time."""
     with psycopg.connect(database_url) as connection:
         rows = connection.cursor(row_factory=class_row(_Row)).execute(_TICKETS, {"since": since}).fetchall()
         incidents = connection.execute(_INCIDENTS, {"since": since}).fetchone()
@@ -105,7 +105,7 @@ def summarise(database_url: str, since: datetime, currency: str) -> DaySummary:
 
 
 def on_the_way(database_url: str) -> int:
-    """Refunds that are not final yet, and tickets that wait for them."""
+    """The number of refunds that are not final yet, and of tickets that wait for them."""
     with psycopg.connect(database_url) as connection:
         row = connection.execute(_ON_THE_WAY).fetchone()
     return int(row[0]) if row else 0
@@ -119,6 +119,6 @@ def _times(rows: list[_Row]) -> Times:
     seconds = sorted(row.seconds for row in rows if row.seconds is not None)
     if not seconds:
         return Times(None, None)
-    # Nearest rank: the smallest time that 99 in 100 do not exceed.
+    # Nearest rank: the smallest time that 99 of 100 do not exceed.
     p99 = seconds[-(-len(seconds) * 99 // 100) - 1]
     return Times(round(median(seconds), 3), round(p99, 3))

@@ -1,1 +1,1 @@
-"""Who is asking, and what is shown: HTTP API, console, command line, worker."""
+"""The entry points: HTTP API, console, command line, worker."""

@@ -1,4 +1,4 @@
-"""A place in a list as a link carries it: base64url of the last row's place, for the API and the console alike."""
+"""Cursors of lists, for the API and the console: the position of the last row, as base64url."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _Place = TypeVar("_Place")
 
 
 def to_cursor(*parts: object) -> str:
-    """An opaque cursor of these parts."""
+    """An opaque cursor with these parts."""
     return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
 
 
 def from_cursor(text: str, kind: type[_Place]) -> _Place:
-    """The place that `to_cursor` wrote. Raises ValueError for anything else."""
+    """The position that `to_cursor` wrote. Raises ValueError for any other text."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         return msgspec.json.decode(raw, type=kind)

@@ -1,1 +1,1 @@
-"""Files as orders, payments, shipments, buyers and history: what their fields mean, and loading them."""
+"""Imports files as orders, payments, shipments, buyers and history."""

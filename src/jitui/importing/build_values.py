@@ -1,4 +1,4 @@
-"""What can be imported: the fields of each kind, and how rows become values of the core."""
+"""The kinds of files that can be imported: their fields, and how rows become values of the core."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """News of a parcel and its order."""
+    """An update about a parcel, and its order."""
 
     order_id: str
     update: ShipmentUpdate
@@ -62,7 +62,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Spoiled:
-    """Rows that make no value, all that belong together, and what is wrong with some of them."""
+    """Rows that belong together and make no value, and what is wrong with some of them."""
 
     faults: list[RowFault]
     rows: tuple[Row, ...]
@@ -70,9 +70,9 @@ class Spoiled:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds for a whole file: its currency where it has no such column, and the moment of the import.
+    """What holds for a whole import: the currency for rows that name none, and the time of the import.
 
-    `attributes`: the types of the buyers' attributes that the live policy declares, by their names.
+    `attributes`: the types of the buyers' attributes, by name, as the live policy declares them.
     """
 
     currency: str | None
@@ -82,15 +82,15 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of file; `required` has the alternatives of a field joined by `|`."""
+    """One kind of file. A required entry such as `paid_minor|paid` has alternatives, of which one must be there."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
     group: Callable[[Cells], tuple[str, ...]] | None
-    """Names the value that a row is part of; None: each row is one."""
+    """The key of the value that a row belongs to; None when each row is a value."""
     build: Callable[[Sequence[Cells], Defaults], Value]
     subject: str = "order_id"
-    """The field by which rows belong together in the service: an order, or a buyer."""
+    """The field that says whose row it is in the service: an order's or a buyer's."""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -100,9 +100,10 @@ class Kind:
 def items_of(
     kind: Kind, rows: Iterable[Cells], defaults: Defaults, spoiled: Mapping[str, Row] | None = None
 ) -> Iterator[Item | Spoiled]:
-    """The values of rows, or the faults of the rows that should have made one.
+    """The values that the rows make, or the faults of rows that make none.
 
-    `spoiled`: what rows that cannot be taken may have been part of, where the rows at hand are only some of a file's.
+    `spoiled`: the values that unreadable rows may belong to, by the first part of their keys. It is needed when `rows`
+    are only a part of a file; otherwise it is found from `rows`.
     """
     if kind.group is None:
         for cells in rows:
@@ -125,10 +126,10 @@ _Groups = list[tuple[_Name, list[Cells]]]
 
 
 def named_rows(kind: Kind, rows: Iterable[Cells]) -> Iterator[tuple[Cells, _Name, frozenset[str]]]:
-    """Each row, what it is part of, and what it may have been part of where it does not say it.
+    """Each row with the key of its value, and the ids of the values that it may belong to when its own cannot be read.
 
-    A row that cannot be cut into cells may belong to whatever one of its cells names; one without an id, as some
-    exports write them, to the row before it.
+    A row with the wrong number of cells may belong to any value that one of its cells names. A row without an order id
+    may belong to the value of the row before it, because some exports leave repeated ids out.
     """
     assert kind.group is not None
     before: tuple[str, str] = ("", NO_ID)
@@ -147,7 +148,7 @@ def named_rows(kind: Kind, rows: Iterable[Cells]) -> Iterator[tuple[Cells, _Name
 
 
 def _groups(kind: Kind, rows: Iterable[Cells]) -> tuple[_Groups, dict[str, Row]]:
-    """Rows by what they are part of, each row alone that does not say it; and what those may have been part of."""
+    """The rows by the key of their value, a row with an unreadable key by itself; and what such rows may belong to."""
     by_name: dict[_Name, list[Cells]] = {}
     alone: _Groups = []
     spoiled: dict[str, Row] = {}
@@ -161,12 +162,15 @@ def _groups(kind: Kind, rows: Iterable[Cells]) -> tuple[_Groups, dict[str, Row]]
 
 
 def place_of(row: Row) -> str:
-    """Where a row is: `orders.csv, row 3`."""
+    """The place of a row: `orders.csv, row 3`."""
     return f"{row.file}, row {row.number}"
 
 
 def _item(kind: Kind, group: list[Cells], defaults: Defaults) -> Item | Spoiled:
-    """One bad row takes the whole value with it: an order without one of its lines would be another order."""
+    """The value of a group of rows.
+
+    One bad row spoils the whole value: an order must not be imported without a line.
+    """
     faults = [RowFault(cells.row, "", cells.row.fault) for cells in group if cells.row.fault]
     whole = [cells for cells in group if not cells.row.fault]
     if whole:
@@ -250,7 +254,7 @@ def _same(group: Sequence[Cells], read: Callable[[Cells], str], name: str) -> No
 
 
 def _said_once(group: Sequence[Cells], read: Callable[[Cells, str], object], name: str) -> None:
-    """What belongs to the order stands on its first row; on the others it is the same, or empty."""
+    """Check a field of the whole order: the first row has the value, the others have the same or nothing."""
     first = group[0]
     for cells in group[1:]:
         if cells.has(name) and not (first.has(name) and read(cells, name) == read(first, name)):
@@ -258,7 +262,10 @@ def _said_once(group: Sequence[Cells], read: Callable[[Cells, str], object], nam
 
 
 def _unique_lines(group: Sequence[Cells], lines: Sequence[OrderLine]) -> None:
-    """No line twice: by its id; without ids no row twice, and no order in two files."""
+    """Check that no line occurs twice.
+
+    Lines are compared by id. Without ids, no two rows of a file may be equal, and the order may be in one file only.
+    """
     seen: dict[str, Cells] = {}
     alike: dict[str, Cells] = {}
     for cells, line in zip(group, lines, strict=True):
@@ -298,7 +305,8 @@ def _payment(group: Sequence[Cells], defaults: Defaults) -> Payment:
 
 def _parcel(group: Sequence[Cells], _: Defaults) -> Parcel:
     first = group[0]
-    named = any(cells.has("line_id") or cells.has("quantity") for cells in group)  # else one scan, said again
+    # otherwise the rows repeat one scan of the whole parcel
+    named = any(cells.has("line_id") or cells.has("quantity") for cells in group)
     lines = tuple(
         LineUnits(cells.id("line_id"), cells.whole("quantity", least=1, most=MOST_UNITS)) for cells in group if named
     )

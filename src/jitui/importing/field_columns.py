@@ -1,4 +1,4 @@
-"""Which column of a file is which of our fields: by its own name, by --map, or by a map file."""
+"""Finds the file's column for each of our fields: by its name, by --map, or by a map file."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ _TABLES = {
     "buyers": ("buyers",),
     "history": ("events",),
 }
-"""Whose fields a map file names for each kind (`order_lines.paid` is `paid`); a history has an order's `paid` too."""
+"""The tables of a map file whose fields each kind takes: `order_lines.paid` is `paid`.
+
+Histories have `orders.paid` too.
+"""
 _NOT_TAKEN = ("orders.paid", "orders.paid_minor")
 
 
 @dataclass(frozen=True, slots=True)
 class SaidOfColumns:
-    """What is said about the columns of the files: `columns` and `constants` by our fields, and a map file."""
+    """What the user says about the columns: --map (`columns`) and --set (`constants`) by our fields, and a map file."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
@@ -36,7 +39,7 @@ class SaidOfColumns:
 
 @dataclass(frozen=True, slots=True)
 class FieldColumns:
-    """How the rows of one file become cells by our fields."""
+    """How the rows of one file become `Cells`."""
 
     theirs: dict[str, str]
     sources: Mapping[str, FieldSource]
@@ -45,11 +48,11 @@ class FieldColumns:
     where: Mapping[str, tuple[str, ...]]
 
     def takes(self, row: Row) -> bool:
-        """Whether the map takes the row; one that cannot be cut into cells may be any."""
+        """Whether the row matches the map's conditions. A row with the wrong number of cells always does."""
         return bool(row.fault) or is_taken(self.where, row.cells.get)
 
     def cells(self, row: Row) -> Cells:
-        """The row's cells by our fields."""
+        """The row's cells, named by our fields."""
         return Cells(row, self.theirs, self.zone, sources=self.sources, rules=self.rules)
 
 
@@ -70,7 +73,7 @@ def _is_field(kind: Kind, name: str) -> bool:
 def field_columns(
     kind: Kind, name: str, file: Path, columns: Sequence[str], said: SaidOfColumns, zone: ZoneInfo | None
 ) -> FieldColumns:
-    """How a file with these columns is read. Raises BadInput where a field that must be there has none."""
+    """How to read a file with these columns. Raises BadInput when a required field has no column."""
     absent = [theirs for theirs in said.columns.values() if theirs not in columns]
     if absent:
         raise BadInput(f"{file} has no column {absent[0]!r}; it has {', '.join(columns)}.", path=str(file))
@@ -95,7 +98,7 @@ def field_columns(
 
 
 def _by_short_names(kind: Kind, name: str, row: RowMap) -> dict[str, FieldSource]:
-    """The fields of a map file that this kind takes; the others say something of other tables."""
+    """The map's fields that this kind has; the map may have fields of other tables too."""
     found: dict[str, FieldSource] = {}
     for full, source in row.fields.items():
         table, _, short = full.rpartition(".") if not full.startswith(ATTRIBUTE) else ("", "", full)
@@ -109,7 +112,10 @@ def _by_short_names(kind: Kind, name: str, row: RowMap) -> dict[str, FieldSource
 def _columns(
     kind: Kind, columns: Sequence[str], sources: Mapping[str, FieldSource]
 ) -> tuple[dict[str, str], dict[str, FieldSource]]:
-    """Their column for each of our fields, and how it is read where a map says so; what is unsaid goes by its name."""
+    """The file's column for each of our fields, and the map's source of the field.
+
+    A column that no source names is a field when it has a field's name.
+    """
     mapped = {ours: column for ours, one in sources.items() if (column := column_in(one, columns)) is not None}
     taken = set(mapped.values())
     own = {name: name for name in columns if name not in taken and name not in sources and _is_field(kind, name)}

@@ -1,4 +1,4 @@
-"""One row's cells as typed values; every fault is kept with the field it is about."""
+"""Reads the cells of one row as typed values, and collects the faults."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_UNITS = 1_000_000_000
 LONGEST_TEXT = 500
 _OWNERS = ("order_id", "buyer_id", "shop_id", "payment_id")
 NO_ID = " "
-"""Stands where an id cannot be read; no id is this."""
+"""Takes the place of an id that cannot be read; no id is a space."""
 
 _Word = TypeVar("_Word", bound=StrEnum)
 _Value = TypeVar("_Value")
@@ -32,7 +32,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class RowFault:
-    """What is wrong with a row: in which field (ours) and column (theirs), the value as it stands, and what to do."""
+    """What is wrong with a row: our field, the file's column, the value as it is in the file, and what to do."""
 
     row: Row
     field: str
@@ -43,7 +43,10 @@ class RowFault:
 
 @dataclass(slots=True)
 class Cells:
-    """Reads fields by our names; after a fault a value of the right type goes on, so that all faults are found."""
+    """Reads the fields of one row by our names.
+
+    After a fault a fallback value of the right type is returned, so that all faults of a row are found at once.
+    """
 
     row: Row
     theirs: dict[str, str]
@@ -51,32 +54,32 @@ class Cells:
     zone: ZoneInfo | None
     faults: list[RowFault] = field(default_factory=list)
     sources: Mapping[str, FieldSource] = field(default_factory=dict)
-    """What a map says of our fields: constants, words, prefixes."""
+    """What the map says about our fields: constants, words, prefixes."""
     rules: CellRules = field(default_factory=CellRules)
 
     def fault(self, name: str, reason: str) -> None:
-        """Keep one more fault."""
+        """Add a fault of this row."""
         column, value = self.theirs.get(name, ""), self._raw(name)
         self.faults.append(RowFault(self.row, name, reason, column, None if value is None else shown(value)))
 
     def has(self, name: str) -> bool:
-        """Whether the field is there and not empty."""
+        """Whether the field has a value."""
         return not cells.is_empty(unmasked(self._cell(name), self.rules))
 
     def written(self, name: str) -> str:
-        """The cell as it stands, but for the spaces around it."""
+        """The cell as it is in the file, without the spaces around it."""
         return cells.trimmed(str(self._cell(name)))
 
     def id(self, name: str) -> str:
-        """A required id, `NO_ID` where it cannot be read."""
+        """A required id; `NO_ID` when it cannot be read."""
         return self._matching(name, ID_PATTERN)
 
     def code(self, name: str, default: str | None = None) -> str:
-        """An id that may hold slashes: an SKU, a waybill, a payment."""
+        """An id that may have slashes: an SKU, a waybill, a payment."""
         return default if default is not None and not self.has(name) else self._matching(name, CODE_PATTERN)
 
     def name(self, name: str) -> str:
-        """Words with a space between them, such as a carrier's name; empty where the cell is."""
+        """Words with single spaces between them, such as a carrier's name; empty when the cell is empty."""
         return self._matching(name, NAME_PATTERN) if self.has(name) else ""
 
     def kind(self, name: str) -> str:
@@ -84,11 +87,11 @@ class Cells:
         return self._matching(name, KIND_PATTERN)
 
     def optional_id(self, name: str) -> str | None:
-        """An id, or None where the cell is empty."""
+        """An id; None when the cell is empty."""
         return self._matching(name, ID_PATTERN) if self.has(name) else None
 
     def text(self, name: str) -> str:
-        """Free text, empty where there is none."""
+        """Free text; empty when there is none."""
         value = self._read(name, cells.read_text(self._cell(name)), "") if self.has(name) else ""
         if len(value) > LONGEST_TEXT:
             self.fault(name, f"expected at most {LONGEST_TEXT} characters")
@@ -96,7 +99,7 @@ class Cells:
         return value
 
     def whole(self, name: str, *, least: int, most: int, default: int | None = None) -> int:
-        """A whole number within bounds."""
+        """A whole number from `least` to `most`."""
         if not self.has(name):
             return self._missing(name, default, least)
         return self._within(name, cells.read_whole(self._cell(name)), least, most)
@@ -116,7 +119,10 @@ class Cells:
         return self._read("currency", cells.read_currency(value), "CNY")
 
     def amount(self, name: str, currency: str, *, least: int = 0, default: int | None = None) -> int:
-        """Minor units: from `<name>_minor` as they are, or from `<name>` in major units, exactly; not from both."""
+        """An amount in minor units, read from `<name>_minor`, or from `<name>` in major units.
+
+        Both columns together are a fault.
+        """
         if self.has(f"{name}_minor"):
             minor = self.minor(f"{name}_minor", least=least)
             if self.has(name) and cells.read_amount(plain_amount(self._cell(name), self.rules), currency) != minor:
@@ -130,26 +136,26 @@ class Cells:
         return self._read(name, found, least)
 
     def time(self, name: str) -> datetime:
-        """A required time with its zone (or in the zone that was given for the file)."""
+        """A required time; without a time zone it is in the zone that was given for the file."""
         found = self.optional_time(name)
         if found is None and not self.has(name):
             self.fault(name, "is missing")
         return found or EARLIEST
 
     def optional_time(self, name: str) -> datetime | None:
-        """RFC 3339, or None where the cell is empty."""
+        """A time (RFC 3339); None when the cell is empty."""
         if not self.has(name):
             return None
         return self._read(name, cells.read_moment(stated_moment(self._cell(name), self.rules), self.zone), EARLIEST)
 
     def word(self, name: str, words: type[_Word], default: _Word | None = None) -> _Word:
-        """One of an enum's words."""
+        """A member of an enum, by its value."""
         if default is not None and not self.has(name):
             return default
         return words(self.one_of(name, tuple(words)))
 
     def one_of(self, name: str, words: Sequence[str]) -> str:
-        """One of some words."""
+        """One of the words."""
         cell = self._cell(name)
         text = cells.bare(cell) if isinstance(cell, str) else ""
         if text in words:
@@ -158,11 +164,11 @@ class Cells:
         return words[0]
 
     def flag(self, name: str) -> bool | None:
-        """True, false, or None where the cell is empty: unknown stays unknown (I5)."""
+        """True, false, or None when the cell is empty: unknown stays unknown (I5)."""
         return self._read(name, cells.read_flag(self._cell(name)), False) if self.has(name) else None
 
     def attribute(self, name: str, kind: FactType | None) -> int | str | bool:
-        """A platform's own attribute, of the type that the policy declares; undeclared, as the file has it."""
+        """A buyer's attribute, of the type that the policy declares; without a declaration, of the type in the file."""
         value = self._cell(name)
         if kind is FactType.INT:
             return self.whole(name, least=-(2**53), most=2**53)
@@ -180,7 +186,7 @@ class Cells:
         return None if column is None else self.row.cells.get(column)
 
     def _cell(self, name: str) -> object:
-        """The cell as the map says that it is to be read."""
+        """The cell after the map's rules."""
         cell, source = self._raw(name), self.sources.get(name)
         if source is None:
             return cell

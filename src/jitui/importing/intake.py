@@ -1,4 +1,4 @@
-"""An import from its files to what became of their rows, in bounded memory: read, grouped on disk, checked, loaded."""
+"""Runs an import in bounded memory: reads the files, groups their rows on disk, checks and loads them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class ImportSpec:
-    """Files of one kind, how they are read, and what is to become of them."""
+    """Files of one kind, how to read them, and how to import them."""
 
     name: str
     kind: Kind
@@ -44,7 +44,7 @@ class ImportSpec:
 
 @dataclass(frozen=True, slots=True)
 class FileLayout:
-    """How a file is written."""
+    """The encoding and delimiter of a file, for the report."""
 
     file: str
     layout: str
@@ -53,7 +53,7 @@ class FileLayout:
 
 @dataclass(slots=True)
 class Read:
-    """Rows by what they belong to, and what was found about the files."""
+    """The rows of all files, grouped on disk, and what was found out about the files."""
 
     spool: RowSpool
     columns: list[FieldColumns] = field(default_factory=list)
@@ -66,7 +66,10 @@ class Read:
 
 @dataclass(slots=True)
 class Done:
-    """What became of the rows: `bad` are the first, `reasons` counts all of them, `rejected` are files of rows."""
+    """The result of an import.
+
+    `bad` has the first bad rows, `reasons` counts all of them, `rejected` names the files of rows that were not taken.
+    """
 
     loaded: int = 0
     loaded_rows: int = 0
@@ -81,7 +84,7 @@ class Done:
 
 
 def read_files(spec: ImportSpec, folder: Path, progress: Progress) -> Read:
-    """Read every file to its end, before anything is loaded. Raises BadInput for one that cannot be read."""
+    """Read every file to its end before anything is loaded. Raises BadInput for a file that cannot be read."""
     read = Read(RowSpool(folder, sum(_size(file) for file in spec.files)))
     for number, file in enumerate(spec.files):
         table = open_table(file, spec.reading)
@@ -134,7 +137,10 @@ def _subject(kind: Kind, cells: Cells) -> str:
 
 
 async def take(app: App, spec: ImportSpec, read: Read, progress: Progress) -> Done:
-    """Check what was read, where that was asked for, and load it; part by part, each order in one part."""
+    """Check the rows where `atomic` or `check_only` asks for it, then load them, one part after another.
+
+    All rows of an order are in one part.
+    """
     attributes = await _attributes(app) if _has_attributes(read) else {}
     defaults = Defaults(spec.currency, app.clock(), attributes)
     done = Done()
@@ -156,7 +162,7 @@ def _has_attributes(read: Read) -> bool:
 
 
 async def _attributes(app: App) -> Mapping[str, FactType]:
-    """The types of buyers' attributes, which the live policy declares."""
+    """The types of the buyers' attributes that the live policy declares."""
     published = await app.registry.live_policy()
     declared = {} if published is None else Policy.from_text(published.document, "").attributes
     return {name.removeprefix("buyer."): spec.type for name, spec in declared.items()}
@@ -222,7 +228,10 @@ def _without(items: Sequence[Item], refused: Sequence[Refused]) -> list[Item]:
 
 
 def _tell(done: Done, bad: Sequence[BadRow], rejected: Sequence[Row]) -> None:
-    """Counts of all, and the first; a fault of a row that is in another part is counted there."""
+    """Count the bad rows and keep the first for the report.
+
+    Only rows of this part are counted here; a fault may name a row of another part, which is counted there.
+    """
     here = {(row.file, row.number) for row in rejected}
     done.rejected_rows += len(here)
     done.bad_rows += len({(one.file, one.row) for one in bad} & here)
@@ -233,7 +242,7 @@ def _tell(done: Done, bad: Sequence[BadRow], rejected: Sequence[Row]) -> None:
 def _write_rejected(
     read: Read, done: Done, rejected: Sequence[Row], bad: Sequence[BadRow], writers: Sequence[RejectedRows]
 ) -> None:
-    """The rows that were not taken, beside each file; one that cannot be written there is only told."""
+    """Write the rows that were not taken to a file beside each original; when that fails, the report says so."""
     reasons: dict[tuple[str, int], str] = {}
     for one in bad:
         key = (one.file, one.row)

@@ -1,4 +1,4 @@
-"""Loading imported values through the same functions as the API, and checking beforehand what those would refuse."""
+"""Loads imported values through the functions that the API uses, and checks beforehand what they would refuse."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EVENTS_AT_ONCE = 2_000
 
 
 class App(Protocol):
-    """What of the service is needed here."""
+    """The parts of the service that an import needs."""
 
     @property
     def store(self) -> Store: ...
@@ -46,11 +46,11 @@ class App(Protocol):
 
 
 Advance = Callable[[int], None]
-"""Told how many items were done."""
+"""Called with the number of items that were done."""
 
 
 class Loaded(StrEnum):
-    """What became of an item that was taken."""
+    """What a loaded item did."""
 
     NEW = "new"
     REPLACED = "replaced"
@@ -59,16 +59,16 @@ class Loaded(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An item that the core did not take."""
+    """An item that the core refused."""
 
     item: Item
     reason: str
 
 
 async def load(app: App, items: Sequence[Item], advance: Advance, counts: Counter[Loaded]) -> list[Refused]:
-    """Write every item; what belongs to one order stays in the order of the file. Returns what was refused.
+    """Load every item; items of one order are loaded in the order of the file. Returns the refused ones.
 
-    `counts` is told what became of the others, where that can be told apart.
+    `counts` counts what the others did, except for buyers and history.
     """
     events = [item for item in items if isinstance(item.value, RecordBuyerEvent)]
     refused = []
@@ -83,7 +83,7 @@ async def load(app: App, items: Sequence[Item], advance: Advance, counts: Counte
 
 
 async def _settings_for(app: App, items: Sequence[Item]) -> DecisionSettings | None:
-    """A payment is decided on where its goods were refunded already; nothing else needs a policy."""
+    """The settings for deciding, needed for payments alone: one whose goods were refunded already is decided on."""
     return await app.decision_settings() if any(isinstance(item.value, Payment) for item in items) else None
 
 
@@ -97,7 +97,7 @@ def _told(items: Sequence[Item]) -> list[RecordBuyerEvent]:
 
 
 async def check(app: App, items: Sequence[Item], advance: Advance) -> list[Refused]:
-    """What `load` would be refused as things stand now; nothing is written."""
+    """The items that `load` would refuse now; nothing is written."""
     decision_settings = await _settings_for(app, items)
     contradicting = await _contradicting(app, items)
     return contradicting + await _each(items, lambda item, files: _try(app, item, files, decision_settings), advance)
@@ -143,7 +143,8 @@ async def _write(
     done: object
     if isinstance(value, Buyer):
         unsaid = [name for name in ("registered_at", "region") if getattr(value, name) is None]
-        await app.registry.put_buyer(value, now, kept=[*unsaid, "attributes"])  # an empty cell says nothing
+        # an empty cell leaves the field as it was
+        await app.registry.put_buyer(value, now, kept=[*unsaid, "attributes"])
         return None
     if isinstance(value, NewOrder):
         done = await put_order(app.store, value, now=now)
@@ -180,7 +181,7 @@ async def _on_order(
 
 
 async def _try(app: App, item: Item, files: _Files, decision_settings: DecisionSettings | None) -> Refusal | None:
-    """The pure plan of the command on the file as it is, carried forward over the items of one order."""
+    """Plan the command without writing it; the items of one order are planned on the results of one another."""
     value = item.value
     if isinstance(value, Buyer | RecordBuyerEvent):
         return None

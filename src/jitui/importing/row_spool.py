@@ -1,7 +1,7 @@
-"""The rows of files by what they belong to, on disk, so that an import of any length is held a part at a time.
+"""Keeps rows on disk by what they belong to, so that an import of any length needs the memory of one part.
 
-All rows of an order (or of a buyer) are in one part, in the order in which they were read, and with them what tells
-that a row which cannot be taken may have been one of them.
+All rows of an order (or of a buyer) are in one part, in the order in which they were read. A row whose order cannot be
+read is noted in every part that has an order to which it may belong.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Kept = tuple[int, int, int | None, tuple[object, ...], str]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some rows, each with the number of its file, and what rows that cannot be taken may have been part of."""
+    """Rows, each with the number of its file; `spoiled` has unreadable rows by the id of what they may belong to."""
 
     rows: list[tuple[int, Row]]
     spoiled: dict[str, Row]
@@ -33,18 +33,18 @@ class Part:
 
 @dataclass(slots=True)
 class RowSpool:
-    """Takes rows one by one, each with what it is part of; `parts` gives them back, as often as it is asked."""
+    """Stores rows one by one; `parts` reads them, as often as needed."""
 
     folder: Path
     size: int
-    """Of the files in bytes, by which the number of parts is chosen."""
+    """The size of the files in bytes; the number of parts depends on it."""
     files: list[tuple[str, Sequence[str]]] = field(default_factory=list)
-    """Names and columns, by their numbers."""
+    """The name and the columns of each file; a file's number is its place here."""
     _waiting: dict[int, list[tuple[str, _Kept]]] = field(default_factory=lambda: defaultdict(list))
     _count: int = 0
 
     def add(self, subject: str, file: int, row: Row, of: frozenset[str]) -> None:
-        """One more row. `of`: what else it may have been part of, where it does not say it."""
+        """Store a row. `of`: the ids of what it may belong to, when its own id cannot be read."""
         kept = (file, row.number, row.line, tuple(row.cells.values()), row.fault)
         self._put(self._part(subject), "", kept)
         for name in of:
@@ -71,7 +71,7 @@ class RowSpool:
         return self.folder / f"{part}.rows"
 
     def parts(self) -> Iterator[Part]:
-        """Every part, the first first."""
+        """Every part, in the order of their numbers."""
         self._write()
         for path in sorted(self.folder.glob("*.rows"), key=lambda one: int(one.stem)):
             part = Part([], {})

@@ -1,4 +1,4 @@
-"""Caps as facts: whether this request fits, and what was used before it."""
+"""The facts about caps: whether a request fits, and how much was used before it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jitui.policy.sections import Cap, Caps
 
 @dataclass(frozen=True, slots=True)
 class CapUsage:
-    """Instant approvals within a cap's window: how many in any currency, and how much in the policy's."""
+    """Instant approvals within a cap's window: `count` in all currencies, `amount_minor` in the policy's currency."""
 
     count: int
     amount_minor: int
@@ -18,7 +18,7 @@ class CapUsage:
 
 @dataclass(frozen=True, slots=True)
 class Usages:
-    """Usage per scope before this request; None is unknown."""
+    """The usage before this request, per scope; None is unknown."""
 
     buyer: CapUsage | None = None
     shop: CapUsage | None = None
@@ -26,7 +26,7 @@ class Usages:
 
 
 def caps_facts(caps: Caps, usage: Usages, amount_minor: int | None) -> dict[str, FactValue | None]:
-    """The facts `caps.*` for a request of `amount_minor`; unknown usage gives an unknown verdict (I5)."""
+    """The facts `caps.*` for a request of `amount_minor`; unknown usage makes `caps.*_ok` unknown (I5)."""
     facts: dict[str, FactValue | None] = {}
     scopes = (
         ("buyer", caps.per_buyer, usage.buyer),

@@ -1,12 +1,12 @@
-"""Cases beside a policy: facts, and what the policy must make of them.
+"""Test cases for a policy: facts, and what the policy must decide on them.
 
     given: {buyer.restricted: false, order.paid_minor: 29999}     # facts that every case starts from
     cases:
-      - name: 300.00 is not under 300.00
-        facts: {order.paid_minor: 30000}                          # null takes a fact of `given` away: unknown
-        expect: {outcome: review, stopped_by: [paid_under_300]}
+    - name: 300.00 is not under 300.00
+      facts: {order.paid_minor: 30000}                          # null makes a fact of `given` unknown
+      expect: {outcome: review, stopped_by: [paid_under_300]}
 
-Pure, as everything in this layer: the same file gives the same results anywhere.
+Like this whole layer, cases are pure: the same file gives the same results on every machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MAX_INTEGER = 10**18 - 1
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must come out; a part that is None is not looked at, the others must hold exactly."""
+    """The expected result. A field that is None is not compared; the others must be equal."""
 
     outcome: Outcome
     stopped_by: frozenset[str] | None
@@ -50,7 +50,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One expectation that did not hold, in words, and the conditions that show why."""
+    """One expectation that did not hold, and the conditions that explain it."""
 
     what: str
     expected: str
@@ -60,7 +60,7 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What the policy made of a case; it is good without mismatches."""
+    """The decision on a case; the case passes when there are no mismatches."""
 
     case: Case
     decision: Decision
@@ -70,7 +70,7 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class NeverSeen:
-    """A condition, or a restriction, that was never `verdict` in any case: a change there breaks no case."""
+    """A condition or restriction that was never `verdict` in any case, so no case would notice some change of it."""
 
     part: str
     id: str
@@ -78,7 +78,7 @@ class NeverSeen:
 
 
 def read_cases(policy: LoadedPolicy, data: bytes, file: str) -> tuple[Case, ...]:
-    """The cases in the bytes of a file; raises CasesRefused with every problem that was found."""
+    """The cases in a file; raises CasesRefused with every problem that was found."""
     text = decoded(data, file, _GENRE)
     if isinstance(text, PolicyProblem):
         raise CasesRefused((text,))
@@ -146,7 +146,7 @@ def _line(notes: Notes, node: Node) -> dict[str, ScalarValue | None]:
 
 
 def _value(notes: Notes, node: Node, spec: FactSpec) -> ScalarValue | None:
-    """A value that fits the type and the enum of its fact; a wrong one is a slip here, not an unknown."""
+    """A value of the fact's type and enum. A wrong one is a problem here, whereas in a request it would be unknown."""
     if spec.type is FactType.BOOL:
         return boolean(notes, node, spec.name)
     if spec.type is FactType.INT:
@@ -178,7 +178,7 @@ def _expected(notes: Notes, policy: LoadedPolicy, node: Node) -> Expected | None
 
 
 def _names(notes: Notes, node: Node | None, what: str, known: Sequence[str], kind: str) -> frozenset[str] | None:
-    """Names of one kind; None when the key is not there, which is not the same as an empty list."""
+    """A list of names of one kind; None when the key is missing, which is not the same as an empty list."""
     if node is None:
         return None
     found = set()
@@ -214,7 +214,7 @@ def _note_contradictions(
     stopped_by: frozenset[str] | None,
     verdicts: Mapping[str, Verdict],
 ) -> None:
-    """What no policy can give: every condition true is instant, anything else is review."""
+    """Note expectations that no policy can meet: all conditions true is instant, anything else is review."""
     not_true = {name for name, verdict in verdicts.items() if verdict is not Verdict.TRUE}
     true = verdicts.keys() - not_true
     if outcome is Outcome.INSTANT and stopped_by:
@@ -233,7 +233,7 @@ def _note_contradictions(
 
 
 def run_case(policy: LoadedPolicy, case: Case) -> CaseResult:
-    """Decide a case and compare."""
+    """Decide a case and compare the decision with the expected one."""
     decision = decide(policy, case.facts)
     rules = tuple(rule.id for rule in restriction_hits(policy, case.facts))
     return CaseResult(case, decision, rules, tuple(_mismatches(case.expected, decision, rules)))
@@ -269,7 +269,7 @@ def _listed(names: Sequence[str] | frozenset[str] | set[str], order: Sequence[st
 
 
 def never_seen(policy: LoadedPolicy, results: Sequence[CaseResult]) -> tuple[NeverSeen, ...]:
-    """What no case shows: conditions and restrictions that were never true, or never false."""
+    """The conditions and restrictions that were never true, or never false, in any case."""
     seen = {(result.id, result.verdict) for one in results for result in one.decision.conditions}
     gaps = [
         NeverSeen("condition", condition.id, verdict)

@@ -1,4 +1,4 @@
-"""A policy and facts make a decision; nothing else enters (I4)."""
+"""Decides on facts by a policy. The decision depends on nothing else (I4)."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class Verdict(StrEnum):
 
 
 class Outcome(StrEnum):
-    """Refund at once, or ask the merchant: a missed condition never refuses."""
+    """Instant: refund at once. Review: ask the merchant. A condition that is not true never refuses a request."""
 
     INSTANT = "instant"
     REVIEW = "review"
 
 
 ReadValue = KnownValue | None
-"""A fact as a condition read it; of lines, their ids and the fields that the condition looked at."""
+"""The value of a fact in a decision; for lines, the line ids and the fields that the condition read."""
 
 _VERDICTS = {True: Verdict.TRUE, False: Verdict.FALSE, None: Verdict.UNKNOWN}
 
 
 class ConditionResult(Struct, frozen=True):
-    """One condition of a decision, with what it read; None is unknown."""
+    """One condition of a decision, with the facts that it read; a fact that is None is unknown."""
 
     id: str
     verdict: Verdict
@@ -49,7 +49,7 @@ class ConditionResult(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Stored whole with the ticket; `unknown` names the facts that undecided conditions needed."""
+    """A decision, stored whole with the ticket; `unknown` names the missing facts of its unknown conditions."""
 
     outcome: Outcome
     conditions: tuple[ConditionResult, ...]
@@ -61,7 +61,7 @@ class Decision:
 
 
 def decide(policy: LoadedPolicy, facts: Facts) -> Decision:
-    """Instant when every condition is true, else review. Facts that do not fit are unknown, not errors."""
+    """Instant when every condition is true, otherwise review. A fact of the wrong type is unknown, not an error."""
     programs = policy.programs
     known = known_facts(programs.specs, programs.condition_reads, facts)
     truths = evaluate(programs, known, programs.condition_definitions, programs.conditions)
@@ -76,14 +76,14 @@ def decide(policy: LoadedPolicy, facts: Facts) -> Decision:
         )
         for condition, program, truth in zip(policy.conditions, programs.conditions, truths, strict=True)
     ]
-    # INVARIANT: True alone approves; False and None both send the request to review.
+    # ^INVARIANT: only True approves; False and None both send the request to review.
     outcome = Outcome.INSTANT if all(truth is True for truth in truths) else Outcome.REVIEW
     unknown = tuple(_unknown_facts(programs, truths, known)) if None in truths else ()
     return Decision(outcome, tuple(results), policy.id, policy.version, policy.sha256, unknown, engine_name())
 
 
 def restriction_hits(policy: LoadedPolicy, facts: Facts) -> tuple[RestrictionRule, ...]:
-    """The restriction rules that are true of a buyer; an unknown rule takes nothing away."""
+    """The restriction rules that are true of a buyer; a rule that is unknown restricts nothing."""
     programs = policy.programs
     known = known_facts(programs.specs, programs.restriction_reads, facts)
     truths = evaluate(programs, known, programs.restriction_definitions, programs.restrictions)
@@ -100,7 +100,7 @@ def _values_read(program: Program, known: Mapping[str, KnownValue]) -> dict[str,
 
 
 def _unknown_facts(programs: Programs, truths: Sequence[bool | None], known: Mapping[str, KnownValue]) -> Iterable[str]:
-    """The facts that undecided conditions needed and did not get, each once."""
+    """The missing facts of the conditions that could not be decided, each once."""
     undecided = [program for program, truth in zip(programs.conditions, truths, strict=True) if truth is None]
     return dict.fromkeys(name for program in undecided for name in _unknown_names(program, known))
 
@@ -114,7 +114,7 @@ def _unknown_names(program: Program, known: Mapping[str, KnownValue]) -> list[st
 
 
 def decision_to_json(decision: Decision) -> dict[str, object]:
-    """A decision as JSON values; `decision_from_json` gives back an equal one."""
+    """A decision as JSON values; `decision_from_json` returns an equal decision."""
     return {
         "outcome": decision.outcome.value,
         "policy_id": decision.policy_id,

@@ -1,6 +1,6 @@
-"""What changed between two policies, in words.
+"""The differences between two policies, as sentences.
 
-Held against each other are the checked values, not the texts: comments, order of keys and layout are no change.
+The checked values are compared, not the texts, so comments, layout and the order of keys make no difference.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jitui.policy.sections import Cap, Condition, Definition, Feature, Restricti
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """One difference: `name` as in the file, `decides` whether the same request can come out otherwise."""
+    """One difference. `name` is the key in the file; `decides`: the same request can be decided differently."""
 
     name: str
     what: str
@@ -38,7 +38,7 @@ _CAP_FACTS = {"per_buyer": "caps.buyer_ok", "per_shop": "caps.shop_ok", "platfor
 
 
 def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[PolicyChange, ...]:
-    """Every difference in the order of the file; empty when only comments or layout differ, or nothing."""
+    """Every difference, in the order of the file; empty when nothing or only comments and layout differ."""
     return (
         *_header(old, new),
         *_texts(old, new),
@@ -91,7 +91,7 @@ def _aggregate(feature: Feature) -> str:
 def _declared(
     part: str, old: LoadedPolicy, new: LoadedPolicy, before: Mapping[str, Any], after: Mapping[str, Any], say: Any
 ) -> Iterator[PolicyChange]:
-    """Facts that the policy declares, with the rules that read them."""
+    """Differences in the facts that the policies declare, with the rules that read them."""
     for name in dict.fromkeys((*before, *after)):
         if before.get(name) == after.get(name):
             continue
@@ -108,7 +108,7 @@ def _before_after(name: str, before: Mapping[str, Any], after: Mapping[str, Any]
 
 
 def _readers(policy: LoadedPolicy, name: str) -> Iterator[str]:
-    """The conditions and restrictions that need a fact or a definition, through definitions too."""
+    """The conditions and restrictions that read a fact or a definition, directly or through a definition."""
     for program in (*policy.programs.conditions, *policy.programs.restrictions):
         if name in program.reads.names:
             yield program.id
@@ -163,7 +163,7 @@ def _rules(part: str, old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyCh
 
 
 def _rule(name: str, old: LoadedPolicy, new: LoadedPolicy, one: Any, other: Any) -> Iterator[PolicyChange]:
-    """A condition or a restriction that is there in both."""
+    """The difference between two versions of one condition or restriction."""
     before, after = expanded(one.tree, {}), expanded(other.tree, {})
     more, less = ("looser", "stricter") if isinstance(one, Condition) else ("stricter", "looser")
     whole = _trees(old), _trees(new)
@@ -190,7 +190,7 @@ def _rule(name: str, old: LoadedPolicy, new: LoadedPolicy, one: Any, other: Any)
             yield PolicyChange(f"{name}.for", f"{one.for_days}d → {other.for_days}d: {means}", decides=True)
 
 
-# Constants that moved --------------------------------------------------------------------------------------------
+# Constants that differ --------------------------------------------------------------------------------------------
 
 
 def _rewritten(
@@ -201,7 +201,7 @@ def _rewritten(
     more: str,
     less: str,
 ) -> str | None:
-    """Each constant that moved, and what follows for the whole; None when more than constants changed."""
+    """The constants that differ, and their effect on the whole; None when more than constants differ."""
     before, after = expanded(old[1], old_trees), expanded(new[1], new_trees)
     moved = moved_constants(before, after)
     if not moved:
@@ -215,7 +215,7 @@ def _rewritten(
 
 
 def _read_alike(tree: Node, old: LoadedPolicy, new: LoadedPolicy) -> bool:
-    """Whether the facts and definitions under a tree mean the same in both, so that constants can be compared."""
+    """Whether facts and definitions in a tree mean the same in both policies, so that constants can be compared."""
     facts = [node.name for node in walk(tree) if isinstance(node, Fact)]
     names = [node.name for node in walk(tree) if isinstance(node, DefinitionRef)]
     before, after = _trees(old), _trees(new)
@@ -257,7 +257,7 @@ def _unit(node: Fact | LineField, policy: LoadedPolicy) -> str:
     return spec.unit if spec else ""
 
 
-# Numbers beside the conditions -----------------------------------------------------------------------------------
+# Numbers outside the conditions -----------------------------------------------------------------------------------
 
 
 def _selection(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
@@ -305,7 +305,7 @@ def _cap_value(name: str, value: int | None, policy: LoadedPolicy) -> str:
 
 
 def _cap_means(name: str, old: int | None, new: int | None) -> str:
-    """A smaller limit and a longer window are stricter; no limit is the largest one."""
+    """Whether the cap became stricter: smaller limits and longer windows are stricter; no limit is the least strict."""
     infinite = float("inf")
     one, other = (infinite if value is None else value for value in (old, new))
     grown = other > one
@@ -326,7 +326,7 @@ def _fields(name: str, old: Any, new: Any, *, decides: bool) -> Iterator[PolicyC
 
 
 def summary(changes: Sequence[PolicyChange]) -> str:
-    """One sentence for the whole."""
+    """One sentence about all differences."""
     if not changes:
         return "Nothing that decides has changed, and nothing that is shown."
     deciding = sum(change.decides for change in changes)

@@ -1,4 +1,4 @@
-"""A decision in sentences, for the platform, the merchant or the buyer (R16)."""
+"""Explains a decision in sentences, for the platform, the merchant or the buyer (R16)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OTHER_FACTORS_TEXT = {
     "zh": "平台根据交易历史等因素综合判断，本次申请转由商家审核",
     "en": "Other factors that the platform considers: this request goes to the merchant",
 }
-# A merchant sees no figure of the buyer, a buyer none of the shop; neither sees the platform's own.
+# Merchants see no figures about the buyer, buyers none about the shop; neither sees figures about the platform.
 _HIDDEN_FACTS = {
     "merchant": ("buyer.", "caps.buyer_", "caps.platform_"),
     "buyer": ("shop.", "caps.shop_", "caps.platform_"),
@@ -26,7 +26,7 @@ _HIDDEN_FACTS = {
 
 @dataclass(frozen=True, slots=True)
 class ExplanationRow:
-    """One condition as the reader may see it; `facts` only where figures are shown."""
+    """One condition as this reader may see it; `facts` is empty when the figures are hidden."""
 
     id: str
     verdict: Verdict
@@ -43,13 +43,17 @@ class Explanation:
 
 
 def explain(decision: Decision, language: Language = "zh", audience: Audience = "platform") -> Explanation:
-    """The platform sees everything; others the public rows, and one neutral row for private obstacles."""
+    """The conditions that the audience may see.
+
+    The platform sees everything. Merchants and buyers see the public conditions, and one neutral row when a private
+    condition is not true.
+    """
     if audience == "platform":
         rows = [_row(result, language, result.facts) for result in decision.conditions]
         return Explanation(decision.outcome, tuple(rows))
     rows = [_row(result, language, _shown(result, audience)) for result in decision.conditions if result.public]
     if any(not result.public and result.verdict is not Verdict.TRUE for result in decision.conditions):
-        # Always `false`: whether something private was missing or failed is private too.
+        # Always `false`: whether a private condition was false or unknown is private too.
         rows.append(ExplanationRow(OTHER_FACTORS, Verdict.FALSE, _OTHER_FACTORS_TEXT[language], {}))
     return Explanation(decision.outcome, tuple(rows))
 
@@ -61,7 +65,8 @@ def _row(result: ConditionResult, language: Language, facts: Mapping[str, ReadVa
 def _shown(result: ConditionResult, audience: Audience) -> dict[str, ReadValue]:
     if not result.detail_public:
         return {}
-    # The platform's own attributes and features, such as a risk score, are in no table of ours: nobody else sees them.
+    # Attributes and features that the policy declares, such as a risk score, are not in FACTS: only the platform sees
+    # them.
     return {
         name: value
         for name, value in result.facts.items()

@@ -1,7 +1,7 @@
-"""The closed, typed table of facts that a policy may read, and the values they take.
+"""The facts that a policy may read, with their types, and the values that they can have.
 
-A fact that is missing or None is *unknown*. So is one whose value does not fit its type or its enum: a word
-that the table does not list cannot be judged, and what cannot be judged never approves.
+A fact that is missing or None is *unknown*. A value of the wrong type, or a word that is not in the fact's enum, is
+unknown too. What is unknown never approves.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from enum import StrEnum
 ScalarValue = bool | int | str
 LINES = "order.lines"
 MONEY = "minor units"
-"""The unit of every amount; amounts are in the policy's currency, and unknown for an order in another one."""
+"""The unit of every amount. Amounts are in the policy's currency; for an order in another currency they are unknown."""
 
 CLOCKS_DIFFER_SECONDS = 300
-"""A moment up to so far ahead of now is a difference of clocks; one that is further ahead is unknown."""
+"""A time that is ahead of now by up to this much is taken as a difference of clocks; further ahead it is unknown."""
 
 _INT64_LIMIT = 2**63
 
 
 class FactType(StrEnum):
-    """The types that an expression can have; `lines` only as the whole of `order.lines`."""
+    """The types of an expression; `lines` is the type of `order.lines` alone."""
 
     INT = "int"
     BOOL = "bool"
@@ -32,7 +32,7 @@ class FactType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FactSpec:
-    """One row of the table; `enum` lists the only words that a string fact can be."""
+    """The definition of one fact; a string fact with `enum` has only these values."""
 
     name: str
     type: FactType
@@ -43,13 +43,13 @@ class FactSpec:
 
     @property
     def is_money(self) -> bool:
-        """Whether the value is an amount, which says nothing without its currency."""
+        """Whether the value is an amount, which needs a currency."""
         return self.unit == MONEY
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the order that is asked about; None is unknown, amounts in minor units of the order."""
+    """One line of the requested order. None is unknown; amounts are in minor units of the order's currency."""
 
     line_id: str | None = None
     sku: str | None = None
@@ -131,7 +131,7 @@ _ROWS = (
         "service.paused",
         _BOOL,
         "pause",
-        "instant approvals are stopped for this request; unknown where that hangs on a region or category not known",
+        "instant approvals are stopped for this request; unknown where that depends on a region or category not known",
     ),
     *_cap_specs("buyer", "the buyer"),
     *_cap_specs("shop", "the shop"),
@@ -165,19 +165,19 @@ BUYER_EVENTS = (
     "dispute_won",
 )
 ONCE_PER_ORDER = ("order_paid", "order_completed", "order_cancelled")
-"""Kinds that happen once to an order: however many events name it, one of those that stand counts."""
+"""Kinds of which an order has one: several valid events of such a kind count once for the order."""
 
 SHOP_EVENTS = ("shipped", "shipped_on_time", "order_paid", "refund_before_shipment", "incident")
 EVENTS_WITHOUT_MONEY = frozenset({"shipped", "shipped_on_time", "dispute_lost", "dispute_won"})
-"""Kinds whose events are recorded without an amount: online their sum would be 0 of anybody, so `sum` refuses them."""
+"""Kinds of events that have no amount. `sum` refuses them, because the sum would be 0 for everybody."""
 
 
 NUL = "\0"
-"""No text holds it: CEL's run time would see the text end there, and PostgreSQL does not keep it."""
+"""Not allowed in a text: CEL's run time ends the text there, and PostgreSQL cannot store it."""
 
 
 def fitting(spec: FactSpec, value: object) -> ScalarValue | None:
-    """The value, or None when it misses the type, the range or the enum of its row."""
+    """The value, or None when it does not fit the fact's type, range or enum."""
     kind = spec.type
     if value is True or value is False:
         return value if kind is FactType.BOOL else None
@@ -190,7 +190,7 @@ def fitting(spec: FactSpec, value: object) -> ScalarValue | None:
 
 
 def known_lines(lines: object, fields: Iterable[str]) -> tuple[dict[str, ScalarValue], ...] | None:
-    """The lines with only the named fields, left out where unknown; None when there is no list of lines."""
+    """The lines with the named fields that are known; None when the value is not a list of lines."""
     if not isinstance(lines, (list, tuple)):
         return None
     wanted = [(name, LINE_FIELDS[name]) for name in fields]
@@ -198,7 +198,7 @@ def known_lines(lines: object, fields: Iterable[str]) -> tuple[dict[str, ScalarV
 
 
 def _known_line(line: object, wanted: Sequence[tuple[str, FactSpec]]) -> dict[str, ScalarValue]:
-    if type(line) is dict or isinstance(line, Mapping):  # the first is quick, the second is general
+    if type(line) is dict or isinstance(line, Mapping):  # the first test is fast, the second covers other mappings
         found = [(name, spec, line.get(name)) for name, spec in wanted]
     else:
         found = [(name, spec, getattr(line, name, None)) for name, spec in wanted]
@@ -206,7 +206,7 @@ def _known_line(line: object, wanted: Sequence[tuple[str, FactSpec]]) -> dict[st
 
 
 def facts_to_json(facts: Facts) -> dict[str, object]:
-    """Facts as they are stored beside a decision; `decide` gives the same decision on them."""
+    """Facts as they are stored with a decision; `decide` gives the same decision on the stored form."""
     return {
         name: value
         if value is None or isinstance(value, (bool, int, str))

@@ -1,4 +1,4 @@
-"""A loaded policy: the values of one text, checked, with its expressions compiled once."""
+"""A loaded policy: the checked values of a text, with its expressions compiled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jitui.policy.sections import Caps, Condition, Definition, Feature, Restrict
 
 @dataclass(frozen=True, eq=False)
 class LoadedPolicy:
-    """One version of a policy; equal texts make equal decisions (`sha256` is of the text)."""
+    """One version of a policy; `sha256` is the hash of the text, and equal texts decide equally."""
 
     name: str
     text: str
@@ -35,9 +35,9 @@ class LoadedPolicy:
     restrictions: tuple[RestrictionRule, ...]
     review: Review
     facts: Mapping[str, FactSpec]
-    """Every fact that this policy may read: the table, its features and its attributes."""
+    """Every fact that this policy may read: of the table, and its own features and attributes."""
     advice: tuple[PolicyProblem, ...]
-    """What loads but is probably not meant, such as a policy that `pause` cannot stop."""
+    """Warnings: what is allowed but probably not meant, such as a policy that `pause` cannot stop."""
     programs: Programs
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with a policy, said with a position that an editor can jump to."""
+"""The problems of a policy file, with their positions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jitui.errors import BadInput
 
 @dataclass(frozen=True, slots=True, order=True)
 class PolicyProblem:
-    """One fault of a policy file; `line` and `column` count from 1, `column` in characters."""
+    """One problem of a policy file; `line` and `column` count from 1, `column` in characters."""
 
     file: str
     line: int
@@ -23,7 +23,7 @@ class PolicyProblem:
 
 
 class PolicyRefused(BadInput):
-    """The policy cannot be loaded; `problems` lists everything that was found, in the order of the file."""
+    """The policy cannot be loaded; `problems` has everything that was found, in the order of the file."""
 
     def __init__(self, problems: tuple[PolicyProblem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems), path=problems[0].file)
@@ -34,10 +34,10 @@ class PolicyRefused(BadInput):
 
 
 class CasesRefused(PolicyRefused):
-    """A cases file cannot be read, or does not fit the policy that it is for."""
+    """A cases file cannot be read, or does not fit its policy."""
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """`; did you mean X?` when a known word is close, else the empty string."""
+    """`; did you mean X?` when a known word is close to `word`; otherwise empty."""
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""

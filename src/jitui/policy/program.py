@@ -1,4 +1,4 @@
-"""The compiled expressions of one policy, and what each of them reads."""
+"""The compiled expressions of a policy, and the facts that each of them reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """The facts that an expression needs, through its definitions too, and the line fields among them."""
+    """The facts, line fields and definitions that an expression reads, also through its definitions."""
 
     facts: tuple[str, ...]
     line_fields: tuple[str, ...]
@@ -25,13 +25,16 @@ class Reads:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every variable that the expression needs."""
+        """Every variable that the expression reads."""
         return self.facts + self.definitions
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One compiled expression of type `type`; `stands_for` is the definition that is the whole of it, if one is."""
+    """A compiled expression whose value has the type `type`.
+
+    `stands_for`: the definition's name, when the expression consists of that name alone.
+    """
 
     id: str
     run: Expression
@@ -42,7 +45,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """All of a policy: conditions, restrictions, and the definitions that each group needs, in order."""
+    """All expressions of a policy: conditions, restrictions, and the definitions that each of the two needs."""
 
     env: Env
     specs: Mapping[str, FactSpec]
@@ -60,7 +63,7 @@ def compile_programs(
     conditions: tuple[Condition, ...],
     restrictions: tuple[RestrictionRule, ...],
 ) -> Programs:
-    """Compile checked expressions for evaluation; definitions come in dependency order."""
+    """Compile checked expressions for evaluation; `definitions` are in the order of their dependencies."""
     env = evaluating_env(Names(specs, {definition.name: definition.type for definition in definitions}))
     known: dict[str, Reads] = {}
     named: list[Program] = []
@@ -90,12 +93,12 @@ def compile_programs(
 
 
 def _whole(tree: Node) -> str | None:
-    """The definition that an expression consists of: its value is at hand already."""
+    """The definition's name, when the expression consists of that name alone; its value is then known already."""
     return tree.name if isinstance(tree, DefinitionRef) else None
 
 
 def reads_of(tree: Node, definitions: Mapping[str, Reads]) -> Reads:
-    """What a tree reads, in order of appearance; `definitions` are those it may use."""
+    """What a tree reads, in the order of appearance; `definitions` has the reads of those that it may use."""
     facts: dict[str, None] = {}
     fields: dict[str, None] = {}
     names: dict[str, None] = {}
@@ -125,9 +128,9 @@ def _union(programs: Iterable[Program]) -> Reads:
 
 
 def known_facts(specs: Mapping[str, FactSpec], reads: Reads, facts: Facts) -> dict[str, KnownValue]:
-    """The facts of `reads` that are known: present, and of the type and enum that the table gives them.
+    """The facts of `reads` that are known: present, and of the right type and enum.
 
-    Lines carry the fields that are read and their `line_id`, by which people name them.
+    Lines have the fields that are read, and their `line_id`, by which people name them.
     """
     known: dict[str, KnownValue] = {}
     for name in reads.facts:
@@ -149,11 +152,11 @@ def evaluate(
     definitions: tuple[Program, ...],
     rules: tuple[Program, ...],
 ) -> tuple[bool | None, ...]:
-    """The truth of each rule, None for unknown; an unknown definition is left out, as a fact is."""
+    """The value of each rule, None for unknown. An unknown definition is left out, like an unknown fact."""
     data: dict[str, KnownValue | list[dict[str, ScalarValue]]] = dict(known)
     lines = data.get(LINES)
     if isinstance(lines, tuple):
-        data[LINES] = list(lines)  # the run time takes a list and no other sequence
+        data[LINES] = list(lines)  # the run time accepts a list, and no other sequence
     activation = programs.env.Activation(data)
     values: dict[str, ScalarValue | None] = {}
     for definition in definitions:
@@ -166,7 +169,7 @@ def evaluate(
         activation = programs.env.Activation(data)
     truths: list[bool | None] = []
     for rule in rules:
-        # As value_of does for a condition, without the call: this is the inner loop of every decision.
+        # As `value_of` does for a condition; written out here because this is the inner loop of every decision.
         value = rule.run.eval(activation).value() if rule.stands_for is None else values[rule.stands_for]
         truths.append(value if value is True or value is False else None)
     return tuple(truths)

@@ -1,4 +1,4 @@
-"""What of a policy everybody may read (R16): a value that is stored when the policy is published."""
+"""The part of a policy that everybody may read (R16); it is stored when the policy is published."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jitui.policy.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class PublishedCondition:
-    """A published condition, in words."""
+    """A published condition, as a sentence."""
 
     id: str
     text: Mapping[str, str]
@@ -19,7 +19,7 @@ class PublishedCondition:
 
 @dataclass(frozen=True, slots=True)
 class PublicPolicy:
-    """A policy in words; `other_factors`: it has conditions beside those that are published."""
+    """The public part of a policy; `other_factors`: the policy has conditions that are not public."""
 
     policy_id: str
     version: str
@@ -34,7 +34,7 @@ class PublicPolicy:
 
 
 def public_view(policy: Policy) -> PublicPolicy:
-    """What everybody may read of a policy."""
+    """The public part of a policy."""
     return PublicPolicy(
         policy_id=policy.id,
         version=policy.version,

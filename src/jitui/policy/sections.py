@@ -1,4 +1,4 @@
-"""The plain values of a policy's sections: features, definitions, conditions, caps, restrictions, review."""
+"""The values of a policy's sections: features, definitions, conditions, caps, restrictions, review."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jitui.policy.facts import FactType
 from jitui.policy.language.syntax import Node
 
 OTHER_FACTORS = "other_factors"
-"""The id of the row that stands for private conditions in an explanation; no condition may take it."""
+"""The id of the row that stands for private conditions in an explanation; no condition may have it."""
 
 DAY_SECONDS = 86_400
 Text = Mapping[str, str]
@@ -18,11 +18,11 @@ Text = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """An aggregate over one kind of event of a buyer or a shop: a fact of type int under its own name.
+    """A number that is counted from one kind of event of a buyer or a shop: a fact of type int with its own name.
 
-    The window is the `days` calendar days of the platform's time zone before today, plus today so far (shops: up to
-    yesterday). `sum` adds what is in the policy's currency; `last_age_days` counts the midnights since the last event,
-    and is unknown when the window holds none.
+    The window is the `days` calendar days of the platform's time zone before today, plus today so far (for shops up to
+    yesterday). `sum` adds the amounts in the policy's currency; `last_age_days` counts the midnights since the last
+    event, and is unknown when the window has none.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A named expression; definitions are kept in an order in which each uses only earlier ones."""
+    """A named expression; each definition uses only those before it."""
 
     name: str
     when: str
@@ -44,7 +44,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One of the conditions that must all hold; the figures of a private detail stay inside (R16)."""
+    """One of the conditions that must all hold. Figures of a private detail are shown to the platform alone (R16)."""
 
     id: str
     when: str
@@ -56,7 +56,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class RestrictionRule:
-    """When a buyer loses the service by the rule, and for how long (R11)."""
+    """When a buyer loses the service, and for how long (R11)."""
 
     id: str
     when: str
@@ -67,9 +67,9 @@ class RestrictionRule:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """At most so many approvals in any currency, and so much money in the policy's, within a rolling window of seconds.
+    """A limit on instant approvals within a rolling window of seconds.
 
-    None is no limit.
+    `count` limits approvals in all currencies, `amount_minor` the money in the policy's currency; None is no limit.
     """
 
     count: int | None
@@ -79,7 +79,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The caps of a policy; None where the policy sets none."""
+    """The caps of a policy; None for a scope without a cap."""
 
     per_buyer: Cap | None = None
     per_shop: Cap | None = None
@@ -95,7 +95,7 @@ class SelectionSection:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """How long a merchant has, and what silence means."""
+    """The merchant's deadline, and what happens when it passes."""
 
     deadline_seconds: int
     on_timeout: Literal["approve", "reject"]

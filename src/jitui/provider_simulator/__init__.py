@@ -1,7 +1,7 @@
-"""A payment provider to test and demonstrate with: an HTTP server that keeps its own durable books.
+"""A payment provider for tests and demonstrations: an HTTP server with durable books of its own.
 
-It shares no table and no code path with the service: what its books say was paid is the truth that checks
-compare with.
+It shares no table and no code path with the service, so checks can compare the service with what its books say was
+paid.
 """
 
 from jitui.provider_simulator.app import create_app

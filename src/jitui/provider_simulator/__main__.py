@@ -1,6 +1,6 @@
-"""`python -m jitui.provider_simulator`: the simulator alone, its settings as one JSON object on stdin.
+"""`python -m jitui.provider_simulator`: runs the simulator alone, with its settings as a JSON object on stdin.
 
-Prints its address once it can be reached.
+It prints its address when it can be reached.
 """
 
 from __future__ import annotations

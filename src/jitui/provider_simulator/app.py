@@ -59,7 +59,7 @@ from jitui.provider_simulator.webhooks import Agenda
 MAX_BODY_BYTES = 64 * 1024
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 LISTED = 100
-"""How many refunds a page of their list has."""
+"""The most refunds on one page of the list."""
 MAX_BATCH_PAYMENTS = 10_000
 MAX_KEY_LENGTH = 255
 
@@ -92,7 +92,10 @@ Planner: TypeAlias = Callable[[SimulatedRefundRequest], tuple[FaultPlan, FaultTi
 
 
 class RateLimit:
-    """A bucket of one second's worth of requests, refilled steadily; None never runs dry."""
+    """A limit on requests per second; the bucket holds the requests of one second and is refilled steadily.
+
+    None: no limit.
+    """
 
     def __init__(self, per_second: float | None, seconds: Callable[[], float] = time.monotonic) -> None:
         self.per_second = per_second
@@ -101,7 +104,7 @@ class RateLimit:
         self._at = seconds()
 
     def seconds_to_wait(self) -> float:
-        """Zero if this request may pass, else when to come back."""
+        """0 when the request may pass, which counts it; otherwise the seconds until one may."""
         if self.per_second is None:
             return 0.0
         now = self._seconds()
@@ -114,7 +117,7 @@ class RateLimit:
 
 
 class Simulator:
-    """What one running simulator holds besides its books: nothing that a restart must keep."""
+    """The state of a running simulator outside its books; a restart may lose it."""
 
     def __init__(self, books: Books, settings: SimulatorSettings, now_ms: NowMs, planner: Planner | None) -> None:
         self.books = books
@@ -148,8 +151,8 @@ def create_app(
 ) -> ASGIApp:
     """The ASGI application over open books; its shutdown writes and closes them.
 
-    A simulated world brings its own clock, and a planner that draws what each new refund will meet. Its planned
-    changes and webhooks are kept by whoever keeps that clock: the lifespan's own agenda lives by the time of day.
+    A simulation passes its own clock, and a planner that chooses the faults of each new refund. It must then carry out
+    planned changes and webhooks itself, because the agenda that runs with the application goes by the real time.
     """
     simulator = Simulator(books, settings, now_ms or _now_ms, planner)
 
@@ -178,7 +181,7 @@ async def _reply(simulator: Simulator, scope: Scope, receive: Receive) -> Reply:
     request = Request(method, path, cast(bytes, scope["query_string"]), headers, body)
     try:
         reply = await handler(simulator, request)
-        # Nothing is said, not even a refusal or a sum, that a crash could still take back.
+        # No response is sent before everything that it is based on is on disk, so that a crash cannot undo it.
         await simulator.books.durable()
     except Unavailable as error:
         return error_reply(503, "books_unavailable", str(error))
@@ -191,7 +194,7 @@ def _authorised(simulator: Simulator, headers: Iterable[tuple[bytes, bytes]]) ->
 
 
 def _route(method: str, path: str) -> tuple[Handler | None, int]:
-    """The handler and how long its body may be."""
+    """The handler, and the largest body that it accepts."""
     if (handler := _EXACT.get((method, path))) is not None:
         return handler, MAX_BATCH_BYTES if path == "/payments/batch" else MAX_BODY_BYTES
     if method == "GET":
@@ -216,7 +219,7 @@ async def _create_payment(simulator: Simulator, request: Request) -> Reply:
 
 
 async def _create_payments(simulator: Simulator, request: Request) -> Reply:
-    """All or none: a payment that cannot be recorded is named with its position."""
+    """Record all payments or none; a payment that cannot be recorded is named with its position."""
     batch = _read_batch(request.body)
     if isinstance(batch, Response):
         return batch
@@ -303,7 +306,7 @@ async def _pay(simulator: Simulator, key: str, refund: SimulatedRefundRequest) -
 
 
 def _answer_to_paid(plan: FaultPlan, made: RefundMade) -> Reply:
-    """What the caller gets to hear once the books have the refund."""
+    """The response after the refund was recorded, as the plan's faults say."""
     match plan.outcome:
         case OutcomeFault.PAID_THEN_CLOSED:
             return Hangup()
@@ -331,7 +334,7 @@ async def _show_refunds(simulator: Simulator, request: Request) -> Reply:
 
 
 async def _list_refunds_since(simulator: Simulator, request: Request) -> Reply:
-    """A page of refunds made from a moment on, oldest first; `offset` counts those before the page."""
+    """A page of the refunds since a time, oldest first; `offset` is the number of refunds before the page."""
     try:
         since = datetime.fromisoformat(request.parameter("since") or "")
         offset = int(request.parameter("offset") or 0)
@@ -378,7 +381,7 @@ async def _show_statement(simulator: Simulator, request: Request) -> Reply:
 
 
 def _page(request: Request, rows: Iterable[T]) -> list[T] | Response:
-    """`offset` and `limit` in the order of arrival; without them everything there is now."""
+    """The rows from `offset`, `limit` at most, in the order of arrival; by default all of them."""
     try:
         offset = int(request.parameter("offset") or 0)
         limit_text = request.parameter("limit")
@@ -422,4 +425,4 @@ _EXACT: dict[tuple[str, str], Handler] = {
 _BY_NAME: dict[str, Handler] = {"/payments/": _show_payment, "/refunds/": _show_refunds}
 
 ROUTES: tuple[tuple[str, str], ...] = (*_EXACT, *(("GET", prefix) for prefix in _BY_NAME), ("GET", "/health"))
-"""Every method and path (or its beginning) that is served; the reference page is held to it."""
+"""Every method and path (or its prefix) that is served; a test compares them with the reference page."""

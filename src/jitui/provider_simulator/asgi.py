@@ -1,7 +1,7 @@
-"""The little of HTTP that the simulator needs, straight on ASGI.
+"""The part of HTTP that the simulator needs, directly on ASGI.
 
-A third of the CPU of a framework's route for the same request, which the measurements that run through the
-simulator would otherwise pay for (docs/decisions/0003).
+It takes a third of the CPU time of a framework's route. Measurements that run through the simulator would otherwise
+include that time (docs/decisions/0003).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CLOSE_EXTENSION = "jitui.connection"
-"""Where the server puts `close`, which ends the connection; see `jitui.provider_simulator.server`."""
+"""The key under which the server passes `close`, which ends the connection; see `jitui.provider_simulator.server`."""
 
 _encode = msgspec.json.Encoder().encode
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A long answer, sent piece by piece."""
+    """A long response, sent in pieces."""
 
     pieces: AsyncIterator[bytes]
     content_type: bytes
@@ -62,7 +62,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
-    """No answer: the connection is closed."""
+    """No response: the connection is closed."""
 
 
 Reply: TypeAlias = Response | Stream | Hangup
@@ -92,7 +92,7 @@ def error_reply(status: int, code: str, message: str, headers: Mapping[str, str]
 
 
 def body_reader(kind: type[T]) -> Callable[[bytes], T | Response]:
-    """A function that reads bodies of one type; what does not fit becomes the answer to give instead."""
+    """A function that decodes bodies of one type; for a body that does not fit it returns the error response."""
     decoder = msgspec.json.Decoder(kind)
 
     def read(body: bytes) -> T | Response:
@@ -105,7 +105,7 @@ def body_reader(kind: type[T]) -> Callable[[bytes], T | Response]:
 
 
 async def read_body(receive: Receive, limit: int) -> bytes | TooLarge:
-    """The whole body, or TooLarge as soon as it is."""
+    """The whole body, or TooLarge as soon as it exceeds the limit."""
     message = await receive()
     body = cast(bytes, message.get("body", b""))
     while message.get("more_body"):
@@ -136,7 +136,7 @@ async def send_reply(reply: Reply, scope: Scope, receive: Receive, send: Send) -
 async def _hang_up(scope: Scope, receive: Receive, send: Send) -> None:
     extensions = cast(Mapping[str, Mapping[str, Callable[[], None]]], scope.get("extensions") or {})
     if (connection := extensions.get(CLOSE_EXTENSION)) is None:
-        # Any other ASGI server: an answer that breaks off leaves the caller as uncertain.
+        # on another ASGI server the response breaks off, which leaves the caller equally uncertain
         headers = [(b"content-length", b"1")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         return

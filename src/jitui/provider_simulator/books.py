@@ -1,7 +1,7 @@
-"""What the provider knows: payments, refunds, idempotency keys and news not yet delivered.
+"""The provider's books: payments, refunds, idempotency keys, and notifications that are not delivered yet.
 
-Every change is an entry in the journal: decided, appended, applied; starting again applies the same entries
-to empty books. All of it runs on one thread, so check and change are one step (T1).
+Every change is an entry in the journal: it is decided, appended, then applied. A restart applies the same entries to
+empty books. Everything runs on one thread, so a check and its change cannot be separated (T1).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Currency: TypeAlias = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 
 
 class Status(StrEnum):
-    """A refund's state at the provider; FAILED gives the amount back to the payment."""
+    """A refund's state at the provider; FAILED returns the amount to the payment."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -36,7 +36,7 @@ class Status(StrEnum):
 
 
 class BookRefusal(StrEnum):
-    """Why nothing was done; the HTTP layer gives each its status code and its sentence."""
+    """Why nothing was done; the HTTP layer has a status code and a sentence for each."""
 
     UNKNOWN_PAYMENT = "unknown_payment"
     AMOUNT_NOT_POSITIVE = "amount_not_positive"
@@ -66,17 +66,17 @@ class PaymentCaptured(Struct, tag="payment", tag_field="entry", frozen=True, gc=
 
 
 class RefundMade(Struct, tag="refund", tag_field="entry", frozen=True, omit_defaults=True):
-    """A refund, and all that was settled about its future at that moment: a restart changes nothing."""
+    """A refund with everything that was planned for it when it was made, so that a restart changes nothing."""
 
     request: SimulatedRefundRequest
     id: str
     status: Status
     at_ms: int
-    key: str = ""  # empty where it equals the reference
+    key: str = ""  # empty when it equals the reference
     failure: str = ""
     then_status: Status | None = None
     then_at_ms: int = 0
-    notify_at_ms: int | None = None  # the first news; None sends none
+    notify_at_ms: int | None = None  # of the first notification; None: none is sent
     then_notify_delay_ms: int = 0
     notify_times: int = 1
 
@@ -89,7 +89,7 @@ class RefundChanged(Struct, tag="change", tag_field="entry", frozen=True, omit_d
 
 
 class RefundRefused(Struct, tag="refusal", tag_field="entry", frozen=True):
-    """A refusal that the key remembers: asking again gets the same words (Stripe does the same)."""
+    """A refusal that is stored with its key: repeating the request gets the same response, as at Stripe."""
 
     request: SimulatedRefundRequest
     key: str
@@ -99,14 +99,14 @@ class RefundRefused(Struct, tag="refusal", tag_field="entry", frozen=True):
 
 class NoticeDone(Struct, tag="notice", tag_field="entry", frozen=True, gc=False):
     event_id: str
-    delivered: bool  # False: given up after the last try
+    delivered: bool  # False: given up after the last attempt
 
 
 Entry: TypeAlias = PaymentCaptured | RefundMade | RefundChanged | RefundRefused | NoticeDone
 
 
 class PaymentAccount(Struct):
-    """A payment and what has gone back or is about to."""
+    """A payment, and how much of it was refunded or is pending."""
 
     captured: PaymentCaptured
     pending_minor: int = 0
@@ -125,7 +125,7 @@ class SimulatedRefund(Struct):
 
 
 class Notice(Struct):
-    """One event on its way to the webhook URL; it says what was true when it happened."""
+    """An event for the webhook URL, with the state at the time of the event."""
 
     event_id: str
     refund: SimulatedRefund
@@ -139,11 +139,11 @@ class Notice(Struct):
 class MovementKind(StrEnum):
     CAPTURE = "capture"
     REFUND = "refund"
-    REFUND_RETURNED = "refund_returned"  # succeeded, then failed: the money came back
+    REFUND_RETURNED = "refund_returned"  # the refund succeeded and failed later, so the money came back
 
 
 class Movement(Struct, frozen=True):
-    """A line of the statement: money that moved; a refund's amount is negative."""
+    """A line of the statement: money that moved; the amount of a refund is negative."""
 
     at_ms: int
     kind: MovementKind
@@ -154,7 +154,7 @@ class Movement(Struct, frozen=True):
 
 
 class Books:
-    """State in memory, truth in the journal; `durable` stands between a change and telling anyone."""
+    """The state in memory, from the journal. Call `durable` before telling anybody about a change."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
@@ -173,7 +173,7 @@ class Books:
     # --- commands: decide, append, apply -----------------------------------------------------------------
 
     def capture(self, request: PaymentRequest, now_ms: int) -> PaymentCaptured | BookRefusal:
-        """Record a captured payment; the same payment again is the same answer."""
+        """Record a captured payment; repeating it returns the same result."""
         if (refusal := self.check_capture(request)) is not None:
             return refusal
         if request.id not in self.accounts:
@@ -181,7 +181,7 @@ class Books:
         return self.accounts[request.id].captured
 
     def check_capture(self, request: PaymentRequest) -> BookRefusal | None:
-        """What would stand in the way of recording this payment."""
+        """Why this payment could not be recorded; None when it could."""
         if request.amount_minor <= 0:
             return BookRefusal.AMOUNT_NOT_POSITIVE
         known = self.accounts.get(request.id)
@@ -190,7 +190,7 @@ class Books:
     def remembered(
         self, key: str, request: SimulatedRefundRequest, now_ms: int, key_life_ms: float | None
     ) -> RefundMade | RefundRefused | BookRefusal | None:
-        """What this key was answered before; None for a key that is new, or older than its life."""
+        """The earlier response to this key; None when the key is new or has expired."""
         known = self.keys.get(key)
         if known is None or (key_life_ms is not None and now_ms - known.at_ms > key_life_ms):
             return None
@@ -206,7 +206,7 @@ class Books:
         *,
         notify: bool = False,
     ) -> RefundMade | BookRefusal:
-        """Pay, promise to pay, or refuse; never more than the payment still has."""
+        """Make a refund, succeeded or pending, or refuse it; never more than is left of the payment."""
         account = self.accounts.get(request.payment_id)
         if account is None:
             return BookRefusal.UNKNOWN_PAYMENT
@@ -230,7 +230,7 @@ class Books:
         return made
 
     def change_due(self, now_ms: int) -> bool:
-        """Carry out what was planned up to now; whether anything changed."""
+        """Carry out the changes that were planned up to now; returns whether there were any."""
         changed = False
         while self.changes_due and self.changes_due[0][0] <= now_ms:
             _, refund_id = heapq.heappop(self.changes_due)
@@ -242,7 +242,10 @@ class Books:
         return changed
 
     def notice_done(self, event_id: str, *, delivered: bool) -> None:
-        """Take an event off the list; a crash before the disk knows sends it again, as webhooks may."""
+        """Remove an event from the queue.
+
+        After a crash before this is on disk, it is sent again, as webhooks may be.
+        """
         if event_id in self.notices:
             self._record(NoticeDone(event_id, delivered))
 
@@ -252,7 +255,7 @@ class Books:
         return self.refunds[int(refund_id.removeprefix("re_")) - 1]
 
     async def durable(self) -> None:
-        """Return once the disk knows all that these books say."""
+        """Return when everything in the books is on disk."""
         await self.journal.durable()
 
     # --- entries -----------------------------------------------------------------------------------------
@@ -262,7 +265,7 @@ class Books:
         self.apply(entry)
 
     def apply(self, entry: Entry) -> None:
-        """Change the state as the entry says; the only place that does."""
+        """Change the state as the entry says; nothing else changes it."""
         match entry:
             case PaymentCaptured():
                 self.accounts[entry.request.id] = PaymentAccount(entry)
@@ -346,7 +349,7 @@ class Books:
         self.movements[day].append(Movement(at_ms, kind, provider_id, reference, payment, amount_minor))
 
     def _announce(self, refund: SimulatedRefund, due_at_ms: int) -> None:
-        """One event per state; a duplicate is the same event in the queue more than once."""
+        """Queue one event per state; a duplicate is the same event queued again."""
         event_id = f"evt_{refund.made.id}_{refund.status}"
         self.notices[event_id] = Notice(
             event_id, refund, refund.status, refund.failure, refund.updated_at_ms, due_at_ms
@@ -385,7 +388,7 @@ def _planned_refund(
 
 
 def _course_of(outcome: OutcomeFault | None, now_ms: int, timing: FaultTiming) -> tuple[Status, Status | None, int]:
-    """The first state, and where there is one the second state with its time."""
+    """The first state; and the second state with its time, if there is one."""
     match outcome:
         case OutcomeFault.DECLINED:
             return Status.FAILED, None, 0
@@ -400,7 +403,7 @@ def _course_of(outcome: OutcomeFault | None, now_ms: int, timing: FaultTiming) -
 
 
 def moment(at_ms: int) -> datetime:
-    """Milliseconds since 1970 as a UTC time."""
+    """Milliseconds since 1970 as a time in UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
@@ -409,7 +412,7 @@ _decoder = msgspec.json.Decoder(Entry)
 
 
 def open_books(path: Path) -> Books:
-    """Open or create the books kept in a file; raises BadInput where the file is damaged or no such books.
+    """Open or create the books in a file; raises BadInput when the file is damaged or has no books.
 
     Raises Unavailable while another simulator has them open.
     """
@@ -420,7 +423,7 @@ def open_books(path: Path) -> Books:
     except BadInput:
         books.journal.release()
         raise
-    # Applying put every change and event on the agenda; what has happened since leaves it again.
+    # The entries have queued every change and event; those that have happened since are removed here.
     books.changes_due = [
         (at, refund_id)
         for at, refund_id in books.changes_due

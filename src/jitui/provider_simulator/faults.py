@@ -1,4 +1,4 @@
-"""What goes wrong, and for whom: decided by the amount's last two digits, or by a seed and the reference."""
+"""Which faults a refund meets: chosen by the last two digits of its amount, or by a seed and the reference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jitui.errors import BadInput
 
 
 class OutcomeFault(StrEnum):
-    """What becomes of the refund, and of the answer to the request that made it."""
+    """What happens to a refund, and to the response to the request for it."""
 
     DECLINED = "declined"
     PENDING_THEN_SUCCEEDED = "pending_then_succeeded"
@@ -25,7 +25,7 @@ class OutcomeFault(StrEnum):
 
 
 class WebhookFault(StrEnum):
-    """What becomes of the news about the refund."""
+    """What happens to the notifications about a refund."""
 
     DUPLICATE = "webhook_duplicate"
     LATE = "webhook_late"
@@ -45,22 +45,22 @@ AMOUNT_TRIGGERS: Mapping[int, OutcomeFault | WebhookFault] = {
     12: WebhookFault.LATE,
     13: WebhookFault.OUT_OF_ORDER,
 }
-"""`amount_minor % 100` to the fault it asks for; every other amount goes well."""
+"""The fault for each `amount_minor % 100`; for any other amount there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultTiming:
-    """How long the faults take, in milliseconds of real time."""
+    """How long the faults take, in milliseconds."""
 
-    settle_ms: int = 400  # pending until succeeded
-    fail_ms: int = 800  # accepted or succeeded until failed; days are allowed
-    hold_ms: int = 15_000  # a stalled request until its 504
-    late_ms: int = 3_000  # how late a late webhook is
+    settle_ms: int = 400  # from pending to succeeded
+    fail_ms: int = 800  # from accepted or succeeded to failed; may be days
+    hold_ms: int = 15_000  # from a stalled request to its 504
+    late_ms: int = 3_000  # the delay of a late webhook
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Off unless amounts are triggers or rates are given; rates are shares of refunds, 0 to 1."""
+    """No faults unless amounts are triggers or rates are given; a rate is a share of the refunds, 0 to 1."""
 
     by_amount: bool = False
     seed: int = 0
@@ -70,7 +70,7 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """The faults one refund will meet; an outcome and a webhook fault can come together."""
+    """The faults of one refund; an outcome fault and a webhook fault can occur together."""
 
     outcome: OutcomeFault | None = None
     webhook: WebhookFault | None = None
@@ -114,7 +114,7 @@ def _parse_rates(text: str) -> tuple[tuple[OutcomeFault | WebhookFault, float], 
 
 
 def plan_for(faults: Faults, reference: str, amount_minor: int) -> FaultPlan:
-    """The same seed, reference and amount always meet the same faults, on any machine, after any restart."""
+    """The faults of a refund; the same seed, reference and amount give the same ones on every machine."""
     if faults.by_amount:
         trigger = AMOUNT_TRIGGERS.get(amount_minor % 100)
         if trigger is None:
@@ -130,7 +130,7 @@ def plan_for(faults: Faults, reference: str, amount_minor: int) -> FaultPlan:
 
 
 def _with_webhook_fault(outcome: OutcomeFault | None, webhook: WebhookFault | None) -> FaultPlan:
-    """Only a refund that changes has two pieces of news to put out of order."""
+    """Add a webhook fault. OUT_OF_ORDER needs two notifications, so the refund then changes its state."""
     if webhook is WebhookFault.OUT_OF_ORDER and outcome is None:
         outcome = OutcomeFault.PENDING_THEN_SUCCEEDED
     return FaultPlan(outcome, webhook)

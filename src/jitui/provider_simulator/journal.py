@@ -1,7 +1,7 @@
-"""An append-only file of entries; an entry counts once the disk has confirmed it.
+"""An append-only file of entries; an entry counts when the disk has confirmed it.
 
-One line an entry: the CRC-32 of the JSON in eight hex digits, a space, the JSON. Requests that arrive while
-the disk is busy share the next write (group commit).
+An entry is a line: the CRC-32 of the JSON in eight hexadecimal digits, a space, the JSON. Entries that arrive while the
+disk is busy share the next write (group commit).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Batch:
 
 
 class Journal:
-    """One writer at a time, held by a lock on the file that the kernel drops with the process."""
+    """The journal, open for one writer; the lock on the file ends with the process."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,9 +45,9 @@ class Journal:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
 
     def read(self) -> Iterator[bytes]:
-        """Every confirmed entry, oldest first; drops what a crash left half-written at the end.
+        """Every confirmed entry, oldest first; an incomplete entry at the end, which a crash leaves, is dropped.
 
-        Raises BadInput where a good entry follows a damaged one: that is no crash, and no answer to guess.
+        Raises BadInput when a good entry follows a damaged one, because a crash does not do that.
         """
         good_until = 0
         with self.path.open("rb") as lines:
@@ -63,13 +63,13 @@ class Journal:
             os.fsync(self._file)
 
     def append(self, entry: bytes) -> None:
-        """Put an entry in line; nobody may be told of it before `durable` returns."""
+        """Queue an entry; nobody may be told about it before `durable` returns."""
         if self._broken is not None:
             raise Unavailable(f"the books cannot be written: {self._broken}")
         self._next.lines.append(b"%08x %b\n" % (zlib.crc32(entry), entry))
 
     async def durable(self) -> None:
-        """Return once the disk has everything appended so far; raises Unavailable if it refused."""
+        """Return when everything appended so far is on disk; raises Unavailable when it cannot be written."""
         batch = self._next if self._next.lines else self._writing
         if batch is not None:
             if self._flusher is None:
@@ -79,14 +79,14 @@ class Journal:
             raise Unavailable(f"the books cannot be written: {self._broken}")
 
     async def close(self) -> None:
-        """Write what is in line and let go of the file."""
+        """Write the queued entries and close the file."""
         try:
             await self.durable()
         finally:
             self.release()
 
     def release(self) -> None:
-        """Let go of the file without writing anything more."""
+        """Close the file without writing anything."""
         self._thread.shutdown()
         os.close(self._file)
 
@@ -118,7 +118,7 @@ def _entry_of(line: bytes) -> bytes | None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new file survives a power cut only once its folder is on the disk too."""
+    """Sync the folder: only then does a new file survive a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Serves the simulator with uvicorn until it is told to stop."""
+"""Serves the simulator with uvicorn until it is stopped."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from jitui.provider_simulator.books import open_books
 from jitui.provider_simulator.settings import SimulatorSettings
 
 IDLE_SECONDS = 75
-"""Longer than clients keep theirs, so that they never write into a closed one."""
+"""Longer than clients keep idle connections, so that no client writes into a closed one."""
 
 
 class ClosableProtocol(BoundedProtocol):
-    """Hands the application the one thing ASGI has no word for: closing the connection without an answer."""
+    """Lets the application close a connection without a response, which ASGI alone does not offer."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -37,9 +37,9 @@ def run(
     port: int = 8765,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Open the books and serve until SIGTERM or SIGINT; port 0 takes a free one, `on_ready` gets the address.
+    """Open the books and serve until SIGTERM or SIGINT; `on_ready` gets the address. Port 0 takes a free port.
 
-    Raises BadInput for damaged books, Unavailable where the books or the port are taken.
+    Raises BadInput for damaged books, Unavailable when the books or the port are in use.
     """
     books = open_books(books_path)
     listener = _listen(host, port)

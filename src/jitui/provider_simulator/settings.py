@@ -1,4 +1,4 @@
-"""How one simulator behaves; the caller reads the environment or the command line, never this package."""
+"""The settings of a simulator. This package reads neither the environment nor the command line."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from jitui.provider_simulator.signature import signing_key
 
 @dataclass(frozen=True, slots=True)
 class SimulatorSettings:
-    """Webhooks are sent only where both a URL and a secret (`whsec_…`, Standard Webhooks) are given."""
+    """The settings; webhooks are sent only with both a URL and a secret (`whsec_…`, Standard Webhooks)."""
 
     api_key: str
     webhook_url: str | None = None
     webhook_secret: str | None = None
-    latency_ms: float = 0.0  # mean, spent before paying
-    latency_jitter_ms: float = 0.0  # uniform, to either side of the mean
+    latency_ms: float = 0.0  # the mean, spent before the refund is made
+    latency_jitter_ms: float = 0.0  # uniform, to both sides of the mean
     rate_limit_per_second: float | None = None  # of POST /refunds
-    key_life_seconds: float | None = 86_400.0  # of an idempotency key; None never forgets
+    key_life_seconds: float | None = 86_400.0  # of an idempotency key; None: keys never expire
     faults: Faults = field(default_factory=Faults)
     webhook_timeout_seconds: float = 5.0
-    webhook_retry_seconds: float = 0.5  # doubles with every failure, up to a minute
+    webhook_retry_seconds: float = 0.5  # doubled after each failure, up to a minute
     webhook_tries: int = 14
     webhook_senders: int = 8
 

@@ -1,4 +1,4 @@
-"""Signatures of outgoing webhooks, as the Standard Webhooks specification 1.0 has them (symmetric, v1)."""
+"""Signs webhooks by the Standard Webhooks specification 1.0 (symmetric, v1)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from jitui.errors import NotConfigured
 
 
 def new_webhook_secret() -> str:
-    """A fresh secret for one simulator and one receiver."""
+    """A new secret, for one simulator and one receiver."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def signing_key(secret: str) -> bytes:
-    """The key inside `whsec_<base64>`; raises NotConfigured for anything else."""
+    """The key in `whsec_<base64>`; raises NotConfigured for anything else."""
     try:
         if not secret.startswith("whsec_"):
             raise ValueError
@@ -27,6 +27,6 @@ def signing_key(secret: str) -> bytes:
 
 
 def sign(key: bytes, event_id: str, sent_at_seconds: int, body: bytes) -> str:
-    """The `webhook-signature` header over id, time and the exact bytes of the body."""
+    """The `webhook-signature` header for the id, the time and the exact bytes of the body."""
     signed = f"{event_id}.{sent_at_seconds}.".encode() + body
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()

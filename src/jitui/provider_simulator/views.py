@@ -1,4 +1,4 @@
-"""What the simulator says on the wire, made from what its books say."""
+"""What the simulator sends, computed from its books."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class PaymentView(Struct, frozen=True):
 
 
 class AttemptView(Struct, frozen=True):
-    """All refunds of one reference; `times_paid` above one is money paid twice."""
+    """All refunds with one reference; `times_paid` above one means that it was paid more than once."""
 
     reference: str
     payment_id: str
@@ -106,7 +106,7 @@ def refund_view(refund: SimulatedRefund) -> RefundBody:
 
 
 def first_answer(made: RefundMade) -> RefundBody:
-    """The refund as it was when it was made, which is what its key is answered for life."""
+    """The refund as it was when it was made; its key gets this response for ever."""
     return _view(made, made.status, made.failure, made.at_ms)
 
 
@@ -151,7 +151,7 @@ def event_body(notice: Notice) -> bytes:
 
 
 def books_view(books: Books) -> BooksView:
-    """Added up from the single rows at the moment of asking, not from running totals."""
+    """The totals, summed from the single rows on each request, not from running totals."""
     totals: dict[str, list[int]] = {}
     for account in books.accounts.values():
         payment = account.captured.request
@@ -177,7 +177,7 @@ def books_view(books: Books) -> BooksView:
 
 
 async def json_lines(views: Iterable[Struct]) -> AsyncIterator[bytes]:
-    """One JSON object a line, with a breath between pieces for the other requests."""
+    """One JSON object per line, in pieces, between which other requests are served."""
     for piece in _pieces(views):
         yield b"".join(_encode(view) + b"\n" for view in piece)
         await asyncio.sleep(0)
@@ -196,7 +196,7 @@ STATEMENT_COLUMNS = (
 
 
 async def statement_lines(books: Books, day: date) -> AsyncIterator[bytes]:
-    """The day's money, captures positive and refunds negative, in major units as statements have it."""
+    """The movements of a day in major units; captures are positive, refunds negative."""
     yield _csv_rows([STATEMENT_COLUMNS])
     rows = sorted(books.movements.get(day, ()), key=lambda movement: movement.at_ms)
     for piece in _pieces(rows):

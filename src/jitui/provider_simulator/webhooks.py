@@ -1,4 +1,4 @@
-"""Carries out what is due: planned changes of refunds, and webhooks until they are taken or given up."""
+"""Carries out what is due: planned changes of refunds, and webhooks until they are accepted or given up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST_PAUSE_SECONDS = 60.0
 
 
 class Agenda:
-    """The simulator's own clock; `wake` tells it that something was planned."""
+    """The tasks that run by the real time; set `wake` when something was planned."""
 
     def __init__(self, books: Books, settings: SimulatorSettings) -> None:
         self.books = books
@@ -30,7 +30,7 @@ class Agenda:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin, with what an earlier life of these books left to do."""
+        """Start, beginning with what was left from an earlier run on these books."""
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._keep_time())]
         if self.settings.webhook_url is not None and self.settings.webhook_secret is not None:
@@ -64,7 +64,7 @@ class Agenda:
         return max(0.0, (min(nexts) - now_ms) / 1000) if nexts else None
 
     async def _send_all(self, url: str, secret: str) -> None:
-        import aiohttp  # here: it takes half a second, and most simulators send no webhooks
+        import aiohttp  # imported here: it takes half a second, and most simulators send no webhooks
 
         timeout = aiohttp.ClientTimeout(total=self.settings.webhook_timeout_seconds)
         async with aiohttp.ClientSession(timeout=timeout) as client:
@@ -94,7 +94,7 @@ class Agenda:
 
 
 def signed_message(key: bytes, notice: Notice, sent_at_seconds: int) -> tuple[dict[str, str], bytes]:
-    """One delivery of an event: its headers, signed at that time, and its body."""
+    """A delivery of an event: its headers, signed at the given time, and its body."""
     body = event_body(notice)
     headers = {
         "content-type": "application/json",

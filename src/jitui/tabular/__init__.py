@@ -1,5 +1,5 @@
-"""Other people's files: encodings, delimiters, rows and cells, read exactly or refused with a reason.
+"""Reads files that others wrote: encodings, delimiters, rows and cells, read exactly or refused with a reason.
 
-It lies beside money and ids, because imports, statements of payment providers and histories all read through it:
-outside it nothing turns the text of a file into a number, a date or an id.
+Imports, statements of payment providers and histories all read through this package, which therefore stands beside
+`money` and `ids`. Only here is the text of a file turned into a number, a date or an id.
 """

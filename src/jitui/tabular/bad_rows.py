@@ -1,4 +1,4 @@
-"""What is told of a row that could not be taken, whoever reads it."""
+"""A row that could not be read, and how it is reported."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from jitui.tabular.shown import shown
 
 MOST_KEPT = 1_000
-"""Bad rows that are kept to be told; all of them are counted by `kind`."""
+"""The most bad rows that are kept for the report; all are counted, by `kind`."""
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """Why a row was not taken: `field` is ours and empty where the reason is about the whole row, `column` is theirs.
+    """Why a row was not taken.
 
-    `row` counts from 1 after the header, `line` only where the file has lines, `value` is the cell as it stands.
+    `field` is ours, empty when the reason is about the whole row; `column` is the file's. `row` counts from 1 after the
+    header; `line` is None for a file without lines; `value` is the cell as it is in the file.
     """
 
     file: str
@@ -27,12 +28,12 @@ class BadRow:
 
     @property
     def told(self) -> str:
-        """The reason with the field that it is about."""
+        """The reason, with its field."""
         return self._about(self.reason)
 
     @property
     def kind(self) -> str:
-        """The same without the value that it is about, by which bad rows are counted."""
+        """The reason without the value of the cell; bad rows are counted by it."""
         begins_with_value = self.reason.startswith("'")
         return self._about(self.reason.rpartition("' ")[2] if begins_with_value else self.reason.partition(", not ")[0])
 

@@ -1,7 +1,7 @@
-"""Files of any length as batches of columns, the text of CSV unpacked, decoded and cut once.
+"""Reads a file of any length as batches of columns; CSV text is unpacked, decoded and split once.
 
-A block whose lines are a row each is cut at once, by Arrow where it holds no quote; one with line breaks in cells, or
-anything else unusual, goes through the reader of records. A test reads the same files both ways.
+A block of lines in which each line is a row is split at once, by Arrow when it has no quotes. A block with line breaks
+in cells, or with anything else unusual, goes through `read_records`. A test reads the same files both ways.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ ROWS_AT_ONCE = 50_000
 
 @dataclass(frozen=True, slots=True)
 class ColumnBatch:
-    """Some rows of a file, column by column, by their `keys`; `lines` is empty where the file has none.
+    """Some rows of a file, column by column.
 
-    `broken`: rows that cannot be cut into the columns, each with its number, its line and its cells.
+    `columns` has the keys of `jitui.tabular.files.keys`. `lines` is None for a file without lines. `broken`: rows with
+    the wrong number of cells, each with its number, line and cells.
     """
 
     numbers: pa.Array
@@ -63,7 +64,10 @@ class ColumnBatch:
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A file to read once: `layout` of CSV, `schema` of Parquet; `done` tells how many of `size` bytes were read."""
+    """A file that can be read once; `layout` of CSV, `schema` of Parquet.
+
+    `done` gives how many of `size` bytes were read.
+    """
 
     file: Path
     columns: tuple[str, ...]
@@ -76,7 +80,10 @@ class OpenedFile:
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How text is to be read: the first encoding that decodes all of it; lines that are no rows; where rows end."""
+    """How to read text. The first of `encodings` that decodes the whole file is used.
+
+    Lines that begin with `skip_lines` are left out; the rows end at one whose first cell is `ends_at`.
+    """
 
     encodings: Sequence[str] = ("utf-8",)
     delimiter: str | None = None
@@ -86,7 +93,7 @@ class ReadOptions:
 
 
 def reading_by(file_map: FileMap, delimiter: str | None = None) -> ReadOptions:
-    """How a map says that its files are read; a delimiter that is given wins."""
+    """How to read the files of a map; the argument `delimiter` overrides the map's."""
     return ReadOptions(file_map.encodings, delimiter or file_map.delimiter, file_map.skip_lines, file_map.ends_at)
 
 
@@ -120,7 +127,7 @@ def format_of(file: Path) -> str:
 
 @dataclass(slots=True)
 class _Text:
-    """The lines of a file in blocks. `waiting`: those of the block at hand that the reader of records has not taken."""
+    """The lines of a file, in blocks; `waiting` has the lines of the current block that `read_records` has not read."""
 
     blocks: Iterator[str]
     skip: str
@@ -138,19 +145,19 @@ class _Text:
         return first, block
 
     def queue(self, first: int, block: str) -> None:
-        """Give a block to the reader of records, without the lines that are no rows."""
+        """Give the lines of a block to `read_records`, without those that begin with `skip`."""
         lines = enumerate(io.StringIO(block, newline="\n"), start=first)
         self.waiting.extend((number, line) for number, line in lines if not (self.skip and line.startswith(self.skip)))
 
     def put_back(self) -> None:
-        """What is left of the block at hand is a block again."""
+        """Put the lines that are still waiting back in front of the other blocks."""
         if self.waiting and not self.skip:
             self.blocks = chain(["".join(line for _, line in self.waiting)], self.blocks)
             self.next_line = self.waiting[0][0]
             self.waiting.clear()
 
     def pull(self) -> Iterator[str]:
-        """Lines one by one; in the middle of a record from the next block too."""
+        """The lines one by one; when the block ends within a record, those of the next block."""
         while True:
             while not self.waiting:
                 block = self.block()
@@ -185,7 +192,10 @@ def open_csv(file: Path, reading: ReadOptions) -> OpenedFile:
 
 
 def _encoding(file: Path, encodings: Sequence[str]) -> str:
-    """The first that decodes the whole file; of one alone the reading itself tells."""
+    """The first encoding that decodes the whole file.
+
+    The last one is not tried here: reading the file will show whether it fits.
+    """
     for encoding in encodings[:-1]:
         try:
             for _ in decoded_blocks(file, open_binary(file), encoding):
@@ -226,7 +236,7 @@ def _text_batches(
 
 
 def _cut_at_once(block: str, layout: Layout, width: int) -> pa.Table | None:
-    """The cells of lines that are a row each, of the header's width; None for any other block."""
+    """The cells of a block in which each line is a row as wide as the header; None for any other block."""
     unusual = (
         "\n\n" in block
         or "\n\r" in block
@@ -239,13 +249,13 @@ def _cut_at_once(block: str, layout: Layout, width: int) -> pa.Table | None:
     cut = _cut_quoted(block, layout, width) if layout.quote in block else _cut_plain(block, layout, width)
     if cut is None or cut.num_rows != block.count("\n"):
         return None
-    # A row of blanks is no row, and is left to the reader that knows.
+    # A row of blanks is not a row: leave the block to `read_records`, which skips it.
     blank = pc.equal(pc.utf8_trim_whitespace(cut.column(0)), "")
     return None if pc.any(blank).as_py() else cut
 
 
 def _cut_quoted(block: str, layout: Layout, width: int) -> pa.Table | None:
-    """Lines with a quote by the reader of CSV, the others by Arrow, and all in their order again."""
+    """Split the lines with quotes by Python's CSV reader and the others by Arrow, and restore their order."""
     lines = block.split("\n")[:-1]
     quoted = [at for at, line in enumerate(lines) if layout.quote in line]
     cut = _cut_lines([lines[at] for at in quoted], layout, width)
@@ -260,7 +270,7 @@ def _cut_quoted(block: str, layout: Layout, width: int) -> pa.Table | None:
 
 
 def _cut_lines(lines: list[str], layout: Layout, width: int) -> pa.Table | None:
-    """As many rows as lines: then no quote that opens in one line ends in another."""
+    """The cells of the lines; None unless there are as many rows as lines, because then a quote may span lines."""
     try:
         rows = list(csv.reader(lines, delimiter=layout.delimiter, quotechar=layout.quote, strict=True))
     except csv.Error:
@@ -281,7 +291,7 @@ def _cut_plain(block: str, layout: Layout, width: int) -> pa.Table | None:
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
             ),
         )
-    except pa.ArrowException:  # a row of another width, among others
+    except pa.ArrowException:  # among others, a row of another width
         return None
 
 
@@ -302,7 +312,7 @@ def _range(start: int, length: int) -> pa.Array:
 
 @dataclass(slots=True)
 class _Rows:
-    """Records on their way into a batch."""
+    """Collects records for a batch."""
 
     columns: tuple[str, ...]
     kept: list[tuple[int, Record]] = field(default_factory=list)
@@ -312,7 +322,7 @@ class _Rows:
         return len(self.kept) + len(self.broken)
 
     def add(self, number: int, record: Record) -> None:
-        """One more; trailing empty cells beyond the header are none: spreadsheets pad rows to the widest."""
+        """Add a record. Trailing empty cells beyond the header are dropped: spreadsheets pad rows to the widest."""
         cells = record.cells
         while len(cells) > len(self.columns) and not cells[-1].strip():
             cells.pop()
@@ -322,7 +332,7 @@ class _Rows:
             self.broken.append((number, record.line, cells))
 
     def taken(self) -> ColumnBatch:
-        """All of them as a batch; none is left."""
+        """All records so far as a batch; the collection is empty afterwards."""
         rows, broken = self.kept, self.broken
         self.kept, self.broken = [], []
         texts = zip(*(record.cells for _, record in rows), strict=True) if rows else ((),) * len(self.columns)

@@ -1,8 +1,8 @@
-"""One cell as a value: read exactly as it was written, or refused with the reason and what to do.
+"""Reads one cell as a value: exactly as it is written, or refused with the reason and what to do.
 
-Spreadsheets damage cells in known ways (`6.92E+18`, `="3"`, `'5`, a trailing tab). The marks that only keep a
-spreadsheet from touching a cell are taken off; whatever lost or may have lost something is refused. No amount passes
-through a float, and an id is never changed.
+Spreadsheets damage cells in known ways (`6.92E+18`, `="3"`, `'5`, a trailing tab). Marks that only keep a spreadsheet
+from changing a cell are removed; a cell that may have lost digits is refused. No amount passes through a float, and an
+id is never changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jitui.money import MAX_AMOUNT_MINOR, currency_exponent, is_currency
 from jitui.tabular.shown import shown
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""Between these is every moment of a marketplace; what lies outside is a mistake in a file."""
+"""Times outside this range are mistakes in a file."""
 
 WHOLE = r"[+-]?[0-9]{1,18}"
 AMOUNT = r"[+-]?[0-9]{1,18}(\.[0-9]+)?"
@@ -25,14 +25,14 @@ MOMENT = (
     r"( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))?"
 )
 ROUNDED = r"[+-]?[0-9]+(\.[0-9]*[eE][+-]?|[eE][+-])[0-9]+|[+-]?[0-9]+\.0+"
-"""An id that a spreadsheet or a program took for a number."""
+"""The shape of an id that a spreadsheet or a program turned into a number."""
 NO_IDS = frozenset(
     {
         "nan", "+nan", "-nan", "inf", "+inf", "-inf", "infinity", "#n/a", "#value!", "#ref!", "#name?", "n/a", "null",
         "none", "nil", "undefined", "-", "--", "—", "–", "/", "?",
     }
 )  # fmt: skip
-"""What programs and people write where there is no id: two orders that have it are not one order."""
+"""What programs and people write where there is no id. Taken as an id, it would join orders that are different."""
 TRUE, FALSE = frozenset({"true", "1", "yes", "t", "y"}), frozenset({"false", "0", "no", "f", "n"})
 
 _WHOLE, _AMOUNT, _MOMENT = re.compile(WHOLE), re.compile(AMOUNT), re.compile(MOMENT, re.ASCII | re.IGNORECASE)
@@ -51,13 +51,13 @@ _AS_TEXT = "export the column as text"
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Why a cell is no value, and what to do."""
+    """Why a cell could not be read, and what to do."""
 
     reason: str
 
 
 def bare(text: str) -> str:
-    """The text without what surrounds it: spaces, tabs, one `="…"`, one leading apostrophe or grave accent."""
+    """The text without spaces and tabs around it, one `="…"`, and one leading apostrophe or grave accent."""
     text = trimmed(text)
     if (wrapped := _FORMULA.fullmatch(text)) is not None:
         return trimmed(wrapped[1])
@@ -65,7 +65,7 @@ def bare(text: str) -> str:
 
 
 def trimmed(text: str) -> str:
-    """The text without spaces of any width, tabs and marks that cannot be seen, before and after it."""
+    """The text without spaces of any width, tabs and invisible marks before and after it."""
     before = None
     while text != before:
         before, text = text, text.strip().strip(_UNSEEN)
@@ -73,12 +73,12 @@ def trimmed(text: str) -> str:
 
 
 def is_empty(cell: object) -> bool:
-    """Whether there is nothing in the cell, or only what surrounds a text."""
+    """Whether nothing is left of the cell when `bare` has removed what surrounds it."""
     return cell is None or (isinstance(cell, str) and bare(cell) == "")
 
 
 def read_text(cell: object) -> str | Unreadable:
-    """Free text, as it stands but for what surrounds it."""
+    """Free text, without what surrounds it."""
     if isinstance(cell, str):
         text = bare(cell)
         return Unreadable("has a NUL character; take it out") if "\0" in text else text
@@ -86,7 +86,7 @@ def read_text(cell: object) -> str | Unreadable:
 
 
 def read_id(cell: object) -> str | Unreadable:
-    """The text of an id; what it may consist of is the caller's. Numbers that lost digits are refused."""
+    """The text of an id; the caller checks its characters. A number that lost digits is refused."""
     text = read_text(cell)
     if isinstance(text, Unreadable):
         return text
@@ -106,7 +106,7 @@ def read_id(cell: object) -> str | Unreadable:
 
 
 def read_owner(cell: object) -> str | Unreadable:
-    """The id of an order, a buyer, a shop or a payment: `0` stands for none, and would make one of all that have it."""
+    """The id of an order, a buyer, a shop or a payment. `0` is refused, because it stands for "none" in many files."""
     found = read_id(cell)
     if isinstance(found, str) and ZEROS.fullmatch(found):
         return Unreadable(f"{shown(cell)} is what a program writes where there is no id; fill it in or leave it empty")
@@ -114,7 +114,10 @@ def read_owner(cell: object) -> str | Unreadable:
 
 
 def read_amount(cell: object, currency: str) -> int | Unreadable:
-    """Minor units of an amount in major units: digits and one point, no more decimals than the currency has."""
+    """An amount in major units, as minor units.
+
+    The cell has digits and one point, and no more decimals than the currency.
+    """
     digits = currency_exponent(currency)
     if isinstance(cell, bool | float):
         return _no_float(cell)
@@ -126,7 +129,7 @@ def read_amount(cell: object, currency: str) -> int | Unreadable:
         )
     whole, _, decimals = text.partition(".")
     if len(decimals) > digits:
-        if isinstance(cell, Decimal):  # its column has more decimals than the currency, the value may not
+        if isinstance(cell, Decimal):  # the column has more decimals than the currency; the value may not
             decimals = decimals[:digits] + decimals[digits:].rstrip("0")
         if len(decimals) > digits:
             return Unreadable(f"expected an amount in {currency} with at most {digits} decimals, not {shown(cell)}")
@@ -137,7 +140,7 @@ def read_amount(cell: object, currency: str) -> int | Unreadable:
 
 
 def read_minor(cell: object) -> int | Unreadable:
-    """An amount that is written in minor units already."""
+    """An amount that is written in minor units."""
     if isinstance(cell, float):
         return _no_float(cell)
     found = read_whole(cell)
@@ -147,7 +150,7 @@ def read_minor(cell: object) -> int | Unreadable:
 
 
 def read_whole(cell: object) -> int | Unreadable:
-    """A whole number; a float of a typed file only where it is exactly one."""
+    """A whole number; a float of a typed file is taken when it is exactly whole."""
     refused = Unreadable(f"expected a whole number in digits, not {shown(cell)}")
     if isinstance(cell, bool):
         return refused
@@ -160,7 +163,7 @@ def read_whole(cell: object) -> int | Unreadable:
 
 
 def read_currency(cell: object) -> str | Unreadable:
-    """An ISO 4217 code."""
+    """An ISO 4217 code of a currency with minor units."""
     text = read_text(cell)
     if isinstance(text, Unreadable) or not is_currency(text):
         return Unreadable(f"{shown(cell)} is not a currency of ISO 4217, such as CNY")
@@ -168,7 +171,7 @@ def read_currency(cell: object) -> str | Unreadable:
 
 
 def read_flag(cell: object) -> bool | Unreadable:
-    """True or false."""
+    """A truth value, written as one of `TRUE` or `FALSE`."""
     if isinstance(cell, bool):
         return cell
     text = (bare(cell) if isinstance(cell, str) else str(cell)).lower()
@@ -178,7 +181,10 @@ def read_flag(cell: object) -> bool | Unreadable:
 
 
 def read_moment(cell: object, zone: tzinfo | None) -> datetime | Unreadable:
-    """A time with its zone; one that says none is in `zone`, unless it happened there twice or never."""
+    """A time with its time zone.
+
+    A time without one is taken to be in `zone`, unless it happened twice or never there when clocks changed.
+    """
     moment = cell if isinstance(cell, datetime) else _moment(cell)
     if moment is None:
         return Unreadable(f"expected a time such as 2026-11-23T08:00:00+08:00, not {shown(cell)}")
@@ -205,7 +211,7 @@ def read_day(cell: str, zone: tzinfo) -> datetime | Unreadable:
 
 
 def _of_these_centuries(moment: datetime) -> datetime | Unreadable:
-    if moment.year in (1, 9999) or not EARLIEST <= moment < LATEST:  # the edges cannot be moved to another zone
+    if moment.year in (1, 9999) or not EARLIEST <= moment < LATEST:  # years 1 and 9999 cannot change zone
         return Unreadable(f"expected a time from {EARLIEST.year} to {LATEST.year - 1}, not {moment.isoformat()}")
     return moment
 

@@ -1,4 +1,4 @@
-"""A file of text as records: its encoding, delimiter and quote are fixed once, for the whole of it, and shown."""
+"""Reads a text file as records, with one encoding, delimiter and quote for the whole file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a file is written; a quote inside a quoted cell is doubled, and nothing is an escape."""
+    """The encoding, delimiter and quote of a file. A quote inside a quoted cell is doubled; there are no escapes."""
 
     encoding: str
     delimiter: str
@@ -35,7 +35,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The cells of one row, and the lines of the file that it is in, from the first to the last."""
+    """The cells of one row, and its first and last line in the file."""
 
     line: int
     last_line: int
@@ -43,7 +43,7 @@ class Record:
 
 
 def delimiter_named(text: str) -> str:
-    """A delimiter by its name or as itself. Raises BadInput."""
+    """A delimiter, given by its name or as itself. Raises BadInput for any other text."""
     sign = DELIMITERS.get(text, "\t" if text == "\\t" else text)
     if sign not in DELIMITERS.values():
         raise BadInput(f"--delimiter is one of {', '.join(DELIMITERS)}, not {shown(text)}.", path="--delimiter")
@@ -51,7 +51,7 @@ def delimiter_named(text: str) -> str:
 
 
 def found_delimiter(header: str) -> str:
-    """The one that cuts the header, quotes respected, into the most columns."""
+    """The delimiter that splits the header into the most columns; quotes are respected."""
     return max(DELIMITERS.values(), key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
 
 
@@ -135,11 +135,11 @@ def _decoded_line(file: Path, raw: bytes, encoding: str, line: int) -> str:
 def read_records(
     file: Path, lines: Iterable[str], layout: Layout, last_line: Callable[[], int] | None = None
 ) -> Iterator[Record]:
-    """Records of text, empty ones left out.
+    """The records of a text; empty ones are left out.
 
-    `last_line` tells the number in the file of the line that was taken last, where not all of its lines pass here.
-    Raises BadInput for a quote that does not end, and for one that ends in a later line although each of the lines is a
-    whole row by itself: then a stray quote would move cells from one row into another.
+    `last_line` returns the number, in the file, of the line that was read last; it is needed when lines were left out
+    before. Raises BadInput for a quote that is not closed. Raises it too for a quoted cell over several lines when each
+    of these lines alone is a complete row: a stray quote would move cells from one row into another.
     """
     csv.field_size_limit(LONGEST_CELL)
     taken: list[str] = []
@@ -187,7 +187,7 @@ def _kept(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
 
 
 def check_columns(file: Path, columns: tuple[str, ...]) -> None:
-    """Raises BadInput for a column that is there twice."""
+    """Raises BadInput for a column name that occurs twice."""
     named = [name for name in columns if name]
     for name in named:
         if named.count(name) > 1:
@@ -195,15 +195,15 @@ def check_columns(file: Path, columns: tuple[str, ...]) -> None:
 
 
 def keys(columns: Sequence[str]) -> tuple[str, ...]:
-    """A key for each column: its name, and its place for one without a name, of which a file may have several.
+    """A key for each column: its name, or its position for one without a name, of which a file may have several.
 
-    A name has no space in front, so no other column has such a key.
+    A position is written with a space in front, and no name begins with a space, so the keys are different.
     """
     return tuple(name or f" {place}" for place, name in enumerate(columns, start=1))
 
 
 def check_same_columns(first: Path, columns: Sequence[str], other: Path, others: Sequence[str]) -> None:
-    """Raises BadInput for two files of one table that do not have the same columns."""
+    """Raises BadInput when two files of one table have different columns."""
     if list(columns) != list(others):
         differing = [name for name in (*columns, *others) if (name in columns) != (name in others)]
         what = f"only one of them has {shown(differing[0])}" if differing else "they stand in another order"

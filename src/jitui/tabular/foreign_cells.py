@@ -1,6 +1,6 @@
-"""Cells as a map file says that they are written: what is empty, what a word means, amounts and times of other shapes.
+"""Applies a map file's rules to a cell: what is empty, what a word means, and how amounts and times are written.
 
-What comes out is read by `jitui.tabular.cells` like every other cell.
+The result is then read by `jitui.tabular.cells` like any other cell.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ _THOUSANDS = r"[+-]?[0-9]{{1,3}}({sign}[0-9]{{3}})+(\.[0-9]+)?"
 
 
 def given(cell: object, source: FieldSource, rules: CellRules, field: str) -> object:
-    """What a cell says: None where it is empty, its word of ours, or itself; Unreadable for an unknown word."""
+    """The cell after the map's rules.
+
+    An empty cell becomes the constant, if any, or None; a word becomes ours, and an unknown word Unreadable. Any other
+    cell is returned as it is, without the prefix.
+    """
     if is_empty(cell):
         return source.constant
     text = bare(cell) if isinstance(cell, str) else str(cell)
@@ -32,12 +36,12 @@ def given(cell: object, source: FieldSource, rules: CellRules, field: str) -> ob
 
 
 def unmasked(cell: object, rules: CellRules) -> object:
-    """An id, or None where it is masked: `ab**` hides whose it is, and may stand for several."""
+    """An id; None when it is masked: `ab**` may stand for several ids."""
     return None if isinstance(cell, str) and any(mask in cell for mask in rules.masks) else cell
 
 
 def plain_amount(cell: object, rules: CellRules) -> object:
-    """An amount without the signs and separators that the map names."""
+    """The amount without the signs and separators that the map names."""
     if not isinstance(cell, str):
         return cell
     text = bare(cell)
@@ -49,7 +53,7 @@ def plain_amount(cell: object, rules: CellRules) -> object:
 
 
 def stated_moment(cell: object, rules: CellRules) -> object:
-    """A time in one of the stated formats, else the cell as it is."""
+    """The cell as a time, when it is in one of the map's time formats; otherwise the cell as it is."""
     if isinstance(cell, str):
         text = bare(cell)
         for form in rules.time_formats:

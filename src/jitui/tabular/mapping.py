@@ -1,7 +1,7 @@
-"""Map files: how a file that somebody else wrote is read, and which of its columns is which of our fields.
+"""Map files: how to read a file that somebody else wrote, and which of its columns is which of our fields.
 
-A map file is TOML or YAML and can be kept and shared; docs/reference/map-files.md describes its keys. Which fields
-there are is the caller's: here a field is a name.
+A map file is TOML or YAML; docs/reference/map-files.md describes its keys. The caller defines the fields; here a field
+is a name.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ ORDER_EXPORT, PAYMENT_BILL = "order export", "payment bill"
 class CellRules:
     """How cells are written in a file.
 
-    `empty`: texts that stand where there is nothing. `masks`: an id with one of these hides what it names, so it is
-    unknown. `signs` and `thousands` are taken off amounts. `time_formats`: as `strptime` takes them.
+    `empty`: texts that mean "nothing". `masks`: an id that contains one of these is masked, so it is unknown. `signs`
+    and `thousands` are removed from amounts. `time_formats`: as `strptime` takes them.
     """
 
     time_zone: str | None = None
@@ -42,9 +42,9 @@ class CellRules:
 
 @dataclass(frozen=True, slots=True)
 class FieldSource:
-    """Where a field comes from: the first of `columns` that the file has, or a constant.
+    """Where the value of a field comes from: the first of `columns` that the file has, or a constant.
 
-    `words`: what each text of theirs means, every other one being refused; `prefix` is taken off where it is there.
+    `words`: our word for each text of theirs; any other text is refused. `prefix` is removed from the front of a value.
     """
 
     columns: tuple[str, ...] = ()
@@ -56,7 +56,10 @@ class FieldSource:
 
 @dataclass(frozen=True, slots=True)
 class RowMap:
-    """What a row is taken for, where its cells match `where` (patterns as of file names, by column)."""
+    """One kind of row in a file.
+
+    A row is of this kind when its cells match `where` (by column, patterns as of file names).
+    """
 
     fields: Mapping[str, FieldSource]
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -64,9 +67,9 @@ class RowMap:
 
 @dataclass(frozen=True, slots=True)
 class FileMap:
-    """A shape of file. `needs`: the columns by which it is recognised; any other may be missing.
+    """How one shape of file is read. `needs`: the columns by which it is recognised; any other column may be missing.
 
-    Lines that begin with `skip_lines` are no rows; neither is a row whose first cell is `ends_at`, nor any after it.
+    Lines that begin with `skip_lines` are left out. The rows end at one whose first cell is `ends_at`.
     """
 
     name: str
@@ -81,26 +84,26 @@ class FileMap:
     rules: CellRules = CellRules()
 
     def fits(self, columns: Sequence[str]) -> bool:
-        """Whether a file with these columns is of this shape."""
+        """Whether a file with these columns has this shape."""
         return not self.missing(columns)
 
     def missing(self, columns: Sequence[str]) -> list[str]:
-        """The needed columns that a file lacks."""
+        """The columns of `needs` that a file lacks."""
         return [name for name in self.needs if name not in columns]
 
     def fingerprint(self) -> str:
-        """The same for the same map, in every process."""
+        """A hash of the map: equal maps have the same in every process."""
         plain = replace(self, rules=replace(self.rules, empty=frozenset()))
         return hashlib.sha256(f"{plain!r} {sorted(self.rules.empty)}".encode()).hexdigest()
 
 
 def column_in(source: FieldSource, columns: Sequence[str]) -> str | None:
-    """The file's column for a field, None where it has none of them."""
+    """The file's column for a field; None when it has none of them."""
     return next((name for name in source.columns if name in columns), None)
 
 
 def is_taken(where: Mapping[str, tuple[str, ...]], cells: Callable[[str], object]) -> bool:
-    """Whether a row matches every one of the conditions."""
+    """Whether the cells match all of the conditions."""
     return all(any(fnmatchcase(bare(str(cells(name) or "")), one) for one in some) for name, some in where.items())
 
 
@@ -113,7 +116,7 @@ def ready_maps() -> list[str]:
 
 
 def read_map(name: str) -> FileMap:
-    """The map of that name that comes with Jitui, else that of the file. Raises BadInput, naming the key."""
+    """The map with this name that comes with Jitui, or the map in this file. Raises BadInput, naming the key."""
     path = Path(name)
     if name in ready_maps():
         path = READY / f"{name}.toml"
@@ -258,12 +261,12 @@ def _says_a_moment(form: str) -> bool:
 
 
 def _word(value: object) -> str:
-    """A word of a map: YAML and TOML make `true` of a true, and a number of digits."""
+    """A word of a map as text, because YAML and TOML read `true` as a truth value and digits as a number."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def with_changes(file_map: FileMap, columns: Mapping[str, str], constants: Mapping[str, str]) -> FileMap:
-    """The map with further columns and constants (by our fields), which win over what it says of them."""
+    """The map with added columns and constants, by our fields; they override the map's own."""
     rows = []
     for row in file_map.rows:
         fields = dict(row.fields)
@@ -277,7 +280,10 @@ def with_changes(file_map: FileMap, columns: Mapping[str, str], constants: Mappi
 
 
 def pairs(texts: Sequence[str], option: str, what: str) -> dict[str, str]:
-    """`--map THEIRS=OURS` by ours, `--set OURS=VALUE` too: the sides are cut at the last sign and at the first."""
+    """The pairs of `--map THEIRS=OURS` or `--set OURS=VALUE`, by our field.
+
+    `--map` is split at the last `=`, `--set` at the first. Raises BadInput.
+    """
     found: dict[str, str] = {}
     for text in texts:
         left, sign, right = text.rpartition("=") if option == "--map" else text.partition("=")

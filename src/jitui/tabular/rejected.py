@@ -1,4 +1,4 @@
-"""Rows that were not taken, written beside the file that they came from, so that they can be mended and given again."""
+"""Writes the rows that were not taken to a file beside the original, to be corrected and imported again."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jitui.tabular.files import Layout
 
 REASON = "reason"
 TEXT = Layout("utf-8-sig", ",")
-"""How the rows of a workbook are written."""
+"""The layout for the rows of a workbook."""
 
 
 def rejected_beside(file: Path) -> Path:
-    """Where the rows of a file go that were not taken: `orders.rejected.csv` beside `orders.csv`."""
+    """The file for rows that were not taken: `orders.rejected.csv` beside `orders.csv`."""
     name = file.name.removesuffix(".gz")
     stem, dot, suffix = name.rpartition(".")
     suffix = "csv" if suffix.lower() in ("xlsx", "xlsm") else suffix
@@ -25,10 +25,10 @@ def rejected_beside(file: Path) -> Path:
 
 
 class RejectedRows:
-    """Takes the rows of one file that were not taken, each with the reason, and writes them in its format.
+    """Writes the rows of one file that were not taken, in the file's own format with a column for the reason.
 
-    The file beside it appears when the block ends and there were rows; `path` says so. Raises OSError where the folder
-    takes no file, UnicodeEncodeError where the file's encoding has no sign for a reason.
+    The file appears when the `with` block ends without an error and there were rows; `path` is set then. Raises OSError
+    when the folder cannot be written, UnicodeEncodeError when the file's encoding cannot express a reason.
     """
 
     def __init__(self, file: Path, columns: Sequence[str], layout: Layout | None, schema: Any = None) -> None:
@@ -42,7 +42,7 @@ class RejectedRows:
         self._writer: Any = None
 
     def add(self, cells: Sequence[object], reason: str) -> None:
-        """One more row, as it stands in the file."""
+        """Add a row as it is in the file."""
         if self._writer is None:
             self._begin()
         if self._layout is None:

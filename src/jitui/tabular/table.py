@@ -1,4 +1,4 @@
-"""Rows of CSV, Parquet and Excel files, with the numbers by which people find them."""
+"""Rows of CSV, Parquet and Excel files, with the row and line numbers that are shown to people."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from jitui.tabular.files import Layout, keys
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A data row, counted from 1 after the header; `line` only where the file has lines.
+    """A data row, counted from 1 after the header; `line` is None for a file without lines.
 
-    `fault`: its cells do not fit the columns, so that it is not known which of them is what.
+    `fault` is set when the row has more or fewer cells than the header; then `cells` has positions as keys.
     """
 
     file: str
@@ -28,9 +28,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file's columns and rows; `rows` can be read once and raises BadInput where the file itself is broken.
+    """A file's columns and rows; `rows` can be read once and raises BadInput when the file is broken.
 
-    `schema` is that of a Parquet file, `opened` tells how far it was read.
+    `schema` is that of a Parquet file; `opened` tells how much of the file was read.
     """
 
     columns: tuple[str, ...]
@@ -41,9 +41,9 @@ class Table:
 
 
 def open_table(file: Path, reading: ReadOptions | None = None) -> Table:
-    """A CSV file (comma, semicolon, tab or pipe, with a header), a Parquet file or a workbook, told apart by its bytes.
+    """Open a CSV file with a header (comma, semicolon, tab or pipe), a Parquet file or a workbook.
 
-    Raises BadInput for a file that is not there, not readable, or neither.
+    The format is recognised by the first bytes. Raises BadInput when the file is missing or cannot be read.
     """
     opened = open_batches(file, reading or ReadOptions())
     return Table(opened.columns, _rows(opened), opened.layout, opened.schema, opened)
@@ -56,7 +56,7 @@ def _rows(opened: OpenedFile) -> Iterator[Row]:
         lines = [None] * len(numbers) if batch.lines is None else batch.lines.to_pylist()
         try:
             cells = [column.to_pylist() for column in batch.columns.values()]
-        except (ValueError, OverflowError) as error:  # a time beyond Python's, among others
+        except (ValueError, OverflowError) as error:  # for example a time outside Python's range
             last = numbers[0] - 1
             raise BadInput(f"{file}: broken Parquet after row {last}: {error}.", path=file) from None
         values = zip(*cells, strict=True) if cells else ()

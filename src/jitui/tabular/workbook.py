@@ -1,7 +1,7 @@
-"""Workbooks (.xlsx) as rows of text: every sheet with the header of the first, each cell as a spreadsheet shows it.
+"""Reads a workbook (.xlsx) as rows of text; all sheets have the same header, and cells are as a spreadsheet shows them.
 
-A workbook keeps numbers as binary fractions of which 15 digits are exact. A whole number of more digits was rounded
-when it was typed, so it is handed on as the power that `jitui.tabular.cells` refuses as an id.
+A workbook stores numbers as binary fractions, of which 15 digits are exact. A whole number with more digits was rounded
+when it was typed; it is written with an exponent here, and `jitui.tabular.cells` refuses that as an id.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ EXACT_DIGITS = 15
 
 
 def open_workbook(file: Path) -> tuple[tuple[str, ...], Iterator[Record]]:
-    """The columns, and the records of every sheet; a record's line is that of its sheet.
+    """The columns, and the records of every sheet; a record's line counts within its sheet.
 
-    Raises BadInput for a file that is no workbook, and for sheets whose headers differ.
+    Raises BadInput for a file that is not a workbook, and for sheets with different headers.
     """
     records = _records(file)
     columns = tuple(bare(name) for name in next(records).cells)
@@ -70,7 +70,7 @@ def _records(file: Path) -> Iterator[Record]:
 
 
 def _sheet(rows: Iterator[Sequence[object]]) -> Iterator[Record]:
-    """Rows with something in them; the first counts as the header's wherever it is."""
+    """The rows that are not empty; the first of them counts as row 1, the header."""
     first = True
     for number, row in enumerate(rows, start=1):
         cells = [as_text(value) for value in row]
@@ -86,7 +86,7 @@ def _fitted(cells: list[str], width: int) -> list[str]:
 
 
 def as_text(value: object) -> str:
-    """A cell's value as the text that a spreadsheet shows: `59.9`, not `59.899999999999999`."""
+    """The text that a spreadsheet shows for the value: `59.9`, not `59.899999999999999`."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,9 +1,9 @@
-"""A real PostgreSQL from a wheel: started, shared, re-attached to, recovered and stopped by a few functions.
+"""A real PostgreSQL from a wheel: functions that start, share, rejoin, recover and stop a server.
 
-A server lives in one folder: `data/` is the cluster, `server.log` its log, `start.lock` lets one process at a
-time start or stop it, and `users.lock` is held, shared, by every process that uses it. The kernel drops a
-dead process's hold, so the last one to leave stops the server whatever happened to the others. A server whose
-users were all killed keeps running until the next start attaches to it. Reasons: docs/decisions/0001.
+A server lives in one folder: `data/` is the cluster, `server.log` its log, `start.lock` lets one process at a time
+start or stop it, and `users.lock` is held, shared, by every process that uses it. The kernel releases the lock of a
+dead process, so the last process to leave stops the server, whatever happened to the others. A server whose users were
+all killed keeps running until the next start joins it. Reasons: docs/decisions/0001.
 """
 
 from __future__ import annotations

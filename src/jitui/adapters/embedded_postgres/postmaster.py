@@ -1,4 +1,4 @@
-"""The server's processes: started, found again, cleared up after and stopped; every caller holds the start lock."""
+"""Starts, finds and stops the server's processes, and cleans up after a crash; every caller holds the start lock."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LOG_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How the one who really starts the server runs it; those who attach take what runs."""
+    """How the server is run by the process that starts it; processes that join a running server cannot change this."""
 
     durable: bool = True
-    """False trades the data for speed: whatever a power cut takes is gone, as tests can afford."""
+    """False is faster, but a power cut may lose data; it is meant for tests."""
     start_seconds: float = 120.0
     """How long to wait for a server that is still recovering."""
     shared_buffers_mb: int = 256
@@ -44,7 +44,7 @@ class Postmaster:
 
 
 def find_postmaster(place: Place, deadline: float) -> Postmaster | None:
-    """The server that runs already, once it is ready; None when there is none, or it went away meanwhile."""
+    """The running server, once it is ready; None when there is none, or when it ended meanwhile."""
     while (postmaster := _alive_postmaster(place)) is not None and not postmaster.ready:
         if time.monotonic() > deadline:
             raise _too_slow(place)
@@ -53,7 +53,7 @@ def find_postmaster(place: Place, deadline: float) -> Postmaster | None:
 
 
 def launch_postmaster(place: Place, options: ServerOptions, deadline: float) -> Postmaster:
-    """Start the server where none runs. Raises Unavailable when it is not ready by the deadline."""
+    """Start the server; none may be running. Raises Unavailable when it is not ready by the deadline."""
     socket_folder = _socket_folder(place)
     _clear_remains(place, socket_folder, deadline)
     if place.log.exists() and place.log.stat().st_size > _LOG_BYTES:
@@ -72,7 +72,7 @@ def launch_postmaster(place: Place, options: ServerOptions, deadline: float) -> 
 
 
 def stop_postmaster(place: Place) -> bool:
-    """Stop the server, users or not; tells whether one ran. Raises Unavailable for one that does not stop."""
+    """Stop the server even while it is used; returns whether one ran. Raises Unavailable when it does not stop."""
     postmaster = _alive_postmaster(place)
     if postmaster is None:
         return False
@@ -88,7 +88,7 @@ def _server_settings(options: ServerOptions, socket_folder: Path) -> dict[str, s
     quoted = str(socket_folder).replace('"', '""')
     settings = {
         "listen_addresses": "",
-        "port": "5432",  # only the socket's name: nothing listens on the network
+        "port": "5432",  # only a part of the socket's name: the server does not listen on the network
         "unix_socket_directories": f'"{quoted}"',
         "unix_socket_permissions": "0700",
         "max_connections": str(options.max_connections),
@@ -105,7 +105,7 @@ def _server_settings(options: ServerOptions, socket_folder: Path) -> dict[str, s
 
 
 def _socket_folder(place: Place) -> Path:
-    """The server's own folder, or a short private one in /tmp where that path is too long for a socket."""
+    """The server's own folder; when its path is too long for a socket, a short private folder in /tmp."""
     if len(os.fsencode(place.folder / _SOCKET_NAME)) <= _SOCKET_PATH_BYTES:
         return place.folder
     short = Path("/tmp") / f"jitui-{short_hash(place.folder)}"
@@ -115,17 +115,17 @@ def _socket_folder(place: Place) -> Path:
         if place.account:
             os.chown(short, place.account.uid, place.account.gid)
     except FileExistsError:
-        found = short.lstat()  # anybody can make a folder in /tmp: only our own, and private, will do
+        found = short.lstat()  # anybody can make a folder in /tmp, so it must be ours and private
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
             raise Unavailable(f"{short} is not ours, and PostgreSQL needs it for its socket; remove it.") from None
     return short
 
 
 def _clear_remains(place: Place, socket_folder: Path, deadline: float) -> None:
-    """After a crash: wait for orphaned back ends to notice, and drop lock files whose number was given away.
+    """Clean up after a crash: wait until orphaned back ends have ended, and delete lock files with a reused process id.
 
-    PostgreSQL drops a stale lock file itself, unless something still has that number: a stranger (after a restart
-    of a container, say), or the dead server as long as nobody collects it. Then it would refuse to start for ever.
+    PostgreSQL deletes a stale lock file itself, unless a process has the id in it: another program (after a restart of
+    a container), or the dead server while it is a zombie. Then PostgreSQL would never start again.
     """
     while _read_postmaster(place) and _orphans(place) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -140,7 +140,7 @@ def _orphans(place: Place) -> bool:
 
 
 def is_alive(pid: int, place: Place) -> bool:
-    """Alive and ours: numbers are reused, but only our postmaster works in our data folder."""
+    """Whether the process is our server; ids are reused, but only our server works in this data folder."""
     try:
         return _works_in(psutil.Process(pid), place.data)
     except psutil.NoSuchProcess:
@@ -150,7 +150,7 @@ def is_alive(pid: int, place: Place) -> bool:
 def _works_in(process: psutil.Process, data: Path) -> bool:
     try:
         return process.name() == "postgres" and Path(process.cwd()).samefile(data)
-    except (psutil.Error, OSError):  # gone, a zombie, or somebody else's
+    except (psutil.Error, OSError):  # ended, a zombie, or another user's
         return False
 
 
@@ -164,7 +164,7 @@ def _read_postmaster(place: Place) -> Postmaster | None:
     pid = _pid_in(lines)
     if pid is None:
         return None
-    if len(lines) < 8:  # written line by line while it starts
+    if len(lines) < 8:  # it is written line by line while the server starts
         return Postmaster(pid, 0, "", ready=False)
     return Postmaster(pid, int(lines[3]), lines[4], ready=lines[7].strip() == "ready")
 

@@ -1,4 +1,4 @@
-"""Starting a server or joining the one that runs, and leaving it: the last one to leave stops it."""
+"""Starts a server or joins a running one, and leaves it; the last process to leave stops it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from jitui.adapters.embedded_postgres.postmaster import (
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedServer:
-    """One process's hold on a running server; `url` names its database, `bin_folder` has psql and pgbench."""
+    """This process's use of a running server; `url` is its database, `bin_folder` has psql and pgbench."""
 
     url: str
     pid: int
@@ -41,10 +41,10 @@ DURABLE = ServerOptions()
 
 
 def start(folder: Path, options: ServerOptions = DURABLE) -> EmbeddedServer:
-    """Start the server of this folder, or join the one that runs; makes the folder and the cluster when new.
+    """Start the server of this folder, or join the running one; the folder and the cluster are created when missing.
 
     Raises NotConfigured for a folder that cannot be used (another major version, not ours, not writable) and
-    Unavailable, with the end of the server's log, when the server does not come up within `start_seconds`.
+    Unavailable, with the end of the server's log, when the server is not ready within `start_seconds`.
     """
     place = settle(folder)
     with locked(place):
@@ -62,7 +62,7 @@ def start(folder: Path, options: ServerOptions = DURABLE) -> EmbeddedServer:
 
 
 def stop(server: EmbeddedServer) -> bool:
-    """Leave the server, and stop it when nobody else uses it; tells whether it was stopped."""
+    """Leave the server, and stop it when no other process uses it; returns whether it was stopped."""
     if server._hold.closed:
         return False
     with locked(server._place):
@@ -80,7 +80,7 @@ def crash(server: EmbeddedServer) -> None:
 
 
 def shut_down(folder: Path) -> bool:
-    """Stop whatever server runs in this folder, users or not; tells whether one ran."""
+    """Stop the server of this folder even while it is used; returns whether one ran."""
     if not (folder / "start.lock").exists():
         return False
     place = settle(folder)
@@ -90,7 +90,7 @@ def shut_down(folder: Path) -> bool:
 
 @contextmanager
 def running(folder: Path, options: ServerOptions = DURABLE) -> Iterator[EmbeddedServer]:
-    """`start` and `stop` around a block."""
+    """Start the server, or join it, for the time of a `with` block."""
     server = start(folder, options)
     try:
         yield server

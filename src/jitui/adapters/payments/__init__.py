@@ -1,1 +1,1 @@
-"""Payment providers, each behind the port `jitui.aftersales.provider`; their words stop here."""
+"""Payment providers, each behind the port `jitui.aftersales.provider`; their terms are translated here."""

@@ -1,4 +1,4 @@
-"""What calls to payment providers have in common: one time-out over an answer, and threads of a provider's own."""
+"""Shared by the payment providers: one time-out for all calls of an operation, and threads per provider."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def trouble_of(status: int, code: str | None = None) -> CallTrouble | None:
 
 
 def doubted(result: RefundResult, asked: Iterable[tuple[str, object, object]]) -> RefundResult:
-    """The answer, or UNKNOWN where one of (name, asked, told) is not what was asked.
+    """The result; UNKNOWN when one of (name, asked, told) differs between the request and the response.
 
-    What the provider told goes on to `confirm`, which holds it against the refund and tells a person.
+    `confirm` compares the response with the refund too, and opens a task for a person.
     """
     for name, ours, theirs in asked:
         if ours != theirs:
@@ -69,14 +69,14 @@ def doubted(result: RefundResult, asked: Iterable[tuple[str, object, object]]) -
 
 
 def attempt_of(number: str) -> UUID | None:
-    """The attempt of which a provider has the 32 hexadecimal digits as the refund's number; None: not made by us."""
+    """The attempt whose id, as 32 hexadecimal digits, is the refund's number; None for a refund that is not ours."""
     return UUID(number) if re.fullmatch(r"[0-9a-f]{32}", number) else None
 
 
 async def in_time(asking: Coroutine[Any, Any, RefundResult], timeout_seconds: float) -> RefundResult:
-    """One time-out for all calls that an answer needs, the wait for a thread included; UNKNOWN after it.
+    """Limit all calls of an operation together, including the wait for a thread; UNKNOWN after the time-out.
 
-    The worker's lease counts on it: a look-up and a sending take no longer than twice the time-out.
+    The worker's lease relies on it: a look-up and a refund together take no longer than twice the time-out.
     """
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -86,7 +86,7 @@ async def in_time(asking: Coroutine[Any, Any, RefundResult], timeout_seconds: fl
 
 
 class Closing(ABC):
-    """`async with provider:` closes it at the end."""
+    """Closes the provider at the end of `async with provider:`."""
 
     @abstractmethod
     async def close(self) -> None: ...
@@ -101,15 +101,18 @@ class Closing(ABC):
 
 
 class Threads:
-    """One provider's threads, for a library that waits with the thread: while all of them hang, others go on."""
+    """The threads of one provider, for a library that blocks: when they all hang, other providers are unaffected."""
 
     def __init__(self, name: str, most: int) -> None:
         self._pool = ThreadPoolExecutor(most, thread_name_prefix=name)
 
     async def run(self, call: Callable[..., _Result], *arguments: object) -> _Result:
-        """A call that no thread has begun is withdrawn with the caller; one that has goes on to its own end."""
+        """Run a call in a thread.
+
+        When the caller is cancelled, a call that has not started is dropped; a started one ends.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
 
     def close(self) -> None:
-        """Begin no more calls; those under way end with the library's time-out and are not waited for."""
+        """Start no more calls; running calls end by the library's time-out, and are not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)

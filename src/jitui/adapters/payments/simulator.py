@@ -1,4 +1,4 @@
-"""Our provider simulator behind the port, over HTTP like any other provider."""
+"""The provider simulator behind the port, over HTTP like any other provider."""
 
 from __future__ import annotations
 
@@ -104,11 +104,11 @@ _REFUSED_FOR_GOOD = frozenset(
         "malformed_request",
     }
 )
-"""The provider's words for "nothing was done and nothing will be"; every other refusal leaves doubt."""
+"""Codes that mean that nothing was done and nothing will be; any other refusal is UNKNOWN."""
 
 
 class SimulatorProvider(Closing):
-    """One per event loop; use it as a context manager, or close it, where it made its own HTTP client."""
+    """The simulator as a provider. One per event loop; a context manager that closes the HTTP client it made."""
 
     def __init__(
         self,
@@ -137,13 +137,13 @@ class SimulatorProvider(Closing):
         return BOTH
 
     async def close(self) -> None:
-        """Close the HTTP client, unless the caller brought it."""
+        """Close the HTTP client, unless the caller provided it."""
         if self._owns_client and self._client is not None:
             await self._client.close()
             self._client = None
 
     async def send(self, instruction: RefundInstruction) -> RefundResult:
-        """POST /refunds with the attempt's id as key and reference."""
+        """POST /refunds with the attempt's id as idempotency key and reference."""
         body = _encode(
             {
                 "reference": str(instruction.attempt_id),
@@ -162,7 +162,7 @@ class SimulatorProvider(Closing):
         return _result_to_error(status, retry_after, content)
 
     async def look_up(self, instruction: RefundInstruction) -> RefundResult:
-        """GET /refunds/{attempt}; two refunds of one attempt are doubt, not an answer."""
+        """GET /refunds/{attempt}; UNKNOWN when there are two refunds of one attempt."""
         reply = await self._call("GET", f"/refunds/{instruction.attempt_id}", None, {})
         if isinstance(reply, RefundResult):
             return reply
@@ -181,7 +181,7 @@ class SimulatorProvider(Closing):
         return _result_about(instruction, found[0])
 
     async def refunds_since(self, since: datetime) -> list[ProviderRefund]:
-        """GET /refunds?since=…: see `jitui.aftersales.reconciliation.restore.RefundListing`."""
+        """GET /refunds?since=…, as `jitui.aftersales.reconciliation.restore.RefundListing` requires."""
         found: list[ProviderRefund] = []
         while True:
             page = await self._refund_page(since, len(found))
@@ -205,7 +205,7 @@ class SimulatorProvider(Closing):
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Notification | NotificationRefused:
-        """A Standard Webhooks message: signed with our secret, at most five minutes old or ahead."""
+        """Read a Standard Webhooks message, signed with our secret, at most five minutes old or ahead."""
         event_id = _signed_event_id(self._webhook_keys, headers, body, now)
         if isinstance(event_id, NotificationRefused):
             return event_id
@@ -224,7 +224,7 @@ class SimulatorProvider(Closing):
     async def _call(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, str | None, bytes] | RefundResult:
-        """Status, Retry-After and body; whatever keeps us from reading all of them is UNKNOWN."""
+        """The status, Retry-After and body of a response; UNKNOWN when one of them cannot be read."""
         try:
             async with self._session().request(
                 method,
@@ -295,7 +295,10 @@ def _result_from(refund: _Refund) -> RefundResult:
 
 
 def _result_to_error(status: int, retry_after: str | None, content: bytes) -> RefundResult:
-    """DECLINED only in the provider's own words: a proxy's 404 says nothing about the money."""
+    """The result of an error.
+
+    DECLINED only for the provider's own codes: a proxy's 404 says nothing about the money.
+    """
     code = _error_code(content)
     if status == 429:
         return RefundResult(
@@ -323,7 +326,7 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _webhook_keys(secrets: str) -> tuple[bytes, ...]:
-    """Several, with spaces between, while a secret changes: what either signed is good."""
+    """The keys of one or several secrets, separated by spaces; while a secret changes, both are accepted."""
     return tuple(_webhook_key(secret) for secret in secrets.split() or [""])
 
 
@@ -342,7 +345,7 @@ def _webhook_key(secret: str) -> bytes:
 def _signed_event_id(
     keys: tuple[bytes, ...], headers: Mapping[str, str], body: bytes, now: datetime
 ) -> str | NotificationRefused:
-    """The event's id once signature and age are good."""
+    """The event's id, after checking signature and age."""
     found = {name.lower(): value for name, value in headers.items()}
     event_id = found.get("webhook-id")
     sent_at = found.get("webhook-timestamp")
@@ -361,7 +364,7 @@ def _signed_event_id(
 
 
 def _signature_is_good(key: bytes, signed: bytes, signatures: str) -> bool:
-    """One of the space-separated v1 signatures is ours; while a secret changes there are two."""
+    """Whether one of the space-separated v1 signatures is ours; while a secret changes there are two."""
     expected = base64.b64encode(hmac.digest(key, signed, hashlib.sha256))
     good = False
     for signature in signatures.split():

@@ -1,4 +1,4 @@
-"""WeChat Pay's documented rates, kept before a call goes out; no network and no threads in here."""
+"""Keeps WeChat Pay's documented rate limits before a call is made; no network and no threads."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 REFUNDS_PER_SECOND = 150
 ERRORS_PER_SECOND = 6
 SECONDS_BETWEEN_REFUNDS = 60.0
-"""Between two refunds of one payment; the same refund may be asked for again at once."""
+"""The time between two refunds of one payment; the same refund may be repeated at once."""
 
 
 class Pace:
-    """What one process may ask for right now; other processes of the same merchant have a pace of their own.
+    """The limits for the calls of one process; another process of the same merchant counts for itself.
 
-    `clock`: seconds that only grow. Source: the notes of the refund call in WeChat Pay's API v3.
+    `clock` returns seconds that never decrease. Source: the notes on the refund call in WeChat Pay's API v3.
     """
 
     def __init__(self, clock: Callable[[], float], *, refunds_per_second: int = REFUNDS_PER_SECOND) -> None:
@@ -25,7 +25,7 @@ class Pace:
         self._last: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def seconds_to_wait(self, payment_id: str, number: str) -> float:
-        """Nothing to wait for: the call is counted and may go out. Else the seconds until it may."""
+        """The seconds until this refund may be requested; when it is 0 or less, the call is counted."""
         now = self._clock()
         wait = max(
             _until_free(self._calls, self._refunds_per_second, now),
@@ -39,7 +39,7 @@ class Pace:
         return wait
 
     def count_error(self) -> None:
-        """WeChat Pay refused a refund: those are limited more tightly than good ones."""
+        """Count an error: WeChat Pay limits refused refunds more strictly than accepted ones."""
         self._errors.append(self._clock())
 
     def _until_next_refund(self, payment_id: str, number: str, now: float) -> float:
@@ -50,7 +50,7 @@ class Pace:
 
 
 def _until_free(times: deque[float], most: int, now: float) -> float:
-    """Seconds until fewer than `most` of these times lie within the last second."""
+    """The seconds until fewer than `most` of the times are within the last second."""
     while times and now - times[0] >= 1.0:
         times.popleft()
     return 0.0 if len(times) < most else times[len(times) - most] + 1.0 - now

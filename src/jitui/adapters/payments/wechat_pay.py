@@ -1,7 +1,7 @@
 """WeChat Pay (API v3, domestic refunds) behind the port, through `wechatpayv3` in public-key mode.
 
-The library is synchronous, so it waits in threads of ours. It verifies the signature of every good answer; errors it
-reads unverified, so they count as much as TLS does, as in the provider's own libraries.
+The library blocks, so it runs in threads of our own. It verifies the signature of every successful response, but not of
+errors; an error is therefore as trustworthy as TLS, as in the provider's own libraries.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CURRENCY = "CNY"
 NOTIFICATION_TOLERANCE = timedelta(minutes=5)
 MOST_NONCES = 65_536
 AGAIN_AFTER_SECONDS = 60.0
-"""When WeChat Pay says that it is asked too often; it names no time itself."""
+"""The wait after WeChat Pay reports too many requests; it names no time itself."""
 
 _CAPABILITIES = Capabilities(keys=True, look_up=True, paid_within=timedelta(days=5))
 """To the balance within minutes, to a bank card within three working days."""
@@ -89,7 +89,7 @@ _Moment = Annotated[datetime, Meta(tz=True)]
 
 class _Amount(Struct, frozen=True):
     refund: int
-    currency: str | None = None  # notifications do not say it
+    currency: str | None = None  # notifications do not have it
 
 
 class _Refund(Struct, frozen=True):
@@ -130,12 +130,13 @@ _read_error = msgspec.json.Decoder(_Error).decode
 _REFUSED_FOR_GOOD = frozenset(
     {
         (400, "PARAM_ERROR"),
-        (400, "INVALID_REQUEST"),  # all is refunded already, more than is left, over a year old, over 50 partials …
+        # everything is refunded, the amount exceeds the rest, over a year old, over 50 parts …
+        (400, "INVALID_REQUEST"),
         (403, "USER_ACCOUNT_ABNORMAL"),
-        (404, "RESOURCE_NOT_EXISTS"),  # of a refund that is asked for: there is no such payment
+        (404, "RESOURCE_NOT_EXISTS"),  # for a refund request: there is no such payment
     }
 )
-"""Refused for good, once a look-up has shown that there is no refund of this number either."""
+"""Refused for good, when a look-up shows that there is no refund with this number either."""
 _REFUSED_FOR_NOW = frozenset(
     {
         (401, "SIGN_ERROR"),
@@ -150,7 +151,7 @@ _OURS_TO_MEND = frozenset({"SIGN_ERROR", "NO_AUTH", "REQUEST_BLOCKED", "MCH_NOT_
 
 
 class WeChatPayProvider(Closing):
-    """One per event loop; a context manager that owns the threads in which the library waits."""
+    """WeChat Pay as a provider. One per event loop; a context manager that owns the threads for the library's calls."""
 
     def __init__(
         self,
@@ -178,7 +179,7 @@ class WeChatPayProvider(Closing):
                 mchid=merchant_id,
                 private_key=private_key,
                 cert_serial_no=certificate_serial,
-                appid="",  # refunds have none
+                appid="",  # not needed for refunds
                 apiv3_key=api_v3_key,
                 notify_url=notify_url,
                 timeout=timeout_seconds,
@@ -186,10 +187,10 @@ class WeChatPayProvider(Closing):
                 public_key_id=public_key_id,
             )
             self._public_key = load_public_key(public_key)
-        except Exception as error:  # the library raises nothing more special
+        except Exception as error:  # the library raises plain exceptions
             raise NotConfigured(f"The keys of WeChat Pay cannot be used: {error} PEM (PKCS#8) is expected.") from None
         if api_base is not None:
-            self._client._core._gate_way = api_base.rstrip("/")  # it has no parameter for it
+            self._client._core._gate_way = api_base.rstrip("/")  # the library has no parameter for it
         self._merchant_id = merchant_id
         self._public_key_id = public_key_id
         self._timeout_seconds = timeout_seconds
@@ -206,13 +207,13 @@ class WeChatPayProvider(Closing):
         return _CAPABILITIES
 
     async def close(self) -> None:
-        """Begin no more calls."""
+        """Start no more calls."""
         self._threads.close()
 
     async def send(self, instruction: RefundInstruction) -> RefundResult:
-        """POST /v3/refund/domestic/refunds; the number is the attempt's, so the same attempt is refunded once.
+        """POST /v3/refund/domestic/refunds; the number is the attempt's, so a repetition pays nothing more.
 
-        Over WeChat Pay's documented rates nothing is called: declined for now.
+        When the call would exceed WeChat Pay's documented rates, it is not made: declined, may be tried again.
         """
         if instruction.currency != CURRENCY:
             return RefundResult(RefundResultKind.DECLINED, f"WeChat Pay refunds {CURRENCY}, not {instruction.currency}")
@@ -228,11 +229,11 @@ class WeChatPayProvider(Closing):
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Notification | NotificationIgnored | NotificationRefused:
-        """Signed by WeChat Pay's public key, at most five minutes old or ahead, and not seen before.
+        """Read a notification: signed with WeChat Pay's key, at most five minutes old or ahead, and not a repetition.
 
-        The serial is checked here: for any other one the library would fetch certificates over the network. It
-        accepts a message of any age, so age and nonce are checked here too. News of payments, of other merchants and of
-        refunds that others made is ignored (T13).
+        The serial is checked here, because for another one the library would download certificates. Age and nonce are
+        checked here, because the library accepts a message of any age. Notifications about payments, other merchants,
+        and refunds that others made are ignored (T13).
         """
         signed = self._signed_body(headers, body, now)
         if isinstance(signed, NotificationRefused):
@@ -245,7 +246,7 @@ class WeChatPayProvider(Closing):
             if event.event_type not in _EVENTS:
                 return NotificationIgnored(f"{event.event_type} is not about a refund")
             refund = msgspec.convert(event.resource, _RefundNotice)
-        except Exception as error:  # the library raises whatever a strange body makes it stumble over
+        except Exception as error:  # the library raises errors of any kind for an unexpected body
             return NotificationRefused(f"unreadable body: {error}", signed=True)
         return self._notification(event, refund)
 
@@ -265,7 +266,7 @@ class WeChatPayProvider(Closing):
     def _signed_body(
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> dict[str, str] | NotificationRefused:
-        """The headers that the library is to see, once serial, age, signature and nonce are good."""
+        """The headers for the library, after checking serial, age, signature and nonce."""
         found = {name.lower(): value for name, value in headers.items()}
         names = ("Wechatpay-Timestamp", "Wechatpay-Nonce", "Wechatpay-Signature", "Wechatpay-Serial")
         picked = {name: found.get(name.lower(), "") for name in names}
@@ -291,10 +292,11 @@ class WeChatPayProvider(Closing):
         return {**picked, "Wechatpay-Signature-Type": _SIGNATURE_TYPE}
 
     def _is_new(self, nonce: str, sent: datetime, now: datetime) -> bool:
-        """Remember a nonce of a good signature for as long as its age would let it in again.
+        """Remember the nonce of a good signature until the message would be too old anyway; returns whether it is new.
 
-        WeChat Pay signs each delivery anew, so a repeated nonce is somebody else's copy. The memory is this process's
-        and bounded: a copy that another process lets in changes nothing, because `confirm` is idempotent.
+        WeChat Pay signs each delivery anew, so a repeated nonce is a copy made by somebody else. The memory belongs to
+        this process and is bounded: a copy that another process accepts changes nothing, because `confirm` is
+        idempotent.
         """
         while self._nonces:
             oldest = next(iter(self._nonces.values()))
@@ -340,7 +342,7 @@ class WeChatPayProvider(Closing):
         return unknown(told, trouble=_trouble_of(status, error))
 
     async def _call(self, request: Callable[[], tuple[int, str | bytes]]) -> tuple[int, bytes] | RefundResult:
-        """Status and body; whatever keeps us from reading them, a bad signature too, is UNKNOWN."""
+        """The status and body of a response; UNKNOWN when they cannot be read, or when the signature is wrong."""
         try:
             status, content = await self._threads.run(request)
         except OSError as error:  # all of requests
@@ -350,22 +352,22 @@ class WeChatPayProvider(Closing):
         return status, content.encode() if isinstance(content, str) else content
 
 
-# Words of WeChat Pay ---------------------------------------------------------------------------------------------
+# Translation -----------------------------------------------------------------------------------------------------
 
 
 def refund_number(attempt_id: UUID) -> str:
-    """The attempt's number in WeChat Pay's books, `out_refund_no`: 32 of the 64 characters allowed."""
+    """The refund's number at WeChat Pay, `out_refund_no`: 32 of the 64 allowed characters."""
     return attempt_id.hex
 
 
 def _payment_field(payment_id: str) -> str:
-    """WeChat Pay's own payment ids have 28 digits; anything else is the number that the merchant gave the order."""
+    """The parameter for the payment: WeChat Pay's ids have 28 digits; any other id is the merchant's order number."""
     is_theirs = payment_id.isascii() and payment_id.isdecimal() and len(payment_id) == _TRANSACTION_ID_DIGITS
     return "transaction_id" if is_theirs else "out_trade_no"
 
 
 def _result_about(instruction: RefundInstruction, content: bytes) -> RefundResult:
-    """Believed only where it speaks of this attempt, this payment and this amount."""
+    """The refund as a result; UNKNOWN unless it is about this attempt, payment, amount and currency."""
     try:
         refund = _read_refund(content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -380,7 +382,7 @@ def _result_about(instruction: RefundInstruction, content: bytes) -> RefundResul
 
 
 def _result(refund: _Refund | _RefundNotice, status: _Status) -> RefundResult:
-    """ABNORMAL is accepted and not final: the money waits at WeChat Pay until somebody acts there."""
+    """The refund as a result. ABNORMAL means accepted but not final: somebody must act at WeChat Pay."""
     return RefundResult(
         _KINDS[status],
         _REASONS.get(status, ""),
@@ -394,10 +396,13 @@ def _result(refund: _Refund | _RefundNotice, status: _Status) -> RefundResult:
 
 
 def _result_to_error(status: int, content: bytes) -> RefundResult:
-    """DECLINED only in WeChat Pay's own words: a gateway's 404 says nothing about the money."""
+    """The result of an error.
+
+    DECLINED only for WeChat Pay's own codes: a gateway's 404 says nothing about the money.
+    """
     error = _error(content)
     reason = f"{error.code}: {error.message}".rstrip(": ")
-    if status == 429 or (status == 400 and "频率" in error.message):  # some limits come as INVALID_REQUEST
+    if status == 429 or (status == 400 and "频率" in error.message):  # some rate limits come as INVALID_REQUEST
         return _for_now(reason or "rate_limited", AGAIN_AFTER_SECONDS)
     if (status, error.code) in _REFUSED_FOR_NOW:
         return replace(_for_now(reason), trouble=_trouble_of(status, error))

@@ -1,7 +1,7 @@
-"""A batch of prepared statements in one round trip, on psycopg's own connection through its libpq wrapper.
+"""Runs prepared statements in one round trip, on psycopg's own connection through its libpq wrapper.
 
-psycopg's pipeline sends, converts and accounts for every statement by itself, which costs several times what libpq
-needs; the deciding transaction has some twenty statements and is worth the hundred lines (decision 0007).
+psycopg's pipeline sends and converts each statement separately, which costs several times what libpq needs. The
+deciding transaction has about twenty statements, so the difference matters (decision 0007).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OK = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statement:
-    """A statement with named parameters, prepared once per connection under its own name."""
+    """A statement with named parameters; each connection prepares it once, under its own name."""
 
     sql: bytes
     names: tuple[str, ...]
@@ -38,7 +38,7 @@ class Statement:
 
 
 def statement(sql: LiteralString) -> Statement:
-    """`%(name)s` placeholders become `$1`, `$2`, …, the same name the same number."""
+    """A statement from SQL with `%(name)s` placeholders; equal names become the same `$1`, `$2`, …"""
     names = tuple(dict.fromkeys(_PLACEHOLDER.findall(sql)))
     numbered = _PLACEHOLDER.sub(lambda found: f"${names.index(found[1]) + 1}", sql)
     return Statement(numbered.replace("%%", "%").encode(), names)
@@ -53,10 +53,10 @@ _prepared: WeakKeyDictionary[pq.abc.PGconn, set[bytes]] = WeakKeyDictionary()
 
 
 async def run_batch(connection: Connection, calls: Sequence[BatchCall]) -> list[list[Row]]:
-    """Send every call and one sync, wait once, and return each call's rows as text bytes.
+    """Send all calls with one sync, wait once, and return the rows of each call as text bytes.
 
-    A call that fails makes the rest be skipped and its error raised; the transaction is then aborted, and the
-    caller rolls it back. Cancelled in the middle, the connection is closed, since its answers are still on the way.
+    When a call fails, the calls after it are skipped and its error is raised; the transaction is then aborted, and the
+    caller rolls it back. When cancelled, the connection is closed, because its responses are still coming.
     """
     pgconn = connection.pgconn
     pgconn.enter_pipeline_mode()
@@ -72,7 +72,7 @@ async def run_batch(connection: Connection, calls: Sequence[BatchCall]) -> list[
 
 
 def _send(pgconn: pq.abc.PGconn, calls: Sequence[BatchCall]) -> list[bytes | None]:
-    """Queue the messages; for each its preparation's name, or None for a call."""
+    """Queue the messages; returns, for each, the name that it prepares, or None for a call."""
     known = _prepared.setdefault(pgconn, set())
     messages: list[bytes | None] = []
     for made, params in calls:
@@ -88,7 +88,7 @@ def _send(pgconn: pq.abc.PGconn, calls: Sequence[BatchCall]) -> list[bytes | Non
 def _answers(
     pgconn: pq.abc.PGconn, messages: Sequence[bytes | None], results: Sequence[pq.abc.PGresult]
 ) -> list[list[Row]]:
-    """Rows of the calls; what was prepared stays prepared even where a later call failed."""
+    """The rows of the calls. Successful preparations are remembered even when a later call failed."""
     rows: list[list[Row]] = []
     failed: errors.Error | None = None
     for prepared, result in zip(messages, results, strict=True):
@@ -107,7 +107,7 @@ def _answers(
 
 
 def _encode(value: Value) -> bytes | None:
-    if type(value) is str:  # nearly all of them: fifty in a deciding transaction
+    if type(value) is str:  # nearly all values: about fifty in a deciding transaction
         return value.encode()
     if type(value) is int:
         return b"%d" % value
@@ -132,7 +132,7 @@ async def _flush(pgconn: pq.abc.PGconn) -> None:
 
 
 async def _receive(pgconn: pq.abc.PGconn) -> list[pq.abc.PGresult]:
-    """One result per message, each followed by a None, until the sync's own."""
+    """One result per message, each followed by a None, up to the result of the sync."""
     results: list[pq.abc.PGresult] = []
     while True:
         while pgconn.is_busy():

@@ -1,4 +1,4 @@
-"""See `jitui.aftersales.feed.Feed`."""
+"""The feed on PostgreSQL; the port is `jitui.aftersales.feed.Feed`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from jitui.aftersales.ports import OutgoingEvent
 _PUBLISHER_LOCK = 7405102
 _ROLL_UP_LOCK = 7405103
 
-# Publishing is serial and gives positions only to committed rows, so no position is ever filled in late. Within a lane
-# the identity grows with commits on one ticket, since they hold the same locks.
+# One publisher at a time gives positions to committed rows only, so no position appears later than a higher one. The
+# changes of one ticket get identities in the order of their commits, because they hold the same locks.
 _PUBLISH: LiteralString = """
 WITH fresh AS (
     SELECT lane, change_id FROM change WHERE position IS NULL ORDER BY change_id LIMIT %(limit)s),
@@ -34,14 +34,14 @@ ORDER BY c.position LIMIT %(limit)s
 
 _POSITION: LiteralString = "SELECT position FROM roll_up WHERE name = %(name)s"
 
-# A lock dies with its session; a process that stands still, or whose machine is gone, would hold it for hours. So the
-# server ends a session that leaves either lock's transaction idle, and another worker goes on.
+# An advisory lock ends with its session, but a process that hangs, or whose machine is gone, could hold it for hours.
+# So the server ends a session that leaves the transaction idle, and another worker takes over.
 _LOCK: LiteralString = """
 SELECT pg_advisory_xact_lock(%(lock)s), set_config('idle_in_transaction_session_timeout', '5s', true)
 """
 
-# Usage by the database's clock takes what that clock says now, also when it goes back (after a failover). Shop days
-# never go back: a day that was closed stays closed.
+# The time of usage by the database's clock may go back, after a failover for example. Shop days never go back: a day
+# that was closed stays closed.
 _ADVANCE: LiteralString = """
 INSERT INTO roll_up (name, position, as_of, by_database_clock)
 VALUES (%(name)s, %(position)s, %(as_of)s, %(by_database_clock)s)
@@ -76,8 +76,8 @@ SET approvals = usage_bucket.approvals + excluded.approvals,
     amount_minor = usage_bucket.amount_minor + excluded.amount_minor
 """
 
-# A day that a roll-up of a later day has closed may have been read by a decision and never changes again (I4): what
-# becomes known late counts on the day on which it did.
+# A decision may have read a day once the roll-up has closed it, so a closed day never changes (I4): a late event counts
+# on the day on which it becomes known.
 _SHOP_DAYS: LiteralString = """
 WITH events AS (
     SELECT c.shop_id, k.kind, greatest((c.at AT TIME ZONE %(time_zone)s)::date,
@@ -104,21 +104,21 @@ DELETE FROM usage_bucket WHERE bucket < %(now)s::timestamptz - make_interval(sec
 
 
 class PostgresFeed:
-    """Publishes, reads and rolls up the feed."""
+    """Publishes, reads and rolls up the feed in the database."""
 
     def __init__(self, pool: Pool, time_zone: str) -> None:
         self._pool = pool
         self._time_zone = time_zone
 
     async def publish(self, limit: int = 10_000) -> int:
-        """Give positions to committed changes; when somebody else is at it, there is nothing to do."""
+        """Give positions to committed changes; returns how many. Publishers run one after another."""
         async with self._pool.connection() as connection:
             return await _publish(connection, limit)
 
     async def events(
         self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
     ) -> Sequence[OutgoingEvent]:
-        """Published rows after a position; publishes first, so what has committed is there."""
+        """Published rows after a position; committed changes are published first."""
         async with self._pool.connection() as connection:
             await _publish(connection, 10_000)
             cursor = await connection.execute(
@@ -127,9 +127,9 @@ class PostgresFeed:
             return [msgspec.json.decode(str(row[0]), type=OutgoingEvent) for row in await cursor.fetchall()]
 
     async def roll_up(self, now: datetime | None = None) -> None:
-        """Count what was published since the last time into cap usage and shop days; one worker at a time."""
+        """Add what was published since the last time to cap usage and shop days; one worker at a time."""
         async with self._pool.connection() as connection:
-            # Read before anything is published: what commits later than that may not be counted yet.
+            # Read before publishing: changes that are committed after this time may not be counted yet.
             as_of = now or await _database_time(connection)
             while await _publish(connection, 10_000) == 10_000:
                 pass
@@ -146,7 +146,7 @@ class PostgresFeed:
 
 
 async def _publish(connection: Connection, limit: int) -> int:
-    """In a transaction of its own, so that the publisher's lock is held until the positions are visible."""
+    """Publish and commit, so that the publisher's lock is held until the positions are visible."""
     await connection.execute(_LOCK, {"lock": _PUBLISHER_LOCK})
     cursor = await connection.execute(_PUBLISH, {"limit": limit})
     await connection.commit()

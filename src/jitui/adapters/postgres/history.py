@@ -1,7 +1,7 @@
-"""The service's own database as a history that a back-test reads: each table of the schema as a Parquet file.
+"""Exports the service's own database as a history for back-tests: each table of the schema as a Parquet file.
 
-One read-only snapshot, a batch of rows at a time, so that a live service can be exported in bounded memory. Moments are
-UTC. A decision's facts are those that were stored with it.
+It reads one snapshot, a batch of rows at a time, so that a running service can be exported in bounded memory. Times are
+in UTC. The facts of a decision are those that were stored with it.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _JSON_TYPES: dict[frozenset[str], pa.DataType] = {
     frozenset({"number"}): pa.int64(),
     frozenset({"boolean"}): pa.bool_(),
 }
-"""An attribute that had values of several types is kept as text."""
+"""The columns for attributes by the types of their values; an attribute with values of several types becomes text."""
 
-# What a buyer's decision had seen is told by the order of entries, not by clocks: `seen_at` grows with each entry by at
-# least a microsecond, so an event counts for a decision exactly if it was written before it. A decision's own entry is
-# the one of its request.
+# Which events a decision had seen follows from the order of entries, not from clocks: `seen_at` grows by at least a
+# microsecond with each entry, so an event counts for a decision exactly when it was written before it. A decision's own
+# entry is that of its request.
 _ENTRIES: LiteralString = """
 entries AS MATERIALIZED (
     SELECT e.*, max(e.clock - e.n * interval '1 microsecond') OVER (PARTITION BY e.lane, e.buyer_id ORDER BY e.n)
@@ -81,7 +81,7 @@ SELECT o.order_id, o.currency, o.placed_at AT TIME ZONE 'UTC' AS placed_at, o.pa
 FROM orders o WHERE {_OF_DECIDED}
 """
 
-# Units asked for and gone are those of the order's latest request, as its facts say.
+# Units requested and units left are those of the order's latest request, from its facts.
 _ORDER_LINES: LiteralString = """
 WITH asked AS (
     SELECT d.lane, d.order_id, f.line FROM (
@@ -119,7 +119,7 @@ SELECT kind, complete_from AT TIME ZONE 'UTC' AS complete_from, fresh_until AT T
 FROM history_record
 """
 
-# Decisions from before this was kept are read by what the service knows now.
+# Decisions from before `read_from` was stored use what the service knows now.
 _READINGS: LiteralString = """
 SELECT d.ticket_id::text AS request_id, r.kind, r.complete_from AT TIME ZONE 'UTC' AS complete_from,
        r.fresh_until AT TIME ZONE 'UTC' AS fresh_until,
@@ -164,7 +164,7 @@ _ATTRIBUTE_KEYS: LiteralString = "SELECT DISTINCT a.key, jsonb_typeof(a.value) F
 
 @dataclass(frozen=True, slots=True)
 class _Export:
-    """One table: its query, and the columns that it gives in this order."""
+    """One table to export: its query and, in this order, its columns."""
 
     name: str
     query: sql.Composed
@@ -172,7 +172,7 @@ class _Export:
 
 
 def is_own_database(database_url: str) -> bool:
-    """Whether these are the service's own tables; raises Unavailable where nobody answers."""
+    """Whether the database has the service's tables; raises Unavailable when it does not answer."""
     with closing(_connect(database_url)) as connection:
         wanted = ("alembic_version", "decision", "ticket", "buyer_event", "shop_day")
         found = connection.execute(
@@ -182,15 +182,15 @@ def is_own_database(database_url: str) -> bool:
 
 
 def export_history(database_url: str, folder: Path, time_zone: ZoneInfo) -> Path:
-    """Write the tables of the schema into a folder, as one snapshot of a database that may be in use.
+    """Write the tables to a folder, from one snapshot of a database that may be in use.
 
-    Raises BadInput for a database of another revision, Unavailable where nobody answers.
+    Raises BadInput for a database of another revision, Unavailable when it does not answer.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with closing(_connect(database_url)) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        # Whole tables are read: one row after the other through an index that may not be there takes hours.
+        # Whole tables are read; a nested loop through a missing index would take hours.
         connection.execute("SET LOCAL enable_nestloop = off")
         _check_revision(connection)
         for export in _exports(connection, time_zone):
@@ -226,7 +226,7 @@ def _exports(connection: _Connection, time_zone: ZoneInfo) -> Iterator[_Export]:
 
 
 def _buyers(connection: _Connection) -> _Export:
-    """The buyers who asked, with one column for each attribute that any buyer has."""
+    """The buyers who made requests, with one column for each attribute that any of them has."""
     kinds = _keys(connection, _ATTRIBUTE_KEYS)
     spec = TABLES["buyers"]
     names = sorted(name for name in kinds if spec.column(name) is None)
@@ -240,9 +240,9 @@ def _buyers(connection: _Connection) -> _Export:
 
 
 def _facts(connection: _Connection) -> _Export:
-    """The stored facts; a fact that a decision lacks is NULL, unknown.
+    """The stored facts; a fact that a decision does not have is NULL, which means unknown.
 
-    Every fact of the closed table has its column: what no decision knew must not be derived from what came later.
+    Every fact of the table FACTS has a column, so that a fact that no decision knew is not computed from later events.
     """
     kinds = _keys(connection, _FACT_KEYS)
     kinds |= {name: _FACT_TYPES.get(spec.type, _LINES) for name, spec in FACTS.items()}
@@ -260,7 +260,7 @@ def _keys(connection: _Connection, query: LiteralString) -> dict[str, pa.DataTyp
 
 
 def _values(document: LiteralString, names: Sequence[str], kinds: Mapping[str, pa.DataType]) -> sql.Composable:
-    """One value of a JSON document for each name, in its column's type."""
+    """One value of a JSON document for each name, in the type of its column."""
     parts: list[sql.Composable] = [sql.SQL("")]
     for name in names:
         if kinds[name] == _LINES:
@@ -276,7 +276,7 @@ def _values(document: LiteralString, names: Sequence[str], kinds: Mapping[str, p
 
 
 def _write(connection: _Connection, export: _Export, path: Path) -> None:
-    """A cursor of the server, so that neither side holds the whole table."""
+    """Write a table through a server-side cursor, so that neither side holds the whole table in memory."""
     with (
         connection.cursor(f"export_{export.name}") as cursor,
         pq.ParquetWriter(path, export.columns, compression="zstd") as writer,

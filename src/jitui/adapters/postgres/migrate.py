@@ -1,4 +1,4 @@
-"""Migrations: Alembic runs the SQL files of `migrations/versions`, forward only.
+"""Runs the SQL files of `migrations/versions` with Alembic, forward only.
 
 A migration expands what the tables hold, so that the version before works on them too. One that takes something away
 says which revision a program must know from then on, as its last statement: `COMMENT ON TABLE alembic_version IS
@@ -55,7 +55,7 @@ def upgrade(
     time_zone: str = "Asia/Shanghai",
     iso_amounts: Sequence[str] = (),
 ) -> None:
-    """Bring a database to a revision; running it again changes nothing. Holds a lock, so two starters take turns.
+    """Migrate a database to a revision; running it again changes nothing. A lock lets one process migrate at a time.
 
     One that a newer version has expanded stays as it is.
 
@@ -135,7 +135,7 @@ def server_version(database_url: str) -> int:
 
 @cache
 def newest_revision() -> str:
-    """The revision that this version of the code needs: a migration's file name begins with its own."""
+    """The revision that this version of the code needs, from the file names of the migrations."""
     return max(path.name for path in (_FOLDER / "versions").glob("*.py")).partition("_")[0]
 
 

@@ -1,4 +1,4 @@
-"""`commands.dispute.ParkedDisputes`: news whose order is not known yet, and finding a payment's orders."""
+"""Reports about disputes whose payment is not known yet, on PostgreSQL; and the tenders of a payment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jitui.aftersales.model.order import DisputeState
 from jitui.aftersales.ports import OrderRef
 from jitui.aftersales.provider import ToldDispute
 
-# A provider knows no lane: one look across them, each by its index; rare, and no decision waits for it.
+# A provider does not know the lane, so all lanes are searched by index. It is rare, and no decision waits for it.
 _FIND = """
 SELECT t.lane, t.order_id, t.tender_id, t.captured_minor,
     t.captured_minor - t.pending_minor - t.refunded_minor - t.lost_minor, d.state, d.amount_minor
@@ -38,13 +38,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PostgresParkedDisputes:
-    """See `jitui.aftersales.commands.dispute.ParkedDisputes`."""
+    """Implements `jitui.aftersales.commands.dispute.ParkedDisputes`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def find_tenders(self, told: ToldDispute) -> list[FoundTender]:
-        """By order and tender."""
+        """The tenders of the payment, by order and tender."""
         named = {"provider": told.provider, "payment_ids": list(told.payment_ids), "dispute_id": told.dispute_id}
         async with self._pool.connection() as connection:
             found = await connection.execute(_FIND, named)
@@ -61,19 +61,19 @@ class PostgresParkedDisputes:
         ]
 
     async def park(self, told: ToldDispute, now: datetime) -> None:
-        """Once for each thing told."""
+        """Store a report; an equal one is stored once."""
         body = {"payment_ids": list(told.payment_ids), "body": _encode(told).decode(), "now": now}
         async with self._pool.connection() as connection:
             await connection.execute(_PARK, {**_name(told), **body})
 
     async def parked(self, limit: int) -> list[ToldDispute]:
-        """Whose payment is known by now."""
+        """The reports whose payment is known by now."""
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_PARKED, {"limit": limit})).fetchall()
         return [_decode(str(text)) for (text,) in rows]
 
     async def unpark(self, told: ToldDispute) -> None:
-        """It was taken in."""
+        """Delete a report after it was recorded."""
         async with self._pool.connection() as connection:
             await connection.execute(_UNPARK, _name(told))
 

@@ -1,4 +1,4 @@
-"""See `jitui.aftersales.reconciliation.restore.PayoutHold`."""
+"""Stores on PostgreSQL which database is accepted for payouts."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ GROUP BY t.lane, t.order_id ORDER BY t.order_id
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """What a worker's home keeps: how often it has marked each accepted database."""
+    """The content of the file in the home folder: how often this worker has marked each accepted database."""
 
     home_id: UUID = field(default_factory=uuid4)
     marks: Mapping[str, int] = field(default_factory=dict)
 
 
 def _read(path: Path) -> _Marks:
-    """A file that is not there or was cut off says nothing, and is begun anew."""
+    """The marks in the file; new ones when it is missing or incomplete."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Marks)
     except (OSError, msgspec.MsgspecError):
@@ -98,7 +98,7 @@ def _read(path: Path) -> _Marks:
 
 
 def _write(path: Path, marks: _Marks) -> None:
-    """Whole or not at all; in a home that cannot be written nothing is kept."""
+    """Replace the file as a whole; when the folder cannot be written, nothing is stored."""
     beside = path.with_name(f"{path.name}.{uuid4().hex}")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def _write(path: Path, marks: _Marks) -> None:
 
 
 class PostgresPayoutHold:
-    """Which database a person has accepted to pay from."""
+    """Implements `jitui.aftersales.reconciliation.restore.PayoutHold`."""
 
     def __init__(self, pool: Pool, marks: Path, seen: SeenLog) -> None:
         self._pool = pool
@@ -115,22 +115,25 @@ class PostgresPayoutHold:
         self._seen = seen
 
     async def status(self) -> PayoutStatus:
-        """As it is now."""
+        """The status now."""
         (found,) = await read_rows(self._pool, _STATUS, {}, PayoutStatus)
         return found
 
     async def hold(self, *, reason: str, by: str, now: datetime) -> None:
-        """A hold that stands already keeps its reason."""
+        """Hold payouts; an existing hold keeps its reason."""
         async with self._pool.connection() as connection:
             await run_batch(connection, [(HOLD, {"reason": reason, "by": by, "now": now})])
 
     async def accept(self, *, note: str, by: str, now: datetime) -> None:
-        """Ends a hold too."""
+        """Accept this database, and end a hold."""
         async with self._pool.connection() as connection:
             await connection.execute(_ACCEPT, {"note": note, "by": by, "now": now})
 
     async def mark(self, now: datetime) -> None:
-        """Nothing is marked while payouts are held, so that a restored database keeps its last moment at work."""
+        """Mark the database, and compare the marks with those in the home folder.
+
+        Nothing is marked while payouts are held, so that a restored database keeps the last time at which a worker ran.
+        """
         kept = _read(self._marks)
         async with self._pool.connection() as connection:
             await connection.execute(_SYNCHRONOUS)
@@ -138,7 +141,7 @@ class PostgresPayoutHold:
         for acceptance_id, marks in rows:
             if int(str(marks)) <= kept.marks.get(str(acceptance_id), 0):
                 await self.hold(reason=RESTORED, by="worker", now=now)
-            else:  # only after the database has it: what is kept at home is never ahead of a database that went on
+            else:  # written after the database, so the file is never ahead of a database that was not restored
                 _write(self._marks, replace(kept, marks={**kept.marks, str(acceptance_id): int(str(marks))}))
 
     async def accept_promotion(self, now: datetime) -> bool:
@@ -156,24 +159,24 @@ class PostgresPayoutHold:
         return bool(rows)
 
     async def open_attempts(self) -> Sequence[AttemptRef]:
-        """Oldest first."""
+        """The newest attempts of unfinished refunds, oldest first."""
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_OPEN_ATTEMPTS)).fetchall()
         return [AttemptRef(int(str(lane)), UUID(str(attempt_id))) for lane, attempt_id in rows]
 
     async def providers(self) -> Sequence[str]:
-        """By name."""
+        """The providers of all tenders, by name."""
         async with self._pool.connection() as connection:
             return [str(name) for (name,) in await (await connection.execute(_PROVIDERS)).fetchall()]
 
     async def begin_attempt(self, ref: RefundRef, attempt_id: UUID, *, now: datetime, lease_until: datetime) -> bool:
-        """The row's lock decides: of two that begin one, the second finds it sending."""
+        """Begin the attempt under the row's lock; a second caller finds that it has begun."""
         async with self._pool.connection() as connection:
             begun = await claim_queued(connection, ref, attempt_id, now=now, lease_until=lease_until)
         return begun is not None
 
     async def orders_paid_by(self, provider: str, payment_ids: Sequence[str]) -> Sequence[OrderRef]:
-        """By order; a payment may be shared by several."""
+        """The orders that a payment pays for; several may share it."""
         async with self._pool.connection() as connection:
             found = await connection.execute(_ORDERS, {"provider": provider, "payment_ids": list(payment_ids)})
             return [OrderRef(int(str(lane)), str(order_id)) for lane, order_id in await found.fetchall()]

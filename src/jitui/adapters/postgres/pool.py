@@ -1,4 +1,4 @@
-"""The connection pool that the adapter's parts share, and the one place where its trouble becomes `Unavailable`."""
+"""The connection pool of all adapters to the database. It turns errors of the connection into `Unavailable`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Cursor = AsyncCursor[tuple[object, ...]]
 _Row = TypeVar("_Row")
 
 WAIT_SECONDS = 10.0
-"""How long a caller waits for a connection before it is told that the service is not available."""
+"""How long a caller waits for a connection before `Unavailable` is raised."""
 
 _UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError)
-"""No server, no free connection in time, a connection that broke, a statement that the server cancelled."""
+"""No server, no free connection in time, a broken connection, or a statement that the server cancelled."""
 _NOT_MIGRATED = (errors.UndefinedTable, errors.UndefinedColumn)
 
 
 @contextmanager
 def unavailable() -> Iterator[None]:
-    """Raise `Unavailable` for what psycopg says of a database that cannot be used now."""
+    """Raise `Unavailable` for psycopg's errors about a database that cannot be used now."""
     try:
         yield
-    except _UNAVAILABLE as error:  # psycopg's sentence names host, user and database, never the password
+    except _UNAVAILABLE as error:  # psycopg's message has host, user and database, never the password
         raise Unavailable(f"The database does not answer: {str(error).strip().partition(chr(10))[0]}") from error
     except _NOT_MIGRATED as error:
         said = error.diag.message_primary
@@ -38,11 +38,11 @@ def unavailable() -> Iterator[None]:
 
 
 class Pool(AsyncConnectionPool[Connection]):
-    """psycopg's pool, whose trouble is told as `Unavailable`."""
+    """psycopg's pool, whose errors become `Unavailable`."""
 
     @asynccontextmanager
     async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109
-        """A connection in a transaction that commits at the end of the block, and rolls back if it raises."""
+        """A connection in a transaction, which commits at the end of the block and rolls back when the block raises."""
         with unavailable():
             async with super().connection(timeout) as connection:
                 yield connection
@@ -51,8 +51,8 @@ class Pool(AsyncConnectionPool[Connection]):
 def make_pool(database_url: str, *, max_size: int, min_size: int = 1) -> Pool:
     """A pool that `async with` opens and closes.
 
-    psycopg prepares nothing by itself: it would drop every prepared statement of the connection at a rollback,
-    those of `jitui.adapters.postgres.batch` too.
+    psycopg's own preparing is off: at a rollback it would drop every prepared statement of the connection, also those
+    of `jitui.adapters.postgres.batch`.
     """
     return Pool(
         database_url,
@@ -65,7 +65,7 @@ def make_pool(database_url: str, *, max_size: int, min_size: int = 1) -> Pool:
 
 
 async def read_rows(pool: Pool, query: LiteralString, params: Mapping[str, object], kind: type[_Row]) -> list[_Row]:
-    """The rows of a query that selects one JSON text, as the core's own values."""
+    """The rows of a query that selects one JSON text, decoded as `kind`."""
     async with pool.connection() as connection:
         cursor = await connection.execute(query, params)
         return [msgspec.json.decode(str(row[0]), type=kind) for row in await cursor.fetchall()]

@@ -1,4 +1,4 @@
-"""Writing an order as a platform puts it: directory first, then buyer, order, lines and funding in the buyer's lane."""
+"""Writes an order as a platform sends it: directory first, then buyer, order, lines and funding in the buyer's lane."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ON CONFLICT (lane, buyer_id) DO NOTHING
 
 _LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE")
 
-# All that the plan compares with, and what was booked of the funding; INVARIANT: buyer before order.
+# Everything that the plan compares, and the posted funding. INVARIANT: the buyer is locked before the order.
 _STANDING = statement(
     """
 SELECT json_build_object(
@@ -85,7 +85,7 @@ SET shop_id = excluded.shop_id, currency = excluded.currency, freight_minor = ex
                         WHERE t.lane = orders.lane AND t.order_id = orders.order_id), excluded.paid_at)
 """)
 
-# What the order itself says of customised and virtual; what its category says is looked up when it is read (R2).
+# `customised` and `virtual` as the order has them; those of the category are looked up when lines are read (R2).
 _LINES = statement("""
 INSERT INTO order_line (lane, order_id, line_id, position, sku, item_id, category_id, title, quantity, paid_minor,
                         customised, virtual)
@@ -101,7 +101,7 @@ SELECT %(lane)s, %(order_id)s, f.funder, f.amount_minor
 FROM jsonb_to_recordset(%(funding)s::jsonb) AS f (funder text, amount_minor bigint)
 """)
 
-# An order that costs nothing is paid when it is placed: whoever waits for that on the feed hears of it.
+# An order that costs nothing is paid when it is placed, so the feed gets the event that consumers wait for.
 _FREE_ORDER_PAID = statement("""
 INSERT INTO change (lane, kind, order_id, buyer_id, shop_id, at, body)
 VALUES (%(lane)s, 'order.paid', %(order_id)s, %(buyer_id)s, %(shop_id)s, %(now)s,
@@ -114,11 +114,11 @@ UPDATE orders SET hold = %(hold)s, ship_by = %(ship_by)s WHERE lane = %(lane)s A
 
 
 async def put_order(connection: Connection, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
-    """Under the buyer's and the order's lock: what `plan_order` says; hold and ship-by may always change."""
+    """Lock buyer and order, and write what `plan_order` says; hold and ship-by may always change."""
     params = _params(ref, new, now)
     steps = (BEGIN, _DIRECTORY, _BUYER, _LOCK_BUYER, _LOCK_ORDER, _STANDING)
     _, owner, _, _, _, found = await run_batch(connection, [(step, params) for step in steps])
-    if not owner:  # another transaction put this id while we waited: it is committed now, so look again
+    if not owner:  # another transaction recorded this id while we waited, and has committed: read again
         await connection.rollback()
         return await put_order(connection, ref, new, now)
     if owner[0][0] != new.buyer_id.encode():

@@ -1,4 +1,7 @@
-"""The refund queue and the deadlines: which lanes have something due, then lane by lane (`architecture.md`)."""
+"""The refund queue and the deadlines: find the lanes in which something is due, then go through them.
+
+`architecture.md` describes the order of the steps.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ from jitui.aftersales.ports import AttemptRef, ClaimedRefund, RefundRef, TicketR
 from jitui.ids import LANES, new_id
 
 LANES_AT_ONCE = 16
-"""A claim looks no further than it needs: from a lane drawn at random, until so many lanes have something due."""
+"""A claim starts at a random lane and stops when this many lanes have something due."""
 
-# Without locks: a hint of where to look and how much is there, not a claim.
+# Without locks: it says where to look and how much is due there, but claims nothing.
 DUE_LANES = statement("""
 SELECT current_system_id(), current_timeline_id(), (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint, x.lane, x.due
 FROM (VALUES (1)) AS one (n) LEFT JOIN LATERAL (
@@ -39,7 +42,7 @@ FROM (VALUES (1)) AS one (n) LEFT JOIN LATERAL (
 
 
 def _claim(which: LiteralString) -> Statement:
-    """What `aftersales.commands.claim.plan_claim` says of one refund, for many; new attempts have the ids given."""
+    """`aftersales.commands.claim.plan_claim` as SQL, for many refunds; new attempts get the given ids."""
     return statement(f"""
 WITH due AS MATERIALIZED (
     SELECT r.refund_id, r.state, r.attempt_no FROM refund r
@@ -66,8 +69,8 @@ WHERE NOT c.is_new
 """)
 
 
-# Nothing is claimed on a restored database that nobody has accepted, and nothing of an order that has a refund at its
-# provider which these books do not explain (`aftersales.reconciliation.restore`).
+# Nothing is claimed on a restored database that nobody has accepted, nor for an order with an unexplained refund at its
+# provider (`aftersales.reconciliation.restore`).
 CLAIM = _claim("""r.due_at <= %(now)s::timestamptz
       AND (%(provider)s::text IS NULL OR r.provider = %(provider)s::text)
       AND payouts_allowed()
@@ -79,7 +82,7 @@ CLAIM_QUEUED = _claim("r.refund_id = %(refund_id)s::uuid AND r.state = 'queued'"
 
 RESTORED = "the database is older than a worker has seen it: it was restored"
 
-# A hold that stands keeps its reason. A database without a row of its own is held already: it is another system.
+# An existing hold keeps its reason. A database without a row of its own is held already: it is another system.
 HOLD = statement("""
 UPDATE accepted_database
 SET held_since = %(now)s::timestamptz, held_by = %(by)s::text, held_reason = %(reason)s::text
@@ -99,14 +102,14 @@ LIMIT %(limit)s::bigint
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """A place in the log of one database system; `position` counts the bytes that are safe on its disk."""
+    """A position in the write-ahead log of a database system: the number of bytes that are safe on disk."""
 
     system_id: int
     timeline_id: int
     position: int
 
     def is_behind(self, seen: LogPosition | None) -> bool:
-        """Whether the same log was longer when it was seen before."""
+        """Whether the same log was longer when it was last seen."""
         if seen is None or (self.system_id, self.timeline_id) != (seen.system_id, seen.timeline_id):
             return False
         return self.position < seen.position
@@ -114,14 +117,14 @@ class LogPosition:
 
 @dataclass(slots=True)
 class SeenLog:
-    """The furthest place that this process has seen: a backup put in its place beneath us is behind it."""
+    """The furthest position that this process has seen; a backup that replaced the database is behind it."""
 
     latest: LogPosition | None = None
     last_claim: AttemptRef | None = None
     """The newest attempt that this process has claimed: whatever was written before it is where it is."""
 
     def advance(self, found: LogPosition) -> None:
-        """Of two that were read at once the further one stays."""
+        """Keep the further one of two positions that were read at the same time."""
         if not found.is_behind(self.latest):
             self.latest = found
 
@@ -139,12 +142,12 @@ async def claim_refunds(
     limit: int,
     provider: str | None = None,
 ) -> list[ClaimedRefund]:
-    """Claim up to `limit` due refunds and commit `sending` for them before any call goes out (`architecture.md`).
+    """Claim up to `limit` due refunds, and commit `sending` before any of them is sent (`architecture.md`).
 
-    Two round trips for up to LANES_AT_ONCE lanes, each of them a transaction of its own: none is left only when none
-    is claimed. A database that is older than the one seen before is held, and nothing of it is claimed.
+    Two round trips for up to LANES_AT_ONCE lanes, each in a transaction of its own. Nothing is returned only when
+    nothing could be claimed. When the database is older than it was before, payouts are held and nothing is claimed.
     """
-    seen_before = seen.latest  # what another call sees meanwhile may be further than what this one is answered
+    seen_before = seen.latest  # read first: a concurrent call may see a later position than this call gets
     look: dict[str, Value] = {"from_lane": randrange(LANES), "lanes": LANES_AT_ONCE, "limit": limit}
     (rows,) = await run_batch(connection, [(DUE_LANES, {**look, "now": now, "provider": provider})])
     shares = _shares([(int(lane), int(due or 0)) for *_, lane, due in rows if lane is not None], limit)
@@ -170,7 +173,7 @@ async def claim_refunds(
 async def claim_queued(
     connection: Connection, ref: RefundRef, attempt_id: UUID, *, now: datetime, lease_until: datetime
 ) -> ClaimedRefund | None:
-    """Begin an attempt whose id is known already at the provider; None where the refund is not queued any more."""
+    """Begin an attempt whose id the provider already knows; None when the refund is not queued any more."""
     call: dict[str, Value] = {"lane": ref.lane, "refund_id": ref.refund_id, "now": now, "lease_until": lease_until}
     new_ids = msgspec.json.encode([attempt_id]).decode()
     answers = await run_batch(connection, [(BEGIN, {}), (CLAIM_QUEUED, {**call, "new_ids": new_ids}), (COMMIT, {})])
@@ -178,7 +181,7 @@ async def claim_queued(
 
 
 def _shares(due: Sequence[tuple[int, int]], limit: int) -> list[tuple[int, int]]:
-    """How many to claim of each lane, so that no more than `limit` are claimed together."""
+    """How many refunds to claim in each lane, `limit` at most in all."""
     shares: list[tuple[int, int]] = []
     left = limit
     for lane, count in due:
@@ -196,6 +199,6 @@ def _claimed(lane: int, row: Row) -> ClaimedRefund:
 
 
 async def expired_tickets(connection: Connection, now: datetime, limit: int) -> list[TicketRef]:
-    """Tickets whose deadline has passed, from any lane; each is then decided under its own locks."""
+    """Tickets whose deadline has passed, in any lane; each is then decided under its own locks."""
     (rows,) = await run_batch(connection, [(EXPIRED, {"now": now, "limit": limit})])
     return [TicketRef(int(lane or 0), UUID((ticket_id or b"").decode())) for lane, ticket_id in rows]

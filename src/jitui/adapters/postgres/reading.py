@@ -1,7 +1,7 @@
-"""The statements that lock and read an order snapshot and a decision's inputs.
+"""The statements that lock and read an order snapshot and the decision inputs.
 
-Every statement names its lane. Rows come back as one JSON value that decodes straight into the core's own values:
-a field there is a column here, by the same name.
+Every statement names its lane. A row is one JSON value that is decoded directly into the values of the core, whose
+fields have the names of the columns.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from jitui.aftersales.ports import (
     TicketRef,
 )
 
-# How each kind of reference finds its order: by columns that never change, so no lock is needed to read them.
+# How each kind of reference finds its order: by columns that never change, so they can be read without a lock.
 _BY_ORDER: LiteralString = "%(id)s"
 _BY_TICKET: LiteralString = "(SELECT order_id FROM ticket WHERE lane = %(lane)s AND ticket_id = %(id)s)"
 _BY_REFUND: LiteralString = "(SELECT order_id FROM refund WHERE lane = %(lane)s AND refund_id = %(id)s)"
 _BY_ATTEMPT: LiteralString = "(SELECT order_id FROM refund_attempt WHERE lane = %(lane)s AND attempt_id = %(id)s)"
 
-# A request whose Idempotency-Key is in flight elsewhere must not wait for that request's locks. The lock is the buyer's
-# own: the same key for another buyer is another key.
+# A request whose Idempotency-Key is in use by another request must not wait for that request's locks. The lock includes
+# the buyer: the same key for another buyer is another key.
 _UNLESS_IN_FLIGHT: LiteralString = "current_setting('jitui.key_is_mine', true) IS DISTINCT FROM 'false'"
 
 
@@ -68,8 +68,8 @@ def _lock_order(locator: LiteralString) -> LiteralString:
     return f"SELECT 1 FROM orders WHERE lane = %(lane)s AND order_id = {locator} AND {_UNLESS_IN_FLIGHT} FOR UPDATE"
 
 
-# Who says *customised* or *virtual* wins, the line or its category as it stands today: false needs somebody who says
-# so and nobody who says otherwise (R2, I5).
+# The line or its category as it is now, one that says *customised* or *virtual* overrides the other. False requires
+# that one says no and neither says yes (R2, I5).
 _LINES: LiteralString = """
 (SELECT coalesce(json_agg(to_jsonb(x) || jsonb_build_object(
     'customised', CASE WHEN x.customised OR c.customised THEN true ELSE coalesce(x.customised, c.customised) END,
@@ -80,7 +80,7 @@ WHERE x.lane = o.lane AND x.order_id = o.order_id)
 """
 
 
-# Of an order, as row `o`: the buyer's history says that it is completed, and that was not taken back.
+# For an order as row `o`: the buyer's history has a completion of it that was not taken back.
 COMPLETED_BY_EVENT: LiteralString = """
 EXISTS (
     SELECT 1 FROM buyer_event e
@@ -91,7 +91,7 @@ EXISTS (
 """
 
 
-# In one order whatever the database's locale, and in the one that `aftersales.apply` keeps.
+# The order of rows does not depend on the database's locale, and is that of `aftersales.apply`.
 def _read_order(locator: LiteralString) -> LiteralString:
     return f"""
 SELECT json_build_object(
@@ -114,7 +114,7 @@ WHERE o.lane = %(lane)s AND o.order_id = {locator}
 """
 
 
-# The age of usage is one clock's, the database's, and is told on the caller's: neither a worker's nor an API machine's
+# The age of usage is measured by the database's clock alone, and converted to the caller's clock: no other machine's
 # clock can make old usage look fresh.
 _READ_INPUTS: LiteralString = """
 SELECT json_build_object(
@@ -206,7 +206,7 @@ FROM orders o
 WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
 """
 
-# The parts of a payment on other orders; all of a buyer's orders are in one lane and under the buyer's lock.
+# The parts of a payment on other orders; all orders of a buyer are in one lane, under the buyer's lock.
 READ_PAYMENT = statement("""
 SELECT json_build_object(
     'buyer_id', (SELECT buyer_id FROM payment_directory
@@ -235,32 +235,32 @@ _PAYMENT = msgspec.json.Decoder(KnownPayment)
 
 
 def decode_snapshot(text: bytes) -> OrderSnapshot:
-    """The snapshot as the core's own value."""
+    """The snapshot from its JSON."""
     return _FILE.decode(text)
 
 
 def decode_inputs(text: bytes) -> DecisionInputs:
-    """The inputs as the core's own value."""
+    """The decision inputs from their JSON."""
     return _INPUTS.decode(text)
 
 
 def decode_payment(text: bytes) -> KnownPayment:
-    """A payment on other orders."""
+    """The payment on other orders, from its JSON."""
     return _PAYMENT.decode(text)
 
 
 def payment_params(lane: int, order_id: str, payment: PaymentName) -> dict[str, Value]:
-    """Parameters of READ_PAYMENT."""
+    """The parameters of READ_PAYMENT."""
     return {"lane": lane, "order_id": order_id, "provider": payment.provider, "payment_id": payment.payment_id}
 
 
 def ref_params(ref: Ref) -> dict[str, Value]:
-    """Parameters of the locking and reading statements."""
+    """The parameters of the locking and reading statements."""
     return {"lane": ref.lane, "id": _identity(ref)}
 
 
 def input_params(lane: int, order_id: str, query: DecisionQuery) -> dict[str, Value]:
-    """Parameters of READ_INPUTS; a cap that the policy does not set reads nothing."""
+    """The parameters of READ_INPUTS; for a cap that the policy does not set, nothing is read."""
     return {
         "lane": lane,
         "order_id": order_id,
@@ -303,15 +303,15 @@ _LOCATORS: dict[type, LiteralString] = {
 }
 
 TRY_KEY = {kind: statement(_try_key(locator)) for kind, locator in _LOCATORS.items()}
-"""Whether the key is anybody's right now, by the kind of reference; so is what was answered to it before."""
+"""Takes the lock of an Idempotency-Key, without waiting when another request has it; by the kind of reference."""
 
 STORED_RESPONSE = {kind: statement(_stored_response(locator)) for kind, locator in _LOCATORS.items()}
 
 LOCK_BUYER = {kind: statement(_lock_buyer(locator)) for kind, locator in _LOCATORS.items()}
-"""The first lock of every path, by the kind of reference."""
+"""The first lock of every transaction, by the kind of reference."""
 
 LOCK_ORDER = {kind: statement(_lock_order(locator)) for kind, locator in _LOCATORS.items()}
-"""The second lock; tickets and refunds of the order are only changed under it."""
+"""The second lock, without which no ticket or refund of the order changes."""
 
 READ_ORDER = {kind: statement(_read_order(locator)) for kind, locator in _LOCATORS.items()}
-"""The whole order snapshot: a statement of its own, so that it sees what was committed while we waited for locks."""
+"""The order snapshot, read in its own statement, so that it sees what was committed while we waited for the locks."""

@@ -1,4 +1,4 @@
-"""See `jitui.aftersales.governance.registry.Registry`."""
+"""The rows that people set, on PostgreSQL; the port is `jitui.aftersales.governance.registry.Registry`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from jitui.policy import PublicPolicy
 
 _Row = TypeVar("_Row")
 
-# What a put does not say (`kept`) stays as it is.
+# The fields in `kept` stay as they are.
 _PUT_SHOP: LiteralString = """
 INSERT INTO shop AS s (shop_id, name, attributes, updated_at)
 VALUES (%(shop_id)s, %(name)s, %(attributes)s::jsonb, %(now)s)
@@ -73,7 +73,7 @@ ON CONFLICT (scope, ref) DO UPDATE
 SET covered = excluded.covered, reason = excluded.reason, set_by = excluded.set_by, set_at = excluded.set_at
 """
 
-# What a merchant is shown: the platform's and the shop's own rows, and those of categories and items it sells (R13).
+# What a merchant sees: the rows of the platform, of the shop, and of the categories and items that it sells (R13).
 _COVERAGE_OF: LiteralString = """
 SELECT to_json(c)::text FROM coverage c
 WHERE c.scope = 'platform' OR (c.scope = 'shop' AND c.ref = %(shop_id)s)
@@ -112,8 +112,8 @@ SET complete_from = excluded.complete_from,
 RETURNING to_json(h)::text
 """
 
-# Events that contradict what is known, by their place in the rows: an order of another buyer, and a retraction of
-# another kind than its event, whichever of the two came first.
+# Events that contradict the history, by their place in the rows: one of another buyer's order, and a retraction of
+# another kind than its event, whichever came first.
 _CONTRADICTED: LiteralString = """
 WITH told AS (SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
     AS t (place int, lane int, buyer_id text, event_id text, kind text, order_id text, retracts text))
@@ -146,40 +146,40 @@ WHERE (%(before)s::bigint IS NULL OR p.publication < %(before)s)
 ORDER BY p.publication DESC LIMIT %(limit)s
 """
 
-# Another process may have made the same view: it is the same.
+# Another process may have stored the view, which is equal.
 _KEEP_VIEW: LiteralString = """
 UPDATE policy SET public_view = %(view)s::jsonb WHERE publication = %(number)s AND public_view IS NULL
 """
 
 
 class PostgresRegistry:
-    """Plain rows; the newest word on each counts."""
+    """Plain rows; the newest value counts."""
 
     def __init__(self, pool: Pool, time_zone: str) -> None:
         self._pool = pool
         self._time_zone = time_zone
 
     async def put_shop(self, shop: Shop, now: datetime, *, kept: Collection[str] = ()) -> Shop:
-        """Create or replace; returns the shop as it stands."""
+        """Create or replace a shop; returns it as stored."""
         params = {**_values(shop), "attributes": _json(shop.attributes), "now": now, "kept": list(kept)}
         return await self._put(_PUT_SHOP, params, Shop)
 
     async def get_shop(self, shop_id: str) -> Shop | None:
-        """None when the platform never described it."""
+        """The shop's row; None when the platform never described the shop."""
         return await self._one("SELECT to_json(s)::text FROM shop s WHERE shop_id = %(id)s", {"id": shop_id}, Shop)
 
     async def put_buyer(self, buyer: Buyer, now: datetime, *, kept: Collection[str] = ()) -> Buyer:
-        """Create or replace; returns the buyer as it stands."""
+        """Create or replace a buyer; returns the buyer as stored."""
         params = {**_values(buyer), "attributes": _json(buyer.attributes), "now": now, "kept": list(kept)}
         return await self._put(_PUT_BUYER, params, Buyer)
 
     async def get_buyer(self, buyer_id: str) -> Buyer | None:
-        """The buyer's own row."""
+        """The buyer's row; None when there is none."""
         query: LiteralString = "SELECT to_json(b)::text FROM buyer b WHERE lane = %(lane)s AND buyer_id = %(id)s"
         return await self._one(query, {"lane": lane_of(buyer_id), "id": buyer_id}, Buyer)
 
     async def put_category(self, category: Category, now: datetime, *, kept: Collection[str] = ()) -> Category:
-        """Create or replace; decisions read it from the next request on. Returns the row as it stands."""
+        """Create or replace a category; returns it as stored. Decisions use it from the next request on."""
         return await self._put(_PUT_CATEGORY, {**_values(category), "now": now, "kept": list(kept)}, Category)
 
     async def set_coverage(self, coverage: Coverage) -> None:
@@ -189,7 +189,7 @@ class PostgresRegistry:
         await self._run(_SET_COVERAGE, _values(coverage), entry)
 
     async def coverage_of(self, shop_id: str) -> Sequence[Coverage]:
-        """Every row that touches the shop."""
+        """Every coverage row that applies to the shop."""
         return await read_rows(self._pool, _COVERAGE_OF, {"shop_id": shop_id}, Coverage)
 
     async def set_pause(self, pause: Pause) -> None:
@@ -205,7 +205,7 @@ class PostgresRegistry:
         return await self._run(statement, {"scope": scope.value, "ref": ref}, entry) > 0
 
     async def pauses(self) -> Sequence[Pause]:
-        """All that stand."""
+        """All pauses."""
         return await read_rows(self._pool, "SELECT to_json(p)::text FROM pause p ORDER BY set_at", {}, Pause)
 
     async def restrict(self, restriction: Restriction) -> bool:
@@ -225,7 +225,7 @@ class PostgresRegistry:
         return await self._run(statement, params, entry) > 0
 
     async def restrictions_of(self, buyer_id: str) -> Sequence[Restriction]:
-        """Standing and past ones, newest first."""
+        """The buyer's restrictions, newest first, also past ones."""
         query: LiteralString = (
             "SELECT to_json(r)::text FROM restriction r WHERE lane = %(lane)s AND buyer_id = %(id)s "
             "ORDER BY starts_at DESC"
@@ -239,25 +239,25 @@ class PostgresRegistry:
     async def record_history(
         self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()
     ) -> Sequence[HistoryRecord]:
-        """Say from when on kinds of events are complete; returns the records as they stand."""
+        """Record from when on kinds of events are complete; returns the records as stored."""
         made = [{**_values(record), "kept": list(kept)} for record in records]
         return [await self._put(_HISTORY, params, HistoryRecord) for params in made]
 
     async def history_records(self) -> Sequence[HistoryRecord]:
-        """What is known to be complete."""
+        """The kinds of events that are complete, and from when on."""
         return await read_rows(
             self._pool, "SELECT to_json(h)::text FROM history_record h ORDER BY kind", {}, HistoryRecord
         )
 
     async def refused_events(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RefusedEvent]:
-        """Those that name another buyer's order; retractions from the future, or of another kind than their event."""
+        """Events that name another buyer's order, and retractions in the future or of another kind than their event."""
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_CONTRADICTED, {"rows": _event_names(events)})).fetchall()
         places = {what: {int(str(place)) for place, said in rows if said == what} for what in ("order", "kind")}
         return contradicting(events, places["order"], places["kind"])
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
-        """Append to buyers' histories, each buyer in its own transaction; returns how many were new."""
+        """Append to buyers' histories, each buyer in its own transaction; returns how many events were new."""
         refused = {one.event for one in await self.refused_events(events)}
         by_buyer: dict[str, list[RecordBuyerEvent]] = {}
         for event in events:
@@ -270,7 +270,7 @@ class PostgresRegistry:
         return new
 
     async def publish_policy(self, policy: PublishedPolicy) -> None:
-        """Append to the publication log; the number is the log's own."""
+        """Append to the publication log, which numbers its rows."""
         view = None if policy.public_view is None else _json(policy.public_view)
         told = {"version": policy.version, "sha256": policy.sha256}
         entry = AuditEntry(
@@ -279,7 +279,7 @@ class PostgresRegistry:
         await self._run(_PUBLISH, {**_values(policy), "public_view": view}, entry)
 
     async def live_policy(self) -> PublishedPolicy | None:
-        """The newest publication."""
+        """The newest publication; None when nothing was published."""
         query: LiteralString = "SELECT to_json(p)::text FROM policy p ORDER BY publication DESC LIMIT 1"
         return await self._one(query, {}, PublishedPolicy)
 
@@ -289,12 +289,12 @@ class PostgresRegistry:
         return await read_rows(self._pool, _PUBLICATIONS, params, Publication)
 
     async def publication(self, number: int | None, *, documents: bool = False) -> Publication | None:
-        """One publication, or the newest."""
+        """One publication; without a number the newest."""
         params = {"before": None, "only": number, "limit": 1, "documents": documents}
         return await self._one(_PUBLICATIONS, params, Publication)
 
     async def keep_public_view(self, number: int, view: PublicPolicy | None) -> None:
-        """Keep what everybody may read of a publication; None for one that cannot be read any more."""
+        """Store the public view of a publication; None for one that can no longer be read."""
         await self._run(_KEEP_VIEW, {"number": number, "view": _json(view)})
 
     async def _run(

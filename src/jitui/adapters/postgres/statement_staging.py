@@ -1,6 +1,7 @@
-"""`reconciliation.reconcile.StatementStaging`: a statement in temporary tables, grouped with our postings.
+"""Puts a statement into temporary tables and groups it with our postings, on PostgreSQL.
 
-A statement may have millions of rows, so it goes in by COPY, the database gathers, and groups come out one by one.
+It implements `jitui.aftersales.reconciliation.reconcile.StatementStaging`. A statement may have millions of rows, so
+they are copied in, grouped by the database, and read group by group.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _COPY: LiteralString = (
     "lane, attempt_id) FROM STDIN"
 )
 
-# Which attempt or payment of ours a line is about: by our reference, else by the provider's number.
+# The attempt or payment of ours that a row is about: by our reference, or else by the provider's number.
 _FIND: LiteralString = """
 INSERT INTO statement_of_ours (line, lane, order_id, attempt_id, refund_id, state, tender_id, payment_id)
 SELECT DISTINCT ON (line) * FROM (
@@ -70,7 +71,7 @@ SELECT DISTINCT ON (line) * FROM (
 ORDER BY line
 """
 
-# Our movements for everything the statement names, whenever they were; and all that fall into the window.
+# Our movements for everything that the statement names, at any time, and all our movements in the window.
 _REFUNDS: LiteralString = """
 WITH posted AS (
     SELECT l.* FROM (SELECT DISTINCT lane, order_id FROM statement_of_ours WHERE attempt_id IS NOT NULL) k
@@ -98,7 +99,7 @@ SELECT json_build_object('key', key, 'order_id', order_id, 'attempt_id', attempt
 FROM parts GROUP BY key, order_id, attempt_id, refund_id, state
 """
 
-# A payment may be shared by several orders, and captured in several steps: all of it is one group.
+# A payment may be shared by several orders and captured in several steps; all of it is one group.
 _PAYMENTS: LiteralString = """
 WITH posted AS (
     SELECT l.* FROM (
@@ -146,14 +147,14 @@ def _clearing(provider: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PostgresStagedStatement:
-    """See `jitui.aftersales.reconciliation.reconcile.StagedStatement`."""
+    """Implements `jitui.aftersales.reconciliation.reconcile.StagedStatement`."""
 
     connection: Connection
     provider: str
     summary: StatementSummary
 
     async def groups(self, window: StatementWindow) -> AsyncIterator[MovementGroup]:
-        """Refunds, then payments; payments only where the statement lists any: many bills are of refunds alone."""
+        """The groups of refunds, then those of payments; without payments in the statement, refunds alone."""
         params = {
             "clearing": _clearing(self.provider),
             "causes": _CAUSES,
@@ -175,14 +176,14 @@ class PostgresStagedStatement:
 
 
 class PostgresStatementStaging:
-    """One connection holds the statement while another takes in what it tells."""
+    """Keeps the statement on one connection; other connections write what was learned from it."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     @asynccontextmanager
     async def stage(self, provider: str, rows: Iterable[AnyRow]) -> AsyncIterator[PostgresStagedStatement]:
-        """Read the statement to its end into temporary tables. Raises BadInput as reading does."""
+        """Read the whole statement into temporary tables. Raises BadInput when it cannot be read."""
         async with self._pool.connection() as connection:
             await connection.execute(_TABLES)
             summary = await _copy(connection, rows)
@@ -192,7 +193,7 @@ class PostgresStatementStaging:
             yield PostgresStagedStatement(connection, provider, summary)
 
     async def group_of(self, provider: str, group: MovementGroup) -> MovementGroup:
-        """Our side of an attempt as it is now."""
+        """The group with our movements of the attempt as they are now."""
         assert group.attempt_id is not None
         params = {
             "lane": lane_of_id(group.attempt_id),
@@ -249,7 +250,7 @@ def _columns(row: StatementRow) -> tuple[object, ...]:
 
 
 def _attempt_of(reference: str | None) -> UUID | None:
-    """An attempt's id, with or without its dashes; anything else is not of ours."""
+    """The id of an attempt, with or without dashes; None for a reference that is not ours."""
     if reference is None or len(reference) not in (32, 36):
         return None
     try:

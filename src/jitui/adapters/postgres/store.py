@@ -1,4 +1,4 @@
-"""The after-sales core's store on PostgreSQL: a transaction of two round trips, order intake, and the refund queue."""
+"""The store on PostgreSQL: transactions of two round trips, orders, and the refund queue."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _PURGE_RESPONSES = statement(
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """What the database refuses to write, in the core's own words."""
+    """Raise the core's exceptions for writes that the database refuses: Overtaken or InvariantBroken."""
     try:
         yield
     except errors.IntegrityError as error:
@@ -62,7 +62,7 @@ def refusals() -> Iterator[None]:
 
 
 class PostgresTransaction:
-    """See `jitui.aftersales.ports.Transaction`."""
+    """Implements `jitui.aftersales.ports.Transaction`."""
 
     def __init__(self, connection: Connection, time_zone: str) -> None:
         self._connection = connection
@@ -71,7 +71,7 @@ class PostgresTransaction:
     async def open(
         self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
     ) -> Opened:
-        """First round trip: claim the key, lock buyer then order, and only then read, each a statement of its own."""
+        """The first round trip: claim the key, lock the buyer, then the order, then read, each in its own statement."""
         kind, params = type(ref), reading.ref_params(ref)
         calls: list[BatchCall] = [(BEGIN, {})]
         if idempotency_key is not None:
@@ -102,7 +102,7 @@ class PostgresTransaction:
         idempotency_key: IdempotencyKey | None = None,
         response: StoredResponse | None = None,
     ) -> None:
-        """Second round trip: everything the plan writes, the stored response, and the commit."""
+        """The second round trip: write the changes and the stored response, and commit."""
         calls = writing.calls(snapshot, changes, self._time_zone)
         if idempotency_key is not None and response is not None:
             calls.append((writing.STORE_RESPONSE, _response_params(snapshot, idempotency_key, response)))
@@ -112,7 +112,7 @@ class PostgresTransaction:
 
 
 class PostgresStore:
-    """See `jitui.aftersales.ports.Store`."""
+    """Implements `jitui.aftersales.ports.Store`."""
 
     def __init__(self, pool: Pool, time_zone: str, seen: queue.SeenLog | None = None) -> None:
         self._pool = pool
@@ -121,7 +121,7 @@ class PostgresStore:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
-        """A transaction that is rolled back unless its `commit` ran."""
+        """A transaction; it is rolled back unless `commit` is called."""
         async with self._pool.connection() as connection:
             try:
                 yield PostgresTransaction(connection, self._time_zone)
@@ -130,19 +130,19 @@ class PostgresStore:
                     await connection.rollback()
 
     async def find_order(self, order_id: str) -> OrderRef | None:
-        """Through the directory, for callers that know a platform's order id and not its buyer."""
+        """The order, from the directory, for callers that know its id but not its buyer."""
         async with self._pool.connection() as connection:
             (rows,) = await run_batch(connection, [(_FIND_ORDER, {"order_id": order_id})])
         return OrderRef(int(rows[0][0] or 0), order_id) if rows else None
 
     async def read_order(self, ref: Ref) -> OrderSnapshot | None:
-        """The snapshot as it is now, without locks."""
+        """The snapshot as it is now, read without locks."""
         async with self._pool.connection() as connection:
             (rows,) = await run_batch(connection, [(reading.READ_ORDER[type(ref)], reading.ref_params(ref))])
         return _snapshot(rows)
 
     async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderSnapshot, DecisionInputs] | None:
-        """Snapshot and decision inputs without locks, for a dry run."""
+        """The snapshot and the decision inputs, read without locks, for a dry run."""
         async with self._pool.connection() as connection:
             rows, inputs = await run_batch(
                 connection,
@@ -155,26 +155,26 @@ class PostgresStore:
         return None if snapshot is None else (snapshot, _inputs(inputs))
 
     async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
-        """See `jitui.adapters.postgres.put_order`."""
+        """Create or replace the order as `plan_order` says."""
         async with self._pool.connection() as connection:
             return await put_order(connection, ref, new, now)
 
     async def claim_refunds(
         self, *, now: datetime, lease_until: datetime, limit: int, provider: str | None = None
     ) -> list[ClaimedRefund]:
-        """See `jitui.adapters.postgres.queue`."""
+        """Claim up to `limit` due refunds; `sending` is committed before any of them is sent."""
         async with self._pool.connection() as connection:
             return await queue.claim_refunds(
                 connection, self._seen, now=now, lease_until=lease_until, limit=limit, provider=provider
             )
 
     async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]:
-        """See `jitui.adapters.postgres.queue`."""
+        """Tickets whose deadline has passed."""
         async with self._pool.connection() as connection:
             return await queue.expired_tickets(connection, now, limit)
 
     async def purge_responses(self, before: datetime) -> int:
-        """Drop answers to Idempotency-Keys that are older than the promise to keep them; returns how many."""
+        """Delete responses to Idempotency-Keys that need not be kept any more; returns how many."""
         async with self._pool.connection() as connection:
             (rows,) = await run_batch(connection, [(_PURGE_RESPONSES, {"before": before})])
         return int(rows[0][0] or 0)
@@ -203,7 +203,7 @@ def _inputs(rows: list[Row]) -> DecisionInputs:
 
 
 def _key_state(tried: list[Row], stored_rows: list[Row], idempotency_key: IdempotencyKey) -> Opened | None:
-    """What the key found: in flight elsewhere, used for something else, answered before, or nothing."""
+    """What was found for the key: in use, used for another request, or answered; None for a new key."""
     if tried[0][0] == b"false":
         return Opened(None, in_flight=True)
     if not stored_rows:
@@ -215,7 +215,7 @@ def _key_state(tried: list[Row], stored_rows: list[Row], idempotency_key: Idempo
 
 
 def _lock_number(idempotency_key: IdempotencyKey) -> int:
-    """Of API key, route and key; the statement adds the buyer."""
+    """The lock's number for API key, route and key; the statement adds the buyer."""
     digest = hashlib.sha256(
         "\x00".join((idempotency_key.key_id, idempotency_key.route, idempotency_key.key)).encode()
     ).digest()
@@ -229,7 +229,7 @@ def _key_params(idempotency_key: IdempotencyKey) -> dict[str, Value]:
 def _response_params(
     snapshot: OrderSnapshot, idempotency_key: IdempotencyKey, response: StoredResponse
 ) -> dict[str, Value]:
-    # In the lane of the buyer, as all that the transaction touches (decision 0017).
+    # in the lane of the buyer, like everything that the transaction writes (decision 0017)
     return {
         **_key_params(idempotency_key),
         "lane": snapshot.order.lane,

@@ -1,7 +1,7 @@
-"""One statement for each kind of change; all changes of a kind in a plan travel as one JSON array of rows.
+"""One statement for each kind of change; all changes of a kind in a plan are sent as one JSON array of rows.
 
 Every statement takes the same parameters (`lane`, `order_id`, `buyer_id`, `time_zone`, `rows`) and names its lane.
-Amounts and units are deltas, so that the tables' CHECKs judge every change (I1, I3).
+Amounts and units are differences, so that the tables' CHECKs verify every result (I1, I3).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jitui.policy import facts
 _ROWS: LiteralString = "jsonb_to_recordset(%(rows)s::jsonb)"
 
 ONCE_PER_ORDER: LiteralString = "'order_paid', 'order_completed', 'order_cancelled'"
-"""`jitui.policy.facts.ONCE_PER_ORDER`, as the constraint `once_per_order` has it."""
+"""`jitui.policy.facts.ONCE_PER_ORDER`, as in the constraint `once_per_order`."""
 
 _SQL: dict[type, LiteralString] = {
     c.OpenTicket: f"""
@@ -151,10 +151,10 @@ _SQL: dict[type, LiteralString] = {
         WHERE t.condition = r.condition AND t.state = 'open'
         RETURNING t.condition
         """,
-    # An event that is taken back leaves the roll-up once, by its own kind, day and amount; a retraction that comes
-    # before its event keeps the event out. So the roll-up is what counting the events gives, in whatever order.
-    # Events that happen once to an order are counted by `ONE_PER_ORDER`, which follows. What is told of an order that
-    # costs nothing is no event; that such an order is completed stands on the order itself.
+    # A retracted event is subtracted from the roll-up once, by its own kind, day and amount; a retraction that arrives
+    # before its event keeps the event out. So the roll-up equals a count of the events, in whatever order they arrive.
+    # Events that an order has once are counted by `ONE_PER_ORDER`, which runs next. Events about an order that costs
+    # nothing are not stored; the completion of such an order is recorded on the order itself.
     c.RecordBuyerEvent: f"""
         WITH new AS (
             INSERT INTO buyer_event (lane, buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, currency,
@@ -297,8 +297,8 @@ _SQL: dict[type, LiteralString] = {
 
 STATEMENTS = {kind: statement(sql) for kind, sql in _SQL.items()}
 
-# Of the events that say the same of an order, the first that stands has its place in the roll-up. It says what holds
-# now, so it may run as often as it likes, and whatever came first: an event, another of its order, or a retraction.
+# Of the events of one kind about one order, the first that is not retracted is in the roll-up. The statement computes
+# the final state, so it may run repeatedly, whatever came first: the event, another of its order, or a retraction.
 ONE_PER_ORDER = statement(f"""
 WITH named AS (
     SELECT r.buyer_id, r.event_id FROM {_ROWS} AS r (buyer_id text, event_id text)
@@ -348,7 +348,7 @@ _ONCE = frozenset(facts.ONCE_PER_ORDER)
 
 
 def calls(snapshot: OrderSnapshot, changes: Sequence[c.Change], time_zone: str) -> list[BatchCall]:
-    """The calls of a plan in the order in which its kinds of write first appear."""
+    """The calls for a plan, in the order in which its kinds of change first appear."""
     by_kind: dict[type, list[c.Change]] = {}
     for change in changes:
         by_kind.setdefault(type(change), []).append(change)
@@ -370,7 +370,7 @@ def calls(snapshot: OrderSnapshot, changes: Sequence[c.Change], time_zone: str) 
 async def record_buyer_events(
     connection: Connection, buyer_id: str, events: Sequence[c.RecordBuyerEvent], time_zone: str
 ) -> int:
-    """Append one buyer's events under the buyer's lock and commit; returns how many were new."""
+    """Append one buyer's events under the buyer's lock, and commit; returns how many were new."""
     params: dict[str, Value] = {
         "lane": lane_of(buyer_id),
         "buyer_id": buyer_id,

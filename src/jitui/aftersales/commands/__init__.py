@@ -1,1 +1,1 @@
-"""What can be done to an order: each command plans purely from a snapshot and returns changes."""
+"""The commands on an order: each plans purely from a snapshot and returns changes."""

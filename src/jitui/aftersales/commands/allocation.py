@@ -1,7 +1,7 @@
-"""How an order's money is split over its lines, units, freight, tenders and funders (docs/reference/refund-split.md).
+"""Splits an order's money over lines, units, freight, tenders and funders (docs/reference/refund-split.md).
 
-Every total is a function of *which* units went back and of how much in all, never of the sequence of the requests: each
-function says what should have gone back by now, less what has.
+Every total depends on *which* units were refunded and on the sum so far, never on the sequence of the requests. Each
+function computes what should have been refunded in all, and subtracts what has been.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from jitui.money import split_by_weight, split_further
 
 @dataclass(frozen=True, slots=True)
 class NetPaid:
-    """What the buyer really paid for each line, and for the freight."""
+    """What the buyer really paid for each line, and for the freight, in minor units."""
 
     lines: dict[str, int]
     freight_minor: int
 
     @property
     def goods_minor(self) -> int:
-        """All lines together."""
+        """The sum over all lines."""
         return sum(self.lines.values())
 
 
 def net_paid(snapshot: OrderSnapshot) -> NetPaid:
-    """The lines' own amounts; where less was captured than they sum to, everything is worth its part of that.
+    """The amounts of lines and freight; when less was captured, the captured amount in proportion to them.
 
-    Such an order was paid by a deposit, or its discount was not taken off its lines: the money that is there belongs to
-    all its goods, not to the line that happens to be asked for first (T3, T23).
+    Less was captured when the order was paid by a deposit, or when a discount was not deducted from the lines. The
+    captured money then belongs to all goods, not to the line that is refunded first (T3, T23).
     """
     stated = [line.paid_minor for line in snapshot.lines] + [snapshot.order.freight_minor]
     *lines, freight_minor = split_by_weight(min(sum(stated), captured_minor(snapshot.tenders)), stated)
@@ -40,28 +40,31 @@ def net_paid(snapshot: OrderSnapshot) -> NetPaid:
 
 
 def refundable_minor(tenders: Sequence[Tender]) -> int:
-    """What can still go back on this order, pending refunds counted as gone (I1, T8, T9)."""
+    """What can still be refunded on this order; pending refunds count as refunded (I1, T8, T9)."""
     return sum(tender.remaining_minor for tender in tenders)
 
 
 def units_due_minor(line: OrderLine, net_paid_minor: int, quantity: int) -> int:
-    """What so many more units of a line bring back: the floor of their share together with all earlier units (T26)."""
+    """The refund for `quantity` more units of a line.
+
+    It is the floor of the share of all claimed units together, less what was claimed before (T26).
+    """
     return max(0, net_paid_minor * (line.claimed_quantity + quantity) // line.quantity - line.claimed_minor)
 
 
 def over_tenders(tenders: Sequence[Tender], amount_minor: int) -> tuple[int, ...]:
-    """An amount over the payments, in proportion to what each captured and in step with what each gave before."""
+    """Split an amount over the payments, so that the refunds of each are in proportion to what it captured."""
     gone = [tender.captured_minor - tender.remaining_minor for tender in tenders]
     return split_further(amount_minor, [tender.captured_minor for tender in tenders], gone)
 
 
 def is_last(snapshot: OrderSnapshot, ticket: Ticket) -> bool:
-    """Whether with this ticket every unit of the order is refunded, and none has left: freight goes with it."""
+    """Whether all units of the order are refunded with this ticket, and none has left; freight is then refunded too."""
     return _all_units_under(APPROVED_STATES, snapshot, ticket)
 
 
 def leaves_no_unit_free(snapshot: OrderSnapshot, ticket: Ticket) -> bool:
-    """Whether with this ticket every unit is refunded or asked for, and none has left."""
+    """Whether all units are refunded or requested with this ticket, and none has left."""
     return _all_units_under(APPROVED_STATES | OPEN_STATES, snapshot, ticket)
 
 
@@ -75,14 +78,14 @@ def _all_units_under(states: Set[TicketState], snapshot: OrderSnapshot, ticket: 
 def over_funders(snapshot: OrderSnapshot, ticket: Ticket) -> dict[Funder, int]:
     """Each funder's share of the goods that are refunded with this ticket, less what went back to it before; none is 0.
 
-    Only what was granted counts: a request in review may yet be withdrawn.
+    Only approved tickets count: a request in review may still be withdrawn.
     """
     approved = _lines_under(APPROVED_STATES, snapshot, ticket)
     whole_minor = net_paid(snapshot).goods_minor
     goods_minor = min(whole_minor, sum(row.amount_minor for row in approved))
     everything = sum(row.quantity for row in approved) == sum(line.quantity for line in snapshot.lines)
     due = {}
-    if snapshot.order.free_of_charge:  # no line has a price to go by: each unit weighs the same
+    if snapshot.order.free_of_charge:  # no line has a price, so each unit has the same weight
         goods_minor, whole_minor = sum(row.quantity for row in approved), sum(line.quantity for line in snapshot.lines)
     for fund in snapshot.funding:
         share = fund.amount_minor * goods_minor // whole_minor if whole_minor else 0
@@ -91,6 +94,6 @@ def over_funders(snapshot: OrderSnapshot, ticket: Ticket) -> dict[Funder, int]:
 
 
 def _lines_under(states: Set[TicketState], snapshot: OrderSnapshot, ticket: Ticket) -> tuple[TicketLine, ...]:
-    """Of the tickets in one of these states, and of this one, whatever its own is."""
+    """The lines of this ticket and of the other tickets in `states`."""
     found = {other.ticket_id for other in snapshot.tickets if other.state in states} | {ticket.ticket_id}
     return tuple(row for row in snapshot.ticket_lines if row.ticket_id in found)

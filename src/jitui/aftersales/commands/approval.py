@@ -1,4 +1,4 @@
-"""Granting a ticket: the one place where an approval turns into refunds, holds and a stop-ship signal."""
+"""Approves a ticket. Only here does an approval become refunds, holds on tenders and a stop-ship event."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from jitui.ids import new_id
 def approve_ticket(
     snapshot: OrderSnapshot, ticket: Ticket, *, approved_by: ApprovedBy, by: Actor, now: datetime
 ) -> tuple[Change, ...]:
-    """Approve a ticket of the snapshot whose amount is within what is refundable.
+    """Approve a ticket whose amount is within what can be refunded.
 
-    Two transitions are recorded at once: approved (by whom), and refunding (queued for payment). The split is made now,
-    from what is granted and has left by now; the hold on every tender is the database's to check (I1).
+    Two transitions are recorded: approved (by whom), and refunding (queued for payment). The amounts are split now,
+    from what has been approved and what has left by now. The database checks the hold on every tender (I1).
     """
     approved = replace(
         amount_now(snapshot, ticket),
@@ -69,7 +69,7 @@ def approve_ticket(
 def _nothing_to_pay(
     snapshot: OrderSnapshot, ticket: Ticket, approved: TicketEvent, now: datetime
 ) -> tuple[Change, ...]:
-    """An order that cost nothing: its approval is the end already."""
+    """The end of a ticket on an order that cost nothing: its approval makes it refunded at once."""
     noted = apply(snapshot, AddTimeline((approved,)))
     paid = transition(noted, ticket, TicketState.REFUNDED, by=SYSTEM, why="paid", now=now)
     ended = replace(ticket, state=TicketState.REFUNDED, version=ticket.version + 1, closed_at=now)
@@ -88,10 +88,10 @@ def _refunded(ticket: Ticket, now: datetime) -> Announce:
 
 
 def amount_now(snapshot: OrderSnapshot, ticket: Ticket) -> Ticket:
-    """The ticket with what an approval at this moment gives back: never more than was asked for.
+    """The ticket with the amounts that an approval refunds now; they are never more than was requested.
 
-    Freight that was promised with the last goods stays behind while other goods of the order are not refunded for good,
-    or when any have left (`refund-split.md`).
+    Freight that was requested with the last goods is left out while other goods of the order are not refunded, or when
+    any have left (`refund-split.md`).
     """
     freight_minor = ticket.freight_minor if is_last(snapshot, ticket) else 0
     return replace(
@@ -105,7 +105,7 @@ def amount_now(snapshot: OrderSnapshot, ticket: Ticket) -> Ticket:
 def _freight_elsewhere(
     snapshot: OrderSnapshot, ticket: Ticket, freight_minor: int, now: datetime
 ) -> tuple[Change, ...]:
-    """Freight that this ticket leaves behind goes with the latest request that still waits, else it is set free."""
+    """Move freight that this approval leaves out to the latest request that waits, or release it when there is none."""
     if not freight_minor:
         return ()
     waiting = [
@@ -135,7 +135,7 @@ def _freight_elsewhere(
 
 
 def queue_refunds(snapshot: OrderSnapshot, ticket: Ticket, amount_minor: int, now: datetime) -> tuple[Refund, ...]:
-    """One refund for each payment that gives a part of the amount, none of it what a bank may take as well."""
+    """One refund for each payment that pays a part of the amount; money that an open dispute may take is not used."""
     tenders = snapshot.undisputed_tenders
     parts = over_tenders(tenders, amount_minor)
     return tuple(
@@ -159,7 +159,7 @@ def queue_refunds(snapshot: OrderSnapshot, ticket: Ticket, amount_minor: int, no
 
 
 def _entries(ticket: Ticket, refunds: Sequence[Refund], now: datetime) -> tuple[LedgerEntry, ...]:
-    """The order's escrow now owes the buyer; a funder's share goes straight back to it."""
+    """The postings of the refunds, and of each funder's share that is returned."""
     to_buyer = (ledger.granted(refund, now) for refund in refunds)
     to_funders = (
         ledger.returned(ticket.ticket_id, funder, amount, ticket.currency, now)
@@ -169,7 +169,7 @@ def _entries(ticket: Ticket, refunds: Sequence[Refund], now: datetime) -> tuple[
 
 
 def _announcements(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[Announce, ...]:
-    """The approval itself tells the warehouse which units to hold back and which printed labels to void (T19)."""
+    """The events for the feed, which tell the warehouse what units to hold back and what labels to void (T19)."""
     assert ticket.approved_by is not None
     goods = {line.line_id: line for line in snapshot.lines}
     lines = snapshot.lines_of(ticket.ticket_id)

@@ -1,4 +1,4 @@
-"""Claiming a due refund: what a worker's claim does to it, and what the worker may then do at the provider. Pure."""
+"""Claims a due refund: how a claim changes it, and what the worker may then do at the provider. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from jitui.aftersales.ports import ClaimedRefund
 
 
 def plan_claim(refund: Refund, *, now: datetime, lease_until: datetime, new_attempt_id: UUID) -> ClaimRefund:
-    """A queued refund gets a new attempt; anything else is the same attempt again.
+    """A queued refund gets a new attempt; a refund in any other state continues its attempt.
 
-    The due time becomes the end of the lease, so that a dead worker's refunds come back by themselves.
+    The due time becomes the end of the lease, so that the refunds of a dead worker are claimed again.
     """
     if refund.state is not RefundState.QUEUED and refund.attempt_no:
         return ClaimRefund(refund.refund_id, lease_until)
@@ -22,6 +22,6 @@ def plan_claim(refund: Refund, *, now: datetime, lease_until: datetime, new_atte
 
 
 def claimed(lane: int, refund: Refund, attempt: Attempt, *, is_new: bool) -> ClaimedRefund:
-    """What a worker has in hand after its claim: an old attempt may have reached the provider, so it is looked up."""
+    """A claimed refund for the worker. An old attempt may have reached the provider, so it must be looked up first."""
     accepted = refund.state in (RefundState.PENDING, RefundState.SUCCEEDED)
     return ClaimedRefund(lane, refund, attempt, look_up_first=not is_new, may_send=not accepted)

@@ -1,7 +1,8 @@
-"""Card disputes: the buyer's bank may take a payment back past every refund.
+"""Card disputes: the buyer's bank may take back a payment, even when it was refunded already.
 
-While a dispute is open nothing is refunded at once; one that is lost lowers what its payment can still give by its own
-amount, and by nothing else. What had been refunded of that amount went back twice: a task, and the ledger shows it.
+While a dispute is open, nothing is refunded at once. A lost dispute reduces what its payment can refund by exactly the
+dispute's amount. Where that money had been refunded before, the buyer has it twice: a task is opened, and the ledger
+records it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from jitui.aftersales.provider import ToldDispute
 async def record_dispute(
     store: Store, ref: OrderRef, told: Dispute, *, now: datetime, reply: IdempotentReply | None = None
 ) -> Executed | Refusal | StoredResponse:
-    """Record that a card dispute was opened, won or lost; the same again changes nothing."""
+    """Record that a card dispute was opened, won or lost; repeating it changes nothing."""
 
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
         return plan_dispute(snapshot, told, now)
@@ -34,7 +35,10 @@ async def record_dispute(
 
 
 def plan_dispute(snapshot: OrderSnapshot, told: Dispute, now: datetime) -> Plan | Refusal:
-    """Late news of an open dispute never opens a closed one again; a closed one stays as it was closed."""
+    """Plan the changes for a report about a dispute.
+
+    A closed dispute stays as it was closed; a late report that it is open does not reopen it.
+    """
     tender = next((tender for tender in snapshot.tenders if tender.tender_id == told.tender_id), None)
     if tender is None:
         return Refusal(RefusalCode.UNKNOWN_TENDER, f"The order has no tender {told.tender_id!r}.", "tender_id")
@@ -62,7 +66,7 @@ def plan_dispute(snapshot: OrderSnapshot, told: Dispute, now: datetime) -> Plan 
 
 
 def _why_not(tender: Tender, known: Dispute | None, told: Dispute) -> str:
-    """Why this cannot be the dispute that we know, or one of this payment; empty when it can."""
+    """Why this report contradicts the known dispute or its payment; empty when it does not."""
     if told.amount_minor > tender.captured_minor:
         return f"The payment is {tender.captured_minor}; a dispute of it cannot be about {told.amount_minor}."
     if known is None or known.state is DisputeState.OPEN or told.state is DisputeState.OPEN:
@@ -100,7 +104,7 @@ def _effects(snapshot: OrderSnapshot, dispute: Dispute, now: datetime) -> tuple[
 
 
 def _overlap(snapshot: OrderSnapshot, dispute: Dispute, twice_minor: int, now: datetime) -> OpenTask:
-    """The bank gave back what was refunded, or granted, already."""
+    """The task for money that the bank gave back although it was refunded or approved for a refund."""
     task = NewTask(
         name=f"dispute_overlaps:{snapshot.order.order_id}:{dispute.dispute_id}",
         kind=TaskKind.DISPUTE_OVERLAPS,
@@ -119,12 +123,12 @@ def _overlap(snapshot: OrderSnapshot, dispute: Dispute, twice_minor: int, now: d
     return OpenTask(task.task_id, task)
 
 
-# A provider's word ------------------------------------------------------------------------------------------------
+# Reports by a provider -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class FoundTender:
-    """A payment of ours under a provider's name of it, with what is known of the dispute there (state and amount)."""
+    """A tender with the provider's payment; `known` is the state and amount of the dispute that is recorded, if any."""
 
     ref: OrderRef
     tender_id: str
@@ -134,21 +138,21 @@ class FoundTender:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the dispute was won or lost here already."""
+        """Whether the dispute is recorded as won or lost."""
         return self.known is not None and self.known[0] is not DisputeState.OPEN
 
 
 class ParkedDisputes(Protocol):
-    """Where news waits whose order is not known yet."""
+    """Stores reports about disputes whose payment is not known yet."""
 
     async def find_tenders(self, told: ToldDispute) -> list[FoundTender]:
-        """In one sequence whoever asks, and whenever."""
+        """The tenders of the disputed payment, always in the same sequence."""
         ...
 
     async def park(self, told: ToldDispute, now: datetime) -> None: ...
 
     async def parked(self, limit: int) -> list[ToldDispute]:
-        """Those whose payment is known by now, oldest first."""
+        """The reports whose payment is known by now, oldest first."""
         ...
 
     async def unpark(self, told: ToldDispute) -> None: ...
@@ -157,7 +161,10 @@ class ParkedDisputes(Protocol):
 async def take_dispute(
     store: Store, parked_disputes: ParkedDisputes, tasks: Tasks, told: ToldDispute, *, now: datetime
 ) -> bool:
-    """What a provider says of a dispute; False: its payment is not known yet, so it was parked (T40)."""
+    """Record a provider's report about a dispute.
+
+    Returns False when its payment is not known yet; it is parked (T40).
+    """
     found = await parked_disputes.find_tenders(told)
     if not found:
         await parked_disputes.park(told, now)
@@ -172,7 +179,7 @@ async def take_dispute(
 async def link_parked(
     store: Store, parked_disputes: ParkedDisputes, tasks: Tasks, *, now: datetime, limit: int = 100
 ) -> int:
-    """Take in parked news whose payment has become known; returns how many."""
+    """Record the parked reports whose payment has become known; returns their number."""
     found = await parked_disputes.parked(limit)
     for told in found:
         if await take_dispute(store, parked_disputes, tasks, told, now=now):
@@ -181,16 +188,17 @@ async def link_parked(
 
 
 def _parts(told: ToldDispute, found: list[FoundTender]) -> list[Dispute]:
-    """Over the orders that share the payment: while it is open it holds all of them, whatever it is about."""
+    """The dispute for each order that shares the payment. An open one holds its whole amount on each of them."""
     if told.state is DisputeState.LOST:
         return _lost_parts(told, found)
     return [_of(told, one, told.state, min(told.amount_minor, one.captured_minor)) for one in found]
 
 
 def _lost_parts(told: ToldDispute, found: list[FoundTender]) -> list[Dispute]:
-    """What is lost comes off what the orders have left, one by one, and only then off what they gave back already.
+    """The parts of a lost dispute: first from what the orders can still refund, one after another, then from the rest.
 
-    What was recorded before stays, so that the same news again, or after half of it, is no other split.
+    Parts that were recorded before stay, so that repeating the report, even after only some parts were recorded, gives
+    the same split.
     """
     lost = [one.known[1] if one.known and one.known[0] is DisputeState.LOST else 0 for one in found]
     left_minor = told.amount_minor - sum(lost)
@@ -200,7 +208,8 @@ def _lost_parts(told: ToldDispute, found: list[FoundTender]) -> list[Dispute]:
                 more_minor = max(0, min(left_minor, room - lost[place]))
                 lost[place] += more_minor
                 left_minor -= more_minor
-    if left_minor:  # more than the payment, or otherwise than before: it is refused there, and a person is told
+    # The dispute exceeds the payment, or differs from an earlier report: this part is refused, and a task is opened.
+    if left_minor:
         places = [place for place, one in enumerate(found) if one.is_closed is (left_minor < 0)]
         lost[places[-1] if places else -1] += left_minor
     return [_lost_part(told, one, minor) for one, minor in zip(found, lost, strict=True)]

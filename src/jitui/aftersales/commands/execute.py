@@ -1,6 +1,6 @@
-"""How every command runs: open the order snapshot under its locks, plan purely, write and commit.
+"""Runs a command: open the order snapshot under its locks, plan purely, write and commit.
 
-A planner is a pure function from the snapshot to changes; `apply` alone says what the snapshot is after them.
+A planner is a pure function from the snapshot to changes; only `apply` computes the snapshot after them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jitui.aftersales.ports import DecisionInputs, DecisionQuery, Opened, Ref, S
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a command will write, and the ticket (if any) that it is about."""
+    """What a command will write, and the ticket that it is about, if any."""
 
     changes: tuple[Change, ...] = ()
     ticket_id: UUID | None = None
@@ -28,7 +28,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Executed:
-    """What a command wrote on the snapshot that it found, and the ticket (if any) that it was about."""
+    """What a command wrote, the snapshot before it, and the ticket that it was about, if any."""
 
     before: OrderSnapshot
     changes: tuple[Change, ...]
@@ -36,19 +36,19 @@ class Executed:
 
     @cached_property
     def snapshot(self) -> OrderSnapshot:
-        """The snapshot as it is now; a worker, who shows it to nobody, does without."""
+        """The snapshot after the command; it is computed only when somebody reads it."""
         return apply_all(self.before, self.changes)
 
     @property
     def ticket(self) -> Ticket:
-        """The ticket as it is now, for a command that is about one."""
+        """The ticket after the command, for a command that is about one."""
         assert self.ticket_id is not None
         return self.snapshot.ticket(self.ticket_id)
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotentReply:
-    """The caller's answer, made and kept in the transaction of the effect it answers, under an Idempotency-Key."""
+    """The response to the caller, which is stored under the Idempotency-Key in the transaction of its command."""
 
     key: IdempotencyKey
     render: Callable[[Executed], StoredResponse]
@@ -62,10 +62,10 @@ async def execute(
     query: DecisionQuery | None = None,
     reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | StoredResponse:
-    """Two round trips: lock (buyer, order) and read; then everything the plan writes, with the commit.
+    """Run a command in two round trips: lock (buyer, order) and read; then write the changes and commit.
 
-    Returns what was committed, the response stored by an earlier call with the same Idempotency-Key,
-    or a refusal, after which nothing was written.
+    Returns what was committed, the response stored by an earlier call with the same Idempotency-Key, or a refusal,
+    after which nothing was written.
     """
     idempotency_key = reply.key if reply is not None else None
     async with store.transaction() as transaction:
@@ -85,7 +85,7 @@ async def execute(
 
 
 def _uncounted(changes: tuple[Change, ...]) -> tuple[Change, ...]:
-    """An order that costs nothing counts in no feature of buyer or shop: it would be a cheap way to a good record."""
+    """Keep an order that costs nothing out of every feature, where it would be a cheap way to a good record."""
     return tuple(
         replace(change, body={**change.body, "free_of_charge": True}) if isinstance(change, Announce) else change
         for change in changes
@@ -113,5 +113,5 @@ def _before_planning(opened: Opened) -> StoredResponse | Refusal | None:
 
 
 def not_found() -> Refusal:
-    """One answer for what does not exist and for what belongs to somebody else (I8)."""
+    """The response for what does not exist and for what belongs to somebody else alike (I8)."""
     return Refusal(RefusalCode.NOT_FOUND, "There is no such thing here, or it is not yours to see.")

@@ -1,4 +1,4 @@
-"""Gathering the facts of one decision from the order snapshot and the inputs read beside it. Pure.
+"""Gathers the facts of a decision from the order snapshot and the decision inputs. Pure.
 
 A fact that cannot be known is left out: an unknown condition never approves (I5).
 """
@@ -26,20 +26,20 @@ from jitui.policy import CLOCKS_DIFFER_SECONDS, CapUsage, FactValue, Feature, Po
 from jitui.text import spelled_alike
 
 USAGE_MAX_AGE = timedelta(seconds=10)
-"""Shop and platform usage that was rolled up longer ago is unknown: no worker, no instant approvals over a cap.
+"""Usage of shops and the platform that was rolled up longer ago is unknown, so without a worker no cap is met.
 
-INVARIANT: what the shops' and the platform's caps are exceeded by is what is approved within so long, and no more.
+INVARIANT: the caps of shops and the platform can be exceeded only by what is approved within this time.
 """
 
 CLOCKS_DIFFER = timedelta(seconds=CLOCKS_DIFFER_SECONDS)
-"""A moment up to so far ahead of now is taken for now; what is said to happen later than that is unknown (I5)."""
+"""A time that is ahead of now by up to this much counts as now; one further ahead makes the fact unknown (I5)."""
 
 SHORT_CAP_SECONDS = 7200
-"""Caps over windows up to this long are counted in buckets of a minute, longer ones in buckets of an hour."""
+"""Caps over windows up to this long are counted in buckets of one minute, longer ones in buckets of one hour."""
 
 
 def decision_query(policy: Policy, now: datetime, time_zone: ZoneInfo) -> DecisionQuery:
-    """What the deciding statement has to read for this policy at this moment."""
+    """What the deciding statement has to read for this policy, now."""
     caps = policy.caps
     return DecisionQuery(
         windows=_windows(policy.features, now.astimezone(time_zone).date()),
@@ -55,7 +55,7 @@ def decision_query(policy: Policy, now: datetime, time_zone: ZoneInfo) -> Decisi
 
 
 def bucket_seconds(over_seconds: int) -> int:
-    """The grain in which usage is counted for a cap of this length."""
+    """The length of the buckets in which usage is counted, for a cap over this window."""
     return 60 if over_seconds <= SHORT_CAP_SECONDS else 3600
 
 
@@ -71,10 +71,10 @@ def gather_facts(
     cap_amount_minor: int | None = None,
     usage_max_age: timedelta = USAGE_MAX_AGE,
 ) -> dict[str, FactValue]:
-    """The facts table's values for one request; unknown ones are absent.
+    """The facts for one request; unknown ones are absent.
 
-    `cap_amount_minor`: what the caps do not count yet, where that is less than `amount_minor`.
-    INVARIANT: no amount is known for an order in another currency than the policy's.
+    `cap_amount_minor`: the part of `amount_minor` that the caps do not count yet, if it is less. INVARIANT: no amount
+    is known for an order in another currency than the policy's.
     """
     order, buyer = snapshot.order, snapshot.buyer
     in_currency = order.currency == policy.currency
@@ -108,7 +108,10 @@ def gather_facts(
 
 
 def history_read(policy: Policy, snapshot: OrderSnapshot, inputs: DecisionInputs) -> dict[str, object]:
-    """What made each feature known or unknown, as it was then: stored, so that a replay need not guess it (I4)."""
+    """Why each feature was known or unknown.
+
+    It is stored with the decision, so that a replay does not have to guess (I4).
+    """
     kinds = {feature.kind for feature in policy.features}
     return {
         "records": [record for record in inputs.history if record.kind in kinds],
@@ -118,10 +121,10 @@ def history_read(policy: Policy, snapshot: OrderSnapshot, inputs: DecisionInputs
 
 
 def is_paused(snapshot: OrderSnapshot, inputs: DecisionInputs) -> bool | None:
-    """Whether instant approvals are stopped here.
+    """Whether instant approvals are paused for this order.
 
-    None where it hangs on a region or a category that is not known, or a paused place is spelled as one of the order's
-    but for letter case or width: it may be the same.
+    None when it depends on an unknown region or category, or when a paused place differs from one of the order's only
+    in letter case or width, because it may be the same place.
     """
     places = {("platform", ""), ("shop", snapshot.order.shop_id), ("region", snapshot.buyer.region)}
     places |= {(scope, ref) for line in snapshot.lines for scope, ref in _places_of(line)}
@@ -134,12 +137,12 @@ def is_paused(snapshot: OrderSnapshot, inputs: DecisionInputs) -> bool | None:
 
 
 def arm_of(policy: Policy, buyer_id: str, selection: str | None) -> Arm:
-    """The hold-out arm goes to review by chance alone, so that life without the service can be measured (R7)."""
+    """HOLD_OUT for buyers whom chance alone sends to review, to measure the results without the service (R7)."""
     return Arm.HOLD_OUT if selection is None and held_out(policy, buyer_id) else Arm.LIVE
 
 
 def is_selected(policy: Policy, buyer_id: str, selection: str | None) -> bool:
-    """The platform's lists first, then the hold-out by hash (R3a)."""
+    """Whether the buyer is selected: by the allow and deny lists, or else by not being held out (R3a)."""
     if selection is not None:
         return selection == "allow"
     return not held_out(policy, buyer_id)
@@ -147,12 +150,12 @@ def is_selected(policy: Policy, buyer_id: str, selection: str | None) -> bool:
 
 @lru_cache(maxsize=64)
 def _windows(features: tuple[Feature, ...], today: date) -> tuple[FeatureWindow, ...]:
-    """One for each feature, the same all day."""
+    """The window of each feature; the same all day."""
     return tuple(_window(feature, today) for feature in features)
 
 
 def _window(feature: Feature, today: date) -> FeatureWindow:
-    # A buyer's features reach into today; a shop's end yesterday, where the roll-up ends.
+    # A buyer's window includes today; a shop's ends yesterday, up to which the roll-up counts.
     last = today if feature.subject == "buyer" else today - timedelta(days=1)
     return FeatureWindow(
         name=feature.name,
@@ -169,14 +172,14 @@ def _cap_from(over_seconds: int, now: datetime) -> datetime:
 
 
 def _age(since: datetime | None, now: datetime) -> timedelta | None:
-    """At least 0; unknown for a moment that is further ahead of now than clocks differ."""
+    """The time since then, at least 0; None when it is ahead of now by more than CLOCKS_DIFFER."""
     if since is None or since - now > CLOCKS_DIFFER:
         return None
     return max(timedelta(0), now - since)
 
 
 def _age_days(since: datetime | None, now: datetime) -> int | None:
-    """Whole periods of 24 hours, whatever the calendar says of them."""
+    """Whole periods of 24 hours, independent of the calendar."""
     age = _age(since, now)
     return None if age is None else age.days
 
@@ -211,7 +214,10 @@ def _line_facts(
 
 
 def _line_covered(line: OrderLine, inputs: DecisionInputs) -> bool | None:
-    """The item's own row, else its category's, else yes (R2); None where a category not known may be one left out."""
+    """Whether the item is covered: by its own row, else by its category's, else yes (R2).
+
+    None when the category is unknown and some category is not covered.
+    """
     otherwise = True if line.category_id or "category" not in inputs.uncovered_scopes else None
     return _covered(inputs.coverage, *_places_of(line), otherwise=otherwise)
 
@@ -222,9 +228,9 @@ def _places_of(line: OrderLine) -> tuple[tuple[str, str], ...]:
 
 
 def _covered(rows: Sequence[ScopedRow], *nearest_first: tuple[str, str], otherwise: bool | None = True) -> bool | None:
-    """What the first of these places that has a row says; without one every shop and item is covered (R2).
+    """What the row of the nearest place says; without a row every shop and item is covered (R2).
 
-    None where a place that is not covered is spelled alike: it may be this one.
+    None when a place that is not covered differs only in letter case or width, because it may be this place.
     """
     for scope, ref in nearest_first:
         alike = [row for row in rows if row.scope == scope and spelled_alike(row.ref, ref)]
@@ -254,9 +260,10 @@ def _feature_facts(
 def _is_known(
     window: FeatureWindow, record: HistoryRecord | None, buyer: Buyer, now: datetime, time_zone: ZoneInfo
 ) -> bool:
-    """History that was never fed is unknown, not zero (I5) — unless the account is younger than the record.
+    """Whether the history of the window is known. History that was never fed is unknown, not zero (I5).
 
-    An account that is said to be opened later than now is of no known age.
+    A buyer's window is also known when the account is younger than the record. An account whose opening time lies ahead
+    of now has no known age.
     """
     if record is None or (record.fresh_until is not None and record.fresh_until < now):
         return False
@@ -275,13 +282,13 @@ def _window_fact(
     window: FeatureWindow, value: WindowValue | None, now: datetime, time_zone: ZoneInfo
 ) -> FactValue | None:
     if value is None:
-        return None  # nobody counted it
+        return None  # it was not counted
     if value.ahead:
-        return None  # what is said to happen later than now contradicts itself: how much has happened is not known
+        return None  # an event has a time ahead of now, so the number of events until now is not known
     if window.function == "count":
         return value.events
     if window.function == "sum":
-        return value.amount_minor  # None: more than 64 bits hold, or of no known currency, which is unknown
+        return value.amount_minor  # None when it exceeds 64 bits or a currency is unknown: the fact is unknown
     if value.last_day is None:
         return None
     return (now.astimezone(time_zone).date() - value.last_day).days
@@ -296,7 +303,10 @@ def _attribute_facts(policy: Policy, buyer: Buyer) -> dict[str, FactValue | None
 
 
 def usage_is_fresh(as_of: datetime | None, now: datetime, max_age: timedelta) -> bool:
-    """Whether usage is as young as it must be; a time to come is some clock's mistake, and nothing is known by it."""
+    """Whether usage is not older than `max_age`.
+
+    A time ahead of now shows a wrong clock, so such usage is not fresh.
+    """
     return as_of is not None and timedelta(0) <= now - as_of <= max_age
 
 

@@ -1,4 +1,4 @@
-"""Taking in orders and captured payments."""
+"""Records orders and captured payments."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ from jitui.ids import lane_of
 
 
 async def put_order(store: Store, new: NewOrder, *, now: datetime) -> OrderTaken | Refusal:
-    """Create an order, or replace it until a ticket, a shipment or its completion stands on it; payments stay.
+    """Create an order, or replace it while it has no ticket, no shipment and no completion; its payments stay.
 
-    A line is customised or virtual if it says so or its category does; not, if one of them says no; else unknown (R2).
+    A line is customised (or virtual) when the line or its category says so; it is not when one of them says no and
+    neither says yes; otherwise it is unknown (R2).
     """
     ref = OrderRef(lane_of(new.buyer_id), new.order_id)
     return await store.put_order(ref, new, now)
@@ -60,7 +61,7 @@ async def capture_payment(
     now: datetime,
     reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | StoredResponse:
-    """Record what was captured with a payment so far; within an order a provider's payment is one tender.
+    """Record how much was captured with a payment so far; a provider's payment is one tender of the order.
 
     The same amount again changes nothing, a larger one is a later capture, a smaller one is refused (T28). New money
     through a provider that cannot refund it here is refused. Money for goods that were refunded already is decided
@@ -74,14 +75,14 @@ async def capture_payment(
 
     try:
         return await execute(store, ref, plan, query=query, reply=reply)
-    except Overtaken:  # another buyer's order took the payment's name meanwhile: now it can be seen, and is refused
+    except Overtaken:  # Another buyer's order recorded the payment meanwhile; a second try sees that, and refuses.
         return await execute(store, ref, plan, query=query, reply=reply)
 
 
 def plan_payment(
     snapshot: OrderSnapshot, inputs: DecisionInputs, tender: Tender, decision_settings: DecisionSettings, now: datetime
 ) -> Plan | Refusal:
-    """The payment, its ledger rows, for the first one the buyer's history and the feed; and what refunds it touches."""
+    """Plan the changes of a capture: payment, ledger, history and feed (first payment only), and later refunds."""
     known = next((other for other in snapshot.tenders if _name(other) == _name(tender)), None)
     refused = _refused(snapshot, inputs.payment, known, tender) or _unrefundable(known, tender, decision_settings)
     if refused is not None:
@@ -98,7 +99,7 @@ def plan_payment(
 
 
 def _surplus_task(before: OrderSnapshot, after: OrderSnapshot, tender: Tender, now: datetime) -> tuple[OpenTask, ...]:
-    """Money above what lines and freight sum to belongs to no goods: where nothing is left to pay, a person is told."""
+    """A task for captured money above the sum of lines and freight, when nothing is left that it could pay for."""
     stated_minor = sum(line.paid_minor for line in after.lines) + after.order.freight_minor
     surplus_minor = captured_minor(after.tenders) - max(stated_minor, captured_minor(before.tenders))
     nothing_left = stated_minor == 0 or any(ticket.state in APPROVED_STATES for ticket in before.tickets)
@@ -171,7 +172,7 @@ def _unrefundable(known: Tender | None, tender: Tender, decision_settings: Decis
 
 
 def _total_refused(elsewhere: KnownPayment, known: Tender | None, tender: Tender) -> Refusal | None:
-    """A payment for several orders: every part says the same total, and all parts together stay within it."""
+    """Why a payment for several orders is refused: every part has the same total, and their sum stays within it."""
     said = tender.payment_total_minor
     before = known.payment_total_minor if known is not None else elsewhere.total_minor
     if said is None and known is None and elsewhere.parts:
@@ -224,7 +225,7 @@ def _captured_more(known: Tender, told: Tender, now: datetime) -> tuple[Change, 
 
 
 def _shared(known: Tender, told: Tender) -> tuple[Change, ...]:
-    """A payment that was told for this order alone turns out to be shared: its part here counts from now on."""
+    """The changes when a payment that was recorded for this order alone is reported as shared with other orders."""
     if known.payment_total_minor is not None or told.payment_total_minor is None:
         return ()
     return (

@@ -1,8 +1,8 @@
-"""Money that is captured after its goods were asked for or refunded: the balance of a deposit, a late capture (T33).
+"""Handles money that is captured after its goods were requested or refunded: a balance, or a late capture (T33).
 
-What the units under a ticket bring back follows from what was captured. A request in review takes the new money in.
-An instant approval is decided again on the new total, caps included, and carries it where the policy still holds. All
-other new money of refunded goods opens a task and goes to review, as a request of its own that stands on no units.
+The refund for units under a ticket depends on what was captured. A request in review takes the new money in. An instant
+approval is decided again on the new total, caps included, and is extended when the policy still approves. All other new
+money for refunded goods opens a task, and goes to review as a new request without units.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ from jitui.money import split_by_weight
 from jitui.policy import Outcome, decide
 
 CAPTURED_LATER = "captured_later"
-"""Why a ticket's amount grew, and the review reason of a request for money that came after its goods were refunded."""
+"""Why a ticket's amount grew, and the review reason of a request for money captured after its goods were refunded."""
 
 
 @dataclass(frozen=True, slots=True)
 class _More:
-    """What a ticket's units bring back beyond what it has: by line, and freight."""
+    """What a ticket's units are worth beyond the ticket's amount: by line, and freight."""
 
     ticket: Ticket
     lines: dict[str, int]
@@ -70,7 +70,7 @@ class _More:
 
 @dataclass(frozen=True, slots=True)
 class _Again:
-    """The approvals decided again: whether the policy still holds, and the decision for a ticket."""
+    """The second decision on approvals: whether the policy still approves, and the decision to store with a ticket."""
 
     holds: bool
     record: Callable[[Ticket], RecordDecision]
@@ -79,7 +79,7 @@ class _Again:
 def plan_later_money(
     snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings: DecisionSettings, tender: Tender, now: datetime
 ) -> tuple[Change, ...]:
-    """What a capture, which the snapshot holds already, does to the tickets that stand on the order's units."""
+    """What a capture changes for the tickets that have the order's units; the snapshot includes the capture already."""
     changes: tuple[Change, ...] = ()
     found = [more for more in _more(snapshot) if more.amount_minor]
     for more in found:
@@ -105,7 +105,7 @@ def plan_later_money(
 
 
 def _more(snapshot: OrderSnapshot) -> list[_More]:
-    """For each ticket on the order's units, oldest first, what it lacks; rounding as in `split.units_due_minor`."""
+    """The amount that each ticket lacks, oldest ticket first; rounding as in `allocation.units_due_minor`."""
     standing = sorted(
         (t for t in snapshot.tickets if t.state in APPROVED_STATES or t.state is TicketState.AWAITING_MERCHANT),
         key=lambda ticket: (ticket.requested_at, ticket.ticket_id),
@@ -129,7 +129,7 @@ def _more(snapshot: OrderSnapshot) -> list[_More]:
 
 
 def _freight_more(snapshot: OrderSnapshot, standing: Sequence[Ticket], net_paid_minor: int) -> dict[object, int]:
-    """Freight goes with the ticket that has it, else with the last one of an order that is asked for whole."""
+    """The missing freight, for the ticket that has freight, or else the last one when the whole order is requested."""
     lacks_minor = net_paid_minor - snapshot.order.freight_claimed_minor
     whole = all(line.claimed_quantity == line.quantity and not line.left_quantity for line in snapshot.lines)
     if lacks_minor <= 0 or not whole or not standing:
@@ -142,7 +142,7 @@ def _freight_more(snapshot: OrderSnapshot, standing: Sequence[Ticket], net_paid_
 
 
 def _raise(snapshot: OrderSnapshot, more: _More, now: datetime) -> tuple[Change, ...]:
-    """A request that waits: its amount grows, and whoever has read it must read it again."""
+    """Increase the amount of a request in review; its version grows, so that whoever read it must read it again."""
     raised = _raised(more.ticket, more)
     return (
         *_claims([more]),
@@ -163,7 +163,7 @@ def _decide_again(
     mores: Sequence[_More],
     now: datetime,
 ) -> _Again:
-    """One decision on everything that these approvals would then give back; caps count what they gave already."""
+    """One decision on the new total of these approvals; the caps count only the money that is new."""
     tickets = {more.ticket.ticket_id for more in mores}
     units: dict[str, int] = {}
     for row in snapshot.ticket_lines:
@@ -189,7 +189,10 @@ def _decide_again(
 def _usage_beside(
     inputs: DecisionInputs, decision_settings: DecisionSettings, mores: Sequence[_More], now: datetime
 ) -> DecisionInputs:
-    """The buyer's cap counts an approval once, at its own time; one that has left the window is no longer in there."""
+    """The decision inputs with the buyer's usage less these approvals, whose number must count only once.
+
+    When one of them is older than the cap's window, the usage is unknown.
+    """
     cap, usage = decision_settings.policy.caps.per_buyer, inputs.buyer_usage
     if cap is None or usage is None:
         return inputs
@@ -204,7 +207,7 @@ def _fits(snapshot: OrderSnapshot, mores: Iterable[_More]) -> bool:
 
 
 def _extend(snapshot: OrderSnapshot, more: _More, again: _Again, now: datetime) -> tuple[Change, ...]:
-    """The same approval carries the new money: more refunds of the same ticket."""
+    """Extend an approval with the new money: more refunds of the same ticket."""
     ticket = more.ticket
     refunds = queue_refunds(snapshot, ticket, more.amount_minor, now)
     changes: tuple[Change, ...] = (
@@ -221,7 +224,7 @@ def _extend(snapshot: OrderSnapshot, more: _More, again: _Again, now: datetime) 
     told = (_announce_raise(raised, more, now),)
     if raised.state is ticket.state:
         return (*changes, *told, move_ticket(raised), AddTimeline((event,)))
-    # It was refunded: the feed and the buyer's history say that it is not any more.
+    # The ticket was refunded before; the feed and the buyer's history now say that it is not.
     return (*changes, *told, *ticket_changes(raised, event, now))
 
 
@@ -237,7 +240,7 @@ def _review(
     tender: Tender,
     now: datetime,
 ) -> tuple[Change, ...]:
-    """One request for all of it, on no units: they are their first ticket's for good."""
+    """One new request for all of it, without units: the units belong to the earlier tickets for good."""
     ticket = _new_ticket(snapshot, mores, inputs, decision_settings, now)
     event = TicketEvent(
         ticket_id=ticket.ticket_id,
@@ -325,7 +328,7 @@ def _event(snapshot: OrderSnapshot, ticket: Ticket, raised: Ticket, now: datetim
 
 
 def _announce_raise(ticket: Ticket, more: _More, now: datetime) -> Announce:
-    """The roll-up of cap usage counts the money and no further approval."""
+    """The event for the feed; from it the roll-up of cap usage counts the money, but no further approval."""
     body = {
         "state": ticket.state.value,
         "amount_minor": ticket.amount_minor,

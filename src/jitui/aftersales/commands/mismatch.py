@@ -1,7 +1,7 @@
-"""News about another payment, amount or currency than the refund's: it settles nothing, and a person is told.
+"""Handles results about another payment, amount or currency than the refund's: they settle nothing, and open a task.
 
-An attempt's id alone proves little: the provider may have it on a refund that is not ours. So `confirm` holds whatever
-an answer tells against the refund, whoever told it, and takes what differs for no answer.
+An attempt's id alone is not enough evidence: the provider may have it on a refund that is not ours. So `confirm`
+compares every result with the refund, whatever its source, and treats a different one as unknown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jitui.aftersales.provider import RefundResult, RefundResultKind
 
 @dataclass(frozen=True, slots=True)
 class ResultMismatch:
-    """What an answer tells otherwise than the refund says."""
+    """How a result differs from the refund."""
 
     what: str  # payment | currency | amount
     told: str
@@ -30,12 +30,12 @@ class ResultMismatch:
 
     @property
     def sentence(self) -> str:
-        """For the refund's reason, which the platform alone reads."""
+        """The difference as the reason of the refund; only the platform reads it."""
         return f"the provider speaks of {self.what} {self.told}, the refund's is {self.ours}"
 
 
 def find_mismatch(result: RefundResult, refund: Refund) -> ResultMismatch | None:
-    """In what the answer is about something else, if in anything; what a provider does not tell is not compared."""
+    """The first difference between a result and its refund; what the provider does not tell is not compared."""
     if result.payment_ids and refund.payment_id not in result.payment_ids:
         return ResultMismatch("payment", ", ".join(result.payment_ids), refund.payment_id)
     if result.currency is not None and result.currency.upper() != refund.currency:
@@ -48,7 +48,7 @@ def find_mismatch(result: RefundResult, refund: Refund) -> ResultMismatch | None
 
 
 def as_unknown(found: ResultMismatch, refund: Refund, now: datetime, *, unasked: bool) -> RefundResult:
-    """The answer as it counts: nothing is known. Told unasked, it waits for the call that may be under way."""
+    """The result that counts instead: unknown. After a notification it waits until the current lease has ended."""
     lease = refund.leased_until if unasked else None
     wait_seconds = (lease - now).total_seconds() if lease is not None and lease > now else None
     return RefundResult(RefundResultKind.UNKNOWN, found.sentence, retry_after_seconds=wait_seconds)
@@ -65,7 +65,7 @@ def with_mismatch_task(
     *,
     looked_up: bool,
 ) -> Plan:
-    """The plan with a task for a person and a line in the ticket's timeline: one for one difference, however often."""
+    """The plan with a task and a timeline row about the difference; a repeated difference adds nothing."""
     name = f"answer_differs:{attempt.attempt_id}:{found.what}:{found.told}"
     evidence = {"differs": found.what, "told": found.told, "ours": found.ours, "looked_up": looked_up}
     task = task_about(refund, attempt, result, TaskKind.ANSWER_DIFFERS, name, evidence, now)
@@ -96,7 +96,7 @@ def task_about(
     evidence: Mapping[str, object],
     now: datetime,
 ) -> NewTask:
-    """A task for a person about what a provider said of an attempt."""
+    """A task about what a provider said of an attempt."""
     about = {
         "refund_id": str(refund.refund_id),
         "attempt_id": str(attempt.attempt_id),

@@ -1,7 +1,7 @@
-"""Paying approved refunds exactly once (`architecture.md`, *The way of a refund*; I2).
+"""Pays approved refunds exactly once (`architecture.md`, *The way of a refund*; I2).
 
-claim (commits `sending`) → call the provider with the attempt's id as its key → `confirm`. Answers, webhooks, polls and
-reconciliation all enter at `confirm`, which is idempotent and orders late and repeated news.
+Claim (which commits `sending`) → call the provider with the attempt's id as the key → `confirm`. Results of calls,
+webhooks, polls and reconciliation all go through `confirm`, which is idempotent and orders late and repeated reports.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ NO_WAY_TO_REPEAT = (
     " the next statement decides, by jitui reconcile"
 )
 A_DAY_SECONDS = 86_400.0
-"""How soon a refund is looked at again that only a statement can settle."""
+"""How long to wait before a refund that only a statement can settle is looked at again."""
 
 
 async def pay_claimed(
     store: Store, providers: Mapping[str, PaymentProvider], claimed: ClaimedRefund, *, clock: Clock
 ) -> Executed | Refusal | StoredResponse:
-    """Call the provider for one claimed refund and confirm its answer; never raises for what a provider does."""
+    """Call the provider for one claimed refund and confirm the result; raises nothing for what a provider does."""
     provider = providers[claimed.refund.provider]
     update = await _call(provider, claimed, clock)
     return await confirm(store, AttemptRef(claimed.lane, claimed.attempt.attempt_id), update, now=clock())
@@ -62,16 +62,17 @@ async def _call(provider: PaymentProvider, claimed: ClaimedRefund, clock: Clock)
             return RefundUpdate(gone, looked_up=True, lease=claimed.refund.leased_until)
     lease = claimed.refund.leased_until
     if lease is not None and clock() > lease:
-        # Held up for so long that another worker may be at it, or the provider has forgotten the key.
+        # The worker was held up: another worker may be calling for this refund, or the provider may have forgotten the
+        # key.
         return RefundUpdate(
             RefundResult(RefundResultKind.UNKNOWN, reason="the lease ran out before the refund was sent")
         )
-    # Never heard of, or never sent: the same attempt with the same key is safe (T5, T15, T27).
+    # The provider does not know the attempt, so sending it with its key cannot pay twice (T5, T15, T27).
     return RefundUpdate(await provider.send(instruction))
 
 
 def refund_instruction(refund: Refund, attempt: Attempt) -> RefundInstruction:
-    """What the provider is asked to do; the attempt's id is the idempotency key."""
+    """The refund to ask the provider for; the attempt's id is the idempotency key."""
     return RefundInstruction(
         attempt_id=attempt.attempt_id,
         provider=refund.provider,

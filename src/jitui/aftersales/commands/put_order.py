@@ -1,4 +1,4 @@
-"""What putting an order does to the one that stands: created, replaced, put again, or refused with the field. Pure."""
+"""Plans how to record an order that may exist: created, replaced, unchanged, or refused with the field. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jitui.aftersales.ports import NewOrder
 
 @dataclass(frozen=True, slots=True)
 class CategoryFlags:
-    """What the platform's category table says of a line's category."""
+    """The flags of a category in the platform's category table."""
 
     customised: bool | None = None
     virtual: bool | None = None
@@ -25,7 +25,7 @@ class CategoryFlags:
 
 @dataclass(frozen=True, slots=True)
 class StandingOrder:
-    """An order as it stands, and what keeps it from being replaced.
+    """The recorded order, and what keeps it from being replaced.
 
     `stands_on_it`: a ticket, a shipment or the completion. `booked_minor`: each funder's share in the ledger.
     """
@@ -46,9 +46,9 @@ class StandingOrder:
 
 @dataclass(frozen=True, slots=True)
 class OrderPut:
-    """What is written: nothing but hold and ship-by where the order is the same; postings follow its funding.
+    """What to write. Without `replaces`, only hold and ship-by; `entries` are the postings that its funding needs.
 
-    `paid_now`: it costs nothing and did not stand so before, so this is the moment at which it is paid.
+    `paid_now`: the order costs nothing, and did not before, so it counts as paid from now on.
     """
 
     replaces: bool
@@ -59,9 +59,9 @@ class OrderPut:
 def standing_order(
     snapshot: OrderSnapshot, entries: Iterable[LedgerEntry] = (), categories: Mapping[str, CategoryFlags] | None = None
 ) -> StandingOrder:
-    """The order of a snapshot, with what its ledger has of the funding.
+    """The recorded order of a snapshot, with the funding in its ledger.
 
-    Without the ledger it says what putting the order again would be refused for, and not what it would book.
+    Without the ledger entries it is enough for finding out what would be refused, but not what would be posted.
     """
     booked = [entry for entry in entries if entry.posting.startswith(Cause.FUNDED)]
     order = snapshot.order
@@ -99,7 +99,7 @@ _SUBSIDY = Account.SUBSIDY.value.partition(":")[0] + ":"
 
 
 def order_after(snapshot: OrderSnapshot | None, buyer: Buyer, new: NewOrder, put: OrderPut) -> OrderSnapshot:
-    """The snapshot once the order was put; a replaced one keeps its payments, and the moment at which it was paid."""
+    """The snapshot after the order was recorded; a replaced order keeps its payments and its time of payment."""
     if snapshot is not None and not put.replaces:
         return replace(snapshot, order=replace(snapshot.order, hold=new.hold, ship_by=new.ship_by))
     tenders = snapshot.tenders if snapshot is not None else ()
@@ -125,12 +125,12 @@ def order_after(snapshot: OrderSnapshot | None, buyer: Buyer, new: NewOrder, put
 
 
 def _as_sold(line: OrderLine) -> OrderLine:
-    """What is under a ticket or gone is the service's to say."""
+    """The line without units claimed or shipped; those are set by this service alone."""
     return replace(line, claimed_quantity=0, claimed_minor=0, shipped_quantity=0, scanned_quantity=0)
 
 
 def is_free(new: NewOrder) -> bool:
-    """Lines and freight sum to nothing: a coupon paid all of it, and no payment will ever be told."""
+    """Whether lines and freight sum to zero. A coupon then paid for everything, and no payment will be reported."""
     return _costs_nothing(new.lines, new.freight_minor)
 
 
@@ -143,7 +143,7 @@ def _total_minor(lines: Sequence[OrderLine], freight_minor: int) -> int:
 
 
 def plan_order(standing: StandingOrder | None, new: NewOrder, now: datetime) -> OrderPut | Refusal:
-    """An order can be replaced until a ticket, a shipment or its completion stands on it; payments stay as they are."""
+    """Plan to create or replace an order; it can be replaced while it has no ticket, shipment or completion."""
     if standing is None:
         return OrderPut(replaces=True, paid_now=is_free(new), entries=_entries(_nothing(new), new, now))
     changed = next(_differences(standing, new), None)
@@ -182,7 +182,7 @@ def _nothing(new: NewOrder) -> StandingOrder:
 
 
 def _differences(standing: StandingOrder, new: NewOrder) -> Iterator[str]:
-    """Paths of the fields that differ, as callers name them; hold and ship-by may always change."""
+    """The fields that differ, as callers name them; hold and ship-by may always change."""
     for name in ("currency", "shop_id", "placed_at"):
         if getattr(standing, name) != getattr(new, name):
             yield name
@@ -211,7 +211,7 @@ def _line_differences(line: OrderLine, sent: OrderLine, category: CategoryFlags)
 
 
 def _flag_differs(standing: bool | None, sent: bool | None, category: bool | None) -> bool:
-    """What stands was said by the line or by its category; what is not said again takes nothing back."""
+    """Whether a flag differs from the recorded one of the line or its category; a missing flag is no change."""
     if sent is None or sent == standing:
         return False
     return not (standing is True and category is True)
@@ -225,7 +225,10 @@ def _shares(funding: Sequence[Funding]) -> dict[Funder, int]:
 
 
 def _entries(standing: StandingOrder, new: NewOrder, now: datetime) -> tuple[LedgerEntry, ...]:
-    """Shares are booked when an order is paid, or placed for nothing; from then on the ledger follows the funding."""
+    """The postings for the funders' shares.
+
+    They are posted when an order is paid or costs nothing; later changes of the funding are posted as differences.
+    """
     if not standing.booked_minor and not standing.paid and not is_free(new):
         return ()
     wanted = _shares(new.funding)

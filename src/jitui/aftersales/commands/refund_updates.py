@@ -1,4 +1,4 @@
-"""What is learned of an attempt becomes state here: answer, webhook, look-up and statement alike (I2)."""
+"""Turns what is learned about an attempt into state: results of calls, webhooks, look-ups and statements (I2)."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from jitui.aftersales.ports import AttemptRef, DecisionInputs, Store
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 
 POLL_PENDING = timedelta(seconds=5)
-"""How soon an accepted refund is looked up when no webhook has come."""
+"""How soon an accepted refund is looked up when no webhook has arrived."""
 
 KEY_EXPIRED = (
     "the provider's books have no refund of this attempt, and its idempotency key has expired, so that a repeat could"
     " pay twice: check the payment at the provider, then retry"
 )
-"""Past the life of a key: look up, else the operator, whose retry is a new attempt with a new key."""
+"""An operator must check a refund whose key has expired; a retry is a new attempt with a new key."""
 
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 1.0, 600.0
 REOPENINGS = 3
-"""How often a refund that failed after it had succeeded is attempted anew before an operator must look."""
+"""How often a refund that failed after it had succeeded is attempted again before an operator must look."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefundUpdate:
-    """What somebody says of an attempt; `looked_up`: the provider's own books said so just now.
+    """A report about an attempt; `looked_up`: it was read from the provider's own records just now.
 
-    `provider`: who says so unasked; a provider has nothing to say of another's attempts. `lease`: under which the
-    books were asked; when it is no longer the refund's, there was news since, and the look-up may be older than that.
+    `provider`: who sent it as a notification; a provider's reports about another provider's attempts are ignored.
+    `lease`: the lease under which it was looked up; when the refund has another lease now, the look-up may be outdated.
     """
 
     result: RefundResult
@@ -59,9 +59,9 @@ class RefundUpdate:
 async def confirm(
     store: Store, ref: AttemptRef, update: RefundUpdate, *, now: datetime
 ) -> Executed | Refusal | StoredResponse:
-    """The one place where news about money becomes state: answer, webhook, poll and reconciliation alike.
+    """Turn a report about money into state. All results, webhooks, polls and reconciliations go through here.
 
-    Idempotent; takes the locks of every other command (buyer, order); ignores leases. One transaction moves the
+    Idempotent; takes the locks of every other command (buyer, order); ignores leases. One transaction changes the
     attempt, the refund, the tender, the ledger, the ticket and the feed.
     """
 
@@ -77,7 +77,10 @@ _FINAL = frozenset({AttemptState.SUCCEEDED, AttemptState.DECLINED})
 def plan_refund_update(
     snapshot: OrderSnapshot, attempt_id: UUID, update: RefundUpdate, now: datetime
 ) -> Plan | Refusal:
-    """Order late, repeated and conflicting news: knowledge only grows, and a conflict is looked up before it counts."""
+    """Plan the changes for a report, which may be late, repeated or in conflict with an earlier one.
+
+    A final state is not left without evidence: a conflict is looked up at the provider before it counts.
+    """
     attempt = next(attempt for attempt in snapshot.attempts if attempt.attempt_id == attempt_id)
     refund = next(refund for refund in snapshot.refunds if refund.refund_id == attempt.refund_id)
     if update.provider not in (None, refund.provider):
@@ -127,22 +130,22 @@ def _plan_result(
 
 
 def _in_doubt(refund: Refund) -> bool:
-    """A finished attempt whose refund waits for the provider's books to settle a conflict."""
+    """Whether the refund waits for a look-up that settles a conflict about its finished attempt."""
     return refund.state is RefundState.UNKNOWN
 
 
 def _settles(update: RefundUpdate, refund: Refund, latest: bool) -> bool:
-    """Whether a decline ends such a doubt: not a notification, and not what became of an earlier attempt."""
+    """Whether a decline settles such a conflict: it must be about the newest attempt, and not a notification."""
     return latest and _in_doubt(refund) and update.provider is None
 
 
 def _ours_alone(attempt: Attempt) -> bool:
-    """Closed by us because its key had expired: the provider itself never declined it."""
+    """Whether we closed the attempt because its key had expired; the provider did not decline it."""
     return attempt.reason == KEY_EXPIRED
 
 
 def _nothing_new(refund: Refund) -> Plan:
-    """Known already, and the provider's books say so too: a look-up that was due is done."""
+    """The provider's records confirm what is known: a look-up that was due is not needed any more."""
     if refund.due_at is None:
         return Plan(ticket_id=refund.ticket_id)
     return Plan((_due(refund, None),), refund.ticket_id)
@@ -163,7 +166,7 @@ def _succeeded(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result
 
 
 def _reversed(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
-    """Succeeded, later failed: the amount is owed again and a new attempt is queued (T12), a few times at most."""
+    """The refund failed after it had succeeded: it is owed again, and attempted again a few times (T12)."""
     again = refund.attempt_no <= REOPENINGS
     state = RefundState.QUEUED if again else RefundState.FAILED
     changes: tuple[Change, ...] = (
@@ -176,16 +179,16 @@ def _reversed(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result:
 
 
 def _declined(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
-    """Refused for good: the hold stays, because the money is still owed; the ticket goes on the operator's list."""
+    """The refund was declined for good. The hold stays, because the money is owed; an operator must act."""
     failed = move_refund(refund, RefundState.FAILED, due_at=None, reason=result.reason)
     changes = (_attempt_moved(attempt, AttemptState.DECLINED, result, now), failed)
     return with_ticket_following(snapshot, changes, refund.ticket_id, by_provider(refund), "declined", now)
 
 
 def _stuck(snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
-    """Accepted, not paid, and waiting for a person: on the operator's list, while the attempt stays open.
+    """The refund was accepted but is not paid, and an operator must act; the attempt stays open.
 
-    An open attempt says that the money may still arrive: later news of it counts, and `retry` refuses a second one.
+    Because the attempt is open, a later report that it was paid still counts, and `retry` refuses a second attempt.
     """
     failed = move_refund(refund, RefundState.FAILED, due_at=None, reason=result.reason)
     changes = (_attempt_moved(attempt, AttemptState.PENDING, result, now), failed)
@@ -207,17 +210,14 @@ def _waiting(
 
 
 def _look_up(snapshot: OrderSnapshot, refund: Refund, reason: str, now: datetime) -> Plan:
-    """Two pieces of news conflict: the worker asks the provider's books at once.
-
-    The state does not move before that look-up.
-    """
+    """Two reports conflict: have the worker look the attempt up at once. Until then the state stays as it is."""
     state = RefundState.SUCCEEDED if refund.state is RefundState.SUCCEEDED else RefundState.UNKNOWN
     asked = move_refund(refund, state, due_at=now, reason=reason, closed_at=refund.closed_at)
     return with_ticket_following(snapshot, (asked,), refund.ticket_id, by_provider(refund), "conflicting_news", now)
 
 
 def _backoff_seconds(attempt: Attempt, tries: int) -> float:
-    """Exponential with jitter; the jitter comes from the attempt's id, so that a replay waits the same."""
+    """Exponential backoff with jitter, which comes from the attempt's id, so that a replay waits equally long."""
     jitter = hashlib.sha256(attempt.attempt_id.bytes + bytes([tries & 0xFF])).digest()[0] / 255
     exponential: float = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(tries, 16))
     return exponential * (0.5 + 0.5 * jitter)
@@ -229,9 +229,9 @@ def _backoff_seconds(attempt: Attempt, tries: int) -> float:
 def _after_settlement(
     snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, looked_up: bool, now: datetime
 ) -> Plan:
-    """News of a refund that was settled by hand: it stays settled, and a payment at the provider is a second one.
+    """Handle a report about a refund that was settled by hand: it stays settled; a payment now is a second one.
 
-    A look-up that is due is called off by the provider's books alone.
+    Only the provider's own records end a look-up that is due.
     """
     match result.kind, attempt.state:
         case RefundResultKind.SUCCEEDED, state if state is not AttemptState.SUCCEEDED:
@@ -256,10 +256,10 @@ def _after_settlement(
 def _paid_again(
     snapshot: OrderSnapshot, refund: Refund, attempt: Attempt, result: RefundResult, looked_up: bool, now: datetime
 ) -> Plan:
-    """The provider paid an attempt beside the payment that counts: a task for a person, and the ledger shows it.
+    """The provider paid an attempt in addition to the payment that counts: open a task, and post it to the ledger.
 
-    A provider that takes its own "declined" back is asked first where that can be done; where it cannot (an earlier
-    attempt), its word opens the task, and only its books make a posting.
+    A provider that reports success after it declined is looked up first. For an earlier attempt that is not possible:
+    its report opens the task, and only the provider's records lead to a posting.
     """
     latest = attempt.attempt_no == refund.attempt_no
     doubtful = attempt.state is AttemptState.DECLINED and not looked_up
@@ -279,7 +279,7 @@ def _paid_again(
 
 
 def _other_is_open(snapshot: OrderSnapshot, attempt: Attempt) -> bool:
-    """A refund has at most one attempt that is not declined: the database holds to it (I2)."""
+    """Whether another attempt of the refund is not declined; the database allows one at most (I2)."""
     return any(
         other.refund_id == attempt.refund_id
         and other.attempt_id != attempt.attempt_id
@@ -289,7 +289,7 @@ def _other_is_open(snapshot: OrderSnapshot, attempt: Attempt) -> bool:
 
 
 def _paid_back(refund: Refund, attempt: Attempt, result: RefundResult, now: datetime) -> Plan:
-    """The second payment failed after all; the task stays for a person to close."""
+    """The second payment failed after all; a person still has to close the task."""
     changes: tuple[Change, ...] = (
         _attempt_moved(attempt, AttemptState.DECLINED, result, now),
         ledger.at_provider(Cause.PAID_BACK, refund, attempt, now),
@@ -317,7 +317,7 @@ def move_refund(
 
 
 def _due(refund: Refund, due_at: datetime | None) -> MoveRefund:
-    """The refund stays as it is, and is looked at again at this time, or never."""
+    """Look at the refund again at this time, or never; its state stays."""
     return move_refund(refund, refund.state, due_at=due_at, reason=refund.reason, closed_at=refund.closed_at)
 
 

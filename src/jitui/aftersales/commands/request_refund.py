@@ -1,4 +1,4 @@
-"""Ask → decide → money → ticket: a buyer asks for the money back before the shipment leaves (R3, R4, R5)."""
+"""A buyer asks for a refund before shipment: price the units, decide, open a ticket, queue refunds (R3, R4, R5)."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ from jitui.policy import Decision, FactValue, Outcome, Policy, decide, decision_
 
 BETWEEN_REQUESTS = timedelta(minutes=1)
 REQUESTS_PER_LINE = 5
-"""At most one request a minute per order and five per line in total (WeChat shop)."""
+"""The most requests per line; besides, an order has at most one request a minute (WeChat shop)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefundRequest:
-    """What a buyer sends: which order, which units (none named: all that can be refunded), why; no amount (T30)."""
+    """A buyer's request: the order, the units (none: all that can be refunded) and the reason; no amount (T30)."""
 
     buyer_id: str
     order_id: str
@@ -62,7 +62,7 @@ class RefundRequest:
 
 @dataclass(frozen=True, slots=True)
 class DecisionSettings:
-    """How this installation decides: the policy in force, calendar days in its time zone, and a deadline to keep.
+    """How requests are decided: the policy, the time zone of calendar days, and whether the time to answer has passed.
 
     `providers`: those through which it can refund; money through any other one is not recorded. Usage of the shops'
     and the platform's caps that is older than `usage_max_age` is unknown.
@@ -77,7 +77,7 @@ class DecisionSettings:
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """A dry run: what a request would be decided now, and for how much."""
+    """The result of a dry run: what would be decided now, and for which amount."""
 
     decision: Decision
     amount_minor: int
@@ -94,7 +94,7 @@ async def request_refund(
     by: Actor | None = None,
     reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | StoredResponse:
-    """Open a ticket, decide it, and queue its refunds, in one transaction of two round trips."""
+    """Open a ticket, decide on it, and queue its refunds, in one transaction of two round trips."""
     actor = by or Actor(ActorKind.BUYER, request.buyer_id)
 
     def plan(snapshot: OrderSnapshot, inputs: DecisionInputs) -> Plan | Refusal:
@@ -108,7 +108,7 @@ async def request_refund(
 async def check_eligibility(
     store: Store, decision_settings: DecisionSettings, request: RefundRequest, *, now: datetime
 ) -> Eligibility | Refusal:
-    """Would this be refunded at once, and why: nothing is written and no lock is taken."""
+    """What a request would be decided now, and why; nothing is written or locked."""
     query = decision_query(decision_settings.policy, now, decision_settings.time_zone)
     read = await store.read_inputs(OrderRef(lane_of(request.buyer_id), request.order_id), query)
     if read is None:
@@ -130,7 +130,7 @@ def plan_request(
     by: Actor,
     now: datetime,
 ) -> Plan | Refusal:
-    """The whole decision as a pure function of the snapshot, the inputs and the policy."""
+    """The whole command as a pure function of the snapshot, the inputs and the policy."""
     requested = _requested_lines(snapshot, request, now)
     if isinstance(requested, Refusal):
         return requested
@@ -167,7 +167,7 @@ def plan_request(
 
 
 def _approved_at_once(begun: OrderSnapshot, ticket: Ticket, now: datetime) -> tuple[OpenTicket, tuple[Change, ...]]:
-    """The approval of a ticket that is opened in the same plan: its row is written once, as it is then."""
+    """Approve a ticket in the plan that opens it, so that its row is written once, in its final state."""
     approved = approve_ticket(begun, ticket, approved_by=ApprovedBy.INSTANT_REFUND, by=SYSTEM, now=now)
     moves = [change for change in approved if isinstance(change, MoveTicket) and change.ticket_id == ticket.ticket_id]
     after = apply_all(begun, moves)
@@ -282,7 +282,7 @@ def _request_limits(snapshot: OrderSnapshot, units: Sequence[LineUnits], now: da
 
 
 def _price(snapshot: OrderSnapshot, units: Sequence[LineUnits]) -> _RequestedLines | Refusal:
-    """Each unit's exact share; freight with the last line when nothing has shipped; never above what was captured."""
+    """The share of each unit, with freight when these are the last and nothing has left; at most what was captured."""
     wanted = {unit.line_id: unit.quantity for unit in units}
     asked = [line for line in snapshot.lines if line.line_id in wanted]
     paid = net_paid(snapshot)
@@ -308,7 +308,10 @@ def _nothing_due(snapshot: OrderSnapshot) -> Refusal:
 
 
 def _freight_with(snapshot: OrderSnapshot, wanted: dict[str, int], net_paid_minor: int, *, alone: bool) -> int:
-    """What is left of the freight, for a request that leaves no unit free; freight alone waits for all other grants."""
+    """The rest of the freight, for a request after which no unit is free.
+
+    Freight alone waits until no ticket is in review.
+    """
     last = all(line.claimed_quantity + wanted.get(line.line_id, 0) == line.quantity for line in snapshot.lines)
     shipped = any(line.left_quantity for line in snapshot.lines)
     waiting = alone and any(ticket.state is TicketState.AWAITING_MERCHANT for ticket in snapshot.tickets)
@@ -339,7 +342,7 @@ def _decide(
 
 
 def guard_of(snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings: DecisionSettings) -> str | None:
-    """What stops an instant approval whatever a policy says; the ticket names it as its review reason."""
+    """What prevents an instant approval whatever the policy says; it becomes the ticket's review reason."""
     if decision_settings.deadline_passed():
         return "deadline_passed"
     paused = is_paused(snapshot, inputs)
@@ -407,7 +410,7 @@ def _requested_event(ticket: Ticket, by: Actor, request: RefundRequest, now: dat
 
 
 def requested_body(ticket: Ticket) -> dict[str, object]:
-    """A new ticket on the feed."""
+    """The body of the feed event about a new ticket."""
     return {
         "state": ticket.state.value,
         "amount_minor": ticket.amount_minor,
@@ -419,7 +422,7 @@ def requested_body(ticket: Ticket) -> dict[str, object]:
 def record_decision(
     ticket_id: UUID, decision: Decision, facts: dict[str, FactValue], read_from: dict[str, object], now: datetime
 ) -> RecordDecision:
-    """The decision as it is stored beside its ticket."""
+    """The decision as it is stored with its ticket."""
     return RecordDecision(
         ticket_id=ticket_id,
         policy_id=decision.policy_id,

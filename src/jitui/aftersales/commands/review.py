@@ -1,4 +1,4 @@
-"""The ordinary review: the merchant approves or rejects, the buyer withdraws, silence approves at the deadline."""
+"""The ordinary review: the merchant approves or rejects, the buyer withdraws, or the deadline passes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from jitui.aftersales.ports import DecisionInputs, Store, TicketRef
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a merchant rejects; a tracking number as evidence records the shipment in the same step."""
+    """Why a merchant rejects; with tracking details as evidence, the shipment is recorded in the same step."""
 
     reason: str
     shipment: ShipmentUpdate | None = None
@@ -44,9 +44,9 @@ async def approve(
     shop_id: str | None = None,
     reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | StoredResponse:
-    """The merchant approves, or an operator in its place; the money is queued in the same transaction.
+    """Approve as the merchant, or as an operator for the merchant; the refunds are queued in the same transaction.
 
-    `version` None skips the stale check.
+    `version` None skips the check that the caller has read the newest version.
     """
 
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
@@ -66,7 +66,7 @@ async def reject(
     shop_id: str | None = None,
     reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | StoredResponse:
-    """The merchant rejects with a reason, or ships with tracking, which frees the units for that shipment."""
+    """Reject as the merchant, with a reason; with tracking details the released units are shipped at once."""
 
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
         return plan_rejection(snapshot, ticket, rejection, by, now)
@@ -84,7 +84,7 @@ async def withdraw(
     buyer_id: str | None = None,
     reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | StoredResponse:
-    """The buyer takes the request back while it is still in review."""
+    """Withdraw the request as the buyer, while it is in review."""
 
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
         return _plan_closing(
@@ -95,7 +95,7 @@ async def withdraw(
 
 
 async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Executed | Refusal | StoredResponse:
-    """The deadline has passed: silence approves, unless the goods are with the carrier or the policy says otherwise."""
+    """Apply the policy's `on_timeout` when the deadline has passed; goods with the carrier are never approved."""
 
     def plan(snapshot: OrderSnapshot, ticket: Ticket) -> Plan | Refusal:
         if ticket.expires_at is None or now < ticket.expires_at:
@@ -108,7 +108,7 @@ async def expire(store: Store, ref: TicketRef, *, now: datetime) -> Executed | R
 def plan_approval(
     snapshot: OrderSnapshot, ticket: Ticket, approved_by: ApprovedBy, by: Actor, now: datetime
 ) -> Plan | Refusal:
-    """An approval under the same locks and with the same look at shipment as a request."""
+    """Plan an approval, which checks shipment again, under the same locks as a request."""
     goods = [snapshot.line(line.line_id) for line in snapshot.lines_of(ticket.ticket_id)]
     left = any(line.left_quantity + line.claimed_quantity > line.quantity for line in goods)
     if left or snapshot.is_completed:
@@ -133,12 +133,12 @@ def plan_approval(
 
 
 def plan_expiry(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> Plan:
-    """Silence never pays for a shipment that has left or is with the carrier."""
+    """Plan the end of the deadline; a shipment that has left, or is with the carrier, is never refunded by it."""
     if snapshot.is_completed or goods_with_carrier(snapshot, ticket.ticket_id):
         return _plan_closing(
             snapshot, ticket, TicketState.CLOSED, "goods_left", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
         )
-    if snapshot.is_disputed:  # the bank may give the same money back: a person decides, or the buyer asks again
+    if snapshot.is_disputed:  # the bank may return the money too: a person decides, or the buyer asks again
         return _plan_closing(
             snapshot, ticket, TicketState.CLOSED, "dispute_open", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
         )
@@ -147,7 +147,7 @@ def plan_expiry(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> Plan:
             snapshot, ticket, TicketState.REJECTED, "timeout", SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
         )
     approved = plan_approval(snapshot, ticket, ApprovedBy.MERCHANT_TIMEOUT, SYSTEM, now)
-    if isinstance(approved, Refusal):  # nobody is there to be told: the ticket ends here, and says why
+    if isinstance(approved, Refusal):  # there is no caller who could be told, so the ticket is closed with the reason
         return _plan_closing(
             snapshot, ticket, TicketState.CLOSED, approved.code.value, SYSTEM, now, OutgoingEventKind.TICKET_REJECTED
         )
@@ -157,7 +157,7 @@ def plan_expiry(snapshot: OrderSnapshot, ticket: Ticket, now: datetime) -> Plan:
 def plan_rejection(
     snapshot: OrderSnapshot, ticket: Ticket, rejection: Rejection, by: Actor, now: datetime
 ) -> Plan | Refusal:
-    """Reject, set the units free, and ship them in the same step where a tracking number came with it."""
+    """Reject, release the units, and ship them in the same step when a shipment is given."""
     closed = _plan_closing(
         snapshot,
         ticket,
@@ -189,7 +189,7 @@ def _plan_closing(
     detail: dict[str, object] | None = None,
     tracking: ShipmentUpdate | None = None,
 ) -> Plan:
-    """Close a ticket without a refund and set its units and freight free."""
+    """Close a ticket without a refund, and release its units and freight."""
     facts = dict(detail or {})
     if tracking is not None:
         facts |= {"carrier": tracking.carrier, "tracking_no": tracking.tracking_no}

@@ -44,7 +44,7 @@ class ManualPaymentRules:
 
 @dataclass(frozen=True, slots=True)
 class ManualPayout:
-    """What an operator shows of a payment outside the provider; the amount must be the refund's."""
+    """The evidence of a payment outside the provider; the amount must be the refund's."""
 
     reference: str
     note: str

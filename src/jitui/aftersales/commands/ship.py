@@ -1,4 +1,4 @@
-"""Shipments: a merchant's ship is a command and may meet a conflict; a carrier's scan is a fact (I3)."""
+"""Shipments: a merchant's ship command may conflict with a refund; a carrier's scan is always recorded (I3)."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ from jitui.ids import new_id
 
 @dataclass(frozen=True, slots=True)
 class ShipmentUpdate:
-    """What is said of a shipment.
+    """A report about a shipment.
 
-    No lines named: the shipment's known lines, else everything not in another shipment.
+    Without lines: the known lines of the shipment, or else everything that is not in another shipment.
     """
 
     degree: ShipmentStatus
@@ -65,7 +65,7 @@ async def record_shipment(
     shop_id: str | None = None,
     reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | StoredResponse:
-    """Record a label, a merchant's ship command or a carrier's scan; the same waybill again changes nothing."""
+    """Record a label, a merchant's ship command or a carrier's scan; repeating the waybill changes nothing."""
 
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
         if shop_id is not None and snapshot.order.shop_id != shop_id:
@@ -83,7 +83,7 @@ async def complete_order(
     completed_at: datetime,
     reply: IdempotentReply | None = None,
 ) -> Executed | Refusal | StoredResponse:
-    """The buyer has the goods and the order is closed well: it counts in the buyer's history."""
+    """Record that the buyer has the goods; it counts in the buyer's history."""
 
     def plan(snapshot: OrderSnapshot, _: DecisionInputs) -> Plan | Refusal:
         if snapshot.order.paid_at is None:
@@ -96,9 +96,10 @@ async def complete_order(
 
 
 def plan_shipment(snapshot: OrderSnapshot, update: ShipmentUpdate, by: Actor, now: datetime) -> Plan | Refusal:
-    """A command or a fact, by its source.
+    """Plan a merchant's command or a carrier's scan.
 
-    What is said again, or less than was said, changes nothing; more units, a further degree or the carrier's name do.
+    Repeating a report, or reporting less than before, changes nothing. More units, a further state or another carrier
+    name are recorded.
     """
     known = _shipment(snapshot, update)
     said = _summed(update.lines) if update.lines or known else _summed(_everything_else(snapshot, update))
@@ -118,7 +119,7 @@ def plan_shipment(snapshot: OrderSnapshot, update: ShipmentUpdate, by: Actor, no
 
 
 def goods_with_carrier(snapshot: OrderSnapshot, ticket_id: UUID) -> bool:
-    """Whether units of the ticket must be with a carrier or gone, because too few are left for it."""
+    """Whether units of the ticket must be with a carrier or gone, because too few units remain for it."""
     return bool(_overlapping_lines(snapshot, ticket_id))
 
 
@@ -126,7 +127,7 @@ def goods_with_carrier(snapshot: OrderSnapshot, ticket_id: UUID) -> bool:
 
 
 def _shipment(snapshot: OrderSnapshot, update: ShipmentUpdate) -> Shipment | None:
-    """The order's shipment of this waybill, whoever is said to carry it."""
+    """The order's shipment with this waybill, whichever carrier is named."""
     waybill = waybill_of(update.tracking_no)
     return next((shipment for shipment in snapshot.shipments if waybill_of(shipment.tracking_no) == waybill), None)
 
@@ -134,7 +135,7 @@ def _shipment(snapshot: OrderSnapshot, update: ShipmentUpdate) -> Shipment | Non
 def _shipment_now(
     snapshot: OrderSnapshot, known: Shipment | None, update: ShipmentUpdate, said: Mapping[str, int], now: datetime
 ) -> Shipment:
-    """The shipment with what is news about it: it only moves forward, and only grows."""
+    """The shipment after this report: it only moves forward, and only gains units."""
     if known is None:
         return Shipment(
             shipment_id=new_id(snapshot.order.lane),
@@ -156,7 +157,7 @@ def _shipment_now(
 
 
 def _by_command(shipment: Shipment, leaving: Sequence[LineUnits]) -> Shipment:
-    """The shipment once these units have left by a ship command."""
+    """The shipment after these units have left by a ship command."""
     if not leaving:
         return shipment
     units = _summed((*shipment.commanded_lines, *leaving))
@@ -168,7 +169,7 @@ def _as_lines(units: Mapping[str, int]) -> tuple[LineUnits, ...]:
 
 
 def _units_moving(known: Shipment | None, shipment: Shipment) -> tuple[LineUnits, ...]:
-    """Units that this news is about: of a shipment that had left, those that were not known to be in it."""
+    """The units that this report moves; when the shipment had left before, only those that were not in it."""
     gone = _summed(known.lines) if known is not None and has_left(known.degree) else {}
     if known is not None and shipment.degree is known.degree and shipment.lines == known.lines:
         return ()
@@ -184,7 +185,7 @@ def _summed(units: Iterable[LineUnits]) -> dict[str, int]:
 
 
 def _with_carrier(known: Shipment, shipment: Shipment) -> Plan:
-    """Nothing has moved; the carrier's name may have been filled in or corrected."""
+    """Record the carrier's name when it changed; nothing else has."""
     if shipment.carrier == known.carrier:
         return Plan()
     named = replace(known, carrier=shipment.carrier)
@@ -192,7 +193,10 @@ def _with_carrier(known: Shipment, shipment: Shipment) -> Plan:
 
 
 def _everything_else(snapshot: OrderSnapshot, update: ShipmentUpdate) -> tuple[LineUnits, ...]:
-    """A merchant means all that has not left; a carrier's unknown shipment holds what no other shipment holds."""
+    """The units of a report without lines.
+
+    A merchant means all that has not left; a carrier means all that is in no other shipment.
+    """
     units = []
     for line in snapshot.lines:
         packed = sum(u.quantity for p in snapshot.shipments for u in p.lines if u.line_id == line.line_id)
@@ -203,7 +207,7 @@ def _everything_else(snapshot: OrderSnapshot, update: ShipmentUpdate) -> tuple[L
 
 
 def _refuse_command(snapshot: OrderSnapshot, moving: Sequence[LineUnits], update: ShipmentUpdate) -> Refusal | None:
-    """What a merchant may not ship: unpaid, held, under an open ticket, refunded, or gone already (T16, T18)."""
+    """Why a merchant may not ship: the order is unpaid or held, or units are claimed, refunded or gone (T16, T18)."""
     if snapshot.order.paid_at is None:
         return Refusal(RefusalCode.ORDER_NOT_PAID, "The order is not paid; there is nothing to ship.")
     if snapshot.order.hold is not Hold.NONE:
@@ -276,7 +280,7 @@ def _units_left(unit: LineUnits, *, commanded: bool) -> UnitsLeft:
 
 
 def _units_with_carrier(snapshot: OrderSnapshot, line_id: str) -> int:
-    """Units of a line in shipments that the carrier has, at any degree from picked up on."""
+    """Units of a line that a carrier has: in shipments from picked up on."""
     return sum(
         unit.quantity
         for shipment in snapshot.shipments
@@ -285,11 +289,11 @@ def _units_with_carrier(snapshot: OrderSnapshot, line_id: str) -> int:
     )
 
 
-# Incidents and news --------------------------------------------------------------------------------------------
+# Incidents and events ----------------------------------------------------------------------------------------
 
 
 def _incidents(after: OrderSnapshot, shipment: Shipment, now: datetime) -> tuple[OpenIncident, ...]:
-    """Goods with the carrier although their ticket was granted: one incident a ticket, with the evidence (R9)."""
+    """Incidents for approved tickets whose goods are with the carrier: one per ticket, with the evidence (R9)."""
     if shipment.degree is ShipmentStatus.LABEL_PRINTED:
         return ()
     found = []
@@ -336,7 +340,7 @@ def _incident(
 def _noted_on_tickets(
     snapshot: OrderSnapshot, shipment: Shipment, update: ShipmentUpdate, by: Actor, now: datetime
 ) -> tuple[AddTimeline, ...]:
-    """A carrier's scan stands on the timeline of every ticket that it touches; the state does not move."""
+    """A timeline row about a carrier's scan for every ticket that it concerns; the ticket's state stays."""
     if update.source is not ShipmentSource.CARRIER:
         return ()
     touched = {unit.line_id for unit in shipment.lines}

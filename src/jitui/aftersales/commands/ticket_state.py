@@ -1,4 +1,4 @@
-"""What its refunds make of a ticket, and what is written when it moves with them."""
+"""Derives a ticket's state from its refunds, and the changes when that state moves."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def with_ticket_following(
     *,
     detail: Mapping[str, object] | None = None,
 ) -> Plan:
-    """A ticket over several tenders is refunded when all are, failed when one is final, refunding otherwise."""
+    """The plan with the ticket's new state added, when the changes of its refunds move it."""
     ticket = snapshot.ticket(ticket_id)
     state = state_from(apply_all(snapshot, changes).refunds_of(ticket_id))
     if state is ticket.state:
@@ -45,7 +45,7 @@ def with_ticket_following(
 
 
 def state_from(refunds: tuple[Refund, ...]) -> TicketState:
-    """What a granted ticket's refunds make of it."""
+    """The state of an approved ticket: refunded when all refunds succeeded, failed when one failed, else refunding."""
     states = {refund.state for refund in refunds}
     if states == {RefundState.SUCCEEDED}:
         return TicketState.REFUNDED
@@ -60,7 +60,7 @@ _ANNOUNCED = {
 
 
 def ticket_changes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[Change, ...]:
-    """A ticket that moved with its refunds: its row, timeline, feed, and the buyer's history."""
+    """The changes when a ticket's state moved: its row, timeline, feed, and the buyer's history."""
     body = {
         "state": ticket.state.value,
         "version": ticket.version,
@@ -77,7 +77,7 @@ def ticket_changes(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[C
 
 
 def _history(ticket: Ticket, event: TicketEvent, now: datetime) -> tuple[RecordBuyerEvent, ...]:
-    """A refund before shipment counts in the buyer's history; one that is undone is retracted by its own event."""
+    """Count a refund before shipment in the buyer's history; one that is undone is retracted by an event of its own."""
     undone = event.from_state is TicketState.REFUNDED
     if ticket.state is not TicketState.REFUNDED and not undone:
         return ()

@@ -1,1 +1,1 @@
-"""Which policy is in force, and what platform staff switch on and off."""
+"""The policy in force, and the rows that platform staff set."""

@@ -1,4 +1,4 @@
-"""Which policy decides: the newest publication, re-read every few seconds by every process."""
+"""The policy in force: the newest publication, which every process reads again every few seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RE_READ_SECONDS = 2.0
 
 
 class PolicyInForce:
-    """The live policy, compiled; a pause does not wait for it (pauses are read in the deciding transaction)."""
+    """The live policy, compiled. Pauses take effect at once, because the deciding transaction reads them."""
 
     def __init__(self, registry: Registry, *, seconds: Callable[[], float] = monotonic) -> None:
         self._registry = registry
@@ -26,7 +26,7 @@ class PolicyInForce:
         self._read_at = float("-inf")
 
     async def current(self) -> Policy:
-        """The compiled policy. Raises NotConfigured when none was ever published."""
+        """The compiled policy. Raises NotConfigured when no policy was ever published."""
         if self._policy is None or self._seconds() - self._read_at > RE_READ_SECONDS:
             await self._read_again()
         assert self._policy is not None
@@ -45,7 +45,7 @@ class PolicyInForce:
 
 
 async def publish(registry: Registry, policy: Policy, *, by: str, now: datetime) -> bool:
-    """Make a policy the live one; False when it is live already."""
+    """Publish a policy. Returns False when it is live already."""
     live = await registry.live_policy()
     if live is not None and live.sha256 == policy.sha256:
         return False
@@ -55,9 +55,9 @@ async def publish(registry: Registry, policy: Policy, *, by: str, now: datetime)
 
 
 async def with_public_view(registry: Registry, row: Publication) -> Publication:
-    """The row with its public view, which is made once where an earlier release published without one.
+    """The row with its public view, which is computed once for rows that an earlier release published without one.
 
-    Compiling takes a while: a thread does it, so that the other requests of the process go on.
+    Compiling takes a while, so a thread does it, and the other requests of the process continue.
     """
     if row.viewed:
         return row
@@ -67,7 +67,7 @@ async def with_public_view(registry: Registry, row: Publication) -> Publication:
 
 
 def _view_of(document: str) -> PublicPolicy | None:
-    """A version that this release can no longer read is not shown."""
+    """The public view; None for a version that this release can no longer read."""
     try:
         return public_view(Policy.from_text(document))
     except PolicyRefused:

@@ -1,6 +1,6 @@
 """Plain rows that people set: shops, buyers, categories, coverage, pauses, restrictions, lists, history.
 
-Their full life (proposals, four eyes, appeals) comes with governance; what stands here is what a decision reads.
+Only what a decision reads is here; proposals, approval by two people and appeals come with governance.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from jitui.policy import CLOCKS_DIFFER_SECONDS, PublicPolicy
 class Scope(StrEnum):
     """Where a pause or a coverage row applies.
 
-    Covered is an order whose shop is, by its own row or else the platform's, and whose every line is, by its item's row
-    or else its category's.
+    An order is covered when its shop is (by the shop's row, else the platform's) and every line is (by the item's row,
+    else its category's).
     """
 
     PLATFORM = "platform"
@@ -35,7 +35,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """A shop as the platform describes it; it cannot switch the guarantee on or off (R13)."""
+    """A shop, as the platform describes it; a shop cannot switch the guarantee on or off (R13)."""
 
     shop_id: str
     name: str = ""
@@ -44,7 +44,7 @@ class Shop:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A row of the platform's category table: customised and virtual are set apart from each other (R2)."""
+    """A row of the platform's category table; customised and virtual are separate flags (R2)."""
 
     category_id: str
     title: str = ""
@@ -54,7 +54,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Whether a place is covered, and why, as the merchant reads it (R12, R13)."""
+    """Whether a place is covered, and why, as the merchant reads it (R12, R13). `ref` is the id within the scope."""
 
     scope: Scope
     ref: str
@@ -66,7 +66,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Instant approvals stopped for a place; every request there goes to review."""
+    """Instant approvals are stopped for a place: every request there goes to review."""
 
     scope: Scope
     ref: str
@@ -77,7 +77,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """The service withdrawn from a buyer (R11), until `ends_at` or until it is lifted."""
+    """The service is withdrawn from a buyer (R11), until `ends_at` or until the restriction is lifted."""
 
     restriction_id: UUID
     buyer_id: str
@@ -101,7 +101,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class RefusedEvent:
-    """An event of a buyer's history that contradicts what is known; `field` says where."""
+    """An event that contradicts a buyer's history; `field` is the field in conflict."""
 
     event: RecordBuyerEvent
     field: str
@@ -116,9 +116,10 @@ RETRACTS_FROM_AHEAD = "What takes an event back cannot lie in the future."
 def contradicting(
     events: Sequence[RecordBuyerEvent], of_others: Collection[int], of_another_kind: Collection[int]
 ) -> list[RefusedEvent]:
-    """The events that contradict what is known, by their places in `events`, or one another.
+    """The events that contradict the history or one another; the other arguments are positions in `events`.
 
-    `of_others` name another buyer's order; `of_another_kind` take back an event of another kind, or were taken back so.
+    `of_others`: name another buyer's order. `of_another_kind`: take back an event of another kind, or were taken back
+    by one.
     """
     said: dict[tuple[str, str | None], str] = {
         (event.buyer_id, event.event_id): event.kind for event in events if event.retracts is None
@@ -138,9 +139,9 @@ def contradicting(
 
 
 class Registry(Protocol):
-    """What reads and sets these rows."""
+    """Reads and sets these rows."""
 
-    # Puts replace what they say; fields in `kept` were not said and stay as they are (attributes: all but those given).
+    # A put replaces what it names; the fields in `kept` stay as they are (`attributes` in `kept`: all but those given).
 
     async def put_shop(self, shop: Shop, now: datetime, *, kept: Collection[str] = ()) -> Shop: ...
 
@@ -177,7 +178,7 @@ class Registry(Protocol):
     async def history_records(self) -> Sequence[HistoryRecord]: ...
 
     async def refused_events(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RefusedEvent]:
-        """Those that contradict what is known here or one another; `record_buyer_events` leaves them out."""
+        """The events that contradict the history or one another; `record_buyer_events` leaves them out."""
         ...
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int: ...
@@ -196,7 +197,7 @@ class Registry(Protocol):
 
 
 def refuse_opt_out() -> Refusal:
-    """R13: the guarantee is the platform's; a merchant sees whether and why, and cannot switch it."""
+    """The refusal for a shop that wants to leave: the guarantee is the platform's, and a shop can only see it (R13)."""
     return Refusal(
         RefusalCode.SHOP_CANNOT_OPT_OUT,
         "Instant refund is a basic guarantee of the platform: a shop can see its coverage and cannot change it.",

@@ -1,4 +1,4 @@
-"""What a decision counts, for a store without a database: a buyer's events, a shop's days, and what the caps have used.
+"""What a decision counts, without a database: a buyer's events, a shop's days, and the usage of caps.
 
 The rules are those of the statements in `adapters.postgres` (`writing`, `reading`, `feed`); the tests run both.
 """
@@ -21,18 +21,18 @@ _BUCKETS = (60, 3600)
 
 @dataclass(slots=True)
 class Sum:
-    """Events and money of one day or bucket."""
+    """The events and the money of one day or bucket."""
 
     events: int = 0
     amount_minor: int = 0
 
 
 Days = Mapping[tuple[date, str], Sum]
-"""By day and currency; the empty currency is one that is not known."""
+"""Sums by day and currency; an empty currency is an unknown one."""
 
 
 def window_value(window: FeatureWindow, days: Days, currency: str, *, ahead: bool) -> WindowValue:
-    """Amounts of no known currency make a sum unknown; those in other currencies are no part of it."""
+    """The sums of a window. An amount in an unknown currency makes the sum unknown; other currencies are left out."""
     inside = [(day, of, found) for (day, of), found in days.items() if window.from_day <= day <= window.to_day]
     unknown = sum(found.amount_minor for _, of, found in inside if not of)
     amount = sum(found.amount_minor for _, of, found in inside if of == currency)
@@ -49,7 +49,7 @@ def window_value(window: FeatureWindow, days: Days, currency: str, *, ahead: boo
 
 
 def counting(events: Iterable[RecordBuyerEvent]) -> Iterator[RecordBuyerEvent]:
-    """The events that stand, of those that happen once to an order the first that was written."""
+    """The events that count: not retracted, and of those that an order has once, the first that was written."""
     known = list(events)
     retracted = {event.retracts for event in known}
     seen: set[tuple[str, str]] = set()
@@ -86,7 +86,7 @@ def _by_day(events: Iterable[RecordBuyerEvent], time_zone: ZoneInfo) -> Days:
 
 @dataclass
 class RollUps:
-    """Usage of the shops' and the platform's caps, and the shops' days, counted up to a position of the feed."""
+    """The usage of the shops' and the platform's caps, and the shops' days, counted up to a position of the feed."""
 
     time_zone: ZoneInfo
     position: int = 0
@@ -99,7 +99,7 @@ class RollUps:
     )
 
     def roll_up(self, feed: Sequence[OutgoingEvent], now: datetime) -> None:
-        """Count what is new; a day that was read stays as it was, so what is late counts on the day it is known."""
+        """Count the new events. A late one counts on the day on which it arrives, because earlier days are closed."""
         closed = None if self.as_of is None else self.as_of.astimezone(self.time_zone).date()
         for event in feed[self.position :]:
             self._count_usage(event)
@@ -108,7 +108,7 @@ class RollUps:
         self.as_of = now if self.as_of is None else max(self.as_of, now)
 
     def used(self, scope: str, ref: str, bucket_seconds: int, since: datetime, currency: str) -> Usage:
-        """Approvals in any currency and money in one, of the buckets that end after `since`."""
+        """Approvals in all currencies, and money in one, of the buckets that end after `since`."""
         found = self.usage[scope, ref, bucket_seconds]
         inside = [
             (of, bucket) for (began, of), bucket in found.items() if began > since - timedelta(seconds=bucket_seconds)
@@ -117,7 +117,7 @@ class RollUps:
         return Usage(sum(bucket.events for _, bucket in inside), amount)
 
     def shop_window(self, shop_id: str, window: FeatureWindow, currency: str) -> WindowValue:
-        """A shop's feature."""
+        """A shop's feature, from its days."""
         return window_value(window, self.shop_days.get((shop_id, window.kind), {}), currency, ahead=False)
 
     def _count_usage(self, event: OutgoingEvent) -> None:

@@ -1,4 +1,4 @@
-"""What decides beside the order snapshot, read from memory: what the database's statement of the same name reads."""
+"""The decision inputs from memory, as `adapters.postgres` reads them from the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jitui.text import folded
 
 
 def decision_inputs(tables: MemoryTables, snapshot: OrderSnapshot, query: DecisionQuery) -> DecisionInputs:
-    """Everything that the query asks for; usage and shops' days are rolled up to its moment first."""
+    """Everything that the query asks for; usage and shops' days are rolled up to its time first."""
     order, buyer_id, roll_ups = snapshot.order, snapshot.order.buyer_id, tables.roll_ups
     roll_ups.roll_up(tables.feed, query.now)
     places = {(scope, folded(ref)) for scope, ref in _places(snapshot)}
@@ -49,7 +49,7 @@ def decision_inputs(tables: MemoryTables, snapshot: OrderSnapshot, query: Decisi
 
 
 def _places(snapshot: OrderSnapshot) -> Iterator[tuple[Scope, str]]:
-    """Each once: the platform, the shop, what is sold, and the buyer's region."""
+    """Every place that the order belongs to, once: platform, shop, items, categories and the buyer's region."""
     yield Scope.PLATFORM, ""
     yield Scope.SHOP, snapshot.order.shop_id
     yield from dict.fromkeys((Scope.ITEM, line.item_id) for line in snapshot.lines)
@@ -80,7 +80,7 @@ def _is_restricted(tables: MemoryTables, buyer_id: str, now: datetime) -> bool:
 
 
 def _buyer_usage(tables: MemoryTables, snapshot: OrderSnapshot, query: DecisionQuery) -> Usage:
-    """Instant approvals count in whatever currency they were, amounts in the policy's alone."""
+    """The buyer's instant approvals in all currencies, and the amount in the policy's currency."""
     since = query.buyer_cap_from or query.now
     approved = [
         ticket

@@ -1,4 +1,4 @@
-"""A payment provider in memory, beside the store: it pays what it is asked, once for each attempt."""
+"""A payment provider in memory: it pays what it is asked to, once for each attempt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jitui.aftersales.provider import (
 
 
 class MemoryProvider:
-    """See `jitui.aftersales.provider.PaymentProvider`; `answer` says what becomes of a refund that is new to it."""
+    """A `jitui.aftersales.provider.PaymentProvider`; `answer` gives the result of a new refund."""
 
     def __init__(
         self,
@@ -30,24 +30,24 @@ class MemoryProvider:
 
     @property
     def name(self) -> str:
-        """As refunds and payments name it."""
+        """The name in refunds and payments."""
         return self._name
 
     @property
     def capabilities(self) -> Capabilities:
-        """The same attempt again is the same refund, and it can be looked up."""
+        """Both: a repeated attempt is the same refund, and an attempt can be looked up."""
         return BOTH
 
     async def send(self, instruction: RefundInstruction) -> RefundResult:
-        """The answer of the first time, also to a repeat."""
+        """Pay the refund; a repeated attempt gets the first result again."""
         if instruction.attempt_id not in self.books:
             self.books[instruction.attempt_id] = self._answer(instruction)
         return self.books[instruction.attempt_id]
 
     async def look_up(self, instruction: RefundInstruction) -> RefundResult:
-        """What the books say."""
+        """The result of this attempt, or NOT_FOUND."""
         return self.books.get(instruction.attempt_id, RefundResult(RefundResultKind.NOT_FOUND))
 
     def read_notification(self, headers: Mapping[str, str], body: bytes, now: datetime) -> NotificationRefused:
-        """It sends none."""
+        """Refused: this provider sends no notifications."""
         return NotificationRefused("a provider in memory sends no notifications")

@@ -1,4 +1,4 @@
-"""The rows that people set and decisions read, for a store without a database: see `governance.registry`.
+"""The rows that people set and decisions read, without a database (see `governance.registry`).
 
 Shops' descriptions and the publication log are not here: no decision reads them.
 """
@@ -30,13 +30,13 @@ _Row = TypeVar("_Row", Buyer, Category, HistoryRecord)
 
 
 class MemoryRegistry:
-    """Decisions read what was set from the next request on."""
+    """What is set counts from the next request on."""
 
     def __init__(self, tables: MemoryTables) -> None:
         self._tables = tables
 
     async def put_buyer(self, buyer: Buyer, now: datetime, *, kept: Collection[str] = ()) -> Buyer:
-        """Create or replace; of `attributes` that are kept, those that were given are replaced."""
+        """Create or replace a buyer; with `attributes` in `kept`, only the given attributes are replaced."""
         known = self._tables.buyers.get(buyer.buyer_id)
         row = _kept(buyer, known, set(kept) - {"attributes"})
         if known is not None and "attributes" in kept:
@@ -45,17 +45,17 @@ class MemoryRegistry:
         return row
 
     async def get_buyer(self, buyer_id: str) -> Buyer | None:
-        """The buyer's own row."""
+        """The buyer's row; None when there is none."""
         return self._tables.buyers.get(buyer_id)
 
     async def put_category(self, category: Category, now: datetime, *, kept: Collection[str] = ()) -> Category:
-        """Create or replace."""
+        """Create or replace a category."""
         row = _kept(category, self._tables.categories.get(category.category_id), kept)
         self._tables.categories[category.category_id] = row
         return row
 
     async def set_coverage(self, coverage: Coverage) -> None:
-        """Whether a place is covered."""
+        """Set whether a place is covered."""
         self._tables.coverage[coverage.scope, coverage.ref] = coverage
 
     async def set_pause(self, pause: Pause) -> None:
@@ -67,11 +67,11 @@ class MemoryRegistry:
         return self._tables.pauses.pop((scope, ref), None) is not None
 
     async def pauses(self) -> Sequence[Pause]:
-        """All that stand."""
+        """All pauses."""
         return sorted(self._tables.pauses.values(), key=lambda pause: pause.set_at)
 
     async def restrict(self, restriction: Restriction) -> bool:
-        """Withdraw the service from a buyer; False, and nothing changed, where the restriction's id is taken."""
+        """Withdraw the service from a buyer; False, without a change, when the restriction's id exists."""
         return self._tables.restrictions.setdefault(restriction.restriction_id, restriction) is restriction
 
     async def lift_restriction(self, restriction_id: UUID, now: datetime, *, by: str) -> bool:
@@ -83,7 +83,7 @@ class MemoryRegistry:
         return True
 
     async def restrictions_of(self, buyer_id: str) -> Sequence[Restriction]:
-        """Standing and past ones, newest first."""
+        """The buyer's restrictions, newest first, also past ones."""
         theirs = [one for one in self._tables.restrictions.values() if one.buyer_id == buyer_id]
         return sorted(theirs, key=lambda one: one.starts_at, reverse=True)
 
@@ -94,24 +94,24 @@ class MemoryRegistry:
     async def record_history(
         self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()
     ) -> Sequence[HistoryRecord]:
-        """Say from when on kinds of events are complete."""
+        """Record from when on kinds of events are complete."""
         history = self._tables.history
         for record in records:
             history[record.kind] = _kept(record, history.get(record.kind), set(kept) & {"fresh_until"})
         return [history[record.kind] for record in records]
 
     async def history_records(self) -> Sequence[HistoryRecord]:
-        """What is known to be complete."""
+        """The kinds of events that are complete, and from when on."""
         return [record for _, record in sorted(self._tables.history.items())]
 
     async def refused_events(self, events: Sequence[RecordBuyerEvent]) -> Sequence[RefusedEvent]:
-        """Those that name another buyer's order; retractions from the future, or of another kind than their event."""
+        """Events that name another buyer's order, and retractions in the future or of another kind than their event."""
         of_others = {place for place, event in enumerate(events) if self._is_of_another(event)}
         of_another_kind = {place for place, event in enumerate(events) if self._is_of_another_kind(event)}
         return contradicting(events, of_others, of_another_kind)
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
-        """Append to buyers' histories; returns how many were new."""
+        """Append to buyers' histories; returns how many events were new."""
         refused = {one.event for one in await self.refused_events(events)}
         new = 0
         for event in events:
@@ -125,7 +125,7 @@ class MemoryRegistry:
         return named is not None and named.order.buyer_id != event.buyer_id
 
     def _is_of_another_kind(self, event: RecordBuyerEvent) -> bool:
-        """Whichever of the two came first."""
+        """Whether the event and the one that it retracts differ in kind, in whichever order they came."""
         known = self._tables.events.get(event.buyer_id, {})
         if event.retracts is not None:
             return event.retracts in known and known[event.retracts].kind != event.kind
@@ -133,7 +133,7 @@ class MemoryRegistry:
 
 
 def _kept(row: _Row, known: _Row | None, kept: Collection[str]) -> _Row:
-    """What a put does not say stays as it is."""
+    """The row with the `kept` fields of the known row."""
     if known is None:
         return row
     return replace(row, **{field.name: getattr(known, field.name) for field in fields(row) if field.name in kept})

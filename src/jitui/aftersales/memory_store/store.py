@@ -1,8 +1,8 @@
-"""The after-sales core's store in memory: policies, commands and payments run without a database.
+"""A store in memory: policies, commands and payments run without a database.
 
-For what-if runs and fast tests (docs/how-to/run-without-a-database.md). The rules are those of PostgreSQL: what a plan
-writes is what `apply` makes of it, and a plan that breaks a constraint is refused whole. What it is not: nothing
-outlives the process, one transaction runs at a time, and usage is rolled up before each decision and so never late.
+It is for what-if runs and fast tests (docs/how-to/run-without-a-database.md). Its rules are those of PostgreSQL: a plan
+changes what `apply` computes, and a plan that breaks a constraint is refused as a whole. The differences: nothing
+outlives the process, one transaction runs at a time, and usage is rolled up before each decision, so it is never late.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _Key = tuple[str, str, str, str]
 
 
 class MemoryStore:
-    """See `jitui.aftersales.ports.Store`; `registry` sets the rows that decisions read."""
+    """A `jitui.aftersales.ports.Store`; `registry` sets the rows that decisions read."""
 
     def __init__(self, time_zone: ZoneInfo) -> None:
         self._tables = MemoryTables(time_zone)
@@ -58,7 +58,7 @@ class MemoryStore:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[MemoryTransaction]:
-        """A transaction that leaves nothing behind unless its `commit` ran."""
+        """A transaction; nothing is written unless `commit` is called."""
         transaction = MemoryTransaction(self._tables, self._lock, self._in_flight)
         try:
             yield transaction
@@ -66,7 +66,7 @@ class MemoryStore:
             transaction.end()
 
     async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
-        """What `plan_order` says; hold and ship-by may always change."""
+        """Create or replace the order as `plan_order` says; hold and ship-by may always change."""
         tables = self._tables
         async with self._lock:
             known = tables.snapshots.get(ref.order_id)
@@ -85,7 +85,7 @@ class MemoryStore:
             return OrderTaken(ref, created=known is None, changed=planned.replaces)
 
     async def purge_responses(self, before: datetime) -> int:
-        """Drop answers to Idempotency-Keys that are older than the promise to keep them; returns how many."""
+        """Delete responses to Idempotency-Keys that need not be kept any more; returns how many."""
         old = [key for key, (_, stored) in self._tables.responses.items() if stored.answered_at < before]
         for key in old:
             del self._tables.responses[key]
@@ -96,7 +96,7 @@ class MemoryStore:
     async def claim_refunds(
         self, *, now: datetime, lease_until: datetime, limit: int, provider: str | None = None
     ) -> list[ClaimedRefund]:
-        """Claim up to `limit` due refunds, those first that are due longest."""
+        """Claim up to `limit` due refunds, those first that have been due longest."""
         async with self._lock:
             due = sorted(self._due(now, provider), key=lambda refund: (refund.due_at or now, refund.refund_id))
             return [self._claim(refund, now, lease_until) for refund in due[:limit]]
@@ -127,7 +127,7 @@ class MemoryStore:
     # Reading -------------------------------------------------------------------------------------------------------
 
     async def find_order(self, order_id: str) -> OrderRef | None:
-        """For callers that know a platform's order id and not its buyer."""
+        """The order, for callers that know its id but not its buyer."""
         snapshot = self._tables.snapshots.get(order_id)
         return None if snapshot is None else OrderRef(snapshot.order.lane, order_id)
 
@@ -136,12 +136,12 @@ class MemoryStore:
         return self._tables.find(ref)
 
     async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderSnapshot, DecisionInputs] | None:
-        """Snapshot and decision inputs, for a dry run."""
+        """The snapshot and the decision inputs, for a dry run."""
         snapshot = self._tables.find(ref)
         return None if snapshot is None else (snapshot, decision_inputs(self._tables, snapshot, query))
 
     async def ledger(self, ref: OrderRef) -> Sequence[LedgerEntry]:
-        """The order's postings as they happened."""
+        """The order's postings, by time."""
         return ledger.story(self._tables.ledger.get(ref.order_id, {}).values())
 
     async def decision(self, ref: TicketRef) -> StoredDecision | None:
@@ -161,29 +161,29 @@ class MemoryStore:
         )
 
     async def incidents(self, *, shop_id: str | None, limit: int) -> Sequence[Incident]:
-        """Newest first."""
+        """Incidents, newest first."""
         found = (one for one in self._tables.incidents.values() if shop_id in (None, one.shop_id))
         return sorted(found, key=lambda one: (one.opened_at, one.incident_id), reverse=True)[:limit]
 
     async def tasks(self) -> Sequence[OperatorTask]:
-        """What people must look at, newest first."""
+        """Tasks, newest first."""
         return sorted(self._tables.tasks.values(), key=lambda task: (task.opened_at, task.task_id), reverse=True)
 
     async def roll_up(self, now: datetime) -> None:
-        """Count usage and shops' days as of `now`, as every decision does before it reads them."""
+        """Roll up usage and shops' days as of `now`; every decision does so before it reads them."""
         self._tables.roll_ups.roll_up(self._tables.feed, now)
 
     async def events(
         self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
     ) -> Sequence[OutgoingEvent]:
-        """Rows of the feed after a position."""
+        """Events of the feed after a position."""
         rows = self._tables.feed[after:]
         found = (row for row in rows if shop_id in (None, row.shop_id) and buyer_id in (None, row.buyer_id))
         return [row for row, _ in zip(found, range(limit), strict=False)]
 
 
 class MemoryTransaction:
-    """See `jitui.aftersales.ports.Transaction`: the store is this transaction's own from `open` to the end."""
+    """A `jitui.aftersales.ports.Transaction`; from `open` to `end` no other transaction uses the store."""
 
     def __init__(self, tables: MemoryTables, lock: asyncio.Lock, in_flight: set[_Key]) -> None:
         self._tables = tables
@@ -195,7 +195,7 @@ class MemoryTransaction:
     async def open(
         self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
     ) -> Opened:
-        """A key that is in flight elsewhere is not waited for."""
+        """Lock and read; when another request with the same key is running, return at once."""
         known = self._tables.find(ref)
         if known is not None and idempotency_key is not None:
             key = (idempotency_key.key_id, idempotency_key.route, known.order.buyer_id, idempotency_key.key)
@@ -223,7 +223,7 @@ class MemoryTransaction:
         idempotency_key: IdempotencyKey | None = None,
         response: StoredResponse | None = None,
     ) -> None:
-        """Everything the plan writes, and the stored response."""
+        """Write everything of the plan, and the stored response."""
         order = snapshot.order
         key = (
             None
@@ -237,7 +237,7 @@ class MemoryTransaction:
             self._tables.responses[key] = idempotency_key.body_hash, response
 
     def end(self) -> None:
-        """Let the next one in."""
+        """Release the store to the next transaction."""
         if self._key is not None:
             self._in_flight.discard(self._key)
             self._key = None

@@ -1,4 +1,4 @@
-"""What a store without a database holds, and how a plan is written to it: all of it, or nothing."""
+"""The tables of the store in memory, and how a plan is written to them: completely, or not at all."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ from jitui.errors import InvariantBroken, Overtaken
 from jitui.ids import lane_of
 
 Payment = tuple[str, str]
-"""Provider and the provider's id."""
+"""The provider, and the provider's id of the payment."""
 
 
 @dataclass
 class MemoryTables:
-    """By the ids that the database has as keys. A snapshot's lines are as the order says, without their categories."""
+    """The rows, by the keys of the database's tables. The lines in `snapshots` are without their categories' flags."""
 
     time_zone: ZoneInfo
     snapshots: dict[str, OrderSnapshot] = field(default_factory=dict)
     orders_of: dict[str, set[str]] = field(default_factory=dict)
-    order_of: dict[UUID, str] = field(default_factory=dict)  # of a ticket, a refund, an attempt
+    order_of: dict[UUID, str] = field(default_factory=dict)  # by the id of a ticket, a refund or an attempt
     buyers: dict[str, Buyer] = field(default_factory=dict)
     categories: dict[str, Category] = field(default_factory=dict)
     coverage: dict[tuple[Scope, str], Coverage] = field(default_factory=dict)
@@ -74,32 +74,33 @@ class MemoryTables:
     incidents: dict[UUID, Incident] = field(default_factory=dict)  # by ticket
     tasks: dict[UUID, OperatorTask] = field(default_factory=dict)
     feed: list[OutgoingEvent] = field(default_factory=list)
-    payments: dict[Payment, str] = field(default_factory=dict)  # to the buyer
-    shared: dict[Payment, tuple[int, int]] = field(default_factory=dict)  # total, and what its parts sum to
+    payments: dict[Payment, str] = field(default_factory=dict)  # the buyer's id
+    # the payment's total, and the sum of its parts
+    shared: dict[Payment, tuple[int, int]] = field(default_factory=dict)
     responses: dict[tuple[str, str, str, str], tuple[bytes, StoredResponse]] = field(default_factory=dict)
     due: dict[UUID, Refund] = field(default_factory=dict)  # the refund queue
-    waiting: dict[UUID, Ticket] = field(default_factory=dict)  # for the merchant, until a deadline
+    waiting: dict[UUID, Ticket] = field(default_factory=dict)  # tickets in review, which have a deadline
     roll_ups: RollUps = field(init=False)
 
     def __post_init__(self) -> None:
         self.roll_ups = RollUps(self.time_zone)
 
     def read(self, order_id: str) -> OrderSnapshot:
-        """The snapshot with its buyer as it stands, and with what categories say of its lines."""
+        """The snapshot with the current buyer, and with the flags of the categories."""
         snapshot = self.snapshots[order_id]
         lines = tuple(self._with_category(line) for line in snapshot.lines)
         completed = self.is_completed_by_event(snapshot)
         return replace(snapshot, buyer=self.buyers[snapshot.order.buyer_id], lines=lines, completed_by_event=completed)
 
     def is_completed_by_event(self, snapshot: OrderSnapshot) -> bool:
-        """Whether the buyer's history says so of this order."""
+        """Whether the buyer's history has a completion of this order."""
         return any(
             event.kind == BuyerEventKind.ORDER_COMPLETED and event.order_id == snapshot.order.order_id
             for event in counting(self.events.get(snapshot.order.buyer_id, {}).values())
         )
 
     def find(self, ref: Ref) -> OrderSnapshot | None:
-        """The snapshot that a reference names, as a reader sees it."""
+        """The snapshot for a reference, as a reader sees it."""
         match ref:
             case OrderRef(lane, order_id):
                 snapshot = self.snapshots.get(order_id)
@@ -109,11 +110,11 @@ class MemoryTables:
                 return None if found is None else self.read(found)
 
     def buyer(self, buyer_id: str) -> Buyer:
-        """The buyer's row, made where there is none."""
+        """The buyer's row, created when there is none."""
         return self.buyers.setdefault(buyer_id, Buyer(lane_of(buyer_id), buyer_id))
 
     def put(self, snapshot: OrderSnapshot) -> None:
-        """The snapshot as it is from now on."""
+        """Store the snapshot."""
         order = snapshot.order
         self.snapshots[order.order_id] = snapshot
         self.orders_of.setdefault(order.buyer_id, set()).add(order.order_id)
@@ -131,7 +132,7 @@ class MemoryTables:
             self.order_of[attempt.attempt_id] = order.order_id
 
     def put_order(self, snapshot: OrderSnapshot, put: OrderPut, now: datetime) -> None:
-        """An order as a platform puts it; one that costs nothing is paid when it is placed."""
+        """Store an order that was created or replaced; one that costs nothing counts as paid when it is placed."""
         self._judge(snapshot, put.entries)
         self.put(snapshot)
         self.add_entry(snapshot.order.order_id, put.entries)
@@ -140,9 +141,9 @@ class MemoryTables:
             self.announce(snapshot, Announce(OutgoingEventKind.ORDER_PAID, now, snapshot.order.shop_id, body))
 
     def write(self, ref: OrderRef, changes: Sequence[Change | ClaimRefund]) -> None:
-        """All of a plan.
+        """Write all changes of a plan.
 
-        Raises InvariantBroken where the database would refuse it, and Overtaken where a payment is another's.
+        Raises InvariantBroken where the database would refuse one, and Overtaken when a payment is another buyer's.
         """
         snapshot = apply_all(self.snapshots[ref.order_id], changes)
         self._judge(snapshot, changes)
@@ -151,7 +152,7 @@ class MemoryTables:
             self._write_beside(snapshot, change)
 
     def announce(self, snapshot: OrderSnapshot, told: Announce) -> None:
-        """The next event of the feed."""
+        """Append an event to the feed."""
         order = snapshot.order
         number = len(self.feed) + 1
         event = OutgoingEvent(
@@ -160,12 +161,15 @@ class MemoryTables:
         self.feed.append(event)
 
     def add_entry(self, order_id: str, entries: Iterable[LedgerEntry]) -> None:
-        """The same posting twice is one."""
+        """Add postings; a posting that exists is not added again."""
         for entry in entries:
             self.ledger.setdefault(order_id, {}).setdefault(entry.posting, entry)
 
     def record_event(self, event: RecordBuyerEvent) -> bool:
-        """Whether it is new. Nothing of an order that cost nothing counts; amounts are in the order's currency."""
+        """Record an event; returns whether it was new. Events about an order that cost nothing are not recorded.
+
+        Without a currency, the amount gets the order's.
+        """
         named = self.snapshots.get(event.order_id or "")
         if named is not None and named.order.free_of_charge and named.order.lane == lane_of(event.buyer_id):
             self._complete_free(named, event)
@@ -176,7 +180,7 @@ class MemoryTables:
         return events.setdefault(event.event_id, event) is event
 
     def _complete_free(self, snapshot: OrderSnapshot, event: RecordBuyerEvent) -> None:
-        """That an order is completed which costs nothing stands on the order itself."""
+        """Record the completion of an order that costs nothing on the order itself."""
         told = event.kind == BuyerEventKind.ORDER_COMPLETED and event.retracts is None
         if told and snapshot.order.completed_at is None and snapshot.order.buyer_id == event.buyer_id:
             self.put(replace(snapshot, order=replace(snapshot.order, completed_at=event.at)))
@@ -213,7 +217,7 @@ class MemoryTables:
         return None
 
     def _shared_after(self, changes: Sequence[Change | ClaimRefund]) -> Mapping[Payment, tuple[int, int]]:
-        """The payments that are shared here: the first total stays, the parts add up."""
+        """The payments that are shared after these changes: the first total stays, the parts add up."""
         shared: dict[Payment, tuple[int, int]] = {}
         for change in changes:
             if isinstance(change, SharePayment):
@@ -262,7 +266,7 @@ class MemoryTables:
         return next((task for task in open_ones if task.condition == condition), None)
 
     def _open_incident(self, snapshot: OrderSnapshot, told: OpenIncident) -> None:
-        """More evidence joins the ticket's incident."""
+        """Add an incident, or the evidence to the ticket's incident."""
         known = self.incidents.get(told.ticket_id)
         if known is not None:
             amount_minor = max(known.amount_minor, told.amount_minor)
@@ -283,7 +287,7 @@ class MemoryTables:
         )
 
     def _with_category(self, line: OrderLine) -> OrderLine:
-        """Who says *customised* or *virtual* wins, the line or its category as it stands now (R2)."""
+        """The line with its category's flags: one that says *customised* or *virtual* overrides the other (R2)."""
         category = self.categories.get(line.category_id or "")
         if category is None:
             return line
@@ -295,7 +299,7 @@ class MemoryTables:
 
 
 def _taken(keys: Sequence[object], known: Collection[object]) -> bool:
-    """Whether a key is there already, or comes twice."""
+    """Whether a key exists already, or occurs twice."""
     return len(set(keys)) < len(keys) or any(key in known for key in keys)
 
 

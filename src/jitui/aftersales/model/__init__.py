@@ -1,1 +1,1 @@
-"""The values of an order and its tickets, and what they say of themselves."""
+"""The values of an order and its tickets."""

@@ -1,4 +1,4 @@
-"""An order as the after-sales service needs it: lines, tenders, funding, shipments, and how far goods have gone."""
+"""An order: its lines, tenders, funding, shipments, and how far the goods have gone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from enum import StrEnum
 from uuid import UUID
 
 MOST_ATTRIBUTES = 64
-"""So many attributes of a buyer are taken, at most."""
+"""The most attributes of a buyer."""
 
 
 class Hold(StrEnum):
-    """Fulfilment holds: a held order is unshipped and not shippable."""
+    """Why an order may not be shipped yet; a held order is unshipped."""
 
     NONE = "none"
     PRESALE = "presale"
@@ -24,7 +24,7 @@ class Hold(StrEnum):
 
 
 class Funder(StrEnum):
-    """Who, besides the buyer, paid a share of the price."""
+    """Who paid a share of the price besides the buyer."""
 
     PLATFORM_SUBSIDY = "platform_subsidy"
     MERCHANT_COUPON = "merchant_coupon"
@@ -32,7 +32,7 @@ class Funder(StrEnum):
 
 
 class ShipmentStatus(StrEnum):
-    """How far one shipment has gone; a printed label is not yet on its way."""
+    """How far one shipment has gone; with a printed label it is not yet on its way."""
 
     LABEL_PRINTED = "label_printed"
     PICKED_UP = "picked_up"
@@ -44,17 +44,20 @@ _FURTHER = {status: rank for rank, status in enumerate(ShipmentStatus)}
 
 
 def is_further(new: ShipmentStatus, old: ShipmentStatus) -> bool:
-    """Shipments only move forward; late news of an earlier degree changes nothing."""
+    """Whether `new` is further than `old`.
+
+    Shipments only move forward; a late report of an earlier state is ignored.
+    """
     return _FURTHER[new] > _FURTHER[old]
 
 
 def has_left(status: ShipmentStatus) -> bool:
-    """Whether the goods are gone: shipped or delivered. Picked up is a degree that a policy may choose to allow."""
+    """Whether the goods have left: shipped or delivered. Whether picked up counts is for the policy to say."""
     return status in (ShipmentStatus.SHIPPED, ShipmentStatus.DELIVERED)
 
 
 class FulfillmentStatus(StrEnum):
-    """How far an order as a whole has gone, as a decision reads it."""
+    """How far the whole order has gone, as decisions read it."""
 
     UNSHIPPED = "unshipped"
     LABEL_PRINTED = "label_printed"
@@ -65,7 +68,10 @@ class FulfillmentStatus(StrEnum):
 
 
 class ShipmentSource(StrEnum):
-    """A merchant's ship is a command and can meet a conflict; a carrier's scan is a fact and is always recorded."""
+    """Who reported the shipment.
+
+    A merchant's ship command may conflict with a refund; a carrier's scan is always recorded.
+    """
 
     MERCHANT = "merchant"
     CARRIER = "carrier"
@@ -73,7 +79,7 @@ class ShipmentSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LineUnits:
-    """So many units of one order line."""
+    """A number of units of one order line."""
 
     line_id: str
     quantity: int
@@ -81,7 +87,7 @@ class LineUnits:
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """Units and money of one line; `paid_minor` is what the buyer paid for all units, discounts taken off (T23)."""
+    """The units and money of one line; `paid_minor` is what the buyer paid for all units, after discounts (T23)."""
 
     line_id: str
     sku: str
@@ -99,20 +105,22 @@ class OrderLine:
 
     @property
     def left_quantity(self) -> int:
-        """Units that have left, by command or by a carrier's word."""
+        """Units that have left, by a ship command or a carrier's scan."""
         return min(self.quantity, self.shipped_quantity + self.scanned_quantity)
 
     @property
     def free_quantity(self) -> int:
-        """Units neither under a ticket nor gone: what can still be asked for, or shipped."""
+        """Units that no ticket has claimed and that have not left: they can be refunded or shipped."""
         return max(0, self.quantity - self.claimed_quantity - self.shipped_quantity - self.scanned_quantity)
 
 
 @dataclass(frozen=True, slots=True)
 class Tender:
-    """A captured payment; `pending + refunded <= captured` is the database's to hold (I1).
+    """A captured payment.
 
-    `payment_total_minor`: of a payment that several orders share; None where this tender is the whole payment.
+    The database ensures that what is refunded, pending and lost stays within `captured_minor` (I1).
+
+    `payment_total_minor`: the total of a payment for several orders; None when this tender is the whole payment.
     """
 
     tender_id: str
@@ -123,22 +131,22 @@ class Tender:
     captured_at: datetime
     pending_minor: int = 0
     refunded_minor: int = 0
-    lost_minor: int = 0  # taken back by the buyer's bank: card disputes that were lost
+    lost_minor: int = 0  # taken back by the buyer's bank in card disputes
     payment_total_minor: int | None = None
 
     @property
     def payment_minor(self) -> int:
-        """What the provider captured with this payment, for all orders that share it."""
+        """What the provider captured with this payment, for all orders that it pays for."""
         return self.captured_minor if self.payment_total_minor is None else self.payment_total_minor
 
     @property
     def remaining_minor(self) -> int:
-        """What can still be promised to the buyer from this payment."""
+        """What can still be refunded from this payment."""
         return self.captured_minor - self.pending_minor - self.refunded_minor - self.lost_minor
 
 
 class DisputeState(StrEnum):
-    """A card dispute is open until the bank decides: won, the money stays; lost, the bank gives it to the buyer."""
+    """A card dispute is open until the bank decides. Won: we keep the money. Lost: the bank gives it to the buyer."""
 
     OPEN = "open"
     WON = "won"
@@ -147,7 +155,7 @@ class DisputeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A card dispute on a payment, by the provider's id; `lost_minor` is what it took of what was still refundable."""
+    """A card dispute on a payment; `lost_minor` is the part of the loss that was still refundable."""
 
     dispute_id: str
     tender_id: str
@@ -163,7 +171,7 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True)
 class Funding:
-    """A share of the price that a funder other than the buyer paid, and how much of it went back."""
+    """The share of the price that a funder paid, and how much of it was returned."""
 
     funder: Funder
     amount_minor: int
@@ -172,9 +180,9 @@ class Funding:
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """A shipment by its waybill; repeating the waybill is the same shipment.
+    """A shipment, identified by its waybill; the same waybill again is the same shipment.
 
-    `commanded_lines`: those of its units that left by a ship command; the others left by the carrier's word alone.
+    `commanded_lines`: its units that left by a ship command; the others left by a carrier's scan alone.
     """
 
     shipment_id: UUID
@@ -191,7 +199,7 @@ class Shipment:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The order's own row; `free_of_charge`: lines and freight sum to nothing, so it was paid when it was placed."""
+    """The order's own row; `free_of_charge`: lines and freight sum to zero, so it was paid when it was placed."""
 
     lane: int
     order_id: str
@@ -220,10 +228,10 @@ class Buyer:
 
 
 def waybill_of(tracking_no: str) -> str:
-    """What tells a shipment from the order's others: its number in whatever letters and widths it is written.
+    """The key of a shipment within its order: its tracking number, independent of case, width and kind of dash.
 
-    Hyphens stay, all dashes as one: some carriers number the pieces of a consignment behind one. The carrier's name has
-    many spellings.
+    Hyphens are kept, because some carriers number the pieces of a consignment after one. The carrier's name is not part
+    of the key, because it has many spellings.
     """
     return _DASHES.sub("-", unicodedata.normalize("NFKC", tracking_no)).strip().casefold()
 
@@ -232,16 +240,16 @@ _DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63]")
 
 
 def captured_minor(tenders: Iterable[Tender]) -> int:
-    """What the buyer paid for the whole order before any refund: the amount R3(b) tests, freight included."""
+    """What the buyer paid for the whole order before any refund, freight included: the amount that R3(b) tests."""
     return sum(tender.captured_minor for tender in tenders)
 
 
 def fulfillment_status_of(
     lines: Sequence[OrderLine], shipments: Sequence[Shipment], *, completed: bool = False
 ) -> FulfillmentStatus:
-    """How far the order has gone: the furthest that is true of all goods, *partly shipped* when only some have left.
+    """How far the order has gone: the state that all goods have reached, or PARTLY_SHIPPED when some have left.
 
-    INVARIANT: a completed order has gone, whatever was told of its shipments: the buyer has the goods.
+    INVARIANT: a completed order is delivered, whatever its shipments say, because the buyer has the goods.
     """
     if completed:
         return FulfillmentStatus.DELIVERED

@@ -10,7 +10,10 @@ from uuid import UUID
 
 
 class RefundState(StrEnum):
-    """`unknown` is never `failed`: only a proof that the provider refused for good is."""
+    """The state of a refund.
+
+    `unknown` is not `failed`: a refund fails only when the provider has certainly refused it.
+    """
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -57,7 +60,7 @@ class Settlement:
     settlement when a worker has begun another one meanwhile.
     """
 
-    reference: str  # of the payment: a bank's, or another route's
+    reference: str  # the reference of the payment, at a bank for example
     note: str
     by: str
     at: datetime
@@ -67,7 +70,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """One ticket's share of one tender; the row is the queue. A settled refund is never sent again."""
+    """A ticket's refund from one tender; these rows are the queue. A settled refund is never sent again."""
 
     refund_id: UUID
     ticket_id: UUID
@@ -92,7 +95,7 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call to the provider; its id is the idempotency key and our reference in the provider's books."""
+    """One call to the provider; its id is the idempotency key, and our reference at the provider."""
 
     attempt_id: UUID
     refund_id: UUID

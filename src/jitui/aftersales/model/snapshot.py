@@ -1,4 +1,4 @@
-"""The order snapshot: an order with everything that belongs to it, read whole under its locks."""
+"""The order snapshot: an order with everything that belongs to it, read under its locks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from jitui.aftersales.model.ticket import Actor, Ticket, TicketEvent, TicketLine
 
 @dataclass(frozen=True, slots=True)
 class OrderSnapshot:
-    """A consistent picture of one order; every command is a pure function from a snapshot to a plan."""
+    """A consistent state of one order. A command is a pure function from a snapshot to a plan."""
 
     order: Order
     buyer: Buyer
@@ -39,11 +39,11 @@ class OrderSnapshot:
     refunds: tuple[Refund, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     disputes: tuple[Dispute, ...] = ()
-    completed_by_event: bool = False  # the buyer's history has a completion of this order, not taken back
+    completed_by_event: bool = False  # the buyer's history has a completion of this order that was not taken back
 
     @property
     def is_completed(self) -> bool:
-        """Whether the buyer has the goods, by call or by event; a call is not undone by taking its event back."""
+        """Whether the buyer has the goods, by a call or by an event; taking the event back does not undo a call."""
         return self.order.completed_at is not None or self.completed_by_event
 
     @property
@@ -53,28 +53,28 @@ class OrderSnapshot:
 
     @property
     def is_disputed(self) -> bool:
-        """Whether the buyer's bank is asked to give money of this order back, and has not decided."""
+        """Whether a card dispute about this order is open."""
         return any(dispute.state is DisputeState.OPEN for dispute in self.disputes)
 
     @property
     def undisputed_tenders(self) -> tuple[Tender, ...]:
-        """The payments as they would be if every open dispute were lost: what they then have left is paid once."""
+        """The tenders as if every open dispute were lost. A refund of what then remains cannot be paid twice."""
         return tuple(
             replace(tender, lost_minor=tender.lost_minor + min(self.disputed_minor(tender), tender.remaining_minor))
             for tender in self.tenders
         )
 
     def disputed_minor(self, tender: Tender) -> int:
-        """What the open disputes of a payment are about, together."""
+        """The sum of a tender's open disputes."""
         ours = (dispute for dispute in self.disputes if dispute.tender_id == tender.tender_id)
         return sum(dispute.amount_minor for dispute in ours if dispute.state is DisputeState.OPEN)
 
     def ticket(self, ticket_id: UUID) -> Ticket:
-        """The ticket by its id; it is in the snapshot or the snapshot was opened by another reference."""
+        """The ticket with this id; raises StopIteration when the snapshot does not have it."""
         return next(ticket for ticket in self.tickets if ticket.ticket_id == ticket_id)
 
     def line(self, line_id: str) -> OrderLine:
-        """The order line by its id."""
+        """The order line with this id."""
         return next(line for line in self.lines if line.line_id == line_id)
 
     def lines_of(self, ticket_id: UUID) -> tuple[TicketLine, ...]:
@@ -86,7 +86,7 @@ class OrderSnapshot:
         return tuple(refund for refund in self.refunds if refund.ticket_id == ticket_id)
 
     def timeline_of(self, ticket_id: UUID) -> tuple[TicketEvent, ...]:
-        """The ticket's transitions in order."""
+        """The ticket's timeline, oldest first."""
         return tuple(event for event in self.timeline if event.ticket_id == ticket_id)
 
 
@@ -100,7 +100,7 @@ def transition(
     now: datetime,
     detail: Mapping[str, object] | None = None,
 ) -> TicketEvent:
-    """The timeline row of one transition; it follows what the snapshot already has."""
+    """The timeline row of a transition, numbered after the rows in the snapshot."""
     return TicketEvent(
         ticket_id=ticket.ticket_id,
         seq=len(snapshot.timeline_of(ticket.ticket_id)) + 1,

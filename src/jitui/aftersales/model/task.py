@@ -18,7 +18,7 @@ _NAMES = UUID("6a697475-6900-5000-8000-7461736b7300")
 
 
 class TaskKind(StrEnum):
-    """What is wrong."""
+    """What the task is about."""
 
     OURS_ONLY = "ours_only"
     THEIRS_ONLY = "theirs_only"
@@ -43,7 +43,7 @@ class TaskKind(StrEnum):
 
 
 class TaskState(StrEnum):
-    """A task is open until a person says what became of it."""
+    """A task is open until a person resolves it."""
 
     OPEN = "open"
     RESOLVED = "resolved"
@@ -68,13 +68,13 @@ class NewTask:
 
     @property
     def task_id(self) -> UUID:
-        """The id follows from the name."""
+        """The id, which is derived from the name."""
         return uuid5(_NAMES, self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorTask:
-    """A task's row; `amount_minor` is what the matter is about, where that is known."""
+    """A task's row; `amount_minor` is the amount in question, if known."""
 
     task_id: UUID
     kind: TaskKind
@@ -122,7 +122,7 @@ def task_of_condition(
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """A page of tasks, newest first; `after` is the last row of the page before."""
+    """A page of tasks, newest first; `after` is the last row of the previous page."""
 
     state: TaskState | None = None
     provider: str | None = None
@@ -140,10 +140,10 @@ class TasksObserved:
 
 
 class Tasks(Protocol):
-    """What opens, lists and resolves tasks."""
+    """Opens, lists and resolves tasks."""
 
     async def open(self, tasks: Sequence[NewTask]) -> Sequence[TaskState]:
-        """The state in which each task now stands: a known one keeps its own."""
+        """Open the tasks; returns the state of each. A task that exists keeps its state."""
         ...
 
     async def observe(self, standing: Sequence[NewTask], kinds: Collection[TaskKind], now: datetime) -> TasksObserved:
@@ -153,5 +153,5 @@ class Tasks(Protocol):
     async def list(self, wanted: TaskFilter) -> Sequence[OperatorTask]: ...
 
     async def resolve(self, task_id: UUID, *, note: str, by: str, now: datetime) -> OperatorTask | None:
-        """The task as it stands; a resolved one keeps its first note. None where there is none."""
+        """Resolve the task and return it; None when there is none. A resolved task keeps its first note."""
         ...

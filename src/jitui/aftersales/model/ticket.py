@@ -1,4 +1,4 @@
-"""The ticket: its states, who approved it, its timeline, and what a reader is shown of it."""
+"""The ticket: its states, who approved it, and its timeline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jitui.aftersales.model.order import Funder
 
 
 class TicketState(StrEnum):
-    """The states of a ticket; `refunding` covers everything from the approval until the money has arrived."""
+    """The states of a ticket; `refunding` lasts from the approval until the money has arrived."""
 
     AWAITING_MERCHANT = "awaiting_merchant"
     REFUNDING = "refunding"
@@ -24,14 +24,14 @@ class TicketState(StrEnum):
 
 
 OPEN_STATES = frozenset({TicketState.AWAITING_MERCHANT, TicketState.REFUNDING, TicketState.REFUND_FAILED})
-"""While a ticket is in one of these, its units can neither be asked for again nor shipped."""
+"""While a ticket is in one of these states, its units can neither be requested again nor shipped."""
 
 APPROVED_STATES = frozenset({TicketState.REFUNDING, TicketState.REFUNDED, TicketState.REFUND_FAILED})
-"""The refund was approved; the units stay the ticket's for good."""
+"""The refund was approved; the ticket keeps its units for good."""
 
 
 class ApprovedBy(StrEnum):
-    """Which automation or person approved: exactly one path wins."""
+    """What approved the refund: one automation, or one person."""
 
     INSTANT_REFUND = "instant_refund"
     MERCHANT = "merchant"
@@ -41,7 +41,7 @@ class ApprovedBy(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why the buyer asks; the words are the field's (WeChat shop, Taobao)."""
+    """Why the buyer asks; the values are those of WeChat shops and Taobao."""
 
     NO_LONGER_WANTED = "no_longer_wanted"
     WRONG_SELECTION = "wrong_selection"
@@ -52,14 +52,14 @@ class Reason(StrEnum):
 
 
 class Arm(StrEnum):
-    """Which arm of the policy's life decided: the hold-out measures life without the service (R7)."""
+    """The arm of the experiment that the ticket is in; the hold-out shows results without the service (R7)."""
 
     LIVE = "live"
     HOLD_OUT = "hold_out"
 
 
 class ActorKind(StrEnum):
-    """Who did something, as the timeline names them."""
+    """Who did something, as the timeline shows it."""
 
     BUYER = "buyer"
     MERCHANT = "merchant"
@@ -72,7 +72,10 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who acts; operators act under their own name (I8). `through`: whose key passed it on for them."""
+    """Who acts; operators act under their own name (I8).
+
+    `through`: the owner of the API key that passed the action on.
+    """
 
     kind: ActorKind
     id: str = ""
@@ -83,13 +86,13 @@ SYSTEM = Actor(ActorKind.SYSTEM, "jitui")
 
 
 def approver(by: Actor) -> ApprovedBy:
-    """As what an approval by a person counts: the merchant's own, or one that the platform gave in its place."""
+    """How an approval by a person counts: as the merchant's own, or as one by the platform for the merchant."""
     return ApprovedBy.MERCHANT if by.kind is ActorKind.MERCHANT else ApprovedBy.OPERATOR
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The ticket's own row; `version` is the token that a decision on it must carry."""
+    """The ticket's own row; `version` is the token that a decision on the ticket must carry."""
 
     lane: int
     ticket_id: UUID
@@ -118,8 +121,8 @@ class Ticket:
 class TicketLine:
     """Units and money of one order line under a ticket.
 
-    `open` until the ticket first leaves `OPEN_STATES`, for the one-open-ticket index. A refund that is undone later
-    does not open it again: by then another ticket may stand on the line's other units, and these units stay claimed.
+    `open` becomes false when the ticket first leaves `OPEN_STATES`; an index allows one open ticket per line. It stays
+    false when a refund is undone later: another ticket may by then have the line's other units, and these stay claimed.
     """
 
     ticket_id: UUID
@@ -131,7 +134,7 @@ class TicketLine:
 
 @dataclass(frozen=True, slots=True)
 class TicketEvent:
-    """One transition: when, who, from, to, why."""
+    """One transition of a ticket: when, who, from, to, why."""
 
     ticket_id: UUID
     seq: int

@@ -1,4 +1,4 @@
-"""The ticket as every reader is shown it: API, console, command line and feed render this one value."""
+"""The ticket as it is shown: API, console, command line and feed all render this value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jitui.aftersales.model.ticket import ActorKind, ApprovedBy, Reason, TicketE
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """Money as the API writes it."""
+    """An amount, as the API writes it."""
 
     amount_minor: int
     currency: str
@@ -22,7 +22,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class TicketLineView:
-    """Units of one line and what they bring back."""
+    """Units of one line, and the money that is refunded for them."""
 
     line_id: str
     sku: str
@@ -33,7 +33,7 @@ class TicketLineView:
 
 @dataclass(frozen=True, slots=True)
 class RefundView:
-    """One tender's share on its way back."""
+    """The refund from one tender."""
 
     refund_id: UUID
     tender_id: str
@@ -60,7 +60,7 @@ class TimelineView:
 
 @dataclass(frozen=True, slots=True)
 class TicketView:
-    """A ticket with its lines, refunds and timeline; `notice` says so where the service decided."""
+    """A ticket with its lines, refunds and timeline; `notice` says that the service decided, if it did."""
 
     ticket_id: UUID
     order_id: str
@@ -88,7 +88,7 @@ _OWN_STAFF = frozenset({ActorKind.PLATFORM, ActorKind.OPERATOR})
 
 
 def without_staff(view: TicketView, *, shop: bool) -> TicketView:
-    """The view for a buyer, or for the shop: people are named to their own employer alone (R16).
+    """The view without the names of staff, for a buyer or (`shop`) for the shop (R16).
 
     Of the shop's people a buyer reads the shop's id, of the platform's nobody reads a name or what they noted.
     """
@@ -106,7 +106,7 @@ def _without_staff(event: TimelineView, view: TicketView, *, shop: bool) -> Time
 
 
 def view_ticket(snapshot: OrderSnapshot, ticket_id: UUID) -> TicketView:
-    """The ticket's view from its order snapshot."""
+    """The view of a ticket in its order snapshot."""
     ticket = snapshot.ticket(ticket_id)
     currency = ticket.currency
     refunded_at = ticket.closed_at if ticket.state is TicketState.REFUNDED else None

@@ -1,1 +1,1 @@
-"""The books against a provider's own records."""
+"""Compares our ledger with a provider's records."""

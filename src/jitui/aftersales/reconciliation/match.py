@@ -1,4 +1,4 @@
-"""Both sides of one attempt or one payment, and the verdict on each of their movements. Pure."""
+"""Matches our movements of one attempt or payment with the provider's, and gives each a verdict. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from jitui.aftersales.model.task import TaskKind
 from jitui.aftersales.reconciliation.statement import RowKind, StatementRow, StatementWindow
 
 EDGE = timedelta(minutes=5)
-"""How far our clock and the provider's may be apart."""
+"""How much our clock and the provider's may differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderMovement:
-    """One of our movements at the provider; `possible_from`: the provider cannot have made it earlier."""
+    """One of our movements at the provider; `possible_from` is the earliest time at which it can have happened."""
 
     kind: RowKind
     at: datetime
@@ -32,7 +32,7 @@ class ProviderMovement:
 
 @dataclass(frozen=True, slots=True)
 class MovementGroup:
-    """All that both sides say of one attempt or one payment, whenever we posted it."""
+    """The movements on both sides of one attempt or payment, at any time."""
 
     key: str
     ours: tuple[ProviderMovement, ...] = ()
@@ -44,14 +44,14 @@ class MovementGroup:
 
 
 class MovementVerdict(StrEnum):
-    """What becomes of a movement; each of ours in the window and each of theirs has exactly one."""
+    """The verdict on a movement. Each of the provider's, and each of ours in the window, gets exactly one."""
 
     MATCHED = "matched"
-    MATCHED_IN_ALL = "matched_in_all"  # one payment in other parts on each side: the sums agree
-    UNDONE = "undone"  # paid and returned before we heard of either, or the other way round
-    NOT_FINAL = "not_final"  # listed, not yet paid
-    EDGE = "edge"  # ours, so near the window's edge that another statement may list it
-    NEWS = "news"  # theirs, of an attempt of ours that we do not know to be paid (or returned)
+    MATCHED_IN_ALL = "matched_in_all"  # one payment with different parts on each side; the sums agree
+    UNDONE = "undone"  # one side paid and returned it; the other side never saw it
+    NOT_FINAL = "not_final"  # listed, but not paid yet
+    EDGE = "edge"  # ours, so close to the window's edge that another statement may list it
+    NEWS = "news"  # theirs, about an attempt of ours that we do not know to be paid (or returned)
     OURS_ONLY = "ours_only"
     THEIRS_ONLY = "theirs_only"
     PAYMENT_DIFFERS = "payment_differs"
@@ -81,7 +81,7 @@ class Finding:
 
 
 def judge(group: MovementGroup, window: StatementWindow) -> tuple[Finding, ...]:
-    """Every movement of a group, each once; ours outside the window count only where the statement names them."""
+    """The findings for a group, one per movement. Ours outside the window count only when the statement has them."""
     findings: list[Finding] = []
     left: dict[RowKind, tuple[list[ProviderMovement], list[StatementRow]]] = {kind: ([], []) for kind in RowKind}
     kinds = {movement.kind for movement in group.ours} | {row.kind for row in group.theirs}
@@ -110,7 +110,7 @@ def judge(group: MovementGroup, window: StatementWindow) -> tuple[Finding, ...]:
 def _same_in_all_only(
     ours: list[ProviderMovement], theirs: list[StatementRow], pairs: list[tuple[ProviderMovement, StatementRow]]
 ) -> bool:
-    """One payment for several orders, or captured in steps: each side may show it in other parts than the other."""
+    """Whether only the sums agree: a payment for several orders, or captured in steps, may have different parts."""
     exact = len(ours) == len(theirs) and all(movement.amount_minor == row.amount_minor for movement, row in pairs)
     if exact or not all(row.final for row in theirs):
         return False
@@ -119,7 +119,7 @@ def _same_in_all_only(
 
 
 def _nearest(ours: list[ProviderMovement], theirs: list[StatementRow]) -> list[tuple[ProviderMovement, StatementRow]]:
-    """Equal amounts first, so that one wrong amount among several is named and no other; then in their order."""
+    """Pairs of movements: equal amounts first, so that only the wrong amount is reported; then the rest in order."""
     pairs: list[tuple[ProviderMovement, StatementRow]] = []
     rest = list(theirs)
     waiting: list[ProviderMovement] = []
@@ -147,7 +147,7 @@ def _pair(kind: RowKind, movement: ProviderMovement, row: StatementRow) -> Findi
 
 
 def is_second(movement: ProviderMovement | None) -> bool:
-    """Whether we know already that this payment was one too many."""
+    """Whether the ledger already has this payment as a second one."""
     return movement is not None and movement.posting.startswith(f"{Cause.PAID_AGAIN}:")
 
 
@@ -156,7 +156,7 @@ def _money(movement: ProviderMovement | StatementRow) -> tuple[int, str]:
 
 
 def _undone(left: dict[RowKind, tuple[list[ProviderMovement], list[StatementRow]]]) -> list[Finding]:
-    """Takes out of `left` what one side paid and got back while the other saw neither."""
+    """The refunds that one side paid and got back while the other saw neither; they are removed from `left`."""
     findings: list[Finding] = []
     paid, back = left[RowKind.REFUND], left[RowKind.REFUND_RETURNED]
     while paid[0] and back[0] and _money(paid[0][0]) == _money(back[0][0]):

@@ -1,8 +1,8 @@
-"""A provider's statement against the ledger: what agrees, what does not, and what becomes of it (I7).
+"""Compares a provider's statement with the ledger, and opens tasks for the differences (I7).
 
-Reading and gathering are others' (statement formats, the database); this judges one refund or payment at a time,
-so that a statement may be of any length. Differences become tasks. A payment that we had not heard of is news and
-enters at `confirm`, as a webhook would. Nothing here pays.
+One refund or payment is judged at a time, so a statement may have any length; statement formats and the database read
+and group the rows. A refund that we did not know to be paid goes through `confirm`, as a webhook would. Nothing is
+paid.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from jitui.ids import lane_of_id
 
 
 class StatementStaging(Protocol):
-    """Where a statement lies beside our postings."""
+    """Stores a statement next to our movements."""
 
     def stage(self, provider: str, rows: Iterable[AnyRow]) -> AbstractAsyncContextManager[StagedStatement]: ...
 
     async def group_of(self, provider: str, group: MovementGroup) -> MovementGroup:
-        """The same group with our side as it is now."""
+        """The group with our movements as they are now."""
         ...
 
 
 class StagedStatement(Protocol):
-    """One statement beside our movements."""
+    """A statement that is stored next to our movements."""
 
     @property
     def summary(self) -> StatementSummary: ...
@@ -61,7 +61,7 @@ class StagedStatement(Protocol):
 
 @dataclass(slots=True)
 class Count:
-    """Movements under one verdict, and their money by currency."""
+    """The movements with one verdict, and their money by currency."""
 
     ours: int = 0
     theirs: int = 0
@@ -69,7 +69,7 @@ class Count:
     theirs_minor: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, finding: Finding) -> None:
-        """One more finding."""
+        """Count a finding."""
         if finding.ours is not None:
             self.ours += 1
             self.ours_minor[finding.ours.currency] += finding.ours.amount_minor
@@ -80,7 +80,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class OpenDifference:
-    """A difference as it is shown; its task carries the same evidence."""
+    """A difference for the report; its task has the same evidence."""
 
     task: NewTask
     state: TaskState
@@ -88,7 +88,7 @@ class OpenDifference:
 
 @dataclass(slots=True)
 class ReconciliationReport:
-    """What came of a statement; `first` holds the first differences that nobody has resolved."""
+    """The result for a statement; `first` has the first differences that nobody has resolved."""
 
     provider: str
     window: StatementWindow
@@ -102,13 +102,13 @@ class ReconciliationReport:
     learned: int = 0
 
     def add(self, finding: Finding) -> None:
-        """Count a finding."""
+        """Count a finding under its verdict."""
         self.counts.setdefault((finding.kind, finding.verdict), Count()).add(finding)
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciling:
-    """What reconciling works with; a provider that is not configured here cannot be asked."""
+    """What reconciling needs; `provider` is None when it is not configured, and then cannot be asked."""
 
     store: Store
     staging: StatementStaging
@@ -124,9 +124,9 @@ async def reconcile(
     rows: Iterable[AnyRow],
     window_of: Callable[[StatementSummary], StatementWindow],
 ) -> ReconciliationReport:
-    """Compare one statement with the ledger, open a task for each difference, and take in what was news.
+    """Compare a statement with the ledger, open a task for each difference, and record refunds that were not known.
 
-    Raises BadInput, and writes nothing, where the statement cannot be read or says no time that it covers.
+    Raises BadInput, and writes nothing, when the statement cannot be read or does not tell which time it covers.
     """
     async with parts.staging.stage(provider, rows) as statement:
         summary = statement.summary
@@ -160,7 +160,7 @@ async def _take_in(parts: Reconciling, report: ReconciliationReport, found: Sequ
 async def _take_news(
     parts: Reconciling, report: ReconciliationReport, group: MovementGroup, window: StatementWindow
 ) -> tuple[Finding, ...]:
-    """Ask the provider's books about the attempt, else take the statement's word; then look at our side again."""
+    """Look the attempt up at the provider, or else believe the statement; then judge the group again."""
     assert group.attempt_id is not None
     ref = AttemptRef(lane_of_id(group.attempt_id), group.attempt_id)
     update = await _refund_update(parts, ref, group)
@@ -201,7 +201,7 @@ async def _refund_update(parts: Reconciling, ref: AttemptRef, group: MovementGro
 
 
 def _task(provider: str, group: MovementGroup, finding: Finding, now: datetime) -> NewTask:
-    """Named by what is wrong, and not by when it was found or where in the file it stands."""
+    """The task for a difference. Its name says what is wrong, not when it was found or in which line of the file."""
     ours, theirs = finding.ours, finding.theirs
     at = theirs.at.isoformat() if theirs is not None else ""
     told = f"{theirs.amount_minor} {theirs.currency} {theirs.provider_refund_id} {at}" if theirs is not None else ""

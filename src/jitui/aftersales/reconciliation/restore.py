@@ -1,9 +1,8 @@
-"""After a restored backup: what the provider paid since is taken into the books before anything is paid again (I2).
+"""After a restore from a backup: records what providers paid since the backup, before anything is paid again (I2).
 
-A backup is older than the money. A refund that was paid after it stands as queued again, its attempt and key are lost,
-and a new attempt would pay a second time. So nothing is claimed on a database that nobody has accepted
-(`payouts_allowed()` in the database), and this compares the books with the provider's refunds since the restore.
-Nothing here pays.
+A backup does not know what was paid after it. Such a refund is queued again, its attempt and key are lost, and a new
+attempt would pay a second time. So nothing is claimed on a database that nobody has accepted (`payouts_allowed()` in
+the database), and this module compares the ledger with the providers' refunds since the backup. Nothing is paid here.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from jitui.aftersales.provider import PaymentProvider, RefundResult, RefundResul
 from jitui.ids import lane_of_id
 
 LEASE = timedelta(minutes=10)
-"""How long a refund that was found at the provider is kept from workers until its result is written."""
+"""How long a refund that was found at the provider is locked for workers, until its result is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderRefund:
-    """A refund in a provider's books, whoever asked for it; `reference` is our attempt where it names one."""
+    """A refund in a provider's records; `reference` is the id of our attempt, if the provider names one."""
 
     provider: str
     provider_refund_id: str
@@ -44,7 +43,7 @@ class ProviderRefund:
 
     @property
     def attempt_id(self) -> UUID | None:
-        """The reference as the id of an attempt; None where it cannot be one of ours."""
+        """The reference as an attempt's id; None when it cannot be one."""
         try:
             return UUID(self.reference or "")
         except ValueError:
@@ -53,16 +52,16 @@ class ProviderRefund:
 
 @runtime_checkable
 class RefundListing(Protocol):
-    """A provider that lists its refunds."""
+    """A provider that can list its refunds."""
 
     async def refunds_since(self, since: datetime) -> Sequence[ProviderRefund]:
-        """Every refund of the account from this moment on. Raises Unavailable where the list cannot be had whole."""
+        """Every refund of the account since this time. Raises Unavailable when the list cannot be read completely."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PayoutStatus:
-    """Whether refunds may be paid, and on which database; `last_seen_at`: a worker was at work then."""
+    """Whether refunds may be paid from this database; `last_seen_at` is when a worker last ran on it."""
 
     allowed: bool
     timeline_id: int
@@ -75,24 +74,24 @@ class PayoutStatus:
     last_seen_at: datetime | None
     open_refunds: int
     unexplained: int
-    """Refunds at providers that the books do not explain: those of their orders wait."""
+    """Refunds at providers that the ledger does not explain; the refunds of their orders wait."""
 
 
 class PayoutHold(Protocol):
-    """Where it is kept which database a person has accepted."""
+    """Stores which database a person has accepted for payouts."""
 
     async def status(self) -> PayoutStatus: ...
 
     async def hold(self, *, reason: str, by: str, now: datetime) -> None:
-        """Nothing is claimed and nothing approved at once until `accept`."""
+        """Stop claims and instant approvals until `accept`."""
         ...
 
     async def accept(self, *, note: str, by: str, now: datetime) -> None:
-        """This database is the one to pay from."""
+        """Accept this database for payouts; it ends a hold too."""
         ...
 
     async def mark(self, now: datetime) -> None:
-        """A worker is at work. Holds payouts where its home remembers later marks than the database has."""
+        """Record that a worker is running. Holds payouts when the home folder has more marks than the database."""
         ...
 
     async def accept_promotion(self, now: datetime) -> bool:
@@ -103,15 +102,15 @@ class PayoutHold(Protocol):
         ...
 
     async def open_attempts(self) -> Sequence[AttemptRef]:
-        """The newest attempt of every refund whose end is not known."""
+        """The newest attempt of every refund that is not finished."""
         ...
 
     async def providers(self) -> Sequence[str]:
-        """Those through whom anything was ever paid here."""
+        """The providers of all recorded payments."""
         ...
 
     async def begin_attempt(self, ref: RefundRef, attempt_id: UUID, *, now: datetime, lease_until: datetime) -> bool:
-        """Give a queued refund an attempt that its provider knows already; False where it is not queued any more."""
+        """Give a queued refund an attempt that the provider already knows. False when it is not queued any more."""
         ...
 
     async def orders_paid_by(self, provider: str, payment_ids: Sequence[str]) -> Sequence[OrderRef]: ...
@@ -119,7 +118,7 @@ class PayoutHold(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Restoring:
-    """What the comparison works with."""
+    """What the comparison needs."""
 
     store: Store
     tasks: Tasks
@@ -130,7 +129,7 @@ class Restoring:
 
 
 class _Evidence(msgspec.Struct, frozen=True):
-    """What a task keeps of a refund that nobody could explain."""
+    """The evidence in a task about a refund that the ledger does not explain."""
 
     provider_refund_id: str
     payment_ids: tuple[str, ...]
@@ -141,7 +140,7 @@ class _Evidence(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class RestoreReport:
-    """What was found; `unchecked` are providers whose refunds nobody has listed."""
+    """What was found; `unchecked` are the providers whose refunds could not be listed."""
 
     since: datetime
     looked_up: int = 0
@@ -155,10 +154,10 @@ class RestoreReport:
 async def check_restore(
     parts: Restoring, since: datetime, statements: Mapping[str, Sequence[ProviderRefund]]
 ) -> RestoreReport:
-    """Look up every open refund, and take in every refund that a provider lists from `since` on.
+    """Look up every open attempt, and record every refund that a provider lists from `since` on.
 
-    `statements` has the lists of providers that are not asked, or cannot be. The same again changes nothing.
-    Raises Unavailable where a provider that lists its refunds does not answer.
+    `statements` has the lists of providers that cannot be asked, or need not be. Repeating it changes nothing. Raises
+    Unavailable when a provider that lists its refunds does not answer.
     """
     report = RestoreReport(since)
     for ref in await parts.payouts.open_attempts():
@@ -177,7 +176,10 @@ async def check_restore(
 
 
 async def _look_up(parts: Restoring, ref: AttemptRef) -> bool:
-    """Whether the provider knew the attempt; one that it does not know is sent again with its key, by a worker."""
+    """Look an attempt up; returns whether the provider knew it.
+
+    An unknown one is sent again by a worker, with its key.
+    """
     found = await _attempt(parts, ref)
     provider = parts.providers.get(found[1].provider) if found is not None else None
     if found is None or provider is None or not provider.capabilities.look_up:
@@ -206,7 +208,7 @@ async def _take_in(parts: Restoring, report: RestoreReport, listed: ProviderRefu
             await confirm(parts.store, ref, _update(listed), now=parts.clock())
             report.known += 1
             return
-    if listed.kind is RefundResultKind.DECLINED:  # the money is not gone: a new attempt may pay
+    if listed.kind is RefundResultKind.DECLINED:  # nothing was paid, so a new attempt may pay
         return
     if await _adopt(parts, listed):
         report.adopted += 1
@@ -231,7 +233,10 @@ def _update(listed: ProviderRefund) -> RefundUpdate:
 
 
 async def _adopt(parts: Restoring, listed: ProviderRefund) -> bool:
-    """Give a queued refund the attempt that paid it before the restore: same payment, same amount, our reference."""
+    """Give a queued refund the attempt that paid it before the restore.
+
+    It must have the same payment and amount, and the provider must name our attempt.
+    """
     attempt_id = listed.attempt_id
     if attempt_id is None:
         return False
@@ -249,7 +254,7 @@ async def _adopt(parts: Restoring, listed: ProviderRefund) -> bool:
 
 
 def lost_refund(snapshot: OrderSnapshot, listed: ProviderRefund) -> Refund | None:
-    """The oldest queued refund that a refund at the provider can be."""
+    """The oldest queued refund with the provider, payment and amount of this refund at the provider."""
     return next(
         (
             refund
@@ -264,7 +269,10 @@ def lost_refund(snapshot: OrderSnapshot, listed: ProviderRefund) -> Refund | Non
 
 
 async def _unexplained(parts: Restoring, listed: ProviderRefund) -> NewTask:
-    """While the task is open no refund of the order is paid: the buyer may ask again for what has gone back already."""
+    """The task about a refund that the ledger does not explain. While it is open, no refund of the order is paid.
+
+    The buyer may request again what was refunded before the restore.
+    """
     orders = await parts.payouts.orders_paid_by(listed.provider, listed.payment_ids)
     return NewTask(
         name=f"{TaskKind.REFUND_NOT_IN_BOOKS} {listed.provider} {listed.provider_refund_id}",
@@ -286,7 +294,10 @@ async def _unexplained(parts: Restoring, listed: ProviderRefund) -> NewTask:
 
 
 async def explain_refunds(parts: Restoring) -> int:
-    """Look again for refunds that nobody could explain: the buyer may have asked again. Returns how many it was."""
+    """Try again to match the refunds of open tasks, because the buyer may have requested them again.
+
+    Returns how many were matched.
+    """
     explained = 0
     wanted = TaskFilter(TaskState.OPEN, kind=TaskKind.REFUND_NOT_IN_BOOKS)
     for task in await parts.tasks.list(wanted):

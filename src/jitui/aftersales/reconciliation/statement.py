@@ -1,4 +1,4 @@
-"""What a provider's statement says, in our words, and the time that it covers."""
+"""The rows of a provider's statement in our terms, and the time that it covers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Protocol
 from jitui.errors import BadInput
 
 MOST_UNREADABLE = 1_000
-"""More rows than these that cannot be read, and the file is taken for something else."""
+"""With more unreadable rows than this, the file is not a statement of this provider."""
 
 
 class RowKind(StrEnum):
-    """What moved; amounts are positive, the kind says which way."""
+    """What moved. Amounts are positive; the kind tells the direction."""
 
     PAYMENT = "payment"
     REFUND = "refund"
-    REFUND_RETURNED = "refund_returned"  # paid, and the money came back
+    REFUND_RETURNED = "refund_returned"  # a refund was paid, and the money came back
 
 
 @dataclass(frozen=True, slots=True)
 class StatementRow:
-    """A line of a statement in our words; `reference` is the attempt where the provider names it.
+    """A row of a statement; `reference` is the attempt's id, if the provider names it.
 
-    `final` False: the statement lists it and the money has not moved yet.
+    `final` False: the row is listed, but the money has not moved yet.
     """
 
     line: int
@@ -43,14 +43,14 @@ class StatementRow:
 
 @dataclass(frozen=True, slots=True)
 class OtherRow:
-    """A line about something that is not ours to compare: fees, payouts, summaries."""
+    """A row about something that is not compared: fees, payouts, summaries."""
 
     line: int
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRow:
-    """A line that should be a payment or a refund and cannot be read."""
+    """A row that should be a payment or a refund, and cannot be read."""
 
     line: int
     reason: str
@@ -61,33 +61,33 @@ AnyRow = StatementRow | OtherRow | UnreadableRow
 
 
 class StatementFormat(Protocol):
-    """Reads one provider's statements."""
+    """Reads the statements of one provider."""
 
     @property
     def whole_days_in(self) -> tzinfo | None:
-        """Its statements cover whole days of this zone; None where they may begin and end at any time."""
+        """The time zone of the days that a statement covers; None when it may begin and end at any time."""
         ...
 
     def read(self, path: Path) -> Iterable[AnyRow]:
-        """Line by line. Raises BadInput where the file as a whole is no such statement."""
+        """The rows of a file, one by one. Raises BadInput when the file is not such a statement."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StatementWindow:
-    """What the statement covers: from the first moment, and before the last."""
+    """The time that a statement covers: `since` is included, `until` is not."""
 
     since: datetime
     until: datetime
 
     def covers(self, at: datetime) -> bool:
-        """Whether a moment lies inside."""
+        """Whether a time is inside."""
         return self.since <= at < self.until
 
 
 @dataclass(frozen=True, slots=True)
 class StatementSummary:
-    """A statement that was read: what it holds, and when its first and last row happened."""
+    """What a statement contains, and the times of its first and last row."""
 
     rows: Mapping[RowKind, int]
     others: int
@@ -99,9 +99,9 @@ class StatementSummary:
 def window_of(
     summary: StatementSummary, whole_days_in: tzinfo | None, since: datetime | None, until: datetime | None
 ) -> StatementWindow:
-    """What a statement covers: as it is told, else from its first row to its last, in whole days where it has those.
+    """The time that a statement covers: as given, or from its first row to its last, in whole days if it has those.
 
-    Raises BadInput for an empty statement of which nothing is told, and for a window that ends before it begins.
+    Raises BadInput when the statement is empty and no times are given, and when the window would end before it begins.
     """
     first = since if since is not None else _day_of(summary.first_at, whole_days_in, timedelta())
     last = until if until is not None else _day_of(summary.last_at, whole_days_in, timedelta(days=1))

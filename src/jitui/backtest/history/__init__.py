@@ -1,4 +1,4 @@
-"""Histories of orders and cancellations, read from the files in which others keep them."""
+"""Histories of orders and cancellations, read from the files of other systems."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FORMATS: Mapping[str, Callable[[Path], AbstractContextManager[History]]] = {
 
 
 def open_history(path: Path, format_name: str) -> AbstractContextManager[History]:
-    """The history in a file. Raises BadInput for an unknown format, a missing file, and a file of another shape."""
+    """The history in a file. Raises BadInput for an unknown format, a missing file, and a file of another form."""
     opener = FORMATS.get(format_name)
     if opener is None:
         near = difflib.get_close_matches(format_name, FORMATS, n=1)

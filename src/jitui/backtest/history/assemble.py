@@ -1,7 +1,7 @@
-"""The tables of a history from staged rows, in DuckDB with a bounded memory.
+"""Builds the tables of a history from staged rows, in DuckDB, in bounded memory.
 
-What a bad row would have told stays unknown: it is written with an empty required column, so that a back-test sets it
-aside and knows for which order, buyer or shop something is missing (I5). Nothing here makes an unknown value known.
+What a bad row would have told stays unknown: the row is written with an empty required column, so that a back-test sets
+it aside and knows for which order, buyer or shop something is missing (I5). Nothing here makes an unknown value known.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from jitui.backtest.schema import DEGREES
 
 MOST_EXAMPLES = 3
 LEFT = ("picked_up", "partly_shipped", "shipped", "delivered")
-"""Degrees of a parcel that has left; a printed label has not."""
+"""The states of a parcel that has left; with a printed label it has not."""
 _ONCE = (
     "currency", "buyer_id", "shop_id", "payment_id", "placed_at", "paid_at", "hold", "hold_until", "completed_at",
     "paid_minor", "freight_minor",
 )  # fmt: skip
-"""What all rows of an order say alike, or leave empty."""
+"""Columns that are equal on all rows of an order, or empty."""
 _LINE = (
     "sku", "item_id", "category_id", "quantity", "requested_quantity", "shipped_quantity", "customised", "virtual",
     "covered",
@@ -27,7 +27,7 @@ _LINE = (
 
 
 def gather_orders(work: Work) -> None:
-    """`bad_orders` and `o`, a row for each order that a file lists."""
+    """Create `bad_orders`, and `o` with a row for each order that a file lists."""
     named_bad = [
         f"SELECT {rows.column('order_id')} AS order_id FROM {rows.relation} WHERE {BAD}" for rows in work.rows.values()
     ]
@@ -48,7 +48,7 @@ def gather_orders(work: Work) -> None:
     differing = " ".join(
         f"WHEN min({once[name]}) <> max({once[name]}) THEN '{name}'"
         for name in told
-        if name != "completed_at"  # parts of an order are completed at times of their own: the first counts
+        if name != "completed_at"  # parts of an order are completed at different times; the first one counts
     )
     states = "[" + ", ".join(f"'{state}'" for state in STATES) + "]"
     work.db.execute(f"""CREATE TABLE o AS
@@ -75,7 +75,7 @@ def _tell_differences(work: Work, rows: Rows) -> None:
 
 
 def gather_payments(work: Work) -> None:
-    """`p`: what was captured for each order, and when first; unknown where a payment is bad or contradicts itself."""
+    """Create `p`: how much was captured for each order, and when first. A bad or inconsistent payment is unknown."""
     rows = work.of("payments")
     if not rows.files:
         return
@@ -105,7 +105,7 @@ def gather_payments(work: Work) -> None:
 
 
 def orders_query(work: Work) -> str:
-    """The table `orders`; money is that of the payment bill where there is one, and of that alone."""
+    """The query for `orders`; when there is a payment bill, amounts paid come from it alone."""
     lost = is_lost(work, "orders")
     if work.of("payments").files:
         known = (
@@ -125,7 +125,7 @@ def orders_query(work: Work) -> str:
 
 
 def is_lost(work: Work, table: str) -> bool:
-    """Whether a row of the table is bad and does not even say whose it is."""
+    """Whether a bad row of the table does not name its order."""
     rows = work.of(table)
     if not rows.files:
         return False
@@ -137,7 +137,7 @@ def is_lost(work: Work, table: str) -> bool:
 
 
 def lines_query(work: Work) -> str:
-    """The table `order_lines`; where one is bad, or may be there twice, all of its order are unknown."""
+    """The query for `order_lines`; when a line is bad or may be a duplicate, all lines of its order are unknown."""
     rows = work.of("order_lines")
     order, line = rows.column("order_id"), rows.column("line_id")
     _doubled(work, rows)
@@ -152,7 +152,7 @@ def lines_query(work: Work) -> str:
 
 
 def _doubled(work: Work, rows: Rows) -> None:
-    """`doubled`: orders with the same row twice, or in two files, where no line has an id."""
+    """Create `doubled`: orders with an equal row twice, or in two files, when the lines have no ids."""
     order = rows.column("order_id")
     work.db.execute("CREATE TABLE doubled (order_id VARCHAR, source INT, first BIGINT, last BIGINT, to_source INT)")
     if not rows.has(SAME):
@@ -183,7 +183,10 @@ def _doubled(work: Work, rows: Rows) -> None:
 
 
 def gather_shipments(work: Work) -> bool:
-    """`s`: the table `shipments`; one of which only the order's status tells has no time, so it is unknown."""
+    """Create `s`, the table `shipments`; returns whether the files tell anything about shipments.
+
+    A shipment that only the order's status shows has no time, so it is unknown.
+    """
     rows, parts = work.of("shipments"), []
     work.db.execute("CREATE TABLE s (order_id VARCHAR, degree VARCHAR, happened_at TIMESTAMP, recorded_at TIMESTAMP)")
     order = rows.column("order_id")
@@ -226,9 +229,9 @@ def _add_untimed(work: Work, rows: Rows) -> None:
 
 
 def requests_query(work: Work) -> str:
-    """The table `requests`; whose they are is what the order says, where the request does not.
+    """The query for `requests`; buyer and shop come from the order when the request does not name them.
 
-    A bad row of which the time can be read asks all the same: what is unknown of its order sends it to review.
+    A bad row is a request too when its time can be read: what is unknown about its order sends it to review.
     """
     rows = work.of("requests")
     names = (
@@ -253,7 +256,7 @@ def requests_query(work: Work) -> str:
 
 
 def buyers_query(work: Work) -> str:
-    """The table `buyers`, with the attributes that were mapped."""
+    """The query for `buyers`, with the attributes that the map names."""
     rows = work.of("buyers")
     before = f"buyers.{ATTRIBUTE}"
     further = [name for name in sorted(rows.fields) if name.startswith(before)]

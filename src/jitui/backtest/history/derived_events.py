@@ -1,4 +1,4 @@
-"""The events of buyers and shops: those that a file lists, and what follows from payments, parcels and requests."""
+"""The events of buyers and shops: those in the files, and those that follow from payments, parcels and requests."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """The query of the table `events`, and the kinds that the files tell of and that may be complete."""
+    """The query for `events`, and the kinds of which the files may have all events."""
 
     query: str | None
     kinds: frozenset[str]
 
 
 def events_of(work: Work, *, timed_shipments: bool) -> Events:
-    """Every event that is known; of a bad order, or a bad row that names none, one without a moment, which is a gap.
+    """Every known event. A bad order, or a bad row that names none, gives an event without a time, which is a gap.
 
-    Kinds of which something tells that names no order or no buyer that is known are not among `kinds`.
+    A kind is not in `kinds` when some of its events name no known order or buyer.
     """
     parts, kinds = [], set()
     incomplete = {kind for kind, count in _strangers(work) if count}
@@ -57,7 +57,7 @@ def events_of(work: Work, *, timed_shipments: bool) -> Events:
 
 @dataclass(frozen=True, slots=True)
 class _Derived:
-    """A kind of event that follows from other rows: SQL for its moment, its amount, whose it is, and where from."""
+    """A kind of event that follows from other rows, as SQL: its time, its amount, its subject and its source."""
 
     kind: str
     subjects: tuple[str, ...]
@@ -117,7 +117,7 @@ def _listed(work: Work) -> str:
 
 
 def gather_refunds(work: Work) -> None:
-    """`rf`: each refund once, with the order that it gave money back of."""
+    """Create `rf`: each refund once, with its order."""
     rows = work.of("refunds")
     if not rows.files:
         return
@@ -136,7 +136,10 @@ def gather_refunds(work: Work) -> None:
 
 
 def _refunds(work: Work, timed_shipments: bool) -> list[str]:
-    """Before or after the parcel left; not known, the kind is empty and the buyer's events are unknown."""
+    """The events of refunds, before or after the parcel left; when that is unknown, the kind is empty.
+
+    A buyer event without a kind makes all of the buyer's events unknown.
+    """
     left = ", ".join(f"'{one}'" for one in LEFT)
     gone = f"""(SELECT order_id, min(happened_at) FILTER (degree IN ({left})) AS left_at,
         bool_or(happened_at IS NULL) AS unknown FROM s GROUP BY 1)"""
@@ -153,7 +156,7 @@ _REFUNDED = ("refund_before_shipment", "refund_after_shipment")
 
 
 def _strangers(work: Work) -> Iterator[tuple[str, int]]:
-    """Kinds of which rows tell about orders that no file lists, or about buyers that are not known, and how many."""
+    """The kinds with rows about unknown orders or buyers, and the number of such rows; refunds are always counted."""
     if work.of("refunds").files:
         query = "SELECT count(*) FROM rf LEFT JOIN o USING (order_id) WHERE o.order_id IS NULL OR o.buyer_id IS NULL"
         count = work.number(query)
@@ -174,7 +177,7 @@ def _strangers(work: Work) -> Iterator[tuple[str, int]]:
 
 
 def event_records_query(kinds: frozenset[str], complete_from: datetime) -> str:
-    """The table `event_records`: these kinds are complete from then on."""
+    """The query for `event_records`: these kinds are complete from then on."""
     listed = ", ".join(f"'{kind}'" for kind in sorted(kinds))
     moment = f"TIMESTAMP '{complete_from:%Y-%m-%d %H:%M:%S.%f}'"
     return f"SELECT unnest([{listed}]) AS kind, {moment} AS complete_from, NULL::TIMESTAMP AS fresh_until"

@@ -1,4 +1,4 @@
-"""`jitui history import csv|parquet|xlsx`: files that somebody else wrote as the tables of a history, by a map."""
+"""`jitui history import csv|parquet|xlsx`: turns files of other systems into the tables of a history, by a map."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ FORMATS = ("csv", "parquet", "xlsx")
 _SUFFIXES = {"csv": (".csv", ".csv.gz", ".tsv", ".txt"), "parquet": (".parquet", ".pq"), "xlsx": (".xlsx", ".xlsm")}
 MEMORY_MIB = 384
 _VERSION = "1"
-"""Of what is staged: another one reads the files again."""
+"""The version of staged files; after a change they are staged again."""
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class MappedImportSpec:
-    """What to import: files or folders of one format, the maps that may read them, and what is said beside them."""
+    """What to import: files or folders of one format, the maps that may read them, and the options of the command."""
 
     format_name: str
     paths: Sequence[Path]
@@ -72,7 +72,7 @@ class MappedImport:
 
     @property
     def bad_rows(self) -> int:
-        """Rows of all files of which something could not be read."""
+        """The rows of all files that could not be read completely."""
         return sum(one.bad_rows for one in self.files)
 
     @property
@@ -86,7 +86,7 @@ def import_mapped(
 ) -> MappedImport:
     """Write the folder `out`, which appears only when it is complete; the same files and maps again change nothing.
 
-    What an interrupted import had read is beside it, in `.NAME.staged`, and is not read again. Raises BadInput for maps
+    What an interrupted import has read is in `.NAME.staged` beside it, and is not read again. Raises BadInput for maps
     and files that do not fit, and for tables that share no key.
     """
     complete_from = _complete_from(spec)
@@ -129,7 +129,7 @@ def _complete_from(spec: MappedImportSpec) -> datetime | None:
 
 
 def _files(spec: MappedImportSpec) -> tuple[dict[Path, dict[str, str]], tuple[str, ...]]:
-    """The files of the paths with what their folders say, and those that are left out because an import wrote them."""
+    """The files with the partition columns of their folders; and the files that an import wrote, which are ignored."""
     files: dict[Path, dict[str, str]] = {}
     left: list[str] = []
     for path in spec.paths:
@@ -165,7 +165,7 @@ def _partitions(folder: Path, file: Path) -> dict[str, str]:
 
 
 def _source(spec: MappedImportSpec, maps: Sequence[FileMap], file: Path, partitions: dict[str, str]) -> Source:
-    """The file with the one map that fits its columns."""
+    """The file, with the one map that fits its columns."""
     fitting: list[FileMap] = []
     columns_by: dict[ReadOptions, tuple[str, ...]] = {}
     for one in maps:
@@ -203,7 +203,7 @@ def _columns(file: Path, reading: ReadOptions, partitions: dict[str, str]) -> tu
 def _changed(spec: MappedImportSpec, file_map: FileMap) -> FileMap:
     full = {full_name(name): column for name, column in spec.columns.items()}
     constants = {full_name(name): value for name, value in spec.constants.items()}
-    # A map may name a field in short; then the two are one.
+    # a map may use a field's short name
     rows = tuple(
         replace(row, fields={full_name(name): one for name, one in row.fields.items()}) for row in file_map.rows
     )
@@ -221,7 +221,7 @@ def _zone(name: str | None) -> ZoneInfo | None:
 
 
 def _without_copies(sources: Sequence[Source]) -> tuple[list[Source], tuple[str, ...]]:
-    """Each content once: a file that was given twice, or copied, says nothing new."""
+    """The files with different content; a file that was given twice, or a copy, adds nothing."""
     first: dict[str, Source] = {}
     for source in sources:
         first.setdefault(source.sha256, source)
@@ -231,7 +231,7 @@ def _without_copies(sources: Sequence[Source]) -> tuple[list[Source], tuple[str,
     return list(first.values()), same
 
 
-# The same again ---------------------------------------------------------------------------------------------------
+# Repetition and interruption ---------------------------------------------------------------------------------------
 
 
 def _fingerprint(spec: MappedImportSpec, sources: Sequence[Source]) -> str:
@@ -251,7 +251,7 @@ def _assumptions_in(out: Path) -> dict[str, object]:
 
 
 def _begin_staging(staging: Path, asked: str) -> None:
-    """The folder of an interrupted import of the same files, else a new one."""
+    """Use the staging folder of an interrupted import of the same files, or make a new one."""
     note = staging / "of_these_files"
     if not note.is_file() or note.read_text() != asked:
         rmtree(staging, ignore_errors=True)
@@ -319,7 +319,7 @@ def _told_of(rows: Rows) -> str:
 
 
 def _write(work: Work, complete_from: datetime | None) -> frozenset[str]:
-    """Every table; gives back the kinds of events that are complete from then on."""
+    """Write every table; returns the kinds of events that are complete from `complete_from` on."""
     timed = assemble.gather_shipments(work)
     if "orders" in work.rows:
         work.copy("orders", assemble.orders_query(work))

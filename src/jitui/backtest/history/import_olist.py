@@ -1,6 +1,7 @@
-"""The public orders of a Brazilian marketplace, 2016 to 2018 (Olist), into the schema: all in one DuckDB.
+"""Imports the public orders of a Brazilian marketplace, 2016 to 2018 (Olist), with one DuckDB connection.
 
-The set says which orders were cancelled and not when: the time of the request is made up, by a hash of seed and order.
+The data set tells which orders were cancelled, but not when: the time of the request is made up, from a hash of seed
+and order.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from jitui.errors import BadInput
 CURRENCY = "BRL"
 TIME_ZONE = "America/Sao_Paulo"
 UNKNOWN_SHOP = "(unknown)"
-"""Orders without items, which are most of the unavailable ones, name no seller."""
+"""The shop of orders without items, which name no seller; most of them are of the status "unavailable"."""
 
 FILES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "orders": (
@@ -46,7 +47,7 @@ FILES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ("product_category_name", "product_category_name_english"),
     ),
 }
-"""What is read, by the names of the public files; sellers and reviews say nothing that a policy could read."""
+"""The files and columns that are read; a policy can use nothing from sellers and reviews."""
 
 KINDS = (
     "order_paid",
@@ -61,22 +62,22 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class OlistAssumptions:
-    """What the set does not say."""
+    """Assumptions for what the data set does not tell."""
 
-    seed: int = 1  # another seed, other times of request
+    seed: int = 1  # another seed gives other times of requests
     request_median_hours: float = 24.0  # from payment to the request, log-logistic: assumed
-    request_spread: float = 0.8  # at 0.8 a tenth ask within 4 hours, a tenth after 6 days: assumed
-    unavailable_asks: int = 1  # 1: the buyer of an order that became unavailable asks too; 0: only cancelled ones
+    request_spread: float = 0.8  # at 0.8 a tenth of the requests come within 4 hours, a tenth after 6 days: assumed
+    unavailable_asks: int = 1  # 1: buyers of unavailable orders make a request too; 0: only those of cancelled orders
     merchant_hours: float = 24.0  # from the request to the merchant's answer
     complete_days: float = 7.0  # from delivery to a completed order
-    delivered_in_whole: int = 96_478  # delivered orders of the whole marketplace, for their weight in the sample
+    delivered_in_whole: int = 96_478  # delivered orders of the whole marketplace, used as the weight of the sample
 
 
 MAY_BE_ZERO = ("seed", "unavailable_asks", "merchant_hours")
 
 
 def import_olist(path: Path, folder: Path, assumed: OlistAssumptions) -> Imported:
-    """Write the tables into a folder that is there. Raises BadInput for a missing file or column."""
+    """Write the tables to an existing folder. Raises BadInput for a missing file or column."""
     if not path.is_dir():
         raise BadInput(f"{path} is no folder; the format olist is a folder of files.", path=str(path))
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -98,7 +99,7 @@ def import_olist(path: Path, folder: Path, assumed: OlistAssumptions) -> Importe
 
 
 def _load(connection: duckdb.DuckDBPyConnection, folder: Path, name: str, stem: str, columns: tuple[str, ...]) -> int:
-    """A file as text with the number of each row; numbers are taken as they are written, never as binary fractions."""
+    """Load a file as text, with a number for each row; numbers keep their digits and never become floats."""
     found = next((folder / f"{stem}{end}" for end in (".parquet", ".csv") if (folder / f"{stem}{end}").is_file()), None)
     if found is None:
         raise BadInput(f"{folder} has no file {stem}.parquet or {stem}.csv.", path=str(folder))
@@ -117,10 +118,10 @@ def _load(connection: duckdb.DuckDBPyConnection, folder: Path, name: str, stem: 
     return _number(connection, f"SELECT count(*) FROM {name}")
 
 
-# What is wrong with a row ----------------------------------------------------------------------------------------
+# Faults of rows --------------------------------------------------------------------------------------------------
 
 _CHECKED = (
-    # Exactly: decimal text times a hundred; NULL where it is no amount of whole centavos.
+    # Exact: the decimal text times a hundred; NULL when it is not an amount in whole centavos.
     """CREATE MACRO minor(text) AS CASE WHEN TRY_CAST(text AS DECIMAL(24, 9)) BETWEEN 0 AND 10000000000000
         AND TRY_CAST(text AS DECIMAL(24, 9)) * 100 % 1 = 0
         THEN (TRY_CAST(text AS DECIMAL(24, 9)) * 100)::BIGINT END""",
@@ -162,11 +163,11 @@ _CHECKED = (
 )
 
 
-# What follows from the good rows ---------------------------------------------------------------------------------
+# Tables from the good rows ---------------------------------------------------------------------------------------
 
 
 def _model(assumed: OlistAssumptions) -> Iterator[str]:
-    """`line` and `placed`: one row for each order, with all that happens to it, in UTC and centavos."""
+    """The views `line` and `placed`; `placed` has a row per order with all that happens to it (UTC, centavos)."""
     yield """CREATE TABLE line AS SELECT order_id, order_item_id, product_id, seller_id, minor(price) AS price_minor,
         minor(freight_value) AS freight_minor, utc(shipping_limit_date) AS ship_by,
         coalesce(english, product_category_name) AS category_id
@@ -178,7 +179,7 @@ def _model(assumed: OlistAssumptions) -> Iterator[str]:
         sum(freight_minor)::BIGINT AS freight_minor, min(ship_by) AS ship_by, count(DISTINCT seller_id) AS shops,
         arg_max(seller_id, (price_minor, -TRY_CAST(order_item_id AS BIGINT))) AS shop_id,
         arg_max(category_id, (price_minor, -TRY_CAST(order_item_id AS BIGINT))) AS category_id FROM line GROUP BY 1"""
-    # A hash that every release and every system computes alike: 52 bits, never 0 and never 1.
+    # A hash with the same result in every release and system: 52 bits, never 0 and never 1.
     number = f"('0x' || substr(sha256('{assumed.seed}:' || order_id), 1, 13))::BIGINT"
     yield f"CREATE MACRO share(order_id) AS ({number} + 0.5) / 4503599627370496.0"
     delay = f"{assumed.request_median_hours} * pow(u / (1 - u), {assumed.request_spread})"
@@ -266,7 +267,7 @@ def _event(subject: str, kind: str, at: str, table: str, which: str) -> str:
         1::BIGINT AS times, NULL::VARCHAR AS retracts FROM {table} WHERE {which} AND {at} IS NOT NULL"""
 
 
-# What is left out, and what is odd --------------------------------------------------------------------------------
+# Rows left out, and counts ----------------------------------------------------------------------------------------
 
 _COUNTS = {
     "asked_before_shipment": "SELECT count(*) FROM asked WHERE before_shipment",
@@ -280,7 +281,7 @@ _COUNTS = {
 
 
 def _keep_aside(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[tuple[str, Mapping[str, int]]]:
-    """Every row that was left out, whole, with its number in the file; and orders that were paid otherwise."""
+    """Write the rows that were left out, and orders paid with another sum; yields counts per file and reason."""
     (folder / "set_aside").mkdir()
     for name in ("orders", "items", "payments"):
         columns = FILES[name][1]

@@ -1,7 +1,7 @@
-"""The public invoices into the schema, with what `jitui replay` assumes: the same reader, the same dispatch.
+"""Imports the public invoices with the assumptions of `jitui replay`: the same reader, the same dispatch.
 
-The one thing that a history cannot have from a replay is what the tested policy brings about: here the merchant
-answers every request, so a refund is on record when the merchant has answered, and the parcel waits until then.
+Unlike in a replay, no policy decides here: the merchant answers every request, so a refund is recorded when the
+merchant has answered, and the parcel waits until then.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KINDS = (
     "refund_after_shipment",
     "shipped",
 )
-"""What the events say; every other kind is unknown (I5)."""
+"""The kinds of events that this history has; every other kind is unknown (I5)."""
 
 ASIDE = "set_aside/rows"
 _ASIDE_TYPES: dict[str, pa.DataType] = {
@@ -44,23 +44,23 @@ _ASIDE_SCHEMA = pa.schema(_ASIDE_TYPES)
 
 @dataclass(frozen=True, slots=True)
 class RetailAssumptions:
-    """What invoices do not say; the first three are those of `jitui replay`."""
+    """Assumptions for what invoices do not tell; the first three are those of `jitui replay`."""
 
     dispatch_hours: int = 24  # from the order to the merchant's ship command
     complete_days: int = 7  # from the ship command to a completed order
     merchant_hours: int = 24  # from a request to the merchant's answer
-    after_dispatch: int = 1  # 1: what is asked after dispatch is a request too; 0: it is set aside
+    after_dispatch: int = 1  # 1: what is requested after dispatch is a request too; 0: it is set aside
 
 
 OnOrder = Callable[[int, int], None]
-"""How many orders of how many are written."""
+"""Called with the number of orders that are written, and the number of all orders."""
 
 MAY_BE_ZERO = ("dispatch_hours", "merchant_hours", "after_dispatch")
 
 
 @dataclass(slots=True)
 class _Asked:
-    """An order of which something was asked back so far: when its parcel leaves, and its units that were claimed."""
+    """An order with requests so far: when its parcel leaves, and which units were claimed."""
 
     left_at: datetime
     claimed: Counter[str] = field(default_factory=Counter)
@@ -71,7 +71,7 @@ class _Asked:
 
 @dataclass(slots=True)
 class _State:
-    """Orders of which something may still be asked back; only lines that a request names are kept."""
+    """The orders for which requests may still come; only lines that a request names are kept."""
 
     tables: Tables
     history: History
@@ -86,7 +86,7 @@ class _State:
 def import_online_retail(
     path: Path, folder: Path, assumed: RetailAssumptions, on_order: OnOrder = lambda _done, _of: None
 ) -> Imported:
-    """Write the tables into a folder that is there; memory grows with the requests and one copy of their orders.
+    """Write the tables to an existing folder; memory grows with the requests and their orders only.
 
     Raises BadInput for a file that cannot be read.
     """
@@ -127,7 +127,7 @@ def import_online_retail(
 
 
 def _orders_asked_about(history: History) -> frozenset[str]:
-    """A first pass, so that the second one can forget every order of which nothing is asked back."""
+    """The orders with requests, from a first pass, so that the second pass can forget all others."""
     return frozenset(event.order_id for event in history.events(Span()) if isinstance(event, PastRequest))
 
 
@@ -159,7 +159,7 @@ def _order(state: _State, order: PastOrder, *, is_asked: bool) -> None:
 
 
 def _lines(state: _State, order: PastOrder, asked: _Asked | None) -> None:
-    """Units asked for are a column of the order's line: with two requests on one order they are unknown."""
+    """Write the lines; requested units are a column of the line, so they are unknown for an order with two requests."""
     one = asked if asked is not None and asked.requests == 1 else None
     for line in order.lines:
         row = {
@@ -178,7 +178,7 @@ def _lines(state: _State, order: PastOrder, asked: _Asked | None) -> None:
 
 
 def _left(state: _State, order: PastOrder, left_at: datetime) -> None:
-    """The ship command, and the completed order that follows."""
+    """Write the ship command, and the completion of the order that follows."""
     moment = _plain(left_at)
     row = {"order_id": order.order_id, "degree": "shipped", "at": moment, "recorded_at": moment}
     state.tables.add("shipments", row)
@@ -192,7 +192,7 @@ def _left(state: _State, order: PastOrder, left_at: datetime) -> None:
 
 def _request(state: _State, request: PastRequest) -> None:
     order, asked = state.orders[request.order_id], state.asked[request.order_id]
-    # A back-test sees what was recorded before the request: in the minute of dispatch nothing had left yet.
+    # a back-test sees what was recorded before the request; in the minute of dispatch nothing had left yet
     before = request.asked_at <= asked.left_at
     state.counts["asked_before_dispatch" if before else "asked_after_dispatch"] += 1
     state.counts["asked_units"] += sum(unit.quantity for unit in request.units)
@@ -227,7 +227,7 @@ def _request(state: _State, request: PastRequest) -> None:
 
 
 def _claim(order: PastOrder, asked: _Asked, request: PastRequest) -> tuple[int, bool]:
-    """What the service would give back for these units, after what was asked before; and if it is the whole order."""
+    """The refund for these units after earlier requests, and whether the request is for the whole order."""
     units = {unit.line_id: unit.quantity for unit in request.units}
     whole = all(units.get(line.line_id, 0) == line.quantity for line in order.lines)
     amount_minor = sum(
@@ -251,14 +251,14 @@ def _finish(state: _State, first_day: datetime) -> None:
 
 
 def _left_if_any(state: _State, order: PastOrder, asked: _Asked) -> None:
-    """Nothing leaves where everything was taken back before dispatch."""
+    """Write the shipment, unless all units were requested before dispatch."""
     if asked.units_before < sum(line.quantity for line in order.lines):
         _left(state, order, asked.left_at)
     else:
         state.counts["orders_taken_back_whole_before_dispatch"] += 1
 
 
-# What is left out ------------------------------------------------------------------------------------------------
+# Left out --------------------------------------------------------------------------------------------------------
 
 
 def _row_aside(state: _State, row: SetAside) -> None:

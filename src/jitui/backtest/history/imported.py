@@ -1,4 +1,4 @@
-"""Importing a foreign history: what comes of it, and rows on their way into the schema's Parquet tables."""
+"""The result of an import, and a writer of the schema's Parquet tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TYPES: dict[ColumnType, pa.DataType] = {
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What was written and left out: `rows_read` by file, `set_aside` by file and reason, `counts` by what they say."""
+    """What was written and left out: `rows_read` by file, `set_aside` by file and reason, `counts` by name."""
 
     folder: Path
     format_name: str
@@ -39,7 +39,7 @@ class Imported:
 
 
 class Tables:
-    """Parquet files that take rows as mappings, a batch in memory at a time; a column that is not named is empty."""
+    """Writes rows, given as mappings, to Parquet files in batches; a column that a row does not name is empty."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -59,7 +59,7 @@ class Tables:
         self._open.close()
 
     def begin(self, name: str, schema: Any = None) -> None:
-        """A table of the schema, or one of its own; it is there even if it stays empty."""
+        """Start a table of the schema, or one with its own schema; its file is written even when it stays empty."""
         spec_schema = schema or pa.schema([(column.name, _TYPES[column.type]) for column in TABLES[name].columns])
         path = self._folder / f"{name}.parquet"
         path.parent.mkdir(exist_ok=True)
@@ -69,7 +69,7 @@ class Tables:
         self.rows[name] = 0
 
     def add(self, name: str, row: Mapping[str, object]) -> None:
-        """One more row."""
+        """Add a row to a table."""
         waiting = self._waiting[name]
         waiting.append(row)
         self.rows[name] += 1

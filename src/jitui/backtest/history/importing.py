@@ -1,4 +1,4 @@
-"""`jitui history import`: a foreign set of orders into a new folder of the schema's tables."""
+"""`jitui history import`: writes a foreign data set to a new folder with the schema's tables."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Progress = Callable[[int, int], None]
 def import_history(
     format_name: str, path: Path, out: Path, settings: Sequence[str] = (), progress: Progress = lambda _done, _of: None
 ) -> Imported:
-    """Read a set, write the folder `out`, which appears only when it is complete.
+    """Read a data set and write the folder `out`, which appears only when it is complete.
 
-    Raises BadInput for an unknown format, a wrong assumption, a set that cannot be read, and a folder that is taken.
+    Raises BadInput for an unknown format, a wrong assumption, unreadable data, and a folder that exists.
     """
     if format_name not in IMPORTS:
         near = difflib.get_close_matches(format_name, IMPORTS, n=1)

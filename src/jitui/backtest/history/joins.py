@@ -1,4 +1,4 @@
-"""Whether the keys of one table are found in another: files whose ids are written differently join nothing."""
+"""Checks that the keys of one table exist in another: ids that are written differently do not match."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Keys of a table, the table of other files in which they are looked for, and how many are there."""
+    """The keys of a table, the other table in which they should exist, and how many do."""
 
     table: str
     key: str
@@ -29,7 +29,7 @@ class Join:
 
 
 def check_joins(work: Work) -> list[Join]:
-    """Raises BadInput where two tables that come from different files have no key in common."""
+    """Count the keys that match. Raises BadInput when two tables from different files have no key in common."""
     joins = [_join(work, table) for table in ("order_lines", "shipments", "requests", "payments", "refunds")]
     found = [join for join in joins if join is not None]
     for join in found:

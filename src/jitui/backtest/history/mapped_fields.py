@@ -1,4 +1,4 @@
-"""Our fields that a map can name for a history, and the tables that a row gives something to."""
+"""The fields that a map can name for a history, and the tables to which a row contributes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CellType(StrEnum):
 
 
 STATES = ("unpaid", "unshipped", "partly_shipped", "shipped", "delivered", "completed", "closed")
-"""What the status of an order means, in the order in which they follow: the furthest one counts."""
+"""The states of an order, in the order in which they follow; the furthest one counts."""
 TIMES_OF_DEGREES = tuple(f"{degree}_at" for degree in DEGREES)
 ATTRIBUTE = "attribute."
 
@@ -37,7 +37,7 @@ _ID, _TEXT, _WHOLE, _AMOUNT, _FLAG, _AT = (
 SHARED: Mapping[str, CellType] = {
     "order_id": _ID, "buyer_id": _ID, "shop_id": _ID, "currency": CellType.CURRENCY, "payment_id": _ID,
 }  # fmt: skip
-"""Fields that say what a row is about, whatever it tells of it."""
+"""Fields that name what a row is about, for every table."""
 
 OF_TABLES: Mapping[str, Mapping[str, CellType]] = {
     "orders": {
@@ -74,7 +74,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "events.kind": tuple(sorted({*BUYER_EVENTS, *SHOP_EVENTS})),
 }
 NO_PROOF = ("orders.paid", "orders.paid_at")
-"""What an order export says of money that changed hands: the payment bill says it, an order export only repeats it."""
+"""Fields that an order export cannot prove: only a payment bill shows that money moved."""
 
 
 def _types() -> dict[str, CellType]:
@@ -88,11 +88,11 @@ def _types() -> dict[str, CellType]:
 
 
 TYPES: Mapping[str, CellType] = _types()
-"""Every field by its full name."""
+"""The type of every field, by full name."""
 
 
 def full_name(name: str) -> str:
-    """`placed_at` as `orders.placed_at`, where one table alone has it. Raises BadInput for no field and for several."""
+    """`placed_at` as `orders.placed_at` when only one table has the field. Raises BadInput for none and for several."""
     if name in TYPES or (name.startswith((f"buyers.{ATTRIBUTE}", ATTRIBUTE)) and not name.endswith(".")):
         return f"buyers.{name}" if name.startswith(ATTRIBUTE) else name
     having = [one for one in TYPES if one.endswith(f".{name}")]
@@ -107,14 +107,14 @@ def full_name(name: str) -> str:
 
 
 def type_of(name: str) -> CellType:
-    """How the cells of a field are read; an attribute of a buyer stays text, the policy says what it is."""
+    """How the cells of a field are read; a buyer's attribute stays text, because the policy defines its type."""
     return TYPES.get(name, CellType.TEXT)
 
 
 def with_full_names(file_map: FileMap) -> tuple[RowMap, ...]:
-    """The row maps with their fields by full names.
+    """The row maps with the full names of their fields.
 
-    Raises BadInput for a field that is none, that is named twice, and for money that an order export cannot prove.
+    Raises BadInput for an unknown field, a field that is named twice, and money that an order export cannot prove.
     """
     rows = []
     for row in file_map.rows:
@@ -138,6 +138,6 @@ def with_full_names(file_map: FileMap) -> tuple[RowMap, ...]:
 
 
 def tables_of(fields: Iterable[str]) -> list[str]:
-    """The tables that rows with these fields give something to."""
+    """The tables to which rows with these fields contribute."""
     named = {name.partition(".")[0] for name in fields if "." in name}
     return [table for table in OF_TABLES if table in named]

@@ -1,4 +1,4 @@
-"""Which order a cancellation takes goods from, where the file names only customer and stock code."""
+"""Finds the order of a cancellation when the file names only the customer and the stock code."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def match_cancellations(
     cancelled: Container[Goods],
     not_goods: Container[str] = (),
 ) -> Iterator[PastEvent]:
-    """Put every cancelled unit to the same customer's latest earlier order of that code that still has it.
+    """Assign every cancelled unit to the customer's latest earlier order of that code that has units left.
 
-    One request for each cancellation and order, split over as many orders as it takes. `events` are in time order.
-    Only goods in `cancelled` are remembered, so memory grows with the cancellations and not with the sales.
+    One request for each cancellation and order; a cancellation may be split over several orders. `events` are ordered
+    by time. Only goods in `cancelled` are remembered, so memory grows with the cancellations and not with the sales.
     """
     bought: dict[Goods, list[_OpenLine]] = {}
     known: set[Goods] = set()
@@ -65,7 +65,7 @@ def match_cancellations(
 def _remember(
     order: PastOrder, bought: dict[Goods, list[_OpenLine]], known: set[Goods], cancelled: Container[Goods]
 ) -> None:
-    # Backwards, so that within an order the first line is the first to be taken from.
+    # backwards, so that units are taken from the first line of an order first
     for line in reversed(order.lines):
         goods = (order.buyer_id, line.sku)
         if goods in cancelled:
@@ -87,7 +87,7 @@ def _match(
 
 
 def _take(goods: CancelledGoods, lines: list[_OpenLine]) -> tuple[list[_Taken], int]:
-    """From the end of the list, which is the latest order; the credit is shared exactly over the parts."""
+    """Take units from the end of the list, which is the latest order; the credit is split exactly over the parts."""
     parts: list[_Taken] = []
     done = 0
     while lines and done < goods.quantity:

@@ -1,7 +1,7 @@
-"""The public invoice lines of a British wholesaler of gifts, 2010 to 2011 (UCI "Online Retail", CC BY).
+"""Reads the public invoice lines of a British wholesaler of gifts, 2010 to 2011 (UCI "Online Retail", CC BY).
 
 One row is one line of an invoice. A number that begins with C is a cancelling invoice: it names goods and the customer,
-not the invoice that they were bought on. What each odd row becomes: docs/how-to/replay-real-orders.md.
+not the original invoice. docs/how-to/replay-real-orders.md tells how irregular rows are handled.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from jitui.backtest.history.tables import read_text_columns
 from jitui.money import MAX_AMOUNT_MINOR
 
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
-"""What is read; further columns, such as Country, may stand beside them."""
+"""The columns that are read; a file may have others, such as Country."""
 
 CURRENCY = "GBP"
 TIME_ZONE = ZoneInfo("Europe/London")
 SHOP_ID = "online-retail"
 
 NOT_GOODS = frozenset({"D", "CRUK", "AMAZONFEE", "BANK CHARGES", "B", "S"})
-"""Codes of discounts, commissions, fees, bad debt and samples: a cancelling row of these gives credit for no goods."""
+"""Codes of discounts, commissions, fees, bad debt and samples; a cancellation of these is not one of goods."""
 
 _ROWS_AT_ONCE = 20_000
 
@@ -79,7 +79,7 @@ SELECT row, invoice, sku, title, CASE WHEN regexp_full_match(quantity, '[+-]?[0-
 FROM field;
 """
 
-# An invoice was now and then written over two minutes: it stands where it begins.
+# Some invoices were written over two minutes; they are sorted by their first row.
 _IN_TIME_ORDER = """
 SELECT row, fault, invoice, sku, title, quantity, price, customer, placed
 FROM (SELECT *, min(local_time) OVER (PARTITION BY invoice, customer) AS placed FROM line)
@@ -100,7 +100,7 @@ SELECT DISTINCT customer, sku FROM line WHERE invoice LIKE 'C%' AND customer IS 
 
 @contextmanager
 def open_online_retail(path: Path) -> Iterator[History]:
-    """Read a Parquet or CSV file into a working table that goes to disk when it grows, and hand out its history.
+    """Load a Parquet or CSV file into a working table, which goes to disk when it is large, and yield its history.
 
     Raises BadInput for a missing file, missing columns (named) and a damaged file.
     """
@@ -147,7 +147,7 @@ def _limits(span: Span) -> dict[str, datetime]:
 
 
 class _Row(NamedTuple):
-    """One row as the table has it; `placed` is when its invoice begins, in the shop's own time."""
+    """One row of the table; `placed` is when its invoice begins, in the shop's local time."""
 
     row: int
     fault: str | None
@@ -171,7 +171,7 @@ def _rows(table: duckdb.DuckDBPyConnection, span: Span) -> Iterator[_Row]:
 
 
 def to_pence(price: Decimal, quantity: int) -> int:
-    """Price times quantity in whole pence, half to even: one rounding a line, on the decimal text of the price."""
+    """Price times quantity in whole pence, rounded half to even once per line, from the decimal text of the price."""
     return int((price * quantity * 100).quantize(_ONE, rounding=ROUND_HALF_EVEN))
 
 
@@ -187,7 +187,7 @@ def _aside(row: _Row, reason: SetAsideReason, detail: str) -> SetAside:
     return SetAside(row.row, row.invoice or "", reason, detail)
 
 
-# Documents: the rows of one invoice and customer ------------------------------------------------------------------
+# Invoices: the rows with one number and customer -----------------------------------------------------------------
 
 
 def _documents(rows: Iterable[_Row]) -> Iterator[PastOrder | PastCancellation | SetAside | Unmatched]:
@@ -270,7 +270,7 @@ def _past_line(number: int, row: _Row) -> PastLine:
 
 @lru_cache(maxsize=8192)
 def _category(sku: str) -> str:
-    """Goods by default; the few codes that are something else are named."""
+    """The category of a code: goods, except for a few named codes."""
     if sku in ("POST", "DOT", "C2"):
         return "postage"
     if sku == "M":

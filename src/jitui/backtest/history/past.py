@@ -1,4 +1,4 @@
-"""What a history consists of, in whatever file it was kept: orders, refund requests, and rows that are neither."""
+"""What a history consists of, in any format: orders, refund requests, and rows that are neither."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 @dataclass(frozen=True, slots=True)
 class PastLine:
-    """One line as it was bought; `paid_minor` is for all its units. `row` is where it stands in the file, from 1."""
+    """One line as it was bought; `paid_minor` is for all its units. `row` counts from 1 in the file."""
 
     line_id: str
     sku: str
@@ -24,7 +24,7 @@ class PastLine:
 
 @dataclass(frozen=True, slots=True)
 class PastOrder:
-    """An order, paid in full when it was placed."""
+    """An order, which was paid completely when it was placed."""
 
     order_id: str
     buyer_id: str
@@ -39,7 +39,7 @@ class PastOrder:
 
 @dataclass(frozen=True, slots=True)
 class CancelledGoods:
-    """Units of one stock code taken back by one row of a cancellation, and the credit that the file gives for them."""
+    """Units of one stock code that one row of a cancellation takes back, and their credit in the file."""
 
     sku: str
     quantity: int
@@ -49,7 +49,7 @@ class CancelledGoods:
 
 @dataclass(frozen=True, slots=True)
 class PastCancellation:
-    """A cancellation as the file has it: it names goods and a buyer, not the order that they came from."""
+    """A cancellation as it is in the file: it names goods and a buyer, but no order."""
 
     cancellation_id: str
     buyer_id: str
@@ -59,7 +59,7 @@ class PastCancellation:
 
 @dataclass(frozen=True, slots=True)
 class AskedUnits:
-    """So many units of one line of one order."""
+    """A number of units of one line of an order."""
 
     line_id: str
     quantity: int
@@ -67,7 +67,7 @@ class AskedUnits:
 
 @dataclass(frozen=True, slots=True)
 class PastRequest:
-    """The part of a cancellation that falls on one order; `credited_minor` is what the file gave back for it."""
+    """The part of a cancellation for one order; `credited_minor` is the credit that the file gives for it."""
 
     request_id: str
     cancellation_id: str
@@ -80,12 +80,12 @@ class PastRequest:
 
 
 class SetAsideReason(StrEnum):
-    """Why a row is no part of an order or of a cancellation."""
+    """Why a row belongs to no order and no cancellation."""
 
     BROKEN = "broken"  # a field is missing or cannot be read
     NO_CUSTOMER = "no_customer"
     BAD_DEBT = "bad_debt"
-    NOT_A_SALE = "not_a_sale"  # a negative quantity outside a cancellation: a correction of the stock
+    NOT_A_SALE = "not_a_sale"  # a negative quantity outside a cancellation: a stock correction
     NEGATIVE_PRICE = "negative_price"
     NOT_A_CANCELLATION = "not_a_cancellation"  # a cancelling invoice that takes nothing back
     NOTHING_PAID = "nothing_paid"  # all lines of its order were free: nothing can be refunded
@@ -93,7 +93,7 @@ class SetAsideReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A row that was left out, with the sentence that says what was wrong with it."""
+    """A row that was left out, with a sentence about what is wrong with it."""
 
     row: int
     invoice: str
@@ -102,17 +102,17 @@ class SetAside:
 
 
 class UnmatchedReason(StrEnum):
-    """Why cancelled units could not be put to an earlier order of the same customer."""
+    """Why cancelled units could not be assigned to an earlier order of the customer."""
 
     NO_CUSTOMER = "no_customer"
-    NOT_GOODS = "not_goods"  # a discount, a fee, a commission: a credit, not goods that come back
-    NEVER_BOUGHT = "never_bought"  # not in this record: bought before it begins, or never
+    NOT_GOODS = "not_goods"  # a discount, a fee or a commission: a credit without goods
+    NEVER_BOUGHT = "never_bought"  # not in this data: bought before it begins, or never
     TAKEN_BACK_ALREADY = "taken_back_already"  # more cancelled than bought
 
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """Cancelled units without an order; `quantity` is what was left over of the row."""
+    """Cancelled units without an order; `quantity` is the number of the row's units that could not be assigned."""
 
     row: int
     cancellation_id: str
@@ -128,7 +128,7 @@ PastEvent = PastOrder | PastRequest | SetAside | Unmatched
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Days to read, in the history's own time zone: `since` is in it, `until` is not; None is open."""
+    """Days to read, in the history's time zone: from `since`, before `until`; None is open."""
 
     since: date | None = None
     until: date | None = None
@@ -136,7 +136,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class FileCounts:
-    """How much there is to read in a span, for a progress bar."""
+    """How much there is to read in a span, for the progress bar."""
 
     rows: int
     orders: int
@@ -145,7 +145,7 @@ class FileCounts:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """An open history; `events` come in time order, an order before what is asked for on it."""
+    """An open history; `events` are ordered by time, an order before the requests for it."""
 
     format_name: str
     currency: str

@@ -1,6 +1,7 @@
-"""Columns of a foreign file as typed columns: what is written plainly at once, all else cell by cell by the one reader.
+"""Reads columns of a foreign file as typed columns: plain cells all at once, others one by one by `tabular.cells`.
 
-Each way gives the same: a test reads the same cells both ways. A cell that cannot be read is null and marked as bad.
+Both ways give the same result; a test reads the same cells both ways. A cell that cannot be read is null and marked
+bad.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _WITH_ZONE, _LOCAL = PLAIN_MOMENT.removesuffix("?"), PLAIN_MOMENT[: PLAIN_MOMENT
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field as it comes from a file: `name` in full, `column` theirs (None: a constant alone)."""
+    """A field in a file: its full `name`, and the file's `column` (None for a constant)."""
 
     name: str
     type: CellType
@@ -54,14 +55,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads the cells of a file. `zone`: of times that say none."""
+    """Reads the cells of a file; `zone` is for times without a time zone."""
 
     rules: CellRules
     zone: ZoneInfo | None
 
     def cell(self, field: Field, cell: object, currency: str | None) -> object | Unreadable | None:
-        """The value of a cell; None where it says nothing. `currency` is of the row, for amounts."""
-        if isinstance(cell, float) and cell != cell:  # NaN: a table of numbers writes nothing so
+        """The value of a cell, None when it is empty. `currency` is the row's, for amounts."""
+        if isinstance(cell, float) and cell != cell:  # NaN: a column of floats may have it for an empty cell
             cell = None
         found = given(cell, field.source, self.rules, field.name)
         if found is None or isinstance(found, Unreadable) or is_empty(found):
@@ -124,7 +125,7 @@ def _word(cell: object, words: Sequence[str], field: str) -> str | Unreadable:
 def read_column(
     reader: Reader, field: Field, column: pa.Array | None, currency: pa.Array, rows: int
 ) -> tuple[pa.Array, pa.Array]:
-    """The typed values of a column and, of the same length, which of its cells could not be read: a pair of arrays."""
+    """The typed values of a column, and an array of the same length that says which cells could not be read."""
     kind = ARROW_TYPES[field.type]
     if column is None:
         value = reader.cell(field, field.source.constant, None) if field.type is not CellType.AMOUNT else None
@@ -139,7 +140,7 @@ def read_column(
 
 
 def _by_currency(reader: Reader, field: Field, column: pa.Array, currency: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Amounts of each currency by themselves, since the currency says how many decimals there may be."""
+    """Read amounts separately for each currency, because it determines the number of decimals."""
     several = pc.unique(currency).to_pylist()
     if len(several) == 1:
         return _joined(reader, field, column, _quick_amounts(reader, field, column, several[0]), several[0])
@@ -157,7 +158,7 @@ def _by_currency(reader: Reader, field: Field, column: pa.Array, currency: pa.Ar
 def _joined(
     reader: Reader, field: Field, column: pa.Array, quick: pa.Array | None, currency: str | None
 ) -> tuple[pa.Array, pa.Array]:
-    """The quick values, and of what they leave out each distinct cell read by the reader."""
+    """The quick values; each distinct cell without one is read by the reader."""
     kind = ARROW_TYPES[field.type]
     if quick is None:
         quick = pa.nulls(len(column), kind)
@@ -175,7 +176,7 @@ def _joined(
 
 
 def _quick(reader: Reader, field: Field, column: pa.Array) -> pa.Array | None:
-    """What is written plainly, as values; null for the rest. None where nothing can be quick."""
+    """The values of the plain cells, null for the others; None when no cell can be read this way."""
     if field.source.words is not None or field.source.prefix:
         return None
     try:
@@ -194,20 +195,20 @@ def _quick(reader: Reader, field: Field, column: pa.Array) -> pa.Array | None:
                 return _within(column.cast(pa.timestamp("us")))
             case CellType.ID if pa.types.is_integer(column.type):
                 return pc.if_else(pc.equal(column, 0), None, column.cast(pa.string()))
-    except pa.ArrowException:  # a day that is none, digits below a microsecond: the reader says what is wrong
+    except pa.ArrowException:  # a date that does not exist, digits below a microsecond: the reader tells what is wrong
         return None
     return None
 
 
 def _within(moments: pa.Array) -> pa.Array:
-    """Those of these centuries; the others are left to the reader, which says so."""
+    """The times within the allowed range; the reader refuses the others with a reason."""
     early, late = (pa.scalar(one.replace(tzinfo=None), pa.timestamp("us")) for one in (cells.EARLIEST, cells.LATEST))
     inside = pc.and_(pc.greater_equal(moments, early), pc.less(moments, late))
     return pc.if_else(inside, moments, None)
 
 
 def _plain(reader: Reader, column: pa.Array, pattern: str) -> pa.Array:
-    """The cells that match, and that the map gives no other meaning."""
+    """The cells that match the pattern and have no other meaning in the map."""
     matches = pc.match_substring_regex(column, f"^(?:{pattern})$")
     if reader.rules.empty:
         matches = pc.and_(matches, pc.invert(pc.is_in(column, pa.array(sorted(reader.rules.empty)))))

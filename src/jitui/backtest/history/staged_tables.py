@@ -1,4 +1,4 @@
-"""Staged rows by the table that they give something to, as relations of DuckDB."""
+"""The staged rows, by the table to which they contribute, as relations of DuckDB."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ _BESIDE = (SOURCE, ROW, BAD, SAME)
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The staged rows that give something to one table, of the files with these numbers.
+    """The staged rows that contribute to one table.
 
-    `fields` are there in any of them; `told` are those of which a column says something, not a constant alone.
+    `fields` exist in any of its files; `told` are those that come from a column, not only from a constant. `sources`
+    are the numbers of the files.
     """
 
     table: str
@@ -40,29 +41,29 @@ class Rows:
 
     @property
     def relation(self) -> str:
-        """What to select from."""
+        """The relation to select from."""
         listed = ", ".join(f"'{quoted(str(path))}'" for path in self.files)
         return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
 
     def full(self, name: str) -> str:
-        """The name of a field of this table, or of one that all tables share."""
+        """The full name of a field of this table, or of a field that all tables share."""
         return name if name in self.fields or name in _BESIDE else f"{self.table}.{name}"
 
     def has(self, name: str) -> bool:
-        """Whether any row may say it."""
+        """Whether any row has the field."""
         return self.full(name) in self.fields
 
     def column(self, name: str) -> str:
-        """A field in SQL; NULL where no row has it."""
+        """A field in SQL; NULL when no row has it."""
         full = self.full(name)
         return named(full) if self.has(name) else f"NULL::{_SQL.get(type_of(full), 'VARCHAR')}"
 
     def amount(self, name: str) -> str:
-        """An amount in minor units, however it was written."""
+        """An amount in minor units, from major or minor units in the file."""
         return f"coalesce({self.column(f'{name}_minor')}, {self.column(name)})"
 
     def any_told(self, names: Sequence[str] | None = None) -> str:
-        """Whether a row says anything of this table, or one of these fields; a constant says nothing."""
+        """A test in SQL: whether a row has one of these fields, or any of this table; constants do not count."""
         wanted = (
             [one for one in self.told if one.startswith(f"{self.table}.")] if names is None else map(self.full, names)
         )
@@ -71,7 +72,7 @@ class Rows:
 
 
 def rows_of_tables(folder: Path, sources: Sequence[Sequence[RowMap]]) -> dict[str, Rows]:
-    """The staged rows of each table; `sources` are the row maps of each file."""
+    """The staged rows of each table; `sources` has the row maps of each file."""
     found: dict[str, Rows] = {}
     for number, maps in enumerate(sources):
         for at, row in enumerate(maps):
@@ -92,9 +93,9 @@ def rows_of_tables(folder: Path, sources: Sequence[Sequence[RowMap]]) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Something that is told about the rows: how many orders or rows it is about, and the first of them.
+    """An observation about the rows: the number of orders or rows concerned, and the first of them.
 
-    `is_fault`: the rows contradict one another, so the files have to be mended.
+    `is_fault`: the rows contradict one another, so the files must be corrected.
     """
 
     what: str
@@ -108,7 +109,7 @@ class Found:
 
 @dataclass(slots=True)
 class Work:
-    """One connection, the staged rows, the names of the files by their numbers, and the folder that is written."""
+    """A connection, the staged rows, the names of the files by number, and the folder to write."""
 
     db: duckdb.DuckDBPyConnection
     rows: Mapping[str, Rows]
@@ -118,15 +119,15 @@ class Work:
     found: list[Found] = field(default_factory=list)
 
     def of(self, table: str) -> Rows:
-        """The rows of a table; of one that is not there, none."""
+        """The rows of a table; an empty relation when there are none."""
         return self.rows.get(table, Rows(table))
 
     def fetch(self, query: str) -> list[tuple[Any, ...]]:
-        """All rows of a short answer."""
+        """All rows of a short result."""
         return self.db.execute(query).fetchall()
 
     def number(self, query: str) -> int:
-        """The one number that a query gives."""
+        """The single number that a query returns."""
         return int(self.fetch(query)[0][0])
 
     def copy(self, table: str, query: str) -> None:
@@ -136,5 +137,5 @@ class Work:
         self.written[table] = int(done[0]) if done else 0
 
     def place(self, source: int, row: int) -> str:
-        """Where a row is: `orders.csv, row 3`."""
+        """The place of a row: `orders.csv, row 3`."""
         return f"{Path(self.files[source]).name}, row {row}"

@@ -1,6 +1,6 @@
-"""Files that somebody else wrote into typed Parquet files beside the history, some rows at a time.
+"""Turns files of other systems into typed Parquet files beside the history, in parts of bounded size.
 
-A part that is complete stays until the import is: after an interruption it is not read again.
+A complete part is kept until the import is finished, so after an interruption it is not read again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from jitui.tabular.shown import shown
 
 BATCHES_A_PART = 20
 SOURCE, ROW, BAD, SAME = "source", "row", "bad", "same"
-"""Columns of staged rows beside the fields: which file, which row, whether it is bad, a hash of its cells."""
+"""Columns of staged rows besides the fields: the file, the row, whether it is bad, and a hash of its cells."""
 _NEEDED = {
     "orders": ("order_id",),
     "order_lines": ("order_id",),
@@ -43,12 +43,12 @@ _NEEDED = {
     "refunds": ("order_id", "payment_id"),
     "events": ("events.subject_id", "buyer_id"),
 }
-"""What a row of each table must say whose it is by: one of these."""
+"""For each table: the fields of which a row must have one, so that it is known whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file, the map that reads it, and its row maps with full names."""
+    """A file, its map, and the row maps with full names."""
 
     path: Path
     file_map: FileMap
@@ -57,12 +57,12 @@ class Source:
     delimiter: str | None = None
     sha256: str = ""
     partitions: Mapping[str, str] = field(default_factory=dict)
-    """`year` and `2026` of a file in a folder `year=2026`: a column that says the same in every row."""
+    """Columns from the folders' names: `year` with `2026` in every row for a folder `year=2026`."""
 
 
 @dataclass(slots=True)
 class Staged:
-    """What was read of a file: `rows` of it, how many were bad or match no condition of its map, the first bad ones."""
+    """The result for a file: its rows, how many were bad or match no condition of its map, and the first bad ones."""
 
     file: str
     layout: str = ""
@@ -74,7 +74,7 @@ class Staged:
     reasons: Counter[str] = field(default_factory=Counter)
     ignored: tuple[str, ...] = ()
     unmapped: tuple[str, ...] = ()
-    """Our fields of whose columns the file has none."""
+    """Fields of the map whose columns the file does not have."""
     resumed_rows: int = 0
     rejected: str | None = None
     unwritten: str = ""
@@ -86,7 +86,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class _Part:
-    """Counts of a part of a file, kept in the marker that says the part is complete."""
+    """The counts of a part of a file, stored in the marker that the part is complete."""
 
     rows: int = 0
     left_out: int = 0
@@ -94,7 +94,7 @@ class _Part:
 
 
 def stage(source: Source, number: int, folder: Path, progress: Progress) -> Staged:
-    """Write `NUMBER.MAP.PART.parquet` of a file into the folder. Raises BadInput for a file that cannot be read."""
+    """Write a file to the folder as `NUMBER.MAP.PART.parquet`. Raises BadInput when it cannot be read."""
     opened = open_batches(source.path, reading_by(source.file_map, source.delimiter))
     done = Staged(str(source.path), str(opened.layout or opened.file.suffix.lstrip(".")), len(opened.columns))
     columns = (*opened.columns, *source.partitions)
@@ -149,7 +149,7 @@ def _stage_part(
             for batch in batches:
                 _stage_batch(staging, batch, part, done, writer)
                 advance()
-        if part.bad_rows == 0:  # the reasons of bad rows are told and written each time
+        if part.bad_rows == 0:  # bad rows are read again each time, so that their reasons are reported
             marker.with_suffix(".tmp").write_text(json.dumps(asdict(part)))
             marker.with_suffix(".tmp").replace(marker)
     done.rows += part.rows
@@ -234,7 +234,7 @@ def _filtered(batch: ColumnBatch, mask: pa.Array) -> ColumnBatch:
 
 @dataclass(frozen=True, slots=True)
 class _RowReader:
-    """One row map on the columns of one file."""
+    """One row map, applied to the columns of one file."""
 
     reader: Reader
     fields: tuple[Field, ...]
@@ -258,7 +258,10 @@ class _RowReader:
         return cls(Reader(source.file_map.rules, source.zone), tuple(fields), needed, tuple(unmapped), hashed)
 
     def read(self, batch: ColumnBatch, staging: _Staging, file: str, faults: dict[int, list[BadRow]]) -> pa.Table:
-        """The typed rows, those that cannot be cut into columns as bad ones without a value; `faults` by row number."""
+        """The typed rows; those with the wrong number of cells are bad and have no values.
+
+        `faults` is by row number.
+        """
         rows = len(batch)
         currency, bad = pa.nulls(rows, pa.string()), pa.repeat(False, rows)
         values: dict[str, pa.Array] = {}
@@ -301,7 +304,7 @@ class _RowReader:
     def _without_a_name(
         self, batch: ColumnBatch, values: Mapping[str, pa.Array], file: str, faults: dict[int, list[BadRow]]
     ) -> pa.Array:
-        """Which rows do not say whose they are."""
+        """Which rows do not name their order, payment or subject."""
         bad = pa.repeat(False, len(batch))
         for names in self.needed:
             there = [values[name] for name in names if name in values]
@@ -324,7 +327,7 @@ class _RowReader:
 
 
 def _place(batch: ColumnBatch, at: int) -> tuple[int, int | None]:
-    """The number of a row, and its line where the file has lines."""
+    """The number of a row, and its line; None for a file without lines."""
     return batch.numbers[at].as_py(), None if batch.lines is None else batch.lines[at].as_py()
 
 

@@ -1,4 +1,4 @@
-"""Parquet and CSV files as batches of text columns, each row with its number in the file."""
+"""Reads Parquet and CSV files as batches of text columns, with the number of each row."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _PARQUET_MAGIC = b"PAR1"
 def read_text_columns(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
     """Batches of `row`, `fault` and the named columns, every value as text or null.
 
-    `row` counts from 1 in Parquet and is the line number in CSV; `fault` says why a row could not be cut into fields.
-    Raises BadInput, naming the file, for one that is missing, damaged, or lacks a column.
+    `row` counts from 1 in Parquet and is the line number in CSV; `fault` is set for a row with the wrong number of
+    fields. Raises BadInput, naming the file, when it is missing, damaged, or lacks a column.
     """
     if not path.is_file():
         raise BadInput(f"There is no file {path}.", path=str(path))
@@ -110,7 +110,7 @@ def _table(rows: list[list[str | int | None]], columns: Sequence[str]) -> pa.Tab
 
 
 def _encoding(path: Path) -> str:
-    """UTF-8 where the whole file is; else Windows-1252, in which older exports of such files were written."""
+    """UTF-8 when the whole file is; otherwise Windows-1252, which older exports use."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         with path.open("rb") as file:

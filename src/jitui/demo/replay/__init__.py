@@ -1,4 +1,4 @@
-"""Driving a history of real orders through the service, with time as an argument."""
+"""Replays a history of real orders through the service; the time is an argument."""
 
 from __future__ import annotations
 

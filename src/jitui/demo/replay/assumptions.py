@@ -1,4 +1,4 @@
-"""What a history of invoices does not say, and a replay therefore has to assume."""
+"""What a replay must assume because invoices do not tell it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jitui.errors import BadInput
 
 @dataclass(frozen=True, slots=True)
 class ReplayAssumptions:
-    """Hours and days pass on every day alike; what is replayed (file, days, number of orders) is assumed with them."""
+    """The assumed delays, the same on every day; what is replayed (file, days, number of orders) belongs to them."""
 
     history_sha256: str
     format_name: str
@@ -24,27 +24,27 @@ class ReplayAssumptions:
 
     @property
     def dispatch_delay(self) -> timedelta:
-        """From placing an order to the merchant's ship command."""
+        """From the order to the merchant's ship command."""
         return timedelta(hours=self.dispatch_hours)
 
     @property
     def complete_delay(self) -> timedelta:
-        """From the ship command to an order that is closed well."""
+        """From the ship command to the completion of the order."""
         return timedelta(days=self.complete_days)
 
     @property
     def merchant_delay(self) -> timedelta:
-        """From a reviewed request to the merchant's approval, where the deadline does not come first."""
+        """From a request in review to the merchant's approval, unless the deadline is earlier."""
         return timedelta(hours=self.merchant_hours)
 
 
 def as_attributes(assumptions: ReplayAssumptions) -> dict[str, int | str | bool]:
-    """For the replayed shop's own row, which tells later runs what this database holds."""
+    """The assumptions as attributes of the replayed shop, so that later runs know what this database holds."""
     return {f"replay_{name}": _plain(value) for name, value in asdict(assumptions).items()}
 
 
 def refuse_others(assumptions: ReplayAssumptions, attributes: dict[str, int | str | bool]) -> None:
-    """Raises BadInput, naming what differs, where a database holds a replay under other assumptions."""
+    """Raises BadInput, naming the differences, when a database holds a replay with other assumptions."""
     kept = as_attributes(assumptions)
     differing = [
         f"{field.name} was {_shown(attributes.get(name))} and is now {_shown(kept[name])}"

@@ -1,4 +1,4 @@
-"""What buyers paid, put into the provider's own books over HTTP."""
+"""Records buyers' payments in the provider's books over HTTP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jitui.errors import Unavailable
 
 @dataclass(frozen=True, slots=True)
 class ReplayPayment:
-    """A captured payment as the provider knows it."""
+    """A captured payment, as the provider knows it."""
 
     id: str
     order_id: str
@@ -24,14 +24,14 @@ class ReplayPayment:
 
 
 class ReplayBooks:
-    """One per event loop; see `open_books_of`."""
+    """The books of one simulator. One per event loop; see `open_books_of`."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
         self._url = url
 
     async def record(self, payments: Sequence[ReplayPayment]) -> None:
-        """Record captured payments; the same payments again are the same payments."""
+        """Record captured payments; repeating them changes nothing."""
         body = msgspec.json.encode({"payments": payments})
         async with self._http.post(f"{self._url}/payments/batch", data=body) as response:
             if response.status != 200:

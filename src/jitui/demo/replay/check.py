@@ -1,4 +1,4 @@
-"""Nothing paid twice, nothing too much, nothing forgotten: the replay's database against the provider's own books."""
+"""Checks that nothing was paid twice, too much or not at all: the replay's database against the provider's books."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class BooksCheck:
-    """Every count must be zero and the two sums equal; `findings` says of the first ones what is wrong."""
+    """The result: every count must be zero, and the two sums equal. `findings` has sentences about the first errors."""
 
     paid_twice: int
     over_refunded: int
@@ -31,7 +31,7 @@ class BooksCheck:
 
 
 async def check_books(environment: ReplayEnvironment) -> BooksCheck:
-    """The audit that the demo ends with, and the sums of both sides."""
+    """The checks of the demo's audit, and the sums of both sides."""
     books = await read_books(environment.simulator.url, environment.simulator.api_key)
     records = await asyncio.to_thread(read_records, environment.database_url)
     found = judge(records, books)

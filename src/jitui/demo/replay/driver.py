@@ -1,7 +1,7 @@
-"""Taking orders, payments, shipments, requests and decisions of a history through the service's own functions.
+"""Applies a history's orders, payments, shipments, requests and decisions through the service's own functions.
 
-Everything can be repeated: ids come from the invoices, and a request carries an Idempotency-Key under which its answer,
-a refusal too, is kept. A run that was killed is therefore finished by running it again.
+Every step can be repeated: ids come from the invoices, and the result of a request, also a refusal, is stored under its
+Idempotency-Key. So a run that was killed is finished by running it again.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ PROVIDER = "simulator"
 CARRIER = "assumed"
 PAYMENTS_AT_ONCE = 2_000
 LOOK_AGAIN = timedelta(hours=1)
-"""At the end, for refunds of which the provider gave no clear answer: longer than any backoff."""
+"""How far time moves at the end, for refunds without a clear result; longer than any backoff."""
 
 
 class StoredOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is kept under a request's Idempotency-Key: a ticket, or the code of a refusal."""
+    """What is stored under a request's Idempotency-Key: a ticket, or the code of a refusal."""
 
     ticket_id: UUID | None = None
     expires_at: datetime | None = None
@@ -52,7 +52,7 @@ class StoredOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request of the history and what became of it."""
+    """A request of the history, and its result."""
 
     cancellation_id: str
     delay_seconds: int
@@ -64,7 +64,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Progress:
-    """What this run has done so far; `day` is where the replay stands."""
+    """What this run has done so far; `day` is the current day of the replay."""
 
     orders: int = 0
     order_lines: int = 0
@@ -77,9 +77,9 @@ class Progress:
 
 @dataclass(slots=True)
 class Replay:
-    """One run: the service, what is assumed, and what is under way.
+    """One run: the service, the assumptions, and the state.
 
-    `repeating`: an earlier run was here, and every request so far has found its stored response.
+    `repeating`: there was an earlier run, and every request so far had a stored response.
     """
 
     service: Service
@@ -97,7 +97,7 @@ class Replay:
 
 
 async def drive(replay: Replay, events: Iterator[PastEvent], *, watch: Callable[[Progress], None]) -> None:
-    """Run everything that the history brings and everything that follows from it, to the last completed order."""
+    """Replay the history and everything that follows from it, up to the last completed order."""
     replay.timeline = Timeline(_steps(replay, events))
     while segment := replay.timeline.next_segment():
         await _run_segment(replay, segment)
@@ -110,8 +110,9 @@ async def drive(replay: Replay, events: Iterator[PastEvent], *, watch: Callable[
 
 
 async def _run_segment(replay: Replay, segment: Sequence[ReplayStep]) -> None:
-    """Buyers beside each other, the steps of each in order; a failure of one ends the run."""
-    by_buyer = sorted(segment, key=lambda step: step.buyer_id)  # stable: each buyer's steps stay in time order
+    """Run the steps of different buyers concurrently, those of one buyer in order; a failure ends the run."""
+    # the sort is stable: each buyer's steps keep their order
+    by_buyer = sorted(segment, key=lambda step: step.buyer_id)
     at_once = asyncio.Semaphore(replay.service.settings.pool_size)
 
     async def in_order(steps: list[ReplayStep]) -> None:
@@ -145,7 +146,7 @@ def _ask_step(replay: Replay, asked: PastRequest) -> ReplayStep:
 
 
 def _order_steps(replay: Replay, order: PastOrder) -> Iterator[tuple[ReplayStep, ...]]:
-    """Placing and dispatch; nothing for an order that an earlier run has taken to its end."""
+    """Placing and dispatch of an order; nothing when an earlier run has completed it."""
     replay.progress.orders += 1
     replay.progress.order_lines += len(order.lines)
     replay.progress.paid_minor += order.paid_minor
@@ -187,7 +188,7 @@ def _payment_id(order: PastOrder) -> str:
 
 
 async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
-    """The merchant ships what is free to go; while a request is open the parcel waits for its decision."""
+    """Ship the units that are free; while a request is open, the parcel waits for its decision."""
     done = await _record_shipment(replay, ref, at, ())
     if isinstance(done, Refusal):
         snapshot = await replay.service.store.read_order(ref)
@@ -197,8 +198,8 @@ async def _ship(replay: Replay, ref: OrderRef, at: datetime) -> None:
             return
         free = tuple(LineUnits(line.line_id, line.free_quantity) for line in snapshot.lines if line.free_quantity)
         if not free:
-            return  # everything was taken back: nothing ships, and nothing completes
-        # A run that was killed may come here late: the parcel left when the last decision was made.
+            return  # everything was refunded, so nothing ships and nothing completes
+        # An interrupted run may come here late: the parcel left at the last decision.
         decided = (ticket.approved_at or ticket.closed_at for ticket in snapshot.tickets)
         at = max([at, *(moment for moment in decided if moment is not None)])
         done = await _record_shipment(replay, ref, at, free)
@@ -237,7 +238,7 @@ async def _complete(replay: Replay, ref: OrderRef, at: datetime) -> None:
 
 
 async def _ask(replay: Replay, asked: PastRequest) -> None:
-    """Ask, keep the answer, pay at once what was granted at once."""
+    """Make a request, store its result, and pay at once what was approved at once."""
     at = asked.asked_at
     answer = await _answer_kept(replay, asked) if replay.repeating else None
     is_new = False
@@ -269,14 +270,14 @@ async def _ask(replay: Replay, asked: PastRequest) -> None:
 
 
 async def _roll_up(replay: Replay, at: datetime) -> None:
-    """Usage of the caps is counted up to this very request, not only up to a minute ago as in the running service."""
+    """Roll up the usage of caps just before each request, so that it is exact; in the running service it may lag."""
     if replay.rolled_up_at != at:
         await replay.service.feed.roll_up(at)
         replay.rolled_up_at = at
 
 
 async def _answer_kept(replay: Replay, asked: PastRequest) -> StoredOutcome | None:
-    """What an earlier run was answered; None where it did not come that far."""
+    """The result that an earlier run stored; None when it did not get that far."""
     nothing = Refusal(RefusalCode.NOT_FOUND, "This request was not made yet.")
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
     reply = IdempotentReply(_idempotency_key(asked), lambda _: _stored(StoredOutcome(), asked.asked_at))
@@ -297,12 +298,12 @@ async def _answer(replay: Replay, asked: PastRequest) -> tuple[StoredOutcome, bo
     if isinstance(done, StoredResponse):
         return msgspec.json.decode(done.body, type=StoredOutcome), False
     if isinstance(done, Executed):
-        replay.rolled_up_at = None  # what was just granted counts for the next request, even in the same minute
+        replay.rolled_up_at = None  # what was just approved counts for the next request, even in the same minute
         return _ticket(done), True
     if done.code in (RefusalCode.REQUEST_IN_FLIGHT, RefusalCode.IDEMPOTENCY_KEY_REUSED, RefusalCode.NOT_FOUND):
         raise InvariantBroken(f"Request {asked.request_id}: {done.message}")
     refused = StoredOutcome(refused=done.code)
-    # A refusal writes nothing by itself; asked again after the parcel has moved on, it could come out otherwise.
+    # A refusal writes nothing. It is stored here, because after a later shipment the result could be different.
     ref = OrderRef(lane_of(asked.buyer_id), asked.order_id)
     reply = IdempotentReply(idempotency_key, lambda _: _stored(refused, at))
     stored = await execute(store, ref, lambda _, __: Plan(), reply=reply)
@@ -316,7 +317,7 @@ def _refund_ask(asked: PastRequest) -> RefundRequest:
 
 
 def _idempotency_key(asked: PastRequest) -> IdempotencyKey:
-    """The Idempotency-Key of a cancellation and order, over everything that shapes the request."""
+    """The Idempotency-Key of a cancellation and an order; its hash covers everything that determines the request."""
     body = msgspec.json.encode((asked.asked_at, _refund_ask(asked)))
     return IdempotencyKey("replay", "requests", asked.request_id, hashlib.sha256(body).digest())
 
@@ -331,7 +332,7 @@ def _stored(answer: StoredOutcome, at: datetime) -> StoredResponse:
 
 
 async def _decide(replay: Replay, ref: TicketRef, order_id: str, at: datetime, *, by_silence: bool) -> None:
-    """The merchant approves, or the deadline does; the parcel that waited for it goes with what is left."""
+    """Approve as the merchant or by the deadline; the parcel that waited then leaves with the rest."""
     store = replay.service.store
     if by_silence:
         done = await expire(store, ref, now=at)
@@ -348,7 +349,7 @@ async def _decide(replay: Replay, ref: TicketRef, order_id: str, at: datetime, *
 
 
 async def _pay(replay: Replay, at: datetime) -> None:
-    """Pay whatever is due; the lease ends at once, so that a run that was killed finds its refunds at the same time."""
+    """Pay everything that is due; leases end at once, so that a repeated run finds its refunds at the same time."""
     await _record_payments(replay)
     service = replay.service
     while claimed := await service.store.claim_refunds(now=at, lease_until=at, limit=service.settings.worker_batch):
@@ -357,7 +358,7 @@ async def _pay(replay: Replay, at: datetime) -> None:
 
 
 async def _record_payments(replay: Replay) -> None:
-    """What buyers paid is in the provider's books before anything is refunded."""
+    """Record buyers' payments in the provider's books, before anything is refunded."""
     for start in range(0, len(replay.unpaid), PAYMENTS_AT_ONCE):
         await replay.books.record(replay.unpaid[start : start + PAYMENTS_AT_ONCE])
     replay.unpaid.clear()
@@ -368,7 +369,7 @@ def _merchant(replay: Replay) -> Actor:
 
 
 def _done(outcome: Executed | Refusal | StoredResponse) -> Executed:
-    """What cannot be refused in a replay; where it is, something of this replay is wrong."""
+    """The result of a command that cannot be refused in a replay; raises when it was refused."""
     if isinstance(outcome, Executed):
         return outcome
     what = outcome.message if isinstance(outcome, Refusal) else "an answer was kept that nobody gave"

@@ -1,4 +1,4 @@
-"""Where a replay takes place: a database of its own, and a provider simulator with books of its own."""
+"""The database and the provider simulator of a replay."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DATABASE = "jitui_replay"
 
 @dataclass(frozen=True, slots=True)
 class ReplayEnvironment:
-    """A migrated database and a running simulator; `settings` name both."""
+    """A migrated database and a running simulator; `settings` has both."""
 
     settings: Settings
     database_url: str
@@ -34,10 +34,10 @@ class ReplayEnvironment:
 def open_environment(
     settings: Settings, *, database_url: str | None = None, fresh: bool = False
 ) -> Iterator[ReplayEnvironment]:
-    """The database that is named, else `jitui_replay` on the configured or embedded server, made when it is missing.
+    """The named database, or `jitui_replay` on the configured or embedded server, created when it is missing.
 
-    `fresh` drops what an earlier replay left there, database and books. Raises BadInput for `fresh` with a named
-    database, Unavailable where the database cannot be made or another replay is at work on it.
+    `fresh` deletes what an earlier replay left, database and books. Raises BadInput for `fresh` with a named database,
+    Unavailable when the database cannot be created or another replay is using it.
     """
     if database_url is not None:
         if fresh:
@@ -69,7 +69,7 @@ def _on(settings: Settings, database_url: str) -> Iterator[ReplayEnvironment]:
 
 
 def _books_of(settings: Settings, database_url: str) -> Path:
-    """The books belong to one database: a refund that is known there must be known here."""
+    """The file with the books for this database; they belong together, because both must know the same refunds."""
     parts = urlsplit(database_url)
     place = f"{parts.hostname or ''}:{parts.port or ''}?{parts.query}"
     name = f"{parts.path.strip('/') or DATABASE}-{hashlib.sha256(place.encode()).hexdigest()[:8]}.books"

@@ -1,4 +1,4 @@
-"""Rows and cancelled units that went nowhere: all are counted and handed on, the first ones kept for the report."""
+"""Rows and cancelled units that a replay leaves out: all are counted, the first ones are kept for the report."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from jitui.backtest.history import SetAside, SetAsideReason, Unmatched
 
 @dataclass(slots=True)
 class Units:
-    """So many rows, the units in them, and the credit that the file gave for these."""
+    """A number of rows, their units, and the credit that the file gives for them."""
 
     rows: int = 0
     units: int = 0
     credited_minor: int = 0
 
     def add(self, unmatched: Unmatched) -> None:
-        """Count one more row."""
+        """Count a row."""
         self.rows += 1
         self.units += unmatched.quantity
         self.credited_minor += unmatched.credited_minor
@@ -25,7 +25,7 @@ class Units:
 
 @dataclass(slots=True)
 class LeftOutRows:
-    """`keep` of the broken rows and of the unmatched cancellations stay listed; `on_unmatched` gets every one."""
+    """The left-out rows. The first `keep` of each kind are listed; `on_unmatched` is called for every unmatched one."""
 
     keep: int
     on_unmatched: Callable[[Unmatched], None]
@@ -35,13 +35,13 @@ class LeftOutRows:
     first_unmatched: list[Unmatched] = field(default_factory=list)
 
     def add_row(self, row: SetAside) -> None:
-        """A row that is no part of an order or a cancellation."""
+        """Count a row that belongs to no order and no cancellation."""
         self.rows_by_reason[row.reason] = self.rows_by_reason.get(row.reason, 0) + 1
         if row.reason is SetAsideReason.BROKEN and len(self.first_broken) < self.keep:
             self.first_broken.append(row)
 
     def add_unmatched(self, unmatched: Unmatched) -> None:
-        """Cancelled units without an order."""
+        """Count cancelled units without an order."""
         self.unmatched_by_reason.setdefault(unmatched.reason, Units()).add(unmatched)
         if len(self.first_unmatched) < self.keep:
             self.first_unmatched.append(unmatched)

@@ -1,4 +1,4 @@
-"""The provider simulator of a replay: a process of its own that ends with ours, even when ours is killed."""
+"""Runs the provider simulator of a replay in a child process, which ends when we end, even when we are killed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STOP_SECONDS = 20
 
 @dataclass(frozen=True, slots=True)
 class RunningSimulator:
-    """Where it listens, and the key that it takes."""
+    """The address of the simulator, and its API key."""
 
     url: str
     api_key: str
@@ -37,14 +37,14 @@ class _Start(msgspec.Struct):
 
 @contextmanager
 def running_simulator(books_path: Path) -> Iterator[RunningSimulator]:
-    """Start it on a free port. Raises Unavailable, with its own words, where it does not start."""
+    """Start the simulator on a free port. Raises Unavailable, with its error message, when it does not start."""
     api_key = secrets.token_hex(16)
     process = subprocess.Popen(
         [sys.executable, "-m", "jitui.demo.replay.provider"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for us: it is stopped when nobody needs it any more
+        start_new_session=True,  # Ctrl-C is handled by us: the simulator stops when it is not needed any more
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -69,7 +69,7 @@ def running_simulator(books_path: Path) -> Iterator[RunningSimulator]:
 
 
 def main() -> int:
-    """Serve until the other end of standard input is closed, by hand or by the death of whoever holds it."""
+    """Serve until standard input is closed, by the parent or by its death."""
     start = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Start)
     threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""What a replay came to: counted from the answers of this run and from the tickets in the database."""
+"""The report of a replay, from the results of this run and the tickets in the database."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _Value = TypeVar("_Value")
 _PAGE = 500
 _HOUR = 3600
 DELAY_BOUNDS_HOURS = (1, 4, 12, 24, 48, 72, 168, 336, 720, 2160)
-"""Upper ends of the classes in which delays from order to cancellation are counted: one hour to ninety days."""
+"""The upper bounds of the classes for delays from order to cancellation: one hour to ninety days."""
 
 
 @dataclass(frozen=True, slots=True)
 class FromFile:
-    """What was read: rows by what became of them, and the orders made of them."""
+    """What was read: the rows by their result, and the number of orders."""
 
     rows: int
     orders: int
@@ -38,7 +38,7 @@ class FromFile:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Cancelled goods that were found on earlier orders, one request for each cancellation and order; and the rest."""
+    """Cancelled goods that were matched to earlier orders, one request per cancellation and order; and the rest."""
 
     cancellations_matched: int
     requests: int
@@ -50,7 +50,7 @@ class Matching:
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """From order to cancellation: how many requests in each class (`under_24h`: from 12 hours on), and quantiles."""
+    """Delays from order to cancellation: requests per class (`under_24h` starts at 12 hours), and quantiles."""
 
     requests: Mapping[str, int]
     hours_p10: float | None
@@ -71,7 +71,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """How often a condition sent a request to review: in all, alone, and as the first that did not hold."""
+    """How often a condition sent a request to review: at all, alone, and as the first that did not hold."""
 
     requests: int
     alone: int
@@ -81,7 +81,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class ReplayAmounts:
-    """Minor units of one currency; `asked` is what the tickets are about."""
+    """Amounts in minor units of one currency; `asked` is the sum of the tickets' amounts."""
 
     currency: str
     paid_minor: int
@@ -102,7 +102,7 @@ class New:
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """The whole outcome; everything but `new` is the same however often a replay is run."""
+    """The complete result; everything but `new` is equal however often a replay is run."""
 
     assumed: Mapping[str, object]
     file: FromFile
@@ -126,7 +126,7 @@ class ReplayReport:
 
 
 async def make_report(run: Replay, left_out: LeftOutRows, counts: FileCounts, check: BooksCheck) -> ReplayReport:
-    """Count it all up; reads every ticket, and the decision of those that went to review."""
+    """Compute the report; it reads every ticket, and the decisions of those that went to review."""
     tickets = {ticket.ticket_id: ticket async for ticket in _tickets(run)}
     instant = {ticket_id for ticket_id, ticket in tickets.items() if ticket.approved_by is ApprovedBy.INSTANT_REFUND}
     asked = run.progress.asked
@@ -238,7 +238,7 @@ async def _stopped(run: Replay, reviewed: Iterable[Ticket]) -> dict[str, Stopped
         assert stored is not None
         decision = decision_from_json(stored.decision)
         if decision.outcome is Outcome.INSTANT:
-            continue  # a guard sent it to review, not the policy
+            continue  # a guard sent it to review, not a condition of the policy
         missed = [result for result in decision.conditions if result.verdict != "true"]
         every.update(result.id for result in missed)
         unknown.update(result.id for result in missed if result.verdict == "unknown")

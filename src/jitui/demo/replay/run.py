@@ -1,4 +1,4 @@
-"""One replay from the open history to the report."""
+"""Runs a replay, from the open history to the report."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ CATEGORIES = {
     "fee": "Fees, discounts, samples",
     "gift-voucher": "Gift vouchers",
 }
-"""Nothing in the file is customised; only vouchers are virtual."""
+"""The flags of the categories: no item in the file is customised, and only vouchers are virtual."""
 
 FED = (*(kind.value for kind in BuyerEventKind), "shipped")
-"""Kinds of history that a replay feeds from its first day on; every other kind stays unknown (I5)."""
+"""The kinds of events that a replay records from its first day on; every other kind stays unknown (I5)."""
 
 BUYERS_AT_ONCE = 6
-"""More connections than this find no free core, and each pays for its own plans."""
+"""More connections do not find a free core, and each has to plan its own statements."""
 
 _PAGE = 1_000
 
@@ -51,9 +51,9 @@ async def replay_history(
     on_unmatched: Callable[[Unmatched], None] = lambda _: None,
     keep_first: int = 20,
 ) -> ReplayReport:
-    """Drive a history through the service on this ground; the same again changes nothing and reports the same.
+    """Replay a history through the service; repeating it changes nothing and reports the same.
 
-    Raises BadInput where the database holds other orders, or a replay under other assumptions.
+    Raises BadInput when the database holds other orders, or a replay with other assumptions.
     """
     span = Span(assumptions.since, assumptions.until)
     counts = history.count(span)
@@ -85,7 +85,7 @@ async def replay_history(
 
 
 async def _prepare(service: Service, history: History, assumptions: ReplayAssumptions, since: datetime) -> bool:
-    """The shop with what is assumed, the category table, the history's start; whether an earlier run was here."""
+    """Store the shop with the assumptions, the categories and the start of the history. True after an earlier run."""
     shop = await service.registry.get_shop(history.shop_id)
     if shop is not None:
         refuse_others(assumptions, shop.attributes)
@@ -101,7 +101,7 @@ async def _prepare(service: Service, history: History, assumptions: ReplayAssump
 
 
 async def _completed_orders(service: Service, shop_id: str) -> frozenset[str]:
-    """Orders that an earlier run has taken to their end; nothing is left to do on them but to ask."""
+    """Orders that an earlier run has completed; only their requests are replayed, to read the stored results."""
     completed: set[str] = set()
     after: tuple[datetime, str] | None = None
     while page := await service.queries.orders(OrderFilter(shop_id=shop_id, after=after, limit=_PAGE)):
@@ -111,7 +111,7 @@ async def _completed_orders(service: Service, shop_id: str) -> frozenset[str]:
 
 
 def _sifted(events: Iterator[PastEvent], left_out: LeftOutRows) -> Iterator[PastEvent]:
-    """Orders and requests; what is neither is counted on the way."""
+    """The orders and requests; everything else is counted in `left_out`."""
     for event in events:
         match event:
             case SetAside():

@@ -1,4 +1,4 @@
-"""What is to happen, in time order: a heap of steps that is emptied segment by segment."""
+"""The steps of a replay in time order: a heap that is emptied segment by segment."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 SEGMENT = timedelta(hours=12)
-"""How far the steps of one segment lie apart at most; whatever a step brings about comes later than that."""
+"""The longest time between the steps of one segment; a step causes only steps later than that."""
 
 LARGEST_SEGMENT = 500
 
 
 class Rank(IntEnum):
-    """Which of two steps at the same minute comes first: goods that leave leave before they are asked back."""
+    """Which of two steps at the same minute runs first: goods leave before they are requested."""
 
     ORDER = 0
     COMPLETE = 1
@@ -25,12 +25,12 @@ class Rank(IntEnum):
 
 
 ALONE = frozenset({Rank.DECIDE, Rank.ASK})
-"""Steps that approve: everything before them is done, nothing after them has begun."""
+"""Steps that approve run alone: everything before them is finished, and nothing after them has started."""
 
 
 @dataclass(order=True, frozen=True, slots=True)
 class ReplayStep:
-    """One thing that happens at a time; `key` orders steps of the same rank and time."""
+    """A step at a time; `key` orders steps of equal rank and time."""
 
     at: datetime
     rank: Rank
@@ -40,9 +40,9 @@ class ReplayStep:
 
 
 class Timeline:
-    """Steps known so far; `source` brings further ones, a step with those that follow from it, as they are needed.
+    """The steps known so far; `source` adds further ones when they are needed: a step with those that follow from it.
 
-    The first steps of what `source` brings are in time order; whatever follows from them comes later.
+    The first steps from `source` are in time order; what follows from them comes later.
     """
 
     def __init__(self, source: Iterator[tuple[ReplayStep, ...]]) -> None:
@@ -51,11 +51,11 @@ class Timeline:
         self._heap: list[ReplayStep] = []
 
     def add(self, step: ReplayStep) -> None:
-        """A step that another one brought about."""
+        """Add a step that another step caused."""
         heapq.heappush(self._heap, step)
 
     def next_segment(self) -> list[ReplayStep]:
-        """Steps that may run beside each other, those of one buyer in order; or one that must run alone."""
+        """Steps that may run concurrently, those of one buyer in order; or one that must run alone."""
         segment: list[ReplayStep] = []
         while (step := self._earliest()) is not None:
             apart = bool(segment) and step.at > segment[0].at + SEGMENT

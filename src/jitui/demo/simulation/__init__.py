@@ -1,4 +1,7 @@
-"""Worlds of faults: the real service and a real PostgreSQL under a clock, network, provider and processes by seed."""
+"""Fault simulation: the real service and PostgreSQL, with a clock, network, provider and processes driven by a seed.
+
+A *world* is one simulated run: everything that one seed produces.
+"""
 
 from jitui.demo.simulation.run import (
     Failure,

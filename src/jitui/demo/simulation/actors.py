@@ -1,4 +1,4 @@
-"""The world's own picture of its processes and their tasks."""
+"""What the driver knows of the simulated processes and their tasks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ TURNS = ("pay", "expire", "roll_up", "forget")
 
 @dataclass(eq=False)
 class RunningCommand:
-    """A command, or what a command began by itself.
+    """A command, or a task that a command started itself.
 
-    `at` is the checkpoint where it waits, None while it is on its way.
+    `at` is the checkpoint where it waits; None while it is running.
     """
 
     number: int
@@ -32,13 +32,13 @@ class RunningCommand:
 
     @property
     def own(self) -> bool:
-        """Begun by a command and not by the world."""
+        """Whether a command started it, and not the driver."""
         return self.number >= FIRST_OWN_NUMBER
 
 
 @dataclass(eq=False)
 class Process:
-    """One of our processes, as far as the world knows."""
+    """A simulated process, as the driver knows it."""
 
     number: int
     kind: str
@@ -51,16 +51,16 @@ class Process:
 
     @property
     def name(self) -> str:
-        """How the trace calls it."""
+        """The name in the trace."""
         return f"{self.kind}-{self.number}"
 
     def under_way(self) -> list[RunningCommand]:
-        """Tasks that are neither at a checkpoint nor waiting for those that they began."""
+        """Tasks that are neither at a checkpoint nor waiting for tasks that they started."""
         own = any(task.own for task in self.tasks.values())
         return [task for task in self.tasks.values() if task.at is None and (task.own or not own)]
 
     async def listen(self, reader: asyncio.StreamReader) -> None:
-        """Take in reports until the process is gone."""
+        """Read the reports of the process until it ends."""
         while (messages := await read_messages(reader)) is not None:
             for report in messages:
                 self._take(report)
@@ -87,13 +87,13 @@ class Process:
         return self.tasks[number]
 
     def caller_of(self, flight: Flight) -> RunningCommand | None:
-        """The task whose request this is."""
+        """The task that made this request."""
         named = flight.path.rpartition("/")[2]
         key = next((value.decode() for name, value in flight.headers if name == b"idempotency-key"), named)
         return next((task for task in self.tasks.values() if task.key == key and task.at is None), None)
 
     def die(self) -> list[RunningCommand]:
-        """Everything under way here is lost; whoever asked hears nothing."""
+        """Drop all running tasks; their callers get no result."""
         lost = list(self.tasks.values())
         self.tasks.clear()
         self.gone = True
@@ -104,12 +104,12 @@ class Process:
 
 
 def _land(task: RunningCommand) -> None:
-    """Its caller no longer waits for a flight."""
+    """Detach the task from its request, which gets no response any more."""
     if task.flight is not None and not task.flight.caller.done():
         task.flight.caller.set_result(Answered(hung_up=True))
     task.flight = None
 
 
 def gives_up(task: RunningCommand) -> bool:
-    """Whether it will hear nothing and report by itself."""
+    """Whether the task gets no response and will report that itself."""
     return task.flight is not None and task.flight.fate in IMPATIENT

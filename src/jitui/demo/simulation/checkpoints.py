@@ -1,4 +1,4 @@
-"""Every call through a port stops at a checkpoint, says where it is, and waits until the world lets it go on."""
+"""Stops every call through a port at a checkpoint, reports it, and waits until the driver lets it continue."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ from jitui.aftersales.provider import (
 from jitui.demo.simulation.messages import Ended, Go, Parked, ProcessMessage, Result, write
 
 FIRST_OWN_NUMBER = 1_000_000
-"""Tasks that a command starts by itself are numbered from here; the world numbers the commands."""
+"""Tasks that a command starts itself are numbered from here; the driver numbers the commands."""
 _BREATHS = 6
-"""Turns of the event loop that reports wait for one another, so that tasks begun together are reported together."""
+"""How many turns of the event loop reports are collected, so that tasks that start together are reported together."""
 
 
 class MortalLoop(asyncio.SelectorEventLoop):
-    """An event loop that can be told to die as it waits for the database: a statement is sent, its answer not read.
+    """An event loop that can kill its process while it waits for the database, after a statement has been sent.
 
-    psycopg and our batches wait by `add_reader`; nothing else in these processes does.
+    Only psycopg and `adapters.postgres.batch` use `add_reader` in these processes.
     """
 
     die_at = 0
 
     def add_reader(self, fd: object, callback: Callable[..., object], *args: object) -> None:
-        """Count a wait, and die at the one that was named."""
+        """Count a wait, and kill the process at the one that `die_at` names."""
         if self.die_at:
             self.die_at -= 1
             if not self.die_at:
@@ -63,7 +63,7 @@ class MortalLoop(asyncio.SelectorEventLoop):
 
 
 class Checkpoints:
-    """One per process: numbers the tasks, reports where they stand, and keeps the time that the world tells."""
+    """The checkpoints of one process: they number its tasks, report where they are, and have the simulated time."""
 
     def __init__(self, loop: MortalLoop, writer: asyncio.StreamWriter) -> None:
         self._loop = loop
@@ -75,19 +75,19 @@ class Checkpoints:
         self._now = 0.0
 
     def clock(self) -> datetime:
-        """The world's time, as of the last word from it."""
+        """The simulated time, as the driver last sent it."""
         return datetime.fromtimestamp(self._now, UTC)
 
     def hear(self, now: float) -> None:
-        """The world's time goes on."""
+        """Set the simulated time."""
         self._now = now
 
     def number(self, task: asyncio.Task[object], number: int) -> None:
-        """A command's task; its end is reported with its result."""
+        """Number the task of a command; its end is reported with its result."""
         self._numbers[task] = number
 
     async def stop_at(self, at: str, key: str = "") -> Go:
-        """Report, and wait for leave to go on."""
+        """Report that the task is at a checkpoint, and wait until it may continue."""
         task = asyncio.current_task()
         assert task is not None
         if task not in self._numbers:
@@ -101,17 +101,17 @@ class Checkpoints:
         return go
 
     def let_go(self, go: Go) -> None:
-        """The world lets a task go on."""
+        """Let a task continue."""
         self.hear(go.now)
         self._loop.die_at = go.die_at
         self._waiting.pop(go.task).set_result(go)
 
     def command_ended(self, task: asyncio.Task[object], result: Result) -> None:
-        """The last word of a command."""
+        """Report the end of a command."""
         self.report(Ended(self._numbers.pop(task), result))
 
     def report(self, message: ProcessMessage) -> None:
-        """Put news in line; what comes within a few turns of the loop goes out together."""
+        """Queue a report; reports within a few turns of the loop are sent together."""
         self._messages.append(message)
         if len(self._messages) == 1:
             self._loop.call_soon(self._breathe, _BREATHS)
@@ -128,7 +128,7 @@ class Checkpoints:
 
 
 class CheckpointedTransaction:
-    """Stops before and after each of the two round trips."""
+    """A transaction that stops before and after each of its two round trips."""
 
     def __init__(self, inner: Transaction, checkpoints: Checkpoints) -> None:
         self._inner = inner
@@ -137,7 +137,7 @@ class CheckpointedTransaction:
     async def open(
         self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
     ) -> Opened:
-        """Locks are held while it waits at the second checkpoint."""
+        """The second checkpoint holds the locks."""
         await self._checkpoints.stop_at("open")
         opened = await self._inner.open(ref, idempotency_key=idempotency_key, query=query)
         await self._checkpoints.stop_at("opened")
@@ -151,14 +151,14 @@ class CheckpointedTransaction:
         idempotency_key: IdempotencyKey | None = None,
         response: StoredResponse | None = None,
     ) -> None:
-        """What is committed is not yet told to anybody at the second checkpoint."""
+        """At the second checkpoint the changes are committed, and nobody has been told yet."""
         await self._checkpoints.stop_at("commit")
         await self._inner.commit(snapshot, changes, idempotency_key=idempotency_key, response=response)
         await self._checkpoints.stop_at("committed")
 
 
 class CheckpointedStore:
-    """See `jitui.aftersales.ports.Store`; every call stops before and after."""
+    """A `jitui.aftersales.ports.Store` whose changing calls stop at checkpoints."""
 
     def __init__(self, inner: Store, checkpoints: Checkpoints) -> None:
         self._inner = inner
@@ -176,68 +176,68 @@ class CheckpointedStore:
     async def claim_refunds(
         self, *, now: datetime, lease_until: datetime, limit: int, provider: str | None = None
     ) -> list[ClaimedRefund]:
-        """What is claimed is in doubt while it waits at the second checkpoint."""
+        """Stops before and after; at the second checkpoint it is open whether the claimed refunds are paid."""
         await self._checkpoints.stop_at("claim")
         claimed = await self._inner.claim_refunds(now=now, lease_until=lease_until, limit=limit, provider=provider)
         await self._checkpoints.stop_at("claimed")
         return claimed
 
     async def expired_tickets(self, now: datetime, limit: int) -> list[TicketRef]:
-        """Tickets found here may have been decided by the time that each is expired."""
+        """Stops before and after, because the tickets may be decided before each is expired."""
         await self._checkpoints.stop_at("expired")
         found = await self._inner.expired_tickets(now, limit)
         await self._checkpoints.stop_at("expired found")
         return found
 
     async def purge_responses(self, before: datetime) -> int:
-        """Stops before only."""
+        """Stops before."""
         await self._checkpoints.stop_at("forget")
         return await self._inner.purge_responses(before)
 
     async def find_order(self, order_id: str) -> OrderRef | None:
-        """Reads need no checkpoint: they change nothing and hold nothing."""
+        """Reads have no checkpoint: they change nothing and hold no lock."""
         return await self._inner.find_order(order_id)
 
     async def read_order(self, ref: Ref) -> OrderSnapshot | None:
-        """As above."""
+        """Reads have no checkpoint."""
         return await self._inner.read_order(ref)
 
     async def read_inputs(self, ref: OrderRef, query: DecisionQuery) -> tuple[OrderSnapshot, DecisionInputs] | None:
-        """As above."""
+        """Reads have no checkpoint."""
         return await self._inner.read_inputs(ref, query)
 
     async def put_order(self, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
-        """Stops before only."""
+        """Stops before."""
         await self._checkpoints.stop_at("put order")
         return await self._inner.put_order(ref, new, now)
 
 
 class CheckpointedFeed:
-    """See `jitui.aftersales.feed.Feed`."""
+    """A `jitui.aftersales.feed.Feed` whose changing calls stop at checkpoints."""
 
     def __init__(self, inner: Feed, checkpoints: Checkpoints) -> None:
         self._inner = inner
         self._checkpoints = checkpoints
 
     async def publish(self, limit: int = 10_000) -> int:
-        """Stops before only."""
+        """Stops before."""
         await self._checkpoints.stop_at("publish")
         return await self._inner.publish(limit)
 
     async def events(
         self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
     ) -> Sequence[OutgoingEvent]:
-        """A read, after publishing."""
+        """Publish, and read the events."""
         return await self._inner.events(after, limit, shop_id=shop_id, buyer_id=buyer_id)
 
     async def roll_up(self, now: datetime | None = None) -> None:
-        """Publishing and counting in one call: a process dies in it by `die_at`."""
+        """Publish and count in one call; a process is killed within it by `die_at`."""
         await self._checkpoints.stop_at("roll up")
         await self._inner.roll_up(now)
 
 
 class CheckpointedProvider:
-    """A provider that is called through the checkpoint, patiently or not."""
+    """A provider whose calls stop at a checkpoint; the driver decides whether a call waits for its response."""
 
     def __init__(self, patient: PaymentProvider, impatient: PaymentProvider, checkpoints: Checkpoints) -> None:
         self._patient = patient
@@ -246,12 +246,12 @@ class CheckpointedProvider:
 
     @property
     def name(self) -> str:
-        """The provider's own."""
+        """The provider's name."""
         return self._patient.name
 
     @property
     def capabilities(self) -> Capabilities:
-        """The provider's own."""
+        """The provider's capabilities."""
         return self._patient.capabilities
 
     async def send(self, instruction: RefundInstruction) -> RefundResult:
@@ -263,7 +263,7 @@ class CheckpointedProvider:
         return result
 
     async def look_up(self, instruction: RefundInstruction) -> RefundResult:
-        """Ask what became of it."""
+        """Ask what became of the refund."""
         key = str(instruction.attempt_id)
         go = await self._checkpoints.stop_at("look up", key)
         result = await (self._impatient if go.impatient else self._patient).look_up(instruction)
@@ -273,5 +273,5 @@ class CheckpointedProvider:
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
-        """No waiting, no checkpoint."""
+        """Read a notification; it waits for nothing, so it has no checkpoint."""
         return self._patient.read_notification(headers, body, now)

@@ -1,4 +1,4 @@
-"""What buyers, merchants, operators, workers and the provider's webhooks ask of the service, and what they hear."""
+"""The commands of buyers, merchants, operators, workers and webhooks, and how clients use the results."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from jitui.demo.simulation.process import Words
 from jitui.demo.simulation.workload import WorkloadStep, drawn
 
 DATABASE_AWAY = "Unavailable"
-"""What a command may end with when the database was killed under it."""
+"""The exception with which a command may end when the database was killed."""
 _TURNS = tuple(zip(TURNS, (70, 10, 18, 2), strict=True))
 
 
 async def take_turn(model: MarketplaceModel, process: Process, command: str = "") -> None:
-    """A worker does one of the things that it does by itself: this one, or one that is drawn."""
+    """Let a worker run one of its periodic steps: the given one, or a random one."""
     turn = command or drawn(model.rng, _TURNS)
     model.note(f"  {turn}")
     _begin(model, process, turn, {}, lambda result: _note_error(model, result, turn))
 
 
 async def act(model: MarketplaceModel) -> None:
-    """Somebody tries a step of the workload."""
+    """Let somebody try a step of the workload."""
     last = len(model.workload.steps) - 1
     place = last if model.workload.rushed else model.rng.randint(0, last)
     step = model.workload.steps.pop(place)
@@ -39,7 +39,7 @@ async def act(model: MarketplaceModel) -> None:
 
 
 def _words(model: MarketplaceModel, step: WorkloadStep) -> Words | None:
-    """The words of the command; None where the order has no ticket that it could be about."""
+    """The arguments of the command; None when the order has no ticket for it."""
     deal = step.deal
     words: Words = {"order_id": deal.order_id, "buyer_id": deal.buyer_id, "units": step.units, "key": step.key}
     if step.waybill:
@@ -65,7 +65,7 @@ def _again(model: MarketplaceModel, step: WorkloadStep) -> None:
 
 
 def _heard(model: MarketplaceModel, step: WorkloadStep, words: Words, result: Result | None) -> None:
-    """What the client of a command does with the answer, or without one."""
+    """Act as the client on the result of a command, or on a missing one."""
     _note_error(model, result, step.kind)
     if result is None or result.kind == "error" or result.code in ("too-many-requests", "request-in-flight"):
         _again(model, step)
@@ -86,7 +86,7 @@ def _heard(model: MarketplaceModel, step: WorkloadStep, words: Words, result: Re
 
 
 async def operate(model: MarketplaceModel) -> None:
-    """An operator sends a failed refund again, and all of them at the end."""
+    """Let an operator retry a failed refund; at the end all of them."""
     rows = model.ask("SELECT refund_id::text FROM refund WHERE state = 'failed' ORDER BY queued_at, tender_id")
     for (refund_id,) in rows[:1] if not model.quiet else rows:
         model.counts["act:operator_retry"] += 1
@@ -94,7 +94,7 @@ async def operate(model: MarketplaceModel) -> None:
 
 
 async def deliver_webhook(model: MarketplaceModel) -> None:
-    """One of the provider's messages is lost, delivered, or delivered and kept to be delivered again."""
+    """Lose or deliver one of the provider's messages, or deliver it and keep it for another delivery."""
     place = 0 if model.quiet else model.rng.randrange(len(model.mail))
     luck = 1.0 if model.quiet else model.rng.random()
     message = model.mail[place] if 0.12 <= luck < 0.24 else model.mail.pop(place)
@@ -118,7 +118,7 @@ async def deliver_webhook(model: MarketplaceModel) -> None:
 
 
 def _send(model: MarketplaceModel, command: str, words: Words, on_end: Callable[[Result | None], None]) -> None:
-    """To any of the API's processes."""
+    """Send a command to one of the API processes."""
     _begin(model, model.rng.choice([one for one in model.processes if one.kind == "api"]), command, words, on_end)
 
 
@@ -131,7 +131,7 @@ def _begin(
 
 
 def _note_error(model: MarketplaceModel, result: Result | None, what: str) -> None:
-    """An error that no fault explains is a finding of its own."""
+    """Record an error that no fault explains as a finding."""
     if result is None or (result.kind not in ("error", "broken") and not result.text):
         return
     if result.kind == "refusal":

@@ -1,4 +1,4 @@
-"""Where the worlds take place: one PostgreSQL server for all seeds, one stocked template, one fresh database each."""
+"""The databases of the simulation: one PostgreSQL server, a template with data, and a copy of it for each world."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HISTORY = ("order_paid", "order_completed", "refund_before_shipment", "dispute_
 
 @dataclass
 class Environment:
-    """A running server with a stocked template; `folder` is for books and everything else, and goes at the end."""
+    """A running server with the template; `folder` has the books and other files, and is deleted at the end."""
 
     server_url: str
     folder: Path
@@ -42,12 +42,12 @@ class Environment:
 
     @property
     def template(self) -> str:
-        """The stocked database that worlds are copied from."""
+        """The name of the template."""
         return f"{self.name}_template"
 
     @contextmanager
     def database(self, number: int) -> Iterator[str]:
-        """A fresh world's database, dropped at the end whoever is still connected."""
+        """The database of one world; it is dropped at the end, whoever is still connected."""
         name = f"{self.name}_{number}"
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(self.template))
         with psycopg.connect(self.server_url, autocommit=True) as connection:
@@ -58,7 +58,7 @@ class Environment:
             self._drop(name)
 
     def restart(self) -> None:
-        """SIGKILL the postmaster, and start the server again: it recovers from its log."""
+        """Kill the server with SIGKILL and start it again; it recovers from its log."""
         assert self.server is not None and self.options is not None
         embedded_postgres.crash(self.server)
         self.server = embedded_postgres.start(self.server.folder, self.options)
@@ -70,7 +70,10 @@ class Environment:
 
 @contextmanager
 def open_environment(server_url: str | None, *, restarts: bool) -> Iterator[Environment]:
-    """A server of our own, durable where it will be killed; or the one that is named, which is never killed."""
+    """Our own server, durable when it will be killed; or the named one, which is never killed.
+
+    Raises BadInput when the named server would have to be killed.
+    """
     if server_url is not None and restarts:
         raise BadInput("Only a server of our own can be killed; leave the database URL away.")
     folder = Path(tempfile.mkdtemp(prefix="jitui-faults-"))
@@ -90,7 +93,7 @@ def open_environment(server_url: str | None, *, restarts: bool) -> Iterator[Envi
 
 
 def _remove(folder: Path) -> None:
-    """The server's folder too, which may be a link to a place that its account can reach."""
+    """Delete the folder and the server's folder, which may be a link to another place."""
     postgres = folder / "postgres"
     if postgres.is_symlink():
         shutil.rmtree(postgres.resolve(), ignore_errors=True)
@@ -109,7 +112,7 @@ def _stocked(environment: Environment) -> Iterator[Environment]:
 
 
 async def stock(environment: Environment) -> None:
-    """Buyers with a good record, a complete history, the default policy, and roll-ups of the moment worlds start at."""
+    """Store buyers with a good record, a complete history, the default policy, and roll-ups as of the start."""
     url = with_database(environment.server_url, environment.template)
     settings = Settings(home=environment.folder, database_url=url, pool_size=2)
     async with open_service(settings, url, clock=lambda: STARTS_AT) as service:

@@ -1,4 +1,4 @@
-"""What goes wrong, by chance: requests, processes, the clock, the provider and the database server."""
+"""The random faults: of requests, processes, the clock, the provider and the database server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _JUMPS_SECONDS: tuple[tuple[tuple[float, float], int], ...] = (
 
 
 async def let_go(model: MarketplaceModel, process: Process, task: RunningCommand) -> None:
-    """A task goes on from its checkpoint: its request may meet a fault, its process may kill itself."""
+    """Let a task continue from its checkpoint; its request may meet a fault, and its process may be killed."""
     task.fate = Fate.SMOOTH
     die_at = 0
     if not model.quiet and task.at in ("send", "look up"):
@@ -51,7 +51,7 @@ async def let_go(model: MarketplaceModel, process: Process, task: RunningCommand
 
 
 async def pass_time(model: MarketplaceModel) -> None:
-    """The clock jumps; meanwhile a worker may have rolled up."""
+    """Advance the clock; a worker may roll up meanwhile."""
     low, high = drawn(model.rng, _JUMPS_SECONDS)
     seconds = model.rng.uniform(low, high)
     if seconds > LONGEST_STALL_SECONDS:
@@ -64,14 +64,14 @@ async def pass_time(model: MarketplaceModel) -> None:
 
 
 async def _end_stalled(model: MarketplaceModel) -> None:
-    """No process hangs for longer than a provider remembers a key: a supervisor ends it before that."""
+    """End hanging processes, as a supervisor does: none hangs for longer than a provider remembers a key."""
     for process in [one for one in model.processes if any(task.at == "send" for task in one.tasks.values())]:
         model.note(f"  a supervisor ends {process.name}, which hangs")
         await kill(model, process)
 
 
 async def kill(model: MarketplaceModel, process: Process) -> None:
-    """SIGKILL, and another process of its kind in its place."""
+    """Kill a process with SIGKILL, and start another of its kind."""
     for task in process.tasks.values():
         model.counts[f"cut:{task.at or ('calling_provider' if task.flight else 'waiting_for_lock')}"] += 1
     model.counts[f"kill:{process.kind}"] += 1
@@ -79,14 +79,14 @@ async def kill(model: MarketplaceModel, process: Process) -> None:
 
 
 async def crash_provider(model: MarketplaceModel) -> None:
-    """The provider comes back from what it had on disk."""
+    """Restart the provider from what it had on disk."""
     model.counts["provider:crashes"] += 1
     await model.provider.crash()
     model.network.app = model.provider.app
 
 
 async def restart_database(model: MarketplaceModel) -> None:
-    """The database server is killed, and recovers."""
+    """Kill the database server and let it recover."""
     model.restart_at = -1
     model.shaken = True
     model.counts["database:kills"] += 1

@@ -1,4 +1,4 @@
-"""Requests on their way between a process and the provider, and what their fates make of them."""
+"""Requests between a process and the provider, and what happens to them by their fates."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from jitui.demo.simulation.marketplace_model import MarketplaceModel
 from jitui.demo.simulation.network import Answered, Fate, Flight
 
 LONGEST_FLIGHT_SECONDS = 600.0
-"""How late a request that was given up may still arrive: no network keeps one for longer."""
+"""How late a request may still arrive after its caller has given up."""
 
 
 def take_off(model: MarketplaceModel, flight: Flight) -> None:
-    """A request has left a process: it meets the fate that was drawn for its task."""
+    """Take over a request that has left a process, with the fate that was drawn for its task."""
     process = model.process_of(flight)
     task = process.caller_of(flight) if process is not None else None
     if task is None:
         flight.caller.set_result(Answered(hung_up=True))
         return
-    if task.flight is not None:  # the HTTP client tried again by itself
+    if task.flight is not None:  # the HTTP client has repeated the request by itself
         task.fate = Fate.SMOOTH
     flight.fate, flight.left_at, task.flight = task.fate, model.now, flight
     model.flights.append(flight)
@@ -30,7 +30,7 @@ def take_off(model: MarketplaceModel, flight: Flight) -> None:
 
 
 async def fly(model: MarketplaceModel, flight: Flight) -> None:
-    """One leg: to the provider, or back."""
+    """Move a request one step: to the provider, or back to its caller."""
     if flight.answered is None and flight.arrives:
         if flight.fate is Fate.TWICE:
             await model.network.deliver(flight)
@@ -46,7 +46,7 @@ async def fly(model: MarketplaceModel, flight: Flight) -> None:
 
 
 def is_over(model: MarketplaceModel, flight: Flight) -> bool:
-    """Whether it has no leg left; one that was given up long ago is lost."""
+    """Whether no step is left; a request that was given up long ago counts as lost."""
     if flight.answered is None and flight.arrives and model.now - flight.left_at > LONGEST_FLIGHT_SECONDS:
         flight.fate = Fate.LOST_BEFORE
     return flight.caller.done() and (flight.answered is not None or not flight.arrives)

@@ -1,7 +1,7 @@
-"""The fork server of a world's processes: it has imported everything, runs no thread and no loop, and only forks.
+"""The process that forks the simulated processes: it has imported everything, and runs no thread and no event loop.
 
-It alone kills its children and collects them, so a process number is never another's by the time of the kill. It ends,
-with all of them, when the world's end of its socket is closed, by hand or by death.
+It alone kills and collects its children, so an id belongs to no other process when it is killed. It ends, with all of
+them, when the driver's end of its socket is closed, also by the driver's death.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PROGRAM = "import sys; from jitui.demo.simulation.fork_server import main; sys.
 
 
 class ForkServer:
-    """The world's side."""
+    """The fork server, seen from the driver."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -36,14 +36,14 @@ class ForkServer:
                 [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the world, which closes the socket
+                start_new_session=True,  # Ctrl-C is handled by the driver, which closes the socket
             )
         self._socket = ours
         ours.sendall(msgspec.json.encode(sys.path))
         self._answer()
 
     def fork(self, spec: ProcessSpec) -> tuple[int, socket.socket]:
-        """A new process: its number and our end of the line to it."""
+        """Fork a process; returns its id and our end of the socket to it."""
         ours, theirs = socket.socketpair()
         with theirs:
             ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))]
@@ -52,7 +52,7 @@ class ForkServer:
         return pid, ours
 
     def kill(self, pid: int) -> None:
-        """SIGKILL, and wait until it is gone; a process that died by itself is collected all the same."""
+        """Kill a process with SIGKILL and wait for its end; one that has ended already is collected."""
         self._socket.sendall(b"k" + str(pid).encode())
         self._answer()
 
@@ -64,7 +64,7 @@ class ForkServer:
         return number
 
     def close(self) -> None:
-        """End it and all its children."""
+        """End the fork server and all its children."""
         self._socket.close()
         try:
             self._process.wait(_STOP_SECONDS)
@@ -74,7 +74,7 @@ class ForkServer:
 
 
 def main() -> int:
-    """Fork and kill on request, until nobody is there to ask."""
+    """Fork and kill on request, until the socket is closed."""
     line = socket.socket(fileno=int(sys.argv[1]))
     sys.path[:] = msgspec.json.decode(line.recv(_BYTES), type=list[str])
     from jitui.demo.simulation import process
@@ -113,7 +113,7 @@ def _request(line: socket.socket) -> tuple[bytes, list[int]] | None:
 
 
 def _live(live: object, spec: ProcessSpec, fd: int) -> None:
-    """The child's whole life; it never returns into the fork server's code."""
+    """Run the child process; it never returns to the fork server's code."""
     code = 1
     try:
         assert callable(live)

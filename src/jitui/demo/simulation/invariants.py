@@ -1,7 +1,7 @@
-"""After a world has ended: I1 to I3, I6 and I7, the database against the provider's books and what people were told.
+"""The checks at the end of a world (I1 to I3, I6, I7): the database, the provider's books, and what clients were told.
 
-The four checks of `jitui.demo.audit`, and what only a world that has come to rest can be held to. Every query selects
-what is wrong, as one sentence a row; none of the service's code is asked.
+They are the four checks of `jitui.demo.audit`, and those that hold only when nothing is left to do. Each query selects
+what is wrong, as one sentence per row; no code of the service is used.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from jitui.demo.audit import PaidState, ProviderRecords, judge, read_records
 from jitui.demo.simulation.marketplace_model import Promise
 
 QUOTA_APPROVALS, QUOTA_MINOR, QUOTA_DAYS = 3, 60_000, timedelta(days=30)
-"""The default policy's cap per buyer (I6); a test holds the two together."""
+"""The default policy's cap per buyer (I6); a test compares it with the policy."""
 
 _WRONG = (
-    # Nothing that is owed may be without a time at which somebody looks at it again.
+    # An amount that is owed must have a time at which it is looked at again.
     """
     SELECT format('refund %s is %s and nobody will look at it again', refund_id, state) FROM refund
     WHERE due_at IS NULL AND state NOT IN ('succeeded', 'failed')
@@ -36,7 +36,7 @@ _WRONG = (
        OR (r.states IS NULL) <> (t.state IN ('awaiting_merchant', 'rejected', 'withdrawn', 'closed'))
        OR r.amount_minor <> t.amount_minor
     """,
-    # The tender's sums against its refunds (I1), the line's against its tickets and parcels (I3).
+    # The tender's sums compared with its refunds (I1), the line's with its tickets and shipments (I3).
     """
     SELECT format('tender %s of %s: %s refunded and %s pending, its refunds say %s and %s', t.tender_id, t.order_id,
                   t.refunded_minor, t.pending_minor, coalesce(r.paid, 0), coalesce(r.open, 0))
@@ -54,7 +54,8 @@ _WRONG = (
         WHERE t.state NOT IN ('rejected', 'withdrawn', 'closed') GROUP BY 1, 2) k USING (order_id, line_id)
     WHERE l.claimed_quantity <> coalesce(k.units, 0)
     """,
-    # The timeline: numbered without a gap, each row begins where the last one ended, the last one is the ticket's.
+    # The timeline is numbered without gaps, each row starts in the state where the last one ended, and the last state
+    # is the ticket's.
     """
     SELECT format('timeline of ticket %s: row %s is number %s, from %s after %s', ticket_id, place, seq, from_state,
                   before)
@@ -68,7 +69,7 @@ _WRONG = (
         SELECT to_state FROM ticket_event WHERE ticket_id = t.ticket_id ORDER BY seq DESC LIMIT 1) e ON true
     WHERE t.state IS DISTINCT FROM e.to_state
     """,
-    # The ledger (I7): what was granted and not paid is payable, and nothing else is.
+    # Every approved amount has been paid (I7): nothing is left in the account of what buyers are owed.
     """
     SELECT format('ledger of %s %s: %s is owed to the buyer', order_id, currency, owed) FROM (
         SELECT order_id, currency, sum(CASE 'buyer_payable' WHEN credit THEN amount_minor WHEN debit
@@ -97,7 +98,7 @@ _WRONG = (
 
 
 def violations_of(database_url: str, books: ProviderRecords, promises: Sequence[Promise]) -> list[str]:
-    """Everything that is wrong, one sentence each; nothing is the expected answer."""
+    """Everything that is wrong, one sentence each; expected is an empty list."""
     found = judge(read_records(database_url), books)
     wrong = [*found.paid_twice, *found.over_refunded, *found.shipped_and_refunded, *found.approved_but_unpaid]
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -110,7 +111,7 @@ def violations_of(database_url: str, books: ProviderRecords, promises: Sequence[
 
 
 def _over_quota(connection: psycopg.Connection) -> Iterator[str]:
-    """Instant approvals of one buyer within any thirty days (I6)."""
+    """Buyers with more instant approvals within thirty days than their cap allows (I6)."""
     rows = connection.execute(
         "SELECT buyer_id, approved_at, amount_minor FROM ticket WHERE approved_by = 'instant_refund' ORDER BY 2"
     ).fetchall()
@@ -126,7 +127,7 @@ def _over_quota(connection: psycopg.Connection) -> Iterator[str]:
 
 
 def _clearing(connection: psycopg.Connection, books: ProviderRecords) -> Iterator[str]:
-    """Our account at the provider agrees with the provider's books, order by order (I7)."""
+    """Orders for which the ledger's account at the provider differs from the provider's books (I7)."""
     theirs: Counter[str] = Counter()
     order_of = {payment.id: payment.order_id for payment in books.payments}
     for payment in books.payments:
@@ -144,7 +145,7 @@ def _clearing(connection: psycopg.Connection, books: ProviderRecords) -> Iterato
 
 
 def _broken_promises(connection: psycopg.Connection, promises: Sequence[Promise]) -> Iterator[str]:
-    """What somebody was told before a process or the database died still stands."""
+    """Results that somebody was told before a process or the database died, and that do not hold now."""
     rows = connection.execute("SELECT ticket_id::text, state FROM ticket").fetchall()
     states: dict[str, str] = dict(rows)
     shipments = {row[0] for row in connection.execute("SELECT tracking_no FROM shipment").fetchall()}

@@ -1,4 +1,4 @@
-"""What clients were told under their Idempotency-Keys, and what they may not be told after that."""
+"""Checks what clients were told under their Idempotency-Keys."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class _Told:
 
 @dataclass
 class PromisedKeys:
-    """For as long as answers are kept, a key stands for one ticket; after that it may be used again.
+    """A key stands for one ticket as long as responses are kept; after that it may be used again.
 
-    Counted from when an answer was made, not from when a client heard it: an answer may be lost, and is then heard by
-    a repeat many hours later.
+    The time counts from when a response was made, not from when a client received it: a response may be lost, and be
+    received by a repetition many hours later.
     """
 
     kept_for: timedelta
     _told: dict[str, _Told] = field(default_factory=dict)
 
     def ticket(self, key: str, result: Result) -> str | None:
-        """Somebody hears of a ticket; what is wrong with that, if anything is."""
+        """Record that a client was told of a ticket; returns what is wrong with that, if anything."""
         told = _Told(result.ticket_id, result.answered_at)
         known = self._told.setdefault(key, told)
         if told.answered_at > known.answered_at:
@@ -37,7 +37,7 @@ class PromisedKeys:
         return f"one key, two tickets: {known.ticket_id} and {told.ticket_id}"
 
     def refusal(self, key: str, code: str, now: float) -> str | None:
-        """Somebody is refused; what is wrong with that, if anything is."""
+        """Check a refusal; returns what is wrong with it, if anything."""
         known = self._told.get(key)
         if known is None or now - known.answered_at >= self.kept_for.total_seconds():
             return None

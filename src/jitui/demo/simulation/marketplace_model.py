@@ -1,4 +1,4 @@
-"""One world: a seed's marketplace, its processes, network, provider and clock, and how they come to rest."""
+"""The driver of one world: the marketplace of a seed, its processes, network, provider and clock."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ LEASE_SECONDS = 60
 
 
 class Stuck(JituiError):
-    """The world does not come to rest: a task is on its way for good."""
+    """A world does not come to rest, because a task does not end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What somebody was told, which must stand whatever dies afterwards."""
+    """What somebody was told, which must stay true whatever fails afterwards."""
 
     kind: str
     order_id: str
@@ -55,7 +55,7 @@ class Promise:
 
 @dataclass
 class MarketplaceModel:
-    """Everything of one seed that is not in the database or in the provider's books."""
+    """Everything of one world that is not in the database or in the provider's books."""
 
     workload: Workload
     environment: Environment
@@ -89,10 +89,10 @@ class MarketplaceModel:
         self.books_path = books
         self.connect()
 
-    # Beginning and end ---------------------------------------------------------------------------------------------
+    # Start and end -------------------------------------------------------------------------------------------------
 
     async def begin(self) -> None:
-        """Orders placed and paid, and two processes of each kind."""
+        """Place and pay the orders, and start two processes of each kind."""
         settings = Settings(home=self.environment.folder, database_url=self.database_url, pool_size=2)
         async with open_service(settings, self.database_url, clock=lambda: STARTS_AT) as service:
             for deal in self.workload.deals:
@@ -106,7 +106,7 @@ class MarketplaceModel:
         await self.settle()
 
     def end(self) -> None:
-        """No process, connection or file of this world is left."""
+        """End all processes, and close all connections and files."""
         for process in self.processes:
             process.die()
             self.fork_server.kill(process.pid)
@@ -120,7 +120,7 @@ class MarketplaceModel:
         self.books_path.unlink(missing_ok=True)
 
     async def spawn(self, kind: str) -> None:
-        """A new process."""
+        """Start a new process."""
         self.numbers += 1
         spec = ProcessSpec(
             number=self.numbers,
@@ -140,10 +140,10 @@ class MarketplaceModel:
         self.processes.append(process)
         self.listeners.append(asyncio.create_task(process.listen(reader)))
 
-    # Coming to rest ------------------------------------------------------------------------------------------------
+    # Coming to rest --------------------------------------------------------------------------------------------------
 
     async def settle(self) -> None:
-        """Until every task is at a checkpoint, in the network's hands, or waits for a lock that another holds."""
+        """Wait until every task is at a checkpoint, waits for the network, or waits for another's lock."""
         limit = time.monotonic() + STUCK_SECONDS
         glance_seconds = GLANCE_SECONDS
         while True:
@@ -171,11 +171,11 @@ class MarketplaceModel:
         return int(str(rows[0][0]))
 
     def connect(self) -> None:
-        """A connection of the world's own, past all checkpoints."""
+        """Open the driver's own connection, which has no checkpoints."""
         self.monitor = psycopg.connect(self.database_url, autocommit=True)
 
     def ask(self, query: str, *params: object) -> list[tuple[object, ...]]:
-        """A look into the database."""
+        """The rows of a query on the driver's own connection."""
         try:
             return self.monitor.execute(query, params).fetchall()
         except psycopg.OperationalError:
@@ -183,14 +183,14 @@ class MarketplaceModel:
             return self.monitor.execute(query, params).fetchall()
 
     async def _reap(self) -> None:
-        """Those that killed themselves are collected and replaced, as a supervisor does."""
+        """Collect and replace processes that killed themselves, as a supervisor does."""
         for process in [one for one in self.processes if one.gone]:
             self.counts["cut:waiting_for_database"] += 1
             self.note(f"{process.name} died waiting for the database")
             await self.replace(process)
 
     async def replace(self, process: Process) -> None:
-        """A process is gone, with all that it had under way; another one of its kind begins."""
+        """End a process with all its running tasks, and start another of its kind."""
         self.processes.remove(process)
         lost = process.die()
         self.fork_server.kill(process.pid)
@@ -200,20 +200,20 @@ class MarketplaceModel:
             task.on_end(None)
 
     async def keep_time(self) -> None:
-        """The provider does what is due by now."""
+        """Let the provider do what is due by now."""
         await self.provider.keep_time()
         self.mail += self.provider.due_messages()
 
     def process_of(self, flight: Flight) -> Process | None:
-        """The process that the request is of, unless it is gone."""
+        """The process that made the request; None when it has ended."""
         return next((one for one in self.processes if one.number == flight.process), None)
 
     def idle_workers(self) -> list[Process]:
-        """Workers that have nothing to do."""
+        """Workers without a running task."""
         return [one for one in self.processes if one.kind == "worker" and not one.tasks]
 
     def note(self, text: str) -> None:
-        """A line of the schedule."""
+        """Add a line to the schedule."""
         self.trace.append(f"{self.moves:4d} {self.now - STARTS_AT.timestamp():12.1f} s  {text}")
 
 

@@ -1,4 +1,4 @@
-"""What the world and its processes say to each other: length-prefixed MessagePack over a socket pair."""
+"""The messages between the driver and its processes: length-prefixed MessagePack over a socket pair."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LENGTH = struct.Struct("!I")
 
 
 class ProcessSpec(Struct, frozen=True):
-    """What a new process is to be."""
+    """The specification of a new process."""
 
     number: int
     seed: int
@@ -32,7 +32,7 @@ class Hello(Struct, tag=True, frozen=True):
 
 
 class Parked(Struct, tag=True, frozen=True):
-    """A task waits at a checkpoint; `key` is the attempt that a call to the provider is about."""
+    """A task waits at a checkpoint; for a call to the provider `key` is its attempt."""
 
     task: int
     at: str
@@ -40,14 +40,14 @@ class Parked(Struct, tag=True, frozen=True):
 
 
 class Ended(Struct, tag=True, frozen=True):
-    """A task has ended; only commands have a result."""
+    """A task has ended; only a command has a result."""
 
     task: int
     result: Result | None = None
 
 
 class Result(Struct, frozen=True):
-    """What became of a command: `kind` is plan, kept, refusal, done or error."""
+    """The result of a command; `kind` is plan, kept, refusal, done or error."""
 
     kind: str
     code: str = ""
@@ -60,7 +60,7 @@ class Result(Struct, frozen=True):
 
 
 class Begin(Struct, tag=True, frozen=True):
-    """Start a command as a task of this number."""
+    """Start a command as a task with this number."""
 
     task: int
     now: float
@@ -69,10 +69,10 @@ class Begin(Struct, tag=True, frozen=True):
 
 
 class Go(Struct, tag=True, frozen=True):
-    """Let a parked task go on.
+    """Let a waiting task continue.
 
-    `impatient`: its call to the provider is given up almost at once. `die_at`: SIGKILL yourself when you begin to
-    wait for the database for the so-many-th time.
+    `impatient`: it gives up its call to the provider almost at once. `die_at`: the process kills itself when it begins
+    to wait for the database for this many-th time.
     """
 
     task: int
@@ -90,19 +90,19 @@ _decode_order = msgspec.msgpack.Decoder(Order).decode
 
 
 def write(writer: asyncio.StreamWriter, message: object) -> None:
-    """Put one message in line."""
+    """Send one message."""
     body = _encode(message)
     writer.write(_LENGTH.pack(len(body)) + body)
 
 
 async def read_messages(reader: asyncio.StreamReader) -> list[ProcessMessage] | None:
-    """What a process reports in one breath; None once it is gone."""
+    """The messages that a process sent together; None when it has ended."""
     body = await _read(reader)
     return None if body is None else _decode_messages(body)
 
 
 async def read_order(reader: asyncio.StreamReader) -> Order | None:
-    """What the world wants next; None once it is gone."""
+    """The next message of the driver; None when it has ended."""
     body = await _read(reader)
     return None if body is None else _decode_order(body)
 

@@ -1,4 +1,4 @@
-"""The network between our processes and the provider: real HTTP on 127.0.0.1, every request held until it is let on."""
+"""The network between the processes and the provider: real HTTP on 127.0.0.1; every request waits for the driver."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from jitui.demo.simulation.process import PROCESS_HEADER
 from jitui.provider_simulator.asgi import ASGIApp, Message
 
 ALONE_HEADER = "x-simulated-audit"
-"""The check at the end reads the books over the same wire, past all faults."""
+"""The header of requests by the checks at the end, which meet no faults."""
 
 
 class Fate(StrEnum):
-    """What becomes of one request and its answer."""
+    """What happens to a request and its response."""
 
     SMOOTH = "smooth"
     LOST_BEFORE = "request_lost"
@@ -35,7 +35,7 @@ class Fate(StrEnum):
 
 
 IMPATIENT = frozenset({Fate.TIMED_OUT_BEFORE, Fate.TIMED_OUT_AFTER, Fate.TIMED_OUT_LATE})
-"""The caller gives up before it hears anything."""
+"""The fates in which the caller gives up before a response arrives."""
 _NEVER_ARRIVES = frozenset(
     {Fate.LOST_BEFORE, Fate.TIMED_OUT_BEFORE, Fate.GATEWAY_BEFORE, Fate.RATE_LIMITED, Fate.STRANGE_404}
 )
@@ -43,7 +43,7 @@ _NEVER_ARRIVES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What the provider said; `hung_up`: nothing."""
+    """The provider's response; with `hung_up` there is none."""
 
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
@@ -53,7 +53,7 @@ class Answered:
 
 @dataclass(eq=False)
 class Flight:
-    """A request on its way; `caller` waits for what `answer` will hold, unless it has given up."""
+    """A request under way; the response is set on `caller`, unless the caller has given up."""
 
     number: int
     process: int
@@ -68,12 +68,12 @@ class Flight:
 
     @property
     def arrives(self) -> bool:
-        """Whether the provider ever sees it."""
+        """Whether the request reaches the provider."""
         return self.fate not in _NEVER_ARRIVES
 
 
 class Network:
-    """One server for all worlds; `flew` is told of each new flight, `app` is the provider of the hour."""
+    """One server for all worlds; `flew` is called with each new request, `app` is the provider of the current world."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -82,12 +82,12 @@ class Network:
         self._count = 0
 
     async def deliver(self, flight: Flight) -> Answered:
-        """The provider gets the request and says what it says."""
+        """Pass the request to the provider; returns its response."""
         assert self.app is not None
         return await call_app(self.app, flight.method, flight.path, flight.headers, flight.body)
 
     async def take(self, request: web.BaseRequest) -> web.StreamResponse:
-        """One HTTP request from one of our processes."""
+        """Handle one HTTP request from one of our processes."""
         body = await request.read()
         headers = tuple((name.lower(), value) for name, value in request.raw_headers)
         self._count += 1
@@ -115,7 +115,7 @@ def _hang_up(request: web.BaseRequest) -> web.Response:
 
 
 async def _cut_off(request: web.BaseRequest, answered: Answered) -> web.StreamResponse:
-    """Headers and half a body, and then the connection is gone."""
+    """Send the headers and half of the body, then close the connection."""
     response = web.StreamResponse(status=answered.status, headers={"content-length": str(len(answered.body) + 1)})
     await response.prepare(request)
     await response.write(answered.body[: len(answered.body) // 2])
@@ -127,7 +127,7 @@ async def _cut_off(request: web.BaseRequest, answered: Answered) -> web.StreamRe
 async def call_app(
     app: ASGIApp, method: str, path: str, headers: tuple[tuple[bytes, bytes], ...], body: bytes
 ) -> Answered:
-    """One request to an ASGI application, without a wire."""
+    """Call an ASGI application directly, without a connection."""
     path_only, _, query = path.partition("?")
     closed = False
 
@@ -170,7 +170,7 @@ def _body(message: Message) -> bytes:
 
 @asynccontextmanager
 async def open_network() -> AsyncIterator[Network]:
-    """The server on a free port of this machine alone."""
+    """Start the server on a free port of 127.0.0.1."""
     network = Network()
     runner = web.ServerRunner(web.Server(network.take), shutdown_timeout=0.1)
     await runner.setup()

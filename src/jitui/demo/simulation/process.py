@@ -1,7 +1,7 @@
-"""A process of the world: the service's own parts behind checkpoints, doing the commands that the world begins.
+"""A simulated process: the service with checkpoints, running the commands that the driver starts.
 
-An API process takes the buyers', merchants', carriers' and operators' commands and the provider's webhooks; a worker
-does the turns of `jitui.worker`. Both are this code.
+An API process takes the commands of buyers, merchants, carriers and operators and the provider's webhooks; a worker
+runs the steps of `jitui.worker`. Both run this code.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ PROCESS_HEADER = "x-simulated-process"
 PATIENT_SECONDS = 120.0
 IMPATIENT_SECONDS = 0.1
 KEY_LIFE = timedelta(days=1)
-"""As long as the world's provider remembers a key."""
+"""How long the simulated provider remembers a key."""
 
 Words: TypeAlias = dict[str, str | int | None]
 Done: TypeAlias = Executed | Refusal | StoredResponse
 
 
 def live(spec: ProcessSpec, line: socket.socket) -> None:
-    """Until the world closes the line, or kills us."""
+    """Run until the driver closes the socket or kills the process."""
     structlog.configure(processors=[_overhear])
     logging.disable(logging.CRITICAL)
     random.seed(f"{spec.seed}/{spec.number}")
@@ -70,7 +70,7 @@ def live(spec: ProcessSpec, line: socket.socket) -> None:
 
 
 _overheard: list[str] = []
-"""What the service's own code logged as a fault, which it survives: the world wants to hear of it all the same."""
+"""Faults that the service logged and survived; the driver counts them as findings."""
 
 
 def _overhear(_: object, method: str, event: MutableMapping[str, object]) -> str:
@@ -90,7 +90,8 @@ async def _live(spec: ProcessSpec, line: socket.socket, loop: MortalLoop) -> Non
         simulator_key=spec.api_key,
         simulator_webhook_secret=spec.webhook_secret,
         pool_size=12,
-        usage_max_age_seconds=60,  # a world's worker rolls up at random moments, seldom once a second of its time
+        # a simulated worker rolls up at random times, mostly less than once a simulated second
+        usage_max_age_seconds=60,
         worker_batch=spec.batch,
         worker_lease_seconds=spec.lease_seconds,
     )
@@ -116,9 +117,9 @@ async def _live(spec: ProcessSpec, line: socket.socket, loop: MortalLoop) -> Non
 def _with_checkpoints(
     spec: ProcessSpec, service: Service, checkpoints: Checkpoints, client: aiohttp.ClientSession
 ) -> Service:
-    """The service's parts as they are, each call stopped at a checkpoint.
+    """The service with its parts wrapped, so that each call stops at a checkpoint.
 
-    `override` puts a broken part in, to test the test.
+    `override` replaces a part by a broken one, to test the simulation itself.
     """
     patient, impatient = (
         SimulatorProvider(
@@ -150,7 +151,7 @@ async def _carry_out(service: Service, checkpoints: Checkpoints, begin: Begin) -
     assert task is not None
     try:
         result = await COMMANDS[begin.command](service, begin.words)
-    except Unavailable as error:  # the API would answer 503, and its client comes again
+    except Unavailable as error:  # the API would answer 503, and the client would repeat the request
         result = Result("error", type(error).__name__, text=str(error))
     except JituiError as error:
         result = Result("broken", type(error).__name__, text=str(error))
@@ -171,7 +172,7 @@ def _text(words: Words, name: str) -> str:
 
 
 def _units(words: Words) -> tuple[LineUnits, ...]:
-    """`l1:2,l2:1` as units; nothing named is everything."""
+    """`l1:2,l2:1` as units; an empty text means all."""
     named = (part.split(":") for part in _text(words, "units").split(",") if part)
     return tuple(LineUnits(line_id, int(quantity)) for line_id, quantity in named)
 
@@ -259,11 +260,12 @@ async def _retry(service: Service, words: Words) -> Result:
 
 
 async def _notify(service: Service, words: Words) -> Result:
-    """As the HTTP entry does it: the bytes are checked, and what they say goes to `confirm`."""
+    """Check and confirm a notification, as the HTTP handler does."""
     (provider,) = service.providers.values()
     headers = msgspec.json.decode(_text(words, "headers"), type=dict[str, str])
     read = provider.read_notification(headers, _text(words, "body").encode(), service.clock())
-    if isinstance(read, NotificationIgnored | DisputeNotification):  # the simulator tells of no disputes
+    # the simulator sends no notifications about disputes
+    if isinstance(read, NotificationIgnored | DisputeNotification):
         return Result("ignored", status=204)
     if isinstance(read, NotificationRefused):
         return Result("refusal", "signature-refused", status=401, text=read.reason)

@@ -1,4 +1,4 @@
-"""The provider of one world: the simulator's own code and books on disk, living by the world's clock."""
+"""The provider of one world: the simulator's own code, with books on disk, and the simulated clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ API_KEY = "simulated-provider-key"
 WEBHOOK_SECRET = new_webhook_secret()
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 RESEND_SECONDS = 20.0
-"""How long the provider waits before it sends an event again that nobody took."""
+"""How long the provider waits before it sends an unaccepted event again."""
 
 _OUTCOMES: tuple[tuple[OutcomeFault | None, int], ...] = (
     (None, 54),
@@ -43,7 +43,7 @@ _WEBHOOKS: tuple[tuple[WebhookFault | None, int], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One delivery of an event, signed when it was sent."""
+    """One delivery of an event, with the signature of the time when it was sent."""
 
     event_id: str
     headers: Mapping[str, str]
@@ -52,7 +52,7 @@ class Message:
 
 
 class ModelProvider:
-    """Books, faults and events; `now` is the world's time in seconds."""
+    """The provider's books, faults and events; `now` is the simulated time in seconds."""
 
     def __init__(self, books_path: Path, rng: Random, now: Callable[[], float], counts: Counter[str]) -> None:
         self._path = books_path
@@ -72,21 +72,21 @@ class ModelProvider:
         return books, create_app(books, self._settings, now_ms=self.now_ms, planner=self._plan)
 
     def now_ms(self) -> int:
-        """The world's time as the simulator counts it."""
+        """The simulated time in milliseconds."""
         return int(self._now() * 1000)
 
     async def crash(self) -> None:
-        """The provider's own process dies and comes back from its disk; what it had told anybody is there."""
+        """Restart the provider from its disk; everything that it has told anybody must be there."""
         await self.books.durable()
         self.books.journal.release()
         self.books, self.app = self._open()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.books.journal.release()
 
     def _plan(self, _: SimulatedRefundRequest) -> tuple[FaultPlan, FaultTiming]:
-        """What a new refund will meet, drawn as it arrives."""
+        """The faults of a new refund, drawn when the request arrives."""
         if not self.faulty:
             return SMOOTH, FaultTiming(hold_ms=0)
         outcome = drawn(self._rng, _OUTCOMES)
@@ -110,12 +110,12 @@ class ModelProvider:
     # Events ------------------------------------------------------------------------------------------------------
 
     async def keep_time(self) -> None:
-        """Carry out what was planned up to now."""
+        """Carry out the changes that were planned up to now."""
         if self.books.change_due(self.now_ms()):
             await self.books.durable()
 
     def due_messages(self) -> list[Message]:
-        """A fresh delivery of every event that nobody has taken and that is due (again)."""
+        """A new delivery of each event that is due and was not accepted yet."""
         now = self._now()
         due = [
             notice
@@ -131,7 +131,7 @@ class ModelProvider:
         return messages
 
     def next_due(self) -> float | None:
-        """When the provider has something to do next, in the world's seconds."""
+        """When the provider has something to do next, in simulated seconds."""
         times = [at / 1000 for at, _ in self.books.changes_due[:1]]
         times += [
             max(notice.due_at_ms / 1000, self._again_at.get(event_id, 0.0))

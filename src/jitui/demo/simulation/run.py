@@ -1,4 +1,4 @@
-"""Worlds one after another: how many held, what was injected, and the command that replays one that did not hold."""
+"""Runs worlds one after another: how many passed, which faults were injected, and how to replay a failure."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from jitui.demo.simulation.workload import draw_workload
 
 @dataclass(frozen=True, slots=True)
 class SimulationOptions:
-    """Which worlds, and how harsh; `override` names a function that puts a broken part in, to test the test.
+    """Which worlds to run, and with which faults; `override` names a function that breaks a part, for tests.
 
-    `seconds`: begin no other world after so long, once `seeds` are done as a minimum.
+    `seconds`: start no world after this time, once `seeds` worlds have run.
     """
 
     seeds: int
@@ -40,7 +40,7 @@ class SimulationOptions:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A world that did not hold: what was wrong, how to see it again, and the schedule that led there."""
+    """A world that failed: what was wrong, the command that repeats it, and its schedule."""
 
     seed: int
     wrong: tuple[str, ...]
@@ -50,7 +50,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class SimulationReport:
-    """What was run, what was injected by kind, and what did not hold."""
+    """The number of worlds, the injected faults by kind, and the failures."""
 
     seeds: int
     first_seed: int
@@ -65,19 +65,19 @@ class SimulationReport:
 
     @property
     def holds(self) -> bool:
-        """Nothing was lost, paid twice or paid over."""
+        """Whether no world failed."""
         return not self.failures
 
 
 def replay_command(seed: int, *, restart_database: bool) -> str:
-    """The one command that runs this world again."""
+    """The command that runs this world again."""
     words = f"jitui simulate-faults --seeds 1 --first-seed {seed}"
     return words + (" --restart-database" if restart_database else "") + " --trace"
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What all worlds share: a server with a stocked template, and the fork server of their processes."""
+    """What all worlds share: a server with the template, and the fork server."""
 
     environment: Environment
     fork_server: ForkServer
@@ -85,9 +85,9 @@ class Stage:
 
 @contextmanager
 def open_stage(server_url: str | None = None, *, restarts: bool = False) -> Iterator[Stage]:
-    """Start everything that worlds share, and stop it all again.
+    """Start everything that worlds share, and stop it at the end.
 
-    Raises BadInput where the named server would have to be killed.
+    Raises BadInput when the named server would have to be killed.
     """
     with open_environment(server_url, restarts=restarts) as environment, closing(ForkServer()) as fork_server:
         asyncio.run(stock(environment))
@@ -97,7 +97,7 @@ def open_stage(server_url: str | None = None, *, restarts: bool = False) -> Iter
 def run_seeds(
     stage: Stage, options: SimulationOptions, advance: Callable[[int], None] = lambda failures: None
 ) -> SimulationReport:
-    """Run the worlds one after another; `advance` hears after each how many have failed."""
+    """Run the worlds one after another; `advance` is called after each with the number of failures."""
     return asyncio.run(_run_seeds(stage, options, advance))
 
 
@@ -149,7 +149,7 @@ async def _run_one(
 
 
 def _new_model(seed: int, options: SimulationOptions, stage: Stage, network: Network, url: str) -> MarketplaceModel:
-    """The world of a seed, not yet begun."""
+    """The world of a seed, not started yet."""
     model = MarketplaceModel(
         draw_workload(seed),
         stage.environment,

@@ -1,4 +1,4 @@
-"""The order in which a world moves: drawn by its seed while there are faults, then on until nothing is owed."""
+"""The order of steps in a world: random while there are faults, then until nothing is left to do."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ENOUGH_BROKEN = 12
 AT_ONCE = 5
 
 Move = tuple[float, str, Callable[[], Awaitable[None]]]
-"""Its weight, its line of the trace, and what happens."""
+"""A step's weight, its line in the trace, and its action."""
 
 
 async def play(model: MarketplaceModel) -> None:
-    """The noisy part: whatever the seed draws, until the workload is played and some more."""
+    """The part with faults: random steps until the workload is done, and some more."""
     while model.moves < MOST_MOVES and (model.workload.steps or model.moves < 120):
         await _move(model, _noisy_moves(model))
 
@@ -60,7 +60,7 @@ def _commands_under_way(model: MarketplaceModel) -> int:
 
 
 def _moves_under_way(model: MarketplaceModel) -> list[Move]:
-    """What has been begun: tasks, requests and webhooks."""
+    """The steps of what has been started: tasks, requests and webhooks."""
     return [*_task_moves(model), *_flight_moves(model), *_mail_moves(model)]
 
 
@@ -101,7 +101,7 @@ def _turn_moves(model: MarketplaceModel) -> list[Move]:
 
 
 async def come_to_an_end(model: MarketplaceModel) -> None:
-    """No more faults: time goes on, and everything that is owed must get done."""
+    """The part without faults: time advances until everything that is owed is paid."""
     model.quiet = True
     model.provider.faulty = False
     for flight in model.flights:
@@ -119,7 +119,7 @@ async def come_to_an_end(model: MarketplaceModel) -> None:
 
 
 async def _next_round(model: MarketplaceModel) -> bool:
-    """Advance to what is due next and let a worker at it; False when nothing is due any more."""
+    """Advance to what is due next and let a worker do it; False when nothing is due any more."""
     if model.ask("SELECT FROM refund WHERE state = 'failed'"):
         await operate(model)
         await model.settle()
@@ -131,7 +131,7 @@ async def _next_round(model: MarketplaceModel) -> bool:
     if model.rounds > (MOST_ROUNDS_OF_BROKEN if model.override else MOST_ROUNDS):
         model.broken.append("the world does not come to an end: something is due again and again")
         return False
-    model.now = max(model.now, due) + min(21_600.0, model.rounds**2)  # days of polling need not be walked through
+    model.now = max(model.now, due) + min(21_600.0, model.rounds**2)  # skips days of polling
     await model.keep_time()
     worker = next(one for one in model.processes if one.kind == "worker")
     for turn in ("roll_up", "expire", "pay"):
@@ -145,7 +145,7 @@ async def _next_round(model: MarketplaceModel) -> bool:
 
 
 async def _final_roll_up(model: MarketplaceModel) -> None:
-    """The feed has everything."""
+    """Roll up once more, so that the feed has everything."""
     await take_turn(model, next(one for one in model.processes if one.kind == "worker"), "roll_up")
     await model.settle()
     while moves := _task_moves(model):

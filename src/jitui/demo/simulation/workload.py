@@ -1,4 +1,4 @@
-"""What a seed draws: orders, and what buyers, merchants and carriers will try to do to them."""
+"""The workload of a seed: orders, and what buyers, merchants and carriers will try with them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jitui.aftersales.model.order import Funder, Funding, Hold
 
 STARTS_AT = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
 BUYERS = tuple(f"buyer-{number}" for number in range(6))
-"""All of them premium buyers on the allow list, but for the last, whose requests go to the review."""
+"""Premium buyers on the allow list, except the last, whose requests go to review."""
 REVIEWED_BUYER = BUYERS[-1]
 TRIES = 4
 _Drawn = TypeVar("_Drawn")
@@ -25,7 +25,7 @@ class Deal:
 
     order_id: str
     buyer_id: str
-    lines: tuple[tuple[str, int, int], ...]  # line, units, paid for all of them
+    lines: tuple[tuple[str, int, int], ...]  # line, units, amount paid for all of them
     freight_minor: int
     tenders_minor: tuple[int, ...]
     funding: tuple[Funding, ...]
@@ -33,13 +33,13 @@ class Deal:
 
     @property
     def paid_minor(self) -> int:
-        """What the buyer's tenders captured."""
+        """What the buyer's payments captured."""
         return sum(self.tenders_minor)
 
 
 @dataclass(slots=True)
 class WorkloadStep:
-    """Something that somebody will try; `tries` more times where it cannot be done yet or nobody answered."""
+    """A step that somebody will try, up to `tries` more times when it cannot be done yet or gets no response."""
 
     kind: str
     deal: Deal
@@ -53,7 +53,7 @@ class WorkloadStep:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One seed's marketplace."""
+    """The orders and steps of one seed."""
 
     seed: int
     deals: tuple[Deal, ...]
@@ -62,12 +62,12 @@ class Workload:
 
 
 def drawn(rng: Random, weighted: Sequence[tuple[_Drawn, int]]) -> _Drawn:
-    """One of several, by their weights."""
+    """A random choice by weights."""
     return rng.choices([one for one, _ in weighted], [weight for _, weight in weighted])[0]
 
 
 def draw_workload(seed: int) -> Workload:
-    """The same seed gives the same script."""
+    """The workload of a seed; equal seeds give equal workloads."""
     rng = Random(f"script/{seed}")
     greedy = rng.choice(BUYERS[:-1])
     greed = rng.choice((0.3, 0.6, 1.0))
@@ -75,7 +75,7 @@ def draw_workload(seed: int) -> Workload:
     deals = tuple(_deal(rng, number, greedy if rng.random() < greed else rng.choice(BUYERS)) for number in range(count))
     steps = [step for deal in deals for step in _steps(rng, deal)]
     rng.shuffle(steps)
-    if greed == 1.0:  # everything at once, at the very beginning: their quota is what they race for
+    if greed == 1.0:  # all at once at the beginning, so that they compete for the quota
         steps.sort(key=lambda step: step.kind == "ask")
     return Workload(seed, deals, steps, rushed=greed == 1.0)
 
@@ -110,13 +110,13 @@ def _tenders(rng: Random, total_minor: int) -> tuple[int, ...]:
 
 
 def _steps(rng: Random, deal: Deal) -> list[WorkloadStep]:
-    """Asks first, in number; the order of all steps is shuffled and their running interleaved."""
+    """The steps of an order, requests first; later the steps of all orders are shuffled."""
     steps: list[WorkloadStep] = []
     asks = rng.choices((0, 1, 2, 3), (1, 10, 6, 3))[0]
     for number in range(asks):
         ask = WorkloadStep("ask", deal, units=_units(rng, deal), key=f"{deal.order_id}/ask/{number}")
         steps.append(ask)
-        if rng.random() < 0.3:  # a double click: the same key
+        if rng.random() < 0.3:  # a double click: the same Idempotency-Key again
             steps.append(WorkloadStep("ask", deal, units=ask.units, key=ask.key))
     for kind, chance in (("approve", 0.45), ("reject", 0.2), ("withdraw", 0.15), ("approve", 0.2)):
         if rng.random() < chance:
@@ -137,7 +137,7 @@ def _steps(rng: Random, deal: Deal) -> list[WorkloadStep]:
 
 
 def _units(rng: Random, deal: Deal) -> str:
-    """Nothing named is everything."""
+    """The requested units as text; empty means all."""
     if rng.random() < 0.55:
         return ""
     chosen = rng.sample(deal.lines, rng.randint(1, len(deal.lines)))

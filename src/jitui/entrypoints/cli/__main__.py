@@ -1,4 +1,4 @@
-"""`python -m jitui.entrypoints.cli`: the same as `jitui`, for child processes of the same installation."""
+"""`python -m jitui.entrypoints.cli`: the `jitui` command, for child processes of the same installation."""
 
 from jitui.entrypoints.cli.main import main
 

@@ -1,4 +1,4 @@
-"""`jitui backtest`: what a policy would have done to a whole history."""
+"""`jitui backtest`: what a policy would have decided over a history."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HistoryLocation = Annotated[
         show_default=False,
     ),
 ]
-_Against = Annotated[str, typer.Option(metavar="FILE|decided", help="Another policy, or what was really decided.")]
+_Against = Annotated[str, typer.Option(metavar="FILE|decided", help="Another policy; decided: the real decisions.")]
 _Engine = Annotated[str, typer.Option(help="duckdb, or spark.")]
 _Master = Annotated[str, typer.Option(help="Spark's master URL.")]
 _MemoryMib = Annotated[int, typer.Option(min=512, help="What the engine may keep in memory.")]
@@ -38,13 +38,13 @@ _Out = Annotated[
     Path | None, typer.Option(help="Keep decisions (Parquet), summary.json and report.html in this folder.")
 ]
 _Language = Annotated[str, typer.Option(help="Of the report: zh or en.")]
-_MinutesAReview = Annotated[float, typer.Option(min=0, help="What a merchant spends on one request.")]
-DaysIn = Annotated[str, typer.Option(help="Whose days are counted; the service's by default.")]
+_MinutesAReview = Annotated[float, typer.Option(min=0, help="A merchant's time for one request.")]
+DaysIn = Annotated[str, typer.Option(help="The zone of days; the service's by default.")]
 _RecomputeFeatures = Annotated[
-    bool, typer.Option("--recompute-features", help="Count features anew where they were logged.")
+    bool, typer.Option("--recompute-features", help="Compute features anew where they were logged.")
 ]
-_LoggedCaps = Annotated[bool, typer.Option("--logged-caps", help="Believe logged caps instead of replaying them.")]
-_Verify = Annotated[int, typer.Option(min=0, help="Replay so many logged decisions, and their features.")]
+_LoggedCaps = Annotated[bool, typer.Option("--logged-caps", help="Use logged caps instead of replaying them.")]
+_Verify = Annotated[int, typer.Option(min=0, help="Replay this many logged decisions and their features.")]
 _Encoding = Annotated[str, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")]
 
 
@@ -65,9 +65,9 @@ def backtest(
     encoding: _Encoding = "utf-8",
     as_json: Json = False,
 ) -> None:
-    """Replay a history by a policy: what would be refunded at once, what stopped the rest, and what it would cost.
+    """Replay a history with a policy: what would be refunded at once, what would stop the rest, and the amounts.
 
-    Exit code 1 when --verify finds a logged decision that does not come out again.
+    Exit code 1 when --verify finds a logged decision that the replay does not confirm.
     """
     from jitui.backtest.run import BacktestSpec
 
@@ -113,11 +113,11 @@ def _run(spec: BacktestSpec, out: Path | None, language: str) -> Backtest:
 
 
 def _holds(done: Backtest) -> bool:
-    """Whether no table lost all of its rows, which is said, and every logged decision came out again."""
+    """Whether every table has rows left (otherwise it says so), and every logged decision was confirmed."""
     tables = dict.fromkeys(one.table for one in done.prepared.set_aside)
     empty = [table for table in tables if done.prepared.rows[table] == 0]
     if empty:
-        say(f"Every row was set aside of: {', '.join(empty)}. What they would have said is unknown.")
+        say(f"Every row was set aside of: {', '.join(empty)}. Their content is unknown.")
     return not empty and (done.verification is None or done.verification.holds)
 
 
@@ -131,7 +131,7 @@ def _engine_of(name: str) -> EngineName:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The time zone of that name, the service's without one; raises BadInput."""
+    """The time zone with this name, by default the service's; raises BadInput."""
     from jitui.errors import BadInput
     from jitui.settings import read_settings
     from jitui.time_zones import named_zone
@@ -144,7 +144,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 @contextmanager
 def _read_from(spec: BacktestSpec, work: Path) -> Iterator[str]:
-    """The history's place as the back-test reads it: the service's own tables are exported to the work folder."""
+    """The place from which the back-test reads; the service's own tables are exported to the work folder."""
     from dataclasses import replace
 
     from jitui.bootstrap import own_history, server
@@ -171,7 +171,7 @@ def _check_language(language: str) -> None:
 
 @contextmanager
 def work_folder(out: Path | None) -> Iterator[Path]:
-    """The folder that was asked for, else one that is gone afterwards."""
+    """The requested folder, or a temporary one that is deleted at the end."""
     if out is not None:
         from jitui.backtest.new_folder import can_be_made
 
@@ -185,7 +185,7 @@ def work_folder(out: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def reporting() -> Iterator[Progress]:
-    """What is being done, as a bar where its length is known."""
+    """Show what is being done, as a bar when its length is known."""
     with progress() as bar:
         task = bar.add_task("", total=None)
 

@@ -1,4 +1,4 @@
-"""`jitui bench`: the measurements of a checkout, against floors and peers of the same run."""
+"""`jitui bench`: the measurements of a checkout, compared with floors and peers of the same run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Measured(Protocol):
 
 
 class _Frame(Protocol):
-    """`benchmarks/frame.py` as this command uses it; the package itself is not installed."""
+    """`benchmarks/frame.py`, which is not part of the installed package."""
 
     DEFAULT_SECONDS: float
 
@@ -46,10 +46,10 @@ def bench(
     json: Json = False,
     seconds: Annotated[float, typer.Option(min=0.5, max=120.0, help="How long one measured window lasts.")] = 4.0,
 ) -> None:
-    """Measure against floors and peers; docs/reference/benchmarks.md says what each target means.
+    """Measure against floors and peers; docs/reference/benchmarks.md explains the targets.
 
-    Needs a checkout. Starts servers of its own on this machine, and stops them. Exit code 1 when a measured target
-    does not hold.
+    It needs a checkout. It starts servers of its own on this machine and stops them. Exit code 1 when a measured target
+    is missed.
     """
     frame = _load_frame()
     targets = frame.choose(ids or [])
@@ -63,7 +63,7 @@ def bench(
 
 
 def _load_frame() -> _Frame:
-    """The checkout's `benchmarks` package; raises NotConfigured where Jitui was installed without its checkout."""
+    """The checkout's `benchmarks` package; raises NotConfigured when Jitui was installed without its checkout."""
     import sys
     from importlib import import_module
     from pathlib import Path
@@ -105,7 +105,7 @@ def _figures(one: _Measured, target: _Target) -> tuple[str, ...]:
 
 
 def _short(value: float | None) -> str:
-    """Three digits that count."""
+    """The number with three significant digits."""
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

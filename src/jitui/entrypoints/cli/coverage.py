@@ -27,7 +27,7 @@ def show(
     shop: Annotated[str, typer.Argument(metavar="SHOP", help="The shop's id.", show_default=False)],
     as_json: Json = False,
 ) -> None:
-    """What a shop is told: every row that touches it. Without any row everything is covered."""
+    """Show what a shop sees: every row that applies to it. Without any row everything is covered."""
     from jitui.entrypoints.cli.running import with_app
 
     async def work(service: Service) -> Sequence[Coverage]:
@@ -46,16 +46,16 @@ def show(
 @coverage.command("set")
 def set_row(
     scope: Annotated[str, typer.Argument(metavar="SCOPE", help="platform, shop, category or item.")],
-    ref: Annotated[str, typer.Argument(metavar="[REF]", help="Which one; nothing for the platform.")] = "",
+    ref: Annotated[str, typer.Argument(metavar="[REF]", help="Its id; nothing for the platform.")] = "",
     covered: Annotated[bool, typer.Option("--covered/--not-covered", help="Whether.")] = True,
     reason: Annotated[str, typer.Option(help="Why, as the merchant reads it.")] = "",
-    by: Annotated[str, typer.Option(help="Who decides, for the record.")] = "command line",
+    by: Annotated[str, typer.Option(help="Who sets it, for the record.")] = "command line",
     as_json: Json = False,
 ) -> None:
     """Cover a place, or take it out.
 
-    A shop goes by its row, else the platform's; a line by its item's, else its category's.
-    An order is covered when its shop is and every line is.
+    A shop is covered by its own row, else by the platform's; a line by its item's, else by its category's. An order is
+    covered when its shop is and every line is.
     """
     from jitui.aftersales.governance.registry import Coverage, Scope
     from jitui.entrypoints.cli.running import with_app

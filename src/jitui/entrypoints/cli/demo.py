@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 def demo(
     orders: Annotated[
-        int, typer.Option(min=20, max=200_000, help="Orders of the day; about a fifth is asked back.")
+        int, typer.Option(min=20, max=200_000, help="Orders of the day; refunds are requested for a fifth.")
     ] = (2_000),
     seed: Annotated[int | None, typer.Option(min=0, help="Another marketplace.", show_default=False)] = None,
     once: Annotated[bool, typer.Option("--once", help="Play the day, check it, and stop.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the days before.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the earlier days.")] = False,
     as_json: Json = False,
 ) -> None:
     """A sample marketplace: database, provider simulator, API, console and worker, and a day of requests.
 
-    Then it stays up to be tried, until Ctrl-C. It has a database of its own; a second run goes on with the next day.
-    With --once the exit code is 0 only when nobody was paid twice or too much, nothing was both shipped and
-    refunded, and every approved refund was paid, by the provider's own books.
+    It then stays up until Ctrl-C, so that you can try it. It has a database of its own; a second run adds the next day.
+    With --once the exit code is 0 only when, by the provider's own books, nobody was paid twice or too much, nothing
+    was both shipped and refunded, and every approved refund was paid.
     """
     from jitui.demo.run import DemoOptions, running_demo
     from jitui.settings import read_settings
@@ -55,13 +55,13 @@ def demo(
 
 
 def _stop_with_the_terminal() -> None:
-    """A closed terminal stops the demo as SIGTERM does; under nohup it stays ignored."""
+    """Stop the demo when the terminal is closed, as SIGTERM does; under nohup it goes on."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
 
 
 class _Watcher:
-    """Progress on standard error."""
+    """Shows progress on standard error."""
 
     def say(self, text: str) -> None:
         say(text)
@@ -116,7 +116,7 @@ def _document(played: Played) -> dict[str, object]:
     }
 
 
-# For people -------------------------------------------------------------------------------------------------------
+# Output for people ------------------------------------------------------------------------------------------------
 
 
 def _show(played: Played) -> None:
@@ -135,7 +135,7 @@ def _show(played: Played) -> None:
     echo(f"Platform key  {sample.platform_key}")
     echo(f"Shop key      {sample.shop_key}  (shop {sample.shop_id})")
     echo(f"Buyer key     {sample.buyer_key}  (buyer {sample.buyer_id})")
-    echo("\nAsk for a refund as that buyer:")
+    echo("\nRequest a refund as this buyer:")
     echo(f"  curl -s {played.base_url}/v1/after-sales -H 'Authorization: Bearer {sample.buyer_key}' \\")
     echo("    -H 'Content-Type: application/json' -H 'Idempotency-Key: try-1' \\")
     echo(f'    -d \'{{"order_id": "{sample.order_id}"}}\'')

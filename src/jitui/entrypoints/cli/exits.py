@@ -1,4 +1,4 @@
-"""Exit codes that mean something."""
+"""The exit codes of the commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from jitui.errors import JituiError
 
 FAILED = 1
-"""The command ran, and what it checks does not hold."""
+"""The command ran, and what it checks is not true."""
 BAD_INPUT = 2
 UNAVAILABLE = 3
 INTERRUPTED = 130
@@ -17,7 +17,7 @@ TERMINATED = 143
 
 
 def code_of(error: JituiError) -> int:
-    """The exit code of an error of ours."""
+    """The exit code for an error."""
     from jitui.errors import BadInput, NotConfigured, Unavailable
 
     if isinstance(error, BadInput | NotConfigured):

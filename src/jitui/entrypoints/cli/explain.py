@@ -33,12 +33,12 @@ class Audience(StrEnum):
 def explain(
     ticket: Annotated[str, typer.Argument(metavar="TICKET", help="The ticket's id.", show_default=False)],
     language: Annotated[ExplainLanguage, typer.Option(help="Language of the sentences.")] = ExplainLanguage.ZH,
-    audience: Annotated[Audience, typer.Option(help="Whose view: others than the platform see less.")] = (
+    audience: Annotated[Audience, typer.Option(help="The reader; others than the platform see less.")] = (
         Audience.PLATFORM
     ),
     as_json: Json = False,
 ) -> None:
-    """Why a ticket was, or was not, refunded at once: every condition, its verdict, the facts it read."""
+    """Explain why a ticket was or was not refunded at once: each condition, its verdict, and its facts."""
     from jitui.entrypoints.cli.running import with_app
     from jitui.policy import decision_from_json
     from jitui.policy import explain as explained
@@ -140,7 +140,7 @@ _COLOURS = {"true": "green", "false": "red", "unknown": "yellow"}
 
 
 def _facts_text(row: ExplanationRow) -> str:
-    """`name = value` a line; unknown where nothing was known; lines of the order as so many."""
+    """One `name = value` per line, with unknown for missing facts; an order's lines are shown as their number."""
     texts = []
     for name, value in row.facts.items():
         if isinstance(value, tuple):

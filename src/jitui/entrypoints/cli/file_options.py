@@ -1,4 +1,4 @@
-"""Options that several commands have about the files that they read."""
+"""Options about files that several commands have."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from typing import Annotated
 import typer
 
 Columns = Annotated[
-    list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help="Their column is our field; repeat it.")
+    list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help="Column THEIRS is field OURS; may be repeated.")
 ]
-TimeZone = Annotated[str | None, typer.Option(help="Of times that say none, such as Asia/Shanghai.")]
+TimeZone = Annotated[str | None, typer.Option(help="For times without a zone, such as Asia/Shanghai.")]

@@ -1,4 +1,4 @@
-"""`jitui history`: foreign sets of orders into the tables that a back-test reads."""
+"""`jitui history`: imports orders of other systems as tables for back-tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jitui.backtest.history.imported import Imported
 
 history = typer.Typer(
-    help="Bring real sets of orders into the tables that a back-test reads.",
+    help="Import real orders as tables for back-tests.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -24,12 +24,12 @@ history = typer.Typer(
 
 @history.callback()
 def _group() -> None:
-    """Bring real sets of orders into the tables that a back-test reads."""
+    """Import real orders as tables for back-tests."""
 
 
 @history.command("maps")
 def maps() -> None:
-    """List the maps that come with Jitui, by the names that --map-file takes."""
+    """List the maps that come with Jitui, by the names for --map-file."""
     from jitui.tabular.mapping import read_map, ready_maps
 
     for name in ready_maps():
@@ -46,17 +46,17 @@ _Out = Annotated[Path, typer.Option(help="A new folder for the Parquet files.", 
 _MapFiles = Annotated[
     list[str] | None,
     typer.Option(
-        "--map-file", help="A map as TOML or YAML, or the name of a ready one; repeat it.", show_default=False
+        "--map-file", help="A map as TOML or YAML, or the name of a ready one; may be repeated.", show_default=False
     ),
 ]
 _Constants = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A field of ours is this in every row; or an assumption."),
+    typer.Option("--set", metavar="NAME=VALUE", help="Field OURS has this value in every row; or an assumption."),
 ]
 _Encoding = Annotated[str | None, typer.Option(help="Of CSV files; gb18030 for many Chinese ones.")]
 _Delimiter = Annotated[str | None, typer.Option(help="Of CSV files: comma, semicolon, tab, pipe.")]
 _CompleteFrom = Annotated[
-    str | None, typer.Option(help="From this time on no event of the kinds in the files is missing.")
+    str | None, typer.Option(help="From this time on the events of the kinds in the files are complete.")
 ]
 
 
@@ -74,11 +74,11 @@ def import_(
     complete_from: _CompleteFrom = None,
     as_json: Json = False,
 ) -> None:
-    """Write a set of orders as a history, and print what was assumed and what was set aside.
+    """Write orders of another system as a history, and print what was assumed and what was set aside.
 
     csv, parquet and xlsx are your own files, read by a map (docs/how-to/import-your-own-export.md); online-retail and
-    olist are public sets (docs/how-to/back-test-real-orders.md). The folder appears when it is complete; the same files
-    again change nothing. Exit code 1 when a row was bad, 2 when nothing could be imported.
+    olist are public data sets (docs/how-to/back-test-real-orders.md). The folder appears when it is complete; importing
+    the same files again changes nothing. Exit code 1 when a row was bad, 2 when nothing could be imported.
     """
     from jitui.backtest.history.import_mapped import FORMATS, MappedImportSpec
     from jitui.entrypoints.cli import history_mapped

@@ -1,4 +1,4 @@
-"""`jitui history import csv|parquet|xlsx`: runs it, and prints what came of it."""
+"""`jitui history import csv|parquet|xlsx`: runs the import and prints the result."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MOST_SHOWN = 20
 
 
 def maps_of(names: Sequence[str]) -> list[FileMap]:
-    """The maps of --map-file; without one an empty map, which --map fills."""
+    """The maps of --map-file; without it an empty map, for --map to fill."""
     from jitui.tabular.mapping import FileMap, RowMap, read_map
 
     return [read_map(name) for name in names] or [FileMap("--map", (RowMap({}),))]
 
 
 def run(spec: MappedImportSpec, out: Path, *, as_json: bool) -> None:
-    """Import, print, and leave with 1 where a row was bad or a table is empty."""
+    """Import and print the result; exit code 1 when a row was bad or a table is empty."""
     from jitui.backtest.history.import_mapped import import_mapped
     from jitui.backtest.run import peak_memory_mib
 
@@ -72,9 +72,9 @@ def _print(done: MappedImport, out: Path, seconds: float, peak: int) -> None:
     for found in (*done.joins, *done.found):
         echo(str(found))
     for table in done.empty:
-        echo(f"No row of {table} could be taken.")
+        echo(f"No row of {table} could be used.")
     if done.complete_kinds:
-        echo(f"Said to be complete: {', '.join(done.complete_kinds)}.")
+        echo(f"Declared complete: {', '.join(done.complete_kinds)}.")
     if not done.holds:
         say(
             f"Mend the rows in the files, remove {out} and import again; what they would have said is unknown in this"

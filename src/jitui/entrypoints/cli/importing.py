@@ -33,15 +33,15 @@ class What(StrEnum):
     HISTORY = "history"
 
 
-_Kind = Annotated[What, typer.Argument(help="What the files hold.", show_default=False)]
+_Kind = Annotated[What, typer.Argument(help="What the files contain.", show_default=False)]
 _Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, Parquet or Excel.", show_default=False)]
 _MapFile = Annotated[str | None, typer.Option("--map-file", help="A map as TOML or YAML, or the name of a ready one.")]
 _Constants = Annotated[
-    list[str] | None, typer.Option("--set", metavar="OURS=VALUE", help="Our field is this in every row; repeat it.")
+    list[str] | None, typer.Option("--set", metavar="OURS=VALUE", help="OURS is this in every row; may be repeated.")
 ]
-_Atomic = Annotated[bool, typer.Option("--atomic", help="Load nothing when a single row is bad.")]
-_Check = Annotated[bool, typer.Option("--check", help="Load nothing: say what would be refused, and why.")]
-_Currency = Annotated[str | None, typer.Option(help="Where the file has no such column.")]
+_Atomic = Annotated[bool, typer.Option("--atomic", help="Load nothing when any row is bad.")]
+_Check = Annotated[bool, typer.Option("--check", help="Load nothing; show what would be refused, and why.")]
+_Currency = Annotated[str | None, typer.Option(help="For a file without this column.")]
 _Encoding = Annotated[str | None, typer.Option(help="Of CSV files, utf-8 by default; gb18030 for many Chinese ones.")]
 _Delimiter = Annotated[
     str | None, typer.Option(help="Of CSV files: comma, semicolon, tab, pipe; by default as the header has it.")
@@ -66,10 +66,10 @@ def importing(
     complete_from: _CompleteFrom = None,
     as_json: Json = False,
 ) -> None:
-    """Load files; each bad row is named with its number, column, value and reason, the good ones are loaded.
+    """Load files; a bad row is reported with its number, column, value and reason, the good ones are loaded.
 
-    Fields and what they take: docs/reference/command-line.md. Importing the same file again changes nothing.
-    Exit code 1 when a row was bad, 2 when a file cannot be read (then nothing is loaded).
+    docs/reference/command-line.md lists the fields. Importing the same file again changes nothing. Exit code 1 when a
+    row was bad, 2 when a file cannot be read (then nothing is loaded).
     """
     from jitui.importing.build_values import KINDS
     from jitui.importing.field_columns import check_fields
@@ -109,7 +109,7 @@ def _run(spec: ImportSpec, folder: Path) -> tuple[Read, Done]:
         return read, with_app(lambda service: take(service, spec, read, advance))
 
 
-# What the columns mean --------------------------------------------------------------------------------------------
+# The columns ------------------------------------------------------------------------------------------------------
 
 
 def _said(columns: Sequence[str], constants: Sequence[str], map_file: str | None) -> SaidOfColumns:
@@ -154,7 +154,7 @@ def _complete_from(what: What, text: str | None) -> datetime | None:
     return moment_of(text, "--complete-from")
 
 
-# What came of it --------------------------------------------------------------------------------------------------
+# The result -------------------------------------------------------------------------------------------------------
 
 
 def _report(spec: ImportSpec, read: Read, done: Done, *, as_json: bool) -> None:
@@ -188,7 +188,7 @@ def _report(spec: ImportSpec, read: Read, done: Done, *, as_json: bool) -> None:
     for name in done.rejected:
         say(f"The rows that were not taken are in {name}, each with its reason.")
     if done.bad:
-        say("Mend these rows (a row of more cells than the header has a stray delimiter) and import the file again.")
+        say("Correct these rows (a row of more cells than the header has a stray delimiter) and import the file again.")
     _report_counts(spec, read, done)
 
 
@@ -207,7 +207,7 @@ FIRST_OF_A_KIND = 3
 
 
 def _report_check(spec: ImportSpec, read: Read, done: Done) -> None:
-    """What would be refused, by kind: how many rows, and the first of them."""
+    """Show what would be refused: for each kind the number of rows, and the first of them."""
     kinds: dict[str, list[BadRow]] = {}
     for bad in done.bad:
         kinds.setdefault(bad.kind, []).append(bad)

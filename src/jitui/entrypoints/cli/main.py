@@ -1,4 +1,4 @@
-"""The `jitui` command: a table of commands, each imported when it is called, and what becomes of their errors."""
+"""The `jitui` command: a table of commands, each imported when it is called, and the handling of their errors."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ used, 3 a part we depend on is not there."""
 
 
 class _ClosedPipe(BaseException):
-    """Whoever read our output has left."""
+    """The reader of our output has closed the pipe."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A command that is imported when it is called: a function for Typer, or a Typer with commands of its own."""
+    """A command that is imported when it is called: a function, or a Typer with commands of its own."""
 
     target: str
     help: str
@@ -47,7 +47,7 @@ COMMANDS = {
     "reconcile": Slot("reconcile:reconcile", "A provider's statement against the ledger."),
     "refunds": Slot("refunds:refunds", "Find refunds that failed, and mend them."),
     "tasks": Slot("tasks:tasks", "Differences that a person must look at."),
-    "restore": Slot("restore:restore", "From a restored backup to paying again."),
+    "restore": Slot("restore:restore", "Check a restored backup, then pay again."),
     "pause": Slot("pause:pause", "Stop instant approvals, everywhere or for a place."),
     "restrict": Slot("buyers:restrict", "Withdraw the service from a buyer."),
     "select": Slot("buyers:select", "Put a buyer on the allow or the deny list."),
@@ -68,7 +68,7 @@ COMMANDS = {
 
 
 class LazyGroup(TyperGroup):
-    """Lists every command with its one line and imports none but the one that is called."""
+    """Lists every command with one line of help; imports only the command that is called."""
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, TyperCommand | None, list[str]]:  # type: ignore[override]
         if args and args[0] in COMMANDS:
@@ -80,12 +80,12 @@ class LazyGroup(TyperGroup):
             done: object = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError as error:
-            raise _ClosedPipe from error  # Typer would make it a failure of the command
+            raise _ClosedPipe from error  # Typer would report it as an error of the command
         return done
 
 
 def load(name: str) -> TyperCommand | TyperGroup:
-    """The real command behind a name."""
+    """The real command with this name."""
     module, _, attribute = COMMANDS[name].target.partition(":")
     target: object = getattr(import_module(f"jitui.entrypoints.cli.{module}"), attribute)
     if isinstance(target, typer.Typer):
@@ -99,7 +99,7 @@ def load(name: str) -> TyperCommand | TyperGroup:
 
 
 def new_typer(help_text: str = "") -> typer.Typer:
-    """A Typer as all of ours are: plain help (Rich's takes half a second to import), no completion options."""
+    """A Typer with our settings: plain help (Rich takes half a second to import), no completion options."""
     return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
@@ -127,11 +127,11 @@ def _options(
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """`main` has read --debug already: it must hold for errors of this very step too."""
+    """`main` has read --debug already, because it also applies to errors of this step."""
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and leave with its exit code; errors of the JituiError tree become one sentence."""
+    """Run a command and exit with its code; a JituiError is printed as one sentence."""
     words = list(sys.argv[1:] if args is None else args)
     any_terminal()
     terminated = _Terminated()
@@ -187,7 +187,7 @@ def _is_a_signal_in_duckdb(error: Exception) -> bool:
 
 
 def _refuse_what_is_no_text(words: list[str]) -> None:
-    """Bytes that are no text in the terminal's encoding come as halves of surrogate pairs, which nothing can store."""
+    """Refuse bytes that are not text in the terminal's encoding: they arrive as surrogates, which cannot be stored."""
     from jitui.errors import BadInput
 
     for word in words:
@@ -196,14 +196,14 @@ def _refuse_what_is_no_text(words: list[str]) -> None:
 
 
 def _tell(error: Exception, sentence: str, *, debug: bool) -> None:
-    """An error's sentence, or with --debug its trace; never a secret or a local value."""
+    """Print an error's sentence, or with --debug its trace; never a secret or a local variable."""
     from jitui.logs import isolated_trace, without_secrets
 
     say(isolated_trace(error) if debug else without_secrets(sentence))
 
 
 def _leave_closed_pipe() -> NoReturn:
-    """Whoever read our output has left; nothing more may be written, not even at the interpreter's own end."""
+    """Exit without writing anything more, because the reader of our output has closed the pipe."""
     import os
 
     nowhere = os.open(os.devnull, os.O_WRONLY)

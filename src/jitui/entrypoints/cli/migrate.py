@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def migrate(
-    current: Annotated[bool, typer.Option("--current", help="Only show where the database stands.")] = False,
+    current: Annotated[bool, typer.Option("--current", help="Only show the database's revision.")] = False,
     iso_amounts: Annotated[
         str,
         typer.Option(
             "--iso-amounts",
             metavar="CODES",
-            help="Currencies, with commas, whose stored amounts are in ISO 4217's minor units; asked for by name.",
+            help="Currencies whose stored amounts are in ISO 4217's minor units; an error asks for them.",
         ),
     ] = "",
     as_json: Json = False,

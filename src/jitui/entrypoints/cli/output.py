@@ -1,7 +1,7 @@
-"""What commands print: results on standard output, everything said to a person on standard error.
+"""Prints the output of commands: results on standard output, remarks on standard error.
 
-The only module of the command line that prints. Text of others (reasons, titles, ids, names of files) is data: square
-brackets are no markup, and what would steer the terminal or hide is shown as an escape.
+Only this module of the command line prints. Text from outside (reasons, titles, ids, names of files) is data: square
+brackets are not markup, and characters that would steer the terminal or are invisible are shown as escapes.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for
 
 
 def any_terminal() -> None:
-    """What the terminal's encoding has no sign for is written as an escape, instead of ending the command."""
+    """Write characters that the terminal's encoding does not have as escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def print_json(document: object) -> None:
-    """One JSON document on standard output, indented; Unicode as it is where the terminal can show it."""
+    """Print a JSON document on standard output, indented, with Unicode where the terminal can show it."""
     import msgspec
 
     text = escaped_in_json(msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2).decode())
@@ -52,24 +52,24 @@ def _speaks_unicode(encoding: str | None) -> bool:
 
 
 def echo(text: str = "", *, newline: bool = True) -> None:
-    """A line of a result, or several; not by Typer's echo, which takes an ASCII terminal for one of UTF-8."""
+    """Print a line of a result, or several. Typer's echo is not used, because it takes an ASCII terminal for UTF-8."""
     print(visible_lines(text), end="\n" if newline else "", flush=True)
 
 
 def say(text: str) -> None:
-    """A remark for the person at the terminal."""
+    """Print a remark for the person at the terminal."""
     print(visible_lines(text), file=sys.stderr, flush=True)
 
 
 def styled(text: str, style: str = "") -> Text:
-    """A piece of a result in a colour or weight."""
+    """A text in a colour or weight."""
     from rich.text import Text
 
     return Text(visible_lines(text), style=style)
 
 
 def assembled(*parts: str | tuple[str, str]) -> Text:
-    """Pieces side by side, each with its style or none."""
+    """Texts joined to one, each with its own style or none."""
     from rich.text import Text
 
     shown = [(part, "") if isinstance(part, str) else part for part in parts]
@@ -77,12 +77,12 @@ def assembled(*parts: str | tuple[str, str]) -> Text:
 
 
 def results() -> Console:
-    """Where tables go; without colour and 80 columns wide where it is not a terminal."""
+    """The console for tables; without colour and 80 columns wide when it is not a terminal."""
     return _console(width=None if sys.stdout.isatty() else 80)
 
 
 def remarks() -> Console:
-    """Where progress goes."""
+    """The console for progress."""
     return _console(stderr=True)
 
 
@@ -90,7 +90,7 @@ def _console(**options: Any) -> Console:
     from rich.console import Console
 
     class PlainConsole(Console):
-        """Every string that it is given, in tables too, is data."""
+        """A Rich console that takes every string as data, also in tables."""
 
         def render_str(self, text: str, **more: Any) -> Text:
             return super().render_str(visible_lines(text), **{**more, "markup": False, "emoji": False})
@@ -100,7 +100,7 @@ def _console(**options: Any) -> Console:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A progress bar on standard error that leaves nothing behind; silent where nobody watches."""
+    """A progress bar on standard error, which disappears at the end; silent when that is not a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = remarks()

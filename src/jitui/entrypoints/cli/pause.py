@@ -20,16 +20,16 @@ def pause(
     scope: Annotated[
         str, typer.Argument(metavar="[SCOPE]", help="platform, shop, category, item or region.")
     ] = "platform",
-    ref: Annotated[str, typer.Argument(metavar="[REF]", help="Which one; nothing for the platform.")] = "",
-    reason: Annotated[str, typer.Option(help="Why, for everybody who asks.")] = "",
-    lift: Annotated[bool, typer.Option("--lift", help="Let instant approvals go on.")] = False,
-    listing: Annotated[bool, typer.Option("--list", help="Show the pauses that stand.")] = False,
+    ref: Annotated[str, typer.Argument(metavar="[REF]", help="Its id; nothing for the platform.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason, which tickets show.")] = "",
+    lift: Annotated[bool, typer.Option("--lift", help="End the pause.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="Show the pauses in force.")] = False,
     by: Annotated[str, typer.Option(help="Who does this, for the record.")] = "command line",
     as_json: Json = False,
 ) -> None:
     """Stop instant approvals from the next request on: every request of that place goes to review and says why.
 
-    Pausing again replaces the reason. --lift without a standing pause leaves with exit code 1.
+    Pausing again replaces the reason. --lift without a pause ends with exit code 1.
     """
     from jitui.entrypoints.cli.running import with_app
 

@@ -1,4 +1,4 @@
-"""`jitui policy`: check and test files, tell two apart, list the facts, publish."""
+"""`jitui policy`: check, test, compare and publish policies, and list the facts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy fil
 
 @policy.command()
 def check(files: Files, as_json: Json = False) -> None:
-    """Check policies: every problem as file:line:column: sentence. Exit code 1 when there is one."""
+    """Check policies; every problem is printed as file:line:column: sentence. Exit code 1 when there is one."""
     reports = [_check(file) for file in files]
     if as_json:
         print_json({"policies": [_report_json(*report) for report in reports]})
@@ -52,7 +52,7 @@ def check(files: Files, as_json: Json = False) -> None:
 
 
 def _check(file: Path) -> tuple[Path, Policy | None, tuple[PolicyProblem, ...]]:
-    """The policy, or None, and its problems; a policy that loads may still have advice."""
+    """The policy and its problems; the policy is None when it cannot be loaded. One that loads may have advice."""
     from jitui.policy import PolicyRefused
 
     try:
@@ -73,7 +73,7 @@ def _report_json(file: Path, loaded: Policy | None, problems: tuple[PolicyProble
 
 @policy.command()
 def facts(as_json: Json = False) -> None:
-    """The closed table of facts that conditions may read: name, type, unit, source, meaning."""
+    """List the facts that conditions may read: name, type, unit, source, meaning."""
     from jitui.policy import FACTS, LINE_FIELDS
 
     if as_json:
@@ -84,7 +84,7 @@ def facts(as_json: Json = False) -> None:
 
 
 def _print_facts(title: str, specs: list[FactSpec]) -> None:
-    """Two lines a fact, so that long names and meanings fit 80 columns."""
+    """Print each fact in two lines, so that long names and meanings fit into 80 columns."""
     from rich.padding import Padding
 
     console = results()
@@ -103,7 +103,7 @@ def publish(
     by: Annotated[str, typer.Option(help="Who publishes, for the publication log.")] = "command line",
     as_json: Json = False,
 ) -> None:
-    """Check a policy and make it the one that decides, at once."""
+    """Check a policy and put it in force at once."""
     from jitui.entrypoints.cli.running import with_app
 
     loaded = load_policy(file)

@@ -1,4 +1,4 @@
-"""`jitui policy agree`: random policies on random rows, read by CEL and by the query engines."""
+"""`jitui policy agree`: compares CEL's run time and the query engines on random policies."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SHOWN = 3
 def agree(
     cases: Annotated[int, typer.Option(min=1, help="How many policies, each on forty rows.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same cases.")] = 1,
-    engine: Annotated[str, typer.Option(help="duckdb, or both: Spark too, where DuckDB agreed.")] = "duckdb",
+    engine: Annotated[str, typer.Option(help="duckdb; both: Spark too, when DuckDB agreed.")] = "duckdb",
     as_json: Json = False,
 ) -> None:
-    """Do the two readings of a policy agree? Exit code 1 when they do not, with the shortest cases in which."""
+    """Check that CEL's run time and the engines agree. Exit code 1 when they do not, with the shortest cases."""
     from jitui.backtest.agreement import run_agreement
     from jitui.backtest.engine import open_engine
 
@@ -57,7 +57,7 @@ def agree(
 
 
 def engine_names(text: str) -> list[EngineName]:
-    """The engines that `duckdb` or `both` names; raises BadInput for any other word."""
+    """The engines for `duckdb` or `both`; raises BadInput for any other word."""
     from jitui.backtest.engine import EngineName
     from jitui.errors import BadInput
 

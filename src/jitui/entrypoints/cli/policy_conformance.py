@@ -1,4 +1,4 @@
-"""`jitui policy conformance`: the public CEL cases of the supported subset, read by every reading of a policy."""
+"""`jitui policy conformance`: runs CEL's public cases in CEL's run time and the query engines."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def conformance(
     left_out: Annotated[bool, typer.Option("--left-out", help="Only list the cases left out, with reasons.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Does every reading give the values of the CEL specification? Exit code 1 when one does not.
+    """Check the values of CEL's public cases. Exit code 1 when one differs from the specification.
 
-    Needs a checkout: its set-up brings the cases.
+    It needs a checkout, whose set-up installs the cases.
     """
     from jitui.backtest.conformance import LeftOut, classify, left_out_text, load_cases, run_conformance
     from jitui.backtest.engine import open_engine

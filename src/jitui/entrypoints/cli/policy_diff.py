@@ -1,4 +1,4 @@
-"""`jitui policy diff`: what changed between two policies, in words and in tickets."""
+"""`jitui policy diff`: the differences between two policies, in sentences and in requests of a history."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="Policy file (YAML).", show_default=False)],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Policy file (YAML).", show_default=False)],
     history: Annotated[
-        str, typer.Option(metavar="WHERE", help="Replay this history by both: a folder, DuckDB file or URL.")
+        str, typer.Option(metavar="WHERE", help="Replay this history with both: a folder, DuckDB file or URL.")
     ] = "",
     time_zone: DaysIn = "",
     as_json: Json = False,
 ) -> None:
     """Explain what changed between two policies; with a history, which requests come out otherwise.
 
-    Exit codes as diff has them: 0 no difference but comments and layout, 1 a difference, 2 trouble.
+    Exit codes are those of diff: 0 no difference except comments and layout, 1 a difference, 2 an error.
     """
     from jitui.policy.difference import differences
 

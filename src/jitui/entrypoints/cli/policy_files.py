@@ -1,4 +1,4 @@
-"""Policy files that commands are given."""
+"""Reads the policy files that commands are given."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load_policy(file: Path) -> Policy:
 
 
 def read_bytes(file: Path) -> bytes:
-    """What is in a file; raises BadInput when it cannot be read."""
+    """The content of a file; raises BadInput when it cannot be read."""
     from jitui.errors import BadInput
 
     try:

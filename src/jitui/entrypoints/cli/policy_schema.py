@@ -6,9 +6,9 @@ from jitui.entrypoints.cli.output import print_json
 
 
 def schema() -> None:
-    """Print the JSON Schema of a policy file, by which an editor completes and checks it.
+    """Print the JSON Schema of a policy file, with which an editor completes and checks it.
 
-    docs/reference/policy-file.md says how an editor is told of it.
+    docs/reference/policy-file.md explains how to use it in an editor.
     """
     from jitui.policy.loading.json_schema import policy_schema
 

@@ -1,4 +1,4 @@
-"""`jitui policy test`: what a policy must decide, case by case."""
+"""`jitui policy test`: runs the test cases of a policy."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def run_cases(
     language: Annotated[str, typer.Option(help="Of the conditions' sentences: zh or en.")] = "en",
     as_json: Json = False,
 ) -> None:
-    """Decide the cases beside a policy and compare with what they expect.
+    """Decide the cases of a policy and compare the results with the expected ones.
 
-    Exit code 1 when a case fails or none was there, 2 when a file cannot be read or does not fit the policy.
+    Exit code 1 when a case fails or there is none, 2 when a file cannot be read or does not fit the policy.
     """
     from jitui.policy.cases import never_seen, read_cases, run_case
     from jitui.policy.loading.file_kinds import LANGUAGES
@@ -65,7 +65,7 @@ def _tested(done: Sequence[CaseResult], gaps: Sequence[NeverSeen]) -> str:
 
 
 def _files(policy: Path, named: Sequence[Path] | None) -> Sequence[Path]:
-    """The files that were named, else the one beside the policy, else none."""
+    """The named files, or the one beside the policy if it exists."""
     if named:
         return named
     beside = policy.with_name(f"{policy.stem}.cases{policy.suffix}")
@@ -93,7 +93,7 @@ def _why(result: ConditionResult, language: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A fact's value as it is written in a cases file; None is `unknown`."""
+    """A fact's value as it is written in a cases file; `unknown` for None."""
     if value is None:
         return "unknown"
     if isinstance(value, bool):

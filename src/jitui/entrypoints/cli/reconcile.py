@@ -29,18 +29,18 @@ def reconcile(
     ],
     statement: Annotated[Path, typer.Argument(metavar="STATEMENT", help="The provider's file.", show_default=False)],
     since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="What it covers: from here on.", show_default=False)
+        str | None, typer.Option("--from", metavar="TIME", help="The start of what it covers.", show_default=False)
     ] = None,
     until: Annotated[
         str | None, typer.Option("--until", metavar="TIME", help="And before here.", show_default=False)
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Match a provider's statement against the ledger: matched, ours only, theirs only, amount differs.
+    """Compare a provider's statement with the ledger: matched, ours only, theirs only, amount differs.
 
-    Each difference becomes a task with its evidence; the same statement again makes no second one. It never pays.
-    A payment that we had not heard of is looked up and confirmed. Without --from and --until the rows say what it
-    covers, in whole days where the provider's statements have those. Exit code 1 when a difference is open.
+    Each difference becomes a task with its evidence; the same statement again adds none. It never pays. A refund that
+    we did not know to be paid is looked up and confirmed. Without --from and --until the rows define the time that is
+    covered, in whole days if the provider's statements have those. Exit code 1 when a difference is open.
     """
     from jitui.entrypoints.cli.running import with_app
 
@@ -81,7 +81,7 @@ def _format(provider: str) -> StatementFormat:
 
 
 def _time(name: str, text: str | None, zone: tzinfo | None) -> datetime | None:
-    """A day, in the zone of the provider's days, or a time with its zone."""
+    """A day in the zone of the provider's days, or a time with its zone."""
     from datetime import UTC
 
     return None if text is None else moment_of(text, name, zone or UTC)
@@ -134,7 +134,7 @@ def _show(report: ReconciliationReport) -> None:
         echo("The statement lists no payments; refunds alone were compared.")
     echo(f"{report.others} other rows, {report.unreadable} that cannot be read.")
     if report.learned:
-        echo(f"{report.learned} were news to us and are confirmed now.")
+        echo(f"{report.learned} were not known before and are confirmed now.")
     if report.resolved_before:
         echo(f"{report.resolved_before} differences were resolved before.")
     if report.open:
@@ -147,7 +147,7 @@ def _show(report: ReconciliationReport) -> None:
 
 
 def _evidence(evidence: object) -> str:
-    """Both sides, or why a row cannot be read."""
+    """Both sides of a difference, or why a row cannot be read."""
     if not isinstance(evidence, dict) or "reason" in evidence:
         found = evidence if isinstance(evidence, dict) else {}
         return f"line {found.get('line')}: {found.get('reason')}"

@@ -28,14 +28,14 @@ _PolicyFile = Annotated[Path, typer.Option(help="The policy that decides, in the
 _FormatName = Annotated[str, typer.Option("--format", help="What the columns mean.")]
 _DispatchHours = Annotated[int, typer.Option(min=0, max=2_160, help="From order to dispatch.")]
 _CompleteDays = Annotated[int, typer.Option(min=1, max=365, help="From dispatch to a completed order.")]
-_MerchantHours = Annotated[int, typer.Option(min=0, max=2_160, help="From a reviewed request to the approval.")]
+_MerchantHours = Annotated[int, typer.Option(min=0, max=2_160, help="From a request in review to the approval.")]
 _Since = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")]
-_Until = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day after the last.")]
-_LimitOrders = Annotated[int | None, typer.Option(min=1, help="Stop reading after so many orders.")]
+_Until = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day after the last one.")]
+_LimitOrders = Annotated[int | None, typer.Option(min=1, help="Stop reading after this many orders.")]
 _DatabaseUrl = Annotated[
-    str | None, typer.Option(help="An empty PostgreSQL database; without: jitui_replay, made when needed.")
+    str | None, typer.Option(help="An empty PostgreSQL database; by default jitui_replay, created when missing.")
 ]
-_Fresh = Annotated[bool, typer.Option("--fresh", help="Drop what an earlier replay left, and start again.")]
+_Fresh = Annotated[bool, typer.Option("--fresh", help="Delete what an earlier replay left, and start again.")]
 _UnmatchedFile = Annotated[Path | None, typer.Option(help="Write every unmatched cancellation row to this CSV file.")]
 _Show = Annotated[int, typer.Option(min=0, help="How many unmatched and broken rows --json lists.")]
 
@@ -56,7 +56,7 @@ def replay(
     show: _Show = 20,
     as_json: Json = False,
 ) -> None:
-    """Drive real orders and cancellations through the service, in time order, and print what came of them.
+    """Replay real orders and cancellations through the service, in time order, and print the results.
 
     Running it again changes nothing and prints the same numbers; a run that was stopped is finished by running it
     again. Exit code 1 when the database and the provider's books do not agree.
@@ -136,7 +136,7 @@ def _orders_in(history: History, assumptions: ReplayAssumptions) -> int:
 
 @contextmanager
 def _progress(orders: int) -> Iterator[Callable[[Progress], None]]:
-    """A bar on standard error with the day that is replayed and the time that is left; silent where nobody watches."""
+    """A progress bar with the current day of the replay and the remaining time; silent when nobody watches."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -162,7 +162,7 @@ def _progress(orders: int) -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def _unmatched_file(path: Path | None) -> Iterator[Callable[[Unmatched], None]]:
-    """Writes a row for every unmatched cancellation row, as it is found."""
+    """Write a row for every unmatched cancellation row to a file."""
     if path is None:
         yield lambda _: None
         return

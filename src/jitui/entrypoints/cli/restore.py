@@ -1,4 +1,4 @@
-"""`jitui restore`: from a restored backup to paying again."""
+"""`jitui restore`: checks a restored backup, and lets it pay again."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Statements = Annotated[
     typer.Option(
         "--statement",
         metavar="PROVIDER=FILE",
-        help="A statement from that time until now, for a provider that lists no refunds; may be given again.",
+        help="A statement from that time until now, for a provider that lists no refunds; may be repeated.",
         show_default=False,
     ),
 ]
@@ -46,7 +46,7 @@ Statements = Annotated[
 
 @restore.command("status")
 def status(as_json: Json = False) -> None:
-    """Whether refunds are paid. Exit code 1 while payouts are held."""
+    """Show whether refunds are paid. Exit code 1 while payouts are held."""
     from jitui.entrypoints.cli.running import with_app
 
     async def work(service: Service) -> PayoutStatus:
@@ -66,7 +66,7 @@ def hold(
     reason: Annotated[str, typer.Option(help="Why; operators read it.", show_default=False)] = "",
     by: By = "command line",
 ) -> None:
-    """Hold payouts and instant approvals, for a restore that PostgreSQL itself does not show.
+    """Hold payouts and instant approvals, after a restore that PostgreSQL itself does not show.
 
     A copy of the disk that is started again keeps its timeline, so it must be held by hand before a worker starts.
     """
@@ -85,7 +85,7 @@ def hold(
 
 @restore.command("check")
 def check(since: Since = None, statement: Statements = None, as_json: Json = False) -> None:
-    """Compare with the providers' refunds and take in what was paid since the backup; payouts stay held.
+    """Compare with the providers' refunds and record what was paid since the backup; payouts stay held.
 
     Exit code 1 when a provider was not checked or a refund has no explanation.
     """
@@ -122,10 +122,10 @@ def accept(
     note: Annotated[str, typer.Option(help="For the record.")] = "",
     by: By = "command line",
 ) -> None:
-    """Check as above, then pay again from this database.
+    """Check as `check` does, then pay again from this database.
 
     What was sent to us after the backup is lost: a parcel that has left looks unshipped, and would be refunded at once.
-    So the platform sends it again first, and --fed-again says so.
+    So the platform first sends it again; --fed-again confirms that.
     """
     from jitui.entrypoints.cli.running import with_app
 
@@ -189,7 +189,7 @@ def _statements(given: Sequence[str] | None) -> dict[str, list[ProviderRefund]]:
 
 
 def _refunds_in(provider: str, path: Path) -> list[ProviderRefund]:
-    """The refunds of a statement; one that came back is declined. Raises BadInput for a row that cannot be read."""
+    """The refunds of a statement; one that came back is declined. Raises BadInput for an unreadable row."""
     from jitui.aftersales.provider import RefundResultKind
     from jitui.aftersales.reconciliation.restore import ProviderRefund
     from jitui.aftersales.reconciliation.statement import RowKind, StatementRow, UnreadableRow

@@ -1,4 +1,4 @@
-"""Running a command against the service's own parts: settings, a migrated database, one event loop."""
+"""Runs a command with the service: settings, a migrated database, one event loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Result = TypeVar("_Result")
 
 
 def with_app(work: Callable[[Service], Awaitable[_Result]]) -> _Result:
-    """Open the configured or embedded database and the service on it, and do one piece of work.
+    """Open the configured or embedded database and the service, and run `work` with it.
 
     Raises NotConfigured for a setting, Unavailable for a database that does not answer.
     """

@@ -18,7 +18,7 @@ def serve(
         int | None, typer.Option(min=0, max=65_535, help="Instead of JITUI_PORT.", show_default=False)
     ] = None,
     sample_people: Annotated[
-        bool, typer.Option("--sample-people", hidden=True, help="Let a demo's own people in by one click.")
+        bool, typer.Option("--sample-people", hidden=True, help="Let a demo's sample people sign in by one click.")
     ] = False,
 ) -> None:
     """Serve the HTTP API and the console, on the embedded database when none is configured."""
@@ -53,7 +53,7 @@ def serve(
 
 
 def _require_policy(settings: Settings, url: str) -> None:
-    """Without one every request would be answered 503. Raises NotConfigured, with what to do."""
+    """Raises NotConfigured, with what to do, when there is no policy: every request would then be answered 503."""
     import asyncio
 
     from jitui.bootstrap import open_service

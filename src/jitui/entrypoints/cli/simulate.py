@@ -1,4 +1,4 @@
-"""`jitui simulate`: a made-up marketplace history of any size."""
+"""`jitui simulate`: generates a marketplace history of any size."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def simulate(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change an assumption.", show_default=False)
     ] = None,
     all_orders: Annotated[
-        bool, typer.Option("--all-orders", help="Write all orders, not only those that are asked about.")
+        bool, typer.Option("--all-orders", help="Write all orders, not only those with requests.")
     ] = False,
-    memory_mib: Annotated[int, typer.Option(min=256, help="What may be kept in memory.")] = 1024,
+    memory_mib: Annotated[int, typer.Option(min=256, help="The most memory for the engine.")] = 1024,
     as_json: Json = False,
 ) -> None:
-    """Write a marketplace history: orders, shipments, requests, abuse rings, late shippers, presales.
+    """Generate a marketplace history: orders, shipments, requests, abuse rings, late shippers, presales.
 
     docs/reference/generator.md lists the assumptions. The folder appears when it is complete.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def simulate_faults(
-    seeds: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many worlds.")] = 50,
+    seeds: Annotated[int, typer.Option(min=1, max=10_000_000, help="How many simulated runs (worlds).")] = 50,
     first_seed: Annotated[int, typer.Option(min=0, max=2**31, help="The first one; each has its own seed.")] = 1,
     restart_database: Annotated[
         bool, typer.Option("--restart-database", help="Kill the database server once in each world.")
@@ -25,10 +25,10 @@ def simulate_faults(
     trace: Annotated[bool, typer.Option("--trace", help="Show the schedule of every world that fails.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run the service in worlds of faults, and hold what came of it to the provider's own books.
+    """Run the service under simulated faults, and compare the results with the provider's own books.
 
     docs/reference/fault-simulation.md says what is injected and what is checked. Exit code 1 when anything was lost,
-    paid twice or paid over; each seed that fails prints the command that runs it again.
+    paid twice or paid over; each failing seed prints the command that runs it again.
     """
     from jitui.demo.simulation import SimulationOptions
 
@@ -112,7 +112,7 @@ def _print(report: SimulationReport) -> None:
         f"attempts; {report.paid:,} paid\nby the provider's books, in {report.seconds} s."
     )
     for failure in report.failures:
-        echo(f"\nSeed {failure.seed} does not hold:")
+        echo(f"\nSeed {failure.seed} failed:")
         for sentence in failure.wrong:
             echo(f"  {sentence}")
         echo(f"Replay it with: {failure.command}")

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 def provider_simulator(
     books: Annotated[
-        Path | None, typer.Option(help="The file of its books; without: simulator.books in JITUI_HOME.")
+        Path | None, typer.Option(help="The file of its books; by default simulator.books in JITUI_HOME.")
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 8765,
-    webhook_url: Annotated[str | None, typer.Option(help="Where its news goes: …/v1/notifications/simulator.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free port.")] = 8765,
+    webhook_url: Annotated[str | None, typer.Option(help="Where webhooks go: …/v1/notifications/simulator.")] = None,
     faults: Annotated[str, typer.Option(help="off, amounts, or seed:NUMBER:NAME=RATE,… ")] = "off",
     latency_ms: Annotated[float, typer.Option(min=0, help="Mean time before it pays.")] = 0.0,
     rate_limit: Annotated[float | None, typer.Option(min=0.1, help="Most refunds a second.")] = None,
 ) -> None:
-    """A payment provider to test with: an HTTP server with durable books of its own. It moves no money.
+    """A payment provider for tests: an HTTP server with durable books of its own. It moves no money.
 
-    Key and webhook secret are JITUI_SIMULATOR_KEY and JITUI_SIMULATOR_WEBHOOK_SECRET, as the service has them.
+    Its key and webhook secret are JITUI_SIMULATOR_KEY and JITUI_SIMULATOR_WEBHOOK_SECRET, the same as the service's.
     """
     from jitui.provider_simulator import run
     from jitui.settings import read_settings

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 def tasks(
     everything: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
     provider: Annotated[str | None, typer.Option(help="Of one provider.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most tasks to list, newest first.")] = 50,
     resolve: Annotated[str | None, typer.Option(metavar="TASK", help="Close a task.", show_default=False)] = None,
-    note: Annotated[str, typer.Option(help="What became of it; needed to close one.")] = "",
+    note: Annotated[str, typer.Option(help="How it was resolved; needed to close a task.")] = "",
     by: Annotated[str, typer.Option(help="Who does this, for the record.")] = "command line",
     as_json: Json = False,
 ) -> None:
-    """Differences from statements and double payments that a person must look at, newest first; no money moves.
+    """List differences from statements and double payments for people to look at, newest first; no money moves.
 
     A task that was resolved keeps its first note.
     """
@@ -59,7 +59,7 @@ def _chosen(resolve: str | None, note: str) -> UUID | None:
     if resolve is None:
         return None
     if not note.strip():
-        raise BadInput("Closing a task needs a --note: what became of it.", path="--note")
+        raise BadInput("Closing a task needs a --note: how it was resolved.", path="--note")
     try:
         return UUID(resolve)
     except ValueError:

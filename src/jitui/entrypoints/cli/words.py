@@ -1,4 +1,4 @@
-"""Words on the command line that become values of the core, refused in a sentence."""
+"""Converts arguments of the command line to values of the core; wrong ones are refused in a sentence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def word_of(text: str, allowed: tuple[_Word, ...], what: str) -> _Word:
-    """The word that was meant; raises BadInput with the allowed ones."""
+    """The word, if it is allowed; raises BadInput with the allowed ones."""
     from jitui.errors import BadInput
 
     for word in allowed:
@@ -24,7 +24,7 @@ def word_of(text: str, allowed: tuple[_Word, ...], what: str) -> _Word:
 
 
 def place_of(scope: str, ref: str, allowed: tuple[Scope, ...]) -> tuple[Scope, str]:
-    """A scope with the id it needs; the platform has none."""
+    """A scope with the id that it needs; the platform has none. Raises BadInput."""
     from jitui.aftersales.governance.registry import Scope
     from jitui.errors import BadInput
 
@@ -37,7 +37,7 @@ def place_of(scope: str, ref: str, allowed: tuple[Scope, ...]) -> tuple[Scope, s
 
 
 def id_of(text: str, what: str) -> str:
-    """An id as it was given; raises BadInput that says which character it cannot have."""
+    """An id as it was given; raises BadInput that names the character that it must not have."""
     from jitui.errors import BadInput
     from jitui.text import why_no_id
 
@@ -48,7 +48,7 @@ def id_of(text: str, what: str) -> str:
 
 
 def moment_of(text: str, option: str, days_in: tzinfo | None = None) -> datetime:
-    """A time with its zone; where `days_in` is given also a day, for its first moment there. Raises BadInput."""
+    """A time with its zone; with `days_in` also a day, which means its first moment there. Raises BadInput."""
     from datetime import UTC
 
     from jitui.errors import BadInput

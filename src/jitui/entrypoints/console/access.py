@@ -1,4 +1,4 @@
-"""Who may see what, in one place (I8): a buyer only their own, a shop only its own, and the same 404 for the rest."""
+"""Access to pages (I8): buyers see their own things, shops their own, and everybody else gets the same 404."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEEDED = "permission"
 
 
 class Sessions(AbstractAuthenticationMiddleware):
-    """Puts the person behind the session cookie into the request; nobody is a visitor too."""
+    """Puts the person of the session cookie into the request; without one it is a visitor's."""
 
     async def authenticate_request(self, connection: AnyConnection) -> AuthenticationResult:
         token = connection.cookies.get(SESSION_COOKIE)
@@ -68,14 +68,14 @@ async def own_ticket(visit: Visit, ticket_id: UUID) -> OrderSnapshot:
 
 
 async def own_order(visit: Visit, order_id: str) -> OrderSnapshot:
-    """The file of an order that is the buyer's own."""
+    """The snapshot of an order that belongs to the buyer."""
     reader = visit.reader
     snapshot = await visit.service.store.read_order(OrderRef(lane_of(reader.subject_id), known_text(order_id)))
     return _seen(visit, snapshot, Permission.ORDERS_READ)
 
 
 def known_text(text: str) -> str:
-    """An id from outside, if it can be one at all."""
+    """The text, if it can be an id; raises NotFoundException otherwise."""
     if why_no_id(text) is not None:
         raise NotFoundException
     return text

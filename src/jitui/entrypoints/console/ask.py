@@ -1,4 +1,4 @@
-"""The buyer's form: what was chosen on it, and what would be decided now."""
+"""The buyer's form for a refund request: what was chosen, and a dry run of the decision."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from jitui.policy import Explanation, Outcome, explain
 
 UNITS_FIELD = "units."
 _NO_SUCH_NUMBER = -1
-"""Not a number of units: the core refuses it as one."""
+"""A quantity that the core refuses, for a text that is not a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """The dry run: how much, whether at once, and the public conditions in the buyer's language (R16)."""
+    """The dry run: amount, whether it is refunded at once, and the public conditions in the buyer's language (R16)."""
 
     amount_minor: int
     currency: str
@@ -34,7 +34,7 @@ class DryRun:
 
 
 def askable(snapshot: OrderSnapshot) -> tuple[OrderLine, ...]:
-    """Lines with units that can still be asked for; the core has the last word."""
+    """The lines with units that can still be requested; the core checks again."""
     gone = snapshot.fulfillment in (FulfillmentStatus.SHIPPED, FulfillmentStatus.DELIVERED)
     if gone or snapshot.order.paid_at is None:
         return ()
@@ -43,13 +43,13 @@ def askable(snapshot: OrderSnapshot) -> tuple[OrderLine, ...]:
 
 
 def everything(buyer_id: str, snapshot: OrderSnapshot) -> RefundRequest:
-    """What the form shows at first: all that can be asked for."""
+    """A request for everything, which the form shows first."""
     units = tuple(LineUnits(line.line_id, line.free_quantity) for line in askable(snapshot))
     return RefundRequest(buyer_id, snapshot.order.order_id, Reason.NO_LONGER_WANTED, units)
 
 
 def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundRequest | Refusal:
-    """What was chosen; a form without units asks for nothing, which the core would take for everything."""
+    """The chosen units as a request; a form without units is refused, because the core would take it for everything."""
     units = tuple(
         LineUnits(name.removeprefix(UNITS_FIELD), count)
         for name, text in form.items()
@@ -62,7 +62,7 @@ def read_ask(buyer_id: str, order_id: str, form: Mapping[str, str]) -> RefundReq
 
 
 async def check(visit: Visit, request: RefundRequest) -> DryRun | Refusal:
-    """The same dry run as the API's."""
+    """The dry run of a request, as in the API."""
     service = visit.service
     found = await check_eligibility(service.store, await service.decision_settings(), request, now=service.clock())
     if isinstance(found, Refusal):
@@ -77,14 +77,14 @@ async def check(visit: Visit, request: RefundRequest) -> DryRun | Refusal:
 
 
 def sent_once(visit: Visit, request: RefundRequest, nonce: str) -> IdempotencyKey:
-    """A page that is sent twice (a double click, a reload) asks once."""
+    """The Idempotency-Key of a form, so that sending it twice (a double click, a reload) makes one request."""
     body_hash = hashlib.sha256(msgspec.json.encode(request)).digest()
     key = nonce if nonce.isprintable() and 0 < len(nonce) <= 64 else new_nonce()
     return IdempotencyKey(f"console:{visit.reader.name}", "ask", key, body_hash)
 
 
 def new_nonce() -> str:
-    """Names one showing of the form."""
+    """An id for one display of the form."""
     return str(uuid4())
 
 

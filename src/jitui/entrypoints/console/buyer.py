@@ -1,4 +1,4 @@
-"""The buyer's pages: my orders, ask for a refund, and its way to refunded."""
+"""The buyer's pages: orders, a refund request, and a ticket until it is refunded."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ async def orders(visit: Visiting, request: ConsoleRequest) -> Page:
 
 @get("/ask", opt=needs(Permission.REFUND_REQUESTS_READ))
 async def ask_page(visit: Visiting, request: ConsoleRequest) -> Page:
-    """Choose units and a reason; the amount is computed."""
+    """The form for units and a reason; the amount is computed."""
     snapshot = await own_order(visit, request.query_params.get("order", ""))
     return await _ask_page(visit, snapshot, everything(visit.reader.subject_id, snapshot))
 
 
 @get("/ask/check", opt=needs(Permission.REFUND_REQUESTS_READ))
 async def check_choice(visit: Visiting, request: ConsoleRequest) -> Page:
-    """The part of the page that follows what is chosen."""
+    """The part of the form that depends on what is chosen."""
     order_id = known_text(request.query_params.get("order", ""))
     chosen = read_ask(visit.reader.subject_id, order_id, dict(request.query_params))
     checked = chosen if isinstance(chosen, Refusal) else await check(visit, chosen)
@@ -76,7 +76,7 @@ async def check_choice(visit: Visiting, request: ConsoleRequest) -> Page:
 
 @post("/ask", opt=needs(Permission.REFUND_REQUESTS_WRITE), status_code=303)
 async def ask(visit: Visiting, data: Form) -> Response[str]:
-    """Open the ticket; the same page sent again leads to the same ticket."""
+    """Open the ticket; sending the same form again leads to the same ticket."""
     service, buyer_id = visit.service, visit.reader.subject_id
     snapshot = await own_order(visit, data.get("order", ""))
     chosen = read_ask(buyer_id, snapshot.order.order_id, data)
@@ -101,13 +101,13 @@ async def ask(visit: Visiting, data: Form) -> Response[str]:
 
 @get("/tickets/{ticket_id:uuid}", opt=needs(Permission.TICKETS_READ))
 async def ticket_page(visit: Visiting, ticket_id: FromPath[UUID]) -> Page:
-    """The ticket, which looks for news by itself until it is final."""
+    """The ticket, on a page that updates itself until the ticket is final."""
     return await _ticket_page(visit, await own_ticket(visit, ticket_id), ticket_id)
 
 
 @get("/tickets/{ticket_id:uuid}/news", opt=needs(Permission.TICKETS_READ))
 async def ticket_news(visit: Visiting, request: ConsoleRequest, ticket_id: FromPath[UUID]) -> Response[str]:
-    """The changing part of the page, or 204 when the reader has seen it as it is."""
+    """The changing part of the page, or 204 when it has not changed."""
     snapshot = await own_ticket(visit, ticket_id)
     if request.query_params.get("seen") == version_of(view_ticket(snapshot, ticket_id)):
         return Response("", status_code=204)
@@ -116,7 +116,7 @@ async def ticket_news(visit: Visiting, request: ConsoleRequest, ticket_id: FromP
 
 @post("/tickets/{ticket_id:uuid}/withdraw", opt=needs(Permission.REFUND_REQUESTS_WRITE), status_code=303)
 async def withdraw_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
-    """Take the request back while the shop has not decided."""
+    """Withdraw the request while the shop has not decided."""
     snapshot = await own_ticket(visit, ticket_id)
     reader, now = visit.reader, visit.service.clock()
     done = await withdraw(
@@ -196,7 +196,7 @@ async def _ticket_values(visit: Visit, snapshot: OrderSnapshot, ticket_id: UUID)
 
 
 def _rejection(view: TicketView) -> str:
-    """What the shop wrote when it rejected."""
+    """The shop's reason for the rejection."""
     return next((str(event.detail.get("reason", "")) for event in view.timeline if event.why == "rejected"), "")
 
 

@@ -1,7 +1,7 @@
-"""Brings the catalogues up to date with the pages: `python -m jitui.entrypoints.console.catalogues`.
+"""Updates the translation catalogues from the pages: `python -m jitui.entrypoints.console.catalogues`.
 
-New texts enter the English catalogue as they are and the Chinese one without a translation, which a test refuses;
-texts that no page says any more leave both.
+New texts are added to the English catalogue as they are, and to the Chinese one without a translation, which a test
+refuses. Texts that no page uses any more are removed from both.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ def texts_used() -> list[str]:
 
 
 def path_of(language: Language) -> Path:
-    """Where a language's catalogue lies."""
+    """The file of a language's catalogue."""
     return FOLDER / "locales" / f"{language.value.replace('-', '_')}.po"
 
 
 def translations_in(language: Language) -> dict[str, str]:
-    """The committed catalogue as it is, untranslated texts included."""
+    """The committed catalogue, with untranslated texts."""
     with path_of(language).open("rb") as file:
         return {str(message.id): str(message.string) for message in read_po(file) if message.id}
 
 
 def write_catalogue(language: Language, translations: Mapping[str, str]) -> None:
-    """One order and no dates or line numbers, so that a change shows nothing but what changed."""
+    """Write a catalogue in a fixed order without dates and line numbers, so that a diff shows only changed texts."""
     entries = [f"msgid {normalize(text)}\nmsgstr {normalize(said)}\n" for text, said in sorted(translations.items())]
     content = "\n".join([_HEADER.format(language=language.value.replace("-", "_")), *entries])
     path_of(language).write_text(content, encoding="utf-8")
 
 
 def main() -> None:
-    """Say what still has to be translated."""
+    """Update both catalogues, and print what has to be translated."""
     used = texts_used()
     chinese = translations_in(Language.ZH_CN)
     write_catalogue(Language.EN, {text: text for text in used})

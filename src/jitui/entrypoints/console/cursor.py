@@ -1,4 +1,4 @@
-"""A page's place in one of the console's lists: the time and id of the last row before it."""
+"""The position of a page in a list of the console: time and id of the last row before it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jitui.entrypoints.cursor import from_cursor
 
 
 def read_place(text: str) -> tuple[datetime, str]:
-    """The place that a link carries. Raises ValidationException for a link that somebody damaged."""
+    """The position in a link. Raises ValidationException for a damaged link."""
     try:
         at, row_id = from_cursor(text, tuple[datetime, str])
     except ValueError as error:

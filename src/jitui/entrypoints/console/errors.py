@@ -1,4 +1,4 @@
-"""Error pages in the reader's language; what went wrong inside is for the log alone."""
+"""Error pages in the reader's language; details of internal errors are only logged."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ log = get_logger("jitui.console")
 
 
 def error_pages(options: ConsoleOptions) -> ExceptionHandlersMap:
-    """What a router of pages answers instead of the API's problem details."""
+    """The error pages for a router of pages, instead of the API's problem details."""
 
     def on_http_error(request: ConsoleRequest, error: HTTPException) -> Response[str]:
         if isinstance(error, NotAuthorizedException):
             return _ask_to_sign_in(request)
         if error.status_code == HTTPStatus.FORBIDDEN and _page_was_too_old(request):
             page = show(visit_of(options, request), "error.html", status_code=403, code="too-old")
-            page.delete_cookie(CSRF_COOKIE)  # whatever it was, the next page brings a new one
+            page.delete_cookie(CSRF_COOKIE)  # the next page sets a new cookie
             return page
         return _error_page(request, error.status_code)
 
@@ -47,10 +47,10 @@ def error_pages(options: ConsoleOptions) -> ExceptionHandlersMap:
 
 
 def _ask_to_sign_in(request: ConsoleRequest) -> Response[str]:
-    """To the start page, and after the sign-in back to what was wanted, when that can be asked for again."""
+    """Redirect to the start page, and after signing in back to the wanted page, if it can be requested again."""
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     start = f"/?next={quote(wanted, safe='')}" if request.method == "GET" else "/?next="
-    if "hx-request" in request.headers:  # a part of a page: the whole page has to move
+    if "hx-request" in request.headers:  # a part of a page was requested: redirect the whole page
         return Response("", status_code=401, headers={"hx-redirect": "/?next="})
     return go_to(start)
 

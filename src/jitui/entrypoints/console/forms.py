@@ -1,4 +1,4 @@
-"""Forms that only our own pages can send: each carries a token that belongs to the session it was shown in."""
+"""Protects forms from other sites: each form has a token that belongs to the session in which it was shown."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 def protected_forms(app: ASGIApp) -> ASGIApp:
-    """Refuses what another site sends, and what does not carry the token of this session.
+    """Refuses requests from other sites, and forms without the token of this session.
 
-    Who is not signed in has a cookie of their own instead, so that the token ends with the sign-in. The secret is one
-    that all processes on one database share.
+    Visitors have a cookie of their own instead of a session, so their token is not valid after signing in. The secret
+    is the same for all processes on a database.
     """
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +49,7 @@ def protected_forms(app: ASGIApp) -> ASGIApp:
 
 
 def token_of(secret: str, session: str, visitor: str) -> str:
-    """The token of a session, or of a visitor's cookie while there is none."""
+    """The token of a session, or of a visitor's cookie when there is no session."""
     bound_to = f"session {session}" if session else f"visitor {visitor}"
     return hmac.new(secret.encode(), bound_to.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 

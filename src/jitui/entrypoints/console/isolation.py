@@ -1,7 +1,7 @@
-"""Text of others on pages: what a reader sees cannot turn or hide what stands beside it.
+"""Shows text from outside on pages so that it cannot reverse or hide the text beside it.
 
-Whatever a template writes between tags goes through `shown`; what it writes inside a tag, a form's value or an
-address, stays as it is, so that it comes back unchanged. No template has to say either.
+Every value that a template writes between tags goes through `shown`. A value inside a tag, such as a form's value or an
+address, is not changed, so that it is sent back unchanged. Templates need no filters for either.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from jitui.text import visible_lines
 
 
 class Exact(str):
-    """Text for the inside of a tag."""
+    """A text inside a tag, which is not changed."""
 
     __slots__ = ()
 
 
 def exact(value: object) -> object:
-    """Leaves a text as it is; escaping for HTML comes after."""
+    """Mark a text as unchanged; it is escaped for HTML later."""
     return Exact(value) if type(value) is str else value
 
 
 def shown(value: object) -> object:
-    """A text as a reader may see it; what is HTML already, a number or a word of ours stays."""
+    """A text as it is shown to a reader; HTML, numbers and our own words are not changed."""
     return visible_lines(value) if type(value) is str else value
 
 
 class ExactAttributes(Extension):
-    """Puts `|exact` on every value that a template writes inside a tag."""
+    """Adds `|exact` to every value that a template writes inside a tag."""
 
     def filter_stream(self, stream: TokenStream) -> Iterable[Token]:
-        """Follows the template's own text to know where a tag begins and ends."""
+        """Read the template's tokens to find where tags begin and end."""
         inside = False
         for token in stream:
             if token.type == "data":
@@ -57,7 +57,7 @@ def _inside(text: str, before: bool) -> bool:
 
 
 def isolate_values_of_messages(environment: jinja2.Environment) -> None:
-    """A message of the catalogues makes HTML of its values itself, before anybody else sees them."""
+    """Apply `shown` to the values of translated messages, which turn them into HTML themselves."""
     for name in ("gettext", "ngettext", "pgettext", "npgettext"):
         environment.globals[name] = _isolating(cast(Callable[..., str], environment.globals[name]))
 

@@ -1,4 +1,4 @@
-"""What language a page speaks: which one, its words, and how it writes money, times and durations (CLDR)."""
+"""The language of a page: which one, its texts, and its formats for money, times and durations (CLDR)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """One language as a page speaks it, in the platform's time zone."""
+    """A language as pages use it, with the platform's time zone."""
 
     language: Language
     zone: ZoneInfo
@@ -45,36 +45,36 @@ class Speech:
 
     @property
     def texts(self) -> PolicyLanguage:
-        """The key of this language in a policy's own texts and in a ticket's notice."""
+        """The key of this language in a policy's texts and in a ticket's notice."""
         return _POLICY_KEYS[self.language]
 
     @property
     def between(self) -> str:
-        """What stands between two sentences."""
+        """What separates two sentences."""
         return "" if self.language is Language.ZH_CN else " "
 
     def say(self, message: str) -> str:
-        """The message in this language."""
+        """The translation of a message."""
         return catalogue(self.language).gettext(message)
 
     def word(self, value: StrEnum) -> str:
-        """What a state, reason or other code of the core is called."""
+        """The word for a state, a reason or another code of the core."""
         return self.say(WORDS[type(value)][value])
 
     def money(self, amount_minor: int, currency: str) -> str:
         """`12900` in CNY as ¥129.00 or CN¥129.00."""
         pattern = copy(self.locale.currency_formats["standard"])
         digits = currency_exponent(currency)
-        pattern.frac_prec = (digits, digits)  # CLDR would drop digits that are money, as those of RSD
+        pattern.frac_prec = (digits, digits)  # CLDR would drop decimals of some currencies, such as RSD
         amount = Decimal(to_decimal_text(amount_minor, currency))
         return str(pattern.apply(amount, self.locale, currency=currency, currency_digits=False))
 
     def moment(self, at: datetime) -> str:
-        """Date, time to the second, and zone."""
+        """The date, the time to the second, and the zone."""
         return f"{format_datetime(at, 'medium', tzinfo=self.zone, locale=self.locale)} {self.offset(at)}"
 
     def minute(self, at: datetime) -> str:
-        """Date and time to the minute, for a list whose heading names the zone."""
+        """The date and the time to the minute, for a list whose heading names the zone."""
         return format_datetime(at, "short", tzinfo=self.zone, locale=self.locale)
 
     def day(self, at: datetime) -> str:
@@ -102,11 +102,11 @@ class Speech:
         return " ".join(parts)
 
     def number(self, value: int) -> str:
-        """With the language's grouping."""
+        """The number with the language's grouping."""
         return format_decimal(value, locale=self.locale)
 
     def share(self, part: int, whole: int) -> str:
-        """A percentage, or a dash of nothing."""
+        """A percentage; a dash when the whole is zero."""
         return format_percent(part / whole, locale=self.locale) if whole else "–"
 
     def _unit(self, unit: str, count: float) -> str:
@@ -115,7 +115,7 @@ class Speech:
 
 @cache
 def catalogue(language: Language) -> Translations:
-    """The committed .po file, compiled in memory: no generated file to forget."""
+    """The committed .po file, compiled in memory, so that no generated file can be outdated."""
     name = f"{language.value.replace('-', '_')}.po"
     source = resources.files("jitui.entrypoints.console") / "locales" / name
     with source.open("rb") as file:
@@ -127,7 +127,7 @@ def catalogue(language: Language) -> Translations:
 
 
 def choose(chosen: str | None, accepted: str, default: Language) -> Language:
-    """The reader's own choice, else the first of `Accept-Language` that we speak, else the installation's."""
+    """The reader's choice, else the first language of `Accept-Language` that we have, else the installation's."""
     if chosen in tuple(Language):
         return Language(chosen)
     for wanted in _by_preference(accepted):
@@ -139,7 +139,7 @@ def choose(chosen: str | None, accepted: str, default: Language) -> Language:
 
 
 def _by_preference(accepted: str) -> Sequence[str]:
-    """The tags of an `Accept-Language` header, best first; one that cannot be read comes last."""
+    """The tags of an `Accept-Language` header, best first; unreadable ones come last."""
     weighted = []
     for part in accepted[:1_000].split(","):
         tag, _, weight = part.partition(";")

@@ -42,14 +42,14 @@ def _(message: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RejectForm:
-    """What the merchant wrote, to be shown again when it cannot be taken."""
+    """What the merchant entered; it is shown again when it is refused."""
 
     reason: str = ""
     carrier: str = ""
     tracking_no: str = ""
 
     def problem(self) -> str | None:
-        """An English text of the catalogues."""
+        """What is wrong with it, as an English text of the catalogues; None when nothing is."""
         if not self.reason:
             return _("Please write a reason: the buyer reads it.")
         if len(self.reason) > LONGEST_REASON or max(len(self.carrier), len(self.tracking_no)) > LONGEST_WAYBILL:
@@ -61,7 +61,7 @@ class RejectForm:
 
 @get("/tickets", opt=needs(Permission.TICKETS_READ))
 async def tickets(visit: Visiting, request: ConsoleRequest) -> Page:
-    """The shop's tickets, newest first, and what the guarantee did for the shop (R6 to R8, R15)."""
+    """The shop's tickets, newest first, and the benefit of the guarantee for the shop (R6 to R8, R15)."""
     query = read_query(request.query_params)
     shown, next_page = await page_of(visit, query)
     since = visit.service.clock() - timedelta(days=BENEFIT_DAYS)
@@ -83,7 +83,7 @@ async def tickets(visit: Visiting, request: ConsoleRequest) -> Page:
 
 @get("/tickets.csv", opt=needs(Permission.TICKETS_READ))
 async def tickets_csv(visit: Visiting, request: ConsoleRequest) -> Stream:
-    """The same list as a file."""
+    """The list of tickets as a CSV file."""
     return Stream(
         csv_of(visit, read_query(request.query_params)),
         media_type="text/csv; charset=utf-8",
@@ -97,13 +97,13 @@ async def tickets_csv(visit: Visiting, request: ConsoleRequest) -> Stream:
 
 @get("/tickets/{ticket_id:uuid}", opt=needs(Permission.TICKETS_READ))
 async def ticket_page(visit: Visiting, ticket_id: FromPath[UUID]) -> Page:
-    """The ticket with its notice (R14), timeline and why."""
+    """The ticket with its notice (R14), its timeline and the reasons for the decision."""
     return await _ticket_page(visit, await own_ticket(visit, ticket_id), ticket_id)
 
 
 @post("/tickets/{ticket_id:uuid}/approve", opt=needs(Permission.TICKETS_WRITE), status_code=303)
 async def approve_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
-    """The money goes back."""
+    """Approve the ticket."""
     done = await approve(
         visit.service.store,
         TicketRef(lane_of_id(ticket_id), ticket_id),
@@ -117,7 +117,7 @@ async def approve_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form)
 
 @post("/tickets/{ticket_id:uuid}/reject", opt=needs(Permission.TICKETS_WRITE), status_code=303)
 async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) -> Response[str]:
-    """With a reason; with a tracking number the goods are recorded as shipped in the same step."""
+    """Reject the ticket with a reason; with a tracking number the goods are recorded as shipped in the same step."""
     form = RejectForm(*(_clean(data.get(name, "")) for name in ("reason", "carrier", "tracking_no")))
     snapshot = await own_ticket(visit, ticket_id)
     problem = form.problem()
@@ -137,7 +137,7 @@ async def reject_ticket(visit: Visiting, ticket_id: FromPath[UUID], data: Form) 
 
 @get("/coverage", opt=needs(Permission.COVERAGE_READ))
 async def coverage(visit: Visiting) -> Page:
-    """Whether the guarantee covers the shop, its categories and items, and why; there is no switch (R13)."""
+    """Whether the guarantee covers the shop, its categories and items, and why; it cannot be changed here (R13)."""
     shop_id = visit.reader.subject_id
     rows = await visit.service.registry.coverage_of(shop_id)
     nearest = _nearest(rows)
@@ -154,7 +154,7 @@ async def coverage(visit: Visiting) -> Page:
 async def _after(
     visit: Visit, ticket_id: UUID, refusal: Refusal | None, form: RejectForm | None = None
 ) -> Response[str]:
-    """Back to the ticket; a refusal shows it as it stands now, which is what must be decided on."""
+    """Redirect to the ticket; after a refusal show it as it is now, because that must be decided on."""
     if refusal is None:
         return go_to(f"/merchant/tickets/{ticket_id}")
     if refusal.code is RefusalCode.NOT_FOUND:
@@ -213,7 +213,7 @@ def _merchant(visit: Visit) -> Actor:
 
 
 def _clean(text: str) -> str:
-    """One line of printable text."""
+    """The text as one line of printable characters."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 

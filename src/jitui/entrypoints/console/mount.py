@@ -1,4 +1,4 @@
-"""Puts the console into an application: its own routes, sessions, CSRF and error pages; the API keeps its own."""
+"""Adds the console to an application, with its own routes, sessions, CSRF protection and error pages."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ ASSETS = ("vendor/tabler.min.css", "vendor/htmx.min.js", "console.css", "console
 
 
 def console_handlers(*, one_click: bool = False) -> list[ControllerRouterHandler]:
-    """The console's routes, to stand beside the API; the service is found as `request.app.state.jitui`.
+    """The console's routes, to be served beside the API; the service is `request.app.state.jitui`.
 
-    With `one_click`, which is for demos alone, a visitor may sign in as a sample person without a password.
-    Raises NotConfigured when the style sheets and scripts from npm are missing.
+    With `one_click`, which is only for demos, a visitor may sign in as a sample person without a password. Raises
+    NotConfigured when the style sheets and scripts from npm are missing.
     """
     options = ConsoleOptions(one_click)
     require_assets()
@@ -79,7 +79,7 @@ def require_assets() -> None:
 
 
 def console_app(service: Service, *, one_click: bool = False) -> Litestar:
-    """The console alone."""
+    """An application with the console alone."""
     litestar = Litestar(
         route_handlers=console_handlers(one_click=one_click),
         exception_handlers=error_pages(ConsoleOptions(one_click)),
@@ -92,7 +92,7 @@ def console_app(service: Service, *, one_click: bool = False) -> Litestar:
 
 
 def only_ours(connection: AnyConnection, _: BaseRouteHandler) -> None:
-    """Names that are none of our files never reach the file system, which has its own limits and errors."""
+    """Refuse names that are not ours before they reach the file system, which has its own limits and errors."""
     if connection.path_params.get("file_path", "").removeprefix("/") not in _files():
         raise NotFoundException
 
@@ -104,5 +104,5 @@ def _files() -> frozenset[str]:
 
 @get(["/{page:str}", "/account/{rest:path}", "/buyer/{rest:path}", "/merchant/{rest:path}"])
 async def no_such_page() -> None:
-    """What is not there is said in the reader's language."""
+    """The 404 page in the reader's language."""
     raise NotFoundException

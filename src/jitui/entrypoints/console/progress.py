@@ -1,4 +1,4 @@
-"""A ticket's way as a few steps, for the eye; the timeline has every transition."""
+"""A ticket's progress as a few steps; the timeline has every transition."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from jitui.aftersales.model.ticket import ApprovedBy, TicketState
 from jitui.aftersales.model.view import TicketView
 
 FINAL_STATES = frozenset({TicketState.REFUNDED, TicketState.REJECTED, TicketState.WITHDRAWN, TicketState.CLOSED})
-"""A page need not look again."""
+"""States in which a page need not update itself any more."""
 
 
 class StepState(StrEnum):
-    """How far a step is."""
+    """The state of a step."""
 
     DONE = "done"
     NOW = "now"
@@ -44,7 +44,7 @@ _STOPPED = {
 
 
 def steps_of(view: TicketView) -> Sequence[ProgressStep]:
-    """Asked, approved, on its way, refunded; or where it stopped."""
+    """The steps: requested, approved, being refunded, refunded; or where it stopped."""
     asked = ProgressStep(_("Asked"), StepState.DONE, view.requested_at)
     if view.state in _STOPPED:
         return asked, ProgressStep(_STOPPED[view.state], StepState.STOPPED, view.closed_at)

@@ -1,4 +1,4 @@
-"""The policy as the platform publishes it: public conditions in force, and earlier versions (R16)."""
+"""The published policy: its public conditions in force, and earlier versions (R16)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VERSIONS_PER_PAGE = 20
 
 @get("/policy")
 async def published_policy(visit: Visiting, request: ConsoleRequest) -> Page:
-    """The newest publication, or the one that the link names, beside a page of all of them."""
+    """The newest publication, or the one in the link, and a page of all publications."""
     registry = visit.service.registry
     found = await registry.publication(_number(request.query_params, "publication"))
     chosen = await with_public_view(registry, found) if found is not None else None
@@ -36,7 +36,7 @@ async def published_policy(visit: Visiting, request: ConsoleRequest) -> Page:
 
 
 def _number(params: Mapping[str, str], name: str) -> int | None:
-    """A number of the publication log, as our own links carry it."""
+    """A number of the publication log in a link."""
     text = params.get(name)
     if text is None:
         return None

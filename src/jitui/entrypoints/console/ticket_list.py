@@ -1,4 +1,4 @@
-"""The merchant's list of tickets: its filters as a link carries them, its pages, and its CSV."""
+"""The merchant's list of tickets: its filters in links, its pages, and its CSV file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _(message: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What a merchant filters by; days are calendar days of the platform's time zone."""
+    """The filters of a merchant's list; days are calendar days in the platform's time zone."""
 
     state: TicketState | None = None
     approved_by: ApprovedBy | None = None
@@ -41,7 +41,7 @@ class ListQuery:
     after: str = ""
 
     def link(self, path: str = "/merchant/tickets", **changed: object) -> str:
-        """The address of this list, with some filters changed; a page of a list that changes starts anew."""
+        """The link to this list with some filters changed; then it begins with the first page."""
         wanted = replace(self, **{"after": "", **changed})  # type: ignore[arg-type]
         pairs = {
             "state": wanted.state,
@@ -63,11 +63,11 @@ TABS = (
     (_("Decided by the platform guarantee"), BY_GUARANTEE),
     (_("To review"), TO_REVIEW),
 )
-"""Saved filters; the second is R15's."""
+"""Saved filters; the second is the one of R15."""
 
 
 def read_query(params: Mapping[str, str]) -> ListQuery:
-    """Raises ValidationException for a link with a filter that does not exist; empty fields are not set."""
+    """The filters in a link; empty fields are not set. Raises ValidationException for an unknown filter."""
     order_id = params.get("order", "").strip()
     if not order_id.isprintable():
         raise ValidationException
@@ -88,20 +88,20 @@ def _day(text: str) -> date | None:
     if not text:
         return None
     day = date.fromisoformat(text)
-    if not 1970 <= day.year < 9999:  # the day after it is a day too
+    if not 1970 <= day.year < 9999:  # the day after it must exist too
         raise ValueError(text)
     return day
 
 
 async def page_of(visit: Visit, query: ListQuery) -> tuple[Sequence[Ticket], str]:
-    """A page of the shop's tickets, and the cursor of the next page where there is one."""
+    """A page of the shop's tickets, and the cursor of the next page; empty on the last page."""
     found = await visit.service.queries.tickets(replace(_filter(visit, query), limit=TICKETS_PER_PAGE + 1))
     shown = found[:TICKETS_PER_PAGE]
     return shown, _cursor(shown[-1]) if len(found) > len(shown) else ""
 
 
 async def csv_of(visit: Visit, query: ListQuery) -> AsyncIterator[bytes]:
-    """The whole filtered list, batch by batch; marked as UTF-8 for spreadsheets."""
+    """The whole filtered list as CSV, in batches, with a byte order mark for spreadsheets."""
     yield "\ufeff".encode() + _csv_rows([_headings(visit.speech)])
     wanted = replace(_filter(visit, replace(query, after="")), limit=CSV_BATCH)
     while batch := await visit.service.queries.tickets(wanted):

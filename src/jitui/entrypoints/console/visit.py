@@ -1,4 +1,4 @@
-"""One visit to a page: who looks, in which language and theme; and the one place where pages are made."""
+"""One visit to a page: reader, language and theme; and the function that renders pages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ POLICY_OF_CONTENT = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' data:",  # Tabler's style sheet draws its small pictures so
+        "img-src 'self' data:",  # Tabler's style sheet has its small images as data URLs
         "connect-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
@@ -66,7 +66,7 @@ Page = Response[str]
 
 
 class Theme(StrEnum):
-    """Light or dark by choice, else as the reader's system says."""
+    """Light or dark, as chosen, or as the reader's system is set."""
 
     SYSTEM = "system"
     LIGHT = "light"
@@ -75,7 +75,7 @@ class Theme(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConsoleOptions:
-    """How this console is run; a demo lets a visitor sign in as one of its own people by one click."""
+    """The options of this console; in a demo a visitor may sign in as a sample person by one click."""
 
     one_click: bool = False
     log_lines: LogLines = field(default_factory=LogLines)
@@ -83,7 +83,7 @@ class ConsoleOptions:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What every page knows; `here` is the address that a change of language comes back to."""
+    """What every page knows; `here` is the address to return to after a change of language."""
 
     service: Service
     options: ConsoleOptions
@@ -95,7 +95,7 @@ class Visit:
 
     @property
     def reader(self) -> Person:
-        """Who is signed in; only for pages that a guard keeps."""
+        """The person who is signed in; only for pages behind a guard."""
         assert self.person is not None
         return self.person
 
@@ -104,13 +104,13 @@ Visiting = NamedDependency[SkipValidation[Visit]]
 
 
 def service_of(connection: AnyConnection) -> Service:
-    """The open service behind the application that serves us."""
+    """The open service of the application."""
     service: Service = connection.app.state.jitui
     return service
 
 
 def visit_of(options: ConsoleOptions, request: ConsoleRequest) -> Visit:
-    """The visit that a request is; asks nothing of the database, so that an error page can be made too."""
+    """The visit of a request; it does not read the database, so that error pages can be rendered too."""
     service = service_of(request)
     language = choose(
         request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""), service.settings.language
@@ -140,9 +140,9 @@ def show(visit: Visit, template: str, /, *, status_code: int = 200, **values: ob
 
 
 def go_to(path: str, *, otherwise: str = "/") -> Page:
-    """After a form was sent: a page of this site that can be reloaded; the only place that writes a Location.
+    """Redirect after a form was sent, to a page of this site. Only this function writes a Location header.
 
-    A path that would leave the site is not followed: `otherwise` is.
+    A path that would leave the site is replaced by `otherwise`.
     """
     where = path if is_local(path) else otherwise
     headers = {"location": quote(where, safe=_WRITTEN_AS_IT_IS), **PAGE_HEADERS}
@@ -150,11 +150,11 @@ def go_to(path: str, *, otherwise: str = "/") -> Page:
 
 
 _WRITTEN_AS_IT_IS = "/?#[]@!$&'()*+,;=:%~"
-"""What an address may hold unescaped, and the sign of what is escaped already; all else becomes %XX of UTF-8."""
+"""Characters that an address may have unescaped, with the percent sign; all others become %XX of their UTF-8."""
 
 
 def is_local(path: str) -> bool:
-    """Whether a path that came from outside stays on this site, in every reading of it that a browser has."""
+    """Whether a path from outside stays on this site, however a browser reads it."""
     if not path.startswith("/") or path.startswith("//") or "\\" in path or not path.isprintable():
         return False
     try:
@@ -175,7 +175,7 @@ def _environment(speech: Speech) -> jinja2.Environment:
         extensions=["jinja2.ext.i18n", ExactAttributes],
         finalize=shown,
     )
-    # The extension's own methods are put there when it is loaded, which no type checker sees.
+    # the extension adds its methods when it is loaded, which type checkers do not see
     extended: Any = environment
     extended.install_gettext_translations(catalogue(speech.language), newstyle=True)
     isolate_values_of_messages(environment)
@@ -202,7 +202,7 @@ def _environment(speech: Speech) -> jinja2.Environment:
 
 @cache
 def asset(name: str) -> str:
-    """The address of a static file, with its hash, so that browsers may keep it for good."""
+    """The address of a static file with its hash, so that browsers can cache it for good."""
     path = STATIC / name
     if not path.is_file():
         raise NotConfigured(f"The console's file {name} is missing; run `make setup`, which brings it.")

@@ -1,4 +1,4 @@
-"""What buyers' and merchants' ticket pages share: the decision in sentences, names, and what a reader has seen."""
+"""Shared by the ticket pages of buyers and merchants: the decision in sentences, names, and versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jitui.policy.explain import Audience
 
 
 async def explained(visit: Visit, ticket_id: UUID) -> Explanation | None:
-    """The stored decision as the reader may see it (R16)."""
+    """The stored decision, as far as the reader may see it (R16)."""
     stored = await visit.service.queries.decision(TicketRef(lane_of_id(ticket_id), ticket_id))
     if stored is None:
         return None
@@ -23,12 +23,12 @@ async def explained(visit: Visit, ticket_id: UUID) -> Explanation | None:
 
 
 async def shop_name(visit: Visit, shop_id: str) -> str:
-    """The shop's name, or its id where the platform gave none."""
+    """The shop's name; its id when the platform gave no name."""
     shop = await visit.service.registry.get_shop(shop_id)
     return shop.name if shop is not None and shop.name else shop_id
 
 
 def version_of(view: TicketView) -> str:
-    """Changes whenever something on the ticket's page does."""
+    """A version that changes whenever something on the ticket's page does."""
     paid = sum(refund.closed_at is not None for refund in view.refunds)
     return f"{view.version}.{len(view.timeline)}.{paid}"

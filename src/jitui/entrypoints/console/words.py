@@ -1,6 +1,6 @@
-"""What the console calls the codes of the core, in English; the catalogues translate them.
+"""English texts for the codes of the core; the catalogues translate them.
 
-`_` only marks a text for the catalogues. A test holds that no code of the core is without a word here.
+`_` only marks a text for the catalogues. A test checks that every code has a text here.
 """
 
 from __future__ import annotations
@@ -174,11 +174,11 @@ WHY: Mapping[str, str] = {
     "settlement_proposed": _("The platform looks for another way to pay it back"),
     "settlement_rejected": _("The other way was not taken; the platform looks into it"),
 }
-"""The timeline's `why`, as a reader sees it."""
+"""The texts for the `why` of timeline rows."""
 
 REVIEW_REASONS: Mapping[str, str] = {
     "partly_shipped": _("Some goods of this order have left, so the shop decides"),
     "captured_later": _("This was paid after the goods were refunded, so the shop decides"),
     "deadline_passed": _("The platform could not decide in time, so the shop decides"),
 }
-"""Guards that a reader may know of; what else stops an instant refund is one of the platform's other factors (R16)."""
+"""The guards that a reader may know; any other reason for a review is one of the platform's other factors (R16)."""

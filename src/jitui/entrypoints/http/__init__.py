@@ -1,1 +1,1 @@
-"""The HTTP API: one table of operations is what is served, guarded, documented and tested."""
+"""The HTTP API. One table of operations defines what is served, authorised, documented and tested."""

@@ -1,4 +1,4 @@
-"""The Litestar application: the resources' handlers under one guard, and what becomes of everything unplanned."""
+"""The Litestar application: the handlers of all resources behind one guard, and the responses to all other errors."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class Application(Litestar):
-    """Litestar, which names each request before anything else looks at it."""
+    """Litestar, which gives each request its id before anything else happens."""
 
     async def __call__(
         self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
@@ -71,7 +71,7 @@ def create_app(
     rate: Rate | None = None,
     seconds: Callable[[], float] = monotonic,
 ) -> Litestar:
-    """The HTTP application over an open service; `extra_handlers` (the console) stand beside the API.
+    """The HTTP application over an open service; `extra_handlers` (the console) are served beside the API.
 
     Handlers find the service as `request.app.state.jitui`. `seconds` is the clock by which known keys grow old.
     """
@@ -85,7 +85,7 @@ def create_opening_app(
     extra_handlers: Sequence[ControllerRouterHandler] = (),
     worker: Callable[[], bool] | None = None,
 ) -> Litestar:
-    """The HTTP application that opens its own service at start-up: one per process."""
+    """The HTTP application that opens its own service at start-up; each process has one."""
     api = Api(settings)
     api.worker_beside = worker
 
@@ -138,7 +138,7 @@ def _router(api: Api) -> Router:
 
 
 def _options() -> list[HTTPRouteHandler]:
-    """What each address takes. Litestar's own answer names the methods of the handler that was registered first."""
+    """An OPTIONS handler for each address with all its methods; Litestar's own names those of one handler only."""
     methods: dict[str, list[str]] = {}
     for handler in HANDLERS:
         (path,) = handler.paths
@@ -156,7 +156,7 @@ def _options_of(path: str, allowed: str) -> HTTPRouteHandler:
 
 def _finishing(api: Api) -> BeforeMessageSendHookHandler:
     async def finish(message: Message, scope: Scope) -> None:
-        """Every answer gets its headers; those of operations are counted, whether a handler made them or the guard."""
+        """Add the headers that every response has, and count the responses of operations, also those of the guard."""
         if message["type"] != "http.response.start":
             return
         exchange = exchange_of(scope)
@@ -168,7 +168,7 @@ def _finishing(api: Api) -> BeforeMessageSendHookHandler:
     return finish
 
 
-# What nobody planned ---------------------------------------------------------------------------------------------
+# Errors -----------------------------------------------------------------------------------------------------------
 
 
 def _on_problem(_: AnyRequest, error: ProblemRaised) -> Response[Any]:
@@ -177,7 +177,7 @@ def _on_problem(_: AnyRequest, error: ProblemRaised) -> Response[Any]:
 
 def _on_unavailable(_: AnyRequest, error: Exception) -> Response[Any]:
     log.warning("unavailable", error=type(error).__name__, reason=str(error).partition("\n")[0])
-    detail = "A part that this needs does not answer; try again shortly."
+    detail = "A part of the service does not answer; try again shortly."
     return response_of(Problem(UNAVAILABLE, detail, retry_after_seconds=1))
 
 
@@ -187,7 +187,7 @@ def _on_http_exception(request: AnyRequest, error: HTTPException) -> Response[An
         case 404:
             return response_of(not_found())
         case 405:
-            detail = "This address exists, and takes other methods."
+            detail = "This address does not take this method; `Allow` lists the methods that it takes."
             return response_of(Problem(METHOD_NOT_ALLOWED, detail, headers=headers))
         case status if 400 <= status < 500:
             return response_of(Problem(INVALID_REQUEST, "The request cannot be read."))
@@ -195,8 +195,8 @@ def _on_http_exception(request: AnyRequest, error: HTTPException) -> Response[An
 
 
 def _on_exception(request: AnyRequest, error: Exception) -> Response[Any]:
-    """The caller gets the request's id to ask with, the log gets the trace: without local values, which hold keys."""
+    """Return the request's id to the caller, and log the error; local variables are not logged, as they have keys."""
     request_id = exchange_of(request.scope).request_id
     log.error("request_failed", request_id=request_id, exc_info=error)
-    detail = "The fault is ours and is logged under the request id; nothing was half-written."
+    detail = "The service failed; the request id finds the error in its log. Nothing was written in part."
     return response_of(Problem(INTERNAL_ERROR, detail, request_id=request_id))

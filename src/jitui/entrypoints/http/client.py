@@ -1,7 +1,7 @@
-"""Where a request really comes from: the other end of the connection, or what a proxy that is named says of it.
+"""The client's address: that of the connection, or the one that a trusted proxy reports.
 
-`JITUI_TRUSTED_PROXIES` names the networks of our own proxies. Their X-Forwarded-For and X-Forwarded-Proto are
-believed, and nobody else's: anybody can write such a header.
+`JITUI_TRUSTED_PROXIES` has the networks of our own proxies. X-Forwarded-For and X-Forwarded-Proto are used only when
+they come from these, because anybody can send such headers.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from litestar.types import Scope
 from jitui.settings import Network
 
 IPV6_PREFIX = 64
-"""Whoever has one IPv6 address has at least this whole network, so it counts as one client."""
+"""Whoever has one IPv6 address has at least this whole network, so limits count it as one client."""
 _LONGEST_CHAIN = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who is at the far end; `address` is empty where nobody can know (a socket of the file system)."""
+    """The client of a request; `address` is empty for a socket of the file system."""
 
     address: str
     is_tls: bool
 
     @property
     def counted_as(self) -> str:
-        """What limits count by: the IPv4 address, or the network of an IPv6 address."""
+        """The key for limits: an IPv4 address, or the network of an IPv6 address."""
         return _counted_as(self.address)
 
 
 def client_of(scope: Scope, trusted: Sequence[Network]) -> Client:
-    """The client of a request; `trusted` is `settings.trusted_proxies`."""
+    """The client of a request; `trusted` has the networks of our proxies (`settings.trusted_proxies`)."""
     client = scope.get("client")
     peer = client[0] if client else ""
     is_tls = scope.get("scheme") == "https"
@@ -42,7 +42,7 @@ def client_of(scope: Scope, trusted: Sequence[Network]) -> Client:
         return Client(peer, is_tls)
     address = _forwarded_for(peer, _values(scope, b"x-forwarded-for"), trusted)
     protocols = _values(scope, b"x-forwarded-proto")
-    # The last word: of a list, only that one was certainly written by a proxy of ours.
+    # only the last value of the list was certainly written by one of our proxies
     return Client(address, protocols[-1].lower() == "https" if protocols else is_tls)
 
 
@@ -52,12 +52,12 @@ def client_address(scope: Scope, trusted: Sequence[Network]) -> str:
 
 
 def is_tls(scope: Scope, trusted: Sequence[Network]) -> bool:
-    """Whether the client speaks TLS, with us or with our proxy."""
+    """Whether the client uses TLS, to us or to our proxy."""
     return client_of(scope, trusted).is_tls
 
 
 def _forwarded_for(peer: str, hops: Sequence[str], trusted: Sequence[Network]) -> str:
-    """From the right, the first that is none of our proxies: everything left of it is only what that one claims."""
+    """The first address from the right that is not one of our proxies; addresses left of it cannot be trusted."""
     address = peer
     for hop in reversed(hops[-_LONGEST_CHAIN:]):
         parsed = _parsed(_without_port(hop))
@@ -70,7 +70,7 @@ def _forwarded_for(peer: str, hops: Sequence[str], trusted: Sequence[Network]) -
 
 
 def _values(scope: Scope, wanted: bytes) -> list[str]:
-    """A list header in the order of its lines, since every proxy may add a line of its own."""
+    """The values of a list header, in the order of its lines: a proxy may add a line of its own."""
     lines: Iterable[bytes] = (value for name, value in scope["headers"] if name == wanted)
     return [part.strip() for line in lines for part in line.decode("latin-1").split(",") if part.strip()]
 

@@ -1,4 +1,4 @@
-"""Lists by pages: opaque cursors, which say where in an order of rows the next page begins."""
+"""Pages of lists: opaque cursors, which say where the next page begins."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ _Row = TypeVar("_Row")
 
 
 class TimePlace(msgspec.Struct, frozen=True, array_like=True):
-    """A place in a list that is ordered by time, then by an id that we made."""
+    """A position in a list that is ordered by time, then by an id of ours."""
 
     at: Time
     id: UUID
 
 
 class NamedPlace(msgspec.Struct, frozen=True, array_like=True):
-    """A place in a list that is ordered by time, then by the platform's id."""
+    """A position in a list that is ordered by time, then by an id of the platform."""
 
     at: Time
     id: Storable
 
 
 class PublicationPlace(msgspec.Struct, frozen=True, array_like=True):
-    """A place in the log of published policies."""
+    """A position in the log of published policies."""
 
     publication: Annotated[int, Meta(ge=0, le=2**62)]
 
 
 class FeedPlace(msgspec.Struct, frozen=True, array_like=True):
-    """A place in the feed."""
+    """A position in the feed."""
 
     position: Annotated[int, Meta(ge=0, le=2**62)]
 
 
 def read_cursor(text: str | None, kind: type[_Place], name: str = "cursor") -> _Place | None:
-    """The place that `to_cursor` wrote. Raises a problem for anything else."""
+    """The position in a cursor that `to_cursor` wrote. Raises a problem for any other text."""
     if text is None:
         return None
     try:
@@ -56,6 +56,6 @@ def read_cursor(text: str | None, kind: type[_Place], name: str = "cursor") -> _
 def page_of(
     found: Sequence[_Row], limit: int, place: Callable[[_Row], tuple[object, ...]]
 ) -> tuple[Sequence[_Row], str | None]:
-    """The rows of a page and the cursor of the next one, of which the first row was read too."""
+    """The rows of a page, and the cursor of the next page; `found` has one row more than the page when there is one."""
     rows = found[:limit]
     return rows, to_cursor(*place(rows[-1])) if len(found) > limit else None

@@ -1,4 +1,4 @@
-"""The readable description: the API by Redoc, which comes from here, and the list of problems without a script."""
+"""The readable description of the API: the page by Redoc, and the list of problems, which needs no script."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ DOCS_POLICY = "; ".join(
         "style-src 'unsafe-inline'",  # Redoc writes its styles into the page
         "img-src 'self' data:",
         "connect-src 'self'",
-        "worker-src blob:",  # its search runs beside the page
+        "worker-src blob:",  # its search runs in a worker
     )
 )
-"""Nothing comes from elsewhere, and nothing goes there."""
+"""The page loads nothing from other hosts and sends nothing to them."""
 
 _DOCS = """\
 <!doctype html>
@@ -57,13 +57,13 @@ All errors: <a href="/problems">problems</a>.</p>
 
 
 def docs_page() -> str:
-    """Every operation, drawn in the browser from `/openapi.json`."""
+    """The page with every operation; the browser draws it from `/openapi.json`."""
     return _DOCS
 
 
 @cache
 def redoc() -> bytes:
-    """Redoc's script. Raises NotConfigured, with what to do, where it was not brought from npm."""
+    """Redoc's script. Raises NotConfigured, with what to do, when `make setup` has not brought it."""
     try:
         return REDOC.read_bytes()
     except FileNotFoundError:
@@ -71,7 +71,7 @@ def redoc() -> bytes:
 
 
 def problems_page() -> str:
-    """Every kind of problem with its status."""
+    """The page with every kind of problem and its status."""
     of_the_edge = {kind.slug for kind in OF_THE_EDGE}
     rows = "".join(
         f'<tr id="{escape(kind.slug)}"><td><code>{escape(kind.type)}</code></td><td>{kind.status}</td>'
@@ -83,6 +83,6 @@ def problems_page() -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Jitui: problems</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><h1>Problems</h1>'
         "<p>Every error is <code>application/problem+json</code> (RFC 9457). The type is stable; "
-        f"detail says what is wrong in the case at hand, path names the field.</p>{table}"
+        f"detail says what is wrong with the request, path names the field.</p>{table}"
         '<p><a href="/docs">API</a></p></body></html>'
     )

@@ -1,4 +1,4 @@
-"""One request and its answer: the id that names both in answers and logs, when it arrived, and what is measured."""
+"""One request and its response: the id in responses and logs, the time of arrival, and headers for the response."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Headers = tuple[tuple[str, str], ...]
 
 REQUEST_ID = b"x-request-id"
 _SANE = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
-"""A request id that is taken from a client: a token that cannot steer a terminal, a log or a header."""
+"""The form of a client's request id that is used: it cannot steer a terminal, a log or a header."""
 _KEY = "jitui_exchange"
 
 
 @dataclass(slots=True)
 class Exchange:
-    """`headers` go out with the answer, whoever makes it."""
+    """A request and its response; `headers` are added to the response, whoever makes it."""
 
     request_id: str
     arrived_at: float = field(default_factory=monotonic)
@@ -31,12 +31,12 @@ class Exchange:
 
 
 def begin_exchange(scope: Scope) -> None:
-    """Name the request before anything else happens, so that every line of the log about it carries its id."""
+    """Give the request its id before anything else happens, so that every log line about it has the id."""
     name_request(exchange_of(scope).request_id)
 
 
 def exchange_of(scope: Scope) -> Exchange:
-    """The exchange of a request, begun now if it was not."""
+    """The exchange of a request; it is created at the first call."""
     state = cast(dict[str, object], scope.setdefault("state", {}))
     found = state.get(_KEY)
     if isinstance(found, Exchange):
@@ -46,7 +46,7 @@ def exchange_of(scope: Scope) -> Exchange:
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The client's own id where it sent one sane token, else a new one."""
+    """The client's own id, if it sent exactly one in the accepted form; otherwise a new one."""
     sent = [value for name, value in headers if name == REQUEST_ID]
     if len(sent) == 1 and _SANE.fullmatch(sent[0]):
         return sent[0].decode("ascii")

@@ -1,4 +1,4 @@
-"""The kinds of fields that bodies and queries are made of; each says in the schema what it takes."""
+"""The types of fields in bodies and queries, with their limits in the schema."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def may_name(text: str) -> bool:
-    """Whether an address part can name something that is stored, also under an id that is not taken any more."""
+    """Whether a part of the address can be the id of something stored, also one that would not be accepted now."""
     return bool(text) and "\x00" not in text and text.encode(errors="replace").decode() == text
 
 
 def read_uuid(text: str) -> UUID | None:
-    """An id that we made; None for anything else, which therefore does not exist."""
+    """An id of ours; None for any other text, because then it cannot exist."""
     return UUID(text) if _UUID.fullmatch(text) else None
 
 

@@ -1,4 +1,4 @@
-"""What every answer of the service carries, whoever made it."""
+"""The headers that every response of the service has."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _NO_STORE = (b"cache-control", b"no-store")
 
 
 async def guard_answer(message: Message, scope: Scope) -> None:
-    """The hook of an application that adds what every answer carries."""
+    """Add the headers to a response; a hook for applications."""
     if message["type"] == "http.response.start":
         message["headers"] = guarded(message["headers"], exchange_of(scope))
 
 
 def guarded(sent: Iterable[tuple[bytes, bytes]], exchange: Exchange) -> list[tuple[bytes, bytes]]:
-    """Nothing is guessed from content; nothing is kept unless the answer itself allows it, as static files do.
+    """The headers of a response: no content sniffing, no caching unless the response allows it, as static files do.
 
-    The request's id goes back with every answer, and so does what admission found of the caller's rate.
+    The request's id is added, and the state of the caller's rate limit.
     """
     headers = list(sent)
     names = {name.lower() for name, _ in headers}

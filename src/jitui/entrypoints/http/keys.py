@@ -1,4 +1,4 @@
-"""Whose API key was sent: keys as a process knows them, and those that are wrong."""
+"""Finds the API key of a request; keys are cached per process, and wrong keys are limited."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from jitui.identity.keys import ApiKey, KeyFault, judge, read_presented
 from jitui.settings import Settings
 
 KEY_SECONDS = 5.0
-"""How long a process may go on with what it knows of a key; a revoked key lives at most that much longer."""
+"""How long a process uses a cached key; a revoked key works at most this much longer."""
 
 MOST_KEYS = 10_000
 PACE_SECONDS = 0.25
-"""How often, at most, the database is asked about the keys of those who have shown too many wrong ones."""
+"""The shortest time between two queries for keys of clients that have sent too many wrong ones."""
 MOST_PACED = 1_000
 
 _Row = tuple[ApiKey, bytes] | None
@@ -31,9 +31,9 @@ Tell = Callable[[KeyFault, str | None, str], None]
 
 
 class Lookups:
-    """Asks the database about keys: one statement at a time, for all that were shown meanwhile.
+    """Looks keys up in the database: one statement at a time, for all keys that were requested meanwhile.
 
-    So it costs the database the same however many keys are guessed.
+    So the load on the database does not grow with the number of guessed keys.
     """
 
     def __init__(self, *, pause_seconds: float = 0.0) -> None:
@@ -69,7 +69,7 @@ async def _answer(service: Service, wanted: dict[str, asyncio.Future[_Row]]) -> 
     except Exception as error:
         for answer in wanted.values():
             answer.set_exception(error)
-            answer.exception()  # whoever asked may have gone
+            answer.exception()  # the caller may have gone
         return
     for key_id, answer in wanted.items():
         answer.set_result(found.get(key_id))
@@ -153,7 +153,7 @@ class KnownKeys:
 
 
 def is_monitoring(settings: Settings, authorization: str | None) -> bool:
-    """Whether the header carries the token for metrics, which needs no database."""
+    """Whether the header has the token for metrics, which needs no database."""
     if settings.metrics_token is None or authorization is None:
         return False
     word, _, presented = authorization.partition(" ")
@@ -166,7 +166,7 @@ def _source(service: Service, scope: Scope) -> str:
 
 
 def unauthenticated() -> Problem:
-    """No key, or none that is good; which of the two is not told."""
+    """The problem for a missing or a wrong key; it does not tell which."""
     return Problem(
         UNAUTHENTICATED,
         "Send a valid API key as Authorization: Bearer jt_….",
@@ -175,7 +175,7 @@ def unauthenticated() -> Problem:
 
 
 def refuse_wrong_keys(taken: Taken) -> Problem:
-    """Too many wrong keys; a right one is still let in."""
+    """The problem for too many wrong keys; a right key is still accepted."""
     return Problem(
         RATE_LIMITED,
         "Too many wrong keys came from your address; a right one is still taken.",

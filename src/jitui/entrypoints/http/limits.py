@@ -1,6 +1,7 @@
-"""How much one caller may ask for: token buckets in the memory of one process, and places for those who wait for news.
+"""Limits per caller: token buckets in the memory of a process, and places for readers that wait for events.
 
-Each process counts for itself: on `--processes 4`, or on four machines, a caller may get four times as much through.
+Each process counts by itself, so with `--processes 4`, or on four machines, a caller may make four times as many
+requests.
 """
 
 from __future__ import annotations
@@ -14,31 +15,31 @@ from time import monotonic
 
 MOST_CALLERS = 10_000
 BURST_SECONDS = 2
-"""A bucket holds what comes in so many seconds."""
+"""A bucket holds the requests of this many seconds."""
 READERS_PER_KEY = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A token bucket: so many requests a second on average, and at most `burst` at once."""
+    """The rate of a token bucket: requests per second on average, and at most `burst` at once."""
 
     per_second: float
     burst: float
 
 
 def rate_of(per_second: int) -> Rate:
-    """The rate of a setting."""
+    """The rate for a setting in requests per second."""
     return Rate(per_second, per_second * BURST_SECONDS)
 
 
 def rate_a_minute(per_minute: int) -> Rate:
-    """The rate of a setting for what happens seldom: all of a minute at once, then as it comes in."""
+    """The rate for a setting per minute, for rare requests: those of a whole minute may come at once."""
     return Rate(per_minute / 60, per_minute)
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one request found in its bucket."""
+    """What a request found in its bucket."""
 
     policy: str
     within: bool
@@ -47,12 +48,12 @@ class Taken:
 
     @property
     def next_seconds(self) -> int:
-        """Until the next request is within the rate."""
+        """The seconds until the next request is within the rate."""
         return max(1, ceil((1 - self.left) / self.rate.per_second))
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """The fields of draft-ietf-httpapi-ratelimit-headers: the quota of a bucket, what is left, when it is full."""
+        """The headers of draft-ietf-httpapi-ratelimit-headers: the quota, the rest, and when the bucket is full."""
         full_seconds = ceil(max(0.0, self.rate.burst - self.left) / self.rate.per_second)
         window_seconds = ceil(self.rate.burst / self.rate.per_second)
         return (
@@ -62,7 +63,7 @@ class Taken:
 
 
 class Buckets:
-    """What each caller may still ask for right now, under one policy."""
+    """The buckets of all callers under one rate."""
 
     def __init__(self, rate: Rate, policy: str, *, seconds: Callable[[], float] = monotonic) -> None:
         self._rate = rate
@@ -71,7 +72,7 @@ class Buckets:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: str) -> Taken:
-        """One request more; it is within the rate where the bucket still held one."""
+        """Count a request; it is within the rate when the bucket had one left."""
         now = self._seconds()
         left, at = self._left.get(caller, (self._rate.burst, now))
         left = min(self._rate.burst, left + (now - at) * self._rate.per_second)
@@ -80,12 +81,12 @@ class Buckets:
         return Taken(self._policy, within, left - within, self._rate)
 
     def give_back(self, caller: str) -> None:
-        """The request was none of those that this counts."""
+        """Return a request to its bucket, when it should not have counted."""
         left, at = self._left.get(caller, (self._rate.burst, self._seconds()))
         self._keep(caller, min(self._rate.burst, left + 1), at)
 
     def _keep(self, caller: str, left: float, at: float) -> None:
-        """Of too many callers the one that was away for longest is forgotten, never all of them."""
+        """Store a bucket; when there are too many, the caller that was away longest is forgotten."""
         self._left[caller] = (left, at)
         self._left.move_to_end(caller)
         if len(self._left) > MOST_CALLERS:
@@ -93,19 +94,19 @@ class Buckets:
 
 
 class Meters:
-    """How much each key, or each address that shows none, may still ask for."""
+    """The buckets of each API key, and of each address that sends no key."""
 
     def __init__(self, per_key: Rate, per_address: Rate) -> None:
         self._keys = Buckets(per_key, "key")
         self._addresses = Buckets(per_address, "address")
 
     def take(self, key_id: str | None, address: Callable[[], str]) -> Taken:
-        """One request out of the bucket that pays for it."""
+        """Count a request in the bucket of its key, or of its address."""
         return self._keys.take(key_id) if key_id is not None else self._addresses.take(address())
 
 
 class Readers:
-    """Places for readers of the feed that wait for news, so many for each key."""
+    """Places for readers of the feed that wait for events; their number per key is limited."""
 
     def __init__(self, most: int = READERS_PER_KEY) -> None:
         self._most = most
@@ -113,7 +114,7 @@ class Readers:
 
     @contextmanager
     def place(self, key_id: str) -> Iterator[bool]:
-        """Hold a place; whether there was one."""
+        """Take a place for the time of a `with` block; yields whether there was one."""
         count = self._waiting.get(key_id, 0)
         if count >= self._most:
             yield False

@@ -1,4 +1,4 @@
-"""Values of the core as structs of the API and back, by the names that both sides share."""
+"""Converts values of the core to structs of the API and back, by equal names."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _Kind = TypeVar("_Kind")
 
 
 def shown(kind: type[_Kind], source: object, *, currency: str | None = None, **more: object) -> _Kind:
-    """A value as a struct of the API: attributes of the same names, and `more` beside them.
+    """A value as a struct of the API, from attributes with equal names and from `more`.
 
-    An amount `paid` is the source's `paid_minor` in `currency`, else in the source's own.
+    An amount `paid` is made from the source's `paid_minor`, in `currency` or else in the source's own.
     """
     values: dict[str, object] = more
     for name, is_amount in _shown_fields(cast(Hashable, kind)):
@@ -29,7 +29,7 @@ def shown(kind: type[_Kind], source: object, *, currency: str | None = None, **m
 
 
 def taken(kind: type[_Kind], sent: object, **more: object) -> _Kind:
-    """What was sent as a value of the core: fields of the same names as far as there are any, and `more`."""
+    """A struct of the API as a value of the core, from fields with equal names and from `more`."""
     same = {
         name: getattr(sent, name)
         for name in _taken_fields(cast(Hashable, kind))

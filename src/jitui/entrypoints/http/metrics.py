@@ -1,7 +1,7 @@
-"""What Prometheus reads: requests of this process, and of the whole service what the database knows.
+"""The metrics for Prometheus: requests of this process, and figures of the whole service from the database.
 
-Counters are per process and carry its number as a label (several processes share one port, and a scrape reaches one
-of them); queue depth and times to refund come from the database and are the same whichever process answers.
+Counters are per process and have its id as a label, because several processes share one port and a scrape reaches one
+of them. Queue depth and times to refund come from the database and are the same in every process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Metrics:
-    """One set per application object, so that two of them in one process do not mix."""
+    """The metrics of one application object; two applications in one process do not share them."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -90,12 +90,12 @@ class Metrics:
         )
 
     def answered(self, operation: str, status: int, seconds: float) -> None:
-        """Count one request."""
+        """Count a request."""
         self._requests.counter(operation, str(status)).inc()
         self._seconds.histogram(operation).observe(seconds)
 
     def decided(self, outcome: str, first_failing: str) -> None:
-        """Count one decision."""
+        """Count a decision."""
         self._decisions.counter(outcome, first_failing).inc()
 
     def key_refused(self, reason: str) -> None:
@@ -113,7 +113,7 @@ class Metrics:
         self._first_end.set(ends[0].timestamp() if ends else unknown)
 
     def exposition(self, health: Health | None, age_seconds: float | None, benefit: Benefit | None) -> bytes:
-        """The text that a scrape gets; what the database did not answer is left out."""
+        """The text for a scrape; figures that the database did not deliver are left out."""
         self._queue.clear()
         self._refund_time.clear()
         for state, depth in (health.refund_queue if health else {}).items():
@@ -132,7 +132,7 @@ class Metrics:
 
 
 class Children:
-    """A metric's children by label values, looked up once each."""
+    """A metric's children by their label values; each is looked up once."""
 
     def __init__(self, metric: Counter | Histogram, process: str) -> None:
         self._metric = metric
@@ -140,13 +140,13 @@ class Children:
         self._known: dict[tuple[str, ...], Counter | Histogram] = {}
 
     def counter(self, *labels: str) -> Counter:
-        """The counter of these labels."""
+        """The counter with these labels."""
         child = self._child(labels)
         assert isinstance(child, Counter)
         return child
 
     def histogram(self, *labels: str) -> Histogram:
-        """The histogram of these labels."""
+        """The histogram with these labels."""
         child = self._child(labels)
         assert isinstance(child, Histogram)
         return child

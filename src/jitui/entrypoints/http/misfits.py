@@ -1,4 +1,4 @@
-"""What does not fit into a struct: all of it, each with its path, in words that name no type of Python's."""
+"""Finds everything in a body that does not fit its struct, with paths, in words without Python's type names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOT_KNOWN = "This field is not known here."
 
 
 def misfits(kind: Any, value: object, path: str = "") -> Iterator[Fault]:
-    """The faults of what was sent; structs, lists and objects are looked into, so that none hides another."""
+    """The faults of a value; structs, lists and objects are searched, so that no fault hides another."""
     if _fits(kind, value):
         return
     inner = _inner(kind)
@@ -61,7 +61,7 @@ def _below(path: str, name: str) -> str:
 
 
 def _fits(kind: Any, value: object, *, of_any: type | None = None) -> bool:
-    """Whether a value fits; with `of_any`, whether the bounds of a list or an object hold, whatever is in it."""
+    """Whether a value fits; with `of_any` only whether the length of a list or an object does."""
     if of_any is not None:
         found = _plain(inspect.type_info(kind))[0]
         assert isinstance(found, inspect.ListType | inspect.DictType) and isinstance(value, list | dict)
@@ -74,7 +74,7 @@ def _fits(kind: Any, value: object, *, of_any: type | None = None) -> bool:
 
 
 def _inner(kind: Any) -> Any:
-    """The type without what annotates it, and without null and left out."""
+    """The type without annotations, null and "left out"."""
     if get_origin(kind) is Annotated:
         return _inner(get_args(kind)[0])
     if get_origin(kind) in (Union, UnionType):
@@ -87,7 +87,7 @@ def _inner(kind: Any) -> Any:
 
 
 def expected(kind: Any, value: object = None) -> str:
-    """A sentence on what was expected; of an id, also what is wrong with the one that was sent."""
+    """A sentence about what is expected; for an id, also what is wrong with the one that was sent."""
     found = _plain(inspect.type_info(kind))
     words = ", or ".join(dict.fromkeys(_words(one) for one in found))
     patterns = {one.pattern for one in found if isinstance(one, inspect.StrType)} & ID_LIKE_PATTERNS
@@ -148,7 +148,7 @@ _PLAIN_NAMES = {"object": "an object", "array": "a list", "str": "a text", "int"
 
 
 def first_misfit(message: str) -> Fault:
-    """msgspec's own sentence in our words, for a body that cannot be looked into."""
+    """msgspec's own message in our words, for a body that cannot be searched."""
     detail, _, place = message.partition(" - at ")
     path = place.strip("`").removeprefix("$").lstrip(".")
     if "out of range" in detail:
@@ -159,5 +159,5 @@ def first_misfit(message: str) -> Fault:
 
 @cache
 def decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
-    """A decoder, made once."""
+    """The decoder of a type, cached."""
     return msgspec.json.Decoder(kind)

@@ -1,7 +1,7 @@
-"""The API as an OpenAPI 3.1 document, made from Litestar's handlers, what their `opt` says, and msgspec's schemas.
+"""The API as an OpenAPI 3.1 document, from Litestar's handlers, their `opt`, and msgspec's schemas.
 
-Litestar's own generator would see neither bodies nor problems here, and its schemas leave out what ours hold: that
-unknown fields are refused, the bounds within lists and objects (docs/decisions/0020).
+Litestar's own generator would see neither bodies nor problems here. Its schemas would not say that unknown fields are
+refused, nor give the limits within lists and objects (docs/decisions/0020).
 """
 
 from __future__ import annotations
@@ -50,25 +50,25 @@ Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 
 TAGS = {
-    "After-sales": "Refund requests before shipment: ask, decide, review, explain.",
+    "After-sales": "Refund requests before shipment: request, decide, review, explain.",
     "Orders": "Orders with their payments, parcels and completion, as the platform has them.",
     "Buyers": "What the platform knows of buyers, and their history.",
     "History": "From when on history is complete: what was never declared is unknown, not zero.",
-    "Shops and coverage": "Shops, categories, and which places the guarantee covers.",
-    "Refunds": "Money on its way back.",
+    "Shops and coverage": "Shops, categories, and what the guarantee covers.",
+    "Refunds": "Refunds and their attempts.",
     "Books": "The ledger, and what differs from the providers' statements.",
     "Incidents": "Goods that left although they were refunded.",
     "Feed": "One ordered feed of what happened, with the stop-ship signal.",
-    "Notifications": "What payment providers tell us.",
-    "Pauses": "Stopping instant refunds for a place.",
+    "Notifications": "Notifications by payment providers.",
+    "Pauses": "Stopping instant refunds for a shop, category, item, region or the platform.",
     "Restrictions and lists": "Withdrawing the service from a buyer; allow and deny lists.",
     "Policies": "The published conditions and their earlier versions.",
-    "Service": "The service about itself.",
+    "Service": "The state of the service.",
 }
 
 
 def document() -> Json:
-    """The whole description."""
+    """The whole document."""
     paths: Json = {}
     shown = {type(value): msgspec.to_builtins(value) for value in EXAMPLES}
     for handler in HANDLERS:
@@ -114,7 +114,7 @@ def _schemas() -> Json:
 
 
 def _explained(name: str, schema: Json) -> Json:
-    """The schema with every property described; beside a reference a description may stand in OpenAPI 3.1."""
+    """The schema with a description for every property; OpenAPI 3.1 allows one beside a reference."""
     for field, told in schema.get("properties", {}).items():
         told["description"] = description_of(name, field, told.get("description", ""))
     if "description" in schema:
@@ -123,13 +123,13 @@ def _explained(name: str, schema: Json) -> Json:
 
 
 def _anything(kind: type[Any]) -> Json:
-    """Details and facts are any JSON."""
+    """The schema of details and facts: any JSON."""
     assert kind is object
     return {"description": "Any JSON value."}
 
 
 def _published(schema: Any) -> Any:
-    """The schema as others read it: `$` means the end there already."""
+    """The schema for other readers: a plain `$` already means the end of the text for them."""
     if isinstance(schema, list):
         return [_published(item) for item in schema]
     if not isinstance(schema, dict):
@@ -248,7 +248,7 @@ def _query_parameters(operation: Operation) -> list[Json]:
 
 
 def _query_schema(schema: Json, components: Mapping[str, Json]) -> Json:
-    """A parameter is sent or not; it is never null."""
+    """The schema of a query parameter, without null: a parameter is sent or not."""
     chosen = dict(schema)
     if "anyOf" in chosen:
         (chosen,) = ({**option} for option in chosen["anyOf"] if option.get("type") != "null")
@@ -287,7 +287,7 @@ def _header_parameters(operation: Operation) -> list[Json]:
             _header(
                 "Jitui-Deadline-Ms",
                 {"type": "integer", "minimum": 0, "maximum": 600_000},
-                "Milliseconds from the arrival of the request; past them nothing is approved and the request stands as "
+                "Milliseconds from the arrival of the request; after them nothing is approved and the ticket is "
                 "awaiting_merchant.",
                 800,
             )
@@ -305,7 +305,7 @@ def _header(name: str, schema: Json, text: str, example: object, *, required: bo
 _REQUEST_ID: Json = {
     "X-Request-Id": {
         "schema": {"type": "string"},
-        "description": "The id of this request in the service's log: the one that was sent, else a new one.",
+        "description": "The id of this request in the service's log: the one that was sent, or a new one.",
         "example": "0197312a-6c00-7a11-b4c5-0d5e6f708a00",
     }
 }
@@ -343,7 +343,7 @@ def _success_headers(operation: Operation, status: int) -> Json:
     if operation.idempotent:
         headers["Idempotency-Replayed"] = {
             "schema": {"type": "string", "enum": ["true"]},
-            "description": "There when this is the first answer again.",
+            "description": "Sent when this is a repetition of the first response.",
         }
     return headers
 
@@ -386,7 +386,7 @@ def _problem(kinds: Sequence[ProblemKind]) -> Json:
             "RateLimit-Policy": {"schema": {"type": "string"}, "example": '"key";q=1000;w=2'},
             "RateLimit": {
                 "schema": {"type": "string"},
-                "description": "What is left, and in how many seconds all of it is there again.",
+                "description": "What is left of the quota, and in how many seconds it is full again.",
                 "example": '"key";r=0;t=2',
             },
         }
@@ -394,7 +394,7 @@ def _problem(kinds: Sequence[ProblemKind]) -> Json:
 
 
 def problem_example(kind: ProblemKind) -> Json:
-    """How a problem of this kind looks."""
+    """An example of a problem of this kind."""
     problem = not_found() if kind is NOT_FOUND else Problem(kind, _EXAMPLE_DETAILS.get(kind.slug, kind.title + "."))
     example: Json = json.loads(body_of(problem))
     return example

@@ -1,6 +1,6 @@
-"""What an operation of the API says of itself beside its handler: in `opt`, where guard, description and tests read it.
+"""Describes the operations of the API in `opt` of their handlers, from where guard, documentation and tests read them.
 
-Method, address, summary, description and tag are Litestar's own; a handler's name is the operation's id.
+Method, address, summary, description and tag are Litestar's own; the handler's name is the operation's id.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEY = "operation"
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """No fields."""
+    """A body or query without fields."""
 
 
 NOTHING = Nothing()
@@ -57,7 +57,7 @@ class Operation:
 
     @property
     def takes_body(self) -> bool:
-        """Whether a JSON body is read."""
+        """Whether the operation reads a JSON body."""
         return self.body is not Nothing
 
 
@@ -70,7 +70,7 @@ def operation(
     problems: Collection[ProblemKind] = (),
     **more: Any,
 ) -> dict[str, Operation]:
-    """A handler's `opt`; `refusals` are the outcomes of the core, `problems` all others that it may answer."""
+    """A handler's `opt`; `refusals` are the possible outcomes of the core, `problems` all other possible problems."""
     kinds = (*problems, *(REFUSALS[code] for code in refusals))
     refused = frozenset(refused_by_handler)
     scopes = frozenset() if permission is None else scopes_with(permission) | refused
@@ -87,14 +87,17 @@ def operation(
 
 
 class ApiHandler(HTTPRouteHandler):
-    """Litestar copies a handler for every guard that looks at it, which takes as long as all else that a route does."""
+    """A handler that is not copied.
+
+    Litestar copies handlers for every guard, which takes as long as the rest of a route.
+    """
 
     async def authorize_connection(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         for guard in self.resolve_guards():
             await guard(connection, self)  # type: ignore[misc]  # Litestar made it a coroutine function
 
 
-# The status is the reply's; Litestar wants one all the same.
+# Litestar needs a status here; the reply's is used.
 get = partial(ApiHandler, http_method=HttpMethod.GET, status_code=200)
 post = partial(ApiHandler, http_method=HttpMethod.POST, status_code=200)
 put = partial(ApiHandler, http_method=HttpMethod.PUT, status_code=200)
@@ -102,20 +105,20 @@ delete = partial(ApiHandler, http_method=HttpMethod.DELETE, status_code=200)
 
 
 def operation_of(handler: BaseRouteHandler) -> Operation | None:
-    """What a handler of the API says of itself; None for all others."""
+    """The operation of a handler of the API; None for other handlers."""
     found = handler.opt.get(_KEY)
     return found if isinstance(found, Operation) else None
 
 
 def described(handler: HTTPRouteHandler) -> Operation:
-    """What a handler of the API says of itself."""
+    """The operation of a handler of the API."""
     found = operation_of(handler)
     assert found is not None, handler
     return found
 
 
 def method_of(handler: HTTPRouteHandler) -> str:
-    """The method that a handler of the API takes."""
+    """The method of a handler of the API."""
     (method,) = handler.http_methods
     return method
 
@@ -127,5 +130,5 @@ def path_of(handler: HTTPRouteHandler) -> str:
 
 
 def route_of(handler: HTTPRouteHandler) -> str:
-    """Method and address template."""
+    """The method and address template of a handler of the API."""
     return f"{method_of(handler)} {path_of(handler)}"

@@ -1,4 +1,4 @@
-"""The API's description as it is served: for programs at `/openapi.json`, for people at `/docs` and `/problems`."""
+"""Serves the API's description: for programs at `/openapi.json`, for people at `/docs` and `/problems`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _A_DAY = "public, max-age=86400"
 
 
 def pages() -> list[HTTPRouteHandler]:
-    """The handlers; nothing of these pages comes from elsewhere."""
+    """The handlers of these pages, which load nothing from other hosts."""
     return [openapi, docs, redoc_script, problem_list, problem_page]
 
 
@@ -29,19 +29,19 @@ def _openapi() -> bytes:
 
 @get("/openapi.json")
 async def openapi() -> ASGIResponse:
-    """The description for programs."""
+    """The document for programs."""
     return ASGIResponse(body=_openapi(), media_type="application/json", headers={})
 
 
 @get("/docs")
 async def docs() -> ASGIResponse:
-    """The description for people."""
+    """The page for people."""
     return _page(docs_page(), DOCS_POLICY)
 
 
 @get("/docs/redoc.standalone.js")
 async def redoc_script() -> ASGIResponse:
-    """The script that draws it."""
+    """Redoc's script for the page."""
     return ASGIResponse(body=redoc(), media_type="text/javascript", headers={"cache-control": _A_DAY})
 
 
@@ -53,7 +53,7 @@ async def problem_list() -> ASGIResponse:
 
 @get("/problems/{slug:str}")
 async def problem_page(slug: FromPath[str]) -> ASGIResponse:
-    """The address of a kind: the list, where it stands."""
+    """The page for one kind of problem: the list, at that kind."""
     return _page(problems_page(), PROBLEMS_POLICY, status=200 if slug in KINDS else 404)
 
 

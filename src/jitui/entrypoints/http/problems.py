@@ -1,4 +1,4 @@
-"""Every error of the API as RFC 9457 problem details: one kind each, with a stable type and one status."""
+"""The errors of the API as RFC 9457 problem details; each kind has a stable type and one status."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from jitui.entrypoints.http.fields import EARLIEST, LATEST
 
 MEDIA_TYPE = "application/problem+json"
 MOST_FAULTS = 100
-"""So many faults of one request are told."""
+"""The most faults of one request that are reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """A kind of error: `slug` ends its type, `title` never changes with the case at hand."""
+    """A kind of error; `slug` ends its type, and `title` is the same for every problem of the kind."""
 
     slug: str
     status: int
@@ -27,7 +27,7 @@ class ProblemKind:
 
     @property
     def type(self) -> str:
-        """The stable identifier; it is also the address of its description."""
+        """The stable identifier, which is also the address of its description."""
         return f"/problems/{self.slug}"
 
 
@@ -52,7 +52,7 @@ class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error as an operation answers it."""
+    """An error as the response of an operation."""
 
     kind: ProblemKind
     detail: str
@@ -144,7 +144,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ProblemRaised(Exception):
-    """A request that cannot be read or admitted, with the problem to answer. Raised and answered at the edge alone."""
+    """Raised for a request that cannot be read or admitted, with the problem to answer; caught by the application."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -152,28 +152,28 @@ class ProblemRaised(Exception):
 
 
 def refuse(path: str, detail: str) -> ProblemRaised:
-    """A single fault, ready to raise."""
+    """An exception with a single fault, to be raised."""
     return ProblemRaised(Problem(INVALID_REQUEST, detail, path))
 
 
 class FaultCollector:
-    """Collects what is wrong beyond what a schema can say, so that all of it is told at once."""
+    """Collects faults that a schema cannot express, so that all are reported together."""
 
     def __init__(self) -> None:
         self._found: list[Fault] = []
 
     def add(self, path: str, detail: str) -> None:
-        """A fault at a path."""
+        """Add a fault."""
         if len(self._found) < MOST_FAULTS:
             self._found.append(Fault(path, detail))
 
     def time(self, path: str, value: datetime | None) -> None:
-        """Times stay within what every part can hold."""
+        """Check that a time is within the range that every part can store."""
         if value is not None and not EARLIEST <= value < LATEST:
             self.add(path, f"Expected a time from {EARLIEST.year} to {LATEST.year - 1}")
 
     def unique(self, path: str, name: str, values: Iterable[str]) -> None:
-        """Each value once."""
+        """Check that no value occurs twice."""
         seen: set[str] = set()
         for index, value in enumerate(values):
             if value in seen:
@@ -181,31 +181,31 @@ class FaultCollector:
             seen.add(value)
 
     def settle(self) -> None:
-        """Raise what was found."""
+        """Raise a problem when there are faults."""
         if self._found:
             raise ProblemRaised(of_faults(self._found))
 
 
 def of_refusal(refusal: Refusal) -> Problem:
-    """A refusal of the core as the API shows it."""
+    """The problem for a refusal of the core."""
     return Problem(
         REFUSALS[refusal.code], refusal.message, refusal.path, retry_after_seconds=refusal.retry_after_seconds
     )
 
 
 def of_faults(faults: Sequence[Fault]) -> Problem:
-    """What is wrong with a request; the first fault stands in front, all are listed when there are several."""
+    """The problem for faults: its detail is the first one, and `errors` lists all when there are several."""
     first = faults[0]
     return Problem(INVALID_REQUEST, first.detail, first.path, tuple(faults) if len(faults) > 1 else ())
 
 
 def not_found() -> Problem:
-    """One answer, byte for byte, for what does not exist and for what belongs to somebody else (I8)."""
+    """The problem for what does not exist and what belongs to somebody else alike, byte for byte (I8)."""
     return of_refusal(command.not_found())
 
 
 def body_of(problem: Problem) -> bytes:
-    """The problem as JSON."""
+    """The body of a problem, as JSON."""
     kind = problem.kind
     return _encode(
         ProblemBody(

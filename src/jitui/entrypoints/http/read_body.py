@@ -1,6 +1,6 @@
-"""Reading a JSON body: bounded, each field once, and every fault told at once.
+"""Reads a JSON body: with a limit on its size, each field once, and all faults reported together.
 
-Litestar's own `data` tells the first fault only, and of a field that is named twice takes the last.
+Litestar's own `data` reports only the first fault, and of a field that is named twice it takes the last value.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _Value = TypeVar("_Value")
 
 
 async def read_body(request: RequestContext, kind: type[_Value]) -> _Value:
-    """The body as the struct that the operation names. Raises a problem with all that is wrong with it."""
+    """The body as the operation's struct. Raises a problem with all its faults."""
     assert request.operation.body is kind, f"{request.scope['path_template']} is described with another body"
     raw = await read_all(request)
     if not raw and request.operation.body_optional:
@@ -41,7 +41,7 @@ async def read_body(request: RequestContext, kind: type[_Value]) -> _Value:
 
 
 async def read_all(request: RequestContext) -> bytes:
-    """The bytes of a body. Raises a problem as soon as there are more than are taken, announced or sent."""
+    """The bytes of the body. Raises a problem as soon as more are announced or sent than allowed."""
     for name, value in request.scope["headers"]:
         if name == b"content-length" and (not value.isdigit() or int(value[:20]) > MAX_BODY_BYTES):
             raise _too_large()
@@ -64,7 +64,7 @@ def _too_large() -> ProblemRaised:
 
 
 def decode_body(kind: type[_Value], raw: bytes, content_type: str | None) -> _Value:
-    """A JSON body as its struct; no body at all is a fault too."""
+    """A JSON body as a struct; a missing body is a fault too."""
     if not raw:
         raise refuse("", "A body is required: a JSON object, and {} says nothing.")
     if content_type is None or content_type.partition(";")[0].strip().lower() != "application/json":
@@ -84,14 +84,14 @@ def decode_body(kind: type[_Value], raw: bytes, content_type: str | None) -> _Va
 
 
 def _faults_of(kind: object, raw: bytes, misfit: str) -> Iterator[Fault]:
-    """One after the other, since what is wrong a thousand times over is not looked at to its end."""
+    """The faults one by one, so that the search can stop after the most that are reported."""
     repeated: list[_Repeated] = []
     try:
         whole = json.loads(raw, object_pairs_hook=lambda pairs: _object(pairs, repeated))
     except RecursionError:
         yield first_misfit(misfit)
         return
-    except ValueError:  # no JSON at all, which its first fault hid, or a number of more digits than Python reads
+    except ValueError:  # not JSON, after a first fault that hid it, or a number with more digits than Python reads
         whole = _decoded(raw, misfit)
     if repeated or b"\\u0000" in raw:
         yield from _oddities(whole, "")
@@ -104,7 +104,7 @@ def _faults_of(kind: object, raw: bytes, misfit: str) -> Iterator[Fault]:
 def _decoded(raw: bytes, misfit: str) -> object:
     try:
         return msgspec.json.decode(raw)
-    except msgspec.ValidationError:  # JSON, with a number beyond all bounds
+    except msgspec.ValidationError:  # JSON with a number beyond all limits
         raise ProblemRaised(of_faults((first_misfit(misfit),))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProblemRaised(_broken(raw, error)) from None
@@ -114,7 +114,7 @@ def _decoded(raw: bytes, misfit: str) -> object:
 
 
 class _Repeated(dict[str, object]):
-    """An object that names a field twice: readers differ on which of the two they take."""
+    """An object that names a field twice; parsers differ in which of the two they take."""
 
     names: tuple[str, ...] = ()
 
@@ -157,7 +157,7 @@ def _broken(raw: bytes, error: Exception) -> Problem:
     found = re.search(r"\(byte (\d+)\)", str(error))
     at = int(found[1]) if found else len(raw)
     if "trailing" in str(error):
-        at -= 1  # msgspec names the byte behind the first one too many
+        at -= 1  # msgspec gives the position after the first surplus byte
     line = raw.count(b"\n", 0, at) + 1
     column = at - (raw.rfind(b"\n", 0, at) + 1) + 1
     why = str(error).removeprefix("JSON is malformed: ").partition(" (byte")[0]

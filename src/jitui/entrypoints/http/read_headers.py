@@ -1,4 +1,4 @@
-"""The headers that this API reads."""
+"""Reads the headers of a request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ IF_MATCH = re.compile(r'"([0-9]{1,9})"')
 MAX_DEADLINE_MS = 600_000
 
 _SINGLE = frozenset({b"authorization", b"content-type", b"idempotency-key", b"if-match", b"jitui-deadline-ms"})
-"""Headers that this API reads: one of each, since whoever stands before us may take another one than we do."""
+"""The headers that this API reads. Each may be sent once: a proxy in front may use another one of two than we do."""
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
@@ -27,14 +27,14 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
 
 
 def read_idempotency_key(text: str | None) -> str | None:
-    """1 to 255 visible ASCII characters, if sent at all."""
+    """The Idempotency-Key: 1 to 255 visible ASCII characters; None when it is not sent."""
     if text is not None and IDEMPOTENCY_KEY.fullmatch(text) is None:
         raise refuse("Idempotency-Key", "Expected 1 to 255 visible ASCII characters.")
     return text
 
 
 def read_version(text: str | None) -> int | None:
-    """The ticket's version from If-Match, as ETag gave it: a number in quotes."""
+    """The ticket's version from If-Match, in the form of the ETag: a number in quotes."""
     if text is None:
         return None
     found = IF_MATCH.fullmatch(text.strip())
@@ -44,7 +44,7 @@ def read_version(text: str | None) -> int | None:
 
 
 def read_deadline_ms(text: str | None) -> int | None:
-    """Milliseconds from the arrival of the request."""
+    """The deadline, in milliseconds from the arrival of the request."""
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= MAX_DEADLINE_MS):

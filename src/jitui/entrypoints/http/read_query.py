@@ -1,4 +1,4 @@
-"""Reading a query string: every parameter once, known and in its form."""
+"""Reads a query string: only known parameters, each once and in its form."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _Value = TypeVar("_Value")
 
 
 def read_query(request: RequestContext, kind: type[_Value]) -> _Value:
-    """The query as the struct that the operation names. Raises a problem with all that is wrong with it."""
+    """The query as the operation's struct. Raises a problem with all its faults."""
     assert request.operation.query is kind, f"{request.scope['path_template']} is described with another query"
     return decode_query(kind, request.scope["query_string"])
 
 
 def refuse_query(raw: bytes) -> None:
-    """Where nothing can be asked for, every parameter is a fault, not noise."""
+    """Raise a problem for any parameter, for an operation without a query."""
     decode_query(Nothing, raw)
 
 
 def decode_query(kind: type[_Value], raw: bytes) -> _Value:
-    """A query string as its struct; an unknown or repeated parameter is a fault."""
+    """A query string as a struct. Raises a problem for unknown, repeated and wrong parameters."""
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50)
     except (UnicodeDecodeError, ValueError):
@@ -55,7 +55,7 @@ def decode_query(kind: type[_Value], raw: bytes) -> _Value:
 
 @cache
 def _whole_numbers(kind: Hashable) -> frozenset[str]:
-    """The parameters that are whole numbers; all others are read as the text that they are."""
+    """The parameters that are whole numbers; all others stay text."""
     fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
     return frozenset(field.encode_name for field in fields if _is_whole(field.type))
 

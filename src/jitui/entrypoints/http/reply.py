@@ -1,4 +1,4 @@
-"""What goes back: an answer, a problem or a refusal of the core; rendered once, and kept for a repeated request."""
+"""The results of handlers: an answer, a problem or a refusal of the core. They are rendered once, and may be stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jitui.entrypoints.http.request import RequestContext
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back when nothing stood in the way."""
+    """A successful result."""
 
     status: int
     body: bytes
@@ -29,7 +29,7 @@ class Answer:
 
 
 Reply = Answer | Problem | Refusal
-"""What a handler returns; `ApiResponse` makes bytes of it."""
+"""The result of a handler; `ApiResponse` renders it."""
 
 NO_CONTENT = Answer(204, b"")
 
@@ -37,7 +37,7 @@ encode = msgspec.json.Encoder().encode
 
 
 def answer(body: object, status: int = 200, headers: Headers = ()) -> Answer:
-    """A value as JSON."""
+    """An answer with a value as JSON."""
     return Answer(status, encode(body), headers)
 
 
@@ -52,10 +52,10 @@ async def respond(
     headers: Callable[[bytes], Headers] = lambda _: (),
     shaping: tuple[str, ...] = (),
 ) -> Reply:
-    """Run a command; its answer is rendered inside the transaction when an Idempotency-Key must keep it.
+    """Run a command; with an Idempotency-Key its response is rendered and stored inside the transaction.
 
-    `sent` and `shaping` are what the effect follows from: the same key with others is refused.
-    `headers` finds in a kept body the headers that the first answer had.
+    `sent` and `shaping` determine the effect: the same key with other values is refused. `headers` computes the headers
+    of the first response from a stored body.
     """
     made: list[Answer] = []
 
@@ -76,18 +76,18 @@ async def respond(
 
 
 class ApiResponse(Response[Reply]):
-    """Litestar's response for a handler's reply."""
+    """Litestar's response for the result of a handler."""
 
     def __init__(self, content: Reply, **_: object) -> None:
         self.content = content
 
     def to_asgi_response(self, *_: object, **__: object) -> ASGIResponse:
-        """The finished answer; a reply says all that Litestar would add."""
+        """The rendered response; a result has all that Litestar would add."""
         return rendered(self.content)
 
 
 class Rendered(ASGIResponse):
-    """A finished answer, sent as it is: without the header dictionaries and cookies that nothing here needs."""
+    """A rendered response, sent as it is, without Litestar's header dictionaries and cookies."""
 
     __slots__ = ("_messages",)
 
@@ -106,7 +106,7 @@ class Rendered(ASGIResponse):
 
 
 def rendered(reply: Reply) -> Rendered:
-    """A reply as bytes."""
+    """The result of a handler as bytes."""
     if isinstance(reply, Answer):
         return Rendered(reply.status, reply.body, reply.media_type, reply.headers)
     problem = of_refusal(reply) if isinstance(reply, Refusal) else reply
@@ -117,5 +117,5 @@ def rendered(reply: Reply) -> Rendered:
 
 
 def response_of(problem: Problem) -> Response[Any]:
-    """A problem, as an exception handler answers it."""
+    """A problem as a response, for exception handlers."""
     return ApiResponse(problem)

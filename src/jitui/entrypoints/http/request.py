@@ -1,4 +1,4 @@
-"""A request of the API as its handlers get it: Litestar's own, with what admission found."""
+"""The request that handlers of the API get: Litestar's own, with the admitted key and operation."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from jitui.settings import Settings
 
 
 class Stopping:
-    """Tells those who wait that the process is about to stop."""
+    """Tells waiting readers that the process is about to stop."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     def now(self) -> None:
-        """The process stops: nobody waits any longer."""
+        """The process stops: end all waits."""
         self._event.set()
 
     async def within(self, seconds: float) -> bool:
-        """Wait so long, or until the process stops; whether it does."""
+        """Wait this long or until the process stops; returns whether it does."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._event.wait(), seconds)
         return self._event.is_set()
 
 
 class Api:
-    """What the handlers of one process share; the service is there from start-up to shutdown."""
+    """What the handlers of one process share; the service exists from start-up to shutdown."""
 
     def __init__(
         self,
@@ -70,14 +70,14 @@ class Api:
 
     @property
     def service(self) -> Service:
-        """The service with its parts in place."""
+        """The open service."""
         if self.opened is None:
             raise Unavailable("The service is starting.")
         return self.opened
 
 
 class RequestContext(Request[None, ApiKey | None, State]):
-    """A request that was admitted: by which key, for which operation, in which service."""
+    """A request that was admitted: its key, its operation and the service."""
 
     __slots__ = ("api", "idempotency_key", "key", "operation", "sent_headers", "service")
 
@@ -95,22 +95,22 @@ class RequestContext(Request[None, ApiKey | None, State]):
 
     @property
     def arrived_at(self) -> float:
-        """When the request arrived, on the clock of `time.monotonic`."""
+        """When the request arrived, in the time of `time.monotonic`."""
         return exchange_of(self.scope).arrived_at
 
     @property
     def key_scope(self) -> KeyScope | None:
-        """Whose things this request may see; None without a key."""
+        """The scope of the key; None without a key."""
         return self.key.scope if self.key is not None else None
 
     @property
     def own_shop(self) -> str | None:
-        """The shop that a shop key is bound to."""
+        """The shop of a shop key."""
         return self.key.subject_id if self.key is not None and self.key.scope is SHOP else None
 
     @property
     def own_buyer(self) -> str | None:
-        """The buyer that a buyer key is bound to."""
+        """The buyer of a buyer key."""
         return self.key.subject_id if self.key is not None and self.key.scope is BUYER else None
 
     def may(self, permission: Permission) -> bool:
@@ -130,7 +130,7 @@ class RequestContext(Request[None, ApiKey | None, State]):
         return allows(KEY_GRANTS[self.key.scope], needed, own=own)
 
     def may_filter(self, *, shop_id: str | None, buyer_id: str | None) -> bool:
-        """Whether a list may be asked for by these: a shop key by its own shop only, a buyer key by its own buyer."""
+        """Whether the caller may filter a list like this: a shop key by its own shop, a buyer key by its own buyer."""
         foreign_shop = self.key_scope is SHOP and shop_id not in (None, self.own_shop)
         foreign_buyer = self.key_scope is BUYER and buyer_id not in (None, self.own_buyer)
         return not foreign_shop and not foreign_buyer
@@ -154,7 +154,7 @@ class RequestContext(Request[None, ApiKey | None, State]):
         return Actor(ActorKind.PLATFORM, self.key.label or self.key.client)
 
     def actor_for(self, acting_for: str | UnsetType, person: str | UnsetType) -> Actor:
-        """Who acts, when a platform may pass on what its merchant's person decided; a problem is raised for half."""
+        """Who acts, when a platform passes on what a merchant's person decided; raises a problem for missing fields."""
         if isinstance(acting_for, UnsetType) and isinstance(person, UnsetType):
             return self.actor
         if isinstance(acting_for, UnsetType) or isinstance(person, UnsetType):
@@ -167,7 +167,7 @@ class RequestContext(Request[None, ApiKey | None, State]):
         return Actor(ActorKind.MERCHANT, person, through=self.actor.id)
 
     def idempotency_key_for(self, body: object, *more: str) -> IdempotencyKey | None:
-        """The Idempotency-Key of this request, if one was sent, bound to everything that shapes its effect."""
+        """The Idempotency-Key of this request, with a hash of all that determines its effect; None when not sent."""
         if self.idempotency_key is None or self.key is None:
             return None
         shapes = sha256(msgspec.json.encode(body, order="deterministic"))

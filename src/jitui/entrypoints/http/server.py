@@ -1,4 +1,4 @@
-"""Serving: uvicorn on uvloop and httptools with bounded connections, one process or several on one port."""
+"""Serves the API with uvicorn on uvloop and httptools: bounded connections, one or several processes on one port."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ from jitui.watching import watching
 
 GRACE_SECONDS = 10
 START_SECONDS = 60
-"""How long a process may say nothing: it cannot answer while it imports, and on a busy machine that takes a while."""
+"""How long a process may be silent: it does not answer while it imports, which is slow on a busy machine."""
 BACKLOG = 2048
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 Extra = Callable[[], Sequence[ControllerRouterHandler]]
-"""Makes what is served beside the API; a function of a module, so that a process of its own can make it too."""
+"""Makes the handlers that are served beside the API; a function of a module, so that any process can call it."""
 
 
 class WorkerBeside:
-    """Whether the worker that was started beside the API runs, in memory that all its processes share."""
+    """Whether the worker that was started beside the API is running, in memory that all its processes share."""
 
     def __init__(self) -> None:
         self._runs = multiprocessing.get_context("spawn").RawValue("b", 1)
 
     def tell(self, runs: bool) -> None:
-        """From the process that keeps it running."""
+        """Set whether it is running; called by the process that keeps it running."""
         self._runs.value = runs
 
     def __call__(self) -> bool:
@@ -60,10 +60,10 @@ def build(
     extra: Extra | None = None,
     worker: WorkerBeside | None = None,
 ) -> Litestar:
-    """The application for one process: its service is opened at start-up and closed at the end.
+    """The application for one process; its service is opened at start-up and closed at the end.
 
-    Called without arguments (as `uvicorn --factory` does), it reads the settings; the database must then be a running,
-    migrated one at JITUI_DATABASE_URL. Raises NotConfigured when it is not set.
+    Called without arguments (as `uvicorn --factory` does), it reads the settings; JITUI_DATABASE_URL must then be a
+    running, migrated database. Raises NotConfigured when it is not set.
     """
     settings = settings or read_settings()
     configure(settings)
@@ -79,14 +79,14 @@ def build(
 def _build_in(
     parent: int, settings: Settings, database_url: str, extra: Extra | None, worker: WorkerBeside | None
 ) -> Litestar:
-    """In the process that serves, or in one of several that end with it."""
+    """The application in a serving process; with several processes, each ends with its parent."""
     if os.getpid() != parent:
         end_with_parent(parent)
     return build(settings, database_url, extra, worker)
 
 
 def _spare_the_collector() -> None:
-    """What start-up made lives as long as the process; not walking it again saves some 7 % of a request's time."""
+    """Keep what start-up made out of garbage collection, which saves about 7 % of a request's time."""
     gc.collect()
     gc.freeze()
 
@@ -100,7 +100,7 @@ def serve(
     worker: WorkerBeside | None = None,
     access_log: bool = False,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; requests in hand are finished within ten seconds."""
+    """Serve until SIGINT or SIGTERM; running requests are finished, for at most ten seconds."""
     configure(settings)
     listener = listen(settings.host, settings.port)
     config = uvicorn.Config(
@@ -111,10 +111,11 @@ def serve(
         http=cast(Any, partial(BoundedProtocol, limits=Limits(connections=most_connections()))),
         ws="none",
         lifespan="on",
-        log_config=None,  # the process's own log takes what uvicorn says
+        log_config=None,  # uvicorn's messages go to the service's own log
         log_level="warning",
         access_log=access_log,
-        proxy_headers=False,  # uvicorn would believe any header of this machine; see jitui.entrypoints.http.client
+        # uvicorn would believe headers from any process of this machine; see jitui.entrypoints.http.client
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
@@ -130,7 +131,7 @@ def serve(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that all processes share; port 0 takes a free one. Raises NotConfigured when it is taken."""
+    """A socket that all processes share; port 0 takes a free port. Raises NotConfigured when the port is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -145,7 +146,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def _signals_end_quietly(server: uvicorn.Server) -> Iterator[None]:
-    """uvicorn raises the signal that stopped it once more at its end; the caller still has things to put away."""
+    """Ignore the signal that uvicorn raises again at its end, because the caller still has to clean up."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
         server.should_exit = True
@@ -168,7 +169,7 @@ async def _opened(settings: Settings, database_url: str) -> AsyncIterator[Servic
 
 
 def _end_waiting_on_signal(app: Litestar) -> None:
-    """Readers that wait for news go home when the process is told to stop; uvicorn's own handling follows."""
+    """End the waits of readers when the process gets a signal; then uvicorn's own handling runs."""
     if threading.current_thread() is not threading.main_thread():
         return
     loop = asyncio.get_running_loop()

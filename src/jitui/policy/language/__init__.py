@@ -1,1 +1,1 @@
-"""Expressions: checked trees, the runtime, and their wording."""
+"""Expressions of a policy: syntax trees, evaluation, and error messages."""

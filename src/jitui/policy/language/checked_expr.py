@@ -1,6 +1,6 @@
-"""The message classes of `cel.expr.CheckedExpr`, described by field number from the public CEL specification.
+"""The protobuf messages of `cel.expr.CheckedExpr`, by the field numbers of the public CEL specification.
 
-No package on the index carries them. Only the fields that are read are named; protobuf keeps the rest unread.
+No package on the index contains them. Only the fields that are read are declared; protobuf skips the others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 _SCALARS = {"bool": 8, "int32": 5, "int64": 3, "uint64": 4, "double": 1, "string": 9, "bytes": 12}
 _MESSAGE, _OPTIONAL, _REPEATED = 11, 1, 3
 
-# message: {field number: (name, type)}; a type in brackets repeats, "a>b" is a map.
+# Message: {field number: (name, type)}. A type in brackets is repeated, "a>b" is a map.
 _MESSAGES: dict[str, dict[int, tuple[str, str]]] = {
     "CheckedExpr": {
         2: ("reference_map", "int64>Reference"),
@@ -64,7 +64,7 @@ _MESSAGES: dict[str, dict[int, tuple[str, str]]] = {
 
 
 def parse_checked(serialized: bytes) -> Any:
-    """The CheckedExpr inside the protobuf `Any` of `Expression.serialize()`; its class is made here."""
+    """The CheckedExpr in the protobuf `Any` that `Expression.serialize()` returns."""
     return _checked_class().FromString(any_pb2.Any.FromString(serialized).value)
 
 

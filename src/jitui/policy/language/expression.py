@@ -1,9 +1,9 @@
-"""Google's CEL run time: one environment that checks, one that evaluates, and verdicts of three values.
+"""Checks and evaluates expressions with Google's CEL run time; a condition is true, false or unknown.
 
-Both environments compile the same text. In the checking one a line is a message with typed fields, so a
-misspelt or mistyped field is refused. In the evaluating one a line is a map, because a field that a message does
-not carry reads as zero, "" or null, and `l.quantity != 0` would then be true of a line whose quantity nobody knows.
-A key that a map does not carry is an error, which `&&`, `||`, all() and exists() absorb by Kleene's rules.
+Two environments compile the same text. In the checking environment a line is a message with typed fields, so a misspelt
+or mistyped field is refused. In the evaluating environment a line is a map. In a message a missing field reads as zero,
+"" or null, so `l.quantity == 0` would be true for a line whose quantity is unknown. In a map a missing key is an
+error, which `&&`, `||`, all() and exists() absorb by Kleene's rules.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PROTO_TYPES = {FactType.INT: 3, FactType.BOOL: 8, FactType.STRING: 9}
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An expression of the supported subset, with its type and its tree."""
+    """An expression of the supported subset, with its type and its syntax tree."""
 
     text: str
     type: FactType
@@ -40,21 +40,21 @@ class Checked:
 
 @cache
 def engine_name() -> str:
-    """Name and version of the run time that evaluates; stored with every decision."""
+    """The name and version of the run time, which are stored with every decision."""
     from importlib.metadata import version
 
     return f"cel-expr-python {version('cel-expr-python')}"
 
 
 def check(text: str, names: Names) -> Checked | tuple[ExpressionFault, ...]:
-    """The checked expression, or every fault that was found in it."""
+    """The checked expression, or every fault in it."""
     if len(text) > MAX_CHARACTERS:
         return (ExpressionFault(0, f"over {MAX_CHARACTERS} characters: split the expression into definitions"),)
     if wrong := written_wrongly(text):
         return wrong
     try:
         compiled = _checking_env(names).compile(text)
-    except RuntimeError as error:  # the binding raises this one class for every compile error
+    except RuntimeError as error:  # the binding raises RuntimeError for every compile error
         return compile_faults(str(error), text, names)
     tree = read_tree(compiled.serialize(), text, names)
     if isinstance(tree, tuple):
@@ -71,8 +71,8 @@ def evaluating_env(names: Names) -> Env:
 
 
 def value_of(program: Expression, data: Any, kind: FactType) -> bool | int | str | None:
-    """The value of an expression on the known facts, None when it is unknown; never raises for data."""
-    # A run-time error is a value of type ERROR (its text is a str): the type decides, not the value.
+    """The value of an expression on the known facts; None when it is unknown. Raises nothing, whatever the data."""
+    # A run-time error is a value of type ERROR whose text is a str, so the type must be checked, not the value.
     result = program.eval(data)
     value = result.value()
     if kind is FactType.BOOL:
@@ -86,14 +86,15 @@ def _checking_env(names: Names) -> Env:
 
 def _variables(names: Names, lines: Type) -> Mapping[str, Type]:
     facts = {name: _SCALAR_TYPES.get(spec.type, lines) for name, spec in names.facts.items()}
-    # A definition that is wrong itself fits everywhere: one fault is not reported twice.
+    # A definition with a fault gets the type DYN, which fits everywhere, so its fault is reported only once.
     definitions = {name: _SCALAR_TYPES[kind] if kind else cel.Type.DYN for name, kind in names.definitions.items()}
     return facts | definitions
 
 
 @cache
 def _line_pool() -> DescriptorPool:
-    from google.protobuf import descriptor_pb2, descriptor_pool  # slow to import, and only loading needs it
+    # slow to import, and needed only when a policy is loaded
+    from google.protobuf import descriptor_pb2, descriptor_pool
 
     file = descriptor_pb2.FileDescriptorProto(name="jitui/line.proto", package="jitui", syntax="proto2")
     message = file.message_type.add(name="Line")

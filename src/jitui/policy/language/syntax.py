@@ -1,7 +1,7 @@
-"""The supported part of CEL as a small typed tree: bulk reading compiles it, checks at load walk it.
+"""The supported part of CEL as a small typed tree, for checks at load and for back-tests over columns.
 
-Built from the checked expression, so names are resolved, types are known and macros are recognised again.
-What the two readings are not shown to agree on has no node here: it becomes a Fault, with its position.
+The tree is built from CEL's checked expression, so names are resolved, types are known and macros are recognised. A
+construct that could evaluate differently in CEL and over columns has no node here; it is a fault with its position.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jitui.policy.problems import did_you_mean
 
 
 class Operator(StrEnum):
-    """What a Call does; the words are CEL's own."""
+    """The operator of a Call, by CEL's own name."""
 
     AND = "&&"
     OR = "||"
@@ -42,7 +42,7 @@ class Operator(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant; `at` is the offset of its first character in the expression, here and below."""
+    """A constant; `at`, here and below, is the offset of its first character in the expression."""
 
     value: ScalarValue
     type: FactType
@@ -51,7 +51,7 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A fact of the table, a declared feature or an attribute; `order.lines` only under SIZE."""
+    """A fact: of the table, or a declared feature or attribute. `order.lines` occurs only under SIZE."""
 
     name: str
     type: FactType
@@ -60,7 +60,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class DefinitionRef:
-    """The value of a named definition: unknown when the definition is."""
+    """The value of a named definition; unknown when the definition is."""
 
     name: str
     type: FactType
@@ -69,7 +69,7 @@ class DefinitionRef:
 
 @dataclass(frozen=True, slots=True)
 class LineField:
-    """A field of the line that the surrounding Quantifier is at."""
+    """A field of the line that the surrounding Quantifier visits."""
 
     name: str
     type: FactType
@@ -78,7 +78,7 @@ class LineField:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An operator on its operands; division and remainder truncate towards zero, overflow is unknown."""
+    """An operator and its operands; division and remainder truncate towards zero, and an overflow is unknown."""
 
     operator: Operator
     args: tuple[Node, ...]
@@ -88,7 +88,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class InList:
-    """Whether a value is one of some literals; unknown when the value is."""
+    """Whether a value is one of some literals; unknown when the value is unknown."""
 
     value: Node
     words: tuple[Literal, ...]
@@ -98,7 +98,7 @@ class InList:
 
 @dataclass(frozen=True, slots=True)
 class Quantifier:
-    """`order.lines.all(...)`, true over no lines, or `order.lines.exists(...)`, false over no lines."""
+    """`order.lines.all(...)`, true for no lines, or `order.lines.exists(...)`, false for no lines."""
 
     every: bool
     body: Node
@@ -111,14 +111,14 @@ Node = Literal | Fact | DefinitionRef | LineField | Call | InList | Quantifier
 
 @dataclass(frozen=True, slots=True)
 class ExpressionFault:
-    """What is wrong with an expression, at an offset of its text."""
+    """A fault in an expression, at an offset in its text."""
 
     at: int
     message: str
 
 
 class Unsupported(Exception):
-    """A construct outside the supported subset; raised and caught while one node is read."""
+    """A construct outside the supported subset; raised and caught while a node is read."""
 
     def __init__(self, at: int, message: str) -> None:
         super().__init__(message)
@@ -130,7 +130,7 @@ SUPPORTED = (
     "order.lines.all, order.lines.exists and definitions"
 )
 STRING_OR_COMMENT = r"""r?'''.*?'''|r?\"\"\".*?\"\"\"|r'[^']*'|r"[^"]*"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|//[^\n]*"""
-"""First in what finds words in an expression's text, so that what these hold is not taken for a part of it."""
+"""Matches strings and comments; it is tried first, so that their content is not read as a part of the expression."""
 NO_CLOCK = (
     "a condition has no clock: compare an age, as in order.age_seconds < 3600 or buyer.account_age_days >= 90 "
     "(an hour is 3600 seconds)"
@@ -155,7 +155,7 @@ _ARITHMETIC = (
 
 
 def children(node: Node) -> tuple[Node, ...]:
-    """The operands of a node, left to right."""
+    """The operands of a node, from left to right."""
     match node:
         case Call(args=args):
             return args
@@ -167,7 +167,7 @@ def children(node: Node) -> tuple[Node, ...]:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """The node and everything under it."""
+    """The node and all nodes below it."""
     yield node
     for child in children(node):
         yield from walk(child)
@@ -175,21 +175,21 @@ def walk(node: Node) -> Iterator[Node]:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What an expression may refer to; a definition whose own text is wrong has no type."""
+    """The names that an expression may use; a definition with a fault has no type."""
 
     facts: Mapping[str, FactSpec]
     definitions: Mapping[str, FactType | None]
 
     def reserved(self, variable: str) -> bool:
-        """Whether a line variable of this name would hide a fact or a definition."""
+        """Whether a line variable with this name would hide a fact or a definition."""
         roots = {name.split(".", 1)[0] for name in self.facts}
         return variable in roots or variable in self.definitions
 
 
 def read_tree(serialized: bytes, text: str, names: Names) -> Node | tuple[ExpressionFault, ...]:
-    """The tree of a checked expression, or everything in it that is not supported."""
+    """The tree of a checked expression, or a fault for everything in it that is not supported."""
     from jitui.policy.language.checked_expr import (
-        parse_checked,  # protobuf is slow to import, and only loading needs it
+        parse_checked,  # protobuf is slow to import, and needed only when a policy is loaded
     )
 
     message = parse_checked(serialized)
@@ -208,7 +208,10 @@ class _Reader:
         self.faults: list[ExpressionFault] = []
 
     def node(self, expr: Any, variable: str | None, depth: int) -> Node | None:
-        """The node of one expression, None after noting a fault; `variable` names the line of a quantifier."""
+        """The node of one expression; None after noting a fault.
+
+        `variable` is the line variable of a quantifier around it.
+        """
         try:
             node = self.supported(expr, variable, depth)
         except Unsupported as unsupported:
@@ -348,7 +351,10 @@ class _Reader:
 
 
 def _macro(loop: Any) -> tuple[bool, Any]:
-    """Which macro a comprehension was: (it is all(), its predicate), predicate None for any other macro."""
+    """Which macro a comprehension came from: (whether it is all(), its predicate).
+
+    The predicate is None for other macros.
+    """
     step = loop.loop_step.call_expr
     accumulates = (
         len(step.args) == 2
@@ -376,7 +382,7 @@ def _check_operands(operator: Operator, args: tuple[Node, ...], at: int) -> None
 
 
 def _enum_faults(node: Node, names: Names) -> Iterator[ExpressionFault]:
-    """Words that an enum does not have, and a comparison that puts enum words in an order."""
+    """Faults for words that an enum does not have, and for comparisons that order enum words."""
     match node:
         case InList(value=value, words=words):
             yield from _word_faults(_enum_of(value, names), words)
@@ -401,6 +407,6 @@ def _enum_of(node: Node, names: Names) -> tuple[str, ...]:
 
 
 def start_of_name(text: str, at: int, name: str) -> int:
-    """CEL places a dotted name at one of its dots; this is where the name begins."""
+    """The offset where a dotted name begins; CEL reports one of its dots."""
     start = text.rfind(name.split(".", 1)[0], 0, at + 1)
     return start if start >= 0 and text.startswith(name, start) and start + len(name) > at else at

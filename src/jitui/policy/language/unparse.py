@@ -1,4 +1,4 @@
-"""A tree as text again, and two trees held against each other."""
+"""Writes a tree as text, and compares two trees."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RISING_RIGHT = {Operator.LESS: 1, Operator.LESS_OR_EQUAL: 1, Operator.GREATER: 
 
 
 def unparse(node: Node) -> str:
-    """The expression in CEL; parentheses wherever an operand has operands itself."""
+    """The expression in CEL, with parentheses around every operand that has operands."""
     match node:
         case Literal(value=value):
             escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
@@ -61,7 +61,7 @@ def _operand(node: Node) -> str:
 
 
 def expanded(node: Node, definitions: Mapping[str, Node]) -> Node:
-    """The tree with every definition written out and without positions: equal trees decide equally."""
+    """The tree with all definitions replaced by their trees, and without positions. Equal trees decide equally."""
     match node:
         case DefinitionRef(name=name) if name in definitions:
             return expanded(definitions[name], definitions)
@@ -77,10 +77,10 @@ def expanded(node: Node, definitions: Mapping[str, Node]) -> Node:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Where two trees differ in one constant, or in the words of one `in`.
+    """One difference between two trees: a constant, or the words of one `in`.
 
-    `old` and `new` are the comparisons around it. `sign` is 1 where the whole is true more often now, -1 where less
-    often, 0 where that does not follow from the operators alone.
+    `old` and `new` are the comparisons that contain it. `sign` is 1 when the whole expression becomes true more often,
+    -1 when less often, and 0 when the operators alone do not tell.
     """
 
     old: Node
@@ -89,7 +89,7 @@ class Moved:
 
 
 def moved_constants(old: Node, new: Node) -> tuple[Moved, ...] | None:
-    """The constants that moved between two trees without positions; None when they differ in more than that."""
+    """The constants that differ between two trees without positions; None when other parts differ too."""
     found = list(_moved(old, new, 1))
     return None if None in found else tuple(one for one in found if one is not None)
 
@@ -116,7 +116,7 @@ def _moved(old: Node, new: Node, sign: int) -> Iterator[Moved | None]:
 
 
 def _alike(old: Node, new: Node) -> bool:
-    """Whether two nodes are the same but for what is under them."""
+    """Whether two nodes are equal, apart from their operands."""
     match old, new:
         case Call(operator=one, args=those), Call(operator=other, args=these):
             return one is other and len(those) == len(these)
@@ -128,7 +128,7 @@ def _alike(old: Node, new: Node) -> bool:
 
 
 def _passed_on(parent: Node, place: int) -> int:
-    """Whether a child that is true more often makes its parent true more often: 1, -1, or 0 for not certain."""
+    """How a child affects its parent when it is true more often: 1 for more often, -1 for less often, 0 for unknown."""
     if isinstance(parent, Quantifier):
         return 1
     if not isinstance(parent, Call) or parent.type is not FactType.BOOL:
@@ -141,7 +141,7 @@ def _passed_on(parent: Node, place: int) -> int:
 
 
 def _rising(parent: Node, place: int, old: Literal, new: Literal) -> int:
-    """Whether moving this operand of a comparison makes it true more often."""
+    """How a comparison changes when its constant goes from `old` to `new`: as in `_passed_on`."""
     if not isinstance(parent, Call) or parent.operator not in _RISING_RIGHT:
         return 0
     if type(old.value) is not int or type(new.value) is not int:

@@ -1,4 +1,4 @@
-"""What CEL says of a wrong expression, in the words of somebody who writes policies: what to write instead."""
+"""Rewrites CEL's compile errors for authors of policies: what is wrong, and what to write instead."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ _TOKEN = re.compile(
 
 
 def written_wrongly(text: str) -> tuple[ExpressionFault, ...]:
-    """What CEL would take, and mean something else by: `has(a.b)`, which reads the value, and a bare date.
+    """Faults in texts that CEL accepts with another meaning: `has(a.b)`, and a date without quotes.
 
-    The checker turns the field inside has() into the fact of that name, so the tree no longer tells them apart.
+    CEL's checker turns the field in has() into the fact of that name, so the tree cannot show the difference.
     """
     faults = []
     tokens = list(_tokens(text))
@@ -72,7 +72,7 @@ def written_wrongly(text: str) -> tuple[ExpressionFault, ...]:
 
 
 def compile_faults(message: str, text: str, names: Names) -> tuple[ExpressionFault, ...]:
-    """The faults in what the compiler said of a text."""
+    """The faults in a compiler's message about a text."""
     found = _CEL_ERROR.findall(message)
     if not found:
         return (ExpressionFault(0, _TOO_DEEP),)
@@ -97,7 +97,7 @@ class _Token:
 
 @dataclass(frozen=True, slots=True)
 class _UnknownCall:
-    """A call of something that is no function here; what else CEL says between `first` and `last` follows from it."""
+    """A call of an unknown function; CEL's other errors between `first` and `last` are consequences of it."""
 
     name: str
     first: int
@@ -115,7 +115,7 @@ def _is_selected(tokens: list[_Token], place: int) -> bool:
 
 
 def _unknown_calls(text: str, found: list[tuple[str, str, str]], names: Names) -> Iterator[_UnknownCall]:
-    """Calls whose name CEL does not know: as a method, as a function, or in a library as in math.greatest."""
+    """Calls of unknown names: as a method, as a function, or in a library such as math.greatest."""
     unknown = {match[1] for _, _, words in found if (match := re.match(r"undeclared reference to '([^']*)'", words))}
     tokens = list(_tokens(text))
     for place, token in enumerate(tokens[:-1]):
@@ -199,7 +199,7 @@ def _quoted_date(text: str) -> bool:
 
 
 def _instead(text: str, at: int) -> str:
-    """What to write for the sign or word that the compiler stumbled over, or for the one before it."""
+    """What to write for the sign or word at which the compiler stopped, or for the one before it."""
     before, after = re.split(r"\s+", text[:at])[-1], re.split(r"\s+", text[at:])[0]
     signs = re.search(r"[^\s\w.()'\"\[\],]*$", before), re.match(r"[^\s\w.()'\"\[\],]*", after)
     previous = re.search(r"(\w+)\s*$", text[:at])

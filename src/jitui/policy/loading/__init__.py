@@ -1,1 +1,1 @@
-"""A policy file as values, with every problem told at its line."""
+"""Loads a policy file, and reports every problem with its line."""

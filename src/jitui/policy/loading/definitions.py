@@ -1,7 +1,7 @@
-"""Named expressions: checked in the order in which they need one another.
+"""Named expressions, checked in the order of their dependencies.
 
-A definition is evaluated once and then stands as a variable. One that is unknown is left out like an unknown
-fact, so a condition gets what the written-out expression would give; a fault is reported where it stands.
+A definition is evaluated once and is then a variable. An unknown definition is left out, like an unknown fact, so a
+condition gets the value that the written-out expression would have. A fault is reported where it was written.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Types = dict[str, FactType | None]
 def check_definitions(
     notes: Notes, named: Iterable[tuple[Scalar, Node]], facts: Mapping[str, FactSpec]
 ) -> tuple[tuple[Definition, ...], Types]:
-    """The definitions in dependency order, and the type of every name; None for one that is wrong itself."""
+    """The definitions in the order of their dependencies, and the type of every name, None for one with a fault."""
     texts = _readable(notes, named, facts)
     types: Types = dict.fromkeys(texts)
     definitions = []
@@ -61,9 +61,10 @@ def _readable(notes: Notes, named: Iterable[tuple[Scalar, Node]], facts: Mapping
 
 
 def _in_order(notes: Notes, texts: Mapping[str, Scalar]) -> list[str]:
-    """Names with what they need before them; those on a circle are noted and left out."""
+    """The names, each after those that it needs; names on a cycle are reported and left out."""
     uses = {name: _uses(leaf.value, texts) for name, leaf in texts.items()}
-    done: dict[str, bool] = {}  # False while its needs are being visited
+    # False while the names that it needs are visited
+    done: dict[str, bool] = {}
     ordered: list[str] = []
 
     def visit(name: str, path: tuple[str, ...]) -> None:

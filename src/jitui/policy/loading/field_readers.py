@@ -1,4 +1,4 @@
-"""Readers for the values of a policy document: each returns the value, or notes a problem and gives None."""
+"""Readers for the values of a policy file: each returns the value, or notes a problem and returns None."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Notes:
         self.problems: list[PolicyProblem] = []
 
     def add(self, place: Place, message: str) -> None:
-        """Note one problem."""
+        """Add a problem."""
         self.problems.append(PolicyProblem(self.file, place.line, place.column, message))
 
 
 def fields(
     notes: Notes, node: Node, what: str, required: Sequence[str], optional: Sequence[str] = ()
 ) -> dict[str, Node]:
-    """The values of a mapping by key; unknown and missing keys are noted."""
+    """The values of a mapping, by key; unknown and missing keys are noted."""
     if not isinstance(node, Mapped):
         notes.add(node.place, f"{what} has the keys {', '.join((*required, *optional))}")
         return {}
@@ -66,7 +66,7 @@ def fields(
 
 
 def entries(notes: Notes, node: Node | None, what: str) -> Iterator[tuple[Scalar, Node]]:
-    """The keys and values of a mapping whose keys are names that the author chooses."""
+    """The keys and values of a mapping whose keys the author chooses."""
     if isinstance(node, Mapped):
         if len(node.entries) > MAX_ENTRIES:
             notes.add(node.place, f"{what} has more than {MAX_ENTRIES} entries")
@@ -87,12 +87,12 @@ def items(notes: Notes, node: Node | None, what: str, most: int = MAX_ENTRIES) -
 
 
 def read(notes: Notes, found: dict[str, Node], key: str, reader: Callable[[Notes, Node, str], T | None]) -> T | None:
-    """The value of a key through a reader, None when the key is absent."""
+    """The value of a key, read by `reader`; None when the key is missing."""
     return reader(notes, found[key], key) if key in found else None
 
 
 def scalar(notes: Notes, node: Node, what: str) -> Scalar | None:
-    """A leaf that is not empty."""
+    """A single value that is not empty."""
     if isinstance(node, Scalar) and node.value.strip() and not (node.plain and node.value in ("null", "~")):
         return node
     notes.add(node.place, f"{what} is one value, and not an empty one")
@@ -100,7 +100,7 @@ def scalar(notes: Notes, node: Node, what: str) -> Scalar | None:
 
 
 def string(notes: Notes, node: Node, what: str) -> str | None:
-    """Text; a bare number is refused, as 1.10 and 1.1 are the same number and not the same text."""
+    """A text. A bare number is refused, because 1.10 and 1.1 are the same number and different texts."""
     leaf = scalar(notes, node, what)
     if leaf is not None and leaf.plain and re.fullmatch(r"[-+.]?[0-9][-+.0-9a-fA-FxX_]*", leaf.value):
         notes.add(leaf.place, f'{what} is text: put it in quotes, as in "{leaf.value}"')
@@ -118,7 +118,7 @@ def identifier(notes: Notes, node: Node, what: str) -> str | None:
 
 
 def slug(notes: Notes, node: Node, what: str) -> str | None:
-    """A name that may be written with hyphens, such as a policy's id."""
+    """A name that may have hyphens, such as a policy's id."""
     text = string(notes, node, what)
     if text is not None and not re.fullmatch(SLUG, text):
         notes.add(node.place, f"{what} is a name of small letters, digits, - and _, as in instant-refund")
@@ -127,7 +127,7 @@ def slug(notes: Notes, node: Node, what: str) -> str | None:
 
 
 def boolean(notes: Notes, node: Node, what: str) -> bool | None:
-    """`true` or `false`, and nothing that YAML has taken for them elsewhere (yes, on)."""
+    """`true` or `false`; YAML's other spellings (yes, on) are refused."""
     if isinstance(node, Scalar) and node.plain and node.value in ("true", "false"):
         return node.value == "true"
     notes.add(node.place, f"{what} is true or false")
@@ -135,7 +135,7 @@ def boolean(notes: Notes, node: Node, what: str) -> bool | None:
 
 
 def integer(least: int, most: int) -> Callable[[Notes, Node, str], int | None]:
-    """A reader of whole numbers in a range."""
+    """A reader of whole numbers from `least` to `most`."""
 
     def reader(notes: Notes, node: Node, what: str) -> int | None:
         if isinstance(node, Scalar) and node.plain and _INTEGER.fullmatch(node.value):
@@ -149,7 +149,7 @@ def integer(least: int, most: int) -> Callable[[Notes, Node, str], int | None]:
 
 
 def choice(*words: str) -> Callable[[Notes, Node, str], str | None]:
-    """A reader of one of some words."""
+    """A reader of one of the words."""
 
     def reader(notes: Notes, node: Node, what: str) -> str | None:
         if isinstance(node, Scalar) and node.value in words:
@@ -162,7 +162,7 @@ def choice(*words: str) -> Callable[[Notes, Node, str], str | None]:
 
 
 def duration(units: str, most_days: int) -> Callable[[Notes, Node, str], int | None]:
-    """A reader of durations in seconds, in some of the units h and d."""
+    """A reader of durations, which returns seconds; `units` are "h", "d" or both."""
 
     def reader(notes: Notes, node: Node, what: str) -> int | None:
         match = _DURATION.fullmatch(node.value) if isinstance(node, Scalar) else None
@@ -177,7 +177,7 @@ def duration(units: str, most_days: int) -> Callable[[Notes, Node, str], int | N
 
 
 def date(notes: Notes, node: Node, what: str) -> datetime | None:
-    """A moment with its offset: without one it would mean another moment on another machine."""
+    """A date and time with its offset; without one it would mean another time on another machine."""
     leaf = scalar(notes, node, what)
     if leaf is None:
         return None
@@ -185,13 +185,13 @@ def date(notes: Notes, node: Node, what: str) -> datetime | None:
         try:
             return datetime.fromisoformat(leaf.value.upper())
         except ValueError:
-            pass  # a date that no calendar has is said in the same words as one that cannot be read
+            pass  # a date that does not exist gets the same message as an unreadable one
     notes.add(leaf.place, f"{what} is a date and time with an offset, as in 2025-01-26T00:00:00+08:00")
     return None
 
 
 def bilingual(notes: Notes, node: Node, what: str) -> dict[str, str] | None:
-    """A sentence in each language, all of them needed: a reader who gets none cannot know why."""
+    """A sentence in every language; each is required, so that every reader learns the reason."""
     if not isinstance(node, Mapped):
         notes.add(node.place, f"{what} is given in each language, as in {{zh: …, en: …}}")
         return None

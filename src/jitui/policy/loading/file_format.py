@@ -1,7 +1,6 @@
-"""The form of a policy file: its sections and fields, written once for all who need it.
+"""The format of a policy file: its sections and fields.
 
-The loader reads by it, the JSON Schema for editors is made from it, and so are the tables of
-`docs/reference/policy-file.md`.
+The loader, the JSON Schema for editors, and the tables in `docs/reference/policy-file.md` are all made from it.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ NAME = "a name of small letters, digits and _"
 NAME_WITH_HYPHENS = "a name of small letters, digits, - and _"
 
 WORDS_OF_CEL = ("true", "false", "null", "in")
-"""CEL reads these as themselves after a dot too, so no condition could name a fact that ends in one."""
+"""CEL reads these as literals and operators even after a dot, so a condition could not name a fact that ends in one."""
 
 _TAKEN = (
     "true false null in as break const continue else for function if import let loop package namespace return var void "
     "while all exists exists_one map filter has size int uint double bool string bytes list type dyn"
 )
 TAKEN_BY_CEL = tuple(_TAKEN.split())
-"""What a definition cannot be called, together with the first words of facts."""
+"""Names that a definition may not have; the first words of facts are taken too."""
 
 FUNCTIONS = ("count", "sum", "last_age_days")
 ATTRIBUTE_TYPES = ("int", "bool", "string")
@@ -66,7 +65,7 @@ def _texts(what: str, example: dict[str, str]) -> PolicySection:
 
 
 def _feature(kinds: tuple[str, ...]) -> PolicySection:
-    """What a feature of a buyer or a shop may be; only what is recorded with an amount can be summed."""
+    """The form of a feature of a buyer or a shop; `sum` takes only kinds that are recorded with an amount."""
     money = tuple(kind for kind in kinds if kind not in EVENTS_WITHOUT_MONEY)
     return PolicySection(
         "a feature",

@@ -1,4 +1,4 @@
-"""What a value in a policy file can be: the words in which `file_format` describes the file."""
+"""The kinds of values in a policy file, with which `file_format` describes the file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 LANGUAGES = ("zh", "en")
 MAX_ENTRIES = 200
-"""Of every list and every mapping in a policy."""
+"""The most entries of a list or mapping in a policy."""
 
 SLUG = r"[a-z][a-z0-9_-]{0,62}"
 IDENTIFIER = r"[a-z][a-z0-9_]{0,62}"
@@ -14,12 +14,12 @@ IDENTIFIER = r"[a-z][a-z0-9_]{0,62}"
 
 @dataclass(frozen=True, slots=True)
 class TextKind:
-    """Text that is not empty; what looks like a number is written in quotes."""
+    """Text that is not empty; text that looks like a number is written in quotes."""
 
 
 @dataclass(frozen=True, slots=True)
 class NameKind:
-    """A name of a pattern. It is none of `taken`, and no word of `taken_endings` follows its last dot."""
+    """A name that matches `pattern`, is not in `taken`, and whose part after the last dot is not in `taken_endings`."""
 
     pattern: str
     shape: str
@@ -29,12 +29,12 @@ class NameKind:
 
 @dataclass(frozen=True, slots=True)
 class MomentKind:
-    """A date and time with its offset."""
+    """A date and time with an offset."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurrencyKind:
-    """A code of ISO 4217 that has minor units."""
+    """An ISO 4217 code that has minor units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class BooleanKind:
 
 @dataclass(frozen=True, slots=True)
 class WordsKind:
-    """One of some words."""
+    """One of a set of words."""
 
     words: tuple[str, ...]
 
@@ -59,7 +59,7 @@ class IntegerKind:
 
 @dataclass(frozen=True, slots=True)
 class DurationKind:
-    """A whole number of hours (`h`) or days (`d`), at least one, up to so many days."""
+    """A whole number of hours (`h`) or days (`d`), from one hour or day to a number of days."""
 
     units: str
     most_days: int
@@ -67,7 +67,7 @@ class DurationKind:
 
 @dataclass(frozen=True, slots=True)
 class ExpressionKind:
-    """A CEL expression; a condition's is true or false, a definition's of any type."""
+    """A CEL expression; a condition's value is true or false, a definition's may have any type."""
 
     condition: bool
 
@@ -82,7 +82,7 @@ class ListKind:
 
 @dataclass(frozen=True, slots=True)
 class MapKind:
-    """A mapping whose keys the author chooses: what a key of each pattern holds, and names that are taken."""
+    """A mapping whose keys the author chooses: the kind of value for each pattern of names."""
 
     values: tuple[tuple[NameKind, ValueKind], ...]
 
@@ -96,7 +96,7 @@ class EitherKind:
 
 @dataclass(frozen=True, slots=True)
 class PolicyField:
-    """One key of a section. `default` says what holds without an optional one; `example` is its value in YAML."""
+    """One key of a section. `default` describes what holds without it; `example` is a value in YAML."""
 
     name: str
     kind: ValueKind
@@ -112,7 +112,7 @@ class PolicyField:
 
 @dataclass(frozen=True, slots=True)
 class PolicySection:
-    """A mapping with fixed keys; `what` names it in the sentences that refuse a file."""
+    """A mapping with fixed keys; `what` names it in error messages."""
 
     what: str
     fields: tuple[PolicyField, ...]
@@ -151,7 +151,7 @@ _DURATION_WORDS = {"h": "hours, as in 48h", "d": "whole days, as in 90d"}
 
 
 def in_words(kind: ValueKind) -> str:
-    """What a value of a kind can be, for people, as in `a whole number from 0 to 100`."""
+    """The values of a kind, for people, as in `a whole number from 0 to 100`."""
     match kind:
         case TextKind():
             return "text, in quotes where it looks like a number"

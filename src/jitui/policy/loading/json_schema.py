@@ -1,8 +1,8 @@
-"""The JSON Schema of a policy file: editors complete, explain and check a policy by it while it is written.
+"""The JSON Schema of a policy file, with which editors complete, explain and check a policy.
 
-It is made from `file_format`, by which the loader reads, and says what a schema can say: keys, types, words, names and
-limits. What an expression means, which names it may use, and whether an id comes twice only the loader knows
-(`jitui policy check`). Draft 7 is the newest that the common editors all read.
+It is made from `file_format` and contains what a schema can express: keys, types, words, names and limits. Only the
+loader (`jitui policy check`) knows what an expression means, which names it may use, and whether an id occurs twice.
+Draft 7 is the newest that the common editors all read.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def policy_schema() -> JsonObject:
 
 
 def schema_of(kind: ValueKind) -> JsonObject:
-    """The schema of a value of a kind."""
+    """The schema of one kind of value."""
     match kind:
         case PolicySection():
             return _section(kind)
@@ -79,7 +79,7 @@ def _scalar(kind: ValueKind) -> JsonObject:
         case DurationKind(units, most_days):
             return _text(kind, _duration(units, most_days))
         case ExpressionKind(condition):
-            # `when: true` and `limit: 30000` are expressions too, which YAML reads as other types than text.
+            # `when: true` and `limit: 30000` are expressions too, but YAML reads them as a boolean and a number.
             types = ["string", "boolean"] if condition else ["string", "boolean", "integer"]
             return {**_text(kind, _NOT_BLANK), "type": types}
         case _:
@@ -87,7 +87,7 @@ def _scalar(kind: ValueKind) -> JsonObject:
 
 
 def _text(kind: ValueKind, pattern: str) -> JsonObject:
-    """Text of a pattern; `patternErrorMessage` is what VS Code says in place of the pattern."""
+    """Text that matches a pattern; VS Code shows `patternErrorMessage` instead of the pattern."""
     return {"type": "string", "pattern": pattern, "patternErrorMessage": f"This is {in_words(kind)}."}
 
 
@@ -112,7 +112,7 @@ def _property(field: PolicyField) -> JsonObject:
 
 
 def _mapping(values: tuple[tuple[NameKind, ValueKind], ...]) -> JsonObject:
-    """A mapping whose keys have patterns; names that are taken and words that none ends in are excluded."""
+    """A mapping whose keys match patterns, without the taken names and endings."""
     taken = sorted({name for kind, _ in values for name in kind.taken})
     return {
         "type": "object",
@@ -134,7 +134,7 @@ def _duration(units: str, most_days: int) -> str:
 
 
 def _up_to(most: int) -> str:
-    """A regular expression of the whole numbers from 1 to `most`, without leading zeros."""
+    """A regular expression for the whole numbers from 1 to `most`, without leading zeros."""
     digits = str(most)
     shorter = [f"[1-9][0-9]{{{length - 1}}}" for length in range(1, len(digits))]
     same = []

@@ -1,4 +1,4 @@
-"""A policy text to a Policy, or to everything that is wrong with it."""
+"""Turns a policy text into a Policy, or into a list of all its problems."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _Policy = TypeVar("_Policy", bound=LoadedPolicy)
 
 
 def load_bytes(kind: type[_Policy], data: bytes, file: str) -> _Policy:
-    """As `load`, from the bytes of a file."""
+    """The policy in the bytes of a file; raises PolicyRefused with every problem that was found."""
     text = decoded(data, file)
     if isinstance(text, PolicyProblem):
         raise PolicyRefused((text,))
@@ -85,7 +85,7 @@ def load(kind: type[_Policy], text: str, file: str) -> _Policy:
 
 @dataclass(frozen=True, slots=True)
 class _Vocabulary:
-    """What the expressions of this policy may use."""
+    """The names that this policy's expressions may use."""
 
     names: Names
     definitions: tuple[Definition, ...]
@@ -137,7 +137,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
 
 
 def _section(notes: Notes, node: Node, section: PolicySection) -> dict[str, Node]:
-    """The values of a section's keys; wrong and missing keys are noted."""
+    """The values of a section's keys; unknown and missing keys are noted."""
     return fields(notes, node, section.what, section.required, section.optional)
 
 
@@ -160,7 +160,7 @@ def _legal_basis(notes: Notes, node: Node | None) -> dict[str, str]:
 
 
 def _features(notes: Notes, node: Node | None) -> dict[str, Feature | None]:
-    """The features by name; None for one that is wrong, so that its users are not called wrong too."""
+    """The features by name; None for a feature with a fault, so that expressions that use it are not reported too."""
     features: dict[str, Feature | None] = {}
     for key, value in entries(notes, node, "features"):
         if not _FEATURE_NAME.fullmatch(key.value):
@@ -236,7 +236,10 @@ def _attributes(notes: Notes, node: Node | None, features: Mapping[str, Feature 
 
 
 def _cannot_be_written(name: str) -> str:
-    """Why no condition could name it, or nothing: CEL reads these words as themselves after a dot too."""
+    """Why a condition could not name this fact; empty when it could.
+
+    CEL reads some words as its own even after a dot.
+    """
     word = name.rpartition(".")[2]
     if word not in form.WORDS_OF_CEL:
         return ""
@@ -318,14 +321,14 @@ def _note_repeated(notes: Notes, ids: dict[str, Place], name: str | None, node: 
 
 
 def _rule(notes: Notes, node: Node | None, words: _Vocabulary) -> Checked | None:
-    """A checked expression that is true or false."""
+    """A checked expression whose value is true or false."""
     leaf = scalar(notes, node, "when") if node is not None else None
     if leaf is None:
         return None
     checked = check(leaf.value, words.names)
     if not isinstance(checked, Checked):
         for fault in checked:
-            if not fault.message.startswith("the definition "):  # it is reported where it is written
+            if not fault.message.startswith("the definition "):  # it is reported where the definition is written
                 notes.add(leaf.place_of(fault.at), fault.message)
         return None
     if checked.type is not FactType.BOOL:
@@ -352,7 +355,7 @@ def _restrictions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[
 
 
 def _check_restriction_reads(notes: Notes, leaf: Scalar, when: Checked, words: _Vocabulary) -> None:
-    """A restriction is found without an order at hand, from what the buyer did."""
+    """A restriction may not read facts of an order, because it is evaluated without one."""
     for name in reads_of(when.tree, words.reads).facts:
         if not name.startswith("buyer.") or name in ("buyer.restricted", "buyer.selected"):
             at = max(leaf.value.find(name), 0)

@@ -1,7 +1,7 @@
-"""YAML to values that know where they stand in the file.
+"""Reads YAML as values that know their position in the file.
 
-Only the plain part of YAML is read: mappings, lists and scalars. Anchors, aliases, tags and a second document
-are refused, so that a small file cannot unfold into a large one and a reader sees what the machine sees.
+Only mappings, lists and scalars are read. Anchors, aliases, tags and a second document are refused, so a small file
+cannot expand into a large one, and a reader sees the values that the program sees.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ESCAPES_BY_LENGTH = {"x": 2, "u": 4, "U": 8}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A position in the file, counted from 1."""
+    """A line and column, counted from 1."""
 
     line: int
     column: int
@@ -32,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Scalar:
-    """A leaf; `value` is its text as YAML reads it, `raw` as it is written from its first character on."""
+    """A leaf; `value` is its text as YAML reads it, `raw` is the file's text from its first character on."""
 
     place: Place
     value: str
@@ -40,7 +40,10 @@ class Scalar:
     plain: bool
 
     def place_of(self, offset: int) -> Place:
-        """Where a character of `value` is written; of white space that YAML folded, the next character."""
+        """Where the character at `offset` of `value` is written.
+
+        For white space that YAML folded: the next character.
+        """
         while offset < len(self.value) and self.value[offset].isspace():
             offset += 1
         if offset >= len(self.value):
@@ -50,7 +53,8 @@ class Scalar:
 
     @cached_property
     def _raw_offsets(self) -> list[int]:
-        # Folding and indentation change only white space, so visible characters pair up one to one.
+        # Folding and indentation change only white space, so the visible characters of both texts correspond one to
+        # one.
         return list(_visible_offsets(self.raw))
 
     def _place_at(self, raw_offset: int) -> Place:
@@ -70,7 +74,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """A mapping; its keys are scalars and differ."""
+    """A mapping; its keys are scalars and all different."""
 
     place: Place
     entries: tuple[tuple[Scalar, Node], ...]
@@ -81,7 +85,7 @@ Node = Scalar | Listing | Mapped
 
 @dataclass(frozen=True, slots=True)
 class Genre:
-    """What a file is, for the sentences that refuse it."""
+    """The name of a kind of file, for error messages."""
 
     name: str
     needs: str
@@ -98,7 +102,7 @@ class _Refused(Exception):
 
 
 def decoded(data: bytes, file: str, genre: Genre = POLICY) -> str | PolicyProblem:
-    """The text of a file, or why it is none that can be read."""
+    """The text of a file, or the problem that keeps it from being read."""
     if len(data) > MAX_BYTES:
         return _too_large(file, genre)
     try:
@@ -114,7 +118,7 @@ def _too_large(file: str, genre: Genre) -> PolicyProblem:
 
 
 def parse(text: str, file: str, genre: Genre = POLICY) -> tuple[Node | None, list[PolicyProblem]]:
-    """The root of the document and the faults of its YAML; the root is None where reading had to stop."""
+    """The root of the document and its YAML faults; the root is None when reading had to stop."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         return None, [_too_large(file, genre)]
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -139,7 +143,7 @@ def parse(text: str, file: str, genre: Genre = POLICY) -> tuple[Node | None, lis
 
 
 class _Composer:
-    """Walks the parser's events once; goes on after duplicate keys, stops at what shapes the tree."""
+    """Builds the tree from the parser's events; it continues after duplicate keys and stops at faults of structure."""
 
     def __init__(self, text: str, file: str, genre: Genre) -> None:
         from ruamel.yaml import YAML
@@ -198,7 +202,7 @@ class _Composer:
                 self.problems.append(PolicyProblem(self.file, key.place.line, key.place.column, message))
                 continue
             seen[key.value] = key.place
-            if isinstance(value, Scalar) and not value.raw:  # YAML sets an absent value at the next token
+            if isinstance(value, Scalar) and not value.raw:  # YAML places a missing value at the next token
                 value = replace(value, place=Place(key.place.line, key.place.column + len(key.raw) + 1))
             yield key, value
 
@@ -208,7 +212,7 @@ def _place(event: Event) -> Place:
 
 
 def _visible_offsets(raw: str) -> Iterator[int]:
-    """Offsets in `raw` of the characters of the value that are not white space, in order."""
+    """The offsets in `raw` of the value's characters that are not white space, in order."""
     style = raw[:1]
     if style in ("|", ">"):
         start = raw.find("\n") + 1
@@ -242,6 +246,6 @@ def _double_quoted(raw: str) -> Iterator[int]:
         visible = code not in "abtnvfre0 \t\nN_LP" and not (
             length and chr(int(raw[i + 2 : i + 2 + length], 16)).isspace()
         )
-        if visible or code in "abe0":  # control characters are not white space to str.isspace
+        if visible or code in "abe0":  # str.isspace is false for control characters
             yield i
         i += 2 + length

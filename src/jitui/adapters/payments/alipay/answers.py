@@ -1,4 +1,4 @@
-"""What answers to a refund and to its look-up mean, by business code and sub code."""
+"""Translates responses to a refund and to its look-up, by business code and sub code."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from jitui.aftersales.provider import CallTrouble, RefundInstruction, RefundResu
 from jitui.money import to_decimal_text
 
 ASK_AGAIN_SECONDS = 10.0
-"""A refund may be missing from the provider's look-up for so long after it was asked for."""
+"""How long a refund may be missing from Alipay's look-up after it was requested."""
 BALANCE_SECONDS = 600.0
-"""How soon a refund is tried again for which the seller's balance is too short: somebody has to pay in first."""
+"""When to retry a refund for which the seller's balance is too low: somebody has to pay in first."""
 
 _FINAL = frozenset(
     f"ACQ.{code}"
@@ -39,7 +39,7 @@ _FINAL = frozenset(
         "USER_NOT_MATCH_ERR",
     )
 )
-"""Signed words for "nothing was done", which waiting does not mend: somebody has to change something first."""
+"""Signed codes that mean that nothing was done and that a retry will not help."""
 
 FINAL_UNLESS_DONE = frozenset(
     f"ACQ.{code}"
@@ -54,17 +54,20 @@ FINAL_UNLESS_DONE = frozenset(
         "TRADE_STATUS_ERROR",
     )
 )
-"""The same about a trade's state or rest, which this very refund, already paid, may have brought about: look it up."""
+"""Codes about the trade's state or remaining amount, which this refund itself may have caused: look it up first."""
 
 _BALANCE = "ACQ.SELLER_BALANCE_NOT_ENOUGH"
 _NO_TRADE = frozenset({"ACQ.TRADE_NOT_EXIST", "TRADE_NOT_EXIST"})
 _OURS_TO_MEND = frozenset({"20001", "40001", "40002", "40003", "40006"})
-"""Refused at the gateway's door: key, permission or form of our request. Nothing was done; mended, it goes through."""
+"""Refused by the gateway: our key, permission or request is wrong.
+
+Nothing was done; once corrected, it can be retried.
+"""
 _RATE_LIMITED = "40005"
 
 
 def result_to_refund(instruction: RefundInstruction, reply: Reply) -> RefundResult:
-    """Code 10000: the call was taken. Money moved only with fund_change=Y; all else is for the look-up to say."""
+    """The result of a response with code 10000. Money moved only with fund_change=Y; otherwise the look-up tells."""
     node = reply.node
     if not reply.signed:
         return _not_signed()
@@ -72,7 +75,7 @@ def result_to_refund(instruction: RefundInstruction, reply: Reply) -> RefundResu
         return RefundResult(
             RefundResultKind.UNKNOWN, "no funds moved with this call", retry_after_seconds=ASK_AGAIN_SECONDS
         )
-    refunded = minor_of(node.refund_fee)  # of the whole trade, so no less than ours
+    refunded = minor_of(node.refund_fee)  # of the whole trade, so at least our amount
     result = _succeeded(node, refunds_in_all_minor=refunded)
     if refunded is None or refunded < instruction.amount_minor:
         told = node.refund_fee or "not told"
@@ -82,7 +85,7 @@ def result_to_refund(instruction: RefundInstruction, reply: Reply) -> RefundResu
 
 
 def result_to_query(instruction: RefundInstruction, reply: Reply) -> RefundResult:
-    """NOT_FOUND, or SUCCEEDED, only by Alipay's signed word about this refund."""
+    """The result of a look-up: NOT_FOUND or SUCCEEDED only for a signed response about this refund."""
     node = reply.node
     if node.code == "10000" and not reply.signed:
         return _not_signed()
@@ -108,7 +111,7 @@ def result_to_query(instruction: RefundInstruction, reply: Reply) -> RefundResul
 
 
 def _succeeded(node: Node, *, amount_minor: int | None = None, refunds_in_all_minor: int | None = None) -> RefundResult:
-    """Alipay gives a refund no number of its own; the trade's stands for it."""
+    """A refund that succeeded; Alipay gives it no number of its own, so the trade's number is used."""
     return RefundResult(
         RefundResultKind.SUCCEEDED,
         provider_refund_id=node.trade_no or None,
@@ -121,7 +124,10 @@ def _succeeded(node: Node, *, amount_minor: int | None = None, refunds_in_all_mi
 
 
 def result_to_error(reply: Reply) -> RefundResult:
-    """DECLINED for good only by a signed and documented word; refusals at the gateway's door come without signature."""
+    """The result of an error code. DECLINED for good requires a signed, documented code.
+
+    Refusals by the gateway itself are not signed.
+    """
     node = reply.node
     words = _gateway_words(node)
     trouble = _trouble_of(node)
@@ -135,7 +141,7 @@ def result_to_error(reply: Reply) -> RefundResult:
         return RefundResult(RefundResultKind.DECLINED, words, final=False, retry_after_seconds=BALANCE_SECONDS)
     if node.sub_code in _FINAL or node.sub_code in FINAL_UNLESS_DONE:
         return RefundResult(RefundResultKind.DECLINED, words)
-    return unknown(words)  # also ACQ.DISCORDANT_REPEAT_REQUEST: something was paid under this number (T28)
+    return unknown(words)  # also ACQ.DISCORDANT_REPEAT_REQUEST: another refund was paid under this number (T28)
 
 
 def _trouble_of(node: Node) -> CallTrouble | None:
@@ -150,7 +156,7 @@ def _not_signed() -> RefundResult:
 
 
 def _payment_told(instruction: RefundInstruction, node: Node) -> tuple[str, str, str]:
-    """The payment's number as it was asked for, and as the answer has it."""
+    """The name of the payment's number, as it was requested, and as it is in the response."""
     ((name, asked),) = trade_parameter(instruction.payment_id).items()
     return name, asked, getattr(node, name)
 

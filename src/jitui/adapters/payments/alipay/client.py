@@ -1,4 +1,4 @@
-"""The gateway's client: requests signed with the app's key, answers with Alipay's signature checked."""
+"""The client of the gateway: signs requests with the app's key, and checks Alipay's signature of responses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _JSON = json.JSONDecoder()
 
 
 class Node(Struct, frozen=True):
-    """What an answer of either call may say; absent and empty are the same."""
+    """The fields of a response to either call; an absent field is empty."""
 
     code: str
     msg: str = ""
@@ -41,7 +41,7 @@ class Node(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """An answer, and whether Alipay signed it."""
+    """A response, and whether Alipay signed it."""
 
     node: Node
     signed: bool
@@ -51,10 +51,10 @@ _read_node = msgspec.json.Decoder(Node).decode
 
 
 class GatewayClient(AliPay):  # type: ignore[misc]  # the library has no types
-    """The library with the gateway's zone, a limit on time and size, and a signature that is never passed over.
+    """The library's client with Beijing time, limits on time and size, and a signature that is always checked.
 
-    As it comes, it stamps requests with the machine's own time of day, raises on every unsigned error without saying
-    which, and returns another parse of the answer than the one whose signature it checked.
+    The library alone uses the machine's local time in requests, raises an error without its code for unsigned errors,
+    and returns another parse of the response than the one whose signature it checked.
     """
 
     def __init__(self, app_id: str, private: Any, public: Any, gateway: str, timeout_seconds: float) -> None:
@@ -85,11 +85,12 @@ class GatewayClient(AliPay):  # type: ignore[misc]  # the library has no types
         told = json.loads(text)
         name = response_type if response_type in told else "error_response"
         start = text.index("{", text.index(f'"{name}"'))
-        raw = text[start : _JSON.raw_decode(text, start)[1]]  # the signed text itself; the library counts braces
+        # exactly the signed text; the library counts braces instead
+        raw = text[start : _JSON.raw_decode(text, start)[1]]
         return Reply(_read_node(raw), signed=self.is_signed(raw.encode(), told.get("sign")))
 
     def is_signed(self, content: bytes, signature: object) -> bool:
-        """Whether this is Alipay's signature of exactly these bytes; the library's own check knows UTF-8 alone."""
+        """Whether this is Alipay's signature of exactly these bytes; the library's own check accepts only UTF-8."""
         if not isinstance(signature, str) or not signature:
             return False
         try:
@@ -99,7 +100,7 @@ class GatewayClient(AliPay):  # type: ignore[misc]  # the library has no types
 
 
 def read_keys(private_key: str, public_key: str) -> tuple[Any, Any]:
-    """The app's and Alipay's key for RSA2. Raises NotConfigured for keys that cannot work."""
+    """The app's private key and Alipay's public key, for RSA2. Raises NotConfigured for keys that cannot work."""
     private = _key(private_key, "the app's private key")
     public = _key(public_key, "Alipay's public key")
     if not private.has_private():
@@ -112,7 +113,7 @@ def read_keys(private_key: str, public_key: str) -> tuple[Any, Any]:
 
 
 def _key(text: str, what: str) -> Any:
-    """PEM, or the bare base64 that Alipay's own key tool writes."""
+    """A key in PEM, or in the bare base64 that Alipay's key tool writes."""
     try:
         if text.lstrip().startswith("-----BEGIN"):
             return RSA.import_key(text.strip())

@@ -1,4 +1,4 @@
-"""What Alipay tells by itself: a trade's news as a form of parameters, signed with RSA2."""
+"""Alipay's notifications about trades: form parameters, signed with RSA2."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from jitui.aftersales.provider import (
 
 NAME = "alipay"
 NOTIFICATION_MAX_AGE = timedelta(hours=26)
-"""Alipay repeats a notification for 25 hours, and nothing promises that a repetition has a new `notify_time`."""
+"""Alipay repeats a notification for 25 hours, and does not promise a new `notify_time` for a repetition."""
 NOTIFICATION_MAX_AHEAD = timedelta(minutes=5)
 ACKNOWLEDGED = "success"
-"""What Alipay wants to read, and nothing else; after anything else it sends again."""
+"""The body that Alipay expects; after any other it sends the notification again."""
 
 _CHARSETS = {"utf-8": "utf-8", "gbk": "gb18030", "gb2312": "gb18030"}
 
@@ -30,7 +30,7 @@ _CHARSETS = {"utf-8": "utf-8", "gbk": "gb18030", "gb2312": "gb18030"}
 def read_notification(
     client: GatewayClient, app_id: str, body: bytes, now: datetime
 ) -> Notification | NotificationIgnored | NotificationRefused:
-    """News for this app; see `AlipayProvider.read_notification`."""
+    """A notification for this app; see `AlipayProvider.read_notification`."""
     told = _signed_parameters(client, body)
     if isinstance(told, NotificationRefused):
         return told
@@ -43,7 +43,7 @@ def read_notification(
 
 
 def _signed_parameters(client: GatewayClient, body: bytes) -> dict[str, str] | NotificationRefused:
-    """The form's parameters once Alipay's signature over all others, sorted by name, is good."""
+    """The form's parameters, after checking Alipay's signature over all others, sorted by name."""
     try:
         text = body.decode("ascii")
         charset = _CHARSETS[dict(parse_qsl(text)).get("charset", "utf-8").lower()]
@@ -70,7 +70,7 @@ def _age_refused(notify_time: str, now: datetime) -> NotificationRefused | None:
 
 
 def _notification(told: Mapping[str, str]) -> Notification | NotificationIgnored | NotificationRefused:
-    """A trade's news is about a refund where it has gmt_refund and, as out_biz_no, the number of the refund."""
+    """A notification is about a refund when it has gmt_refund and out_biz_no, which is the refund's number."""
     if not told.get("gmt_refund") or not told.get("refund_fee"):
         return _not_ours("it is about no refund")
     attempt_id = attempt_of(told.get("out_biz_no", ""))
@@ -95,5 +95,5 @@ def _notification(told: Mapping[str, str]) -> Notification | NotificationIgnored
 
 
 def _not_ours(why: str) -> NotificationIgnored:
-    """Signed by Alipay and no business of ours: taken, so that Alipay stops sending it."""
+    """Ignore a signed notification that does not concern us; it is acknowledged, so that Alipay stops sending it."""
     return NotificationIgnored(why, acknowledgement=ACKNOWLEDGED)

@@ -1,4 +1,4 @@
-"""Calls to Alipay: a refund is asked for, and looked up by its number."""
+"""Alipay's refunds: requested, and looked up by their number."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _REASON_CHARACTERS = 256
 
 
 class AlipayProvider(Closing):
-    """One per event loop; a context manager that owns the threads in which the library waits."""
+    """Alipay as a provider. One per event loop; a context manager that owns the threads for the library's calls."""
 
     def __init__(
         self,
@@ -61,11 +61,11 @@ class AlipayProvider(Closing):
         return BOTH
 
     async def close(self) -> None:
-        """Begin no more calls."""
+        """Start no more calls."""
         self._threads.close()
 
     async def send(self, instruction: RefundInstruction) -> RefundResult:
-        """alipay.trade.refund with the attempt's id as out_request_no: asked again, it pays nothing more."""
+        """alipay.trade.refund with the attempt's id as out_request_no; a repetition pays nothing more."""
         if instruction.currency != CURRENCY:
             return RefundResult(RefundResultKind.DECLINED, f"Alipay refunds {CURRENCY}, not {instruction.currency}")
         if instruction.amount_minor <= 0:
@@ -73,16 +73,16 @@ class AlipayProvider(Closing):
         return await in_time(self._send(instruction), self._timeout_seconds)
 
     async def look_up(self, instruction: RefundInstruction) -> RefundResult:
-        """alipay.trade.fastpay.refund.query; NOT_FOUND also for one not there yet, as sending again is safe."""
+        """alipay.trade.fastpay.refund.query; NOT_FOUND also when it is not visible yet, because resending is safe."""
         return await in_time(self._look_up(instruction), self._timeout_seconds)
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Notification | NotificationIgnored | NotificationRefused:
-        """A form of parameters, signed with RSA2 by Alipay, at most 26 hours old.
+        """Read a notification: form parameters, signed by Alipay with RSA2, at most 26 hours old.
 
-        News of payments, of other apps and of refunds that others made is ignored (T13). It proves that this attempt
-        was refunded, not how much: its `refund_fee` is the trade's sum of all refunds.
+        Notifications about payments, other apps, and refunds that others made are ignored (T13). A notification proves
+        that this attempt was refunded, but not the amount: its `refund_fee` is the sum of all refunds of the trade.
         """
         return read_notification(self._client, self._app_id, body, now)
 
@@ -114,7 +114,7 @@ class AlipayProvider(Closing):
         return reply if isinstance(reply, RefundResult) else result_to_query(instruction, reply)
 
     async def _call(self, method: str, content: dict[str, Any]) -> Reply | RefundResult:
-        """The gateway's word, signed or not; whatever keeps us from reading it is UNKNOWN."""
+        """The gateway's response, signed or not; UNKNOWN when it cannot be read."""
         try:
             reply: Reply = await self._threads.run(self._client.server_api, method, content)
             return reply

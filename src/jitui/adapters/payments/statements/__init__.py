@@ -1,1 +1,1 @@
-"""Statements of payment providers, each format in a module of its own: lines become rows of the core's."""
+"""Statements of payment providers, one module per format; each turns lines into rows of the core."""

@@ -17,7 +17,7 @@ from jitui.adapters.payments.statements.tables import Cells
 from jitui.aftersales.reconciliation.statement import AnyRow, OtherRow, RowKind, StatementRow, UnreadableRow
 
 CURRENCY = "CNY"
-"""The bill has no column for it: the domestic product knows yuan alone."""
+"""The bill has no currency column, because the domestic product has only yuan."""
 _TRADE, _TYPE, _AMOUNT, _NUMBER = "支付宝交易号", "业务类型", "订单金额", "退款批次号/请求号"
 _KINDS = {"交易": RowKind.PAYMENT, "退款": RowKind.REFUND}
 _END = "列表结束"
@@ -26,12 +26,12 @@ _ENCODINGS = ("gb18030", "utf-8-sig")
 
 
 class AlipayStatements:
-    """See `jitui.aftersales.reconciliation.statement.StatementFormat`."""
+    """A `jitui.aftersales.reconciliation.statement.StatementFormat` for Alipay."""
 
     whole_days_in: tzinfo | None = tables.BEIJING
 
     def read(self, path: Path) -> Iterable[AnyRow]:
-        """Each line between the comments is a payment or a refund."""
+        """The payments and refunds: each line that is not a comment is one."""
         with tables.opened(path, tables.encoding_of(path, _ENCODINGS, member=_details), member=_details) as text:
             yield from _rows(path, text)
 
@@ -74,7 +74,7 @@ def _is_comment(line: str) -> bool:
 
 
 def _after_comments(text: Iterable[str]) -> Iterator[str]:
-    """The comments before the header as empty lines, so that the header says how many values a row has."""
+    """The lines with the comments before the header emptied, so that the header defines the number of values."""
     begun = False
     for line in text:
         begun = begun or not _is_comment(line)

@@ -16,12 +16,12 @@ _KINDS = {"capture": RowKind.PAYMENT, "refund": RowKind.REFUND, "refund_returned
 
 
 class SimulatorStatements:
-    """See `jitui.aftersales.reconciliation.statement.StatementFormat`."""
+    """A `jitui.aftersales.reconciliation.statement.StatementFormat` for the simulator."""
 
     whole_days_in: tzinfo | None = UTC
 
     def read(self, path: Path) -> Iterable[AnyRow]:
-        """Each line a movement."""
+        """The movements, one per line."""
         with tables.opened(path, "utf-8-sig") as text:
             lines = csv.DictReader(text)
             missing = _COLUMNS - set(lines.fieldnames or ())

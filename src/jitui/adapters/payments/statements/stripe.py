@@ -1,8 +1,8 @@
-"""Stripe's balance transactions: the itemised activity report (CSV), or the objects of the API (JSON, or a line each).
+"""Stripe's balance transactions: the itemised activity report (CSV), or objects of the API (JSON, or one per line).
 
-The report writes major units, the API Stripe's own minor units; both write refunds negative. A balance transaction is
-in the currency of the balance: where that is another than the payment's, the report's `customer_facing_*` columns or
-an expanded `source` say what the buyer saw. Source: docs.stripe.com, *Balance report*, *Reporting categories* and
+The report has major units, the API Stripe's own minor units; refunds are negative in both. A balance transaction is in
+the currency of the balance. When the payment has another, the report's `customer_facing_*` columns or an expanded
+`source` have the buyer's amount and currency. Source: docs.stripe.com, *Balance report*, *Reporting categories* and
 *The Balance Transaction object*, as of November 2026.
 """
 
@@ -34,7 +34,7 @@ _KINDS = {
     "payment_failure_refund": RowKind.REFUND_RETURNED,
     "payment_refund_failure": RowKind.REFUND_RETURNED,
 }
-"""By `reporting_category` of the report and `type` of the API; everything else is no payment of a buyer's."""
+"""The kinds of rows, by the report's `reporting_category` and the API's `type`; others are not a buyer's payments."""
 _COLUMNS = {"balance_transaction_id", "created_utc", "currency", "gross", "reporting_category"}
 
 
@@ -66,12 +66,12 @@ _read_transaction = msgspec.json.Decoder(_Transaction).decode
 
 
 class StripeStatements:
-    """See `jitui.aftersales.reconciliation.statement.StatementFormat`."""
+    """A `jitui.aftersales.reconciliation.statement.StatementFormat` for Stripe."""
 
     whole_days_in: tzinfo | None = None
 
     def read(self, path: Path) -> Iterable[AnyRow]:
-        """A JSON document is held in memory; CSV and JSON lines are not."""
+        """The rows. A JSON document is read into memory as a whole; CSV and JSON lines are not."""
         with tables.opened(path, "utf-8-sig") as text:
             first = text.readline()
             if first.lstrip().startswith(("{", "[")):
@@ -118,7 +118,8 @@ def _of_report(line: int, cells: Cells, short: bool) -> AnyRow:
             reference=cells.get(f"refund_metadata[{ATTEMPT}]") or None,
             provider_refund_id=None if kind is RowKind.PAYMENT else source or None,
             payment_ids=_payments(kind, source, cells.get("charge_id"), cells.get("payment_intent_id"))
-            if kind is RowKind.PAYMENT or "payment_intent_id" in cells  # a charge alone does not name it for all
+            # a charge alone is not the payment's name for all refunds
+            if kind is RowKind.PAYMENT or "payment_intent_id" in cells
             else (),
         )
     )

@@ -1,6 +1,6 @@
-"""What the formats share: opening a file in its encoding, its records, and cells that become amounts and times.
+"""Shared by the formats: opens a file in its encoding, cuts it into rows, and reads amounts and times.
 
-Cells are read by `jitui.tabular`, as those of every other file.
+Cells are read by `jitui.tabular`, like those of any other file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from jitui.tabular.shown import shown
 BEIJING = ZoneInfo("Asia/Shanghai")
 _SHOWN = 500
 _LONGEST_ROW = 20
-"""No row of a bill is in more lines than these."""
+"""The most lines of one row of a bill."""
 _RESAVED = re.compile(r"([0-9]{4})/([0-9]{1,2})/([0-9]{1,2}) ([0-9]{1,2}):([0-9]{2}(?::[0-9]{2})?)", re.ASCII)
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
@@ -43,7 +43,7 @@ class CellFault(Exception):
 def opened(path: Path, encoding: str, *, member: Callable[[str], bool] = lambda _: True) -> Iterator[IO[str]]:
     """The text of a statement: plain, gzip, or the first file of a zip that `member` accepts.
 
-    Raises BadInput for what cannot be opened or is not in this encoding.
+    Raises BadInput when it cannot be opened or is not in this encoding.
     """
     try:
         with path.open("rb") as raw:
@@ -79,23 +79,23 @@ def _chosen(packed: zipfile.ZipFile, member: Callable[[str], bool]) -> zipfile.Z
 
 
 def broken_off(path: Path, missing: str) -> BadInput:
-    """A statement without its end would make a difference of every payment that was cut off."""
+    """The error for a statement without its end: every payment after the cut would be reported as a difference."""
     return BadInput(f"{path.name} breaks off: {missing}. Download it again.", path=str(path))
 
 
 def not_this(path: Path, what: str, missing: str) -> BadInput:
-    """A file of another kind."""
+    """The error for a file of another kind."""
     return BadInput(f"{path.name} is not {what}: {missing}.", path=str(path))
 
 
 def joined(
     lines: Iterable[str], cut: Callable[[str], list[str]], starts: Callable[[str], bool]
 ) -> Iterator[tuple[int, str, list[str]]]:
-    """Line number, text and values of each row, empty ones left out; the first row says how many values they have.
+    """Line number, text and values of each row; empty rows are left out. The first row defines the number of values.
 
-    A row with fewer values goes on in the lines that follow, up to exactly that many: names hold line breaks. A line
-    that `starts` something of its own is never taken for such a rest. Values beyond the header's that are empty are
-    none: spreadsheets pad rows to the widest.
+    A row with fewer values continues on the next lines, up to exactly that number, because names may have line breaks.
+    A line that `starts` a row is never such a continuation. Empty values beyond the header's are dropped: spreadsheets
+    pad rows to the widest.
     """
     numbered = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines, start=1))
     ahead: deque[tuple[int, str]] = deque(islice(numbered, _LONGEST_ROW))
@@ -127,9 +127,9 @@ def _padded(values: list[str], width: int) -> list[str]:
 
 
 def encoding_of(path: Path, encodings: Iterable[str], *, member: Callable[[str], bool] = lambda _: True) -> str:
-    """The first encoding that fits the whole file: a spreadsheet may have saved it in another than it came in.
+    """The first encoding that fits the whole file; a spreadsheet may have saved it in another one.
 
-    Raises BadInput where none does.
+    Raises BadInput when none fits.
     """
     refused: BadInput | None = None
     for encoding in encodings:
@@ -145,7 +145,7 @@ def encoding_of(path: Path, encodings: Iterable[str], *, member: Callable[[str],
 
 
 def check_count(path: Path, what: str, stated: str, least: int, most: int) -> None:
-    """Raises BadInput where a bill says that it has other rows than it has."""
+    """Raises BadInput when a bill states another number of rows than it has."""
     count = reading.read_whole(stated)
     if isinstance(count, Unreadable) or not least <= count <= most:
         has = str(least) if least == most else f"{least} to {most}"
@@ -156,7 +156,7 @@ def check_count(path: Path, what: str, stated: str, least: int, most: int) -> No
 
 
 def read_row(line: int, text: str, read: Callable[[], AnyRow]) -> AnyRow:
-    """A row, or why it is none; what cannot be read is kept with its text."""
+    """The row, or an UnreadableRow with its text and the reason."""
     try:
         return read()
     except CellFault as fault:
@@ -164,7 +164,7 @@ def read_row(line: int, text: str, read: Callable[[], AnyRow]) -> AnyRow:
 
 
 def cell(cells: Cells, name: str) -> str:
-    """A cell that must be there. Raises CellFault."""
+    """The text of a cell that may not be missing or empty. Raises CellFault."""
     text = cells.get(name, "")
     if not text:
         raise CellFault(f"{name} is missing")
@@ -172,7 +172,7 @@ def cell(cells: Cells, name: str) -> str:
 
 
 def amount(text: str, currency: str) -> int:
-    """Minor units of an amount in major units, its sign taken off. Raises CellFault."""
+    """An amount in major units as positive minor units. Raises CellFault."""
     minor = reading.read_amount(text, currency)
     if isinstance(minor, Unreadable):
         raise CellFault(minor.reason)
@@ -190,7 +190,7 @@ def currency(text: str) -> str:
 
 
 def moment(text: str, zone: tzinfo) -> datetime:
-    """A time; without a zone of its own it is in `zone`. Raises CellFault."""
+    """A time; without a time zone it is in `zone`. Raises CellFault."""
     at = reading.read_moment(_resaved(text), zone)
     if isinstance(at, Unreadable):
         raise CellFault(at.reason)
@@ -198,7 +198,7 @@ def moment(text: str, zone: tzinfo) -> datetime:
 
 
 def _resaved(text: str) -> str:
-    """`2026/3/2 9:05` as `2026-03-02 09:05`: a spreadsheet in Chinese writes times so, and always in this order."""
+    """`2026/3/2 9:05` as `2026-03-02 09:05`: Chinese spreadsheets write times like this, always in this order."""
     found = _RESAVED.fullmatch(text)
     if found is None:
         return text
@@ -207,7 +207,7 @@ def _resaved(text: str) -> str:
 
 
 def identifier(text: str | None) -> str | None:
-    """An id, or None for what a statement writes where there is none. Raises CellFault for one that lost digits."""
+    """An id; None for what a statement writes when there is none. Raises CellFault for an id that lost digits."""
     if text is None or reading.is_empty(text) or reading.bare(text) == "0":
         return None
     found = reading.read_id(text)
@@ -217,12 +217,12 @@ def identifier(text: str | None) -> str | None:
 
 
 def identifiers(cells: Cells, *names: str) -> tuple[str, ...]:
-    """The ids of these cells, without those that are empty. Raises CellFault."""
+    """The ids in these cells, without empty ones. Raises CellFault."""
     return tuple(found for name in names if (found := identifier(cells.get(name))) is not None)
 
 
 def checked(row: StatementRow) -> StatementRow:
-    """Raises CellFault for what no row may hold."""
+    """The row. Raises CellFault for a time that cannot be a payment's, and for NUL characters."""
     if not 1970 <= row.at.year < 2200:
         raise CellFault(f"{row.at.isoformat()} is no time of a payment")
     if "\x00" in f"{row.reference}{row.provider_refund_id}{row.payment_ids}":

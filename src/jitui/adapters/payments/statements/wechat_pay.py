@@ -1,6 +1,6 @@
 """WeChat Pay's trade bill (交易账单, types ALL, SUCCESS and REFUND): one day, Beijing time, amounts in yuan.
 
-Each value begins with a grave accent, so that spreadsheets leave numbers alone; a header and one row of totals end
+Each value begins with a grave accent, so that spreadsheets do not change numbers; a header and one row of totals end
 the file. Source: WeChat Pay merchant documents, *申请交易账单*, as of November 2026.
 """
 
@@ -20,18 +20,18 @@ _TOTALS = "总交易单数"
 _KINDS = {"SUCCESS": RowKind.PAYMENT, "REFUND": RowKind.REFUND, "REVOKED": RowKind.REFUND}
 _PAID = ("订单金额", "总金额", "应结订单金额")
 _REFUNDED = ("申请退款金额", "退款金额")
-"""The first that the bill has: what was asked for, coupons included, is what a refund order says."""
+"""The first of these columns that the bill has. 申请退款金额 includes coupons, as the refund that we requested does."""
 _NOT_PAID = {"FAIL", "CLOSED"}
 _UNDER_WAY = {"PROCESSING", "CHANGE", "ABNORMAL"}
 
 
 class WeChatPayStatements:
-    """See `jitui.aftersales.reconciliation.statement.StatementFormat`."""
+    """A `jitui.aftersales.reconciliation.statement.StatementFormat` for WeChat Pay."""
 
     whole_days_in: tzinfo | None = tables.BEIJING
 
     def read(self, path: Path) -> Iterable[AnyRow]:
-        """Each line up to the totals is a payment or a refund."""
+        """The payments and refunds: each line up to the totals is one."""
         encoding = tables.encoding_of(path, ("utf-8-sig", "gb18030"))
         with tables.opened(path, encoding) as text:
             yield from _rows(path, text)
@@ -57,14 +57,14 @@ def _rows(path: Path, text: Iterable[str]) -> Iterator[AnyRow]:
 
 
 def _values(line: str) -> list[str]:
-    """Values may hold commas; where they begin with the accent, only a comma before the next accent parts them.
+    """The values of a line. They may have commas: after a grave accent only a comma before the next accent separates.
 
-    A bill that a spreadsheet saved again has quotes around such values, the accents inside them, or no accents.
+    A bill that was saved by a spreadsheet has such values in quotes, with the accents inside, or has no accents.
     """
     if line.startswith("`") and ',"`' not in line:
         *parts, last = line[1:].split(",`")
         value = last.rstrip(",")
-        parts += [value, *[""] * (len(last) - len(value))]  # cells that a spreadsheet put after the last one
+        parts += [value, *[""] * (len(last) - len(value))]  # cells that a spreadsheet added after the last one
     else:
         parts = next(csv.reader([" ".join(line.splitlines())]), []) or [""]
     return [part.strip().removeprefix("`").strip() for part in parts]

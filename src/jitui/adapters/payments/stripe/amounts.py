@@ -1,4 +1,4 @@
-"""Amounts as Stripe counts them: its minor units are not always those of ISO 4217."""
+"""Converts amounts to Stripe's minor units, which are not always those of ISO 4217."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _NO_DECIMALS = frozenset(
 )
 _THREE_DECIMALS = frozenset(["BHD", "JOD", "KWD", "OMR", "TND"])
 _TWO_DECIMALS_WITHOUT_PARTS = frozenset(["ISK", "UGX"])
-"""Stripe counts 5 ISK as 500, although neither it nor ISO 4217 knows a part of one."""
+"""Stripe writes 5 ISK as 500, although these currencies have no decimals in ISO 4217."""
 
 
 def _stripe_exponent(currency: str) -> int | None:
-    """Stripe's digits; None for a currency of which its documents say nothing and ISO 4217 has other than two."""
+    """Stripe's number of decimals; None when its documents do not mention the currency and ISO 4217 has not two."""
     if currency in _NO_DECIMALS:
         return 0
     if currency in _THREE_DECIMALS:
@@ -22,7 +22,7 @@ def _stripe_exponent(currency: str) -> int | None:
 
 
 def to_stripe_amount(amount_minor: int, currency: str) -> int | None:
-    """Our minor units as Stripe counts them; None where Stripe cannot say this amount, or it is not positive."""
+    """The amount in Stripe's minor units; None when Stripe cannot express it, or when it is not positive."""
     digits = _stripe_exponent(currency)
     amount = None if digits is None else _rescaled(amount_minor, digits - currency_exponent(currency))
     if amount is None or amount <= 0 or (currency in _THREE_DECIMALS and amount % 10):
@@ -31,13 +31,13 @@ def to_stripe_amount(amount_minor: int, currency: str) -> int | None:
 
 
 def from_stripe_amount(amount: int, currency: str) -> int | None:
-    """Stripe's count in our minor units; None where ours are too coarse for it."""
+    """The amount in our minor units; None when they cannot express it."""
     digits = _stripe_exponent(currency)
     return None if digits is None else _rescaled(amount, currency_exponent(currency) - digits)
 
 
 def _rescaled(amount: int, digits: int) -> int | None:
-    """The amount with so many more digits, or fewer; None where a digit that is not zero would be lost."""
+    """The amount with this many more (or fewer) decimals; None when a digit that is not zero would be lost."""
     scale: int = 10 ** abs(digits)
     if digits >= 0:
         return amount * scale

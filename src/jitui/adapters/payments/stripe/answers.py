@@ -1,4 +1,4 @@
-"""What Stripe's answers mean: a refund, or an error."""
+"""Translates Stripe's responses: a refund, or an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stripe import StripeError
 
 ATTEMPT, ORDER = "jitui_attempt", "jitui_order"
-"""Our names in a refund's metadata."""
+"""Our keys in a refund's metadata."""
 
 _REASON_LENGTH = 300
 
@@ -44,7 +44,7 @@ _KINDS = {
 
 
 class RefundObject(Struct, frozen=True):
-    """A refund as calls and events tell it."""
+    """A refund, as in responses and events."""
 
     id: str
     amount: int
@@ -59,7 +59,7 @@ class RefundObject(Struct, frozen=True):
 
 
 def result_about(instruction: RefundInstruction, refund: RefundObject) -> RefundResult:
-    """Believed only where it speaks of this attempt, this payment and this amount."""
+    """The refund as a result; UNKNOWN unless it is about this attempt, payment, currency and amount."""
     payment_id = refund.payment_intent if instruction.payment_id.startswith("pi_") else refund.charge
     asked = (
         ("attempt", str(instruction.attempt_id), (refund.metadata or {}).get(ATTEMPT)),
@@ -71,7 +71,7 @@ def result_about(instruction: RefundInstruction, refund: RefundObject) -> Refund
 
 
 def result_from(refund: RefundObject, at: datetime) -> RefundResult:
-    """What became of a refund by this moment, whoever asked."""
+    """A refund as a result at this time; it is not compared with a request."""
     currency = refund.currency.upper()
     payment_ids = tuple(filter(None, (refund.payment_intent, refund.charge)))
     amount_minor = from_stripe_amount(refund.amount, currency)
@@ -91,7 +91,7 @@ def result_from(refund: RefundObject, at: datetime) -> RefundResult:
 
 
 def listed_refund(refund: RefundObject) -> ProviderRefund:
-    """A refund of the account's list. Raises Unavailable for one that cannot be told in our units."""
+    """A refund from the account's list. Raises Unavailable when its amount cannot be expressed in our units."""
     at = datetime.fromtimestamp(refund.created, UTC)
     told = result_from(refund, at)
     if told.amount_minor is None or told.currency is None:
@@ -121,7 +121,10 @@ def _reason(refund: RefundObject) -> str:
 
 
 def result_to_error(error: StripeError) -> RefundResult:
-    """DECLINED only in Stripe's own words; a 5xx, a key in use or used otherwise, and a proxy's page leave doubt."""
+    """The result of an error. DECLINED only for Stripe's own errors about the request, the rate or our key.
+
+    A 5xx status, a key that is in use or was used for another request, and a proxy's page are UNKNOWN.
+    """
     import stripe
 
     retry_after = _seconds((error.headers or {}).get("retry-after"))

@@ -1,4 +1,4 @@
-"""What Stripe tells by itself: events about refunds and disputes, each signed with the endpoint's secret."""
+"""Stripe's events about refunds and disputes, signed with the endpoint's secret."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DISPUTE_STATES = {
     "prevented": DisputeState.WON,
     "lost": DisputeState.LOST,
 }
-"""Every other status, also one that Stripe may add, is an open dispute: what is not known must not pay."""
+"""Any other status, including future ones, is an open dispute, because what is unknown must not pay."""
 
 _REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 
@@ -64,7 +64,7 @@ _read_dispute = msgspec.json.Decoder(_DisputeObject).decode
 def read_notification(
     secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: datetime
 ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
-    """An event that one of the secrets signed; see `StripeProvider.read_notification`."""
+    """An event that is signed with one of the secrets; see `StripeProvider.read_notification`."""
     refused = [_why_not_signed(secret, headers, body, now) for secret in secrets]
     if all(refused):
         return NotificationRefused(refused[0])
@@ -89,7 +89,7 @@ def read_notification(
 
 
 def _dispute_told(event: _Event) -> DisputeNotification | NotificationRefused:
-    """Raises MsgspecError for what is no dispute."""
+    """The dispute in an event. Raises MsgspecError when it has none."""
     dispute = _read_dispute(event.data.object)
     currency = dispute.currency.upper()
     amount_minor = from_stripe_amount(dispute.amount, currency)
@@ -110,9 +110,10 @@ def _dispute_told(event: _Event) -> DisputeNotification | NotificationRefused:
 
 
 def _why_not_signed(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> str:
-    """Why signature or age are not good; empty when they are.
+    """Why the signature or the age is refused; empty when both are good.
 
-    The library holds the age against the machine's clock and lets the future pass, so we hold it against ours.
+    The library compares the age with the machine's clock and accepts times in the future, so the age is checked here
+    too.
     """
     from stripe import SignatureVerificationError, WebhookSignature
 
@@ -121,7 +122,7 @@ def _why_not_signed(secret: str, headers: Mapping[str, str], body: bytes, now: d
         WebhookSignature.verify_header(body, header, secret)
     except SignatureVerificationError as error:
         return str(error).partition("\n")[0]
-    except (UnicodeError, TypeError):  # a body that is not UTF-8, a signature that is not ASCII
+    except (UnicodeError, TypeError):  # the body is not UTF-8, or the signature is not ASCII
         return "the signature does not match"
     sent_at = next(int(part.split("=")[1]) for part in header.split(",") if part.startswith("t="))
     age_seconds = now.timestamp() - sent_at

@@ -1,4 +1,4 @@
-"""Calls to Stripe: a refund is asked for, and looked up among the payment's refunds."""
+"""Stripe's refunds: requested, and looked up among the payment's refunds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from stripe.params import RefundCreateParams, RefundListParams
 
 KEY_LIFE = timedelta(hours=23)
-"""Stripe may forget a key once it is 24 hours old; an hour is left for clocks and for calls under way."""
+"""Stripe may forget a key after 24 hours; one hour is left for differing clocks and running calls."""
 
 _CAPABILITIES = Capabilities(keys=True, look_up=True, paid_within=timedelta(days=5))
 """A card's refund succeeds at once; one to a bank account may be `pending` for days."""
@@ -47,7 +47,7 @@ _METADATA_LENGTH = 500
 
 
 class StripeProvider(Closing):
-    """One per event loop; a context manager that owns its HTTP client."""
+    """Stripe as a provider. One per event loop; a context manager that owns its HTTP client."""
 
     def __init__(
         self,
@@ -58,17 +58,18 @@ class StripeProvider(Closing):
         timeout_seconds: float = 10.0,
     ) -> None:
         """Raises NotConfigured for a secret that cannot be used; opens no connection."""
-        import stripe  # half a second: only where Stripe is configured
+        import stripe  # takes half a second, so it is imported only where Stripe is configured
 
         if not secret_key.startswith(("sk_", "rk_")) or len(secret_key.split()) > 1:
             raise NotConfigured("The secret key of Stripe is one word that begins with 'sk_' or 'rk_'.")
-        self._webhook_secrets = tuple(webhook_secret.split())  # two while one changes: what either signed is good
+        self._webhook_secrets = tuple(webhook_secret.split())  # two while a secret changes; both are accepted
         if not self._webhook_secrets or not all(secret.startswith("whsec_") for secret in self._webhook_secrets):
             raise NotConfigured("The webhook secret of Stripe begins with 'whsec_'; several have spaces between them.")
         self._timeout_seconds = timeout_seconds
-        stripe.enable_telemetry = False  # it would leave a file in the user's home and report each call's latency
+        # it would write a file into the user's home folder and report the time of each call
+        stripe.enable_telemetry = False
         self._http = stripe.HTTPXClient(timeout=timeout_seconds)
-        # Our queue retries, after a look-up; the library's own retries would only lengthen a call past its time-out.
+        # Our queue retries, after a look-up; retries by the library would only make a call longer than its time-out.
         self._client = stripe.StripeClient(
             secret_key,
             http_client=self._http,
@@ -89,15 +90,15 @@ class StripeProvider(Closing):
         await self._http.close_async()  # type: ignore[no-untyped-call]
 
     async def send(self, instruction: RefundInstruction) -> RefundResult:
-        """POST /v1/refunds with the attempt's id as key and in the metadata.
+        """POST /v1/refunds with the attempt's id as idempotency key and in the metadata.
 
-        A refusal for good counts only once the payment's books have no refund of this attempt: it may itself be what
-        left nothing to refund.
+        A final refusal counts only when the payment has no refund of this attempt, because such a refund may be the
+        very reason that nothing is left to refund.
         """
         return await in_time(self._send(instruction), self._timeout_seconds)
 
     async def look_up(self, instruction: RefundInstruction) -> RefundResult:
-        """Read all refunds of the payment; NOT_FOUND only from a listing that was read to its end."""
+        """Read all refunds of the payment; NOT_FOUND only when the list was read to its end."""
         return await in_time(self._look_up(instruction), self._timeout_seconds)
 
     async def _send(self, instruction: RefundInstruction) -> RefundResult:
@@ -141,7 +142,7 @@ class StripeProvider(Closing):
         return result
 
     async def _found(self, payment: RefundListParams, instruction: RefundInstruction) -> object:
-        """The one refund that carries this attempt; a RefundResult where there is none, or more than one."""
+        """The one refund of this attempt; a RefundResult when there is none, or more than one."""
         listed = await self._listed(payment)
         if listed is None:
             return unknown("the list of the payment's refunds breaks off")
@@ -153,7 +154,7 @@ class StripeProvider(Closing):
         return ours[0]
 
     async def _listed(self, which: RefundListParams) -> list[Refund] | None:
-        """All pages of a list; None where it breaks off, which the library would take for its end."""
+        """All pages of a list; None when a page is missing, which the library would take as the end."""
         page = await self._client.v1.refunds.list_async({**which, "limit": _PAGE})
         listed = list(page.data)
         while page.has_more:
@@ -164,7 +165,7 @@ class StripeProvider(Closing):
         return listed
 
     async def refunds_since(self, since: datetime) -> list[ProviderRefund]:
-        """See `jitui.aftersales.reconciliation.restore.RefundListing`; the amounts are in our minor units."""
+        """The account's refunds, in our minor units; see `jitui.aftersales.reconciliation.restore.RefundListing`."""
         from stripe import StripeError
 
         try:
@@ -178,7 +179,7 @@ class StripeProvider(Closing):
             raise Unavailable(f"Stripe's list of refunds cannot be read: {error}.") from error
 
     async def _answered(self, call: Awaitable[Any], instruction: RefundInstruction) -> RefundResult:
-        """What the call says of the refund; whatever keeps us from reading it is UNKNOWN."""
+        """The result of a call; UNKNOWN when the response cannot be read."""
         from stripe import StripeError
 
         try:
@@ -194,7 +195,7 @@ class StripeProvider(Closing):
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
-        """An event of Stripe, signed with the endpoint's secret, at most five minutes old or ahead.
+        """Read an event, signed with the endpoint's secret, at most five minutes old or ahead.
 
         Events about other things, and about refunds that others made, are ignored (T13).
         """
@@ -202,7 +203,7 @@ class StripeProvider(Closing):
 
 
 def _payment_of(payment_id: str) -> RefundListParams | None:
-    """The parameter that names the payment: refunds are made on a PaymentIntent or on a charge."""
+    """The parameter for the payment: a refund is made on a PaymentIntent or on a charge."""
     if payment_id.startswith("pi_"):
         return {"payment_intent": payment_id}
     if payment_id.startswith(("ch_", "py_")):
@@ -211,5 +212,5 @@ def _payment_of(payment_id: str) -> RefundListParams | None:
 
 
 def _attempt_in(refund: Refund) -> str | None:
-    """A refund that a person made, or that has a status unknown to us, is not in the way of ours."""
+    """The attempt in a refund's metadata; None for a refund that a person made, which is not ours."""
     return None if refund.metadata is None else refund.metadata.to_dict().get(ATTEMPT)

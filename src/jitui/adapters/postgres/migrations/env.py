@@ -1,4 +1,4 @@
-"""Alembic's entry: the connection is handed over by `jitui.adapters.postgres.migrate`."""
+"""Alembic's entry point; `jitui.adapters.postgres.migrate` passes the connection."""
 
 from alembic import context
 

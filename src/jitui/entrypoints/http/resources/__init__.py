@@ -1,4 +1,4 @@
-"""The API's resources: a module each, with what is sent and shown, the handlers, and an example of every body."""
+"""The resources of the API: one module each, with its bodies, its handlers, and an example of every body."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ HANDLERS: tuple[HTTPRouteHandler, ...] = (
     *policies.HANDLERS,
     *status.HANDLERS,
 )
-"""Every operation of the API: what is served, guarded, documented and tested."""
+"""Every operation of the API: served, authorised, documented and tested from this list."""
 
 EXAMPLES: tuple[object, ...] = (
     *order_view.EXAMPLES,

@@ -1,4 +1,4 @@
-"""Buyers, and the history that the platform feeds of them."""
+"""Buyers, and their history, which the platform feeds."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ MOST_EVENTS = 1_000
 
 
 class BuyerSent(Sent, frozen=True, kw_only=True):
-    """What the platform knows of a buyer; what is not given stays as it is, null and {} make it unknown."""
+    """What the platform knows of a buyer. Fields that are not sent stay; null and {} make them unknown.
+
+    All attributes: others are deleted. ||| All attributes: others are deleted.
+    """
 
     registered_at: Time | UnsetType | None = UNSET
     region: Id | UnsetType | None = UNSET
@@ -47,7 +50,7 @@ class BuyerSent(Sent, frozen=True, kw_only=True):
 
 
 class EventSent(Sent, frozen=True, kw_only=True):
-    """An event of a buyer's history; the same id again counts once."""
+    """An event of a buyer's history; the same id counts once."""
 
     event_id: Code
     kind: Kind
@@ -55,19 +58,19 @@ class EventSent(Sent, frozen=True, kw_only=True):
     order_id: Id | None = None
     amount_minor: AmountMinor = 0
     currency: Annotated[
-        Currency | None, Meta(description="Of the amount. Not given: that of the order, where it is known here.")
+        Currency | None, Meta(description="The currency of the amount. Not sent: that of the order, if it is known.")
     ] = None
     retracts: Annotated[Code | None, Meta(description="The id of an event that this one takes back.")] = None
 
 
 class EventsSent(Sent, frozen=True, kw_only=True):
-    """A batch of one buyer's history."""
+    """A batch of events of one buyer."""
 
     events: Annotated[list[EventSent], Meta(min_length=1, max_length=MOST_EVENTS)]
 
 
 class BuyerAnswer(Shown, frozen=True, kw_only=True):
-    """What the platform told of a buyer; attributes only for the platform."""
+    """What the platform sent about a buyer; attributes only for the platform."""
 
     buyer_id: str
     registered_at: datetime | None
@@ -89,12 +92,12 @@ _TAG = ["Buyers"]
     "/v1/buyers/{buyer_id:str}",
     tags=_TAG,
     summary="Put a buyer",
-    description="Replaces what is given; what is not given stays as it was, `null` makes it unknown. Ids may be "
+    description="Replaces the fields that are sent; the others stay; `null` makes a field unknown. Ids may be "
     "pseudonyms.",
     opt=operation({200: BuyerAnswer}, Permission.BUYERS_WRITE, body=BuyerSent),
 )
 async def put_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
-    """Create or replace what is known of a buyer, as far as it is said."""
+    """Create or replace the fields of a buyer that are sent."""
     sent = await read_body(request, BuyerSent)
     buyer_id = id_of_address("buyer_id", buyer_id)
     registered_at = said(sent.registered_at, None)
@@ -116,7 +119,7 @@ async def put_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     opt=operation({200: BuyerAnswer}, Permission.BUYERS_READ),
 )
 async def get_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
-    """What is known of a buyer."""
+    """Return what is known of a buyer."""
     if not request.may_see(buyer_id=buyer_id) or not may_name(buyer_id):
         return not_found()
     buyer = await request.service.registry.get_buyer(buyer_id)

@@ -1,4 +1,4 @@
-"""Completion of an order."""
+"""The completion of an order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jitui.identity.access import Permission
 
 
 class CompletionSent(Sent, frozen=True, kw_only=True):
-    """The buyer has the goods and the order is closed well."""
+    """The buyer has received the goods."""
 
     completed_at: Time
 
@@ -30,7 +30,7 @@ class CompletionSent(Sent, frozen=True, kw_only=True):
     "/v1/orders/{order_id:str}/completion",
     tags=["Orders"],
     summary="Complete an order",
-    description="It counts in the buyer's history from then on.",
+    description="From then on it counts in the buyer's history.",
     opt=operation(
         {201: OrderAnswer, 200: OrderAnswer},
         Permission.ORDERS_WRITE,
@@ -40,7 +40,7 @@ class CompletionSent(Sent, frozen=True, kw_only=True):
     ),
 )
 async def record_completion(request: RequestContext, order_id: FromPath[str]) -> Reply:
-    """The order is closed well."""
+    """Record that the buyer has received the goods."""
     sent = await read_body(request, CompletionSent)
     faults = FaultCollector()
     faults.time("completed_at", sent.completed_at)

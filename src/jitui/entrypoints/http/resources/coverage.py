@@ -1,4 +1,4 @@
-"""Coverage: which shops, categories and items the guarantee covers, and why; and the table of categories."""
+"""Coverage: which shops, categories and items the guarantee covers, and why; and the category table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CoverageScope = Literal["platform", "shop", "category", "item"]
 
 
 class CoverageSent(Sent, frozen=True, kw_only=True):
-    """Whether a place is covered, and why, as the merchant will read it; `ref` is empty for the platform."""
+    """Whether something is covered, and why, as the merchant reads it; `ref` is empty for the platform."""
 
     scope: CoverageScope
     covered: bool
@@ -41,7 +41,7 @@ class ShopCoverageSent(Sent, frozen=True, kw_only=True):
 
 
 class CategorySent(Sent, frozen=True, kw_only=True):
-    """A row of the platform's category table; what is not given stays as it is, and is no at first."""
+    """A row of the platform's category table; fields that are not sent stay, and are false at first."""
 
     title: Text | UnsetType = UNSET
     customised: bool | UnsetType = UNSET
@@ -49,7 +49,7 @@ class CategorySent(Sent, frozen=True, kw_only=True):
 
 
 class CoverageRow(Shown, frozen=True, kw_only=True):
-    """One place's coverage, and why."""
+    """The coverage of one shop, category, item or the platform, and the reason."""
 
     scope: Scope
     ref: str
@@ -59,7 +59,7 @@ class CoverageRow(Shown, frozen=True, kw_only=True):
 
 
 class ShopCoverageAnswer(Shown, frozen=True, kw_only=True):
-    """Whether the shop is covered, and why; then every row that touches it, its categories and its items."""
+    """Whether the shop is covered, and why; and every row that applies to it, its categories and its items."""
 
     shop_id: str
     covered: bool
@@ -87,7 +87,7 @@ _TAG = ["Shops and coverage"]
     opt=operation({200: CoverageRow}, Permission.COVERAGE_WRITE, body=CoverageSent),
 )
 async def put_coverage(request: RequestContext) -> Reply:
-    """Say whether a place is covered."""
+    """Set whether a place is covered."""
     sent = await read_body(request, CoverageSent)
     check_place(sent.scope, sent.ref)
     return await _set_coverage(request, Scope(sent.scope), sent.ref, sent)
@@ -97,7 +97,7 @@ async def put_coverage(request: RequestContext) -> Reply:
     "/v1/shops/{shop_id:str}/coverage",
     tags=_TAG,
     summary="Cover a shop or take it out",
-    description="The platform's to decide; a shop that tries is told so.",
+    description="Only the platform decides; a shop is refused.",
     opt=operation(
         {200: CoverageRow},
         Permission.COVERAGE_WRITE,
@@ -107,7 +107,7 @@ async def put_coverage(request: RequestContext) -> Reply:
     ),
 )
 async def put_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> Reply:
-    """Say whether a shop is covered; the shop itself cannot."""
+    """Set whether a shop is covered; the shop itself cannot."""
     sent = await read_body(request, ShopCoverageSent)
     if not request.may_see(shop_id=shop_id):
         return not_found()
@@ -135,7 +135,7 @@ async def _set_coverage(
     opt=operation({200: ShopCoverageAnswer}, Permission.COVERAGE_READ),
 )
 async def get_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> Reply:
-    """Whether the shop, its categories and items are covered, and why."""
+    """Return whether the shop, its categories and items are covered, and why."""
     if not request.may_see(shop_id=shop_id) or not may_name(shop_id):
         return not_found()
     rows = await request.service.registry.coverage_of(shop_id)
@@ -159,7 +159,7 @@ async def get_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> 
     opt=operation({200: CategoryAnswer}, Permission.CATEGORIES_WRITE, body=CategorySent),
 )
 async def put_category(request: RequestContext, category_id: FromPath[str]) -> Reply:
-    """Create or replace a row of the category table, as far as it is said."""
+    """Create or replace the fields of a category that are sent."""
     sent = await read_body(request, CategorySent)
     row = Category(
         id_of_address("category_id", category_id),

@@ -1,4 +1,4 @@
-"""Decisions: why a request was or was not refunded at once, in words for whoever asks."""
+"""Decisions: why a request was or was not refunded at once, explained to each kind of reader."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ConditionAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PolicyName(Shown, frozen=True, kw_only=True):
-    """Which policy decided."""
+    """The policy that decided."""
 
     policy_id: str
     version: str
@@ -51,18 +51,18 @@ class DecisionAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
 
 _AUDIENCES: dict[str, Literal["merchant", "buyer"]] = {SHOP: "merchant", BUYER: "buyer"}
 _GUARD = ConditionResult("guard", Verdict.FALSE, public=False, detail_public=False, facts={}, text={"zh": "", "en": ""})
-"""Stands for what stopped an approval beside the policy: others than the platform read it as *other factors*."""
+"""Stands for a reason other than the policy that stopped an approval; only the platform sees which."""
 
 
 def outcome_of(decision: Decision, review_reason: str | None) -> Outcome:
-    """A guard sends a request to review whatever the conditions say."""
+    """The outcome shown: a guard sends a request to review whatever the conditions say."""
     return decision.outcome if review_reason is None else Outcome.REVIEW
 
 
 def conditions_for(
     request: RequestContext, decision: Decision, review_reason: str | None
 ) -> tuple[ConditionAnswer, ...]:
-    """Verdict and sentence in both languages; figures for the platform alone."""
+    """The conditions with verdicts and sentences in both languages; figures for the platform alone."""
     assert request.key_scope is not None
     if request.key_scope is PLATFORM:
         return tuple(
@@ -86,7 +86,7 @@ def decision_for(
     decided_at: datetime,
     facts: Mapping[str, object],
 ) -> DecisionAnswer:
-    """The decision as the caller may read it."""
+    """The decision, as far as the caller may read it."""
     whole = request.key_scope is PLATFORM
     return DecisionAnswer(
         outcome=outcome_of(decision, ticket.review_reason),
@@ -105,7 +105,7 @@ def decision_for(
     opt=operation({200: DecisionAnswer}, Permission.TICKETS_READ),
 )
 async def get_decision(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
-    """Why the ticket was or was not refunded at once."""
+    """Return why the ticket was or was not refunded at once."""
     found = await find_ticket(request, ticket_id)
     if found is None:
         return not_found()

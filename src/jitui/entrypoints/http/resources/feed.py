@@ -1,4 +1,4 @@
-"""The feed: one ordered list of what happened, for those who follow it."""
+"""The feed: one ordered list of events, for consumers that follow it."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from jitui.entrypoints.http.resources.shared import Sent, Shown
 from jitui.identity.access import Permission
 
 POLL_SECONDS = 0.5
-"""How often a waiting reader of the feed looks again."""
+"""How often a waiting reader of the feed looks for new events."""
 READER_RETRY_SECONDS = 5
 
 
 class ChangeQuery(Sent, frozen=True, kw_only=True):
     """A page of the feed."""
 
-    after: Annotated[Cursor | None, Meta(description="`next` of the page before; not given: from the beginning.")] = (
+    after: Annotated[Cursor | None, Meta(description="`next` of the previous page; not sent: from the beginning.")] = (
         None
     )
     limit: PageLimit = 50
     wait_seconds: Annotated[
-        int, Meta(ge=0, le=30, description="How long to wait for something new when there is nothing yet.")
+        int, Meta(ge=0, le=30, description="How long to wait for a new event when there is none yet.")
     ] = 0
 
 
 class ChangeAnswer(Shown, frozen=True, kw_only=True):
-    """Something that happened; positions only grow."""
+    """An event; positions only grow."""
 
     position: int
     kind: str
@@ -72,7 +72,7 @@ class ChangePage(Shown, frozen=True, kw_only=True):
     opt=operation({200: ChangePage}, Permission.CHANGES_READ, query=ChangeQuery),
 )
 async def list_changes(request: RequestContext) -> Reply:
-    """What happened since a place in the feed; waits for something new when asked to."""
+    """Return the events after a position; it waits for new ones when asked to."""
     query = read_query(request, ChangeQuery)
     place = read_cursor(query.after, FeedPlace, "after")
     after = place.position if place is not None else 0
@@ -83,7 +83,7 @@ async def list_changes(request: RequestContext) -> Reply:
             if not has_place:
                 return Problem(
                     RATE_LIMITED,
-                    f"{READERS_PER_KEY} readers with this key wait for news already; ask later, or without waiting.",
+                    f"{READERS_PER_KEY} readers with this key are waiting already; ask later, or without waiting.",
                     retry_after_seconds=READER_RETRY_SECONDS,
                 )
             found = await _wait_for_news(request, query, after)
@@ -93,7 +93,7 @@ async def list_changes(request: RequestContext) -> Reply:
 
 
 async def _wait_for_news(request: RequestContext, query: ChangeQuery, after: int) -> Sequence[OutgoingEvent]:
-    """Until there is some, the time is over, the process stops, or the reader has gone and gives its place back."""
+    """Wait until there is an event, the time is over, the process stops, or the reader has gone."""
     until = request.arrived_at + query.wait_seconds
     gone = asyncio.create_task(_gone(request))
     try:

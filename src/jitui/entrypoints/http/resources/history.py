@@ -1,4 +1,4 @@
-"""History: from when on a kind of event is complete."""
+"""The completeness of the history, per kind of event."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ _KINDS = sorted({*BUYER_EVENTS, *SHOP_EVENTS})
 
 
 class HistorySent(Sent, frozen=True, kw_only=True):
-    """From when on a kind of event is complete; what is not given stays as it is."""
+    """From when on a kind of event is complete; fields that are not sent stay.
+
+    Up to when it is fresh; null (the default): fed as it happens. ||| Up to when it is fresh; null (the default): fed
+    as it happens.
+    """
 
     complete_from: Time
     fresh_until: Annotated[
@@ -42,7 +46,7 @@ class HistoryAnswer(Shown, frozen=True, kw_only=True):
 
 
 class HistoryList(Shown, frozen=True, kw_only=True):
-    """All kinds that were ever declared; of others, history is unknown, not zero."""
+    """All kinds that were ever declared; the history of other kinds is unknown, not zero."""
 
     history: tuple[HistoryAnswer, ...]
 
@@ -75,7 +79,7 @@ async def put_history(request: RequestContext, kind: FromPath[str]) -> Reply:
     opt=operation({200: HistoryList}, Permission.HISTORY_READ),
 )
 async def list_history(request: RequestContext) -> Reply:
-    """What is declared complete."""
+    """Return the kinds that are declared complete."""
     records = await request.service.registry.history_records()
     return answer(HistoryList(history=tuple(shown(HistoryAnswer, record) for record in records)))
 

@@ -57,7 +57,7 @@ class IncidentPage(Shown, frozen=True, kw_only=True):
     opt=operation({200: IncidentPage}, Permission.INCIDENTS_READ, query=IncidentQuery),
 )
 async def list_incidents(request: RequestContext) -> Reply:
-    """Goods that left although they were refunded."""
+    """Return the incidents, newest first."""
     query = read_query(request, IncidentQuery)
     if not request.may_filter(shop_id=query.shop_id, buyer_id=None):
         return not_found()

@@ -40,7 +40,7 @@ class BalanceAnswer(Shown, frozen=True, kw_only=True):
 
 
 class LedgerAnswer(Shown, frozen=True, kw_only=True):
-    """An order's story in accounts; balances of a currency sum to zero."""
+    """The postings of an order, and the balances, which sum to zero per currency."""
 
     order_id: str
     postings: tuple[PostingAnswer, ...]
@@ -55,7 +55,7 @@ class LedgerAnswer(Shown, frozen=True, kw_only=True):
     opt=operation({200: LedgerAnswer}, Permission.LEDGER_READ),
 )
 async def get_ledger(request: RequestContext, order_id: FromPath[str]) -> Reply:
-    """An order's story in accounts."""
+    """Return the ledger of an order."""
     order_id = id_of_address("order_id", order_id)
     ref = await request.service.store.find_order(order_id)
     if ref is None:

@@ -1,4 +1,4 @@
-"""Notifications: what payment providers tell us, signed by them."""
+"""Notifications, signed by payment providers."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ log = get_logger("jitui.http")
 @post(
     "/v1/notifications/{provider:str}",
     tags=["Notifications"],
-    summary="Take news from a payment provider",
-    description="For payment providers: signed by them, no API key. Idempotent. Where a provider waits for a word "
+    summary="Receive a notification from a payment provider",
+    description="For payment providers: signed by them, no API key. Idempotent. When a provider expects a word "
     "instead of a status, the answer is 200 with that word.",
     opt=operation({200: str, 204: None}, problems=(SIGNATURE_REFUSED,), signed=True),
 )
 async def take_notification(request: RequestContext, provider: FromPath[str]) -> Reply:
-    """News from a payment provider; the same again changes nothing."""
+    """Process a notification; repeating it changes nothing."""
     service = request.service
     told_by = service.providers.get(provider)
     if told_by is None:
@@ -39,9 +39,9 @@ async def take_notification(request: RequestContext, provider: FromPath[str]) ->
     if isinstance(read, NotificationRefused):
         if read.signed:
             return Problem(INVALID_REQUEST, "The notification is signed and cannot be read.")
-        return Problem(SIGNATURE_REFUSED, "Signature or age of the notification does not stand.")
+        return Problem(SIGNATURE_REFUSED, "The signature or the age of the notification is not valid.")
     if isinstance(read, NotificationIgnored):
-        return _acknowledged(read.acknowledgement)  # anything else, and the provider would send it again for days
+        return _acknowledged(read.acknowledgement)  # with any other response the provider would send it again for days
     if isinstance(read, DisputeNotification):
         if not await take_dispute(
             service.store, service.parked_disputes, service.tasks, read.dispute, now=service.clock()
@@ -54,7 +54,7 @@ async def take_notification(request: RequestContext, provider: FromPath[str]) ->
 
 
 def _acknowledged(acknowledgement: str) -> Answer:
-    """A provider that reads no status codes gets the word it waits for, and sends no more."""
+    """The response that the provider expects, so that it does not send the notification again."""
     if not acknowledgement:
         return NO_CONTENT
     return Answer(200, acknowledgement.encode(), media_type="text/plain; charset=utf-8")

@@ -28,7 +28,7 @@ from jitui.entrypoints.http.resources.shared import Shown
 
 
 class LineAnswer(Shown, frozen=True, kw_only=True):
-    """A line, and where its units are."""
+    """A line, and the state of its units."""
 
     line_id: str
     sku: str
@@ -46,14 +46,14 @@ class LineAnswer(Shown, frozen=True, kw_only=True):
 
 
 class UnitsAnswer(Shown, frozen=True, kw_only=True):
-    """So many units of one line."""
+    """A number of units of one line."""
 
     line_id: str
     quantity: int
 
 
 class ParcelAnswer(Shown, frozen=True, kw_only=True):
-    """A parcel as it is known."""
+    """A parcel."""
 
     degree: ShipmentStatus
     carrier: str
@@ -65,7 +65,7 @@ class ParcelAnswer(Shown, frozen=True, kw_only=True):
 
 
 class TenderAnswer(Shown, frozen=True, kw_only=True):
-    """A captured payment, what is promised back from it and what went back; not shown to the shop."""
+    """A captured payment, what is being refunded and what was; not shown to the shop."""
 
     tender_id: str
     provider: str
@@ -78,7 +78,7 @@ class TenderAnswer(Shown, frozen=True, kw_only=True):
 
 
 class FundingAnswer(Shown, frozen=True, kw_only=True):
-    """A funder's share, and how much of it went back."""
+    """A funder's share, and how much of it was returned."""
 
     funder: Funder
     amount: Amount
@@ -86,7 +86,7 @@ class FundingAnswer(Shown, frozen=True, kw_only=True):
 
 
 class DisputeAnswer(Shown, frozen=True, kw_only=True):
-    """A card dispute; `lost` is what it took of what could still be refunded."""
+    """A card dispute; `lost` is the part of the loss that could still be refunded."""
 
     dispute_id: str
     tender_id: str
@@ -138,12 +138,12 @@ def order_answer(snapshot: OrderSnapshot, request: RequestContext) -> OrderAnswe
 
 
 def recorded(request: RequestContext, done: Executed) -> Answer:
-    """201 for news, 200 for what was known already."""
+    """The response: 201 when something was recorded, 200 when it was known."""
     return answer(order_answer(done.snapshot, request), 201 if done.changes else 200)
 
 
 async def find_order(request: RequestContext, order_id: str) -> OrderRef | None:
-    """The order of the address; a buyer key's lane is known without a look-up."""
+    """The order in the address; for a buyer key the lane is known without a look-up."""
     return await request.service.store.find_order(order_id) if may_name(order_id) else None
 
 

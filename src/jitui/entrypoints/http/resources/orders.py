@@ -1,4 +1,4 @@
-"""Orders: put, read, list."""
+"""Orders: create or replace, read, list."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from jitui.money import MAX_AMOUNT_MINOR, is_currency
 
 
 class LineSent(Sent, frozen=True, kw_only=True):
-    """A line of an order; `paid` is what the buyer paid for all its units, discounts taken off."""
+    """A line of an order; `paid` is what the buyer paid for all its units, after discounts."""
 
     line_id: Id
     sku: Code
@@ -56,14 +56,14 @@ class LineSent(Sent, frozen=True, kw_only=True):
 
 
 class FundingSent(Sent, frozen=True, kw_only=True):
-    """A share of the price that somebody else than the buyer paid."""
+    """A share of the price that was paid by somebody other than the buyer."""
 
     funder: Funder
     amount: PositiveMoney
 
 
 class OrderSent(Sent, frozen=True, kw_only=True):
-    """An order as the platform has it; it can be replaced until it is paid or ships."""
+    """An order as the platform has it; it can be replaced until it is paid or shipped."""
 
     buyer_id: Id
     shop_id: Id
@@ -89,7 +89,7 @@ class OrderQuery(Sent, frozen=True, kw_only=True):
 
 
 class OrderTakenAnswer(Shown, frozen=True, kw_only=True):
-    """The order stands as it was put."""
+    """The result: the order was created, replaced or unchanged."""
 
     order_id: str
     created: bool
@@ -134,7 +134,7 @@ _TAG = ["Orders"]
     ),
 )
 async def put_an_order(request: RequestContext, order_id: FromPath[str]) -> Reply:
-    """Create, replace until something stands on it, or put again."""
+    """Create the order, replace it while that is possible, or confirm that it is unchanged."""
     sent = await read_body(request, OrderSent)
     order_id = id_of_address("order_id", order_id)
     _check_order(sent)
@@ -191,7 +191,7 @@ def _new_order(order_id: str, sent: OrderSent) -> NewOrder:
     opt=operation({200: OrderAnswer}, Permission.ORDERS_READ),
 )
 async def get_order(request: RequestContext, order_id: FromPath[str]) -> Reply:
-    """An order with everything that belongs to it."""
+    """Return an order with everything that belongs to it."""
     ref = await find_order(request, order_id)
     snapshot = await request.service.store.read_order(ref) if ref is not None else None
     if snapshot is None or not request.may_see(shop_id=snapshot.order.shop_id, buyer_id=snapshot.order.buyer_id):
@@ -207,7 +207,7 @@ async def get_order(request: RequestContext, order_id: FromPath[str]) -> Reply:
     opt=operation({200: OrderPage}, Permission.ORDERS_READ, query=OrderQuery),
 )
 async def list_orders(request: RequestContext) -> Reply:
-    """Orders, newest first."""
+    """Return orders, newest first."""
     query = read_query(request, OrderQuery)
     if not request.may_filter(shop_id=query.shop_id, buyer_id=query.buyer_id):
         return not_found()

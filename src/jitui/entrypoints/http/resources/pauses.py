@@ -1,4 +1,4 @@
-"""Pauses: instant approvals stopped for a place."""
+"""Pauses: instant approvals are stopped for a place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PauseSent(Sent, frozen=True, kw_only=True):
 
 
 class PauseAnswer(Shown, frozen=True, kw_only=True):
-    """A pause that stands."""
+    """A pause in force."""
 
     scope: Scope
     ref: str
@@ -40,7 +40,7 @@ class PauseAnswer(Shown, frozen=True, kw_only=True):
 
 
 class PauseList(Shown, frozen=True, kw_only=True):
-    """All pauses that stand."""
+    """All pauses in force."""
 
     pauses: tuple[PauseAnswer, ...]
 
@@ -68,7 +68,7 @@ async def set_pause(request: RequestContext) -> Reply:
 
 @get("/v1/pauses", tags=_TAG, summary="List pauses", opt=operation({200: PauseList}, Permission.PAUSES_READ))
 async def list_pauses(request: RequestContext) -> Reply:
-    """What is paused."""
+    """Return the pauses in force."""
     pauses = await request.service.registry.pauses()
     return answer(PauseList(pauses=tuple(shown(PauseAnswer, pause) for pause in pauses)))
 
@@ -81,7 +81,7 @@ async def list_pauses(request: RequestContext) -> Reply:
     opt=operation({204: None}, Permission.PAUSES_WRITE),
 )
 async def lift_pause(request: RequestContext, place: FromPath[str], ref: FromPath[str]) -> Reply:
-    """Let instant approvals go on for a shop, category, item or region."""
+    """End the pause of a shop, category, item or region."""
     if place not in set(Scope) - {Scope.PLATFORM} or not may_name(ref):
         return not_found()
     return NO_CONTENT if await _lift(request, Scope(place), ref) else not_found()

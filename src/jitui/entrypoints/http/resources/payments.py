@@ -39,7 +39,7 @@ class PaymentSent(Sent, frozen=True, kw_only=True):
 
 
 class DisputeSent(Sent, frozen=True, kw_only=True):
-    """A card dispute on a payment of the order; `amount` is what the buyer's bank is asked for."""
+    """A card dispute on a payment of the order; `amount` is what the buyer claims from the bank."""
 
     dispute_id: Code
     tender_id: Code
@@ -128,7 +128,7 @@ async def record_a_dispute(request: RequestContext, order_id: FromPath[str]) -> 
     told = taken(
         Dispute,
         sent,
-        provider="",  # the tender's
+        provider="",  # the tender's is used
         amount_minor=sent.amount.amount_minor,
         currency=sent.amount.currency,
         opened_at=sent.happened_at,

@@ -49,7 +49,7 @@ class PolicyAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PolicyList(Shown, frozen=True, kw_only=True):
-    """A page of published versions, newest first, the first of all is in force; `next` is null on the last one."""
+    """A page of published versions, newest first; the newest is in force. `next` is null on the last page."""
 
     policies: tuple[PolicyAnswer, ...]
     next: str | None
@@ -80,7 +80,7 @@ async def get_current_policy(request: RequestContext) -> Reply:
     opt=operation({200: PolicyList}, query=PolicyQuery),
 )
 async def list_policies(request: RequestContext) -> Reply:
-    """The published conditions and their earlier versions."""
+    """Return the published conditions and their earlier versions."""
     query = read_query(request, PolicyQuery)
     place = read_cursor(query.cursor, PublicationPlace)
     found = await request.service.registry.publications(

@@ -1,4 +1,4 @@
-"""Refund requests: ask and be decided, or ask what a decision would be."""
+"""Refund requests, and dry runs of them."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ from jitui.identity.access import Permission
 from jitui.policy import Decision, Outcome, Verdict, decision_from_json
 
 GRACE_SECONDS = 5.0
-"""How long past its deadline a request may still wait for a connection or a lock, to stand as awaiting_merchant."""
+"""How long after its deadline a request may wait for a connection or a lock, to be recorded as awaiting_merchant."""
 
 
 class RefundRequestSent(Sent, frozen=True, kw_only=True):
-    """A buyer asks for the money back; no lines: everything that can be refunded. Amounts are never taken from here."""
+    """A buyer's request for a refund; without lines: of everything that can be refunded. It never has amounts."""
 
     order_id: Id
     buyer_id: Annotated[Id | None, Meta(description="A buyer key may leave it out; a platform key must not.")] = None
@@ -67,7 +67,7 @@ class TicketDecided(Shown, frozen=True, kw_only=True):
 
 
 class EligibilityAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
-    """What a request would be decided now, and for how much; nothing was written."""
+    """What would be decided now, and for how much; nothing was written."""
 
     outcome: Outcome
     amount: Amount
@@ -106,7 +106,7 @@ _REFUSALS = (
     ),
 )
 async def ask_for_a_refund(request: RequestContext) -> Reply:
-    """Open a ticket, decide it, and queue its refunds."""
+    """Open a ticket, decide on it, and queue its refunds."""
     sent = await read_body(request, RefundRequestSent)
     refund_request = _ask(request, sent)
     if refund_request is None:
@@ -125,7 +125,7 @@ async def _ask_within(
         request,
         msgspec.structs.replace(
             sent, buyer_id=refund_request.buyer_id
-        ),  # leaving it out and naming it are the same request
+        ),  # leaving the buyer out and naming it are the same request
         lambda reply: request_refund(
             service.store,
             decision_settings,
@@ -140,7 +140,7 @@ async def _ask_within(
 
 
 def _ask(request: RequestContext, sent: RefundRequestSent) -> RefundRequest | None:
-    """What is asked; None when it is asked for another buyer than the key's own."""
+    """The request; None when it names another buyer than the key's own."""
     faults = FaultCollector()
     faults.unique("lines", "line_id", (line.line_id for line in sent.lines))
     faults.settle()
@@ -160,12 +160,12 @@ class _Deadline:
         self._planned = False
 
     def passed(self) -> bool:
-        """Asked when the decision is made: past the deadline nothing is approved."""
+        """Called when the decision is made: after the deadline nothing is approved."""
         self._planned = True
         return self._ends_at is not None and monotonic() >= self._ends_at
 
     async def keep(self, work: Awaitable[Reply]) -> Reply:
-        """Bound what comes before the decision (connection, locks); from the decision on, the work is finished."""
+        """Limit the time before the decision (connection, locks); once the decision has begun, the work is finished."""
         if self._ends_at is None:
             return await work
         task = asyncio.ensure_future(work)
@@ -175,11 +175,11 @@ class _Deadline:
             return await task
         task.cancel()
         await asyncio.wait({task})
-        return Problem(UNAVAILABLE, "The deadline passed before the request could be looked at; nothing was written.")
+        return Problem(UNAVAILABLE, "The deadline passed before the request could be decided; nothing was written.")
 
 
 def _decided(request: RequestContext, done: Executed) -> Answer:
-    """The new ticket and why, in the words that the caller may read."""
+    """The response with the new ticket, and the reasons as far as the caller may read them."""
     assert done.ticket_id is not None
     ticket = done.ticket
     record = next(change for change in done.changes if isinstance(change, RecordDecision))
@@ -206,7 +206,7 @@ def _count(request: RequestContext, ticket: Ticket, decision: Decision) -> None:
     ),
 )
 async def check_if_eligible(request: RequestContext) -> Reply:
-    """A dry run of the same decision."""
+    """Return what a request would be decided now."""
     refund_request = _ask(request, await read_body(request, RefundRequestSent))
     if refund_request is None:
         return not_found()

@@ -1,4 +1,4 @@
-"""Restrictions: the service withdrawn from a buyer; and the platform's allow and deny lists."""
+"""Restrictions, which withdraw the service from a buyer; and the platform's allow and deny lists."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from jitui.ids import lane_of, new_id
 
 
 class RestrictionSent(Sent, frozen=True, kw_only=True):
-    """Withdraws the service from a buyer; `ends_at` not given: until it is lifted."""
+    """Withdraw the service from a buyer; without `ends_at` until it is lifted."""
 
     buyer_id: Id
     reason: Why
@@ -35,20 +35,20 @@ class RestrictionSent(Sent, frozen=True, kw_only=True):
 
 
 class RestrictionQuery(Sent, frozen=True, kw_only=True):
-    """Whose restrictions."""
+    """The buyer whose restrictions are listed."""
 
     buyer_id: Id
 
 
 class SelectionSent(Sent, frozen=True, kw_only=True):
-    """Puts a buyer on the allow or the deny list."""
+    """Put a buyer on the allow or the deny list."""
 
     verdict: Literal["allow", "deny"]
     reason: Text = ""
 
 
 class RestrictionAnswer(Shown, frozen=True, kw_only=True):
-    """The service withdrawn from a buyer."""
+    """A restriction of a buyer."""
 
     restriction_id: UUID
     buyer_id: str
@@ -60,7 +60,7 @@ class RestrictionAnswer(Shown, frozen=True, kw_only=True):
 
 
 class RestrictionList(Shown, frozen=True, kw_only=True):
-    """A buyer's restrictions, standing and past, newest first."""
+    """A buyer's restrictions, newest first, also past ones."""
 
     restrictions: tuple[RestrictionAnswer, ...]
 
@@ -101,13 +101,13 @@ async def restrict_buyer(request: RequestContext) -> Reply:
         return known
     by = request.actor.id
     restriction = Restriction(restriction_id, sent.buyer_id, sent.reason, starts_at, sent.ends_at, by)
-    if not await request.service.registry.restrict(restriction):  # the same key at the same moment
+    if not await request.service.registry.restrict(restriction):  # the same key at the same time
         return await _known_restriction(request, sent, restriction_id) or not_found()
     return answer(shown(RestrictionAnswer, restriction), 201)
 
 
 def _restriction_id(request: RequestContext, buyer_id: str) -> UUID:
-    """With an Idempotency-Key the id follows from it and the buyer, so that the same call again meets the same row."""
+    """The id of a restriction. With an Idempotency-Key it follows from key and buyer, so that a repetition finds it."""
     lane = lane_of(buyer_id)
     if request.idempotency_key is None or request.key is None:
         return new_id(lane)
@@ -116,7 +116,7 @@ def _restriction_id(request: RequestContext, buyer_id: str) -> UUID:
 
 
 def _former_id(request: RequestContext, buyer_id: str) -> UUID | None:
-    """The id that the key gave before the buyer was part of it: a call may be repeated across an upgrade."""
+    """The id that earlier releases derived from the key alone: a request may be repeated after an upgrade."""
     if request.idempotency_key is None or request.key is None:
         return None
     digest = hashlib.sha256(f"{request.key.client} {request.idempotency_key}".encode()).digest()
@@ -145,7 +145,7 @@ async def _known_restriction(request: RequestContext, sent: RestrictionSent, res
     opt=operation({200: RestrictionList}, Permission.RESTRICTIONS_READ, query=RestrictionQuery),
 )
 async def list_restrictions(request: RequestContext) -> Reply:
-    """A buyer's restrictions."""
+    """Return a buyer's restrictions."""
     query = read_query(request, RestrictionQuery)
     found = await request.service.registry.restrictions_of(query.buyer_id)
     return answer(RestrictionList(restrictions=tuple(shown(RestrictionAnswer, row) for row in found)))
@@ -159,7 +159,7 @@ async def list_restrictions(request: RequestContext) -> Reply:
     opt=operation({204: None}, Permission.RESTRICTIONS_WRITE),
 )
 async def lift_restriction(request: RequestContext, restriction_id: FromPath[str]) -> Reply:
-    """Give the service back."""
+    """Lift a restriction."""
     known_id = read_uuid(restriction_id)
     if known_id is None:
         return not_found()

@@ -1,4 +1,4 @@
-"""What the examples of all resources share: one order, its ticket and its money."""
+"""The data that the examples of all resources share: one order, its ticket and its money."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several resources are made of: the bases of what is sent and shown, units of lines, ids in addresses."""
+"""Shared by the resources: base classes of bodies, units of lines, ids in addresses."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _Value = TypeVar("_Value")
 
 
 class Sent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What callers send. Unknown fields are refused: an amount or an approval in a refund request is one (T30)."""
+    """The base of bodies that callers send. Unknown fields are refused, such as an amount in a refund request (T30)."""
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """What the API answers."""
+    """The base of bodies that the API returns."""
 
 
 class ActingSent(Sent, frozen=True, kw_only=True):
-    """For whom a platform acts. Unset fields leave no trace in a request's hash, so that older requests keep theirs."""
+    """For whom a platform acts. Unset fields are not part of the request's hash, so that older requests keep theirs."""
 
     acting_for: Annotated[
         Literal["merchant"] | UnsetType,
@@ -39,19 +39,19 @@ class ActingSent(Sent, frozen=True, kw_only=True):
 
 
 class UnitsSent(Sent, frozen=True, kw_only=True):
-    """So many units of one order line."""
+    """A number of units of one order line."""
 
     line_id: Id
     quantity: Quantity
 
 
 def units(lines: Iterable[UnitsSent]) -> tuple[LineUnits, ...]:
-    """Units as the core takes them."""
+    """Units as the core has them."""
     return tuple(LineUnits(line.line_id, line.quantity) for line in lines)
 
 
 def id_of_address(name: str, text: str) -> str:
-    """An id that is created at this address. Raises a problem for what can be none."""
+    """An id that may be created at this address. Raises a problem when it is not valid."""
     why = why_no_id(text)
     if why is not None:
         raise refuse(name, f"Expected 1 to 128 visible characters, without spaces or slashes; {why}.")
@@ -59,22 +59,22 @@ def id_of_address(name: str, text: str) -> str:
 
 
 def said(value: _Value | UnsetType, otherwise: _Value) -> _Value:
-    """A field that may be left out."""
+    """The value of a field, or `otherwise` when it was not sent."""
     return otherwise if isinstance(value, UnsetType) else value
 
 
 def left_out(sent: Struct) -> list[str]:
-    """The fields that were not sent: they stay as they are."""
+    """The fields that were not sent, which stay as they are."""
     return [name for name in sent.__struct_fields__ if getattr(sent, name) is UNSET]
 
 
 def check_event_kind(faults: FaultCollector, path: str, kind: str, known: Sequence[str]) -> None:
-    """What nobody counts would be lost: no policy can ask for it."""
+    """Add a fault for an unknown kind of event: no policy could use it, so it would be lost."""
     if kind not in known:
         faults.add(path, f"Expected {', '.join(known[:-1])} or {known[-1]}{did_you_mean(kind, known)}")
 
 
 def check_place(scope: str, ref: str) -> None:
-    """The platform has no ref, everything else has one."""
+    """Raise a problem when the platform has a `ref`, or any other scope has none."""
     if (scope == Scope.PLATFORM.value) != (ref == ""):
         raise refuse("ref", "Expected an id, except for the platform, which has none.")

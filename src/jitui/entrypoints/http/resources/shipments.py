@@ -1,4 +1,4 @@
-"""Shipments of an order: what became of its parcels."""
+"""The shipments of an order."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from jitui.entrypoints.http.resources.order_view import OrderAnswer, find_order,
 from jitui.entrypoints.http.resources.shared import MOST_LINES, ActingSent, UnitsSent, units
 from jitui.identity.access import Permission
 
-Carrier = Annotated[NameOrNone | None, Meta(description="Empty or not given: as it was said before.")]
+Carrier = Annotated[NameOrNone | None, Meta(description="Empty or not sent: as it was reported before.")]
 
 
 class ShipmentSent(ActingSent, frozen=True, kw_only=True):
-    """News of a parcel; the same waybill again is the same parcel. No lines: everything not in another parcel."""
+    """An update about a parcel; the same waybill is the same parcel. No lines: everything not in another parcel."""
 
     degree: ShipmentStatus
     tracking_no: Code
     happened_at: Time
     carrier: Carrier = None
     source: Annotated[
-        ShipmentSource, Meta(description="A merchant's word is a command; a carrier's is a fact, always recorded.")
+        ShipmentSource, Meta(description="A merchant's report is a command; a carrier's is always recorded.")
     ] = ShipmentSource.MERCHANT
     lines: Annotated[list[UnitsSent], Meta(max_length=MOST_LINES)] = field(default_factory=list)
 
 
 def check_shipment(lines: Sequence[UnitsSent], happened_at: datetime, path: str = "") -> None:
-    """What a schema cannot say of a parcel."""
+    """Check what a schema cannot express."""
     faults = FaultCollector()
     faults.time(f"{path}happened_at", happened_at)
     faults.unique(f"{path}lines", "line_id", (line.line_id for line in lines))
@@ -78,7 +78,7 @@ async def record_a_shipment(request: RequestContext, order_id: FromPath[str]) ->
     check_shipment(sent.lines, sent.happened_at)
     by_carrier = sent.source is ShipmentSource.CARRIER
     if by_carrier and request.key_scope is not PLATFORM:
-        return Problem(SCOPE_NOT_ALLOWED, "A carrier's word comes through the platform.", "source")
+        return Problem(SCOPE_NOT_ALLOWED, "Only the platform reports for a carrier.", "source")
     ref = await find_order(request, order_id)
     if ref is None:
         return not_found()

@@ -1,4 +1,4 @@
-"""Shops, and what the service did for them."""
+"""Shops, and the benefit of the service for them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from jitui.identity.access import Permission
 
 
 class ShopSent(Sent, frozen=True, kw_only=True):
-    """What the platform knows of a shop; what is not given stays as it is."""
+    """What the platform knows of a shop; fields that are not sent stay."""
 
     name: Text | UnsetType = UNSET
-    attributes: Annotated[Attributes | UnsetType, Meta(description="All of them: others are forgotten.")] = UNSET
+    attributes: Annotated[Attributes | UnsetType, Meta(description="All attributes: others are deleted.")] = UNSET
 
 
 class BenefitQuery(Sent, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class BenefitQuery(Sent, frozen=True, kw_only=True):
 
 
 class ShopAnswer(Shown, frozen=True, kw_only=True):
-    """What the platform told of a shop; attributes only for the platform."""
+    """What the platform sent about a shop; attributes only for the platform."""
 
     shop_id: str
     name: str
@@ -45,7 +45,7 @@ class ShopAnswer(Shown, frozen=True, kw_only=True):
 
 
 class BenefitAnswer(Shown, frozen=True, kw_only=True):
-    """What the service did for a shop: requests handled, and how long money took."""
+    """The benefit for a shop: requests handled, and how long refunds took."""
 
     shop_id: str
     since: datetime | None
@@ -70,7 +70,7 @@ _TAG = ["Shops and coverage"]
     opt=operation({200: ShopAnswer}, Permission.SHOPS_WRITE, body=ShopSent),
 )
 async def put_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
-    """Create or replace what is known of a shop, as far as it is said."""
+    """Create or replace the fields of a shop that are sent."""
     sent = await read_body(request, ShopSent)
     shop = Shop(id_of_address("shop_id", shop_id), said(sent.name, ""), dict(said(sent.attributes, {})))
     service = request.service
@@ -85,7 +85,7 @@ async def put_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     opt=operation({200: ShopAnswer}, Permission.SHOPS_READ),
 )
 async def get_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
-    """What is known of a shop."""
+    """Return what is known of a shop."""
     if not request.may_see(shop_id=shop_id) or not may_name(shop_id):
         return not_found()
     shop = await request.service.registry.get_shop(shop_id)
@@ -101,7 +101,7 @@ async def get_shop(request: RequestContext, shop_id: FromPath[str]) -> Reply:
     opt=operation({200: BenefitAnswer}, Permission.SHOPS_READ, query=BenefitQuery),
 )
 async def get_benefit(request: RequestContext, shop_id: FromPath[str]) -> Reply:
-    """What the service did for a shop."""
+    """Return the benefit of the service for a shop."""
     since = read_query(request, BenefitQuery).since
     if not request.may_see(shop_id=shop_id) or not may_name(shop_id):
         return not_found()

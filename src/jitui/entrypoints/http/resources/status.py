@@ -1,4 +1,4 @@
-"""The service about itself: alive, ready, metrics."""
+"""The state of the service: alive, ready, metrics."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from jitui.errors import JituiError
 from jitui.identity.access import Permission
 
 LOOK_SECONDS = 3.0
-"""How long the database may take to say how it is."""
+"""How long to wait for the database's state."""
 
 REFUND_TIMES_OVER = timedelta(hours=1)
 
 
 class ReadyAnswer(Shown, frozen=True, kw_only=True):
-    """Whether requests can be served, and whether a worker works for them.
+    """Whether requests can be served, and whether a worker is running.
 
-    `degraded`: `worker_ended` or `usage_unknown`. `roll_up_age_seconds`: how fresh the usage of the caps is.
+    `degraded`: `worker_ended` or `usage_unknown`. `roll_up_age_seconds`: the age of the caps' usage.
     """
 
     ready: bool
@@ -50,7 +50,7 @@ _TAG = ["Service"]
 
 @get("/healthz", tags=_TAG, summary="Is the process alive", opt=operation({200: AliveAnswer}, rate_limited=False))
 async def healthz(request: RequestContext) -> Reply:
-    """The process answers; nothing else is looked at."""
+    """Answer that the process is alive, without checking anything else."""
     return _ALIVE
 
 
@@ -66,7 +66,7 @@ async def healthz(request: RequestContext) -> Reply:
     opt=operation({200: ReadyAnswer}, rate_limited=False),
 )
 async def readyz(request: RequestContext) -> Reply:
-    """Whether requests can be served."""
+    """Return whether requests can be served."""
     health = await _health(request.service)
     if health is None:
         return Problem(UNAVAILABLE, "The database does not answer, or was never migrated.", retry_after_seconds=1)
@@ -87,9 +87,9 @@ async def readyz(request: RequestContext) -> Reply:
 
 
 def _degraded(request: RequestContext, health: Health, now: datetime) -> Iterator[str]:
-    """What somebody has to look at while a load balancer still sends requests here.
+    """Problems that need attention while a load balancer still sends requests here.
 
-    Without a worker requests go to review and refunds wait; without the API nobody could even ask.
+    Without a worker requests go to review and refunds wait; without the API nobody could make a request.
     """
     worker_runs = request.api.worker_beside
     if worker_runs is not None and not worker_runs():
@@ -107,7 +107,7 @@ def _degraded(request: RequestContext, health: Health, now: datetime) -> Iterato
     opt=operation({200: str}, Permission.METRICS_READ, rate_limited=False, for_monitoring=True),
 )
 async def metrics(request: RequestContext) -> Reply:
-    """Prometheus text; without an answer of the database, this process's own figures."""
+    """Return the metrics; when the database does not answer, those of this process alone."""
     health = await _health(request.service)
     age_seconds = _age_seconds(health.usage_as_of, request.service.clock()) if health is not None else None
     benefit = await _benefit(request.service) if health is not None else None

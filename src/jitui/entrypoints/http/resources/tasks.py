@@ -35,7 +35,7 @@ class TaskQuery(Sent, frozen=True, kw_only=True):
 
 
 class ResolutionSent(Sent, frozen=True, kw_only=True):
-    """What became of a task."""
+    """How a person resolved a task."""
 
     note: Why
 
@@ -73,7 +73,7 @@ class TaskPage(Shown, frozen=True, kw_only=True):
     opt=operation({200: TaskPage}, Permission.TASKS_READ, query=TaskQuery),
 )
 async def list_tasks(request: RequestContext) -> Reply:
-    """What a person must look at."""
+    """Return the tasks."""
     query = read_query(request, TaskQuery)
     place = read_cursor(query.cursor, TimePlace)
     after = (place.at, place.id) if place is not None else None
@@ -91,7 +91,7 @@ async def list_tasks(request: RequestContext) -> Reply:
     opt=operation({200: TaskAnswer}, Permission.TASKS_WRITE, body=ResolutionSent),
 )
 async def resolve_task(request: RequestContext, task_id: FromPath[str]) -> Reply:
-    """Say what became of a task."""
+    """Resolve a task with a note."""
     sent = await read_body(request, ResolutionSent)
     known_id = read_uuid(task_id)
     if known_id is None:

@@ -1,4 +1,4 @@
-"""A ticket as the API shows it to each of its readers."""
+"""A ticket as the API shows it to each kind of reader."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _PUBLIC_REVIEW_REASONS = frozenset({"partly_shipped", "captured_later"})
 
 
 def ticket_ref(ticket_id: str) -> TicketRef | None:
-    """The ticket of an address; its id carries the lane."""
+    """The ticket in an address; its id contains the lane."""
     known = read_uuid(ticket_id)
     return TicketRef(lane_of_id(known), known) if known is not None else None
 
 
 async def find_ticket(request: RequestContext, ticket_id: str) -> tuple[OrderSnapshot, Ticket] | None:
-    """The ticket of an address with its order, where the caller may see it."""
+    """The ticket in an address with its order; None when the caller may not see it."""
     ref = ticket_ref(ticket_id)
     snapshot = await request.service.store.read_order(ref) if ref is not None else None
     if ref is None or snapshot is None:
@@ -40,7 +40,7 @@ async def find_ticket(request: RequestContext, ticket_id: str) -> tuple[OrderSna
 
 
 def ticket_for(request: RequestContext, snapshot: OrderSnapshot, ticket_id: UUID) -> TicketView:
-    """The ticket's view; what the platform keeps to itself is left out for others."""
+    """The ticket's view, without what only the platform may see when the caller is not the platform."""
     view = view_ticket(snapshot, ticket_id)
     if request.key_scope is PLATFORM:
         return view
@@ -56,11 +56,11 @@ def ticket_answer(request: RequestContext, snapshot: OrderSnapshot, ticket_id: U
 
 
 def public_review_reason(request: RequestContext, reason: str | None) -> str | None:
-    """Why a request goes to review, as far as the caller may know it."""
+    """The review reason, as far as the caller may know it."""
     return reason if request.key_scope is PLATFORM or reason in _PUBLIC_REVIEW_REASONS else None
 
 
-# Headers, from the body, so that a stored response gets the same ----------------------------------------------------
+# Headers, computed from the body, so that a stored response gets the same ones ----------------------------------------
 
 
 class _Named(msgspec.Struct):
@@ -77,17 +77,17 @@ _read_new = msgspec.json.Decoder(_NamedInside).decode
 
 
 def headers_of_ticket(body: bytes) -> Headers:
-    """The ticket's version as its ETag, from a stored response."""
+    """The ticket's version as ETag, from a stored response."""
     return (_etag(_read_ticket(body).version),)
 
 
 def headers_of_new(body: bytes) -> Headers:
-    """Version and address of a new ticket, from a stored response."""
+    """The version and address of a new ticket, from a stored response."""
     return headers_for_new(_read_new(body).ticket)
 
 
 def headers_for_new(ticket: Ticket | TicketView | _Named) -> Headers:
-    """Version and address of a new ticket."""
+    """The version and address of a new ticket."""
     return _etag(ticket.version), ("location", f"/v1/after-sales/{ticket.ticket_id}")
 
 

@@ -58,11 +58,11 @@ class TicketQuery(Sent, frozen=True, kw_only=True):
 
 
 class ApprovalSent(ActingSent, frozen=True, kw_only=True):
-    """For whom it is approved; need not be sent at all."""
+    """For whom it is approved; the body may be left out."""
 
 
 class EvidenceSent(Sent, frozen=True, kw_only=True):
-    """The parcel that left: recorded in the same step as the rejection."""
+    """The parcel that left; it is recorded together with the rejection."""
 
     tracking_no: Code
     happened_at: Time
@@ -71,7 +71,7 @@ class EvidenceSent(Sent, frozen=True, kw_only=True):
 
 
 class RejectionSent(ActingSent, frozen=True, kw_only=True):
-    """Why the merchant rejects; a shipment as evidence frees the units for it."""
+    """Why the merchant rejects; with a shipment as evidence its units are released and shipped."""
 
     reason: Why
     shipment: EvidenceSent | None = None
@@ -119,7 +119,7 @@ _TAG = ["After-sales"]
     opt=operation({200: TicketPage}, Permission.TICKETS_READ, query=TicketQuery),
 )
 async def list_tickets(request: RequestContext) -> Reply:
-    """Tickets, newest first."""
+    """Return tickets, newest first."""
     query = read_query(request, TicketQuery)
     faults = FaultCollector()
     faults.time("requested_from", query.requested_from)
@@ -148,7 +148,7 @@ async def list_tickets(request: RequestContext) -> Reply:
     opt=operation({200: TicketView}, Permission.TICKETS_READ),
 )
 async def get_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
-    """A ticket with its lines, refunds and timeline."""
+    """Return a ticket with its lines, refunds and timeline."""
     found = await find_ticket(request, ticket_id)
     if found is None:
         return not_found()
@@ -189,7 +189,7 @@ _STATE_REFUSALS = (
     ),
 )
 async def approve_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
-    """The merchant approves, or the platform in its place."""
+    """Approve as the merchant, or as the platform for the merchant."""
     sent = await read_body(request, ApprovalSent)
     version = _version(request)
     if isinstance(version, Problem):
@@ -235,7 +235,7 @@ async def approve_ticket(request: RequestContext, ticket_id: FromPath[str]) -> R
     ),
 )
 async def reject_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
-    """The merchant rejects, with a shipment as evidence or without."""
+    """Reject as the merchant, with a shipment as evidence or without."""
     sent = await read_body(request, RejectionSent)
     version = _version(request)
     if isinstance(version, Problem):
@@ -272,7 +272,7 @@ async def reject_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Re
     ),
 )
 async def withdraw_ticket(request: RequestContext, ticket_id: FromPath[str]) -> Reply:
-    """The buyer takes the request back."""
+    """Withdraw the request as the buyer."""
     version = read_version(request.sent_headers.get(b"if-match"))
     service = request.service
 
@@ -293,9 +293,7 @@ async def withdraw_ticket(request: RequestContext, ticket_id: FromPath[str]) -> 
 def _version(request: RequestContext) -> int | Problem:
     version = read_version(request.sent_headers.get(b"if-match"))
     if version is None:
-        return Problem(
-            VERSION_REQUIRED, 'Send the ticket\'s version that you decide on as If-Match: "…"; its ETag has it.'
-        )
+        return Problem(VERSION_REQUIRED, 'Send the version of the ticket as If-Match: "…"; its ETag has it.')
     return version
 
 
