@@ -48,11 +48,10 @@ _NEEDED = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file, the map that reads it, and its row maps with full names."""
+    """A file, and the map that reads it, with full names."""
 
     path: Path
     file_map: FileMap
-    rows: tuple[RowMap, ...]
     zone: ZoneInfo | None
     delimiter: str | None = None
     sha256: str = ""
@@ -98,8 +97,10 @@ def stage(source: Source, number: int, folder: Path, progress: Progress) -> Stag
     opened = open_batches(source.path, reading_by(source.file_map, source.delimiter))
     done = Staged(str(source.path), str(opened.layout or opened.file.suffix.lstrip(".")), len(opened.columns))
     columns = (*opened.columns, *source.partitions)
-    readers = [_RowReader.of(source, row, columns) for row in source.rows]
-    used = {one.column for reader in readers for one in reader.fields} | {n for row in source.rows for n in row.where}
+    readers = [_RowReader.of(source, row, columns) for row in source.file_map.rows]
+    used = {one.column for reader in readers for one in reader.fields} | {
+        n for row in source.file_map.rows for n in row.where
+    }
     done.ignored = tuple(name for name in opened.columns if name and name not in used)
     done.unmapped = tuple(dict.fromkeys(name for reader in readers for name in reader.unmapped))
     with (
@@ -163,7 +164,7 @@ def _stage_batch(
     faults: dict[int, list[BadRow]] = {}
     taken = pa.repeat(False, len(batch))
     for at, reader in enumerate(staging.readers):
-        mask = _taken(batch, staging.source.rows[at])
+        mask = _taken(batch, staging.source.file_map.rows[at])
         taken = pc.or_(taken, mask)
         some = batch if pc.all(mask).as_py() or not len(batch) else _filtered(batch, mask)
         table = reader.read(some, staging, done.file, faults)
