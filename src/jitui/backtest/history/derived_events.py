@@ -16,6 +16,14 @@ _COLUMNS = (
     ("currency", "VARCHAR"), ("times", "BIGINT"), ("retracts", "VARCHAR"),
 )  # fmt: skip
 
+_REFUNDED = ("refund_before_shipment", "refund_after_shipment")
+_TOLD_BY = {
+    "payments.captured_at": ("order_paid",), "orders.paid_at": ("order_paid",),
+    "orders.completed_at": ("order_completed",), "requests.asked_at": ("refund_requested",),
+    "refunds.refunded_at": _REFUNDED,
+}  # fmt: skip
+"""The columns that tell of kinds of events."""
+
 
 @dataclass(frozen=True, slots=True)
 class Events:
@@ -31,7 +39,7 @@ def events_of(work: Work, *, timed_shipments: bool) -> Events:
     Kinds of which something tells that names no order or no buyer that is known are not among `kinds`.
     """
     parts, kinds = [], set()
-    incomplete = {kind for kind, count in _strangers(work) if count}
+    incomplete = {kind for kind, count in _strangers(work, timed_shipments) if count} | _absent_kinds(work)
     if work.of("events").files:
         parts.append(_listed(work))
         rows = work.of("events")
@@ -53,6 +61,12 @@ def events_of(work: Work, *, timed_shipments: bool) -> Events:
     if parts and any(is_lost(work, table) for table in work.rows if table not in ("events", "buyers")):
         parts.append(f"SELECT {', '.join('NULL' for _ in _COLUMNS)}")
     return Events(" UNION ALL ".join(parts) if parts else None, frozenset(kinds - incomplete))
+
+
+def _absent_kinds(work: Work) -> set[str]:
+    """Kinds of which one of the files should tell and has no column."""
+    absent = {name for names in work.absent.values() for name in names}
+    return {kind for name, kinds in _TOLD_BY.items() if name in absent for kind in kinds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +163,7 @@ def _refunds(work: Work, timed_shipments: bool) -> list[str]:
     return [_event("buyer", "o.buyer_id", one, f"{of} WHERE true"), _event("shop", "o.shop_id", one, shops)]
 
 
-_REFUNDED = ("refund_before_shipment", "refund_after_shipment")
-
-
-def _strangers(work: Work) -> Iterator[tuple[str, int]]:
+def _strangers(work: Work, timed_shipments: bool) -> Iterator[tuple[str, int]]:
     """Kinds of which rows tell about orders that no file lists, or about buyers that are not known, and how many."""
     if work.of("refunds").files:
         query = "SELECT count(*) FROM rf LEFT JOIN o USING (order_id) WHERE o.order_id IS NULL OR o.buyer_id IS NULL"
@@ -171,6 +182,8 @@ def _strangers(work: Work) -> Iterator[tuple[str, int]]:
             "SELECT count(*) FROM s LEFT JOIN o USING (order_id) WHERE o.order_id IS NULL AND s.order_id IS NOT NULL"
         )
         yield "shipped", work.number(query)
+    if timed_shipments:
+        yield "shipped", work.number("SELECT count(*) FROM s WHERE happened_at IS NULL AND degree = 'shipped'")
 
 
 def event_records_query(kinds: frozenset[str], complete_from: datetime) -> str:

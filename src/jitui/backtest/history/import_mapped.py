@@ -18,7 +18,7 @@ import duckdb
 from jitui.backtest.history import assemble, derived_events
 from jitui.backtest.history.joins import Join, check_joins
 from jitui.backtest.history.mapped_fields import SHARED, check_fields, full_name, tables_of, with_full_names
-from jitui.backtest.history.staged_tables import Found, Rows, Work, rows_of_tables
+from jitui.backtest.history.staged_tables import Found, Rows, Work, absent_fields, rows_of_tables
 from jitui.backtest.history.staging import Source, Staged, stage
 from jitui.backtest.new_folder import new_folder, write_assumptions
 from jitui.errors import BadInput
@@ -330,7 +330,8 @@ def _about(spec: MappedImportSpec, sources: Sequence[Source], done: MappedImport
 def _assembled(
     sources: Sequence[Source], staged: Sequence[Staged], staging: Path, folder: Path, complete_from: datetime | None
 ) -> MappedImport:
-    rows = rows_of_tables(staging, [source.file_map.rows for source in sources])
+    maps = [source.file_map.rows for source in sources]
+    rows = rows_of_tables(staging, maps)
     if not rows:
         raise BadInput(f"There is no row in {', '.join(str(one.path) for one in sources)}.", path="FILE")
     spill = staging / "spill"
@@ -343,7 +344,7 @@ def _assembled(
     }
     with closing(duckdb.connect(str(staging / "assembly.duckdb"), config=config)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        work = Work(connection, rows, [one.file for one in staged], folder)
+        work = Work(connection, rows, [one.file for one in staged], folder, absent_fields(staging, maps))
         assemble.gather_orders(work)
         assemble.gather_payments(work)
         derived_events.gather_refunds(work)

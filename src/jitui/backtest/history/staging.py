@@ -253,7 +253,7 @@ class _RowReader:
                 continue
             fields.append(Field(name, type_of(name), origin, column))
         fields.sort(key=lambda one: one.name != "currency")
-        tables = tables_of(row.fields)
+        tables = tables_of(one.name for one in fields if one.column is not None)
         needed = tuple(dict.fromkeys(_NEEDED[table] for table in tables if table in _NEEDED))
         hashed = "order_lines" in tables and not any(one.name == "order_lines.line_id" for one in fields)
         return cls(Reader(source.file_map.rules, source.zone), tuple(fields), needed, tuple(unmapped), hashed)
