@@ -22,6 +22,7 @@ from tests.backtest.test_import_mapped import (
     outcomes,
     row,
     rows,
+    whole,
 )
 
 FROM = "2025-01-01T00:00:00Z"
@@ -115,3 +116,27 @@ def test_a_file_that_lacks_one_of_its_times_of_leaving_does_not_tell_that_an_ord
     maps = (replace(ORDERS_MAP, rows=(RowMap({**FIELDS, **times}),)),)
     done = imported(tmp_path, csv(tmp_path / "o.csv", [row("o1"), row("o2", shipped="2026-03-02 10:00:00")]), maps=maps)
     assert "shipments" not in done.rows
+
+
+def test_a_refund_without_its_amount_leaves_the_buyers_refunds_unknown(tmp_path: Path) -> None:
+    """A sum of refunds would have been too small by it."""
+    whole(tmp_path, GOOD, PAID, [*OTHERS, "o1,r1,2026-03-01 11:00:00,"])
+    refunds = rows(tmp_path, "events", 'kind, subject, order_id, "at" IS NULL, amount_minor')
+    assert [one[2:] for one in refunds if one[:2] == ("refund_before_shipment", "buyer")] == [
+        ("o1", True, None),
+        ("o9", False, 1250),
+    ]
+
+
+def test_a_row_that_says_nothing_of_a_refund_is_none(tmp_path: Path) -> None:
+    """Orders with the time and the amount of their refund in the same row: most have none."""
+    refund = {"refunded_at": FieldSource(("back",)), "refunds.amount": FieldSource(("sum",))}
+    orders = csv(
+        tmp_path / "orders.csv",
+        [f"{GOOD[0]},,", f"{GOOD[1]},2026-03-01 12:00:00,3.00"],
+        f"{HEADER},back,sum",
+    )
+    bill = csv(tmp_path / "bill.csv", PAID, BILL)
+    maps = (replace(ORDERS_MAP, rows=(RowMap({**FIELDS, **refund}),)), BILL_MAP)
+    imported(tmp_path, orders, bill, maps=maps, complete_from=FROM)
+    assert outcomes(tmp_path) == {"o1": "instant", "o2": "review"}

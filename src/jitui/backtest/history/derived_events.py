@@ -131,18 +131,21 @@ def _listed(work: Work) -> str:
 
 
 def gather_refunds(work: Work) -> None:
-    """`rf`: each refund once, with the order that it gave money back of."""
+    """`rf`: each refund once, with its order; bad where the amount should be told and is not."""
     rows = work.of("refunds")
     if not rows.files:
         return
     once = f"{rows.column('refund_id')} IS NOT NULL" if rows.has("refund_id") else "false"
+    told = {name for names in (rows.fields, *work.absent.values()) for name in names}
+    lost = "min(amount) IS NULL" if told & {"refunds.amount", "refunds.amount_minor"} else "false"
     work.db.execute(f"""CREATE TABLE rf AS
         WITH r AS (SELECT {rows.column("order_id")} AS order_id, {rows.column("payment_id")} AS payment_id,
             {rows.column("refund_id")} AS refund_id, {rows.column("currency")} AS currency,
             {rows.amount("amount")} AS amount, {rows.column("refunded_at")} AS happened_at, {BAD} AS bad,
-            CASE WHEN {once} THEN 0 ELSE row_number() OVER () END AS n FROM {rows.relation})
+            CASE WHEN {once} THEN 0 ELSE row_number() OVER () END AS n FROM {rows.relation}
+            WHERE {BAD} OR {rows.any_told()})
         SELECT coalesce(r.order_id, byid.order_id) AS order_id, refund_id, min(r.currency) AS currency,
-            min(amount) AS amount, min(happened_at) AS happened_at, bool_or(bad)
+            min(amount) AS amount, min(happened_at) AS happened_at, bool_or(bad) OR {lost}
                 OR min(amount) IS DISTINCT FROM max(amount) OR min(happened_at) IS DISTINCT FROM max(happened_at) AS bad
         FROM r LEFT JOIN (SELECT payment_id, min(order_id) AS order_id FROM o WHERE payment_id IS NOT NULL GROUP BY 1
             HAVING count(*) = 1) byid ON r.order_id IS NULL AND byid.payment_id = r.payment_id
