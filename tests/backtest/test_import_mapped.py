@@ -499,6 +499,17 @@ def test_a_map_that_names_a_field_twice_or_one_that_is_none_is_refused_with_its_
             imported(tmp_path, file, maps=[FileMap("mine", (RowMap(fields),))])
 
 
+def test_a_file_of_which_no_row_matches_a_condition_is_refused(tmp_path: Path) -> None:
+    file = csv(tmp_path / "o.csv", [row("o1"), row("o2")])
+    for where, taken in (({"kind": ("sale",)}, False), ({"sku": ("B",)}, False), ({"sku": ("A",)}, True)):
+        maps = (replace(ORDERS_MAP, rows=(RowMap(ORDERS_MAP.rows[0].fields, where),)),)
+        if taken:
+            assert imported(tmp_path, file, maps=maps).holds
+            continue
+        with pytest.raises(BadInput, match="No row matches the conditions of a map"):
+            imported(tmp_path, file, maps=maps)
+
+
 def test_a_copy_of_a_file_says_nothing_new(tmp_path: Path) -> None:
     one = csv(tmp_path / "1.csv", [row("o1")])
     shutil.copy(one, tmp_path / "2.csv")

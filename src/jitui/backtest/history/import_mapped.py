@@ -351,6 +351,10 @@ def _assembled(
         joins = check_joins(work)
         kinds = _write(work, complete_from)
         empty = tuple(table for table in rows if work.written.get(table) == 0 and work.number(_told_of(rows[table])))
+        if not any(work.written.values()) and any(one.left_out for one in staged):
+            raise BadInput(
+                "No row matches the conditions of a map ([[rows]], where), so nothing is written.", path="FILE"
+            )
         if not work.written:
             raise BadInput("A payment bill alone makes no history: give the orders that it is about too.", path="FILE")
     return MappedImport(
