@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -439,6 +440,74 @@ def test_a_file_that_fits_several_maps_or_none_is_refused(tmp_path: Path) -> Non
         imported(tmp_path, file, maps=[ORDERS_MAP, FileMap("other", ORDERS_MAP.rows, needs=("id",))])
     with pytest.raises(BadInput, match="fits none of the maps: bill, refunds"):
         imported(tmp_path, file, maps=[BILL_MAP, REFUNDS_MAP])
+
+
+def test_of_several_maps_each_takes_what_is_said_of_its_own_fields(tmp_path: Path) -> None:
+    """--map names a column of one of the files, and --set a field of one of the maps."""
+    orders = csv(tmp_path / "orders.csv", [row("o1", asked=ASKED)], HEADER.replace("buyer", "member"))
+    bill = csv(tmp_path / "bill.csv", [",p1,2026-03-01 10:01:00,12.50"], BILL)
+    by_payment = {**ORDERS_MAP.rows[0].fields, "payment_id": FieldSource(constant="p1")}
+    maps = (replace(ORDERS_MAP, rows=(RowMap(by_payment),)), BILL_MAP)
+    done = imported(tmp_path, orders, bill, maps=maps, columns={"buyer_id": "member"}, constants={"customised": "true"})
+    assert done.bad_rows == 0
+    assert rows(tmp_path, "orders", "order_id, buyer_id, paid_minor") == [("o1", "b1", 1250)]
+    assert rows(tmp_path, "order_lines", "order_id, customised") == [("o1", True)]
+    with pytest.raises(BadInput, match="No file has the column 'membr' of --map"):
+        imported(tmp_path, orders, bill, maps=maps, columns={"buyer_id": "membr"})
+
+
+def test_a_field_of_no_map_is_taken_of_the_file_that_has_its_column(tmp_path: Path) -> None:
+    orders = csv(tmp_path / "orders.csv", [row("o1") + ",9.00"], HEADER + ",freight")
+    bill = csv(tmp_path / "bill.csv", PAID[:1], BILL)
+    done = imported(tmp_path, orders, bill, maps=(ORDERS_MAP, BILL_MAP), columns={"freight": "freight"})
+    assert [one.unmapped for one in done.files] == [(), ()]
+    assert rows(tmp_path, "orders", "freight_minor") == [(900,)]
+
+
+def test_rows_of_several_kinds_each_take_what_is_said_of_their_own_fields(tmp_path: Path) -> None:
+    """The amount of a payment in another column: a refund's row has it too, and is no payment."""
+    kinds = tuple(
+        RowMap(
+            {
+                "order_id": FieldSource(("order",)), "payment_id": FieldSource(("no",)), at: FieldSource(("at",)),
+                f"{table}.amount": FieldSource(("amount",)), "currency": FieldSource(constant="CNY"),
+            },
+            {"what": (what,)},
+        )
+        for what, table, at in (("in", "payments", "captured_at"), ("out", "refunds", "refunded_at"))
+    )  # fmt: skip
+    bill = csv(
+        tmp_path / "bill.csv",
+        ["o1,p1,2026-03-01 10:01:00,,in,12.50", "o1,p1,2026-03-01 11:00:00,1.00,out,12.50"],
+        f"{BILL},what,gross",
+    )
+    orders = csv(tmp_path / "orders.csv", [row("o1")])
+    maps = (ORDERS_MAP, FileMap("bill", kinds, needs=("no",)))
+    assert imported(tmp_path, orders, bill, maps=maps, columns={"payments.amount": "gross"}).holds
+    assert rows(tmp_path, "orders", "paid_minor") == [(1250,)]
+
+
+def test_a_map_that_names_a_field_twice_or_one_that_is_none_is_refused_with_its_name(tmp_path: Path) -> None:
+    file = csv(tmp_path / "o.csv", [row("o1")])
+    for name, said in (("orders.placed_at", "mine: orders.placed_at is named twice"), ("placed", "mine: .*placed_at")):
+        fields = {
+            "order_id": FieldSource(("id",)),
+            "placed_at": FieldSource(("placed",)),
+            name: FieldSource(("asked",)),
+        }
+        with pytest.raises(BadInput, match=said):
+            imported(tmp_path, file, maps=[FileMap("mine", (RowMap(fields),))])
+
+
+def test_a_file_of_which_no_row_matches_a_condition_is_refused(tmp_path: Path) -> None:
+    file = csv(tmp_path / "o.csv", [row("o1"), row("o2")])
+    for where, taken in (({"kind": ("sale",)}, False), ({"sku": ("B",)}, False), ({"sku": ("A",)}, True)):
+        maps = (replace(ORDERS_MAP, rows=(RowMap(ORDERS_MAP.rows[0].fields, where),)),)
+        if taken:
+            assert imported(tmp_path, file, maps=maps).holds
+            continue
+        with pytest.raises(BadInput, match="No row matches the conditions of a map"):
+            imported(tmp_path, file, maps=maps)
 
 
 def test_a_copy_of_a_file_says_nothing_new(tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ def test_what_cannot_be_imported_leaves_with_two_and_writes_nothing(jitui: Jitui
         (("csv", file, *WORDS, "--complete-from", "soon"), "--complete-from"),
         (("csv", file, *WORDS, "--time-zone", "Mars"), "There is no time zone"),
         (("csv", file, *WORDS, "--time-zone", "Asia"), "There is no time zone 'Asia'"),
+        (("csv", file, *WORDS, "--set", "whole_order=maybe"), "set for requests.whole_order cannot be used"),
+        (("csv", file, *WORDS[:-1], "currency=CNYY"), "'CNYY' is not a currency"),
         (("olist", file, "--map", "a=b"), "--map is for csv, parquet, xlsx"),
         (("online-retail", file, file), "is one file"),
         (("cvs", file), "known are"),

@@ -248,6 +248,29 @@ def test_a_field_that_we_do_not_have_is_refused_with_a_hint(jitui: Jitui, tmp_pa
     assert "did you mean buyer_id?" in done.err
 
 
+@pytest.mark.parametrize(
+    ("field", "column", "said"),
+    [
+        ("freigt", "paid", "m: there is no field 'freigt'; did you mean freight?"),
+        ("order_line.title", "paid", "m: there is no field 'order_line.title'"),
+        ("item_id", "nummer", "has no column for item_id (by the map 'nummer'); it has order_id"),
+        ("refunds.refund_id", "customised", None),  # another table's
+        ("order_lines.title", "customised", None),
+        ("asked_at", "customised", None),
+        ("attribute.level", "customised", None),
+    ],
+)
+def test_a_map_file_with_a_misspelt_field_or_column_is_refused(
+    jitui: Jitui, tmp_path: Path, field: str, column: str, said: str | None
+) -> None:
+    (tmp_path / "m.toml").write_text(f'[columns]\n"{field}" = "{column}"\n')
+    done = jitui("import", "orders", csv_file(tmp_path, GOOD), "--map-file", str(tmp_path / "m.toml"), "--check")
+    if said is None:
+        assert done.code == 0, done.err
+    else:
+        assert done.code == 2 and said in done.err, done.err
+
+
 def test_a_map_file_serves_the_service_too(jitui: Jitui, database_url: str, tmp_path: Path) -> None:
     (tmp_path / "orders.toml").write_text(
         'needs = ["订单号"]\n[read]\nencoding = ["utf-8", "gb18030"]\ntime_zone = "Asia/Shanghai"\n'

@@ -8,10 +8,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from jitui.errors import BadInput
-from jitui.importing.build_values import ATTRIBUTE, Kind
+from jitui.importing.build_values import ATTRIBUTE, KINDS, Kind
 from jitui.importing.fields import Cells
 from jitui.policy.problems import did_you_mean
 from jitui.tabular.mapping import CellRules, FieldSource, FileMap, RowMap, column_in, is_taken
+from jitui.tabular.shown import shown
 from jitui.tabular.table import Row
 
 _TABLES = {
@@ -57,13 +58,33 @@ class FieldColumns:
 
 
 def check_fields(kind: Kind, name: str, said: SaidOfColumns) -> None:
-    """Raises BadInput for a field of --map or --set that the kind does not have."""
+    """Raises BadInput for a field of --map or --set that the kind does not have, and of a map file that nothing has."""
     for option, fields in (("--map", said.columns), ("--set", said.constants)):
         for ours in fields:
             if not _is_field(kind, ours):
                 known = sorted(kind.fields)
                 hint = did_you_mean(ours, known) or f"; there are {', '.join(known)}"
                 raise BadInput(f"{name} have no field {ours!r}{hint}", path=option)
+    named = () if said.file_map is None else (ours for row in said.file_map.rows for ours in row.fields)
+    strange = next((ours for ours in named if not _is_anybodys(ours)), None)
+    if strange is not None and said.file_map is not None:
+        hint = did_you_mean(strange, sorted(kind.fields)) or "."
+        raise BadInput(f"{said.file_map.name}: there is no field {strange!r}{hint}", path="--map-file")
+
+
+def _is_anybodys(name: str) -> bool:
+    """Whether a map file may name it: a field of any kind, or of a history, which the same map serves."""
+    from jitui.backtest.history.mapped_fields import (
+        OF_TABLES,
+        TYPES,
+    )  # with it comes DuckDB, which no other import needs
+
+    table, _, short = name.rpartition(".")
+    if name in TYPES or name.startswith((ATTRIBUTE, f"buyers.{ATTRIBUTE}")):
+        return True
+    if table:
+        return table in OF_TABLES and any(short in kind.fields for kind in KINDS.values())
+    return any(name in kind.fields for kind in KINDS.values()) or any(one.endswith(f".{name}") for one in TYPES)
 
 
 def _is_field(kind: Kind, name: str) -> bool:
@@ -88,9 +109,10 @@ def field_columns(
     missing = [_missing(kind, *one) for one in found]
     best = min(range(len(found)), key=lambda at: len(missing[at]))
     if missing[best]:
+        sought = {**maps[best].fields, **wanted}
+        named = ", ".join(_sought(entry, sought) for entry in missing[best])
         raise BadInput(
-            f"{file} has no column for {', '.join(missing[best])}; it has {', '.join(columns)}. --map THEIRS=OURS names"
-            " them.",
+            f"{file} has no column for {named}; it has {', '.join(columns)}. --map THEIRS=OURS names them.",
             path=str(file),
         )
     theirs, sources = found[best]
@@ -125,6 +147,11 @@ def _columns(
 
 def _missing(kind: Kind, theirs: Mapping[str, str], sources: Mapping[str, FieldSource]) -> list[str]:
     there = {*theirs, *(ours for ours, one in sources.items() if one.constant is not None)}
-    return [
-        entry.replace("|", " or ") for entry in kind.required if not any(name in there for name in entry.split("|"))
-    ]
+    return [entry for entry in kind.required if not any(name in there for name in entry.split("|"))]
+
+
+def _sought(entry: str, sources: Mapping[str, FieldSource]) -> str:
+    """A required field with its alternatives, and the columns by which a map looks for it."""
+    columns = [column for name in entry.split("|") if name in sources for column in sources[name].columns]
+    looked = f" (by the map {' or '.join(map(shown, columns))})" if columns else ""
+    return f"{entry.replace('|', ' or ')}{looked}"

@@ -265,18 +265,14 @@ def _word(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def with_changes(file_map: FileMap, columns: Mapping[str, str], constants: Mapping[str, str]) -> FileMap:
-    """The map with added columns and constants, by our fields; they override the map's own."""
-    rows = []
-    for row in file_map.rows:
-        fields = dict(row.fields)
-        for name, column in columns.items():
-            before = fields.get(name, FieldSource())
-            fields[name] = replace(before, columns=(column,))
-        for name, constant in constants.items():
-            fields[name] = FieldSource(constant=constant)
-        rows.append(replace(row, fields=fields))
-    return replace(file_map, rows=tuple(rows), needs=(*file_map.needs, *columns.values()))
+def with_changes(row: RowMap, columns: Mapping[str, str], constants: Mapping[str, str]) -> RowMap:
+    """The row map with further columns and constants (by our fields), which win over what it says of them."""
+    fields = dict(row.fields)
+    for name, column in columns.items():
+        fields[name] = replace(fields.get(name, FieldSource()), columns=(column,))
+    for name, constant in constants.items():
+        fields[name] = FieldSource(constant=constant)
+    return replace(row, fields=fields)
 
 
 def pairs(texts: Sequence[str], option: str, what: str) -> dict[str, str]:

@@ -14,7 +14,10 @@ from jitui.backtest.schema import DEGREES
 
 MOST_EXAMPLES = 3
 LEFT = ("picked_up", "partly_shipped", "shipped", "delivered")
-"""The states of a parcel that has left; with a printed label it has not."""
+"""Degrees of a parcel that has left; a printed label has not."""
+_DEPARTED = LEFT[:-1]
+_TELL_OF_LEAVING = frozenset(f"shipments.{name}" for name in ("degree", "at", *(f"{one}_at" for one in _DEPARTED)))
+"""A file tells that an order has not left by these columns, if it has all that it should have, and at least one."""
 _ONCE = (
     "currency", "buyer_id", "shop_id", "payment_id", "placed_at", "paid_at", "hold", "hold_until", "completed_at",
     "paid_minor", "freight_minor",
@@ -183,10 +186,7 @@ def _doubled(work: Work, rows: Rows) -> None:
 
 
 def gather_shipments(work: Work) -> bool:
-    """Create `s`, the table `shipments`; returns whether the files tell anything about shipments.
-
-    A shipment that only the order's status shows has no time, so it is unknown.
-    """
+    """`s`: the table `shipments`, if anything tells of parcels; where nothing tells of an order's, that is unknown."""
     rows, parts = work.of("shipments"), []
     work.db.execute("CREATE TABLE s (order_id VARCHAR, degree VARCHAR, happened_at TIMESTAMP, recorded_at TIMESTAMP)")
     order = rows.column("order_id")
@@ -208,24 +208,46 @@ def gather_shipments(work: Work) -> bool:
         parts.append("SELECT order_id, NULL, NULL, NULL FROM bad_orders")
         if is_lost(work, "shipments"):
             parts.append("SELECT NULL, NULL, NULL, NULL")
-    if not parts and not work.of("orders").has("state"):
+    telling = {
+        number
+        for number, told in rows.told_by.items()
+        if told & _TELL_OF_LEAVING and not work.absent[number] & _TELL_OF_LEAVING
+    }
+    if not telling and not work.of("orders").has("state"):
         return False
     for part in parts:
         work.db.execute(f"INSERT INTO s {part}")
-    _add_untimed(work, rows)
+    _add_untimed(work, rows, telling)
     return True
 
 
-def _add_untimed(work: Work, rows: Rows) -> None:
+def _add_untimed(work: Work, rows: Rows, telling: set[int]) -> None:
+    """Orders that may have left, and it is not known when.
+
+    That is so where the status says that one has left and no time of leaving is told, where only its delivery is, and
+    where neither its status is known nor one of the files tells that list it; `telling` are files that tell of leaving.
+    """
     times = any(rows.has(f"{one}_at") for one in LEFT) or rows.has("at")
     gone = "'partly_shipped', 'shipped', 'delivered', 'completed'" + ("" if times else ", 'closed'")
-    left = ", ".join(f"'{one}'" for one in LEFT)
-    work.db.execute(f"""INSERT INTO s SELECT order_id, 'shipped', NULL, NULL FROM o WHERE state IN ({gone})
+    departed = ", ".join(f"'{one}'" for one in _DEPARTED)
+    work.db.execute(f"""INSERT INTO s SELECT order_id, 'shipped', NULL, NULL FROM o WHERE
+        (state IN ({gone}) OR (coalesce(state, 'closed') = 'closed' AND order_id IN ({_untold(work, telling)}))
+            OR order_id IN (SELECT order_id FROM s WHERE happened_at IS NOT NULL AND degree = 'delivered'))
         AND order_id NOT IN (SELECT order_id FROM s
-            WHERE happened_at IS NOT NULL AND degree IN ({left}) AND order_id IS NOT NULL)""")
+            WHERE happened_at IS NOT NULL AND degree IN ({departed}) AND order_id IS NOT NULL)""")
     count = work.number("SELECT count(DISTINCT order_id) FROM s WHERE happened_at IS NULL")
     if count:
         work.found.append(Found("orders may have left, and it is not known when: their shipment is unknown", count))
+
+
+def _untold(work: Work, telling: set[int]) -> str:
+    """The orders of files that do not tell of leaving; none where a file of parcels alone tells of all orders."""
+    orders = work.of("orders")
+    if telling - orders.sources:
+        return "SELECT NULL::VARCHAR LIMIT 0"
+    told = ", ".join(map(str, sorted(telling))) or "NULL"
+    return f"""SELECT order_id FROM o EXCEPT
+        SELECT {orders.column("order_id")} FROM {orders.relation} WHERE {SOURCE} IN ({told})"""
 
 
 def requests_query(work: Work) -> str:

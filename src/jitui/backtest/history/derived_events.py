@@ -16,6 +16,14 @@ _COLUMNS = (
     ("currency", "VARCHAR"), ("times", "BIGINT"), ("retracts", "VARCHAR"),
 )  # fmt: skip
 
+_REFUNDED = ("refund_before_shipment", "refund_after_shipment")
+_TOLD_BY = {
+    "payments.captured_at": ("order_paid",), "orders.paid_at": ("order_paid",),
+    "orders.completed_at": ("order_completed",), "requests.asked_at": ("refund_requested",),
+    "refunds.refunded_at": _REFUNDED,
+}  # fmt: skip
+"""The columns that tell of kinds of events."""
+
 
 @dataclass(frozen=True, slots=True)
 class Events:
@@ -31,7 +39,7 @@ def events_of(work: Work, *, timed_shipments: bool) -> Events:
     A kind is not in `kinds` when some of its events name no known order or buyer.
     """
     parts, kinds = [], set()
-    incomplete = {kind for kind, count in _strangers(work) if count}
+    incomplete = {kind for kind, count in _strangers(work, timed_shipments) if count} | _absent_kinds(work)
     if work.of("events").files:
         parts.append(_listed(work))
         rows = work.of("events")
@@ -53,6 +61,12 @@ def events_of(work: Work, *, timed_shipments: bool) -> Events:
     if parts and any(is_lost(work, table) for table in work.rows if table not in ("events", "buyers")):
         parts.append(f"SELECT {', '.join('NULL' for _ in _COLUMNS)}")
     return Events(" UNION ALL ".join(parts) if parts else None, frozenset(kinds - incomplete))
+
+
+def _absent_kinds(work: Work) -> set[str]:
+    """Kinds of which one of the files should tell and has no column."""
+    absent = {name for names in work.absent.values() for name in names}
+    return {kind for name, kinds in _TOLD_BY.items() if name in absent for kind in kinds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +131,21 @@ def _listed(work: Work) -> str:
 
 
 def gather_refunds(work: Work) -> None:
-    """Create `rf`: each refund once, with its order."""
+    """`rf`: each refund once, with its order; bad where the amount should be told and is not."""
     rows = work.of("refunds")
     if not rows.files:
         return
     once = f"{rows.column('refund_id')} IS NOT NULL" if rows.has("refund_id") else "false"
+    told = {name for names in (rows.fields, *work.absent.values()) for name in names}
+    lost = "min(amount) IS NULL" if told & {"refunds.amount", "refunds.amount_minor"} else "false"
     work.db.execute(f"""CREATE TABLE rf AS
         WITH r AS (SELECT {rows.column("order_id")} AS order_id, {rows.column("payment_id")} AS payment_id,
             {rows.column("refund_id")} AS refund_id, {rows.column("currency")} AS currency,
             {rows.amount("amount")} AS amount, {rows.column("refunded_at")} AS happened_at, {BAD} AS bad,
-            CASE WHEN {once} THEN 0 ELSE row_number() OVER () END AS n FROM {rows.relation})
+            CASE WHEN {once} THEN 0 ELSE row_number() OVER () END AS n FROM {rows.relation}
+            WHERE {BAD} OR {rows.any_told()})
         SELECT coalesce(r.order_id, byid.order_id) AS order_id, refund_id, min(r.currency) AS currency,
-            min(amount) AS amount, min(happened_at) AS happened_at, bool_or(bad)
+            min(amount) AS amount, min(happened_at) AS happened_at, bool_or(bad) OR {lost}
                 OR min(amount) IS DISTINCT FROM max(amount) OR min(happened_at) IS DISTINCT FROM max(happened_at) AS bad
         FROM r LEFT JOIN (SELECT payment_id, min(order_id) AS order_id FROM o WHERE payment_id IS NOT NULL GROUP BY 1
             HAVING count(*) = 1) byid ON r.order_id IS NULL AND byid.payment_id = r.payment_id
@@ -152,11 +169,8 @@ def _refunds(work: Work, timed_shipments: bool) -> list[str]:
     return [_event("buyer", "o.buyer_id", one, f"{of} WHERE true"), _event("shop", "o.shop_id", one, shops)]
 
 
-_REFUNDED = ("refund_before_shipment", "refund_after_shipment")
-
-
-def _strangers(work: Work) -> Iterator[tuple[str, int]]:
-    """The kinds with rows about unknown orders or buyers, and the number of such rows; refunds are always counted."""
+def _strangers(work: Work, timed_shipments: bool) -> Iterator[tuple[str, int]]:
+    """Kinds of which rows tell about orders that no file lists, or about buyers that are not known, and how many."""
     if work.of("refunds").files:
         query = "SELECT count(*) FROM rf LEFT JOIN o USING (order_id) WHERE o.order_id IS NULL OR o.buyer_id IS NULL"
         count = work.number(query)
@@ -174,6 +188,8 @@ def _strangers(work: Work) -> Iterator[tuple[str, int]]:
             "SELECT count(*) FROM s LEFT JOIN o USING (order_id) WHERE o.order_id IS NULL AND s.order_id IS NOT NULL"
         )
         yield "shipped", work.number(query)
+    if timed_shipments:
+        yield "shipped", work.number("SELECT count(*) FROM s WHERE happened_at IS NULL AND degree = 'shipped'")
 
 
 def event_records_query(kinds: frozenset[str], complete_from: datetime) -> str:

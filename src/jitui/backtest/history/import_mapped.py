@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,14 +17,15 @@ import duckdb
 
 from jitui.backtest.history import assemble, derived_events
 from jitui.backtest.history.joins import Join, check_joins
-from jitui.backtest.history.mapped_fields import full_name, with_full_names
-from jitui.backtest.history.staged_tables import Found, Rows, Work, rows_of_tables
+from jitui.backtest.history.mapped_fields import SHARED, check_fields, full_name, tables_of, with_full_names
+from jitui.backtest.history.staged_tables import Found, Rows, Work, absent_fields, rows_of_tables
 from jitui.backtest.history.staging import Source, Staged, stage
 from jitui.backtest.new_folder import new_folder, write_assumptions
 from jitui.errors import BadInput
 from jitui.tabular.batches import ReadOptions, format_of, open_batches, reading_by
 from jitui.tabular.cells import Unreadable, read_moment
-from jitui.tabular.mapping import FileMap, with_changes
+from jitui.tabular.mapping import FileMap, RowMap, with_changes
+from jitui.tabular.shown import shown
 from jitui.time_zones import named_zone
 
 FORMATS = ("csv", "parquet", "xlsx")
@@ -91,8 +92,7 @@ def import_mapped(
     """
     complete_from = _complete_from(spec)
     files, left = _files(spec)
-    maps = [_changed(spec, one) for one in spec.maps]
-    sources, same = _without_copies([_source(spec, maps, file, partitions) for file, partitions in files.items()])
+    sources, same = _sources(spec, files)
     asked = _fingerprint(spec, sources)
     there = _assumptions_in(out)
     if there.get("of_these_files") == asked:
@@ -164,9 +164,61 @@ def _partitions(folder: Path, file: Path) -> dict[str, str]:
     return {name: value for name, sign, value in pairs if sign}
 
 
-def _source(spec: MappedImportSpec, maps: Sequence[FileMap], file: Path, partitions: dict[str, str]) -> Source:
-    """The file, with the one map that fits its columns."""
-    fitting: list[FileMap] = []
+def _sources(spec: MappedImportSpec, files: Mapping[Path, dict[str, str]]) -> tuple[list[Source], tuple[str, ...]]:
+    """Every file with its map, each content once, and which are copies."""
+    said, maps = _said(spec)
+    found = [_source(spec, said, maps, file, partitions) for file, partitions in files.items()]
+    there = {name for _, columns in found for name in columns}
+    absent = next((column for column in spec.columns.values() if column not in there), None)
+    if absent is not None:
+        raise BadInput(f"No file has the column {shown(absent)} of --map.", path="--map")
+    return _without_copies([source for source, _ in found])
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What --map and --set say by our full names, and the row maps for which each of them is said."""
+
+    columns: Mapping[str, str]
+    constants: Mapping[str, str]
+    where: Mapping[str, Sequence[RowMap]]
+
+    def changed(self, row: RowMap, columns: Sequence[str]) -> RowMap:
+        """The row map of a file with these columns; a column of --map may be another file's."""
+        here = {name for name, rows in self.where.items() if row in rows}
+        return with_changes(
+            row,
+            {name: column for name, column in self.columns.items() if name in here and column in columns},
+            {name: value for name, value in self.constants.items() if name in here},
+        )
+
+
+def _said(spec: MappedImportSpec) -> tuple[_Said, list[FileMap]]:
+    """What is said beside the maps, and these with full names; one map alone needs the columns of --map."""
+    columns = {full_name(name): column for name, column in spec.columns.items()}
+    constants = {full_name(name): value for name, value in spec.constants.items()}
+    maps = [with_full_names(one) for one in spec.maps]
+    if spec.encoding:
+        maps = [replace(one, encodings=(spec.encoding,)) for one in maps]
+    if len(maps) == 1:
+        maps = [replace(maps[0], needs=(*maps[0].needs, *columns.values()))]
+    rows = [row for one in maps for row in one.rows]
+    return _Said(columns, constants, {name: _telling(name, rows) for name in (*columns, *constants)}), maps
+
+
+def _telling(name: str, rows: Sequence[RowMap]) -> Sequence[RowMap]:
+    """The row maps that have the field, else those that have its table, else all; all for a field of every row."""
+    if name in SHARED:
+        return rows
+    having = [row for row in rows if name in row.fields]
+    return having or [row for row in rows if name.partition(".")[0] in tables_of(row.fields)] or rows
+
+
+def _source(
+    spec: MappedImportSpec, said: _Said, maps: Sequence[FileMap], file: Path, partitions: dict[str, str]
+) -> tuple[Source, tuple[str, ...]]:
+    """The file with the one map that fits its columns, and these."""
+    fitting: list[tuple[FileMap, tuple[str, ...]]] = []
     columns_by: dict[ReadOptions, tuple[str, ...]] = {}
     for one in maps:
         reading = reading_by(one, spec.delimiter)
@@ -174,7 +226,7 @@ def _source(spec: MappedImportSpec, maps: Sequence[FileMap], file: Path, partiti
             columns_by[reading] = _columns(file, reading, partitions)
         columns = columns_by[reading]
         if one.fits(columns):
-            fitting.append(one)
+            fitting.append((one, columns))
         elif len(maps) == 1:
             raise BadInput(
                 f"{file} has no column {' and no column '.join(map(repr, one.missing(columns)))}; it has"
@@ -182,14 +234,16 @@ def _source(spec: MappedImportSpec, maps: Sequence[FileMap], file: Path, partiti
                 path=str(file),
             )
     if len(fitting) != 1:
-        names = ", ".join(one.name for one in (fitting or maps))
+        names = ", ".join(one.name for one in ([one for one, _ in fitting] or maps))
         what = "fits several maps" if fitting else "fits none of the maps"
         raise BadInput(f"{file} {what}: {names}. A map names the columns that it needs in `needs`.", path=str(file))
-    found = fitting[0]
+    found, columns = fitting[0]
+    found = replace(found, rows=tuple(said.changed(row, columns) for row in found.rows))
+    check_fields(found)
     zone = _zone(spec.time_zone or found.rules.time_zone)
     with file.open("rb") as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-    return Source(file, found, with_full_names(found), zone, spec.delimiter, sha256, partitions)
+    return Source(file, found, zone, spec.delimiter, sha256, partitions), columns
 
 
 def _columns(file: Path, reading: ReadOptions, partitions: dict[str, str]) -> tuple[str, ...]:
@@ -198,17 +252,6 @@ def _columns(file: Path, reading: ReadOptions, partitions: dict[str, str]) -> tu
     if twice is not None:
         raise BadInput(f"{file}: {twice!r} is a column and a folder's name too.", path=str(file))
     return (*columns, *partitions)
-
-
-def _changed(spec: MappedImportSpec, file_map: FileMap) -> FileMap:
-    full = {full_name(name): column for name, column in spec.columns.items()}
-    constants = {full_name(name): value for name, value in spec.constants.items()}
-    # a map may use a field's short name
-    rows = tuple(
-        replace(row, fields={full_name(name): one for name, one in row.fields.items()}) for row in file_map.rows
-    )
-    changed = with_changes(replace(file_map, rows=rows), full, constants)
-    return replace(changed, encodings=(spec.encoding,)) if spec.encoding else changed
 
 
 def _zone(name: str | None) -> ZoneInfo | None:
@@ -287,7 +330,8 @@ def _about(spec: MappedImportSpec, sources: Sequence[Source], done: MappedImport
 def _assembled(
     sources: Sequence[Source], staged: Sequence[Staged], staging: Path, folder: Path, complete_from: datetime | None
 ) -> MappedImport:
-    rows = rows_of_tables(staging, [source.rows for source in sources])
+    maps = [source.file_map.rows for source in sources]
+    rows = rows_of_tables(staging, maps)
     if not rows:
         raise BadInput(f"There is no row in {', '.join(str(one.path) for one in sources)}.", path="FILE")
     spill = staging / "spill"
@@ -300,13 +344,17 @@ def _assembled(
     }
     with closing(duckdb.connect(str(staging / "assembly.duckdb"), config=config)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        work = Work(connection, rows, [one.file for one in staged], folder)
+        work = Work(connection, rows, [one.file for one in staged], folder, absent_fields(staging, maps))
         assemble.gather_orders(work)
         assemble.gather_payments(work)
         derived_events.gather_refunds(work)
         joins = check_joins(work)
         kinds = _write(work, complete_from)
         empty = tuple(table for table in rows if work.written.get(table) == 0 and work.number(_told_of(rows[table])))
+        if not any(work.written.values()) and any(one.left_out for one in staged):
+            raise BadInput(
+                "No row matches the conditions of a map ([[rows]], where), so nothing is written.", path="FILE"
+            )
         if not work.written:
             raise BadInput("A payment bill alone makes no history: give the orders that it is about too.", path="FILE")
     return MappedImport(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 
 from jitui.backtest.schema import DEGREES, TABLES
 from jitui.errors import BadInput
 from jitui.policy.facts import BUYER_EVENTS, SHOP_EVENTS
 from jitui.policy.problems import did_you_mean
-from jitui.tabular.mapping import ORDER_EXPORT, FileMap, RowMap
+from jitui.tabular.mapping import ORDER_EXPORT, FieldSource, FileMap, RowMap
 
 
 class CellType(StrEnum):
@@ -111,18 +112,27 @@ def type_of(name: str) -> CellType:
     return TYPES.get(name, CellType.TEXT)
 
 
-def with_full_names(file_map: FileMap) -> tuple[RowMap, ...]:
-    """The row maps with the full names of their fields.
-
-    Raises BadInput for an unknown field, a field that is named twice, and money that an order export cannot prove.
-    """
+def with_full_names(file_map: FileMap) -> FileMap:
+    """The map with its fields by full names. Raises BadInput for a field that is none or that is named twice."""
     rows = []
     for row in file_map.rows:
-        fields = {}
+        fields: dict[str, FieldSource] = {}
         for name, source in row.fields.items():
-            full = full_name(name)
+            try:
+                full = full_name(name)
+            except BadInput as error:
+                raise BadInput(f"{file_map.name}: {error}", path=error.path) from None
             if full in fields:
                 raise BadInput(f"{file_map.name}: {full} is named twice.", path=full)
+            fields[full] = source
+        rows.append(RowMap(fields, row.where))
+    return replace(file_map, rows=tuple(rows))
+
+
+def check_fields(file_map: FileMap) -> None:
+    """Raises BadInput where a row map tells of no table, and for money that an order export cannot prove."""
+    for row in file_map.rows:
+        for full in row.fields:
             money = full.removesuffix("_minor") in NO_PROOF or full.partition(".")[0] in ("payments", "refunds")
             if file_map.is_what == ORDER_EXPORT and money:
                 raise BadInput(
@@ -130,11 +140,12 @@ def with_full_names(file_map: FileMap) -> tuple[RowMap, ...]:
                     " payment bill too.",
                     path=full,
                 )
-            fields[full] = source
-        if not any(tables_of(fields)):
-            raise BadInput(f"{file_map.name}: no column is mapped to a field of a table; see --map.", path="--map")
-        rows.append(RowMap(fields, row.where))
-    return tuple(rows)
+        if not any(tables_of(row.fields)):
+            raise BadInput(
+                f"{file_map.name}: no column is mapped to a field of a table; say which is which with --map-file or"
+                " --map (docs/reference/map-files.md lists the fields).",
+                path="--map",
+            )
 
 
 def tables_of(fields: Iterable[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ class Rows:
     fields: frozenset[str] = frozenset()
     told: frozenset[str] = frozenset()
     sources: frozenset[int] = frozenset()
+    told_by: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """What is told by each file."""
 
     @property
     def relation(self) -> str:
@@ -72,23 +74,47 @@ class Rows:
 
 
 def rows_of_tables(folder: Path, sources: Sequence[Sequence[RowMap]]) -> dict[str, Rows]:
-    """The staged rows of each table; `sources` has the row maps of each file."""
+    """The staged rows of each table; `sources` are the row maps of each file.
+
+    A table of whose columns a file has none gets nothing from it: that it says nothing is not that there was nothing.
+    """
     found: dict[str, Rows] = {}
+    for number, row, files, there in _staged(folder, sources):
+        told = there & _told(row)
+        for table in tables_of(there & {*row.fields}):
+            before = found.get(table, Rows(table))
+            found[table] = Rows(
+                table,
+                before.files + files,
+                before.fields | (there & {*row.fields, SAME}),
+                before.told | told,
+                before.sources | {number},
+                {**before.told_by, number: before.told_by.get(number, frozenset()) | told},
+            )
+    return found
+
+
+def absent_fields(folder: Path, sources: Sequence[Sequence[RowMap]]) -> dict[int, frozenset[str]]:
+    """The fields of which a file should have a column by its map and has none, by the number of the file."""
+    found: dict[int, frozenset[str]] = {}
+    for number, row, files, there in _staged(folder, sources):
+        if files:
+            found[number] = found.get(number, frozenset()) | (_told(row) - there)
+    return found
+
+
+def _staged(
+    folder: Path, sources: Sequence[Sequence[RowMap]]
+) -> Iterator[tuple[int, RowMap, tuple[Path, ...], frozenset[str]]]:
+    """For each row map of each file: the file's number, the map, what was staged by it, and the fields in that."""
     for number, maps in enumerate(sources):
         for at, row in enumerate(maps):
             files = tuple(sorted(folder.glob(f"{number}.{at}.*.parquet")))
-            there = {name for path in files[:1] for name in pq.read_schema(path).names}
-            told = {name for name, source in row.fields.items() if source.columns}
-            for table in tables_of(row.fields):
-                before = found.get(table, Rows(table))
-                found[table] = Rows(
-                    table,
-                    before.files + files,
-                    before.fields | (there & {*row.fields, SAME}),
-                    before.told | (there & told),
-                    before.sources | {number},
-                )
-    return {table: rows for table, rows in found.items() if rows.files}
+            yield number, row, files, frozenset(name for path in files[:1] for name in pq.read_schema(path).names)
+
+
+def _told(row: RowMap) -> frozenset[str]:
+    return frozenset(name for name, source in row.fields.items() if source.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +141,8 @@ class Work:
     rows: Mapping[str, Rows]
     files: Sequence[str]
     folder: Path
+    absent: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """The fields of which each file should have a column and has none."""
     written: dict[str, int] = field(default_factory=dict)
     found: list[Found] = field(default_factory=list)
 

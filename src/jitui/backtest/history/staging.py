@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jitui.backtest.history.mapped_fields import tables_of, type_of
+from jitui.backtest.history.mapped_fields import CellType, tables_of, type_of
 from jitui.backtest.history.read_columns import Field, Reader, read_column
+from jitui.errors import BadInput
 from jitui.tabular.bad_rows import MOST_KEPT, BadRow
 from jitui.tabular.batches import ColumnBatch, open_batches, reading_by
 from jitui.tabular.cells import Unreadable
@@ -48,11 +49,10 @@ _NEEDED = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file, its map, and the row maps with full names."""
+    """A file, and the map that reads it, with full names."""
 
     path: Path
     file_map: FileMap
-    rows: tuple[RowMap, ...]
     zone: ZoneInfo | None
     delimiter: str | None = None
     sha256: str = ""
@@ -98,8 +98,10 @@ def stage(source: Source, number: int, folder: Path, progress: Progress) -> Stag
     opened = open_batches(source.path, reading_by(source.file_map, source.delimiter))
     done = Staged(str(source.path), str(opened.layout or opened.file.suffix.lstrip(".")), len(opened.columns))
     columns = (*opened.columns, *source.partitions)
-    readers = [_RowReader.of(source, row, columns) for row in source.rows]
-    used = {one.column for reader in readers for one in reader.fields} | {n for row in source.rows for n in row.where}
+    readers = [_RowReader.of(source, row, columns) for row in source.file_map.rows]
+    used = {one.column for reader in readers for one in reader.fields} | {
+        n for row in source.file_map.rows for n in row.where
+    }
     done.ignored = tuple(name for name in opened.columns if name and name not in used)
     done.unmapped = tuple(dict.fromkeys(name for reader in readers for name in reader.unmapped))
     with (
@@ -163,7 +165,7 @@ def _stage_batch(
     faults: dict[int, list[BadRow]] = {}
     taken = pa.repeat(False, len(batch))
     for at, reader in enumerate(staging.readers):
-        mask = _taken(batch, staging.source.rows[at])
+        mask = _taken(batch, staging.source.file_map.rows[at])
         taken = pc.or_(taken, mask)
         some = batch if pc.all(mask).as_py() or not len(batch) else _filtered(batch, mask)
         table = reader.read(some, staging, done.file, faults)
@@ -245,17 +247,20 @@ class _RowReader:
     @classmethod
     def of(cls, source: Source, row: RowMap, columns: Sequence[str]) -> _RowReader:
         fields, unmapped = [], []
+        reader = Reader(source.file_map.rules, source.zone)
         for name, origin in row.fields.items():
             column = column_in(origin, columns)
             if column is None and origin.constant is None:
                 unmapped.append(name)
                 continue
             fields.append(Field(name, type_of(name), origin, column))
+            if column is None:
+                _check_constant(reader, fields[-1])
         fields.sort(key=lambda one: one.name != "currency")
-        tables = tables_of(row.fields)
+        tables = tables_of(one.name for one in fields if one.column is not None)
         needed = tuple(dict.fromkeys(_NEEDED[table] for table in tables if table in _NEEDED))
         hashed = "order_lines" in tables and not any(one.name == "order_lines.line_id" for one in fields)
-        return cls(Reader(source.file_map.rules, source.zone), tuple(fields), needed, tuple(unmapped), hashed)
+        return cls(reader, tuple(fields), needed, tuple(unmapped), hashed)
 
     def read(self, batch: ColumnBatch, staging: _Staging, file: str, faults: dict[int, list[BadRow]]) -> pa.Table:
         """The typed rows; those with the wrong number of cells are bad and have no values.
@@ -324,6 +329,13 @@ class _RowReader:
         numbers = [number for number, _, _ in batch.broken]
         known = {SOURCE: [staging.number] * len(numbers), ROW: numbers, BAD: [True] * len(numbers)}
         return pa.table({one.name: pa.array(known.get(one.name, [None] * len(numbers)), one.type) for one in schema})
+
+
+def _check_constant(reader: Reader, field: Field) -> None:
+    """Raises BadInput for a constant that cannot be read; of an amount the currency of the row says."""
+    why = None if field.type is CellType.AMOUNT else reader.cell(field, field.source.constant, None)
+    if isinstance(why, Unreadable):
+        raise BadInput(f"The value that is set for {field.name} cannot be used: {why.reason}.", path="--set")
 
 
 def _place(batch: ColumnBatch, at: int) -> tuple[int, int | None]:
