@@ -339,7 +339,7 @@ async def test_keys_are_rotated_without_anybody_setting_up_anew(installation: In
         await reseal_all(installation.factors, None)
 
 
-@pytest.mark.parametrize("text", ["", "not-a-key", f"{KEY}\nnot-a-key"])
+@pytest.mark.parametrize("text", ["", "not-a-key", f"{KEY}\nnot-a-key"], ids=["none", "no key", "a key and none"])
 def test_a_file_that_holds_no_key_is_refused(text: str) -> None:
     with pytest.raises(NotConfigured, match="JITUI_ENCRYPTION_KEY_FILE"):
         read_sealer(text)
