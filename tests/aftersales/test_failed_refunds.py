@@ -124,6 +124,16 @@ async def test_a_task_that_a_person_resolved_stays_as_that_person_left_it(market
         assert (task.resolved_by, task.note) == ("li.na", "asked them")
 
 
+async def test_the_same_failure_again_opens_nothing_that_a_person_has_closed(market: Market) -> None:
+    paying = await start_paying(market)
+    await paying.hears(STUCK)
+    (task,) = await failures(market)
+    await PostgresTasks(market.pool).resolve(task.task_id, note="asked them", by="li.na", now=NOW)
+    await paying.hears(STUCK)
+    await paying.hears(DECLINED)
+    assert await states(market) == [TaskState.RESOLVED]
+
+
 async def test_the_failure_and_its_task_are_one_transaction(market: Market) -> None:
     """The database refuses the task: nothing of the news is kept, and the refund is asked for again."""
     paying = await start_paying(market)

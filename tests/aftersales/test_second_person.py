@@ -21,12 +21,14 @@ from jitui.aftersales.commands.settle_refund import (
     reject_settlement,
     retry,
     settle,
+    why_not_settled,
 )
 from jitui.aftersales.ledger import balances
 from jitui.aftersales.memory_store import MemoryStore
-from jitui.aftersales.model.refund import Refund, RefundState
+from jitui.aftersales.model.refund import AttemptState, Refund, RefundState
 from jitui.aftersales.model.task import OperatorTask, TaskFilter, TaskKind, TaskState
 from jitui.aftersales.model.ticket import Actor, ActorKind, TicketState
+from jitui.aftersales.operations.refunds import RefundAction, read_refund
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef, RefundRef
 from tests.aftersales.market import NOW, PROVIDERS, RULES, TIME_ZONE, Market, on_both_stores
@@ -121,6 +123,7 @@ async def test_another_person_confirms_and_both_are_on_record(market: Market) ->
     whys = [(event.why, event.actor_id) for event in after.timeline_of(paying.ticket_id)]
     assert whys[-2:] == [("settlement_proposed", "li.na"), ("settled_by_hand", "wang.wei")]
     assert (await held(paying))["manual_payout"] == -10_000
+    assert {task.kind for task in await tasks_of(market)} == {TaskKind.REFUND_FAILED}, "it was paid once"
 
 
 async def held(paying: Paying) -> dict[str, int]:
@@ -236,6 +239,8 @@ async def test_a_provider_that_pays_while_a_proposal_waits_is_a_task(market: Mar
     await paying.hears(PENDING)
     assert (await refund_of(paying)).proposal is not None
     assert code(await confirm(paying)) is RefusalCode.REFUND_NOT_FAILED, "the provider may pay it now"
+    found = await read_refund(market.store, ref_of(paying), TWO_PERSONS)
+    assert found is not None and found.actions == (RefundAction.REJECT,)
     await paying.hears(SUCCEEDED)
     refund = await refund_of(paying)
     assert (refund.state, refund.proposal) == (RefundState.SUCCEEDED, None)
@@ -288,6 +293,16 @@ async def test_one_that_the_provider_may_have_paid_is_not(market: Market) -> Non
             await paying.hears(result)
         refused = await settle(market.store, ref_of(paying), PAID_BY_HAND, ELSEWHERE, by=LI, now=LATER)
         assert code(refused) is RefusalCode.REFUND_NOT_FAILED
+
+
+async def test_what_waits_is_settled_only_where_every_attempt_was_declined(market: Market) -> None:
+    """No plan queues a refund beside an attempt that may still pay; should one ever do, nobody pays it by hand."""
+    paying = await failed(market)
+    snapshot = await paying.snapshot()
+    waits = replace(snapshot.refunds[0], state=RefundState.QUEUED)
+    assert why_not_settled(snapshot, waits, ELSEWHERE) is None
+    open_again = replace(snapshot, attempts=(replace(snapshot.attempts[0], state=AttemptState.UNKNOWN),))
+    assert code(why_not_settled(open_again, waits, ELSEWHERE)) is RefusalCode.REFUND_NOT_FAILED
 
 
 @on_both_stores
