@@ -83,7 +83,7 @@ async def test_news_about_something_else_pays_nothing_whoever_tells_it(market: M
             after = apply_all(snapshot, planned.changes)
             (refund,) = after.refunds
             assert (refund.state, after.tickets[0].state) == (RefundState.UNKNOWN, TicketState.REFUNDING), wrong
-            assert "the provider speaks of" in refund.reason
+            assert "the provider reports" in refund.reason
 
 
 async def test_a_person_is_told_once_of_one_difference(market: Market) -> None:

@@ -394,7 +394,7 @@ async def test_an_answer_about_another_amount_is_no_answer(market: Market) -> No
     await paying.hears(RefundResult(RefundResultKind.SUCCEEDED, amount_minor=1))
     snapshot = await paying.snapshot()
     assert snapshot.refunds[0].state is RefundState.UNKNOWN
-    assert "speaks of amount 1" in snapshot.refunds[0].reason
+    assert "reports amount 1" in snapshot.refunds[0].reason
 
 
 @on_both_stores

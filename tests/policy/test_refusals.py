@@ -48,7 +48,7 @@ def test_the_small_policy_itself_loads() -> None:
         ("order.lines.map(l, l.virtual) == [true]", 35, "only all() and exists()"),
         ("order.lines.filter(l, l.virtual).size() > 0", 38, "only all() and exists()"),
         ("order.lines.map(l, l.virtual, l.sku) == ['a']", 35, "only all() and exists()"),
-        ("[1].all(x, x == 1)", 27, "only order.lines can be gone through"),
+        ("[1].all(x, x == 1)", 27, "all() and exists() work on order.lines only"),
         ("order.lines.all(order, order.virtual)", 35, "order is the name of a fact or a definition"),
         ("order.lines.all(good, good.virtual)", 35, "good is the name of a fact or a definition"),
         ("order.lines.all(l, order.lines.all(m, m.virtual))", 54, "inside one another"),

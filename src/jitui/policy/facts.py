@@ -98,7 +98,7 @@ _ROWS = (
     ),
     _spec("buyer.selected", _BOOL, "selection", "on the allow list, or neither denied nor held out"),
     _spec("buyer.restricted", _BOOL, "restrictions", "the service is withdrawn from this buyer"),
-    _spec("request.amount_minor", _INT, "request", "what this request would give back", MONEY),
+    _spec("request.amount_minor", _INT, "request", "what this request would refund", MONEY),
     _spec("request.whole_order", _BOOL, "request", "every unit of every line of the order is asked for, none left out"),
     _spec(
         "order.paid_minor",

@@ -31,7 +31,7 @@ class ResultMismatch:
     @property
     def sentence(self) -> str:
         """The difference as the reason of the refund; only the platform reads it."""
-        return f"the provider speaks of {self.what} {self.told}, the refund's is {self.ours}"
+        return f"the provider reports {self.what} {self.told}, the refund has {self.ours}"
 
 
 def find_mismatch(result: RefundResult, refund: Refund) -> ResultMismatch | None:

@@ -18,10 +18,10 @@ from jitui.aftersales.provider import PaymentProvider, RefundInstruction, Refund
 
 Clock = Callable[[], datetime]
 
-NO_WAY_TO_ASK = "the provider cannot say what became of it: the next statement will, by jitui reconcile"
+NO_WAY_TO_ASK = "the provider cannot be asked what became of it: reconcile its next statement (jitui reconcile)"
 NO_WAY_TO_REPEAT = (
-    "the provider says that it has no such refund, and no key would keep a repeat from paying twice:"
-    " the next statement decides, by jitui reconcile"
+    "the provider has no such refund, but without an idempotency key a repeat could pay twice:"
+    " reconcile its next statement (jitui reconcile)"
 )
 A_DAY_SECONDS = 86_400.0
 """How long to wait before a refund that only a statement can settle is looked at again."""

@@ -152,7 +152,7 @@ def plan_order(standing: StandingOrder | None, new: NewOrder, now: datetime) -> 
     if standing.stands_on_it is not None:
         return Refusal(
             RefusalCode.ORDER_NOT_REPLACEABLE,
-            f"{changed} differs from the order as it stands, and {standing.stands_on_it} stands on it already.",
+            f"{changed} differs from the recorded order, which cannot change after {standing.stands_on_it}.",
             changed,
         )
     if standing.paid and changed in ("currency", "shop_id"):

@@ -119,7 +119,7 @@ def _plan_result(
         ):
             return _declined(snapshot, refund, attempt, result, now)
         case RefundResultKind.PENDING, AttemptState.DECLINED if latest and not looked_up and _ours_alone(attempt):
-            return _look_up(snapshot, refund, "accepted, although its books had nothing when its key expired", now)
+            return _look_up(snapshot, refund, "accepted, although it was not known when its key expired", now)
         case RefundResultKind.PENDING, state if state not in _FINAL or (latest and looked_up and _in_doubt(refund)):
             if result.stuck and latest:
                 return _stuck(snapshot, refund, attempt, result, now)

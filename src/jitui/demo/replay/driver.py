@@ -168,7 +168,7 @@ async def _place(replay: Replay, order: PastOrder) -> None:
     store, at = replay.service.store, order.placed_at
     taken = await put_order(store, _new_order(replay, order), now=at)
     if isinstance(taken, Refusal):
-        raise BadInput(f"Order {order.order_id} stands in the database otherwise: {taken.message}", path=order.order_id)
+        raise BadInput(f"Order {order.order_id} differs in the database: {taken.message}", path=order.order_id)
     replay.progress.new_orders += taken.created
     tender = Tender("t1", PROVIDER, _payment_id(order), replay.history.currency, order.paid_minor, at)
     _done(await capture_payment(store, taken.ref, tender, replay.decision_settings, now=at))

@@ -156,7 +156,7 @@ FIELDS: dict[str, str] = {
     "postings": "The postings, oldest first.",
     "proposal": "A payment by hand that waits for a second person; null where none does.",
     "provider": "The payment provider.",
-    "provider_refund_id": "The provider's id of the refund, where it told one.",
+    "provider_refund_id": "The provider's id of the refund, if it gave one.",
     "published_at": "When the version was published.",
     "quantity": "How many units.",
     "queued_at": "When the refund was queued.",

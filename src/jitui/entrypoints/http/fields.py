@@ -54,7 +54,7 @@ Attributes = Annotated[
     Meta(max_length=MOST_ATTRIBUTES, description=f"At most {MOST_ATTRIBUTES}, each a number, a text or a truth."),
 ]
 AttributeValues = Mapping[str, Whole | str | bool]
-PageLimit = Annotated[int, Meta(ge=1, le=200, description="At most so many rows.")]
+PageLimit = Annotated[int, Meta(ge=1, le=200, description="The most rows to return.")]
 Cursor = Annotated[str, Meta(min_length=1, max_length=512, description="`next` of the page before.")]
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

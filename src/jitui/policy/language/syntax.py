@@ -276,7 +276,7 @@ class _Reader:
         if name in self.names.definitions:
             kind = self.names.definitions[name]
             if kind is None:
-                raise Unsupported(at, f"the definition {name} is wrong itself")
+                raise Unsupported(at, f"the definition {name} has a fault of its own")
             return DefinitionRef(name, kind, at)
         if name in self.names.facts:
             return Fact(name, self.names.facts[name].type, at)
@@ -338,7 +338,7 @@ class _Reader:
         at = self.at(expr)
         source = loop.iter_range
         if source.ident_expr.name != LINES:
-            raise Unsupported(at, f"only order.lines can be gone through; {SUPPORTED}")
+            raise Unsupported(at, f"all() and exists() work on order.lines only; {SUPPORTED}")
         if variable is not None:
             raise Unsupported(at, "all() and exists() inside one another are not supported: write a definition for one")
         if self.names.reserved(loop.iter_var):

@@ -194,7 +194,7 @@ CAP = PolicySection(
         PolicyField(
             "amount_minor",
             IntegerKind(0, MAX_AMOUNT_MINOR),
-            "Most money that they give back, in minor units of the policy's currency.",
+            "Most money that they refund, in minor units of the policy's currency.",
             "60000",
             "no limit",
         ),

@@ -78,7 +78,7 @@ def result_from(refund: RefundObject, at: datetime) -> RefundResult:
     if not payment_ids:
         return unknown(f"Stripe does not say of which payment {refund.id} is")
     if amount_minor is None:
-        return unknown(f"Stripe speaks of {refund.amount} {currency}, which is no whole number of our units")
+        return unknown(f"Stripe reports {refund.amount} {currency}, which is not a whole number of our minor units")
     return RefundResult(
         _KINDS[refund.status],
         _reason(refund),
