@@ -27,11 +27,12 @@ HIDDEN = "[hidden]"
 _SHORTEST_SECRET = 6
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 
-# Secrets by their shape, wherever they come from: an API key, the password in an address, what a header carries, the
-# token of a session (43 characters of base64url).
+# Secrets by their shape, wherever they come from: an API key, the password in an address, what a header carries, a
+# one-time link, the token of a session (43 characters of base64url).
 _SHAPES = (
     (re.compile(r"jt_[0-9A-Za-z]{1,64}_[0-9A-Za-z_-]{1,128}"), HIDDEN),
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s]*@", re.IGNORECASE), rf"\1:{HIDDEN}@"),
+    (re.compile(r"(/welcome/)[^\s/?#'\"]+"), rf"\1{HIDDEN}"),
     (re.compile(r"\b(bearer|basic)\s+[^\s'\",;]+", re.IGNORECASE), rf"\1 {HIDDEN}"),
     (
         re.compile(r"(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*\d)[A-Za-z0-9_-]{43}(?![\w-])"),

@@ -179,6 +179,7 @@ def test_a_reset_takes_the_password_and_on_request_the_second_factor(
 def test_stored_secrets_are_encrypted_anew_with_the_first_key(
     jitui: Jitui, console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert doctor_says(jitui) == "absent"
     refused = jitui("secrets", "rotate")
     assert (refused.code, "JITUI_ENCRYPTION_KEY_FILE is not set" in refused.err) == (2, True)
     file, old = tmp_path / "keys", new_key()
@@ -191,8 +192,18 @@ def test_stored_secrets_are_encrypted_anew_with_the_first_key(
     file.write_text(f"{jitui('secrets', 'new-key', '--json').json['key']}\n{old}\n")
     assert jitui("secrets", "rotate", "--json").json == {"changed": 1}
     assert jitui("secrets", "rotate", "--json").json == {"changed": 0}
+    assert doctor_says(jitui) == "ok"
     file.write_text("no key at all")
+    assert doctor_says(jitui) == "missing"
     assert jitui("secrets", "rotate").code == 2
+
+
+def doctor_says(jitui: Jitui) -> str:
+    """What `jitui doctor` says of the keys that encrypt."""
+    findings = jitui("doctor", "--json").json["findings"]
+    (level,) = [one["level"] for one in findings if one["what"] == "encryption keys"]
+    assert isinstance(level, str)
+    return level
 
 
 def test_sessions_are_listed_and_ended(jitui: Jitui, console: Console) -> None:

@@ -168,6 +168,7 @@ def test_a_trace_holds_no_local_value_and_no_row(capsys: pytest.CaptureFixture[s
         'password="planted words"',
         "{'password': 'planted'}",
         "/sign-in?password=planted&name=x",
+        "GET /welcome/planted",
         "token plantedplantedplantedplantedPlantedPlanted0123".replace("planted", "planTed1")[:49],
     ],
 )

@@ -89,6 +89,7 @@ def _findings() -> Iterator[DoctorFinding]:
     yield from _database(settings)
     yield from _providers(settings)
     yield _metrics(settings)
+    yield _encryption(settings)
     yield _browser()
     yield _fonts()
 
@@ -98,6 +99,20 @@ def _metrics(settings: Settings) -> DoctorFinding:
         return DoctorFinding("metrics", Level.OK, "JITUI_METRICS_TOKEN opens /metrics")
     mend = "Set JITUI_METRICS_TOKEN for a scrape that works while the database is away."
     return DoctorFinding("metrics", Level.ABSENT, "no token: /metrics wants a platform key", mend)
+
+
+def _encryption(settings: Settings) -> DoctorFinding:
+    from jitui.bootstrap import sealer
+    from jitui.errors import NotConfigured
+
+    what, mend = "encryption keys", "`jitui secrets new-key` prints one; docs/how-to/people.md says where it goes."
+    try:
+        found = sealer(settings)
+    except NotConfigured as error:
+        return DoctorFinding(what, Level.MISSING, str(error), mend)
+    if found is None:
+        return DoctorFinding(what, Level.ABSENT, "not configured: nobody can set up a second factor", mend)
+    return DoctorFinding(what, Level.OK, f"{settings.encryption_key_file} can be used")
 
 
 def _python() -> DoctorFinding:
