@@ -12,15 +12,18 @@ from jitui.adapters.embedded_postgres.cluster import with_database
 from jitui.adapters.embedded_postgres.place import SYSTEM_STATE
 from jitui.adapters.embedded_postgres.postmaster import ServerOptions
 from jitui.adapters.embedded_postgres.server import EmbeddedServer, crash, running, shut_down, start, stop
+from jitui.adapters.embedded_postgres.upgrade import Upgraded, upgrade_data
 
 __all__ = [
     "SYSTEM_STATE",
     "EmbeddedServer",
     "ServerOptions",
+    "Upgraded",
     "crash",
     "running",
     "shut_down",
     "start",
     "stop",
+    "upgrade_data",
     "with_database",
 ]

@@ -47,13 +47,13 @@ def start(folder: Path, options: ServerOptions = DURABLE) -> EmbeddedServer:
     Unavailable, with the end of the server's log, when the server does not come up within `start_seconds`.
     """
     place = settle(folder)
-    with _locked(place):
+    with locked(place):
         hold = _hold(place)
         try:
             make_cluster(place)
             deadline = time.monotonic() + options.start_seconds
             postmaster = find_postmaster(place, deadline) or launch_postmaster(place, options, deadline)
-            url = _url(postmaster)
+            url = url_of(postmaster)
             make_database(url)
         except BaseException:
             hold.close()
@@ -65,15 +65,15 @@ def stop(server: EmbeddedServer) -> bool:
     """Leave the server, and stop it when nobody else uses it; tells whether it was stopped."""
     if server._hold.closed:
         return False
-    with _locked(server._place):
+    with locked(server._place):
         # Closing, not unlocking: a forked child that shares the descriptor still uses the server.
         server._hold.close()
-        return not _is_held(server._place) and stop_postmaster(server._place)
+        return not is_held(server._place) and stop_postmaster(server._place)
 
 
 def crash(server: EmbeddedServer) -> None:
     """SIGKILL the server's first process and leave: the next start recovers. For those who test what survives it."""
-    with _locked(server._place):
+    with locked(server._place):
         if is_alive(server.pid, server._place):
             os.kill(server.pid, signal.SIGKILL)
         server._hold.close()
@@ -84,7 +84,7 @@ def shut_down(folder: Path) -> bool:
     if not (folder / "start.lock").exists():
         return False
     place = settle(folder)
-    with _locked(place):
+    with locked(place):
         return stop_postmaster(place)
 
 
@@ -99,7 +99,7 @@ def running(folder: Path, options: ServerOptions = DURABLE) -> Iterator[Embedded
 
 
 @contextmanager
-def _locked(place: Place) -> Iterator[None]:
+def locked(place: Place) -> Iterator[None]:
     """One process at a time starts or stops the server; the others wait for it to finish."""
     with (place.folder / "start.lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -112,7 +112,8 @@ def _hold(place: Place) -> BinaryIO:
     return users
 
 
-def _is_held(place: Place) -> bool:
+def is_held(place: Place) -> bool:
+    """Whether a living process uses the server."""
     with (place.folder / "users.lock").open("ab") as users:
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,6 +122,7 @@ def _is_held(place: Place) -> bool:
     return False
 
 
-def _url(postmaster: Postmaster) -> str:
+def url_of(postmaster: Postmaster) -> str:
+    """The address of our database on it."""
     host = quote(postmaster.socket_folder, safe="")
     return f"postgresql://{SUPERUSER}@/{DATABASE}?host={host}&port={postmaster.port}"
