@@ -5,8 +5,8 @@ day of `jitui demo` there. As root, on Debian with mmdebstrap; minutes, so no te
 
     python scripts/try_image.py /var/tmp/image --bind /etc/ssl/certs
 
-`--bind` shows a path of this machine inside while the image is built (certificates, package sources); environment
-variables go in as they are here.
+`--bind` shows a path of this machine inside while the image is built, at the same place or at that after a colon
+(certificates, package sources; `~/.npmrc:/run/secrets/npm`); environment variables go in as they are here.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def instructions(text: str) -> Iterator[Instruction]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the root file systems are made; it must not exist")
-    parser.add_argument("--bind", action="append", default=[], metavar="PATH")
+    parser.add_argument("--bind", action="append", default=[], metavar="PATH[:THERE]")
     given = parser.parse_args()
     given.folder.mkdir(parents=True)
     base = given.folder / "base"
@@ -131,8 +131,9 @@ def inside(
 ) -> None:
     """In namespaces of its own, so that what is mounted goes with it."""
     steps = [f"mount --bind {shlex.quote(str(image.root))} {shlex.quote(str(image.root))}"]
-    for bind in ["/dev", "/etc/resolv.conf", *binds]:
-        there = image.root / bind.lstrip("/")
+    for given in ["/dev", "/etc/resolv.conf", *binds]:
+        bind, _, target = given.partition(":")
+        there = image.root / (target or bind).lstrip("/")
         if Path(bind).is_dir():
             there.mkdir(parents=True, exist_ok=True)
         else:

@@ -60,6 +60,9 @@ if TYPE_CHECKING:
     from jitui.adapters.payments.stripe.provider import StripeProvider
     from jitui.adapters.payments.wechat_pay import WeChatPayProvider
 
+MARKS = "worker-marks.json"
+"""What a worker keeps in its home of the database that it has seen."""
+
 Clock = Callable[[], datetime]
 
 
@@ -187,8 +190,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             tasks=PostgresTasks(pool),
             staging=PostgresStatementStaging(pool),
             parked_disputes=PostgresParkedDisputes(pool),
-            workers=PostgresWorkers(pool),
-            payouts=PostgresPayoutHold(pool, settings.home / "worker-marks.json", seen),
+            payouts=PostgresPayoutHold(pool, settings.home / MARKS),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
             clock=clock,

@@ -206,7 +206,7 @@ def test_the_data_of_another_major_version_are_refused_with_the_way_out(new_fold
     (folder / "data").mkdir(parents=True)
     (folder / "start.lock").touch()
     (folder / "data" / "PG_VERSION").write_text("17\n")
-    with pytest.raises(NotConfigured, match=r"made by PostgreSQL 17.*pg_dump.*JITUI_DATABASE_URL"):
+    with pytest.raises(NotConfigured, match=r"made by PostgreSQL 17.*upgrade-database --old-bin.*JITUI_DATABASE_URL"):
         start(folder)
 
 

@@ -12,13 +12,13 @@ from jitui.adapters.embedded_postgres.cluster import with_database
 from jitui.adapters.embedded_postgres.place import SYSTEM_STATE
 from jitui.adapters.embedded_postgres.postmaster import ServerOptions
 from jitui.adapters.embedded_postgres.server import EmbeddedServer, crash, running, shut_down, start, stop
-from jitui.adapters.embedded_postgres.standby import base_backup, promote, start_standby
+from jitui.adapters.embedded_postgres.upgrade import Upgraded, upgrade_data
 
 __all__ = [
     "SYSTEM_STATE",
     "EmbeddedServer",
     "ServerOptions",
-    "base_backup",
+    "Upgraded",
     "crash",
     "promote",
     "running",
@@ -26,5 +26,6 @@ __all__ = [
     "start",
     "start_standby",
     "stop",
+    "upgrade_data",
     "with_database",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from importlib import metadata
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import psycopg
@@ -13,6 +14,8 @@ from jitui.errors import NotConfigured, Unavailable
 
 SUPERUSER = "jitui"
 DATABASE = "jitui"
+UPGRADED = "data.upgraded"
+"""Data of an upgrade that is complete but for its name."""
 
 
 def make_cluster(place: Place) -> None:
@@ -20,31 +23,57 @@ def make_cluster(place: Place) -> None:
     if place.data.exists():
         _check_version(place)
         return
+    if unfinished_upgrade(place) is not None:
+        raise NotConfigured(
+            f"An upgrade of {place.folder} was interrupted at its end."
+            " Run the same `jitui upgrade-database` again: it goes on where it was."
+        )
     fresh = place.folder / "data.new"
     if fresh.exists():
         shutil.rmtree(fresh)
-    locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-    access = [f"--username={SUPERUSER}", "--auth-local=trust", "--auth-host=reject"]
-    command = [str(place.bin_folder / "initdb"), "--no-instructions", *locale, *access, "-D", str(fresh)]
-    done = run_as(place.account, command)
-    if done.returncode:
-        raise Unavailable(f"PostgreSQL could not make its data folder {fresh}:\n{tail(done.stdout + done.stderr)}")
+    initdb(place, fresh)
     fresh.rename(place.data)
 
 
-def _check_version(place: Place) -> None:
-    ours = metadata.version(PACKAGE).split(".")[0]
+def initdb(place: Place, fresh: Path, *, checksums: bool = True) -> None:
+    """A new data folder. Raises Unavailable with what initdb said."""
+    locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    access = [f"--username={SUPERUSER}", "--auth-local=trust", "--auth-host=reject"]
+    pages = "--data-checksums" if checksums else "--no-data-checksums"
+    command = [str(place.bin_folder / "initdb"), "--no-instructions", *locale, *access, pages, "-D", str(fresh)]
+    done = run_as(place.account, command)
+    if done.returncode:
+        raise Unavailable(f"PostgreSQL could not make its data folder {fresh}:\n{tail(done.stdout + done.stderr)}")
+
+
+def unfinished_upgrade(place: Place) -> Path | None:
+    """The old data of an upgrade that was killed when only the new data's name was missing."""
+    if place.data.exists() or not (place.folder / UPGRADED).exists():
+        return None
+    return next((path for path in place.folder.glob("data.*") if path.suffix[1:].isdigit()), None)
+
+
+def carried_version() -> str:
+    """The major version of the PostgreSQL that comes with Jitui."""
+    return metadata.version(PACKAGE).split(".")[0]
+
+
+def data_version(place: Place) -> str:
+    """The major version that made the data. Raises NotConfigured for a folder that is no cluster."""
     try:
-        found = (place.data / "PG_VERSION").read_text().strip()
+        return (place.data / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
         raise NotConfigured(f"{place.data} is not a PostgreSQL data folder; move it away to begin anew.") from None
+
+
+def _check_version(place: Place) -> None:
+    ours, found = carried_version(), data_version(place)
     if found != ours:
         raise NotConfigured(
             f"{place.data} was made by PostgreSQL {found}, and this Jitui carries PostgreSQL {ours}."
-            f" Keep the data: dump it with the Jitui that made it (its pg_dump), move {place.folder} away,"
-            f" start this one and load the dump; or serve it from a PostgreSQL {found} and set"
-            " JITUI_DATABASE_URL."
-            f" Begin anew: move {place.folder} away."
+            f" Install the programs of PostgreSQL {found} and run `jitui upgrade-database --old-bin FOLDER`,"
+            f" such as /usr/lib/postgresql/{found}/bin; or serve the data from a PostgreSQL {found} and set"
+            f" JITUI_DATABASE_URL. Begin anew: move {place.folder} away."
         )
 
 

@@ -43,10 +43,11 @@ class Place:
     folder: Path
     account: Account | None
     bin_folder: Path
+    data_name: str = "data"
 
     @property
     def data(self) -> Path:
-        return self.folder / "data"
+        return self.folder / self.data_name
 
     @property
     def log(self) -> Path:
@@ -186,15 +187,17 @@ def _copy_binaries(packages: Path, copy: Path) -> None:
         shutil.rmtree(aside)
 
 
-def run_as(account: Account | None, command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end without the caller's environment, so that no PG… variable has an effect."""
+def run_as(
+    account: Account | None, command: list[str], *, folder: Path = Path("/")
+) -> subprocess.CompletedProcess[str]:
+    """Run to the end with a bare environment, so that no PG… variable of the caller changes what happens."""
     return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        cwd="/",
+        cwd=folder,
         env={"PATH": os.defpath, "LC_ALL": "C"},
         umask=0o077,
         user=account.uid if account else None,

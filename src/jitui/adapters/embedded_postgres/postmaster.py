@@ -53,12 +53,12 @@ def find_postmaster(place: Place, deadline: float) -> Postmaster | None:
 
 
 def launch_postmaster(place: Place, options: ServerOptions, deadline: float) -> Postmaster:
-    """Start the server; none may be running. Raises Unavailable when it is not ready by the deadline."""
-    socket_folder = _socket_folder(place)
-    _clear_remains(place, socket_folder, deadline)
+    """Start the server where none runs. Raises Unavailable when it is not ready by the deadline."""
+    sockets = socket_folder(place)
+    _clear_remains(place, sockets, deadline)
     if place.log.exists() and place.log.stat().st_size > _LOG_BYTES:
         place.log.replace(place.log.with_suffix(".log.1"))
-    settings = _server_settings(options, socket_folder)
+    settings = _server_settings(options, sockets)
     server_options = shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
     seconds = max(1, round(deadline - time.monotonic()))
     command = ["start", "--wait", f"--timeout={seconds}", f"--log={place.log}", f"--options={server_options}"]
@@ -104,8 +104,8 @@ def _server_settings(options: ServerOptions, socket_folder: Path) -> dict[str, s
     return settings
 
 
-def _socket_folder(place: Place) -> Path:
-    """The server's own folder; when its path is too long for a socket, a short private folder in /tmp."""
+def socket_folder(place: Place) -> Path:
+    """Its socket's: the server's own, or a short private one in /tmp where that path is too long for a socket."""
     if len(os.fsencode(place.folder / _SOCKET_NAME)) <= _SOCKET_PATH_BYTES:
         return place.folder
     short = Path("/tmp") / f"jitui-{short_hash(place.folder)}"

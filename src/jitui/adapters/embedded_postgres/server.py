@@ -53,7 +53,7 @@ def start(folder: Path, options: ServerOptions = DURABLE) -> EmbeddedServer:
             make_cluster(place)
             deadline = time.monotonic() + options.start_seconds
             postmaster = find_postmaster(place, deadline) or launch_postmaster(place, options, deadline)
-            url = _url(postmaster)
+            url = url_of(postmaster)
             make_database(url)
         except BaseException:
             hold.close()
@@ -68,7 +68,7 @@ def stop(server: EmbeddedServer) -> bool:
     with locked(server._place):
         # Closing, not unlocking: a forked child that shares the descriptor still uses the server.
         server._hold.close()
-        return not _is_held(server._place) and stop_postmaster(server._place)
+        return not is_held(server._place) and stop_postmaster(server._place)
 
 
 def crash(server: EmbeddedServer) -> None:
@@ -112,7 +112,8 @@ def _hold(place: Place) -> BinaryIO:
     return users
 
 
-def _is_held(place: Place) -> bool:
+def is_held(place: Place) -> bool:
+    """Whether a living process uses the server."""
     with (place.folder / "users.lock").open("ab") as users:
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,6 +122,7 @@ def _is_held(place: Place) -> bool:
     return False
 
 
-def _url(postmaster: Postmaster) -> str:
+def url_of(postmaster: Postmaster) -> str:
+    """The address of our database on it."""
     host = quote(postmaster.socket_folder, safe="")
     return f"postgresql://{SUPERUSER}@/{DATABASE}?host={host}&port={postmaster.port}"

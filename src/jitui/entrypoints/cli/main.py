@@ -40,6 +40,7 @@ COMMANDS = {
     "serve": Slot("serve:serve", "Serve the HTTP API and the console."),
     "worker": Slot("worker:worker", "Pay approved refunds, close tickets at deadline."),
     "migrate": Slot("migrate:migrate", "Bring the database to this version."),
+    "upgrade-database": Slot("upgrade_database:upgrade_database", "The embedded server's data to a new PostgreSQL."),
     "import": Slot("importing:importing", "Load orders, payments, shipments, buyers, history."),
     "policy": Slot("policy:policy", "Check, test, compare and publish policies."),
     "explain": Slot("explain:explain", "Why a ticket was, or was not, refunded at once."),
