@@ -5,6 +5,8 @@ People read about them in docs/reference/settings.md; a test keeps the two toget
 
 from __future__ import annotations
 
+import base64
+import binascii
 import difflib
 import os
 from collections.abc import Callable, Mapping
@@ -45,6 +47,11 @@ class LogLevel(StrEnum):
 class LogFormat(StrEnum):
     CONSOLE = "console"
     JSON = "json"
+
+
+class YesOrNo(StrEnum):
+    YES = "yes"
+    NO = "no"
 
 
 class _Expected(ValueError):
@@ -164,6 +171,34 @@ def _key(text: str) -> str:
     return text
 
 
+def _encryption_keys(text: str) -> tuple[str, ...]:
+    keys = _words_of(text)
+    if not keys or not all(map(_is_encryption_key, keys)):
+        raise _Expected("keys as `jitui encryption new-key` makes them, the newest first, with commas between them")
+    return keys
+
+
+def _words_of(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
+def _is_encryption_key(text: str) -> bool:
+    """32 bytes as base64url, as Fernet wants them."""
+    try:
+        return len(base64.urlsafe_b64decode(text)) == 32 and len(text) == 44
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _encryption_keys_file(text: str) -> Path:
+    path = _file(text)
+    try:
+        _encryption_keys(read_secret_file(path))
+    except _Expected:
+        raise _Expected("the path of a file that can be read and holds keys of `jitui encryption new-key`") from None
+    return path
+
+
 def _setting(parse: Callable[[str], _Value], default: _Value, *, secret: bool = False) -> _Value:
     """One field with the parser that reads it; a secret is shown neither in `repr` nor in an error."""
     return field(default=default, repr=not secret, metadata={"parse": parse, "secret": secret})
@@ -201,6 +236,14 @@ class Settings:
     wechat_pay_notify_url: str | None = _setting(_notify_url, None)
     wechat_pay_api_base: str | None = _setting(_http_url, None)
     metrics_token: str | None = _setting(_key, None, secret=True)
+    encryption_keys: tuple[str, ...] = _setting(_encryption_keys, (), secret=True)
+    encryption_keys_file: Path | None = _setting(_encryption_keys_file, None)
+    webhook_allowed_networks: tuple[Network, ...] = _setting(_networks, ())
+    webhook_allow_http: YesOrNo = _setting(_word(YesOrNo), YesOrNo.NO)
+    webhook_timeout_seconds: int = _setting(_whole(1, 60), 10)
+    webhook_dead_after_hours: int = _setting(_whole(1, 720), 72)
+    webhook_pause_after_hours: int = _setting(_whole(1, 2_160), 120)
+    webhook_keep_days: int = _setting(_whole(1, 3_650), 30)
     pool_size: int = _setting(_whole(1, 1_000), 16)
     rate_per_key: int = _setting(_whole(1, 100_000), 500)
     rate_per_address: int = _setting(_whole(1, 100_000), 100)
@@ -216,6 +259,17 @@ class Settings:
     def usage_max_age(self) -> timedelta:
         """How old rolled-up usage of a cap may be until it counts as unknown."""
         return timedelta(seconds=self.usage_max_age_seconds)
+
+    @property
+    def webhook_lease(self) -> timedelta:
+        """How long an event stays with the worker that sends it: longer than any sending takes."""
+        return timedelta(seconds=max(self.worker_lease_seconds, 2 * self.webhook_timeout_seconds + 1))
+
+    def all_encryption_keys(self) -> tuple[str, ...]:
+        """The keys for what is encrypted at rest, of the variable or of the file as it is now; the first encrypts."""
+        if self.encryption_keys_file is None:
+            return self.encryption_keys
+        return _words_of(read_secret_file(self.encryption_keys_file))
 
     @property
     def embedded_folder(self) -> Path:
@@ -288,6 +342,8 @@ def _check_together(settings: Settings) -> None:
             f" JITUI_PROVIDER_TIMEOUT_SECONDS ({settings.provider_timeout_seconds}),"
             " or a second worker takes a refund while the first still looks it up and sends it."
         )
+    if settings.encryption_keys and settings.encryption_keys_file is not None:
+        raise NotConfigured("JITUI_ENCRYPTION_KEYS and JITUI_ENCRYPTION_KEYS_FILE are both set; set one of them.")
 
 
 def _all_or_none(settings: Settings, group: str, provider: str, *, optional: str = "") -> None:
