@@ -19,7 +19,7 @@ from jitui.aftersales.model.view import TicketView
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.descriptions import description_of
 from jitui.entrypoints.http.fields import Id, Kind
-from jitui.entrypoints.http.operation import Nothing, Operation, described, method_of, path_of
+from jitui.entrypoints.http.operation import JSON, Nothing, Operation, described, method_of, path_of
 from jitui.entrypoints.http.problems import (
     BODY_TOO_LARGE,
     INTERNAL_ERROR,
@@ -106,6 +106,7 @@ def _schemas() -> Json:
     kinds = [operation.body for operation in operations if operation.takes_body]
     for operation in operations:
         kinds += [answer for answer in operation.answers.values() if answer is not None and answer is not str]
+        kinds += operation.other_media.values()
     _, components = msgspec.json.schema_components(
         [*dict.fromkeys(kinds), ProblemBody], schema_hook=_anything, ref_template=_REF
     )
@@ -154,7 +155,10 @@ def _operation(handler: HTTPRouteHandler, shown: Mapping[type[Any], object]) -> 
     if operation.takes_body:
         told["requestBody"] = {
             "required": not operation.body_optional,
-            "content": {"application/json": {"schema": _reference(operation.body), "example": shown[operation.body]}},
+            "content": {
+                media_type: _content(media_type, operation.body, shown[operation.body])
+                for media_type in operation.body_media
+            },
         }
     elif operation.signed:
         told["requestBody"] = {
@@ -186,6 +190,12 @@ def _security(handler: HTTPRouteHandler, operation: Operation) -> list[Json]:
 
 def _reference(kind: type[Any]) -> Json:
     return {"$ref": _REF.format(name=kind.__name__)}
+
+
+def _content(media_type: str, kind: type[Any], example: object) -> Json:
+    if media_type.endswith("-batch+json"):
+        return {"schema": {"type": "array", "items": _reference(kind)}, "example": [example]}
+    return {"schema": _reference(kind), "example": example}
 
 
 # Parameters ------------------------------------------------------------------------------------------------------
@@ -309,10 +319,7 @@ _REQUEST_ID: Json = {
 
 
 def _responses(handler: HTTPRouteHandler, operation: Operation, shown: Mapping[type[Any], object]) -> Json:
-    responses = {
-        str(status): _success(handler, operation, status, shown.get(answer) if answer is not None else None)
-        for status, answer in operation.answers.items()
-    }
+    responses = {str(status): _success(handler, operation, status, shown) for status in operation.answers}
     by_status: dict[int, list[ProblemKind]] = {}
     for kind in dict.fromkeys((*operation.problems, *_edge_problems(handler, operation))):
         by_status.setdefault(kind.status, []).append(kind)
@@ -320,13 +327,16 @@ def _responses(handler: HTTPRouteHandler, operation: Operation, shown: Mapping[t
     return responses
 
 
-def _success(handler: HTTPRouteHandler, operation: Operation, status: int, example: object) -> Json:
+def _success(handler: HTTPRouteHandler, operation: Operation, status: int, shown: Mapping[type[Any], object]) -> Json:
     answer = operation.answers[status]
     response: Json = {"description": handler.summary}
     if answer is str:
         response["content"] = {"text/plain": {"schema": {"type": "string"}, "example": "jitui_refund_queue 0.0\n"}}
     elif answer is not None:
-        response["content"] = {"application/json": {"schema": _reference(answer), "example": example}}
+        response["content"] = {JSON: _content(JSON, answer, shown[answer])}
+    if status == 200:
+        others = operation.other_media.items()
+        response.setdefault("content", {}).update({name: _content(name, kind, shown[kind]) for name, kind in others})
     response["headers"] = _success_headers(operation, status)
     return response
 

@@ -6,6 +6,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from jitui.entrypoints.http.resources import (
     buyers,
+    cloud_events,
     completions,
     coverage,
     decisions,
@@ -72,6 +73,7 @@ EXAMPLES: tuple[object, ...] = (
     *refunds.EXAMPLES,
     *incidents.EXAMPLES,
     *feed.EXAMPLES,
+    *cloud_events.EXAMPLES,
     *ledgers.EXAMPLES,
     *tasks.EXAMPLES,
     *pauses.EXAMPLES,
