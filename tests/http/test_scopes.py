@@ -35,9 +35,18 @@ class Row:
     body: Any = None
     foreign: str = "hidden"
     if_match: bool = False
+    media_type: str = "application/json"
 
 
 EVENTS = {"events": [{"event_id": "e-1", "kind": "order_paid", "at": "2026-05-01T00:00:00Z"}]}
+CLOUD_EVENT = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "/tests",
+    "type": "order_paid",
+    "time": "2026-05-01T00:00:00Z",
+    "data": {"buyer_id": "buyer-7"},
+}
 COMPLETED = {"completed_at": "2026-06-08T12:00:00Z"}
 DISPUTED = {
     "dispute_id": "dp-1",
@@ -70,6 +79,7 @@ TABLE: dict[str, Row] = {
     "record_events": Row("/v1/buyers/{buyer}/events", {P}, EVENTS),
     "put_history": Row("/v1/history/order_paid", {P}, {"complete_from": "2016-01-01T00:00:00Z"}),
     "list_history": Row("/v1/history", {P}),
+    "take_events": Row("/v1/events", {P}, CLOUD_EVENT, media_type="application/cloudevents+json"),
     "put_shop": Row("/v1/shops/{shop}", {P}, {}),
     "get_shop": Row("/v1/shops/{shop}", {P, S}),
     "get_shop_coverage": Row("/v1/shops/{shop}/coverage", {P, S}),
@@ -125,6 +135,8 @@ class Market:
     async def call(self, name: str, key: str | None, things: dict[str, str]) -> httpx.Response:
         row = TABLE[name]
         headers = {"if-match": '"1"'} if row.if_match else {}
+        if row.body is not None:
+            headers["content-type"] = row.media_type
         body = row.body
         if isinstance(body, dict) and "order_id" in body:
             body = {**body, "order_id": things["order"], "buyer_id": things["buyer"]}
