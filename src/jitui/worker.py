@@ -1,4 +1,4 @@
-"""The worker: pays claimed refunds, closes tickets at their deadline, publishes and rolls up the feed.
+"""The worker: pays claimed refunds, closes tickets at their deadline, rolls up the feed and sends webhooks.
 
 Any number of workers share one database; each loop survives a fault of what it calls and says so in the log.
 """
@@ -16,8 +16,9 @@ from jitui.aftersales.commands.mismatch import mismatch_task
 from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.commands.review import expire
 from jitui.aftersales.ports import ClaimedRefund
-from jitui.bootstrap import Service
+from jitui.bootstrap import Service, webhook_dispatcher
 from jitui.logs import get_logger
+from jitui.webhooks.dispatcher import Dispatcher
 
 IDLE_SECONDS = 0.05
 GATHER_SECONDS = 0.005
@@ -29,6 +30,8 @@ EXPIRY_BATCH = 200
 WATCH_SECONDS = 60.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
+FAN_OUT_SECONDS = 0.5
+WEBHOOK_HEALTH_SECONDS = 5.0
 KEEP_RESPONSES = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
 
@@ -37,14 +40,16 @@ log = get_logger("jitui.worker")
 
 async def run_worker(service: Service, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then finish the calls in hand."""
-    await asyncio.gather(
-        *(_pay_through(service, provider, stop) for provider in service.providers),
-        _repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
-        _repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
-        _repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
-        _repeat("watch", stop, lambda: _warn_of_unpaid(service), every_seconds=WATCH_SECONDS),
-        _repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
-    )
+    async with webhook_dispatcher(service) as dispatcher:
+        await asyncio.gather(
+            *(_pay_through(service, provider, stop) for provider in service.providers),
+            _repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
+            _repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
+            _repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
+            _repeat("watch", stop, lambda: _warn_of_unpaid(service), every_seconds=WATCH_SECONDS),
+            _repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
+            _send_webhooks(dispatcher, stop),
+        )
 
 
 async def pay_due(service: Service) -> int:
@@ -112,6 +117,16 @@ async def _pay_one(service: Service, claimed: ClaimedRefund) -> None:
         log.exception("refund_not_confirmed", refund=str(claimed.refund.refund_id))
 
 
+async def _send_webhooks(dispatcher: Dispatcher, stop: asyncio.Event) -> None:
+    await asyncio.gather(
+        dispatcher.run(stop),
+        _repeat("webhook_fan_out", stop, dispatcher.fan_out, every_seconds=FAN_OUT_SECONDS),
+        _repeat("webhook_health", stop, dispatcher.note_health, every_seconds=WEBHOOK_HEALTH_SECONDS),
+        _repeat("webhook_watch", stop, dispatcher.look_after, every_seconds=WATCH_SECONDS),
+        _repeat("webhook_forget", stop, dispatcher.purge, every_seconds=FORGET_SECONDS),
+    )
+
+
 async def _warn_of_unpaid(service: Service) -> bool:
     """Nobody claims a refund whose provider is not configured here; somebody must hear of it."""
     for name in await service.store.due_providers(service.clock()) - set(service.providers):
@@ -136,7 +151,7 @@ async def _forget(service: Service) -> bool:
 
 
 async def _repeat(
-    name: str, stop: asyncio.Event, step: Callable[[], Awaitable[bool | int]], *, every_seconds: float
+    name: str, stop: asyncio.Event, step: Callable[[], Awaitable[bool | int | None]], *, every_seconds: float
 ) -> None:
     """Run a step again and again; at once while it finds work, else after a pause."""
     while not stop.is_set():

@@ -26,6 +26,8 @@ class TaskKind(StrEnum):
     PAYMENT_DIFFERS = "payment_differs"
     DISPUTE_DIFFERS = "dispute_differs"
     DISPUTE_OVERLAPS = "dispute_overlaps"
+    WEBHOOK_DEAD_LETTER = "webhook_dead_letter"
+    WEBHOOK_ENDPOINT_PAUSED = "webhook_endpoint_paused"
 
 
 class TaskState(StrEnum):

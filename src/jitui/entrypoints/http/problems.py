@@ -95,6 +95,9 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.DISPUTE_DIFFERS, 409, "The dispute is known otherwise"),
         (RefusalCode.DISPUTE_OPEN, 409, "The buyer's bank is asked for the same money"),
         (RefusalCode.SHOP_CANNOT_OPT_OUT, 403, "A shop cannot switch the guarantee"),
+        (RefusalCode.WEBHOOK_ENDPOINT_EXISTS, 409, "There is a webhook endpoint for this address"),
+        (RefusalCode.TOO_MANY_WEBHOOK_ENDPOINTS, 409, "There are too many webhook endpoints"),
+        (RefusalCode.ENCRYPTION_NOT_CONFIGURED, 409, "Secrets cannot be stored here"),
         (RefusalCode.IDEMPOTENCY_KEY_REUSED, 422, "The Idempotency-Key was used for another request"),
         (RefusalCode.REQUEST_IN_FLIGHT, 409, "A request with this Idempotency-Key is in flight"),
     )

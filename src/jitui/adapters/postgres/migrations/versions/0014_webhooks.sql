@@ -26,7 +26,7 @@ CREATE TABLE webhook_endpoint (
 CREATE TABLE webhook_secret (                           -- a reference table too
     secret_no   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     endpoint_id uuid NOT NULL REFERENCES webhook_endpoint ON DELETE CASCADE,
-    encrypted   bytea NOT NULL,
+    encrypted   text NOT NULL,                          -- a token of Fernet's, which is text
     created_at  timestamptz NOT NULL,
     ends_at     timestamptz                             -- NULL: the newest; others sign beside it until they end
 );
