@@ -35,7 +35,8 @@ HOT: dict[str, Statement] = {
 }
 """Deciding, confirming (its reads and writes are the same ones), claiming, deadlines, and sending webhooks.
 
-Not `DUE_LANES`, `DUE_PROVIDERS` and `webhook_queue.DUE`: listing, without a lock, what is due where is the one look across all of them.
+Not `DUE_LANES`, `DUE_PROVIDERS` and `webhook_queue.DUE`: listing, without a lock, what is due where is the one look
+across all of them.
 """
 
 

@@ -15,6 +15,7 @@ from litestar import Litestar
 
 from jitui.aftersales.governance.registry import KeyScope, issue_key
 from jitui.bootstrap import Service, install_policy, open_service
+from jitui.encryption import new_key
 from jitui.entrypoints.http.app import create_app
 from jitui.settings import Settings
 from tests.aftersales.market import NOW, Market, open_market
@@ -22,6 +23,7 @@ from tests.asgi import transport_to
 
 BUYER, SHOP = "buyer-1", "shop-1"
 MISSING_BODY = b"There is no such thing here"
+ENCRYPTION_KEY = new_key()
 
 
 @dataclass
@@ -161,7 +163,7 @@ def shipment(degree: str = "shipped", **more: Any) -> dict[str, Any]:
 async def open_api(database_url: str, *, home: Path, pool_size: int = 8, settings: Any = None) -> AsyncIterator[Api]:
     """Everything open; `buyer-1` is premium, so that its requests on small orders are refunded at once."""
     now = Now()
-    wanted = settings or Settings(home=home, pool_size=pool_size)
+    wanted = settings or Settings(home=home, pool_size=pool_size, encryption_keys=(ENCRYPTION_KEY,))
     async with (
         open_market(database_url, pool_size=4) as market,
         open_service(wanted, database_url, clock=now) as service,

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from jitui.entrypoints.http.openapi import document
 from jitui.entrypoints.http.server import build
 from jitui.settings import Settings
-from tests.http.api import BUYER, SHOP, open_api
+from tests.http.api import BUYER, ENCRYPTION_KEY, SHOP, open_api
 
 CHECKS = [
     not_a_server_error,
@@ -42,6 +42,7 @@ async def _seed(database_url: str, home: Path) -> dict[str, str]:
         await api.paid_order("o-1")
         granted = (await api.ask("o-1"))["ticket"]
         waiting = await api.reviewed("o-2")
+        endpoint = await api.post("/v1/webhook-endpoints", {"url": "https://shop.example/webhooks"})
         restriction = await api.post("/v1/restrictions", {"buyer_id": "buyer-9", "reason": "Cancels in series."})
         return {
             "key": api.platform,
@@ -51,6 +52,7 @@ async def _seed(database_url: str, home: Path) -> dict[str, str]:
             "ticket_id": waiting["ticket_id"],
             "refund_id": granted["refunds"][0]["refund_id"],
             "restriction_id": restriction.json()["restriction_id"],
+            "endpoint_id": endpoint.json()["endpoint"]["endpoint_id"],
             "place": "shop",
         }
 
@@ -79,7 +81,7 @@ schema.app = SERVED
 def application(
     seeded: dict[str, str], module_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    wanted = Settings(home=tmp_path_factory.mktemp("home"), pool_size=2)
+    wanted = Settings(home=tmp_path_factory.mktemp("home"), pool_size=2, encryption_keys=(ENCRYPTION_KEY,))
     SERVED.app = build(wanted, module_database_url)
     yield
     shutdown_lifespans()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,8 @@ from typing import Protocol
 from uuid import UUID
 
 from jitui.aftersales.ports import OutgoingEvent
+
+_EVENT_ID = re.compile(r"evt_([0-9]{1,18})(?:_([0-9a-f]{32}))?")
 
 
 class EndpointState(StrEnum):
@@ -82,8 +85,17 @@ class Redelivery:
     """Which events are sent again: the one at a position, or the dead since a time, with `delivered` all since then."""
 
     position: int | None = None
+    event_uuid: UUID | None = None
     since: datetime | None = None
     delivered: bool = False
+
+    @classmethod
+    def of_event(cls, event_id: str) -> Redelivery | None:
+        """Of the event of this id; None for what is none."""
+        found = _EVENT_ID.fullmatch(event_id)
+        if found is None:
+            return None
+        return cls(int(found[1]), UUID(found[2]) if found[2] is not None else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,10 @@ class WebhookEndpoints(Protocol):
 
     async def rotate_secret(self, endpoint_id: UUID, encrypted: str, *, now: datetime, old_until: datetime) -> bool:
         """The new secret signs from now on, and those before beside it until `old_until`."""
+        ...
+
+    async def stored_secrets(self) -> Sequence[str]:
+        """Every secret as it is stored."""
         ...
 
     async def renew_secrets(self, renew: Callable[[str], str]) -> int:

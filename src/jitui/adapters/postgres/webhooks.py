@@ -106,7 +106,8 @@ _REOPEN: LiteralString = """
 UPDATE webhook_delivery d SET state = 'pending', tries = 0, queued_at = %(now)s, closed_at = NULL
 FROM change c
 WHERE d.endpoint_id = %(endpoint_id)s AND c.lane = d.lane AND c.change_id = d.change_id
-  AND (%(position)s::bigint IS NULL OR d.position = %(position)s)
+  AND (%(position)s::bigint IS NULL OR (d.position = %(position)s
+       AND c.event_uuid IS NOT DISTINCT FROM %(event_uuid)s::uuid))
   AND (%(since)s::timestamptz IS NULL OR c.at >= %(since)s)
   AND (d.state = 'dead' OR (d.state = 'delivered' AND %(delivered)s) OR d.position = %(position)s)
 """
@@ -206,6 +207,12 @@ class PostgresWebhookEndpoints:
             await connection.execute(_ADD_SECRET, params)
             return True
 
+    async def stored_secrets(self) -> Sequence[str]:
+        """The oldest first."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute("SELECT encrypted FROM webhook_secret ORDER BY secret_no")
+            return [str(encrypted) for (encrypted,) in await cursor.fetchall()]
+
     async def renew_secrets(self, renew: Callable[[str], str]) -> int:
         """All in one transaction."""
         async with self._pool.connection() as connection:
@@ -230,6 +237,7 @@ class PostgresWebhookEndpoints:
         params = {
             "endpoint_id": endpoint_id,
             "position": wanted.position,
+            "event_uuid": wanted.event_uuid,
             "since": wanted.since,
             "delivered": wanted.delivered,
             "now": now,

@@ -170,6 +170,7 @@ def _schema(settings: Settings, url: str) -> Iterator[DoctorFinding]:
         return
     yield DoctorFinding("migrations", Level.OK, f"at revision {stands}")
     yield from asyncio.run(_rows(url, settings.time_zone.key, settings.usage_max_age))
+    yield asyncio.run(_webhooks(url, settings))
 
 
 async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[DoctorFinding, ...]:
@@ -184,6 +185,32 @@ async def _rows(url: str, time_zone: str, usage_max_age: timedelta) -> tuple[Doc
         now = utc_now()
         health = await PostgresQueries(pool).health(now)
     return _policy(live), _roll_up(health, now, usage_max_age), _queue(health)
+
+
+async def _webhooks(url: str, settings: Settings) -> DoctorFinding:
+    """Red while a task about them is open, or a secret cannot be decrypted with the keys that are set."""
+    from jitui.adapters.postgres.pool import make_pool
+    from jitui.adapters.postgres.tasks import PostgresTasks
+    from jitui.adapters.postgres.webhooks import PostgresWebhookEndpoints
+    from jitui.aftersales.model.task import TaskFilter, TaskKind, TaskState
+    from jitui.encryption import Encryption
+    from jitui.errors import NotConfigured
+
+    async with make_pool(url, max_size=1) as pool:
+        endpoints, tasks = PostgresWebhookEndpoints(pool), PostgresTasks(pool)
+        backlog, secrets = await endpoints.backlog(), await endpoints.stored_secrets()
+        kinds = (TaskKind.WEBHOOK_DEAD_LETTER, TaskKind.WEBHOOK_ENDPOINT_PAUSED)
+        told = [task for kind in kinds for task in await tasks.list(TaskFilter(TaskState.OPEN, kind=kind))]
+    found = f"{backlog.pending} events wait, {backlog.dead} dead letters, {backlog.paused_endpoints} endpoints paused"
+    try:
+        for secret in secrets:
+            Encryption(settings.all_encryption_keys).decrypt(secret.encode())
+    except NotConfigured as error:
+        return DoctorFinding("webhooks", Level.MISSING, str(error), "docs/how-to/receive-webhooks.md says how.")
+    if told:
+        mend = "`jitui tasks` says which; mend the receiver, `jitui webhooks redeliver`, then resolve the tasks."
+        return DoctorFinding("webhooks", Level.MISSING, found, mend)
+    return DoctorFinding("webhooks", Level.OK, found)
 
 
 def _policy(live: PublishedPolicy | None) -> DoctorFinding:

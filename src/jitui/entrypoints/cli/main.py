@@ -51,6 +51,8 @@ COMMANDS = {
     "select": Slot("people:select", "Put a buyer on the allow or the deny list."),
     "coverage": Slot("coverage:coverage", "Show and set what the service covers."),
     "keys": Slot("keys:keys", "Issue API keys."),
+    "webhooks": Slot("webhooks:webhooks", "Addresses that get events as they happen."),
+    "encryption": Slot("encryption:encryption", "Keys for secrets that are stored encrypted."),
     "replay": Slot("replay:replay", "Drive real invoices through the service."),
     "history": Slot("history:history", "Bring real sets of orders to a back-test."),
     "backtest": Slot("backtest:backtest", "What a policy would have done to a history."),

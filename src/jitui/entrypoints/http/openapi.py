@@ -15,10 +15,12 @@ from typing import Any
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
+from jitui.aftersales.cloud_events import MEDIA_TYPE as EVENT
 from jitui.aftersales.model.view import TicketView
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.descriptions import description_of
 from jitui.entrypoints.http.fields import Id, Kind
+from jitui.entrypoints.http.openapi_webhooks import webhook_event
 from jitui.entrypoints.http.operation import JSON, Nothing, Operation, described, method_of, path_of
 from jitui.entrypoints.http.problems import (
     BODY_TOO_LARGE,
@@ -41,6 +43,7 @@ from jitui.entrypoints.http.problems import (
     not_found,
 )
 from jitui.entrypoints.http.resources import EXAMPLES, HANDLERS
+from jitui.entrypoints.http.resources.cloud_events import CloudEventAnswer
 from jitui.entrypoints.http.resources.refund_requests import TicketDecided
 from jitui.money import MAX_AMOUNT_MINOR
 from jitui.text import END
@@ -58,6 +61,7 @@ TAGS = {
     "Books": "The ledger, and what differs from the providers' statements.",
     "Incidents": "Goods that left although they were refunded.",
     "Feed": "One ordered feed of what happened, with the stop-ship signal.",
+    "Webhooks": "Endpoints that get events as they happen.",
     "Notifications": "What payment providers tell us.",
     "Pauses": "Stopping instant refunds for a place.",
     "Restrictions and lists": "Withdrawing the service from a buyer; allow and deny lists.",
@@ -86,6 +90,7 @@ def document() -> Json:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
+        "webhooks": {"event": {"post": webhook_event(_content(EVENT, CloudEventAnswer, shown[CloudEventAnswer]))}},
         "components": {
             "schemas": _schemas(),
             "securitySchemes": {
@@ -200,7 +205,7 @@ def _content(media_type: str, kind: type[Any], example: object) -> Json:
 
 # Parameters ------------------------------------------------------------------------------------------------------
 
-_UUIDS = frozenset({"ticket_id", "refund_id", "restriction_id", "task_id"})
+_UUIDS = frozenset({"ticket_id", "refund_id", "restriction_id", "task_id", "endpoint_id"})
 _PATH_EXAMPLES = {
     "order_id": "o-1001",
     "buyer_id": "b-1",
@@ -214,6 +219,7 @@ _PATH_EXAMPLES = {
     "refund_id": "0197312a-6c00-7a12-9d11-2b3c4d5e6f3c",
     "restriction_id": "0197312a-7400-7a15-b244-a3b4c5d6e73c",
     "task_id": "3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c",
+    "endpoint_id": "0197312a-7800-7a16-8355-b4c5d6e7f809",
 }
 
 

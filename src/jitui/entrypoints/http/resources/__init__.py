@@ -30,6 +30,8 @@ from jitui.entrypoints.http.resources import (
     tasks,
     ticket_view,
     tickets,
+    webhook_deliveries,
+    webhook_endpoints,
 )
 
 HANDLERS: tuple[HTTPRouteHandler, ...] = (
@@ -48,6 +50,8 @@ HANDLERS: tuple[HTTPRouteHandler, ...] = (
     *refunds.HANDLERS,
     *incidents.HANDLERS,
     *feed.HANDLERS,
+    *webhook_endpoints.HANDLERS,
+    *webhook_deliveries.HANDLERS,
     *notifications.HANDLERS,
     *ledgers.HANDLERS,
     *tasks.HANDLERS,
@@ -77,6 +81,8 @@ EXAMPLES: tuple[object, ...] = (
     *incidents.EXAMPLES,
     *feed.EXAMPLES,
     *cloud_events.EXAMPLES,
+    *webhook_endpoints.EXAMPLES,
+    *webhook_deliveries.EXAMPLES,
     *ledgers.EXAMPLES,
     *tasks.EXAMPLES,
     *pauses.EXAMPLES,

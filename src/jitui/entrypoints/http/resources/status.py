@@ -16,6 +16,7 @@ from jitui.entrypoints.http.reply import Answer, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources.shared import Shown
 from jitui.errors import JituiError
+from jitui.webhooks.model import Backlog
 
 LOOK_SECONDS = 3.0
 """How long the database may take to say how it is."""
@@ -110,6 +111,8 @@ async def metrics(request: RequestContext) -> Reply:
     health = await _health(request.service)
     age_seconds = _age_seconds(health.usage_as_of, request.service.clock()) if health is not None else None
     benefit = await _benefit(request.service) if health is not None else None
+    backlog = await _webhook_backlog(request.service) if health is not None else None
+    request.api.metrics.note_webhooks(backlog, request.service.clock())
     return Answer(200, request.api.metrics.exposition(health, age_seconds, benefit), media_type=MEDIA_TYPE)
 
 
@@ -124,6 +127,13 @@ async def _benefit(service: Service) -> Benefit | None:
     try:
         since = service.clock() - REFUND_TIMES_OVER
         return await asyncio.wait_for(service.queries.benefit(shop_id=None, since=since), LOOK_SECONDS)
+    except (JituiError, TimeoutError):
+        return None
+
+
+async def _webhook_backlog(service: Service) -> Backlog | None:
+    try:
+        return await asyncio.wait_for(service.webhooks.endpoints.backlog(), LOOK_SECONDS)
     except (JituiError, TimeoutError):
         return None
 
