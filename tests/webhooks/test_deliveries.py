@@ -371,12 +371,12 @@ async def test_one_dead_letter_is_sent_again_on_demand(world: World) -> None:
         made = await dead(world, receiver)
         _, wanted, _ = await world.deliveries(made.endpoint.endpoint_id)
         endpoints = world.service.webhooks.endpoints
-        assert await endpoints.redeliver(made.endpoint.endpoint_id, Redelivery(wanted.event.position), world.now()) == 1
+        assert await endpoints.redeliver(made.endpoint.endpoint_id, named(wanted.event.event_id), world.now()) == 1
         assert await world.sent() == 1
         assert [one.event_id for one in receiver.arrived] == [wanted.event.event_id]
         states = [one.state for one in await world.deliveries(made.endpoint.endpoint_id)]
         assert states == [DeliveryState.DEAD, DeliveryState.DELIVERED, DeliveryState.DEAD]
-        assert await endpoints.redeliver(made.endpoint.endpoint_id, Redelivery(999), world.now()) == 0
+        assert await endpoints.redeliver(made.endpoint.endpoint_id, named("evt_999"), world.now()) == 0
 
 
 async def test_what_was_delivered_is_sent_again_only_when_it_is_named_or_wanted(world: World) -> None:
@@ -394,7 +394,7 @@ async def test_what_was_delivered_is_sent_again_only_when_it_is_named_or_wanted(
         assert await world.sent() == 1
         assert await endpoints.redeliver(endpoint_id, Redelivery(since=since, delivered=True), world.now()) == 3
         assert await world.sent() == 3
-        assert await endpoints.redeliver(endpoint_id, Redelivery(position=1), world.now()) == 1
+        assert await endpoints.redeliver(endpoint_id, named(receiver.arrived[0].event_id), world.now()) == 1
         assert await world.sent() == 1
         assert [int(one.event["sequence"]) for one in receiver.arrived[-1:]] == [1]
         again = [int(one.event["sequence"]) for one in receiver.arrived if one.order_id == "o-1"]
@@ -428,7 +428,8 @@ async def test_a_redelivery_does_not_take_an_order_from_the_worker_that_has_it(w
     await world.dispatcher().fan_out()
     await claim(world)
     endpoints = world.service.webhooks.endpoints
-    await endpoints.redeliver(made.endpoint.endpoint_id, Redelivery(position=2), world.now())
+    _, second = await world.deliveries(made.endpoint.endpoint_id)
+    await endpoints.redeliver(made.endpoint.endpoint_id, named(second.event.event_id), world.now())
     await endpoints.pause(made.endpoint.endpoint_id, "by hand")
     await endpoints.resume(made.endpoint.endpoint_id, world.now())
     assert await claim(world) == []
@@ -710,6 +711,12 @@ async def test_the_backlog_says_what_waits_and_what_was_given_up(world: World) -
         await endpoints.pause(made.endpoint.endpoint_id, "by hand")
         backlog = await endpoints.backlog()
     assert (backlog.pending, backlog.dead, backlog.oldest_pending_at, backlog.paused_endpoints) == (3, 2, began, 1)
+
+
+def named(event_id: str) -> Redelivery:
+    found = Redelivery.of_event(event_id)
+    assert found is not None
+    return found
 
 
 async def claim(world: World) -> Sequence[Any]:
