@@ -85,6 +85,8 @@ def test_an_empty_value_counts_as_not_set() -> None:
         ("JITUI_WECHAT_PAY_NOTIFY_URL", "https://a.example/?x=1", "must be an address without parameters"),
         ("JITUI_WECHAT_PAY_NOTIFY_URL", "a.example/x", "must be an address such as http://"),
         ("JITUI_WECHAT_PAY_API_BASE", "api.example", "must be an address such as http://"),
+        ("JITUI_WEBHOOK_ALLOWED_NETWORKS", "localhost", "must be networks such as 10.0.0.0/8"),
+        ("JITUI_WEBHOOK_ALLOW_HTTP", "perhaps", "must be one of yes, no"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_name_and_what_was_expected(name: str, text: str, expected: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -28,7 +29,9 @@ from jitui.adapters.postgres.second_factors import PostgresSecondFactors
 from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
-from jitui.adapters.postgres.workers import PostgresWorkers
+from jitui.adapters.postgres.webhook_queue import PostgresDeliveryQueue
+from jitui.adapters.postgres.webhooks import PostgresWebhookEndpoints
+from jitui.adapters.webhooks import HttpSender
 from jitui.aftersales.commands.dispute import ParkedDisputes
 from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules
@@ -44,6 +47,7 @@ from jitui.aftersales.queries import Queries
 from jitui.aftersales.reconciliation.reconcile import StatementStaging
 from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, Restoring
 from jitui.aftersales.reconciliation.statement import StatementFormat
+from jitui.encryption import Encryption
 from jitui.errors import NotConfigured
 from jitui.identity.audit import AuditLog
 from jitui.identity.keys import Keys
@@ -52,7 +56,11 @@ from jitui.identity.people import People
 from jitui.identity.second_factor import SecondFactors
 from jitui.policy import Policy
 from jitui.sealing import Sealer, read_sealer
-from jitui.settings import Settings, read_secret_file
+from jitui.settings import Settings, YesOrNo, read_secret_file
+from jitui.webhooks.addresses import AddressRules
+from jitui.webhooks.dispatcher import Dispatcher, DispatchRules
+from jitui.webhooks.endpoints import Keeping
+from jitui.webhooks.model import Webhooks
 
 if TYPE_CHECKING:
     from jitui.adapters.payments.alipay.provider import AlipayProvider
@@ -93,12 +101,19 @@ class Service:
     payouts: PayoutHold
     providers: Mapping[str, PaymentProvider]
     policy_in_force: PolicyInForce
+    encryption: Encryption
+    webhooks: Webhooks
     clock: Clock = utc_now
 
     def restoring(self) -> Restoring:
         """What `jitui.aftersales.reconciliation.restore` needs to compare a restored database with the providers."""
         listings = {name: found for name, found in self.providers.items() if isinstance(found, RefundListing)}
         return Restoring(self.store, self.tasks, self.payouts, self.clock, self.providers, listings)
+
+    @property
+    def webhook_keeping(self) -> Keeping:
+        """What webhook endpoints are created and changed with."""
+        return Keeping(self.webhooks.endpoints, self.encryption, address_rules(self.settings))
 
     async def decision_settings(self, deadline_passed: Callable[[], bool] = lambda: False) -> DecisionSettings:
         """The policy in force and the settings by which a request is decided now."""
@@ -193,6 +208,8 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             payouts=PostgresPayoutHold(pool, settings.home / MARKS),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
+            encryption=Encryption(settings.encryption_keys),
+            webhooks=Webhooks(PostgresWebhookEndpoints(pool), PostgresDeliveryQueue(pool)),
             clock=clock,
         )
         yield service
@@ -303,6 +320,26 @@ def wechat_pay(settings: Settings) -> WeChatPayProvider | None:
         api_base=settings.wechat_pay_api_base,
         timeout_seconds=settings.provider_timeout_seconds,
     )
+
+
+def address_rules(settings: Settings) -> AddressRules:
+    """Where webhooks may be sent to."""
+    return AddressRules(settings.webhook_allowed_networks, settings.webhook_allow_http is YesOrNo.YES)
+
+
+@asynccontextmanager
+async def webhook_dispatcher(service: Service) -> AsyncIterator[Dispatcher]:
+    """What sends webhooks in a worker."""
+    settings = service.settings
+    rules = DispatchRules(
+        dead_after=timedelta(hours=settings.webhook_dead_after_hours),
+        pause_after=timedelta(hours=settings.webhook_pause_after_hours),
+        keep=timedelta(days=settings.webhook_keep_days),
+        lease=settings.webhook_lease,
+        user_agent=f"Jitui/{version('jitui')}",
+    )
+    async with HttpSender(address_rules(settings), timeout_seconds=settings.webhook_timeout_seconds) as sender:
+        yield Dispatcher(service.webhooks, sender, service.encryption, service.tasks, clock=service.clock, rules=rules)
 
 
 def statement_formats() -> dict[str, StatementFormat]:

@@ -27,10 +27,11 @@ HIDDEN = "[hidden]"
 _SHORTEST_SECRET = 6
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 
-# Secrets by their shape, wherever they come from: an API key, the password in an address, what a header carries, a
-# one-time link, the token of a session (43 characters of base64url).
+# Secrets by their shape, wherever they come from: an API key, a webhook's secret, the password in an address, what a
+# header carries, a one-time link, the token of a session (43 characters of base64url).
 _SHAPES = (
     (re.compile(r"jt_[0-9A-Za-z]{1,64}_[0-9A-Za-z_-]{1,128}"), HIDDEN),
+    (re.compile(r"whsec_[0-9A-Za-z+/=_-]{8,128}"), HIDDEN),
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s]*@", re.IGNORECASE), rf"\1:{HIDDEN}@"),
     (re.compile(r"(/welcome/)[^\s/?#'\"]+"), rf"\1{HIDDEN}"),
     (re.compile(r"\b(bearer|basic)\s+[^\s'\",;]+", re.IGNORECASE), rf"\1 {HIDDEN}"),
@@ -112,13 +113,15 @@ def _leave_out_rows(written: traceback.TracebackException, error: BaseException)
 
 
 def _secrets_of(settings: Settings) -> set[str]:
-    found: set[str] = set()
+    found: set[str] = set(settings.encryption_keys())
     for item in fields(settings):
         value = getattr(settings, item.name)
         if value is None:
             continue
         if item.name.endswith("_file") and item.name != "policy_file" and isinstance(value, Path):
             found.update(line.strip() for line in read_secret_file(value).splitlines() if not line.startswith("-----"))
+        elif isinstance(value, tuple):
+            continue  # the encryption keys, which stand already, or networks
         elif item.metadata.get("secret"):
             found.add(str(value))
             if "://" in str(value):

@@ -61,6 +61,11 @@ class CurrencyAmount:
         return f"{self.currency}:{self.amount_minor}"
 
 
+class YesOrNo(StrEnum):
+    YES = "yes"
+    NO = "no"
+
+
 class _Expected(ValueError):
     """A bad value; the message completes the sentence "X must be …"."""
 
@@ -236,6 +241,12 @@ class Settings:
     wechat_pay_notify_url: str | None = _setting(_notify_url, None)
     wechat_pay_api_base: str | None = _setting(_http_url, None)
     metrics_token: str | None = _setting(_key, None, secret=True)
+    webhook_allowed_networks: tuple[Network, ...] = _setting(_networks, ())
+    webhook_allow_http: YesOrNo = _setting(_word(YesOrNo), YesOrNo.NO)
+    webhook_timeout_seconds: int = _setting(_whole(1, 60), 10)
+    webhook_dead_after_hours: int = _setting(_whole(1, 720), 72)
+    webhook_pause_after_hours: int = _setting(_whole(1, 2_160), 120)
+    webhook_keep_days: int = _setting(_whole(1, 3_650), 30)
     pool_size: int = _setting(_whole(1, 1_000), 16)
     rate_per_key: int = _setting(_whole(1, 100_000), 500)
     rate_per_address: int = _setting(_whole(1, 100_000), 100)
@@ -261,6 +272,15 @@ class Settings:
     def console_url(self) -> str:
         """Where people reach the console, for links that are printed."""
         return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def webhook_lease(self) -> timedelta:
+        """How long an event stays with the worker that sends it: longer than any sending takes."""
+        return timedelta(seconds=max(self.worker_lease_seconds, 2 * self.webhook_timeout_seconds + 1))
+
+    def encryption_keys(self) -> tuple[str, ...]:
+        """The keys for stored secrets, as their file holds them now; the first encrypts, each of them decrypts."""
+        return () if self.encryption_key_file is None else tuple(read_secret_file(self.encryption_key_file).split())
 
     @property
     def embedded_folder(self) -> Path:

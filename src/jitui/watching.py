@@ -45,7 +45,7 @@ async def watch(service: Service, stop: asyncio.Event, *, reads_ledger: bool = T
 async def repeat(
     name: str,
     stop: asyncio.Event,
-    step: Callable[[], Awaitable[bool | int]],
+    step: Callable[[], Awaitable[bool | int | None]],
     *,
     every_seconds: float,
     after_fault_seconds: float = AFTER_FAULT_SECONDS,

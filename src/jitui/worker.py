@@ -1,4 +1,4 @@
-"""The worker: pays claimed refunds, closes tickets at their deadline, and rolls up the feed.
+"""The worker: pays claimed refunds, closes tickets at their deadline, rolls up the feed and sends webhooks.
 
 Any number of workers share one database. A loop logs a failed step and goes on.
 """
@@ -19,10 +19,11 @@ from jitui.aftersales.operations.provider_health import ProvidersHealth, Trouble
 from jitui.aftersales.operations.workers import WorkerBeat
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.reconciliation.restore import explain_refunds
-from jitui.bootstrap import Service
+from jitui.bootstrap import Service, webhook_dispatcher
 from jitui.errors import JituiError
 from jitui.logs import get_logger
 from jitui.watching import AFTER_FAULT_SECONDS, pause, repeat, watch
+from jitui.webhooks.dispatcher import Dispatcher
 
 IDLE_SECONDS = 0.05
 GATHER_SECONDS = 0.005
@@ -37,6 +38,9 @@ FORGET_SECONDS = 600.0
 KEYS_SECONDS = 86_400.0
 AUDIT_SECONDS = 86_400.0
 MOST_KEYS_NAMED = 20
+FAN_OUT_SECONDS = 0.5
+WEBHOOK_WATCH_SECONDS = 60.0
+WEBHOOK_HEALTH_SECONDS = 5.0
 KEEP_RESPONSES = timedelta(hours=48)
 """How long the answer to an Idempotency-Key is promised to be repeated."""
 FORGET_SILENT = timedelta(days=1)
@@ -54,24 +58,26 @@ async def run_worker(service: Service, stop: asyncio.Event) -> None:
     with suppress(JituiError):  # before anybody looks; the loop below says why when it cannot
         await _beat(service, worker, health)
     await _first_look(service, stop)
-    await asyncio.gather(
-        *(_pay_through(paying, provider, stop) for provider in paying.providers),
-        repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
-        repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
-        repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
-        watch(service, stop),
-        repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
-        repeat(
-            "beat",
-            stop,
-            lambda: _beat(service, worker, health),
-            every_seconds=BEAT_SECONDS,
-            after_fault_seconds=BEAT_SECONDS,
-        ),
-        repeat("keys", stop, lambda: warn_of_ending_keys(service), every_seconds=KEYS_SECONDS),
-        repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
-        repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
-    )
+    async with webhook_dispatcher(service) as dispatcher:
+        await asyncio.gather(
+            *(_pay_through(paying, provider, stop) for provider in paying.providers),
+            repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
+            repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
+            repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
+            watch(service, stop),
+            repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
+            repeat(
+                "beat",
+                stop,
+                lambda: _beat(service, worker, health),
+                every_seconds=BEAT_SECONDS,
+                after_fault_seconds=BEAT_SECONDS,
+            ),
+            repeat("keys", stop, lambda: warn_of_ending_keys(service), every_seconds=KEYS_SECONDS),
+            repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
+            repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
+            _send_webhooks(dispatcher, stop),
+        )
     with suppress(JituiError):  # a worker that cannot say so is found to be silent
         await service.workers.leave(name)
 
@@ -199,6 +205,16 @@ async def note_audit_head(service: Service) -> bool:
     async with service.audit_log.reading() as reading:
         log.info("audit_head", head=str(reading.head))
     return False
+
+
+async def _send_webhooks(dispatcher: Dispatcher, stop: asyncio.Event) -> None:
+    await asyncio.gather(
+        dispatcher.run(stop),
+        repeat("webhook_fan_out", stop, dispatcher.fan_out, every_seconds=FAN_OUT_SECONDS),
+        repeat("webhook_health", stop, dispatcher.note_health, every_seconds=WEBHOOK_HEALTH_SECONDS),
+        repeat("webhook_watch", stop, dispatcher.look_after, every_seconds=WEBHOOK_WATCH_SECONDS),
+        repeat("webhook_forget", stop, dispatcher.purge, every_seconds=FORGET_SECONDS),
+    )
 
 
 async def _link_parked(service: Service) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from jitui.adapters.postgres import queue, reading, writing
+from jitui.adapters.postgres import queue, reading, webhook_queue, writing
 from jitui.adapters.postgres.batch import Statement
 
 HOT: dict[str, Statement] = {
@@ -25,10 +25,18 @@ HOT: dict[str, Statement] = {
     "one_per_order": writing.ONE_PER_ORDER,
     "claim": queue.CLAIM,
     "expired": queue.EXPIRED,
+    "webhook_claim": webhook_queue.CLAIM,
+    "webhook_next_events": webhook_queue.NEXT_EVENTS,
+    "webhook_leave_empty": webhook_queue.LEAVE_EMPTY,
+    "webhook_lock_order": webhook_queue.LOCK_ORDER,
+    "webhook_close": webhook_queue.CLOSE,
+    "webhook_release": webhook_queue.RELEASE,
+    "webhook_leave": webhook_queue.LEAVE,
 }
-"""Deciding, confirming (its reads and writes are the same ones), claiming, and deadlines.
+"""Deciding, confirming (its reads and writes are the same ones), claiming, deadlines, and sending webhooks.
 
-Not `DUE_LANES`: listing, without a lock, what is due where is the one look across all of them.
+Not `DUE_LANES` and `webhook_queue.DUE`: listing, without a lock, what is due where is the one look
+across all of them.
 """
 
 

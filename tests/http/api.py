@@ -14,6 +14,7 @@ import msgspec
 from litestar import Litestar
 
 from jitui.bootstrap import Service, install_policy, open_service
+from jitui.encryption import new_key
 from jitui.entrypoints.http.app import create_app
 from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
@@ -24,6 +25,15 @@ from tests.provider_simulator.server import SIMULATOR_AWAY
 
 BUYER, SHOP = "buyer-1", "shop-1"
 MISSING_BODY = b"There is no such thing here"
+
+
+def with_key(home: Path) -> Path:
+    """A file with a key for stored secrets."""
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / "encryption.key"
+    if not file.exists():
+        file.write_text(new_key())
+    return file
 
 
 @dataclass
@@ -163,7 +173,7 @@ def shipment(degree: str = "shipped", **more: Any) -> dict[str, Any]:
 async def open_api(database_url: str, *, home: Path, pool_size: int = 8, settings: Any = None) -> AsyncIterator[Api]:
     """Everything open; `buyer-1` is premium, so that its requests on small orders are refunded at once."""
     now = Now()
-    wanted = settings or Settings(home=home, pool_size=pool_size, **SIMULATOR_AWAY)
+    wanted = settings or Settings(home=home, pool_size=pool_size, encryption_key_file=with_key(home), **SIMULATOR_AWAY)
     async with (
         open_market(database_url, pool_size=4) as market,
         open_service(wanted, database_url, clock=now) as service,

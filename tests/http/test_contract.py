@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from jitui.entrypoints.http.openapi import document
 from jitui.entrypoints.http.server import build
 from jitui.settings import Settings
-from tests.http.api import BUYER, SHOP, open_api
+from tests.http.api import BUYER, SHOP, open_api, with_key
 from tests.provider_simulator.server import SIMULATOR_AWAY
 
 CHECKS = [
@@ -43,6 +43,7 @@ async def _seed(database_url: str, home: Path) -> dict[str, str]:
         await api.paid_order("o-1")
         granted = (await api.ask("o-1"))["ticket"]
         waiting = await api.reviewed("o-2")
+        endpoint = await api.post("/v1/webhook-endpoints", {"url": "https://shop.example/webhooks"})
         restriction = await api.post("/v1/restrictions", {"buyer_id": "buyer-9", "reason": "Cancels in series."})
         return {
             "key": api.platform,
@@ -52,6 +53,7 @@ async def _seed(database_url: str, home: Path) -> dict[str, str]:
             "ticket_id": waiting["ticket_id"],
             "refund_id": granted["refunds"][0]["refund_id"],
             "restriction_id": restriction.json()["restriction_id"],
+            "endpoint_id": endpoint.json()["endpoint"]["endpoint_id"],
             "place": "shop",
         }
 
@@ -80,7 +82,8 @@ schema.app = SERVED
 def application(
     seeded: dict[str, str], module_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    wanted = Settings(home=tmp_path_factory.mktemp("home"), pool_size=2, **SIMULATOR_AWAY)
+    home = tmp_path_factory.mktemp("home")
+    wanted = Settings(home=home, pool_size=2, encryption_key_file=with_key(home), **SIMULATOR_AWAY)
     SERVED.app = build(wanted, module_database_url)
     yield
     shutdown_lifespans()

@@ -36,9 +36,18 @@ class Row:
     body: Any = None
     foreign: str = "hidden"
     if_match: bool = False
+    media_type: str = "application/json"
 
 
 EVENTS = {"events": [{"event_id": "e-1", "kind": "order_paid", "at": "2026-05-01T00:00:00Z"}]}
+CLOUD_EVENT = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "/tests",
+    "type": "order_paid",
+    "time": "2026-05-01T00:00:00Z",
+    "data": {"buyer_id": "buyer-7"},
+}
 COMPLETED = {"completed_at": "2026-06-08T12:00:00Z"}
 DISPUTED = {
     "dispute_id": "dp-1",
@@ -50,6 +59,7 @@ DISPUTED = {
 ASK = {"order_id": "{order}", "buyer_id": BUYER}
 RESTRICTED = {"buyer_id": "buyer-9", "reason": "Cancels in series."}
 PAID_BY_HAND = {"reference": "BANK-7", "note": "By hand.", "amount": {"amount_minor": 12900, "currency": "CNY"}}
+HOOK = {"url": "https://shop.example/new", "shop_id": SHOP}
 TABLE: dict[str, Row] = {
     "ask_for_a_refund": Row("/v1/after-sales", {P, B}, ASK),
     "check_if_eligible": Row("/v1/eligibility", {P, B}, ASK),
@@ -71,6 +81,7 @@ TABLE: dict[str, Row] = {
     "record_events": Row("/v1/buyers/{buyer}/events", {P}, EVENTS),
     "put_history": Row("/v1/history/order_paid", {P}, {"complete_from": "2016-01-01T00:00:00Z"}),
     "list_history": Row("/v1/history", {P}),
+    "take_events": Row("/v1/events", {P}, CLOUD_EVENT, media_type="application/cloudevents+json"),
     "put_shop": Row("/v1/shops/{shop}", {P}, {}),
     "get_shop": Row("/v1/shops/{shop}", {P, S}),
     "get_shop_coverage": Row("/v1/shops/{shop}/coverage", {P, S}),
@@ -98,6 +109,16 @@ TABLE: dict[str, Row] = {
     "list_restrictions": Row("/v1/restrictions?buyer_id=buyer-9", {P}),
     "lift_restriction": Row("/v1/restrictions/{ticket}/lift", {P}),
     "select_buyer": Row("/v1/selection/buyer-9", {P}, {"verdict": "allow"}),
+    "create_webhook_endpoint": Row("/v1/webhook-endpoints", {P, S}, HOOK),
+    "list_webhook_endpoints": Row("/v1/webhook-endpoints", {P, S}, foreign="empty"),
+    "get_webhook_endpoint": Row("/v1/webhook-endpoints/{endpoint}", {P, S}),
+    "put_webhook_endpoint": Row("/v1/webhook-endpoints/{endpoint}", {P, S}, {"description": "Mine."}),
+    "pause_webhook_endpoint": Row("/v1/webhook-endpoints/{endpoint}/pause", {P, S}),
+    "resume_webhook_endpoint": Row("/v1/webhook-endpoints/{endpoint}/resume", {P, S}),
+    "rotate_webhook_secret": Row("/v1/webhook-endpoints/{endpoint}/rotate-secret", {P, S}),
+    "list_webhook_deliveries": Row("/v1/webhook-endpoints/{endpoint}/deliveries", {P, S}),
+    "redeliver_webhooks": Row("/v1/webhook-endpoints/{endpoint}/redeliver", {P, S}, {"since": "2026-01-01T00:00:00Z"}),
+    "delete_webhook_endpoint": Row("/v1/webhook-endpoints/{endpoint}", {P, S}),
 }
 PUBLIC = {"get_current_policy", "list_policies", "healthz", "readyz", "take_notification"}
 METHODS = {handler.handler_name: method_of(handler) for handler in HANDLERS}
@@ -117,6 +138,9 @@ TABLES = (
     "selection",
     "idempotency",
     "change",
+    "webhook_endpoint",
+    "webhook_secret",
+    "webhook_delivery",
 )
 
 
@@ -129,6 +153,8 @@ class Market:
     async def call(self, name: str, key: str | None, things: dict[str, str]) -> httpx.Response:
         row = TABLE[name]
         headers = {"if-match": '"1"'} if row.if_match else {}
+        if row.body is not None:
+            headers["content-type"] = row.media_type
         body = row.body
         if isinstance(body, dict) and "order_id" in body:
             body = {**body, "order_id": things["order"], "buyer_id": things["buyer"]}
@@ -154,7 +180,9 @@ async def market(module_database_url: str, tmp_path_factory: pytest.TempPathFact
         }
         task = NewTask("a task", TaskKind.OURS_ONLY, "simulator", {"ours": {}}, api.now())
         await api.service.tasks.open([task])
+        hook = await api.post("/v1/webhook-endpoints", {**HOOK, "url": "https://shop.example/old"})
         things = {
+            "endpoint": hook.json()["endpoint"]["endpoint_id"],
             "order": "o-1",
             "buyer": BUYER,
             "shop": SHOP,
@@ -229,7 +257,7 @@ async def test_allowed_keys_get_through(market: Market, name: str) -> None:
         got = await market.call(name, key, market.things)
         if (name, scope) == ("put_shop_coverage", S):
             assert (got.status_code, got.json()["type"]) == (403, "/problems/shop-cannot-opt-out")  # R13
-        elif name.startswith("lift_"):
+        elif name.startswith(("lift_", "delete_")):
             assert got.status_code in (204, 404)
         else:
             assert got.status_code in (200, 201, 409, 429), (scope, got.text)
@@ -264,5 +292,6 @@ def missing(things: dict[str, str]) -> dict[str, str]:
         "shop": "shop-404",
         "ticket": str(new_id(nobody)),
         "task": str(new_id(nobody)),
+        "endpoint": str(new_id(nobody)),
         "refund": str(UUID(things["refund"][:-2] + "00")),
     }

@@ -48,6 +48,8 @@ tasks:read              -     -        -       -    a        a       -       a  
 tasks:write             -     -        -       -    a        -       -       a        -    -
 incidents:read          -     o        a       a    a        a       -       a        o    -
 changes:read            -     o        -       -    a        a       -       a        o    -
+webhooks:read           -     o        -       -    a        a       -       a        o    -
+webhooks:write          -     o        -       -    a        -       -       a        o    -
 pauses:read             -     -        a       a    a        a       -       a        -    -
 pauses:write            -     -        -       a    a        -       -       a        -    -
 restrictions:read       -     -        a       a    a        a       -       a        -    -

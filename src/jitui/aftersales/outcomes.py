@@ -43,6 +43,9 @@ class RefusalCode(StrEnum):
     DISPUTE_DIFFERS = "dispute-differs"
     DISPUTE_OPEN = "dispute-open"
     SHOP_CANNOT_OPT_OUT = "shop-cannot-opt-out"
+    WEBHOOK_ENDPOINT_EXISTS = "webhook-endpoint-exists"
+    TOO_MANY_WEBHOOK_ENDPOINTS = "too-many-webhook-endpoints"
+    ENCRYPTION_NOT_CONFIGURED = "encryption-not-configured"
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
     REQUEST_IN_FLIGHT = "request-in-flight"
 

@@ -304,6 +304,12 @@ class OutgoingEvent:
     shop_id: str
     ticket_id: UUID | None
     body: Mapping[str, object]
+    event_uuid: UUID | None = field(default=None, compare=False)
+
+    @property
+    def event_id(self) -> str:
+        """The event's name for others: its position finds it, the UUID keeps it unique where positions come again."""
+        return f"evt_{self.position}" + (f"_{self.event_uuid.hex}" if self.event_uuid is not None else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,8 @@ class Permission(StrEnum):
     TASKS_WRITE = "tasks:write"
     INCIDENTS_READ = "incidents:read"
     CHANGES_READ = "changes:read"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
     PAUSES_READ = "pauses:read"
     PAUSES_WRITE = "pauses:write"
     RESTRICTIONS_READ = "restrictions:read"
@@ -149,6 +151,8 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.REFUNDS_READ,
             Permission.INCIDENTS_READ,
             Permission.CHANGES_READ,
+            Permission.WEBHOOKS_READ,
+            Permission.WEBHOOKS_WRITE,
         ),
         Role.SUPPORT: _grants(Reach.ANY, *_ANSWERING),
         Role.RISK: _grants(
@@ -168,6 +172,8 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.TASKS_WRITE,
             Permission.PAUSES_WRITE,
             Permission.CHANGES_READ,
+            Permission.WEBHOOKS_READ,
+            Permission.WEBHOOKS_WRITE,
             Permission.METRICS_READ,
         ),
         Role.AUDITOR: _grants(Reach.ANY, *(one for one in Permission if one.value.endswith(":read"))),

@@ -36,7 +36,7 @@ _POSITION: LiteralString = "SELECT position FROM roll_up WHERE name = %(name)s"
 
 # An advisory lock ends with its session, but a process that hangs, or whose machine is gone, could hold it for hours.
 # So the server ends a session that leaves the transaction idle, and another worker takes over.
-_LOCK: LiteralString = """
+LOCK_FOR_THE_TRANSACTION: LiteralString = """
 SELECT pg_advisory_xact_lock(%(lock)s), set_config('idle_in_transaction_session_timeout', '5s', true)
 """
 
@@ -113,14 +113,14 @@ class PostgresFeed:
     async def publish(self, limit: int = 10_000) -> int:
         """Give positions to committed changes; returns how many. Publishers run one after another."""
         async with self._pool.connection() as connection:
-            return await _publish(connection, limit)
+            return await publish_changes(connection, limit)
 
     async def events(
         self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
     ) -> Sequence[OutgoingEvent]:
         """Published rows after a position; committed changes are published first."""
         async with self._pool.connection() as connection:
-            await _publish(connection, 10_000)
+            await publish_changes(connection, 10_000)
             cursor = await connection.execute(
                 _CHANGES, {"after": after, "limit": limit, "shop_id": shop_id, "buyer_id": buyer_id}
             )
@@ -131,9 +131,9 @@ class PostgresFeed:
         async with self._pool.connection() as connection:
             # Read before publishing: changes that are committed after this time may not be counted yet.
             as_of = now or await _database_time(connection)
-            while await _publish(connection, 10_000) == 10_000:
+            while await publish_changes(connection, 10_000) == 10_000:
                 pass
-            await connection.execute(_LOCK, {"lock": _ROLL_UP_LOCK})
+            await connection.execute(LOCK_FOR_THE_TRANSACTION, {"lock": _ROLL_UP_LOCK})
             upto = await _number(connection, _NEWEST, {})
             for name, statement in (("usage", _USAGE), ("shop_day", _SHOP_DAYS)):
                 after = await _number(connection, _POSITION, {"name": name})
@@ -145,9 +145,9 @@ class PostgresFeed:
             await connection.execute(_FORGET, {"now": as_of})
 
 
-async def _publish(connection: Connection, limit: int) -> int:
+async def publish_changes(connection: Connection, limit: int) -> int:
     """Publish and commit, so that the publisher's lock is held until the positions are visible."""
-    await connection.execute(_LOCK, {"lock": _PUBLISHER_LOCK})
+    await connection.execute(LOCK_FOR_THE_TRANSACTION, {"lock": _PUBLISHER_LOCK})
     cursor = await connection.execute(_PUBLISH, {"limit": limit})
     await connection.commit()
     return cursor.rowcount

@@ -16,6 +16,7 @@ from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.governance.registry import (
     Category,
     Coverage,
+    NamedEvent,
     Pause,
     RefusedEvent,
     Restriction,
@@ -125,6 +126,18 @@ UNION ALL
 SELECT t.place, 'kind' FROM told t JOIN buyer_event e
     ON e.lane = t.lane AND e.buyer_id = t.buyer_id AND e.retracts = t.event_id AND e.kind <> t.kind
 WHERE t.retracts IS NULL
+"""
+
+# In the order of the names, so that two batches of the same events take turns.
+_NAME_EVENTS: LiteralString = """
+INSERT INTO event_directory (event_name, buyer_id)
+SELECT t.name, t.buyer_id FROM unnest(%(names)s::text[], %(buyers)s::text[]) AS t (name, buyer_id) ORDER BY t.name
+ON CONFLICT (event_name) DO NOTHING
+RETURNING event_name
+"""
+
+_NAMED_EVENTS: LiteralString = """
+SELECT event_name, buyer_id FROM event_directory WHERE event_name = ANY (%(names)s)
 """
 
 _PUBLISH: LiteralString = """
@@ -257,17 +270,30 @@ class PostgresRegistry:
         return contradicting(events, places["order"], places["kind"])
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
-        """Append to buyers' histories, each buyer in its own transaction; returns how many events were new."""
+        """Append to buyers' histories; returns how many were new."""
+        return len(await self.new_buyer_events(events))
+
+    async def new_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> Collection[tuple[str, str]]:
+        """Append to buyers' histories, each buyer in its own transaction; the buyers and ids of those that were new."""
         refused = {one.event for one in await self.refused_events(events)}
         by_buyer: dict[str, list[RecordBuyerEvent]] = {}
         for event in events:
             if event not in refused:
                 by_buyer.setdefault(event.buyer_id, []).append(event)
-        new = 0
+        new: set[tuple[str, str]] = set()
         async with self._pool.connection() as connection:
             for buyer_id, theirs in sorted(by_buyer.items()):
-                new += await record_buyer_events(connection, buyer_id, theirs, self._time_zone)
+                ids = await record_buyer_events(connection, buyer_id, theirs, self._time_zone)
+                new |= {(buyer_id, event_id) for event_id in ids}
         return new
+
+    async def name_events(self, told: Mapping[str, str]) -> Mapping[str, NamedEvent]:
+        """Keep whose events these are; what is known of each name."""
+        params = {"names": list(told), "buyers": list(told.values())}
+        async with self._pool.connection() as connection:
+            new = {str(name) for (name,) in await (await connection.execute(_NAME_EVENTS, params)).fetchall()}
+            rows = await (await connection.execute(_NAMED_EVENTS, params)).fetchall()
+        return {str(name): NamedEvent(str(buyer_id), name in new) for name, buyer_id in rows}
 
     async def publish_policy(self, policy: PublishedPolicy) -> None:
         """Append to the publication log, which numbers its rows."""

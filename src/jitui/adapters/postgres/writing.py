@@ -336,7 +336,11 @@ INSERT INTO buyer (lane, buyer_id, updated_at) VALUES (%(lane)s, %(buyer_id)s, %
 ON CONFLICT (lane, buyer_id) DO NOTHING
 """)
 _LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE")
-_EVENTS_OF = statement("SELECT count(*) FROM buyer_event WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s")
+_EVENTS_OF = statement("""
+SELECT event_id FROM buyer_event
+WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s AND event_id IN (
+    SELECT event_id FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (event_id text))
+""")
 
 STORE_RESPONSE = statement("""
 INSERT INTO idempotency (lane, key_id, route, buyer_id, key, body_hash, status, answer, answered_at)
@@ -369,8 +373,8 @@ def calls(snapshot: OrderSnapshot, changes: Sequence[c.Change], time_zone: str) 
 
 async def record_buyer_events(
     connection: Connection, buyer_id: str, events: Sequence[c.RecordBuyerEvent], time_zone: str
-) -> int:
-    """Append one buyer's events under the buyer's lock, and commit; returns how many were new."""
+) -> frozenset[str]:
+    """Append one buyer's events under the buyer's lock and commit; returns the ids of those that were new."""
     params: dict[str, Value] = {
         "lane": lane_of(buyer_id),
         "buyer_id": buyer_id,
@@ -381,4 +385,5 @@ async def record_buyer_events(
     record = (STATEMENTS[c.RecordBuyerEvent], ONE_PER_ORDER)
     steps = (BEGIN, _ENSURE_BUYER, _LOCK_BUYER, _EVENTS_OF, *record, _EVENTS_OF, COMMIT)
     _, _, _, before, _, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
-    return int(after[0][0] or 0) - int(before[0][0] or 0)
+    known, stand = (frozenset((name or b"").decode() for (name,) in rows) for rows in (before, after))
+    return stand - known

@@ -5,7 +5,7 @@ Only what a decision reads is here; proposals, approval by two people and appeal
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -108,6 +108,14 @@ class RefusedEvent:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class NamedEvent:
+    """The buyer of whom an event was first told, and whether that was just now."""
+
+    buyer_id: str
+    is_new: bool
+
+
 ORDER_OF_ANOTHER_BUYER = "This order belongs to another buyer."
 RETRACTS_ANOTHER_KIND = "An event is taken back by one of its own kind."
 RETRACTS_FROM_AHEAD = "What takes an event back cannot lie in the future."
@@ -182,6 +190,14 @@ class Registry(Protocol):
         ...
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int: ...
+
+    async def new_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> Collection[tuple[str, str]]:
+        """As `record_buyer_events`; the buyers and ids of the events that were new."""
+        ...
+
+    async def name_events(self, told: Mapping[str, str]) -> Mapping[str, NamedEvent]:
+        """Keep, for events that are named over all buyers, whose each name is; what is known of each."""
+        ...
 
     async def publish_policy(self, policy: PublishedPolicy) -> None: ...
 

@@ -40,6 +40,8 @@ class TaskKind(StrEnum):
     ROLL_UP_STALE = "roll_up_stale"
     WORKER_SILENT = "worker_silent"
     NO_WORKER = "no_worker"
+    WEBHOOK_DEAD_LETTER = "webhook_dead_letter"
+    WEBHOOK_ENDPOINT_PAUSED = "webhook_endpoint_paused"
 
 
 class TaskState(StrEnum):

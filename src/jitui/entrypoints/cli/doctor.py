@@ -178,6 +178,7 @@ def _schema(settings: Settings, url: str) -> Iterator[DoctorFinding]:
     ahead = "" if stands.revision == needed else f"; a newer version has added to this one's {needed}"
     yield DoctorFinding("migrations", Level.OK, f"at revision {stands.revision}{ahead}")
     yield from asyncio.run(_rows(url, settings))
+    yield asyncio.run(_webhooks(url, settings))
 
 
 async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
@@ -203,6 +204,32 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
     rolled_up = () if is_stale else (_roll_up(health, now, settings.usage_max_age),)
     found = (_policy(live), _payouts(payouts), *rolled_up, _queue(health), _keys(ending, now))
     return *found, *operations(state, standing, now)
+
+
+async def _webhooks(url: str, settings: Settings) -> DoctorFinding:
+    """Red while a task about them is open, or a secret cannot be decrypted with the keys that are set."""
+    from jitui.adapters.postgres.pool import make_pool
+    from jitui.adapters.postgres.tasks import PostgresTasks
+    from jitui.adapters.postgres.webhooks import PostgresWebhookEndpoints
+    from jitui.aftersales.model.task import TaskFilter, TaskKind, TaskState
+    from jitui.encryption import Encryption
+    from jitui.errors import NotConfigured
+
+    async with make_pool(url, max_size=1) as pool:
+        endpoints, tasks = PostgresWebhookEndpoints(pool), PostgresTasks(pool)
+        backlog, secrets = await endpoints.backlog(), await endpoints.stored_secrets()
+        kinds = (TaskKind.WEBHOOK_DEAD_LETTER, TaskKind.WEBHOOK_ENDPOINT_PAUSED)
+        told = [task for kind in kinds for task in await tasks.list(TaskFilter(TaskState.OPEN, kind=kind))]
+    found = f"{backlog.pending} events wait, {backlog.dead} dead letters, {backlog.paused_endpoints} endpoints paused"
+    try:
+        for secret in secrets:
+            Encryption(settings.encryption_keys).decrypt(secret.encode())
+    except NotConfigured as error:
+        return DoctorFinding("webhooks", Level.MISSING, str(error), "docs/how-to/receive-webhooks.md says how.")
+    if told:
+        mend = "`jitui tasks` says which; mend the receiver, `jitui webhooks redeliver`, then resolve the tasks."
+        return DoctorFinding("webhooks", Level.MISSING, found, mend)
+    return DoctorFinding("webhooks", Level.OK, found)
 
 
 def _policy(live: PublishedPolicy | None) -> DoctorFinding:

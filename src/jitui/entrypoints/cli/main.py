@@ -57,6 +57,7 @@ COMMANDS = {
     "people": Slot("people:people", "Who may sign in to the console."),
     "audit": Slot("audit:audit", "Who did what; and whether the log is whole."),
     "secrets": Slot("secrets:secrets", "The keys that encrypt stored secrets."),
+    "webhooks": Slot("webhooks:webhooks", "Addresses that get events as they happen."),
     "replay": Slot("replay:replay", "Drive real invoices through the service."),
     "history": Slot("history:history", "Bring real sets of orders to a back-test."),
     "backtest": Slot("backtest:backtest", "What a policy would have done to a history."),

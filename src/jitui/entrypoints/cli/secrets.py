@@ -43,7 +43,10 @@ def rotate(as_json: Json = False) -> None:
 
         if service.sealer is None:
             raise NotConfigured(f"{SETTING} is not set: there is nothing to encrypt with.")
-        return await reseal_all(service.second_factors, service.sealer)
+        from jitui.webhooks.endpoints import renew_secrets
+
+        people = await reseal_all(service.second_factors, service.sealer)
+        return people + await renew_secrets(service.webhooks.endpoints, service.encryption)
 
     changed = with_app(work)
     if as_json:

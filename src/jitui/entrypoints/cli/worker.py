@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def worker() -> None:
-    """Pay approved refunds, close tickets at their deadline, publish and roll up the feed.
+    """Pay approved refunds, close tickets at their deadline, publish and roll up the feed, send webhooks.
 
     Several may run on one database. SIGTERM or Ctrl-C: finish the calls in hand, then leave; a second one: leave
     now (what was in hand is looked up by whoever comes next).

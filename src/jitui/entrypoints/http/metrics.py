@@ -15,6 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from jitui.aftersales.queries import Benefit, Health
 from jitui.entrypoints.http.operations_metrics import OperationsMetrics
+from jitui.webhooks.model import Backlog
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -89,6 +90,21 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._webhooks = Gauge(
+            "jitui_webhook_deliveries",
+            "Events that wait for a webhook endpoint, and those that were given up.",
+            ["state"],
+            registry=self._registry,
+        )
+        self._webhook_age = Gauge(
+            "jitui_webhook_oldest_pending_seconds",
+            "For how long the oldest event waits for a webhook endpoint.",
+            registry=self._registry,
+        )
+        self._webhooks_paused = Gauge(
+            "jitui_webhook_endpoints_paused", "Webhook endpoints that are paused.", registry=self._registry
+        )
+
     def answered(self, operation: str, status: int, seconds: float) -> None:
         """Count a request."""
         self._requests.counter(operation, str(status)).inc()
@@ -111,6 +127,18 @@ class Metrics:
         unknown = float("nan")
         self._keys_ending.set(unknown if ends is None else len(ends))
         self._first_end.set(ends[0].timestamp() if ends else unknown)
+
+    def note_webhooks(self, backlog: Backlog | None, now: datetime) -> None:
+        """What waits for webhook endpoints; what the database did not answer is left out."""
+        self._webhooks.clear()
+        if backlog is None:
+            self._webhook_age.set(float("nan"))
+            self._webhooks_paused.set(float("nan"))
+            return
+        self._webhooks.labels("pending").set(backlog.pending)
+        self._webhooks.labels("dead").set(backlog.dead)
+        self._webhook_age.set(max(0.0, (now - (backlog.oldest_pending_at or now)).total_seconds()))
+        self._webhooks_paused.set(backlog.paused_endpoints)
 
     def exposition(self, health: Health | None, age_seconds: float | None, benefit: Benefit | None) -> bytes:
         """The text for a scrape; figures that the database did not deliver are left out."""

@@ -15,11 +15,13 @@ from typing import Any
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
+from jitui.aftersales.cloud_events import MEDIA_TYPE as EVENT
 from jitui.aftersales.model.view import TicketView
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.descriptions import description_of
 from jitui.entrypoints.http.fields import Id, Kind
-from jitui.entrypoints.http.operation import Nothing, Operation, described, method_of, path_of
+from jitui.entrypoints.http.openapi_webhooks import webhook_event
+from jitui.entrypoints.http.operation import JSON, Nothing, Operation, described, method_of, path_of
 from jitui.entrypoints.http.problems import (
     BODY_TOO_LARGE,
     INTERNAL_ERROR,
@@ -42,6 +44,7 @@ from jitui.entrypoints.http.problems import (
     not_found,
 )
 from jitui.entrypoints.http.resources import EXAMPLES, HANDLERS
+from jitui.entrypoints.http.resources.cloud_events import CloudEventAnswer
 from jitui.entrypoints.http.resources.refund_requests import TicketDecided
 from jitui.money import MAX_AMOUNT_MINOR
 from jitui.text import END
@@ -59,6 +62,7 @@ TAGS = {
     "Books": "The ledger, and what differs from the providers' statements.",
     "Incidents": "Goods that left although they were refunded.",
     "Feed": "One ordered feed of what happened, with the stop-ship signal.",
+    "Webhooks": "Endpoints that get events as they happen.",
     "Notifications": "Notifications by payment providers.",
     "Pauses": "Stopping instant refunds for a shop, category, item, region or the platform.",
     "Restrictions and lists": "Withdrawing the service from a buyer; allow and deny lists.",
@@ -87,6 +91,7 @@ def document() -> Json:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
+        "webhooks": {"event": {"post": webhook_event(_content(EVENT, CloudEventAnswer, shown[CloudEventAnswer]))}},
         "components": {
             "schemas": _schemas(),
             "securitySchemes": {
@@ -107,6 +112,7 @@ def _schemas() -> Json:
     kinds = [operation.body for operation in operations if operation.takes_body]
     for operation in operations:
         kinds += [answer for answer in operation.answers.values() if answer is not None and answer is not str]
+        kinds += operation.other_media.values()
     _, components = msgspec.json.schema_components(
         [*dict.fromkeys(kinds), ProblemBody], schema_hook=_anything, ref_template=_REF
     )
@@ -155,7 +161,10 @@ def _operation(handler: HTTPRouteHandler, shown: Mapping[type[Any], object]) -> 
     if operation.takes_body:
         told["requestBody"] = {
             "required": not operation.body_optional,
-            "content": {"application/json": {"schema": _reference(operation.body), "example": shown[operation.body]}},
+            "content": {
+                media_type: _content(media_type, operation.body, shown[operation.body])
+                for media_type in operation.body_media
+            },
         }
     elif operation.signed:
         told["requestBody"] = {
@@ -191,9 +200,15 @@ def _reference(kind: type[Any]) -> Json:
     return {"$ref": _REF.format(name=kind.__name__)}
 
 
+def _content(media_type: str, kind: type[Any], example: object) -> Json:
+    if media_type.endswith("-batch+json"):
+        return {"schema": {"type": "array", "items": _reference(kind)}, "example": [example]}
+    return {"schema": _reference(kind), "example": example}
+
+
 # Parameters ------------------------------------------------------------------------------------------------------
 
-_UUIDS = frozenset({"ticket_id", "refund_id", "restriction_id", "task_id"})
+_UUIDS = frozenset({"ticket_id", "refund_id", "restriction_id", "task_id", "endpoint_id"})
 _PATH_EXAMPLES = {
     "order_id": "o-1001",
     "buyer_id": "b-1",
@@ -207,6 +222,7 @@ _PATH_EXAMPLES = {
     "refund_id": "0197312a-6c00-7a12-9d11-2b3c4d5e6f3c",
     "restriction_id": "0197312a-7400-7a15-b244-a3b4c5d6e73c",
     "task_id": "3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c",
+    "endpoint_id": "0197312a-7800-7a16-8355-b4c5d6e7f809",
 }
 
 
@@ -312,10 +328,7 @@ _REQUEST_ID: Json = {
 
 
 def _responses(handler: HTTPRouteHandler, operation: Operation, shown: Mapping[type[Any], object]) -> Json:
-    responses = {
-        str(status): _success(handler, operation, status, shown.get(answer) if answer is not None else None)
-        for status, answer in operation.answers.items()
-    }
+    responses = {str(status): _success(handler, operation, status, shown) for status in operation.answers}
     by_status: dict[int, list[ProblemKind]] = {}
     for kind in dict.fromkeys((*operation.problems, *_edge_problems(handler, operation))):
         by_status.setdefault(kind.status, []).append(kind)
@@ -323,13 +336,16 @@ def _responses(handler: HTTPRouteHandler, operation: Operation, shown: Mapping[t
     return responses
 
 
-def _success(handler: HTTPRouteHandler, operation: Operation, status: int, example: object) -> Json:
+def _success(handler: HTTPRouteHandler, operation: Operation, status: int, shown: Mapping[type[Any], object]) -> Json:
     answer = operation.answers[status]
     response: Json = {"description": handler.summary}
     if answer is str:
         response["content"] = {"text/plain": {"schema": {"type": "string"}, "example": "jitui_refund_queue 0.0\n"}}
     elif answer is not None:
-        response["content"] = {"application/json": {"schema": _reference(answer), "example": example}}
+        response["content"] = {JSON: _content(JSON, answer, shown[answer])}
+    if status == 200:
+        others = operation.other_media.items()
+        response.setdefault("content", {}).update({name: _content(name, kind, shown[kind]) for name, kind in others})
     response["headers"] = _success_headers(operation, status)
     return response
 

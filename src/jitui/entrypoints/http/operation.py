@@ -6,7 +6,7 @@ Method, address, summary, description and tag are Litestar's own; the handler's 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from jitui.entrypoints.http.problems import REFUSALS, ProblemKind
 from jitui.identity.access import KeyScope, Permission, scopes_with
 
 PLATFORM, SHOP, BUYER = KeyScope.PLATFORM, KeyScope.SHOP, KeyScope.BUYER
+JSON = "application/json"
 _KEY = "operation"
 
 
@@ -38,6 +39,8 @@ class Operation:
     `signed`: the body itself proves who sends it, so no API key is looked for.
     `for_monitoring`: the token of the settings opens it too.
     `headers` may be sent, `needed_headers` must be; a `body_optional` may be left out.
+    `body_media` are the media types of the body, `other_media` those that 200 may have beside JSON, with what is in it.
+    A type that ends with `-batch+json` is a list.
     """
 
     answers: Mapping[int, type[Any] | None]
@@ -54,6 +57,8 @@ class Operation:
     headers: tuple[str, ...] = ()
     needed_headers: tuple[str, ...] = ()
     body_optional: bool = False
+    body_media: tuple[str, ...] = (JSON,)
+    other_media: Mapping[str, type[Any]] = field(default_factory=dict)
 
     @property
     def takes_body(self) -> bool:

@@ -99,6 +99,9 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.DISPUTE_DIFFERS, 409, "The dispute is known otherwise"),
         (RefusalCode.DISPUTE_OPEN, 409, "The buyer's bank is asked for the same money"),
         (RefusalCode.SHOP_CANNOT_OPT_OUT, 403, "A shop cannot switch the guarantee"),
+        (RefusalCode.WEBHOOK_ENDPOINT_EXISTS, 409, "There is a webhook endpoint for this address"),
+        (RefusalCode.TOO_MANY_WEBHOOK_ENDPOINTS, 409, "There are too many webhook endpoints"),
+        (RefusalCode.ENCRYPTION_NOT_CONFIGURED, 409, "Secrets cannot be stored here"),
         (RefusalCode.IDEMPOTENCY_KEY_REUSED, 422, "The Idempotency-Key was used for another request"),
         (RefusalCode.REQUEST_IN_FLIGHT, 409, "A request with this Idempotency-Key is in flight"),
     )
@@ -114,7 +117,7 @@ NOT_FOUND = REFUSALS[RefusalCode.NOT_FOUND]
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "The address does not take this method")
 REQUEST_TIMEOUT = ProblemKind("request-timeout", 408, "The request came too slowly")
 BODY_TOO_LARGE = ProblemKind("body-too-large", 413, "The body is too large")
-UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported-media-type", 415, "The body must be application/json")
+UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported-media-type", 415, "The body has another media type")
 VERSION_REQUIRED = ProblemKind("version-required", 428, "The ticket's version is needed")
 RATE_LIMITED = ProblemKind("rate-limited", 429, "Too many requests with this key")
 HEADER_TOO_LARGE = ProblemKind("header-too-large", 431, "The header is too large")

@@ -83,6 +83,24 @@ def decode_body(kind: type[_Value], raw: bytes, content_type: str | None) -> _Va
     return cast(_Value, value)
 
 
+def decode_json(raw: bytes) -> object:
+    """A body as the JSON that it is, for what is judged part by part. Raises a problem for what is no JSON."""
+    if not raw:
+        raise refuse("", "A body is required.")
+    repeated: list[_Repeated] = []
+    try:
+        msgspec.json.decode(raw)
+        whole: object = json.loads(raw, object_pairs_hook=lambda pairs: _object(pairs, repeated))
+    except msgspec.ValidationError as error:  # JSON, with a number beyond all bounds
+        raise ProblemRaised(of_faults((first_misfit(str(error)),))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProblemRaised(_broken(raw, error)) from None
+    faults = tuple(islice(_oddities(whole, ""), MOST_FAULTS)) if repeated or b"\\u0000" in raw else ()
+    if faults:
+        raise ProblemRaised(of_faults(faults))
+    return whole
+
+
 def _faults_of(kind: object, raw: bytes, misfit: str) -> Iterator[Fault]:
     """The faults one by one, so that the search can stop after the most that are reported."""
     repeated: list[_Repeated] = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from litestar.datastructures.headers import Accept
 
 from jitui.entrypoints.http.problems import refuse
 
@@ -24,6 +26,17 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
                 raise refuse(name.decode().title(), "This header is sent twice.")
             found[name] = value.decode("latin-1")
     return found
+
+
+def read_accept(headers: Iterable[tuple[bytes, bytes]], offered: Sequence[str]) -> str:
+    """Which of the media types offered the caller likes best: the first one, where it does not say."""
+    said = ",".join(value.decode("latin-1") for name, value in headers if name == b"accept")
+    if not said:
+        return offered[0]
+    try:
+        return Accept(said).best_match(list(offered), offered[0])
+    except OverflowError:  # q=inf
+        return offered[0]
 
 
 def read_idempotency_key(text: str | None) -> str | None:

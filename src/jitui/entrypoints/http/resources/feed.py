@@ -11,24 +11,28 @@ from uuid import UUID
 
 from msgspec import Meta
 
+from jitui.aftersales.cloud_events import BATCH_MEDIA_TYPE, event_json, visible_body
 from jitui.aftersales.ports import OutgoingEvent
 from jitui.entrypoints.cursor import to_cursor
 from jitui.entrypoints.http.cursors import FeedPlace, read_cursor
 from jitui.entrypoints.http.fields import Cursor, PageLimit
 from jitui.entrypoints.http.limits import READERS_PER_KEY
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import PLATFORM, get, operation
+from jitui.entrypoints.http.operation import JSON, PLATFORM, get, operation
 from jitui.entrypoints.http.problems import RATE_LIMITED, Problem
+from jitui.entrypoints.http.read_headers import read_accept
 from jitui.entrypoints.http.read_query import read_query
-from jitui.entrypoints.http.reply import Reply, answer
+from jitui.entrypoints.http.reply import Answer, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
+from jitui.entrypoints.http.resources.cloud_events import CloudEventAnswer
 from jitui.entrypoints.http.resources.shared import Sent, Shown
 from jitui.identity.access import Permission
 
 POLL_SECONDS = 0.5
 """How often a waiting reader of the feed looks for new events."""
 READER_RETRY_SECONDS = 5
+_VARIES = (("vary", "Accept"),)
 
 
 class ChangeQuery(Sent, frozen=True, kw_only=True):
@@ -68,8 +72,11 @@ class ChangePage(Shown, frozen=True, kw_only=True):
     tags=["Feed"],
     summary="Read the feed",
     description="One ordered feed of what happened; a reader that remembers `next` misses nothing and sees nothing "
-    "twice. Warehouses act on `stop_ship`. A shop key reads its own.",
-    opt=operation({200: ChangePage}, Permission.CHANGES_READ, query=ChangeQuery),
+    "twice. Warehouses act on `stop_ship`. A shop key reads its own. With `Accept: application/cloudevents-batch+json` "
+    "the answer is a list of CloudEvents, and `Link` leads to the next page.",
+    opt=operation(
+        {200: ChangePage}, Permission.CHANGES_READ, query=ChangeQuery, other_media={BATCH_MEDIA_TYPE: CloudEventAnswer}
+    ),
 )
 async def list_changes(request: RequestContext) -> Reply:
     """Return the events after a position; it waits for new ones when asked to."""
@@ -87,9 +94,18 @@ async def list_changes(request: RequestContext) -> Reply:
                     retry_after_seconds=READER_RETRY_SECONDS,
                 )
             found = await _wait_for_news(request, query, after)
+    following = to_cursor(found[-1].position if found else after)
+    if read_accept(request.scope["headers"], (JSON, BATCH_MEDIA_TYPE)) == BATCH_MEDIA_TYPE:
+        return _batch(request, found, following, query.limit)
     rows = tuple(_change(request, row) for row in found)
-    last = rows[-1].position if rows else after
-    return answer(ChangePage(changes=rows, next=to_cursor(last)))
+    return answer(ChangePage(changes=rows, next=following), headers=_VARIES)
+
+
+def _batch(request: RequestContext, found: Sequence[OutgoingEvent], following: str, limit: int) -> Answer:
+    events = (event_json(row, for_platform=request.key_scope is PLATFORM) for row in found)
+    following_page = f'</v1/changes?after={following}&limit={limit}>; rel="next"'
+    headers = (*_VARIES, ("link", following_page))
+    return Answer(200, b"[" + b",".join(events) + b"]", headers, f"{BATCH_MEDIA_TYPE}; charset=utf-8")
 
 
 async def _wait_for_news(request: RequestContext, query: ChangeQuery, after: int) -> Sequence[OutgoingEvent]:
@@ -116,10 +132,7 @@ async def _gone(request: RequestContext) -> None:
 
 
 def _change(request: RequestContext, row: OutgoingEvent) -> ChangeAnswer:
-    body = row.body
-    if request.key_scope is not PLATFORM:
-        body = {name: value for name, value in body.items() if name != "arm"}
-    return shown(ChangeAnswer, row, body=body)
+    return shown(ChangeAnswer, row, body=visible_body(row, for_platform=request.key_scope is PLATFORM))
 
 
 HANDLERS = (list_changes,)

@@ -17,6 +17,7 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources.shared import Shown
 from jitui.errors import JituiError
 from jitui.identity.access import Permission
+from jitui.webhooks.model import Backlog
 
 LOOK_SECONDS = 3.0
 """How long to wait for the database's state."""
@@ -114,6 +115,8 @@ async def metrics(request: RequestContext) -> Reply:
     state = await _operations(request.service) if health is not None else None
     request.api.metrics.operations.set(state, request.service.clock())
     request.api.metrics.keys_end_soon(await _ends_of_keys(request.service) if health is not None else None)
+    backlog = await _webhook_backlog(request.service) if health is not None else None
+    request.api.metrics.note_webhooks(backlog, request.service.clock())
     return Answer(200, request.api.metrics.exposition(health, age_seconds, benefit), media_type=MEDIA_TYPE)
 
 
@@ -135,6 +138,13 @@ async def _benefit(service: Service) -> Benefit | None:
 async def _operations(service: Service) -> OperationsState | None:
     try:
         return await asyncio.wait_for(service.queries.operations(service.clock()), LOOK_SECONDS)
+    except (JituiError, TimeoutError):
+        return None
+
+
+async def _webhook_backlog(service: Service) -> Backlog | None:
+    try:
+        return await asyncio.wait_for(service.webhooks.endpoints.backlog(), LOOK_SECONDS)
     except (JituiError, TimeoutError):
         return None
 

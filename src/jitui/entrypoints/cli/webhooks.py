@@ -1,0 +1,335 @@
+"""`jitui webhooks`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jitui.entrypoints.cli.output import Json, echo, print_json, say
+from jitui.text import visible
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from jitui.aftersales.changes import OutgoingEventKind
+    from jitui.aftersales.outcomes import Refusal
+    from jitui.bootstrap import Service
+    from jitui.webhooks.endpoints import NewEndpoint
+    from jitui.webhooks.model import Delivery, WebhookEndpoint
+
+webhooks = typer.Typer(
+    help="Addresses that get events as they happen.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
+
+Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id.", show_default=False)]
+By = Annotated[str, typer.Option(help="Who does this, for the record.")]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option("--kind", help="A kind of event, such as stop_ship; again for more.", show_default=False),
+]
+
+
+@webhooks.command()
+def create(
+    url: Annotated[str, typer.Argument(metavar="URL", help="An https address of a public host.", show_default=False)],
+    shop: Annotated[str, typer.Option(help="Of this shop; without: of the platform, with every shop's events.")] = "",
+    kind: Kinds = None,
+    description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    by: By = "command line",
+    as_json: Json = False,
+) -> None:
+    """Create an endpoint for what happens from now on, and show its secret, once. Without --kind it gets every kind."""
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.words import id_of
+
+    kinds = _kinds(kind)
+    if shop:
+        id_of(shop, "--shop")
+
+    async def work(service: Service) -> NewEndpoint | Refusal:
+        from jitui.webhooks.endpoints import create_endpoint
+
+        return await create_endpoint(
+            service.webhook_keeping,
+            shop_id=shop,
+            url=url,
+            description=description,
+            kinds=kinds or (),
+            by=by,
+            now=service.clock(),
+        )
+
+    _show_secret(_settled(with_app(work)), as_json=as_json)
+
+
+@webhooks.command("list")
+def list_endpoints(
+    shop: Annotated[str | None, typer.Option(help="Of one shop.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Every endpoint, newest first: where it is, what it gets and how it fares."""
+    from jitui.entrypoints.cli.running import with_app
+
+    async def work(service: Service) -> Sequence[WebhookEndpoint]:
+        found: list[WebhookEndpoint] = []
+        after: tuple[datetime, UUID] | None = None
+        while page := await service.webhooks.endpoints.list(shop_id=shop, after=after, limit=200):
+            found += page
+            after = (page[-1].created_at, page[-1].endpoint_id)
+        return found
+
+    found = with_app(work)
+    if as_json:
+        print_json({"endpoints": [_plain(one) for one in found]})
+        return
+    for one in found:
+        _show(one)
+    if not found:
+        echo("There are no webhook endpoints.")
+
+
+@webhooks.command()
+def show(endpoint: Endpoint, as_json: Json = False) -> None:
+    """One endpoint, and how it fares; never its secret."""
+    _after(endpoint, None, as_json=as_json)
+
+
+@webhooks.command()
+def update(
+    endpoint: Endpoint,
+    url: Annotated[str | None, typer.Option(help="Its new address.", show_default=False)] = None,
+    kind: Kinds = None,
+    all_kinds: Annotated[bool, typer.Option("--all-kinds", help="Every kind from now on.")] = False,
+    description: Annotated[str | None, typer.Option(help="What it is for.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Change an endpoint; what is not given stays as it was. What waits already goes to the new address."""
+    from jitui.errors import BadInput
+
+    kinds = _kinds(kind)
+    if kinds is not None and all_kinds:
+        raise BadInput("Give either --kind or --all-kinds.", path="--kind")
+
+    async def work(service: Service, known: WebhookEndpoint) -> None:
+        from jitui.webhooks.endpoints import change_endpoint
+        from jitui.webhooks.model import EndpointChange
+
+        change = EndpointChange(url, description, () if all_kinds else kinds)
+        _settled(await change_endpoint(service.webhook_keeping, known.endpoint_id, change))
+
+    _after(endpoint, work, as_json=as_json)
+
+
+@webhooks.command()
+def pause(
+    endpoint: Endpoint,
+    reason: Annotated[str, typer.Option(help="Why, for everybody who asks.")] = "Paused by hand.",
+    as_json: Json = False,
+) -> None:
+    """Send nothing to an endpoint for now; events wait for it. One that is paused keeps its reason."""
+
+    async def work(service: Service, known: WebhookEndpoint) -> None:
+        await service.webhooks.endpoints.pause(known.endpoint_id, reason.strip() or "Paused by hand.")
+
+    _after(endpoint, work, as_json=as_json)
+
+
+@webhooks.command()
+def resume(endpoint: Endpoint, as_json: Json = False) -> None:
+    """Send to an endpoint again, what waited first."""
+
+    async def work(service: Service, known: WebhookEndpoint) -> None:
+        await service.webhooks.endpoints.resume(known.endpoint_id, service.clock())
+
+    _after(endpoint, work, as_json=as_json)
+
+
+@webhooks.command()
+def delete(endpoint: Endpoint) -> None:
+    """Delete an endpoint with all that waits for it."""
+    from jitui.entrypoints.cli.running import with_app
+
+    async def work(service: Service) -> None:
+        known = await _known(service, endpoint)
+        await service.webhooks.endpoints.delete(known.endpoint_id)
+
+    with_app(work)
+    say("Deleted. What is on its way may still arrive.")
+
+
+@webhooks.command("rotate-secret")
+def rotate(
+    endpoint: Endpoint,
+    overlap_hours: Annotated[int, typer.Option(min=0, max=168, help="For so long both secrets sign.")] = 24,
+    as_json: Json = False,
+) -> None:
+    """Make a new secret and show it, once; the old one signs beside it for a while."""
+    from jitui.entrypoints.cli.running import with_app
+
+    async def work(service: Service) -> NewEndpoint | Refusal:
+        from datetime import timedelta
+
+        from jitui.webhooks.endpoints import rotate_secret
+
+        known = await _known(service, endpoint)
+        overlap = timedelta(hours=overlap_hours)
+        return await rotate_secret(service.webhook_keeping, known.endpoint_id, overlap=overlap, now=service.clock())
+
+    _show_secret(_settled(with_app(work)), as_json=as_json)
+
+
+@webhooks.command()
+def deliveries(
+    endpoint: Endpoint,
+    state: Annotated[str | None, typer.Option(help="pending, delivered or dead.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest event first.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """What became of an endpoint's events, newest first."""
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.words import word_of
+    from jitui.webhooks.model import DeliveryState
+
+    wanted = word_of(state, tuple(DeliveryState), "--state") if state is not None else None
+
+    async def work(service: Service) -> Sequence[Delivery]:
+        known = await _known(service, endpoint)
+        return await service.webhooks.endpoints.deliveries(known.endpoint_id, state=wanted, before=None, limit=limit)
+
+    found = with_app(work)
+    if as_json:
+        print_json({"deliveries": [_told(one) for one in found]})
+        return
+    for one in found:
+        tried = f"{one.tries} attempts" if one.tries != 1 else "1 attempt"
+        failed = f"; {visible(one.failure)}" if one.failure else ""
+        echo(f"{one.event.event_id}  {one.event.kind}  {one.state}")
+        happened = one.event.at.isoformat(timespec="seconds")
+        echo(f"  order {visible(one.event.order_id)}, happened {happened}, {tried}{failed}")
+    if not found:
+        echo("There are no deliveries." if state is None else f"There are no {state} deliveries.")
+
+
+@webhooks.command()
+def redeliver(
+    endpoint: Endpoint,
+    event: Annotated[str | None, typer.Option(help="One event, by its id.", show_default=False)] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="The dead ones since then, with its zone.", show_default=False)
+    ] = None,
+    delivered: Annotated[bool, typer.Option("--delivered", help="With --since: those that were taken too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send events again: one, or all dead letters since a time. They have the same ids, and all their attempts anew."""
+    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.words import moment_of
+    from jitui.errors import BadInput
+    from jitui.webhooks.model import Redelivery
+
+    if (event is None) == (since is None):
+        raise BadInput("Give either --event or --since.", path="--event")
+    wanted = Redelivery.of_event(event) if event is not None else None
+    if since is not None:
+        wanted = Redelivery(since=moment_of(since, "--since"), delivered=delivered)
+    if wanted is None:
+        raise BadInput(f"{event!r} is no event's id, such as evt_42_5b3c….", path="--event")
+    chosen = wanted
+
+    async def work(service: Service) -> int:
+        known = await _known(service, endpoint)
+        count = await service.webhooks.endpoints.redeliver(known.endpoint_id, chosen, service.clock())
+        if count == 0 and event is not None:
+            raise BadInput(f"The endpoint never had {event!r}, or it is not kept any more.", path="--event")
+        return count
+
+    count = with_app(work)
+    if as_json:
+        print_json({"redelivered": count})
+    else:
+        echo(f"Events that the worker sends again: {count}.")
+
+
+def _after(endpoint: str, work: Callable[[Service, WebhookEndpoint], Awaitable[None]] | None, *, as_json: bool) -> None:
+    """Do something with an endpoint, and show how it stands after that."""
+    from jitui.entrypoints.cli.running import with_app
+
+    async def whole(service: Service) -> WebhookEndpoint:
+        known = await _known(service, endpoint)
+        if work is not None:
+            await work(service, known)
+        return await _known(service, endpoint)
+
+    stands = with_app(whole)
+    if as_json:
+        print_json(_plain(stands))
+    else:
+        _show(stands)
+
+
+async def _known(service: Service, text: str) -> WebhookEndpoint:
+    from uuid import UUID
+
+    from jitui.errors import BadInput
+
+    try:
+        endpoint_id = UUID(text)
+    except ValueError:
+        raise BadInput(f"{text!r} is not an endpoint's id (a UUID).", path="endpoint") from None
+    found = await service.webhooks.endpoints.get(endpoint_id)
+    if found is None:
+        raise BadInput(f"There is no webhook endpoint {endpoint_id} in this database.", path="endpoint")
+    return found
+
+
+def _kinds(given: Sequence[str] | None) -> tuple[OutgoingEventKind, ...] | None:
+    from jitui.aftersales.changes import OutgoingEventKind
+    from jitui.entrypoints.cli.words import word_of
+
+    return tuple(sorted({word_of(one, tuple(OutgoingEventKind), "--kind") for one in given})) if given else None
+
+
+def _settled(done: NewEndpoint | WebhookEndpoint | Refusal) -> NewEndpoint | WebhookEndpoint:
+    from jitui.aftersales.outcomes import Refusal
+    from jitui.errors import BadInput
+
+    if isinstance(done, Refusal):
+        raise BadInput(done.message, path=done.path)
+    return done
+
+
+def _show_secret(made: NewEndpoint | WebhookEndpoint, *, as_json: bool) -> None:
+    from jitui.webhooks.endpoints import NewEndpoint
+
+    assert isinstance(made, NewEndpoint)
+    if as_json:
+        print_json({"endpoint": _plain(made.endpoint), "secret": made.secret})
+        return
+    _show(made.endpoint)
+    echo(made.secret)
+    say("Keep the secret now: it is not shown again.")
+
+
+def _show(endpoint: WebhookEndpoint) -> None:
+    whose = f"shop {visible(endpoint.shop_id)}" if endpoint.shop_id else "platform"
+    kinds = ", ".join(endpoint.kinds) or "every kind of event"
+    echo(f"{endpoint.endpoint_id}  {endpoint.state}  {visible(endpoint.url)}")
+    echo(f"  {whose}; {kinds}" + (f"; {visible(endpoint.description)}" if endpoint.description else ""))
+    if endpoint.paused_because:
+        echo(f"  paused: {visible(endpoint.paused_because)}")
+    if endpoint.failing_since is not None:
+        since = endpoint.failing_since.isoformat(timespec="seconds")
+        echo(f"  has taken nothing since {since}: {visible(endpoint.last_failure)}")
+
+
+def _plain(endpoint: WebhookEndpoint) -> dict[str, object]:
+    return {**asdict(endpoint), "shop_id": endpoint.shop_id or None}
+
+
+def _told(delivery: Delivery) -> dict[str, object]:
+    event = delivery.event
+    told = {name: value for name, value in asdict(delivery).items() if name != "event"}
+    return {"event_id": event.event_id, "kind": event.kind, "at": event.at, "order_id": event.order_id, **told}
