@@ -12,6 +12,7 @@ from jitui.adapters.embedded_postgres.cluster import with_database
 from jitui.adapters.embedded_postgres.place import SYSTEM_STATE
 from jitui.adapters.embedded_postgres.postmaster import ServerOptions
 from jitui.adapters.embedded_postgres.server import EmbeddedServer, crash, running, shut_down, start, stop
+from jitui.adapters.embedded_postgres.standby import base_backup, promote, start_standby
 from jitui.adapters.embedded_postgres.upgrade import Upgraded, upgrade_data
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "EmbeddedServer",
     "ServerOptions",
     "Upgraded",
+    "base_backup",
     "crash",
     "promote",
     "running",
