@@ -109,10 +109,10 @@ def _write(path: Path, marks: _Marks) -> None:
 class PostgresPayoutHold:
     """Implements `jitui.aftersales.reconciliation.restore.PayoutHold`."""
 
-    def __init__(self, pool: Pool, marks: Path, seen: SeenLog) -> None:
+    def __init__(self, pool: Pool, marks: Path, seen: SeenLog | None = None) -> None:
         self._pool = pool
         self._marks = marks
-        self._seen = seen
+        self._seen = seen or SeenLog()
 
     async def status(self) -> PayoutStatus:
         """The status now."""

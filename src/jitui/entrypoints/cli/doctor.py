@@ -187,7 +187,6 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
     from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.queries import PostgresQueries
-    from jitui.adapters.postgres.queue import SeenLog
     from jitui.adapters.postgres.registry import PostgresRegistry
     from jitui.aftersales.operations.watch import FIRST_LOOK, standing_now
     from jitui.bootstrap import expected_of, utc_now
@@ -196,7 +195,7 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
         live = await PostgresRegistry(pool, settings.time_zone.key).live_policy()
         queries, now = PostgresQueries(pool), utc_now()
         health = await queries.health(now)
-        payouts = await PostgresPayoutHold(pool, Path(), SeenLog()).status()
+        payouts = await PostgresPayoutHold(pool, Path()).status()
         standing = await standing_now(queries, await expected_of(settings), now, ledger_since=now - FIRST_LOOK)
         state = await queries.operations(now)
         ending = await PostgresKeys(pool).ending_soon(now)
