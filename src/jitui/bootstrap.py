@@ -31,6 +31,7 @@ from jitui.adapters.postgres.store import PostgresStore
 from jitui.adapters.postgres.tasks import PostgresTasks
 from jitui.adapters.postgres.webhook_queue import PostgresDeliveryQueue
 from jitui.adapters.postgres.webhooks import PostgresWebhookEndpoints
+from jitui.adapters.postgres.workers import PostgresWorkers
 from jitui.adapters.webhooks import HttpSender
 from jitui.aftersales.commands.dispute import ParkedDisputes
 from jitui.aftersales.commands.request_refund import DecisionSettings

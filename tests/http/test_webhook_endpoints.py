@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from jitui.bootstrap import webhook_dispatcher
 from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
-from jitui.bootstrap import webhook_dispatcher
 from jitui.settings import Settings
 from tests.http.api import MISSING_BODY, Api, open_api
 from tests.webhooks.receiver import Receiver, receiving
@@ -84,7 +84,7 @@ async def test_an_event_arrives_and_its_delivery_is_listed(api: Api) -> None:
 
 
 async def test_a_shop_has_its_own_endpoints_and_sees_no_others(api: Api) -> None:
-    other = await issue_key(api.service.registry, KeyScope.SHOP, "shop-2", label="", now=api.now())
+    other = (await issue_key(api.service.keys, KeyScope.SHOP, "shop-2", label="", now=api.now())).secret
     platforms = await created(api)
     own = await created(api, key=api.shop)
     for_shop = await created(api, "https://shop.example/2", shop_id="shop-1")
