@@ -270,7 +270,7 @@ async def test_an_order_is_not_replaced_once_it_is_completed(market: Market, how
     cheaper = NewOrder("o", "b", "shop-1", "CNY", NOW - timedelta(hours=1), (replace(LINE, paid_minor=1),))
     refused = await put_order(market.store, cheaper, now=NOW)
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_NOT_REPLACEABLE
-    assert "the completion stands on it" in refused.message
+    assert "cannot change after the completion" in refused.message
 
 
 # Regions and categories that are not known -------------------------------------------------------------------------

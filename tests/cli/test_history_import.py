@@ -23,7 +23,7 @@ def test_an_import_says_what_it_read_and_wrote_and_the_same_again_that_nothing_c
     again = jitui("history", "import", "csv", file, "--out", out, "--time-zone", "Asia/Shanghai", *WORDS)
     assert (again.code, again.out) == (
         0,
-        f"{out} was made from these files with this map already: nothing was changed.\n",
+        f"{out} is of these files and this map already: nothing was changed.\n",
     )
 
 

@@ -14,6 +14,7 @@ from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
 from jitui.settings import Settings
 from tests.http.api import MISSING_BODY, Api, open_api
+from tests.provider_simulator.server import SIMULATOR_AWAY
 from tests.webhooks.receiver import Receiver, receiving
 from tests.webhooks.world import settings_of
 
@@ -22,7 +23,7 @@ URL = "https://shop.example/webhooks"
 
 @pytest.fixture
 async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    async with open_api(database_url, home=tmp_path, settings=settings_of(tmp_path)) as opened:
+    async with open_api(database_url, home=tmp_path, settings=settings_of(tmp_path, **SIMULATOR_AWAY)) as opened:
         yield opened
 
 

@@ -28,7 +28,7 @@ def test_what_was_answered_under_load_is_there_after_a_failover_and_paid_once() 
     report = run_failover(7, orders=60)
     assert report.holds, report
     assert (report.answered, report.paid) == (60, report.approved)
-    assert report.approved > 30, "most are approved at once, before and after"
+    assert report.approved > 10, "some wait for the shop while nobody has accepted the standby"
     assert report.seconds_to_answer is not None
 
 

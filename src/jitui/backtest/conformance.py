@@ -66,7 +66,7 @@ _BY_REFUSAL = (
     (r"a list outside|right side of `in`", LeftOutReason.LIST),
     (r"a map or|\[_\] is not|fields are read only|operand of a select", LeftOutReason.MAP_OR_MESSAGE),
     (r"has\(\)", LeftOutReason.HAS),
-    (r"only order.lines|of the macros|variable name must be", LeftOutReason.MACRO),
+    (r"order\.lines only|only order.lines|of the macros|variable name must be", LeftOutReason.MACRO),
     (r"unsupported syntax", LeftOutReason.SYNTAX),
     (r"character NUL", LeftOutReason.NUL),
     (r"^(all|exists|exists_one|existsOne|map|filter|transform\w+)\(\) is not supported", LeftOutReason.MACRO),

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from uuid import uuid4
 
@@ -95,8 +95,10 @@ class MarketplaceModel:
         """Place and pay the orders, and start two processes of each kind."""
         settings = Settings(home=self.environment.folder, database_url=self.database_url, pool_size=2)
         async with open_service(settings, self.database_url, clock=lambda: STARTS_AT) as service:
+            here = await service.decision_settings()
+            decision_settings = replace(here, providers=frozenset({"simulator"}))  # those of the processes to come
             for deal in self.workload.deals:
-                await _place(service.store, deal, await service.decision_settings())
+                await _place(service.store, deal, decision_settings)
                 for number, minor in enumerate(deal.tenders_minor, start=1):
                     payment = PaymentRequest(payment_id(deal.order_id, number), deal.order_id, minor, "CNY")
                     self.provider.books.capture(payment, self.provider.now_ms())
