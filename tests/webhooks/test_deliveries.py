@@ -325,7 +325,9 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_is_on_its_way(world: 
 # Dead letters and redelivery ----------------------------------------------------------------------------------------
 
 
-async def test_an_event_is_given_up_after_its_time_and_the_next_one_goes(world: World) -> None:
+async def test_an_event_is_given_up_after_its_time_and_the_next_one_goes(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     def answer(one: Arrived) -> int:
         return 500 if int(one.event["sequence"]) == 1 else 204
 
@@ -345,6 +347,9 @@ async def test_an_event_is_given_up_after_its_time_and_the_next_one_goes(world: 
         assert (task.kind, task.state, task.order_id) == (TaskKind.WEBHOOK_DEAD_LETTER, TaskState.OPEN, "o-1")
         assert task.evidence["url"] == receiver.url and task.evidence["failure"] == "It answered 500."
         assert task.evidence["event_id"] == first.event.event_id
+        said = capsys.readouterr().err
+        assert said.count("webhook_dead_letter") == 1
+        assert receiver.url not in said, "an address may hold a secret"
 
 
 async def dead(world: World, receiver: Receiver, orders: int = 3) -> NewEndpoint:
