@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -89,12 +90,12 @@ async def test_where_nobody_listens_nothing_is_queued_and_a_later_endpoint_begin
 
 async def test_a_long_feed_is_queued_in_parts(world: World) -> None:
     async with receiving() as receiver:
-        await world.endpoint(receiver.url)
+        made = await world.endpoint(receiver.url)
         await world.happen("o-1", 25)
         steps = []
         while step := await world.service.webhooks.queue.fan_out(world.now(), limit=10):
-            steps.append(step)
-        assert steps == [10, 10, 5]
+            steps.append((step, len(await world.deliveries(made.endpoint.endpoint_id))))
+        assert steps == [(10, 10), (10, 20), (5, 25)]
         await world.sent()
         await in_order(world, receiver, ["o-1"], 25)
 
@@ -260,28 +261,55 @@ async def test_a_worker_that_comes_back_late_neither_repeats_nor_holds_up(world:
 
 async def test_an_event_that_is_queued_while_its_order_is_finished_is_not_forgotten(world: World) -> None:
     """Whoever finishes with an order waits for who queues, and sees what was queued."""
-    made = await world.endpoint("http://127.0.0.1:9/")
+    await world.endpoint("http://127.0.0.1:9/")
     now = world.now
     await world.happen("o-1")
     await world.dispatcher().fan_out()
     (claimed,) = await claim(world)
+    await world.happen("o-1")
+    delivered = Attempted(DeliveryState.DELIVERED, now(), now(), 204)
     async with world.market.pool.connection() as connection:
-        await connection.execute(
-            "INSERT INTO webhook_delivery (lane, endpoint_id, position, change_id, order_id, queued_at) "
-            "SELECT lane, endpoint_id, 99, change_id, order_id, queued_at FROM webhook_delivery"
-        )
-        await connection.execute(
-            "INSERT INTO webhook_queue (lane, endpoint_id, order_id, due_at) SELECT lane, endpoint_id, order_id, now() "
-            "FROM webhook_queue ON CONFLICT (lane, endpoint_id, order_id) DO UPDATE SET due_at = webhook_queue.due_at"
-        )
-        delivered = Attempted(DeliveryState.DELIVERED, now(), now(), 204)
+        await connection.execute("SELECT 1 FROM webhook_cursor FOR UPDATE")  # where queueing ends, it waits
+        queueing = asyncio.create_task(world.service.webhooks.queue.fan_out(now()))
+        await waits_for_a_lock(world)
         closing = asyncio.create_task(world.service.webhooks.queue.close(claimed, delivered))
-        await asyncio.sleep(0.3)
-        assert not closing.done()
-    await closing
+        await waits_for_a_lock(world, 2)
+    await asyncio.gather(queueing, closing)
     (following,) = await claim(world)
-    assert following.position == 99
-    assert len(await world.deliveries(made.endpoint.endpoint_id)) == 2
+    assert (claimed.position, following.position) == (1, 2)
+
+
+async def waits_for_a_lock(world: World, count: int = 1) -> None:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(30):
+        while await world.rows(query) != [(count,)]:  # noqa: ASYNC110 - of the database, from outside
+            await asyncio.sleep(0.01)
+
+
+async def test_what_a_full_endpoint_waits_for_hides_nobody_elses(world: World) -> None:
+    """All in one lane, and the full one's events came first."""
+    full = await world.endpoint("http://127.0.0.1:9/full")
+    for number in range(20):
+        await world.happen(f"o-{number}", buyer_id="b-1")
+    await world.dispatcher().fan_out()
+    other = await world.endpoint("http://127.0.0.1:9/other")
+    world.now.later(seconds=1)
+    await world.happen("o-99", buyer_id="b-1", kind="stop_ship")
+    await world.dispatcher().fan_out()
+    found = await claim(world, limit=1, taken={full.endpoint.endpoint_id: PLACES_OF_AN_ENDPOINT})
+    assert [one.endpoint.endpoint_id for one in found] == [other.endpoint.endpoint_id]
+
+
+async def test_what_a_dead_worker_had_of_a_paused_endpoint_stays(world: World) -> None:
+    made = await world.endpoint("http://127.0.0.1:9/")
+    await world.happen("o-1")
+    await world.dispatcher().fan_out()
+    await claim(world)
+    await world.service.webhooks.endpoints.pause(made.endpoint.endpoint_id, "by hand")
+    world.now.later(hours=1)
+    assert await claim(world) == []
+    await world.service.webhooks.endpoints.resume(made.endpoint.endpoint_id, world.now())
+    assert len(await claim(world)) == 1
 
 
 async def test_a_slow_receiver_takes_no_more_than_its_places(world: World) -> None:
@@ -325,7 +353,9 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_is_on_its_way(world: 
 # Dead letters and redelivery ----------------------------------------------------------------------------------------
 
 
-async def test_an_event_is_given_up_after_its_time_and_the_next_one_goes(world: World) -> None:
+async def test_an_event_is_given_up_after_its_time_and_the_next_one_goes(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     def answer(one: Arrived) -> int:
         return 500 if int(one.event["sequence"]) == 1 else 204
 
@@ -345,6 +375,9 @@ async def test_an_event_is_given_up_after_its_time_and_the_next_one_goes(world: 
         assert (task.kind, task.state, task.order_id) == (TaskKind.WEBHOOK_DEAD_LETTER, TaskState.OPEN, "o-1")
         assert task.evidence["url"] == receiver.url and task.evidence["failure"] == "It answered 500."
         assert task.evidence["event_id"] == first.event.event_id
+        said = capsys.readouterr().err
+        assert said.count("webhook_dead_letter") == 1
+        assert receiver.url not in said, "an address may hold a secret"
 
 
 async def dead(world: World, receiver: Receiver, orders: int = 3) -> NewEndpoint:
@@ -466,6 +499,7 @@ async def test_a_paused_endpoint_gets_nothing_and_loses_nothing(world: World) ->
         await world.happen("o-2")
         world.now.later(days=9)
         assert await world.sent() == 0 and receiver.arrived == []
+        assert await world.rows("SELECT count(*) FROM webhook_queue WHERE due_at IS NOT NULL") == [(0,)]
         assert (await world.stands(endpoint_id)).paused_because == "we move"
         assert await endpoints.resume(endpoint_id, world.now())
         assert not await endpoints.resume(endpoint_id, world.now())
@@ -502,7 +536,7 @@ async def test_an_endpoint_that_fails_for_days_is_paused_with_a_task(world: Worl
         assert (await world.stands(endpoint_id)).state is EndpointState.ACTIVE
         world.now.at = began + RULES.pause_after
         await worker.look_after()
-        await worker.look_after()
+        assert await world.service.webhooks.queue.failing_endpoints(world.now()) == []
         stands = await world.stands(endpoint_id)
         assert stands.state is EndpointState.PAUSED
         assert stands.paused_because == "It has not taken a single event for 120 hours: It answered 500."
@@ -719,7 +753,11 @@ def named(event_id: str) -> Redelivery:
     return found
 
 
-async def claim(world: World) -> Sequence[Any]:
+async def claim(world: World, *, limit: int = 64, taken: Mapping[UUID, int] | None = None) -> Sequence[Any]:
     return await world.service.webhooks.queue.claim(
-        now=world.now(), lease_until=world.now() + RULES.lease, limit=64, places=8, taken={}
+        now=world.now(),
+        lease_until=world.now() + RULES.lease,
+        limit=limit,
+        places=PLACES_OF_AN_ENDPOINT,
+        taken=taken or {},
     )

@@ -93,10 +93,18 @@ class World:
         assert isinstance(made, NewEndpoint), made
         return made
 
-    async def happen(self, order_id: str, count: int = 1, *, shop_id: str = "shop-1", kind: str = "order.paid") -> None:
+    async def happen(
+        self,
+        order_id: str,
+        count: int = 1,
+        *,
+        shop_id: str = "shop-1",
+        kind: str = "order.paid",
+        buyer_id: str | None = None,
+    ) -> None:
         """Events of an order, as any command announces them."""
         rows = [{"kind": kind, "body": {"number": number}} for number in range(count)]
-        buyer_id = f"buyer-of-{order_id}"
+        buyer_id = buyer_id or f"buyer-of-{order_id}"
         async with self.market.pool.connection() as connection:
             await connection.execute(
                 "INSERT INTO change (lane, kind, order_id, buyer_id, shop_id, at, body) "

@@ -98,7 +98,10 @@ class Dispatcher:
         finally:
             stopping.cancel()
             await asyncio.gather(*self._calls)
-            await self.note_health()
+            try:
+                await self.note_health()
+            except Exception:
+                log.exception("step_failed", step="webhook_health")
 
     async def send_due(self) -> int:
         """Send all that is due, and what becomes due by that, and wait for it; how many were sent."""
@@ -223,7 +226,8 @@ class Dispatcher:
 
 
 def _about(endpoint: WebhookEndpoint) -> Mapping[str, str]:
-    return {"endpoint": str(endpoint.endpoint_id), "url": endpoint.url, "shop": endpoint.shop_id}
+    """As the log names it: an address may hold a secret of its owner's."""
+    return {"endpoint": str(endpoint.endpoint_id), "shop": endpoint.shop_id}
 
 
 def _dead_letter(claimed: ClaimedDelivery, attempted: Attempted) -> NewTask:
@@ -235,6 +239,7 @@ def _dead_letter(claimed: ClaimedDelivery, attempted: Attempted) -> NewTask:
         provider=PROVIDER,
         evidence={
             **_about(endpoint),
+            "url": endpoint.url,
             "event_id": claimed.event.event_id if claimed.event is not None else None,
             "failure": attempted.failure,
             "tries": claimed.tries + 1,
@@ -250,7 +255,12 @@ def _paused(endpoint: WebhookEndpoint, because: str, now: datetime) -> NewTask:
         name=f"webhook endpoint paused {endpoint.endpoint_id} {since.isoformat() if since else now.date()}",
         kind=TaskKind.WEBHOOK_ENDPOINT_PAUSED,
         provider=PROVIDER,
-        evidence={**_about(endpoint), "because": because, "failing_since": since.isoformat() if since else None},
+        evidence={
+            **_about(endpoint),
+            "url": endpoint.url,
+            "because": because,
+            "failing_since": since.isoformat() if since else None,
+        },
         opened_at=now,
     )
 
