@@ -26,6 +26,11 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.S | re.M)
 
 
+def _takes_ctrl_c() -> None:
+    """A shell that runs the tests in the background has Ctrl-C ignored by all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
     """An empty home with a running demo in it."""
@@ -40,6 +45,7 @@ def home() -> Iterator[Path]:
                 env=environ,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                preexec_fn=_takes_ctrl_c,
             )
         try:
             _wait_until_up(demo, log)
