@@ -233,3 +233,9 @@ def test_new_data_with_other_rows_are_refused_by_name(found: dict[str, int]) -> 
     with pytest.raises(Unavailable, match=r"differ in (shop|refund|more); the old data are as they were"):
         _compare(found, {"shop": 2, "refund": 3})
     _compare({"shop": 2, "refund": 3}, {"refund": 3, "shop": 2})
+
+
+def test_old_data_of_an_earlier_upgrade_are_not_written_over(home: Path) -> None:
+    (home / "postgres" / f"data.{OLD}").mkdir()
+    with pytest.raises(NotConfigured, match=f"data.{OLD} is there already"):
+        copied_by_hand(home)
