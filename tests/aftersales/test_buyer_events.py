@@ -104,6 +104,15 @@ async def test_all_in_one_batch_come_out_as_one_after_the_other(market: Market) 
     assert await counted(market) == (0, 0)
 
 
+async def test_an_event_that_two_others_take_back_is_taken_back_once(market: Market) -> None:
+    lost = "dispute_lost"
+    await record(market, event("a", lost), event("b", lost))
+    await record(market, event("x", lost, retracts="a"), event("y", lost, retracts="a"))
+    assert await counted(market, lost) == (1, 100)
+    await record(market, event("z", lost, retracts="a"))
+    assert await counted(market, lost) == (1, 100)
+
+
 async def test_what_may_happen_several_times_to_an_order_counts_each_time(market: Market) -> None:
     often = [kind for kind in BUYER_EVENTS if kind not in ONCE_PER_ORDER]
     for kind in often:

@@ -100,7 +100,8 @@ async def test_completed_by_an_event_it_has_gone_as_any_other(market: Market) ->
     neighbour = next(name for name in (f"n-{number}" for number in range(5000)) if lane_of(name) == lane_of(buyer))
     foreign = RecordBuyerEvent(neighbour, "foreign", "order_completed", NOW, NOW, order_id="o-2")
     paid = RecordBuyerEvent(buyer, "paid", "order_paid", NOW, NOW, order_id="o-2")
-    for event in (told, retraction, foreign, paid):
+    again = replace(told, event_id="again", at=NOW - timedelta(minutes=1))
+    for event in (told, retraction, foreign, paid, again):
         await market.registry.record_buyer_events([event])
     refused = await market.ask(buyer, "o-1")
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
