@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -12,6 +13,7 @@ from jitui.adapters.postgres.writing import ONCE_PER_ORDER as IN_STATEMENTS
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.ship import complete_order
+from jitui.ids import lane_of
 from jitui.policy import CLOCKS_DIFFER_SECONDS
 from jitui.policy.facts import BUYER_EVENTS, ONCE_PER_ORDER
 from tests.aftersales.market import NOW, Market
@@ -111,6 +113,22 @@ async def test_an_event_that_two_others_take_back_is_taken_back_once(market: Mar
     assert await counted(market, lost) == (1, 100)
     await record(market, event("z", lost, retracts="a"))
     assert await counted(market, lost) == (1, 100)
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one batch", "batches"])
+@pytest.mark.parametrize("kind", ["dispute_lost", "order_completed"])
+async def test_only_the_event_that_is_named_is_taken_back(market: Market, kind: str, together: bool) -> None:
+    """Others of the buyer stay, and those of the same name that another buyer of the lane has."""
+    neighbour = next(f"n-{number}" for number in range(5000) if lane_of(f"n-{number}") == lane_of(BUYER))
+    told = [
+        event("a", kind),
+        event("b", kind, order_id="o-2", amount_minor=70),
+        replace(event("a", kind, order_id="o-3", amount_minor=7), buyer_id=neighbour),
+        event("x", kind, retracts="a"),
+    ]
+    for batch in [told] if together else [[one] for one in told]:
+        await record(market, *batch)
+    assert await counted(market, kind) == (2, 77)
 
 
 async def test_what_may_happen_several_times_to_an_order_counts_each_time(market: Market) -> None:
