@@ -265,6 +265,16 @@ class Settings:
     log_format: LogFormat = _setting(_word(LogFormat), LogFormat.CONSOLE)
 
     @property
+    def erasures_file(self) -> Path:
+        """The list of erasures that workers keep outside of the database."""
+        return self.home / "erasures.txt"
+
+    @property
+    def erasures_keep(self) -> timedelta:
+        """How long the id of an erased buyer is recognised."""
+        return timedelta(days=self.erasures_keep_days)
+
+    @property
     def usage_max_age(self) -> timedelta:
         """The age from which rolled-up usage of a cap counts as unknown."""
         return timedelta(seconds=self.usage_max_age_seconds)

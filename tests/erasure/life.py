@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -137,8 +137,9 @@ _WORDS = (
             %(now)s, 'resolved', %(now)s, 'li', %(text)s FROM orders WHERE {_THEIRS}""",
     f"""INSERT INTO later_decision SELECT lane, ticket_id, order_id, policy_id, policy_version, policy_sha256, outcome,
         decided_at, facts || jsonb_build_object('buyer.note', %(text)s::text),
-        decision || jsonb_build_object('conditions', jsonb_build_array(jsonb_build_object('id', 'note', 'verdict', 'true',
-            'facts', jsonb_build_object('buyer.note', %(text)s::text)))), read_from FROM decision WHERE {_THEIRS} LIMIT 1""",
+        decision || jsonb_build_object('conditions', jsonb_build_array(jsonb_build_object('id', 'note', 'verdict',
+            'true', 'facts', jsonb_build_object('buyer.note', %(text)s::text)))), read_from
+        FROM decision WHERE {_THEIRS} LIMIT 1""",
     f"""UPDATE decision SET facts = facts || jsonb_build_object('buyer.note', %(text)s::text)
         WHERE {_THEIRS} AND order_id LIKE 'refunded-%%'""",
     """INSERT INTO idempotency (lane, key_id, route, buyer_id, key, body_hash, status, answer, answered_at)
@@ -153,7 +154,8 @@ _WORDS = (
         jsonb_build_object('scope', 'buyer', 'label', 'phone of ' || %(text)s)::text)""",
     """SELECT append_audit(%(now)s, 'anna-signs-in', 'person.signed_in', 'anna-signs-in',
         '{"address":"203.0.113.77"}')""",
-    """SELECT append_audit(%(now)s, 'ada', 'restriction.set', 'r-1', jsonb_build_object('of', %(buyer)s::text)::text)""",
+    """SELECT append_audit(%(now)s, 'ada', 'restriction.set', 'r-1',
+        jsonb_build_object('of', %(buyer)s::text)::text)""",
 )
 
 
@@ -179,7 +181,9 @@ def everywhere(database_url: str, *wanted: str) -> list[Hit]:
             where, name = sql.Identifier(str(table)), sql.Identifier(str(column))
             text = sql.SQL("encode({}, 'escape')" if kind == "bytea" else "{}::text").format(name)
             for word in wanted:
-                query = sql.SQL("SELECT {text} FROM {where} WHERE position(%s IN {text}) > 0").format(text=text, where=where)
+                query = sql.SQL("SELECT {text} FROM {where} WHERE position(%s IN {text}) > 0").format(
+                    text=text, where=where
+                )
                 found += [Hit(str(table), str(column), str(value)) for (value,) in connection.execute(query, [word])]
     return found
 
@@ -187,5 +191,3 @@ def everywhere(database_url: str, *wanted: str) -> list[Hit]:
 def rows(database_url: str, query: str, *params: object) -> list[Any]:
     with psycopg.connect(database_url) as connection:
         return connection.execute(query.encode(), params).fetchall()
-
-

@@ -8,17 +8,42 @@ from jitui.adapters.postgres.audit import PostgresAuditLog
 from jitui.identity.audit import verify
 from jitui.ids import lane_of
 from tests.aftersales.market import Market
-from tests.erasure.life import ACCOUNT, BUYER, PLANTED, a_life, erase, erased, everywhere, rows
+from tests.erasure.life import ACCOUNT, BUYER, PLANTED, a_life, erased, everywhere, rows
 
 
-async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(market: Market, database_url: str) -> None:
+async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
+    market: Market, database_url: str
+) -> None:
     await a_life(market)
     before = {hit.table for hit in everywhere(database_url, BUYER, PLANTED, ACCOUNT, "203.0.113.77")}
     assert before == {
-        "api_key", "audit_event", "buyer", "buyer_day", "buyer_event", "buyer_pseudonym", "change", "console_person",
-        "console_session", "decision", "dispute", "event_directory", "idempotency", "incident", "later_decision",
-        "order_directory", "order_line", "orders", "payment_directory", "refund", "refund_attempt", "restriction",
-        "selection", "shipment", "task", "ticket", "ticket_event",
+        "api_key",
+        "audit_event",
+        "buyer",
+        "buyer_day",
+        "buyer_event",
+        "buyer_pseudonym",
+        "change",
+        "console_person",
+        "console_session",
+        "decision",
+        "dispute",
+        "event_directory",
+        "idempotency",
+        "incident",
+        "later_decision",
+        "order_directory",
+        "order_line",
+        "orders",
+        "payment_directory",
+        "refund",
+        "refund_attempt",
+        "restriction",
+        "selection",
+        "shipment",
+        "task",
+        "ticket",
+        "ticket_event",
     }
     await erased(market)
     assert everywhere(database_url, BUYER, PLANTED, ACCOUNT, "203.0.113.77") == []
@@ -71,7 +96,9 @@ async def test_the_audit_log_is_whole_and_says_which_rows_it_cannot_check_any_mo
     done = await erased(market)
     verdict = await verify(log)
     assert verdict.faults == ()
-    written = {event.number: event for event in await log.events(actor=None, action=None, subject=None, before=None, limit=99)}
+    written = {
+        event.number: event for event in await log.events(actor=None, action=None, subject=None, before=None, limit=99)
+    }
     redacted = [written[number] for number in verdict.redacted]
     assert {(event.action, event.actor, event.subject, event.detail) for event in redacted} == {
         ("key.issued", "ada", "jk_anna", "{}"),

@@ -188,7 +188,7 @@ async def verify(log: AuditLog, *, noted: Sequence[Head] = ()) -> AuditVerdict:
 
 
 def _vouched(event: AuditEvent) -> dict[int, str]:
-    """What an erasure's row says of the rows that it redacted: their numbers, and the hashes of what is left of them."""
+    """What an erasure's row says of the rows that it redacted: their numbers, and hashes of what is left of them."""
     try:
         return msgspec.json.decode(event.detail, type=_Erasure).redacted
     except msgspec.DecodeError:  # a row that was tampered with, which its own hash tells

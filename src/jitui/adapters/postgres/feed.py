@@ -24,7 +24,7 @@ numbered AS (
 UPDATE change c SET position = n.position FROM numbered n WHERE c.lane = n.lane AND c.change_id = n.change_id
 """
 
-# An earlier release that runs beside this one writes the buyer's id, and may publish it too. It never goes out from here.
+# An earlier release that runs beside this one writes the buyer's id, and may publish it too. It never leaves here.
 _PSEUDONYMISE: LiteralString = """
 UPDATE change SET buyer_pseudonym = make_pseudonym(lane, buyer_id), buyer_id = '' WHERE buyer_id <> ''
 """
@@ -125,9 +125,7 @@ class PostgresFeed:
         async with self._pool.connection() as connection:
             return await publish_changes(connection, limit)
 
-    async def events(
-        self, after: int, limit: int, *, shop_id: str | None = None
-    ) -> Sequence[OutgoingEvent]:
+    async def events(self, after: int, limit: int, *, shop_id: str | None = None) -> Sequence[OutgoingEvent]:
         """Published rows after a position; committed changes are published first."""
         async with self._pool.connection() as connection:
             await publish_changes(connection, 10_000)

@@ -97,8 +97,10 @@ class PostgresPersonalData:
 
     async def marks(self) -> Sequence[ErasureMark]:
         """All that are kept."""
-        return [msgspec.convert(dict(zip(("lane", "digest", "keep_until"), row, strict=True)), ErasureMark) for row in
-                await fetch(self._pool, _MARKS, {})]
+        return [
+            msgspec.convert(dict(zip(("lane", "digest", "keep_until"), row, strict=True)), ErasureMark)
+            for row in await fetch(self._pool, _MARKS, {})
+        ]
 
     async def take_marks(self, marks: Sequence[ErasureMark]) -> None:
         """Those that a restored database has lost."""

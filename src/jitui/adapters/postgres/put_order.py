@@ -9,7 +9,7 @@ import msgspec
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.adapters.postgres.reading import COMPLETED_BY_EVENT
-from jitui.adapters.postgres.writing import ENSURE_BUYER, PSEUDONYM, STATEMENTS
+from jitui.adapters.postgres.writing import BEGIN_HISTORY_OF_BUYER, ENSURE_BUYER, PSEUDONYM, STATEMENTS
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.commands.put_order import OrderPut, StandingOrder, is_free, plan_order
 from jitui.aftersales.outcomes import Refusal, RefusalCode, buyer_erased
@@ -121,8 +121,8 @@ UPDATE orders SET hold = %(hold)s, ship_by = %(ship_by)s WHERE lane = %(lane)s A
 async def put_order(connection: Connection, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
     """Lock buyer and order, and write what `plan_order` says; hold and ship-by may always change."""
     params = _params(ref, new, now)
-    steps = (BEGIN, _DIRECTORY, ENSURE_BUYER, _LOCK_BUYER, _LOCK_ORDER, _OWNER, _STANDING)
-    _, told, _, _, _, owner, found = await run_batch(connection, [(step, params) for step in steps])
+    steps = (BEGIN, _DIRECTORY, ENSURE_BUYER, _LOCK_BUYER, BEGIN_HISTORY_OF_BUYER, _LOCK_ORDER, _OWNER, _STANDING)
+    _, told, _, _, _, _, owner, found = await run_batch(connection, [(step, params) for step in steps])
     if not told:  # another transaction recorded this id while we waited, and has committed: read again
         await connection.rollback()
         return await put_order(connection, ref, new, now)

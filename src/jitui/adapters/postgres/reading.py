@@ -114,7 +114,7 @@ WHERE o.lane = %(lane)s AND o.order_id = {locator}
 """
 
 
-# For an order as row `o`: an erasure took restrictions and requests away that may still count, so neither is known (I5).
+# For an order as row `o`: an erasure took restrictions and requests away that may still count: unknown (I5).
 _FORGOTTEN: LiteralString = """
 EXISTS (
     SELECT 1 FROM buyer b WHERE b.lane = %(lane)s AND b.buyer_id = o.buyer_id

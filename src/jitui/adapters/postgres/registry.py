@@ -11,7 +11,7 @@ import msgspec
 
 from jitui.adapters.postgres.audit import AuditEntry, pseudonym_of, write_audit
 from jitui.adapters.postgres.pool import Pool, read_rows
-from jitui.adapters.postgres.writing import record_buyer_events
+from jitui.adapters.postgres.writing import BEGIN_HISTORY, record_buyer_events
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.governance.registry import (
     Category,
@@ -45,9 +45,8 @@ RETURNING to_json(s)::text
 """
 
 _PUT_BUYER: LiteralString = """
-INSERT INTO buyer AS b (lane, buyer_id, registered_at, region, attributes, updated_at, history_from)
-VALUES (%(lane)s, %(buyer_id)s, %(registered_at)s, %(region)s, %(attributes)s::jsonb, %(now)s,
-        CASE WHEN was_erased(%(lane)s::smallint, %(buyer_id)s) THEN %(now)s::timestamptz END)
+INSERT INTO buyer AS b (lane, buyer_id, registered_at, region, attributes, updated_at)
+VALUES (%(lane)s, %(buyer_id)s, %(registered_at)s, %(region)s, %(attributes)s::jsonb, %(now)s)
 ON CONFLICT (lane, buyer_id) DO UPDATE
 SET registered_at = CASE WHEN 'registered_at' = ANY(%(kept)s::text[]) THEN b.registered_at
                          ELSE excluded.registered_at END,
@@ -193,7 +192,10 @@ class PostgresRegistry:
     async def put_buyer(self, buyer: Buyer, now: datetime, *, kept: Collection[str] = ()) -> Buyer:
         """Create or replace a buyer; returns the buyer as stored."""
         params = {**_values(buyer), "attributes": _json(buyer.attributes), "now": now, "kept": list(kept)}
-        return await self._put(_PUT_BUYER, params, Buyer)
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_PUT_BUYER, params)).fetchall()
+            await connection.execute(BEGIN_HISTORY, params)
+        return msgspec.json.decode(str(rows[0][0]), type=Buyer)
 
     async def get_buyer(self, buyer_id: str) -> Buyer | None:
         """The buyer's row; None when there is none."""
@@ -280,7 +282,9 @@ class PostgresRegistry:
         """Events that name another buyer's order, and retractions in the future or of another kind than their event."""
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_CONTRADICTED, {"rows": _event_names(events)})).fetchall()
-        places = {what: {int(str(place)) for place, said in rows if said == what} for what in ("order", "kind", "erased")}
+        places = {
+            what: {int(str(place)) for place, said in rows if said == what} for what in ("order", "kind", "erased")
+        }
         return contradicting(events, places["order"], places["kind"], places["erased"])
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:

@@ -30,12 +30,20 @@ coalesce((SELECT p.pseudonym FROM buyer_pseudonym p WHERE p.lane = %(lane)s AND 
 """The buyer's, made at the first event."""
 
 ENSURE_BUYER = statement("""
-INSERT INTO buyer (lane, buyer_id, updated_at, history_from)
-VALUES (%(lane)s, %(buyer_id)s, %(now)s,
-        CASE WHEN was_erased(%(lane)s::smallint, %(buyer_id)s) THEN %(now)s::timestamptz END)
+INSERT INTO buyer (lane, buyer_id, updated_at) VALUES (%(lane)s, %(buyer_id)s, %(now)s)
 ON CONFLICT (lane, buyer_id) DO UPDATE SET updated_at = buyer.updated_at WHERE false
 """)
 """A row for the buyer, or a lock on the one there is, so that a buyer who is just being erased begins anew."""
+
+# A statement of its own, after the one that may have waited for the erasure.
+BEGIN_HISTORY: LiteralString = """
+UPDATE buyer SET history_from = %(now)s
+WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s AND history_from IS NULL
+  AND was_erased(%(lane)s::smallint, %(buyer_id)s)
+"""
+"""For an id that was erased and has come again: nothing from before is known."""
+
+BEGIN_HISTORY_OF_BUYER = statement(BEGIN_HISTORY)
 
 _SQL: dict[type, LiteralString] = {
     c.OpenTicket: f"""
@@ -395,7 +403,7 @@ async def record_buyer_events(
         "rows": _encode(events).decode(),
     }
     record = (STATEMENTS[c.RecordBuyerEvent], ONE_PER_ORDER)
-    steps = (BEGIN, ENSURE_BUYER, _LOCK_BUYER, _EVENTS_OF, *record, _EVENTS_OF, COMMIT)
-    _, _, _, before, _, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
+    steps = (BEGIN, ENSURE_BUYER, _LOCK_BUYER, BEGIN_HISTORY_OF_BUYER, _EVENTS_OF, *record, _EVENTS_OF, COMMIT)
+    _, _, _, _, before, _, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
     known, stand = (frozenset((name or b"").decode() for (name,) in rows) for rows in (before, after))
     return stand - known

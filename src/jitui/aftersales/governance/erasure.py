@@ -1,7 +1,7 @@
 """Personal data of one buyer: what is stored, handed out whole; and its erasure, once nothing about it is open.
 
-A buyer is erased by taking the id out of every row. Amounts, decisions and the ledger stay, under an id that was drawn at
-random and that nothing leads to.
+A buyer is erased by taking the id out of every row. Amounts, decisions and the ledger stay, under an id that was drawn
+at random and that nothing leads to.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ class ErasureMark:
     digest: bytes
     keep_until: date
 
+    @property
+    def name(self) -> tuple[int, bytes]:
+        """What it is told apart by."""
+        return self.lane, self.digest
+
 
 @dataclass(frozen=True, slots=True)
 class Erased:
@@ -93,9 +98,7 @@ class PersonalData(Protocol):
         """All of it, and a row in the audit log that says who took it; None when nothing is stored."""
         ...
 
-    async def erase(
-        self, buyer_id: str, *, by: str, now: datetime, keep_until: date
-    ) -> Erased | ErasurePending | None:
+    async def erase(self, buyer_id: str, *, by: str, now: datetime, keep_until: date) -> Erased | ErasurePending | None:
         """In one transaction, or not at all; None when nothing is stored and nothing was erased."""
         ...
 
@@ -161,7 +164,9 @@ def read_list(text: str, name: str) -> ErasureList:
     for number, line in enumerate(rest, start=2):
         parts = _LINE.fullmatch(line)
         if parts is None or int(parts[1]) > 255:
-            raise BadInput(f"{name}, line {number}: expected a lane, a digest and the first day of a month.", path="--from")
+            raise BadInput(
+                f"{name}, line {number}: expected a lane, a digest and the first day of a month.", path="--from"
+            )
         try:
             marks.append(ErasureMark(int(parts[1]), bytes.fromhex(parts[2]), date.fromisoformat(parts[3])))
         except ValueError:
@@ -174,13 +179,13 @@ async def erase_again(data: PersonalData, erasures: ErasureList, *, by: str, now
     if erasures.fingerprint != await data.fingerprint():
         raise BadInput("This list is of another installation: its digests say nothing here.", path="--from")
     standing = tuple(mark for mark in erasures.marks if mark.keep_until > now.date())
-    until = {(mark.lane, mark.digest): mark.keep_until for mark in standing}
+    last = max((mark.keep_until for mark in standing), default=now.date())
     erased, pending = 0, dict[str, ErasurePending]()
     for buyer_id in await data.buyers_marked(standing):
-        done = await data.erase(buyer_id, by=by, now=now, keep_until=max(until.values()))
+        done = await data.erase(buyer_id, by=by, now=now, keep_until=last)
         if isinstance(done, ErasurePending):
             pending[buyer_id] = done
         else:
             erased += 1
-    await data.take_marks([mark for mark in standing])
+    await data.take_marks(standing)
     return ErasedAgain(erased, pending)

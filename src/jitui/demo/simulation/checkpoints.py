@@ -224,9 +224,7 @@ class CheckpointedFeed:
         await self._checkpoints.stop_at("publish")
         return await self._inner.publish(limit)
 
-    async def events(
-        self, after: int, limit: int, *, shop_id: str | None = None
-    ) -> Sequence[OutgoingEvent]:
+    async def events(self, after: int, limit: int, *, shop_id: str | None = None) -> Sequence[OutgoingEvent]:
         """Publish, and read the events."""
         return await self._inner.events(after, limit, shop_id=shop_id)
 
