@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
 import sys
 
 import psycopg
@@ -131,6 +130,10 @@ async def test_many_at_once_with_everything_that_publishes_and_reads(market: Mar
     assert rows(database_url, "SELECT count(*) FROM buyer WHERE NOT erased") == [(0,)]
 
 
+WAITING = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
 KILLED = """
 import asyncio, sys
 from datetime import date, datetime
@@ -164,15 +167,12 @@ async def test_a_killed_process_has_erased_nothing_and_another_one_erases_all(
     with psycopg.connect(database_url) as holder:
         holder.execute(held.encode())
         command = [sys.executable, "-c", KILLED, database_url, BUYER, LATER.isoformat()]
-        with subprocess.Popen(command) as process:
-            waits = (
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            while rows(database_url, waits) == [(0,)]:
-                assert process.poll() is None
-                await asyncio.sleep(0.01)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+        process = await asyncio.create_subprocess_exec(*command)
+        while rows(database_url, WAITING) == [(0,)]:
+            assert process.returncode is None
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
         holder.rollback()
     assert everywhere(database_url, BUYER, PLANTED) == before
     await erased(market)
