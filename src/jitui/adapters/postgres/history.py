@@ -120,11 +120,13 @@ SELECT kind, complete_from AT TIME ZONE 'UTC' AS complete_from, fresh_until AT T
 FROM history_record
 """
 
-# Decisions from before `read_from` was stored use what the service knows now. Of an erased buyer nothing is known.
+# Decisions from before `read_from` was stored use what the service knows now. Of an erased buyer nothing
+# is known: complete only from after the request.
 _READINGS: LiteralString = """
 SELECT d.ticket_id::text AS request_id, r.kind,
-       greatest(r.complete_from, CASE WHEN b.erased THEN b.history_from END,
-                (d.read_from ->> 'history_from')::timestamptz) AT TIME ZONE 'UTC' AS complete_from,
+       CASE WHEN b.erased THEN d.decided_at + interval '1 day'
+            ELSE greatest(r.complete_from, (d.read_from ->> 'history_from')::timestamptz)
+       END AT TIME ZONE 'UTC' AS complete_from,
        r.fresh_until AT TIME ZONE 'UTC' AS fresh_until,
        (d.read_from ->> 'registered_at')::timestamptz AT TIME ZONE 'UTC' AS registered_at,
        (d.read_from ->> 'shop_days_as_of')::timestamptz AT TIME ZONE 'UTC' AS shop_days_as_of
