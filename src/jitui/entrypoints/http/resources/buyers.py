@@ -118,7 +118,7 @@ async def put_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     "/v1/buyers/{buyer_id:str}",
     tags=_TAG,
     summary="Read a buyer",
-    description="`attributes` are the platform's own and empty for others.",
+    description="`attributes` and `pseudonym` are the platform's own.",
     opt=operation({200: BuyerAnswer}, Permission.BUYERS_READ),
 )
 async def get_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
