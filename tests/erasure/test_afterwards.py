@@ -97,6 +97,13 @@ async def test_a_fresh_start_has_a_history_from_then_on(market: Market, database
     assert rows(database_url, "SELECT history_from FROM buyer WHERE buyer_id = %s", BUYER) == [(AGAIN,)], "not later"
 
 
+async def test_a_fresh_start_by_an_order_alone_has_none_either(market: Market, database_url: str) -> None:
+    await market.premium_buyer(BUYER)
+    await erased(market)
+    await market.paid_order(BUYER, "o-2", now=AGAIN)
+    assert rows(database_url, "SELECT history_from FROM buyer WHERE buyer_id = %s", BUYER) == [(AGAIN,)]
+
+
 async def test_a_fresh_start_is_never_approved_at_once_by_what_was_erased(market: Market, database_url: str) -> None:
     """The platform sends everything again that made the buyer premium; none of it is known here."""
     await market.premium_buyer(BUYER)

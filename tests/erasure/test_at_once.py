@@ -15,7 +15,7 @@ from jitui.aftersales.governance.erasure import Erased, ErasurePending, PendingK
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.ids import lane_of
 from tests.aftersales.market import NOW, Market
-from tests.erasure.life import BUYER, LATER, PLANTED, a_life, erase, erased, everywhere, rows
+from tests.erasure.life import ACCOUNT, BUYER, LATER, PLANTED, a_life, erase, erased, everywhere, rows
 from tests.race.locks import another, wait_for_a_lock
 
 BUYERS_LOCK = "SELECT 1 FROM buyer WHERE buyer_id = %s FOR UPDATE"
@@ -133,6 +133,23 @@ async def test_many_at_once_with_everything_that_publishes_and_reads(market: Mar
 WAITING = """
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
+
+
+async def test_a_sign_in_at_the_same_moment_waits_for_nobody_who_waits_for_it(
+    market: Market, database_url: str
+) -> None:
+    """Both write the audit log; the erasure has the account before it has the log's end."""
+    await a_life(market)
+    async with another(database_url) as signing_in:
+        await signing_in.execute("SELECT 1 FROM console_person WHERE name = %s FOR KEY SHARE", [ACCOUNT])
+        erasing = asyncio.create_task(erase(market))
+        assert await wait_for_a_lock(database_url, erasing)
+        await signing_in.execute(
+            "SELECT append_named_audit(now(), %s, 'person.signed_in', %s, '{}')", [ACCOUNT, ACCOUNT]
+        )
+        await signing_in.commit()
+    assert isinstance(await erasing, Erased)
+
 
 KILLED = """
 import asyncio, sys

@@ -165,6 +165,12 @@ WHERE scope = 'buyer' AND subject_id = %(buyer_id)s
 """,
 )
 
+# Before the log's end, as everybody who signs in or changes a key.
+LOCK_SIGNING_IN: tuple[LiteralString, ...] = (
+    "SELECT 1 FROM console_person WHERE role = 'buyer' AND subject_id = %(buyer_id)s ORDER BY name FOR UPDATE",
+    "SELECT 1 FROM api_key WHERE scope = 'buyer' AND subject_id = %(buyer_id)s ORDER BY key_id FOR UPDATE",
+)
+
 _LAST: tuple[LiteralString, ...] = (
     "DELETE FROM buyer_pseudonym WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s",
     """

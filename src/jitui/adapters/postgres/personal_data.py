@@ -161,7 +161,7 @@ async def _erase(
     for step in steps.BEFORE_THE_LOG:
         await connection.execute(step, params)
     await connection.execute(LOCK_FOR_THE_TRANSACTION, {"lock": PUBLISHER_LOCK})
-    for step in steps.IN_THE_FEED:
+    for step in (*steps.IN_THE_FEED, *steps.LOCK_SIGNING_IN):
         await connection.execute(step, params)
     erasure_id = new_id(0)
     params["number"] = await _count(connection, "SELECT number + 1 FROM audit_head FOR UPDATE", params)

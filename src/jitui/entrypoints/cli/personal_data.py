@@ -30,7 +30,7 @@ By = Annotated[str, typer.Option(help="Who does this, for the record.", show_def
 
 @buyers.command()
 def export(buyer: BuyerId, by: By) -> None:
-    """Everything that is stored about a buyer, as one JSON document."""
+    """All that is stored about a buyer, as JSON."""
     from jitui.entrypoints.cli.running import with_app
     from jitui.errors import BadInput
 
@@ -59,9 +59,10 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Take a buyer out of everything that is stored, for good; amounts, decisions and the ledger stay.
+    """Take a buyer out of all that is stored, for good.
 
-    Refused, with exit code 1, while something about the buyer is open; it says what, and until when.
+    Amounts, decisions and the ledger stay. Refused, with exit code 1, while something about the buyer is open; it says
+    what, and until when.
     """
     from jitui.errors import BadInput
 
@@ -76,7 +77,10 @@ def erase(
 
 @buyers.command()
 def erased() -> None:
-    """The list of who was erased, by digests; keep it beside the backups, for `jitui buyers erase --from`."""
+    """Digests of who was erased, as a list.
+
+    Keep it beside the backups: after a restore `jitui buyers erase --from FILE` erases everybody on it again.
+    """
     from jitui.aftersales.governance.erasure import list_as_text
     from jitui.entrypoints.cli.running import with_app
 
