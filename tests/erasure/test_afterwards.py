@@ -91,6 +91,7 @@ async def test_a_fresh_start_has_a_history_from_then_on(market: Market, database
     await market.premium_buyer(BUYER)
     await erased(market)
     await market.registry.put_buyer(Buyer(lane_of(BUYER), BUYER, NOW - timedelta(days=900)), AGAIN)
+    assert rows(database_url, "SELECT history_from FROM buyer WHERE buyer_id = %s", BUYER) == [(AGAIN,)]
     assert await market.registry.record_buyer_events([told("before", days=-1), told("after", days=1)]) == 1
     assert rows(database_url, "SELECT history_from FROM buyer WHERE buyer_id = %s", BUYER) == [(AGAIN,)]
     await market.registry.put_buyer(Buyer(lane_of(BUYER), BUYER, NOW), AGAIN + timedelta(days=5))

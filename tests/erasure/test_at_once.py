@@ -12,8 +12,9 @@ import pytest
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.governance.erasure import Erased, ErasurePending, PendingKind
+from jitui.aftersales.governance.registry import Restriction
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.ids import lane_of
+from jitui.ids import lane_of, new_id
 from tests.aftersales.market import NOW, Market
 from tests.erasure.life import ACCOUNT, BUYER, LATER, PLANTED, a_life, erase, erased, everywhere, rows
 from tests.race.locks import another, wait_for_a_lock
@@ -33,6 +34,18 @@ async def test_of_two_erasures_at_once_one_erases_and_the_other_finds_it_done(
     assert sorted(one.again for one in done if isinstance(one, Erased)) == [False, True]
     assert rows(database_url, "SELECT count(*) FROM audit_event WHERE action = 'buyer.erased'") == [(1,)]
     assert len(rows(database_url, "SELECT 1 FROM buyer WHERE erased")) == 1
+
+
+async def test_two_erasures_of_somebody_without_a_row_take_turns_too(market: Market, database_url: str) -> None:
+    await market.registry.restrict(Restriction(new_id(lane_of(BUYER)), BUYER, "because", NOW, None, "risk"))
+    async with another(database_url) as feed:
+        await feed.execute("SELECT pg_advisory_xact_lock(7405102)")
+        both = [asyncio.create_task(erase(market)) for _ in range(2)]
+        assert await wait_for_a_lock(database_url, *both)
+        await feed.rollback()
+    done = await asyncio.gather(*both)
+    assert sorted(one.again for one in done if isinstance(one, Erased)) == [False, True]
+    assert rows(database_url, "SELECT count(*) FROM audit_event WHERE action = 'buyer.erased'") == [(1,)]
 
 
 async def test_a_request_that_came_first_holds_the_erasure_up(market: Market, database_url: str) -> None:
@@ -70,11 +83,21 @@ async def test_a_request_that_came_later_finds_the_erased_buyers_order_and_locks
             await feed.execute("SELECT 1 FROM buyer WHERE erased FOR UPDATE NOWAIT")
 
 
-async def test_an_order_that_is_put_meanwhile_is_refused_and_leaves_no_buyer(market: Market, database_url: str) -> None:
+HELD_UP = pytest.mark.parametrize(
+    "held",
+    ["SELECT 1 FROM orders WHERE order_id = 'o-1' FOR UPDATE", "SELECT pg_advisory_xact_lock(7405102)"],
+    ids=["with-the-buyer-locked", "with-the-buyer-deleted"],
+)
+
+
+@HELD_UP
+async def test_an_order_that_is_put_meanwhile_is_refused_and_leaves_no_buyer(
+    market: Market, database_url: str, held: str
+) -> None:
     await market.premium_buyer(BUYER)
     await market.paid_order(BUYER, "o-1")
     async with another(database_url) as feed:
-        await feed.execute("SELECT pg_advisory_xact_lock(7405102)")
+        await feed.execute(held.encode())
         erasing = asyncio.create_task(erase(market))
         assert await wait_for_a_lock(database_url, erasing)
         putting = asyncio.create_task(_put_again(market))
@@ -95,12 +118,14 @@ async def _put_again(market: Market) -> object:
     return await put_order(market.store, NewOrder("o-1", BUYER, "shop-1", "CNY", NOW, lines), now=LATER)
 
 
+@HELD_UP
 async def test_events_that_are_told_meanwhile_belong_to_a_buyer_who_begins_anew(
-    market: Market, database_url: str
+    market: Market, database_url: str, held: str
 ) -> None:
     await market.premium_buyer(BUYER)
+    await market.paid_order(BUYER, "o-1")
     async with another(database_url) as feed:
-        await feed.execute("SELECT pg_advisory_xact_lock(7405102)")
+        await feed.execute(held.encode())
         erasing = asyncio.create_task(erase(market))
         assert await wait_for_a_lock(database_url, erasing)
         event = RecordBuyerEvent(BUYER, "late", "order_paid", NOW, LATER)
