@@ -30,7 +30,7 @@ CREATE FUNCTION pseudonym_key() RETURNS bytea VOLATILE LANGUAGE sql AS $$  -- 24
     SELECT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
 $$;
 
-CREATE FUNCTION make_pseudonym(of_lane smallint, of_buyer text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION make_pseudonym(of_lane smallint, of_buyer text) RETURNS text STRICT LANGUAGE plpgsql AS $$
 DECLARE
     made text;
     new_key bytea := pseudonym_key();
