@@ -21,6 +21,7 @@ from jitui.adapters.postgres.migrate import upgrade
 from jitui.adapters.postgres.parked_disputes import PostgresParkedDisputes
 from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
 from jitui.adapters.postgres.people import PostgresPeople
+from jitui.adapters.postgres.personal_data import PostgresPersonalData
 from jitui.adapters.postgres.pool import make_pool
 from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.queue import SeenLog
@@ -37,6 +38,7 @@ from jitui.aftersales.commands.dispute import ParkedDisputes
 from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.feed import Feed
+from jitui.aftersales.governance.erasure import PersonalData
 from jitui.aftersales.governance.policy_in_force import PolicyInForce, publish
 from jitui.aftersales.governance.registry import Registry
 from jitui.aftersales.model.task import Tasks
@@ -88,6 +90,7 @@ class Service:
     store: Store
     registry: Registry
     feed: Feed
+    personal_data: PersonalData
     queries: Queries
     audit_log: AuditLog
     keys: Keys
@@ -196,6 +199,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             store=PostgresStore(pool, time_zone, seen),
             registry=registry,
             feed=PostgresFeed(pool, time_zone),
+            personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),
             audit_log=PostgresAuditLog(pool),
             keys=PostgresKeys(pool),

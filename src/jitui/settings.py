@@ -246,7 +246,8 @@ class Settings:
     webhook_timeout_seconds: int = _setting(_whole(1, 60), 10)
     webhook_dead_after_hours: int = _setting(_whole(1, 720), 72)
     webhook_pause_after_hours: int = _setting(_whole(1, 2_160), 120)
-    webhook_keep_days: int = _setting(_whole(1, 3_650), 30)
+    webhook_keep_days: int = _setting(_whole(1, 30), 30)
+    erasures_keep_days: int = _setting(_whole(31, 3_650), 400)
     pool_size: int = _setting(_whole(1, 1_000), 16)
     rate_per_key: int = _setting(_whole(1, 100_000), 500)
     rate_per_address: int = _setting(_whole(1, 100_000), 100)
@@ -262,6 +263,16 @@ class Settings:
     settle_alone_up_to: tuple[CurrencyAmount, ...] = _setting(_amounts, (CurrencyAmount("CNY", 100_000),))
     log_level: LogLevel = _setting(_word(LogLevel), LogLevel.INFO)
     log_format: LogFormat = _setting(_word(LogFormat), LogFormat.CONSOLE)
+
+    @property
+    def erasures_file(self) -> Path:
+        """The list of erasures that workers keep outside of the database."""
+        return self.home / "erasures.txt"
+
+    @property
+    def erasures_keep(self) -> timedelta:
+        """How long the id of an erased buyer is recognised."""
+        return timedelta(days=self.erasures_keep_days)
 
     @property
     def usage_max_age(self) -> timedelta:

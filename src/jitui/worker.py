@@ -10,17 +10,20 @@ import socket
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
 
 from jitui.aftersales.commands.dispute import link_parked
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.pay import pay_claimed
 from jitui.aftersales.commands.review import expire
+from jitui.aftersales.governance.erasure import ErasureList, list_as_text, read_list
 from jitui.aftersales.operations.provider_health import ProvidersHealth, TroubleBegan, TroubleEnded, TroubleNews
 from jitui.aftersales.operations.workers import WorkerBeat
 from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.reconciliation.restore import explain_refunds
 from jitui.bootstrap import Service, webhook_dispatcher
-from jitui.errors import JituiError
+from jitui.errors import BadInput, JituiError
 from jitui.logs import get_logger
 from jitui.watching import AFTER_FAULT_SECONDS, pause, repeat, watch
 from jitui.webhooks.dispatcher import Dispatcher
@@ -35,6 +38,7 @@ BEAT_SECONDS = 10.0
 PAYOUTS_SECONDS = 2.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
+ERASURES_SECONDS = 60.0
 KEYS_SECONDS = 86_400.0
 AUDIT_SECONDS = 86_400.0
 MOST_KEYS_NAMED = 20
@@ -76,6 +80,7 @@ async def run_worker(service: Service, stop: asyncio.Event) -> None:
             repeat("keys", stop, lambda: warn_of_ending_keys(service), every_seconds=KEYS_SECONDS),
             repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
             repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
+            repeat("erasures", stop, lambda: _keep_erasures(service), every_seconds=ERASURES_SECONDS),
             _send_webhooks(dispatcher, stop),
         )
     with suppress(JituiError):  # a worker that cannot say so is found to be silent
@@ -228,10 +233,48 @@ async def _roll_up(service: Service) -> bool:
     return False
 
 
+async def _keep_erasures(service: Service) -> bool:
+    await keep_erasures(service)
+    return False
+
+
 async def _forget(service: Service) -> bool:
     await service.workers.forget(FORGET_SILENT)
     await service.store.purge_responses(service.clock() - KEEP_RESPONSES)
     return False
+
+
+async def keep_erasures(service: Service) -> int:
+    """Keep who was erased outside of the database too, where a restore changes nothing; how many are missing in it.
+
+    When any are missing, the database was restored, and these erasures are to be done again.
+    """
+    data, today, file = service.personal_data, service.clock().date(), service.settings.erasures_file
+    await data.forget_marks(today)
+    known, fingerprint = await data.marks(), await data.fingerprint()
+    try:
+        kept = read_list(file.read_text(), file.name) if file.exists() else ErasureList(fingerprint, ())
+    except (OSError, ValueError, BadInput) as error:
+        log.error("erasures_file_unreadable", file=str(file), reason=str(error))
+        return 0
+    if kept.fingerprint != fingerprint:
+        log.error("erasures_file_of_another_database", file=str(file))
+        return 0
+    standing = {mark.name: mark for mark in kept.marks if mark.keep_until > today}
+    missing = len(standing.keys() - {mark.name for mark in known})
+    if missing:
+        log.warning("erasures_to_be_done_again", erasures=missing, file=str(file))
+    text = list_as_text(ErasureList(fingerprint, tuple((standing | {mark.name: mark for mark in known}).values())))
+    if (known or kept.marks) and text != list_as_text(kept):
+        _write_whole(file, text)
+    return missing
+
+
+def _write_whole(file: Path, text: str) -> None:
+    beside = file.with_name(f"{file.name}.{uuid4().hex}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside.write_text(text)
+    beside.replace(file)
 
 
 async def _first_of(calls: set[asyncio.Task[None]], stop: asyncio.Event) -> None:

@@ -108,7 +108,7 @@ async def test_a_worker_that_stands_still_with_the_roll_ups_lock_is_put_out_and_
 ) -> None:
     still = await psycopg.AsyncConnection.connect(database_url)
     await still.execute(postgres_feed.LOCK_FOR_THE_TRANSACTION, {"lock": postgres_feed._ROLL_UP_LOCK})
-    await still.execute(postgres_feed.LOCK_FOR_THE_TRANSACTION, {"lock": postgres_feed._PUBLISHER_LOCK})
+    await still.execute(postgres_feed.LOCK_FOR_THE_TRANSACTION, {"lock": postgres_feed.PUBLISHER_LOCK})
     await asyncio.wait_for(market.feed.roll_up(), 60)
     with pytest.raises(psycopg.Error):
         await still.execute("SELECT 1")

@@ -26,7 +26,12 @@ def test_what_was_done_is_listed_and_the_log_is_verified(jitui: Jitui, database_
     assert whole.code == 0
     said, head = whole.out.splitlines()
     assert said == "4 rows, all as they were written."
-    assert jitui("audit", "verify", "--noted", head, "--json").json == {"rows": 4, "head": head, "faults": []}
+    assert jitui("audit", "verify", "--noted", head, "--json").json == {
+        "rows": 4,
+        "head": head,
+        "faults": [],
+        "redacted": [],
+    }
     assert jitui("audit", "verify", "--noted", "4:nonsense").code == 2
 
     with psycopg.connect(database_url, autocommit=True) as connection:

@@ -26,7 +26,7 @@ async def test_a_buyer_is_put_and_read(api: Api) -> None:
     body = {"registered_at": "2020-01-01T08:00:00+08:00", "region": "CN-33", "attributes": {"level": 4, "vip": True}}
     assert (await api.put("/v1/buyers/b-9", body)).status_code == 200
     got = (await api.get("/v1/buyers/b-9")).json()
-    assert got == {**body, "buyer_id": "b-9", "registered_at": "2020-01-01T00:00:00Z"}
+    assert got == {**body, "buyer_id": "b-9", "registered_at": "2020-01-01T00:00:00Z", "pseudonym": None}
     assert (await api.get("/v1/buyers/nobody")).status_code == 404
 
 
@@ -34,8 +34,8 @@ async def test_an_event_counts_once(api: Api) -> None:
     event = {"event_id": "e-1", "kind": "order_completed", "at": "2026-05-01T00:00:00Z"}
     first = await api.post("/v1/buyers/b-9/events", {"events": [event]})
     again = await api.post("/v1/buyers/b-9/events", {"events": [event, {**event, "event_id": "e-2"}]})
-    assert first.json() == {"recorded": 1, "known_already": 0}
-    assert again.json() == {"recorded": 1, "known_already": 1}
+    assert first.json() == {"recorded": 1, "known_already": 0, "left_out": 0}
+    assert again.json() == {"recorded": 1, "known_already": 1, "left_out": 0}
 
 
 async def test_an_event_that_no_policy_can_ask_for_is_refused(api: Api) -> None:

@@ -79,6 +79,8 @@ TABLE: dict[str, Row] = {
     "put_buyer": Row("/v1/buyers/{buyer}", {P}, {}),
     "get_buyer": Row("/v1/buyers/{buyer}", {P, B}),
     "record_events": Row("/v1/buyers/{buyer}/events", {P}, EVENTS),
+    "export_buyer": Row("/v1/buyers/{buyer}/export", {P}),
+    "erase_buyer": Row("/v1/buyers/{buyer}", {P}),
     "put_history": Row("/v1/history/order_paid", {P}, {"complete_from": "2016-01-01T00:00:00Z"}),
     "list_history": Row("/v1/history", {P}),
     "take_events": Row("/v1/events", {P}, CLOUD_EVENT, media_type="application/cloudevents+json"),

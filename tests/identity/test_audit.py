@@ -15,6 +15,7 @@ from jitui.adapters.postgres.audit import AuditEntry, PostgresAuditLog, write_au
 from jitui.adapters.postgres.keys import PostgresKeys
 from jitui.adapters.postgres.links import PostgresLinks
 from jitui.adapters.postgres.people import PostgresPeople
+from jitui.adapters.postgres.personal_data import PostgresPersonalData
 from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.second_factors import PostgresSecondFactors
@@ -345,12 +346,12 @@ async def test_what_the_platform_decides_is_written_down(log: Log) -> None:
     await registry.restrict(restriction)
     await registry.restrict(restriction)
     await registry.lift_restriction(restriction.restriction_id, NOW, by="bo")
-    rows = await log.rows()
+    rows, pseudonym = await log.rows(), await PostgresPersonalData(log.pool).pseudonym_of(BUYER)
     assert [(row.action, row.subject, row.actor, row.detail) for row in rows] == [
         ("pause.set", "shop s-1", "ada", '{"reason":"Moving."}'),
         ("pause.lifted", "shop s-1", "bo", "{}"),
         ("coverage.set", "platform", "ada", '{"covered":false,"reason":"Storm."}'),
-        ("restriction.set", str(restriction.restriction_id), "risk", '{"ends_at":null}'),
+        ("restriction.set", str(restriction.restriction_id), "risk", f'{{"buyer":"{pseudonym}","ends_at":null}}'),
         ("restriction.lifted", str(restriction.restriction_id), "bo", "{}"),
     ]
     assert BUYER not in str(rows), "a buyer can be erased, and this log cannot forget"

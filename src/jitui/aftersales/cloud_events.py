@@ -35,7 +35,7 @@ def event_json(event: OutgoingEvent, *, for_platform: bool) -> bytes:
     }
     data = {
         "order_id": event.order_id,
-        "buyer_id": event.buyer_id,
+        "buyer_pseudonym": event.buyer_pseudonym,
         "shop_id": event.shop_id,
         "ticket_id": str(event.ticket_id) if event.ticket_id is not None else None,
         "body": dict(visible_body(event, for_platform=for_platform)),

@@ -17,9 +17,7 @@ class Feed(Protocol):
 
     async def publish(self, limit: int = 10_000) -> int: ...
 
-    async def events(
-        self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
-    ) -> Sequence[OutgoingEvent]: ...
+    async def events(self, after: int, limit: int, *, shop_id: str | None = None) -> Sequence[OutgoingEvent]: ...
 
     async def roll_up(self, now: datetime | None = None) -> None:
         """Roll up cap usage as of `now`, by the caller's clock; without `now`, by the database's clock."""

@@ -46,6 +46,8 @@ class RefusalCode(StrEnum):
     WEBHOOK_ENDPOINT_EXISTS = "webhook-endpoint-exists"
     TOO_MANY_WEBHOOK_ENDPOINTS = "too-many-webhook-endpoints"
     ENCRYPTION_NOT_CONFIGURED = "encryption-not-configured"
+    BUYER_ERASED = "buyer-erased"
+    ERASURE_PENDING = "erasure-pending"
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
     REQUEST_IN_FLIGHT = "request-in-flight"
 
@@ -58,6 +60,15 @@ class Refusal:
     message: str
     path: str = ""
     retry_after_seconds: int | None = None
+
+
+def buyer_erased() -> Refusal:
+    """The refusal of what a platform still tells about an erased buyer's order under the buyer's id."""
+    return Refusal(
+        RefusalCode.BUYER_ERASED,
+        "The buyer of this order was erased; nothing more is taken in about it under the buyer's id.",
+        "buyer_id",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,7 +188,7 @@ class DecisionInputs:
 
     windows: tuple[WindowValue, ...] = ()
     history: tuple[HistoryRecord, ...] = ()
-    restricted: bool = False
+    restricted: bool | None = False
     selection: str | None = None
     coverage: tuple[ScopedRow, ...] = ()
     pauses: tuple[ScopedRow, ...] = ()
@@ -294,13 +294,13 @@ class StoredDecision:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingEvent:
-    """A published event of the feed."""
+    """A published event of the feed; nobody who has read it forgets it, so it names the buyer by a pseudonym."""
 
     position: int
     kind: str
     at: datetime
     order_id: str
-    buyer_id: str
+    buyer_pseudonym: str
     shop_id: str
     ticket_id: UUID | None
     body: Mapping[str, object]

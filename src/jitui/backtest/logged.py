@@ -41,7 +41,8 @@ class Verification:
     """How many logged decisions were replayed, and the first differences.
 
     `outcomes_differ` counts decisions with any difference; `other_policies` those whose text is missing, or is one that
-    this version no longer accepts.
+    this version no longer accepts. An erasure leaves less to verify: of `erased` decisions the features and the arm
+    cannot be computed again, and `undecidable` ones among them lack a text that the buyer's platform had sent.
     """
 
     decisions: int
@@ -50,6 +51,8 @@ class Verification:
     outcomes_differ: int
     features_differ: int
     examples: tuple[LoggedMismatch, ...]
+    erased: int = 0
+    undecidable: int = 0
 
     @property
     def holds(self) -> bool:
@@ -62,13 +65,17 @@ def verify_logged(engine: Engine, tables: Tables, policy: Policy, time_zone: Zon
     if "facts" not in tables or "decisions" not in tables:
         raise BadInput("This history has no logged facts and decisions to verify.", path="--verify")
     left, decided, compared, outcomes_differ, features_differ = limit, 0, 0, 0, 0
+    erased, undecidable = 0, 0
     examples: list[LoggedMismatch] = []
     for text in _texts(engine, tables, policy):
         rows = _logged(engine, tables, text, left)
         left, decided = left - len(rows), decided + len(rows)
-        wrong = list(_decisions(text, rows))
-        again = list(_features(engine, tables, text, rows, time_zone))
-        compared += len(rows) * len(_counted(text, rows))
+        whole = [row for row in rows if not row["erased"]]
+        wrong = list(_decisions(text, [row for row in rows if not _lacks_texts(row)]))
+        again = list(_features(engine, tables, text, whole, time_zone))
+        compared += len(whole) * len(_counted(text, whole))
+        erased += len(rows) - len(whole)
+        undecidable += sum(_lacks_texts(row) for row in rows)
         outcomes_differ += len({one.request_id for one in wrong})
         features_differ += len(again)
         examples = [*examples, *wrong, *again][:EXAMPLES]
@@ -79,6 +86,8 @@ def verify_logged(engine: Engine, tables: Tables, policy: Policy, time_zone: Zon
         outcomes_differ,
         features_differ,
         tuple(examples),
+        erased,
+        undecidable,
     )
 
 
@@ -112,9 +121,16 @@ def _logged(engine: Engine, tables: Tables, policy: Policy, limit: int) -> list[
     ours = decisions.filter(decisions.policy_sha256 == policy.sha256).order_by("request_id").limit(limit)
     kept = {f"logged {name}": ours[name] for name in ("outcome", "arm", "decision") if name in ours.columns}
     logged = tables["facts"].inner_join(ours.select("request_id", **kept), "request_id")
-    buyers = tables["requests"].select("request_id", "buyer_id")
+    requests = tables["requests"]
+    was_erased = requests.erased.fill_null(False) if "erased" in requests.columns else ibis.literal(False)
+    buyers = requests.select("request_id", "buyer_id", erased=was_erased)
     rows: list[dict[str, Any]] = engine.connection.to_pyarrow(logged.inner_join(buyers, "request_id")).to_pylist()
     return rows
+
+
+def _lacks_texts(row: Mapping[str, Any]) -> bool:
+    """Whether an erasure took facts from the decision."""
+    return bool(row["erased"]) and bool(msgspec.json.decode(row.get("logged decision") or "{}").get("erased"))
 
 
 # The stored facts give the stored decision -----------------------------------------------------------------------
@@ -129,6 +145,8 @@ def _decisions(policy: Policy, rows: Sequence[dict[str, Any]]) -> Iterator[Logge
             yield LoggedMismatch(request_id, "outcome", row["logged outcome"], outcome)
         if row.get("logged decision"):
             yield from _parts(request_id, msgspec.json.decode(row["logged decision"]), decision)
+        if row["erased"]:
+            continue  # the arm follows from the id that the buyer had
         if row.get("logged arm") == "hold_out" and not (
             held_out(policy, row["buyer_id"]) and facts.get("buyer.selected") is not True
         ):

@@ -185,6 +185,9 @@ def _verified(done: Backtest) -> Table:
     table.add_row("decisions from their stored facts", f"{found.decisions:,}", f"{found.outcomes_differ:,}")
     table.add_row("features from the history", f"{found.features_compared:,}", f"{found.features_differ:,}")
     table.add_row("whose policy text is not at hand", f"{found.other_policies:,}", "")
+    if found.erased:
+        table.add_row("of erased buyers: features not computed again", f"{found.erased:,}", "")
+        table.add_row("of them without a text: not decided again", f"{found.undecidable:,}", "")
     for one in found.examples:
         table.add_row(f"  {one.request_id}: {one.what}", str(one.logged), str(one.replayed))
     return table

@@ -76,6 +76,11 @@ _TABLES = (
             Column("category_id", _TEXT, "for reports: the category of the costliest line"),
             Column("tier", _TEXT, "for reports: the platform's own tier of the buyer"),
             Column("closed_at", _MOMENT, "when the money was back, or the request had ended without it"),
+            Column(
+                "erased",
+                _BOOL,
+                "the buyer, or what was known of the buyer before, was erased: features cannot be counted again",
+            ),
             Column("seen_at", _MOMENT, "the buyer's events that were recorded before it were known; empty: asked_at"),
         ),
         key=("request_id",),

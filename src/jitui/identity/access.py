@@ -61,6 +61,8 @@ class Permission(StrEnum):
     SHIPMENTS_WRITE = "shipments:write"
     BUYERS_READ = "buyers:read"
     BUYERS_WRITE = "buyers:write"
+    PERSONAL_DATA_READ = "personal_data:read"
+    PERSONAL_DATA_WRITE = "personal_data:write"
     HISTORY_READ = "history:read"
     HISTORY_WRITE = "history:write"
     SHOPS_READ = "shops:read"
@@ -170,6 +172,8 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.LEDGER_READ,
             Permission.TASKS_READ,
             Permission.TASKS_WRITE,
+            Permission.PERSONAL_DATA_READ,
+            Permission.PERSONAL_DATA_WRITE,
             Permission.PAUSES_WRITE,
             Permission.CHANGES_READ,
             Permission.WEBHOOKS_READ,

@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from jitui.errors import BadInput
 
 FIRST_HASH = hashlib.sha256(b"jitui audit log").digest()
@@ -49,11 +51,16 @@ class AuditAction(StrEnum):
     COVERAGE_SET = "coverage.set"
     RESTRICTION_SET = "restriction.set"
     RESTRICTION_LIFTED = "restriction.lifted"
+    BUYER_EXPORTED = "buyer.exported"
+    BUYER_ERASED = "buyer.erased"
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """A row of the log; `detail` is JSON as it was written."""
+    """A row of the log; `detail` is JSON as it was written.
+
+    `redacted_in`: the row of the erasure that took a buyer out of this one, and says what is left of it.
+    """
 
     number: int
     at: datetime
@@ -63,6 +70,7 @@ class AuditEvent:
     detail: str
     previous_hash: bytes
     hash: bytes
+    redacted_in: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +104,16 @@ class AuditFault:
 
 @dataclass(frozen=True, slots=True)
 class AuditVerdict:
-    """What a verification found; `head` is to be noted elsewhere, for the next time."""
+    """What a verification found; `head` is to be noted elsewhere, for the next time.
+
+    `redacted`: rows of which an erasure left a part. That they stand in their place is verified, and that they are what
+    the erasure left of them; what they said before cannot be checked any more.
+    """
 
     rows: int
     head: Head
     faults: Sequence[AuditFault]
+    redacted: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +164,39 @@ async def verify(log: AuditLog, *, noted: Sequence[Head] = ()) -> AuditVerdict:
     """
     last, rows, faults = Head(0, FIRST_HASH), 0, list[AuditFault]()
     to_meet = {head.number: head for head in noted if head.number}
+    redacted, vouched = dict[int, AuditEvent](), dict[tuple[int, int], str]()
     async with log.reading() as reading:
         async for event in reading.events:
             rows += 1
             if len(faults) < MOST_FAULTS:
                 faults += _faults_of(event, last)
+            if event.redacted_in is not None:
+                redacted[event.number] = event
+            if event.action == AuditAction.BUYER_ERASED:
+                vouched |= {(event.number, number): digest for number, digest in _vouched(event).items()}
             if event.number in to_meet and to_meet.pop(event.number).hash != event.hash:
                 faults.append(_changed(event.number, "has another hash than the one that was noted"))
             last = Head(event.number, event.hash)
         faults += _faults_at_the_end(last, reading.head)
     faults += [_removed(head.number, head.number, "was noted, and is gone") for head in to_meet.values()]
-    return AuditVerdict(rows, last, tuple(faults))
+    faults += [
+        _changed(event.number, "is not what an erasure left of it")
+        for event in redacted.values()
+        if vouched.get((event.redacted_in or 0, event.number)) != hash_of(event).hex()
+    ]
+    return AuditVerdict(rows, last, tuple(faults), tuple(redacted))
+
+
+def _vouched(event: AuditEvent) -> dict[int, str]:
+    """What an erasure's row says of the rows that it redacted: their numbers, and hashes of what is left of them."""
+    try:
+        return msgspec.json.decode(event.detail, type=_Erasure).redacted
+    except msgspec.DecodeError:  # a row that was tampered with, which its own hash tells
+        return {}
+
+
+class _Erasure(msgspec.Struct):
+    redacted: dict[int, str] = {}
 
 
 def _faults_of(event: AuditEvent, before: Head) -> list[AuditFault]:
@@ -173,7 +208,7 @@ def _faults_of(event: AuditEvent, before: Head) -> list[AuditFault]:
         found.append(_removed(first, last, "is gone" if first == last else f"to {last} are gone"))
     elif event.previous_hash != before.hash:
         found.append(_inserted(event.number, "does not follow from the row before it"))
-    if hash_of(event) != event.hash:
+    if event.redacted_in is None and hash_of(event) != event.hash:
         found.append(_changed(event.number, "is not what its hash was made of"))
     return found
 

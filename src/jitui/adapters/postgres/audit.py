@@ -12,10 +12,13 @@ import msgspec
 
 from jitui.adapters.postgres.pool import Connection, Pool, fetch
 from jitui.identity.audit import AuditAction, AuditEvent, AuditReading, Head
+from jitui.ids import lane_of
 
-_APPEND: LiteralString = "SELECT append_audit(%(at)s, %(actor)s, %(action)s, %(subject)s, %(detail)s)"
+_APPEND: LiteralString = "SELECT append_named_audit(%(at)s, %(actor)s, %(action)s, %(subject)s, %(detail)s)"
 
-_COLUMNS: LiteralString = "number, at, actor, action, subject, detail, previous_hash, hash"
+_PSEUDONYM: LiteralString = "SELECT make_pseudonym(%(lane)s::smallint, %(buyer_id)s)"
+
+_COLUMNS: LiteralString = "number, at, actor, action, subject, detail, previous_hash, hash, redacted_in"
 
 _ALL: LiteralString = f"SELECT {_COLUMNS} FROM audit_event ORDER BY number"
 
@@ -39,7 +42,10 @@ class AuditEntry:
 
 
 async def write_audit(connection: Connection, entry: AuditEntry) -> None:
-    """Append in the transaction of the change; it waits for whoever appends at this moment."""
+    """Append in the transaction of the change; it waits for whoever appends at this moment.
+
+    Who signs in as a buyer is named by the buyer's pseudonym.
+    """
     params = {
         "at": entry.at,
         "actor": entry.by,
@@ -48,6 +54,12 @@ async def write_audit(connection: Connection, entry: AuditEntry) -> None:
         "detail": msgspec.json.encode(entry.detail, order="sorted").decode(),
     }
     await connection.execute(_APPEND, params)
+
+
+async def pseudonym_of(connection: Connection, buyer_id: str) -> str:
+    """What stands for a buyer in the log and on the feed."""
+    found = await connection.execute(_PSEUDONYM, {"lane": lane_of(buyer_id), "buyer_id": buyer_id})
+    return str((await found.fetchall())[0][0])
 
 
 async def fetch_audited(
@@ -89,5 +101,5 @@ class PostgresAuditLog:
 
 
 def _event(row: Sequence[object]) -> AuditEvent:
-    names = ("number", "at", "actor", "action", "subject", "detail", "previous_hash", "hash")
+    names = ("number", "at", "actor", "action", "subject", "detail", "previous_hash", "hash", "redacted_in")
     return msgspec.convert(dict(zip(names, row, strict=True)), AuditEvent)

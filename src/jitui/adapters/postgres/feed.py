@@ -11,7 +11,7 @@ import msgspec
 from jitui.adapters.postgres.pool import Connection, Pool
 from jitui.aftersales.ports import OutgoingEvent
 
-_PUBLISHER_LOCK = 7405102
+PUBLISHER_LOCK = 7405102
 _ROLL_UP_LOCK = 7405103
 
 # One publisher at a time gives positions to committed rows only, so no position appears later than a higher one. The
@@ -24,11 +24,21 @@ numbered AS (
 UPDATE change c SET position = n.position FROM numbered n WHERE c.lane = n.lane AND c.change_id = n.change_id
 """
 
-_CHANGES: LiteralString = """
-SELECT to_json(c)::text FROM change c
+# An earlier release that runs beside this one writes the buyer's id, and may publish it too. It never leaves here.
+_PSEUDONYMISE: LiteralString = """
+UPDATE change SET buyer_pseudonym = make_pseudonym(lane, buyer_id), buyer_id = '' WHERE buyer_id <> ''
+"""
+
+EVENT: LiteralString = """
+to_jsonb(c) - 'buyer_id'
+    || jsonb_build_object('buyer_pseudonym', coalesce(c.buyer_pseudonym, make_pseudonym(c.lane, c.buyer_id)))
+"""
+"""An event of the feed, of a row `c` of `change`."""
+
+_CHANGES: LiteralString = f"""
+SELECT ({EVENT})::text FROM change c
 WHERE c.position > %(after)s
   AND (%(shop_id)s::text IS NULL OR c.shop_id = %(shop_id)s)
-  AND (%(buyer_id)s::text IS NULL OR c.buyer_id = %(buyer_id)s)
 ORDER BY c.position LIMIT %(limit)s
 """
 
@@ -115,15 +125,11 @@ class PostgresFeed:
         async with self._pool.connection() as connection:
             return await publish_changes(connection, limit)
 
-    async def events(
-        self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
-    ) -> Sequence[OutgoingEvent]:
+    async def events(self, after: int, limit: int, *, shop_id: str | None = None) -> Sequence[OutgoingEvent]:
         """Published rows after a position; committed changes are published first."""
         async with self._pool.connection() as connection:
             await publish_changes(connection, 10_000)
-            cursor = await connection.execute(
-                _CHANGES, {"after": after, "limit": limit, "shop_id": shop_id, "buyer_id": buyer_id}
-            )
+            cursor = await connection.execute(_CHANGES, {"after": after, "limit": limit, "shop_id": shop_id})
             return [msgspec.json.decode(str(row[0]), type=OutgoingEvent) for row in await cursor.fetchall()]
 
     async def roll_up(self, now: datetime | None = None) -> None:
@@ -147,7 +153,8 @@ class PostgresFeed:
 
 async def publish_changes(connection: Connection, limit: int) -> int:
     """Publish and commit, so that the publisher's lock is held until the positions are visible."""
-    await connection.execute(LOCK_FOR_THE_TRANSACTION, {"lock": _PUBLISHER_LOCK})
+    await connection.execute(LOCK_FOR_THE_TRANSACTION, {"lock": PUBLISHER_LOCK})
+    await connection.execute(_PSEUDONYMISE)
     cursor = await connection.execute(_PUBLISH, {"limit": limit})
     await connection.commit()
     return cursor.rowcount

@@ -65,7 +65,8 @@ SELECT t.ticket_id::text AS request_id, t.order_id, t.buyer_id, t.shop_id, d.dec
        t.amount_minor, (d.facts ->> 'request.whole_order')::boolean AS whole_order,
        (SELECT l.category_id FROM order_line l WHERE l.lane = t.lane AND l.order_id = t.order_id
         ORDER BY l.paid_minor DESC, l.position LIMIT 1) AS category_id,
-       b.attributes ->> 'tier' AS tier, t.closed_at AT TIME ZONE 'UTC' AS closed_at, e.seen_at
+       b.attributes ->> 'tier' AS tier, t.closed_at AT TIME ZONE 'UTC' AS closed_at, e.seen_at,
+       coalesce(b.erased, true) OR d.read_from ? 'history_from' AS erased
 FROM decision d JOIN ticket t USING (lane, ticket_id)
      LEFT JOIN buyer b ON b.lane = t.lane AND b.buyer_id = t.buyer_id
      LEFT JOIN entries e ON e.lane = t.lane AND e.buyer_id = t.buyer_id AND e.event_id = 'requested:' || t.ticket_id
@@ -119,14 +120,19 @@ SELECT kind, complete_from AT TIME ZONE 'UTC' AS complete_from, fresh_until AT T
 FROM history_record
 """
 
-# Decisions from before `read_from` was stored use what the service knows now.
+# Decisions from before `read_from` was stored use what the service knows now. Of an erased buyer nothing
+# is known: complete only from after the request.
 _READINGS: LiteralString = """
-SELECT d.ticket_id::text AS request_id, r.kind, r.complete_from AT TIME ZONE 'UTC' AS complete_from,
+SELECT d.ticket_id::text AS request_id, r.kind,
+       CASE WHEN b.erased THEN d.decided_at + interval '1 day'
+            ELSE greatest(r.complete_from, (d.read_from ->> 'history_from')::timestamptz)
+       END AT TIME ZONE 'UTC' AS complete_from,
        r.fresh_until AT TIME ZONE 'UTC' AS fresh_until,
        (d.read_from ->> 'registered_at')::timestamptz AT TIME ZONE 'UTC' AS registered_at,
        (d.read_from ->> 'shop_days_as_of')::timestamptz AT TIME ZONE 'UTC' AS shop_days_as_of
-FROM decision d CROSS JOIN LATERAL jsonb_to_recordset(d.read_from -> 'records')
-    AS r (kind text, complete_from timestamptz, fresh_until timestamptz)
+FROM decision d JOIN ticket t USING (lane, ticket_id) JOIN buyer b ON b.lane = t.lane AND b.buyer_id = t.buyer_id
+    CROSS JOIN LATERAL jsonb_to_recordset(d.read_from -> 'records')
+        AS r (kind text, complete_from timestamptz, fresh_until timestamptz)
 UNION ALL
 SELECT d.ticket_id::text, h.kind, h.complete_from AT TIME ZONE 'UTC', h.fresh_until AT TIME ZONE 'UTC',
        b.registered_at AT TIME ZONE 'UTC', d.decided_at AT TIME ZONE 'UTC'

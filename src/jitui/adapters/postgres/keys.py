@@ -95,6 +95,8 @@ class PostgresKeys:
             "permissions": None if key.permissions is None else list(key.permissions),
         }
         told = {"scope": key.scope, "permissions": key.permissions, "label": key.label, "expires_at": key.expires_at}
+        if key.scope is KeyScope.BUYER:  # a label is free text, and this log cannot forget whose the key was
+            del told["label"]
         entry = AuditEntry(AuditAction.KEY_ISSUED, key.key_id, key.created_by, key.created_at, told)
         await fetch_audited(self._pool, _ADD, params, entry)
 

@@ -9,10 +9,10 @@ import msgspec
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.adapters.postgres.reading import COMPLETED_BY_EVENT
-from jitui.adapters.postgres.writing import STATEMENTS
+from jitui.adapters.postgres.writing import BEGIN_HISTORY_OF_BUYER, ENSURE_BUYER, PSEUDONYM, STATEMENTS
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.commands.put_order import OrderPut, StandingOrder, is_free, plan_order
-from jitui.aftersales.outcomes import Refusal, RefusalCode
+from jitui.aftersales.outcomes import Refusal, RefusalCode, buyer_erased
 from jitui.aftersales.ports import NewOrder, OrderRef, OrderTaken
 
 _STANDING_ORDER = msgspec.json.Decoder(StandingOrder)
@@ -24,14 +24,15 @@ WITH put AS (
 SELECT buyer_id FROM put UNION ALL SELECT buyer_id FROM order_directory WHERE order_id = %(order_id)s LIMIT 1
 """)
 
-_BUYER = statement("""
-INSERT INTO buyer (lane, buyer_id, updated_at) VALUES (%(lane)s, %(buyer_id)s, %(now)s)
-ON CONFLICT (lane, buyer_id) DO NOTHING
-""")
-
 _LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE")
 
 # Everything that the plan compares, and the posted funding. INVARIANT: the buyer is locked before the order.
+# Read again under the locks: the order's buyer may have been erased while we waited for the buyer.
+_OWNER = statement("""
+SELECT d.buyer_id, coalesce(b.erased, false) FROM order_directory d
+LEFT JOIN buyer b ON b.lane = d.lane AND b.buyer_id = d.buyer_id WHERE d.order_id = %(order_id)s
+""")
+
 _STANDING = statement(
     """
 SELECT json_build_object(
@@ -102,11 +103,15 @@ FROM jsonb_to_recordset(%(funding)s::jsonb) AS f (funder text, amount_minor bigi
 """)
 
 # An order that costs nothing is paid when it is placed, so the feed gets the event that consumers wait for.
-_FREE_ORDER_PAID = statement("""
-INSERT INTO change (lane, kind, order_id, buyer_id, shop_id, at, body)
-VALUES (%(lane)s, 'order.paid', %(order_id)s, %(buyer_id)s, %(shop_id)s, %(now)s,
+_FREE_ORDER_PAID = statement(
+    """
+INSERT INTO change (lane, kind, order_id, buyer_pseudonym, shop_id, at, body)
+VALUES (%(lane)s, 'order.paid', %(order_id)s, """
+    + PSEUDONYM
+    + """, %(shop_id)s, %(now)s,
         jsonb_build_object('amount_minor', 0, 'currency', %(currency)s::text, 'free_of_charge', true))
-""")
+"""
+)
 
 _HOLD = statement("""
 UPDATE orders SET hold = %(hold)s, ship_by = %(ship_by)s WHERE lane = %(lane)s AND order_id = %(order_id)s
@@ -116,13 +121,15 @@ UPDATE orders SET hold = %(hold)s, ship_by = %(ship_by)s WHERE lane = %(lane)s A
 async def put_order(connection: Connection, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
     """Lock buyer and order, and write what `plan_order` says; hold and ship-by may always change."""
     params = _params(ref, new, now)
-    steps = (BEGIN, _DIRECTORY, _BUYER, _LOCK_BUYER, _LOCK_ORDER, _STANDING)
-    _, owner, _, _, _, found = await run_batch(connection, [(step, params) for step in steps])
-    if not owner:  # another transaction recorded this id while we waited, and has committed: read again
+    steps = (BEGIN, _DIRECTORY, ENSURE_BUYER, _LOCK_BUYER, BEGIN_HISTORY_OF_BUYER, _LOCK_ORDER, _OWNER, _STANDING)
+    _, told, _, _, _, _, owner, found = await run_batch(connection, [(step, params) for step in steps])
+    if not told:  # another transaction recorded this id while we waited, and has committed: read again
         await connection.rollback()
         return await put_order(connection, ref, new, now)
     if owner[0][0] != new.buyer_id.encode():
         await connection.rollback()
+        if owner[0][1] == b"t":
+            return buyer_erased()
         return Refusal(
             RefusalCode.ORDER_BELONGS_TO_ANOTHER, "An order with this id belongs to another buyer.", "buyer_id"
         )

@@ -114,9 +114,18 @@ WHERE o.lane = %(lane)s AND o.order_id = {locator}
 """
 
 
+# For an order as row `o`: an erasure took restrictions and requests away that may still count: unknown (I5).
+_FORGOTTEN: LiteralString = """
+EXISTS (
+    SELECT 1 FROM buyer b WHERE b.lane = %(lane)s AND b.buyer_id = o.buyer_id
+      AND b.history_from > %(now)s::timestamptz - interval '365 days')
+"""
+
+
 # The age of usage is measured by the database's clock alone, and converted to the caller's clock: no other machine's
 # clock can make old usage look fresh.
-_READ_INPUTS: LiteralString = """
+_READ_INPUTS: LiteralString = (
+    """
 SELECT json_build_object(
     'windows', (
         SELECT coalesce(json_agg(json_build_object(
@@ -152,11 +161,14 @@ SELECT json_build_object(
             ) d
         ) s),
     'history', (SELECT coalesce(json_agg(to_json(h)), '[]') FROM history_record h),
-    'restricted', EXISTS (
+    'restricted', CASE WHEN EXISTS (
         SELECT 1 FROM restriction r
         WHERE r.lane = %(lane)s AND r.buyer_id = o.buyer_id AND r.lifted_at IS NULL
           AND r.starts_at <= %(now)s::timestamptz
-          AND (r.ends_at IS NULL OR r.ends_at > %(now)s::timestamptz)),
+          AND (r.ends_at IS NULL OR r.ends_at > %(now)s::timestamptz)) THEN true
+        WHEN NOT """
+    + _FORGOTTEN
+    + """ THEN false END,
     'selection', (SELECT verdict FROM selection s WHERE s.lane = %(lane)s AND s.buyer_id = o.buyer_id),
     'coverage', (
         SELECT coalesce(json_agg(to_json(c)), '[]') FROM coverage c
@@ -178,8 +190,10 @@ SELECT json_build_object(
         WHERE EXISTS (SELECT 1 FROM coverage c WHERE c.scope = s.scope AND NOT c.covered)),
     -- Approvals count in whatever currency they were, amounts in the policy's alone.
     'buyer_usage', (
-        SELECT json_build_object('approvals', count(*), 'amount_minor',
-                                 coalesce(sum(t.amount_minor) FILTER (WHERE t.currency = %(currency)s), 0)::bigint)
+        SELECT CASE WHEN NOT """
+    + _FORGOTTEN
+    + """ THEN json_build_object('approvals', count(*), 'amount_minor',
+                                 coalesce(sum(t.amount_minor) FILTER (WHERE t.currency = %(currency)s), 0)::bigint) END
         FROM ticket t
         WHERE t.lane = %(lane)s AND t.buyer_id = o.buyer_id AND t.approved_by = 'instant_refund'
           AND t.approved_at > %(buyer_cap_from)s::timestamptz),
@@ -205,6 +219,7 @@ SELECT json_build_object(
 FROM orders o
 WHERE o.lane = %(lane)s AND o.order_id = %(order_id)s
 """
+)
 
 # The parts of a payment on other orders; all orders of a buyer are in one lane, under the buyer's lock.
 READ_PAYMENT = statement("""

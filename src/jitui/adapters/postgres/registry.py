@@ -9,9 +9,9 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.adapters.postgres.audit import AuditEntry, write_audit
+from jitui.adapters.postgres.audit import AuditEntry, pseudonym_of, write_audit
 from jitui.adapters.postgres.pool import Pool, read_rows
-from jitui.adapters.postgres.writing import record_buyer_events
+from jitui.adapters.postgres.writing import BEGIN_HISTORY, record_buyer_events
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.governance.registry import (
     Category,
@@ -114,10 +114,18 @@ RETURNING to_json(h)::text
 """
 
 # Events that contradict the history, by their place in the rows: one of another buyer's order, and a retraction of
-# another kind than its event, whichever came first.
+# another kind than its event, whichever came first. And those of which an erasure took away what they belong to.
 _CONTRADICTED: LiteralString = """
 WITH told AS (SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb)
-    AS t (place int, lane int, buyer_id text, event_id text, kind text, order_id text, retracts text))
+    AS t (place int, lane smallint, buyer_id text, event_id text, kind text, order_id text, retracts text,
+          at timestamptz))
+SELECT t.place, 'erased' FROM told t
+WHERE (was_erased(t.lane, t.buyer_id)
+       AND NOT EXISTS (SELECT 1 FROM buyer b WHERE b.lane = t.lane AND b.buyer_id = t.buyer_id))
+   OR EXISTS (SELECT 1 FROM buyer b WHERE b.lane = t.lane AND b.buyer_id = t.buyer_id AND b.history_from > t.at)
+   OR EXISTS (SELECT 1 FROM order_directory d JOIN buyer b ON b.lane = d.lane AND b.buyer_id = d.buyer_id
+              WHERE d.order_id = t.order_id AND d.buyer_id <> t.buyer_id AND b.erased)
+UNION ALL
 SELECT t.place, 'order' FROM told t JOIN order_directory d ON d.order_id = t.order_id AND d.buyer_id <> t.buyer_id
 UNION ALL
 SELECT t.place, 'kind' FROM told t JOIN buyer_event e
@@ -184,7 +192,10 @@ class PostgresRegistry:
     async def put_buyer(self, buyer: Buyer, now: datetime, *, kept: Collection[str] = ()) -> Buyer:
         """Create or replace a buyer; returns the buyer as stored."""
         params = {**_values(buyer), "attributes": _json(buyer.attributes), "now": now, "kept": list(kept)}
-        return await self._put(_PUT_BUYER, params, Buyer)
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_PUT_BUYER, params)).fetchall()
+            await connection.execute(BEGIN_HISTORY, params)
+        return msgspec.json.decode(str(rows[0][0]), type=Buyer)
 
     async def get_buyer(self, buyer_id: str) -> Buyer | None:
         """The buyer's row; None when there is none."""
@@ -223,9 +234,14 @@ class PostgresRegistry:
 
     async def restrict(self, restriction: Restriction) -> bool:
         """Withdraw the service from a buyer; False, and nothing changed, where the restriction's id is taken."""
-        row, told = restriction, {"ends_at": restriction.ends_at}
-        entry = AuditEntry(AuditAction.RESTRICTION_SET, str(row.restriction_id), row.set_by, row.starts_at, told)
-        return await self._run(_RESTRICT, {**_values(row), "lane": lane_of(row.buyer_id)}, entry) > 0
+        row, lane = restriction, lane_of(restriction.buyer_id)
+        async with self._pool.connection() as connection:
+            if not (await connection.execute(_RESTRICT, {**_values(row), "lane": lane})).rowcount:
+                return False
+            told = {"buyer": await pseudonym_of(connection, row.buyer_id), "ends_at": row.ends_at}
+            entry = AuditEntry(AuditAction.RESTRICTION_SET, str(row.restriction_id), row.set_by, row.starts_at, told)
+            await write_audit(connection, entry)
+            return True
 
     async def lift_restriction(self, restriction_id: UUID, now: datetime, *, by: str) -> bool:
         """Whether there was a standing restriction to lift."""
@@ -266,8 +282,10 @@ class PostgresRegistry:
         """Events that name another buyer's order, and retractions in the future or of another kind than their event."""
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_CONTRADICTED, {"rows": _event_names(events)})).fetchall()
-        places = {what: {int(str(place)) for place, said in rows if said == what} for what in ("order", "kind")}
-        return contradicting(events, places["order"], places["kind"])
+        places = {
+            what: {int(str(place)) for place, said in rows if said == what} for what in ("order", "kind", "erased")
+        }
+        return contradicting(events, places["order"], places["kind"], places["erased"])
 
     async def record_buyer_events(self, events: Sequence[RecordBuyerEvent]) -> int:
         """Append to buyers' histories; returns how many were new."""
@@ -364,6 +382,7 @@ def _event_names(events: Sequence[RecordBuyerEvent]) -> str:
             "kind": event.kind,
             "order_id": event.order_id,
             "retracts": event.retracts,
+            "at": event.at,
         }
         for place, event in enumerate(events)
     )

@@ -71,12 +71,16 @@ class PostgresTransaction:
     async def open(
         self, ref: Ref, *, idempotency_key: IdempotencyKey | None = None, query: DecisionQuery | None = None
     ) -> Opened:
-        """The first round trip: claim the key, lock the buyer, then the order, then read, each in its own statement."""
+        """The first round trip: claim the key, lock the buyer, then the order, then read, each in its own statement.
+
+        When the buyer was erased while we waited for the lock, the order has another buyer, who is locked the same way.
+        """
         kind, params = type(ref), reading.ref_params(ref)
         calls: list[BatchCall] = [(BEGIN, {})]
         if idempotency_key is not None:
             named = {**params, **_key_params(idempotency_key), "lock": _lock_number(idempotency_key)}
             calls += [(reading.TRY_KEY[kind], named), (reading.STORED_RESPONSE[kind], named)]
+        buyers_lock = len(calls)
         calls += [(locked[kind], params) for locked in (reading.LOCK_BUYER, reading.LOCK_ORDER, reading.READ_ORDER)]
         if query is not None:
             assert isinstance(ref, OrderRef)
@@ -88,6 +92,9 @@ class PostgresTransaction:
             early = _key_state(answers[1], answers[2], idempotency_key)
             if early is not None:
                 return early
+        if not answers[buyers_lock] and answers[buyers_lock + 2]:
+            await self._connection.rollback()
+            return await self.open(ref, idempotency_key=idempotency_key, query=query)
         payment = _payment(answers.pop()) if query is not None and query.payment is not None else None
         inputs = _inputs(answers.pop()) if query is not None else None
         if inputs is not None and payment is not None:

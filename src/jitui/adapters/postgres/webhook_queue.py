@@ -17,7 +17,7 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Row, Statement, Value, run_batch, statement
-from jitui.adapters.postgres.feed import publish_changes
+from jitui.adapters.postgres.feed import EVENT, publish_changes
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.aftersales.ports import OutgoingEvent
 from jitui.ids import LANES
@@ -95,9 +95,12 @@ UPDATE webhook_queue q SET claim_id = %(claim_id)s::uuid, due_at = %(lease_until
 FROM due d WHERE q.lane = %(lane)s AND q.endpoint_id = %(endpoint_id)s::uuid AND q.order_id = d.order_id
 """)
 
-NEXT_EVENTS = statement("""
+NEXT_EVENTS = statement(
+    """
 SELECT json_build_object('order_id', q.order_id, 'position', d.position, 'tries', d.tries, 'queued_at', d.queued_at,
-    'event', to_json(c))::text
+    'event', """
+    + EVENT
+    + """)::text
 FROM webhook_queue q
 CROSS JOIN LATERAL (
     SELECT w.position, w.change_id, w.tries, w.queued_at FROM webhook_delivery w
@@ -106,7 +109,8 @@ CROSS JOIN LATERAL (
     ORDER BY w.position LIMIT 1) d
 LEFT JOIN change c ON c.lane = %(lane)s AND c.change_id = d.change_id
 WHERE q.lane = %(lane)s AND q.endpoint_id = %(endpoint_id)s::uuid AND q.claim_id = %(claim_id)s::uuid
-""")
+"""
+)
 
 LEAVE_EMPTY = statement("""
 DELETE FROM webhook_queue q

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.adapters.postgres.feed import LOCK_FOR_THE_TRANSACTION, publish_changes
+from jitui.adapters.postgres.feed import EVENT, LOCK_FOR_THE_TRANSACTION, publish_changes
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.adapters.postgres.webhook_queue import WEBHOOKS_LOCK
 from jitui.webhooks.model import (
@@ -93,8 +93,8 @@ _FORGET_DELIVERIES: LiteralString = "DELETE FROM webhook_delivery WHERE endpoint
 
 _DELETE: LiteralString = "DELETE FROM webhook_endpoint WHERE endpoint_id = %(endpoint_id)s"
 
-_DELIVERIES: LiteralString = """
-SELECT json_build_object('event', to_json(c), 'state', d.state, 'tries', d.tries, 'queued_at', d.queued_at,
+_DELIVERIES: LiteralString = f"""
+SELECT json_build_object('event', {EVENT}, 'state', d.state, 'tries', d.tries, 'queued_at', d.queued_at,
     'tried_at', d.tried_at, 'closed_at', d.closed_at, 'status', d.status, 'failure', d.failure)::text
 FROM webhook_delivery d JOIN change c ON c.lane = d.lane AND c.change_id = d.change_id
 WHERE d.endpoint_id = %(endpoint_id)s AND (%(state)s::text IS NULL OR d.state = %(state)s)

@@ -24,6 +24,27 @@ _ROWS: LiteralString = "jsonb_to_recordset(%(rows)s::jsonb)"
 ONCE_PER_ORDER: LiteralString = "'order_paid', 'order_completed', 'order_cancelled'"
 """`jitui.policy.facts.ONCE_PER_ORDER`, as in the constraint `once_per_order`."""
 
+PSEUDONYM: LiteralString = """
+coalesce((SELECT p.pseudonym FROM buyer_pseudonym p WHERE p.lane = %(lane)s AND p.buyer_id = %(buyer_id)s),
+    make_pseudonym(%(lane)s::smallint, %(buyer_id)s))"""
+"""The buyer's, made at the first event."""
+
+ENSURE_BUYER = statement("""
+INSERT INTO buyer (lane, buyer_id, updated_at) VALUES (%(lane)s, %(buyer_id)s, %(now)s)
+ON CONFLICT (lane, buyer_id) DO UPDATE SET updated_at = buyer.updated_at WHERE false
+""")
+"""A row for the buyer, or a lock on the one there is, so that a buyer who is just being erased begins anew."""
+
+# A statement of its own, after the one that may have waited for the erasure.
+BEGIN_HISTORY: LiteralString = """
+UPDATE buyer SET history_from = %(now)s
+WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s AND history_from IS NULL
+  AND was_erased(%(lane)s::smallint, %(buyer_id)s)
+"""
+"""For an id that was erased and has come again: nothing from before is known."""
+
+BEGIN_HISTORY_OF_BUYER = statement(BEGIN_HISTORY)
+
 _SQL: dict[type, LiteralString] = {
     c.OpenTicket: f"""
         WITH rows AS (SELECT ticket, lines FROM {_ROWS} AS r (ticket jsonb, lines jsonb)),
@@ -168,6 +189,9 @@ _SQL: dict[type, LiteralString] = {
                 AS r (buyer_id, event_id, kind, at, recorded_at, order_id, amount_minor, currency, retracts, place)
             WHERE NOT EXISTS (
                 SELECT 1 FROM orders o WHERE o.lane = %(lane)s AND o.order_id = r.order_id AND o.free_of_charge)
+              -- What happened before an erasure is not taken in again.
+              AND NOT EXISTS (
+                SELECT 1 FROM buyer b WHERE b.lane = %(lane)s AND b.buyer_id = r.buyer_id AND b.history_from > r.at)
             ORDER BY r.place  -- the first that was written counts
             ON CONFLICT (lane, buyer_id, event_id) DO NOTHING
             RETURNING buyer_id, event_id, kind, at, order_id, amount_minor, currency, retracts),
@@ -204,8 +228,8 @@ _SQL: dict[type, LiteralString] = {
         SET events = buyer_day.events + excluded.events, amount_minor = buyer_day.amount_minor + excluded.amount_minor
         """,
     c.Announce: f"""
-        INSERT INTO change (lane, kind, order_id, ticket_id, buyer_id, shop_id, at, body)
-        SELECT %(lane)s, r.kind, %(order_id)s, r.ticket_id, %(buyer_id)s, r.shop_id, r.at, r.body
+        INSERT INTO change (lane, kind, order_id, ticket_id, buyer_pseudonym, shop_id, at, body)
+        SELECT %(lane)s, r.kind, %(order_id)s, r.ticket_id, {PSEUDONYM}, r.shop_id, r.at, r.body
         FROM {_ROWS} AS r (kind text, ticket_id uuid, shop_id text, at timestamptz, body jsonb)
         """,
     c.PutShipment: f"""
@@ -331,10 +355,6 @@ ON CONFLICT (lane, buyer_id, kind, day, currency) DO UPDATE
 SET events = buyer_day.events + excluded.events, amount_minor = buyer_day.amount_minor + excluded.amount_minor
 """)
 
-_ENSURE_BUYER = statement("""
-INSERT INTO buyer (lane, buyer_id, updated_at) VALUES (%(lane)s, %(buyer_id)s, %(now)s)
-ON CONFLICT (lane, buyer_id) DO NOTHING
-""")
 _LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE")
 _EVENTS_OF = statement("""
 SELECT event_id FROM buyer_event
@@ -383,7 +403,7 @@ async def record_buyer_events(
         "rows": _encode(events).decode(),
     }
     record = (STATEMENTS[c.RecordBuyerEvent], ONE_PER_ORDER)
-    steps = (BEGIN, _ENSURE_BUYER, _LOCK_BUYER, _EVENTS_OF, *record, _EVENTS_OF, COMMIT)
-    _, _, _, before, _, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
+    steps = (BEGIN, ENSURE_BUYER, _LOCK_BUYER, BEGIN_HISTORY_OF_BUYER, _EVENTS_OF, *record, _EVENTS_OF, COMMIT)
+    _, _, _, _, before, _, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
     known, stand = (frozenset((name or b"").decode() for (name,) in rows) for rows in (before, after))
     return stand - known

@@ -117,6 +117,7 @@ def history_read(policy: Policy, snapshot: OrderSnapshot, inputs: DecisionInputs
         "records": [record for record in inputs.history if record.kind in kinds],
         "registered_at": snapshot.buyer.registered_at,
         "shop_days_as_of": inputs.shop_days_as_of,
+        **({} if snapshot.buyer.history_from is None else {"history_from": snapshot.buyer.history_from}),
     }
 
 
@@ -269,10 +270,13 @@ def _is_known(
     """
     if record is None or (record.fresh_until is not None and record.fresh_until < now):
         return False
-    if record.complete_from <= datetime.combine(window.from_day, time.min, time_zone):
+    complete_from = record.complete_from
+    if window.subject == "buyer" and buyer.history_from is not None:
+        complete_from = max(complete_from, buyer.history_from)
+    if complete_from <= datetime.combine(window.from_day, time.min, time_zone):
         return True
     opened = buyer.registered_at
-    young = opened is not None and record.complete_from <= opened <= now + CLOCKS_DIFFER
+    young = opened is not None and complete_from <= opened <= now + CLOCKS_DIFFER
     return window.subject == "buyer" and young
 
 

@@ -101,11 +101,15 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class RefusedEvent:
-    """An event that contradicts a buyer's history; `field` is the field in conflict."""
+    """An event that contradicts a buyer's history; `field` is the field in conflict.
+
+    `erased`: it contradicts nothing, and is about what an erasure took away: it is left out.
+    """
 
     event: RecordBuyerEvent
     field: str
     reason: str
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +121,21 @@ class NamedEvent:
 
 
 ORDER_OF_ANOTHER_BUYER = "This order belongs to another buyer."
+OF_ERASED_BUYER = "This happened before the buyer was erased, or on an order from then; it is not taken in again."
 RETRACTS_ANOTHER_KIND = "An event is taken back by one of its own kind."
 RETRACTS_FROM_AHEAD = "What takes an event back cannot lie in the future."
 
 
 def contradicting(
-    events: Sequence[RecordBuyerEvent], of_others: Collection[int], of_another_kind: Collection[int]
+    events: Sequence[RecordBuyerEvent],
+    of_others: Collection[int],
+    of_another_kind: Collection[int],
+    of_erased: Collection[int] = (),
 ) -> list[RefusedEvent]:
     """The events that contradict the history or one another; the other arguments are positions in `events`.
 
     `of_others`: name another buyer's order. `of_another_kind`: take back an event of another kind, or were taken back
-    by one.
+    by one. `of_erased`: happened before the buyer was erased, or name an order of an erased buyer.
     """
     said: dict[tuple[str, str | None], str] = {
         (event.buyer_id, event.event_id): event.kind for event in events if event.retracts is None
@@ -135,7 +143,9 @@ def contradicting(
     refused = []
     for place, event in enumerate(events):
         takes_back = event.retracts is not None
-        if place in of_others:
+        if place in of_erased:
+            refused.append(RefusedEvent(event, "buyer_id", OF_ERASED_BUYER, erased=True))
+        elif place in of_others:
             refused.append(RefusedEvent(event, "order_id", ORDER_OF_ANOTHER_BUYER))
         elif takes_back and event.at > event.recorded_at + timedelta(seconds=CLOCKS_DIFFER_SECONDS):
             refused.append(RefusedEvent(event, "at", RETRACTS_FROM_AHEAD))

@@ -173,12 +173,10 @@ class MemoryStore:
         """Roll up usage and shops' days as of `now`; every decision does so before it reads them."""
         self._tables.roll_ups.roll_up(self._tables.feed, now)
 
-    async def events(
-        self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
-    ) -> Sequence[OutgoingEvent]:
+    async def events(self, after: int, limit: int, *, shop_id: str | None = None) -> Sequence[OutgoingEvent]:
         """Events of the feed after a position."""
         rows = self._tables.feed[after:]
-        found = (row for row in rows if shop_id in (None, row.shop_id) and buyer_id in (None, row.buyer_id))
+        found = (row for row in rows if shop_id in (None, row.shop_id))
         return [row for row, _ in zip(found, range(limit), strict=False)]
 
 

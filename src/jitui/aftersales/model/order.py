@@ -218,13 +218,19 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Buyer:
-    """The buyer's own row; an unknown registration time stays unknown (I5)."""
+    """The buyer's own row; an unknown registration time stays unknown (I5).
+
+    `erased`: it stands in the place of a buyer who was erased. `history_from`: what happened to the buyer before is not
+    known here, because it was erased.
+    """
 
     lane: int
     buyer_id: str
     registered_at: datetime | None = None
     region: str | None = None
     attributes: dict[str, int | str | bool] = field(default_factory=dict)
+    erased: bool = False
+    history_from: datetime | None = None
 
 
 def waybill_of(tracking_no: str) -> str:

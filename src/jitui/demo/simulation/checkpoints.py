@@ -224,11 +224,9 @@ class CheckpointedFeed:
         await self._checkpoints.stop_at("publish")
         return await self._inner.publish(limit)
 
-    async def events(
-        self, after: int, limit: int, *, shop_id: str | None = None, buyer_id: str | None = None
-    ) -> Sequence[OutgoingEvent]:
+    async def events(self, after: int, limit: int, *, shop_id: str | None = None) -> Sequence[OutgoingEvent]:
         """Publish, and read the events."""
-        return await self._inner.events(after, limit, shop_id=shop_id, buyer_id=buyer_id)
+        return await self._inner.events(after, limit, shop_id=shop_id)
 
     async def roll_up(self, now: datetime | None = None) -> None:
         """Publish and count in one call; a process is killed within it by `die_at`."""

@@ -80,7 +80,8 @@ def verify(
 
     verdict = with_app(work)
     if as_json:
-        print_json({"rows": verdict.rows, "head": str(verdict.head), "faults": verdict.faults})
+        document = {"rows": verdict.rows, "head": str(verdict.head), "faults": verdict.faults}
+        print_json({**document, "redacted": verdict.redacted})
     else:
         _show(verdict)
     if verdict.faults:
@@ -91,9 +92,19 @@ def _show(verdict: AuditVerdict) -> None:
     for fault in verdict.faults:
         echo(fault.sentence)
     if not verdict.faults:
-        echo(f"{verdict.rows} rows, all as they were written.")
+        echo(f"{verdict.rows} rows, all as they were written{_but_redacted(verdict.redacted)}.")
     echo(str(verdict.head))
     say("The last line is the head. Keep it where nobody who can write to the database can.")
+
+
+def _but_redacted(rows: Sequence[int]) -> str:
+    if not rows:
+        return ""
+    named = ", ".join(str(number) for number in rows[:10]) + (" and others" if len(rows) > 10 else "")
+    return (
+        f", but for {len(rows)} that an erasure redacted ({named}): they are what it left of them, in their place, and "
+        "what they said before cannot be checked any more"
+    )
 
 
 def _shown(event: AuditEvent) -> dict[str, object]:
@@ -107,4 +118,5 @@ def _shown(event: AuditEvent) -> dict[str, object]:
         "subject": event.subject,
         "detail": msgspec.json.decode(event.detail),
         "hash": event.hash.hex(),
+        **({} if event.redacted_in is None else {"redacted_in": event.redacted_in}),
     }

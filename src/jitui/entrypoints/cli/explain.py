@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from jitui.entrypoints.cli.output import Json, print_json, results, styled
+from jitui.entrypoints.cli.output import Json, print_json, results, say, styled
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,16 +45,21 @@ def explain(
 
     ticket_id = _ticket_id(ticket)
 
-    async def work(service: Service) -> tuple[TicketView, StoredDecision]:
+    async def work(service: Service) -> tuple[TicketView, StoredDecision, bool]:
         return await _read(service, ticket_id)
 
-    view, stored = with_app(work)
+    view, stored, erased = with_app(work)
     decision = decision_from_json(stored.decision)
     explanation = explained(decision, _word(language), _audience_word(audience))
     if as_json:
-        print_json(_document(view, stored, explanation, decision.unknown if audience is Audience.PLATFORM else None))
+        print_json(
+            _document(view, stored, explanation, decision.unknown if audience is Audience.PLATFORM else None)
+            | {"erased": erased}
+        )
     else:
         _show(view, stored, explanation)
+        if erased:
+            say(_ERASED + (_TEXTS_ERASED if stored.decision.get("erased") else ""))
 
 
 def _ticket_id(text: str) -> UUID:
@@ -76,7 +81,13 @@ def _audience_word(audience: Audience) -> Literal["platform", "merchant", "buyer
     return words[audience]
 
 
-async def _read(service: Service, ticket_id: UUID) -> tuple[TicketView, StoredDecision]:
+_ERASED = (
+    "The buyer was erased. The numbers are those that were stored; whether they were right cannot be checked any more."
+)
+_TEXTS_ERASED = " Facts that were texts of the buyer are gone, so the decision cannot be made again."
+
+
+async def _read(service: Service, ticket_id: UUID) -> tuple[TicketView, StoredDecision, bool]:
     from jitui.aftersales.model.view import view_ticket
     from jitui.aftersales.ports import TicketRef
     from jitui.errors import BadInput
@@ -86,7 +97,7 @@ async def _read(service: Service, ticket_id: UUID) -> tuple[TicketView, StoredDe
     snapshot, stored = await service.store.read_order(ref), await service.queries.decision(ref)
     if snapshot is None or stored is None:
         raise BadInput(f"There is no ticket {ticket_id} in this database.", path="ticket")
-    return view_ticket(snapshot, ticket_id), stored
+    return view_ticket(snapshot, ticket_id), stored, snapshot.buyer.erased
 
 
 def _document(

@@ -52,6 +52,7 @@ COMMANDS = {
     "pause": Slot("pause:pause", "Stop instant approvals, everywhere or for a place."),
     "restrict": Slot("buyers:restrict", "Withdraw the service from a buyer."),
     "select": Slot("buyers:select", "Put a buyer on the allow or the deny list."),
+    "buyers": Slot("personal_data:buyers", "Export what is stored about a buyer; erase a buyer."),
     "coverage": Slot("coverage:coverage", "Show and set what the service covers."),
     "keys": Slot("keys:keys", "Issue, list, roll and revoke API keys."),
     "people": Slot("people:people", "Who may sign in to the console."),

@@ -102,6 +102,8 @@ REFUSALS: dict[RefusalCode, ProblemKind] = {
         (RefusalCode.WEBHOOK_ENDPOINT_EXISTS, 409, "There is a webhook endpoint for this address"),
         (RefusalCode.TOO_MANY_WEBHOOK_ENDPOINTS, 409, "There are too many webhook endpoints"),
         (RefusalCode.ENCRYPTION_NOT_CONFIGURED, 409, "Secrets cannot be stored here"),
+        (RefusalCode.BUYER_ERASED, 409, "The order's buyer was erased"),
+        (RefusalCode.ERASURE_PENDING, 409, "The buyer cannot be erased yet"),
         (RefusalCode.IDEMPOTENCY_KEY_REUSED, 422, "The Idempotency-Key was used for another request"),
         (RefusalCode.REQUEST_IN_FLIGHT, 409, "A request with this Idempotency-Key is in flight"),
     )

@@ -70,19 +70,21 @@ class EventsSent(Sent, frozen=True, kw_only=True):
 
 
 class BuyerAnswer(Shown, frozen=True, kw_only=True):
-    """What the platform sent about a buyer; attributes only for the platform."""
+    """What the platform sent about a buyer; attributes and pseudonym only for the platform."""
 
     buyer_id: str
     registered_at: datetime | None
     region: str | None
     attributes: AttributeValues
+    pseudonym: str | None
 
 
 class EventsTaken(Shown, frozen=True, kw_only=True):
-    """How many events of the batch were new."""
+    """How many events of the batch were new; `left_out`: how many are about what was erased."""
 
     recorded: int
     known_already: int
+    left_out: int
 
 
 _TAG = ["Buyers"]
@@ -108,14 +110,15 @@ async def put_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     buyer = Buyer(lane_of(buyer_id), buyer_id, registered_at, said(sent.region, None), attributes)
     service = request.service
     stands = await service.registry.put_buyer(buyer, service.clock(), kept=left_out(sent))
-    return answer(shown(BuyerAnswer, stands))
+    pseudonym = await service.personal_data.pseudonym_of(buyer_id)
+    return answer(shown(BuyerAnswer, stands, pseudonym=pseudonym))
 
 
 @get(
     "/v1/buyers/{buyer_id:str}",
     tags=_TAG,
     summary="Read a buyer",
-    description="`attributes` are the platform's own and empty for others.",
+    description="`attributes` and `pseudonym` are the platform's own.",
     opt=operation({200: BuyerAnswer}, Permission.BUYERS_READ),
 )
 async def get_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
@@ -125,7 +128,10 @@ async def get_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     buyer = await request.service.registry.get_buyer(buyer_id)
     if buyer is None:
         return not_found()
-    return answer(shown(BuyerAnswer, buyer if request.key_scope is PLATFORM else replace(buyer, attributes={})))
+    if request.key_scope is not PLATFORM:
+        return answer(shown(BuyerAnswer, replace(buyer, attributes={}), pseudonym=None))
+    pseudonym = await request.service.personal_data.pseudonym_of(buyer_id)
+    return answer(shown(BuyerAnswer, buyer, pseudonym=pseudonym))
 
 
 @post(
@@ -133,7 +139,7 @@ async def get_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
     tags=_TAG,
     summary="Append to a buyer's history",
     description="Idempotent by nature: an `event_id` counts once, however often it is sent, and so do the payment, "
-    "the completion and the cancellation of one order, whatever named them.",
+    "the completion and the cancellation of one order, whatever named them. What is about an erased buyer is left out.",
     opt=operation({200: EventsTaken}, Permission.BUYERS_WRITE, body=EventsSent),
 )
 async def record_events(request: RequestContext, buyer_id: FromPath[str]) -> Reply:
@@ -147,11 +153,13 @@ async def record_events(request: RequestContext, buyer_id: FromPath[str]) -> Rep
         check_event_kind(faults, f"events[{index}].kind", event.kind, BUYER_EVENTS)
     faults.settle()
     told = [taken(RecordBuyerEvent, event, buyer_id=buyer_id, recorded_at=now) for event in events]
-    for one in await request.service.registry.refused_events(told):
+    refused = await request.service.registry.refused_events(told)
+    for one in (one for one in refused if not one.erased):
         faults.add(f"events[{told.index(one.event)}].{one.field}", one.reason)
     faults.settle()
+    left_out = len(refused)
     recorded = await request.service.registry.record_buyer_events(told)
-    return answer(EventsTaken(recorded=recorded, known_already=len(events) - recorded))
+    return answer(EventsTaken(recorded=recorded, known_already=len(events) - recorded - left_out, left_out=left_out))
 
 
 HANDLERS = (put_buyer, get_buyer, record_events)
@@ -163,6 +171,8 @@ EXAMPLES = (
     EventsSent(
         events=[EventSent(event_id="completed:o-900", kind="order_completed", at=sample.PAID_AT, amount_minor=5900)]
     ),
-    BuyerAnswer(buyer_id="b-1", registered_at=_REGISTERED_AT, region="CN-33", attributes=_ATTRIBUTES),
-    EventsTaken(recorded=1, known_already=0),
+    BuyerAnswer(
+        buyer_id="b-1", registered_at=_REGISTERED_AT, region="CN-33", attributes=_ATTRIBUTES, pseudonym=sample.PSEUDONYM
+    ),
+    EventsTaken(recorded=1, known_already=0, left_out=0),
 )

@@ -15,7 +15,7 @@ class ChangeData(Shown, frozen=True, kw_only=True):
     """What happened, without what the event's attributes say."""
 
     order_id: str
-    buyer_id: str
+    buyer_pseudonym: str
     shop_id: str
     ticket_id: UUID | None
     body: Mapping[str, object]
@@ -49,7 +49,7 @@ EXAMPLES = (
         partitionkey="o-1001",
         data=ChangeData(
             order_id="o-1001",
-            buyer_id="b-1",
+            buyer_pseudonym=sample.PSEUDONYM,
             shop_id="s-1",
             ticket_id=sample.TICKET_ID,
             body={"amount_minor": 12900, "currency": "CNY"},

@@ -54,7 +54,7 @@ class ChangeAnswer(Shown, frozen=True, kw_only=True):
     kind: str
     at: datetime
     order_id: str
-    buyer_id: str
+    buyer_pseudonym: str
     shop_id: str
     ticket_id: UUID | None
     body: Mapping[str, object]
@@ -145,7 +145,7 @@ EXAMPLES = (
                 kind="stop_ship",
                 at=sample.ASKED_AT,
                 order_id="o-1001",
-                buyer_id="b-1",
+                buyer_pseudonym=sample.PSEUDONYM,
                 shop_id="s-1",
                 ticket_id=sample.TICKET_ID,
                 body={

@@ -1,0 +1,108 @@
+"""An erasure: what goes, what stays and still adds up, and what cannot be done yet."""
+
+from __future__ import annotations
+
+import re
+
+from jitui.adapters.postgres.audit import PostgresAuditLog
+from jitui.identity.audit import verify
+from jitui.ids import lane_of
+from tests.aftersales.market import Market
+from tests.erasure.life import ACCOUNT, BUYER, PLANTED, a_life, erased, everywhere, rows
+
+
+async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
+    market: Market, database_url: str
+) -> None:
+    await a_life(market)
+    before = {hit.table for hit in everywhere(database_url, BUYER, PLANTED, ACCOUNT, "203.0.113.77")}
+    assert before == {
+        "api_key",
+        "audit_event",
+        "buyer",
+        "buyer_day",
+        "buyer_event",
+        "buyer_pseudonym",
+        "change",
+        "console_person",
+        "console_session",
+        "decision",
+        "dispute",
+        "event_directory",
+        "idempotency",
+        "incident",
+        "later_decision",
+        "order_directory",
+        "order_line",
+        "orders",
+        "payment_directory",
+        "refund",
+        "refund_attempt",
+        "restriction",
+        "selection",
+        "shipment",
+        "task",
+        "ticket",
+        "ticket_event",
+    }
+    await erased(market)
+    assert everywhere(database_url, BUYER, PLANTED, ACCOUNT, "203.0.113.77") == []
+
+
+async def test_the_new_id_lies_in_the_same_lane_and_nothing_leads_to_it(market: Market, database_url: str) -> None:
+    await a_life(market)
+    await erased(market)
+    ((lane, new_id),) = rows(database_url, "SELECT lane, buyer_id FROM buyer WHERE erased")
+    assert lane == lane_of(BUYER) == lane_of(new_id)
+    assert re.fullmatch(r"erased-[0-9a-f]{32}", new_id)
+    owners = (
+        "SELECT buyer_id FROM orders UNION SELECT buyer_id FROM ticket UNION SELECT buyer_id FROM order_directory "
+        "UNION SELECT buyer_id FROM payment_directory UNION SELECT buyer_id FROM restriction "
+        "UNION SELECT actor_id FROM ticket_event WHERE actor_kind = 'buyer'"
+    )
+    assert rows(database_url, owners) == [(new_id,)]
+
+
+async def test_money_decisions_and_outcomes_stay_as_they_were(market: Market, database_url: str) -> None:
+    await a_life(market)
+    kept = (
+        "SELECT order_id, posting, debit, credit, amount_minor, currency FROM ledger ORDER BY 1, 2",
+        "SELECT ticket_id, state, amount_minor, approved_by, approved_at, closed_at FROM ticket ORDER BY 1",
+        "SELECT refund_id, state, amount_minor, attempt_no, provider, payment_id FROM refund ORDER BY 1",
+        "SELECT attempt_id, provider_refund_id, state FROM refund_attempt ORDER BY 1",
+        "SELECT ticket_id, outcome, policy_sha256, decision -> 'outcome' FROM decision ORDER BY 1",
+        "SELECT kind, order_id, body -> 'amount_minor', body -> 'approved_by' FROM change ORDER BY change_id",
+        "SELECT order_id, tender_id, captured_minor, refunded_minor FROM tender ORDER BY 1, 2",
+        "SELECT ticket_id, seq, from_state, to_state, why, at FROM ticket_event ORDER BY 1, 2",
+    )
+    before = [rows(database_url, query) for query in kept]
+    await erased(market)
+    assert [rows(database_url, query) for query in kept] == before
+    assert await market.queries.unbalanced_orders(None, 99) == []
+
+
+async def test_a_completion_that_only_an_event_told_is_kept_with_the_order(market: Market, database_url: str) -> None:
+    await a_life(market)
+    query = "SELECT completed_at IS NOT NULL FROM orders WHERE starts_with(order_id, 'completed')"
+    assert rows(database_url, query) == [(False,)]
+    await erased(market)
+    assert rows(database_url, query) == [(True,)]
+
+
+async def test_the_audit_log_is_whole_and_says_which_rows_it_cannot_check_any_more(market: Market) -> None:
+    await a_life(market)
+    log = PostgresAuditLog(market.pool)
+    assert (await verify(log)).redacted == ()
+    done = await erased(market)
+    verdict = await verify(log)
+    assert verdict.faults == ()
+    written = {
+        event.number: event for event in await log.events(actor=None, action=None, subject=None, before=None, limit=99)
+    }
+    redacted = [written[number] for number in verdict.redacted]
+    assert {(event.action, event.actor, event.subject, event.detail) for event in redacted} == {
+        ("key.issued", "ada", "jk_anna", "{}"),
+        ("person.signed_in", "erased", "erased", "{}"),
+        ("restriction.set", "ada", "r-1", "{}"),
+    }
+    assert written[max(written)].subject == str(done.erasure_id)
