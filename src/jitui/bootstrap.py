@@ -56,7 +56,6 @@ from jitui.identity.links import Links
 from jitui.identity.people import People
 from jitui.identity.second_factor import SecondFactors
 from jitui.policy import Policy
-from jitui.sealing import Sealer, read_sealer
 from jitui.settings import Settings, YesOrNo, read_secret_file
 from jitui.webhooks.addresses import AddressRules
 from jitui.webhooks.dispatcher import Dispatcher, DispatchRules
@@ -94,7 +93,6 @@ class Service:
     people: People
     links: Links
     second_factors: SecondFactors
-    sealer: Sealer | None
     tasks: Tasks
     staging: StatementStaging
     parked_disputes: ParkedDisputes
@@ -202,7 +200,6 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             people=PostgresPeople(pool),
             links=PostgresLinks(pool),
             second_factors=PostgresSecondFactors(pool),
-            sealer=sealer(settings),
             tasks=PostgresTasks(pool),
             staging=PostgresStatementStaging(pool),
             parked_disputes=PostgresParkedDisputes(pool),
@@ -210,17 +207,11 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             payouts=PostgresPayoutHold(pool, settings.home / MARKS, seen),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
-            encryption=Encryption(settings.encryption_keys),
+            encryption=Encryption(settings.encryption_keys()),
             webhooks=Webhooks(PostgresWebhookEndpoints(pool), PostgresDeliveryQueue(pool)),
             clock=clock,
         )
         yield service
-
-
-def sealer(settings: Settings) -> Sealer | None:
-    """What encrypts stored secrets, with the keys that its file holds now; None where it is not configured."""
-    file = settings.encryption_key_file
-    return None if file is None else read_sealer(read_secret_file(file))
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:

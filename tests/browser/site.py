@@ -12,8 +12,8 @@ from pathlib import Path
 import uvicorn
 from litestar import Litestar
 
+from jitui.encryption import new_key
 from jitui.entrypoints.console.mount import console_app
-from jitui.sealing import new_key
 from jitui.settings import Settings
 from jitui.worker import run_worker
 from tests.console.marketplace import Marketplace, open_marketplace

@@ -100,7 +100,7 @@ async def _account_page(
         status_code=200 if refusal is None and problem is None else 403 if refusal is not None else 400,
         account=found[0],
         factor=await service.second_factors.state(name),
-        can_seal=service.sealer is not None,
+        can_encrypt=service.encryption.is_configured,
         sessions=await service.people.sessions(name, service.clock(), _own_session(request)),
         refusal=refusal,
         problem_text=problem,
@@ -126,14 +126,14 @@ async def begin_second_factor(visit: Visiting, request: ConsoleRequest, data: Fo
     if isinstance(checked, SignInRefusal):
         return await _account_page(visit, request, refusal=checked)
     if not checked.second_factor:
-        await begin(service.second_factors, service.sealer, visit.reader.name)
+        await begin(service.second_factors, service.encryption, visit.reader.name)
     return go_to(f"{ACCOUNT}/second-factor")
 
 
 @get("/second-factor")
 async def enrol_second_factor(visit: Visiting) -> Page:
     """The seed as a QR code and as text, until a code of it was seen."""
-    found = await pending(visit.service.second_factors, visit.service.sealer, visit.reader.name)
+    found = await pending(visit.service.second_factors, visit.service.encryption, visit.reader.name)
     return go_to(ACCOUNT) if found is None else _enrolment_page(visit, found)
 
 
@@ -141,10 +141,10 @@ async def enrol_second_factor(visit: Visiting) -> Page:
 async def confirm_second_factor(visit: Visiting, data: Form) -> Page:
     """The first code of the app: from now on a sign-in needs one. The recovery codes are shown this once."""
     service, name = visit.service, visit.reader.name
-    found = await pending(service.second_factors, service.sealer, name)
+    found = await pending(service.second_factors, service.encryption, name)
     if found is None:
         return go_to(ACCOUNT)
-    codes = await confirm(service.second_factors, service.sealer, name, _code(data), now=service.clock())
+    codes = await confirm(service.second_factors, service.encryption, name, _code(data), now=service.clock())
     if codes is None:
         return _enrolment_page(visit, found, wrong=True)
     return show(visit, "recovery_codes.html", codes=codes)
@@ -175,7 +175,7 @@ async def _check_code(visit: Visit, request: ConsoleRequest, data: Mapping[str, 
     return await check_code(
         service.people,
         service.second_factors,
-        service.sealer,
+        service.encryption,
         visit.reader.name,
         _code(data),
         browser=browser_of(visit, request),

@@ -86,7 +86,7 @@ async def sign_in_by_code(visit: Visiting, request: ConsoleRequest, data: Form) 
     done = await finish_sign_in(
         service.people,
         service.second_factors,
-        service.sealer,
+        service.encryption,
         request.cookies.get(FIRST_STEP_COOKIE, ""),
         data.get("code", "")[:LONGEST_CODE],
         browser=browser_of(visit, request),
