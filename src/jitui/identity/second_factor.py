@@ -145,8 +145,11 @@ async def finish_sign_in(
     refused = await check_code(people, factors, encryption, name, code, browser=browser, now=now, tell=tell)
     if refused is not None:
         return refused
-    person = await people.take_pending(hash_token(token), now)
-    return SignInRefusal.TOO_LATE if person is None else await start_session(people, person, browser, now)
+    taken = await people.take_pending(hash_token(token), now)
+    if taken is None:
+        return SignInRefusal.TOO_LATE
+    person, way = taken
+    return await start_session(people, person, browser, now, way=way, second_factor=True)
 
 
 async def check_code(
