@@ -105,7 +105,8 @@ async def test_the_password_alone_starts_no_session(installation: Installation) 
     assert await whose_session(installation.people, token, now=NOW) is None
     done = await installation.second_step(token, installation.code(NOW))
     assert isinstance(done, SignedIn)
-    assert await whose_session(installation.people, done.token, now=NOW) == ADA
+    found = await whose_session(installation.people, done.token, now=NOW)
+    assert found is not None and (found.person, found.second_factor) == (ADA, True)
     assert await installation.second_step(token, installation.code(NOW + STEP), NOW + STEP) is SignInRefusal.TOO_LATE
 
 

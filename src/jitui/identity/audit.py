@@ -39,6 +39,9 @@ class AuditAction(StrEnum):
     LINK_USED = "person.link_used"
     SESSIONS_ENDED = "person.sessions_ended"
     SIGNED_IN = "person.signed_in"
+    EMAIL_SET = "person.email_set"
+    OPENID_LINKED = "person.openid_linked"
+    OPENID_UNLINKED = "person.openid_unlinked"
     SECOND_FACTOR_SET_UP = "person.second_factor_set_up"
     SECOND_FACTOR_REMOVED = "person.second_factor_removed"
     RECOVERY_CODES_RENEWED = "person.recovery_codes_renewed"
@@ -49,6 +52,7 @@ class AuditAction(StrEnum):
     COVERAGE_SET = "coverage.set"
     RESTRICTION_SET = "restriction.set"
     RESTRICTION_LIFTED = "restriction.lifted"
+    SELECTION_SET = "selection.set"
 
 
 @dataclass(frozen=True, slots=True)

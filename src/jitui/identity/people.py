@@ -163,6 +163,7 @@ class SignInFault(StrEnum):
     WRONG_ISSUER = "wrong_issuer"
     WRONG_AUDIENCE = "wrong_audience"
     WRONG_NONCE = "wrong_nonce"
+    WRONG_SUBJECT = "wrong_subject"
     EXPIRED = "expired"
     MISSING_CLAIM = "missing_claim"
     FACTOR_MISSING = "factor_missing"

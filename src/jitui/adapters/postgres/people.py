@@ -13,7 +13,7 @@ from jitui.adapters.postgres.audit import AuditEntry, fetch_audited
 from jitui.adapters.postgres.pool import Pool, fetch, read_rows
 from jitui.identity.access import Role
 from jitui.identity.audit import AuditAction
-from jitui.identity.people import Account, Browser, Person, Session, OpenSession, Way
+from jitui.identity.people import Account, Browser, OpenSession, Person, Session, Way
 
 PERSON: LiteralString = """
 json_build_object('name', p.name, 'role', p.role, 'subject_id', p.subject_id, 'display_name', p.display_name,
@@ -40,7 +40,7 @@ SET role = excluded.role, subject_id = excluded.subject_id, display_name = exclu
 """
 
 # What ends all that a person may be signed in by, links that were not used included; `but` is one session that stays.
-_ENDED: LiteralString = """
+ENDED: LiteralString = """
 ended AS (DELETE FROM console_session s USING changed c
           WHERE s.name = c.name AND s.token_hash IS DISTINCT FROM %(but)s::bytea),
 given_up AS (DELETE FROM pending_sign_in s USING changed c WHERE s.name = c.name),
@@ -48,21 +48,21 @@ void AS (DELETE FROM one_time_link l USING changed c WHERE l.name = c.name AND l
 """
 
 _SET_DISABLED: LiteralString = f"""
-WITH changed AS (UPDATE console_person SET disabled_at = %(disabled_at)s WHERE name = %(name)s RETURNING name), {_ENDED}
+WITH changed AS (UPDATE console_person SET disabled_at = %(disabled_at)s WHERE name = %(name)s RETURNING name), {ENDED}
 SELECT name FROM changed
 """
 
 _SET_ROLE: LiteralString = f"""
 WITH changed AS (
     UPDATE console_person SET role = %(role)s, subject_id = %(subject_id)s WHERE name = %(name)s RETURNING name
-), {_ENDED}
+), {ENDED}
 SELECT name FROM changed
 """
 
 _SET_PASSWORD: LiteralString = f"""
 WITH changed AS (
     UPDATE console_person SET password_hash = %(password_hash)s WHERE name = %(name)s RETURNING name
-), {_ENDED}
+), {ENDED}
 SELECT name FROM changed
 """
 

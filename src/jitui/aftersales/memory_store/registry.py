@@ -25,6 +25,7 @@ from jitui.aftersales.governance.registry import (
 from jitui.aftersales.memory_store.tables import MemoryTables
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
+from jitui.ids import lane_of, new_id
 
 _Row = TypeVar("_Row", Buyer, Category, HistoryRecord)
 
@@ -87,9 +88,10 @@ class MemoryRegistry:
         theirs = [one for one in self._tables.restrictions.values() if one.buyer_id == buyer_id]
         return sorted(theirs, key=lambda one: one.starts_at, reverse=True)
 
-    async def select(self, selection: Selection) -> None:
-        """Put a buyer on the allow or deny list."""
+    async def select(self, selection: Selection) -> UUID:
+        """Put a buyer on the allow or deny list; the entry's id, which stays when the list changes."""
         self._tables.selections[selection.buyer_id] = selection
+        return self._tables.selection_ids.setdefault(selection.buyer_id, new_id(lane_of(selection.buyer_id)))
 
     async def record_history(
         self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()

@@ -12,6 +12,8 @@ from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.entrypoints.cli.words import id_of
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from jitui.aftersales.governance.registry import Restriction
     from jitui.bootstrap import Service
 
@@ -91,6 +93,8 @@ def select(
     as_json: Json = False,
 ) -> None:
     """Put a buyer on the platform's allow or deny list; it goes before the hold-out."""
+    from dataclasses import asdict
+
     from jitui.aftersales.governance.registry import Selection
     from jitui.entrypoints.cli.running import with_app
     from jitui.errors import BadInput
@@ -100,13 +104,12 @@ def select(
 
     id_of(buyer, "buyer")
 
-    async def work(service: Service) -> Selection:
+    async def work(service: Service) -> tuple[UUID, Selection]:
         row = Selection(buyer, verdict, reason, by, service.clock())
-        await service.registry.select(row)
-        return row
+        return await service.registry.select(row), row
 
-    row = with_app(work)
+    selection_id, row = with_app(work)
     if as_json:
-        print_json(row)
+        print_json({"selection_id": selection_id, **asdict(row)})
     else:
         echo(f"{buyer} is on the {verdict} list.")
