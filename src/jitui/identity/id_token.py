@@ -22,6 +22,8 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 """Signatures by a private key that only the issuer has. HMAC is none: its key would be our client secret."""
 CLOCKS_DIFFER_BY = timedelta(seconds=60)
 LONGEST_SUBJECT = 255
+LONGEST_HEADER_BYTES = 16_000
+"""Some issuers send their certificates along; joserfc's own bound is too low for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,13 @@ def check_id_token(token: str, keys: Sequence[object], expected: Expected, now: 
     from joserfc.jws import JWSRegistry, extract_compact
     from joserfc.jwt import decode
 
+    registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+    registry.max_header_length = LONGEST_HEADER_BYTES
     try:
-        header = extract_compact(token.encode()).headers()
+        header: object = extract_compact(token.encode(), None, registry).headers()
     except (JoseError, ValueError, TypeError):
+        return SignInFault.MALFORMED_TOKEN
+    if not isinstance(header, dict):
         return SignInFault.MALFORMED_TOKEN
     algorithm, key_id = header.get("alg"), header.get("kid")
     if algorithm == "none":
@@ -54,7 +60,6 @@ def check_id_token(token: str, keys: Sequence[object], expected: Expected, now: 
     fitting = [key for key in _signing_keys(keys, str(algorithm)) if key_id is None or key.kid == key_id]
     if not fitting:
         return SignInFault.UNKNOWN_KEY
-    registry = JWSRegistry(algorithms=[str(algorithm)], strict_check_header=False)
     for key in fitting:
         try:
             return _fault_of(decode(token, key, registry=registry).claims, expected, now)
