@@ -17,7 +17,8 @@ def openid_rules(settings: Settings) -> OpenIdRules | None:
     roles = tuple((pair.value, _role(pair.word, "JITUI_OPENID_ROLES")) for pair in settings.openid_roles)
     for value, role in roles:
         if role in BOUND_ROLES:
-            raise NotConfigured(f"JITUI_OPENID_ROLES cannot make {value!r} a {role}: which one's is for Jitui to say.")
+            told = "of which buyer or shop, only `jitui people add` can say."
+            raise NotConfigured(f"JITUI_OPENID_ROLES cannot make {value!r} a {role}: {told}")
     claims = OpenIdClaims(
         subject=settings.openid_subject_claim,
         email=settings.openid_email_claim,

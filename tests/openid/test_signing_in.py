@@ -188,7 +188,7 @@ HOSTILE = {
     ),
     "nobody here": Hostile(SignInRefusal.NOBODY_HERE, SignInFault.NO_PERSON, {"sub": "u-2"}),
     "userinfo of another": Hostile(
-        NOT, SignInFault.WRONG_SUBJECT, changed={"user_info": {"sub": "u-7", "email": "a@example.com"}},
+        NOT, SignInFault.WRONG_SUBJECT, {"sub": "u-2"}, changed={"user_info": {"sub": "u-7", "email": "a@example.com"}},
     ),
 }  # fmt: skip
 

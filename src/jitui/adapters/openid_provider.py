@@ -55,7 +55,7 @@ class HttpOpenIdProvider:
         self._name = issuer
         self._client_id = client_id
         self._client_secret = client_secret
-        self._redirect_uri = redirect_uri
+        self.redirect_uri = redirect_uri
         self._scopes = " ".join(scopes)
         self._acr = " ".join(acr) or None
         self._timeout_seconds = timeout_seconds
@@ -99,7 +99,7 @@ class HttpOpenIdProvider:
             None,
             self._client_id,
             scope=self._scopes,
-            redirect_uri=self._redirect_uri,
+            redirect_uri=self.redirect_uri,
             code_challenge_method="S256",
         )
         endpoint = (await self.issuer()).authorization_endpoint
@@ -118,7 +118,7 @@ class HttpOpenIdProvider:
 
         issuer = await self.issuer()
         body = prepare_token_request(
-            "authorization_code", code=code, redirect_uri=self._redirect_uri, code_verifier=verifier
+            "authorization_code", code=code, redirect_uri=self.redirect_uri, code_verifier=verifier
         )
         method = "client_secret_post" if issuer.posts_client_secret else "client_secret_basic"
         headers = {"content-type": "application/x-www-form-urlencoded"}

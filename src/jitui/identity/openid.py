@@ -17,7 +17,7 @@ from typing import Protocol
 
 from jitui.errors import Unavailable
 from jitui.identity.id_token import Claims, Expected, check_id_token
-from jitui.identity.openid_person import Identities, OpenIdClaims, claim_of, person_of
+from jitui.identity.openid_person import Identities, OpenIdClaims, claim_of, needed_claims, person_of
 from jitui.identity.people import (
     ATTEMPT_WINDOW,
     Browser,
@@ -242,9 +242,12 @@ def _is_strong(claims: Claims, rules: OpenIdRules) -> bool:
 
 
 async def _with_user_info(openid: OpenId, claims: Claims, tokens: Tokens) -> Claims | SignInFault:
-    """With what the token lacks of the claims that we look at, where the issuer tells it elsewhere."""
+    """With what the token lacks of the claims that we need, where the issuer tells it elsewhere."""
+    rules = openid.rules
+    subject = claim_of(claims, rules.claims.subject)
+    known = await openid.identities.by_subject(rules.issuer, subject) if isinstance(subject, str) else None
+    missing = [name for name in needed_claims(rules.claims, known) if claim_of(claims, name) is None]
     issuer = await openid.provider.issuer()
-    missing = [name for name in openid.rules.claims.wanted if claim_of(claims, name) is None]
     if not missing or issuer.userinfo_endpoint is None or not tokens.access_token:
         return claims
     told = await openid.provider.user_info(tokens.access_token)

@@ -31,11 +31,6 @@ class OpenIdClaims:
     roles_in: str = ""
     roles: tuple[tuple[str, Role], ...] = ()
 
-    @property
-    def wanted(self) -> Sequence[str]:
-        """The claims that a sign-in may need."""
-        return [self.subject, self.email, *([self.name, self.roles_in] if self.roles else [])]
-
 
 class Linked(StrEnum):
     """What came of giving a person an identity at the issuer."""
@@ -133,6 +128,14 @@ async def _with_role(
     if role is not known.person.role:
         await people.set_role(name, role, "", by=BY_THE_ISSUER, now=now)
     return replace(known, person=replace(known.person, role=role, subject_id=""))
+
+
+def needed_claims(claims_of: OpenIdClaims, known: Account | None) -> Sequence[str]:
+    """The claims by which somebody is found or added; of whom we know, the role at most."""
+    roles = [claims_of.roles_in] if claims_of.roles else []
+    if known is not None:
+        return roles if known.role_from_issuer else []
+    return [claims_of.subject, claims_of.email, *([claims_of.name, *roles] if roles else [])]
 
 
 def role_of(claims: Claims, claims_of: OpenIdClaims) -> Role | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from jitui.entrypoints.cli.doctor_operations import MEND_TROUBLE, RUN_A_WORKER, DoctorFinding, Level, operations
+from jitui.entrypoints.cli.doctor_sign_in import sign_in
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, assembled, print_json, results, styled
 
@@ -90,6 +91,7 @@ def _findings() -> Iterator[DoctorFinding]:
     yield from _providers(settings)
     yield _metrics(settings)
     yield _encryption(settings)
+    yield from sign_in(settings)
     yield _browser()
     yield _fonts()
 
