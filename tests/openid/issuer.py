@@ -23,6 +23,7 @@ from joserfc import jws, jwt
 from joserfc.jwk import ECKey, Key, KeyParameters, RSAKey, import_key
 
 CLIENT_ID = "jitui"
+PAGE = '<!doctype html><title>Issuer</title><link rel="icon" href="data:,">'
 CLIENT_SECRET = "the secret of our client"
 
 
@@ -120,7 +121,7 @@ class TestIssuer:
             f"{query['redirect_uri']}?{urlencode({name: value for name, value in told.items() if value is not None})}"
         )
         if self.shows_a_page:
-            text = f'<!doctype html><title>Issuer</title><a id="in" href="{back.replace("&", "&amp;")}">I am Ada</a>'
+            text = PAGE + f'<a id="in" href="{back.replace("&", "&amp;")}">I am Ada</a>'
             return web.Response(text=text, content_type="text/html")
         return web.Response(status=302, headers={"location": back})
 
@@ -155,7 +156,7 @@ class TestIssuer:
 
     async def on_end(self, request: web.Request) -> web.Response:
         self.asked.append(f"end {request.query['client_id']} {request.query['post_logout_redirect_uri']}")
-        return web.Response(text="<!doctype html><title>Issuer</title><p>Left.</p>", content_type="text/html")
+        return web.Response(text=PAGE + "<p>Left.</p>", content_type="text/html")
 
     @property
     def signing_key(self) -> Key:
