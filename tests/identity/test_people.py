@@ -25,16 +25,19 @@ from jitui.identity.people import (
     LONGEST_PASSWORD,
     SESSION_LASTS,
     Browser,
+    OpenSession,
     People,
     Person,
     SignedIn,
     SignInFault,
     SignInRefusal,
+    Way,
     change_password,
     enrol,
     hash_password,
     hash_token,
     installation_secret,
+    lacks_second_factor,
     sign_in,
     sign_in_sample,
     sign_out,
@@ -325,3 +328,25 @@ async def test_of_two_browsers_that_use_one_link_at_once_one_wins(people: Postgr
     winner = [person is not None for person in done].index(True)
     found = await people.find_account("ada")
     assert found is not None and found[1] == hashes[winner]
+
+
+@pytest.mark.parametrize(
+    ("way", "began_with_one", "has_one", "lacks"),
+    [
+        (Way.PASSWORD, False, False, True),
+        (Way.PASSWORD, True, False, True),
+        (Way.PASSWORD, False, True, True),
+        (Way.PASSWORD, True, True, False),
+        (Way.OPENID, True, False, False),
+        (Way.OPENID, False, False, True),
+        (Way.OPENID, False, True, True),
+        (Way.SAMPLE, False, False, False),
+    ],
+    ids=str,
+)
+def test_whose_role_needs_a_second_factor_and_who_has_none(
+    way: Way, began_with_one: bool, has_one: bool, lacks: bool
+) -> None:
+    session = OpenSession(ADA, way, NOW, began_with_one, has_one)
+    assert lacks_second_factor(session, {ADA.role}) is lacks
+    assert not lacks_second_factor(session, {Role.ADMIN})

@@ -337,14 +337,14 @@ async def sign_out(people: People, token: str) -> Way | None:
     return await people.drop_session(hash_token(token))
 
 
-def lacks_second_factor(visitor: OpenSession, roles: Collection[Role]) -> bool:
+def lacks_second_factor(session: OpenSession, roles: Collection[Role]) -> bool:
     """Whether a person of one of these roles is signed in without a second factor.
 
     One that was taken away counts no more, unless it is the issuer's. A demo's sample people cannot have one.
     """
-    if visitor.person.role not in roles or visitor.way is Way.SAMPLE:
+    if session.person.role not in roles or session.way is Way.SAMPLE:
         return False
-    return not (visitor.second_factor and (visitor.has_second_factor or visitor.way is Way.OPENID))
+    return not (session.second_factor and (session.has_second_factor or session.way is Way.OPENID))
 
 
 async def installation_secret(people: People, name: str) -> str:
