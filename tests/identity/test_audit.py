@@ -18,7 +18,7 @@ from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.second_factors import PostgresSecondFactors
-from jitui.aftersales.governance.registry import Coverage, Pause, Restriction, Scope, Selection
+from jitui.aftersales.governance.registry import Coverage, Pause, Restriction, Scope, new_selection
 from jitui.errors import BadInput
 from jitui.identity.access import KeyScope, Role
 from jitui.identity.audit import (
@@ -345,8 +345,8 @@ async def test_what_the_platform_decides_is_written_down(log: Log) -> None:
     await registry.restrict(restriction)
     await registry.restrict(restriction)
     await registry.lift_restriction(restriction.restriction_id, NOW, by="bo")
-    listed = str(await registry.select(Selection(BUYER, "allow", f"Invited {BUYER}.", "risk", NOW)))
-    assert str(await registry.select(Selection(BUYER, "deny", "", "bo", NOW))) == listed
+    listed = str(await registry.select(new_selection(BUYER, "allow", f"Invited {BUYER}.", "risk", NOW)))
+    assert str(await registry.select(new_selection(BUYER, "deny", "", "bo", NOW))) == listed
     rows = await log.rows()
     assert [(row.action, row.subject, row.actor, row.detail) for row in rows] == [
         ("pause.set", "shop s-1", "ada", '{"reason":"Moving."}'),

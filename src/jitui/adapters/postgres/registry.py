@@ -98,8 +98,8 @@ ON CONFLICT (lane, restriction_id) DO NOTHING
 """
 
 _SELECT: LiteralString = """
-INSERT INTO selection (lane, buyer_id, verdict, reason, set_by, set_at)
-VALUES (%(lane)s, %(buyer_id)s, %(verdict)s, %(reason)s, %(set_by)s, %(set_at)s)
+INSERT INTO selection (lane, buyer_id, verdict, reason, set_by, set_at, selection_id)
+VALUES (%(lane)s, %(buyer_id)s, %(verdict)s, %(reason)s, %(set_by)s, %(set_at)s, %(selection_id)s)
 ON CONFLICT (lane, buyer_id) DO UPDATE SET verdict = excluded.verdict, reason = excluded.reason,
     set_by = excluded.set_by, set_at = excluded.set_at
 RETURNING selection_id

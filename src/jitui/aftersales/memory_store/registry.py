@@ -25,7 +25,6 @@ from jitui.aftersales.governance.registry import (
 from jitui.aftersales.memory_store.tables import MemoryTables
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
-from jitui.ids import lane_of, new_id
 
 _Row = TypeVar("_Row", Buyer, Category, HistoryRecord)
 
@@ -90,8 +89,9 @@ class MemoryRegistry:
 
     async def select(self, selection: Selection) -> UUID:
         """Put a buyer on the allow or deny list; the entry's id, which stays when the list changes."""
-        self._tables.selections[selection.buyer_id] = selection
-        return self._tables.selection_ids.setdefault(selection.buyer_id, new_id(lane_of(selection.buyer_id)))
+        known = self._tables.selections.get(selection.buyer_id, selection)
+        self._tables.selections[selection.buyer_id] = replace(selection, selection_id=known.selection_id)
+        return known.selection_id
 
     async def record_history(
         self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()

@@ -66,7 +66,6 @@ class MemoryTables:
     pauses: dict[tuple[Scope, str], Pause] = field(default_factory=dict)
     restrictions: dict[UUID, Restriction] = field(default_factory=dict)
     selections: dict[str, Selection] = field(default_factory=dict)
-    selection_ids: dict[str, UUID] = field(default_factory=dict)
     history: dict[str, HistoryRecord] = field(default_factory=dict)
     events: dict[str, dict[str, RecordBuyerEvent]] = field(default_factory=dict)
     ledger: dict[str, dict[str, LedgerEntry]] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from litestar.params import FromPath
 
-from jitui.aftersales.governance.registry import Restriction, Selection
+from jitui.aftersales.governance.registry import Restriction, new_selection
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.entrypoints.http.fields import Id, Text, Time, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown
@@ -180,7 +180,7 @@ async def select_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Repl
     """Put a buyer on the allow or the deny list."""
     sent = await read_body(request, SelectionSent)
     buyer_id, service = id_of_address("buyer_id", buyer_id), request.service
-    row = Selection(buyer_id, sent.verdict, sent.reason, request.actor.id, service.clock())
+    row = new_selection(buyer_id, sent.verdict, sent.reason, request.actor.id, service.clock())
     selection_id = await service.registry.select(row)
     return answer(shown(SelectionAnswer, row, selection_id=selection_id))
 
