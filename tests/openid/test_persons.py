@@ -97,12 +97,15 @@ async def test_who_is_known_by_the_subject_needs_no_userinfo(site: Site, visitor
     assert signed_in(visitor) and "userinfo" not in site.issuer.asked
 
 
-async def test_the_token_counts_where_userinfo_says_otherwise(site: Site, visitor: Visitor) -> None:
-    await give_email(site)
-    site.issuer.claims = {"sub": "u-9", "email": "other@example.com", "email_verified": True}
-    site.issuer.user_info = {"email": "ada@example.com"}
-    await go(visitor, site)
-    assert not signed_in(visitor)
+async def test_the_token_counts_where_userinfo_says_otherwise(
+    database_url: str, tmp_path: Path, issuer: TestIssuer
+) -> None:
+    async with open_site(database_url, tmp_path, issuer, **ROLES) as site, visiting(site.console) as visitor:
+        await give_email(site)
+        issuer.claims = {**VERIFIED, "email": "other@example.com"}
+        issuer.user_info = {"email": "ada@example.com", "realm_access": {"roles": ["auditors"]}}
+        await go(visitor, site)
+        assert "ada.lovelace · Auditor" in (await visitor.see("/account")).text, "and not ada"
 
 
 async def test_other_claims_may_name_subject_and_address(database_url: str, tmp_path: Path, issuer: TestIssuer) -> None:
