@@ -216,6 +216,22 @@ async def test_two_people_cannot_be_one_at_the_issuer(site: Site) -> None:
     assert await identities.by_subject(site.issuer.url, "u-1") is None
 
 
+async def test_a_first_sign_in_links_only_whom_nobody_linked_meanwhile(site: Site) -> None:
+    """Between reading the account and writing, somebody else may have linked, disabled or renamed it."""
+    now, identities, people = site.service.clock(), site.service.identities, site.service.people
+    await give_email(site)
+
+    async def first(subject: str, email: str = "ada@example.com") -> bool:
+        return await identities.link_first("ada", email, site.issuer.url, subject, by="openid", now=now)
+
+    assert not await first("u-8", "former@example.com")
+    await people.set_disabled("ada", True, by="ops", now=now)
+    assert not await first("u-8")
+    await people.set_disabled("ada", False, by="ops", now=now)
+    assert [await first("u-8"), await first("u-9")] == [True, False]
+    assert await identities.by_subject(site.issuer.url, "u-9") is None
+
+
 async def test_linking_and_unlinking_end_what_the_person_was_signed_in_by(site: Site, visitor: Visitor) -> None:
     await site.link()
     await go(visitor, site)

@@ -353,6 +353,14 @@ async def test_begun_and_never_finished_is_stopped(site: Site, visitor: Visitor)
     assert (await visitor.send("/", "/sign-in", name="ada", password=PASSWORD)).status_code == 303
 
 
+async def test_a_sign_in_that_was_finished_counts_as_no_attempt(site: Site, visitor: Visitor) -> None:
+    await site.link()
+    address = await to_issuer(visitor, site)
+    assert await rows_of(site, "SELECT attempts FROM sign_in_attempt") == [(1,)]
+    await come_back(visitor, address)
+    assert await rows_of(site, "SELECT attempts FROM sign_in_attempt") == []
+
+
 async def test_every_refusal_is_said_in_chinese_too(site: Site) -> None:
     texts = catalogue(Language.ZH_CN)
     for text in WORDS[SignInRefusal].values():
