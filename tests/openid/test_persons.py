@@ -77,6 +77,16 @@ async def test_an_address_that_somebody_else_has_now_does_not_take_a_person_over
     assert not signed_in(visitor) and site.counted.reasons == ["no_person"]
 
 
+async def test_who_is_disabled_is_not_found_by_an_address_either(site: Site, visitor: Visitor) -> None:
+    await give_email(site)
+    await site.service.people.set_disabled("ada", True, by="ops", now=site.service.clock())
+    site.issuer.claims = dict(VERIFIED)
+    await go(visitor, site)
+    assert not signed_in(visitor) and site.counted.reasons == ["disabled"]
+    account = await site.service.people.find_account("ada")
+    assert account is not None and account[0].openid_subject is None
+
+
 async def test_a_name_at_the_issuer_is_no_proof_of_who_one_is(site: Site, visitor: Visitor) -> None:
     site.issuer.claims = {"sub": "u-9", "preferred_username": "ada"}
     await go(visitor, site)
