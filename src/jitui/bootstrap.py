@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from jitui.adapters import embedded_postgres
+from jitui.adapters.openid_provider import HttpOpenIdProvider
 from jitui.adapters.postgres.audit import PostgresAuditLog
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.keys import PostgresKeys
 from jitui.adapters.postgres.links import PostgresLinks
 from jitui.adapters.postgres.migrate import upgrade
+from jitui.adapters.postgres.openid import PostgresIdentities, PostgresOpenIdSignIns
 from jitui.adapters.postgres.parked_disputes import PostgresParkedDisputes
 from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.personal_data import PostgresPersonalData
-from jitui.adapters.postgres.pool import make_pool
+from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.queue import SeenLog
 from jitui.adapters.postgres.registry import PostgresRegistry
@@ -52,14 +54,18 @@ from jitui.aftersales.reconciliation.restore import PayoutHold, RefundListing, R
 from jitui.aftersales.reconciliation.statement import StatementFormat
 from jitui.encryption import Encryption
 from jitui.errors import NotConfigured
+from jitui.identity.access import Role
 from jitui.identity.audit import AuditLog
 from jitui.identity.keys import Keys
 from jitui.identity.links import Links
+from jitui.identity.openid import RETURN_PATH as OPENID_RETURN_PATH
+from jitui.identity.openid import OpenId
+from jitui.identity.openid_person import Identities
 from jitui.identity.people import People
 from jitui.identity.second_factor import SecondFactors
 from jitui.policy import Policy
-from jitui.sealing import Sealer, read_sealer
 from jitui.settings import Settings, YesOrNo, read_secret_file
+from jitui.sign_in_rules import openid_rules, second_factor_roles
 from jitui.webhooks.addresses import AddressRules
 from jitui.webhooks.dispatcher import Dispatcher, DispatchRules
 from jitui.webhooks.endpoints import Keeping
@@ -97,7 +103,9 @@ class Service:
     people: People
     links: Links
     second_factors: SecondFactors
-    sealer: Sealer | None
+    second_factor_roles: frozenset[Role]
+    identities: Identities
+    openid: OpenId | None
     tasks: Tasks
     staging: StatementStaging
     parked_disputes: ParkedDisputes
@@ -206,7 +214,9 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             people=PostgresPeople(pool),
             links=PostgresLinks(pool),
             second_factors=PostgresSecondFactors(pool),
-            sealer=sealer(settings),
+            second_factor_roles=second_factor_roles(settings),
+            identities=PostgresIdentities(pool),
+            openid=await _openid(settings, pool, stack),
             tasks=PostgresTasks(pool),
             staging=PostgresStatementStaging(pool),
             parked_disputes=PostgresParkedDisputes(pool),
@@ -214,17 +224,37 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             payouts=PostgresPayoutHold(pool, settings.home / MARKS, seen),
             providers=await _providers(settings, stack),
             policy_in_force=PolicyInForce(registry),
-            encryption=Encryption(settings.encryption_keys),
+            encryption=Encryption(settings.encryption_keys()),
             webhooks=Webhooks(PostgresWebhookEndpoints(pool), PostgresDeliveryQueue(pool)),
             clock=clock,
         )
         yield service
 
 
-def sealer(settings: Settings) -> Sealer | None:
-    """What encrypts stored secrets, with the keys that its file holds now; None where it is not configured."""
-    file = settings.encryption_key_file
-    return None if file is None else read_sealer(read_secret_file(file))
+async def _openid(settings: Settings, pool: Pool, stack: AsyncExitStack) -> OpenId | None:
+    rules, provider = openid_rules(settings), openid_provider(settings)
+    if rules is None or provider is None:
+        return None
+    await stack.enter_async_context(provider)
+    return OpenId(rules, provider, PostgresOpenIdSignIns(pool), PostgresIdentities(pool), PostgresPeople(pool))
+
+
+def openid_provider(settings: Settings) -> HttpOpenIdProvider | None:
+    """The issuer, with the secret that its file holds now; None where it is not configured. It calls nobody."""
+    if (
+        settings.openid_issuer is None
+        or settings.openid_client_id is None
+        or settings.openid_client_secret_file is None
+    ):
+        return None
+    return HttpOpenIdProvider(
+        issuer=settings.openid_issuer,
+        client_id=settings.openid_client_id,
+        client_secret=read_secret_file(settings.openid_client_secret_file),
+        redirect_uri=settings.console_url + OPENID_RETURN_PATH,
+        scopes=settings.openid_scopes,
+        acr=settings.openid_acr,
+    )
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> dict[str, PaymentProvider]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from jitui import sign_in_settings as sign_in
 from jitui.errors import NotConfigured
 from jitui.money import MAX_AMOUNT_MINOR, is_currency
+from jitui.sign_in_settings import ExpectedValue as _Expected
 from jitui.text import why_no_id
 from jitui.time_zones import named_zone
 
@@ -64,10 +66,6 @@ class CurrencyAmount:
 class YesOrNo(StrEnum):
     YES = "yes"
     NO = "no"
-
-
-class _Expected(ValueError):
-    """A bad value; the message completes the sentence "X must be …"."""
 
 
 def _folder(text: str) -> Path:
@@ -141,13 +139,13 @@ def _networks(text: str) -> tuple[Network, ...]:
 
 
 def _postgres_url(text: str) -> str:
-    if urlsplit(text).scheme not in ("postgresql", "postgres"):
+    if sign_in.address(text).scheme not in ("postgresql", "postgres"):
         raise _Expected("an address such as postgresql://user:password@host:5432/database")
     return text
 
 
 def _http_url(text: str) -> str:
-    parts = urlsplit(text)
+    parts = sign_in.address(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise _Expected("an address such as http://127.0.0.1:8100")
     return text.rstrip("/")
@@ -254,6 +252,20 @@ class Settings:
     wrong_keys_per_minute: int = _setting(_whole(1, 100_000), 600)
     public_url: str | None = _setting(_http_url, None)
     encryption_key_file: Path | None = _setting(_secret_file, None)
+    password_sign_in: YesOrNo = _setting(_word(YesOrNo), YesOrNo.YES)
+    second_factor_roles: tuple[str, ...] = _setting(sign_in.words, ())
+    openid_issuer: str | None = _setting(sign_in.issuer, None)
+    openid_client_id: str | None = _setting(sign_in.client_id, None)
+    openid_client_secret_file: Path | None = _setting(_secret_file, None)
+    openid_scopes: tuple[str, ...] = _setting(sign_in.scopes, ("openid", "email", "profile"))
+    openid_subject_claim: str = _setting(sign_in.claim, "sub")
+    openid_email_claim: str = _setting(sign_in.claim, "email")
+    openid_name_claim: str = _setting(sign_in.claim, "preferred_username")
+    openid_roles_claim: str | None = _setting(sign_in.claim, None)
+    openid_roles: tuple[sign_in.Pair, ...] = _setting(sign_in.pairs, ())
+    openid_amr: tuple[str, ...] = _setting(sign_in.words, ())
+    openid_acr: tuple[str, ...] = _setting(sign_in.words, ())
+    openid_second_factor: sign_in.FactorAt = _setting(_word(sign_in.FactorAt), sign_in.FactorAt.ISSUER)
     key_lifetime_days: int = _setting(_whole(1, 3_650), 365)
     usage_max_age_seconds: int = _setting(_whole(2, 3_600), 10)
     worker_batch: int = _setting(_whole(1, 10_000), 64)
@@ -376,12 +388,35 @@ def _check_together(settings: Settings) -> None:
     _all_or_none(settings, "simulator", "the simulator")
     _all_or_none(settings, "stripe", "Stripe", optional="stripe_api_base")
     _all_or_none(settings, "wechat_pay", "WeChat Pay", optional="wechat_pay_api_base")
+    _check_sign_in(settings)
     if settings.worker_lease_seconds <= 2 * settings.provider_timeout_seconds:
         raise NotConfigured(
             f"JITUI_WORKER_LEASE_SECONDS ({settings.worker_lease_seconds}) must be longer than twice"
             f" JITUI_PROVIDER_TIMEOUT_SECONDS ({settings.provider_timeout_seconds}),"
             " or a second worker takes a refund while the first still looks it up and sends it."
         )
+
+
+def _check_sign_in(settings: Settings) -> None:
+    """Whether people can sign in, and those who need a second factor can have one."""
+    needed = ("openid_issuer", "openid_client_id", "openid_client_secret_file", "public_url")
+    missing = [PREFIX + name.upper() for name in needed if getattr(settings, name) is None]
+    if missing and any(getattr(settings, name) is not None for name in needed[:3]):
+        raise NotConfigured(f"{_listed(missing)} must be set too: OpenID Connect needs all four, see {_OPENID_PAGE}.")
+    if (settings.openid_roles_claim is None) != (not settings.openid_roles):
+        raise NotConfigured("JITUI_OPENID_ROLES_CLAIM and JITUI_OPENID_ROLES go together: the claim, and its values.")
+    if settings.password_sign_in is YesOrNo.NO and settings.openid_issuer is None:
+        raise NotConfigured("JITUI_PASSWORD_SIGN_IN can be 'no' only with OpenID Connect, or nobody could sign in.")
+    by_issuer = settings.password_sign_in is YesOrNo.NO and settings.openid_second_factor is sign_in.FactorAt.ISSUER
+    if settings.second_factor_roles and settings.encryption_key_file is None and not by_issuer:
+        raise NotConfigured("JITUI_SECOND_FACTOR_ROLES needs JITUI_ENCRYPTION_KEY_FILE, or nobody could set one up.")
+
+
+_OPENID_PAGE = "docs/how-to/sign-in-with-openid-connect.md"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _all_or_none(settings: Settings, group: str, provider: str, *, optional: str = "") -> None:
@@ -392,8 +427,9 @@ def _all_or_none(settings: Settings, group: str, provider: str, *, optional: str
     given = {item.name: getattr(settings, item.name) for item in fields(Settings) if item.name.startswith(f"{group}_")}
     missing = [PREFIX + name.upper() for name, value in given.items() if value is None and name != optional]
     if missing and any(value is not None for value in given.values()):
-        listed = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
-        raise NotConfigured(f"{listed} must be set too: {provider} needs all that docs/reference/settings.md lists.")
+        raise NotConfigured(
+            f"{_listed(missing)} must be set too: {provider} needs all that docs/reference/settings.md lists."
+        )
 
 
 def _default_home(environ: Mapping[str, str]) -> Path:

@@ -24,6 +24,7 @@ from jitui.adapters.postgres.pool import make_pool
 from jitui.errors import NotConfigured
 from jitui.identity.audit import verify
 from jitui.identity.keys import ApiKey, authenticate
+from jitui.identity.people import Way
 
 
 def test_an_empty_database_is_brought_to_the_newest_revision_once(empty_database_url: str) -> None:
@@ -179,8 +180,8 @@ def test_keys_people_and_sessions_from_before_go_on_working(empty_database_url: 
             assert (key.permissions, key.expires_at, key.client) == (None, None, "old"), (
                 "all that it could, without end"
             )
-            person = await PostgresPeople(pool).find_session(b"token", datetime.now(UTC))
-            assert person is not None and person.name == "lin"
+            session = await PostgresPeople(pool).find_session(b"token", datetime.now(UTC))
+            assert session is not None and (session.person.name, session.way) == ("lin", Way.PASSWORD)
             assert len(await PostgresPeople(pool).accounts()) == 2
             assert (await verify(PostgresAuditLog(pool))).faults == ()
 

@@ -22,7 +22,7 @@ from jitui.aftersales.commands.intake import capture_payment, put_order
 from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
-from jitui.aftersales.governance.registry import Selection
+from jitui.aftersales.governance.registry import new_selection
 from jitui.aftersales.memory_store import MemoryStore
 from jitui.aftersales.model.order import Buyer, Funding, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.model.ticket import Actor, ActorKind, Ticket
@@ -73,7 +73,7 @@ class Market:
                 for index in range(8)
             ]
         )
-        await self.registry.select(Selection(buyer_id, "allow", "", "test", now))
+        await self.registry.select(new_selection(buyer_id, "allow", "", "test", now))
         return buyer_id
 
     async def paid_order(

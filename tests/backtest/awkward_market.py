@@ -12,7 +12,7 @@ from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
 from jitui.aftersales.governance.policy_in_force import publish
-from jitui.aftersales.governance.registry import Coverage, Pause, Restriction, Scope, Selection
+from jitui.aftersales.governance.registry import Coverage, Pause, Restriction, Scope, new_selection
 from jitui.aftersales.model.order import Buyer, LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.ports import HistoryRecord, OrderRef
 from jitui.ids import lane_of, new_id
@@ -80,7 +80,9 @@ class Day:
         for index, buyer_id in enumerate(BUYERS):
             await self.describe(buyer_id)
             if index % 4 == 0:
-                await self.market.registry.select(Selection(buyer_id, "deny" if index else "allow", "", "t", self.now))
+                await self.market.registry.select(
+                    new_selection(buyer_id, "deny" if index else "allow", "", "t", self.now)
+                )
 
     async def step(self) -> None:
         """One thing happens, at a moment that is seldom much later, sometimes the same, sometimes a little earlier."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import uvicorn
 from litestar import Litestar
 
+from jitui.encryption import new_key
 from jitui.entrypoints.console.mount import console_app
-from jitui.sealing import new_key
 from jitui.settings import Settings
 from jitui.worker import run_worker
 from tests.console.marketplace import Marketplace, open_marketplace
@@ -55,11 +55,17 @@ async def running_site(home: Path, database_url: str, simulator: SimulatorProces
             await worker
 
 
-@asynccontextmanager
-async def served(app: Litestar) -> AsyncIterator[str]:
-    """The address of an application on a free port."""
+def free_address() -> tuple[socket.socket, str]:
+    """A free port for an application that has to know its own address."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@asynccontextmanager
+async def served(app: Litestar, listener: socket.socket | None = None) -> AsyncIterator[str]:
+    """The address of an application on a free port."""
+    listener = listener or free_address()[0]
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:

@@ -48,7 +48,7 @@ async def prepare(site: Site) -> list[tuple[Person | None, list[tuple[str, str, 
     await market.ask(PREMIUM, "KS-0002-" + "8" * 40)
     reviewed = await market.ask(NEWCOMER, "KS-0005")
     service = market.service
-    await begin(service.second_factors, service.sealer, OTHER_SHOP.name)
+    await begin(service.second_factors, service.encryption, OTHER_SHOP.name)
     link = await make_link(service.links, SHOP.name, by="ops", now=service.clock())
     return [
         (None, [("start", "/", 200), ("policy", "/policy", 200), ("nothing", "/nothing", 404)]),

@@ -12,11 +12,11 @@ import pyotp
 import pytest
 
 from jitui.bootstrap import Service, open_service, utc_now
+from jitui.encryption import new_key
 from jitui.identity.access import Role
 from jitui.identity.links import use_link
 from jitui.identity.people import Browser, NeedsCode, SignedIn, SignInRefusal, sign_in
 from jitui.identity.second_factor import begin, confirm
-from jitui.sealing import new_key
 from jitui.settings import Settings
 from tests.cli.conftest import Jitui
 
@@ -161,9 +161,9 @@ def test_a_reset_takes_the_password_and_on_request_the_second_factor(
     someone(jitui, console)
 
     async def set_up(service: Service) -> None:
-        seed = (await begin(service.second_factors, service.sealer, "ada")).seed
+        seed = (await begin(service.second_factors, service.encryption, "ada")).seed
         code = pyotp.TOTP(seed).at(utc_now())
-        assert await confirm(service.second_factors, service.sealer, "ada", code, now=utc_now()) is not None
+        assert await confirm(service.second_factors, service.encryption, "ada", code, now=utc_now()) is not None
 
     console.run(set_up)
     assert "second factor" in jitui("people", "list").out
@@ -181,13 +181,13 @@ def test_stored_secrets_are_encrypted_anew_with_the_first_key(
 ) -> None:
     assert doctor_says(jitui) == "absent"
     refused = jitui("secrets", "rotate")
-    assert (refused.code, "JITUI_ENCRYPTION_KEY_FILE is not set" in refused.err) == (2, True)
+    assert (refused.code, "set JITUI_ENCRYPTION_KEY_FILE" in refused.err) == (2, True)
     file, old = tmp_path / "keys", new_key()
     file.write_text(old)
     monkeypatch.setenv("JITUI_ENCRYPTION_KEY_FILE", str(file))
     console.settings = Settings(home=tmp_path, encryption_key_file=file)
     someone(jitui, console)
-    console.run(lambda service: begin(service.second_factors, service.sealer, "ada"))
+    console.run(lambda service: begin(service.second_factors, service.encryption, "ada"))
     assert jitui("secrets", "rotate").out == "Encrypted anew: 0.\n"
     file.write_text(f"{jitui('secrets', 'new-key', '--json').json['key']}\n{old}\n")
     assert jitui("secrets", "rotate", "--json").json == {"changed": 1}

@@ -15,6 +15,7 @@ from jitui.aftersales.model.task import NewTask, TaskKind
 from jitui.bootstrap import Service, open_service, utc_now
 from jitui.encryption import Encryption, new_key
 from jitui.settings import Settings
+from jitui.webhooks.endpoints import decrypted
 from jitui.webhooks.model import DeliveryState
 from tests.cli.conftest import Jitui
 
@@ -156,7 +157,7 @@ def test_a_new_key_takes_over_by_renewing(
     assert jitui("secrets", "rotate", "--json").json == {"changed": 1}
     file.write_text(key)
     stored = on(database_url, tmp_path, lambda service: service.webhooks.endpoints.stored_secrets())
-    assert [Encryption(lambda: (key,)).decrypt(one.encode()).decode() for one in stored] == [secret]
+    assert [decrypted(Encryption([key]), endpoint_id, one) for endpoint_id, one in stored] == [secret]
     file.write_text(new_key())
     lost = jitui("secrets", "rotate")
     assert lost.code == 2 and "cannot be decrypted" in lost.err

@@ -14,7 +14,7 @@ from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.intake import capture_payment, put_order
 from jitui.aftersales.commands.request_refund import RefundRequest, request_refund
 from jitui.aftersales.commands.ship import ShipmentUpdate, record_shipment
-from jitui.aftersales.governance.registry import Coverage, Scope, Selection, Shop
+from jitui.aftersales.governance.registry import Coverage, Scope, Shop, new_selection
 from jitui.aftersales.model.order import Buyer, LineUnits, OrderLine, ShipmentSource, ShipmentStatus, Tender
 from jitui.aftersales.model.ticket import Actor, ActorKind, Reason
 from jitui.aftersales.outcomes import Refusal
@@ -148,4 +148,4 @@ async def _premium(service: Service, person: Person, now: datetime) -> None:
         for index in range(12)
     ]
     await service.registry.record_buyer_events(events)
-    await service.registry.select(Selection(person.subject_id, "allow", "test", "test", now))
+    await service.registry.select(new_selection(person.subject_id, "allow", "test", "test", now))

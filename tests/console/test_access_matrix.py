@@ -15,9 +15,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from jitui.aftersales.model.ticket import TicketState
-from jitui.entrypoints.console import account, buyer, merchant
+from jitui.entrypoints.console import buyer, merchant
 from jitui.entrypoints.console.access import Sessions, needs, pages_of, permission_of
-from jitui.entrypoints.console.mount import console_app
+from jitui.entrypoints.console.mount import console_app, console_handlers
 from jitui.identity.access import Permission, Role
 from jitui.identity.people import Person, enrol
 from tests.console.marketplace import NEWCOMER, OTHER_SHOP, PREMIUM, SHOP, Marketplace
@@ -150,13 +150,57 @@ async def test_everybody_gets_what_the_table_says_and_who_may_not_changes_nothin
     assert (await state() != before) == operation.startswith("POST")
 
 
-async def test_everybody_who_is_signed_in_has_an_account_and_nobody_else(visitors: dict[str, Visitor]) -> None:
+ACCOUNT_TABLE = {
+    "GET /account": "200",
+    "POST /account/sessions/end": "303",
+    "POST /account/password": "400",
+    "POST /account/second-factor/begin": "403",
+    "GET /account/second-factor": "303",
+    "POST /account/second-factor/confirm": "303",
+    "POST /account/second-factor/codes": "403",
+    "POST /account/second-factor/remove": "403",
+}
+"""What everybody who is signed in gets on their own account, with nothing typed into the form."""
+OPEN_TABLE = {
+    "GET /": "200",
+    "GET /policy": "200",
+    "GET /sign-in/code": "303",
+    "POST /sign-in": "403",
+    "POST /sign-in/code": "403",
+    "POST /sign-in/sample": "403",
+    "POST /preferences": "303",
+    "GET /welcome/x": "410",
+    "POST /welcome/x": "410",
+    "GET /sign-in/openid": "404",  # with an issuer: tests/openid/test_everybody.py
+    "GET /sign-in/openid/return": "404",
+    "GET /signed-out": "404",
+    "POST /sign-out": "303",
+}
+"""What everybody gets, signed in or not, with nothing typed into the form."""
+
+
+@pytest.mark.parametrize("operation", ACCOUNT_TABLE)
+async def test_everybody_who_is_signed_in_has_an_account_and_nobody_else(
+    visitors: dict[str, Visitor], operation: str
+) -> None:
     for who, visitor in visitors.items():
-        for operation in ("GET /account", "POST /account/sessions/end"):
-            row = Row("", "", "")
-            got = await outcome(visitor, operation, row, {})
-            assert got == (TO_SIGN_IN if who == "nobody" else "200" if operation.startswith("GET") else "303"), who
-    assert len(declared(account.ROUTER)) == 8
+        got = await outcome(visitor, operation, Row("", "", ""), {})
+        assert (got, who) == (TO_SIGN_IN if who == "nobody" else ACCOUNT_TABLE[operation], who)
+
+
+@pytest.mark.parametrize("operation", OPEN_TABLE)
+async def test_what_is_open_is_so_for_everybody(visitors: dict[str, Visitor], operation: str) -> None:
+    for who, visitor in visitors.items():
+        assert (await outcome(visitor, operation, Row("", "", ""), {}), who) == (OPEN_TABLE[operation], who)
+
+
+def test_the_tables_name_every_operation_of_the_console(market: Marketplace) -> None:
+    pages = next(one for one in console_handlers(one_click=True) if isinstance(one, Router) and one.path == "/")
+    files = "/{page:str}", "/account/{rest:path}", "/buyer/{rest:path}", "/merchant/{rest:path}"
+    known = {shape(one) for one in (*TABLE, *ACCOUNT_TABLE, *OPEN_TABLE)}
+    found = {name for name in declared(pages) if name.partition(" ")[2] not in files}
+    assert {one.replace("{token:str}", "x") for one in found} == known
+    assert (len(found), len(found) * len(VISITORS)) == (34, 340)
 
 
 async def test_a_page_without_a_permission_lets_nobody_in(market: Marketplace) -> None:

@@ -14,12 +14,12 @@ import pytest
 from litestar import Litestar
 from structlog.testing import capture_logs
 
+from jitui.encryption import Encryption, new_key
 from jitui.entrypoints.console.mount import console_app, console_handlers
 from jitui.entrypoints.http.app import create_app
 from jitui.identity.access import Role
 from jitui.identity.links import make_link
 from jitui.identity.people import ATTEMPTS_ON_A_NAME, Person, enrol
-from jitui.sealing import Sealer, new_key
 from tests.console.conftest import Visit
 from tests.console.marketplace import PASSWORD, PREMIUM, SHOP, Marketplace
 from tests.console.pages import Page, Visitor, visiting
@@ -32,7 +32,7 @@ OLD, NEW = PASSWORD, "another password of ada"
 async def market(market: Marketplace) -> Marketplace:
     """With an administrator, and a key for the seeds of second factors."""
     await enrol(market.service.people, ADA, PASSWORD, now=market.service.clock())
-    return replace(market, service=replace(market.service, sealer=Sealer([new_key()])))
+    return replace(market, service=replace(market.service, encryption=Encryption([new_key()])))
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ async def test_a_wrong_first_code_leaves_things_as_they_were(
 async def test_without_a_key_the_second_factor_is_not_offered(
     browsers: AsyncExitStack, market: Marketplace, visit: Visit
 ) -> None:
-    bare = console_app(replace(market.service, sealer=None))
+    bare = console_app(replace(market.service, encryption=Encryption([])))
     visitor = await ada(browsers, bare)
     page = await visitor.see("/account")
     assert "This installation has no key" in page.text
@@ -224,7 +224,7 @@ async def test_where_the_key_is_lost_nobody_comes_in_by_the_password_alone(
     browsers: AsyncExitStack, console: Litestar, market: Marketplace
 ) -> None:
     seed, codes = await set_up(await ada(browsers, console), market)
-    bare = console_app(replace(market.service, sealer=None))
+    bare = console_app(replace(market.service, encryption=Encryption([])))
     visitor = await open_browser(browsers, bare)
     await visitor.send("/", "/sign-in", name="ada", password=PASSWORD)
     refused = await visitor.send("/sign-in/code", "/sign-in/code", code=code_of(seed, market))

@@ -17,7 +17,7 @@ from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
 from jitui.aftersales.commands.review import Rejection, reject
 from jitui.aftersales.commands.ship import ShipmentUpdate, complete_order, record_shipment
 from jitui.aftersales.governance.erasure import Erased, ErasurePending
-from jitui.aftersales.governance.registry import Restriction, Selection
+from jitui.aftersales.governance.registry import Restriction, new_selection
 from jitui.aftersales.model.order import Buyer, LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
@@ -68,7 +68,7 @@ async def a_life(market: Market, buyer_id: str = BUYER) -> None:
     await market.premium_buyer(buyer_id)
     row = Buyer(lane_of(buyer_id), buyer_id, NOW - timedelta(days=400), f"at {PLANTED}", {"note": PLANTED, "level": 4})
     await market.registry.put_buyer(row, NOW)
-    await market.registry.select(Selection(buyer_id, "allow", f"lives {PLANTED}", "risk", NOW))
+    await market.registry.select(new_selection(buyer_id, "allow", f"lives {PLANTED}", "risk", NOW))
     await market.feed.roll_up(NOW)
     await paid_back(market, f"refunded-{lane_of(buyer_id)}", buyer_id)
     await _rejected(market, buyer_id)

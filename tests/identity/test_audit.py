@@ -19,7 +19,7 @@ from jitui.adapters.postgres.personal_data import PostgresPersonalData
 from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.registry import PostgresRegistry
 from jitui.adapters.postgres.second_factors import PostgresSecondFactors
-from jitui.aftersales.governance.registry import Coverage, Pause, Restriction, Scope
+from jitui.aftersales.governance.registry import Coverage, Pause, Restriction, Scope, new_selection
 from jitui.errors import BadInput
 from jitui.identity.access import KeyScope, Role
 from jitui.identity.audit import (
@@ -346,6 +346,8 @@ async def test_what_the_platform_decides_is_written_down(log: Log) -> None:
     await registry.restrict(restriction)
     await registry.restrict(restriction)
     await registry.lift_restriction(restriction.restriction_id, NOW, by="bo")
+    listed = str(await registry.select(new_selection(BUYER, "allow", f"Invited {BUYER}.", "risk", NOW)))
+    assert str(await registry.select(new_selection(BUYER, "deny", "", "bo", NOW))) == listed
     rows, pseudonym = await log.rows(), await PostgresPersonalData(log.pool).pseudonym_of(BUYER)
     assert [(row.action, row.subject, row.actor, row.detail) for row in rows] == [
         ("pause.set", "shop s-1", "ada", '{"reason":"Moving."}'),
@@ -353,6 +355,8 @@ async def test_what_the_platform_decides_is_written_down(log: Log) -> None:
         ("coverage.set", "platform", "ada", '{"covered":false,"reason":"Storm."}'),
         ("restriction.set", str(restriction.restriction_id), "risk", f'{{"buyer":"{pseudonym}","ends_at":null}}'),
         ("restriction.lifted", str(restriction.restriction_id), "bo", "{}"),
+        ("selection.set", listed, "risk", '{"verdict":"allow"}'),
+        ("selection.set", listed, "bo", '{"verdict":"deny"}'),
     ]
     assert BUYER not in str(rows), "a buyer can be erased, and this log cannot forget"
 

@@ -25,16 +25,19 @@ from jitui.identity.people import (
     LONGEST_PASSWORD,
     SESSION_LASTS,
     Browser,
+    OpenSession,
     People,
     Person,
     SignedIn,
     SignInFault,
     SignInRefusal,
+    Way,
     change_password,
     enrol,
     hash_password,
     hash_token,
     installation_secret,
+    lacks_second_factor,
     sign_in,
     sign_in_sample,
     sign_out,
@@ -55,6 +58,11 @@ async def people(database_url: str) -> AsyncIterator[PostgresPeople]:
         yield people
 
 
+async def person_of(people: PostgresPeople, token: str, *, now: datetime) -> Person | None:
+    found = await whose_session(people, token, now=now)
+    return None if found is None else found.person
+
+
 async def signed_in(people: PostgresPeople) -> SignedIn:
     done = await sign_in(people, "ada", PASSWORD, browser=HERE, now=NOW)
     assert isinstance(done, SignedIn)
@@ -64,7 +72,7 @@ async def signed_in(people: PostgresPeople) -> SignedIn:
 async def test_the_right_password_starts_a_session(people: PostgresPeople) -> None:
     session = await signed_in(people)
     assert session.person == ADA
-    assert await whose_session(people, session.token, now=NOW) == ADA
+    assert await person_of(people, session.token, now=NOW) == ADA
 
 
 @pytest.mark.parametrize(
@@ -83,7 +91,7 @@ async def test_a_session_ends_by_itself_and_by_signing_out(people: PostgresPeopl
     assert await whose_session(people, first.token, now=NOW + SESSION_LASTS) is None
     await sign_out(people, first.token)
     assert await whose_session(people, first.token, now=NOW) is None
-    assert await whose_session(people, second.token, now=NOW) == ADA
+    assert await person_of(people, second.token, now=NOW) == ADA
 
 
 async def test_guessing_a_password_is_stopped_until_the_window_is_over(people: PostgresPeople) -> None:
@@ -264,7 +272,7 @@ async def test_ones_own_password_is_changed_with_the_old_one_and_ends_the_other_
     refused = await change_password(people, ADA, "wrong", new, token=own.token, browser=HERE, now=NOW)
     assert refused is SignInRefusal.WRONG
     assert await change_password(people, ADA, PASSWORD, new, token=own.token, browser=HERE, now=NOW) is None
-    assert await whose_session(people, own.token, now=NOW) == ADA
+    assert await person_of(people, own.token, now=NOW) == ADA
     assert await whose_session(people, other.token, now=NOW) is None
     assert await sign_in(people, "ada", PASSWORD, browser=HERE, now=NOW) is SignInRefusal.WRONG
     assert isinstance(await sign_in(people, "ada", new, browser=HERE, now=NOW), SignedIn)
@@ -320,3 +328,25 @@ async def test_of_two_browsers_that_use_one_link_at_once_one_wins(people: Postgr
     winner = [person is not None for person in done].index(True)
     found = await people.find_account("ada")
     assert found is not None and found[1] == hashes[winner]
+
+
+@pytest.mark.parametrize(
+    ("way", "began_with_one", "has_one", "lacks"),
+    [
+        (Way.PASSWORD, False, False, True),
+        (Way.PASSWORD, True, False, True),
+        (Way.PASSWORD, False, True, True),
+        (Way.PASSWORD, True, True, False),
+        (Way.OPENID, True, False, False),
+        (Way.OPENID, False, False, True),
+        (Way.OPENID, False, True, True),
+        (Way.SAMPLE, False, False, False),
+    ],
+    ids=str,
+)
+def test_whose_role_needs_a_second_factor_and_who_has_none(
+    way: Way, began_with_one: bool, has_one: bool, lacks: bool
+) -> None:
+    session = OpenSession(ADA, way, NOW, began_with_one, has_one)
+    assert lacks_second_factor(session, {ADA.role}) is lacks
+    assert not lacks_second_factor(session, {Role.ADMIN})

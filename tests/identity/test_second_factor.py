@@ -14,6 +14,7 @@ import pytest
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.second_factors import PostgresSecondFactors
+from jitui.encryption import Encryption, new_key
 from jitui.errors import NotConfigured
 from jitui.identity.access import Role
 from jitui.identity.people import (
@@ -38,9 +39,8 @@ from jitui.identity.second_factor import (
     finish_sign_in,
     pending,
     renew_recovery_codes,
-    reseal_all,
+    renew_seeds,
 )
-from jitui.sealing import Sealer, new_key, read_sealer
 from tests.aftersales.market import NOW
 
 ADA = Person("ada", Role.ADMIN, "", "Ada")
@@ -55,7 +55,7 @@ class Installation:
     pool: Pool
     people: PostgresPeople
     factors: PostgresSecondFactors
-    sealer: Sealer | None
+    encryption: Encryption
     seed: str = ""
     recovery_codes: tuple[str, ...] = ()
 
@@ -71,7 +71,7 @@ class Installation:
         self, token: str, code: str, now: datetime = NOW, browser: Browser = HERE
     ) -> SignedIn | SignInRefusal:
         return await finish_sign_in(
-            self.people, self.factors, self.sealer, token, code, browser=browser, now=now
+            self.people, self.factors, self.encryption, token, code, browser=browser, now=now
         )  # fmt: skip
 
     async def sign_in(self, code: str, now: datetime = NOW, browser: Browser = HERE) -> SignedIn | SignInRefusal:
@@ -83,15 +83,15 @@ async def bare(database_url: str) -> AsyncIterator[Installation]:
     async with make_pool(database_url, max_size=6) as pool:
         people = PostgresPeople(pool)
         await enrol(people, ADA, PASSWORD, now=NOW)
-        yield Installation(pool, people, PostgresSecondFactors(pool), Sealer([KEY]))
+        yield Installation(pool, people, PostgresSecondFactors(pool), Encryption([KEY]))
 
 
 @pytest.fixture
 async def installation(bare: Installation) -> Installation:
     """Ada has set up a second factor an hour ago."""
     before = NOW - timedelta(hours=1)
-    bare.seed = (await begin(bare.factors, bare.sealer, "ada")).seed
-    codes = await confirm(bare.factors, bare.sealer, "ada", bare.code(before), now=before)
+    bare.seed = (await begin(bare.factors, bare.encryption, "ada")).seed
+    codes = await confirm(bare.factors, bare.encryption, "ada", bare.code(before), now=before)
     assert codes is not None
     bare.recovery_codes = codes
     return bare
@@ -105,7 +105,8 @@ async def test_the_password_alone_starts_no_session(installation: Installation) 
     assert await whose_session(installation.people, token, now=NOW) is None
     done = await installation.second_step(token, installation.code(NOW))
     assert isinstance(done, SignedIn)
-    assert await whose_session(installation.people, done.token, now=NOW) == ADA
+    found = await whose_session(installation.people, done.token, now=NOW)
+    assert found is not None and (found.person, found.second_factor) == (ADA, True)
     assert await installation.second_step(token, installation.code(NOW + STEP), NOW + STEP) is SignInRefusal.TOO_LATE
 
 
@@ -135,8 +136,8 @@ async def test_of_several_who_show_one_code_at_once_one_comes_in(installation: I
 
 
 async def test_the_code_that_confirmed_the_seed_signs_nobody_in(bare: Installation) -> None:
-    bare.seed = (await begin(bare.factors, bare.sealer, "ada")).seed
-    assert await confirm(bare.factors, bare.sealer, "ada", bare.code(NOW), now=NOW) is not None
+    bare.seed = (await begin(bare.factors, bare.encryption, "ada")).seed
+    assert await confirm(bare.factors, bare.encryption, "ada", bare.code(NOW), now=NOW) is not None
     assert await bare.sign_in(bare.code(NOW)) is SignInRefusal.CODE_USED
 
 
@@ -193,7 +194,7 @@ async def test_refused_codes_are_told_apart_inside(installation: Installation) -
     code = installation.code(NOW)
     for shown in ("123", code, code):
         await check_code(
-            installation.people, installation.factors, installation.sealer, "ada", shown,
+            installation.people, installation.factors, installation.encryption, "ada", shown,
             browser=HERE, now=NOW, tell=lambda *what: told.append(what),
         )  # fmt: skip
     assert told == [(SignInFault.WRONG_CODE, "ada"), (SignInFault.CODE_USED, "ada")]
@@ -241,7 +242,7 @@ async def test_a_recovery_code_is_anothers_nowhere(installation: Installation) -
     await enrol(installation.people, Person("bo", Role.ADMIN, "", "Bo"), PASSWORD, now=NOW)
     code = installation.recovery_codes[0]
     refused = await check_code(
-        installation.people, installation.factors, installation.sealer, "bo", code, browser=HERE, now=NOW
+        installation.people, installation.factors, installation.encryption, "bo", code, browser=HERE, now=NOW
     )
     assert refused is SignInRefusal.WRONG_CODE
 
@@ -250,25 +251,25 @@ async def test_a_recovery_code_is_anothers_nowhere(installation: Installation) -
 
 
 async def test_a_seed_counts_once_a_code_of_it_was_seen(bare: Installation) -> None:
-    enrolment = await begin(bare.factors, bare.sealer, "ada")
+    enrolment = await begin(bare.factors, bare.encryption, "ada")
     assert enrolment.address.startswith("otpauth://totp/Jitui:ada?secret=" + enrolment.seed)
     assert isinstance(await sign_in(bare.people, "ada", PASSWORD, browser=HERE, now=NOW), SignedIn)
-    assert await pending(bare.factors, bare.sealer, "ada") == enrolment
-    assert await confirm(bare.factors, bare.sealer, "ada", "000000", now=NOW) is None
+    assert await pending(bare.factors, bare.encryption, "ada") == enrolment
+    assert await confirm(bare.factors, bare.encryption, "ada", "000000", now=NOW) is None
     assert isinstance(await sign_in(bare.people, "ada", PASSWORD, browser=HERE, now=NOW), SignedIn)
     bare.seed = enrolment.seed
-    assert await confirm(bare.factors, bare.sealer, "ada", bare.code(NOW), now=NOW) is not None
+    assert await confirm(bare.factors, bare.encryption, "ada", bare.code(NOW), now=NOW) is not None
     assert isinstance(await sign_in(bare.people, "ada", PASSWORD, browser=HERE, now=NOW), NeedsCode)
-    assert await confirm(bare.factors, bare.sealer, "ada", bare.code(NOW + STEP), now=NOW + STEP) is None
+    assert await confirm(bare.factors, bare.encryption, "ada", bare.code(NOW + STEP), now=NOW + STEP) is None
 
 
 async def test_a_seed_in_use_is_not_replaced_by_another_one_without_being_removed_first(
     installation: Installation,
 ) -> None:
-    other = (await begin(installation.factors, installation.sealer, "ada")).seed
-    assert await pending(installation.factors, installation.sealer, "ada") is None
+    other = (await begin(installation.factors, installation.encryption, "ada")).seed
+    assert await pending(installation.factors, installation.encryption, "ada") is None
     code = pyotp.TOTP(other).at(NOW)
-    assert await confirm(installation.factors, installation.sealer, "ada", code, now=NOW) is None
+    assert await confirm(installation.factors, installation.encryption, "ada", code, now=NOW) is None
     assert isinstance(await installation.sign_in(installation.code(NOW)), SignedIn)
 
 
@@ -276,7 +277,7 @@ async def test_what_was_removed_is_gone_with_its_recovery_codes(installation: In
     assert await installation.factors.remove("ada", by="ops", now=NOW)
     assert isinstance(await sign_in(installation.people, "ada", PASSWORD, browser=HERE, now=NOW), SignedIn)
     state = await installation.factors.state("ada")
-    assert state is not None and (state.sealed, state.pending, state.recovery_codes) == (None, None, 0)
+    assert state is not None and (state.encrypted, state.pending, state.recovery_codes) == (None, None, 0)
     assert not await installation.factors.remove("ada", by="ops", now=NOW)
     assert not await installation.factors.remove("nobody", by="ops", now=NOW)
 
@@ -286,7 +287,7 @@ async def test_what_was_removed_is_gone_with_its_recovery_codes(installation: In
 
 async def test_no_seed_stands_readable_in_the_database(installation: Installation, database_url: str) -> None:
     await enrol(installation.people, Person("bo", Role.ADMIN, "", "Bo"), PASSWORD, now=NOW)
-    waiting = (await begin(installation.factors, installation.sealer, "bo")).seed
+    waiting = (await begin(installation.factors, installation.encryption, "bo")).seed
     with psycopg.connect(database_url) as connection:
         rows = str(connection.execute("SELECT to_json(p)::text FROM console_person p").fetchall())
         codes = connection.execute("SELECT code_hash FROM recovery_code").fetchall()
@@ -297,11 +298,11 @@ async def test_no_seed_stands_readable_in_the_database(installation: Installatio
     assert not any(code.encode() in row[0] for code in installation.recovery_codes for row in codes)
 
 
-@pytest.mark.parametrize("sealer", [None, Sealer([new_key()])], ids=["no key", "another key"])
+@pytest.mark.parametrize("encryption", [Encryption([]), Encryption([new_key()])], ids=["no key", "another key"])
 async def test_without_the_key_nobody_comes_in_by_the_password_alone(
-    installation: Installation, sealer: Sealer | None
+    installation: Installation, encryption: Encryption
 ) -> None:
-    installation.sealer = sealer
+    installation.encryption = encryption
     with pytest.raises(NotConfigured):
         await installation.sign_in(installation.code(NOW))
     assert isinstance(await installation.sign_in(installation.recovery_codes[0]), SignedIn)
@@ -316,30 +317,24 @@ async def test_a_seed_that_was_moved_to_somebody_elses_row_does_not_open(install
         )
     with pytest.raises(NotConfigured):
         await check_code(
-            installation.people, installation.factors, installation.sealer, "eve", installation.code(NOW),
+            installation.people, installation.factors, installation.encryption, "eve", installation.code(NOW),
             browser=HERE, now=NOW,
         )  # fmt: skip
 
 
 async def test_keys_are_rotated_without_anybody_setting_up_anew(installation: Installation) -> None:
     await enrol(installation.people, Person("bo", Role.ADMIN, "", "Bo"), PASSWORD, now=NOW)
-    waiting = await begin(installation.factors, installation.sealer, "bo")
+    waiting = await begin(installation.factors, installation.encryption, "bo")
     newer = new_key()
-    both = read_sealer(f"{newer}\n{KEY}\n")
-    installation.sealer = both
+    both = Encryption([newer, KEY])
+    installation.encryption = both
     assert isinstance(await installation.sign_in(installation.code(NOW)), SignedIn)
-    assert await reseal_all(installation.factors, both) == 2
-    assert await reseal_all(installation.factors, both) == 0
-    installation.sealer = Sealer([newer])
+    assert await renew_seeds(installation.factors, both) == 2
+    assert await renew_seeds(installation.factors, both) == 0
+    installation.encryption = Encryption([newer])
     assert isinstance(await installation.sign_in(installation.code(NOW + STEP), NOW + STEP), SignedIn)
-    assert await pending(installation.factors, installation.sealer, "bo") == waiting
+    assert await pending(installation.factors, installation.encryption, "bo") == waiting
     with pytest.raises(NotConfigured):
-        await reseal_all(installation.factors, Sealer([new_key()]))
+        await renew_seeds(installation.factors, Encryption([new_key()]))
     with pytest.raises(NotConfigured):
-        await reseal_all(installation.factors, None)
-
-
-@pytest.mark.parametrize("text", ["", "not-a-key", f"{KEY}\nnot-a-key"], ids=["none", "no key", "a key and none"])
-def test_a_file_that_holds_no_key_is_refused(text: str) -> None:
-    with pytest.raises(NotConfigured, match="JITUI_ENCRYPTION_KEY_FILE"):
-        read_sealer(text)
+        await renew_seeds(installation.factors, Encryption([]))

@@ -9,13 +9,21 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cryptography.fernet import Fernet
 
 from jitui.aftersales.changes import OutgoingEventKind
 from jitui.aftersales.cloud_events import event_json
 from jitui.aftersales.model.task import TaskKind, TaskState
 from jitui.encryption import new_key
 from jitui.webhooks.dispatcher import PLACES_OF_AN_ENDPOINT
-from jitui.webhooks.endpoints import MOST_ENDPOINTS, NewEndpoint, create_endpoint, renew_secrets, rotate_secret
+from jitui.webhooks.endpoints import (
+    MOST_ENDPOINTS,
+    NewEndpoint,
+    create_endpoint,
+    decrypted,
+    renew_secrets,
+    rotate_secret,
+)
 from jitui.webhooks.model import Attempted, DeliveryState, EndpointChange, EndpointState, Redelivery
 from tests.webhooks.receiver import Arrived, Receiver, receiving, until
 from tests.webhooks.world import RULES, World, half_of_the_time
@@ -611,11 +619,40 @@ async def test_no_secret_is_stored_as_it_is(world: World) -> None:
     made = await world.endpoint("http://127.0.0.1:9/")
     ((stored,),) = await world.rows("SELECT encrypted FROM webhook_secret")
     assert made.secret not in str(stored) and made.secret.removeprefix("whsec_") not in str(stored)
-    assert world.service.encryption.decrypt(str(stored).encode()).decode() == made.secret
+    assert decrypted(world.service.encryption, made.endpoint.endpoint_id, str(stored)) == made.secret
     ((everything,),) = await world.rows(
         "SELECT string_agg(e::text, '') || string_agg(s::text, '') FROM webhook_endpoint e, webhook_secret s"
     )
     assert made.secret not in str(everything)
+
+
+async def test_a_secret_from_before_it_carried_its_endpoint_signs_on_and_gets_its_endpoint(world: World) -> None:
+    async with receiving() as receiver:
+        made = await world.endpoint(receiver.url)
+        unbound = Fernet(world.service.settings.encryption_keys()[0]).encrypt(made.secret.encode()).decode()
+        await world.rows(f"UPDATE webhook_secret SET encrypted = '{unbound}' RETURNING 1")
+        await world.happen("o-1")
+        assert await world.sent() == 1
+        receiver.verified(made.secret)
+        assert await renew_secrets(world.service.webhooks.endpoints, world.service.encryption) == 1
+        ((stored,),) = await world.rows("SELECT encrypted FROM webhook_secret")
+        assert stored != unbound
+        await world.happen("o-2")
+        assert await world.sent() == 1
+        receiver.verified(made.secret)
+
+
+async def test_a_secret_that_was_moved_to_another_endpoint_signs_nothing(world: World) -> None:
+    async with receiving() as receiver:
+        await world.endpoint(receiver.url)
+        other = await world.endpoint("http://127.0.0.1:9/")
+        await world.rows(
+            "UPDATE webhook_secret SET encrypted = (SELECT encrypted FROM webhook_secret "
+            f"WHERE endpoint_id = '{other.endpoint.endpoint_id}') RETURNING 1"
+        )
+        await world.happen("o-1")
+        await world.sent()
+        assert receiver.arrived == []
 
 
 async def test_a_new_encryption_key_takes_over(world: World) -> None:
@@ -624,6 +661,7 @@ async def test_a_new_encryption_key_takes_over(world: World) -> None:
         old, new = world.service.settings.encryption_keys()[0], new_key()
         both = world.with_keys(new, old)
         assert await renew_secrets(both.webhooks.endpoints, both.encryption) == 1
+        assert await renew_secrets(both.webhooks.endpoints, both.encryption) == 0
         only_new = world.with_keys(new)
         await world.happen("o-1")
         assert await world.sent(world.dispatcher(service=only_new)) == 1

@@ -161,7 +161,7 @@ class World:
     def with_keys(self, *keys: str) -> Service:
         """The same service with other encryption keys."""
         settings = replace(self.service.settings, encryption_key_file=key_file(self.service.settings.home, *keys))
-        return replace(self.service, settings=settings, encryption=Encryption(settings.encryption_keys))
+        return replace(self.service, settings=settings, encryption=Encryption(settings.encryption_keys()))
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ from jitui.adapters.embedded_postgres import EmbeddedServer, ServerOptions
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.intake import capture_payment, put_order
-from jitui.aftersales.governance.registry import Selection, Shop
+from jitui.aftersales.governance.registry import Shop, new_selection
 from jitui.aftersales.model.order import Buyer, OrderLine, Tender
 from jitui.aftersales.outcomes import Refusal
 from jitui.aftersales.ports import HistoryRecord, NewOrder
@@ -322,7 +322,7 @@ async def _stock_order(service: Service, order_id: str, now: datetime) -> None:
             for number in range(8)
         ]
     )
-    await service.registry.select(Selection(buyer_id, "allow", "", "failover", now))
+    await service.registry.select(new_selection(buyer_id, "allow", "", "failover", now))
     line = OrderLine("l1", "sku-1", "item-1", 1, AMOUNT_MINOR, "apparel", customised=False, virtual=False)
     new = NewOrder(order_id, buyer_id, "s-1", "CNY", now - timedelta(hours=1), (line,), (), 0)
     taken = await put_order(service.store, new, now=now)

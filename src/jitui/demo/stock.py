@@ -15,8 +15,8 @@ from jitui.aftersales.governance.registry import (
     Coverage,
     Restriction,
     Scope,
-    Selection,
     Shop,
+    new_selection,
 )
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
@@ -92,7 +92,7 @@ async def _stock_buyer(service: Service, buyer: Shopper, now: datetime) -> None:
     row = Buyer(lane_of(buyer.buyer_id), buyer.buyer_id, buyer.registered_at, buyer.region)
     await service.registry.put_buyer(row, now)
     if buyer.selection is not None:
-        await service.registry.select(Selection(buyer.buyer_id, buyer.selection, "", BY, now))
+        await service.registry.select(new_selection(buyer.buyer_id, buyer.selection, "", BY, now))
     if buyer.restricted and not await service.registry.restrictions_of(buyer.buyer_id):
         ends_at = now + timedelta(days=90)
         await service.registry.restrict(
@@ -127,7 +127,7 @@ async def enrol_people(service: Service, people: Sequence[Person], *, now: datet
     for person in people:
         await enrol(service.people, person, None, now=now)
     # the first buyer is there to be refunded at once, so chance must not hold this buyer out
-    await service.registry.select(Selection(people[0].subject_id, "allow", "", BY, now))
+    await service.registry.select(new_selection(people[0].subject_id, "allow", "", BY, now))
 
 
 def sample_people(market: Marketplace) -> tuple[Person, ...]:

@@ -41,6 +41,9 @@ class AuditAction(StrEnum):
     LINK_USED = "person.link_used"
     SESSIONS_ENDED = "person.sessions_ended"
     SIGNED_IN = "person.signed_in"
+    EMAIL_SET = "person.email_set"
+    OPENID_LINKED = "person.openid_linked"
+    OPENID_UNLINKED = "person.openid_unlinked"
     SECOND_FACTOR_SET_UP = "person.second_factor_set_up"
     SECOND_FACTOR_REMOVED = "person.second_factor_removed"
     RECOVERY_CODES_RENEWED = "person.recovery_codes_renewed"
@@ -53,6 +56,7 @@ class AuditAction(StrEnum):
     RESTRICTION_LIFTED = "restriction.lifted"
     BUYER_EXPORTED = "buyer.exported"
     BUYER_ERASED = "buyer.erased"
+    SELECTION_SET = "selection.set"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from asyncio import to_thread
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -48,7 +48,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person as those see them who manage people."""
+    """A person as those see them who manage people; `openid_…` and `email` are who this is at the OpenID issuer."""
 
     person: Person
     created_at: datetime
@@ -56,6 +56,32 @@ class Account:
     password_set: bool
     second_factor: bool
     last_signed_in_at: datetime | None
+    email: str | None = None
+    openid_issuer: str | None = None
+    openid_subject: str | None = None
+    role_from_issuer: bool = False
+
+
+class Way(StrEnum):
+    """How a session was begun; a sample person of a demo comes in by one click."""
+
+    PASSWORD = "password"
+    OPENID = "openid"
+    SAMPLE = "sample"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """Whom a session's cookie stands for, and how the session was begun.
+
+    `second_factor` says that this session had one; `has_second_factor`, that the person has one here.
+    """
+
+    person: Person
+    way: Way
+    started_at: datetime
+    second_factor: bool
+    has_second_factor: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +129,13 @@ class SignInRefusal(StrEnum):
     WRONG_CODE = "wrong-code"
     CODE_USED = "code-used"
     TOO_LATE = "too-late"
+    NO_PASSWORDS = "no-passwords"
+    ISSUER_AWAY = "issuer-away"
+    ISSUER_REFUSED = "issuer-refused"
+    OTHER_WINDOW = "other-window"
+    NOT_ACCEPTED = "not-accepted"
+    NOBODY_HERE = "nobody-here"
+    FACTOR_MISSING = "factor-missing"
 
 
 class SignInFault(StrEnum):
@@ -115,6 +148,29 @@ class SignInFault(StrEnum):
     WRONG_CODE = "wrong_code"
     CODE_USED = "code_used"
     LINK_REFUSED = "link_refused"
+    NO_PASSWORDS = "no_passwords"
+    ISSUER_AWAY = "issuer_away"
+    ISSUER_REFUSED = "issuer_refused"
+    UNKNOWN_STATE = "unknown_state"
+    OTHER_BROWSER = "other_browser"
+    CODE_REFUSED = "code_refused"
+    NO_TOKEN = "no_token"
+    MALFORMED_TOKEN = "malformed_token"
+    UNSIGNED = "unsigned"
+    WRONG_ALGORITHM = "wrong_algorithm"
+    UNKNOWN_KEY = "unknown_key"
+    WRONG_SIGNATURE = "wrong_signature"
+    WRONG_ISSUER = "wrong_issuer"
+    WRONG_AUDIENCE = "wrong_audience"
+    WRONG_NONCE = "wrong_nonce"
+    WRONG_SUBJECT = "wrong_subject"
+    EXPIRED = "expired"
+    MISSING_CLAIM = "missing_claim"
+    FACTOR_MISSING = "factor_missing"
+    EMAIL_NOT_VERIFIED = "email_not_verified"
+    NO_PERSON = "no_person"
+    NO_ROLE = "no_role"
+    NAME_TAKEN = "name_taken"
 
 
 Tell = Callable[[SignInFault, str | None], None]
@@ -147,24 +203,36 @@ class People(Protocol):
     ) -> bool: ...
 
     async def add_session(
-        self, token_hash: bytes, name: str, now: datetime, expires_at: datetime, browser: Browser
+        self,
+        token_hash: bytes,
+        name: str,
+        now: datetime,
+        expires_at: datetime,
+        browser: Browser,
+        *,
+        way: Way,
+        second_factor: bool,
     ) -> None: ...
 
-    async def find_session(self, token_hash: bytes, now: datetime) -> Person | None: ...
+    async def find_session(self, token_hash: bytes, now: datetime) -> OpenSession | None: ...
+
+    async def set_session_factor(self, token_hash: bytes) -> None: ...
 
     async def sessions(self, name: str, now: datetime, token_hash: bytes | None) -> Sequence[Session]: ...
 
-    async def drop_session(self, token_hash: bytes) -> None: ...
+    async def drop_session(self, token_hash: bytes) -> Way | None: ...
 
     async def end_sessions(
         self, name: str, session_id: UUID | None, *, by: str, now: datetime, but: bytes | None = None
     ) -> int: ...
 
-    async def add_pending(self, token_hash: bytes, name: str, now: datetime, expires_at: datetime) -> None: ...
+    async def add_pending(
+        self, token_hash: bytes, name: str, now: datetime, expires_at: datetime, *, way: Way
+    ) -> None: ...
 
     async def find_pending(self, token_hash: bytes, now: datetime) -> str | None: ...
 
-    async def take_pending(self, token_hash: bytes, now: datetime) -> Person | None: ...
+    async def take_pending(self, token_hash: bytes, now: datetime) -> tuple[Person, Way] | None: ...
 
     async def count_attempt(self, source: bytes, now: datetime, window_from: datetime) -> int: ...
 
@@ -201,10 +269,15 @@ async def sign_in(
     if isinstance(account, SignInRefusal):
         return account
     if account.second_factor:
-        pending = NeedsCode(secrets.token_urlsafe(32), now + CODE_WITHIN)
-        await people.add_pending(hash_token(pending.token), name, now, pending.expires_at)
-        return pending
+        return await ask_for_code(people, account.person, now, way=Way.PASSWORD)
     return await start_session(people, account.person, browser, now)
+
+
+async def ask_for_code(people: People, person: Person, now: datetime, *, way: Way) -> NeedsCode:
+    """The first step is done, by a password or by the issuer; the code of the second factor is to come."""
+    pending = NeedsCode(secrets.token_urlsafe(32), now + CODE_WITHIN)
+    await people.add_pending(hash_token(pending.token), person.name, now, pending.expires_at, way=way)
+    return pending
 
 
 async def check_password(
@@ -251,17 +324,27 @@ async def sign_in_sample(
     found = await people.find_account(name)
     if found is None or not found[0].person.sample or found[0].disabled_at is not None:
         return SignInRefusal.WRONG
-    return await start_session(people, found[0].person, browser or Browser(""), now)
+    return await start_session(people, found[0].person, browser or Browser(""), now, way=Way.SAMPLE)
 
 
-async def whose_session(people: People, token: str, *, now: datetime) -> Person | None:
+async def whose_session(people: People, token: str, *, now: datetime) -> OpenSession | None:
     """Whom a cookie's token stands for; None when it is unknown or has ended."""
     return await people.find_session(hash_token(token), now)
 
 
-async def sign_out(people: People, token: str) -> None:
-    """End a session everywhere."""
-    await people.drop_session(hash_token(token))
+async def sign_out(people: People, token: str) -> Way | None:
+    """End a session everywhere; how it was begun."""
+    return await people.drop_session(hash_token(token))
+
+
+def lacks_second_factor(session: OpenSession, roles: Collection[Role]) -> bool:
+    """Whether a person of one of these roles is signed in without a second factor.
+
+    One that was taken away counts no more, unless it is the issuer's. A demo's sample people cannot have one.
+    """
+    if session.person.role not in roles or session.way is Way.SAMPLE:
+        return False
+    return not (session.second_factor and (session.has_second_factor or session.way is Way.OPENID))
 
 
 async def installation_secret(people: People, name: str) -> str:
@@ -269,11 +352,21 @@ async def installation_secret(people: People, name: str) -> str:
     return await people.installation_secret(name, secrets.token_urlsafe(32))
 
 
-async def start_session(people: People, person: Person, browser: Browser, now: datetime) -> SignedIn:
+async def start_session(
+    people: People,
+    person: Person,
+    browser: Browser,
+    now: datetime,
+    *,
+    way: Way = Way.PASSWORD,
+    second_factor: bool = False,
+) -> SignedIn:
     """Always a new token, so that a token from before the sign-in is worth nothing after it."""
     signed_in = SignedIn(person, secrets.token_urlsafe(32), now + SESSION_LASTS)
     told = Browser(browser.address, browser.agent[:LONGEST_AGENT])
-    await people.add_session(hash_token(signed_in.token), person.name, now, signed_in.expires_at, told)
+    await people.add_session(
+        hash_token(signed_in.token), person.name, now, signed_in.expires_at, told, way=way, second_factor=second_factor
+    )
     return signed_in
 
 

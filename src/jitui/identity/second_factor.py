@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pyotp
 
-from jitui.errors import NotConfigured
+from jitui.encryption import Encryption
 from jitui.identity.people import (
     ATTEMPT_WINDOW,
     ATTEMPTS_FROM_AN_ADDRESS,
@@ -29,7 +29,6 @@ from jitui.identity.people import (
     tell_nobody,
     too_many,
 )
-from jitui.sealing import SETTING, Sealer
 
 ISSUER = "Jitui"
 STEPS_BESIDE = 1
@@ -44,7 +43,7 @@ _TOTP = re.compile(r"[0-9]{6}")
 class FactorState:
     """What a person has: a seed in use, one that was not confirmed yet, and so many recovery codes left."""
 
-    sealed: str | None
+    encrypted: str | None
     pending: str | None
     recovery_codes: int
 
@@ -62,13 +61,13 @@ class SecondFactors(Protocol):
 
     async def state(self, name: str) -> FactorState | None: ...
 
-    async def put_pending(self, name: str, sealed: str) -> None: ...
+    async def put_pending(self, name: str, encrypted: str) -> None: ...
 
     async def confirm(
-        self, name: str, sealed: str, step: int, code_hashes: Sequence[bytes], *, now: datetime
+        self, name: str, encrypted: str, step: int, code_hashes: Sequence[bytes], *, now: datetime
     ) -> bool: ...
 
-    async def use_step(self, name: str, sealed: str, step: int) -> bool: ...
+    async def use_step(self, name: str, encrypted: str, step: int) -> bool: ...
 
     async def use_recovery_code(self, name: str, code_hash: bytes, *, now: datetime) -> bool: ...
 
@@ -76,7 +75,7 @@ class SecondFactors(Protocol):
 
     async def remove(self, name: str, *, by: str, now: datetime) -> bool: ...
 
-    async def sealed_seeds(self) -> Sequence[tuple[str, str]]: ...
+    async def stored_seeds(self) -> Sequence[tuple[str, str]]: ...
 
     async def replace_seed(self, name: str, old: str, new: str) -> bool: ...
 
@@ -84,29 +83,29 @@ class SecondFactors(Protocol):
 # Setting up ------------------------------------------------------------------------------------------------------
 
 
-async def begin(factors: SecondFactors, sealer: Sealer | None, name: str) -> Enrolment:
+async def begin(factors: SecondFactors, encryption: Encryption, name: str) -> Enrolment:
     """A new seed, which counts once a code of it was seen. Raises NotConfigured where there is no key to encrypt it."""
     seed = pyotp.random_base32()
-    await factors.put_pending(name, _needed(sealer).seal(seed, name))
+    await factors.put_pending(name, encryption.encrypt(seed, name))
     return _enrolment(seed, name)
 
 
-async def pending(factors: SecondFactors, sealer: Sealer | None, name: str) -> Enrolment | None:
+async def pending(factors: SecondFactors, encryption: Encryption, name: str) -> Enrolment | None:
     """The seed that waits to be confirmed."""
     state = await factors.state(name)
     if state is None or state.pending is None:
         return None
-    return _enrolment(_needed(sealer).unseal(state.pending, name), name)
+    return _enrolment(encryption.decrypt(state.pending, name), name)
 
 
 async def confirm(
-    factors: SecondFactors, sealer: Sealer | None, name: str, code: str, *, now: datetime
+    factors: SecondFactors, encryption: Encryption, name: str, code: str, *, now: datetime
 ) -> tuple[str, ...] | None:
     """Take the seed into use when the code is right; the recovery codes, shown this once, or None."""
     state = await factors.state(name)
     if state is None or state.pending is None:
         return None
-    step = _step_of(_needed(sealer).unseal(state.pending, name), _plain(code), now)
+    step = _step_of(encryption.decrypt(state.pending, name), _plain(code), now)
     if step is None:
         return None
     codes = _new_recovery_codes()
@@ -127,7 +126,7 @@ async def renew_recovery_codes(factors: SecondFactors, name: str, *, now: dateti
 async def finish_sign_in(
     people: People,
     factors: SecondFactors,
-    sealer: Sealer | None,
+    encryption: Encryption,
     token: str,
     code: str,
     *,
@@ -143,17 +142,20 @@ async def finish_sign_in(
     name = await people.find_pending(hash_token(token), now)
     if name is None:
         return SignInRefusal.TOO_LATE
-    refused = await check_code(people, factors, sealer, name, code, browser=browser, now=now, tell=tell)
+    refused = await check_code(people, factors, encryption, name, code, browser=browser, now=now, tell=tell)
     if refused is not None:
         return refused
-    person = await people.take_pending(hash_token(token), now)
-    return SignInRefusal.TOO_LATE if person is None else await start_session(people, person, browser, now)
+    taken = await people.take_pending(hash_token(token), now)
+    if taken is None:
+        return SignInRefusal.TOO_LATE
+    person, way = taken
+    return await start_session(people, person, browser, now, way=way, second_factor=True)
 
 
 async def check_code(
     people: People,
     factors: SecondFactors,
-    sealer: Sealer | None,
+    encryption: Encryption,
     name: str,
     code: str,
     *,
@@ -171,7 +173,7 @@ async def check_code(
     if await too_many(people, limits, now):
         tell(SignInFault.TOO_MANY_ATTEMPTS, name)
         return SignInRefusal.TOO_MANY_ATTEMPTS
-    refused = await _use_code(factors, sealer, name, _plain(code), now)
+    refused = await _use_code(factors, encryption, name, _plain(code), now)
     if refused is not None:
         tell(SignInFault.WRONG_CODE if refused is SignInRefusal.WRONG_CODE else SignInFault.CODE_USED, name)
         return refused
@@ -182,33 +184,31 @@ async def check_code(
 
 
 async def _use_code(
-    factors: SecondFactors, sealer: Sealer | None, name: str, code: str, now: datetime
+    factors: SecondFactors, encryption: Encryption, name: str, code: str, now: datetime
 ) -> SignInRefusal | None:
     state = await factors.state(name)
-    if state is None or state.sealed is None:
+    if state is None or state.encrypted is None:
         return SignInRefusal.WRONG_CODE
     if not _TOTP.fullmatch(code):
         used = await factors.use_recovery_code(name, hash_token(code), now=now)
         return None if used else SignInRefusal.WRONG_CODE
-    step = _step_of(_needed(sealer).unseal(state.sealed, name), code, now)
+    step = _step_of(encryption.decrypt(state.encrypted, name), code, now)
     if step is None:
         return SignInRefusal.WRONG_CODE
-    return None if await factors.use_step(name, state.sealed, step) else SignInRefusal.CODE_USED
+    return None if await factors.use_step(name, state.encrypted, step) else SignInRefusal.CODE_USED
 
 
-async def reseal_all(factors: SecondFactors, sealer: Sealer | None) -> int:
-    """Encrypt every stored seed with the first key; how many were encrypted with another one."""
+async def renew_seeds(factors: SecondFactors, encryption: Encryption) -> int:
+    """Encrypt every stored seed with the first key; how many were encrypted with another one.
+
+    Raises NotConfigured where one cannot be decrypted.
+    """
     changed = 0
-    for name, sealed in await factors.sealed_seeds():
-        if not _needed(sealer).is_newest(sealed):
-            changed += await factors.replace_seed(name, sealed, _needed(sealer).reseal(sealed))
+    for name, stored in await factors.stored_seeds():
+        renewed = encryption.renew(stored, name)
+        if renewed != stored:
+            changed += await factors.replace_seed(name, stored, renewed)
     return changed
-
-
-def _needed(sealer: Sealer | None) -> Sealer:
-    if sealer is None:
-        raise NotConfigured(f"{SETTING} must be set for a second factor: its seeds are stored encrypted.")
-    return sealer
 
 
 def _step_of(seed: str, code: str, now: datetime) -> int | None:

@@ -16,6 +16,7 @@ from jitui.encryption import Encryption
 from jitui.errors import NotConfigured
 from jitui.logs import get_logger
 from jitui.webhooks.delivery import GONE, NOT_KEPT, after_attempt, signed_message
+from jitui.webhooks.endpoints import decrypted
 from jitui.webhooks.model import (
     Attempted,
     ClaimedDelivery,
@@ -184,7 +185,7 @@ class Dispatcher:
         """None where this process cannot read them, which is not the receiver's fault."""
         endpoint_id = claimed.endpoint.endpoint_id
         try:
-            secrets = [self._encryption.decrypt(one.encode()).decode() for one in claimed.encrypted]
+            secrets = [decrypted(self._encryption, endpoint_id, one) for one in claimed.encrypted]
         except NotConfigured as error:
             if endpoint_id not in self._unreadable:
                 log.error("webhook_secret_unreadable", endpoint=str(endpoint_id), reason=str(error))

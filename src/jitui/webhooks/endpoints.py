@@ -71,7 +71,9 @@ async def create_endpoint(
         created_by=by,
     )
     secret = new_secret()
-    written = await keeping.endpoints.create(endpoint, encrypted(keeping.encryption, secret), most=MOST_ENDPOINTS)
+    written = await keeping.endpoints.create(
+        endpoint, encrypted(keeping.encryption, endpoint.endpoint_id, secret), most=MOST_ENDPOINTS
+    )
     return _refusal(written) or NewEndpoint(endpoint, secret)
 
 
@@ -90,7 +92,7 @@ async def rotate_secret(
     if not keeping.encryption.is_configured:
         return _not_configured()
     secret = new_secret()
-    stored = encrypted(keeping.encryption, secret)
+    stored = encrypted(keeping.encryption, endpoint_id, secret)
     if not await keeping.endpoints.rotate_secret(endpoint_id, stored, now=now, old_until=now + overlap):
         return not_found()
     stands = await _stands(keeping, endpoint_id)
@@ -98,8 +100,12 @@ async def rotate_secret(
 
 
 async def renew_secrets(endpoints: WebhookEndpoints, encryption: Encryption) -> int:
-    """Encrypt every secret with the newest key; how many there are. Raises NotConfigured where one cannot be read."""
-    return await endpoints.renew_secrets(lambda stored: encryption.renew(stored.encode()).decode())
+    """Encrypt every secret with the first key; how many were not. Raises NotConfigured for one that is unreadable."""
+
+    def renew(endpoint_id: UUID, stored: str) -> str:
+        return encryption.renew(stored, _owner(endpoint_id), may_be_unbound=True)
+
+    return await endpoints.renew_secrets(renew)
 
 
 def new_secret() -> str:
@@ -107,9 +113,19 @@ def new_secret() -> str:
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
-def encrypted(encryption: Encryption, secret: str) -> str:
+def encrypted(encryption: Encryption, endpoint_id: UUID, secret: str) -> str:
     """The secret as it is stored."""
-    return encryption.encrypt(secret.encode()).decode()
+    return encryption.encrypt(secret, _owner(endpoint_id))
+
+
+def decrypted(encryption: Encryption, endpoint_id: UUID, stored: str) -> str:
+    """The secret again. Raises NotConfigured where it cannot be decrypted, or is another endpoint's."""
+    return encryption.decrypt(stored, _owner(endpoint_id), may_be_unbound=True)
+
+
+def _owner(endpoint_id: UUID) -> str:
+    """A name that no person can have: theirs have no spaces."""
+    return f"webhook endpoint {endpoint_id}"
 
 
 def _check_url(rules: AddressRules, url: str) -> None:

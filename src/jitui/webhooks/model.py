@@ -142,11 +142,11 @@ class WebhookEndpoints(Protocol):
         """The new secret signs from now on, and those before beside it until `old_until`."""
         ...
 
-    async def stored_secrets(self) -> Sequence[str]:
+    async def stored_secrets(self) -> Sequence[tuple[UUID, str]]:
         """Every secret as it is stored."""
         ...
 
-    async def renew_secrets(self, renew: Callable[[str], str]) -> int:
+    async def renew_secrets(self, renew: Callable[[UUID, str], str]) -> int:
         """Store every secret as `renew` gives it; how many there are."""
         ...
 

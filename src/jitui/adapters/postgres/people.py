@@ -13,17 +13,18 @@ from jitui.adapters.postgres.audit import AuditEntry, fetch_audited
 from jitui.adapters.postgres.pool import Pool, fetch, read_rows
 from jitui.identity.access import Role
 from jitui.identity.audit import AuditAction
-from jitui.identity.people import Account, Browser, Person, Session
+from jitui.identity.people import Account, Browser, OpenSession, Person, Session, Way
 
 PERSON: LiteralString = """
 json_build_object('name', p.name, 'role', p.role, 'subject_id', p.subject_id, 'display_name', p.display_name,
                   'about', p.about, 'sample', p.sample)
 """
 
-_ACCOUNT: LiteralString = f"""
+ACCOUNT: LiteralString = f"""
 json_build_object('person', {PERSON}, 'created_at', p.created_at, 'disabled_at', p.disabled_at,
                   'password_set', p.password_hash IS NOT NULL, 'second_factor', p.totp_seed IS NOT NULL,
-                  'last_signed_in_at', p.last_signed_in_at)::text
+                  'last_signed_in_at', p.last_signed_in_at, 'email', p.email, 'openid_issuer', p.openid_issuer,
+                  'openid_subject', p.openid_subject, 'role_from_issuer', p.role_from_issuer)::text
 """
 
 _ADD: LiteralString = """
@@ -39,7 +40,7 @@ SET role = excluded.role, subject_id = excluded.subject_id, display_name = exclu
 """
 
 # What ends all that a person may be signed in by, links that were not used included; `but` is one session that stays.
-_ENDED: LiteralString = """
+ENDED: LiteralString = """
 ended AS (DELETE FROM console_session s USING changed c
           WHERE s.name = c.name AND s.token_hash IS DISTINCT FROM %(but)s::bytea),
 given_up AS (DELETE FROM pending_sign_in s USING changed c WHERE s.name = c.name),
@@ -47,21 +48,21 @@ void AS (DELETE FROM one_time_link l USING changed c WHERE l.name = c.name AND l
 """
 
 _SET_DISABLED: LiteralString = f"""
-WITH changed AS (UPDATE console_person SET disabled_at = %(disabled_at)s WHERE name = %(name)s RETURNING name), {_ENDED}
+WITH changed AS (UPDATE console_person SET disabled_at = %(disabled_at)s WHERE name = %(name)s RETURNING name), {ENDED}
 SELECT name FROM changed
 """
 
 _SET_ROLE: LiteralString = f"""
 WITH changed AS (
     UPDATE console_person SET role = %(role)s, subject_id = %(subject_id)s WHERE name = %(name)s RETURNING name
-), {_ENDED}
+), {ENDED}
 SELECT name FROM changed
 """
 
 _SET_PASSWORD: LiteralString = f"""
 WITH changed AS (
     UPDATE console_person SET password_hash = %(password_hash)s WHERE name = %(name)s RETURNING name
-), {_ENDED}
+), {ENDED}
 SELECT name FROM changed
 """
 
@@ -69,12 +70,14 @@ _ADD_SESSION: LiteralString = """
 WITH swept AS (DELETE FROM console_session WHERE token_hash IN (
     SELECT token_hash FROM console_session WHERE expires_at <= %(now)s FOR UPDATE SKIP LOCKED)),
 seen AS (UPDATE console_person SET last_signed_in_at = %(now)s WHERE name = %(name)s)
-INSERT INTO console_session (token_hash, name, started_at, expires_at, address, agent)
-VALUES (%(token_hash)s, %(name)s, %(now)s, %(expires_at)s, %(address)s, %(agent)s)
+INSERT INTO console_session (token_hash, name, started_at, expires_at, address, agent, way, second_factor)
+VALUES (%(token_hash)s, %(name)s, %(now)s, %(expires_at)s, %(address)s, %(agent)s, %(way)s, %(second_factor)s)
 """
 
 _FIND_SESSION: LiteralString = f"""
-SELECT {PERSON}::text FROM console_session s JOIN console_person p ON p.name = s.name
+SELECT json_build_object('person', {PERSON}, 'way', s.way, 'started_at', s.started_at,
+                         'second_factor', s.second_factor, 'has_second_factor', p.totp_seed IS NOT NULL)::text
+FROM console_session s JOIN console_person p ON p.name = s.name
 WHERE s.token_hash = %(token_hash)s AND s.expires_at > %(now)s AND p.disabled_at IS NULL
 """
 
@@ -95,14 +98,15 @@ RETURNING session_id
 _ADD_PENDING: LiteralString = """
 WITH swept AS (DELETE FROM pending_sign_in WHERE token_hash IN (
     SELECT token_hash FROM pending_sign_in WHERE expires_at <= %(now)s FOR UPDATE SKIP LOCKED))
-INSERT INTO pending_sign_in (token_hash, name, expires_at) VALUES (%(token_hash)s, %(name)s, %(expires_at)s)
+INSERT INTO pending_sign_in (token_hash, name, expires_at, way)
+VALUES (%(token_hash)s, %(name)s, %(expires_at)s, %(way)s)
 """
 
 _TAKE_PENDING: LiteralString = f"""
 WITH taken AS (
-    DELETE FROM pending_sign_in WHERE token_hash = %(token_hash)s AND expires_at > %(now)s RETURNING name
+    DELETE FROM pending_sign_in WHERE token_hash = %(token_hash)s AND expires_at > %(now)s RETURNING name, way
 )
-SELECT {PERSON}::text FROM taken t JOIN console_person p ON p.name = t.name WHERE p.disabled_at IS NULL
+SELECT {PERSON}::text, t.way FROM taken t JOIN console_person p ON p.name = t.name WHERE p.disabled_at IS NULL
 """
 
 _COUNT_ATTEMPT: LiteralString = """
@@ -137,7 +141,7 @@ class PostgresPeople:
 
     async def find_account(self, name: str) -> tuple[Account, str | None] | None:
         """The account and the hash of the password."""
-        query: LiteralString = f"SELECT {_ACCOUNT}, p.password_hash FROM console_person p WHERE p.name = %(name)s"
+        query: LiteralString = f"SELECT {ACCOUNT}, p.password_hash FROM console_person p WHERE p.name = %(name)s"
         rows = await fetch(self._pool, query, {"name": name})
         if not rows:
             return None
@@ -147,7 +151,7 @@ class PostgresPeople:
 
     async def accounts(self) -> Sequence[Account]:
         """Everybody, by name."""
-        query: LiteralString = f"SELECT {_ACCOUNT} FROM console_person p ORDER BY p.name"
+        query: LiteralString = f"SELECT {ACCOUNT} FROM console_person p ORDER BY p.name"
         return await read_rows(self._pool, query, {}, Account)
 
     async def samples(self) -> Sequence[Person]:
@@ -179,7 +183,15 @@ class PostgresPeople:
         return bool(await fetch_audited(self._pool, _SET_PASSWORD, params, AuditEntry(action, name, by, now)))
 
     async def add_session(
-        self, token_hash: bytes, name: str, now: datetime, expires_at: datetime, browser: Browser
+        self,
+        token_hash: bytes,
+        name: str,
+        now: datetime,
+        expires_at: datetime,
+        browser: Browser,
+        *,
+        way: Way = Way.PASSWORD,
+        second_factor: bool = False,
     ) -> None:
         """Keep a session; sweeps those that have ended."""
         params = {
@@ -189,24 +201,33 @@ class PostgresPeople:
             "expires_at": expires_at,
             "address": browser.address,
             "agent": browser.agent,
+            "way": way.value,
+            "second_factor": second_factor,
         }
-        entry = AuditEntry(AuditAction.SIGNED_IN, name, name, now, {"address": browser.address})
+        told = {"address": browser.address, "way": way}
+        entry = AuditEntry(AuditAction.SIGNED_IN, name, name, now, told)
         await fetch_audited(self._pool, _ADD_SESSION, params, entry)
 
-    async def find_session(self, token_hash: bytes, now: datetime) -> Person | None:
+    async def find_session(self, token_hash: bytes, now: datetime) -> OpenSession | None:
         """Whose session it is, while it lasts and the person is not disabled."""
-        found = await read_rows(self._pool, _FIND_SESSION, {"token_hash": token_hash, "now": now}, Person)
+        found = await read_rows(self._pool, _FIND_SESSION, {"token_hash": token_hash, "now": now}, OpenSession)
         return found[0] if found else None
+
+    async def set_session_factor(self, token_hash: bytes) -> None:
+        """A second factor was set up in this session."""
+        statement: LiteralString = "UPDATE console_session SET second_factor = true WHERE token_hash = %(token_hash)s"
+        await fetch(self._pool, statement, {"token_hash": token_hash})
 
     async def sessions(self, name: str, now: datetime, token_hash: bytes | None) -> Sequence[Session]:
         """Those that last, newest first."""
         params = {"name": name, "now": now, "token_hash": token_hash}
         return await read_rows(self._pool, _SESSIONS, params, Session)
 
-    async def drop_session(self, token_hash: bytes) -> None:
-        """Nothing happens when there is none."""
-        statement: LiteralString = "DELETE FROM console_session WHERE token_hash = %(token_hash)s"
-        await fetch(self._pool, statement, {"token_hash": token_hash})
+    async def drop_session(self, token_hash: bytes) -> Way | None:
+        """How it was begun; None, and nothing happens, when there is none."""
+        statement: LiteralString = "DELETE FROM console_session WHERE token_hash = %(token_hash)s RETURNING way"
+        rows = await fetch(self._pool, statement, {"token_hash": token_hash})
+        return Way(str(rows[0][0])) if rows else None
 
     async def end_sessions(
         self, name: str, session_id: UUID | None, *, by: str, now: datetime, but: bytes | None = None
@@ -216,9 +237,11 @@ class PostgresPeople:
         entry = AuditEntry(AuditAction.SESSIONS_ENDED, name, by, now, {"session_id": session_id})
         return len(await fetch_audited(self._pool, _END_SESSIONS, params, entry))
 
-    async def add_pending(self, token_hash: bytes, name: str, now: datetime, expires_at: datetime) -> None:
-        """Remember that the password was right; sweeps what came to nothing."""
-        params = {"token_hash": token_hash, "name": name, "now": now, "expires_at": expires_at}
+    async def add_pending(
+        self, token_hash: bytes, name: str, now: datetime, expires_at: datetime, *, way: Way = Way.PASSWORD
+    ) -> None:
+        """Remember that the first step is done; sweeps what came to nothing."""
+        params = {"token_hash": token_hash, "name": name, "now": now, "expires_at": expires_at, "way": way.value}
         await fetch(self._pool, _ADD_PENDING, params)
 
     async def find_pending(self, token_hash: bytes, now: datetime) -> str | None:
@@ -229,10 +252,13 @@ class PostgresPeople:
         rows = await fetch(self._pool, query, {"token_hash": token_hash, "now": now})
         return str(rows[0][0]) if rows else None
 
-    async def take_pending(self, token_hash: bytes, now: datetime) -> Person | None:
-        """The person of a first step, which is over then; None for the second who comes with it."""
-        found = await read_rows(self._pool, _TAKE_PENDING, {"token_hash": token_hash, "now": now}, Person)
-        return found[0] if found else None
+    async def take_pending(self, token_hash: bytes, now: datetime) -> tuple[Person, Way] | None:
+        """The person and way of a first step, which is over then; None for the second who comes with it."""
+        rows = await fetch(self._pool, _TAKE_PENDING, {"token_hash": token_hash, "now": now})
+        if not rows:
+            return None
+        person, way = rows[0]
+        return msgspec.json.decode(str(person), type=Person), Way(str(way))
 
     async def count_attempt(self, source: bytes, now: datetime, window_from: datetime) -> int:
         """How many there were in the window, this one included."""

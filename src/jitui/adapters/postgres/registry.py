@@ -98,10 +98,11 @@ ON CONFLICT (lane, restriction_id) DO NOTHING
 """
 
 _SELECT: LiteralString = """
-INSERT INTO selection (lane, buyer_id, verdict, reason, set_by, set_at)
-VALUES (%(lane)s, %(buyer_id)s, %(verdict)s, %(reason)s, %(set_by)s, %(set_at)s)
+INSERT INTO selection (lane, buyer_id, verdict, reason, set_by, set_at, selection_id)
+VALUES (%(lane)s, %(buyer_id)s, %(verdict)s, %(reason)s, %(set_by)s, %(set_at)s, %(selection_id)s)
 ON CONFLICT (lane, buyer_id) DO UPDATE SET verdict = excluded.verdict, reason = excluded.reason,
     set_by = excluded.set_by, set_at = excluded.set_at
+RETURNING selection_id
 """
 
 _HISTORY: LiteralString = """
@@ -261,9 +262,16 @@ class PostgresRegistry:
         )
         return await read_rows(self._pool, query, {"lane": lane_of(buyer_id), "id": buyer_id}, Restriction)
 
-    async def select(self, selection: Selection) -> None:
-        """Put a buyer on the allow or deny list."""
-        await self._run(_SELECT, {**_values(selection), "lane": lane_of(selection.buyer_id)})
+    async def select(self, selection: Selection) -> UUID:
+        """Put a buyer on the allow or deny list; the entry's id, which stays when the list changes."""
+        row = selection
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_SELECT, {**_values(row), "lane": lane_of(row.buyer_id)})
+            selection_id: UUID = msgspec.convert((await cursor.fetchall())[0][0], UUID)
+            told = {"verdict": row.verdict}
+            entry = AuditEntry(AuditAction.SELECTION_SET, str(selection_id), row.set_by, row.set_at, told)
+            await write_audit(connection, entry)
+            return selection_id
 
     async def record_history(
         self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()

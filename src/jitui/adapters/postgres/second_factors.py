@@ -12,7 +12,7 @@ from jitui.identity.audit import AuditAction
 from jitui.identity.second_factor import FactorState
 
 _STATE: LiteralString = """
-SELECT json_build_object('sealed', p.totp_seed, 'pending', p.totp_pending,
+SELECT json_build_object('encrypted', p.totp_seed, 'pending', p.totp_pending,
                          'recovery_codes', (SELECT count(*) FROM recovery_code r WHERE r.name = p.name))::text
 FROM console_person p WHERE p.name = %(name)s
 """
@@ -28,7 +28,7 @@ SELECT name FROM changed
 _CONFIRM: LiteralString = f"""
 WITH changed AS (
     UPDATE console_person SET totp_seed = totp_pending, totp_pending = NULL, totp_last_step = %(step)s
-    WHERE name = %(name)s AND totp_pending = %(sealed)s RETURNING name
+    WHERE name = %(name)s AND totp_pending = %(encrypted)s RETURNING name
 ), {_NEW_CODES}
 """
 
@@ -41,7 +41,7 @@ WITH changed AS (
 # A code is accepted once: the row takes a step only when it is later than the last one.
 _USE_STEP: LiteralString = """
 UPDATE console_person SET totp_last_step = %(step)s
-WHERE name = %(name)s AND totp_seed = %(sealed)s AND (totp_last_step IS NULL OR totp_last_step < %(step)s)
+WHERE name = %(name)s AND totp_seed = %(encrypted)s AND (totp_last_step IS NULL OR totp_last_step < %(step)s)
 RETURNING name
 """
 
@@ -76,22 +76,24 @@ class PostgresSecondFactors:
         found = await read_rows(self._pool, _STATE, {"name": name}, FactorState)
         return found[0] if found else None
 
-    async def put_pending(self, name: str, sealed: str) -> None:
+    async def put_pending(self, name: str, encrypted: str) -> None:
         """A seed that waits to be confirmed, in the place of a former one; nothing happens beside a seed in use."""
         statement: LiteralString = (
-            "UPDATE console_person SET totp_pending = %(sealed)s WHERE name = %(name)s AND totp_seed IS NULL"
+            "UPDATE console_person SET totp_pending = %(encrypted)s WHERE name = %(name)s AND totp_seed IS NULL"
         )
-        await fetch(self._pool, statement, {"name": name, "sealed": sealed})
+        await fetch(self._pool, statement, {"name": name, "encrypted": encrypted})
 
-    async def confirm(self, name: str, sealed: str, step: int, code_hashes: Sequence[bytes], *, now: datetime) -> bool:
+    async def confirm(
+        self, name: str, encrypted: str, step: int, code_hashes: Sequence[bytes], *, now: datetime
+    ) -> bool:
         """Take the waiting seed into use, with its recovery codes; False where another one waits by now."""
-        params = {"name": name, "sealed": sealed, "step": step, "code_hashes": list(code_hashes)}
+        params = {"name": name, "encrypted": encrypted, "step": step, "code_hashes": list(code_hashes)}
         entry = AuditEntry(AuditAction.SECOND_FACTOR_SET_UP, name, name, now)
         return bool(await fetch_audited(self._pool, _CONFIRM, params, entry))
 
-    async def use_step(self, name: str, sealed: str, step: int) -> bool:
+    async def use_step(self, name: str, encrypted: str, step: int) -> bool:
         """Whether this step, or a later one, was not used before; it is used then."""
-        return bool(await fetch(self._pool, _USE_STEP, {"name": name, "sealed": sealed, "step": step}))
+        return bool(await fetch(self._pool, _USE_STEP, {"name": name, "encrypted": encrypted, "step": step}))
 
     async def use_recovery_code(self, name: str, code_hash: bytes, *, now: datetime) -> bool:
         """Whether there was this code; it is gone then."""
@@ -112,9 +114,9 @@ class PostgresSecondFactors:
         entry = AuditEntry(AuditAction.SECOND_FACTOR_REMOVED, name, by, now)
         return bool(await fetch_audited(self._pool, _REMOVE, {"name": name}, entry))
 
-    async def sealed_seeds(self) -> Sequence[tuple[str, str]]:
+    async def stored_seeds(self) -> Sequence[tuple[str, str]]:
         """Every encrypted seed with the name of its person."""
-        return [(str(name), str(sealed)) for name, sealed in await fetch(self._pool, _SEEDS, {})]
+        return [(str(name), str(encrypted)) for name, encrypted in await fetch(self._pool, _SEEDS, {})]
 
     async def replace_seed(self, name: str, old: str, new: str) -> bool:
         """The same seed, encrypted anew; False where it has changed meanwhile."""

@@ -48,6 +48,8 @@ _END_SECRETS: LiteralString = """
 UPDATE webhook_secret SET ends_at = least(ends_at, %(old_until)s) WHERE endpoint_id = %(endpoint_id)s
 """
 
+_RENEW_SECRET: LiteralString = "UPDATE webhook_secret SET encrypted = %(encrypted)s WHERE secret_no = %(number)s"
+
 _GET: LiteralString = "SELECT to_json(e)::text FROM webhook_endpoint e WHERE endpoint_id = %(endpoint_id)s"
 
 _LIST: LiteralString = """
@@ -207,23 +209,23 @@ class PostgresWebhookEndpoints:
             await connection.execute(_ADD_SECRET, params)
             return True
 
-    async def stored_secrets(self) -> Sequence[str]:
-        """The oldest first."""
+    async def stored_secrets(self) -> Sequence[tuple[UUID, str]]:
+        """Each with its endpoint, the oldest first."""
         async with self._pool.connection() as connection:
-            cursor = await connection.execute("SELECT encrypted FROM webhook_secret ORDER BY secret_no")
-            return [str(encrypted) for (encrypted,) in await cursor.fetchall()]
+            cursor = await connection.execute("SELECT endpoint_id, encrypted FROM webhook_secret ORDER BY secret_no")
+            return [(_uuid(endpoint_id), str(encrypted)) for endpoint_id, encrypted in await cursor.fetchall()]
 
-    async def renew_secrets(self, renew: Callable[[str], str]) -> int:
-        """All in one transaction."""
+    async def renew_secrets(self, renew: Callable[[UUID, str], str]) -> int:
+        """All in one transaction; how many became others."""
+        renewed = 0
         async with self._pool.connection() as connection:
             await _lock(connection)
-            rows = await (await connection.execute("SELECT secret_no, encrypted FROM webhook_secret")).fetchall()
-            for number, encrypted in rows:
-                params = {"number": number, "encrypted": renew(str(encrypted))}
-                await connection.execute(
-                    "UPDATE webhook_secret SET encrypted = %(encrypted)s WHERE secret_no = %(number)s", params
-                )
-            return len(rows)
+            cursor = await connection.execute("SELECT secret_no, endpoint_id, encrypted FROM webhook_secret")
+            for number, endpoint_id, encrypted in await cursor.fetchall():
+                params = {"number": number, "encrypted": renew(_uuid(endpoint_id), str(encrypted))}
+                if params["encrypted"] != encrypted:
+                    renewed += await _run(connection, _RENEW_SECRET, params)
+        return renewed
 
     async def deliveries(
         self, endpoint_id: UUID, *, state: DeliveryState | None, before: int | None, limit: int
@@ -272,3 +274,7 @@ async def _run(connection: Connection, made: LiteralString, params: Mapping[str,
 
 async def _any(connection: Connection, query: LiteralString, params: Mapping[str, object]) -> bool:
     return await (await connection.execute(query, params)).fetchone() is not None
+
+
+def _uuid(value: object) -> UUID:
+    return msgspec.convert(value, UUID)

@@ -16,6 +16,7 @@ from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
+from jitui.ids import lane_of, new_id
 from jitui.policy import CLOCKS_DIFFER_SECONDS, PublicPolicy
 
 
@@ -90,13 +91,19 @@ class Restriction:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A buyer on the platform's allow or deny list (R3a)."""
+    """A buyer on the platform's allow or deny list (R3a); a buyer who is on it already keeps the id from then."""
 
     buyer_id: str
     verdict: str
     reason: str
     set_by: str
     set_at: datetime
+    selection_id: UUID
+
+
+def new_selection(buyer_id: str, verdict: str, reason: str, set_by: str, set_at: datetime) -> Selection:
+    """An entry with an id of its own."""
+    return Selection(buyer_id, verdict, reason, set_by, set_at, new_id(lane_of(buyer_id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +194,7 @@ class Registry(Protocol):
 
     async def restrictions_of(self, buyer_id: str) -> Sequence[Restriction]: ...
 
-    async def select(self, selection: Selection) -> None: ...
+    async def select(self, selection: Selection) -> UUID: ...
 
     async def record_history(
         self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()

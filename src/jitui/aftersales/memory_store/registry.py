@@ -87,9 +87,11 @@ class MemoryRegistry:
         theirs = [one for one in self._tables.restrictions.values() if one.buyer_id == buyer_id]
         return sorted(theirs, key=lambda one: one.starts_at, reverse=True)
 
-    async def select(self, selection: Selection) -> None:
-        """Put a buyer on the allow or deny list."""
-        self._tables.selections[selection.buyer_id] = selection
+    async def select(self, selection: Selection) -> UUID:
+        """Put a buyer on the allow or deny list; the entry's id, which stays when the list changes."""
+        known = self._tables.selections.get(selection.buyer_id, selection)
+        self._tables.selections[selection.buyer_id] = replace(selection, selection_id=known.selection_id)
+        return known.selection_id
 
     async def record_history(
         self, records: Sequence[HistoryRecord], *, kept: Collection[str] = ()

@@ -18,7 +18,7 @@ from jitui.adapters import embedded_postgres
 from jitui.adapters.embedded_postgres import EmbeddedServer, ServerOptions, with_database
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.aftersales.changes import RecordBuyerEvent
-from jitui.aftersales.governance.registry import Selection
+from jitui.aftersales.governance.registry import new_selection
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
 from jitui.bootstrap import install_policy, open_service
@@ -122,7 +122,7 @@ async def stock(environment: Environment) -> None:
         for buyer_id in BUYERS:
             registered = STARTS_AT - timedelta(days=5 if buyer_id == REVIEWED_BUYER else 400)
             await service.registry.put_buyer(Buyer(lane_of(buyer_id), buyer_id, registered), STARTS_AT)
-            await service.registry.select(Selection(buyer_id, "allow", "", "simulation", STARTS_AT))
+            await service.registry.select(new_selection(buyer_id, "allow", "", "simulation", STARTS_AT))
             await service.registry.record_buyer_events(
                 [
                     RecordBuyerEvent(buyer_id, f"{kind}-{day}", kind, STARTS_AT - timedelta(days=day + 5), STARTS_AT)

@@ -12,7 +12,7 @@ from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.entrypoints.cli.words import id_of
 
 if TYPE_CHECKING:
-    from jitui.aftersales.governance.registry import Restriction
+    from jitui.aftersales.governance.registry import Restriction, Selection
     from jitui.bootstrap import Service
 
 BuyerId = Annotated[str, typer.Argument(metavar="BUYER", help="The platform's id of the buyer.", show_default=False)]
@@ -91,7 +91,9 @@ def select(
     as_json: Json = False,
 ) -> None:
     """Put a buyer on the platform's allow or deny list; it goes before the hold-out."""
-    from jitui.aftersales.governance.registry import Selection
+    from dataclasses import replace
+
+    from jitui.aftersales.governance.registry import new_selection
     from jitui.entrypoints.cli.running import with_app
     from jitui.errors import BadInput
 
@@ -101,9 +103,8 @@ def select(
     id_of(buyer, "buyer")
 
     async def work(service: Service) -> Selection:
-        row = Selection(buyer, verdict, reason, by, service.clock())
-        await service.registry.select(row)
-        return row
+        row = new_selection(buyer, verdict, reason, by, service.clock())
+        return replace(row, selection_id=await service.registry.select(row))
 
     row = with_app(work)
     if as_json:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from jitui.entrypoints.cli.doctor_operations import MEND_TROUBLE, RUN_A_WORKER, DoctorFinding, Level, operations
+from jitui.entrypoints.cli.doctor_sign_in import sign_in
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, assembled, print_json, results, styled
 
@@ -90,6 +91,7 @@ def _findings() -> Iterator[DoctorFinding]:
     yield from _providers(settings)
     yield _metrics(settings)
     yield _encryption(settings)
+    yield from sign_in(settings)
     yield _browser()
     yield _fonts()
 
@@ -102,16 +104,16 @@ def _metrics(settings: Settings) -> DoctorFinding:
 
 
 def _encryption(settings: Settings) -> DoctorFinding:
-    from jitui.bootstrap import sealer
+    from jitui.encryption import Encryption
     from jitui.errors import NotConfigured
 
     what, mend = "encryption keys", "`jitui secrets new-key` prints one; docs/how-to/people.md says where it goes."
     try:
-        found = sealer(settings)
+        found = Encryption(settings.encryption_keys())
     except NotConfigured as error:
         return DoctorFinding(what, Level.MISSING, str(error), mend)
-    if found is None:
-        return DoctorFinding(what, Level.ABSENT, "not configured: nobody can set up a second factor", mend)
+    if not found.is_configured:
+        return DoctorFinding(what, Level.ABSENT, "not configured: no second factors, no webhooks", mend)
     return DoctorFinding(what, Level.OK, f"{settings.encryption_key_file} can be used")
 
 
@@ -213,6 +215,7 @@ async def _webhooks(url: str, settings: Settings) -> DoctorFinding:
     from jitui.aftersales.model.task import TaskFilter, TaskKind, TaskState
     from jitui.encryption import Encryption
     from jitui.errors import NotConfigured
+    from jitui.webhooks.endpoints import decrypted
 
     async with make_pool(url, max_size=1) as pool:
         endpoints, tasks = PostgresWebhookEndpoints(pool), PostgresTasks(pool)
@@ -221,8 +224,9 @@ async def _webhooks(url: str, settings: Settings) -> DoctorFinding:
         told = [task for kind in kinds for task in await tasks.list(TaskFilter(TaskState.OPEN, kind=kind))]
     found = f"{backlog.pending} events wait, {backlog.dead} dead letters, {backlog.paused_endpoints} endpoints paused"
     try:
-        for secret in secrets:
-            Encryption(settings.encryption_keys).decrypt(secret.encode())
+        encryption = Encryption(settings.encryption_keys())
+        for endpoint_id, stored in secrets:
+            decrypted(encryption, endpoint_id, stored)
     except NotConfigured as error:
         return DoctorFinding("webhooks", Level.MISSING, str(error), "docs/how-to/receive-webhooks.md says how.")
     if told:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from jitui.bootstrap import Service
     from jitui.identity.links import OneTimeLink
+    from jitui.identity.openid_person import Linked
     from jitui.identity.people import Account, Person, Session
     from jitui.settings import Settings
 
@@ -113,6 +114,51 @@ def list_(as_json: Json = False) -> None:
         _show(account)
     if not found:
         echo("There is nobody yet. The first administrator: jitui people invite NAME --role admin")
+
+
+@people.command()
+def link(
+    name: Name,
+    subject: Annotated[
+        str | None, typer.Argument(help="Who this is at the issuer: the `sub` of its tokens.", show_default=False)
+    ] = None,
+    email: Annotated[
+        str, typer.Option(help="The e-mail address by which the issuer names this person at the first sign-in.")
+    ] = "",
+    by: By = "command line",
+    as_json: Json = False,
+) -> None:
+    """Say who a person is at the OpenID Connect issuer: by the subject, or by an address that the issuer verified."""
+    from jitui.errors import BadInput
+
+    if (subject is None) == (not email):
+        raise BadInput(f"Give the subject of {name} at the issuer, or --email.", path="subject")
+    address = _email(email) if email else ""
+
+    async def work(service: Service) -> Account:
+        if service.openid is None:
+            raise BadInput("No issuer is configured: JITUI_OPENID_ISSUER and what goes with it come first.")
+        identities, issuer, now = service.identities, service.openid.rules.issuer, service.clock()
+        if subject is not None:
+            done = await identities.link(name, issuer, _subject(subject), by=by, now=now)
+        else:
+            done = await identities.set_email(name, address, by=by, now=now)
+        _refuse_link(done, name, subject or address)
+        return await _account(service, name)
+
+    _tell(with_app(work), as_json)
+
+
+@people.command()
+def unlink(name: Name, by: By = "command line", as_json: Json = False) -> None:
+    """Take a person's subject and e-mail address away, which ends the sessions; a password still works."""
+
+    async def work(service: Service) -> Account:
+        account = await _account(service, name)
+        await service.identities.unlink(name, by=by, now=service.clock())
+        return account if account.openid_subject is None and account.email is None else await _account(service, name)
+
+    _tell(with_app(work), as_json)
 
 
 @people.command()
@@ -270,6 +316,34 @@ async def _link(service: Service, name: str, hours: int, by: str) -> OneTimeLink
     return await make_link(service.links, name, by=by, now=service.clock(), lasts=timedelta(hours=hours))
 
 
+def _email(text: str) -> str:
+    from jitui.errors import BadInput
+    from jitui.identity.openid_person import LONGEST_EMAIL
+
+    local, at, host = text.strip().rpartition("@")
+    if not (local and at and host) or len(text) > LONGEST_EMAIL or not text.isprintable() or " " in text.strip():
+        raise BadInput(f"{text!r} is no e-mail address.", path="--email")
+    return text.strip().lower()
+
+
+def _subject(text: str) -> str:
+    from jitui.errors import BadInput
+    from jitui.identity.id_token import LONGEST_SUBJECT
+
+    if not 0 < len(text) <= LONGEST_SUBJECT or not text.isprintable():
+        raise BadInput(f"A subject has 1 to {LONGEST_SUBJECT} visible characters.", path="subject")
+    return text
+
+
+def _refuse_link(done: Linked, name: str, identity: str) -> None:
+    from jitui.errors import BadInput
+    from jitui.identity.openid_person import Linked
+
+    _known(done is not Linked.NO_SUCH_PERSON, name)
+    if done is Linked.TAKEN:
+        raise BadInput(f"{visible(identity)} is somebody else's; `jitui people list` shows whose.", path="subject")
+
+
 def _read_password(file: Path) -> str:
     import sys
 
@@ -314,7 +388,11 @@ def _show(account: Account) -> None:
     whose = f"{person.role} {person.subject_id}" if person.subject_id else person.role.value
     told = [f"signed in {_at(account.last_signed_in_at)}" if account.last_signed_in_at else "never signed in"]
     told += ["second factor"] if account.second_factor else []
-    told += [] if account.password_set else ["a sample person" if person.sample else "no password yet"]
+    told += [f"single sign-on as {visible(account.openid_subject)}"] if account.openid_subject else []
+    told += [f"single sign-on by {visible(account.email)}"] if account.email and not account.openid_subject else []
+    told += ["role from the issuer"] if account.role_from_issuer else []
+    if not account.password_set and not account.openid_subject:
+        told.append("a sample person" if person.sample else "no password yet")
     told += [f"disabled {_at(account.disabled_at)}"] if account.disabled_at else []
     named = f" ({visible(person.display_name)})" if person.display_name != person.name else ""
     echo(f"{person.name}{named}: {whose}, {', '.join(told)}")

@@ -1,4 +1,4 @@
-"""`jitui secrets`: the keys that encrypt what is stored, such as the seeds of second factors."""
+"""`jitui secrets`: the keys that encrypt what is stored: seeds of second factors, secrets of webhooks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _secrets() -> None:
 @secrets.command("new-key")
 def new_key(as_json: Json = False) -> None:
     """Print a new key, a line for the file of JITUI_ENCRYPTION_KEY_FILE."""
-    from jitui.sealing import new_key as make
+    from jitui.encryption import new_key as make
 
     key = make()
     if as_json:
@@ -37,16 +37,15 @@ def rotate(as_json: Json = False) -> None:
     """Encrypt every stored secret with the first key of the file; the other keys can be taken out then."""
 
     async def work(service: Service) -> int:
+        from jitui.encryption import NO_KEY
         from jitui.errors import NotConfigured
-        from jitui.identity.second_factor import reseal_all
-        from jitui.sealing import SETTING
-
-        if service.sealer is None:
-            raise NotConfigured(f"{SETTING} is not set: there is nothing to encrypt with.")
+        from jitui.identity.second_factor import renew_seeds
         from jitui.webhooks.endpoints import renew_secrets
 
-        people = await reseal_all(service.second_factors, service.sealer)
-        return people + await renew_secrets(service.webhooks.endpoints, service.encryption)
+        if not service.encryption.is_configured:
+            raise NotConfigured(NO_KEY)
+        seeds = await renew_seeds(service.second_factors, service.encryption)
+        return seeds + await renew_secrets(service.webhooks.endpoints, service.encryption)
 
     changed = with_app(work)
     if as_json:

@@ -13,13 +13,14 @@ from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.ports import OrderRef, TicketRef
 from jitui.entrypoints.console.visit import AnyConnection, Visit, service_of
 from jitui.identity.access import ROLE_GRANTS, Permission, Role, allows
-from jitui.identity.people import whose_session
+from jitui.identity.people import OpenSession, lacks_second_factor, whose_session
 from jitui.ids import lane_of, lane_of_id
 from jitui.text import why_no_id
 
 SESSION_COOKIE = "jitui_session"
 LONGEST_ID = 200
 _NEEDED = "permission"
+_SESSION = "console_session"
 
 
 class Sessions(AbstractAuthenticationMiddleware):
@@ -30,8 +31,25 @@ class Sessions(AbstractAuthenticationMiddleware):
         if not token:
             return AuthenticationResult(user=None, auth=None)
         service = service_of(connection)
-        person = await whose_session(service.people, token, now=service.clock())
-        return AuthenticationResult(user=person, auth=token)
+        session = await whose_session(service.people, token, now=service.clock())
+        connection.scope["state"][_SESSION] = session
+        return AuthenticationResult(user=None if session is None else session.person, auth=token)
+
+
+class SecondFactorNeeded(PermissionDeniedException):
+    """The role needs a second factor, and this session has none."""
+
+
+def session_of(connection: AnyConnection) -> OpenSession | None:
+    """The session of whoever is signed in."""
+    found = connection.scope["state"].get(_SESSION)
+    return found if isinstance(found, OpenSession) else None
+
+
+def lacks_factor(connection: AnyConnection) -> bool:
+    """Whether whoever is signed in has to set up a second factor, or to sign in with it, before anything else."""
+    session = session_of(connection)
+    return session is not None and lacks_second_factor(session, service_of(connection).second_factor_roles)
 
 
 def needs(permission: Permission) -> dict[str, Permission]:
@@ -57,6 +75,8 @@ def pages_of(role: Role) -> Guard:
         needed = permission_of(handler)
         if person.role is not role or needed is None or needed not in ROLE_GRANTS[role]:
             raise PermissionDeniedException
+        if lacks_factor(connection):
+            raise SecondFactorNeeded
 
     return guard
 

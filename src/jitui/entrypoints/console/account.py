@@ -13,17 +13,20 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath
 from litestar.response import Response
 
+from jitui.entrypoints.console.access import lacks_factor, session_of
 from jitui.entrypoints.console.signing_in import browser_of, telling
 from jitui.entrypoints.console.start import LONGEST_CODE, Form
 from jitui.entrypoints.console.visit import ACCOUNT, AnyConnection, ConsoleRequest, Page, Visit, Visiting, go_to, show
 from jitui.identity.links import PATH as WELCOME
 from jitui.identity.links import use_link, whose_link
 from jitui.identity.people import (
+    CODE_WITHIN,
     LONGEST_PASSWORD,
     SHORTEST_PASSWORD,
     Person,
     SignInFault,
     SignInRefusal,
+    Way,
     change_password,
     check_password,
     hash_token,
@@ -36,6 +39,7 @@ from jitui.identity.second_factor import (
     pending,
     renew_recovery_codes,
 )
+from jitui.settings import YesOrNo
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 _OVER = 410
@@ -100,7 +104,10 @@ async def _account_page(
         status_code=200 if refusal is None and problem is None else 403 if refusal is not None else 400,
         account=found[0],
         factor=await service.second_factors.state(name),
-        can_seal=service.sealer is not None,
+        factor_needed=lacks_factor(request),
+        begun_lately=_begun_lately(visit, request),
+        passwords=service.settings.password_sign_in is YesOrNo.YES,
+        can_encrypt=service.encryption.is_configured,
         sessions=await service.people.sessions(name, service.clock(), _own_session(request)),
         refusal=refusal,
         problem_text=problem,
@@ -113,8 +120,11 @@ async def _account_page(
 
 @post("/second-factor/begin", status_code=200)
 async def begin_second_factor(visit: Visiting, request: ConsoleRequest, data: Form) -> Response[str]:
-    """A new seed, for whoever knows the password and has no second factor yet."""
+    """A new seed, for whoever knows the password, or came from the issuer just now, and has no second factor yet."""
     service = visit.service
+    if _begun_lately(visit, request):
+        await begin(service.second_factors, service.encryption, visit.reader.name)
+        return go_to(f"{ACCOUNT}/second-factor")
     checked = await check_password(
         service.people,
         visit.reader.name,
@@ -126,27 +136,28 @@ async def begin_second_factor(visit: Visiting, request: ConsoleRequest, data: Fo
     if isinstance(checked, SignInRefusal):
         return await _account_page(visit, request, refusal=checked)
     if not checked.second_factor:
-        await begin(service.second_factors, service.sealer, visit.reader.name)
+        await begin(service.second_factors, service.encryption, visit.reader.name)
     return go_to(f"{ACCOUNT}/second-factor")
 
 
 @get("/second-factor")
 async def enrol_second_factor(visit: Visiting) -> Page:
     """The seed as a QR code and as text, until a code of it was seen."""
-    found = await pending(visit.service.second_factors, visit.service.sealer, visit.reader.name)
+    found = await pending(visit.service.second_factors, visit.service.encryption, visit.reader.name)
     return go_to(ACCOUNT) if found is None else _enrolment_page(visit, found)
 
 
 @post("/second-factor/confirm", status_code=200)
-async def confirm_second_factor(visit: Visiting, data: Form) -> Page:
+async def confirm_second_factor(visit: Visiting, request: ConsoleRequest, data: Form) -> Page:
     """The first code of the app: from now on a sign-in needs one. The recovery codes are shown this once."""
     service, name = visit.service, visit.reader.name
-    found = await pending(service.second_factors, service.sealer, name)
+    found = await pending(service.second_factors, service.encryption, name)
     if found is None:
         return go_to(ACCOUNT)
-    codes = await confirm(service.second_factors, service.sealer, name, _code(data), now=service.clock())
+    codes = await confirm(service.second_factors, service.encryption, name, _code(data), now=service.clock())
     if codes is None:
         return _enrolment_page(visit, found, wrong=True)
+    await service.people.set_session_factor(_own_session(request))
     return show(visit, "recovery_codes.html", codes=codes)
 
 
@@ -175,7 +186,7 @@ async def _check_code(visit: Visit, request: ConsoleRequest, data: Mapping[str, 
     return await check_code(
         service.people,
         service.second_factors,
-        service.sealer,
+        service.encryption,
         visit.reader.name,
         _code(data),
         browser=browser_of(visit, request),
@@ -249,6 +260,14 @@ def _password_problem(data: Mapping[str, str], field: str) -> str | None:
 
 def _code(data: Mapping[str, str]) -> str:
     return data.get("code", "")[:LONGEST_CODE]
+
+
+def _begun_lately(visit: Visit, request: ConsoleRequest) -> bool:
+    """Whether the issuer has just said who this is: as good as the password, which such a person may not have."""
+    session = session_of(request)
+    if session is None or session.way is not Way.OPENID:
+        return False
+    return visit.service.clock() - session.started_at <= CODE_WITHIN
 
 
 def _own_session(request: ConsoleRequest) -> bytes:

@@ -10,8 +10,9 @@ from litestar.response import Response
 from litestar.types import ExceptionHandlersMap
 from litestar.utils.scope.state import ScopeState
 
+from jitui.entrypoints.console.access import SecondFactorNeeded
 from jitui.entrypoints.console.forms import CSRF_COOKIE, SAFE_METHODS
-from jitui.entrypoints.console.visit import ConsoleOptions, ConsoleRequest, go_to, show, visit_of
+from jitui.entrypoints.console.visit import ACCOUNT, ConsoleOptions, ConsoleRequest, go_to, show, visit_of
 from jitui.errors import NotConfigured, Unavailable
 from jitui.logs import get_logger
 
@@ -26,6 +27,8 @@ def error_pages(options: ConsoleOptions) -> ExceptionHandlersMap:
     def on_http_error(request: ConsoleRequest, error: HTTPException) -> Response[str]:
         if isinstance(error, NotAuthorizedException):
             return _ask_to_sign_in(request)
+        if isinstance(error, SecondFactorNeeded):
+            return _ask_for_second_factor(request)
         if error.status_code == HTTPStatus.FORBIDDEN and _page_was_too_old(request):
             page = show(visit_of(options, request), "error.html", status_code=403, code="too-old")
             page.delete_cookie(CSRF_COOKIE)  # the next page sets a new cookie
@@ -53,6 +56,13 @@ def _ask_to_sign_in(request: ConsoleRequest) -> Response[str]:
     if "hx-request" in request.headers:  # a part of a page was requested: redirect the whole page
         return Response("", status_code=401, headers={"hx-redirect": "/?next="})
     return go_to(start)
+
+
+def _ask_for_second_factor(request: ConsoleRequest) -> Response[str]:
+    """Redirect to the account page, which says what is to be done."""
+    if "hx-request" in request.headers:
+        return Response("", status_code=403, headers={"hx-redirect": ACCOUNT})
+    return go_to(ACCOUNT)
 
 
 def _page_was_too_old(request: ConsoleRequest) -> bool:

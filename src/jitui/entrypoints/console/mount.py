@@ -13,7 +13,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from jitui.bootstrap import Service
-from jitui.entrypoints.console import account, buyer, merchant, published, start
+from jitui.entrypoints.console import account, buyer, merchant, openid, published, start
 from jitui.entrypoints.console.access import Sessions
 from jitui.entrypoints.console.errors import error_pages
 from jitui.entrypoints.console.forms import protected_forms
@@ -48,6 +48,7 @@ def console_handlers(*, one_click: bool = False) -> list[ControllerRouterHandler
         "/",
         route_handlers=[
             *start.HANDLERS,
+            *openid.HANDLERS,
             *account.HANDLERS,
             *published.HANDLERS,
             account.ROUTER,

@@ -27,16 +27,19 @@ from jitui.identity.people import (
     CODE_WITHIN,
     LONGEST_PASSWORD,
     NeedsCode,
+    SignInFault,
     SignInRefusal,
+    Way,
     sign_in,
     sign_in_sample,
     sign_out,
 )
 from jitui.identity.second_factor import finish_sign_in
-from jitui.settings import Language
+from jitui.settings import Language, YesOrNo
 
 Form = URLEncodedBody[dict[str, str]]
 CODE_PATH = "/sign-in/code"
+SIGNED_OUT = "/signed-out"
 FIRST_STEP_COOKIE = "jitui_first_step"
 LONGEST_CODE = 100
 _YEAR_SECONDS = 365 * 86_400
@@ -45,15 +48,18 @@ _YEAR_SECONDS = 365 * 86_400
 @get("/")
 async def start(visit: Visiting, request: ConsoleRequest) -> Page:
     """What this is, and the way in for each role."""
-    return await _start_page(visit, next_path=request.query_params.get("next"))
+    return await start_page(visit, next_path=request.query_params.get("next"))
 
 
 @post("/sign-in", status_code=200)
 async def sign_in_by_password(visit: Visiting, request: ConsoleRequest, data: Form) -> Response[str]:
     """A new session, or the start page again with the reason."""
     name, password = data.get("name", "").strip(), data.get("password", "")
+    if visit.service.settings.password_sign_in is YesOrNo.NO:
+        telling(visit, request)(SignInFault.NO_PASSWORDS, None)
+        return await start_page(visit, refusal=SignInRefusal.NO_PASSWORDS, next_path=data.get("next"))
     if not name.isprintable() or len(name) > LONGEST_ID or len(password) > LONGEST_PASSWORD:
-        return await _start_page(visit, refusal=SignInRefusal.WRONG, name="", next_path=data.get("next"))
+        return await start_page(visit, refusal=SignInRefusal.WRONG, name="", next_path=data.get("next"))
     done = await sign_in(
         visit.service.people,
         name,
@@ -63,12 +69,17 @@ async def sign_in_by_password(visit: Visiting, request: ConsoleRequest, data: Fo
         tell=telling(visit, request),
     )
     if isinstance(done, SignInRefusal):
-        return await _start_page(visit, refusal=done, name=name, next_path=data.get("next"))
+        return await start_page(visit, refusal=done, name=name, next_path=data.get("next"))
     if isinstance(done, NeedsCode):
-        response = go_to(f"{CODE_PATH}?next={quote(data.get('next', ''), safe='')}")
-        response.set_cookie(cookie(request, FIRST_STEP_COOKIE, done.token, int(CODE_WITHIN.total_seconds())))
-        return response
+        return to_second_step(request, done, data.get("next", ""))
     return await welcome(visit, request, done, data.get("next", ""))
+
+
+def to_second_step(request: ConsoleRequest, done: NeedsCode, next_path: str) -> Page:
+    """The page that asks for the code of the second factor."""
+    response = go_to(f"{CODE_PATH}?next={quote(next_path, safe='')}")
+    response.set_cookie(cookie(request, FIRST_STEP_COOKIE, done.token, int(CODE_WITHIN.total_seconds())))
+    return response
 
 
 @get(CODE_PATH)
@@ -86,7 +97,7 @@ async def sign_in_by_code(visit: Visiting, request: ConsoleRequest, data: Form) 
     done = await finish_sign_in(
         service.people,
         service.second_factors,
-        service.sealer,
+        service.encryption,
         request.cookies.get(FIRST_STEP_COOKIE, ""),
         data.get("code", "")[:LONGEST_CODE],
         browser=browser_of(visit, request),
@@ -94,7 +105,7 @@ async def sign_in_by_code(visit: Visiting, request: ConsoleRequest, data: Form) 
         tell=telling(visit, request),
     )
     if done is SignInRefusal.TOO_LATE:
-        response = await _start_page(visit, refusal=done, next_path=next_path)
+        response = await start_page(visit, refusal=done, next_path=next_path)
         response.delete_cookie(FIRST_STEP_COOKIE)
         return response
     if isinstance(done, SignInRefusal):
@@ -109,20 +120,19 @@ async def sign_in_by_click(visit: Visiting, request: ConsoleRequest, data: Form)
     """As one of the demo's own people; nowhere else."""
     name = data.get("name", "")
     if not visit.options.one_click or not name.isprintable():
-        return await _start_page(visit, refusal=SignInRefusal.WRONG)
+        return await start_page(visit, refusal=SignInRefusal.WRONG)
     browser, now = browser_of(visit, request), visit.service.clock()
     done = await sign_in_sample(visit.service.people, name, now=now, browser=browser)
     if isinstance(done, SignInRefusal):
-        return await _start_page(visit, refusal=done)
+        return await start_page(visit, refusal=done)
     return await welcome(visit, request, done, data.get("next", ""))
 
 
 @post("/sign-out", status_code=303)
 async def leave(visit: Visiting, request: ConsoleRequest) -> Response[str]:
-    """Ends the session here and in the database."""
-    if request.auth:
-        await sign_out(visit.service.people, request.auth)
-    response = go_to("/")
+    """Ends the session here and in the database; who came from an issuer is told that they are signed in there."""
+    way = await sign_out(visit.service.people, request.auth) if request.auth else None
+    response = go_to(SIGNED_OUT if way is Way.OPENID else "/")
     response.headers["clear-site-data"] = '"cache"'
     response.delete_cookie(SESSION_COOKIE)
     return response
@@ -148,10 +158,13 @@ def seen_version(data: Mapping[str, str]) -> int:
 
 
 def _status_of(refusal: SignInRefusal) -> int:
-    return 429 if refusal is SignInRefusal.TOO_MANY_ATTEMPTS else 403
+    return _STATUSES.get(refusal, 403)
 
 
-async def _start_page(
+_STATUSES = {SignInRefusal.TOO_MANY_ATTEMPTS: 429, SignInRefusal.ISSUER_AWAY: 503}
+
+
+async def start_page(
     visit: Visit, *, refusal: SignInRefusal | None = None, name: str = "", next_path: str | None = None
 ) -> Page:
     return show(
@@ -160,6 +173,8 @@ async def _start_page(
         status_code=200 if refusal is None else _status_of(refusal),
         samples=await visit.service.people.samples() if visit.options.one_click else (),
         policy=await visit.service.policy_in_force.current(),
+        passwords=visit.service.settings.password_sign_in is YesOrNo.YES,
+        openid=visit.service.openid is not None,
         refusal=refusal,
         name=name,
         next_path=next_path,

@@ -140,12 +140,20 @@ def show(visit: Visit, template: str, /, *, status_code: int = 200, **values: ob
 
 
 def go_to(path: str, *, otherwise: str = "/") -> Page:
-    """Redirect after a form was sent, to a page of this site. Only this function writes a Location header.
+    """Redirect after a form was sent, to a page of this site.
+
+    Only this function and `leave_for` write a Location header.
 
     A path that would leave the site is replaced by `otherwise`.
     """
     where = path if is_local(path) else otherwise
     headers = {"location": quote(where, safe=_WRITTEN_AS_IT_IS), **PAGE_HEADERS}
+    return Response("", status_code=303, media_type=MediaType.HTML, headers=headers)
+
+
+def leave_for(address: str) -> Page:
+    """Redirect to the OpenID Connect issuer; the address is ours to the letter, and never a reader's."""
+    headers = {"location": quote(address, safe=_WRITTEN_AS_IT_IS), **PAGE_HEADERS}
     return Response("", status_code=303, media_type=MediaType.HTML, headers=headers)
 
 

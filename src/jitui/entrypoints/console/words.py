@@ -38,6 +38,13 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         SignInRefusal.WRONG_CODE: _("The code is not right."),
         SignInRefusal.CODE_USED: _("This code was used already. Please wait for the next one."),
         SignInRefusal.TOO_LATE: _("That took too long. Please sign in again."),
+        SignInRefusal.NO_PASSWORDS: _("Nobody signs in by a password here. Please use single sign-on."),
+        SignInRefusal.ISSUER_AWAY: _("Single sign-on does not answer. Please try again in a few minutes."),
+        SignInRefusal.ISSUER_REFUSED: _("Single sign-on did not let you in, or you left it. Please try again."),
+        SignInRefusal.OTHER_WINDOW: _("This sign-in was begun in another browser or window. Please sign in again."),
+        SignInRefusal.NOT_ACCEPTED: _("The answer of single sign-on cannot be accepted. Please sign in again."),
+        SignInRefusal.NOBODY_HERE: _("You have no account here that may sign in. Please ask an administrator."),
+        SignInRefusal.FACTOR_MISSING: _("Single sign-on did not ask you for a second factor, which is needed here."),
     },
     TicketState: {
         TicketState.AWAITING_MERCHANT: _("Waiting for the shop"),

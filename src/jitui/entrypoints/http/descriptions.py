@@ -238,6 +238,7 @@ FIELDS: dict[str, str] = {
     "resolved_at": "When the task was resolved; null while it is open.",
     "resolved_by": "Who resolved it.",
     "restriction_id": "The id of the restriction.",
+    "selection_id": "The id of a buyer's entry on the lists, by which the audit log names it.",
     "restrictions": "The restrictions, newest first.",
     "results": "What became of each event, in the order in which they were sent.",
     "retracts": "The id of an event that is taken back.",

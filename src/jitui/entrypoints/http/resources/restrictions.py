@@ -9,7 +9,7 @@ from uuid import UUID
 
 from litestar.params import FromPath
 
-from jitui.aftersales.governance.registry import Restriction, Selection
+from jitui.aftersales.governance.registry import Restriction, new_selection
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.entrypoints.http.fields import Id, Text, Time, Why, read_uuid
 from jitui.entrypoints.http.mapping import shown
@@ -68,6 +68,7 @@ class RestrictionList(Shown, frozen=True, kw_only=True):
 class SelectionAnswer(Shown, frozen=True, kw_only=True):
     """A buyer on one of the platform's lists."""
 
+    selection_id: UUID
     buyer_id: str
     verdict: str
     reason: str
@@ -179,9 +180,9 @@ async def select_buyer(request: RequestContext, buyer_id: FromPath[str]) -> Repl
     """Put a buyer on the allow or the deny list."""
     sent = await read_body(request, SelectionSent)
     buyer_id, service = id_of_address("buyer_id", buyer_id), request.service
-    row = Selection(buyer_id, sent.verdict, sent.reason, request.actor.id, service.clock())
-    await service.registry.select(row)
-    return answer(shown(SelectionAnswer, row))
+    row = new_selection(buyer_id, sent.verdict, sent.reason, request.actor.id, service.clock())
+    selection_id = await service.registry.select(row)
+    return answer(shown(SelectionAnswer, row, selection_id=selection_id))
 
 
 HANDLERS = (restrict_buyer, list_restrictions, lift_restriction, select_buyer)
@@ -201,5 +202,12 @@ EXAMPLES = (
     SelectionSent(verdict="allow", reason="Invited."),
     _RESTRICTION,
     RestrictionList(restrictions=(_RESTRICTION,)),
-    SelectionAnswer(buyer_id="b-1", verdict="allow", reason="Invited.", set_by="risk desk", set_at=sample.PAID_AT),
+    SelectionAnswer(
+        selection_id=sample.RESTRICTION_ID,
+        buyer_id="b-1",
+        verdict="allow",
+        reason="Invited.",
+        set_by="risk desk",
+        set_at=sample.PAID_AT,
+    ),
 )
