@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import OctKey, OKPKey
@@ -195,6 +195,7 @@ def test_an_old_and_a_new_key_of_one_id_are_both_tried() -> None:
     assert check(signed(CLAIMS, RSA), [old, *KEYS]) == CLAIMS
 
 
+@settings(deadline=None)  # a signature takes its time
 @given(st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
 def test_no_text_whatever_raises(text: str) -> None:
     assert isinstance(check(text), SignInFault)
@@ -204,6 +205,7 @@ def test_no_text_whatever_raises(text: str) -> None:
 VALUES = st.none() | st.integers() | st.text() | st.booleans() | st.lists(st.text())
 
 
+@settings(deadline=None)  # a signature takes its time
 @given(st.dictionaries(st.sampled_from([*CLAIMS, "azp", "nbf"]), VALUES))
 def test_whatever_the_claims_are_only_the_right_ones_are_believed(changed: dict[str, Any]) -> None:
     claims = {**CLAIMS, **changed}
