@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from jitui.adapters.postgres.openid import PostgresIdentities
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.personal_data import PostgresPersonalData
 from jitui.aftersales.changes import RecordBuyerEvent
@@ -23,12 +24,14 @@ from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import AttemptRef, OrderRef, TicketRef
 from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.identity.access import Role
+from jitui.identity.openid_person import Linked
 from jitui.identity.people import Browser, Person
 from jitui.ids import lane_of, new_id
 from tests.aftersales.market import NOW, Market
 
 BUYER = "anna.mueller-4711"
 PLANTED = "Hauptstrasse-12"
+EMAIL = "anna@hauptstrasse.example"
 """What nobody may find after an erasure; it is put into every text that people and platforms send."""
 ACCOUNT = "anna-signs-in"
 LATER = NOW + timedelta(days=120)
@@ -89,6 +92,9 @@ async def signs_in(market: Market, buyer_id: str = BUYER) -> None:
     people = PostgresPeople(market.pool)
     person = Person(ACCOUNT, Role.BUYER, buyer_id, f"Anna of {PLANTED}")
     assert await people.add_person(person, None, NOW, by="ada")
+    identities = PostgresIdentities(market.pool)
+    assert await identities.link(ACCOUNT, "https://id.example", f"subject {PLANTED}", by="ada", now=NOW) is Linked.DONE
+    assert await identities.set_email(ACCOUNT, EMAIL, by="ada", now=NOW) is Linked.DONE
     await people.add_session(b"t" * 32, ACCOUNT, NOW, LATER, Browser("203.0.113.77", "Firefox"))
 
 

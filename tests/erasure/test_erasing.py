@@ -8,14 +8,14 @@ from jitui.adapters.postgres.audit import PostgresAuditLog
 from jitui.identity.audit import verify
 from jitui.ids import lane_of
 from tests.aftersales.market import Market
-from tests.erasure.life import ACCOUNT, BUYER, PLANTED, a_life, erased, everywhere, rows
+from tests.erasure.life import ACCOUNT, BUYER, EMAIL, PLANTED, a_life, erased, everywhere, rows
 
 
 async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
     market: Market, database_url: str
 ) -> None:
     await a_life(market)
-    before = {hit.table for hit in everywhere(database_url, BUYER, PLANTED, ACCOUNT, "203.0.113.77")}
+    before = {hit.table for hit in everywhere(database_url, BUYER, PLANTED, ACCOUNT, EMAIL, "203.0.113.77")}
     assert before == {
         "api_key",
         "audit_event",
@@ -46,7 +46,7 @@ async def test_neither_the_id_nor_a_planted_text_is_in_any_column_of_any_table(
         "ticket_event",
     }
     await erased(market)
-    assert everywhere(database_url, BUYER, PLANTED, ACCOUNT, "203.0.113.77") == []
+    assert everywhere(database_url, BUYER, PLANTED, ACCOUNT, EMAIL, "203.0.113.77") == []
 
 
 async def test_the_new_id_lies_in_the_same_lane_and_nothing_leads_to_it(market: Market, database_url: str) -> None:

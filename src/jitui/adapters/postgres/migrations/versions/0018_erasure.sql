@@ -146,7 +146,8 @@ BEGIN
     RAISE EXCEPTION 'The audit log is append-only.';
 END $$;
 
--- Somebody who signs in as a buyer is named by the buyer's pseudonym, and their address is left out.
+-- Somebody who signs in as a buyer is named by the buyer's pseudonym. The addresses of their machine and their mail are
+-- left out, and who they are at the issuer of single sign-on.
 CREATE FUNCTION append_named_audit(at timestamptz, actor text, action text, subject text, detail text)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -154,7 +155,7 @@ DECLARE
     about text := audited_name(subject);
 BEGIN
     RETURN append_audit(at, acting, action, about, CASE
-        WHEN acting = actor AND about = subject THEN detail ELSE (detail::jsonb - 'address')::text END);
+        WHEN acting = actor AND about = subject THEN detail ELSE (detail::jsonb - '{address,email,subject}'::text[])::text END);
 END $$;
 
 CREATE FUNCTION audited_name(given text) RETURNS text LANGUAGE plpgsql AS $$
