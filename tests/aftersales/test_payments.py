@@ -135,11 +135,12 @@ async def test_orders_racing_for_a_shared_payment_stay_within_its_total(market: 
 
 
 async def test_the_database_holds_the_parts_within_the_total(market: Market) -> None:
-    ref = await placed(market, "o-1", 1000)
-    await capture(market, ref, replace(PAYMENT, payment_total_minor=1500))
+    first, second = [await placed(market, f"o-{number}", 1000) for number in range(2)]
+    await capture(market, first, replace(PAYMENT, payment_total_minor=1500))
+    await capture(market, second, replace(PAYMENT, captured_minor=500, payment_total_minor=1500))
     with pytest.raises(psycopg.errors.CheckViolation):
         async with market.pool.connection() as connection:
-            await connection.execute("UPDATE shared_payment SET captured_minor = 1501")
+            await connection.execute("UPDATE shared_payment SET captured_minor = captured_minor + 1")
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         async with market.pool.connection() as connection:
             await connection.execute("UPDATE tender SET payment_total_minor = 1501")
