@@ -83,6 +83,20 @@ async def test_a_later_capture_is_not_lost_to_a_tender_of_a_similar_name(market:
 
 
 @on_both_stores
+async def test_a_later_capture_is_about_one_tender_of_one_order(market: Market) -> None:
+    first, second = [await placed(market, f"o-{number}", 9000) for number in range(2)]
+    await capture(market, first, PAYMENT)
+    await capture(market, first, replace(PAYMENT, tender_id="t2", payment_id="pay-2"))
+    await capture(market, second, replace(PAYMENT, payment_id="pay-3"))
+    more = replace(PAYMENT, captured_minor=2500, payment_total_minor=4000)
+    assert isinstance(await capture(market, first, more), Executed)
+    assert await captured(market, first) == [("t1", 2500), ("t2", 1000)]
+    assert await captured(market, second) == [("t1", 1000)]
+    tenders = [*(await snapshot_of(market, first)).tenders, *(await snapshot_of(market, second)).tenders]
+    assert [tender.payment_total_minor for tender in tenders] == [4000, None, None]
+
+
+@on_both_stores
 async def test_several_orders_share_a_payment_within_its_total(market: Market) -> None:
     first, second, third = [await placed(market, f"o-{number}", 2500) for number in range(3)]
     part = replace(PAYMENT, payment_total_minor=3500)
@@ -121,11 +135,12 @@ async def test_orders_racing_for_a_shared_payment_stay_within_its_total(market: 
 
 
 async def test_the_database_holds_the_parts_within_the_total(market: Market) -> None:
-    ref = await placed(market, "o-1", 1000)
-    await capture(market, ref, replace(PAYMENT, payment_total_minor=1500))
+    first, second = [await placed(market, f"o-{number}", 1000) for number in range(2)]
+    await capture(market, first, replace(PAYMENT, payment_total_minor=1500))
+    await capture(market, second, replace(PAYMENT, captured_minor=500, payment_total_minor=1500))
     with pytest.raises(psycopg.errors.CheckViolation):
         async with market.pool.connection() as connection:
-            await connection.execute("UPDATE shared_payment SET captured_minor = 1501")
+            await connection.execute("UPDATE shared_payment SET captured_minor = captured_minor + 1")
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         async with market.pool.connection() as connection:
             await connection.execute("UPDATE tender SET payment_total_minor = 1501")
