@@ -262,6 +262,7 @@ class Settings:
     settle_alone_up_to: tuple[CurrencyAmount, ...] = _setting(_amounts, (CurrencyAmount("CNY", 100_000),))
     log_level: LogLevel = _setting(_word(LogLevel), LogLevel.INFO)
     log_format: LogFormat = _setting(_word(LogFormat), LogFormat.CONSOLE)
+    access_log: YesOrNo = _setting(_word(YesOrNo), YesOrNo.YES)
 
     @property
     def usage_max_age(self) -> timedelta:

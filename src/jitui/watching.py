@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from jitui.aftersales.operations.watch import Watch
 from jitui.bootstrap import Service
-from jitui.logs import get_logger
+from jitui.logs import get_logger, tell_failure
 
 WATCH_SECONDS = 20.0
 AFTER_FAULT_SECONDS = 1.0
@@ -56,8 +56,8 @@ async def repeat(
         try:
             if await step():
                 continue
-        except Exception:
-            log.exception("step_failed", step=name)
+        except Exception as error:
+            tell_failure(log, "step_failed", error, step=name)
             pause_seconds = after_fault_seconds
         await pause(stop, pause_seconds)
 

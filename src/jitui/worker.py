@@ -21,7 +21,7 @@ from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.reconciliation.restore import explain_refunds
 from jitui.bootstrap import Service, webhook_dispatcher
 from jitui.errors import JituiError
-from jitui.logs import get_logger
+from jitui.logs import get_logger, tell_failure
 from jitui.watching import AFTER_FAULT_SECONDS, pause, repeat, watch
 from jitui.webhooks.dispatcher import Dispatcher
 
@@ -99,8 +99,8 @@ async def expire_due(service: Service) -> int:
     for ref in await service.store.expired_tickets(now, EXPIRY_BATCH):
         try:
             done += isinstance(await expire(service.store, ref, now=now), Executed)
-        except Exception:
-            log.exception("ticket_not_expired", ticket=str(ref.ticket_id))
+        except Exception as error:
+            tell_failure(log, "ticket_not_expired", error, ticket=str(ref.ticket_id))
     return done
 
 
@@ -115,8 +115,8 @@ async def _pay_through(service: Service, provider: str, stop: asyncio.Event) -> 
         free = service.settings.worker_batch - len(calls)
         try:
             claimed = await _claim(service, provider, free)
-        except Exception:
-            log.exception("step_failed", step="claim", provider=provider)
+        except Exception as error:
+            tell_failure(log, "step_failed", error, step="claim", provider=provider)
             await pause(stop, AFTER_FAULT_SECONDS)
             continue
         for refund in claimed:
@@ -141,8 +141,8 @@ async def _pay_one(service: Service, claimed: ClaimedRefund) -> None:
     """Pay one claimed refund. When this fails, its lease runs out and it is claimed again later."""
     try:
         await pay_claimed(service.store, service.providers, claimed, clock=service.clock)
-    except Exception:
-        log.exception("refund_not_confirmed", refund=str(claimed.refund.refund_id))
+    except Exception as error:
+        tell_failure(log, "refund_not_confirmed", error, refund=str(claimed.refund.refund_id))
 
 
 async def _beat(service: Service, worker: WorkerBeat, health: ProvidersHealth) -> bool:
@@ -172,8 +172,8 @@ async def _first_look(service: Service, stop: asyncio.Event) -> None:
         try:
             await _watch_payouts(service)
             return
-        except Exception:
-            log.exception("step_failed", step="payouts")
+        except Exception as error:
+            tell_failure(log, "step_failed", error, step="payouts")
             await pause(stop, AFTER_FAULT_SECONDS)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jitui.entrypoints.cli.output import say
-
 if TYPE_CHECKING:
     from jitui.bootstrap import Service
 
@@ -25,8 +23,10 @@ def worker() -> None:
 async def _work(service: Service) -> bool:
     """Whether it was Ctrl-C that ended it."""
     import asyncio
+    import os
     import signal
 
+    from jitui.logs import get_logger
     from jitui.worker import run_worker
 
     stop = asyncio.Event()
@@ -43,6 +43,7 @@ async def _work(service: Service) -> bool:
 
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, leave, one)
-    say(f"Working; pays through {', '.join(service.providers) or 'no provider (none is configured)'}.")
+    providers = ", ".join(service.providers) or "no provider (none is configured)"
+    get_logger("jitui.worker").info("working", pays_through=providers, process_id=os.getpid())
     await run_worker(service, stop)
     return interrupted

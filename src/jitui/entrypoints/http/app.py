@@ -15,6 +15,7 @@ from litestar.response import Response
 from litestar.types import (
     BeforeMessageSendHookHandler,
     ControllerRouterHandler,
+    HTTPScope,
     LifeSpanReceive,
     LifeSpanScope,
     LifeSpanSend,
@@ -25,6 +26,7 @@ from litestar.types import (
 )
 
 from jitui.bootstrap import Service
+from jitui.entrypoints.http.access_log import AccessLog
 from jitui.entrypoints.http.auth import admission
 from jitui.entrypoints.http.exchange import begin_exchange, exchange_of
 from jitui.entrypoints.http.headers import guarded
@@ -45,7 +47,7 @@ from jitui.entrypoints.http.request import Api, RequestContext
 from jitui.entrypoints.http.resources import HANDLERS
 from jitui.errors import NotConfigured, Unavailable
 from jitui.logs import get_logger
-from jitui.settings import Settings
+from jitui.settings import Settings, YesOrNo
 
 log = get_logger("jitui.http")
 
@@ -54,14 +56,23 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class Application(Litestar):
-    """Litestar, which gives each request its id before anything else happens."""
+    """Litestar, which gives each request its id before anything else happens, and a line of the access log after it."""
+
+    access_log: AccessLog | None = None
 
     async def __call__(
         self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
     ) -> None:
-        if scope["type"] == ScopeType.HTTP:
-            begin_exchange(cast(Scope, scope))
-        await super().__call__(scope, receive, send)
+        if scope["type"] != ScopeType.HTTP:
+            await super().__call__(scope, receive, send)
+            return
+        http = cast(HTTPScope, scope)
+        begin_exchange(http)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self.access_log is not None:
+                self.access_log.tell(http)
 
 
 def create_app(
@@ -115,6 +126,8 @@ def _litestar(
         openapi_config=None,
         logging_config=None,
     )
+    if api.settings.access_log is YesOrNo.YES:
+        litestar.access_log = AccessLog()
     litestar.state.jitui = api.opened
     litestar.state.stopping = api.stopping
     litestar.state.used_keys = api.used_keys
@@ -160,6 +173,7 @@ def _finishing(api: Api) -> BeforeMessageSendHookHandler:
         if message["type"] != "http.response.start":
             return
         exchange = exchange_of(scope)
+        exchange.status = message["status"]
         message["headers"] = guarded(message["headers"], exchange)
         handler = scope.get("route_handler")
         if handler is not None and operation_of(handler) is not None:

@@ -23,11 +23,16 @@ _KEY = "jitui_exchange"
 
 @dataclass(slots=True)
 class Exchange:
-    """A request and its response; `headers` are added to the response, whoever makes it."""
+    """A request and its response; `headers` are added to the response, whoever makes it.
+
+    `key_id` is that of the key that was admitted; `status` is known as soon as the response begins.
+    """
 
     request_id: str
     arrived_at: float = field(default_factory=monotonic)
     headers: Headers = ()
+    key_id: str | None = None
+    status: int | None = None
 
 
 def begin_exchange(scope: Scope) -> None:
