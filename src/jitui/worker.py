@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from jitui.aftersales.commands.dispute import link_parked
 from jitui.aftersales.commands.execute import Executed
@@ -22,7 +24,10 @@ from jitui.aftersales.reconciliation.restore import explain_refunds
 from jitui.bootstrap import Service, webhook_dispatcher
 from jitui.errors import JituiError
 from jitui.logs import get_logger, tell_failure
-from jitui.watching import AFTER_FAULT_SECONDS, pause, repeat, watch
+from jitui.monitoring.worker_metrics import WorkerMetrics
+from jitui.monitoring.worker_port import metrics_port
+from jitui.watching import AFTER_FAULT_SECONDS, pause, watch
+from jitui.watching import repeat as again_and_again
 from jitui.webhooks.dispatcher import Dispatcher
 
 IDLE_SECONDS = 0.05
@@ -35,6 +40,7 @@ BEAT_SECONDS = 10.0
 PAYOUTS_SECONDS = 2.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
+POOL_SECONDS = 5.0
 KEYS_SECONDS = 86_400.0
 AUDIT_SECONDS = 86_400.0
 MOST_KEYS_NAMED = 20
@@ -46,37 +52,47 @@ KEEP_RESPONSES = timedelta(hours=48)
 FORGET_SILENT = timedelta(days=1)
 """How long a worker that fell silent is a task; then it is struck out, as one that does not come back."""
 
+Repeat = Callable[..., Awaitable[None]]
+
 log = get_logger("jitui.worker")
 
 
 async def run_worker(service: Service, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then finish the calls in hand."""
+    metrics = WorkerMetrics()
+    async with metrics_port(service.settings, metrics.exposition):
+        await _work(service, stop, metrics)
+
+
+async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -> None:
     health = ProvidersHealth(service.clock, _tell_trouble)
-    paying = replace(service, providers=health.watching(service.providers))
+    paying = replace(service, providers=health.watching(metrics.counting(service.providers)))
     name = service.settings.worker_name or socket.gethostname()
     worker = WorkerBeat(name, service.clock(), tuple(sorted(service.providers)))
     with suppress(JituiError):  # before anybody looks; the loop below says why when it cannot
-        await _beat(service, worker, health)
-    await _first_look(service, stop)
+        await _beat(service, worker, health, metrics)
+    await _first_look(service, stop, metrics)
+    repeat = partial(again_and_again, failed=metrics.step_failed)
     async with webhook_dispatcher(service) as dispatcher:
         await asyncio.gather(
-            *(_pay_through(paying, provider, stop) for provider in paying.providers),
+            *(_pay_through(paying, provider, stop, metrics) for provider in paying.providers),
             repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
             repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
             repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
-            watch(service, stop),
+            watch(service, stop, failed=metrics.step_failed),
             repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
             repeat(
                 "beat",
                 stop,
-                lambda: _beat(service, worker, health),
+                lambda: _beat(service, worker, health, metrics),
                 every_seconds=BEAT_SECONDS,
                 after_fault_seconds=BEAT_SECONDS,
             ),
             repeat("keys", stop, lambda: warn_of_ending_keys(service), every_seconds=KEYS_SECONDS),
             repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
             repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
-            _send_webhooks(dispatcher, stop),
+            repeat("pool", stop, lambda: _sample_pool(service, metrics), every_seconds=POOL_SECONDS),
+            _send_webhooks(dispatcher, stop, repeat),
         )
     with suppress(JituiError):  # a worker that cannot say so is found to be silent
         await service.workers.leave(name)
@@ -104,7 +120,7 @@ async def expire_due(service: Service) -> int:
     return done
 
 
-async def _pay_through(service: Service, provider: str, stop: asyncio.Event) -> None:
+async def _pay_through(service: Service, provider: str, stop: asyncio.Event, metrics: WorkerMetrics) -> None:
     """Keep up to `worker_batch` calls to one provider running, and claim only as many refunds as can be called now.
 
     Each provider has a limit of its own, so a slow provider does not delay the refunds of another. A call that ends
@@ -117,8 +133,10 @@ async def _pay_through(service: Service, provider: str, stop: asyncio.Event) -> 
             claimed = await _claim(service, provider, free)
         except Exception as error:
             tell_failure(log, "step_failed", error, step="claim", provider=provider)
+            metrics.step_failed("claim")
             await pause(stop, AFTER_FAULT_SECONDS)
             continue
+        metrics.claimed(provider, len(claimed))
         for refund in claimed:
             call = asyncio.create_task(_pay_one(service, refund))
             calls.add(call)
@@ -145,10 +163,11 @@ async def _pay_one(service: Service, claimed: ClaimedRefund) -> None:
         tell_failure(log, "refund_not_confirmed", error, refund=str(claimed.refund.refund_id))
 
 
-async def _beat(service: Service, worker: WorkerBeat, health: ProvidersHealth) -> bool:
+async def _beat(service: Service, worker: WorkerBeat, health: ProvidersHealth, metrics: WorkerMetrics) -> bool:
     """Say that this worker lives, and what it cannot work with."""
     health.look()
     await service.workers.beat(replace(worker, trouble=health.trouble))
+    metrics.beat(service.clock())
     return False
 
 
@@ -166,7 +185,7 @@ def _tell_trouble(news: TroubleNews) -> None:
             )
 
 
-async def _first_look(service: Service, stop: asyncio.Event) -> None:
+async def _first_look(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -> None:
     """Check before the first claim whether the database is a restored backup; repeat until the check succeeds."""
     while not stop.is_set():
         try:
@@ -174,6 +193,7 @@ async def _first_look(service: Service, stop: asyncio.Event) -> None:
             return
         except Exception as error:
             tell_failure(log, "step_failed", error, step="payouts")
+            metrics.step_failed("payouts")
             await pause(stop, AFTER_FAULT_SECONDS)
 
 
@@ -207,7 +227,12 @@ async def note_audit_head(service: Service) -> bool:
     return False
 
 
-async def _send_webhooks(dispatcher: Dispatcher, stop: asyncio.Event) -> None:
+async def _sample_pool(service: Service, metrics: WorkerMetrics) -> bool:
+    metrics.pool.sample(service.pool_figures())
+    return False
+
+
+async def _send_webhooks(dispatcher: Dispatcher, stop: asyncio.Event, repeat: Repeat) -> None:
     await asyncio.gather(
         dispatcher.run(stop),
         repeat("webhook_fan_out", stop, dispatcher.fan_out, every_seconds=FAN_OUT_SECONDS),

@@ -15,7 +15,9 @@ def worker() -> None:
     now (what was in hand is looked up by whoever comes next).
     """
     from jitui.entrypoints.cli.running import with_app
+    from jitui.settings import share_metrics_in
 
+    share_metrics_in(None)  # what a worker beside the API counts is read at its own port
     if with_app(_work):
         raise KeyboardInterrupt
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
@@ -26,12 +27,12 @@ from litestar.types import (
 )
 
 from jitui.bootstrap import Service
-from jitui.entrypoints.http.access_log import AccessLog
+from jitui.entrypoints.http.access_log import AccessLog, route_of_scope
 from jitui.entrypoints.http.auth import admission
 from jitui.entrypoints.http.exchange import begin_exchange, exchange_of
 from jitui.entrypoints.http.headers import guarded
 from jitui.entrypoints.http.limits import Rate
-from jitui.entrypoints.http.operation import method_of, operation_of
+from jitui.entrypoints.http.operation import method_of
 from jitui.entrypoints.http.pages import pages
 from jitui.entrypoints.http.problems import (
     INTERNAL_ERROR,
@@ -48,6 +49,10 @@ from jitui.entrypoints.http.resources import HANDLERS
 from jitui.errors import NotConfigured, Unavailable
 from jitui.logs import get_logger
 from jitui.settings import Settings, YesOrNo
+
+POOL_SECONDS = 5.0
+_METHODS = frozenset({*HttpMethod, "HEAD", "OPTIONS"})
+"""A caller may send any word; only these are labels of metrics."""
 
 log = get_logger("jitui.http")
 
@@ -104,13 +109,22 @@ def create_opening_app(
     async def lifespan(litestar: Litestar) -> AsyncIterator[None]:
         async with opener() as opened:
             api.opened = litestar.state.jitui = opened
+            sampling = asyncio.create_task(_sample_pool(api, opened))
             try:
                 yield
             finally:
+                sampling.cancel()
                 await api.used_keys.close(opened)
                 api.opened = None
 
     return _litestar(api, extra_handlers, (lifespan,))
+
+
+async def _sample_pool(api: Api, service: Service) -> None:
+    """A scrape reaches one of several processes, so each notes from time to time how its connections stand."""
+    while True:
+        api.metrics.pool.sample(service.pool_figures())
+        await asyncio.sleep(POOL_SECONDS)
 
 
 def _litestar(
@@ -175,9 +189,13 @@ def _finishing(api: Api) -> BeforeMessageSendHookHandler:
         exchange = exchange_of(scope)
         exchange.status = message["status"]
         message["headers"] = guarded(message["headers"], exchange)
-        handler = scope.get("route_handler")
-        if handler is not None and operation_of(handler) is not None:
-            api.metrics.answered(handler.fn.__name__, message["status"], monotonic() - exchange.arrived_at)
+        method = str(scope.get("method"))
+        api.metrics.answered(
+            method if method in _METHODS else "other",
+            route_of_scope(scope),
+            exchange.status,
+            monotonic() - exchange.arrived_at,
+        )
 
     return finish
 

@@ -27,6 +27,7 @@ from jitui.entrypoints.http.app import create_opening_app
 from jitui.entrypoints.http.request import Stopping
 from jitui.errors import NotConfigured
 from jitui.logs import configure, get_logger
+from jitui.metrics import shared_between_processes
 from jitui.settings import Settings, read_settings
 from jitui.watching import watching
 
@@ -140,7 +141,8 @@ def serve(
     server = uvicorn.Server(config)
     with closing(listener), _signals_end_quietly(server):
         if processes > 1:
-            Multiprocess(config, sockets=[listener]).run()
+            with shared_between_processes():
+                Multiprocess(config, sockets=[listener]).run()
         else:
             server.run(sockets=[listener])
 
