@@ -264,6 +264,8 @@ class Settings:
     log_level: LogLevel = _setting(_word(LogLevel), LogLevel.INFO)
     log_format: LogFormat = _setting(_word(LogFormat), LogFormat.CONSOLE)
     access_log: YesOrNo = _setting(_word(YesOrNo), YesOrNo.YES)
+    traces_url: str | None = _setting(_http_url, None)
+    traces_percent: int = _setting(_whole(1, 100), 100)
 
     @property
     def usage_max_age(self) -> timedelta:

@@ -23,9 +23,10 @@ from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.reconciliation.restore import explain_refunds
 from jitui.bootstrap import Service, webhook_dispatcher
 from jitui.errors import JituiError
-from jitui.logs import get_logger, tell_failure
+from jitui.logs import get_logger, name_trace, tell_failure
 from jitui.monitoring.worker_metrics import WorkerMetrics
 from jitui.monitoring.worker_port import metrics_port
+from jitui.tracing import continued_span, trace_id_of
 from jitui.watching import AFTER_FAULT_SECONDS, pause, watch
 from jitui.watching import repeat as again_and_again
 from jitui.webhooks.dispatcher import Dispatcher
@@ -157,10 +158,15 @@ async def _claim(service: Service, provider: str, limit: int) -> list[ClaimedRef
 
 async def _pay_one(service: Service, claimed: ClaimedRefund) -> None:
     """Pay one claimed refund. When this fails, its lease runs out and it is claimed again later."""
-    try:
-        await pay_claimed(service.store, service.providers, claimed, clock=service.clock)
-    except Exception as error:
-        tell_failure(log, "refund_not_confirmed", error, refund=str(claimed.refund.refund_id))
+    refund = claimed.refund
+    about = {"jitui.refund_id": str(refund.refund_id), "jitui.provider": refund.provider}
+    with continued_span("pay refund", claimed.trace_parent, about) as spanned:
+        name_trace(spanned.trace_id or trace_id_of(claimed.trace_parent))
+        try:
+            await pay_claimed(service.store, service.providers, claimed, clock=service.clock)
+        except Exception as error:
+            spanned.failed(error)
+            tell_failure(log, "refund_not_confirmed", error, refund=str(refund.refund_id))
 
 
 async def _beat(service: Service, worker: WorkerBeat, health: ProvidersHealth, metrics: WorkerMetrics) -> bool:

@@ -5,7 +5,15 @@ unconfigured is to print every local variable beside a trace, passwords included
 """
 
 from jitui.logs.hiding import without_secrets
-from jitui.logs.lines import configure, get_logger, install_default, isolated_trace, name_request, tell_failure
+from jitui.logs.lines import (
+    configure,
+    get_logger,
+    install_default,
+    isolated_trace,
+    name_request,
+    name_trace,
+    tell_failure,
+)
 from jitui.logs.tracebacks import trace_of
 
 __all__ = [
@@ -13,6 +21,7 @@ __all__ = [
     "get_logger",
     "isolated_trace",
     "name_request",
+    "name_trace",
     "tell_failure",
     "trace_of",
     "without_secrets",

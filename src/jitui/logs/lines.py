@@ -39,13 +39,13 @@ def get_logger(name: str) -> Any:
 def name_request(request_id: str, trace_id: str | None = None) -> None:
     """Put the id of the request that is being answered into every line of the log about it, and its trace's."""
     structlog.contextvars.bind_contextvars(request_id=request_id)
+    name_trace(trace_id)
+
+
+def name_trace(trace_id: str | None) -> None:
+    """Put the id of a trace, where there is one, into every line that this task writes."""
     if trace_id is not None:
         structlog.contextvars.bind_contextvars(trace_id=trace_id)
-
-
-def name_trace(trace_id: str) -> None:
-    """Put the id of a trace into every line that this task writes."""
-    structlog.contextvars.bind_contextvars(trace_id=trace_id)
 
 
 def tell_failure(log: Any, event: str, error: BaseException, **about: object) -> None:

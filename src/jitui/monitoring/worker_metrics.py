@@ -1,8 +1,8 @@
-"""What Prometheus reads of a worker itself: its calls to providers, its steps, its connections, its heartbeat."""
+"""What is measured of a worker itself: its calls to providers, its steps, its connections, its heartbeat."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
@@ -18,6 +18,7 @@ from jitui.aftersales.provider import (
     RefundResult,
 )
 from jitui.metrics import OwnMetrics, PoolMetrics
+from jitui.tracing import span
 
 
 class WorkerMetrics:
@@ -34,9 +35,8 @@ class WorkerMetrics:
         self._beat = own.gauge("jitui_worker_beat_timestamp_seconds", "When this worker last said that it lives.")
 
     def called(self, provider: str, call: str, result: RefundResult, seconds: float) -> None:
-        """Count a call; its outcome is the provider's trouble where there was one."""
-        outcome = result.kind.value if result.trouble is None else result.trouble.value
-        self._calls.add(provider, call, outcome)
+        """Count a call."""
+        self._calls.add(provider, call, outcome_of(result))
         self._seconds.observe(seconds, provider, call)
 
     def claimed(self, provider: str, count: int) -> None:
@@ -62,7 +62,7 @@ class WorkerMetrics:
 
 @dataclass(frozen=True, slots=True)
 class CountedProvider:
-    """A provider whose calls are counted and timed; see `jitui.aftersales.provider.PaymentProvider`."""
+    """A provider whose calls are counted, timed and traced; see `jitui.aftersales.provider.PaymentProvider`."""
 
     provider: PaymentProvider
     metrics: WorkerMetrics
@@ -78,20 +78,27 @@ class CountedProvider:
 
     async def send(self, instruction: RefundInstruction) -> RefundResult:
         """As the provider's own."""
-        began = self.seconds()
-        result = await self.provider.send(instruction)
-        self.metrics.called(self.name, "send", result, self.seconds() - began)
-        return result
+        return await self._called("send", self.provider.send(instruction))
 
     async def look_up(self, instruction: RefundInstruction) -> RefundResult:
         """As the provider's own."""
-        began = self.seconds()
-        result = await self.provider.look_up(instruction)
-        self.metrics.called(self.name, "look_up", result, self.seconds() - began)
-        return result
+        return await self._called("look_up", self.provider.look_up(instruction))
 
     def read_notification(
         self, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Notification | DisputeNotification | NotificationIgnored | NotificationRefused:
         """As the provider's own; a notification is no call."""
         return self.provider.read_notification(headers, body, now)
+
+    async def _called(self, call: str, asking: Awaitable[RefundResult]) -> RefundResult:
+        began = self.seconds()
+        with span(f"provider {call}", {"jitui.provider": self.name}, calls_out=True) as spanned:
+            result = await asking
+            spanned.set({"jitui.outcome": outcome_of(result)})
+        self.metrics.called(self.name, call, result, self.seconds() - began)
+        return result
+
+
+def outcome_of(result: RefundResult) -> str:
+    """What a call came to: the provider's trouble where there was one, otherwise what it said of the refund."""
+    return result.kind.value if result.trouble is None else result.trouble.value

@@ -32,6 +32,7 @@ from jitui.aftersales.ports import (
     TicketRef,
 )
 from jitui.errors import InvariantBroken, Overtaken
+from jitui.tracing import span
 
 _FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(order_id)s")
 
@@ -122,6 +123,12 @@ class PostgresStore:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         """A transaction; it is rolled back unless `commit` is called."""
+        with span("transaction"):
+            async with self._connected() as transaction:
+                yield transaction
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[PostgresTransaction]:
         async with self._pool.connection() as connection:
             try:
                 yield PostgresTransaction(connection, self._time_zone)

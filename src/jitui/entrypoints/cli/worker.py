@@ -28,6 +28,7 @@ async def _work(service: Service) -> bool:
     import os
     import signal
 
+    from jitui import tracing
     from jitui.logs import get_logger
     from jitui.worker import run_worker
 
@@ -47,5 +48,7 @@ async def _work(service: Service) -> bool:
         loop.add_signal_handler(one, leave, one)
     providers = ", ".join(service.providers) or "no provider (none is configured)"
     get_logger("jitui.worker").info("working", pays_through=providers, process_id=os.getpid())
+    tracing.configure(service.settings, "worker")
     await run_worker(service, stop)
+    tracing.stop()
     return interrupted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from time import monotonic
 from typing import Any, cast
 
@@ -27,9 +27,9 @@ from litestar.types import (
 )
 
 from jitui.bootstrap import Service
-from jitui.entrypoints.http.access_log import AccessLog, route_of_scope
+from jitui.entrypoints.http.access_log import PROBES, AccessLog, route_of_scope
 from jitui.entrypoints.http.auth import admission
-from jitui.entrypoints.http.exchange import begin_exchange, exchange_of
+from jitui.entrypoints.http.exchange import begin_exchange, exchange_of, trace_parent_of
 from jitui.entrypoints.http.headers import guarded
 from jitui.entrypoints.http.limits import Rate
 from jitui.entrypoints.http.operation import method_of
@@ -49,6 +49,7 @@ from jitui.entrypoints.http.resources import HANDLERS
 from jitui.errors import NotConfigured, Unavailable
 from jitui.logs import get_logger
 from jitui.settings import Settings, YesOrNo
+from jitui.tracing import Span, request_span, trace_id_of
 
 POOL_SECONDS = 5.0
 _METHODS = frozenset({*HttpMethod, "HEAD", "OPTIONS"})
@@ -72,12 +73,24 @@ class Application(Litestar):
             await super().__call__(scope, receive, send)
             return
         http = cast(HTTPScope, scope)
-        begin_exchange(http)
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            if self.access_log is not None:
-                self.access_log.tell(http)
+        trace_parent = trace_parent_of(http)
+        with nullcontext(None) if http["path"] in PROBES else request_span(trace_parent) as spanned:
+            begin_exchange(http, (spanned.trace_id if spanned else None) or trace_id_of(trace_parent))
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                if spanned is not None:
+                    _describe(spanned, http)
+                if self.access_log is not None:
+                    self.access_log.tell(http)
+
+
+def _describe(spanned: Span, scope: HTTPScope) -> None:
+    """The route instead of the address, whose parts name orders and buyers."""
+    exchange, route = exchange_of(scope), route_of_scope(scope)
+    spanned.rename(f"{scope['method']} {route}")
+    about = {"http.request.method": scope["method"], "http.route": route, "jitui.request_id": exchange.request_id}
+    spanned.set({**about, "http.response.status_code": exchange.status or 0, "jitui.key_id": exchange.key_id or ""})
 
 
 def create_app(

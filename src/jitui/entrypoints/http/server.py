@@ -20,6 +20,7 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 from uvicorn.supervisors import Multiprocess
 
+from jitui import tracing
 from jitui.bootstrap import Service, open_service
 from jitui.child import end_with_parent
 from jitui.connections import BoundedProtocol, Limits, most_connections
@@ -78,7 +79,9 @@ def build(
         raise NotConfigured("JITUI_DATABASE_URL must be set here: the embedded database has one owner, `jitui serve`.")
     beside = extra() if extra is not None else ()
     app = create_opening_app(partial(_opened, settings, url), settings, extra_handlers=beside, worker=worker)
+    tracing.configure(settings, "api")
     app.on_startup += [_end_waiting_on_signal, _spare_the_collector]
+    app.on_shutdown.append(tracing.stop)
     if address is not None:
         app.on_startup.append(partial(_say_where, address))
     return app
