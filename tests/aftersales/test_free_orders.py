@@ -99,7 +99,8 @@ async def test_completed_by_an_event_it_has_gone_as_any_other(market: Market) ->
     retraction = RecordBuyerEvent(buyer, "back", "order_completed", NOW, NOW, order_id="o-2", retracts="other")
     neighbour = next(name for name in (f"n-{number}" for number in range(5000)) if lane_of(name) == lane_of(buyer))
     foreign = RecordBuyerEvent(neighbour, "foreign", "order_completed", NOW, NOW, order_id="o-2")
-    for event in (told, retraction, foreign):
+    paid = RecordBuyerEvent(buyer, "paid", "order_paid", NOW, NOW, order_id="o-2")
+    for event in (told, retraction, foreign, paid):
         await market.registry.record_buyer_events([event])
     refused = await market.ask(buyer, "o-1")
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.ORDER_ALREADY_SHIPPED
@@ -119,6 +120,9 @@ async def test_it_counts_in_no_feature_of_buyer_or_shop(market: Market) -> None:
     ]
     await market.registry.record_buyer_events(told)
     assert await counted(market) == []
+    elsewhere = RecordBuyerEvent(buyer, "elsewhere", "dispute_lost", NOW, NOW)
+    await market.registry.record_buyer_events([elsewhere])
+    assert await counted(market) == [("dispute_lost",)], "what is not about the free order counts"
 
 
 @on_both_stores

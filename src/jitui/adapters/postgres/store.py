@@ -124,17 +124,12 @@ class PostgresStore:
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         """A transaction; it is rolled back unless `commit` is called."""
         with span("transaction"):
-            async with self._connected() as transaction:
-                yield transaction
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[PostgresTransaction]:
-        async with self._pool.connection() as connection:
-            try:
-                yield PostgresTransaction(connection, self._time_zone)
-            finally:
-                if not connection.closed:
-                    await connection.rollback()
+            async with self._pool.connection() as connection:
+                try:
+                    yield PostgresTransaction(connection, self._time_zone)
+                finally:
+                    if not connection.closed:
+                        await connection.rollback()
 
     async def find_order(self, order_id: str) -> OrderRef | None:
         """The order, from the directory, for callers that know its id but not its buyer."""
