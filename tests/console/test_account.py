@@ -20,7 +20,6 @@ from jitui.identity.access import Role
 from jitui.identity.links import make_link
 from jitui.identity.people import ATTEMPTS_ON_A_NAME, Person, enrol
 from jitui.sealing import Sealer, new_key
-from tests.asgi import besides_access
 from tests.console.conftest import Visit
 from tests.console.marketplace import PASSWORD, PREMIUM, SHOP, Marketplace
 from tests.console.pages import Page, Visitor, visiting
@@ -285,7 +284,7 @@ async def test_a_link_that_was_used_or_never_was_is_refused_logged_and_counted(
         nonsense = await visitor.get("/welcome/%00")
     for refused in (again, seen, unknown, nonsense):
         assert (refused.status_code, "This link is over" in refused.text) == (410, True)
-    assert [(line["event"], line["reason"], line["person"]) for line in besides_access(logs)] == [
+    assert [(line["event"], line["reason"], line["person"]) for line in logs] == [
         ("sign_in_refused", "link_refused", None)
     ], "one line a minute"
     assert path.rpartition("/")[2] not in str(logs)
@@ -326,7 +325,7 @@ async def test_refused_sign_ins_are_logged_without_what_was_typed_and_counted(
     with capture_logs() as logs:
         for name, password in (("ada", "wrong-password-1"), ("ada", "wrong-password-2"), ("my-password", "x")):
             await visitor.send("/", "/sign-in", name=name, password=password)
-    assert [(line["reason"], line["person"]) for line in besides_access(logs)] == [
+    assert [(line["reason"], line["person"]) for line in logs] == [
         ("wrong_password", "ada"),
         ("unknown_name", None),
     ]

@@ -20,7 +20,6 @@ from jitui.aftersales.queries import ProviderTroubleSeen
 from jitui.entrypoints.http.app import create_app
 from jitui.entrypoints.http.limits import Rate
 from jitui.errors import Unavailable
-from tests.asgi import besides_access
 from tests.http.api import BUYER, Api
 
 
@@ -172,7 +171,7 @@ async def test_a_surprise_is_500_with_a_number_and_no_internals(api: Api) -> Non
     assert (got.status_code, got.json()["type"]) == (500, "/problems/internal-error")
     assert "secret" not in got.text
     assert got.json()["request_id"] == got.headers["x-request-id"]
-    (logged,) = besides_access(logs)
+    (logged,) = logs
     assert logged["request_id"] == got.headers["x-request-id"]
     assert isinstance(logged["exc_info"], ZeroDivisionError)
     assert api.platform not in str(logged)

@@ -152,3 +152,29 @@ def test_a_line_that_cannot_be_formatted_stops_nobody_and_shows_nothing(
         told = capsys.readouterr().err
         assert PASSWORD not in told
         assert told == f"a line of lib could not be written: {'RuntimeError' if message == '%s' else 'TypeError'}\n"
+
+
+def test_a_secret_of_the_settings_is_hidden_whatever_its_shape(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = "0123456789abcdef-0123"
+    logs.configure(Settings(home=tmp_path, metrics_token=token))
+    logs.get_logger("jitui.test").warning("seen", id=token, request_id="01a21b8b-c3bb-77c3-a940-0d78fa255ea3")
+    told = capsys.readouterr().err
+    assert token not in told and "01a21b8b-c3bb-77c3-a940-0d78fa255ea3" in told
+    logs.configure(Settings(home=tmp_path))
+
+
+def test_the_line_of_a_request_obeys_the_level_and_has_the_form_of_all_lines(
+    configured: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured()
+    logs.name_request("ask-7")
+    logs.write_event("jitui.access", logging.DEBUG, "request", route="/healthz")
+    logs.write_event("jitui.access", logging.INFO, "request", route="/a", status=200, key_id=None, ms=0.4)
+    for _ in range(3):
+        logs.write_event("jitui.access", logging.WARNING, "request", route="/b", status=503)
+    first, second = written(capsys)
+    assert list(first)[:5] == ["timestamp", "level", "logger", "event", "request_id"]
+    assert (first["route"], first["status"], first["level"], first["request_id"]) == ("/a", 200, "info", "ask-7")
+    assert (second["route"], second["level"]) == ("/b", "warning"), "the same again is counted"

@@ -13,6 +13,7 @@ from jitui.logs.lines import (
     name_request,
     name_trace,
     tell_failure,
+    write_event,
 )
 from jitui.logs.tracebacks import trace_of
 
@@ -25,6 +26,7 @@ __all__ = [
     "tell_failure",
     "trace_of",
     "without_secrets",
+    "write_event",
 ]
 
 install_default()

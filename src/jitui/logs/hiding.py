@@ -36,6 +36,9 @@ _NAMED = re.compile(
 )
 """What follows the name of a header, field or cookie that carries a secret."""
 
+_HEXADECIMAL = re.compile(r"[0-9a-f-]{1,36}")
+"""Ids of requests, keys and traces, which have no shape of a secret and differ from line to line."""
+
 _known: tuple[str, ...] = ()
 """Secrets of this process's own settings, longest first."""
 
@@ -59,6 +62,8 @@ def harmless(name: str, value: object) -> object:
     text = str(value)
     if name == "exception":
         return "\n".join(visible(_hidden(line, by_name=not line.startswith("    "))) for line in text.split("\n"))
+    if _HEXADECIMAL.fullmatch(text):
+        return _without_known(text)
     return _short(text) if len(text) <= _SHORT else visible(without_secrets(text))
 
 
@@ -70,11 +75,16 @@ def _short(text: str) -> str:
 
 def _hidden(text: str, *, by_name: bool) -> str:
     """`by_name`: what follows the name of a secret too; the lines of our own source in a trace only name them."""
-    for secret in _known:
-        text = text.replace(secret, HIDDEN)
+    text = _without_known(text)
     for shape, shown in _SHAPES:
         text = shape.sub(shown, text)
     return _NAMED.sub(rf"\1{HIDDEN}", text) if by_name else text
+
+
+def _without_known(text: str) -> str:
+    for secret in _known:
+        text = text.replace(secret, HIDDEN)
+    return text
 
 
 def _secrets_of(settings: Settings) -> set[str]:

@@ -5,19 +5,18 @@ The address template instead of the address, whose parts name orders and buyers;
 
 from __future__ import annotations
 
+import logging
 from time import monotonic
 
 from litestar.types import HTTPScope, Scope
 
 from jitui.entrypoints.http.exchange import exchange_of
-from jitui.logs import get_logger
+from jitui.logs import write_event
 
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """What machines ask every few seconds; their lines are for the level `debug`."""
 
 UNKNOWN_ROUTE = "unknown"
-
-log = get_logger("jitui.access")
 
 
 def route_of_scope(scope: Scope) -> str:
@@ -32,10 +31,12 @@ class AccessLog:
     def tell(self, scope: HTTPScope) -> None:
         """The request is over; a `status` of None: the caller left before there was one."""
         exchange, route = exchange_of(scope), route_of_scope(scope)
-        write = log.debug if route in PROBES else log.info
+        level = logging.DEBUG if route in PROBES else logging.INFO
         if exchange.status == 503:
-            write = log.warning  # repeats for as long as something is away, so the log counts it
-        write(
+            level = logging.WARNING  # repeats for as long as something is away, so the log counts it
+        write_event(
+            "jitui.access",
+            level,
             "request",
             method=scope["method"],
             route=route,
