@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from jitui import logs
-from jitui.errors import Unavailable
+from jitui.errors import InvariantBroken, Unavailable
 from jitui.logs.lines import StandardError
 from jitui.settings import LogFormat, LogLevel, Settings
 
@@ -88,11 +88,13 @@ def test_an_expected_error_is_a_sentence_and_a_surprise_has_its_trace(
     logs.tell_failure(log, "step_failed", Unavailable("The database does not answer.\nmore"), step="claim")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("[warning] step_failed reason='The database does not answer.' step='claim'")
-    try:
-        raise ZeroDivisionError
-    except ZeroDivisionError as error:
-        logs.tell_failure(log, "step_failed", error, step="claim")
-    assert "Traceback" in capsys.readouterr().err
+    for surprise in (ZeroDivisionError("a"), InvariantBroken("The database refused a write.")):
+        try:
+            raise surprise
+        except Exception as error:
+            logs.tell_failure(log, f"failed_{type(error).__name__}", error, step="claim")
+        told = capsys.readouterr().err
+        assert "[error]" in told and "Traceback" in told
 
 
 def test_a_repeated_error_is_counted_and_each_task_of_an_operator_is_told(

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, Processor
 
-from jitui.errors import JituiError
+from jitui.errors import InvariantBroken, JituiError
 from jitui.logs.hiding import harmless, hide_secrets_of
 from jitui.logs.repeats import Repeats, Summary, kind_of
 from jitui.logs.tracebacks import trace_of
@@ -50,8 +50,11 @@ def name_trace(trace_id: str | None) -> None:
 
 
 def tell_failure(log: Any, event: str, error: BaseException, **about: object) -> None:
-    """One line: what Jitui raises on purpose says in a sentence what is wrong; a surprise has its trace."""
-    if isinstance(error, JituiError):
+    """One line: what Jitui raises on purpose says in a sentence what is wrong; a surprise has its trace.
+
+    A check that can never fail and did is a surprise.
+    """
+    if isinstance(error, JituiError) and not isinstance(error, InvariantBroken):
         log.warning(event, reason=str(error).partition("\n")[0], **about)
     else:
         log.error(event, exc_info=error, **about)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from os import strerror
 
 from jitui.errors import NotConfigured
 from jitui.logs import get_logger
@@ -44,7 +45,8 @@ async def metrics_port(settings: Settings, exposition: Callable[[], bytes]) -> A
             await site.start()
         except OSError as error:
             where = f"{settings.host}, port {settings.worker_metrics_port}"
-            raise NotConfigured(f"Cannot listen for metrics on {where}: {error.strerror or error}.") from error
+            why = strerror(error.errno) if error.errno else str(error)
+            raise NotConfigured(f"Cannot listen for metrics on {where}: {why}.") from error
         port = int(runner.addresses[0][1])
         log.info("listening", address=f"http://{settings.host}:{port}/metrics")
         yield port
