@@ -227,3 +227,11 @@ def test_a_collector_gets_the_spans_of_the_share_that_is_set(tmp_path: Path) -> 
     assert names.count("work 1") < 25
     about = {one.key: one.value.string_value for one in got[-1].resource_spans[0].resource.attributes}
     assert about["service.name"] == "jitui-worker"
+
+
+@pytest.mark.parametrize("kind", ["request", "queued"])
+def test_what_begins_a_trace_is_no_part_of_one_that_happens_to_be_open(spans: InMemorySpanExporter, kind: str) -> None:
+    with tracing.continued_span("open", None, {}) as around:
+        begun = tracing.request_span(None) if kind == "request" else tracing.continued_span("queued", None, {})
+        with begun as inner:
+            assert inner.trace_id != around.trace_id
