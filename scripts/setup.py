@@ -160,12 +160,14 @@ def prepare_test_tools(*, required: bool) -> None:
 
 
 def missing_test_packages() -> list[str]:
-    """A browser and a Chinese font for the pages, Java for Spark; everything else comes with the lock."""
+    """A browser and a Chinese font for the pages, Java for Spark, promtool for the alert rules; the rest is locked."""
     missing = [] if any(shutil.which(name) for name in BROWSERS) else ["chromium"]
     if shutil.which("apt-get") and not has_chinese_font():
         missing.append("fonts-noto-cjk")
     if not shutil.which("java"):
         missing.append("default-jre-headless")
+    if shutil.which("apt-get") and not shutil.which("promtool"):
+        missing.append("prometheus")
     return missing
 
 

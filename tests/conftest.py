@@ -7,6 +7,7 @@ user must be allowed to create databases). A fresh database is a copy of a templ
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import shutil
 import tempfile
@@ -22,6 +23,8 @@ from psycopg import sql
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.embedded_postgres import ServerOptions, with_database
+from jitui.logs.lines import StandardError
+from jitui.logs.repeats import Repeats
 
 RUN = pytest.StashKey[str]()
 """The folder of this run's server; its name also prefixes this run's databases."""
@@ -54,6 +57,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
             left = connection.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [folder.name])
             for (name,) in left.fetchall():
                 _drop(connection, name)
+
+
+@pytest.fixture(autouse=True)
+def fresh_log() -> None:
+    """What an earlier test logged is no repetition in this one."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, StandardError):
+            handler.repeats = Repeats()
 
 
 @pytest.fixture(scope="session")

@@ -115,6 +115,7 @@ class Service:
     policy_in_force: PolicyInForce
     encryption: Encryption
     webhooks: Webhooks
+    pool_figures: Callable[[], Mapping[str, int]]
     clock: Clock = utc_now
 
     def restoring(self) -> Restoring:
@@ -226,6 +227,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             policy_in_force=PolicyInForce(registry),
             encryption=Encryption(settings.encryption_keys()),
             webhooks=Webhooks(PostgresWebhookEndpoints(pool), PostgresDeliveryQueue(pool)),
+            pool_figures=pool.get_stats,
             clock=clock,
         )
         yield service

@@ -239,6 +239,7 @@ class Settings:
     wechat_pay_notify_url: str | None = _setting(_notify_url, None)
     wechat_pay_api_base: str | None = _setting(_http_url, None)
     metrics_token: str | None = _setting(_key, None, secret=True)
+    worker_metrics_port: int | None = _setting(_whole(0, 65_535), None)
     webhook_allowed_networks: tuple[Network, ...] = _setting(_networks, ())
     webhook_allow_http: YesOrNo = _setting(_word(YesOrNo), YesOrNo.NO)
     webhook_timeout_seconds: int = _setting(_whole(1, 60), 10)
@@ -275,6 +276,9 @@ class Settings:
     settle_alone_up_to: tuple[CurrencyAmount, ...] = _setting(_amounts, (CurrencyAmount("CNY", 100_000),))
     log_level: LogLevel = _setting(_word(LogLevel), LogLevel.INFO)
     log_format: LogFormat = _setting(_word(LogFormat), LogFormat.CONSOLE)
+    access_log: YesOrNo = _setting(_word(YesOrNo), YesOrNo.YES)
+    traces_url: str | None = _setting(_http_url, None)
+    traces_percent: int = _setting(_whole(1, 100), 100)
 
     @property
     def erasures_file(self) -> Path:
@@ -367,6 +371,24 @@ def environment_for(settings: Settings, environ: Mapping[str, str] = os.environ)
     return environment
 
 
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable by which prometheus_client finds the files that processes share; it reads it when it is imported."""
+
+
+def metrics_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The folder in which processes that serve one port count together; None where there is one process."""
+    folder = environ.get(_METRICS_FOLDER)
+    return None if not folder else Path(folder)
+
+
+def share_metrics_in(folder: Path | None) -> None:
+    """Processes that are started from now on count together in this folder; None: each for itself."""
+    if folder is None:
+        os.environ.pop(_METRICS_FOLDER, None)
+    else:
+        os.environ[_METRICS_FOLDER] = str(folder)
+
+
 def _as_text(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
@@ -389,6 +411,8 @@ def _check_together(settings: Settings) -> None:
     _all_or_none(settings, "stripe", "Stripe", optional="stripe_api_base")
     _all_or_none(settings, "wechat_pay", "WeChat Pay", optional="wechat_pay_api_base")
     _check_sign_in(settings)
+    if settings.worker_metrics_port is not None and settings.metrics_token is None:
+        raise NotConfigured("JITUI_WORKER_METRICS_PORT needs JITUI_METRICS_TOKEN, which opens what is there.")
     if settings.worker_lease_seconds <= 2 * settings.provider_timeout_seconds:
         raise NotConfigured(
             f"JITUI_WORKER_LEASE_SECONDS ({settings.worker_lease_seconds}) must be longer than twice"

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from jitui.aftersales.operations.watch import Watch
 from jitui.bootstrap import Service
-from jitui.logs import get_logger
+from jitui.logs import get_logger, tell_failure
 
 WATCH_SECONDS = 20.0
 AFTER_FAULT_SECONDS = 1.0
@@ -31,7 +31,13 @@ async def watching(service: Service) -> AsyncIterator[None]:
         await looking
 
 
-async def watch(service: Service, stop: asyncio.Event, *, reads_ledger: bool = True) -> None:
+async def watch(
+    service: Service,
+    stop: asyncio.Event,
+    *,
+    reads_ledger: bool = True,
+    failed: Callable[[str], None] = lambda step: None,
+) -> None:
     """Open and close the tasks of what goes on, until `stop` is set."""
     watcher = Watch(reads_ledger)
 
@@ -39,7 +45,7 @@ async def watch(service: Service, stop: asyncio.Event, *, reads_ledger: bool = T
         await watcher.look(service, service.clock())
         return False
 
-    await repeat("watch", stop, look, every_seconds=WATCH_SECONDS, after_fault_seconds=WATCH_SECONDS)
+    await repeat("watch", stop, look, every_seconds=WATCH_SECONDS, after_fault_seconds=WATCH_SECONDS, failed=failed)
 
 
 async def repeat(
@@ -49,15 +55,17 @@ async def repeat(
     *,
     every_seconds: float,
     after_fault_seconds: float = AFTER_FAULT_SECONDS,
+    failed: Callable[[str], None] = lambda step: None,
 ) -> None:
-    """Run a step again and again; at once while it finds work, else after a pause."""
+    """Run a step again and again; at once while it finds work, else after a pause. `failed` hears of each fault."""
     while not stop.is_set():
         pause_seconds = every_seconds
         try:
             if await step():
                 continue
-        except Exception:
-            log.exception("step_failed", step=name)
+        except Exception as error:
+            tell_failure(log, "step_failed", error, step=name)
+            failed(name)
             pause_seconds = after_fault_seconds
         await pause(stop, pause_seconds)
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,8 +26,12 @@ from jitui.aftersales.ports import ClaimedRefund
 from jitui.aftersales.reconciliation.restore import explain_refunds
 from jitui.bootstrap import Service, webhook_dispatcher
 from jitui.errors import BadInput, JituiError
-from jitui.logs import get_logger
-from jitui.watching import AFTER_FAULT_SECONDS, pause, repeat, watch
+from jitui.logs import get_logger, name_trace, tell_failure
+from jitui.monitoring.worker_metrics import WorkerMetrics
+from jitui.monitoring.worker_port import metrics_port
+from jitui.tracing import continued_span, trace_id_of
+from jitui.watching import AFTER_FAULT_SECONDS, pause, watch
+from jitui.watching import repeat as again_and_again
 from jitui.webhooks.dispatcher import Dispatcher
 
 IDLE_SECONDS = 0.05
@@ -39,6 +45,7 @@ PAYOUTS_SECONDS = 2.0
 PARKED_SECONDS = 1.0
 FORGET_SECONDS = 600.0
 ERASURES_SECONDS = 60.0
+POOL_SECONDS = 5.0
 KEYS_SECONDS = 86_400.0
 AUDIT_SECONDS = 86_400.0
 MOST_KEYS_NAMED = 20
@@ -50,30 +57,39 @@ KEEP_RESPONSES = timedelta(hours=48)
 FORGET_SILENT = timedelta(days=1)
 """How long a worker that fell silent is a task; then it is struck out, as one that does not come back."""
 
+Repeat = Callable[..., Awaitable[None]]
+
 log = get_logger("jitui.worker")
 
 
 async def run_worker(service: Service, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then finish the calls in hand."""
+    metrics = WorkerMetrics()
+    async with metrics_port(service.settings, metrics.exposition):
+        await _work(service, stop, metrics)
+
+
+async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -> None:
     health = ProvidersHealth(service.clock, _tell_trouble)
-    paying = replace(service, providers=health.watching(service.providers))
+    paying = replace(service, providers=health.watching(metrics.counting(service.providers)))
     name = service.settings.worker_name or socket.gethostname()
     worker = WorkerBeat(name, service.clock(), tuple(sorted(service.providers)))
     with suppress(JituiError):  # before anybody looks; the loop below says why when it cannot
-        await _beat(service, worker, health)
-    await _first_look(service, stop)
+        await _beat(service, worker, health, metrics)
+    await _first_look(service, stop, metrics)
+    repeat = partial(again_and_again, failed=metrics.step_failed)
     async with webhook_dispatcher(service) as dispatcher:
         await asyncio.gather(
-            *(_pay_through(paying, provider, stop) for provider in paying.providers),
+            *(_pay_through(paying, provider, stop, metrics) for provider in paying.providers),
             repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
             repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
             repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
-            watch(service, stop),
+            watch(service, stop, failed=metrics.step_failed),
             repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
             repeat(
                 "beat",
                 stop,
-                lambda: _beat(service, worker, health),
+                lambda: _beat(service, worker, health, metrics),
                 every_seconds=BEAT_SECONDS,
                 after_fault_seconds=BEAT_SECONDS,
             ),
@@ -81,7 +97,8 @@ async def run_worker(service: Service, stop: asyncio.Event) -> None:
             repeat("audit", stop, lambda: note_audit_head(service), every_seconds=AUDIT_SECONDS),
             repeat("forget", stop, lambda: _forget(service), every_seconds=FORGET_SECONDS),
             repeat("erasures", stop, lambda: _keep_erasures(service), every_seconds=ERASURES_SECONDS),
-            _send_webhooks(dispatcher, stop),
+            repeat("pool", stop, lambda: _sample_pool(service, metrics), every_seconds=POOL_SECONDS),
+            _send_webhooks(dispatcher, stop, repeat),
         )
     with suppress(JituiError):  # a worker that cannot say so is found to be silent
         await service.workers.leave(name)
@@ -104,12 +121,12 @@ async def expire_due(service: Service) -> int:
     for ref in await service.store.expired_tickets(now, EXPIRY_BATCH):
         try:
             done += isinstance(await expire(service.store, ref, now=now), Executed)
-        except Exception:
-            log.exception("ticket_not_expired", ticket=str(ref.ticket_id))
+        except Exception as error:
+            tell_failure(log, "ticket_not_expired", error, ticket=str(ref.ticket_id))
     return done
 
 
-async def _pay_through(service: Service, provider: str, stop: asyncio.Event) -> None:
+async def _pay_through(service: Service, provider: str, stop: asyncio.Event, metrics: WorkerMetrics) -> None:
     """Keep up to `worker_batch` calls to one provider running, and claim only as many refunds as can be called now.
 
     Each provider has a limit of its own, so a slow provider does not delay the refunds of another. A call that ends
@@ -120,10 +137,12 @@ async def _pay_through(service: Service, provider: str, stop: asyncio.Event) -> 
         free = service.settings.worker_batch - len(calls)
         try:
             claimed = await _claim(service, provider, free)
-        except Exception:
-            log.exception("step_failed", step="claim", provider=provider)
+        except Exception as error:
+            tell_failure(log, "step_failed", error, step="claim", provider=provider)
+            metrics.step_failed("claim")
             await pause(stop, AFTER_FAULT_SECONDS)
             continue
+        metrics.claimed(provider, len(claimed))
         for refund in claimed:
             call = asyncio.create_task(_pay_one(service, refund))
             calls.add(call)
@@ -144,16 +163,22 @@ async def _claim(service: Service, provider: str, limit: int) -> list[ClaimedRef
 
 async def _pay_one(service: Service, claimed: ClaimedRefund) -> None:
     """Pay one claimed refund. When this fails, its lease runs out and it is claimed again later."""
-    try:
-        await pay_claimed(service.store, service.providers, claimed, clock=service.clock)
-    except Exception:
-        log.exception("refund_not_confirmed", refund=str(claimed.refund.refund_id))
+    refund = claimed.refund
+    about = {"jitui.refund_id": str(refund.refund_id), "jitui.provider": refund.provider}
+    with continued_span("pay refund", claimed.trace_parent, about) as spanned:
+        name_trace(spanned.trace_id or trace_id_of(claimed.trace_parent))
+        try:
+            await pay_claimed(service.store, service.providers, claimed, clock=service.clock)
+        except Exception as error:
+            spanned.failed(error)
+            tell_failure(log, "refund_not_confirmed", error, refund=str(refund.refund_id))
 
 
-async def _beat(service: Service, worker: WorkerBeat, health: ProvidersHealth) -> bool:
+async def _beat(service: Service, worker: WorkerBeat, health: ProvidersHealth, metrics: WorkerMetrics) -> bool:
     """Say that this worker lives, and what it cannot work with."""
     health.look()
     await service.workers.beat(replace(worker, trouble=health.trouble))
+    metrics.beat(service.clock())
     return False
 
 
@@ -171,14 +196,15 @@ def _tell_trouble(news: TroubleNews) -> None:
             )
 
 
-async def _first_look(service: Service, stop: asyncio.Event) -> None:
+async def _first_look(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -> None:
     """Check before the first claim whether the database is a restored backup; repeat until the check succeeds."""
     while not stop.is_set():
         try:
             await _watch_payouts(service)
             return
-        except Exception:
-            log.exception("step_failed", step="payouts")
+        except Exception as error:
+            tell_failure(log, "step_failed", error, step="payouts")
+            metrics.step_failed("payouts")
             await pause(stop, AFTER_FAULT_SECONDS)
 
 
@@ -212,7 +238,12 @@ async def note_audit_head(service: Service) -> bool:
     return False
 
 
-async def _send_webhooks(dispatcher: Dispatcher, stop: asyncio.Event) -> None:
+async def _sample_pool(service: Service, metrics: WorkerMetrics) -> bool:
+    metrics.pool.sample(service.pool_figures())
+    return False
+
+
+async def _send_webhooks(dispatcher: Dispatcher, stop: asyncio.Event, repeat: Repeat) -> None:
     await asyncio.gather(
         dispatcher.run(stop),
         repeat("webhook_fan_out", stop, dispatcher.fan_out, every_seconds=FAN_OUT_SECONDS),

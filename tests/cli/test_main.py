@@ -82,7 +82,7 @@ def test_a_worker_leaves_when_it_is_told_to(settings: dict[str, str], number: si
     command = [sys.executable, "-m", "jitui.entrypoints.cli", "worker"]
     with subprocess.Popen(command, env={"PATH": "/usr/bin:/bin", **settings}, stderr=subprocess.PIPE) as worker:
         assert worker.stderr is not None
-        assert worker.stderr.readline().startswith(b"Working;")
+        assert b" [info] working pays_through=" in worker.stderr.readline()
         time.sleep(0.2)
         worker.send_signal(number)
         assert worker.wait(30) == code

@@ -180,7 +180,7 @@ def test_doctor_is_red_while_a_task_about_webhooks_is_open_or_a_secret_is_lost(
     assert webhooks_in(jitui)["level"] == "ok", "somebody paused it"
     task = NewTask("a task", TaskKind.WEBHOOK_ENDPOINT_PAUSED, "webhooks", {}, utc_now())
     on(database_url, tmp_path, lambda service: service.tasks.open([task]))
-    assert webhooks_in(jitui)["level"] == "missing"
+    assert webhooks_in(jitui)["level"] == "failed"
     jitui("tasks", "--resolve", str(task.task_id), "--note", "Mended.")
     assert webhooks_in(jitui)["level"] == "ok"
     Path(settings["JITUI_ENCRYPTION_KEY_FILE"]).write_text(new_key())

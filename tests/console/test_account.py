@@ -288,7 +288,7 @@ async def test_a_link_that_was_used_or_never_was_is_refused_logged_and_counted(
         ("sign_in_refused", "link_refused", None)
     ], "one line a minute"
     assert path.rpartition("/")[2] not in str(logs)
-    told = app.state.metrics.exposition(None, None, None).decode()
+    told = app.state.metrics.exposition().decode()
     assert 'reason="link_refused"} 4.0' in told
 
 
@@ -325,9 +325,12 @@ async def test_refused_sign_ins_are_logged_without_what_was_typed_and_counted(
     with capture_logs() as logs:
         for name, password in (("ada", "wrong-password-1"), ("ada", "wrong-password-2"), ("my-password", "x")):
             await visitor.send("/", "/sign-in", name=name, password=password)
-    assert [(line["reason"], line["person"]) for line in logs] == [("wrong_password", "ada"), ("unknown_name", None)]
+    assert [(line["reason"], line["person"]) for line in logs] == [
+        ("wrong_password", "ada"),
+        ("unknown_name", None),
+    ]
     assert "wrong-password" not in str(logs) and "my-password" not in str(logs)
-    told = app.state.metrics.exposition(None, None, None).decode()
+    told = app.state.metrics.exposition().decode()
     assert 'reason="wrong_password"} 2.0' in told
 
 

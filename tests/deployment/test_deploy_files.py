@@ -141,11 +141,15 @@ def test_the_install_page_makes_every_secret(compose: Any) -> None:
 
 def test_prometheus_reads_services_of_compose_and_grafana_reads_prometheus(compose: Any) -> None:
     config = yaml(DEPLOY / "prometheus" / "prometheus.yml")
-    assert config["rule_files"] == ["jitui.rules.yml"]
+    assert [(DEPLOY / "prometheus" / name).is_file() for name in config["rule_files"]] == [True]
+    assert {job["job_name"] for job in config["scrape_configs"]} == {"jitui", "jitui-worker"}
     for job in config["scrape_configs"]:
         assert job["authorization"]["credentials_file"].removeprefix("/run/secrets/") in compose["secrets"]
         for target in (target for group in job["static_configs"] for target in group["targets"]):
-            assert target.partition(":")[0] in compose["services"]
+            service, _, port = target.partition(":")
+            listens = compose["services"][service]["environment"].get("JITUI_WORKER_METRICS_PORT", "8000")
+            assert port == listens
+    assert (DEPLOY / "grafana" / "jitui.json").is_file()
     (source,) = yaml(DEPLOY / "grafana" / "provisioning" / "datasources" / "prometheus.yml")["datasources"]
     assert re.fullmatch(r"http://(\w+):9090", source["url"])[1] in compose["services"]  # type: ignore[index]
     (provider,) = yaml(DEPLOY / "grafana" / "provisioning" / "dashboards" / "jitui.yml")["providers"]

@@ -151,7 +151,11 @@ async def test_every_key_that_opens_nothing_gets_the_same_answer_and_a_reason_in
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.content for answer in answers}) == 1
     assert [line["reason"] for line in logs] == list(presented)
-    assert [line["key_id"] for line in logs] == [None, "0123456789ab", *map(id_of, (wrong, expired, revoked))]
+    assert [line["key_id"] for line in logs] == [
+        None,
+        "0123456789ab",
+        *map(id_of, (wrong, expired, revoked)),
+    ]
     assert {line["log_level"] for line in logs} == {"warning"}
     written = str(logs)
     assert [key for key in presented.values() if key.rpartition("_")[2] in written] == []
@@ -178,7 +182,12 @@ async def test_the_same_wrong_key_writes_one_line_a_minute_and_is_counted_each_t
             seconds.now += 60
             await status(client, f"jt_{id_of(api.shop)}_wrong")
             await status(client, f"jt_{id_of(api.platform)}_wrong")
-        assert [line["reason"] for line in logs] == ["wrong_secret", "malformed", "wrong_secret", "wrong_secret"]
+        assert [line["reason"] for line in logs] == [
+            "wrong_secret",
+            "malformed",
+            "wrong_secret",
+            "wrong_secret",
+        ]
         told = (await client.get("/metrics", headers={"authorization": f"Bearer {api.platform}"})).text
         assert 'reason="wrong_secret"} 7.0' in told
 

@@ -99,4 +99,5 @@ async def test_lines_of_the_log_carry_the_id(api: Api, capsys: pytest.CaptureFix
     assert [(line["event"], line["request_id"]) for line in told] == [
         ("looked_up", "ask-7"),
         ("request_failed", "ask-7"),
+        ("request", "ask-7"),
     ]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 import pytest
 
@@ -65,21 +67,46 @@ async def _prepare(database_url: str, home: Path) -> str:
         return api.platform
 
 
-def test_two_processes_on_one_port_answer_alike(database_url: str, tmp_path: Path) -> None:
+def serving(parent: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The processes that answer."""
+    found = []
+    for one in psutil.Process(parent.pid).children():
+        with suppress(psutil.NoSuchProcess):  # or a zombie
+            if any("spawn_main" in word for word in one.cmdline()):
+                found.append(one)
+    return found
+
+
+def test_two_processes_on_one_port_answer_alike_and_count_together(database_url: str, tmp_path: Path) -> None:
     key = asyncio.run(_prepare(database_url, tmp_path))
     headers = {"authorization": f"Bearer {key}", "idempotency-key": "k-1"}
     with served(database_url, tmp_path, processes=2) as (address, process):
-        bodies, statuses, seen = set(), set(), set()
-        for _ in range(60):
-            with httpx.Client(base_url=address, headers=headers) as client:
-                got = client.post("/v1/after-sales", json={"order_id": "o-1", "buyer_id": BUYER})
+        bodies, statuses, asked, texts = set(), set(), 0, []
+        both = serving(process)
+        assert len(both) == 2
+        for resting in both:
+            resting.suspend()  # the other one answers
+            for _ in range(3):
+                with httpx.Client(base_url=address, headers=headers, timeout=30) as client:
+                    got = client.post("/v1/after-sales", json={"order_id": "o-1", "buyer_id": BUYER})
+                    asked += 1
+                    texts.append(client.get("/metrics").text)
                 bodies.add(got.content)
                 statuses.add(got.status_code)
-                text = client.get("/metrics").text
-                seen |= {line.split('process="')[1].split('"')[0] for line in text.splitlines() if 'process="' in line}
-            if len(seen) == 2:
+                counted = f'jitui_http_requests_total{{method="POST",route="/v1/after-sales",status="201"}} {asked}.0'
+                assert counted in texts[-1].splitlines(), "whichever process answers tells of all"
+            resting.resume()
+        assert (statuses, len(bodies)) == ({201}, 1)
+        assert not re.search(r'[{,](pid|process)="', "".join(texts))
+        both[0].kill()
+        for _ in range(600):
+            if len(alive := serving(process)) == 2 and both[0] not in alive:
                 break
-        assert (statuses, len(bodies), len(seen)) == ({201}, 1, 2)
+            time.sleep(0.1)
+        assert both[0] not in alive
+        with httpx.Client(base_url=address, headers=headers, timeout=30) as client:
+            text = client.get("/metrics").text
+        assert counted in text.splitlines(), "what a dead process counted stays counted"
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
 

@@ -71,7 +71,7 @@ async def test_metrics_tell_requests_decisions_queue_and_age(api: Api) -> None:
     await api.ask("o-2")
     text = (await api.get("/metrics")).text
     for wanted in (
-        'operation="ask_for_a_refund",process=',
+        'jitui_http_requests_total{method="POST",route="/v1/after-sales",status="201"} 2.0',
         'first_failing="",outcome="instant"',
         'first_failing="paid_under_300",outcome="review"',
         'jitui_refund_queue{state="queued"} 1.0',

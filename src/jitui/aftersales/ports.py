@@ -317,7 +317,8 @@ class ClaimedRefund:
     """A refund for which this worker may call the provider until the lease ends.
 
     `look_up_first`: an earlier call for this attempt may have reached the provider (`architecture.md`). `may_send`: as
-    far as we know the provider has not accepted the attempt, so it may be sent again.
+    far as we know the provider has not accepted the attempt, so it may be sent again. `trace_parent`: the trace of the
+    transaction that queued the refund, as W3C's `traceparent`; None where traces are off.
     """
 
     lane: int
@@ -325,6 +326,7 @@ class ClaimedRefund:
     attempt: Attempt
     look_up_first: bool
     may_send: bool = True
+    trace_parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

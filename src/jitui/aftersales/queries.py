@@ -13,6 +13,7 @@ from jitui.aftersales.model.order import Order
 from jitui.aftersales.model.refund import Refund, RefundState
 from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.ports import (
+    DecisionQuery,
     Incident,
     OrderFilter,
     OrderRef,
@@ -86,6 +87,31 @@ class WorkerSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Imbalance:
+    """Orders of one currency whose ledger and payments differ, and by how much together; see `UnbalancedOrder`."""
+
+    currency: str
+    orders: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class CapUse:
+    """What was approved at once within a cap's window; `amount_minor` is in the policy's currency alone."""
+
+    approvals: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class CapsUsed:
+    """Usage as it was rolled up last; `shop` has the most approvals and the highest amount that any shop has."""
+
+    platform: CapUse
+    shop: CapUse
+
+
+@dataclass(frozen=True, slots=True)
 class OperationsState:
     """What an operator must see: refunds that are not paid, workers, the age of the cap usage, open tasks by kind.
 
@@ -96,6 +122,8 @@ class OperationsState:
     workers: tuple[WorkerSeen, ...] = ()
     usage_as_of: datetime | None = None
     open_tasks: Mapping[str, int] = field(default_factory=dict)
+    open_incidents: int = 0
+    imbalances: tuple[Imbalance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +159,10 @@ class Queries(Protocol):
     async def health(self, now: datetime) -> Health: ...
 
     async def operations(self, now: datetime) -> OperationsState: ...
+
+    async def caps_used(self, query: DecisionQuery) -> CapsUsed:
+        """How much of the caps of shops and the platform is used, over the windows that the query names."""
+        ...
 
     async def unbalanced_orders(self, since: datetime | None, limit: int) -> Sequence[UnbalancedOrder]:
         """Of orders with a posting since then, and of those with an open task about it; None: of all orders."""

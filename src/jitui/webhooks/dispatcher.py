@@ -14,7 +14,7 @@ from uuid import UUID
 from jitui.aftersales.model.task import NewTask, TaskKind, Tasks
 from jitui.encryption import Encryption
 from jitui.errors import NotConfigured
-from jitui.logs import get_logger
+from jitui.logs import get_logger, tell_failure
 from jitui.webhooks.delivery import GONE, NOT_KEPT, after_attempt, signed_message
 from jitui.webhooks.endpoints import decrypted
 from jitui.webhooks.model import (
@@ -88,8 +88,8 @@ class Dispatcher:
             while not stop.is_set():
                 try:
                     begun = await self._begin_due()
-                except Exception:
-                    log.exception("step_failed", step="webhooks")
+                except Exception as error:
+                    tell_failure(log, "step_failed", error, step="webhooks")
                     await _within(stopping, AFTER_FAULT_SECONDS)
                     continue
                 if begun and len(self._calls) < PLACES:
@@ -101,8 +101,8 @@ class Dispatcher:
             await asyncio.gather(*self._calls)
             try:
                 await self.note_health()
-            except Exception:
-                log.exception("step_failed", step="webhook_health")
+            except Exception as error:
+                tell_failure(log, "step_failed", error, step="webhook_health")
 
     async def send_due(self) -> int:
         """Send all that is due, and what becomes due by that, and wait for it; how many were sent."""
@@ -156,8 +156,8 @@ class Dispatcher:
         endpoint_id = claimed.endpoint.endpoint_id
         try:
             await self._send(claimed)
-        except Exception:
-            log.exception("webhook_not_recorded", endpoint=str(endpoint_id), position=claimed.position)
+        except Exception as error:
+            tell_failure(log, "webhook_not_recorded", error, endpoint=str(endpoint_id), position=claimed.position)
         finally:
             self._taken[endpoint_id] -= 1
             if not self._taken[endpoint_id]:

@@ -19,12 +19,14 @@ from weakref import WeakKeyDictionary
 from psycopg import errors, pq
 
 from jitui.adapters.postgres.pool import Connection
+from jitui.tracing import span
 
 Value = str | int | bool | bytes | datetime | UUID | None
 Row = tuple[bytes | None, ...]
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 _numbers = itertools.count(1)
+_ABOUT = {"db.system.name": "postgresql"}
 _OK = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 
 
@@ -59,16 +61,18 @@ async def run_batch(connection: Connection, calls: Sequence[BatchCall]) -> list[
     caller rolls it back. When cancelled, the connection is closed, because its responses are still coming.
     """
     pgconn = connection.pgconn
-    pgconn.enter_pipeline_mode()
-    try:
-        messages = _send(pgconn, calls)
-        await _flush(pgconn)
-        results = await _receive(pgconn)
-    except BaseException:
-        pgconn.finish()
-        raise
-    pgconn.exit_pipeline_mode()
-    return _answers(pgconn, messages, results)
+    with span("postgresql batch", _ABOUT, calls_out=True) as spanned:
+        spanned.set({"db.operation.batch.size": len(calls)})
+        pgconn.enter_pipeline_mode()
+        try:
+            messages = _send(pgconn, calls)
+            await _flush(pgconn)
+            results = await _receive(pgconn)
+        except BaseException:
+            pgconn.finish()
+            raise
+        pgconn.exit_pipeline_mode()
+        return _answers(pgconn, messages, results)
 
 
 def _send(pgconn: pq.abc.PGconn, calls: Sequence[BatchCall]) -> list[bytes | None]:

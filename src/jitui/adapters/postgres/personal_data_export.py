@@ -97,8 +97,8 @@ SELECT coalesce(jsonb_agg(jsonb_build_object('route', route, 'key', key, 'status
 FROM idempotency WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s
 """,
     "accounts": """
-SELECT coalesce(jsonb_agg(jsonb_build_object('name', p.name, 'display_name', p.display_name, 'about', p.about, 'email', p.email,
-        'openid_issuer', p.openid_issuer, 'openid_subject', p.openid_subject,
+SELECT coalesce(jsonb_agg(jsonb_build_object('name', p.name, 'display_name', p.display_name, 'about', p.about,
+        'email', p.email, 'openid_issuer', p.openid_issuer, 'openid_subject', p.openid_subject,
         'created_at', p.created_at, 'disabled_at', p.disabled_at, 'last_signed_in_at', p.last_signed_in_at,
         'second_factor', p.totp_seed IS NOT NULL, 'sessions', (
             SELECT coalesce(jsonb_agg(jsonb_build_object('started_at', s.started_at, 'expires_at', s.expires_at,

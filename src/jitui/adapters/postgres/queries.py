@@ -15,6 +15,7 @@ from jitui.aftersales.model.order import Order
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.ticket import Ticket
 from jitui.aftersales.ports import (
+    DecisionQuery,
     Incident,
     OrderFilter,
     OrderRef,
@@ -23,7 +24,7 @@ from jitui.aftersales.ports import (
     TicketFilter,
     TicketRef,
 )
-from jitui.aftersales.queries import Benefit, Health, OperationsState, UnbalancedOrder
+from jitui.aftersales.queries import Benefit, CapsUsed, Health, OperationsState, UnbalancedOrder
 from jitui.ids import lane_of
 
 _TICKETS: LiteralString = """
@@ -123,8 +124,29 @@ SELECT json_build_object(
         SELECT CASE WHEN r.by_database_clock THEN %(now)s::timestamptz - (clock_timestamp() - r.as_of) ELSE r.as_of END
         FROM roll_up r WHERE r.name = 'usage'),
     'open_tasks', (SELECT coalesce(json_object_agg(kind, open), '{}') FROM (
-        SELECT kind, count(*) AS open FROM task WHERE state = 'open' GROUP BY kind) t)
+        SELECT kind, count(*) AS open FROM task WHERE state = 'open' GROUP BY kind) t),
+    'open_incidents', (SELECT count(*) FROM incident WHERE state = 'open'),
+    'imbalances', (SELECT coalesce(json_agg(to_json(x)), '[]') FROM (
+        SELECT currency, count(DISTINCT order_id) AS orders, sum(amount_minor)::bigint AS amount_minor FROM task
+        WHERE kind = 'ledger_unbalanced' AND state = 'open' GROUP BY currency ORDER BY currency) x)
 )::text
+"""
+
+# As the deciding statement reads it (`reading`), for the platform and for all shops at once.
+_CAPS_USED: LiteralString = """
+WITH used AS (
+    SELECT u.scope, sum(u.approvals) AS approvals,
+        sum(u.amount_minor) FILTER (WHERE u.currency = %(currency)s::text) AS amount_minor
+    FROM usage_bucket u JOIN (VALUES
+        ('platform', %(platform_bucket_seconds)s::integer, %(platform_cap_from)s::timestamptz),
+        ('shop', %(shop_bucket_seconds)s::integer, %(shop_cap_from)s::timestamptz)) w (scope, seconds, since)
+        ON u.scope = w.scope AND u.bucket_seconds = w.seconds AND u.bucket > w.since - make_interval(secs => w.seconds)
+    GROUP BY u.scope, u.ref)
+SELECT json_object_agg(s.scope, json_build_object('approvals', coalesce(m.approvals, 0)::bigint,
+    'amount_minor', coalesce(m.amount_minor, 0)::bigint))::text
+FROM (VALUES ('platform'), ('shop')) s (scope) LEFT JOIN (
+    SELECT scope, max(approvals) AS approvals, max(amount_minor) AS amount_minor FROM used GROUP BY scope) m
+    USING (scope)
 """
 
 # What the ledger says of an order against what its payments say. Both are written by the same plan, so they differ only
@@ -249,6 +271,17 @@ class PostgresQueries:
     async def operations(self, now: datetime) -> OperationsState:
         """What an operator must see."""
         return (await read_rows(self._pool, _OPERATIONS, {"now": now}, OperationsState))[0]
+
+    async def caps_used(self, query: DecisionQuery) -> CapsUsed:
+        """How much of the caps is used."""
+        params = {
+            "currency": query.currency,
+            "platform_cap_from": query.platform_cap_from,
+            "platform_bucket_seconds": query.platform_cap_bucket_seconds,
+            "shop_cap_from": query.shop_cap_from,
+            "shop_bucket_seconds": query.shop_cap_bucket_seconds,
+        }
+        return (await read_rows(self._pool, _CAPS_USED, params, CapsUsed))[0]
 
     async def unbalanced_orders(self, since: datetime | None, limit: int) -> Sequence[UnbalancedOrder]:
         """Where ledger and payments say different amounts."""

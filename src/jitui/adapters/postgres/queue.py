@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from random import randrange
 from typing import LiteralString
@@ -61,9 +61,10 @@ started AS (
     FROM claimed c JOIN jsonb_array_elements_text(%(new_ids)s::jsonb) WITH ORDINALITY AS i (id, place) USING (place)
     WHERE c.is_new
     RETURNING *)
-SELECT c.is_new, to_json(c)::text, to_json(s)::text FROM claimed c JOIN started s USING (refund_id) WHERE c.is_new
+SELECT c.is_new, to_json(c)::text, to_json(s)::text, c.trace_parent
+FROM claimed c JOIN started s USING (refund_id) WHERE c.is_new
 UNION ALL
-SELECT c.is_new, to_json(c)::text, to_json(a)::text FROM claimed c
+SELECT c.is_new, to_json(c)::text, to_json(a)::text, c.trace_parent FROM claimed c
 JOIN refund_attempt a ON a.lane = %(lane)s AND a.refund_id = c.refund_id AND a.attempt_no = c.attempt_no
 WHERE NOT c.is_new
 """)
@@ -193,9 +194,10 @@ def _shares(due: Sequence[tuple[int, int]], limit: int) -> list[tuple[int, int]]
 
 
 def _claimed(lane: int, row: Row) -> ClaimedRefund:
-    is_new, refund_text, attempt_text = row
+    is_new, refund_text, attempt_text, trace_parent = row
     refund, attempt = _REFUND.decode(refund_text or b""), _ATTEMPT.decode(attempt_text or b"")
-    return claimed(lane, refund, attempt, is_new=is_new == b"t")
+    made = claimed(lane, refund, attempt, is_new=is_new == b"t")
+    return made if trace_parent is None else replace(made, trace_parent=trace_parent.decode())
 
 
 async def expired_tickets(connection: Connection, now: datetime, limit: int) -> list[TicketRef]:

@@ -32,6 +32,7 @@ from jitui.aftersales.ports import (
     TicketRef,
 )
 from jitui.errors import InvariantBroken, Overtaken
+from jitui.tracing import span
 
 _FIND_ORDER = statement("SELECT lane FROM order_directory WHERE order_id = %(order_id)s")
 
@@ -129,12 +130,13 @@ class PostgresStore:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         """A transaction; it is rolled back unless `commit` is called."""
-        async with self._pool.connection() as connection:
-            try:
-                yield PostgresTransaction(connection, self._time_zone)
-            finally:
-                if not connection.closed:
-                    await connection.rollback()
+        with span("transaction"):
+            async with self._pool.connection() as connection:
+                try:
+                    yield PostgresTransaction(connection, self._time_zone)
+                finally:
+                    if not connection.closed:
+                        await connection.rollback()
 
     async def find_order(self, order_id: str) -> OrderRef | None:
         """The order, from the directory, for callers that know its id but not its buyer."""

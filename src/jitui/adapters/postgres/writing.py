@@ -18,6 +18,7 @@ from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.task import BY_THE_SERVICE
 from jitui.ids import lane_of
 from jitui.policy import facts
+from jitui.tracing import current_trace_parent
 
 _ROWS: LiteralString = "jsonb_to_recordset(%(rows)s::jsonb)"
 
@@ -109,10 +110,11 @@ _SQL: dict[type, LiteralString] = {
         """,
     c.QueueRefund: f"""
         INSERT INTO refund (lane, refund_id, ticket_id, order_id, tender_id, provider, payment_id, amount_minor,
-            captured_minor, currency, state, attempt_no, tries, due_at, leased_until, reason, queued_at, closed_at)
+            captured_minor, currency, state, attempt_no, tries, due_at, leased_until, reason, queued_at, closed_at,
+            trace_parent)
         SELECT %(lane)s, f.refund_id, f.ticket_id, %(order_id)s, f.tender_id, f.provider, f.payment_id, f.amount_minor,
             f.captured_minor, f.currency, f.state, f.attempt_no, f.tries, f.due_at, f.leased_until, f.reason,
-            f.queued_at, f.closed_at
+            f.queued_at, f.closed_at, %(trace_parent)s::text
         FROM {_ROWS} AS r (refund jsonb), jsonb_populate_record(NULL::refund, r.refund) f
         """,
     c.HoldTender: f"""
@@ -381,6 +383,7 @@ def calls(snapshot: OrderSnapshot, changes: Sequence[c.Change], time_zone: str) 
         "order_id": snapshot.order.order_id,
         "buyer_id": snapshot.order.buyer_id,
         "time_zone": time_zone,
+        "trace_parent": current_trace_parent(),
     }
     made: list[BatchCall] = []
     for kind, rows in by_kind.items():

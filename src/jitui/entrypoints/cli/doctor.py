@@ -231,7 +231,7 @@ async def _webhooks(url: str, settings: Settings) -> DoctorFinding:
         return DoctorFinding("webhooks", Level.MISSING, str(error), "docs/how-to/receive-webhooks.md says how.")
     if told:
         mend = "`jitui tasks` says which; mend the receiver, `jitui webhooks redeliver`, then resolve the tasks."
-        return DoctorFinding("webhooks", Level.MISSING, found, mend)
+        return DoctorFinding("webhooks", Level.FAILED, found, mend)
     return DoctorFinding("webhooks", Level.OK, found)
 
 

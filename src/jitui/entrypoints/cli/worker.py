@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jitui.entrypoints.cli.output import say
-
 if TYPE_CHECKING:
     from jitui.bootstrap import Service
 
@@ -17,7 +15,9 @@ def worker() -> None:
     now (what was in hand is looked up by whoever comes next).
     """
     from jitui.entrypoints.cli.running import with_app
+    from jitui.settings import share_metrics_in
 
+    share_metrics_in(None)  # what a worker beside the API counts is read at its own port
     if with_app(_work):
         raise KeyboardInterrupt
 
@@ -25,8 +25,11 @@ def worker() -> None:
 async def _work(service: Service) -> bool:
     """Whether it was Ctrl-C that ended it."""
     import asyncio
+    import os
     import signal
 
+    from jitui import tracing
+    from jitui.logs import get_logger
     from jitui.worker import run_worker
 
     stop = asyncio.Event()
@@ -43,6 +46,9 @@ async def _work(service: Service) -> bool:
 
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, leave, one)
-    say(f"Working; pays through {', '.join(service.providers) or 'no provider (none is configured)'}.")
+    providers = ", ".join(service.providers) or "no provider (none is configured)"
+    get_logger("jitui.worker").info("working", pays_through=providers, process_id=os.getpid())
+    tracing.configure(service.settings, "worker")
     await run_worker(service, stop)
+    tracing.stop()
     return interrupted

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from time import monotonic
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from litestar.response import Response
 from litestar.types import (
     BeforeMessageSendHookHandler,
     ControllerRouterHandler,
+    HTTPScope,
     LifeSpanReceive,
     LifeSpanScope,
     LifeSpanSend,
@@ -25,11 +27,12 @@ from litestar.types import (
 )
 
 from jitui.bootstrap import Service
+from jitui.entrypoints.http.access_log import PROBES, AccessLog, route_of_scope
 from jitui.entrypoints.http.auth import admission
-from jitui.entrypoints.http.exchange import begin_exchange, exchange_of
+from jitui.entrypoints.http.exchange import begin_exchange, exchange_of, trace_parent_of
 from jitui.entrypoints.http.headers import guarded
 from jitui.entrypoints.http.limits import Rate
-from jitui.entrypoints.http.operation import method_of, operation_of
+from jitui.entrypoints.http.operation import method_of
 from jitui.entrypoints.http.pages import pages
 from jitui.entrypoints.http.problems import (
     INTERNAL_ERROR,
@@ -45,7 +48,12 @@ from jitui.entrypoints.http.request import Api, RequestContext
 from jitui.entrypoints.http.resources import HANDLERS
 from jitui.errors import NotConfigured, Unavailable
 from jitui.logs import get_logger
-from jitui.settings import Settings
+from jitui.settings import Settings, YesOrNo
+from jitui.tracing import Span, request_span, trace_id_of
+
+POOL_SECONDS = 5.0
+_METHODS = frozenset({*HttpMethod, "HEAD", "OPTIONS"})
+"""A caller may send any word; only these are labels of metrics."""
 
 log = get_logger("jitui.http")
 
@@ -54,14 +62,35 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class Application(Litestar):
-    """Litestar, which gives each request its id before anything else happens."""
+    """Litestar, which gives each request its id before anything else happens, and a line of the access log after it."""
+
+    access_log: AccessLog | None = None
 
     async def __call__(
         self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
     ) -> None:
-        if scope["type"] == ScopeType.HTTP:
-            begin_exchange(cast(Scope, scope))
-        await super().__call__(scope, receive, send)
+        if scope["type"] != ScopeType.HTTP:
+            await super().__call__(scope, receive, send)
+            return
+        http = cast(HTTPScope, scope)
+        trace_parent = trace_parent_of(http)
+        with nullcontext(None) if http["path"] in PROBES else request_span(trace_parent) as spanned:
+            begin_exchange(http, (spanned.trace_id if spanned else None) or trace_id_of(trace_parent))
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                if spanned is not None:
+                    _describe(spanned, http)
+                if self.access_log is not None:
+                    self.access_log.tell(http)
+
+
+def _describe(spanned: Span, scope: HTTPScope) -> None:
+    """The route instead of the address, whose parts name orders and buyers."""
+    exchange, route = exchange_of(scope), route_of_scope(scope)
+    spanned.rename(f"{scope['method']} {route}")
+    about = {"http.request.method": scope["method"], "http.route": route, "jitui.request_id": exchange.request_id}
+    spanned.set({**about, "http.response.status_code": exchange.status or 0, "jitui.key_id": exchange.key_id or ""})
 
 
 def create_app(
@@ -93,13 +122,22 @@ def create_opening_app(
     async def lifespan(litestar: Litestar) -> AsyncIterator[None]:
         async with opener() as opened:
             api.opened = litestar.state.jitui = opened
+            sampling = asyncio.create_task(_sample_pool(api, opened))
             try:
                 yield
             finally:
+                sampling.cancel()
                 await api.used_keys.close(opened)
                 api.opened = None
 
     return _litestar(api, extra_handlers, (lifespan,))
+
+
+async def _sample_pool(api: Api, service: Service) -> None:
+    """A scrape reaches one of several processes, so each notes from time to time how its connections stand."""
+    while True:
+        api.metrics.pool.sample(service.pool_figures())
+        await asyncio.sleep(POOL_SECONDS)
 
 
 def _litestar(
@@ -115,6 +153,8 @@ def _litestar(
         openapi_config=None,
         logging_config=None,
     )
+    if api.settings.access_log is YesOrNo.YES:
+        litestar.access_log = AccessLog()
     litestar.state.jitui = api.opened
     litestar.state.stopping = api.stopping
     litestar.state.used_keys = api.used_keys
@@ -160,10 +200,15 @@ def _finishing(api: Api) -> BeforeMessageSendHookHandler:
         if message["type"] != "http.response.start":
             return
         exchange = exchange_of(scope)
+        exchange.status = message["status"]
         message["headers"] = guarded(message["headers"], exchange)
-        handler = scope.get("route_handler")
-        if handler is not None and operation_of(handler) is not None:
-            api.metrics.answered(handler.fn.__name__, message["status"], monotonic() - exchange.arrived_at)
+        method = str(scope.get("method"))
+        api.metrics.answered(
+            method if method in _METHODS else "other",
+            route_of_scope(scope),
+            exchange.status,
+            monotonic() - exchange.arrived_at,
+        )
 
     return finish
 

@@ -60,6 +60,7 @@ async def _admit_caller(request: RequestContext, authorization: str | None) -> N
         if isinstance(found, Problem):
             raise ProblemRaised(found)
         request.key = found
+        exchange_of(request.scope).key_id = found.key_id
         api.used_keys.note(service, found)
     if request.operation.rate_limited:
         taken = api.meters.take(

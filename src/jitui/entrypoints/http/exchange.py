@@ -16,6 +16,7 @@ from jitui.logs import name_request
 Headers = tuple[tuple[str, str], ...]
 
 REQUEST_ID = b"x-request-id"
+TRACE_PARENT = b"traceparent"
 _SANE = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
 """The form of a client's request id that is used: it cannot steer a terminal, a log or a header."""
 _KEY = "jitui_exchange"
@@ -23,16 +24,27 @@ _KEY = "jitui_exchange"
 
 @dataclass(slots=True)
 class Exchange:
-    """A request and its response; `headers` are added to the response, whoever makes it."""
+    """A request and its response; `headers` are added to the response, whoever makes it.
+
+    `key_id` is that of the key that was admitted; `status` is known as soon as the response begins.
+    """
 
     request_id: str
     arrived_at: float = field(default_factory=monotonic)
     headers: Headers = ()
+    key_id: str | None = None
+    status: int | None = None
 
 
-def begin_exchange(scope: Scope) -> None:
-    """Give the request its id before anything else happens, so that every log line about it has the id."""
-    name_request(exchange_of(scope).request_id)
+def begin_exchange(scope: Scope, trace_id: str | None) -> None:
+    """Give the request its id before anything else happens, so that every log line about it has it, and its trace's."""
+    name_request(exchange_of(scope).request_id, trace_id)
+
+
+def trace_parent_of(scope: Scope) -> str | None:
+    """The `traceparent` of the caller, if it sent exactly one."""
+    sent = [value for name, value in scope["headers"] if name == TRACE_PARENT]
+    return sent[0].decode("latin-1") if len(sent) == 1 else None
 
 
 def exchange_of(scope: Scope) -> Exchange:

@@ -59,6 +59,7 @@ class Api:
         seconds: Callable[[], float] = monotonic,
     ) -> None:
         self.opened = service
+        self.settings = settings
         self.metrics = Metrics()
         refused = RefusedKeys(self.metrics, seconds=seconds)
         self.keys = KnownKeys(rate_a_minute(settings.wrong_keys_per_minute), seconds=seconds, tell=refused.tell)

@@ -20,13 +20,15 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 from uvicorn.supervisors import Multiprocess
 
+from jitui import tracing
 from jitui.bootstrap import Service, open_service
 from jitui.child import end_with_parent
 from jitui.connections import BoundedProtocol, Limits, most_connections
 from jitui.entrypoints.http.app import create_opening_app
 from jitui.entrypoints.http.request import Stopping
 from jitui.errors import NotConfigured
-from jitui.logs import configure
+from jitui.logs import configure, get_logger
+from jitui.metrics import shared_between_processes
 from jitui.settings import Settings, read_settings
 from jitui.watching import watching
 
@@ -34,6 +36,8 @@ GRACE_SECONDS = 10
 START_SECONDS = 60
 """How long a process may be silent: it does not answer while it imports, which is slow on a busy machine."""
 BACKLOG = 2048
+log = get_logger("jitui.http")
+
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 Extra = Callable[[], Sequence[ControllerRouterHandler]]
@@ -59,8 +63,11 @@ def build(
     database_url: str | None = None,
     extra: Extra | None = None,
     worker: WorkerBeside | None = None,
+    address: str | None = None,
 ) -> Litestar:
     """The application for one process; its service is opened at start-up and closed at the end.
+
+    With an `address` it says at start-up that it listens there.
 
     Called without arguments (as `uvicorn --factory` does), it reads the settings; JITUI_DATABASE_URL must then be a
     running, migrated database. Raises NotConfigured when it is not set.
@@ -72,17 +79,30 @@ def build(
         raise NotConfigured("JITUI_DATABASE_URL must be set here: the embedded database has one owner, `jitui serve`.")
     beside = extra() if extra is not None else ()
     app = create_opening_app(partial(_opened, settings, url), settings, extra_handlers=beside, worker=worker)
+    tracing.configure(settings, "api")
     app.on_startup += [_end_waiting_on_signal, _spare_the_collector]
+    app.on_shutdown.append(tracing.stop)
+    if address is not None:
+        app.on_startup.append(partial(_say_where, address))
     return app
 
 
+def _say_where(address: str) -> None:
+    log.info("listening", address=address, process_id=os.getpid())
+
+
 def _build_in(
-    parent: int, settings: Settings, database_url: str, extra: Extra | None, worker: WorkerBeside | None
+    parent: int,
+    settings: Settings,
+    database_url: str,
+    extra: Extra | None,
+    worker: WorkerBeside | None,
+    address: str,
 ) -> Litestar:
     """The application in a serving process; with several processes, each ends with its parent."""
     if os.getpid() != parent:
         end_with_parent(parent)
-    return build(settings, database_url, extra, worker)
+    return build(settings, database_url, extra, worker, address)
 
 
 def _spare_the_collector() -> None:
@@ -98,13 +118,12 @@ def serve(
     processes: int = 1,
     extra: Extra | None = None,
     worker: WorkerBeside | None = None,
-    access_log: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM; running requests are finished, for at most ten seconds."""
     configure(settings)
     listener = listen(settings.host, settings.port)
     config = uvicorn.Config(
-        partial(_build_in, os.getpid(), settings, database_url, extra, worker),
+        partial(_build_in, os.getpid(), settings, database_url, extra, worker, address_of(listener)),
         factory=True,
         workers=processes,
         loop="uvloop",
@@ -113,7 +132,7 @@ def serve(
         lifespan="on",
         log_config=None,  # uvicorn's messages go to the service's own log
         log_level="warning",
-        access_log=access_log,
+        access_log=False,  # see jitui.entrypoints.http.access_log
         # uvicorn would believe headers from any process of this machine; see jitui.entrypoints.http.client
         proxy_headers=False,
         server_header=False,
@@ -125,7 +144,8 @@ def serve(
     server = uvicorn.Server(config)
     with closing(listener), _signals_end_quietly(server):
         if processes > 1:
-            Multiprocess(config, sockets=[listener]).run()
+            with shared_between_processes():
+                Multiprocess(config, sockets=[listener]).run()
         else:
             server.run(sockets=[listener])
 
@@ -142,6 +162,12 @@ def listen(host: str, port: int) -> socket.socket:
         raise NotConfigured(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from error
     listener.set_inheritable(True)
     return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Where people and machines reach it, as an address for a browser."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime
 
 from jitui.aftersales.commands.facts import usage_is_fresh
-from jitui.aftersales.queries import Benefit, Health, OperationsState
+from jitui.aftersales.queries import Health
 from jitui.bootstrap import Service
-from jitui.entrypoints.http.metrics import MEDIA_TYPE
 from jitui.entrypoints.http.operation import get, operation
 from jitui.entrypoints.http.problems import UNAVAILABLE, Problem
 from jitui.entrypoints.http.reply import Answer, Reply, answer
@@ -17,12 +16,10 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources.shared import Shown
 from jitui.errors import JituiError
 from jitui.identity.access import Permission
-from jitui.webhooks.model import Backlog
+from jitui.metrics import MEDIA_TYPE
 
 LOOK_SECONDS = 3.0
 """How long to wait for the database's state."""
-
-REFUND_TIMES_OVER = timedelta(hours=1)
 
 
 class ReadyAnswer(Shown, frozen=True, kw_only=True):
@@ -104,20 +101,16 @@ def _degraded(request: RequestContext, health: Health, now: datetime) -> Iterato
     tags=_TAG,
     summary="Read metrics for Prometheus",
     description="For a platform key, or `JITUI_METRICS_TOKEN` as the bearer token, which needs no database. "
-    "Counters are those of the process that answers, under its `process` label.",
+    "What the processes of this port counted together, and figures of the whole service; while the database does not "
+    "answer these are the last ones, with their age.",
     opt=operation({200: str}, Permission.METRICS_READ, rate_limited=False, for_monitoring=True),
 )
 async def metrics(request: RequestContext) -> Reply:
-    """Return the metrics; when the database does not answer, those of this process alone."""
-    health = await _health(request.service)
-    age_seconds = _age_seconds(health.usage_as_of, request.service.clock()) if health is not None else None
-    benefit = await _benefit(request.service) if health is not None else None
-    state = await _operations(request.service) if health is not None else None
-    request.api.metrics.operations.set(state, request.service.clock())
-    request.api.metrics.keys_end_soon(await _ends_of_keys(request.service) if health is not None else None)
-    backlog = await _webhook_backlog(request.service) if health is not None else None
-    request.api.metrics.note_webhooks(backlog, request.service.clock())
-    return Answer(200, request.api.metrics.exposition(health, age_seconds, benefit), media_type=MEDIA_TYPE)
+    """Return the metrics, whether the database answers or not."""
+    shown = request.api.metrics
+    await shown.figures.refresh(request.service)
+    shown.pool.sample(request.service.pool_figures())
+    return Answer(200, shown.exposition(), media_type=MEDIA_TYPE)
 
 
 async def _health(service: Service) -> Health | None:
@@ -125,36 +118,6 @@ async def _health(service: Service) -> Health | None:
         return await asyncio.wait_for(service.queries.health(service.clock()), LOOK_SECONDS)
     except (JituiError, TimeoutError):
         return None
-
-
-async def _benefit(service: Service) -> Benefit | None:
-    try:
-        since = service.clock() - REFUND_TIMES_OVER
-        return await asyncio.wait_for(service.queries.benefit(shop_id=None, since=since), LOOK_SECONDS)
-    except (JituiError, TimeoutError):
-        return None
-
-
-async def _operations(service: Service) -> OperationsState | None:
-    try:
-        return await asyncio.wait_for(service.queries.operations(service.clock()), LOOK_SECONDS)
-    except (JituiError, TimeoutError):
-        return None
-
-
-async def _webhook_backlog(service: Service) -> Backlog | None:
-    try:
-        return await asyncio.wait_for(service.webhooks.endpoints.backlog(), LOOK_SECONDS)
-    except (JituiError, TimeoutError):
-        return None
-
-
-async def _ends_of_keys(service: Service) -> Sequence[datetime] | None:
-    try:
-        ending = await asyncio.wait_for(service.keys.ending_soon(service.clock()), LOOK_SECONDS)
-    except (JituiError, TimeoutError):
-        return None
-    return [key.expires_at for key in ending if key.expires_at is not None]
 
 
 def _age_seconds(as_of: datetime | None, now: datetime) -> float | None:

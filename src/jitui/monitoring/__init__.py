@@ -1,0 +1,1 @@
+"""What is measured of the whole service and of its workers, for Prometheus."""
