@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from types import FrameType
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -77,13 +78,27 @@ class LazyGroup(TyperGroup):
             self.commands[args[0]] = load(args[0])
         return cast("tuple[str | None, TyperCommand | None, list[str]]", super().resolve_command(ctx, args))
 
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Read the command line; --help and --version print here already."""
+        with _closed_pipe_told():
+            return super().make_context(*args, **more)
+
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        try:
+        with _closed_pipe_told():
             done: object = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError as error:
-            raise _ClosedPipe from error  # Typer would report it as an error of the command
         return done
+
+
+@contextmanager
+def _closed_pipe_told() -> Iterator[None]:
+    """Typer would end with exit code 1 for a reader that closed the pipe, so it must not see that."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise _ClosedPipe from error
 
 
 def load(name: str) -> TyperCommand | TyperGroup:
@@ -209,5 +224,6 @@ def _leave_closed_pipe() -> NoReturn:
     import os
 
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
     sys.exit(BROKEN_PIPE)
