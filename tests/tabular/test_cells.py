@@ -26,6 +26,8 @@ from jitui.tabular.cells import (
     read_text,
     read_whole,
 )
+from jitui.tabular.foreign_cells import plain_amount
+from jitui.tabular.mapping import CellRules
 
 CURRENCIES = st.sampled_from(["CNY", "JPY", "BHD"])
 MARKS = st.sampled_from(["{}", "'{}", "`{}", '="{}"', "\t{}", "{}\t\t", "\ufeff{} ", "\u3000{}\u00a0"])
@@ -154,6 +156,9 @@ def test_what_is_not_whole_is_no_whole_number(value: object) -> None:
 
 def test_whole_numbers_of_typed_files() -> None:
     assert [read_whole(value) for value in (3.0, Decimal("3.00"), 3, '="3"', "'+3")] == [3] * 5
+    assert read_whole(2.0**53 - 1) == 2**53 - 1
+    for lost in (2.0**53, -(2.0**53), float(2**53 + 1)):
+        assert isinstance(read_whole(lost), Unreadable), "the float of 2^53 is also that of 2^53 + 1"
 
 
 def test_a_time_is_read_in_its_own_zone_or_in_the_files() -> None:
@@ -209,3 +214,25 @@ def test_a_refusal_shows_nothing_that_cannot_be_seen(text: str) -> None:
         assert not isinstance(found, Unreadable) or set() == HIDDEN & {
             unicodedata.category(sign) for sign in found.reason if sign not in SHAPED
         }
+
+
+# With a map's rules -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "minor"),
+    [
+        ("1.299", 129_900),
+        ("-1.234.567", -123_456_700),
+        ("12.34", 1_234),
+        ("1.29", 129),
+        ("1.2345", None),
+        ("1234.567", None),
+        ("1.234.56", None),
+        (".234", None),
+    ],
+)
+def test_only_whole_groups_of_three_are_groups_of_thousands(written: str, minor: int | None) -> None:
+    """A point that groups is also the point of decimals: what is neither one nor the other is refused."""
+    found = read_amount(plain_amount(written, CellRules(thousands=".")), "CNY")
+    assert found == minor if minor is not None else isinstance(found, Unreadable)

@@ -58,17 +58,17 @@ _read_snapshot = attrgetter(*(field.name for field in fields(OrderSnapshot)))
 
 
 def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
-    match change:
-        case c.RecordDecision() | c.RecordLaterDecision() | c.Announce() | c.LedgerEntry() | c.OpenTask():
+    match change:  # what an instant approval changes comes first: every request runs through here eighteen times
+        case c.Announce() | c.LedgerEntry() | c.RecordDecision():
             pass
-        case c.CloseTask() | c.OpenIncident() | c.ClaimPayment() | c.SharePayment():
-            pass
-        case c.RecordBuyerEvent():
-            draft.completed_by_event |= _completes(draft.order, change)
+        case c.ClaimUnits() | c.UnitsLeft():
+            draft.lines = tuple(_line_after(x, change) if x.line_id == change.line_id else x for x in draft.lines)
         case c.OpenTicket():
             _open_ticket(draft, change)
         case c.MoveTicket():
             _move_ticket(draft, change)
+        case c.RecordBuyerEvent():
+            draft.completed_by_event |= _completes(draft.order, change)
         case c.RaiseTicketLine():
             _raise_ticket_line(draft, change)
         case c.AddTimeline():
@@ -79,8 +79,6 @@ def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
             draft.order = _changed(draft.order, freight_claimed_minor=freight_minor)
         case c.CompleteOrder():
             draft.order = _changed(draft.order, completed_at=change.completed_at)
-        case c.ClaimUnits() | c.UnitsLeft():
-            draft.lines = tuple(_line_after(x, change) if x.line_id == change.line_id else x for x in draft.lines)
         case c.CaptureTender():
             _capture_tender(draft, change)
         case c.HoldTender() | c.CaptureMore() | c.StatePaymentTotal():
@@ -99,6 +97,10 @@ def _apply(draft: _Draft, change: c.Change | c.ClaimRefund) -> None:
             _put_shipment(draft, change)
         case c.PutDispute():
             _put_dispute(draft, change)
+        case c.RecordLaterDecision() | c.OpenTask() | c.CloseTask() | c.OpenIncident():
+            pass
+        case c.ClaimPayment() | c.SharePayment():
+            pass
         case _:
             assert_never(change)
 

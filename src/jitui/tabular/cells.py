@@ -45,7 +45,7 @@ _POWER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?[eE][+-]?[0-9]+")
 _POWER_OF_A_NUMBER = re.compile(r"[+-].*|.*\..*|.*[eE][+-].*|[0-9][eE][0-9]{2,3}")
 _FLOAT = re.compile(r"[+-]?[0-9]+\.0+")
 _GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
-_EXACT_FLOAT = 2**53
+_EXACT_FLOAT = 2**53  # this one itself may have been one more
 _AS_TEXT = "export the column as text"
 
 
@@ -155,7 +155,7 @@ def read_whole(cell: object) -> int | Unreadable:
     if isinstance(cell, bool):
         return refused
     if isinstance(cell, float):
-        return int(cell) if abs(cell) <= _EXACT_FLOAT and cell.is_integer() else refused
+        return int(cell) if abs(cell) < _EXACT_FLOAT and cell.is_integer() else refused
     text = _plain(cell)
     if text is not None and isinstance(cell, Decimal) and "." in text:
         text = text.rstrip("0").removesuffix(".")

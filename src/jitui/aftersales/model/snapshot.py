@@ -59,6 +59,8 @@ class OrderSnapshot:
     @property
     def undisputed_tenders(self) -> tuple[Tender, ...]:
         """The tenders as if every open dispute were lost. A refund of what then remains cannot be paid twice."""
+        if not self.disputes:
+            return self.tenders
         return tuple(
             replace(tender, lost_minor=tender.lost_minor + min(self.disputed_minor(tender), tender.remaining_minor))
             for tender in self.tenders
