@@ -247,6 +247,8 @@ class Settings:
     webhook_dead_after_hours: int = _setting(_whole(1, 720), 72)
     webhook_pause_after_hours: int = _setting(_whole(1, 2_160), 120)
     webhook_keep_days: int = _setting(_whole(1, 3_650), 30)
+    remote_url: str | None = _setting(_http_url, None)
+    api_key: str | None = _setting(_key, None, secret=True)
     pool_size: int = _setting(_whole(1, 1_000), 16)
     rate_per_key: int = _setting(_whole(1, 100_000), 500)
     rate_per_address: int = _setting(_whole(1, 100_000), 100)

@@ -26,7 +26,8 @@ from jitui.settings import Settings
 
 if __name__ == "__main__":
     home, url, port, more = sys.argv[1:]
-    serve(Settings(home=Path(home), port=int(port), pool_size=4, **json.loads(more)), url, processes=1)
+    given = {name: Path(value) if name.endswith("_file") else value for name, value in json.loads(more).items()}
+    serve(Settings(home=Path(home), port=int(port), pool_size=4, **given), url, processes=1)
 """
 
 

@@ -303,8 +303,8 @@ def check_address(url: str, *, allow_http: bool = False) -> None:
         raise BadInput("The service's address holds a name or a password; give the API key by itself.", path="url")
     if parts.scheme == "http" and not allow_http and not _is_loopback(host or ""):
         raise BadInput(
-            f"The key could be read on the way to {host}: use https, or allow http for a network that you trust.",
-            path="url",
+            f"The key could be read on the way to {host}: use https, or allow_http in a network that you trust.",
+            path="allow_http",
         )
 
 

@@ -76,10 +76,11 @@ class EvidenceSent(Sent, frozen=True, kw_only=True):
 
 
 class PolicyName(Shown, frozen=True, kw_only=True):
-    """The policy that decided."""
+    """The policy that decided; `sha256` only for the platform."""
 
     policy_id: str
     version: str
+    sha256: str = ""
 
 
 class RefundRequestSent(Sent, frozen=True, kw_only=True):

@@ -90,7 +90,7 @@ class RefundPage(Shown, frozen=True, kw_only=True):
 
 
 class RefundRow(Shown, frozen=True, kw_only=True):
-    """A refund in a list."""
+    """A refund in a list; `reason` and `proposal` are for the platform alone."""
 
     refund_id: UUID
     ticket_id: UUID
@@ -102,6 +102,7 @@ class RefundRow(Shown, frozen=True, kw_only=True):
     queued_at: datetime
     closed_at: datetime | None
     reason: str
+    proposal: ProposalAnswer | None = None
 
 
 class SettlementAnswer(Shown, frozen=True, kw_only=True):

@@ -52,6 +52,7 @@ class CoverageRow(Shown, frozen=True, kw_only=True):
     covered: bool
     reason: str
     set_at: datetime
+    set_by: str = ""
 
 
 class CoverageSent(Sent, frozen=True, kw_only=True):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 from uuid import UUID
 
 import typer
 
+from jitui.entrypoints.cli.explained import Explained
 from jitui.entrypoints.cli.output import Json, print_json, results, styled
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from jitui.aftersales.model.view import TicketView
     from jitui.aftersales.ports import StoredDecision
     from jitui.bootstrap import Service
+    from jitui.client import Client
     from jitui.policy import Explanation, ExplanationRow
 
 
@@ -39,22 +41,31 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Explain why a ticket was or was not refunded at once: each condition, its verdict, and its facts."""
-    from jitui.entrypoints.cli.running import with_app
-    from jitui.policy import decision_from_json
-    from jitui.policy import explain as explained
+    from jitui.entrypoints.cli.running import on_service
 
     ticket_id = _ticket_id(ticket)
 
-    async def work(service: Service) -> tuple[TicketView, StoredDecision]:
-        return await _read(service, ticket_id)
+    async def work(service: Service) -> Explained:
+        return await _explained(service, ticket_id, language, audience)
 
-    view, stored = with_app(work)
-    decision = decision_from_json(stored.decision)
-    explanation = explained(decision, _word(language), _audience_word(audience))
+    def remote(client: Client) -> Explained:
+        from jitui.entrypoints.cli.remote_explain import explained
+
+        if audience is not Audience.PLATFORM:
+            _refuse_audience()
+        return explained(client, ticket_id, _word(language))
+
+    found = on_service(work, remote)
     if as_json:
-        print_json(_document(view, stored, explanation, decision.unknown if audience is Audience.PLATFORM else None))
+        print_json(_document(found))
     else:
-        _show(view, stored, explanation)
+        _show(found)
+
+
+def _refuse_audience() -> NoReturn:
+    from jitui.errors import BadInput
+
+    raise BadInput("Over HTTP the API key says who reads; leave --audience out.", path="--audience")
 
 
 def _ticket_id(text: str) -> UUID:
@@ -76,6 +87,18 @@ def _audience_word(audience: Audience) -> Literal["platform", "merchant", "buyer
     return words[audience]
 
 
+async def _explained(service: Service, ticket_id: UUID, language: ExplainLanguage, audience: Audience) -> Explained:
+    from jitui.policy import decision_from_json
+    from jitui.policy import explain as explained
+
+    view, stored = await _read(service, ticket_id)
+    decision = decision_from_json(stored.decision)
+    explanation = explained(decision, _word(language), _audience_word(audience))
+    policy = {"id": stored.policy_id, "version": stored.policy_version, "sha256": stored.policy_sha256}
+    unknown = decision.unknown if audience is Audience.PLATFORM else None
+    return Explained(view, stored.decided_at, policy, explanation, unknown)
+
+
 async def _read(service: Service, ticket_id: UUID) -> tuple[TicketView, StoredDecision]:
     from jitui.aftersales.model.view import view_ticket
     from jitui.aftersales.ports import TicketRef
@@ -89,9 +112,8 @@ async def _read(service: Service, ticket_id: UUID) -> tuple[TicketView, StoredDe
     return view_ticket(snapshot, ticket_id), stored
 
 
-def _document(
-    view: TicketView, stored: StoredDecision, explanation: Explanation, unknown: tuple[str, ...] | None
-) -> dict[str, object]:
+def _document(found: Explained) -> dict[str, object]:
+    view, explanation = found.view, found.explanation
     document: dict[str, object] = {
         "ticket_id": str(view.ticket_id),
         "order_id": view.order_id,
@@ -101,23 +123,23 @@ def _document(
         "review_reason": view.review_reason,
         "notice": view.notice,
         "outcome": explanation.outcome,
-        "decided_at": stored.decided_at,
-        "policy": {"id": stored.policy_id, "version": stored.policy_version, "sha256": stored.policy_sha256},
+        "decided_at": found.decided_at,
+        "policy": found.policy,
         "conditions": explanation.rows,
     }
-    return document if unknown is None else {**document, "unknown": unknown}
+    return document if found.unknown is None else {**document, "unknown": found.unknown}
 
 
-def _show(view: TicketView, stored: StoredDecision, explanation: Explanation) -> None:
+def _show(found: Explained) -> None:
     from jitui.money import to_decimal_text
 
-    console = results()
+    console, view, explanation = results(), found.view, found.explanation
     amount = to_decimal_text(view.amount.amount_minor, view.amount.currency)
     console.print(f"Ticket {view.ticket_id}", style="bold")
     console.print(f"Order {view.order_id}: {amount} {view.amount.currency}, {view.state}")
     guard = f", held back by {view.review_reason}" if view.review_reason else ""
-    console.print(f"Decided {stored.decided_at.isoformat(timespec='seconds')}: {explanation.outcome}{guard}")
-    policy = f"{stored.policy_id}, version {stored.policy_version}, sha256 {stored.policy_sha256[:12]}"
+    console.print(f"Decided {found.decided_at.isoformat(timespec='seconds')}: {explanation.outcome}{guard}")
+    policy = f"{found.policy['id']}, version {found.policy['version']}, sha256 {found.policy['sha256'][:12]}"
     console.print(f"By policy {policy}")
     console.print(_table(explanation))
 

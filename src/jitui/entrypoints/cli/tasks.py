@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from jitui.aftersales.model.task import OperatorTask
     from jitui.bootstrap import Service
+    from jitui.client import Client
+    from jitui.client.api import TaskAnswer
 
 
 def tasks(
@@ -29,7 +31,8 @@ def tasks(
 
     A task that was resolved keeps its first note.
     """
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.remote import only_by_key
+    from jitui.entrypoints.cli.running import on_service
 
     chosen = _chosen(resolve, note)
 
@@ -41,7 +44,13 @@ def tasks(
         state = None if everything else TaskState.OPEN
         return await service.tasks.list(TaskFilter(state, provider, limit=limit))
 
-    found = with_app(work)
+    def remote(client: Client) -> Sequence[OperatorTask]:
+        only_by_key(by)
+        if chosen is not None:
+            return [_resolve_remotely(client, chosen, note)]
+        return _tasks(client, provider, limit, everything=everything)
+
+    found = on_service(work, remote)
     if as_json:
         print_json({"tasks": found})
         return
@@ -73,6 +82,46 @@ async def _resolve(service: Service, task_id: UUID, note: str, by: str) -> Opera
     if task is None:
         raise BadInput(f"There is no task {task_id} in this database.", path="--resolve")
     return task
+
+
+def _tasks(client: Client, provider: str | None, limit: int, *, everything: bool) -> list[OperatorTask]:
+    from jitui.client import api
+    from jitui.entrypoints.cli.remote import LARGEST_PAGE, up_to
+
+    state = None if everything else api.TaskState.OPEN
+    call = api.list_tasks(state=state, provider=provider, limit=min(limit, LARGEST_PAGE))
+    return [_task(row) for row in up_to(client, call, limit)]
+
+
+def _resolve_remotely(client: Client, task_id: UUID, note: str) -> OperatorTask:
+    from jitui.client import api
+    from jitui.entrypoints.cli.remote import found_or_none
+    from jitui.errors import BadInput
+
+    row = found_or_none(client, api.resolve_task(task_id, api.ResolutionSent(note=note)))
+    if row is None:
+        raise BadInput(f"There is no task {task_id} at this service.", path="--resolve")
+    return _task(row)
+
+
+def _task(row: TaskAnswer) -> OperatorTask:
+    from jitui.aftersales.model.task import OperatorTask, TaskKind, TaskState
+
+    return OperatorTask(
+        row.task_id,
+        TaskKind(row.kind),
+        row.provider,
+        TaskState(row.state),
+        row.evidence,
+        row.opened_at,
+        row.order_id,
+        None if row.amount is None else row.amount.amount_minor,
+        None if row.amount is None else row.amount.currency,
+        row.resolved_at,
+        row.resolved_by,
+        row.note,
+        row.condition,
+    )
 
 
 def _show(task: OperatorTask) -> None:

@@ -242,6 +242,8 @@ FIELDS: dict[str, str] = {
     "sequence": "The place in the feed, as a text that sorts.",
     "set_at": "When it was set.",
     "set_by": "Who set it.",
+    "CoverageRow.set_by": "Who set it; empty for others than the platform.",
+    "sha256": "The SHA-256 of the policy's text; for the platform alone.",
     "settlement": "How it was paid outside the provider; null when it was not.",
     "ship_by": "When the merchant has to ship by.",
     "shipment": "How far the order as a whole has gone.",

@@ -12,7 +12,7 @@ from jitui.aftersales.governance.registry import Category, Coverage, Scope, refu
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.fields import IdOrNone, Text, Why, may_name
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import SHOP, get, operation, put
+from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation, put
 from jitui.entrypoints.http.problems import not_found
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Answer, Reply, answer
@@ -56,6 +56,7 @@ class CoverageRow(Shown, frozen=True, kw_only=True):
     covered: bool
     reason: str
     set_at: datetime
+    set_by: str = ""
 
 
 class ShopCoverageAnswer(Shown, frozen=True, kw_only=True):
@@ -122,7 +123,11 @@ async def _set_coverage(
     service = request.service
     row = Coverage(scope, ref, sent.covered, sent.reason, request.actor.id, service.clock())
     await service.registry.set_coverage(row)
-    return answer(shown(CoverageRow, row))
+    return answer(_row(request, row))
+
+
+def _row(request: RequestContext, row: Coverage) -> CoverageRow:
+    return shown(CoverageRow, row, set_by=row.set_by if request.key_scope is PLATFORM else "")
 
 
 @get(
@@ -146,7 +151,7 @@ async def get_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> 
             shop_id=shop_id,
             covered=deciding.covered if deciding is not None else True,
             reason=deciding.reason if deciding is not None else "Every shop of the platform is covered.",
-            rows=tuple(shown(CoverageRow, row) for row in rows),
+            rows=tuple(_row(request, row) for row in rows),
         )
     )
 

@@ -31,11 +31,12 @@ class ConditionAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
     facts: Mapping[str, object] = {}
 
 
-class PolicyName(Shown, frozen=True, kw_only=True):
-    """The policy that decided."""
+class PolicyName(Shown, frozen=True, kw_only=True, omit_defaults=True):
+    """The policy that decided; `sha256` only for the platform."""
 
     policy_id: str
     version: str
+    sha256: str = ""
 
 
 class DecisionAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
@@ -79,6 +80,12 @@ def conditions_for(
     )
 
 
+def policy_name(request: RequestContext, decision: Decision) -> PolicyName:
+    """The policy that decided, as far as the caller may know it."""
+    sha256 = decision.policy_sha256 if request.key_scope is PLATFORM else ""
+    return PolicyName(policy_id=decision.policy_id, version=decision.policy_version, sha256=sha256)
+
+
 def decision_for(
     request: RequestContext,
     ticket: Ticket,
@@ -90,7 +97,7 @@ def decision_for(
     whole = request.key_scope is PLATFORM
     return DecisionAnswer(
         outcome=outcome_of(decision, ticket.review_reason),
-        policy=PolicyName(policy_id=decision.policy_id, version=decision.policy_version),
+        policy=policy_name(request, decision),
         decided_at=decided_at,
         conditions=conditions_for(request, decision, ticket.review_reason),
         unknown=decision.unknown if whole else (),
