@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jitui.entrypoints.cli.completing import LISTS
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.entrypoints.cli.remote import as_error
@@ -135,7 +136,15 @@ def _show(buyer: str, rows: Sequence[Restriction]) -> None:
 
 def select(
     buyer: BuyerId,
-    verdict: Annotated[str, typer.Argument(metavar="allow|deny", help="Which list.", show_default=False)],
+    verdict: Annotated[
+        str,
+        typer.Argument(
+            metavar="allow|deny",
+            help="Which list.",
+            show_default=False,
+            autocompletion=LISTS,
+        ),
+    ],
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     by: By = "command line",
     as_json: Json = False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from jitui.entrypoints.cli.completing import COVERAGE_SCOPES
 from jitui.entrypoints.cli.output import Json, echo, print_json
 from jitui.text import visible
 
@@ -54,7 +55,14 @@ def show(
 
 @coverage.command("set")
 def set_row(
-    scope: Annotated[str, typer.Argument(metavar="SCOPE", help="platform, shop, category or item.")],
+    scope: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCOPE",
+            help="platform, shop, category or item.",
+            autocompletion=COVERAGE_SCOPES,
+        ),
+    ],
     ref: Annotated[str, typer.Argument(metavar="[REF]", help="Its id; nothing for the platform.")] = "",
     covered: Annotated[bool, typer.Option("--covered/--not-covered", help="Whether.")] = True,
     reason: Annotated[str, typer.Option(help="Why, as the merchant reads it.")] = "",

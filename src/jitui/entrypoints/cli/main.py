@@ -152,7 +152,7 @@ def new_typer(help_text: str = "") -> typer.Typer:
 
 
 def _root() -> TyperGroup:
-    app = typer.Typer(cls=LazyGroup, add_completion=False, rich_markup_mode=None)
+    app = typer.Typer(cls=LazyGroup, rich_markup_mode=None)
     app.callback(no_args_is_help=True, help=HELP)(_options)
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)

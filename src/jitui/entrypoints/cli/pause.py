@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from jitui.entrypoints.cli.completing import SCOPES
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.entrypoints.cli.remote import as_error
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 
 def pause(
     scope: Annotated[
-        str, typer.Argument(metavar="[SCOPE]", help="platform, shop, category, item or region.")
+        str,
+        typer.Argument(
+            metavar="[SCOPE]",
+            help="platform, shop, category, item or region.",
+            autocompletion=SCOPES,
+        ),
     ] = "platform",
     ref: Annotated[str, typer.Argument(metavar="[REF]", help="Its id; nothing for the platform.")] = "",
     reason: Annotated[str, typer.Option(help="The reason, which tickets show.")] = "",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jitui.entrypoints.cli.completing import REFUND_STATES
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 
@@ -39,7 +40,12 @@ By = Annotated[str, typer.Option(help="Who does this; needed, except over HTTP."
 @refunds.command("list")
 def list_refunds(
     state: Annotated[
-        str | None, typer.Option(help="queued, sending, pending, unknown, succeeded or failed.", show_default=False)
+        str | None,
+        typer.Option(
+            help="queued, sending, pending, unknown, succeeded or failed.",
+            show_default=False,
+            autocompletion=REFUND_STATES,
+        ),
     ] = None,
     provider: Annotated[str | None, typer.Option(help="Of one provider.", show_default=False)] = None,
     order: Annotated[str | None, typer.Option(help="Of one order.", show_default=False)] = None,

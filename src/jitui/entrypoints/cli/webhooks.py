@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jitui.entrypoints.cli.completing import DELIVERY_STATES, EVENT_KINDS
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.text import visible
 
@@ -30,7 +31,12 @@ Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint'
 By = Annotated[str, typer.Option(help="Who does this, for the record.")]
 Kinds = Annotated[
     list[str] | None,
-    typer.Option("--kind", help="A kind of event, such as stop_ship; again for more.", show_default=False),
+    typer.Option(
+        "--kind",
+        help="A kind of event, such as stop_ship; again for more.",
+        show_default=False,
+        autocompletion=EVENT_KINDS,
+    ),
 ]
 
 
@@ -227,7 +233,14 @@ def rotate(
 @webhooks.command()
 def deliveries(
     endpoint: Endpoint,
-    state: Annotated[str | None, typer.Option(help="pending, delivered or dead.", show_default=False)] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            help="pending, delivered or dead.",
+            show_default=False,
+            autocompletion=DELIVERY_STATES,
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest event first.")] = 50,
     as_json: Json = False,
 ) -> None:
