@@ -322,6 +322,12 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     return settings
 
 
+def chosen_language(environ: Mapping[str, str] = os.environ) -> Language | None:
+    """The language that JITUI_LANGUAGE names; None where it is not set or names none."""
+    text = environ.get(PREFIX + "LANGUAGE", "").strip().casefold()
+    return next((language for language in Language if language.casefold() == text), None)
+
+
 def _given(item: Field[Any], environ: Mapping[str, str]) -> tuple[str, str]:
     """The variable that gives this field's value, and its text; empty where none does."""
     found = [(name, text) for name in _variables_of(item) if (text := environ.get(name, "").strip())]

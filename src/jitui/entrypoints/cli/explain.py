@@ -34,7 +34,9 @@ class Audience(StrEnum):
 
 def explain(
     ticket: Annotated[str, typer.Argument(metavar="TICKET", help="The ticket's id.", show_default=False)],
-    language: Annotated[ExplainLanguage, typer.Option(help="Language of the sentences.")] = ExplainLanguage.ZH,
+    language: Annotated[
+        ExplainLanguage | None, typer.Option(help="Language of the sentences; else JITUI_LANGUAGE.", show_default=False)
+    ] = None,
     audience: Annotated[Audience, typer.Option(help="The reader; others than the platform see less.")] = (
         Audience.PLATFORM
     ),
@@ -43,23 +45,29 @@ def explain(
     """Explain why a ticket was or was not refunded at once: each condition, its verdict, and its facts."""
     from jitui.entrypoints.cli.running import on_service
 
-    ticket_id = _ticket_id(ticket)
+    ticket_id, spoken = _ticket_id(ticket), language or _language_of_settings()
 
     async def work(service: Service) -> Explained:
-        return await _explained(service, ticket_id, language, audience)
+        return await _explained(service, ticket_id, spoken, audience)
 
     def remote(client: Client) -> Explained:
         from jitui.entrypoints.cli.remote_explain import explained
 
         if audience is not Audience.PLATFORM:
             _refuse_audience()
-        return explained(client, ticket_id, _word(language))
+        return explained(client, ticket_id, _word(spoken))
 
     found = on_service(work, remote)
     if as_json:
         print_json(_document(found))
     else:
         _show(found)
+
+
+def _language_of_settings() -> ExplainLanguage:
+    from jitui.settings import Language, read_settings
+
+    return ExplainLanguage.ZH if read_settings().language is Language.ZH_CN else ExplainLanguage.EN
 
 
 def _refuse_audience() -> NoReturn:
@@ -131,29 +139,32 @@ def _document(found: Explained) -> dict[str, object]:
 
 
 def _show(found: Explained) -> None:
-    from jitui.money import to_decimal_text
+    from jitui.entrypoints.cli.speaking import amount, moment, told, word
 
     console, view, explanation = results(), found.view, found.explanation
-    amount = to_decimal_text(view.amount.amount_minor, view.amount.currency)
-    console.print(f"Ticket {view.ticket_id}", style="bold")
-    console.print(f"Order {view.order_id}: {amount} {view.amount.currency}, {view.state}")
-    guard = f", held back by {view.review_reason}" if view.review_reason else ""
-    console.print(f"Decided {found.decided_at.isoformat(timespec='seconds')}: {explanation.outcome}{guard}")
+    paid, decided_at = amount(view.amount.amount_minor, view.amount.currency), moment(found.decided_at)
+    console.print(f"{told('Ticket', '售后单')} {view.ticket_id}", style="bold")
+    console.print(f"{told('Order', '订单')} {view.order_id}: {paid}, {word(view.state)}")
+    outcome = told(explanation.outcome, {"instant": "自动审核通过"}.get(explanation.outcome, "转商家审核"))
+    guard = f", {told('held back by', '未自动通过的原因')} {view.review_reason}" if view.review_reason else ""
+    console.print(f"{told('Decided', '判定于')} {decided_at}: {outcome}{guard}")
     policy = f"{found.policy['id']}, version {found.policy['version']}, sha256 {found.policy['sha256'][:12]}"
-    console.print(f"By policy {policy}")
+    console.print(f"{told('By policy', '规则')} {policy}")
     console.print(_table(explanation))
 
 
 def _table(explanation: Explanation) -> Table:
     from rich.table import Table
 
+    from jitui.entrypoints.cli.speaking import told, word
+
     table = Table(box=None, padding=(0, 1, 0, 0), show_header=True, header_style="bold")
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("condition", overflow="fold")
-    table.add_column("facts", overflow="fold")
+    table.add_column(told("verdict", "结果"), no_wrap=True)
+    table.add_column(told("condition", "条件"), overflow="fold")
+    table.add_column(told("facts", "事实"), overflow="fold")
     for row in explanation.rows:
         table.add_row(
-            styled(row.verdict.value, _COLOURS[row.verdict.value]), f"{row.sentence} ({row.id})", _facts_text(row)
+            styled(word(row.verdict), _COLOURS[row.verdict.value]), f"{row.sentence} ({row.id})", _facts_text(row)
         )
     return table
 

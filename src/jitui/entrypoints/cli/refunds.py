@@ -103,25 +103,18 @@ def _age(text: str) -> timedelta:
 
 
 def _show(refund: Refund) -> None:
-    echo(f"{refund.refund_id}  {refund.state}")
-    echo(f"  {_amount(refund)}, {refund.provider}, order {refund.order_id}; since {_time(refund.queued_at)}")
+    from jitui.entrypoints.cli.speaking import amount, moment, told, word
+
+    echo(f"{refund.refund_id}  {word(refund.state)}")
+    paid, since = amount(refund.amount_minor, refund.currency), moment(refund.queued_at)
+    english = f"{paid}, {refund.provider}, order {refund.order_id}; since {since}"
+    echo("  " + told(english, f"{paid}，{refund.provider}，订单 {refund.order_id}；排队于 {since}"))
     if refund.reason:
         echo(f"  {refund.reason}")
     if refund.proposal is not None:
-        echo(f"  a payment by hand waits for a second person: {refund.proposal.reference}, by {refund.proposal.by}")
-
-
-def _amount(refund: Refund) -> str:
-    from jitui.money import to_decimal_text
-
-    return f"{to_decimal_text(refund.amount_minor, refund.currency)} {refund.currency}"
-
-
-def _time(moment: object) -> str:
-    from datetime import UTC, datetime
-
-    assert isinstance(moment, datetime)
-    return moment.astimezone(UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+        by_hand = f"{refund.proposal.reference}, by {refund.proposal.by}"
+        chinese = f"人工打款核销等待第二人确认：{refund.proposal.reference}，提交人 {refund.proposal.by}"
+        echo("  " + told(f"a payment by hand waits for a second person: {by_hand}", chinese))
 
 
 @refunds.command()
@@ -140,18 +133,20 @@ def show(refund: RefundId, as_json: Json = False) -> None:
     if as_json:
         print_json(_details_document(found))
         return
+    from jitui.entrypoints.cli.speaking import moment, told, word
+
     _show(found.refund)
     for attempt in found.attempts:
-        news = f", {_time(attempt.news_at)}" if attempt.news_at is not None else ""
+        news = f", {moment(attempt.news_at)}" if attempt.news_at is not None else ""
         echo(f"attempt {attempt.attempt_no}: {attempt.state}{news}  {attempt.reason}".rstrip())
         echo(f"  {attempt.attempt_id}, at the provider {attempt.provider_refund_id or 'not named'}")
     if found.refund.settlement is not None:
         paid = found.refund.settlement
         second = "" if paid.confirmed_by is None else f", confirmed by {paid.confirmed_by}"
         echo(f"settled by hand: {paid.reference}, by {paid.by}{second}: {paid.note}")
-    echo(f"ticket {found.refund.ticket_id}: {found.ticket_state}")
+    echo(f"{told('ticket', '售后单')} {found.refund.ticket_id}: {word(found.ticket_state)}")
     for event in found.timeline:
-        echo(f"  {_time(event.at)}  {event.why}, {event.actor_kind} {event.actor_id}".rstrip())
+        echo(f"  {moment(event.at)}  {event.why}, {word(event.actor_kind)} {event.actor_id}".rstrip())
     echo(f"can be done now: {', '.join(found.actions) or 'nothing; it is on its way, or paid'}")
 
 

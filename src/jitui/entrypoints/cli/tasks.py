@@ -125,12 +125,13 @@ def _task(row: TaskAnswer) -> OperatorTask:
 
 
 def _show(task: OperatorTask) -> None:
-    from jitui.money import to_decimal_text
+    from jitui.entrypoints.cli.speaking import amount, moment, told, word
 
     known = task.amount_minor is not None and task.currency is not None
-    amount = f"{to_decimal_text(task.amount_minor or 0, task.currency or '')} {task.currency}" if known else ""
-    echo(f"{task.task_id}  {task.kind}  {task.state}")
-    told = (task.provider, task.order_id and f"order {task.order_id}", amount)
-    echo(f"  {', '.join(part for part in told if part)}; since {task.opened_at.isoformat(timespec='seconds')}")
+    paid = amount(task.amount_minor or 0, task.currency or "") if known else ""
+    order = f"{told('order', '订单')} {task.order_id}" if task.order_id else ""
+    echo(f"{task.task_id}  {task.kind}  {word(task.state)}")
+    parts = ", ".join(part for part in (task.provider, order, paid) if part)
+    echo(f"  {parts}; {told('since', '开始于')} {moment(task.opened_at)}")
     if task.note is not None:
         echo(f"  {task.resolved_by}: {task.note}")
