@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -227,3 +231,18 @@ def test_a_place_with_an_odd_id_is_paused_and_let_go_on(service: Service, ref: s
         assert jitui.send(api.list_pauses()).pauses == ()
         again = jitui.outcome(api.lift_pause("item", ref))
     assert isinstance(again, Problem) and again.kind == "not-found"
+
+
+# The how-to page -----------------------------------------------------------------------------------------------------
+
+
+def test_the_programs_of_the_page_print_what_it_says(service: Service) -> None:
+
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "use-the-client.md").read_text(encoding="utf-8")
+    programs = re.findall(r"^```python\n(.*?)^```\n\n(?:.*?)^```\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    assert len(programs) == 2
+    environment = {"PATH": os.environ["PATH"], "JITUI_URL": service.address, "JITUI_KEY": service.platform}
+    for program, printed in programs:
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (done.stdout, done.stderr) == (printed, "")
