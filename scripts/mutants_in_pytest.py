@@ -86,14 +86,20 @@ class OneMutant:
         self.folder = str(job["folder"])
         self.answer = Path(str(job["answer"]))
         self.failed = ""
-        self.ran = 0
+        self.tried = self.ran = 0
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         for plugin in session.config.pluginmanager.get_plugins():
             if hasattr(plugin, "migrated_template") and hasattr(plugin, "RUN"):
                 session.config.stash[plugin.RUN] = self.folder
-        items[:] = sorted((item for item in items if item.nodeid in self.wanted), key=lambda i: self.wanted[i.nodeid])
+        placed = [(self._place(item), item) for item in items]
+        items[:] = [item for place, item in sorted(placed, key=lambda pair: pair[0]) if place >= 0]
+        self.tried = len(items)
+
+    def _place(self, item: pytest.Item) -> int:
+        """When it is tried; -1: not at all. A wanted file stands for all its tests."""
+        return self.wanted.get(item.nodeid, self.wanted.get(item.nodeid.partition("::")[0], -1))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -111,7 +117,7 @@ class OneMutant:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        left = len(self.wanted) - self.ran
+        left = self.tried - self.ran
         how = "killed" if self.failed else "survived" if left <= 0 else "unfinished"
         self.answer.write_text(json.dumps({"how": how, "by": self.failed, "ran": self.ran, "left": left}))
         os._exit(0)  # clearing up would drop the template of the next mutant

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -86,3 +89,15 @@ def test_every_folder_that_the_script_names_is_there() -> None:
     root = mutants.ROOT
     assert [name for name in mutants.TESTS if not (root / "tests" / name).is_dir()] == []
     assert [path for paths in mutants.NEAR.values() for path in paths if not (root / path).is_dir()] == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "how"), [("all.py", "killed"), ("all.py::test_right", "survived")], ids=["file", "one"]
+)
+def test_a_file_that_is_wanted_is_tried_whole(tmp_path: Path, wanted: str, how: str) -> None:
+    (tmp_path / "all.py").write_text("def test_right():\n    pass\n\n\ndef test_wrong():\n    raise AssertionError\n")
+    job = {"tests": [wanted], "seconds": 60, "answer": str(tmp_path / "answer"), "folder": "none"}
+    environment = {**os.environ, "MUTANTS_JOB": json.dumps(job), "PYTHONPATH": str(SCRIPTS)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "mutants_in_pytest", "-p", "no:cacheprovider", "all.py"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True)
+    assert json.loads((tmp_path / "answer").read_text())["how"] == how

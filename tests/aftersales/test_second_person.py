@@ -31,7 +31,9 @@ from jitui.aftersales.model.ticket import Actor, ActorKind, TicketState
 from jitui.aftersales.operations.refunds import RefundAction, read_refund
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import OrderRef, RefundRef
+from jitui.ids import lane_of
 from tests.aftersales.market import NOW, PROVIDERS, RULES, TIME_ZONE, Market, on_both_stores
+from tests.aftersales.test_failed_refunds import failures
 from tests.aftersales.test_pay import DECLINED, PENDING, STUCK, SUCCEEDED, Paying, claim_all, start_paying
 from tests.aftersales.test_settlement import PAID_BY_HAND, ref_of
 from tests.known_bugs.steps import snapshot_of
@@ -344,3 +346,27 @@ async def test_a_worker_that_claims_it_at_that_moment_wins_and_nothing_is_paid_b
     snapshot = await snapshot_of(market, order)
     assert (snapshot.refunds[0].state, snapshot.refunds[0].settlement) == (RefundState.SENDING, None)
     assert "manual_payout" not in {account for account, _ in balances(await market.queries.ledger(order))}
+
+
+# The others of the lane --------------------------------------------------------------------------------------------
+
+
+@on_both_stores
+async def test_a_step_of_one_refund_moves_no_other_refund_of_its_lane(market: Market) -> None:
+    """A statement that forgot which refund it is about would still be right as long as there is only one."""
+    lane = lane_of("b-1")
+    other = next(str(number) for number in range(2, 10_000) if lane_of(f"b-{number}") == lane)
+    bystander = await start_paying(market, other)
+    await bystander.hears(DECLINED)
+    before = await bystander.snapshot()
+
+    paying = await start_paying(market)
+    await paying.hears(DECLINED)
+    assert isinstance(await propose(paying), Executed)
+    assert isinstance(await reject_settlement(market.store, ref_of(paying), "no", by=WANG, now=LATER), Executed)
+    assert isinstance(await propose(paying), Executed)
+    assert isinstance(await confirm(paying), Executed)
+
+    assert await bystander.snapshot() == before
+    states = {task.order_id: task.state for task in await failures(market)}
+    assert states == {"o-1": TaskState.RESOLVED, f"o-{other}": TaskState.OPEN}

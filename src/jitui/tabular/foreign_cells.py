@@ -12,7 +12,8 @@ from jitui.tabular.cells import Unreadable, bare, is_empty
 from jitui.tabular.mapping import CellRules, FieldSource
 from jitui.tabular.shown import shown
 
-_THOUSANDS = r"[+-]?[0-9]{{1,3}}({sign}[0-9]{{3}})+(\.[0-9]+)?"
+_THOUSANDS = r"[+-]?[0-9]{{1,3}}({sign}[0-9]{{3}})+"
+_DECIMALS = r"(\.[0-9]+)?"
 
 
 def given(cell: object, source: FieldSource, rules: CellRules, field: str) -> object:
@@ -47,9 +48,14 @@ def plain_amount(cell: object, rules: CellRules) -> object:
     text = bare(cell)
     for sign in rules.signs:
         text = text.removeprefix(sign).removesuffix(sign).strip()
-    if rules.thousands and re.fullmatch(_THOUSANDS.format(sign=re.escape(rules.thousands)), text):
+    if rules.thousands and re.fullmatch(_grouped(rules.thousands), text):
         text = text.replace(rules.thousands, "")
     return text
+
+
+def _grouped(sign: str) -> str:
+    """The shape of an amount in groups of three. One sign cannot both group and begin the decimals."""
+    return _THOUSANDS.format(sign=re.escape(sign)) + ("" if sign == "." else _DECIMALS)
 
 
 def stated_moment(cell: object, rules: CellRules) -> object:

@@ -25,16 +25,24 @@ _UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError)
 _NOT_MIGRATED = (errors.UndefinedTable, errors.UndefinedColumn)
 
 
+_CANNOT_BE_USED = (*_UNAVAILABLE, *_NOT_MIGRATED)
+
+
 @contextmanager
 def unavailable() -> Iterator[None]:
     """Raise `Unavailable` for psycopg's errors about a database that cannot be used now."""
     try:
         yield
-    except _UNAVAILABLE as error:  # psycopg's message has host, user and database, never the password
-        raise Unavailable(f"The database does not answer: {str(error).strip().partition(chr(10))[0]}") from error
-    except _NOT_MIGRATED as error:
+    except _CANNOT_BE_USED as error:
+        raise _unavailable_for(error) from error
+
+
+def _unavailable_for(error: psycopg.Error) -> Unavailable:
+    if isinstance(error, _NOT_MIGRATED):
         said = error.diag.message_primary
-        raise Unavailable(f"The database's tables are of another version (run `jitui migrate`): {said}") from error
+        return Unavailable(f"The database's tables are of another version (run `jitui migrate`): {said}")
+    # psycopg's message has host, user and database, never the password
+    return Unavailable(f"The database does not answer: {str(error).strip().partition(chr(10))[0]}")
 
 
 class Pool(AsyncConnectionPool[Connection]):
@@ -43,9 +51,11 @@ class Pool(AsyncConnectionPool[Connection]):
     @asynccontextmanager
     async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109
         """A connection in a transaction, which commits at the end of the block and rolls back when the block raises."""
-        with unavailable():
+        try:
             async with super().connection(timeout) as connection:
                 yield connection
+        except _CANNOT_BE_USED as error:
+            raise _unavailable_for(error) from error
 
 
 def make_pool(database_url: str, *, max_size: int, min_size: int = 1) -> Pool:

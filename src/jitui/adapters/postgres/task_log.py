@@ -41,6 +41,8 @@ def log_committed(changes: Iterable[Change], calls: Sequence[BatchCall], answers
     made = {statement: rows for (statement, _), rows in zip(calls, answers, strict=False)}
     opened = _first_column(made.get(writing.STATEMENTS[OpenTask], ()))
     closed = _first_column(made.get(writing.STATEMENTS[CloseTask], ()))
+    if not opened and not closed:
+        return
     for change in changes:
         if isinstance(change, OpenTask) and str(change.task_id) in opened:
             log_opened(change.task)

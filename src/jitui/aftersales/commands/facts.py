@@ -126,6 +126,8 @@ def is_paused(snapshot: OrderSnapshot, inputs: DecisionInputs) -> bool | None:
     None when it depends on an unknown region or category, or when a paused place differs from one of the order's only
     in letter case or width, because it may be the same place.
     """
+    if not inputs.pauses and not inputs.paused_scopes:
+        return False
     places = {("platform", ""), ("shop", snapshot.order.shop_id), ("region", snapshot.buyer.region)}
     places |= {(scope, ref) for line in snapshot.lines for scope, ref in _places_of(line)}
     if any((row.scope, row.ref) in places for row in inputs.pauses):
@@ -232,7 +234,7 @@ def _covered(rows: Sequence[ScopedRow], *nearest_first: tuple[str, str], otherwi
 
     None when a place that is not covered differs only in letter case or width, because it may be this place.
     """
-    for scope, ref in nearest_first:
+    for scope, ref in nearest_first if rows else ():
         alike = [row for row in rows if row.scope == scope and spelled_alike(row.ref, ref)]
         said = next((row.covered for row in alike if row.ref == ref), None)
         if said is not None:
