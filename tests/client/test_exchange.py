@@ -136,6 +136,10 @@ def test_a_retry_after_that_is_no_number_of_seconds_is_left_out(text: str) -> No
 STALE_CALL = api.approve_ticket(UUID("0197312a-6c00-7a11-b4c5-0d5e6f708a3c"), version=1)
 
 
+def test_a_retry_after_of_nothing_is_a_number() -> None:
+    assert play(STALE_CALL, [problem(412, "ticket-stale", retry_after="0")]).outcome.retry_after_seconds == 0.0
+
+
 def test_one_try_is_one_try() -> None:
     assert len(play(READ, [CUT], Limits(tries=1)).sent) == 1
 

@@ -45,6 +45,8 @@ class Problem(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         about = f"{self.path}: " if self.path else ""
         said = f"{about}{self.detail or self.title}"
+        if len(self.errors) > 1:
+            said = f"{said.rstrip('.')}, and {len(self.errors) - 1} more"
         return f"{said.rstrip('.')} ({self.status}, request {self.request_id or 'without an id'})."
 
 
