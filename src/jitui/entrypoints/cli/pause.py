@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from jitui.bootstrap import Service
     from jitui.client import Client
 
+ScopeWord = Annotated[
+    str,
+    typer.Argument(
+        metavar="[SCOPE]",
+        help="platform, shop, category, item or region.",
+        autocompletion=SCOPES,
+    ),
+]
+
 
 def pause(
-    scope: Annotated[
-        str,
-        typer.Argument(
-            metavar="[SCOPE]",
-            help="platform, shop, category, item or region.",
-            autocompletion=SCOPES,
-        ),
-    ] = "platform",
+    scope: ScopeWord = "platform",
     ref: Annotated[str, typer.Argument(metavar="[REF]", help="Its id; nothing for the platform.")] = "",
     reason: Annotated[str, typer.Option(help="The reason, which tickets show.")] = "",
     lift: Annotated[bool, typer.Option("--lift", help="End the pause.")] = False,
