@@ -45,9 +45,9 @@ BODIES = {handler.handler_name: described(handler).body for handler in HANDLERS}
 ARGUMENTS = {"If-Match": "version", "Jitui-Deadline-Ms": "deadline_ms", "Idempotency-Key": "idempotency_key"}
 
 
-def test_the_committed_files_are_what_the_document_says() -> None:
-    committed = {path.name: path.read_text(encoding="utf-8") for path in client_api.FOLDER.glob("*.py")}
-    assert committed == client_api.files(), "run: .venv/bin/python scripts/client_api.py"
+def test_the_written_files_are_what_the_document_says() -> None:
+    written = {path.name: path.read_text(encoding="utf-8") for path in client_api.FOLDER.glob("*.py")}
+    assert written == client_api.files(), "run: .venv/bin/python scripts/client_api.py"
 
 
 def test_every_operation_is_covered_or_left_out_on_purpose() -> None:
