@@ -21,7 +21,7 @@ from jitui.aftersales.provider import RefundResult, RefundResultKind
 from jitui.entrypoints.cli.main import COMMANDS, SpeaksTo
 from jitui.entrypoints.cli.remote import taken_from
 from tests.cli.conftest import Result, in_a_process
-from tests.client.service import serving
+from tests.client.service import answering_examples, serving
 from tests.http.api import Api, open_api
 from tests.provider_simulator.server import SIMULATOR_AWAY
 
@@ -149,6 +149,32 @@ def test_what_cannot_be_done_is_one_sentence(world: World, words: str, code: int
     assert "Traceback" not in done.err and "should not happen" not in done.err
 
 
+NEWER = "00000000-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    ("words", "known", "newer"),
+    [
+        ("refunds list", '"state":"succeeded"', '"state":"escrowed"'),
+        (f"refunds show {NEWER}", '"actions":[]', '"actions":["escrow"]'),
+        ("tasks", '"kind":"paid_twice"', '"kind":"escrow_lost"'),
+        ("pause --list", '"scope":"shop"', '"scope":"warehouse"'),
+        ("coverage show s-1", '"scope":"category"', '"scope":"warehouse"'),
+        ("webhooks list", '"state":"active"', '"state":"drained"'),
+        (f"explain {NEWER}", '"state":"refunded"', '"state":"arbitrated"'),
+    ],
+    ids=["refunds", "refund", "tasks", "pauses", "coverage", "webhooks", "explain"],
+)
+def test_a_code_of_a_newer_service_is_one_sentence(tmp_path: Path, words: str, known: str, newer: str) -> None:
+    settings = {"JITUI_HOME": str(tmp_path / "home"), "JITUI_API_KEY": "jt_0123456789_abc"}
+    with answering_examples(known, newer) as address:
+        done = in_a_process(*words.split(), "--remote", address, settings=settings)
+    assert (done.code, done.out) == (1, ""), done
+    code = newer.rpartition(":")[2].strip('["]')
+    assert done.err.startswith("The service answers ") and f"'{code}'" in done.err and done.err.count("\n") == 1
+    assert done.err.endswith(" This release of jitui does not know it; use the service's.\n")
+
+
 def test_every_command_says_what_it_speaks_to(world: World) -> None:
     for name, slot in COMMANDS.items():
         if slot.speaks_to is not SpeaksTo.SERVICE:
@@ -176,6 +202,8 @@ def test_a_buyer_is_restricted_and_listed(world: World) -> None:
     assert remotely(world, "restrict", "b-7", "--lift").code == 1
     assert remotely(world, "select", "b-7", "deny", "--json").json["verdict"] == "deny"
     assert remotely(world, "coverage", "set", "item", "i-7", "--not-covered", "--reason", "Fragile.").code == 0
+    assert remotely(world, "coverage", "set", "item", "i-7", "--covered", "--json").json["reason"] == ""
+    assert remotely(world, "coverage", "set", "item", "i-7", "--not-covered").code == 2
 
 
 def test_a_webhook_endpoint_lives_and_dies(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -12,12 +13,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 
+from jitui.entrypoints.http.openapi import document
 from tests.provider_simulator.server import SIMULATOR_AWAY
 
+_JSON = "application/json"
 PROGRAM = """
 import json, sys
 from pathlib import Path
@@ -56,6 +60,34 @@ def serving(database_url: str, home: Path, **settings: object) -> Iterator[str]:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.wait(30)
+
+
+@contextmanager
+def answering_examples(known: str, newer: str) -> Iterator[str]:
+    """The address of a server that answers each GET with its example of the document, `known` replaced by `newer`."""
+    examples = [
+        (re.sub(r"\{\w+\}", "[^/]+", path), json.dumps(answer["example"], separators=(",", ":")).replace(known, newer))
+        for path, methods in document()["paths"].items()
+        if (answer := methods.get("get", {}).get("responses", {}).get("200", {}).get("content", {}).get(_JSON))
+    ]
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            body = next(text for pattern, text in examples if re.fullmatch(pattern, path)).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", _JSON)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
 @dataclass

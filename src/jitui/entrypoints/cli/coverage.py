@@ -100,11 +100,8 @@ def set_row(
 def _set_remotely(client: Client, place: tuple[Scope, str], covered: bool, reason: str, by: str) -> Coverage:
     from jitui.client import api
     from jitui.entrypoints.cli.remote import only_by_key
-    from jitui.errors import BadInput
 
     only_by_key(by)
-    if not reason.strip():
-        raise BadInput("Over HTTP a --reason is needed here.", path="--reason")
     scopes: dict[str, CoverageScope] = {"platform": "platform", "shop": "shop", "category": "category", "item": "item"}
     sent = api.CoverageSent(scope=scopes[place[0]], ref=place[1], covered=covered, reason=reason)
     return _coverage(client.send(api.put_coverage(sent)))
@@ -112,8 +109,9 @@ def _set_remotely(client: Client, place: tuple[Scope, str], covered: bool, reaso
 
 def _coverage(row: CoverageRow) -> Coverage:
     from jitui.aftersales.governance.registry import Coverage, Scope
+    from jitui.entrypoints.cli.remote import our_code
 
-    return Coverage(Scope(row.scope), row.ref, row.covered, row.reason, row.set_by, row.set_at)
+    return Coverage(our_code(Scope, row.scope), row.ref, row.covered, row.reason, row.set_by, row.set_at)
 
 
 def _say(row: Coverage) -> None:

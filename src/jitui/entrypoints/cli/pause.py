@@ -122,9 +122,10 @@ def _lift_remotely(client: Client, place: tuple[Scope, str]) -> bool:
 def _pauses(client: Client) -> Sequence[Pause]:
     from jitui.aftersales.governance.registry import Pause, Scope
     from jitui.client import api
+    from jitui.entrypoints.cli.remote import our_code
 
     rows = client.send(api.list_pauses()).pauses
-    return [Pause(Scope(row.scope), row.ref, row.reason, row.set_by, row.set_at) for row in rows]
+    return [Pause(our_code(Scope, row.scope), row.ref, row.reason, row.set_by, row.set_at) for row in rows]
 
 
 def _show(standing: Sequence[Pause]) -> None:

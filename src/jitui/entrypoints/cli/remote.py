@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from jitui.client import Call, Client, ListCall, Problem
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 _Page = TypeVar("_Page")
 _Row = TypeVar("_Row")
+_Code = TypeVar("_Code", bound=StrEnum)
 
 LARGEST_PAGE = 200
 BY_THE_COMMAND_LINE = "command line"
@@ -148,6 +150,30 @@ def found_or_none(client: Client, call: Call[_Result]) -> _Result | None:
     if outcome.kind == "not-found":
         return None
     raise Refused(outcome)
+
+
+def our_code(kind: type[_Code], code: str) -> _Code:
+    """A code of the answer as the core's. Raises JituiError for one that only a newer release knows."""
+    try:
+        return kind(code)
+    except ValueError:
+        raise _newer(f"{str(code)!r} for {kind.__name__}") from None
+
+
+def our_value(kind: Any, answer: object) -> Any:
+    """A value of the answer as the core's with the same fields. Raises JituiError as `our_code` does."""
+    import msgspec
+
+    try:
+        return msgspec.convert(msgspec.to_builtins(answer), kind)
+    except msgspec.ValidationError as error:
+        raise _newer(f"a {kind.__name__} with this: {error}") from None
+
+
+def _newer(what: str) -> JituiError:
+    from jitui.errors import JituiError
+
+    return JituiError(f"The service answers {what}. This release of jitui does not know it; use the service's.")
 
 
 def _key(options: RemoteOptions) -> str:

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
 
-import msgspec
-
 from jitui.aftersales.model.view import TicketView
 from jitui.client import Client, api
 from jitui.entrypoints.cli.explained import Explained
-from jitui.entrypoints.cli.remote import found_or_none
+from jitui.entrypoints.cli.remote import found_or_none, our_code, our_value
 from jitui.errors import BadInput
 from jitui.policy import Explanation, ExplanationRow
 from jitui.policy.decide import Outcome, Verdict
@@ -24,12 +22,12 @@ def explained(client: Client, ticket_id: UUID, language: Literal["zh", "en"]) ->
         raise BadInput(f"There is no ticket {ticket_id} at this service.", path="ticket")
     decision = client.send(api.get_decision(ticket_id))
     rows = tuple(
-        ExplanationRow(row.id, Verdict(row.verdict), row.sentence[language], _facts(row.facts))
+        ExplanationRow(row.id, our_code(Verdict, row.verdict), row.sentence[language], _facts(row.facts))
         for row in decision.conditions
     )
     all_hold = all(row.verdict is Verdict.TRUE for row in rows)
     return Explained(
-        view=msgspec.convert(msgspec.to_builtins(ticket), TicketView),
+        view=our_value(TicketView, ticket),
         decided_at=decision.decided_at,
         policy={"id": decision.policy.policy_id, "version": decision.policy.version, "sha256": decision.policy.sha256},
         explanation=Explanation(Outcome.INSTANT if all_hold else Outcome.REVIEW, rows),

@@ -12,7 +12,7 @@ from jitui.aftersales.model.ticket import TicketEvent, TicketState
 from jitui.aftersales.operations.refunds import RefundAction, RefundDetails
 from jitui.aftersales.ports import RefundFilter
 from jitui.client import Client, api
-from jitui.entrypoints.cli.remote import LARGEST_PAGE, found_or_none, up_to
+from jitui.entrypoints.cli.remote import LARGEST_PAGE, found_or_none, our_code, our_value, up_to
 from jitui.errors import BadInput
 
 
@@ -41,9 +41,9 @@ def details(client: Client, refund_id: UUID) -> RefundDetails:
         attempts=tuple(_attempt(refund_id, one) for one in found.attempts),
         buyer_id=ticket.buyer_id,
         shop_id=ticket.shop_id,
-        ticket_state=TicketState(ticket.state),
+        ticket_state=our_code(TicketState, ticket.state),
         timeline=tuple(_event(found.ticket_id, *one) for one in enumerate(ticket.timeline, start=1)),
-        actions=tuple(RefundAction(action) for action in found.actions),
+        actions=tuple(our_code(RefundAction, action) for action in found.actions),
     )
 
 
@@ -87,7 +87,7 @@ def _refund(row: api.RefundRow | api.RefundAnswer) -> Refund:
         amount_minor=row.amount.amount_minor,
         captured_minor=0,
         currency=row.amount.currency,
-        state=RefundState(row.state),
+        state=our_code(RefundState, row.state),
         queued_at=row.queued_at,
         reason=row.reason,
         closed_at=row.closed_at,
@@ -97,8 +97,7 @@ def _refund(row: api.RefundRow | api.RefundAnswer) -> Refund:
 
 
 def _as(kind: Any, value: msgspec.Struct | None) -> Any:
-    """A value of the API as the core's with the same fields."""
-    return None if value is None else msgspec.convert(msgspec.to_builtins(value), kind)
+    return None if value is None else our_value(kind, value)
 
 
 def _attempt(refund_id: UUID, row: api.AttemptAnswer) -> Attempt:
@@ -106,7 +105,7 @@ def _attempt(refund_id: UUID, row: api.AttemptAnswer) -> Attempt:
         row.attempt_id,
         refund_id,
         row.attempt_no,
-        AttemptState(row.state),
+        our_code(AttemptState, row.state),
         row.started_at,
         row.provider_refund_id,
         row.reason,
@@ -117,4 +116,5 @@ def _attempt(refund_id: UUID, row: api.AttemptAnswer) -> Attempt:
 def _event(ticket_id: UUID, seq: int, row: api.TimelineView) -> TicketEvent:
     values = msgspec.to_builtins(row)
     values["actor_kind"] = values.pop("actor")
-    return msgspec.convert({"ticket_id": str(ticket_id), "seq": seq, **values}, TicketEvent)
+    event: TicketEvent = our_value(TicketEvent, {"ticket_id": str(ticket_id), "seq": seq, **values})
+    return event

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from jitui.aftersales.changes import OutgoingEventKind
 from jitui.client import Client, api
-from jitui.entrypoints.cli.remote import LARGEST_PAGE, found_or_none, only_by_key, up_to
+from jitui.entrypoints.cli.remote import LARGEST_PAGE, found_or_none, only_by_key, our_code, up_to
 from jitui.errors import BadInput
 from jitui.webhooks.endpoints import NewEndpoint
 from jitui.webhooks.model import DeliveryState, EndpointState, Redelivery, WebhookEndpoint
@@ -91,7 +91,7 @@ def _endpoint(row: api.EndpointAnswer) -> WebhookEndpoint:
         url=row.url,
         description=row.description,
         kinds=row.kinds,
-        state=EndpointState(row.state),
+        state=our_code(EndpointState, row.state),
         created_at=row.created_at,
         created_by=row.created_by,
         paused_because=row.paused_because,

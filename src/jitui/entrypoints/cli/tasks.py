@@ -106,12 +106,13 @@ def _resolve_remotely(client: Client, task_id: UUID, note: str) -> OperatorTask:
 
 def _task(row: TaskAnswer) -> OperatorTask:
     from jitui.aftersales.model.task import OperatorTask, TaskKind, TaskState
+    from jitui.entrypoints.cli.remote import our_code
 
     return OperatorTask(
         row.task_id,
-        TaskKind(row.kind),
+        our_code(TaskKind, row.kind),
         row.provider,
-        TaskState(row.state),
+        our_code(TaskState, row.state),
         row.evidence,
         row.opened_at,
         row.order_id,
