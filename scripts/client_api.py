@@ -159,7 +159,9 @@ def _formatted(text: str) -> str:
     """The text as ruff sorts and formats it; as it is where there is no ruff, as in an image."""
     if importlib.util.find_spec("ruff") is None:
         return text
-    for command in (["check", "--quiet", "--fix", "--select", "I,RUF022"], ["format", "--quiet"]):
+    ours = 'lint.isort.known-first-party=["jitui"]'  # ruff looks for the imported files, which may not be written yet
+    sort = ["check", "--quiet", "--fix", "--select", "I,RUF022", "--config", ours]
+    for command in (sort, ["format", "--quiet"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(FOLDER / "written.py"), "-"],
             input=text, capture_output=True, text=True, check=True, cwd=ROOT,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
+
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.review import approve
 from jitui.aftersales.governance.policy_in_force import publish
