@@ -7,7 +7,7 @@ BIN := .venv/bin
 .PHONY: help setup demo test check docs bench lock release
 
 help:
-	@echo "make setup   prepare this checkout: .venv, the console's files, what the tests need (a browser, Java)"
+	@echo "make setup   prepare this checkout: .venv, the console's files, the client's calls, what the tests need (a browser, Java)"
 	@echo "make demo    a running marketplace on this machine"
 	@echo "make test    everything that must hold"
 	@echo "make check   lint, format, types, contracts between the layers"

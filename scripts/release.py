@@ -72,12 +72,16 @@ def released_at(wanted: str, changelog: str) -> int:
 
 
 def committed(folder: Path) -> Path:
-    """What the last commit holds, and the files of the pages, which are not in git; nothing else that lies about."""
+    """What the last commit holds, and what is not in git: the files of the pages, and the client's calls, which are
+    written of the commit's own source. Nothing else that lies about.
+    """
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     folder.mkdir()
     subprocess.run(["tar", "--extract", "--directory", str(folder)], input=archive, check=True)
     for vendored in (vendor_frontend.CONSOLE, vendor_frontend.HTTP):
         shutil.copytree(vendored, folder / vendored.relative_to(ROOT))
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, str(folder / "scripts" / "client_api.py")], env=environment, check=True)
     return folder
 
 

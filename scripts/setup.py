@@ -1,7 +1,7 @@
-"""Prepares a checkout: `.venv` from the lock, the console's files, and on request the system packages that tests use.
+"""Prepares a checkout: `.venv` from the lock, the console's files, the client's calls, and what the tests need.
 
 Run by `make`, with any Python 3.11 or newer, before anything is installed: standard library only. When nothing
-changed since the last run it only compares a fingerprint.
+changed since the last run it only compares fingerprints. The system packages of the tests come on request.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +24,10 @@ VENV_PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "setup-stamp"
 MAKER = VENV / "made-by"
+CLIENT_STAMP = VENV / "client-stamp"
+CLIENT_SCRIPT = ROOT / "scripts" / "client_api.py"
+SOURCE = ROOT / "src" / "jitui"
+CLIENT = SOURCE / "client" / "api"
 INPUTS = (
     "requirements.lock",
     "pyproject.toml",
@@ -53,6 +58,7 @@ def main() -> None:
     need_python()
     fcntl.flock(os.open(ROOT, os.O_RDONLY), fcntl.LOCK_EX)  # one at a time, until this process ends
     prepare_environment()
+    prepare_client()
     if wanted != "no":
         prepare_test_tools(required=wanted == "require")
 
@@ -83,6 +89,31 @@ def fingerprint() -> str:
     digest = hashlib.sha256(f"{sys.version} {ROOT}".encode())
     for name in INPUTS:
         digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def prepare_client() -> None:
+    """Write the client's calls, which follow from the API's source, unless they are there as written for it."""
+    source = client_source()
+    if CLIENT_STAMP.exists() and CLIENT_STAMP.read_text() == f"{source} {content_of(CLIENT.glob('*.py'))}":
+        return
+    say("Writing the client's calls")
+    run([str(VENV_PYTHON), str(CLIENT_SCRIPT)])
+    CLIENT_STAMP.write_text(f"{source} {content_of(CLIENT.glob('*.py'))}")
+
+
+def client_source() -> str:
+    """The fingerprint of all that the API's document can depend on, the packages included."""
+    modules = (path for path in SOURCE.rglob("*.py") if path.parent != CLIENT)
+    return f"{fingerprint()} {content_of([CLIENT_SCRIPT, *modules])}"
+
+
+def content_of(files: Iterable[Path]) -> str:
+    """A fingerprint of the files' names and bytes."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        content = path.read_bytes()
+        digest.update(f"{path} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 

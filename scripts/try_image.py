@@ -120,10 +120,18 @@ def copy(image: Image, words: list[str], stages: dict[str, Image]) -> None:
     for source in sources:
         path = origin / source.lstrip("/")
         if path.is_dir():
-            not_sent = None if from_stage else shutil.ignore_patterns("__pycache__", "vendor")  # as .dockerignore says
-            shutil.copytree(path, there, symlinks=True, ignore=not_sent)
+            shutil.copytree(path, there, symlinks=True, ignore=None if from_stage else not_sent)
         else:
             shutil.copy2(path, there / path.name)
+
+
+def not_sent(folder: str, names: list[str]) -> set[str]:
+    """What .dockerignore keeps from the build."""
+    return {
+        name
+        for name in names
+        if name in ("__pycache__", "vendor") or Path(folder, name) == ROOT / "src/jitui/client/api"
+    }
 
 
 def inside(

@@ -9,8 +9,8 @@ import pytest
 from jitui.errors import NotConfigured
 from jitui.identity.access import Role
 from jitui.settings import environment_for, read_settings
+from jitui.settings.sign_in import FactorAt, Pair
 from jitui.sign_in_rules import openid_rules, second_factor_roles
-from jitui.sign_in_settings import FactorAt, Pair
 
 HOME = {"HOME": "/home/ada"}
 

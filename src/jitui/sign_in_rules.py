@@ -7,7 +7,7 @@ from jitui.identity.access import BOUND_ROLES, Role
 from jitui.identity.openid import OpenIdRules
 from jitui.identity.openid_person import OpenIdClaims
 from jitui.settings import Settings
-from jitui.sign_in_settings import FactorAt
+from jitui.settings.sign_in import FactorAt
 
 
 def openid_rules(settings: Settings) -> OpenIdRules | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import subprocess
 import sys
@@ -70,11 +71,25 @@ def test_a_traceback_is_shown_with_debug_alone(tmp_path: Path) -> None:
     assert "Traceback" in in_a_process("--debug", "pause", "--list", settings=settings).err
 
 
-def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m jitui.entrypoints.cli policy facts --json | head -c 10; exit ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize(
+    "words",
+    [("policy", "facts"), ("policy", "facts", "--json"), ("pause", "--list"), ("--help",), ("keys", "--help")],
+    ids=["table", "json", "lines", "help", "help of a group"],
+)
+def test_a_closed_pipe_ends_a_command_as_sigpipe_does(words: tuple[str, ...], settings: dict[str, str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "jitui.entrypoints.cli", *words]
+    environment = {"PATH": os.environ["PATH"], **settings}
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_the_reader_of_the_first_lines_gets_them() -> None:
+    command = f"{sys.executable} -m jitui.entrypoints.cli policy facts --json | head -c 10"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-    assert done.stdout == '{\n  "facts'
+    assert (done.stdout, done.stderr) == ('{\n  "facts', "")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

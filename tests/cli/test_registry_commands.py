@@ -44,6 +44,7 @@ def test_coverage_is_set_and_shown_to_the_shop(jitui: Jitui) -> None:
     rows = jitui("coverage", "show", "s-1", "--json").json["coverage"]
     assert [(row["scope"], row["covered"], row["reason"]) for row in rows] == [("shop", False, "late")]
     assert "covered, with every item" in jitui("coverage", "show", "s-2").out
+    assert jitui("coverage", "set", "shop", "s-1", "--covered").out == "shop s-1: covered (by command line)\n"
 
 
 def test_migrating_shows_where_the_database_stands(

@@ -224,3 +224,11 @@ def test_ignored_files_stay_out_of_the_image() -> None:
     patterns = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert any(fnmatch.fnmatch("deploy/secrets/database_url", pattern) for pattern in patterns if pattern == "*")
     assert "!deploy" not in patterns
+
+
+def test_the_image_writes_what_git_does_not_hold() -> None:
+    """And takes no older copy of it from a checkout."""
+    written = [words for words in words_of("RUN") if "scripts/client_api.py" in words]
+    assert len(written) == 1
+    assert "src/jitui/client/api" in (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert "/src/jitui/client/api/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()

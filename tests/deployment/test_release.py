@@ -49,6 +49,16 @@ def test_a_file_that_the_sdist_leaves_out_is_found(release: Any, tmp_path: Path)
         release.build_twice(source, tmp_path, EPOCH)
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a release is made of a commit")
+def test_a_release_has_what_git_does_not_hold(release: Any, tmp_path: Path) -> None:
+    """The client's calls are written of the commit's own source, not copied from a checkout that may be elsewhere."""
+    source = release.committed(tmp_path / "source")
+    package = source / "src" / "jitui"
+    assert "def get_order(" in (package / "client" / "api" / "orders.py").read_text(encoding="utf-8")
+    assert (package / "entrypoints" / "console" / "static" / "vendor" / "htmx.min.js").exists()
+    assert [*source.rglob("__pycache__")] == []
+
+
 def test_a_release_has_a_dated_section_in_the_changelog(release: Any) -> None:
     changelog = "# Changelog\n\n## Unreleased\n\n## 0.2.0 (2026-11-27)\n\n## 0.1.0\n"
     assert release.released_at("0.2.0", changelog) == EPOCH

@@ -48,12 +48,14 @@ def home() -> Iterator[Path]:
 
 
 def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
-    """The vendored files are not in git and the policies lie elsewhere; both must come along."""
+    """What is vendored or generated is not in git, and the policies lie elsewhere; all must come along."""
     inside = set(ZipFile(wheel).namelist())
     sources = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     wanted = {f"jitui/{path.relative_to(PACKAGE)}" for path in sources}
     wanted |= {f"jitui/policies/{path.name}" for path in (ROOT / "policies").iterdir()}
     wanted |= {f"jitui/{path.relative_to(PACKAGE)}" for path in script("vendor_frontend").FILES}
+    wanted |= {f"jitui/client/api/{name}.py" for name in ("__init__", "after_sales", "shared")}
+    assert {name for name in inside if "__pycache__" in name} == set()
     assert wanted - inside == set()
     assert {name for name in inside if not name.startswith("jitui")} == set()
 

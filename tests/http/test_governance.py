@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
+
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.review import approve
 from jitui.aftersales.governance.policy_in_force import publish
@@ -89,6 +91,21 @@ async def test_a_merchant_reads_whether_and_why_it_is_covered(api: Api) -> None:
         ("shop", SHOP, True),
     ]
     assert await outcome(api, "o-1") == "review"
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [("/v1/coverage", {"scope": "shop", "ref": SHOP}), (f"/v1/shops/{SHOP}/coverage", {})],
+    ids=["place", "shop"],
+)
+async def test_only_taking_out_of_the_coverage_needs_a_reason(api: Api, address: str, place: dict[str, str]) -> None:
+    covered = await api.put(address, {**place, "covered": True})
+    assert (covered.status_code, covered.json()["reason"]) == (200, "")
+    for reason in ({}, {"reason": ""}, {"reason": " "}):
+        refused = await api.put(address, {**place, "covered": False, **reason})
+        assert (refused.status_code, refused.json()["path"]) == (400, "reason")
+    shown = (await api.get(f"/v1/shops/{SHOP}/coverage", key=api.shop)).json()
+    assert [row["covered"] for row in shown["rows"]] == [True]
 
 
 async def test_a_category_sets_customised_for_orders_to_come(api: Api) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jitui.identity.access import Role
 from jitui.identity.openid_person import Linked, OpenIdClaims, claim_of, role_of
-from jitui.sign_in_settings import FactorAt, Pair
+from jitui.settings.sign_in import FactorAt, Pair
 from tests.console.pages import Visitor, visiting
 from tests.openid.issuer import TestIssuer
 from tests.openid.site import ADA, SHAN, Site, go, open_site, signed_in

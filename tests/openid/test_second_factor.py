@@ -13,7 +13,7 @@ import pytest
 
 from jitui.entrypoints.console.mount import console_app
 from jitui.identity.people import CODE_WITHIN
-from jitui.sign_in_settings import FactorAt
+from jitui.settings.sign_in import FactorAt
 from tests.console.pages import Page, Visitor, visiting
 from tests.openid.issuer import TestIssuer
 from tests.openid.site import PASSWORD, SHAN, Site, go, open_site, signed_in

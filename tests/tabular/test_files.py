@@ -84,6 +84,11 @@ def test_a_row_that_is_no_csv_is_refused_with_its_line_and_what_to_mend(tmp_path
         cells(written(tmp_path, f"order_id,title\no0,Cup\n{row}\no2,Cup\n"))
 
 
+def test_a_header_that_is_no_csv_is_refused_in_the_same_words(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"orders\.csv:1: broken CSV: a cell has more than 1,000,000 characters"):
+        cells(written(tmp_path, "x" * 1_000_001 + ",title\no0,Cup\n"))
+
+
 def test_a_quoted_line_break_is_part_of_its_cell(tmp_path: Path) -> None:
     path = written(tmp_path, 'order_id,title,paid\no1,"Mug,\nred",5\n\n,,\no2,12" pipe,7\n')
     assert rows(path) == [(2, ["o1", "Mug,\nred", "5"]), (6, ["o2", '12" pipe', "7"])]

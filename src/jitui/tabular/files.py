@@ -52,7 +52,14 @@ def delimiter_named(text: str) -> str:
 
 def found_delimiter(header: str) -> str:
     """The delimiter that splits the header into the most columns; quotes are respected."""
-    return max(DELIMITERS.values(), key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
+    return max(DELIMITERS.values(), key=lambda sign: _cells_of(header, sign))
+
+
+def _cells_of(header: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([header], delimiter=delimiter), []))
+    except csv.Error:  # `read_records` says what is wrong with it
+        return 0
 
 
 def first_bytes(file: Path) -> bytes:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from jitui.entrypoints.cli.completing import COVERAGE_SCOPES
 from jitui.entrypoints.cli.output import Json, echo, print_json
 from jitui.text import visible
 
 if TYPE_CHECKING:
-    from jitui.aftersales.governance.registry import Coverage
+    from jitui.aftersales.governance.registry import Coverage, Scope
     from jitui.bootstrap import Service
+    from jitui.client import Client
+    from jitui.client.api import CoverageRow
+
+    CoverageScope = Literal["platform", "shop", "category", "item"]
 
 coverage = typer.Typer(
     help="Show and set what the service covers: shops, categories and single items.",
@@ -28,12 +33,17 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show what a shop sees: every row that applies to it. Without any row everything is covered."""
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
 
     async def work(service: Service) -> Sequence[Coverage]:
         return await service.registry.coverage_of(shop)
 
-    rows = with_app(work)
+    def remote(client: Client) -> Sequence[Coverage]:
+        from jitui.client import api
+
+        return [_coverage(row) for row in client.send(api.get_shop_coverage(shop)).rows]
+
+    rows = on_service(work, remote)
     if as_json:
         print_json({"shop_id": shop, "coverage": rows})
         return
@@ -45,7 +55,14 @@ def show(
 
 @coverage.command("set")
 def set_row(
-    scope: Annotated[str, typer.Argument(metavar="SCOPE", help="platform, shop, category or item.")],
+    scope: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCOPE",
+            help="platform, shop, category or item.",
+            autocompletion=COVERAGE_SCOPES,
+        ),
+    ],
     ref: Annotated[str, typer.Argument(metavar="[REF]", help="Its id; nothing for the platform.")] = "",
     covered: Annotated[bool, typer.Option("--covered/--not-covered", help="Whether.")] = True,
     reason: Annotated[str, typer.Option(help="Why, as the merchant reads it.")] = "",
@@ -58,7 +75,7 @@ def set_row(
     covered when its shop is and every line is.
     """
     from jitui.aftersales.governance.registry import Coverage, Scope
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
     from jitui.entrypoints.cli.words import id_of, place_of
     from jitui.errors import BadInput
 
@@ -73,11 +90,28 @@ def set_row(
         await service.registry.set_coverage(row)
         return row
 
-    row = with_app(work)
+    row = on_service(work, lambda client: _set_remotely(client, place, covered, reason, by))
     if as_json:
         print_json(row)
     else:
         _say(row)
+
+
+def _set_remotely(client: Client, place: tuple[Scope, str], covered: bool, reason: str, by: str) -> Coverage:
+    from jitui.client import api
+    from jitui.entrypoints.cli.remote import only_by_key
+
+    only_by_key(by)
+    scopes: dict[str, CoverageScope] = {"platform": "platform", "shop": "shop", "category": "category", "item": "item"}
+    sent = api.CoverageSent(scope=scopes[place[0]], ref=place[1], covered=covered, reason=reason)
+    return _coverage(client.send(api.put_coverage(sent)))
+
+
+def _coverage(row: CoverageRow) -> Coverage:
+    from jitui.aftersales.governance.registry import Coverage, Scope
+    from jitui.entrypoints.cli.remote import our_code
+
+    return Coverage(our_code(Scope, row.scope), row.ref, row.covered, row.reason, row.set_by, row.set_at)
 
 
 def _say(row: Coverage) -> None:

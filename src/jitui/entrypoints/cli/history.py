@@ -28,10 +28,13 @@ def _group() -> None:
 
 
 @history.command("maps")
-def maps() -> None:
+def maps(as_json: Json = False) -> None:
     """List the maps that come with Jitui, by the names for --map-file."""
     from jitui.tabular.mapping import read_map, ready_maps
 
+    if as_json:
+        print_json({"maps": [{"name": name, "about": read_map(name).about} for name in ready_maps()]})
+        return
     for name in ready_maps():
         echo(f"{name:<24}{read_map(name).about}")
 

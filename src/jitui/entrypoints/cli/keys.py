@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jitui.entrypoints.cli.completing import KEY_SCOPES
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.entrypoints.cli.running import with_app
 from jitui.text import visible
@@ -43,7 +44,13 @@ def _keys() -> None:
 
 @keys.command()
 def issue(
-    scope: Annotated[str, typer.Option(help="platform, shop or buyer: whose things the key sees.")],
+    scope: Annotated[
+        str,
+        typer.Option(
+            help="platform, shop or buyer: whose things the key sees.",
+            autocompletion=KEY_SCOPES,
+        ),
+    ],
     subject: Annotated[str, typer.Option(help="The shop's or buyer's id; nothing for the platform.")] = "",
     label: Annotated[str, typer.Option(help="What the key is for.")] = "",
     permission: Annotated[
@@ -85,7 +92,14 @@ def issue(
 
 @keys.command("list")
 def list_(
-    scope: Annotated[str | None, typer.Option(help="Of one scope only.", show_default=False)] = None,
+    scope: Annotated[
+        str | None,
+        typer.Option(
+            help="Of one scope only.",
+            show_default=False,
+            autocompletion=KEY_SCOPES,
+        ),
+    ] = None,
     subject: Annotated[str | None, typer.Option(help="Of one shop or buyer only.", show_default=False)] = None,
     everything: Annotated[bool, typer.Option("--all", help="Expired and revoked ones too.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, newest first.")] = 200,

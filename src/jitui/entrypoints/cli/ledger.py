@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jitui.aftersales.changes import LedgerEntry
     from jitui.aftersales.queries import UnbalancedOrder
     from jitui.bootstrap import Service
+    from jitui.client import Client
 
 MOST_SHOWN = 1_000
 
@@ -27,7 +28,7 @@ def ledger(
 
     --check reads all orders: exit code 1 when the ledger of one differs from what its payments say.
     """
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service, with_app
     from jitui.errors import BadInput
 
     if check == bool(order):
@@ -35,7 +36,7 @@ def ledger(
     if check:
         _report(with_app(lambda service: service.queries.unbalanced_orders(None, MOST_SHOWN)), as_json=as_json)
         return
-    entries = with_app(lambda service: _read(service, order))
+    entries = on_service(lambda service: _read(service, order), lambda client: _read_remotely(client, order))
     if as_json:
         from jitui.aftersales.ledger import balances
 
@@ -70,6 +71,21 @@ async def _read(service: Service, order: str) -> Sequence[LedgerEntry]:
     if ref is None:
         raise BadInput(f"There is no order {order!r} in this database.", path="order")
     return await service.queries.ledger(ref)
+
+
+def _read_remotely(client: Client, order: str) -> Sequence[LedgerEntry]:
+    from jitui.aftersales.changes import LedgerEntry
+    from jitui.client import api
+    from jitui.entrypoints.cli.remote import found_or_none
+    from jitui.errors import BadInput
+
+    found = found_or_none(client, api.get_ledger(order))
+    if found is None:
+        raise BadInput(f"There is no order {order!r} at this service.", path="order")
+    return [
+        LedgerEntry(row.posting, row.debit, row.credit, row.amount.amount_minor, row.amount.currency, row.posted_at)
+        for row in found.postings
+    ]
 
 
 def _show(order: str, entries: Sequence[LedgerEntry]) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -27,20 +30,31 @@ class _ClosedPipe(BaseException):
     """The reader of our output has closed the pipe."""
 
 
+class SpeaksTo(StrEnum):
+    """What a command needs: a service, wherever it is; this machine's installation; or neither."""
+
+    SERVICE = "service"
+    INSTALLATION = "installation"
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A command that is imported when it is called: a function, or a Typer with commands of its own."""
 
     target: str
     help: str
+    speaks_to: SpeaksTo = SpeaksTo.SERVICE
 
 
 COMMANDS = {
-    "demo": Slot("demo:demo", "A sample marketplace, running on this machine."),
-    "serve": Slot("serve:serve", "Serve the HTTP API and the console."),
-    "worker": Slot("worker:worker", "Pay approved refunds, close tickets at deadline."),
-    "migrate": Slot("migrate:migrate", "Bring the database to this version."),
-    "upgrade-database": Slot("upgrade_database:upgrade_database", "The embedded server's data to a new PostgreSQL."),
+    "demo": Slot("demo:demo", "A sample marketplace, running on this machine.", SpeaksTo.INSTALLATION),
+    "serve": Slot("serve:serve", "Serve the HTTP API and the console.", SpeaksTo.INSTALLATION),
+    "worker": Slot("worker:worker", "Pay approved refunds, close tickets at deadline.", SpeaksTo.INSTALLATION),
+    "migrate": Slot("migrate:migrate", "Bring the database to this version.", SpeaksTo.INSTALLATION),
+    "upgrade-database": Slot(
+        "upgrade_database:upgrade_database", "The embedded server's data to a new PostgreSQL.", SpeaksTo.INSTALLATION
+    ),
     "import": Slot("importing:importing", "Load orders, payments, shipments, buyers, history."),
     "policy": Slot("policy:policy", "Check, test, compare and publish policies."),
     "explain": Slot("explain:explain", "Why a ticket was, or was not, refunded at once."),
@@ -59,14 +73,14 @@ COMMANDS = {
     "audit": Slot("audit:audit", "Who did what; and whether the log is whole."),
     "secrets": Slot("secrets:secrets", "The keys that encrypt stored secrets."),
     "webhooks": Slot("webhooks:webhooks", "Addresses that get events as they happen."),
-    "replay": Slot("replay:replay", "Drive real invoices through the service."),
-    "history": Slot("history:history", "Bring real sets of orders to a back-test."),
-    "backtest": Slot("backtest:backtest", "What a policy would have done to a history."),
-    "simulate": Slot("simulate:simulate", "Write a made-up history of any size."),
-    "simulate-faults": Slot("simulate_faults:simulate_faults", "The service in worlds of faults."),
-    "bench": Slot("bench:bench", "Measure against floors and peers."),
-    "provider-simulator": Slot("simulator:provider_simulator", "A payment provider to test with."),
-    "doctor": Slot("doctor:doctor", "Is everything in place?"),
+    "replay": Slot("replay:replay", "Drive real invoices through the service.", SpeaksTo.INSTALLATION),
+    "history": Slot("history:history", "Bring real sets of orders to a back-test.", SpeaksTo.NOTHING),
+    "backtest": Slot("backtest:backtest", "What a policy would have done to a history.", SpeaksTo.NOTHING),
+    "simulate": Slot("simulate:simulate", "Write a made-up history of any size.", SpeaksTo.NOTHING),
+    "simulate-faults": Slot("simulate_faults:simulate_faults", "The service in worlds of faults.", SpeaksTo.NOTHING),
+    "bench": Slot("bench:bench", "Measure against floors and peers.", SpeaksTo.NOTHING),
+    "provider-simulator": Slot("simulator:provider_simulator", "A payment provider to test with.", SpeaksTo.NOTHING),
+    "doctor": Slot("doctor:doctor", "Is everything in place?", SpeaksTo.INSTALLATION),
 }
 
 
@@ -75,16 +89,48 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, TyperCommand | None, list[str]]:  # type: ignore[override]
         if args and args[0] in COMMANDS:
+            _check_where(args[0], ctx)
             self.commands[args[0]] = load(args[0])
         return cast("tuple[str | None, TyperCommand | None, list[str]]", super().resolve_command(ctx, args))
 
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Read the command line; --help and --version print here already."""
+        with _closed_pipe_told():
+            return super().make_context(*args, **more)
+
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        try:
+        with _closed_pipe_told():
             done: object = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError as error:
-            raise _ClosedPipe from error  # Typer would report it as an error of the command
         return done
+
+
+@contextmanager
+def _closed_pipe_told() -> Iterator[None]:
+    """Typer would end with exit code 1 for a reader that closed the pipe, so it must not see that."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise _ClosedPipe from error
+
+
+def _check_where(name: str, ctx: typer.Context) -> None:
+    """Note which service is named; refuse one elsewhere for a command that cannot speak to it."""
+    from jitui.entrypoints.cli.remote import RemoteOptions, refuse_remote, set_options
+    from jitui.errors import BadInput, NotConfigured
+
+    if ctx.resilient_parsing:
+        return
+    given = ctx.params
+    set_options(RemoteOptions(given["remote"], given["api_key_file"], given["allow_http"]))
+    speaks_to = COMMANDS[name].speaks_to
+    if speaks_to is SpeaksTo.INSTALLATION and "--help" not in ctx.args:
+        with suppress(NotConfigured):  # the command itself tells what is wrong with a setting
+            refuse_remote(f"jitui {name}")
+    elif speaks_to is SpeaksTo.NOTHING and given["remote"] is not None:
+        raise BadInput(f"jitui {name} speaks to no service; leave --remote out.", path="--remote")
 
 
 def load(name: str) -> TyperCommand | TyperGroup:
@@ -107,7 +153,7 @@ def new_typer(help_text: str = "") -> typer.Typer:
 
 
 def _root() -> TyperGroup:
-    app = typer.Typer(cls=LazyGroup, add_completion=False, rich_markup_mode=None)
+    app = typer.Typer(cls=LazyGroup, rich_markup_mode=None)
     app.callback(no_args_is_help=True, help=HELP)(_options)
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
@@ -129,8 +175,15 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
+    remote: Annotated[
+        str | None, typer.Option(metavar="URL", help="Speak to this service over HTTP.", show_default=False)
+    ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The API key for it.", show_default=False)
+    ] = None,
+    allow_http: Annotated[bool, typer.Option("--allow-http", help="Send the key without TLS too.")] = False,
 ) -> None:
-    """`main` has read --debug already, because it also applies to errors of this step."""
+    """`main` has read --debug already, and `LazyGroup` the options of a service elsewhere."""
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
@@ -146,8 +199,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(words: list[str]) -> None:
+    from jitui.entrypoints.cli.remote import taken_from
+
     _refuse_what_is_no_text(words)
-    _root().main(words, prog_name="jitui")
+    of_remote, others = taken_from(words)
+    _root().main([*of_remote, *others], prog_name="jitui")
 
 
 @dataclass(slots=True)
@@ -210,5 +266,6 @@ def _leave_closed_pipe() -> NoReturn:
     import os
 
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
     sys.exit(BROKEN_PIPE)

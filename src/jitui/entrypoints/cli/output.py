@@ -95,6 +95,10 @@ def _console(**options: Any) -> Console:
         def render_str(self, text: str, **more: Any) -> Text:
             return super().render_str(visible_lines(text), **{**more, "markup": False, "emoji": False})
 
+        def on_broken_pipe(self) -> None:
+            """Rich would leave with exit code 1; `main` leaves as a program does that SIGPIPE ended."""
+            raise BrokenPipeError
+
     return PlainConsole(highlight=False, markup=False, emoji=False, **options)
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jitui.entrypoints.cli.completing import REFUND_STATES
 from jitui.entrypoints.cli.exits import FAILED
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from jitui.aftersales.commands.settle_refund import ManualPayout, Outcome
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from jitui.aftersales.operations.refunds import RefundDetails
     from jitui.aftersales.ports import RefundRef
     from jitui.bootstrap import Service
+    from jitui.client import Client
 
 refunds = typer.Typer(
     help="Find refunds that failed, send them again or settle them.",
@@ -29,7 +31,7 @@ refunds = typer.Typer(
 )
 
 RefundId = Annotated[str, typer.Argument(metavar="REFUND", help="The refund's id.", show_default=False)]
-By = Annotated[str, typer.Option(help="Who does this, for the record.", show_default=False)]
+By = Annotated[str, typer.Option(help="Who does this; needed, except over HTTP.", show_default=False)]
 
 
 # Reading -----------------------------------------------------------------------------------------------------------
@@ -38,7 +40,12 @@ By = Annotated[str, typer.Option(help="Who does this, for the record.", show_def
 @refunds.command("list")
 def list_refunds(
     state: Annotated[
-        str | None, typer.Option(help="queued, sending, pending, unknown, succeeded or failed.", show_default=False)
+        str | None,
+        typer.Option(
+            help="queued, sending, pending, unknown, succeeded or failed.",
+            show_default=False,
+            autocompletion=REFUND_STATES,
+        ),
     ] = None,
     provider: Annotated[str | None, typer.Option(help="Of one provider.", show_default=False)] = None,
     order: Annotated[str | None, typer.Option(help="Of one order.", show_default=False)] = None,
@@ -53,19 +60,29 @@ def list_refunds(
     """Refunds, newest first. Those that need a person: --state failed."""
     from jitui.aftersales.model.refund import RefundState
     from jitui.aftersales.ports import RefundFilter
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
     from jitui.entrypoints.cli.words import word_of
 
     wanted = None if state is None else word_of(state, tuple(RefundState), "the state")
     age = None if older_than is None else _age(older_than)
 
-    def work(service: Service) -> Awaitable[Sequence[Refund]]:
-        before = None if age is None else service.clock() - age
-        return service.queries.refunds(RefundFilter(wanted, provider, order, buyer, shop, before, limit=limit))
+    def asked(now: datetime) -> RefundFilter:
+        before = None if age is None else now - age
+        return RefundFilter(wanted, provider, order, buyer, shop, before, limit=limit)
 
-    found = with_app(work)
+    def work(service: Service) -> Awaitable[Sequence[Refund]]:
+        return service.queries.refunds(asked(service.clock()))
+
+    def remote(client: Client) -> Sequence[Refund]:
+        from datetime import UTC, datetime
+
+        from jitui.entrypoints.cli import remote_refunds
+
+        return remote_refunds.refunds(client, asked(datetime.now(UTC)))
+
+    found = on_service(work, remote)
     if as_json:
-        print_json({"refunds": found})
+        print_json({"refunds": [_document(refund) for refund in found]})
         return
     for refund in found:
         _show(refund)
@@ -86,49 +103,91 @@ def _age(text: str) -> timedelta:
 
 
 def _show(refund: Refund) -> None:
-    echo(f"{refund.refund_id}  {refund.state}")
-    echo(f"  {_amount(refund)}, {refund.provider}, order {refund.order_id}; since {_time(refund.queued_at)}")
+    from jitui.entrypoints.cli.speaking import amount, moment, told, word
+
+    echo(f"{refund.refund_id}  {word(refund.state)}")
+    paid, since = amount(refund.amount_minor, refund.currency), moment(refund.queued_at)
+    english = f"{paid}, {refund.provider}, order {refund.order_id}; since {since}"
+    echo("  " + told(english, f"{paid}，{refund.provider}，订单 {refund.order_id}；排队于 {since}"))
     if refund.reason:
         echo(f"  {refund.reason}")
     if refund.proposal is not None:
-        echo(f"  a payment by hand waits for a second person: {refund.proposal.reference}, by {refund.proposal.by}")
-
-
-def _amount(refund: Refund) -> str:
-    from jitui.money import to_decimal_text
-
-    return f"{to_decimal_text(refund.amount_minor, refund.currency)} {refund.currency}"
-
-
-def _time(moment: object) -> str:
-    from datetime import UTC, datetime
-
-    assert isinstance(moment, datetime)
-    return moment.astimezone(UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+        by_hand = f"{refund.proposal.reference}, by {refund.proposal.by}"
+        chinese = f"人工打款核销等待第二人确认：{refund.proposal.reference}，提交人 {refund.proposal.by}"
+        echo("  " + told(f"a payment by hand waits for a second person: {by_hand}", chinese))
 
 
 @refunds.command()
 def show(refund: RefundId, as_json: Json = False) -> None:
     """One refund: its attempts, its ticket's timeline, and what can be done about it now."""
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
 
-    found = with_app(lambda service: _read(service, _ref(refund)))
+    ref = _ref(refund)
+
+    def remote(client: Client) -> RefundDetails:
+        from jitui.entrypoints.cli import remote_refunds
+
+        return remote_refunds.details(client, ref.refund_id)
+
+    found = on_service(lambda service: _read(service, ref), remote)
     if as_json:
-        print_json(found)
+        print_json(_details_document(found))
         return
+    from jitui.entrypoints.cli.speaking import moment, told, word
+
     _show(found.refund)
     for attempt in found.attempts:
-        news = f", {_time(attempt.news_at)}" if attempt.news_at is not None else ""
+        news = f", {moment(attempt.news_at)}" if attempt.news_at is not None else ""
         echo(f"attempt {attempt.attempt_no}: {attempt.state}{news}  {attempt.reason}".rstrip())
         echo(f"  {attempt.attempt_id}, at the provider {attempt.provider_refund_id or 'not named'}")
     if found.refund.settlement is not None:
         paid = found.refund.settlement
         second = "" if paid.confirmed_by is None else f", confirmed by {paid.confirmed_by}"
         echo(f"settled by hand: {paid.reference}, by {paid.by}{second}: {paid.note}")
-    echo(f"ticket {found.refund.ticket_id}: {found.ticket_state}")
+    echo(f"{told('ticket', '售后单')} {found.refund.ticket_id}: {word(found.ticket_state)}")
     for event in found.timeline:
-        echo(f"  {_time(event.at)}  {event.why}, {event.actor_kind} {event.actor_id}".rstrip())
+        echo(f"  {moment(event.at)}  {event.why}, {word(event.actor_kind)} {event.actor_id}".rstrip())
     echo(f"can be done now: {', '.join(found.actions) or 'nothing; it is on its way, or paid'}")
+
+
+def _document(refund: Refund) -> dict[str, object]:
+    """What both the database and the API say of a refund."""
+    return {
+        "refund_id": refund.refund_id,
+        "ticket_id": refund.ticket_id,
+        "order_id": refund.order_id,
+        "tender_id": refund.tender_id,
+        "provider": refund.provider,
+        "state": refund.state,
+        "amount_minor": refund.amount_minor,
+        "currency": refund.currency,
+        "queued_at": refund.queued_at,
+        "closed_at": refund.closed_at,
+        "reason": refund.reason,
+        "proposal": refund.proposal,
+    }
+
+
+def _details_document(found: RefundDetails) -> dict[str, object]:
+    settled = found.refund.settlement
+    attempts = ("attempt_id", "attempt_no", "state", "started_at", "news_at", "provider_refund_id", "reason")
+    timeline = ("at", "actor_kind", "actor_id", "from_state", "to_state", "why", "detail")
+    return {
+        "refund": {**_document(found.refund), "settlement": settled and _fields(settled, *_SETTLEMENT)},
+        "attempts": [_fields(one, *attempts) for one in found.attempts],
+        "buyer_id": found.buyer_id,
+        "shop_id": found.shop_id,
+        "ticket_state": found.ticket_state,
+        "timeline": [_fields(one, *timeline) for one in found.timeline],
+        "actions": found.actions,
+    }
+
+
+_SETTLEMENT = ("reference", "note", "by", "at", "confirmed_by")
+
+
+def _fields(value: object, *names: str) -> dict[str, object]:
+    return {name: getattr(value, name) for name in names}
 
 
 async def _read(service: Service, ref: RefundRef) -> RefundDetails:
@@ -164,21 +223,26 @@ def _unknown(refund_id: UUID) -> Exception:
 
 
 @refunds.command()
-def retry(refund: RefundId, by: By) -> None:
+def retry(refund: RefundId, by: By = "") -> None:
     """Send a failed refund again, as a new attempt; a worker does it."""
     from jitui.aftersales.commands.settle_refund import retry as command
+
+    def remote(client: Client, ref: RefundRef) -> Refund:
+        from jitui.entrypoints.cli import remote_refunds
+
+        return remote_refunds.retry(client, ref.refund_id)
 
     def run(service: Service, ref: RefundRef, actor: Actor) -> Awaitable[Outcome]:
         return command(service.store, ref, service.manual_payment_rules, by=actor, now=service.clock())
 
-    _do(refund, by, run)
+    _do(refund, by, run, remote)
     echo("It is queued; a worker sends it.")
 
 
 @refunds.command()
 def settle(
     refund: RefundId,
-    by: By,
+    by: By = "",
     reference: Annotated[str, typer.Option(help="The payment's own number, such as the bank's.")] = "",
     amount: Annotated[str, typer.Option(help="What was paid, such as 129.00: the refund's amount.")] = "",
     note: Annotated[str, typer.Option(help="How it was paid and who checked; or why it is rejected.")] = "",
@@ -202,7 +266,17 @@ def settle(
         payout = _payout((await _read(service, ref)).refund, reference, amount, note)
         return await commands.settle(service.store, ref, payout, rules, by=actor, now=now)
 
-    done = _do(refund, by, run)
+    def remote(client: Client, ref: RefundRef) -> Refund:
+        from jitui.entrypoints.cli import remote_refunds
+
+        if reject:
+            return remote_refunds.reject(client, ref.refund_id, note)
+        if confirm:
+            return remote_refunds.confirm(client, ref.refund_id, reference)
+        payout = _payout(remote_refunds.details(client, ref.refund_id).refund, reference, amount, note)
+        return remote_refunds.settle(client, ref.refund_id, **_fields(payout, *_PAYOUT))  # type: ignore[arg-type]
+
+    done = _do(refund, by, run, remote)
     if reject:
         echo("The payment by hand is rejected; the refund is as it was.")
     elif done.proposal is not None:
@@ -210,6 +284,9 @@ def settle(
         echo(f"  jitui refunds settle {refund} --confirm --reference {done.proposal.reference} --by NAME")
     else:
         echo("It is settled.")
+
+
+_PAYOUT = ("reference", "note", "amount_minor", "currency")
 
 
 def _check_words(reference: str, amount: str, note: str, *, confirm: bool, reject: bool) -> None:
@@ -242,15 +319,30 @@ def _payout(refund: Refund, reference: str, amount: str, note: str) -> ManualPay
     return ManualPayout(reference, note, amount_minor, refund.currency)
 
 
-def _do(refund: str, by: str, run: Callable[[Service, RefundRef, Actor], Awaitable[Outcome]]) -> Refund:
+def _do(
+    refund: str,
+    by: str,
+    run: Callable[[Service, RefundRef, Actor], Awaitable[Outcome]],
+    remote: Callable[[Client, RefundRef], Refund],
+) -> Refund:
     """Run a command on a refund, which is returned as it is now; a refusal is told and ends with exit code 1."""
+    from jitui.entrypoints.cli.remote import connected, only_by_key, remote_url
+
+    ref = _ref(refund)
+    if remote_url() is None:
+        return _do_here(ref, by, run)
+    only_by_key(by)
+    with connected() as client:
+        return remote(client, ref)
+
+
+def _do_here(ref: RefundRef, by: str, run: Callable[[Service, RefundRef, Actor], Awaitable[Outcome]]) -> Refund:
     from jitui.aftersales.commands.execute import Executed
     from jitui.aftersales.model.ticket import Actor, ActorKind
     from jitui.aftersales.outcomes import Refusal, RefusalCode
     from jitui.entrypoints.cli.running import with_app
     from jitui.errors import BadInput
 
-    ref = _ref(refund)
     if not by.strip():
         raise BadInput("Money is moved under a name: --by says whose.", path="--by")
     done = with_app(lambda service: run(service, ref, Actor(ActorKind.OPERATOR, by)))

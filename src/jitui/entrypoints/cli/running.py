@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from jitui.bootstrap import Service
+    from jitui.client import Client
 
 _Result = TypeVar("_Result")
 
@@ -18,9 +19,11 @@ def with_app(work: Callable[[Service], Awaitable[_Result]]) -> _Result:
     Raises NotConfigured for a setting, Unavailable for a database that does not answer.
     """
     from jitui.bootstrap import database, open_service
+    from jitui.entrypoints.cli.remote import refuse_remote
     from jitui.logs import configure
     from jitui.settings import read_settings
 
+    refuse_remote("this command")
     settings = read_settings()
     configure(settings)
 
@@ -30,3 +33,13 @@ def with_app(work: Callable[[Service], Awaitable[_Result]]) -> _Result:
 
     with database(settings) as url:
         return asyncio.run(run(url))
+
+
+def on_service(local: Callable[[Service], Awaitable[_Result]], remote: Callable[[Client], _Result]) -> _Result:
+    """Run `local` with the service of this machine, or `remote` with the client of the one that is named."""
+    from jitui.entrypoints.cli.remote import connected, remote_url
+
+    if remote_url() is None:
+        return with_app(local)
+    with connected() as client:
+        return remote(client)

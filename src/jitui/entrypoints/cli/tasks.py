@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from jitui.aftersales.model.task import OperatorTask
     from jitui.bootstrap import Service
+    from jitui.client import Client
+    from jitui.client.api import TaskAnswer
 
 
 def tasks(
@@ -29,7 +31,8 @@ def tasks(
 
     A task that was resolved keeps its first note.
     """
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.remote import only_by_key
+    from jitui.entrypoints.cli.running import on_service
 
     chosen = _chosen(resolve, note)
 
@@ -41,7 +44,13 @@ def tasks(
         state = None if everything else TaskState.OPEN
         return await service.tasks.list(TaskFilter(state, provider, limit=limit))
 
-    found = with_app(work)
+    def remote(client: Client) -> Sequence[OperatorTask]:
+        only_by_key(by)
+        if chosen is not None:
+            return [_resolve_remotely(client, chosen, note)]
+        return _tasks(client, provider, limit, everything=everything)
+
+    found = on_service(work, remote)
     if as_json:
         print_json({"tasks": found})
         return
@@ -75,13 +84,55 @@ async def _resolve(service: Service, task_id: UUID, note: str, by: str) -> Opera
     return task
 
 
+def _tasks(client: Client, provider: str | None, limit: int, *, everything: bool) -> list[OperatorTask]:
+    from jitui.client import api
+    from jitui.entrypoints.cli.remote import LARGEST_PAGE, up_to
+
+    state = None if everything else api.TaskState.OPEN
+    call = api.list_tasks(state=state, provider=provider, limit=min(limit, LARGEST_PAGE))
+    return [_task(row) for row in up_to(client, call, limit)]
+
+
+def _resolve_remotely(client: Client, task_id: UUID, note: str) -> OperatorTask:
+    from jitui.client import api
+    from jitui.entrypoints.cli.remote import found_or_none
+    from jitui.errors import BadInput
+
+    row = found_or_none(client, api.resolve_task(task_id, api.ResolutionSent(note=note)))
+    if row is None:
+        raise BadInput(f"There is no task {task_id} at this service.", path="--resolve")
+    return _task(row)
+
+
+def _task(row: TaskAnswer) -> OperatorTask:
+    from jitui.aftersales.model.task import OperatorTask, TaskKind, TaskState
+    from jitui.entrypoints.cli.remote import our_code
+
+    return OperatorTask(
+        row.task_id,
+        our_code(TaskKind, row.kind),
+        row.provider,
+        our_code(TaskState, row.state),
+        row.evidence,
+        row.opened_at,
+        row.order_id,
+        None if row.amount is None else row.amount.amount_minor,
+        None if row.amount is None else row.amount.currency,
+        row.resolved_at,
+        row.resolved_by,
+        row.note,
+        row.condition,
+    )
+
+
 def _show(task: OperatorTask) -> None:
-    from jitui.money import to_decimal_text
+    from jitui.entrypoints.cli.speaking import amount, moment, told, word
 
     known = task.amount_minor is not None and task.currency is not None
-    amount = f"{to_decimal_text(task.amount_minor or 0, task.currency or '')} {task.currency}" if known else ""
-    echo(f"{task.task_id}  {task.kind}  {task.state}")
-    told = (task.provider, task.order_id and f"order {task.order_id}", amount)
-    echo(f"  {', '.join(part for part in told if part)}; since {task.opened_at.isoformat(timespec='seconds')}")
+    paid = amount(task.amount_minor or 0, task.currency or "") if known else ""
+    order = f"{told('order', '订单')} {task.order_id}" if task.order_id else ""
+    echo(f"{task.task_id}  {task.kind}  {word(task.state)}")
+    parts = ", ".join(part for part in (task.provider, order, paid) if part)
+    echo(f"  {parts}; {told('since', '开始于')} {moment(task.opened_at)}")
     if task.note is not None:
         echo(f"  {task.resolved_by}: {task.note}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jitui.entrypoints.cli.completing import DELIVERY_STATES, EVENT_KINDS
 from jitui.entrypoints.cli.output import Json, echo, print_json, say
 from jitui.text import visible
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from jitui.aftersales.changes import OutgoingEventKind
     from jitui.aftersales.outcomes import Refusal
     from jitui.bootstrap import Service
+    from jitui.client import Client
     from jitui.webhooks.endpoints import NewEndpoint
-    from jitui.webhooks.model import Delivery, WebhookEndpoint
+    from jitui.webhooks.model import Delivery, EndpointChange, WebhookEndpoint
 
 webhooks = typer.Typer(
     help="Addresses that get events as they happen.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
@@ -29,7 +31,12 @@ Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint'
 By = Annotated[str, typer.Option(help="Who does this, for the record.")]
 Kinds = Annotated[
     list[str] | None,
-    typer.Option("--kind", help="A kind of event, such as stop_ship; again for more.", show_default=False),
+    typer.Option(
+        "--kind",
+        help="A kind of event, such as stop_ship; again for more.",
+        show_default=False,
+        autocompletion=EVENT_KINDS,
+    ),
 ]
 
 
@@ -43,7 +50,7 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Create an endpoint for what happens from now on, and show its secret, once. Without --kind it gets every kind."""
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
     from jitui.entrypoints.cli.words import id_of
 
     kinds = _kinds(kind)
@@ -63,7 +70,12 @@ def create(
             now=service.clock(),
         )
 
-    _show_secret(_settled(with_app(work)), as_json=as_json)
+    def remote(client: Client) -> NewEndpoint | Refusal:
+        from jitui.entrypoints.cli import remote_webhooks
+
+        return remote_webhooks.create(client, url=url, shop=shop, kinds=kinds or (), description=description, by=by)
+
+    _show_secret(_settled(on_service(work, remote)), as_json=as_json)
 
 
 @webhooks.command("list")
@@ -72,7 +84,7 @@ def list_endpoints(
     as_json: Json = False,
 ) -> None:
     """Every endpoint, newest first: where it is, what it gets and how it fares."""
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
 
     async def work(service: Service) -> Sequence[WebhookEndpoint]:
         found: list[WebhookEndpoint] = []
@@ -82,7 +94,12 @@ def list_endpoints(
             after = (page[-1].created_at, page[-1].endpoint_id)
         return found
 
-    found = with_app(work)
+    def remote(client: Client) -> Sequence[WebhookEndpoint]:
+        from jitui.entrypoints.cli import remote_webhooks
+
+        return remote_webhooks.endpoints(client, shop)
+
+    found = on_service(work, remote)
     if as_json:
         print_json({"endpoints": [_plain(one) for one in found]})
         return
@@ -95,7 +112,7 @@ def list_endpoints(
 @webhooks.command()
 def show(endpoint: Endpoint, as_json: Json = False) -> None:
     """One endpoint, and how it fares; never its secret."""
-    _after(endpoint, None, as_json=as_json)
+    _after(endpoint, None, None, as_json=as_json)
 
 
 @webhooks.command()
@@ -114,14 +131,22 @@ def update(
     if kinds is not None and all_kinds:
         raise BadInput("Give either --kind or --all-kinds.", path="--kind")
 
-    async def work(service: Service, known: WebhookEndpoint) -> None:
-        from jitui.webhooks.endpoints import change_endpoint
+    def change() -> EndpointChange:
         from jitui.webhooks.model import EndpointChange
 
-        change = EndpointChange(url, description, () if all_kinds else kinds)
-        _settled(await change_endpoint(service.webhook_keeping, known.endpoint_id, change))
+        return EndpointChange(url, description, () if all_kinds else kinds)
 
-    _after(endpoint, work, as_json=as_json)
+    async def work(service: Service, known: WebhookEndpoint) -> None:
+        from jitui.webhooks.endpoints import change_endpoint
+
+        _settled(await change_endpoint(service.webhook_keeping, known.endpoint_id, change()))
+
+    def remote(client: Client, endpoint_id: UUID) -> None:
+        from jitui.entrypoints.cli import remote_webhooks
+
+        remote_webhooks.change(client, endpoint_id, change())
+
+    _after(endpoint, work, remote, as_json=as_json)
 
 
 @webhooks.command()
@@ -135,7 +160,12 @@ def pause(
     async def work(service: Service, known: WebhookEndpoint) -> None:
         await service.webhooks.endpoints.pause(known.endpoint_id, reason.strip() or "Paused by hand.")
 
-    _after(endpoint, work, as_json=as_json)
+    def remote(client: Client, endpoint_id: UUID) -> None:
+        from jitui.client import api
+
+        client.send(api.pause_webhook_endpoint(endpoint_id, api.EndpointPauseSent(reason=reason)))
+
+    _after(endpoint, work, remote, as_json=as_json)
 
 
 @webhooks.command()
@@ -145,19 +175,30 @@ def resume(endpoint: Endpoint, as_json: Json = False) -> None:
     async def work(service: Service, known: WebhookEndpoint) -> None:
         await service.webhooks.endpoints.resume(known.endpoint_id, service.clock())
 
-    _after(endpoint, work, as_json=as_json)
+    def remote(client: Client, endpoint_id: UUID) -> None:
+        from jitui.client import api
+
+        client.send(api.resume_webhook_endpoint(endpoint_id))
+
+    _after(endpoint, work, remote, as_json=as_json)
 
 
 @webhooks.command()
 def delete(endpoint: Endpoint) -> None:
     """Delete an endpoint with all that waits for it."""
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
 
     async def work(service: Service) -> None:
         known = await _known(service, endpoint)
         await service.webhooks.endpoints.delete(known.endpoint_id)
 
-    with_app(work)
+    def remote(client: Client) -> None:
+        from jitui.client import api
+        from jitui.entrypoints.cli import remote_webhooks
+
+        client.send(api.delete_webhook_endpoint(remote_webhooks.known(client, _endpoint_id(endpoint)).endpoint_id))
+
+    on_service(work, remote)
     say("Deleted. What is on its way may still arrive.")
 
 
@@ -168,48 +209,70 @@ def rotate(
     as_json: Json = False,
 ) -> None:
     """Make a new secret and show it, once; the old one signs beside it for a while."""
-    from jitui.entrypoints.cli.running import with_app
+    from datetime import timedelta
+
+    from jitui.entrypoints.cli.running import on_service
+
+    overlap = timedelta(hours=overlap_hours)
 
     async def work(service: Service) -> NewEndpoint | Refusal:
-        from datetime import timedelta
-
         from jitui.webhooks.endpoints import rotate_secret
 
         known = await _known(service, endpoint)
-        overlap = timedelta(hours=overlap_hours)
         return await rotate_secret(service.webhook_keeping, known.endpoint_id, overlap=overlap, now=service.clock())
 
-    _show_secret(_settled(with_app(work)), as_json=as_json)
+    def remote(client: Client) -> NewEndpoint | Refusal:
+        from jitui.entrypoints.cli import remote_webhooks
+
+        known = remote_webhooks.known(client, _endpoint_id(endpoint))
+        return remote_webhooks.rotate(client, known.endpoint_id, overlap)
+
+    _show_secret(_settled(on_service(work, remote)), as_json=as_json)
 
 
 @webhooks.command()
 def deliveries(
     endpoint: Endpoint,
-    state: Annotated[str | None, typer.Option(help="pending, delivered or dead.", show_default=False)] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            help="pending, delivered or dead.",
+            show_default=False,
+            autocompletion=DELIVERY_STATES,
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, newest event first.")] = 50,
     as_json: Json = False,
 ) -> None:
     """What became of an endpoint's events, newest first."""
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
     from jitui.entrypoints.cli.words import word_of
     from jitui.webhooks.model import DeliveryState
 
     wanted = word_of(state, tuple(DeliveryState), "--state") if state is not None else None
 
-    async def work(service: Service) -> Sequence[Delivery]:
+    async def work(service: Service) -> Sequence[Mapping[str, Any]]:
         known = await _known(service, endpoint)
-        return await service.webhooks.endpoints.deliveries(known.endpoint_id, state=wanted, before=None, limit=limit)
+        rows = await service.webhooks.endpoints.deliveries(known.endpoint_id, state=wanted, before=None, limit=limit)
+        return [_told(one) for one in rows]
 
-    found = with_app(work)
+    def remote(client: Client) -> Sequence[Mapping[str, Any]]:
+        from jitui.entrypoints.cli import remote_webhooks
+
+        known = remote_webhooks.known(client, _endpoint_id(endpoint))
+        rows = remote_webhooks.deliveries(client, known.endpoint_id, wanted, limit)
+        return [{name: getattr(one, name) for name in _DELIVERY_FIELDS} for one in rows]
+
+    found = on_service(work, remote)
     if as_json:
-        print_json({"deliveries": [_told(one) for one in found]})
+        print_json({"deliveries": found})
         return
     for one in found:
-        tried = f"{one.tries} attempts" if one.tries != 1 else "1 attempt"
-        failed = f"; {visible(one.failure)}" if one.failure else ""
-        echo(f"{one.event.event_id}  {one.event.kind}  {one.state}")
-        happened = one.event.at.isoformat(timespec="seconds")
-        echo(f"  order {visible(one.event.order_id)}, happened {happened}, {tried}{failed}")
+        tried = f"{one['tries']} attempts" if one["tries"] != 1 else "1 attempt"
+        failed = f"; {visible(one['failure'])}" if one["failure"] else ""
+        echo(f"{one['event_id']}  {one['kind']}  {one['state']}")
+        happened = one["at"].isoformat(timespec="seconds")
+        echo(f"  order {visible(one['order_id'])}, happened {happened}, {tried}{failed}")
     if not found:
         echo("There are no deliveries." if state is None else f"There are no {state} deliveries.")
 
@@ -225,7 +288,7 @@ def redeliver(
     as_json: Json = False,
 ) -> None:
     """Send events again: one, or all dead letters since a time. They have the same ids, and all their attempts anew."""
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
     from jitui.entrypoints.cli.words import moment_of
     from jitui.errors import BadInput
     from jitui.webhooks.model import Redelivery
@@ -241,21 +304,32 @@ def redeliver(
 
     async def work(service: Service) -> int:
         known = await _known(service, endpoint)
-        count = await service.webhooks.endpoints.redeliver(known.endpoint_id, chosen, service.clock())
-        if count == 0 and event is not None:
-            raise BadInput(f"The endpoint never had {event!r}, or it is not kept any more.", path="--event")
-        return count
+        return await service.webhooks.endpoints.redeliver(known.endpoint_id, chosen, service.clock())
 
-    count = with_app(work)
+    def remote(client: Client) -> int:
+        from jitui.entrypoints.cli import remote_webhooks
+
+        known = remote_webhooks.known(client, _endpoint_id(endpoint))
+        return remote_webhooks.redeliver(client, known.endpoint_id, event, chosen)
+
+    count = on_service(work, remote)
+    if count == 0 and event is not None:
+        raise BadInput(f"The endpoint never had {event!r}, or it is not kept any more.", path="--event")
     if as_json:
         print_json({"redelivered": count})
     else:
         echo(f"Events that the worker sends again: {count}.")
 
 
-def _after(endpoint: str, work: Callable[[Service, WebhookEndpoint], Awaitable[None]] | None, *, as_json: bool) -> None:
+def _after(
+    endpoint: str,
+    work: Callable[[Service, WebhookEndpoint], Awaitable[None]] | None,
+    remotely: Callable[[Client, UUID], None] | None,
+    *,
+    as_json: bool,
+) -> None:
     """Do something with an endpoint, and show how it stands after that."""
-    from jitui.entrypoints.cli.running import with_app
+    from jitui.entrypoints.cli.running import on_service
 
     async def whole(service: Service) -> WebhookEndpoint:
         known = await _known(service, endpoint)
@@ -263,22 +337,37 @@ def _after(endpoint: str, work: Callable[[Service, WebhookEndpoint], Awaitable[N
             await work(service, known)
         return await _known(service, endpoint)
 
-    stands = with_app(whole)
+    def remote(client: Client) -> WebhookEndpoint:
+        from jitui.entrypoints.cli import remote_webhooks
+
+        known = remote_webhooks.known(client, _endpoint_id(endpoint))
+        if remotely is None:
+            return known
+        remotely(client, known.endpoint_id)
+        return remote_webhooks.known(client, known.endpoint_id)
+
+    stands = on_service(whole, remote)
     if as_json:
         print_json(_plain(stands))
     else:
         _show(stands)
 
 
-async def _known(service: Service, text: str) -> WebhookEndpoint:
+def _endpoint_id(text: str) -> UUID:
     from uuid import UUID
 
     from jitui.errors import BadInput
 
     try:
-        endpoint_id = UUID(text)
+        return UUID(text)
     except ValueError:
         raise BadInput(f"{text!r} is not an endpoint's id (a UUID).", path="endpoint") from None
+
+
+async def _known(service: Service, text: str) -> WebhookEndpoint:
+    from jitui.errors import BadInput
+
+    endpoint_id = _endpoint_id(text)
     found = await service.webhooks.endpoints.get(endpoint_id)
     if found is None:
         raise BadInput(f"There is no webhook endpoint {endpoint_id} in this database.", path="endpoint")
@@ -329,7 +418,9 @@ def _plain(endpoint: WebhookEndpoint) -> dict[str, object]:
     return {**asdict(endpoint), "shop_id": endpoint.shop_id or None}
 
 
-def _told(delivery: Delivery) -> dict[str, object]:
-    event = delivery.event
-    told = {name: value for name, value in asdict(delivery).items() if name != "event"}
-    return {"event_id": event.event_id, "kind": event.kind, "at": event.at, "order_id": event.order_id, **told}
+_OF_THE_EVENT = ("event_id", "kind", "at", "order_id")
+_DELIVERY_FIELDS = (*_OF_THE_EVENT, "state", "tries", "queued_at", "tried_at", "closed_at", "status", "failure")
+
+
+def _told(delivery: Delivery) -> dict[str, Any]:
+    return {name: getattr(delivery.event if name in _OF_THE_EVENT else delivery, name) for name in _DELIVERY_FIELDS}

@@ -20,6 +20,7 @@ from jitui.aftersales.model.view import TicketView
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.descriptions import description_of
 from jitui.entrypoints.http.fields import Id, Kind
+from jitui.entrypoints.http.openapi_times import mark_times
 from jitui.entrypoints.http.openapi_webhooks import webhook_event
 from jitui.entrypoints.http.operation import JSON, Nothing, Operation, described, method_of, path_of
 from jitui.entrypoints.http.problems import (
@@ -114,9 +115,9 @@ def _schemas() -> Json:
     for operation in operations:
         kinds += [answer for answer in operation.answers.values() if answer is not None and answer is not str]
         kinds += operation.other_media.values()
-    _, components = msgspec.json.schema_components(
-        [*dict.fromkeys(kinds), ProblemBody], schema_hook=_anything, ref_template=_REF
-    )
+    kinds = [*dict.fromkeys(kinds), ProblemBody]
+    _, components = msgspec.json.schema_components(kinds, schema_hook=_anything, ref_template=_REF)
+    mark_times(components, kinds)
     return {name: _explained(name, _published(schema)) for name, schema in sorted(components.items())}
 
 

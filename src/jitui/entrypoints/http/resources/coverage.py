@@ -10,10 +10,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from jitui.aftersales.governance.registry import Category, Coverage, Scope, refuse_opt_out
 from jitui.aftersales.outcomes import RefusalCode
-from jitui.entrypoints.http.fields import IdOrNone, Text, Why, may_name
+from jitui.entrypoints.http.fields import IdOrNone, Text, may_name
 from jitui.entrypoints.http.mapping import shown
-from jitui.entrypoints.http.operation import SHOP, get, operation, put
-from jitui.entrypoints.http.problems import not_found
+from jitui.entrypoints.http.operation import PLATFORM, SHOP, get, operation, put
+from jitui.entrypoints.http.problems import not_found, refuse
 from jitui.entrypoints.http.read_body import read_body
 from jitui.entrypoints.http.reply import Answer, Reply, answer
 from jitui.entrypoints.http.request import RequestContext
@@ -22,6 +22,7 @@ from jitui.entrypoints.http.resources.shared import Sent, Shown, check_place, id
 from jitui.identity.access import Permission
 
 CoverageScope = Literal["platform", "shop", "category", "item"]
+_WHY = Meta(description="Why, as the merchant reads it; needed to take a place out.")
 
 
 class CoverageSent(Sent, frozen=True, kw_only=True):
@@ -29,7 +30,7 @@ class CoverageSent(Sent, frozen=True, kw_only=True):
 
     scope: CoverageScope
     covered: bool
-    reason: Why
+    reason: Annotated[Text, _WHY] = ""
     ref: Annotated[IdOrNone, Meta(description="The shop, category or item; empty for the platform.")] = ""
 
 
@@ -37,7 +38,7 @@ class ShopCoverageSent(Sent, frozen=True, kw_only=True):
     """Whether one shop is covered, and why."""
 
     covered: bool
-    reason: Why
+    reason: Annotated[Text, _WHY] = ""
 
 
 class CategorySent(Sent, frozen=True, kw_only=True):
@@ -56,6 +57,7 @@ class CoverageRow(Shown, frozen=True, kw_only=True):
     covered: bool
     reason: str
     set_at: datetime
+    set_by: str = ""
 
 
 class ShopCoverageAnswer(Shown, frozen=True, kw_only=True):
@@ -119,10 +121,16 @@ async def put_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> 
 async def _set_coverage(
     request: RequestContext, scope: Scope, ref: str, sent: CoverageSent | ShopCoverageSent
 ) -> Answer:
+    if not sent.covered and not sent.reason.strip():
+        raise refuse("reason", "Expected why, as the merchant reads it, to take a place out.")
     service = request.service
     row = Coverage(scope, ref, sent.covered, sent.reason, request.actor.id, service.clock())
     await service.registry.set_coverage(row)
-    return answer(shown(CoverageRow, row))
+    return answer(_row(request, row))
+
+
+def _row(request: RequestContext, row: Coverage) -> CoverageRow:
+    return shown(CoverageRow, row, set_by=row.set_by if request.key_scope is PLATFORM else "")
 
 
 @get(
@@ -146,7 +154,7 @@ async def get_shop_coverage(request: RequestContext, shop_id: FromPath[str]) -> 
             shop_id=shop_id,
             covered=deciding.covered if deciding is not None else True,
             reason=deciding.reason if deciding is not None else "Every shop of the platform is covered.",
-            rows=tuple(shown(CoverageRow, row) for row in rows),
+            rows=tuple(_row(request, row) for row in rows),
         )
     )
 

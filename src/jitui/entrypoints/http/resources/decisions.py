@@ -31,15 +31,16 @@ class ConditionAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
     facts: Mapping[str, object] = {}
 
 
-class PolicyName(Shown, frozen=True, kw_only=True):
-    """The policy that decided."""
+class PolicyName(Shown, frozen=True, kw_only=True, omit_defaults=True):
+    """The policy that decided; `sha256` only for the platform."""
 
     policy_id: str
     version: str
+    sha256: str = ""
 
 
 class DecisionAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
-    """Why a request was or was not refunded at once; `facts` and `unknown` only for the platform."""
+    """Why a request was or was not refunded at once; `facts`, `unknown` and `erased` only for the platform."""
 
     outcome: Outcome
     policy: PolicyName
@@ -47,6 +48,7 @@ class DecisionAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
     conditions: tuple[ConditionAnswer, ...]
     unknown: tuple[str, ...] = ()
     facts: Mapping[str, object] = {}
+    erased: bool = False
 
 
 _AUDIENCES: dict[str, Literal["merchant", "buyer"]] = {SHOP: "merchant", BUYER: "buyer"}
@@ -79,22 +81,31 @@ def conditions_for(
     )
 
 
+def policy_name(request: RequestContext, decision: Decision) -> PolicyName:
+    """The policy that decided, as far as the caller may know it."""
+    sha256 = decision.policy_sha256 if request.key_scope is PLATFORM else ""
+    return PolicyName(policy_id=decision.policy_id, version=decision.policy_version, sha256=sha256)
+
+
 def decision_for(
     request: RequestContext,
     ticket: Ticket,
     decision: Decision,
     decided_at: datetime,
     facts: Mapping[str, object],
+    *,
+    erased: bool = False,
 ) -> DecisionAnswer:
     """The decision, as far as the caller may read it."""
     whole = request.key_scope is PLATFORM
     return DecisionAnswer(
         outcome=outcome_of(decision, ticket.review_reason),
-        policy=PolicyName(policy_id=decision.policy_id, version=decision.policy_version),
+        policy=policy_name(request, decision),
         decided_at=decided_at,
         conditions=conditions_for(request, decision, ticket.review_reason),
         unknown=decision.unknown if whole else (),
         facts=facts if whole else {},
+        erased=erased and whole,
     )
 
 
@@ -114,7 +125,9 @@ async def get_decision(request: RequestContext, ticket_id: FromPath[str]) -> Rep
     if stored is None:
         return not_found()
     decision = decision_from_json(stored.decision)
-    return answer(decision_for(request, ticket, decision, stored.decided_at, stored.facts))
+    return answer(
+        decision_for(request, ticket, decision, stored.decided_at, stored.facts, erased=found[0].buyer.erased)
+    )
 
 
 HANDLERS = (get_decision,)

@@ -34,6 +34,7 @@ from jitui.entrypoints.http.resources.decisions import (
     conditions_for,
     decision_for,
     outcome_of,
+    policy_name,
 )
 from jitui.entrypoints.http.resources.shared import MOST_LINES, Sent, Shown, UnitsSent, units
 from jitui.entrypoints.http.resources.ticket_view import (
@@ -221,7 +222,7 @@ async def check_if_eligible(request: RequestContext) -> Reply:
         EligibilityAnswer(
             outcome=outcome_of(decision, done.review_reason),
             amount=Amount(done.amount_minor, done.currency),
-            policy=PolicyName(policy_id=decision.policy_id, version=decision.policy_version),
+            policy=policy_name(request, decision),
             conditions=conditions_for(request, decision, done.review_reason),
             review_reason=public_review_reason(request, done.review_reason),
             unknown=decision.unknown if whole else (),

@@ -79,8 +79,17 @@ class SettlementRejectionSent(Sent, frozen=True, kw_only=True):
 # Shown -----------------------------------------------------------------------------------------------------------
 
 
+class ProposalAnswer(Shown, frozen=True, kw_only=True):
+    """A payment by hand that waits for a second person."""
+
+    reference: str
+    note: str
+    by: str
+    at: datetime
+
+
 class RefundRow(Shown, frozen=True, kw_only=True):
-    """A refund in a list."""
+    """A refund in a list; `reason` and `proposal` are for the platform alone."""
 
     refund_id: UUID
     ticket_id: UUID
@@ -92,6 +101,7 @@ class RefundRow(Shown, frozen=True, kw_only=True):
     queued_at: datetime
     closed_at: datetime | None
     reason: str
+    proposal: ProposalAnswer | None = None
 
 
 class RefundPage(Shown, frozen=True, kw_only=True):
@@ -111,15 +121,6 @@ class AttemptAnswer(Shown, frozen=True, kw_only=True):
     news_at: datetime | None
     provider_refund_id: str | None
     reason: str
-
-
-class ProposalAnswer(Shown, frozen=True, kw_only=True):
-    """A payment by hand that waits for a second person."""
-
-    reference: str
-    note: str
-    by: str
-    at: datetime
 
 
 class SettlementAnswer(Shown, frozen=True, kw_only=True):
@@ -192,7 +193,7 @@ async def list_refunds(request: RequestContext) -> Reply:
 def _row(request: RequestContext, refund: Refund) -> RefundRow:
     if request.key_scope is PLATFORM:
         return shown(RefundRow, refund)
-    return shown(RefundRow, refund, reason="")
+    return shown(RefundRow, refund, reason="", proposal=None)
 
 
 @get(

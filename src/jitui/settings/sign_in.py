@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import SplitResult, urlsplit
+
+from jitui.settings.values import ExpectedValue, address
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-class ExpectedValue(ValueError):
-    """A bad value; the message completes the sentence "X must be …"."""
 
 
 class FactorAt(StrEnum):
@@ -29,14 +26,6 @@ class Pair:
 
     def __str__(self) -> str:
         return f"{self.value}:{self.word}"
-
-
-def address(text: str) -> SplitResult:
-    """The parts of an address."""
-    try:
-        return urlsplit(text)
-    except ValueError:
-        raise ExpectedValue("an address") from None
 
 
 def claim(text: str) -> str:

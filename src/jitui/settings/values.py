@@ -1,0 +1,199 @@
+"""The kinds of values that settings have: their types, and a function for each that reads it from its text.
+
+Each function raises ExpectedValue for a text that is no such value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo
+
+from jitui.money import MAX_AMOUNT_MINOR, is_currency
+from jitui.text import why_no_id
+from jitui.time_zones import named_zone
+
+Network = IPv4Network | IPv6Network
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+class Language(StrEnum):
+    ZH_CN = "zh-CN"
+    EN = "en"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyAmount:
+    """An amount of money in a setting, `CNY:100000`."""
+
+    currency: str
+    amount_minor: int
+
+    def __str__(self) -> str:
+        return f"{self.currency}:{self.amount_minor}"
+
+
+class YesOrNo(StrEnum):
+    YES = "yes"
+    NO = "no"
+
+
+class ExpectedValue(ValueError):
+    """A bad value; the message completes the sentence "X must be …"."""
+
+
+def address(text: str) -> SplitResult:
+    """The parts of an address."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise ExpectedValue("an address") from None
+
+
+def folder(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        raise ExpectedValue("an absolute path of a folder")
+    if path.exists() and not path.is_dir():
+        raise ExpectedValue("the path of a folder")
+    return path
+
+
+def file(text: str) -> Path:
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        raise ExpectedValue("the path of a file that exists")
+    return path
+
+
+def secret_file(text: str) -> Path:
+    path = file(text)
+    if not read_secret_file(path):
+        raise ExpectedValue("the path of a file that can be read and holds one secret")
+    return path
+
+
+def read_secret_file(path: Path) -> str:
+    """The secret in the file: a word, or a key of several lines. Empty when it has none or cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
+            raise ExpectedValue(f"a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def word(words: type[_Word]) -> Callable[[str], _Word]:
+    def parse(text: str) -> _Word:
+        for word in words:
+            if word.value.casefold() == text.casefold():
+                return word
+        raise ExpectedValue("one of " + ", ".join(words))
+
+    return parse
+
+
+def time_zone(text: str) -> ZoneInfo:
+    zone = named_zone(text)
+    if zone is None:
+        raise ExpectedValue("a zone of the IANA database, such as Asia/Shanghai")
+    return zone
+
+
+def host(text: str) -> str:
+    if any(sign in text for sign in "/ @"):
+        raise ExpectedValue("a host name or an address to listen on, without scheme or port")
+    return text
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        raise ExpectedValue("networks such as 10.0.0.0/8 and addresses, with commas between them") from None
+
+
+def postgres_url(text: str) -> str:
+    if address(text).scheme not in ("postgresql", "postgres"):
+        raise ExpectedValue("an address such as postgresql://user:password@host:5432/database")
+    return text
+
+
+def http_url(text: str) -> str:
+    parts = address(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ExpectedValue("an address such as http://127.0.0.1:8100")
+    return text.rstrip("/")
+
+
+def amounts(text: str) -> tuple[CurrencyAmount, ...]:
+    amounts: dict[str, CurrencyAmount] = {}
+    for word in text.replace(",", " ").split():
+        currency, colon, minor = word.partition(":")
+        whole = minor.isascii() and minor.isdigit() and int(minor) <= MAX_AMOUNT_MINOR
+        if not (colon and whole and is_currency(currency)) or currency in amounts:
+            raise ExpectedValue("amounts such as CNY:100000,JPY:20000, in minor units, one of each currency")
+        amounts[currency] = CurrencyAmount(currency, int(minor))
+    return tuple(amounts.values())
+
+
+def name(text: str) -> str:
+    why = why_no_id(text)
+    if why is not None:
+        raise ExpectedValue("a name of 1 to 128 visible characters, without spaces or slashes")
+    return text
+
+
+def alipay_app_id(text: str) -> str:
+    if not (text.isascii() and text.isdigit() and len(text) <= 32):
+        raise ExpectedValue("the app's number on the open platform, digits only")
+    return text
+
+
+def word_of_provider(text: str) -> str:
+    if not (text.isascii() and text.isalnum()):
+        raise ExpectedValue("letters and digits alone")
+    return text
+
+
+def notify_url(text: str) -> str:
+    if urlsplit(http_url(text)).query or len(text) > 256:
+        raise ExpectedValue("an address without parameters, of at most 256 characters")
+    return text
+
+
+def public_key_id(text: str) -> str:
+    if not text.startswith("PUB_KEY_ID_"):
+        raise ExpectedValue("the id of a public key, which begins with PUB_KEY_ID_")
+    return text
+
+
+def key(text: str) -> str:
+    if len(text) < 16:
+        raise ExpectedValue("at least 16 characters long")
+    return text
