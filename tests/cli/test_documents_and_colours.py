@@ -24,6 +24,8 @@ WITHOUT_DOCUMENT = {
     "serve": "runs until it is stopped",
     "worker": "runs until it is stopped",
     "provider-simulator": "runs until it is stopped",
+    "buyers erased": "prints the list that `buyers erase --from` reads",
+    "buyers export": "prints a JSON document anyway",
     "policy schema": "prints a JSON document anyway",
     "refunds retry": "changes a refund; `refunds show` reads it",
     "refunds settle": "changes a refund; `refunds show` reads it",

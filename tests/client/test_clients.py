@@ -141,7 +141,7 @@ class Feed:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(dict(request.url.params))
         at = int(request.url.params.get("after", "c0")[1:])
-        whose = {"order_id": "o", "buyer_id": "b", "shop_id": "s", "ticket_id": None}
+        whose = {"order_id": "o", "buyer_pseudonym": "bp_1", "shop_id": "s", "ticket_id": None}
         event: dict[str, Any] = {"position": at, "kind": "stop_ship", "at": "2026-06-01T00:00:00Z", "body": {}, **whose}
         changes = [event] if at in (0, 1, 3) else []
         return httpx.Response(200, json={"changes": changes, "next": f"c{at + 1}"})

@@ -133,6 +133,8 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.PAYMENT_BELONGS_TO_ANOTHER: _("The payment belongs to another buyer."),
         RefusalCode.PAYMENT_TOTAL_DIFFERS: _("The orders of this payment were reported with different totals."),
         RefusalCode.PAYMENT_TOTAL_EXCEEDED: _("The orders of this payment are more than the payment."),
+        RefusalCode.BUYER_ERASED: _("The data of this order's buyer were erased, so the order cannot be changed."),
+        RefusalCode.ERASURE_PENDING: _("Something of this buyer is still open, so nothing is erased yet."),
         RefusalCode.PROVIDER_NOT_CONFIGURED: _("The platform cannot refund through this payment provider."),
         RefusalCode.TICKET_STALE: _("Somebody changed this ticket since you opened it. This is how it stands now."),
         RefusalCode.TICKET_ALREADY_APPROVED: _("This ticket was approved already. This is how it stands now."),
