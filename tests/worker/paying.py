@@ -63,6 +63,13 @@ class PaidMarket:
     async def refunds(self) -> list[RefundState]:
         return [refund.state for snapshot in await self.snapshots() for refund in snapshot.refunds]
 
+    async def sending(self) -> int:
+        """How many refunds are being sent, at one moment: orders that are read in turn are not."""
+        async with self.market.pool.connection() as connection:
+            found = await connection.execute("SELECT count(*) FROM refund WHERE state = 'sending'")
+            ((count,),) = await found.fetchall()
+        return int(str(count))
+
     async def all_refunded(self) -> bool:
         return set(await self.tickets()) == {TicketState.REFUNDED}
 
