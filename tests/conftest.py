@@ -21,10 +21,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from jitui import logs
 from jitui.adapters import embedded_postgres
 from jitui.adapters.embedded_postgres import ServerOptions, with_database
-from jitui.logs.lines import StandardError
-from jitui.logs.repeats import Repeats
+from jitui.settings import Settings
 
 RUN = pytest.StashKey[str]()
 """The folder of this run's server; its name also prefixes this run's databases."""
@@ -61,10 +61,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_log() -> None:
-    """What an earlier test logged is no repetition in this one."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, StandardError):
-            handler.repeats = Repeats()
+    """The log as it is before anything configures it: what an earlier test set or logged does not count in this one."""
+    logs.configure(Settings(home=Path("/")))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # a server in this process gives them its own
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
 
 
 @pytest.fixture(scope="session")
