@@ -95,10 +95,14 @@ async def test_what_another_event_says_stands_when_the_first_is_taken_back(marke
     assert await counted(market) == (0, 0)
 
 
-async def test_a_retraction_that_comes_before_its_event_keeps_it_out_and_no_other(market: Market) -> None:
-    await record(market, event("back", retracts="a"))
-    await record(market, event("a"), event("b", amount_minor=70))
-    assert await counted(market) == (1, 70)
+@pytest.mark.parametrize("kind", ["dispute_lost", "order_completed"])
+async def test_a_retraction_that_comes_before_its_event_keeps_it_out_and_no_other(market: Market, kind: str) -> None:
+    await record(market, event("back", kind, retracts="a"))
+    await record(market, event("a", kind), event("b", kind, amount_minor=70))
+    assert await counted(market, kind) == (1, 70)
+    neighbour = next(f"n-{number}" for number in range(5000) if lane_of(f"n-{number}") == lane_of(BUYER))
+    await record(market, replace(event("a", kind, order_id="o-9", amount_minor=7), buyer_id=neighbour))
+    assert await counted(market, kind) == (2, 77), "the retraction is another buyer's"
 
 
 async def test_all_in_one_batch_come_out_as_one_after_the_other(market: Market) -> None:
