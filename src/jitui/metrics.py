@@ -6,12 +6,13 @@ them and must get the figures of all. What is shown has no label for the process
 
 from __future__ import annotations
 
+import hmac
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -20,9 +21,17 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from jitui.settings import metrics_folder, share_metrics_in
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
+_Metric = TypeVar("_Metric", Counter, Histogram)
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for each series, which nobody asks for
+
+
+def is_opened_by(authorization: bytes, token: str | None) -> bool:
+    """Whether the header has the token for metrics as it came; nothing opens them where no token is set."""
+    word, _, presented = authorization.partition(b" ")
+    same = token is not None and hmac.compare_digest(presented, token.encode())
+    return same and word.lower() == b"bearer"
 
 
 class Figures(Protocol):
@@ -67,34 +76,34 @@ class OwnMetrics:
         return generate_latest(self._registry)
 
 
-class Counters:
-    """A counter's children by their label values; each is looked up once."""
+class _Children(Generic[_Metric]):
+    """A metric's children by their label values; each is looked up once."""
 
-    def __init__(self, metric: Counter) -> None:
-        self._metric = metric
-        self._known: dict[tuple[str, ...], Counter] = {}
+    def __init__(self, metric: _Metric) -> None:
+        self._metric: _Metric = metric
+        self._known: dict[tuple[str, ...], _Metric] = {}
+
+    def _child(self, labels: tuple[str, ...]) -> _Metric:
+        child = self._known.get(labels)
+        if child is None:
+            child = self._known[labels] = self._metric.labels(*labels) if labels else self._metric
+        return child
+
+
+class Counters(_Children[Counter]):
+    """A counter by its labels."""
 
     def add(self, *labels: str, by: float = 1) -> None:
         """Count."""
-        child = self._known.get(labels)
-        if child is None:
-            child = self._known[labels] = self._metric.labels(*labels) if labels else self._metric
-        child.inc(by)
+        self._child(labels).inc(by)
 
 
-class Histograms:
-    """A histogram's children by their label values; each is looked up once."""
-
-    def __init__(self, metric: Histogram) -> None:
-        self._metric = metric
-        self._known: dict[tuple[str, ...], Histogram] = {}
+class Histograms(_Children[Histogram]):
+    """A histogram by its labels."""
 
     def observe(self, seconds: float, *labels: str) -> None:
         """Count what took so long."""
-        child = self._known.get(labels)
-        if child is None:
-            child = self._known[labels] = self._metric.labels(*labels) if labels else self._metric
-        child.observe(seconds)
+        self._child(labels).observe(seconds)
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from os import strerror
 
 from jitui.errors import NotConfigured
 from jitui.logs import get_logger
-from jitui.metrics import MEDIA_TYPE
+from jitui.metrics import MEDIA_TYPE, is_opened_by
 from jitui.settings import Settings
 
 log = get_logger("jitui.worker")
@@ -27,11 +26,9 @@ async def metrics_port(settings: Settings, exposition: Callable[[], bytes]) -> A
         return
     from aiohttp import web
 
-    expected = settings.metrics_token.encode()
-
     async def metrics(request: web.Request) -> web.Response:
-        word, _, presented = request.headers.get("authorization", "").partition(" ")
-        if word.lower() != "bearer" or not hmac.compare_digest(presented.encode("utf-8", "replace"), expected):
+        authorization = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
+        if not is_opened_by(authorization, settings.metrics_token):
             return web.Response(status=401, headers={"www-authenticate": 'Bearer realm="jitui"'})
         return web.Response(body=exposition(), headers={"content-type": MEDIA_TYPE})
 

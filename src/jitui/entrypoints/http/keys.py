@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Callable
 from time import monotonic
 
@@ -15,6 +14,7 @@ from jitui.entrypoints.http.client import client_of
 from jitui.entrypoints.http.limits import Buckets, Rate, Taken
 from jitui.entrypoints.http.problems import RATE_LIMITED, UNAUTHENTICATED, Problem
 from jitui.identity.keys import ApiKey, KeyFault, judge, read_presented
+from jitui.metrics import is_opened_by
 from jitui.settings import Settings
 
 KEY_SECONDS = 5.0
@@ -154,11 +154,7 @@ class KnownKeys:
 
 def is_monitoring(settings: Settings, authorization: str | None) -> bool:
     """Whether the header has the token for metrics, which needs no database."""
-    if settings.metrics_token is None or authorization is None:
-        return False
-    word, _, presented = authorization.partition(" ")
-    same = hmac.compare_digest(presented.encode("latin-1", "replace"), settings.metrics_token.encode())
-    return word.lower() == "bearer" and same
+    return is_opened_by((authorization or "").encode("latin-1", "replace"), settings.metrics_token)
 
 
 def _source(service: Service, scope: Scope) -> str:
