@@ -9,9 +9,6 @@ from jitui.adapters.postgres.reading import COMPLETED_BY_EVENT
 # Two erasures of one buyer take turns, also where the buyer has no row.
 LOCK_ERASURE: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended(%(buyer_id)s, 7405105))"
 
-# INVARIANT: buyer, then order, as everybody.
-LOCK_BUYER: LiteralString = "SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE"
-
 LOCK_ORDERS: LiteralString = """
 SELECT order_id FROM orders WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s ORDER BY order_id FOR UPDATE
 """

@@ -15,6 +15,7 @@ from jitui.adapters.postgres.audit import AuditEntry, pseudonym_of, write_audit
 from jitui.adapters.postgres.feed import LOCK_FOR_THE_TRANSACTION, PUBLISHER_LOCK
 from jitui.adapters.postgres.personal_data_export import read_all
 from jitui.adapters.postgres.pool import Connection, Pool, fetch
+from jitui.adapters.postgres.writing import LOCK_BUYER
 from jitui.aftersales.governance.erasure import (
     INCIDENT_OPEN,
     UNFINISHED,
@@ -148,7 +149,7 @@ async def _erase(
     }
     # Reading is a statement of its own after the locks.
     await connection.execute(steps.LOCK_ERASURE, params)
-    await connection.execute(steps.LOCK_BUYER, params)
+    await connection.execute(LOCK_BUYER, params)
     locked = await (await connection.execute(steps.LOCK_ORDERS, params)).fetchall()
     params["orders"] = orders = [str(order_id) for (order_id,) in locked]
     known, before = await _known(connection, params)

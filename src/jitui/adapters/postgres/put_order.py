@@ -9,7 +9,13 @@ import msgspec
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.adapters.postgres.reading import COMPLETED_BY_EVENT
-from jitui.adapters.postgres.writing import BEGIN_HISTORY_OF_BUYER, ENSURE_BUYER, PSEUDONYM, STATEMENTS
+from jitui.adapters.postgres.writing import (
+    BEGIN_HISTORY_OF_BUYER,
+    ENSURE_BUYER,
+    LOCK_KNOWN_BUYER,
+    PSEUDONYM,
+    STATEMENTS,
+)
 from jitui.aftersales.changes import LedgerEntry
 from jitui.aftersales.commands.put_order import OrderPut, StandingOrder, is_free, plan_order
 from jitui.aftersales.outcomes import Refusal, RefusalCode, buyer_erased
@@ -24,15 +30,13 @@ WITH put AS (
 SELECT buyer_id FROM put UNION ALL SELECT buyer_id FROM order_directory WHERE order_id = %(order_id)s LIMIT 1
 """)
 
-_LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE")
-
-# Everything that the plan compares, and the posted funding. INVARIANT: the buyer is locked before the order.
 # Read again under the locks: the order's buyer may have been erased while we waited for the buyer.
 _OWNER = statement("""
 SELECT d.buyer_id, coalesce(b.erased, false) FROM order_directory d
 LEFT JOIN buyer b ON b.lane = d.lane AND b.buyer_id = d.buyer_id WHERE d.order_id = %(order_id)s
 """)
 
+# Everything that the plan compares, and the posted funding. INVARIANT: the buyer is locked before the order.
 _STANDING = statement(
     """
 SELECT json_build_object(
@@ -121,7 +125,7 @@ UPDATE orders SET hold = %(hold)s, ship_by = %(ship_by)s WHERE lane = %(lane)s A
 async def put_order(connection: Connection, ref: OrderRef, new: NewOrder, now: datetime) -> OrderTaken | Refusal:
     """Lock buyer and order, and write what `plan_order` says; hold and ship-by may always change."""
     params = _params(ref, new, now)
-    steps = (BEGIN, _DIRECTORY, ENSURE_BUYER, _LOCK_BUYER, BEGIN_HISTORY_OF_BUYER, _LOCK_ORDER, _OWNER, _STANDING)
+    steps = (BEGIN, _DIRECTORY, ENSURE_BUYER, LOCK_KNOWN_BUYER, BEGIN_HISTORY_OF_BUYER, _LOCK_ORDER, _OWNER, _STANDING)
     _, told, _, _, _, _, owner, found = await run_batch(connection, [(step, params) for step in steps])
     if not told:  # another transaction recorded this id while we waited, and has committed: read again
         await connection.rollback()

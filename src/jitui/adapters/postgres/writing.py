@@ -36,6 +36,11 @@ ON CONFLICT (lane, buyer_id) DO UPDATE SET updated_at = buyer.updated_at WHERE f
 """)
 """A row for the buyer, or a lock on the one there is, so that a buyer who is just being erased begins anew."""
 
+LOCK_BUYER: LiteralString = "SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE"
+"""INVARIANT: a buyer is locked before any of the orders."""
+
+LOCK_KNOWN_BUYER = statement(LOCK_BUYER)
+
 # A statement of its own, after the one that may have waited for the erasure.
 BEGIN_HISTORY: LiteralString = """
 UPDATE buyer SET history_from = %(now)s
@@ -357,7 +362,6 @@ ON CONFLICT (lane, buyer_id, kind, day, currency) DO UPDATE
 SET events = buyer_day.events + excluded.events, amount_minor = buyer_day.amount_minor + excluded.amount_minor
 """)
 
-_LOCK_BUYER = statement("SELECT 1 FROM buyer WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s FOR UPDATE")
 _EVENTS_OF = statement("""
 SELECT event_id FROM buyer_event
 WHERE lane = %(lane)s AND buyer_id = %(buyer_id)s AND event_id IN (
@@ -406,7 +410,7 @@ async def record_buyer_events(
         "rows": _encode(events).decode(),
     }
     record = (STATEMENTS[c.RecordBuyerEvent], ONE_PER_ORDER)
-    steps = (BEGIN, ENSURE_BUYER, _LOCK_BUYER, BEGIN_HISTORY_OF_BUYER, _EVENTS_OF, *record, _EVENTS_OF, COMMIT)
+    steps = (BEGIN, ENSURE_BUYER, LOCK_KNOWN_BUYER, BEGIN_HISTORY_OF_BUYER, _EVENTS_OF, *record, _EVENTS_OF, COMMIT)
     _, _, _, _, before, _, _, after, _ = await run_batch(connection, [(step, params) for step in steps])
     known, stand = (frozenset((name or b"").decode() for (name,) in rows) for rows in (before, after))
     return stand - known
