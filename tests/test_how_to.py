@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from jitui.aftersales.ports import OutgoingEvent
 from jitui.webhooks.delivery import signed_message
 from jitui.webhooks.endpoints import new_secret
 from jitui.webhooks.model import EndpointState, WebhookEndpoint
+from tests.serving import free_port
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "how-to"
@@ -85,10 +85,3 @@ def test_the_receivers_of_webhooks_take_an_event_once_and_refuse_what_is_not_sig
             process.kill()
         assert process.stdout is not None
         assert (answers, process.stdout.read().decode()) == ([400, 204, 204], "jitui.stop_ship o-1\n")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

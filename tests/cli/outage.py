@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import httpx
 
 from jitui.adapters import embedded_postgres
 from jitui.adapters.embedded_postgres import ServerOptions
+from tests.serving import free_port
 
 OPTIONS = ServerOptions(durable=False, shared_buffers_mb=32)
 
@@ -67,9 +67,7 @@ KEY = "Bearer jt_0123456789ab_" + "x" * 43
 def serving(home: Path, folder: Path, *, level: str = "info") -> Iterator[Running]:
     """An API and a worker on the server in `folder`, which this process holds while it is up."""
     server = embedded_postgres.start(folder, OPTIONS)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JITUI_")}
     environment |= {
         "JITUI_HOME": str(home),

@@ -26,6 +26,7 @@ from jitui.errors import Unavailable
 from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
 from jitui.settings import Settings
+from tests.serving import free_port
 
 
 def until(holds: Callable[[], object], *, seconds: float = 60.0) -> None:
@@ -45,9 +46,7 @@ def environment_of(database_url: str | None, home: Path) -> dict[str, str]:
 def served(
     database_url: str | None, home: Path, *words: str, before: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     jitui = [sys.executable, "-m", "jitui.entrypoints.cli"]
     subprocess.run([*jitui, "migrate"], env=environment_of(database_url, home), check=True)  # serving needs a policy
     command = [*before, *jitui, "serve", f"--port={port}", *words]

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import socket
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
-
 from jitui.entrypoints.http.openapi import document
 from tests.provider_simulator.server import SIMULATOR_AWAY
+from tests.serving import answering, free_port
 
 _JSON = "application/json"
 PROGRAM = """
@@ -38,28 +34,12 @@ if __name__ == "__main__":
 @contextmanager
 def serving(database_url: str, home: Path, **settings: object) -> Iterator[str]:
     """The address of a service that runs with these settings."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = home / "program.py"
+    port, program = free_port(), home / "program.py"
     program.write_text(PROGRAM, encoding="utf-8")
     more = json.dumps({**SIMULATOR_AWAY, **settings})
     command = [sys.executable, str(program), str(home), database_url, str(port), more]
-    with subprocess.Popen(command) as process:
-        try:
-            address = f"http://127.0.0.1:{port}"
-            for _ in range(600):
-                assert process.poll() is None, "the server ended by itself"
-                try:
-                    if httpx.get(f"{address}/readyz").status_code == 200:
-                        break
-                except httpx.TransportError:
-                    time.sleep(0.1)
-            yield address
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(30)
+    with answering(command, port) as (address, _):
+        yield address
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Coroutine
 
 import psycopg
 import pytest
@@ -90,21 +91,28 @@ HELD_UP = pytest.mark.parametrize(
 )
 
 
-@HELD_UP
-async def test_an_order_that_is_put_meanwhile_is_refused_and_leaves_no_buyer(
-    market: Market, database_url: str, held: str
-) -> None:
+async def _beside_an_erasure(
+    market: Market, database_url: str, held: str, meanwhile: Coroutine[object, object, object]
+) -> object:
+    """What `meanwhile` came to: it begins while an erasure is held up in its middle, and waits for it."""
     await market.premium_buyer(BUYER)
     await market.paid_order(BUYER, "o-1")
     async with another(database_url) as feed:
         await feed.execute(held.encode())
         erasing = asyncio.create_task(erase(market))
         assert await wait_for_a_lock(database_url, erasing)
-        putting = asyncio.create_task(_put_again(market))
-        assert await wait_for_a_lock(database_url, erasing, putting)
+        beside = asyncio.create_task(meanwhile)
+        assert await wait_for_a_lock(database_url, erasing, beside)
         await feed.rollback()
     assert isinstance(await erasing, Erased)
-    refused = await putting
+    return await beside
+
+
+@HELD_UP
+async def test_an_order_that_is_put_meanwhile_is_refused_and_leaves_no_buyer(
+    market: Market, database_url: str, held: str
+) -> None:
+    refused = await _beside_an_erasure(market, database_url, held, _put_again(market))
     assert isinstance(refused, Refusal) and refused.code is RefusalCode.BUYER_ERASED
     assert everywhere(database_url, BUYER) == []
 
@@ -122,18 +130,9 @@ async def _put_again(market: Market) -> object:
 async def test_events_that_are_told_meanwhile_belong_to_a_buyer_who_begins_anew(
     market: Market, database_url: str, held: str
 ) -> None:
-    await market.premium_buyer(BUYER)
-    await market.paid_order(BUYER, "o-1")
-    async with another(database_url) as feed:
-        await feed.execute(held.encode())
-        erasing = asyncio.create_task(erase(market))
-        assert await wait_for_a_lock(database_url, erasing)
-        event = RecordBuyerEvent(BUYER, "late", "order_paid", NOW, LATER)
-        telling = asyncio.create_task(market.registry.record_buyer_events([event]))
-        assert await wait_for_a_lock(database_url, erasing, telling)
-        await feed.rollback()
-    assert isinstance(await erasing, Erased)
-    assert await telling == 0, "it happened before the erasure"
+    event = RecordBuyerEvent(BUYER, "late", "order_paid", NOW, LATER)
+    recorded = await _beside_an_erasure(market, database_url, held, market.registry.record_buyer_events([event]))
+    assert recorded == 0, "it happened before the erasure"
     found = rows(database_url, "SELECT history_from, erased FROM buyer WHERE buyer_id = %s", BUYER)
     assert found == [(LATER, False)]
     assert rows(database_url, "SELECT count(*) FROM buyer_event") == [(0,)]

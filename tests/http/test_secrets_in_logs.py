@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from jitui.identity.access import Role
 from jitui.identity.people import Person, enrol
 from jitui.settings import Settings
 from tests.http.api import BUYER, open_api, order
+from tests.serving import free_port
 
 PASSWORD = "planted-password-7c1f"
 DATABASE_PASSWORD = "planted/database@word-9d2e"
@@ -38,9 +38,7 @@ PLANTED = "planted"
 @contextmanager
 def served(database_url: str, home: Path) -> Iterator[tuple[str, Path]]:
     """The service with its worker as a person starts it; everything that either writes goes to one file."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JITUI_")}
     environment |= {
         "JITUI_HOME": str(home),

@@ -23,6 +23,7 @@ from jitui.entrypoints.http.server import build, listen
 from jitui.errors import NotConfigured
 from jitui.settings import Settings
 from tests.http.api import BUYER, open_api
+from tests.serving import answering, free_port
 
 PROGRAM = """
 import sys
@@ -38,27 +39,11 @@ if __name__ == "__main__":
 
 @contextmanager
 def served(database_url: str, home: Path, *, processes: int = 1) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = home / "program.py"
+    port, program = free_port(), home / "program.py"
     program.write_text(PROGRAM, encoding="utf-8")
     command = [sys.executable, str(program), str(home), database_url, str(port), str(processes)]
-    with subprocess.Popen(command) as process:
-        try:
-            address = f"http://127.0.0.1:{port}"
-            for _ in range(600):
-                assert process.poll() is None, "the server ended by itself"
-                try:
-                    if httpx.get(f"{address}/readyz").status_code == 200:
-                        break
-                except httpx.TransportError:
-                    time.sleep(0.1)
-            yield address, process
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(30)
+    with answering(command, port) as served_by:
+        yield served_by
 
 
 async def _prepare(database_url: str, home: Path) -> str:

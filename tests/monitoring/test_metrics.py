@@ -22,6 +22,7 @@ from tests.aftersales.market import open_market
 from tests.http.api import Api, open_api
 from tests.monitoring.shipped import REFERENCE, expressions, metrics_in
 from tests.provider_simulator.server import SimulatorProcess
+from tests.serving import free_port
 from tests.worker.paying import PaidMarket, approve, settings_of, tell, until, working
 
 TOKEN = "a-token-for-monitoring"
@@ -51,12 +52,6 @@ def labelled(exposition: str) -> dict[str, set[str]]:
             (name,) = metrics_in(re.split(r"[{ ]", line)[0])
             found[name] |= set(re.findall(r'[{,](\w+)="', line)) - {"le"}
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 async def scrape(port: int, token: str = TOKEN) -> httpx.Response:
