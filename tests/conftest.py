@@ -93,7 +93,7 @@ def migrated_template(server_url: str, request: pytest.FixtureRequest) -> str:
         if done != (True,):
             _drop(connection, name)
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            upgrade(with_database(server_url, name))
+            upgrade(with_database(server_url, name), single_person=True)
             close = "ALTER DATABASE {} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false"
             connection.execute(sql.SQL(close).format(sql.Identifier(name)))
     return name

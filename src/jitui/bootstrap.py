@@ -24,6 +24,7 @@ from jitui.adapters.postgres.parked_disputes import PostgresParkedDisputes
 from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
 from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.personal_data import PostgresPersonalData
+from jitui.adapters.postgres.policies import PostgresPolicies
 from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.queue import SeenLog
@@ -41,7 +42,8 @@ from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.feed import Feed
 from jitui.aftersales.governance.erasure import PersonalData
-from jitui.aftersales.governance.policy_in_force import PolicyInForce, publish
+from jitui.aftersales.governance.policies import Policies, install
+from jitui.aftersales.governance.policy_in_force import PolicyInForce
 from jitui.aftersales.governance.registry import Registry
 from jitui.aftersales.model.task import Tasks
 from jitui.aftersales.operations.conditions import Expected
@@ -95,6 +97,7 @@ class Service:
     settings: Settings
     store: Store
     registry: Registry
+    policies: Policies
     feed: Feed
     personal_data: PersonalData
     queries: Queries
@@ -201,12 +204,13 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(make_pool(database_url, max_size=settings.pool_size))
         time_zone = settings.time_zone.key
-        registry = PostgresRegistry(pool, time_zone)
+        policies = PostgresPolicies(pool)
         seen = SeenLog()
         service = Service(
             settings=settings,
             store=PostgresStore(pool, time_zone, seen),
-            registry=registry,
+            registry=PostgresRegistry(pool, time_zone),
+            policies=policies,
             feed=PostgresFeed(pool, time_zone),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),
@@ -224,7 +228,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             workers=PostgresWorkers(pool),
             payouts=PostgresPayoutHold(pool, settings.home / MARKS, seen),
             providers=await _providers(settings, stack),
-            policy_in_force=PolicyInForce(registry),
+            policy_in_force=PolicyInForce(policies),
             encryption=Encryption(settings.encryption_keys()),
             webhooks=Webhooks(PostgresWebhookEndpoints(pool), PostgresDeliveryQueue(pool)),
             pool_figures=pool.get_stats,
@@ -397,11 +401,9 @@ def statement_formats() -> dict[str, StatementFormat]:
 
 async def install_policy(service: Service) -> bool:
     """Publish the first policy: the configured file, or the default. Returns False when a policy is live already."""
-    if await service.registry.live_policy() is not None:
-        return False
     file = service.settings.policy_file
     policy = default_policy() if file is None else Policy.from_file(file)
-    return await publish(service.registry, policy, by="installation", now=service.clock())
+    return await install(service.policies, policy, by="installation", now=service.clock())
 
 
 def default_policy() -> Policy:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jitui.adapters.postgres.feed import PostgresFeed
+from jitui.adapters.postgres.policies import PostgresPolicies
 from jitui.adapters.postgres.pool import Pool, make_pool
 from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.registry import PostgresRegistry
@@ -55,6 +56,7 @@ class Market:
     pool: Pool
     store: PostgresStore
     registry: PostgresRegistry
+    policies: PostgresPolicies
     feed: PostgresFeed
     queries: PostgresQueries
     policy: Policy = DEFAULT_POLICY
@@ -151,7 +153,7 @@ async def memory_market(now: datetime = NOW) -> Market:
     store = MemoryStore(ZoneInfo(TIME_ZONE))
     since = now - timedelta(days=3650)
     await store.registry.record_history([HistoryRecord(kind, since) for kind in HISTORY_KINDS])
-    return Market(None, store, store.registry, store, store)  # type: ignore[arg-type]  # the memory stands in for the parts of PostgreSQL
+    return Market(None, store, store.registry, None, store, store)  # type: ignore[arg-type]  # the memory stands in for the parts of PostgreSQL
 
 
 @asynccontextmanager
@@ -167,6 +169,7 @@ async def open_market(
             pool,
             (WatchedStore if watched else PostgresStore)(pool, TIME_ZONE),
             PostgresRegistry(pool, TIME_ZONE),
+            PostgresPolicies(pool),
             PostgresFeed(pool, TIME_ZONE),
             PostgresQueries(pool),
         )

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from jitui.aftersales.governance.policy_in_force import RE_READ_SECONDS, PolicyInForce, publish
+from jitui.aftersales.governance.policy_in_force import RE_READ_SECONDS, PolicyInForce
 from jitui.errors import NotConfigured
 from jitui.policy import Policy
 from tests.aftersales.market import DEFAULT_POLICY, NOW, Market
 from tests.policy.policy_samples import SMALL
+from tests.publishing import put_in_force
 
 
 async def test_a_policy_that_was_published_meanwhile_decides_once_the_older_is_two_seconds_old(market: Market) -> None:
     seconds = [100.0]
-    in_force = PolicyInForce(market.registry, seconds=lambda: seconds[0])
+    in_force = PolicyInForce(market.policies, seconds=lambda: seconds[0])
     with pytest.raises(NotConfigured):
         await in_force.current()
     newer = Policy.from_text(SMALL)
-    assert await publish(market.registry, DEFAULT_POLICY, by="li.na", now=NOW)
+    await put_in_force(market.policies, DEFAULT_POLICY, by="li.na", now=NOW)
     assert (await in_force.current()).sha256 == DEFAULT_POLICY.sha256
-    assert await publish(market.registry, newer, by="li.na", now=NOW)
+    await put_in_force(market.policies, newer, by="li.na", now=NOW)
     decides = []
     for waited in (RE_READ_SECONDS, RE_READ_SECONDS + 0.001):
         seconds[0] = 100.0 + waited

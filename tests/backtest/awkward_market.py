@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.request_refund import DecisionSettings, RefundRequest, request_refund
-from jitui.aftersales.governance.policy_in_force import publish
 from jitui.aftersales.governance.registry import Coverage, Pause, Restriction, Scope, new_selection
 from jitui.aftersales.model.order import Buyer, LineUnits, ShipmentSource, ShipmentStatus
 from jitui.aftersales.ports import HistoryRecord, OrderRef
 from jitui.ids import lane_of, new_id
 from jitui.policy import Policy
 from tests.aftersales.market import NOW, PROVIDERS, TIME_ZONE, Market
+from tests.publishing import put_in_force
 
 MICROSECOND = timedelta(microseconds=1)
 KINDS = ("order_paid", "order_completed", "refund_before_shipment", "dispute_lost")
@@ -74,8 +74,8 @@ class Day:
 
     async def open(self) -> None:
         """Two texts in the log, buyers of whom more or less is known, history that was fed for some kinds only."""
-        await publish(self.market.registry, SECOND, by="test", now=self.now)
-        await publish(self.market.registry, FIRST, by="test", now=self.now)
+        await put_in_force(self.market.policies, SECOND, by="test", now=self.now)
+        await put_in_force(self.market.policies, FIRST, by="test", now=self.now)
         await self.market.registry.record_history([HistoryRecord("refund_requested", self.now - timedelta(days=1))])
         for index, buyer_id in enumerate(BUYERS):
             await self.describe(buyer_id)

@@ -15,7 +15,7 @@ from jitui.adapters.postgres.history import export_history, is_own_database
 from jitui.adapters.postgres.migrate import upgrade
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.model.order import Buyer
-from jitui.aftersales.ports import HistoryRecord, PublishedPolicy
+from jitui.aftersales.ports import HistoryRecord
 from jitui.backtest.engine import EngineName, open_engine
 from jitui.backtest.logged import Verification, verify_logged
 from jitui.backtest.source import prepare
@@ -24,9 +24,10 @@ from jitui.bootstrap import own_history
 from jitui.errors import BadInput, Unavailable
 from jitui.ids import lane_of
 from jitui.settings import read_settings
-from tests.aftersales.market import NOW, TIME_ZONE, open_market
+from tests.aftersales.market import NOW, TIME_ZONE, Market, open_market
 from tests.backtest.awkward_market import FIRST, MICROSECOND, Day, play
 from tests.backtest.histories import request, small_history
+from tests.publishing import put_in_force
 
 ZONE = ZoneInfo(TIME_ZONE)
 LOCAL_MIDNIGHT = NOW.replace(hour=16)
@@ -100,7 +101,7 @@ async def test_the_order_of_writing_tells_what_a_decision_had_seen(database_url:
             unseen = RecordBuyerEvent(buyer_id, "unseen", "order_paid", NOW, day.now + skew)
             await market.registry.record_buyer_events([unseen])
             await market.asked(buyer_id, f"{buyer_id}-2", now=day.now - MICROSECOND)
-        await market.registry.publish_policy(_publication(day))
+        await _publish(market, day)
     own = export_history(database_url, tmp_path / "own", ZONE)
     assert verified(own, tmp_path / "work").examples == ()
     found = one_row(f"""SELECT list("buyer.paid_3d" ORDER BY "buyer.paid_3d") FROM '{own}/facts.parquet'""")
@@ -155,7 +156,7 @@ async def test_one_order_counts_once_in_both_readings_whoever_names_it_and_takes
             await market.registry.record_buyer_events([one])
             await market.paid_order("b", f"o{number}", now=NOW + timedelta(minutes=number))
             await market.asked("b", f"o{number}", now=NOW + timedelta(minutes=number, seconds=1))
-        await market.registry.publish_policy(_publication(Day(market, Random(0))))
+        await _publish(market, Day(market, Random(0)))
     own = export_history(database_url, tmp_path / "own", ZONE)
     assert verified(own, tmp_path / "work").examples == ()
     found = one_row(
@@ -192,7 +193,7 @@ async def test_a_sum_beyond_64_bits_is_unknown_and_not_an_error(database_url: st
         await market.registry.record_buyer_events(huge)
         await market.paid_order("b", "o")
         await market.asked("b", "o", now=NOW + timedelta(seconds=1))
-        await market.registry.publish_policy(_publication(Day(market, Random(0))))
+        await _publish(market, Day(market, Random(0)))
     own = export_history(database_url, tmp_path / "own", ZONE)
     assert verified(own, tmp_path / "work").examples == ()
     assert one_row(f"""SELECT "buyer.paid_3d" FROM '{own}/facts.parquet'""") == (3,)
@@ -205,7 +206,7 @@ async def test_how_complete_the_history_was_is_read_as_it_was(database_url: str,
         await market.registry.record_history([HistoryRecord("order_paid", NOW - timedelta(days=9), NOW)])
         await market.asked("b", "o", now=NOW + MICROSECOND)
         await market.registry.record_history([HistoryRecord("order_paid", NOW - timedelta(days=9))])
-        await market.registry.publish_policy(_publication(Day(market, Random(0))))
+        await _publish(market, Day(market, Random(0)))
     found = verified(export_history(database_url, tmp_path / "own", ZONE), tmp_path / "work")
     assert (found.decisions, found.examples) == (1, ())
 
@@ -253,6 +254,5 @@ def test_an_earlier_version_and_a_server_that_is_away_are_said(empty_database_ur
     assert "secret" not in str(refused.value)
 
 
-def _publication(day: Day) -> PublishedPolicy:
-    policy = day.policy
-    return PublishedPolicy(0, policy.id, policy.version, policy.sha256, policy.text, "test", day.now)
+async def _publish(market: Market, day: Day) -> None:
+    await put_in_force(market.policies, day.policy, now=day.now)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from jitui.adapters.postgres.registry import PostgresRegistry
-from jitui.aftersales.governance.policy_in_force import publish
 from jitui.entrypoints.console.published import VERSIONS_PER_PAGE
 from jitui.policy import Policy
 from tests.aftersales.market import DEFAULT_POLICY
 from tests.console.conftest import Visit
 from tests.console.marketplace import Marketplace
+from tests.publishing import damage_texts, put_in_force
 
 
 async def _publish(market: Marketplace, count: int) -> None:
     for number in range(2, count + 1):
         policy = Policy.from_text(DEFAULT_POLICY.text.replace('version: "1"', f'version: "v{number}"'))
-        await publish(market.service.registry, policy, by="tests", now=market.service.clock())
+        await put_in_force(market.service.policies, policy, by="tests", now=market.service.clock())
 
 
 async def test_versions_come_by_pages(market: Marketplace, visit: Visit) -> None:
@@ -48,5 +48,5 @@ async def test_a_page_of_stored_versions_compiles_nothing(market: Marketplace, v
     await _publish(market, 2)
     assert isinstance(market.service.registry, PostgresRegistry)
     async with market.service.registry._pool.connection() as connection:
-        await connection.execute("UPDATE policy SET document = 'no policy' WHERE publication = 1")
+        await damage_texts(connection)
     assert "v2" in (await (await visit()).see("/policy?publication=1")).text

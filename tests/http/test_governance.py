@@ -8,7 +8,6 @@ import pytest
 
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.review import approve
-from jitui.aftersales.governance.policy_in_force import publish
 from jitui.aftersales.model.ticket import Actor, ActorKind
 from jitui.aftersales.ports import TicketRef
 from jitui.identity.access import KeyScope
@@ -17,6 +16,7 @@ from jitui.ids import lane_of
 from jitui.policy import Policy
 from tests.aftersales.market import DEFAULT_POLICY
 from tests.http.api import BUYER, SHOP, Api, order, payment
+from tests.publishing import damage_texts, put_in_force
 
 
 async def outcome(api: Api, order_id: str, *, buyer_id: str = BUYER) -> str:
@@ -193,7 +193,7 @@ async def _publish_versions(api: Api, count: int) -> None:
     for number in range(2, count + 1):
         policy = Policy.from_text(text.replace('version: "1"', f'version: "{number}"'))
         assert policy.version == str(number)
-        assert await publish(api.service.registry, policy, by="tests", now=api.now.at)
+        await put_in_force(api.service.policies, policy, by="tests", now=api.now.at)
 
 
 async def test_versions_of_the_policy_come_by_pages_newest_first(api: Api) -> None:
@@ -217,7 +217,7 @@ async def test_a_stored_public_view_is_what_is_answered_and_nothing_is_compiled_
     await _publish_versions(api, 2)
     before = (await api.call("GET", "/v1/policies")).content
     async with api.market.pool.connection() as connection:
-        await connection.execute("UPDATE policy SET document = 'no policy'")
+        await damage_texts(connection)
     assert (await api.call("GET", "/v1/policies")).content == before
 
 
@@ -225,17 +225,20 @@ async def test_versions_of_an_earlier_release_are_looked_at_once(api: Api) -> No
     await _publish_versions(api, 2)
     before = (await api.call("GET", "/v1/policies")).json()
     async with api.market.pool.connection() as connection:
-        await connection.execute("UPDATE policy SET public_view = NULL")
+        await connection.execute("UPDATE policy_text SET public_view = NULL")
         await connection.execute(
-            "INSERT INTO policy (policy_id, version, sha256, document, published_by, published_at)"
-            " SELECT policy_id, 'broken', 'x', 'no policy', 'tests', published_at FROM policy LIMIT 1"
+            "INSERT INTO policy_text (sha256, policy_id, version, document, pushed_by, pushed_at)"
+            " SELECT 'x', policy_id, 'broken', 'no policy', 'tests', pushed_at FROM policy_text LIMIT 1"
         )
-        await connection.execute("UPDATE policy SET document = document || ' '")
+        await connection.execute(
+            "INSERT INTO policy (policy_id, version, sha256, document, published_by, published_at, authority)"
+            " SELECT policy_id, 'broken', 'x', '', 'tests', published_at, 'single_person' FROM policy LIMIT 1"
+        )
     assert (await api.call("GET", "/v1/policies")).json() == before
-    assert await api.count("policy WHERE public_view IS NULL") == 0
-    assert await api.count("policy WHERE public_view = 'null'") == 1
+    assert await api.count("policy_text WHERE public_view IS NULL") == 0
+    assert await api.count("policy_text WHERE public_view = 'null'") == 1
     async with api.market.pool.connection() as connection:
-        await connection.execute("UPDATE policy SET document = 'no policy'")
+        await damage_texts(connection)
     assert (await api.call("GET", "/v1/policies")).json() == before
 
 

@@ -346,24 +346,11 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedPolicy:
-    """A row of the publication log; the newest row is the live policy."""
-
-    publication: int
-    policy_id: str
-    version: str
-    sha256: str
-    document: str
-    published_by: str
-    published_at: datetime
-    public_view: PublicPolicy | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Publication:
-    """A row of the publication log, as it is shown; `public_view` is None for a version that can no longer be read.
+    """A row of the publication log, as it is shown; `public_view` is None for a text that can no longer be read.
 
     `viewed`: the public view was made. `document` is empty unless it was asked for, or the view still has to be made.
+    `replaced_at`: when another text became the live one, also of a moment that is still to come.
     """
 
     publication: int
@@ -372,6 +359,18 @@ class Publication:
     document: str
     viewed: bool
     public_view: PublicPolicy | None
+    policy_id: str
+    version: str
+    sha256: str
+    action: str
+    stage: str
+    effective_at: datetime | None
+    published_by: str
+    authority: str
+    approved_by: str | None
+    reason: str
+    canary_percent: int | None = None
+    cancels: int | None = None
 
 
 class Store(Protocol):

@@ -143,7 +143,7 @@ class _Failover:
     async def run(self) -> FailoverReport:
         draw = random.Random(self.seed)
         settings = self._settings()
-        upgrade(settings.database_url or "")
+        upgrade(settings.database_url or "", single_person=True)
         assert settings.database_url is not None
         report = FailoverReport(self.seed, asked=self.orders)
         with opened_home(self.folder / "home", fresh=True) as home:

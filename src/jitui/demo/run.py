@@ -120,7 +120,7 @@ def running_demo(settings: Settings, options: DemoOptions, watcher: Watcher) -> 
     begun = time.monotonic()
     with opened_home(settings.home / "demo", fresh=options.fresh) as home, _server(settings) as server_url:
         database_url = own_database(server_url, fresh=options.fresh)
-        upgrade(database_url)
+        upgrade(database_url, single_person=True)
         state = home.read_state() or State(options.seed or DEFAULT_SEED, webhook_secret=new_webhook_secret())
         state.seed = state.seed if options.seed is None else options.seed
         state.day += 1

@@ -163,8 +163,8 @@ def _has_attributes(read: Read) -> bool:
 
 async def _attributes(app: App) -> Mapping[str, FactType]:
     """The types of the buyers' attributes that the live policy declares."""
-    published = await app.registry.live_policy()
-    declared = {} if published is None else Policy.from_text(published.document, "").attributes
+    live = await app.policies.publication(None, documents=True)
+    declared = {} if live is None else Policy.from_text(live.document, "").attributes
     return {name.removeprefix("buyer."): spec.type for name, spec in declared.items()}
 
 

@@ -17,6 +17,7 @@ from jitui.aftersales.commands.intake import capture_payment, plan_payment, put_
 from jitui.aftersales.commands.put_order import plan_order, standing_order
 from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.commands.ship import plan_shipment, record_shipment
+from jitui.aftersales.governance.policies import Policies
 from jitui.aftersales.governance.registry import Registry
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.model.snapshot import OrderSnapshot
@@ -38,6 +39,9 @@ class App(Protocol):
 
     @property
     def registry(self) -> Registry: ...
+
+    @property
+    def policies(self) -> Policies: ...
 
     @property
     def clock(self) -> Callable[[], datetime]: ...

@@ -54,6 +54,7 @@ def upgrade(
     *,
     time_zone: str = "Asia/Shanghai",
     iso_amounts: Sequence[str] = (),
+    single_person: bool = False,
 ) -> None:
     """Migrate a database to a revision; running it again changes nothing. A lock lets one process migrate at a time.
 
@@ -61,6 +62,7 @@ def upgrade(
 
     `time_zone`: in which the buyers' days were counted, for migrations that count some of them again.
     `iso_amounts`: currencies whose stored amounts the operator says are in ISO 4217's minor units (revision 0006).
+    `single_person`: one person may publish alone (revision 0019); said once, and only switched off afterwards.
     Raises Unavailable when the database cannot be reached, BadInput where a migration refuses the rows that it finds,
     NotConfigured where a newer version has taken away what this one uses.
     """
@@ -85,6 +87,8 @@ def upgrade(
             connection.exec_driver_sql("SELECT set_config('jitui.time_zone', %s, true)", (time_zone,))
             said = (",".join(iso_amounts),)
             connection.exec_driver_sql("SELECT set_config('jitui.iso_amounts', %s, true)", said)
+            alone = ("yes" if single_person else "no",)
+            connection.exec_driver_sql("SELECT set_config('jitui.single_person', %s, true)", alone)
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
     except DBAPIError as error:

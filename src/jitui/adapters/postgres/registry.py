@@ -26,10 +26,9 @@ from jitui.aftersales.governance.registry import (
     contradicting,
 )
 from jitui.aftersales.model.order import Buyer
-from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
+from jitui.aftersales.ports import HistoryRecord
 from jitui.identity.audit import AuditAction
 from jitui.ids import lane_of, lane_of_id
-from jitui.policy import PublicPolicy
 
 _Row = TypeVar("_Row")
 
@@ -147,30 +146,6 @@ RETURNING event_name
 
 _NAMED_EVENTS: LiteralString = """
 SELECT event_name, buyer_id FROM event_directory WHERE event_name = ANY (%(names)s)
-"""
-
-_PUBLISH: LiteralString = """
-INSERT INTO policy (policy_id, version, sha256, document, published_by, published_at, public_view)
-VALUES (%(policy_id)s, %(version)s, %(sha256)s, %(document)s, %(published_by)s, %(published_at)s,
-        %(public_view)s::jsonb)
-"""
-
-_PUBLICATIONS: LiteralString = """
-SELECT json_build_object(
-    'publication', p.publication, 'published_at', p.published_at, 'viewed', p.public_view IS NOT NULL,
-    'public_view', p.public_view,
-    'replaced_at', (SELECT n.published_at FROM policy n WHERE n.publication > p.publication
-                    ORDER BY n.publication LIMIT 1),
-    'document', CASE WHEN %(documents)s OR p.public_view IS NULL THEN p.document ELSE '' END)::text
-FROM policy p
-WHERE (%(before)s::bigint IS NULL OR p.publication < %(before)s)
-  AND (%(only)s::bigint IS NULL OR p.publication = %(only)s)
-ORDER BY p.publication DESC LIMIT %(limit)s
-"""
-
-# Another process may have stored the view, which is equal.
-_KEEP_VIEW: LiteralString = """
-UPDATE policy SET public_view = %(view)s::jsonb WHERE publication = %(number)s AND public_view IS NULL
 """
 
 
@@ -320,34 +295,6 @@ class PostgresRegistry:
             new = {str(name) for (name,) in await (await connection.execute(_NAME_EVENTS, params)).fetchall()}
             rows = await (await connection.execute(_NAMED_EVENTS, params)).fetchall()
         return {str(name): NamedEvent(str(buyer_id), name in new) for name, buyer_id in rows}
-
-    async def publish_policy(self, policy: PublishedPolicy) -> None:
-        """Append to the publication log, which numbers its rows."""
-        view = None if policy.public_view is None else _json(policy.public_view)
-        told = {"version": policy.version, "sha256": policy.sha256}
-        entry = AuditEntry(
-            AuditAction.POLICY_PUBLISHED, policy.policy_id, policy.published_by, policy.published_at, told
-        )
-        await self._run(_PUBLISH, {**_values(policy), "public_view": view}, entry)
-
-    async def live_policy(self) -> PublishedPolicy | None:
-        """The newest publication; None when nothing was published."""
-        query: LiteralString = "SELECT to_json(p)::text FROM policy p ORDER BY publication DESC LIMIT 1"
-        return await self._one(query, {}, PublishedPolicy)
-
-    async def publications(self, *, before: int | None, limit: int, documents: bool = False) -> Sequence[Publication]:
-        """A page of the log, newest first."""
-        params = {"before": before, "only": None, "limit": limit, "documents": documents}
-        return await read_rows(self._pool, _PUBLICATIONS, params, Publication)
-
-    async def publication(self, number: int | None, *, documents: bool = False) -> Publication | None:
-        """One publication; without a number the newest."""
-        params = {"before": None, "only": number, "limit": 1, "documents": documents}
-        return await self._one(_PUBLICATIONS, params, Publication)
-
-    async def keep_public_view(self, number: int, view: PublicPolicy | None) -> None:
-        """Store the public view of a publication; None for one that can no longer be read."""
-        await self._run(_KEEP_VIEW, {"number": number, "view": _json(view)})
 
     async def _run(
         self, statement: LiteralString, params: Mapping[str, object], entry: AuditEntry | None = None

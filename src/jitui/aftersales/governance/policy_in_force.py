@@ -1,74 +1,104 @@
-"""The policy in force: the newest publication, which every process reads again every few seconds."""
+"""The policies in force, compiled; every process reads the publication log again every few seconds."""
 
 from __future__ import annotations
 
-from asyncio import to_thread
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from time import monotonic
 
-from jitui.aftersales.governance.registry import Registry
-from jitui.aftersales.ports import Publication, PublishedPolicy
+from jitui.aftersales.governance.policies import LogReading, Policies
+from jitui.aftersales.governance.publication import InForce, LogEntry, in_force
 from jitui.errors import NotConfigured
-from jitui.policy import Policy, PolicyRefused, PublicPolicy, public_view
+from jitui.policy import Policy
 
 RE_READ_SECONDS = 2.0
 
 
-class PolicyInForce:
-    """The live policy, compiled. Pauses take effect at once, because the deciding transaction reads them."""
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """The policy that decides for a share of the buyers, drawn by a hash with a seed of its own."""
 
-    def __init__(self, registry: Registry, *, seconds: Callable[[], float] = monotonic) -> None:
-        self._registry = registry
+    policy: Policy
+    percent: int
+    seed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """The compiled policies that decide at a moment."""
+
+    live: Policy
+    canary: Canary | None = None
+    shadow: Policy | None = None
+
+
+class PolicyInForce:
+    """What decides now. A schedule is kept to the second by the database's clock, whatever this machine's clock says.
+
+    Pauses take effect at once, because the deciding transaction reads them.
+    """
+
+    def __init__(self, policies: Policies, *, seconds: Callable[[], float] = monotonic) -> None:
+        self._policies = policies
         self._seconds = seconds
-        self._policy: Policy | None = None
-        self._read_at = float("-inf")
+        self._compiled: dict[str, Policy] = {}
+        self._reading: LogReading | None = None
+        self._read_seconds = float("-inf")
+        self._in_force: InForce | None = None
+        self._deciding: Deciding | None = None
 
     async def current(self) -> Policy:
-        """The compiled policy. Raises NotConfigured when no policy was ever published."""
-        if self._policy is None or self._seconds() - self._read_at > RE_READ_SECONDS:
+        """The live policy. Raises NotConfigured when no policy was ever published."""
+        return (await self.deciding()).live
+
+    async def deciding(self) -> Deciding:
+        """The live policy with its canary and shadow. Raises NotConfigured when no policy was ever published."""
+        if self._reading is None or self._seconds() - self._read_seconds > RE_READ_SECONDS:
             await self._read_again()
-        assert self._policy is not None
-        return self._policy
+        elif self._in_force is not None and self._in_force.until is not None and self._in_force.until <= self._now():
+            self._choose()
+        assert self._deciding is not None
+        return self._deciding
 
     async def _read_again(self) -> None:
-        published = await self._registry.live_policy()
-        if published is None:
+        asked = self._seconds()
+        reading = await self._policies.standing()
+        if not reading.entries:
             raise NotConfigured(
                 "No policy was ever published: run `jitui migrate`, which publishes the default one,"
                 " or `jitui policy publish FILE`."
             )
-        if self._policy is None or self._policy.sha256 != published.sha256:
-            self._policy = Policy.from_text(published.document, f"{published.policy_id}.yaml")
-        self._read_at = self._seconds()
+        needed = {entry.sha256: entry for entry in reading.entries}
+        compiled = {sha256: self._compiled.get(sha256) or await self._compile(row) for sha256, row in needed.items()}
+        self._compiled = compiled
+        if reading.entries != (self._reading.entries if self._reading is not None else None):
+            self._deciding = None
+        self._reading, self._read_seconds = reading, asked
+        if self._deciding is None or (self._in_force is not None and self._in_force.until is not None):
+            self._choose()
 
+    async def _compile(self, row: LogEntry) -> Policy:
+        """Also of what is scheduled: at its moment it decides without a delay."""
+        text = await self._policies.text(row.sha256)
+        assert text is not None, "the log refers to texts that are kept"
+        return Policy.from_text(text.document, f"{row.policy_id}.yaml")
 
-async def publish(registry: Registry, policy: Policy, *, by: str, now: datetime) -> bool:
-    """Publish a policy. Returns False when it is live already."""
-    live = await registry.live_policy()
-    if live is not None and live.sha256 == policy.sha256:
-        return False
-    row = PublishedPolicy(0, policy.id, policy.version, policy.sha256, policy.text, by, now, public_view(policy))
-    await registry.publish_policy(row)
-    return True
+    def _now(self) -> datetime:
+        """The database's time. The answer was on its way since, so it is ahead by less than the round trip."""
+        assert self._reading is not None
+        return self._reading.read_at + timedelta(seconds=self._seconds() - self._read_seconds)
 
-
-async def with_public_view(registry: Registry, row: Publication) -> Publication:
-    """The row with its public view, which is computed once for rows that an earlier release published without one.
-
-    Compiling takes a while, so a thread does it, and the other requests of the process continue.
-    """
-    if row.viewed:
-        return row
-    view = await to_thread(_view_of, row.document)
-    await registry.keep_public_view(row.publication, view)
-    return replace(row, viewed=True, public_view=view)
-
-
-def _view_of(document: str) -> PublicPolicy | None:
-    """The public view; None for a version that this release can no longer read."""
-    try:
-        return public_view(Policy.from_text(document))
-    except PolicyRefused:
-        return None
+    def _choose(self) -> None:
+        assert self._reading is not None
+        found = in_force(self._reading.entries, self._now())
+        assert found is not None, "the reading begins with a live row that counts"
+        canary = found.canary
+        self._in_force = found
+        self._deciding = Deciding(
+            self._compiled[found.live.sha256],
+            Canary(self._compiled[canary.sha256], canary.canary_percent or 0, canary.canary_seed or "")
+            if canary is not None
+            else None,
+            self._compiled[found.shadow.sha256] if found.shadow is not None else None,
+        )

@@ -15,9 +15,9 @@ from uuid import UUID
 from jitui.aftersales.changes import RecordBuyerEvent
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.outcomes import Refusal, RefusalCode
-from jitui.aftersales.ports import HistoryRecord, Publication, PublishedPolicy
+from jitui.aftersales.ports import HistoryRecord
 from jitui.ids import lane_of, new_id
-from jitui.policy import CLOCKS_DIFFER_SECONDS, PublicPolicy
+from jitui.policy import CLOCKS_DIFFER_SECONDS
 
 
 class Scope(StrEnum):
@@ -215,18 +215,6 @@ class Registry(Protocol):
     async def name_events(self, told: Mapping[str, str]) -> Mapping[str, NamedEvent]:
         """Keep, for events that are named over all buyers, whose each name is; what is known of each."""
         ...
-
-    async def publish_policy(self, policy: PublishedPolicy) -> None: ...
-
-    async def live_policy(self) -> PublishedPolicy | None: ...
-
-    async def publications(
-        self, *, before: int | None, limit: int, documents: bool = False
-    ) -> Sequence[Publication]: ...
-
-    async def publication(self, number: int | None, *, documents: bool = False) -> Publication | None: ...
-
-    async def keep_public_view(self, number: int, view: PublicPolicy | None) -> None: ...
 
 
 def refuse_opt_out() -> Refusal:

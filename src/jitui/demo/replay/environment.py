@@ -13,6 +13,7 @@ import psycopg
 from psycopg import errors, sql
 
 from jitui.adapters.embedded_postgres import with_database
+from jitui.adapters.postgres.migrate import upgrade
 from jitui.bootstrap import database
 from jitui.demo.replay.provider import RunningSimulator, running_simulator
 from jitui.errors import BadInput, Unavailable
@@ -58,6 +59,7 @@ def open_environment(
 @contextmanager
 def _on(settings: Settings, database_url: str) -> Iterator[ReplayEnvironment]:
     on_it = replace(settings, database_url=database_url)
+    upgrade(database_url, time_zone=settings.time_zone.key, single_person=True)
     with database(on_it) as url, running_simulator(_books_of(settings, url)) as simulator:
         paid = replace(
             on_it,

@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime, time
 
 from jitui.aftersales.changes import BuyerEventKind
 from jitui.aftersales.commands.request_refund import DecisionSettings
-from jitui.aftersales.governance.policy_in_force import publish
+from jitui.aftersales.governance.policies import Policies, install
+from jitui.aftersales.governance.publishing import Blocked, BlockerCode, Candidate, publish_alone
 from jitui.aftersales.governance.registry import Category, Shop
 from jitui.aftersales.ports import HistoryRecord, OrderFilter
 from jitui.backtest.history import History, PastEvent, SetAside, Span, Unmatched
@@ -69,7 +70,7 @@ async def replay_history(
         open_service(settings, environment.database_url, clock=lambda: since) as service,
     ):
         was_here = await _prepare(service, history, assumptions, since)
-        await publish(service.registry, policy, by="replay", now=since)
+        await _publish(service.policies, policy, since)
         run = Replay(
             service=service,
             books=books,
@@ -82,6 +83,15 @@ async def replay_history(
         )
         await drive(run, _sifted(history.events(span), left_out), watch=watch)
         return await make_report(run, left_out, counts, await check_books(environment))
+
+
+async def _publish(policies: Policies, policy: Policy, now: datetime) -> None:
+    """The replay's policy in force, in a database of its own, where one person publishes. Raises BadInput."""
+    if await install(policies, policy, by="replay", now=now):
+        return
+    done = await publish_alone(policies, Candidate(policy.text, policy.name), by="replay", now=now)
+    if isinstance(done, Blocked) and [one.code for one in done.blockers] != [BlockerCode.ALREADY_LIVE]:
+        raise BadInput("; ".join(str(one) for one in done.blockers))
 
 
 async def _prepare(service: Service, history: History, assumptions: ReplayAssumptions, since: datetime) -> bool:

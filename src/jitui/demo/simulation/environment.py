@@ -105,7 +105,7 @@ def _stocked(environment: Environment) -> Iterator[Environment]:
     with psycopg.connect(environment.server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(environment.template)))
     try:
-        upgrade(with_database(environment.server_url, environment.template))
+        upgrade(with_database(environment.server_url, environment.template), single_person=True)
         yield environment
     finally:
         environment._drop(environment.template)

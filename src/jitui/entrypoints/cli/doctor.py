@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from jitui.aftersales.operations.probe import ProviderProblem
-    from jitui.aftersales.ports import PublishedPolicy
+    from jitui.aftersales.ports import Publication
     from jitui.aftersales.provider import PaymentProvider
     from jitui.aftersales.queries import Health
     from jitui.aftersales.reconciliation.restore import PayoutStatus
@@ -187,14 +187,14 @@ async def _rows(url: str, settings: Settings) -> tuple[DoctorFinding, ...]:
     """Read without opening the service, which would publish a policy where none is live."""
     from jitui.adapters.postgres.keys import PostgresKeys
     from jitui.adapters.postgres.payout_hold import PostgresPayoutHold
+    from jitui.adapters.postgres.policies import PostgresPolicies
     from jitui.adapters.postgres.pool import make_pool
     from jitui.adapters.postgres.queries import PostgresQueries
-    from jitui.adapters.postgres.registry import PostgresRegistry
     from jitui.aftersales.operations.watch import FIRST_LOOK, standing_now
     from jitui.bootstrap import expected_of, utc_now
 
     async with make_pool(url, max_size=1) as pool:
-        live = await PostgresRegistry(pool, settings.time_zone.key).live_policy()
+        live = await PostgresPolicies(pool).publication(None, documents=True)
         queries, now = PostgresQueries(pool), utc_now()
         health = await queries.health(now)
         payouts = await PostgresPayoutHold(pool, Path()).status()
@@ -235,7 +235,7 @@ async def _webhooks(url: str, settings: Settings) -> DoctorFinding:
     return DoctorFinding("webhooks", Level.OK, found)
 
 
-def _policy(live: PublishedPolicy | None) -> DoctorFinding:
+def _policy(live: Publication | None) -> DoctorFinding:
     from jitui.policy import Policy, PolicyRefused
 
     if live is None:

@@ -22,6 +22,13 @@ def migrate(
             help="Currencies whose stored amounts are in ISO 4217's minor units; an error asks for them.",
         ),
     ] = "",
+    single_person: Annotated[
+        bool,
+        typer.Option(
+            "--single-person",
+            help="An installation for one person, who publishes alone; said once, with a new database.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bring the database to this version, forward only, and publish a first policy when none ever was.
@@ -30,7 +37,7 @@ def migrate(
 
     Running it again changes nothing.
     """
-    before, after, policy = _show() if current else _migrate(iso_amounts)
+    before, after, policy = _show() if current else _migrate(iso_amounts, single_person=single_person)
     needed = _newest()
     if as_json:
         print_json({"before": before, "revision": after, "needed": needed, "policy": policy})
@@ -57,7 +64,7 @@ def _show() -> tuple[str | None, str | None, str | None]:
     return revision, revision, None
 
 
-def _migrate(iso_amounts: str) -> tuple[str | None, str | None, str | None]:
+def _migrate(iso_amounts: str, *, single_person: bool) -> tuple[str | None, str | None, str | None]:
     from jitui.adapters.postgres.migrate import current_revision, upgrade
     from jitui.bootstrap import server
     from jitui.entrypoints.cli.running import with_app
@@ -67,7 +74,7 @@ def _migrate(iso_amounts: str) -> tuple[str | None, str | None, str | None]:
         from jitui.bootstrap import install_policy
 
         await install_policy(service)
-        live = await service.registry.live_policy()
+        live = await service.policies.publication(None)
         assert live is not None, "the first policy has just been published"
         return f"{live.policy_id}, version {live.version}"
 
@@ -75,6 +82,6 @@ def _migrate(iso_amounts: str) -> tuple[str | None, str | None, str | None]:
     with server(settings) as url:
         before = current_revision(url)
         said = [code.strip().upper() for code in iso_amounts.split(",") if code.strip()]
-        upgrade(url, time_zone=settings.time_zone.key, iso_amounts=said)
+        upgrade(url, time_zone=settings.time_zone.key, iso_amounts=said, single_person=single_person)
         policy = with_app(work)
         return before, current_revision(url), policy

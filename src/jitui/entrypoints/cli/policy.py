@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jitui.entrypoints.cli.exits import FAILED
-from jitui.entrypoints.cli.output import Json, assembled, echo, print_json, results, say, styled
+from jitui.entrypoints.cli.output import Json, assembled, echo, print_json, results, styled
 from jitui.entrypoints.cli.policy_agree import agree
 from jitui.entrypoints.cli.policy_conformance import conformance
 from jitui.entrypoints.cli.policy_diff import diff
 from jitui.entrypoints.cli.policy_files import load_policy
+from jitui.entrypoints.cli.policy_publish import publish
 from jitui.entrypoints.cli.policy_schema import schema
 from jitui.entrypoints.cli.policy_test import run_cases
 
 if TYPE_CHECKING:
-    from jitui.bootstrap import Service
     from jitui.policy import FactSpec, Policy, PolicyProblem
 
 policy = typer.Typer(
@@ -32,6 +32,7 @@ policy.command()(conformance)
 policy.command("test")(run_cases)
 policy.command()(diff)
 policy.command()(schema)
+policy.command()(publish)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files (YAML).", show_default=False)]
 
@@ -95,29 +96,3 @@ def _print_facts(title: str, specs: list[FactSpec]) -> None:
         meaning = f"{spec.meaning}; one of {', '.join(spec.enum)}" if spec.enum else spec.meaning
         console.print(Padding(styled(meaning), (0, 0, 0, 6)))
     console.print()
-
-
-@policy.command()
-def publish(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Policy file (YAML).", show_default=False)],
-    by: Annotated[str, typer.Option(help="Who publishes, for the publication log.")] = "command line",
-    as_json: Json = False,
-) -> None:
-    """Check a policy and put it in force at once."""
-    from jitui.entrypoints.cli.running import with_app
-
-    loaded = load_policy(file)
-    for problem in loaded.advice:
-        say(f"{problem} (advice)")
-
-    async def work(service: Service) -> bool:
-        from jitui.aftersales.governance.policy_in_force import publish as make_live
-
-        return await make_live(service.registry, loaded, by=by, now=service.clock())
-
-    fresh = with_app(work)
-    if as_json:
-        print_json({"policy": loaded.id, "version": loaded.version, "sha256": loaded.sha256, "published": fresh})
-    else:
-        state = "is live now" if fresh else "was live already"
-        echo(f"{loaded.id}, version {loaded.version}, {state}.")

@@ -25,3 +25,13 @@ def read_bytes(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror or error}.", path=str(file)) from None
+
+
+def read_text(file: Path) -> str:
+    """The text of a UTF-8 file; raises BadInput when it cannot be read."""
+    from jitui.errors import BadInput
+
+    try:
+        return read_bytes(file).decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadInput(f"{file} is not UTF-8.", path=str(file)) from None

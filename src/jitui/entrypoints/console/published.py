@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from litestar import get
 from litestar.exceptions import NotFoundException
 
-from jitui.aftersales.governance.policy_in_force import with_public_view
+from jitui.aftersales.governance.policies import with_public_view
 from jitui.entrypoints.console.visit import ConsoleRequest, Page, Visiting, show
 
 VERSIONS_PER_PAGE = 20
@@ -16,14 +16,14 @@ VERSIONS_PER_PAGE = 20
 @get("/policy")
 async def published_policy(visit: Visiting, request: ConsoleRequest) -> Page:
     """The newest publication, or the one in the link, and a page of all publications."""
-    registry = visit.service.registry
-    found = await registry.publication(_number(request.query_params, "publication"))
-    chosen = await with_public_view(registry, found) if found is not None else None
+    policies = visit.service.policies
+    found = await policies.publication(_number(request.query_params, "publication"))
+    chosen = await with_public_view(policies, found) if found is not None else None
     if chosen is None or chosen.public_view is None:
         raise NotFoundException
     before = _number(request.query_params, "before")
-    log = await registry.publications(before=before, limit=VERSIONS_PER_PAGE + 1)
-    rows = [await with_public_view(registry, row) for row in log[:VERSIONS_PER_PAGE]]
+    log = await policies.publications(before=before, limit=VERSIONS_PER_PAGE + 1)
+    rows = [await with_public_view(policies, row) for row in log[:VERSIONS_PER_PAGE]]
     return show(
         visit,
         "policy.html",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from jitui.aftersales.governance.policy_in_force import with_public_view
+from jitui.aftersales.governance.policies import with_public_view
 from jitui.aftersales.ports import Publication
 from jitui.entrypoints.http.cursors import PublicationPlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Cursor, PageLimit
@@ -67,7 +67,7 @@ _TAG = ["Policies"]
 )
 async def get_current_policy(request: RequestContext) -> Reply:
     """The published conditions in force."""
-    live = await request.service.registry.publication(None, documents=_sees_documents(request))
+    live = await request.service.policies.publication(None, documents=_sees_documents(request))
     policy = await _policy(request, live) if live is not None else None
     return not_found() if policy is None else answer(policy)
 
@@ -83,7 +83,7 @@ async def list_policies(request: RequestContext) -> Reply:
     """Return the published conditions and their earlier versions."""
     query = read_query(request, PolicyQuery)
     place = read_cursor(query.cursor, PublicationPlace)
-    found = await request.service.registry.publications(
+    found = await request.service.policies.publications(
         before=place.publication if place is not None else None,
         limit=query.limit + 1,
         documents=_sees_documents(request),
@@ -98,7 +98,7 @@ def _sees_documents(request: RequestContext) -> bool:
 
 
 async def _policy(request: RequestContext, row: Publication) -> PolicyAnswer | None:
-    view = (await with_public_view(request.service.registry, row)).public_view
+    view = (await with_public_view(request.service.policies, row)).public_view
     if view is None:
         return None
     document = row.document if _sees_documents(request) else None

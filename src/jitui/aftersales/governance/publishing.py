@@ -1,0 +1,361 @@
+"""Whether a text may come into force, with every reason against it at once; and publishing by one person alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import uuid4
+
+from jitui.aftersales.governance.policies import NewPublication, Policies, PolicyText, text_of
+from jitui.aftersales.governance.publication import (
+    Authority,
+    InForce,
+    LogAction,
+    LogEntry,
+    Stage,
+    in_force,
+    live_before,
+)
+from jitui.policy import Policy, PolicyRefused, public_view
+from jitui.policy.cases import CaseResult, read_cases, run_case
+
+
+class BlockerCode(StrEnum):
+    """Why a text cannot come into force."""
+
+    TEXT_REFUSED = "text_refused"
+    CASES_REFUSED = "cases_refused"
+    CASE_FAILS = "case_fails"
+    VERSION_TAKEN = "version_taken"
+    OTHER_POLICY = "other_policy"
+    ALREADY_LIVE = "already_live"
+    RETIRED = "retired"
+    SCHEDULED_IN_THE_PAST = "scheduled_in_the_past"
+    BEFORE_EFFECTIVE_FROM = "before_effective_from"
+    SCHEDULE_OVERLAPS = "schedule_overlaps"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One reason. `file`, `line` and `column` say where in the text or its cases; 0 and empty: nowhere."""
+
+    code: BlockerCode
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Nothing was written; `blockers` has every reason."""
+
+    blockers: tuple[Blocker, ...]
+
+    @property
+    def is_live_already(self) -> bool:
+        """Whether that is all that stands against it: saying it again changes nothing."""
+        return {one.code for one in self.blockers} == {BlockerCode.ALREADY_LIVE}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A text that somebody wants in force: as it was written, with its cases, and from when on.
+
+    `effective_at` None: at once, or from the text's own `effective_from` where that is still to come.
+    """
+
+    document: str
+    name: str
+    cases: str = ""
+    cases_name: str = "cases.yaml"
+    effective_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A candidate that loads: the policy, its results in its cases, what else is against it, and its moment."""
+
+    policy: Policy
+    cases: tuple[CaseResult, ...]
+    blockers: tuple[Blocker, ...]
+    effective_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a candidate is checked against: the log and the text that has the candidate's version."""
+
+    log: tuple[LogEntry, ...]
+    same_version: PolicyText | None
+    now: datetime
+
+    @property
+    def in_force(self) -> InForce | None:
+        """What decides now."""
+        return in_force(self.log, self.now)
+
+    @property
+    def last(self) -> int | None:
+        """The number of the last row of the log."""
+        return self.log[-1].publication if self.log else None
+
+
+def load_candidate(candidate: Candidate) -> Policy | Blocked:
+    """The policy of a candidate's text, or every problem of the text."""
+    try:
+        return Policy.from_text(candidate.document, candidate.name)
+    except PolicyRefused as refused:
+        code = BlockerCode.TEXT_REFUSED
+        return Blocked(tuple(Blocker(code, p.message, p.file, p.line, p.column) for p in refused.problems))
+
+
+def check(candidate: Candidate, policy: Policy, standing: Standing) -> Checked:
+    """Every reason against a candidate whose text loads."""
+    cases, of_cases = _run_cases(candidate, policy)
+    effective_at = effective_moment(candidate, policy, standing.now)
+    blockers = (
+        *of_cases,
+        *_against_version(policy, standing),
+        *_against_live(policy, standing),
+        *_against_schedule(candidate, policy, standing, effective_at),
+    )
+    return Checked(policy, cases, blockers, effective_at)
+
+
+def effective_moment(candidate: Candidate, policy: Policy, now: datetime) -> datetime | None:
+    """From when on the candidate would decide; None: at once."""
+    wanted = candidate.effective_at or policy.effective_from
+    return wanted if wanted > now else None
+
+
+def _run_cases(candidate: Candidate, policy: Policy) -> tuple[tuple[CaseResult, ...], list[Blocker]]:
+    if not candidate.cases.strip():
+        return (), []
+    try:
+        cases = read_cases(policy, candidate.cases.encode(), candidate.cases_name)
+    except PolicyRefused as refused:
+        code = BlockerCode.CASES_REFUSED
+        return (), [Blocker(code, p.message, p.file, p.line, p.column) for p in refused.problems]
+    results = tuple(run_case(policy, case) for case in cases)
+    return results, [
+        Blocker(
+            BlockerCode.CASE_FAILS,
+            f"the case {one.case.name!r} fails: "
+            + "; ".join(f"{miss.what} is {miss.came}, expected {miss.expected}" for miss in one.mismatches),
+            candidate.cases_name,
+            one.case.line,
+        )
+        for one in results
+        if one.mismatches
+    ]
+
+
+def _against_version(policy: Policy, standing: Standing) -> list[Blocker]:
+    known = standing.same_version
+    if known is None:
+        return []
+    if known.sha256 != policy.sha256:
+        day = known.pushed_at.date().isoformat()
+        return [
+            Blocker(
+                BlockerCode.VERSION_TAKEN,
+                f"version {policy.version} names another text, of {day} by {known.pushed_by}:"
+                " a version names one text for ever, so give this one another",
+            )
+        ]
+    if known.retired_at is not None:
+        return [Blocker(BlockerCode.RETIRED, f"this text was retired by {known.retired_by}: {known.retired_for}")]
+    return []
+
+
+def _against_live(policy: Policy, standing: Standing) -> list[Blocker]:
+    found = standing.in_force
+    if found is None:
+        return []
+    blockers = []
+    if found.live.policy_id != policy.id:
+        blockers.append(
+            Blocker(
+                BlockerCode.OTHER_POLICY,
+                f"the policy in force is {found.live.policy_id}, and this text is named {policy.id}",
+            )
+        )
+    if found.live.sha256 == policy.sha256:
+        blockers.append(Blocker(BlockerCode.ALREADY_LIVE, "this text is in force already"))
+    return blockers
+
+
+def _against_schedule(
+    candidate: Candidate, policy: Policy, standing: Standing, effective_at: datetime | None
+) -> list[Blocker]:
+    blockers = []
+    if candidate.effective_at is not None and candidate.effective_at <= standing.now:
+        blockers.append(
+            Blocker(
+                BlockerCode.SCHEDULED_IN_THE_PAST,
+                f"{candidate.effective_at.isoformat()} is over; leave the time out to publish at once",
+            )
+        )
+    if candidate.effective_at is not None and candidate.effective_at < policy.effective_from:
+        blockers.append(
+            Blocker(
+                BlockerCode.BEFORE_EFFECTIVE_FROM,
+                f"the text says that it applies from {policy.effective_from.isoformat()} on, and it would decide"
+                f" from {candidate.effective_at.isoformat()} on",
+            )
+        )
+    found = standing.in_force
+    for row in found.scheduled if found is not None else ():
+        blockers.append(
+            Blocker(
+                BlockerCode.SCHEDULE_OVERLAPS,
+                f"version {row.version} is scheduled for {row.takes_effect_at.isoformat()}"
+                f" (publication {row.publication}): call it off first",
+            )
+        )
+    return blockers
+
+
+async def standing_of(policies: Policies, policy: Policy, now: datetime) -> Standing:
+    """What a policy is checked against now."""
+    log = tuple(await policies.log())
+    return Standing(log, await policies.find_text(policy.id, policy.version), now)
+
+
+async def check_candidate(
+    policies: Policies, candidate: Candidate, *, now: datetime
+) -> tuple[Checked, Standing] | Blocked:
+    """Load a candidate and check it against what stands."""
+    policy = load_candidate(candidate)
+    if isinstance(policy, Blocked):
+        return policy
+    standing = await standing_of(policies, policy, now)
+    return check(candidate, policy, standing), standing
+
+
+class NotAlone(StrEnum):
+    """Why one person cannot do this alone."""
+
+    NEEDS_SECOND_PERSON = "needs_second_person"
+
+
+async def publish_alone(
+    policies: Policies, candidate: Candidate, *, by: str, now: datetime
+) -> LogEntry | Blocked | NotAlone:
+    """Check a text and put it in force, in an installation for one person. All or nothing.
+
+    Somebody who publishes at the same moment comes first or second; the second is checked against the first.
+    """
+    if not await policies.single_person():
+        return NotAlone.NEEDS_SECOND_PERSON
+    while True:
+        found = await check_candidate(policies, candidate, now=now)
+        if isinstance(found, Blocked):
+            return found
+        checked, standing = found
+        if checked.blockers:
+            return Blocked(checked.blockers)
+        text = text_of(checked.policy, by=by, now=now, cases=candidate.cases)
+        kept = await policies.push(text, public_view(checked.policy))
+        row = NewPublication(
+            LogAction.PUBLISH, Stage.LIVE, kept, Authority.SINGLE_PERSON, by, now, effective_at=checked.effective_at
+        )
+        entry = await policies.append(row, after=standing.last) if kept.sha256 == text.sha256 else None
+        if entry is not None:
+            return entry
+
+
+class StepRefusal(StrEnum):
+    """Why a step in a policy's life was not taken."""
+
+    NOTHING_BEFORE = "nothing_before"
+    NO_SUCH_STAGE = "no_such_stage"
+    NO_SUCH_TEXT = "no_such_text"
+    NOT_SCHEDULED = "not_scheduled"
+    IN_FORCE = "in_force"
+
+
+async def roll_back(policies: Policies, *, by: str, now: datetime, reason: str) -> LogEntry | StepRefusal:
+    """Bring back the text that was live before the live one, at once."""
+    while True:
+        log = tuple(await policies.log())
+        before = live_before(log, now)
+        text = await policies.text(before.sha256) if before is not None else None
+        if text is None or text.retired_at is not None:
+            return StepRefusal.NOTHING_BEFORE
+        row = NewPublication(LogAction.ROLL_BACK, Stage.LIVE, text, Authority.ONE_PERSON, by, now, reason)
+        entry = await policies.append(row, after=log[-1].publication)
+        if entry is not None:
+            return entry
+
+
+async def stop(
+    policies: Policies,
+    stage: Stage,
+    *,
+    by: str,
+    now: datetime,
+    reason: str,
+    authority: Authority = Authority.ONE_PERSON,
+) -> LogEntry | StepRefusal:
+    """End the canary or the shadow at once."""
+    while True:
+        log = tuple(await policies.log())
+        found = in_force(log, now)
+        standing = None if found is None else {Stage.CANARY: found.canary, Stage.SHADOW: found.shadow}.get(stage)
+        text = await policies.text(standing.sha256) if standing is not None else None
+        if text is None:
+            return StepRefusal.NO_SUCH_STAGE
+        row = NewPublication(LogAction.STOP, stage, text, authority, by, now, reason)
+        entry = await policies.append(row, after=log[-1].publication)
+        if entry is not None:
+            return entry
+
+
+async def cancel(policies: Policies, number: int, *, by: str, now: datetime, reason: str) -> LogEntry | StepRefusal:
+    """Call a scheduled publication off before its moment."""
+    while True:
+        log = tuple(await policies.log())
+        found = in_force(log, now)
+        row = next((one for one in (found.scheduled if found else ()) if one.publication == number), None)
+        text = await policies.text(row.sha256) if row is not None else None
+        if row is None or text is None:
+            return StepRefusal.NOT_SCHEDULED
+        calling_off = NewPublication(
+            LogAction.CANCEL, row.stage, text, Authority.ONE_PERSON, by, now, reason, cancels=number
+        )
+        entry = await policies.append(calling_off, after=log[-1].publication)
+        if entry is not None:
+            return entry
+
+
+async def shadow(
+    policies: Policies, text: PolicyText, *, by: str, now: datetime, reason: str
+) -> LogEntry | StepRefusal:
+    """Let a text decide beside the live policy; nothing that it decides has an effect, so one person may."""
+    while True:
+        log = tuple(await policies.log())
+        found = in_force(log, now)
+        if found is None or text.sha256 == found.live.sha256:
+            return StepRefusal.IN_FORCE
+        row = NewPublication(LogAction.PUBLISH, Stage.SHADOW, text, Authority.ONE_PERSON, by, now, reason)
+        entry = await policies.append(row, after=log[-1].publication)
+        if entry is not None:
+            return entry
+
+
+def new_seed() -> str:
+    """A seed of a canary's own, so that no two canaries draw the same buyers."""
+    return uuid4().hex
+
+
+def failed_cases(results: Sequence[CaseResult]) -> int:
+    """How many cases did not come out as expected."""
+    return sum(bool(one.mismatches) for one in results)
