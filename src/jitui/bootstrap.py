@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from jitui.adapters import embedded_postgres
 from jitui.adapters.openid_provider import HttpOpenIdProvider
 from jitui.adapters.postgres.audit import PostgresAuditLog
+from jitui.adapters.postgres.confirmations import PostgresConfirmations
 from jitui.adapters.postgres.feed import PostgresFeed
 from jitui.adapters.postgres.keys import PostgresKeys
 from jitui.adapters.postgres.links import PostgresLinks
@@ -26,6 +27,7 @@ from jitui.adapters.postgres.people import PostgresPeople
 from jitui.adapters.postgres.personal_data import PostgresPersonalData
 from jitui.adapters.postgres.policies import PostgresPolicies
 from jitui.adapters.postgres.pool import Pool, make_pool
+from jitui.adapters.postgres.proposals import PostgresProposals
 from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.queue import SeenLog
 from jitui.adapters.postgres.registry import PostgresRegistry
@@ -41,9 +43,11 @@ from jitui.aftersales.commands.dispute import ParkedDisputes
 from jitui.aftersales.commands.request_refund import DecisionSettings
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.feed import Feed
+from jitui.aftersales.governance.confirmations import Confirmations
 from jitui.aftersales.governance.erasure import PersonalData
 from jitui.aftersales.governance.policies import Policies, install
 from jitui.aftersales.governance.policy_in_force import PolicyInForce
+from jitui.aftersales.governance.proposals import Proposals
 from jitui.aftersales.governance.registry import Registry
 from jitui.aftersales.model.task import Tasks
 from jitui.aftersales.operations.conditions import Expected
@@ -98,6 +102,8 @@ class Service:
     store: Store
     registry: Registry
     policies: Policies
+    proposals: Proposals
+    confirmations: Confirmations
     feed: Feed
     personal_data: PersonalData
     queries: Queries
@@ -211,6 +217,8 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             store=PostgresStore(pool, time_zone, seen),
             registry=PostgresRegistry(pool, time_zone),
             policies=policies,
+            proposals=PostgresProposals(pool),
+            confirmations=PostgresConfirmations(pool),
             feed=PostgresFeed(pool, time_zone),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),

@@ -57,6 +57,10 @@ pauses:write            -     -        -       a    a        -       -       a  
 restrictions:read       -     -        a       a    a        a       -       a        -    -
 restrictions:write      -     -        -       a    -        -       -       a        -    -
 policies:read           -     -        a       a    a        a       a       a        -    -
+policies:write          -     -        -       a    -        -       -       a        -    -
+policies:propose        -     -        -       a    -        -       -       -        -    -
+policies:approve        -     -        -       a    a        -       -       -        -    -
+policies:stop           -     -        -       a    a        -       -       -        -    -
 metrics:read            -     -        -       -    a        a       a       a        -    -
 people:read             -     -        -       -    -        a       a       -        -    -
 people:write            -     -        -       -    -        -       a       -        -    -

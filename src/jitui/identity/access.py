@@ -27,7 +27,7 @@ ROLE_MEANINGS: Mapping[Role, str] = MappingProxyType(
         Role.BUYER: "one buyer: asks for refunds, sees their own orders",
         Role.MERCHANT: "one shop: decides its tickets, ships, sees its coverage",
         Role.SUPPORT: "answers why a request was, or was not, refunded at once",
-        Role.RISK: "restricts buyers, pauses places, keeps the lists",
+        Role.RISK: "writes the policy, restricts buyers, pauses places, keeps the lists",
         Role.OPERATOR: "works on tasks and failed refunds, decides for the platform",
         Role.AUDITOR: "reads everything, changes nothing",
         Role.ADMIN: "manages people and keys",
@@ -84,6 +84,10 @@ class Permission(StrEnum):
     RESTRICTIONS_READ = "restrictions:read"
     RESTRICTIONS_WRITE = "restrictions:write"
     POLICIES_READ = "policies:read"
+    POLICIES_WRITE = "policies:write"
+    POLICIES_PROPOSE = "policies:propose"
+    POLICIES_APPROVE = "policies:approve"
+    POLICIES_STOP = "policies:stop"
     METRICS_READ = "metrics:read"
     PEOPLE_READ = "people:read"
     PEOPLE_WRITE = "people:write"
@@ -131,6 +135,9 @@ _OF_PEOPLE = (
 )
 """What no key has: keys are for programs, and a program manages neither people nor keys."""
 
+PEOPLE_ONLY = frozenset({Permission.POLICIES_PROPOSE, Permission.POLICIES_APPROVE, Permission.POLICIES_STOP})
+"""What only a person does over HTTP too, by a personal token: programs push texts, and people answer for them (I8)."""
+
 ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
     {
         Role.BUYER: _grants(
@@ -163,6 +170,10 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.PAUSES_WRITE,
             Permission.RESTRICTIONS_WRITE,
             Permission.COVERAGE_WRITE,
+            Permission.POLICIES_WRITE,
+            Permission.POLICIES_PROPOSE,
+            Permission.POLICIES_APPROVE,
+            Permission.POLICIES_STOP,
         ),
         Role.OPERATOR: _grants(
             Reach.ANY,
@@ -175,6 +186,8 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
             Permission.PERSONAL_DATA_READ,
             Permission.PERSONAL_DATA_WRITE,
             Permission.PAUSES_WRITE,
+            Permission.POLICIES_APPROVE,
+            Permission.POLICIES_STOP,
             Permission.CHANGES_READ,
             Permission.WEBHOOKS_READ,
             Permission.WEBHOOKS_WRITE,
@@ -188,7 +201,9 @@ ROLE_GRANTS: Mapping[Role, Grants] = MappingProxyType(
 
 KEY_GRANTS: Mapping[KeyScope, Grants] = MappingProxyType(
     {
-        KeyScope.PLATFORM: _grants(Reach.ANY, *(one for one in Permission if one not in _OF_PEOPLE)),
+        KeyScope.PLATFORM: _grants(
+            Reach.ANY, *(one for one in Permission if one not in _OF_PEOPLE and one not in PEOPLE_ONLY)
+        ),
         KeyScope.SHOP: ROLE_GRANTS[Role.MERCHANT],
         KeyScope.BUYER: ROLE_GRANTS[Role.BUYER],
     }

@@ -41,6 +41,7 @@ class AuditAction(StrEnum):
     LINK_USED = "person.link_used"
     SESSIONS_ENDED = "person.sessions_ended"
     SIGNED_IN = "person.signed_in"
+    TOKEN_ISSUED = "person.token_issued"
     EMAIL_SET = "person.email_set"
     OPENID_LINKED = "person.openid_linked"
     OPENID_UNLINKED = "person.openid_unlinked"

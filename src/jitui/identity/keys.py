@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from jitui.errors import BadInput
-from jitui.identity.access import KEY_GRANTS, KeyScope, Permission
+from jitui.identity.access import BOUND_ROLES, KEY_GRANTS, ROLE_GRANTS, Grants, KeyScope, Permission, Role
 
 LIFETIME = timedelta(days=365)
 """How long a key works unless its issuer says otherwise."""
@@ -29,6 +29,8 @@ class ApiKey:
     `permissions` is None for a key that may do all that its scope may, and else holds what it was restricted to, names
     included that have been retired since. `replaced_by` is the key that it was rolled to. `client_id` is the id of the
     first key of a line of rolled keys, None for the first itself.
+
+    A personal token has the name of its `person`, and the `role` that the person has now, None for one who is disabled.
     """
 
     key_id: str
@@ -44,6 +46,8 @@ class ApiKey:
     replaced_by: str | None = None
     client_id: str | None = None
     last_used_at: datetime | None = None
+    person: str | None = None
+    role: Role | None = None
 
     @property
     def client(self) -> str:
@@ -150,6 +154,31 @@ async def _why_not_rolled(keys: Keys, key_id: str, now: datetime) -> BadInput:
     return BadInput(f"Key {key_id} is {state_of(key, now)}; issue a new one.", path="key")
 
 
+async def issue_personal_token(
+    keys: Keys, person: str, role: Role, *, label: str, now: datetime, lifetime: timedelta, by: str
+) -> NewKey:
+    """A key by which a person acts outside of the console; it may do what the person's role may when it is used.
+
+    Raises BadInput for a person who is bound to one buyer or shop.
+    """
+    if role in BOUND_ROLES:
+        raise BadInput(f"A {role} has no personal token: an API key of scope buyer or shop does that.", path="name")
+    key_id, secret = _new_secret()
+    key = ApiKey(key_id, KeyScope.PLATFORM, "", label, now, now + lifetime, created_by=by, person=person, role=role)
+    await keys.add(key, hash_secret(secret))
+    return NewKey(key, _shown(key_id, secret))
+
+
+def grants_of(key: ApiKey) -> Grants:
+    """What a key may do at most: what its person's role may now, or its scope."""
+    return ROLE_GRANTS[key.role] if key.role is not None else KEY_GRANTS[key.scope]
+
+
+def key_may(key: ApiKey, permission: Permission) -> bool:
+    """Whether a key has a permission."""
+    return permission in grants_of(key) and (key.permissions is None or permission.value in key.permissions)
+
+
 def unknown_key(key_id: str) -> BadInput:
     """There is no such key."""
     return BadInput(f"There is no key {key_id} in this database.", path="key")
@@ -200,6 +229,8 @@ def judge(row: tuple[ApiKey, bytes] | None, secret_hash: bytes, now: datetime) -
     key, right = row
     if not secrets.compare_digest(right, secret_hash):
         return KeyFault.WRONG_SECRET
+    if key.person is not None and key.role is None:
+        return KeyFault.REVOKED
     state = state_of(key, now)
     return key if state is KeyState.ACTIVE else KeyFault(state.value)
 

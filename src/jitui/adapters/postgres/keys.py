@@ -17,12 +17,17 @@ from jitui.identity.keys import ENDING_SOON, ApiKey
 USE_PRECISION = timedelta(minutes=1)
 """A key's last use is written at most once in so long, however many processes saw it."""
 
-_SHOWN: LiteralString = "(to_jsonb(k) - 'secret_hash')::text"
+# The role of a personal token is the one that its person has now; nobody's, while the person is disabled.
+_SHOWN: LiteralString = """
+(to_jsonb(k) - 'secret_hash' || jsonb_build_object('role', (
+    SELECT p.role FROM console_person p WHERE p.name = k.person AND p.disabled_at IS NULL)))::text
+"""
 
 _ADD: LiteralString = """
-INSERT INTO api_key (key_id, secret_hash, scope, subject_id, label, created_at, created_by, expires_at, permissions)
+INSERT INTO api_key (key_id, secret_hash, scope, subject_id, label, created_at, created_by, expires_at, permissions,
+                     person)
 VALUES (%(key_id)s, %(secret_hash)s, %(scope)s, %(subject_id)s, %(label)s, %(created_at)s, %(created_by)s,
-        %(expires_at)s, %(permissions)s)
+        %(expires_at)s, %(permissions)s, %(person)s)
 """
 
 _LIST: LiteralString = f"""
@@ -48,9 +53,9 @@ WITH old AS (
     RETURNING *
 )
 INSERT INTO api_key AS k (key_id, secret_hash, scope, subject_id, label, created_at, created_by, expires_at,
-                          permissions, client_id)
+                          permissions, client_id, person)
 SELECT %(new_id)s, %(secret_hash)s, scope, subject_id, label, %(now)s, %(by)s, %(expires_at)s,
-       permissions, coalesce(client_id, key_id)
+       permissions, coalesce(client_id, key_id), person
 FROM old
 RETURNING {_SHOWN}
 """
@@ -93,11 +98,15 @@ class PostgresKeys:
             "created_by": key.created_by,
             "expires_at": key.expires_at,
             "permissions": None if key.permissions is None else list(key.permissions),
+            "person": key.person,
         }
         told = {"scope": key.scope, "permissions": key.permissions, "label": key.label, "expires_at": key.expires_at}
         if key.scope is KeyScope.BUYER:  # a label is free text, and this log cannot forget whose the key was
             del told["label"]
         entry = AuditEntry(AuditAction.KEY_ISSUED, key.key_id, key.created_by, key.created_at, told)
+        if key.person is not None:  # by the person: who issued it may be the one who uses it
+            told["key_id"] = key.key_id
+            entry = AuditEntry(AuditAction.TOKEN_ISSUED, key.person, key.created_by, key.created_at, told)
         await fetch_audited(self._pool, _ADD, params, entry)
 
     async def find(self, key_ids: Collection[str]) -> Mapping[str, tuple[ApiKey, bytes]]:

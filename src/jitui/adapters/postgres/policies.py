@@ -10,9 +10,10 @@ import msgspec
 from psycopg import errors
 
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
+from jitui.adapters.postgres.confirmations import ask_confirmation
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
 from jitui.aftersales.governance.policies import LogReading, NewPublication, PolicyText
-from jitui.aftersales.governance.publication import LogEntry
+from jitui.aftersales.governance.publication import Authority, LogAction, LogEntry
 from jitui.aftersales.ports import Publication
 from jitui.identity.audit import AuditAction
 from jitui.policy import PublicPolicy
@@ -259,6 +260,8 @@ async def append_publication(connection: Connection, row: NewPublication, *, aft
     }
     entry = AuditEntry(AuditAction.POLICY_PUBLISHED, row.text.policy_id, row.by, row.at, told)
     await write_audit(connection, entry)
+    if row.authority is Authority.ONE_PERSON and row.action is not LogAction.PUBLISH:
+        await ask_confirmation(connection, entry, row.reason)
     return msgspec.json.decode(str(rows[0][0]), type=LogEntry)
 
 

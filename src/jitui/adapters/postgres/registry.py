@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from jitui.adapters.postgres.audit import AuditEntry, pseudonym_of, write_audit
+from jitui.adapters.postgres.confirmations import ask_confirmation
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.writing import BEGIN_HISTORY, record_buyer_events
 from jitui.aftersales.changes import RecordBuyerEvent
@@ -196,7 +197,10 @@ class PostgresRegistry:
         """Stops instant approvals from the next request on."""
         told = {"reason": pause.reason}
         entry = AuditEntry(AuditAction.PAUSE_SET, _place(pause.scope, pause.ref), pause.set_by, pause.set_at, told)
-        await self._run(_SET_PAUSE, _values(pause), entry)
+        async with self._pool.connection() as connection:
+            await connection.execute(_SET_PAUSE, _values(pause))
+            await write_audit(connection, entry)
+            await ask_confirmation(connection, entry, pause.reason)
 
     async def lift_pause(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool:
         """Whether there was a pause to lift."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from uuid import uuid4
 
 from jitui.aftersales.governance.policies import NewPublication, Policies, PolicyText, text_of
 from jitui.aftersales.governance.publication import (
@@ -16,7 +15,6 @@ from jitui.aftersales.governance.publication import (
     LogEntry,
     Stage,
     in_force,
-    live_before,
 )
 from jitui.policy import Policy, PolicyRefused, public_view
 from jitui.policy.cases import CaseResult, read_cases, run_case
@@ -270,90 +268,6 @@ async def publish_alone(
         entry = await policies.append(row, after=standing.last) if kept.sha256 == text.sha256 else None
         if entry is not None:
             return entry
-
-
-class StepRefusal(StrEnum):
-    """Why a step in a policy's life was not taken."""
-
-    NOTHING_BEFORE = "nothing_before"
-    NO_SUCH_STAGE = "no_such_stage"
-    NO_SUCH_TEXT = "no_such_text"
-    NOT_SCHEDULED = "not_scheduled"
-    IN_FORCE = "in_force"
-
-
-async def roll_back(policies: Policies, *, by: str, now: datetime, reason: str) -> LogEntry | StepRefusal:
-    """Bring back the text that was live before the live one, at once."""
-    while True:
-        log = tuple(await policies.log())
-        before = live_before(log, now)
-        text = await policies.text(before.sha256) if before is not None else None
-        if text is None or text.retired_at is not None:
-            return StepRefusal.NOTHING_BEFORE
-        row = NewPublication(LogAction.ROLL_BACK, Stage.LIVE, text, Authority.ONE_PERSON, by, now, reason)
-        entry = await policies.append(row, after=log[-1].publication)
-        if entry is not None:
-            return entry
-
-
-async def stop(
-    policies: Policies,
-    stage: Stage,
-    *,
-    by: str,
-    now: datetime,
-    reason: str,
-    authority: Authority = Authority.ONE_PERSON,
-) -> LogEntry | StepRefusal:
-    """End the canary or the shadow at once."""
-    while True:
-        log = tuple(await policies.log())
-        found = in_force(log, now)
-        standing = None if found is None else {Stage.CANARY: found.canary, Stage.SHADOW: found.shadow}.get(stage)
-        text = await policies.text(standing.sha256) if standing is not None else None
-        if text is None:
-            return StepRefusal.NO_SUCH_STAGE
-        row = NewPublication(LogAction.STOP, stage, text, authority, by, now, reason)
-        entry = await policies.append(row, after=log[-1].publication)
-        if entry is not None:
-            return entry
-
-
-async def cancel(policies: Policies, number: int, *, by: str, now: datetime, reason: str) -> LogEntry | StepRefusal:
-    """Call a scheduled publication off before its moment."""
-    while True:
-        log = tuple(await policies.log())
-        found = in_force(log, now)
-        row = next((one for one in (found.scheduled if found else ()) if one.publication == number), None)
-        text = await policies.text(row.sha256) if row is not None else None
-        if row is None or text is None:
-            return StepRefusal.NOT_SCHEDULED
-        calling_off = NewPublication(
-            LogAction.CANCEL, row.stage, text, Authority.ONE_PERSON, by, now, reason, cancels=number
-        )
-        entry = await policies.append(calling_off, after=log[-1].publication)
-        if entry is not None:
-            return entry
-
-
-async def shadow(
-    policies: Policies, text: PolicyText, *, by: str, now: datetime, reason: str
-) -> LogEntry | StepRefusal:
-    """Let a text decide beside the live policy; nothing that it decides has an effect, so one person may."""
-    while True:
-        log = tuple(await policies.log())
-        found = in_force(log, now)
-        if found is None or text.sha256 == found.live.sha256:
-            return StepRefusal.IN_FORCE
-        row = NewPublication(LogAction.PUBLISH, Stage.SHADOW, text, Authority.ONE_PERSON, by, now, reason)
-        entry = await policies.append(row, after=log[-1].publication)
-        if entry is not None:
-            return entry
-
-
-def new_seed() -> str:
-    """A seed of a canary's own, so that no two canaries draw the same buyers."""
-    return uuid4().hex
 
 
 def failed_cases(results: Sequence[CaseResult]) -> int:

@@ -28,7 +28,7 @@ from jitui.entrypoints.http.problems import (
 from jitui.entrypoints.http.read_headers import read_headers, read_idempotency_key
 from jitui.entrypoints.http.read_query import refuse_query
 from jitui.entrypoints.http.request import Api, RequestContext
-from jitui.identity.keys import ApiKey, retired_permissions
+from jitui.identity.keys import ApiKey, grants_of, key_may, retired_permissions
 
 
 def admission(api: Api) -> AsyncAnyCallable:
@@ -95,8 +95,14 @@ def refuse_access(operation: Operation, key: ApiKey | None) -> AccessRefused | N
         allowed = " and ".join(sorted(scope.value for scope in operation.scopes))
         detail = f"This takes a key of scope {allowed}; yours is of scope {key.scope.value}."
         return AccessRefused(Problem(SCOPE_NOT_ALLOWED, detail), "scope")
-    if key.permissions is None or needed.value in key.permissions:
+    if key_may(key, needed):
         return None
+    if key.role is not None and needed not in grants_of(key):
+        detail = f"This takes the permission {needed}, which the role {key.role} does not have."
+        return AccessRefused(Problem(PERMISSION_MISSING, detail), "permission")
+    if operation.people_only and key.person is None:
+        detail = "Only a person does this: in the console, or with a personal token (`jitui people token`)."
+        return AccessRefused(Problem(PERMISSION_MISSING, detail), "permission")
     retired = ", ".join(retired_permissions(key))
     if retired:
         detail = f"This takes the permission {needed}; this key's {retired} was retired, so issue a new key."

@@ -183,7 +183,11 @@ def _description(handler: HTTPRouteHandler, operation: Operation) -> str:
         return description
     scopes = ", ".join(sorted(scope.value for scope in operation.scopes))
     who = (
-        f"Keys of scope: {scopes}. Permission: `{operation.permission}`." if scopes else "Public; a key is not needed."
+        f"Personal tokens only. Permission: `{operation.permission}`."
+        if operation.people_only
+        else f"Keys of scope: {scopes}. Permission: `{operation.permission}`."
+        if scopes
+        else "Public; a key is not needed."
     )
     return f"{description} {who}".strip()
 

@@ -17,7 +17,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from jitui.aftersales.outcomes import RefusalCode
 from jitui.entrypoints.http.problems import REFUSALS, ProblemKind
-from jitui.identity.access import KeyScope, Permission, scopes_with
+from jitui.identity.access import PEOPLE_ONLY, KeyScope, Permission, scopes_with
 
 PLATFORM, SHOP, BUYER = KeyScope.PLATFORM, KeyScope.SHOP, KeyScope.BUYER
 JSON = "application/json"
@@ -61,6 +61,11 @@ class Operation:
     other_media: Mapping[str, type[Any]] = field(default_factory=dict)
 
     @property
+    def people_only(self) -> bool:
+        """Whether it takes a personal token."""
+        return self.permission in PEOPLE_ONLY
+
+    @property
     def takes_body(self) -> bool:
         """Whether the operation reads a JSON body."""
         return self.body is not Nothing
@@ -79,6 +84,8 @@ def operation(
     kinds = (*problems, *(REFUSALS[code] for code in refusals))
     refused = frozenset(refused_by_handler)
     scopes = frozenset() if permission is None else scopes_with(permission) | refused
+    if permission in PEOPLE_ONLY:  # a personal token sees what its person sees, which is the platform's
+        scopes = frozenset({PLATFORM})
     return {
         _KEY: Operation(
             answers=answers,

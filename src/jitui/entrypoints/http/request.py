@@ -26,8 +26,8 @@ from jitui.entrypoints.http.problems import Problem, ProblemRaised, refuse
 from jitui.entrypoints.http.refused_keys import RefusedKeys
 from jitui.entrypoints.http.used_keys import UsedKeys
 from jitui.errors import Unavailable
-from jitui.identity.access import KEY_GRANTS, KeyScope, Permission, allows
-from jitui.identity.keys import ApiKey
+from jitui.identity.access import KeyScope, Permission, allows
+from jitui.identity.keys import ApiKey, grants_of, key_may
 from jitui.settings import Settings
 
 
@@ -116,9 +116,7 @@ class RequestContext(Request[None, ApiKey | None, State]):
 
     def may(self, permission: Permission) -> bool:
         """Whether the key has a permission, beside the one that the operation needs."""
-        if self.key is None or permission not in KEY_GRANTS[self.key.scope]:
-            return False
-        return self.key.permissions is None or permission.value in self.key.permissions
+        return self.key is not None and key_may(self.key, permission)
 
     def may_see(self, *, shop_id: str | None = None, buyer_id: str | None = None) -> bool:
         """Whether a thing of this shop and buyer is the caller's to see; what it has neither of is the platform's."""
@@ -128,7 +126,7 @@ class RequestContext(Request[None, ApiKey | None, State]):
         own = {SHOP: shop_id, BUYER: buyer_id}.get(self.key.scope) == self.key.subject_id
         if self.key.scope in self.operation.refused_by_handler:
             return own  # of its own things the handler says why not
-        return allows(KEY_GRANTS[self.key.scope], needed, own=own)
+        return allows(grants_of(self.key), needed, own=own)
 
     def may_filter(self, *, shop_id: str | None, buyer_id: str | None) -> bool:
         """Whether the caller may filter a list like this: a shop key by its own shop, a buyer key by its own buyer."""
@@ -148,6 +146,8 @@ class RequestContext(Request[None, ApiKey | None, State]):
     def actor(self) -> Actor:
         """Who acts, as timelines name them; who has rolled a key is still the same."""
         assert self.key is not None
+        if self.key.person is not None:
+            return Actor(ActorKind.OPERATOR, self.key.person)
         if self.key.scope is SHOP:
             return Actor(ActorKind.MERCHANT, self.key.subject_id)
         if self.key.scope is BUYER:

@@ -1,0 +1,226 @@
+"""See `jitui.aftersales.governance.proposals.Proposals`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import LiteralString
+from uuid import UUID
+
+import msgspec
+from psycopg import errors
+
+from jitui.adapters.postgres.audit import AuditEntry, write_audit
+from jitui.adapters.postgres.policies import append_publication
+from jitui.adapters.postgres.pool import Connection, Pool, read_rows
+from jitui.aftersales.governance.policies import NewPublication
+from jitui.aftersales.governance.proposals import (
+    ACCOUNT_OLD_ENOUGH,
+    Proposal,
+    ProposalRefusal,
+    ProposalState,
+)
+from jitui.aftersales.governance.publication import LogEntry
+from jitui.identity.audit import AuditAction
+
+_ADD: LiteralString = """
+INSERT INTO proposal (proposal_id, kind, subject, content, content_hash, reason, evidence, proposed_by, proposed_at,
+                      state)
+VALUES (%(proposal_id)s, %(kind)s, %(subject)s, %(content)s, %(content_hash)s, %(reason)s, %(evidence)s::jsonb,
+        %(proposed_by)s, %(proposed_at)s, 'open')
+"""
+
+_READ: LiteralString = """
+SELECT (to_jsonb(p) || jsonb_build_object(
+    'content_hash', encode(p.content_hash, 'base64'),
+    'approval', CASE WHEN a.proposal_id IS NOT NULL THEN to_jsonb(a) END))::text
+FROM proposal p LEFT JOIN approval a USING (proposal_id)
+"""
+
+_FIND: LiteralString = _READ + " WHERE p.proposal_id = %(proposal_id)s"
+
+_LIST: LiteralString = (
+    _READ + " WHERE p.state = ANY (%(states)s) ORDER BY p.proposed_at DESC, p.proposal_id LIMIT %(limit)s"
+)
+
+# Whoever decides on a proposal takes turns with whoever changes it.
+_LOCK: LiteralString = "SELECT 1 FROM proposal WHERE proposal_id = %(proposal_id)s FOR UPDATE"
+
+_VOID: LiteralString = "DELETE FROM approval WHERE proposal_id = %(proposal_id)s"
+
+_STARTED: LiteralString = "SELECT 1 FROM policy WHERE proposal_id = %(proposal_id)s LIMIT 1"
+
+_CHANGE: LiteralString = """
+UPDATE proposal SET content = %(content)s, content_hash = %(content_hash)s, reason = %(reason)s,
+    evidence = %(evidence)s::jsonb, proposed_by = %(proposed_by)s, proposed_at = %(proposed_at)s, state = 'open'
+WHERE proposal_id = %(proposal_id)s AND content_hash = %(expected)s AND state IN ('open', 'approved')
+"""
+
+# An account that the proposer made or reset is not somebody else's yet: its maker may still be the one who uses it.
+_APPROVE: LiteralString = """
+INSERT INTO approval (proposal_id, content_hash, proposed_by, approved_by, approved_as, approved_at, note)
+SELECT p.proposal_id, p.content_hash, p.proposed_by, %(by)s, %(role)s, %(now)s, %(note)s
+FROM proposal p
+WHERE p.proposal_id = %(proposal_id)s AND p.content_hash = %(content_hash)s AND p.state = 'open'
+  AND NOT EXISTS (SELECT 1 FROM audit_event e
+                  WHERE e.subject = %(by)s AND e.actor = p.proposed_by AND e.action LIKE 'person.%%'
+                    AND e.at > %(now)s::timestamptz - %(old_enough)s::interval)
+"""
+
+_APPROVED: LiteralString = "UPDATE proposal SET state = 'approved' WHERE proposal_id = %(proposal_id)s"
+
+_CLOSE: LiteralString = """
+UPDATE proposal SET state = %(state)s, closed_at = %(now)s, closed_by = %(by)s, closed_for = %(reason)s
+WHERE proposal_id = %(proposal_id)s AND state IN ('open', 'approved')
+"""
+
+_CLOSINGS = {
+    ProposalState.REJECTED: AuditAction.PROPOSAL_REJECTED,
+    ProposalState.WITHDRAWN: AuditAction.PROPOSAL_WITHDRAWN,
+}
+
+
+class PostgresProposals:
+    """Reference tables."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def add(self, proposal: Proposal) -> None:
+        """Keep a new proposal."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_ADD, _params(proposal))
+            await write_audit(connection, _entry(AuditAction.PROPOSAL_MADE, proposal))
+
+    async def find(self, proposal_id: UUID) -> Proposal | None:
+        """The proposal with its approval."""
+        async with self._pool.connection() as connection:
+            return await _find(connection, proposal_id)
+
+    async def list(self, *, states: Sequence[ProposalState], limit: int) -> Sequence[Proposal]:
+        """The newest first."""
+        params = {"states": [state.value for state in states], "limit": limit}
+        return await read_rows(self._pool, _LIST, params, Proposal)
+
+    async def change(
+        self, proposal: Proposal, *, expected: bytes, by: str, now: datetime
+    ) -> Proposal | ProposalRefusal:
+        """Another content; the approval goes with the content that it was for."""
+        params = {**_params(proposal), "expected": expected}
+        async with self._pool.connection() as connection:
+            await connection.execute(_LOCK, params)
+            found = await _find(connection, proposal.proposal_id)
+            refused = _not_standing(found, expected)
+            if refused is not None:
+                return refused
+            if await (await connection.execute(_STARTED, params)).fetchall():
+                return ProposalRefusal.STARTED
+            await connection.execute(_VOID, params)
+            await connection.execute(_CHANGE, params)
+            await write_audit(connection, _entry(AuditAction.PROPOSAL_CHANGED, proposal))
+        return proposal
+
+    async def approve(
+        self, proposal_id: UUID, content_hash: bytes, *, by: str, role: str, now: datetime, note: str
+    ) -> Proposal | ProposalRefusal:
+        """Approve the content that was read."""
+        params = {
+            "proposal_id": proposal_id,
+            "content_hash": content_hash,
+            "by": by,
+            "role": role,
+            "now": now,
+            "note": note,
+            "old_enough": ACCOUNT_OLD_ENOUGH,
+        }
+        async with self._pool.connection() as connection:
+            await connection.execute(_LOCK, params)
+            found = await _find(connection, proposal_id)
+            refused = _not_approvable(found, content_hash, by)
+            if refused is not None:
+                return refused
+            assert found is not None
+            if not (await connection.execute(_APPROVE, params)).rowcount:
+                return ProposalRefusal.RECENT_ACCOUNT
+            await connection.execute(_APPROVED, params)
+            told = {"content_hash": content_hash.hex(), "proposed_by": found.proposed_by, "note": note}
+            entry = AuditEntry(AuditAction.PROPOSAL_APPROVED, str(proposal_id), by, now, told)
+            await write_audit(connection, entry)
+            approved = await _find(connection, proposal_id)
+        assert approved is not None
+        return approved
+
+    async def close(
+        self, proposal_id: UUID, state: ProposalState, *, by: str, now: datetime, reason: str
+    ) -> Proposal | ProposalRefusal:
+        """Reject or withdraw; only the proposer withdraws."""
+        params = {"proposal_id": proposal_id, "state": state.value, "by": by, "now": now, "reason": reason}
+        async with self._pool.connection() as connection:
+            await connection.execute(_LOCK, params)
+            found = await _find(connection, proposal_id)
+            if found is None:
+                return ProposalRefusal.NOT_FOUND
+            if state is ProposalState.WITHDRAWN and found.proposed_by != by:
+                return ProposalRefusal.NOT_THE_PROPOSER
+            if not (await connection.execute(_CLOSE, params)).rowcount:
+                return ProposalRefusal.CLOSED
+            await write_audit(connection, AuditEntry(_CLOSINGS[state], str(proposal_id), by, now, {"reason": reason}))
+            closed = await _find(connection, proposal_id)
+        assert closed is not None
+        return closed
+
+    async def execute(
+        self, proposal: Proposal, row: NewPublication, *, after: int | None, close: bool
+    ) -> LogEntry | None:
+        """Publish under the approval; the lock keeps a change of the proposal out until it is written."""
+        params = {"proposal_id": proposal.proposal_id, "state": "executed", "by": row.by, "now": row.at, "reason": ""}
+        try:
+            async with self._pool.connection() as connection:
+                await connection.execute(_LOCK, params)
+                entry = await append_publication(connection, row, after=after)
+                if entry is not None and close:
+                    await connection.execute(_CLOSE, params)
+                return entry
+        except errors.ForeignKeyViolation:  # the approval was voided meanwhile
+            return None
+
+
+def _not_standing(found: Proposal | None, expected: bytes) -> ProposalRefusal | None:
+    if found is None:
+        return ProposalRefusal.NOT_FOUND
+    if found.closed_at is not None:
+        return ProposalRefusal.CLOSED
+    return ProposalRefusal.CHANGED if found.content_hash != expected else None
+
+
+def _not_approvable(found: Proposal | None, content_hash: bytes, by: str) -> ProposalRefusal | None:
+    refused = _not_standing(found, content_hash)
+    if refused is not None or found is None:
+        return refused
+    if found.approval is not None:
+        return ProposalRefusal.APPROVED_ALREADY
+    return ProposalRefusal.OWN_PROPOSAL if found.proposed_by == by else None
+
+
+async def _find(connection: Connection, proposal_id: UUID) -> Proposal | None:
+    rows = await (await connection.execute(_FIND, {"proposal_id": proposal_id})).fetchall()
+    return msgspec.json.decode(str(rows[0][0]), type=Proposal) if rows else None
+
+
+def _params(proposal: Proposal) -> dict[str, object]:
+    return {
+        "proposal_id": proposal.proposal_id,
+        "kind": proposal.kind.value,
+        "subject": proposal.subject,
+        "content": proposal.content,
+        "content_hash": proposal.content_hash,
+        "reason": proposal.reason,
+        "evidence": msgspec.json.encode(proposal.evidence).decode(),
+        "proposed_by": proposal.proposed_by,
+        "proposed_at": proposal.proposed_at,
+    }
+
+
+def _entry(action: AuditAction, proposal: Proposal) -> AuditEntry:
+    told = {"kind": proposal.kind, "content": proposal.content, "reason": proposal.reason}
+    return AuditEntry(action, str(proposal.proposal_id), proposal.proposed_by, proposal.proposed_at, told)

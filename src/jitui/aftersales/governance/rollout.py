@@ -1,0 +1,231 @@
+"""The steps of a text after its proposal: shadow, canary, live, called off, stopped, rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+from jitui.aftersales.governance.policies import ApprovalRef, NewPublication, Policies, PolicyText
+from jitui.aftersales.governance.proposals import Proposal, ProposalKind, ProposalRefusal, Proposals
+from jitui.aftersales.governance.publication import (
+    Authority,
+    LogAction,
+    LogEntry,
+    Stage,
+    in_force,
+    live_before,
+)
+from jitui.aftersales.governance.publishing import (
+    Blocked,
+    Blocker,
+    BlockerCode,
+    Candidate,
+    Checked,
+    check_candidate,
+)
+
+_Refusal = TypeVar("_Refusal")
+_Log = tuple[LogEntry, ...]
+
+
+class StepRefusal(StrEnum):
+    """Why a step in a policy's life was not taken."""
+
+    NOTHING_BEFORE = "nothing_before"
+    NO_SUCH_STAGE = "no_such_stage"
+    NOT_SCHEDULED = "not_scheduled"
+    IN_FORCE = "in_force"
+    RETIRED = "retired"
+
+
+async def _in_turn(
+    policies: Policies,
+    plan: Callable[[_Log], Awaitable[NewPublication | _Refusal]],
+    append: Callable[[NewPublication, int | None], Awaitable[LogEntry | None]] | None = None,
+) -> LogEntry | _Refusal:
+    """Append what is planned on the log as it is; planned anew when somebody else was faster."""
+    while True:
+        log = tuple(await policies.log())
+        row = await plan(log)
+        if not isinstance(row, NewPublication):
+            return row
+        last = log[-1].publication if log else None
+        entry = await (append(row, last) if append is not None else policies.append(row, after=last))
+        if entry is not None:
+            return entry
+
+
+# What one person may do at once --------------------------------------------------------------------------------------
+
+
+async def roll_back(policies: Policies, *, by: str, now: datetime, reason: str) -> LogEntry | StepRefusal:
+    """Bring back the text that was live before the live one, at once."""
+
+    async def plan(log: _Log) -> NewPublication | StepRefusal:
+        before = live_before(log, now)
+        text = await policies.text(before.sha256) if before is not None else None
+        if text is None or text.retired_at is not None:
+            return StepRefusal.NOTHING_BEFORE
+        return NewPublication(LogAction.ROLL_BACK, Stage.LIVE, text, Authority.ONE_PERSON, by, now, reason)
+
+    return await _in_turn(policies, plan)
+
+
+async def stop(
+    policies: Policies,
+    stage: Stage,
+    *,
+    by: str,
+    now: datetime,
+    reason: str,
+    authority: Authority = Authority.ONE_PERSON,
+) -> LogEntry | StepRefusal:
+    """End the canary or the shadow at once; its buyers are decided by the live policy again."""
+
+    async def plan(log: _Log) -> NewPublication | StepRefusal:
+        found = in_force(log, now)
+        standing = None if found is None else {Stage.CANARY: found.canary, Stage.SHADOW: found.shadow}.get(stage)
+        text = await policies.text(standing.sha256) if standing is not None else None
+        if text is None:
+            return StepRefusal.NO_SUCH_STAGE
+        return NewPublication(LogAction.STOP, stage, text, authority, by, now, reason)
+
+    return await _in_turn(policies, plan)
+
+
+async def cancel(policies: Policies, number: int, *, by: str, now: datetime, reason: str) -> LogEntry | StepRefusal:
+    """Call a scheduled publication off before its moment."""
+
+    async def plan(log: _Log) -> NewPublication | StepRefusal:
+        found = in_force(log, now)
+        row = next((one for one in (found.scheduled if found else ()) if one.publication == number), None)
+        text = await policies.text(row.sha256) if row is not None else None
+        if row is None or text is None:
+            return StepRefusal.NOT_SCHEDULED
+        return NewPublication(
+            LogAction.CANCEL, row.stage, text, Authority.ONE_PERSON, by, now, reason, cancels=row.publication
+        )
+
+    return await _in_turn(policies, plan)
+
+
+async def start_shadow(
+    policies: Policies, text: PolicyText, *, by: str, now: datetime, reason: str
+) -> LogEntry | StepRefusal:
+    """Let a text decide beside the live policy; nothing that it decides has an effect, so one person may."""
+
+    async def plan(log: _Log) -> NewPublication | StepRefusal:
+        found = in_force(log, now)
+        if text.retired_at is not None:
+            return StepRefusal.RETIRED
+        if found is None or text.sha256 == found.live.sha256:
+            return StepRefusal.IN_FORCE
+        return NewPublication(LogAction.PUBLISH, Stage.SHADOW, text, Authority.ONE_PERSON, by, now, reason)
+
+    return await _in_turn(policies, plan)
+
+
+# What takes two ------------------------------------------------------------------------------------------------------
+
+
+async def publish_approved(
+    policies: Policies, proposals: Proposals, proposal_id: UUID, *, by: str, now: datetime
+) -> LogEntry | Blocked | ProposalRefusal:
+    """Make an approved text the live one, at once or at the moment that was approved. It is checked once more."""
+
+    def live(approved: _Approved) -> NewPublication:
+        return replace(approved.row, stage=Stage.LIVE, effective_at=approved.checked.effective_at)
+
+    return await _under_approval(policies, proposals, proposal_id, live, by=by, now=now)
+
+
+async def start_canary(
+    policies: Policies, proposals: Proposals, proposal_id: UUID, percent: int, *, by: str, now: datetime
+) -> LogEntry | Blocked | ProposalRefusal:
+    """Let an approved text decide for a share of the buyers, at most the share that was approved.
+
+    A canary draws its buyers by a new seed; one that decides already keeps it when its share changes.
+    """
+
+    def canary(approved: _Approved) -> NewPublication | ProposalRefusal | Blocked:
+        if not 1 <= percent <= approved.proposal.policy.canary_percent:
+            return ProposalRefusal.NO_CANARY
+        starts = approved.checked.policy.effective_from
+        if starts > now:
+            message = f"the text says that it applies from {starts.isoformat()} on"
+            return Blocked((Blocker(BlockerCode.BEFORE_EFFECTIVE_FROM, message),))
+        found = in_force(approved.log, now)
+        running = found.canary if found is not None else None
+        same = running is not None and running.sha256 == approved.row.text.sha256
+        seed = running.canary_seed if same and running is not None else uuid4().hex
+        return replace(approved.row, stage=Stage.CANARY, canary_percent=percent, canary_seed=seed)
+
+    return await _under_approval(policies, proposals, proposal_id, canary, by=by, now=now)
+
+
+class _Approved:
+    """What a step is planned on: the approved proposal, its text checked now, and a row under its approval."""
+
+    def __init__(self, proposal: Proposal, checked: Checked, row: NewPublication, log: _Log) -> None:
+        self.proposal, self.checked, self.row, self.log = proposal, checked, row, log
+
+
+async def _under_approval(
+    policies: Policies,
+    proposals: Proposals,
+    proposal_id: UUID,
+    step: Callable[[_Approved], NewPublication | ProposalRefusal | Blocked],
+    *,
+    by: str,
+    now: datetime,
+) -> LogEntry | Blocked | ProposalRefusal:
+    proposal = await proposals.find(proposal_id)
+    if proposal is None:
+        return ProposalRefusal.NOT_FOUND
+    if proposal.kind is not ProposalKind.POLICY:
+        return ProposalRefusal.ANOTHER_KIND
+
+    async def plan(log: _Log) -> NewPublication | Blocked | ProposalRefusal:
+        found = await proposals.find(proposal_id)
+        approval = found.approval_ref if found is not None else None
+        if found is None or approval is None:
+            return ProposalRefusal.NOT_APPROVED
+        if found.closed_at is not None:
+            return ProposalRefusal.CLOSED
+        return await _plan_approved(policies, found, approval, step, log, by=by, now=now)
+
+    async def append(row: NewPublication, after: int | None) -> LogEntry | None:
+        return await proposals.execute(proposal, row, after=after, close=row.stage is Stage.LIVE)
+
+    return await _in_turn(policies, plan, append)
+
+
+async def _plan_approved(
+    policies: Policies,
+    proposal: Proposal,
+    approval: ApprovalRef,
+    step: Callable[[_Approved], NewPublication | ProposalRefusal | Blocked],
+    log: _Log,
+    *,
+    by: str,
+    now: datetime,
+) -> NewPublication | Blocked | ProposalRefusal:
+    content = proposal.policy
+    text = await policies.text(content.sha256)
+    assert text is not None, "a proposal names a text that was pushed"
+    moment = content.effective_at if content.effective_at is not None and content.effective_at > now else None
+    candidate = Candidate(text.document, f"{text.policy_id}.yaml", text.cases, effective_at=moment)
+    found = await check_candidate(policies, candidate, now=now)
+    if isinstance(found, Blocked):
+        return found
+    checked, _ = found
+    if checked.blockers:
+        return Blocked(checked.blockers)
+    row = NewPublication(
+        LogAction.PUBLISH, Stage.LIVE, text, Authority.TWO_PEOPLE, by, now, proposal.reason, approval=approval
+    )
+    return step(_Approved(proposal, checked, row, log))
