@@ -69,7 +69,7 @@ class PostgresConfirmations:
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_FIND, params)).fetchall()
             if not rows:
-                return ConfirmRefusal.NOT_FOUND
+                return ConfirmRefusal.NOTHING_TO_CONFIRM
             found = msgspec.json.decode(str(rows[0][0]), type=Confirmation)
             if found.confirmed_at is not None:
                 return ConfirmRefusal.CONFIRMED_ALREADY
@@ -77,7 +77,7 @@ class PostgresConfirmations:
                 return ConfirmRefusal.OWN_CHANGE
             done = await (await connection.execute(_CONFIRM, params)).fetchall()
             if not done:
-                return ConfirmRefusal.RECENT_ACCOUNT
+                return ConfirmRefusal.CONFIRMER_IS_RECENT
             told = {"action": found.action, "subject": found.subject, "done_by": found.done_by}
             await write_audit(connection, AuditEntry(AuditAction.CHANGE_CONFIRMED, str(confirmation_id), by, now, told))
             return msgspec.json.decode(str(done[0][0]), type=Confirmation)

@@ -33,9 +33,9 @@ class Confirmation:
 class ConfirmRefusal(StrEnum):
     """Why nothing was confirmed."""
 
-    NOT_FOUND = "not_found"
+    NOTHING_TO_CONFIRM = "nothing_to_confirm"
     OWN_CHANGE = "own_change"
-    RECENT_ACCOUNT = "recent_account"
+    CONFIRMER_IS_RECENT = "confirmer_is_recent"
     CONFIRMED_ALREADY = "confirmed_already"
 
 

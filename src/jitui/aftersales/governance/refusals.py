@@ -1,0 +1,68 @@
+"""What people are told when a step in a policy's life is not taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jitui.aftersales.governance.confirmations import ConfirmRefusal
+from jitui.aftersales.governance.proposals import ACCOUNT_OLD_ENOUGH, ProposalRefusal
+from jitui.aftersales.governance.publishing import NotAlone
+from jitui.aftersales.governance.rollout import StepRefusal
+from jitui.aftersales.outcomes import Refusal, RefusalCode
+
+Reason = ProposalRefusal | StepRefusal | ConfirmRefusal | NotAlone
+
+_RECENT = (
+    f"Whoever made or reset your account within the last {ACCOUNT_OLD_ENOUGH.days} days cannot have it as the second"
+    " person; somebody else decides."
+)
+
+_REFUSALS: Mapping[Reason, tuple[RefusalCode, str]] = {
+    ProposalRefusal.NOT_FOUND: (RefusalCode.NOT_FOUND, "There is no such proposal."),
+    ProposalRefusal.OWN_PROPOSAL: (RefusalCode.SECOND_PERSON_NEEDED, "You proposed this; somebody else approves it."),
+    ProposalRefusal.RECENT_ACCOUNT: (RefusalCode.SECOND_PERSON_NEEDED, _RECENT),
+    ProposalRefusal.NOT_APPROVED: (
+        RefusalCode.SECOND_PERSON_NEEDED,
+        "Nobody has approved this as it is now; a second person does that first.",
+    ),
+    ProposalRefusal.CHANGED: (
+        RefusalCode.PROPOSAL_CHANGED,
+        "The proposal is not as it was when you read it; read it again.",
+    ),
+    ProposalRefusal.STARTED: (
+        RefusalCode.PROPOSAL_CLOSED,
+        "Its canary has begun under its approval; propose the change anew.",
+    ),
+    ProposalRefusal.CLOSED: (RefusalCode.PROPOSAL_CLOSED, "The proposal was closed already."),
+    ProposalRefusal.APPROVED_ALREADY: (RefusalCode.PROPOSAL_CLOSED, "Somebody has approved it already."),
+    ProposalRefusal.ANOTHER_KIND: (RefusalCode.STEP_NOT_POSSIBLE, "This proposal is not about a policy."),
+    ProposalRefusal.NOT_THE_PROPOSER: (
+        RefusalCode.STEP_NOT_POSSIBLE,
+        "Only who made a proposal withdraws it; others reject it.",
+    ),
+    ProposalRefusal.NO_CANARY: (
+        RefusalCode.STEP_NOT_POSSIBLE,
+        "The share of the canary is at least 1 percent and at most the share that was approved.",
+    ),
+    StepRefusal.NOTHING_BEFORE: (RefusalCode.STEP_NOT_POSSIBLE, "No other text was live before this one."),
+    StepRefusal.NO_SUCH_STAGE: (RefusalCode.STEP_NOT_POSSIBLE, "Nothing is in this stage now."),
+    StepRefusal.NOT_SCHEDULED: (RefusalCode.STEP_NOT_POSSIBLE, "Nothing with this number is still to come."),
+    StepRefusal.IN_FORCE: (RefusalCode.STEP_NOT_POSSIBLE, "This text is in force or scheduled."),
+    StepRefusal.RETIRED: (RefusalCode.STEP_NOT_POSSIBLE, "This text was retired."),
+    ConfirmRefusal.NOTHING_TO_CONFIRM: (RefusalCode.NOT_FOUND, "There is nothing of this number to confirm."),
+    ConfirmRefusal.OWN_CHANGE: (RefusalCode.SECOND_PERSON_NEEDED, "You did this; somebody else confirms it."),
+    ConfirmRefusal.CONFIRMER_IS_RECENT: (RefusalCode.SECOND_PERSON_NEEDED, _RECENT),
+    ConfirmRefusal.CONFIRMED_ALREADY: (RefusalCode.PROPOSAL_CLOSED, "Somebody has confirmed it already."),
+    NotAlone.NEEDS_SECOND_PERSON: (
+        RefusalCode.SECOND_PERSON_NEEDED,
+        "Here a second person approves what lets more money out: propose it, then somebody else approves it.",
+    ),
+}
+# StrEnums of equal values are equal, so the table would lose rows without anybody noticing.
+assert len(_REFUSALS) == sum(map(len, (ProposalRefusal, StepRefusal, ConfirmRefusal, NotAlone)))
+
+
+def refusal_of(reason: Reason) -> Refusal:
+    """The refusal that HTTP, command line and console show."""
+    code, message = _REFUSALS[reason]
+    return Refusal(code, message)
