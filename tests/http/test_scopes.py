@@ -21,6 +21,7 @@ from jitui.entrypoints.http.resources import HANDLERS
 from jitui.identity.access import KeyScope
 from jitui.identity.keys import issue_key
 from jitui.ids import lane_of, new_id
+from tests.aftersales.market import DEFAULT_POLICY
 from tests.http.api import BUYER, SHOP, Api, open_api, order, payment, shipment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -59,6 +60,8 @@ DISPUTED = {
 ASK = {"order_id": "{order}", "buyer_id": BUYER}
 RESTRICTED = {"buyer_id": "buyer-9", "reason": "Cancels in series."}
 PAID_BY_HAND = {"reference": "BANK-7", "note": "By hand.", "amount": {"amount_minor": 12900, "currency": "CNY"}}
+POLICY = DEFAULT_POLICY.text
+NAMED = {"policy_id": "unshipped-instant-refund", "version": DEFAULT_POLICY.version, "reason": "Why."}
 HOOK = {"url": "https://shop.example/new", "shop_id": SHOP}
 TABLE: dict[str, Row] = {
     "ask_for_a_refund": Row("/v1/after-sales", {P, B}, ASK),
@@ -107,6 +110,28 @@ TABLE: dict[str, Row] = {
     "metrics": Row("/metrics", {P}),
     "lift_pause": Row("/v1/pauses/shop/shop-7", {P}),
     "lift_platform_pause": Row("/v1/pauses/platform", {P}),
+    "check_policy": Row("/v1/policies/check", {P}, {"document": "policy: x"}),
+    "push_policy": Row("/v1/policies/texts", {P}, {"document": POLICY}),
+    "list_policy_texts": Row("/v1/policies/texts", {P}),
+    "get_policy_text": Row(f"/v1/policies/texts/unshipped-instant-refund/{DEFAULT_POLICY.version}", {P}),
+    "list_publications": Row("/v1/policies/log", {P}),
+    "roll_back_policy": Row("/v1/policies/roll-back", set(), {"version": "1", "reason": "Why."}),
+    "stop_policy": Row("/v1/policies/stop", set(), {"stage": "canary", "reason": "Why."}),
+    "cancel_publication": Row("/v1/policies/cancel", set(), {"publication": 1, "reason": "Why."}),
+    "shadow_policy": Row("/v1/policies/shadow", set(), NAMED),
+    "retire_policy": Row("/v1/policies/retire", set(), NAMED),
+    "propose_policy": Row("/v1/proposals", set(), NAMED),
+    "list_proposals": Row("/v1/proposals", {P}, foreign="empty"),
+    "get_proposal": Row("/v1/proposals/{ticket}", {P}),
+    "change_proposal": Row("/v1/proposals/{ticket}", set(), NAMED),
+    "approve_proposal": Row("/v1/proposals/{ticket}/approve", set(), {"content_hash": "0" * 64}),
+    "reject_proposal": Row("/v1/proposals/{ticket}/reject", set(), {"reason": "Why."}),
+    "withdraw_proposal": Row("/v1/proposals/{ticket}/withdraw", set(), {"reason": "Why."}),
+    "schedule_proposal": Row("/v1/proposals/{ticket}/schedule", set(), {"effective_at": None}),
+    "start_proposal_canary": Row("/v1/proposals/{ticket}/canary", set(), {"percent": 5}),
+    "publish_proposal": Row("/v1/proposals/{ticket}/publish", set()),
+    "list_confirmations": Row("/v1/confirmations", {P}),
+    "confirm_change": Row("/v1/confirmations/{ticket}/confirm", set()),
     "restrict_buyer": Row("/v1/restrictions", {P}, RESTRICTED),
     "list_restrictions": Row("/v1/restrictions?buyer_id=buyer-9", {P}),
     "lift_restriction": Row("/v1/restrictions/{ticket}/lift", {P}),
@@ -143,6 +168,9 @@ TABLES = (
     "webhook_endpoint",
     "webhook_secret",
     "webhook_delivery",
+    "policy",
+    "proposal",
+    "approval",
 )
 
 
@@ -261,8 +289,19 @@ async def test_allowed_keys_get_through(market: Market, name: str) -> None:
             assert (got.status_code, got.json()["type"]) == (403, "/problems/shop-cannot-opt-out")  # R13
         elif name.startswith(("lift_", "delete_")):
             assert got.status_code in (204, 404)
+        elif name == "get_proposal":
+            assert got.status_code == 404  # there is none
         else:
             assert got.status_code in (200, 201, 409, 429), (scope, got.text)
+
+
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if not row.who])
+async def test_a_key_is_no_person_whatever_it_may_do(market: Market, name: str) -> None:
+    before = await market.rows()
+    got = await market.call(name, market.api.platform, market.things)
+    assert (got.status_code, got.json()["type"]) == (403, "/problems/permission-missing")
+    assert "personal token" in got.json()["detail"]
+    assert await market.rows() == before
 
 
 async def test_the_platform_and_the_shop_review_and_the_buyer_withdraws(market: Market) -> None:

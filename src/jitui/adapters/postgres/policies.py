@@ -40,7 +40,8 @@ WHERE policy_id = %(policy_id)s AND version = %(version)s AND NOT superseded
 
 _TEXTS: LiteralString = """
 SELECT (to_jsonb(t) || '{"document": "", "cases": ""}')::text FROM policy_text t
-ORDER BY pushed_at DESC, sha256 LIMIT %(limit)s
+WHERE %(at)s::timestamptz IS NULL OR (pushed_at, sha256) < (%(at)s, %(sha256)s)
+ORDER BY pushed_at DESC, sha256 DESC LIMIT %(limit)s
 """
 
 # What is in force or scheduled is not retired: every row of the log from the live one on.
@@ -141,9 +142,10 @@ class PostgresPolicies:
         """The text that has this version."""
         return await self._one(_FIND_TEXT, {"policy_id": policy_id, "version": version}, PolicyText)
 
-    async def texts(self, *, limit: int) -> Sequence[PolicyText]:
+    async def texts(self, *, limit: int, after: tuple[datetime, str] | None = None) -> Sequence[PolicyText]:
         """The newest first."""
-        return await read_rows(self._pool, _TEXTS, {"limit": limit}, PolicyText)
+        at, sha256 = after or (None, None)
+        return await read_rows(self._pool, _TEXTS, {"limit": limit, "at": at, "sha256": sha256}, PolicyText)
 
     async def retire(self, sha256: str, *, by: str, now: datetime, reason: str) -> bool:
         """Whether it was retired now."""

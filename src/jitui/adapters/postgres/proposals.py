@@ -40,7 +40,12 @@ FROM proposal p LEFT JOIN approval a USING (proposal_id)
 _FIND: LiteralString = _READ + " WHERE p.proposal_id = %(proposal_id)s"
 
 _LIST: LiteralString = (
-    _READ + " WHERE p.state = ANY (%(states)s) ORDER BY p.proposed_at DESC, p.proposal_id LIMIT %(limit)s"
+    _READ
+    + """
+WHERE p.state = ANY (%(states)s)
+  AND (%(at)s::timestamptz IS NULL OR (p.proposed_at, p.proposal_id) < (%(at)s, %(id)s::uuid))
+ORDER BY p.proposed_at DESC, p.proposal_id DESC LIMIT %(limit)s
+"""
 )
 
 # Whoever decides on a proposal takes turns with whoever changes it.
@@ -97,9 +102,12 @@ class PostgresProposals:
         async with self._pool.connection() as connection:
             return await _find(connection, proposal_id)
 
-    async def list(self, *, states: Sequence[ProposalState], limit: int) -> Sequence[Proposal]:
+    async def list(
+        self, *, states: Sequence[ProposalState], limit: int, after: tuple[datetime, UUID] | None = None
+    ) -> Sequence[Proposal]:
         """The newest first."""
-        params = {"states": [state.value for state in states], "limit": limit}
+        at, proposal_id = after or (None, None)
+        params = {"states": [state.value for state in states], "limit": limit, "at": at, "id": proposal_id}
         return await read_rows(self._pool, _LIST, params, Proposal)
 
     async def change(

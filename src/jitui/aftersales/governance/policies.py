@@ -81,8 +81,8 @@ class Policies(Protocol):
 
     async def find_text(self, policy_id: str, version: str) -> PolicyText | None: ...
 
-    async def texts(self, *, limit: int) -> Sequence[PolicyText]:
-        """The newest first, without documents and cases."""
+    async def texts(self, *, limit: int, after: tuple[datetime, str] | None = None) -> Sequence[PolicyText]:
+        """The newest first, without documents and cases; `after` is the last row of the page before."""
         ...
 
     async def retire(self, sha256: str, *, by: str, now: datetime, reason: str) -> bool:

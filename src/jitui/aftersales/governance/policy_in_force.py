@@ -39,9 +39,16 @@ class PolicyInForce:
     Pauses take effect at once, because the deciding transaction reads them.
     """
 
-    def __init__(self, policies: Policies, *, seconds: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        policies: Policies,
+        *,
+        seconds: Callable[[], float] = monotonic,
+        re_read_seconds: float = RE_READ_SECONDS,
+    ) -> None:
         self._policies = policies
         self._seconds = seconds
+        self._re_read_seconds = re_read_seconds
         self._compiled: dict[str, Policy] = {}
         self._reading: LogReading | None = None
         self._read_seconds = float("-inf")
@@ -54,7 +61,7 @@ class PolicyInForce:
 
     async def deciding(self) -> Deciding:
         """The live policy with its canary and shadow. Raises NotConfigured when no policy was ever published."""
-        if self._reading is None or self._seconds() - self._read_seconds > RE_READ_SECONDS:
+        if self._reading is None or self._seconds() - self._read_seconds > self._re_read_seconds:
             await self._read_again()
         elif self._in_force is not None and self._in_force.until is not None and self._in_force.until <= self._now():
             self._choose()

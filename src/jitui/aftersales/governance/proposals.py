@@ -35,6 +35,8 @@ ACCOUNT_OLD_ENOUGH = timedelta(days=7)
 """For so long after somebody made or reset an account, its owner is no second person for them."""
 
 MOST_CANARY_PERCENT = 99
+MOST_OPEN = 200
+"""So many proposals that are not closed are looked at for one that says the same."""
 
 
 class ProposalKind(StrEnum):
@@ -111,6 +113,12 @@ class Proposal:
         return msgspec.json.decode(self.content, type=PolicyContent)
 
     @property
+    def content_fields(self) -> Mapping[str, object]:
+        """The content as it is shown."""
+        fields: Mapping[str, object] = msgspec.json.decode(self.content)
+        return fields
+
+    @property
     def approval_ref(self) -> ApprovalRef | None:
         """The approval that it has; None while it has none."""
         if self.approval is None:
@@ -141,8 +149,10 @@ class Proposals(Protocol):
 
     async def find(self, proposal_id: UUID) -> Proposal | None: ...
 
-    async def list(self, *, states: Sequence[ProposalState], limit: int) -> Sequence[Proposal]:
-        """The newest first."""
+    async def list(
+        self, *, states: Sequence[ProposalState], limit: int, after: tuple[datetime, UUID] | None = None
+    ) -> Sequence[Proposal]:
+        """The newest first; `after` is the last row of the page before."""
         ...
 
     async def change(
@@ -190,12 +200,18 @@ class PolicyWish:
 async def propose(
     policies: Policies, proposals: Proposals, wish: PolicyWish, *, by: str, now: datetime
 ) -> Proposal | Blocked:
-    """Push the text and propose it; when anything stands against it, nothing is written and all of it is returned."""
+    """Push the text and propose it; when anything stands against it, nothing is written and all of it is returned.
+
+    Who says it again gets the proposal that is open already.
+    """
     found = await _checked(policies, wish, by=by, now=now)
     if isinstance(found, Blocked):
         return found
     checked, evidence = found
     proposal = _proposal(new_id(0), checked, wish, evidence, by=by, now=now)
+    for one in await proposals.list(states=(ProposalState.OPEN, ProposalState.APPROVED), limit=MOST_OPEN):
+        if (one.content_hash, one.proposed_by) == (proposal.content_hash, by):
+            return one
     await proposals.add(proposal)
     return proposal
 

@@ -49,6 +49,7 @@ _REFUSALS: Mapping[Reason, tuple[RefusalCode, str]] = {
     StepRefusal.NOT_SCHEDULED: (RefusalCode.STEP_NOT_POSSIBLE, "Nothing with this number is still to come."),
     StepRefusal.IN_FORCE: (RefusalCode.STEP_NOT_POSSIBLE, "This text is in force or scheduled."),
     StepRefusal.RETIRED: (RefusalCode.STEP_NOT_POSSIBLE, "This text was retired."),
+    StepRefusal.NOT_LIVE: (RefusalCode.STEP_NOT_POSSIBLE, "Another version is live; look at what is in force first."),
     ConfirmRefusal.NOTHING_TO_CONFIRM: (RefusalCode.NOT_FOUND, "There is nothing of this number to confirm."),
     ConfirmRefusal.OWN_CHANGE: (RefusalCode.SECOND_PERSON_NEEDED, "You did this; somebody else confirms it."),
     ConfirmRefusal.CONFIRMER_IS_RECENT: (RefusalCode.SECOND_PERSON_NEEDED, _RECENT),

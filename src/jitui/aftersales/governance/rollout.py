@@ -40,6 +40,7 @@ class StepRefusal(StrEnum):
     NOT_SCHEDULED = "not_scheduled"
     IN_FORCE = "in_force"
     RETIRED = "retired"
+    NOT_LIVE = "not_live"
 
 
 async def _in_turn(
@@ -62,10 +63,19 @@ async def _in_turn(
 # What one person may do at once --------------------------------------------------------------------------------------
 
 
-async def roll_back(policies: Policies, *, by: str, now: datetime, reason: str) -> LogEntry | StepRefusal:
-    """Bring back the text that was live before the live one, at once."""
+async def roll_back(
+    policies: Policies, *, by: str, now: datetime, reason: str, version: str | None = None
+) -> LogEntry | StepRefusal:
+    """Bring back the text that was live before the live one, at once.
+
+    `version`: the version that the caller saw live; when it is not any more, as when the call is repeated, nothing is
+    done.
+    """
 
     async def plan(log: _Log) -> NewPublication | StepRefusal:
+        found = in_force(log, now)
+        if version is not None and (found is None or found.live.version != version):
+            return StepRefusal.NOT_LIVE
         before = live_before(log, now)
         text = await policies.text(before.sha256) if before is not None else None
         if text is None or text.retired_at is not None:

@@ -5,6 +5,8 @@ An entry `Struct.field` describes a narrower meaning in one body. The types and 
 
 from __future__ import annotations
 
+from jitui.entrypoints.http.descriptions_policies import POLICY_FIELDS
+
 FIELDS: dict[str, str] = {
     "accepted": "Events that are new.",
     "account": "The account's name, such as `escrow`.",
@@ -332,6 +334,7 @@ FIELDS: dict[str, str] = {
     "requested_from": "Only tickets requested at this time or later.",
     "requested_until": "Only tickets requested before this time.",
     "wait_seconds": "Whether to wait for new events.",
+    **POLICY_FIELDS,
 }
 
 

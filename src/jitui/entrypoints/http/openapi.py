@@ -214,7 +214,9 @@ def _content(media_type: str, kind: type[Any], example: object) -> Json:
 
 # Parameters ------------------------------------------------------------------------------------------------------
 
-_UUIDS = frozenset({"ticket_id", "refund_id", "restriction_id", "task_id", "endpoint_id"})
+_UUIDS = frozenset(
+    {"ticket_id", "refund_id", "restriction_id", "task_id", "endpoint_id", "proposal_id", "confirmation_id"}
+)
 _PATH_EXAMPLES = {
     "order_id": "o-1001",
     "buyer_id": "b-1",
@@ -228,6 +230,10 @@ _PATH_EXAMPLES = {
     "refund_id": "0197312a-6c00-7a12-9d11-2b3c4d5e6f3c",
     "restriction_id": "0197312a-7400-7a15-b244-a3b4c5d6e73c",
     "task_id": "3b0f6f43-5a5e-5d0a-9d52-6c1f1c1a2b3c",
+    "proposal_id": "0197312a-8000-7a18-9577-d6e7f8091a00",
+    "confirmation_id": "0197312a-8400-7a19-a688-e7f8091a2b00",
+    "policy_id": "unshipped-instant-refund",
+    "version": "2",
     "endpoint_id": "0197312a-7800-7a16-8355-b4c5d6e7f809",
 }
 

@@ -8,6 +8,7 @@ from jitui.entrypoints.http.resources import (
     buyers,
     cloud_events,
     completions,
+    confirmations,
     coverage,
     decisions,
     events,
@@ -22,6 +23,9 @@ from jitui.entrypoints.http.resources import (
     payments,
     personal_data,
     policies,
+    policy_steps,
+    policy_texts,
+    proposals,
     refund_requests,
     refunds,
     restrictions,
@@ -60,6 +64,10 @@ HANDLERS: tuple[HTTPRouteHandler, ...] = (
     *pauses.HANDLERS,
     *restrictions.HANDLERS,
     *policies.HANDLERS,
+    *policy_texts.HANDLERS,
+    *policy_steps.HANDLERS,
+    *proposals.HANDLERS,
+    *confirmations.HANDLERS,
     *status.HANDLERS,
 )
 """Every operation of the API: served, authorised, documented and tested from this list."""
@@ -91,5 +99,9 @@ EXAMPLES: tuple[object, ...] = (
     *pauses.EXAMPLES,
     *restrictions.EXAMPLES,
     *policies.EXAMPLES,
+    *policy_texts.EXAMPLES,
+    *policy_steps.EXAMPLES,
+    *proposals.EXAMPLES,
+    *confirmations.EXAMPLES,
     *status.EXAMPLES,
 )
