@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import psycopg
 import pytest
 from psycopg import errors
@@ -38,7 +40,7 @@ async def test_no_free_connection_in_time_is_unavailable(empty_database_url: str
 async def test_a_database_that_was_never_migrated_is_unavailable_and_says_what_to_run(empty_database_url: str) -> None:
     async with make_pool(empty_database_url, max_size=1) as pool:
         with pytest.raises(Unavailable, match="jitui migrate"):
-            await PostgresRegistry(pool, "Asia/Shanghai").pauses()
+            await PostgresRegistry(pool, "Asia/Shanghai").pauses(datetime.now(UTC))
 
 
 async def test_a_fault_of_a_statement_stays_what_it_is(empty_database_url: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
+from tests.aftersales.conftest import market as market
 from tests.governance.desk import Desk, open_desk
 
 

@@ -132,6 +132,7 @@ TABLE: dict[str, Row] = {
     "publish_proposal": Row("/v1/proposals/{ticket}/publish", set()),
     "list_confirmations": Row("/v1/confirmations", {P}),
     "confirm_change": Row("/v1/confirmations/{ticket}/confirm", set()),
+    "propose_pause_lift": Row("/v1/pauses/proposed-lifts", set(), {"scope": "platform", "reason": "Over."}),
     "restrict_buyer": Row("/v1/restrictions", {P}, RESTRICTED),
     "list_restrictions": Row("/v1/restrictions?buyer_id=buyer-9", {P}),
     "lift_restriction": Row("/v1/restrictions/{ticket}/lift", {P}),

@@ -13,10 +13,12 @@ from psycopg import errors
 from jitui.adapters.postgres.audit import AuditEntry, write_audit
 from jitui.adapters.postgres.policies import append_publication
 from jitui.adapters.postgres.pool import Connection, Pool, read_rows
+from jitui.adapters.postgres.registry import LIFT_PAUSE
 from jitui.aftersales.governance.policies import NewPublication
 from jitui.aftersales.governance.proposals import (
     ACCOUNT_OLD_ENOUGH,
     Proposal,
+    ProposalKind,
     ProposalRefusal,
     ProposalState,
 )
@@ -151,6 +153,9 @@ class PostgresProposals:
             if not (await connection.execute(_APPROVE, params)).rowcount:
                 return ProposalRefusal.RECENT_ACCOUNT
             await connection.execute(_APPROVED, params)
+            if found.kind is ProposalKind.LIFT_PAUSE and not await _lift(connection, found, by=by, now=now):
+                await connection.rollback()
+                return ProposalRefusal.CHANGED
             told = {"content_hash": content_hash.hex(), "proposed_by": found.proposed_by, "note": note}
             entry = AuditEntry(AuditAction.PROPOSAL_APPROVED, str(proposal_id), by, now, told)
             await write_audit(connection, entry)
@@ -191,6 +196,19 @@ class PostgresProposals:
                 return entry
         except errors.ForeignKeyViolation:  # the approval was voided meanwhile
             return None
+
+
+async def _lift(connection: Connection, proposal: Proposal, *, by: str, now: datetime) -> bool:
+    """Lift the very pause that was proposed, and close the proposal with it."""
+    content = proposal.lift_pause
+    place = {"scope": content.scope, "ref": content.ref, "set_at": content.set_at, "now": now}
+    if not (await connection.execute(LIFT_PAUSE, place)).rowcount:
+        return False
+    closed = {"proposal_id": proposal.proposal_id, "state": "executed", "by": by, "now": now, "reason": ""}
+    await connection.execute(_CLOSE, closed)
+    told = {"proposed_by": proposal.proposed_by, "reason": proposal.reason}
+    await write_audit(connection, AuditEntry(AuditAction.PAUSE_LIFTED, proposal.subject, by, now, told))
+    return True
 
 
 def _not_standing(found: Proposal | None, expected: bytes) -> ProposalRefusal | None:

@@ -179,12 +179,14 @@ SELECT json_build_object(
             SELECT scope, ref, reason FROM pause c
             WHERE (c.scope, lower(normalize(c.ref, NFKC))) IN (
                 SELECT p.scope, lower(normalize(p.ref, NFKC)) FROM places p)
+              AND (c.ends_at IS NULL OR c.ends_at > %(now)s::timestamptz)
             UNION ALL
             -- A restored database has lost shipments and history: nothing is approved at once until it is accepted.
             SELECT 'platform', '', 'payouts are held' WHERE NOT payouts_allowed()) c),
     'paused_scopes', (
         SELECT coalesce(json_agg(s.scope), '[]') FROM (VALUES ('region'), ('category')) s (scope)
-        WHERE EXISTS (SELECT 1 FROM pause c WHERE c.scope = s.scope)),
+        WHERE EXISTS (SELECT 1 FROM pause c WHERE c.scope = s.scope
+                        AND (c.ends_at IS NULL OR c.ends_at > %(now)s::timestamptz))),
     'uncovered_scopes', (
         SELECT coalesce(json_agg(s.scope), '[]') FROM (VALUES ('category')) s (scope)
         WHERE EXISTS (SELECT 1 FROM coverage c WHERE c.scope = s.scope AND NOT c.covered)),

@@ -84,11 +84,32 @@ WHERE c.scope = 'platform' OR (c.scope = 'shop' AND c.ref = %(shop_id)s)
 ORDER BY c.scope, c.ref
 """
 
+# `governance.registry.later_pause` in one statement: greatest() ignores NULL, which has no end.
 _SET_PAUSE: LiteralString = """
-INSERT INTO pause (scope, ref, reason, set_by, set_at)
-VALUES (%(scope)s, %(ref)s, %(reason)s, %(set_by)s, %(set_at)s)
+INSERT INTO pause AS p (scope, ref, reason, set_by, set_at, ends_at, lift_by)
+VALUES (%(scope)s, %(ref)s, %(reason)s, %(set_by)s, %(set_at)s, %(ends_at)s, %(lift_by)s)
 ON CONFLICT (scope, ref) DO UPDATE
-SET reason = excluded.reason, set_by = excluded.set_by, set_at = excluded.set_at
+SET reason = excluded.reason, set_by = excluded.set_by, set_at = excluded.set_at,
+    ends_at = CASE WHEN p.ends_at <= excluded.set_at THEN excluded.ends_at
+                   WHEN p.ends_at IS NULL OR excluded.ends_at IS NULL THEN NULL
+                   ELSE greatest(p.ends_at, excluded.ends_at) END,
+    lift_by = CASE WHEN p.ends_at <= excluded.set_at THEN excluded.lift_by
+                   ELSE coalesce(p.lift_by, excluded.lift_by) END
+RETURNING to_json(p)::text
+"""
+
+_PAUSES: LiteralString = """
+SELECT to_json(p)::text FROM pause p WHERE ends_at IS NULL OR ends_at > %(now)s ORDER BY set_at
+"""
+
+_FIND_PAUSE: LiteralString = """
+SELECT to_json(p)::text FROM pause p
+WHERE scope = %(scope)s AND ref = %(ref)s AND (ends_at IS NULL OR ends_at > %(now)s)
+"""
+
+LIFT_PAUSE: LiteralString = """
+DELETE FROM pause WHERE scope = %(scope)s AND ref = %(ref)s AND (ends_at IS NULL OR ends_at > %(now)s)
+  AND (%(set_at)s::timestamptz IS NULL OR set_at = %(set_at)s)
 """
 
 _RESTRICT: LiteralString = """
@@ -185,7 +206,7 @@ class PostgresRegistry:
 
     async def set_coverage(self, coverage: Coverage) -> None:
         """Decisions read it from the next request on."""
-        place, told = _place(coverage.scope, coverage.ref), {"covered": coverage.covered, "reason": coverage.reason}
+        place, told = place_name(coverage.scope, coverage.ref), {"covered": coverage.covered, "reason": coverage.reason}
         entry = AuditEntry(AuditAction.COVERAGE_SET, place, coverage.set_by, coverage.set_at, told)
         await self._run(_SET_COVERAGE, _values(coverage), entry)
 
@@ -193,24 +214,29 @@ class PostgresRegistry:
         """Every coverage row that applies to the shop."""
         return await read_rows(self._pool, _COVERAGE_OF, {"shop_id": shop_id}, Coverage)
 
-    async def set_pause(self, pause: Pause) -> None:
+    async def set_pause(self, pause: Pause) -> Pause:
         """Stops instant approvals from the next request on."""
         told = {"reason": pause.reason}
-        entry = AuditEntry(AuditAction.PAUSE_SET, _place(pause.scope, pause.ref), pause.set_by, pause.set_at, told)
+        entry = AuditEntry(AuditAction.PAUSE_SET, place_name(pause.scope, pause.ref), pause.set_by, pause.set_at, told)
         async with self._pool.connection() as connection:
-            await connection.execute(_SET_PAUSE, _values(pause))
+            rows = await (await connection.execute(_SET_PAUSE, _values(pause))).fetchall()
             await write_audit(connection, entry)
             await ask_confirmation(connection, entry, pause.reason)
+        return msgspec.json.decode(str(rows[0][0]), type=Pause)
 
     async def lift_pause(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool:
         """Whether there was a pause to lift."""
-        statement: LiteralString = "DELETE FROM pause WHERE scope = %(scope)s AND ref = %(ref)s"
-        entry = AuditEntry(AuditAction.PAUSE_LIFTED, _place(scope, ref), by, now)
-        return await self._run(statement, {"scope": scope.value, "ref": ref}, entry) > 0
+        entry = AuditEntry(AuditAction.PAUSE_LIFTED, place_name(scope, ref), by, now)
+        params = {"scope": scope.value, "ref": ref, "now": now, "set_at": None}
+        return await self._run(LIFT_PAUSE, params, entry) > 0
 
-    async def pauses(self) -> Sequence[Pause]:
-        """All pauses."""
-        return await read_rows(self._pool, "SELECT to_json(p)::text FROM pause p ORDER BY set_at", {}, Pause)
+    async def find_pause(self, scope: Scope, ref: str, now: datetime) -> Pause | None:
+        """The pause that stands for a place."""
+        return await self._one(_FIND_PAUSE, {"scope": scope.value, "ref": ref, "now": now}, Pause)
+
+    async def pauses(self, now: datetime) -> Sequence[Pause]:
+        """All pauses that stand."""
+        return await read_rows(self._pool, _PAUSES, {"now": now}, Pause)
 
     async def restrict(self, restriction: Restriction) -> bool:
         """Withdraw the service from a buyer; False, and nothing changed, where the restriction's id is taken."""
@@ -318,7 +344,8 @@ class PostgresRegistry:
         return found[0] if found else None
 
 
-def _place(scope: Scope, ref: str) -> str:
+def place_name(scope: Scope, ref: str) -> str:
+    """A place as the audit log names it."""
     return f"{scope} {ref}" if ref else scope.value
 
 

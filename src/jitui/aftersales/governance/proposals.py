@@ -113,6 +113,11 @@ class Proposal:
         return msgspec.json.decode(self.content, type=PolicyContent)
 
     @property
+    def lift_pause(self) -> LiftPauseContent:
+        """The content of a proposal to lift a pause."""
+        return msgspec.json.decode(self.content, type=LiftPauseContent)
+
+    @property
     def content_fields(self) -> Mapping[str, object]:
         """The content as it is shown."""
         fields: Mapping[str, object] = msgspec.json.decode(self.content)

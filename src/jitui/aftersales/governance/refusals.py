@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jitui.aftersales.governance.confirmations import ConfirmRefusal
+from jitui.aftersales.governance.pauses import LiftRefusal
 from jitui.aftersales.governance.proposals import ACCOUNT_OLD_ENOUGH, ProposalRefusal
 from jitui.aftersales.governance.publishing import NotAlone
 from jitui.aftersales.governance.rollout import StepRefusal
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 
-Reason = ProposalRefusal | StepRefusal | ConfirmRefusal | NotAlone
+Reason = ProposalRefusal | StepRefusal | ConfirmRefusal | LiftRefusal | NotAlone
 
 _RECENT = (
     f"Whoever made or reset your account within the last {ACCOUNT_OLD_ENOUGH.days} days cannot have it as the second"
@@ -54,13 +55,18 @@ _REFUSALS: Mapping[Reason, tuple[RefusalCode, str]] = {
     ConfirmRefusal.OWN_CHANGE: (RefusalCode.SECOND_PERSON_NEEDED, "You did this; somebody else confirms it."),
     ConfirmRefusal.CONFIRMER_IS_RECENT: (RefusalCode.SECOND_PERSON_NEEDED, _RECENT),
     ConfirmRefusal.CONFIRMED_ALREADY: (RefusalCode.PROPOSAL_CLOSED, "Somebody has confirmed it already."),
+    LiftRefusal.NOT_PAUSED: (RefusalCode.NOT_FOUND, "Nothing is paused there."),
+    LiftRefusal.ANOTHER_ROLE: (
+        RefusalCode.STEP_NOT_POSSIBLE,
+        "Whoever paused this place said whose role lifts it, and yours is another.",
+    ),
     NotAlone.NEEDS_SECOND_PERSON: (
         RefusalCode.SECOND_PERSON_NEEDED,
         "Here a second person approves what lets more money out: propose it, then somebody else approves it.",
     ),
 }
 # StrEnums of equal values are equal, so the table would lose rows without anybody noticing.
-assert len(_REFUSALS) == sum(map(len, (ProposalRefusal, StepRefusal, ConfirmRefusal, NotAlone)))
+assert len(_REFUSALS) == sum(map(len, (ProposalRefusal, StepRefusal, ConfirmRefusal, LiftRefusal, NotAlone)))
 
 
 def refusal_of(reason: Reason) -> Refusal:

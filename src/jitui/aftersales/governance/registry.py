@@ -6,7 +6,7 @@ Only what a decision reads is here; proposals, approval by two people and appeal
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -67,13 +67,34 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Instant approvals are stopped for a place: every request there goes to review."""
+    """Instant approvals are stopped for a place: every request there goes to review, until `ends_at` or its lifting.
+
+    `lift_by`: the role whose people may lift it; None for everybody who may lift pauses.
+    """
 
     scope: Scope
     ref: str
     reason: str
     set_by: str
     set_at: datetime
+    ends_at: datetime | None = None
+    lift_by: str | None = None
+
+    def stands(self, now: datetime) -> bool:
+        """Whether it has not ended by itself."""
+        return self.ends_at is None or self.ends_at > now
+
+
+def later_pause(standing: Pause | None, new: Pause) -> Pause:
+    """What stands when a paused place is paused again: the new reason, and never an earlier end or a wider circle.
+
+    Otherwise a second pause would be a way to lift the first.
+    """
+    if standing is None or not standing.stands(new.set_at):
+        return new
+    endless = standing.ends_at is None or new.ends_at is None
+    ends_at = None if endless else max(standing.ends_at, new.ends_at)  # type: ignore[type-var]  # neither is None
+    return replace(new, ends_at=ends_at, lift_by=standing.lift_by or new.lift_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +203,15 @@ class Registry(Protocol):
 
     async def coverage_of(self, shop_id: str) -> Sequence[Coverage]: ...
 
-    async def set_pause(self, pause: Pause) -> None: ...
+    async def set_pause(self, pause: Pause) -> Pause:
+        """Pause a place; what then stands (`later_pause`)."""
+        ...
 
     async def lift_pause(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool: ...
 
-    async def pauses(self) -> Sequence[Pause]: ...
+    async def find_pause(self, scope: Scope, ref: str, now: datetime) -> Pause | None: ...
+
+    async def pauses(self, now: datetime) -> Sequence[Pause]: ...
 
     async def restrict(self, restriction: Restriction) -> bool: ...
 

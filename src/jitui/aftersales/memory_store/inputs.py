@@ -19,6 +19,7 @@ def decision_inputs(tables: MemoryTables, snapshot: OrderSnapshot, query: Decisi
     order, buyer_id, roll_ups = snapshot.order, snapshot.order.buyer_id, tables.roll_ups
     roll_ups.roll_up(tables.feed, query.now)
     places = {(scope, folded(ref)) for scope, ref in _places(snapshot)}
+    pauses = [row for row in tables.pauses.values() if row.stands(query.now)]
     standing = list(counting(tables.events.get(buyer_id, {}).values()))
     selection = tables.selections.get(buyer_id)
     shop_from, platform_from = query.shop_cap_from or query.now, query.platform_cap_from or query.now
@@ -34,9 +35,9 @@ def decision_inputs(tables: MemoryTables, snapshot: OrderSnapshot, query: Decisi
         restricted=_is_restricted(tables, buyer_id, query.now),
         selection=None if selection is None else selection.verdict,
         coverage=tuple(_scoped(row) for row in tables.coverage.values() if (row.scope, folded(row.ref)) in places),
-        pauses=tuple(_scoped(row) for row in tables.pauses.values() if (row.scope, folded(row.ref)) in places),
+        pauses=tuple(_scoped(row) for row in pauses if (row.scope, folded(row.ref)) in places),
         paused_scopes=tuple(
-            scope.value for scope in (Scope.REGION, Scope.CATEGORY) if any(place[0] is scope for place in tables.pauses)
+            scope.value for scope in (Scope.REGION, Scope.CATEGORY) if any(row.scope is scope for row in pauses)
         ),
         uncovered_scopes=_uncovered_scopes(tables),
         buyer_usage=_buyer_usage(tables, snapshot, query),

@@ -21,6 +21,7 @@ from jitui.aftersales.governance.registry import (
     Scope,
     Selection,
     contradicting,
+    later_pause,
 )
 from jitui.aftersales.memory_store.tables import MemoryTables
 from jitui.aftersales.model.order import Buyer
@@ -58,17 +59,28 @@ class MemoryRegistry:
         """Set whether a place is covered."""
         self._tables.coverage[coverage.scope, coverage.ref] = coverage
 
-    async def set_pause(self, pause: Pause) -> None:
+    async def set_pause(self, pause: Pause) -> Pause:
         """Stop instant approvals for a place."""
-        self._tables.pauses[pause.scope, pause.ref] = pause
+        stands = later_pause(self._tables.pauses.get((pause.scope, pause.ref)), pause)
+        self._tables.pauses[pause.scope, pause.ref] = stands
+        return stands
 
     async def lift_pause(self, scope: Scope, ref: str, *, by: str, now: datetime) -> bool:
         """Whether there was a pause to lift."""
-        return self._tables.pauses.pop((scope, ref), None) is not None
+        if await self.find_pause(scope, ref, now) is None:
+            return False
+        del self._tables.pauses[scope, ref]
+        return True
 
-    async def pauses(self) -> Sequence[Pause]:
-        """All pauses."""
-        return sorted(self._tables.pauses.values(), key=lambda pause: pause.set_at)
+    async def find_pause(self, scope: Scope, ref: str, now: datetime) -> Pause | None:
+        """The pause that stands for a place."""
+        found = self._tables.pauses.get((scope, ref))
+        return found if found is not None and found.stands(now) else None
+
+    async def pauses(self, now: datetime) -> Sequence[Pause]:
+        """All pauses that stand."""
+        standing = (pause for pause in self._tables.pauses.values() if pause.stands(now))
+        return sorted(standing, key=lambda pause: pause.set_at)
 
     async def restrict(self, restriction: Restriction) -> bool:
         """Withdraw the service from a buyer; False, without a change, when the restriction's id exists."""

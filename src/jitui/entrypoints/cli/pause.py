@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -32,6 +32,10 @@ def pause(
     scope: ScopeWord = "platform",
     ref: Annotated[str, typer.Argument(metavar="[REF]", help="Its id; nothing for the platform.")] = "",
     reason: Annotated[str, typer.Option(help="The reason, which tickets show.")] = "",
+    until: Annotated[
+        str, typer.Option(metavar="TIME", help="When it ends by itself, such as 2027-01-01T00:00+08:00.")
+    ] = "",
+    lift_by: Annotated[str, typer.Option(metavar="ROLE", help="Only risk, or only operator, lifts it.")] = "",
     lift: Annotated[bool, typer.Option("--lift", help="End the pause.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="Show the pauses in force.")] = False,
     by: Annotated[str, typer.Option(help="Who does this, for the record.")] = "command line",
@@ -39,7 +43,8 @@ def pause(
 ) -> None:
     """Stop instant approvals from the next request on: every request of that place goes to review and says why.
 
-    Pausing again replaces the reason. --lift without a pause ends with exit code 1.
+    Pausing again replaces the reason, and never brings the end forward. --lift without a pause ends with exit code 1,
+    and also where two people approve: a person proposes it there, by the console or with a personal token.
     """
     from jitui.entrypoints.cli.remote import only_by_key
     from jitui.entrypoints.cli.running import on_service
@@ -53,16 +58,16 @@ def pause(
         if lift:
             lifted = _lift_remotely(client, place)
         elif not listing:
-            _set_remotely(client, place, reason)
+            _set_remotely(client, _wanted(place, reason, by, until, lift_by))
         return _pauses(client)
 
     async def work(service: Service) -> Sequence[Pause]:
         nonlocal lifted
         if lift:
-            lifted = await service.registry.lift_pause(*place, by=by, now=service.clock())
+            lifted = await _lift(service, place, by)
         elif not listing:
-            await _set(service, place, reason, by)
-        return await service.registry.pauses()
+            await service.registry.set_pause(_wanted(place, reason, by, until, lift_by))
+        return await service.registry.pauses(service.clock())
 
     standing = on_service(work, remote)
     if as_json:
@@ -81,7 +86,11 @@ def _place(scope: str, ref: str) -> tuple[Scope, str]:
     return place_of(scope, ref, tuple(Scope))
 
 
-def _check(place: tuple[Scope, str], reason: str) -> None:
+def _wanted(place: tuple[Scope, str], reason: str, by: str, until: str, lift_by: str) -> Pause:
+    """The pause that the command line asks for. Raises BadInput."""
+    from jitui.aftersales.governance.registry import Pause
+    from jitui.bootstrap import utc_now
+    from jitui.entrypoints.cli.policy_publish import moment_of
     from jitui.entrypoints.cli.words import id_of
     from jitui.errors import BadInput
 
@@ -89,20 +98,38 @@ def _check(place: tuple[Scope, str], reason: str) -> None:
         raise BadInput("A pause needs a --reason: tickets show it.", path="--reason")
     if place[1]:
         id_of(place[1], "ref")
+    if lift_by not in ("", "risk", "operator"):
+        raise BadInput(f"--lift-by is risk or operator, not {lift_by!r}.", path="--lift-by")
+    now = utc_now()
+    ends_at = moment_of(until, "--until") if until else None
+    if ends_at is not None and ends_at <= now:
+        raise BadInput(f"{until} is over; --until is a time that is still to come.", path="--until")
+    return Pause(*place, reason, by, now, ends_at, lift_by or None)
 
 
-async def _set(service: Service, place: tuple[Scope, str], reason: str, by: str) -> None:
-    from jitui.aftersales.governance.registry import Pause
+async def _lift(service: Service, place: tuple[Scope, str], by: str) -> bool:
+    """Whether there was a pause to lift. Raises BadInput where somebody else has to say so."""
+    from jitui.aftersales.governance.pauses import Lifter, LiftRefusal, lift_pause
+    from jitui.aftersales.governance.refusals import refusal_of
+    from jitui.errors import BadInput
 
-    _check(place, reason)
-    await service.registry.set_pause(Pause(*place, reason, by, service.clock()))
+    done = await lift_pause(service.registry, service.policies, place, by=Lifter(by), now=service.clock())
+    if done is None or done is LiftRefusal.NOT_PAUSED:
+        return done is None
+    raise BadInput(refusal_of(done).message, path="--lift")
 
 
-def _set_remotely(client: Client, place: tuple[Scope, str], reason: str) -> None:
+def _set_remotely(client: Client, pause: Pause) -> None:
     from jitui.client import api
 
-    _check(place, reason)
-    client.send(api.set_pause(api.PauseSent(scope=api.Scope(place[0]), ref=place[1], reason=reason)))
+    sent = api.PauseSent(
+        scope=api.Scope(pause.scope),
+        ref=pause.ref,
+        reason=pause.reason,
+        ends_at=pause.ends_at,
+        lift_by=cast(Literal["risk", "operator"] | None, pause.lift_by),
+    )
+    client.send(api.set_pause(sent))
 
 
 def _lift_remotely(client: Client, place: tuple[Scope, str]) -> bool:
@@ -125,12 +152,17 @@ def _pauses(client: Client) -> Sequence[Pause]:
     from jitui.entrypoints.cli.remote import our_code
 
     rows = client.send(api.list_pauses()).pauses
-    return [Pause(our_code(Scope, row.scope), row.ref, row.reason, row.set_by, row.set_at) for row in rows]
+    return [
+        Pause(our_code(Scope, row.scope), row.ref, row.reason, row.set_by, row.set_at, row.ends_at, row.lift_by)
+        for row in rows
+    ]
 
 
 def _show(standing: Sequence[Pause]) -> None:
     for row in standing:
         place = f"{row.scope} {row.ref}".strip()
-        echo(f"{place}: paused since {row.set_at.isoformat(timespec='seconds')} by {row.set_by}: {visible(row.reason)}")
+        ends = f" until {row.ends_at.isoformat(timespec='seconds')}" if row.ends_at is not None else ""
+        since = row.set_at.isoformat(timespec="seconds")
+        echo(f"{place}: paused since {since}{ends} by {row.set_by}: {visible(row.reason)}")
     if not standing:
         echo("Nothing is paused.")

@@ -65,7 +65,7 @@ def candidate_of(file: Path, cases: Path | None, effective_at: str) -> Candidate
     )
 
 
-def moment_of(text: str) -> datetime:
+def moment_of(text: str, option: str = "--effective-at") -> datetime:
     """A time with its zone. Raises BadInput."""
     from jitui.errors import BadInput
 
@@ -74,7 +74,7 @@ def moment_of(text: str) -> datetime:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise BadInput(f"{text!r} is no time with a zone, such as 2027-01-01T00:00+08:00.", path="--effective-at")
+        raise BadInput(f"{text!r} is no time with a zone, such as 2027-01-01T00:00+08:00.", path=option)
     return moment
 
 

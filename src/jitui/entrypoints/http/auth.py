@@ -96,10 +96,10 @@ def refuse_access(operation: Operation, key: ApiKey | None) -> AccessRefused | N
         detail = f"This takes a key of scope {allowed}; yours is of scope {key.scope.value}."
         return AccessRefused(Problem(SCOPE_NOT_ALLOWED, detail), "scope")
     if key.role is None and not operation.people_only:
-        allowed = key.permissions is None or needed.value in key.permissions
+        admitted = key.permissions is None or needed.value in key.permissions
     else:
-        allowed = key_may(key, needed)
-    if allowed:
+        admitted = key_may(key, needed)
+    if admitted:
         return None
     if key.role is not None and needed not in grants_of(key):
         detail = f"This takes the permission {needed}, which the role {key.role} does not have."

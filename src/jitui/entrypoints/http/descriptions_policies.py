@@ -63,6 +63,9 @@ POLICY_FIELDS: dict[str, str] = {
     "PolicyProposal.state": "How far the proposal has come.",
     "ProposalQuery.state": "Only proposals in this state.",
     "StopSent.stage": "The stage to end.",
+    "PauseSent.ends_at": "When it ends by itself; null: when it is lifted.",
+    "PauseAnswer.ends_at": "When it ends by itself; null: when it is lifted.",
+    "lift_by": "The role whose people lift it; null: everybody who may lift pauses.",
     "subject": "What it is about.",
     "texts": "The texts, newest first.",
     **{

@@ -132,10 +132,11 @@ _APPROVED = (*_DECIDED, RefusalCode.SECOND_PERSON_NEEDED, RefusalCode.POLICY_BLO
 
 
 def _answer(found: Proposal, status: int = 200) -> Reply:
-    return answer(_proposal(found), status)
+    return answer(proposal_answer(found), status)
 
 
-def _proposal(found: Proposal) -> PolicyProposal:
+def proposal_answer(found: Proposal) -> PolicyProposal:
+    """A proposal as it is shown."""
     approval = None if found.approval is None else shown(ApprovalAnswer, found.approval)
     return shown(
         PolicyProposal, found, content=found.content_fields, content_hash=found.content_hash.hex(), approval=approval
@@ -192,7 +193,7 @@ async def list_proposals(request: RequestContext) -> Reply:
     states = (ProposalState.OPEN, ProposalState.APPROVED) if query.state is None else (query.state,)
     found = await request.service.proposals.list(states=states, limit=query.limit + 1, after=after)
     rows, following = page_of(found, query.limit, lambda one: (one.proposed_at, one.proposal_id))
-    return answer(ProposalPage(proposals=tuple(_proposal(row) for row in rows), next=following))
+    return answer(ProposalPage(proposals=tuple(proposal_answer(row) for row in rows), next=following))
 
 
 @get(

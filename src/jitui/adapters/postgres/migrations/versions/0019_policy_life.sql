@@ -174,6 +174,13 @@ END $$;
 CREATE TRIGGER allowed BEFORE INSERT OR UPDATE OR DELETE ON policy
     FOR EACH ROW EXECUTE FUNCTION publication_is_allowed();
 
+-- Pauses --------------------------------------------------------------------------------------------------------------
+
+ALTER TABLE pause
+    ADD COLUMN ends_at timestamptz,                      -- NULL: until it is lifted
+    ADD COLUMN lift_by text CHECK (lift_by IN ('risk', 'operator')),  -- whose role lifts it; NULL: whoever may
+    ADD CONSTRAINT pause_ends_after_it_began CHECK (ends_at > set_at);
+
 -- Personal tokens -----------------------------------------------------------------------------------------------------
 
 -- A key of a person may do what the person's role may at that moment, and what no other key may: approve.

@@ -1,0 +1,81 @@
+"""Who lifts a pause: where two people approve, one proposes it and another one approves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from jitui.aftersales.governance.policies import Policies
+from jitui.aftersales.governance.proposals import (
+    MOST_OPEN,
+    LiftPauseContent,
+    Proposal,
+    ProposalKind,
+    Proposals,
+    ProposalState,
+    content_of,
+)
+from jitui.aftersales.governance.publishing import NotAlone
+from jitui.aftersales.governance.registry import Registry, Scope
+from jitui.ids import new_id
+
+
+class LiftRefusal(StrEnum):
+    """Why a pause was not lifted."""
+
+    NOT_PAUSED = "not_paused"
+    ANOTHER_ROLE = "another_role"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifter:
+    """Who wants to lift a pause. `role` is None for a key and for the command line, which are nobody's own."""
+
+    name: str
+    role: str | None = None
+
+
+async def lift_pause(
+    registry: Registry, policies: Policies, place: tuple[Scope, str], *, by: Lifter, now: datetime
+) -> LiftRefusal | NotAlone | None:
+    """Lift a pause where one person is enough; None: it was lifted."""
+    scope, ref = place
+    pause = await registry.find_pause(scope, ref, now)
+    if pause is None:
+        return LiftRefusal.NOT_PAUSED
+    if not await policies.single_person():
+        return NotAlone.NEEDS_SECOND_PERSON
+    if pause.lift_by is not None and by.role not in (None, pause.lift_by):
+        return LiftRefusal.ANOTHER_ROLE
+    return None if await registry.lift_pause(scope, ref, by=by.name, now=now) else LiftRefusal.NOT_PAUSED
+
+
+async def propose_lift(
+    registry: Registry, proposals: Proposals, place: tuple[Scope, str], *, by: Lifter, now: datetime, reason: str
+) -> Proposal | LiftRefusal:
+    """Propose that a pause is lifted; a second person's approval lifts it. Who says it again gets what is open."""
+    scope, ref = place
+    pause = await registry.find_pause(scope, ref, now)
+    if pause is None:
+        return LiftRefusal.NOT_PAUSED
+    if pause.lift_by is not None and by.role != pause.lift_by:
+        return LiftRefusal.ANOTHER_ROLE
+    content, digest = content_of(LiftPauseContent(scope.value, ref, pause.set_at))
+    for one in await proposals.list(states=(ProposalState.OPEN,), limit=MOST_OPEN):
+        if one.content_hash == digest:
+            return one
+    proposal = Proposal(
+        proposal_id=new_id(0),
+        kind=ProposalKind.LIFT_PAUSE,
+        subject=f"{scope} {ref}".strip(),
+        content=content,
+        content_hash=digest,
+        reason=reason,
+        proposed_by=by.name,
+        proposed_at=now,
+        state=ProposalState.OPEN,
+        evidence={"paused_by": pause.set_by, "paused_for": pause.reason},
+    )
+    await proposals.add(proposal)
+    return proposal
