@@ -372,6 +372,11 @@ class Publication:
     canary_percent: int | None = None
     cancels: int | None = None
 
+    @property
+    def takes_effect_at(self) -> datetime:
+        """From when on it counts."""
+        return self.effective_at or self.published_at
+
 
 class Store(Protocol):
     """What the core needs of its database. Tickets, refunds and shipments are written through `transaction` alone."""

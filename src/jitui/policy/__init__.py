@@ -24,7 +24,7 @@ from jitui.policy.facts import (
 )
 from jitui.policy.policy import Policy
 from jitui.policy.problems import PolicyProblem, PolicyRefused
-from jitui.policy.public import PublicPolicy, public_view
+from jitui.policy.public import PublicChange, PublicChangeKind, PublicPolicy, public_changes, public_view
 from jitui.policy.sections import Cap, Caps, Condition, Definition, Feature, RestrictionRule
 from jitui.policy.selection import held_out
 
@@ -50,6 +50,8 @@ __all__ = [
     "Policy",
     "PolicyProblem",
     "PolicyRefused",
+    "PublicChange",
+    "PublicChangeKind",
     "PublicPolicy",
     "RestrictionRule",
     "Usages",
@@ -62,6 +64,7 @@ __all__ = [
     "facts_to_json",
     "fits_cap",
     "held_out",
+    "public_changes",
     "public_view",
     "restriction_hits",
 ]

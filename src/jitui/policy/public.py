@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from jitui.policy.policy import Policy
 
@@ -47,3 +48,86 @@ def public_view(policy: Policy) -> PublicPolicy:
         deadline_seconds=policy.review.deadline_seconds,
         on_timeout=policy.review.on_timeout,
     )
+
+
+class PublicChangeKind(StrEnum):
+    """What is otherwise in a later version."""
+
+    CONDITION_ADDED = "condition_added"
+    CONDITION_REMOVED = "condition_removed"
+    CONDITION_REWORDED = "condition_reworded"
+    OTHER_FACTORS_ADDED = "other_factors_added"
+    OTHER_FACTORS_REMOVED = "other_factors_removed"
+    DEADLINE = "deadline"
+    ON_TIMEOUT = "on_timeout"
+    NOTICE = "notice"
+    TITLE = "title"
+
+
+@dataclass(frozen=True, slots=True)
+class PublicChange:
+    """One difference between two versions, in words for everybody; `condition` is empty where it is about none."""
+
+    kind: PublicChangeKind
+    text: Mapping[str, str]
+    condition: str = ""
+
+
+def public_changes(before: PublicPolicy, after: PublicPolicy) -> tuple[PublicChange, ...]:
+    """What of the published part is otherwise in the later version. Of private conditions only that there are some."""
+    old = {one.id: one.text for one in before.conditions}
+    new = {one.id: one.text for one in after.conditions}
+    kinds = PublicChangeKind
+    changes = [
+        PublicChange(kinds.CONDITION_ADDED, _words(text, "新增条件：{}", "New condition: {}"), name)
+        for name, text in new.items()
+        if name not in old
+    ]
+    changes += [
+        PublicChange(kinds.CONDITION_REMOVED, _words(text, "取消条件：{}", "No condition any more: {}"), name)
+        for name, text in old.items()
+        if name not in new
+    ]
+    changes += [
+        PublicChange(
+            kinds.CONDITION_REWORDED,
+            {"zh": f"条件由“{old[name]['zh']}”改为“{text['zh']}”", "en": f"“{old[name]['en']}” is now “{text['en']}”"},
+            name,
+        )
+        for name, text in new.items()
+        if name in old and old[name] != text
+    ]
+    return (*changes, *_other_changes(before, after))
+
+
+def _other_changes(before: PublicPolicy, after: PublicPolicy) -> list[PublicChange]:
+    kinds, found = PublicChangeKind, []
+    if after.other_factors and not before.other_factors:
+        text = {"zh": "平台新增不公开的其他因素", "en": "The platform now considers other factors, too"}
+        found.append(PublicChange(kinds.OTHER_FACTORS_ADDED, text))
+    if before.other_factors and not after.other_factors:
+        text = {"zh": "平台不再考虑不公开的其他因素", "en": "The platform considers no other factors any more"}
+        found.append(PublicChange(kinds.OTHER_FACTORS_REMOVED, text))
+    if before.deadline_seconds != after.deadline_seconds:
+        old, new = (f"{one.deadline_seconds / 3600:g}" for one in (before, after))
+        text = {
+            "zh": f"商家处理时限由 {old} 小时改为 {new} 小时",
+            "en": f"The shop has {new} hours to decide in place of {old}",
+        }
+        found.append(PublicChange(kinds.DEADLINE, text))
+    if before.on_timeout != after.on_timeout:
+        approves = after.on_timeout == "approve"
+        text = {
+            "zh": "商家逾期未处理则" + ("同意退款" if approves else "拒绝退款"),
+            "en": f"A request that the shop does not answer is {'approved' if approves else 'rejected'}",
+        }
+        found.append(PublicChange(kinds.ON_TIMEOUT, text))
+    if before.notice != after.notice:
+        found.append(PublicChange(kinds.NOTICE, _words(after.notice, "工单说明改为：{}", "A ticket now says: {}")))
+    if before.title != after.title:
+        found.append(PublicChange(kinds.TITLE, _words(after.title, "名称改为：{}", "It is now named: {}")))
+    return found
+
+
+def _words(text: Mapping[str, str], chinese: str, english: str) -> Mapping[str, str]:
+    return {"zh": chinese.format(text["zh"]), "en": english.format(text["en"])}

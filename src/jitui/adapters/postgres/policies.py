@@ -69,7 +69,8 @@ ORDER BY 1 DESC, 2 DESC LIMIT 1
 """
 
 _STANDING: LiteralString = f"""
-SELECT json_build_object('read_at', clock_timestamp(), 'entries', coalesce((
+SELECT json_build_object('read_at', clock_timestamp(),
+    'single_person', (SELECT single_person FROM approval_mode), 'entries', coalesce((
     SELECT json_agg({_LOG_ENTRY} ORDER BY p.publication) FROM policy p
     WHERE {_NOT_CANCELLED}
       AND (coalesce(p.effective_at, p.published_at), p.publication) >= (SELECT at, n FROM ({_LIVE_NOW}) live (at, n))
@@ -109,6 +110,7 @@ SELECT json_build_object(
 FROM policy p JOIN policy_text t USING (sha256)
 WHERE (%(before)s::bigint IS NULL OR p.publication < %(before)s)
   AND (%(only)s::bigint IS NULL OR p.publication = %(only)s)
+  AND (NOT %(announced)s OR (p.stage = 'live' AND {_NOT_CANCELLED}))
   AND (NOT %(live)s OR p.publication = (SELECT n FROM ({_LIVE_NOW}) live (at, n)))
 ORDER BY p.publication DESC LIMIT %(limit)s
 """
@@ -175,14 +177,18 @@ class PostgresPolicies:
         except (errors.CheckViolation, errors.ForeignKeyViolation, errors.UniqueViolation) as error:
             raise ValueError(error.diag.message_primary or str(error)) from None
 
-    async def publications(self, *, before: int | None, limit: int, documents: bool = False) -> Sequence[Publication]:
+    async def publications(
+        self, *, before: int | None, limit: int, documents: bool = False, announced: bool = False
+    ) -> Sequence[Publication]:
         """A page of the log, newest first."""
-        params = {"before": before, "only": None, "live": False, "limit": limit, "documents": documents}
+        params = {"before": before, "only": None, "live": False, "limit": limit}
+        params |= {"documents": documents, "announced": announced}
         return await read_rows(self._pool, _PUBLICATIONS, params, Publication)
 
     async def publication(self, number: int | None, *, documents: bool = False) -> Publication | None:
         """One row of the log; without a number that of the live policy."""
-        params = {"before": None, "only": number, "live": number is None, "limit": 1, "documents": documents}
+        params = {"before": None, "only": number, "live": number is None, "limit": 1}
+        params |= {"documents": documents, "announced": False}
         return await self._one(_PUBLICATIONS, params, Publication)
 
     async def keep_public_view(self, sha256: str, view: PublicPolicy | None) -> None:

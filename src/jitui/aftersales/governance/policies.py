@@ -64,10 +64,14 @@ class NewPublication:
 
 @dataclass(frozen=True, slots=True)
 class LogReading:
-    """The rows of the log that decide now or later, and the database's time at which they were read."""
+    """The rows of the log that decide now or later, and the database's time at which they were read.
+
+    `single_person`: one person may do alone what else needs two.
+    """
 
     entries: tuple[LogEntry, ...]
     read_at: datetime
+    single_person: bool = False
 
 
 class Policies(Protocol):
@@ -105,8 +109,10 @@ class Policies(Protocol):
         ...
 
     async def publications(
-        self, *, before: int | None, limit: int, documents: bool = False
-    ) -> Sequence[Publication]: ...
+        self, *, before: int | None, limit: int, documents: bool = False, announced: bool = False
+    ) -> Sequence[Publication]:
+        """A page of the log, newest first. `announced`: only what was, is or will be the live policy."""
+        ...
 
     async def publication(self, number: int | None, *, documents: bool = False) -> Publication | None:
         """One row of the log; without a number that of the live policy."""

@@ -55,6 +55,11 @@ class PolicyInForce:
         self._in_force: InForce | None = None
         self._deciding: Deciding | None = None
 
+    @property
+    def single_person(self) -> bool:
+        """Whether this was an installation for one person when the log was read last, for pages to say so."""
+        return self._reading is not None and self._reading.single_person
+
     async def current(self) -> Policy:
         """The live policy. Raises NotConfigured when no policy was ever published."""
         return (await self.deciding()).live

@@ -147,7 +147,11 @@ WORDS: Mapping[type[StrEnum], Mapping[str, str]] = {
         RefusalCode.WEBHOOK_ENDPOINT_EXISTS: _("There is a webhook endpoint for this address already."),
         RefusalCode.TOO_MANY_WEBHOOK_ENDPOINTS: _("There are too many webhook endpoints."),
         RefusalCode.ENCRYPTION_NOT_CONFIGURED: _("Secrets cannot be stored in this installation."),
-        RefusalCode.SECOND_PERSON_NEEDED: _("Another person must confirm this payment."),
+        RefusalCode.SECOND_PERSON_NEEDED: _("Another person must confirm this."),
+        RefusalCode.PROPOSAL_CHANGED: _("The proposal has changed. Read it again."),
+        RefusalCode.PROPOSAL_CLOSED: _("Somebody has decided on this proposal already."),
+        RefusalCode.STEP_NOT_POSSIBLE: _("This step cannot be taken now."),
+        RefusalCode.POLICY_BLOCKED: _("Something stands against this policy."),
         RefusalCode.UNKNOWN_TENDER: _("This order has no such payment."),
         RefusalCode.DISPUTE_DIFFERS: _("This dispute was reported otherwise before."),
         RefusalCode.DISPUTE_OPEN: _(

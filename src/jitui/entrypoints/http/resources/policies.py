@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from jitui.aftersales.governance.policies import with_public_view
+from jitui.aftersales.governance.publication import LogAction
 from jitui.aftersales.ports import Publication
 from jitui.entrypoints.http.cursors import PublicationPlace, page_of, read_cursor
 from jitui.entrypoints.http.fields import Cursor, PageLimit
@@ -18,6 +19,7 @@ from jitui.entrypoints.http.request import RequestContext
 from jitui.entrypoints.http.resources import sample
 from jitui.entrypoints.http.resources.shared import Sent, Shown
 from jitui.identity.access import Permission
+from jitui.policy import PublicChangeKind, public_changes
 
 
 class PolicyQuery(Sent, frozen=True, kw_only=True):
@@ -34,6 +36,14 @@ class PublicCondition(Shown, frozen=True, kw_only=True):
     text: Mapping[str, str]
 
 
+class PublicChangeRow(Shown, frozen=True, kw_only=True):
+    """One difference from the version before, in words; `condition` is empty where it is about none."""
+
+    kind: PublicChangeKind
+    condition: str
+    text: Mapping[str, str]
+
+
 class PolicyAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
     """A published policy: its public conditions; the document only for the platform."""
 
@@ -45,11 +55,15 @@ class PolicyAnswer(Shown, frozen=True, kw_only=True, omit_defaults=True):
     published_at: datetime
     conditions: tuple[PublicCondition, ...]
     notice: Mapping[str, str]
+    takes_effect_at: datetime
+    replaced_at: datetime | None
+    rolled_back: bool
+    changes: tuple[PublicChangeRow, ...]
     document: str | None = None
 
 
 class PolicyList(Shown, frozen=True, kw_only=True):
-    """A page of published versions, newest first; the newest is in force. `next` is null on the last page."""
+    """A page of published versions, newest first, also those that are announced. `next` is null on the last page."""
 
     policies: tuple[PolicyAnswer, ...]
     next: str | None
@@ -67,8 +81,12 @@ _TAG = ["Policies"]
 )
 async def get_current_policy(request: RequestContext) -> Reply:
     """The published conditions in force."""
-    live = await request.service.policies.publication(None, documents=_sees_documents(request))
-    policy = await _policy(request, live) if live is not None else None
+    policies = request.service.policies
+    live = await policies.publication(None, documents=_sees_documents(request))
+    if live is None:
+        return not_found()
+    earlier = await policies.publications(before=live.publication, limit=1, announced=True)
+    policy = await _policy(request, live, earlier[0] if earlier else None)
     return not_found() if policy is None else answer(policy)
 
 
@@ -76,7 +94,8 @@ async def get_current_policy(request: RequestContext) -> Reply:
     "/v1/policies",
     tags=_TAG,
     summary="List published policies",
-    description="Public: the published conditions and their earlier versions, newest first, by pages.",
+    description="Public: the published conditions, their earlier versions, and what is announced, newest first, by "
+    "pages; each with what changed from the version before it.",
     opt=operation({200: PolicyList}, query=PolicyQuery),
 )
 async def list_policies(request: RequestContext) -> Reply:
@@ -87,9 +106,11 @@ async def list_policies(request: RequestContext) -> Reply:
         before=place.publication if place is not None else None,
         limit=query.limit + 1,
         documents=_sees_documents(request),
+        announced=True,
     )
     rows, following = page_of(found, query.limit, lambda row: (row.publication,))
-    policies = [await _policy(request, row) for row in rows]
+    earlier = [*found[1:], None][: len(rows)]
+    policies = [await _policy(request, row, before) for row, before in zip(rows, earlier, strict=True)]
     return answer(PolicyList(policies=tuple(one for one in policies if one is not None), next=following))
 
 
@@ -97,16 +118,34 @@ def _sees_documents(request: RequestContext) -> bool:
     return request.may(Permission.POLICIES_READ)
 
 
-async def _policy(request: RequestContext, row: Publication) -> PolicyAnswer | None:
-    view = (await with_public_view(request.service.policies, row)).public_view
+async def _policy(request: RequestContext, row: Publication, earlier: Publication | None) -> PolicyAnswer | None:
+    policies = request.service.policies
+    view = (await with_public_view(policies, row)).public_view
     if view is None:
         return None
-    document = row.document if _sees_documents(request) else None
-    return shown(PolicyAnswer, view, published_at=row.published_at, document=document)
+    before = (await with_public_view(policies, earlier)).public_view if earlier is not None else None
+    changes = public_changes(before, view) if before is not None else ()
+    return shown(
+        PolicyAnswer,
+        view,
+        published_at=row.published_at,
+        takes_effect_at=row.takes_effect_at,
+        replaced_at=row.replaced_at,
+        rolled_back=row.action == LogAction.ROLL_BACK,
+        changes=tuple(shown(PublicChangeRow, one) for one in changes),
+        document=row.document if _sees_documents(request) else None,
+    )
 
 
 HANDLERS = (get_current_policy, list_policies)
 
+_CHANGE = PublicChangeRow(
+    kind=PublicChangeKind.CONDITION_ADDED,
+    condition="paid_under_300",
+    text={
+        name: f"{words}{sample.UNDER_300[name]}" for name, words in (("zh", "新增条件："), ("en", "New condition: "))
+    },
+)
 _POLICY = PolicyAnswer(
     policy_id="unshipped-instant-refund",
     version="1",
@@ -116,5 +155,9 @@ _POLICY = PolicyAnswer(
     published_at=sample.PAID_AT,
     conditions=(PublicCondition(id="paid_under_300", text=sample.UNDER_300),),
     notice=sample.NOTICE,
+    takes_effect_at=sample.PAID_AT,
+    replaced_at=None,
+    rolled_back=False,
+    changes=(_CHANGE,),
 )
-EXAMPLES = (_POLICY, PolicyList(policies=(_POLICY,), next=None))
+EXAMPLES = (_CHANGE, _POLICY, PolicyList(policies=(_POLICY,), next=None))

@@ -1,0 +1,39 @@
+"""What changed between two published versions, in words, and nothing of what is private."""
+
+from __future__ import annotations
+
+import pytest
+
+from jitui.policy import Policy, PublicChangeKind, public_changes, public_view
+from tests.aftersales.market import DEFAULT_POLICY
+
+BASE = DEFAULT_POLICY.text
+
+
+def changes(old: str, new: str) -> list[tuple[PublicChangeKind, str]]:
+    found = public_changes(public_view(Policy.from_text(old)), public_view(Policy.from_text(new)))
+    assert all(set(one.text) == {"zh", "en"} and all(one.text.values()) for one in found)
+    return [(one.kind, one.condition) for one in found]
+
+
+def test_the_same_version_changed_nothing() -> None:
+    assert changes(BASE, BASE) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "condition"),
+    [
+        ("deadline: 48h", "deadline: 72h", PublicChangeKind.DEADLINE, ""),
+        ("on_timeout: approve", "on_timeout: reject", PublicChangeKind.ON_TIMEOUT, ""),
+        ("id: unshipped #", "id: not_shipped #", PublicChangeKind.CONDITION_REMOVED, "unshipped"),
+    ],
+)
+def test_a_public_difference_is_told(old: str, new: str, kind: PublicChangeKind, condition: str) -> None:
+    assert old in BASE
+    assert (kind, condition) in changes(BASE, BASE.replace(old, new))
+
+
+def test_a_private_bound_is_nobodys_business() -> None:
+    private = BASE.replace("over: 30d", "over: 31d")
+    assert private != BASE
+    assert changes(BASE, private) == []
