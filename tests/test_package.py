@@ -22,7 +22,7 @@ def test_the_four_names_decide_and_explain() -> None:
     assert jitui.__all__ == ["Policy", "PolicyRefused", "decide", "explain"]
     policy = jitui.Policy.from_file(POLICY)
     decision = jitui.decide(policy, {"order.paid_minor": 30_000})
-    assert jitui.explain(decision, "en").rows[2].sentence == "The order's paid amount is under 300.00 CNY"
+    assert jitui.explain(decision, "en").rows[2].sentence == "The order's paid amount is under CN¥300.00"
     assert issubclass(jitui.PolicyRefused, Exception)
 
 

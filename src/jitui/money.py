@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from babel import Locale
 
 MAX_AMOUNT_MINOR = 10**15
 """The largest amount: far above any order, and sums over thousands of rows still fit into 64 bits."""
@@ -60,6 +65,15 @@ def to_decimal_text(amount_minor: int, currency: str) -> str:
     sign = "-" if amount_minor < 0 else ""
     digits = str(abs(amount_minor)).rjust(exponent + 1, "0")
     return sign + (digits if exponent == 0 else f"{digits[:-exponent]}.{digits[-exponent:]}")
+
+
+def localised_amount(amount_minor: int, currency: str, locale: Locale) -> str:
+    """12900 in CNY as `¥129.00` in the locale zh_CN and as `CN¥129.00` in en, with the decimals of ISO 4217."""
+    pattern = copy(locale.currency_formats["standard"])
+    digits = currency_exponent(currency)
+    pattern.frac_prec = (digits, digits)  # CLDR would drop decimals of some currencies, such as RSD
+    amount = Decimal(to_decimal_text(amount_minor, currency))
+    return str(pattern.apply(amount, locale, currency=currency, currency_digits=False))
 
 
 def from_decimal_text(text: str, currency: str) -> int | None:

@@ -194,7 +194,7 @@ def test_two_policies_side_by_side(engine: Engine, tmp_path: Path) -> None:
         requests=[request(1, "2025-06-01T12:00:00Z"), request(2, "2025-06-02T12:00:00Z", buyer="new")],
     )
     here = without_hold_out()
-    stricter = Policy.from_text(here.text.replace("order.paid_minor < 30000", "order.paid_minor < 10000"))
+    stricter = Policy.from_text(here.text.replace("limit_minor: 30000", "limit_minor: 10000"))
     one = replayed(engine, history, here)
     other = replayed(engine, history, stricter, "against")
     compared = compare(one.path, other.path, "here", "there", "CNY")

@@ -38,7 +38,7 @@ def test_a_ticket_is_explained_in_words(settings: dict[str, str], ticket_id: UUI
     done = in_a_process("explain", str(ticket_id), "--language", "en", settings=settings)
     assert done.code == 0, done.err
     assert max(map(len, done.out.splitlines())) <= 80
-    assert "unshipped-instant-refund, version 1" in done.out
+    assert "unshipped-instant-refund, version 2" in done.out
     flat = " ".join(done.out.split())
     assert "order.paid_minor = 12900" in flat
     assert "buyer.account_age_days = unknown" in flat
@@ -51,7 +51,7 @@ def test_a_ticket_is_explained_to_a_script(jitui: Jitui, ticket_id: UUID) -> Non
     assert document["outcome"] == "review"
     conditions = {row["id"]: row for row in document["conditions"]}
     assert conditions["paid_under_300"]["verdict"] == "true"
-    assert conditions["paid_under_300"]["sentence"] == "订单实付金额低于 300 元"
+    assert conditions["paid_under_300"]["sentence"] == "订单实付金额低于 ¥300.00"
     assert conditions["premium_buyer"]["verdict"] == "false"
     assert conditions["premium_buyer"]["facts"]["buyer.completed_orders_365d"] == 0
     assert document["unknown"] == []

@@ -11,7 +11,7 @@ from jitui.policy import FACTS
 from tests.aftersales.market import POLICY_FILE
 from tests.cli.conftest import Jitui, in_a_process
 
-BROKEN = "paid_under_300\n    when: order.paid_minor < 30000"
+BROKEN = "paid_under_300\n    when: order.paid_minor < limit_minor"
 
 
 def test_a_broken_policy_is_named_with_line_and_column(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_a_broken_policy_is_named_with_line_and_column(tmp_path: Path) -> None:
     problem, good = done.out.splitlines()
     assert problem.startswith(f"broken.yaml:{line}:")
     assert "payd_minor" in problem
-    assert "good: unshipped-instant-refund, version 1" in good
+    assert "good: unshipped-instant-refund, version 2" in good
 
 
 def test_a_policy_that_is_not_there_is_code_2(jitui: Jitui, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_the_facts_fit_80_columns_and_are_all_there(jitui: Jitui) -> None:
 
 
 def test_a_published_policy_is_live_once(jitui: Jitui) -> None:
-    assert jitui("migrate", "--json").json["policy"] == "unshipped-instant-refund, version 1"
+    assert jitui("migrate", "--json").json["policy"] == "unshipped-instant-refund, version 2"
     again = jitui("policy", "publish", str(POLICY_FILE), "--json")
     assert again.json["published"] is False
 
@@ -67,7 +67,7 @@ OTHER_VERSION = "7-of-this-test"
 def other_file(tmp_path: Path) -> Path:
     file = tmp_path / "other.yaml"
     file.write_text(
-        POLICY_FILE.read_text(encoding="utf-8").replace('version: "1"', f'version: "{OTHER_VERSION}"'), "utf-8"
+        POLICY_FILE.read_text(encoding="utf-8").replace('version: "2"', f'version: "{OTHER_VERSION}"'), "utf-8"
     )
     return file
 
@@ -102,7 +102,7 @@ def test_no_command_but_an_explicit_one_publishes(
     monkeypatch.setenv("JITUI_POLICY_FILE", str(other_file))
     jitui(*words)
     jitui("migrate")
-    assert publications(settings) == ["1"]
+    assert publications(settings) == ["2"]
 
 
 def test_the_configured_file_is_the_first_policy_of_a_new_installation(
@@ -111,8 +111,8 @@ def test_the_configured_file_is_the_first_policy_of_a_new_installation(
     monkeypatch.setenv("JITUI_POLICY_FILE", str(other_file))
     assert jitui("migrate", "--json").json["policy"].endswith(f"version {OTHER_VERSION}")
     assert jitui("policy", "publish", str(POLICY_FILE), "--json").json["published"] is True
-    assert jitui("migrate", "--json").json["policy"].endswith("version 1")
-    assert publications(settings) == [OTHER_VERSION, "1"]
+    assert jitui("migrate", "--json").json["policy"].endswith("version 2")
+    assert publications(settings) == [OTHER_VERSION, "2"]
 
 
 def test_serving_without_a_policy_is_refused_with_what_to_do(jitui: Jitui) -> None:

@@ -19,14 +19,14 @@ def test_only_a_difference_in_meaning_is_exit_code_1(tmp_path: Path) -> None:
 
 
 def test_the_json_names_every_change_and_whether_it_decides(tmp_path: Path) -> None:
-    (tmp_path / "new.yaml").write_text(TEXT.replace('version: "1"', 'version: "2"'), encoding="utf-8")
+    (tmp_path / "new.yaml").write_text(TEXT.replace('version: "2"', 'version: "3"'), encoding="utf-8")
     done = in_a_process("policy", "diff", str(POLICY_FILE), "new.yaml", "--json", settings={}, cwd=tmp_path)
-    assert (done.code, done.json["decides"], done.json["new"]["version"]) == (1, False, "2")
-    assert done.json["changes"] == [{"name": "version", "what": "1 → 2", "decides": False, "used_by": []}]
+    assert (done.code, done.json["decides"], done.json["new"]["version"]) == (1, False, "3")
+    assert done.json["changes"] == [{"name": "version", "what": "2 → 3", "decides": False, "used_by": []}]
 
 
 def test_a_change_is_told_in_words_and_in_tickets(tmp_path: Path) -> None:
-    (tmp_path / "new.yaml").write_text(TEXT.replace("< 30000", "< 9000"), encoding="utf-8")
+    (tmp_path / "new.yaml").write_text(TEXT.replace("limit_minor: 30000", "limit_minor: 9000"), encoding="utf-8")
     times = (f"2025-06-0{day}T08:00:00Z" for day in (2, 3))
     history = small_history(tmp_path / "history", requests=[request(n, at) for n, at in enumerate(times, 1)])
     words = ("policy", "diff", str(POLICY_FILE), str(tmp_path / "new.yaml"), "--history", str(history))

@@ -38,9 +38,9 @@ def test_a_case_that_fails_says_what_was_expected_what_came_and_why(tmp_path: Pa
     assert done.code == 1
     first, why, figures, summary = [row.strip() for row in done.out.splitlines()]
     assert first == f"my.cases.yaml:{line}: dear: outcome is review, expected instant"
-    assert why == "paid_under_300 is false: The order's paid amount is under 300.00 CNY"
+    assert why == "paid_under_300 is false: The order's paid amount is under CN¥300.00"
     assert figures == "(order.paid_minor = 30000)"
-    assert summary.startswith("unshipped-instant-refund, version 1: 0 good, 1 failed")
+    assert summary.startswith("unshipped-instant-refund, version 2: 0 good, 1 failed")
 
 
 def test_coverage_is_a_remark_or_a_failure(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ async def test_asking_opens_a_ticket_that_is_approved_at_once(market: Marketplac
     assert (ticket.approved_by, ticket.amount_minor) == (ApprovedBy.INSTANT_REFUND, 4900)
     page = await visitor.see(done.headers["location"])
     assert "Your money is on its way" in page.text
-    assert "The order's paid amount is under 300.00 CNY" in page.text
+    assert "The order's paid amount is under CN¥300.00" in page.text
 
 
 async def test_a_form_sent_twice_asks_once(market: Marketplace, visit: Visit) -> None:

@@ -15,7 +15,7 @@ from tests.publishing import damage_texts, put_in_force
 
 async def _publish(market: Marketplace, count: int) -> None:
     for number in range(2, count + 1):
-        policy = Policy.from_text(DEFAULT_POLICY.text.replace('version: "1"', f'version: "v{number}"'))
+        policy = Policy.from_text(DEFAULT_POLICY.text.replace('version: "2"', f'version: "v{number}"'))
         await put_in_force(market.service.policies, policy, by="tests", now=market.service.clock())
 
 

@@ -191,8 +191,8 @@ async def test_a_shop_reads_its_benefit(api: Api) -> None:
 
 async def _publish_versions(api: Api, count: int) -> None:
     text = DEFAULT_POLICY.text
-    for number in range(2, count + 1):
-        policy = Policy.from_text(text.replace('version: "1"', f'version: "{number}"'))
+    for number in range(3, count + 2):
+        policy = Policy.from_text(text.replace('version: "2"', f'version: "{number}"'))
         assert policy.version == str(number)
         await put_in_force(api.service.policies, policy, by="tests", now=api.now.at)
 
@@ -205,12 +205,12 @@ async def test_versions_of_the_policy_come_by_pages_newest_first(api: Api) -> No
         page = (await api.call("GET", "/v1/policies", params=params)).json()
         seen += [row["version"] for row in page["policies"]]
         cursor = page["next"]
-    assert (seen, cursor) == (["5", "4", "3", "2", "1"], None)
+    assert (seen, cursor) == (["6", "5", "4", "3", "2"], None)
     assert (await api.call("GET", "/v1/policies", params={"limit": 5})).json()["next"] is None
     assert (await api.call("GET", "/v1/policies", params={"limit": 201})).status_code == 400
-    assert (await api.call("GET", "/v1/policies/current")).json()["version"] == "5"
+    assert (await api.call("GET", "/v1/policies/current")).json()["version"] == "6"
     whole = (await api.get("/v1/policies", params={"limit": 2})).json()["policies"]
-    assert 'version: "5"' in whole[0]["document"]
+    assert 'version: "6"' in whole[0]["document"]
 
 
 async def test_a_stored_public_view_is_what_is_answered_and_nothing_is_compiled_again(api: Api) -> None:

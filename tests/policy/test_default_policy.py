@@ -26,7 +26,7 @@ def test_all_conditions_together_refund_at_once() -> None:
     assert decision.outcome is Outcome.INSTANT
     assert stopped_by(decision) == {}
     assert decision.unknown == ()
-    assert (decision.policy_id, decision.policy_version) == ("unshipped-instant-refund", "1")
+    assert (decision.policy_id, decision.policy_version) == ("unshipped-instant-refund", "2")
     assert decision.engine.startswith("cel-expr-python ")
 
 

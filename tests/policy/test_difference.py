@@ -32,7 +32,7 @@ def test_a_policy_does_not_differ_from_itself_written_otherwise() -> None:
     without_comments = re.sub(r"(?m) *#.*$", "", TEXT)
     assert without_comments != TEXT
     assert between(TEXT, without_comments) == ()
-    assert between(TEXT, TEXT.replace("order.paid_minor < 30000", '"(order.paid_minor  <  30000)"')) == ()
+    assert between(TEXT, TEXT.replace("order.paid_minor < limit_minor", '"(order.paid_minor  <  limit_minor)"')) == ()
     words = "['unshipped', 'label_printed']"
     assert between(TEXT, TEXT.replace(words, "['label_printed', 'unshipped']")) == ()
 
@@ -223,10 +223,11 @@ def test_a_method_is_written_with_what_it_looks_for(method: str) -> None:
 
 
 def test_an_amount_that_moved_with_the_currency_is_not_said_in_either() -> None:
-    cheaper = TEXT.replace("order.paid_minor < 30000", "order.paid_minor < 20000")
+    cheaper = TEXT.replace("limit_minor: 30000", "limit_minor: 20000")
     abroad = cheaper.replace("currency: CNY", "currency: USD")
     said = {change.name: change.what for change in between(TEXT, abroad)}
-    assert said["conditions.paid_under_300"] == "`order.paid_minor < 30000` → `order.paid_minor < 20000`"
+    moved = "by its parameters: `order.paid_minor < 30000` → `order.paid_minor < 20000`"
+    assert said["conditions.paid_under_300"] == moved
 
 
 @pytest.mark.parametrize(("percent", "means"), [(3, "more"), (1, "fewer")])

@@ -74,7 +74,7 @@ def test_sentences_come_in_the_readers_language() -> None:
     assert decision.outcome is Outcome.REVIEW
     chinese = explain(decision, "zh", "buyer")
     assert chinese.outcome is Outcome.REVIEW
-    assert chinese.rows[1].sentence == "订单实付金额低于 300 元"
+    assert chinese.rows[1].sentence == "订单实付金额低于 ¥300.00"
     assert "等因素" in chinese.rows[-1].sentence
     assert explain(decision).rows[0].sentence == "买家为平台优质用户"
 

@@ -37,6 +37,7 @@ effective_from: 2025-01-26T00:00:00+08:00
 currency: CNY
 title: {zh: 题, en: Title}
 legal_basis: {zh: 规则, en: Rules, url: "https://example.com/rules"}
+parameters: {spare: -3}
 attributes: {buyer.level: int, buyer.member: bool, buyer.tier: {enum: [gold, silver]}}
 features:
   buyer.orders: {count: order_paid, over: 90d}

@@ -25,7 +25,7 @@ from jitui.policy.facts import (
 from jitui.policy.policy import Policy
 from jitui.policy.problems import PolicyProblem, PolicyRefused
 from jitui.policy.public import PublicChange, PublicChangeKind, PublicPolicy, public_changes, public_view
-from jitui.policy.sections import Cap, Caps, Condition, Definition, Feature, RestrictionRule
+from jitui.policy.sections import Cap, Caps, Condition, Definition, Feature, Parameter, RestrictionRule
 from jitui.policy.selection import held_out
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Feature",
     "Line",
     "Outcome",
+    "Parameter",
     "Policy",
     "PolicyProblem",
     "PolicyRefused",

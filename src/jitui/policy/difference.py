@@ -12,7 +12,7 @@ from typing import Any
 from jitui.money import to_decimal_text
 from jitui.policy.facts import LINE_FIELDS, FactSpec
 from jitui.policy.language.syntax import Call, DefinitionRef, Fact, LineField, Literal, Node, walk
-from jitui.policy.language.unparse import Moved, expanded, moved_constants, unparse
+from jitui.policy.language.unparse import Moved, expanded, moved_constants, parameters_in, unparse
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.sections import Cap, Condition, Definition, Feature, RestrictionRule
 
@@ -33,6 +33,7 @@ _HEADER = {
     "effective_from": ("effective_from", False, ""),
     "currency": ("currency", True, "every amount means another sum"),
 }
+_SAME = ": the same, written otherwise"
 _CAP_NAMES = ("per_buyer", "per_shop", "platform")
 _CAP_FACTS = {"per_buyer": "caps.buyer_ok", "per_shop": "caps.shop_ok", "platform": "caps.platform_ok"}
 
@@ -42,6 +43,7 @@ def differences(old: LoadedPolicy, new: LoadedPolicy) -> tuple[PolicyChange, ...
     return (
         *_header(old, new),
         *_texts(old, new),
+        *_parameters(old, new),
         *_attributes(old, new),
         *_features(old, new),
         *_definitions(old, new),
@@ -69,6 +71,26 @@ def _words(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterato
     for key in dict.fromkeys((*old, *new)):
         if old.get(key) != new.get(key):
             yield PolicyChange(f"{name}.{key}", f"“{old.get(key, '')}” → “{new.get(key, '')}”", decides=False)
+
+
+def _parameters(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
+    """The parameters whose values differ, with the conditions, restrictions, sentences and limits that use them."""
+    before, after = ({one.name: one for one in policy.parameters} for policy in (old, new))
+    for name in dict.fromkeys((*before, *after)):
+        given = [one for one in (before.get(name), after.get(name)) if one is not None]
+        if len(given) == 2 and given[0].value == given[1].value:
+            continue
+        rules = tuple(dict.fromkeys((*_readers(old, name), *_readers(new, name))))
+        decides = any(_decides_otherwise(old, new, rule) for rule in rules)
+        decides = decides or any(_limits_something(key, old, new) for one in given for key in one.limits)
+        others = [key for one in given for key in (*one.limits, *one.shown_in)]
+        what = _before_after(name, before, after, lambda one: str(one.value))
+        yield PolicyChange(f"parameters.{name}", what, decides, tuple(dict.fromkeys((*rules, *others))))
+
+
+def _limits_something(key: str, old: LoadedPolicy, new: LoadedPolicy) -> bool:
+    """Whether a cap or share, named by its key in the file, differs and decides."""
+    return any(change.decides and change.name == key for change in (*_selection(old, new), *_caps(old, new)))
 
 
 def _attributes(old: LoadedPolicy, new: LoadedPolicy) -> Iterator[PolicyChange]:
@@ -170,11 +192,14 @@ def _rule(name: str, old: LoadedPolicy, new: LoadedPolicy, one: Any, other: Any)
     same = expanded(one.tree, whole[0]) == expanded(other.tree, whole[1])
     if before != after:
         what = _rewritten((old, one.tree), (new, other.tree), *whole, more, less) if not same else None
-        what = what or f"{_when(one)} → {_when(other)}" + (": the same, written otherwise" if same else "")
-        yield PolicyChange(name, what, not same)
+        by = "by its parameters: " if _when(one) == _when(other) else ""
+        what = what or f"{_when(one)} → {_when(other)}" + (_SAME if same else "")
+        yield PolicyChange(name, f"{by}{what}", not same)
     elif not same:
         what = _rewritten((old, one.tree), (new, other.tree), *whole, more, less)
         yield PolicyChange(name, f"by its definitions: {what or 'they changed'}", decides=True)
+    elif parameters_in(one.tree) != parameters_in(other.tree):
+        yield PolicyChange(name, f"{_when(one)} → {_when(other)}{_SAME}", decides=False)
     if isinstance(one, Condition):
         if one.public != other.public:
             yield PolicyChange(f"{name}.public", f"made {'public' if other.public else 'private'}", decides=False)

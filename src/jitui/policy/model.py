@@ -9,7 +9,17 @@ from datetime import datetime
 from jitui.policy.facts import FactSpec
 from jitui.policy.problems import PolicyProblem
 from jitui.policy.program import Programs
-from jitui.policy.sections import Caps, Condition, Definition, Feature, RestrictionRule, Review, SelectionSection, Text
+from jitui.policy.sections import (
+    Caps,
+    Condition,
+    Definition,
+    Feature,
+    Parameter,
+    RestrictionRule,
+    Review,
+    SelectionSection,
+    Text,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +36,7 @@ class LoadedPolicy:
     title: Text
     notice: Text
     legal_basis: Text
+    parameters: tuple[Parameter, ...]
     attributes: Mapping[str, FactSpec]
     features: tuple[Feature, ...]
     definitions: tuple[Definition, ...]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jitui.policy.facts import LINES, Facts, FactSpec, FactType, KnownValue, ScalarValue, fitting, known_lines
 from jitui.policy.language.expression import evaluating_env, value_of
 from jitui.policy.language.syntax import DefinitionRef, Fact, LineField, Names, Node, Quantifier, walk
+from jitui.policy.language.unparse import parameters_in
 from jitui.policy.sections import Condition, Definition, RestrictionRule
 
 if TYPE_CHECKING:
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """The facts, line fields and definitions that an expression reads, also through its definitions."""
+    """The facts, line fields, definitions and parameters that an expression reads, also through its definitions."""
 
     facts: tuple[str, ...]
     line_fields: tuple[str, ...]
     definitions: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every variable that the expression reads."""
-        return self.facts + self.definitions
+        return self.facts + self.definitions + self.parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Programs:
 
     env: Env
     specs: Mapping[str, FactSpec]
+    parameters: Mapping[str, int]
     conditions: tuple[Program, ...]
     condition_definitions: tuple[Program, ...]
     condition_reads: Reads
@@ -58,13 +61,13 @@ class Programs:
 
 
 def compile_programs(
-    specs: Mapping[str, FactSpec],
+    names: Names,
     definitions: tuple[Definition, ...],
     conditions: tuple[Condition, ...],
     restrictions: tuple[RestrictionRule, ...],
 ) -> Programs:
     """Compile checked expressions for evaluation; `definitions` are in the order of their dependencies."""
-    env = evaluating_env(Names(specs, {definition.name: definition.type for definition in definitions}))
+    env = evaluating_env(names)
     known: dict[str, Reads] = {}
     named: list[Program] = []
     for definition in definitions:
@@ -82,7 +85,8 @@ def compile_programs(
     condition_reads, restriction_reads = _union(of_conditions), _union(of_restrictions)
     return Programs(
         env,
-        specs,
+        names.facts,
+        names.parameters,
         of_conditions,
         tuple(program for program in named if program.id in condition_reads.definitions),
         condition_reads,
@@ -102,6 +106,7 @@ def reads_of(tree: Node, definitions: Mapping[str, Reads]) -> Reads:
     facts: dict[str, None] = {}
     fields: dict[str, None] = {}
     names: dict[str, None] = {}
+    parameters = dict.fromkeys(parameters_in(tree))
     for node in walk(tree):
         match node:
             case Fact(name=name):
@@ -115,7 +120,8 @@ def reads_of(tree: Node, definitions: Mapping[str, Reads]) -> Reads:
                 names |= dict.fromkeys((*inner.definitions, name))
                 facts |= dict.fromkeys(inner.facts)
                 fields |= dict.fromkeys(inner.line_fields)
-    return Reads(tuple(facts), tuple(fields), tuple(names))
+                parameters |= dict.fromkeys(inner.parameters)
+    return Reads(tuple(facts), tuple(fields), tuple(names), tuple(parameters))
 
 
 def _union(programs: Iterable[Program]) -> Reads:
@@ -124,6 +130,7 @@ def _union(programs: Iterable[Program]) -> Reads:
         tuple(dict.fromkeys(name for read in reads for name in read.facts)),
         tuple(dict.fromkeys(name for read in reads for name in read.line_fields)),
         tuple(dict.fromkeys(name for read in reads for name in read.definitions)),
+        tuple(dict.fromkeys(name for read in reads for name in read.parameters)),
     )
 
 
@@ -153,7 +160,8 @@ def evaluate(
     rules: tuple[Program, ...],
 ) -> tuple[bool | None, ...]:
     """The value of each rule, None for unknown. An unknown definition is left out, like an unknown fact."""
-    data: dict[str, KnownValue | list[dict[str, ScalarValue]]] = dict(known)
+    # A parameter is a variable for the run time: its compiler knows no named constants.
+    data: dict[str, KnownValue | list[dict[str, ScalarValue]]] = {**programs.parameters, **known}
     lines = data.get(LINES)
     if isinstance(lines, tuple):
         data[LINES] = list(lines)  # the run time accepts a list, and no other sequence

@@ -17,6 +17,20 @@ Text = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """A whole number with a name, which expressions, sentences and limits share.
+
+    `shown_in` are the sentences and `limits` the caps and shares that use it, by their keys in the file; which
+    expressions use it, the programs know.
+    """
+
+    name: str
+    value: int
+    shown_in: tuple[str, ...]
+    limits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Feature:
     """A number that is counted from one kind of event of a buyer or a shop: a fact of type int with its own name.
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -22,7 +20,7 @@ from babel.support import Translations
 from babel.units import format_unit
 
 from jitui.entrypoints.console.words import WORDS
-from jitui.money import currency_exponent, to_decimal_text
+from jitui.money import localised_amount
 from jitui.policy.explain import Language as PolicyLanguage
 from jitui.settings import Language
 
@@ -63,11 +61,7 @@ class Speech:
 
     def money(self, amount_minor: int, currency: str) -> str:
         """`12900` in CNY as ¥129.00 or CN¥129.00."""
-        pattern = copy(self.locale.currency_formats["standard"])
-        digits = currency_exponent(currency)
-        pattern.frac_prec = (digits, digits)  # CLDR would drop decimals of some currencies, such as RSD
-        amount = Decimal(to_decimal_text(amount_minor, currency))
-        return str(pattern.apply(amount, self.locale, currency=currency, currency_digits=False))
+        return localised_amount(amount_minor, currency, self.locale)
 
     def moment(self, at: datetime) -> str:
         """The date, the time to the second, and the zone."""

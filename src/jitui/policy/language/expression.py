@@ -88,7 +88,7 @@ def _variables(names: Names, lines: Type) -> Mapping[str, Type]:
     facts = {name: _SCALAR_TYPES.get(spec.type, lines) for name, spec in names.facts.items()}
     # A definition with a fault gets the type DYN, which fits everywhere, so its fault is reported only once.
     definitions = {name: _SCALAR_TYPES[kind] if kind else cel.Type.DYN for name, kind in names.definitions.items()}
-    return facts | definitions
+    return facts | definitions | dict.fromkeys(names.parameters, cel.Type.INT)
 
 
 @cache

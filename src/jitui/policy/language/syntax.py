@@ -7,7 +7,7 @@ construct that could evaluate differently in CEL and over columns has no node he
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -42,11 +42,15 @@ class Operator(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A constant; `at`, here and below, is the offset of its first character in the expression."""
+    """A constant; `at`, here and below, is the offset of its first character in the expression.
+
+    `parameter` is the name under which it is written, when it is the value of a parameter.
+    """
 
     value: ScalarValue
     type: FactType
     at: int
+    parameter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +179,16 @@ def walk(node: Node) -> Iterator[Node]:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names that an expression may use; a definition with a fault has no type."""
+    """The names that an expression may use; a definition with a fault has no type, and a parameter is its value."""
 
     facts: Mapping[str, FactSpec]
     definitions: Mapping[str, FactType | None]
+    parameters: Mapping[str, int] = field(default_factory=dict)
 
     def reserved(self, variable: str) -> bool:
-        """Whether a line variable with this name would hide a fact or a definition."""
+        """Whether a line variable with this name would hide a fact, a definition or a parameter."""
         roots = {name.split(".", 1)[0] for name in self.facts}
-        return variable in roots or variable in self.definitions
+        return variable in roots or variable in self.definitions or variable in self.parameters
 
 
 def read_tree(serialized: bytes, text: str, names: Names) -> Node | tuple[ExpressionFault, ...]:
@@ -278,6 +283,8 @@ class _Reader:
             if kind is None:
                 raise Unsupported(at, f"the definition {name} has a fault of its own")
             return DefinitionRef(name, kind, at)
+        if name in self.names.parameters:
+            return Literal(self.names.parameters[name], FactType.INT, at, name)
         if name in self.names.facts:
             return Fact(name, self.names.facts[name].type, at)
         raise Unsupported(at, f"{name} is not a fact; {SUPPORTED}")
@@ -328,9 +335,10 @@ class _Reader:
     def word(self, expr: Any) -> Literal | None:
         if expr.HasField("const_expr"):
             return self.literal(expr)
-        self.faults.append(
-            ExpressionFault(self.at(expr), "the list of `in` holds only constants; write == and || for others")
-        )
+        name, at = expr.ident_expr.name, self.at(expr)
+        if name in self.names.parameters:
+            return Literal(self.names.parameters[name], FactType.INT, at, name)
+        self.faults.append(ExpressionFault(at, "the list of `in` holds only constants; write == and || for others"))
         return None
 
     def quantifier(self, expr: Any, variable: str | None, depth: int) -> Quantifier | None:
@@ -342,7 +350,8 @@ class _Reader:
         if variable is not None:
             raise Unsupported(at, "all() and exists() inside one another are not supported: write a definition for one")
         if self.names.reserved(loop.iter_var):
-            raise Unsupported(at, f"{loop.iter_var} is the name of a fact or a definition: call the line l")
+            taken = "the name of a fact, a definition or a parameter"
+            raise Unsupported(at, f"{loop.iter_var} is {taken}: give the line another name")
         every, body = _macro(loop)
         if body is None or loop.iter_var2:
             raise Unsupported(at, f"of the macros only all() and exists() are supported; {SUPPORTED}")

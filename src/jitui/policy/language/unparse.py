@@ -17,6 +17,7 @@ from jitui.policy.language.syntax import (
     Operator,
     Quantifier,
     children,
+    walk,
 )
 
 _METHODS = (Operator.STARTS_WITH, Operator.ENDS_WITH, Operator.CONTAINS)
@@ -26,6 +27,8 @@ _RISING_RIGHT = {Operator.LESS: 1, Operator.LESS_OR_EQUAL: 1, Operator.GREATER: 
 def unparse(node: Node) -> str:
     """The expression in CEL, with parentheses around every operand that has operands."""
     match node:
+        case Literal(parameter=str(name)):
+            return name
         case Literal(value=value):
             escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
             return f"'{escaped}'" if isinstance(value, str) else str(value).lower()
@@ -61,18 +64,32 @@ def _operand(node: Node) -> str:
 
 
 def expanded(node: Node, definitions: Mapping[str, Node]) -> Node:
-    """The tree with all definitions replaced by their trees, and without positions. Equal trees decide equally."""
+    """The tree with all definitions replaced by their trees, parameters by their values, and without positions.
+
+    Equal trees decide equally."""
     match node:
         case DefinitionRef(name=name) if name in definitions:
             return expanded(definitions[name], definitions)
         case Call(args=args):
             return replace(node, args=tuple(expanded(arg, definitions) for arg in args), at=0)
         case InList(value=value, words=words):
-            bare = tuple(sorted({replace(word, at=0) for word in words}, key=lambda word: (str(word.type), word.value)))
+            bare = tuple(sorted({_bare(word) for word in words}, key=lambda word: (str(word.type), word.value)))
             return replace(node, value=expanded(value, definitions), words=bare, at=0)
         case Quantifier(body=body):
             return replace(node, body=expanded(body, definitions), at=0)
+        case Literal():
+            return _bare(node)
     return replace(node, at=0)
+
+
+def _bare(literal: Literal) -> Literal:
+    return replace(literal, at=0, parameter=None)
+
+
+def parameters_in(node: Node) -> tuple[str, ...]:
+    """The parameters that a tree names, in the order of appearance, without those of its definitions."""
+    constants = [leaf for one in walk(node) for leaf in (one, *(one.words if isinstance(one, InList) else ()))]
+    return tuple(one.parameter for one in constants if isinstance(one, Literal) and one.parameter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,8 @@ def _no_fact(at: int, name: str, names: Names) -> ExpressionFault:
         return ExpressionFault(at, f"there is no fact {name}: {_NO_NULL}")
     if _CLOCKS.fullmatch(last):
         return ExpressionFault(at, f"there is no fact {name}: {NO_CLOCK}")
-    return ExpressionFault(at, f"there is no fact {name}{did_you_mean(name, [*names.facts, *names.definitions])}")
+    known = [*names.facts, *names.definitions, *names.parameters]
+    return ExpressionFault(at, f"there is no fact {name}{did_you_mean(name, known)}")
 
 
 def _types(signature: str) -> str:

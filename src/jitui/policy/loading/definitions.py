@@ -15,6 +15,7 @@ from jitui.policy.language.syntax import STRING_OR_COMMENT, Names
 from jitui.policy.loading.field_readers import Notes, scalar
 from jitui.policy.loading.file_format import TAKEN_BY_CEL
 from jitui.policy.loading.file_kinds import IDENTIFIER
+from jitui.policy.loading.parameters import Parameters
 from jitui.policy.loading.yaml_document import Node, Scalar
 from jitui.policy.sections import Definition
 
@@ -24,15 +25,15 @@ Types = dict[str, FactType | None]
 
 
 def check_definitions(
-    notes: Notes, named: Iterable[tuple[Scalar, Node]], facts: Mapping[str, FactSpec]
+    notes: Notes, named: Iterable[tuple[Scalar, Node]], facts: Mapping[str, FactSpec], parameters: Parameters
 ) -> tuple[tuple[Definition, ...], Types]:
     """The definitions in the order of their dependencies, and the type of every name, None for one with a fault."""
-    texts = _readable(notes, named, facts)
+    texts = _readable(notes, named, facts, parameters)
     types: Types = dict.fromkeys(texts)
     definitions = []
     for name in _in_order(notes, texts):
         leaf = texts[name]
-        checked = check(leaf.value, Names(facts, types))
+        checked = check(leaf.value, Names(facts, types, parameters.values))
         if isinstance(checked, Checked):
             types[name] = checked.type
             definitions.append(Definition(name, leaf.value, checked.type, checked.tree))
@@ -43,7 +44,9 @@ def check_definitions(
     return tuple(definitions), types
 
 
-def _readable(notes: Notes, named: Iterable[tuple[Scalar, Node]], facts: Mapping[str, FactSpec]) -> dict[str, Scalar]:
+def _readable(
+    notes: Notes, named: Iterable[tuple[Scalar, Node]], facts: Mapping[str, FactSpec], parameters: Parameters
+) -> dict[str, Scalar]:
     roots = {name.split(".", 1)[0] for name in facts}
     texts = {}
     for key, node in named:
@@ -54,6 +57,11 @@ def _readable(notes: Notes, named: Iterable[tuple[Scalar, Node]], facts: Mapping
             notes.add(
                 key.place,
                 f"{key.value} already has a meaning in conditions: give the definition another name",
+            )
+        elif key.value in parameters.keys:
+            line = parameters.keys[key.value].place.line
+            notes.add(
+                key.place, f"{key.value} is already the parameter of line {line}: give the definition another name"
             )
         elif leaf is not None:
             texts[key.value] = leaf

@@ -45,7 +45,9 @@ _TAKEN = (
     "while all exists exists_one map filter has size int uint double bool string bytes list type dyn"
 )
 TAKEN_BY_CEL = tuple(_TAKEN.split())
-"""Names that a definition may not have; the first words of facts are taken too."""
+"""Names that a definition or parameter may not have; the first words of facts are taken too."""
+
+FIRST_WORDS = tuple(dict.fromkeys(name.partition(".")[0] for name in FACTS))
 
 FUNCTIONS = ("count", "sum", "last_age_days")
 ATTRIBUTE_TYPES = ("int", "bool", "string")
@@ -55,6 +57,8 @@ ON_TIMEOUT = ("approve", "reject")
 
 
 NONE = "none"
+PARAMETER_VALUE = IntegerKind(-MAX_AMOUNT_MINOR, MAX_AMOUNT_MINOR)
+_PARAMETER = NameKind(IDENTIFIER, "the name of a parameter")
 _EITHER_ONE = "one of the three is given"
 
 
@@ -161,12 +165,16 @@ CONDITION = PolicySection(
     ),
 )
 
+HOLD_OUT_PERCENT = IntegerKind(0, 100)
+CAP_COUNT = IntegerKind(0, MAX_CAP_COUNT)
+CAP_AMOUNT_MINOR = IntegerKind(0, MAX_AMOUNT_MINOR)
+
 SELECTION = PolicySection(
     "selection",
     (
         PolicyField(
             "hold_out_percent",
-            IntegerKind(0, 100),
+            EitherKind((HOLD_OUT_PERCENT, _PARAMETER)),
             "The share of buyers, chosen by a hash of policy and buyer, whose requests go to review so that the effect "
             "can be measured. For them `buyer.selected` is false, unless they are on the allow list.",
             "2",
@@ -186,14 +194,14 @@ CAP = PolicySection(
         ),
         PolicyField(
             "count",
-            IntegerKind(0, MAX_CAP_COUNT),
+            EitherKind((CAP_COUNT, _PARAMETER)),
             "Most instant approvals, in any currency.",
             "3",
             "no limit",
         ),
         PolicyField(
             "amount_minor",
-            IntegerKind(0, MAX_AMOUNT_MINOR),
+            EitherKind((CAP_AMOUNT_MINOR, _PARAMETER)),
             "Most money that they refund, in minor units of the policy's currency.",
             "60000",
             "no limit",
@@ -265,11 +273,7 @@ _FEATURES = MapKind(
 )
 _ATTRIBUTE_TYPE = EitherKind((WordsKind(ATTRIBUTE_TYPES), ENUM))
 _ATTRIBUTES = MapKind(((NameKind(BUYER_NAME, f"buyer.x: {NAME}", tuple(FACTS), WORDS_OF_CEL), _ATTRIBUTE_TYPE),))
-_DEFINITION_NAME = NameKind(
-    IDENTIFIER,
-    NAME,
-    (*TAKEN_BY_CEL, *dict.fromkeys(name.partition(".")[0] for name in FACTS)),
-)
+_OWN_NAME = NameKind(IDENTIFIER, NAME, (*TAKEN_BY_CEL, *FIRST_WORDS))
 
 POLICY = PolicySection(
     "a policy",
@@ -314,6 +318,14 @@ POLICY = PolicySection(
             NONE,
         ),
         PolicyField(
+            "parameters",
+            MapKind(((_OWN_NAME, PARAMETER_VALUE),)),
+            "Whole numbers with a name. Expressions, sentences, caps and the hold-out use them by name, so that a "
+            "number that several places share is written once.",
+            "{limit_minor: 30000}",
+            NONE,
+        ),
+        PolicyField(
             "attributes",
             _ATTRIBUTES,
             "The platform's own facts of a buyer, each with its type. Their values come with the buyer.",
@@ -329,7 +341,7 @@ POLICY = PolicySection(
         ),
         PolicyField(
             "definitions",
-            MapKind(((_DEFINITION_NAME, ExpressionKind(condition=False)),)),
+            MapKind(((_OWN_NAME, ExpressionKind(condition=False)),)),
             "Named expressions. Conditions, restrictions and other definitions use them by name.",
             "{regular_buyer: buyer.paid_orders_90d >= 3}",
             NONE,

@@ -9,15 +9,15 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Literal, TypeVar, cast
 
-from jitui.money import MAX_AMOUNT_MINOR, is_currency
+from jitui.money import is_currency
 from jitui.policy.facts import BUYER_EVENTS, EVENTS_WITHOUT_MONEY, FACTS, MONEY, SHOP_EVENTS, FactSpec, FactType
 from jitui.policy.language.expression import Checked, check
 from jitui.policy.language.syntax import Names
 from jitui.policy.loading import file_format as form
+from jitui.policy.loading.advice import advice
 from jitui.policy.loading.definitions import check_definitions
 from jitui.policy.loading.field_readers import (
     Notes,
-    bilingual,
     boolean,
     choice,
     date,
@@ -25,7 +25,6 @@ from jitui.policy.loading.field_readers import (
     entries,
     fields,
     identifier,
-    integer,
     items,
     read,
     scalar,
@@ -33,10 +32,14 @@ from jitui.policy.loading.field_readers import (
     string,
 )
 from jitui.policy.loading.file_kinds import PolicySection
+from jitui.policy.loading.parameters import Parameters, number, read_parameters
+from jitui.policy.loading.repeated_numbers import Meaning
+from jitui.policy.loading.sentences import SentenceReader, sentence_reader
+from jitui.policy.loading.written import parameters_used, written
 from jitui.policy.loading.yaml_document import Node, Place, Scalar, decoded, parse
 from jitui.policy.model import LoadedPolicy
 from jitui.policy.problems import PolicyProblem, PolicyRefused, did_you_mean
-from jitui.policy.program import Programs, Reads, compile_programs, reads_of
+from jitui.policy.program import Reads, compile_programs, reads_of
 from jitui.policy.sections import (
     DAY_SECONDS,
     OTHER_FACTORS,
@@ -53,12 +56,6 @@ from jitui.policy.sections import (
 _FEATURE_NAME = re.compile(rf"{form.BUYER_NAME}|{form.SHOP_NAME}")
 _ATTRIBUTE_NAME = re.compile(form.BUYER_NAME)
 _OWN_APPROVALS = re.compile(r"approv|instant")
-_SAFEGUARDS = {
-    "service.paused": "`pause` cannot stop it",
-    "buyer.restricted": "a restriction does not stop it",
-    "order.shipment": "it can refund what has left",
-    "shop.covered": "coverage does not limit it",
-}
 
 
 _Policy = TypeVar("_Policy", bound=LoadedPolicy)
@@ -98,19 +95,23 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
     version = read(notes, found, "version", string)
     effective_from = read(notes, found, "effective_from", date)
     currency = read(notes, found, "currency", _currency)
-    title, notice = read(notes, found, "title", bilingual), read(notes, found, "notice", bilingual)
+    parameters = read_parameters(notes, found.get("parameters"))
+    sentence = sentence_reader(parameters, currency)
+    title, notice = read(notes, found, "title", sentence), read(notes, found, "notice", sentence)
     legal_basis = _legal_basis(notes, found.get("legal_basis"))
     features = _features(notes, found.get("features"))
     attributes = _attributes(notes, found.get("attributes"), features)
-    words = _vocabulary(notes, found.get("definitions"), features, attributes)
-    conditions = _conditions(notes, found.get("conditions"), words)
+    words = _vocabulary(notes, found.get("definitions"), features, attributes, parameters)
+    conditions = _conditions(notes, found.get("conditions"), words, sentence)
     restrictions = _restrictions(notes, found.get("restrictions"), words)
-    selection = _selection(notes, found.get("selection"))
-    caps = _caps(notes, found.get("caps"))
+    selection = _selection(notes, found.get("selection"), parameters)
+    caps = _caps(notes, found.get("caps"), parameters)
     review = read(notes, found, "review", _review)
     if notes.problems or review is None:
         return None
-    programs = compile_programs(words.names.facts, words.definitions, conditions, restrictions)
+    programs = compile_programs(words.names, words.definitions, conditions, restrictions)
+    texts = written(found, words.definitions, conditions, restrictions)
+    meaning = Meaning(words.names.facts, words.reads, parameters, cast(str, currency))
     return kind(
         name=notes.file,
         text=text,
@@ -122,6 +123,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
         title=title or {},
         notice=notice or {},
         legal_basis=legal_basis,
+        parameters=parameters_used(parameters, texts),
         attributes={name: spec for name, spec in attributes.items() if spec},
         features=tuple(feature for feature in features.values() if feature),
         definitions=words.definitions,
@@ -131,7 +133,7 @@ def _read_policy(kind: type[_Policy], notes: Notes, root: Node, text: str) -> _P
         restrictions=restrictions,
         review=review,
         facts=words.names.facts,
-        advice=_advice(notes.file, found["conditions"].place, programs, caps),
+        advice=advice(notes.file, found["conditions"].place, programs, caps, texts, meaning),
         programs=programs,
     )
 
@@ -264,17 +266,18 @@ def _vocabulary(
     node: Node | None,
     features: Mapping[str, Feature | None],
     attributes: Mapping[str, FactSpec | None],
+    parameters: Parameters,
 ) -> _Vocabulary:
     facts = dict(FACTS)
     for name, feature in features.items():
         facts[name] = _feature_spec(feature) if feature else FactSpec(name, FactType.INT, "", "")
     for name, spec in attributes.items():
         facts[name] = spec or FactSpec(name, FactType.INT, "", "")
-    definitions, types = check_definitions(notes, entries(notes, node, "definitions"), facts)
+    definitions, types = check_definitions(notes, entries(notes, node, "definitions"), facts, parameters)
     reads: dict[str, Reads] = {}
     for definition in definitions:
         reads[definition.name] = reads_of(definition.tree, reads)
-    return _Vocabulary(Names(facts, types), definitions, reads)
+    return _Vocabulary(Names(facts, types, parameters.values), definitions, reads)
 
 
 def _feature_spec(feature: Feature) -> FactSpec:
@@ -283,7 +286,7 @@ def _feature_spec(feature: Feature) -> FactSpec:
     return FactSpec(feature.name, FactType.INT, "history", meaning, unit)
 
 
-def _conditions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[Condition, ...]:
+def _conditions(notes: Notes, node: Node | None, words: _Vocabulary, sentence: SentenceReader) -> tuple[Condition, ...]:
     conditions = []
     ids: dict[str, Place] = {OTHER_FACTORS: Place(0, 0)}
     nodes = items(notes, node, "conditions")
@@ -298,7 +301,7 @@ def _conditions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[Co
         _note_repeated(notes, ids, condition_id, found.get("id"))
         public = read(notes, found, "public", boolean)
         detail = read(notes, found, "detail", choice(*form.DETAILS))
-        text = read(notes, found, "text", bilingual)
+        text = read(notes, found, "text", sentence)
         when = _rule(notes, found.get("when"), words)
         if condition_id and when and public is not None and text:
             detail_public = public and detail != "private"
@@ -362,21 +365,22 @@ def _check_restriction_reads(notes: Notes, leaf: Scalar, when: Checked, words: _
             notes.add(leaf.place_of(at), f"a restriction looks at the buyer's history and attributes, not at {name}")
 
 
-def _selection(notes: Notes, node: Node | None) -> SelectionSection:
+def _selection(notes: Notes, node: Node | None, parameters: Parameters) -> SelectionSection:
     found = _section(notes, node, form.SELECTION) if node is not None else {}
-    return SelectionSection(read(notes, found, "hold_out_percent", integer(0, 100)) or 0)
+    return SelectionSection(read(notes, found, "hold_out_percent", number(parameters, form.HOLD_OUT_PERCENT)) or 0)
 
 
-def _caps(notes: Notes, node: Node | None) -> Caps:
+def _caps(notes: Notes, node: Node | None, parameters: Parameters) -> Caps:
     found = _section(notes, node, form.CAPS) if node is not None else {}
-    return Caps(**{scope: read(notes, found, scope, _cap) for scope in form.CAPS.optional})
+    given = [scope for scope in form.CAPS.optional if scope in found]
+    return Caps(**{scope: _cap(notes, found[scope], scope, parameters) for scope in given})
 
 
-def _cap(notes: Notes, node: Node, what: str) -> Cap | None:
+def _cap(notes: Notes, node: Node, what: str, parameters: Parameters) -> Cap | None:
     found = fields(notes, node, what, form.CAP.required, form.CAP.optional)
     over = read(notes, found, "over", duration("hd", form.MAX_WINDOW_DAYS))
-    count = read(notes, found, "count", integer(0, form.MAX_CAP_COUNT))
-    amount_minor = read(notes, found, "amount_minor", integer(0, MAX_AMOUNT_MINOR))
+    count = read(notes, found, "count", number(parameters, form.CAP_COUNT))
+    amount_minor = read(notes, found, "amount_minor", number(parameters, form.CAP_AMOUNT_MINOR))
     if found and "count" not in found and "amount_minor" not in found:
         notes.add(node.place, f"{what} caps nothing: give it a count, an amount_minor, or both")
     return Cap(count, amount_minor, over) if over else None
@@ -387,12 +391,3 @@ def _review(notes: Notes, node: Node, what: str) -> Review | None:
     deadline = read(notes, found, "deadline", duration("hd", form.MAX_REVIEW_DAYS))
     on_timeout = read(notes, found, "on_timeout", choice(*form.ON_TIMEOUT))
     return Review(deadline, cast(Literal["approve", "reject"], on_timeout)) if deadline and on_timeout else None
-
-
-def _advice(file: str, place: Place, programs: Programs, caps: Caps) -> tuple[PolicyProblem, ...]:
-    reads = programs.condition_reads.facts
-    advice = [f"no condition reads {name}: {why}" for name, why in _SAFEGUARDS.items() if name not in reads]
-    for scope, cap in (("buyer", caps.per_buyer), ("shop", caps.per_shop), ("platform", caps.platform)):
-        if cap is not None and f"caps.{scope}_ok" not in reads:
-            advice.append(f"no condition reads caps.{scope}_ok: the cap limits nothing")
-    return tuple(PolicyProblem(file, place.line, place.column, message) for message in advice)

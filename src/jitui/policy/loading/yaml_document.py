@@ -32,12 +32,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Scalar:
-    """A leaf; `value` is its text as YAML reads it, `raw` is the file's text from its first character on."""
+    """A leaf; `value` is its text as YAML reads it, `raw` is the file's text from its first character on.
+
+    `offset` is where that is, in characters, without a byte order mark and with line feeds alone as line ends.
+    """
 
     place: Place
     value: str
     raw: str
     plain: bool
+    offset: int = 0
 
     def place_of(self, offset: int) -> Place:
         """Where the character at `offset` of `value` is written.
@@ -183,8 +187,9 @@ class _Composer:
         return Mapped(place, tuple(self._entries(depth)))
 
     def _scalar(self, event: Event, place: Place) -> Scalar:
-        raw = self.text[event.start_mark.index : event.end_mark.index]
-        return Scalar(place, getattr(event, "value", ""), raw, plain=raw[:1] not in ("'", '"', "|", ">"))
+        start = event.start_mark.index
+        raw = self.text[start : event.end_mark.index]
+        return Scalar(place, getattr(event, "value", ""), raw, raw[:1] not in ("'", '"', "|", ">"), start)
 
     def _until(self, end: str) -> Iterator[Event]:
         while type(event := next(self.events)).__name__ != end:

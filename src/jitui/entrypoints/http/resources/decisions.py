@@ -132,7 +132,7 @@ async def get_decision(request: RequestContext, ticket_id: FromPath[str]) -> Rep
 
 HANDLERS = (get_decision,)
 
-POLICY_EXAMPLE = PolicyName(policy_id="unshipped-instant-refund", version="1")
+POLICY_EXAMPLE = PolicyName(policy_id="unshipped-instant-refund", version="2")
 CONDITION_EXAMPLE = ConditionAnswer(
     id="paid_under_300", verdict=Verdict.TRUE, sentence=sample.UNDER_300, facts={"order.paid_minor": 12900}
 )

@@ -148,7 +148,7 @@ _CHANGE = PublicChangeRow(
 )
 _POLICY = PolicyAnswer(
     policy_id="unshipped-instant-refund",
-    version="1",
+    version="2",
     title={"zh": "未发货极速退款", "en": "Instant refund before shipment"},
     legal_basis={"zh": "快手小店售后服务管理规则", "en": "Kuaishou shop after-sales service rules"},
     effective_from=sample.PAID_AT,

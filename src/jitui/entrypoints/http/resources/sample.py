@@ -28,5 +28,5 @@ NOTICE = {
     "en": "This buyer is a premium buyer of the platform and the order meets the conditions for an instant refund: the "
     "platform has automatically approved the refund-only request made before shipment",
 }
-UNDER_300 = {"zh": "订单实付金额低于 300 元", "en": "The order's paid amount is under 300.00 CNY"}
+UNDER_300 = {"zh": "订单实付金额低于 ¥300.00", "en": "The order's paid amount is under CN¥300.00"}
 CURSOR = "WyIyMDI2LTA2LTAxVDEyOjAwOjAwWiIsIm8tMTAwMSJd"
