@@ -35,6 +35,7 @@ _BOOLS = ("buyer.selected", "shop.covered", "buyer.vip", "caps.buyer_ok")
 _STRINGS = ("order.currency", "buyer.nick")
 _ENUMS = {"order.shipment": ("unshipped", "shipped"), "buyer.tier": ("gold", "银")}
 _EDGES = (0, 1, -1, 2, 3, 7, 100, 30_000, 2**31, 2**53 + 1, 2**62, -(2**62), 2**63 - 1, -(2**63), 2**63 - 2)
+_PARAMETERS = (0, 1, -1, 2, 7, 100, 30_000, 10**15, -(10**15))
 _TEXTS: tuple[str, ...] = ("", "a", "ab", " a", "CNY", "cny", "中文", "文", "é", "e\u0301", "🤦🏼")
 _TEXTS += ("a'b", 'a"b', "a\\b", "\\", "%", "_", "x\ny")
 # In UTF-16 order the last of these comes before the second, in code point order after it.
@@ -55,13 +56,15 @@ class Disagreement:
 
     expression: str
     definitions: Mapping[str, str]
+    parameters: Mapping[str, int]
     row: Mapping[str, Any]
     cel: bool | None
     engine: str
     bulk: bool | None
 
     def __str__(self) -> str:
-        where = "".join(f"\n  {name}: {text}" for name, text in self.definitions.items())
+        named = {**self.parameters, **self.definitions}
+        where = "".join(f"\n  {name}: {text}" for name, text in named.items())
         return f"{self.expression}{where}\n  on {dict(self.row)}\n  CEL {self.cel}, {self.engine} {self.bulk}"
 
 
@@ -159,7 +162,8 @@ def _differing(
                 answer = answers[f"p{place}.{condition.id}"]
                 if answer is not cel:
                     named = {one.name: one.when for one in policy.definitions}
-                    yield Disagreement(condition.when, named, row, cel, engine.name, answer)
+                    values = {one.name: one.value for one in policy.parameters}
+                    yield Disagreement(condition.when, named, values, row, cel, engine.name, answer)
 
 
 # Policies --------------------------------------------------------------------------------------------------------
@@ -181,16 +185,20 @@ def draw_batch(random: Random, policies: int, found: Agreement) -> Batch:
 
 def _policy_text(random: Random, suffix: str) -> str:
     writer = _Writer(random, {})
+    parameters = {f"p{n}": random.choice(_PARAMETERS) for n in range(random.randint(0, 3))}
+    writer.parameters += parameters
     definitions: dict[str, str] = {}
     for kind in random.choices(("bool", "int", "string"), k=random.randint(0, 2)):
         name = f"d{len(definitions)}{suffix}"
         definitions[name] = writer.expression(kind, random.randint(1, MAX_DEPTH))
         writer.definitions[name] = kind
     conditions = [writer.expression("bool", random.randint(1, MAX_DEPTH)) for _ in range(CONDITIONS_A_POLICY)]
-    return policy_text(conditions, definitions)
+    return policy_text(conditions, definitions, parameters)
 
 
-def policy_text(conditions: Sequence[str], definitions: Mapping[str, str]) -> str:
+def policy_text(
+    conditions: Sequence[str], definitions: Mapping[str, str], parameters: Mapping[str, int] | None = None
+) -> str:
     """A policy with these conditions (c0, c1, …), and with the attributes and features of the rows in `rows_table`."""
     lines = [
         "policy: agreement",
@@ -205,6 +213,8 @@ def policy_text(conditions: Sequence[str], definitions: Mapping[str, str]) -> st
         "attributes:",
         *(f"  {name}: {text}" for name, text in _ATTRIBUTES.items()),
     ]
+    if parameters:
+        lines += ["parameters:", *(f"  {name}: {value}" for name, value in parameters.items())]
     if definitions:
         lines += ["definitions:", *(f"  {name}: {_quoted(text)}" for name, text in definitions.items())]
     lines.append("conditions:")
@@ -223,6 +233,7 @@ class _Writer:
     def __init__(self, random: Random, definitions: dict[str, str]) -> None:
         self.random = random
         self.definitions = definitions
+        self.parameters: list[str] = []
         self.in_lines = False
 
     def expression(self, kind: str, depth: int) -> str:
@@ -306,6 +317,8 @@ class _Writer:
         return [name for name, defined in self.definitions.items() if defined == kind] * 2
 
     def _edge(self) -> str:
+        if self.parameters and self.random.random() < 0.4:
+            return self.random.choice(self.parameters)
         return str(self.random.choice(_EDGES))
 
     def _literal(self) -> str:

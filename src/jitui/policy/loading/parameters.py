@@ -54,7 +54,7 @@ def number(parameters: Parameters, kind: IntegerKind) -> Callable[[Notes, Node, 
             return written_out(notes, node, what)
         if node.value not in parameters.values:
             missing = f"there is no parameter {node.value}{did_you_mean(node.value, list(parameters.values))}"
-            notes.add(node.place, f"{missing}: {what} is {in_words(kind)}, or a parameter")
+            notes.add(node.place, f"{what} is {in_words(kind)}, or a parameter: {missing}")
             return None
         value = parameters.values[node.value]
         if kind.least <= value <= kind.most:

@@ -233,8 +233,8 @@ def _is_same(one: _Occurrence, number: _Shown, currency: str) -> bool:
     if isinstance(word, int) and one.unit in _DAYS:
         return value * word == one.value * _DAY_SECONDS
     if one.unit == MONEY:
-        return word is None and value * 10 ** currency_exponent(currency) == one.value
-    return value == one.value and (word is None or not one.unit)
+        return word is None and value > 1 and value * 10 ** currency_exponent(currency) == one.value
+    return value == one.value and "." not in number.text and (word is None or not one.unit)
 
 
 def _said(number: _Shown, same: _Occurrence) -> str:
