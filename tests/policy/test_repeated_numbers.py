@@ -132,7 +132,7 @@ def test_the_title_and_the_notice_speak_of_the_whole_policy() -> None:
     text = TEXT.replace("when: A", "when: order.paid_minor < 30000 && buyer.orders_90d > 4")
     assert [one[:2] for one in advised(text.replace("en: Title", "en: Up to 300.00"))] == [(6, 26)]
     assert [one[:2] for one in advised(text.replace("en: N}", "en: At most 600}"))] == [(26, 29)]
-    assert advised(text.replace("en: Title", "en: Up to 4 orders, 90 days")) == []
+    assert advised(text.replace("en: Title", "en: Up to 4 orders and 90 days")) == []
 
 
 def test_what_the_advice_says() -> None:
