@@ -48,6 +48,9 @@ notice: {zh: 知, en: N}
 """
 
 
+SHOWN_ALONE = 'parameters: {year: 2026}\ntitle: {zh: "{year}", en: Title}'
+
+
 def refused(text: str) -> list[tuple[int, int, str]]:
     with pytest.raises(PolicyRefused) as caught:
         Policy.from_text(text, "p.yaml")
@@ -198,6 +201,8 @@ def test_a_parameter_that_nothing_uses_is_advised_and_loads() -> None:
         (9, 3, "nothing uses the parameter idle: leave it out")
     ]
     assert not [p for p in Policy.from_text(WITH).advice if "nothing uses" in p.message]
+    only_shown = Policy.from_text(SMALL.replace("title: {zh: 题, en: Title}", SHOWN_ALONE))
+    assert not [p for p in only_shown.advice if "nothing uses" in p.message]
 
 
 # Rendering, for any value -----------------------------------------------------------------------------------------

@@ -73,14 +73,8 @@ def with_values(text: str, root: Node | None, file: str, values: Mapping[str, in
     found = _written_values(root)
     unknown = [name for name in values if name not in found]
     if unknown:
-        place = root.place if root is not None else None
-        line, column = (place.line, place.column) if place else (1, 1)
-        raise PolicyRefused(
-            tuple(
-                PolicyProblem(file, line, column, f"there is no parameter {name}{did_you_mean(name, list(found))}")
-                for name in unknown
-            )
-        )
+        said = (f"there is no parameter {name}{did_you_mean(name, list(found))}" for name in unknown)
+        raise PolicyRefused(tuple(PolicyProblem(file, 1, 1, message) for message in said))
     edits = sorted(((found[name], str(value)) for name, value in values.items()), key=lambda edit: edit[0].offset)
     parts, done = [], 0
     for leaf, value in edits:

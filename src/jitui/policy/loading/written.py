@@ -21,7 +21,6 @@ class WrittenExpression:
     """An expression of a definition, condition or restriction; `key` names it in the file."""
 
     key: str
-    name: str
     leaf: Scalar
     tree: syntax.Node
 
@@ -66,7 +65,7 @@ def written(
     """The expressions, sentences and limits of a file without faults, whose sections are `sections`."""
     named = {definition.name: definition.tree for definition in definitions}
     expressions = [
-        WrittenExpression(f"definitions.{name}", name, leaf, named[name])
+        WrittenExpression(f"definitions.{name}", leaf, named[name])
         for name, leaf in _leaves(sections.get("definitions"))
     ]
     sentences = [*_sentences(sections, "title", None), *_sentences(sections, "notice", None)]
@@ -80,7 +79,7 @@ def written(
             entries = _entries(item)
             when = entries["when"]
             assert isinstance(when, Scalar)
-            expressions.append(WrittenExpression(f"{section}.{rule.id}", rule.id, when, rule.tree))
+            expressions.append(WrittenExpression(f"{section}.{rule.id}", when, rule.tree))
             if section == "conditions":
                 sentences += _sentences(entries, f"conditions.{rule.id}.text", rule.id)
     caps = _entries(sections.get("caps"))
