@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,8 +16,8 @@ from hypothesis import strategies as st
 from jitui.backtest.agreement import Agreement, Batch, compare_batch, draw_batch, draw_row, policy_text, run_agreement
 from jitui.backtest.columns import Reading
 from jitui.backtest.engine import Engine
-from jitui.policy import Policy
-from jitui.policy.language.syntax import Call, Node, Operator, Quantifier
+from jitui.policy import Policy, decide
+from jitui.policy.language.syntax import Call, Literal, Node, Operator, Quantifier
 
 
 @given(random=st.randoms(use_true_random=False))
@@ -92,6 +94,39 @@ def test_the_query_grows_with_the_expression_and_not_with_its_powers(duckdb_engi
     assert len(str(ibis.to_sql(table.select(verdict=compiled), dialect="duckdb"))) < 400 * len(REGRESSIONS[name])
 
 
+WITH_A_PARAMETER = (
+    "order.paid_minor < p",
+    "order.paid_minor in [7, p] || request.amount_minor in [p]",
+    "order.paid_minor / p < 3",
+    "p / order.paid_minor < 3",
+    "order.paid_minor % p == 1",
+    "order.paid_minor * p - p > -p",
+    "order.lines.all(l, l.quantity + p > p)",
+    "(buyer.vip ? p : order.paid_minor) == p",
+    "d > p",
+)
+
+
+@pytest.mark.parametrize("value", [0, 1, -1, 2, 7, -7, 30_000, 10**15, -(10**15)])
+def test_a_parameter_is_its_value_in_both_readings(duckdb_engine: Engine, tmp_path: Path, value: int) -> None:
+    found = Agreement()
+    named = Policy.from_text(policy_text(WITH_A_PARAMETER, {"d": "order.age_seconds * p"}, {"p": value}))
+    spelled = [re.sub(r"\bp\b", f"({value})" if value < 0 else str(value), text) for text in WITH_A_PARAMETER]
+    in_lists = [text.replace("[7, (", "[7, ").replace("[(", "[").replace(")]", "]") for text in spelled]
+    written_out = Policy.from_text(policy_text(in_lists, {"d": f"order.age_seconds * ({value})"}))
+    rows = tuple(draw_row(Random(place)) for place in range(80))
+    compare_batch(Batch((named,), rows), [duckdb_engine], tmp_path, found)
+    assert not found.disagreements, str(found.disagreements[0])
+    for row in rows:
+        one, other = decide(named, row), decide(written_out, row)
+        assert [r.verdict for r in one.conditions] == [r.verdict for r in other.conditions]
+
+
+def test_random_policies_have_parameters_in_their_conditions() -> None:
+    batch = draw_batch(Random(3), 20, Agreement())
+    assert sum(bool(policy.programs.condition_reads.parameters) for policy in batch.policies) >= 8
+
+
 # The gate can fail ---------------------------------------------------------------------------------------------
 
 
@@ -125,7 +160,16 @@ class ZeroOnOverflow(Reading):
         return super().value(node, line)
 
 
-@pytest.mark.parametrize("wrong", [ElseOnUnknown, AllIgnoresUnknown, ZeroOnOverflow])
+class ParameterOfAnotherVersion(Reading):
+    """A parameter by a value that it had before."""
+
+    def value(self, node: Node, line: Any = None) -> Any:
+        if isinstance(node, Literal) and node.parameter:
+            node = replace(node, value=int(node.value) + 1)
+        return super().value(node, line)
+
+
+@pytest.mark.parametrize("wrong", [ElseOnUnknown, AllIgnoresUnknown, ZeroOnOverflow, ParameterOfAnotherVersion])
 def test_a_wrong_reading_is_caught(duckdb_engine: Engine, tmp_path: Path, wrong: type[Reading]) -> None:
     found = run_agreement(160, Random(1), [duckdb_engine], tmp_path, reading=wrong)
     assert found.disagreements

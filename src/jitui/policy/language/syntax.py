@@ -131,7 +131,7 @@ class Unsupported(Exception):
 
 SUPPORTED = (
     "supported are comparisons, integer arithmetic, && || ! ?:, in, startsWith, endsWith, contains, size, "
-    "order.lines.all, order.lines.exists and definitions"
+    "order.lines.all, order.lines.exists, definitions and parameters"
 )
 STRING_OR_COMMENT = r"""r?'''.*?'''|r?\"\"\".*?\"\"\"|r'[^']*'|r"[^"]*"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|//[^\n]*"""
 """Matches strings and comments; it is tried first, so that their content is not read as a part of the expression."""
