@@ -31,6 +31,7 @@ from jitui.adapters.postgres.proposals import PostgresProposals
 from jitui.adapters.postgres.queries import PostgresQueries
 from jitui.adapters.postgres.queue import SeenLog
 from jitui.adapters.postgres.registry import PostgresRegistry
+from jitui.adapters.postgres.restrictions import PostgresRestrictionChecks
 from jitui.adapters.postgres.second_factors import PostgresSecondFactors
 from jitui.adapters.postgres.statement_staging import PostgresStatementStaging
 from jitui.adapters.postgres.store import PostgresStore
@@ -41,6 +42,7 @@ from jitui.adapters.postgres.workers import PostgresWorkers
 from jitui.adapters.webhooks import HttpSender
 from jitui.aftersales.commands.dispute import ParkedDisputes
 from jitui.aftersales.commands.request_refund import DecisionSettings
+from jitui.aftersales.commands.restriction_rules import RestrictionChecks
 from jitui.aftersales.commands.settle_refund import ManualPaymentRules
 from jitui.aftersales.feed import Feed
 from jitui.aftersales.governance.confirmations import Confirmations
@@ -104,6 +106,7 @@ class Service:
     policies: Policies
     proposals: Proposals
     confirmations: Confirmations
+    restriction_checks: RestrictionChecks
     feed: Feed
     personal_data: PersonalData
     queries: Queries
@@ -219,6 +222,7 @@ async def open_service(settings: Settings, database_url: str, *, clock: Clock = 
             policies=policies,
             proposals=PostgresProposals(pool),
             confirmations=PostgresConfirmations(pool),
+            restriction_checks=PostgresRestrictionChecks(pool),
             feed=PostgresFeed(pool, time_zone),
             personal_data=PostgresPersonalData(pool),
             queries=PostgresQueries(pool),

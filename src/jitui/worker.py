@@ -1,4 +1,4 @@
-"""The worker: pays claimed refunds, closes tickets at their deadline, rolls up the feed and sends webhooks.
+"""The worker: pays refunds, closes tickets at their deadline, applies restriction rules, rolls up, sends webhooks.
 
 Any number of workers share one database. A loop logs a failed step and goes on.
 """
@@ -18,6 +18,7 @@ from uuid import uuid4
 from jitui.aftersales.commands.dispute import link_parked
 from jitui.aftersales.commands.execute import Executed
 from jitui.aftersales.commands.pay import pay_claimed
+from jitui.aftersales.commands.restriction_rules import check_due
 from jitui.aftersales.commands.review import expire
 from jitui.aftersales.governance.erasure import ErasureList, list_as_text, read_list
 from jitui.aftersales.operations.provider_health import ProvidersHealth, TroubleBegan, TroubleEnded, TroubleNews
@@ -43,6 +44,7 @@ EXPIRY_BATCH = 200
 BEAT_SECONDS = 10.0
 PAYOUTS_SECONDS = 2.0
 PARKED_SECONDS = 1.0
+RESTRICTIONS_SECONDS = 1.0
 FORGET_SECONDS = 600.0
 ERASURES_SECONDS = 60.0
 POOL_SECONDS = 5.0
@@ -83,6 +85,7 @@ async def _work(service: Service, stop: asyncio.Event, metrics: WorkerMetrics) -
             *(_pay_through(paying, provider, stop, metrics) for provider in paying.providers),
             repeat("expiry", stop, lambda: expire_due(service), every_seconds=EXPIRY_SECONDS),
             repeat("roll_up", stop, lambda: _roll_up(service), every_seconds=ROLL_UP_SECONDS),
+            repeat("restrictions", stop, lambda: _restrict_by_rules(service), every_seconds=RESTRICTIONS_SECONDS),
             repeat("parked", stop, lambda: _link_parked(service), every_seconds=PARKED_SECONDS),
             watch(service, stop, failed=metrics.step_failed),
             repeat("payouts", stop, lambda: _watch_payouts(service), every_seconds=PAYOUTS_SECONDS),
@@ -124,6 +127,17 @@ async def expire_due(service: Service) -> int:
         except Exception as error:
             tell_failure(log, "ticket_not_expired", error, ticket=str(ref.ticket_id))
     return done
+
+
+async def restrict_by_rules(service: Service) -> int:
+    """Apply the restriction rules of the policy in force to buyers with new events; returns how many were looked at."""
+    policy, time_zone = await service.policy_in_force.current(), service.settings.time_zone
+    return await check_due(service.restriction_checks, policy, now=service.clock(), time_zone=time_zone)
+
+
+async def _restrict_by_rules(service: Service) -> bool:
+    await restrict_by_rules(service)
+    return False
 
 
 async def _pay_through(service: Service, provider: str, stop: asyncio.Event, metrics: WorkerMetrics) -> None:

@@ -17,7 +17,15 @@ from uuid import uuid4
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from jitui.aftersales.changes import Change, ClaimRefund, MoveRefund, PutDispute, PutShipment, SettleRefund
+from jitui.aftersales.changes import (
+    Change,
+    ClaimRefund,
+    MoveRefund,
+    PutDispute,
+    PutShipment,
+    RecordBuyerEvent,
+    SettleRefund,
+)
 from jitui.aftersales.commands.dispute import record_dispute
 from jitui.aftersales.commands.intake import capture_payment, put_order
 from jitui.aftersales.commands.refund_updates import RefundUpdate, confirm
@@ -102,6 +110,18 @@ async def pay_in(story: Story, tender_id: str, payment: str, minor: int, total: 
     return await capture_payment(story.store, order, tender, story.market.decision_settings, now=story.now)
 
 
+async def cancel_often(story: Story, times: int) -> list[object]:
+    """Refunds before shipment that the platform tells of: ten of them make the default policy restrict the buyer."""
+    events = [
+        RecordBuyerEvent(
+            story.buyer, f"cancelled-{story.now:%H%M%S}-{n}", "refund_before_shipment", story.now, story.now
+        )
+        for n in range(times)
+    ]
+    await story.market.registry.record_buyer_events(events)
+    return []
+
+
 async def ask(story: Story, units: list[tuple[str, int]]) -> object:
     return await story.market.ask(story.buyer, story.orders[0].order_id, lines=units, now=story.now)
 
@@ -181,7 +201,8 @@ async def go_back(story: Story) -> list[object]:
 
 
 STEPS: dict[str, Callable[..., Awaitable[object]]] = {
-    step.__name__: step for step in (pay_in, ask, ship, review, claim, hear, operate, dispute, complete, go_back)
+    step.__name__: step
+    for step in (pay_in, cancel_often, ask, ship, review, claim, hear, operate, dispute, complete, go_back)
 }
 
 
@@ -320,6 +341,14 @@ SCRIPTS: dict[str, tuple[bool, list[Step]]] = {
         False,
         [DEPOSIT, ("ask", ALL), ("pay_in", "t2", "p", 9341, None, False), ("review", "expire", 0)],
     ),
+    "restricted by a rule of the policy, which sends the request to review, and later money too": (
+        True,
+        [DEPOSIT, ("cancel_often", 10), ("ask", ALL), ("pay_in", "t1", "q", 5341, None, False)],
+    ),
+    "approved at once, and restricted when more money is captured": (
+        True,
+        [DEPOSIT, ("ask", ALL), ("cancel_often", 10), ("pay_in", "t1", "q", 5341, None, False)],
+    ),
     "disputes in another sequence than they were opened in, one lost, one won": (
         False,
         [
@@ -382,6 +411,7 @@ STEP = st.one_of(
         st.sampled_from([None, None, 9341, 20000]),
         st.booleans(),
     ),
+    st.tuples(st.just("cancel_often"), st.sampled_from([1, 10])),
     st.tuples(st.just("ask"), UNITS),
     st.tuples(
         st.just("ship"),

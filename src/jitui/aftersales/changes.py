@@ -233,6 +233,28 @@ class RecordBuyerEvent:
     currency: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RestrictBuyer:
+    """The service is withdrawn from the buyer because a rule of the policy is true (R11).
+
+    `facts` are those that the rule read. `occurrence` counts the rule's restrictions of this buyer from 1; the database
+    takes each number once. `reason` is for staff; `text` is what the buyer is told, empty: in general words.
+    """
+
+    restriction_id: UUID
+    reason: str
+    withdraw: str
+    starts_at: datetime
+    ends_at: datetime
+    policy_id: str
+    policy_version: str
+    policy_sha256: str
+    rule_id: str
+    occurrence: int
+    facts: Mapping[str, object]
+    text: Mapping[str, str]
+
+
 class OutgoingEventKind(StrEnum):
     """The kinds of events on the feed; warehouses act on `stop_ship`."""
 
@@ -386,6 +408,7 @@ Change = (
     | OpenTask
     | CloseTask
     | RecordBuyerEvent
+    | RestrictBuyer
     | Announce
     | PutShipment
     | OpenIncident

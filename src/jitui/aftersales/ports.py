@@ -98,6 +98,18 @@ class FeatureWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleWindow:
+    """A buyer feature that a restriction rule reads, to be counted anew for a buyer whom the rule restricted before."""
+
+    rule_id: str
+    name: str
+    function: str
+    kind: str
+    from_day: date
+    to_day: date
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentName:
     """A payment, by the provider's id."""
 
@@ -110,7 +122,8 @@ class DecisionQuery:
     """What the deciding statement reads: windows of the policy's features, and the starts of its caps.
 
     Amounts are summed in `currency`, which is the policy's. Events later than `ahead_from` are too far ahead of `now`.
-    `payment`: for a capture, the payment to look up on other orders.
+    `payment`: for a capture, the payment to look up on other orders. `policy_id`: whose rules restricted the buyer
+    before; empty when the policy has no rules. `time_zone`: in which days begin.
     """
 
     windows: tuple[FeatureWindow, ...]
@@ -123,6 +136,9 @@ class DecisionQuery:
     platform_cap_from: datetime | None = None
     platform_cap_bucket_seconds: int = 3600
     payment: PaymentName | None = None
+    policy_id: str = ""
+    rule_windows: tuple[RuleWindow, ...] = ()
+    time_zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +195,20 @@ class KnownPayment:
 
 
 @dataclass(frozen=True, slots=True)
+class PastRule:
+    """A restriction rule of the policy that restricted this buyer before: how often, and whether one stands now.
+
+    `windows`: the features that the rule reads, counted from the day after the one up to which an earlier restriction
+    of the rule has used events up: the day on which it began, or was lifted.
+    """
+
+    rule_id: str
+    times: int
+    stands: bool
+    windows: tuple[WindowValue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionInputs:
     """Everything that decides in addition to the order snapshot, read under the buyer's lock.
 
@@ -189,6 +219,7 @@ class DecisionInputs:
     windows: tuple[WindowValue, ...] = ()
     history: tuple[HistoryRecord, ...] = ()
     restricted: bool | None = False
+    past_rules: tuple[PastRule, ...] = ()
     selection: str | None = None
     coverage: tuple[ScopedRow, ...] = ()
     pauses: tuple[ScopedRow, ...] = ()

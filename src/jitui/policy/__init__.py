@@ -5,11 +5,13 @@ from jitui.policy.decide import (
     ConditionResult,
     Decision,
     Outcome,
+    RuleHit,
     Verdict,
     decide,
     decision_from_json,
     decision_to_json,
     restriction_hits,
+    rule_hits,
 )
 from jitui.policy.explain import Explanation, ExplanationRow, explain
 from jitui.policy.facts import (
@@ -55,6 +57,7 @@ __all__ = [
     "PublicChangeKind",
     "PublicPolicy",
     "RestrictionRule",
+    "RuleHit",
     "Usages",
     "Verdict",
     "caps_facts",
@@ -68,4 +71,5 @@ __all__ = [
     "public_changes",
     "public_view",
     "restriction_hits",
+    "rule_hits",
 ]

@@ -60,6 +60,14 @@ class Decision:
     engine: str
 
 
+@dataclass(frozen=True, slots=True)
+class RuleHit:
+    """A restriction rule that is true of a buyer, and the facts that it read."""
+
+    rule: RestrictionRule
+    facts: Mapping[str, ReadValue]
+
+
 def decide(policy: LoadedPolicy, facts: Facts) -> Decision:
     """Instant when every condition is true, otherwise review. A fact of the wrong type is unknown, not an error."""
     programs = policy.programs
@@ -84,10 +92,18 @@ def decide(policy: LoadedPolicy, facts: Facts) -> Decision:
 
 def restriction_hits(policy: LoadedPolicy, facts: Facts) -> tuple[RestrictionRule, ...]:
     """The restriction rules that are true of a buyer; a rule that is unknown restricts nothing."""
+    return tuple(hit.rule for hit in rule_hits(policy, facts))
+
+
+def rule_hits(policy: LoadedPolicy, facts: Facts) -> tuple[RuleHit, ...]:
+    """As `restriction_hits`, each rule with the facts that it read."""
+    if not policy.restrictions:
+        return ()
     programs = policy.programs
     known = known_facts(programs.specs, programs.restriction_reads, facts)
     truths = evaluate(programs, known, programs.restriction_definitions, programs.restrictions)
-    return tuple(rule for rule, truth in zip(policy.restrictions, truths, strict=True) if truth is True)
+    found = zip(policy.restrictions, programs.restrictions, truths, strict=True)
+    return tuple(RuleHit(rule, _values_read(program, known)) for rule, program, truth in found if truth is True)
 
 
 def _values_read(program: Program, known: Mapping[str, KnownValue]) -> dict[str, ReadValue]:

@@ -213,6 +213,7 @@ def _rule(name: str, old: LoadedPolicy, new: LoadedPolicy, one: Any, other: Any)
         if one.for_days != other.for_days:
             means = more if other.for_days > one.for_days else less
             yield PolicyChange(f"{name}.for", f"{one.for_days}d → {other.for_days}d: {means}", decides=True)
+        yield from _words(f"{name}.text", one.text, other.text)
 
 
 # Constants that differ --------------------------------------------------------------------------------------------

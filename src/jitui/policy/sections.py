@@ -70,12 +70,16 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class RestrictionRule:
-    """When a buyer loses the service, and for how long (R11)."""
+    """When a buyer loses the service, and for how long (R11).
+
+    `text` is what the buyer is told; empty: in general words.
+    """
 
     id: str
     when: str
     withdraw: str
     for_days: int
+    text: Text
     tree: Node
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from jitui.adapters.postgres.batch import Value, statement
+from jitui.adapters.postgres.buyer_history import PAST_RULES, WINDOWS
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.ports import (
     AttemptRef,
@@ -128,39 +129,13 @@ _READ_INPUTS: LiteralString = (
     """
 SELECT json_build_object(
     'windows', (
-        SELECT coalesce(json_agg(json_build_object(
-            'name', w.name, 'events', s.events, 'amount_minor', s.amount_minor, 'last_day', s.last_day,
-            'ahead', EXISTS (
-                SELECT 1 FROM buyer_event e
-                WHERE w.subject = 'buyer' AND e.lane = %(lane)s AND e.buyer_id = o.buyer_id AND e.kind = w.kind
-                  AND e.at > e.recorded_at AND e.at > %(ahead_from)s::timestamptz AND e.retracts IS NULL
-                  -- Of several that say the same of an order, the one that counts.
-                  AND (e.counts_for_order OR e.order_id IS NULL
-                       OR e.kind NOT IN ('order_paid', 'order_completed', 'order_cancelled'))
-                  AND NOT EXISTS (SELECT 1 FROM buyer_event r WHERE r.lane = %(lane)s AND r.buyer_id = o.buyer_id
-                                    AND r.retracts = e.event_id)))), '[]')
-        FROM jsonb_to_recordset(%(windows)s::jsonb)
-            AS w (name text, subject text, kind text, from_day date, to_day date)
-        CROSS JOIN LATERAL (
-            SELECT coalesce(sum(d.events), 0)::bigint AS events,
-                   -- Amounts of no known currency make a sum unknown; those in other currencies are no part of it.
-                   CASE WHEN sum(d.amount_minor) FILTER (WHERE d.currency = '') <> 0 THEN NULL
-                        WHEN abs(coalesce(sum(d.amount_minor) FILTER (WHERE d.currency = %(currency)s), 0))
-                                < 9223372036854775808
-                            THEN coalesce(sum(d.amount_minor) FILTER (WHERE d.currency = %(currency)s), 0)::bigint
-                   END AS amount_minor,
-                   max(d.day) FILTER (WHERE d.events > 0) AS last_day
-            FROM (
-                SELECT events, amount_minor, currency, day FROM buyer_day
-                WHERE w.subject = 'buyer' AND lane = %(lane)s AND buyer_id = o.buyer_id AND kind = w.kind
-                  AND day BETWEEN w.from_day AND w.to_day
-                UNION ALL
-                SELECT events, amount_minor, currency, day FROM shop_day
-                WHERE w.subject = 'shop' AND shop_id = o.shop_id AND kind = w.kind
-                  AND day BETWEEN w.from_day AND w.to_day
-            ) d
-        ) s),
+"""
+    + WINDOWS
+    + """),
     'history', (SELECT coalesce(json_agg(to_json(h)), '[]') FROM history_record h),
+    'past_rules', ("""
+    + PAST_RULES
+    + """),
     'restricted', CASE WHEN EXISTS (
         SELECT 1 FROM restriction r
         WHERE r.lane = %(lane)s AND r.buyer_id = o.buyer_id AND r.lifted_at IS NULL
@@ -276,15 +251,25 @@ def ref_params(ref: Ref) -> dict[str, Value]:
     return {"lane": ref.lane, "id": _identity(ref)}
 
 
-def input_params(lane: int, order_id: str, query: DecisionQuery) -> dict[str, Value]:
-    """The parameters of READ_INPUTS; for a cap that the policy does not set, nothing is read."""
+def history_params(lane: int, query: DecisionQuery) -> dict[str, Value]:
+    """The parameters of the fragments in `buyer_history`."""
     return {
         "lane": lane,
-        "order_id": order_id,
         "now": query.now,
         "ahead_from": query.ahead_from,
         "currency": query.currency,
         "windows": msgspec.json.encode(query.windows).decode(),
+        "policy_id": query.policy_id,
+        "rule_windows": msgspec.json.encode(query.rule_windows).decode(),
+        "time_zone": query.time_zone,
+    }
+
+
+def input_params(lane: int, order_id: str, query: DecisionQuery) -> dict[str, Value]:
+    """The parameters of READ_INPUTS; for a cap that the policy does not set, nothing is read."""
+    return {
+        **history_params(lane, query),
+        "order_id": order_id,
         "buyer_cap_from": query.buyer_cap_from or query.now,
         "shop_cap_from": query.shop_cap_from or query.now,
         "shop_bucket_seconds": query.shop_cap_bucket_seconds,

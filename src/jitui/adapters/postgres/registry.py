@@ -9,7 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from jitui.adapters.postgres.audit import AuditEntry, pseudonym_of, write_audit
+from jitui.adapters.postgres import restrictions
+from jitui.adapters.postgres.audit import AuditEntry, write_audit
 from jitui.adapters.postgres.confirmations import ask_confirmation
 from jitui.adapters.postgres.pool import Pool, read_rows
 from jitui.adapters.postgres.writing import BEGIN_HISTORY, record_buyer_events
@@ -29,7 +30,7 @@ from jitui.aftersales.governance.registry import (
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.ports import HistoryRecord
 from jitui.identity.audit import AuditAction
-from jitui.ids import lane_of, lane_of_id
+from jitui.ids import lane_of
 
 _Row = TypeVar("_Row")
 
@@ -110,12 +111,6 @@ WHERE scope = %(scope)s AND ref = %(ref)s AND (ends_at IS NULL OR ends_at > %(no
 LIFT_PAUSE: LiteralString = """
 DELETE FROM pause WHERE scope = %(scope)s AND ref = %(ref)s AND (ends_at IS NULL OR ends_at > %(now)s)
   AND (%(set_at)s::timestamptz IS NULL OR set_at = %(set_at)s)
-"""
-
-_RESTRICT: LiteralString = """
-INSERT INTO restriction (lane, restriction_id, buyer_id, reason, starts_at, ends_at, set_by)
-VALUES (%(lane)s, %(restriction_id)s, %(buyer_id)s, %(reason)s, %(starts_at)s, %(ends_at)s, %(set_by)s)
-ON CONFLICT (lane, restriction_id) DO NOTHING
 """
 
 _SELECT: LiteralString = """
@@ -240,32 +235,21 @@ class PostgresRegistry:
 
     async def restrict(self, restriction: Restriction) -> bool:
         """Withdraw the service from a buyer; False, and nothing changed, where the restriction's id is taken."""
-        row, lane = restriction, lane_of(restriction.buyer_id)
         async with self._pool.connection() as connection:
-            if not (await connection.execute(_RESTRICT, {**_values(row), "lane": lane})).rowcount:
-                return False
-            told = {"buyer": await pseudonym_of(connection, row.buyer_id), "ends_at": row.ends_at}
-            entry = AuditEntry(AuditAction.RESTRICTION_SET, str(row.restriction_id), row.set_by, row.starts_at, told)
-            await write_audit(connection, entry)
-            return True
+            return await restrictions.restrict(connection, restriction)
 
-    async def lift_restriction(self, restriction_id: UUID, now: datetime, *, by: str) -> bool:
+    async def lift_restriction(self, restriction_id: UUID, now: datetime, *, by: str, reason: str = "") -> bool:
         """Whether there was a standing restriction to lift."""
-        statement: LiteralString = (
-            "UPDATE restriction SET lifted_at = %(now)s "
-            "WHERE lane = %(lane)s AND restriction_id = %(id)s AND lifted_at IS NULL"
-        )
-        params = {"now": now, "lane": lane_of_id(restriction_id), "id": restriction_id}
-        entry = AuditEntry(AuditAction.RESTRICTION_LIFTED, str(restriction_id), by, now)
-        return await self._run(statement, params, entry) > 0
+        async with self._pool.connection() as connection:
+            return await restrictions.lift(connection, restriction_id, now, by=by, reason=reason)
+
+    async def restriction(self, restriction_id: UUID) -> Restriction | None:
+        """One restriction."""
+        return await restrictions.restriction(self._pool, restriction_id)
 
     async def restrictions_of(self, buyer_id: str) -> Sequence[Restriction]:
         """The buyer's restrictions, newest first, also past ones."""
-        query: LiteralString = (
-            "SELECT to_json(r)::text FROM restriction r WHERE lane = %(lane)s AND buyer_id = %(id)s "
-            "ORDER BY starts_at DESC"
-        )
-        return await read_rows(self._pool, query, {"lane": lane_of(buyer_id), "id": buyer_id}, Restriction)
+        return await restrictions.restrictions_of(self._pool, buyer_id)
 
     async def select(self, selection: Selection) -> UUID:
         """Put a buyer on the allow or deny list; the entry's id, which stays when the list changes."""

@@ -14,6 +14,7 @@ import msgspec
 from jitui.adapters.postgres.batch import BEGIN, COMMIT, BatchCall, Value, run_batch, statement
 from jitui.adapters.postgres.pool import Connection
 from jitui.aftersales import changes as c
+from jitui.aftersales.governance.registry import BY_POLICY
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.task import BY_THE_SERVICE
 from jitui.ids import lane_of
@@ -212,6 +213,8 @@ _SQL: dict[type, LiteralString] = {
         plain AS (
             SELECT buyer_id, event_id, kind, at, amount_minor, currency FROM new
             WHERE retracts IS NULL AND (order_id IS NULL OR kind NOT IN ({ONCE_PER_ORDER}))),
+        due AS (INSERT INTO restriction_check (lane, buyer_id) SELECT DISTINCT %(lane)s::smallint, buyer_id FROM new
+            ON CONFLICT (lane, buyer_id) DO NOTHING),
         taken_back AS (SELECT DISTINCT buyer_id, retracts AS event_id FROM new WHERE retracts IS NOT NULL),
         candidates AS (
             SELECT p.buyer_id, p.event_id, p.kind, p.at, p.amount_minor, p.currency, 1 AS sign FROM plain p
@@ -233,6 +236,23 @@ _SQL: dict[type, LiteralString] = {
         FROM counted GROUP BY buyer_id, kind, day, currency
         ON CONFLICT (lane, buyer_id, kind, day, currency) DO UPDATE
         SET events = buyer_day.events + excluded.events, amount_minor = buyer_day.amount_minor + excluded.amount_minor
+        """,
+    c.RestrictBuyer: f"""
+        WITH rows AS (
+            SELECT * FROM {_ROWS} AS r (restriction_id uuid, reason text, withdraw text, starts_at timestamptz,
+                ends_at timestamptz, policy_id text, policy_version text, policy_sha256 text, rule_id text,
+                occurrence int, facts jsonb, text jsonb)),
+        restricted AS (
+            INSERT INTO restriction (lane, restriction_id, buyer_id, reason, withdraw, starts_at, ends_at, set_by,
+                set_at, policy_id, policy_version, policy_sha256, rule_id, occurrence, facts, text)
+            SELECT %(lane)s, r.restriction_id, %(buyer_id)s, r.reason, r.withdraw, r.starts_at, r.ends_at,
+                '{BY_POLICY}', r.starts_at, r.policy_id, r.policy_version, r.policy_sha256, r.rule_id, r.occurrence,
+                r.facts, r.text
+            FROM rows r)
+        SELECT append_audit(r.starts_at, '{BY_POLICY}', 'restriction.set', r.restriction_id::text, jsonb_build_object(
+            'buyer', {PSEUDONYM}, 'ends_at', r.ends_at, 'policy', r.policy_id, 'version', r.policy_version,
+            'rule', r.rule_id)::text)
+        FROM rows r
         """,
     c.Announce: f"""
         INSERT INTO change (lane, kind, order_id, ticket_id, buyer_pseudonym, shop_id, at, body)

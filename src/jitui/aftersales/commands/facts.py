@@ -18,6 +18,7 @@ from jitui.aftersales.ports import (
     DecisionQuery,
     FeatureWindow,
     HistoryRecord,
+    RuleWindow,
     ScopedRow,
     Usage,
     WindowValue,
@@ -40,9 +41,9 @@ SHORT_CAP_SECONDS = 7200
 
 def decision_query(policy: Policy, now: datetime, time_zone: ZoneInfo) -> DecisionQuery:
     """What the deciding statement has to read for this policy, now."""
-    caps = policy.caps
+    caps, today = policy.caps, now.astimezone(time_zone).date()
     return DecisionQuery(
-        windows=_windows(policy.features, now.astimezone(time_zone).date()),
+        windows=_windows(policy.features, today),
         now=now,
         ahead_from=now + CLOCKS_DIFFER,
         currency=policy.currency,
@@ -51,6 +52,9 @@ def decision_query(policy: Policy, now: datetime, time_zone: ZoneInfo) -> Decisi
         shop_cap_bucket_seconds=bucket_seconds(caps.per_shop.over_seconds) if caps.per_shop else 60,
         platform_cap_from=_cap_from(caps.platform.over_seconds, now) if caps.platform else None,
         platform_cap_bucket_seconds=bucket_seconds(caps.platform.over_seconds) if caps.platform else 3600,
+        policy_id=policy.id if policy.restrictions else "",
+        rule_windows=_rule_windows(policy, today),
+        time_zone=time_zone.key,
     )
 
 
@@ -79,7 +83,6 @@ def gather_facts(
     order, buyer = snapshot.order, snapshot.buyer
     in_currency = order.currency == policy.currency
     known: dict[str, FactValue | None] = {
-        "buyer.account_age_days": _age_days(buyer.registered_at, now),
         "buyer.selected": is_selected(policy, buyer.buyer_id, inputs.selection),
         "buyer.restricted": inputs.restricted,
         "request.amount_minor": amount_minor,
@@ -95,8 +98,7 @@ def gather_facts(
         "shop.covered": _covered(inputs.coverage, ("shop", order.shop_id), ("platform", "")),
         "service.paused": is_paused(snapshot, inputs),
     }
-    known.update(_feature_facts(policy, inputs, buyer, now, time_zone))
-    known.update(_attribute_facts(policy, buyer))
+    known.update(buyer_facts(policy, buyer, inputs, now, time_zone))
     uncounted_minor = amount_minor if cap_amount_minor is None else cap_amount_minor
     usages = _usages(inputs, now, usage_max_age)
     known.update(caps_facts(policy.caps, usages, uncounted_minor if in_currency else None))
@@ -104,6 +106,17 @@ def gather_facts(
         name: value
         for name, value in known.items()
         if value is not None and (in_currency or not policy.facts[name].is_money)
+    }
+
+
+def buyer_facts(
+    policy: Policy, buyer: Buyer, inputs: DecisionInputs, now: datetime, time_zone: ZoneInfo
+) -> dict[str, FactValue | None]:
+    """Features, attributes and the age of the account, which need no order; unknown ones are None."""
+    return {
+        "buyer.account_age_days": _age_days(buyer.registered_at, now),
+        **_feature_facts(policy, inputs, buyer, now, time_zone),
+        **_attribute_facts(policy, buyer),
     }
 
 
@@ -155,6 +168,18 @@ def is_selected(policy: Policy, buyer_id: str, selection: str | None) -> bool:
 def _windows(features: tuple[Feature, ...], today: date) -> tuple[FeatureWindow, ...]:
     """The window of each feature; the same all day."""
     return tuple(_window(feature, today) for feature in features)
+
+
+@lru_cache(maxsize=64)
+def _rule_windows(policy: Policy, today: date) -> tuple[RuleWindow, ...]:
+    """The windows of the features that each restriction rule reads; the same all day."""
+    features = {feature.name: _window(feature, today) for feature in policy.features}
+    return tuple(
+        RuleWindow(program.id, window.name, window.function, window.kind, window.from_day, window.to_day)
+        for program in policy.programs.restrictions
+        for name in program.reads.facts
+        if (window := features.get(name)) is not None
+    )
 
 
 def _window(feature: Feature, today: date) -> FeatureWindow:
@@ -256,7 +281,7 @@ def _feature_facts(
         known = _is_known(window, records.get(feature.kind), buyer, now, time_zone)
         if feature.subject == "shop":
             known = known and _rolled_up_through(window, inputs.shop_days_as_of, time_zone)
-        facts[feature.name] = _window_fact(window, values.get(feature.name), now, time_zone) if known else None
+        facts[feature.name] = window_fact(window, values.get(feature.name), now, time_zone) if known else None
     return facts
 
 
@@ -284,9 +309,10 @@ def _rolled_up_through(window: FeatureWindow, as_of: datetime | None, time_zone:
     return as_of is not None and as_of.astimezone(time_zone).date() > window.to_day
 
 
-def _window_fact(
-    window: FeatureWindow, value: WindowValue | None, now: datetime, time_zone: ZoneInfo
+def window_fact(
+    window: FeatureWindow | RuleWindow, value: WindowValue | None, now: datetime, time_zone: ZoneInfo
 ) -> FactValue | None:
+    """The value of a window whose history is known; None for unknown."""
     if value is None:
         return None  # it was not counted
     if value.ahead:

@@ -27,12 +27,14 @@ from jitui.aftersales.changes import (
     RaiseTicketLine,
     RecordDecision,
     RecordLaterDecision,
+    RestrictBuyer,
     move_ticket,
 )
 from jitui.aftersales.commands.allocation import net_paid, refundable_minor
 from jitui.aftersales.commands.approval import queue_refunds
 from jitui.aftersales.commands.facts import arm_of, gather_facts, history_read
 from jitui.aftersales.commands.request_refund import DecisionSettings, guard_of, record_decision, requested_body
+from jitui.aftersales.commands.restriction_rules import decide_under_rules
 from jitui.aftersales.commands.ticket_state import state_from, ticket_changes
 from jitui.aftersales.model.order import LineUnits, Tender
 from jitui.aftersales.model.snapshot import OrderSnapshot, transition
@@ -49,7 +51,7 @@ from jitui.aftersales.model.ticket import (
 from jitui.aftersales.ports import DecisionInputs
 from jitui.ids import new_id
 from jitui.money import split_by_weight
-from jitui.policy import Outcome, decide
+from jitui.policy import Outcome
 
 CAPTURED_LATER = "captured_later"
 """Why a ticket's amount grew, and the review reason of a request for money captured after its goods were refunded."""
@@ -70,10 +72,14 @@ class _More:
 
 @dataclass(frozen=True, slots=True)
 class _Again:
-    """The second decision on approvals: whether the policy still approves, and the decision to store with a ticket."""
+    """The second decision on approvals: whether the policy still approves, and the decision to store with a ticket.
+
+    `restrictions`: what the policy's rules set because of it, once for all of them.
+    """
 
     holds: bool
     record: Callable[[Ticket], RecordDecision]
+    restrictions: tuple[RestrictBuyer, ...]
 
 
 def plan_later_money(
@@ -90,6 +96,7 @@ def plan_later_money(
     if not approved:
         return changes
     again = _decide_again(apply_all(snapshot, changes), inputs, decision_settings, instant or approved, now)
+    changes += again.restrictions
     extended = instant if again.holds and _fits(snapshot, instant) else []
     for more in extended:
         changes += _extend(apply_all(snapshot, changes), more, again, now)
@@ -169,8 +176,9 @@ def _decide_again(
     for row in snapshot.ticket_lines:
         if row.ticket_id in tickets:
             units[row.line_id] = units.get(row.line_id, 0) + row.quantity
+    policy = decision_settings.policy
     facts = gather_facts(
-        decision_settings.policy,
+        policy,
         snapshot,
         _usage_beside(inputs, decision_settings, mores, now),
         asked=[LineUnits(line_id, quantity) for line_id, quantity in units.items()],
@@ -180,10 +188,15 @@ def _decide_again(
         time_zone=decision_settings.time_zone,
         usage_max_age=decision_settings.usage_max_age,
     )
-    decision = decide(decision_settings.policy, facts)
+    ruled = decide_under_rules(policy, facts, inputs, snapshot.order.lane, now, decision_settings.time_zone)
+    decision, facts = ruled.decision, ruled.facts
     read_from = history_read(decision_settings.policy, snapshot, inputs)
     holds = decision.outcome is Outcome.INSTANT and guard_of(snapshot, inputs, decision_settings) is None
-    return _Again(holds, lambda ticket: record_decision(ticket.ticket_id, decision, facts, read_from, now))
+    return _Again(
+        holds,
+        lambda ticket: record_decision(ticket.ticket_id, decision, facts, read_from, now),
+        ruled.restrictions,
+    )
 
 
 def _usage_beside(

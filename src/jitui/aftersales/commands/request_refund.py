@@ -26,6 +26,7 @@ from jitui.aftersales.commands.allocation import net_paid, refundable_minor, uni
 from jitui.aftersales.commands.approval import approve_ticket
 from jitui.aftersales.commands.execute import Executed, IdempotentReply, Plan, execute, not_found
 from jitui.aftersales.commands.facts import USAGE_MAX_AGE, arm_of, decision_query, gather_facts, history_read, is_paused
+from jitui.aftersales.commands.restriction_rules import RuledDecision, decide_under_rules
 from jitui.aftersales.model.order import FulfillmentStatus, LineUnits, OrderLine
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import (
@@ -43,7 +44,7 @@ from jitui.aftersales.outcomes import Refusal, RefusalCode, StoredResponse
 from jitui.aftersales.ports import DecisionInputs, OrderRef, Store
 from jitui.ids import lane_of, new_id
 from jitui.money import split_by_weight
-from jitui.policy import Decision, FactValue, Outcome, Policy, decide, decision_to_json
+from jitui.policy import Decision, FactValue, Outcome, Policy, decision_to_json
 
 BETWEEN_REQUESTS = timedelta(minutes=1)
 REQUESTS_PER_LINE = 5
@@ -117,7 +118,7 @@ async def check_eligibility(
     requested = _requested_lines(snapshot, request, now)
     if isinstance(requested, Refusal):
         return requested
-    decision, _ = _decide(snapshot, inputs, decision_settings, requested, now)
+    decision = _decide(snapshot, inputs, decision_settings, requested, now).decision
     guard = guard_of(snapshot, inputs, decision_settings)
     return Eligibility(decision, requested.amount_minor, snapshot.order.currency, guard)
 
@@ -134,7 +135,8 @@ def plan_request(
     requested = _requested_lines(snapshot, request, now)
     if isinstance(requested, Refusal):
         return requested
-    decision, facts = _decide(snapshot, inputs, decision_settings, requested, now)
+    ruled = _decide(snapshot, inputs, decision_settings, requested, now)
+    decision, facts = ruled.decision, ruled.facts
     guard = guard_of(snapshot, inputs, decision_settings)
     instant = decision.outcome is Outcome.INSTANT and guard is None
     ticket = _new_ticket(
@@ -159,6 +161,7 @@ def plan_request(
         record_decision(
             ticket.ticket_id, decision, facts, history_read(decision_settings.policy, snapshot, inputs), now
         ),
+        *ruled.restrictions,
         _history_event(ticket, now),
         Announce(OutgoingEventKind.TICKET_REQUESTED, now, ticket.shop_id, requested_body(ticket), ticket.ticket_id),
         *approved,
@@ -327,18 +330,19 @@ def _decide(
     decision_settings: DecisionSettings,
     requested: _RequestedLines,
     now: datetime,
-) -> tuple[Decision, dict[str, FactValue]]:
+) -> RuledDecision:
+    policy, time_zone = decision_settings.policy, decision_settings.time_zone
     facts = gather_facts(
-        decision_settings.policy,
+        policy,
         snapshot,
         inputs,
         asked=requested.units,
         amount_minor=requested.amount_minor,
         now=now,
-        time_zone=decision_settings.time_zone,
+        time_zone=time_zone,
         usage_max_age=decision_settings.usage_max_age,
     )
-    return decide(decision_settings.policy, facts), facts
+    return decide_under_rules(policy, facts, inputs, snapshot.order.lane, now, time_zone)
 
 
 def guard_of(snapshot: OrderSnapshot, inputs: DecisionInputs, decision_settings: DecisionSettings) -> str | None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from jitui.aftersales.changes import RecordBuyerEvent
+from jitui.aftersales.changes import RecordBuyerEvent, RestrictBuyer
 from jitui.aftersales.model.order import Buyer
 from jitui.aftersales.outcomes import Refusal, RefusalCode
 from jitui.aftersales.ports import HistoryRecord
@@ -97,9 +97,28 @@ def later_pause(standing: Pause | None, new: Pause) -> Pause:
     return replace(new, ends_at=ends_at, lift_by=standing.lift_by or new.lift_by)
 
 
+class Withdrawn(StrEnum):
+    """What a restriction takes from a buyer."""
+
+    INSTANT_REFUND = "instant_refund"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a restriction by hand rests on: the platform's orders and events, and words. Buyers never see it."""
+
+    order_ids: tuple[str, ...] = ()
+    event_ids: tuple[str, ...] = ()
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """The service is withdrawn from a buyer (R11), until `ends_at` or until the restriction is lifted."""
+    """The service is withdrawn from a buyer (R11), until `ends_at` or until the restriction is lifted.
+
+    The fields from `policy_id` on are those of a restriction that a rule of the policy set: `facts` are what the rule
+    read, `text` is what the buyer is told of it. `set_at` is None for one that an earlier release wrote.
+    """
 
     restriction_id: UUID
     buyer_id: str
@@ -108,6 +127,47 @@ class Restriction:
     ends_at: datetime | None
     set_by: str
     lifted_at: datetime | None = None
+    lifted_by: str | None = None
+    lift_reason: str = ""
+    set_at: datetime | None = None
+    withdraw: Withdrawn = Withdrawn.INSTANT_REFUND
+    evidence: Evidence = field(default_factory=Evidence)
+    policy_id: str | None = None
+    policy_version: str | None = None
+    policy_sha256: str | None = None
+    rule_id: str | None = None
+    occurrence: int | None = None
+    facts: Mapping[str, object] | None = None
+    text: Mapping[str, str] = field(default_factory=dict)
+
+    def stands(self, now: datetime) -> bool:
+        """Whether it can still have an effect: it was not lifted and has not ended, though it may have yet to begin."""
+        return self.lifted_at is None and (self.ends_at is None or self.ends_at > now)
+
+
+BY_POLICY = "policy"
+"""Who sets a restriction by a rule."""
+
+
+def restriction_by_rule(buyer_id: str, told: RestrictBuyer) -> Restriction:
+    """The row of a restriction that a rule set."""
+    return Restriction(
+        restriction_id=told.restriction_id,
+        buyer_id=buyer_id,
+        reason=told.reason,
+        starts_at=told.starts_at,
+        ends_at=told.ends_at,
+        set_by=BY_POLICY,
+        set_at=told.starts_at,
+        withdraw=Withdrawn(told.withdraw),
+        policy_id=told.policy_id,
+        policy_version=told.policy_version,
+        policy_sha256=told.policy_sha256,
+        rule_id=told.rule_id,
+        occurrence=told.occurrence,
+        facts=told.facts,
+        text=told.text,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +275,11 @@ class Registry(Protocol):
 
     async def restrict(self, restriction: Restriction) -> bool: ...
 
-    async def lift_restriction(self, restriction_id: UUID, now: datetime, *, by: str) -> bool: ...
+    async def lift_restriction(self, restriction_id: UUID, now: datetime, *, by: str, reason: str = "") -> bool:
+        """Whether there was a standing restriction to lift; the one way by which a restriction is lifted by hand."""
+        ...
+
+    async def restriction(self, restriction_id: UUID) -> Restriction | None: ...
 
     async def restrictions_of(self, buyer_id: str) -> Sequence[Restriction]: ...
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
-from jitui.aftersales.governance.registry import Coverage, Pause, Scope
+from jitui.aftersales.changes import RecordBuyerEvent
+from jitui.aftersales.governance.registry import Coverage, Pause, Restriction, Scope
 from jitui.aftersales.memory_store.history import buyer_window, counting
 from jitui.aftersales.memory_store.tables import MemoryTables
 from jitui.aftersales.model.snapshot import OrderSnapshot
 from jitui.aftersales.model.ticket import ApprovedBy
-from jitui.aftersales.ports import DecisionInputs, DecisionQuery, KnownPayment, PaymentName, ScopedRow, Usage
+from jitui.aftersales.ports import (
+    DecisionInputs,
+    DecisionQuery,
+    FeatureWindow,
+    KnownPayment,
+    PastRule,
+    PaymentName,
+    ScopedRow,
+    Usage,
+)
 from jitui.text import folded
 
 
@@ -33,6 +43,7 @@ def decision_inputs(tables: MemoryTables, snapshot: OrderSnapshot, query: Decisi
         ),
         history=tuple(tables.history.values()),
         restricted=_is_restricted(tables, buyer_id, query.now),
+        past_rules=_past_rules(tables, buyer_id, standing, query),
         selection=None if selection is None else selection.verdict,
         coverage=tuple(_scoped(row) for row in tables.coverage.values() if (row.scope, folded(row.ref)) in places),
         pauses=tuple(_scoped(row) for row in pauses if (row.scope, folded(row.ref)) in places),
@@ -46,6 +57,20 @@ def decision_inputs(tables: MemoryTables, snapshot: OrderSnapshot, query: Decisi
         usage_as_of=roll_ups.as_of,
         shop_days_as_of=roll_ups.as_of,
         payment=KnownPayment() if query.payment is None else _known_payment(tables, snapshot, query.payment),
+    )
+
+
+def buyer_inputs(tables: MemoryTables, buyer_id: str, query: DecisionQuery) -> DecisionInputs:
+    """What restriction rules read of a buyer, without an order."""
+    standing = list(counting(tables.events.get(buyer_id, {}).values()))
+    return DecisionInputs(
+        windows=tuple(
+            buyer_window(window, standing, query, tables.time_zone)
+            for window in query.windows
+            if window.subject == "buyer"
+        ),
+        history=tuple(tables.history.values()),
+        past_rules=_past_rules(tables, buyer_id, standing, query),
     )
 
 
@@ -77,6 +102,40 @@ def _is_restricted(tables: MemoryTables, buyer_id: str, now: datetime) -> bool:
         and one.starts_at <= now
         and (one.ends_at is None or one.ends_at > now)
         for one in tables.restrictions.values()
+    )
+
+
+def _past_rules(
+    tables: MemoryTables, buyer_id: str, standing: Sequence[RecordBuyerEvent], query: DecisionQuery
+) -> tuple[PastRule, ...]:
+    """The rules of the query's policy that restricted the buyer before."""
+    theirs: dict[str, list[Restriction]] = {}
+    for one in tables.restrictions.values():
+        if one.buyer_id == buyer_id and one.rule_id is not None and one.policy_id == query.policy_id:
+            theirs.setdefault(one.rule_id, []).append(one)
+    return tuple(_past_rule(tables, rule, theirs[rule], standing, query) for rule in sorted(theirs))
+
+
+def _past_rule(
+    tables: MemoryTables,
+    rule_id: str,
+    before: Sequence[Restriction],
+    standing: Sequence[RecordBuyerEvent],
+    query: DecisionQuery,
+) -> PastRule:
+    used_until = max((one.lifted_at or one.starts_at).astimezone(tables.time_zone).date() for one in before)
+    since = sorted((one for one in query.rule_windows if one.rule_id == rule_id), key=lambda one: one.name)
+    windows = [
+        FeatureWindow(
+            one.name, "buyer", one.function, one.kind, max(one.from_day, used_until + timedelta(days=1)), one.to_day
+        )
+        for one in since
+    ]
+    return PastRule(
+        rule_id,
+        max(one.occurrence or 0 for one in before),
+        any(one.stands(query.now) for one in before),
+        tuple(buyer_window(window, standing, query, tables.time_zone) for window in windows),
     )
 
 

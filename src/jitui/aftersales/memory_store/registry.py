@@ -86,18 +86,22 @@ class MemoryRegistry:
         """Withdraw the service from a buyer; False, without a change, when the restriction's id exists."""
         return self._tables.restrictions.setdefault(restriction.restriction_id, restriction) is restriction
 
-    async def lift_restriction(self, restriction_id: UUID, now: datetime, *, by: str) -> bool:
+    async def lift_restriction(self, restriction_id: UUID, now: datetime, *, by: str, reason: str = "") -> bool:
         """Whether there was a standing restriction to lift."""
         known = self._tables.restrictions.get(restriction_id)
-        if known is None or known.lifted_at is not None:
+        if known is None or not known.stands(now):
             return False
-        self._tables.restrictions[restriction_id] = replace(known, lifted_at=now)
+        self._tables.restrictions[restriction_id] = replace(known, lifted_at=now, lifted_by=by, lift_reason=reason)
         return True
+
+    async def restriction(self, restriction_id: UUID) -> Restriction | None:
+        """One restriction."""
+        return self._tables.restrictions.get(restriction_id)
 
     async def restrictions_of(self, buyer_id: str) -> Sequence[Restriction]:
         """The buyer's restrictions, newest first, also past ones."""
         theirs = [one for one in self._tables.restrictions.values() if one.buyer_id == buyer_id]
-        return sorted(theirs, key=lambda one: one.starts_at, reverse=True)
+        return sorted(theirs, key=lambda one: (one.starts_at, one.restriction_id), reverse=True)
 
     async def select(self, selection: Selection) -> UUID:
         """Put a buyer on the allow or deny list; the entry's id, which stays when the list changes."""

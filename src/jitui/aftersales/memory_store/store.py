@@ -20,6 +20,7 @@ from jitui.aftersales.commands.claim import claimed, plan_claim
 from jitui.aftersales.commands.put_order import CategoryFlags, order_after, plan_order, standing_order
 from jitui.aftersales.memory_store.inputs import decision_inputs
 from jitui.aftersales.memory_store.registry import MemoryRegistry
+from jitui.aftersales.memory_store.restriction_checks import MemoryRestrictionChecks
 from jitui.aftersales.memory_store.tables import MemoryTables
 from jitui.aftersales.model.refund import Refund
 from jitui.aftersales.model.snapshot import OrderSnapshot
@@ -53,6 +54,7 @@ class MemoryStore:
         self._lock = asyncio.Lock()
         self._in_flight: set[_Key] = set()
         self.registry = MemoryRegistry(self._tables)
+        self.restriction_checks = MemoryRestrictionChecks(self._tables)
 
     # Commands ------------------------------------------------------------------------------------------------------
 

@@ -24,11 +24,20 @@ from jitui.aftersales.changes import (
     RecordBuyerEvent,
     RecordDecision,
     RecordLaterDecision,
+    RestrictBuyer,
     SharePayment,
 )
 from jitui.aftersales.commands.put_order import OrderPut
 from jitui.aftersales.constraints import broken_constraint
-from jitui.aftersales.governance.registry import Category, Coverage, Pause, Restriction, Scope, Selection
+from jitui.aftersales.governance.registry import (
+    Category,
+    Coverage,
+    Pause,
+    Restriction,
+    Scope,
+    Selection,
+    restriction_by_rule,
+)
 from jitui.aftersales.memory_store.history import RollUps, counting
 from jitui.aftersales.model.order import Buyer, OrderLine
 from jitui.aftersales.model.refund import Refund
@@ -66,6 +75,7 @@ class MemoryTables:
     coverage: dict[tuple[Scope, str], Coverage] = field(default_factory=dict)
     pauses: dict[tuple[Scope, str], Pause] = field(default_factory=dict)
     restrictions: dict[UUID, Restriction] = field(default_factory=dict)
+    restriction_checks: set[str] = field(default_factory=set)  # buyers with events that no rule has looked at
     selections: dict[str, Selection] = field(default_factory=dict)
     history: dict[str, HistoryRecord] = field(default_factory=dict)
     events: dict[str, dict[str, RecordBuyerEvent]] = field(default_factory=dict)
@@ -185,7 +195,10 @@ class MemoryTables:
         if event.currency is None and named is not None and named.order.buyer_id == event.buyer_id:
             event = replace(event, currency=named.order.currency)
         events = self.events.setdefault(event.buyer_id, {})
-        return events.setdefault(event.event_id, event) is event
+        is_new = events.setdefault(event.event_id, event) is event
+        if is_new:
+            self.restriction_checks.add(event.buyer_id)
+        return is_new
 
     def _complete_free(self, snapshot: OrderSnapshot, event: RecordBuyerEvent) -> None:
         """Record the completion of an order that costs nothing on the order itself."""
@@ -214,6 +227,9 @@ class MemoryTables:
         again = [change.decision for change in changes if isinstance(change, RecordLaterDecision)]
         if _taken([(one.ticket_id, one.decided_at) for one in again], self.later_decisions):
             return "later_decision_pkey"
+        told = [(one.policy_id, one.rule_id, one.occurrence) for one in changes if isinstance(one, RestrictBuyer)]
+        if _taken(told, self._occurrences(snapshot.order.buyer_id)):
+            return "one_restriction_per_occurrence"
         shared = self._shared_after(changes)
         if any(parts > total for total, parts in shared.values()):
             return "parts_within_payment"
@@ -223,6 +239,10 @@ class MemoryTables:
             if tender.payment_total_minor not in (None, total_minor):
                 return "one_total_per_payment"
         return None
+
+    def _occurrences(self, buyer_id: str) -> set[object]:
+        theirs = (one for one in self.restrictions.values() if one.buyer_id == buyer_id)
+        return {(one.policy_id, one.rule_id, one.occurrence) for one in theirs}
 
     def _shared_after(self, changes: Sequence[Change | ClaimRefund]) -> Mapping[Payment, tuple[int, int]]:
         """The payments that are shared after these changes: the first total stays, the parts add up."""
@@ -246,6 +266,9 @@ class MemoryTables:
                 self.decisions[change.ticket_id] = change
             case RecordLaterDecision():
                 self.later_decisions[change.decision.ticket_id, change.decision.decided_at] = change.decision
+            case RestrictBuyer():
+                row = restriction_by_rule(snapshot.order.buyer_id, change)
+                self.restrictions[row.restriction_id] = row
             case OpenTask():
                 self._open_task(change)
             case CloseTask():

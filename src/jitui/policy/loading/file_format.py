@@ -249,6 +249,13 @@ RESTRICTION = PolicySection(
         ),
         PolicyField("withdraw", WordsKind(WITHDRAWN), "What the buyer loses.", "instant_refund"),
         PolicyField("for", DurationKind("d", MAX_WINDOW_DAYS), "For how long.", "90d"),
+        PolicyField(
+            "text",
+            _texts("text", {"zh": "近期多次在发货前取消订单", "en": "Many orders were cancelled before shipment"}),
+            "What the buyer is told as the reason. The rule's expression and its figures are never shown to the buyer.",
+            "{zh: 近期多次在发货前取消订单, en: Many orders were cancelled before shipment}",
+            "a sentence that names no rule",
+        ),
     ),
 )
 
@@ -370,8 +377,8 @@ POLICY = PolicySection(
         PolicyField(
             "restrictions",
             ListKind(RESTRICTION),
-            "When a buyer should lose the service. Cases and back-tests show whom the rules meet; the running service "
-            "restricts nobody by them: that is `jitui restrict`.",
+            "When a buyer loses the service. A rule is applied when the buyer's history grows and when the buyer asks; "
+            "one that is unknown restricts nobody. Cases and back-tests show whom the rules meet.",
             "[{id: serial_canceller, when: buyer.account_age_days < 3, withdraw: instant_refund, for: 90d}]",
             NONE,
         ),

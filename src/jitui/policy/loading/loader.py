@@ -353,7 +353,8 @@ def _restrictions(notes: Notes, node: Node | None, words: _Vocabulary) -> tuple[
         if when is not None:
             _check_restriction_reads(notes, cast(Scalar, found["when"]), when, words)
         if rule_id and when and withdraw and seconds:
-            rules.append(RestrictionRule(rule_id, when.text, withdraw, seconds // DAY_SECONDS, when.tree))
+            text = read(notes, found, "text", bilingual) or {}
+            rules.append(RestrictionRule(rule_id, when.text, withdraw, seconds // DAY_SECONDS, text, when.tree))
     return tuple(rules)
 
 
